@@ -1,0 +1,190 @@
+"""Writes the CustomResourceDefinitions from the typed models: ``python -m serinus.api.crd deploy/crds``.
+
+msgspec yields JSON Schema; the API server wants a *structural* schema (no ``$ref``, ``anyOf`` with null, ``title`` or
+``const``), so references are put in place and optional members are simply not required.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from serinus.api.modelversion import IMMUTABLE, OBJECT_RULES, ModelVersionSpec, ModelVersionStatus
+from serinus.api.names import GROUP, MODEL_VERSION, ROLLOUT, VERSION, Kind
+from serinus.api.quantities import Duration, Share
+from serinus.api.rollout import SPEC_RULES, RolloutSpec
+from serinus.api.rollout_status import STATUS_RULES, RolloutStatus
+from serinus.api.schema import rules
+
+Schema = dict[str, Any]
+
+_BOUNDS: Final = {f"{end}{what}" for end in ("min", "max") for what in ("Length", "Items", "Properties", "imum")}
+_KEPT: Final = {"type", "description", "enum", "format", "pattern", "required"} | _BOUNDS
+_LONGEST_QUANTITY: Final = 32
+
+
+def structural(kind: type[msgspec.Struct]) -> Schema:
+    """Return the structural schema of a model.
+
+    Raises:
+        TypeError: the model has a form that no structural schema can say.
+    """
+    (root,), definitions = msgspec.json.schema_components((kind,), schema_hook=_quantity, ref_template="{name}")
+    return _structural(root, definitions)
+
+
+def _quantity(kind: type[Any]) -> Schema:
+    if kind in {Duration, Share}:
+        return {
+            "type": "string",
+            "pattern": kind.PATTERN,
+            "maxLength": _LONGEST_QUANTITY,
+            "minLength": 2,
+            "description": kind.DESCRIPTION,
+        }
+    raise NotImplementedError(f"{kind} has no schema")
+
+
+def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
+    if "$ref" in node:
+        target = _structural(definitions[node["$ref"]], definitions)
+        return target | _structural({key: value for key, value in node.items() if key != "$ref"}, definitions)
+    if "anyOf" in node:
+        return _optional(node, definitions)
+    out = {key: value for key, value in node.items() if key in _KEPT or key.startswith("x-kubernetes-")}
+    if "items" in node:
+        out["items"] = _structural(node["items"], definitions)
+    if "properties" in node:
+        out["properties"] = {name: _structural(member, definitions) for name, member in node["properties"].items()}
+    elif isinstance(node.get("additionalProperties"), dict) and node["additionalProperties"]:
+        out["additionalProperties"] = _structural(node["additionalProperties"], definitions)
+    if "enum" in out:
+        out["type"] = "string"
+    return out
+
+
+def _optional(node: Schema, definitions: dict[str, Schema]) -> Schema:
+    members = [member for member in node["anyOf"] if member != {"type": "null"}]
+    if len(members) != 1:
+        raise TypeError(f"a union has no structural schema: {node}")
+    rest = {key: value for key, value in node.items() if key != "anyOf"}
+    return _structural(members[0], definitions) | _structural(rest, definitions)
+
+
+def _column(name: str, path: str, kind: str = "string", *, wide: bool = False, description: str = "") -> Schema:
+    column: Schema = {"name": name, "type": kind, "jsonPath": path}
+    return column | ({"description": description} if description else {}) | ({"priority": 1} if wide else {})
+
+
+_ROLLOUT_COLUMNS: Final = [
+    _column("Phase", ".status.phase"),
+    _column("Stable", ".status.stable.version"),
+    _column("Candidate", ".status.candidate.version"),
+    _column(
+        "Weight", ".status.candidate.weight", "number", description="Percent of the traffic that the candidate gets."
+    ),
+    _column("Stage", ".status.stage.name"),
+    _column("Reason", ".status.reason"),
+    _column("Age", ".metadata.creationTimestamp", "date"),
+    _column("Since", ".status.phaseSince", "date", wide=True),
+    _column("Next", ".status.nextAction", wide=True),
+]
+_MODEL_VERSION_COLUMNS: Final = [
+    _column("Model", ".spec.model"),
+    _column("Version", ".spec.version"),
+    _column("Stage", ".status.stage"),
+    _column("Traffic", ".status.traffic"),
+    _column("Backend", ".spec.serving.backendRef.name"),
+    _column("Age", ".metadata.creationTimestamp", "date"),
+    _column("Artifact", ".spec.artifact.uri", wide=True),
+    _column("Digest", ".spec.artifact.digest", wide=True),
+]
+
+
+def _definition(kind: Kind, short: str, columns: list[Schema], schema: Schema, selectable: list[str]) -> Schema:
+    singular = kind.kind.lower()
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "serinus"}},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": singular,
+                "shortNames": [short],
+                "categories": ["serinus", "all"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": columns,
+                    "selectableFields": [{"jsonPath": path} for path in selectable],
+                    "schema": {"openAPIV3Schema": schema},
+                }
+            ],
+        },
+    }
+
+
+def _object(description: str, spec: Schema, status: Schema, extra: Schema) -> Schema:
+    meta = {"type": "string"}
+    members = {"apiVersion": meta, "kind": meta, "metadata": {"type": "object"}, "spec": spec, "status": status}
+    return {"type": "object", "description": description, "required": ["spec"], "properties": members} | extra
+
+
+def definitions() -> dict[str, Schema]:
+    """Return every CRD by the name of its file."""
+    rollout = _object(
+        "The standing wish that a model shall serve a version, by a plan of stages.",
+        structural(RolloutSpec) | rules(*SPEC_RULES),
+        structural(RolloutStatus) | rules(*STATUS_RULES),
+        {},
+    )
+    model_version = _object(
+        "One immutable version of a model: what it was built from and where it serves.",
+        structural(ModelVersionSpec) | rules(IMMUTABLE),
+        structural(ModelVersionStatus),
+        rules(*OBJECT_RULES),
+    )
+    return {
+        "rollouts.yaml": _definition(
+            ROLLOUT, "mro", _ROLLOUT_COLUMNS, rollout, [".spec.model", ".spec.version", ".status.phase"]
+        ),
+        "modelversions.yaml": _definition(
+            MODEL_VERSION, "mv", _MODEL_VERSION_COLUMNS, model_version, [".spec.model", ".spec.version"]
+        ),
+    }
+
+
+def render(definition: Schema) -> str:
+    """Return the text of a CRD's file."""
+    head = "# Generated from operator/serinus/api by `make crds`: change the models, not this file.\n"
+    return head + yaml.dump(definition, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes no anchors: kubectl reads them, people do not."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the base class's signature
+        return True
+
+
+def main(folder: str) -> None:
+    """Write all CRDs into the folder."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    for name, definition in definitions().items():
+        (target / name).write_text(render(definition), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

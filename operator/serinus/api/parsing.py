@@ -1,0 +1,56 @@
+"""Raw objects to typed values and back: the only place where the fields of our kinds are read by name."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from serinus.api.names import Command
+from serinus.api.quantities import Duration, Share
+from serinus.errors import InvalidObjectError
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def decode(kind: type[T], raw: object, path: str) -> T:
+    """Return the value that the raw mapping stands for.
+
+    Args:
+        kind: the typed model.
+        raw: what the API server stores under ``path``.
+        path: where that is, such as ``spec``; begins the path in the error.
+
+    Raises:
+        InvalidObjectError: it has another form; the error names the field and says what is wrong with it.
+    """
+    try:
+        return msgspec.convert(raw, kind, dec_hook=_read)
+    except msgspec.ValidationError as problem:
+        sentence, _, where = str(problem).partition(" - at `$")
+        raise InvalidObjectError(path + where.rstrip("`"), sentence) from problem
+
+
+def encode(value: msgspec.Struct) -> dict[str, Any]:
+    """Return the plain mapping that the API server stores for this value."""
+    raw = msgspec.to_builtins(value, enc_hook=_write, str_keys=True)
+    assert isinstance(raw, dict)  # noqa: S101 - a Struct is always a mapping
+    return raw
+
+
+def _read(kind: type[Any], raw: object) -> object:
+    if kind in {Duration, Share} and isinstance(raw, str):
+        return kind(raw)
+    raise ValueError(f"expected text, got {raw!r}")
+
+
+def _write(value: object) -> object:
+    if isinstance(value, Duration | Share):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} has no form in the API")
+
+
+def commands_of(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return the commands that the annotations hold, by verb; verbs that are none of ours are left out."""
+    return {
+        command.value: annotations[command.annotation] for command in Command if annotations.get(command.annotation)
+    }

@@ -1,0 +1,347 @@
+"""Rollout: the standing wish that a model shall serve a version, by a plan of stages."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, field
+from msgspec.structs import force_setattr
+
+from serinus.api import abort_condition
+from serinus.api.abort_condition import AbortCondition, parse_abort_condition
+from serinus.api.modelversion import ModelName, SemVer
+from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT, Duration, Share
+from serinus.api.schema import NAME, SUBDOMAIN, Model, items, rule, rules, text
+
+MAX_STAGES: Final = 16
+MAX_CONDITIONS: Final = 8
+MAX_TESTS: Final = 8
+
+
+def _length(description: str) -> Meta:
+    return Meta(description=f"{description} {Duration.DESCRIPTION}")
+
+
+class Approval(StrEnum):
+    """Whether a person must let the run into the stage."""
+
+    NOT_REQUIRED = "NotRequired"
+    REQUIRED = "Required"
+
+
+class Judgement(StrEnum):
+    """How a stage's conditions are judged.
+
+    ``Sequential``: the evidence of every request so far, with a bound on false aborts however often one looks.
+    ``Observed``: the value over the window against the limit, for as long as ``for`` says.
+    """
+
+    SEQUENTIAL = "Sequential"
+    OBSERVED = "Observed"
+
+
+class Promotion(StrEnum):
+    """What a stage wants to see before it passes: the observed proportion within the limit, or a certificate of it."""
+
+    OBSERVED = "Observed"
+    CERTIFIED = "Certified"
+
+
+class OnTimeout(StrEnum):
+    """What happens when a stage has neither passed nor failed by ``maxDuration``."""
+
+    HOLD = "Hold"
+    ROLLBACK = "Rollback"
+
+
+class Header(Model, frozen=True, kw_only=True):
+    """One HTTP header."""
+
+    name: Annotated[str, text("Its name.", pattern=r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$")]
+    value: Annotated[str, text("Its value.", least=0, most=4096, pattern=r"^[^\r\n]*$")]
+
+
+class HttpMethod(StrEnum):
+    """The methods that a check may use."""
+
+    GET = "GET"
+    HEAD = "HEAD"
+    POST = "POST"
+    PUT = "PUT"
+
+
+class HttpExpectation(Model, frozen=True, kw_only=True):
+    """What the answer must be like."""
+
+    status: Annotated[
+        tuple[Annotated[int, Meta(ge=100, le=599)], ...],
+        items("The accepted status codes; 200 where none is given.", most=16),
+    ] = (200,)
+    json: Annotated[
+        tuple[Annotated[str, text("A JMESPath expression that must be true.", most=1024)], ...],
+        items("Assertions on the JSON body, such as score >= `0`.", most=16),
+    ] = ()
+    max_latency: Annotated[Duration, _length("The longest acceptable time until the whole answer is there.")] | None = (
+        None
+    )
+
+
+class HttpCheck(Model, frozen=True, kw_only=True):
+    """One request by the operator to the candidate's own Service."""
+
+    path: Annotated[str, text("The path, with its query.", most=2048, pattern=r"^/[^\s#]*$")]
+    method: Annotated[HttpMethod, Meta(description="The method.")] = HttpMethod.GET
+    headers: Annotated[tuple[Header, ...], items("Headers to send.", most=32, key="name")] = ()
+    body: Annotated[str, text("The body to send.", least=0, most=65536)] = ""
+    expect: Annotated[HttpExpectation, Meta(description="What the answer must be like.")] = field(
+        default_factory=HttpExpectation
+    )
+    attempts: Annotated[int, Meta(description="How often the check is tried before it fails.", ge=1, le=10)] = 1
+    timeout: Annotated[Duration, _length("How long one attempt may take; 10s where none is given.")] = field(
+        default_factory=lambda: Duration("10s")
+    )
+
+
+class JobTest(Model, frozen=True, kw_only=True):
+    """A Kubernetes Job that tests the candidate; it passes when the Job completes."""
+
+    template: Annotated[
+        dict[str, Any],
+        Meta(
+            description="A JobTemplateSpec: metadata and spec of the Job.",
+            extra_json_schema={
+                "required": ["spec"],
+                "properties": {
+                    part: {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+                    for part in ("metadata", "spec")
+                },
+            },
+        ),
+    ]
+    timeout: Annotated[Duration, _length("How long the Job may take; 10m where none is given.")] = field(
+        default_factory=lambda: Duration("10m")
+    )
+
+
+class IntegrationTest(Model, frozen=True, kw_only=True):
+    """One test of the candidate, run while the stage is in state Testing."""
+
+    name: Annotated[str, text("Unique in the stage.", pattern=NAME, most=40)]
+    http: HttpCheck | None = None
+    job: JobTest | None = None
+
+
+class Stage(Model, frozen=True, kw_only=True):
+    """A share of traffic, how long it lasts and what must hold."""
+
+    name: Annotated[str, text("Unique in the plan.", pattern=NAME, most=40)]
+    traffic: Share
+    duration: Annotated[Duration, _length("How long the stage watches before it may pass.")] | None = None
+    bake: (
+        Annotated[Duration, _length("How long the last stage watches at 100% before the version counts as good.")]
+        | None
+    ) = None
+    abort_on: Annotated[
+        tuple[Annotated[str, text(abort_condition.DESCRIPTION, pattern=abort_condition.PATTERN, most=128)], ...],
+        items(
+            "When the version is bad. Each line is judged by itself.",
+            most=MAX_CONDITIONS,
+            **{"x-kubernetes-list-type": "set"},
+        ),
+    ] = ()
+    tests: Annotated[
+        tuple[
+            Annotated[
+                IntegrationTest,
+                Meta(
+                    extra_json_schema=rules(
+                        rule(
+                            "has(self.http) != has(self.job)", "a test is either http or job: give exactly one of them"
+                        )
+                    )
+                ),
+            ],
+            ...,
+        ],
+        items("Tests that must pass before the stage watches.", most=MAX_TESTS, key="name"),
+    ] = ()
+    approval: Annotated[Approval, Meta(description="Whether a person must let the run into this stage.")] = (
+        Approval.NOT_REQUIRED
+    )
+    judgement: Annotated[Judgement, Meta(description="How abortOn is judged.")] = Judgement.SEQUENTIAL
+    for_: Annotated[Duration, _length("Observed only: how long a condition must hold to count.")] = field(
+        default_factory=lambda: Duration("60s"), name="for"
+    )
+    min_requests: (
+        Annotated[int, Meta(description="Requests without which the stage never passes.", ge=1, le=100_000_000)] | None
+    ) = None
+    burst: (
+        Annotated[int, Meta(description="Sequential: how many errors come together at most.", ge=1, le=20)] | None
+    ) = None
+    promotion: Annotated[Promotion, Meta(description="What the stage wants to see before it passes.")] = (
+        Promotion.OBSERVED
+    )
+    max_duration: (
+        Annotated[Duration, _length("When onTimeout acts; 24h or twice the duration where none is given.")] | None
+    ) = None
+    on_timeout: Annotated[OnTimeout, Meta(description="What happens then.")] = OnTimeout.HOLD
+
+    @property
+    def watch(self) -> Duration:
+        """How long the stage must watch before it may pass: ``duration``, or ``bake`` on the last one."""
+        return self.duration or self.bake or Duration("0s")
+
+    @property
+    def deadline(self) -> Duration:
+        """How long the stage may take in all."""
+        return self.max_duration or max(Duration("24h"), Duration.of(2 * self.watch.value))
+
+
+class HttpRouteRef(Model, frozen=True, kw_only=True):
+    """An HTTPRoute in the Rollout's namespace, and the rule that carries the model's traffic."""
+
+    name: Annotated[str, text("The route.", pattern=SUBDOMAIN)]
+    rule_name: Annotated[str, text("The rule; may be left out where the route has one.", pattern=SUBDOMAIN)] | None = (
+        None
+    )
+
+
+class RouteRef(Model, frozen=True, kw_only=True):
+    """What carries the traffic."""
+
+    http_route: HttpRouteRef
+
+
+class MetricsRef(Model, frozen=True, kw_only=True):
+    """Where the evidence comes from; never a URL."""
+
+    source: Annotated[str, text("A metric source that the administrator has named.", pattern=NAME, most=63)] = "default"
+    preset: Annotated[str, text("The data plane whose metrics are read.", pattern=NAME, most=63)] = "contour"
+    interval: (
+        Annotated[Duration, _length("The least time between two judgements; every tick where none is given.")] | None
+    ) = None
+    window: Annotated[Duration, _length("Observed only: the window of the value; 1m where none is given.")] = field(
+        default_factory=lambda: Duration("1m")
+    )
+
+
+class RolloutSpec(Model, frozen=True, kw_only=True):
+    """Which version a model shall serve, by which plan."""
+
+    model: ModelName
+    version: SemVer
+    route: RouteRef
+    stages: Annotated[
+        tuple[
+            Annotated[
+                Stage,
+                Meta(
+                    extra_json_schema=rules(
+                        rule(
+                            "self.traffic.matches('^0+([.]0*)?%$') != (has(self.abortOn) && size(self.abortOn) > 0)",
+                            "a stage with traffic needs abortOn, a stage at 0% has nothing to judge",
+                            field=".abortOn",
+                        ),
+                        rule(
+                            "!has(self.maxDuration) ||"
+                            " (!has(self.duration) || duration(self.maxDuration) >= duration(self.duration)) &&"
+                            " (!has(self.bake) || duration(self.maxDuration) >= duration(self.bake))",
+                            "maxDuration must not be shorter than what the stage must watch (duration or bake)",
+                            field=".maxDuration",
+                        ),
+                        rule(
+                            "!has(self.promotion) || self.promotion != 'Certified'"
+                            " || !has(self.judgement)"
+                            " || self.judgement == 'Sequential'",
+                            "only the Sequential judgement can certify",
+                            field=".promotion",
+                        ),
+                    )
+                ),
+            ],
+            ...,
+        ],
+        items("The stages, in rising order of traffic, ending at 100%.", least=1, most=MAX_STAGES, key="name"),
+    ]
+    rollback_to: SemVer | None = None
+    metrics: Annotated[MetricsRef, Meta(description="Where the evidence comes from.")] = field(
+        default_factory=MetricsRef
+    )
+
+    def __post_init__(self) -> None:
+        """Drop leading ``v``s and refuse what no API server with the CRD's rules would have let through."""
+        force_setattr(self, "version", self.version.removeprefix("v"))
+        if self.rollback_to is not None:
+            force_setattr(self, "rollback_to", self.rollback_to.removeprefix("v"))
+        _check_stages(self.stages)
+
+    @property
+    def conditions(self) -> tuple[tuple[AbortCondition, ...], ...]:
+        """The parsed ``abortOn`` of every stage, in order."""
+        return tuple(tuple(parse_abort_condition(line) for line in stage.abort_on) for stage in self.stages)
+
+
+def _check_stages(stages: tuple[Stage, ...]) -> None:
+    shares = [stage.traffic for stage in stages]
+    if not shares or shares != sorted(shares) or shares.count(ALL_OF_IT) != 1:
+        raise ValueError("stages must rise in traffic and only the last one must have 100%")
+    names = [stage.name for stage in stages]
+    if len(set(names)) != len(names):
+        raise ValueError("stages must have unique names")
+    for index, stage in enumerate(stages):
+        try:
+            for line in stage.abort_on:
+                parse_abort_condition(line)
+            _check_stage(stage, first=index == 0, last=index == len(stages) - 1)
+        except ValueError as problem:
+            raise ValueError(f"stages[{index}] ({stage.name}): {problem}") from problem
+
+
+def _check_stage(stage: Stage, *, first: bool, last: bool) -> None:
+    if (stage.traffic > NONE_OF_IT) != bool(stage.abort_on):
+        raise ValueError("a stage with traffic needs abortOn, a stage at 0% has nothing to judge")
+    if first and stage.approval is Approval.REQUIRED:
+        raise ValueError("approval lets a run into a stage: put a stage at 0% before the one that needs it")
+    if (stage.bake is not None and not last) or (stage.duration is not None and last):
+        raise ValueError("the last stage has bake, every other one duration")
+    if any((test.http is None) == (test.job is None) for test in stage.tests):
+        raise ValueError("a test is either http or job: give exactly one of them")
+    if stage.deadline < stage.watch:
+        raise ValueError("maxDuration must not be shorter than what the stage must watch")
+    if stage.promotion is Promotion.CERTIFIED and stage.judgement is not Judgement.SEQUENTIAL:
+        raise ValueError("only the Sequential judgement can certify")
+
+
+_TRAFFIC: Final = "double(s.traffic.replace('%', ''))"
+
+SPEC_RULES: Final = (
+    rule(
+        f"self.stages.map(s, {_TRAFFIC}).isSorted()",
+        "stages must stand in rising order of traffic",
+        field=".stages",
+    ),
+    rule(
+        "self.stages[size(self.stages) - 1].traffic.matches('^100([.]0*)?%$')",
+        "the last stage must have 100% traffic",
+        field=".stages",
+    ),
+    rule(
+        "self.stages.all(s, s.traffic.matches('^100([.]0*)?%$') ? true : !has(s.bake))",
+        "bake belongs to the last stage: give every other stage duration",
+        field=".stages",
+    ),
+    rule(
+        "!has(self.stages[size(self.stages) - 1].duration)",
+        "the last stage has bake instead of duration",
+        field=".stages",
+    ),
+    rule(
+        "self.stages.filter(s, s.traffic.matches('^100([.]0*)?%$')).size() == 1",
+        "only the last stage may have 100% traffic",
+        field=".stages",
+    ),
+    rule(
+        "!has(self.stages[0].approval) || self.stages[0].approval != 'Required'",
+        "approval lets a run into a stage: put a stage at 0% before the one that needs it",
+        field=".stages",
+    ),
+)

@@ -1,0 +1,226 @@
+"""What the operator says of a Rollout: where the run stands, on what evidence, and what comes next.
+
+The status is also the operator's whole memory between restarts: nothing that decides is kept anywhere else.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final
+
+from msgspec import Meta, field
+
+from serinus.api.conditions import Condition
+from serinus.api.schema import Model, items, rule, text
+
+MAX_HISTORY: Final = 10
+MAX_QUARANTINED: Final = 50
+
+
+class Phase(StrEnum):
+    """The run in one word."""
+
+    PENDING = "Pending"
+    PROGRESSING = "Progressing"
+    PAUSED = "Paused"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    HEALTHY = "Healthy"
+    INVALID = "Invalid"
+
+
+class StageState(StrEnum):
+    """How far the run is within its stage."""
+
+    PREPARING = "Preparing"
+    SHIFTING = "Shifting"
+    TESTING = "Testing"
+    ANALYZING = "Analyzing"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    DONE = "Done"
+
+
+class Verdict(StrEnum):
+    """What the evidence says of one condition."""
+
+    PASS = "Pass"  # noqa: S105 - no password
+    BREACH = "Breach"
+    UNKNOWN = "Unknown"
+
+
+class Cause(StrEnum):
+    """Why a verdict is Unknown."""
+
+    NO_TRAFFIC = "NoTraffic"
+    TOO_FEW_REQUESTS = "TooFewRequests"
+    UNDECIDED = "Undecided"
+    NO_SERIES = "NoSeries"
+    STALE = "Stale"
+    NAN = "NaN"
+    AMBIGUOUS = "Ambiguous"
+    PROVIDER_DOWN = "ProviderDown"
+    QUERY_INVALID = "QueryInvalid"
+
+
+class TestResult(StrEnum):
+    """How an integration test ended."""
+
+    __test__ = False  # pytest collects names that begin with Test
+
+    PASSED = "Passed"
+    FAILED = "Failed"
+
+
+class RunResult(StrEnum):
+    """How a run ended."""
+
+    ADOPTED = "Adopted"
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"
+    CANCELLED = "Cancelled"
+
+
+_VERSION = text("A version.", most=64)
+_WEIGHT = Meta(description="Percent of the route's traffic.", ge=0, le=100)
+_TIME = Meta(description="UTC.")
+_SENTENCE = text("A full sentence.", least=0, most=4096)
+
+
+class Serving(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """A version and its share of the traffic."""
+
+    version: Annotated[str, _VERSION]
+    weight: Annotated[float, _WEIGHT]
+    since: Annotated[datetime, Meta(description="Since when it has this role (UTC).")]
+
+
+class CurrentStage(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """The stage that the run is in."""
+
+    index: Annotated[int, Meta(description="From 0.", ge=0)]
+    name: Annotated[str, text("As in spec.stages.", most=40)]
+    state: Annotated[StageState, Meta(description="How far the run is in it.")]
+    since: Annotated[datetime, Meta(description="When the stage began (UTC).")]
+    state_since: Annotated[datetime, Meta(description="When the state began (UTC).")]
+
+
+class EvidenceStatus(Model, frozen=True, kw_only=True):
+    """The last judgement of one condition."""
+
+    name: Annotated[str, text("The metric.", most=64)]
+    condition: Annotated[str, text("The line of abortOn.", most=128)]
+    verdict: Annotated[Verdict, Meta(description="Pass, Breach or Unknown.")]
+    cause: Annotated[Cause, Meta(description="Why it is Unknown.")] | None = None
+    message: Annotated[str, _SENTENCE] = ""
+    value: Annotated[str, text("The value with its unit.", least=0, most=64)] = ""
+    threshold: Annotated[str, text("The limit as written.", least=0, most=64)] = ""
+    requests: Annotated[int, Meta(description="Requests that it rests on.", ge=0)] = 0
+    at: Annotated[datetime, Meta(description="When it was judged (UTC).")]
+
+
+class TestStatus(Model, frozen=True, kw_only=True):
+    """How one integration test of the current stage ended."""
+
+    __test__ = False  # pytest collects names that begin with Test
+
+    name: Annotated[str, text("As in the stage.", most=40)]
+    result: Annotated[TestResult, Meta(description="Passed or Failed.")]
+    message: Annotated[str, _SENTENCE] = ""
+    at: Annotated[datetime, _TIME]
+
+
+class RollbackReason(StrEnum):
+    """Why a version lost its traffic; stable, and the reason of events and conditions."""
+
+    METRIC_BREACHED = "MetricBreached"
+    TEST_FAILED = "TestFailed"
+    ABORTED = "Aborted"
+    ROLLBACK_REQUESTED = "RollbackRequested"
+    STAGE_TIMED_OUT = "StageTimedOut"
+
+
+class Rollback(Model, frozen=True, kw_only=True):
+    """Why and when the traffic went back."""
+
+    version: Annotated[str, _VERSION]
+    to: Annotated[str, text("The version that it went back to; empty where there is none.", least=0, most=64)]
+    reason: Annotated[RollbackReason, Meta(description="One stable word.")]
+    message: Annotated[str, _SENTENCE]
+    condition: Annotated[str, text("The line of abortOn that was breached.", least=0, most=128)] = ""
+    value: Annotated[str, text("The value with its unit.", least=0, most=64)] = ""
+    requests: Annotated[int, Meta(description="Requests that it rests on.", ge=0)] = 0
+    at_weight: Annotated[float, _WEIGHT]
+    requested_by: Annotated[str, text("Who asked, or unverified.", least=0, most=512)] = ""
+    decided_at: Annotated[datetime, _TIME]
+    traffic_safe_at: Annotated[datetime, Meta(description="When the gateway had accepted it (UTC).")] | None = None
+
+
+class Pause(Model, frozen=True, kw_only=True):
+    """A person asked the run to stay where it is."""
+
+    reason: Annotated[str, text("The annotation's value.", least=0, most=1024)]
+    requested_by: Annotated[str, text("Who asked, or unverified.", least=0, most=512)] = ""
+    at: Annotated[datetime, _TIME]
+
+
+class StageApproval(Model, frozen=True, kw_only=True):
+    """A person let the run into a stage, or out of one before its time."""
+
+    stage: Annotated[str, text("The stage that was left.", most=40)]
+    requested_by: Annotated[str, text("Who, or unverified.", least=0, most=512)] = ""
+    token: Annotated[str, text("The annotation's value.", least=0, most=1024)] = ""
+    at: Annotated[datetime, _TIME]
+
+
+class PastRun(Model, frozen=True, kw_only=True):
+    """One run that has ended."""
+
+    run: Annotated[int, Meta(description="Its number.", ge=0)]
+    version: Annotated[str, _VERSION]
+    result: Annotated[RunResult, Meta(description="How it ended.")]
+    started_at: Annotated[datetime, _TIME]
+    ended_at: Annotated[datetime, _TIME]
+    reason: Annotated[str, _SENTENCE] = ""
+
+
+class RolloutStatus(Model, frozen=True, kw_only=True):
+    """The status subresource of a Rollout."""
+
+    observed_generation: Annotated[int, Meta(description="The generation that all of this was said of.", ge=0)] = 0
+    phase: Annotated[Phase, Meta(description="The run in one word.")] = Phase.PENDING
+    reason: Annotated[str, text("Why, one word.", least=0, most=128)] = ""
+    summary: Annotated[str, text("The whole story in a sentence or two.", least=0, most=4096)] = ""
+    next_action: Annotated[str, text("What happens next, and who must act.", least=0, most=4096)] = ""
+    stable: Serving | None = None
+    candidate: Serving | None = None
+    last_known_good: Annotated[str, text("The version that served well before stable.", most=64)] | None = None
+    stage: CurrentStage | None = None
+    phase_since: Annotated[datetime, Meta(description="Since when the phase holds (UTC).")] | None = None
+    run: Annotated[int, Meta(description="The number of the current or last run.", ge=0)] = 0
+    run_started_at: Annotated[datetime, Meta(description="When it began (UTC).")] | None = None
+    evidence: Annotated[
+        tuple[EvidenceStatus, ...], items("The last judgement of each condition.", most=8, key="condition")
+    ] = ()
+    tests: Annotated[tuple[TestStatus, ...], items("The tests of the current stage.", most=8, key="name")] = ()
+    rollback: Rollback | None = None
+    paused: Pause | None = None
+    approvals: Annotated[tuple[StageApproval, ...], items("Approvals of this run.", most=32)] = ()
+    quarantined: Annotated[
+        tuple[Annotated[str, _VERSION], ...],
+        items("Versions that were rolled back; they start again only by retry.", most=MAX_QUARANTINED),
+    ] = ()
+    history: Annotated[tuple[PastRun, ...], items("The last runs, newest first.", most=MAX_HISTORY)] = ()
+    last_handled: Annotated[
+        dict[str, Annotated[str, text("The token.", least=0, most=1024)]],
+        Meta(description="By command, the last token that was acted on.", max_length=16),
+    ] = field(default_factory=dict)
+    epoch: Annotated[int, Meta(description="The leader's term that wrote this; it never falls.", ge=0)] = 0
+    conditions: Annotated[tuple[Condition, ...], items("What is observed.", most=16, key="type")] = ()
+
+
+STATUS_RULES: Final = (
+    rule(
+        "!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",
+        "status.epoch never falls: this writer has lost the leadership",
+    ),
+)

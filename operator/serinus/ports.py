@@ -1,0 +1,223 @@
+"""What the shell may ask of the outside, as Protocols, and the typed records in which the cluster's objects come in.
+
+Every port raises only :mod:`serinus.errors`; every call has a time-out and a bound on what it reads.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from serinus.api.modelversion import BackendRef
+from serinus.api.names import ObjectKey
+from serinus.api.rollout import HttpCheck, RolloutSpec
+from serinus.api.rollout_status import RolloutStatus
+from serinus.engine.actions import RunJobTest, SetWeights
+from serinus.engine.decision import Event
+from serinus.engine.evidence import Answer, Question
+from serinus.engine.observation import InvalidSpec, ParentFacts, RouteEntry, TestOutcome
+
+# ---- records: one object of the cluster, reduced to what the operator needs -------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meta:
+    """What all records share.
+
+    ``version`` is metadata.resourceVersion as a number (Kubernetes 1.35 made them comparable), so that an older sight
+    never replaces a newer one.
+    """
+
+    key: ObjectKey
+    uid: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutRecord:
+    """A Rollout. ``status_problem`` says why a stored status could not be read; ``status`` is then the empty one."""
+
+    meta: Meta
+    generation: int
+    created_at: datetime
+    spec: RolloutSpec | InvalidSpec
+    status: RolloutStatus
+    status_problem: str
+    commands: Mapping[str, str]
+    requested_by: str
+    deleting: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersionRecord:
+    """A ModelVersion, reduced to where it serves."""
+
+    meta: Meta
+    model: str
+    version: str
+    backend: BackendRef | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRule:
+    """One rule of a route; ``name`` is empty where the rule has none."""
+
+    name: str
+    entries: tuple[RouteEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRecord:
+    """An HTTPRoute: its rules and what its parents say of it.
+
+    ``owner`` is the controller that owns the route, as ``Kind/name``, or empty; ``written_by`` the field manager that
+    wrote ``spec.rules`` last, or empty.
+    """
+
+    meta: Meta
+    generation: int
+    rules: tuple[RouteRule, ...]
+    parents: tuple[ParentFacts, ...]
+    owner: str
+    written_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointsRecord:
+    """An EndpointSlice: the ready endpoints that it holds for its Service."""
+
+    meta: Meta
+    service: str
+    ready: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceRecord:
+    """A Namespace; ``freeze`` is the reason to let nothing advance in it, or None. Its key has an empty namespace."""
+
+    meta: Meta
+    freeze: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """A Job that tests a candidate; ``outcome`` is None while it runs."""
+
+    meta: Meta
+    rollout: str
+    outcome: TestOutcome | None
+
+
+Record = RolloutRecord | ModelVersionRecord | RouteRecord | EndpointsRecord | NamespaceRecord | JobRecord
+
+
+# ---- ports ------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> datetime:
+        """Return the time of day, aware, UTC, to the millisecond."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+
+
+class Cluster(Protocol):
+    """Reads the cluster's objects as records."""
+
+    async def list_all(self, kind: type[Record]) -> Sequence[Record]:
+        """Return every object of this kind that the operator may see, read in pages."""
+
+    async def read_rollout(self, key: ObjectKey) -> RolloutRecord:
+        """Return the Rollout as it is now; NotFoundError where it is gone."""
+
+    async def read_route(self, key: ObjectKey) -> RouteRecord:
+        """Return the route as it is now; NotFoundError where it is gone."""
+
+
+class StatusWriter(Protocol):
+    """Writes the status subresource of Rollouts and ModelVersions."""
+
+    async def write_rollout(self, meta: Meta, status: RolloutStatus) -> RolloutRecord:
+        """Replace the status if the object is still the one seen, and return it as it is now.
+
+        Raises:
+            ConflictError: it has changed since: re-read, decide again.
+            AmbiguousError: it may have been written.
+            NotFoundError, RefusedError, TransientError: as they say.
+        """
+
+    async def write_model_version(self, key: ObjectKey, *, stage: str, traffic: str) -> None:
+        """Say where a ModelVersion stands; errors as above."""
+
+
+class TrafficRouter(Protocol):
+    """One data plane's way to give backends their shares."""
+
+    async def set_weights(self, namespace: str, action: SetWeights) -> RouteRecord:
+        """Bring the rule to these shares and return the route as it is now; writes nothing where they hold already.
+
+        A conflict is re-read and retried inside, a few times.
+
+        Raises:
+            RefusedError: the route or the rule is not there, is not ours to write, or its weights are too coarse.
+            ConflictError, AmbiguousError, TransientError: as they say.
+        """
+
+
+class MetricSource(Protocol):
+    """One Prometheus, named by the administrator."""
+
+    @property
+    def scrape_interval(self) -> timedelta:
+        """How often the targets are scraped."""
+
+    @property
+    def tick(self) -> timedelta:
+        """How often to ask: a third of the scrape interval, at least 1 s."""
+
+    def problem_with(self, question: Question) -> str:
+        """Say why this can never be answered, such as an unknown preset or query; empty where it can."""
+
+    async def ask(self, questions: Collection[Question], at: datetime, since: datetime) -> Mapping[Question, Answer]:
+        """Answer every question for the time between two ticks, in a few queries whatever their number.
+
+        Never raises: a source that is down answers CouldNotAsk to all.
+        """
+
+    async def replay(
+        self, questions: Collection[Question], start: datetime, end: datetime, step: timedelta
+    ) -> Mapping[Question, Sequence[Answer]]:
+        """Answer as ``ask`` would have at every step since ``start``, in order, to rebuild evidence after a restart."""
+
+
+class Jobs(Protocol):
+    """Runs integration tests as Kubernetes Jobs."""
+
+    async def ensure(self, owner: Meta, action: RunJobTest) -> None:
+        """Create the Job of this test unless it exists; RefusedError where the API server refuses its template."""
+
+
+class HttpChecks(Protocol):
+    """Runs integration tests that are one HTTP request."""
+
+    async def run(self, namespace: str, backend: BackendRef, check: HttpCheck) -> TestOutcome:
+        """Send it and judge the answer; never raises: a request that fails is a failed test."""
+
+
+class Events(Protocol):
+    """Publishes Kubernetes Events; best effort, never in the way of anything."""
+
+    async def publish(self, owner: Meta, event: Event) -> None:
+        """Publish one event on a Rollout."""
+
+
+class Leadership(Protocol):
+    """Says whether this process may write."""
+
+    @property
+    def epoch(self) -> int | None:
+        """The current term's number, or None while another process leads."""

@@ -1,0 +1,104 @@
+"""The operator's settings: the only reader of the environment and of the configuration file."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, field
+
+from serinus.api.parsing import decode
+from serinus.api.quantities import Duration
+from serinus.api.schema import NAME, Model
+from serinus.errors import ConfigurationError, InvalidObjectError
+
+Name = Annotated[str, Meta(pattern=NAME)]
+
+
+class QuerySettings(Model, frozen=True, kw_only=True):
+    """A PromQL query that Rollouts may use by name.
+
+    ``promql`` may hold ``$namespace``, ``$model``, ``$version`` and ``$backend``, each inside a quoted label value.
+    With ``group_by`` the query answers for all versions at once, keyed by the value of that label.
+    """
+
+    promql: str
+    group_by: str | None = None
+    group_value: str = "$version"
+
+
+class SourceSettings(Model, frozen=True, kw_only=True):
+    """One Prometheus."""
+
+    url: str
+    scrape_interval: Duration = field(default_factory=lambda: Duration("15s"))
+    timeout: Duration = field(default_factory=lambda: Duration("5s"))
+    bearer_token_file: str | None = None
+    allow_inline_queries: bool = False
+    queries: dict[Name, QuerySettings] = field(default_factory=dict)
+
+
+class Settings(Model, frozen=True, kw_only=True):
+    """All that an administrator can set.
+
+    Attributes:
+        sources: the metric sources, by name.
+        namespaces: the namespaces to watch; empty for the whole cluster.
+        http_port: where /livez, /readyz and /metrics are served.
+        http_host: on which address.
+        lease_namespace: where the leader's Lease lives.
+        lease_name: its name.
+        identity: this process's name in the Lease.
+        leader_election: off only where one process can ever run.
+        resync: how often all objects are listed anew.
+        writers: how many writes may be in flight.
+    """
+
+    sources: dict[Name, SourceSettings] = field(default_factory=dict)
+    namespaces: tuple[str, ...] = ()
+    http_port: int = 8080
+    http_host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from other addresses
+    lease_namespace: str = "serinus-system"
+    lease_name: str = "serinus"
+    identity: str = ""
+    leader_election: bool = True
+    resync: Duration = field(default_factory=lambda: Duration("300s"))
+    writers: Annotated[int, Meta(ge=1, le=64)] = 16
+
+
+CONFIG_VARIABLE: Final = "SERINUS_CONFIG"
+_FROM_ENVIRONMENT: Final = {
+    "SERINUS_HTTP_PORT": "httpPort",
+    "SERINUS_HTTP_HOST": "httpHost",
+    "SERINUS_LEASE_NAMESPACE": "leaseNamespace",
+    "SERINUS_IDENTITY": "identity",
+}
+
+
+def load_settings(config: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the configuration file (``SERINUS_CONFIG`` where none is given) and what the environment overrides.
+
+    Raises:
+        ConfigurationError: the file is missing or a field has another form; the sentence names it.
+    """
+    given = os.environ if environment is None else environment
+    path = config or (Path(given[CONFIG_VARIABLE]) if given.get(CONFIG_VARIABLE) else None)
+    raw = _read(path) if path is not None else {}
+    for variable, name in _FROM_ENVIRONMENT.items():
+        if given.get(variable):
+            raw[name] = int(given[variable]) if name == "httpPort" else given[variable]
+    try:
+        return decode(Settings, raw, str(path or "settings"))
+    except InvalidObjectError as problem:
+        raise ConfigurationError(f"the configuration is wrong: {problem}") from problem
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        raw = msgspec.yaml.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError) as problem:
+        raise ConfigurationError(f"{path}: cannot be read as YAML: {problem}") from problem
+    if not isinstance(raw, dict):
+        raise ConfigurationError(f"{path}: must hold a mapping with `sources`")
+    return raw
