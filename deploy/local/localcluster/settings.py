@@ -1,0 +1,102 @@
+"""Every setting of a local cluster, decided once by the outermost process and read by all others."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Self
+
+from localcluster.addresses import OPERATOR_METRICS
+from localcluster.errors import LocalClusterError
+
+SOURCE_ROOT: Final = Path(__file__).resolve().parents[1]
+CHECKOUT: Final = SOURCE_ROOT.parents[1]
+STATE_VARIABLE: Final = "SERINUS_LOCAL_STATE"
+
+
+class Feature(StrEnum):
+    """A part of the cluster that can be left out."""
+
+    GATEWAY = "gateway"
+    PROMETHEUS = "prometheus"
+    NODE = "node"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How one cluster is made.
+
+    Attributes:
+        state: The folder of everything that this cluster writes; two clusters need two.
+        without: The features that are left out.
+        scrape_interval: How often Prometheus scrapes, in its own notation.
+        extra_bounds: Whether Envoy's histograms get more bucket bounds, among them 200 ms, than its own.
+        audit: Whether the API server writes an audit log.
+        operator_metrics: The address, as host:port, at which Prometheus scrapes the Serinus operator.
+        images: A YAML file that maps container images to local commands, or None.
+    """
+
+    state: Path
+    without: frozenset[Feature] = frozenset()
+    scrape_interval: str = "5s"
+    extra_bounds: bool = True
+    audit: bool = False
+    operator_metrics: str = OPERATOR_METRICS
+    images: Path | None = None
+
+    def has(self, feature: Feature) -> bool:
+        """Say whether the cluster has this feature."""
+        return feature not in self.without
+
+    @property
+    def file(self) -> Path:
+        """Where the settings are kept for the processes inside."""
+        return self.state / "settings.json"
+
+    @property
+    def logs(self) -> Path:
+        """The folder with one log file per part."""
+        return self.state / "logs"
+
+    @property
+    def programs(self) -> Path:
+        """The folder with links to every program that the cluster is made of."""
+        return self.state / "bin"
+
+    def kubeconfig(self, user: str = "admin") -> Path:
+        """Where the kubeconfig of a user is."""
+        return self.state / "kubeconfig" / user
+
+    def save(self) -> None:
+        """Write the settings where `load` finds them."""
+        kept = asdict(self) | {"state": str(self.state), "without": sorted(self.without)}
+        kept["images"] = str(self.images) if self.images else None
+        self.file.write_text(json.dumps(kept, indent=2), encoding="utf-8")
+
+    @classmethod
+    def load(cls, state: Path) -> Self:
+        """Read the settings of the cluster in a state folder.
+
+        Raises:
+            LocalClusterError: There is no cluster in that folder.
+        """
+        file = state / "settings.json"
+        if not file.exists():
+            raise LocalClusterError(f"no local cluster in {state}: start one by `python -m localcluster up`")
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        kept["without"] = frozenset(Feature(name) for name in kept["without"])
+        kept["images"] = Path(kept["images"]) if kept["images"] else None
+        return replace(cls(**kept), state=state)
+
+
+def default_state() -> Path:
+    """Say where the state is unless a person names a folder: the surrounding cluster's, else `.local/`."""
+    named = os.environ.get(STATE_VARIABLE)
+    return Path(named).resolve() if named else CHECKOUT / ".local"
+
+
+def cache_folder() -> Path:
+    """Say where built and fetched programs are kept, outside of every checkout."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "serinus" / "local"
