@@ -8,7 +8,7 @@ from typing import Final
 
 import yaml
 
-from localcluster.api import Api, Manifest
+from localcluster.api import Api, Manifest, collection
 from localcluster.console import progress
 from localcluster.errors import LocalClusterError
 from localcluster.gobuild import module_folder
@@ -59,17 +59,27 @@ async def install(api: Api, settings: Settings) -> None:
             group.create_task(_establish(api, manifest))
 
 
-async def _establish(api: Api, manifest: Manifest) -> None:
-    applied = await api.apply(manifest)
-    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{applied['metadata']['name']}"
+async def await_condition(api: Api, manifest: Manifest, condition: str) -> None:
+    """Wait until a condition of an applied object is True.
+
+    Raises:
+        LocalClusterError: It is not in time; the message has the object's conditions.
+    """
+    path = f"{collection(manifest)}/{manifest['metadata']['name']}"
+    found = await api.request("GET", path)
     try:
         async with asyncio.timeout(_PATIENCE):
-            while not is_true(applied, "Established"):
+            while not is_true(found, condition):
                 await asyncio.sleep(0.1)
-                applied = await api.request("GET", path)
+                found = await api.request("GET", path)
     except TimeoutError as error:
-        conditions = json.dumps(applied.get("status", {}).get("conditions"))
-        raise LocalClusterError(f"{path} is not established after {_PATIENCE:.0f} s: {conditions}") from error
+        conditions = json.dumps(found.get("status", {}).get("conditions"))
+        raise LocalClusterError(f"{path} is not {condition} after {_PATIENCE:.0f} s: {conditions}") from error
+
+
+async def _establish(api: Api, manifest: Manifest) -> None:
+    await api.apply(manifest)
+    await await_condition(api, manifest, "Established")
 
 
 def is_true(manifest: Manifest, condition: str) -> bool:

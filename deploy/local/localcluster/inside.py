@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 from typing import Final
 
-from localcluster import certificates, control, crds, namespaces
+from localcluster import certificates, control, crds, gateway, namespaces
 from localcluster.api import Api
 from localcluster.children import Children
 from localcluster.client import Cluster
 from localcluster.console import say
 from localcluster.controlplane import apiserver, controller_manager, etcd
 from localcluster.errors import LocalClusterError
+from localcluster.prometheus import prometheus
 from localcluster.settings import Feature, Settings
 from localcluster.supervisor import Supervisor, part_environment, run_in_foreground
 
@@ -63,18 +64,25 @@ class _Cluster:
     async def _start(self) -> None:
         started = time.monotonic()
         settings, launch = self._settings, self._supervisor.launch
-        await launch(etcd(settings))
-        await launch(apiserver(settings, self._authority))
         async with asyncio.TaskGroup() as group:
+            if settings.has(Feature.PROMETHEUS):
+                group.create_task(launch(prometheus(settings)))
+            await launch(etcd(settings))
+            await launch(apiserver(settings, self._authority))
             group.create_task(launch(controller_manager(settings, self._authority)))
-            group.create_task(self._start_gateway())
+            group.create_task(self._start_custom_resources())
         say(f"local cluster ready in {time.monotonic() - started:.1f} s; state in {settings.state}")
 
-    async def _start_gateway(self) -> None:
-        async with Api(self._settings.kubeconfig()) as api:
-            await crds.install(api, self._settings)
-            if not self._settings.has(Feature.GATEWAY):
-                return
+    async def _start_custom_resources(self) -> None:
+        settings, launch = self._settings, self._supervisor.launch
+        async with Api(settings.kubeconfig()) as api:
+            await crds.install(api, settings)
+            if settings.has(Feature.GATEWAY):
+                for manifest in gateway.OBJECTS:
+                    await api.apply(manifest)
+                await launch(gateway.contour(settings))
+                await launch(gateway.envoy(settings))
+                await crds.await_condition(api, gateway.OBJECTS[-1], "Programmed")
 
     async def _handle(self, request: control.Request) -> control.Reply:
         match request:
