@@ -1,0 +1,5 @@
+"""What the demo's parts raise."""
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says what happened, where, and what to do next."""

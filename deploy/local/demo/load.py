@@ -1,0 +1,178 @@
+"""The traffic: requests at a constant rate through the gateway, whether or not earlier ones have been answered.
+
+A client that waits for each answer slows down with the server and so hides how many requests were late; this one does
+not (an open loop). Every request leaves one line in a file (:mod:`demo.requestlog`).
+"""
+
+import argparse
+import asyncio
+import ipaddress
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Final, TextIO
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from demo.errors import DemoError
+from demo.modelserver import INFER_PATH, SERVED_BY, InferRequest
+from demo.requestlog import NO_ANSWER, RequestRecord, line_of
+
+MOST_SECONDS: Final = 3600.0
+MOST_PER_SECOND: Final = 2000.0
+
+_MINE: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("198.18.0.0/15"))
+_MOST_IN_FLIGHT: Final = 1000
+_ANSWER_WITHIN: Final = aiohttp.ClientTimeout(total=5)
+_LARGEST_ANSWER: Final = 65_536
+_FLUSH_SECONDS: Final = 0.1
+_PAYMENTS: Final = tuple(
+    msgspec.json.encode(InferRequest(float(5 + 37 * number % 900), number % 24, number % 10 / 10))
+    for number in range(240)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPlan:
+    """How much traffic, for how long, and where to.
+
+    Attributes:
+        url: the gateway, such as http://198.18.0.2:8080.
+        hostname: what the HTTPRoute is for.
+        rate: requests per second.
+        seconds: when to stop.
+    """
+
+    url: str
+    hostname: str
+    rate: float
+    seconds: float
+
+    def __post_init__(self) -> None:
+        """Refuse what could reach anybody else's machine or never end.
+
+        Raises:
+            DemoError: the message says what is allowed.
+        """
+        refuse_foreign(self.url)
+        if not 0 < self.rate <= MOST_PER_SECOND or not 0 < self.seconds <= MOST_SECONDS:
+            raise DemoError(
+                f"{self.rate:g} requests/s for {self.seconds:g} s: give a rate up to {MOST_PER_SECOND:g}"
+                f" and a time up to {MOST_SECONDS:g} s"
+            )
+
+
+def refuse_foreign(url: str) -> None:
+    """Let through addresses of this machine and of the local cluster only.
+
+    Raises:
+        DemoError: the address is anybody else's, or a name.
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError as problem:
+        raise DemoError(f"{url}: give an IPv4 address; names could lead anywhere") from problem
+    if not any(address in network for network in _MINE):
+        raise DemoError(f"{url}: the load generator speaks to {', '.join(map(str, _MINE))} only")
+
+
+async def generate(plan: LoadPlan, output: TextIO, stop: asyncio.Event) -> None:
+    """Send the plan's requests until its time is over or somebody sets ``stop``."""
+    connector = aiohttp.TCPConnector(limit=_MOST_IN_FLIGHT)
+    async with (
+        aiohttp.ClientSession(connector=connector, timeout=_ANSWER_WITHIN, trust_env=False) as session,
+        asyncio.TaskGroup() as group,
+    ):
+        writer = group.create_task(_flush_often(output))
+        await _Sender(session, plan, output, group).run(stop)
+        writer.cancel()
+
+
+class _Sender:
+    def __init__(
+        self, session: aiohttp.ClientSession, plan: LoadPlan, output: TextIO, group: asyncio.TaskGroup
+    ) -> None:
+        self._session = session
+        self._plan = plan
+        self._output = output
+        self._group = group
+        self._in_flight = 0
+        self._url = plan.url.rstrip("/") + INFER_PATH
+        self._headers = {"Host": plan.hostname, "Content-Type": "application/json"}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send each request when it is due; a delay of this process is made up for at once."""
+        began = time.monotonic()
+        for number, body in enumerate(cycle(_PAYMENTS)):
+            due = number / self._plan.rate
+            wait = began + due - time.monotonic()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            if stop.is_set() or due >= self._plan.seconds:
+                return
+            self._send(body)
+
+    def _send(self, body: bytes) -> None:
+        if self._in_flight >= _MOST_IN_FLIGHT:
+            self._output.write(line_of(RequestRecord(time.time(), "", NO_ANSWER, 0.0)))
+            return
+        self._in_flight += 1
+        self._group.create_task(self._one(body))
+
+    async def _one(self, body: bytes) -> None:
+        started, began = time.time(), time.monotonic()
+        version, status = "", NO_ANSWER
+        try:
+            async with self._session.post(self._url, data=body, headers=self._headers, allow_redirects=False) as answer:
+                version, status = answer.headers.get(SERVED_BY, ""), answer.status
+                await answer.content.read(_LARGEST_ANSWER)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            status = NO_ANSWER
+        finally:
+            self._in_flight -= 1
+        self._output.write(line_of(RequestRecord(started, version, status, time.monotonic() - began)))
+
+
+async def _flush_often(output: TextIO) -> None:
+    try:
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            output.flush()
+    finally:
+        output.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Generate load as the options say."""
+    parser = argparse.ArgumentParser(prog="python -m demo.load", description="Send requests at a constant rate.")
+    parser.add_argument("--url", required=True, help="the gateway, by address")
+    parser.add_argument("--hostname", required=True, help="the HTTPRoute's host name")
+    parser.add_argument("--rate", type=float, required=True, help="requests per second")
+    parser.add_argument("--seconds", type=float, required=True, help="when to stop")
+    parser.add_argument("--output", type=Path, required=True, help="the file of one line per request")
+    options = parser.parse_args(arguments)
+    try:
+        plan = LoadPlan(url=options.url, hostname=options.hostname, rate=options.rate, seconds=options.seconds)
+    except DemoError as problem:
+        parser.error(str(problem))
+    with options.output.open("w", encoding="ascii") as output:
+        asyncio.run(_until_signal(plan, output))
+    return 0
+
+
+async def _until_signal(plan: LoadPlan, output: TextIO) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await generate(plan, output, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
