@@ -117,6 +117,7 @@ class Observation:
     """The world around one Rollout.
 
     Attributes:
+        name: metadata.name of the Rollout, for the commands that people are told to type.
         generation: metadata.generation of the Rollout.
         deleted: the Rollout is being deleted or gone.
         commands: by verb, the token that its annotations hold.
@@ -130,6 +131,7 @@ class Observation:
         metrics_problem: why the stage's conditions cannot be asked at all, such as an unknown source; else empty.
     """
 
+    name: str = "<name>"
     generation: int
     route: RouteFacts | RouteProblem
     deleted: bool = False

@@ -1,0 +1,237 @@
+"""From a draft to a decision: the weights to write, the phase, the conditions and the sentences."""
+
+from datetime import timedelta
+from typing import Final, assert_never
+
+from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
+from serinus.api.rollout_status import EvidenceStatus, Phase, RolloutStatus, StageState
+from serinus.engine import findings, story
+from serinus.engine.actions import SetWeights
+from serinus.engine.analysis import Judged
+from serinus.engine.confirmation import planned, share_mismatch, unconfirmed
+from serinus.engine.decision import Decision, EventReason
+from serinus.engine.draft import Draft, Situation, Waiting
+from serinus.engine.observation import RouteEntry, RouteFacts
+from serinus.engine.rollbacks import has_timed_out
+from serinus.engine.targets import is_ready, our_backends, rollback_target, shares_for
+from serinus.engine.traffic import TooCoarse
+from serinus.engine.transitions import Mode, mode_of
+
+REFRESH: Final = timedelta(minutes=1)
+"""How often the figures of a running stage's evidence are written anew while the verdicts stay the same."""
+
+
+def settled_evidence(judged: tuple[Judged, ...], held: tuple[EvidenceStatus, ...]) -> tuple[EvidenceStatus, ...]:
+    """Return the evidence to show: fresh where a verdict changed or the figures are a minute old, else as it was."""
+    before = {one.condition: one for one in held}
+    return tuple(_settled(one, before.get(one.condition.text)) for one in judged)
+
+
+def _settled(judged: Judged, held: EvidenceStatus | None) -> EvidenceStatus:
+    if (
+        held is not None
+        and (held.verdict, held.cause) == (judged.verdict, judged.cause)
+        and judged.at - held.at < REFRESH
+    ):
+        return held
+    return EvidenceStatus(
+        name=judged.condition.name,
+        condition=judged.condition.text,
+        verdict=judged.verdict,
+        cause=judged.cause,
+        message=judged.message,
+        value=judged.value,
+        threshold=judged.condition.threshold_text,
+        requests=judged.requests,
+        at=judged.at,
+    )
+
+
+def conclude(draft: Draft, before: RolloutStatus, situation: Situation, *, writes: bool = True) -> Decision:
+    """Return the decision that the draft stands for.
+
+    Args:
+        draft: what the steps of the engine came to.
+        before: the status that they began with.
+        situation: what they rested on.
+        writes: whether the route may be written at all; another Rollout's must not.
+    """
+    draft = _note_timeout(_show_evidence(draft, before, situation), before, situation)
+    draft, weights = _weights(draft, before, situation) if writes else (draft, ())
+    status = _describe(draft, before, situation)
+    return Decision(
+        status=status,
+        actions=(*weights, *draft.tests),
+        events=draft.events,
+        requeue_after=_requeue(draft, status, situation),
+    )
+
+
+def _show_evidence(draft: Draft, before: RolloutStatus, situation: Situation) -> Draft:
+    stage, earlier = draft.status.stage, before.stage
+    same = stage is not None and earlier is not None and (stage.index, stage.since) == (earlier.index, earlier.since)
+    return draft.with_status(evidence=situation.evidence) if situation.evidence and same else draft
+
+
+def _note_timeout(draft: Draft, before: RolloutStatus, situation: Situation) -> Draft:
+    """Say that a stage with ``onTimeout: Hold`` has had its time."""
+    stage = situation.stage(draft.status)
+    if stage is None or mode_of(draft.status) is not Mode.RUNNING or not has_timed_out(draft.status, situation):
+        return draft
+    awaited = draft.waiting.message if draft.waiting is not None else ""
+    message = f"Stage {stage.name} has not passed within {stage.deadline}. {awaited}".rstrip()
+    stalled = find_condition(before.conditions, ConditionType.STALLED)
+    if stalled is None or stalled.reason != EventReason.STAGE_TIMED_OUT.value:
+        draft = draft.say(EventReason.STAGE_TIMED_OUT, message, warning=True)
+    return draft.wait(Waiting(EventReason.STAGE_TIMED_OUT.value, message, stalled=True))
+
+
+def _weights(draft: Draft, before: RolloutStatus, situation: Situation) -> tuple[Draft, tuple[SetWeights, ...]]:
+    """Return the write that makes the route show what the status says; none where it does."""
+    spec, status, observed = situation.spec, draft.status, situation.observed
+    route = observed.route
+    if spec is None or mode_of(status) is Mode.IDLE or not isinstance(route, RouteFacts):
+        return draft, ()
+    entries = planned(spec, status, observed, route)
+    if isinstance(entries, TooCoarse) or entries == route.entries or _would_go_dark(entries, route):
+        return draft, ()
+    if _drifted(entries, route, before, status):
+        who = f" by {route.written_by}" if route.written_by else ""
+        draft = draft.say(
+            EventReason.WEIGHT_DRIFT_CORRECTED, f"The route's weights were changed{who}: put right.", warning=True
+        )
+    rescue = mode_of(status) in {Mode.ROLLING_BACK, Mode.ROLLED_BACK}
+    shares = shares_for(spec, status, observed)
+    return draft, (SetWeights(route=spec.route, shares=shares, ours=our_backends(observed), towards_safety=rescue),)
+
+
+def _would_go_dark(entries: tuple[RouteEntry, ...], route: RouteFacts) -> bool:
+    """Never take the last weight out of a rule that serves: the version that had it is not known any more."""
+    return any(entry.weight for entry in route.entries) and not any(entry.weight for entry in entries)
+
+
+def _drifted(entries: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, after: RolloutStatus) -> bool:
+    confirmed = find_condition(before.conditions, ConditionType.TRAFFIC_CONFIRMED)
+    if confirmed is None or confirmed.status is not ConditionStatus.TRUE or _roles(before) != _roles(after):
+        return False
+    return {e.key: e.weight for e in entries if e.weight} != {e.key: e.weight for e in route.entries if e.weight}
+
+
+def _roles(status: RolloutStatus) -> tuple[str, str, float]:
+    candidate, stable = status.candidate, status.stable
+    return (
+        stable.version if stable is not None else "",
+        candidate.version if candidate is not None else "",
+        candidate.weight if candidate is not None else 0.0,
+    )
+
+
+def _describe(draft: Draft, before: RolloutStatus, situation: Situation) -> RolloutStatus:
+    """Return the status with phase, reason, sentences and conditions."""
+    status, observed = draft.status, situation.observed
+    mode = mode_of(status)
+    problem = None if mode is Mode.IDLE else unconfirmed(situation.spec, status, observed)
+    waiting = draft.waiting or (problem if mode is Mode.SETTLED else None)
+    phase = _phase(mode, status, waiting)
+    reason = _reason(mode, status, waiting)
+    told = story.summary(mode, status, situation.spec)
+    stalled = mode is Mode.STRANDED or (waiting is not None and waiting.stalled)
+    found = (
+        *findings.kstatus_of(phase, reason, told, stalled=stalled),
+        findings.traffic_confirmed(problem or share_mismatch(status, situation), _shares_told(status)),
+        findings.metrics_available(status.evidence, observed.metrics_problem, judging=bool(situation.judged)),
+        _way_back(mode, status, situation),
+        findings.threshold_coarse(situation.judged),
+    )
+    conditions = findings.state(
+        status, tuple(one for one in found if one is not None), observed.generation, situation.now
+    )
+    return draft.with_status(
+        observed_generation=observed.generation,
+        phase=phase,
+        phase_since=before.phase_since if before.phase is phase and before.phase_since is not None else situation.now,
+        reason=reason,
+        summary=told,
+        next_action=story.next_action(mode, status, situation.spec, waiting, observed.name),
+        conditions=conditions,
+    ).status
+
+
+def _phase(mode: Mode, status: RolloutStatus, waiting: Waiting | None) -> Phase:
+    if (
+        waiting is not None
+        and waiting.reason in {"SpecInvalid", "Conflict", "MetricsInvalid"}
+        and mode is not Mode.ROLLING_BACK
+    ):
+        return Phase.INVALID
+    match mode:
+        case Mode.IDLE:
+            return Phase.PENDING
+        case Mode.SETTLED:
+            return _settled_phase(waiting)
+        case Mode.RUNNING:
+            return _running_phase(status)
+        case Mode.ROLLING_BACK:
+            return Phase.ROLLING_BACK
+        case Mode.STRANDED:
+            return Phase.PAUSED
+        case Mode.ROLLED_BACK:
+            return Phase.ROLLED_BACK
+        case _:
+            assert_never(mode)
+
+
+def _settled_phase(waiting: Waiting | None) -> Phase:
+    if waiting is None:
+        return Phase.HEALTHY
+    if waiting.reason in {"Paused", "Quarantined"}:
+        return Phase.PAUSED
+    return Phase.PROGRESSING if waiting.reason in {"WeightPending", "RouteNotAccepted"} else Phase.PENDING
+
+
+def _running_phase(status: RolloutStatus) -> Phase:
+    assert status.stage is not None  # noqa: S101 - running
+    if status.paused is not None or status.stage.state is StageState.AWAITING_APPROVAL:
+        return Phase.PAUSED
+    first = status.stage.index == 0 and status.stage.state is StageState.PREPARING
+    return Phase.PENDING if first else Phase.PROGRESSING
+
+
+def _reason(mode: Mode, status: RolloutStatus, waiting: Waiting | None) -> str:
+    if mode in {Mode.ROLLING_BACK, Mode.ROLLED_BACK} and status.rollback is not None:
+        return status.rollback.reason.value
+    if mode is Mode.STRANDED:
+        return EventReason.NO_ROLLBACK_TARGET.value
+    if waiting is not None:
+        return waiting.reason
+    if mode is Mode.RUNNING and status.stage is not None:
+        return status.stage.state.value
+    return "Promoted" if mode is Mode.SETTLED else "WaitingForVersion"
+
+
+def _shares_told(status: RolloutStatus) -> str:
+    candidate = status.candidate
+    parts = [f"{candidate.version} {candidate.weight:g}%"] if candidate is not None else []
+    if status.stable is not None:
+        parts.insert(0, f"{status.stable.version} {100 - (candidate.weight if candidate is not None else 0):g}%")
+    return f"Every parent of the route has accepted {', '.join(parts)}."
+
+
+def _way_back(mode: Mode, status: RolloutStatus, situation: Situation) -> findings.Finding:
+    candidate = status.candidate
+    serving = candidate.version if candidate is not None else status.stable.version if status.stable is not None else ""
+    target = rollback_target(situation.spec, status, situation.observed, serving)
+    ready = target is not None and is_ready(situation.observed.versions[target])
+    return findings.rollback_ready(target, ready=ready, needed=mode in {Mode.RUNNING, Mode.STRANDED})
+
+
+def _requeue(draft: Draft, status: RolloutStatus, situation: Situation) -> timedelta | None:
+    """Return when to look again: at once, when the clock lets the run go on, or when the stage has had its time."""
+    if draft.again:
+        return timedelta(0)
+    due = [draft.waiting.until] if draft.waiting is not None and draft.waiting.until is not None else []
+    stage = situation.stage(status)
+    if stage is not None and status.stage is not None and mode_of(status) is Mode.RUNNING:
+        deadline = status.stage.since + stage.deadline.value
+        due += [deadline] if deadline > situation.now else []
+    return max(timedelta(0), min(due) - situation.now) if due else None
