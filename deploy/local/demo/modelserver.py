@@ -9,6 +9,7 @@ GET, PUT /control on the control port -> the behaviour as JSON (demo.behaviour.B
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -25,6 +26,7 @@ SERVED_BY: Final = "x-served-by"
 INFER_PATH: Final = f"/v2/models/{MODEL}/infer"
 PORT: Final = 8080
 CONTROL_PORT: Final = 8081
+POD_IP: Final = "POD_IP"
 
 _LARGEST_BODY: Final = 16_384
 _GRACE_SECONDS: Final = 3.0
@@ -144,7 +146,8 @@ async def _serve(options: argparse.Namespace, server: ModelServer) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo.modelserver", description="Serve one version of the model.")
     parser.add_argument("--version", required=True, help="such as 2.3.1")
-    parser.add_argument("--host", required=True, help="the address to listen on")
+    pod = os.environ.get(POD_IP)
+    parser.add_argument("--host", default=pod, required=not pod, help=f"the address to listen on; default ${POD_IP}")
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--control-port", type=int, default=CONTROL_PORT)
     parser.add_argument("--latency-under-traffic", type=float, default=0.0, metavar="SECONDS")

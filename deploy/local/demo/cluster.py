@@ -1,0 +1,179 @@
+"""What the demo asks of the cluster: kubectl for what a person would type, plain HTTP for what is watched closely."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from demo.errors import DemoError
+from localcluster.api import Api, ApiError
+from serinus.api.names import HTTP_ROUTE, ROLLOUT, Kind, ObjectKey
+from serinus.api.parsing import decode
+from serinus.api.rollout_status import RolloutStatus
+from serinus.errors import InvalidObjectError
+
+DEPLOYMENT: Final = Kind("apps", "v1", "Deployment", "deployments")
+
+_KUBECTL_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RouteView:
+    """An HTTPRoute as the data plane has it.
+
+    Attributes:
+        weights: by backend, its share of the traffic in percent.
+        accepted: whether every parent has accepted exactly this generation.
+    """
+
+    weights: Mapping[str, float]
+    accepted: bool
+
+    def weight(self, backend: str) -> float:
+        """Return a backend's share in percent; a backend that is not in the route has none."""
+        return self.weights.get(backend, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutView:
+    """A Rollout: what is wanted and what the operator says."""
+
+    wanted: str
+    generation: int
+    status: RolloutStatus
+
+    @property
+    def current(self) -> bool:
+        """Whether the status is about the spec as it is now."""
+        return self.status.observed_generation >= self.generation
+
+
+class ClusterView:
+    """Reads objects of one cluster."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def rollout(self, key: ObjectKey) -> RolloutView:
+        """Return the Rollout as it is now.
+
+        Raises:
+            DemoError: it cannot be read, or its status has an unknown form.
+        """
+        raw = await self._get(ROLLOUT, key)
+        try:
+            status = decode(RolloutStatus, raw.get("status", {}), "status")
+        except InvalidObjectError as problem:
+            raise DemoError(f"rollout {key}: {problem}") from problem
+        return RolloutView(raw["spec"]["version"], raw["metadata"]["generation"], status)
+
+    async def route(self, key: ObjectKey, rule: str) -> RouteView:
+        """Return one rule of the HTTPRoute as it is now.
+
+        Raises:
+            DemoError: it cannot be read, or has no such rule.
+        """
+        return route_view(await self._get(HTTP_ROUTE, key), rule)
+
+    async def ready_replicas(self, key: ObjectKey) -> int:
+        """Return how many pods of a Deployment are ready.
+
+        Raises:
+            DemoError: it cannot be read.
+        """
+        raw = await self._get(DEPLOYMENT, key)
+        return int(raw.get("status", {}).get("readyReplicas", 0))
+
+    async def _get(self, kind: Kind, key: ObjectKey) -> Mapping[str, Any]:
+        path = f"/apis/{kind.api_version}/namespaces/{key.namespace}/{kind.plural}/{key.name}"
+        try:
+            return await self._api.request("GET", path)
+        except (ApiError, aiohttp.ClientError, TimeoutError) as problem:
+            raise DemoError(f"cannot read {kind.plural}/{key}: {problem}") from problem
+
+
+def route_view(raw: Mapping[str, Any], rule: str) -> RouteView:
+    """Reduce an HTTPRoute to the shares of one rule and whether they are in force.
+
+    Raises:
+        DemoError: there is no such rule.
+    """
+    found = [entry for entry in raw["spec"].get("rules", []) if entry.get("name") == rule]
+    if not found:
+        raise DemoError(f"route {raw['metadata']['name']} has no rule named {rule!r}")
+    entries = {ref["name"]: ref.get("weight", 1) for ref in found[0].get("backendRefs", [])}
+    total = sum(entries.values())
+    shares = {name: 100.0 * weight / total if total else 0.0 for name, weight in entries.items()}
+    return RouteView(shares, _accepted(raw))
+
+
+def _accepted(raw: Mapping[str, Any]) -> bool:
+    generation = raw["metadata"]["generation"]
+    parents = raw.get("status", {}).get("parents", [])
+    said = [
+        {c["type"]: c["status"] for c in parent.get("conditions", []) if c.get("observedGeneration", 0) >= generation}
+        for parent in parents
+    ]
+    wanted = len(raw["spec"].get("parentRefs", []))
+    holds = [of.get("Accepted") == "True" and of.get("ResolvedRefs") == "True" for of in said]
+    return wanted > 0 and len(said) >= wanted and all(holds)
+
+
+@dataclass(frozen=True, slots=True)
+class Kubectl:
+    """The program that a person would use."""
+
+    program: Path
+    environment: Mapping[str, str]
+
+    async def run(self, arguments: Sequence[str], given: str = "") -> str:
+        """Run one command and return what it prints.
+
+        Raises:
+            DemoError: it failed; the message has its own words.
+        """
+        process = await asyncio.create_subprocess_exec(
+            str(self.program),
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(self.environment),
+        )
+        try:
+            async with asyncio.timeout(_KUBECTL_SECONDS):
+                output, errors = await process.communicate(given.encode())
+        except BaseException:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            raise
+        if process.returncode:
+            raise DemoError(f"`kubectl {' '.join(arguments)}` failed: {errors.decode().strip()}")
+        return output.decode()
+
+    async def apply(self, manifest: str) -> str:
+        """Apply a manifest as a person does, and return what kubectl says.
+
+        Raises:
+            DemoError: the API server refused it.
+        """
+        return await self.run(["apply", "-f", "-"], manifest)
+
+    async def want_version(self, key: ObjectKey, version: str) -> str:
+        """Change the one field that starts a run.
+
+        Raises:
+            DemoError: the API server refused it.
+        """
+        return await self.run(want_version_command(key, version))
+
+
+def want_version_command(key: ObjectKey, version: str) -> list[str]:
+    """Return kubectl's arguments that make the Rollout want this version."""
+    change = json.dumps({"spec": {"version": version}})
+    return ["patch", "mro", key.name, "-n", key.namespace, "--type", "merge", "-p", change]

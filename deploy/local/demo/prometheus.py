@@ -1,0 +1,132 @@
+"""The demo's own look at Prometheus, on purpose by other expressions than the operator's.
+
+The operator sums increments from tick to tick; here the raw counters now are compared with those when the run began.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
+
+import aiohttp
+import msgspec
+
+from demo.errors import DemoError
+from serinus.api.abort_condition import AbortCondition, ClientErrorRate, ErrorRate, Latency, NamedQuery
+
+LEAST_BAD: Final = 3
+"""So many bad requests make a breach visible, where they are also over the limit: one or two could be any accident."""
+
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=3)
+_LARGEST_ANSWER: Final = 4_000_000
+_RECEIVED: Final = re.compile(
+    r'^prometheus_http_requests_total\{[^}]*handler="/api/v1/query(?:_range)?"[^}]*\} (\S+)$', re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many requests a backend has had, and how many of them were certainly bad."""
+
+    requests: float
+    bad: float
+
+    def since(self, before: "Counts") -> "Counts":
+        """Return what came after an earlier reading."""
+        return Counts(self.requests - before.requests, self.bad - before.bad)
+
+
+NO_REQUESTS: Final = Counts(0.0, 0.0)
+
+
+def is_visible(condition: AbortCondition, counts: Counts) -> bool:
+    """Say whether the counters show the limit exceeded: the share of bad requests, and at least ``LEAST_BAD``.
+
+    Raises:
+        DemoError: the condition is about no proportion of requests.
+    """
+    tolerated = condition.tolerated
+    if tolerated is None:
+        raise DemoError(f"{condition.text}: the demo measures proportions of requests only")
+    return counts.bad >= LEAST_BAD and counts.bad > tolerated * counts.requests
+
+
+def expression(condition: AbortCondition, cluster: str) -> str:
+    """Return the query for one backend: two series, marked ``requests`` and ``bad``.
+
+    Raises:
+        DemoError: the condition is about no proportion of requests.
+    """
+    selector = f'envoy_cluster_name="{cluster}"'
+    match condition.metric:
+        case Latency():
+            milliseconds = f"{condition.threshold * 1000:g}"
+            requests = f"sum(envoy_cluster_upstream_rq_time_count{{{selector}}})"
+            # Prometheus 3 writes a bucket's bound as 200.0, Prometheus 2 as the target wrote it.
+            within = rf'sum(envoy_cluster_upstream_rq_time_bucket{{{selector},le=~"{milliseconds}(\\.0)?"}})'
+            bad = f"{requests} - {within}"
+        case ErrorRate():
+            requests, bad = _by_class(selector, "5")
+        case ClientErrorRate():
+            requests, bad = _by_class(selector, "4")
+        case NamedQuery(name):
+            raise DemoError(f"{name}: the demo measures proportions of requests only")
+        case _:
+            assert_never(condition.metric)
+    return f"{_marked('requests', requests)} or {_marked('bad', bad)}"
+
+
+class Probe:
+    """Asks one Prometheus and knows how often it has asked."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+        self._asked = 0
+
+    async def counts(self, condition: AbortCondition, cluster: str) -> Counts:
+        """Return a backend's counters now; Envoy's counter that is not there yet has counted nothing.
+
+        Raises:
+            DemoError: Prometheus did not answer.
+        """
+        self._asked += 1
+        body = await self._get("/api/v1/query", {"query": expression(condition, cluster)})
+        try:
+            found = msgspec.json.decode(body)["data"]["result"]
+            values = {series["metric"]["what"]: float(series["value"][1]) for series in found}
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as problem:
+            raise DemoError(f"{self._url} answered a query in an unknown form: {problem!r}") from problem
+        return Counts(values.get("requests", 0.0), values.get("bad", 0.0))
+
+    async def queries_of_others(self) -> float:
+        """Return how many queries Prometheus has received since it started, without those of this probe.
+
+        Raises:
+            DemoError: Prometheus did not answer.
+        """
+        page = (await self._get("/metrics", {})).decode()
+        return sum(float(value) for value in _RECEIVED.findall(page)) - self._asked
+
+    async def _get(self, path: str, query: dict[str, Any]) -> bytes:
+        try:
+            async with self._session.get(self._url + path, params=query, timeout=_TIMEOUT) as answer:
+                body = bytearray()
+                async for chunk in answer.content.iter_any():
+                    body += chunk
+                    if len(body) > _LARGEST_ANSWER:
+                        raise DemoError(f"{self._url}{path} answered more than {_LARGEST_ANSWER} bytes")
+                if answer.status != 200:  # noqa: PLR2004 - OK
+                    raise DemoError(f"{self._url}{path} answered {answer.status}; see the log of prometheus")
+                return bytes(body)
+        except (aiohttp.ClientError, TimeoutError) as problem:
+            raise DemoError(f"{self._url}{path} did not answer: {problem!r}") from problem
+
+
+def _by_class(selector: str, digit: str) -> tuple[str, str]:
+    name = "envoy_cluster_upstream_rq_xx"
+    bad = f'sum({name}{{{selector},envoy_response_code_class="{digit}"}})'
+    return f"sum({name}{{{selector}}})", bad
+
+
+def _marked(what: str, query: str) -> str:
+    return f'label_replace({query}, "what", "{what}", "", "")'

@@ -1,0 +1,228 @@
+"""What the demo found: the claims, each held or not for a stated reason, and the figures that others read as JSON."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from demo.cluster import RouteView
+from demo.manifests import Version
+from demo.requestlog import RequestRecord, between, count_by_version, quantile
+from demo.track import Track, rises_as_planned
+from serinus.api.abort_condition import AbortCondition
+from serinus.api.rollout_status import Phase, RollbackReason, RolloutStatus, RunResult
+
+MOST_QUERIES_PER_TICK: Final = 4.0
+CANARY_PERCENT: Final = 5.0
+PLANNED: Final = (0.0, CANARY_PERCENT, 100.0)
+SETTLED_SECONDS: Final = 1.0
+"""Envoy acts on an accepted route after far less: whoever is started later must not meet the bad version."""
+
+_ALL: Final = 100.0
+_SLOWEST_TO_SAFE: Final = 15.0
+_P95: Final = 0.95
+_P95_LIMIT_SECONDS: Final = 0.2
+
+
+class Promoted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A version that was promoted to 100 %, and how long that took from the change of ``spec.version``."""
+
+    version: str
+    seconds: float
+
+
+class RolledBack(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A version that lost its traffic; the definitions are those of ``docs/tutorial.md``."""
+
+    version: str
+    condition: str
+    value: str
+    at_weight: float
+    visible_to_safe_seconds: float
+    requests_to_bad_version: int
+    requests_failed_after_safe: int
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The content of ``.demo/result.json``."""
+
+    ok: bool
+    promoted: tuple[Promoted, ...] = ()
+    rollbacks: tuple[RolledBack, ...] = ()
+    queries_per_tick: float | None = None
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        part = path.with_suffix(".part")
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
+        part.replace(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Something that must be so, whether it is, and what was found."""
+
+    text: str
+    held: bool
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionFacts:
+    """All that was seen of a version that should be promoted.
+
+    Attributes:
+        started: when ``spec.version`` was changed, in seconds since 1970.
+        ended: when the run was seen to be over.
+        requests: those of the load generator since ``started``.
+    """
+
+    version: Version
+    started: float
+    ended: float
+    status: RolloutStatus
+    route: RouteView
+    track: Track
+    requests: tuple[RequestRecord, ...]
+
+    def figures(self) -> Promoted:
+        """Return what goes into the result."""
+        return Promoted(version=self.version.number, seconds=round(self.ended - self.started, 2))
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Return what must hold of a promotion."""
+        number, stable = self.version.number, self.status.stable
+        failed = sum(record.failed for record in self.requests)
+        last = self.status.history[0].result if self.status.history else None
+        after = count_by_version(between(self.requests, self.ended + SETTLED_SECONDS))
+        return (
+            Claim(
+                f"{number} is Healthy at 100%",
+                self.status.phase is Phase.HEALTHY
+                and stable is not None
+                and (stable.version, stable.weight) == (number, _ALL),
+                self.status.summary or self.status.phase.value,
+            ),
+            Claim(
+                f"{number} went through 5% to 100%, each accepted by the gateway",
+                rises_as_planned(self.track.weights, PLANNED),
+                f"accepted shares: {self.track.weights}",
+            ),
+            Claim(
+                f"the gateway gives {number} all of the traffic",
+                self.route.accepted and self.route.weight(self.version.backend) == _ALL,
+                f"{dict(self.route.weights)}, accepted: {self.route.accepted}",
+            ),
+            Claim(f"only {number} answers afterwards", set(after) == {number}, str(dict(after))),
+            Claim(f"the history says that {number} was promoted", last is RunResult.PROMOTED, str(last)),
+            Claim("no request failed meanwhile", failed == 0 < len(self.requests), f"{failed} of {len(self.requests)}"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackFacts:
+    """All that was seen of a version that should lose its traffic.
+
+    Attributes:
+        condition: the one that should be breached.
+        stable: the version that should have all of the traffic afterwards.
+        visible_at: when Prometheus was first seen to show the breach, or None; in seconds since 1970.
+        requests: those of the load generator since ``spec.version`` was changed.
+    """
+
+    version: Version
+    condition: AbortCondition
+    stable: Version
+    status: RolloutStatus
+    route: RouteView
+    track: Track
+    visible_at: float | None
+    requests: tuple[RequestRecord, ...]
+
+    def figures(self) -> RolledBack:
+        """Return what goes into the result; -1 s where an end of that time was never seen."""
+        rollback, number = self.status.rollback, self.version.number
+        return RolledBack(
+            version=number,
+            condition=rollback.condition if rollback else "",
+            value=rollback.value if rollback else "",
+            at_weight=rollback.at_weight if rollback else 0.0,
+            visible_to_safe_seconds=self._visible_to_safe(),
+            requests_to_bad_version=count_by_version(self.requests)[number],
+            requests_failed_after_safe=sum(self._is_bad(record) for record in self._after_safe()),
+        )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Return what must hold of a rollback."""
+        return (*self._claims_of_status(), *self._claims_of_traffic())
+
+    def _claims_of_status(self) -> tuple[Claim, ...]:
+        number, status, rollback, stable = self.version.number, self.status, self.status.rollback, self.status.stable
+        return (
+            Claim(
+                f"{number} was rolled back for {self.condition.text}",
+                status.phase is Phase.ROLLED_BACK
+                and rollback is not None
+                and (rollback.version, rollback.reason) == (number, RollbackReason.METRIC_BREACHED)
+                and rollback.condition == self.condition.text,
+                status.summary or status.phase.value,
+            ),
+            Claim(
+                f"it was found at {CANARY_PERCENT:g}% and never had more",
+                rollback is not None and rollback.at_weight == CANARY_PERCENT == self.track.highest,
+                f"at {rollback.at_weight if rollback else 0:g}%, highest share {self.track.highest:g}%",
+            ),
+            Claim(
+                f"{self.stable.number} is back at 100%",
+                stable is not None and (stable.version, stable.weight) == (self.stable.number, _ALL),
+                str(stable),
+            ),
+            Claim(f"{number} is quarantined", number in status.quarantined, f"quarantined: {status.quarantined}"),
+        )
+
+    def _claims_of_traffic(self) -> tuple[Claim, ...]:
+        figures, after = self.figures(), self._after_safe()
+        slowest = quantile(after, _P95)
+        return (
+            Claim(
+                "the gateway gives it no traffic",
+                self.route.accepted and self.route.weight(self.version.backend) == 0.0,
+                f"{dict(self.route.weights)}, accepted: {self.route.accepted}",
+            ),
+            Claim(
+                f"from visible breach to weight 0 it took less than {_SLOWEST_TO_SAFE:g} s",
+                0 <= figures.visible_to_safe_seconds < _SLOWEST_TO_SAFE,
+                f"{figures.visible_to_safe_seconds:g} s",
+            ),
+            Claim(
+                "the bad version had real traffic",
+                figures.requests_to_bad_version > 0,
+                f"{figures.requests_to_bad_version} requests",
+            ),
+            Claim(
+                "no request failed or met it afterwards",
+                figures.requests_failed_after_safe == 0 < len(after),
+                f"{figures.requests_failed_after_safe} of {len(after)}",
+            ),
+            Claim("afterwards p95 is below 200 ms", slowest < _P95_LIMIT_SECONDS, f"{slowest * 1000:.0f} ms"),
+        )
+
+    def _visible_to_safe(self) -> float:
+        if self.visible_at is None or self.track.safe_at is None:
+            return -1.0
+        # The operator may see a scrape before the demo's next look, 0.2 s later: that is no negative time.
+        return round(max(0.0, self.track.safe_at - self.visible_at), 2)
+
+    def _after_safe(self) -> list[RequestRecord]:
+        safe = self.track.safe_at
+        return [] if safe is None else between(self.requests, safe + SETTLED_SECONDS)
+
+    def _is_bad(self, record: RequestRecord) -> bool:
+        return record.failed or record.version == self.version.number
+
+
+def claims_of_queries(queries_per_tick: float) -> tuple[Claim, ...]:
+    """Return what must hold of the operator's questions to Prometheus."""
+    text = f"the operator asks Prometheus at most {MOST_QUERIES_PER_TICK:g} queries a tick, and does ask"
+    return (Claim(text, 0 < queries_per_tick <= MOST_QUERIES_PER_TICK, f"{queries_per_tick:.2f}"),)
