@@ -50,13 +50,15 @@ class RolloutRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersionRecord:
-    """A ModelVersion, reduced to where it serves."""
+    """A ModelVersion, reduced to where it serves; ``stage`` and ``traffic`` are what its status says."""
 
     meta: Meta
     model: str
     version: str
     backend: BackendRef | None
     problem: str
+    stage: str = ""
+    traffic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +104,13 @@ class NamespaceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """A Job that tests a candidate; ``outcome`` is None while it runs."""
+    """A Job that tests a candidate: which test of which run of which Rollout; ``outcome`` is None while it runs."""
 
     meta: Meta
     rollout: str
+    run: int
+    stage: str
+    test: str
     outcome: TestOutcome | None
 
 

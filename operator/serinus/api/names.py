@@ -19,6 +19,12 @@ ROLLOUT_LABEL: Final = f"{GROUP}/rollout"
 RUN_LABEL: Final = f"{GROUP}/run"
 """On a Job of ours: the number of the run that it tests."""
 
+STAGE_ANNOTATION: Final = f"{GROUP}/stage"
+"""On a Job of ours: the stage whose test it is."""
+
+TEST_ANNOTATION: Final = f"{GROUP}/test"
+"""On a Job of ours: the test that it is."""
+
 FIELD_MANAGER: Final = "serinus"
 
 
