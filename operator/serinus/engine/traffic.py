@@ -6,8 +6,9 @@ from enum import StrEnum
 from typing import Final
 
 from serinus.api.quantities import WEIGHT_SCALE, Share
+from serinus.api.rollout import HttpRouteRef
 from serinus.engine.actions import BackendShare
-from serinus.engine.observation import BackendKey, RouteEntry, RouteFacts, backend_key
+from serinus.engine.observation import BackendKey, RouteEntry, RouteFacts, RouteProblem, backend_key
 
 _TOLERANCE: Final = 0.1
 """How far a rounded weight may be from the wanted share, as a part of that share."""
@@ -73,6 +74,29 @@ def plan_entries(
     return (*kept, *(RouteEntry(key, weights[key], wanted[key].backend.port) for key in open_keys))
 
 
+def choose_rule(route: HttpRouteRef, names: Sequence[str], owner: str = "") -> int | RouteProblem:
+    """Return the position of the rule that carries the model's traffic, or why there is none that we may write.
+
+    Args:
+        route: the Rollout's reference.
+        names: the names of the route's rules in order; empty where a rule has none.
+        owner: the other controller that owns the route, as ``Kind/name``; empty where there is none.
+    """
+    if owner:
+        return RouteProblem(
+            "RouteOwnedByOther",
+            f"HTTPRoute {route.name} belongs to {owner}, which would undo every weight: name a route that no "
+            "controller owns in spec.route.httpRoute.name.",
+        )
+    known = ", ".join(name or f"number {position}, unnamed" for position, name in enumerate(names, 1)) or "none"
+    if route.rule_name is not None:
+        found = [position for position, name in enumerate(names) if name == route.rule_name]
+        return found[0] if found else _no_rule(f"has no rule {route.rule_name}; its rules: {known}", route)
+    if len(names) == 1:
+        return 0
+    return _no_rule(f"has {len(names)} rules ({known}) and the Rollout does not say which", route)
+
+
 def shares_of(entries: Sequence[RouteEntry], keys: Collection[BackendKey]) -> Mapping[BackendKey, float]:
     """Return what each of the backends gets of the whole rule, in percent; 0 where it or all weight is missing."""
     total = sum(entry.weight for entry in entries)
@@ -98,6 +122,12 @@ def accepted(route: RouteFacts) -> Acceptance:
         names = ", ".join(f"{parent.name} (at {parent.observed_generation})" for parent in late)
         return Acceptance(AcceptanceState.WAITING, f"Waiting for {names} to accept generation {route.generation}.")
     return Acceptance(AcceptanceState.YES)
+
+
+def _no_rule(problem: str, route: HttpRouteRef) -> RouteProblem:
+    return RouteProblem(
+        "NoSuchRule", f"HTTPRoute {route.name} {problem}: name one of them in spec.route.httpRoute.ruleName."
+    )
 
 
 def _beside_foreign(

@@ -5,9 +5,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from serinus.api.modelversion import BackendRef
+from serinus.api.rollout import HttpRouteRef
 from serinus.engine.actions import BackendShare
 from serinus.engine.observation import BackendKey, ParentFacts, RouteEntry, RouteFacts
-from serinus.engine.traffic import AcceptanceState, TooCoarse, accepted, plan_entries, shares_of
+from serinus.engine.traffic import AcceptanceState, TooCoarse, accepted, choose_rule, plan_entries, shares_of
 
 
 def key(name: str) -> BackendKey:
@@ -185,3 +186,28 @@ def test_a_route_without_parents_is_waited_for_with_a_reason() -> None:
     found = accepted(route())
     assert found.state is AcceptanceState.WAITING
     assert "parentRefs" in found.message
+
+
+def chosen(names: list[str], rule: str | None = None, owner: str = "") -> int | str:
+    found = choose_rule(HttpRouteRef(name="fraud", rule_name=rule), names, owner)
+    return found if isinstance(found, int) else f"{found.reason}: {found.message}"
+
+
+def test_the_named_rule_is_chosen_or_the_only_one() -> None:
+    assert chosen(["health", "predict"], "predict") == 1
+    assert chosen([""]) == 0
+
+
+def test_a_rule_that_is_not_there_is_a_sentence_with_those_that_are() -> None:
+    assert chosen(["health", ""], "predict") == (
+        "NoSuchRule: HTTPRoute fraud has no rule predict; its rules: health, number 2, unnamed: "
+        "name one of them in spec.route.httpRoute.ruleName."
+    )
+
+
+def test_several_rules_and_no_name_is_a_question_back() -> None:
+    assert "has 2 rules (a, b) and the Rollout does not say which" in str(chosen(["a", "b"]))
+
+
+def test_a_route_that_another_controller_owns_is_not_ours_to_write() -> None:
+    assert str(chosen([""], owner="InferenceService/fraud")).startswith("RouteOwnedByOther: HTTPRoute fraud belongs to")

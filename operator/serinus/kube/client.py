@@ -1,0 +1,206 @@
+"""The Kubernetes API over one connection pool: explicit time-outs, bounded answers, and only errors of ours."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, Protocol, Self
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import (
+    KUBE_CONFIG_DEFAULT_LOCATION,
+    ConfigException,
+    load_incluster_config,
+    load_kube_config,
+)
+
+from serinus.errors import AmbiguousError, ConfigurationError, RefusedError, SerinusError, TransientError
+from serinus.kube.answers import Answer, error_of
+from serinus.kube.slots import Slots
+
+Raw = dict[str, Any]
+"""One object or list as the API server sends it."""
+
+JSON: Final = "application/json"
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+DEFAULT_TIMEOUT: Final = 10.0
+_CONNECT_TIMEOUT: Final = 5.0
+_IN_FLIGHT: Final = 16
+_RESERVED: Final = 4
+_LARGEST: Final = 64 * 1024 * 1024
+_CHUNK: Final = 256 * 1024
+_TRIES: Final = 3
+_LONGEST_PAUSE: Final = 5.0
+_READS: Final = frozenset({"GET", "HEAD"})
+_USER_AGENT: Final = "serinus"
+
+
+class Requests(Protocol):
+    """What the adapters in this room need of a client."""
+
+    async def request(  # noqa: PLR0913 - the parts of an HTTP request
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        content_type: str = JSON,
+        query: Mapping[str, str] | None = None,
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - it bounds the waiting for a slot and the call together
+        urgent: bool = False,
+    ) -> Raw:
+        """Make one request and return the object of the answer; see :meth:`KubernetesClient.request`."""
+
+
+class KubernetesClient:
+    """One API server as this process may use it."""
+
+    def __init__(self, configuration: Any) -> None:  # noqa: ANN401 - the client library is untyped
+        """Prepare the connections; nothing is sent yet."""
+        configuration.connection_pool_maxsize = _IN_FLIGHT
+        self._api = ApiClient(configuration)
+        self._slots = Slots(_IN_FLIGHT, _RESERVED)
+
+    @classmethod
+    async def open(cls, kubeconfig: Path | None = None) -> Self:
+        """Connect as the given kubeconfig says, else KUBECONFIG or ``~/.kube/config``, else as a pod does.
+
+        Raises:
+            ConfigurationError: there is none of these, or it cannot be read.
+        """
+        configuration = Configuration()
+        try:
+            if kubeconfig is not None or any(map(os.path.exists, KUBE_CONFIG_DEFAULT_LOCATION.split(os.pathsep))):
+                named = str(kubeconfig) if kubeconfig is not None else None
+                await load_kube_config(config_file=named, client_configuration=configuration, persist_config=False)
+            else:
+                load_incluster_config(client_configuration=configuration)
+        except (ConfigException, OSError) as problem:
+            raise ConfigurationError(f"no way to the Kubernetes API: {problem}; set KUBECONFIG") from problem
+        return cls(configuration)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._api.close()
+
+    async def __aenter__(self) -> Self:
+        """Use it in ``async with``."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it at the end."""
+        await self.close()
+
+    async def request(  # noqa: PLR0913 - the parts of an HTTP request
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        content_type: str = JSON,
+        query: Mapping[str, str] | None = None,
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - it bounds the waiting for a slot and the call together
+        urgent: bool = False,
+    ) -> Raw:
+        """Make one request and return the object of the answer.
+
+        Args:
+            method: such as ``GET`` or ``PATCH``.
+            path: from the root, such as ``/api/v1/namespaces``.
+            body: what is sent as JSON; nothing where it is None.
+            content_type: of the body.
+            query: parameters of the URL.
+            timeout: seconds for waiting for a slot, and again for the call.
+            urgent: goes before all that is not.
+
+        Raises:
+            NotFoundError: 404.
+            ConflictError: 409, or a JSON Patch whose tests fail; AlreadyExistsError for a name that is taken.
+            RefusedError: any other 4xx, with the API server's sentence; an answer over 64 MB.
+            TransientError: not sent, 429, 410, or a read that failed: ask again.
+            AmbiguousError: a write that may have happened.
+        """
+        target = f"{path}?{urlencode(query)}" if query else path
+        what = f"{method} {target}"
+        for attempt in range(1, _TRIES + 1):
+            answer = await self._once(method, target, body, content_type, timeout, urgent=urgent)
+            if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
+                break
+            if attempt < _TRIES:
+                await asyncio.sleep(min(answer.retry_after, _LONGEST_PAUSE))
+        error = error_of(answer, what, write=method not in _READS)
+        if error is not None:
+            raise error
+        try:
+            found: Raw = msgspec.json.decode(answer.content, type=dict)
+        except msgspec.DecodeError as problem:
+            raise _unsure(method, f"{what}: the answer is no JSON object: {problem}") from problem
+        return found
+
+    async def _once(  # noqa: PLR0913 - the parts of an HTTP request
+        self,
+        method: str,
+        target: str,
+        body: object,
+        content_type: str,
+        seconds: float,
+        *,
+        urgent: bool,
+    ) -> Answer:
+        what = f"{method} {target}"
+        try:
+            async with asyncio.timeout(seconds) as waiting, self._slots.hold(urgent=urgent):
+                waiting.reschedule(None)
+                return await self._send(method, target, body, content_type, seconds)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as problem:
+            raise TransientError(f"{what}: the API server cannot be reached: {problem}") from problem
+        except aiohttp.ClientError as problem:
+            raise _unsure(method, f"{what}: the connection broke: {type(problem).__name__}: {problem}") from problem
+        except TimeoutError as problem:
+            if waiting.expired():
+                raise TransientError(f"{what}: no free slot within {seconds:g} s; not sent") from problem
+            raise _unsure(method, f"{what}: no answer within {seconds:g} s") from problem
+
+    async def _send(self, method: str, target: str, body: object, content_type: str, seconds: float) -> Answer:
+        headers = {"Accept": JSON, "Content-Type": content_type, "User-Agent": _USER_AGENT}
+        try:
+            # It may re-read a token file or ask an identity provider.
+            async with asyncio.timeout(seconds):
+                await self._api.update_params_for_auth(headers, [], ["BearerToken"], target, method, body)
+        except (ConfigException, OSError, TimeoutError) as problem:
+            raise TransientError(f"{method} {target}: no credentials: {problem}; not sent") from problem
+        reply = await self._api.rest_client.request(
+            method,
+            self._api.configuration.host + target,
+            headers=headers,
+            body=body,
+            _request_timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_TIMEOUT),
+        )
+        return await _bounded(reply.response, method, target)
+
+
+async def _bounded(response: aiohttp.ClientResponse, method: str, target: str) -> Answer:
+    content = bytearray()
+    async with response:
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            content += chunk
+            if len(content) > _LARGEST:
+                response.close()
+                sentence = f"{method} {target}: the answer is over {_LARGEST >> 20} MB; read in smaller pages"
+                raise RefusedError(sentence) if method in _READS else AmbiguousError(sentence)
+    return Answer(response.status, bytes(content), _retry_after(response.headers.get("Retry-After", "")))
+
+
+def _retry_after(header: str) -> float:
+    # The API server sends whole seconds, never a date (apiserver, pkg/server/filters/maxinflight.go).
+    return float(header) if header.isdecimal() else 1.0
+
+
+def _unsure(method: str, sentence: str) -> SerinusError:
+    return TransientError(sentence) if method in _READS else AmbiguousError(f"{sentence}; it may have been written")

@@ -1,0 +1,98 @@
+"""Reads the cluster's objects as records."""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from serinus.api.names import HTTP_ROUTE, NAMESPACE, ROLLOUT, ObjectKey
+from serinus.errors import InvalidObjectError, NotFoundError
+from serinus.kube.client import Raw, Requests
+from serinus.kube.kinds import SOURCE_OF, SOURCES, Source, collection_path, object_path
+from serinus.kube.records import rollout_record
+from serinus.kube.routes import route_record
+from serinus.ports import NamespaceRecord, Record, RolloutRecord, RouteRecord
+
+_PAGE: Final = "500"
+_LIST_TIMEOUT: Final = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+class ApiCluster:
+    """The port ``Cluster`` over the Kubernetes API."""
+
+    def __init__(self, client: Requests, namespaces: Sequence[str] = ()) -> None:
+        """Read these namespaces; the whole cluster where none is given."""
+        self._client = client
+        self._namespaces = tuple(namespaces)
+
+    async def list_all(self, kind: type[Record]) -> Sequence[Record]:
+        """Return every object of this kind, read in pages of 500.
+
+        An object without the form of its kind is left out and logged: it must not hide all others.
+
+        Raises:
+            TransientError: a page failed, or the list took so long that its next page has expired: begin anew.
+            NotFoundError: the API server does not know the kind.
+            RefusedError: this service account may not list it.
+        """
+        source = SOURCE_OF[kind]
+        if kind is NamespaceRecord and self._namespaces:
+            raws = [raw async for raw in self._own_namespaces()]
+        else:
+            raws = [raw for space in self._namespaces or ("",) async for raw in self._pages(source, space)]
+        return [record for record in (_parsed(source, raw) for raw in raws) if record is not None]
+
+    async def read_rollout(self, key: ObjectKey) -> RolloutRecord:
+        """Return the Rollout as it is now; errors as :meth:`KubernetesClient.request` for a read."""
+        return rollout_record(await self._client.request("GET", object_path(ROLLOUT, key)))
+
+    async def read_route(self, key: ObjectKey) -> RouteRecord:
+        """Return the route as it is now; errors as :meth:`KubernetesClient.request` for a read."""
+        return route_record(await self._client.request("GET", object_path(HTTP_ROUTE, key)))
+
+    async def missing_kinds(self) -> Sequence[str]:
+        """Return the kinds, as ``plural.group``, that the API server does not serve (yet).
+
+        kopf looks only once, when it starts, so the watch must not begin before this is empty.
+        """
+        missing = []
+        for source in SOURCES:
+            kind = source.kind
+            root = f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.version}"
+            try:
+                served = (await self._client.request("GET", root)).get("resources", [])
+            except NotFoundError:
+                served = []
+            if kind.plural not in {resource.get("name") for resource in served}:
+                missing.append(f"{kind.plural}.{kind.group}" if kind.group else kind.plural)
+        return missing
+
+    async def _pages(self, source: Source, namespace: str) -> AsyncIterator[Raw]:
+        path = collection_path(source.kind, namespace if source.namespaced else "")
+        query = {"limit": _PAGE} | ({"labelSelector": source.label} if source.label else {})
+        while True:
+            page = await self._client.request("GET", path, query=query, timeout=_LIST_TIMEOUT)
+            for raw in page.get("items") or ():
+                yield raw
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            query |= {"continue": token}
+
+    async def _own_namespaces(self) -> AsyncIterator[Raw]:
+        # A Role can allow to read one namespace by name, never to list them.
+        for name in self._namespaces:
+            try:
+                yield await self._client.request("GET", object_path(NAMESPACE, ObjectKey("", name)))
+            except NotFoundError:
+                logger.warning("namespace %s is configured but does not exist", name)
+
+
+def _parsed(source: Source, raw: Raw) -> Record | None:
+    try:
+        return source.parse(raw)
+    except InvalidObjectError as problem:
+        where = raw.get("metadata") or {}
+        logger.warning("%s %s/%s: %s", source.kind.kind, where.get("namespace"), where.get("name"), problem)
+        return None

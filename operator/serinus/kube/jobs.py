@@ -1,0 +1,139 @@
+"""Runs integration tests as Kubernetes Jobs."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from serinus.api.names import (
+    API_VERSION,
+    FIELD_MANAGER,
+    JOB,
+    ROLLOUT_LABEL,
+    RUN_LABEL,
+    STAGE_ANNOTATION,
+    TEST_ANNOTATION,
+)
+from serinus.engine.actions import RunJobTest, TestRun
+from serinus.errors import RefusedError
+from serinus.kube.answers import AlreadyExistsError
+from serinus.kube.client import Requests
+from serinus.kube.job_names import job_name
+from serinus.kube.kinds import collection_path
+from serinus.ports import Meta
+
+_KEPT_FOR: Final = 3600
+_DEFAULT_PORT: Final = 80
+
+
+class ApiJobs:
+    """The port ``Jobs`` over the Kubernetes API."""
+
+    def __init__(self, client: Requests) -> None:
+        """Create through this client."""
+        self._client = client
+
+    async def ensure(self, owner: Meta, action: RunJobTest) -> None:
+        """Create the Job of this test unless it exists.
+
+        Raises:
+            RefusedError: the template is no Job, or the API server refuses it.
+            AmbiguousError, NotFoundError, TransientError: as they say.
+        """
+        path = collection_path(JOB, owner.key.namespace)
+        try:
+            await self._client.request(
+                "POST", path, body=job_manifest(owner, action), query={"fieldManager": FIELD_MANAGER}
+            )
+        except AlreadyExistsError:
+            return
+
+
+def job_manifest(owner: Meta, action: RunJobTest) -> dict[str, Any]:
+    """Return the Job of a test; RefusedError names the part of the template that has another form."""
+    identity, template = action.identity, action.test.template
+    given = _mapping(template, "metadata", "template", missing={})
+    spec = _mapping(template, "spec", "template")
+    deadline = math.ceil(action.test.timeout.seconds)
+    asked = spec.get("activeDeadlineSeconds")
+    return {
+        "apiVersion": JOB.api_version,
+        "kind": JOB.kind,
+        "metadata": {
+            "name": job_name(owner, identity),
+            "namespace": owner.key.namespace,
+            "labels": _mapping(given, "labels", "template.metadata", missing={})
+            | {ROLLOUT_LABEL: owner.key.name, RUN_LABEL: str(identity.run)},
+            "annotations": _mapping(given, "annotations", "template.metadata", missing={})
+            | {STAGE_ANNOTATION: identity.stage, TEST_ANNOTATION: identity.test},
+            "ownerReferences": [_owner_reference(owner)],
+        },
+        "spec": {"backoffLimit": 0, "ttlSecondsAfterFinished": _KEPT_FOR}
+        | spec
+        | {
+            "activeDeadlineSeconds": min(asked, deadline) if isinstance(asked, int) else deadline,
+            "template": _pod_template(spec, _environment(owner, identity)),
+        },
+    }
+
+
+def _owner_reference(owner: Meta) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Rollout",
+        "name": owner.key.name,
+        "uid": owner.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def _environment(owner: Meta, identity: TestRun) -> dict[str, str]:
+    host = f"{identity.backend.name}.{owner.key.namespace}.svc"
+    port = identity.backend.port or _DEFAULT_PORT
+    return {
+        "SERINUS_CANDIDATE_URL": f"http://{host}:{port}",
+        "SERINUS_CANDIDATE_HOST": host,
+        "SERINUS_CANDIDATE_PORT": str(port),
+        "SERINUS_MODEL": identity.model,
+        "SERINUS_VERSION": identity.version,
+        "SERINUS_ROLLOUT": owner.key.name,
+        "SERINUS_STAGE": identity.stage,
+        "SERINUS_RUN": str(identity.run),
+    }
+
+
+def _pod_template(spec: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    template = _mapping(spec, "template", "template.spec")
+    pod = _mapping(template, "spec", "template.spec.template")
+    filled = {
+        part: [_filled(one, environment, f"template.spec.template.spec.{part}") for one in _members(pod, part)]
+        for part in ("initContainers", "containers")
+        if part in pod
+    }
+    # A Job's pod may not have the pods' own default, Always.
+    return template | {"spec": {"restartPolicy": "Never"} | pod | filled}
+
+
+def _filled(container: object, environment: Mapping[str, str], path: str) -> dict[str, Any]:
+    if not isinstance(container, dict):
+        raise RefusedError(f"{path} must hold objects, not {type(container).__name__}: write a JobTemplateSpec")
+    own = _members(container, "env")
+    named = {entry.get("name") for entry in own if isinstance(entry, dict)}
+    added = [{"name": name, "value": value} for name, value in environment.items() if name not in named]
+    return container | {"env": own + added}
+
+
+def _members(parent: Mapping[str, Any], name: str) -> list[Any]:
+    found = parent.get(name)
+    if found is not None and not isinstance(found, list):
+        raise RefusedError(f"{name} must be a list, not {type(found).__name__}: write a JobTemplateSpec")
+    return list(found or ())
+
+
+def _mapping(
+    parent: Mapping[str, Any], name: str, path: str, *, missing: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    found = parent.get(name, missing)
+    if not isinstance(found, dict):
+        raise RefusedError(f"{path}.{name} must be an object: write a JobTemplateSpec")
+    return found

@@ -1,0 +1,77 @@
+"""Which kinds the operator reads, where they are and how each becomes a record."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from serinus.api.names import (
+    ENDPOINT_SLICE,
+    HTTP_ROUTE,
+    JOB,
+    MODEL_VERSION,
+    NAMESPACE,
+    ROLLOUT,
+    ROLLOUT_LABEL,
+    Kind,
+    ObjectKey,
+)
+from serinus.kube.records import (
+    endpoints_record,
+    job_record,
+    model_version_record,
+    namespace_record,
+    rollout_record,
+)
+from serinus.kube.routes import route_record
+from serinus.ports import (
+    EndpointsRecord,
+    JobRecord,
+    ModelVersionRecord,
+    NamespaceRecord,
+    Record,
+    RolloutRecord,
+    RouteRecord,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One kind that is read.
+
+    Attributes:
+        kind: how the API addresses it.
+        record: the type of its record.
+        parse: from the raw object to the record; raises InvalidObjectError.
+        label: a label that an object must have to be of interest; empty for all objects.
+        namespaced: whether its objects live in namespaces.
+    """
+
+    kind: Kind
+    record: type[Record]
+    parse: Callable[[Mapping[str, Any]], Record]
+    label: str = ""
+    namespaced: bool = True
+
+
+SOURCES: Final[tuple[Source, ...]] = (
+    Source(kind=NAMESPACE, record=NamespaceRecord, parse=namespace_record, namespaced=False),
+    Source(kind=MODEL_VERSION, record=ModelVersionRecord, parse=model_version_record),
+    Source(kind=HTTP_ROUTE, record=RouteRecord, parse=route_record),
+    Source(kind=ENDPOINT_SLICE, record=EndpointsRecord, parse=endpoints_record),
+    Source(kind=JOB, record=JobRecord, parse=job_record, label=ROLLOUT_LABEL),
+    Source(kind=ROLLOUT, record=RolloutRecord, parse=rollout_record),
+)
+"""Rollouts come last, so that at a start their surroundings are known before them."""
+
+SOURCE_OF: Final[Mapping[type[Record], Source]] = {source.record: source for source in SOURCES}
+
+
+def collection_path(kind: Kind, namespace: str = "") -> str:
+    """Return where a kind's objects are: in one namespace, or in all of them."""
+    root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
+    return f"{root}/namespaces/{namespace}/{kind.plural}" if namespace else f"{root}/{kind.plural}"
+
+
+def object_path(kind: Kind, key: ObjectKey) -> str:
+    """Return where one object is."""
+    return f"{collection_path(kind, key.namespace)}/{key.name}"
