@@ -19,15 +19,20 @@ class BackendReference(Raw, frozen=True, kw_only=True):
     """One backendRef; what is unset has the Gateway API's own defaults: a core Service with weight 1."""
 
     name: str
+    namespace: str = ""
     group: str = ""
     kind: str = "Service"
     port: int | None = None
     weight: int = 1
 
-    @property
-    def entry(self) -> RouteEntry:
-        """It as the engine sees it."""
-        return RouteEntry(BackendKey(self.group, self.kind, self.name), self.weight, self.port)
+    def entry(self, namespace: str) -> RouteEntry:
+        """It as the engine sees it, from the route's namespace.
+
+        A backend of another namespace is never ours: its name says so in a form that no object's name can have.
+        """
+        foreign = self.namespace not in {"", namespace}
+        name = f"{self.namespace}/{self.name}" if foreign else self.name
+        return RouteEntry(BackendKey(self.group, self.kind, name), self.weight, self.port)
 
 
 class Rule(Raw, frozen=True, kw_only=True):
@@ -93,7 +98,9 @@ def route_record(raw: Mapping[str, Any]) -> RouteRecord:
     return RouteRecord(
         meta=route.metadata.meta,
         generation=route.metadata.generation,
-        rules=tuple(RouteRule(rule.name, tuple(ref.entry for ref in rule.backend_refs)) for rule in route.spec.rules),
+        rules=tuple(
+            RouteRule(rule.name, tuple(ref.entry(namespace) for ref in rule.backend_refs)) for rule in route.spec.rules
+        ),
         parents=tuple(_parent(ref, route.status.parents, namespace) for ref in route.spec.parent_refs),
         owner=_owner(route.metadata),
         written_by=_last_writer(route.metadata),

@@ -1,0 +1,132 @@
+"""Runs integration tests that are one HTTP request to the candidate's own Service."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+import jmespath  # type: ignore[import-untyped]  # it ships no type information
+import msgspec
+from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  # likewise
+from yarl import URL
+
+from serinus.api.modelversion import BackendRef
+from serinus.api.rollout import HttpCheck, HttpExpectation
+from serinus.api.rollout_status import TestResult
+from serinus.engine.observation import TestOutcome
+
+_LARGEST: Final = 1024 * 1024
+_LONGEST_VALUE: Final = 40
+_BETWEEN_ATTEMPTS: Final = 1.0
+
+Locate = Callable[[str, BackendRef], str]
+"""From namespace and backend to the root of its URL, such as ``http://fraud-v2.ml.svc:80``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    millis: float
+
+
+class _UnusableError(Exception):
+    """The answer cannot be judged; the text says why."""
+
+
+def service_url(namespace: str, backend: BackendRef) -> str:
+    """Return where a Service answers inside the cluster."""
+    return f"http://{backend.name}.{namespace}.svc:{backend.port}"
+
+
+class ServiceChecks:
+    """The port ``HttpChecks`` over one session without cookies, redirects or proxies."""
+
+    def __init__(self, locate: Locate = service_url, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Send to where ``locate`` says; ``sleep`` waits between two attempts."""
+        self._locate = locate
+        self._sleep = sleep
+
+    async def run(self, namespace: str, backend: BackendRef, check: HttpCheck) -> TestOutcome:
+        """Send it, up to ``attempts`` times, and judge the answer; never raises: no answer is a failed test."""
+        if (backend.group, backend.kind) != ("", "Service") or backend.port is None:
+            return TestOutcome(
+                TestResult.FAILED, f"{backend.kind} {backend.name} is no Service with a port: use a job test"
+            )
+        request = f"{check.method} {check.path}"
+        url = URL(self._locate(namespace, backend) + check.path, encoded=True)
+        problem = ""
+        for attempt in range(1, check.attempts + 1):
+            problem = await self._problem(url, check)
+            if not problem:
+                return TestOutcome(TestResult.PASSED, f"{request} answered as expected")
+            if attempt < check.attempts:
+                await self._sleep(_BETWEEN_ATTEMPTS)
+        tries = f" (the last of {check.attempts} attempts)" if check.attempts > 1 else ""
+        return TestOutcome(TestResult.FAILED, f"{request}{tries}: {problem}")
+
+    async def _problem(self, url: URL, check: HttpCheck) -> str:
+        try:
+            return _judged(await _sent(url, check), check.expect)
+        except TimeoutError:
+            return f"no whole answer within {check.timeout}"
+        except aiohttp.ClientError as problem:
+            return f"no answer: {type(problem).__name__}: {problem}"
+        except _UnusableError as problem:
+            return str(problem)
+
+
+async def _sent(url: URL, check: HttpCheck) -> _Answer:
+    timeout = aiohttp.ClientTimeout(total=check.timeout.seconds)
+    # A session of its own for each check: a test must see a new connection, and there are few of them.
+    async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        started = time.perf_counter()
+        async with session.request(
+            check.method,
+            url,
+            headers=[(header.name, header.value) for header in check.headers],
+            data=check.body.encode() if check.body else None,
+            allow_redirects=False,
+        ) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_chunked(64 * 1024):
+                body += chunk
+                if len(body) > _LARGEST:
+                    raise _UnusableError("the answer is over 1 MB")
+            return _Answer(response.status, bytes(body), (time.perf_counter() - started) * 1000)
+
+
+def _judged(answer: _Answer, expect: HttpExpectation) -> str:
+    """Return what is wrong with the answer; empty where nothing is."""
+    if answer.status not in expect.status:
+        wanted = " or ".join(map(str, expect.status))
+        return f"expected status {wanted}, got {answer.status}"
+    if expect.max_latency is not None and answer.millis > expect.max_latency.seconds * 1000:
+        return f"expected an answer within {expect.max_latency}, it took {answer.millis:.0f}ms"
+    if not expect.json:
+        return ""
+    try:
+        body = msgspec.json.decode(answer.body)
+    except msgspec.DecodeError as problem:
+        return f"expected a JSON body: {problem}"
+    return next(filter(None, (_unmet(expression, body) for expression in expect.json)), "")
+
+
+def _unmet(expression: str, body: object) -> str:
+    try:
+        found = jmespath.search(expression, body)
+    except (JMESPathError, ArithmeticError, RecursionError) as problem:
+        return f"the assertion {expression} cannot be evaluated: {type(problem).__name__}"
+    return "" if found is True else f"expected {expression} to be true, it is {_told(found)}"
+
+
+def _told(value: Any) -> str:  # noqa: ANN401 - whatever a JMESPath expression yields
+    """Name a value without showing the body: short scalars as they are, all else by its kind."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    written = msgspec.json.encode(value).decode()
+    return written if len(written) <= _LONGEST_VALUE else f"text of {len(written)} characters"
