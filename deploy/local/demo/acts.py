@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from demo.cluster import ClusterView, Kubectl, want_version_command
-from demo.errors import DemoError
-from demo.manifests import GOOD, NAMESPACE, Version
+from demo.errors import CouldNotAskError
 from demo.fraud import MODEL
+from demo.manifests import GOOD, NAMESPACE, Version
 from demo.observe import ended, wait_for, where
+from demo.process import Running
 from demo.prometheus import Probe, is_visible
 from demo.requestlog import RequestLog, between
 from demo.result import SETTLED_SECONDS, PromotionFacts, RollbackFacts
@@ -34,34 +35,40 @@ class QueryMeter:
     """Counts the operator's queries while it analyses, by Prometheus' own counter.
 
     Attributes:
+        probe: reads the counter.
         tick: how often the operator asks, in seconds.
     """
 
     probe: Probe
     tick: float
-    per_tick: float | None = None
-    _began: tuple[float, float] | None = None
+    _queries: float = 0.0
+    _seconds: float = 0.0
+    _last: tuple[float, float] | None = None
+
+    @property
+    def per_tick(self) -> float:
+        """The queries per tick so far; 0 where no analysis has been seen."""
+        return self._queries / (self._seconds / self.tick) if self._seconds else 0.0
 
     async def see(self, status: RolloutStatus) -> None:
-        """Take a reading when the analysis of a stage begins, and while it lasts.
+        """Take a reading; what came since the last one counts if all of that time was analysis.
 
         Raises:
-            DemoError: Prometheus did not answer.
+            CouldNotAskError: Prometheus did not answer.
         """
-        analysing = status.stage is not None and status.stage.state is StageState.ANALYZING
-        if not analysing or self.per_tick is not None and self._began is None:
-            self._began = None
+        if status.stage is None or status.stage.state is not StageState.ANALYZING:
+            self._last = None
             return
         at, received = time.monotonic(), await self.probe.queries_of_others()
-        if self._began is None:
-            self._began = (at, received)
-        elif at - self._began[0] >= self.tick:
-            self.per_tick = (received - self._began[1]) / ((at - self._began[0]) / self.tick)
+        if self._last is not None:
+            self._seconds += at - self._last[0]
+            self._queries += received - self._last[1]
+        self._last = (at, received)
 
 
 @dataclass(slots=True)
 class BreachWatch:
-    """Looks at Prometheus until it shows a breach; ``visible_at`` is when the question was sent that showed it first."""
+    """Looks at Prometheus until it shows a breach; ``visible_at`` is when the question was sent that showed it."""
 
     probe: Probe
     condition: AbortCondition
@@ -73,7 +80,7 @@ class BreachWatch:
         before = None
         while self.visible_at is None:
             asked = time.time()
-            with suppress(DemoError):
+            with suppress(CouldNotAskError):
                 counts = await self.probe.counts(self.condition, self.cluster)
                 before = counts if before is None else before
                 if is_visible(self.condition, counts.since(before)):
@@ -90,9 +97,8 @@ class Scene:
     probe: Probe
     log: RequestLog
     terminal: Terminal
-    check: Callable[[], None]
+    programs: tuple[Running, ...]
     meter: QueryMeter
-    route_seen: dict[str, float] = field(default_factory=dict)
 
     async def look(self, track: Track, story: Story) -> Look:
         """Look once, and tell what is new.
@@ -100,10 +106,10 @@ class Scene:
         Raises:
             DemoError: the operator or the traffic has ended, or the cluster cannot be read.
         """
-        self.check()
+        for program in self.programs:
+            program.check()
         rollout, route = await asyncio.gather(self.view.rollout(KEY), self.view.route(KEY, RULE))
         look = Look(time.time(), rollout, route)
-        self.route_seen = dict(route.weights)
         if track.see(look.at, route):
             self.terminal.line(f"the gateway has accepted {track.weights[-1]:g}% for {track.backend}", Style.YELLOW)
         if rollout.current and story.see(where(rollout.status)):
@@ -202,15 +208,15 @@ async def roll_back(scene: Scene, version: Version, condition: AbortCondition, s
 
 async def _measure(scene: Scene) -> None:
     while True:
-        with suppress(DemoError):
+        with suppress(CouldNotAskError):
             await scene.meter.see((await scene.view.rollout(KEY)).status)
         await asyncio.sleep(scene.meter.tick)
 
 
 @asynccontextmanager
-async def _beside(work: "asyncio._CoroutineLike[None]") -> AsyncIterator[None]:
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Do this work as long as the block lasts."""
-    task = asyncio.ensure_future(work)
+    task = asyncio.create_task(work)
     try:
         yield
     finally:

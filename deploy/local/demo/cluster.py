@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from demo.errors import DemoError
+from demo.errors import CouldNotAskError, DemoError
 from localcluster.api import Api, ApiError
 from serinus.api.names import HTTP_ROUTE, ROLLOUT, Kind, ObjectKey
 from serinus.api.parsing import decode
@@ -62,7 +62,8 @@ class ClusterView:
         """Return the Rollout as it is now.
 
         Raises:
-            DemoError: it cannot be read, or its status has an unknown form.
+            CouldNotAskError: it cannot be read.
+            DemoError: its status has an unknown form.
         """
         raw = await self._get(ROLLOUT, key)
         try:
@@ -75,7 +76,8 @@ class ClusterView:
         """Return one rule of the HTTPRoute as it is now.
 
         Raises:
-            DemoError: it cannot be read, or has no such rule.
+            CouldNotAskError: it cannot be read.
+            DemoError: it has no such rule.
         """
         return route_view(await self._get(HTTP_ROUTE, key), rule)
 
@@ -83,7 +85,7 @@ class ClusterView:
         """Return how many pods of a Deployment are ready.
 
         Raises:
-            DemoError: it cannot be read.
+            CouldNotAskError: it cannot be read.
         """
         raw = await self._get(DEPLOYMENT, key)
         return int(raw.get("status", {}).get("readyReplicas", 0))
@@ -93,7 +95,7 @@ class ClusterView:
         try:
             return await self._api.request("GET", path)
         except (ApiError, aiohttp.ClientError, TimeoutError) as problem:
-            raise DemoError(f"cannot read {kind.plural}/{key}: {problem}") from problem
+            raise CouldNotAskError(f"cannot read {kind.plural}/{key}: {problem}") from problem
 
 
 def route_view(raw: Mapping[str, Any], rule: str) -> RouteView:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from demo.cluster import ClusterView, RolloutView
-from demo.errors import DemoError
+from demo.errors import CouldNotAskError, DemoError
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RolloutStatus
 
@@ -28,7 +28,7 @@ async def wait_for(  # noqa: PLR0913 - a wait is all of these, and all but two b
     """Look until what is seen fits, and return it.
 
     Args:
-        look: reads the world; a DemoError that it raises is a failed look, after which it looks again.
+        look: reads the world; after a CouldNotAskError it looks again, any other error is the caller's.
         fits: says whether this is it.
         within: seconds until the deadline.
         what: what is waited for, for the message.
@@ -43,7 +43,7 @@ async def wait_for(  # noqa: PLR0913 - a wait is all of these, and all but two b
     while True:
         try:
             seen = await look()
-        except DemoError as problem:
+        except CouldNotAskError as problem:
             last = str(problem)
         else:
             if fits(seen):

@@ -10,7 +10,7 @@ from typing import Any, Final, assert_never
 import aiohttp
 import msgspec
 
-from demo.errors import DemoError
+from demo.errors import CouldNotAskError, DemoError
 from serinus.api.abort_condition import AbortCondition, ClientErrorRate, ErrorRate, Latency, NamedQuery
 
 LEAST_BAD: Final = 3
@@ -87,7 +87,7 @@ class Probe:
         """Return a backend's counters now; Envoy's counter that is not there yet has counted nothing.
 
         Raises:
-            DemoError: Prometheus did not answer.
+            CouldNotAskError: Prometheus did not answer.
         """
         self._asked += 1
         body = await self._get("/api/v1/query", {"query": expression(condition, cluster)})
@@ -95,14 +95,14 @@ class Probe:
             found = msgspec.json.decode(body)["data"]["result"]
             values = {series["metric"]["what"]: float(series["value"][1]) for series in found}
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as problem:
-            raise DemoError(f"{self._url} answered a query in an unknown form: {problem!r}") from problem
+            raise CouldNotAskError(f"{self._url} answered a query in an unknown form: {problem!r}") from problem
         return Counts(values.get("requests", 0.0), values.get("bad", 0.0))
 
     async def queries_of_others(self) -> float:
         """Return how many queries Prometheus has received since it started, without those of this probe.
 
         Raises:
-            DemoError: Prometheus did not answer.
+            CouldNotAskError: Prometheus did not answer.
         """
         page = (await self._get("/metrics", {})).decode()
         return sum(float(value) for value in _RECEIVED.findall(page)) - self._asked
@@ -114,12 +114,12 @@ class Probe:
                 async for chunk in answer.content.iter_any():
                     body += chunk
                     if len(body) > _LARGEST_ANSWER:
-                        raise DemoError(f"{self._url}{path} answered more than {_LARGEST_ANSWER} bytes")
+                        raise CouldNotAskError(f"{self._url}{path} answered more than {_LARGEST_ANSWER} bytes")
                 if answer.status != 200:  # noqa: PLR2004 - OK
-                    raise DemoError(f"{self._url}{path} answered {answer.status}; see the log of prometheus")
+                    raise CouldNotAskError(f"{self._url}{path} answered {answer.status}; see the log of prometheus")
                 return bytes(body)
         except (aiohttp.ClientError, TimeoutError) as problem:
-            raise DemoError(f"{self._url}{path} did not answer: {problem!r}") from problem
+            raise CouldNotAskError(f"{self._url}{path} did not answer: {problem!r}") from problem
 
 
 def _by_class(selector: str, digit: str) -> tuple[str, str]:

@@ -1,0 +1,210 @@
+"""The director: sets the scene, plays the acts, shows what a person would look at, and says at the end what held."""
+
+import asyncio
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from demo.acts import Scene, promote, roll_back
+from demo.errors import DemoError
+from demo.fraud import MODEL
+from demo.manifests import FAILING, GOOD, NAMESPACE, SLOW, VERSIONS, Version
+from demo.requestlog import between, count_by_version, quantile
+from demo.result import Claim, PromotionFacts, Result, RollbackFacts, claims_of_queries
+from demo.stagehand import Setting, adopt, ready_scene
+from demo.terminal import Style, Terminal
+from serinus.api.abort_condition import parse_abort_condition
+
+INTERRUPTED: Final = 130
+
+_BAD_VERSIONS: Final = (
+    (SLOW, parse_abort_condition("latency_p95 > 200ms"), "turns slow under traffic"),
+    (FAILING, parse_abort_condition("error_rate > 0.5%"), "fails one request in five"),
+)
+_EVENTS_SHOWN: Final = 14
+_LIVE_SECONDS: Final = 0.5
+_PLAIN_SECONDS: Final = 5.0
+_RECENT_SECONDS: Final = 2.0
+# More than any demo sends in that time.
+_TAIL: Final = 6000
+_BAR: Final = 20
+
+
+@dataclass(slots=True)
+class _Findings:
+    promotions: list[PromotionFacts] = field(default_factory=list)
+    rollbacks: list[RollbackFacts] = field(default_factory=list)
+    queries_per_tick: float | None = None
+    broken: str = ""
+
+    def claims(self) -> list[Claim]:
+        claims = [claim for promotion in self.promotions for claim in promotion.claims()]
+        claims += [claim for rollback in self.rollbacks for claim in rollback.claims()]
+        if self.queries_per_tick is not None:
+            claims += claims_of_queries(self.queries_per_tick)
+        if self.broken:
+            claims.append(Claim("the demo ran to its end", held=False, found=self.broken))
+        return claims
+
+    def result(self) -> Result:
+        per_tick = self.queries_per_tick
+        return Result(
+            ok=all(claim.held for claim in self.claims()),
+            promoted=tuple(found.figures() for found in self.promotions),
+            rollbacks=tuple(found.figures() for found in self.rollbacks),
+            queries_per_tick=None if per_tick is None else round(per_tick, 2),
+        )
+
+
+def run(setting: Setting, terminal: Terminal) -> int:
+    """Play the demo and return the exit status: 0 only if everything held."""
+    try:
+        return asyncio.run(_run(setting, terminal))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        terminal.line("interrupted: everything that the demo started is ended", Style.YELLOW)
+        return INTERRUPTED
+    finally:
+        terminal.close()
+
+
+async def _run(setting: Setting, terminal: Terminal) -> int:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    findings = _Findings()
+    try:
+        await _play(setting, terminal, findings)
+    except DemoError as problem:
+        findings.broken = str(problem)
+    terminal.close()
+    result = findings.result()
+    result.write(setting.folder / "result.json")
+    _conclude(terminal, findings, result)
+    return 0 if result.ok else 1
+
+
+async def _play(setting: Setting, terminal: Terminal, findings: _Findings) -> None:
+    terminal.heading(f"{MODEL}: four versions, one route, {setting.rate:g} requests/s")
+    async with ready_scene(setting, terminal) as scene:
+        live = asyncio.create_task(_keep_live(scene))
+        try:
+            await adopt(scene, setting.folder)
+            await scene.show("get", "mro", "-n", NAMESPACE, "-o", "wide")
+            await _play_acts(scene, findings)
+        except DemoError as problem:
+            await _show_what_can_be_shown(scene)
+            raise DemoError(f"{problem}\n  The operator's log is {setting.folder / 'operator.log'}") from problem
+        finally:
+            live.cancel()
+            with suppress(asyncio.CancelledError):
+                await live
+
+
+async def _play_acts(scene: Scene, findings: _Findings) -> None:
+    terminal = scene.terminal
+    terminal.heading(f"{GOOD.number} is good: 0 % with tests, 5 %, 100 %")
+    findings.promotions.append(await promote(scene, GOOD))
+    findings.queries_per_tick = scene.meter.per_tick
+    await scene.show("get", "mro", "-n", NAMESPACE, "-o", "wide")
+    await _show_events(scene)
+    for version, condition, fault in _BAD_VERSIONS:
+        terminal.heading(f"{version.number} {fault}: the tests at 0 % cannot see that")
+        findings.rollbacks.append(await roll_back(scene, version, condition))
+        await scene.show("get", "mro", "-n", NAMESPACE, "-o", "wide")
+        await _show_status(scene)
+        await _show_events(scene)
+
+
+async def _show_status(scene: Scene) -> None:
+    await scene.show(
+        *("describe", "mro", MODEL, "-n", NAMESPACE),
+        keep=lambda text: _section(text, "Status:", "Events:"),
+        piped=" | sed -n '/^Status:/,/^Events:/p'",
+    )
+
+
+async def _show_events(scene: Scene) -> None:
+    await scene.show(
+        *("events", "-n", NAMESPACE, "--for", f"rollout.serinus.dev/{MODEL}"),
+        keep=lambda text: "\n".join(text.splitlines()[-_EVENTS_SHOWN:]),
+        piped=f" | tail -n {_EVENTS_SHOWN}",
+    )
+
+
+async def _show_what_can_be_shown(scene: Scene) -> None:
+    with suppress(DemoError):
+        await _show_status(scene)
+        await _show_events(scene)
+
+
+def _section(text: str, first: str, last: str) -> str:
+    found = re.search(rf"^{re.escape(first)}.*?(?=^{re.escape(last)}|\Z)", text, re.MULTILINE | re.DOTALL)
+    return found[0] if found else text
+
+
+async def _keep_live(scene: Scene) -> None:
+    every = _LIVE_SECONDS if scene.terminal.live else _PLAIN_SECONDS
+    while True:
+        text = _traffic_line(scene)
+        if scene.terminal.live:
+            scene.terminal.show(text)
+        else:
+            scene.terminal.line(text)
+        await asyncio.sleep(every)
+
+
+def _traffic_line(scene: Scene) -> str:
+    recent = between(scene.log.read()[-_TAIL:], time.time() - _RECENT_SECONDS)
+    answered = count_by_version(recent)
+    total = max(1, len(recent))
+    shares = "  ".join(f"{version.number} {_bar(answered, version, total)}" for version in _seen(answered))
+    failed = sum(record.failed for record in recent)
+    p95 = quantile(recent, 0.95) * 1000 if recent else 0.0
+    return f"  {shares}  │ {len(recent) / _RECENT_SECONDS:3.0f} req/s  p95 {p95:3.0f} ms  failed {failed}"
+
+
+def _seen(answered: Counter[str]) -> list[Version]:
+    return [version for version in VERSIONS if answered[version.number]]
+
+
+def _bar(answered: Counter[str], version: Version, total: int) -> str:
+    share = answered[version.number] / total
+    return f"{'█' * max(1, round(share * _BAR))} {100 * share:.1f}%"
+
+
+def _conclude(terminal: Terminal, findings: _Findings, result: Result) -> None:
+    terminal.heading("What happened")
+    for promoted in result.promoted:
+        terminal.line(f"{promoted.version} was promoted to 100% in {promoted.seconds:.1f} s")
+    if result.rollbacks:
+        terminal.table(_rows(result))
+    if result.queries_per_tick is not None:
+        terminal.line(f"Prometheus received {result.queries_per_tick:g} queries of the operator's per tick")
+    terminal.heading("What had to hold")
+    for claim in findings.claims():
+        mark = terminal.style("✔", Style.GREEN) if claim.held else terminal.style("✖", Style.RED)
+        terminal.line(f"{mark} {claim.text}" + ("" if claim.held else f": {claim.found}"))
+    verdict = "Everything held." if result.ok else "NOT everything held."
+    terminal.line(verdict, Style.BOLD, Style.GREEN if result.ok else Style.RED)
+
+
+def _rows(result: Result) -> list[Sequence[str]]:
+    heading = ("version", "rolled back for", "value", "at", "visible to safe", "requests it had", "failed afterwards")
+    rows = [
+        (
+            found.version,
+            found.condition,
+            found.value,
+            f"{found.at_weight:g}%",
+            f"{found.visible_to_safe_seconds:.2f} s",
+            f"{found.requests_to_bad_version}",
+            f"{found.requests_failed_after_safe or 'none'}",
+        )
+        for found in result.rollbacks
+    ]
+    return [heading, *rows]

@@ -1,0 +1,98 @@
+"""The operator as a process of its own, as an administrator would start it: a configuration file and `serinus run`."""
+
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from demo.errors import CouldNotAskError, DemoError
+from demo.observe import wait_for
+from demo.process import Running, running
+from localcluster.addresses import OPERATOR_METRICS
+from serinus.settings import CONFIG_VARIABLE
+
+LEASE_NAMESPACE: Final = "serinus-system"
+
+_READY_SECONDS: Final = 30.0
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
+_LEAST_TICK_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorSetup:
+    """How the operator is started.
+
+    Attributes:
+        prometheus_url: the metric source ``default``.
+        scrape_interval_seconds: how often that Prometheus scrapes.
+        address: host:port of /livez, /readyz and /metrics.
+        identity: the process's name in the Lease.
+    """
+
+    prometheus_url: str
+    scrape_interval_seconds: float
+    address: str = OPERATOR_METRICS
+    identity: str = "demo"
+
+    @property
+    def tick_seconds(self) -> float:
+        """How often the operator asks Prometheus: a third of the scrape interval, at least 1 s."""
+        return max(_LEAST_TICK_SECONDS, self.scrape_interval_seconds / 3)
+
+    def configuration(self) -> bytes:
+        """Return the configuration file, as YAML."""
+        host, _, port = self.address.rpartition(":")
+        milliseconds = round(self.scrape_interval_seconds * 1000)
+        source = {"url": self.prometheus_url, "scrapeInterval": f"{milliseconds}ms"}
+        return msgspec.yaml.encode(
+            {
+                "sources": {"default": source},
+                "httpHost": host,
+                "httpPort": int(port),
+                "leaseNamespace": LEASE_NAMESPACE,
+                "identity": self.identity,
+            }
+        )
+
+
+def operator(
+    setup: OperatorSetup, environment: Mapping[str, str], folder: Path
+) -> AbstractAsyncContextManager[Running]:
+    """Run the operator as long as the block lasts; its configuration and log are in the folder.
+
+    Raises:
+        DemoError: it is not installed.
+    """
+    program = Path(sys.executable).with_name("serinus")
+    if not program.exists():
+        raise DemoError(f"{program} is not there: install the operator into this environment (`make install`)")
+    config = folder / "operator.yaml"
+    config.write_bytes(setup.configuration())
+    own = dict(environment) | {CONFIG_VARIABLE: str(config)}
+    return running("the operator", [str(program), "run"], own, folder / "operator.log")
+
+
+async def await_ready(operator: Running, setup: OperatorSetup, session: aiohttp.ClientSession) -> None:
+    """Wait until the operator calls itself ready.
+
+    Raises:
+        DemoError: it ended, or was not ready in time; the message has the end of its log.
+    """
+
+    async def look() -> int:
+        operator.check()
+        try:
+            async with session.get(f"http://{setup.address}/readyz", timeout=_TIMEOUT) as answer:
+                return answer.status
+        except (aiohttp.ClientError, TimeoutError) as problem:
+            raise CouldNotAskError(f"http://{setup.address}/readyz does not answer: {problem!r}") from problem
+
+    try:
+        await wait_for(look, lambda status: status == 200, within=_READY_SECONDS, what="a ready operator")  # noqa: PLR2004 - OK
+    except DemoError as problem:
+        raise DemoError(f"{problem}; {operator.tail()}") from problem

@@ -1,0 +1,176 @@
+"""What must stand before the first act: the versions, their route, the operator, the traffic."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from demo import manifests
+from demo.acts import KEY, RULE, QueryMeter, Scene
+from demo.cluster import ClusterView, Kubectl
+from demo.errors import DemoError
+from demo.manifests import HOSTNAME, NAMESPACE, STABLE, VERSIONS, Version
+from demo.observe import serves, wait_for, wait_for_rollout
+from demo.operatorprocess import OperatorSetup, await_ready, operator
+from demo.process import Running, running
+from demo.prometheus import Probe
+from demo.requestlog import RequestLog
+from demo.terminal import Terminal
+from localcluster.api import Api
+from localcluster.client import Cluster
+from serinus.api.names import ObjectKey
+from serinus.api.quantities import Duration
+
+_LONGEST_RUN_SECONDS: Final = 900.0
+_SERVERS_SECONDS: Final = 60.0
+_ROUTE_SECONDS: Final = 30.0
+_ADOPTED_SECONDS: Final = 30.0
+_FIRST_ANSWERS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where the demo runs and how much traffic it has.
+
+    Attributes:
+        cluster: the local cluster around this process.
+        folder: where everything that the demo writes is.
+        rate: requests per second.
+    """
+
+    cluster: Cluster
+    folder: Path
+    rate: float
+
+    @property
+    def operator(self) -> OperatorSetup:
+        """How the operator is started."""
+        interval = Duration(self.cluster.settings.scrape_interval).seconds
+        return OperatorSetup(prometheus_url=self.cluster.prometheus_url, scrape_interval_seconds=interval)
+
+
+@asynccontextmanager
+async def ready_scene(setting: Setting, terminal: Terminal) -> AsyncIterator[Scene]:
+    """Build the scene, hand it over, and take down what runs when the block ends.
+
+    Raises:
+        DemoError: something did not get ready; the message says what and where to look.
+    """
+    environment = setting.cluster.environment()
+    kubectl = Kubectl(setting.cluster.kubectl, environment)
+    async with AsyncExitStack() as stack:
+        view = ClusterView(await stack.enter_async_context(Api(setting.cluster.kubeconfig)))
+        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        starting = await stack.enter_async_context(operator(setting.operator, environment, setting.folder))
+        await _serve_versions(view, kubectl, setting.folder, terminal)
+        await await_ready(starting, setting.operator, session)
+        terminal.line("the operator is ready")
+        load = await stack.enter_async_context(_load(setting, environment))
+        log = RequestLog(setting.folder / "requests.csv")
+        await _await_traffic(log, load)
+        terminal.line(f"{setting.rate:g} requests/s go through the gateway; {STABLE.number} answers them")
+        probe = Probe(session, setting.cluster.prometheus_url)
+        yield Scene(
+            view=view,
+            kubectl=kubectl,
+            probe=probe,
+            log=log,
+            terminal=terminal,
+            programs=(starting, load),
+            meter=QueryMeter(probe, setting.operator.tick_seconds),
+        )
+
+
+async def adopt(scene: Scene, folder: Path) -> None:
+    """Apply the Rollout for what serves already, and wait until the operator has adopted it.
+
+    Raises:
+        DemoError: it did not; the message has the Rollout's own summary.
+    """
+    await _apply(scene.kubectl, folder, "rollout", manifests.rollout(STABLE))
+    await wait_for_rollout(
+        scene.view, KEY, serves(STABLE.number), within=_ADOPTED_SECONDS, what=f"the adoption of {STABLE.number}"
+    )
+
+
+async def _serve_versions(view: ClusterView, kubectl: Kubectl, folder: Path, terminal: Terminal) -> None:
+    await _apply(kubectl, folder, "namespaces", manifests.namespaces())
+    await _apply(kubectl, folder, "versions", "---\n".join(manifests.version(version) for version in VERSIONS))
+    await _apply(kubectl, folder, "route", manifests.route(STABLE))
+    await asyncio.gather(*(_await_server(view, version) for version in VERSIONS))
+    terminal.line(f"{len(VERSIONS)} versions serve: {', '.join(version.number for version in VERSIONS)}")
+    await wait_for(
+        lambda: view.route(KEY, RULE),
+        lambda route: route.accepted,
+        within=_ROUTE_SECONDS,
+        what="a route that the gateway accepts",
+    )
+
+
+async def _await_server(view: ClusterView, version: Version) -> None:
+    key = ObjectKey(NAMESPACE, version.backend)
+    await wait_for(
+        lambda: view.ready_replicas(key),
+        lambda ready: ready > 0,
+        within=_SERVERS_SECONDS,
+        what=f"a ready pod of {key}",
+        describe=lambda ready: f"{ready} ready pods: see `kubectl get pods -n {NAMESPACE}`",
+    )
+
+
+async def _apply(kubectl: Kubectl, folder: Path, name: str, manifest: str) -> None:
+    # Kept for the reader of the tutorial: exactly this was applied.
+    kept = folder / "manifests" / f"{name}.yaml"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(manifest, encoding="utf-8")
+    await kubectl.apply(manifest)
+
+
+@asynccontextmanager
+async def _load(setting: Setting, environment: Mapping[str, str]) -> AsyncIterator[Running]:
+    options = {
+        "--url": setting.cluster.gateway_url,
+        "--hostname": HOSTNAME,
+        "--rate": f"{setting.rate:g}",
+        "--seconds": f"{_LONGEST_RUN_SECONDS:g}",
+        "--output": str(setting.folder / "requests.csv"),
+    }
+    words = [word for pair in options.items() for word in pair]
+    command = [sys.executable, "-P", "-m", "demo.load", *words]
+    async with running("the load generator", command, environment, setting.folder / "load.log") as load:
+        yield load
+
+
+async def _await_traffic(log: RequestLog, load: Running) -> None:
+    async def answered() -> int:
+        load.check()
+        recent = log.read()[-_FIRST_ANSWERS:]
+        return sum(not record.failed for record in recent)
+
+    await wait_for(
+        answered,
+        lambda good: good >= _FIRST_ANSWERS,
+        within=_ROUTE_SECONDS,
+        what=f"{_FIRST_ANSWERS} good answers in a row",
+        describe=lambda good: f"{good}; {load.tail()}" if good == 0 else str(good),
+    )
+
+
+def fresh_folder(folder: Path) -> Path:
+    """Return the folder without what an earlier run has left in it.
+
+    Raises:
+        DemoError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("result.json", "requests.csv"):
+            folder.joinpath(name).unlink(missing_ok=True)
+    except OSError as problem:
+        raise DemoError(f"cannot write to {folder}: {problem}") from problem
+    return folder
