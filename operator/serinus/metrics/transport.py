@@ -1,0 +1,243 @@
+"""One request to Prometheus through prometheus-api-client, bounded in time and size, its answer typed.
+
+The library's ``custom_query`` and ``custom_query_range`` cannot be used as they are (0.7.2, read). They return the
+result alone, so that ``warnings`` (a part of the data is missing) are lost; they send the query in the address even
+with method POST, which servers cap; they read an answer of any size; ``custom_query_range`` rounds times to seconds,
+so that increments would no longer join up. This module uses its client (session, adapter, method, credentials) one
+level lower.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import requests
+from prometheus_api_client import PrometheusConnect
+from urllib3.util.retry import Retry
+
+from serinus.errors import ConfigurationError, RefusedError, TransientError
+
+T = TypeVar("T")
+
+_LOG: Final = logging.getLogger(__name__)
+
+MOST_BYTES: Final = 32 * 1024 * 1024
+_CHUNK: Final = 256 * 1024
+_CONNECT_SECONDS: Final = 2.0
+_FIRST_REDIRECT, _FIRST_ERROR = 300, 400
+# Prometheus, HTTP API: 400 parameters missing or wrong, 422 an expression that cannot be executed.
+_QUERY_INVALID: Final = frozenset({400, 422})
+_DENIED: Final = frozenset({401, 403})
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One series at one time: seconds since 1970 and the value as text; None where it is a native histogram."""
+
+    metric: dict[str, str]
+    value: tuple[float, str] | None = None
+
+
+class Series(msgspec.Struct, frozen=True):
+    """One series at many times."""
+
+    metric: dict[str, str]
+    values: list[tuple[float, str]] = []
+
+
+class _Data(msgspec.Struct, frozen=True):
+    result_type: str = msgspec.field(name="resultType")
+    result: msgspec.Raw
+
+
+class _Body(msgspec.Struct, frozen=True):
+    data: _Data
+    warnings: list[str] = []
+    infos: list[str] = []
+
+
+class Vector(msgspec.Struct, frozen=True):
+    """The answer to an instant query; ``partial`` where Prometheus warns that not all data was reached."""
+
+    samples: list[Sample]
+    partial: bool
+
+
+class Matrix(msgspec.Struct, frozen=True):
+    """The answer to a range query."""
+
+    series: list[Series]
+    partial: bool
+
+
+_BODY: Final = msgspec.json.Decoder(_Body)
+_SAMPLES: Final = msgspec.json.Decoder(list[Sample])
+_SERIES: Final = msgspec.json.Decoder(list[Series])
+_SCALAR: Final = msgspec.json.Decoder(tuple[float, str])
+
+
+class Transport:
+    """The HTTP side of one Prometheus. Every method may block for twice the time-out: call it in a thread."""
+
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        token_file: Path | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; nothing is sent.
+
+        Args:
+            url: where Prometheus is, with its path prefix if it has one; may hold a user and password.
+            timeout: seconds for a whole answer.
+            token_file: a bearer token, read again whenever the file changes.
+            monotonic: seconds that never go back.
+
+        Raises:
+            ConfigurationError: the address is none.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigurationError("a metric source's url must be http://… or https://… with a host")
+        self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        session = requests.Session()
+        session.trust_env = False  # neither a proxy nor a .netrc of the environment may redirect or sign our queries
+        user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        self._client = PrometheusConnect(
+            self.place,
+            method="POST",
+            timeout=(min(_CONNECT_SECONDS, timeout), timeout),
+            retry=Retry(0, redirect=0),
+            session=session,
+            auth=user,
+        )
+        self._timeout, self._monotonic = timeout, monotonic
+        self._token = _Token(token_file) if token_file is not None else None
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def instant(self, query: str, at: str) -> Vector:
+        """Evaluate the query at one time (seconds since 1970, as text).
+
+        Raises:
+            RefusedError: Prometheus says that the query is wrong.
+            TransientError: no usable answer in time and size.
+        """
+        body = self._post("query", {"query": query, "time": at})
+        match body.data.result_type:
+            case "vector":
+                samples = _decode(_SAMPLES, body.data.result)
+            case "scalar":
+                samples = [Sample({}, _decode(_SCALAR, body.data.result))]
+            case other:
+                raise RefusedError(f"the query yields a {other}: make it yield one value at one time")
+        return Vector(samples, bool(body.warnings))
+
+    def range(self, query: str, start: str, end: str, step: str) -> Matrix:
+        """Evaluate the query at every step (seconds, as text) from ``start`` to ``end``; raises as ``instant``."""
+        body = self._post("query_range", {"query": query, "start": start, "end": end, "step": step})
+        return Matrix(_decode(_SERIES, body.data.result), bool(body.warnings))
+
+    def _post(self, verb: Literal["query", "query_range"], form: Mapping[str, str]) -> _Body:
+        deadline = self._monotonic() + self._timeout
+        headers = self._token.header() if self._token else {}
+        client = self._client
+        try:
+            with client._session.request(  # noqa: SLF001 - see the module's first lines
+                client._method,  # noqa: SLF001
+                f"{client.url}/api/v1/{verb}",
+                data={**form, "timeout": f"{self._timeout:.3f}s"},
+                headers=headers,
+                auth=client.auth,
+                timeout=client._timeout,  # noqa: SLF001
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                self._check(answer.status_code)
+                content = self._read(answer, deadline)
+        # ValueError: urllib3's own for an answer that is no HTTP; LocationParseError among them.
+        except (requests.RequestException, OSError, ValueError) as problem:
+            raise TransientError(f"Prometheus at {self.place} {_kind(problem)}") from problem
+        body = _decode(_BODY, content)
+        if body.infos:
+            _LOG.debug("Prometheus at %s remarks on a query: %s", self.place, "; ".join(body.infos))
+        return body
+
+    def _check(self, status: int) -> None:
+        if status < _FIRST_REDIRECT:
+            return
+        if status in _QUERY_INVALID:
+            raise RefusedError(
+                f"Prometheus at {self.place} refused the query (HTTP {status}): try it there, then correct it"
+            )
+        if status in _DENIED:
+            raise TransientError(f"Prometheus at {self.place} denied access (HTTP {status}): check bearerTokenFile")
+        if status < _FIRST_ERROR:
+            raise TransientError(f"{self.place} redirects (HTTP {status}): set the source's url to the final address")
+        raise TransientError(
+            f"Prometheus at {self.place} did not answer (HTTP {status}): check that it is up and the url is its own"
+        )
+
+    def _read(self, answer: requests.Response, deadline: float) -> bytes:
+        content = bytearray()
+        for chunk in answer.iter_content(_CHUNK):
+            content += chunk
+            if len(content) > MOST_BYTES:
+                raise TransientError(
+                    f"Prometheus at {self.place} answered with more than {MOST_BYTES >> 20} MiB: "
+                    "split the source, or add the query's missing aggregation"
+                )
+            if self._monotonic() > deadline:
+                raise TransientError(f"Prometheus at {self.place} did not finish its answer within {self._timeout:g}s")
+        return bytes(content)
+
+
+class _Token:
+    """A bearer token in a file that something else (a kubelet, a sidecar) replaces."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._header: Mapping[str, str] = {}
+
+    def header(self) -> Mapping[str, str]:
+        """Return the header; TransientError where the file cannot be read."""
+        try:
+            found = self._path.stat()
+            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if seen != self._seen:
+                token = self._path.read_text(encoding="ascii").strip()
+                self._header, self._seen = {"Authorization": f"Bearer {token}"}, seen
+        except (OSError, UnicodeDecodeError) as problem:
+            raise TransientError(
+                f"the token {self._path} cannot be read: mount it, or correct bearerTokenFile"
+            ) from problem
+        return self._header
+
+
+def _decode(decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw) -> T:
+    try:
+        return decoder.decode(content)
+    except msgspec.DecodeError as problem:
+        raise TransientError(
+            "the answer is none of Prometheus' API: it was cut off, or the url is another server's"
+        ) from problem
+
+
+def _kind(problem: Exception) -> str:
+    match problem:
+        case requests.Timeout():
+            return "did not answer in time: check that it is up and not overloaded"
+        case requests.exceptions.ChunkedEncodingError() | requests.exceptions.ContentDecodingError():
+            return "broke off its answer: check that it is up"
+        case requests.exceptions.SSLError():
+            return "has a certificate that is not trusted: check the url and the trusted certificates"
+        case _:
+            return "cannot be reached: check that it is up and the source's url"
