@@ -1,0 +1,122 @@
+"""From records to an Observation: read-only, no call to the outside."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from serinus.api.modelversion import BackendRef
+from serinus.api.names import ObjectKey
+from serinus.api.rollout import HttpRouteRef, RolloutSpec
+from serinus.api.rollout_status import RolloutStatus
+from serinus.engine.analysis import Progress
+from serinus.engine.observation import (
+    InvalidSpec,
+    Observation,
+    RouteFacts,
+    RouteProblem,
+    TestOutcome,
+    VersionFacts,
+)
+from serinus.ports import ModelVersionRecord, RolloutRecord, RouteRecord
+from serinus.reconcile.store import Store
+
+
+def spec_of(store: Store, record: RolloutRecord) -> RolloutSpec | InvalidSpec:
+    """Return the Rollout's spec; one that cannot be read carries the last one that could."""
+    if isinstance(record.spec, RolloutSpec):
+        return record.spec
+    return InvalidSpec(record.spec.path, record.spec.problem, store.last_plan(record))
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found out beside the cluster: the stage's evidence, why it cannot be had, the ended HTTP tests."""
+
+    readings: tuple[Progress, ...] = ()
+    metrics_problem: str = ""
+    http_tests: Mapping[str, TestOutcome] = field(default_factory=dict)
+
+
+def observe(store: Store, record: RolloutRecord, found: Findings, *, deleted: bool = False) -> Observation:
+    """Return every fact about one Rollout that the engine may look at."""
+    plan = store.last_plan(record)
+    key = record.meta.key
+    versions = store.versions(key.namespace, plan.model) if plan is not None else ()
+    return Observation(
+        name=key.name,
+        generation=record.generation,
+        deleted=deleted or record.deleting,
+        commands=record.commands,
+        requested_by=record.requested_by,
+        freeze=store.freeze(key.namespace),
+        conflict=_older_rival(store, record, plan) if plan is not None else "",
+        versions={version.version: _facts(store, version) for version in versions},
+        route=_route(store, key.namespace, plan.route.http_route) if plan is not None else _NO_PLAN,
+        tests={**job_outcomes(store, key, record.status), **found.http_tests},
+        readings=found.readings,
+        metrics_problem=found.metrics_problem,
+    )
+
+
+_NO_PLAN = RouteProblem("SpecInvalid", "The spec names no route that could be read.")
+
+
+def _facts(store: Store, record: ModelVersionRecord) -> VersionFacts:
+    return VersionFacts(
+        version=record.version,
+        backend=record.backend,
+        ready=_ready(store, record.meta.key.namespace, record.backend),
+        problem=record.problem,
+    )
+
+
+def _ready(store: Store, namespace: str, backend: BackendRef | None) -> int | None:
+    """Return the ready endpoints of a Service; only Services have EndpointSlices that could be counted."""
+    if backend is None or backend.group or backend.kind != "Service":
+        return None
+    return store.ready_endpoints(namespace, backend.name)
+
+
+def _route(store: Store, namespace: str, ref: HttpRouteRef) -> RouteFacts | RouteProblem:
+    record = store.route(ObjectKey(namespace, ref.name))
+    if record is None:
+        return RouteProblem("RouteMissing", f"HTTPRoute {ref.name} does not exist in namespace {namespace}: apply it.")
+    if record.owner:
+        message = (
+            f"HTTPRoute {ref.name} is owned by {record.owner}, which would undo our writes: name a route of your own."
+        )
+        return RouteProblem("RouteOwnedByOther", message)
+    return _rule(record, ref)
+
+
+def _rule(record: RouteRecord, ref: HttpRouteRef) -> RouteFacts | RouteProblem:
+    found = [rule for rule in record.rules if ref.rule_name in {None, rule.name}]
+    if len(found) != 1:
+        names = ", ".join(rule.name or "(unnamed)" for rule in record.rules) or "none"
+        wanted = f"a rule named {ref.rule_name}" if ref.rule_name else "one rule, or spec.route.httpRoute.ruleName"
+        return RouteProblem("RuleNotFound", f"HTTPRoute {ref.name} must have {wanted}; its rules are: {names}.")
+    return RouteFacts(
+        generation=record.generation, entries=found[0].entries, parents=record.parents, written_by=record.written_by
+    )
+
+
+def _older_rival(store: Store, record: RolloutRecord, plan: RolloutSpec) -> str:
+    """Return the name of an older Rollout with the same model or the same rule of a route."""
+    mine = (record.created_at, record.meta.key.name)
+    for other in store.rollouts_in(record.meta.key.namespace):
+        theirs = store.last_plan(other)
+        if theirs is None or other.meta.key == record.meta.key or (other.created_at, other.meta.key.name) > mine:
+            continue
+        if theirs.model == plan.model or theirs.route == plan.route:
+            return other.meta.key.name
+    return ""
+
+
+def job_outcomes(store: Store, key: ObjectKey, status: RolloutStatus) -> dict[str, TestOutcome]:
+    """Return the outcomes of the ended Jobs of the current run and stage, by test."""
+    if status.stage is None:
+        return {}
+    return {
+        job.test: job.outcome
+        for job in store.jobs(key)
+        if job.outcome is not None and (job.run, job.stage) == (status.run, status.stage.name)
+    }
