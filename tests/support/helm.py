@@ -44,14 +44,14 @@ class Helm:
         rendered = self.run(*arguments, *options)
         return [document for document in yaml.safe_load_all(rendered) if document]
 
-    def run(self, *arguments: str) -> str:
-        """Run Helm and return what it printed.
+    def run(self, *arguments: str, kubeconfig: Path | None = None) -> str:
+        """Run Helm, against the cluster of a kubeconfig where one is given, and return what it printed.
 
         Raises:
             HelmError: It failed.
         """
         home = str(self.program.parent / "home")
-        environment = {"PATH": os.environ["PATH"], "HOME": home, "HELM_CACHE_HOME": home}
+        environment = {"PATH": os.environ["PATH"], "HOME": home, "KUBECONFIG": str(kubeconfig or os.devnull)}
         done = subprocess.run(
             [str(self.program), *arguments],
             env=environment,

@@ -1,0 +1,37 @@
+{{- define "serinus.name" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "serinus.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "serinus.labels" -}}
+{{ include "serinus.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: serinus
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "serinus.account" -}}
+{{ .Values.serviceAccount.name | default (include "serinus.name" .) }}
+{{- end }}
+
+{{- define "serinus.image" -}}
+{{- with .Values.image -}}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "serinus.config" -}}
+sources: {{- toYaml .Values.config.sources | nindent 2 }}
+namespaces: {{ toJson .Values.namespaces }}
+httpPort: 8080
+leaseNamespace: {{ .Release.Namespace }}
+leaseName: {{ include "serinus.name" . }}
+resync: {{ .Values.config.resync }}
+writers: {{ .Values.config.writers }}
+{{- end }}

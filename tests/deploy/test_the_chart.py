@@ -1,0 +1,219 @@
+"""The chart as Helm renders it, without a cluster."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from serinus.api.names import Command
+from serinus.settings import Settings, load_settings
+from support.helm import Helm, HelmError, find_helm
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_CHART: Final = _ROOT / "deploy" / "helm" / "serinus"
+_STAMP: Final = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+
+Documents = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def helm() -> Helm:
+    """Helm, built once if it is nowhere."""
+    return find_helm()
+
+
+def _all(documents: Documents, kind: str) -> Documents:
+    return [document for document in documents if document["kind"] == kind]
+
+
+def _one(documents: Documents, kind: str) -> dict[str, Any]:
+    (found,) = _all(documents, kind)
+    return found
+
+
+def _settings(documents: Documents, folder: Path) -> Settings:
+    file = folder / "config.yaml"
+    file.write_text(_one(documents, "ConfigMap")["data"]["config.yaml"], encoding="utf-8")
+    return load_settings(file, {})
+
+
+def test_lint_finds_nothing(helm: Helm) -> None:
+    assert "0 chart(s) failed" in helm.run("lint", "--strict", str(_CHART))
+
+
+@pytest.mark.parametrize("name", ["rollouts.yaml", "modelversions.yaml"])
+def test_the_charts_copy_of_a_crd_is_the_crd(name: str) -> None:
+    copy = _CHART / "files" / "crds" / name
+    advice = "run: python -m serinus.api.crd deploy/helm/serinus/files/crds"
+    assert copy.read_bytes() == (_ROOT / "deploy" / "crds" / name).read_bytes(), advice
+
+
+def test_the_chart_has_every_crd_and_no_other() -> None:
+    copies = {file.name for file in (_CHART / "files" / "crds").iterdir()}
+    assert copies == {file.name for file in (_ROOT / "deploy" / "crds").iterdir()}
+
+
+def test_the_crds_are_installed_as_they_are_and_outlive_the_release(helm: Helm) -> None:
+    rendered = _all(helm.template(_CHART), "CustomResourceDefinition")
+    assert [crd["metadata"].pop("annotations") for crd in rendered] == [{"helm.sh/resource-policy": "keep"}] * 2
+    assert sorted(rendered, key=str) == sorted(_sources(), key=str)
+
+
+def test_the_crds_can_go_with_the_release(helm: Helm) -> None:
+    rendered = _all(helm.template(_CHART, "--set=crds.keep=false"), "CustomResourceDefinition")
+    assert sorted(rendered, key=str) == sorted(_sources(), key=str)
+
+
+def test_the_crds_can_be_left_to_somebody_else(helm: Helm) -> None:
+    assert _all(helm.template(_CHART, "--set=crds.install=false"), "CustomResourceDefinition") == []
+
+
+def _sources() -> Documents:
+    files = (_ROOT / "deploy" / "crds").glob("*.yaml")
+    return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+
+
+def test_the_operator_can_read_the_settings_that_the_chart_writes(helm: Helm, tmp_path: Path) -> None:
+    settings = _settings(helm.template(_CHART), tmp_path)
+    assert settings.lease_namespace == "serinus-system"
+    assert settings.lease_name == "serinus"
+    assert settings.sources == {}
+    assert settings.namespaces == ()
+
+
+def test_sources_and_namespaces_reach_the_operator(helm: Helm, tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    source = {"url": "https://prometheus.example", "scrapeInterval": "10s", "queries": {"drift": {"promql": "up"}}}
+    values.write_text(yaml.safe_dump({"namespaces": ["a", "b"], "config": {"sources": {"default": source}}}))
+    settings = _settings(helm.template(_CHART, f"--values={values}"), tmp_path)
+    assert settings.namespaces == ("a", "b")
+    assert settings.sources["default"].url == "https://prometheus.example"
+    assert settings.sources["default"].scrape_interval.seconds == 10
+    assert settings.sources["default"].queries["drift"].promql == "up"
+
+
+def test_new_settings_bring_new_pods(helm: Helm) -> None:
+    def checksum(*options: str) -> str:
+        pod = _one(helm.template(_CHART, *options), "Deployment")["spec"]["template"]
+        return str(pod["metadata"]["annotations"]["checksum/config"])
+
+    assert checksum() == checksum("--set=replicas=1")
+    assert checksum() != checksum("--set=config.writers=8")
+
+
+def test_the_container_starts_as_the_image_and_the_settings_expect(helm: Helm) -> None:
+    pod = _one(helm.template(_CHART), "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {entry["name"]: entry for entry in container["env"]}
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    assert environment["SERINUS_CONFIG"]["value"] in mounts
+    assert "/tmp" in mounts  # noqa: S108 - the only folder that the container may write
+    assert container["args"] == ["run"]
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "http"}
+    assert container["resources"]["requests"]["memory"] == "192Mi"
+    assert container["resources"]["limits"] == {"memory": "256Mi"}
+
+
+@pytest.mark.parametrize(
+    ("options", "image"),
+    [
+        ((), "serinus:0.1.0"),
+        (
+            ("--set=image.repository=registry.example/serinus", "--set=image.tag=0.2.0"),
+            "registry.example/serinus:0.2.0",
+        ),
+        ((f"--set=image.digest=sha256:{'0' * 64}", "--set=image.tag=0.2.0"), f"serinus@sha256:{'0' * 64}"),
+    ],
+)
+def test_a_digest_wins_over_a_tag_and_a_tag_over_the_chart(helm: Helm, options: tuple[str, ...], image: str) -> None:
+    pod = _one(helm.template(_CHART, *options), "Deployment")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == image
+
+
+def test_named_namespaces_get_their_own_roles_and_the_cluster_gives_only_sight_of_namespaces(helm: Helm) -> None:
+    rendered = helm.template(_CHART, "--set=namespaces={fraud,search}")
+    roles = {role["metadata"]["namespace"]: role for role in _all(rendered, "Role")}
+    assert roles.keys() == {"fraud", "search", "serinus-system"}
+    assert roles["fraud"]["rules"] == roles["search"]["rules"]
+    own = next(role for role in _all(rendered, "ClusterRole") if role["metadata"]["name"] == "serinus")
+    assert [rule["resources"] for rule in own["rules"]] == [["namespaces"]]
+    wide = next(role for role in _all(helm.template(_CHART), "ClusterRole") if role["metadata"]["name"] == "serinus")
+    assert wide["rules"] == own["rules"] + roles["fraud"]["rules"]
+
+
+def test_no_role_of_the_operator_has_a_wildcard_or_secrets(helm: Helm) -> None:
+    roles = [*_all(helm.template(_CHART), "ClusterRole"), *_all(helm.template(_CHART), "Role")]
+    rules = [rule for role in roles for rule in role["rules"]]
+    assert not any("*" in values for rule in rules for values in rule.values())
+    assert not any(word in rule["resources"] for rule in rules for word in ("secrets", "pods", "configmaps"))
+
+
+def test_the_actor_stamp_knows_every_command(helm: Helm) -> None:
+    policy = _one(helm.template(_CHART, _STAMP), "MutatingAdmissionPolicy")
+    (asked,) = (entry["expression"] for entry in policy["spec"]["variables"] if entry["name"] == "asked")
+    verbs = re.findall(r"'([a-z]+)'", asked.partition(".exists")[0])
+    assert sorted(verbs) == sorted(command.value for command in Command)
+
+
+def test_the_actor_stamp_is_left_out_where_the_cluster_does_not_know_it_or_nobody_wants_it(helm: Helm) -> None:
+    for options in ((), (_STAMP, "--set=actorStamp.enabled=false")):
+        kinds = {document["kind"] for document in helm.template(_CHART, *options)}
+        assert not {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"} & kinds
+
+
+def test_the_optional_parts_come_when_they_are_wanted(helm: Helm) -> None:
+    plain = {document["kind"] for document in helm.template(_CHART)}
+    wanted = helm.template(_CHART, "--set=metrics.podMonitor.enabled=true,networkPolicy.enabled=true")
+    assert {document["kind"] for document in wanted} - plain == {"PodMonitor", "NetworkPolicy"}
+    assert _one(wanted, "PodMonitor")["spec"]["podMetricsEndpoints"] == [
+        {"port": "http", "path": "/metrics", "interval": "15s"}
+    ]
+
+
+def test_two_releases_do_not_share_what_is_not_namespaced(helm: Helm) -> None:
+    def names(release: str) -> set[tuple[str, str]]:
+        rendered = helm.run(
+            "template", release, str(_CHART), "--kube-version=1.37.0", _STAMP, "--set=crds.install=false"
+        )
+        documents = [document for document in yaml.safe_load_all(rendered) if document]
+        return {(document["kind"], document["metadata"]["name"]) for document in documents}
+
+    assert not names("blue") & names("green")
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ("replica=3", "replica"),
+        ("replicas=two", "/replicas"),
+        ("config.source.default.url=http://p", "source"),
+        ("config.sources.default.scrapeInterval=15s", "/config/sources/default"),
+        ("config.sources.default.url=prometheus:9090", "/config/sources/default/url"),
+        ("config.writers=65", "/config/writers"),
+        ("config.resync=5", "/config/resync"),
+        ("image.digest=latest", "/image/digest"),
+        ("namespaces=fraud", "/namespaces"),
+        ("crds.keep=please", "/crds/keep"),
+        ("networkPolicy.apiServerPorts={0}", "/networkPolicy/apiServerPorts/0"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_place(helm: Helm, value: str, where: str) -> None:
+    with pytest.raises(HelmError) as refusal:
+        helm.template(_CHART, f"--set={value}")
+    assert where in str(refusal.value)
+
+
+def test_an_old_cluster_is_refused(helm: Helm) -> None:
+    with pytest.raises(HelmError, match=r"kubeVersion: >=1\.30\.0-0 which is incompatible"):
+        helm.template(_CHART, kube="1.29.9")
+
+
+def test_every_value_is_described(helm: Helm) -> None:
+    lines = (_CHART / "values.yaml").read_text(encoding="utf-8").splitlines()
+    for before, line in pairwise(lines):
+        if re.match(r"\s*\w+:\s*\S", line) and not re.match(r"\s*(requests|limits):", line):
+            assert before.strip().startswith("#"), f"{line!r} has no `# --` comment"
