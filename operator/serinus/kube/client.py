@@ -1,7 +1,6 @@
 """The Kubernetes API over one connection pool: explicit time-outs, bounded answers, and only errors of ours."""
 
 import asyncio
-import os
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -10,16 +9,12 @@ from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import (
-    KUBE_CONFIG_DEFAULT_LOCATION,
-    ConfigException,
-    load_incluster_config,
-    load_kube_config,
-)
+from kubernetes.aio.client import ApiClient
+from kubernetes.aio.config import ConfigException
 
-from serinus.errors import AmbiguousError, ConfigurationError, RefusedError, SerinusError, TransientError
+from serinus.errors import AmbiguousError, RefusedError, SerinusError, TransientError
 from serinus.kube.answers import Answer, error_of
+from serinus.kube.connection import load_configuration
 from serinus.kube.slots import Slots
 
 Raw = dict[str, Any]
@@ -74,16 +69,7 @@ class KubernetesClient:
         Raises:
             ConfigurationError: there is none of these, or it cannot be read.
         """
-        configuration = Configuration()
-        try:
-            if kubeconfig is not None or any(map(os.path.exists, KUBE_CONFIG_DEFAULT_LOCATION.split(os.pathsep))):
-                named = str(kubeconfig) if kubeconfig is not None else None
-                await load_kube_config(config_file=named, client_configuration=configuration, persist_config=False)
-            else:
-                load_incluster_config(client_configuration=configuration)
-        except (ConfigException, OSError) as problem:
-            raise ConfigurationError(f"no way to the Kubernetes API: {problem}; set KUBECONFIG") from problem
-        return cls(configuration)
+        return cls(await load_configuration(kubeconfig))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -1,0 +1,65 @@
+"""Where the API server is and how to prove who we are, for our client and for kopf's."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.config import (
+    KUBE_CONFIG_DEFAULT_LOCATION,
+    ConfigException,
+    load_incluster_config,
+    load_kube_config,
+)
+
+from serinus.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How to reach the API server; ``scheme`` and ``token`` are those of the Authorization header."""
+
+    server: str
+    ca_path: str | None
+    insecure: bool
+    certificate_path: str | None
+    private_key_path: str | None
+    scheme: str | None
+    token: str | None
+
+
+async def load_configuration(kubeconfig: Path | None) -> Any:  # noqa: ANN401 - the client library is untyped
+    """Read the given kubeconfig, else KUBECONFIG or ``~/.kube/config``, else what a pod has.
+
+    A kubeconfig comes first, as with kubectl: a person in a pod who sets one means it.
+
+    Raises:
+        ConfigurationError: there is none of these, or it cannot be read.
+    """
+    configuration = Configuration()
+    try:
+        if kubeconfig is not None or any(map(os.path.exists, KUBE_CONFIG_DEFAULT_LOCATION.split(os.pathsep))):
+            named = str(kubeconfig) if kubeconfig is not None else None
+            await load_kube_config(config_file=named, client_configuration=configuration, persist_config=False)
+        else:
+            load_incluster_config(client_configuration=configuration)
+    except (ConfigException, OSError) as problem:
+        raise ConfigurationError(f"no way to the Kubernetes API: {problem}; set KUBECONFIG") from problem
+    return configuration
+
+
+async def read_connection(kubeconfig: Path | None) -> Connection:
+    """Return the way to the API server with the credentials that hold now; errors as :func:`load_configuration`."""
+    configuration = await load_configuration(kubeconfig)
+    header = (await configuration.auth_settings()).get("BearerToken", {}).get("value") or ""
+    scheme, _, token = header.strip().partition(" ")
+    return Connection(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        scheme=scheme or None,
+        token=token.strip() or None,
+    )
