@@ -162,17 +162,16 @@ def _seen(progress: Progress) -> _Seen:
     if progress.rules.sequential:
         return _Seen(progress.requests, progress.likely, "")
     total = progress.window.total
-    return _Seen(total.requests, total.likely, f"in the last {wording.span(progress.rules.window)} ")
+    return _Seen(total.requests, total.likely, f"in the last {wording.span(progress.rules.window)}")
 
 
 def _observed_sentence(progress: Progress, seen: _Seen) -> str:
     condition = progress.condition
     if seen.requests <= 0:
-        return f"No request has reached this version {seen.scope.rstrip()}."
+        return f"No request has reached this version {seen.scope}."
     above = wording.estimated_between(condition, progress.coarse)
-    said = wording.proportion(condition, seen.likely, seen.requests, above=above, of=seen.scope and "the ")
-    where = f" {seen.scope.rstrip()}" if seen.scope else ""
-    return f"{said}{where}; {wording.limit(condition)}."
+    said = wording.proportion(condition, seen.likely, seen.requests, above=above, scope=seen.scope)
+    return f"{said}; {wording.limit(condition)}."
 
 
 def _still_missing(progress: Progress, missing: float, now: datetime) -> str:
@@ -211,16 +210,16 @@ def _breach_sentence(progress: Progress) -> str:
     if breach is None or progress.breached_at is None:
         return f"{condition.text} was breached."
     stable = " The stable version is over this limit too." if breach.stable_too else ""
-    held = f"for {wording.span(breach.held)} ({wording.span(rules.hold_for)} are a breach)"
+    held = f"for {wording.span(breach.held)}, {wording.span(rules.hold_for)} are a breach"
     if rules.tolerated is None:
         value = "" if breach.value is None else f" {wording.named_value(condition, breach.value)}"
         return f"{condition.name} was{value}, over its limit ({condition.threshold_text}) {held}.{stable}"
-    since = "the stage began" if breach.since is None else wording.clock(breach.since)
+    since = "the stage's beginning" if breach.since is None else wording.clock(breach.since)
     above = wording.certainly_above(progress.coarse)
-    said = wording.proportion(condition, breach.bad, breach.requests, above=above, of="the ")
+    scope = f"from {since} to {wording.clock(progress.breached_at)}"
+    said = wording.proportion(condition, breach.bad, breach.requests, above=above, scope=scope)
     evidence = f"evidence {wording.evidence(breach.evidence)}, {wording.evidence(rules.needed)} are a breach"
-    why = evidence if rules.sequential else held
-    return f"{said} from {since} to {wording.clock(progress.breached_at)}; {wording.limit(condition)} ({why}).{stable}"
+    return f"{said}; {wording.limit(condition)} ({evidence if rules.sequential else held}).{stable}"
 
 
 def _value(progress: Progress) -> str:

@@ -25,6 +25,7 @@ _PLANNED_TICKS: Final = 0.4
 _LATER_TICKS: Final = 0.1
 _EXPONENT: Final = 700.0
 _LARGEST: Final = 1e300
+_NEWTON_STEPS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +185,18 @@ def certificate(tolerated: float, requests: float, possible: float) -> float:
 def certificate_missing(tolerated: float, requests: float, possible: float) -> float | None:
     """Estimate how many more requests the certificate takes at the proportion seen so far; None where it never comes.
 
-    The best single alternative stands for the mean of all, which overestimates a little.
+    Newton's method on the logarithm of the certificate, which is convex in the number of requests: from an
+    overestimate (the best single alternative stands for all) it comes closer from above and never falls short.
     """
     better = alternatives(tolerated).better
+    gains = [gain for gain in (rate.exponent(requests, possible) for rate in better) if gain > -math.inf]
+    if max(gains) <= 0:
+        return None
     wanted = math.log(CERTIFICATE_NEEDED * len(better))
-    waits = [
-        (wanted - gained) * requests / gained
-        for gained in (rate.exponent(requests, possible) for rate in better)
-        if gained > 0
-    ]
-    return max(1.0, min(waits)) if waits else None
+    times = wanted / max(gains)
+    for _ in range(_NEWTON_STEPS):
+        terms = [_exp(times * gain) for gain in gains]
+        total = sum(terms)
+        slope = sum(gain * term for gain, term in zip(gains, terms, strict=True)) / total
+        times -= (math.log(total) - wanted) / slope
+    return max(1.0, (times - 1) * requests)

@@ -110,9 +110,10 @@ def proportion_value(condition: AbortCondition, share: float) -> str:
     return f"{text} over {threshold(condition)}" if isinstance(condition.metric, Latency) else text
 
 
-def proportion(condition: AbortCondition, bad: float, requests: float, *, above: str = "", of: str = "") -> str:
-    """Write ``0.21% of 1,843 requests failed (4)``; ``of`` stands before the number of requests."""
-    return f"{percent(bad / requests)} of {of}{number(requests)} requests {fault(condition, above)} ({number(bad)})"
+def proportion(condition: AbortCondition, bad: float, requests: float, *, above: str = "", scope: str = "") -> str:
+    """Write ``0.21% of 1,843 requests failed (4)``; with a scope, ``of the 1,843 requests in the last 1m``."""
+    these = f"the {number(requests)} requests {scope}" if scope else f"{number(requests)} requests"
+    return f"{percent(bad / requests)} of {these} {fault(condition, above)} ({number(bad)})"
 
 
 def certainly_above(coarse: Coarse | None) -> str:
