@@ -17,7 +17,7 @@ from demo.prometheus import Probe, is_visible
 from demo.requestlog import RequestLog, between
 from demo.result import SETTLED_SECONDS, PromotionFacts, RollbackFacts
 from demo.terminal import Style, Terminal
-from demo.track import Look, Story, Track
+from demo.track import Look, Track
 from serinus.api.abort_condition import AbortCondition
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RolloutStatus, StageState
@@ -100,7 +100,7 @@ class Scene:
     programs: tuple[Running, ...]
     meter: QueryMeter
 
-    async def look(self, track: Track, story: Story) -> Look:
+    async def look(self, track: Track) -> Look:
         """Look once, and tell what is new.
 
         Raises:
@@ -110,10 +110,10 @@ class Scene:
             program.check()
         rollout, route = await asyncio.gather(self.view.rollout(KEY), self.view.route(KEY, RULE))
         look = Look(time.time(), rollout, route)
-        if track.see(look.at, route):
+        if track.see_route(look.at, route):
             self.terminal.line(f"the gateway has accepted {track.weights[-1]:g}% for {track.backend}", Style.YELLOW)
-        if rollout.current and story.see(where(rollout.status)):
-            self.terminal.line(story.places[-1], *_style(rollout.status.phase))
+        if rollout.current and track.see_place(where(rollout.status)):
+            self.terminal.line(track.places[-1], *_style(rollout.status.phase))
         return look
 
     async def follow(self, version: Version, track: Track) -> Look:
@@ -122,9 +122,9 @@ class Scene:
         Raises:
             DemoError: it did not end in time; the message has the Rollout's own summary.
         """
-        story, over = Story(), ended(version.number)
+        over = ended(version.number)
         return await wait_for(
-            lambda: self.look(track, story),
+            lambda: self.look(track),
             lambda look: over(look.rollout),
             within=_RUN_SECONDS,
             what=f"the end of the run of {version.number}",
@@ -137,9 +137,9 @@ class Scene:
         Raises:
             DemoError: the operator or the traffic has ended, or the cluster cannot be read.
         """
-        began, story = time.monotonic(), Story()
+        began = time.monotonic()
         return await wait_for(
-            lambda: self.look(track, story),
+            lambda: self.look(track),
             lambda look: look.route.accepted and time.monotonic() - began >= _AFTERWARDS_SECONDS + SETTLED_SECONDS,
             within=_RUN_SECONDS,
             what="a route that the gateway accepts",

@@ -98,25 +98,29 @@ class PromotionFacts:
         after = count_by_version(between(self.requests, self.ended + SETTLED_SECONDS))
         return (
             Claim(
-                f"{number} is Healthy at 100%",
+                f"{number}: it is Healthy at 100%",
                 self.status.phase is Phase.HEALTHY
                 and stable is not None
                 and (stable.version, stable.weight) == (number, _ALL),
                 self.status.summary or self.status.phase.value,
             ),
             Claim(
-                f"{number} went through 5% to 100%, each accepted by the gateway",
+                f"{number}: it went through 5% to 100%, each accepted by the gateway",
                 rises_as_planned(self.track.weights, PLANNED),
                 f"accepted shares: {self.track.weights}",
             ),
             Claim(
-                f"the gateway gives {number} all of the traffic",
+                f"{number}: the gateway gives it all of the traffic",
                 self.route.accepted and self.route.weight(self.version.backend) == _ALL,
                 f"{dict(self.route.weights)}, accepted: {self.route.accepted}",
             ),
-            Claim(f"only {number} answers afterwards", set(after) == {number}, str(dict(after))),
-            Claim(f"the history says that {number} was promoted", last is RunResult.PROMOTED, str(last)),
-            Claim("no request failed meanwhile", failed == 0 < len(self.requests), f"{failed} of {len(self.requests)}"),
+            Claim(f"{number}: nobody else answers afterwards", set(after) == {number}, str(dict(after))),
+            Claim(f"{number}: the history says that it was promoted", last is RunResult.PROMOTED, str(last)),
+            Claim(
+                f"{number}: no request failed meanwhile",
+                failed == 0 < len(self.requests),
+                f"{failed} of {len(self.requests)}",
+            ),
         )
 
 
@@ -161,7 +165,7 @@ class RollbackFacts:
         number, status, rollback, stable = self.version.number, self.status, self.status.rollback, self.status.stable
         return (
             Claim(
-                f"{number} was rolled back for {self.condition.text}",
+                f"{number}: it was rolled back for {self.condition.text}",
                 status.phase is Phase.ROLLED_BACK
                 and rollback is not None
                 and (rollback.version, rollback.reason) == (number, RollbackReason.METRIC_BREACHED)
@@ -169,43 +173,45 @@ class RollbackFacts:
                 status.summary or status.phase.value,
             ),
             Claim(
-                f"it was found at {CANARY_PERCENT:g}% and never had more",
+                f"{number}: it was found at {CANARY_PERCENT:g}% and never had more",
                 rollback is not None and rollback.at_weight == CANARY_PERCENT == self.track.highest,
                 f"at {rollback.at_weight if rollback else 0:g}%, highest share {self.track.highest:g}%",
             ),
             Claim(
-                f"{self.stable.number} is back at 100%",
+                f"{number}: {self.stable.number} is back at 100%",
                 stable is not None and (stable.version, stable.weight) == (self.stable.number, _ALL),
                 str(stable),
             ),
-            Claim(f"{number} is quarantined", number in status.quarantined, f"quarantined: {status.quarantined}"),
+            Claim(f"{number}: it is quarantined", number in status.quarantined, f"quarantined: {status.quarantined}"),
         )
 
     def _claims_of_traffic(self) -> tuple[Claim, ...]:
-        figures, after = self.figures(), self._after_safe()
+        number, figures, after = self.version.number, self.figures(), self._after_safe()
         slowest = quantile(after, _P95)
         return (
             Claim(
-                "the gateway gives it no traffic",
+                f"{number}: the gateway gives it no traffic",
                 self.route.accepted and self.route.weight(self.version.backend) == 0.0,
                 f"{dict(self.route.weights)}, accepted: {self.route.accepted}",
             ),
             Claim(
-                f"from visible breach to weight 0 it took less than {_SLOWEST_TO_SAFE:g} s",
+                f"{number}: from visible breach to weight 0 it took less than {_SLOWEST_TO_SAFE:g} s",
                 0 <= figures.visible_to_safe_seconds < _SLOWEST_TO_SAFE,
                 f"{figures.visible_to_safe_seconds:g} s",
             ),
             Claim(
-                "the bad version had real traffic",
+                f"{number}: it had real traffic",
                 figures.requests_to_bad_version > 0,
                 f"{figures.requests_to_bad_version} requests",
             ),
             Claim(
-                "no request failed or met it afterwards",
+                f"{number}: no request failed or met it afterwards",
                 figures.requests_failed_after_safe == 0 < len(after),
                 f"{figures.requests_failed_after_safe} of {len(after)}",
             ),
-            Claim("afterwards p95 is below 200 ms", slowest < _P95_LIMIT_SECONDS, f"{slowest * 1000:.0f} ms"),
+            Claim(
+                f"{number}: afterwards p95 is below 200 ms", slowest < _P95_LIMIT_SECONDS, f"{slowest * 1000:.0f} ms"
+            ),
         )
 
     def _visible_to_safe(self) -> float:

@@ -45,8 +45,8 @@ class Terminal:
 
     def line(self, text: str, *styles: Style) -> None:
         """Write a line with the time."""
-        minutes, seconds = divmod(self.elapsed(), 60)
-        stamp = self.style(f"{minutes:2.0f}:{seconds:04.1f}", Style.DIM)
+        minutes, tenths = divmod(int(self.elapsed() * 10), 600)
+        stamp = self.style(f"{minutes:2}:{tenths / 10:04.1f}", Style.DIM)
         self._write(f"{stamp}  {self.style(text, *styles)}\n")
 
     def command(self, command: str, output: str) -> None:

@@ -8,7 +8,7 @@ from demo.cluster import RolloutView, RouteView
 
 @dataclass(slots=True)
 class Track:
-    """Collects what is seen of one backend in the route.
+    """Collects what is seen of one version's run: its backend in the route, and what the status says.
 
     Attributes:
         backend: the backend of the version on trial.
@@ -16,6 +16,7 @@ class Track:
         exposed_at: when it was first seen with traffic (seconds since 1970), or None.
         safe_at: when it was first seen without traffic again, accepted by every parent, or None.
         highest: the highest share that was ever written, accepted or not.
+        places: where the status said that the run stood, each once, in order.
     """
 
     backend: str
@@ -23,8 +24,9 @@ class Track:
     exposed_at: float | None = None
     safe_at: float | None = None
     highest: float = 0.0
+    places: list[str] = field(default_factory=list)
 
-    def see(self, at: float, route: RouteView) -> bool:
+    def see_route(self, at: float, route: RouteView) -> bool:
         """Take in one look at the route and say whether an accepted share has changed."""
         weight = round(route.weight(self.backend), 2)
         self.highest = max(self.highest, weight)
@@ -38,14 +40,7 @@ class Track:
         self.weights.append(weight)
         return True
 
-
-@dataclass(slots=True)
-class Story:
-    """Collects where the run stood, each place once."""
-
-    places: list[str] = field(default_factory=list)
-
-    def see(self, place: str) -> bool:
+    def see_place(self, place: str) -> bool:
         """Take in where the run stands and say whether that is new."""
         if self.places and self.places[-1] == place:
             return False
