@@ -11,6 +11,9 @@ from serinus.engine.evidence import Batch, Coarse
 REFRESH_MS: Final = 600_000
 RETRY_MS: Final = 60_000
 
+Spelt = Mapping[float, frozenset[str]]
+"""Bucket bounds, each with the values of ``le`` that mean it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
@@ -66,7 +69,7 @@ class Bounds:
     """
 
     finite: tuple[float, ...]
-    texts: Mapping[float, frozenset[str]]
+    texts: Spelt
     learnt_at: int
 
     @classmethod
@@ -96,10 +99,10 @@ class Bounds:
             return Bracket(upper, upper, upper)
         return Bracket(limit, self.finite[place - 1] if place else 0.0, upper)
 
-    def texts_for(self, brackets: Collection[Bracket]) -> frozenset[str]:
-        """Return every value of ``le`` that these brackets and the whole count need."""
+    def spelt(self, brackets: Collection[Bracket]) -> Spelt:
+        """Return every bound that these brackets and the whole count need, with all its spellings."""
         wanted = {bound for bracket in brackets for bound in (bracket.lower, bracket.upper)} - {0.0} | {inf}
-        return frozenset().union(*(self.texts[bound] | _usual_texts(bound) for bound in wanted))
+        return {bound: self.texts[bound] | _usual_texts(bound) for bound in sorted(wanted)}
 
     def is_due(self, limits: Collection[float], now: int) -> bool:
         """Say whether to learn them again: they are old, or a limit is above all of them and a minute has passed."""

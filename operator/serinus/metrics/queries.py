@@ -1,8 +1,10 @@
 """The few queries of a tick, each for all backends of a preset at once. Pure text; what they mean stands here too."""
 
 from collections.abc import Collection
+from math import inf
 from typing import Final
 
+from serinus.metrics.bounds import Spelt
 from serinus.metrics.presets import Histogram, Key, Preset
 from serinus.metrics.promql import LOOKBACK, increments, matches, tagged
 
@@ -25,30 +27,30 @@ def requests_query(preset: Preset, keys: frozenset[Key], span: int) -> str:
     return f"{query} or {tagged(lost, TAG, FAILURES)}"
 
 
-def buckets_query(preset: Preset, histogram: Histogram, keys: frozenset[Key], texts: Collection[str], span: int) -> str:
-    """(2) Increments of the buckets with these values of ``le``, by backend."""
+def buckets_query(preset: Preset, histogram: Histogram, keys: frozenset[Key], spelt: Spelt, span: int) -> str:
+    """(2) Increments of the buckets with these bounds, by backend."""
+    texts = frozenset().union(*spelt.values())
     selector = preset.selector(histogram.series, keys, matches("le", texts))
     return f"sum by ({preset.by}, le) {increments(selector, span)}"
 
 
-def health_query(preset: Preset, keys: frozenset[Key], texts: Collection[str]) -> str:
+def health_query(preset: Preset, keys: frozenset[Key], spelt: Spelt) -> str:
     """(3) The time of each backend's newest sample, and two things that would spoil the counts.
 
-    ``uneven``: a backend of which not all series have a needed bucket (``texts``; none where no histogram is read).
+    ``uneven``: a backend of which not all series have a needed bucket (``spelt``; none where no histogram is read).
     ``scrape``: the seconds that the slowest scrape of these targets took lately. A sample carries the time at which
     its scrape began and is seen only when it has ended: a tick must not look closer than that, or the increments of
     the scrape are in no tick at all.
     """
     present, counted = preset.selector(preset.presence, keys), preset.selector(preset.requests, keys)
     parts = [f"max by ({preset.by}) (timestamp({present}))", f"max by ({preset.by}) (timestamp({counted}))"]
-    if preset.histogram is not None and texts:
+    if preset.histogram is not None and spelt:
         all_of_it = preset.selector(preset.histogram.series, keys, 'le="+Inf"')
         parts.append(f"max by ({preset.by}) (timestamp({all_of_it}))")
-        finite = sorted(set(texts) - {"+Inf"})
-        if finite:
-            some = preset.selector(preset.histogram.series, keys, matches("le", finite))
-            differs = f"count by ({preset.by}, le) ({some}) != on ({preset.by}) group_left () count by ({preset.by})"
-            parts.append(tagged(f"max by ({preset.by}) ({differs} ({all_of_it}))", TAG, UNEVEN))
+        for bound in sorted(spelt.keys() - {inf}):
+            some = preset.selector(preset.histogram.series, keys, matches("le", spelt[bound]))
+            differs = f"count by ({preset.by}) ({some}) != count by ({preset.by}) ({all_of_it})"
+            parts.append(tagged(differs, TAG, UNEVEN))
     targets = f"group by (job, instance) ({present} or {counted})"
     slowest = f"max (max_over_time(scrape_duration_seconds[{LOOKBACK}]) and on (job, instance) {targets})"
     parts.append(tagged(slowest, TAG, SCRAPE))

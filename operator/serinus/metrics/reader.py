@@ -19,7 +19,7 @@ from serinus.metrics.answers import (
     read_ended,
     read_health,
 )
-from serinus.metrics.bounds import Bounds
+from serinus.metrics.bounds import Bounds, Spelt
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import bounds_query, buckets_query, display_query, health_query, requests_query
 from serinus.metrics.workers import Failure, Workers
@@ -71,12 +71,12 @@ class PresetReader:
         first = bool(limits) and self._bounds is None
         again = self._bounds is not None and bool(limits) and self._bounds.is_due(limits, span.end)
         learnt = await self.learn(backends, span.end) if first else None
-        bounds, texts = self._bounds, self.texts(limits)
+        bounds, spelt = self._bounds, self.spelt(limits)
         rated = any(isinstance(question.metric, ErrorRate | ClientErrorRate) for question in keys)
         ended, within, health, display, _ = await asyncio.gather(
             self._ended(backends, span, wanted=rated),
-            self._within(backends, texts, span),
-            self._health(backends, texts, span),
+            self._within(backends, spelt, span),
+            self._health(backends, spelt, span),
             self._display(keys, backends, span, wanted=not first and not again),
             self.learn(backends, span.end) if again else asyncio.sleep(0),
         )
@@ -109,11 +109,11 @@ class PresetReader:
             question.limit * histogram.per_second for question in keys if isinstance(question.metric, Latency)
         )
 
-    def texts(self, limits: frozenset[float]) -> frozenset[str]:
-        """Return the values of ``le`` that these limits need; none where no bounds are known."""
+    def spelt(self, limits: frozenset[float]) -> Spelt:
+        """Return the bounds that these limits need; none where no bounds are known."""
         if self._bounds is None or not limits:
-            return frozenset()
-        return self._bounds.texts_for([self._bounds.bracket(limit) for limit in limits])
+            return {}
+        return self._bounds.spelt([self._bounds.bracket(limit) for limit in limits])
 
     async def learn(self, backends: frozenset[Key], at: int) -> Failure | None:
         """Learn the bucket bounds; where that fails the ones known stay."""
@@ -135,18 +135,18 @@ class PresetReader:
         return read_ended(self._preset, ((sample.metric, number(sample)) for sample in found.samples))
 
     async def _within(
-        self, backends: frozenset[Key], texts: frozenset[str], span: Span
+        self, backends: frozenset[Key], spelt: Spelt, span: Span
     ) -> Mapping[Key, Mapping[float, float]] | Failure:
-        if self._preset.histogram is None or not texts:
+        if self._preset.histogram is None or not spelt:
             return {}
-        query = buckets_query(self._preset, self._preset.histogram, backends, texts, span.end - span.start)
+        query = buckets_query(self._preset, self._preset.histogram, backends, spelt, span.end - span.start)
         found = await self._workers.instant(query, span.end)
         if isinstance(found, Failure):
             return found
         return read_buckets(self._preset, ((sample.metric, number(sample)) for sample in found.samples))
 
-    async def _health(self, backends: frozenset[Key], texts: frozenset[str], span: Span) -> Health | Failure:
-        found = await self._workers.instant(health_query(self._preset, backends, texts), span.end)
+    async def _health(self, backends: frozenset[Key], spelt: Spelt, span: Span) -> Health | Failure:
+        found = await self._workers.instant(health_query(self._preset, backends, spelt), span.end)
         return found if isinstance(found, Failure) else read_health(self._preset, found.samples)
 
     async def _display(

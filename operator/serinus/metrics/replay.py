@@ -82,10 +82,10 @@ async def replay_preset(
     """Answer the questions of one preset at every step."""
     backends, limits = frozenset(keys.values()), reader.limits(keys)
     learnt = await reader.learn(backends, steps.time(len(steps.at) - 1)) if limits else None
-    texts, preset, histogram = reader.texts(limits), reader.preset, reader.preset.histogram
+    spelt, preset, histogram = reader.spelt(limits), reader.preset, reader.preset.histogram
     queries = [requests_query(preset, backends, steps.step)]
-    if histogram is not None and texts:
-        queries.append(buckets_query(preset, histogram, backends, texts, steps.step))
+    if histogram is not None and spelt:
+        queries.append(buckets_query(preset, histogram, backends, spelt, steps.step))
     answers: dict[Question, list[Answer]] = {question: [] for question in keys}
     broken: Failure | None = None
     for chunk in steps.chunks(len(backends) * _ROWS_EACH):

@@ -153,7 +153,7 @@ class Transport:
             with client._session.request(  # noqa: SLF001 - see the module's first lines
                 client._method,  # noqa: SLF001
                 f"{client.url}/api/v1/{verb}",
-                data={**form, "timeout": f"{self._timeout:.3f}s"},
+                data={**form, "timeout": f"{round(self._timeout * 1000)}ms"},
                 headers=headers,
                 auth=client.auth,
                 timeout=client._timeout,  # noqa: SLF001

@@ -1,0 +1,36 @@
+"""One real Prometheus whose past holds every story, and a proxy in front of it that can fail."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from serinus.metrics import PrometheusSource
+from support.faultproxy import FaultProxy
+from support.prometheus import Prometheus
+from support.prometheus_stories import past, source
+
+
+@pytest.fixture(scope="session")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    with Prometheus(tmp_path_factory.mktemp("prometheus"), history=past()) as running:
+        yield running
+
+
+@pytest.fixture
+async def proxy(prometheus: Prometheus) -> AsyncIterator[FaultProxy]:
+    async with FaultProxy(prometheus.host, prometheus.port) as running:
+        yield running
+
+
+@pytest.fixture
+async def through_proxy(proxy: FaultProxy) -> AsyncIterator[PrometheusSource]:
+    made = source(proxy.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def metrics(prometheus: Prometheus) -> AsyncIterator[PrometheusSource]:
+    made = source(prometheus.url)
+    yield made
+    made.close()
