@@ -1,0 +1,160 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serinus.api.abort_condition import (
+    PATTERN,
+    AbortCondition,
+    ClientErrorRate,
+    ErrorRate,
+    Latency,
+    NamedQuery,
+    Operator,
+    Unit,
+    parse_abort_condition,
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "latency_p95 > 200ms",
+            AbortCondition(
+                "latency_p95 > 200ms", "latency_p95", Latency(0.95), Operator.GREATER, 0.2, Unit.MILLISECONDS
+            ),
+        ),
+        (
+            "latency_p999>=1.5s",
+            AbortCondition(
+                "latency_p999 >= 1.5s", "latency_p999", Latency(0.999), Operator.AT_LEAST, 1.5, Unit.SECONDS
+            ),
+        ),
+        (
+            "error_rate > 0.5%",
+            AbortCondition("error_rate > 0.5%", "error_rate", ErrorRate(), Operator.GREATER, 0.005, Unit.PERCENT),
+        ),
+        (
+            "  client_error_rate   >=  0.01  ",
+            AbortCondition(
+                "client_error_rate >= 0.01", "client_error_rate", ClientErrorRate(), Operator.AT_LEAST, 0.01, Unit.NONE
+            ),
+        ),
+        (
+            "drift_score > 0.3",
+            AbortCondition(
+                "drift_score > 0.3", "drift_score", NamedQuery("drift_score"), Operator.GREATER, 0.3, Unit.NONE
+            ),
+        ),
+        (
+            "agreement < 95%",
+            AbortCondition("agreement < 95%", "agreement", NamedQuery("agreement"), Operator.LESS, 0.95, Unit.PERCENT),
+        ),
+    ],
+)
+def test_a_line_is_read_as_it_was_meant(line: str, expected: AbortCondition) -> None:
+    assert parse_abort_condition(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "tolerated"),
+    [
+        ("latency_p95 > 200ms", 0.05),
+        ("latency_p50 > 1s", 0.5),
+        ("latency_p999 > 1s", 0.001),
+        ("error_rate > 0.5%", 0.005),
+        ("error_rate > 0.005", 0.005),
+        ("client_error_rate >= 20%", 0.2),
+    ],
+)
+def test_a_standard_metric_tolerates_a_proportion_of_requests(line: str, tolerated: float) -> None:
+    assert parse_abort_condition(line).tolerated == pytest.approx(tolerated)
+
+
+def test_a_named_query_tolerates_no_proportion() -> None:
+    assert parse_abort_condition("drift_score > 0.3").tolerated is None
+
+
+def test_the_threshold_is_shown_as_it_was_written() -> None:
+    assert parse_abort_condition("latency_p95>0.200s").threshold_text == "> 0.200s"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("", "no condition"),
+        ("error_rate", "no condition"),
+        ("error_rate > ", "no condition"),
+        ("error_rate > -1%", "no condition"),
+        ("error_rate > 1e3", "no condition"),
+        ("error_rate > .5%", "no condition"),
+        ("error_rate = 1%", "no condition"),
+        ("Error_rate > 1%", "no condition"),
+        ("1rate > 1%", "no condition"),
+        ("error_rate > 1% or drift > 2", "no condition"),
+        ("error_rate > 1% # comment", "no condition"),
+        ("error_rate > 5ms", "percentage or a ratio"),
+        ("error_rate > 0%", "percentage or a ratio"),
+        ("error_rate > 100%", "percentage or a ratio"),
+        ("error_rate > 5", "percentage or a ratio"),
+        ("error_rate < 5%", "use > or >="),
+        ("latency_p95 > 200", "in ms or s"),
+        ("latency_p95 > 5%", "in ms or s"),
+        ("latency_p95 > 0ms", "above 0"),
+        ("latency_p95 <= 200ms", "use > or >="),
+        ("latency_p40 > 200ms", "latency_p50"),
+        ("latency_p100 > 200ms", "latency_p50"),
+    ],
+)
+def test_a_line_with_another_meaning_is_refused_with_what_to_write(line: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        parse_abort_condition(line)
+
+
+@pytest.mark.parametrize(
+    ("operator", "below", "at", "above"),
+    [
+        (Operator.GREATER, False, False, True),
+        (Operator.AT_LEAST, False, True, True),
+        (Operator.LESS, True, False, False),
+        (Operator.AT_MOST, True, True, False),
+    ],
+)
+def test_an_operator_compares_exactly(operator: Operator, *, below: bool, at: bool, above: bool) -> None:
+    assert [operator.holds(value, 0.3) for value in (0.29, 0.3, 0.31)] == [below, at, above]
+
+
+names = st.from_regex(r"[a-z][a-z0-9_]{0,62}", fullmatch=True)
+numbers = st.from_regex(r"[0-9]{1,12}(\.[0-9]{1,9})?", fullmatch=True)
+blanks = st.sampled_from(["", " ", "   ", "\t"])
+
+
+@given(
+    name=names,
+    operator=st.sampled_from(Operator),
+    number=numbers,
+    unit=st.sampled_from(Unit),
+    gaps=st.tuples(blanks, blanks, blanks, blanks, blanks),
+)
+def test_whatever_the_api_server_lets_through_is_read_or_refused_with_a_sentence(
+    name: str, operator: Operator, number: str, unit: Unit, gaps: tuple[str, ...]
+) -> None:
+    line = f"{gaps[0]}{name}{gaps[1]}{operator.value}{gaps[2]}{number}{gaps[3]}{unit.value}{gaps[4]}"
+    assert re.search(PATTERN, line)
+    try:
+        condition = parse_abort_condition(line)
+    except ValueError as problem:
+        assert name in str(problem)  # noqa: PT017 - both outcomes are right; each is checked
+    else:
+        assert condition.text == f"{name} {operator.value} {number}{unit.value}"
+        assert parse_abort_condition(condition.text) == condition
+        assert condition.tolerated is None or 0 < condition.tolerated < 1
+
+
+@given(st.text(max_size=40))
+def test_what_the_api_server_refuses_the_parser_refuses_too(line: str) -> None:
+    if re.search(PATTERN, line) is None:
+        with pytest.raises(ValueError, match="no condition"):
+            parse_abort_condition(line)
