@@ -19,6 +19,9 @@ from serinus.engine.progress import ROUNDING, Breach, Progress, begin
 
 __all__ = ["Judged", "Progress", "absorb", "assess", "begin", "learn_dispersion"]
 
+# A late regression hides in the average of a whole stage: nothing passes while its latest requests, taken by themselves,
+# speak twenty to one for twice the tolerated rate. It costs a version at the limit a delay at most.
+_SUSPICION: Final = math.log(20)
 # With none bad of 3/p0 requests, a rate above p0 is refuted at 95 % (the rule of three).
 _RULE_OF_THREE: Final = 3.0
 _ROUNDING: Final = 1e-6
@@ -153,6 +156,8 @@ def _proportion_finding(progress: Progress, stage: Stage, tolerated: float, now:
         return _unknown(Cause.TOO_FEW_REQUESTS, message)
     if seen.likely > tolerated * ROUNDING * seen.requests:
         return _unknown(Cause.UNDECIDED, f"{said} {_undecided(progress)}")
+    if progress.onset.bad >= sequential.LEAST_BAD and progress.onset.score >= _SUSPICION:
+        return _unknown(Cause.UNDECIDED, f"{said} {_late_suspicion(progress)}")
     if stage.promotion is Promotion.CERTIFIED:
         return _certified_finding(progress, tolerated, said, now)
     return _Finding(Verdict.PASS, None, f"{said} {least:,} requests were needed.")
@@ -189,6 +194,13 @@ def _undecided(progress: Progress) -> str:
     held = progress.holding.held
     time = "0s" if held is None else wording.span(held)
     return f"That is too many to pass; it has held for {time} and is a breach after {wording.span(rules.hold_for)}."
+
+
+def _late_suspicion(progress: Progress) -> str:
+    onset = progress.onset
+    since = "the stage's beginning" if onset.since is None else wording.clock(onset.since)
+    recent = wording.proportion(progress.condition, onset.bad, onset.requests, scope=f"since {since}")
+    return f"But {recent}: that looks like a regression, and nothing passes before it is decided."
 
 
 def _certified_finding(progress: Progress, tolerated: float, said: str, now: datetime) -> _Finding:

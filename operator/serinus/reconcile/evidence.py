@@ -3,7 +3,7 @@
 Nothing here is stored anywhere: the metric source is the memory, and one range query brings it back.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +20,9 @@ from serinus.reconcile.store import Store
 
 DISPERSION_MEMORY: Final = timedelta(hours=1)
 """How far back the stable version's own bursts are learnt from (design, section 5)."""
+
+DISPERSION_STEP: Final = timedelta(seconds=30)
+"""In steps of at least so long: a burst is shorter, and an hour stays a small answer."""
 
 MOST_STEPS: Final = 720
 """A replay has at most so many steps: the judgement is valid whatever the batches, so a long stage has longer ones."""
@@ -57,6 +60,7 @@ class StageEvidence:
         blank: its evidence before anything was asked.
         progress: its evidence now.
         replayed: its past has been read; until then ``progress`` only tells people why not.
+        learned: the stable version's bursts of the last hour are known.
     """
 
     stage: StageId
@@ -64,7 +68,8 @@ class StageEvidence:
     asked: tuple[Asked, ...]
     blank: tuple[Progress, ...]
     progress: tuple[Progress, ...]
-    replayed: bool = False
+    replayed: bool
+    learned: bool
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -117,27 +122,28 @@ class EvidenceBook:
         Returns:
             The Rollouts with new evidence, each with whether it is urgent.
         """
-        self._turn_pages(source)
         before = self._last_tick.get(source)
+        self._turn_pages(source, before)
+        await self._learn(source, now)
         await self._replay(source, now)
         if before is None or await self._ask(source, now, before):
             self._last_tick[source] = now
         return {key: page.breached for key, page in self._pages.items() if page.source == source}
 
-    def _turn_pages(self, source: str) -> None:
+    def _turn_pages(self, source: str, last_tick: datetime | None) -> None:
         """Open a page for each stage under way, close those that are over."""
         for record in self._store.rollouts():
             key, stage = record.meta.key, _stage_id(record)
             held = self._pages.get(key)
-            if stage is None or (held is not None and held.stage != stage):
+            if held is not None and held.stage == stage:
+                continue
+            page = self._open(record, stage, last_tick) if stage is not None else None
+            if page is None:
                 self._pages.pop(key, None)
-                held = None
-            if stage is not None and held is None:
-                page = self._open(record, stage)
-                if page is not None and page.source == source:
-                    self._pages[key] = page
+            elif page.source == source:
+                self._pages[key] = _inherit(page, held)
 
-    def _open(self, record: RolloutRecord, stage_id: StageId) -> StageEvidence | None:
+    def _open(self, record: RolloutRecord, stage_id: StageId, last_tick: datetime | None) -> StageEvidence | None:
         plan = self._store.last_plan(record)
         stage = _planned(plan, record.status)
         if plan is None or stage is None or not stage.abort_on or plan.metrics.source not in self._sources:
@@ -145,11 +151,15 @@ class EvidenceBook:
         asked = self._asked(record, plan, plan.conditions[stage_id.index])
         interval = self._sources[plan.metrics.source].scrape_interval
         count = sum(len(conditions) for conditions in plan.conditions)
-        progress = tuple(
+        blank = tuple(
             begin(condition, stage, plan.metrics, conditions_in_run=count, scrape_interval=interval)
             for condition in plan.conditions[stage_id.index]
         )
-        return StageEvidence(stage_id, plan.metrics.source, asked, progress, progress) if asked else None
+        # A stage that began after the last tick has no past that the next one would not ask for.
+        new = last_tick is not None and stage_id.since > last_tick
+        lone = all(pair.stable is None for pair in asked)
+        page = StageEvidence(stage_id, plan.metrics.source, asked, blank, blank, replayed=new, learned=lone)
+        return page if asked else None
 
     def _asked(
         self, record: RolloutRecord, plan: RolloutSpec, conditions: Iterable[AbortCondition]
@@ -183,23 +193,37 @@ class EvidenceBook:
                 self._pages[key] = replace(_absorbed(page, answers), replayed=not partly or page.breached)
         return len(failed) < len(questions)
 
+    async def _learn(self, source: str, now: datetime) -> None:
+        """Learn from the last hour how much the stable versions' errors come in bursts."""
+        fresh = self._some(source, lambda page: not page.learned)
+        questions = {pair.stable for page in fresh.values() for pair in page.asked if pair.stable is not None}
+        if not questions:
+            return
+        step = max(DISPERSION_STEP, self._sources[source].tick)
+        answers = await self._sources[source].replay(questions, now - DISPERSION_MEMORY, now, step)
+        for key, page in fresh.items():
+            if self._pages.get(key) is page:
+                self._pages[key] = _learned(page, answers)
+
     async def _replay(self, source: str, now: datetime) -> None:
         """Read the past of the stages that this process has not followed from their beginning."""
-        waiting = [(key, page) for key, page in self._pages.items() if page.source == source and not page.replayed]
-        fresh = dict(waiting[:MOST_REPLAYED])
+        fresh = self._some(source, lambda page: not page.replayed)
         if not fresh:
             return
-        begun = min(page.stage.since for page in fresh.values())
-        length = now - begun + DISPERSION_MEMORY
+        length = now - min(page.stage.since for page in fresh.values())
         step = self._sources[source].tick
-        step *= -(-length // (step * MOST_STEPS))
-        start = now - step * -(-length // step)
+        step *= max(1, -(-length // (step * MOST_STEPS)))
+        start = now - step * max(1, -(-length // step))
         questions = {question for page in fresh.values() for question in page.questions}
         answers = await self._sources[source].replay(questions, start, now, step)
         for key, page in fresh.items():
             if self._pages.get(key) is page:
                 complete = not any(_is_down(one) for question in page.questions for one in answers[question])
                 self._pages[key] = replace(_replayed(page, answers), replayed=complete)
+
+    def _some(self, source: str, holds: Callable[[StageEvidence], bool]) -> dict[ObjectKey, StageEvidence]:
+        found = [(key, page) for key, page in self._pages.items() if page.source == source and holds(page)]
+        return dict(found[:MOST_REPLAYED])
 
     def _find_problem(self, record: RolloutRecord, plan: RolloutSpec) -> str:
         source = self._sources.get(plan.metrics.source)
@@ -257,19 +281,36 @@ def _absorbed(page: StageEvidence, answers: Mapping[Question, Answer]) -> StageE
     )
 
 
+def _inherit(page: StageEvidence, before: StageEvidence | None) -> StageEvidence:
+    """Return the page with the bursts that the run's stage before has learnt of the same conditions."""
+    if before is None or (before.stage.uid, before.stage.run) != (page.stage.uid, page.stage.run) or not before.learned:
+        return page
+    known = {progress.condition: progress.dispersion for progress in before.progress}
+    if any(one.condition not in known or known[one.condition].given != one.dispersion.given for one in page.blank):
+        return page
+    blank = tuple(replace(one, dispersion=known[one.condition]) for one in page.blank)
+    return replace(page, blank=blank, progress=blank, learned=True)
+
+
+def _learned(page: StageEvidence, answers: Mapping[Question, Sequence[Answer]]) -> StageEvidence:
+    """Return the page with the stable version's hour before the stage; an hour that could not be had is not awaited."""
+    blank = []
+    for progress, asked in zip(page.blank, page.asked, strict=True):
+        hour = answers[asked.stable] if asked.stable is not None else ()
+        earlier = [one.batch for one in hour if isinstance(one, Counted) and one.at <= page.stage.since]
+        blank.append(learn_dispersion(progress, earlier))
+    untouched = page.progress == page.blank
+    return replace(page, blank=tuple(blank), progress=tuple(blank) if untouched else page.progress, learned=True)
+
+
 def _replayed(page: StageEvidence, answers: Mapping[Question, Sequence[Answer]]) -> StageEvidence:
-    """Return the page with its past folded in: before the stage only the stable version's bursts, since then all."""
+    """Return the page with everything since its stage began folded in, from its blank."""
     folded: list[Progress] = []
     for progress, asked in zip(page.blank, page.asked, strict=True):
-        stable = answers[asked.stable] if asked.stable is not None else ()
-        earlier = [one.batch for one in stable if isinstance(one, Counted) and one.at <= page.stage.since]
-        found = learn_dispersion(progress, earlier)
-        beside = {one.at: one for one in stable}
-        for answer in _since(answers[asked.candidate], page.stage.since):
-            found = absorb(found, answer, beside.get(answer.at))
+        beside = {one.at: one for one in (answers[asked.stable] if asked.stable is not None else ())}
+        found = progress
+        for answer in answers[asked.candidate]:
+            if answer.at > page.stage.since:
+                found = absorb(found, answer, beside.get(answer.at))
         folded.append(found)
     return replace(page, progress=tuple(folded))
-
-
-def _since(answers: Collection[Answer], since: datetime) -> Iterable[Answer]:
-    return (answer for answer in answers if answer.at > since)

@@ -1,0 +1,7 @@
+"""``python -m serinus`` is ``serinus``."""
+
+import sys
+
+from serinus.cli import main
+
+sys.exit(main())

@@ -1,0 +1,44 @@
+"""Asks the operator for something by annotation, through the user's own kubectl: it has every way to log in."""
+
+import shutil
+import subprocess
+from datetime import UTC, datetime
+
+from serinus.api.names import ROLLOUT, Command
+from serinus.errors import SerinusError
+
+TIMEOUT = 30.0
+
+
+class KubectlError(SerinusError):
+    """kubectl is not there or did not do it."""
+
+
+def ask(command: Command, name: str, reason: str, *, namespace: str | None, context: str | None) -> int:
+    """Annotate the Rollout and say what was written; return 0.
+
+    The token is the reason and the time, so that the same wish can be asked twice.
+
+    Raises:
+        KubectlError: with kubectl's own words.
+    """
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        raise KubectlError("kubectl is not on PATH: install it, or annotate the Rollout with your own client")
+    token = f"{reason or command.value} ({datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ})"
+    words = [
+        kubectl,
+        "annotate",
+        f"{ROLLOUT.plural}.{ROLLOUT.group}",
+        name,
+        "--overwrite",
+        f"{command.annotation}={token}",
+    ]
+    words += ["--namespace", namespace] if namespace else []
+    words += ["--context", context] if context else []
+    done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603 - no shell
+    if done.returncode != 0:
+        raise KubectlError(done.stderr.strip() or f"kubectl ended with {done.returncode}")
+    print(f"Rollout {name}: {command.annotation}={token}")  # noqa: T201 - this is the command line
+    print(f"See what came of it: kubectl describe mro {name}")  # noqa: T201 - this is the command line
+    return 0

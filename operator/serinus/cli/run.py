@@ -1,0 +1,80 @@
+"""``serinus run``: the operator as a process, from settings to the last exit status."""
+
+import asyncio
+import json
+import logging
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+from serinus.errors import ConfigurationError
+from serinus.handlers.supervisor import Intake
+from serinus.kube.client import KubernetesClient
+from serinus.kube.connection import read_connection
+from serinus.settings import Settings, load_settings
+from serinus.wiring import LeadershipLostError, Operator
+
+logger = logging.getLogger("serinus")
+
+OK, LOST = 0, 3
+
+
+def run(config: Path | None, log_format: str) -> int:
+    """Run until SIGTERM or SIGINT (0), or until the leadership is lost (3).
+
+    Raises:
+        ConfigurationError: the settings are wrong or the API server cannot be found.
+    """
+    _log(log_format)
+    settings = load_settings(config)
+    if not settings.sources:
+        raise ConfigurationError("no metric source is set: name at least `sources.default.url` in the configuration")
+    return asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    client = await KubernetesClient.open()
+    try:
+        operator = Operator(settings, client)
+        intake = Intake(operator.loop, lambda: read_connection(None), settings.namespaces)
+        work = asyncio.create_task(operator.run(intake))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+        return await _outcome(work)
+    finally:
+        await client.close()
+
+
+async def _outcome(work: "asyncio.Task[None]") -> int:
+    try:
+        await work
+    except asyncio.CancelledError:
+        logger.info("stopped")
+        return OK
+    except ExceptionGroup as failures:
+        others = failures.split(LeadershipLostError)[1]
+        if others is not None:
+            raise others from failures
+        logger.error("the leadership is lost: this process ends")  # noqa: TRY400 - a traceback would tell no more
+        return LOST
+    return OK
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": at, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _log(log_format: str) -> None:
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(_JsonLines() if log_format == "json" else text)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("kopf").setLevel(logging.WARNING)

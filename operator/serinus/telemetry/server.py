@@ -1,0 +1,62 @@
+"""Serves /livez, /readyz and /metrics; nothing else, and no body says more than a probe needs."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+_Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """What the three pages show.
+
+    Attributes:
+        live: whether the scheduler's heart beats.
+        ready: whether this process has its settings and reaches the API server; a standby is ready.
+        metrics: the text of a scrape.
+    """
+
+    live: Callable[[], bool]
+    ready: Callable[[], bool]
+    metrics: Callable[[], bytes]
+
+
+@asynccontextmanager
+async def serve(probes: Probes, host: str, port: int) -> AsyncIterator[None]:
+    """Serve the pages for as long as the context lasts; OSError where the address is taken."""
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/livez", _answers(probes.live)),
+            web.get("/readyz", _answers(probes.ready)),
+            web.get("/metrics", _text(probes.metrics)),
+        ]
+    )
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _answers(holds: Callable[[], bool]) -> _Handler:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n") if holds() else web.Response(status=503, text="not yet\n")
+
+    return answer
+
+
+def _text(render: Callable[[], bytes]) -> _Handler:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=render(), headers={"Content-Type": CONTENT_TYPE})
+
+    return answer

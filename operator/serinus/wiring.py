@@ -1,0 +1,169 @@
+"""The composition root: settings in, a running operator out. The only room that knows every adapter."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Final, Protocol, Self
+
+from serinus.api.names import ObjectKey
+from serinus.engine.actions import RunHttpTest
+from serinus.errors import SerinusError
+from serinus.kube.client import KubernetesClient
+from serinus.kube.cluster import ApiCluster
+from serinus.kube.events import ApiEvents
+from serinus.kube.httpchecks import ServiceChecks
+from serinus.kube.jobs import ApiJobs
+from serinus.kube.lease import LeaseElection
+from serinus.kube.status import ApiStatusWriter
+from serinus.metrics import PrometheusSource
+from serinus.ports import Leadership, Meta, Record
+from serinus.reconcile.act import Hands
+from serinus.reconcile.evidence import EvidenceBook
+from serinus.reconcile.loop import Loop
+from serinus.reconcile.rollout import Shell
+from serinus.reconcile.store import Store
+from serinus.reconcile.testdesk import TestDesk
+from serinus.routers import load_router
+from serinus.settings import Settings
+from serinus.telemetry import Telemetry
+from serinus.telemetry.server import Probes, serve
+
+logger = logging.getLogger(__name__)
+
+ROUTER: Final = "httpRoute"
+"""The entry point of the router that ``spec.route.httpRoute`` needs."""
+
+HEARTBEAT_LIMIT: Final = 15.0
+"""Seconds without a heartbeat after which /livez fails."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the time of day, UTC, to the millisecond."""
+        now = datetime.now(UTC)
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class SoleLeader:
+    """Leads always: for installations in which a second process can never run."""
+
+    epoch: int | None
+
+    @classmethod
+    def since(cls, start: datetime) -> Self:
+        """Return the leadership of a process that started now; a later one has a higher epoch."""
+        return cls(int((start - datetime(2020, 1, 1, tzinfo=UTC)).total_seconds()))
+
+
+class Watch(Protocol):
+    """What brings the cluster's events in; handlers/ has it."""
+
+    def start(self) -> None:
+        """Begin, in the event loop that runs now."""
+
+    async def stop(self) -> None:
+        """End."""
+
+
+class LeadershipLostError(SerinusError):
+    """This process must end at once: another one may write now."""
+
+
+class Operator:
+    """One operator process; use it as a context, start the watch, then ``run`` it."""
+
+    def __init__(self, settings: Settings, client: KubernetesClient) -> None:
+        """Put the parts together; nothing is sent."""
+        self.settings = settings
+        self._clock = SystemClock()
+        self._telemetry = Telemetry()
+        self._sources = {name: PrometheusSource(name, source) for name, source in settings.sources.items()}
+        self._instance = settings.identity or socket.gethostname()
+        self._events = ApiEvents(client, self._clock, self._instance)
+        self._election = self._elect(client)
+        self._store = Store()
+        self._desk = TestDesk(ServiceChecks())
+        leadership: Leadership = self._election or SoleLeader.since(self._clock.now())
+        shell = Shell(
+            store=self._store,
+            book=EvidenceBook(self._store, self._sources),
+            desk=self._desk,
+            hands=Hands(load_router(ROUTER)(client), ApiJobs(client), self._desk, self._begin, self._learn),
+            statuses=ApiStatusWriter(client),
+            events=self._events,
+            leadership=leadership,
+            clock=self._clock,
+            telemetry=self._telemetry,
+        )
+        self._leadership = leadership
+        self.loop = Loop(shell, ApiCluster(client, settings.namespaces), self._sources, workers=settings.writers)
+
+    def _elect(self, client: KubernetesClient) -> LeaseElection | None:
+        settings = self.settings
+        if not settings.leader_election:
+            return None
+        key = ObjectKey(settings.lease_namespace, settings.lease_name)
+        return LeaseElection(client, self._clock, key, self._instance)
+
+    def _begin(self, owner: Meta, action: RunHttpTest) -> None:
+        self.loop.begin_http_test(owner, action)
+
+    def _learn(self, record: Record) -> None:
+        self.loop.seen(record)
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that are watched; empty for the whole cluster."""
+        return self.settings.namespaces
+
+    async def run(self, watch: Watch) -> None:
+        """Serve probes, stand for election, and lead until cancelled or until the leadership is lost."""
+        probes = Probes(live=self._live, ready=lambda: True, metrics=self._metrics)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(serve(probes, self.settings.http_host, self.settings.http_port))
+            for source in self._sources.values():
+                stack.callback(source.close)
+            async with asyncio.TaskGroup() as group:
+                if self._election is not None:
+                    group.create_task(self._stand(self._election))
+                    await self._election.elected()
+                self._telemetry.leader.set(1)
+                group.create_task(self._events.run())
+                group.create_task(self.loop.run(self.settings.resync.seconds))
+                await self.loop.synced.wait()
+                watch.start()
+                stack.push_async_callback(watch.stop)
+
+    async def _stand(self, election: LeaseElection) -> None:
+        await election.run()
+        raise LeadershipLostError("another process leads now, or the Lease could not be renewed")
+
+    def _live(self) -> bool:
+        return not self.loop.synced.is_set() or self._clock.monotonic() - self.loop.beat < HEARTBEAT_LIMIT
+
+    def _metrics(self) -> bytes:
+        self._telemetry.leader.set(self._leadership.epoch is not None)
+        for kind, count in self._store.counts().items():
+            self._telemetry.objects.labels(kind).set(count)
+        for phase, count in _phases(self._store).items():
+            self._telemetry.phases.labels(phase).set(count)
+        return self._telemetry.render()
+
+
+def _phases(store: Store) -> Mapping[str, int]:
+    counts: dict[str, int] = {}
+    for record in store.rollouts():
+        counts[record.status.phase.value] = counts.get(record.status.phase.value, 0) + 1
+    return counts
