@@ -66,7 +66,7 @@ class Helm:
 
 
 def find_helm() -> Helm:
-    """Find Helm 3.18 or newer on PATH, else in the cache, else build it there (minutes, once).
+    """Find Helm 4 on PATH, else in the cache, else build it there (minutes, once).
 
     Raises:
         HelmError: It is nowhere and cannot be built.
@@ -89,7 +89,7 @@ def find_helm() -> Helm:
 def _new_enough(program: str) -> bool:
     said = subprocess.run([program, "version", "--short"], capture_output=True, text=True, check=False).stdout
     found = re.match(r"v(\d+)\.(\d+)\.", said)
-    return found is not None and (int(found[1]), int(found[2])) >= (3, 18)
+    return found is not None and (int(found[1]), int(found[2])) >= (4, 0)
 
 
 def _build(folder: Path) -> None:

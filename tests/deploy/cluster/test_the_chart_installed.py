@@ -1,0 +1,164 @@
+"""The chart in a real cluster: what Helm installs, and what the operator may do then and what not."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from support.helm import find_helm
+from support.kubectl import Kubectl
+from support.manifests import model_version, rollout
+from support.release import CHART, Release, Right, installed
+
+_OURS: Final = ("rollouts", "modelversions")
+_SERINUS: Final = "serinus.dev"
+_GATEWAY: Final = "gateway.networking.k8s.io"
+
+
+@pytest.fixture(scope="module")
+def wide(admin: Kubectl) -> Iterator[Release]:
+    """A release that keeps the whole cluster."""
+    with installed(admin) as release:
+        yield release
+
+
+@pytest.fixture(scope="module")
+def narrow(admin: Kubectl, user: Kubectl) -> Iterator[Release]:
+    """A release that keeps one namespace."""
+    with installed(admin, f"--set=namespaces={{{user.namespace}}}") as release:
+        yield release
+
+
+_NEEDED: Final = (
+    *(Right(verb, kind, _SERINUS) for verb in ("get", "list", "watch") for kind in _OURS),
+    *(Right("patch", kind, _SERINUS, "status") for kind in _OURS),
+    *(Right(verb, "httproutes", _GATEWAY) for verb in ("get", "list", "watch", "patch")),
+    *(Right(verb, "endpointslices", "discovery.k8s.io") for verb in ("get", "list", "watch")),
+    *(Right(verb, "jobs", "batch") for verb in ("get", "list", "watch", "create")),
+    *(Right(verb, "events", "events.k8s.io") for verb in ("create", "patch")),
+)
+
+_REFUSED: Final = (
+    *(Right(verb, kind, _SERINUS) for verb in ("create", "update", "patch", "delete") for kind in _OURS),
+    *(Right("update", kind, _SERINUS, "status") for kind in _OURS),
+    *(Right("update", kind, _SERINUS, "finalizers") for kind in _OURS),
+    *(Right(verb, "httproutes", _GATEWAY) for verb in ("create", "update", "delete")),
+    Right("patch", "httproutes", _GATEWAY, "status"),
+    *(Right(verb, "gateways", _GATEWAY) for verb in ("get", "patch")),
+    *(Right(verb, "jobs", "batch") for verb in ("update", "patch", "delete", "deletecollection")),
+    *(Right(verb, "secrets") for verb in ("get", "list", "watch", "create", "patch")),
+    *(Right(verb, "pods") for verb in ("get", "list", "create", "delete")),
+    Right("create", "pods", subresource="exec"),
+    Right("get", "configmaps"),
+    Right("patch", "services"),
+    Right("create", "serviceaccounts", subresource="token"),
+    Right("patch", "deployments", "apps"),
+    Right("create", "rolebindings", "rbac.authorization.k8s.io"),
+    Right("impersonate", "users"),
+)
+
+
+@pytest.mark.parametrize("right", _NEEDED, ids=str)
+def test_the_operator_may_do_what_its_work_needs(wide: Release, right: Right) -> None:
+    assert wide.may(right, "default")
+
+
+@pytest.mark.parametrize("right", _REFUSED, ids=str)
+def test_the_operator_may_do_nothing_else(wide: Release, right: Right) -> None:
+    assert not wide.may(right, "default")
+
+
+def test_the_operator_sees_namespaces_and_no_more_of_the_cluster(wide: Release) -> None:
+    for verb in ("get", "list", "watch"):
+        assert wide.may(Right(verb, "namespaces"), "")
+    crds = Right("list", "customresourcedefinitions", "apiextensions.k8s.io")
+    for right in (Right("patch", "namespaces"), Right("list", "nodes"), crds):
+        assert not wide.may(right, ""), str(right)
+
+
+def test_the_operator_keeps_its_own_lease_and_no_other(wide: Release) -> None:
+    def lease(verb: str, name: str = "") -> Right:
+        return Right(verb, "leases", "coordination.k8s.io", name=name)
+
+    assert wide.may(lease("create"), wide.name)
+    for verb in ("get", "update"):
+        assert wide.may(lease(verb, wide.name), wide.name)
+        assert not wide.may(lease(verb, "somebody-else"), wide.name)
+        assert not wide.may(lease(verb, wide.name), "kube-system")
+    assert not wide.may(lease("create"), "kube-system")
+    assert not wide.may(lease("delete", wide.name), wide.name)
+
+
+def test_with_named_namespaces_the_operator_has_no_rights_elsewhere(narrow: Release, user: Kubectl) -> None:
+    for right in _NEEDED:
+        assert narrow.may(right, user.namespace), str(right)
+        assert not narrow.may(right, "default"), f"{right} elsewhere"
+
+
+def test_the_operators_own_token_writes_a_status_and_never_a_spec(wide: Release, user: Kubectl) -> None:
+    user("apply", "-f", "-", given=[rollout(), model_version()])
+    path = f"/apis/serinus.dev/v1alpha1/namespaces/{user.namespace}/rollouts/fraud-detector"
+    written, _ = wide.patch(f"{path}/status", {"op": "add", "path": "/status", "value": {"phase": "Progressing"}})
+    assert written == 200
+    spec = {"op": "replace", "path": "/spec/version", "value": "9.9.9"}
+    refused, sentence = wide.patch(path, spec)
+    assert refused == 403
+    assert f'User "{wide.account}" cannot patch resource "rollouts" in API group "serinus.dev"' in sentence
+    wide.patch(f"{path}/status", spec)
+    stored = user.json("get", "mro", "fraud-detector")
+    assert (stored["spec"]["version"], stored["status"]["phase"]) == ("2.3.1", "Progressing")
+
+
+def test_the_pod_passes_the_restricted_standard(wide: Release, admin: Kubectl) -> None:
+    admin("label", "namespace", wide.name, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
+    here = admin.within(wide.name)
+    deployment = here.json("get", "deployment", wide.name)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "as-the-deployment-makes-it"},
+        "spec": deployment["spec"]["template"]["spec"],
+    }
+    created = here.json("create", "--dry-run=server", "-f", "-", given=pod)
+    assert created["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+    pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+    assert 'violates PodSecurity "restricted' in here.refusal("create", "--dry-run=server", "-f", "-", given=pod)
+
+
+@pytest.mark.parametrize(
+    ("role", "verbs"),
+    [
+        ("view", {"get", "list", "watch"}),
+        ("edit", {"get", "list", "watch", "create", "update", "patch", "delete"}),
+        ("admin", {"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}),
+    ],
+)
+def test_the_clusters_own_roles_include_our_kinds_but_never_their_status(
+    wide: Release, user: Kubectl, role: str, verbs: set[str]
+) -> None:
+    name = f"{role}-er"
+    user("create", "rolebinding", name, f"--clusterrole={role}", f"--user={name}")
+    person = user.impersonating(name, "system:authenticated")
+    for kind in ("rollouts.serinus.dev", "modelversions.serinus.dev"):
+        for verb in ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"):
+            answer = person.run(("auth", "can-i", verb, kind)).stdout.strip()
+            assert answer == ("yes" if verb in verbs else "no"), f"{role}: {verb} {kind}"
+        assert person.run(("auth", "can-i", "patch", kind, "--subresource=status")).stdout.strip() == "no"
+
+
+def test_the_kinds_and_the_users_objects_outlive_the_release(admin: Kubectl, user: Kubectl) -> None:
+    lasting = rollout({"metadata.name": "lasting"})
+    # The kinds are there already, for all tests: this release takes them over.
+    with installed(admin, "--set=crds.install=true", "--take-ownership", "--force-conflicts") as release:
+        user("apply", "-f", "-", given=lasting)
+        owner = admin.json("get", "crd", "rollouts.serinus.dev")["metadata"]["annotations"]
+        assert owner["meta.helm.sh/release-name"] == release.name
+    assert user.json("get", "mro", "lasting")["spec"] == lasting["spec"]
+
+
+def test_helm_says_what_to_do_next(admin: Kubectl, user: Kubectl) -> None:
+    where = (f"--namespace={user.namespace}", "--set=crds.install=false", "--dry-run=server")
+    notes = find_helm().run("install", "notes", str(CHART), *where, kubeconfig=admin.kubeconfig).partition("NOTES:")[2]
+    assert "ATTENTION: config.sources names no Prometheus." in notes
+    assert "actor stamp is not installed" not in notes
+    assert "kubectl annotate mro NAME serinus.dev/abort=" in notes
