@@ -19,8 +19,8 @@ from serinus.engine.progress import ROUNDING, Breach, Progress, begin
 
 __all__ = ["Judged", "Progress", "absorb", "assess", "begin", "learn_dispersion"]
 
-# A late regression hides in the average of a whole stage: nothing passes while its latest requests, taken by themselves,
-# speak twenty to one for twice the tolerated rate. It costs a version at the limit a delay at most.
+# A late regression hides in the average of a whole stage: nothing passes while the latest requests by themselves speak
+# twenty to one for twice the tolerated rate. It costs a version at the limit a delay at most.
 _SUSPICION: Final = math.log(20)
 # With none bad of 3/p0 requests, a rate above p0 is refuted at 95 % (the rule of three).
 _RULE_OF_THREE: Final = 3.0

@@ -193,6 +193,17 @@ def test_a_regression_after_an_hour_of_good_requests_is_breached_within_a_minute
     assert progress.breached_at <= at(3615)
 
 
+def test_a_late_regression_that_hides_in_the_average_of_the_stage_does_not_pass() -> None:
+    regressed = [counted(5000 + 5 * tick, 10, 1 if tick % 5 == 0 else 0) for tick in range(1, 41)]
+    judged = judged_after(a_stage(), [*clean(1000), *regressed])
+    assert (judged.verdict, judged.cause, judged.value) == (Verdict.UNKNOWN, Cause.UNDECIDED, "0.0769%")
+    assert judged.message.endswith(
+        "But 2.22% of the 360 requests since 15:23:40Z failed (8):"
+        " that looks like a regression, and nothing passes before it is decided."
+    )
+    assert judged_after(a_stage(), [*clean(1000), *regressed, *clean(500, first=1041)]).verdict is Verdict.PASS
+
+
 def test_conditions_of_a_run_share_its_chance_of_a_false_abort() -> None:
     assert begun(a_stage()).rules.needed == pytest.approx(100)
     assert begun(a_stage(), conditions_in_run=4).rules.needed == pytest.approx(400)
