@@ -31,7 +31,7 @@ class Child:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it and, if it leads a group, to what it started; nothing if it is gone."""
-        with suppress(ProcessLookupError):
+        if self.alive:
             (os.killpg if self.group else os.kill)(self.pid, number)
 
     async def stop(self, grace: float) -> int:
@@ -41,16 +41,16 @@ class Child:
             # A stopped process does not see SIGTERM until it goes on.
             self.signal(signal.SIGCONT)
             await asyncio.wait([self.exited], timeout=grace)
-        # What it started may outlive it in the group.
-        self.signal(signal.SIGKILL)
-        return await self.exited
+            self.signal(signal.SIGKILL)
+        # Shielded: who stops waiting does not change how the process ends.
+        return await asyncio.shield(self.exited)
 
 
 @dataclass(slots=True)
 class Children:
     """Starts processes and reaps all that end, adopted ones included."""
 
-    _waiting: dict[int, asyncio.Future[int]] = field(default_factory=dict)
+    _waiting: dict[int, Child] = field(default_factory=dict)
 
     def listen(self) -> None:
         """Begin to reap: must be called in the event loop of the main thread."""
@@ -80,8 +80,9 @@ class Children:
         # This class reaps, not the Popen: it must not complain that nobody waited.
         process.returncode = 0
         exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting[process.pid] = exited
-        return Child(pid=process.pid, group=log is not None, exited=exited)
+        child = Child(pid=process.pid, group=log is not None, exited=exited)
+        self._waiting[process.pid] = child
+        return child
 
     def _reap(self) -> None:
         while True:
@@ -91,6 +92,10 @@ class Children:
                 return
             if pid == 0:
                 return
-            exited = self._waiting.pop(pid, None)
-            if exited and not exited.done():
-                exited.set_result(os.waitstatus_to_exitcode(status))
+            child = self._waiting.pop(pid, None)
+            if child:
+                child.exited.set_result(os.waitstatus_to_exitcode(status))
+                if child.group:
+                    # What it left behind ends with it; later its number may be somebody else's.
+                    with suppress(ProcessLookupError):
+                        os.killpg(pid, signal.SIGKILL)

@@ -15,6 +15,7 @@ from localcluster.client import Cluster
 from localcluster.console import say
 from localcluster.controlplane import apiserver, controller_manager, etcd
 from localcluster.errors import LocalClusterError
+from localcluster.nodepart import node
 from localcluster.prometheus import prometheus
 from localcluster.settings import Feature, Settings
 from localcluster.supervisor import Supervisor, part_environment, run_in_foreground
@@ -70,6 +71,8 @@ class _Cluster:
             await launch(etcd(settings))
             await launch(apiserver(settings, self._authority))
             group.create_task(launch(controller_manager(settings, self._authority)))
+            if settings.has(Feature.NODE):
+                group.create_task(launch(node(settings)))
             group.create_task(self._start_custom_resources())
         say(f"local cluster ready in {time.monotonic() - started:.1f} s; state in {settings.state}")
 

@@ -1,0 +1,50 @@
+"""The program of the node: `python -m localcluster.node STATE`."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from localcluster.api import Api
+from localcluster.certificates import Authority
+from localcluster.children import Children
+from localcluster.node import kubelet
+from localcluster.node.container import Host
+from localcluster.node.images import Images
+from localcluster.node.pods import Pods
+from localcluster.node.registration import beat, register
+from localcluster.node.services import Services
+from localcluster.prometheus import targets_folder
+from localcluster.settings import Settings
+
+
+async def run(settings: Settings) -> None:
+    """Be a node until a signal asks to end."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    children = Children()
+    children.listen()
+    targets_folder(settings).mkdir(parents=True, exist_ok=True)
+    async with Api(settings.kubeconfig("node")) as api:
+        host = Host(api=api, children=children, images=Images.load(settings.images), folder=settings.state / "pods")
+        pods = Pods(host, targets_folder(settings) / "pods.json")
+        services = Services(api, settings.state / "hosts")
+        endpoint = await kubelet.serve(pods, Authority(settings.state / "pki"))
+        await register(api)
+        work = [beat(api), pods.mirror.run(), services.services.run(), services.slices.run(), services.run()]
+        tasks = [asyncio.create_task(part) for part in work]
+        ended = asyncio.create_task(stop.wait())
+        await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*tasks, ended):
+            task.cancel()
+        await pods.kill_all()
+        await endpoint.cleanup()
+        # A part that failed must be seen, not only its end.
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+
+
+if __name__ == "__main__":
+    asyncio.run(run(Settings.load(Path(sys.argv[1]))))
