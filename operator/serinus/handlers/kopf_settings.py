@@ -82,6 +82,7 @@ def intake_settings(sources: Iterable[Source]) -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = NoDiffBase()
     settings.persistence.progress_storage = NoProgress()
     settings.persistence.finalizer = f"{GROUP}/kopf-unused"
+    # kopf then kills the process if it hangs while it exits: better a restart than a watch that never comes back.
     settings.process.ultimate_exiting_timeout = 25
     for source in sources:
         if source.label:
@@ -94,6 +95,8 @@ def quieten() -> None:
     """Let kopf log only what goes wrong: it would log every object that it sees."""
     for name in ("kopf", "kopf.objects"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # At each start it warns that it cannot catch signals outside the main thread; they are not its to catch.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
 
 
 def _jittered(wait: float) -> float:

@@ -25,6 +25,7 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 _STEADY_AFTER: Final = 60.0
 _STOP_WITHIN: Final = 5.0
+_GOODBYE: Final = 0.25
 
 logger = logging.getLogger(__name__)
 
@@ -116,29 +117,35 @@ class Intake:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _watch(self, crossing: _Crossing) -> None:
-        # kopf waits for a threading.Event in an executor, which would outlive it: hence events of its own loop.
-        stop, ready = asyncio.Event(), asyncio.Event()
-        loop = asyncio.get_running_loop()
-        with self._guard:
-            self._end = lambda: loop.call_soon_threadsafe(stop.set)
-            if self._stopping.is_set():
-                return
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
         # Before kopf starts: it cancels the tasks that were created after it, none that was there.
         telling = asyncio.create_task(self._tell(ready, crossing))
-        try:
-            await kopf.operator(
+        watching = asyncio.create_task(
+            kopf.operator(
                 registry=registry_of(self._sources, crossing, self._log_in),
                 settings=intake_settings(self._sources),
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
                 standalone=True,
-                stop_flag=stop,
                 ready_flag=ready,
             )
+        )
+        with self._guard:
+            # Cancelled kopf ends at once; asked by its stop flag it may wait 5 s for what it calls hung tasks.
+            self._end = lambda: loop.call_soon_threadsafe(watching.cancel)
+            if self._stopping.is_set():
+                watching.cancel()
+        try:
+            await watching
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
         finally:
-            telling.cancel()
             with self._guard:
                 self._end = None
+            telling.cancel()
+            # TLS connections say goodbye after their session is closed (aiohttp, "Graceful Shutdown").
+            await asyncio.sleep(_GOODBYE)
 
     async def _tell(self, ready: asyncio.Event, crossing: _Crossing) -> None:
         await ready.wait()

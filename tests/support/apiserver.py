@@ -1,0 +1,70 @@
+"""The API server of the local cluster as integration tests use it: a client, and a fresh namespace for each test.
+
+A test package takes the fixtures by importing them in its conftest. Run under
+``python -m localcluster run -- pytest tests/integration``.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, TypeVar
+
+import pytest
+
+from localcluster.client import Cluster
+from serinus.kube.client import KubernetesClient
+
+Raw = dict[str, Any]
+T = TypeVar("T")
+
+
+class SystemClock:
+    """The port ``Clock`` over the machine's own clocks."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return monotonic()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    return Cluster.current()
+
+
+@pytest.fixture
+async def api(cluster: Cluster) -> AsyncIterator[KubernetesClient]:
+    async with await KubernetesClient.open(cluster.kubeconfig) as client:
+        yield client
+
+
+@pytest.fixture
+async def namespace(api: KubernetesClient) -> AsyncIterator[str]:
+    name = f"it-{uuid.uuid4().hex[:10]}"
+    await api.request("POST", "/api/v1/namespaces", body={"metadata": {"name": name}})
+    yield name
+    await api.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+async def create(api: KubernetesClient, manifest: Raw, plural: str, namespace: str) -> Raw:
+    """Create an object of any kind and return it as it is stored."""
+    version = manifest["apiVersion"]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    return await api.request("POST", f"{root}/namespaces/{namespace}/{plural}", body=manifest)
+
+
+async def eventually(look: Callable[[], Awaitable[T | None]], *, why: str, within: float = 15.0) -> T:
+    """Return the first value that is neither None nor False; fail after the deadline, in seconds."""
+    async with asyncio.timeout(within) as deadline:
+        while True:
+            try:
+                found = await look()
+            except TimeoutError as problem:
+                raise AssertionError(f"not within {within:g} s: {why}") from problem
+            if found:
+                return found
+            assert not deadline.expired(), why
+            await asyncio.sleep(0.05)  # between two looks, not instead of one
