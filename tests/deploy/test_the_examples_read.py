@@ -1,0 +1,77 @@
+"""The examples are what the operator reads, and they fit together."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+import yaml
+
+from serinus.api.abort_condition import NamedQuery, parse_abort_condition
+from serinus.api.modelversion import ModelVersionSpec
+from serinus.api.parsing import decode
+from serinus.api.rollout import RolloutSpec
+from serinus.metrics.named import parse_named
+from serinus.settings import Settings
+
+_EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
+_KINDS: Final[dict[str, type[msgspec.Struct]]] = {"Rollout": RolloutSpec, "ModelVersion": ModelVersionSpec}
+_OURS: Final = [
+    pytest.param(document, id=f"{file.parent.name}/{file.name}: {document['kind']}")
+    for file in sorted(_EXAMPLES.rglob("*.yaml"))
+    for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))
+    if document.get("kind") in _KINDS
+]
+
+
+def _documents(folder: str) -> list[dict[str, Any]]:
+    files = sorted((_EXAMPLES / folder).glob("*.yaml"))
+    return [document for file in files for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("document", _OURS)
+def test_the_operator_reads_it(document: dict[str, Any]) -> None:
+    read = decode(_KINDS[document["kind"]], document["spec"], "spec")
+    assert read.model == document["spec"]["model"]  # type: ignore[attr-defined] # both kinds have a model
+
+
+def test_there_are_examples_of_both_kinds() -> None:
+    assert {param.values[0]["kind"] for param in _OURS} == set(_KINDS)  # type: ignore[index] # each holds a document
+
+
+def test_every_folder_is_described() -> None:
+    text = (_EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert [folder.name for folder in _EXAMPLES.iterdir() if folder.is_dir() and f"`{folder.name}/`" not in text] == []
+
+
+def test_in_the_quickstart_everything_that_is_named_is_there() -> None:
+    documents = _documents("quickstart")
+    names = {(document["kind"], document["metadata"]["name"]) for document in documents}
+    (route,) = (document["spec"] for document in documents if document["kind"] == "HTTPRoute")
+    (plan,) = (document["spec"] for document in documents if document["kind"] == "Rollout")
+    versions = [document["spec"] for document in documents if document["kind"] == "ModelVersion"]
+    assert ("HTTPRoute", plan["route"]["httpRoute"]["name"]) in names
+    assert [rule["name"] for rule in route["rules"]] == [plan["route"]["httpRoute"]["ruleName"]]
+    for version in versions:
+        assert ("Service", version["serving"]["backendRef"]["name"]) in names
+        assert version["model"] == plan["model"]
+    (serving,) = (entry["name"] for rule in route["rules"] for entry in rule["backendRefs"])
+    adopted = [version["version"] for version in versions if version["serving"]["backendRef"]["name"] == serving]
+    assert len(adopted) == 1
+    assert plan["version"] in {version["version"] for version in versions} - set(adopted)
+
+
+def test_the_named_query_of_the_plan_is_the_one_that_the_administrator_names() -> None:
+    values = yaml.safe_load((_EXAMPLES / "named-query" / "values.yaml").read_text(encoding="utf-8"))
+    settings = decode(Settings, values["config"], "config")
+    plan = yaml.safe_load((_EXAMPLES / "named-query" / "rollout.yaml").read_text(encoding="utf-8"))["spec"]
+    source = settings.sources[plan["metrics"]["source"]]
+    used = {
+        condition.metric.name
+        for stage in plan["stages"]
+        for condition in map(parse_abort_condition, stage["abortOn"])
+        if isinstance(condition.metric, NamedQuery)
+    }
+    assert used == set(source.queries)
+    for name, query in source.queries.items():
+        assert parse_named("default", name, query).group_by == "version"
