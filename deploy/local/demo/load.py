@@ -17,20 +17,19 @@ from pathlib import Path
 from typing import Final, TextIO
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
 from demo.errors import DemoError
 from demo.modelserver import INFER_PATH, SERVED_BY, InferRequest
 from demo.requestlog import NO_ANSWER, RequestRecord, line_of
+from demo.wire import Answer, Connections, NoAnswerError, Target, request_of
 
 MOST_SECONDS: Final = 3600.0
 MOST_PER_SECOND: Final = 2000.0
 
 _MINE: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("198.18.0.0/15"))
 _MOST_IN_FLIGHT: Final = 1000
-_ANSWER_WITHIN: Final = aiohttp.ClientTimeout(total=5)
-_LARGEST_ANSWER: Final = 65_536
+_ANSWER_WITHIN_SECONDS: Final = 5.0
 _FLUSH_SECONDS: Final = 0.1
 _PAYMENTS: Final = tuple(
     msgspec.json.encode(InferRequest(float(5 + 37 * number % 900), number % 24, number % 10 / 10))
@@ -85,59 +84,55 @@ def refuse_foreign(url: str) -> None:
 
 async def generate(plan: LoadPlan, output: TextIO, stop: asyncio.Event) -> None:
     """Send the plan's requests until its time is over or somebody sets ``stop``."""
-    connector = aiohttp.TCPConnector(limit=_MOST_IN_FLIGHT)
-    async with (
-        aiohttp.ClientSession(connector=connector, timeout=_ANSWER_WITHIN, trust_env=False) as session,
-        asyncio.TaskGroup() as group,
-    ):
-        writer = group.create_task(_flush_often(output))
-        await _Sender(session, plan, output, group).run(stop)
-        writer.cancel()
+    where = urlsplit(plan.url)
+    connections = Connections(Target(where.hostname or "", where.port or 80, SERVED_BY))
+    try:
+        async with asyncio.TaskGroup() as group:
+            writer = group.create_task(_flush_often(output))
+            await _Sender(connections, plan, output, group).run(stop)
+            writer.cancel()
+    finally:
+        connections.close()
 
 
 class _Sender:
-    def __init__(
-        self, session: aiohttp.ClientSession, plan: LoadPlan, output: TextIO, group: asyncio.TaskGroup
-    ) -> None:
-        self._session = session
+    def __init__(self, connections: Connections, plan: LoadPlan, output: TextIO, group: asyncio.TaskGroup) -> None:
+        self._connections = connections
         self._plan = plan
         self._output = output
         self._group = group
         self._in_flight = 0
-        self._url = plan.url.rstrip("/") + INFER_PATH
-        self._headers = {"Host": plan.hostname, "Content-Type": "application/json"}
+        headers = {"Host": plan.hostname, "Content-Type": "application/json"}
+        self._requests = [request_of(INFER_PATH, headers, body) for body in _PAYMENTS]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send each request when it is due; a delay of this process is made up for at once."""
         began = time.monotonic()
-        for number, body in enumerate(cycle(_PAYMENTS)):
+        for number, request in enumerate(cycle(self._requests)):
             due = number / self._plan.rate
             wait = began + due - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
             if stop.is_set() or due >= self._plan.seconds:
                 return
-            self._send(body)
+            self._send(request)
 
-    def _send(self, body: bytes) -> None:
+    def _send(self, request: bytes) -> None:
         if self._in_flight >= _MOST_IN_FLIGHT:
             self._output.write(line_of(RequestRecord(time.time(), "", NO_ANSWER, 0.0)))
             return
         self._in_flight += 1
-        self._group.create_task(self._one(body))
+        self._group.create_task(self._one(request))
 
-    async def _one(self, body: bytes) -> None:
+    async def _one(self, request: bytes) -> None:
         started, began = time.time(), time.monotonic()
-        version, status = "", NO_ANSWER
         try:
-            async with self._session.post(self._url, data=body, headers=self._headers, allow_redirects=False) as answer:
-                version, status = answer.headers.get(SERVED_BY, ""), answer.status
-                await answer.content.read(_LARGEST_ANSWER)
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            status = NO_ANSWER
+            answer = await self._connections.ask(request, _ANSWER_WITHIN_SECONDS)
+        except NoAnswerError:
+            answer = Answer(NO_ANSWER, "")
         finally:
             self._in_flight -= 1
-        self._output.write(line_of(RequestRecord(started, version, status, time.monotonic() - began)))
+        self._output.write(line_of(RequestRecord(started, answer.header, answer.status, time.monotonic() - began)))
 
 
 async def _flush_often(output: TextIO) -> None:
