@@ -135,11 +135,13 @@ def fold(evidence: Evidence, tick: Tick, *, tolerated: float, planned: int) -> E
         return evidence
     ticks = evidence.ticks + 1
     weight = starting_weight(ticks, planned)
-    ratios = tuple(
-        min(_LARGEST, (ratio + weight) * _exp(rate.exponent(requests, bad) / burst))
-        for ratio, rate in zip(evidence.ratios, alternatives(tolerated).worse, strict=True)
-    )
-    return Evidence(ratios, ticks, sum(ratios) / len(ratios) + unspent_weight(ticks, planned))
+    ratios: list[float] = []
+    for ratio, rate in zip(evidence.ratios, alternatives(tolerated).worse, strict=True):
+        # The hottest line of the operator: written out, it takes half the time of rate.exponent() and _exp().
+        exponent = (bad * rate.bad + (requests - bad) * rate.good) / burst
+        grown = (ratio + weight) * math.exp(max(-_EXPONENT, min(_EXPONENT, exponent)))
+        ratios.append(min(_LARGEST, grown))
+    return Evidence(tuple(ratios), ticks, sum(ratios) / len(ratios) + unspent_weight(ticks, planned))
 
 
 @dataclass(frozen=True, slots=True)
