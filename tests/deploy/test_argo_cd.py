@@ -1,0 +1,104 @@
+"""What Argo CD makes of our objects: its health scripts run in Lua 5.1 as there, on statuses that the engine writes."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+from lupa import lua51  # type: ignore[import-untyped] # lupa ships no types
+from msgspec.structs import replace
+
+from serinus.api.parsing import encode
+from serinus.api.rollout_status import Phase, RolloutStatus
+from serinus.engine.findings import kstatus_of, state
+
+_FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "argocd"
+_NOW: Final = datetime(2026, 11, 23, 14, 7, 31, tzinfo=UTC)
+_SUMMARY: Final = "Serving 2.2.4 at 100%."
+_EXPECTED: Final = {
+    Phase.PENDING: "Progressing",
+    Phase.PROGRESSING: "Progressing",
+    Phase.ROLLING_BACK: "Progressing",
+    Phase.PAUSED: "Suspended",
+    Phase.ROLLED_BACK: "Degraded",
+    Phase.INVALID: "Degraded",
+    Phase.HEALTHY: "Healthy",
+}
+
+
+def _health(kind: str, *, generation: int = 7, status: dict[str, Any] | None = None) -> tuple[str, str]:
+    script = (_FOLDER / "serinus.dev" / kind / "health.lua").read_text(encoding="utf-8")
+    lua = lua51.LuaRuntime(unpack_returned_tuples=True)
+    found: dict[str, Any] = {"kind": kind, "metadata": {"generation": generation}}
+    if status is not None:
+        found["status"] = status
+    lua.globals()["obj"] = lua.table_from(found, recursive=True)
+    result = lua.execute(script)
+    return result["status"], result["message"]
+
+
+def _status(phase: Phase, *, stalled: bool = False) -> dict[str, Any]:
+    empty = RolloutStatus(phase=phase, observed_generation=7, summary=_SUMMARY)
+    findings = kstatus_of(phase, "Reason", "why", stalled=stalled)
+    return encode(replace(empty, conditions=state(empty, findings, 7, _NOW)))
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_every_phase_has_its_health_and_the_summary_is_shown(phase: Phase) -> None:
+    assert _health("Rollout", status=_status(phase)) == (_EXPECTED[phase], _SUMMARY)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_what_cannot_go_on_by_itself_is_degraded_in_whatever_phase(phase: Phase) -> None:
+    assert _health("Rollout", status=_status(phase, stalled=True))[0] == "Degraded"
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_a_status_of_an_older_spec_says_nothing_of_the_newer(phase: Phase) -> None:
+    waiting = ("Progressing", "Waiting for Serinus to observe the spec")
+    assert _health("Rollout", generation=8, status=_status(phase)) == waiting
+
+
+def test_a_new_rollout_is_on_its_way() -> None:
+    assert _health("Rollout")[0] == "Progressing"
+    assert _health("Rollout", status={})[0] == "Progressing"
+    assert _health("Rollout", status={"observedGeneration": 7})[0] == "Progressing"
+
+
+def test_a_version_without_a_status_is_healthy_so_that_the_next_wave_can_begin() -> None:
+    assert _health("ModelVersion") == ("Healthy", "Registered")
+
+
+@pytest.mark.parametrize("stage", ["Staging", "Canary", "Production", "Superseded", "RolledBack"])
+def test_a_version_is_healthy_wherever_it_stands(stage: str) -> None:
+    assert _health("ModelVersion", status={"stage": stage, "traffic": "5%"}) == (
+        "Healthy",
+        f"{stage}, 5% of the traffic",
+    )
+
+
+def test_a_version_that_was_not_accepted_is_degraded() -> None:
+    condition = {"type": "Accepted", "status": "False", "message": "breaking change declared minor"}
+    assert _health("ModelVersion", status={"conditions": [condition]}) == ("Degraded", condition["message"])
+
+
+@pytest.mark.parametrize("kind", ["Rollout", "ModelVersion"])
+def test_the_config_map_holds_the_scripts(kind: str) -> None:
+    data = yaml.safe_load((_FOLDER / "argocd-cm.yaml").read_text(encoding="utf-8"))["data"]
+    script = (_FOLDER / "serinus.dev" / kind / "health.lua").read_text(encoding="utf-8")
+    assert data[f"resource.customizations.health.serinus.dev_{kind}"] == script
+
+
+def test_the_application_leaves_to_serinus_what_serinus_writes_and_nothing_else() -> None:
+    application = yaml.safe_load((_FOLDER / "application.yaml").read_text(encoding="utf-8"))["spec"]
+    (ignored,) = application["ignoreDifferences"]
+    assert (ignored["kind"], ignored["jqPathExpressions"]) == ("HTTPRoute", [".spec.rules[].backendRefs"])
+    assert "RespectIgnoreDifferences=true" in application["syncPolicy"]["syncOptions"]
+
+
+def test_the_figures_that_argo_cd_overlooks_are_fields_of_the_status() -> None:
+    data = yaml.safe_load((_FOLDER / "argocd-cm.yaml").read_text(encoding="utf-8"))["data"]
+    pointers = yaml.safe_load(data["resource.customizations.ignoreResourceUpdates.serinus.dev_Rollout"])["jsonPointers"]
+    assert [pointer.removeprefix("/status/") for pointer in pointers] == ["evidence"]
+    assert "evidence" in RolloutStatus.__struct_fields__
