@@ -109,11 +109,14 @@ class ModelServer:
 @contextlib.asynccontextmanager
 async def listening(server: ModelServer, host: str, port: int, control_port: int) -> AsyncIterator[None]:
     """Serve as long as the block lasts."""
-    runners = [web.AppRunner(app, access_log=None) for app in (server.serving(), server.controlling())]
+    runners = [
+        web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_SECONDS)
+        for app in (server.serving(), server.controlling())
+    ]
     try:
         for runner, at in zip(runners, (port, control_port), strict=True):
             await runner.setup()
-            await web.TCPSite(runner, host, at, shutdown_timeout=_GRACE_SECONDS).start()
+            await web.TCPSite(runner, host, at).start()
         yield
     finally:
         for runner in runners:

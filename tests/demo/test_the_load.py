@@ -1,0 +1,178 @@
+"""The load generator keeps its rate, counts what it must, and speaks to nobody else's machine."""
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from demo.errors import DemoError
+from demo.load import LoadPlan, generate, refuse_foreign
+from demo.requestlog import NO_ANSWER, RequestLog, RequestRecord, between, line_of, quantile, record_of
+from demo.wire import Answer, NoAnswerError, answer_in, header_pattern
+
+Speak = Callable[[asyncio.StreamWriter], Awaitable[None]]
+GOOD = b"HTTP/1.1 200 OK\r\nX-Served-By: 2.3.0\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@asynccontextmanager
+async def gateway(speak: Speak) -> AsyncIterator[str]:
+    served: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"}"):
+                await speak(writer)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.add(asyncio.create_task(serve(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    # The clients are gone, so that every connection ends by itself.
+    async with asyncio.timeout(10):
+        await asyncio.gather(*served)
+
+
+async def requests_of(speak: Speak, *, rate: float = 200.0, seconds: float = 0.5) -> list[RequestRecord]:
+    output = io.StringIO()
+    async with gateway(speak) as url:
+        plan = LoadPlan(url=url, hostname="fraud.demo.local", rate=rate, seconds=seconds)
+        await generate(plan, output, asyncio.Event())
+    return [record_of(line) for line in output.getvalue().splitlines()]
+
+
+async def say_good(writer: asyncio.StreamWriter) -> None:
+    writer.write(GOOD)
+
+
+async def test_each_planned_request_is_sent_and_recorded_with_the_version_that_answered() -> None:
+    records = await requests_of(say_good)
+
+    assert len(records) == 100
+    assert {(record.version, record.status) for record in records} == {("2.3.0", 200)}
+
+
+async def test_a_slow_server_does_not_slow_the_load_down() -> None:
+    async def say_late(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.3)
+        writer.write(GOOD)
+
+    began = time.monotonic()
+    records = await requests_of(say_late)
+
+    assert len(records) == 100
+    assert quantile(records, 0.5) >= 0.3
+    # A client that waits would need 100 times 0.3 s.
+    assert time.monotonic() - began < 15
+
+
+async def test_a_gateway_that_closes_the_connection_is_recorded_as_no_answer() -> None:
+    async def hang_up(writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    records = await requests_of(hang_up, seconds=0.1)
+
+    assert [record.status for record in records] == [NO_ANSWER] * 20
+    assert all(record.failed for record in records)
+
+
+async def test_a_gateway_that_nobody_listens_at_is_recorded_as_no_answer() -> None:
+    output = io.StringIO()
+    async with gateway(say_good) as url:
+        gone = url
+    await generate(LoadPlan(url=gone, hostname="x", rate=50, seconds=0.1), output, asyncio.Event())
+
+    assert {record_of(line).status for line in output.getvalue().splitlines()} == {NO_ANSWER}
+
+
+async def test_the_load_ends_at_once_when_it_is_told_to() -> None:
+    stop = asyncio.Event()
+    stop.set()
+    output = io.StringIO()
+    async with gateway(say_good) as url:
+        await generate(LoadPlan(url=url, hostname="x", rate=50, seconds=60), output, stop)
+
+    assert output.getvalue() == ""
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://198.18.0.2:8080", "http://198.19.255.1"])
+def test_this_machine_and_the_local_cluster_may_be_asked(url: str) -> None:
+    refuse_foreign(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://192.0.2.1", "http://198.20.0.1", "http://localhost:8080", "http://example.org", "http://[::1]:80", "x"],
+)
+def test_any_other_address_and_any_name_is_refused(url: str) -> None:
+    with pytest.raises(DemoError):
+        LoadPlan(url=url, hostname="x", rate=1, seconds=1)
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(0, 1), (2001, 1), (1, 0), (1, 3601)])
+def test_a_load_without_bounds_is_refused(rate: float, seconds: float) -> None:
+    with pytest.raises(DemoError, match="requests/s"):
+        LoadPlan(url="http://127.0.0.1", hostname="x", rate=rate, seconds=seconds)
+
+
+@given(cut=st.integers(0, len(GOOD) - 1))
+def test_an_answer_is_read_only_when_all_of_it_is_there(cut: int) -> None:
+    header = header_pattern("x-served-by")
+
+    assert answer_in(GOOD[:cut], header) is None
+    assert answer_in(GOOD, header) == Answer(200, "2.3.0")
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"SSH-2.0-x\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n",
+        b"x" * 70_000,
+    ],
+)
+def test_an_answer_of_another_form_counts_as_none(received: bytes) -> None:
+    with pytest.raises(NoAnswerError):
+        answer_in(received, header_pattern("x-served-by"))
+
+
+def test_an_answer_without_the_header_has_no_version() -> None:
+    answer = answer_in(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", header_pattern("x-served-by"))
+
+    assert answer == Answer(503, "")
+
+
+def test_a_log_is_read_as_it_grows_and_never_a_half_line(tmp_path: Path) -> None:
+    file = tmp_path / "requests.csv"
+    first, second = RequestRecord(1.0, "2.3.0", 200, 0.01), RequestRecord(2.0, "", NO_ANSWER, 5.0)
+    log = RequestLog(file)
+    assert list(log.read()) == []
+
+    file.write_text(line_of(first) + line_of(second)[:5], encoding="ascii")
+    assert list(log.read()) == [first]
+    file.write_text(line_of(first) + line_of(second), encoding="ascii")
+    assert list(log.read()) == [first, second]
+    assert list(log.read()) == [first, second]
+
+
+def test_requests_are_picked_by_when_they_were_started() -> None:
+    records = [RequestRecord(at, "2.3.0", 200, 0.01) for at in (1.0, 2.0, 3.0)]
+
+    assert [record.started for record in between(records, 2.0)] == [2.0, 3.0]
+    assert [record.started for record in between(records, 1.0, 3.0)] == [1.0, 2.0]
+
+
+def test_a_line_of_another_form_is_an_error_that_shows_it() -> None:
+    with pytest.raises(DemoError, match="no line"):
+        record_of("yesterday,2.3.0,200")

@@ -1,0 +1,29 @@
+"""The fraud detector is a real model: deterministic, better than chance, and sensible to a person."""
+
+import pytest
+
+from demo.fraud import FraudModel, Payment, train
+from demo.manifests import VERSIONS
+
+
+@pytest.mark.parametrize("number", [version.number for version in VERSIONS])
+def test_each_version_tells_fraud_from_honest_payments_it_has_not_seen(number: str) -> None:
+    assert train(number).auc > 0.75
+
+
+def test_the_same_version_is_the_same_model_and_another_version_another() -> None:
+    assert train("2.3.0") == train("2.3.0")
+    assert train("2.3.0").weights != train("2.3.1").weights
+
+
+def test_a_spree_at_night_scores_higher_than_a_lunch_and_both_are_probabilities() -> None:
+    model: FraudModel = train("2.3.0")
+
+    lunch, spree = model.score(Payment(12.5, 13, 0.05)), model.score(Payment(2400.0, 3, 0.9))
+
+    assert 0 < lunch < 0.1
+    assert 0.9 < spree < 1
+
+
+def test_a_payment_of_nothing_has_a_score_too() -> None:
+    assert 0 < train("2.3.0").score(Payment(0.0, 0, 0.0)) < 1

@@ -1,0 +1,124 @@
+"""The model server speaks as its docstring says, and can be spoilt while it runs."""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+
+from demo.behaviour import Behaviour
+from demo.contract import Ask, violations
+from demo.fraud import Payment, train
+from demo.modelserver import INFER_PATH, SERVED_BY, ModelServer, listening
+
+PAYMENT = {"amount": 12.5, "hour": 13, "merchant_risk": 0.05}
+
+
+@dataclass
+class Client:
+    session: aiohttp.ClientSession
+    url: str
+    control: str
+
+    async def infer(self, payment: object) -> tuple[int, dict[str, Any], str]:
+        async with self.session.post(self.url + INFER_PATH, data=json.dumps(payment)) as answer:
+            return answer.status, await answer.json(), answer.headers[SERVED_BY]
+
+    async def spoil(self, **behaviour: float) -> int:
+        async with self.session.put(self.control + "/control", data=json.dumps(behaviour)) as answer:
+            return answer.status
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Client]:
+    port, control = free_port(), free_port()
+    model = ModelServer("2.3.0", train("2.3.0"), Behaviour())
+    async with listening(model, "127.0.0.1", port, control), aiohttp.ClientSession() as session:
+        yield Client(session, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{control}")
+
+
+async def test_an_answer_holds_the_score_and_says_which_version_gave_it(server: Client) -> None:
+    status, body, served_by = await server.infer(PAYMENT)
+
+    assert (status, served_by) == (200, "2.3.0")
+    expected = train("2.3.0").score(Payment(12.5, 13, 0.05))
+    assert body == {"score": pytest.approx(expected, abs=1e-6), "model": "fraud-detector", "version": "2.3.0"}
+
+
+@pytest.mark.parametrize(
+    ("payment", "field"),
+    [
+        (PAYMENT | {"hour": 24}, "hour"),
+        (PAYMENT | {"amount": "much"}, "amount"),
+        (PAYMENT | {"colour": "red"}, "colour"),
+        ({"amount": 1.0, "hour": 1}, "merchant_risk"),
+    ],
+)
+async def test_a_request_of_another_form_is_refused_by_the_name_of_its_field(
+    server: Client, payment: dict[str, object], field: str
+) -> None:
+    status, body, _ = await server.infer(payment)
+
+    assert status == 400
+    assert field in body["error"]
+
+
+async def test_a_running_server_can_be_made_to_fail_and_healed(server: Client) -> None:
+    assert await server.spoil(failingShare=1.0) == 200
+    failing, _, served_by = await server.infer(PAYMENT)
+    assert await server.spoil() == 200
+    healed, _, _ = await server.infer(PAYMENT)
+
+    assert (failing, served_by, healed) == (500, "2.3.0", 200)
+
+
+async def test_a_behaviour_out_of_range_is_refused_and_the_old_one_stays(server: Client) -> None:
+    assert await server.spoil(failingShare=2.0) == 400
+    status, _, _ = await server.infer(PAYMENT)
+
+    assert status == 200
+
+
+async def test_a_healthy_server_says_who_it_is(server: Client) -> None:
+    async with server.session.get(server.url + "/healthz") as answer:
+        assert (await answer.json())["version"] == "2.3.0"
+
+
+GOOD_ANSWERS = {12.5: 0.02, 2400.0: 0.97}
+
+
+def fake_candidate(version: str = "2.3.0", **changes: object) -> Ask:
+    def ask(payment: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
+        if "hour" not in payment:
+            return int(str(changes.get("for_incomplete", 400))), {}
+        score = GOOD_ANSWERS[payment["amount"]]
+        return 200, {"score": score, "model": "fraud-detector", "version": version} | changes
+
+    return ask
+
+
+def test_a_candidate_that_keeps_the_contract_passes_the_job_test() -> None:
+    assert list(violations(fake_candidate(), "fraud-detector", "2.3.0")) == []
+
+
+@pytest.mark.parametrize(
+    ("candidate", "words"),
+    [
+        (fake_candidate(version="2.2.4"), "expected fraud-detector 2.3.0"),
+        (fake_candidate(score=0.5), "a spree at night"),
+        (fake_candidate(score=1.5), "a score from 0 to 1"),
+        (fake_candidate(for_incomplete=200), "expected 400"),
+    ],
+)
+def test_a_candidate_that_breaks_the_contract_fails_it_with_a_reason(candidate: Ask, words: str) -> None:
+    assert any(words in sentence for sentence in violations(candidate, "fraud-detector", "2.3.0"))
