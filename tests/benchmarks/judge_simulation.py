@@ -20,7 +20,7 @@ from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.quantities import Duration, Share
 from serinus.api.rollout import MetricsRef, Stage
 from serinus.api.rollout_status import Verdict
-from serinus.engine.analysis import Progress, absorb, assess, begin
+from serinus.engine.analysis import Progress, absorb, assess, begin, learn_dispersion
 from serinus.engine.evidence import Batch, Counted
 from serinus.engine.progress import FALSE_ABORTS_PER_RUN
 from serinus.engine.sequential import LEAST_BAD, Tick, fold, no_evidence
@@ -46,6 +46,7 @@ class History:
     bad: Ints
     stable_requests: Ints | None = None
     stable_bad: Ints | None = None
+    hour_before: tuple[Batch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def judge(line: str, burst: int | None, history: History) -> Outcome:
     progress: Progress = begin(
         parse_abort_condition(line), stage, MetricsRef(), conditions_in_run=CONDITIONS, scrape_interval=SCRAPE
     )
+    progress = learn_dispersion(progress, history.hour_before)
     seen = 0
     for tick in range(TICKS):
         at = START + timedelta(seconds=TICK * (tick + 1))
@@ -108,11 +110,13 @@ def independent(chance: np.random.Generator, per_second: float, rate: float, *, 
 def in_bursts(chance: np.random.Generator, per_second: float, rate: float, size: int) -> History:
     """Requests that fail so many at a time, on the candidate (5 %) and on the stable version (95 %) alike."""
 
-    def one(pace: float) -> tuple[Ints, Ints]:
-        requests = chance.poisson(pace * TICK, TICKS)
+    def one(pace: float, ticks: int = TICKS) -> tuple[Ints, Ints]:
+        requests = chance.poisson(pace * TICK, ticks)
         return requests, np.minimum(requests, size * chance.poisson(requests * rate / size))
 
-    return History(*one(per_second), *one(19 * per_second))
+    before = zip(*(figures.tolist() for figures in one(19 * per_second, 3600 // TICK)), strict=True)
+    hour = tuple(Batch(float(requests), float(bad), float(bad), float(bad)) for requests, bad in before)
+    return History(*one(per_second), *one(19 * per_second), hour)
 
 
 def plain_threshold(limit: float, in_a_row: int, history: History) -> int | None:

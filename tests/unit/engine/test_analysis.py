@@ -249,7 +249,7 @@ def test_a_display_value_within_the_limit_never_stands_for_a_breach() -> None:
 
 
 def test_only_certainly_slow_requests_are_a_breach() -> None:
-    ticks = [counted(5 * k, 100, 0, likely=60, possible=100, coarse=BETWEEN_BOUNDS, display=0.3) for k in range(1, 100)]
+    ticks = [counted(5 * k, 100, 3, likely=60, possible=100, coarse=BETWEEN_BOUNDS, display=0.3) for k in range(1, 100)]
     judged = judged_after(a_stage(SLOW), ticks)
     assert (judged.verdict, judged.cause, judged.coarse) == (Verdict.UNKNOWN, Cause.UNDECIDED, BETWEEN_BOUNDS)
     assert "took longer than 200ms (estimated between the bucket bounds 100ms and 250ms)" in judged.message
