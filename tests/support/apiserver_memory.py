@@ -1,0 +1,140 @@
+"""An API server in memory, behind the same small interface as the client: for tests of single adapters."""
+
+import asyncio
+import copy
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from serinus.errors import ConflictError, NotFoundError, SerinusError
+from serinus.kube.answers import AlreadyExistsError
+from serinus.kube.client import JSON_PATCH
+
+Raw = dict[str, Any]
+
+
+class MemoryApi:
+    """Objects by path; every write gives a new resourceVersion; ``faults`` come before or after what is asked.
+
+    Attributes:
+        objects: what is stored, by path.
+        calls: every call as ``METHOD path``.
+        before: errors to raise instead of doing the next calls; None lets one pass.
+        after: errors to raise after a write has been done: the answer is lost.
+        hanging: while set, every call waits until it is cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Raw] = {}
+        self.calls: list[str] = []
+        self.queries: list[Mapping[str, str]] = []
+        self.bodies: list[Any] = []
+        self.before: deque[SerinusError | None] = deque()
+        self.after: deque[SerinusError | None] = deque()
+        self.hanging = False
+        self._version = 100
+
+    async def request(  # noqa: PLR0913 - as the client
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,  # noqa: ANN401 - whatever is sent
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+        timeout: float = 10.0,  # noqa: ARG002, ASYNC109 - as the client
+        urgent: bool = False,  # noqa: ARG002 - as the client
+    ) -> Raw:
+        self.calls.append(f"{method} {path}")
+        self.queries.append(query or {})
+        self.bodies.append(copy.deepcopy(body))
+        if self.hanging:
+            await asyncio.Event().wait()
+        if self.before and (fault := self.before.popleft()) is not None:
+            raise fault
+        done = self._do(method, path, copy.deepcopy(body), content_type)
+        if method != "GET" and self.after and (fault := self.after.popleft()) is not None:
+            raise fault
+        return copy.deepcopy(done)
+
+    def put(self, path: str, raw: Raw) -> Raw:
+        """Store an object as some other client would."""
+        self._version += 1
+        metadata = {"uid": f"uid-{self._version}", **raw["metadata"], "resourceVersion": str(self._version)}
+        self.objects[path] = {**raw, "metadata": metadata}
+        return self.objects[path]
+
+    def writes(self) -> list[str]:
+        return [call for call in self.calls if not call.startswith("GET")]
+
+    def _do(self, method: str, path: str, body: Any, content_type: str) -> Raw:  # noqa: ANN401 - whatever is sent
+        match method:
+            case "GET":
+                return self._found(path)
+            case "POST":
+                target = f"{path}/{body['metadata']['name']}"
+                if target in self.objects:
+                    raise AlreadyExistsError(target)
+                return self.put(target, body)
+            case "PUT":
+                if body["metadata"].get("resourceVersion") != self._found(path)["metadata"]["resourceVersion"]:
+                    raise ConflictError(path)
+                return self.put(path, body)
+            case "PATCH":
+                old = self._found(path)
+                return self.put(path, json_patch(old, body) if content_type == JSON_PATCH else merge(old, body))
+            case _:
+                raise AssertionError(method)
+
+    def _found(self, path: str) -> Raw:
+        if path not in self.objects:
+            raise NotFoundError(path)
+        return self.objects[path]
+
+
+def merge(old: Any, change: Any) -> Any:  # noqa: ANN401 - JSON
+    """RFC 7396."""
+    if not isinstance(change, dict):
+        return change
+    merged = dict(old) if isinstance(old, dict) else {}
+    for name, value in change.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge(merged.get(name), value)
+    return merged
+
+
+def json_patch(old: Raw, patch: list[Raw]) -> Raw:
+    """RFC 6902, but for move and copy; a patch that does not apply is a conflict, as with the API server."""
+    new = copy.deepcopy(old)
+    try:
+        for operation in patch:
+            _apply(new, operation)
+    except (KeyError, IndexError, ValueError) as problem:
+        raise ConflictError(f"{patch}: {problem!r}") from problem
+    return new
+
+
+def _apply(document: Raw, operation: Raw) -> None:
+    *parents, last = (part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:])
+    inside: Any = document
+    for part in parents:
+        inside = inside[int(part)] if isinstance(inside, list) else inside[part]
+    place: Any = last
+    if isinstance(inside, list):
+        place = len(inside) if last == "-" else int(last)
+    match operation["op"]:
+        case "test":
+            if inside[place] != operation["value"]:
+                raise ValueError(f"{operation['path']} is {inside[place]!r}")
+        case "add" if isinstance(inside, list):
+            inside.insert(place, operation["value"])
+        case "add":
+            inside[place] = operation["value"]
+        case "replace":
+            inside[place] = operation["value"] if inside[place] is not None else None
+        case "remove":
+            del inside[place]
+        case other:
+            raise AssertionError(other)

@@ -1,0 +1,152 @@
+"""What the client makes of everything an API server, or the wire to it, can do."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from serinus.errors import (
+    AmbiguousError,
+    ConfigurationError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    SerinusError,
+    TransientError,
+)
+from serinus.kube.answers import AlreadyExistsError
+from serinus.kube.client import JSON_PATCH, KubernetesClient
+from serinus.kube.connection import read_connection
+from support.apiserver_scripted import Answer, client_of, hangs, hangs_up, says, says_raw, scripted, status
+
+PATCH_FAILED = "the server rejected our request due to an error in our request"
+
+
+async def test_an_answer_comes_back_as_it_is_and_the_request_says_who_asks() -> None:
+    async with scripted(says(200, {"kind": "Rollout"})) as server, client_of(server.url) as client:
+        assert await client.request("GET", "/apis/x", query={"limit": "500", "a": "b c"}) == {"kind": "Rollout"}
+    assert server.asked == ["GET /apis/x?limit=500&a=b+c"]
+    assert server.headers[0]["user-agent"] == "serinus"
+    assert server.headers[0]["authorization"] == "Bearer secret"
+
+
+async def test_a_json_patch_goes_out_as_one() -> None:
+    patch = [{"op": "test", "path": "/metadata/uid", "value": "u"}]
+    async with scripted(says(200, {})) as server, client_of(server.url) as client:
+        await client.request("PATCH", "/x", body=patch, content_type=JSON_PATCH)
+    assert server.bodies == [patch]
+    assert server.headers[0]["content-type"] == "application/json-patch+json"
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "error", "sentence"),
+    [
+        ("GET", status(404, 'rollouts "x" not found', "NotFound"), NotFoundError, 'rollouts "x" not found'),
+        ("PUT", status(409, "the object has been modified", "Conflict"), ConflictError, "has been modified"),
+        ("POST", status(409, "already exists", "AlreadyExists"), AlreadyExistsError, "already exists"),
+        ("PATCH", status(422, PATCH_FAILED, "Invalid"), ConflictError, "no longer as it was read"),
+        ("PATCH", status(422, "spec.stages: Invalid value", "Invalid"), RefusedError, "spec.stages: Invalid value"),
+        ("GET", status(403, "serinus cannot list rollouts", "Forbidden"), RefusedError, "cannot list rollouts"),
+        ("GET", status(401, "Unauthorized", "Unauthorized"), RefusedError, "401 Unauthorized"),
+        ("GET", status(410, "The provided continue parameter is too old"), TransientError, "too old"),
+        ("GET", status(500, "etcdserver: leader changed"), TransientError, "leader changed"),
+        ("PATCH", status(504, "timeout"), AmbiguousError, "it may have been written"),
+        ("POST", status(500, "etcdserver: request timed out"), AmbiguousError, "request timed out"),
+        ("GET", hangs_up, TransientError, "connection broke"),
+        ("PATCH", hangs_up, AmbiguousError, "connection broke"),
+        ("GET", hangs, TransientError, "no answer within 0.2 s"),
+        ("PATCH", hangs, AmbiguousError, "no answer within 0.2 s; it may have been written"),
+        ("GET", says_raw(b"[1]"), TransientError, "no JSON object"),
+        ("PATCH", says_raw(b"<html>"), AmbiguousError, "no JSON object"),
+        ("GET", says_raw(b" " * (64 * 2**20 + 1)), RefusedError, "over 64 MB"),
+    ],
+)
+async def test_every_failure_has_the_name_that_says_what_to_do(
+    method: str, answer: Answer, error: type[SerinusError], sentence: str
+) -> None:
+    # The biggest answer must have time to come on a busy machine.
+    timeout = 0.2 if answer is hangs else 10.0
+    async with scripted(answer) as server, client_of(server.url) as client:
+        with pytest.raises(error, match=sentence) as raised:
+            await client.request(method, "/x", body={} if method != "GET" else None, timeout=timeout)
+    assert type(raised.value) is error
+
+
+async def test_nobody_listening_means_that_nothing_was_written() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        async with client_of(f"http://127.0.0.1:{taken.getsockname()[1]}") as client:
+            with pytest.raises(TransientError, match="cannot be reached"):
+                await client.request("PATCH", "/x", body={})
+
+
+async def test_an_error_page_of_a_proxy_is_shortened() -> None:
+    async with scripted(says(403, "x" * 5000)) as server, client_of(server.url) as client:
+        with pytest.raises(RefusedError) as raised:
+            await client.request("GET", "/x")
+    assert len(str(raised.value)) < 600
+
+
+async def test_too_many_requests_are_repeated_when_the_server_says_so() -> None:
+    busy = says(429, {}, **{"Retry-After": "0"})
+    async with scripted(busy, busy, says(200, {"ok": True})) as server, client_of(server.url) as client:
+        assert await client.request("PATCH", "/x", body={}) == {"ok": True}
+    assert len(server.asked) == 3
+
+
+async def test_too_many_requests_for_too_long_is_transient_for_nothing_was_written() -> None:
+    busy = says(429, {"message": "slow down"}, **{"Retry-After": "0"})
+    async with scripted(busy) as server, client_of(server.url) as client:
+        with pytest.raises(TransientError, match="slow down"):
+            await client.request("PATCH", "/x", body={})
+    assert len(server.asked) == 3
+
+
+async def test_an_abort_gets_through_while_all_else_hangs() -> None:
+    async with scripted(*[hangs] * 12, says(200, {"ok": True})) as server, client_of(server.url) as client:
+        stuck = [asyncio.create_task(client.request("GET", "/stuck")) for _ in range(40)]
+        await server.asked_for(12)
+        assert await client.request("PATCH", "/abort", body={}, urgent=True) == {"ok": True}
+        assert server.asked == ["GET /stuck"] * 12 + ["PATCH /abort"]
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+
+
+async def test_a_call_that_never_got_a_slot_was_not_sent() -> None:
+    async with scripted(hangs) as server, client_of(server.url) as client:
+        stuck = [asyncio.create_task(client.request("GET", "/stuck")) for _ in range(12)]
+        await server.asked_for(12)
+        with pytest.raises(TransientError, match=r"no free slot within 0\.1 s; not sent"):
+            await client.request("PATCH", "/x", body={}, timeout=0.1)
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: here
+contexts: [{name: here, context: {cluster: here, user: me}}]
+clusters: [{name: here, cluster: {server: "https://198.18.0.1:6443", insecure-skip-tls-verify: true}}]
+users: [{name: me, user: {token: abc}}]
+"""
+
+
+async def test_a_kubeconfig_says_where_to_go_and_who_we_are(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text(KUBECONFIG)
+    found = await read_connection(file)
+    assert (found.server, found.insecure, found.scheme, found.token) == (
+        "https://198.18.0.1:6443",
+        True,
+        "Bearer",
+        "abc",
+    )
+
+
+async def test_a_kubeconfig_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no way to the Kubernetes API"):
+        await KubernetesClient.open(tmp_path / "missing")

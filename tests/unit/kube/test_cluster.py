@@ -1,0 +1,60 @@
+"""Listing: page by page, and one odd object hides no other."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from serinus.errors import TransientError
+from serinus.kube.cluster import ApiCluster
+from serinus.ports import EndpointsRecord, JobRecord, NamespaceRecord
+from support.apiserver_objects import endpoint_slice, metadata
+from support.apiserver_scripted import client_of, says, scripted, status
+
+
+def page(*items: dict[str, Any], more: str = "") -> dict[str, Any]:
+    return {"items": list(items), "metadata": {"continue": more}}
+
+
+async def test_pages_are_read_to_the_end() -> None:
+    first = page(endpoint_slice(name="a"), more="next")
+    last = page(endpoint_slice(name="b"))
+    async with scripted(says(200, first), says(200, last)) as server, client_of(server.url) as client:
+        found = await ApiCluster(client).list_all(EndpointsRecord)
+    assert [record.meta.key.name for record in found] == ["a", "b"]
+    path = "GET /apis/discovery.k8s.io/v1/endpointslices"
+    assert server.asked == [f"{path}?limit=500", f"{path}?limit=500&continue=next"]
+
+
+async def test_each_namespace_is_listed_by_itself_and_only_our_jobs() -> None:
+    async with scripted(says(200, page())) as server, client_of(server.url) as client:
+        assert await ApiCluster(client, ["a", "b"]).list_all(JobRecord) == []
+    label = "labelSelector=serinus.dev/rollout"
+    assert server.asked == [f"GET /apis/batch/v1/namespaces/{one}/jobs?limit=500&{label}" for one in ("a", "b")]
+
+
+async def test_an_object_without_form_is_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    odd = {"metadata": metadata("odd", resourceVersion="x")}
+    items = page(odd, {**odd, "metadata": metadata("good")})
+    async with scripted(says(200, items)) as server, client_of(server.url) as client:
+        with caplog.at_level(logging.WARNING):
+            found = await ApiCluster(client).list_all(NamespaceRecord)
+    assert [record.meta.key.name for record in found] == ["good"]
+    assert "odd: metadata.resourceVersion" in caplog.text
+
+
+async def test_a_list_that_takes_too_long_must_begin_anew() -> None:
+    answers = (says(200, page(more="old")), status(410, "too old", "Expired"))
+    async with scripted(*answers) as server, client_of(server.url) as client:
+        with pytest.raises(TransientError):
+            await ApiCluster(client).list_all(EndpointsRecord)
+
+
+async def test_kinds_that_are_not_served_are_named() -> None:
+    served = says(200, {"resources": [{"name": name} for name in ("namespaces", "rollouts", "jobs", "endpointslices")]})
+    missing = status(404, "not found")
+    async with scripted(served, served, missing, served) as server, client_of(server.url) as client:
+        assert await ApiCluster(client).missing_kinds() == [
+            "modelversions.serinus.dev",
+            "httproutes.gateway.networking.k8s.io",
+        ]

@@ -1,0 +1,116 @@
+"""Events: never in the way, never a flood, and repeated ones are counted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from serinus.api.names import ObjectKey
+from serinus.engine.decision import Event, EventReason
+from serinus.errors import RefusedError
+from serinus.kube.events import ApiEvents
+from serinus.ports import Meta
+from support.apiserver_memory import MemoryApi
+from support.apiserver_time import VirtualTime, settle
+
+OWNER = Meta(key=ObjectKey("ml", "fraud"), uid="u-1", version=7)
+STARTED = Event(EventReason.STAGE_STARTED, "Stage canary began.")
+
+
+class World:
+    def __init__(self) -> None:
+        self.time = VirtualTime()
+        self.api = MemoryApi()
+        self.events = ApiEvents(self.api, self.time, "pod-1", sleep=self.time.sleep)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    running = asyncio.create_task(made.events.run())
+    yield made
+    running.cancel()
+
+
+async def test_an_event_says_what_happened_to_whom(world: World) -> None:
+    await world.events.publish(OWNER, Event(EventReason.ROLLBACK_STARTED, "2.3.1 is bad.", warning=True))
+    await world.time.pass_time(1)
+    (made,) = world.api.objects.values()
+    assert (made["reason"], made["action"], made["note"], made["type"]) == (
+        "RollbackStarted",
+        "RollbackStarted",
+        "2.3.1 is bad.",
+        "Warning",
+    )
+    assert (made["reportingController"], made["reportingInstance"]) == ("serinus", "pod-1")
+    assert made["eventTime"] == "2026-11-01T12:00:00.000000Z"
+    assert made["regarding"] == {
+        "apiVersion": "serinus.dev/v1alpha1",
+        "kind": "Rollout",
+        "namespace": "ml",
+        "name": "fraud",
+        "uid": "u-1",
+        "resourceVersion": "7",
+    }
+
+
+async def test_the_same_within_ten_minutes_is_a_series_and_later_a_new_event(world: World) -> None:
+    for _ in range(3):
+        await world.events.publish(OWNER, STARTED)
+        await world.time.pass_time(590)
+    (made,) = world.api.objects.values()
+    assert made["series"]["count"] == 3
+    await world.time.pass_time(11)
+    await world.events.publish(OWNER, STARTED)
+    await world.time.pass_time(1)
+    assert len(world.api.objects) == 2
+
+
+async def test_another_message_or_another_rollout_is_another_event(world: World) -> None:
+    await world.events.publish(OWNER, STARTED)
+    await world.events.publish(OWNER, Event(EventReason.STAGE_STARTED, "Stage production began."))
+    await world.events.publish(Meta(key=OWNER.key, uid="u-2", version=7), STARTED)
+    await world.time.pass_time(1)
+    assert len(world.api.objects) == 3
+
+
+async def test_a_series_whose_event_has_expired_begins_anew(world: World) -> None:
+    await world.events.publish(OWNER, STARTED)
+    await world.time.pass_time(1)
+    world.api.objects.clear()
+    await world.events.publish(OWNER, STARTED)
+    await world.time.pass_time(1)
+    assert len(world.api.objects) == 1
+
+
+async def test_no_more_than_ten_are_written_in_a_second(world: World) -> None:
+    for number in range(50):
+        await world.events.publish(OWNER, Event(EventReason.WEIGHT_CHANGED, f"{number} %"))
+    await world.time.pass_time(0.95)
+    assert len(world.api.objects) == 10
+    await world.time.pass_time(10)
+    assert len(world.api.objects) == 50
+
+
+async def test_a_flood_is_cut_off_and_counted_and_nobody_waits() -> None:
+    world = World()  # nobody publishes
+    for number in range(1005):
+        await world.events.publish(OWNER, Event(EventReason.WEIGHT_CHANGED, f"{number} %"))
+    assert world.events.dropped == 5
+
+
+async def test_an_event_that_is_refused_stops_no_other(world: World) -> None:
+    world.api.before.append(RefusedError("403"))
+    await world.events.publish(OWNER, STARTED)
+    await world.events.publish(OWNER, Event(EventReason.APPROVED, "Let in."))
+    await world.time.pass_time(1)
+    assert [made["reason"] for made in world.api.objects.values()] == ["Approved"]
+
+
+async def test_a_message_over_the_api_servers_limit_is_shortened_by_whole_characters(world: World) -> None:
+    await world.events.publish(OWNER, Event(EventReason.APPROVED, "ü" * 2000))
+    await settle()
+    (made,) = world.api.objects.values()
+    assert len(made["note"].encode()) <= 1024
+    assert made["note"].startswith("üüü")
+    assert made["note"].endswith("ü…")

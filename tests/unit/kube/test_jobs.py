@@ -1,0 +1,128 @@
+"""The Job of a test: what the user wrote, and what every test is given."""
+
+from typing import Any
+
+import pytest
+
+from serinus.api.modelversion import BackendRef
+from serinus.api.names import ObjectKey
+from serinus.api.quantities import Duration
+from serinus.api.rollout import JobTest
+from serinus.engine.actions import RunJobTest, TestRun
+from serinus.errors import AmbiguousError, RefusedError
+from serinus.kube.job_names import job_name
+from serinus.kube.jobs import ApiJobs, job_manifest
+from serinus.ports import Meta
+from support.apiserver_memory import MemoryApi
+
+OWNER = Meta(key=ObjectKey("ml", "fraud-detector"), uid="u-1", version=7)
+
+
+def identity(**changes: Any) -> TestRun:  # noqa: ANN401 - fields of a TestRun
+    given: dict[str, Any] = {
+        "run": 12,
+        "stage": "staging",
+        "test": "contract",
+        "model": "fraud",
+        "version": "2.3.1",
+        "backend": BackendRef(name="fraud-v2", port=8080),
+    }
+    return TestRun(**given | changes)
+
+
+def action(template: dict[str, Any], timeout: str = "10m") -> RunJobTest:
+    return RunJobTest(identity=identity(), test=JobTest(template=template, timeout=Duration(timeout)))
+
+
+def template(*containers: dict[str, Any], **spec: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a JobSpec
+    return {"spec": {"template": {"spec": {"containers": list(containers)}}, **spec}}
+
+
+def test_a_job_belongs_to_its_rollout_and_says_what_it_tests() -> None:
+    made = job_manifest(OWNER, action(template({"name": "c"}) | {"metadata": {"labels": {"team": "x"}}}))
+    assert made["metadata"]["labels"] == {
+        "team": "x",
+        "serinus.dev/rollout": "fraud-detector",
+        "serinus.dev/run": "12",
+    }
+    assert made["metadata"]["annotations"] == {"serinus.dev/stage": "staging", "serinus.dev/test": "contract"}
+    assert made["metadata"]["ownerReferences"] == [
+        {
+            "apiVersion": "serinus.dev/v1alpha1",
+            "kind": "Rollout",
+            "name": "fraud-detector",
+            "uid": "u-1",
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+    ]
+
+
+def test_every_container_knows_the_candidate_unless_it_says_otherwise() -> None:
+    mine = {"name": "SERINUS_VERSION", "value": "mine"}
+    raw = template({"name": "a"}, {"name": "b", "env": [mine]})
+    raw["spec"]["template"]["spec"]["initContainers"] = [{"name": "i"}]
+    pod = job_manifest(OWNER, action(raw))["spec"]["template"]["spec"]
+    first = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
+    assert first == {
+        "SERINUS_CANDIDATE_URL": "http://fraud-v2.ml.svc:8080",
+        "SERINUS_CANDIDATE_HOST": "fraud-v2.ml.svc",
+        "SERINUS_CANDIDATE_PORT": "8080",
+        "SERINUS_MODEL": "fraud",
+        "SERINUS_VERSION": "2.3.1",
+        "SERINUS_ROLLOUT": "fraud-detector",
+        "SERINUS_STAGE": "staging",
+        "SERINUS_RUN": "12",
+    }
+    assert [entry for entry in pod["containers"][1]["env"] if entry["name"] == "SERINUS_VERSION"] == [mine]
+    assert len(pod["initContainers"][0]["env"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("given", "deadline"), [({}, 90), ({"activeDeadlineSeconds": 30}, 30), ({"activeDeadlineSeconds": 900}, 90)]
+)
+def test_a_job_never_outlives_the_tests_timeout(given: dict[str, Any], deadline: int) -> None:
+    spec = job_manifest(OWNER, action(template({"name": "c"}, **given), timeout="1m30s"))["spec"]
+    assert spec["activeDeadlineSeconds"] == deadline
+    assert (spec["backoffLimit"], spec["ttlSecondsAfterFinished"]) == (0, 3600)
+
+
+def test_what_the_template_says_of_retries_and_keeping_stands() -> None:
+    spec = job_manifest(OWNER, action(template({"name": "c"}, backoffLimit=2, ttlSecondsAfterFinished=5)))["spec"]
+    assert (spec["backoffLimit"], spec["ttlSecondsAfterFinished"]) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"spec": {}}, {"spec": {"template": {"spec": {"containers": "x"}}}}, template("x"), {"spec": []}],  # type: ignore[arg-type]
+)
+def test_a_template_that_is_no_job_is_refused_and_names_the_part(broken: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError, match="JobTemplateSpec"):
+        job_manifest(OWNER, action(broken))
+
+
+def test_the_name_is_short_valid_and_differs_for_every_other_test() -> None:
+    long = Meta(key=ObjectKey("ml", "a." * 100 + "a"), uid="u-1", version=7)
+    others = [
+        (OWNER, identity()),
+        (OWNER, identity(run=13)),
+        (OWNER, identity(stage="canary")),
+        (OWNER, identity(test="load")),
+        (Meta(key=OWNER.key, uid="u-2", version=7), identity()),
+        (long, identity()),
+        (long, identity(test="load")),
+    ]
+    names = [job_name(owner, one) for owner, one in others]
+    assert len(set(names)) == len(names)
+    assert all(len(name) <= 63 and "." not in name and not name.startswith("-") for name in names)
+    assert names[0].startswith("fraud-detector-12-staging-contract-")
+    assert job_name(OWNER, identity()) == names[0]
+
+
+async def test_a_job_whose_making_was_in_doubt_is_not_made_twice() -> None:
+    api = MemoryApi()
+    api.after.append(AmbiguousError("504"))
+    with pytest.raises(AmbiguousError):
+        await ApiJobs(api).ensure(OWNER, action(template({"name": "c"})))
+    await ApiJobs(api).ensure(OWNER, action(template({"name": "c"})))
+    assert len(api.objects) == 1

@@ -1,0 +1,182 @@
+"""The election by virtual time: who leads when, whatever the API server does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from serinus.api.names import ObjectKey
+from serinus.errors import AmbiguousError, ConflictError, TransientError
+from serinus.kube.lease import LeaseElection, LeaseTimes
+from support.apiserver_memory import MemoryApi
+from support.apiserver_time import VirtualTime, settle
+
+KEY = ObjectKey("serinus-system", "serinus")
+PATH = "/apis/coordination.k8s.io/v1/namespaces/serinus-system/leases/serinus"
+
+
+class World:
+    """One Lease and processes that want it; each may reach it through a wire of its own."""
+
+    def __init__(self) -> None:
+        self.time = VirtualTime()
+        self.api = MemoryApi()
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, name: str, api: MemoryApi | None = None) -> LeaseElection:
+        election = LeaseElection(api or self.api, self.time, KEY, name, sleep=self.time.sleep)
+        self.tasks.append(asyncio.create_task(election.run()))
+        await settle()
+        return election
+
+    def wire(self) -> MemoryApi:
+        """Another way to the same objects, with faults of its own."""
+        wire = MemoryApi()
+        wire.objects = self.api.objects
+        wire._version = 10_000
+        return wire
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    yield made
+    for task in made.tasks:
+        task.cancel()
+    await asyncio.gather(*made.tasks, return_exceptions=True)
+
+
+async def test_the_first_one_leads_and_keeps_leading(world: World) -> None:
+    first = await world.start("a")
+    term = first.epoch
+    assert term is not None
+    for _ in range(100):
+        await world.time.pass_time(1)
+        assert first.epoch == term
+
+
+async def test_the_second_waits_for_a_whole_lease_without_renewal(world: World) -> None:
+    first_wire = world.wire()
+    first = await world.start("a", first_wire)
+    second = await world.start("b")
+    await world.time.pass_time(8.1)  # renewed at 4 and 8
+    term = first.epoch
+    assert term is not None
+
+    first_wire.before.extend([TransientError("down")] * 100_000)
+
+    await world.time.pass_time(9.8)
+    assert (first.epoch, second.epoch) == (term, None)
+    await world.time.pass_time(0.5)
+    assert (first.epoch, second.epoch) == (None, None)  # ten seconds after the last renewal it has stopped
+    await world.time.pass_time(7)
+    assert first.epoch is None
+    assert second.epoch is not None
+    assert second.epoch > term
+
+
+async def test_a_leader_whose_process_was_stopped_does_not_lead_when_it_wakes(world: World) -> None:
+    leader = await world.start("a")
+    assert leader.epoch is not None
+    world.time.freeze(10.0)
+    assert leader.epoch is None
+
+
+async def test_a_leader_that_is_overtaken_while_it_slept_returns(world: World) -> None:
+    leader = await world.start("a")
+    lease = world.api.objects[PATH]
+    world.api.put(PATH, {**lease, "spec": {**lease["spec"], "holderIdentity": "other", "leaseTransitions": 1}})
+    await world.time.pass_time(4)
+    assert leader.epoch is None
+    assert world.tasks[0].done()
+
+
+async def test_a_renewal_whose_answer_was_lost_is_found_out_and_the_term_goes_on(world: World) -> None:
+    leader = await world.start("a")
+    term = leader.epoch
+    world.api.after.append(AmbiguousError("504"))
+    await world.time.pass_time(60)
+    assert leader.epoch == term
+
+
+async def test_an_acquisition_whose_answer_was_lost_is_found_out(world: World) -> None:
+    world.api.after.append(AmbiguousError("504"))
+    leader = await world.start("a")
+    assert leader.epoch is None
+    await world.time.pass_time(2)
+    assert leader.epoch is not None
+
+
+async def test_of_two_that_want_a_new_lease_at_once_only_one_gets_it(world: World) -> None:
+    first, second = await world.start("a"), await world.start("b")
+    await world.time.pass_time(1)
+    assert [first.epoch is None, second.epoch is None].count(False) == 1
+
+
+async def test_a_race_for_a_lease_that_ran_out_is_decided_by_its_version(world: World) -> None:
+    old = {"metadata": {"name": "serinus"}, "spec": {"holderIdentity": "dead", "leaseDurationSeconds": 15}}
+    world.api.put(PATH, old)
+    loser = world.wire()
+    first = await world.start("a", loser)
+    loser.before.extend([None] * 8 + [ConflictError("somebody was faster")])
+    await world.time.pass_time(16.5)
+    assert first.epoch is None
+    assert any(call.startswith("PUT") for call in loser.calls)
+
+
+async def test_a_process_that_stops_gives_the_lease_back(world: World) -> None:
+    first = await world.start("a")
+    second = await world.start("b")
+    term = first.epoch
+    world.tasks[0].cancel()
+    await settle()
+    assert first.epoch is None
+    await world.time.pass_time(2)
+    assert term is not None
+    assert second.epoch is not None
+    assert second.epoch > term
+
+
+async def test_a_process_that_starts_anew_under_its_old_name_is_another_candidate(world: World) -> None:
+    first = await world.start("a")
+    again = await world.start("a")
+    await world.time.pass_time(1)
+    assert first.identity != again.identity
+    assert again.epoch is None
+
+
+async def test_a_lease_that_was_deleted_is_lost_and_the_next_term_is_higher(world: World) -> None:
+    first = await world.start("a")
+    term = first.epoch
+    await world.time.pass_time(5)
+    del world.api.objects[PATH]
+    await world.time.pass_time(4)
+    assert first.epoch is None
+    second = await world.start("b")
+    assert term is not None
+    assert second.epoch is not None
+    assert second.epoch > term
+
+
+async def test_a_call_that_hangs_does_not_keep_anybody_leading() -> None:
+    world = World()
+    election = LeaseElection(
+        world.api, world.time, KEY, "a", times=LeaseTimes(call=0.05, renew_every=4.0), sleep=world.time.sleep
+    )
+    running = asyncio.create_task(election.run())
+    await settle()
+    assert election.epoch is not None
+    world.api.hanging = True
+    await world.time.pass_time(9.9)
+    assert election.epoch is not None
+    world.time.freeze(0.2)
+    assert election.epoch is None
+    world.api.hanging = False
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("wrong", [{"give_up": 15.0}, {"renew_every": 8.0}, {"call": 7.0}])
+def test_lengths_with_which_two_could_lead_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="renew_every"):
+        LeaseTimes(**wrong)

@@ -1,0 +1,223 @@
+"""Raw objects become records; what cannot be read says so in the record, by the field's name."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from serinus.api.modelversion import BackendRef
+from serinus.api.names import ObjectKey
+from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
+from serinus.engine.observation import BackendKey, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
+from serinus.errors import InvalidObjectError
+from serinus.kube.records import (
+    endpoints_record,
+    job_record,
+    model_version_record,
+    namespace_record,
+    rollout_record,
+)
+from serinus.kube.routes import route_record
+from serinus.ports import Meta
+from support.apiserver_objects import backend_ref, condition, endpoint_slice, http_route, metadata, parent_status
+from support.manifests import model_version, rollout
+
+
+def raw_rollout(**parts: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a raw object
+    return {**rollout(), "metadata": metadata(), **parts}
+
+
+def test_a_rollout_is_its_spec_status_commands_and_who_gave_them() -> None:
+    annotations = {"serinus.dev/promote": "42", "serinus.dev/requested-by": "alice", "other": "x"}
+    record = rollout_record(
+        raw_rollout(metadata=metadata(annotations=annotations), status={"phase": "Healthy", "epoch": 4})
+    )
+    assert record.meta == Meta(key=ObjectKey("ml", "fraud-detector"), uid="uid-of-fraud-detector", version=41)
+    assert isinstance(record.spec, RolloutSpec)
+    assert record.status == RolloutStatus(phase=Phase.HEALTHY, epoch=4)
+    assert (record.status_problem, record.commands, record.requested_by) == ("", {"promote": "42"}, "alice")
+    assert (record.generation, record.deleting) == (3, False)
+    assert record.created_at == datetime(2026, 11, 1, 10, tzinfo=UTC)
+
+
+def test_a_rollout_without_status_has_the_empty_one_and_nobody_is_verified() -> None:
+    record = rollout_record(raw_rollout())
+    assert (record.status, record.status_problem, record.requested_by) == (RolloutStatus(), "", "unverified")
+
+
+def test_a_spec_that_cannot_be_followed_names_its_field() -> None:
+    spec = rollout()["spec"]
+    spec["stages"][1]["traffic"] = "five percent"
+    found = rollout_record(raw_rollout(spec=spec)).spec
+    assert isinstance(found, InvalidSpec)
+    assert found.path == "spec.stages[1].traffic"
+    assert "five percent" in found.problem
+
+
+def test_a_status_that_cannot_be_read_is_said_and_never_guessed() -> None:
+    record = rollout_record(raw_rollout(status={"phase": "Lost"}))
+    assert record.status == RolloutStatus()
+    assert record.status_problem.startswith("status.phase: ")
+
+
+def test_a_rollout_that_is_being_deleted_says_so() -> None:
+    assert rollout_record(raw_rollout(metadata=metadata(deletionTimestamp="2026-11-01T10:00:00Z"))).deleting
+
+
+@pytest.mark.parametrize(
+    ("broken", "path"),
+    [({}, "metadata"), ({"metadata": metadata(resourceVersion="abc")}, "metadata.resourceVersion")],
+)
+def test_an_object_without_proper_metadata_is_an_error_that_names_the_field(broken: dict[str, Any], path: str) -> None:
+    with pytest.raises(InvalidObjectError) as raised:
+        rollout_record(broken)
+    assert raised.value.path == path
+
+
+def test_a_model_version_is_where_it_serves() -> None:
+    record = model_version_record({**model_version(), "metadata": metadata("fraud-detector-v2.3.1")})
+    assert (record.model, record.version, record.problem) == ("fraud-detector", "2.3.1", "")
+    assert record.backend == BackendRef(name="fraud-detector-v2-3-1", port=80)
+
+
+def test_a_model_version_that_cannot_be_used_keeps_its_name_and_says_why() -> None:
+    spec = {"model": "fraud", "version": "v1.2", "serving": {}}
+    record = model_version_record({"metadata": metadata(), "spec": spec})
+    assert (record.model, record.version, record.backend) == ("fraud", "1.2", None)
+    assert record.problem.startswith("spec.")
+    assert model_version_record({"metadata": metadata(), "spec": None}).problem.startswith("spec: ")
+
+
+@pytest.mark.parametrize(("annotations", "freeze"), [({}, None), ({"serinus.dev/freeze": ""}, "")])
+def test_a_namespace_is_frozen_by_the_annotation_whatever_its_value(
+    annotations: dict[str, str], freeze: str | None
+) -> None:
+    raw = {"metadata": {**metadata("ml", annotations=annotations), "namespace": ""}}
+    record = namespace_record(raw)
+    assert (record.meta.key, record.freeze) == (ObjectKey("", "ml"), freeze)
+
+
+def test_an_endpoint_is_ready_unless_it_says_that_it_is_not() -> None:
+    readiness = (True, False, None)
+    record = endpoints_record(endpoint_slice(*readiness))
+    assert (record.service, record.ready) == ("fraud-v1", 2)
+    assert endpoints_record({**endpoint_slice(), "endpoints": None}).ready == 0
+
+
+def raw_job(*conditions: dict[str, Any]) -> dict[str, Any]:
+    labels = {"serinus.dev/rollout": "fraud-detector"}
+    return {"metadata": metadata("job", labels=labels), "status": {"conditions": list(conditions)}}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "outcome"),
+    [
+        ([], None),
+        ([condition("Complete", "False")], None),
+        ([condition("FailureTarget")], None),
+        ([condition("Complete", reason="")], TestOutcome(TestResult.PASSED, "Job Complete")),
+        (
+            [condition("Failed", reason="BackoffLimitExceeded", message="Job has failed")],
+            TestOutcome(TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed"),
+        ),
+    ],
+)
+def test_a_job_has_an_outcome_once_it_has_ended(conditions: list[dict[str, Any]], outcome: TestOutcome | None) -> None:
+    record = job_record(raw_job(*conditions))
+    assert (record.rollout, record.outcome) == ("fraud-detector", outcome)
+
+
+def test_a_job_that_is_not_ours_is_an_error() -> None:
+    with pytest.raises(InvalidObjectError, match="none of ours"):
+        job_record({"metadata": metadata("job")})
+
+
+def test_an_unset_weight_is_one_and_an_unset_kind_a_core_service() -> None:
+    record = route_record(http_route({"name": "predict", "backendRefs": [{"name": "a", "port": 80}]}, {}))
+    assert [rule.name for rule in record.rules] == ["predict", ""]
+    assert record.rules[0].entries == (RouteEntry(BackendKey("", "Service", "a"), 1, 80),)
+
+
+def test_a_backend_of_another_namespace_has_a_name_that_no_object_of_ours_can_have() -> None:
+    refs = [backend_ref("a", 1, namespace="theirs"), backend_ref("a", 1, namespace="ml")]
+    entries = route_record(http_route({"backendRefs": refs})).rules[0].entries
+    assert [entry.key.name for entry in entries] == ["theirs/a", "a"]
+
+
+def parents(*said: dict[str, Any], refs: list[dict[str, Any]] | None = None) -> tuple[ParentFacts, ...]:
+    raw = http_route({}, status={"parents": list(said)})
+    raw["spec"]["parentRefs"] = refs or [{"name": "gateway"}]
+    return route_record(raw).parents
+
+
+def test_a_parent_accepts_with_both_conditions_at_the_older_of_their_generations() -> None:
+    said = parent_status(condition("Accepted", generation=3), condition("ResolvedRefs", generation=2))
+    assert parents(said) == (ParentFacts("gateway", accepted=True, observed_generation=2),)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        (
+            [condition("Accepted"), condition("ResolvedRefs", "False", reason="BackendNotFound", message="no a")],
+            ParentFacts("gateway", accepted=False, observed_generation=3, message="BackendNotFound: no a"),
+        ),
+        (
+            [condition("Accepted"), condition("ResolvedRefs"), condition("PartiallyInvalid", reason="U", message="m")],
+            ParentFacts("gateway", accepted=False, observed_generation=3, message="U: m"),
+        ),
+        (
+            [condition("Accepted"), condition("ResolvedRefs"), condition("PartiallyInvalid", "False")],
+            ParentFacts("gateway", accepted=True, observed_generation=3),
+        ),
+        (
+            [condition("Accepted", "Unknown"), condition("ResolvedRefs")],
+            ParentFacts(
+                "gateway", accepted=False, observed_generation=0, message="its controller has not said Accepted yet"
+            ),
+        ),
+    ],
+)
+def test_a_parent_that_does_not_accept_says_why(conditions: list[dict[str, Any]], expected: ParentFacts) -> None:
+    assert parents(parent_status(*conditions)) == (expected,)
+
+
+def test_every_parent_reference_has_its_own_answer_and_silence_is_one() -> None:
+    refs = [{"name": "gateway", "sectionName": "a"}, {"name": "gateway", "sectionName": "b", "namespace": "infra"}]
+    said = parent_status(condition("Accepted"), condition("ResolvedRefs"), sectionName="a", namespace="ml")
+    found = parents(said, refs=refs)
+    assert [(one.name, one.accepted, one.observed_generation) for one in found] == [
+        ("gateway/a", True, 3),
+        ("infra/gateway/b", False, 0),
+    ]
+
+
+def test_the_words_of_a_controller_that_is_gone_do_not_outweigh_newer_ones() -> None:
+    old = parent_status(condition("Accepted", "False", generation=1), condition("ResolvedRefs", generation=1))
+    new = parent_status(condition("Accepted"), condition("ResolvedRefs"))
+    assert [one.accepted for one in parents(old, new)] == [True]
+
+
+def test_the_last_writer_of_the_rules_is_named() -> None:
+    def wrote(manager: str, minute: int, field: str, **more: str) -> dict[str, Any]:
+        time = f"2026-11-01T10:0{minute}:00Z"
+        return {"manager": manager, "time": time, "fieldsV1": {"f:spec": {field: {}}}, **more}
+
+    entries = [
+        wrote("argocd", 1, "f:rules"),
+        wrote("kubectl-edit", 5, "f:rules"),
+        wrote("someone", 6, "f:hostnames"),
+        wrote("contour", 7, "f:rules", subresource="status"),
+    ]
+    assert route_record(http_route({}, metadata=metadata(managedFields=entries))).written_by == "kubectl-edit"
+    assert route_record(http_route({})).written_by == ""
+
+
+def test_another_controller_that_owns_the_route_is_named_and_a_mere_owner_is_not() -> None:
+    controller = {"apiVersion": "serving.kserve.io/v1", "kind": "InferenceService", "name": "f", "controller": True}
+    assert route_record(http_route({}, metadata=metadata(ownerReferences=[controller]))).owner == "InferenceService/f"
+    assert (
+        route_record(http_route({}, metadata=metadata(ownerReferences=[controller | {"controller": False}]))).owner
+        == ""
+    )

@@ -1,0 +1,161 @@
+"""The JSON Patch that the router writes: as small as it can be, and guarded by all that was read."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serinus.api.modelversion import BackendRef
+from serinus.api.rollout import HttpRouteRef, RouteRef
+from serinus.engine.actions import BackendShare, SetWeights
+from serinus.engine.observation import BackendKey, backend_key
+from serinus.engine.traffic import TooCoarse, plan_entries
+from serinus.errors import AmbiguousError, ConfigurationError, ConflictError, RefusedError
+from serinus.kube.routes import route_record
+from serinus.routers import load_router
+from serinus.routers.gateway_api import GatewayApiRouter, weights_patch
+from support.apiserver_memory import MemoryApi, json_patch
+from support.apiserver_objects import ROUTES, backend_ref, http_route, metadata
+
+STABLE = BackendRef(name="stable", port=80)
+CANDIDATE = BackendRef(name="candidate", port=8080)
+OURS = frozenset({backend_key(STABLE), backend_key(CANDIDATE), BackendKey("", "Service", "old")})
+PATH = f"{ROUTES}/ml/httproutes/fraud-detector"
+
+
+def weights(candidate: int = 500, *, rule: str | None = None, safety: bool = False) -> SetWeights:
+    return SetWeights(
+        route=RouteRef(http_route=HttpRouteRef(name="fraud-detector", rule_name=rule)),
+        shares=(BackendShare(STABLE, 10_000 - candidate), BackendShare(CANDIDATE, candidate)),
+        ours=OURS,
+        towards_safety=safety,
+    )
+
+
+def test_a_patch_tests_what_it_rests_on_and_then_changes_only_what_differs() -> None:
+    raw = http_route(
+        {"name": "health", "backendRefs": []},
+        {"name": "predict", "backendRefs": [backend_ref("stable", 10_000), backend_ref("old", 0)]},
+    )
+    assert weights_patch(raw, weights(rule="predict")) == [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "41"},
+        {"op": "test", "path": "/spec/rules/1/name", "value": "predict"},
+        {"op": "test", "path": "/spec/rules/1/backendRefs/0/name", "value": "stable"},
+        {"op": "test", "path": "/spec/rules/1/backendRefs/1/name", "value": "old"},
+        {"op": "replace", "path": "/spec/rules/1/backendRefs/0/weight", "value": 9500},
+        {"op": "remove", "path": "/spec/rules/1/backendRefs/1"},
+        {
+            "op": "add",
+            "path": "/spec/rules/1/backendRefs/-",
+            "value": {"group": "", "kind": "Service", "name": "candidate", "port": 8080, "weight": 500},
+        },
+    ]
+
+
+def test_a_weight_that_was_never_set_is_added_for_there_is_none_to_replace() -> None:
+    patch = weights_patch(http_route({"backendRefs": [backend_ref("stable")]}), weights(0))
+    assert {"op": "add", "path": "/spec/rules/0/backendRefs/0/weight", "value": 10_000} in patch
+
+
+def test_a_rule_without_backends_gets_the_whole_list() -> None:
+    patch = weights_patch(http_route({"name": "predict"}), weights(0))
+    assert [operation["path"] for operation in patch if operation["op"] == "add"] == ["/spec/rules/0/backendRefs"]
+
+
+def test_a_rule_that_holds_the_shares_already_needs_no_patch() -> None:
+    refs = [backend_ref("stable", 9500), backend_ref("candidate", 500)]
+    assert weights_patch(http_route({"backendRefs": refs}), weights()) == []
+
+
+def test_a_backend_of_our_name_in_another_namespace_is_not_ours() -> None:
+    refs = [backend_ref("old", 0, namespace="theirs"), backend_ref("stable", 10_000)]
+    patch = weights_patch(http_route({"backendRefs": refs}), weights(0))
+    assert [operation for operation in patch if operation["op"] == "remove"] == []
+    assert {"op": "test", "path": "/spec/rules/0/backendRefs/0/name", "value": "old"} in patch
+
+
+_names = st.sampled_from(["stable", "candidate", "old", "foreign", "stranger"])
+_refs = st.lists(st.builds(backend_ref, _names, st.none() | st.integers(0, 50_000)), max_size=6)
+
+
+@given(_refs, st.integers(0, 10_000))
+def test_the_patched_rule_is_the_plan_and_the_rest_of_the_route_is_untouched(
+    refs: list[dict[str, Any]], candidate: int
+) -> None:
+    raw = http_route({"backendRefs": [backend_ref("x", 3)], "name": "other"}, {"backendRefs": refs, "name": "predict"})
+    plan = plan_entries(route_record(raw).rules[1].entries, weights(candidate).shares, OURS)
+    if isinstance(plan, TooCoarse):
+        with pytest.raises(RefusedError, match="weight"):
+            weights_patch(raw, weights(candidate, rule="predict"))
+        return
+    patched = json_patch(raw, weights_patch(raw, weights(candidate, rule="predict")))
+    assert route_record(patched).rules[1].entries == plan
+    assert patched["spec"]["rules"][0] == raw["spec"]["rules"][0]
+    assert patched["metadata"] == raw["metadata"]
+    foreign = [ref for ref in refs if ref["name"] in {"foreign", "stranger"}]
+    assert [ref for ref in patched["spec"]["rules"][1]["backendRefs"] if ref in foreign] == foreign
+
+
+@pytest.mark.parametrize(
+    ("route", "rule", "sentence"),
+    [
+        (http_route({}, {}), None, "has 2 rules"),
+        (http_route({"name": "a"}), "b", "has no rule b; its rules: a"),
+        (
+            http_route(
+                {},
+                metadata=metadata(
+                    ownerReferences=[{"apiVersion": "x/v1", "kind": "Inference", "name": "f", "controller": True}]
+                ),
+            ),
+            None,
+            "belongs to Inference/f",
+        ),
+        (http_route({"backendRefs": [backend_ref("a", 1), backend_ref("stable", 1)]}), None, "multiply all weights"),
+    ],
+)
+def test_a_route_that_cannot_be_written_is_refused_with_a_sentence(
+    route: dict[str, Any], rule: str | None, sentence: str
+) -> None:
+    with pytest.raises(RefusedError, match=sentence):
+        weights_patch(route, weights(rule=rule))
+
+
+def test_a_route_that_belongs_to_our_own_rollout_is_ours_to_write() -> None:
+    owner = {"apiVersion": "serinus.dev/v1alpha1", "kind": "Rollout", "name": "f", "controller": True}
+    route = http_route({"backendRefs": []}, metadata=metadata(ownerReferences=[owner]))
+    assert weights_patch(route, weights())
+
+
+async def test_a_lost_answer_is_told_and_asking_again_writes_nothing_more() -> None:
+    api = MemoryApi()
+    api.put(PATH, http_route({"backendRefs": [backend_ref("stable", 10_000)]}))
+    api.after.append(AmbiguousError("504"))
+    router = GatewayApiRouter(api)
+    with pytest.raises(AmbiguousError):
+        await router.set_weights("ml", weights(safety=True))
+    record = await router.set_weights("ml", weights(safety=True))
+    assert [entry.weight for entry in record.rules[0].entries] == [9500, 500]
+    assert api.writes() == [f"PATCH {PATH}"]
+
+
+@pytest.mark.parametrize(("safety", "tries"), [(False, 5), (True, 20)])
+async def test_conflicts_are_retried_longer_towards_safety(tries: int, *, safety: bool) -> None:
+    api = MemoryApi()
+    api.put(PATH, http_route({"backendRefs": [backend_ref("stable", 10_000)]}))
+    for _ in range(tries):
+        api.before.extend([None, ConflictError("stale")])
+    with pytest.raises(ConflictError, match=f"changed by others {tries} times"):
+        await GatewayApiRouter(api).set_weights("ml", weights(safety=safety))
+    assert len(api.writes()) == tries
+
+
+async def test_a_route_that_is_not_there_is_refused() -> None:
+    with pytest.raises(RefusedError, match="HTTPRoute ml/fraud-detector is not there"):
+        await GatewayApiRouter(MemoryApi()).set_weights("ml", weights())
+
+
+def test_a_router_that_nobody_installed_is_an_error_never_a_default() -> None:
+    with pytest.raises(ConfigurationError, match="no package has a router named 'gateway-apo'"):
+        load_router("gateway-apo")
