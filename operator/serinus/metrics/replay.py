@@ -80,37 +80,47 @@ async def replay_preset(
     reader: PresetReader, workers: Workers, keys: Mapping[Question, Key], steps: Steps, scrape_interval: timedelta
 ) -> Mapping[Question, Sequence[Answer]]:
     """Answer the questions of one preset at every step."""
-    backends, limits = frozenset(keys.values()), reader.limits(keys)
+    backends, limits, preset = frozenset(keys.values()), reader.limits(keys), reader.preset
     learnt = await reader.learn(backends, steps.time(len(steps.at) - 1)) if limits else None
-    spelt, preset, histogram = reader.spelt(limits), reader.preset, reader.preset.histogram
-    queries = [requests_query(preset, backends, steps.step)]
-    if histogram is not None and spelt:
-        queries.append(buckets_query(preset, histogram, backends, spelt, steps.step))
+    queries = _queries(reader, backends, limits, steps.step)
     answers: dict[Question, list[Answer]] = {question: [] for question in keys}
     broken: Failure | None = None
     for chunk in steps.chunks(len(backends) * _ROWS_EACH):
-        tables = [broken or await table(workers, query, steps, chunk) for query in queries]
-        # What failed once would most likely fail for each chunk in turn, a time-out each.
-        broken = next((failed for failed in tables if isinstance(failed, Failure)), None)
+        tables: list[Sequence[Sequence[Row]]] = []
+        for query in queries:
+            # What failed once would most likely fail for each chunk in turn, a time-out each.
+            found = broken or await table(workers, query, steps, chunk)
+            if isinstance(found, Failure):
+                broken = found
+            else:
+                tables.append(found)
         for place in chunk:
-            ended, within = (_row(rows, place - chunk.start) for rows in (*tables, [[] for _ in chunk])[:2])
-            counts = {} if isinstance(within, Failure) else read_buckets(preset, within)
-            requests = {} if isinstance(ended, Failure) else read_ended(preset, ended)
-            seen = dict.fromkeys([*requests, *counts], steps.time(place) / 1000)
+            ended = read_ended(preset, tables[0][place - chunk.start]) if broken is None else {}
+            within = read_buckets(preset, tables[1][place - chunk.start]) if broken is None and queries[1:] else {}
+            evaluated = steps.time(place) / 1000
             tick = Tick(
                 preset=preset,
                 at=steps.at[place],
-                evaluated=steps.time(place) / 1000,
+                evaluated=evaluated,
                 scrape_interval=scrape_interval,
-                health=broken or Health(seen),
-                ended=requests,
-                within=learnt if learnt is not None and reader.bounds is None else counts,
+                health=broken or Health(dict.fromkeys([*ended, *within], evaluated)),
+                ended=ended,
+                within=learnt if learnt is not None and reader.bounds is None else within,
                 bounds=reader.bounds,
             )
             for question, key in keys.items():
                 answers[question].append(tick.answer(question, key))
             await asyncio.sleep(0)  # a long replay must not hold up the loop that guards the other rollouts
     return answers
+
+
+def _queries(reader: PresetReader, backends: frozenset[Key], limits: frozenset[float], span: int) -> Sequence[str]:
+    """Return the query for requests and, where a latency is asked and bounds are known, the one for buckets."""
+    queries = [requests_query(reader.preset, backends, span)]
+    spelt, histogram = reader.spelt(limits), reader.preset.histogram
+    if histogram is not None and spelt:
+        queries.append(buckets_query(reader.preset, histogram, backends, spelt, span))
+    return queries
 
 
 def _row(rows: Sequence[Sequence[Row]] | Failure, place: int) -> Sequence[Row] | Failure:

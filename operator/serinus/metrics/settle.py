@@ -29,9 +29,12 @@ class Settle:
         self._ends: dict[datetime, int] = {}
 
     def span(self, at: datetime, since: datetime) -> tuple[int, int]:
-        """Return the begin and end, in milliseconds since 1970, of the tick between two of the caller's times."""
+        """Return the begin and end, in milliseconds since 1970, of the tick between two of the caller's times.
+
+        The end is later than the begin even where the delay has grown by more than a tick: PromQL has no empty span.
+        """
         start = self.begin(since)
-        end = max(start, millis(at) - self._delay)
+        end = max(start + 1, millis(at) - self._delay)
         self.note(at, end)
         return start, end
 
