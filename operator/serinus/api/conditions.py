@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta
-from msgspec.structs import replace
 
 from serinus.api.schema import Model, text
 
@@ -44,8 +43,8 @@ class Condition(Model, frozen=True, kw_only=True):
     last_transition_time: Annotated[datetime, Meta(description="When the status last changed (UTC).")]
 
 
-def with_condition(  # noqa: PLR0913 - the fields of metav1.Condition
-    conditions: Iterable[Condition],
+def condition_of(  # noqa: PLR0913 - the fields of metav1.Condition
+    before: Condition | None,
     kind: ConditionType,
     status: ConditionStatus,
     *,
@@ -53,16 +52,18 @@ def with_condition(  # noqa: PLR0913 - the fields of metav1.Condition
     message: str,
     generation: int,
     now: datetime,
-) -> tuple[Condition, ...]:
-    """Return the conditions with this one set, sorted by type.
+) -> Condition:
+    """Return the condition as it is now; the one before itself where nothing changed.
 
     ``lastTransitionTime`` moves only when the status changes, as the API conventions ask.
     """
-    held = {condition.type: condition for condition in conditions}
-    before = held.get(kind.value)
-    moved = now.replace(microsecond=0)
-    since = before.last_transition_time if before is not None and before.status is status else moved
-    held[kind.value] = Condition(
+    if before is not None and before.status is status:
+        if (before.reason, before.message, before.observed_generation) == (reason, message, generation):
+            return before
+        since = before.last_transition_time
+    else:
+        since = now.replace(microsecond=0)
+    return Condition(
         type=kind.value,
         status=status,
         reason=reason,
@@ -70,19 +71,14 @@ def with_condition(  # noqa: PLR0913 - the fields of metav1.Condition
         observed_generation=generation,
         last_transition_time=since,
     )
+
+
+def with_condition(conditions: Iterable[Condition], found: Condition) -> tuple[Condition, ...]:
+    """Return the conditions with this one in place of the one of its type, sorted by type."""
+    held = {condition.type: condition for condition in conditions} | {found.type: found}
     return tuple(held[name] for name in sorted(held))
-
-
-def without_condition(conditions: Iterable[Condition], kind: ConditionType) -> tuple[Condition, ...]:
-    """Return the conditions without the one of this type."""
-    return tuple(condition for condition in conditions if condition.type != kind.value)
 
 
 def find_condition(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
     """Return the condition of this type, if it has been set."""
     return next((condition for condition in conditions if condition.type == kind.value), None)
-
-
-def at_generation(conditions: Iterable[Condition], generation: int) -> tuple[Condition, ...]:
-    """Return the conditions restated for a newer generation of the spec."""
-    return tuple(replace(condition, observed_generation=generation) for condition in conditions)

@@ -1,5 +1,6 @@
 """Rollout: the standing wish that a model shall serve a version, by a plan of stages."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -15,6 +16,9 @@ from serinus.api.schema import NAME, SUBDOMAIN, Model, items, rule, rules, text
 MAX_STAGES: Final = 16
 MAX_CONDITIONS: Final = 8
 MAX_TESTS: Final = 8
+
+_AT_ONCE: Final = Duration("0s")
+_DAY: Final = timedelta(days=1)
 
 
 def _length(description: str) -> Meta:
@@ -188,12 +192,12 @@ class Stage(Model, frozen=True, kw_only=True):
     @property
     def watch(self) -> Duration:
         """How long the stage must watch before it may pass: ``duration``, or ``bake`` on the last one."""
-        return self.duration or self.bake or Duration("0s")
+        return self.duration or self.bake or _AT_ONCE
 
     @property
-    def deadline(self) -> Duration:
+    def longest(self) -> timedelta:
         """How long the stage may take in all."""
-        return self.max_duration or max(Duration("24h"), Duration.of(2 * self.watch.value))
+        return self.max_duration.value if self.max_duration is not None else max(_DAY, 2 * self.watch.value)
 
 
 class HttpRouteRef(Model, frozen=True, kw_only=True):
@@ -305,7 +309,7 @@ def _check_stage(stage: Stage, *, first: bool, last: bool) -> None:
         raise ValueError("the last stage has bake, every other one duration")
     if any((test.http is None) == (test.job is None) for test in stage.tests):
         raise ValueError("a test is either http or job: give exactly one of them")
-    if stage.deadline < stage.watch:
+    if stage.longest < stage.watch.value:
         raise ValueError("maxDuration must not be shorter than what the stage must watch")
     if stage.promotion is Promotion.CERTIFIED and stage.judgement is not Judgement.SEQUENTIAL:
         raise ValueError("only the Sequential judgement can certify")

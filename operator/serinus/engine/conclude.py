@@ -4,11 +4,12 @@ from datetime import timedelta
 from typing import Final, assert_never
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
+from serinus.api.quantities import format_duration
 from serinus.api.rollout_status import EvidenceStatus, Phase, RolloutStatus, StageState
 from serinus.engine import findings, story
 from serinus.engine.actions import SetWeights
 from serinus.engine.analysis import Judged
-from serinus.engine.confirmation import planned, share_mismatch, unconfirmed
+from serinus.engine.confirmation import planned, share_mismatch, unconfirmed_by
 from serinus.engine.decision import Decision, EventReason
 from serinus.engine.draft import Draft, Situation, Waiting
 from serinus.engine.observation import RouteEntry, RouteFacts
@@ -57,8 +58,9 @@ def conclude(draft: Draft, before: RolloutStatus, situation: Situation, *, write
         writes: whether the route may be written at all; another Rollout's must not.
     """
     draft = _note_timeout(_show_evidence(draft, before, situation), before, situation)
-    draft, weights = _weights(draft, before, situation) if writes else (draft, ())
-    status = _describe(draft, before, situation)
+    wanted = _wanted(draft.status, situation)
+    draft, weights = _weights(draft, before, situation, wanted) if writes else (draft, ())
+    status = _describe(draft, before, situation, wanted)
     return Decision(
         status=status,
         actions=(*weights, *draft.tests),
@@ -79,27 +81,35 @@ def _note_timeout(draft: Draft, before: RolloutStatus, situation: Situation) -> 
     if stage is None or mode_of(draft.status) is not Mode.RUNNING or not has_timed_out(draft.status, situation):
         return draft
     awaited = draft.waiting.message if draft.waiting is not None else ""
-    message = f"Stage {stage.name} has not passed within {stage.deadline}. {awaited}".rstrip()
+    message = f"Stage {stage.name} has not passed within {format_duration(stage.longest)}. {awaited}".rstrip()
     stalled = find_condition(before.conditions, ConditionType.STALLED)
     if stalled is None or stalled.reason != EventReason.STAGE_TIMED_OUT.value:
         draft = draft.say(EventReason.STAGE_TIMED_OUT, message, warning=True)
     return draft.wait(Waiting(EventReason.STAGE_TIMED_OUT.value, message, stalled=True))
 
 
-def _weights(draft: Draft, before: RolloutStatus, situation: Situation) -> tuple[Draft, tuple[SetWeights, ...]]:
+def _wanted(status: RolloutStatus, situation: Situation) -> tuple[RouteEntry, ...] | TooCoarse | None:
+    """Return the rule's entries as the status wants them; None where it wants none or the route has a problem."""
+    route = situation.observed.route
+    if mode_of(status) is Mode.IDLE or not isinstance(route, RouteFacts):
+        return None
+    return planned(situation.spec, status, situation.observed, route)
+
+
+def _weights(
+    draft: Draft, before: RolloutStatus, situation: Situation, wanted: tuple[RouteEntry, ...] | TooCoarse | None
+) -> tuple[Draft, tuple[SetWeights, ...]]:
     """Return the write that makes the route show what the status says; none where it does."""
     spec, status, observed = situation.spec, draft.status, situation.observed
     route = observed.route
-    if spec is None or mode_of(status) is Mode.IDLE or not isinstance(route, RouteFacts):
+    if spec is None or wanted is None or isinstance(wanted, TooCoarse) or not isinstance(route, RouteFacts):
         return draft, ()
-    entries = planned(spec, status, observed, route)
-    if isinstance(entries, TooCoarse) or entries == route.entries or _would_go_dark(entries, route):
+    if wanted == route.entries or _would_go_dark(wanted, route):
         return draft, ()
-    if _drifted(entries, route, before, status):
+    if _drifted(wanted, route, before, status):
         who = f" by {route.written_by}" if route.written_by else ""
-        draft = draft.say(
-            EventReason.WEIGHT_DRIFT_CORRECTED, f"The route's weights were changed{who}: put right.", warning=True
-        )
+        message = f"The route's weights were changed{who}: put right."
+        draft = draft.say(EventReason.WEIGHT_DRIFT_CORRECTED, message, warning=True)
     rescue = mode_of(status) in {Mode.ROLLING_BACK, Mode.ROLLED_BACK}
     shares = shares_for(spec, status, observed)
     return draft, (SetWeights(route=spec.route, shares=shares, ours=our_backends(observed), towards_safety=rescue),)
@@ -126,11 +136,13 @@ def _roles(status: RolloutStatus) -> tuple[str, str, float]:
     )
 
 
-def _describe(draft: Draft, before: RolloutStatus, situation: Situation) -> RolloutStatus:
+def _describe(
+    draft: Draft, before: RolloutStatus, situation: Situation, wanted: tuple[RouteEntry, ...] | TooCoarse | None
+) -> RolloutStatus:
     """Return the status with phase, reason, sentences and conditions."""
     status, observed = draft.status, situation.observed
     mode = mode_of(status)
-    problem = None if mode is Mode.IDLE else unconfirmed(situation.spec, status, observed)
+    problem = None if mode is Mode.IDLE else unconfirmed_by(wanted, observed.route)
     waiting = draft.waiting or (problem if mode is Mode.SETTLED else None)
     phase = _phase(mode, status, waiting)
     reason = _reason(mode, status, waiting)
@@ -143,9 +155,8 @@ def _describe(draft: Draft, before: RolloutStatus, situation: Situation) -> Roll
         _way_back(mode, status, situation),
         findings.threshold_coarse(situation.judged),
     )
-    conditions = findings.state(
-        status, tuple(one for one in found if one is not None), observed.generation, situation.now
-    )
+    said = tuple(one for one in found if one is not None)
+    conditions = findings.state(status.conditions, said, observed.generation, situation.now)
     return draft.with_status(
         observed_generation=observed.generation,
         phase=phase,
@@ -158,11 +169,8 @@ def _describe(draft: Draft, before: RolloutStatus, situation: Situation) -> Roll
 
 
 def _phase(mode: Mode, status: RolloutStatus, waiting: Waiting | None) -> Phase:
-    if (
-        waiting is not None
-        and waiting.reason in {"SpecInvalid", "Conflict", "MetricsInvalid"}
-        and mode is not Mode.ROLLING_BACK
-    ):
+    back = mode in {Mode.ROLLING_BACK, Mode.ROLLED_BACK, Mode.STRANDED}
+    if waiting is not None and waiting.reason in {"SpecInvalid", "Conflict", "MetricsInvalid"} and not back:
         return Phase.INVALID
     match mode:
         case Mode.IDLE:
@@ -232,6 +240,6 @@ def _requeue(draft: Draft, status: RolloutStatus, situation: Situation) -> timed
     due = [draft.waiting.until] if draft.waiting is not None and draft.waiting.until is not None else []
     stage = situation.stage(status)
     if stage is not None and status.stage is not None and mode_of(status) is Mode.RUNNING:
-        deadline = status.stage.since + stage.deadline.value
+        deadline = status.stage.since + stage.longest
         due += [deadline] if deadline > situation.now else []
     return max(timedelta(0), min(due) - situation.now) if due else None

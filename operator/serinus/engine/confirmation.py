@@ -30,12 +30,19 @@ def weights_hold(spec: RolloutSpec | None, status: RolloutStatus, observed: Obse
 def unconfirmed(spec: RolloutSpec | None, status: RolloutStatus, observed: Observation) -> Waiting | None:
     """Return why the data plane does not yet do what the status says, or None where it does."""
     route = observed.route
+    wanted = planned(spec, status, observed, route) if isinstance(route, RouteFacts) else None
+    return unconfirmed_by(wanted, route)
+
+
+def unconfirmed_by(
+    wanted: tuple[RouteEntry, ...] | TooCoarse | None, route: RouteFacts | RouteProblem
+) -> Waiting | None:
+    """Return the same for entries that are planned already."""
     if isinstance(route, RouteProblem):
         return Waiting(route.reason, route.message)
-    entries = planned(spec, status, observed, route)
-    if isinstance(entries, TooCoarse):
-        return Waiting("WeightsTooCoarse", entries.message, stalled=True)
-    if entries != route.entries:
+    if isinstance(wanted, TooCoarse):
+        return Waiting("WeightsTooCoarse", wanted.message, stalled=True)
+    if wanted != route.entries:
         return Waiting("WeightPending", "The weights are being written to the route.")
     acceptance = accepted(route)
     match acceptance.state:

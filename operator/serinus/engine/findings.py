@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from serinus.api.conditions import Condition, ConditionStatus, ConditionType, with_condition, without_condition
-from serinus.api.rollout_status import Cause, EvidenceStatus, Phase, RolloutStatus
+from serinus.api.conditions import Condition, ConditionStatus, ConditionType, condition_of
+from serinus.api.rollout_status import Cause, EvidenceStatus, Phase
 from serinus.engine.analysis import Judged
 from serinus.engine.draft import Waiting
 from serinus.engine.evidence import Coarse
@@ -89,15 +89,13 @@ def _bounds(coarse: Coarse) -> str:
 
 
 def state(
-    status: RolloutStatus, findings: tuple[Finding, ...], generation: int, now: datetime
+    before: tuple[Condition, ...], findings: tuple[Finding, ...], generation: int, now: datetime
 ) -> tuple[Condition, ...]:
-    """Return the status's conditions with these findings."""
-    conditions = status.conditions
-    if not any(finding.kind is ConditionType.THRESHOLD_COARSE for finding in findings):
-        conditions = without_condition(conditions, ConditionType.THRESHOLD_COARSE)
-    for finding in findings:
-        conditions = with_condition(
-            conditions,
+    """Return these findings as conditions, sorted by type; one that says what it said before is the same object."""
+    held = {condition.type: condition for condition in before}
+    return tuple(
+        condition_of(
+            held.get(finding.kind.value),
             finding.kind,
             finding.status,
             reason=finding.reason,
@@ -105,4 +103,5 @@ def state(
             generation=generation,
             now=now,
         )
-    return conditions
+        for finding in sorted(findings, key=lambda one: one.kind.value)
+    )

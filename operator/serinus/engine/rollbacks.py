@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
+from serinus.api.quantities import format_duration
 from serinus.api.rollout import IntegrationTest, OnTimeout
 from serinus.api.rollout_status import (
     MAX_QUARANTINED,
@@ -84,7 +85,7 @@ def _timed_out(status: RolloutStatus, situation: Situation) -> Fault | None:
     stage = situation.stage(status)
     if stage is None or not has_timed_out(status, situation) or stage.on_timeout is not OnTimeout.ROLLBACK:
         return None
-    message = f"Stage {stage.name} did not pass within {stage.deadline} (onTimeout: Rollback)."
+    message = f"Stage {stage.name} did not pass within {format_duration(stage.longest)} (onTimeout: Rollback)."
     return Fault(reason=RollbackReason.STAGE_TIMED_OUT, message=message)
 
 
@@ -93,7 +94,7 @@ def has_timed_out(status: RolloutStatus, situation: Situation) -> bool:
     stage, current = situation.stage(status), status.stage
     if stage is None or current is None or status.paused is not None or situation.observed.freeze is not None:
         return False
-    return current.state is not StageState.AWAITING_APPROVAL and situation.now - current.since >= stage.deadline.value
+    return current.state is not StageState.AWAITING_APPROVAL and situation.now - current.since >= stage.longest
 
 
 def roll_back(draft: Draft, situation: Situation, fault: Fault) -> Draft:

@@ -1,0 +1,184 @@
+"""A world in memory around one Rollout: it does what decisions ask, and whatever else a test does to it.
+
+It stands in for the API server, the gateway and Prometheus where only the engine is tested.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from serinus.api.names import Command
+from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
+from serinus.engine.actions import RunHttpTest, RunJobTest, SetWeights
+from serinus.engine.analysis import Progress, absorb, begin
+from serinus.engine.decide import decide
+from serinus.engine.decision import Decision, Event
+from serinus.engine.evidence import Answer, Batch, CouldNotAsk, Counted
+from serinus.engine.observation import InvalidSpec, Observation, RouteFacts, TestOutcome, VersionFacts
+from serinus.engine.traffic import TooCoarse, plan_entries
+from serinus.engine.transitions import Mode, mode_of
+from serinus.api.rollout_status import Cause
+from support.builders import NOW, a_key, a_route, a_spec, a_version
+
+GOOD = Batch(700, 0, 0, 0)
+BAD = Batch(700, 350, 350, 350)
+NOTHING = Batch(0, 0, 0, 0)
+SCRAPE = timedelta(seconds=15)
+
+
+@dataclass
+class World:
+    """What surrounds the Rollout; every field may be changed by a test between two looks."""
+
+    spec: RolloutSpec | InvalidSpec = field(default_factory=lambda: a_spec("2.0.0"))
+    status: RolloutStatus = field(default_factory=RolloutStatus)
+    now: datetime = NOW
+    versions: dict[str, VersionFacts] = field(default_factory=lambda: {v: a_version(v) for v in ("1.0.0", "2.0.0")})
+    route: RouteFacts = field(default_factory=lambda: a_route({"1.0.0": 1}))
+    quality: dict[str, Batch | None] = field(default_factory=dict)
+    test_results: dict[str, TestResult] = field(default_factory=dict)
+    commands: dict[Command, str] = field(default_factory=dict)
+    freeze: str | None = None
+    gateway_accepts: bool = True
+    real_share: float | None = None
+    deleted: bool = False
+    events: list[Event] = field(default_factory=list)
+    decisions: list[tuple[RolloutStatus, Observation, Decision]] = field(default_factory=list)
+    ended_tests: dict[tuple[int, str], dict[str, TestOutcome]] = field(default_factory=dict)
+    evidence: dict[tuple[int, int, datetime], tuple[Progress, ...]] = field(default_factory=dict)
+
+    # ---- what a test does ------------------------------------------------------------------
+
+    def command(self, verb: Command, token: str = "because") -> "World":
+        self.commands[verb] = f"{token}-{len(self.decisions)}"
+        return self
+
+    def pass_time(self, **length: float) -> "World":
+        self.now += timedelta(**length)
+        return self
+
+    def wish(self, version: str, **fields: object) -> "World":
+        self.versions.setdefault(version, a_version(version))
+        self.spec = a_spec(version, **fields)
+        return self
+
+    def measure(self) -> "World":
+        """One tick: the candidate's quality decides what the metrics say."""
+        self.now += SCRAPE
+        key = self._stage_key()
+        if key is None:
+            return self
+        candidate = self.status.candidate
+        batch = self.quality.get(candidate.version if candidate else "", GOOD)
+        answer: Answer = (
+            Counted(at=self.now, batch=batch)
+            if batch is not None
+            else CouldNotAsk(at=self.now, cause=Cause.PROVIDER_DOWN, message="no answer")
+        )
+        weight = candidate.weight if candidate else 0
+        stable = self._stable_answer(self.real_share if self.real_share is not None else weight, batch)
+        self.evidence[key] = tuple(absorb(progress, answer, stable) for progress in self._readings(key))
+        return self
+
+    def look(self, *, crash: str = "") -> Decision:
+        """One look: decide, do the actions, then write the status; ``crash`` ends it ``before`` or ``between``."""
+        observed = self.observe()
+        decision = decide(self.spec, self.status, observed, self.now)
+        self.decisions.append((self.status, observed, decision))
+        if crash == "before":
+            return decision
+        for action in decision.actions:
+            self._do(action)
+        if crash == "between":
+            return decision
+        self.status = decision.status
+        self.events.extend(decision.events)
+        return decision
+
+    def settle(self, most: int = 20) -> "World":
+        """Look until nothing changes any more."""
+        for _ in range(most):
+            before = self.status
+            decision = self.look()
+            self.gateway()
+            if self.status == before and not decision.actions:
+                return self
+        raise AssertionError(f"it never comes to rest: {self.status.summary}")
+
+    def run(self, until: Phase, *, ticks: int = 200) -> "World":
+        """Let time pass, tick by tick, until the Rollout has this phase."""
+        for _ in range(ticks):
+            self.settle()
+            if self.status.phase is until:
+                return self
+            self.measure()
+        raise AssertionError(f"never {until}: {self.status.phase} {self.status.summary} {self.status.next_action}")
+
+    def gateway(self) -> None:
+        """The gateway takes the route as it stands, if it does."""
+        if self.gateway_accepts:
+            parents = tuple(
+                replace(parent, accepted=True, observed_generation=self.route.generation)
+                for parent in self.route.parents
+            )
+            self.route = replace(self.route, parents=parents)
+
+    # ---- what a test looks at --------------------------------------------------------------
+
+    def weight(self, version: str) -> int | None:
+        """The route's weight of a version; None where it is not in the rule."""
+        return next((entry.weight for entry in self.route.entries if entry.key == a_key(version)), None)
+
+    def reasons(self) -> list[str]:
+        return [event.reason.value for event in self.events]
+
+    def observe(self) -> Observation:
+        key = self._stage_key()
+        stage = self.status.stage
+        return Observation(
+            name="fraud",
+            generation=1,
+            deleted=self.deleted,
+            commands={verb.value: token for verb, token in self.commands.items()},
+            requested_by="ada@example.org",
+            freeze=self.freeze,
+            versions=dict(self.versions),
+            route=self.route,
+            tests=dict(self.ended_tests.get((self.status.run, stage.name), {})) if stage is not None else {},
+            readings=self._readings(key) if key is not None else (),
+        )
+
+    # ---- inside ----------------------------------------------------------------------------
+
+    def _stage_key(self) -> tuple[int, int, datetime] | None:
+        stage = self.status.stage
+        if mode_of(self.status) is not Mode.RUNNING or stage is None:
+            return None
+        return (self.status.run, stage.index, stage.since)
+
+    def _readings(self, key: tuple[int, int, datetime]) -> tuple[Progress, ...]:
+        plan = self.spec.last if isinstance(self.spec, InvalidSpec) else self.spec
+        if plan is None or key[1] >= len(plan.stages):
+            return ()
+        stage = plan.stages[key[1]]
+        return self.evidence.get(key) or tuple(
+            begin(condition, stage, plan.metrics, conditions_in_run=2, scrape_interval=SCRAPE)
+            for condition in plan.conditions[key[1]]
+        )
+
+    def _stable_answer(self, weight: float, batch: Batch | None) -> Answer | None:
+        if batch is None or not 0 < weight < 100:
+            return None
+        return Counted(at=self.now, batch=Batch(batch.requests * (100 - weight) / weight, 0, 0, 0))
+
+    def _do(self, action: object) -> None:
+        match action:
+            case SetWeights(shares=shares, ours=ours):
+                entries = plan_entries(self.route.entries, shares, ours)
+                assert not isinstance(entries, TooCoarse)
+                if entries != self.route.entries:
+                    self.route = replace(self.route, entries=entries, generation=self.route.generation + 1)
+            case RunHttpTest(identity=identity) | RunJobTest(identity=identity):
+                result = self.test_results.get(identity.test, TestResult.PASSED)
+                ended = self.ended_tests.setdefault((identity.run, identity.stage), {})
+                ended[identity.test] = TestOutcome(result, f"{identity.test} {result.value.lower()}")
