@@ -71,7 +71,7 @@ def test_an_incident_of_the_stable_version_is_forgotten_within_an_hour() -> None
 
 
 @given(ticks=st.lists(st.integers(1, 200).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_burst_always_lies_between_one_and_twenty(ticks: list[tuple[int, int]]) -> None:
     assert 1 <= learn_history(Dispersion(), [batch(n, x) for n, x in ticks]).burst <= 20
 

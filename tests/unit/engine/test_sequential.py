@@ -94,7 +94,7 @@ ticks_of_requests = st.lists(
 
 
 @given(ticks=ticks_of_requests, data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_one_more_bad_request_never_weakens_the_evidence(ticks: list[tuple[int, int]], data: st.DataObject) -> None:
     which = data.draw(st.integers(0, len(ticks) - 1))
     requests, bad = ticks[which]
@@ -106,7 +106,7 @@ def test_one_more_bad_request_never_weakens_the_evidence(ticks: list[tuple[int, 
 
 # The grammar of a condition writes nothing closer to 0 or 1.
 @given(tolerated=st.floats(1e-11, 1 - 1e-11), ticks=ticks_of_requests)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_evidence_is_a_positive_number_for_every_tolerated_rate(tolerated: float, ticks: list[tuple[int, int]]) -> None:
     value = folded([Tick(1000 * n, 1000 * x) for n, x in ticks], tolerated=tolerated).value
     assert math.isfinite(value)
@@ -168,7 +168,7 @@ def test_a_version_at_the_tolerated_rate_is_certified_no_more_often_than_a_marti
 
 
 @given(requests=st.integers(1, 100_000), share=st.floats(0, 1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_requests_that_a_certificate_is_said_to_lack_are_enough(requests: int, share: float) -> None:
     possible = share * requests
     missing = certificate_missing(TOLERATED, requests, possible)
