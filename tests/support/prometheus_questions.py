@@ -24,11 +24,13 @@ def question(  # noqa: PLR0913 - a builder: each field that some test changes
     preset: str = "contour",
     model: str = "fraud",
     namespace: str = "ml",
+    port: int | None = 80,
+    kind: str = "Service",
 ) -> Question:
     """Ask what a line of ``abortOn`` asks."""
     parsed = parse_abort_condition(condition)
     limit = parsed.threshold if isinstance(parsed.metric, Latency) else 0.0
-    subject = Subject(namespace, model, version, BackendRef(name=backend, port=80))
+    subject = Subject(namespace, model, version, BackendRef(name=backend, port=port, kind=kind))
     return Question("default", preset, subject, parsed.metric, limit)
 
 

@@ -1,0 +1,88 @@
+"""A new data plane is one more entry: shown with two that differ from Envoy in every respect."""
+
+import re
+
+import pytest
+
+from serinus.api.abort_condition import ErrorRate, Latency
+from serinus.api.modelversion import BackendRef
+from serinus.metrics.answers import Ended, read_buckets, read_ended
+from serinus.metrics.presets import PRESETS, Histogram, IsolatingLabel, Preset, Where
+from serinus.metrics.queries import FAILURES, TAG, requests_query
+
+_FRAUD = BackendRef(name="fraud-2", port=80)
+
+_TWO_LABELS = Preset(
+    name="mesh",
+    isolation=(
+        IsolatingLabel("destination_service_namespace", lambda namespace, _: namespace),
+        IsolatingLabel("destination_service_name", lambda _, backend: backend.name),
+    ),
+    requests="mesh_requests_total",
+    server_errors=(Where("code", re.compile("5..")), Where("grpc", re.compile("2|13|14"))),
+    client_errors=(Where("code", re.compile("4..")),),
+    presence="mesh_requests_total",
+    transport_failures="mesh_connect_failures_total",
+    histogram=Histogram("mesh_ms_bucket", per_second=1000, usual_bounds=(1, 5), advice="it cannot be changed"),
+    fixed='reporter="source"',
+)
+_SURROUNDED = Preset(
+    name="proxy",
+    isolation=(
+        IsolatingLabel("service", lambda namespace, backend: f"{namespace}-{backend.name}", ".*-svc-", "-[0-9]+@gw"),
+    ),
+    requests="proxy_requests_total",
+    server_errors=(Where("code", re.compile("5..")),),
+    client_errors=(Where("code", re.compile("4..")),),
+    presence="proxy_requests_total",
+    histogram=None,
+)
+
+
+def test_contours_name_of_a_backend_is_namespace_service_and_port() -> None:
+    assert PRESETS["contour"].key("ml", _FRAUD) == ("ml_fraud-2_80",)
+
+
+def test_a_backend_may_be_told_apart_by_two_labels() -> None:
+    query = requests_query(_TWO_LABELS, frozenset({("ml", "fraud-2"), ("ml", "fraud.3")}), 5000)
+    assert (
+        'destination_service_namespace="ml",destination_service_name=~"fraud-2|fraud\\\\.3",reporter="source"' in query
+    )
+    labels = {"destination_service_namespace": "ml", "destination_service_name": "fraud-2"}
+    assert _TWO_LABELS.key_of(labels) == _TWO_LABELS.key("ml", _FRAUD)
+
+
+def test_a_failure_is_counted_once_whatever_tells_of_it() -> None:
+    labels = {"destination_service_namespace": "ml", "destination_service_name": "fraud-2"}
+    rows = [
+        (labels | {"code": "200", "grpc": "0"}, 90.0),
+        (labels | {"code": "503", "grpc": "14"}, 3.0),
+        (labels | {"code": "200", "grpc": "13"}, 2.0),
+        (labels | {"code": "404", "grpc": "0"}, 4.0),
+        (labels | {TAG: FAILURES}, 1.0),
+    ]
+    assert read_ended(_TWO_LABELS, rows) == {("ml", "fraud-2"): Ended(100, 6, 4)}
+
+
+def test_what_surrounds_a_backend_in_its_label_is_matched_and_taken_off() -> None:
+    query = requests_query(_SURROUNDED, frozenset({("ml-fraud-2",)}), 5000)
+    assert 'service=~".*-svc-(?:ml-fraud-2)-[0-9]+@gw"' in query
+    assert _SURROUNDED.key_of({"service": "route-7-svc-ml-fraud-2-0@gw"}) == ("ml-fraud-2",)
+
+
+def test_a_preset_without_response_times_has_no_latency() -> None:
+    assert "no response times" in _SURROUNDED.problem_with(_FRAUD, Latency(0.95))
+    assert _SURROUNDED.problem_with(_FRAUD, ErrorRate()) == ""
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_has_its_row_in_the_reference(name: str, pytestconfig: pytest.Config) -> None:
+    page = (pytestconfig.rootpath / "docs/reference/metrics-presets.md").read_text(encoding="utf-8")
+    assert f"`{name}`" in page
+    assert PRESETS[name].requests in page
+
+
+def test_buckets_of_one_bound_are_added_up() -> None:
+    name = {"envoy_cluster_name": "ml_fraud-2_80"}
+    rows = [(name | {"le": "200"}, 3.0), (name | {"le": "200.0"}, 4.0)]
+    assert read_buckets(PRESETS["contour"], rows) == {("ml_fraud-2_80",): {200.0: 7.0}}
