@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import kopf
 
@@ -26,6 +26,7 @@ _LONGEST_PAUSE: Final = 10.0
 _STEADY_AFTER: Final = 60.0
 _STOP_WITHIN: Final = 5.0
 _GOODBYE: Final = 0.25
+_HURRY: Final = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -105,8 +106,8 @@ class Intake:
             started = time.monotonic()
             try:
                 asyncio.run(self._watch(crossing))
-            except Exception:  # whatever kopf raises, the watch must go on
-                logger.exception("the watch failed")
+            except Exception as problem:  # noqa: BLE001 - whatever kopf raises, the watch must go on; it logs the trace
+                logger.error("the watch failed: %s: %s", type(problem).__name__, problem)  # noqa: TRY400 - likewise
             if self._stopping.is_set():
                 return
             if time.monotonic() - started > _STEADY_AFTER:
@@ -118,11 +119,19 @@ class Intake:
 
     async def _watch(self, crossing: _Crossing) -> None:
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
+        loop.set_exception_handler(_noted)
+        registry = registry_of(self._sources, crossing, self._log_in)
+
+        @kopf.on.cleanup(registry=registry)
+        async def hurry(**_: object) -> None:
+            # kopf ends by itself: then it waits 5 s for the watches that still work, while one does not.
+            loop.call_later(_HURRY, watching.cancel)
+
         # Before kopf starts: it cancels the tasks that were created after it, none that was there.
         telling = asyncio.create_task(self._tell(ready, crossing))
         watching = asyncio.create_task(
             kopf.operator(
-                registry=registry_of(self._sources, crossing, self._log_in),
+                registry=registry,
                 settings=intake_settings(self._sources),
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
@@ -131,23 +140,26 @@ class Intake:
             )
         )
         with self._guard:
-            # Cancelled kopf ends at once; asked by its stop flag it may wait 5 s for what it calls hung tasks.
             self._end = lambda: loop.call_soon_threadsafe(watching.cancel)
             if self._stopping.is_set():
                 watching.cancel()
         try:
-            await watching
-        except asyncio.CancelledError:
-            if not self._stopping.is_set():
-                raise
+            await asyncio.wait({watching})
         finally:
             with self._guard:
                 self._end = None
             telling.cancel()
             # TLS connections say goodbye after their session is closed (aiohttp, "Graceful Shutdown").
             await asyncio.sleep(_GOODBYE)
+        if not watching.cancelled() and (problem := watching.exception()) is not None:
+            raise problem
 
     async def _tell(self, ready: asyncio.Event, crossing: _Crossing) -> None:
         await ready.wait()
         if self.restarts:
             crossing.restarted()
+
+
+def _noted(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # kopf's callbacks fail an assertion where it is cancelled during a request (kopf 1.45, api.stream): no news.
+    logger.info("in the watch's loop: %s: %r", context.get("message"), context.get("exception"))

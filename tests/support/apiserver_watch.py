@@ -1,0 +1,136 @@
+"""An API server on loopback that kopf can list and watch, and that ends watches as a test wishes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from serinus.kube.connection import Connection
+from serinus.kube.kinds import SOURCES, collection_path
+
+Raw = dict[str, Any]
+
+
+@dataclass
+class WatchServer:
+    """What is served, and who watches.
+
+    Attributes:
+        objects: by plural, the objects that a list gives.
+        streams: by plural, the open watches' queues of events; None ends one.
+        writes: every request that is no GET; kopf must make none.
+        lists: how often each plural was listed.
+        watches: how often a watch of each was begun.
+    """
+
+    objects: dict[str, list[Raw]] = field(default_factory=dict)
+    streams: dict[str, list[asyncio.Queue[Raw | None]]] = field(default_factory=dict)
+    writes: list[str] = field(default_factory=list)
+    lists: dict[str, int] = field(default_factory=dict)
+    watches: dict[str, int] = field(default_factory=dict)
+    url: str = ""
+
+    def send(self, plural: str, kind: str, raw: Raw) -> None:
+        """Send an event to all who watch."""
+        for stream in self.streams.get(plural, []):
+            stream.put_nowait({"type": kind, "object": raw})
+
+    def fail(self, plural: str, code: int = 500) -> None:
+        """Send the ERROR on which kopf gives up."""
+        self.send(plural, "ERROR", {"kind": "Status", "code": code, "message": "etcdserver: leader changed"})
+        for stream in self.streams.get(plural, []):
+            stream.put_nowait(None)
+
+    async def log_in(self) -> Connection:
+        return Connection(
+            server=self.url,
+            ca_path=None,
+            insecure=False,
+            certificate_path=None,
+            private_key_path=None,
+            scheme="Bearer",
+            token="t",  # noqa: S106 - no password
+        )
+
+
+@asynccontextmanager
+async def watch_server(**objects: list[Raw]) -> AsyncIterator[WatchServer]:
+    """Serve these objects, by plural."""
+    served = WatchServer(objects=dict(objects))
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", partial(_answer, served))
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    served.url = f"http://{host}:{port}"
+    try:
+        yield served
+    finally:
+        for streams in served.streams.values():
+            for stream in streams:
+                stream.put_nowait(None)
+        await runner.cleanup()
+
+
+async def _answer(served: WatchServer, request: web.Request) -> web.StreamResponse:
+    if request.method != "GET":
+        served.writes.append(f"{request.method} {request.path}")
+        return web.json_response({})
+    for source in SOURCES:
+        if request.path == collection_path(source.kind):
+            if request.query.get("watch"):
+                return await _watch(served, source.kind.plural, request)
+            served.lists[source.kind.plural] = served.lists.get(source.kind.plural, 0) + 1
+            items = served.objects.get(source.kind.plural, [])
+            head = {"apiVersion": source.kind.api_version, "kind": f"{source.kind.kind}List"}
+            return web.json_response({**head, "metadata": {"resourceVersion": "1"}, "items": items})
+    return web.json_response(_discovery(request.path))
+
+
+def _discovery(path: str) -> Raw:
+    if path == "/apis":
+        groups = {
+            source.kind.group: [{"groupVersion": source.kind.api_version, "version": source.kind.version}]
+            for source in SOURCES
+            if source.kind.group
+        }
+        return {
+            "groups": [
+                {"name": group, "versions": versions, "preferredVersion": versions[0]}
+                for group, versions in groups.items()
+            ]
+        }
+    if path == "/api":
+        return {"versions": ["v1"]}
+    found = [
+        {
+            "name": source.kind.plural,
+            "singularName": source.kind.kind.lower(),
+            "kind": source.kind.kind,
+            "namespaced": source.namespaced,
+            "verbs": ["list", "watch", "patch", "get"],
+        }
+        for source in SOURCES
+        if path.endswith(f"/{source.kind.api_version}")
+    ]
+    return {"resources": found}
+
+
+async def _watch(served: WatchServer, plural: str, request: web.Request) -> web.StreamResponse:
+    stream: asyncio.Queue[Raw | None] = asyncio.Queue()
+    served.streams.setdefault(plural, []).append(stream)
+    served.watches[plural] = served.watches.get(plural, 0) + 1
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    try:
+        while (event := await stream.get()) is not None:
+            await response.write(json.dumps(event).encode() + b"\n")
+    finally:
+        served.streams[plural].remove(stream)
+    return response
