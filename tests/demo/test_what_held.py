@@ -14,7 +14,7 @@ from demo.errors import DemoError
 from demo.manifests import FAILING, GOOD, STABLE
 from demo.prometheus import Counts, expression, is_visible
 from demo.requestlog import RequestRecord
-from demo.result import Claim, PromotionFacts, Result, RollbackFacts, claims_of_queries
+from demo.result import Claim, Promoted, PromotionFacts, Result, RollbackFacts, claims_of_queries
 from demo.track import Track, rises_as_planned
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.rollout_status import (
@@ -187,7 +187,10 @@ def test_the_operator_must_ask_and_not_too_often(per_tick: float, held: bool) ->
 def test_the_result_is_written_in_the_form_that_others_read(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     result = Result(
-        ok=True, promoted=(promoted().figures(),), rollbacks=(rolled_back().figures(),), queries_per_tick=2.5
+        ok=True,
+        promoted=(Promoted(version="2.3.0", seconds=35.0),),
+        rollbacks=(rolled_back().figures(),),
+        queries_per_tick=2.5,
     )
     result.write(file)
 

@@ -34,6 +34,9 @@ _GLANCE_AT_PROMETHEUS: Final = 0.2
 class QueryMeter:
     """Counts the operator's queries while it analyses, by Prometheus' own counter.
 
+    The readings are not in step with the operator's ticks: in n and a half ticks' time it may tick n + 1 times. So each
+    unbroken time of analysis is taken as one tick longer than it was.
+
     Attributes:
         probe: reads the counter.
         tick: how often the operator asks, in seconds.
@@ -42,13 +45,13 @@ class QueryMeter:
     probe: Probe
     tick: float
     _queries: float = 0.0
-    _seconds: float = 0.0
+    _ticks: float = 0.0
     _last: tuple[float, float] | None = None
 
     @property
     def per_tick(self) -> float:
         """The queries per tick so far; 0 where no analysis has been seen."""
-        return self._queries / (self._seconds / self.tick) if self._seconds else 0.0
+        return self._queries / self._ticks if self._ticks else 0.0
 
     async def see(self, status: RolloutStatus) -> None:
         """Take a reading; what came since the last one counts if all of that time was analysis.
@@ -60,8 +63,10 @@ class QueryMeter:
             self._last = None
             return
         at, received = time.monotonic(), await self.probe.queries_of_others()
-        if self._last is not None:
-            self._seconds += at - self._last[0]
+        if self._last is None:
+            self._ticks += 1
+        else:
+            self._ticks += (at - self._last[0]) / self.tick
             self._queries += received - self._last[1]
         self._last = (at, received)
 

@@ -55,7 +55,7 @@ class _Findings:
         per_tick = self.queries_per_tick
         return Result(
             ok=all(claim.held for claim in self.claims()),
-            promoted=tuple(found.figures() for found in self.promotions),
+            promoted=tuple(figures for found in self.promotions if (figures := found.figures()) is not None),
             rollbacks=tuple(found.figures() for found in self.rollbacks),
             queries_per_tick=None if per_tick is None else round(per_tick, 2),
         )
@@ -112,6 +112,9 @@ async def _play_acts(scene: Scene, findings: _Findings) -> None:
     findings.queries_per_tick = scene.meter.per_tick
     await scene.show("get", "mro", "-n", NAMESPACE, "-o", "wide")
     await _show_events(scene)
+    if findings.promotions[-1].figures() is None:
+        # Without a good version to go back to, the other acts would tell another story.
+        raise DemoError(f"{GOOD.number} was not promoted: {findings.promotions[-1].status.summary}")
     for version, condition, fault in _BAD_VERSIONS:
         terminal.heading(f"{version.number} {fault}: the tests at 0 % cannot see that")
         findings.rollbacks.append(await roll_back(scene, version, condition))

@@ -111,4 +111,7 @@ def describe(seen: RolloutView) -> str:
 def where(status: RolloutStatus) -> str:
     """Say in a few words where a run stands."""
     stage = status.stage
-    return status.phase.value if stage is None else f"{status.phase.value} · {stage.name} · {stage.state.value}"
+    under_way = status.phase in {Phase.PENDING, Phase.PROGRESSING, Phase.PAUSED}
+    if stage is None or not under_way:
+        return status.phase.value
+    return f"{status.phase.value} · {stage.name} · {stage.state.value}"

@@ -86,8 +86,11 @@ class PromotionFacts:
     track: Track
     requests: tuple[RequestRecord, ...]
 
-    def figures(self) -> Promoted:
-        """Return what goes into the result."""
+    def figures(self) -> Promoted | None:
+        """Return what goes into the result, or None where the version was not promoted."""
+        stable = self.status.stable
+        if self.status.phase is not Phase.HEALTHY or stable is None or stable.version != self.version.number:
+            return None
         return Promoted(version=self.version.number, seconds=round(self.ended - self.started, 2))
 
     def claims(self) -> tuple[Claim, ...]:
@@ -99,9 +102,7 @@ class PromotionFacts:
         return (
             Claim(
                 f"{number}: it is Healthy at 100%",
-                self.status.phase is Phase.HEALTHY
-                and stable is not None
-                and (stable.version, stable.weight) == (number, _ALL),
+                self.figures() is not None and stable is not None and stable.weight == _ALL,
                 self.status.summary or self.status.phase.value,
             ),
             Claim(
