@@ -31,6 +31,7 @@ _SERVERS_SECONDS: Final = 60.0
 _ROUTE_SECONDS: Final = 30.0
 _ADOPTED_SECONDS: Final = 30.0
 _FIRST_ANSWERS: Final = 100
+_LEFT_BEHIND: Final = "rollouts.serinus.dev,modelversions.serinus.dev,httproutes.gateway.networking.k8s.io,jobs.batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,8 @@ async def adopt(scene: Scene, folder: Path) -> None:
 
 async def _serve_versions(view: ClusterView, kubectl: Kubectl, folder: Path, terminal: Terminal) -> None:
     await _apply(kubectl, folder, "namespaces", manifests.namespaces())
+    # In a cluster that stays, an earlier demo has left its end there: quarantined versions would not start again.
+    await kubectl.run(["delete", _LEFT_BEHIND, "--all", "-n", NAMESPACE])
     await _apply(kubectl, folder, "versions", "---\n".join(manifests.version(version) for version in VERSIONS))
     await _apply(kubectl, folder, "route", manifests.route(STABLE))
     await asyncio.gather(*(_await_server(view, version) for version in VERSIONS))
