@@ -75,6 +75,14 @@ def test_envoys_histograms_have_a_bound_at_200_ms(namespace: Namespace) -> None:
     assert eventually(lambda: query(namespace, series), why="a bucket le=200")
 
 
+def test_envoy_takes_whatever_contour_sends(namespace: Namespace) -> None:
+    # A refused answer is sent again at once: both would be busy for ever with an idle cluster.
+    status, text = fetch(f"{namespace.cluster.envoy_admin_url}/stats?filter=update_rejected")
+
+    assert status == 200
+    assert {line.partition(": ")[2] for line in text.splitlines()} == {"0"}
+
+
 def test_annotated_pods_are_scraped(namespace: Namespace) -> None:
     namespace.serve("web")
     annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": "8080", "prometheus.io/path": "/metrics"}

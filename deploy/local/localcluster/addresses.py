@@ -22,7 +22,8 @@ KUBELET_PORT: Final = 10250
 CONTOUR_XDS_PORT: Final = 8001
 CONTOUR_HTTP_PORT: Final = 8000
 ENVOY_STATS_PORT: Final = 8002
-ENVOY_ADMIN_PORT: Final = 9001
+# Contour programs a read-only view of it at 9001, which must stay free: Envoy would refuse each of its answers.
+ENVOY_ADMIN_PORT: Final = 9901
 PROMETHEUS_PORT: Final = 9090
 
 GATEWAY_LISTENER_PORT: Final = 80
