@@ -14,6 +14,7 @@ from serinus.api.rollout import JobTest
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.engine.actions import RunJobTest, TestRun
 from serinus.engine.decision import Event, EventReason
+from serinus.engine.observation import TestOutcome
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
 from serinus.kube.client import MERGE_PATCH, KubernetesClient
 from serinus.kube.cluster import ApiCluster
@@ -163,7 +164,7 @@ async def test_a_job_that_takes_too_long_is_a_failed_test(
 ) -> None:
     await ApiJobs(api).ensure(seen.meta, job_test({"name": "check", "image": "example.test/check:1"}, timeout="1s"))
 
-    async def outcome() -> object:
+    async def outcome() -> TestOutcome | None:
         return (await jobs_of(api, namespace))[job_name(seen.meta, IDENTITY)].outcome
 
     ended = await eventually(outcome, why="the Job's deadline of 1 s", within=30)

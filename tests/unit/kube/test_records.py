@@ -128,6 +128,13 @@ def test_a_job_has_an_outcome_once_it_has_ended(conditions: list[dict[str, Any]]
     assert (record.rollout, record.outcome) == ("fraud-detector", outcome)
 
 
+def test_a_job_says_which_test_of_which_run_it_is() -> None:
+    labels = {"serinus.dev/rollout": "fraud-detector", "serinus.dev/run": "12"}
+    annotations = {"serinus.dev/stage": "staging", "serinus.dev/test": "contract"}
+    record = job_record({"metadata": metadata("job", labels=labels, annotations=annotations)})
+    assert (record.rollout, record.run, record.stage, record.test) == ("fraud-detector", 12, "staging", "contract")
+
+
 def test_a_job_that_is_not_ours_is_an_error() -> None:
     with pytest.raises(InvalidObjectError, match="none of ours"):
         job_record({"metadata": metadata("job")})
