@@ -1,5 +1,7 @@
 """A world in memory around one Rollout: it does what decisions ask, and whatever else a test does to it.
 
+Every decision that is ever taken in it is held against the laws.
+
 It stands in for the API server, the gateway and Prometheus where only the engine is tested.
 """
 
@@ -8,22 +10,24 @@ from datetime import datetime, timedelta
 
 from serinus.api.names import Command
 from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
+from serinus.api.rollout_status import Cause, Phase, RolloutStatus, TestResult
 from serinus.engine.actions import RunHttpTest, RunJobTest, SetWeights
 from serinus.engine.analysis import Progress, absorb, begin
 from serinus.engine.decide import decide
 from serinus.engine.decision import Decision, Event
+from serinus.engine.draft import Situation
 from serinus.engine.evidence import Answer, Batch, CouldNotAsk, Counted
-from serinus.engine.observation import InvalidSpec, Observation, RouteFacts, TestOutcome, VersionFacts
+from serinus.engine.observation import InvalidSpec, Observation, RouteFacts, RouteProblem, TestOutcome, VersionFacts
 from serinus.engine.traffic import TooCoarse, plan_entries
 from serinus.engine.transitions import Mode, mode_of
-from serinus.api.rollout_status import Cause
+from support import laws
 from support.builders import NOW, a_key, a_route, a_spec, a_version
 
 GOOD = Batch(700, 0, 0, 0)
 BAD = Batch(700, 350, 350, 350)
 NOTHING = Batch(0, 0, 0, 0)
 SCRAPE = timedelta(seconds=15)
+NOWHERE = Observation(generation=1, route=RouteProblem("RouteMissing", "There is none."))
 
 
 @dataclass
@@ -84,6 +88,7 @@ class World:
         """One look: decide, do the actions, then write the status; ``crash`` ends it ``before`` or ``between``."""
         observed = self.observe()
         decision = decide(self.spec, self.status, observed, self.now)
+        laws.check(self.spec, self.status, observed, decision)
         self.decisions.append((self.status, observed, decision))
         if crash == "before":
             return decision
@@ -98,10 +103,10 @@ class World:
     def settle(self, most: int = 20) -> "World":
         """Look until nothing changes any more."""
         for _ in range(most):
-            before = self.status
+            before = (self.status, self.route, self.ended_tests.copy())
             decision = self.look()
             self.gateway()
-            if self.status == before and not decision.actions:
+            if (self.status, self.route, self.ended_tests) == before and not decision.actions:
                 return self
         raise AssertionError(f"it never comes to rest: {self.status.summary}")
 
@@ -122,6 +127,20 @@ class World:
                 for parent in self.route.parents
             )
             self.route = replace(self.route, parents=parents)
+
+    def fork(self) -> "World":
+        """Another world that is like this one and goes its own way."""
+        return replace(
+            self,
+            versions=dict(self.versions),
+            quality=dict(self.quality),
+            test_results=dict(self.test_results),
+            commands=dict(self.commands),
+            events=[],
+            decisions=[],
+            ended_tests={key: dict(ended) for key, ended in self.ended_tests.items()},
+            evidence=dict(self.evidence),
+        )
 
     # ---- what a test looks at --------------------------------------------------------------
 
@@ -158,7 +177,7 @@ class World:
 
     def _readings(self, key: tuple[int, int, datetime]) -> tuple[Progress, ...]:
         plan = self.spec.last if isinstance(self.spec, InvalidSpec) else self.spec
-        if plan is None or key[1] >= len(plan.stages):
+        if plan is None or Situation(spec=plan, observed=NOWHERE, now=self.now).stage(self.status) is None:
             return ()
         stage = plan.stages[key[1]]
         return self.evidence.get(key) or tuple(

@@ -126,7 +126,7 @@ def parse_abort_condition(line: str) -> AbortCondition:
     Raises:
         ValueError: the line has another form, its unit does not fit its metric, or its threshold is out of range.
     """
-    found = _FORM.match(line)
+    found = _FORM.fullmatch(line)
     if found is None:
         raise ValueError(
             f"{line!r} is no condition: write a metric, >, >=, < or <=, and a limit, such as error_rate > 0.5%"
@@ -146,7 +146,7 @@ def _metric(name: str) -> Metric:
         return ErrorRate()
     if name == "client_error_rate":
         return ClientErrorRate()
-    latency = _LATENCY.match(name)
+    latency = _LATENCY.fullmatch(name)
     if latency is None:
         return NamedQuery(name)
     digits = latency["digits"]

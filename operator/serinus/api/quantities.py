@@ -24,7 +24,7 @@ class Duration:
 
     def __init__(self, text: str) -> None:
         """Parse the text; ValueError where it has another form."""
-        found = self._PARTS.match(text)
+        found = self._PARTS.fullmatch(text)
         if not text or found is None:
             raise ValueError(f"{text!r} is no duration: write hours, minutes and seconds, such as 2h, 1h30m or 10s")
         hours, minutes, seconds, millis = (int((part or "0").rstrip("hms")) for part in found.groups())
@@ -79,7 +79,7 @@ class Share:
 
     def __init__(self, text: str) -> None:
         """Parse the text; ValueError where it has another form."""
-        if self._FORM.match(text) is None:
+        if self._FORM.fullmatch(text) is None:
             raise ValueError(f"{text!r} is no share of traffic: write a percentage between 0% and 100%, such as 5%")
         whole, _, fraction = text.rstrip("%").partition(".")
         self._parts = int(whole) * 100 + int(fraction.ljust(2, "0") or 0)

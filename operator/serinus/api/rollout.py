@@ -134,6 +134,21 @@ class IntegrationTest(Model, frozen=True, kw_only=True):
     job: JobTest | None = None
 
 
+# The unit that a metric wants, so that `kubectl apply` refuses what parse_abort_condition would.
+_CONDITION_RULES: Final = (
+    rule(
+        r"!self.matches('^\\s*latency_p[0-9]{2,4}\\s*[<>]')"
+        r" || self.matches('^\\s*latency_p[0-9]+\\s*>=?[^%]*[^%0-9\\s]\\s*$')",
+        "a latency is bad when it is high: write > or >= and a limit in ms or s, such as 200ms",
+    ),
+    rule(
+        r"!self.matches('^\\s*(client_)?error_rate\\s*[<>]')"
+        r" || self.matches('^\\s*(client_)?error_rate\\s*>=?[^ms]*$')",
+        "an error rate is bad when it is high: write > or >= and a percentage or a ratio, such as 0.5%",
+    ),
+)
+
+
 class Stage(Model, frozen=True, kw_only=True):
     """A share of traffic, how long it lasts and what must hold."""
 
@@ -145,7 +160,18 @@ class Stage(Model, frozen=True, kw_only=True):
         | None
     ) = None
     abort_on: Annotated[
-        tuple[Annotated[str, text(abort_condition.DESCRIPTION, pattern=abort_condition.PATTERN, most=128)], ...],
+        tuple[
+            Annotated[
+                str,
+                text(
+                    abort_condition.DESCRIPTION,
+                    pattern=abort_condition.PATTERN,
+                    most=128,
+                    **rules(*_CONDITION_RULES),
+                ),
+            ],
+            ...,
+        ],
         items(
             "When the version is bad. Each line is judged by itself.",
             most=MAX_CONDITIONS,

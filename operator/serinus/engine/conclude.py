@@ -12,10 +12,10 @@ from serinus.engine.analysis import Judged
 from serinus.engine.confirmation import planned, share_mismatch, unconfirmed_by
 from serinus.engine.decision import Decision, EventReason
 from serinus.engine.draft import Draft, Situation, Waiting
-from serinus.engine.observation import RouteEntry, RouteFacts
+from serinus.engine.observation import RouteEntry, RouteFacts, backend_key
 from serinus.engine.rollbacks import has_timed_out
 from serinus.engine.targets import is_ready, our_backends, rollback_target, shares_for
-from serinus.engine.traffic import TooCoarse
+from serinus.engine.traffic import TooCoarse, shares_of
 from serinus.engine.transitions import Mode, mode_of
 
 REFRESH: Final = timedelta(minutes=1)
@@ -104,7 +104,11 @@ def _weights(
     route = observed.route
     if spec is None or wanted is None or isinstance(wanted, TooCoarse) or not isinstance(route, RouteFacts):
         return draft, ()
-    if wanted == route.entries or _would_go_dark(wanted, route):
+    if (
+        wanted == route.entries
+        or _would_go_dark(wanted, route)
+        or _rises_blindly(wanted, route, before, draft, situation)
+    ):
         return draft, ()
     if _drifted(wanted, route, before, status):
         who = f" by {route.written_by}" if route.written_by else ""
@@ -120,11 +124,29 @@ def _would_go_dark(entries: tuple[RouteEntry, ...], route: RouteFacts) -> bool:
     return any(entry.weight for entry in route.entries) and not any(entry.weight for entry in entries)
 
 
-def _drifted(entries: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, after: RolloutStatus) -> bool:
+def _rises_blindly(
+    wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, draft: Draft, situation: Situation
+) -> bool:
+    """Say whether putting the route right would raise the candidate's weight while its evidence cannot be had.
+
+    After a crash in the midst of a rollback the route is safe already, the status does not say so yet, and the breach
+    must be found anew first.
+    """
+    candidate, stage = draft.status.candidate, situation.stage(draft.status)
+    facts = situation.observed.versions.get(candidate.version) if candidate is not None else None
+    if stage is None or facts is None or facts.backend is None or _roles(before) != _roles(draft.status):
+        return False
+    key = backend_key(facts.backend)
+    if shares_of(wanted, (key,))[key] <= shares_of(route.entries, (key,))[key]:
+        return False
+    return len(situation.judged) < len(stage.abort_on) or any(one.cause in findings.UNASKED for one in situation.judged)
+
+
+def _drifted(wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, after: RolloutStatus) -> bool:
     confirmed = find_condition(before.conditions, ConditionType.TRAFFIC_CONFIRMED)
     if confirmed is None or confirmed.status is not ConditionStatus.TRUE or _roles(before) != _roles(after):
         return False
-    return {e.key: e.weight for e in entries if e.weight} != {e.key: e.weight for e in route.entries if e.weight}
+    return {e.key: e.weight for e in wanted if e.weight} != {e.key: e.weight for e in route.entries if e.weight}
 
 
 def _roles(status: RolloutStatus) -> tuple[str, str, float]:

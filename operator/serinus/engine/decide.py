@@ -4,6 +4,7 @@ Total and pure: the same arguments always give the same decision, and every argu
 order in which they win.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from serinus.api.quantities import WEIGHT_SCALE
@@ -121,26 +122,31 @@ def _roll_back_stable(draft: Draft, situation: Situation, wishes: Wishes) -> Dra
 
 def _turn(draft: Draft, situation: Situation, wishes: Wishes) -> Draft:
     """Leave what is under way where it is not what is wanted any more."""
-    status, plan = draft.status, situation.plan
-    mode = mode_of(status)
-    if wishes.retry is not None:
-        if plan.version not in status.quarantined:
-            return commands.ignored_retry(draft)
-        draft = runs.try_again(draft, situation)
-        return runs.leave(draft, situation) if mode is Mode.ROLLED_BACK else draft
-    candidate = status.candidate
+    draft = _retry(draft, situation) if wishes.retry is not None else draft
+    candidate, mode = draft.status.candidate, mode_of(draft.status)
     if candidate is None or mode not in {Mode.RUNNING, Mode.STRANDED, Mode.ROLLED_BACK}:
         return draft
-    other_plan = mode is Mode.RUNNING and situation.stage(status) is None
-    return runs.leave(draft, situation) if candidate.version != plan.version or other_plan else draft
+    other_plan = mode is Mode.RUNNING and situation.stage(draft.status) is None
+    return runs.leave(draft, situation) if candidate.version != situation.plan.version or other_plan else draft
+
+
+def _retry(draft: Draft, situation: Situation) -> Draft:
+    if situation.plan.version not in draft.status.quarantined:
+        return commands.ignored_retry(draft)
+    rolled_back = mode_of(draft.status) is Mode.ROLLED_BACK
+    draft = runs.try_again(draft, situation)
+    return runs.leave(draft, situation) if rolled_back else draft
 
 
 def _begin(draft: Draft, situation: Situation) -> Draft:
-    if mode_of(draft.status) not in {Mode.IDLE, Mode.SETTLED}:
-        return draft
-    draft = runs.adopt(draft, situation)
+    mode = mode_of(draft.status)
+    if mode is Mode.IDLE:
+        draft = runs.adopt(draft, situation)
+        if mode_of(draft.status) is Mode.SETTLED:
+            # Written before any weight moves: after a crash the route alone would not tell who was stable.
+            return replace(draft, again=True)
     stable = draft.status.stable
-    if stable is not None and stable.version == situation.plan.version:
+    if mode not in {Mode.IDLE, Mode.SETTLED} or (stable is not None and stable.version == situation.plan.version):
         return draft
     hindered = runs.hindrance(draft, situation)
     return draft.wait(hindered) if hindered is not None else runs.start(draft, situation)

@@ -13,7 +13,8 @@ from serinus.engine.evidence import Coarse
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
-_UNASKED: Final = {Cause.PROVIDER_DOWN, Cause.QUERY_INVALID, Cause.STALE, Cause.NAN, Cause.AMBIGUOUS, Cause.NO_SERIES}
+UNASKED: Final = {Cause.PROVIDER_DOWN, Cause.QUERY_INVALID, Cause.STALE, Cause.NAN, Cause.AMBIGUOUS, Cause.NO_SERIES}
+"""Causes of an Unknown verdict that say nothing of the version: the evidence itself could not be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def metrics_available(evidence: tuple[EvidenceStatus, ...], problem: str, *, jud
     if not judging:
         return Finding(kind, UNKNOWN, "NothingToJudge", "No stage with conditions is under way.")
     for one in evidence:
-        if one.cause in _UNASKED:
+        if one.cause in UNASKED:
             return Finding(kind, FALSE, one.cause.value, f"{one.name}: {one.message}")
     return Finding(kind, TRUE, "Answered", "Every condition of the stage has figures.")
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from serinus.api.abort_condition import AbortCondition, Latency
 from serinus.api.names import ObjectKey
-from serinus.api.rollout import RolloutSpec, Stage
+from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
 from serinus.api.rollout_status import Cause, RolloutStatus
 from serinus.engine.analysis import Progress, absorb, begin, learn_dispersion
 from serinus.engine.evidence import Answer, CouldNotAsk, Counted, Question, Subject
@@ -55,6 +55,7 @@ class StageEvidence:
 
     Attributes:
         stage: which one.
+        terms: the stage and the metrics of the plan, by which it is judged.
         source: where its metrics are.
         asked: its conditions.
         blank: its evidence before anything was asked.
@@ -64,6 +65,7 @@ class StageEvidence:
     """
 
     stage: StageId
+    terms: tuple[Stage, MetricsRef]
     source: str
     asked: tuple[Asked, ...]
     blank: tuple[Progress, ...]
@@ -135,13 +137,18 @@ class EvidenceBook:
         for record in self._store.rollouts():
             key, stage = record.meta.key, _stage_id(record)
             held = self._pages.get(key)
-            if held is not None and held.stage == stage:
+            if held is not None and held.stage == stage and held.terms == self._terms(record):
                 continue
             page = self._open(record, stage, last_tick) if stage is not None else None
             if page is None:
                 self._pages.pop(key, None)
             elif page.source == source:
                 self._pages[key] = _inherit(page, held)
+
+    def _terms(self, record: RolloutRecord) -> tuple[Stage, MetricsRef] | None:
+        plan = self._store.last_plan(record)
+        stage = _planned(plan, record.status)
+        return (stage, plan.metrics) if plan is not None and stage is not None else None
 
     def _open(self, record: RolloutRecord, stage_id: StageId, last_tick: datetime | None) -> StageEvidence | None:
         plan = self._store.last_plan(record)
@@ -158,7 +165,8 @@ class EvidenceBook:
         # A stage that began after the last tick has no past that the next one would not ask for.
         new = last_tick is not None and stage_id.since > last_tick
         lone = all(pair.stable is None for pair in asked)
-        page = StageEvidence(stage_id, plan.metrics.source, asked, blank, blank, replayed=new, learned=lone)
+        terms = (stage, plan.metrics)
+        page = StageEvidence(stage_id, terms, plan.metrics.source, asked, blank, blank, replayed=new, learned=lone)
         return page if asked else None
 
     def _asked(
@@ -251,9 +259,11 @@ def _stage_id(record: RolloutRecord) -> StageId | None:
 
 
 def _planned(plan: RolloutSpec | None, status: RolloutStatus) -> Stage | None:
-    if plan is None or status.stage is None or status.stage.index >= len(plan.stages):
+    current = status.stage
+    if plan is None or current is None or current.index >= len(plan.stages):
         return None
-    return plan.stages[status.stage.index]
+    stage = plan.stages[current.index]
+    return stage if stage.name == current.name else None
 
 
 def _subject(version: ModelVersionRecord | None, namespace: str) -> Subject | None:

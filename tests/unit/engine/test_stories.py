@@ -6,7 +6,6 @@ from serinus.api.conditions import ConditionStatus, ConditionType, find_conditio
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase, RunResult, StageState, TestResult
 from serinus.engine.observation import InvalidSpec, RouteProblem
-from serinus.engine.traffic import AcceptanceState, accepted
 from support.builders import CANARY, PRODUCTION, STAGING, a_route, a_spec, a_stage, a_version
 from support.world import BAD, NOTHING, World
 
@@ -557,5 +556,31 @@ def test_a_lost_status_is_rebuilt_from_what_the_route_serves() -> None:
 
     assert world.status.stable is not None
     assert world.status.stable.version == "1.0.0"
-    assert world.weight("2.0.0") == 0
-    assert isinstance(accepted(world.route).state, AcceptanceState)
+    assert world.weight("2.0.0") is None
+    assert world.weight("1.0.0") == 10_000
+
+
+def test_a_rollback_that_a_crash_cut_in_two_never_gives_the_traffic_back_without_evidence() -> None:
+    world = in_canary()
+    world.quality["2.0.0"] = BAD
+    world.measure().look(crash="between")
+    assert (world.weight("2.0.0"), world.status.phase) == (0, Phase.PROGRESSING)
+    world.evidence.clear()
+    world.quality["2.0.0"] = None
+
+    for _ in range(10):
+        world.measure().look()
+        assert world.weight("2.0.0") == 0
+
+    world.quality["2.0.0"] = BAD
+    world.measure().run(Phase.ROLLED_BACK)
+
+
+def test_who_is_stable_is_written_before_the_first_weight_moves() -> None:
+    world = World(spec=a_spec("2.0.0", a_stage("production", "100%", bake="1m")))
+
+    world.look(crash="between")
+    assert world.weight("2.0.0") is None
+    world.run(Phase.HEALTHY)
+
+    assert world.status.last_known_good == "1.0.0"
