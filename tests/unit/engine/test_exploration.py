@@ -100,7 +100,10 @@ def explore(start: World, moves: dict[str, Move], most: int) -> dict[Hashable, W
     return seen
 
 
-METRICS = "look;crash between the writes;the gateway accepts;ten good minutes;it turns bad;it turns good;no traffic;no Prometheus"
+METRICS = (
+    "look;crash between the writes;the gateway accepts;ten good minutes;it turns bad;it turns good;"
+    "no traffic;no Prometheus"
+)
 PEOPLE = (
     "look;crash before the writes;the gateway accepts;ten good minutes;it turns bad;promote;pause;resume;abort;retry"
 )
