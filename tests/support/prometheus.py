@@ -72,20 +72,21 @@ def _number(value: float) -> str:
 class Prometheus:
     """``with Prometheus(folder, history=…) as prometheus``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one choice of a test
         self,
         folder: Path,
         *,
         history: History | None = None,
         targets: Iterable[str] = (),
         scrape_interval: str = "1s",
+        path: str = "/metrics",
         options: Iterable[str] = (),
     ) -> None:
         self._folder, self._history, self._options = folder, history, tuple(options)
         listed = ", ".join(f"'{target}'" for target in targets)
         self._config = (
             f"global: {{scrape_interval: {scrape_interval}, scrape_timeout: {scrape_interval}}}\n"
-            f"scrape_configs: [{{job_name: test, honor_labels: true, static_configs: [{{targets: [{listed}]}}]}}]\n"
+            f"scrape_configs: [{{job_name: test, metrics_path: {path}, static_configs: [{{targets: [{listed}]}}]}}]\n"
         )
         self.host, self.port = "127.0.0.1", 0
         self._process: subprocess.Popen[bytes] | None = None

@@ -48,6 +48,10 @@ def _counters_that_jump(history: History) -> None:
     add_classes(
         history, "scraped-again", {"2": [*steadily(1, end=100, start=5000), *steadily(1, begin=460, start=5460)]}
     )
+    # Prometheus was away for half an hour.
+    for name, rate in (("2", 1.0), ("5", 0.5)):
+        begin = steadily(rate, end=600, start=900), steadily(rate, begin=2400, end=3000, start=900 + rate * 2400)
+        add_classes(history, "after-the-outage", {name: [*begin[0], *begin[1]]})
     # Three pods: one restarted, one new, one gone.
     add_classes(history, "busy", {"2": [*steadily(3, end=250), *steadily(3, begin=260, start=12)]}, pod="a")
     add_classes(history, "busy", {"2": steadily(2, begin=200, start=20), "5": steadily(1, begin=330, start=4)}, pod="b")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-LOOKBACK: Final = "10m"
+LOOKBACK_MS: Final = 600_000
 """How far back a series is looked for before it counts as new; twice Prometheus' own lookback of 5 minutes."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -54,14 +54,14 @@ def matches(label: str, values: Iterable[str]) -> str:
     return f"{label}=~{quoted('|'.join(map(literal, distinct)))}"
 
 
-def increments(selector: str, span: int) -> str:
+def increments(selector: str, span: int, lookback: int = LOOKBACK_MS) -> str:
     """Return the increments of these counters over the last ``span`` milliseconds.
 
     This is the three-part expression of the design (section 11: grown; reset; new) in one subtraction: what is taken
     off is the earlier value where there is one and it is not above today's, else nothing. The earlier value is the
-    last one seen in ``LOOKBACK``, so a series that comes back after a gap is not counted from zero again.
+    last one seen in ``lookback`` milliseconds, so a series that comes back after a gap is not counted from zero again.
     """
-    earlier = f"last_over_time({selector}[{LOOKBACK}] offset {span}ms)"
+    earlier = f"last_over_time({selector}[{lookback}ms] offset {span}ms)"
     return f"({selector} - (({earlier} <= {selector}) or {selector} * 0))"
 
 

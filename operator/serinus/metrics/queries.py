@@ -1,15 +1,25 @@
 """The few queries of a tick, each for all backends of a preset at once. Pure text; what they mean stands here too."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
 from serinus.metrics.bounds import Spelt
 from serinus.metrics.presets import Histogram, Key, Preset
-from serinus.metrics.promql import LOOKBACK, increments, matches, tagged
+from serinus.metrics.promql import LOOKBACK_MS, increments, matches, tagged
 
 TAG: Final = "serinus"
 """The label that tells the parts of an answer apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a tick's counts reach, in milliseconds: its own length, and how far before it a series is looked for."""
+
+    span: int
+    lookback: int = LOOKBACK_MS
+
 
 FAILURES: Final = "failures"
 CLASSES: Final = "classes"
@@ -17,21 +27,22 @@ UNEVEN: Final = "uneven"
 SCRAPE: Final = "scrape"
 
 
-def requests_query(preset: Preset, keys: frozenset[Key], span: int) -> str:
-    """(1) Increments of requests in ``span`` milliseconds by backend and response class."""
+def requests_query(preset: Preset, keys: frozenset[Key], reach: Reach) -> str:
+    """(1) Increments of requests in the tick, by backend and response class."""
     by = ", ".join((preset.by, *preset.class_labels))
-    query = f"sum by ({by}) {increments(preset.selector(preset.requests, keys), span)}"
+    query = f"sum by ({by}) {increments(preset.selector(preset.requests, keys), reach.span, reach.lookback)}"
     if preset.transport_failures is None:
         return query
-    lost = f"sum by ({preset.by}) {increments(preset.selector(preset.transport_failures, keys), span)}"
+    failures = increments(preset.selector(preset.transport_failures, keys), reach.span, reach.lookback)
+    lost = f"sum by ({preset.by}) {failures}"
     return f"{query} or {tagged(lost, TAG, FAILURES)}"
 
 
-def buckets_query(preset: Preset, histogram: Histogram, keys: frozenset[Key], spelt: Spelt, span: int) -> str:
+def buckets_query(preset: Preset, histogram: Histogram, keys: frozenset[Key], spelt: Spelt, reach: Reach) -> str:
     """(2) Increments of the buckets with these bounds, by backend."""
     texts = frozenset().union(*spelt.values())
     selector = preset.selector(histogram.series, keys, matches("le", texts))
-    return f"sum by ({preset.by}, le) {increments(selector, span)}"
+    return f"sum by ({preset.by}, le) {increments(selector, reach.span, reach.lookback)}"
 
 
 def health_query(preset: Preset, keys: frozenset[Key], spelt: Spelt) -> str:
@@ -52,7 +63,7 @@ def health_query(preset: Preset, keys: frozenset[Key], spelt: Spelt) -> str:
             differs = f"count by ({preset.by}) ({some}) != count by ({preset.by}) ({all_of_it})"
             parts.append(tagged(differs, TAG, UNEVEN))
     targets = f"group by (job, instance) ({present} or {counted})"
-    slowest = f"max (max_over_time(scrape_duration_seconds[{LOOKBACK}]) and on (job, instance) {targets})"
+    slowest = f"max (max_over_time(scrape_duration_seconds[{LOOKBACK_MS}ms]) and on (job, instance) {targets})"
     parts.append(tagged(slowest, TAG, SCRAPE))
     return " or ".join(parts)
 

@@ -20,8 +20,9 @@ from serinus.metrics.answers import (
     read_health,
 )
 from serinus.metrics.bounds import Bounds, Spelt
+from serinus.metrics.gaps import Gaps
 from serinus.metrics.presets import Key, Preset
-from serinus.metrics.queries import bounds_query, buckets_query, display_query, health_query, requests_query
+from serinus.metrics.queries import Reach, bounds_query, buckets_query, display_query, health_query, requests_query
 from serinus.metrics.workers import Failure, Workers
 
 _LEAST_WINDOW: Final = 60
@@ -53,6 +54,7 @@ class PresetReader:
         self._preset, self._workers, self._scrape_interval = preset, workers, scrape_interval
         self._window = max(_LEAST_WINDOW, round(_WINDOW_SCRAPES * scrape_interval.total_seconds()))
         self._bounds: Bounds | None = None
+        self._gaps = Gaps(scrape_interval)
         self.scrape_seconds: float | None = None
 
     @property
@@ -82,6 +84,7 @@ class PresetReader:
         )
         if isinstance(health, Health):
             self.scrape_seconds = health.scrape_seconds
+            self._gaps.note(round(max(health.newest.values(), default=0.0) * 1000))
         tick = Tick(
             preset=self._preset,
             at=span.at,
@@ -94,6 +97,9 @@ class PresetReader:
             display=display,
         )
         return {question: tick.answer(question, key) for question, key in keys.items()}
+
+    def _reach(self, span: Span) -> Reach:
+        return Reach(span.end - span.start, self._gaps.lookback(span.start))
 
     @property
     def bounds(self) -> Bounds | None:
@@ -129,7 +135,7 @@ class PresetReader:
     async def _ended(self, backends: frozenset[Key], span: Span, *, wanted: bool) -> Mapping[Key, Ended] | Failure:
         if not wanted:
             return {}
-        found = await self._workers.instant(requests_query(self._preset, backends, span.end - span.start), span.end)
+        found = await self._workers.instant(requests_query(self._preset, backends, self._reach(span)), span.end)
         if isinstance(found, Failure):
             return found
         return read_ended(self._preset, ((sample.metric, number(sample)) for sample in found.samples))
@@ -139,7 +145,7 @@ class PresetReader:
     ) -> Mapping[Key, Mapping[float, float]] | Failure:
         if self._preset.histogram is None or not spelt:
             return {}
-        query = buckets_query(self._preset, self._preset.histogram, backends, spelt, span.end - span.start)
+        query = buckets_query(self._preset, self._preset.histogram, backends, spelt, self._reach(span))
         found = await self._workers.instant(query, span.end)
         if isinstance(found, Failure):
             return found

@@ -9,7 +9,7 @@ from serinus.engine.evidence import Answer, Question
 from serinus.metrics.answers import Health, Tick, read_buckets, read_ended
 from serinus.metrics.named import NamedTemplate
 from serinus.metrics.presets import Key
-from serinus.metrics.queries import buckets_query, requests_query
+from serinus.metrics.queries import Reach, buckets_query, requests_query
 from serinus.metrics.reader import PresetReader
 from serinus.metrics.transport import Matrix
 from serinus.metrics.workers import Failure, Workers
@@ -22,6 +22,9 @@ _MOST_SAMPLES = 200_000
 
 _ROWS_EACH = 6
 """Rows that a backend has in one answer, seldom more: five response classes, or three buckets of each of two limits."""
+
+_LOOKBACK_MS = 3_600_000
+"""As in :mod:`serinus.metrics.gaps`, but nobody knows here which outages there were: those of up to an hour."""
 
 Row = tuple[Mapping[str, str], float]
 
@@ -82,7 +85,7 @@ async def replay_preset(
     """Answer the questions of one preset at every step."""
     backends, limits, preset = frozenset(keys.values()), reader.limits(keys), reader.preset
     learnt = await reader.learn(backends, steps.time(len(steps.at) - 1)) if limits else None
-    queries = _queries(reader, backends, limits, steps.step)
+    queries = _queries(reader, backends, limits, Reach(steps.step, _LOOKBACK_MS))
     answers: dict[Question, list[Answer]] = {question: [] for question in keys}
     broken: Failure | None = None
     for chunk in steps.chunks(len(backends) * _ROWS_EACH):
@@ -114,12 +117,12 @@ async def replay_preset(
     return answers
 
 
-def _queries(reader: PresetReader, backends: frozenset[Key], limits: frozenset[float], span: int) -> Sequence[str]:
+def _queries(reader: PresetReader, backends: frozenset[Key], limits: frozenset[float], reach: Reach) -> Sequence[str]:
     """Return the query for requests and, where a latency is asked and bounds are known, the one for buckets."""
-    queries = [requests_query(reader.preset, backends, span)]
+    queries = [requests_query(reader.preset, backends, reach)]
     spelt, histogram = reader.spelt(limits), reader.preset.histogram
     if histogram is not None and spelt:
-        queries.append(buckets_query(reader.preset, histogram, backends, spelt, span))
+        queries.append(buckets_query(reader.preset, histogram, backends, spelt, reach))
     return queries
 
 

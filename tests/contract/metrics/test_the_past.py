@@ -44,6 +44,12 @@ async def test_the_next_tick_goes_on_where_the_replay_ended(metrics: PrometheusS
     assert counts(tick)[0] > 0
 
 
+async def test_a_replay_over_an_outage_counts_each_request_once(metrics: PrometheusSource) -> None:
+    asked = question(backend="after-the-outage")
+    replayed = (await metrics.replay([asked], after(300), after(2700), timedelta(seconds=10)))[asked]
+    assert sum(counts(answer)[0] for answer in replayed) == 1.5 * 2400
+
+
 async def test_a_long_past_is_asked_in_pieces_that_prometheus_answers(
     proxy: FaultProxy, through_proxy: PrometheusSource
 ) -> None:

@@ -62,6 +62,14 @@ async def test_a_counter_that_was_not_scraped_for_a_while_is_not_counted_anew(me
     assert (await batch(metrics, question(backend="scraped-again"), at=465, since=455)).requests == 360
 
 
+async def test_an_outage_of_prometheus_does_not_count_a_backends_whole_life_again(metrics: PrometheusSource) -> None:
+    asked = question(backend="after-the-outage")
+    await ask(metrics, asked, at=605, since=595)
+    assert isinstance(await ask(metrics, asked, at=2000, since=1990), NoData)
+    assert await batch(metrics, asked, at=2405, since=2395) == Batch(2700, 900, 900, 900)
+    assert await batch(metrics, asked, at=2415, since=2405) == Batch(15, 5, 5, 5)
+
+
 async def test_ticks_join_without_gap_or_overlap_over_pods_that_come_restart_and_go(metrics: PrometheusSource) -> None:
     asked = question(backend="busy")
     ticks = [(at, at + 3) for at in range(202, 499, 3)]

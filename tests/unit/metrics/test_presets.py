@@ -8,7 +8,7 @@ from serinus.api.abort_condition import ErrorRate, Latency
 from serinus.api.modelversion import BackendRef
 from serinus.metrics.answers import Ended, read_buckets, read_ended
 from serinus.metrics.presets import PRESETS, Histogram, IsolatingLabel, Preset, Where
-from serinus.metrics.queries import FAILURES, TAG, requests_query
+from serinus.metrics.queries import FAILURES, TAG, Reach, requests_query
 
 _FRAUD = BackendRef(name="fraud-2", port=80)
 
@@ -44,7 +44,7 @@ def test_contours_name_of_a_backend_is_namespace_service_and_port() -> None:
 
 
 def test_a_backend_may_be_told_apart_by_two_labels() -> None:
-    query = requests_query(_TWO_LABELS, frozenset({("ml", "fraud-2"), ("ml", "fraud.3")}), 5000)
+    query = requests_query(_TWO_LABELS, frozenset({("ml", "fraud-2"), ("ml", "fraud.3")}), Reach(5000))
     assert (
         'destination_service_namespace="ml",destination_service_name=~"fraud-2|fraud\\\\.3",reporter="source"' in query
     )
@@ -65,7 +65,7 @@ def test_a_failure_is_counted_once_whatever_tells_of_it() -> None:
 
 
 def test_what_surrounds_a_backend_in_its_label_is_matched_and_taken_off() -> None:
-    query = requests_query(_SURROUNDED, frozenset({("ml-fraud-2",)}), 5000)
+    query = requests_query(_SURROUNDED, frozenset({("ml-fraud-2",)}), Reach(5000))
     assert 'service=~".*-svc-(?:ml-fraud-2)-[0-9]+@gw"' in query
     assert _SURROUNDED.key_of({"service": "route-7-svc-ml-fraud-2-0@gw"}) == ("ml-fraud-2",)
 
