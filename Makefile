@@ -1,0 +1,65 @@
+# Serinus: what a person types. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
+# A short scrape interval makes a short demo and short tests; everything scales with it.
+CLUSTER := $(LOCAL) run --scrape-interval 1s --
+NEEDS_CLUSTER := tests/local tests/integration tests/deploy/cluster tests/e2e tests/faults
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test test-unit test-cluster demo bench local-up local-down crds lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## install everything that development needs into .venv
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Serinus needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+check: setup ## format, lint, types, import walls, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy operator/serinus deploy/local/localcluster deploy/local/demo
+	$(BIN)/lint-imports --no-cache | tail -n 8
+	@rm -rf .generated && $(BIN)/python -m serinus.api.crd .generated/crds
+	@diff -r .generated/crds deploy/crds && rm -rf .generated || { echo "deploy/crds is not what the models say: make crds"; exit 1; }
+
+test: test-unit test-cluster ## all tests: unit, contract, integration, end to end, on real parts
+
+test-unit: setup ## the tests that need no cluster
+	$(BIN)/pytest $(patsubst %,--ignore=%,$(NEEDS_CLUSTER)) tests
+
+test-cluster: setup ## the tests on a real API server, gateway and Prometheus (started for them, gone afterwards)
+	$(CLUSTER) $(BIN)/pytest $(wildcard $(NEEDS_CLUSTER))
+
+demo: setup ## watch a good version promoted and two bad ones rolled back, in a real local cluster
+	$(CLUSTER) $(BIN)/python -m demo run
+
+bench: setup ## the figures of the README, measured here
+	$(BIN)/python tests/benchmarks/decide_cost.py
+	$(BIN)/python tests/benchmarks/metrics_tick.py
+	$(CLUSTER) $(BIN)/python tests/benchmarks/rollback_latency.py
+
+local-up: setup ## start the local cluster and leave it running
+	$(LOCAL) up
+
+local-down: setup ## end the local cluster
+	$(LOCAL) down
+
+crds: setup ## write deploy/crds from the typed models
+	$(BIN)/python -m serinus.api.crd deploy/crds
+	cp deploy/crds/*.yaml deploy/helm/serinus/files/crds/
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile --quiet pyproject.toml --group dev --group local --generate-hashes --no-emit-index-url --universal --output-file requirements.lock
+	uv pip compile --quiet pyproject.toml --generate-hashes --no-emit-index-url --universal --output-file requirements-run.lock
+
+clean: ## remove what was built here; the cache of the local cluster's programs stays
+	rm -rf $(VENV) .local .demo .generated .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
