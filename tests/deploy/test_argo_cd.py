@@ -41,7 +41,7 @@ def _health(kind: str, *, generation: int = 7, status: dict[str, Any] | None = N
 def _status(phase: Phase, *, stalled: bool = False) -> dict[str, Any]:
     empty = RolloutStatus(phase=phase, observed_generation=7, summary=_SUMMARY)
     findings = kstatus_of(phase, "Reason", "why", stalled=stalled)
-    return encode(replace(empty, conditions=state(empty, findings, 7, _NOW)))
+    return encode(replace(empty, conditions=state((), findings, 7, _NOW)))
 
 
 @pytest.mark.parametrize("phase", Phase)

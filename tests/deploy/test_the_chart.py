@@ -11,9 +11,9 @@ import yaml
 from serinus.api.names import Command
 from serinus.settings import Settings, load_settings
 from support.helm import Helm, HelmError, find_helm
+from support.release import CHART, SOURCE
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_CHART: Final = _ROOT / "deploy" / "helm" / "serinus"
 _STAMP: Final = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
 
 Documents = list[dict[str, Any]]
@@ -41,34 +41,34 @@ def _settings(documents: Documents, folder: Path) -> Settings:
 
 
 def test_lint_finds_nothing(helm: Helm) -> None:
-    assert "0 chart(s) failed" in helm.run("lint", "--strict", str(_CHART))
+    assert "0 chart(s) failed" in helm.run("lint", "--strict", str(CHART), SOURCE)
 
 
 @pytest.mark.parametrize("name", ["rollouts.yaml", "modelversions.yaml"])
 def test_the_charts_copy_of_a_crd_is_the_crd(name: str) -> None:
-    copy = _CHART / "files" / "crds" / name
+    copy = CHART / "files" / "crds" / name
     advice = "run: python -m serinus.api.crd deploy/helm/serinus/files/crds"
     assert copy.read_bytes() == (_ROOT / "deploy" / "crds" / name).read_bytes(), advice
 
 
 def test_the_chart_has_every_crd_and_no_other() -> None:
-    copies = {file.name for file in (_CHART / "files" / "crds").iterdir()}
+    copies = {file.name for file in (CHART / "files" / "crds").iterdir()}
     assert copies == {file.name for file in (_ROOT / "deploy" / "crds").iterdir()}
 
 
 def test_the_crds_are_installed_as_they_are_and_outlive_the_release(helm: Helm) -> None:
-    rendered = _all(helm.template(_CHART), "CustomResourceDefinition")
+    rendered = _all(helm.template(CHART, SOURCE), "CustomResourceDefinition")
     assert [crd["metadata"].pop("annotations") for crd in rendered] == [{"helm.sh/resource-policy": "keep"}] * 2
     assert sorted(rendered, key=str) == sorted(_sources(), key=str)
 
 
 def test_the_crds_can_go_with_the_release(helm: Helm) -> None:
-    rendered = _all(helm.template(_CHART, "--set=crds.keep=false"), "CustomResourceDefinition")
+    rendered = _all(helm.template(CHART, SOURCE, "--set=crds.keep=false"), "CustomResourceDefinition")
     assert sorted(rendered, key=str) == sorted(_sources(), key=str)
 
 
 def test_the_crds_can_be_left_to_somebody_else(helm: Helm) -> None:
-    assert _all(helm.template(_CHART, "--set=crds.install=false"), "CustomResourceDefinition") == []
+    assert _all(helm.template(CHART, SOURCE, "--set=crds.install=false"), "CustomResourceDefinition") == []
 
 
 def _sources() -> Documents:
@@ -77,10 +77,10 @@ def _sources() -> Documents:
 
 
 def test_the_operator_can_read_the_settings_that_the_chart_writes(helm: Helm, tmp_path: Path) -> None:
-    settings = _settings(helm.template(_CHART), tmp_path)
+    settings = _settings(helm.template(CHART, SOURCE), tmp_path)
     assert settings.lease_namespace == "serinus-system"
     assert settings.lease_name == "serinus"
-    assert settings.sources == {}
+    assert settings.sources.keys() == {"default"}
     assert settings.namespaces == ()
 
 
@@ -88,7 +88,7 @@ def test_sources_and_namespaces_reach_the_operator(helm: Helm, tmp_path: Path) -
     values = tmp_path / "values.yaml"
     source = {"url": "https://prometheus.example", "scrapeInterval": "10s", "queries": {"drift": {"promql": "up"}}}
     values.write_text(yaml.safe_dump({"namespaces": ["a", "b"], "config": {"sources": {"default": source}}}))
-    settings = _settings(helm.template(_CHART, f"--values={values}"), tmp_path)
+    settings = _settings(helm.template(CHART, f"--values={values}"), tmp_path)
     assert settings.namespaces == ("a", "b")
     assert settings.sources["default"].url == "https://prometheus.example"
     assert settings.sources["default"].scrape_interval.seconds == 10
@@ -97,7 +97,7 @@ def test_sources_and_namespaces_reach_the_operator(helm: Helm, tmp_path: Path) -
 
 def test_new_settings_bring_new_pods(helm: Helm) -> None:
     def checksum(*options: str) -> str:
-        pod = _one(helm.template(_CHART, *options), "Deployment")["spec"]["template"]
+        pod = _one(helm.template(CHART, SOURCE, *options), "Deployment")["spec"]["template"]
         return str(pod["metadata"]["annotations"]["checksum/config"])
 
     assert checksum() == checksum("--set=replicas=1")
@@ -105,7 +105,7 @@ def test_new_settings_bring_new_pods(helm: Helm) -> None:
 
 
 def test_the_container_starts_as_the_image_and_the_settings_expect(helm: Helm) -> None:
-    pod = _one(helm.template(_CHART), "Deployment")["spec"]["template"]["spec"]
+    pod = _one(helm.template(CHART, SOURCE), "Deployment")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     environment = {entry["name"]: entry for entry in container["env"]}
     mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
@@ -130,30 +130,32 @@ def test_the_container_starts_as_the_image_and_the_settings_expect(helm: Helm) -
     ],
 )
 def test_a_digest_wins_over_a_tag_and_a_tag_over_the_chart(helm: Helm, options: tuple[str, ...], image: str) -> None:
-    pod = _one(helm.template(_CHART, *options), "Deployment")["spec"]["template"]["spec"]
+    pod = _one(helm.template(CHART, SOURCE, *options), "Deployment")["spec"]["template"]["spec"]
     assert pod["containers"][0]["image"] == image
 
 
 def test_named_namespaces_get_their_own_roles_and_the_cluster_gives_only_sight_of_namespaces(helm: Helm) -> None:
-    rendered = helm.template(_CHART, "--set=namespaces={fraud,search}")
+    rendered = helm.template(CHART, SOURCE, "--set=namespaces={fraud,search}")
     roles = {role["metadata"]["namespace"]: role for role in _all(rendered, "Role")}
     assert roles.keys() == {"fraud", "search", "serinus-system"}
     assert roles["fraud"]["rules"] == roles["search"]["rules"]
     own = next(role for role in _all(rendered, "ClusterRole") if role["metadata"]["name"] == "serinus")
     assert [rule["resources"] for rule in own["rules"]] == [["namespaces"]]
-    wide = next(role for role in _all(helm.template(_CHART), "ClusterRole") if role["metadata"]["name"] == "serinus")
+    wide = next(
+        role for role in _all(helm.template(CHART, SOURCE), "ClusterRole") if role["metadata"]["name"] == "serinus"
+    )
     assert wide["rules"] == own["rules"] + roles["fraud"]["rules"]
 
 
 def test_no_role_of_the_operator_has_a_wildcard_or_secrets(helm: Helm) -> None:
-    roles = [*_all(helm.template(_CHART), "ClusterRole"), *_all(helm.template(_CHART), "Role")]
+    roles = [*_all(helm.template(CHART, SOURCE), "ClusterRole"), *_all(helm.template(CHART, SOURCE), "Role")]
     rules = [rule for role in roles for rule in role["rules"]]
     assert not any("*" in values for rule in rules for values in rule.values())
     assert not any(word in rule["resources"] for rule in rules for word in ("secrets", "pods", "configmaps"))
 
 
 def test_the_actor_stamp_knows_every_command(helm: Helm) -> None:
-    policy = _one(helm.template(_CHART, _STAMP), "MutatingAdmissionPolicy")
+    policy = _one(helm.template(CHART, SOURCE, _STAMP), "MutatingAdmissionPolicy")
     (asked,) = (entry["expression"] for entry in policy["spec"]["variables"] if entry["name"] == "asked")
     verbs = re.findall(r"'([a-z]+)'", asked.partition(".exists")[0])
     assert sorted(verbs) == sorted(command.value for command in Command)
@@ -161,13 +163,13 @@ def test_the_actor_stamp_knows_every_command(helm: Helm) -> None:
 
 def test_the_actor_stamp_is_left_out_where_the_cluster_does_not_know_it_or_nobody_wants_it(helm: Helm) -> None:
     for options in ((), (_STAMP, "--set=actorStamp.enabled=false")):
-        kinds = {document["kind"] for document in helm.template(_CHART, *options)}
+        kinds = {document["kind"] for document in helm.template(CHART, SOURCE, *options)}
         assert not {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"} & kinds
 
 
 def test_the_optional_parts_come_when_they_are_wanted(helm: Helm) -> None:
-    plain = {document["kind"] for document in helm.template(_CHART)}
-    wanted = helm.template(_CHART, "--set=metrics.podMonitor.enabled=true,networkPolicy.enabled=true")
+    plain = {document["kind"] for document in helm.template(CHART, SOURCE)}
+    wanted = helm.template(CHART, SOURCE, "--set=metrics.podMonitor.enabled=true,networkPolicy.enabled=true")
     assert {document["kind"] for document in wanted} - plain == {"PodMonitor", "NetworkPolicy"}
     assert _one(wanted, "PodMonitor")["spec"]["podMetricsEndpoints"] == [
         {"port": "http", "path": "/metrics", "interval": "15s"}
@@ -177,7 +179,7 @@ def test_the_optional_parts_come_when_they_are_wanted(helm: Helm) -> None:
 def test_two_releases_do_not_share_what_is_not_namespaced(helm: Helm) -> None:
     def names(release: str) -> set[tuple[str, str]]:
         rendered = helm.run(
-            "template", release, str(_CHART), "--kube-version=1.37.0", _STAMP, "--set=crds.install=false"
+            "template", release, str(CHART), "--kube-version=1.37.0", SOURCE, _STAMP, "--set=crds.install=false"
         )
         documents = [document for document in yaml.safe_load_all(rendered) if document]
         return {(document["kind"], document["metadata"]["name"]) for document in documents}
@@ -191,7 +193,7 @@ def test_two_releases_do_not_share_what_is_not_namespaced(helm: Helm) -> None:
         ("replica=3", "replica"),
         ("replicas=two", "/replicas"),
         ("config.source.default.url=http://p", "source"),
-        ("config.sources.default.scrapeInterval=15s", "/config/sources/default"),
+        ("config.sources.other.scrapeInterval=15s", "/config/sources/other"),
         ("config.sources.default.url=prometheus:9090", "/config/sources/default/url"),
         ("config.writers=65", "/config/writers"),
         ("config.resync=5", "/config/resync"),
@@ -203,17 +205,22 @@ def test_two_releases_do_not_share_what_is_not_namespaced(helm: Helm) -> None:
 )
 def test_a_wrong_value_is_refused_by_its_place(helm: Helm, value: str, where: str) -> None:
     with pytest.raises(HelmError) as refusal:
-        helm.template(_CHART, f"--set={value}")
+        helm.template(CHART, SOURCE, f"--set={value}")
     assert where in str(refusal.value)
 
 
 def test_an_old_cluster_is_refused(helm: Helm) -> None:
     with pytest.raises(HelmError, match=r"kubeVersion: >=1\.30\.0-0 which is incompatible"):
-        helm.template(_CHART, kube="1.29.9")
+        helm.template(CHART, SOURCE, kube="1.29.9")
 
 
 def test_every_value_is_described(helm: Helm) -> None:
-    lines = (_CHART / "values.yaml").read_text(encoding="utf-8").splitlines()
+    lines = (CHART / "values.yaml").read_text(encoding="utf-8").splitlines()
     for before, line in pairwise(lines):
         if re.match(r"\s*\w+:\s*\S", line) and not re.match(r"\s*(requests|limits):", line):
             assert before.strip().startswith("#"), f"{line!r} has no `# --` comment"
+
+
+def test_a_chart_without_a_metric_source_is_not_installed(helm: Helm) -> None:
+    with pytest.raises(HelmError, match=r"set config\.sources\.default\.url"):
+        helm.template(CHART)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from support.helm import find_helm
-from support.release import CHART
+from support.release import CHART, SOURCE
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -60,7 +60,7 @@ def test_nothing_is_fetched_that_no_hash_protects() -> None:
 def test_the_process_is_nobody_in_particular_the_same_nobody_as_in_the_chart() -> None:
     (pod,) = (
         document["spec"]["template"]["spec"]
-        for document in find_helm().template(CHART)
+        for document in find_helm().template(CHART, SOURCE)
         if document["kind"] == "Deployment"
     )
     security = pod["securityContext"]

@@ -49,7 +49,7 @@ class Kubectl:
             raise KubectlError(done.stderr.strip() or done.stdout.strip())
         return done.stdout
 
-    def json(self, *arguments: str, given: object = None) -> Any:  # noqa: ANN401 - whatever the API server holds
+    def json(self, *arguments: str, given: object = None) -> Any:
         """Run kubectl and return the object that it printed."""
         return json.loads(self(*arguments, "-o", "json", given=given))
 

@@ -66,7 +66,7 @@ def _steps(path: str) -> list[str | int]:
     return [int(index) if index else name for name, index in _STEP.findall(path)]
 
 
-def _put(node: Any, steps: list[str | int], value: Any) -> None:  # noqa: ANN401 - a manifest holds anything
+def _put(node: Any, steps: list[str | int], value: Any) -> None:
     *way, last = steps
     for step in way:
         node = node.setdefault(step, {}) if isinstance(node, dict) else node[step]

@@ -70,7 +70,7 @@ _EVERY_VERSION_FIELD: Final[dict[str, Any]] = {
 }
 
 
-def _one_stage(**fields: Any) -> Manifest:  # noqa: ANN401 - a manifest holds anything
+def _one_stage(**fields: Any) -> Manifest:
     return rollout({"spec.stages": [{"name": "all", "traffic": "100%", "abortOn": ["error_rate > 1%"], **fields}]})
 
 
@@ -91,6 +91,12 @@ TAKEN: Final[dict[str, Manifest]] = {
     "every field of a stage": rollout({"spec.stages[1]": _EVERY_STAGE_FIELD}),
     "every field of the metrics": rollout(
         {"spec.metrics": {"source": "eu-west", "preset": "envoy-gateway", "interval": "10s", "window": "1m30s"}}
+    ),
+    "conditions with and without spaces": rollout(
+        {"spec.stages[1].abortOn": ["latency_p95>200ms", " latency_p50  >=  0.5 s ", "error_rate>=0.5%"]}
+    ),
+    "a query whose name begins like a metric of ours": rollout(
+        {"spec.stages[1].abortOn": ["latency_p95_drift > 5%", "error_rate_of_model < 3s", "latency_p5 > 1"]}
     ),
     "a named query": rollout({"spec.stages[1].abortOn": ["drift_score > 0.3", "score_floor < 10"]}),
     "the judge that looks at a window": rollout({"spec.stages[1].judgement": "Observed", "spec.stages[1].for": "2m"}),

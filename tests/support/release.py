@@ -19,6 +19,9 @@ from support.kubectl import Kubectl
 from support.manifests import Manifest, rollout
 
 CHART: Final = Path(__file__).resolve().parents[2] / "deploy" / "helm" / "serinus"
+SOURCE: Final = "--set=config.sources.default.url=http://prometheus.example"
+"""The one value that the chart cannot do without."""
+
 _PATIENCE: Final = 30.0
 _PAUSE: Final = 0.2
 
@@ -56,6 +59,14 @@ class Release:
         """Return those of the rights that the operator has in a namespace; in the whole cluster where it is empty."""
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{self.name}", "system:authenticated")
         return allowed(self.admin, self.account, groups, rights, namespace)
+
+    def kubeconfig(self, file: Path) -> Path:
+        """Write a kubeconfig with the operator's own token into a file and return it."""
+        config = self.admin.json("config", "view", "--raw", "--minify", "--flatten")
+        token = self.admin.within(self.name)("create", "token", self.name).strip()
+        config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
+        file.write_text(json.dumps(config), encoding="utf-8")
+        return file
 
     def patch(self, path: str, *operations: Mapping[str, object]) -> tuple[int, str]:
         """Send a JSON Patch with the operator's own token; return the HTTP status and the API server's sentence."""
@@ -110,13 +121,14 @@ def installed(admin: Kubectl, *options: str) -> Iterator[Release]:
     name = f"serinus-{uuid.uuid4().hex[:6]}"
     release = Release(find_helm(), admin, name)
     admin("create", "namespace", name)
-    settings = ("--set=crds.install=false,config.sources.default.url=http://prometheus.example", *options)
+    settings = (SOURCE, "--set=crds.install=false", *options)
     run = release.helm.run
     try:
         run("install", name, str(CHART), f"--namespace={name}", *settings, kubeconfig=admin.kubeconfig)
         yield release
-        run("uninstall", name, f"--namespace={name}", kubeconfig=admin.kubeconfig)
     finally:
+        # What the release has outside of its namespace must not outlive it, nor a test that failed.
+        run("uninstall", name, f"--namespace={name}", "--ignore-not-found", kubeconfig=admin.kubeconfig)
         admin("delete", "namespace", name, "--wait=false")
 
 

@@ -1,7 +1,9 @@
 """These tests need an API server around them: ``python -m localcluster run -- pytest tests/deploy``."""
 
+import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from localcluster.client import Cluster
+from localcluster.crds import provide
 from support.kubectl import Kubectl
 
+_HTTP_ROUTES = "httproutes.gateway.networking.k8s.io"
 _CRDS = Path(__file__).resolve().parents[3] / "deploy" / "crds"
 
 
@@ -24,7 +28,8 @@ def admin() -> Kubectl:
         cluster = Cluster.current()
         person = Kubectl(program=cluster.kubectl, kubeconfig=cluster.kubeconfig)
     person("apply", "--server-side", "--force-conflicts", "-f", str(_CRDS))
-    person("wait", "--for=condition=Established", "--timeout=30s", "-f", str(_CRDS))
+    _until_served(person, "rollouts.serinus.dev")
+    _until_served(person, "modelversions.serinus.dev")
     return person
 
 
@@ -35,3 +40,21 @@ def user(admin: Kubectl) -> Iterator[Kubectl]:
     admin("create", "namespace", namespace)
     yield admin.within(namespace)
     admin("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def gateway_api(admin: Kubectl) -> None:
+    """The cluster has HTTPRoutes."""
+    if _HTTP_ROUTES not in admin("get", "crd", "-o", "name"):
+        crds = json.loads(provide().read_text(encoding="utf-8"))
+        wanted = [crd for crd in crds if crd["metadata"]["name"] == _HTTP_ROUTES]
+        admin("apply", "--server-side", "-f", "-", given=wanted)
+        _until_served(admin, _HTTP_ROUTES)
+
+
+def _until_served(person: Kubectl, kind: str) -> None:
+    # `kubectl wait` fails on a CRD that is too new to have any condition.
+    deadline = time.monotonic() + 30
+    while person.run(("get", kind)).returncode:
+        assert time.monotonic() < deadline, f"{kind} is not served 30 s after its CRD was applied"
+        time.sleep(0.2)

@@ -9,7 +9,7 @@ import pytest
 from support.helm import find_helm
 from support.kubectl import Kubectl
 from support.manifests import model_version, rollout
-from support.release import CHART, Release, Right, allowed, installed
+from support.release import CHART, SOURCE, Release, Right, allowed, installed
 
 _OURS: Final = ("rollouts", "modelversions")
 _SERINUS: Final = "serinus.dev"
@@ -149,8 +149,8 @@ def test_the_kinds_and_the_users_objects_outlive_the_release(admin: Kubectl, use
 
 
 def test_helm_says_what_to_do_next(admin: Kubectl, user: Kubectl) -> None:
-    where = (f"--namespace={user.namespace}", "--set=crds.install=false", "--dry-run=server")
+    where = (f"--namespace={user.namespace}", SOURCE, "--set=crds.install=false", "--dry-run=server")
     notes = find_helm().run("install", "notes", str(CHART), *where, kubeconfig=admin.kubeconfig).partition("NOTES:")[2]
-    assert "ATTENTION: config.sources names no Prometheus." in notes
+    assert "keeps all namespaces" in notes
     assert "actor stamp is not installed" not in notes
     assert "kubectl annotate mro NAME serinus.dev/abort=" in notes

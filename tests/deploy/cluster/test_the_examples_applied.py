@@ -1,40 +1,28 @@
 """Every example goes into a real cluster as a user would apply it."""
 
-import json
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from localcluster.crds import provide
 from support.helm import find_helm
 from support.kubectl import Kubectl
 from support.release import CHART
 
 _EXAMPLES: Final = Path(__file__).resolve().parents[3] / "examples"
 _APPLIED: Final = [*sorted(file.parent for file in _EXAMPLES.glob("*/rollout.yaml")), _EXAMPLES / "quickstart"]
-_HTTP_ROUTES: Final = "httproutes.gateway.networking.k8s.io"
-
-
-@pytest.fixture(scope="module")
-def namespace(admin: Kubectl, user: Kubectl) -> Kubectl:
-    """A user whose cluster has the Gateway API."""
-    if _HTTP_ROUTES not in admin("get", "crd", "-o", "name"):
-        crds = json.loads(provide().read_text(encoding="utf-8"))
-        wanted = [crd for crd in crds if crd["metadata"]["name"] == _HTTP_ROUTES]
-        admin("apply", "--server-side", "-f", "-", given=wanted)
-        admin("wait", "--for=condition=Established", "--timeout=30s", f"crd/{_HTTP_ROUTES}")
-    return user
 
 
 @pytest.mark.parametrize("folder", _APPLIED, ids=lambda folder: folder.name)
-def test_an_example_is_applied_and_applying_it_again_changes_nothing(namespace: Kubectl, folder: Path) -> None:
+def test_an_example_is_applied_and_applying_it_again_changes_nothing(
+    gateway_api: None, user: Kubectl, folder: Path
+) -> None:
     # Values of the chart are for Helm.
     files = [f"--filename={file}" for file in sorted(folder.glob("*.yaml")) if file.name != "values.yaml"]
-    first = namespace("apply", *files).splitlines()
+    first = user("apply", *files).splitlines()
     assert first
     assert all(line.endswith(" created") for line in first)
-    again = namespace("apply", *files).splitlines()
+    again = user("apply", *files).splitlines()
     assert all(line.endswith(" unchanged") for line in again)
 
 

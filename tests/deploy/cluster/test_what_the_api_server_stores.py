@@ -48,7 +48,7 @@ def _rules() -> Iterator[str]:
         yield from _messages(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
-def _messages(node: Any) -> Iterator[str]:  # noqa: ANN401 - a schema is nested at will
+def _messages(node: Any) -> Iterator[str]:
     if isinstance(node, list):
         for member in node:
             yield from _messages(member)

@@ -27,6 +27,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
 {{- define "serinus.config" -}}
+{{- if not .Values.config.sources }}
+{{- fail "config.sources names no Prometheus, and no version gains traffic without evidence: set config.sources.default.url" }}
+{{- end -}}
 sources: {{- toYaml .Values.config.sources | nindent 2 }}
 namespaces: {{ toJson .Values.namespaces }}
 httpPort: 8080
