@@ -3,9 +3,12 @@
 import json
 import urllib.parse
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from local.world import Namespace, eventually, fetch
+from localcluster import gateway
+from localcluster.settings import Settings
 
 REQUESTS = 600
 
@@ -73,6 +76,15 @@ def test_envoys_histograms_have_a_bound_at_200_ms(namespace: Namespace) -> None:
     series = f'envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name="{namespace.name}_stable_80",le="200"}}'
 
     assert eventually(lambda: query(namespace, series), why="a bucket le=200")
+
+
+def test_envoy_can_be_left_with_its_own_bounds(namespace: Namespace, tmp_path: Path) -> None:
+    (tmp_path / "bin").symlink_to(namespace.cluster.state / "bin")
+
+    gateway.envoy(Settings(state=tmp_path, extra_bounds=False))
+
+    assert "stats_config" not in json.loads((tmp_path / "envoy.json").read_text())
+    assert "stats_config" in json.loads((namespace.cluster.state / "envoy.json").read_text())
 
 
 def test_envoy_takes_whatever_contour_sends(namespace: Namespace) -> None:

@@ -141,3 +141,20 @@ def test_a_part_that_does_not_start_is_named_with_the_end_of_its_log(tmp_path: P
     assert done.returncode == 70
     assert "etcd ended with status 1" in done.stderr
     assert "the disk is on fire" in done.stderr
+
+
+def test_images_can_stand_for_commands_and_the_audit_log_tells_who_did_what(tmp_path: Path) -> None:
+    table = tmp_path / "images.yaml"
+    table.write_text("example.org/greeter: {command: [sh, -c], args: ['echo hello from $PLACE'], env: {PLACE: here}}\n")
+    script = (
+        "kubectl create job greet --image=example.org/greeter:1.0 && "
+        "kubectl wait --for=condition=complete job/greet --timeout=60s >&2 && kubectl logs job/greet && "
+        'grep -c \'"verb":"create".*"username":"admin".*"resource":"jobs"\' $SERINUS_LOCAL_STATE/logs/audit.log'
+    )
+    options = ("--without", "gateway,prometheus", "--audit", "--images", str(table))
+
+    done = subprocess.run(
+        command("run", *options, "--", "sh", "-c", script), capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout.splitlines()[-2:] == ["hello from here", "1"], done.stderr

@@ -238,3 +238,18 @@ def test_pods_survive_the_nodes_restart_as_restarted_containers(namespace: Names
 def test_the_tests_see_the_clusters_processes(namespace: Namespace) -> None:
     assert os.getpid() != 1
     assert set(namespace.cluster.parts()) >= {"etcd", "apiserver", "controller-manager", "node"}
+
+
+def test_an_ordinary_user_is_known_and_may_do_nothing_by_itself(namespace: Namespace) -> None:
+    kubeconfig = f"--kubeconfig={namespace.cluster.kubeconfig_of('developer')}"
+
+    me = json.loads(namespace.kubectl("auth", "whoami", "--output=json", kubeconfig))["status"]["userInfo"]
+    assert (me["username"], me["groups"]) == ("developer", ["ml-team", "system:authenticated"])
+    with pytest.raises(AssertionError, match="no"):
+        namespace.kubectl("auth", "can-i", "create", "pods", kubeconfig)
+
+
+def test_mutating_admission_policies_are_served(namespace: Namespace) -> None:
+    served = namespace.kubectl("api-resources", "--api-group=admissionregistration.k8s.io", "--output=name")
+
+    assert "mutatingadmissionpolicies.admissionregistration.k8s.io" in served.split()

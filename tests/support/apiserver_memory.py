@@ -39,7 +39,7 @@ class MemoryApi:
         method: str,
         path: str,
         *,
-        body: Any = None,  # noqa: ANN401 - whatever is sent
+        body: Any = None,
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
         timeout: float = 10.0,  # noqa: ARG002, ASYNC109 - as the client
@@ -67,7 +67,7 @@ class MemoryApi:
     def writes(self) -> list[str]:
         return [call for call in self.calls if not call.startswith("GET")]
 
-    def _do(self, method: str, path: str, body: Any, content_type: str) -> Raw:  # noqa: ANN401 - whatever is sent
+    def _do(self, method: str, path: str, body: Any, content_type: str) -> Raw:
         match method:
             case "GET":
                 return self._found(path)
@@ -92,7 +92,7 @@ class MemoryApi:
         return self.objects[path]
 
 
-def merge(old: Any, change: Any) -> Any:  # noqa: ANN401 - JSON
+def merge(old: Any, change: Any) -> Any:
     """RFC 7396."""
     if not isinstance(change, dict):
         return change

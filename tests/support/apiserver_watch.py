@@ -54,7 +54,7 @@ class WatchServer:
             certificate_path=None,
             private_key_path=None,
             scheme="Bearer",
-            token="t",  # noqa: S106 - no password
+            token="t",
         )
 
 

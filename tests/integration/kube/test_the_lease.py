@@ -21,13 +21,13 @@ class Cuttable:
         self._api = api
         self.cut = False
 
-    async def request(self, method: str, path: str, **rest: Any) -> dict[str, Any]:  # noqa: ANN401 - as it came
+    async def request(self, method: str, path: str, **rest: Any) -> dict[str, Any]:
         if self.cut:
             await asyncio.Event().wait()
         return await self._api.request(method, path, **rest)
 
 
-def candidate(client: Any, namespace: str, name: str) -> LeaseElection:  # noqa: ANN401 - any of two clients
+def candidate(client: Any, namespace: str, name: str) -> LeaseElection:
     return LeaseElection(client, SystemClock(), ObjectKey(namespace, "serinus"), name, times=QUICK)
 
 

@@ -121,7 +121,7 @@ class EditedInBetween:
         self._api = api
         self.left = edits
 
-    async def request(self, method: str, path: str, **rest: Any) -> dict[str, Any]:  # noqa: ANN401 - as it came
+    async def request(self, method: str, path: str, **rest: Any) -> dict[str, Any]:
         answer = await self._api.request(method, path, **rest)
         if method == "GET" and self.left:
             self.left -= 1

@@ -19,7 +19,7 @@ from support.apiserver_scripted import Answer, Script, hangs, hangs_up, says, sa
 BACKEND = BackendRef(name="fraud-v2", port=8080)
 
 
-def check(**fields: Any) -> HttpCheck:  # noqa: ANN401 - fields of a check, as in a manifest
+def check(**fields: Any) -> HttpCheck:
     return decode(HttpCheck, {"path": "/healthz", **fields}, "http")
 
 
@@ -34,7 +34,7 @@ async def candidate(*answers: Answer) -> AsyncIterator[tuple[ServiceChecks, Scri
         yield ServiceChecks(lambda _namespace, _backend: server.url, pause), server, pauses
 
 
-async def outcome(answer: Answer, **fields: Any) -> TestOutcome:  # noqa: ANN401 - fields of a check
+async def outcome(answer: Answer, **fields: Any) -> TestOutcome:
     async with candidate(answer) as (checks, _, _):
         return await checks.run("ml", BACKEND, check(**fields))
 

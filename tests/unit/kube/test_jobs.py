@@ -18,7 +18,7 @@ from support.apiserver_memory import MemoryApi
 OWNER = Meta(key=ObjectKey("ml", "fraud-detector"), uid="u-1", version=7)
 
 
-def identity(**changes: Any) -> TestRun:  # noqa: ANN401 - fields of a TestRun
+def identity(**changes: Any) -> TestRun:
     given: dict[str, Any] = {
         "run": 12,
         "stage": "staging",
@@ -34,7 +34,7 @@ def action(template: dict[str, Any], timeout: str = "10m") -> RunJobTest:
     return RunJobTest(identity=identity(), test=JobTest(template=template, timeout=Duration(timeout)))
 
 
-def template(*containers: dict[str, Any], **spec: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a JobSpec
+def template(*containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
     return {"spec": {"template": {"spec": {"containers": list(containers)}}, **spec}}
 
 

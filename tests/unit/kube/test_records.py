@@ -24,7 +24,7 @@ from support.apiserver_objects import backend_ref, condition, endpoint_slice, ht
 from support.manifests import model_version, rollout
 
 
-def raw_rollout(**parts: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a raw object
+def raw_rollout(**parts: Any) -> dict[str, Any]:
     return {**rollout(), "metadata": metadata(), **parts}
 
 

@@ -1,0 +1,260 @@
+"""Waiting has a deadline and a reason; the terminal is live only where there is one; queries are counted per tick."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from demo.acts import QueryMeter
+from demo.cluster import RolloutView
+from demo.director import _section
+from demo.errors import CouldNotAskError, DemoError
+from demo.observe import ended, serves, wait_for, was_rolled_back, where
+from demo.prometheus import Counts, Probe
+from demo.terminal import Style, Terminal
+from serinus.api.abort_condition import parse_abort_condition
+from serinus.api.rollout_status import (
+    CurrentStage,
+    Phase,
+    Rollback,
+    RollbackReason,
+    RolloutStatus,
+    Serving,
+    StageState,
+)
+
+NOW = datetime(2026, 11, 23, 14, 7, 31, tzinfo=UTC)
+
+
+async def test_a_wait_ends_with_what_fits() -> None:
+    numbers = iter(range(10))
+
+    async def look() -> int:
+        return next(numbers)
+
+    assert await wait_for(look, lambda n: n == 3, within=5, what="three", every=0) == 3
+
+
+async def test_a_wait_that_is_over_says_what_was_seen_last() -> None:
+    async def look() -> int:
+        return 7
+
+    with pytest.raises(DemoError, match=r"eight did not happen within 0 s; seen last: 7"):
+        await wait_for(look, lambda n: n == 8, within=0, what="eight")
+
+
+async def test_a_world_that_does_not_answer_is_asked_again() -> None:
+    answers = iter([CouldNotAskError("down"), CouldNotAskError("down"), 1])
+
+    async def look() -> int:
+        answer = next(answers)
+        if isinstance(answer, CouldNotAskError):
+            raise answer
+        return answer
+
+    assert await wait_for(look, lambda n: n == 1, within=5, what="an answer", every=0) == 1
+
+
+async def test_a_program_that_has_ended_ends_the_wait_at_once() -> None:
+    async def look() -> int:
+        raise DemoError("the operator ended with status 1")
+
+    with pytest.raises(DemoError, match="ended with status 1"):
+        await wait_for(look, lambda n: n == 1, within=60, what="an answer")
+
+
+def a_rollout(phase: Phase, *, observed: int = 3, wanted: str = "2.3.1", stable: str = "2.3.1") -> RolloutView:
+    rollback = Rollback(
+        version="2.3.1",
+        to="2.3.0",
+        reason=RollbackReason.METRIC_BREACHED,
+        message="",
+        at_weight=5,
+        decided_at=NOW,
+    )
+    status = RolloutStatus(
+        observed_generation=observed,
+        phase=phase,
+        stable=Serving(version=stable, weight=100, since=NOW),
+        rollback=rollback if phase is Phase.ROLLED_BACK else None,
+    )
+    return RolloutView(wanted, 3, status)
+
+
+@pytest.mark.parametrize(
+    ("seen", "good", "bad"),
+    [
+        (a_rollout(Phase.HEALTHY), True, False),
+        (a_rollout(Phase.HEALTHY, observed=2), False, False),
+        (a_rollout(Phase.HEALTHY, stable="2.3.0"), False, False),
+        (a_rollout(Phase.HEALTHY, wanted="2.3.2"), False, False),
+        (a_rollout(Phase.PROGRESSING), False, False),
+        (a_rollout(Phase.ROLLED_BACK), False, True),
+        (a_rollout(Phase.ROLLED_BACK, observed=2), False, False),
+        (a_rollout(Phase.ROLLED_BACK, wanted="2.3.2"), False, False),
+    ],
+)
+def test_a_run_has_ended_only_when_the_status_is_about_the_wanted_version(
+    seen: RolloutView,
+    good: bool,  # noqa: FBT001 - a table's column
+    bad: bool,  # noqa: FBT001 - likewise
+) -> None:
+    assert serves("2.3.1")(seen) is good
+    assert was_rolled_back("2.3.1")(seen) is bad
+    assert ended("2.3.1")(seen) is (good or bad)
+
+
+def analysing(state: StageState = StageState.ANALYZING) -> RolloutStatus:
+    stage = CurrentStage(index=1, name="canary", state=state, since=NOW, state_since=NOW)
+    return RolloutStatus(phase=Phase.PROGRESSING, stage=stage)
+
+
+def test_a_place_names_the_stage_only_while_the_run_is_under_way() -> None:
+    assert where(analysing()) == "Progressing · canary · Analyzing"
+    assert where(RolloutStatus(phase=Phase.ROLLED_BACK, stage=analysing().stage)) == "RolledBack"
+
+
+class Prometheus:
+    """Answers as one does; counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.answer: object = {}
+        self.status = 200
+
+    async def query(self, _: web.Request) -> web.Response:
+        self.received += 1
+        return web.json_response({"data": {"result": self.answer}}, status=self.status)
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        head = "prometheus_http_requests_total"
+        lines = [
+            f'{head}{{code="200",handler="/api/v1/query"}} {self.received}',
+            f'{head}{{code="200",handler="/api/v1/query_range"}} 0',
+            f'{head}{{code="200",handler="/metrics"}} 1000',
+        ]
+        return web.Response(text="\n".join(lines) + "\n")
+
+
+@pytest.fixture
+async def prometheus() -> AsyncIterator[tuple[Prometheus, Probe]]:
+    world = Prometheus()
+    app = web.Application()
+    app.add_routes([web.get("/api/v1/query", world.query), web.get("/metrics", world.metrics)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    async with aiohttp.ClientSession() as session:
+        yield world, Probe(session, f"http://127.0.0.1:{port}")
+    await runner.cleanup()
+
+
+ERRORS = parse_abort_condition("error_rate > 0.5%")
+
+
+async def test_counters_are_read_and_one_that_is_not_there_yet_is_zero(prometheus: tuple[Prometheus, Probe]) -> None:
+    world, probe = prometheus
+    world.answer = [{"metric": {"what": "requests"}, "value": [0, "42"]}]
+
+    assert await probe.counts(ERRORS, "demo_x_80") == Counts(42, 0)
+
+
+@pytest.mark.parametrize(("status", "answer"), [(503, []), (200, [{"metric": {}}]), (200, "none")])
+async def test_a_prometheus_that_does_not_answer_well_could_not_be_asked(
+    prometheus: tuple[Prometheus, Probe], status: int, answer: object
+) -> None:
+    world, probe = prometheus
+    world.status, world.answer = status, answer
+
+    with pytest.raises(CouldNotAskError):
+        await probe.counts(ERRORS, "demo_x_80")
+
+
+async def test_only_queries_of_others_and_only_those_during_analysis_are_counted(
+    prometheus: tuple[Prometheus, Probe],
+) -> None:
+    world, probe = prometheus
+    world.answer = []
+    meter = QueryMeter(probe, tick=1000.0)
+
+    await meter.see(analysing(StageState.TESTING))
+    world.received += 50
+    await meter.see(analysing())
+    world.received += 3
+    await probe.counts(ERRORS, "demo_x_80")
+    await meter.see(analysing())
+
+    # Far less than one tick has passed, which counts as one.
+    assert meter.per_tick == pytest.approx(3.0, abs=0.2)
+
+
+async def test_an_operator_that_was_never_seen_to_analyse_has_no_queries_per_tick(
+    prometheus: tuple[Prometheus, Probe],
+) -> None:
+    assert QueryMeter(prometheus[1], tick=1.0).per_tick == 0.0
+
+
+class Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_pipe_gets_plain_lines_and_no_live_line() -> None:
+    out = io.StringIO()
+    terminal = Terminal(out, {})
+    terminal.line("promoted", Style.GREEN)
+    terminal.show("500 req/s")
+
+    assert out.getvalue() == " 0:00.0  promoted\n"
+
+
+def test_a_terminal_gets_colours_and_a_live_line_that_goes_away() -> None:
+    out = Tty()
+    terminal = Terminal(out, {"TERM": "xterm"})
+    terminal.line("promoted", Style.GREEN)
+    terminal.show("500 req/s")
+    terminal.close()
+
+    assert "\x1b[32mpromoted\x1b[0m" in out.getvalue()
+    assert "500 req/s" in out.getvalue()
+    assert out.getvalue().endswith("\r\x1b[2K")
+
+
+def test_no_color_takes_the_colours_away_and_keeps_the_live_line() -> None:
+    out = Tty()
+    terminal = Terminal(out, {"TERM": "xterm", "NO_COLOR": "1"})
+    terminal.line("promoted", Style.GREEN)
+    terminal.show("500 req/s")
+
+    assert "\x1b[3" not in out.getvalue()
+    assert "500 req/s" in out.getvalue()
+
+
+def test_the_status_is_cut_out_of_what_describe_prints() -> None:
+    text = "Name:  x\nSpec:\n  Model:  y\nStatus:\n  Phase:  Healthy\nEvents:\n  many\n"
+
+    assert _section(text, "Status:", "Events:") == "Status:\n  Phase:  Healthy\n"
+    assert _section("Name:  x\n", "Status:", "Events:") == "Name:  x\n"
+
+
+async def test_waiting_leaves_the_loop_to_others() -> None:
+    looks = 0
+
+    async def look() -> int:
+        nonlocal looks
+        looks += 1
+        return looks
+
+    waiting = asyncio.create_task(wait_for(look, lambda n: n == 1000, within=60, what="many looks", every=0))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    assert looks < 1000
