@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 import aiohttp
@@ -48,7 +48,7 @@ async def test_a_wait_that_is_over_says_what_was_seen_last() -> None:
 
 
 async def test_a_world_that_does_not_answer_is_asked_again() -> None:
-    answers = iter([CouldNotAskError("down"), CouldNotAskError("down"), 1])
+    answers: Iterator[CouldNotAskError | int] = iter([CouldNotAskError("down"), CouldNotAskError("down"), 1])
 
     async def look() -> int:
         answer = next(answers)
@@ -243,7 +243,7 @@ def test_the_status_is_cut_out_of_what_describe_prints() -> None:
     assert _section("Name:  x\n", "Status:", "Events:") == "Name:  x\n"
 
 
-async def test_waiting_leaves_the_loop_to_others() -> None:
+async def test_a_wait_can_be_interrupted_and_the_loop_to_others() -> None:
     looks = 0
 
     async def look() -> int:
