@@ -75,7 +75,7 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Oversize:
-    """Answer with so many bytes of white space in JSON."""
+    """Bring the answer back with so many bytes of white space behind it, which JSON allows."""
 
     size: int
 
@@ -173,7 +173,8 @@ class FaultProxy:
                 code, body = await self._forward(request)
                 return await _send(writer, (code, body[:size]), promised=len(body))
             case Oversize(size):
-                return await _send(writer, (200, b" " * size))
+                code, body = await self._forward(request)
+                return await _send(writer, (code, body + b" " * size))
             case Drip(seconds):
                 return await _drip(writer, await self._forward(request), seconds)
             case Change(change):
