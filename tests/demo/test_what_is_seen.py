@@ -243,7 +243,7 @@ def test_the_status_is_cut_out_of_what_describe_prints() -> None:
     assert _section("Name:  x\n", "Status:", "Events:") == "Name:  x\n"
 
 
-async def test_a_wait_can_be_interrupted_and_the_loop_to_others() -> None:
+async def test_a_wait_can_be_interrupted() -> None:
     looks = 0
 
     async def look() -> int:

@@ -73,9 +73,7 @@ def run(setting: Setting, terminal: Terminal) -> int:
 
 
 async def _run(setting: Setting, terminal: Terminal) -> int:
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    _end_on_signals()
     findings = _Findings()
     try:
         await _play(setting, terminal, findings)
@@ -86,6 +84,19 @@ async def _run(setting: Setting, terminal: Terminal) -> int:
     result.write(setting.folder / "result.json")
     _conclude(terminal, findings, result)
     return 0 if result.ok else 1
+
+
+def _end_on_signals() -> None:
+    """Make Ctrl-C, SIGTERM and a closed terminal end the demo in order; a second one does not disturb that."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - this is called by a coroutine
+
+    def end() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, end)
 
 
 async def _play(setting: Setting, terminal: Terminal, findings: _Findings) -> None:

@@ -31,13 +31,15 @@ class OperatorSetup:
         prometheus_url: the metric source ``default``.
         scrape_interval_seconds: how often that Prometheus scrapes.
         address: host:port of /livez, /readyz and /metrics.
-        identity: the process's name in the Lease.
+        identity: the process's name in the Lease; its configuration and log are named after it.
+        leader_election: off where no other process can run beside it: it leads at once.
     """
 
     prometheus_url: str
     scrape_interval_seconds: float
     address: str = OPERATOR_METRICS
     identity: str = "demo"
+    leader_election: bool = True
 
     @property
     def tick_seconds(self) -> float:
@@ -56,6 +58,7 @@ class OperatorSetup:
                 "httpPort": int(port),
                 "leaseNamespace": LEASE_NAMESPACE,
                 "identity": self.identity,
+                "leaderElection": self.leader_election,
             }
         )
 

@@ -13,6 +13,8 @@ from demo.errors import DemoError
 
 _GRACE_SECONDS: Final = 10.0
 _TAIL_LINES: Final = 25
+# The kernel ends it when the director is gone without a word, such as by SIGKILL. The local cluster needs setpriv too.
+_LEASH: Final = ("setpriv", "--pdeathsig", "TERM", "--")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ async def running(
     with log.open("wb") as output:
         try:
             process = await asyncio.create_subprocess_exec(
+                *_LEASH,
                 *command,
                 env=dict(environment),
                 stdin=asyncio.subprocess.DEVNULL,
