@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from localcluster.errors import LocalClusterError
@@ -22,17 +23,25 @@ def fetch_wheel(wheel: Wheel, target: Path) -> None:
         hashes = " ".join(f"--hash=sha256:{digest}" for digest in wheel.hashes)
         wanted.write_text(f"{wheel.requirement} {hashes}\n", encoding="utf-8")
         options = ["--no-deps", "--require-hashes", "--target", str(target), "--requirement", str(wanted)]
-        _run([*_installer(), "install", *options], f"cannot install {wheel.requirement}")
+        failures: list[LocalClusterError] = []
+        for installer in _installers():
+            try:
+                _run([*installer, "install", *options], f"cannot install {wheel.requirement}")
+            except LocalClusterError as error:
+                failures.append(error)
+            else:
+                return
+    tried = "\n".join(map(str, failures)) or "neither pip nor uv is on PATH: install one of them"
+    raise LocalClusterError(tried)
 
 
-def _installer() -> list[str]:
+def _installers() -> Iterator[list[str]]:
     # An environment that uv made has no pip of its own.
     if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+        yield [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     for command in (["uv", "pip"], ["pip3", "--disable-pip-version-check"]):
         if shutil.which(command[0]):
-            return command
-    raise LocalClusterError("neither pip nor uv is on PATH: install one of them")
+            yield command
 
 
 def fetch_debian(package: str, program: str, target: Path) -> None:

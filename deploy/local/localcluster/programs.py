@@ -6,7 +6,8 @@ from typing import Final
 KUBERNETES: Final = "v1.37.2"
 ETCD: Final = "v3.7.3"
 CONTOUR: Final = "v1.33.8"
-PROMETHEUS: Final = "v0.316.0"
+# Debian has its own version; where there is no Debian, the module of go/prometheus is built.
+PROMETHEUS: Final = "debian-or-v0.316.0"
 
 _VERSION_PACKAGES: Final = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 
@@ -58,7 +59,7 @@ class Program:
 
     Attributes:
         name: What it is called.
-        version: The version that is cached under this key.
+        version: Its version, or what else tells its kept copy from another; the key in the cache.
         on_path: Whether one on PATH may be taken; kubectl only if it fits the server.
         debian: The Debian package that holds it at /usr/bin, or an empty text.
     """
