@@ -59,12 +59,16 @@ _EVERY_VERSION_FIELD: Final[dict[str, Any]] = {
     "spec.signature": {
         "profile": "columnar",
         "inputs": [
-            {"name": "amount", "dtype": "float64"},
+            {"name": "amount", "dtype": "float64", "min": "0", "max": "1e9"},
             {"name": "country", "dtype": "string", "optional": True, "categories": ["CH", ""]},
             {"name": "embedding", "dtype": "float32", "shape": [-1, 128]},
         ],
-        "outputs": [{"name": "score", "dtype": "float32", "min": "0", "max": "1"}],
+        "outputs": [
+            {"name": "score", "dtype": "float32", "shape": [1], "min": "0", "max": "1"},
+            {"name": "reason", "dtype": "string", "optional": False, "categories": ["amount", "country"]},
+        ],
     },
+    "spec.serving": {"backendRef": {"group": "", "kind": "Service", "name": "fraud-detector-v2-3-1", "port": 80}},
     "spec.governance": {"owner": "payments-ml", "purpose": "card fraud score", "riskTier": 1},
     "spec.changes": "Retrained on October; new merchant features.",
 }
@@ -89,8 +93,11 @@ TAKEN: Final[dict[str, Manifest]] = {
     ),
     "0 % written with decimals": rollout({"spec.stages[0].traffic": "0.00%"}),
     "every field of a stage": rollout({"spec.stages[1]": _EVERY_STAGE_FIELD}),
-    "every field of the metrics": rollout(
-        {"spec.metrics": {"source": "eu-west", "preset": "envoy-gateway", "interval": "10s", "window": "1m30s"}}
+    "every field beside the stages": rollout(
+        {
+            "spec.rollbackTo": "2.2.4",
+            "spec.metrics": {"source": "eu-west", "preset": "envoy-gateway", "interval": "10s", "window": "1m30s"},
+        }
     ),
     "conditions with and without spaces": rollout(
         {"spec.stages[1].abortOn": ["latency_p95>200ms", " latency_p50  >=  0.5 s ", "error_rate>=0.5%"]}
