@@ -104,10 +104,14 @@ class NamespaceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """A Job that tests a candidate: which test of which run of which Rollout; ``outcome`` is None while it runs."""
+    """A Job that tests a candidate: which test of which run of which Rollout; ``outcome`` is None while it runs.
+
+    ``owner`` is the Rollout's uid: a Rollout made anew under an old name must not believe the old one's tests.
+    """
 
     meta: Meta
     rollout: str
+    owner: str
     run: int
     stage: str
     test: str

@@ -10,10 +10,11 @@ from msgspec import Meta, field
 
 from serinus.api.parsing import decode
 from serinus.api.quantities import Duration
-from serinus.api.schema import NAME, Model
+from serinus.api.schema import NAME, QUERY_NAME, Model
 from serinus.errors import ConfigurationError, InvalidObjectError
 
 Name = Annotated[str, Meta(pattern=NAME)]
+QueryName = Annotated[str, Meta(pattern=QUERY_NAME)]
 
 
 class QuerySettings(Model, frozen=True, kw_only=True):
@@ -35,8 +36,7 @@ class SourceSettings(Model, frozen=True, kw_only=True):
     scrape_interval: Duration = field(default_factory=lambda: Duration("15s"))
     timeout: Duration = field(default_factory=lambda: Duration("5s"))
     bearer_token_file: str | None = None
-    allow_inline_queries: bool = False
-    queries: dict[Name, QuerySettings] = field(default_factory=dict)
+    queries: dict[QueryName, QuerySettings] = field(default_factory=dict)
 
 
 class Settings(Model, frozen=True, kw_only=True):

@@ -134,7 +134,7 @@ class Operator:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(serve(probes, self.settings.http_host, self.settings.http_port))
             for source in self._sources.values():
-                stack.callback(source.close)
+                stack.push_async_callback(asyncio.to_thread, source.close)
             async with asyncio.TaskGroup() as group:
                 if self._election is not None:
                     group.create_task(self._stand(self._election))

@@ -8,6 +8,9 @@ from typing import Any, Final
 from msgspec import Meta, Struct
 
 NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+QUERY_NAME: Final = r"^[a-z][a-z0-9_]{0,62}$"
+"""What stands left of the comparison in ``abortOn``."""
+
 SUBDOMAIN: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 DIGEST: Final = r"^sha256:[0-9a-f]{64}$"
 DECIMAL: Final = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,3})?$"

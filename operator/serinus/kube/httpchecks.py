@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
-import jmespath  # type: ignore[import-untyped]  # it ships no type information
+import jmespath
 import msgspec
-from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  # likewise
+from jmespath.exceptions import JMESPathError
 from yarl import URL
 
 from serinus.api.modelversion import BackendRef

@@ -23,6 +23,7 @@ class OwnerReference(Raw, frozen=True, kw_only=True):
     api_version: str
     kind: str
     name: str
+    uid: str = ""
     controller: bool = False
 
 

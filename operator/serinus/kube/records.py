@@ -133,6 +133,7 @@ def job_record(raw: Mapping[str, Any]) -> JobRecord:
     return JobRecord(
         meta=found.metadata.meta,
         rollout=rollout,
+        owner=next((one.uid for one in found.metadata.owner_references if one.controller), ""),
         run=int(run) if run.isdecimal() else 0,
         stage=found.metadata.annotations.get(STAGE_ANNOTATION, ""),
         test=found.metadata.annotations.get(TEST_ANNOTATION, ""),

@@ -89,7 +89,8 @@ class Loop:
         while True:
             try:
                 for kind in KINDS:
-                    self._take_in(kind, await self._cluster.list_all(kind))
+                    before = self._shell.store.known(kind)
+                    self._take_in(kind, await self._cluster.list_all(kind), before)
             except SerinusError as problem:
                 logger.warning("the cluster could not be listed: %s; trying again in %g s", problem, pause)
                 await asyncio.sleep(pause)
@@ -99,14 +100,14 @@ class Loop:
                 self.synced.set()
                 return
 
-    def _take_in(self, kind: type[Record], records: Sequence[Record]) -> None:
+    def _take_in(self, kind: type[Record], records: Sequence[Record], before: frozenset[tuple[ObjectKey, str]]) -> None:
         store = self._shell.store
         if kind is RolloutRecord:
             kept = {record.meta.key for record in records}
-            for record in store.rollouts():
-                if record.meta.key not in kept:
-                    self._drop(kind, record.meta.key, record.meta.uid)
-        self._look_at(store.replace_all(kind, records))
+            for key, uid in before:
+                if key not in kept:
+                    self._drop(kind, key, uid)
+        self._look_at(store.replace_all(kind, records, before))
         if kind is RolloutRecord:
             self._look_at(frozenset(record.meta.key for record in store.rollouts()))
 

@@ -16,7 +16,8 @@ from serinus.engine.observation import (
     TestOutcome,
     VersionFacts,
 )
-from serinus.ports import ModelVersionRecord, RolloutRecord, RouteRecord
+from serinus.engine.traffic import choose_rule
+from serinus.ports import Meta, ModelVersionRecord, RolloutRecord
 from serinus.reconcile.store import Store
 
 
@@ -51,7 +52,7 @@ def observe(store: Store, record: RolloutRecord, found: Findings, *, deleted: bo
         conflict=_older_rival(store, record, plan) if plan is not None else "",
         versions={version.version: _facts(store, version) for version in versions},
         route=_route(store, key.namespace, plan.route.http_route) if plan is not None else _NO_PLAN,
-        tests={**job_outcomes(store, key, record.status), **found.http_tests},
+        tests={**job_outcomes(store, record.meta, record.status), **found.http_tests},
         readings=found.readings,
         metrics_problem=found.metrics_problem,
     )
@@ -80,22 +81,14 @@ def _route(store: Store, namespace: str, ref: HttpRouteRef) -> RouteFacts | Rout
     record = store.route(ObjectKey(namespace, ref.name))
     if record is None:
         return RouteProblem("RouteMissing", f"HTTPRoute {ref.name} does not exist in namespace {namespace}: apply it.")
-    if record.owner:
-        message = (
-            f"HTTPRoute {ref.name} is owned by {record.owner}, which would undo our writes: name a route of your own."
-        )
-        return RouteProblem("RouteOwnedByOther", message)
-    return _rule(record, ref)
-
-
-def _rule(record: RouteRecord, ref: HttpRouteRef) -> RouteFacts | RouteProblem:
-    found = [rule for rule in record.rules if ref.rule_name in {None, rule.name}]
-    if len(found) != 1:
-        names = ", ".join(rule.name or "(unnamed)" for rule in record.rules) or "none"
-        wanted = f"a rule named {ref.rule_name}" if ref.rule_name else "one rule, or spec.route.httpRoute.ruleName"
-        return RouteProblem("RuleNotFound", f"HTTPRoute {ref.name} must have {wanted}; its rules are: {names}.")
+    position = choose_rule(ref, [rule.name for rule in record.rules], record.owner)
+    if isinstance(position, RouteProblem):
+        return position
     return RouteFacts(
-        generation=record.generation, entries=found[0].entries, parents=record.parents, written_by=record.written_by
+        generation=record.generation,
+        entries=record.rules[position].entries,
+        parents=record.parents,
+        written_by=record.written_by,
     )
 
 
@@ -111,12 +104,12 @@ def _older_rival(store: Store, record: RolloutRecord, plan: RolloutSpec) -> str:
     return ""
 
 
-def job_outcomes(store: Store, key: ObjectKey, status: RolloutStatus) -> dict[str, TestOutcome]:
+def job_outcomes(store: Store, owner: Meta, status: RolloutStatus) -> dict[str, TestOutcome]:
     """Return the outcomes of the ended Jobs of the current run and stage, by test."""
     if status.stage is None:
         return {}
     return {
         job.test: job.outcome
-        for job in store.jobs(key)
-        if job.outcome is not None and (job.run, job.stage) == (status.run, status.stage.name)
+        for job in store.jobs(owner.key)
+        if job.outcome is not None and (job.owner, job.run, job.stage) == (owner.uid, status.run, status.stage.name)
     }
