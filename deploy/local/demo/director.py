@@ -66,10 +66,9 @@ def run(setting: Setting, terminal: Terminal) -> int:
     try:
         return asyncio.run(_run(setting, terminal))
     except (KeyboardInterrupt, asyncio.CancelledError):
+        terminal.close()
         terminal.line("interrupted: everything that the demo started is ended", Style.YELLOW)
         return INTERRUPTED
-    finally:
-        terminal.close()
 
 
 async def _run(setting: Setting, terminal: Terminal) -> int:

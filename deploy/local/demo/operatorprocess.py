@@ -31,7 +31,7 @@ class OperatorSetup:
         prometheus_url: the metric source ``default``.
         scrape_interval_seconds: how often that Prometheus scrapes.
         address: host:port of /livez, /readyz and /metrics.
-        identity: the process's name in the Lease; its configuration and log are named after it.
+        identity: the process's name in the Lease.
         leader_election: off where no other process can run beside it: it leads at once.
     """
 
