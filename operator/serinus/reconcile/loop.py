@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Final
 
 from serinus.api.names import ObjectKey
 from serinus.engine.actions import RunHttpTest
-from serinus.engine.transitions import Mode, mode_of
-from serinus.errors import AmbiguousError, ConflictError, NotFoundError, SerinusError
-from serinus.ports import Cluster, Meta, MetricSource, Record, RolloutRecord
+from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, SerinusError
+from serinus.ports import Cluster, Meta, MetricSource, Record, RolloutRecord, RouteRecord
+from serinus.reconcile.observe import spec_of
 from serinus.reconcile.rollout import Shell, let_go, reconcile
 from serinus.reconcile.store import KINDS
+from serinus.reconcile.urgency import is_urgent
 from serinus.reconcile.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -21,6 +23,9 @@ URGENT_WORKERS: Final = 4
 
 FIRST_RETRY: Final = 0.2
 LONGEST_RETRY: Final = 15.0
+
+CONFLICTS_FROM: Final = 1.0
+"""The first conflicts are retried at once; from this pause on somebody else writes all the time, and we wait too."""
 
 
 class Loop:
@@ -89,8 +94,7 @@ class Loop:
         while True:
             try:
                 for kind in KINDS:
-                    before = self._shell.store.known(kind)
-                    self._take_in(kind, await self._cluster.list_all(kind), before)
+                    await self._list(kind)
             except SerinusError as problem:
                 logger.warning("the cluster could not be listed: %s; trying again in %g s", problem, pause)
                 await asyncio.sleep(pause)
@@ -100,14 +104,16 @@ class Loop:
                 self.synced.set()
                 return
 
-    def _take_in(self, kind: type[Record], records: Sequence[Record], before: frozenset[tuple[ObjectKey, str]]) -> None:
+    async def _list(self, kind: type[Record]) -> None:
         store = self._shell.store
-        if kind is RolloutRecord:
-            kept = {record.meta.key for record in records}
-            for key, uid in before:
-                if key not in kept:
-                    self._drop(kind, key, uid)
-        self._look_at(store.replace_all(kind, records, before))
+        listing = store.begin_listing(kind)
+        try:
+            records = await self._cluster.list_all(kind)
+            for key in store.vanished(listing, records):
+                self._drop(kind, key, listing.known[key])
+            self._look_at(store.put_all(listing, records))
+        finally:
+            store.end_listing(listing)
         if kind is RolloutRecord:
             self._look_at(frozenset(record.meta.key for record in store.rollouts()))
 
@@ -120,8 +126,9 @@ class Loop:
             try:
                 for key, urgent in (await self._shell.book.tick(name, clock.now())).items():
                     await self._queue.add(key, urgent=urgent)
-            except SerinusError as problem:
-                logger.warning("source %s: the tick failed: %s", name, problem)
+            except Exception as problem:  # a bug in one tick must not end the watch over everything else
+                telemetry.failures.labels(type(problem).__name__).inc()
+                logger.exception("source %s: the tick failed", name)
             telemetry.ticks.labels(name).inc()
             telemetry.tick_seconds.labels(name).observe(clock.monotonic() - started)
             due = max(due + source.tick.total_seconds(), clock.monotonic())
@@ -161,12 +168,20 @@ class Loop:
         store = self._shell.store
         record = store.rollout(key)
         plan = store.last_plan(record) if record is not None else None
+        await self._read(RolloutRecord, key, self._cluster.read_rollout)
+        if plan is not None:
+            await self._read(
+                RouteRecord, ObjectKey(key.namespace, plan.route.http_route.name), self._cluster.read_route
+            )
+
+    async def _read(self, kind: type[Record], key: ObjectKey, read: Callable[[ObjectKey], Awaitable[Record]]) -> None:
+        uid = self._shell.store.uid_of(kind, key)
         try:
-            self.seen(await self._cluster.read_rollout(key))
-            if plan is not None:
-                self.seen(await self._cluster.read_route(ObjectKey(key.namespace, plan.route.http_route.name)))
+            self.seen(await read(key))
         except NotFoundError:
-            logger.info("%s: it or its route is gone", key)
+            logger.info("%s %s is gone", kind.__name__.removesuffix("Record"), key)
+            if uid is not None:
+                self._drop(kind, key, uid)
         except SerinusError as problem:
             logger.warning("%s: could not be read anew: %s", key, problem)
 
@@ -174,15 +189,16 @@ class Loop:
         self._shell.telemetry.failures.labels(type(problem).__name__).inc()
         pause = self._retries.get(key, FIRST_RETRY)
         self._retries[key] = min(2 * pause, LONGEST_RETRY)
-        self._look_later(key, 0 if isinstance(problem, ConflictError) else pause)
+        at_once = isinstance(problem, ConflictError) and pause < CONFLICTS_FROM
+        self._look_later(key, 0 if at_once else pause)
 
     def _look_at(self, keys: frozenset[ObjectKey]) -> None:
         for key in keys:
             self._start(self._queue.add(key, urgent=self._is_urgent(key)))
 
     def _is_urgent(self, key: ObjectKey) -> bool:
-        record = self._shell.store.rollout(key)
-        return record is not None and mode_of(record.status) in {Mode.ROLLING_BACK, Mode.STRANDED}
+        shell = self._shell
+        return is_urgent(shell.store, shell.book, shell.desk, key)
 
     def _look_later(self, key: ObjectKey, seconds: float) -> None:
         self._cancel_timer(key)
@@ -202,22 +218,36 @@ class Loop:
 
     async def _http_test(self, owner: Meta, action: RunHttpTest) -> None:
         if await self._shell.desk.run(owner, action):
-            await self._queue.add(owner.key)
+            self._look_at(frozenset({owner.key}))
 
     def _drop(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
-        record = self._shell.store.rollout(key) if kind is RolloutRecord else None
-        self._look_at(self._shell.store.drop(kind, key, uid))
-        if record is not None and self._shell.store.rollout(key) is None:
+        store = self._shell.store
+        record = store.rollout(key) if kind is RolloutRecord else None
+        if record is not None:
+            # With the last plan that could be followed, which the store forgets with the Rollout.
+            record = replace(record, spec=spec_of(store, record))
+        self._look_at(store.drop(kind, key, uid))
+        if record is not None and store.rollout(key) is None:
             self._cancel_timer(key)
             self._retries.pop(key, None)
             self._shell.book.forget(key)
+            self._shell.desk.forget_all(record.meta.uid)
             self._start(self._let_go(record))
 
     async def _let_go(self, record: RolloutRecord) -> None:
-        try:
-            await let_go(self._shell, record)
-        except SerinusError as problem:
-            logger.warning("%s was deleted, but its candidate may still have traffic: %s", record.meta.key, problem)
+        """Take the traffic from the candidate of a deleted Rollout; nobody else would ever do it."""
+        key, pause = record.meta.key, FIRST_RETRY
+        while self._shell.store.rollout(key) is None:
+            try:
+                await let_go(self._shell, record)
+            except (RefusedError, NotFoundError) as problem:
+                logger.warning("%s was deleted; its candidate's traffic cannot be taken back: %s", key, problem)
+            except SerinusError as problem:
+                logger.warning("%s was deleted; its candidate may still have traffic: %s; trying again", key, problem)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_RETRY)
+                continue
+            return
 
     def _start(self, work: Coroutine[object, object, object]) -> None:
         task = asyncio.get_running_loop().create_task(work)

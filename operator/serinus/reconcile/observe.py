@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import HttpRouteRef, RolloutSpec
-from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.analysis import Progress
 from serinus.engine.observation import (
     InvalidSpec,
@@ -17,7 +16,7 @@ from serinus.engine.observation import (
     VersionFacts,
 )
 from serinus.engine.traffic import choose_rule
-from serinus.ports import Meta, ModelVersionRecord, RolloutRecord
+from serinus.ports import ModelVersionRecord, RolloutRecord
 from serinus.reconcile.store import Store
 
 
@@ -52,7 +51,7 @@ def observe(store: Store, record: RolloutRecord, found: Findings, *, deleted: bo
         conflict=_older_rival(store, record, plan) if plan is not None else "",
         versions={version.version: _facts(store, version) for version in versions},
         route=_route(store, key.namespace, plan.route.http_route) if plan is not None else _NO_PLAN,
-        tests={**job_outcomes(store, record.meta, record.status), **found.http_tests},
+        tests={**job_outcomes(store, record), **found.http_tests},
         readings=found.readings,
         metrics_problem=found.metrics_problem,
     )
@@ -95,21 +94,29 @@ def _route(store: Store, namespace: str, ref: HttpRouteRef) -> RouteFacts | Rout
 def _older_rival(store: Store, record: RolloutRecord, plan: RolloutSpec) -> str:
     """Return the name of an older Rollout with the same model or the same rule of a route."""
     mine = (record.created_at, record.meta.key.name)
-    for other in store.rollouts_in(record.meta.key.namespace):
+    for other in store.rivals(record.meta.key, plan):
         theirs = store.last_plan(other)
-        if theirs is None or other.meta.key == record.meta.key or (other.created_at, other.meta.key.name) > mine:
+        if theirs is None or (other.created_at, other.meta.key.name) > mine:
             continue
-        if theirs.model == plan.model or theirs.route == plan.route:
+        if theirs.model == plan.model or _share_a_rule(theirs.route.http_route, plan.route.http_route):
             return other.meta.key.name
     return ""
 
 
-def job_outcomes(store: Store, owner: Meta, status: RolloutStatus) -> dict[str, TestOutcome]:
+def _share_a_rule(one: HttpRouteRef, other: HttpRouteRef) -> bool:
+    """Say whether two references may mean the same rule: one without a rule's name means the only one there is."""
+    names = {one.rule_name, other.rule_name}
+    return one.name == other.name and (len(names) == 1 or None in names)
+
+
+def job_outcomes(store: Store, record: RolloutRecord) -> dict[str, TestOutcome]:
     """Return the outcomes of the ended Jobs of the current run and stage, by test."""
+    status = record.status
     if status.stage is None:
         return {}
+    here = (record.meta.uid, status.run, status.stage.name)
     return {
         job.test: job.outcome
-        for job in store.jobs(owner.key)
-        if job.outcome is not None and (job.owner, job.run, job.stage) == (owner.uid, status.run, status.stage.name)
+        for job in store.jobs(record.meta.key)
+        if job.outcome is not None and (job.owner, job.run, job.stage) == here
     }

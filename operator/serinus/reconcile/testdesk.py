@@ -67,6 +67,11 @@ class TestDesk:
             if (test.run, test.stage) != (status.run, stage) or test.test in held:
                 del self._ended[test]
 
+    def forget_all(self, uid: str) -> None:
+        """Drop everything about a Rollout that is gone."""
+        for test in [test for test in self._ended if test.uid == uid]:
+            del self._ended[test]
+
 
 def _id(uid: str, identity: TestRun) -> TestId:
     return TestId(uid, identity.run, identity.stage, identity.test)
