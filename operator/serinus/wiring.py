@@ -28,6 +28,7 @@ from serinus.reconcile.loop import Loop
 from serinus.reconcile.rollout import Shell
 from serinus.reconcile.store import Store
 from serinus.reconcile.testdesk import TestDesk
+from serinus.reconcile.versions import VersionNews
 from serinus.routers import load_router
 from serinus.settings import Settings
 from serinus.telemetry import Telemetry
@@ -95,13 +96,15 @@ class Operator:
         self._election = self._elect(client)
         self._store = Store()
         self._desk = TestDesk(ServiceChecks())
+        statuses = ApiStatusWriter(client)
         leadership: Leadership = self._election or SoleLeader.since(self._clock.now())
         shell = Shell(
             store=self._store,
             book=EvidenceBook(self._store, self._sources),
             desk=self._desk,
             hands=Hands(load_router(ROUTER)(client), ApiJobs(client), self._desk, self._begin, self._learn),
-            statuses=ApiStatusWriter(client),
+            statuses=statuses,
+            news=VersionNews(statuses, self._telemetry),
             events=self._events,
             leadership=leadership,
             clock=self._clock,

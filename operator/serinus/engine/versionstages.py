@@ -1,8 +1,26 @@
 """Where each version stands, derived from the Rollout's status and stored nowhere else."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from serinus.api.rollout_status import RolloutStatus
+
+_LEFT: Final = {"Staging": "Registered", "Canary": "Registered", "Production": "Superseded"}
+"""What becomes of a version that the status does not name any more."""
+
+
+def standing_of(status: RolloutStatus, version: str, said: tuple[str, str]) -> tuple[str, str]:
+    """Return a version's stage and share of the traffic, given what was ``said`` of it last.
+
+    A version that the status does not name has no traffic, unless nothing is known yet of what serves.
+    """
+    found = version_stages(status).get(version)
+    if found is not None:
+        return found
+    stage, traffic = said
+    if status.stable is None or stage not in _LEFT:
+        return stage, traffic
+    return _LEFT[stage], "0%"
 
 
 def version_stages(status: RolloutStatus) -> Mapping[str, tuple[str, str]]:

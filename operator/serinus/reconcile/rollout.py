@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from time import perf_counter
 
 from msgspec import structs
@@ -13,15 +13,16 @@ from serinus.engine.actions import SetWeights
 from serinus.engine.decide import decide
 from serinus.engine.decision import Decision
 from serinus.engine.failures import write_refused
+from serinus.engine.observation import Observation
 from serinus.engine.transitions import Mode, mode_of
-from serinus.engine.versionstages import version_stages
-from serinus.errors import RefusedError, SerinusError
+from serinus.errors import RefusedError
 from serinus.ports import Clock, Events, Leadership, RolloutRecord, StatusWriter
 from serinus.reconcile.act import Hands, act
 from serinus.reconcile.evidence import EvidenceBook
 from serinus.reconcile.observe import Findings, observe, spec_of
 from serinus.reconcile.store import Store
 from serinus.reconcile.testdesk import TestDesk
+from serinus.reconcile.versions import VersionNews
 from serinus.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Shell:
     desk: TestDesk
     hands: Hands
     statuses: StatusWriter
+    news: VersionNews
     events: Events
     leadership: Leadership
     clock: Clock
@@ -52,16 +54,23 @@ async def reconcile(shell: Shell, key: ObjectKey) -> timedelta | None:
     epoch = shell.leadership.epoch
     if record is None or epoch is None:
         return None
-    decision = _decide(shell, record, shell.clock.now())
+    observed = _observe(shell, record)
+    decision = _decide(shell, record, observed)
     if not record.deleting:
-        decision = _with_epoch(decision, record, epoch)
+        decision = replace(decision, status=_with_epoch(decision.status, record, epoch))
     try:
         await _act(shell, record, decision)
     except RefusedError as problem:
-        await _say_refused(shell, record, problem)
+        if not record.deleting:
+            await _say_refused(shell, record, problem, epoch)
         raise
-    if decision.status != record.status and not record.deleting:
+    if record.deleting:
+        return decision.requeue_after
+    if decision.status != record.status:
         await _report(shell, record, decision)
+    plan = shell.store.last_plan(record)
+    if plan is not None and not observed.conflict:
+        await shell.news.publish(shell.store.versions(key.namespace, plan.model), decision.status)
     return decision.requeue_after
 
 
@@ -74,24 +83,25 @@ async def let_go(shell: Shell, record: RolloutRecord) -> None:
         await act(shell.hands, record.meta, action)
 
 
-def _decide(shell: Shell, record: RolloutRecord, now: datetime) -> Decision:
+def _observe(shell: Shell, record: RolloutRecord) -> Observation:
     found = Findings(
         readings=shell.book.readings(record),
         metrics_problem=shell.book.problem(record),
         http_tests=shell.desk.outcomes(record.meta.uid, record.status),
     )
-    observed = observe(shell.store, record, found)
+    return observe(shell.store, record, found)
+
+
+def _decide(shell: Shell, record: RolloutRecord, observed: Observation) -> Decision:
     started = perf_counter()
-    decision = decide(spec_of(shell.store, record), record.status, observed, now)
+    decision = decide(spec_of(shell.store, record), record.status, observed, shell.clock.now())
     shell.telemetry.decisions.observe(perf_counter() - started)
     return decision
 
 
-def _with_epoch(decision: Decision, record: RolloutRecord, epoch: int) -> Decision:
+def _with_epoch(status: RolloutStatus, record: RolloutRecord, epoch: int) -> RolloutStatus:
     """Stamp the leader's term on a status that says something new."""
-    if decision.status == record.status:
-        return decision
-    return replace(decision, status=structs.replace(decision.status, epoch=max(epoch, record.status.epoch)))
+    return status if status == record.status else structs.replace(status, epoch=max(epoch, record.status.epoch))
 
 
 async def _act(shell: Shell, record: RolloutRecord, decision: Decision) -> None:
@@ -113,30 +123,14 @@ async def _report(shell: Shell, record: RolloutRecord, decision: Decision) -> No
     for event in decision.events:
         logger.info("%s: %s: %s", record.meta.key, event.reason.value, event.message)
         await shell.events.publish(record.meta, event)
-    await _say_of_versions(shell, record, decision.status)
 
 
-async def _say_of_versions(shell: Shell, record: RolloutRecord, status: RolloutStatus) -> None:
-    """Say on each ModelVersion where it stands; a failure is logged, the next status says it again."""
-    plan = shell.store.last_plan(record)
-    if plan is None:
-        return
-    standing = version_stages(status)
-    for version in shell.store.versions(record.meta.key.namespace, plan.model):
-        stage, traffic = standing.get(version.version, (version.stage, version.traffic))
-        if (stage, traffic) != (version.stage, version.traffic):
-            try:
-                await shell.statuses.write_model_version(version.meta.key, stage=stage, traffic=traffic)
-                shell.telemetry.writes.labels("modelversion").inc()
-            except SerinusError as problem:
-                logger.warning("%s: its stage could not be written: %s", version.meta.key, problem)
-
-
-async def _say_refused(shell: Shell, record: RolloutRecord, problem: RefusedError) -> None:
+async def _say_refused(shell: Shell, record: RolloutRecord, problem: RefusedError, epoch: int) -> None:
     """Let the status say why nothing happens: the API server will refuse it again."""
     status = write_refused(record.status, str(problem), record.generation, shell.clock.now())
     if status != record.status:
-        shell.hands.learn(await shell.statuses.write_rollout(record.meta, status))
+        shell.hands.learn(await shell.statuses.write_rollout(record.meta, _with_epoch(status, record, epoch)))
+        shell.telemetry.writes.labels("status").inc()
 
 
 def _count(shell: Shell, before: RolloutStatus, after: RolloutStatus) -> None:
