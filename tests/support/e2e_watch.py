@@ -1,0 +1,71 @@
+"""Watches objects of the API server without a gap: a test sees every write, not only those that a look would meet."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from localcluster.api import Api
+
+Raw = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Seen:
+    """Every state of the watched objects, in order.
+
+    Attributes:
+        states: with the time (seconds since 1970) at which each arrived.
+    """
+
+    states: list[tuple[float, Raw]] = field(default_factory=list)
+    _grown: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, raw: Raw) -> None:
+        self.states.append((time.time(), raw))
+        self._grown.set()
+
+    async def until(
+        self, fits: Callable[[Raw], bool], *, within: float, what: str, after: int = 0
+    ) -> tuple[float, Raw]:
+        """Return the first state that fits, of those from number ``after`` on; AssertionError after the deadline."""
+        looked = after
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    self._grown.clear()
+                    for state in self.states[looked:]:
+                        looked += 1
+                        if fits(state[1]):
+                            return state
+                    await self._grown.wait()
+        except TimeoutError:
+            last = self.states[-1][1] if self.states else None
+            raise AssertionError(f"{what} was not seen within {within:g} s; seen last: {last}") from None
+
+
+@asynccontextmanager
+async def watching(api: Api, path: str, **query: str) -> AsyncIterator[Seen]:
+    """Collect every state of the collection's objects as long as the block lasts."""
+    listed = await api.request("GET", path, **query)
+    seen = Seen()
+    for item in listed.get("items", []):
+        seen.add(item)
+    task = asyncio.create_task(_follow(api, path, listed["metadata"]["resourceVersion"], seen, query))
+    try:
+        yield seen
+        assert not task.done() or task.exception() is None, f"the watch of {path} failed: {task.exception()!r}"
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await task
+
+
+async def _follow(api: Api, path: str, version: str, seen: Seen, query: dict[str, str]) -> None:
+    while True:
+        async for event in api.watch(path, version, **query):
+            version = event["object"]["metadata"]["resourceVersion"]
+            if event["type"] in {"ADDED", "MODIFIED"}:
+                seen.add(event["object"])
