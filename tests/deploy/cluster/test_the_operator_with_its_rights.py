@@ -23,8 +23,8 @@ _PATIENCE: Final = 60.0
 
 
 @contextmanager
-def _running(release: Release, folder: Path) -> Iterator[Path]:
-    """Run the operator as its ServiceAccount and give its log; it must end well when it is asked to."""
+def _running(release: Release, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Run the operator as its ServiceAccount and give it and its log; it must end well when it is asked to."""
     here = release.admin.within(release.name)
     config, log = folder / "config.yaml", folder / "log.txt"
     config.write_text(here("get", "configmap", release.name, "-o", "jsonpath={.data.config\\.yaml}"), encoding="utf-8")
@@ -42,7 +42,7 @@ def _running(release: Release, folder: Path) -> Iterator[Path]:
     command = [sys.executable, "-P", "-m", "serinus", "run"]
     with log.open("wb") as output, subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process:
         try:
-            yield log
+            yield process, log
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=_PATIENCE) == 0, log.read_text(encoding="utf-8")
         finally:
@@ -55,10 +55,12 @@ def _free_port() -> int:
         return port
 
 
-def _until(what: str, holds: Callable[[], bool], log: Path) -> None:
+def _until(what: str, holds: Callable[[], bool], operator: tuple[subprocess.Popen[bytes], Path]) -> None:
+    process, log = operator
     deadline = time.monotonic() + _PATIENCE
     while not holds():
-        assert time.monotonic() < deadline, f"{what} did not come about:\n{log.read_text(encoding='utf-8')}"
+        in_vain = process.poll() is not None or time.monotonic() > deadline
+        assert not in_vain, f"{what} did not come about:\n{log.read_text(encoding='utf-8')}"
         time.sleep(0.3)
 
 
@@ -74,11 +76,11 @@ def test_the_operator_leads_and_reports_and_is_never_refused(
         lease = ("get", "lease", release.name, "--ignore-not-found", "-o", "jsonpath={.spec.holderIdentity}")
         summary = ("get", "mro", name, "-o", "jsonpath={.status.summary}")
         event = ("get", "events.events.k8s.io", f"--field-selector=regarding.name={name}", "-o", "name")
-        with _running(release, tmp_path) as log:
-            _until("the lease", lambda: "tried" in admin.within(release.name)(*lease), log)
-            _until("the status", lambda: bool(user(*summary)), log)
+        with _running(release, tmp_path) as operator:
+            _until("the lease", lambda: "tried" in admin.within(release.name)(*lease), operator)
+            _until("the status", lambda: bool(user(*summary)), operator)
             # Obeyed or not, a command is answered by an event.
             user("annotate", "mro", name, f"{Command.PAUSE.annotation}=INC-1")
-            _until("an event", lambda: bool(user(*event)), log)
+            _until("an event", lambda: bool(user(*event)), operator)
         refused = f'User "{release.account}" cannot'
-        assert [line for line in log.read_text(encoding="utf-8").splitlines() if refused in line] == []
+        assert [line for line in operator[1].read_text(encoding="utf-8").splitlines() if refused in line] == []
