@@ -56,6 +56,7 @@ local-down: setup ## end the local cluster
 crds: setup ## write deploy/crds from the typed models
 	$(BIN)/python -m serinus.api.crd deploy/crds
 	cp deploy/crds/*.yaml deploy/helm/serinus/files/crds/
+	$(BIN)/python docs/reference/generate_api.py > docs/reference/api.md
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet pyproject.toml --group dev --group local --generate-hashes --no-emit-index-url --universal --output-file requirements.lock

@@ -51,6 +51,8 @@ class Settings(Model, frozen=True, kw_only=True):
         lease_name: its name.
         identity: this process's name in the Lease.
         leader_election: off only where one process can ever run.
+        actor_stamped: the API server stamps who wrote a Rollout (the chart's admission policy does); without it anybody
+            could write that annotation, so the actor is said to be unverified.
         resync: how often all objects are listed anew.
         writers: how many writes may be in flight.
     """
@@ -63,6 +65,7 @@ class Settings(Model, frozen=True, kw_only=True):
     lease_name: str = "serinus"
     identity: str = ""
     leader_election: bool = True
+    actor_stamped: bool = False
     resync: Duration = field(default_factory=lambda: Duration("300s"))
     writers: Annotated[int, Meta(ge=1, le=64)] = 16
 

@@ -109,6 +109,7 @@ class Operator:
             leadership=leadership,
             clock=self._clock,
             telemetry=self._telemetry,
+            actor_stamped=settings.actor_stamped,
         )
         self._leadership = leadership
         self.loop = Loop(shell, ApiCluster(client, settings.namespaces), self._sources, workers=settings.writers)
@@ -133,7 +134,7 @@ class Operator:
 
     async def run(self, watch: Watch) -> None:
         """Serve probes, stand for election, and lead until cancelled or until the leadership is lost."""
-        probes = Probes(live=self._live, ready=lambda: True, metrics=self._metrics)
+        probes = Probes(live=self._live, ready=self._ready, metrics=self._metrics)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(serve(probes, self.settings.http_host, self.settings.http_port))
             for source in self._sources.values():
@@ -155,6 +156,10 @@ class Operator:
 
     def _live(self) -> bool:
         return not self.loop.synced.is_set() or self._clock.monotonic() - self.loop.beat < HEARTBEAT_LIMIT
+
+    def _ready(self) -> bool:
+        """Ready is who has listed the cluster, or stands by with a Lease that answers."""
+        return self.loop.synced.is_set() or (self._election is not None and self._election.reached)
 
     def _metrics(self) -> bytes:
         self._telemetry.leader.set(self._leadership.epoch is not None)

@@ -319,7 +319,6 @@ _MODEL_VERSIONS: Final = (
         {"spec.serving.backendRef.port": GONE},
         "spec.serving.backendRef.port",
         "a Service backend needs a port",
-        "the parser does not know the rule; nothing that it lacks can be stored",
     ),
     _version("port 0", {"spec.serving.backendRef.port": 0}, "spec.serving.backendRef.port", "equal to 1"),
     _version("port 65536", {"spec.serving.backendRef.port": 65536}, "spec.serving.backendRef.port", "equal to 65535"),

@@ -41,7 +41,6 @@ def _quantity(kind: type[Any]) -> Schema:
             "type": "string",
             "pattern": kind.PATTERN,
             "maxLength": _LONGEST_QUANTITY,
-            "minLength": 2,
             "description": kind.DESCRIPTION,
         }
     raise NotImplementedError(f"{kind} has no schema")

@@ -112,6 +112,11 @@ class BackendRef(Model, frozen=True, kw_only=True):
     group: Annotated[str, text("Its API group; empty for the core group.", least=0)] = ""
     kind: Annotated[str, text("Its kind.", most=63)] = "Service"
 
+    def __post_init__(self) -> None:
+        """Refuse a Service without a port: a Service may have many."""
+        if (self.group, self.kind) == ("", "Service") and self.port is None:
+            raise ValueError("a Service backend needs a port")
+
 
 class Serving(Model, frozen=True, kw_only=True):
     """How a version is reached."""

@@ -13,6 +13,9 @@ FREEZE_ANNOTATION: Final = f"{GROUP}/freeze"
 REQUESTED_BY_ANNOTATION: Final = f"{GROUP}/requested-by"
 """Stamped by the API server from ``request.userInfo`` where the chart's admission policy is installed."""
 
+UNVERIFIED: Final = "unverified"
+"""Who acted, where nobody can tell."""
+
 ROLLOUT_LABEL: Final = f"{GROUP}/rollout"
 """On a Job of ours: the name of its Rollout."""
 

@@ -38,7 +38,7 @@ class Judged:
         cause: why it is Unknown; else None.
         message: a full sentence for an on-call engineer.
         value: the metric with its unit; empty where nothing is known.
-        requests: of the candidate since the stage began.
+        requests: that the value is of: the candidate's since the stage began, or those of the breach.
         at: of the breach, else of the last answer, else of the judgement.
         coarse: the bucket bounds around a latency limit that is none itself.
         stable_too: the stable version is over the same limit.
@@ -88,7 +88,7 @@ def assess(progress: Progress, stage: Stage, now: datetime) -> Judged:
         finding.cause,
         finding.message,
         _value(progress),
-        round(progress.requests),
+        round(progress.requests if progress.breach is None else progress.breach.requests),
         latest_at if breached is None else breached,
         progress.coarse,
         progress.stable_too if progress.breach is None else progress.breach.stable_too,

@@ -5,7 +5,7 @@ from typing import Final, assert_never
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.quantities import format_duration
-from serinus.api.rollout_status import EvidenceStatus, Phase, RolloutStatus, StageState
+from serinus.api.rollout_status import EvidenceStatus, Phase, RolloutStatus, RunResult, StageState
 from serinus.engine import findings, story
 from serinus.engine.actions import SetWeights
 from serinus.engine.analysis import Judged
@@ -236,7 +236,10 @@ def _reason(mode: Mode, status: RolloutStatus, waiting: Waiting | None) -> str:
         return waiting.reason
     if mode is Mode.RUNNING and status.stage is not None:
         return status.stage.state.value
-    return "Promoted" if mode is Mode.SETTLED else "WaitingForVersion"
+    if mode is Mode.IDLE or status.stable is None:
+        return "WaitingForVersion"
+    promoted = any((run.result, run.version) == (RunResult.PROMOTED, status.stable.version) for run in status.history)
+    return "Promoted" if promoted else "Adopted"
 
 
 def _shares_told(status: RolloutStatus) -> str:

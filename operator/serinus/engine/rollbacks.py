@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
+from serinus.api.abort_condition import Latency
 from serinus.api.quantities import format_duration
 from serinus.api.rollout import IntegrationTest, OnTimeout
 from serinus.api.rollout_status import (
@@ -52,6 +53,9 @@ def fault_of(draft: Draft, situation: Situation, wishes: Wishes) -> Fault | None
 
 def _sentence(breach: Judged) -> str:
     condition = breach.condition
+    if isinstance(condition.metric, Latency) and "%" in breach.value:
+        # Where no quantile is known that shows it, the share of slow requests does.
+        return f"{condition.text}: {breach.value} ({breach.requests:,} requests)."
     return f"{condition.name} {breach.value} {condition.threshold_text} ({breach.requests:,} requests)."
 
 

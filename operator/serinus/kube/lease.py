@@ -100,6 +100,7 @@ class LeaseElection:
         self._term: _Term | None = None
         self._seen: _Seen | None = None
         self._elected = asyncio.Event()
+        self._reached = False
 
     @property
     def identity(self) -> str:
@@ -111,6 +112,11 @@ class LeaseElection:
         """The number of our term, or None: also where this process was too slow to notice that its time is up."""
         term = self._term
         return term.epoch if term is not None and self._clock.monotonic() < term.until else None
+
+    @property
+    def reached(self) -> bool:
+        """Whether the last call for the Lease was answered: a standby is ready then."""
+        return self._reached
 
     async def elected(self) -> None:
         """Return when this process leads for the first time."""
@@ -145,8 +151,11 @@ class LeaseElection:
         """Do one step within the time of a call; whatever fails is a failed try, nothing more."""
         try:
             async with asyncio.timeout(self._times.call):
-                return await step()
+                done = await step()
+                self._reached = True
+                return done
         except (SerinusError, TimeoutError) as problem:
+            self._reached = False
             logger.warning("Lease %s: %s", self._key, str(problem) or "no answer in time")
             return False
 

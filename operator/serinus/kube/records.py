@@ -13,6 +13,7 @@ from serinus.api.names import (
     RUN_LABEL,
     STAGE_ANNOTATION,
     TEST_ANNOTATION,
+    UNVERIFIED,
 )
 from serinus.api.parsing import commands_of, decode
 from serinus.api.rollout import RolloutSpec
@@ -22,7 +23,6 @@ from serinus.errors import InvalidObjectError
 from serinus.kube.raw import Condition, Metadata, Raw, metadata_of, read_whole
 from serinus.ports import EndpointsRecord, JobRecord, Meta, ModelVersionRecord, NamespaceRecord, RolloutRecord
 
-UNVERIFIED: Final = "unverified"
 _SERVICE_LABEL: Final = "kubernetes.io/service-name"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from serinus.api.modelversion import BackendRef
-from serinus.api.names import ObjectKey
+from serinus.api.names import UNVERIFIED, ObjectKey
 from serinus.api.rollout import HttpRouteRef, RolloutSpec
 from serinus.engine.analysis import Progress
 from serinus.engine.observation import (
@@ -29,11 +29,19 @@ def spec_of(store: Store, record: RolloutRecord) -> RolloutSpec | InvalidSpec:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found out beside the cluster: the stage's evidence, why it cannot be had, the ended HTTP tests."""
+    """What is known beside the cluster's objects.
+
+    Attributes:
+        readings: the stage's evidence.
+        metrics_problem: why it can never be had.
+        http_tests: the ended HTTP tests.
+        actor_stamped: whether the annotation that names the actor was stamped by the API server.
+    """
 
     readings: tuple[Progress, ...] = ()
     metrics_problem: str = ""
     http_tests: Mapping[str, TestOutcome] = field(default_factory=dict)
+    actor_stamped: bool = False
 
 
 def observe(store: Store, record: RolloutRecord, found: Findings, *, deleted: bool = False) -> Observation:
@@ -46,7 +54,7 @@ def observe(store: Store, record: RolloutRecord, found: Findings, *, deleted: bo
         generation=record.generation,
         deleted=deleted or record.deleting,
         commands=record.commands,
-        requested_by=record.requested_by,
+        requested_by=record.requested_by if found.actor_stamped else UNVERIFIED,
         freeze=store.freeze(key.namespace),
         conflict=_older_rival(store, record, plan) if plan is not None else "",
         versions={version.version: _facts(store, version) for version in versions},

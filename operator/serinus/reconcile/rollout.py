@@ -42,6 +42,7 @@ class Shell:
     leadership: Leadership
     clock: Clock
     telemetry: Telemetry
+    actor_stamped: bool = False
 
 
 async def reconcile(shell: Shell, key: ObjectKey) -> timedelta | None:
@@ -88,6 +89,7 @@ def _observe(shell: Shell, record: RolloutRecord) -> Observation:
         readings=shell.book.readings(record),
         metrics_problem=shell.book.problem(record),
         http_tests=shell.desk.outcomes(record.meta.uid, record.status),
+        actor_stamped=shell.actor_stamped,
     )
     return observe(shell.store, record, found)
 

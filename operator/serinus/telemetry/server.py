@@ -7,6 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
+from serinus.errors import ConfigurationError
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -30,7 +32,11 @@ class Probes:
 
 @asynccontextmanager
 async def serve(probes: Probes, host: str, port: int) -> AsyncIterator[None]:
-    """Serve the pages for as long as the context lasts; OSError where the address is taken."""
+    """Serve the pages for as long as the context lasts.
+
+    Raises:
+        ConfigurationError: the address is taken or not ours.
+    """
     app = web.Application()
     app.add_routes(
         [
@@ -42,10 +48,19 @@ async def serve(probes: Probes, host: str, port: int) -> AsyncIterator[None]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await _listen(runner, host, port)
         yield
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as problem:
+        raise ConfigurationError(
+            f"probes and metrics cannot be served on {host}:{port}: {problem.strerror}; set httpHost and httpPort"
+        ) from problem
 
 
 def _answers(holds: Callable[[], bool]) -> _Handler:

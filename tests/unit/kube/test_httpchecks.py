@@ -119,7 +119,7 @@ async def test_one_good_answer_among_the_attempts_is_enough() -> None:
 
 @pytest.mark.parametrize(
     "backend",
-    [BackendRef(name="pool", kind="InferencePool", group="inference.networking.k8s.io"), BackendRef(name="no-port")],
+    [BackendRef(name="pool", kind="InferencePool", group="inference.networking.k8s.io")],
 )
 async def test_a_backend_that_has_no_address_of_its_own_fails_and_says_what_to_use(backend: BackendRef) -> None:
     found = await ServiceChecks().run("ml", backend, check())

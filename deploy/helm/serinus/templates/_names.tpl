@@ -26,6 +26,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- end }}
 
+{{/* Whether the API server stamps who wrote a Rollout: asked for, and served by this cluster. */}}
+{{- define "serinus.stamps" -}}
+{{- and .Values.actorStamp.enabled (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy") -}}
+{{- end }}
+
 {{- define "serinus.config" -}}
 {{- if not .Values.config.sources }}
 {{- fail "config.sources names no Prometheus, and no version gains traffic without evidence: set config.sources.default.url" }}
@@ -35,6 +40,7 @@ namespaces: {{ toJson .Values.namespaces }}
 httpPort: 8080
 leaseNamespace: {{ .Release.Namespace }}
 leaseName: {{ include "serinus.name" . }}
+actorStamped: {{ include "serinus.stamps" . }}
 resync: {{ .Values.config.resync }}
 writers: {{ .Values.config.writers }}
 {{- end }}
