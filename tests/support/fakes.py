@@ -1,0 +1,253 @@
+"""One fake for each port that the shell calls: they do what their protocols say, in memory, and fail when told to.
+
+``tests/contract/reconcile`` holds the fakes of the router and the status writer to the same suite as the adapters.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from serinus.api.modelversion import BackendRef
+from serinus.api.names import ObjectKey
+from serinus.api.rollout import HttpCheck
+from serinus.api.rollout_status import RolloutStatus, TestResult
+from serinus.engine.actions import RunJobTest, SetWeights
+from serinus.engine.decision import Event
+from serinus.engine.observation import RouteProblem, TestOutcome
+from serinus.engine.traffic import TooCoarse, choose_rule, plan_entries
+from serinus.errors import ConflictError, NotFoundError, RefusedError, SerinusError
+from serinus.ports import JobRecord, Meta, ModelVersionRecord, Record, RolloutRecord, RouteRecord
+
+PASSED = TestOutcome(TestResult.PASSED, "it passed")
+
+
+@dataclass
+class Faults:
+    """What goes wrong with the next calls.
+
+    Attributes:
+        before: errors to raise instead of doing the next calls; None lets one pass.
+        after: errors to raise after the next calls have been done: the answer is lost.
+        always: an error for every call whose subject it names, until it is taken out.
+        hanging: subjects whose calls never return.
+    """
+
+    before: deque[SerinusError | None] = field(default_factory=deque)
+    after: deque[SerinusError | None] = field(default_factory=deque)
+    always: dict[str, SerinusError] = field(default_factory=dict)
+    hanging: set[str] = field(default_factory=set)
+
+    async def strike_before(self, subject: str) -> None:
+        await asyncio.sleep(0)  # every real call gives the others a turn
+        if subject in self.hanging:
+            await asyncio.Event().wait()
+        if subject in self.always:
+            raise self.always[subject]
+        if self.before and (fault := self.before.popleft()) is not None:
+            raise fault
+
+    def strike_after(self) -> None:
+        if self.after and (fault := self.after.popleft()) is not None:
+            raise fault
+
+
+class FakeCluster:
+    """The port ``Cluster``: the objects, with a watch that ``follow`` begins, and a journal of all that was written.
+
+    Attributes:
+        journal: every write as ``(what, name)``, in order.
+        deaf: while set, the watch tells nothing.
+        accepting: whether the Gateway accepts a route as soon as it is written.
+        during_list: called while a list is under way, after its snapshot was taken.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[type[Record], ObjectKey], Record] = {}
+        self.journal: list[tuple[str, str]] = []
+        self.lists: list[type[Record]] = []
+        self.faults = Faults()
+        self.deaf = False
+        self.accepting = True
+        self.during_list: Callable[[type[Record]], None] | None = None
+        self._versions = count(100)
+        self._seen: Callable[[Record], None] | None = None
+        self._gone: Callable[[type[Record], ObjectKey, str], None] | None = None
+
+    def follow(self, seen: Callable[[Record], None], gone: Callable[[type[Record], ObjectKey, str], None]) -> None:
+        self._seen, self._gone = seen, gone
+
+    def put(self, record: Record) -> Record:
+        """Store the object as somebody's write does."""
+        stored = replace(record, meta=replace(record.meta, version=next(self._versions)))
+        self.objects[type(record), record.meta.key] = stored
+        if self._seen is not None and not self.deaf:
+            asyncio.get_running_loop().call_soon(self._seen, stored)
+        return stored
+
+    def remove(self, kind: type[Record], key: ObjectKey) -> None:
+        uid = self.objects.pop((kind, key)).meta.uid
+        if self._gone is not None and not self.deaf:
+            asyncio.get_running_loop().call_soon(self._gone, kind, key, uid)
+
+    def rollout(self, key: ObjectKey) -> RolloutRecord:
+        found = self.objects.get((RolloutRecord, key))
+        if not isinstance(found, RolloutRecord):
+            raise NotFoundError(f"Rollout {key}")
+        return found
+
+    def route(self, key: ObjectKey) -> RouteRecord:
+        found = self.objects.get((RouteRecord, key))
+        if not isinstance(found, RouteRecord):
+            raise NotFoundError(f"HTTPRoute {key}")
+        return found
+
+    def weight(self, route: ObjectKey, backend: str) -> int | None:
+        """The weight of a backend; None where it is not in the rule."""
+        entries = (entry for rule in self.route(route).rules for entry in rule.entries)
+        return next((entry.weight for entry in entries if entry.key.name == backend), None)
+
+    async def list_all(self, kind: type[Record]) -> Sequence[Record]:
+        await self.faults.strike_before(kind.__name__)
+        self.lists.append(kind)
+        snapshot = [record for (held, _), record in self.objects.items() if held is kind]
+        if self.during_list is not None:
+            self.during_list(kind)
+            await asyncio.sleep(0.01)
+        return snapshot
+
+    async def read_rollout(self, key: ObjectKey) -> RolloutRecord:
+        await self.faults.strike_before(key.name)
+        return self.rollout(key)
+
+    async def read_route(self, key: ObjectKey) -> RouteRecord:
+        await self.faults.strike_before(key.name)
+        return self.route(key)
+
+
+class FakeStatusWriter:
+    """The port ``StatusWriter`` over a fake cluster."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+        self.faults = Faults()
+
+    async def write_rollout(self, meta: Meta, status: RolloutStatus) -> RolloutRecord:
+        await self.faults.strike_before(meta.key.name)
+        held = self._cluster.rollout(meta.key)
+        if (held.meta.uid, held.meta.version) != (meta.uid, meta.version):
+            raise ConflictError(f"Rollout {meta.key} has changed since it was read")
+        if status.epoch < held.status.epoch:
+            raise RefusedError("status.epoch never falls: this writer has lost the leadership")
+        written = self._cluster.put(replace(held, status=status))
+        assert isinstance(written, RolloutRecord)
+        self._cluster.journal.append(("status", meta.key.name))
+        self.faults.strike_after()
+        return written
+
+    async def write_model_version(self, key: ObjectKey, *, stage: str, traffic: str) -> None:
+        await self.faults.strike_before(key.name)
+        held = self._cluster.objects.get((ModelVersionRecord, key))
+        if not isinstance(held, ModelVersionRecord):
+            raise NotFoundError(f"ModelVersion {key}")
+        self._cluster.put(replace(held, stage=stage, traffic=traffic))
+        self._cluster.journal.append(("modelversion", key.name))
+
+
+class FakeRouter:
+    """The port ``TrafficRouter`` over a fake cluster."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+        self.faults = Faults()
+
+    async def set_weights(self, namespace: str, action: SetWeights) -> RouteRecord:
+        name = action.route.http_route.name
+        await self.faults.strike_before(name)
+        try:
+            held = self._cluster.route(ObjectKey(namespace, name))
+        except NotFoundError as problem:
+            raise RefusedError(f"HTTPRoute {namespace}/{name} is not there") from problem
+        position = choose_rule(action.route.http_route, [rule.name for rule in held.rules], held.owner)
+        if isinstance(position, RouteProblem):
+            raise RefusedError(position.message)
+        entries = plan_entries(held.rules[position].entries, action.shares, action.ours)
+        if isinstance(entries, TooCoarse):
+            raise RefusedError(entries.message)
+        if entries == held.rules[position].entries:
+            return held
+        rules = list(held.rules)
+        rules[position] = replace(rules[position], entries=entries)
+        written = self._cluster.put(self._accepted(replace(held, rules=tuple(rules), generation=held.generation + 1)))
+        assert isinstance(written, RouteRecord)
+        self._cluster.journal.append(("weights", name))
+        self.faults.strike_after()
+        return written
+
+    def _accepted(self, route: RouteRecord) -> RouteRecord:
+        if not self._cluster.accepting:
+            return route
+        parents = tuple(replace(parent, observed_generation=route.generation) for parent in route.parents)
+        return replace(route, parents=parents)
+
+
+class FakeJobs:
+    """The port ``Jobs`` over a fake cluster; ``outcome`` is how every Job ends at once, None for never."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+        self.faults = Faults()
+        self.outcome: TestOutcome | None = PASSED
+
+    async def ensure(self, owner: Meta, action: RunJobTest) -> None:
+        await self.faults.strike_before(owner.key.name)
+        test = action.identity
+        key = ObjectKey(owner.key.namespace, f"{owner.key.name}-{test.run}-{test.stage}-{test.test}")
+        if (JobRecord, key) in self._cluster.objects:
+            return
+        job = JobRecord(
+            meta=Meta(key=key, uid=f"uid-{key.name}", version=0),
+            rollout=owner.key.name,
+            owner=owner.uid,
+            run=test.run,
+            stage=test.stage,
+            test=test.test,
+            outcome=self.outcome,
+        )
+        self._cluster.put(job)
+        self._cluster.journal.append(("job", key.name))
+
+
+class FakeChecks:
+    """The port ``HttpChecks``; each check answers ``outcome`` once ``open`` is set."""
+
+    def __init__(self) -> None:
+        self.outcome = PASSED
+        self.open = asyncio.Event()
+        self.open.set()
+        self.sent: list[str] = []
+
+    async def run(self, namespace: str, backend: BackendRef, check: HttpCheck) -> TestOutcome:
+        self.sent.append(f"{namespace}/{backend.name}{check.path}")
+        await self.open.wait()
+        return self.outcome
+
+
+class FakeEvents:
+    """The port ``Events``; writes into the cluster's journal, so that the order can be seen."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+        self.published: list[tuple[str, Event]] = []
+
+    async def publish(self, owner: Meta, event: Event) -> None:
+        self.published.append((owner.key.name, event))
+        self._cluster.journal.append(("event", event.reason.value))
+
+
+class FakeLeadership:
+    """The port ``Leadership``."""
+
+    def __init__(self, epoch: int | None = 7) -> None:
+        self.epoch = epoch

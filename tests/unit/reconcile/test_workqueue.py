@@ -1,0 +1,148 @@
+"""The queue: each key at most once, by one worker at a time, the urgent ones first, and no add is ever lost."""
+
+import asyncio
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serinus.api.names import ObjectKey
+from serinus.reconcile.workqueue import WorkQueue
+from support.records import key
+from support.virtual_loop import in_virtual_time
+
+A, B, C = key("a"), key("b"), key("c")
+
+
+async def taken(queue: WorkQueue, *, only_urgent: bool = False) -> ObjectKey | None:
+    """What a worker gets at once; None where it has to wait."""
+    try:
+        async with asyncio.timeout(1):
+            return await queue.take(only_urgent=only_urgent)
+    except TimeoutError:
+        return None
+
+
+@in_virtual_time
+async def test_a_key_that_is_added_twice_is_given_out_once() -> None:
+    queue = WorkQueue()
+    await queue.add(A)
+    await queue.add(A)
+    assert len(queue) == 1
+    assert [await taken(queue), await taken(queue)] == [A, None]
+
+
+@in_virtual_time
+async def test_keys_come_in_the_order_in_which_they_were_added() -> None:
+    queue = WorkQueue()
+    for one in (B, A, C):
+        await queue.add(one)
+    assert [await taken(queue) for _ in range(3)] == [B, A, C]
+
+
+@in_virtual_time
+async def test_the_urgent_ones_overtake_all_others() -> None:
+    queue = WorkQueue()
+    await queue.add(A)
+    await queue.add(B, urgent=True)
+    assert [await taken(queue), await taken(queue)] == [B, A]
+
+
+@in_virtual_time
+async def test_a_waiting_key_can_become_urgent_but_not_the_other_way_round() -> None:
+    queue = WorkQueue()
+    for one in (A, B, C):
+        await queue.add(one)
+    await queue.add(C, urgent=True)
+    await queue.add(C, urgent=False)
+    assert [await taken(queue) for _ in range(4)] == [C, A, B, None]
+
+
+@in_virtual_time
+async def test_two_workers_never_have_the_same_key_and_it_comes_again_after_the_first_is_done() -> None:
+    queue = WorkQueue()
+    await queue.add(A)
+    assert await taken(queue) == A
+    await queue.add(A)
+    assert await taken(queue) is None
+    await queue.done(A)
+    assert await taken(queue) == A
+    await queue.done(A)
+    assert await taken(queue) is None
+
+
+@in_virtual_time
+async def test_a_busy_key_that_becomes_urgent_comes_again_as_an_urgent_one() -> None:
+    queue = WorkQueue()
+    await queue.add(A)
+    assert await taken(queue) == A
+    await queue.add(A)
+    await queue.add(A, urgent=True)
+    await queue.add(B)
+    await queue.done(A)
+    assert await taken(queue, only_urgent=True) == A
+
+
+@in_virtual_time
+async def test_a_worker_for_urgent_keys_takes_no_others_and_is_woken_by_an_urgent_one() -> None:
+    queue = WorkQueue()
+    await queue.add(A)
+    assert await taken(queue, only_urgent=True) is None
+    waiting = asyncio.create_task(queue.take(only_urgent=True))
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    await queue.add(A, urgent=True)
+    assert await waiting == A
+    assert await taken(queue) is None
+
+
+@in_virtual_time
+async def test_a_worker_that_was_called_off_while_it_waited_takes_nothing_with_it() -> None:
+    queue = WorkQueue()
+    waiting = asyncio.create_task(queue.take())
+    await asyncio.sleep(1)
+    waiting.cancel()
+    await queue.add(A)
+    assert await taken(queue) == A
+
+
+Step = tuple[int, bool, int]
+steps = st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 3)), max_size=60)
+
+
+@settings(deadline=None, max_examples=200)
+@given(steps=steps, length=st.integers(0, 4))
+def test_whatever_the_interleaving_every_add_is_followed_by_a_look_that_began_after_it(
+    steps: list[Step], length: int
+) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        queue, held, begun, clock = WorkQueue(), set[ObjectKey](), dict[ObjectKey, int](), [0]
+
+        async def work(*, only_urgent: bool) -> None:
+            while True:
+                one = await queue.take(only_urgent=only_urgent)
+                assert one not in held, "two workers have one key"
+                held.add(one)
+                clock[0] += 1
+                begun[one] = clock[0]
+                await asyncio.sleep(length)
+                held.remove(one)
+                await queue.done(one)
+
+        workers = [asyncio.create_task(work(only_urgent=number == 0)) for number in range(3)]
+        added: dict[ObjectKey, int] = {}
+        for number, urgent, pause in steps:
+            one = key(f"k{number}")
+            clock[0] += 1
+            added[one] = clock[0]
+            await queue.add(one, urgent=urgent)
+            await asyncio.sleep(pause)
+        await asyncio.sleep((length + 1) * (len(steps) + 1))
+        assert len(queue) == 0
+        for one, at in added.items():
+            assert begun[one] > at
+        for worker in workers:
+            assert not worker.done()
+            worker.cancel()
+
+    story()
