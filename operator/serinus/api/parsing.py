@@ -1,6 +1,7 @@
 """Raw objects to typed values and back: the only place where the fields of our kinds are read by name."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,9 +33,23 @@ def decode(kind: type[T], raw: object, path: str) -> T:
 
 def encode(value: msgspec.Struct) -> dict[str, Any]:
     """Return the plain mapping that the API server stores for this value."""
-    raw = msgspec.to_builtins(value, enc_hook=_write, str_keys=True)
+    raw = _plain(msgspec.to_builtins(value, builtin_types=(datetime,), enc_hook=_write, str_keys=True))
     assert isinstance(raw, dict)  # noqa: S101 - a Struct is always a mapping
     return raw
+
+
+def _plain(value: object) -> object:
+    """Write times as people read them: in UTC with a Z, and no more digits than there are."""
+    match value:
+        case dict():
+            return {name: _plain(member) for name, member in value.items()}
+        case list() | tuple():
+            return [_plain(member) for member in value]
+        case datetime():
+            digits = "milliseconds" if value.microsecond else "seconds"
+            return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=digits) + "Z"
+        case _:
+            return value
 
 
 def _read(kind: type[Any], raw: object) -> object:
