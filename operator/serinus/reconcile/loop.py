@@ -82,7 +82,9 @@ class Loop:
     async def _keep_in_sync(self, every: float) -> None:
         while True:
             try:
-                await asyncio.wait_for(self._resync_wanted.wait(), every)
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
+                async with asyncio.timeout(every):
+                    await self._resync_wanted.wait()
             except TimeoutError:
                 logger.debug("resync by the clock")
             self._resync_wanted.clear()
