@@ -59,7 +59,7 @@ class Settings(Model, frozen=True, kw_only=True):
 
     sources: dict[Name, SourceSettings] = field(default_factory=dict)
     namespaces: tuple[str, ...] = ()
-    http_port: int = 8080
+    http_port: Annotated[int, Meta(ge=1, le=65535)] = 8080
     http_host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from other addresses
     lease_namespace: str = "serinus-system"
     lease_name: str = "serinus"
@@ -90,11 +90,18 @@ def load_settings(config: Path | None = None, environment: Mapping[str, str] | N
     raw = _read(path) if path is not None else {}
     for variable, name in _FROM_ENVIRONMENT.items():
         if given.get(variable):
-            raw[name] = int(given[variable]) if name == "httpPort" else given[variable]
+            raw[name] = _number(variable, given[variable]) if name == "httpPort" else given[variable]
     try:
         return decode(Settings, raw, str(path or "settings"))
     except InvalidObjectError as problem:
         raise ConfigurationError(f"the configuration is wrong: {problem}") from problem
+
+
+def _number(variable: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as problem:
+        raise ConfigurationError(f"{variable}: {text!r} is no whole number") from problem
 
 
 def _read(path: Path) -> dict[str, object]:

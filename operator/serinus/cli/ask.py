@@ -36,9 +36,21 @@ def ask(command: Command, name: str, reason: str, *, namespace: str | None, cont
     ]
     words += ["--namespace", namespace] if namespace else []
     words += ["--context", context] if context else []
-    done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603 - no shell
+    done = _run(words)
     if done.returncode != 0:
         raise KubectlError(done.stderr.strip() or f"kubectl ended with {done.returncode}")
     print(f"Rollout {name}: {command.annotation}={token}")  # noqa: T201 - this is the command line
     print(f"See what came of it: kubectl describe mro {name}")  # noqa: T201 - this is the command line
     return 0
+
+
+def _run(words: list[str]) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603 - no shell
+    except subprocess.TimeoutExpired as problem:
+        raise KubectlError(
+            f"kubectl did not answer within {TIMEOUT:g} s, so the annotation may or may not be there: look with "
+            "kubectl describe mro, then ask again"
+        ) from problem
+    except OSError as problem:
+        raise KubectlError(f"kubectl could not be started: {problem}") from problem

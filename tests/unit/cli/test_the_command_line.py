@@ -1,0 +1,142 @@
+"""The command line: what is asked of kubectl, what a person reads, and the exit statuses that scripts rely on."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from serinus import __version__
+from serinus.cli import main
+
+KUBECTL = """#!/bin/sh
+printf '%s\\n' "$@" > "$0.asked"
+[ -n "{words}" ] && echo "{words}" >&2
+exit {status}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH on which there is only what a test puts there."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("SERINUS_CONFIG", "KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def a_kubectl(folder: Path, *, status: int = 0, words: str = "") -> Path:
+    program = folder / "kubectl"
+    program.write_text(KUBECTL.format(status=status, words=words))
+    program.chmod(0o755)
+    return folder / "kubectl.asked"
+
+
+def test_a_verb_annotates_the_rollout_with_the_reason_and_the_time(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = a_kubectl(path)
+    assert main(["abort", "fraud", "-n", "ml", "--context", "prod", "--reason", "complaints"]) == 0
+    words = asked.read_text().splitlines()
+    assert words[:4] == ["annotate", "rollouts.serinus.dev", "fraud", "--overwrite"]
+    assert re.fullmatch(r"serinus\.dev/abort=complaints \(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\)", words[4])
+    assert words[5:] == ["--namespace", "ml", "--context", "prod"]
+    told = capsys.readouterr().out
+    assert words[4] in told
+    assert "kubectl describe mro fraud" in told
+
+
+@pytest.mark.parametrize("verb", ["promote", "pause", "resume", "abort", "retry", "rollback"])
+def test_without_a_reason_the_verb_is_the_reason_and_kubectl_chooses_the_namespace(path: Path, verb: str) -> None:
+    asked = a_kubectl(path)
+    assert main([verb, "fraud"]) == 0
+    words = asked.read_text().splitlines()
+    assert words[4].startswith(f"serinus.dev/{verb}={verb} (")
+    assert len(words) == 5
+
+
+def test_kubectls_own_words_are_shown_and_the_status_is_1(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a_kubectl(path, status=3, words="Error from server (NotFound): no such rollout")
+    assert main(["abort", "fraud"]) == 1
+    assert "serinus: Error from server (NotFound): no such rollout" in capsys.readouterr().err
+
+
+def test_a_silent_failure_of_kubectl_is_told_by_its_status(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a_kubectl(path, status=3)
+    assert main(["abort", "fraud"]) == 1
+    assert "kubectl ended with 3" in capsys.readouterr().err
+
+
+def test_a_missing_kubectl_is_said_with_what_to_do(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["abort", "fraud"]) == 1
+    assert "kubectl is not on PATH: install it" in capsys.readouterr().err
+
+
+def test_a_kubectl_that_never_answers_is_given_up(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = path / "kubectl"
+    program.write_text("#!/bin/sh\nwhile :; do :; done\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("serinus.cli.ask.TIMEOUT", 0.3)
+    assert main(["abort", "fraud"]) == 1
+    assert "kubectl did not answer within 0.3 s" in capsys.readouterr().err
+
+
+def test_a_kubectl_that_cannot_be_started_is_no_traceback(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (path / "kubectl").write_bytes(b"\x7fELF but not really")
+    (path / "kubectl").chmod(0o755)
+    assert main(["abort", "fraud"]) == 1
+    assert "kubectl could not be started" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["frobnicate"], ["abort"], ["abort", "a", "b"], ["run", "--log-format", "xml"]])
+def test_wrong_usage_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "usage: serinus" in capsys.readouterr().err
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("writers: 0", "writers"),
+        ("{}", "no metric source is set: name at least `sources.default.url`"),
+        ("sources: {", "cannot be read as YAML"),
+    ],
+)
+def test_run_with_a_wrong_configuration_ends_with_1_and_a_sentence(
+    path: Path, text: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = path / "config.yaml"
+    config.write_text(text)
+    assert main(["run", "--config", str(config)]) == 1
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+
+
+def test_run_with_a_configuration_that_is_not_there_ends_with_1(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--config", str(path / "nowhere.yaml")]) == 1
+    assert "nowhere.yaml" in capsys.readouterr().err
+
+
+def test_a_line_of_the_json_log_is_one_object_even_with_a_traceback() -> None:
+    import logging  # noqa: PLC0415 - only this test speaks of logs
+
+    from serinus.cli.run import _JsonLines  # noqa: PLC0415 - likewise: it loads the operator's libraries
+
+    problem = ValueError("two\nlines")
+    trouble = (ValueError, problem, None)
+    record = logging.LogRecord("serinus", logging.ERROR, "file", 1, "it %s", ("broke",), trouble)
+    line = _JsonLines().format(record)
+    assert "\n" not in line
+    found = json.loads(line)
+    assert (found["level"], found["message"]) == ("ERROR", "it broke")
+    assert "ValueError: two" in found["exception"]

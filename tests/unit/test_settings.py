@@ -1,0 +1,124 @@
+"""The configuration: every mistake names its field, nothing wrong is replaced by a default."""
+
+from pathlib import Path
+
+import pytest
+
+from serinus.api.quantities import Duration
+from serinus.errors import ConfigurationError
+from serinus.settings import load_settings
+
+GOOD = "sources: {default: {url: 'http://prometheus:9090'}}\n"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_source_with_a_url_is_enough(tmp_path: Path) -> None:
+    settings = load_settings(written(tmp_path, GOOD), {})
+    assert settings.sources["default"].url == "http://prometheus:9090"
+    assert settings.sources["default"].scrape_interval == Duration("15s")
+    assert settings.leader_election
+
+
+def test_everything_can_be_set(tmp_path: Path) -> None:
+    text = """
+    sources:
+      default:
+        url: http://prometheus:9090
+        scrapeInterval: 5s
+        queries: {drift_score: {promql: 'drift{model="$model"}', groupBy: version}}
+    namespaces: [ml, risk]
+    httpPort: 9000
+    resync: 10m
+    writers: 4
+    leaderElection: false
+    """
+    settings = load_settings(written(tmp_path, text), {})
+    assert settings.namespaces == ("ml", "risk")
+    assert settings.sources["default"].queries["drift_score"].group_by == "version"
+    assert (settings.http_port, settings.writers, settings.leader_election) == (9000, 4, False)
+    assert settings.resync == Duration("10m")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("sources: {default: {}}", "url"),
+        ("sources: {default: {url: x, scrapeIntervall: 5s}}", "scrapeIntervall"),
+        ("sources: {default: {url: x, scrapeInterval: 5}}", "scrapeInterval"),
+        ("sources: {default: {url: x, scrapeInterval: soon}}", "scrapeInterval"),
+        ("sources: {default: {url: 1}}", "url"),
+        ("sources: {Default: {url: x}}", "sources"),
+        ("sources: {default: {url: x, queries: {UP: {promql: up}}}}", "queries"),
+        ("sources: {default: {url: x, queries: {up: {}}}}", "promql"),
+        ("sources: []", "sources"),
+        ("writers: 0", "writers"),
+        ("writers: 65", "writers"),
+        ("writers: many", "writers"),
+        ("httpPort: '8080'", "httpPort"),
+        ("namespaces: ml", "namespaces"),
+        ("resync: 0.5h", "resync"),
+        ("leaderElection: 'no'", "leaderElection"),
+        ("leaseNameSpace: x", "leaseNameSpace"),
+    ],
+)
+def test_a_wrong_field_is_named_together_with_the_file(tmp_path: Path, text: str, named: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigurationError) as problem:
+        load_settings(path, {})
+    assert named in str(problem.value)
+    assert str(path) in str(problem.value)
+
+
+@pytest.mark.parametrize("text", ["sources: {", "- one\n- two", "just words", "", "a: b: c"])
+def test_what_is_no_mapping_or_no_yaml_is_refused_with_the_files_name(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigurationError) as problem:
+        load_settings(path, {})
+    assert str(path) in str(problem.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.yaml"):
+        load_settings(tmp_path / "nowhere.yaml", {})
+
+
+def test_the_environment_names_the_file_and_overrides_it(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD + "httpPort: 9000\nidentity: from-the-file\n")
+    settings = load_settings(
+        None,
+        {
+            "SERINUS_CONFIG": str(path),
+            "SERINUS_HTTP_PORT": "9100",
+            "SERINUS_HTTP_HOST": "198.18.0.1",
+            "SERINUS_LEASE_NAMESPACE": "elsewhere",
+            "SERINUS_IDENTITY": "pod-1",
+        },
+    )
+    assert (settings.http_port, settings.http_host) == (9100, "198.18.0.1")
+    assert (settings.lease_namespace, settings.identity) == ("elsewhere", "pod-1")
+    assert "default" in settings.sources
+
+
+def test_an_argument_wins_over_the_file_that_the_environment_names(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD + "httpPort: 9000\n")
+    assert load_settings(path, {"SERINUS_CONFIG": "/nowhere"}).http_port == 9000
+
+
+def test_an_empty_variable_overrides_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD + "httpPort: 9000\n")
+    assert load_settings(path, {"SERINUS_HTTP_PORT": "", "SERINUS_CONFIG": ""}).http_port == 9000
+
+
+def test_without_file_and_environment_there_are_no_sources() -> None:
+    assert load_settings(None, {}).sources == {}
+
+
+@pytest.mark.parametrize("port", ["http", "80 80", "99999", "-1"])
+def test_a_port_in_the_environment_that_is_none_is_named(port: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"SERINUS_HTTP_PORT|httpPort"):
+        load_settings(None, {"SERINUS_HTTP_PORT": port})
