@@ -73,7 +73,6 @@ class TestResult(StrEnum):
 class RunResult(StrEnum):
     """How a run ended."""
 
-    ADOPTED = "Adopted"
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
     SUPERSEDED = "Superseded"

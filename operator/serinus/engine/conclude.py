@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Final, assert_never
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
+from serinus.api.names import FIELD_MANAGER
 from serinus.api.quantities import format_duration
 from serinus.api.rollout_status import EvidenceStatus, Phase, RolloutStatus, RunResult, StageState
 from serinus.engine import findings, story
@@ -61,12 +62,25 @@ def conclude(draft: Draft, before: RolloutStatus, situation: Situation, *, write
     wanted = _wanted(draft.status, situation)
     draft, weights = _weights(draft, before, situation, wanted) if writes else (draft, ())
     status = _describe(draft, before, situation, wanted)
+    draft = _announce(draft, before, status)
     return Decision(
         status=status,
         actions=(*weights, *draft.tests),
         events=draft.events,
         requeue_after=_requeue(draft, status, situation),
     )
+
+
+def _announce(draft: Draft, before: RolloutStatus, after: RolloutStatus) -> Draft:
+    """Tell once that the spec cannot be followed any more, or that the evidence cannot be had any more."""
+    if after.reason == EventReason.SPEC_INVALID.value != before.reason:
+        draft = draft.say(EventReason.SPEC_INVALID, after.next_action, warning=True)
+    earlier = find_condition(before.conditions, ConditionType.METRICS_AVAILABLE)
+    now = find_condition(after.conditions, ConditionType.METRICS_AVAILABLE)
+    lost = now is not None and now.status is ConditionStatus.FALSE
+    if now is not None and lost and (earlier is None or earlier.status is ConditionStatus.TRUE):
+        draft = draft.say(EventReason.METRICS_UNAVAILABLE, f"{now.message} Nothing advances meanwhile.", warning=True)
+    return draft
 
 
 def _show_evidence(draft: Draft, before: RolloutStatus, situation: Situation) -> Draft:
@@ -143,6 +157,9 @@ def _rises_blindly(
 
 
 def _drifted(wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, after: RolloutStatus) -> bool:
+    """Say whether somebody else has changed the weights; what the operator wrote itself before a crash is no drift."""
+    if route.written_by == FIELD_MANAGER:
+        return False
     confirmed = find_condition(before.conditions, ConditionType.TRAFFIC_CONFIRMED)
     if confirmed is None or confirmed.status is not ConditionStatus.TRUE or _roles(before) != _roles(after):
         return False

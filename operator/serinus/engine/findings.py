@@ -59,7 +59,9 @@ def metrics_available(evidence: tuple[EvidenceStatus, ...], problem: str, *, jud
         return Finding(kind, UNKNOWN, "NothingToJudge", "No stage with conditions is under way.")
     for one in evidence:
         if one.cause in UNASKED:
-            return Finding(kind, FALSE, one.cause.value, f"{one.name}: {one.message}")
+            # A version that was never called has no series yet: that is no fault of the metrics.
+            status = UNKNOWN if one.cause is Cause.NO_SERIES else FALSE
+            return Finding(kind, status, one.cause.value, f"{one.name}: {one.message}")
     return Finding(kind, TRUE, "Answered", "Every condition of the stage has figures.")
 
 

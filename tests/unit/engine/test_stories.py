@@ -357,7 +357,6 @@ def test_a_dead_prometheus_changes_no_weight_and_the_run_goes_on_afterwards() ->
 
     assert world.weight("2.0.0") == 500
     assert condition(world, ConditionType.METRICS_AVAILABLE) == (ConditionStatus.FALSE, "ProviderDown")
-
     world.quality.clear()
     world.run(Phase.HEALTHY)
 
@@ -523,6 +522,7 @@ def test_an_invalid_spec_in_mid_run_holds_the_weight_and_a_breach_still_rolls_ba
     world.measure().settle()
     assert (world.status.phase, world.weight("2.0.0")) == (Phase.INVALID, 500)
     assert "spec.stages[1].traffic" in world.status.next_action
+    assert world.reasons().count("SpecInvalid") == 1
 
     world.quality["2.0.0"] = BAD
     world.measure().run(Phase.ROLLED_BACK)
@@ -584,3 +584,14 @@ def test_who_is_stable_is_written_before_the_first_weight_moves() -> None:
     world.run(Phase.HEALTHY)
 
     assert world.status.last_known_good == "1.0.0"
+
+
+def test_metrics_that_are_lost_in_mid_run_are_told_once() -> None:
+    world = in_canary()
+    world.measure().settle()
+    world.quality["2.0.0"] = None
+
+    for _ in range(20):
+        world.measure().settle()
+
+    assert world.reasons().count("MetricsUnavailable") == 1
