@@ -1,0 +1,103 @@
+"""What a decision costs, and a tick of 1,000 rollouts: ``python tests/benchmarks/decide_cost.py``; judges nothing."""
+
+# ruff: noqa: T201 - a benchmark speaks to a person in a terminal
+
+import asyncio
+import sys
+import time
+import timeit
+from datetime import timedelta
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(_ROOT / part) for part in ("operator", "tests")]
+
+from serinus.api.rollout_status import Phase, RolloutStatus  # noqa: E402 - the paths above come first
+from serinus.engine.decide import decide  # noqa: E402
+from serinus.reconcile.evidence import EvidenceBook  # noqa: E402
+from serinus.reconcile.observe import Findings, observe, spec_of  # noqa: E402
+from serinus.reconcile.store import Store  # noqa: E402
+from support.fake_source import FakeSource  # noqa: E402
+from support.records import endpoints, model_version, rollout, route, spec_for  # noqa: E402
+from support.world import BAD, World  # noqa: E402
+
+_ROLLOUTS, _TICKS, _LOOKS = 1000, 5, 2000
+_WEIGHTS = {"1.0.0": 95, "2.0.0": 5}
+
+
+def in_canary() -> World:
+    """Walk into the canary stage and let some evidence come in."""
+    world = World()
+    while world.status.stage is None or world.status.stage.name != "canary":
+        world.settle().measure()
+    for _ in range(5):
+        world.measure().settle()
+    return world
+
+
+def print_decisions() -> None:
+    """Print the time of one decision in the three situations that matter."""
+    canary = in_canary()
+    bad = in_canary()
+    bad.quality["2.0.0"] = BAD
+    bad.measure()
+    worlds = {"at rest": World().run(Phase.HEALTHY), "canary": canary, "rollback": bad}
+    for name, world in worlds.items():
+        observed = world.observe()
+        spec, status, now = world.spec, world.status, world.now
+        seconds = min(
+            timeit.repeat(
+                "decide(spec, status, observed, now)",
+                globals={"decide": decide, "spec": spec, "status": status, "observed": observed, "now": now},
+                number=_LOOKS,
+                repeat=5,
+            )
+        )
+        print(f"decide, {name}: {seconds / _LOOKS * 1e6:.0f} µs")
+
+
+def a_thousand(status: RolloutStatus) -> Store:
+    """Return a store in which so many rollouts are in the same state."""
+    store = Store()
+    for number in range(_ROLLOUTS):
+        name = f"m{number}"
+        for version in _WEIGHTS:
+            store.put(model_version(version, name))
+            store.put(endpoints(name, version))
+        store.put(route(name, _WEIGHTS))
+        store.put(rollout(name, spec_for(name), status))
+    return store
+
+
+async def print_ticks() -> None:
+    """Print what a tick of the evidence and the looks after it cost, for all rollouts together."""
+    status = in_canary().status
+    assert status.stage is not None
+    began = time.perf_counter()
+    store = a_thousand(status)
+    print(f"store, {_ROLLOUTS:,} rollouts with their worlds taken in: {(time.perf_counter() - began) * 1e3:.0f} ms")
+    book = EvidenceBook(store, {"default": FakeSource()})
+    now = status.stage.since + timedelta(seconds=60)
+    for _ in range(_ROLLOUTS // 100 + 1):
+        now += timedelta(seconds=5)
+        await book.tick("default", now)
+    asking = looking = 0.0
+    for _ in range(_TICKS):
+        now += timedelta(seconds=5)
+        before = time.process_time()
+        found = await book.tick("default", now)
+        between = time.process_time()
+        for one in found:
+            record = store.rollout(one)
+            assert record is not None
+            observed = observe(store, record, Findings(book.readings(record), book.problem(record)))
+            decide(spec_of(store, record), record.status, observed, now)
+        asking, looking = asking + between - before, looking + time.process_time() - between
+    assert len(found) == _ROLLOUTS
+    print(f"one tick of {_ROLLOUTS:,} canaries: evidence {asking / _TICKS * 1e3:.0f} ms of CPU (the fake's answers")
+    print(f"included), observe and decide {looking / _TICKS * 1e3:.0f} ms of CPU")
+
+
+if __name__ == "__main__":
+    print_decisions()
+    asyncio.run(print_ticks())
