@@ -17,7 +17,7 @@ from support.e2e_place import SOON, Place, accepted_without, condition, shares_s
 
 PLAN = (staging(), canary(), production())
 FAILING = Behaviour(failing_share=1.0, after_requests=5)
-SLOW = Behaviour(latency_seconds=0.45, after_requests=5)
+SLOW = Behaviour(latency_seconds=0.9, after_requests=5)
 
 
 @pytest.mark.parametrize(

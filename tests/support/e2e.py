@@ -22,8 +22,8 @@ from support.e2e_operator import OperatorControl, setup_in
 from support.e2e_place import Place
 from support.e2e_servers import ModelServer, serving
 
-STABLE, GOOD, BAD = "1.0.0", "2.0.0", "3.0.0"
-VERSIONS = (STABLE, GOOD, BAD)
+STABLE, GOOD, BAD, SPARE = "1.0.0", "2.0.0", "3.0.0", "4.0.0"
+VERSIONS = (STABLE, GOOD, BAD, SPARE)
 
 
 def program_environment(cluster: Cluster) -> dict[str, str]:

@@ -14,7 +14,7 @@ MODEL: Final = "fraud-detector"
 RULE: Final = "predict"
 PORT: Final = 8080
 ERRORS: Final = "error_rate > 0.5%"
-LATENCY: Final = "latency_p95 > 200ms"
+LATENCY: Final = "latency_p95 > 500ms"
 FOREIGN_MANAGER: Final = "kubectl-patch"
 
 
@@ -97,7 +97,7 @@ def rule(name: str, *refs: Manifest, path: str = f"/v2/models/{MODEL}", **fields
     }
 
 
-def rollout(namespace: str, version: str, stages: Sequence[Manifest], model: str = MODEL) -> Manifest:
+def rollout(namespace: str, version: str, stages: Sequence[Manifest], *, model: str = MODEL) -> Manifest:
     return {
         "apiVersion": "serinus.dev/v1alpha1",
         "kind": "Rollout",

@@ -1,0 +1,78 @@
+"""Traffic for many routes at once, from one process: the demo's load generator, with a host name for each request."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from urllib.parse import urlsplit
+
+import msgspec
+
+from demo.load import refuse_foreign
+from demo.modelserver import INFER_PATH, SERVED_BY, InferRequest
+from demo.wire import Connections, NoAnswerError, Target, request_of
+
+_MOST_PER_SECOND = 400.0
+_MOST_IN_FLIGHT = 400
+_ANSWER_WITHIN = 5.0
+
+
+@dataclass(slots=True)
+class ManyHosts:
+    """Sends requests at a constant rate, to one host after the other.
+
+    Attributes:
+        statuses: how often each HTTP status came back; 0 for no answer.
+    """
+
+    url: str
+    hostnames: Sequence[str]
+    rate: float
+    statuses: Counter[int] = field(default_factory=Counter)
+    _in_flight: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        refuse_foreign(self.url)
+        assert 0 < self.rate <= _MOST_PER_SECOND
+
+    async def run(self) -> None:
+        """Send until cancelled; a delay of this process is made up for at once."""
+        where = urlsplit(self.url)
+        connections = Connections(Target(where.hostname or "", where.port or 80, SERVED_BY))
+        body = msgspec.json.encode(InferRequest(12.5, 13, 0.05))
+        headers = {"Content-Type": "application/json"}
+        requests = [request_of(INFER_PATH, {"Host": host, **headers}, body) for host in self.hostnames]
+        began = time.monotonic()
+        try:
+            for number, request in enumerate(cycle(requests)):
+                await asyncio.sleep(max(0.0, began + number / self.rate - time.monotonic()))
+                if len(self._in_flight) < _MOST_IN_FLIGHT:
+                    task = asyncio.create_task(self._send(connections, request))
+                    self._in_flight.add(task)
+                    task.add_done_callback(self._in_flight.discard)
+        finally:
+            for task in self._in_flight:
+                task.cancel()
+            connections.close()
+
+    async def _send(self, connections: Connections, request: bytes) -> None:
+        try:
+            self.statuses[(await connections.ask(request, _ANSWER_WITHIN)).status] += 1
+        except NoAnswerError:
+            self.statuses[0] += 1
+
+
+@asynccontextmanager
+async def traffic_to(url: str, hostnames: Sequence[str], rate: float) -> AsyncIterator[ManyHosts]:
+    """Send as long as the block lasts; ``rate`` in requests per second, all hosts together."""
+    load = ManyHosts(url, hostnames, rate)
+    task = asyncio.create_task(load.run())
+    try:
+        yield load
+        assert not task.done(), f"the traffic ended by itself: {task.exception()!r}"
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
