@@ -201,6 +201,12 @@ async def test_where_only_a_part_failed_just_that_part_is_replayed_and_nobody_mi
     assert desk.reading("churn").requests == desk.reading("fraud").requests
 
 
+async def test_stages_that_are_replayed_together_each_have_only_what_came_since_their_own_beginning() -> None:
+    desk = Desk().has("fraud", status=in_stage(since=0)).has("churn", status=in_stage(since=200))
+    await desk.ticks(300, 300)
+    assert [desk.reading(name).requests for name in ("fraud", "churn")] == [50 * 300, 50 * 100]
+
+
 async def test_a_replay_that_fails_is_tried_again_at_the_next_tick() -> None:
     desk = Desk().has()
     desk.source.down = everything

@@ -12,6 +12,7 @@ from serinus.errors import AmbiguousError, ConflictError, RefusedError, SerinusE
 from serinus.ports import EndpointsRecord, Record, RolloutRecord, RouteRecord
 from serinus.reconcile.rollout import reconcile
 from support.builders import CANARY, PRODUCTION, STAGING
+from support.fake_source import FakeSource
 from support.records import MISSPELT, endpoints, key, model_version, rollout, spec_for
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
@@ -273,6 +274,19 @@ async def test_a_failed_abort_is_retried_although_every_ordinary_worker_hangs() 
         rig.router.faults.before.extend([TransientError("reset by peer")] * 3)
         held = rig.cluster.rollout(key())
         rig.cluster.put(rollout(spec=held.spec, status=held.status, commands={"abort": "now"}))
+        await rig.reaches(Phase.ROLLED_BACK, within=3)
+
+
+@in_virtual_time
+async def test_a_failed_rollback_of_a_breach_does_not_wait_for_the_next_tick() -> None:
+    rig = Rig(source=FakeSource(scrape=timedelta(minutes=3)))
+    rig.source.rate = 5
+    rig.model()
+    async with rig.running():
+        await with_all_workers_hanging(rig)
+        rig.source.bad = {"2.0.0": 1.0}
+        rig.router.faults.before.append(TransientError("reset by peer"))
+        await until(lambda: not rig.router.faults.before, why="the breach", within=200)
         await rig.reaches(Phase.ROLLED_BACK, within=3)
 
 

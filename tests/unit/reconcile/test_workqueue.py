@@ -146,3 +146,15 @@ def test_whatever_the_interleaving_every_add_is_followed_by_a_look_that_began_af
             worker.cancel()
 
     story()
+
+
+@in_virtual_time
+async def test_the_place_that_an_urgent_key_has_left_behind_gives_it_to_nobody_while_it_is_busy() -> None:
+    queue = WorkQueue()
+    await queue.add(A)
+    await queue.add(A, urgent=True)
+    assert await taken(queue) == A
+    await queue.add(A)
+    assert await taken(queue) is None
+    await queue.done(A)
+    assert await taken(queue) == A
