@@ -121,6 +121,8 @@ class EvidenceBook:
         if plan is None or stage is None or not stage.abort_on or plan.metrics.source not in self._sources:
             return None
         asked = self._asked(record, plan, plan.conditions[stage_id.index])
+        if not asked:
+            return None
         interval = self._sources[plan.metrics.source].scrape_interval
         count = sum(len(conditions) for conditions in plan.conditions)
         blank = tuple(
@@ -130,10 +132,10 @@ class EvidenceBook:
         # A stage that began right after the last tick has no past that the next one would not ask for.
         just = 2 * self._sources[plan.metrics.source].tick
         new = last_tick is not None and last_tick < stage_id.since <= last_tick + just
-        lone = all(pair.stable is None for pair in asked)
+        # Nothing is to be learnt where nothing serves beside the candidate, or where the stage says its bursts itself.
+        known = all(pair.stable is None or one.dispersion.given for pair, one in zip(asked, blank, strict=True))
         terms = (stage, plan.metrics)
-        page = StageEvidence(stage_id, terms, plan.metrics.source, asked, blank, blank, replayed=new, learned=lone)
-        return page if asked else None
+        return StageEvidence(stage_id, terms, plan.metrics.source, asked, blank, blank, replayed=new, learned=known)
 
     def _asked(
         self, record: RolloutRecord, plan: RolloutSpec, conditions: Iterable[AbortCondition]
