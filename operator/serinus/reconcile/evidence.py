@@ -20,6 +20,7 @@ from serinus.reconcile.pages import (
     StageEvidence,
     StageId,
     absorbed,
+    counts_from,
     inherited,
     is_down,
     question_of,
@@ -130,12 +131,21 @@ class EvidenceBook:
             for condition in plan.conditions[stage_id.index]
         )
         # A stage that began right after the last tick has no past that the next one would not ask for.
-        just = 2 * self._sources[plan.metrics.source].tick
-        new = last_tick is not None and last_tick < stage_id.since <= last_tick + just
+        tick = self._sources[plan.metrics.source].tick
+        new = last_tick is not None and last_tick < stage_id.since <= last_tick + 2 * tick
         # Nothing is to be learnt where nothing serves beside the candidate, or where the stage says its bursts itself.
         known = all(pair.stable is None or one.dispersion.given for pair, one in zip(asked, blank, strict=True))
-        terms = (stage, plan.metrics)
-        return StageEvidence(stage_id, terms, plan.metrics.source, asked, blank, blank, replayed=new, learned=known)
+        return StageEvidence(
+            stage=stage_id,
+            terms=(stage, plan.metrics),
+            source=plan.metrics.source,
+            asked=asked,
+            blank=blank,
+            progress=blank,
+            replayed=new,
+            learned=known,
+            counts_from=counts_from(record.status, stage_id.since, scrape_interval=interval, tick=tick),
+        )
 
     def _asked(
         self, record: RolloutRecord, plan: RolloutSpec, conditions: Iterable[AbortCondition]

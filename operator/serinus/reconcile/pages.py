@@ -16,6 +16,9 @@ from serinus.ports import ModelVersionRecord, RolloutRecord
 DISPERSION_MEMORY: Final = timedelta(hours=1)
 """How far back from the stage's beginning the stable version's own bursts are learnt from (design, section 5)."""
 
+_IN_FLIGHT: Final = timedelta(seconds=1)
+"""A request that was under way when the weight fell to 0 is counted when it ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class StageId:
@@ -48,6 +51,7 @@ class StageEvidence:
         progress: its evidence now.
         replayed: its past has been read; until then ``progress`` only tells people why not.
         learned: the stable version's bursts of the last hour are known.
+        counts_from: answers count that came later; those before may hold requests of an earlier run of this version.
     """
 
     stage: StageId
@@ -58,6 +62,7 @@ class StageEvidence:
     progress: tuple[Progress, ...]
     replayed: bool
     learned: bool
+    counts_from: datetime
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -100,6 +105,17 @@ def question_of(plan: RolloutSpec, subject: Subject, condition: AbortCondition) 
     return Question(plan.metrics.source, plan.metrics.preset, subject, condition.metric, limit)
 
 
+def counts_from(status: RolloutStatus, since: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
+    """Return from when on answers are about this stage's requests only.
+
+    A version that is tried again right after its rollback must not be charged with the failures of the run before:
+    they are scraped up to an interval later, and a tick looks back by its own length and by how long scrapes take.
+    """
+    version = status.candidate.version if status.candidate is not None else ""
+    ended = next((past.ended_at for past in status.history if past.version == version), None)
+    return since if ended is None else max(since, ended + 2 * scrape_interval + tick + _IN_FLIGHT)
+
+
 def is_down(answer: Answer) -> bool:
     """Say whether the source did not answer, so that what happened meanwhile must be asked again."""
     return isinstance(answer, CouldNotAsk) and answer.cause is Cause.PROVIDER_DOWN
@@ -111,6 +127,8 @@ def absorbed(page: StageEvidence, answers: Mapping[Question, Answer]) -> StageEv
         page,
         progress=tuple(
             absorb(progress, answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
+            if answers[asked.candidate].at > page.counts_from
+            else progress
             for progress, asked in zip(page.progress, page.asked, strict=True)
         ),
     )
@@ -147,7 +165,7 @@ def rebuilt(page: StageEvidence, answers: Mapping[Question, Sequence[Answer]]) -
         beside = {one.at: one for one in (answers[asked.stable] if asked.stable is not None else ())}
         found = progress
         for answer in answers[asked.candidate]:
-            if answer.at > page.stage.since:
+            if answer.at > page.counts_from:
                 found = absorb(found, answer, beside.get(answer.at))
         folded.append(found)
     return replace(page, progress=tuple(folded))
