@@ -40,6 +40,7 @@ def _quantity(kind: type[Any]) -> Schema:
         return {
             "type": "string",
             "pattern": kind.PATTERN,
+            "minLength": 1,
             "maxLength": _LONGEST_QUANTITY,
             "description": kind.DESCRIPTION,
         }

@@ -187,10 +187,13 @@ def _describe(
     reason = _reason(mode, status, waiting)
     told = story.summary(mode, status, situation.spec)
     stalled = mode is Mode.STRANDED or (waiting is not None and waiting.stalled)
+    judging = mode is Mode.RUNNING and bool(situation.judged)
     found = (
         *findings.kstatus_of(phase, reason, told, stalled=stalled),
         findings.traffic_confirmed(problem or share_mismatch(status, situation), _shares_told(status)),
-        findings.metrics_available(status.evidence, observed.metrics_problem, judging=bool(situation.judged)),
+        findings.metrics_available(
+            status.evidence, observed.metrics_problem, judging=mode is Mode.RUNNING and bool(situation.judged)
+        ),
         _way_back(mode, status, situation),
         findings.threshold_coarse(situation.judged),
     )

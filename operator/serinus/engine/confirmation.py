@@ -74,6 +74,7 @@ def share_mismatch(status: RolloutStatus, situation: Situation) -> Waiting | Non
     observed = 100 * seen.requests / total
     return Waiting(
         "TrafficShareMismatch",
-        f"{candidate.version} has weight {candidate.weight:g}%, but got {observed:.1f}% of {total:,.0f} requests: "
+        # Whole percents: a figure that changes with every tick would be a write at every tick.
+        f"{candidate.version} has weight {candidate.weight:g}%, but gets about {observed:.0f}% of the requests: "
         "does the gateway honour the weights, and does nothing else send requests to this backend?",
     )
