@@ -191,9 +191,7 @@ def _describe(
     found = (
         *findings.kstatus_of(phase, reason, told, stalled=stalled),
         findings.traffic_confirmed(problem or share_mismatch(status, situation), _shares_told(status)),
-        findings.metrics_available(
-            status.evidence, observed.metrics_problem, judging=mode is Mode.RUNNING and bool(situation.judged)
-        ),
+        findings.metrics_available(status.evidence, observed.metrics_problem, judging=judging),
         _way_back(mode, status, situation),
         findings.threshold_coarse(situation.judged),
     )

@@ -153,10 +153,10 @@ async def test_what_the_api_server_refuses_is_told_with_its_own_words(
 ) -> None:
     wrong = SetWeights(
         route=RouteRef(http_route=HttpRouteRef(name="fraud-detector", rule_name="predict")),
-        shares=(BackendShare(BackendRef(name="fraud-v3", port=80), 2_000_000),),
+        shares=(BackendShare(BackendRef(name="fraud-v3", kind="no kind", port=80), 10_000),),
         ours=frozenset({backend_key(STABLE)}),
     )
-    with pytest.raises(RefusedError, match=r"spec\.rules\[\d\]\.backendRefs\[\d\]\.weight"):
+    with pytest.raises(RefusedError, match="should match"):
         await GatewayApiRouter(api).set_weights(namespace, wrong)
     assert (await stored(api, namespace))["spec"] == route["spec"]
 
