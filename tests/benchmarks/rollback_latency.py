@@ -6,7 +6,8 @@
 Each rollback: a canary runs at 5 %, its server begins to fail every request, and two clocks are read. *Visible* is when
 the first question was sent to Prometheus whose answer shows three failed requests and more than the tolerated share, by
 other expressions than the operator's. *Safe* is when the watch of the route brings a candidate weight of 0 that every
-parent has accepted. This process asks Prometheus every 50 ms, so a figure may be that much too small.
+parent has accepted. This process asks Prometheus every 50 ms, so a figure may be that much too small. The operator is
+started anew before each, 50 ms later in the second, so that its ticks fall everywhere between two scrapes.
 """
 
 # ruff: noqa: T201 - a benchmark speaks to a person in a terminal
@@ -44,6 +45,7 @@ from support.e2e_servers import serving  # noqa: E402
 
 CONDITION: Final = parse_abort_condition(ERRORS)
 GLANCE: Final = 0.05
+PHASES: Final = 20
 LEAST_BEFORE: Final = 20
 """So many good requests the canary has had before it fails: it is in the midst of its stage."""
 
@@ -69,11 +71,22 @@ async def measure(rollbacks: int, rate: float, folder: Path) -> list[float]:
             async with place.traffic(rate):
                 await place.want(BAD)
                 probe = Probe(session, cluster.prometheus_url)
-                return [await once(place, probe, number) for number in range(rollbacks)]
+                took = []
+                for number in range(rollbacks):
+                    await shift_ticks(operator, number)
+                    took.append(await once(place, probe, number))
+                return took
         finally:
             await api.request("DELETE", place.path("Rollout"))
             await api.request("DELETE", f"/api/v1/namespaces/{namespace}")
             await operator.stop()
+
+
+async def shift_ticks(operator: OperatorControl, number: int) -> None:
+    """Start the operator anew at another part of a second: its ticks and the scrapes would else keep their distance."""
+    await operator.stop()
+    await asyncio.sleep(1 + number % PHASES * GLANCE - time.time() % 1)
+    await operator.start()
 
 
 async def once(place: Place, probe: Probe, number: int) -> float:
