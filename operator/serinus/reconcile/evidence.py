@@ -32,6 +32,10 @@ from serinus.reconcile.pages import (
 )
 from serinus.reconcile.store import Store
 
+SETTLED: Final = timedelta(milliseconds=250)
+"""A source's ticks end at least so long before the present (metrics.settle), so the next one begins that much earlier:
+it holds the whole of a stage that began while the last one was being asked."""
+
 DISPERSION_STEP: Final = timedelta(seconds=30)
 """In steps of at least so long: a burst is shorter, and an hour stays a small answer."""
 
@@ -130,9 +134,9 @@ class EvidenceBook:
             begin(condition, stage, plan.metrics, conditions_in_run=count, scrape_interval=interval)
             for condition in plan.conditions[stage_id.index]
         )
-        # A stage that began right after the last tick has no past that the next one would not ask for.
+        # A stage that began around the last tick has no past that the next one would not ask for.
         tick = self._sources[plan.metrics.source].tick
-        new = last_tick is not None and last_tick < stage_id.since <= last_tick + 2 * tick
+        new = last_tick is not None and last_tick - SETTLED < stage_id.since <= last_tick + 2 * tick
         # Nothing is to be learnt where nothing serves beside the candidate, or where the stage says its bursts itself.
         known = all(pair.stable is None or one.dispersion.given for pair, one in zip(asked, blank, strict=True))
         return StageEvidence(
