@@ -10,8 +10,9 @@ from typing import Protocol
 
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
-from serinus.api.rollout import HttpCheck, RolloutSpec
+from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
+from serinus.api.stage_tests import HttpCheck
 from serinus.engine.actions import RunJobTest, SetWeights
 from serinus.engine.decision import Event
 from serinus.engine.evidence import Answer, Question

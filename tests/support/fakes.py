@@ -11,8 +11,8 @@ from itertools import count
 
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
-from serinus.api.rollout import HttpCheck
 from serinus.api.rollout_status import RolloutStatus, TestResult
+from serinus.api.stage_tests import HttpCheck
 from serinus.engine.actions import RunJobTest, SetWeights
 from serinus.engine.decision import Event
 from serinus.engine.observation import RouteProblem, TestOutcome

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from msgspec import Meta, field
 from msgspec.structs import force_setattr
@@ -11,7 +11,8 @@ from serinus.api import abort_condition
 from serinus.api.abort_condition import AbortCondition, parse_abort_condition
 from serinus.api.modelversion import ModelName, SemVer
 from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT, Duration, Share
-from serinus.api.schema import NAME, SUBDOMAIN, Model, items, rule, rules, text
+from serinus.api.schema import NAME, SUBDOMAIN, Model, items, length, rule, rules, text
+from serinus.api.stage_tests import IntegrationTest
 
 MAX_STAGES: Final = 16
 MAX_CONDITIONS: Final = 8
@@ -19,10 +20,6 @@ MAX_TESTS: Final = 8
 
 _AT_ONCE: Final = Duration("0s")
 _DAY: Final = timedelta(days=1)
-
-
-def _length(description: str) -> Meta:
-    return Meta(description=f"{description} {Duration.DESCRIPTION}")
 
 
 class Approval(StrEnum):
@@ -57,83 +54,6 @@ class OnTimeout(StrEnum):
     ROLLBACK = "Rollback"
 
 
-class Header(Model, frozen=True, kw_only=True):
-    """One HTTP header."""
-
-    name: Annotated[str, text("Its name.", pattern=r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$")]
-    value: Annotated[str, text("Its value.", least=0, most=4096, pattern=r"^[^\r\n]*$")]
-
-
-class HttpMethod(StrEnum):
-    """The methods that a check may use."""
-
-    GET = "GET"
-    HEAD = "HEAD"
-    POST = "POST"
-    PUT = "PUT"
-
-
-class HttpExpectation(Model, frozen=True, kw_only=True):
-    """What the answer must be like."""
-
-    status: Annotated[
-        tuple[Annotated[int, Meta(ge=100, le=599)], ...],
-        items("The accepted status codes; 200 where none is given.", most=16),
-    ] = (200,)
-    json: Annotated[
-        tuple[Annotated[str, text("A JMESPath expression that must be true.", most=1024)], ...],
-        items("Assertions on the JSON body, such as score >= `0`.", most=16),
-    ] = ()
-    max_latency: Annotated[Duration, _length("The longest acceptable time until the whole answer is there.")] | None = (
-        None
-    )
-
-
-class HttpCheck(Model, frozen=True, kw_only=True):
-    """One request by the operator to the candidate's own Service."""
-
-    path: Annotated[str, text("The path, with its query.", most=2048, pattern=r"^/[^\s#]*$")]
-    method: Annotated[HttpMethod, Meta(description="The method.")] = HttpMethod.GET
-    headers: Annotated[tuple[Header, ...], items("Headers to send.", most=32, key="name")] = ()
-    body: Annotated[str, text("The body to send.", least=0, most=65536)] = ""
-    expect: Annotated[HttpExpectation, Meta(description="What the answer must be like.")] = field(
-        default_factory=HttpExpectation
-    )
-    attempts: Annotated[int, Meta(description="How often the check is tried before it fails.", ge=1, le=10)] = 1
-    timeout: Annotated[Duration, _length("How long one attempt may take; 10s where none is given.")] = field(
-        default_factory=lambda: Duration("10s")
-    )
-
-
-class JobTest(Model, frozen=True, kw_only=True):
-    """A Kubernetes Job that tests the candidate; it passes when the Job completes."""
-
-    template: Annotated[
-        dict[str, Any],
-        Meta(
-            description="A JobTemplateSpec: metadata and spec of the Job.",
-            extra_json_schema={
-                "required": ["spec"],
-                "properties": {
-                    part: {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-                    for part in ("metadata", "spec")
-                },
-            },
-        ),
-    ]
-    timeout: Annotated[Duration, _length("How long the Job may take; 10m where none is given.")] = field(
-        default_factory=lambda: Duration("10m")
-    )
-
-
-class IntegrationTest(Model, frozen=True, kw_only=True):
-    """One test of the candidate, run while the stage is in state Testing."""
-
-    name: Annotated[str, text("Unique in the stage.", pattern=NAME, most=40)]
-    http: HttpCheck | None = None
-    job: JobTest | None = None
-
-
 # The unit that a metric wants, so that `kubectl apply` refuses what parse_abort_condition would.
 _CONDITION_RULES: Final = (
     rule(
@@ -154,10 +74,9 @@ class Stage(Model, frozen=True, kw_only=True):
 
     name: Annotated[str, text("Unique in the plan.", pattern=NAME, most=40)]
     traffic: Share
-    duration: Annotated[Duration, _length("How long the stage watches before it may pass.")] | None = None
+    duration: Annotated[Duration, length("How long the stage watches before it may pass.")] | None = None
     bake: (
-        Annotated[Duration, _length("How long the last stage watches at 100% before the version counts as good.")]
-        | None
+        Annotated[Duration, length("How long the last stage watches at 100% before the version counts as good.")] | None
     ) = None
     abort_on: Annotated[
         tuple[
@@ -198,7 +117,7 @@ class Stage(Model, frozen=True, kw_only=True):
         Approval.NOT_REQUIRED
     )
     judgement: Annotated[Judgement, Meta(description="How abortOn is judged.")] = Judgement.SEQUENTIAL
-    for_: Annotated[Duration, _length("Observed only: how long a condition must hold to count.")] = field(
+    for_: Annotated[Duration, length("Observed only: how long a condition must hold to count.")] = field(
         default_factory=lambda: Duration("60s"), name="for"
     )
     min_requests: (
@@ -211,7 +130,7 @@ class Stage(Model, frozen=True, kw_only=True):
         Promotion.OBSERVED
     )
     max_duration: (
-        Annotated[Duration, _length("When onTimeout acts; 24h or twice the duration where none is given.")] | None
+        Annotated[Duration, length("When onTimeout acts; 24h or twice the duration where none is given.")] | None
     ) = None
     on_timeout: Annotated[OnTimeout, Meta(description="What happens then.")] = OnTimeout.HOLD
 
@@ -247,9 +166,9 @@ class MetricsRef(Model, frozen=True, kw_only=True):
     source: Annotated[str, text("A metric source that the administrator has named.", pattern=NAME, most=63)] = "default"
     preset: Annotated[str, text("The data plane whose metrics are read.", pattern=NAME, most=63)] = "contour"
     interval: (
-        Annotated[Duration, _length("The least time between two judgements; every tick where none is given.")] | None
+        Annotated[Duration, length("The least time between two judgements; every tick where none is given.")] | None
     ) = None
-    window: Annotated[Duration, _length("Observed only: the window of the value; 1m where none is given.")] = field(
+    window: Annotated[Duration, length("Observed only: the window of the value; 1m where none is given.")] = field(
         default_factory=lambda: Duration("1m")
     )
 

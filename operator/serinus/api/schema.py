@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from msgspec import Meta, Struct
 
+from serinus.api.quantities import Duration
+
 NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 QUERY_NAME: Final = r"^[a-z][a-z0-9_]{0,62}$"
 """What stands left of the comparison in ``abortOn``."""
@@ -51,3 +53,8 @@ def rule(expression: str, message: str, *, field: str | None = None, computed: b
     """Return one CEL rule; ``computed``: the message is itself an expression that yields the sentence."""
     found: dict[str, Any] = {"rule": expression, ("messageExpression" if computed else "message"): message}
     return found | ({"fieldPath": field} if field else {})
+
+
+def length(description: str) -> Meta:
+    """Return the description of a length of time; its form is that of :class:`Duration`."""
+    return Meta(description=f"{description} {Duration.DESCRIPTION}")

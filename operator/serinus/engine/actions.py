@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from serinus.api.modelversion import BackendRef
-from serinus.api.rollout import HttpCheck, JobTest, RouteRef
+from serinus.api.rollout import RouteRef
+from serinus.api.stage_tests import HttpCheck, JobTest
 from serinus.engine.observation import BackendKey
 
 

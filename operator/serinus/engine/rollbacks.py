@@ -9,7 +9,7 @@ from msgspec import structs
 
 from serinus.api.abort_condition import Latency
 from serinus.api.quantities import format_duration
-from serinus.api.rollout import IntegrationTest, OnTimeout
+from serinus.api.rollout import OnTimeout
 from serinus.api.rollout_status import (
     MAX_QUARANTINED,
     Rollback,
@@ -22,6 +22,7 @@ from serinus.api.rollout_status import (
     TestStatus,
     Verdict,
 )
+from serinus.api.stage_tests import IntegrationTest
 from serinus.engine.analysis import Judged
 from serinus.engine.commands import Wishes
 from serinus.engine.decision import EventReason

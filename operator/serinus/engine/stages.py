@@ -6,8 +6,9 @@ from typing import assert_never
 from msgspec import structs
 
 from serinus.api.quantities import NONE_OF_IT
-from serinus.api.rollout import Approval, IntegrationTest, Stage
+from serinus.api.rollout import Approval, Stage
 from serinus.api.rollout_status import CurrentStage, StageState, TestResult, TestStatus, Verdict
+from serinus.api.stage_tests import IntegrationTest
 from serinus.engine.actions import RunHttpTest, RunJobTest, TestRun
 from serinus.engine.commands import approved_since_state_began
 from serinus.engine.confirmation import planned, share_mismatch, unconfirmed

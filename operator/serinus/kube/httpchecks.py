@@ -13,8 +13,8 @@ from jmespath.exceptions import JMESPathError
 from yarl import URL
 
 from serinus.api.modelversion import BackendRef
-from serinus.api.rollout import HttpCheck, HttpExpectation
 from serinus.api.rollout_status import TestResult
+from serinus.api.stage_tests import HttpCheck, HttpExpectation
 from serinus.engine.observation import TestOutcome
 
 _LARGEST: Final = 1024 * 1024

@@ -10,7 +10,7 @@ from typing import Any
 from localcluster.client import Cluster
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
-from serinus.api.rollout import JobTest
+from serinus.api.stage_tests import JobTest
 from serinus.engine.actions import RunJobTest, TestRun
 from serinus.handlers.supervisor import Intake
 from serinus.kube.client import MERGE_PATCH, KubernetesClient

@@ -10,8 +10,8 @@ from localcluster.client import Cluster
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.quantities import Duration
-from serinus.api.rollout import JobTest
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
+from serinus.api.stage_tests import JobTest
 from serinus.engine.actions import RunJobTest, TestRun
 from serinus.engine.decision import Event, EventReason
 from serinus.engine.observation import TestOutcome

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from serinus.api.modelversion import BackendRef
 from serinus.api.parsing import decode
-from serinus.api.rollout import HttpCheck
 from serinus.api.rollout_status import TestResult
+from serinus.api.stage_tests import HttpCheck
 from serinus.engine.observation import TestOutcome
 from serinus.kube.httpchecks import ServiceChecks, service_url
 from support.apiserver_scripted import Answer, Script, hangs, hangs_up, says, says_raw, scripted

@@ -7,7 +7,7 @@ import pytest
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.quantities import Duration
-from serinus.api.rollout import JobTest
+from serinus.api.stage_tests import JobTest
 from serinus.engine.actions import RunJobTest, TestRun
 from serinus.errors import AmbiguousError, RefusedError
 from serinus.kube.job_names import job_name

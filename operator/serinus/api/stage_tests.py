@@ -1,0 +1,84 @@
+"""Integration tests of a stage: one HTTP request by the operator, or a Kubernetes Job."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from msgspec import Meta, field
+
+from serinus.api.quantities import Duration
+from serinus.api.schema import NAME, Model, items, length, text
+
+
+class Header(Model, frozen=True, kw_only=True):
+    """One HTTP header."""
+
+    name: Annotated[str, text("Its name.", pattern=r"^[A-Za-z0-9!#$%&'*+\-.^_|~]+$")]
+    value: Annotated[str, text("Its value.", least=0, most=4096, pattern=r"^[^\r\n]*$")]
+
+
+class HttpMethod(StrEnum):
+    """The methods that a check may use."""
+
+    GET = "GET"
+    HEAD = "HEAD"
+    POST = "POST"
+    PUT = "PUT"
+
+
+class HttpExpectation(Model, frozen=True, kw_only=True):
+    """What the answer must be like."""
+
+    status: Annotated[
+        tuple[Annotated[int, Meta(ge=100, le=599)], ...],
+        items("The accepted status codes; 200 where none is given.", most=16),
+    ] = (200,)
+    json: Annotated[
+        tuple[Annotated[str, text("A JMESPath expression that must be true.", most=1024)], ...],
+        items("Assertions on the JSON body, such as score >= `0`.", most=16),
+    ] = ()
+    max_latency: Annotated[Duration, length("The longest acceptable time until the answer is whole.")] | None = None
+
+
+class HttpCheck(Model, frozen=True, kw_only=True):
+    """One request by the operator to the candidate's own Service."""
+
+    path: Annotated[str, text("The path, with its query.", most=2048, pattern=r"^/[^\s#]*$")]
+    method: Annotated[HttpMethod, Meta(description="The method.")] = HttpMethod.GET
+    headers: Annotated[tuple[Header, ...], items("Headers to send.", most=32, key="name")] = ()
+    body: Annotated[str, text("The body to send.", least=0, most=65536)] = ""
+    expect: Annotated[HttpExpectation, Meta(description="What the answer must be like.")] = field(
+        default_factory=HttpExpectation
+    )
+    attempts: Annotated[int, Meta(description="How often the check is tried before it fails.", ge=1, le=10)] = 1
+    timeout: Annotated[Duration, length("How long one attempt may take; 10s where none is given.")] = field(
+        default_factory=lambda: Duration("10s")
+    )
+
+
+class JobTest(Model, frozen=True, kw_only=True):
+    """A Kubernetes Job that tests the candidate; it passes when the Job completes."""
+
+    template: Annotated[
+        dict[str, Any],
+        Meta(
+            description="A JobTemplateSpec: metadata and spec of the Job.",
+            extra_json_schema={
+                "required": ["spec"],
+                "properties": {
+                    part: {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+                    for part in ("metadata", "spec")
+                },
+            },
+        ),
+    ]
+    timeout: Annotated[Duration, length("How long the Job may take; 10m where none is given.")] = field(
+        default_factory=lambda: Duration("10m")
+    )
+
+
+class IntegrationTest(Model, frozen=True, kw_only=True):
+    """One test of the candidate, run while the stage is in state Testing."""
+
+    name: Annotated[str, text("Unique in the stage.", pattern=NAME, most=40)]
+    http: HttpCheck | None = None
+    job: JobTest | None = None
