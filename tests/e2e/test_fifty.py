@@ -83,8 +83,8 @@ async def test_fifty_rollouts_at_once_end_as_planned_for_the_queries_of_one(
     ticks, instant, ranged = (now - then for now, then in zip(after, before, strict=True))
     # The readings are not in step with the ticks: in so many ticks' time one more may have begun.
     assert instant <= MOST_QUERIES_PER_TICK * (ticks + 1), f"{instant:g} queries in {ticks:g} ticks"
-    # A stage whose beginning no tick has followed is read once by range queries, together with all others of that tick.
-    assert ranged <= ticks, f"{ranged:g} range queries in {ticks:g} ticks"
+    # What no tick has followed is read by range queries; they are made up for in the ticks that follow.
+    assert instant + ranged <= MOST_QUERIES_PER_TICK * (ticks + 2), f"{instant + ranged:g} queries in {ticks:g} ticks"
     assert load.statuses[0] == 0
     await the_traffic_is_where_it_should_be(place, models)
     await kopf_has_written_nothing(place)

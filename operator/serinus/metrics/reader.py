@@ -27,6 +27,7 @@ from serinus.metrics.workers import Failure, Workers
 
 _LEAST_WINDOW: Final = 60
 _WINDOW_SCRAPES: Final = 4
+_MOST_OWED: Final = 12
 _DISPLAY_PATIENCE: Final = 1.0
 """Seconds: figures for people never hold up a verdict for longer."""
 
@@ -55,6 +56,7 @@ class PresetReader:
         self._window = max(_LEAST_WINDOW, round(_WINDOW_SCRAPES * scrape_interval.total_seconds()))
         self._bounds: Bounds | None = None
         self._gaps = Gaps(scrape_interval)
+        self._made_up = 0
         self.scrape_seconds: float | None = None
 
     @property
@@ -66,7 +68,7 @@ class PresetReader:
         """Answer all questions; ``keys`` says which series each is about.
 
         In a tick that learns the bucket bounds there is no display: that query makes room for the other. Only the first
-        time must the others wait for them.
+        time must the others wait for them. A range query is made room for likewise, in the ticks after it.
         """
         backends = frozenset(keys.values())
         limits = self.limits(keys)
@@ -79,7 +81,7 @@ class PresetReader:
             self._ended(backends, span, wanted=rated),
             self._within(backends, spelt, span),
             self._health(backends, spelt, span),
-            self._display(keys, backends, span, wanted=not first and not again),
+            self._display(keys, backends, span, wanted=self._affordable() and not first and not again),
             self.learn(backends, span.end) if again else asyncio.sleep(0),
         )
         if isinstance(health, Health):
@@ -97,6 +99,12 @@ class PresetReader:
             display=display,
         )
         return {question: tick.answer(question, key) for question, key in keys.items()}
+
+    def _affordable(self) -> bool:
+        """Say whether all range queries so far have been made up for by a display left out; leave one out if not."""
+        owed = min(self._workers.ranged - self._made_up, _MOST_OWED)
+        self._made_up = self._workers.ranged - max(owed - 1, 0)
+        return owed == 0
 
     def _reach(self, span: Span) -> Reach:
         return Reach(span.end - span.start, self._gaps.lookback(span.start))

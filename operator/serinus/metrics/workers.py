@@ -37,6 +37,9 @@ class Workers:
 
     A thread that hangs in a call is bounded by the transport's time-outs; while all hang, new queries fail at their
     deadline without having been sent, and nothing piles up.
+
+    Attributes:
+        ranged: how many range queries have been sent.
     """
 
     def __init__(self, transport: Transport, timeout: float, name: str) -> None:
@@ -48,6 +51,7 @@ class Workers:
             name: the source's, for its threads.
         """
         self._transport, self._timeout = transport, timeout
+        self.ranged = 0
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"prometheus-{name}")
 
     def close(self) -> None:
@@ -61,6 +65,7 @@ class Workers:
 
     async def range(self, query: str, start: int, end: int, step: int) -> Matrix | Failure:
         """Evaluate at every step from start to end, all in milliseconds."""
+        self.ranged += 1
         times = (seconds_text(start), seconds_text(end), seconds_text(step))
         return await self._run(lambda: self._transport.range(query, *times))
 

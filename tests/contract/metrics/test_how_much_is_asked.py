@@ -1,5 +1,7 @@
 """Four queries a tick, whatever the number of rollouts, all about one moment."""
 
+from datetime import timedelta
+
 import pytest
 
 from serinus.engine.evidence import Counted, NoData
@@ -25,6 +27,25 @@ async def test_a_tick_is_at_most_four_queries(
     assert {request.target for request in proxy.seen} == {"/api/v1/query"}
     assert len([answer for answer in answers.values() if isinstance(answer, Counted)]) == 4
     assert len([answer for answer in answers.values() if isinstance(answer, NoData)]) == 4 * (subjects - 1)
+
+
+async def test_range_queries_are_made_up_for_by_displays_left_out(
+    proxy: FaultProxy, through_proxy: PrometheusSource
+) -> None:
+    asked = [question("error_rate > 1%", backend="slow"), question("latency_p95 > 200ms", backend="slow")]
+    await through_proxy.ask(asked, after(195), after(185))
+    proxy.seen.clear()
+
+    await through_proxy.replay(asked, after(100), after(200), timedelta(seconds=10))
+    ranged = len([request for request in proxy.seen if request.target == "/api/v1/query_range"])
+    each = []
+    for at in range(205, 255, 10):
+        proxy.seen.clear()
+        await through_proxy.ask(asked, after(at), after(at - 10))
+        each.append(len(proxy.seen))
+
+    assert 0 < ranged < 5
+    assert each == [3] * ranged + [4] * (5 - ranged)
 
 
 async def test_rates_alone_need_three_queries(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
