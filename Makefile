@@ -1,5 +1,9 @@
 # Serinus: what a person types. `make` alone lists the targets.
 
+SHELL := bash
+# A check that fails in a pipe fails the target.
+.SHELLFLAGS := -eu -o pipefail -c
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
