@@ -1,5 +1,6 @@
 """A run as a whole: what it needs to begin, how it begins, how it ends well, how another wish ends it early."""
 
+from serinus.api.names import model_version_name
 from serinus.api.rollout_status import CurrentStage, RolloutStatus, RunResult, Serving, StageState
 from serinus.engine.decision import EventReason
 from serinus.engine.draft import Draft, Situation, Waiting
@@ -30,14 +31,13 @@ def hindrance(draft: Draft, situation: Situation) -> Waiting | None:
             f"{spec.version} was rolled back before and is not retried by itself: set spec.version or ask for a retry.",
             stalled=True,
         )
+    name = model_version_name(spec.model, spec.version)
     facts = observed.versions.get(spec.version)
     if facts is None:
-        return Waiting(
-            "ModelVersionMissing", f"Apply the ModelVersion {spec.model}-v{spec.version.lower()} in this namespace."
-        )
+        return Waiting("ModelVersionMissing", f"Apply the ModelVersion {name} in this namespace.")
     if facts.problem or facts.backend is None:
         problem = facts.problem or "it says nothing of spec.serving.backendRef"
-        return Waiting("ModelVersionUnusable", f"ModelVersion {spec.model}-v{spec.version.lower()}: {problem}.")
+        return Waiting("ModelVersionUnusable", f"ModelVersion {name}: {problem}.")
     return _route_hindrance(draft, situation) or _held(status, situation)
 
 
