@@ -42,6 +42,8 @@ def _kind(crd: dict[str, Any]) -> str:
         "",
     ]
     for part, title in (("spec", "What you write"), ("status", "What the operator says")):
+        if part not in schema["properties"]:
+            continue
         lines += [f"### {title}: `{part}`", "", "| Field | Type | Meaning |", "|---|---|---|"]
         lines += _rows(schema["properties"][part], part)
         lines.append("")

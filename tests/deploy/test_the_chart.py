@@ -58,7 +58,7 @@ def test_the_chart_has_every_crd_and_no_other() -> None:
 
 def test_the_crds_are_installed_as_they_are_and_outlive_the_release(helm: Helm) -> None:
     rendered = _all(helm.template(CHART, SOURCE), "CustomResourceDefinition")
-    assert [crd["metadata"].pop("annotations") for crd in rendered] == [{"helm.sh/resource-policy": "keep"}] * 2
+    assert [crd["metadata"].pop("annotations") for crd in rendered] == [{"helm.sh/resource-policy": "keep"}] * 4
     assert sorted(rendered, key=str) == sorted(_sources(), key=str)
 
 

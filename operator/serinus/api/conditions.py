@@ -19,7 +19,7 @@ class ConditionStatus(StrEnum):
 
 
 class ConditionType(StrEnum):
-    """The conditions of a Rollout. Ready, Reconciling and Stalled follow kstatus (cli-utils, pkg/kstatus)."""
+    """The conditions of our kinds. Ready, Reconciling and Stalled follow kstatus (cli-utils, pkg/kstatus)."""
 
     READY = "Ready"
     RECONCILING = "Reconciling"
@@ -28,6 +28,13 @@ class ConditionType(StrEnum):
     METRICS_AVAILABLE = "MetricsAvailable"
     ROLLBACK_READY = "RollbackReady"
     THRESHOLD_COARSE = "ThresholdCoarse"
+    AUDIT_LAG = "AuditLag"
+    # Of a ModelVersion.
+    ACCEPTED = "Accepted"
+    ARTIFACT_VERIFIED = "ArtifactVerified"
+    SCHEMA_ACCEPTED = "SchemaAccepted"
+    SERVING_READY = "ServingReady"
+    RECORDED = "Recorded"
 
 
 class Condition(Model, frozen=True, kw_only=True):

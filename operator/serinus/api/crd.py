@@ -11,8 +11,11 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from serinus.api import audit_record, model
+from serinus.api.audit_record import AuditRecordSpec
+from serinus.api.model import ModelSpec, ModelStatus
 from serinus.api.modelversion import IMMUTABLE, OBJECT_RULES, ModelVersionSpec, ModelVersionStatus
-from serinus.api.names import GROUP, MODEL_VERSION, ROLLOUT, VERSION, Kind
+from serinus.api.names import AUDIT_RECORD, GROUP, MODEL, MODEL_VERSION, ROLLOUT, VERSION, Kind
 from serinus.api.quantities import Duration, Share
 from serinus.api.rollout import SPEC_RULES, RolloutSpec
 from serinus.api.rollout_status import STATUS_RULES, RolloutStatus
@@ -97,9 +100,32 @@ _MODEL_VERSION_COLUMNS: Final = [
     _column("Stage", ".status.stage"),
     _column("Traffic", ".status.traffic"),
     _column("Backend", ".spec.serving.backendRef.name"),
+    _column("Bump", ".status.compatibility.required", description="How much the version number had to grow."),
+    _column("Accepted", '.status.conditions[?(@.type=="Accepted")].status'),
     _column("Age", ".metadata.creationTimestamp", "date"),
     _column("Artifact", ".spec.artifact.uri", wide=True),
     _column("Digest", ".spec.artifact.digest", wide=True),
+]
+
+_MODEL_COLUMNS: Final = [
+    _column("Production", ".status.production.version"),
+    _column("Since", ".status.production.since", "date"),
+    _column("Candidate", ".status.candidate.version"),
+    _column("Traffic", ".status.candidate.traffic"),
+    _column("Previous", ".status.good[0]", description="Where a rollback goes."),
+    _column("Records", ".status.audit.sequence", "integer"),
+    _column("Age", ".metadata.creationTimestamp", "date"),
+    _column("Owner", ".spec.owner", wide=True),
+    _column("Generation", ".status.generation", "integer", wide=True),
+]
+_AUDIT_RECORD_COLUMNS: Final = [
+    _column("Model", ".spec.model"),
+    _column("At", ".spec.at"),
+    _column("Event", ".spec.event"),
+    _column("Version", ".spec.version"),
+    _column("Actor", ".spec.actor.name"),
+    _column("Reason", ".spec.reason"),
+    _column("Hash", ".spec.hash", wide=True),
 ]
 
 
@@ -118,14 +144,15 @@ def _definition(kind: Kind, short: str, columns: list[Schema], schema: Schema, s
                 "plural": kind.plural,
                 "singular": singular,
                 "shortNames": [short],
-                "categories": ["serinus", "all"],
+                # Nobody who types `kubectl get all` wants thousands of records.
+                "categories": ["serinus"] if kind is AUDIT_RECORD else ["serinus", "all"],
             },
             "versions": [
                 {
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    "subresources": {"status": {}} if "status" in schema["properties"] else {},
                     "additionalPrinterColumns": columns,
                     "selectableFields": [{"jsonPath": path} for path in selectable],
                     "schema": {"openAPIV3Schema": schema},
@@ -135,9 +162,10 @@ def _definition(kind: Kind, short: str, columns: list[Schema], schema: Schema, s
     }
 
 
-def _object(description: str, spec: Schema, status: Schema, extra: Schema) -> Schema:
+def _object(description: str, spec: Schema, status: Schema | None, extra: Schema) -> Schema:
     meta = {"type": "string"}
-    members = {"apiVersion": meta, "kind": meta, "metadata": {"type": "object"}, "spec": spec, "status": status}
+    members = {"apiVersion": meta, "kind": meta, "metadata": {"type": "object"}, "spec": spec}
+    members |= {"status": status} if status is not None else {}
     return {"type": "object", "description": description, "required": ["spec"], "properties": members} | extra
 
 
@@ -162,7 +190,30 @@ def definitions() -> dict[str, Schema]:
         "modelversions.yaml": _definition(
             MODEL_VERSION, "mv", _MODEL_VERSION_COLUMNS, model_version, [".spec.model", ".spec.version"]
         ),
+        "models.yaml": _definition(MODEL, "mdl", _MODEL_COLUMNS, _model(), []),
+        "auditrecords.yaml": _definition(
+            AUDIT_RECORD, "mar", _AUDIT_RECORD_COLUMNS, _audit_record(), [".spec.model", ".spec.event", ".spec.version"]
+        ),
     }
+
+
+def _model() -> Schema:
+    found = _object(
+        "One model: its team's policy, and the registry's head, which only the operator writes.",
+        structural(ModelSpec),
+        structural(ModelStatus) | rules(*model.STATUS_RULES),
+        {},
+    )
+    return found | {"required": []}
+
+
+def _audit_record() -> Schema:
+    return _object(
+        "One immutable, hash-chained entry of a model's audit trail.",
+        structural(AuditRecordSpec) | rules(audit_record.IMMUTABLE),
+        None,
+        rules(*audit_record.OBJECT_RULES),
+    )
 
 
 def render(definition: Schema) -> str:

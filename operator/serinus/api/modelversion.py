@@ -1,5 +1,7 @@
 """ModelVersion: one immutable version of a model, what it was built from and where it serves."""
 
+from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Final
 
 from msgspec import Meta, field
@@ -39,12 +41,16 @@ class Dataset(Model, frozen=True, kw_only=True):
     uri: Annotated[str, text("Where it is.", most=2048)]
     version: Annotated[str, text("Its own version.", most=63)] | None = None
     digest: Digest | None = None
+    range: Annotated[str, text("Which part of it, such as 2026-09-01/2026-09-30.", most=128)] | None = None
+    rows: Annotated[int, Meta(description="How many rows.", ge=0)] | None = None
 
 
 class Training(Model, frozen=True, kw_only=True):
     """How the training went."""
 
     duration: Annotated[str, text("How long it took, such as 3h24m.", most=63)] | None = None
+    started_at: Annotated[datetime, Meta(description="When it began (UTC).")] | None = None
+    by: Annotated[str, text("Who or what trained it.")] | None = None
 
 
 class SourceCode(Model, frozen=True, kw_only=True):
@@ -71,6 +77,10 @@ class Lineage(Model, frozen=True, kw_only=True):
         dict[str, Annotated[str, text("Its value.", least=0, most=1024)]], Meta(description="By name.", max_length=128)
     ] = field(default_factory=dict)
     run: RunReference | None = None
+    parents: Annotated[
+        tuple[Annotated[str, text("A ModelVersion's name or a digest.")], ...],
+        items("What it was fine-tuned from.", most=16),
+    ] = ()
 
 
 class Measure(Model, frozen=True, kw_only=True):
@@ -79,10 +89,11 @@ class Measure(Model, frozen=True, kw_only=True):
     name: Annotated[str, text("Such as f1.", most=63)]
     value: Decimal
     dataset: Annotated[str, text("On which data, such as test.", most=63)] | None = None
+    segment: Annotated[str, text("On which part of it, such as country=NL.", most=128)] | None = None
 
 
 class Field(Model, frozen=True, kw_only=True):
-    """One input or output of the model."""
+    """One input, output or parameter of the model."""
 
     name: Annotated[str, text("Its name.")]
     dtype: Annotated[str, text("Its element type, such as float64.", most=63)]
@@ -92,16 +103,50 @@ class Field(Model, frozen=True, kw_only=True):
     max: Decimal | None = None
     categories: Annotated[
         tuple[Annotated[str, text("One allowed value.", least=0)], ...],
-        items("The allowed values, where they are few.", most=256),
+        items(
+            "The allowed values, where they are few. Of an output: its classes, in the order of their index.", most=256
+        ),
     ] = ()
+    open: Annotated[bool, Meta(description="An output's categories may grow: clients must expect unknown ones.")] = (
+        False
+    )
+    nullable: Annotated[bool, Meta(description="Whether the value may be null.")] = False
+    default: Annotated[str, text("What is taken where a request leaves it out.", least=0, most=1024)] | None = None
+    max_length: Annotated[int, Meta(description="The longest text or list.", ge=0)] | None = None
+    unit: Annotated[str, text("The unit or scale, such as EUR, probability or logit.", most=63)] | None = None
+    feature_ref: Annotated[str, text("The definition it follows, such as merchant_risk@3.")] | None = None
+    aliases: Annotated[
+        tuple[Annotated[str, text("A former name that is still served.")], ...],
+        items("Former names that are still served.", most=8),
+    ] = ()
+
+
+class UnknownInputs(StrEnum):
+    """What the server does with inputs that it does not know."""
+
+    IGNORE = "Ignore"
+    REFUSE = "Refuse"
+
+
+class Profile(StrEnum):
+    """How requests are matched to the signature: by named columns with safe conversions, or as exact tensors."""
+
+    COLUMNAR = "columnar"
+    TENSOR = "tensor"
 
 
 class Signature(Model, frozen=True, kw_only=True):
     """What goes in and what comes out."""
 
-    profile: Annotated[str, text("columnar (named fields) or tensor.", most=16, pattern=r"^(columnar|tensor)$")]
+    profile: Annotated[Profile, Meta(description="columnar (named fields) or tensor (exact types and shapes).")]
     inputs: Annotated[tuple[Field, ...], items("What a request holds.", most=1024, key="name")]
     outputs: Annotated[tuple[Field, ...], items("What an answer holds.", most=1024, key="name")]
+    parameters: Annotated[tuple[Field, ...], items("What may be set beside the inputs.", most=128, key="name")] = ()
+    unknown_inputs: Annotated[UnknownInputs, Meta(description="What happens to inputs that are not named here.")] = (
+        UnknownInputs.REFUSE
+    )
+    protocol: Annotated[str, text("How it is asked, such as oip-v2 or mlflow.", most=63)] | None = None
+    path: Annotated[str, text("The path of the endpoint.")] | None = None
 
 
 class BackendRef(Model, frozen=True, kw_only=True):
@@ -140,7 +185,16 @@ class Governance(Model, frozen=True, kw_only=True):
 
     owner: Annotated[str, text("The team.", most=253)] | None = None
     purpose: Annotated[str, text("What it is for.", most=2048)] | None = None
+    intended_use: Annotated[str, text("Who may use it for what.", most=2048)] | None = None
+    limitations: Annotated[str, text("What it is not for.", most=2048)] | None = None
     risk_tier: Annotated[int, Meta(description="1 (highest) to 4.", ge=1, le=4)] | None = None
+    model_card: Annotated[str, text("Where the model card is.", most=2048)] | None = None
+    validated_by: Annotated[str, text("Who validated it.")] | None = None
+    validation_report: Annotated[str, text("Where the report is.", most=2048)] | None = None
+    review_by: (
+        Annotated[str, text("The day by which it must be reviewed.", pattern=r"^\d{4}-\d{2}-\d{2}$", most=10)] | None
+    ) = None
+    license: Annotated[str, text("An SPDX expression.", most=128)] | None = None
 
 
 class ModelVersionSpec(Model, frozen=True, kw_only=True):
@@ -164,12 +218,60 @@ class ModelVersionSpec(Model, frozen=True, kw_only=True):
         force_setattr(self, "version", self.version.removeprefix("v"))
 
 
+class Bump(StrEnum):
+    """How much a version number must grow."""
+
+    NONE = "none"
+    PATCH = "patch"
+    MINOR = "minor"
+    MAJOR = "major"
+
+
+class SchemaChange(Model, frozen=True, kw_only=True):
+    """One difference between two signatures."""
+
+    path: Annotated[str, text("The field, such as inputs.amount.dtype.", most=512)]
+    rule: Annotated[str, text("The rule, such as I6 (docs/reference/compatibility.md).", most=16)]
+    bump: Annotated[Bump, Meta(description="The least growth of the version number that it asks for.")]
+    rollback_safe: Annotated[bool, Meta(description="Whether clients of the new version can go back to the old one.")]
+    reason: Annotated[str, text("Why, for people.", most=1024)]
+
+
+MAX_CHANGES: Final = 64
+
+
+class Compatibility(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """How the version relates to the one that it follows."""
+
+    against: Annotated[str, text("The version that asked for the greatest growth; empty for a first one.", least=0)]
+    declared: Annotated[Bump, Meta(description="How much the version number grew.")]
+    required: Annotated[Bump, Meta(description="How much it had to grow.")]
+    rollback_safe: Annotated[
+        bool, Meta(description="Whether clients of this version can go back to the one in production.")
+    ]
+    changes: Annotated[tuple[SchemaChange, ...], items("What changed, the gravest first.", most=MAX_CHANGES)] = ()
+
+
+class VersionStage(StrEnum):
+    """Where a version stands; always derived, never stored twice."""
+
+    REGISTERED = "Registered"
+    STAGING = "Staging"
+    CANARY = "Canary"
+    PRODUCTION = "Production"
+    SUPERSEDED = "Superseded"
+    ROLLED_BACK = "RolledBack"
+    QUARANTINED = "Quarantined"
+
+
 class ModelVersionStatus(Model, frozen=True, kw_only=True):
     """What the operator knows about the version."""
 
     observed_generation: Annotated[int, Meta(description="The generation that this was said of.", ge=0)] = 0
     stage: Annotated[str, text("Where it stands.", least=0, most=32)] = ""
     traffic: Annotated[str, text("Its share of the model's traffic.", least=0, most=16)] = ""
+    spec_hash: Annotated[str, text("SHA-256 of the spec in canonical JSON.", least=0, most=71)] = ""
+    compatibility: Compatibility | None = None
     conditions: Annotated[tuple[Condition, ...], items("What is observed of it.", most=16, key="type")] = ()
 
 

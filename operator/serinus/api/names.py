@@ -13,6 +13,33 @@ FREEZE_ANNOTATION: Final = f"{GROUP}/freeze"
 REQUESTED_BY_ANNOTATION: Final = f"{GROUP}/requested-by"
 """Stamped by the API server from ``request.userInfo`` where the chart's admission policy is installed."""
 
+APPROVED_BY_ANNOTATION: Final = f"{GROUP}/approved-by"
+"""Likewise: who wrote the last ``promote``. The API server asks RBAC whether that person may ``approve``."""
+
+SPEC_BY_ANNOTATION: Final = f"{GROUP}/spec-by"
+"""Likewise: who changed the spec last, that is who wants the version."""
+
+REASON_ANNOTATION: Final = f"{GROUP}/reason"
+"""Why a person acts, for the audit trail; without it the command's token says so."""
+
+BEHALF_ANNOTATIONS: Final = {"name": f"{GROUP}/author", "commit": f"{GROUP}/commit", "url": f"{GROUP}/change-url"}
+"""Who asked for it in Git, as the pipeline says: nobody checks that, and the audit trail says so."""
+
+WAIVER_ANNOTATION: Final = f"{GROUP}/waive-schema"
+"""On a ModelVersion: the reason why its schema may break its SemVer promise."""
+
+UNSAFE_ROLLBACK_ANNOTATION: Final = f"{GROUP}/accept-unsafe-rollback"
+"""On a ModelVersion: the reason why it may serve though its clients could not go back to the rollback target."""
+
+YANKED_ANNOTATION: Final = f"{GROUP}/yanked"
+"""On a ModelVersion: the reason why it must never serve again."""
+
+MODEL_LABEL: Final = f"{GROUP}/model"
+"""On an AuditRecord: its model."""
+
+RECORD_ID_LABEL: Final = f"{GROUP}/record-id"
+"""On an AuditRecord: its id, by which a repeated commit is found."""
+
 UNVERIFIED: Final = "unverified"
 """Who acted, where nobody can tell."""
 
@@ -74,6 +101,8 @@ class Kind(NamedTuple):
 
 ROLLOUT: Final = Kind(GROUP, VERSION, "Rollout", "rollouts")
 MODEL_VERSION: Final = Kind(GROUP, VERSION, "ModelVersion", "modelversions")
+MODEL: Final = Kind(GROUP, VERSION, "Model", "models")
+AUDIT_RECORD: Final = Kind(GROUP, VERSION, "AuditRecord", "auditrecords")
 HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 ENDPOINT_SLICE: Final = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 JOB: Final = Kind("batch", "v1", "Job", "jobs")
@@ -85,3 +114,11 @@ EVENT: Final = Kind("events.k8s.io", "v1", "Event", "events")
 def model_version_name(model: str, version: str) -> str:
     """Return the one name that a ModelVersion of this model and version may have."""
     return f"{model}-v{version.removeprefix('v').lower()}"
+
+
+SEQUENCE_DIGITS: Final = 12
+
+
+def audit_record_name(model: str, sequence: int) -> str:
+    """Return the one name that the record of this number may have: who creates it first has the number."""
+    return f"{model}-{sequence:0{SEQUENCE_DIGITS}d}"

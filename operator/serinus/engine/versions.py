@@ -1,0 +1,90 @@
+"""SemVer: the order of versions, what a number promises, and the text by which a store can sort them.
+
+The rules are those of semver.org 2.0.0, through the ``semver`` package; below 1.0.0 a minor version plays the major's
+part, as ``^0.y`` does in every package manager that knows SemVer.
+"""
+
+from collections.abc import Iterable
+
+from semver import Version
+
+from serinus.api.modelversion import Bump
+
+_DIGITS = 10
+_LADDER = (Bump.NONE, Bump.PATCH, Bump.MINOR, Bump.MAJOR)
+
+
+def parse_version(text: str) -> Version:
+    """Return the version; a leading ``v`` is dropped.
+
+    Raises:
+        ValueError: it is no SemVer 2.0 version, or it has build metadata, which has no order.
+    """
+    version = Version.parse(text.removeprefix("v"))
+    if version.build is not None:
+        raise ValueError(f"{text!r} has build metadata, which has no order: leave out +{version.build}")
+    return version
+
+
+def in_order(versions: Iterable[str]) -> list[str]:
+    """Return the versions in the order of SemVer, the lowest first."""
+    return sorted(versions, key=parse_version)
+
+
+def same_line(one: str, other: str) -> bool:
+    """Say whether two versions promise to be exchangeable: the same major, below 1.0.0 the same minor."""
+    first, second = parse_version(one), parse_version(other)
+    return _line(first) == _line(second)
+
+
+def _line(version: Version) -> tuple[int, int]:
+    return (version.major, version.minor if version.major == 0 else 0)
+
+
+def declared_bump(before: str, after: str) -> Bump:
+    """Return how much the number has grown; NONE where it has not.
+
+    Between two prereleases of the same core, and from a prerelease to its release, nothing new is promised: PATCH.
+    """
+    old, new = parse_version(before), parse_version(after)
+    if new <= old:
+        return Bump.NONE
+    if _line(old) != _line(new):
+        return Bump.MAJOR
+    if old.minor != new.minor and old.major > 0:
+        return Bump.MINOR
+    return Bump.MINOR if old.major == 0 and old.patch != new.patch else Bump.PATCH
+
+
+def at_least(bump: Bump, wanted: Bump) -> bool:
+    """Say whether a bump is as great as another."""
+    return _LADDER.index(bump) >= _LADDER.index(wanted)
+
+
+def greatest(bumps: Iterable[Bump]) -> Bump:
+    """Return the greatest bump; NONE where there is none."""
+    return max(bumps, key=_LADDER.index, default=Bump.NONE)
+
+
+def sortable(text: str) -> str:
+    """Return a text whose byte order is the order of SemVer, for the sort key of a store.
+
+    Numbers are padded to ten digits; a release sorts after its prereleases by ``~``; numeric identifiers are tagged to
+    sort before alphanumeric ones, and a shorter list of identifiers before a longer one (semver.org, 11.4).
+    """
+    version = parse_version(text)
+    core = ".".join(f"{number:0{_DIGITS}d}" for number in (version.major, version.minor, version.patch))
+    if version.prerelease is None:
+        return f"{core}~"
+    return f"{core}-" + "".join(f"{_identifier(one)}!" for one in version.prerelease.split("."))
+
+
+def _identifier(text: str) -> str:
+    # The length before the digits orders numbers of any size.
+    return f"0{len(text):03d}{text}" if text.isdecimal() else f"1{text}"
+
+
+def predecessor(version: str, others: Iterable[str]) -> str | None:
+    """Return the highest of the others that is lower than this version."""
+    lower = [other for other in others if parse_version(other) < parse_version(version)]
+    return in_order(lower)[-1] if lower else None

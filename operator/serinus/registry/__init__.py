@@ -1,0 +1,1 @@
+"""The registry: which versions exist, which one serves, and everything that led there."""
