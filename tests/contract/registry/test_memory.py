@@ -1,0 +1,15 @@
+"""The contract of the registry's stores, on the one in memory: so that the suite itself is seen to hold."""
+
+import pytest
+
+from support.registry_contract import Place, RegistryContract
+from support.registry_memory import MemoryPlace
+
+
+@pytest.fixture
+def place() -> Place:
+    return MemoryPlace()
+
+
+class TestMemory(RegistryContract):
+    pass
