@@ -1,1 +1,14 @@
-"""The registry: which versions exist, which one serves, and everything that led there."""
+"""The registry: which versions exist, which one serves, and everything that led there.
+
+Serving code that is not on Kubernetes asks it so::
+
+    import serinus.registry
+
+    with serinus.registry.open("dynamodb://serinus?region=eu-central-1&namespace=payments") as registry:
+        production = registry.production("fraud-detector")
+"""
+
+from serinus.registry.opening import RegistryReader, open_store
+from serinus.registry.opening import open_reader as open  # noqa: A004 - the name that its callers read: registry.open
+
+__all__ = ["RegistryReader", "open", "open_store"]
