@@ -8,13 +8,15 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from serinus.api.names import Command
+from serinus.api.names import GROUP, UNSAFE_ROLLBACK_ANNOTATION, WAIVER_ANNOTATION, YANKED_ANNOTATION, Command
 from serinus.settings import Settings, load_settings
 from support.helm import Helm, HelmError, find_helm
 from support.release import CHART, SOURCE
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _STAMP: Final = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+
+_ORDERS_OF_A_VERSION: Final = {WAIVER_ANNOTATION, UNSAFE_ROLLBACK_ANNOTATION, YANKED_ANNOTATION}
 
 Documents = list[dict[str, Any]]
 
@@ -44,7 +46,7 @@ def test_lint_finds_nothing(helm: Helm) -> None:
     assert "0 chart(s) failed" in helm.run("lint", "--strict", str(CHART), SOURCE)
 
 
-@pytest.mark.parametrize("name", ["rollouts.yaml", "modelversions.yaml"])
+@pytest.mark.parametrize("name", ["rollouts.yaml", "modelversions.yaml", "models.yaml", "auditrecords.yaml"])
 def test_the_charts_copy_of_a_crd_is_the_crd(name: str) -> None:
     copy = CHART / "files" / "crds" / name
     advice = "run: python -m serinus.api.crd deploy/helm/serinus/files/crds"
@@ -156,9 +158,11 @@ def test_no_role_of_the_operator_has_a_wildcard_or_secrets(helm: Helm) -> None:
 
 def test_the_actor_stamp_knows_every_command(helm: Helm) -> None:
     policy = _one(helm.template(CHART, SOURCE, _STAMP), "MutatingAdmissionPolicy")
-    (asked,) = (entry["expression"] for entry in policy["spec"]["variables"] if entry["name"] == "asked")
-    verbs = re.findall(r"'([a-z]+)'", asked.partition(".exists")[0])
-    assert sorted(verbs) == sorted(command.value for command in Command)
+    (orders,) = (entry["expression"] for entry in policy["spec"]["variables"] if entry["name"] == "orders")
+    words = {kind: re.findall(r"'([a-z-]+)'", listed) for kind, listed in re.findall(r"'(\w+)': \[([^]]*)\]", orders)}
+    assert sorted(words["rollouts"]) == sorted(command.value for command in Command)
+    assert {f"{GROUP}/{word}" for word in words["modelversions"]} == _ORDERS_OF_A_VERSION
+    assert words["models"] == []
 
 
 def test_the_actor_stamp_is_left_out_where_the_cluster_does_not_know_it_or_nobody_wants_it(helm: Helm) -> None:
@@ -178,9 +182,8 @@ def test_the_optional_parts_come_when_they_are_wanted(helm: Helm) -> None:
 
 def test_two_releases_do_not_share_what_is_not_namespaced(helm: Helm) -> None:
     def names(release: str) -> set[tuple[str, str]]:
-        rendered = helm.run(
-            "template", release, str(CHART), "--kube-version=1.37.0", SOURCE, _STAMP, "--set=crds.install=false"
-        )
+        options = (SOURCE, _STAMP, "--set=crds.install=false,networkPolicy.enabled=true")
+        rendered = helm.run("template", release, str(CHART), "--kube-version=1.37.0", *options)
         documents = [document for document in yaml.safe_load_all(rendered) if document]
         return {(document["kind"], document["metadata"]["name"]) for document in documents}
 

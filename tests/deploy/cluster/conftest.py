@@ -28,8 +28,8 @@ def admin() -> Kubectl:
         cluster = Cluster.current()
         person = Kubectl(program=cluster.kubectl, kubeconfig=cluster.kubeconfig)
     person("apply", "--server-side", "--force-conflicts", "-f", str(_CRDS))
-    _until_served(person, "rollouts.serinus.dev")
-    _until_served(person, "modelversions.serinus.dev")
+    for kind in ("rollouts", "modelversions", "models", "auditrecords"):
+        _until_served(person, f"{kind}.serinus.dev")
     return person
 
 

@@ -11,7 +11,8 @@ from support.kubectl import Kubectl
 from support.manifests import model_version, rollout
 from support.release import CHART, SOURCE, Release, Right, allowed, installed
 
-_OURS: Final = ("rollouts", "modelversions")
+_WISHES: Final = ("rollouts", "modelversions", "models")
+_OURS: Final = (*_WISHES, "auditrecords")
 _SERINUS: Final = "serinus.dev"
 _GATEWAY: Final = "gateway.networking.k8s.io"
 
@@ -31,16 +32,23 @@ def narrow(admin: Kubectl, user: Kubectl) -> Iterator[Release]:
 
 
 _NEEDED: Final = (
-    *(Right(verb, kind, _SERINUS) for verb in ("get", "list", "watch") for kind in _OURS),
-    *(Right("patch", kind, _SERINUS, "status") for kind in _OURS),
+    *(Right(verb, kind, _SERINUS) for verb in ("get", "list", "watch") for kind in _WISHES),
+    *(Right("patch", kind, _SERINUS, "status") for kind in _WISHES),
+    Right("create", "models", _SERINUS),
     *(Right(verb, "httproutes", _GATEWAY) for verb in ("get", "list", "watch", "patch")),
     *(Right(verb, "endpointslices", "discovery.k8s.io") for verb in ("get", "list", "watch")),
     *(Right(verb, "jobs", "batch") for verb in ("get", "list", "watch", "create")),
     *(Right(verb, "events", "events.k8s.io") for verb in ("create", "patch")),
 )
 
+_RECORDING: Final = tuple(Right(verb, "auditrecords", _SERINUS) for verb in ("get", "list", "create"))
+
 _REFUSED: Final = (
-    *(Right(verb, kind, _SERINUS) for verb in ("create", "update", "patch", "delete") for kind in _OURS),
+    *(Right("create", kind, _SERINUS) for kind in ("rollouts", "modelversions")),
+    *(Right(verb, kind, _SERINUS) for verb in ("update", "patch", "delete", "deletecollection") for kind in _OURS),
+    *(Right(verb, kind, _SERINUS) for verb in ("approve", "prune", "force-delete") for kind in _OURS),
+    Right("watch", "auditrecords", _SERINUS),
+    Right("patch", "auditrecords", _SERINUS, "status"),
     *(Right("update", kind, _SERINUS, "status") for kind in _OURS),
     *(Right("update", kind, _SERINUS, "finalizers") for kind in _OURS),
     *(Right(verb, "httproutes", _GATEWAY) for verb in ("create", "update", "delete")),
@@ -60,7 +68,13 @@ _REFUSED: Final = (
 
 
 def test_the_operator_may_do_what_its_work_needs(wide: Release) -> None:
-    assert wide.allowed(_NEEDED, "default") == list(_NEEDED)
+    needed = [*_NEEDED, *_RECORDING]
+    assert wide.allowed(needed, "default") == needed
+
+
+def test_where_the_registry_is_elsewhere_the_operator_has_no_right_on_records(admin: Kubectl) -> None:
+    with installed(admin, "--set=config.registry.kind=DynamoDB") as release:
+        assert release.allowed([*_NEEDED, *_RECORDING], "default") == list(_NEEDED)
 
 
 def test_the_operator_may_do_nothing_else(wide: Release) -> None:
@@ -84,8 +98,9 @@ def test_the_operator_keeps_its_own_lease_and_no_other(wide: Release) -> None:
 
 
 def test_with_named_namespaces_the_operator_has_no_rights_elsewhere(narrow: Release, user: Kubectl) -> None:
-    assert narrow.allowed(_NEEDED, user.namespace) == list(_NEEDED)
-    assert narrow.allowed(_NEEDED, "default") == []
+    needed = [*_NEEDED, *_RECORDING]
+    assert narrow.allowed(needed, user.namespace) == needed
+    assert narrow.allowed(needed, "default") == []
 
 
 def test_the_operators_own_token_writes_a_status_and_never_a_spec(wide: Release, user: Kubectl) -> None:
@@ -128,14 +143,26 @@ def test_the_clusters_own_roles_include_our_kinds_but_never_their_status(
     wide: Release, user: Kubectl, role: str, verbs: tuple[str, ...]
 ) -> None:
     user("create", "rolebinding", f"{role}-er", f"--clusterrole={role}", f"--user={role}-er")
-    rights = [Right(verb, kind, _SERINUS) for kind in _OURS for verb in _EVERY_VERB]
+    rights = [Right(verb, kind, _SERINUS) for kind in _WISHES for verb in _EVERY_VERB]
+    records = [Right(verb, "auditrecords", _SERINUS) for verb in _EVERY_VERB]
+    beyond = [Right(verb, kind, _SERINUS) for kind in _OURS for verb in ("approve", "prune", "force-delete")]
     statuses = [Right(verb, kind, _SERINUS, "status") for kind in _OURS for verb in ("update", "patch")]
-    expected = [right for right in rights if right.verb in verbs]
+    expected = [right for right in rights if right.verb in verbs] + records[:3]
+    asked = [*rights, *records, *beyond, *statuses]
     # The cluster's controller adds our rules to its roles a moment after the release is installed.
     deadline = time.monotonic() + 30
-    while (found := allowed(user, f"{role}-er", (), [*rights, *statuses], user.namespace)) != expected:
+    while (found := allowed(user, f"{role}-er", (), asked, user.namespace)) != expected:
         assert time.monotonic() < deadline, f"{role} has {[str(right) for right in found]}"
         time.sleep(0.2)
+
+
+def test_who_approves_reads_what_he_approves_and_writes_no_more_than_the_rollout(wide: Release, user: Kubectl) -> None:
+    user("create", "rolebinding", "approves", f"--clusterrole={wide.name}-approver", "--user=approves")
+    may = [Right(verb, kind, _SERINUS) for kind in _OURS for verb in _EVERY_VERB[:3]]
+    may += [Right("patch", "rollouts", _SERINUS), Right("approve", "rollouts", _SERINUS)]
+    may_not = [Right(verb, kind, _SERINUS) for kind in _OURS for verb in ("create", "update", "delete", "prune")]
+    may_not += [Right("patch", kind, _SERINUS, "status") for kind in _OURS]
+    assert allowed(user, "approves", (), [*may, *may_not], user.namespace) == may
 
 
 def test_the_kinds_and_the_users_objects_outlive_the_release(admin: Kubectl, user: Kubectl) -> None:
@@ -153,4 +180,6 @@ def test_helm_says_what_to_do_next(admin: Kubectl, user: Kubectl) -> None:
     notes = find_helm().run("install", "notes", str(CHART), *where, kubeconfig=admin.kubeconfig).partition("NOTES:")[2]
     assert "keeps all namespaces" in notes
     assert "actor stamp is not installed" not in notes
+    assert "kubectl create rolebinding approvers -n NAMESPACE --clusterrole=notes-serinus-approver" in notes
+    assert "No checkpoints are kept" in notes
     assert "kubectl annotate mro NAME serinus.dev/abort=" in notes

@@ -31,6 +31,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- and .Values.actorStamp.enabled (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy") -}}
 {{- end }}
 
+{{/* In CEL: whom a person asks who lacks a verb. No quote or backslash can be in it: the schema of the values says so. */}}
+{{- define "serinus.contact" -}}
+{{- $whom := .top.Values.approvals.contact | default "an administrator of the namespace" -}}
+{{- printf "' (the ClusterRole %s-%s has it): ask %s'" (include "serinus.name" .top) .role $whom -}}
+{{- end }}
+
 {{- define "serinus.config" -}}
 {{- if not .Values.config.sources }}
 {{- fail "config.sources names no Prometheus, and no version gains traffic without evidence: set config.sources.default.url" }}
@@ -43,4 +49,42 @@ leaseName: {{ include "serinus.name" . }}
 actorStamped: {{ include "serinus.stamps" . }}
 resync: {{ .Values.config.resync }}
 writers: {{ .Values.config.writers }}
+registry: {{- toYaml .Values.config.registry | nindent 2 }}
+artifacts: {{- include "serinus.artifacts" . | nindent 2 }}
+audit: {{- include "serinus.audit" . | nindent 2 }}
+{{- end }}
+
+{{/* Helm reads a number as a float, and writes a large one as 5e+10, which is no whole number any more. */}}
+{{- define "serinus.artifacts" -}}
+{{- $given := .Values.config.artifacts -}}
+{{- toYaml (omit $given "maxBytes") }}
+{{- with $given.maxBytes }}
+maxBytes: {{ int64 . }}
+{{- end }}
+{{- end }}
+
+{{- define "serinus.audit" -}}
+{{- $checkpoints := .Values.config.audit.checkpoints -}}
+{{- $secret := .Values.checkpointKey.secret -}}
+{{- if and $secret (not $checkpoints) }}
+{{- fail "checkpointKey.secret is mounted for nothing: name the bucket in config.audit.checkpoints.bucket" }}
+{{- end }}
+{{- if and $secret $checkpoints.keyFile }}
+{{- fail "config.audit.checkpoints.keyFile and checkpointKey.secret both say where the key is: keep one" }}
+{{- end }}
+{{- if and $checkpoints (not $secret) (not $checkpoints.keyFile) }}
+{{- fail "config.audit.checkpoints has no key to sign with: set checkpointKey.secret" }}
+{{- end }}
+{{- if $secret }}
+{{- $checkpoints = merge (dict "keyFile" (include "serinus.checkpointKey" .)) $checkpoints }}
+{{- end }}
+{{- if $checkpoints }}
+checkpoints: {{- toYaml $checkpoints | nindent 2 }}
+{{- else -}}
+{}
+{{- end }}
+{{- end }}
+
+{{- define "serinus.checkpointKey" -}}
+/etc/serinus/checkpoint-key/{{ .Values.checkpointKey.item }}
 {{- end }}

@@ -1,0 +1,208 @@
+"""What the chart's values say of the registry, the artifacts and the audit trail is what the operator reads."""
+
+import dataclasses
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+import yaml
+
+from serinus.api.model import Verification
+from serinus.settings import RegistryKind, Settings, load_settings
+from support.helm import Helm, HelmError, find_helm
+from support.release import CHART, SOURCE
+
+_ON_ITS_OWN: Final = {
+    "namespaces",
+    "httpPort",
+    "httpHost",
+    "leaseNamespace",
+    "leaseName",
+    "identity",
+    "leaderElection",
+    "actorStamped",
+}
+"""Settings that the chart fills in from what it knows itself, or leaves as they are."""
+
+_FULL: Final[dict[str, Any]] = {
+    "registry": {
+        "kind": "DynamoDB",
+        "dynamodb": {
+            "region": "eu-central-1",
+            "endpoint": "https://dynamodb.example",
+            "tablePrefix": "models",
+            "scope": "prod-eu",
+            "timeout": "4s",
+        },
+    },
+    "artifacts": {
+        "verification": "Checksum",
+        "s3": {"region": "eu-central-1", "endpoint": "https://s3.example", "timeout": "20s"},
+        "httpsHosts": ["models.example"],
+        "localRoot": "/models",
+        "workers": 3,
+        "maxBytes": 109951162777600,
+        "timeout": "2h",
+    },
+    "audit": {
+        "checkpoints": {
+            "bucket": "serinus-checkpoints",
+            "prefix": "bank/",
+            "interval": "30m",
+            "retentionDays": 3653,
+            "s3": {"region": "eu-central-1"},
+        }
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def helm() -> Helm:
+    """Helm, built once if it is nowhere."""
+    return find_helm()
+
+
+@pytest.fixture
+def rendered(helm: Helm, tmp_path: Path) -> list[dict[str, Any]]:
+    """The chart with every value of the registry given."""
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({"config": _FULL, "checkpointKey": {"secret": "serinus-checkpoints"}}))
+    return helm.template(CHART, SOURCE, f"--values={values}")
+
+
+def _settings(documents: list[dict[str, Any]], folder: Path) -> Settings:
+    (config,) = (one["data"]["config.yaml"] for one in documents if one["kind"] == "ConfigMap")
+    file = folder / "config.yaml"
+    file.write_text(config, encoding="utf-8")
+    return load_settings(file, {})
+
+
+def test_without_a_word_the_chart_says_what_the_operator_would_take_anyway(helm: Helm, tmp_path: Path) -> None:
+    settings, plain = _settings(helm.template(CHART, SOURCE), tmp_path), Settings()
+    assert (settings.registry, settings.artifacts, settings.audit) == (plain.registry, plain.artifacts, plain.audit)
+    assert (settings.resync, settings.writers) == (plain.resync, plain.writers)
+
+
+def test_every_value_reaches_the_operator(rendered: list[dict[str, Any]], tmp_path: Path) -> None:
+    settings = _settings(rendered, tmp_path)
+    assert settings.registry.kind is RegistryKind.DYNAMODB
+    dynamodb = settings.registry.dynamodb
+    assert (dynamodb.region, dynamodb.endpoint) == ("eu-central-1", "https://dynamodb.example")
+    assert (dynamodb.table_prefix, dynamodb.scope, dynamodb.timeout.seconds) == ("models", "prod-eu", 4)
+    artifacts = settings.artifacts
+    assert (artifacts.verification, artifacts.workers) == (Verification.CHECKSUM, 3)
+    assert (artifacts.https_hosts, artifacts.local_root) == (("models.example",), "/models")
+    assert (artifacts.max_bytes, artifacts.timeout.value) == (109951162777600, timedelta(hours=2))
+    assert artifacts.s3.endpoint == "https://s3.example"
+    checkpoints = settings.audit.checkpoints
+    assert checkpoints is not None
+    assert (checkpoints.bucket, checkpoints.prefix, checkpoints.retention_days) == (
+        "serinus-checkpoints",
+        "bank/",
+        3653,
+    )
+    assert (checkpoints.interval.value, checkpoints.s3.region) == (timedelta(minutes=30), "eu-central-1")
+
+
+def test_the_key_is_mounted_where_the_settings_look_for_it(rendered: list[dict[str, Any]], tmp_path: Path) -> None:
+    checkpoints = _settings(rendered, tmp_path).audit.checkpoints
+    assert checkpoints is not None
+    (pod,) = (one["spec"]["template"]["spec"] for one in rendered if one["kind"] == "Deployment")
+    (mount,) = (one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "checkpoint-key")
+    (volume,) = (one["secret"] for one in pod["volumes"] if one["name"] == "checkpoint-key")
+    assert [f"{mount['mountPath']}/{item['path']}" for item in volume["items"]] == [checkpoints.key_file]
+    assert mount["readOnly"] is True
+    assert volume["secretName"] == "serinus-checkpoints"
+    # The container is nobody in particular and reads it by its group.
+    assert volume["defaultMode"] == 0o440
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+
+
+def test_the_values_know_every_setting_and_no_other() -> None:
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    missing, unknown = _compared(Settings, schema["properties"]["config"], "config")
+    assert {path.removeprefix("config.") for path in missing} == _ON_ITS_OWN
+    assert unknown == set()
+
+
+def _compared(kind: type, schema: dict[str, Any], path: str) -> tuple[set[str], set[str]]:
+    """Return the fields that the schema lacks, and its properties that are no fields."""
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    properties = schema["properties"]
+    missing = {f"{path}.{name}" for name in fields.keys() - properties.keys()}
+    unknown = {f"{path}.{name}" for name in properties.keys() - fields.keys()}
+    for name in fields.keys() & properties.keys():
+        for inner, where in _structs(fields[name], properties[name]):
+            deeper = _compared(inner, where, f"{path}.{name}")
+            missing |= deeper[0]
+            unknown |= deeper[1]
+    return missing, unknown
+
+
+def _structs(annotation: Any, schema: dict[str, Any]) -> list[tuple[type, dict[str, Any]]]:
+    members = [annotation, *getattr(annotation, "__args__", ())]
+    found = [one for one in members if isinstance(one, type) and issubclass(one, msgspec.Struct)]
+    # A mapping's values are its additional properties.
+    return [(one, schema if "properties" in schema else schema["additionalProperties"]) for one in found]
+
+
+def test_dynamodb_takes_the_rights_on_records_away_and_leaves_the_mirror_of_the_head(helm: Helm) -> None:
+    def rights(*options: str) -> set[str]:
+        roles = [one for one in helm.template(CHART, SOURCE, *options) if one["kind"] == "ClusterRole"]
+        (rules,) = (role["rules"] for role in roles if role["metadata"]["name"] == "serinus")
+        return {resource for rule in rules if "serinus.dev" in rule["apiGroups"] for resource in rule["resources"]}
+
+    assert rights() - rights("--set=config.registry.kind=DynamoDB") == {"auditrecords"}
+    assert {"models", "models/status"} <= rights("--set=config.registry.kind=DynamoDB")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Wrong:
+    values: str
+    words: str
+
+
+_WRONG: Final = [
+    _Wrong("config.registry.kind=Etcd", "/config/registry/kind"),
+    _Wrong("config.registry.dynamodb.table=serinus", "table"),
+    _Wrong("config.registry.dynamodb.endpoint=dynamodb:8000", "/config/registry/dynamodb/endpoint"),
+    _Wrong("config.artifacts.workers=17", "/config/artifacts/workers"),
+    _Wrong("config.artifacts.localRoot=models", "/config/artifacts/localRoot"),
+    _Wrong("config.audit.checkpoints.retentionDays=0", "/config/audit/checkpoints/retentionDays"),
+    _Wrong("config.audit.checkpoints.bucket=serinus-checkpoints", "has no key to sign with: set checkpointKey.secret"),
+    _Wrong("checkpointKey.secret=serinus-checkpoints", "name the bucket in config.audit.checkpoints.bucket"),
+    _Wrong(
+        "checkpointKey.secret=key,config.audit.checkpoints.bucket=abc,config.audit.checkpoints.keyFile=/key.pem",
+        "keep one",
+    ),
+    _Wrong("checkpointKey.item=../key.pem", "/checkpointKey/item"),
+    _Wrong("approvals.contact=the bank's risk group", "/approvals/contact"),
+    _Wrong("approvals.enabled=perhaps", "/approvals/enabled"),
+]
+
+
+@pytest.mark.parametrize("case", _WRONG, ids=lambda case: case.values)
+def test_a_wrong_value_is_refused_in_words(helm: Helm, case: _Wrong) -> None:
+    with pytest.raises(HelmError) as refusal:
+        helm.template(CHART, SOURCE, f"--set={case.values}")
+    assert case.words in str(refusal.value)
+
+
+def test_off_without_quotes_in_a_file_of_values_is_refused_and_not_taken_for_false(helm: Helm, tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text("config: {artifacts: {verification: Off}}")
+    with pytest.raises(HelmError, match="/config/artifacts/verification"):
+        helm.template(CHART, SOURCE, f"--values={values}")
+
+
+@pytest.mark.parametrize("options", ["approvals.enabled=false", "approvals.guardPlan=false"])
+def test_without_the_guard_of_the_plan_rollouts_may_be_deleted_as_before(helm: Helm, options: str) -> None:
+    policies = [
+        one
+        for one in helm.template(CHART, SOURCE, f"--set={options}")
+        if one["kind"] == "ValidatingAdmissionPolicy" and one["metadata"]["name"] == "serinus-deletions"
+    ]
+    ((rule,),) = (policy["spec"]["matchConstraints"]["resourceRules"] for policy in policies)
+    assert rule["resources"] == ["modelversions", "models", "auditrecords"]

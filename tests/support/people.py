@@ -1,0 +1,90 @@
+"""People with just the rights that a RoleBinding gives them, and what the API server has written of them."""
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any, Final
+
+from serinus.api.names import (
+    API_VERSION,
+    APPROVED_BY_ANNOTATION,
+    REQUESTED_BY_ANNOTATION,
+    SPEC_BY_ANNOTATION,
+    audit_record_name,
+)
+from support.kubectl import Kubectl
+from support.manifests import Manifest
+from support.release import Right, allowed
+
+STAMPS: Final = (REQUESTED_BY_ANNOTATION, SPEC_BY_ANNOTATION, APPROVED_BY_ANNOTATION)
+_PATIENCE: Final = 30.0
+_PAUSE: Final = 0.2
+
+
+def stamps(stored: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
+    """Return who is stamped into an object: who asked last, who wrote the spec, who approved."""
+    annotations = stored["metadata"].get("annotations", {})
+    asked, wrote, approved = (annotations.get(stamp) for stamp in STAMPS)
+    return asked, wrote, approved
+
+
+def person(admin: Kubectl, name: str, *roles: str) -> Kubectl:
+    """Return a user who has these ClusterRoles in the namespace and nothing else."""
+    for role in roles:
+        binding = f"{name}-{uuid.uuid4().hex[:8]}"
+        admin("create", "rolebinding", binding, f"--clusterrole={role}", f"--user={name}")
+    return admin.impersonating(name)
+
+
+def until_allowed(admin: Kubectl, user: str, rights: Sequence[Right]) -> None:
+    """Wait until a user has all of these rights: the cluster's own roles take ours in a moment after they are there.
+
+    Raises:
+        AssertionError: it did not come so.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while (found := allowed(admin, user, (), rights, admin.namespace)) != list(rights):
+        missing = [str(right) for right in rights if right not in found]
+        assert time.monotonic() < deadline, f"{user} still may not {', '.join(missing)}"
+        time.sleep(_PAUSE)
+
+
+def until_refused(person: Kubectl, *arguments: str, given: object, words: str) -> str:
+    """Do it again until it is refused with these words, which are returned: policies bite a moment later.
+
+    Raises:
+        AssertionError: it was not refused so.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while words not in (said := person.run(arguments, given).stderr):
+        assert time.monotonic() < deadline, f"kubectl {' '.join(arguments)} is not refused with {words!r}: {said}"
+        time.sleep(_PAUSE)
+    return said
+
+
+def model(name: str, spec: Manifest | None = None) -> Manifest:
+    """Return a Model with this policy."""
+    return {"apiVersion": API_VERSION, "kind": "Model", "metadata": {"name": name}, "spec": spec or {}}
+
+
+def audit_record(model: str, sequence: int = 1, **changes: object) -> Manifest:
+    """Return a record as the operator would create it, in its form but of no chain."""
+    spec = {
+        "format": 1,
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{model}/{sequence}")),
+        "sequence": sequence,
+        "namespace": "",
+        "model": model,
+        "version": "2.3.1",
+        "event": "VersionRegistered",
+        "at": "2026-11-23T14:07:31Z",
+        "recordedAt": "2026-11-23T14:07:31Z",
+        "recordedBy": {"version": "0.1.0", "instance": "tried"},
+        "actor": {"name": "alice", "kind": "Person", "authentication": "Admission"},
+        "before": {},
+        "after": {},
+        "previousHash": "",
+        "hash": "sha256:" + "ab" * 32,
+    }
+    name = audit_record_name(model, sequence)
+    return {"apiVersion": API_VERSION, "kind": "AuditRecord", "metadata": {"name": name}, "spec": {**spec, **changes}}
