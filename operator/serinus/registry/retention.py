@@ -68,7 +68,9 @@ async def plan_removal(
     """
     head = await store.read_head(model)
     begin = head.audit.pruned_through
-    removal = Removal(after=begin, through=begin, hash=head.audit.pruned_hash, last_at=None, bound="there are no more")
+    removal = Removal(
+        after=begin, through=begin, hash=head.audit.pruned_hash, last_at=None, bound="there are no later records"
+    )
     async for stored in store.read_records(model, after=begin, through=head.audit.sequence):
         record = decode(AuditRecordSpec, dict(stored.content), f"record {stored.sequence}")
         if record.recorded_at >= recorded_before:
