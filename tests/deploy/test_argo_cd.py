@@ -9,9 +9,12 @@ import yaml
 from lupa import lua51  # type: ignore[import-untyped] # lupa ships no types
 from msgspec.structs import replace
 
+from serinus.api.model import CandidateVersion, Head, ModelStatus, ProductionVersion
+from serinus.api.names import AUDIT_RECORD
 from serinus.api.parsing import encode
 from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.engine.findings import kstatus_of, state
+from support.people import STAMPS
 
 _FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "argocd"
 _NOW: Final = datetime(2026, 11, 23, 14, 7, 31, tzinfo=UTC)
@@ -83,22 +86,73 @@ def test_a_version_that_was_not_accepted_is_degraded() -> None:
     assert _health("ModelVersion", status={"conditions": [condition]}) == ("Degraded", condition["message"])
 
 
-@pytest.mark.parametrize("kind", ["Rollout", "ModelVersion"])
+@pytest.mark.parametrize("kind", ["Rollout", "ModelVersion", "Model"])
 def test_the_config_map_holds_the_scripts(kind: str) -> None:
     data = yaml.safe_load((_FOLDER / "argocd-cm.yaml").read_text(encoding="utf-8"))["data"]
     script = (_FOLDER / "serinus.dev" / kind / "health.lua").read_text(encoding="utf-8")
     assert data[f"resource.customizations.health.serinus.dev_{kind}"] == script
 
 
-def test_the_application_leaves_to_serinus_what_serinus_writes_and_nothing_else() -> None:
+def _model_health(head: Head) -> tuple[str, str]:
+    return _health(
+        "Model", status=encode(ModelStatus(**{name: getattr(head, name) for name in Head.__struct_fields__}))
+    )
+
+
+_PRODUCTION: Final = ProductionVersion(version="2.2.4", since=_NOW)
+_TRIAL: Final = CandidateVersion(version="2.3.1", stage="canary", traffic="5%", since=_NOW)
+
+
+@pytest.mark.parametrize(
+    ("head", "health"),
+    [
+        (Head(), ("Healthy", "No version is in production, and none is on its way")),
+        (Head(production=_PRODUCTION), ("Healthy", "2.2.4 is in production")),
+        (
+            Head(production=_PRODUCTION, candidate=_TRIAL),
+            ("Healthy", "2.2.4 is in production; 2.3.1 is on trial at 5% of the traffic"),
+        ),
+        (
+            Head(candidate=replace(_TRIAL, traffic="")),
+            ("Progressing", "No version is in production yet; 2.3.1 is on trial"),
+        ),
+        (Head(production=_PRODUCTION, quarantined=("2.3.1",)), ("Healthy", "2.2.4 is in production")),
+        (Head(quarantined=("2.3.1",)), ("Healthy", "No version is in production, and none is on its way")),
+    ],
+    ids=["nothing yet", "in production", "a canary beside it", "the first one", "rolled back", "nothing to go back to"],
+)
+def test_a_model_is_healthy_but_for_its_first_trial_and_never_degraded(head: Head, health: tuple[str, str]) -> None:
+    assert _model_health(head) == health
+
+
+def test_a_new_model_is_healthy() -> None:
+    assert _health("Model")[0] == "Healthy"
+
+
+def test_the_application_leaves_to_others_what_others_write_and_nothing_else() -> None:
     application = yaml.safe_load((_FOLDER / "application.yaml").read_text(encoding="utf-8"))["spec"]
-    (ignored,) = application["ignoreDifferences"]
-    assert (ignored["kind"], ignored["jqPathExpressions"]) == ("HTTPRoute", [".spec.rules[].backendRefs"])
+    weights, stamps = application["ignoreDifferences"]
+    assert (weights["kind"], weights["jqPathExpressions"]) == ("HTTPRoute", [".spec.rules[].backendRefs"])
+    assert (stamps["group"], stamps["kind"]) == ("serinus.dev", "*")
+    assert stamps["jqPathExpressions"] == [f'.metadata.annotations."{stamp}"' for stamp in STAMPS]
     assert "RespectIgnoreDifferences=true" in application["syncPolicy"]["syncOptions"]
 
 
-def test_the_figures_that_argo_cd_overlooks_are_fields_of_the_status() -> None:
+def test_records_are_none_of_argo_cds() -> None:
     data = yaml.safe_load((_FOLDER / "argocd-cm.yaml").read_text(encoding="utf-8"))["data"]
-    pointers = yaml.safe_load(data["resource.customizations.ignoreResourceUpdates.serinus.dev_Rollout"])["jsonPointers"]
-    assert [pointer.removeprefix("/status/") for pointer in pointers] == ["evidence"]
-    assert "evidence" in RolloutStatus.__struct_fields__
+    (excluded,) = yaml.safe_load(data["resource.exclusions"])
+    assert (excluded["apiGroups"], excluded["kinds"]) == ([AUDIT_RECORD.group], [AUDIT_RECORD.kind])
+    assert excluded["clusters"] == ["*"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "overlooked"),
+    [("Rollout", RolloutStatus, ["evidence"]), ("Model", ModelStatus, ["audit", "recent"])],
+)
+def test_the_figures_that_argo_cd_overlooks_are_fields_of_the_status(
+    kind: str, status: type[RolloutStatus | ModelStatus], overlooked: list[str]
+) -> None:
+    data = yaml.safe_load((_FOLDER / "argocd-cm.yaml").read_text(encoding="utf-8"))["data"]
+    said = yaml.safe_load(data[f"resource.customizations.ignoreResourceUpdates.serinus.dev_{kind}"])
+    assert [pointer.removeprefix("/status/") for pointer in said["jsonPointers"]] == overlooked
+    assert set(overlooked) <= set(status.__struct_fields__)

@@ -8,14 +8,21 @@ import pytest
 import yaml
 
 from serinus.api.abort_condition import NamedQuery, parse_abort_condition
+from serinus.api.model import Enforcement, ModelSpec, RequiredFacts, Verification
 from serinus.api.modelversion import ModelVersionSpec
-from serinus.api.parsing import decode
+from serinus.api.parsing import decode, encode
 from serinus.api.rollout import RolloutSpec
 from serinus.metrics.named import parse_named
 from serinus.settings import Settings
+from support.helm import find_helm
+from support.release import CHART, SOURCE
 
 _EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
-_KINDS: Final[dict[str, type[msgspec.Struct]]] = {"Rollout": RolloutSpec, "ModelVersion": ModelVersionSpec}
+_KINDS: Final[dict[str, type[msgspec.Struct]]] = {
+    "Rollout": RolloutSpec,
+    "ModelVersion": ModelVersionSpec,
+    "Model": ModelSpec,
+}
 _OURS: Final = [
     pytest.param(document, id=f"{file.parent.name}/{file.name}: {document['kind']}")
     for file in sorted(_EXAMPLES.rglob("*.yaml"))
@@ -31,11 +38,12 @@ def _documents(folder: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("document", _OURS)
 def test_the_operator_reads_it(document: dict[str, Any]) -> None:
-    read = decode(_KINDS[document["kind"]], document["spec"], "spec")
-    assert read.model == document["spec"]["model"]  # type: ignore[attr-defined] # both kinds have a model
+    read = encode(decode(_KINDS[document["kind"]], document["spec"], "spec"))
+    lost = document["spec"].keys() - read.keys()
+    assert lost == set(), "the operator reads these as what holds anyway: leave them out"
 
 
-def test_there_are_examples_of_both_kinds() -> None:
+def test_there_are_examples_of_every_kind_that_people_write() -> None:
     assert {param.values[0]["kind"] for param in _OURS} == set(_KINDS)  # type: ignore[index] # each holds a document
 
 
@@ -75,3 +83,31 @@ def test_the_named_query_of_the_plan_is_the_one_that_the_administrator_names() -
     assert used == set(source.queries)
     for name, query in source.queries.items():
         assert parse_named("default", name, query).group_by == "version"
+
+
+def _regulated(kind: str) -> dict[str, Any]:
+    (found,) = (document for document in _documents("regulated") if document["kind"] == kind)
+    return found
+
+
+def test_the_regulated_model_asks_for_everything_and_its_version_brings_it() -> None:
+    policy = decode(ModelSpec, _regulated("Model")["spec"], "spec")
+    version = decode(ModelVersionSpec, _regulated("ModelVersion")["spec"], "spec")
+    assert _regulated("Model")["metadata"]["name"] == version.model == _regulated("Rollout")["spec"]["model"]
+    assert policy.require == RequiredFacts(lineage=True, signature=True, digest=True, reason=True)
+    assert (policy.versioning.enforcement, policy.verification) == (Enforcement.ENFORCE, Verification.FULL)
+    assert policy.approvals.four_eyes
+    assert version.signature is not None
+    assert version.artifact is not None
+    assert version.artifact.digest is not None
+    assert version.lineage is not None
+    assert version.lineage.code is not None
+    assert version.lineage.code.commit is not None
+    assert [data.uri for data in version.training_data if data.digest is None] == []
+
+
+def test_who_may_approve_the_regulated_rollout_is_bound_to_the_charts_role() -> None:
+    binding = _regulated("RoleBinding")
+    roles = {one["metadata"]["name"] for one in find_helm().template(CHART, SOURCE) if one["kind"] == "ClusterRole"}
+    assert binding["roleRef"]["name"] in roles
+    assert "Required" in [stage.get("approval") for stage in _regulated("Rollout")["spec"]["stages"]]
