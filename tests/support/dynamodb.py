@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
-from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -21,6 +20,7 @@ from serinus.registry.dynamodb_names import TableNames
 from serinus.registry.dynamodb_reads import PageSizes
 from serinus.registry.dynamodb_tables import create
 from serinus.settings import DynamoDbSettings
+from support.dynamodb_scripted import Scripted, error
 from support.registry_place import PAGE, Crash, Fault
 
 REGION: Final = "eu-central-1"
@@ -68,13 +68,6 @@ def intercept(clients: Clients, exchange: Exchange) -> None:
             return exchange(request, send)
 
         client.meta.events.register("before-send.dynamodb", before_send)
-
-
-def throttled(request: Any) -> AWSResponse:
-    body = b'{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"Too many requests."}'
-    raw = Mock()
-    raw.stream = lambda **_: iter([body])
-    return AWSResponse(request.url, 400, {"content-type": "application/x-amz-json-1.0"}, raw)
 
 
 class DynamoDbPlace:
@@ -134,7 +127,7 @@ def faulty(faults: Iterable[Fault | None]) -> Exchange:
     def exchange(request: Any, send: Callable[[Any], AWSResponse]) -> AWSResponse | None:
         match next(ahead, None):
             case Fault.THROTTLED:
-                return throttled(request)
+                return Scripted(error("ThrottlingException"))(request, send)
             case Fault.TIMED_OUT_BEFORE:
                 raise ReadTimeoutError(endpoint_url=request.url)
             case Fault.TIMED_OUT_AFTER:

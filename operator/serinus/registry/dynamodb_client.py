@@ -20,7 +20,14 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from serinus.errors import AmbiguousError, ConfigurationError, RefusedError, SerinusError, TransientError
+from serinus.errors import (
+    AmbiguousError,
+    ConfigurationError,
+    ConflictError,
+    RefusedError,
+    SerinusError,
+    TransientError,
+)
 from serinus.settings import DynamoDbSettings
 
 CONNECTIONS: Final = 8
@@ -156,6 +163,9 @@ def _answered(problem: ClientError, code: str, *, writing: bool) -> SerinusError
     status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _BUSY:
         return ContendedError(f"DynamoDB is busy ({said}): it is asked again; raise the table's limits if it stays so")
+    # The token's step is known with another content. DynamoDB Local says so at random, too: aws/aws-sdk#413.
+    if code == "IdempotentParameterMismatchException":
+        return ConflictError(f"DynamoDB knows another step by this token ({said}): read the head, decide again")
     if code == "ResourceNotFoundException":
         return RefusedError(f"a table is not there ({said}): serinus registry dynamodb create-tables")
     if code in _DENIED:

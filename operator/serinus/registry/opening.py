@@ -127,7 +127,8 @@ async def open_store(url: str, *, namespaces: Sequence[str] = ()) -> RegistrySto
             from serinus.kube.client import KubernetesClient  # noqa: PLC0415 - the client takes long to load
             from serinus.registry.kubernetes import KubernetesStore  # noqa: PLC0415 - likewise
 
-            return KubernetesStore(await KubernetesClient.open(), namespaces=namespaces)
+            client = await KubernetesClient.open()
+            return KubernetesStore(client, namespaces=namespaces, on_close=client.close)
 
 
 def open_reader(url: str) -> RegistryReader:
