@@ -15,7 +15,7 @@ from serinus.api.audit_record import AuditEvent
 from serinus.api.names import ObjectKey
 from serinus.cli import audit_keep, audit_verify
 from serinus.cli.audit_output import actor_text, csv_heading, csv_line, log_heading, log_line
-from serinus.cli.registry_access import Outside, add_registry, model_of, opened
+from serinus.cli.registry_access import Outside, add_registry, model_of, name_of, opened
 from serinus.cli.times import moment, when
 from serinus.engine.chain import StoredRecord
 from serinus.errors import ConfigurationError
@@ -29,7 +29,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     """Add ``audit`` and its verbs."""
     audit = verbs.add_parser("audit", help="read, verify, export and keep the audit trail")
     kinds = audit.add_subparsers(dest="audit", required=True, metavar="VERB")
-    _add_log(kinds.add_parser("log", help="print what happened to a model, newest last"))
+    add_log_options(kinds.add_parser("log", help="print what happened to a model, newest last"))
     _add_export(kinds.add_parser("export", help="write the records to a file, with a manifest beside it"))
     audit_verify.add_parser(kinds)
     audit_keep.add_parsers(kinds)
@@ -64,7 +64,8 @@ def run(given: argparse.Namespace, outside: Outside | None = None) -> int:
 # ---- log --------------------------------------------------------------------------------------
 
 
-def _add_log(parser: argparse.ArgumentParser) -> None:
+def add_log_options(parser: argparse.ArgumentParser) -> None:
+    """Add what the log takes."""
     parser.add_argument("model", metavar="MODEL", help="the model, as name or namespace/name")
     add_registry(parser)
     parser.add_argument(
@@ -183,7 +184,9 @@ async def _export(given: argparse.Namespace, outside: Outside) -> int:
     async with opened(given, outside) as store:
         head = await store.read_head(model)
         if not head.audit.sequence:
-            raise ConfigurationError(f"there is no record of {model} in {given.registry}: is the namespace right?")
+            raise ConfigurationError(
+                f"there is no record of {name_of(model)} in {given.registry}: is the namespace right?"
+            )
         # Up to what the head says: a record that is on its way is not part of it yet.
         records = store.read_records(model, after=head.audit.pruned_through, through=head.audit.sequence)
         manifest = await write_export(records, file, what)

@@ -25,6 +25,7 @@ from serinus.cli.registry_access import (
     in_cluster,
     local_user,
     model_of,
+    name_of,
     opened,
     this_process,
 )
@@ -147,7 +148,7 @@ async def _prune(given: argparse.Namespace, outside: Outside) -> int:
         raise ConfigurationError("--checkpoints and --public-key go together: a checkpoint proves what its key signed")
     policy = await _policy(given, outside, model)
     if policy is None or policy.retention_days is None:
-        _print(f"{model} has no spec.retentionDays: its records are kept for ever, nothing is pruned")
+        _print(f"{name_of(model)} has no spec.retentionDays: its records are kept for ever, nothing is pruned")
         return OK
     too_old = now - timedelta(days=policy.retention_days)
     before = min(too_old, moment(given.before, now)) if given.before is not None else too_old
@@ -155,7 +156,7 @@ async def _prune(given: argparse.Namespace, outside: Outside) -> int:
     async with opened(given, outside) as store:
         proof = await prove(Registry(store, outside.clock, this_process()), model, seen)
         if found := (*seen.findings, *proof.findings):
-            _print(f"{model} does not verify, so nothing is pruned:")
+            _print(f"{name_of(model)} does not verify, so nothing is pruned:")
             for finding in found[:_MOST_SHOWN]:
                 _print(finding_lines(finding))
             return NOT_DONE
@@ -193,7 +194,7 @@ async def _removed(given: argparse.Namespace, outside: Outside, plan: _Plan) -> 
 
     removal, model = plan.removal, plan.model
     if not removal.records:
-        _print(f"{model}: nothing to prune before {plan.before:%Y-%m-%d %H:%M:%SZ}: {removal.bound}")
+        _print(f"{name_of(model)}: nothing to prune before {plan.before:%Y-%m-%d %H:%M:%SZ}: {removal.bound}")
         return OK
     address = given.archive or (await plan.store.read_head(model)).audit.archive
     if not address:
@@ -202,7 +203,8 @@ async def _removed(given: argparse.Namespace, outside: Outside, plan: _Plan) -> 
     numbers = f"#{removal.after + 1} to #{removal.through}"
     what = f"{count(removal.records, 'record')}, {numbers}, recorded until {removal.last_at:%Y-%m-%d}"
     if not given.yes:
-        _print(f"{model}: would archive to {archive.address} and remove {what}. It would stop there: {removal.bound}.")
+        _print(f"{name_of(model)}: would archive to {archive.address} and remove {what}.")
+        _print(f"It would stop there: {removal.bound}.")
         _print("Nothing was changed: do it with --yes")
         return OK
     reason = given.reason or f"Older than the {plan.days} days of spec.retentionDays."
@@ -218,8 +220,9 @@ async def _removed(given: argparse.Namespace, outside: Outside, plan: _Plan) -> 
         await remover.remove(model, removal)
     finally:
         await archive.close()
-    _print(f"{model}: archived to {archive.address} and removed {what}. It stopped there: {removal.bound}.")
-    _print(f"Verify all of it: serinus audit verify {model} --archive {archive.address}")
+    _print(f"{name_of(model)}: archived to {archive.address} and removed {what}.")
+    _print(f"It stopped there: {removal.bound}.")
+    _print(f"Verify all of it: serinus audit verify {name_of(model)} --archive {archive.address}")
     return OK
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from serinus.api.names import ObjectKey
 from serinus.cli.audit_output import count, finding_lines
-from serinus.cli.registry_access import Outside, add_registry, model_of, opened, this_process
+from serinus.cli.registry_access import Outside, add_registry, model_of, name_of, opened, this_process
 from serinus.engine.chain import Finding
 from serinus.errors import ConfigurationError, SerinusError
 from serinus.ports import RegistryStore
@@ -88,7 +88,7 @@ async def _verify(given: argparse.Namespace, outside: Outside) -> int:
             try:
                 statuses.append(_tell(await prove(registry, model, seen, archive), alone=only is not None))
             except SerinusError as problem:
-                _complain(f"{model}: could not verify: {problem}")
+                _complain(f"{name_of(model)}: could not verify: {problem}")
                 statuses.append(NOT_ASKED)
     if not models:
         _complain("could not verify: there is no model in the registry")
@@ -119,14 +119,16 @@ async def _all(store: RegistryStore, seen: "Seen", namespace: str | None) -> lis
 
 
 def _tell(proof: "Proof", *, alone: bool) -> int:
-    name = "" if alone else f"{proof.model}: "
+    name = "" if alone else f"{name_of(proof.model)}: "
     for note in proof.notes:
         _complain(f"note: {name}{note}")
     if proof.unknown and not alone:
         _print(f"{name}ok: no records yet")
         return WHOLE
     if proof.unknown:
-        _complain(f"could not verify: there is no record of {proof.model}: is the name right, and the namespace?")
+        _complain(
+            f"could not verify: there is no record of {name_of(proof.model)}: is the name right, and the namespace?"
+        )
         return NOT_ASKED
     audit = proof.head.audit
     archived = f" ({proof.archived} of them archived)" if proof.archived else ""
@@ -135,7 +137,9 @@ def _tell(proof: "Proof", *, alone: bool) -> int:
         parts += [count(proof.checkpoints, "checkpoint")] if proof.checkpoints else []
         _print(f"{name}ok: {', '.join(parts)}")
         return WHOLE
-    _print(f"{proof.model}: {count(len(proof.findings), 'finding')} in {count(proof.records, 'record')}{archived}")
+    _print(
+        f"{name_of(proof.model)}: {count(len(proof.findings), 'finding')} in {count(proof.records, 'record')}{archived}"
+    )
     _show(proof.findings)
     return WRONG
 

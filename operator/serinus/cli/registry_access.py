@@ -96,6 +96,11 @@ def model_of(given: argparse.Namespace) -> ObjectKey:
     return ObjectKey(given.namespace or current_namespace(given.registry), given.model)
 
 
+def name_of(model: ObjectKey) -> str:
+    """Return how people name a model, and commands take it: without a slash where it has no namespace."""
+    return str(model) if model.namespace else model.name
+
+
 def current_namespace(url: str) -> str:
     """Return the namespace of models that are named without one."""
     match parse_address(url):

@@ -1,0 +1,54 @@
+"""Who acts at a terminal: the cloud's word where it can be had, else the machine's, which nobody vouches for."""
+
+import argparse
+import re
+import sys
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from serinus.api.audit_record import Actor, ActorKind, Authentication
+from serinus.cli.registry_access import local_user
+from serinus.registry.opening import DynamoDbAddress, parse_address
+
+_AWS_DOMAINS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+_SECONDS: Final = 5
+_LONGEST: Final = 512
+_PERSON: Final = re.compile(r":assumed-role/AWSReservedSSO_")
+"""IAM Identity Center makes such roles for people alone; any other user or role may be a machine's."""
+
+
+def acting(given: argparse.Namespace) -> tuple[Actor, dict[str, str]]:
+    """Return who acts, and further facts for the record where the cloud could not be asked.
+
+    A rollback at three in the morning must not wait for an identity service: without its word, the name is what the
+    machine says, and the record says that nobody vouches for it.
+    """
+    match parse_address(given.registry):
+        case DynamoDbAddress(settings=settings) if is_aws(settings.endpoint):
+            try:
+                return _caller(settings.region), {}
+            except Exception as problem:  # noqa: BLE001 - see above: whatever it is, it must not stop a rollback
+                message = f"AWS STS did not say who acts: {problem}"
+                print(f"serinus: {message}; the record will say that the name is unverified", file=sys.stderr)  # noqa: T201 - the command line
+                return local_user(), {"identity": message[:1024]}
+        case _:
+            return local_user(), {}
+
+
+def is_aws(endpoint: str | None) -> bool:
+    """Say whether an endpoint is AWS's own, that of a VPC included; None stands for AWS's usual one."""
+    return endpoint is None or (urlsplit(endpoint).hostname or "").endswith(_AWS_DOMAINS)
+
+
+def _caller(region: str | None) -> Actor:
+    import boto3  # noqa: PLC0415 - half a second, which only this way needs
+    from botocore.config import Config  # noqa: PLC0415 - likewise
+
+    options = Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 2})
+    client: Any = boto3.session.Session().client("sts", region_name=region, config=options)
+    try:
+        arn = str(client.get_caller_identity()["Arn"])
+    finally:
+        client.close()
+    kind = ActorKind.PERSON if _PERSON.search(arn) else ActorKind.UNKNOWN
+    return Actor(name=arn[:_LONGEST], kind=kind, authentication=Authentication.CLOUD)

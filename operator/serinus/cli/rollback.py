@@ -1,0 +1,43 @@
+"""``serinus rollback``: one command, whether a cluster moves the traffic or clients read the registry themselves."""
+
+import argparse
+import asyncio
+
+from serinus.api.names import Command
+from serinus.cli.ask import ask
+from serinus.cli.registry_access import Outside, add_registry, in_cluster
+from serinus.cli.registry_writes import add_guards, add_reason, rollback
+from serinus.errors import ConfigurationError
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``rollback``."""
+    explanation = "go back to the rollback target at once, without stages"
+    parser = verbs.add_parser("rollback", help=explanation, description=explanation)
+    parser.add_argument("model", metavar="NAME", help="the Rollout; with --registry the model")
+    parser.add_argument("--to", metavar="VERSION", help="with --registry: where to; the last known good one by default")
+    parser.add_argument("--context", help="the kubeconfig context")
+    add_registry(parser)
+    add_reason(parser)
+    add_guards(parser)
+
+
+def run(given: argparse.Namespace, outside: Outside | None = None) -> int:
+    """Ask the operator to go back, or move the pointer in a registry without a cluster. Returns 0.
+
+    Raises:
+        ConfigurationError: an option does not go with the others.
+        RefusedError: a Rollout moves this model's traffic, or there is nothing to go back to.
+        SerinusError: it could not be done.
+    """
+    if not in_cluster(given):
+        return asyncio.run(rollback(given, outside or Outside()))
+    if given.to is not None:
+        version = given.to.removeprefix("v")
+        raise ConfigurationError(
+            f"--to: in a cluster the Rollout says where it goes back to: set spec.rollbackTo to {version}, by kubectl "
+            f"or in Git, then ask for the rollback without --to"
+        )
+    if given.force or given.generation is not None or given.id is not None:
+        raise ConfigurationError("--force, --generation and --id are for a registry without a cluster")
+    return ask(Command.ROLLBACK, given.model, given.reason, namespace=given.namespace, context=given.context)
