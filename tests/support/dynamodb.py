@@ -77,7 +77,7 @@ class DynamoDbPlace:
         self.settings = settings
         # Each new session reads the service's description anew: a tenth of a second for each connection.
         self._session = boto3.session.Session()
-        self._opened: list[DynamoDbStore] = []
+        self._opened: dict[DynamoDbStore, Clients] = {}
 
     def open(self, *, page_size: int = PAGE, exchange: Exchange | None = None) -> DynamoDbStore:
         clients = connect(self.settings, self._session)
@@ -85,8 +85,12 @@ class DynamoDbPlace:
             intercept(clients, exchange)
         pages = PageSizes(versions=page_size, records=page_size, found=page_size)
         store = DynamoDbStore(self.settings, clients, pages=pages)
-        self._opened.append(store)
+        self._opened[store] = clients
         return store
+
+    def clients(self, store: DynamoDbStore) -> Clients:
+        """Return what a store asks through."""
+        return self._opened[store]
 
     def fresh_model(self) -> ObjectKey:
         return ObjectKey("ml", f"m{uuid.uuid4().hex[:10]}")

@@ -227,10 +227,12 @@ def stored_record(item: Item, before: int) -> StoredRecord:
 
     Args:
         item: of the audit table.
-        before: the number of the record before it, which an item with an impossible key is taken to repeat.
+        before: the number of the record before it, whose place an item with a key that is none is taken to claim.
     """
     key = item["sk"]["S"]
-    return StoredRecord(int(key) if key.isascii() and key.isdecimal() else before, _content(item))
+    if len(key) != SEQUENCE_DIGITS or not (key.isascii() and key.isdecimal()):
+        return StoredRecord(before, {"key": key})
+    return StoredRecord(int(key), _content(item))
 
 
 def _content(item: Item) -> Mapping[str, Any]:
