@@ -53,10 +53,6 @@ def _inserted_between(client: Any, table: str, partition: str) -> None:
     _put(client, table, _key(partition, "000000000003a"), _content(client, table, partition, 3))
 
 
-def _inserted_with_a_short_key(client: Any, table: str, partition: str) -> None:
-    _put(client, table, _key(partition, "3"), _content(client, table, partition, 3))
-
-
 def _no_json(client: Any, table: str, partition: str) -> None:
     _put(client, table, _key(partition, 3), "{ gone")
 
@@ -73,7 +69,6 @@ def _no_content(client: Any, table: str, partition: str) -> None:
         (_cut_off, Fault.TRUNCATED),
         (_swapped, Fault.MISPLACED),
         (_inserted_between, Fault.MISPLACED),
-        (_inserted_with_a_short_key, Fault.MISPLACED),
         (_no_json, Fault.ALTERED),
         (_no_content, Fault.ALTERED),
     ],
