@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from serinus.api.model import Head
+from serinus.api.audit_record import AuditRecordSpec
+from serinus.api.model import Head, ModelSpec
 from serinus.api.modelversion import Governance, VersionStage
 from serinus.api.names import ObjectKey
 from serinus.engine.catalogue import VersionEntry
@@ -30,6 +31,7 @@ class Material:
         records: those after the removed ones, up to the head's.
         anchors: checkpoints with good signatures.
         findings: what is wrong with the checkpoints themselves.
+        policy: what the team's Model says; None where there is none, or nobody could be asked.
     """
 
     model: ObjectKey
@@ -38,6 +40,7 @@ class Material:
     entries: Sequence[VersionEntry]
     anchors: Sequence[Anchor] = ()
     findings: Sequence[Finding] = ()
+    policy: ModelSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ class Dossier:
         since: since when; None where it began before the first record that is kept.
         trial: what is on trial beside it.
         described_by: the version whose words describe the model: the one in production, else the newest.
+        told: the records that all of this is made of, in order.
         later: how many records are later than ``as_of`` and therefore left out.
     """
 
@@ -67,13 +71,23 @@ class Dossier:
     exceptional: tuple[Exceptional, ...]
     people: tuple[Person, ...]
     items: tuple[OpenItem, ...]
-    records: int
+    policy: ModelSpec | None
+    told: tuple[AuditRecordSpec, ...]
     later: int
 
     @property
     def governance(self) -> Governance:
         """Who answers for the model; all empty where nobody says."""
         return self.described_by.governance if self.described_by is not None else Governance()
+
+    @property
+    def records(self) -> int:
+        """How many records this is made of."""
+        return len(self.told)
+
+    def live_at(self, at: datetime) -> Live:
+        """Return which version was live at a time."""
+        return live_at(self.told, self.periods, at)
 
 
 def compile_dossier(material: Material, as_of: datetime) -> Dossier:
@@ -119,7 +133,8 @@ def compile_dossier(material: Material, as_of: datetime) -> Dossier:
         exceptional=exceptional(records),
         people=people(records),
         items=open_items(reviewed),
-        records=len(records),
+        policy=material.policy,
+        told=records,
         later=len(examined.records) - len(records),
     )
 

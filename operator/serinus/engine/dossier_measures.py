@@ -102,7 +102,8 @@ def _stage(number: int, raw: dict[str, object]) -> PlannedStage:
     if not isinstance(bad, list | tuple):
         raise UnreadablePlanError(f"stage {number}: abortOn is no list")
     name, traffic, approval = (_text(raw.pop(key, "")) for key in ("name", "traffic", "approval"))
-    lasts = " ".join(f"{key} {_text(raw.pop(key))}" for key in ("duration", "bake") if key in raw)
+    watch, bake = _text(raw.pop("duration", "")), _text(raw.pop("bake", ""))
+    lasts = " ".join(part for part in (watch, f"bake {bake}" if bake else "") if part)
     more = tuple((key, _text(value)) for key, value in sorted(raw.items()))
     return PlannedStage(name, traffic, lasts, tuple(_text(line) for line in bad), approval, more)
 

@@ -13,7 +13,7 @@ from serinus.api.modelversion import Bump, Governance, VersionStage
 from serinus.engine.catalogue import VersionEntry
 from serinus.engine.dossier_people import vouched_for
 from serinus.engine.dossier_periods import Period
-from serinus.engine.dossier_runs import Run
+from serinus.engine.dossier_runs import Run, RunKey
 from serinus.engine.registry import version_stage
 from serinus.engine.versions import declared_bump, greatest, parse_version
 
@@ -71,7 +71,7 @@ class Approval:
     """
 
     given: ApprovalEvidence
-    run: int
+    run: RunKey
     bound: bool | None
     vouched: bool
 
@@ -219,7 +219,7 @@ def _approvals(own: Iterable[Run], digest: str) -> Iterable[Approval]:
         given = {one: None for record in run.records for one in record.approvals}
         for one in given:
             bound = one.digest == digest if one.digest and digest else None
-            yield Approval(given=one, run=run.key.run, bound=bound, vouched=one.by in vouched)
+            yield Approval(given=one, run=run.key, bound=bound, vouched=one.by in vouched)
 
 
 # ---- what the number promised -----------------------------------------------------------------

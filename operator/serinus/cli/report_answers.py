@@ -1,0 +1,60 @@
+"""Short answers for a terminal: which version was live at a time, and where data or an artifact was used."""
+
+from collections.abc import Iterable, Sequence
+
+from serinus.api.names import ObjectKey
+from serinus.cli.registry_access import name_of
+from serinus.cli.report_text import visible, when
+from serinus.engine.dossier import Dossier
+from serinus.engine.dossier_periods import Live, Period, PeriodKind
+from serinus.engine.dossier_versions import VersionStory
+
+_HEADING = ("MODEL", "VERSION", "STAGE", "REGISTERED", "IN PRODUCTION (UTC)")
+
+
+def live_line(dossier: Dossier, live: Live) -> str:
+    """Say in one line which version of a model was live at a time; a chain that does not verify is said first."""
+    doubt = "" if dossier.proof.ok else "DO NOT RELY ON THIS, the audit chain does not verify: "
+    return visible(f"{doubt}{name_of(dossier.model)} {_live(live)}{_trial(live)}")
+
+
+def _live(live: Live) -> str:
+    at, period = f"at {when(live.at)} UTC", live.period
+    if period is None:
+        return f"has no record before or at {when(live.at)} UTC"
+    match period.kind:
+        case PeriodKind.PRODUCTION:
+            number = f", record #{period.began_by.sequence}" if period.began_by is not None else ""
+            return f"{period.version} was in production {at} ({_span(period)}{number})"
+        case PeriodKind.NOTHING:
+            return f"had no version in production {at} ({_span(period)})"
+        case PeriodKind.UNKNOWN:
+            return f"{at}: nobody can tell, for records are missing ({_span(period)})"
+
+
+def _span(period: Period) -> str:
+    return f"{when(period.begin, 'since before the first kept record')} to {when(period.end, 'today')}"
+
+
+def _trial(live: Live) -> str:
+    if not live.candidate:
+        return ""
+    stage = f" in stage {live.stage}" if live.stage else ""
+    return f"; on trial: {live.candidate} with {live.traffic or 'no recorded share'} of the traffic{stage}"
+
+
+def used_table(found: Iterable[tuple[ObjectKey, VersionStory]]) -> str:
+    """Return the versions, one a line, with when each was in production."""
+    rows = [_HEADING, *(_row(model, story) for model, story in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADING) - 1)]
+    return "\n".join(_line(row, widths) for row in rows)
+
+
+def _row(model: ObjectKey, story: VersionStory) -> tuple[str, ...]:
+    at = story.entry.registered_at if story.entry is not None else None
+    spans = "; ".join(_span(period) for period in story.production) or "never"
+    return tuple(visible(cell) for cell in (name_of(model), story.version, story.stage.value, when(at), spans))
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
