@@ -4,24 +4,25 @@ Every port raises only :mod:`serinus.errors`; every call has a time-out and a bo
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from serinus.api.audit_record import AuditRecordSpec
-from serinus.api.model import Head, Verification
-from serinus.api.modelversion import Artifact, BackendRef
+from serinus.api.audit_record import AuditRecordSpec, Happening
+from serinus.api.model import Head, ModelSpec, Verification
+from serinus.api.modelversion import Artifact, BackendRef, ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.stage_tests import HttpCheck
 from serinus.engine.actions import RunJobTest, SetWeights
+from serinus.engine.artifact import ArtifactFinding as ArtifactFinding  # noqa: PLC0414 - the answer of a port below
+from serinus.engine.artifact import ArtifactResult as ArtifactResult  # noqa: PLC0414 - likewise
 from serinus.engine.catalogue import Query, VersionEntry
 from serinus.engine.chain import StoredRecord
 from serinus.engine.decision import Event
 from serinus.engine.evidence import Answer, Question
-from serinus.engine.observation import InvalidSpec, ParentFacts, RouteEntry, TestOutcome
+from serinus.engine.observation import InvalidSpec, ParentFacts, People, RouteEntry, TestOutcome
 
 # ---- records: one object of the cluster, reduced to what the operator needs -------------------
 
@@ -50,21 +51,61 @@ class RolloutRecord:
     status: RolloutStatus
     status_problem: str
     commands: Mapping[str, str]
-    requested_by: str
+    people: People
     deleting: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersionRecord:
-    """A ModelVersion, reduced to where it serves; ``stage`` and ``traffic`` are what its status says."""
+    """A ModelVersion.
+
+    Attributes:
+        spec: None where it cannot be read; ``problem`` then says why.
+        spec_hash: SHA-256 of the spec's canonical JSON.
+        status: what was said of it last.
+        waiver: why its schema may break its promise; empty where it may not.
+        unsafe_rollback: why it may serve though its clients could not go back; empty where it may not.
+        yanked: why it must never serve again; empty where it may.
+        people: who applied it, or set one of those annotations last.
+    """
 
     meta: Meta
     model: str
     version: str
     backend: BackendRef | None
     problem: str
-    stage: str = ""
-    traffic: str = ""
+    spec: ModelVersionSpec | None = None
+    spec_hash: str = ""
+    created_at: datetime = datetime(2020, 1, 1, tzinfo=UTC)
+    generation: int = 1
+    labels: tuple[tuple[str, str], ...] = ()
+    status: ModelVersionStatus = field(default_factory=ModelVersionStatus)
+    waiver: str = ""
+    unsafe_rollback: str = ""
+    yanked: str = ""
+    people: People = field(default_factory=People)
+
+    @property
+    def stage(self) -> str:
+        """The stage that its status says."""
+        return self.status.stage
+
+    @property
+    def traffic(self) -> str:
+        """The share of the traffic that its status says."""
+        return self.status.traffic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """A Model's policy; ``problem`` says why it cannot be read, and then nothing new may begin."""
+
+    meta: Meta
+    generation: int
+    policy: ModelSpec
+    problem: str
+    observed_generation: int
+    people: People
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +165,7 @@ class JobRecord:
     outcome: TestOutcome | None
 
 
-Record = RolloutRecord | ModelVersionRecord | RouteRecord | EndpointsRecord | NamespaceRecord | JobRecord
+Record = RolloutRecord | ModelVersionRecord | ModelRecord | RouteRecord | EndpointsRecord | NamespaceRecord | JobRecord
 
 
 # ---- ports ------------------------------------------------------------------------------------
@@ -167,6 +208,15 @@ class StatusWriter(Protocol):
 
     async def write_model_version(self, key: ObjectKey, *, stage: str, traffic: str) -> None:
         """Say where a ModelVersion stands; errors as above."""
+
+    async def write_review(self, key: ObjectKey, status: ModelVersionStatus) -> None:
+        """Say what is known of a ModelVersion beside where it stands; ``stage`` only where it is not empty.
+
+        Errors as above.
+        """
+
+    async def write_policy_seen(self, key: ObjectKey, generation: int) -> None:
+        """Say which generation of a Model's policy was recorded last; errors as above."""
 
 
 class TrafficRouter(Protocol):
@@ -262,6 +312,23 @@ class Commit:
     registers: VersionEntry | None = None
 
 
+class Ledger(Protocol):
+    """What the operator tells the registry; facts are always taken in, once, however often they are told."""
+
+    async def record(self, model: ObjectKey, happening: Happening) -> int:
+        """Take in a fact and return its number in the chain.
+
+        Raises:
+            SerinusError: it may not have been taken: tell it again.
+        """
+
+    async def register(self, model: ObjectKey, entry: VersionEntry, happening: Happening) -> int:
+        """Make a version known; RefusedError where it is known with another spec; else as ``record``."""
+
+    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
+        """Mark a version so that it can never serve again."""
+
+
 class RegistryStore(Protocol):
     """Where the registry keeps what it knows: one adapter for each kind of store, one contract suite for all.
 
@@ -315,33 +382,6 @@ class RegistryStore(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and threads."""
-
-
-class ArtifactResult(StrEnum):
-    """What came of looking at an artifact."""
-
-    VERIFIED = "Verified"
-    MISSING = "Missing"
-    SIZE_DIFFERS = "SizeDiffers"
-    DIGEST_DIFFERS = "DigestDiffers"
-    NO_DIGEST = "NoDigest"
-    """The ModelVersion names no digest, so only that it is there, and its size, could be checked."""
-    UNSUPPORTED = "Unsupported"
-    """No store is configured for this scheme, or it is not allowed."""
-    COULD_NOT_ASK = "CouldNotAsk"
-
-
-@dataclass(frozen=True, slots=True)
-class ArtifactFinding:
-    """What is known of an artifact, in a full sentence; ``final`` means that asking again tells nothing new."""
-
-    result: ArtifactResult
-    message: str
-
-    @property
-    def final(self) -> bool:
-        """Whether asking again is of no use."""
-        return self.result is not ArtifactResult.COULD_NOT_ASK
 
 
 class ArtifactVerifier(Protocol):

@@ -3,13 +3,15 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, assert_never
 
+from serinus import __version__
+from serinus.api.audit_record import OperatorIdentity
 from serinus.api.names import ObjectKey
 from serinus.engine.actions import RunHttpTest
 from serinus.errors import SerinusError
@@ -21,16 +23,22 @@ from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
 from serinus.kube.status import ApiStatusWriter
 from serinus.metrics import PrometheusSource
-from serinus.ports import Leadership, Meta, Record
+from serinus.ports import Leadership, Meta, Record, RegistryStore
 from serinus.reconcile.act import Hands
 from serinus.reconcile.evidence import EvidenceBook
 from serinus.reconcile.loop import Loop
+from serinus.reconcile.reviews import Reviews
 from serinus.reconcile.rollout import Shell
+from serinus.reconcile.scribe import Scribe
 from serinus.reconcile.store import Store
 from serinus.reconcile.testdesk import TestDesk
+from serinus.reconcile.versiondesk import Outside, VersionDesk
 from serinus.reconcile.versions import VersionNews
+from serinus.registry.artifacts import Verifier
+from serinus.registry.kubernetes import KubernetesStore
+from serinus.registry.verbs import Registry
 from serinus.routers import load_router
-from serinus.settings import Settings
+from serinus.settings import RegistryKind, Settings
 from serinus.telemetry import Telemetry
 from serinus.telemetry.server import Probes, serve
 
@@ -98,6 +106,11 @@ class Operator:
         self._desk = TestDesk(ServiceChecks())
         statuses = ApiStatusWriter(client)
         leadership: Leadership = self._election or SoleLeader.since(self._clock.now())
+        self._registry = Registry(
+            _store_of(settings, client), self._clock, OperatorIdentity(version=__version__, instance=self._instance)
+        )
+        self._verifier = Verifier(settings.artifacts)
+        reviews = Reviews(self._store, settings.artifacts.verification)
         shell = Shell(
             store=self._store,
             book=EvidenceBook(self._store, self._sources),
@@ -109,10 +122,16 @@ class Operator:
             leadership=leadership,
             clock=self._clock,
             telemetry=self._telemetry,
+            reviews=reviews,
+            scribe=Scribe(self._registry, self._store, self._telemetry, start=self._start, look=self._look),
             actor_stamped=settings.actor_stamped,
         )
         self._leadership = leadership
-        self.loop = Loop(shell, ApiCluster(client, settings.namespaces), self._sources, workers=settings.writers)
+        outside = Outside(self._registry, statuses, self._verifier, leadership, self._clock, self._telemetry)
+        stamped = settings.actor_stamped
+        desk = VersionDesk(self._store, reviews, outside, actor_stamped=stamped, look=self._look_at_model)
+        cluster = ApiCluster(client, settings.namespaces)
+        self.loop = Loop(shell, desk, cluster, self._sources, workers=settings.writers)
 
     def _elect(self, client: KubernetesClient) -> LeaseElection | None:
         settings = self.settings
@@ -123,6 +142,15 @@ class Operator:
 
     def _begin(self, owner: Meta, action: RunHttpTest) -> None:
         self.loop.begin_http_test(owner, action)
+
+    def _start(self, work: Coroutine[object, object, object]) -> None:
+        self.loop.begin(work)
+
+    def _look(self, key: ObjectKey) -> None:
+        self.loop.look(key)
+
+    def _look_at_model(self, model: ObjectKey) -> None:
+        self.loop.look_at_model(model)
 
     def _learn(self, record: Record) -> None:
         self.loop.seen(record)
@@ -139,6 +167,8 @@ class Operator:
             await stack.enter_async_context(serve(probes, self.settings.http_host, self.settings.http_port))
             for source in self._sources.values():
                 stack.push_async_callback(asyncio.to_thread, source.close)
+            stack.push_async_callback(self._registry.store.close)
+            stack.push_async_callback(asyncio.to_thread, self._verifier.close)
             async with asyncio.TaskGroup() as group:
                 if self._election is not None:
                     group.create_task(self._stand(self._election))
@@ -165,9 +195,25 @@ class Operator:
         self._telemetry.leader.set(self._leadership.epoch is not None)
         for kind, count in self._store.counts().items():
             self._telemetry.objects.labels(kind).set(count)
+        self._telemetry.records_waiting.set(sum(len(record.status.records) for record in self._store.rollouts()))
         for phase, count in _phases(self._store).items():
             self._telemetry.phases.labels(phase).set(count)
         return self._telemetry.render()
+
+
+def _store_of(settings: Settings, client: KubernetesClient) -> RegistryStore:
+    match settings.registry.kind:
+        case RegistryKind.KUBERNETES:
+            return KubernetesStore(client, namespaces=settings.namespaces)
+        case RegistryKind.DYNAMODB:
+            # boto3 takes a second to load, and most installations do without.
+            from serinus.registry.dynamodb import DynamoDbStore  # noqa: PLC0415
+            from serinus.registry.dynamodb_client import connect  # noqa: PLC0415
+
+            # Not probed: an operator whose registry is down must still roll back.
+            return DynamoDbStore(settings.registry.dynamodb, connect(settings.registry.dynamodb))
+        case _:
+            assert_never(settings.registry.kind)
 
 
 def _phases(store: Store) -> Mapping[str, int]:

@@ -16,6 +16,7 @@ from serinus.api.rollout_status import Phase, RolloutStatus  # noqa: E402 - the 
 from serinus.engine.decide import decide  # noqa: E402
 from serinus.reconcile.evidence import EvidenceBook  # noqa: E402
 from serinus.reconcile.observe import Findings, observe, spec_of  # noqa: E402
+from serinus.reconcile.reviews import Reviews  # noqa: E402
 from serinus.reconcile.store import Store  # noqa: E402
 from support.fake_source import FakeSource  # noqa: E402
 from support.records import endpoints, model_version, rollout, route, spec_for  # noqa: E402
@@ -76,7 +77,7 @@ async def print_ticks() -> None:
     began = time.perf_counter()
     store = a_thousand(status)
     print(f"store, {_ROLLOUTS:,} rollouts with their worlds taken in: {(time.perf_counter() - began) * 1e3:.0f} ms")
-    book = EvidenceBook(store, {"default": FakeSource()})
+    book, reviews = EvidenceBook(store, {"default": FakeSource()}), Reviews(store)
     now = status.stage.since + timedelta(seconds=60)
     for _ in range(_ROLLOUTS // 100 + 1):
         now += timedelta(seconds=5)
@@ -90,7 +91,7 @@ async def print_ticks() -> None:
         for one in found:
             record = store.rollout(one)
             assert record is not None
-            observed = observe(store, record, Findings(book.readings(record), book.problem(record)))
+            observed = observe(store, reviews, record, Findings(book.readings(record), book.problem(record)))
             decide(spec_of(store, record), record.status, observed, now)
         asking, looking = asking + between - before, looking + time.process_time() - between
     assert len(found) == _ROLLOUTS

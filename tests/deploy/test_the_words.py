@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+from serinus.api.audit_record import AuditEvent
 from serinus.api.conditions import ConditionType
+from serinus.api.modelversion import VersionStage
 from serinus.api.names import Command
 from serinus.api.rollout_status import Cause, Phase, RollbackReason, RunResult, StageState, Verdict
 from serinus.engine.decision import EventReason
@@ -15,12 +17,24 @@ SAID = set(re.findall(r"`([A-Za-z]+)`", PAGE))
 
 def reasons_in_the_code() -> set[str]:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "operator/serinus").rglob("*.py"))
-    waiting = re.findall(r"(?:Waiting|RouteProblem)\(\s*\"([A-Z][A-Za-z]+)\"", sources)
+    waiting = re.findall(r"(?:Waiting|RouteProblem|Barred)\(\s*\"([A-Z][A-Za-z]+)\"", sources)
     return {*waiting, *re.findall(r"reason=\"([A-Z][A-Za-z]+)\"", sources)}
 
 
 def words_of_the_api() -> set[str]:
-    enums = (ConditionType, Command, Cause, Phase, RollbackReason, RunResult, StageState, Verdict, EventReason)
+    enums = (
+        AuditEvent,
+        VersionStage,
+        ConditionType,
+        Command,
+        Cause,
+        Phase,
+        RollbackReason,
+        RunResult,
+        StageState,
+        Verdict,
+        EventReason,
+    )
     return {member.value for enum in enums for member in enum} | reasons_in_the_code()
 
 

@@ -9,16 +9,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from serinus.api.modelversion import BackendRef
+from msgspec import structs
+
+from serinus.api.audit_record import Happening
+from serinus.api.model import Verification
+from serinus.api.modelversion import Artifact, BackendRef, ModelVersionStatus
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus, TestResult
 from serinus.api.stage_tests import HttpCheck
 from serinus.engine.actions import RunJobTest, SetWeights
+from serinus.engine.artifact import ArtifactFinding, ArtifactResult
+from serinus.engine.catalogue import VersionEntry
 from serinus.engine.decision import Event
 from serinus.engine.observation import RouteProblem, TestOutcome
 from serinus.engine.traffic import TooCoarse, choose_rule, plan_entries
 from serinus.errors import ConflictError, NotFoundError, RefusedError, SerinusError
-from serinus.ports import JobRecord, Meta, ModelVersionRecord, Record, RolloutRecord, RouteRecord
+from serinus.ports import JobRecord, Meta, ModelRecord, ModelVersionRecord, Record, RolloutRecord, RouteRecord
+from serinus.registry.verbs import Registry
+from support.registry_memory import MemoryStore
 
 PASSED = TestOutcome(TestResult.PASSED, "it passed")
 
@@ -71,6 +79,7 @@ class FakeCluster:
         self.deaf = False
         self.accepting = True
         self.during_list: Callable[[type[Record]], None] | None = None
+        self.registry = MemoryStore({})
         self._versions = count(100)
         self._seen: Callable[[Record], None] | None = None
         self._gone: Callable[[type[Record], ObjectKey, str], None] | None = None
@@ -151,8 +160,28 @@ class FakeStatusWriter:
         held = self._cluster.objects.get((ModelVersionRecord, key))
         if not isinstance(held, ModelVersionRecord):
             raise NotFoundError(f"ModelVersion {key}")
-        self._cluster.put(replace(held, stage=stage, traffic=traffic))
+        self._cluster.put(replace(held, status=structs.replace(held.status, stage=stage, traffic=traffic)))
         self._cluster.journal.append(("modelversion", key.name))
+
+    async def write_review(self, key: ObjectKey, status: ModelVersionStatus) -> None:
+        await self.faults.strike_before(key.name)
+        held = self._cluster.objects.get((ModelVersionRecord, key))
+        if not isinstance(held, ModelVersionRecord):
+            raise NotFoundError(f"ModelVersion {key}")
+        self._cluster.put(
+            replace(
+                held,
+                status=structs.replace(status, stage=status.stage or held.status.stage, traffic=held.status.traffic),
+            )
+        )
+        self._cluster.journal.append(("review", key.name))
+
+    async def write_policy_seen(self, key: ObjectKey, generation: int) -> None:
+        await self.faults.strike_before(key.name)
+        held = self._cluster.objects.get((ModelRecord, key))
+        if not isinstance(held, ModelRecord):
+            raise NotFoundError(f"Model {key}")
+        self._cluster.put(replace(held, observed_generation=generation))
 
 
 class FakeRouter:
@@ -251,3 +280,44 @@ class FakeLeadership:
 
     def __init__(self, epoch: int | None = 7) -> None:
         self.epoch = epoch
+
+
+class FakeVerifier:
+    """The port ``ArtifactVerifier``: it finds what it is told to, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.found = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
+        self.asked: list[tuple[str, Verification]] = []
+
+    async def verify(self, artifact: Artifact, how: Verification) -> ArtifactFinding:
+        await asyncio.sleep(0)
+        self.asked.append((artifact.uri, how))
+        return self.found
+
+
+class FakeLedger:
+    """The port ``Ledger`` over the real verbs and a store in memory; ``problem`` keeps it from taking anything,
+    ``hanging`` from ever answering."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.problem: SerinusError | None = None
+        self.hanging = False
+
+    async def record(self, model: ObjectKey, happening: Happening) -> int:
+        await self._refuse()
+        return await self.registry.record(model, happening)
+
+    async def register(self, model: ObjectKey, entry: VersionEntry, happening: Happening) -> int:
+        await self._refuse()
+        return await self.registry.register(model, entry, happening)
+
+    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
+        await self._refuse()
+        await self.registry.set_yanked(model, version, reason)
+
+    async def _refuse(self) -> None:
+        if self.hanging:
+            await asyncio.Event().wait()
+        if self.problem is not None:
+            raise self.problem

@@ -3,15 +3,19 @@
 from datetime import datetime
 from typing import Any
 
-from serinus.api.modelversion import BackendRef
+from serinus.api.model import ModelSpec, VersioningPolicy
+from serinus.api.modelversion import BackendRef, ModelVersionSpec
 from serinus.api.names import ObjectKey
+from serinus.api.parsing import decode
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.observation import BackendKey, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
+from serinus.engine.catalogue import spec_hash
+from serinus.engine.observation import BackendKey, InvalidSpec, ParentFacts, People, RouteEntry, TestOutcome
 from serinus.ports import (
     EndpointsRecord,
     JobRecord,
     Meta,
+    ModelRecord,
     ModelVersionRecord,
     NamespaceRecord,
     RolloutRecord,
@@ -22,6 +26,7 @@ from support.builders import a_spec
 from support.virtual_loop import START
 
 NAMESPACE = "ml"
+ADA = People(requested_by="ada@example.org", spec_by="ada@example.org", approved_by="ada@example.org")
 MISSPELT = InvalidSpec("spec.stages", "must rise in traffic")
 
 
@@ -59,7 +64,7 @@ def rollout(  # noqa: PLR0913 - a builder: each field that some test changes
         status=status if status is not None else RolloutStatus(),
         status_problem="",
         commands=commands or {},
-        requested_by="ada@example.org",
+        people=ADA,
         deleting=deleting,
     )
 
@@ -68,10 +73,29 @@ def backend(model: str, version: str) -> BackendRef:
     return BackendRef(name=f"{model}-v{version.replace('.', '-')}", port=80)
 
 
+def model_record(name: str = "fraud", policy: ModelSpec | None = None, *, generation: int = 1) -> ModelRecord:
+    """A Model whose policy, unless given, lets a new major take over the route: most stories are not of that."""
+    lax = ModelSpec(versioning=VersioningPolicy(allow_major_in_place=True))
+    return ModelRecord(
+        meta=meta(name, uid=f"uid-model-{name}"),
+        generation=generation,
+        policy=policy if policy is not None else lax,
+        problem="",
+        observed_generation=generation,
+        people=ADA,
+    )
+
+
 def model_version(version_text: str = "2.0.0", model: str = "fraud", **fields: Any) -> ModelVersionRecord:
     version = fields.pop("version", 1)
+    where = {"backendRef": {"name": backend(model, version_text).name, "port": 80}}
+    raw = {"model": model, "version": version_text, "serving": where, **fields.pop("spec", {})}
+    spec = decode(ModelVersionSpec, raw, "spec")
     return ModelVersionRecord(
         **{
+            "spec": spec,
+            "spec_hash": spec_hash(spec),
+            "people": ADA,
             "meta": meta(f"{model}-v{version_text}", version=version, namespace=fields.pop("namespace", NAMESPACE)),
             "model": model,
             "version": version_text,

@@ -7,21 +7,46 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from serinus.api.audit_record import OperatorIdentity
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.engine.evidence import Question
-from serinus.ports import MetricSource, RolloutRecord
+from serinus.ports import MetricSource, ModelRecord, RolloutRecord
 from serinus.reconcile.act import Hands
 from serinus.reconcile.evidence import EvidenceBook
 from serinus.reconcile.loop import Loop
+from serinus.reconcile.reviews import Reviews
 from serinus.reconcile.rollout import Shell
+from serinus.reconcile.scribe import Scribe
 from serinus.reconcile.store import Store
 from serinus.reconcile.testdesk import TestDesk
+from serinus.reconcile.versiondesk import Outside, VersionDesk
 from serinus.reconcile.versions import VersionNews
+from serinus.registry.verbs import Registry
 from serinus.telemetry import Telemetry
 from support.fake_source import FakeSource
-from support.fakes import FakeChecks, FakeCluster, FakeEvents, FakeJobs, FakeLeadership, FakeRouter, FakeStatusWriter
-from support.records import NAMESPACE, endpoints, key, model_version, namespace_record, rollout, route, spec_for
+from support.fakes import (
+    FakeChecks,
+    FakeCluster,
+    FakeEvents,
+    FakeJobs,
+    FakeLeadership,
+    FakeLedger,
+    FakeRouter,
+    FakeStatusWriter,
+    FakeVerifier,
+)
+from support.records import (
+    NAMESPACE,
+    endpoints,
+    key,
+    model_record,
+    model_version,
+    namespace_record,
+    rollout,
+    route,
+    spec_for,
+)
 from support.virtual_loop import LoopClock, until
 
 
@@ -47,6 +72,26 @@ class Rig:
             lambda owner, action: self.loop.begin_http_test(owner, action),  # noqa: PLW0108 - the loop is made later
             lambda record: self.loop.seen(record),  # noqa: PLW0108 - likewise
         )
+        self.registry = Registry(
+            self.cluster.registry, self.clock, OperatorIdentity(version="test", instance=f"rig-{epoch}")
+        )
+        self.ledger, self.verifier = FakeLedger(self.registry), FakeVerifier()
+        self.reviews = Reviews(self.store)
+        self.scribe = Scribe(
+            self.ledger,
+            self.store,
+            self.telemetry,
+            start=lambda work: self.loop.begin(work),  # noqa: PLW0108 - the loop is made later
+            look=lambda one: self.loop.look(one),  # noqa: PLW0108 - likewise
+        )
+        outside = Outside(self.ledger, self.statuses, self.verifier, self.leadership, self.clock, self.telemetry)
+        self.versiondesk = VersionDesk(
+            self.store,
+            self.reviews,
+            outside,
+            actor_stamped=True,
+            look=lambda model: self.loop.look_at_model(model),  # noqa: PLW0108 - likewise
+        )
         self.shell = Shell(
             store=self.store,
             book=self.book,
@@ -58,8 +103,11 @@ class Rig:
             leadership=self.leadership,
             clock=self.clock,
             telemetry=self.telemetry,
+            reviews=self.reviews,
+            scribe=self.scribe,
+            actor_stamped=True,
         )
-        self.loop = Loop(self.shell, self.cluster, sources, workers=4)
+        self.loop = Loop(self.shell, self.versiondesk, self.cluster, sources, workers=4)
 
     def model(
         self, name: str = "fraud", *stages: dict[str, Any], version: str = "2.0.0", **fields: Any
@@ -68,6 +116,8 @@ class Rig:
         put = self.cluster.put
         if (type(namespace_record()), ObjectKey("", NAMESPACE)) not in self.cluster.objects:
             put(namespace_record())
+        if (ModelRecord, key(name)) not in self.cluster.objects:
+            put(model_record(name))
         for one in ("1.0.0", version):
             put(model_version(one, name))
             put(endpoints(name, one))
@@ -94,7 +144,7 @@ class Rig:
             yield self
             assert not task.done(), "the loop has ended by itself"
         finally:
-            for one in (task, synced, *self.loop._tasks):
+            for one in (task, synced, *self.loop._tasks, *self.versiondesk._tasks):
                 one.cancel()
             with suppress(asyncio.CancelledError):
                 await task

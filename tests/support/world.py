@@ -8,6 +8,7 @@ It stands in for the API server, the gateway and Prometheus where only the engin
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from serinus.api.model import ModelSpec, VersioningPolicy
 from serinus.api.names import Command
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Cause, Phase, RolloutStatus, TestResult
@@ -17,7 +18,16 @@ from serinus.engine.decide import decide
 from serinus.engine.decision import Decision, Event
 from serinus.engine.draft import Situation
 from serinus.engine.evidence import Answer, Batch, CouldNotAsk, Counted
-from serinus.engine.observation import InvalidSpec, Observation, RouteFacts, RouteProblem, TestOutcome, VersionFacts
+from serinus.engine.observation import (
+    AuditFacts,
+    InvalidSpec,
+    Observation,
+    People,
+    RouteFacts,
+    RouteProblem,
+    TestOutcome,
+    VersionFacts,
+)
 from serinus.engine.traffic import TooCoarse, plan_entries
 from serinus.engine.transitions import Mode, mode_of
 from support import laws
@@ -26,6 +36,8 @@ from support.builders import NOW, a_key, a_route, a_spec, a_version
 GOOD = Batch(700, 0, 0, 0)
 BAD = Batch(700, 350, 350, 350)
 NOTHING = Batch(0, 0, 0, 0)
+ADA = People(requested_by="ada@example.org", spec_by="ada@example.org", approved_by="ada@example.org")
+LAX = ModelSpec(versioning=VersioningPolicy(allow_major_in_place=True))
 SCRAPE = timedelta(seconds=15)
 NOWHERE = Observation(generation=1, route=RouteProblem("RouteMissing", "There is none."))
 
@@ -43,6 +55,9 @@ class World:
     test_results: dict[str, TestResult] = field(default_factory=dict)
     commands: dict[Command, str] = field(default_factory=dict)
     freeze: str | None = None
+    people: People = ADA
+    policy: ModelSpec = LAX
+    unrecorded: frozenset[str] = frozenset()
     gateway_accepts: bool = True
     real_share: float | None = None
     deleted: bool = False
@@ -159,7 +174,10 @@ class World:
             generation=1,
             deleted=self.deleted,
             commands={verb.value: token for verb, token in self.commands.items()},
-            requested_by="ada@example.org",
+            uid="uid-fraud",
+            people=self.people,
+            policy=self.policy,
+            audit=AuditFacts(recorded=frozenset(one.id for one in self.status.records) - self.unrecorded),
             freeze=self.freeze,
             versions=dict(self.versions),
             route=self.route,

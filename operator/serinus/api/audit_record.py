@@ -7,8 +7,8 @@ from typing import Annotated, Final
 from msgspec import Meta, field
 
 from serinus.api.modelversion import ModelName
-from serinus.api.rollout_status import Verdict
 from serinus.api.schema import Model, items, rule, text
+from serinus.api.verdict import Verdict
 
 FORMAT: Final = 1
 """The form of a record. A later one gets another number: old records are never written anew."""

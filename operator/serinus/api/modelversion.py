@@ -272,6 +272,10 @@ class ModelVersionStatus(Model, frozen=True, kw_only=True):
     traffic: Annotated[str, text("Its share of the model's traffic.", least=0, most=16)] = ""
     spec_hash: Annotated[str, text("SHA-256 of the spec in canonical JSON.", least=0, most=71)] = ""
     compatibility: Compatibility | None = None
+    recorded: Annotated[
+        tuple[Annotated[str, text("An event.", most=64)], ...],
+        items("What the registry's audit trail has of it.", most=16),
+    ] = ()
     conditions: Annotated[tuple[Condition, ...], items("What is observed of it.", most=16, key="type")] = ()
 
 

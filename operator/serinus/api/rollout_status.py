@@ -9,11 +9,16 @@ from typing import Annotated, Final
 
 from msgspec import Meta, field
 
+from serinus.api.audit_record import Happening
 from serinus.api.conditions import Condition
 from serinus.api.schema import Model, items, rule, text
+from serinus.api.verdict import Cause as Cause  # noqa: PLC0414 - part of the status, exported from here
+from serinus.api.verdict import Verdict as Verdict  # noqa: PLC0414 - likewise
 
 MAX_HISTORY: Final = 10
 MAX_QUARANTINED: Final = 50
+MAX_RECORDS: Final = 256
+"""Records that wait for the registry; long before, nothing advances any more, so that none is ever lost."""
 
 
 class Phase(StrEnum):
@@ -37,28 +42,6 @@ class StageState(StrEnum):
     ANALYZING = "Analyzing"
     AWAITING_APPROVAL = "AwaitingApproval"
     DONE = "Done"
-
-
-class Verdict(StrEnum):
-    """What the evidence says of one condition."""
-
-    PASS = "Pass"  # noqa: S105 - no password
-    BREACH = "Breach"
-    UNKNOWN = "Unknown"
-
-
-class Cause(StrEnum):
-    """Why a verdict is Unknown."""
-
-    NO_TRAFFIC = "NoTraffic"
-    TOO_FEW_REQUESTS = "TooFewRequests"
-    UNDECIDED = "Undecided"
-    NO_SERIES = "NoSeries"
-    STALE = "Stale"
-    NAN = "NaN"
-    AMBIGUOUS = "Ambiguous"
-    PROVIDER_DOWN = "ProviderDown"
-    QUERY_INVALID = "QueryInvalid"
 
 
 class TestResult(StrEnum):
@@ -169,6 +152,8 @@ class StageApproval(Model, frozen=True, kw_only=True):
     requested_by: Annotated[str, text("Who, or unverified.", least=0, most=512)] = ""
     token: Annotated[str, text("The annotation's value.", least=0, most=1024)] = ""
     at: Annotated[datetime, _TIME]
+    digest: Annotated[str, text("The artifact that it was given for.", least=0, most=71)] = ""
+    spec_hash: Annotated[str, text("The plan and version that it was given for.", least=0, most=71)] = ""
 
 
 class PastRun(Model, frozen=True, kw_only=True):
@@ -214,6 +199,10 @@ class RolloutStatus(Model, frozen=True, kw_only=True):
         Meta(description="By command, the last token that was acted on.", max_length=16),
     ] = field(default_factory=dict)
     epoch: Annotated[int, Meta(description="The leader's term that wrote this; it never falls.", ge=0)] = 0
+    records: Annotated[
+        tuple[Happening, ...], items("What the registry has not recorded yet, oldest first.", most=MAX_RECORDS)
+    ] = ()
+    records_made: Annotated[int, Meta(description="How many records this Rollout has made.", ge=0)] = 0
     conditions: Annotated[tuple[Condition, ...], items("What is observed.", most=16, key="type")] = ()
 
 

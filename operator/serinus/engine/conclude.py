@@ -1,5 +1,6 @@
 """From a draft to a decision: the weights to write, the phase, the conditions and the sentences."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, assert_never
 
@@ -14,6 +15,7 @@ from serinus.engine.confirmation import planned, share_mismatch, unconfirmed_by
 from serinus.engine.decision import Decision, EventReason
 from serinus.engine.draft import Draft, Situation, Waiting
 from serinus.engine.observation import RouteEntry, RouteFacts, backend_key
+from serinus.engine.records import LAG, audit_lag, with_records
 from serinus.engine.rollbacks import has_timed_out
 from serinus.engine.targets import is_ready, our_backends, rollback_target, shares_for
 from serinus.engine.traffic import TooCoarse, shares_of
@@ -61,18 +63,19 @@ def conclude(draft: Draft, before: RolloutStatus, situation: Situation, *, write
     draft = _note_timeout(_show_evidence(draft, before, situation), before, situation)
     wanted = _wanted(draft.status, situation)
     draft, weights = _weights(draft, before, situation, wanted) if writes else (draft, ())
-    status = _describe(draft, before, situation, wanted)
-    draft = _announce(draft, before, status)
+    draft = replace(draft, status=_describe(draft, before, situation, wanted))
+    draft = with_records(_announce(draft, before), before, situation)
     return Decision(
-        status=status,
+        status=draft.status,
         actions=(*weights, *draft.tests),
         events=draft.events,
-        requeue_after=_requeue(draft, status, situation),
+        requeue_after=_requeue(draft, situation),
     )
 
 
-def _announce(draft: Draft, before: RolloutStatus, after: RolloutStatus) -> Draft:
+def _announce(draft: Draft, before: RolloutStatus) -> Draft:
     """Tell once that the spec cannot be followed any more, or that the evidence cannot be had any more."""
+    after = draft.status
     if after.reason == EventReason.SPEC_INVALID.value != before.reason:
         draft = draft.say(EventReason.SPEC_INVALID, after.next_action, warning=True)
     earlier = find_condition(before.conditions, ConditionType.METRICS_AVAILABLE)
@@ -194,6 +197,7 @@ def _describe(
         findings.metrics_available(status.evidence, observed.metrics_problem, judging=judging),
         _way_back(mode, status, situation),
         findings.threshold_coarse(situation.judged),
+        audit_lag(status, situation),
     )
     said = tuple(one for one in found if one is not None)
     conditions = findings.state(status.conditions, said, observed.generation, situation.now)
@@ -276,13 +280,16 @@ def _way_back(mode: Mode, status: RolloutStatus, situation: Situation) -> findin
     return findings.rollback_ready(target, ready=ready, needed=mode in {Mode.RUNNING, Mode.STRANDED})
 
 
-def _requeue(draft: Draft, status: RolloutStatus, situation: Situation) -> timedelta | None:
+def _requeue(draft: Draft, situation: Situation) -> timedelta | None:
     """Return when to look again: at once, when the clock lets the run go on, or when the stage has had its time."""
     if draft.again:
         return timedelta(0)
+    status = draft.status
     due = [draft.waiting.until] if draft.waiting is not None and draft.waiting.until is not None else []
     stage = situation.stage(status)
     if stage is not None and status.stage is not None and mode_of(status) is Mode.RUNNING:
         deadline = status.stage.since + stage.longest
         due += [deadline] if deadline > situation.now else []
+    if status.records and status.records[0].at + LAG > situation.now:
+        due.append(status.records[0].at + LAG)
     return max(timedelta(0), min(due) - situation.now) if due else None

@@ -19,6 +19,7 @@ from serinus.engine.confirmation import weights_hold
 from serinus.engine.decision import Decision
 from serinus.engine.draft import Draft, Situation, Waiting
 from serinus.engine.observation import InvalidSpec, Observation
+from serinus.engine.records import backlog
 from serinus.engine.stages import walk
 from serinus.engine.targets import our_backends, rollback_target, usable
 from serinus.engine.transitions import Mode, mode_of
@@ -111,18 +112,20 @@ def _rescue(draft: Draft, situation: Situation, wishes: Wishes) -> Draft | None:
 
 
 def _roll_back_stable(draft: Draft, situation: Situation, wishes: Wishes) -> Draft | None:
-    stable, by = draft.status.stable, situation.observed.requested_by
+    stable, by, token = draft.status.stable, situation.observed.requested_by, wishes.rollback or ""
     serving = stable.version if stable is not None else ""
     if rollback_target(situation.spec, draft.status, situation.observed, serving) is None:
-        return commands.ignored_rollback(draft)
-    message = f"Rollback asked for by {by}: {wishes.rollback}."
-    fault = rollbacks.Fault(reason=RollbackReason.ROLLBACK_REQUESTED, message=message, requested_by=by)
+        return commands.ignored_rollback(draft, situation)
+    message = f"Rollback asked for by {by}: {token}."
+    fault = rollbacks.Fault(
+        reason=RollbackReason.ROLLBACK_REQUESTED, message=message, requested_by=by, why=situation.why(token)
+    )
     return rollbacks.roll_back(draft, situation, fault)
 
 
 def _turn(draft: Draft, situation: Situation, wishes: Wishes) -> Draft:
     """Leave what is under way where it is not what is wanted any more."""
-    draft = _retry(draft, situation) if wishes.retry is not None else draft
+    draft = _retry(draft, situation, wishes.retry) if wishes.retry is not None else draft
     candidate, mode = draft.status.candidate, mode_of(draft.status)
     if candidate is None or mode not in {Mode.RUNNING, Mode.STRANDED, Mode.ROLLED_BACK}:
         return draft
@@ -130,11 +133,11 @@ def _turn(draft: Draft, situation: Situation, wishes: Wishes) -> Draft:
     return runs.leave(draft, situation) if candidate.version != situation.plan.version or other_plan else draft
 
 
-def _retry(draft: Draft, situation: Situation) -> Draft:
+def _retry(draft: Draft, situation: Situation, token: str) -> Draft:
     if situation.plan.version not in draft.status.quarantined:
-        return commands.ignored_retry(draft)
+        return commands.ignored_retry(draft, situation)
     rolled_back = mode_of(draft.status) is Mode.ROLLED_BACK
-    draft = runs.try_again(draft, situation)
+    draft = runs.try_again(draft, situation, token)
     return runs.leave(draft, situation) if rolled_back else draft
 
 
@@ -148,7 +151,7 @@ def _begin(draft: Draft, situation: Situation) -> Draft:
     stable = draft.status.stable
     if mode not in {Mode.IDLE, Mode.SETTLED} or (stable is not None and stable.version == situation.plan.version):
         return draft
-    hindered = runs.hindrance(draft, situation)
+    hindered = backlog(draft.status) or runs.hindrance(draft, situation)
     return draft.wait(hindered) if hindered is not None else runs.start(draft, situation)
 
 
@@ -159,7 +162,7 @@ def _held(draft: Draft, situation: Situation) -> Waiting | None:
     if status.paused is not None:
         return Waiting("Paused", f"Paused by {status.paused.requested_by}: {status.paused.reason}. Resume it to go on.")
     freeze = situation.observed.freeze
-    return runs.frozen(freeze) if freeze is not None else None
+    return runs.frozen(freeze) if freeze is not None else backlog(status)
 
 
 def _let_go(status: RolloutStatus, situation: Situation) -> Decision:

@@ -33,15 +33,26 @@ class EventReason(StrEnum):
     COMMAND_IGNORED = "CommandIgnored"
     SPEC_INVALID = "SpecInvalid"
     METRICS_UNAVAILABLE = "MetricsUnavailable"
+    TRAFFIC_SHIFTED = "TrafficShifted"
+    QUARANTINE_LIFTED = "QuarantineLifted"
+    APPROVAL_REFUSED = "ApprovalRefused"
+    APPROVAL_EXPIRED = "ApprovalExpired"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, for ``kubectl describe``."""
+    """One thing that happened, for ``kubectl describe`` and, where it matters to an auditor, the audit trail.
+
+    Attributes:
+        by: who made it happen; empty where the operator did by its own rules.
+        why: the reason that this person gave.
+    """
 
     reason: EventReason
     message: str
     warning: bool = False
+    by: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,10 @@ class Situation:
         assert self.spec is not None  # noqa: S101 - decide() holds a Rollout whose spec cannot be read
         return self.spec
 
+    def why(self, token: str) -> str:
+        """Return why a person acts: the reason given beside the command, else the command's own token."""
+        return self.observed.people.reason or token
+
     def stage(self, status: RolloutStatus) -> Stage | None:
         """Return the plan's stage that the run is in; None where the plan has no such stage any more."""
         current = status.stage
@@ -74,9 +78,9 @@ class Draft:
     waiting: Waiting | None = None
     again: bool = False
 
-    def say(self, reason: EventReason, message: str, *, warning: bool = False) -> Self:
-        """Add an event."""
-        return replace(self, events=(*self.events, Event(reason, message, warning)))
+    def say(self, reason: EventReason, message: str, *, warning: bool = False, by: str = "", why: str = "") -> Self:
+        """Add an event; ``by`` and ``why`` where a person made it happen."""
+        return replace(self, events=(*self.events, Event(reason, message, warning, by, why)))
 
     def wait(self, waiting: Waiting) -> Self:
         """Say what is awaited."""

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from serinus.api.audit_record import OnBehalfOf
+from serinus.api.model import ModelSpec
 from serinus.api.modelversion import BackendRef
+from serinus.api.names import UNVERIFIED
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import TestResult
 from serinus.engine.analysis import Progress
@@ -32,12 +35,30 @@ class VersionFacts:
         backend: where it serves, or None where it says nothing of it.
         ready: its ready endpoints; None where its kind of backend has none that could be counted.
         problem: why it cannot be used, such as a spec that does not parse; empty where it can.
+        digest: its artifact's digest; empty where it has none.
+        spec_hash: of its whole spec.
+        barred: why no run of it may begin, such as a schema that breaks its promise; None where one may.
     """
 
     version: str
     backend: BackendRef | None
     ready: int | None
     problem: str = ""
+    digest: str = ""
+    spec_hash: str = ""
+    barred: "Barred | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """Why no run of a version may begin; what serves already stays.
+
+    ``passing``: it is being looked into, and goes away by itself.
+    """
+
+    reason: str
+    message: str
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +134,38 @@ class InvalidSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """Who has acted, as the API server stamped it, else ``unverified``; and what they say of it.
+
+    Attributes:
+        requested_by: who wrote the last wish or command.
+        spec_by: who changed the spec last.
+        approved_by: who wrote the last ``promote``.
+        on_behalf_of: for whom, as a pipeline says itself.
+        reason: the reason given beside the command; empty where there is none.
+    """
+
+    requested_by: str = UNVERIFIED
+    spec_by: str = UNVERIFIED
+    approved_by: str = UNVERIFIED
+    on_behalf_of: OnBehalfOf | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFacts:
+    """How far the registry is.
+
+    Attributes:
+        recorded: the ids of the status's records that it has taken.
+        problem: why it takes none; empty where it does.
+    """
+
+    recorded: frozenset[str] = frozenset()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """The world around one Rollout.
 
@@ -121,7 +174,11 @@ class Observation:
         generation: metadata.generation of the Rollout.
         deleted: the Rollout is being deleted or gone.
         commands: by verb, the token that its annotations hold.
-        requested_by: who wrote them, as stamped by the API server, else ``unverified``.
+        uid: metadata.uid of the Rollout, which makes its records' ids unique.
+        people: who wrote them.
+        policy: the Model's policy; the default one where the model has none.
+        audit: how far the registry is.
+        unsafe_rollback: why clients of the wanted version could not go back to the rollback target; else empty.
         freeze: the namespace's reason to let nothing advance; None where there is none.
         conflict: the older Rollout that has the same model or route; empty where there is none.
         versions: the model's ModelVersions, by version.
@@ -136,10 +193,19 @@ class Observation:
     route: RouteFacts | RouteProblem
     deleted: bool = False
     commands: Mapping[str, str] = field(default_factory=dict)
-    requested_by: str = "unverified"
+    uid: str = ""
+    people: People = field(default_factory=People)
+    policy: ModelSpec = field(default_factory=ModelSpec)
+    audit: AuditFacts = field(default_factory=AuditFacts)
+    unsafe_rollback: str = ""
     freeze: str | None = None
     conflict: str = ""
     versions: Mapping[str, VersionFacts] = field(default_factory=dict)
     tests: Mapping[str, TestOutcome] = field(default_factory=dict)
     readings: tuple[Progress, ...] = ()
     metrics_problem: str = ""
+
+    @property
+    def requested_by(self) -> str:
+        """Who wrote the last wish or command, else ``unverified``."""
+        return self.people.requested_by

@@ -47,20 +47,23 @@ def apply(head: Head, record: AuditRecordSpec) -> Head:
 
 
 def _pruned(audit: ChainHead, record: AuditRecordSpec) -> ChainHead:
-    if record.event is not AuditEvent.RECORDS_PRUNED:
-        return audit
+    """Return the chain's end with what has been removed of its beginning, where the record says that as it must."""
     details = record.details
-    return structs.replace(
-        audit,
-        pruned_through=int(details["through"]),
-        pruned_hash=details["hash"],
-        archive=details["archive"],
-    )
+    if record.event is not AuditEvent.RECORDS_PRUNED or not details.keys() >= {"through", "hash", "archive"}:
+        return audit
+    text = details["through"]
+    if not (text.isascii() and text.isdecimal() and audit.pruned_through < int(text) <= audit.sequence):
+        return audit
+    return structs.replace(audit, pruned_through=int(text), pruned_hash=details["hash"], archive=details["archive"])
 
 
 def _effect(head: Head, record: Happening) -> Head:
     """Return the head with what the happening changes of versions; the chain's end and the generation stay."""
     version, event = record.version, record.event
+    if event in _ENDINGS:
+        return structs.replace(head, candidate=None)
+    if not version:
+        return head
     if event in _PROMOTIONS:
         head = _managed(head, record)
         return _serve(structs.replace(head, candidate=None), version, record)
@@ -71,8 +74,6 @@ def _effect(head: Head, record: Happening) -> Head:
         return structs.replace(_managed(head, record), candidate=candidate)
     if event is AuditEvent.TRAFFIC_SHIFTED:
         return _shift(head, record)
-    if event in _ENDINGS:
-        return structs.replace(head, candidate=None)
     if event is AuditEvent.QUARANTINE_LIFTED:
         return structs.replace(head, quarantined=_without(head.quarantined, version))
     return head

@@ -41,6 +41,7 @@ class Fault:
     message: str
     judged: Judged | None = None
     requested_by: str = ""
+    why: str = ""
 
 
 def fault_of(draft: Draft, situation: Situation, wishes: Wishes) -> Fault | None:
@@ -79,10 +80,12 @@ def _kind(test: IntegrationTest) -> str:
 def _asked(wishes: Wishes, situation: Situation) -> Fault | None:
     by = situation.observed.requested_by
     if wishes.abort is not None:
-        return Fault(reason=RollbackReason.ABORTED, message=f"Aborted by {by}: {wishes.abort}.", requested_by=by)
+        message, why = f"Aborted by {by}: {wishes.abort}.", situation.why(wishes.abort)
+        return Fault(reason=RollbackReason.ABORTED, message=message, requested_by=by, why=why)
     if wishes.rollback is not None:
         message = f"Rollback asked for by {by}: {wishes.rollback}."
-        return Fault(reason=RollbackReason.ROLLBACK_REQUESTED, message=message, requested_by=by)
+        why = situation.why(wishes.rollback)
+        return Fault(reason=RollbackReason.ROLLBACK_REQUESTED, message=message, requested_by=by, why=why)
     return None
 
 
@@ -126,7 +129,7 @@ def roll_back(draft: Draft, situation: Situation, fault: Fault) -> Draft:
     draft = _record(draft, rollback, situation)
     note = "" if is_ready(situation.observed.versions[target]) else f" {target} HAS NO READY ENDPOINTS."
     story = f"{fault.message} {bad} {at_weight:g}% -> 0%, all traffic to {target}.{note}"
-    return draft.say(EventReason.ROLLBACK_STARTED, story, warning=True)
+    return draft.say(EventReason.ROLLBACK_STARTED, story, warning=True, by=fault.requested_by, why=fault.why)
 
 
 def _bad_version(status: RolloutStatus) -> str:
@@ -216,7 +219,9 @@ def complete(draft: Draft, situation: Situation) -> Draft:
     draft = draft.with_status(rollback=structs.replace(rollback, traffic_safe_at=situation.now))
     draft = draft.end_run(RunResult.ROLLED_BACK, rollback.message, situation.now)
     return draft.say(
-        EventReason.ROLLBACK_COMPLETED, f"{rollback.to} serves 100% (accepted {took:.1f}s after the decision)."
+        EventReason.ROLLBACK_COMPLETED,
+        f"{rollback.message} {rollback.to} serves 100% (accepted {took:.1f}s after the decision).",
+        by=rollback.requested_by,
     )
 
 

@@ -1,12 +1,14 @@
 """A run as a whole: what it needs to begin, how it begins, how it ends well, how another wish ends it early."""
 
-from serinus.api.names import model_version_name
+from serinus.api.model import Enforcement
+from serinus.api.names import UNSAFE_ROLLBACK_ANNOTATION, model_version_name
 from serinus.api.rollout_status import CurrentStage, RolloutStatus, RunResult, Serving, StageState
 from serinus.engine.decision import EventReason
 from serinus.engine.draft import Draft, Situation, Waiting
-from serinus.engine.observation import RouteFacts, RouteProblem
+from serinus.engine.observation import RouteFacts, RouteProblem, VersionFacts
 from serinus.engine.targets import serving_now, shared_backend, usable
 from serinus.engine.transitions import Mode, mode_of
+from serinus.engine.versions import same_line
 
 
 def adopt(draft: Draft, situation: Situation) -> Draft:
@@ -38,7 +40,24 @@ def hindrance(draft: Draft, situation: Situation) -> Waiting | None:
     if facts.problem or facts.backend is None:
         problem = facts.problem or "it says nothing of spec.serving.backendRef"
         return Waiting("ModelVersionUnusable", f"ModelVersion {name}: {problem}.")
-    return _route_hindrance(draft, situation) or _held(status, situation)
+    return _barred(facts, draft, situation) or _route_hindrance(draft, situation) or _held(status, situation)
+
+
+def _barred(facts: VersionFacts, draft: Draft, situation: Situation) -> Waiting | None:
+    """Return what the registry and the Model's policy have against the version."""
+    if facts.barred is not None:
+        return Waiting(facts.barred.reason, facts.barred.message, stalled=not facts.barred.passing)
+    stable, version, policy = draft.status.stable, facts.version, situation.observed.policy.versioning
+    if stable is None or policy.enforcement is not Enforcement.ENFORCE:
+        return None
+    if not policy.allow_major_in_place and not same_line(stable.version, version):
+        message = f"{version} breaks with {stable.version}: the clients of one route cannot be right for both."
+        remedy = "Give it a route and a Rollout of its own, or set allowMajorInPlace in the Model's spec.versioning."
+        return Waiting("MajorVersionInPlace", f"{message} {remedy}", stalled=True)
+    if situation.observed.unsafe_rollback:
+        remedy = f"Mend the signature, or annotate its ModelVersion with {UNSAFE_ROLLBACK_ANNOTATION}=<reason>."
+        return Waiting("RollbackUnsafe", f"{situation.observed.unsafe_rollback} {remedy}", stalled=True)
+    return None
 
 
 def _route_hindrance(draft: Draft, situation: Situation) -> Waiting | None:
@@ -90,7 +109,9 @@ def start(draft: Draft, situation: Situation) -> Draft:
         rollback=None,
     )
     stable = status.stable.version if status.stable is not None else "nothing"
-    return begun.say(EventReason.ROLLOUT_STARTED, f"Run {status.run + 1}: {stable} -> {spec.version}.")
+    story = f"Run {status.run + 1}: {stable} -> {spec.version}."
+    people = situation.observed.people
+    return begun.say(EventReason.ROLLOUT_STARTED, story, by=people.spec_by, why=people.reason)
 
 
 def leave(draft: Draft, situation: Situation) -> Draft:
@@ -113,11 +134,15 @@ def _end_early(draft: Draft, situation: Situation, candidate: Serving) -> Draft:
     if stable is not None and stable.version == wanted:
         reason = f"spec.version went back to {wanted}, which serves already"
         return draft.end_run(RunResult.CANCELLED, reason, situation.now).say(
-            EventReason.ROLLOUT_CANCELLED, f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}."
+            EventReason.ROLLOUT_CANCELLED,
+            f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}.",
+            by=situation.observed.people.spec_by,
         )
     reason = f"{wanted} is wanted now" if candidate.version != wanted else "the plan's stages changed"
     return draft.end_run(RunResult.SUPERSEDED, reason, situation.now).say(
-        EventReason.ROLLOUT_SUPERSEDED, f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}."
+        EventReason.ROLLOUT_SUPERSEDED,
+        f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}.",
+        by=situation.observed.people.spec_by,
     )
 
 
@@ -138,11 +163,14 @@ def promote(draft: Draft, situation: Situation) -> Draft:
     return draft.say(EventReason.ROLLOUT_PROMOTED, f"{candidate.version} serves 100%{back}.")
 
 
-def try_again(draft: Draft, situation: Situation) -> Draft:
+def try_again(draft: Draft, situation: Situation, token: str) -> Draft:
     """Let a quarantined version start again; a stranded one is judged anew where it stands."""
     status, now = draft.status, situation.now
     remaining = tuple(version for version in status.quarantined if version != situation.plan.version)
+    people = situation.observed.people
+    story = f"{situation.plan.version} may start again, says {people.requested_by}."
     draft = draft.with_status(quarantined=remaining)
+    draft = draft.say(EventReason.QUARANTINE_LIFTED, story, by=people.requested_by, why=situation.why(token))
     if mode_of(status) is Mode.STRANDED and status.stage is not None:
         stage = CurrentStage(
             index=status.stage.index, name=status.stage.name, state=StageState.ANALYZING, since=now, state_since=now

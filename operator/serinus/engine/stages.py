@@ -9,8 +9,8 @@ from serinus.api.quantities import NONE_OF_IT
 from serinus.api.rollout import Approval, Stage
 from serinus.api.rollout_status import CurrentStage, StageState, TestResult, TestStatus, Verdict
 from serinus.api.stage_tests import IntegrationTest
+from serinus.engine import approvals
 from serinus.engine.actions import RunHttpTest, RunJobTest, TestRun
-from serinus.engine.commands import approved_since_state_began
 from serinus.engine.confirmation import planned, share_mismatch, unconfirmed
 from serinus.engine.decision import EventReason
 from serinus.engine.draft import Draft, Situation, Waiting
@@ -113,7 +113,13 @@ def _too_coarse(draft: Draft, situation: Situation) -> Waiting | None:
 def _shift(draft: Draft, situation: Situation) -> Draft:
     """Believe the weight when every parent has accepted the route that shows it."""
     problem = unconfirmed(situation.spec, draft.status, situation.observed)
-    return draft.wait(problem) if problem is not None else draft.to_state(StageState.TESTING, situation.now)
+    if problem is not None:
+        return draft.wait(problem)
+    candidate, stage = draft.status.candidate, draft.status.stage
+    assert candidate is not None  # noqa: S101 - a run has one
+    assert stage is not None  # noqa: S101 - likewise
+    story = f"{candidate.version} has {candidate.weight:g}%: the gateway has accepted it (stage {stage.name})."
+    return draft.to_state(StageState.TESTING, situation.now).say(EventReason.TRAFFIC_SHIFTED, story)
 
 
 def _test(draft: Draft, situation: Situation, stage: Stage) -> Draft:
@@ -163,7 +169,7 @@ def _analyze(draft: Draft, situation: Situation, stage: Stage) -> Draft:
     current = draft.status.stage
     assert current is not None  # noqa: S101 - the caller has looked
     end = current.state_since + stage.watch.value
-    if situation.now < end and not approved_since_state_began(draft.status):
+    if situation.now < end and not approvals.given(draft.status, situation):
         return draft.wait(Waiting("Analyzing", f"Stage {stage.name} watches until {end:%H:%M:%SZ}.", until=end))
     lacking = lacking_pass(draft, situation)
     if lacking is not None:
@@ -209,9 +215,10 @@ def _following_index(draft: Draft, situation: Situation) -> int | None:
 
 def _await_approval(draft: Draft, situation: Situation) -> Draft:
     """Stay until a person has promoted the run in this state; the evidence must still hold then."""
+    draft = approvals.expire(draft, situation)
     following = _following(draft, situation)
     name = following.name if following is not None else ""
-    if not approved_since_state_began(draft.status):
+    if not approvals.given(draft.status, situation):
         message = f"Stage {name} needs approval: annotate the Rollout with serinus.dev/promote=<reason>."
         return draft.wait(Waiting("AwaitingApproval", message))
     lacking = lacking_pass(draft, situation)

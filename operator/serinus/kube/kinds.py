@@ -8,6 +8,7 @@ from serinus.api.names import (
     ENDPOINT_SLICE,
     HTTP_ROUTE,
     JOB,
+    MODEL,
     MODEL_VERSION,
     NAMESPACE,
     ROLLOUT,
@@ -18,6 +19,7 @@ from serinus.api.names import (
 from serinus.kube.records import (
     endpoints_record,
     job_record,
+    model_record,
     model_version_record,
     namespace_record,
     rollout_record,
@@ -26,6 +28,7 @@ from serinus.kube.routes import route_record
 from serinus.ports import (
     EndpointsRecord,
     JobRecord,
+    ModelRecord,
     ModelVersionRecord,
     NamespaceRecord,
     Record,
@@ -55,6 +58,7 @@ class Source:
 
 SOURCES: Final[tuple[Source, ...]] = (
     Source(kind=NAMESPACE, record=NamespaceRecord, parse=namespace_record, namespaced=False),
+    Source(kind=MODEL, record=ModelRecord, parse=model_record),
     Source(kind=MODEL_VERSION, record=ModelVersionRecord, parse=model_version_record),
     Source(kind=HTTP_ROUTE, record=RouteRecord, parse=route_record),
     Source(kind=ENDPOINT_SLICE, record=EndpointsRecord, parse=endpoints_record),

@@ -5,23 +5,41 @@ from typing import Any, Final
 
 from msgspec import field
 
-from serinus.api.modelversion import ModelVersionSpec
+from serinus.api.audit_record import OnBehalfOf
+from serinus.api.model import ModelSpec
+from serinus.api.modelversion import ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import (
+    APPROVED_BY_ANNOTATION,
+    BEHALF_ANNOTATIONS,
     FREEZE_ANNOTATION,
+    REASON_ANNOTATION,
     REQUESTED_BY_ANNOTATION,
     ROLLOUT_LABEL,
     RUN_LABEL,
+    SPEC_BY_ANNOTATION,
     STAGE_ANNOTATION,
     TEST_ANNOTATION,
+    UNSAFE_ROLLBACK_ANNOTATION,
     UNVERIFIED,
+    WAIVER_ANNOTATION,
+    YANKED_ANNOTATION,
 )
 from serinus.api.parsing import commands_of, decode
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, TestResult
-from serinus.engine.observation import InvalidSpec, TestOutcome
+from serinus.engine.catalogue import spec_hash
+from serinus.engine.observation import InvalidSpec, People, TestOutcome
 from serinus.errors import InvalidObjectError
 from serinus.kube.raw import Condition, Metadata, Raw, metadata_of, read_whole
-from serinus.ports import EndpointsRecord, JobRecord, Meta, ModelVersionRecord, NamespaceRecord, RolloutRecord
+from serinus.ports import (
+    EndpointsRecord,
+    JobRecord,
+    Meta,
+    ModelRecord,
+    ModelVersionRecord,
+    NamespaceRecord,
+    RolloutRecord,
+)
 
 _SERVICE_LABEL: Final = "kubernetes.io/service-name"
 
@@ -42,7 +60,7 @@ def rollout_record(raw: Mapping[str, Any]) -> RolloutRecord:
         status=status,
         status_problem=problem,
         commands=commands_of(metadata.annotations),
-        requested_by=metadata.annotations.get(REQUESTED_BY_ANNOTATION) or UNVERIFIED,
+        people=people_of(metadata.annotations),
         deleting=metadata.deletion_timestamp is not None,
     )
 
@@ -53,21 +71,71 @@ def model_version_record(raw: Mapping[str, Any]) -> ModelVersionRecord:
     Raises:
         InvalidObjectError: its metadata has another form.
     """
-    meta = metadata_of(raw).meta
+    metadata = metadata_of(raw)
     try:
         spec = decode(ModelVersionSpec, raw.get("spec"), "spec")
     except InvalidObjectError as problem:
-        return _unusable(meta, raw.get("spec"), str(problem))
-    backend = spec.serving.backend_ref if spec.serving is not None else None
-    said = raw.get("status") or {}
+        return _unusable(metadata.meta, raw.get("spec"), str(problem))
+    notes = metadata.annotations
     return ModelVersionRecord(
-        meta=meta,
+        meta=metadata.meta,
         model=spec.model,
         version=spec.version,
-        backend=backend,
+        backend=spec.serving.backend_ref if spec.serving is not None else None,
         problem="",
-        stage=str(said.get("stage", "")),
-        traffic=str(said.get("traffic", "")),
+        spec=spec,
+        spec_hash=spec_hash(spec),
+        created_at=metadata.creation_timestamp,
+        generation=metadata.generation,
+        labels=tuple(sorted(metadata.labels.items())),
+        status=_said_of(raw),
+        waiver=notes.get(WAIVER_ANNOTATION, ""),
+        unsafe_rollback=notes.get(UNSAFE_ROLLBACK_ANNOTATION, ""),
+        yanked=notes.get(YANKED_ANNOTATION, ""),
+        people=people_of(notes),
+    )
+
+
+def _said_of(raw: Mapping[str, Any]) -> ModelVersionStatus:
+    """Return what was said of a ModelVersion; all of it is derived, so what cannot be read is said anew."""
+    try:
+        return decode(ModelVersionStatus, raw.get("status") or {}, "status")
+    except InvalidObjectError:
+        return ModelVersionStatus()
+
+
+def people_of(annotations: Mapping[str, str]) -> People:
+    """Return who has acted and for whom, as the annotations say; whether they were stamped is known elsewhere."""
+    behalf = {name: annotations.get(key, "") for name, key in BEHALF_ANNOTATIONS.items()}
+    given = OnBehalfOf(name=behalf["name"][:512], commit=behalf["commit"][:64], url=behalf["url"][:2048])
+    return People(
+        requested_by=annotations.get(REQUESTED_BY_ANNOTATION) or UNVERIFIED,
+        spec_by=annotations.get(SPEC_BY_ANNOTATION) or UNVERIFIED,
+        approved_by=annotations.get(APPROVED_BY_ANNOTATION) or UNVERIFIED,
+        on_behalf_of=given if any(behalf.values()) else None,
+        reason=annotations.get(REASON_ANNOTATION, "")[:4096],
+    )
+
+
+def model_record(raw: Mapping[str, Any]) -> ModelRecord:
+    """Return a Model's policy; where it cannot be read, ``problem`` names the field.
+
+    Raises:
+        InvalidObjectError: its metadata has another form.
+    """
+    metadata = metadata_of(raw)
+    try:
+        policy, problem = decode(ModelSpec, raw.get("spec") or {}, "spec"), ""
+    except InvalidObjectError as found:
+        policy, problem = ModelSpec(), str(found)
+    seen = (raw.get("status") or {}).get("observedGeneration", 0)
+    return ModelRecord(
+        meta=metadata.meta,
+        generation=metadata.generation,
+        policy=policy,
+        problem=problem,
+        observed_generation=seen if isinstance(seen, int) else 0,
+        people=people_of(metadata.annotations),
     )
 
 

@@ -1,6 +1,7 @@
 """Writes the status subresource: guarded by what was seen, nothing else of the object touched."""
 
-from serinus.api.names import FIELD_MANAGER, MODEL_VERSION, ROLLOUT, ObjectKey
+from serinus.api.modelversion import ModelVersionStatus
+from serinus.api.names import FIELD_MANAGER, MODEL, MODEL_VERSION, ROLLOUT, ObjectKey
 from serinus.api.parsing import encode
 from serinus.api.rollout_status import RolloutStatus
 from serinus.kube.client import JSON_PATCH, MERGE_PATCH, Requests
@@ -45,6 +46,30 @@ class ApiStatusWriter:
             "PATCH",
             f"{object_path(MODEL_VERSION, key)}/status",
             body={"status": {"stage": stage, "traffic": traffic}},
+            content_type=MERGE_PATCH,
+            query={"fieldManager": FIELD_MANAGER},
+        )
+
+    async def write_review(self, key: ObjectKey, status: ModelVersionStatus) -> None:
+        """Say what is known of a ModelVersion beside its traffic; lists are replaced whole. Errors as above."""
+        said = encode(status)
+        said.pop("traffic", None)
+        # A merge patch leaves out what it does not name, so a compatibility that is gone must be named.
+        said.setdefault("compatibility", None)
+        await self._client.request(
+            "PATCH",
+            f"{object_path(MODEL_VERSION, key)}/status",
+            body={"status": said},
+            content_type=MERGE_PATCH,
+            query={"fieldManager": FIELD_MANAGER},
+        )
+
+    async def write_policy_seen(self, key: ObjectKey, generation: int) -> None:
+        """Say which generation of a Model's policy was recorded last. Errors as above."""
+        await self._client.request(
+            "PATCH",
+            f"{object_path(MODEL, key)}/status",
+            body={"status": {"observedGeneration": generation}},
             content_type=MERGE_PATCH,
             query={"fieldManager": FIELD_MANAGER},
         )

@@ -14,6 +14,7 @@ from serinus.reconcile.observe import spec_of
 from serinus.reconcile.rollout import Shell, let_go, reconcile
 from serinus.reconcile.store import KINDS
 from serinus.reconcile.urgency import is_urgent
+from serinus.reconcile.versiondesk import VersionDesk
 from serinus.reconcile.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -31,9 +32,12 @@ CONFLICTS_FROM: Final = 1.0
 class Loop:
     """Runs until it is stopped. ``seen``, ``gone`` and ``restarted`` are called in its event loop."""
 
-    def __init__(self, shell: Shell, cluster: Cluster, sources: Mapping[str, MetricSource], *, workers: int) -> None:
-        """Look at Rollouts through this shell; ``workers`` bounds the looks at a time."""
+    def __init__(
+        self, shell: Shell, desk: VersionDesk, cluster: Cluster, sources: Mapping[str, MetricSource], *, workers: int
+    ) -> None:
+        """Look at Rollouts through this shell, at ModelVersions through the desk; ``workers`` bounds the looks."""
         self._shell = shell
+        self._desk = desk
         self._cluster = cluster
         self._sources = sources
         self._workers = workers
@@ -49,7 +53,10 @@ class Loop:
 
     def seen(self, record: Record) -> None:
         """An object is like this now."""
-        self._look_at(self._shell.store.put(record))
+        store = self._shell.store
+        behind = store.models_behind(record) if store.is_news(record) else frozenset()
+        self._look_at(store.put(record))
+        self._desk.notice(behind)
 
     def gone(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
         """An object was deleted."""
@@ -71,6 +78,7 @@ class Loop:
                 group.create_task(self._work(only_urgent=True))
             for name, source in self._sources.items():
                 group.create_task(self._keep_ticks(name, source))
+            group.create_task(self._desk.run())
             group.create_task(self._keep_in_sync(resync_every))
             group.create_task(self._heart())
 
@@ -113,7 +121,9 @@ class Loop:
             records = await self._cluster.list_all(kind)
             for key in store.vanished(listing, records):
                 self._drop(kind, key, listing.known[key])
+            news = [record for record in records if store.is_news(record)]
             self._look_at(store.put_all(listing, records))
+            self._desk.notice(frozenset().union(*(store.models_behind(record) for record in news)))
         finally:
             store.end_listing(listing)
         if kind is RolloutRecord:
@@ -234,6 +244,7 @@ class Loop:
             self._retries.pop(key, None)
             self._shell.book.forget(key)
             self._shell.desk.forget_all(record.meta.uid)
+            self._shell.scribe.forget(record)
             self._start(self._let_go(record))
 
     async def _let_go(self, record: RolloutRecord) -> None:
@@ -250,6 +261,19 @@ class Loop:
                 pause = min(2 * pause, LONGEST_RETRY)
                 continue
             return
+
+    def look(self, key: ObjectKey) -> None:
+        """Look at a Rollout soon: something that it rests on has changed."""
+        self._look_at(frozenset({key}))
+
+    def look_at_model(self, model: ObjectKey) -> None:
+        """Look at the Rollouts of a model soon."""
+        rollouts = self._shell.store.rollouts_of(model.namespace, model.name)
+        self._look_at(frozenset(record.meta.key for record in rollouts))
+
+    def begin(self, work: Coroutine[object, object, object]) -> None:
+        """Do something beside the looks."""
+        self._start(work)
 
     def _start(self, work: Coroutine[object, object, object]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -3,13 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from serinus.api.model import ModelSpec
 from serinus.api.modelversion import BackendRef
-from serinus.api.names import UNVERIFIED, ObjectKey
+from serinus.api.names import ObjectKey
 from serinus.api.rollout import HttpRouteRef, RolloutSpec
+from serinus.engine.admission import Review
 from serinus.engine.analysis import Progress
 from serinus.engine.observation import (
+    AuditFacts,
     InvalidSpec,
     Observation,
+    People,
     RouteFacts,
     RouteProblem,
     TestOutcome,
@@ -17,6 +21,7 @@ from serinus.engine.observation import (
 )
 from serinus.engine.traffic import choose_rule
 from serinus.ports import ModelVersionRecord, RolloutRecord
+from serinus.reconcile.reviews import Reviews
 from serinus.reconcile.store import Store
 
 
@@ -35,29 +40,39 @@ class Findings:
         readings: the stage's evidence.
         metrics_problem: why it can never be had.
         http_tests: the ended HTTP tests.
-        actor_stamped: whether the annotation that names the actor was stamped by the API server.
+        actor_stamped: whether the annotations that name the actors were stamped by the API server.
+        audit: how far the registry is.
     """
 
     readings: tuple[Progress, ...] = ()
     metrics_problem: str = ""
     http_tests: Mapping[str, TestOutcome] = field(default_factory=dict)
     actor_stamped: bool = False
+    audit: AuditFacts = field(default_factory=AuditFacts)
 
 
-def observe(store: Store, record: RolloutRecord, found: Findings, *, deleted: bool = False) -> Observation:
+def observe(
+    store: Store, reviews: Reviews, record: RolloutRecord, found: Findings, *, deleted: bool = False
+) -> Observation:
     """Return every fact about one Rollout that the engine may look at."""
     plan = store.last_plan(record)
     key = record.meta.key
-    versions = store.versions(key.namespace, plan.model) if plan is not None else ()
+    model = ObjectKey(key.namespace, plan.model) if plan is not None else None
+    versions = store.versions(*model) if model is not None else ()
+    reviewed = reviews.of(model) if model is not None else {}
     return Observation(
         name=key.name,
         generation=record.generation,
         deleted=deleted or record.deleting,
         commands=record.commands,
-        requested_by=record.requested_by if found.actor_stamped else UNVERIFIED,
+        uid=record.meta.uid,
+        people=record.people if found.actor_stamped else _unstamped(record.people),
+        policy=reviews.policy(model) if model is not None else ModelSpec(),
+        audit=found.audit,
+        unsafe_rollback=_unsafe_rollback(reviews, record, plan) if plan is not None else "",
         freeze=store.freeze(key.namespace),
         conflict=_older_rival(store, record, plan) if plan is not None else "",
-        versions={version.version: _facts(store, version) for version in versions},
+        versions={version.version: _facts(store, version, reviewed.get(version.version)) for version in versions},
         route=_route(store, key.namespace, plan.route.http_route) if plan is not None else _NO_PLAN,
         tests={**job_outcomes(store, record), **found.http_tests},
         readings=found.readings,
@@ -68,12 +83,30 @@ def observe(store: Store, record: RolloutRecord, found: Findings, *, deleted: bo
 _NO_PLAN = RouteProblem("SpecInvalid", "The spec names no route that could be read.")
 
 
-def _facts(store: Store, record: ModelVersionRecord) -> VersionFacts:
+def _unstamped(people: People) -> People:
+    """Return what is left where anybody could have written the names: what they say of themselves."""
+    return People(on_behalf_of=people.on_behalf_of, reason=people.reason)
+
+
+def _unsafe_rollback(reviews: Reviews, record: RolloutRecord, plan: RolloutSpec) -> str:
+    """Return why clients of the wanted version could not go back to the one that would take the traffic back."""
+    stable = record.status.stable
+    target = plan.rollback_to or (stable.version if stable is not None else None)
+    if target is None or target == plan.version:
+        return ""
+    return reviews.unsafe_rollback(record.meta.key.namespace, plan.model, plan.version, target)
+
+
+def _facts(store: Store, record: ModelVersionRecord, review: Review | None) -> VersionFacts:
+    artifact = record.spec.artifact if record.spec is not None else None
     return VersionFacts(
         version=record.version,
         backend=record.backend,
         ready=_ready(store, record.meta.key.namespace, record.backend),
         problem=record.problem,
+        digest=(artifact.digest or "") if artifact is not None else "",
+        spec_hash=record.spec_hash,
+        barred=review.barred if review is not None else None,
     )
 
 

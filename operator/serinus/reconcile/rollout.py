@@ -20,6 +20,8 @@ from serinus.ports import Clock, Events, Leadership, RolloutRecord, StatusWriter
 from serinus.reconcile.act import Hands, act
 from serinus.reconcile.evidence import EvidenceBook
 from serinus.reconcile.observe import Findings, observe, spec_of
+from serinus.reconcile.reviews import Reviews
+from serinus.reconcile.scribe import Scribe
 from serinus.reconcile.store import Store
 from serinus.reconcile.testdesk import TestDesk
 from serinus.reconcile.versions import VersionNews
@@ -42,6 +44,8 @@ class Shell:
     leadership: Leadership
     clock: Clock
     telemetry: Telemetry
+    reviews: Reviews
+    scribe: Scribe
     actor_stamped: bool = False
 
 
@@ -52,6 +56,8 @@ async def reconcile(shell: Shell, key: ObjectKey) -> timedelta | None:
         SerinusError: something was not done; nothing is lost, the same decision comes again.
     """
     record = shell.store.rollout(key)
+    if record is not None:
+        shell.scribe.notice(record)
     epoch = shell.leadership.epoch
     if record is None or epoch is None:
         return None
@@ -79,7 +85,7 @@ async def let_go(shell: Shell, record: RolloutRecord) -> None:
     """Leave no candidate with traffic behind a Rollout that was deleted; SerinusError where that failed."""
     if shell.leadership.epoch is None:
         return
-    observed = observe(shell.store, record, Findings(), deleted=True)
+    observed = observe(shell.store, shell.reviews, record, Findings(), deleted=True)
     for action in decide(spec_of(shell.store, record), record.status, observed, shell.clock.now()).actions:
         await act(shell.hands, record.meta, action)
 
@@ -90,8 +96,9 @@ def _observe(shell: Shell, record: RolloutRecord) -> Observation:
         metrics_problem=shell.book.problem(record),
         http_tests=shell.desk.outcomes(record.meta.uid, record.status),
         actor_stamped=shell.actor_stamped,
+        audit=shell.scribe.facts(record),
     )
-    return observe(shell.store, record, found)
+    return observe(shell.store, shell.reviews, record, found)
 
 
 def _decide(shell: Shell, record: RolloutRecord, observed: Observation) -> Decision:
@@ -120,6 +127,7 @@ async def _report(shell: Shell, record: RolloutRecord, decision: Decision) -> No
     written = await shell.statuses.write_rollout(record.meta, decision.status)
     shell.telemetry.writes.labels("status").inc()
     shell.hands.learn(written)
+    shell.scribe.notice(written)
     shell.desk.forget(record.meta.uid, decision.status)
     _count(shell, record.status, decision.status)
     for event in decision.events:

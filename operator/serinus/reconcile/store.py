@@ -9,6 +9,7 @@ from serinus.api.rollout import RolloutSpec
 from serinus.ports import (
     EndpointsRecord,
     JobRecord,
+    ModelRecord,
     ModelVersionRecord,
     NamespaceRecord,
     Record,
@@ -20,6 +21,7 @@ from serinus.reconcile.index import Index
 KINDS: Final[tuple[type[Record], ...]] = (
     NamespaceRecord,
     EndpointsRecord,
+    ModelRecord,
     ModelVersionRecord,
     RouteRecord,
     JobRecord,
@@ -78,7 +80,16 @@ class Store:
                 self._plans.pop(key, None)
         self._records[type(record)][key] = record
         self._index(record)
+        if _says_nothing_new(held, record):
+            return _NONE
         return concerned | self._concerned(record)
+
+    def is_news(self, record: Record) -> bool:
+        """Say whether a sight is newer than what is known, and not only of the registry's own writing."""
+        held = self._records[type(record)].get(record.meta.key)
+        if held is None:
+            return True
+        return held.meta.version < record.meta.version and not _says_nothing_new(held, record)
 
     def drop(self, kind: type[Record], key: ObjectKey, uid: str) -> frozenset[ObjectKey]:
         """Forget an object that is gone, unless another one has its name now, and return the Rollouts concerned."""
@@ -154,6 +165,32 @@ class Store:
         """Return the model's ModelVersions."""
         return self._versions.values((namespace, model))
 
+    def model(self, namespace: str, model: str) -> ModelRecord | None:
+        """Return a Model; None where it does not exist (yet)."""
+        found = self._records[ModelRecord].get(ObjectKey(namespace, model))
+        return found if isinstance(found, ModelRecord) else None
+
+    def rollouts_of(self, namespace: str, model: str) -> tuple[RolloutRecord, ...]:
+        """Return the Rollouts of a model."""
+        found = (self.rollout(key) for key in self._by_model.keys((namespace, model)))
+        return tuple(record for record in found if record is not None)
+
+    def models_behind(self, record: Record) -> frozenset[ObjectKey]:
+        """Return the models whose versions an object says something of, by namespace and model name."""
+        namespace = record.meta.key.namespace
+        match record:
+            case ModelVersionRecord():
+                return frozenset({ObjectKey(namespace, record.model)}) if record.model else _NONE
+            case ModelRecord():
+                return frozenset({record.meta.key})
+            case EndpointsRecord():
+                models = self._models.values((namespace, record.service))
+                return frozenset(ObjectKey(namespace, model) for model in models)
+            case RolloutRecord() | RouteRecord() | JobRecord() | NamespaceRecord():
+                return _NONE
+            case _:
+                assert_never(record)
+
     def ready_endpoints(self, namespace: str, service: str) -> int:
         """Return how many endpoints of a Service are ready."""
         return sum(self._slices.values((namespace, service)))
@@ -192,7 +229,7 @@ class Store:
                 self._slices.add((key.namespace, record.service), key, record.ready)
             case JobRecord():
                 self._jobs.add(ObjectKey(key.namespace, record.rollout), key, record)
-            case RouteRecord() | NamespaceRecord():
+            case RouteRecord() | NamespaceRecord() | ModelRecord():
                 pass
             case _:
                 assert_never(record)
@@ -214,7 +251,7 @@ class Store:
                 self._slices.discard((key.namespace, record.service), key)
             case JobRecord():
                 self._jobs.discard(ObjectKey(key.namespace, record.rollout), key)
-            case RouteRecord() | NamespaceRecord():
+            case RouteRecord() | NamespaceRecord() | ModelRecord():
                 pass
             case _:
                 assert_never(record)
@@ -232,6 +269,8 @@ class Store:
                 return self._by_namespace.keys(key.name)
             case ModelVersionRecord():
                 return self._by_model.keys((key.namespace, record.model))
+            case ModelRecord():
+                return self._by_model.keys((key.namespace, key.name))
             case RouteRecord():
                 return self._by_route.keys((key.namespace, key.name))
             case EndpointsRecord():
@@ -243,3 +282,10 @@ class Store:
     def _sharing(self, namespace: str, plan: RolloutSpec) -> frozenset[ObjectKey]:
         same_model = self._by_model.keys((namespace, plan.model))
         return same_model | self._by_route.keys((namespace, plan.route.http_route.name))
+
+
+def _says_nothing_new(before: Record | None, now: Record) -> bool:
+    """Say whether only the status of a Model has changed: the head, which the registry itself has written."""
+    if not isinstance(before, ModelRecord) or not isinstance(now, ModelRecord):
+        return False
+    return (before.meta.uid, before.generation) == (now.meta.uid, now.generation)

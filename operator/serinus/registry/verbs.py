@@ -150,9 +150,19 @@ class Registry:
         return await self._commit(model, happening, registers=entry)
 
     async def record(self, model: ObjectKey, happening: Happening) -> int:
-        """Take in a fact: what happened, happened, whatever the head says. Returns the record's number."""
-        serves = happening.event in _SERVING
-        return await self._commit(model, happening, serves=(happening.to or happening.version) if serves else "")
+        """Take in a fact: what happened, happened, whatever the head says. Returns the record's number.
+
+        Where a version serves by it that the registry does not know, the record bears the digest that it came with.
+        """
+        serving = (happening.to or happening.version) if happening.event in _SERVING else ""
+        known = await self.store.read_version(model, serving) if serving else None
+        if known is not None:
+            happening = structs.replace(happening, digest=known.digest)
+        return await self._commit(model, happening)
+
+    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
+        """Mark a version so that it can never serve again; NotFoundError where it is not registered."""
+        await self.store.set_yanked(model, version, reason)
 
     async def promote(
         self, model: ObjectKey, version: str, happening: Happening, *, generation: int | None = None

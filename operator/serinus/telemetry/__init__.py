@@ -34,6 +34,15 @@ class Telemetry:
             "serinus_metric_tick_duration_seconds", "Time that one tick takes.", ["source"], registry=registry
         )
         self.resyncs = Counter("serinus_resyncs_total", "Complete listings of all kinds.", registry=registry)
+        self.records = Counter(
+            "serinus_audit_records_total", "Records that the registry has taken.", ["event"], registry=registry
+        )
+        self.record_failures = Counter(
+            "serinus_audit_record_failures_total", "Times that the registry took no record.", registry=registry
+        )
+        self.records_waiting = Gauge(
+            "serinus_audit_records_waiting", "Records that wait in Rollouts' status.", registry=registry
+        )
         self.watch_restarts = Gauge(
             "serinus_watch_restarts", "Times that the watch ended by itself.", registry=registry
         )

@@ -44,12 +44,15 @@ def test_a_good_version_walks_through_every_stage_and_becomes_stable() -> None:
     assert world.reasons() == [
         "StableAdopted",
         "RolloutStarted",
+        "TrafficShifted",
         "AnalysisPassed",
         "StageStarted",
         "WeightChanged",
+        "TrafficShifted",
         "AnalysisPassed",
         "StageStarted",
         "WeightChanged",
+        "TrafficShifted",
         "AnalysisPassed",
         "RolloutPromoted",
     ]

@@ -51,9 +51,11 @@ async def test_a_list_that_takes_too_long_must_begin_anew() -> None:
 
 
 async def test_kinds_that_are_not_served_are_named() -> None:
-    served = says(200, {"resources": [{"name": name} for name in ("namespaces", "rollouts", "jobs", "endpointslices")]})
+    served = says(
+        200, {"resources": [{"name": name} for name in ("namespaces", "models", "rollouts", "jobs", "endpointslices")]}
+    )
     missing = status(404, "not found")
-    async with scripted(served, served, missing, served) as server, client_of(server.url) as client:
+    async with scripted(served, served, served, missing, served) as server, client_of(server.url) as client:
         assert await ApiCluster(client).missing_kinds() == [
             "modelversions.serinus.dev",
             "httproutes.gateway.networking.k8s.io",

@@ -10,6 +10,7 @@ from serinus.api.rollout_status import CurrentStage, RolloutStatus, StageState, 
 from serinus.engine.observation import Observation, TestOutcome
 from serinus.ports import EndpointsRecord, ModelVersionRecord, NamespaceRecord, Record, RolloutRecord, RouteRecord
 from serinus.reconcile.observe import Findings, observe, spec_of
+from serinus.reconcile.reviews import Reviews
 from serinus.reconcile.store import Store
 from support.records import MISSPELT, endpoints, job, key, model_version, namespace_record, rollout, route, spec_for
 from support.virtual_loop import START
@@ -31,7 +32,7 @@ def a_store(*records: Record) -> Store:
 def seen(store: Store, name: str = "fraud") -> Observation:
     record = store.rollout(key(name))
     assert record is not None
-    return observe(store, record, Findings())
+    return observe(store, Reviews(store), record, Findings())
 
 
 # ---- sights ------------------------------------------------------------------------------------

@@ -1,0 +1,25 @@
+"""What the evidence says of one condition, and why it may say nothing."""
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What the evidence says of one condition."""
+
+    PASS = "Pass"  # noqa: S105 - no password
+    BREACH = "Breach"
+    UNKNOWN = "Unknown"
+
+
+class Cause(StrEnum):
+    """Why a verdict is Unknown."""
+
+    NO_TRAFFIC = "NoTraffic"
+    TOO_FEW_REQUESTS = "TooFewRequests"
+    UNDECIDED = "Undecided"
+    NO_SERIES = "NoSeries"
+    STALE = "Stale"
+    NAN = "NaN"
+    AMBIGUOUS = "Ambiguous"
+    PROVIDER_DOWN = "ProviderDown"
+    QUERY_INVALID = "QueryInvalid"
