@@ -13,7 +13,7 @@ from serinus.ports import RegistryStore
 from serinus.registry.verbs import Registry
 from support.registry_place import Place, happening, register, registry_on, seen_whole
 
-VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "2.0.0", "2.1.0")
+VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "2.0.0", "2.1.0", "2.1.1", "3.0.0-rc.1", "3.0.0")
 
 
 @dataclass(slots=True)
@@ -59,19 +59,30 @@ async def crowd(  # noqa: PLR0913 - the crowd's size in its parts
 
 async def _client(registry: Registry, model: ObjectKey, ledger: Ledger, chance: Random) -> None:
     while not ledger.done:
-        version, generation = chance.choice(VERSIONS), None
-        if chance.random() < 0.3:
-            generation = (await registry.head(model)).generation
-        wish = chance.choice(("promote", "promote", "back", "back to"))
-        told = happening()
+        wish, version, generation = _next_wish(await registry.head(model), chance)
+        event = AuditEvent.QUARANTINE_LIFTED if wish == "lift" else AuditEvent.PROMOTED
+        told = happening(event, version=version)
         try:
             await _insist(registry, model, ledger, told, wish=wish, version=version, generation=generation)
-            ledger.moves += 1
-        except RefusedError as refusal:
+        except RefusedError:
             ledger.refused.append(told.id)
-            if "lift its quarantine" in str(refusal):
-                lifted = happening(AuditEvent.QUARANTINE_LIFTED, version=version)
-                await _insist(registry, model, ledger, lifted, wish="lift", version=version, generation=None)
+        else:
+            ledger.moves += wish != "lift"
+
+
+def _next_wish(head: Head, chance: Random) -> tuple[str, str, int | None]:
+    """Return what a client wants who has just looked: mostly what can be had, if nobody is faster; seldom nonsense."""
+    generation = head.generation if chance.random() < 0.5 else None
+    if chance.random() < 0.05:
+        return chance.choice(("promote", "back to")), chance.choice(VERSIONS), generation
+    # The more versions are put away, the likelier somebody lets one of them out again.
+    if chance.random() < len(head.quarantined) / len(VERSIONS) / 2:
+        return "lift", chance.choice(head.quarantined), None
+    serving = head.production.version if head.production is not None else ""
+    others = [version for version in VERSIONS if version not in (*head.quarantined, serving)]
+    if not others:
+        return "lift", chance.choice(head.quarantined), None
+    return chance.choice(("promote", "promote", "back", "back to")), chance.choice(others), generation
 
 
 async def _insist(  # noqa: PLR0913 - one wish, in its parts
@@ -124,6 +135,7 @@ async def _watch(registry: Registry, model: ObjectKey, ledger: Ledger) -> None:
             raise AssertionError("what serves is not registered") from gone
         assert entry.digest == head.production.digest
         before = head
+        await asyncio.sleep(0.01)  # between two looks, so that the clients get their turn
 
 
 async def _held_against_the_chain(place: Place, model: ObjectKey, ledger: Ledger) -> None:

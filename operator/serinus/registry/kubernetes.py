@@ -50,6 +50,7 @@ PAGE: Final = 500
 
 _WRITER: Final = {"fieldManager": FIELD_MANAGER}
 _TRIES: Final = 10
+_REMEMBERED: Final = 1024
 
 
 class KubernetesStore:
@@ -75,6 +76,7 @@ class KubernetesStore:
         self._objects = RegistryObjects(client, page_size)
         self._namespaces = tuple(namespaces) or ("",)
         self._on_close = on_close
+        self._absent: dict[tuple[ObjectKey, str], int] = {}
 
     async def close(self) -> None:
         """End the client, where it is this store's own."""
@@ -119,18 +121,27 @@ class KubernetesStore:
     async def find_record(self, model: ObjectKey, head: Head, record_id: str) -> int | None:
         """Return the record's number from the head, else by its label in one list of at most one object.
 
-        A record that the head does not know of yet was left by somebody's crash: the head is moved first, so that who
-        is told of success also sees it.
+        A chain only grows, so an id that was not in it up to some record is looked for in what came after, which is in
+        the head: a step that is decided anew under contention lists once. A record that the head does not know of yet
+        was left by somebody's crash: the head is moved first, so that who is told of success also sees it.
         """
         for recent in head.recent:
             if recent.id == record_id:
                 return recent.sequence
-        if head.audit.sequence <= len(head.recent):
+        if head.audit.sequence - self._absent.get((model, record_id), 0) <= len(head.recent):
             return None
         number = await self._objects.number_of(model, record_id)
-        if number is not None and number > head.audit.sequence:
-            await self._move_up(model)
+        if number is None:
+            self._remember_absent(model, record_id, head.audit.sequence)
+        elif number > head.audit.sequence:
+            await self._move_up(model, number)
         return number
+
+    def _remember_absent(self, model: ObjectKey, record_id: str, through: int) -> None:
+        self._absent.pop((model, record_id), None)
+        self._absent[model, record_id] = through
+        if len(self._absent) > _REMEMBERED:
+            del self._absent[next(iter(self._absent))]
 
     async def read_records(
         self, model: ObjectKey, *, after: int = 0, through: int | None = None
@@ -231,7 +242,7 @@ class KubernetesStore:
     async def _settle(self, step: Commit) -> None:
         """The number is taken: by us, and the head may not know it yet, or by somebody who was faster."""
         ours = await self._is_stored(step)
-        head = await self._move_up(step.model)
+        head = await self._move_up(step.model, step.record.sequence)
         if not ours:
             raise ConflictError(
                 f"{step.model}: record {step.record.sequence} is another's, and {head.audit.sequence} is the last now"
@@ -251,12 +262,12 @@ class KubernetesStore:
             pass  # it is another head by now, or none
         except TransientError as problem:
             raise AmbiguousError(f"{problem}; record {step.record.sequence} of {step.model} is stored") from problem
-        head = await self._move_up(step.model)
+        head = await self._move_up(step.model, step.record.sequence)
         if head.audit.pruned_through >= step.record.sequence:
             raise ConflictError(f"{step.model}: record {step.record.sequence} was pruned long ago: read the head again")
 
-    async def _move_up(self, model: ObjectKey) -> Head:
-        """Bring the stored head to the end of the chain, whoever has written it; one that is there already is fine.
+    async def _move_up(self, model: ObjectKey, least: int) -> Head:
+        """Bring the stored head to the end of the chain, whoever has written it; one that is at ``least`` is fine.
 
         Raises:
             AmbiguousError: it could not be brought there; the chain holds what it holds.
@@ -264,9 +275,10 @@ class KubernetesStore:
         for _ in range(_TRIES):
             try:
                 seen = await self._objects.model(model) or await self._new_model(model)
+                if seen.head.audit.sequence >= least:
+                    return seen.head
                 head = await self._objects.caught_up(model, seen.head)
-                if head != seen.head:
-                    await self._patch_status(model, status_patch(seen, head))
+                await self._patch_status(model, status_patch(seen, head))
             except (ConflictError, NotFoundError):
                 continue
             except TransientError as problem:
