@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.crd import definitions, render
+from serinus.api.model import ModelSpec
 from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.parsing import decode, encode
 from serinus.api.rollout import RolloutSpec
@@ -14,13 +16,16 @@ from support.manifests_refused import OPERATOR_ONLY, REFUSED, Refused
 from support.manifests_taken import TAKEN
 
 _ROOT = Path(__file__).resolve().parents[2]
-_KINDS: dict[str, type[RolloutSpec] | type[ModelVersionSpec]] = {
+_Spec = RolloutSpec | ModelVersionSpec | ModelSpec | AuditRecordSpec
+_KINDS: dict[str, type[_Spec]] = {
     "Rollout": RolloutSpec,
     "ModelVersion": ModelVersionSpec,
+    "Model": ModelSpec,
+    "AuditRecord": AuditRecordSpec,
 }
 
 
-def _read(manifest: Manifest) -> RolloutSpec | ModelVersionSpec:
+def _read(manifest: Manifest) -> _Spec:
     return decode(_KINDS[manifest["kind"]], manifest.get("spec"), "spec")
 
 

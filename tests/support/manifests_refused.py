@@ -298,7 +298,7 @@ _MODEL_VERSIONS: Final = (
         "a signature of an unknown profile",
         {"spec.signature": {"profile": "graph", "inputs": [], "outputs": []}},
         "spec.signature.profile",
-        "should match '^(columnar|tensor)$'",
+        'supported values: "columnar", "tensor"',
     ),
     _version(
         "an input twice",

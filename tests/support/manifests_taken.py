@@ -3,6 +3,8 @@
 from typing import Any, Final
 
 from support.manifests import GONE, Manifest, model_version, rollout
+from support.manifests_registry import EVERY_MODEL_FIELD, EVERY_RECORD_FIELD, audit_record
+from support.manifests_registry import model as registered_model
 
 _DIGEST: Final = "sha256:" + "ab" * 32
 _JOB: Final[dict[str, Any]] = {
@@ -41,20 +43,40 @@ _EVERY_STAGE_FIELD: Final[dict[str, Any]] = {
     "maxDuration": "48h",
     "onTimeout": "Rollback",
 }
+_EVERY_FIELD_OF_A_FIELD: Final[dict[str, Any]] = {
+    "name": "merchant",
+    "dtype": "string",
+    "shape": [1],
+    "optional": True,
+    "min": "0",
+    "max": "9",
+    "categories": ["a", "b"],
+    "open": True,
+    "nullable": True,
+    "default": "a",
+    "maxLength": 64,
+    "unit": "EUR",
+    "featureRef": "merchant@3",
+    "aliases": ["shop"],
+}
+
 _EVERY_VERSION_FIELD: Final[dict[str, Any]] = {
     "spec.artifact": {"uri": "s3://m/f.onnx", "digest": _DIGEST, "sizeBytes": 51_200_000, "format": "onnx"},
     "spec.framework": {"name": "pytorch", "version": "2.1.0"},
-    "spec.trainingData": [{"uri": "s3://data/2026-10", "version": "v2.3", "digest": _DIGEST}],
-    "spec.training": {"duration": "3h24m"},
+    "spec.trainingData": [
+        {"uri": "s3://data/2026-10", "version": "v2.3", "digest": _DIGEST, "range": "2026-10-01/2026-10-31", "rows": 7}
+    ],
+    "spec.training": {"duration": "3h24m", "startedAt": "2026-11-01T06:00:00Z", "by": "trainer"},
     "spec.lineage": {
         "code": {"repository": "https://git.example/fraud", "commit": "4f2a9c1"},
         "featureCommit": "0b1e77d",
         "hyperparameters": {"lr": "0.001", "notes": ""},
         "run": {"system": "mlflow", "id": "9c1", "url": "https://mlflow.example/runs/9c1"},
+        "parents": ["fraud-detector-v2.2.4"],
     },
     "spec.metrics": [
         {"name": "f1", "value": "0.91", "dataset": "test"},
-        {"name": "f1", "value": "-1.5e-3", "dataset": "holdout"},
+        {"name": "f1", "value": "-1.5e-3", "dataset": "holdout", "segment": "country=NL"},
     ],
     "spec.signature": {
         "profile": "columnar",
@@ -62,14 +84,31 @@ _EVERY_VERSION_FIELD: Final[dict[str, Any]] = {
             {"name": "amount", "dtype": "float64", "min": "0", "max": "1e9"},
             {"name": "country", "dtype": "string", "optional": True, "categories": ["CH", ""]},
             {"name": "embedding", "dtype": "float32", "shape": [-1, 128]},
+            _EVERY_FIELD_OF_A_FIELD,
         ],
         "outputs": [
             {"name": "score", "dtype": "float32", "shape": [1], "min": "0", "max": "1"},
             {"name": "reason", "dtype": "string", "optional": False, "categories": ["amount", "country"]},
+            _EVERY_FIELD_OF_A_FIELD,
         ],
+        "parameters": [_EVERY_FIELD_OF_A_FIELD],
+        "unknownInputs": "Ignore",
+        "protocol": "oip-v2",
+        "path": "/v2/models/fraud/infer",
     },
     "spec.serving": {"backendRef": {"group": "", "kind": "Service", "name": "fraud-detector-v2-3-1", "port": 80}},
-    "spec.governance": {"owner": "payments-ml", "purpose": "card fraud score", "riskTier": 1},
+    "spec.governance": {
+        "owner": "payments-ml",
+        "purpose": "card fraud score",
+        "intendedUse": "online payments",
+        "limitations": "not for credit",
+        "riskTier": 1,
+        "modelCard": "https://models.example/fraud",
+        "validatedBy": "model-risk",
+        "validationReport": "https://models.example/fraud/report",
+        "reviewBy": "2027-11-23",
+        "license": "Apache-2.0",
+    },
     "spec.changes": "Retrained on October; new merchant features.",
 }
 
@@ -135,4 +174,8 @@ TAKEN: Final[dict[str, Manifest]] = {
             }
         }
     ),
+    "a Model without a policy": registered_model("fraud-detector"),
+    "a Model with every field": registered_model("fraud-detector", EVERY_MODEL_FIELD),
+    "an AuditRecord": audit_record("fraud-detector"),
+    "an AuditRecord with every field": audit_record("fraud-detector", 7, **EVERY_RECORD_FIELD),
 }

@@ -5,15 +5,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-from serinus.api.names import (
-    API_VERSION,
-    APPROVED_BY_ANNOTATION,
-    REQUESTED_BY_ANNOTATION,
-    SPEC_BY_ANNOTATION,
-    audit_record_name,
-)
+from serinus.api.names import APPROVED_BY_ANNOTATION, REQUESTED_BY_ANNOTATION, SPEC_BY_ANNOTATION
 from support.kubectl import Kubectl
-from support.manifests import Manifest
 from support.release import Right, allowed
 
 STAMPS: Final = (REQUESTED_BY_ANNOTATION, SPEC_BY_ANNOTATION, APPROVED_BY_ANNOTATION)
@@ -60,31 +53,3 @@ def until_refused(person: Kubectl, *arguments: str, given: object, words: str) -
         assert time.monotonic() < deadline, f"kubectl {' '.join(arguments)} is not refused with {words!r}: {said}"
         time.sleep(_PAUSE)
     return said
-
-
-def model(name: str, spec: Manifest | None = None) -> Manifest:
-    """Return a Model with this policy."""
-    return {"apiVersion": API_VERSION, "kind": "Model", "metadata": {"name": name}, "spec": spec or {}}
-
-
-def audit_record(model: str, sequence: int = 1, **changes: object) -> Manifest:
-    """Return a record as the operator would create it, in its form but of no chain."""
-    spec = {
-        "format": 1,
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{model}/{sequence}")),
-        "sequence": sequence,
-        "namespace": "",
-        "model": model,
-        "version": "2.3.1",
-        "event": "VersionRegistered",
-        "at": "2026-11-23T14:07:31Z",
-        "recordedAt": "2026-11-23T14:07:31Z",
-        "recordedBy": {"version": "0.1.0", "instance": "tried"},
-        "actor": {"name": "alice", "kind": "Person", "authentication": "Admission"},
-        "before": {},
-        "after": {},
-        "previousHash": "",
-        "hash": "sha256:" + "ab" * 32,
-    }
-    name = audit_record_name(model, sequence)
-    return {"apiVersion": API_VERSION, "kind": "AuditRecord", "metadata": {"name": name}, "spec": {**spec, **changes}}

@@ -11,7 +11,8 @@ import pytest
 from serinus.api.names import GROUP
 from support.kubectl import Kubectl
 from support.manifests import Manifest, model_version, rollout
-from support.people import audit_record, model, person, until_allowed, until_refused
+from support.manifests_registry import audit_record, model
+from support.people import person, until_allowed, until_refused
 from support.release import Release, Right, installed
 
 _PATIENCE: Final = 60.0

@@ -16,7 +16,8 @@ from serinus.api.names import (
 )
 from support.kubectl import Kubectl
 from support.manifests import Manifest, model_version, rollout
-from support.people import STAMPS, model, stamps
+from support.manifests_registry import model
+from support.people import STAMPS, stamps
 from support.release import Release, installed, until_the_api_server_stamps
 
 
