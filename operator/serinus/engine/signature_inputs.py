@@ -115,9 +115,9 @@ def _categories(old: Column, new: Column) -> Iterator[Step]:
     more = [one for one in after if one not in before]
     fewer = [one for one in before if one not in after]
     if more:
-        yield Step("categories", Move.WIDER, "only the values before", f"also {listed(more)}")
+        yield Step("categories", Move.WIDER, "only the values before", f"{listed(more)} as well")
     if fewer:
-        yield Step("categories", Move.NARROWER, f"also {listed(fewer)}", "only the other values")
+        yield Step("categories", Move.NARROWER, f"{listed(fewer)} as well", "only the other values")
 
 
 def _allowed(categories: tuple[Value, ...]) -> str:
