@@ -121,6 +121,8 @@ class ChainWalk:
         content, number = record.content, record.sequence
         for missing in range(self._sequence + 1, number):
             self._find(Fault.MISSING, missing, f"record {missing} is not there")
+        if number <= self._sequence:
+            self._find(Fault.MISPLACED, number, f"it comes after record {self._sequence}")
         if content.get("sequence") != number:
             self._find(Fault.MISPLACED, number, f"the record says that it is number {content.get('sequence')}")
         actual = _hash_of(content)
