@@ -45,13 +45,28 @@ _SLACK_SECONDS: Final = 5.0
 class DynamoDbStore:
     """The port ``RegistryStore`` over DynamoDB."""
 
-    def __init__(self, settings: DynamoDbSettings, clients: Clients, *, pages: PageSizes | None = None) -> None:
-        """Prepare; nothing is sent. See :meth:`open`."""
+    def __init__(
+        self,
+        settings: DynamoDbSettings,
+        clients: Clients,
+        *,
+        pages: PageSizes | None = None,
+        patience: float | None = None,
+    ) -> None:
+        """Prepare; nothing is sent. See :meth:`open`.
+
+        Args:
+            settings: which tables.
+            clients: of boto3; closed with the store.
+            pages: how many items are read at a time.
+            patience: seconds that a request may take in all, waiting for a thread included.
+        """
         self._tables, self._keys = TableNames.of(settings), Keys(checked_scope(settings))
         self._clients = clients
         self._reads = Reads(clients.reads, self._tables, self._keys, pages or PageSizes())
         # Every attempt may connect and read, and adaptive mode may wait in between.
-        self._patience = READ_ATTEMPTS * settings.timeout.seconds + _SLACK_SECONDS
+        usual = READ_ATTEMPTS * settings.timeout.seconds + _SLACK_SECONDS
+        self._patience = usual if patience is None else patience
         self._pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="dynamodb")
         self._running: set[asyncio.Future[Any]] = set()
 

@@ -1,12 +1,13 @@
 """The registry's tables: what they must be, how they are made, and whether a place has what the registry needs."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from serinus.errors import ConfigurationError, RefusedError
+from serinus.errors import ConfigurationError, RefusedError, TransientError
 from serinus.registry.dynamodb_client import code_of, failure, read, write
 from serinus.registry.dynamodb_items import ARTIFACT_INDEX, DATA_INDEX, FLEET_INDEX
 from serinus.registry.dynamodb_names import TableNames
@@ -66,13 +67,20 @@ def _key_schema(key: tuple[str, str]) -> list[dict[str, str]]:
 # ---- making them -------------------------------------------------------------------------------
 
 
-def create(client: Any, tables: TableNames, *, protect: bool) -> Iterator[str]:  # noqa: ANN401 - boto3's own
+def create(
+    client: Any,  # noqa: ANN401 - boto3's own
+    tables: TableNames,
+    *,
+    protect: bool,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[str]:
     """Make what is missing and yield a sentence for each thing done or found; doing it again changes nothing.
 
     Args:
         client: of boto3.
         tables: their names.
         protect: switch on deletion protection and point-in-time recovery, which emulators do not have.
+        pause: waits for seconds.
 
     Raises:
         ConfigurationError: a table of that name has other keys.
@@ -83,7 +91,7 @@ def create(client: Any, tables: TableNames, *, protect: bool) -> Iterator[str]: 
         if shape.expires:
             yield _ensure_expiry(client, name, shape.expires)
         if protect:
-            yield _ensure_recovery(client, name)
+            yield _ensure_recovery(client, name, pause)
 
 
 def _ensure(client: Any, name: str, shape: Shape, *, protect: bool) -> str:  # noqa: ANN401 - boto3's own
@@ -130,10 +138,19 @@ def _ensure_expiry(client: Any, name: str, attribute: str) -> str:  # noqa: ANN4
     return f"table {name}: expires by {attribute}"
 
 
-def _ensure_recovery(client: Any, name: str) -> str:  # noqa: ANN401 - boto3's own
+def _ensure_recovery(client: Any, name: str, pause: Callable[[float], None]) -> str:  # noqa: ANN401 - boto3's own
     wish = {"PointInTimeRecoveryEnabled": True}
-    write(client.update_continuous_backups, TableName=name, PointInTimeRecoverySpecification=wish)
-    return f"table {name}: point-in-time recovery is on"
+    for _ in range(_POLLS):
+        try:
+            client.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=wish)
+        except (ClientError, BotoCoreError) as problem:
+            # Of a table that is just made, AWS is still preparing the backups.
+            if code_of(problem) != "ContinuousBackupsUnavailableException":
+                raise failure(problem, writing=True) from problem
+            pause(_POLL_SECONDS)
+        else:
+            return f"table {name}: point-in-time recovery is on"
+    raise TransientError(f"table {name}: AWS is still preparing its backups, run this again in a minute")
 
 
 # ---- looking at them ---------------------------------------------------------------------------

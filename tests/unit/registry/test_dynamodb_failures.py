@@ -1,10 +1,12 @@
 """What each failure of DynamoDB means: ask again, re-read, or call a person; and a repeated step is the same one."""
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import (
     ConnectionClosedError,
     ConnectTimeoutError,
@@ -29,7 +31,10 @@ from serinus.errors import (
 )
 from serinus.ports import Commit
 from serinus.registry.dynamodb import COMMIT_TRIES, DynamoDbStore
-from support.dynamodb import DynamoDbPlace, credentials, settings_at
+from serinus.registry.dynamodb_client import connect
+from serinus.registry.dynamodb_names import TableNames
+from serinus.registry.dynamodb_tables import AUDIT, REGISTRY, create, definition
+from support.dynamodb import DynamoDbPlace, credentials, intercept, settings_at
 from support.dynamodb_scripted import Scripted, cancelled, error
 from support.registry_place import BY, digest_for, happening, version_entry
 
@@ -235,3 +240,44 @@ async def test_a_place_without_transactions_is_refused_by_that_name(opened: Open
     with pytest.raises(ConfigurationError, match="serinus-registry is not there: run serinus registry dynamodb"):
         await opened(Scripted(error("ResourceNotFoundException"))).probe()
     await opened(Scripted(registry, audit, {})).probe()
+
+
+async def test_a_network_that_swallows_everything_holds_nobody_longer_than_the_stores_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    credentials(monkeypatch)
+    settings, released = settings_at(NOWHERE, table_prefix="serinus"), threading.Event()
+    clients = connect(settings)
+
+    def swallow(request: Any, _: Any) -> AWSResponse:
+        released.wait(30)
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+    intercept(clients, swallow)
+    store = DynamoDbStore(settings, clients, patience=0.2)
+    try:
+        with pytest.raises(TransientError, match=r"within 0\.2 s"):
+            await store.read_head(MODEL)
+        with pytest.raises(AmbiguousError, match="stored or not"):
+            await store.commit(a_step())
+    finally:
+        released.set()
+        await store.close()
+
+
+def test_backups_of_a_new_table_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials(monkeypatch)
+    clients, waited = connect(settings_at(NOWHERE)), []
+    audit = {
+        "Table": {"TableStatus": "ACTIVE", "KeySchema": definition("serinus-audit", AUDIT, protect=True)["KeySchema"]}
+    }
+    indexes = definition("serinus-registry", REGISTRY, protect=True)
+    registry = {"Table": {"TableStatus": "ACTIVE", **indexes}}
+    expiry = {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}}
+    preparing = error("ContinuousBackupsUnavailableException")
+    script = Scripted({}, registry, expiry, preparing, preparing, {}, {}, audit, {})
+    intercept(clients, script)
+    done = list(create(clients.reads, names, protect=True, pause=waited.append))
+    assert len(waited) == 2
+    assert done[-1] == "table serinus-audit: point-in-time recovery is on"
+    clients.close()
