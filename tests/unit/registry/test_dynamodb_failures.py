@@ -268,11 +268,11 @@ async def test_a_network_that_swallows_everything_holds_nobody_longer_than_the_s
 def test_backups_of_a_new_table_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     credentials(monkeypatch)
     clients, waited = connect(settings_at(NOWHERE)), []
-    audit = {
-        "Table": {"TableStatus": "ACTIVE", "KeySchema": definition("serinus-audit", AUDIT, protect=True)["KeySchema"]}
-    }
-    indexes = definition("serinus-registry", REGISTRY, protect=True)
-    registry = {"Table": {"TableStatus": "ACTIVE", **indexes}}
+    names = TableNames("serinus-registry", "serinus-audit")
+    registry, audit = (
+        {"Table": {"TableStatus": "ACTIVE", **definition(name, shape, protect=True)}}
+        for name, shape in ((names.registry, REGISTRY), (names.audit, AUDIT))
+    )
     expiry = {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}}
     preparing = error("ContinuousBackupsUnavailableException")
     script = Scripted({}, registry, expiry, preparing, preparing, {}, {}, audit, {})
