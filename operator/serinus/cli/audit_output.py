@@ -60,7 +60,7 @@ def log_line(record: StoredRecord, *, wide: bool, width: int | None) -> str:
         f"{record.sequence:>5}",
         f"{plain(content.get('event', '')):{_EVENT}}",
         f"{_fit(_version(content), _VERSION, wide=wide):{_VERSION}}",
-        f"{_fit(actor_text(content), _ACTOR, wide=wide):{_ACTOR}}",
+        f"{actor_text(content, None if wide else _ACTOR):{_ACTOR}}",
     ]
     if wide:
         cells += _more(content)
@@ -78,15 +78,23 @@ def _version(content: Mapping[str, Any]) -> str:
     return f"{version} → {to}" if to else version
 
 
-def actor_text(content: Mapping[str, Any]) -> str:
-    """Return who acted, with a mark where nobody vouches for the name."""
+def actor_text(content: Mapping[str, Any], most: int | None = None) -> str:
+    """Return who acted, with a mark where nobody vouches for the name.
+
+    In at most so many letters: of a long name the end stays, which tells one service account or role from another.
+    """
     actor = content.get("actor")
     if not isinstance(actor, dict):
         return ""
     name = plain(actor.get("name", ""))
     if actor.get("authentication") != Authentication.NONE.value or name == UNVERIFIED:
-        return name
-    return f"{UNVERIFIED}: {name}"
+        return _end(name, most)
+    mark = f"{UNVERIFIED}: "
+    return mark + _end(name, most - len(mark) if most is not None else None)
+
+
+def _end(text: str, most: int | None) -> str:
+    return text if most is None or len(text) <= most else f"…{text[len(text) - most + 1 :]}"
 
 
 def _more(content: Mapping[str, Any]) -> list[str]:
