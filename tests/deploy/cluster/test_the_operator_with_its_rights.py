@@ -78,14 +78,18 @@ def test_the_operator_leads_and_reports_and_is_never_refused(
         event = ("get", "events.events.k8s.io", f"--field-selector=regarding.name={name}", "-o", "name")
         sequence = ("get", "mdl", name, "--ignore-not-found", "-o", "jsonpath={.status.audit.sequence}")
         recorded = ("get", "mv", f"{name}-v2.3.1", "-o", 'jsonpath={.status.conditions[?(@.type=="Recorded")].status}')
+        who = "{.items[*].spec.actor.name} {.items[*].spec.actor.authentication} {.items[*].spec.reason}"
+        mine = f"--field-selector=spec.event=Paused,spec.model={name}"
+        paused = ("get", "mar", mine, "-o", f"jsonpath={who}")
         with _running(release, tmp_path) as operator:
             _until("the lease", lambda: "tried" in admin.within(release.name)(*lease), operator)
             _until("the status", lambda: bool(user(*summary)), operator)
             # Obeyed or not, a command is answered by an event.
-            user("annotate", "mro", name, f"{Command.PAUSE.annotation}=INC-1")
+            user.impersonating("carol", "system:masters")("annotate", "mro", name, f"{Command.PAUSE.annotation}=INC-1")
             _until("an event", lambda: bool(user(*event)), operator)
             # The version is registered: with a Model that the operator has made, and a record that it has written.
             _until("the head", lambda: user(*sequence) not in {"", "0"}, operator)
+            _until("the record of who paused", lambda: user(*paused) == "carol Admission INC-1", operator)
             _until("the condition", lambda: user(*recorded) == "True", operator)
         refused = f'User "{release.account}" cannot'
         assert [line for line in operator[1].read_text(encoding="utf-8").splitlines() if refused in line] == []
