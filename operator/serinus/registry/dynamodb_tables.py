@@ -16,6 +16,7 @@ EXPIRES: Final = "expires"
 """The attribute by which DynamoDB removes the notes of what is recorded."""
 
 _CREATE: Final = "serinus registry dynamodb create-tables"
+_DENIED: Final = "AccessDeniedException"
 _POLL_SECONDS, _POLLS = 1, 120
 
 
@@ -159,19 +160,24 @@ def _ensure_recovery(client: Any, name: str, pause: Callable[[float], None]) -> 
 def probe(client: Any, tables: TableNames) -> None:  # noqa: ANN401 - boto3's own
     """See that tables and transactions are there, before anything depends on them; writes nothing.
 
+    What the role may not look at is left out: a reader needs neither, and the first request says what is missing.
+
     Raises:
         ConfigurationError: they are not; the sentence says what to do.
-        RefusedError: it will not answer, such as for want of rights.
+        RefusedError: it will not answer.
         TransientError: it cannot be asked now.
     """
     for name, shape in shapes(tables).items():
         try:
             found = client.describe_table(TableName=name)["Table"]
         except (ClientError, BotoCoreError) as problem:
-            if code_of(problem) == "ResourceNotFoundException":
+            code = code_of(problem)
+            if code == "ResourceNotFoundException":
                 raise ConfigurationError(f"the table {name} is not there: run {_CREATE}") from problem
-            raise failure(problem) from problem
-        _check(name, shape, found)
+            if code != _DENIED:
+                raise failure(problem) from problem
+        else:
+            _check(name, shape, found)
     _probe_transactions(client, tables.registry)
 
 
@@ -182,7 +188,7 @@ def _probe_transactions(client: Any, table: str) -> None:  # noqa: ANN401 - boto
         client.transact_write_items(TransactItems=[{"ConditionCheck": check}])
     except (ClientError, BotoCoreError) as problem:
         code = code_of(problem)
-        if code == "TransactionCanceledException":
+        if code in {"TransactionCanceledException", _DENIED}:
             return
         # ScyllaDB's Alternator answers so: scylladb/scylladb#5064.
         if code in {"UnknownOperationException", "UnsupportedOperationException", "NotImplementedError"}:

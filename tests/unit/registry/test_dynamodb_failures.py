@@ -242,6 +242,12 @@ async def test_a_place_without_transactions_is_refused_by_that_name(opened: Open
     await opened(Scripted(registry, audit, {})).probe()
 
 
+async def test_a_role_that_may_only_read_is_not_refused_for_what_it_may_not_look_at(opened: Opened) -> None:
+    script = Scripted(error("AccessDeniedException"))
+    await opened(script).probe()
+    assert [one["operation"] for one in script.asked] == ["DescribeTable", "DescribeTable", "TransactWriteItems"]
+
+
 async def test_a_network_that_swallows_everything_holds_nobody_longer_than_the_stores_patience(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
