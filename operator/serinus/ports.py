@@ -51,6 +51,7 @@ class RolloutRecord:
     status: RolloutStatus
     status_problem: str
     commands: Mapping[str, str]
+    rollback_to: str
     people: People
     deleting: bool
 

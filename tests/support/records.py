@@ -64,6 +64,7 @@ def rollout(  # noqa: PLR0913 - a builder: each field that some test changes
         status=status if status is not None else RolloutStatus(),
         status_problem="",
         commands=commands or {},
+        rollback_to="",
         people=ADA,
         deleting=deleting,
     )

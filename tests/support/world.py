@@ -54,6 +54,7 @@ class World:
     quality: dict[str, Batch | None] = field(default_factory=dict)
     test_results: dict[str, TestResult] = field(default_factory=dict)
     commands: dict[Command, str] = field(default_factory=dict)
+    rollback_to: str = ""
     freeze: str | None = None
     people: People = ADA
     policy: ModelSpec = LAX
@@ -174,6 +175,7 @@ class World:
             generation=1,
             deleted=self.deleted,
             commands={verb.value: token for verb, token in self.commands.items()},
+            rollback_to=self.rollback_to,
             uid="uid-fraud",
             people=self.people,
             policy=self.policy,

@@ -22,6 +22,9 @@ SPEC_BY_ANNOTATION: Final = f"{GROUP}/spec-by"
 REASON_ANNOTATION: Final = f"{GROUP}/reason"
 """Why a person acts, for the audit trail; without it the command's token says so."""
 
+ROLLBACK_TO_ANNOTATION: Final = f"{GROUP}/rollback-to"
+"""Beside the command ``rollback``: the version to go back to; without it the Rollout's own target."""
+
 BEHALF_ANNOTATIONS: Final = {"name": f"{GROUP}/author", "commit": f"{GROUP}/commit", "url": f"{GROUP}/change-url"}
 """Who asked for it in Git, as the pipeline says: nobody checks that, and the audit trail says so."""
 

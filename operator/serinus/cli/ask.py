@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from datetime import UTC, datetime
 
-from serinus.api.names import ROLLOUT, Command
+from serinus.api.names import REASON_ANNOTATION, ROLLBACK_TO_ANNOTATION, ROLLOUT, Command
 from serinus.errors import SerinusError
 
 TIMEOUT = 30.0
@@ -14,7 +14,15 @@ class KubectlError(SerinusError):
     """kubectl is not there or did not do it."""
 
 
-def ask(command: Command, name: str, reason: str, *, namespace: str | None, context: str | None) -> int:
+def ask(  # noqa: PLR0913 - what a person can say at a terminal
+    command: Command,
+    name: str,
+    reason: str,
+    *,
+    namespace: str | None,
+    context: str | None,
+    to: str | None = None,
+) -> int:
     """Annotate the Rollout and say what was written; return 0.
 
     The token is the reason and the time, so that the same wish can be asked twice.
@@ -33,7 +41,11 @@ def ask(command: Command, name: str, reason: str, *, namespace: str | None, cont
         name,
         "--overwrite",
         f"{command.annotation}={token}",
+        # A reason belongs to one act: the one before must not stand beside this one.
+        f"{REASON_ANNOTATION}={reason}" if reason else f"{REASON_ANNOTATION}-",
     ]
+    if command is Command.ROLLBACK:
+        words.append(f"{ROLLBACK_TO_ANNOTATION}={to.removeprefix('v')}" if to else f"{ROLLBACK_TO_ANNOTATION}-")
     words += ["--namespace", namespace] if namespace else []
     words += ["--context", context] if context else []
     done = _run(words)

@@ -4,9 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from serinus import __version__
 from serinus.api.names import Command
+from serinus.cli import audit, diff, importing, registry_verbs, report, rollback
 from serinus.cli.ask import ask
 from serinus.errors import ConfigurationError, SerinusError
 
@@ -18,7 +20,6 @@ _VERBS = {
     Command.RESUME: "let a paused run go on",
     Command.ABORT: "end the run and roll the candidate back",
     Command.RETRY: "start a version again that was rolled back",
-    Command.ROLLBACK: "go back to the rollback target at once, without stages",
 }
 
 
@@ -44,7 +45,19 @@ def _do(given: argparse.Namespace) -> int:
         from serinus.cli.run import run  # noqa: PLC0415
 
         return run(given.config, given.log_format)
+    if given.verb in _FAMILIES:
+        return _FAMILIES[given.verb](given)
     return ask(Command(given.verb), given.name, given.reason, namespace=given.namespace, context=given.context)
+
+
+_FAMILIES: Final = {
+    "audit": audit.run,
+    "diff": diff.run,
+    "import": importing.run,
+    "registry": registry_verbs.run,
+    "report": report.run,
+    "rollback": rollback.run,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     run = verbs.add_parser("run", help="run the operator")
     run.add_argument("--config", type=Path, help="the configuration file; SERINUS_CONFIG where it is not given")
     run.add_argument("--log-format", choices=("text", "json"), default="text", help="one line of text or JSON each")
+    for family in (audit, report, diff, importing, registry_verbs, rollback):
+        family.add_parser(verbs)
     for command, explanation in _VERBS.items():
         verb = verbs.add_parser(command.value, help=explanation, description=explanation)
         verb.add_argument("name", help="the Rollout")

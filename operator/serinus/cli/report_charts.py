@@ -5,10 +5,11 @@ Widths are relative and texts are not scaled, so a chart is as readable on a tel
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from serinus.api.audit_record import Evidence
+from serinus.cli.report_axis import Scale, Tick, ticks
 from serinus.cli.report_text import day, when
 from serinus.engine.dossier import Dossier
 from serinus.engine.dossier_measures import Gauge
@@ -21,29 +22,9 @@ MOST_ROWS: Final = 14
 """More versions than that are shown in one line for the whole history, and the latest in rows."""
 
 SHARE_HEIGHT: Final = 84
-_MOST_TICKS: Final = 6
 _NARROW: Final = 2.2
 _WIDE: Final = 0.95
 """So many percent of the narrowest and of a wide chart (300 and 700 px) does a letter take."""
-
-_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
-_STEPS: Final = (
-    *(timedelta(seconds=count) for count in (1, 5, 15, 30)),
-    *(timedelta(minutes=count) for count in (1, 5, 15, 30)),
-    *(count * _HOUR for count in (1, 3, 6, 12)),
-    *(count * _DAY for count in (1, 2, 7, 14)),
-)
-_MONTHS: Final = (1, 2, 3, 6, 12, 24, 60, 120)
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A mark on the time axis; every second one may be left out where there is no room."""
-
-    x: float
-    label: str
-    minor: bool
-    edge: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +64,9 @@ class Timeline:
     summary: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    begin: datetime
-    end: datetime
-
-    def x(self, at: datetime) -> float:
-        whole = (self.end - self.begin) / timedelta(seconds=1)
-        share = (at - self.begin) / timedelta(seconds=1) / whole if whole > 0 else 0.0
-        return round(100 * min(1.0, max(0.0, share)), 3)
-
-    def bar(self, begin: datetime, end: datetime, kind: str, title: str) -> Bar:
-        left = self.x(begin)
-        return Bar(left, round(max(0.15, self.x(end) - left), 3), kind, title)
+def _bar(scale: Scale, begin: datetime, end: datetime, kind: str, title: str) -> Bar:
+    left = scale.x(begin)
+    return Bar(left, round(max(0.15, scale.x(end) - left), 3), kind, title)
 
 
 def timelines(dossier: Dossier) -> tuple[Timeline, ...]:
@@ -103,16 +74,16 @@ def timelines(dossier: Dossier) -> tuple[Timeline, ...]:
     begins = [period.begin for period in dossier.periods if period.begin is not None]
     if not begins:
         return ()
-    scale = _Scale(min(begins), dossier.as_of)
+    scale = Scale(min(begins), dossier.as_of)
     versions = list(dict.fromkeys(one.version for one in reversed(dossier.periods) if one.version))
     if len(versions) <= MOST_ROWS:
         return (_rows(dossier, versions, scale),)
     latest = versions[:MOST_ROWS]
     first = min(_begin(one, scale) for one in dossier.periods if one.version in latest)
-    return _strip(dossier, scale), _rows(dossier, latest, _Scale(first, dossier.as_of))
+    return _strip(dossier, scale), _rows(dossier, latest, Scale(first, dossier.as_of))
 
 
-def _begin(period: Period, scale: _Scale) -> datetime:
+def _begin(period: Period, scale: Scale) -> datetime:
     return scale.begin if period.begin is None else period.begin
 
 
@@ -121,9 +92,9 @@ def _title(period: Period) -> str:
     return f"{name}: {when(period.begin, 'before the first kept record')} to {when(period.end, 'now')} UTC"
 
 
-def _bars(periods: Iterable[Period], scale: _Scale, kind: str = "") -> tuple[Bar, ...]:
+def _bars(periods: Iterable[Period], scale: Scale, kind: str = "") -> tuple[Bar, ...]:
     return tuple(
-        scale.bar(_begin(one, scale), one.end or scale.end, kind or _kind(one), _title(one))
+        _bar(scale, _begin(one, scale), one.end or scale.end, kind or _kind(one), _title(one))
         for one in periods
         if one.end is None or one.end > scale.begin
     )
@@ -135,19 +106,19 @@ def _kind(period: Period) -> str:
     return period.kind.value.lower()
 
 
-def _gaps(dossier: Dossier, scale: _Scale) -> tuple[Bar, ...]:
+def _gaps(dossier: Dossier, scale: Scale) -> tuple[Bar, ...]:
     return _bars((one for one in dossier.periods if one.kind is not PeriodKind.PRODUCTION), scale)
 
 
-def _marks(dossier: Dossier, scale: _Scale) -> tuple[Bar, ...]:
+def _marks(dossier: Dossier, scale: Scale) -> tuple[Bar, ...]:
     return tuple(
-        scale.bar(one.decided_at, one.decided_at, "mark", f"{one.version} rolled back, {when(one.decided_at)} UTC")
+        _bar(scale, one.decided_at, one.decided_at, "mark", f"{one.version} rolled back, {when(one.decided_at)} UTC")
         for one in dossier.rollbacks
         if one.decided_at >= scale.begin
     )
 
 
-def _rows(dossier: Dossier, versions: Sequence[str], scale: _Scale) -> Timeline:
+def _rows(dossier: Dossier, versions: Sequence[str], scale: Scale) -> Timeline:
     own = {version: [one for one in dossier.periods if one.version == version] for version in versions}
     rows = tuple(
         Row(version, number * ROW + (ROW - BAR) // 2, _bars(own[version], scale))
@@ -155,17 +126,17 @@ def _rows(dossier: Dossier, versions: Sequence[str], scale: _Scale) -> Timeline:
     )
     height = len(rows) * ROW
     summary = f"The last {len(rows)} versions in production" if len(rows) == MOST_ROWS else "Versions in production"
-    return Timeline(rows, _gaps(dossier, scale), _marks(dossier, scale), _ticks(scale), height, summary)
+    return Timeline(rows, _gaps(dossier, scale), _marks(dossier, scale), ticks(scale), height, summary)
 
 
-def _strip(dossier: Dossier, scale: _Scale) -> Timeline:
+def _strip(dossier: Dossier, scale: Scale) -> Timeline:
     served = [one for one in dossier.periods if one.kind is PeriodKind.PRODUCTION]
     bars = tuple(
         bar for number, one in enumerate(served) for bar in _bars((one,), scale, "past" if number % 2 else "other")
     )
     row = Row("", (ROW - BAR) // 2, bars)
     summary = f"The whole history, {len(served)} periods in production"
-    return Timeline((row,), _gaps(dossier, scale), _marks(dossier, scale), _ticks(scale), ROW, summary)
+    return Timeline((row,), _gaps(dossier, scale), _marks(dossier, scale), ticks(scale), ROW, summary)
 
 
 # ---- the share of the traffic -----------------------------------------------------------------
@@ -207,7 +178,7 @@ def shares(run: Run, as_of: datetime) -> Shares | None:
     end = run.ended_at or as_of
     if not run.shifts or end <= run.began_at:
         return None
-    scale = _Scale(run.began_at, end)
+    scale = Scale(run.began_at, end)
     until = [*(one.at for one in run.shifts[1:]), end]
     steps = tuple(
         Step(
@@ -221,10 +192,10 @@ def shares(run: Run, as_of: datetime) -> Shares | None:
     told = ", ".join(f"{one.share} from {when(one.at)}" for one in run.shifts)
     fallen = run.ends[0] is RunEnd.ROLLED_BACK
     summary = f"Share of the traffic of {run.version}: {told} UTC"
-    return Shares(steps, _labels(run, scale), _ticks(scale), 100.0 if fallen else None, SHARE_HEIGHT, summary)
+    return Shares(steps, _labels(run, scale), ticks(scale), 100.0 if fallen else None, SHARE_HEIGHT, summary)
 
 
-def _labels(run: Run, scale: _Scale) -> tuple[Label, ...]:
+def _labels(run: Run, scale: Scale) -> tuple[Label, ...]:
     entered = [(one.name, one.entered) for one in run.stages if one.entered is not None]
     places = [scale.x(at) for _, at in entered]
     room = [after - before for before, after in zip(places, [*places[1:], 100.0], strict=True)]
@@ -267,49 +238,6 @@ def asked(one: Evidence) -> str:
 def asked_of(run: Run) -> tuple[str, ...]:
     """Return where a run's values came from, each place once."""
     return tuple(dict.fromkeys(asked(one) for stage in run.stages for one in stage.evidence))
-
-
-# ---- the axis ---------------------------------------------------------------------------------
-
-
-def _ticks(scale: _Scale) -> tuple[Tick, ...]:
-    moments, form = _moments(scale)
-    ticks = []
-    for number, at in enumerate(moments):
-        x = scale.x(at)
-        edge = "start" if x < 8 else "end" if x > 92 else "middle"  # noqa: PLR2004 - half a label's width, in percent
-        ticks.append(Tick(x, at.strftime(form), number % 2 == 1, edge))
-    return tuple(ticks)
-
-
-def _moments(scale: _Scale) -> tuple[list[datetime], str]:
-    whole = scale.end - scale.begin
-    step = next((one for one in _STEPS if whole <= _MOST_TICKS * one), None)
-    if step is not None:
-        form = "%Y-%m-%d" if step >= _DAY else "%H:%M" if step >= timedelta(minutes=1) else "%H:%M:%S"
-        return _every(scale, step), form
-    months = next((one for one in _MONTHS if whole <= _MOST_TICKS * one * timedelta(days=30.4)), _MONTHS[-1])
-    return _monthly(scale, months), "%Y-%m" if months < 12 else "%Y"  # noqa: PLR2004 - a year
-
-
-def _every(scale: _Scale, step: timedelta) -> list[datetime]:
-    start = datetime(2000, 1, 3, tzinfo=UTC)  # a Monday
-    number = -((start - scale.begin) // step)
-    moments = []
-    while (at := start + number * step) <= scale.end:
-        moments.append(at)
-        number += 1
-    return [at for at in moments if at >= scale.begin]
-
-
-def _monthly(scale: _Scale, months: int) -> list[datetime]:
-    count = scale.begin.year * 12 + scale.begin.month
-    count += -count % months
-    moments = []
-    while (at := datetime(count // 12, count % 12 + 1, 1, tzinfo=UTC)) <= scale.end:
-        moments.append(at)
-        count += months
-    return [at for at in moments if at >= scale.begin]
 
 
 def described(dossier: Dossier) -> str:

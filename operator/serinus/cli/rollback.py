@@ -15,7 +15,9 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     explanation = "go back to the rollback target at once, without stages"
     parser = verbs.add_parser("rollback", help=explanation, description=explanation)
     parser.add_argument("model", metavar="NAME", help="the Rollout; with --registry the model")
-    parser.add_argument("--to", metavar="VERSION", help="with --registry: where to; the last known good one by default")
+    parser.add_argument(
+        "--to", metavar="VERSION", help="where to; the rollback target, or the last known good version, by default"
+    )
     parser.add_argument("--context", help="the kubeconfig context")
     add_registry(parser)
     add_reason(parser)
@@ -32,12 +34,13 @@ def run(given: argparse.Namespace, outside: Outside | None = None) -> int:
     """
     if not in_cluster(given):
         return asyncio.run(rollback(given, outside or Outside()))
-    if given.to is not None:
-        version = given.to.removeprefix("v")
-        raise ConfigurationError(
-            f"--to: in a cluster the Rollout says where it goes back to: set spec.rollbackTo to {version}, by kubectl "
-            f"or in Git, then ask for the rollback without --to"
-        )
     if given.force or given.generation is not None or given.id is not None:
         raise ConfigurationError("--force, --generation and --id are for a registry without a cluster")
-    return ask(Command.ROLLBACK, given.model, given.reason, namespace=given.namespace, context=given.context)
+    return ask(
+        Command.ROLLBACK,
+        given.model,
+        given.reason,
+        namespace=given.namespace,
+        context=given.context,
+        to=given.to,
+    )

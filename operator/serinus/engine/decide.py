@@ -114,11 +114,16 @@ def _rescue(draft: Draft, situation: Situation, wishes: Wishes) -> Draft | None:
 def _roll_back_stable(draft: Draft, situation: Situation, wishes: Wishes) -> Draft | None:
     stable, by, token = draft.status.stable, situation.observed.requested_by, wishes.rollback or ""
     serving = stable.version if stable is not None else ""
-    if rollback_target(situation.spec, draft.status, situation.observed, serving) is None:
+    asked = situation.observed.rollback_to
+    if rollback_target(situation.spec, draft.status, situation.observed, serving, asked) is None:
         return commands.ignored_rollback(draft, situation)
     message = f"Rollback asked for by {by}: {token}."
     fault = rollbacks.Fault(
-        reason=RollbackReason.ROLLBACK_REQUESTED, message=message, requested_by=by, why=situation.why(token)
+        reason=RollbackReason.ROLLBACK_REQUESTED,
+        message=message,
+        requested_by=by,
+        why=situation.why(token),
+        asked_target=asked,
     )
     return rollbacks.roll_back(draft, situation, fault)
 

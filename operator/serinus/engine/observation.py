@@ -174,6 +174,7 @@ class Observation:
         generation: metadata.generation of the Rollout.
         deleted: the Rollout is being deleted or gone.
         commands: by verb, the token that its annotations hold.
+        rollback_to: where the command ``rollback`` shall go; empty for the Rollout's own target.
         uid: metadata.uid of the Rollout, which makes its records' ids unique.
         people: who wrote them.
         policy: the Model's policy; the default one where the model has none.
@@ -193,6 +194,7 @@ class Observation:
     route: RouteFacts | RouteProblem
     deleted: bool = False
     commands: Mapping[str, str] = field(default_factory=dict)
+    rollback_to: str = ""
     uid: str = ""
     people: People = field(default_factory=People)
     policy: ModelSpec = field(default_factory=ModelSpec)

@@ -42,6 +42,7 @@ class Fault:
     judged: Judged | None = None
     requested_by: str = ""
     why: str = ""
+    asked_target: str = ""
 
 
 def fault_of(draft: Draft, situation: Situation, wishes: Wishes) -> Fault | None:
@@ -84,8 +85,13 @@ def _asked(wishes: Wishes, situation: Situation) -> Fault | None:
         return Fault(reason=RollbackReason.ABORTED, message=message, requested_by=by, why=why)
     if wishes.rollback is not None:
         message = f"Rollback asked for by {by}: {wishes.rollback}."
-        why = situation.why(wishes.rollback)
-        return Fault(reason=RollbackReason.ROLLBACK_REQUESTED, message=message, requested_by=by, why=why)
+        return Fault(
+            reason=RollbackReason.ROLLBACK_REQUESTED,
+            message=message,
+            requested_by=by,
+            why=situation.why(wishes.rollback),
+            asked_target=situation.observed.rollback_to,
+        )
     return None
 
 
@@ -110,7 +116,7 @@ def roll_back(draft: Draft, situation: Situation, fault: Fault) -> Draft:
     status, now = draft.status, situation.now
     bad = _bad_version(status)
     at_weight = status.candidate.weight if status.candidate is not None else _weight_of_stable(status)
-    target = rollback_target(situation.spec, status, situation.observed, bad) or ""
+    target = rollback_target(situation.spec, status, situation.observed, bad, fault.asked_target) or ""
     rollback = Rollback(
         version=bad,
         to=target,
@@ -128,6 +134,8 @@ def roll_back(draft: Draft, situation: Situation, fault: Fault) -> Draft:
         return _strand(draft, rollback, situation)
     draft = _record(draft, rollback, situation)
     note = "" if is_ready(situation.observed.versions[target]) else f" {target} HAS NO READY ENDPOINTS."
+    if fault.asked_target not in {"", target}:
+        note += f" {fault.asked_target} was asked for, but it cannot take the traffic."
     story = f"{fault.message} {bad} {at_weight:g}% -> 0%, all traffic to {target}.{note}"
     return draft.say(EventReason.ROLLBACK_STARTED, story, warning=True, by=fault.requested_by, why=fault.why)
 

@@ -27,12 +27,16 @@ def our_backends(observed: Observation) -> frozenset[BackendKey]:
     return frozenset(backend_key(facts.backend) for facts in observed.versions.values() if facts.backend is not None)
 
 
-def rollback_target(spec: RolloutSpec | None, status: RolloutStatus, observed: Observation, bad: str) -> str | None:
+def rollback_target(
+    spec: RolloutSpec | None, status: RolloutStatus, observed: Observation, bad: str, asked: str = ""
+) -> str | None:
     """Return the version that takes the traffic back: ``rollbackTo``, else the stable one, else the one before it.
 
-    A target with ready endpoints goes before one without; a bad version loses its traffic even where none is ready.
+    What a person ``asked`` for goes before all these, unless it was rolled back itself. A target with
+    ready endpoints goes before one without; a bad version loses its traffic even where none is ready.
     """
-    choices = [version for version in _choices(spec, status) if version != bad and usable(observed, version)]
+    wanted = (asked, *_choices(spec, status)) if asked not in status.quarantined else _choices(spec, status)
+    choices = [version for version in wanted if version != bad and usable(observed, version)]
     ready = [version for version in choices if is_ready(observed.versions[version])]
     return next(iter(ready or choices), None)
 

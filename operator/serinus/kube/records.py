@@ -14,6 +14,7 @@ from serinus.api.names import (
     FREEZE_ANNOTATION,
     REASON_ANNOTATION,
     REQUESTED_BY_ANNOTATION,
+    ROLLBACK_TO_ANNOTATION,
     ROLLOUT_LABEL,
     RUN_LABEL,
     SPEC_BY_ANNOTATION,
@@ -60,6 +61,7 @@ def rollout_record(raw: Mapping[str, Any]) -> RolloutRecord:
         status=status,
         status_problem=problem,
         commands=commands_of(metadata.annotations),
+        rollback_to=metadata.annotations.get(ROLLBACK_TO_ANNOTATION, "").removeprefix("v"),
         people=people_of(metadata.annotations),
         deleting=metadata.deletion_timestamp is not None,
     )

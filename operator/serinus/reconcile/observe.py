@@ -65,6 +65,7 @@ def observe(
         generation=record.generation,
         deleted=deleted or record.deleting,
         commands=record.commands,
+        rollback_to=record.rollback_to,
         uid=record.meta.uid,
         people=record.people if found.actor_stamped else _unstamped(record.people),
         policy=reviews.policy(model) if model is not None else ModelSpec(),

@@ -40,7 +40,7 @@ def test_a_verb_annotates_the_rollout_with_the_reason_and_the_time(
     words = asked.read_text().splitlines()
     assert words[:4] == ["annotate", "rollouts.serinus.dev", "fraud", "--overwrite"]
     assert re.fullmatch(r"serinus\.dev/abort=complaints \(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\)", words[4])
-    assert words[5:] == ["--namespace", "ml", "--context", "prod"]
+    assert words[5:] == ["serinus.dev/reason=complaints", "--namespace", "ml", "--context", "prod"]
     told = capsys.readouterr().out
     assert words[4] in told
     assert "kubectl describe mro fraud" in told
@@ -52,7 +52,18 @@ def test_without_a_reason_the_verb_is_the_reason_and_kubectl_chooses_the_namespa
     assert main([verb, "fraud"]) == 0
     words = asked.read_text().splitlines()
     assert words[4].startswith(f"serinus.dev/{verb}={verb} (")
-    assert len(words) == 5
+    # What a command before has left must not stand beside this one.
+    left = ["serinus.dev/reason-"] + (["serinus.dev/rollback-to-"] if verb == "rollback" else [])
+    assert words[5:] == left
+
+
+def test_a_rollback_can_name_where_it_goes(path: Path) -> None:
+    asked = a_kubectl(path)
+    assert main(["rollback", "fraud", "--to", "v2.2.4", "--reason", "clients complain"]) == 0
+    assert asked.read_text().splitlines()[5:] == [
+        "serinus.dev/reason=clients complain",
+        "serinus.dev/rollback-to=2.2.4",
+    ]
 
 
 def test_kubectls_own_words_are_shown_and_the_status_is_1(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,156 @@
+"""The answers of MLflow's REST API, reduced to the fields that are read (MLflow 3.17, REST API 2.0)."""
+
+from collections.abc import Iterable
+from re import compile as pattern
+from typing import Final
+
+import msgspec
+
+_LOGGED: Final = pattern(r"models:/(?P<id>m-[0-9A-Za-z-]+)")
+
+
+class Tag(msgspec.Struct, frozen=True):
+    """A tag or a parameter."""
+
+    key: str
+    value: str = ""
+
+
+class VersionInfo(msgspec.Struct, frozen=True):
+    """A version of a registered model."""
+
+    name: str
+    version: str
+    source: str = ""
+    run_id: str = ""
+    description: str = ""
+    tags: list[Tag] = []
+
+    @property
+    def logged_model(self) -> str:
+        """The id of the logged model that it is (MLflow 3), or empty."""
+        found = _LOGGED.fullmatch(self.source)
+        return found["id"] if found is not None else ""
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """A metric's last value; NaN and the infinities come as text."""
+
+    key: str
+    value: float | str
+    dataset_name: str = ""
+
+
+class RunInfo(msgspec.Struct, frozen=True):
+    """When and by whom; times in milliseconds since 1970."""
+
+    run_id: str
+    experiment_id: str = ""
+    user_id: str = ""
+    start_time: int | None = None
+    end_time: int | None = None
+
+
+class RunData(msgspec.Struct, frozen=True):
+    """What was logged."""
+
+    metrics: list[Metric] = []
+    params: list[Tag] = []
+    tags: list[Tag] = []
+
+
+class DatasetInfo(msgspec.Struct, frozen=True):
+    """A data set; ``source`` and ``profile`` are JSON in a string."""
+
+    name: str = ""
+    digest: str = ""
+    source_type: str = ""
+    source: str = ""
+    profile: str = ""
+
+
+class DatasetInput(msgspec.Struct, frozen=True):
+    """A data set and what it was used for."""
+
+    dataset: DatasetInfo
+    tags: list[Tag] = []
+
+
+class RunInputs(msgspec.Struct, frozen=True):
+    """What went in."""
+
+    dataset_inputs: list[DatasetInput] = []
+
+
+class ModelOutput(msgspec.Struct, frozen=True):
+    """A model that came out."""
+
+    model_id: str
+
+
+class RunOutputs(msgspec.Struct, frozen=True):
+    """What came out."""
+
+    model_outputs: list[ModelOutput] = []
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A run."""
+
+    info: RunInfo
+    data: RunData = RunData()
+    inputs: RunInputs = RunInputs()
+    outputs: RunOutputs = RunOutputs()
+
+
+class LoggedData(msgspec.Struct, frozen=True):
+    """What was logged of one model."""
+
+    metrics: list[Metric] = []
+
+
+class _LoggedModel(msgspec.Struct, frozen=True):
+    data: LoggedData = LoggedData()
+
+
+class LoggedAnswer(msgspec.Struct, frozen=True):
+    """The answer of ``logged-models/<id>``."""
+
+    model: _LoggedModel
+
+
+class VersionAnswer(msgspec.Struct, frozen=True):
+    """The answer of ``model-versions/get``."""
+
+    model_version: VersionInfo
+
+
+class RunAnswer(msgspec.Struct, frozen=True):
+    """The answer of ``runs/get``."""
+
+    run: Run
+
+
+class PlaceAnswer(msgspec.Struct, frozen=True):
+    """The answer of ``model-versions/get-download-uri``."""
+
+    artifact_uri: str
+
+
+class File(msgspec.Struct, frozen=True):
+    """An entry of a folder of artifacts; ``path`` is its name in it."""
+
+    path: str
+    is_dir: bool = False
+    file_size: int | None = None
+
+
+class FilesAnswer(msgspec.Struct, frozen=True):
+    """The answer of ``mlflow-artifacts/artifacts``."""
+
+    files: list[File] = []
+
+
+def tags_of(tags: Iterable[Tag]) -> dict[str, str]:
+    """Return tags by their keys."""
+    return {tag.key: tag.value for tag in tags}
