@@ -6,6 +6,7 @@
 import argparse
 import http.client
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -138,19 +139,30 @@ def _free_port() -> int:
 
 
 def main() -> int:
-    """Run one for a person until Ctrl-C."""
+    """Run one for a person until Ctrl-C, or only fetch it."""
     parser = argparse.ArgumentParser(prog="localcluster.dynamodb", description="Runs DynamoDB Local in memory.")
     parser.add_argument("--port", type=int, default=8000, help="where it listens (8000)")
+    parser.add_argument("--fetch", action="store_true", help="only fetch it, for a place without a way out")
+    given = parser.parse_args()
     try:
-        with dynamodb_local(parser.parse_args().port) as endpoint:
-            say(f"DynamoDB Local {VERSION} at {endpoint}; any credentials do. Ctrl-C ends it.")
-            with suppress(KeyboardInterrupt):
-                while _answers(int(endpoint.rpartition(":")[2])):
-                    time.sleep(_GLANCE_SECONDS)
+        if given.fetch:
+            say(f"DynamoDB Local {VERSION}: {libraries()}")
+        else:
+            _serve(given.port)
     except LocalClusterError as error:
         say(str(error))
         return 1
     return 0
+
+
+def _serve(port: int) -> None:
+    # SIGTERM would end this process alone and leave the other; a shell's background jobs ignore SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    with dynamodb_local(port) as endpoint, suppress(KeyboardInterrupt):
+        say(f"DynamoDB Local {VERSION} at {endpoint}; any credentials do. Ctrl-C ends it.")
+        while _answers(port):
+            time.sleep(_GLANCE_SECONDS)
 
 
 if __name__ == "__main__":
