@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -11,14 +10,10 @@ from msgspec import structs
 from serinus.api.audit_record import AuditEvent, Happening
 from serinus.api.modelversion import Field, Profile, Signature
 from serinus.api.names import ObjectKey
-from serinus.engine.registry import seal
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
-from serinus.ports import Commit, RegistryStore
 from serinus.registry.verbs import Registry
 from support.registry_crowd import crowd
 from support.registry_place import (
-    BY,
-    START,
     Crash,
     Fault,
     Place,
@@ -27,6 +22,7 @@ from support.registry_place import (
     in_use,
     registry_on,
     seen_whole,
+    step_on,
     version_entry,
 )
 
@@ -80,12 +76,6 @@ async def _until_stored(verb: Verb, registry: Registry, model: ObjectKey, told: 
         except (TransientError, AmbiguousError):
             continue
     raise AssertionError("one request failed, and four tries were not enough")
-
-
-async def _step(store: RegistryStore, model: ObjectKey, told: Happening, **fields: Any) -> Commit:
-    head = await store.read_head(model)
-    record, after = seal(head, told, model, by=BY, now=START)
-    return replace(Commit(model=model, before=head, record=record, after=after), **fields)
 
 
 def _promotion_of_3(digest: str) -> Happening:
@@ -149,7 +139,7 @@ class TroubleContract:
 
     async def test_a_store_that_only_throttles_says_that_it_could_not_be_asked(self, place: Place) -> None:
         model = await in_use(place)
-        step = await _step(place.open(), model, happening())
+        step = await step_on(place.open(), model, happening())
         before = (await seen_whole(place, model)).head
         with pytest.raises(TransientError):
             await place.failing(*[Fault.THROTTLED] * 50).read_head(model)
@@ -160,7 +150,7 @@ class TroubleContract:
     async def test_a_step_that_was_decided_on_an_old_head_is_a_conflict_and_stores_nothing(self, place: Place) -> None:
         model = await in_use(place)
         store = place.open()
-        late = await _step(store, model, happening())
+        late = await step_on(store, model, happening())
         await registry_on(place.open()).record(model, happening())
         before = (await seen_whole(place, model)).head
         with pytest.raises(ConflictError):
@@ -170,12 +160,12 @@ class TroubleContract:
     async def test_a_step_committed_again_from_anywhere_changes_nothing(self, place: Place) -> None:
         model = await in_use(place)
         store, told = place.open(), happening()
-        step = await _step(store, model, told)
+        step = await step_on(store, model, told)
         await store.commit(step)
         await store.commit(step)
         await registry_on(place.open()).record(model, happening())
         await place.open().commit(step)
-        await store.commit(await _step(store, model, told))
+        await store.commit(await step_on(store, model, told))
         assert (await seen_whole(place, model)).told(told) == [6]
 
     @pytest.mark.parametrize(
@@ -191,7 +181,7 @@ class TroubleContract:
     ) -> None:
         model, store = await in_use(place), place.open()
         before = (await seen_whole(place, model)).head
-        step = await _step(store, model, _promotion_of_3(fields["digest"]), **fields)
+        step = await step_on(store, model, _promotion_of_3(fields["digest"]), **fields)
         with pytest.raises(error, match=fields["serves"]):
             await store.commit(step)
         assert (await seen_whole(place, model)).head == before
@@ -199,13 +189,13 @@ class TroubleContract:
     async def test_a_version_yanked_in_between_is_refused_but_what_was_stored_before_stays(self, place: Place) -> None:
         model, store = await in_use(place), place.open()
         entry = await registry_on(store).get(model, "3.0.0")
-        step = await _step(store, model, _promotion_of_3(entry.digest), serves="3.0.0", digest=entry.digest)
+        step = await step_on(store, model, _promotion_of_3(entry.digest), serves="3.0.0", digest=entry.digest)
         await place.open().set_yanked(model, "3.0.0", "it leaks")
         with pytest.raises(RefusedError, match="it leaks"):
             await store.commit(step)
         entry = await registry_on(store).get(model, "1.0.0")
         told = happening(AuditEvent.PROMOTED, version="1.0.0", digest=entry.digest)
-        step = await _step(store, model, told, serves="1.0.0", digest=entry.digest)
+        step = await step_on(store, model, told, serves="1.0.0", digest=entry.digest)
         await store.commit(step)
         await place.open().set_yanked(model, "1.0.0", "it leaks, too")
         await store.commit(step)

@@ -1,7 +1,7 @@
 """What the contract suite needs of each store of the registry, and the values that its stories are told with."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -20,8 +20,8 @@ from serinus.api.model import Head
 from serinus.api.modelversion import Artifact, Dataset, ModelVersionSpec
 from serinus.api.names import ObjectKey
 from serinus.engine.catalogue import VersionEntry, spec_hash
-from serinus.engine.registry import fold
-from serinus.ports import RegistryStore
+from serinus.engine.registry import fold, seal
+from serinus.ports import Commit, RegistryStore
 from serinus.registry.verbs import Registry
 
 PAGE: Final = 100
@@ -129,6 +129,13 @@ async def in_use(place: Place) -> ObjectKey:
     await registry.promote(model, "1.0.0", happening())
     await registry.promote(model, "2.0.0", happening())
     return model
+
+
+async def step_on(store: RegistryStore, model: ObjectKey, told: Happening, **fields: Any) -> Commit:
+    """Return the step of a happening on the head as the store has it now."""
+    head = await store.read_head(model)
+    record, after = seal(head, told, model, by=BY, now=START)
+    return replace(Commit(model=model, before=head, record=record, after=after), **fields)
 
 
 @dataclass(frozen=True, slots=True)
