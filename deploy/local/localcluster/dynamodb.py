@@ -159,7 +159,7 @@ def _serve(port: int) -> None:
     # SIGTERM would end this process alone and leave the other; a shell's background jobs ignore SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    with dynamodb_local(port) as endpoint, suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), dynamodb_local(port) as endpoint:
         say(f"DynamoDB Local {VERSION} at {endpoint}; any credentials do. Ctrl-C ends it.")
         while _answers(port):
             time.sleep(_GLANCE_SECONDS)
