@@ -92,6 +92,7 @@ def test_an_inserted_record_is_found(told: list[Step], data: st.DataObject) -> N
     records = [trail.records[number] for number in sorted(trail.records)]
     at = data.draw(st.integers(0, len(records) - 1))
     copy = dict(data.draw(st.sampled_from(records)))
+    assume(copy != records[-1] or at < len(records) - 1)
     records.insert(at, copy)
     trail.records.clear()
     trail.records.update({number: {**one, "sequence": number} for number, one in enumerate(records, start=1)})
