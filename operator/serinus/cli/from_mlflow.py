@@ -95,15 +95,18 @@ def _page(tracking: Tracking, run: Run) -> str:
 
 
 def _metrics(tracking: Tracking, found: VersionInfo, run: Run | None) -> list[Metric]:
-    """Return what was measured of this very model; a run that made only one measured only that one."""
+    """Return what was measured of this very model; a run that made only one measured only that one.
+
+    Where both have a metric the run's is taken: a logged model's NaN comes as 0 (seen with MLflow 3.17 on SQLite).
+    """
     of_run = run.data.metrics if run is not None else []
     if not found.logged_model:
         return of_run
     of_model = tracking.logged_metrics(found.logged_model)
     if run is None or len(run.outputs.model_outputs) > 1:
         return of_model
-    named = {metric.key for metric in of_model}
-    return of_model + [metric for metric in of_run if metric.key not in named]
+    named = {metric.key for metric in of_run}
+    return of_run + [metric for metric in of_model if metric.key not in named]
 
 
 def _folder(place: str) -> str:
@@ -188,7 +191,7 @@ _LOOKS_LIKE_NO_TEXT: Final = pattern(r"[-+.0-9].*|[yYnN]")
 
 
 def _represent(dumper: _Manifest, text: str) -> yaml.ScalarNode:
-    style = '"' if _LOOKS_LIKE_NO_TEXT.fullmatch(text) or "\n" in text else None
+    style = '"' if _LOOKS_LIKE_NO_TEXT.fullmatch(text) or not text.isprintable() else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
