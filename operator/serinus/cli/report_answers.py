@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from serinus.api.names import ObjectKey
 from serinus.cli.registry_access import name_of
-from serinus.cli.report_text import visible, when
+from serinus.cli.report_text import stretch, visible, when
 from serinus.engine.dossier import Dossier
-from serinus.engine.dossier_periods import Live, Period, PeriodKind
+from serinus.engine.dossier_periods import Live, PeriodKind
 from serinus.engine.dossier_versions import VersionStory
 
 _HEADING = ("MODEL", "VERSION", "STAGE", "REGISTERED", "IN PRODUCTION (UTC)")
@@ -25,15 +25,11 @@ def _live(live: Live) -> str:
     match period.kind:
         case PeriodKind.PRODUCTION:
             number = f", record #{period.began_by.sequence}" if period.began_by is not None else ""
-            return f"{period.version} was in production {at} ({_span(period)}{number})"
+            return f"{period.version} was in production {at} ({stretch(period)}{number})"
         case PeriodKind.NOTHING:
-            return f"had no version in production {at} ({_span(period)})"
+            return f"had no version in production {at} ({stretch(period)})"
         case PeriodKind.UNKNOWN:
-            return f"{at}: nobody can tell, for records are missing ({_span(period)})"
-
-
-def _span(period: Period) -> str:
-    return f"{when(period.begin, 'since before the first kept record')} to {when(period.end, 'today')}"
+            return f"{at}: nobody can tell, for records are missing ({stretch(period)})"
 
 
 def _trial(live: Live) -> str:
@@ -52,7 +48,7 @@ def used_table(found: Iterable[tuple[ObjectKey, VersionStory]]) -> str:
 
 def _row(model: ObjectKey, story: VersionStory) -> tuple[str, ...]:
     at = story.entry.registered_at if story.entry is not None else None
-    spans = "; ".join(_span(period) for period in story.production) or "never"
+    spans = "; ".join(stretch(period) for period in story.production) or "never"
     return tuple(visible(cell) for cell in (name_of(model), story.version, story.stage.value, when(at), spans))
 
 

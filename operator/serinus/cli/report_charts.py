@@ -10,7 +10,7 @@ from typing import Final
 
 from serinus.api.audit_record import Evidence
 from serinus.cli.report_axis import Scale, Tick, ticks
-from serinus.cli.report_text import day, when
+from serinus.cli.report_text import day, stretch, when
 from serinus.engine.dossier import Dossier
 from serinus.engine.dossier_measures import Gauge
 from serinus.engine.dossier_periods import Period, PeriodKind
@@ -89,7 +89,7 @@ def _begin(period: Period, scale: Scale) -> datetime:
 
 def _title(period: Period) -> str:
     name = period.version or ("nobody can tell" if period.kind is PeriodKind.UNKNOWN else "nothing in production")
-    return f"{name}: {when(period.begin, 'before the first kept record')} to {when(period.end, 'now')} UTC"
+    return f"{name}: {stretch(period)} UTC"
 
 
 def _bars(periods: Iterable[Period], scale: Scale, kind: str = "") -> tuple[Bar, ...]:

@@ -13,6 +13,7 @@ from serinus.cli import report_charts
 from serinus.cli.report_text import (
     FILTERS,
     anchor,
+    breakable,
     html_link,
     html_text,
     markdown_link,
@@ -64,7 +65,7 @@ def _environment(*, html: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(FILTERS, link=html_link if html else markdown_link)
+    environment.filters.update(FILTERS, breakable=breakable, link=html_link if html else markdown_link)
     environment.globals.update(
         anchor=anchor,
         policy_text=policy_text,

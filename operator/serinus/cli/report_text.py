@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from serinus.api.model import ModelSpec
 from serinus.engine import wording
+from serinus.engine.dossier_periods import Period
 
 # RFC 3986, without what Markdown or HTML could read as its own: a link that needs more is shown as text.
 _ADDRESS: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~:/?#@!$&+,;=%-]*)?", re.ASCII)
@@ -23,6 +24,7 @@ _TURNING: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2
 _SPACES: Final = frozenset("\n\r\t\u2028\u2029")
 _VERSION: Final = re.compile(r"[0-9A-Za-z.-]{1,64}", re.ASCII)
 _MARKDOWN: Final = re.compile(r"([\\`*_\[\]|~#$!])")
+_SIGN: Final = re.compile(r"([:@/.])")
 _BYTES: Final = 1000
 _SHORT: Final = 12
 
@@ -78,6 +80,11 @@ def html_link(value: str) -> Markup:
     return Markup('<a href="{0}" rel="noopener noreferrer">{0}</a>').format(value)
 
 
+def breakable(value: str) -> Markup:
+    """Return a long name as text that a narrow column may break after its signs, not within its words."""
+    return Markup(_SIGN.sub(r"\1<wbr>", str(html_text(value))))  # noqa: S704 - escaped, and no entity has such a sign
+
+
 def markdown_link(value: str) -> Markup:
     """Return a link where the text is a plain https address, else the text."""
     text = markdown_text(value)
@@ -87,6 +94,14 @@ def markdown_link(value: str) -> Markup:
 def when(at: datetime | None, unknown: str = "not recorded") -> str:
     """Write a moment in UTC, to the second: ``2026-11-23 14:07:31``."""
     return unknown if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def stretch(period: Period) -> str:
+    """Write from when to when a period was, as far as that is known: ``since …``, ``until …`` or ``… to …``."""
+    begin, end = period.begin, period.end
+    if begin is None:
+        return f"until {when(end)}, since before the first kept record" if end is not None else "in all kept records"
+    return f"{when(begin)} to {when(end)}" if end is not None else f"since {when(begin)}"
 
 
 def day(at: datetime | date) -> str:
@@ -153,5 +168,6 @@ FILTERS: Final[dict[str, Callable[..., object]]] = {
     "lasting": length,
     "px": px,
     "size": size,
+    "stretch": stretch,
     "short": short,
 }

@@ -25,7 +25,7 @@ from support.audit_tales import HOSTILE, a_first_version, a_hostile_history, a_y
 from support.registry_memory import MemoryStore
 
 TABLES = "dynamodb://serinus?namespace=payments"
-VOID = {"meta", "br", "link", "img", "input"}
+VOID = {"meta", "wbr", "br", "link", "img", "input"}
 
 
 @dataclass(frozen=True)

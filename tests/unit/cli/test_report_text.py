@@ -11,6 +11,7 @@ from serinus.cli.report_axis import Scale, ticks
 from serinus.cli.report_charts import GAUGE_LIMIT, gauge_bar, shares
 from serinus.cli.report_text import (
     anchor,
+    breakable,
     html_link,
     html_text,
     length,
@@ -37,6 +38,11 @@ def test_no_text_leaves_its_line_its_cell_or_its_direction(text: str) -> None:
 
 def test_what_nobody_sees_is_written_as_its_number() -> None:
     assert visible("a\u202eb\x00c\td\ud800") == "a⟨U+202E⟩b⟨U+0000⟩c d⟨U+D800⟩"
+
+
+def test_a_long_name_breaks_after_its_signs_and_is_escaped_all_the_same() -> None:
+    assert breakable("system:serviceaccount:a") == "system:<wbr>serviceaccount:<wbr>a"
+    assert breakable("<b>@'") == "&lt;b&gt;@<wbr>&#39;"
 
 
 def test_markup_of_the_page_itself_stays_what_it_is() -> None:
