@@ -241,8 +241,12 @@ class KubernetesStore:
 
     async def _settle(self, step: Commit) -> None:
         """The number is taken: by us, and the head may not know it yet, or by somebody who was faster."""
-        ours = await self._is_stored(step)
         head = await self._move_up(step.model, step.record.sequence)
+        taken_by = {recent.sequence: recent.id for recent in head.recent}
+        if step.record.sequence in taken_by:
+            ours = taken_by[step.record.sequence] == step.record.id
+        else:
+            ours = await self._is_stored(step)
         if not ours:
             raise ConflictError(
                 f"{step.model}: record {step.record.sequence} is another's, and {head.audit.sequence} is the last now"

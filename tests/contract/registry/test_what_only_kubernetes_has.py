@@ -265,6 +265,19 @@ async def test_a_number_that_was_pruned_while_its_taker_slept_is_not_given_again
     assert await registry.store.find_record(model, verification.head, slept.record.id) is None
 
 
+async def test_whoever_is_told_long_after_that_it_was_done_also_sees_it(
+    place: KubernetesPlace, model: ObjectKey
+) -> None:
+    registry, told = registry_on(place.open()), happening()
+    for _ in range(70):
+        await registry.record(model, happening())
+    with pytest.raises(Crash):
+        await registry_on(place.crashing(5)).promote(model, "3.0.0", told)
+    assert (await registry.head(model)).audit.sequence == 75, "it has died between the record and the head"
+    assert await registry.promote(model, "3.0.0", told) == 76
+    assert (await seen_whole(place, model)).standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 76)
+
+
 # ---- what cannot be read or written -----------------------------------------------------------
 
 
