@@ -40,13 +40,14 @@ class Scale:
 
 
 def ticks(scale: Scale) -> tuple[Tick, ...]:
-    """Return at most seven round moments."""
+    """Return a few round moments; midnight between hours is written as its day."""
     moments, form = _moments(scale)
     found = []
     for number, at in enumerate(moments):
         x = scale.x(at)
         edge = "start" if x < 8 else "end" if x > 92 else "middle"  # noqa: PLR2004 - half a label's width, in percent
-        found.append(Tick(x, at.strftime(form), number % 2 == 1, edge))
+        shown = "%m-%d" if form == "%H:%M" and (at.hour, at.minute) == (0, 0) else form
+        found.append(Tick(x, at.strftime(shown), number % 2 == 1, edge))
     return tuple(found)
 
 
