@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact
-from serinus.errors import ConflictError, NotFoundError, RefusedError, SerinusError, TransientError
+from serinus.errors import NotFoundError, RefusedError, SerinusError, TransientError
 from serinus.ports import ArtifactFinding, ArtifactResult
 from serinus.registry.artifacts_https import HttpsStore
 from serinus.registry.artifacts_local import LocalStore
@@ -199,9 +199,8 @@ def _finding(problem: SerinusError, artifact: Artifact, look: Look) -> ArtifactF
             result = ArtifactResult.MISSING
         case RefusedError():
             result = ArtifactResult.UNSUPPORTED
-        case ConflictError() | TransientError():
-            result = ArtifactResult.COULD_NOT_ASK
         case _:
+            # It changed meanwhile, or nothing was learnt: both are asked again.
             result = ArtifactResult.COULD_NOT_ASK
     return ArtifactFinding(result, f"{problem}.")
 

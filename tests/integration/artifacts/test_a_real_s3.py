@@ -10,6 +10,7 @@ import pytest
 
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact
+from serinus.errors import ConflictError
 from serinus.ports import ArtifactFinding, ArtifactResult
 from serinus.registry.artifacts import Verifier, measured
 from serinus.registry.artifacts_look import Look, measure
@@ -126,4 +127,14 @@ def test_a_folder_of_more_than_one_page_is_read_whole(s3: S3Server) -> None:
     store, look = S3Store(settings(s3).s3, workers=1, page=2), Look()
     with store.sight("s3://models/many/", look) as sight:
         assert measure(sight, look, most=5).size == 5
+    store.close()
+
+
+def test_an_object_that_is_replaced_between_the_two_requests_is_told(s3: S3Server) -> None:
+    uri = s3.put("models", "moving.onnx", b"old")
+    store, look = S3Store(settings(s3).s3, workers=1), Look()
+    with store.sight(uri, look) as sight:
+        s3.put("models", "moving.onnx", b"new")
+        with pytest.raises(ConflictError, match="changed while it was looked at"):
+            measure(sight, look, most=5)
     store.close()

@@ -1,7 +1,10 @@
-"""``serinus import`` without a server: MLmodel files, and wishes that cannot be granted."""
+"""``serinus import`` without a real server: MLmodel files, rare answers, and wishes that cannot be granted."""
 
 import argparse
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,6 +13,7 @@ from serinus.cli.importing import add_parser, run
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.registry.artifacts import measured
 from serinus.settings import ArtifactSettings
+from support.artifact_server import ArtifactServer, Reply
 
 MODEL_FILE = """\
 artifact_path: model
@@ -115,3 +119,67 @@ def test_a_server_must_be_named_by_an_option_or_by_mlflows_own_variable() -> Non
         ask("mlflow", "models:/fraud/7")
     with pytest.raises(ConfigurationError, match="file or database"):
         ask("mlflow", "models:/fraud/7", MLFLOW_TRACKING_URI="sqlite:///mlflow.db")
+
+
+API = "/api/2.0/mlflow"
+
+
+def says(body: object) -> Reply:
+    return Reply(body=json.dumps(body).encode())
+
+
+@pytest.fixture
+def server() -> Iterator[ArtifactServer]:
+    tags = [{"key": "semver", "value": "2.3.1"}]
+    version = {"name": "fraud", "version": "7", "source": "models:/m-1", "run_id": "r1", "tags": tags}
+    of_model = [{"key": "f1", "value": 0.9, "dataset_name": "test"}]
+    of_run = [{"key": "f1", "value": 0.1}, {"key": "loss", "value": 3}]
+    run = {"info": {"run_id": "r1"}, "data": {"metrics": of_run}}
+    with ArtifactServer(tls=False).running() as running:
+        running.replies = {
+            f"{API}/model-versions/get": says({"model_version": version}),
+            f"{API}/model-versions/get-download-uri": says({"artifact_uri": "s3://models/1/m-1/artifacts"}),
+            "/model-versions/get-artifact": Reply(body=MODEL_FILE.encode()),
+            f"{API}/logged-models/m-1": says({"model": {"data": {"metrics": of_model}}}),
+            f"{API}/runs/get": says({"run": {**run, "outputs": {"model_outputs": [{"model_id": "m-1"}]}}}),
+        }
+        yield running
+
+
+def imported(server: ArtifactServer, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    assert ask("mlflow", "models:/fraud/7", MLFLOW_TRACKING_URI=server.url) == 0
+    spec = yaml.safe_load(capsys.readouterr().out)["spec"]
+    assert isinstance(spec, dict)
+    return spec
+
+
+def test_a_folder_in_s3_is_named_as_the_verifier_reads_it(
+    server: ArtifactServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert imported(server, capsys)["artifact"]["uri"] == "s3://models/1/m-1/artifacts/"
+
+
+def test_the_metrics_of_a_run_with_one_model_are_that_models(
+    server: ArtifactServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = imported(server, capsys)["metrics"]
+    assert metrics == [{"name": "f1", "value": "0.1"}, {"name": "loss", "value": "3.0"}]
+
+
+def test_the_metrics_of_a_run_with_many_models_are_not_taken_for_one_models(
+    server: ArtifactServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = [{"model_id": "m-1"}, {"model_id": "m-2"}]
+    run = {"info": {"run_id": "r1"}, "data": {"metrics": [{"key": "loss", "value": 3}]}}
+    server.replies[f"{API}/runs/get"] = says({"run": {**run, "outputs": {"model_outputs": models}}})
+    assert imported(server, capsys)["metrics"] == [{"name": "f1", "value": "0.9", "dataset": "test"}]
+
+
+def test_a_run_that_was_deleted_leaves_what_the_model_itself_says(
+    server: ArtifactServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.replies[f"{API}/runs/get"] = Reply(status=404)
+    spec = imported(server, capsys)
+    assert spec["metrics"] == [{"name": "f1", "value": "0.9", "dataset": "test"}]
+    assert "training" not in spec
+    assert spec["lineage"] == {"run": {"system": "mlflow", "id": "r1"}}
