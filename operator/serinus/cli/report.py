@@ -151,6 +151,7 @@ async def _known(given: argparse.Namespace, outside: Outside, model: ObjectKey) 
         entries=material.entries,
         anchors=seen.of(model) if seen is not None else (),
         findings=seen.findings if seen is not None else (),
+        notes=seen.notes if seen is not None else (),
         policy=await outside.read_policy(model) if in_cluster(given) else None,
     )
 

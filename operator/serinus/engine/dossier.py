@@ -31,6 +31,7 @@ class Material:
         records: those after the removed ones, up to the head's.
         anchors: checkpoints with good signatures.
         findings: what is wrong with the checkpoints themselves.
+        notes: what is not wrong with the checkpoints, but an auditor should know.
         policy: what the team's Model says; None where there is none, or nobody could be asked.
     """
 
@@ -40,6 +41,7 @@ class Material:
     entries: Sequence[VersionEntry]
     anchors: Sequence[Anchor] = ()
     findings: Sequence[Finding] = ()
+    notes: Sequence[str] = ()
     policy: ModelSpec | None = None
 
 
@@ -71,6 +73,7 @@ class Dossier:
     exceptional: tuple[Exceptional, ...]
     people: tuple[Person, ...]
     items: tuple[OpenItem, ...]
+    notes: tuple[str, ...]
     policy: ModelSpec | None
     told: tuple[AuditRecordSpec, ...]
     later: int
@@ -133,6 +136,7 @@ def compile_dossier(material: Material, as_of: datetime) -> Dossier:
         exceptional=exceptional(records),
         people=people(records),
         items=open_items(reviewed),
+        notes=tuple(material.notes),
         policy=material.policy,
         told=records,
         later=len(examined.records) - len(records),

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Final
 
 from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import ChainHead, Head
@@ -12,6 +13,8 @@ from serinus.api.parsing import decode
 from serinus.engine.chain import Anchor, Fault, Finding, StoredRecord, verify_chain
 from serinus.engine.registry import apply
 from serinus.errors import InvalidObjectError
+
+_LOST: Final = frozenset({Fault.UNREADABLE, Fault.MISSING, Fault.TRUNCATED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +66,13 @@ def examine(
     """
     audit, known = head.audit, tuple(anchors)
     begin = Anchor(audit.pruned_through, audit.pruned_hash, "the last removed record")
-    wrong = [*findings, *verify_chain(stored, begin=begin, end=Anchor(audit.sequence, audit.hash, ""), anchors=known)]
     records, unreadable = _read(stored)
-    wrong += unreadable
+    in_chain = verify_chain(stored, begin=begin, end=Anchor(audit.sequence, audit.hash, ""), anchors=known)
+    lost = {one.sequence for one in (*in_chain, *unreadable) if one.fault in _LOST}
+    wrong = [*findings, *in_chain, *unreadable]
     if not wrong and begin.sequence == 0 and not _leads_to(records, head):
         message = "the head does not say what the chain comes to: production, good or quarantined versions differ"
         wrong.append(Finding(Fault.HEAD_DIFFERS, audit.sequence, message))
-    lost = {one.sequence for one in wrong if one.fault in {Fault.UNREADABLE, Fault.MISSING, Fault.TRUNCATED}}
     compared = (anchor for anchor in known if anchor.sequence > begin.sequence)
     proof = Proof(
         records=len(stored),

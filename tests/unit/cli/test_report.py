@@ -1,10 +1,7 @@
 """The auditor's page and the short answers: what is on them, that nothing on them acts, and what scripts rely on."""
 
-import argparse
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,52 +11,14 @@ import pytest
 from serinus.api.model import ModelSpec
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
-from serinus.cli.registry_access import Outside
-from serinus.cli.report import add_parser, run
 from serinus.cli.report_page import render_html, render_markdown
 from serinus.errors import ConfigurationError, NotFoundError
-from serinus.ports import RegistryStore
 from support.audit_specs import BEGIN, MODEL, digest_of_bytes
 from support.audit_stories import History
 from support.audit_tales import HOSTILE, a_first_version, a_hostile_history, a_year, many_versions
-from support.registry_memory import MemoryStore
+from support.auditors import Auditor
 
-TABLES = "dynamodb://serinus?namespace=payments"
 VOID = {"meta", "wbr", "br", "link", "img", "input"}
-
-
-@dataclass(frozen=True)
-class StoppedClock:
-    at: datetime
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return 0.0
-
-
-@dataclass
-class Auditor:
-    """Somebody at a terminal, with a registry that holds these histories."""
-
-    histories: tuple[History, ...]
-    asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
-    policy: ModelSpec | None = None
-
-    def ask(self, *words: str, registry: str = TABLES) -> int:
-        parser = argparse.ArgumentParser()
-        add_parser(parser.add_subparsers())
-        given = parser.parse_args(["report", *words, "--registry", registry])
-        now = max(history.now for history in self.histories)
-        return run(given, Outside(open_store=self._open, read_policy=self._read, clock=StoppedClock(now)))
-
-    async def _open(self, url: str, namespaces: Sequence[str]) -> RegistryStore:
-        self.asked.append((url, tuple(namespaces)))
-        return MemoryStore({history.model: history.data() for history in self.histories})
-
-    async def _read(self, _: ObjectKey) -> ModelSpec | None:
-        return self.policy
 
 
 class Page(HTMLParser):
