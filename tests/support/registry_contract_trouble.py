@@ -168,6 +168,16 @@ class TroubleContract:
         await store.commit(await step_on(store, model, told))
         assert (await seen_whole(place, model)).told(told) == [6]
 
+    async def test_one_happening_told_by_several_processes_at_once_is_recorded_once(self, place: Place) -> None:
+        model, told = await in_use(place), happening()
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            for _ in range(4):
+                group.create_task(registry_on(place.open()).promote(model, "3.0.0", told))
+                group.create_task(registry_on(place.open()).record(model, happening()))
+        seen = await seen_whole(place, model)
+        assert len(seen.told(told)) == 1
+        assert seen.standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 10)
+
     @pytest.mark.parametrize(
         ("fields", "error"),
         [

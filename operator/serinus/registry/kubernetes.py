@@ -128,7 +128,8 @@ class KubernetesStore:
         for recent in head.recent:
             if recent.id == record_id:
                 return recent.sequence
-        if head.audit.sequence - self._absent.get((model, record_id), 0) <= len(head.recent):
+        since = head.audit.sequence - self._absent.get((model, record_id), 0)
+        if 0 <= since <= len(head.recent):
             return None
         number = await self._objects.number_of(model, record_id)
         if number is None:
@@ -241,15 +242,13 @@ class KubernetesStore:
 
     async def _settle(self, step: Commit) -> None:
         """The number is taken: by us, and the head may not know it yet, or by somebody who was faster."""
-        head = await self._move_up(step.model, step.record.sequence)
+        number = step.record.sequence
+        head = await self._move_up(step.model, number)
         taken_by = {recent.sequence: recent.id for recent in head.recent}
-        if step.record.sequence in taken_by:
-            ours = taken_by[step.record.sequence] == step.record.id
-        else:
-            ours = await self._is_stored(step)
+        ours = taken_by[number] == step.record.id if number in taken_by else await self._is_stored(step)
         if not ours:
             raise ConflictError(
-                f"{step.model}: record {step.record.sequence} is another's, and {head.audit.sequence} is the last now"
+                f"{step.model}: record {number} is another's, and {head.audit.sequence} is the last now"
             )
 
     async def _is_stored(self, step: Commit) -> bool:

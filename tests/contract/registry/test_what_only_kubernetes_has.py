@@ -1,5 +1,6 @@
 """The Kubernetes store beyond its port: which objects it writes, how often it asks, and what others may do to them."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -167,6 +168,17 @@ async def test_only_the_named_namespaces_are_looked_through(server: ListingApi, 
     whole = MeddledRequests(server)
     assert [one async for one, _ in KubernetesStore(whole).list_models()] == []
     assert whole.seen == ["GET /apis/serinus.dev/v1alpha1/models"]
+
+
+async def test_all_who_tell_one_happening_at_once_are_told_the_same_number(
+    place: KubernetesPlace, model: ObjectKey
+) -> None:
+    told = happening()
+    others = [registry_on(place.open()).record(model, happening()) for _ in range(6)]
+    wishes = [registry_on(place.open()).promote(model, "3.0.0", told) for _ in range(6)]
+    numbers = await asyncio.gather(*(one for pair in zip(others, wishes, strict=True) for one in pair))
+    assert (await seen_whole(place, model)).told(told) == list({*numbers[1::2]})
+    assert len({*numbers}) == 7
 
 
 # ---- what others may do -----------------------------------------------------------------------
