@@ -4,17 +4,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+import rfc8785
+
 from serinus.api.model import Head
 from serinus.api.modelversion import ModelVersionSpec, VersionStage
 from serinus.api.parsing import encode
 from serinus.engine.chain import digest_of
 from serinus.engine.registry import version_stage
 from serinus.engine.versions import parse_version
+from serinus.errors import InvalidObjectError
 
 
 def spec_hash(spec: ModelVersionSpec) -> str:
-    """Return SHA-256 of the spec's canonical JSON: two specs that say the same have the same."""
-    return digest_of(encode(spec))
+    """Return SHA-256 of the spec's canonical JSON: two specs that say the same have the same.
+
+    Raises:
+        InvalidObjectError: it holds a number that no JSON number says exactly (RFC 8785: beyond 2^53).
+    """
+    try:
+        return digest_of(encode(spec))
+    except rfc8785.CanonicalizationError as problem:
+        raise InvalidObjectError("spec", f"it has no canonical form: {problem}") from problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

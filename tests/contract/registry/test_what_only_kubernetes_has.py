@@ -332,6 +332,18 @@ async def test_one_object_that_cannot_be_read_hides_no_other_but_is_refused_wher
         await registry.head(other)
 
 
+async def test_a_version_with_a_number_that_json_cannot_say_exactly_hides_no_other(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey
+) -> None:
+    path = of(model, "modelversions", "-v3.0.0")
+    raw = server.objects[path]
+    server.put(path, {**raw, "spec": {**raw["spec"], "trainingData": [{"uri": "s3://data", "rows": 2**60 + 1}]}})
+    registry = registry_on(place.open())
+    assert [entry.version for entry in await registry.list(model)] == ["2.0.0", "1.0.0"]
+    with pytest.raises(RefusedError, match="spec: it has no canonical form"):
+        await registry.promote(model, "3.0.0", happening())
+
+
 async def test_a_record_that_the_schema_would_refuse_is_refused_before_anything_is_written(
     server: ListingApi, place: KubernetesPlace
 ) -> None:
