@@ -13,7 +13,7 @@ from typing import Final
 from serinus import __version__
 from serinus.api.audit_record import AuditEvent
 from serinus.api.names import ObjectKey
-from serinus.cli import audit_keep, audit_verify
+from serinus.cli import audit_keep, audit_prune, audit_verify
 from serinus.cli.audit_output import actor_text, csv_heading, csv_line, log_heading, log_line
 from serinus.cli.registry_access import Outside, add_registry, model_of, name_of, opened
 from serinus.cli.times import moment, when
@@ -32,6 +32,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     add_log_options(kinds.add_parser("log", help="print what happened to a model, newest last"))
     _add_export(kinds.add_parser("export", help="write the records to a file, with a manifest beside it"))
     audit_verify.add_parser(kinds)
+    audit_prune.add_parser(kinds)
     audit_keep.add_parsers(kinds)
 
 
@@ -53,6 +54,8 @@ def run(given: argparse.Namespace, outside: Outside | None = None) -> int:
                 return asyncio.run(_export(given, found))
             case "verify":
                 return audit_verify.run(given, found)
+            case "prune":
+                return audit_prune.run(given, found)
             case _:
                 return audit_keep.run(given, found)
     except BrokenPipeError:

@@ -108,8 +108,8 @@ class Remover:
     by: OperatorIdentity
     clock: Clock
 
-    async def remove(self, model: ObjectKey, removal: Removal) -> int:
-        """Archive the records, say so in the chain, remove them, and return how many there were.
+    async def archive_and_tell(self, model: ObjectKey, removal: Removal) -> None:
+        """Archive the records and say in the chain that they go; :func:`finish_removal` then removes them.
 
         Doing it again after a crash, or after an error, does what is left to do.
 
@@ -120,7 +120,6 @@ class Remover:
         """
         manifest = await self._archived(model, removal)
         await self._tell(model, removal, self._tombstone(model, removal, manifest))
-        return await finish_removal(self.store, model)
 
     async def _archived(self, model: ObjectKey, removal: Removal) -> Manifest:
         """Export the records, put them into the archive, read them back and verify them."""

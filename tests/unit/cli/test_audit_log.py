@@ -12,7 +12,10 @@ import pytest
 
 from serinus.api.audit_record import Actor, ActorKind, AuditEvent, Authentication, OnBehalfOf, RolloutReference
 from serinus.api.model import ModelSpec
+from serinus.api.names import ObjectKey
+from serinus.errors import RefusedError
 from serinus.registry.signing_keys import fingerprint, load_private_key, load_public_keys
+from support.registry_memory import MemoryStore
 from support.registry_place import START, happening
 from support.trails import MODEL, Trail, a_trail
 
@@ -228,7 +231,9 @@ def test_without_yes_it_is_only_said_what_would_be_done(
 ) -> None:
     assert old.run("audit", "prune", "ml/fraud", "--archive", str(tmp_path / "kept")) == 0
     told = capsys.readouterr().out
-    assert f"would archive to {(tmp_path / 'kept').as_uri()} and remove 10 records, #1 to #10" in told
+    assert (
+        "10 records, #1 to #10, recorded until 2026-11-01, would be archived to " + (tmp_path / "kept").as_uri() in told
+    )
     assert "do it with --yes" in told
     assert len(old.records) == 10
     assert not (tmp_path / "kept").exists()
@@ -265,6 +270,30 @@ def test_a_trail_that_does_not_verify_is_not_pruned(old: Trail, tmp_path: Path) 
     assert old.run("audit", "prune", "ml/fraud", "--archive", str(tmp_path), "--yes") == 1
     assert len(old.records) == 10
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_role_that_may_not_remove_leaves_that_to_one_that_may(
+    old: Trail, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As with deploy/aws: the operator's role appends, the retention's role removes, and neither does both."""
+
+    class Appender(MemoryStore):
+        async def remove_records(self, model: ObjectKey, through: int) -> int:
+            raise RefusedError("this role may not delete")
+
+    class Operator(Trail):
+        def open(self) -> MemoryStore:
+            return Appender(self.data)
+
+    operator = Operator(old.data, old.clock, old.policy)
+    assert operator.run("audit", "prune", "ml/fraud", "--archive", str(tmp_path), "--yes") == 1
+    told = capsys.readouterr().out
+    assert "this role may not delete" in told
+    assert "serinus audit prune ml/fraud --finish" in told
+    assert len(old.records) == 11
+    assert old.run("audit", "verify", "ml/fraud") == 0
+    assert old.run("audit", "prune", "ml/fraud", "--finish") == 0
+    assert sorted(old.records) == [11]
 
 
 def test_before_takes_less_but_never_what_is_too_new(old: Trail, tmp_path: Path) -> None:

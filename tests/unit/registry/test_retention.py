@@ -89,7 +89,8 @@ async def prune(
     removal = await plan_removal(where, MODEL, recorded_before=before, covered=None)
     if not removal.records:
         return left
-    return left + await remover(trail, where, archive).remove(MODEL, removal)
+    await remover(trail, where, archive).archive_and_tell(MODEL, removal)
+    return left + await finish_removal(where, MODEL)
 
 
 async def proof(trail: Trail, archive: ArchivePlace | None = None, seen: Seen | None = None) -> Proof:
@@ -167,7 +168,8 @@ async def test_a_tombstone_that_may_be_there_is_told_once(trail: Trail, folder: 
     removal = await plan_removal(store, MODEL, recorded_before=START + LATER, covered=None)
     # The export reads two pages; then the head, the record's id, and the commit, which fails.
     failing = MemoryStore(trail.data, page_size=7, faults=[None, None, None, None, fault])
-    assert await remover(trail, failing, FolderArchive(folder)).remove(MODEL, removal) == 8
+    await remover(trail, failing, FolderArchive(folder)).archive_and_tell(MODEL, removal)
+    assert await finish_removal(store, MODEL) == 8
     assert [one["event"] for one in trail.records.values()].count("RecordsPruned") == 1
     assert (await proof(trail)).findings == ()
 
@@ -185,7 +187,7 @@ async def test_of_two_who_prune_at_once_one_does_it_and_the_other_says_so(trail:
     short = await plan_removal(store, MODEL, recorded_before=START + timedelta(seconds=5), covered=None)
     assert 0 < short.records < 8
     with pytest.raises(ConflictError, match="meanwhile"):
-        await remover(trail, store, Overtaken(FolderArchive(folder))).remove(MODEL, short)
+        await remover(trail, store, Overtaken(FolderArchive(folder))).archive_and_tell(MODEL, short)
     assert trail.head.audit.pruned_through == 8
     assert (await proof(trail, FolderArchive(folder))).findings == ()
 
@@ -195,7 +197,8 @@ async def test_records_that_came_while_others_were_written_are_no_hindrance(trai
     store = trail.open()
     removal = await plan_removal(store, MODEL, recorded_before=START + LATER, covered=None)
     await trail.registry.record(MODEL, happening())
-    assert await remover(trail, store, archive).remove(MODEL, removal) == 8
+    await remover(trail, store, archive).archive_and_tell(MODEL, removal)
+    assert await finish_removal(store, MODEL) == 8
     assert (await proof(trail, archive)).findings == ()
 
 
