@@ -31,7 +31,9 @@ _SHORT: Final = 12
 
 def visible(value: object) -> str:
     """Return the text on one line, with characters that are not seen written as their numbers."""
-    return "".join(_shown(character) for character in _text(value))
+    text = _text(value)
+    # Printable means: no control, no direction, no other space than the plain one.
+    return text if text.isprintable() else "".join(_shown(character) for character in text)
 
 
 def _text(value: object) -> str:

@@ -1,7 +1,6 @@
 """What an auditor may believe: one reading of a chain, what is wrong with it, and what it was held against."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -11,7 +10,7 @@ from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import ChainHead, Head
 from serinus.api.parsing import decode
 from serinus.engine.chain import Anchor, Fault, Finding, StoredRecord, verify_chain
-from serinus.engine.registry import apply
+from serinus.engine.registry import fold
 from serinus.errors import InvalidObjectError
 
 _LOST: Final = frozenset({Fault.UNREADABLE, Fault.MISSING, Fault.TRUNCATED})
@@ -96,16 +95,7 @@ def _read(stored: Iterable[StoredRecord]) -> tuple[tuple[AuditRecordSpec, ...], 
 
 
 def _leads_to(records: Iterable[AuditRecordSpec], head: Head) -> bool:
-    return _truth(_folded(records)) == _truth(head)
-
-
-def _folded(records: Iterable[AuditRecordSpec]) -> Head:
-    head = Head()
-    for record in records:
-        # A sealed record of pruning without its figures says nothing of versions; the chain's end is not asked here.
-        with suppress(KeyError, ValueError):
-            head = apply(head, record)
-    return head
+    return _truth(fold(records)) == _truth(head)
 
 
 def _truth(head: Head) -> tuple[object, ...]:
@@ -120,7 +110,7 @@ def head_at(head: Head, records: Sequence[AuditRecordSpec], at: datetime) -> Hea
     until = [record for record in records if record.at <= at]
     if len(until) == len(records):
         return head
-    return _folded(until)
+    return fold(until)
 
 
 def breaks(records: Sequence[AuditRecordSpec]) -> frozenset[int]:

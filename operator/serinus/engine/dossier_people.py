@@ -81,6 +81,12 @@ class Exceptional:
     kind: Departure
     record: AuditRecordSpec
 
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What else was recorded of it; a waiver's are the schema changes, which stand with the version."""
+        waived = self.record.event is AuditEvent.SCHEMA_WAIVED
+        return () if waived else tuple(sorted(self.record.details.items()))
+
 
 def exceptional(records: Iterable[AuditRecordSpec]) -> tuple[Exceptional, ...]:
     """Return overrides, waivers, corrections, refusals and what was done without a run, in order."""

@@ -38,6 +38,17 @@ class Rollback:
         return self.cause.rollout.run if self.cause.rollout is not None else 0
 
     @property
+    def at_traffic(self) -> str:
+        """The share that the bad version had; empty where none is recorded."""
+        told = self.done.details.get("atWeight", "") if self.done is not None else ""
+        return told or self.cause.traffic
+
+    @property
+    def word(self) -> str:
+        """The cause in one stable word, such as MetricBreached; empty where none is recorded."""
+        return self.done.details.get("cause", "") if self.done is not None else ""
+
+    @property
     def time_to_safety(self) -> timedelta | None:
         """From the decision until the traffic was safe."""
         return None if self.safe_at is None else self.safe_at - self.decided_at

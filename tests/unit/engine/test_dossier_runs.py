@@ -108,6 +108,7 @@ def test_a_rollback_says_why_and_how_long_it_took_until_the_traffic_was_safe() -
     (found,) = rollbacks(a_model().breach("1.1.0", "1.0.0").records)
     assert (found.version, found.to, found.run) == ("1.1.0", "1.0.0", 1)
     assert found.time_to_safety == timedelta(seconds=1.34)
+    assert (found.at_traffic, found.word) == ("5%", "MetricBreached")
     assert found.cause.message == "latency_p95 412ms, limit > 200ms (1,843 requests)"
 
 

@@ -176,5 +176,12 @@ def test_what_is_done_beside_the_plan_is_listed_in_order_with_its_kind() -> None
     ]
 
 
+def test_what_was_recorded_of_a_forced_act_or_a_policy_is_shown_with_it() -> None:
+    history = a_model()
+    history.tell(AuditEvent.POLICY_CHANGED, actor=ALICE, details={"verification": "Full"})
+    history.tell(AuditEvent.ROLLED_BACK, "1.1.0", to="1.0.0", actor=BOB, details={"forced": "true"})
+    assert [one.facts for one in history.dossier().exceptional] == [(("verification", "Full"),), (("forced", "true"),)]
+
+
 def test_the_waived_schema_change_is_told_once() -> None:
     assert len(the_version(a_year().dossier(), "2.5.0").schema.changes) == len(SCHEMA_MAJOR)
