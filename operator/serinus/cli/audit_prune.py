@@ -141,11 +141,9 @@ async def _begin(given: argparse.Namespace, outside: Outside, plan: _Plan) -> in
         raise ConfigurationError("--archive: name a folder or s3://bucket/prefix, which keeps what is removed")
     archive = open_archive(address)
     try:
-        what = f"{count(removal.records, 'record')}, #{removal.after + 1} to #{removal.through}"
-        would = "" if given.yes else "would be "
-        _print(
-            f"{name_of(model)}: {what}, recorded until {removal.last_at:%Y-%m-%d}, {would}archived to {archive.address}"
-        )
+        numbers = f"#{removal.after + 1} to #{removal.through}"
+        what = f"{count(removal.records, 'record')}, {numbers}, recorded until {removal.last_at:%Y-%m-%d}"
+        _print(f"{name_of(model)}: {what}, {'go' if given.yes else 'would go'} to {archive.address}")
         _print(f"No more: {removal.bound}")
         if not given.yes:
             _print("Nothing was changed: do it with --yes")

@@ -231,9 +231,8 @@ def test_without_yes_it_is_only_said_what_would_be_done(
 ) -> None:
     assert old.run("audit", "prune", "ml/fraud", "--archive", str(tmp_path / "kept")) == 0
     told = capsys.readouterr().out
-    assert (
-        "10 records, #1 to #10, recorded until 2026-11-01, would be archived to " + (tmp_path / "kept").as_uri() in told
-    )
+    kept = (tmp_path / "kept").as_uri()
+    assert f"10 records, #1 to #10, recorded until 2026-11-01, would go to {kept}\n" in told
     assert "do it with --yes" in told
     assert len(old.records) == 10
     assert not (tmp_path / "kept").exists()
@@ -279,7 +278,7 @@ def test_a_role_that_may_not_remove_leaves_that_to_one_that_may(
 
     class Appender(MemoryStore):
         async def remove_records(self, model: ObjectKey, through: int) -> int:
-            raise RefusedError("this role may not delete")
+            raise RefusedError(f"{model}: this role may not delete the records up to {through}")
 
     class Operator(Trail):
         def open(self) -> MemoryStore:
@@ -288,7 +287,7 @@ def test_a_role_that_may_not_remove_leaves_that_to_one_that_may(
     operator = Operator(old.data, old.clock, old.policy)
     assert operator.run("audit", "prune", "ml/fraud", "--archive", str(tmp_path), "--yes") == 1
     told = capsys.readouterr().out
-    assert "this role may not delete" in told
+    assert "ml/fraud: this role may not delete the records up to 10" in told
     assert "serinus audit prune ml/fraud --finish" in told
     assert len(old.records) == 11
     assert old.run("audit", "verify", "ml/fraud") == 0
