@@ -159,7 +159,9 @@ def _run(key: RunKey, records: Sequence[AuditRecordSpec], *, last: bool) -> Run:
 
 
 def _plan(started: AuditRecordSpec | None) -> tuple[tuple[PlannedStage, ...], str]:
-    text = started.details.get("plan", "") if started is not None else ""
+    if started is None:
+        return (), "the record that began the run is not kept"
+    text = started.details.get("plan", "")
     if not text:
         return (), "no plan was recorded"
     try:

@@ -58,7 +58,7 @@ class ArtifactState(StrEnum):
     VERIFIED = "Verified"
     FAILED = "Failed"
     OTHER_BYTES = "Verified for another digest"
-    NOT_VERIFIED = "Not verified"
+    NOT_VERIFIED = "Verification not recorded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

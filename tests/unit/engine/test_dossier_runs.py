@@ -93,6 +93,14 @@ def test_a_plan_that_cannot_be_read_is_said_and_what_was_observed_is_shown_all_t
     assert [stage.name for stage in run.stages] == ["staging"]
 
 
+def test_a_run_whose_beginning_was_removed_says_so() -> None:
+    history = a_model().breach("1.1.0", "1.0.0")
+    kept = [record for record in history.records if record.event is not AuditEvent.ROLLOUT_STARTED]
+    (run,) = runs(kept)
+    assert (run.started, run.plan_problem) == (None, "the record that began the run is not kept")
+    assert run.result is RunEnd.ROLLED_BACK
+
+
 def test_a_rollout_made_anew_under_its_name_begins_other_runs() -> None:
     history = a_model().start("1.1.0")
     anew = history.records[-1].rollout

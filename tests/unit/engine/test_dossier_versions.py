@@ -78,6 +78,12 @@ def test_an_artifact_that_was_verified_for_other_bytes_is_grave() -> None:
     assert any(item.grave and "verified for another digest" in item.message for item in history.dossier().items)
 
 
+def test_where_no_record_tells_of_a_look_at_the_bytes_nobody_says_that_they_were_bad() -> None:
+    history = History().register("1.0.0").adopt("1.0.0")
+    assert "Its artifact: verification not recorded." in items(history)
+    assert not any(item.grave for item in history.dossier().items)
+
+
 def test_the_last_look_at_an_artifact_counts() -> None:
     history = a_model()
     history.tell(AuditEvent.ARTIFACT_FAILED, "1.0.0", message="The bytes hash to something else.")
