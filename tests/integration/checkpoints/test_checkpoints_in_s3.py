@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from serinus.api.model import ChainHead
+from serinus.api.model import ChainHead, Head
 from serinus.api.names import ObjectKey
 from serinus.api.quantities import Duration
 from serinus.engine.chain import Fault
@@ -19,11 +19,11 @@ from serinus.engine.checkpoint import hash_in_name
 from serinus.errors import AmbiguousError, ConfigurationError, NotFoundError, RefusedError, TransientError
 from serinus.registry.bucket import Bucket, Place, parse_place
 from serinus.registry.checkpoint_reading import Seen, read_checkpoints
-from serinus.registry.checkpoints import Checkpoints, keep_checkpoints
+from serinus.registry.checkpoints import Checkpoints, _due_in, keep_checkpoints
 from serinus.registry.signing_keys import PublicKeys, fingerprint, new_key, private_pem
 from serinus.settings import CheckpointSettings, S3Settings
 from support.locked_bucket import a_bucket, client
-from support.registry_memory import MemoryPlace
+from support.registry_memory import MemoryPlace, MemoryStore
 from support.registry_place import happening, registry_on
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -291,17 +291,16 @@ async def test_the_background_writes_at_once_and_then_every_interval(checkpoints
     assert [one.sequence for one in seen.of(FRAUD)] == [1]
 
 
-async def test_a_process_that_keeps_restarting_writes_no_more_than_one_that_does_not(
+async def test_a_process_that_keeps_restarting_waits_for_the_next_one_as_one_that_does_not(
     checkpoints: Checkpoints,
 ) -> None:
-    await checkpoints.write(ends(3), AT)
     clock = Clock()
-    clock.at += HOUR / 2
-    for _ in range(3):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await keep_checkpoints(MemoryPlace().open(), checkpoints, clock, HOUR)
-    assert len(await until_there_are(checkpoints, 1)) == 1
+    assert await _due_in(checkpoints, clock, HOUR) == 0
+    await checkpoints.write(ends(3), AT)
+    clock.at += HOUR / 4
+    assert await _due_in(checkpoints, clock, HOUR) == 45 * 60
+    clock.at += HOUR
+    assert await _due_in(checkpoints, clock, HOUR) == 0
 
 
 async def test_a_bucket_that_refuses_is_logged_and_asked_again_and_never_raises(
@@ -309,11 +308,28 @@ async def test_a_bucket_that_refuses_is_logged_and_asked_again_and_never_raises(
 ) -> None:
     checkpoints = Checkpoints(settings_for(a_bucket(endpoint, locked=False), key))
     caplog.set_level(logging.WARNING)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(2):
-            await keep_checkpoints(MemoryPlace().open(), checkpoints, Clock(), HOUR)
+    work = asyncio.create_task(keep_checkpoints(MemoryPlace().open(), checkpoints, Clock(), HOUR))
+    async with asyncio.timeout(20):
+        while "Object Lock" not in caplog.text:  # noqa: ASYNC110 - a log can only be looked at
+            await asyncio.sleep(0.02)
     assert "no checkpoint of the audit trail was written" in caplog.text
+    assert "Trying again in 5 s" in caplog.text
+    assert not work.done()
+    work.cancel()
     await checkpoints.close()
+
+
+async def test_whatever_fails_the_notary_goes_on(checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(MemoryStore):
+        def list_models(self) -> AsyncIterator[tuple[ObjectKey, Head]]:
+            raise ZeroDivisionError("a bug of ours")
+
+    work = asyncio.create_task(keep_checkpoints(Broken({}), checkpoints, Clock(), HOUR))
+    async with asyncio.timeout(20):
+        while "a bug of ours" not in caplog.text:  # noqa: ASYNC110 - a log can only be looked at
+            await asyncio.sleep(0.02)
+    assert not work.done()
+    work.cancel()
 
 
 def test_a_key_of_another_kind_is_refused_at_the_start(tmp_path: Path) -> None:
