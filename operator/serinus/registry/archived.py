@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from serinus.api.names import ObjectKey
 from serinus.engine.chain import Fault, Finding, StoredRecord
-from serinus.errors import NotFoundError
+from serinus.errors import ConfigurationError, NotFoundError
 from serinus.registry.archive import MANIFEST, Manifest, archive_folder, read_manifest
 from serinus.registry.archive_places import ArchivePlace
 from serinus.registry.export_reading import ExportReading
@@ -47,7 +47,10 @@ class ArchivedRecords:
             if name.endswith(MANIFEST):
                 file = folder / Path(name).name
                 await self._archive.fetch(name, file)
-                found.append(read_manifest(file.with_name(file.name.removesuffix(MANIFEST))))
+                try:
+                    found.append(read_manifest(file.with_name(file.name.removesuffix(MANIFEST))))
+                except ConfigurationError as problem:
+                    self.findings.append(Finding(Fault.UNREADABLE, 0, f"{self._archive.address}: {name}: {problem}"))
         return [one for one in found if one is not None]
 
     async def _fetched(self, manifest: Manifest, folder: Path) -> ExportReading:

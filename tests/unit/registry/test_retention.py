@@ -262,7 +262,11 @@ def _lose_manifest(file: Path) -> None:
     file.with_name(f"{file.name}.manifest.json").unlink()
 
 
-@pytest.mark.parametrize("spoil", [_alter, _cut, Path.unlink, _lose_manifest])
+def _spoil_manifest(file: Path) -> None:
+    file.with_name(f"{file.name}.manifest.json").write_text("{}")
+
+
+@pytest.mark.parametrize("spoil", [_alter, _cut, Path.unlink, _lose_manifest, _spoil_manifest])
 async def test_an_archive_that_was_tampered_with_is_found(trail: Trail, folder: Path, spoil: Spoil) -> None:
     await pruned(trail, folder)
     spoil(next((folder / "ml" / "fraud").glob("*.jsonl")))
