@@ -4,11 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from serinus.api.audit_record import AuditEvent
+from serinus.engine.catalogue import Query
 from support.dynamodb import DynamoDbPlace
 from support.dynamodb_moto import moto, place, tables
 from support.registry_contract_moves import MovesContract
 from support.registry_contract_versions import VersionsContract
-from support.registry_place import happening, registry_on, version_entry
+from support.registry_place import digest_for, happening, register, registry_on, version_entry
 
 __all__ = ["moto", "place", "tables"]
 
@@ -24,3 +25,13 @@ class TestMoto(VersionsContract, MovesContract):
             told = happening(AuditEvent.VERSION_REGISTERED, version="1.0.0")
             await registry_on(place.open()).register(model, entry, told)
         assert await registry_on(place.open()).get(model, "1.0.0") == first
+
+    async def test_a_version_is_found_by_every_data_set_that_it_has_seen_and_once(self, place: DynamoDbPlace) -> None:
+        model = place.fresh_model()
+        seen = tuple(digest_for(model, month) for month in ("september", "october", "november"))
+        await register(registry_on(place.open()), model, "1.0.0", data=seen)
+        for digest in seen:
+            found = [(key, e.version) async for key, e in place.open().find_versions(Query(data_digest=digest))]
+            assert found == [(model, "1.0.0")]
+        other = Query(digest=digest_for(model, "1.0.0"), data_digest=digest_for("another month"))
+        assert [one async for one in place.open().find_versions(other)] == []

@@ -7,6 +7,9 @@ import pytest
 
 import serinus.registry
 from serinus.errors import ConfigurationError, InvalidObjectError, NotFoundError, RefusedError, TransientError
+from serinus.registry.dynamodb_client import connect
+from serinus.registry.dynamodb_reader import DynamoDbReader
+from serinus.registry.dynamodb_reads import PageSizes
 from serinus.registry.opening import DynamoDbAddress, KubernetesAddress, parse_address
 from serinus.settings import DynamoDbSettings
 from support.dynamodb import REGION, DynamoDbPlace, credentials
@@ -82,6 +85,14 @@ async def test_serving_code_inside_an_event_loop_reads_what_serves_in_one_reques
             registry.get(model.name, "9.9.9")
         with pytest.raises(InvalidObjectError, match="neither a name nor namespace/name"):
             registry.production("a/b/c")
+
+
+async def test_serving_code_reads_lists_of_several_pages_whole(place: DynamoDbPlace) -> None:
+    model = await in_use(place)
+    sizes = PageSizes(versions=2, records=2)
+    with DynamoDbReader(place.settings, "ml", connect(place.settings), sizes=sizes) as registry:
+        assert [entry.version for entry in registry.list(model.name)] == ["3.0.0", "2.0.0", "1.0.0"]
+        assert [record.sequence for record in registry.history(model.name)] == [1, 2, 3, 4, 5]
 
 
 async def test_models_of_another_scope_are_not_seen(place: DynamoDbPlace) -> None:
