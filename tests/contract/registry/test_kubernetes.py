@@ -3,16 +3,7 @@
 The real API server is asked in ``tests/integration/registry``.
 """
 
-import pytest
-
-from support.registry_contract import Place, RegistryContract
-from support.registry_kubernetes import KubernetesPlace, ListingApi
-
-
-@pytest.fixture
-def place() -> Place:
-    api = ListingApi()
-    return KubernetesPlace(lambda: api, "ml")
+from support.registry_contract import RegistryContract
 
 
 class TestKubernetesInMemory(RegistryContract):

@@ -1,0 +1,22 @@
+"""The Kubernetes store over an API server in memory; a module that means another place says so itself."""
+
+import pytest
+
+from serinus.api.names import ObjectKey
+from support.registry_kubernetes import KubernetesPlace, ListingApi
+from support.registry_place import in_use
+
+
+@pytest.fixture
+def server() -> ListingApi:
+    return ListingApi()
+
+
+@pytest.fixture
+def place(server: ListingApi) -> KubernetesPlace:
+    return KubernetesPlace(lambda: server, "ml")
+
+
+@pytest.fixture
+async def model(place: KubernetesPlace) -> ObjectKey:
+    return await in_use(place)
