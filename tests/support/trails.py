@@ -33,12 +33,13 @@ VERBS: Final = {"audit": audit, "registry": registry_verbs, "rollback": rollback
 
 
 @cache
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="serinus")
-    added = parser.add_subparsers(dest="verb")
+def parser() -> argparse.ArgumentParser:
+    """Return the command line of the audit trail and the registry."""
+    found = argparse.ArgumentParser(prog="serinus")
+    added = found.add_subparsers(dest="verb")
     for module in VERBS.values():
         module.add_parser(added)
-    return parser
+    return found
 
 
 @dataclass(slots=True)
@@ -89,7 +90,7 @@ class Trail:
 
     def run(self, *words: str) -> int:
         """Run a command as the command line does: an error of ours is told by status 1."""
-        given = _parser().parse_args(words)
+        given = parser().parse_args(words)
         try:
             return VERBS[given.verb].run(given, self.outside())
         except SerinusError as problem:

@@ -10,7 +10,7 @@ from serinus.api.audit_record import Authentication
 from serinus.api.names import UNVERIFIED
 from serinus.engine.chain import Fault, Finding, StoredRecord
 
-_TIME, _EVENT, _VERSION, _ACTOR = 20, 22, 16, 32
+_TIME, _EVENT, _VERSION, _ACTOR = 20, 22, 14, 24
 _SHORT_HASH: Final = len("sha256:") + 12
 
 MEANINGS: Final[Mapping[Fault, str]] = {
@@ -51,7 +51,7 @@ def log_line(record: StoredRecord, *, wide: bool, width: int | None) -> str:
     Args:
         record: as it is stored; what it does not say stays empty.
         wide: with more columns, nothing shortened.
-        width: of the terminal; None where nothing is to be shortened.
+        width: of the terminal, of which a record takes two lines at most; None where nothing is to be shortened.
     """
     content = record.content
     when = plain(content.get("at", "")).removesuffix("Z")[:19].replace("T", " ")
@@ -66,7 +66,7 @@ def log_line(record: StoredRecord, *, wide: bool, width: int | None) -> str:
         cells += _more(content)
     cells.append(plain(content.get("reason") or content.get("message") or ""))
     line = "  ".join(cells).rstrip()
-    return line if wide or width is None or len(line) <= width else f"{line[: width - 1]}…"
+    return line if wide or width is None or len(line) <= 2 * width else f"{line[: 2 * width - 1]}…"
 
 
 def _fit(text: str, most: int, *, wide: bool) -> str:

@@ -75,7 +75,7 @@ def test_a_name_that_nobody_vouches_for_is_marked_and_a_long_one_keeps_its_end(
 ) -> None:
     lines = log(trail, capsys)
     assert "  unverified: bob  " in lines[7]
-    assert "  …d:argocd-application-controller  " in lines[8]
+    assert "  …-application-controller  " in lines[8]
     assert "  unverified  " in lines[10]
     assert "alice@example.com" in lines[1]
     assert "unverified" not in lines[1]
