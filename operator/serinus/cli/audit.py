@@ -72,7 +72,10 @@ def add_log_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="the model, as name or namespace/name")
     add_registry(parser)
     parser.add_argument(
-        "--since", type=when, metavar="TIME", help="from then on: 2026-11-01, 2026-11-01T14:00Z or 36h ago"
+        "--since",
+        type=when,
+        metavar="TIME",
+        help="from then on: 2026-11-01, 2026-11-01T14:00Z, or 36h for the last 36 hours",
     )
     parser.add_argument("--until", type=when, metavar="TIME", help="before then")
     names = [event.value for event in AuditEvent]
