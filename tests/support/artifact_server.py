@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import socket
 import ssl
 import tempfile
 import threading
@@ -16,6 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from serinus.registry.artifacts_look import break_off
 
 NAME = "models.example.test"
 """Stands in the certificate beside 127.0.0.1."""
@@ -44,6 +47,8 @@ class Reply:
     then: Then = Then.END
     silent: bool = False
     """Not even a head comes."""
+    keep: bool = False
+    """The head does not say that the connection ends."""
 
 
 class ArtifactServer:
@@ -57,6 +62,7 @@ class ArtifactServer:
         self.sending = threading.Event()
         self.gone = threading.Event()
         self._closing = threading.Event()
+        self._lines: set[socket.socket] = set()
         self._server = _server(self, tls=tls)
         self.host = f"127.0.0.1:{self._server.server_port}"
         self.url = f"{'https' if tls else 'http'}://{self.host}"
@@ -69,6 +75,8 @@ class ArtifactServer:
             yield self
         finally:
             self._closing.set()
+            for line in list(self._lines):
+                break_off(line)
             self._server.shutdown()
             thread.join(10)
             self._server.server_close()
@@ -79,10 +87,13 @@ class ArtifactServer:
         self.headers.append({name.lower(): value for name, value in handler.headers.items()})
         replies = self.heads if handler.command == "HEAD" and path in self.heads else self.replies
         reply = replies.get(path, Reply(status=404))
+        self._lines.add(handler.connection)
         try:
             self._send(handler, reply)
         except OSError:
             self.gone.set()
+        finally:
+            self._lines.discard(handler.connection)
 
     def _send(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
         handler.close_connection = True
@@ -96,7 +107,8 @@ class ArtifactServer:
         length = len(reply.body) if reply.length is None else reply.length
         if length >= 0:
             handler.send_header("Content-Length", str(length))
-        handler.send_header("Connection", "close")
+        if not reply.keep:
+            handler.send_header("Connection", "close")
         handler.end_headers()
         if handler.command == "HEAD":
             return

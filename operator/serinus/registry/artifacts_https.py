@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
@@ -114,8 +115,12 @@ class HttpsStore:
         place = f"https://{parts.netloc}{parts.path}"
         for _ in range(1 + _MOST_REDIRECTS):
             look.check()
-            with closing(self._connect(parts, place)) as line, look.breakable(lambda: break_off(line)):
-                answer = _answer(line, parts, place)
+            with (
+                closing(self._connect(parts, place)) as line,
+                look.breakable(partial(break_off, line)),
+                # The answer has a hold of its own on the connection, which ends only with both.
+                closing(_answer(line, parts, place)) as answer,
+            ):
                 if answer.status not in _REDIRECTS:
                     yield _sight(answer, place)
                     return

@@ -168,10 +168,18 @@ def _chunks(client: Any, state: _State, look: Look) -> Generator[bytes, None, No
 
 
 def _break_off(body: Any) -> None:  # noqa: ANN401 - boto3's
-    # boto3 shows no way to end a read; urllib3's own response has the connection until its body is at its end.
-    connection = body._raw_stream.connection  # noqa: SLF001 - as said above
+    # boto3 shows no way to end a read, urllib3's response below it does.
+    raw = body._raw_stream  # noqa: SLF001 - as said above
+    connection = raw.connection
     if connection is not None and connection.sock is not None:
         break_off(connection.sock)
+        return
+    try:
+        # After `Connection: close` the connection has let go of its socket; closing the body then closes it.
+        raw.shutdown()
+    except (ValueError, RuntimeError, OSError):
+        # It is at its end already.
+        return
 
 
 @contextmanager
