@@ -1,6 +1,7 @@
 """Checkpoints against a real S3 server with Object Lock: what is written stays, and what was tampered with is seen."""
 
 import asyncio
+import json
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -203,8 +204,12 @@ async def test_the_oldest_may_be_gone_when_their_lock_has_ended(endpoint: str, k
 
 
 async def test_the_one_before_is_found_however_long_ago_it_was(checkpoints: Checkpoints) -> None:
+    before = ""
     for day in (0, 1, 40, 400):
-        await checkpoints.write(ends(3 + day), AT + timedelta(days=day))
+        name = (await checkpoints.write(ends(3 + day), AT + timedelta(days=day))).name
+        stored = json.loads((await checkpoints.bucket.get(name)).content)
+        assert stored["checkpoint"]["previous"] == before
+        before = str(hash_in_name(name))
     seen = await read(checkpoints.bucket.place, checkpoints.keys)
     assert (seen.checkpoints, seen.findings) == (4, ())
 

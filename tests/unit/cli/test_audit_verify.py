@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from serinus.api.model import ChainHead
+from serinus.api.model import ChainHead, Head
 from serinus.api.names import ObjectKey
 from serinus.engine.checkpoint import anchors_of, checkpoint_of
+from serinus.errors import TransientError
 from serinus.registry.checkpoint_reading import Seen
 from serinus.registry.proof import prove
 from support.registry_memory import MemoryStore
@@ -219,6 +220,26 @@ def test_all_models_are_told_of_one_by_one_and_the_worst_decides(capsys: pytest.
     assert trail.run("audit", "verify", "--all", "-n", "ml") == 0
 
 
+def test_what_is_wrong_with_one_outweighs_that_another_could_not_be_asked() -> None:
+    trail = a_trail()
+    asyncio.run(write(trail, [], ObjectKey("risk", "credit")))
+
+    class Patchy(MemoryStore):
+        async def read_head(self, model: ObjectKey) -> Head:
+            if model.namespace == "risk":
+                raise TransientError("too many requests")
+            return await super().read_head(model)
+
+    class Places(Trail):
+        def open(self) -> MemoryStore:
+            return Patchy(self.data)
+
+    patchy = Places(trail.data)
+    assert patchy.run("audit", "verify", "--all") == 2
+    trail.records[4]["reason"] = "nothing happened"
+    assert patchy.run("audit", "verify", "--all") == 1
+
+
 def test_a_model_that_is_gone_altogether_is_missed_by_the_checkpoint() -> None:
     trail = a_trail()
     gone = ObjectKey("ml", "gone")
@@ -274,6 +295,14 @@ def test_an_export_that_was_tampered_with_is_found_even_where_its_manifest_is_go
         case _:
             lines[at] = lines[at].replace('{"actor"', '{"reason":"first","actor"', 1)
     file.write_text("".join(lines))
+    assert verify_file(file) == 1
+
+
+def test_a_name_that_stands_twice_in_a_record_is_found_though_the_last_value_is_the_right_one(tmp_path: Path) -> None:
+    file = exported(a_trail(), tmp_path)
+    file.with_name("trail.jsonl.manifest.json").unlink()
+    assert verify_file(file) == 0
+    file.write_text(file.read_text().replace('{"actor"', '{"reason":"the board approved","actor"', 1))
     assert verify_file(file) == 1
 
 

@@ -225,6 +225,17 @@ async def test_an_archive_that_has_something_else_under_that_name_removes_nothin
     assert sorted(trail.records) == list(range(1, 10))
 
 
+async def test_a_manifest_that_says_something_else_removes_nothing(trail: Trail, folder: Path) -> None:
+    """Somebody had put it there before: the export beside it is right, but would not be found by it."""
+    other = trail.copy()
+    await prune(other, FolderArchive(folder))
+    manifest = folder / "ml" / "fraud" / "000000000001-000000000008.jsonl.manifest.json"
+    manifest.write_text(manifest.read_text().replace('"model": "fraud"', '"model": "freud"'))
+    with pytest.raises(RefusedError, match="holds other records"):
+        await prune(trail, FolderArchive(folder))
+    assert sorted(trail.records) == list(range(1, 10))
+
+
 async def test_an_archive_that_has_another_trail_under_that_name_removes_nothing(trail: Trail, folder: Path) -> None:
     other = Trail()
     await write(other, OLD)
@@ -258,6 +269,10 @@ def _cut(file: Path) -> None:
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
 
 
+def _respace(file: Path) -> None:
+    file.write_text(file.read_text().replace('{"actor"', '{ "actor"'))
+
+
 def _lose_manifest(file: Path) -> None:
     file.with_name(f"{file.name}.manifest.json").unlink()
 
@@ -266,7 +281,7 @@ def _spoil_manifest(file: Path) -> None:
     file.with_name(f"{file.name}.manifest.json").write_text("{}")
 
 
-@pytest.mark.parametrize("spoil", [_alter, _cut, Path.unlink, _lose_manifest, _spoil_manifest])
+@pytest.mark.parametrize("spoil", [_alter, _cut, _respace, Path.unlink, _lose_manifest, _spoil_manifest])
 async def test_an_archive_that_was_tampered_with_is_found(trail: Trail, folder: Path, spoil: Spoil) -> None:
     await pruned(trail, folder)
     spoil(next((folder / "ml" / "fraud").glob("*.jsonl")))
