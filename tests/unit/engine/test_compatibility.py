@@ -111,6 +111,16 @@ def test_prereleases_promise_nothing_and_are_judged_as_what_they_lead_to() -> No
     assert judge(known("3.0.0-rc.1", OTHER), versions, "2.3.0").accepted
 
 
+def test_a_late_candidate_is_not_held_against_the_release_that_it_led_to() -> None:
+    assert judge(known("2.4.0-rc.3", MORE), [known("2.3.0"), known("2.4.0")], "2.3.0").accepted
+
+
+def test_a_promise_that_is_broken_speaks_before_a_greater_one_that_is_kept() -> None:
+    judged = judge(known("2.0.1", MORE), [known("1.0.0", OTHER), known("2.0.0")], "1.0.0")
+    assert (judged.accepted, judged.compatibility.against) == (False, "2.0.0")
+    assert (judged.compatibility.declared, judged.compatibility.required) == (Bump.PATCH, Bump.MINOR)
+
+
 def test_a_prerelease_in_production_has_clients() -> None:
     judged = judge(known("2.4.0", MORE), [known("2.3.0"), known("2.4.0-rc.1", OTHER)], "2.4.0-rc.1")
     assert (judged.accepted, judged.compatibility.against) == (False, "2.4.0-rc.1")

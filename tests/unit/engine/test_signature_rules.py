@@ -146,3 +146,53 @@ def test_the_bump_of_a_signature_without_fields_is_none() -> None:
     nothing = a_signature(inputs=[], outputs=[])
     assert diff(nothing, nothing) == ()
     assert greatest(one.bump for one in diff(nothing, taking({}))) is Bump.MAJOR
+
+
+# ---- where two facts meet ----------------------------------------------------------------------
+
+_IGNORING: Final = {"unknownInputs": "Ignore"}
+
+
+def test_a_name_that_is_ignored_from_now_on_breaks_old_clients_where_the_input_is_required() -> None:
+    before, after = {"aliases": ["total"]}, {"aliases": []}
+    assert not backward(taking(before, **_IGNORING), taking(after, **_IGNORING))
+    spare = {"optional": True}
+    assert backward(taking(before | spare, **_IGNORING), taking(after | spare, **_IGNORING))
+
+
+def test_an_alias_is_lost_to_an_input_that_takes_it_for_its_name() -> None:
+    one = {"aliases": ["total"]}
+    found = diff(taking(one), taking(one, {"name": "total", "optional": True}))
+    assert [(one.path, one.rule) for one in found] == [("inputs.amount.name", "I9"), ("inputs.total", "I1")]
+
+
+def test_openness_counts_on_the_side_of_whoever_reads() -> None:
+    few, many = ["a"], ["a", "b"]
+    assert backward(giving({"categories": few, "open": True}), giving({"categories": many}))
+    assert not backward(giving({"categories": few}), giving({"categories": many, "open": True}))
+    assert forward(giving({"categories": many}), giving({"categories": few, "open": True}))
+    assert not forward(giving({"categories": many, "open": True}), giving({"categories": few}))
+
+
+@pytest.mark.parametrize(
+    ("small", "large"),
+    [
+        *(("int8", "int16"), ("uint8", "uint64"), ("uint8", "int16"), ("uint32", "float64"), ("int32", "double")),
+        *(("half", "float"), ("bf16", "FP32"), ("float", "double")),
+    ],
+)
+def test_a_column_is_widened_where_no_value_is_lost_and_only_in_that_direction(small: str, large: str) -> None:
+    assert backward(taking({"dtype": small}), taking({"dtype": large}))
+    assert not backward(taking({"dtype": large}), taking({"dtype": small}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *(("int8", "uint16"), ("uint32", "int32"), ("int64", "double"), ("uint64", "double"), ("int8", "float")),
+        *(("bf16", "half"), ("bool", "int8"), ("string", "binary"), ("date", "datetime"), ("mine", "yours")),
+    ],
+)
+def test_types_of_other_kinds_exchange_no_values(one: str, other: str) -> None:
+    for before, after in ((one, other), (other, one)):
+        assert [change.rule for change in diff(taking({"dtype": before}), taking({"dtype": after}))] == ["I8"]
