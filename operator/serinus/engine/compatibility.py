@@ -140,9 +140,9 @@ def _short(digest: str) -> str:
 
 def _duplicate(candidate: KnownVersion, others: Sequence[KnownVersion]) -> _Verdict | None:
     """N1. A release may be the very bytes of its own release candidate: that is what a candidate is for."""
-    for one in others:
-        twin = candidate.digest != "" and one.digest == candidate.digest
-        if twin and core_of(one.version) != core_of(candidate.version) and _same_promise(one, candidate):
+    twins = [one for one in others if candidate.digest != "" and one.digest == candidate.digest]
+    for one in sorted(twins, key=lambda twin: parse_version(twin.version)):
+        if core_of(one.version) != core_of(candidate.version) and _same_promise(one, candidate):
             message = (
                 f"{candidate.version} is the same artifact with the same signature as {one.version} "
                 f"({_short(one.digest)}). Deploy {one.version}, or register what is really new."

@@ -35,7 +35,7 @@ class Bases:
 
     Attributes:
         nearest: the predecessor and the lower version in production; both must be known for a judgement to be whole.
-        line: the other releases of its own line, below and above it.
+        line: the other releases of its own line, below and above it, the highest first.
     """
 
     nearest: tuple[KnownVersion, ...]
@@ -93,8 +93,9 @@ def bases_of(candidate: KnownVersion, others: Sequence[KnownVersion], serving: K
     nearest = [max(lower, key=lambda pair: pair[0])[1]] if lower else []
     if serving is not None and parse_version(serving.version) < number and serving not in nearest:
         nearest.append(serving)
-    line = (one for _, one in releases if one not in nearest and same_line(one.version, candidate.version))
-    return Bases(tuple(nearest), tuple(line))
+    line = [pair for pair in releases if pair[1] not in nearest and same_line(pair[1].version, candidate.version)]
+    line.sort(key=lambda pair: pair[0], reverse=True)
+    return Bases(tuple(nearest), tuple(one for _, one in line))
 
 
 def step_between(candidate: KnownVersion, base: KnownVersion) -> Step | None:
