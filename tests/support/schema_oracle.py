@@ -306,15 +306,13 @@ def _classified(one: Field, served: Field, value: Value) -> bool:
 
 
 def handed_on(old: Signature, new: Signature) -> bool:
-    """Say whether a name has passed from one field to another, both of which are there before or after.
+    """Say whether a name has passed from one field to another: a field's names are those of two on the other side.
 
     To the simulator a value under the right name is the right value; to a person it is another field's.
     """
     for section in ("inputs", "outputs", "parameters"):
         before, after = _owners(getattr(old, section)), _owners(getattr(new, section))
-        own_before, own_after = ({one.name for one in owners.values()} for owners in (before, after))
-        for name in before.keys() & after.keys():
-            was, now = before[name].name, after[name].name
-            if was != now and (was in own_after or now in own_before):
-                return True
+        became = {(before[name].name, after[name].name) for name in before.keys() & after.keys()}
+        if len({was for was, _ in became}) < len(became) or len({now for _, now in became}) < len(became):
+            return True
     return False

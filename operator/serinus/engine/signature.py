@@ -148,7 +148,8 @@ def _different(
 def _pairs(before: dict[str, Column], after: dict[str, Column]) -> list[tuple[Column, Column]]:
     """Return which field has become which: by name, else by a name that both serve.
 
-    The choice is the same in both directions, so that going back undoes going forward.
+    The choice is the same in both directions, so that going back undoes going forward: where all prefer the lower name
+    there is one stable matching.
     """
     pairs = [(old, after[name]) for name, old in before.items() if name in after]
     free_before = [old for name, old in before.items() if name not in after]
@@ -156,7 +157,7 @@ def _pairs(before: dict[str, Column], after: dict[str, Column]) -> list[tuple[Co
     kin = {(old.name, owner[served].name) for old in free_before for served in old.names if served in owner}
     taken_before: set[str] = set()
     taken_after: set[str] = set()
-    for was, now in sorted(kin, key=sorted):
+    for was, now in sorted(kin):
         if was not in taken_before and now not in taken_after:
             pairs.append((before[was], after[now]))
             taken_before.add(was)

@@ -166,6 +166,20 @@ def test_an_alias_is_lost_to_an_input_that_takes_it_for_its_name() -> None:
     assert [(one.path, one.rule) for one in found] == [("inputs.amount.name", "I9"), ("inputs.total", "I1")]
 
 
+def test_a_new_name_is_ignored_by_the_old_version_only_where_it_can_do_without_the_input() -> None:
+    renamed = {"name": "total", "aliases": ["amount"]}
+    assert not forward(taking({}, **_IGNORING), taking(renamed, **_IGNORING))
+    spare = {"optional": True}
+    assert forward(taking(spare, **_IGNORING), taking(renamed | spare, **_IGNORING))
+
+
+def test_a_name_handed_to_another_output_breaks_even_clients_that_expect_it_to_be_missing() -> None:
+    spare = {"optional": True}
+    assert backward(giving({**spare, "aliases": ["odds"]}), giving(spare))
+    assert not backward(giving({**spare, "aliases": ["odds"]}), giving(spare, {"name": "odds"}))
+    assert not forward(giving(spare, {"name": "odds"}), giving({**spare, "aliases": ["odds"]}))
+
+
 def test_openness_counts_on_the_side_of_whoever_reads() -> None:
     few, many = ["a"], ["a", "b"]
     assert backward(giving({"categories": few, "open": True}), giving({"categories": many}))
