@@ -13,7 +13,7 @@ CLUSTER := $(LOCAL) run --scrape-interval 1s --
 NEEDS_CLUSTER := tests/local tests/integration tests/deploy/cluster tests/e2e tests/faults
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-unit test-cluster demo bench local-up local-down crds lock clean
+.PHONY: help setup check test test-unit test-programs test-cluster demo bench local-up local-down crds lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,11 @@ test: test-unit test-cluster ## all tests: unit, contract, integration, end to e
 test-unit: setup ## the tests that need no cluster
 	$(BIN)/pytest $(patsubst %,--ignore=%,$(NEEDS_CLUSTER)) tests
 
-test-cluster: setup ## the tests on a real API server, gateway and Prometheus (started for them, gone afterwards)
+test-programs: setup ## fetch what the tests need beside the local cluster: DynamoDB Local, an MLflow server
+	PYTHONPATH=deploy/local $(BIN)/python -m localcluster.dynamodb --fetch
+	PYTHONPATH=tests:deploy/local $(BIN)/python -m support.mlflow_server
+
+test-cluster: test-programs ## the tests on a real API server, gateway and Prometheus (started for them, gone afterwards)
 	$(CLUSTER) $(BIN)/pytest $(wildcard $(NEEDS_CLUSTER))
 
 demo: setup ## watch a good version promoted and two bad ones rolled back, in a real local cluster
@@ -50,6 +54,7 @@ bench: setup ## the figures of the README, measured here
 	$(BIN)/python tests/benchmarks/decide_cost.py
 	$(BIN)/python tests/benchmarks/metrics_tick.py
 	$(CLUSTER) $(BIN)/python tests/benchmarks/rollback_latency.py
+	$(BIN)/python tests/benchmarks/registry_cost.py
 
 local-up: setup ## start the local cluster and leave it running
 	$(LOCAL) up

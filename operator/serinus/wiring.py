@@ -23,7 +23,7 @@ from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
 from serinus.kube.status import ApiStatusWriter
 from serinus.metrics import PrometheusSource
-from serinus.ports import Leadership, Meta, Record, RegistryStore
+from serinus.ports import Leadership, Ledger, Meta, Record, RegistryStore
 from serinus.reconcile.act import Hands
 from serinus.reconcile.evidence import EvidenceBook
 from serinus.reconcile.loop import Loop
@@ -36,9 +36,10 @@ from serinus.reconcile.versiondesk import Outside, VersionDesk
 from serinus.reconcile.versions import VersionNews
 from serinus.registry.artifacts import Verifier
 from serinus.registry.kubernetes import KubernetesStore
+from serinus.registry.mirror import MirroredLedger
 from serinus.registry.verbs import Registry
 from serinus.routers import load_router
-from serinus.settings import RegistryKind, Settings
+from serinus.settings import CheckpointSettings, RegistryKind, Settings
 from serinus.telemetry import Telemetry
 from serinus.telemetry.server import Probes, serve
 
@@ -109,6 +110,8 @@ class Operator:
         self._registry = Registry(
             _store_of(settings, client), self._clock, OperatorIdentity(version=__version__, instance=self._instance)
         )
+        elsewhere = settings.registry.kind is not RegistryKind.KUBERNETES
+        ledger: Ledger = MirroredLedger(self._registry, client) if elsewhere else self._registry
         self._verifier = Verifier(settings.artifacts)
         reviews = Reviews(self._store, settings.artifacts.verification)
         shell = Shell(
@@ -123,11 +126,11 @@ class Operator:
             clock=self._clock,
             telemetry=self._telemetry,
             reviews=reviews,
-            scribe=Scribe(self._registry, self._store, self._telemetry, start=self._start, look=self._look),
+            scribe=Scribe(ledger, self._store, self._telemetry, start=self._start, look=self._look),
             actor_stamped=settings.actor_stamped,
         )
         self._leadership = leadership
-        outside = Outside(self._registry, statuses, self._verifier, leadership, self._clock, self._telemetry)
+        outside = Outside(ledger, statuses, self._verifier, leadership, self._clock, self._telemetry)
         stamped = settings.actor_stamped
         desk = VersionDesk(self._store, reviews, outside, actor_stamped=stamped, look=self._look_at_model)
         cluster = ApiCluster(client, settings.namespaces)
@@ -175,10 +178,22 @@ class Operator:
                     await self._election.elected()
                 self._telemetry.leader.set(1)
                 group.create_task(self._events.run())
+                if self.settings.audit.checkpoints is not None:
+                    group.create_task(self._keep_checkpoints(self.settings.audit.checkpoints))
                 group.create_task(self.loop.run(self.settings.resync.seconds))
                 await self.loop.synced.wait()
                 watch.start()
                 stack.push_async_callback(watch.stop)
+
+    async def _keep_checkpoints(self, settings: CheckpointSettings) -> None:
+        # boto3 takes a second to load, and most installations do without.
+        from serinus.registry.checkpoints import Checkpoints, keep_checkpoints  # noqa: PLC0415
+
+        checkpoints = Checkpoints(settings)
+        try:
+            await keep_checkpoints(self._registry.store, checkpoints, self._clock, settings.interval.value)
+        finally:
+            await checkpoints.close()
 
     async def _stand(self, election: LeaseElection) -> None:
         await election.run()

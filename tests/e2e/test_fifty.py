@@ -27,6 +27,7 @@ from support.e2e_manifests import (
     staging,
     weights_in,
 )
+from support.e2e_manifests import model as policy
 from support.e2e_operator import OperatorControl
 from support.e2e_place import Place
 
@@ -92,6 +93,7 @@ async def test_fifty_rollouts_at_once_end_as_planned_for_the_queries_of_one(
 
 async def stand(place: Place, model: Model) -> None:
     """Serve both versions and let the route give everything to the old one."""
+    await place.create(policy(place.namespace, model.name))
     for version, process in ((OLD, STABLE), (NEW, model.process)):
         name = backend_of(version, model.name)
         await place.create(service(place.namespace, name))

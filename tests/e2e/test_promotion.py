@@ -41,13 +41,16 @@ async def _everybody_was_told(place: Place) -> None:
     assert [reason for reason, _ in told] == [
         "StableAdopted",
         "RolloutStarted",
+        "TrafficShifted",
         "TestPassed",
         "AnalysisPassed",
         "StageStarted",
         "WeightChanged",
+        "TrafficShifted",
         "AnalysisPassed",
         "StageStarted",
         "WeightChanged",
+        "TrafficShifted",
         "AnalysisPassed",
         "RolloutPromoted",
     ]

@@ -49,6 +49,16 @@ def endpoints(namespace: str, name: str, address: str, *, ready: bool = True) ->
     }
 
 
+def model(namespace: str, name: str = MODEL) -> Manifest:
+    """A policy that lets a new major take over the route: the tests' versions are 1.0.0, 2.0.0 and so on."""
+    return {
+        "apiVersion": "serinus.dev/v1alpha1",
+        "kind": "Model",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"versioning": {"allowMajorInPlace": True}},
+    }
+
+
 def model_version(namespace: str, version: str, model: str = MODEL) -> Manifest:
     return {
         "apiVersion": "serinus.dev/v1alpha1",

@@ -27,6 +27,7 @@ from support.e2e_manifests import (
     backend_of,
     endpoints,
     envoy_cluster_of,
+    model,
     model_version,
     rollout,
     route,
@@ -43,6 +44,8 @@ _PATHS = {
     "Service": "/api/v1/namespaces/{}/services",
     "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
     "ModelVersion": "/apis/serinus.dev/v1alpha1/namespaces/{}/modelversions",
+    "Model": "/apis/serinus.dev/v1alpha1/namespaces/{}/models",
+    "AuditRecord": "/apis/serinus.dev/v1alpha1/namespaces/{}/auditrecords",
     "Rollout": "/apis/serinus.dev/v1alpha1/namespaces/{}/rollouts",
     "HTTPRoute": "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes",
     "Job": "/apis/batch/v1/namespaces/{}/jobs",
@@ -107,6 +110,7 @@ class Place:
         self, stages: Sequence[Manifest], *versions: str, rules: Sequence[Manifest] = (), adopted: bool = True
     ) -> None:
         """Serve the versions, the first of them by the route, and let the operator take it over as stable."""
+        await self.create(model(self.namespace))
         for version in versions:
             await self.serve(version)
         await self.create(route(self.namespace, self.hostname, *rules, stable=versions[0]))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from demo.acts import Scene, promote, roll_back
+from demo.audit import AuditFacts, audit
 from demo.errors import DemoError
 from demo.fraud import MODEL
 from demo.manifests import FAILING, GOOD, NAMESPACE, SLOW, VERSIONS, Version
@@ -39,12 +40,15 @@ _BAR: Final = 20
 class _Findings:
     promotions: list[PromotionFacts] = field(default_factory=list)
     rollbacks: list[RollbackFacts] = field(default_factory=list)
+    audited: AuditFacts | None = None
     queries_per_tick: float | None = None
     broken: str = ""
 
     def claims(self) -> list[Claim]:
         claims = [claim for promotion in self.promotions for claim in promotion.claims()]
         claims += [claim for rollback in self.rollbacks for claim in rollback.claims()]
+        if self.audited is not None:
+            claims += self.audited.claims()
         if self.queries_per_tick is not None:
             claims += claims_of_queries(self.queries_per_tick)
         if self.broken:
@@ -106,6 +110,8 @@ async def _play(setting: Setting, terminal: Terminal, findings: _Findings) -> No
             await adopt(scene, setting.folder)
             await scene.show("get", "mro", "-n", NAMESPACE, "-o", "wide")
             await _play_acts(scene, findings)
+            terminal.heading("A year later an auditor asks why")
+            findings.audited = await audit(scene, setting.folder)
         except DemoError as problem:
             await _show_what_can_be_shown(scene)
             raise DemoError(f"{problem}\n  The operator's log is {setting.folder / 'operator.log'}") from problem

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import msgspec
@@ -33,6 +33,7 @@ class OperatorSetup:
         address: host:port of /livez, /readyz and /metrics.
         identity: the process's name in the Lease.
         leader_election: off where no other process can run beside it: it leads at once.
+        settings: further settings, as the configuration file has them.
     """
 
     prometheus_url: str
@@ -40,6 +41,7 @@ class OperatorSetup:
     address: str = OPERATOR_METRICS
     identity: str = "demo"
     leader_election: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tick_seconds(self) -> float:
@@ -60,6 +62,7 @@ class OperatorSetup:
                 "identity": self.identity,
                 "leaderElection": self.leader_election,
             }
+            | dict(self.settings)
         )
 
 

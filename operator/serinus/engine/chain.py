@@ -119,8 +119,11 @@ class ChainWalk:
     def take(self, record: StoredRecord) -> None:
         """Look at the next record in the order of the keys."""
         content, number = record.content, record.sequence
-        for missing in range(self._sequence + 1, number):
-            self._find(Fault.MISSING, missing, f"record {missing} is not there")
+        if number > self._sequence + 1:
+            gap = f"record {self._sequence + 1} is not there"
+            if number > self._sequence + 2:
+                gap = f"records {self._sequence + 1} to {number - 1} are not there"
+            self._find(Fault.MISSING, self._sequence + 1, gap)
         if number <= self._sequence:
             self._find(Fault.MISPLACED, number, f"it comes after record {self._sequence}")
         if content.get("sequence") != number:

@@ -262,7 +262,7 @@ def _details(kind: AuditEvent, after: RolloutStatus, situation: Situation) -> di
         stages = encode(situation.spec)["stages"]
         plan = [{name: stage[name] for name in _PLAN if name in stage} for stage in stages]
         stable = after.stable.version if after.stable is not None else ""
-        return {"plan": msgspec.json.encode(plan).decode()[:4096], "from": stable}
+        return {"plan": _as_json(plan), "from": stable}
     rollback = after.rollback
     if kind is AuditEvent.ROLLED_BACK and rollback is not None:
         return {
@@ -274,6 +274,14 @@ def _details(kind: AuditEvent, after: RolloutStatus, situation: Situation) -> di
     return {}
 
 
+def _as_json(plan: list[dict[str, object]]) -> str:
+    """Return as many stages as a detail can hold, the first ones first: cut text would be no JSON."""
+    while len(text := msgspec.json.encode(plan).decode()) > _LONGEST_DETAIL:
+        plan = plan[:-1]
+    return text
+
+
+_LONGEST_DETAIL: Final = 4096
 _PLAN: Final = ("name", "traffic", "duration", "bake", "abortOn", "approval", "judgement", "promotion")
 
 

@@ -32,7 +32,7 @@ from serinus.ports import Clock, Commit, RegistryStore
 TRIES: Final = 40
 """How often a step is decided anew: with a dozen writers on one model, each step is overtaken a few times."""
 
-_FIRST_PAUSE: Final = 0.01
+_FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 0.5
 _SERVING: Final = frozenset({AuditEvent.PROMOTED, AuditEvent.STABLE_ADOPTED, AuditEvent.ROLLED_BACK})
 
