@@ -84,6 +84,9 @@ class Anchor:
     where: str
 
 
+MOST_LISTED: Final = 1000
+"""So many missing records of one gap are told one by one: a forged number must not fill the memory."""
+
 START: Final = Anchor(0, "", "the beginning")
 
 
@@ -119,11 +122,11 @@ class ChainWalk:
     def take(self, record: StoredRecord) -> None:
         """Look at the next record in the order of the keys."""
         content, number = record.content, record.sequence
-        if number > self._sequence + 1:
-            gap = f"record {self._sequence + 1} is not there"
-            if number > self._sequence + 2:
-                gap = f"records {self._sequence + 1} to {number - 1} are not there"
-            self._find(Fault.MISSING, self._sequence + 1, gap)
+        listed = min(number, self._sequence + 1 + MOST_LISTED)
+        for missing in range(self._sequence + 1, listed):
+            self._find(Fault.MISSING, missing, f"record {missing} is not there")
+        if number > listed > self._sequence:
+            self._find(Fault.MISSING, listed, f"records {listed} to {number - 1} are not there")
         if number <= self._sequence:
             self._find(Fault.MISPLACED, number, f"it comes after record {self._sequence}")
         if content.get("sequence") != number:

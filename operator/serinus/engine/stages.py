@@ -81,10 +81,14 @@ def _prepare(draft: Draft, situation: Situation, stage: Stage) -> Draft:
 def _unready_candidate(version: str, situation: Situation) -> Waiting | None:
     facts = usable(situation.observed, version)
     if facts is None or facts.backend is None:
-        return Waiting("ModelVersionMissing", f"The ModelVersion of {version} is gone or unusable: apply it again.")
+        return _gone(version)
     if not is_ready(facts):
         return Waiting("BackendNotReady", f"Waiting for a ready endpoint of {facts.backend.name} ({version}).")
     return None
+
+
+def _gone(version: str) -> Waiting:
+    return Waiting("ModelVersionMissing", f"The ModelVersion of {version} is gone or unusable: apply it again.")
 
 
 def _no_way_back(draft: Draft, situation: Situation) -> Waiting | None:
@@ -124,6 +128,10 @@ def _shift(draft: Draft, situation: Situation) -> Draft:
 
 def _test(draft: Draft, situation: Situation, stage: Stage) -> Draft:
     """Run the stage's tests, all at once; a failed one never gets here: it is a fault."""
+    candidate = draft.status.candidate
+    assert candidate is not None  # noqa: S101 - a run has one
+    if usable(situation.observed, candidate.version) is None:
+        return draft.wait(_gone(candidate.version))
     ended = {test.name: test for test in draft.status.tests}
     for test in stage.tests:
         outcome = situation.observed.tests.get(test.name)
@@ -148,7 +156,7 @@ def _run(test: IntegrationTest, draft: Draft, situation: Situation) -> RunHttpTe
     status = draft.status
     facts = usable(situation.observed, status.candidate.version) if status.candidate is not None else None
     assert status.stage is not None  # noqa: S101 - a run is in a stage
-    assert facts is not None  # noqa: S101 - Preparing has seen the backend
+    assert facts is not None  # noqa: S101 - _test has seen the backend
     assert facts.backend is not None  # noqa: S101 - likewise
     identity = TestRun(
         run=status.run,

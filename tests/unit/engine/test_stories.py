@@ -598,3 +598,18 @@ def test_metrics_that_are_lost_in_mid_run_are_told_once() -> None:
         world.measure().settle()
 
     assert world.reasons().count("MetricsUnavailable") == 1
+
+
+def test_a_version_that_is_taken_away_while_its_tests_run_is_waited_for() -> None:
+    plan = a_spec("2.0.0", {**STAGING, "tests": [{"name": "health", "http": {"path": "/healthz"}}]}, CANARY, PRODUCTION)
+    world = World(spec=plan)
+    world.look()
+    world.look()
+    world.gateway()
+    del world.versions["2.0.0"]
+
+    world.look()
+
+    assert world.status.reason == "ModelVersionMissing"
+    world.versions["2.0.0"] = a_version("2.0.0")
+    world.run(Phase.HEALTHY)
