@@ -7,7 +7,7 @@ order in which they win.
 from dataclasses import replace
 from datetime import datetime
 
-from serinus.api.quantities import WEIGHT_SCALE
+from serinus.api.quantities import NONE_OF_IT, WEIGHT_SCALE
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RollbackReason, RolloutStatus
 from serinus.engine import commands, rollbacks, runs
@@ -57,6 +57,8 @@ def _settle(draft: Draft, situation: Situation, wishes: Wishes, unfollowable: Wa
     draft = _turn(draft, situation, wishes)
     # 5. Nothing runs: take over what serves, or begin the run that is wanted.
     draft = _begin(draft, situation)
+    if draft.again:
+        return draft
     # 6. What is held stays where it is.
     held = _held(draft, situation)
     if held is not None:
@@ -157,7 +159,10 @@ def _begin(draft: Draft, situation: Situation) -> Draft:
     if mode not in {Mode.IDLE, Mode.SETTLED} or (stable is not None and stable.version == situation.plan.version):
         return draft
     hindered = backlog(draft.status) or runs.hindrance(draft, situation)
-    return draft.wait(hindered) if hindered is not None else runs.start(draft, situation)
+    if hindered is not None:
+        return draft.wait(hindered)
+    # The intent is stored, and with it on the record, before any traffic moves.
+    return replace(runs.start(draft, situation), again=situation.plan.stages[0].traffic > NONE_OF_IT)
 
 
 def _held(draft: Draft, situation: Situation) -> Waiting | None:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from msgspec import structs
 
 from serinus.api.audit_record import AuditEvent, Happening
-from serinus.api.model import Verification
+from serinus.api.model import ModelSpec, Verification
 from serinus.api.names import UNVERIFIED, ObjectKey
 from serinus.api.parsing import encode
 from serinus.engine.admission import Review, verification_of
@@ -192,7 +192,8 @@ class VersionDesk:
             reason=record.people.reason,
             details={name: str(value) for name, value in sorted(policy.items())},
         )
-        if policy:
+        # A Model that the operator has just made says nothing yet.
+        if record.policy != ModelSpec() or record.generation > 1:
             await self._ledger.record(record.meta.key, happening)
         await self._statuses.write_policy_seen(record.meta.key, record.generation)
 

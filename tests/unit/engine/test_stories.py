@@ -613,3 +613,15 @@ def test_a_version_that_is_taken_away_while_its_tests_run_is_waited_for() -> Non
     assert world.status.reason == "ModelVersionMissing"
     world.versions["2.0.0"] = a_version("2.0.0")
     world.run(Phase.HEALTHY)
+
+
+def test_the_intent_of_a_plan_without_staging_is_stored_before_any_traffic_moves() -> None:
+    world = World(spec=a_spec("2.0.0", PRODUCTION))
+    world.look()
+
+    begun = world.look()
+
+    assert [record.event.value for record in begun.status.records][-1] == "RolloutStarted"
+    assert world.weight("2.0.0") == 0
+    world.run(Phase.HEALTHY)
+    assert world.weight("2.0.0") == 10_000

@@ -97,7 +97,7 @@ async def test_the_intent_is_recorded_before_and_the_promotion_only_after_the_tr
     rig.model()
     async with rig.running():
         await rig.reaches_stage("canary")
-        assert "RolloutStarted" in await events(rig)
+        await until(lambda: "RolloutStarted" in stored_events(rig), why="the intent to be recorded")
         assert rig.weight("2.0.0") == 500
         head = await rig.registry.head(key())
         assert head.production is not None
