@@ -7,12 +7,12 @@ from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import monotonic
 from typing import Final, Protocol, Self, assert_never
 
 from serinus import __version__
 from serinus.api.audit_record import OperatorIdentity
 from serinus.api.names import ObjectKey
+from serinus.clock import SystemClock
 from serinus.engine.actions import RunHttpTest
 from serinus.errors import SerinusError
 from serinus.kube.client import KubernetesClient
@@ -50,19 +50,6 @@ ROUTER: Final = "httpRoute"
 
 HEARTBEAT_LIMIT: Final = 15.0
 """Seconds without a heartbeat after which /livez fails."""
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """Return the time of day, UTC, to the millisecond."""
-        now = datetime.now(UTC)
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return monotonic()
 
 
 @dataclass(frozen=True, slots=True)

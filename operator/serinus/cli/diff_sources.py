@@ -13,6 +13,7 @@ import yaml
 from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.names import GROUP, MODEL_VERSION
 from serinus.api.parsing import decode
+from serinus.cli.manifests import KubectlLoader
 from serinus.engine.catalogue import spec_hash
 from serinus.engine.versions import parse_version
 from serinus.errors import InvalidObjectError, SerinusError
@@ -22,21 +23,10 @@ _LARGEST: Final = 64 * 1024 * 1024
 _LARGEST_FILE: Final = 8 * 1024 * 1024
 _MOST_FILES: Final = 2000
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
-_TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 
 
 class UsageError(SerinusError):
     """What was asked for cannot be found or compared: the sentence says what to write instead."""
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as kubectl reads it: what looks like a date stays text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +113,7 @@ def _documents(paths: Iterable[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
         try:
             if file.stat().st_size > _LARGEST_FILE:
                 raise UsageError(f"{file} is larger than {_LARGEST_FILE // 1024**2} MiB: no ModelVersion is")
-            for document in yaml.load_all(file.read_text(encoding="utf-8"), _Loader):
+            for document in yaml.load_all(file.read_text(encoding="utf-8"), KubectlLoader):
                 if isinstance(document, dict):
                     yield from ((str(file), one) for one in _members(document))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as problem:

@@ -13,11 +13,11 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 
 
-class _Loader(yaml.SafeLoader):
+class KubectlLoader(yaml.SafeLoader):
     """YAML 1.1 without its dates: JSON, into which kubectl turns it, has none."""
 
 
-_Loader.yaml_implicit_resolvers = {
+KubectlLoader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
@@ -34,7 +34,7 @@ def read_manifests(file: Path, kind: Kind) -> Iterator[Mapping[str, Any]]:
             content = source.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             raise ConfigurationError(f"{file} has more than {_MOST_BYTES} bytes: it is no manifest")
-        documents = list(yaml.load_all(content, _Loader))
+        documents = list(yaml.load_all(content, KubectlLoader))
     except OSError as problem:
         raise ConfigurationError(f"{file} cannot be read: {problem.strerror}") from problem
     except (yaml.YAMLError, RecursionError) as problem:

@@ -8,8 +8,6 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from time import monotonic
 from typing import Final
 
 from serinus import __version__
@@ -17,6 +15,7 @@ from serinus.api.audit_record import Actor, ActorKind, Authentication, OperatorI
 from serinus.api.model import ModelSpec
 from serinus.api.names import MODEL, ObjectKey
 from serinus.api.parsing import decode
+from serinus.clock import SystemClock
 from serinus.errors import NotFoundError, SerinusError
 from serinus.ports import Clock, RegistryStore
 from serinus.registry.opening import DynamoDbAddress, KubernetesAddress, parse_address
@@ -24,19 +23,6 @@ from serinus.registry.opening import DynamoDbAddress, KubernetesAddress, parse_a
 CLUSTER: Final = "kubernetes:"
 LEAST_REASON: Final = 10
 _SECONDS: Final = 10.0
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """Return the time of day, UTC, to the millisecond."""
-        now = datetime.now(UTC)
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return monotonic()
 
 
 async def _open_store(url: str, namespaces: Sequence[str]) -> RegistryStore:

@@ -15,7 +15,7 @@ from serinus.engine.confirmation import planned, share_mismatch, unconfirmed_by
 from serinus.engine.decision import Decision, EventReason
 from serinus.engine.draft import Draft, Situation, Waiting
 from serinus.engine.observation import RouteEntry, RouteFacts, backend_key
-from serinus.engine.records import LAG, audit_lag, with_records
+from serinus.engine.records import LAG, audit_lag, shown, with_records
 from serinus.engine.rollbacks import has_timed_out
 from serinus.engine.targets import is_ready, our_backends, rollback_target, shares_for
 from serinus.engine.traffic import TooCoarse, shares_of
@@ -38,17 +38,7 @@ def _settled(judged: Judged, held: EvidenceStatus | None) -> EvidenceStatus:
         and judged.at - held.at < REFRESH
     ):
         return held
-    return EvidenceStatus(
-        name=judged.condition.name,
-        condition=judged.condition.text,
-        verdict=judged.verdict,
-        cause=judged.cause,
-        message=judged.message,
-        value=judged.value,
-        threshold=judged.condition.threshold_text,
-        requests=judged.requests,
-        at=judged.at,
-    )
+    return shown(judged)
 
 
 def conclude(draft: Draft, before: RolloutStatus, situation: Situation, *, writes: bool = True) -> Decision:

@@ -25,7 +25,8 @@ from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.names import UNVERIFIED
 from serinus.api.parsing import encode
 from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_status import RolloutStatus
+from serinus.api.rollout_status import EvidenceStatus, RolloutStatus
+from serinus.engine.analysis import Judged
 from serinus.engine.chain import digest_of
 from serinus.engine.decision import Event, EventReason
 from serinus.engine.draft import Draft, Situation, Waiting
@@ -222,23 +223,6 @@ def _evidence(before: RolloutStatus, situation: Situation) -> tuple[Evidence, ..
     metrics = situation.spec.metrics if situation.spec is not None else None
     source, window = (metrics.source, str(metrics.window)) if metrics is not None else ("", "")
     query = f"preset {metrics.preset}" if metrics is not None else ""
-    if situation.judged:
-        return tuple(
-            Evidence(
-                metric=one.condition.name,
-                condition=one.condition.text,
-                verdict=one.verdict,
-                cause=one.cause.value if one.cause is not None else "",
-                value=one.value,
-                threshold=one.condition.threshold_text,
-                requests=one.requests,
-                at=one.at,
-                source=source,
-                query=query,
-                window=window,
-            )
-            for one in situation.judged
-        )
     return tuple(
         Evidence(
             metric=one.name,
@@ -253,7 +237,22 @@ def _evidence(before: RolloutStatus, situation: Situation) -> tuple[Evidence, ..
             query=query,
             window=window,
         )
-        for one in before.evidence
+        for one in (tuple(map(shown, situation.judged)) or before.evidence)
+    )
+
+
+def shown(judged: Judged) -> EvidenceStatus:
+    """Return a judgement as the status and the records show it."""
+    return EvidenceStatus(
+        name=judged.condition.name,
+        condition=judged.condition.text,
+        verdict=judged.verdict,
+        cause=judged.cause,
+        message=judged.message,
+        value=judged.value,
+        threshold=judged.condition.threshold_text,
+        requests=judged.requests,
+        at=judged.at,
     )
 
 
