@@ -7,7 +7,7 @@ order in which they win.
 from dataclasses import replace
 from datetime import datetime
 
-from serinus.api.quantities import NONE_OF_IT, WEIGHT_SCALE
+from serinus.api.quantities import WEIGHT_SCALE
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RollbackReason, RolloutStatus
 from serinus.engine import commands, rollbacks, runs
@@ -161,8 +161,8 @@ def _begin(draft: Draft, situation: Situation) -> Draft:
     hindered = backlog(draft.status) or runs.hindrance(draft, situation)
     if hindered is not None:
         return draft.wait(hindered)
-    # The intent is stored, and with it on the record, before any traffic moves.
-    return replace(runs.start(draft, situation), again=situation.plan.stages[0].traffic > NONE_OF_IT)
+    # The intent is stored, and with it on the record, before anything is touched.
+    return replace(runs.start(draft, situation), again=True)
 
 
 def _held(draft: Draft, situation: Situation) -> Waiting | None:
