@@ -17,7 +17,7 @@ from serinus.errors import RefusedError
 from serinus.kube.client import KubernetesClient
 from serinus.registry.archive_places import FolderArchive
 from serinus.registry.kubernetes import KubernetesStore
-from serinus.registry.retention import Remover, plan_removal
+from serinus.registry.retention import Remover, finish_removal, plan_removal
 from serinus.registry.verbs import Registry
 from support.apiserver import SystemClock
 from support.kubectl import Kubectl
@@ -127,6 +127,7 @@ async def test_the_archivist_archives_says_so_in_the_chain_and_removes(
     removal = await plan_removal(store, model, recorded_before=clock.now(), covered=None)
     archive = FolderArchive(tmp_path / "archive")
     remover = Remover(store=store, archive=archive, actor=ALICE, reason="their time is over", by=BY, clock=clock)
-    assert await remover.remove(model, removal) == 5
+    await remover.archive_and_tell(model, removal)
+    assert await finish_removal(store, model) == 5
     verification = await operators.verify(model)
     assert (verification.ok, verification.records) == (True, 1)
