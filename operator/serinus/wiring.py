@@ -23,7 +23,7 @@ from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
 from serinus.kube.status import ApiStatusWriter
 from serinus.metrics import PrometheusSource
-from serinus.ports import Leadership, Ledger, Meta, Record, RegistryStore
+from serinus.ports import Leadership, Ledger, Meta, Record
 from serinus.reconcile.act import Hands
 from serinus.reconcile.evidence import EvidenceBook
 from serinus.reconcile.loop import Loop
@@ -40,6 +40,7 @@ from serinus.registry.mirror import MirroredLedger
 from serinus.registry.verbs import Registry
 from serinus.routers import load_router
 from serinus.settings import CheckpointSettings, RegistryKind, Settings
+from serinus.stores import RegistryStore
 from serinus.telemetry import Telemetry
 from serinus.telemetry.server import Probes, serve
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.quantities import Duration, Share
 from serinus.api.rollout import MetricsRef, Stage
-from serinus.api.rollout_status import Verdict
+from serinus.api.verdict import Verdict
 from serinus.engine.analysis import Progress, absorb, assess, begin, learn_dispersion
 from serinus.engine.evidence import Batch, Counted
 from serinus.engine.progress import FALSE_ABORTS_PER_RUN

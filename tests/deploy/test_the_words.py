@@ -7,7 +7,8 @@ from serinus.api.audit_record import AuditEvent
 from serinus.api.conditions import ConditionType
 from serinus.api.modelversion import VersionStage
 from serinus.api.names import Command
-from serinus.api.rollout_status import Cause, Phase, RollbackReason, RunResult, StageState, Verdict
+from serinus.api.rollout_status import Phase, RollbackReason, RunResult, StageState
+from serinus.api.verdict import Cause, Verdict
 from serinus.engine.decision import EventReason
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from serinus.api.model import ModelSpec
 from serinus.api.names import ObjectKey
 from serinus.cli.registry_access import Outside
 from serinus.cli.report import add_parser, run
-from serinus.ports import RegistryStore
+from serinus.stores import RegistryStore
 from support.audit_stories import History
 from support.registry_memory import MemoryStore
 

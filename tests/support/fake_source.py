@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from serinus.api.rollout_status import Cause
+from serinus.api.verdict import Cause
 from serinus.engine.evidence import Answer, Batch, CouldNotAsk, Counted, Question
 
 Quality = Callable[[Question, datetime], float]

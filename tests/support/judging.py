@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.quantities import Duration, Share
 from serinus.api.rollout import Judgement, MetricsRef, Promotion, Stage
-from serinus.api.rollout_status import Cause
+from serinus.api.verdict import Cause
 from serinus.engine.analysis import Judged, Progress, absorb, assess, begin
 from serinus.engine.evidence import Answer, Batch, Coarse, CouldNotAsk, Counted, Measured, NoData
 

@@ -1,7 +1,8 @@
 """What must hold of every single decision, whatever came before it."""
 
 from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_status import RolloutStatus, Verdict
+from serinus.api.rollout_status import RolloutStatus
+from serinus.api.verdict import Verdict
 from serinus.engine.actions import SetWeights
 from serinus.engine.analysis import assess
 from serinus.engine.decision import Decision

@@ -9,8 +9,8 @@ from serinus.api.audit_record import AuditEvent, Happening
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
-from serinus.ports import RegistryStore
 from serinus.registry.verbs import Registry
+from serinus.stores import RegistryStore
 from support.registry_place import Place, happening, register, registry_on, seen_whole
 
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "2.0.0", "2.1.0", "2.1.1", "3.0.0-rc.1", "3.0.0")

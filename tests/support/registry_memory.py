@@ -15,7 +15,7 @@ from serinus.api.parsing import encode
 from serinus.engine.catalogue import Query, VersionEntry
 from serinus.engine.chain import StoredRecord
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
-from serinus.ports import Commit
+from serinus.stores import Commit
 from support.registry_place import PAGE, Crash, Fault
 
 T = TypeVar("T")

@@ -21,8 +21,8 @@ from serinus.api.modelversion import Artifact, Dataset, ModelVersionSpec
 from serinus.api.names import ObjectKey
 from serinus.engine.catalogue import VersionEntry, spec_hash
 from serinus.engine.registry import fold, seal
-from serinus.ports import Commit, RegistryStore
 from serinus.registry.verbs import Registry
+from serinus.stores import Commit, RegistryStore
 
 PAGE: Final = 100
 

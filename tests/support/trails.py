@@ -20,8 +20,8 @@ from serinus.cli.registry_access import Outside
 from serinus.engine.chain import record_hash
 from serinus.engine.registry import apply
 from serinus.errors import SerinusError
-from serinus.ports import RegistryStore
 from serinus.registry.verbs import Registry
+from serinus.stores import RegistryStore
 from support.registry_memory import Data, MemoryStore
 from support.registry_place import BY, START, happening, version_entry
 

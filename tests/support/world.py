@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from serinus.api.model import ModelSpec, VersioningPolicy
 from serinus.api.names import Command
 from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_status import Cause, Phase, RolloutStatus, TestResult
+from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
+from serinus.api.verdict import Cause
 from serinus.engine.actions import RunHttpTest, RunJobTest, SetWeights
 from serinus.engine.analysis import Progress, absorb, begin
 from serinus.engine.decide import decide

@@ -12,8 +12,7 @@ from msgspec import Meta, field
 from serinus.api.audit_record import Happening
 from serinus.api.conditions import Condition
 from serinus.api.schema import Model, items, rule, text
-from serinus.api.verdict import Cause as Cause  # noqa: PLC0414 - part of the status, exported from here
-from serinus.api.verdict import Verdict as Verdict  # noqa: PLC0414 - likewise
+from serinus.api.verdict import Cause, Verdict
 
 MAX_HISTORY: Final = 10
 MAX_QUARANTINED: Final = 50

@@ -19,8 +19,8 @@ from serinus.cli.registry_access import Outside, add_registry, model_of, name_of
 from serinus.cli.times import moment, when
 from serinus.engine.chain import StoredRecord
 from serinus.errors import ConfigurationError
-from serinus.ports import RegistryStore
 from serinus.registry.archive import Export, Form, canonical_line, manifest_file, write_export
+from serinus.stores import RegistryStore
 
 OK: Final = 0
 

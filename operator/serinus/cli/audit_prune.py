@@ -17,8 +17,8 @@ from serinus.cli.manifests import read_manifests
 from serinus.cli.registry_access import Outside, add_registry, in_cluster, model_of, name_of, opened, this_process
 from serinus.cli.times import moment, when
 from serinus.errors import ConfigurationError, RefusedError
-from serinus.ports import RegistryStore
 from serinus.registry.verbs import Registry
+from serinus.stores import RegistryStore
 
 if TYPE_CHECKING:
     from serinus.registry.checkpoint_reading import Seen

@@ -12,8 +12,8 @@ from serinus.cli.audit_output import count, finding_lines
 from serinus.cli.registry_access import Outside, add_registry, model_of, name_of, opened, this_process
 from serinus.engine.chain import Finding
 from serinus.errors import ConfigurationError, SerinusError
-from serinus.ports import RegistryStore
 from serinus.registry.verbs import Registry
+from serinus.stores import RegistryStore
 
 if TYPE_CHECKING:
     from serinus.registry.checkpoint_reading import Seen

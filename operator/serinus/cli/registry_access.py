@@ -17,8 +17,9 @@ from serinus.api.names import MODEL, ObjectKey
 from serinus.api.parsing import decode
 from serinus.clock import SystemClock
 from serinus.errors import NotFoundError, SerinusError
-from serinus.ports import Clock, RegistryStore
+from serinus.ports import Clock
 from serinus.registry.opening import DynamoDbAddress, KubernetesAddress, parse_address
+from serinus.stores import RegistryStore
 
 CLUSTER: Final = "kubernetes:"
 LEAST_REASON: Final = 10

@@ -20,8 +20,8 @@ from serinus.cli.registry_access import Outside, add_registry, model_of, name_of
 from serinus.engine.catalogue import Query, VersionEntry
 from serinus.engine.registry import version_stage
 from serinus.errors import ConfigurationError
-from serinus.ports import RegistryStore
 from serinus.registry.verbs import Registry
+from serinus.stores import RegistryStore
 
 OK, NOTHING = 0, 1
 _SHORT_HASH: Final = len("sha256:") + 12

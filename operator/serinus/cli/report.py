@@ -23,7 +23,7 @@ from serinus.engine.catalogue import Query
 from serinus.engine.dossier import Dossier, Material, compile_dossier
 from serinus.engine.dossier_versions import VersionStory
 from serinus.errors import ConfigurationError, NotFoundError
-from serinus.ports import RegistryStore
+from serinus.stores import RegistryStore
 
 OK, DOUBTFUL = 0, 1
 STDOUT: Final = "-"

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, assert_never
 
 from serinus.api.abort_condition import AbortCondition, Latency
 from serinus.api.rollout import Promotion, Stage
-from serinus.api.rollout_status import Cause, Verdict
+from serinus.api.verdict import Cause, Verdict
 from serinus.engine import sequential, wording
 from serinus.engine.evidence import Coarse, CouldNotAsk, Counted, Measured, NoData
 from serinus.engine.folding import absorb, learn_dispersion

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from serinus.api.abort_condition import Metric
 from serinus.api.modelversion import BackendRef
-from serinus.api.rollout_status import Cause
+from serinus.api.verdict import Cause
 
 
 @dataclass(frozen=True, slots=True)

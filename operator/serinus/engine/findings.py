@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Final
 
 from serinus.api.conditions import Condition, ConditionStatus, ConditionType, condition_of
-from serinus.api.rollout_status import Cause, EvidenceStatus, Phase
+from serinus.api.rollout_status import EvidenceStatus, Phase
+from serinus.api.verdict import Cause
 from serinus.engine.analysis import Judged
 from serinus.engine.draft import Waiting
 from serinus.engine.evidence import Coarse

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from serinus.api.abort_condition import AbortCondition, NamedQuery
-from serinus.api.rollout_status import Cause
+from serinus.api.verdict import Cause
 from serinus.engine import dispersion, sequential
 from serinus.engine.evidence import Answer, Batch, CouldNotAsk, Counted, Measured, NoData
 from serinus.engine.progress import ROUNDING, Breach, Progress, Stable

@@ -20,9 +20,9 @@ from serinus.api.rollout_status import (
     StageState,
     TestResult,
     TestStatus,
-    Verdict,
 )
 from serinus.api.stage_tests import IntegrationTest
+from serinus.api.verdict import Verdict
 from serinus.engine.analysis import Judged
 from serinus.engine.commands import Wishes
 from serinus.engine.decision import EventReason

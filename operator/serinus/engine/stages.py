@@ -7,8 +7,9 @@ from msgspec import structs
 
 from serinus.api.quantities import NONE_OF_IT
 from serinus.api.rollout import Approval, Stage
-from serinus.api.rollout_status import CurrentStage, StageState, TestResult, TestStatus, Verdict
+from serinus.api.rollout_status import CurrentStage, StageState, TestResult, TestStatus
 from serinus.api.stage_tests import IntegrationTest
+from serinus.api.verdict import Verdict
 from serinus.engine import approvals
 from serinus.engine.actions import RunHttpTest, RunJobTest, TestRun
 from serinus.engine.confirmation import planned, share_mismatch, unconfirmed

@@ -7,7 +7,7 @@ from math import isnan
 from typing import Final, assert_never
 
 from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, NamedQuery
-from serinus.api.rollout_status import Cause
+from serinus.api.verdict import Cause
 from serinus.engine.evidence import Answer, Batch, Counted, NoData, Question
 from serinus.metrics.bounds import Bounds, bound_of
 from serinus.metrics.presets import Key, Preset

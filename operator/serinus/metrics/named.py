@@ -7,7 +7,7 @@ from datetime import datetime
 from math import isnan
 from typing import Final
 
-from serinus.api.rollout_status import Cause
+from serinus.api.verdict import Cause
 from serinus.engine.evidence import Answer, Measured, NoData, Subject
 from serinus.errors import ConfigurationError
 from serinus.metrics.promql import LABEL_NAME, escaped, literal

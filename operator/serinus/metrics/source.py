@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from serinus.api.abort_condition import NamedQuery
-from serinus.api.rollout_status import Cause
+from serinus.api.verdict import Cause
 from serinus.engine.evidence import Answer, CouldNotAsk, NoData, Question
 from serinus.errors import ConfigurationError
 from serinus.metrics.answers import number

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from serinus.api.rollout_status import Cause
+from serinus.api.verdict import Cause
 from serinus.engine.evidence import CouldNotAsk, NoData
 from serinus.errors import RefusedError, TransientError
 from serinus.metrics.promql import seconds_text

@@ -7,7 +7,8 @@ from typing import Final
 
 from serinus.api.abort_condition import AbortCondition, Latency
 from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
-from serinus.api.rollout_status import Cause, RolloutStatus
+from serinus.api.rollout_status import RolloutStatus
+from serinus.api.verdict import Cause
 from serinus.engine.analysis import Progress, absorb, learn_dispersion
 from serinus.engine.evidence import Answer, CouldNotAsk, Counted, Question, Subject
 from serinus.engine.transitions import Mode, mode_of

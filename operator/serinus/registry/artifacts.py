@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact
+from serinus.engine.artifact import ArtifactFinding, ArtifactResult
 from serinus.errors import NotFoundError, RefusedError, SerinusError, TransientError
-from serinus.ports import ArtifactFinding, ArtifactResult
 from serinus.registry.artifacts_https import HttpsStore
 from serinus.registry.artifacts_local import LocalStore
 from serinus.registry.artifacts_look import Look, Measured, Sight, Store, measure

@@ -27,10 +27,11 @@ from serinus.engine.checkpoint import (
     time_part,
 )
 from serinus.errors import AmbiguousError, ConflictError, RefusedError, SerinusError
-from serinus.ports import Clock, RegistryStore
+from serinus.ports import Clock
 from serinus.registry.bucket import MOST_BYTES, Bucket, Place
 from serinus.registry.signing_keys import PublicKeys, fingerprint, load_private_key
 from serinus.settings import CheckpointSettings
+from serinus.stores import RegistryStore
 
 _LOG: Final = logging.getLogger(__name__)
 

@@ -18,7 +18,6 @@ from serinus.api.names import ObjectKey
 from serinus.engine.catalogue import Query, VersionEntry
 from serinus.engine.chain import StoredRecord
 from serinus.errors import AmbiguousError, NotFoundError, RefusedError, TransientError
-from serinus.ports import Commit
 from serinus.registry.dynamodb_client import (
     CONNECTIONS,
     READ_ATTEMPTS,
@@ -33,6 +32,7 @@ from serinus.registry.dynamodb_names import TableNames, checked_scope
 from serinus.registry.dynamodb_reads import Page, PageSizes, Reads, has_digests
 from serinus.registry.dynamodb_tables import probe
 from serinus.settings import DynamoDbSettings
+from serinus.stores import Commit
 
 T = TypeVar("T")
 
@@ -145,7 +145,7 @@ class DynamoDbStore:
     # ---- writing -------------------------------------------------------------------------------
 
     async def commit(self, step: Commit) -> None:
-        """Store the step in one transaction; errors as in ports.RegistryStore.
+        """Store the step in one transaction; errors as in stores.RegistryStore.
 
         While DynamoDB is busy, or others write the same items, the same request with the same token is sent again.
         """

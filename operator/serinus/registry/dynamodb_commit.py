@@ -11,7 +11,6 @@ from uuid import UUID, uuid5
 
 from serinus.engine.catalogue import VersionEntry
 from serinus.errors import ConflictError, NotFoundError, RefusedError, SerinusError, TransientError
-from serinus.ports import Commit
 from serinus.registry.dynamodb_client import ContendedError
 from serinus.registry.dynamodb_items import (
     Item,
@@ -23,6 +22,7 @@ from serinus.registry.dynamodb_items import (
     version_values,
 )
 from serinus.registry.dynamodb_names import TableNames
+from serinus.stores import Commit
 
 HEAD_STEP, RECORD_STEP, TOLD_STEP, VERSION_STEP = "head", "record", "told", "version"
 

@@ -63,7 +63,7 @@ class PageSizes:
 
 
 class Reads:
-    """What can be asked. Every method blocks for at most a few time-outs; errors as in ports.RegistryStore."""
+    """What can be asked. Every method blocks for at most a few time-outs; errors as in stores.RegistryStore."""
 
     def __init__(self, client: Any, tables: TableNames, keys: Keys, pages: PageSizes) -> None:  # noqa: ANN401 - boto3's own
         """Ask through this client."""

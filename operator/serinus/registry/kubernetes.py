@@ -33,7 +33,6 @@ from serinus.errors import AmbiguousError, ConflictError, NotFoundError, Refused
 from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import JSON_PATCH, MERGE_PATCH, Requests
 from serinus.kube.kinds import collection_path, object_path
-from serinus.ports import Commit
 from serinus.registry.kubernetes_objects import (
     Patch,
     SeenModel,
@@ -45,6 +44,7 @@ from serinus.registry.kubernetes_objects import (
     version_manifest,
 )
 from serinus.registry.kubernetes_reading import RegistryObjects
+from serinus.stores import Commit
 
 PAGE: Final = 500
 

@@ -13,8 +13,8 @@ from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import ProductionVersion
 from serinus.engine.catalogue import Query, VersionEntry
 from serinus.errors import ConfigurationError
-from serinus.ports import RegistryStore
 from serinus.settings import DynamoDbSettings
+from serinus.stores import RegistryStore
 
 FORMS: Final = "kubernetes: or dynamodb://<table-prefix>?region=…&endpoint=…&scope=…&namespace=…"
 _PARAMETERS: Final = frozenset({"region", "endpoint", "scope", "namespace"})

@@ -10,11 +10,11 @@ from serinus.api.parsing import decode
 from serinus.engine.chain import Anchor, ChainWalk, Content, Fault, Finding, StoredRecord
 from serinus.engine.registry import apply, standing_of
 from serinus.errors import InvalidObjectError
-from serinus.ports import RegistryStore
 from serinus.registry.archive_places import ArchivePlace
 from serinus.registry.archived import ArchivedRecords
 from serinus.registry.checkpoint_reading import Seen
 from serinus.registry.verbs import Registry
+from serinus.stores import RegistryStore
 
 _LOOKS: Final = 3
 """How often a chain is read anew because retention has removed records meanwhile."""

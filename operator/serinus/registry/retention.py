@@ -18,10 +18,11 @@ from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.engine.registry import seal
 from serinus.errors import AmbiguousError, ConflictError, RefusedError, TransientError
-from serinus.ports import Clock, Commit, RegistryStore
+from serinus.ports import Clock
 from serinus.registry.archive import Export, Form, Manifest, archive_folder, manifest_file, read_manifest, write_export
 from serinus.registry.archive_places import ArchivePlace
 from serinus.registry.export_reading import check_export
+from serinus.stores import Commit, RegistryStore
 
 _TRIES: Final = 40
 _ARCHIVE_TRIES: Final = 3

@@ -27,7 +27,8 @@ from serinus.errors import (
     RefusedError,
     TransientError,
 )
-from serinus.ports import Clock, Commit, RegistryStore
+from serinus.ports import Clock
+from serinus.stores import Commit, RegistryStore
 
 TRIES: Final = 40
 """How often a step is decided anew: with a dozen writers on one model, each step is overtaken a few times."""

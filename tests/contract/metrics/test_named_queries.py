@@ -2,7 +2,7 @@
 
 import pytest
 
-from serinus.api.rollout_status import Cause
+from serinus.api.verdict import Cause
 from serinus.engine.evidence import CouldNotAsk, Measured, NoData
 from serinus.metrics import PrometheusSource
 from support.faultproxy import FaultProxy

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serinus.api.rollout_status import Cause
+from serinus.api.verdict import Cause
 from serinus.engine.evidence import Answer, CouldNotAsk, Counted, NoData
 from serinus.metrics import PrometheusSource
 from support.faultproxy import (

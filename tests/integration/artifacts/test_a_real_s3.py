@@ -10,8 +10,8 @@ import pytest
 
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact
+from serinus.engine.artifact import ArtifactFinding, ArtifactResult
 from serinus.errors import ConflictError
-from serinus.ports import ArtifactFinding, ArtifactResult
 from serinus.registry.artifacts import Verifier, measured
 from serinus.registry.artifacts_look import Look, measure
 from serinus.registry.artifacts_s3 import S3Store

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.rollout import MetricsRef, Promotion
-from serinus.api.rollout_status import Cause, Verdict
+from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis import absorb, assess, begin, learn_dispersion
 from serinus.engine.evidence import Answer, Coarse, Counted
 from support.judging import (

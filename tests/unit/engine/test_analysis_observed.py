@@ -1,7 +1,7 @@
 import pytest
 
 from serinus.api.rollout import Judgement, Stage
-from serinus.api.rollout_status import Cause, Verdict
+from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis import absorb, assess
 from serinus.engine.evidence import Counted, Measured
 from support.judging import a_stage, after, at, begun, counted, judged_after, measured, metrics_of, no_data

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from serinus.api.rollout_status import Cause, Verdict
+from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis import absorb, assess
 from serinus.engine.sequential import LEAST_BAD, Tick, fold, no_evidence
 from support.judging import a_stage, at, begun, counted

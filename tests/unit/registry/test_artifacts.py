@@ -8,7 +8,7 @@ import pytest
 
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact
-from serinus.ports import ArtifactResult
+from serinus.engine.artifact import ArtifactResult
 from serinus.registry.artifacts import Verifier
 from serinus.registry.artifacts_https import HttpsStore
 from serinus.settings import ArtifactSettings

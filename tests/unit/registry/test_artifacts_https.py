@@ -10,8 +10,8 @@ import pytest
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact
 from serinus.api.quantities import Duration
+from serinus.engine.artifact import ArtifactFinding, ArtifactResult
 from serinus.errors import RefusedError
-from serinus.ports import ArtifactFinding, ArtifactResult
 from serinus.registry.artifacts import Verifier
 from serinus.registry.artifacts_https import AllowedHost, HttpsStore
 from serinus.settings import ArtifactSettings

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact
+from serinus.engine.artifact import ArtifactFinding, ArtifactResult
 from serinus.errors import ConflictError, RefusedError
-from serinus.ports import ArtifactFinding, ArtifactResult
 from serinus.registry.artifacts import Verifier, measured
 from serinus.registry.artifacts_local import LocalStore
 from serinus.registry.artifacts_look import Look, folder_digest, measure

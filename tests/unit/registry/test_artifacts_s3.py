@@ -11,7 +11,7 @@ import pytest
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact
 from serinus.api.quantities import Duration
-from serinus.ports import ArtifactFinding, ArtifactResult
+from serinus.engine.artifact import ArtifactFinding, ArtifactResult
 from serinus.registry.artifacts import Verifier
 from serinus.settings import ArtifactSettings, S3Settings
 from support.artifact_server import ArtifactServer, Reply, Then

@@ -29,11 +29,11 @@ from serinus.errors import (
     SerinusError,
     TransientError,
 )
-from serinus.ports import Commit
 from serinus.registry.dynamodb import COMMIT_TRIES, DynamoDbStore
 from serinus.registry.dynamodb_client import connect
 from serinus.registry.dynamodb_names import TableNames
 from serinus.registry.dynamodb_tables import AUDIT, REGISTRY, create, definition
+from serinus.stores import Commit
 from support.dynamodb import DynamoDbPlace, credentials, intercept, settings_at
 from support.dynamodb_scripted import Scripted, cancelled, error
 from support.registry_place import BY, digest_for, happening, version_entry

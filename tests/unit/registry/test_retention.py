@@ -13,11 +13,11 @@ from serinus.api.audit_record import AuditEvent
 from serinus.api.names import ObjectKey
 from serinus.engine.chain import Anchor
 from serinus.errors import AmbiguousError, ConflictError, RefusedError
-from serinus.ports import RegistryStore
 from serinus.registry.archive_places import ArchivePlace, FolderArchive
 from serinus.registry.checkpoint_reading import Seen
 from serinus.registry.proof import Proof, prove
 from serinus.registry.retention import Remover, finish_removal, plan_removal
+from serinus.stores import RegistryStore
 from support.registry_memory import MemoryStore
 from support.registry_place import ALICE, BY, START, Crash, Fault, happening
 from support.trails import MODEL, Trail, a_trail, write

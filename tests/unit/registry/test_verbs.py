@@ -19,8 +19,8 @@ from serinus.errors import (
     SerinusError,
     TransientError,
 )
-from serinus.ports import Commit
 from serinus.registry.verbs import TRIES, Registry, Verification
+from serinus.stores import Commit
 from support.registry_memory import Data, MemoryStore
 from support.registry_place import ALICE, BY, START, digest_for, happening, register, registry_on
 from support.virtual_loop import VirtualLoop
