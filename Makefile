@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
 # A short scrape interval makes a short demo and short tests; everything scales with it.
 CLUSTER := $(LOCAL) run --scrape-interval 1s --
-NEEDS_CLUSTER := tests/local tests/integration tests/deploy/cluster tests/e2e tests/faults
+NEEDS_CLUSTER := tests/tools/localcluster tests/integration tests/deploy/cluster tests/e2e tests/faults
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-unit test-programs test-cluster demo bench local-up local-down crds lock clean
@@ -41,8 +41,8 @@ test-unit: setup ## the tests that need no cluster
 	$(BIN)/pytest $(patsubst %,--ignore=%,$(NEEDS_CLUSTER)) tests
 
 test-programs: setup ## fetch what the tests need beside the local cluster: DynamoDB Local, an MLflow server
-	PYTHONPATH=deploy/local $(BIN)/python -m localcluster.dynamodb --fetch
-	PYTHONPATH=tests:deploy/local $(BIN)/python -m support.mlflow_server
+	PYTHONPATH=deploy/local $(BIN)/python -m localcluster.programs.dynamodb --fetch
+	PYTHONPATH=tests:deploy/local $(BIN)/python -m support.servers.mlflow_server
 
 test-cluster: test-programs ## the tests on a real API server, gateway and Prometheus (started for them, gone afterwards)
 	$(CLUSTER) $(BIN)/pytest $(wildcard $(NEEDS_CLUSTER))
@@ -65,7 +65,7 @@ local-down: setup ## end the local cluster
 crds: setup ## write deploy/crds from the typed models
 	$(BIN)/python -m serinus.api.crd deploy/crds
 	cp deploy/crds/*.yaml deploy/helm/serinus/files/crds/
-	$(BIN)/python docs/reference/generate_api.py > docs/reference/api.md
+	$(BIN)/python tools/generate_api.py > docs/reference/api.md
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet pyproject.toml --group dev --group local --generate-hashes --no-emit-index-url --universal --output-file requirements.lock

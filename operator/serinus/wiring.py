@@ -12,8 +12,9 @@ from typing import Final, Protocol, Self, assert_never
 from serinus import __version__
 from serinus.api.audit_record import OperatorIdentity
 from serinus.api.names import ObjectKey
+from serinus.artifacts.verifier import Verifier
 from serinus.clock import SystemClock
-from serinus.engine.actions import RunHttpTest
+from serinus.engine.rollout.actions import RunHttpTest
 from serinus.errors import SerinusError
 from serinus.kube.client import KubernetesClient
 from serinus.kube.cluster import ApiCluster
@@ -23,24 +24,23 @@ from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
 from serinus.kube.status import ApiStatusWriter
 from serinus.metrics import PrometheusSource
-from serinus.ports import Leadership, Ledger, Meta, Record
-from serinus.reconcile.act import Hands
-from serinus.reconcile.evidence import EvidenceBook
-from serinus.reconcile.loop import Loop
-from serinus.reconcile.reviews import Reviews
-from serinus.reconcile.rollout import Shell
-from serinus.reconcile.scribe import Scribe
-from serinus.reconcile.store import Store
-from serinus.reconcile.testdesk import TestDesk
-from serinus.reconcile.versiondesk import Outside, VersionDesk
-from serinus.reconcile.versions import VersionNews
-from serinus.registry.artifacts import Verifier
-from serinus.registry.kubernetes import KubernetesStore
-from serinus.registry.mirror import MirroredLedger
-from serinus.registry.verbs import Registry
+from serinus.ports.registry_store import RegistryStore
+from serinus.ports.services import Leadership, Ledger, Meta, Record
+from serinus.reconcile.cache import Store
+from serinus.reconcile.modelversions.admission_cache import Reviews
+from serinus.reconcile.modelversions.controller import Outside, VersionDesk
+from serinus.reconcile.modelversions.stage_writer import VersionNews
+from serinus.reconcile.rollouts.act import Hands
+from serinus.reconcile.rollouts.analysis_tracker import EvidenceBook
+from serinus.reconcile.rollouts.controller import Loop
+from serinus.reconcile.rollouts.http_tests import TestDesk
+from serinus.reconcile.rollouts.outbox_relay import Scribe
+from serinus.reconcile.rollouts.reconciler import Shell
+from serinus.registry.kubernetes.mirror import MirroredLedger
+from serinus.registry.kubernetes.store import KubernetesStore
+from serinus.registry.service import Registry
 from serinus.routers import load_router
 from serinus.settings import CheckpointSettings, RegistryKind, Settings
-from serinus.stores import RegistryStore
 from serinus.telemetry import Telemetry
 from serinus.telemetry.server import Probes, serve
 
@@ -175,7 +175,7 @@ class Operator:
 
     async def _keep_checkpoints(self, settings: CheckpointSettings) -> None:
         # boto3 takes a second to load, and most installations do without.
-        from serinus.registry.checkpoints import Checkpoints, keep_checkpoints  # noqa: PLC0415
+        from serinus.audit.checkpoint_writer import Checkpoints, keep_checkpoints  # noqa: PLC0415
 
         checkpoints = Checkpoints(settings)
         try:
@@ -210,8 +210,8 @@ def _store_of(settings: Settings, client: KubernetesClient) -> RegistryStore:
             return KubernetesStore(client, namespaces=settings.namespaces)
         case RegistryKind.DYNAMODB:
             # boto3 takes a second to load, and most installations do without.
-            from serinus.registry.dynamodb import DynamoDbStore  # noqa: PLC0415
-            from serinus.registry.dynamodb_client import connect  # noqa: PLC0415
+            from serinus.registry.dynamodb.client import connect  # noqa: PLC0415
+            from serinus.registry.dynamodb.store import DynamoDbStore  # noqa: PLC0415
 
             # Not probed: an operator whose registry is down must still roll back.
             return DynamoDbStore(settings.registry.dynamodb, connect(settings.registry.dynamodb))

@@ -13,11 +13,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(_ROOT / part) for part in ("operator", "tests")]
 
 from serinus.api.rollout_status import Phase, RolloutStatus  # noqa: E402 - the paths above come first
-from serinus.engine.decide import decide  # noqa: E402
-from serinus.reconcile.evidence import EvidenceBook  # noqa: E402
-from serinus.reconcile.observe import Findings, observe, spec_of  # noqa: E402
-from serinus.reconcile.reviews import Reviews  # noqa: E402
-from serinus.reconcile.store import Store  # noqa: E402
+from serinus.engine.rollout.decide import decide  # noqa: E402
+from serinus.reconcile.cache import Store  # noqa: E402
+from serinus.reconcile.modelversions.admission_cache import Reviews  # noqa: E402
+from serinus.reconcile.rollouts.analysis_tracker import EvidenceBook  # noqa: E402
+from serinus.reconcile.rollouts.observe import Findings, observe, spec_of  # noqa: E402
 from support.fake_source import FakeSource  # noqa: E402
 from support.records import endpoints, model_version, rollout, route, spec_for  # noqa: E402
 from support.world import BAD, World  # noqa: E402

@@ -20,10 +20,10 @@ from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.quantities import Duration, Share
 from serinus.api.rollout import MetricsRef, Stage
 from serinus.api.verdict import Verdict
-from serinus.engine.analysis import Progress, absorb, assess, begin, learn_dispersion
-from serinus.engine.evidence import Batch, Counted
-from serinus.engine.progress import FALSE_ABORTS_PER_RUN
-from serinus.engine.sequential import LEAST_BAD, Tick, fold, no_evidence
+from serinus.engine.analysis.assessment import Progress, absorb, assess, begin, learn_dispersion
+from serinus.engine.analysis.measurements import Batch, Counted
+from serinus.engine.analysis.progress import FALSE_ABORTS_PER_RUN
+from serinus.engine.analysis.sequential import LEAST_BAD, Tick, fold, no_evidence
 
 Ints = NDArray[np.int64]
 

@@ -18,11 +18,11 @@ sys.path[:0] = [str(_ROOT / part) for part in ("operator", "deploy/local", "test
 
 import msgspec  # noqa: E402 - the paths above come first
 
-from serinus.engine.evidence import Counted, Question  # noqa: E402
+from serinus.engine.analysis.measurements import Counted, Question  # noqa: E402
 from serinus.metrics import PrometheusSource  # noqa: E402
-from support.faultproxy import FaultProxy, Request, Status  # noqa: E402
-from support.prometheus_questions import after, question  # noqa: E402
-from support.prometheus_stories import source  # noqa: E402
+from support.prometheus.questions import after, question  # noqa: E402
+from support.prometheus.written_past import source  # noqa: E402
+from support.servers.faultproxy import FaultProxy, Request, Status  # noqa: E402
 
 _TICKS = 10
 _CLASSES = ("2", "4", "5")

@@ -21,14 +21,14 @@ sys.path[:0] = [str(_ROOT / part) for part in ("operator", "deploy/local", "test
 
 import pytest  # noqa: E402 - the paths above come first
 
-from localcluster.dynamodb import dynamodb_local  # noqa: E402
+from localcluster.programs.dynamodb import dynamodb_local  # noqa: E402
 from serinus.api.audit_record import AuditEvent  # noqa: E402
 from serinus.api.model import MAX_RECENT  # noqa: E402
 from serinus.api.names import ObjectKey  # noqa: E402
-from serinus.registry.dynamodb_client import Clients  # noqa: E402
-from serinus.registry.dynamodb_items import Keys, version_values  # noqa: E402
-from support.dynamodb import DynamoDbPlace, credentials, make_tables, settings_at  # noqa: E402
-from support.registry_place import happening, register, registry_on, version_entry  # noqa: E402
+from serinus.registry.dynamodb.client import Clients  # noqa: E402
+from serinus.registry.dynamodb.items import Keys, version_values  # noqa: E402
+from support.dynamodb.place import DynamoDbPlace, credentials, make_tables, settings_at  # noqa: E402
+from support.registry.place import happening, register, registry_on, version_entry  # noqa: E402
 
 SIZES: Final = (10, 1_000, 10_000)
 _ROUNDS: Final = 20

@@ -37,11 +37,11 @@ from localcluster.client import Cluster  # noqa: E402
 from serinus.api.abort_condition import parse_abort_condition  # noqa: E402
 from serinus.api.names import Command  # noqa: E402
 from serinus.api.rollout_status import Phase, StageState  # noqa: E402
-from support.e2e import BAD, STABLE, program_environment  # noqa: E402
-from support.e2e_manifests import ERRORS, backend_of, canary, envoy_cluster_of, production, staging  # noqa: E402
-from support.e2e_operator import OperatorControl, setup_in  # noqa: E402
-from support.e2e_place import SOON, Place, accepted_without  # noqa: E402
-from support.e2e_servers import serving  # noqa: E402
+from support.e2e.fixtures import BAD, STABLE, program_environment  # noqa: E402
+from support.e2e.manifests import ERRORS, backend_of, canary, envoy_cluster_of, production, staging  # noqa: E402
+from support.e2e.operator import OperatorControl, setup_in  # noqa: E402
+from support.e2e.place import SOON, Place, accepted_without  # noqa: E402
+from support.e2e.servers import serving  # noqa: E402
 
 CONDITION: Final = parse_abort_condition(ERRORS)
 GLANCE: Final = 0.05

@@ -13,7 +13,8 @@ from serinus.api.model import CandidateVersion, Head, ModelStatus, ProductionVer
 from serinus.api.names import AUDIT_RECORD
 from serinus.api.parsing import encode
 from serinus.api.rollout_status import Phase, RolloutStatus
-from serinus.engine.findings import kstatus_of, state
+from serinus.engine.conditions import state
+from serinus.engine.rollout.conditions import kstatus_of
 from support.people import STAMPS
 
 _FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "argocd"

@@ -12,9 +12,9 @@ from demo.behaviour import Behaviour
 from demo.observe import wait_for
 from serinus.api.parsing import decode
 from serinus.api.rollout_status import Phase, RolloutStatus
-from support.e2e import BAD, GOOD, SPARE, STABLE
-from support.e2e_load import traffic_to
-from support.e2e_manifests import (
+from support.e2e.fixtures import BAD, GOOD, SPARE, STABLE
+from support.e2e.load import traffic_to
+from support.e2e.manifests import (
     Manifest,
     backend_of,
     canary,
@@ -27,9 +27,9 @@ from support.e2e_manifests import (
     staging,
     weights_in,
 )
-from support.e2e_manifests import model as policy
-from support.e2e_operator import OperatorControl
-from support.e2e_place import Place
+from support.e2e.manifests import model as policy
+from support.e2e.operator import OperatorControl
+from support.e2e.place import Place
 
 MODELS = 50
 OLD, NEW = "1.0.0", "2.0.0"

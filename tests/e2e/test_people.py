@@ -3,10 +3,10 @@
 from demo.observe import wait_for
 from serinus.api.names import FREEZE_ANNOTATION, Command
 from serinus.api.rollout_status import Phase, RollbackReason, RunResult, StageState
-from support.e2e import GOOD, STABLE
-from support.e2e_manifests import backend_of, canary, production, staging
-from support.e2e_operator import OperatorControl
-from support.e2e_place import SOON, Place
+from support.e2e.fixtures import GOOD, STABLE
+from support.e2e.manifests import backend_of, canary, production, staging
+from support.e2e.operator import OperatorControl
+from support.e2e.place import SOON, Place
 
 
 async def test_a_frozen_namespace_lets_no_run_begin_and_thaws(operator: OperatorControl, place: Place) -> None:

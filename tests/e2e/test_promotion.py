@@ -2,10 +2,10 @@
 
 from demo.requestlog import count_by_version
 from serinus.api.rollout_status import RunResult
-from support.e2e import GOOD, STABLE
-from support.e2e_manifests import backend_of, canary, production, staging
-from support.e2e_operator import OperatorControl
-from support.e2e_place import Place, condition, shares_seen, told_more_than_once
+from support.e2e.fixtures import GOOD, STABLE
+from support.e2e.manifests import backend_of, canary, production, staging
+from support.e2e.operator import OperatorControl
+from support.e2e.place import Place, condition, shares_seen, told_more_than_once
 
 PLAN = (staging(), canary(), production())
 

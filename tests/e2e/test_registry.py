@@ -13,16 +13,16 @@ import pytest
 from demo.behaviour import Behaviour
 from demo.observe import wait_for
 from localcluster.client import Cluster
-from localcluster.dynamodb import dynamodb_local
+from localcluster.programs.dynamodb import dynamodb_local
 from serinus.api.names import Command, ObjectKey
-from serinus.registry.dynamodb import DynamoDbStore
+from serinus.registry.dynamodb.store import DynamoDbStore
 from serinus.settings import DynamoDbSettings
-from support.dynamodb import credentials, make_tables, settings_at
-from support.e2e import BAD, GOOD, STABLE, program_environment
-from support.e2e_manifests import MODEL, canary, production, staging
-from support.e2e_operator import OperatorControl, setup_in
-from support.e2e_place import Place, condition
-from support.tcp_gate import TcpGate
+from support.dynamodb.place import credentials, make_tables, settings_at
+from support.e2e.fixtures import BAD, GOOD, STABLE, program_environment
+from support.e2e.manifests import MODEL, canary, production, staging
+from support.e2e.operator import OperatorControl, setup_in
+from support.e2e.place import Place, condition
+from support.servers.tcp_gate import TcpGate
 
 PLAN = (staging(), canary(), production())
 RUN = [

@@ -10,10 +10,10 @@ from demo.observe import wait_for
 from demo.process import running
 from demo.requestlog import between
 from serinus.api.rollout_status import Phase, RollbackReason, RunResult, StageState
-from support.e2e import BAD, STABLE
-from support.e2e_manifests import ERRORS, LATENCY, backend_of, canary, production, staging, weights_in
-from support.e2e_operator import OperatorControl
-from support.e2e_place import SOON, Place, accepted_without, condition, shares_seen
+from support.e2e.fixtures import BAD, STABLE
+from support.e2e.manifests import ERRORS, LATENCY, backend_of, canary, production, staging, weights_in
+from support.e2e.operator import OperatorControl
+from support.e2e.place import SOON, Place, accepted_without, condition, shares_seen
 
 PLAN = (staging(), canary(), production())
 FAILING = Behaviour(failing_share=1.0, after_requests=5)

@@ -3,8 +3,8 @@
 import copy
 
 from serinus.api.rollout_status import Phase, StageState
-from support.e2e import GOOD, STABLE
-from support.e2e_manifests import (
+from support.e2e.fixtures import GOOD, STABLE
+from support.e2e.manifests import (
     FOREIGN_MANAGER,
     MODEL,
     RULE,
@@ -18,8 +18,8 @@ from support.e2e_manifests import (
     staging,
     weights_in,
 )
-from support.e2e_operator import OperatorControl
-from support.e2e_place import SOON, Place
+from support.e2e.operator import OperatorControl
+from support.e2e.place import SOON, Place
 
 HEADERS = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-team", "value": "payments"}]}}
 

@@ -13,11 +13,11 @@ from demo.behaviour import Behaviour
 from demo.observe import wait_for
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase, RolloutStatus, RunResult, StageState
-from support.e2e import BAD, GOOD, STABLE, program_environment
-from support.e2e_manifests import backend_of, canary, healthy, job_until, production, staging, weights_in
-from support.e2e_operator import OperatorControl, setup_in
-from support.e2e_place import LONG, SOON, Place, shares_seen, told_more_than_once
-from support.e2e_watch import Seen
+from support.e2e.fixtures import BAD, GOOD, STABLE, program_environment
+from support.e2e.manifests import backend_of, canary, healthy, job_until, production, staging, weights_in
+from support.e2e.operator import OperatorControl, setup_in
+from support.e2e.place import LONG, SOON, Place, shares_seen, told_more_than_once
+from support.e2e.watch import Seen
 
 S = StageState
 

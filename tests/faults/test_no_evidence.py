@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 from demo.observe import wait_for
 from serinus.api.rollout_status import Phase, RolloutStatus, StageState
-from support.e2e import GOOD, STABLE
-from support.e2e_manifests import backend_of, canary, production, staging
-from support.e2e_operator import OperatorControl
-from support.e2e_place import LONG, SOON, Place, condition, shares_seen
+from support.e2e.fixtures import GOOD, STABLE
+from support.e2e.manifests import backend_of, canary, production, staging
+from support.e2e.operator import OperatorControl
+from support.e2e.place import LONG, SOON, Place, condition, shares_seen
 
 # Long enough for ten ticks and for the figures to become stale. Measured once by hand with 60 s, with the same outcome:
 # the time changes nothing, for no step of the engine counts an outage.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from serinus.api.verdict import Cause
-from serinus.engine.evidence import Answer, Batch, CouldNotAsk, Counted, Question
+from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted, Question
 
 Quality = Callable[[Question, datetime], float]
 """The share of bad requests in the tick that ends then."""

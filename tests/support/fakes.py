@@ -1,6 +1,6 @@
 """One fake for each port that the shell calls: they do what their protocols say, in memory, and fail when told to.
 
-``tests/contract/reconcile`` holds the fakes of the router and the status writer to the same suite as the adapters.
+``tests/contract/routers`` holds the fakes of the router and the status writer to the same suite as the adapters.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from serinus.api.modelversion import Artifact, BackendRef, ModelVersionStatus
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus, TestResult
 from serinus.api.stage_tests import HttpCheck
-from serinus.engine.actions import RunJobTest, SetWeights
-from serinus.engine.artifact import ArtifactFinding, ArtifactResult
-from serinus.engine.catalogue import VersionEntry
-from serinus.engine.decision import Event
-from serinus.engine.observation import RouteProblem, TestOutcome
-from serinus.engine.traffic import TooCoarse, choose_rule, plan_entries
+from serinus.engine.rollout.actions import RunJobTest, SetWeights
+from serinus.engine.rollout.decision import Event
+from serinus.engine.rollout.observation import RouteProblem, TestOutcome
+from serinus.engine.rollout.route_plan import TooCoarse, choose_rule, plan_entries
+from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
+from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import ConflictError, NotFoundError, RefusedError, SerinusError
-from serinus.ports import JobRecord, Meta, ModelRecord, ModelVersionRecord, Record, RolloutRecord, RouteRecord
-from serinus.registry.verbs import Registry
-from support.registry_memory import MemoryStore
+from serinus.ports.services import JobRecord, Meta, ModelRecord, ModelVersionRecord, Record, RolloutRecord, RouteRecord
+from serinus.registry.service import Registry
+from support.registry.memory import MemoryStore
 
 PASSED = TestOutcome(TestResult.PASSED, "it passed")
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from localcluster.gobuild import go
+from localcluster.programs.gobuild import go
 from localcluster.settings import cache_folder
 
 VERSION: Final = "v4.3.1"

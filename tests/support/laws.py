@@ -3,13 +3,13 @@
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Verdict
-from serinus.engine.actions import SetWeights
-from serinus.engine.analysis import assess
-from serinus.engine.decision import Decision
-from serinus.engine.observation import InvalidSpec, Observation, RouteFacts
-from serinus.engine.targets import is_ready, usable
-from serinus.engine.traffic import AcceptanceState, accepted
-from serinus.engine.transitions import Mode, may_follow, mode_of
+from serinus.engine.analysis.assessment import assess
+from serinus.engine.rollout.actions import SetWeights
+from serinus.engine.rollout.decision import Decision
+from serinus.engine.rollout.modes import Mode, may_follow, mode_of
+from serinus.engine.rollout.observation import InvalidSpec, Observation, RouteFacts
+from serinus.engine.rollout.route_plan import AcceptanceState, accepted
+from serinus.engine.rollout.targets import is_ready, usable
 from support.builders import a_key
 
 

@@ -9,9 +9,9 @@ from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.catalogue import spec_hash
-from serinus.engine.observation import BackendKey, InvalidSpec, ParentFacts, People, RouteEntry, TestOutcome
-from serinus.ports import (
+from serinus.engine.rollout.observation import BackendKey, InvalidSpec, ParentFacts, People, RouteEntry, TestOutcome
+from serinus.engine.versions.catalogue import spec_hash
+from serinus.ports.services import (
     EndpointsRecord,
     JobRecord,
     Meta,

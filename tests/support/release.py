@@ -16,7 +16,7 @@ from typing import Any, Final
 from serinus.api.names import REQUESTED_BY_ANNOTATION
 from support.helm import Helm, find_helm
 from support.kubectl import Kubectl
-from support.manifests import Manifest, rollout
+from support.manifests.builders import Manifest, rollout
 
 CHART: Final = Path(__file__).resolve().parents[2] / "deploy" / "helm" / "serinus"
 SOURCE: Final = "--set=config.sources.default.url=http://prometheus.example"

@@ -10,19 +10,19 @@ from prometheus_client import CollectorRegistry
 from serinus.api.audit_record import OperatorIdentity
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RolloutStatus
-from serinus.engine.evidence import Question
-from serinus.ports import MetricSource, ModelRecord, RolloutRecord
-from serinus.reconcile.act import Hands
-from serinus.reconcile.evidence import EvidenceBook
-from serinus.reconcile.loop import Loop
-from serinus.reconcile.reviews import Reviews
-from serinus.reconcile.rollout import Shell
-from serinus.reconcile.scribe import Scribe
-from serinus.reconcile.store import Store
-from serinus.reconcile.testdesk import TestDesk
-from serinus.reconcile.versiondesk import Outside, VersionDesk
-from serinus.reconcile.versions import VersionNews
-from serinus.registry.verbs import Registry
+from serinus.engine.analysis.measurements import Question
+from serinus.ports.services import MetricSource, ModelRecord, RolloutRecord
+from serinus.reconcile.cache import Store
+from serinus.reconcile.modelversions.admission_cache import Reviews
+from serinus.reconcile.modelversions.controller import Outside, VersionDesk
+from serinus.reconcile.modelversions.stage_writer import VersionNews
+from serinus.reconcile.rollouts.act import Hands
+from serinus.reconcile.rollouts.analysis_tracker import EvidenceBook
+from serinus.reconcile.rollouts.controller import Loop
+from serinus.reconcile.rollouts.http_tests import TestDesk
+from serinus.reconcile.rollouts.outbox_relay import Scribe
+from serinus.reconcile.rollouts.reconciler import Shell
+from serinus.registry.service import Registry
 from serinus.telemetry import Telemetry
 from support.fake_source import FakeSource
 from support.fakes import (

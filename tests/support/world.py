@@ -13,13 +13,14 @@ from serinus.api.names import Command
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.api.verdict import Cause
-from serinus.engine.actions import RunHttpTest, RunJobTest, SetWeights
-from serinus.engine.analysis import Progress, absorb, begin
-from serinus.engine.decide import decide
-from serinus.engine.decision import Decision, Event
-from serinus.engine.draft import Situation
-from serinus.engine.evidence import Answer, Batch, CouldNotAsk, Counted
-from serinus.engine.observation import (
+from serinus.engine.analysis.assessment import Progress, absorb, begin
+from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted
+from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, SetWeights
+from serinus.engine.rollout.decide import decide
+from serinus.engine.rollout.decision import Decision, Event
+from serinus.engine.rollout.draft import Situation
+from serinus.engine.rollout.modes import Mode, mode_of
+from serinus.engine.rollout.observation import (
     AuditFacts,
     InvalidSpec,
     Observation,
@@ -29,8 +30,7 @@ from serinus.engine.observation import (
     TestOutcome,
     VersionFacts,
 )
-from serinus.engine.traffic import TooCoarse, plan_entries
-from serinus.engine.transitions import Mode, mode_of
+from serinus.engine.rollout.route_plan import TooCoarse, plan_entries
 from support import laws
 from support.builders import NOW, a_key, a_route, a_spec, a_version
 

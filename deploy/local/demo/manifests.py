@@ -11,7 +11,7 @@ from typing import Final
 from demo.behaviour import Behaviour
 from demo.fraud import MODEL, train
 from demo.modelserver import PORT
-from localcluster import gateway
+from localcluster.parts import gateway
 from serinus.api.names import model_version_name
 
 NAMESPACE: Final = "demo"

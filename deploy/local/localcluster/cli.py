@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from localcluster import control, namespaces, outside
+from localcluster import control, launcher, namespaces
 from localcluster.addresses import API_URL, OPERATOR_METRICS
 from localcluster.client import Cluster
 from localcluster.console import say
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _up(options: argparse.Namespace) -> int:
     cluster = Cluster(_state(options))
-    outside.up(_settings(options, cluster.state))
+    launcher.up(_settings(options, cluster.state))
     print(f"KUBECONFIG={cluster.kubeconfig}")
     print(f"The API server is {API_URL}, the gateway {cluster.gateway_url}, Prometheus {cluster.prometheus_url}.")
     print("They are reached from inside only: python -m localcluster exec -- kubectl get nodes")
@@ -41,13 +41,13 @@ def _up(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     command = _command(options)
     if options.state:
-        return outside.run(_settings(options, _state(options)), command)
-    state = outside.temporary_state()
+        return launcher.run(_settings(options, _state(options)), command)
+    state = launcher.temporary_state()
     status = _FAILED
     try:
-        status = outside.run(_settings(options, state), command)
+        status = launcher.run(_settings(options, state), command)
     finally:
-        outside.discard(state, status)
+        launcher.discard(state, status)
     return status
 
 
@@ -59,7 +59,7 @@ def _exec(options: argparse.Namespace) -> int:
 
 
 def _down(options: argparse.Namespace) -> int:
-    outside.down(_state(options))
+    launcher.down(_state(options))
     return 0
 
 
@@ -71,14 +71,14 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    state = outside.temporary_state()
+    state = launcher.temporary_state()
     settings = _settings(options, state)
     try:
-        outside.build(settings)
+        launcher.build(settings)
         for program in sorted(settings.programs.iterdir()):
             print(f"{program.name:24} {program.resolve()}")
     finally:
-        outside.discard(state, 0)
+        launcher.discard(state, 0)
     return 0
 
 

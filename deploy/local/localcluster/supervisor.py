@@ -11,7 +11,7 @@ from typing import Any, Final
 from localcluster.children import Child, Children
 from localcluster.console import say
 from localcluster.errors import LocalClusterError
-from localcluster.parts import Part
+from localcluster.parts.part import Part
 from localcluster.settings import Settings
 
 _PATIENCE: Final = 90.0

@@ -3,15 +3,14 @@
 import argparse
 import re
 import sys
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from serinus.api.audit_record import Actor, ActorKind, Authentication
-from serinus.cli.registry_access import local_user
-from serinus.registry.opening import DynamoDbAddress, parse_address
+from serinus.cli.session import local_user
+from serinus.registry.address import DynamoDbAddress, parse_address
 
 _AWS_DOMAINS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
-_SECONDS: Final = 5
 _LONGEST: Final = 512
 _PERSON: Final = re.compile(r":assumed-role/AWSReservedSSO_")
 """IAM Identity Center makes such roles for people alone; any other user or role may be a machine's."""
@@ -26,7 +25,10 @@ def acting(given: argparse.Namespace) -> tuple[Actor, dict[str, str]]:
     match parse_address(given.registry):
         case DynamoDbAddress(settings=settings) if is_aws(settings.endpoint):
             try:
-                return _caller(settings.region), {}
+                # boto3 takes half a second to load, which only this way needs.
+                from serinus.registry.dynamodb.identity import caller_arn  # noqa: PLC0415
+
+                return _aws_actor(caller_arn(settings.region)), {}
             except Exception as problem:  # noqa: BLE001 - see above: whatever it is, it must not stop a rollback
                 message = f"AWS STS did not say who acts: {problem}"
                 print(f"serinus: {message}; the record will say that the name is unverified", file=sys.stderr)  # noqa: T201 - the command line
@@ -40,15 +42,6 @@ def is_aws(endpoint: str | None) -> bool:
     return endpoint is None or (urlsplit(endpoint).hostname or "").endswith(_AWS_DOMAINS)
 
 
-def _caller(region: str | None) -> Actor:
-    import boto3  # noqa: PLC0415 - half a second, which only this way needs
-    from botocore.config import Config  # noqa: PLC0415 - likewise
-
-    options = Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 2})
-    client: Any = boto3.session.Session().client("sts", region_name=region, config=options)
-    try:
-        arn = str(client.get_caller_identity()["Arn"])
-    finally:
-        client.close()
+def _aws_actor(arn: str) -> Actor:
     kind = ActorKind.PERSON if _PERSON.search(arn) else ActorKind.UNKNOWN
     return Actor(name=arn[:_LONGEST], kind=kind, authentication=Authentication.CLOUD)

@@ -1,4 +1,4 @@
-"""``serinus import``: its words. The work is in :mod:`serinus.cli.from_mlflow`, whose libraries are slow to load."""
+"""``serinus import``: its words. The work is in :mod:`serinus.cli.import_mlflow`, whose libraries are slow to load."""
 
 import argparse
 from collections.abc import Mapping
@@ -43,6 +43,6 @@ def run(given: argparse.Namespace, environment: Mapping[str, str] | None = None)
         SerinusError: MLflow could not be asked or has no such version, or what it says cannot be a ModelVersion.
     """
     # requests and boto3 take half a second: no other verb at a terminal must wait for them.
-    from serinus.cli.from_mlflow import write_manifest  # noqa: PLC0415
+    from serinus.cli.import_mlflow import write_manifest  # noqa: PLC0415
 
     return write_manifest(given, environment)

@@ -8,8 +8,12 @@ from typing import Final
 
 from serinus import __version__
 from serinus.api.names import Command
-from serinus.cli import audit, diff, importing, registry_verbs, report, rollback
+from serinus.cli import importing, rollback
 from serinus.cli.ask import ask
+from serinus.cli.audit import command as audit_command
+from serinus.cli.diff import command as diff_command
+from serinus.cli.registry import command as registry_command
+from serinus.cli.report import command as report_command
 from serinus.errors import ConfigurationError, SerinusError
 
 OK, FAILED = 0, 1
@@ -51,11 +55,11 @@ def _do(given: argparse.Namespace) -> int:
 
 
 _FAMILIES: Final = {
-    "audit": audit.run,
-    "diff": diff.run,
+    "audit": audit_command.run,
+    "diff": diff_command.run,
     "import": importing.run,
-    "registry": registry_verbs.run,
-    "report": report.run,
+    "registry": registry_command.run,
+    "report": report_command.run,
     "rollback": rollback.run,
 }
 
@@ -67,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     run = verbs.add_parser("run", help="run the operator")
     run.add_argument("--config", type=Path, help="the configuration file; SERINUS_CONFIG where it is not given")
     run.add_argument("--log-format", choices=("text", "json"), default="text", help="one line of text or JSON each")
-    for family in (audit, report, diff, importing, registry_verbs, rollback):
+    for family in (audit_command, report_command, diff_command, importing, registry_command, rollback):
         family.add_parser(verbs)
     for command, explanation in _VERBS.items():
         verb = verbs.add_parser(command.value, help=explanation, description=explanation)

@@ -5,8 +5,8 @@ import asyncio
 
 from serinus.api.names import Command
 from serinus.cli.ask import ask
-from serinus.cli.registry_access import Outside, add_registry, in_cluster
-from serinus.cli.registry_writes import add_guards, add_reason, rollback
+from serinus.cli.registry.write import add_guards, add_reason, rollback
+from serinus.cli.session import Outside, add_registry, in_cluster
 from serinus.errors import ConfigurationError
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from serinus.errors import ConfigurationError
-from serinus.handlers.supervisor import Intake
+from serinus.handlers.watcher import Intake
 from serinus.kube.client import KubernetesClient
 from serinus.kube.connection import read_connection
 from serinus.settings import Settings, load_settings

@@ -10,12 +10,12 @@ from typing import Any, Final
 from uuid import uuid4
 
 from serinus.api.names import API_VERSION, EVENT, FIELD_MANAGER, ObjectKey
-from serinus.engine.decision import Event
+from serinus.engine.rollout.decision import Event
 from serinus.errors import NotFoundError, SerinusError
 from serinus.kube.client import MERGE_PATCH, Requests
 from serinus.kube.kinds import collection_path, object_path
 from serinus.kube.times import micro_time
-from serinus.ports import Clock, Meta
+from serinus.ports.services import Clock, Meta
 
 _SERIES_WINDOW: Final = 600.0
 _REMEMBERED: Final = 5000

@@ -15,7 +15,7 @@ from yarl import URL
 from serinus.api.modelversion import BackendRef
 from serinus.api.rollout_status import TestResult
 from serinus.api.stage_tests import HttpCheck, HttpExpectation
-from serinus.engine.observation import TestOutcome
+from serinus.engine.rollout.observation import TestOutcome
 
 _LARGEST: Final = 1024 * 1024
 _LONGEST_VALUE: Final = 40

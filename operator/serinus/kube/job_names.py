@@ -3,8 +3,8 @@
 from hashlib import sha256
 from typing import Final
 
-from serinus.engine.actions import TestRun
-from serinus.ports import Meta
+from serinus.engine.rollout.actions import TestRun
+from serinus.ports.services import Meta
 
 _LONGEST: Final = 63
 _DIGITS: Final = 10

@@ -13,13 +13,13 @@ from serinus.api.names import (
     STAGE_ANNOTATION,
     TEST_ANNOTATION,
 )
-from serinus.engine.actions import RunJobTest, TestRun
+from serinus.engine.rollout.actions import RunJobTest, TestRun
 from serinus.errors import RefusedError
 from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import Requests
 from serinus.kube.job_names import job_name
 from serinus.kube.kinds import collection_path
-from serinus.ports import Meta
+from serinus.ports.services import Meta
 
 _KEPT_FOR: Final = 3600
 _DEFAULT_PORT: Final = 80

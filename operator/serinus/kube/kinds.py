@@ -25,7 +25,7 @@ from serinus.kube.records import (
     rollout_record,
 )
 from serinus.kube.routes import route_record
-from serinus.ports import (
+from serinus.ports.services import (
     EndpointsRecord,
     JobRecord,
     ModelRecord,

@@ -18,7 +18,7 @@ from serinus.errors import ConflictError, NotFoundError, SerinusError
 from serinus.kube.client import Requests
 from serinus.kube.kinds import collection_path, object_path
 from serinus.kube.times import micro_time
-from serinus.ports import Clock
+from serinus.ports.services import Clock
 
 # A Lease that is made anew must begin with a higher term than any before it, for status.epoch never falls. So no term
 # is below the seconds since this moment, which int32 (leaseTransitions) holds until 2088.

@@ -28,11 +28,11 @@ from serinus.api.names import (
 from serinus.api.parsing import commands_of, decode
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, TestResult
-from serinus.engine.catalogue import spec_hash
-from serinus.engine.observation import InvalidSpec, People, TestOutcome
+from serinus.engine.rollout.observation import InvalidSpec, People, TestOutcome
+from serinus.engine.versions.catalogue import spec_hash
 from serinus.errors import InvalidObjectError
 from serinus.kube.raw import Condition, Metadata, Raw, metadata_of, read_whole
-from serinus.ports import (
+from serinus.ports.services import (
     EndpointsRecord,
     JobRecord,
     Meta,

@@ -6,9 +6,9 @@ from typing import Any, Final
 from msgspec import field
 
 from serinus.api.names import GROUP
-from serinus.engine.observation import BackendKey, ParentFacts, RouteEntry
+from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEntry
 from serinus.kube.raw import Condition, Metadata, Raw, read_whole
-from serinus.ports import RouteRecord, RouteRule
+from serinus.ports.services import RouteRecord, RouteRule
 
 _GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
 _NEEDED: Final = ("Accepted", "ResolvedRefs")

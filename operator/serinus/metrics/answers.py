@@ -8,7 +8,7 @@ from typing import Final, assert_never
 
 from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, NamedQuery
 from serinus.api.verdict import Cause
-from serinus.engine.evidence import Answer, Batch, Counted, NoData, Question
+from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
 from serinus.metrics.bounds import Bounds, bound_of
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import CLASSES, FAILURES, SCRAPE, TAG, UNEVEN, quantile_tag

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf, isinf
 from typing import Final, Self
 
-from serinus.engine.evidence import Batch, Coarse
+from serinus.engine.analysis.measurements import Batch, Coarse
 
 REFRESH_MS: Final = 600_000
 RETRY_MS: Final = 60_000

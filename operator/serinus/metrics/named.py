@@ -8,7 +8,7 @@ from math import isnan
 from typing import Final
 
 from serinus.api.verdict import Cause
-from serinus.engine.evidence import Answer, Measured, NoData, Subject
+from serinus.engine.analysis.measurements import Answer, Measured, NoData, Subject
 from serinus.errors import ConfigurationError
 from serinus.metrics.promql import LABEL_NAME, escaped, literal
 from serinus.settings import QuerySettings

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency
-from serinus.engine.evidence import Answer, Question
+from serinus.engine.analysis.measurements import Answer, Question
 from serinus.metrics.answers import (
     Display,
     Ended,

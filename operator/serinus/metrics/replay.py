@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from serinus.engine.evidence import Answer, Question
+from serinus.engine.analysis.measurements import Answer, Question
 from serinus.metrics.answers import Health, Tick, read_buckets, read_ended
 from serinus.metrics.named import NamedTemplate
 from serinus.metrics.presets import Key

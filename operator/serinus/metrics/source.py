@@ -9,7 +9,7 @@ from typing import Final
 
 from serinus.api.abort_condition import NamedQuery
 from serinus.api.verdict import Cause
-from serinus.engine.evidence import Answer, CouldNotAsk, NoData, Question
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, NoData, Question
 from serinus.errors import ConfigurationError
 from serinus.metrics.answers import number
 from serinus.metrics.named import NamedTemplate, parse_named
@@ -25,7 +25,7 @@ _LEAST_TICK: Final = timedelta(seconds=1)
 
 
 class PrometheusSource:
-    """One Prometheus, named by the administrator; implements :class:`serinus.ports.MetricSource`.
+    """One Prometheus, named by the administrator; implements :class:`serinus.ports.services.MetricSource`.
 
     It remembers nothing that an answer depends on but the bucket bounds and how long scrapes take, so a restart changes
     no figure. ``close`` it when done: it has threads and connections.

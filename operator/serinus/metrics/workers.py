@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from serinus.api.verdict import Cause
-from serinus.engine.evidence import CouldNotAsk, NoData
+from serinus.engine.analysis.measurements import CouldNotAsk, NoData
 from serinus.errors import RefusedError, TransientError
 from serinus.metrics.promql import seconds_text
 from serinus.metrics.transport import Matrix, Transport, Vector

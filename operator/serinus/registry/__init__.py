@@ -8,7 +8,7 @@ Serving code that is not on Kubernetes asks it so::
         production = registry.production("fraud-detector")
 """
 
-from serinus.registry.opening import RegistryReader, open_store
-from serinus.registry.opening import open_reader as open  # noqa: A004 - the name that its callers read: registry.open
+from serinus.registry.address import RegistryReader, open_store
+from serinus.registry.address import open_reader as open  # noqa: A004 - the name that its callers read: registry.open
 
 __all__ = ["RegistryReader", "open", "open_store"]

@@ -6,7 +6,7 @@ from typing import Final
 
 from serinus.errors import ConfigurationError
 from serinus.kube.client import Requests
-from serinus.ports import TrafficRouter
+from serinus.ports.services import TrafficRouter
 
 GROUP: Final = "serinus.routers"
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from serinus.api.names import FIELD_MANAGER, HTTP_ROUTE, ObjectKey
-from serinus.engine.actions import SetWeights
-from serinus.engine.observation import RouteEntry, RouteProblem
-from serinus.engine.traffic import TooCoarse, choose_rule, plan_entries
+from serinus.engine.rollout.actions import SetWeights
+from serinus.engine.rollout.observation import RouteEntry, RouteProblem
+from serinus.engine.rollout.route_plan import TooCoarse, choose_rule, plan_entries
 from serinus.errors import ConflictError, InvalidObjectError, NotFoundError, RefusedError
 from serinus.kube.client import JSON_PATCH, Raw, Requests
 from serinus.kube.kinds import object_path
 from serinus.kube.routes import route_record
-from serinus.ports import RouteRecord
+from serinus.ports.services import RouteRecord
 
 _TRIES: Final = 5
 _TRIES_TOWARDS_SAFETY: Final = 20

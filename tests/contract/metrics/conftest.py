@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from serinus.metrics import PrometheusSource
-from support.faultproxy import FaultProxy
-from support.prometheus import Prometheus
-from support.prometheus_stories import past, source
+from support.prometheus.server import Prometheus
+from support.prometheus.written_past import past, source
+from support.servers.faultproxy import FaultProxy
 
 
 @pytest.fixture(scope="session")

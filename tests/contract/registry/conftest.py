@@ -3,8 +3,8 @@
 import pytest
 
 from serinus.api.names import ObjectKey
-from support.registry_kubernetes import KubernetesPlace, ListingApi
-from support.registry_place import in_use
+from support.registry.kubernetes import KubernetesPlace, ListingApi
+from support.registry.place import in_use
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 The real API server is asked in ``tests/integration/registry``.
 """
 
-from support.registry_contract import RegistryContract
+from support.registry.contract import RegistryContract
 
 
 class TestKubernetesInMemory(RegistryContract):

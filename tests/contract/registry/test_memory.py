@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.registry_contract import Place, RegistryContract
-from support.registry_memory import MemoryPlace
+from support.registry.contract import Place, RegistryContract
+from support.registry.memory import MemoryPlace
 
 
 @pytest.fixture

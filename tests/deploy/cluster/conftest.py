@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from localcluster.client import Cluster
-from localcluster.crds import provide
+from localcluster.programs.crds import provide
 from support.kubectl import Kubectl
 
 _HTTP_ROUTES = "httproutes.gateway.networking.k8s.io"

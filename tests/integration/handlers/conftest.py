@@ -1,5 +1,5 @@
 """Fixtures of the API server's tests."""
 
-from support.apiserver import api, cluster, namespace
+from support.kube.client import api, cluster, namespace
 
 __all__ = ["api", "cluster", "namespace"]

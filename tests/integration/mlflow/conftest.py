@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.apiserver import api, cluster, namespace
-from support.mlflow_server import MlflowServer
+from support.kube.client import api, cluster, namespace
+from support.servers.mlflow_server import MlflowServer
 
 __all__ = ["api", "cluster", "namespace"]
 

@@ -18,7 +18,7 @@ from serinus.errors import (
 from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import JSON_PATCH, KubernetesClient
 from serinus.kube.connection import read_connection
-from support.apiserver_scripted import Answer, client_of, hangs, hangs_up, says, says_raw, scripted, status
+from support.kube.scripted import Answer, client_of, hangs, hangs_up, says, says_raw, scripted, status
 
 PATCH_FAILED = "the server rejected our request due to an error in our request"
 

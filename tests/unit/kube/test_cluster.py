@@ -7,9 +7,9 @@ import pytest
 
 from serinus.errors import TransientError
 from serinus.kube.cluster import ApiCluster
-from serinus.ports import EndpointsRecord, JobRecord, NamespaceRecord
-from support.apiserver_objects import endpoint_slice, metadata
-from support.apiserver_scripted import client_of, says, scripted, status
+from serinus.ports.services import EndpointsRecord, JobRecord, NamespaceRecord
+from support.kube.objects import endpoint_slice, metadata
+from support.kube.scripted import client_of, says, scripted, status
 
 
 def page(*items: dict[str, Any], more: str = "") -> dict[str, Any]:

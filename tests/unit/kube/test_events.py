@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from serinus.api.names import ObjectKey
-from serinus.engine.decision import Event, EventReason
+from serinus.engine.rollout.decision import Event, EventReason
 from serinus.errors import RefusedError
 from serinus.kube.events import ApiEvents
-from serinus.ports import Meta
-from support.apiserver_memory import MemoryApi
-from support.apiserver_time import VirtualTime, settle
+from serinus.ports.services import Meta
+from support.kube.clock import VirtualTime, settle
+from support.kube.memory import MemoryApi
 
 OWNER = Meta(key=ObjectKey("ml", "fraud"), uid="u-1", version=7)
 STARTED = Event(EventReason.STAGE_STARTED, "Stage canary began.")

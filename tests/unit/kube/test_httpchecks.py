@@ -12,9 +12,9 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.parsing import decode
 from serinus.api.rollout_status import TestResult
 from serinus.api.stage_tests import HttpCheck
-from serinus.engine.observation import TestOutcome
+from serinus.engine.rollout.observation import TestOutcome
 from serinus.kube.httpchecks import ServiceChecks, service_url
-from support.apiserver_scripted import Answer, Script, hangs, hangs_up, says, says_raw, scripted
+from support.kube.scripted import Answer, Script, hangs, hangs_up, says, says_raw, scripted
 
 BACKEND = BackendRef(name="fraud-v2", port=8080)
 

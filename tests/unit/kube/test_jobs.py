@@ -8,12 +8,12 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.quantities import Duration
 from serinus.api.stage_tests import JobTest
-from serinus.engine.actions import RunJobTest, TestRun
+from serinus.engine.rollout.actions import RunJobTest, TestRun
 from serinus.errors import AmbiguousError, RefusedError
 from serinus.kube.job_names import job_name
 from serinus.kube.jobs import ApiJobs, job_manifest
-from serinus.ports import Meta
-from support.apiserver_memory import MemoryApi
+from serinus.ports.services import Meta
+from support.kube.memory import MemoryApi
 
 OWNER = Meta(key=ObjectKey("ml", "fraud-detector"), uid="u-1", version=7)
 

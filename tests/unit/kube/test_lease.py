@@ -8,8 +8,8 @@ import pytest
 from serinus.api.names import ObjectKey
 from serinus.errors import AmbiguousError, ConflictError, TransientError
 from serinus.kube.lease import LeaseElection, LeaseTimes
-from support.apiserver_memory import MemoryApi
-from support.apiserver_time import VirtualTime, settle
+from support.kube.clock import VirtualTime, settle
+from support.kube.memory import MemoryApi
 
 KEY = ObjectKey("serinus-system", "serinus")
 PATH = "/apis/coordination.k8s.io/v1/namespaces/serinus-system/leases/serinus"

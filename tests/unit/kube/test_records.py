@@ -9,7 +9,7 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
-from serinus.engine.observation import BackendKey, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
+from serinus.engine.rollout.observation import BackendKey, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
 from serinus.errors import InvalidObjectError
 from serinus.kube.records import (
     endpoints_record,
@@ -19,9 +19,9 @@ from serinus.kube.records import (
     rollout_record,
 )
 from serinus.kube.routes import route_record
-from serinus.ports import Meta
-from support.apiserver_objects import backend_ref, condition, endpoint_slice, http_route, metadata, parent_status
-from support.manifests import model_version, rollout
+from serinus.ports.services import Meta
+from support.kube.objects import backend_ref, condition, endpoint_slice, http_route, metadata, parent_status
+from support.manifests.builders import model_version, rollout
 
 
 def raw_rollout(**parts: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serinus.engine.evidence import Batch, Coarse
+from serinus.engine.analysis.measurements import Batch, Coarse
 from serinus.metrics.bounds import Bounds, Bracket
 
 _ENVOY = Bounds.of([("100", 2), ("250.0", 2), ("500", 2), ("+Inf", 2)], 0)

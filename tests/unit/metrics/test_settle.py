@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from serinus.metrics.promql import millis
 from serinus.metrics.settle import Settle
-from support.prometheus_questions import after
+from support.prometheus.questions import after
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 9), st.none() | st.floats(0, 20)), min_size=2, max_size=40))

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from serinus.api.modelversion import BackendRef
 from serinus.api.rollout import HttpRouteRef, RouteRef
-from serinus.engine.actions import BackendShare, SetWeights
-from serinus.engine.observation import BackendKey, backend_key
-from serinus.engine.traffic import TooCoarse, plan_entries
+from serinus.engine.rollout.actions import BackendShare, SetWeights
+from serinus.engine.rollout.observation import BackendKey, backend_key
+from serinus.engine.rollout.route_plan import TooCoarse, plan_entries
 from serinus.errors import AmbiguousError, ConfigurationError, ConflictError, RefusedError
 from serinus.kube.routes import route_record
 from serinus.routers import load_router
 from serinus.routers.gateway_api import GatewayApiRouter, weights_patch
-from support.apiserver_memory import MemoryApi, json_patch
-from support.apiserver_objects import ROUTES, backend_ref, http_route, metadata
+from support.kube.memory import MemoryApi, json_patch
+from support.kube.objects import ROUTES, backend_ref, http_route, metadata
 
 STABLE = BackendRef(name="stable", port=80)
 CANDIDATE = BackendRef(name="candidate", port=8080)

@@ -14,7 +14,7 @@ from localcluster.node.images import Images
 from localcluster.node.pods import Pods
 from localcluster.node.registration import beat, register
 from localcluster.node.services import Services
-from localcluster.prometheus import targets_folder
+from localcluster.parts.prometheus import targets_folder
 from localcluster.settings import Settings
 
 

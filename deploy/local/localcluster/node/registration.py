@@ -11,7 +11,7 @@ from localcluster.addresses import KUBELET_PORT, NODE, POD_NETWORK
 from localcluster.api import Api, ApiError, Manifest
 from localcluster.console import say
 from localcluster.node.records import stamp
-from localcluster.programs import KUBERNETES
+from localcluster.programs.catalogue import KUBERNETES
 
 NAME: Final = "local"
 _HEARTBEAT_SECONDS: Final = 10.0

@@ -1,0 +1,1 @@
+"""The parts of the cluster that run as processes."""

@@ -1,0 +1,1 @@
+"""The programs that the parts run: found, downloaded or built."""

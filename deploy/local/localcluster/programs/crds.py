@@ -1,0 +1,93 @@
+"""Custom resources: the Gateway API's, Contour's, and Serinus's own."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from localcluster.api import Api, Manifest, collection
+from localcluster.console import progress
+from localcluster.errors import LocalClusterError
+from localcluster.programs.catalogue import CONTOUR
+from localcluster.programs.gobuild import module_folder
+from localcluster.settings import CHECKOUT, Feature, Settings, cache_folder
+
+SERINUS: Final = CHECKOUT / "deploy" / "crds"
+_PATIENCE: Final = 30.0
+
+
+def provide() -> Path:
+    """Collect the gateway's custom resources from the Go modules into the cache, once, as one quickly read file.
+
+    Raises:
+        LocalClusterError: The modules can be had neither from the module cache nor from the proxy.
+    """
+    cached = cache_folder() / "crds" / CONTOUR / "gateway.json"
+    if cached.exists():
+        return cached
+    with progress("custom resources of the gateway"):
+        gateway_api = module_folder("sigs.k8s.io/gateway-api", "contour") / "config" / "crd" / "experimental"
+        contour = (
+            module_folder("github.com/projectcontour/contour", "contour") / "examples" / "contour" / "01-crds.yaml"
+        )
+        manifests = [
+            manifest for file in (*sorted(gateway_api.glob("gateway.*.yaml")), contour) for manifest in _read(file)
+        ]
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        part = cached.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(manifests), encoding="utf-8")
+        part.replace(cached)
+    return cached
+
+
+async def install(api: Api, settings: Settings) -> None:
+    """Apply all custom resources and wait until the API server serves them.
+
+    Raises:
+        LocalClusterError: The API server refuses one, or does not establish it in time.
+    """
+    manifests: list[Manifest] = []
+    if settings.has(Feature.GATEWAY):
+        manifests += json.loads(provide().read_text(encoding="utf-8"))
+    for file in sorted(SERINUS.glob("*.yaml")):
+        manifests += _read(file)
+    async with asyncio.TaskGroup() as group:
+        for manifest in manifests:
+            group.create_task(_establish(api, manifest))
+
+
+async def await_condition(api: Api, manifest: Manifest, condition: str) -> None:
+    """Wait until a condition of an applied object is True.
+
+    Raises:
+        LocalClusterError: It is not in time; the message has the object's conditions.
+    """
+    path = f"{collection(manifest)}/{manifest['metadata']['name']}"
+    found = await api.request("GET", path)
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while not is_true(found, condition):
+                await asyncio.sleep(0.1)
+                found = await api.request("GET", path)
+    except TimeoutError as error:
+        conditions = json.dumps(found.get("status", {}).get("conditions"))
+        raise LocalClusterError(f"{path} is not {condition} after {_PATIENCE:.0f} s: {conditions}") from error
+
+
+async def _establish(api: Api, manifest: Manifest) -> None:
+    await api.apply(manifest)
+    await await_condition(api, manifest, "Established")
+
+
+def is_true(manifest: Manifest, condition: str) -> bool:
+    """Say whether a condition of an object's status is True."""
+    conditions = manifest.get("status", {}).get("conditions") or []
+    return any(entry["type"] == condition and entry["status"] == "True" for entry in conditions)
+
+
+def _read(file: Path) -> list[Manifest]:
+    with file.open(encoding="utf-8") as stream:
+        return [manifest for manifest in yaml.safe_load_all(stream) if manifest]

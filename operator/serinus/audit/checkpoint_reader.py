@@ -1,0 +1,171 @@
+"""Reads the checkpoints of a bucket: which records somebody outside has seen, and what is wrong with the checkpoints.
+
+Every version of every object is looked at, so that one that was written over or hidden by a deletion counts as well.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+
+from serinus.api.names import ObjectKey
+from serinus.api.parsing import decode
+from serinus.audit.bucket import Bucket, ObjectVersion, Place
+from serinus.audit.signing_keys import PublicKeys
+from serinus.engine.audit.chain import Anchor, Fault, Finding
+from serinus.engine.audit.checkpoint import (
+    Checkpoint,
+    SignedCheckpoint,
+    anchors_of,
+    checkpoint_hash,
+    hash_in_name,
+    signing_payload,
+)
+from serinus.errors import InvalidObjectError
+
+_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the checkpoints of one place have seen.
+
+    Attributes:
+        anchors: of each model, every record that was the last at some time.
+        mentions: how many checkpoints have seen each model.
+        findings: what is wrong with the checkpoints themselves.
+        notes: what is not wrong, but whoever verifies should know.
+        checkpoints: how many were read whose signature is right.
+        last: when the last of them was made.
+    """
+
+    anchors: Mapping[ObjectKey, tuple[Anchor, ...]] = field(default_factory=dict)
+    mentions: Mapping[ObjectKey, int] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    checkpoints: int = 0
+    last: datetime | None = None
+
+    def of(self, model: ObjectKey) -> tuple[Anchor, ...]:
+        """Return what was seen of a model."""
+        return self.anchors.get(model, ())
+
+
+async def read_checkpoints(bucket: Bucket, keys: PublicKeys, *, only: Collection[ObjectKey] | None = None) -> Seen:
+    """Read every checkpoint and hold its signature against the trusted keys.
+
+    One whose signature is not by a trusted key, or that is none at all, is a finding and anchors nothing; one that is
+    missing between others is a finding too.
+
+    Args:
+        bucket: where they are.
+        keys: those that are trusted.
+        only: the models whose anchors are wanted; None for all.
+
+    Raises:
+        TransientError, RefusedError: the bucket could not be asked, or will not answer.
+    """
+    reading = _Reading(bucket.place, keys, only)
+    async for batch in _batches(bucket.versions()):
+        fetched = await asyncio.gather(*(bucket.get(one.name, one.version) for one in batch))
+        for one, found in zip(batch, fetched, strict=True):
+            reading.take(one, found.content, locked=found.locked_until is not None)
+    return reading.seen()
+
+
+async def _batches(versions: AsyncIterator[ObjectVersion]) -> AsyncIterator[list[ObjectVersion]]:
+    batch: list[ObjectVersion] = []
+    async for one in versions:
+        batch.append(one)
+        if len(batch) == _AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+class _Reading:
+    """One pass over the checkpoints in the order of their names, which is that of time."""
+
+    def __init__(self, place: Place, keys: PublicKeys, only: Collection[ObjectKey] | None) -> None:
+        self._place, self._keys, self._only = place, keys, only
+        self._anchors: dict[ObjectKey, dict[tuple[int, str], Anchor]] = {}
+        self._mentions: Counter[ObjectKey] = Counter()
+        self._findings: list[Finding] = []
+        self._hidden = self._unlocked = 0
+        self._present: set[str] = set()
+        self._followed: dict[str, str] = {}
+        self._read: dict[str, datetime] = {}
+
+    def take(self, version: ObjectVersion, content: bytes, *, locked: bool) -> None:
+        """Look at one version of one object."""
+        if (promised := hash_in_name(version.name)) is not None:
+            self._present.add(promised)
+        checkpoint = self._believed(version.name, content)
+        if checkpoint is None:
+            return
+        self._hidden += version.hidden
+        self._unlocked += not locked
+        digest = checkpoint_hash(checkpoint)
+        if digest in self._read:
+            return
+        if self._read and checkpoint.previous:
+            self._followed[checkpoint.previous] = version.name
+        self._present.add(digest)
+        self._read[digest] = checkpoint.at
+        for model, anchor in anchors_of(checkpoint):
+            if self._only is None or model in self._only:
+                self._anchors.setdefault(model, {}).setdefault((anchor.sequence, anchor.hash), anchor)
+                self._mentions[model] += 1
+
+    def _believed(self, name: str, content: bytes) -> Checkpoint | None:
+        try:
+            signed = decode(SignedCheckpoint, msgspec.json.decode(content), "checkpoint")
+            signature = base64.b64decode(signed.signature, validate=True)
+        except (msgspec.DecodeError, InvalidObjectError, binascii.Error, RecursionError) as problem:
+            self._unsigned(name, f"it is no signed checkpoint: {problem}")
+            return None
+        payload = signing_payload(signed.checkpoint)
+        for key in self._keys.values():
+            try:
+                key.verify(signature, payload)
+            except InvalidSignature:
+                continue
+            return signed.checkpoint
+        self._unsigned(name, f"its signature is not by the key given; it says that it is by {signed.key}")
+        return None
+
+    def _unsigned(self, name: str, why: str) -> None:
+        self._findings.append(Finding(Fault.CHECKPOINT_UNSIGNED, 0, f"{self._place}{name}: {why}"))
+
+    def seen(self) -> Seen:
+        """Return what all of them come to."""
+        gaps = [
+            Finding(Fault.MISSING, 0, f"{self._place}{name} follows a checkpoint {previous} that is not there")
+            for previous, name in self._followed.items()
+            if previous not in self._present
+        ]
+        return Seen(
+            anchors={model: tuple(found.values()) for model, found in self._anchors.items()},
+            mentions=dict(self._mentions),
+            findings=(*self._findings, *gaps),
+            notes=tuple(self._notes()),
+            checkpoints=len(self._read),
+            last=max(self._read.values(), default=None),
+        )
+
+    def _notes(self) -> Iterable[str]:
+        if self._hidden:
+            yield f"{self._hidden} checkpoints are hidden by a deletion or a later version; they were read all the same"
+        if self._unlocked:
+            yield (
+                f"{self._unlocked} checkpoints are not seen to be locked (Object Lock in COMPLIANCE mode; to see it "
+                "these credentials need s3:GetObjectRetention)"
+            )

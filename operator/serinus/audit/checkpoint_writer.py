@@ -1,0 +1,163 @@
+"""Signed checkpoints of all audit chains, put into a bucket with Object Lock.
+
+Who can write the registry can write a whole chain anew; nobody can take back what the bucket has, and only the
+operator's key makes a checkpoint.
+"""
+
+import asyncio
+import base64
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, NoReturn
+
+from serinus.api.model import ChainHead
+from serinus.api.names import ObjectKey
+from serinus.audit.bucket import MOST_BYTES, Bucket, Place
+from serinus.audit.signing_keys import PublicKeys, fingerprint, load_private_key
+from serinus.engine.audit.checkpoint import (
+    Checkpoint,
+    SignedCheckpoint,
+    canonical,
+    checkpoint_of,
+    hash_in_name,
+    object_name,
+    signing_payload,
+    time_in_name,
+    time_part,
+)
+from serinus.errors import AmbiguousError, ConflictError, RefusedError, SerinusError
+from serinus.ports.registry_store import RegistryStore
+from serinus.ports.services import Clock
+from serinus.settings import CheckpointSettings
+
+_LOG: Final = logging.getLogger(__name__)
+
+_TRIES: Final = 3
+_FIRST_PAUSE: Final = 5.0
+_MILLISECOND: Final = 1000
+_LOOK_BACK: Final = (timedelta(days=2), timedelta(days=60))
+"""How far back the one before is looked for, before all names are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A checkpoint that was put away: its name, its time and of how many chains."""
+
+    name: str
+    at: datetime
+    chains: int
+
+
+class Checkpoints:
+    """Writes the checkpoints of all audit chains."""
+
+    def __init__(self, settings: CheckpointSettings) -> None:
+        """Read the key; nothing is asked yet.
+
+        Raises:
+            ConfigurationError: the key cannot be read.
+        """
+        self._key = load_private_key(Path(settings.key_file))
+        self._kept = timedelta(days=settings.retention_days)
+        self.bucket = Bucket(place_of(settings))
+
+    @property
+    def keys(self) -> PublicKeys:
+        """The public key that belongs to the one that signs."""
+        public = self._key.public_key()
+        return {fingerprint(public): public}
+
+    async def close(self) -> None:
+        """End the threads."""
+        await self.bucket.close()
+
+    async def write(self, heads: Iterable[tuple[ObjectKey, ChainHead]], at: datetime) -> Written:
+        """Sign what all chains have come to and put it away, as one object that nobody can change or remove.
+
+        Args:
+            heads: the ends of all chains.
+            at: the time, aware, UTC; taken to the millisecond.
+
+        Raises:
+            AmbiguousError, TransientError: it may have been written, or was not: try again at a later time.
+            RefusedError: the bucket will not take it, such as one without Object Lock.
+        """
+        moment = at.replace(microsecond=at.microsecond // _MILLISECOND * _MILLISECOND)
+        last = await self.last(moment)
+        checkpoint = checkpoint_of(heads, moment, (hash_in_name(last) or "") if last else "")
+        name, body = object_name(checkpoint), canonical(self._signed(checkpoint))
+        if len(body) > MOST_BYTES:
+            raise RefusedError(f"a checkpoint of {len(checkpoint.heads)} chains is too large: split the registry")
+        await self._put(name, body, moment + self._kept)
+        return Written(name, moment, len(checkpoint.heads))
+
+    async def last(self, now: datetime) -> str | None:
+        """Return the name of the last checkpoint; None where there is none."""
+        for after in (*(time_part(now - back) for back in _LOOK_BACK), ""):
+            found = [name async for name in self.bucket.names(after=after) if hash_in_name(name)]
+            if found:
+                return found[-1]
+        return None
+
+    def _signed(self, checkpoint: Checkpoint) -> SignedCheckpoint:
+        signature = base64.b64encode(self._key.sign(signing_payload(checkpoint))).decode("ascii")
+        return SignedCheckpoint(checkpoint=checkpoint, key=next(iter(self.keys)), signature=signature)
+
+    async def _put(self, name: str, body: bytes, locked_until: datetime) -> None:
+        """Make the object; what may have happened is tried again, and our own object found there is success."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                await self.bucket.put_new(name, body, locked_until=locked_until)
+            except ConflictError:
+                # The name holds the content's hash, and Ed25519 signs the same content the same way.
+                if (await self.bucket.get(name)).content == body:
+                    return
+                advice = "look who writes there"
+                raise RefusedError(f"{self.bucket.place}{name} is there with another content: {advice}") from None
+            except AmbiguousError:
+                if attempt == _TRIES:
+                    raise
+            else:
+                return
+
+
+def place_of(settings: CheckpointSettings) -> Place:
+    """Return where the settings keep checkpoints."""
+    prefix = settings.prefix.strip("/")
+    return Place(settings.bucket, f"{prefix}/" if prefix else "", settings.s3)
+
+
+async def keep_checkpoints(
+    store: RegistryStore, checkpoints: Checkpoints, clock: Clock, interval: timedelta
+) -> NoReturn:
+    """Write a checkpoint every interval, for ever; what fails is logged and tried again, ever more slowly.
+
+    The first is due one interval after the last that the bucket has: a process that keeps restarting must not fill
+    it with objects that nobody can remove.
+    """
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            await asyncio.sleep(await _due_in(checkpoints, clock, interval))
+            heads = [(model, head.audit) async for model, head in store.list_models()]
+            written = await checkpoints.write(heads, clock.now())
+        except SerinusError as problem:
+            _LOG.warning("no checkpoint of the audit trail was written: %s. Trying again in %g s", problem, pause)
+        except Exception:  # noqa: BLE001 - the operator must not end because its notary does
+            _LOG.exception("no checkpoint of the audit trail was written. Trying again in %g s", pause)
+        else:
+            _LOG.info("checkpoint %s%s of %d chains", checkpoints.bucket.place, written.name, written.chains)
+            pause = _FIRST_PAUSE
+            continue
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, max(interval.total_seconds(), _FIRST_PAUSE))
+
+
+async def _due_in(checkpoints: Checkpoints, clock: Clock, interval: timedelta) -> float:
+    now = clock.now()
+    last = await checkpoints.last(now)
+    at = time_in_name(last) if last else None
+    return max((at + interval - now).total_seconds(), 0.0) if at is not None else 0.0

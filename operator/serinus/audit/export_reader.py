@@ -1,0 +1,153 @@
+"""Reads an export and recomputes the chain that it holds, without asking anybody and without believing the file."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from serinus.api.audit_record import AuditRecordSpec
+from serinus.api.parsing import decode
+from serinus.audit.export import Form, Manifest, read_manifest
+from serinus.engine.audit.chain import Anchor, ChainWalk, Content, Fault, Finding, StoredRecord
+from serinus.errors import ConfigurationError, InvalidObjectError
+
+LONGEST_LINE: Final = 4 * 1024 * 1024
+"""Of a record, in bytes; etcd takes none of more than 1.5 MiB and DynamoDB none of more than 400 KiB."""
+
+_MOST_MISSING: Final = 10_000
+"""In one gap; a number further on is not believed: a file must not make us list a thousand million missing records."""
+
+
+class _LineError(Exception):
+    """What is wrong with a line."""
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        """Remember what kind of fault it is."""
+        super().__init__(message)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What the verification of a file came to; ``manifest`` is None where there is none beside it."""
+
+    records: int
+    last: Anchor
+    findings: tuple[Finding, ...]
+    manifest: Manifest | None
+
+
+class ExportReading:
+    """One pass over a JSON Lines export: its records in order, what is wrong with its lines, and its hash."""
+
+    def __init__(self, file: Path, begin: int | None) -> None:
+        """Read a file whose first record comes after number ``begin``; None where nobody says."""
+        self._file = file
+        self._last = begin
+        self._hasher = sha256()
+        self.findings: list[Finding] = []
+        self.count = 0
+
+    @property
+    def sha256(self) -> str:
+        """Of all that was read."""
+        return f"sha256:{self._hasher.hexdigest()}"
+
+    def __iter__(self) -> Iterator[StoredRecord]:
+        """Yield the records; ConfigurationError where the file cannot be read."""
+        try:
+            with self._file.open("rb") as source:
+                for number, line in enumerate(iter(lambda: source.readline(LONGEST_LINE), b""), start=1):
+                    self._hasher.update(line)
+                    try:
+                        record = self._record(number, line)
+                    except _LineError as problem:
+                        self.findings.append(Finding(problem.fault, (self._last or 0) + 1, str(problem)))
+                        continue
+                    self.count += 1
+                    yield record
+        except OSError as problem:
+            raise ConfigurationError(f"{self._file} cannot be read: {problem.strerror}") from problem
+
+    def _record(self, number: int, line: bytes) -> StoredRecord:
+        try:
+            content = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_number)
+        except (ValueError, RecursionError) as problem:
+            raise _LineError(Fault.UNREADABLE, f"line {number} is no JSON of a record: {problem}") from problem
+        if not isinstance(content, dict):
+            raise _LineError(Fault.UNREADABLE, f"line {number} is no record")
+        sequence = content.get("sequence")
+        if not isinstance(sequence, int) or isinstance(sequence, bool):
+            raise _LineError(Fault.UNREADABLE, f"line {number} says no number of its record")
+        last = self._last if self._last is not None else sequence - 1
+        if not last < sequence <= last + _MOST_MISSING:
+            raise _LineError(Fault.MISPLACED, f"line {number} says that it is record {sequence}, after record {last}")
+        self._last = sequence
+        return StoredRecord(sequence, content)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    """Refuse a name that stands twice: two readers might take two different values for the truth."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in it")
+    return found
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def check_export(file: Path, anchors: Iterable[Anchor] = ()) -> Checked:
+    """Recompute the chain that a file holds, and hold it against its manifest and against checkpoints.
+
+    Raises:
+        ConfigurationError: the file or its manifest cannot be read, or the export is a CSV.
+    """
+    manifest = read_manifest(file)
+    if manifest is not None and manifest.form is not Form.JSONL:
+        raise ConfigurationError(f"{file} is a CSV, which shows records but does not hold them: export as jsonl")
+    begin = manifest.first_sequence - 1 if manifest is not None and manifest.records else None
+    reading = ExportReading(file, begin)
+    walk, last = None, Anchor(0, "", "the file")
+    for record in reading:
+        if walk is None:
+            start = begin if begin is not None else record.sequence - 1
+            walk = ChainWalk(Anchor(start, _follows(record.content, manifest, start), "the file"), anchors)
+        walk.take(record)
+        if (problem := unreadable(record)) is not None:
+            reading.findings.append(problem)
+        last = Anchor(record.sequence, str(record.content.get("hash", "")), "the file")
+    found = [*(walk.finish(None) if walk is not None else ()), *reading.findings]
+    if manifest is not None:
+        found.extend(_against(manifest, reading, last))
+    return Checked(records=reading.count, last=last, findings=tuple(found), manifest=manifest)
+
+
+def _follows(content: Content, manifest: Manifest | None, start: int) -> str:
+    if start == 0:
+        return ""
+    return manifest.previous_hash if manifest is not None else str(content.get("previousHash", ""))
+
+
+def unreadable(record: StoredRecord) -> Finding | None:
+    """Return what is wrong with a record's form; None where it has that of a record."""
+    try:
+        decode(AuditRecordSpec, dict(record.content), "record")
+    except InvalidObjectError as problem:
+        return Finding(Fault.UNREADABLE, record.sequence, str(problem))
+    return None
+
+
+def _against(manifest: Manifest, reading: ExportReading, last: Anchor) -> Iterator[Finding]:
+    if reading.sha256 != manifest.sha256:
+        yield Finding(Fault.ALTERED, 0, f"the manifest says {manifest.sha256} of the file, it is {reading.sha256}")
+    if last.sequence < manifest.last_sequence:
+        message = f"the file ends at {last.sequence}, its manifest says {manifest.last_sequence}"
+        yield Finding(Fault.TRUNCATED, manifest.last_sequence, message)
+    elif (last.sequence, last.hash) != (manifest.last_sequence, manifest.last_hash):
+        said = f"{manifest.last_sequence} {manifest.last_hash}"
+        message = f"the file ends with {last.sequence} {last.hash}, its manifest says {said}"
+        yield Finding(Fault.HEAD_DIFFERS, last.sequence, message)

@@ -1,0 +1,169 @@
+"""How the audit trail looks in a terminal, in a spreadsheet and in a sentence."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from serinus.api.audit_record import Authentication
+from serinus.api.names import UNVERIFIED
+from serinus.engine.audit.chain import Fault, Finding, StoredRecord
+
+_TIME, _EVENT, _VERSION, _ACTOR = 20, 22, 14, 24
+_SHORT_HASH: Final = len("sha256:") + 12
+
+MEANINGS: Final[Mapping[Fault, str]] = {
+    Fault.MISSING: "it was removed after it was written, or never arrived",
+    Fault.MISPLACED: "records were exchanged, repeated or renumbered",
+    Fault.ALTERED: "it was changed after it was written",
+    Fault.BROKEN: "it, or the record before it, was replaced by another",
+    Fault.TRUNCATED: "the end of the chain was cut off",
+    Fault.HEAD_DIFFERS: "the head was changed, or the last records were written anew",
+    Fault.CHECKPOINT_DIFFERS: "the chain was written anew after the checkpoint was made",
+    Fault.CHECKPOINT_UNSIGNED: "somebody without the operator's key wrote or changed it: it proves nothing",
+    Fault.UNREADABLE: "it was not written by Serinus, or was damaged",
+}
+
+
+def plain(text: object) -> str:
+    """Return text without characters that a terminal would obey: it comes from whoever wrote the record."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in str(text)
+    )
+
+
+def count(number: int, noun: str) -> str:
+    """Return such as ``1 record`` or ``128 records``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def log_heading(*, wide: bool) -> str:
+    """Return the line above the log."""
+    line = f"{'TIME (UTC)':{_TIME}}  {'#':>5}  {'EVENT':{_EVENT}}  {'VERSION':{_VERSION}}  {'ACTOR':{_ACTOR}}"
+    more = f"  {'TRAFFIC':>7}  {'RUN/STAGE':20}  {'HASH':{_SHORT_HASH}}  {'FOR':24}" if wide else ""
+    return f"{line}{more}  REASON"
+
+
+def log_line(record: StoredRecord, *, wide: bool, width: int | None) -> str:
+    """Return the line of one record.
+
+    Args:
+        record: as it is stored; what it does not say stays empty.
+        wide: with more columns, nothing shortened.
+        width: of the terminal, of which a record takes two lines at most; None where nothing is to be shortened.
+    """
+    content = record.content
+    when = plain(content.get("at", "")).removesuffix("Z")[:19].replace("T", " ")
+    cells = [
+        f"{when + 'Z' if when else '':{_TIME}}",
+        f"{record.sequence:>5}",
+        f"{plain(content.get('event', '')):{_EVENT}}",
+        f"{_fit(_version(content), _VERSION, wide=wide):{_VERSION}}",
+        f"{actor_text(content, None if wide else _ACTOR):{_ACTOR}}",
+    ]
+    if wide:
+        cells += _more(content)
+    cells.append(plain(content.get("reason") or content.get("message") or ""))
+    line = "  ".join(cells).rstrip()
+    return line if wide or width is None or len(line) <= 2 * width else f"{line[: 2 * width - 1]}…"
+
+
+def _fit(text: str, most: int, *, wide: bool) -> str:
+    return text if wide or len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _version(content: Mapping[str, Any]) -> str:
+    version, to = plain(content.get("version", "")), plain(content.get("to", ""))
+    return f"{version} → {to}" if to else version
+
+
+def actor_text(content: Mapping[str, Any], most: int | None = None) -> str:
+    """Return who acted, with a mark where nobody vouches for the name.
+
+    In at most so many letters: of a long name the end stays, which tells one service account or role from another.
+    """
+    actor = content.get("actor")
+    if not isinstance(actor, dict):
+        return ""
+    name = plain(actor.get("name", ""))
+    if actor.get("authentication") != Authentication.NONE.value or name == UNVERIFIED:
+        return _end(name, most)
+    mark = f"{UNVERIFIED}: "
+    return mark + _end(name, most - len(mark) if most is not None else None)
+
+
+def _end(text: str, most: int | None) -> str:
+    return text if most is None or len(text) <= most else f"…{text[len(text) - most + 1 :]}"
+
+
+def _more(content: Mapping[str, Any]) -> list[str]:
+    rollout, behalf = _part(content, "rollout"), _part(content, "onBehalfOf")
+    run = f"{rollout.get('run', '')}/{plain(rollout.get('stage', ''))}" if rollout else ""
+    return [
+        f"{plain(content.get('traffic', '')):>7}",
+        f"{run:20}",
+        f"{plain(content.get('hash', ''))[:_SHORT_HASH]:{_SHORT_HASH}}",
+        f"{plain(behalf.get('name', '')):24}",
+    ]
+
+
+def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = content.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def finding_lines(finding: Finding) -> str:
+    """Return what was found and what it means, in two lines."""
+    where = f"#{finding.sequence}" if finding.sequence else "-"
+    return (
+        f"  {where:>7}  {finding.fault.value:18}  {plain(finding.message)}\n"
+        f"  {'':7}  {'':18}  {MEANINGS[finding.fault]}"
+    )
+
+
+# ---- spreadsheets -----------------------------------------------------------------------------
+
+COLUMNS: Final = (
+    "sequence", "at", "recordedAt", "event", "namespace", "model", "version", "to", "traffic", "actor.name",
+    "actor.kind", "actor.authentication", "onBehalfOf.name", "onBehalfOf.commit", "onBehalfOf.url", "reason", "message",
+    "rollout.name", "rollout.run", "rollout.stage", "before.production", "after.production", "after.candidate",
+    "after.traffic", "after.generation", "digest", "specHash", "approvals", "evidence", "details", "id", "previousHash",
+    "hash",
+)  # fmt: skip
+"""Dotted names lie within; lists and details are JSON in one cell."""
+
+_FORMULA: Final = ("=", "+", "-", "@")
+"""What makes a spreadsheet run a cell (OWASP, CSV Injection); tabs and line ends are written visibly anyway."""
+
+
+def csv_heading() -> bytes:
+    """Return the first line."""
+    return _csv(COLUMNS)
+
+
+def csv_line(record: StoredRecord) -> bytes:
+    """Return a record's line; a cell that a spreadsheet would run as a formula begins with an apostrophe instead."""
+    return _csv([_cell(_value(record.content, column)) for column in COLUMNS])
+
+
+def _csv(cells: list[str] | tuple[str, ...]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerow(cells)
+    return out.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _value(content: Mapping[str, Any], column: str) -> object:
+    value: object = content
+    for name in column.split("."):
+        value = value.get(name, "") if isinstance(value, dict) else ""
+    return value
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict | list):
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False) if value else ""
+    else:
+        text = str(value)
+    text = plain(text)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,191 @@
+"""``serinus audit verify``: whether the trail is whole. 0: it is. 1: it is not. 2: that could not be found out."""
+
+import argparse
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from serinus.api.names import ObjectKey
+from serinus.cli.audit.output import count, finding_lines
+from serinus.cli.session import Outside, add_registry, model_of, name_of, opened, this_process
+from serinus.engine.audit.chain import Finding
+from serinus.errors import ConfigurationError, SerinusError
+from serinus.ports.registry_store import RegistryStore
+from serinus.registry.service import Registry
+
+if TYPE_CHECKING:
+    from serinus.audit.checkpoint_reader import Seen
+    from serinus.audit.verify import Proof
+
+WHOLE, WRONG, NOT_ASKED = 0, 1, 2
+_MOST_SHOWN: Final = 50
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``verify``."""
+    explanation = "recompute the chain and hold it against the head, checkpoints and archive"
+    parser = verbs.add_parser(
+        "verify", help=explanation, description=f"{explanation}. Ends with 0: whole, 1: not, 2: could not find out."
+    )
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="the model, as name or namespace/name")
+    parser.add_argument("--all", action="store_true", help="all models of the registry, or of --namespace")
+    add_registry(parser)
+    add_checkpoints(parser)
+    parser.add_argument("--archive", metavar="PLACE", help="where retention put what it removed: verifies that as well")
+    parser.add_argument("--file", type=Path, help="verify an export instead of the registry, offline")
+
+
+def add_checkpoints(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where checkpoints are and whose they must be."""
+    parser.add_argument("--checkpoints", metavar="S3URL", help="s3://bucket/prefix?region=…&endpoint=…")
+    parser.add_argument(
+        "--public-key",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="the operator's public key in PEM; again for each earlier one",
+    )
+
+
+def run(given: argparse.Namespace, outside: Outside) -> int:
+    """Verify what was given and return 0, 1 or 2 as the module says."""
+    try:
+        _check_options(given)
+        return asyncio.run(_file(given) if given.file is not None else _verify(given, outside))
+    except SerinusError as problem:
+        _complain(f"could not verify: {problem}")
+        return NOT_ASKED
+
+
+def _check_options(given: argparse.Namespace) -> None:
+    if (given.model is not None) + given.all + (given.file is not None) != 1:
+        raise ConfigurationError("name one MODEL, or --all, or --file")
+    if (given.checkpoints is None) != (not given.public_key):
+        raise ConfigurationError("--checkpoints and --public-key go together: a checkpoint proves what its key signed")
+
+
+async def _verify(given: argparse.Namespace, outside: Outside) -> int:
+    from serinus.audit.archive import open_archive  # noqa: PLC0415 - loads what only this needs
+    from serinus.audit.verify import prove  # noqa: PLC0415 - likewise
+
+    only = None if given.all else model_of(given)
+    # The checkpoints first: one that has seen more than the head says afterwards is a finding, not a race.
+    seen = await seen_by_checkpoints(given, only)
+    for note in seen.notes:
+        _complain(f"note: {note}")
+    _show(seen.findings)
+    statuses = [WRONG] if seen.findings else []
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(opened(given, outside, everywhere=given.all and not given.namespace))
+        archive = open_archive(given.archive) if given.archive else None
+        if archive is not None:
+            stack.push_async_callback(archive.close)
+        registry = Registry(store, outside.clock, this_process())
+        models = [only] if only is not None else await _all(store, seen, given.namespace)
+        for model in models:
+            try:
+                statuses.append(_tell(await prove(registry, model, seen, archive), alone=only is not None))
+            except SerinusError as problem:
+                _complain(f"{name_of(model)}: could not verify: {problem}")
+                statuses.append(NOT_ASKED)
+    if not models:
+        _complain("could not verify: there is no model in the registry")
+        return WRONG if statuses else NOT_ASKED
+    return WRONG if WRONG in statuses else max(statuses)
+
+
+async def seen_by_checkpoints(given: argparse.Namespace, only: ObjectKey | None) -> "Seen":
+    """Read the checkpoints that the command names; an empty answer where it names none."""
+    from serinus.audit.bucket import Bucket, parse_place  # noqa: PLC0415 - boto3
+    from serinus.audit.checkpoint_reader import Seen, read_checkpoints  # noqa: PLC0415 - cryptography
+    from serinus.audit.signing_keys import load_public_keys  # noqa: PLC0415 - likewise
+
+    if given.checkpoints is None:
+        return Seen()
+    keys = load_public_keys(given.public_key)
+    bucket = Bucket(parse_place(given.checkpoints))
+    try:
+        return await read_checkpoints(bucket, keys, only=[only] if only is not None else None)
+    finally:
+        await bucket.close()
+
+
+async def _all(store: RegistryStore, seen: "Seen", namespace: str | None) -> list[ObjectKey]:
+    """Return every model that the registry or a checkpoint knows: one that is gone altogether is missed too."""
+    known = {model async for model, _ in store.list_models()} | set(seen.anchors)
+    return sorted(model for model in known if namespace is None or model.namespace == namespace)
+
+
+def _tell(proof: "Proof", *, alone: bool) -> int:
+    name = "" if alone else f"{name_of(proof.model)}: "
+    for note in proof.notes:
+        _complain(f"note: {name}{note}")
+    if proof.unknown and not alone:
+        _print(f"{name}ok: no records yet")
+        return WHOLE
+    if proof.unknown:
+        _complain(
+            f"could not verify: there is no record of {name_of(proof.model)}: is the name right, and the namespace?"
+        )
+        return NOT_ASKED
+    audit = proof.head.audit
+    archived = f" ({proof.archived} of them archived)" if proof.archived else ""
+    if proof.ok:
+        parts = [f"{count(proof.records, 'record')}{archived}", f"head #{audit.sequence} {audit.hash}"]
+        parts += [count(proof.checkpoints, "checkpoint")] if proof.checkpoints else []
+        _print(f"{name}ok: {', '.join(parts)}")
+        return WHOLE
+    _print(
+        f"{name_of(proof.model)}: {count(len(proof.findings), 'finding')} in {count(proof.records, 'record')}{archived}"
+    )
+    _show(proof.findings)
+    return WRONG
+
+
+async def _file(given: argparse.Namespace) -> int:
+    from serinus.audit.export import manifest_file  # noqa: PLC0415 - only this way needs it
+    from serinus.audit.export_reader import check_export  # noqa: PLC0415 - likewise
+
+    probe = check_export(given.file)
+    manifest = probe.manifest
+    if manifest is None:
+        _complain(f"note: there is no {manifest_file(given.file)}, so nothing says where the file must begin and end")
+    checked, held = probe, 0
+    findings: tuple[Finding, ...] = ()
+    if given.checkpoints is not None:
+        if manifest is None:
+            raise ConfigurationError("without the manifest nobody knows which model the checkpoints must have seen")
+        model = ObjectKey(manifest.namespace, manifest.model)
+        seen = await seen_by_checkpoints(given, model)
+        last = probe.last.sequence
+        anchors = tuple(one for one in seen.of(model) if one.sequence <= last)
+        held, findings = len(anchors), seen.findings
+        checked = check_export(given.file, anchors)
+    found = (*findings, *checked.findings)
+    if found:
+        _print(f"{given.file}: {count(len(found), 'finding')} in {count(checked.records, 'record')}")
+        _show(found)
+        return WRONG
+    if not checked.records:
+        _complain(f"could not verify: {given.file} holds no record")
+        return NOT_ASKED
+    against = f", {count(held, 'record')} as checkpoints have seen" if given.checkpoints is not None else ""
+    _print(f"ok: {count(checked.records, 'record')}, the last is #{checked.last.sequence} {checked.last.hash}{against}")
+    return WHOLE
+
+
+def _show(findings: tuple[Finding, ...]) -> None:
+    for finding in findings[:_MOST_SHOWN]:
+        _print(finding_lines(finding))
+    if len(findings) > _MOST_SHOWN:
+        _print(f"  … and {len(findings) - _MOST_SHOWN} more")
+
+
+def _print(line: str) -> None:
+    print(line)  # noqa: T201 - this is the command line
+
+
+def _complain(line: str) -> None:
+    print(f"serinus: {line}", file=sys.stderr)  # noqa: T201 - this is the command line

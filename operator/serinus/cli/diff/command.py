@@ -1,0 +1,117 @@
+"""``serinus diff 2.2.4 2.3.0``: what a new version breaks, before anybody registers it; from files or the cluster."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from serinus.api.modelversion import ModelVersionSpec, SchemaChange
+from serinus.api.parsing import encode
+from serinus.cli.diff.page import page
+from serinus.cli.diff.sources import Place, find_both
+from serinus.engine.schema.compatibility import Judged, KnownVersion, judge
+from serinus.engine.schema.diff import diff as differences
+from serinus.engine.versions.catalogue import spec_hash
+from serinus.errors import SerinusError
+
+ACCEPTED, REFUSED, USAGE = 0, 1, 2
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb to the command line."""
+    explanation = "show what a version's schema changes, and whether its number says so"
+    parser = verbs.add_parser(
+        "diff",
+        help=explanation,
+        description=f"{explanation[0].upper()}{explanation[1:]}.",
+        epilog="Exit status: 0 the number is large enough, 1 it is not, 2 the versions could not be compared.",
+    )
+    parser.add_argument("old", help="a version such as v2.2.4, or a file that holds one ModelVersion")
+    parser.add_argument("new", help="the version that is to follow it, or a file")
+    parser.add_argument(
+        "-f",
+        "--files",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="a file or folder of ModelVersions; without any, and without files as versions, the cluster is asked",
+    )
+    parser.add_argument("--model", help="the model, where there are several")
+    parser.add_argument("-n", "--namespace", help="its namespace; kubectl's current one where it is not given")
+    parser.add_argument("--context", help="the kubeconfig context")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Do what the parsed command line asks for."""
+    return diff(
+        given.old,
+        given.new,
+        model=given.model,
+        files=given.files,
+        namespace=given.namespace,
+        context=given.context,
+        as_json=given.json,
+    )
+
+
+def diff(  # noqa: PLR0913 - the words of the command line
+    old: str,
+    new: str,
+    *,
+    model: str | None,
+    files: list[Path],
+    namespace: str | None,
+    context: str | None,
+    as_json: bool,
+) -> int:
+    """Print what lies between two versions and return 0 accepted, 1 not accepted, 2 cannot be compared."""
+    try:
+        before, after = find_both(old, new, Place(model, tuple(files), namespace, context))
+    except SerinusError as problem:
+        print(f"serinus: {problem}", file=sys.stderr)  # noqa: T201 - this is the command line
+        return USAGE
+    judged = judge(_known(after), [_known(before)], before.version)
+    changes = _all_changes(before, after)
+    text = (
+        _as_json(before, after, judged, changes)
+        if as_json
+        else page(after.model, judged, changes, old=before.version, new=after.version)
+    )
+    print(text)  # noqa: T201 - this is the command line
+    return ACCEPTED if judged.accepted else REFUSED
+
+
+def _known(spec: ModelVersionSpec) -> KnownVersion:
+    return KnownVersion(
+        version=spec.version,
+        signature=spec.signature,
+        digest=(spec.artifact.digest or "") if spec.artifact is not None else "",
+        spec_hash=spec_hash(spec),
+    )
+
+
+def _all_changes(before: ModelVersionSpec, after: ModelVersionSpec) -> tuple[SchemaChange, ...]:
+    # A status holds the gravest ones only; a person at a terminal wants them all.
+    if before.signature is None or after.signature is None:
+        return ()
+    return differences(before.signature, after.signature)
+
+
+def _as_json(
+    before: ModelVersionSpec, after: ModelVersionSpec, judged: Judged, changes: tuple[SchemaChange, ...]
+) -> str:
+    answer = {
+        "model": after.model,
+        "old": before.version,
+        "new": after.version,
+        "accepted": judged.accepted,
+        "reason": judged.reason.value,
+        "message": judged.message,
+        "declared": judged.compatibility.declared.value,
+        "required": judged.compatibility.required.value,
+        "wayBack": judged.way_back.value,
+        "changes": [{"rollbackSafe": False, **encode(one)} for one in changes],
+    }
+    return json.dumps(answer, indent=2, ensure_ascii=False)

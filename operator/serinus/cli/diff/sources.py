@@ -1,0 +1,168 @@
+"""Finds the versions that a person wants to compare: in files, in folders, or in the cluster through kubectl."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from serinus.api.modelversion import ModelVersionSpec
+from serinus.api.names import GROUP, MODEL_VERSION
+from serinus.api.parsing import decode
+from serinus.cli.manifests import KubectlLoader
+from serinus.engine.semver import parse_version
+from serinus.engine.versions.catalogue import spec_hash
+from serinus.errors import InvalidObjectError, SerinusError
+
+TIMEOUT: Final = 30.0
+_LARGEST: Final = 64 * 1024 * 1024
+_LARGEST_FILE: Final = 8 * 1024 * 1024
+_MOST_FILES: Final = 2000
+_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+
+
+class UsageError(SerinusError):
+    """What was asked for cannot be found or compared: the sentence says what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where versions are looked for."""
+
+    model: str | None
+    files: tuple[Path, ...]
+    namespace: str | None
+    context: str | None
+
+
+def find_both(old: str, new: str, place: Place) -> tuple[ModelVersionSpec, ModelVersionSpec]:
+    """Return the two versions, the older one first.
+
+    Raises:
+        UsageError: one is not there, not to be read, or not to be compared with the other.
+    """
+    if _is_version(old) or _is_version(new):
+        stored = tuple(_specs(_documents(place.files)) if place.files else _specs(_asked(place)))
+        known = [spec for spec in stored if place.model in (None, spec.model)]
+        before, after = (
+            _version(name, known, place) if _is_version(name) else _only(name, place) for name in (old, new)
+        )
+    else:
+        before, after = _only(old, place), _only(new, place)
+    if before.model != after.model:
+        raise UsageError(f"{before.model} and {after.model} are two models: versions of one are compared")
+    if parse_version(after.version) < parse_version(before.version):
+        raise UsageError(f"{after.version} comes before {before.version}: write the older version first")
+    return before, after
+
+
+def _is_version(text: str) -> bool:
+    try:
+        parse_version(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _version(text: str, known: Sequence[ModelVersionSpec], place: Place) -> ModelVersionSpec:
+    found = [spec for spec in known if spec.version == text.removeprefix("v")]
+    if not found:
+        there = ", ".join(sorted({f"{spec.model} {spec.version}" for spec in known})[:10]) or "none"
+        raise UsageError(f"there is no ModelVersion {text} in {_named(place)}; there are: {there}")
+    models = sorted({spec.model for spec in found})
+    if len(models) > 1:
+        raise UsageError(f"{text} is a version of {', '.join(models)}: choose one by --model")
+    if len({spec_hash(spec) for spec in found}) > 1:
+        raise UsageError(f"{models[0]} {text} is there more than once, and not the same: a version never changes")
+    return found[0]
+
+
+def _only(file: str, place: Place) -> ModelVersionSpec:
+    path = Path(file)
+    if not path.exists():
+        raise UsageError(f"{file} is neither a version such as v2.3.0 nor a file")
+    found = [spec for spec in _specs(_documents([path])) if place.model in (None, spec.model)]
+    if len(found) != 1:
+        raise UsageError(f"{file} holds {len(found)} ModelVersions: name one by its version, and give the file with -f")
+    return found[0]
+
+
+def _named(place: Place) -> str:
+    if place.files:
+        return ", ".join(str(path) for path in place.files)
+    return f"namespace {place.namespace}" if place.namespace else "kubectl's current namespace"
+
+
+def _specs(documents: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[ModelVersionSpec]:
+    for where, document in documents:
+        group, _, _ = str(document.get("apiVersion", "")).partition("/")
+        if (group, document.get("kind")) != (GROUP, MODEL_VERSION.kind):
+            continue
+        try:
+            yield decode(ModelVersionSpec, document.get("spec"), "spec")
+        except InvalidObjectError as problem:
+            raise UsageError(f"{where}: {problem}") from problem
+
+
+def _documents(paths: Iterable[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for file in _files(paths):
+        try:
+            if file.stat().st_size > _LARGEST_FILE:
+                raise UsageError(f"{file} is larger than {_LARGEST_FILE // 1024**2} MiB: no ModelVersion is")
+            for document in yaml.load_all(file.read_text(encoding="utf-8"), KubectlLoader):
+                if isinstance(document, dict):
+                    yield from ((str(file), one) for one in _members(document))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as problem:
+            raise UsageError(f"{file} cannot be read: {' '.join(str(problem).split())}") from problem
+
+
+def _members(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects of a list, as kubectl writes it; else the document itself."""
+    members = document.get("items")
+    if str(document.get("kind", "")).endswith("List") and isinstance(members, list):
+        return [one for one in members if isinstance(one, dict)]
+    return [document]
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(one for one in path.rglob("*") if one.suffix in _SUFFIXES and one.is_file())
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UsageError(f"{path} is neither a file nor a folder")
+    if len(found) > _MOST_FILES:
+        raise UsageError(f"{len(found)} files are too many: name the folder of one model")
+    return found
+
+
+def _asked(place: Place) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Ask the cluster through the user's own kubectl: it has every way to log in."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        raise UsageError("kubectl is not on PATH: install it, or name files with -f")
+    words = [kubectl, "get", f"{MODEL_VERSION.plural}.{MODEL_VERSION.group}", "--output=json"]
+    words += [f"--request-timeout={TIMEOUT / 2:g}s"]
+    words += ["--namespace", place.namespace] if place.namespace else []
+    words += ["--context", place.context] if place.context else []
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603 - no shell
+    except subprocess.TimeoutExpired as problem:
+        raise UsageError(f"kubectl did not answer within {TIMEOUT:g} s: is the cluster there?") from problem
+    except OSError as problem:
+        raise UsageError(f"kubectl could not be started: {problem}") from problem
+    if done.returncode != 0:
+        raise UsageError(done.stderr.strip() or f"kubectl ended with {done.returncode}")
+    if len(done.stdout) > _LARGEST:
+        raise UsageError(f"kubectl's answer is larger than {_LARGEST // 1024**2} MiB: name files with -f")
+    try:
+        answer = json.loads(done.stdout)
+    except (ValueError, RecursionError) as problem:
+        raise UsageError(f"kubectl gave no JSON: {problem}") from problem
+    yield from (("the cluster", one) for one in _members(answer if isinstance(answer, dict) else {}))

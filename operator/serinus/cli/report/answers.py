@@ -1,0 +1,56 @@
+"""Short answers for a terminal: which version was live at a time, and where data or an artifact was used."""
+
+from collections.abc import Iterable, Sequence
+
+from serinus.api.names import ObjectKey
+from serinus.cli.report.text import stretch, visible, when
+from serinus.cli.session import name_of
+from serinus.engine.report.compile import Dossier
+from serinus.engine.report.periods import Live, PeriodKind
+from serinus.engine.report.versions import VersionStory
+
+_HEADING = ("MODEL", "VERSION", "STAGE", "REGISTERED", "IN PRODUCTION (UTC)")
+
+
+def live_line(dossier: Dossier, live: Live) -> str:
+    """Say in one line which version of a model was live at a time; a chain that does not verify is said first."""
+    doubt = "" if dossier.proof.ok else "DO NOT RELY ON THIS, the audit chain does not verify: "
+    return visible(f"{doubt}{name_of(dossier.model)} {_live(live)}{_trial(live)}")
+
+
+def _live(live: Live) -> str:
+    at, period = f"at {when(live.at)} UTC", live.period
+    if period is None:
+        return f"has no record before or at {when(live.at)} UTC"
+    match period.kind:
+        case PeriodKind.PRODUCTION:
+            number = f", record #{period.began_by.sequence}" if period.began_by is not None else ""
+            return f"{period.version} was in production {at} ({stretch(period)}{number})"
+        case PeriodKind.NOTHING:
+            return f"had no version in production {at} ({stretch(period)})"
+        case PeriodKind.UNKNOWN:
+            return f"{at}: nobody can tell, for records are missing ({stretch(period)})"
+
+
+def _trial(live: Live) -> str:
+    if not live.candidate:
+        return ""
+    stage = f" in stage {live.stage}" if live.stage else ""
+    return f"; on trial: {live.candidate} with {live.traffic or 'no recorded share'} of the traffic{stage}"
+
+
+def used_table(found: Iterable[tuple[ObjectKey, VersionStory]]) -> str:
+    """Return the versions, one a line, with when each was in production."""
+    rows = [_HEADING, *(_row(model, story) for model, story in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADING) - 1)]
+    return "\n".join(_line(row, widths) for row in rows)
+
+
+def _row(model: ObjectKey, story: VersionStory) -> tuple[str, ...]:
+    at = story.entry.registered_at if story.entry is not None else None
+    spans = "; ".join(stretch(period) for period in story.production) or "never"
+    return tuple(visible(cell) for cell in (name_of(model), story.version, story.stage.value, when(at), spans))
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])

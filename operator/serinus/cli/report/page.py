@@ -1,0 +1,88 @@
+"""Pages from a dossier: one self-contained HTML file, or Markdown; the same dossier gives the same bytes."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
+from markupsafe import Markup
+
+from serinus import __version__
+from serinus.api.audit_record import Authentication
+from serinus.cli.report import charts
+from serinus.cli.report.text import (
+    FILTERS,
+    anchor,
+    breakable,
+    html_link,
+    html_text,
+    markdown_link,
+    markdown_text,
+    policy_text,
+    run_anchor,
+)
+from serinus.engine.report.compile import Dossier
+from serinus.engine.report.measures import gauge
+from serinus.engine.report.people import vouched_for
+
+_FINDINGS_SHOWN: Final = 200
+"""A chain that was emptied has a finding for every record: the first ones tell as much."""
+
+_VOUCHERS: Final = {
+    Authentication.ADMISSION: "the API server",
+    Authentication.CLOUD: "the cloud's identity service",
+    Authentication.OPERATOR: "the operator's own rules",
+    Authentication.NONE: "nobody",
+}
+
+
+def render_html(dossier: Dossier) -> str:
+    """Return the whole page; it asks for nothing outside itself."""
+    return _rendered("report.html.j2", dossier)
+
+
+def render_markdown(dossier: Dossier) -> str:
+    """Return the same as Markdown, without charts."""
+    return _rendered("report.md.j2", dossier)
+
+
+def _rendered(template: str, dossier: Dossier) -> str:
+    html = template.endswith(".html.j2")
+    page = _environment(html=html).get_template(template)
+    faulty = frozenset(finding.sequence for finding in dossier.proof.findings)
+    text = page.render(d=dossier, written_by=__version__, faulty=faulty, findings_shown=_FINDINGS_SHOWN)
+    return text.strip() + "\n"
+
+
+@lru_cache(maxsize=2)
+def _environment(*, html: bool) -> Environment:
+    """Make every value harmless where it is put out, so that no template can forget it."""
+    environment = Environment(
+        loader=PackageLoader("serinus.cli.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_harmless(html_text if html else markdown_text),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(FILTERS, breakable=breakable, link=html_link if html else markdown_link)
+    environment.globals.update(
+        anchor=anchor,
+        policy_text=policy_text,
+        run_anchor=run_anchor,
+        vouchers=_VOUCHERS,
+        charts=charts,
+        gauge=gauge,
+        vouched_for=vouched_for,
+    )
+    return environment
+
+
+def _harmless(escape: Callable[[object], Markup]) -> Callable[[object], object]:
+    def put_out(value: object) -> object:
+        # An inline if without an else gives a plain Undefined; a missing name a strict one, which is an error.
+        if type(value) is Undefined:
+            return Markup()
+        return value if isinstance(value, Undefined) else escape(value)
+
+    return put_out

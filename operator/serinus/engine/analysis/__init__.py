@@ -1,0 +1,1 @@
+"""Evidence of one stage and its judgement: counts, the sequential test, windows, verdicts."""

@@ -1,0 +1,1 @@
+"""The audit chain: records, the head that they fold to, checkpoints."""

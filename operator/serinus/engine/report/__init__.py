@@ -1,0 +1,1 @@
+"""The audit report, compiled from the records of one model."""

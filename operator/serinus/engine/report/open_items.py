@@ -1,0 +1,166 @@
+"""What an auditor would have to ask about: what is missing, overdue, unproven or still under way."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from serinus.api.audit_record import AuditRecordSpec
+from serinus.api.modelversion import VersionStage
+from serinus.engine.report.chain import Proof
+from serinus.engine.report.people import vouched_for
+from serinus.engine.report.periods import Period, PeriodKind
+from serinus.engine.report.rollbacks import Rollback
+from serinus.engine.report.runs import Run, RunEnd
+from serinus.engine.report.versions import ArtifactState, VersionStory
+
+_OPEN_ENDS: Final = {
+    RunEnd.UNDER_WAY: "is under way",
+    RunEnd.ROLLING_BACK: "is rolling back: the traffic was not safe yet",
+    RunEnd.STRANDED: "IS BAD AND HAS NO VERSION TO GO BACK TO",
+    RunEnd.NOT_RECORDED: "has no recorded end",
+}
+_ON_DUTY: Final = frozenset({VersionStage.PRODUCTION, VersionStage.CANARY, VersionStage.STAGING})
+
+
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """One open item.
+
+    Attributes:
+        grave: whether the page cannot be relied upon, or traffic is at stake, until it is closed.
+        subject: what it is about, such as a version.
+        message: a full sentence.
+    """
+
+    grave: bool
+    subject: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewed:
+    """What is looked through for open items."""
+
+    proof: Proof
+    records: Sequence[AuditRecordSpec]
+    periods: Sequence[Period]
+    versions: Sequence[VersionStory]
+    runs: Sequence[Run]
+    rollbacks: Sequence[Rollback]
+    as_of: datetime
+
+
+def open_items(given: Reviewed) -> tuple[OpenItem, ...]:
+    """Return every open item, the grave ones first."""
+    found = [*_of_the_chain(given), *_of_runs(given), *_of_versions(given), *_of_people(given)]
+    return tuple(sorted(found, key=lambda one: not one.grave))
+
+
+def _grave(subject: str, message: str) -> OpenItem:
+    return OpenItem(grave=True, subject=subject, message=message)
+
+
+def _note(subject: str, message: str) -> OpenItem:
+    return OpenItem(grave=False, subject=subject, message=message)
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a count with its noun: ``1 record``, ``1,843 records``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _of_the_chain(given: Reviewed) -> Iterable[OpenItem]:
+    proof, chain = given.proof, "Audit chain"
+    if not proof.ok:
+        yield _grave(chain, f"The chain does not verify: {counted(len(proof.findings), 'finding')}.")
+    if proof.unreadable:
+        many = counted(len(proof.unreadable), "record")
+        yield _grave(chain, f"{many} missing or unreadable: what they told is not on this page.")
+    if any(period.kind is PeriodKind.UNKNOWN for period in given.periods):
+        yield _grave("Timeline", "There are times for which nobody can tell what was in production.")
+    if proof.head.pruned_through:
+        where = proof.head.archive or "an archive that is not named"
+        yield _note(chain, f"Records 1 to {proof.head.pruned_through:,} were removed by retention; kept in {where}.")
+    if not proof.anchors:
+        yield _note(chain, "Held against no checkpoint: a chain written anew as a whole would not be noticed.")
+
+
+def _of_runs(given: Reviewed) -> Iterable[OpenItem]:
+    for run in given.runs:
+        if run.result in _OPEN_ENDS:
+            message = f"The run of {run.version} {_OPEN_ENDS[run.result]}."
+            yield OpenItem(grave=run.result is RunEnd.STRANDED, subject=f"Run {run.key.run}", message=message)
+        if run.plan_problem:
+            yield _note(f"Run {run.key.run}", f"Its plan cannot be shown: {run.plan_problem}.")
+    for rollback in given.rollbacks:
+        if rollback.safe_at is None and rollback.run:
+            message = f"No record says when the traffic was safe after {rollback.version} was judged bad."
+            yield _note(f"Run {rollback.run}", message)
+
+
+def _of_versions(given: Reviewed) -> Iterable[OpenItem]:
+    for story in given.versions:
+        if story.stage in _ON_DUTY:
+            yield from _of_one_on_duty(story, given.as_of)
+        if story.production or story.stage in _ON_DUTY:
+            yield from _of_one_that_served(story)
+
+
+def _of_one_on_duty(story: VersionStory, as_of: datetime) -> Iterable[OpenItem]:
+    subject, said = f"Version {story.version}", story.governance
+    due = date.fromisoformat(said.review_by) if said.review_by and _is_day(said.review_by) else None
+    if due is not None and due < as_of.date():
+        yield _grave(subject, f"Its review was due on {due} and no later version has taken its place.")
+    if story.yanked:
+        yield _grave(subject, f"It is marked never to serve again ({story.yanked}), yet it does.")
+    wanted = {
+        "owner": said.owner,
+        "purpose": said.purpose,
+        "limitations": said.limitations,
+        "risk tier": said.risk_tier,
+        "validation": said.validated_by,
+        "review date": said.review_by,
+    }
+    missing = [name for name, value in wanted.items() if not value]
+    if missing:
+        yield _note(subject, f"It names no {', no '.join(missing)}.")
+    if story.entry is not None and story.entry.spec.signature is None:
+        yield _note(subject, "It has no signature: nobody can tell whether its clients can go back.")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _of_one_that_served(story: VersionStory) -> Iterable[OpenItem]:
+    subject = f"Version {story.version}"
+    if story.entry is None:
+        yield _note(subject, "The registry does not hold it: only the records tell of it.")
+        return
+    if not story.digest:
+        yield _note(subject, "It names no artifact digest: nobody can tell which bytes served.")
+    if story.artifact is not ArtifactState.VERIFIED:
+        yield OpenItem(
+            grave=story.artifact is not ArtifactState.NOT_VERIFIED,
+            subject=subject,
+            message=f"Its artifact: {story.artifact.value.lower()}.",
+        )
+    if story.lineage_gaps:
+        yield _note(subject, f"Its lineage is incomplete: {', '.join(story.lineage_gaps)}.")
+    for approval in story.approvals:
+        if approval.bound is False:
+            message = f"The approval by {approval.given.by or 'nobody named'} was given for other bytes."
+            yield _grave(subject, message)
+
+
+def _of_people(given: Reviewed) -> Iterable[OpenItem]:
+    acts = [record for record in given.records if not vouched_for(record.actor)]
+    if acts:
+        names = sorted({record.actor.name for record in acts})
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004 - a line
+        yield _note("Actors", f"{counted(len(acts), 'act')} by names that nobody vouches for: {shown}.")

@@ -1,0 +1,285 @@
+"""Each version of a model: what it was built from, what its number promised, who looked at it, where it served."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from serinus.api.audit_record import ApprovalEvidence, AuditEvent, AuditRecordSpec
+from serinus.api.model import Head
+from serinus.api.modelversion import Bump, Governance, VersionStage
+from serinus.engine.audit.head import version_stage
+from serinus.engine.report.people import vouched_for
+from serinus.engine.report.periods import Period
+from serinus.engine.report.runs import Run, RunKey
+from serinus.engine.semver import declared_bump, greatest, parse_version
+from serinus.engine.versions.catalogue import VersionEntry
+
+_CHANGE: Final = re.compile(r"^(?P<rule>\S+) (?P<bump>none|patch|minor|major) (?P<reason>.+)$", re.DOTALL)
+_REGISTRATIONS: Final = (AuditEvent.VERSION_REGISTERED, AuditEvent.SCHEMA_WAIVED)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaLine:
+    """One difference of the schema, as it was recorded."""
+
+    path: str
+    rule: str
+    bump: Bump
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaStory:
+    """What the version's number promised, and what its schema asked for.
+
+    Attributes:
+        against: the version that it is compared with; empty for the first one.
+        declared: how much the number grew; None for the first one.
+        required: how much it had to grow; None where no difference was recorded.
+        changes: the recorded differences, the gravest first.
+        waiver: the record that lets it break its promise; None where there is none.
+        notes: what else was recorded at its registration, by name.
+    """
+
+    against: str
+    declared: Bump | None
+    required: Bump | None
+    changes: tuple[SchemaLine, ...]
+    waiver: AuditRecordSpec | None
+    notes: tuple[tuple[str, str], ...]
+
+
+class ArtifactState(StrEnum):
+    """What is recorded of the artifact's bytes."""
+
+    VERIFIED = "Verified"
+    FAILED = "Failed"
+    OTHER_BYTES = "Verified for another digest"
+    NOT_VERIFIED = "Verification not recorded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """An approval, the run that rests on it, and whether it was given for these bytes.
+
+    Attributes:
+        bound: False where it names another digest than the version's; None where one of them names none.
+        vouched: whether anybody vouches for the approver's name.
+    """
+
+    given: ApprovalEvidence
+    run: RunKey
+    bound: bool | None
+    vouched: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionStory:
+    """One version.
+
+    Attributes:
+        entry: what the registry holds; None where it only occurs in records.
+        stage: where it stands.
+        registered: the record of its registration; None where it is not kept.
+        checked: the record of the last look at its artifact.
+        production: when it was in production.
+        in_production: for how long in all; None where a beginning is not known, or it never was.
+        runs: the numbers of its runs.
+        approvals: of all its runs.
+        yanked: why it must never serve again; empty where it may.
+    """
+
+    version: str
+    entry: VersionEntry | None
+    stage: VersionStage
+    registered: AuditRecordSpec | None
+    schema: SchemaStory
+    artifact: ArtifactState
+    checked: AuditRecordSpec | None
+    production: tuple[Period, ...]
+    in_production: timedelta | None
+    runs: tuple[Run, ...]
+    approvals: tuple[Approval, ...]
+    yanked: str
+
+    @property
+    def digest(self) -> str:
+        """Its artifact's digest; empty where it has none."""
+        return self.entry.digest if self.entry is not None else ""
+
+    @property
+    def governance(self) -> Governance:
+        """Who answers for it; all empty where it does not say."""
+        spec = self.entry.spec if self.entry is not None else None
+        return (spec.governance if spec is not None else None) or Governance()
+
+    @property
+    def lineage_gaps(self) -> tuple[str, ...]:
+        """What is missing of what it was built from."""
+        return tuple(_lineage_gaps(self.entry)) if self.entry is not None else ("the registry does not hold it",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Everything that the versions' stories are made of."""
+
+    head: Head
+    entries: Sequence[VersionEntry]
+    records: Sequence[AuditRecordSpec]
+    periods: Sequence[Period]
+    runs: Sequence[Run]
+    as_of: datetime
+
+
+def version_stories(sources: Sources) -> tuple[VersionStory, ...]:
+    """Return the story of every version that is registered or was in production, the newest first in SemVer's order."""
+    entries = {entry.version: entry for entry in sources.entries}
+    named = {period.version for period in sources.periods if period.version}
+    named |= {record.version for record in sources.records if record.event in _REGISTRATIONS and record.version}
+    by_version: dict[str, list[AuditRecordSpec]] = {}
+    for record in sources.records:
+        by_version.setdefault(record.version, []).append(record)
+    order = sorted((one for one in entries.keys() | named if _is_version(one)), key=parse_version, reverse=True)
+    odd = sorted(one for one in entries.keys() | named if not _is_version(one))
+    return tuple(
+        _story(version, entries.get(version), by_version.get(version, []), order, sources) for version in (*order, *odd)
+    )
+
+
+def _is_version(text: str) -> bool:
+    try:
+        parse_version(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _story(
+    version: str, entry: VersionEntry | None, records: Sequence[AuditRecordSpec], known: Sequence[str], sources: Sources
+) -> VersionStory:
+    own = tuple(run for run in sources.runs if run.version == version)
+    served = tuple(period for period in sources.periods if period.version == version)
+    artifact, checked = _artifact(entry, records)
+    digest = entry.digest if entry is not None else ""
+    return VersionStory(
+        version=version,
+        entry=entry,
+        stage=version_stage(sources.head, version),
+        registered=_last(records, AuditEvent.VERSION_REGISTERED),
+        schema=_schema(version, records, known, sources),
+        artifact=artifact,
+        checked=checked,
+        production=served,
+        in_production=_total(served, sources.as_of),
+        runs=own,
+        approvals=tuple(_approvals(own, digest)),
+        yanked=_yanked(entry, records),
+    )
+
+
+def _last(records: Sequence[AuditRecordSpec], event: AuditEvent) -> AuditRecordSpec | None:
+    return next((record for record in reversed(records) if record.event is event), None)
+
+
+def _total(served: Iterable[Period], as_of: datetime) -> timedelta | None:
+    lengths = [period.length(as_of) for period in served]
+    known = [length for length in lengths if length is not None]
+    return sum(known, timedelta(0)) if known and len(known) == len(lengths) else None
+
+
+def _artifact(
+    entry: VersionEntry | None, records: Sequence[AuditRecordSpec]
+) -> tuple[ArtifactState, AuditRecordSpec | None]:
+    kinds = {AuditEvent.ARTIFACT_VERIFIED, AuditEvent.ARTIFACT_FAILED}
+    found = next((record for record in reversed(records) if record.event in kinds), None)
+    if found is None:
+        return ArtifactState.NOT_VERIFIED, None
+    if found.event is AuditEvent.ARTIFACT_FAILED:
+        return ArtifactState.FAILED, found
+    same = entry is None or not found.digest or found.digest == entry.digest
+    return (ArtifactState.VERIFIED if same else ArtifactState.OTHER_BYTES), found
+
+
+def _yanked(entry: VersionEntry | None, records: Sequence[AuditRecordSpec]) -> str:
+    record = _last(records, AuditEvent.VERSION_YANKED)
+    said = (record.reason or record.message) if record is not None else ""
+    return said or (entry.yanked if entry is not None else "")
+
+
+def _approvals(own: Iterable[Run], digest: str) -> Iterable[Approval]:
+    for run in own:
+        vouched = {
+            record.actor.name
+            for record in run.records
+            if record.event is AuditEvent.APPROVED and vouched_for(record.actor)
+        }
+        given = {one: None for record in run.records for one in record.approvals}
+        for one in given:
+            bound = one.digest == digest if one.digest and digest else None
+            yield Approval(given=one, run=run.key, bound=bound, vouched=one.by in vouched)
+
+
+# ---- what the number promised -----------------------------------------------------------------
+
+
+def _schema(version: str, records: Sequence[AuditRecordSpec], known: Sequence[str], sources: Sources) -> SchemaStory:
+    told = [record for record in records if record.event in _REGISTRATIONS]
+    details: Mapping[str, str] = {name: text for record in told for name, text in record.details.items()}
+    lines = [line for name, text in details.items() if (line := _line(name, text)) is not None]
+    paths = {line.path for line in lines}
+    notes = {name: text for name, text in details.items() if name not in paths}
+    against = notes.pop("against", "") or _before(version, known, sources)
+    declared = _bump(notes.pop("declared", "")) or _declared(against, version)
+    required = _bump(notes.pop("required", "")) or (greatest(line.bump for line in lines) if lines else None)
+    ladder = list(Bump)
+    return SchemaStory(
+        against=against,
+        declared=declared,
+        required=required,
+        changes=tuple(sorted(lines, key=lambda line: (-ladder.index(line.bump), line.path))),
+        waiver=_last(records, AuditEvent.SCHEMA_WAIVED),
+        notes=tuple(sorted(notes.items())),
+    )
+
+
+def _line(path: str, text: str) -> SchemaLine | None:
+    found = _CHANGE.match(text)
+    return SchemaLine(path, found["rule"], Bump(found["bump"]), found["reason"]) if found is not None else None
+
+
+def _bump(text: str) -> Bump | None:
+    return next((bump for bump in Bump if bump.value == text), None)
+
+
+def _before(version: str, known: Sequence[str], sources: Sources) -> str:
+    """Return the highest lower version that was registered before this one: what its number is read against."""
+    if version not in known:
+        return ""
+    since = {entry.version: entry.registered_at for entry in sources.entries}
+    at = since.get(version)
+    lower = known[known.index(version) + 1 :]
+    return next((other for other in lower if at is None or since.get(other, at) <= at), "")
+
+
+def _declared(against: str, version: str) -> Bump | None:
+    return declared_bump(against, version) if _is_version(against) and _is_version(version) else None
+
+
+# ---- what it was built from -------------------------------------------------------------------
+
+
+def _lineage_gaps(entry: VersionEntry) -> Iterable[str]:
+    spec = entry.spec
+    code = spec.lineage.code if spec.lineage is not None else None
+    if code is None:
+        yield "no code repository"
+    elif code.commit is None:
+        yield "no commit of the code"
+    if not spec.training_data:
+        yield "no training data"
+    bare = sum(1 for dataset in spec.training_data if dataset.digest is None)
+    if bare:
+        yield f"{bare} of {len(spec.training_data)} data sets without a digest"

@@ -1,0 +1,1 @@
+"""The decision core: spec, last status and observation in, next status and actions out."""

@@ -1,0 +1,66 @@
+"""What decide() may ask of the world. Every action is idempotent: doing it twice is doing it once."""
+
+from dataclasses import dataclass
+
+from serinus.api.modelversion import BackendRef
+from serinus.api.rollout import RouteRef
+from serinus.api.stage_tests import HttpCheck, JobTest
+from serinus.engine.rollout.observation import BackendKey
+
+
+@dataclass(frozen=True, slots=True)
+class BackendShare:
+    """A backend and its share of the traffic, in ten-thousandths."""
+
+    backend: BackendRef
+    parts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetWeights:
+    """Give the model's backends these shares in the route's rule.
+
+    Attributes:
+        route: the route and rule.
+        shares: every backend of ours that shall stand in the rule; they sum to 10,000, or to 0 where none serves yet.
+        ours: the backends of all the model's ModelVersions: those not in ``shares`` are taken out of the rule.
+        towards_safety: takes traffic from a bad version: written first, retried at once, waits for nothing.
+    """
+
+    route: RouteRef
+    shares: tuple[BackendShare, ...]
+    ours: frozenset[BackendKey]
+    towards_safety: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestRun:
+    """Which test of which run: together with the Rollout's uid its idempotency key."""
+
+    __test__ = False  # pytest collects names that begin with Test
+
+    run: int
+    stage: str
+    test: str
+    model: str
+    version: str
+    backend: BackendRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHttpTest:
+    """Send one check to the candidate's own Service; the outcome shows up in ``Observation.tests``."""
+
+    identity: TestRun
+    check: HttpCheck
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunJobTest:
+    """Make sure that the Job of this test exists; the outcome shows up in ``Observation.tests``."""
+
+    identity: TestRun
+    test: JobTest
+
+
+Action = SetWeights | RunHttpTest | RunJobTest

@@ -1,0 +1,85 @@
+"""Approvals: for exactly what one is given, who may give it, and when it has lapsed.
+
+That a person may approve at all is RBAC's word, kept by the API server (the verb ``approve`` on rollouts). Here is what
+only the operator can know: who asked for the version, and whether what was approved is still what would serve.
+"""
+
+from dataclasses import dataclass
+
+from serinus.api.names import UNVERIFIED
+from serinus.api.rollout import Approval
+from serinus.api.rollout_status import RolloutStatus, StageApproval
+from serinus.engine.rollout.decision import EventReason
+from serinus.engine.rollout.draft import Draft, Situation
+from serinus.engine.rollout.outbox import plan_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an approval is given for: these bytes, by this plan, of a version that says this."""
+
+    digest: str
+    spec_hash: str
+
+
+def subject_of(status: RolloutStatus, situation: Situation) -> Subject:
+    """Return what an approval of the run would be given for now."""
+    candidate = status.candidate
+    facts = situation.observed.versions.get(candidate.version) if candidate is not None else None
+    digest = facts.digest or facts.spec_hash if facts is not None else ""
+    return Subject(digest=digest, spec_hash=plan_hash(situation.spec) if situation.spec is not None else "")
+
+
+def is_required(status: RolloutStatus, situation: Situation) -> bool:
+    """Say whether the run needs an approval before it can get to its end."""
+    if situation.spec is None or status.stage is None:
+        return False
+    return any(stage.approval is Approval.REQUIRED for stage in situation.spec.stages[status.stage.index + 1 :])
+
+
+def refusal(status: RolloutStatus, situation: Situation) -> str:
+    """Return why this person's approval does not count; empty where it does."""
+    people, policy = situation.observed.people, situation.observed.policy
+    if not policy.approvals.four_eyes or not is_required(status, situation):
+        return ""
+    if UNVERIFIED in {people.approved_by, people.spec_by}:
+        return "four eyes are asked for, and nobody vouches for who asked or who approves: install the chart's policies"
+    author = people.on_behalf_of.name if people.on_behalf_of is not None else ""
+    if people.approved_by in {people.spec_by, author}:
+        return f"{people.approved_by} asked for the version, so somebody else must approve it"
+    return ""
+
+
+def given(status: RolloutStatus, situation: Situation) -> bool:
+    """Say whether a person let the run go on in its present state, and what was approved is still what would serve."""
+    found = _since_state_began(status)
+    if not found:
+        return False
+    subject = subject_of(status, situation)
+    return any(_holds(approval, subject) for approval in found)
+
+
+def expire(draft: Draft, situation: Situation) -> Draft:
+    """Take away the approvals of the present state that were given for something else than what would serve now."""
+    found = _since_state_began(draft.status)
+    if not found:
+        return draft
+    subject = subject_of(draft.status, situation)
+    lapsed = [approval for approval in found if not _holds(approval, subject)]
+    if not lapsed:
+        return draft
+    left = tuple(approval for approval in draft.status.approvals if approval not in lapsed)
+    names = ", ".join(approval.requested_by for approval in lapsed)
+    message = f"The approval of {names} has lapsed: the artifact or the plan has changed since. Approve it anew."
+    return draft.with_status(approvals=left).say(EventReason.APPROVAL_EXPIRED, message, warning=True)
+
+
+def _holds(approval: StageApproval, subject: Subject) -> bool:
+    return (approval.digest, approval.spec_hash) == (subject.digest, subject.spec_hash)
+
+
+def _since_state_began(status: RolloutStatus) -> list[StageApproval]:
+    stage = status.stage
+    if stage is None:
+        return []
+    return [one for one in status.approvals if one.stage == stage.name and one.at >= stage.state_since]

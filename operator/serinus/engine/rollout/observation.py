@@ -1,0 +1,213 @@
+"""Every fact that decide() may look at. Nothing here is an opinion; a fact that could not be had says so by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from serinus.api.audit_record import OnBehalfOf
+from serinus.api.model import ModelSpec
+from serinus.api.modelversion import BackendRef
+from serinus.api.names import UNVERIFIED
+from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout_status import TestResult
+from serinus.engine.analysis.assessment import Progress
+
+
+class BackendKey(NamedTuple):
+    """What identifies a backend in a route: never its port or weight."""
+
+    group: str
+    kind: str
+    name: str
+
+
+def backend_key(backend: BackendRef) -> BackendKey:
+    """Return the identity of a ModelVersion's backend."""
+    return BackendKey(backend.group, backend.kind, backend.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionFacts:
+    """A ModelVersion of the Rollout's model, as it stands in the cluster.
+
+    Attributes:
+        version: without a leading v.
+        backend: where it serves, or None where it says nothing of it.
+        ready: its ready endpoints; None where its kind of backend has none that could be counted.
+        problem: why it cannot be used, such as a spec that does not parse; empty where it can.
+        digest: its artifact's digest; empty where it has none.
+        spec_hash: of its whole spec.
+        barred: why no run of it may begin, such as a schema that breaks its promise; None where one may.
+    """
+
+    version: str
+    backend: BackendRef | None
+    ready: int | None
+    problem: str = ""
+    digest: str = ""
+    spec_hash: str = ""
+    barred: "Barred | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """Why no run of a version may begin; what serves already stays.
+
+    ``passing``: it is being looked into, and goes away by itself.
+    """
+
+    reason: str
+    message: str
+    passing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteEntry:
+    """One backendRef of the route's rule."""
+
+    key: BackendKey
+    weight: int
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParentFacts:
+    """What one parent (a Gateway's listener) says of the route.
+
+    ``accepted`` is True only where ``Accepted`` and ``ResolvedRefs`` are, and nothing is ``PartiallyInvalid``.
+    """
+
+    name: str
+    accepted: bool
+    observed_generation: int
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteFacts:
+    """The rule that carries the model's traffic.
+
+    Attributes:
+        generation: the route's generation that shows these entries.
+        entries: the rule's backendRefs in order, foreign ones included.
+        parents: one for each parentRef; a parent that has said nothing yet is not accepted at generation 0.
+        written_by: the field manager that wrote the rules last, for the story of a drift.
+    """
+
+    generation: int
+    entries: tuple[RouteEntry, ...]
+    parents: tuple[ParentFacts, ...]
+    written_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteProblem:
+    """The route cannot carry the traffic: not there, no such rule, owned by another controller.
+
+    ``reason`` is one stable CamelCase word; ``message`` says what to do.
+    """
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TestOutcome:
+    """How an integration test ended."""
+
+    __test__ = False  # pytest collects names that begin with Test
+
+    result: TestResult
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidSpec:
+    """The spec has a form that cannot be followed.
+
+    ``last`` is the last spec that could, where this process has seen it: a run in progress stays guarded by it.
+    """
+
+    path: str
+    problem: str
+    last: RolloutSpec | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """Who has acted, as the API server stamped it, else ``unverified``; and what they say of it.
+
+    Attributes:
+        requested_by: who wrote the last wish or command.
+        spec_by: who changed the spec last.
+        approved_by: who wrote the last ``promote``.
+        on_behalf_of: for whom, as a pipeline says itself.
+        reason: the reason given beside the command; empty where there is none.
+    """
+
+    requested_by: str = UNVERIFIED
+    spec_by: str = UNVERIFIED
+    approved_by: str = UNVERIFIED
+    on_behalf_of: OnBehalfOf | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFacts:
+    """How far the registry is.
+
+    Attributes:
+        recorded: the ids of the status's records that it has taken.
+        problem: why it takes none; empty where it does.
+    """
+
+    recorded: frozenset[str] = frozenset()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """The world around one Rollout.
+
+    Attributes:
+        name: metadata.name of the Rollout, for the commands that people are told to type.
+        generation: metadata.generation of the Rollout.
+        deleted: the Rollout is being deleted or gone.
+        commands: by verb, the token that its annotations hold.
+        rollback_to: where the command ``rollback`` shall go; empty for the Rollout's own target.
+        uid: metadata.uid of the Rollout, which makes its records' ids unique.
+        people: who wrote them.
+        policy: the Model's policy; the default one where the model has none.
+        audit: how far the registry is.
+        unsafe_rollback: why clients of the wanted version could not go back to the rollback target; else empty.
+        freeze: the namespace's reason to let nothing advance; None where there is none.
+        conflict: the older Rollout that has the same model or route; empty where there is none.
+        versions: the model's ModelVersions, by version.
+        route: the rule that carries the traffic.
+        tests: by name, the ended tests of the current run and stage.
+        readings: the evidence of each condition of the current stage, in the order of ``abortOn``.
+        metrics_problem: why the stage's conditions cannot be asked at all, such as an unknown source; else empty.
+    """
+
+    name: str = "<name>"
+    generation: int
+    route: RouteFacts | RouteProblem
+    deleted: bool = False
+    commands: Mapping[str, str] = field(default_factory=dict)
+    rollback_to: str = ""
+    uid: str = ""
+    people: People = field(default_factory=People)
+    policy: ModelSpec = field(default_factory=ModelSpec)
+    audit: AuditFacts = field(default_factory=AuditFacts)
+    unsafe_rollback: str = ""
+    freeze: str | None = None
+    conflict: str = ""
+    versions: Mapping[str, VersionFacts] = field(default_factory=dict)
+    tests: Mapping[str, TestOutcome] = field(default_factory=dict)
+    readings: tuple[Progress, ...] = ()
+    metrics_problem: str = ""
+
+    @property
+    def requested_by(self) -> str:
+        """Who wrote the last wish or command, else ``unverified``."""
+        return self.people.requested_by

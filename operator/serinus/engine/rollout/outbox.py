@@ -1,0 +1,288 @@
+"""The outbox: what happened to a Rollout becomes records in its status, which the registry takes when it can.
+
+They are written together with the status that they tell of, so that neither a crash nor an outage of the registry loses
+one, and nothing that moves traffic ever waits for the registry.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Final
+from uuid import UUID, uuid5
+
+import msgspec
+
+from serinus.api.audit_record import (
+    Actor,
+    ActorKind,
+    ApprovalEvidence,
+    AuditEvent,
+    Authentication,
+    Evidence,
+    Happening,
+    RolloutReference,
+)
+from serinus.api.conditions import ConditionStatus, ConditionType
+from serinus.api.names import UNVERIFIED
+from serinus.api.parsing import encode
+from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout_status import EvidenceStatus, RolloutStatus
+from serinus.engine.analysis.assessment import Judged
+from serinus.engine.audit.chain import digest_of
+from serinus.engine.conditions import Finding
+from serinus.engine.rollout.decision import Event, EventReason
+from serinus.engine.rollout.draft import Draft, Situation, Waiting
+from serinus.engine.rollout.modes import Mode, mode_of
+
+BACKLOG: Final = 160
+"""So many records may wait until nothing advances any more: what happens then must still find room."""
+
+LAG: Final = timedelta(seconds=60)
+"""How old the oldest waiting record may be before ``AuditLag`` says so."""
+
+_NAMESPACE: Final = UUID("5e81b2f0-0c2e-5d0f-9a53-6f0d8a3c4b17")
+_SERVICE_ACCOUNT: Final = "system:serviceaccount:"
+_OPERATOR: Final = Actor(name="serinus", kind=ActorKind.OPERATOR, authentication=Authentication.OPERATOR)
+
+RECORDED: Final[Mapping[EventReason, AuditEvent]] = {
+    EventReason.ROLLOUT_STARTED: AuditEvent.ROLLOUT_STARTED,
+    EventReason.STABLE_ADOPTED: AuditEvent.STABLE_ADOPTED,
+    EventReason.TRAFFIC_SHIFTED: AuditEvent.TRAFFIC_SHIFTED,
+    EventReason.WEIGHT_DRIFT_CORRECTED: AuditEvent.TRAFFIC_DRIFT_CORRECTED,
+    EventReason.TEST_FAILED: AuditEvent.TEST_FAILED,
+    EventReason.ANALYSIS_PASSED: AuditEvent.ANALYSIS_PASSED,
+    EventReason.STAGE_TIMED_OUT: AuditEvent.STAGE_TIMED_OUT,
+    EventReason.APPROVED: AuditEvent.APPROVED,
+    EventReason.APPROVAL_REFUSED: AuditEvent.APPROVAL_REFUSED,
+    EventReason.APPROVAL_EXPIRED: AuditEvent.APPROVAL_EXPIRED,
+    EventReason.ROLLOUT_PAUSED: AuditEvent.PAUSED,
+    EventReason.ROLLOUT_RESUMED: AuditEvent.RESUMED,
+    EventReason.ROLLOUT_PROMOTED: AuditEvent.PROMOTED,
+    EventReason.ROLLOUT_SUPERSEDED: AuditEvent.RUN_SUPERSEDED,
+    EventReason.ROLLOUT_CANCELLED: AuditEvent.RUN_CANCELLED,
+    EventReason.ROLLBACK_STARTED: AuditEvent.ROLLBACK_STARTED,
+    EventReason.ROLLBACK_COMPLETED: AuditEvent.ROLLED_BACK,
+    EventReason.NO_ROLLBACK_TARGET: AuditEvent.ROLLBACK_IMPOSSIBLE,
+    EventReason.QUARANTINE_LIFTED: AuditEvent.QUARANTINE_LIFTED,
+    EventReason.COMMAND_IGNORED: AuditEvent.COMMAND_IGNORED,
+}
+"""Which events the audit trail keeps; the others tell the same once more, or of something that did not happen."""
+
+_JUDGED: Final = frozenset(
+    {
+        AuditEvent.ANALYSIS_PASSED,
+        AuditEvent.PROMOTED,
+        AuditEvent.ROLLBACK_STARTED,
+        AuditEvent.ROLLED_BACK,
+        AuditEvent.ROLLBACK_IMPOSSIBLE,
+        AuditEvent.STAGE_TIMED_OUT,
+    }
+)
+_APPROVED: Final = frozenset({AuditEvent.APPROVED, AuditEvent.TRAFFIC_SHIFTED, AuditEvent.PROMOTED})
+_DISPENSABLE: Final = frozenset({EventReason.WEIGHT_DRIFT_CORRECTED, EventReason.COMMAND_IGNORED})
+"""What may come without end while the registry is down; the events still tell of it."""
+
+
+def plan_hash(spec: RolloutSpec) -> str:
+    """Return SHA-256 of a Rollout's spec in canonical JSON: what an approval is given for."""
+    return digest_of(encode(spec))
+
+
+def backlog(status: RolloutStatus) -> Waiting | None:
+    """Return why nothing may advance: too much waits for the registry."""
+    if len(status.records) < BACKLOG:
+        return None
+    message = f"{len(status.records)} audit records wait for the registry; nothing advances until it takes them."
+    return Waiting("AuditBacklog", f"{message} A breach still rolls back.")
+
+
+def audit_lag(status: RolloutStatus, situation: Situation) -> Finding | None:
+    """Say that records wait for longer than they should, and why."""
+    waiting = _unrecorded(status, situation)
+    if not waiting or situation.now - waiting[0].at < LAG:
+        return None
+    problem = situation.observed.audit.problem
+    message = f"Audit records wait for the registry since {waiting[0].at:%Y-%m-%d %H:%M:%SZ}"
+    return Finding(
+        ConditionType.AUDIT_LAG,
+        ConditionStatus.TRUE,
+        "RegistryUnavailable" if problem else "RegistrySlow",
+        f"{message}{f': {problem}' if problem else ''}. None is lost: they are kept in this status.",
+    )
+
+
+def with_records(draft: Draft, before: RolloutStatus, situation: Situation) -> Draft:
+    """Put what happened into the outbox and take out what the registry has.
+
+    What is taken out alone is no reason to write the status while a run is under way: it goes with the next write.
+    """
+    made = tuple(_records(draft, before, situation))
+    kept = _unrecorded(draft.status, situation)
+    full = draft.with_status(records=(*kept, *made), records_made=draft.status.records_made + len(made))
+    if full.status == draft.status or made:
+        return full
+    changed = draft.status != before
+    at_rest = mode_of(draft.status) not in {Mode.RUNNING, Mode.ROLLING_BACK}
+    return full if changed or at_rest else draft
+
+
+def _unrecorded(status: RolloutStatus, situation: Situation) -> tuple[Happening, ...]:
+    recorded = situation.observed.audit.recorded
+    return tuple(record for record in status.records if record.id not in recorded)
+
+
+def _records(draft: Draft, before: RolloutStatus, situation: Situation) -> Iterable[Happening]:
+    number = draft.status.records_made
+    crowded = len(draft.status.records) >= BACKLOG
+    for event in draft.events:
+        kind = RECORDED.get(event.reason)
+        if kind is None or (crowded and event.reason in _DISPENSABLE):
+            continue
+        number += 1
+        yield _record(event, kind, number, draft.status, before, situation)
+
+
+def _record(  # noqa: PLR0913, PLR0917 - what a record is made of
+    event: Event, kind: AuditEvent, number: int, after: RolloutStatus, before: RolloutStatus, situation: Situation
+) -> Happening:
+    observed = situation.observed
+    version, to = _subject(kind, after, before)
+    facts = observed.versions.get(version)
+    return Happening(
+        id=str(uuid5(_NAMESPACE, f"{observed.uid}/{number}")),
+        event=kind,
+        at=situation.now,
+        version=version,
+        to=to,
+        digest=facts.digest if facts is not None else "",
+        spec_hash=facts.spec_hash if facts is not None else "",
+        traffic=f"{after.candidate.weight:g}%" if after.candidate is not None else "",
+        actor=actor_of(event.by),
+        on_behalf_of=observed.people.on_behalf_of if event.by else None,
+        reason=event.why[:4096],
+        message=event.message[:4096],
+        rollout=_reference(after, before, situation),
+        approvals=_approvals(before, after) if kind in _APPROVED else (),
+        evidence=_evidence(before, situation) if kind in _JUDGED else (),
+        details=_details(kind, after, situation),
+    )
+
+
+def actor_of(name: str) -> Actor:
+    """Return who acted, given the stamp of the API server; the operator where nobody did."""
+    if not name:
+        return _OPERATOR
+    if name == UNVERIFIED:
+        return Actor(name=name, kind=ActorKind.UNKNOWN, authentication=Authentication.NONE)
+    kind = ActorKind.SERVICE_ACCOUNT if name.startswith(_SERVICE_ACCOUNT) else ActorKind.PERSON
+    return Actor(name=name[:512], kind=kind, authentication=Authentication.ADMISSION)
+
+
+def _subject(kind: AuditEvent, after: RolloutStatus, before: RolloutStatus) -> tuple[str, str]:
+    """Return the version that a record is about, and where its traffic went."""
+    if after.rollback is not None:
+        return after.rollback.version, after.rollback.to
+    if kind is AuditEvent.QUARANTINE_LIFTED:
+        lifted = [version for version in before.quarantined if version not in after.quarantined]
+        return next(iter(lifted), ""), ""
+    if kind in {AuditEvent.PROMOTED, AuditEvent.STABLE_ADOPTED} and after.stable is not None:
+        return after.stable.version, ""
+    ended = kind in {AuditEvent.RUN_SUPERSEDED, AuditEvent.RUN_CANCELLED}
+    choices = (before.candidate, after.candidate) if ended else (after.candidate, before.candidate)
+    return next((one.version for one in (*choices, after.stable) if one is not None), ""), ""
+
+
+def _reference(after: RolloutStatus, before: RolloutStatus, situation: Situation) -> RolloutReference:
+    stage = after.stage or before.stage
+    return RolloutReference(
+        name=situation.observed.name,
+        uid=situation.observed.uid,
+        generation=situation.observed.generation,
+        run=after.run,
+        stage=stage.name if stage is not None else "",
+        spec_hash=plan_hash(situation.spec) if situation.spec is not None else "",
+    )
+
+
+def _approvals(before: RolloutStatus, after: RolloutStatus) -> tuple[ApprovalEvidence, ...]:
+    # A promotion ends the run, and with it the list.
+    return tuple(
+        ApprovalEvidence(
+            by=one.requested_by,
+            at=one.at,
+            stage=one.stage,
+            reason=one.token,
+            digest=one.digest,
+            spec_hash=one.spec_hash,
+        )
+        for one in after.approvals or before.approvals
+    )
+
+
+def _evidence(before: RolloutStatus, situation: Situation) -> tuple[Evidence, ...]:
+    """Return what was measured: at this moment where a stage is judged, else what the status has kept."""
+    metrics = situation.spec.metrics if situation.spec is not None else None
+    source, window = (metrics.source, str(metrics.window)) if metrics is not None else ("", "")
+    query = f"preset {metrics.preset}" if metrics is not None else ""
+    return tuple(
+        Evidence(
+            metric=one.name,
+            condition=one.condition,
+            verdict=one.verdict,
+            cause=one.cause.value if one.cause is not None else "",
+            value=one.value,
+            threshold=one.threshold,
+            requests=one.requests,
+            at=one.at,
+            source=source,
+            query=query,
+            window=window,
+        )
+        for one in (tuple(map(shown, situation.judged)) or before.evidence)
+    )
+
+
+def shown(judged: Judged) -> EvidenceStatus:
+    """Return a judgement as the status and the records show it."""
+    return EvidenceStatus(
+        name=judged.condition.name,
+        condition=judged.condition.text,
+        verdict=judged.verdict,
+        cause=judged.cause,
+        message=judged.message,
+        value=judged.value,
+        threshold=judged.condition.threshold_text,
+        requests=judged.requests,
+        at=judged.at,
+    )
+
+
+def _details(kind: AuditEvent, after: RolloutStatus, situation: Situation) -> dict[str, str]:
+    if kind is AuditEvent.ROLLOUT_STARTED and situation.spec is not None:
+        stages = encode(situation.spec)["stages"]
+        plan = [{name: stage[name] for name in _PLAN if name in stage} for stage in stages]
+        stable = after.stable.version if after.stable is not None else ""
+        return {"plan": _as_json(plan), "from": stable}
+    rollback = after.rollback
+    if kind is AuditEvent.ROLLED_BACK and rollback is not None:
+        return {
+            "cause": rollback.reason.value,
+            "atWeight": f"{rollback.at_weight:g}%",
+            "decidedAt": _time(rollback.decided_at.isoformat()),
+            "trafficSafeAt": _time(rollback.traffic_safe_at.isoformat()) if rollback.traffic_safe_at else "",
+        }
+    return {}
+
+
+def _as_json(plan: list[dict[str, object]]) -> str:
+    """Return as many stages as a detail can hold, the first ones first: cut text would be no JSON."""
+    while len(text := msgspec.json.encode(plan).decode()) > _LONGEST_DETAIL:
+        plan = plan[:-1]
+    return text
+
+
+_LONGEST_DETAIL: Final = 4096
+_PLAN: Final = ("name", "traffic", "duration", "bake", "abortOn", "approval", "judgement", "promotion")
+
+
+def _time(iso: str) -> str:
+    return iso.replace("+00:00", "Z")

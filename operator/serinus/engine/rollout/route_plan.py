@@ -1,0 +1,171 @@
+"""What a route's rule should look like, and what it says now: whole weights from shares, shares from weights."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from serinus.api.quantities import WEIGHT_SCALE, Share
+from serinus.api.rollout import HttpRouteRef
+from serinus.engine.rollout.actions import BackendShare
+from serinus.engine.rollout.observation import BackendKey, RouteEntry, RouteFacts, RouteProblem, backend_key
+
+_TOLERANCE: Final = 0.1
+"""How far a rounded weight may be from the wanted share, as a part of that share."""
+
+_EXACT_ENOUGH: Final = 5.0
+"""From this weight up, rounding to a whole number is off by at most a tenth."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooCoarse:
+    """The rule's weights are too small for the wanted shares; ``message`` says which to multiply by what."""
+
+    message: str
+
+
+class AcceptanceState(StrEnum):
+    """What the route's parents say of its current generation, all taken together."""
+
+    YES = "Yes"
+    WAITING = "Waiting"
+    REFUSED = "Refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Whether the data plane has taken the route as it stands; ``message`` is empty where it has."""
+
+    state: AcceptanceState
+    message: str = ""
+
+
+def plan_entries(
+    entries: tuple[RouteEntry, ...], shares: tuple[BackendShare, ...], ours: frozenset[BackendKey]
+) -> tuple[RouteEntry, ...] | TooCoarse:
+    """Return the rule's entries as they should be.
+
+    Foreign entries stay as and where they are. Those of ours that are in ``shares`` get their weight in place, the
+    others of ours go, missing ones are appended. Without foreign weight, weights are ten-thousandths. With it, the sum
+    of ours stays as it is, so that nobody else's share moves, and a share is one of the whole rule.
+
+    Args:
+        entries: the rule's entries as they are.
+        shares: every backend of ours that shall stand in the rule, with its ten-thousandths.
+        ours: the backends of all the model's versions.
+    """
+    wanted = {backend_key(share.backend): share for share in shares}
+    mine = ours | wanted.keys()
+    foreign = sum(entry.weight for entry in entries if entry.key not in mine)
+    weights: Mapping[BackendKey, int] | TooCoarse = {key: share.parts for key, share in wanted.items()}
+    if foreign > 0 and any(share.parts for share in shares):
+        weights = _beside_foreign(foreign, entries, wanted, mine)
+    if isinstance(weights, TooCoarse):
+        return weights
+    kept: list[RouteEntry] = []
+    open_keys = dict.fromkeys(wanted)
+    for entry in entries:
+        if entry.key not in mine:
+            kept.append(entry)
+        elif entry.key in open_keys:
+            # A second entry of the same backend would add to its share: only the first one stays.
+            del open_keys[entry.key]
+            kept.append(replace(entry, weight=weights[entry.key]))
+    return (*kept, *(RouteEntry(key, weights[key], wanted[key].backend.port) for key in open_keys))
+
+
+def choose_rule(route: HttpRouteRef, names: Sequence[str], owner: str = "") -> int | RouteProblem:
+    """Return the position of the rule that carries the model's traffic, or why there is none that we may write.
+
+    Args:
+        route: the Rollout's reference.
+        names: the names of the route's rules in order; empty where a rule has none.
+        owner: the other controller that owns the route, as ``Kind/name``; empty where there is none.
+    """
+    if owner:
+        return RouteProblem(
+            "RouteOwnedByOther",
+            f"HTTPRoute {route.name} belongs to {owner}, which would undo every weight: name a route that no "
+            "controller owns in spec.route.httpRoute.name.",
+        )
+    known = ", ".join(name or f"number {position}, unnamed" for position, name in enumerate(names, 1)) or "none"
+    if route.rule_name is not None:
+        found = [position for position, name in enumerate(names) if name == route.rule_name]
+        return found[0] if found else _no_rule(f"has no rule {route.rule_name}; its rules: {known}", route)
+    if len(names) == 1:
+        return 0
+    return _no_rule(f"has {len(names)} rules ({known}) and the Rollout does not say which", route)
+
+
+def shares_of(entries: Sequence[RouteEntry], keys: Collection[BackendKey]) -> Mapping[BackendKey, float]:
+    """Return what each of the backends gets of the whole rule, in percent; 0 where it or all weight is missing."""
+    total = sum(entry.weight for entry in entries)
+    held = dict.fromkeys(keys, 0)
+    for entry in entries:
+        if entry.key in held:
+            held[entry.key] += entry.weight
+    return {key: 100.0 * weight / total if total else 0.0 for key, weight in held.items()}
+
+
+def accepted(route: RouteFacts) -> Acceptance:
+    """Say whether every parent has accepted the route at its generation or a later one."""
+    if not route.parents:
+        return Acceptance(
+            AcceptanceState.WAITING, "The route has no parentRefs: no Gateway carries it. Add one to spec.parentRefs."
+        )
+    current = [parent for parent in route.parents if parent.observed_generation >= route.generation]
+    refused = [f"{parent.name}: {parent.message or 'not accepted'}" for parent in current if not parent.accepted]
+    if refused:
+        return Acceptance(AcceptanceState.REFUSED, f"The route is not accepted by {'; '.join(refused)}")
+    late = [parent for parent in route.parents if parent.observed_generation < route.generation]
+    if late:
+        names = ", ".join(f"{parent.name} (at {parent.observed_generation})" for parent in late)
+        return Acceptance(AcceptanceState.WAITING, f"Waiting for {names} to accept generation {route.generation}.")
+    return Acceptance(AcceptanceState.YES)
+
+
+def _no_rule(problem: str, route: HttpRouteRef) -> RouteProblem:
+    return RouteProblem(
+        "NoSuchRule", f"HTTPRoute {route.name} {problem}: name one of them in spec.route.httpRoute.ruleName."
+    )
+
+
+def _beside_foreign(
+    foreign: int,
+    entries: Sequence[RouteEntry],
+    wanted: Mapping[BackendKey, BackendShare],
+    mine: Collection[BackendKey],
+) -> Mapping[BackendKey, int] | TooCoarse:
+    """Divide the sum of our weights; the biggest share takes what rounding and the others leave."""
+    held = sum(entry.weight for entry in entries if entry.key in mine)
+    if held == 0:
+        return TooCoarse(
+            f"The rule gives weight {foreign} to backends of others and 0 to ours, so there is nothing to divide: "
+            "give our backends the sum of weight that they shall share."
+        )
+    parts = {key: share.parts for key, share in wanted.items() if share.parts > 0}
+    biggest = max(parts, key=lambda key: parts[key])
+    exact = {key: part * (foreign + held) / WEIGHT_SCALE for key, part in parts.items() if key != biggest}
+    # Beside much foreign weight two shares can want more than is ours; none may then overtake a bigger one.
+    most = held // len(parts)
+    weights = {key: min(max(1, round(ideal)), most) for key, ideal in exact.items()}
+    coarse = [
+        key
+        for key, ideal in exact.items()
+        if weights[key] == 0 or (ideal < most and abs(weights[key] - ideal) > _TOLERANCE * ideal)
+    ]
+    if coarse:
+        least = min(coarse, key=lambda key: exact[key])
+        return _too_coarse(least, parts[least], min(exact[least], held / len(parts)), entries)
+    return dict.fromkeys(wanted, 0) | weights | {biggest: held - sum(weights.values())}
+
+
+def _too_coarse(key: BackendKey, parts: int, ideal: float, entries: Sequence[RouteEntry]) -> TooCoarse:
+    factor = 10
+    while ideal * factor < _EXACT_ENOUGH:
+        factor *= 10
+    listed = ", ".join(f"{entry.key.name} {entry.weight}" for entry in entries)
+    return TooCoarse(
+        f"{Share.of_parts(parts)} of the rule's weights ({listed}) would be weight {ideal:g} for {key.name}, and "
+        f"weights are whole numbers: multiply all weights of this rule by {factor}."
+    )

@@ -1,0 +1,1 @@
+"""Signatures of model versions: their differences and the SemVer bump that each one needs."""

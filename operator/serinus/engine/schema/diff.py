@@ -1,0 +1,188 @@
+"""Two signatures, and what lies between them: which promises of the old one the new one breaks.
+
+The question is always the same, in both directions: would a server with one signature take every request that is valid
+for a client of the other, and would that client understand every answer? ``docs/reference/compatibility.md`` lists the
+rules; a simulator in the tests answers the question by brute force and agrees with them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from serinus.api.modelversion import Bump, Field, Profile, SchemaChange, Signature, UnknownInputs
+from serinus.engine.schema import inputs, outputs
+from serinus.engine.schema.fields import Column, columns, is_positional, served_names
+from serinus.engine.schema.inputs import Sides
+from serinus.engine.schema.rules import Rule, change, declared
+
+_GRAVITY: Final = {bump: rank for rank, bump in enumerate((Bump.MAJOR, Bump.MINOR, Bump.PATCH, Bump.NONE))}
+
+
+def diff(old: Signature, new: Signature) -> tuple[SchemaChange, ...]:
+    """Return every difference that matters, the gravest first; nothing where the signatures promise the same.
+
+    Where the profile itself changed, the fields are compared by the new one's rules.
+    """
+    if old == new:
+        return ()
+    found = [*_endpoint(old, new), *_inputs(old, new), *_outputs(old, new), *_parameters(old, new)]
+    return tuple(sorted(found, key=_order))
+
+
+def _order(one: SchemaChange) -> tuple[int, bool, str, str]:
+    return (_GRAVITY[one.bump], one.rollback_safe, one.path, one.rule)
+
+
+def backward(old: Signature, new: Signature) -> bool:
+    """Say whether clients of the old version work on the new one."""
+    return all(one.bump is not Bump.MAJOR for one in diff(old, new))
+
+
+def forward(old: Signature, new: Signature) -> bool:
+    """Say whether clients of the new version work on the old one, so that a rollback breaks none of them."""
+    return all(one.rollback_safe for one in diff(old, new))
+
+
+def _endpoint(old: Signature, new: Signature) -> Iterator[SchemaChange]:
+    """Yield X1: another way to ask, which no client finds by itself."""
+    consequence = "requests go another way"
+    yield from declared("profile", Rule.PROTOCOL, old.profile, new.profile, "types and names are matched otherwise")
+    yield from declared("protocol", Rule.PROTOCOL, old.protocol, new.protocol, consequence)
+    yield from declared("path", Rule.PROTOCOL, old.path, new.path, consequence)
+
+
+def _ignores(signature: Signature) -> bool:
+    # A tensor server refuses inputs that it does not know, whatever the signature says (OIP v2, Triton).
+    return signature.profile is Profile.COLUMNAR and signature.unknown_inputs is UnknownInputs.IGNORE
+
+
+def _inputs(old: Signature, new: Signature) -> Iterator[SchemaChange]:
+    yield from _unknown_inputs(old, new)
+    before, after = _different(old.inputs, new.inputs, new.profile)
+    moved = _reordered(before, after)
+    if moved:
+        reason = f"The inputs without a name at {', '.join(moved)} have changed places: clients send them by position."
+        yield change("inputs", Rule.INPUT_ORDER, reason, breaks=True, safe=False)
+    sides = Sides(
+        section="inputs",
+        profile=new.profile,
+        known_before=_known(old.inputs) if _ignores(old) else None,
+        known_now=_known(new.inputs) if _ignores(new) else None,
+    )
+    yield from _of_inputs(_without(before, moved), _without(after, moved), sides)
+
+
+def _unknown_inputs(old: Signature, new: Signature) -> Iterator[SchemaChange]:
+    if _ignores(old) == _ignores(new):
+        return
+    if _ignores(new):
+        reason = "Ignores inputs that it does not know; the old version refuses a request of a client that sends any."
+        yield change("unknownInputs", Rule.INPUT_REMOVED, reason, breaks=False, safe=False)
+    else:
+        reason = "Refuses inputs that it does not know; the old version ignored them, so old clients may send some."
+        yield change("unknownInputs", Rule.INPUT_REMOVED, reason, breaks=True, safe=True)
+
+
+def _parameters(old: Signature, new: Signature) -> Iterator[SchemaChange]:
+    """Yield P1 and the rules of inputs.
+
+    A parameter that a server does not know counts as refused: ignored, it would change the answer without a word.
+    """
+    before, after = _different(old.parameters, new.parameters, new.profile)
+    yield from _of_inputs(before, after, Sides(section="parameters", profile=new.profile))
+
+
+def _of_inputs(before: dict[str, Column], after: dict[str, Column], sides: Sides) -> Iterator[SchemaChange]:
+    pairs = _pairs(before, after)
+    for gone in _unmatched(before, (one for one, _ in pairs)):
+        yield inputs.removed(gone, sides)
+    for come in _unmatched(after, (other for _, other in pairs)):
+        yield inputs.added(come, sides)
+    for one, other in pairs:
+        yield from inputs.compared(one, other, sides)
+
+
+def _outputs(old: Signature, new: Signature) -> Iterator[SchemaChange]:
+    before, after = _different(old.outputs, new.outputs, new.profile)
+    if not before and not after:
+        return
+    yield from outputs.form(_names(old.outputs), _names(new.outputs))
+    known_before, known_now = _known(old.outputs), _known(new.outputs)
+    pairs = _pairs(before, after)
+    for gone in _unmatched(before, (one for one, _ in pairs)):
+        yield outputs.removed(gone, known_now)
+    for come in _unmatched(after, (other for _, other in pairs)):
+        yield outputs.added(come, known_before)
+    for one, other in pairs:
+        yield from outputs.compared(one, other, new.profile, known_before, known_now)
+
+
+def _names(fields: Iterable[Field]) -> tuple[str, ...]:
+    return tuple(one.name for one in fields)
+
+
+def _known(fields: Sequence[Field]) -> frozenset[str]:
+    return frozenset(_names(fields)).union(*served_names(fields).values())
+
+
+# ---- who is whom -------------------------------------------------------------------------------
+
+
+def _different(
+    old: Sequence[Field], new: Sequence[Field], profile: Profile
+) -> tuple[dict[str, Column], dict[str, Column]]:
+    """Return the fields by name, without those that are the same to the letter: most are, most of the time.
+
+    Fields with aliases stay: whether an alias is served depends on the other fields.
+    """
+    if old == new:
+        return {}, {}
+    former = {one.name: one for one in old}
+    same = {one.name for one in new if not one.aliases and former.get(one.name) == one}
+    before = columns((one for one in old if one.name not in same), served_names(old), profile)
+    after = columns((one for one in new if one.name not in same), served_names(new), profile)
+    return before, after
+
+
+def _pairs(before: dict[str, Column], after: dict[str, Column]) -> list[tuple[Column, Column]]:
+    """Return which field has become which: by name, else by a name that both serve.
+
+    The choice is the same in both directions, so that going back undoes going forward: where all prefer the lower name
+    there is one stable matching.
+    """
+    pairs = [(old, after[name]) for name, old in before.items() if name in after]
+    free_before = [old for name, old in before.items() if name not in after]
+    owner = {served: new for name, new in after.items() if name not in before for served in new.names}
+    kin = {(old.name, owner[served].name) for old in free_before for served in old.names if served in owner}
+    taken_before: set[str] = set()
+    taken_after: set[str] = set()
+    for was, now in sorted(kin):
+        if was not in taken_before and now not in taken_after:
+            pairs.append((before[was], after[now]))
+            taken_before.add(was)
+            taken_after.add(now)
+    return pairs
+
+
+def _unmatched(fields: dict[str, Column], matched: Iterable[Column]) -> list[Column]:
+    names = {one.name for one in matched}
+    return [one for name, one in fields.items() if name not in names]
+
+
+def _reordered(before: dict[str, Column], after: dict[str, Column]) -> tuple[str, ...]:
+    """Return the places of inputs without a name where the same inputs as before stand in another order."""
+    old = {name: _nameless(one) for name, one in before.items() if is_positional(name)}
+    new = {name: _nameless(one) for name, one in after.items() if is_positional(name)}
+    if old.keys() != new.keys() or Counter(old.values()) != Counter(new.values()):
+        return ()
+    return tuple(sorted((name for name in old if old[name] != new[name]), key=int))
+
+
+def _nameless(one: Column) -> Column:
+    return replace(one, name="", names=frozenset())
+
+
+def _without(fields: dict[str, Column], names: Iterable[str]) -> dict[str, Column]:
+    left_out = set(names)
+    return {name: one for name, one in fields.items() if name not in left_out}

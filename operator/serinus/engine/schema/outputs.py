@@ -1,0 +1,168 @@
+"""The rules of outputs: would an old client understand every answer of the new version, and vice versa?
+
+A client understands fewer values than it expects, never more: what is wider breaks old clients, the reverse of inputs.
+"""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import assert_never
+
+from serinus.api.modelversion import Profile, SchemaChange
+from serinus.engine.schema.fields import (
+    Column,
+    Move,
+    Step,
+    Value,
+    is_positional,
+    is_text,
+    listed,
+    value_steps,
+)
+from serinus.engine.schema.rules import Rule, change, meanings
+
+
+def form(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[SchemaChange]:
+    """Yield O1 where an answer was, or is, one value without a name: it has another form than a table of outputs."""
+    before, after = _bare(old), _bare(new)
+    if before == after:
+        return
+    words = {True: "one value without a name", False: "outputs by name"}
+    reason = f"An answer is {words[after]}, and was {words[before]}: clients read it in another way."
+    yield change("outputs", Rule.OUTPUT_ADDED, reason, breaks=True, safe=False)
+
+
+def _bare(names: tuple[str, ...]) -> bool:
+    return len(names) == 1 and is_positional(names[0])
+
+
+def added(new: Column, known_before: frozenset[str]) -> SchemaChange:
+    """Return O1; ``known_before``: every name that the old version answers with."""
+    safe = new.optional and new.names.isdisjoint(known_before)
+    back = "clients expect it to be missing at times" if safe else "a client that reads it cannot go back"
+    reason = f"Was added: old clients do not look at it; {back}."
+    return change(f"outputs.{new.name}", Rule.OUTPUT_ADDED, reason, breaks=False, safe=safe)
+
+
+def removed(old: Column, known_now: frozenset[str]) -> SchemaChange:
+    """Return O2; ``known_now``: every name that the new version answers with."""
+    missed = not (old.optional and old.names.isdisjoint(known_now))
+    forward = "old clients read it" if missed else "old clients expect it to be missing at times"
+    return change(f"outputs.{old.name}", Rule.OUTPUT_REMOVED, f"Was removed: {forward}.", breaks=missed, safe=True)
+
+
+def compared(
+    old: Column, new: Column, profile: Profile, known_before: frozenset[str], known_now: frozenset[str]
+) -> Iterator[SchemaChange]:
+    """Yield the changes between an output and the one that it has become."""
+    at = f"outputs.{new.name}"
+    lost, won = old.names - new.names, new.names - old.names
+    if lost:
+        missed = not (old.optional and lost.isdisjoint(known_now))
+        reason = f"Is no longer served as {listed(sorted(lost))}: old clients read that name. Keep it in aliases."
+        yield change(f"{at}.name", Rule.OUTPUT_REMOVED, reason, breaks=missed, safe=True)
+    if won:
+        safe = new.optional and won.isdisjoint(known_before)
+        reason = (
+            f"Is served as {listed(sorted(won))} too: a client that reads that name does not find it when it goes back."
+        )
+        yield change(f"{at}.name", Rule.OUTPUT_ADDED, reason, breaks=False, safe=safe)
+    for step in (*_presence(old, new), *value_steps(old, new, profile)):
+        yield _of_step(step, at)
+    yield from _classes(old, new, at)
+    yield from meanings(old, new, Rule.OUTPUT_MEANING, at)
+
+
+def _presence(old: Column, new: Column) -> Iterator[Step]:
+    if old.optional != new.optional:
+        words = {True: "answers without it as well", False: "answers that always have it"}
+        move = Move.WIDER if new.optional else Move.NARROWER
+        yield Step("optional", move, words[old.optional], words[new.optional])
+
+
+def _of_step(step: Step, at: str) -> SchemaChange:
+    return change(
+        f"{at}.{step.at}",
+        _rule(step),
+        _reason(step),
+        breaks=step.move is not Move.NARROWER,
+        safe=step.move is Move.WIDER,
+    )
+
+
+def _rule(step: Step) -> Rule:
+    match step.at:
+        case "dtype":
+            return Rule.OUTPUT_TYPE
+        case "optional" | "nullable":
+            return Rule.OUTPUT_PRESENCE
+        case "min" | "max" | "maxLength":
+            return Rule.OUTPUT_RANGE
+        case _:
+            return Rule.OUTPUT_SHAPE
+
+
+def _reason(step: Step) -> str:
+    given = f"Gives {step.now}; the old version gave {step.was}."
+    match step.move:
+        case Move.WIDER:
+            return f"{given} An old client does not expect all of that."
+        case Move.NARROWER:
+            return f"{given} Old clients understand it; a client that relies on {step.now} cannot go back."
+        case Move.OTHER:
+            return f"{given} A client that expects {step.was} does not understand it, nor the other way round."
+        case _:
+            assert_never(step.move)
+
+
+# ---- classes -----------------------------------------------------------------------------------
+
+
+def _classes(old: Column, new: Column, at: str) -> Iterator[SchemaChange]:
+    before, after, path = old.categories, new.categories, f"{at}.categories"
+    if not before and not after:
+        return
+    if not after:
+        reason = f"Its classes are no longer stated: old clients know only {listed(before)}, in this order."
+        yield change(path, Rule.CLASS_ADDED, reason, breaks=True, safe=True)
+        return
+    if not before:
+        reason = f"Its classes are now {listed(after)}; a client that relies on that cannot go back."
+        yield change(path, Rule.CLASS_REMOVED, reason, breaks=False, safe=False)
+        return
+    yield from _members(old, new, path)
+    yield from _openness(old, new, at)
+    ordered = _same_order(before, after) if is_text(old) and is_text(new) else _same_index(before, after)
+    if not ordered:
+        reason = f"The classes are {listed(after)}, and were {listed(before)}: the same index is another class."
+        yield change(path, Rule.CLASS_ORDER, reason, breaks=True, safe=False)
+
+
+def _members(old: Column, new: Column, path: str) -> Iterator[SchemaChange]:
+    more = [one for one in new.categories if one not in old.categories]
+    fewer = [one for one in old.categories if one not in new.categories]
+    if more:
+        expected = "expects unknown ones, as open says" if old.open else "does not know it"
+        reason = f"May answer {listed(more)}: an old client {expected}."
+        yield change(path, Rule.CLASS_ADDED, reason, breaks=not old.open, safe=True)
+    if fewer:
+        back = "expects unknown ones, as open says" if new.open else "does not know it when it goes back"
+        reason = f"Never answers {listed(fewer)} any more: old clients wait for it in vain; a new client {back}."
+        yield change(path, Rule.CLASS_REMOVED, reason, breaks=False, safe=new.open)
+
+
+def _openness(old: Column, new: Column, at: str) -> Iterator[SchemaChange]:
+    if new.open and not old.open:
+        reason = "May answer classes that are not listed: old clients do not expect unknown ones."
+        yield change(f"{at}.open", Rule.CLASS_ADDED, reason, breaks=True, safe=True)
+    if old.open and not new.open:
+        reason = "Answers only the listed classes; a client that relies on that cannot go back."
+        yield change(f"{at}.open", Rule.CLASS_REMOVED, reason, breaks=False, safe=False)
+
+
+def _same_index(before: tuple[Value, ...], after: tuple[Value, ...]) -> bool:
+    return all(None in pair or pair[0] == pair[1] for pair in zip_longest(before, after))
+
+
+def _same_order(before: tuple[Value, ...], after: tuple[Value, ...]) -> bool:
+    """Say whether the classes that both have follow in the same order; labels have no other index."""
+    return [one for one in before if one in after] == [one for one in after if one in before]

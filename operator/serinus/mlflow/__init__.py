@@ -1,0 +1,1 @@
+"""Makes ModelVersion manifests from MLflow: a tracking server, or an MLmodel file."""

@@ -1,0 +1,248 @@
+"""The border to MLflow: its REST API (2.0, as MLflow 3.17 serves it), bounded in time and size, its answers typed."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from re import compile as pattern
+from typing import Final, TypeVar
+from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from serinus.errors import ConfigurationError, NotFoundError, RefusedError, TransientError
+from serinus.mlflow.responses import (
+    File,
+    FilesAnswer,
+    LoggedAnswer,
+    Metric,
+    PlaceAnswer,
+    Run,
+    RunAnswer,
+    VersionAnswer,
+    VersionInfo,
+)
+
+T = TypeVar("T")
+
+MOST_BYTES: Final = 8 * 1024 * 1024
+MOST_MODEL_FILE_BYTES: Final = 1024 * 1024
+_CHUNK: Final = 256 * 1024
+_CONNECT_SECONDS: Final = 5.0
+_OK, _NOT_FOUND, _BAD_REQUEST = 200, 404, 400
+_DENIED: Final = frozenset({401, 403})
+_REFERENCE: Final = pattern(r"models:/(?P<name>[^/@]+)(?:/(?P<version>[0-9]+)|/?@(?P<alias>[^/@]+))")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How MLflow knows who asks; it is sent to the tracking server only and never written anywhere."""
+
+    user: str = ""
+    password: str = ""
+    token: str = ""
+
+    def __repr__(self) -> str:
+        """Say nothing."""
+        return "Login(…)"
+
+
+class _Authorization(AuthBase):
+    """User and password before a token, as MLflow does; also keeps requests from asking .netrc."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        login = self._login
+        if login.user and login.password:
+            HTTPBasicAuth(login.user, login.password)(request)
+        elif login.token:
+            request.headers["Authorization"] = f"Bearer {login.token}"
+        return request
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A registered version, by its number or by an alias."""
+
+    name: str
+    version: str
+    alias: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Reference":
+        """Read ``models:/name/7`` or ``models:/name@alias``; RefusedError where it is neither."""
+        found = _REFERENCE.fullmatch(text)
+        if found is None:
+            raise RefusedError(
+                f"{text!r} names no registered version: write models:/fraud-detector/7 or models:/fraud-detector@alias"
+            )
+        return cls(found["name"], found["version"] or "", found["alias"] or "")
+
+    def __str__(self) -> str:
+        """As MLflow writes it."""
+        return f"models:/{self.name}/{self.version}" if self.version else f"models:/{self.name}@{self.alias}"
+
+
+class Tracking:
+    """One tracking server. Every method blocks, for at most the time-out."""
+
+    def __init__(
+        self,
+        uri: str,
+        login: Login,
+        *,
+        timeout: float = 30.0,
+        certificates: str | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; nothing is sent.
+
+        Args:
+            uri: where it is, with its path prefix if it has one; may hold a user and a password.
+            login: who asks; those of the URI come first.
+            timeout: seconds for one answer as a whole.
+            certificates: a file of certificates to trust instead of the system's.
+            monotonic: seconds that never go back.
+
+        Raises:
+            ConfigurationError: the URI is none of a server.
+        """
+        parts = urlsplit(uri)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigurationError(
+                "the tracking URI must be http://… or https://…: a file or database cannot be asked"
+            )
+        if parts.username and parts.password:
+            login = Login(unquote(parts.username), unquote(parts.password))
+        self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        self._session = requests.Session()
+        self._session.auth = _Authorization(login)
+        if certificates:
+            self._session.verify = certificates
+        self._timeout, self._monotonic = timeout, monotonic
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._session.close()
+
+    def version(self, reference: Reference) -> VersionInfo:
+        """Return the registered version.
+
+        Raises (as all methods here):
+            NotFoundError: MLflow has nothing of that name.
+            RefusedError: it does not let us.
+            TransientError: no usable answer in time and size.
+        """
+        name, what = {"name": reference.name}, str(reference)
+        if reference.alias:
+            query = {**name, "alias": reference.alias}
+            return self._ask(VersionAnswer, "registered-models/alias", query, what).model_version
+        query = {**name, "version": reference.version}
+        return self._ask(VersionAnswer, "model-versions/get", query, what).model_version
+
+    def run(self, run_id: str) -> Run:
+        """Return a run."""
+        return self._ask(RunAnswer, "runs/get", {"run_id": run_id}, f"run {run_id}").run
+
+    def logged_metrics(self, model_id: str) -> list[Metric]:
+        """Return the metrics of a logged model (MLflow 3)."""
+        path = f"logged-models/{quote(model_id, safe='')}"
+        return self._ask(LoggedAnswer, path, {}, f"logged model {model_id}").model.data.metrics
+
+    def place_of(self, found: VersionInfo) -> str:
+        """Return the URI of the folder with a version's files."""
+        query = {"name": found.name, "version": found.version}
+        return self._ask(PlaceAnswer, "model-versions/get-download-uri", query, _told(found)).artifact_uri
+
+    def model_file(self, found: VersionInfo) -> bytes:
+        """Return a version's MLmodel file, through the server, wherever it keeps it."""
+        query = {"name": found.name, "version": found.version, "path": "MLmodel"}
+        with self.get("model-versions/get-artifact", query, f"the MLmodel of {_told(found)}") as answer:
+            return self._read(answer, MOST_MODEL_FILE_BYTES, f"the MLmodel of {_told(found)}")
+
+    def folder(self, path: str) -> list[File]:
+        """Return the entries of a folder that the server proxies (``mlflow-artifacts:``)."""
+        what = f"the folder {path}"
+        with self.get("api/2.0/mlflow-artifacts/artifacts", {"path": path}, what) as answer:
+            return self._decode(FilesAnswer, self._read(answer, MOST_BYTES, what), what).files
+
+    def get(self, path: str, query: Mapping[str, str], what: str) -> requests.Response:
+        """Begin a GET whose body is read by the caller, who closes it."""
+        try:
+            answer = self._session.get(
+                f"{self.place}/{path}",
+                params=dict(query),
+                timeout=(min(_CONNECT_SECONDS, self._timeout), self._timeout),
+                # A redirect could take the credentials elsewhere.
+                allow_redirects=False,
+                stream=True,
+            )
+        except (requests.RequestException, OSError, ValueError) as problem:
+            raise TransientError(f"MLflow at {self.place} {_kind(problem)}") from problem
+        try:
+            self._check(answer, what)
+        except BaseException:
+            answer.close()
+            raise
+        return answer
+
+    def _ask(self, kind: type[T], path: str, query: Mapping[str, str], what: str) -> T:
+        with self.get(f"api/2.0/mlflow/{path}", query, what) as answer:
+            return self._decode(kind, self._read(answer, MOST_BYTES, what), what)
+
+    def _read(self, answer: requests.Response, most: int, what: str) -> bytes:
+        deadline, content = self._monotonic() + self._timeout, bytearray()
+        try:
+            for chunk in answer.iter_content(_CHUNK):
+                content += chunk
+                if len(content) > most:
+                    raise TransientError(f"MLflow at {self.place}: {what} is over {most >> 20} MiB")
+                if self._monotonic() > deadline:
+                    raise TransientError(f"MLflow at {self.place}: {what} did not come within {self._timeout:g} s")
+        except (requests.RequestException, OSError, ValueError) as problem:
+            raise TransientError(f"MLflow at {self.place} {_kind(problem)}") from problem
+        return bytes(content)
+
+    def _decode(self, kind: type[T], content: bytes, what: str) -> T:
+        try:
+            # Older servers write 64-bit numbers as text, as protobuf's JSON does.
+            return msgspec.json.decode(content, type=kind, strict=False)
+        except msgspec.DecodeError as problem:
+            raise TransientError(
+                f"{self.place} answers for {what} as MLflow does not: is it the tracking URI?"
+            ) from problem
+
+    def _check(self, answer: requests.Response, what: str) -> None:
+        status = answer.status_code
+        if status == _OK:
+            return
+        if status in _DENIED:
+            raise RefusedError(
+                f"MLflow at {self.place} denies access to {what} (HTTP {status}): set MLFLOW_TRACKING_TOKEN, or "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+        # An alias that is not there is a bad request (3.17).
+        if status in {_NOT_FOUND, _BAD_REQUEST}:
+            raise NotFoundError(
+                f"MLflow at {self.place} has no {what}: check the name, the version and the tracking URI"
+            )
+        raise TransientError(f"MLflow at {self.place} did not answer for {what} as expected (HTTP {status})")
+
+
+def _told(found: VersionInfo) -> str:
+    return f"models:/{found.name}/{found.version}"
+
+
+def _kind(problem: Exception) -> str:
+    match problem:
+        case requests.exceptions.SSLError():
+            return "has a certificate that is not trusted: check the tracking URI and the trusted certificates"
+        case requests.Timeout():
+            return "did not answer in time: check that it is up"
+        case requests.exceptions.ChunkedEncodingError() | requests.exceptions.ContentDecodingError():
+            return "broke off its answer: check that it is up"
+        case _:
+            return "cannot be reached: check that it is up and the tracking URI"

@@ -1,0 +1,259 @@
+"""From what MLflow knows to a ModelVersion: what has a place there, and a list of what has none or is not known."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+from re import compile as pattern
+from typing import Any, Final
+
+from serinus.api.modelversion import (
+    Artifact,
+    BackendRef,
+    Lineage,
+    Measure,
+    ModelVersionSpec,
+    RunReference,
+    Serving,
+    SourceCode,
+    Training,
+)
+from serinus.api.names import API_VERSION, MODEL_VERSION, model_version_name
+from serinus.api.parsing import decode, encode
+from serinus.api.quantities import format_duration
+from serinus.artifacts.fetch import Measured
+from serinus.engine.semver import parse_version
+from serinus.errors import RefusedError
+from serinus.mlflow.datasets import datasets, without_secrets
+from serinus.mlflow.model_file import ModelFile
+from serinus.mlflow.responses import Metric, Run, Tag, VersionInfo, tags_of
+
+COMMIT_TAG: Final = "mlflow.source.git.commit"
+REPOSITORY_TAG: Final = "mlflow.source.git.repoURL"
+USER_TAG: Final = "mlflow.user"
+VERSION_TAGS: Final = ("semver", "version")
+
+# What a complete ModelVersion says; whatever is missing of it is named.
+_COMPLETE: Final = (
+    "artifact.digest",
+    "artifact.sizeBytes",
+    "framework",
+    "trainingData",
+    "training",
+    "lineage.code",
+    "lineage.featureCommit",
+    "lineage.hyperparameters",
+    "lineage.run",
+    "metrics",
+    "signature",
+    "serving",
+    "governance",
+    "changes",
+)
+_LONGEST_VALUE: Final = 1024
+_MOST_PARAMETERS: Final = 128
+_MOST_METRICS: Final = 128
+_LONGEST_NAME: Final = 63
+_LONGEST_CHANGES: Final = 4096
+_COMMIT: Final = pattern(r"[0-9a-f]{7,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """All that could be found out; None or empty where there is nothing.
+
+    Attributes:
+        model: the ModelVersion's model.
+        version: its SemVer.
+        file: its MLmodel file.
+        artifact_uri: where its bytes are.
+        hashed: their size and digest, where they were read.
+        registered: the registered version.
+        run: the run that made it.
+        run_url: a page that shows the run.
+        metrics: of the model itself, where MLflow tells them from those of its run.
+        repository: of the code, where a person says it.
+        backend: where it serves.
+        namespace: of the ModelVersion.
+    """
+
+    model: str
+    version: str
+    file: ModelFile
+    artifact_uri: str = ""
+    hashed: Measured | None = None
+    registered: VersionInfo | None = None
+    run: Run | None = None
+    run_url: str = ""
+    metrics: Sequence[Metric] = ()
+    repository: str = ""
+    backend: BackendRef | None = None
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A ModelVersion's manifest, what MLflow does not know of it, and what it knows but a ModelVersion cannot say."""
+
+    manifest: Mapping[str, Any]
+    unknown: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def semver_of(registered: VersionInfo, given: str | None) -> str:
+    """Return the version that a person gave, else that of the tag ``semver`` or ``version``.
+
+    Raises:
+        RefusedError: there is none, or it is no SemVer.
+    """
+    tags = tags_of(registered.tags)
+    tag = next((name for name in VERSION_TAGS if tags.get(name)), "")
+    origin = f"models:/{registered.name}/{registered.version}"
+    if given is None and not tag:
+        raise RefusedError(
+            f"{origin} has no tag `semver` or `version`, and MLflow's own number {registered.version} is no SemVer: "
+            "give --version, such as --version 2.3.1, or set the tag"
+        )
+    return semver(
+        given if given is not None else tags[tag], "--version" if given is not None else f"{origin}, tag {tag}"
+    )
+
+
+def semver(text: str, where: str) -> str:
+    """Return the version without a leading v; RefusedError where it is no SemVer."""
+    try:
+        return str(parse_version(text))
+    except ValueError as problem:
+        raise RefusedError(
+            f"{where}: {text!r} is no SemVer 2.0 version without build metadata, such as 2.3.1"
+        ) from problem
+
+
+def compose(known: Known) -> Imported:
+    """Return the ModelVersion.
+
+    Raises:
+        InvalidObjectError: a value has another form than the API asks for; the error names the field.
+    """
+    left_out: list[str] = []
+    run = known.run
+    spec = ModelVersionSpec(
+        model=known.model,
+        version=known.version,
+        artifact=_artifact(known),
+        framework=known.file.framework,
+        training_data=datasets(run.inputs.dataset_inputs if run is not None else (), left_out),
+        training=_training(run),
+        lineage=_lineage(known, left_out),
+        metrics=_measures(known.metrics or (run.data.metrics if run is not None else ()), left_out),
+        signature=known.file.signature,
+        serving=Serving(backend_ref=known.backend) if known.backend is not None else None,
+        changes=_changes(known.registered, left_out),
+    )
+    if known.file.problem:
+        left_out.append(f"signature ({known.file.problem})")
+    raw = encode(spec)
+    decode(ModelVersionSpec, raw, "spec")
+    metadata = {"name": model_version_name(known.model, known.version)}
+    if known.namespace:
+        metadata["namespace"] = known.namespace
+    manifest = {"apiVersion": API_VERSION, "kind": MODEL_VERSION.kind, "metadata": metadata, "spec": raw}
+    return Imported(manifest, tuple(_unknown(raw, known)), tuple(left_out))
+
+
+def _unknown(raw: Mapping[str, Any], known: Known) -> Iterable[str]:
+    for path in _COMPLETE:
+        member: Any = raw
+        for name in path.split("."):
+            member = member.get(name) if isinstance(member, Mapping) else None
+        if member is None and not (path == "signature" and known.file.problem):
+            yield path
+    if known.file.signature is not None:
+        if not known.file.outputs_known:
+            yield "signature.outputs"
+        # What stands in front of the model decides that, not the model.
+        yield "signature.unknownInputs"
+
+
+def _artifact(known: Known) -> Artifact | None:
+    if not known.artifact_uri:
+        return None
+    found = known.hashed
+    return Artifact(
+        uri=known.artifact_uri,
+        digest=found.digest if found is not None else None,
+        size_bytes=found.size if found is not None else None,
+        format="mlflow",
+    )
+
+
+def _training(run: Run | None) -> Training | None:
+    if run is None or run.info.start_time is None:
+        return None
+    begin, end = run.info.start_time, run.info.end_time
+    return Training(
+        started_at=datetime.fromtimestamp(begin // 1000, UTC),
+        duration=format_duration(timedelta(milliseconds=end - begin)) if end is not None and end >= begin else None,
+        by=tags_of(run.data.tags).get(USER_TAG) or run.info.user_id or None,
+    )
+
+
+def _lineage(known: Known, left_out: list[str]) -> Lineage | None:
+    run = known.run
+    run_id = run.info.run_id if run is not None else known.file.run_id
+    tags = tags_of(run.data.tags) if run is not None else {}
+    found = Lineage(
+        code=_code(tags, known.repository, left_out),
+        hyperparameters=_parameters(run.data.params if run is not None else (), left_out),
+        run=RunReference(system="mlflow", id=run_id, url=known.run_url or None) if run_id else None,
+    )
+    return found if encode(found) else None
+
+
+def _code(tags: Mapping[str, str], given: str, left_out: list[str]) -> SourceCode | None:
+    repository, commit = without_secrets(given or tags.get(REPOSITORY_TAG, "")), tags.get(COMMIT_TAG, "").lower()
+    if commit and _COMMIT.fullmatch(commit) is None:
+        left_out.append(f"lineage.code.commit (tag {COMMIT_TAG} is no commit)")
+        commit = ""
+    if not repository:
+        if commit:
+            left_out.append(f"lineage.code.commit {commit} (MLflow does not know its repository: give --repository)")
+        return None
+    return SourceCode(repository=repository, commit=commit or None)
+
+
+def _parameters(params: Iterable[Tag], left_out: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for parameter in sorted(params, key=lambda one: one.key):
+        if len(parameter.value) > _LONGEST_VALUE:
+            left_out.append(f"lineage.hyperparameters.{parameter.key} (over {_LONGEST_VALUE:,} characters)")
+        elif len(found) == _MOST_PARAMETERS:
+            left_out.append(f"lineage.hyperparameters.{parameter.key} (there are over {_MOST_PARAMETERS})")
+        else:
+            found[parameter.key] = parameter.value
+    return found
+
+
+def _measures(metrics: Iterable[Metric], left_out: list[str]) -> tuple[Measure, ...]:
+    found: dict[tuple[str, str], Measure] = {}
+    for metric in sorted(metrics, key=lambda one: (one.key, one.dataset_name)):
+        value = metric.value
+        if isinstance(value, str) or not isfinite(value):
+            left_out.append(f"metrics.{metric.key} (its value is no number)")
+        elif len(metric.key) > _LONGEST_NAME:
+            left_out.append(f"metrics.{metric.key} (its name is over {_LONGEST_NAME} characters)")
+        elif len(found) == _MOST_METRICS:
+            left_out.append(f"metrics.{metric.key} (there are over {_MOST_METRICS})")
+        else:
+            dataset = metric.dataset_name[:_LONGEST_NAME] or None
+            found[metric.key, metric.dataset_name] = Measure(name=metric.key, value=repr(float(value)), dataset=dataset)
+    return tuple(found.values())
+
+
+def _changes(registered: VersionInfo | None, left_out: list[str]) -> str | None:
+    if registered is None or not registered.description:
+        return None
+    if len(registered.description) > _LONGEST_CHANGES:
+        left_out.append(f"changes (the description is over {_LONGEST_CHANGES:,} characters)")
+        return None
+    return registered.description

@@ -1,0 +1,1 @@
+"""Reconciles ModelVersions: admission and the stage in their status."""

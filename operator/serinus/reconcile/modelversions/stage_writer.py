@@ -1,0 +1,43 @@
+"""Says on each ModelVersion where it stands: at every look, so that neither a failure nor a crash leaves it unsaid."""
+
+import logging
+from collections.abc import Iterable
+
+from serinus.api.names import ObjectKey
+from serinus.api.rollout_status import RolloutStatus
+from serinus.engine.versions.lifecycle import standing_of
+from serinus.errors import SerinusError
+from serinus.ports.services import ModelVersionRecord, StatusWriter
+from serinus.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
+
+
+class VersionNews:
+    """Writes what a ModelVersion's status does not say yet; remembers only what the watch has not shown yet."""
+
+    def __init__(self, statuses: StatusWriter, telemetry: Telemetry) -> None:
+        """Write through this port."""
+        self._statuses = statuses
+        self._telemetry = telemetry
+        self._written: dict[ObjectKey, tuple[int, tuple[str, str]]] = {}
+
+    async def publish(self, versions: Iterable[ModelVersionRecord], status: RolloutStatus) -> None:
+        """Say where the model's versions stand; a failure is logged, the next look tries again."""
+        for version in versions:
+            key, said = version.meta.key, (version.stage, version.traffic)
+            standing = standing_of(status, version.version, said)
+            if standing == said:
+                self._written.pop(key, None)
+            elif self._written.get(key) != (version.meta.version, standing):
+                await self._write(version, standing)
+
+    async def _write(self, version: ModelVersionRecord, standing: tuple[str, str]) -> None:
+        stage, traffic = standing
+        try:
+            await self._statuses.write_model_version(version.meta.key, stage=stage, traffic=traffic)
+        except SerinusError as problem:
+            logger.warning("%s: its stage could not be written: %s", version.meta.key, problem)
+        else:
+            self._written[version.meta.key] = (version.meta.version, standing)
+            self._telemetry.writes.labels("modelversion").inc()

@@ -1,0 +1,1 @@
+"""Reconciles Rollouts: observe, decide, act, report."""

@@ -1,0 +1,151 @@
+"""Carries the records of Rollouts to the registry: in order, beside the looks, for as long as it takes.
+
+No look ever waits for it. What it has carried is told to the next decision, which takes it out of the status; what a
+crash makes it carry again changes nothing, for the registry knows each record by its id.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Final
+
+from serinus.api.audit_record import Happening
+from serinus.api.names import ObjectKey
+from serinus.engine.rollout.observation import AuditFacts
+from serinus.errors import SerinusError
+from serinus.ports.services import Ledger, RolloutRecord
+from serinus.reconcile.cache import Store
+from serinus.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 30.0
+TIMEOUT: Final = 30.0
+"""Seconds for one record, conflicts with other writers included."""
+
+AT_ONCE: Final = 4
+"""How many models are written to at a time: the registry shares the connections with everything else."""
+
+
+@dataclass(slots=True)
+class _Carried:
+    """How far one Rollout's records are."""
+
+    recorded: set[str] = field(default_factory=set)
+    problem: str = ""
+    busy: bool = False
+
+
+class Scribe:
+    """One task for each Rollout that has something to tell, none for the others."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: Store,
+        telemetry: Telemetry,
+        *,
+        start: Callable[[Coroutine[object, object, object]], None],
+        look: Callable[[ObjectKey], None],
+    ) -> None:
+        """Tell this ledger; ``start`` runs a task beside the looks, ``look`` asks for a look at a Rollout."""
+        self._ledger = ledger
+        self._store = store
+        self._telemetry = telemetry
+        self._start = start
+        self._look = look
+        self._carried: dict[ObjectKey, _Carried] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    def facts(self, record: RolloutRecord) -> AuditFacts:
+        """Return how far a Rollout's records are, for the next decision."""
+        held = self._carried.get(record.meta.key)
+        if held is None:
+            return AuditFacts()
+        return AuditFacts(recorded=frozenset(held.recorded), problem=held.problem)
+
+    def notice(self, record: RolloutRecord) -> None:
+        """Carry what the Rollout's stored status has to tell, unless that is under way."""
+        held = self._carried.get(record.meta.key)
+        if held is None:
+            if not record.status.records:
+                return
+            held = self._carried[record.meta.key] = _Carried()
+        waiting = {one.id for one in record.status.records}
+        held.recorded &= waiting
+        if not held.busy and waiting - held.recorded:
+            held.busy = True
+            self._start(self._carry(record.meta.key))
+        elif not waiting and not held.busy:
+            del self._carried[record.meta.key]
+
+    def forget(self, record: RolloutRecord) -> None:
+        """Carry the last records of a Rollout that is gone: its status cannot tell them any more."""
+        held = self._carried.pop(record.meta.key, None)
+        recorded = held.recorded if held is not None else set()
+        left = [one for one in record.status.records if one.id not in recorded]
+        if left:
+            self._start(self._carry_last(record, left))
+
+    async def _carry(self, key: ObjectKey) -> None:
+        """Carry until nothing is left; what does not go is tried again, and nothing overtakes it."""
+        held, pause = self._carried[key], FIRST_PAUSE
+        try:
+            while (following := self._next(key, held)) is not None:
+                model, happening = following
+                problem = await self._tell(model, happening)
+                if not problem:
+                    held.recorded.add(happening.id)
+                    pause, held.problem = FIRST_PAUSE, ""
+                    continue
+                first, held.problem = not held.problem, problem
+                if first:
+                    self._look(key)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        finally:
+            held.busy = False
+        self._look(key)
+
+    def _next(self, key: ObjectKey, held: _Carried) -> tuple[ObjectKey, Happening] | None:
+        record = self._store.rollout(key)
+        if record is None or self._carried.get(key) is not held:
+            return None
+        model = model_of(self._store, record)
+        left = (one for one in record.status.records if one.id not in held.recorded)
+        following = next(left, None)
+        return (model, following) if following is not None and model is not None else None
+
+    async def _tell(self, model: ObjectKey, happening: Happening) -> str:
+        """Return why the registry did not take a record; empty where it did."""
+        try:
+            async with self._slots, asyncio.timeout(TIMEOUT):
+                number = await self._ledger.record(model, happening)
+        except TimeoutError:
+            problem = f"no answer within {TIMEOUT:g} s"
+        except SerinusError as failure:
+            problem = str(failure)
+        else:
+            self._telemetry.records.labels(happening.event.value).inc()
+            logger.debug("%s: record %d: %s", model, number, happening.event.value)
+            return ""
+        self._telemetry.record_failures.inc()
+        logger.warning("%s: %s is not recorded yet: %s", model, happening.event.value, problem)
+        return problem
+
+    async def _carry_last(self, record: RolloutRecord, left: list[Happening]) -> None:
+        plan, pause = self._store.last_plan(record), FIRST_PAUSE
+        if plan is None:
+            return
+        for happening in left:
+            while await self._tell(ObjectKey(record.meta.key.namespace, plan.model), happening):
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def model_of(store: Store, record: RolloutRecord) -> ObjectKey | None:
+    """Return the model of a Rollout; None where its spec could never be read."""
+    plan = store.last_plan(record)
+    return ObjectKey(record.meta.key.namespace, plan.model) if plan is not None else None

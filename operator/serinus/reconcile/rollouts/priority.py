@@ -1,0 +1,39 @@
+"""Which looks overtake all others: those that may take traffic from a bad version."""
+
+from typing import Final
+
+from serinus.api.names import Command, ObjectKey
+from serinus.api.rollout_status import TestResult
+from serinus.engine.rollout.modes import Mode, mode_of
+from serinus.ports.services import RolloutRecord
+from serinus.reconcile.cache import Store
+from serinus.reconcile.rollouts.analysis_tracker import EvidenceBook
+from serinus.reconcile.rollouts.http_tests import TestDesk
+from serinus.reconcile.rollouts.observe import job_outcomes
+
+_TOWARDS_SAFETY: Final = (Command.ABORT, Command.ROLLBACK)
+
+
+def is_urgent(store: Store, book: EvidenceBook, desk: TestDesk, key: ObjectKey) -> bool:
+    """Say whether the next decision about this Rollout may be a rollback."""
+    record = store.rollout(key)
+    if record is None:
+        return False
+    return (
+        mode_of(record.status) in {Mode.ROLLING_BACK, Mode.STRANDED}
+        or _is_asked_for(record)
+        or book.breached(record)
+        or _has_failed_test(store, desk, record)
+    )
+
+
+def _is_asked_for(record: RolloutRecord) -> bool:
+    given, handled = record.commands, record.status.last_handled
+    return any(verb.value in given and given[verb.value] != handled.get(verb.value) for verb in _TOWARDS_SAFETY)
+
+
+def _has_failed_test(store: Store, desk: TestDesk, record: RolloutRecord) -> bool:
+    if mode_of(record.status) is not Mode.RUNNING:
+        return False
+    ended = (*job_outcomes(store, record).values(), *desk.outcomes(record.meta.uid, record.status).values())
+    return any(outcome.result is TestResult.FAILED for outcome in ended)

@@ -1,0 +1,172 @@
+"""What is known of one stage under way, and how each answer is folded into it: values only, nothing is asked here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from serinus.api.abort_condition import AbortCondition, Latency
+from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
+from serinus.api.rollout_status import RolloutStatus
+from serinus.api.verdict import Cause
+from serinus.engine.analysis.assessment import Progress, absorb, learn_dispersion
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question, Subject
+from serinus.engine.rollout.modes import Mode, mode_of
+from serinus.ports.services import ModelVersionRecord, RolloutRecord
+
+DISPERSION_MEMORY: Final = timedelta(hours=1)
+"""How far back from the stage's beginning the stable version's own bursts are learnt from (design, section 5)."""
+
+_IN_FLIGHT: Final = timedelta(seconds=1)
+"""A request that was under way when the weight fell to 0 is counted when it ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageId:
+    """One visit of one run to one stage."""
+
+    uid: str
+    run: int
+    index: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One condition of the stage: what is asked of the candidate, and the same of the stable version."""
+
+    candidate: Question
+    stable: Question | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageEvidence:
+    """What is known of a stage under way.
+
+    Attributes:
+        stage: which one.
+        terms: the stage and the metrics of the plan, by which it is judged.
+        source: where its metrics are.
+        asked: its conditions.
+        blank: its evidence before anything was asked.
+        progress: its evidence now.
+        replayed: its past has been read; until then ``progress`` only tells people why not.
+        learned: the stable version's bursts of the last hour are known.
+        counts_from: answers count that came later; those before may hold requests of an earlier run of this version.
+    """
+
+    stage: StageId
+    terms: tuple[Stage, MetricsRef]
+    source: str
+    asked: tuple[Asked, ...]
+    blank: tuple[Progress, ...]
+    progress: tuple[Progress, ...]
+    replayed: bool
+    learned: bool
+    counts_from: datetime
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Everything that is asked for it."""
+        return tuple(one for pair in self.asked for one in (pair.candidate, pair.stable) if one is not None)
+
+    @property
+    def breached(self) -> bool:
+        """Whether a condition is breached: the Rollout is looked at before all others then."""
+        return any(progress.breached_at is not None for progress in self.progress)
+
+
+def visit_of(record: RolloutRecord) -> StageId | None:
+    """Return the visit to a stage that is under way; None where no run is."""
+    status = record.status
+    if mode_of(status) is not Mode.RUNNING or status.stage is None:
+        return None
+    return StageId(record.meta.uid, status.run, status.stage.index, status.stage.since)
+
+
+def stage_of(plan: RolloutSpec | None, status: RolloutStatus) -> Stage | None:
+    """Return the plan's stage that the run is in; None where the plan has no such stage any more."""
+    current = status.stage
+    if plan is None or current is None or current.index >= len(plan.stages):
+        return None
+    stage = plan.stages[current.index]
+    return stage if stage.name == current.name else None
+
+
+def subject_of(version: ModelVersionRecord | None, namespace: str) -> Subject | None:
+    """Return what is asked about; None where the version is not there or serves nowhere."""
+    if version is None or version.backend is None:
+        return None
+    return Subject(namespace, version.model, version.version, version.backend)
+
+
+def question_of(plan: RolloutSpec, subject: Subject, condition: AbortCondition) -> Question:
+    """Return what one condition wants to know of a version."""
+    limit = condition.threshold if isinstance(condition.metric, Latency) else 0.0
+    return Question(plan.metrics.source, plan.metrics.preset, subject, condition.metric, limit)
+
+
+def counts_from(status: RolloutStatus, since: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
+    """Return from when on answers are about this stage's requests only.
+
+    A version that is tried again right after its rollback must not be charged with the failures of the run before:
+    they are scraped up to an interval later, and a tick looks back by its own length and by how long scrapes take.
+    """
+    version = status.candidate.version if status.candidate is not None else ""
+    ended = next((past.ended_at for past in status.history if past.version == version), None)
+    return since if ended is None else max(since, ended + 2 * scrape_interval + tick + _IN_FLIGHT)
+
+
+def is_down(answer: Answer) -> bool:
+    """Say whether the source did not answer, so that what happened meanwhile must be asked again."""
+    return isinstance(answer, CouldNotAsk) and answer.cause is Cause.PROVIDER_DOWN
+
+
+def absorbed(page: StageEvidence, answers: Mapping[Question, Answer]) -> StageEvidence:
+    """Return the page with one tick's answers folded in."""
+    return replace(
+        page,
+        progress=tuple(
+            absorb(progress, answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
+            if answers[asked.candidate].at > page.counts_from
+            else progress
+            for progress, asked in zip(page.progress, page.asked, strict=True)
+        ),
+    )
+
+
+def inherited(page: StageEvidence, before: StageEvidence | None) -> StageEvidence:
+    """Return the page with the bursts that the run's stage before has learnt of the same conditions."""
+    if before is None or (before.stage.uid, before.stage.run) != (page.stage.uid, page.stage.run) or not before.learned:
+        return page
+    known = {progress.condition: progress.dispersion for progress in before.progress}
+    if any(one.condition not in known or known[one.condition].given != one.dispersion.given for one in page.blank):
+        return page
+    blank = tuple(replace(one, dispersion=known[one.condition]) for one in page.blank)
+    return replace(page, blank=blank, progress=blank, learned=True)
+
+
+def taught(page: StageEvidence, answers: Mapping[Question, Sequence[Answer]]) -> StageEvidence:
+    """Return the page with the stable version's hour before the stage; an hour that could not be had is not awaited."""
+    blank, began = [], page.stage.since
+    for progress, asked in zip(page.blank, page.asked, strict=True):
+        hour = answers[asked.stable] if asked.stable is not None else ()
+        earlier = [
+            one.batch for one in hour if isinstance(one, Counted) and began - DISPERSION_MEMORY < one.at <= began
+        ]
+        blank.append(learn_dispersion(progress, earlier))
+    untouched = page.progress == page.blank
+    return replace(page, blank=tuple(blank), progress=tuple(blank) if untouched else page.progress, learned=True)
+
+
+def rebuilt(page: StageEvidence, answers: Mapping[Question, Sequence[Answer]]) -> StageEvidence:
+    """Return the page with everything since its stage began folded in, from its blank."""
+    folded: list[Progress] = []
+    for progress, asked in zip(page.blank, page.asked, strict=True):
+        beside = {one.at: one for one in (answers[asked.stable] if asked.stable is not None else ())}
+        found = progress
+        for answer in answers[asked.candidate]:
+            if answer.at > page.counts_from:
+                found = absorb(found, answer, beside.get(answer.at))
+        folded.append(found)
+    return replace(page, progress=tuple(folded))

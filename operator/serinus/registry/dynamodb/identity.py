@@ -1,0 +1,22 @@
+"""The AWS identity that a request to the tables would be made with."""
+
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+
+_SECONDS: Final = 5
+
+
+def caller_arn(region: str | None) -> str:
+    """Return the ARN that AWS STS reports for the caller's credentials.
+
+    Raises:
+        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: STS could not be asked or refused to answer.
+    """
+    options = Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 2})
+    client: Any = boto3.session.Session().client("sts", region_name=region, config=options)
+    try:
+        return str(client.get_caller_identity()["Arn"])
+    finally:
+        client.close()

@@ -1,0 +1,234 @@
+"""Everything that is read from DynamoDB: one synchronous request each, so that it serves threads and plain scripts.
+
+What decides is read strongly consistent. The three indexes, which cannot be, only find what is then read itself.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from serinus.api.model import Head
+from serinus.api.names import ObjectKey
+from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.versions.catalogue import Query, VersionEntry
+from serinus.errors import RefusedError, TransientError
+from serinus.registry.dynamodb.client import read
+from serinus.registry.dynamodb.items import (
+    ARTIFACT_INDEX,
+    DATA_INDEX,
+    FLEET_INDEX,
+    LAST_SEQUENCE,
+    Item,
+    Key,
+    Keys,
+    entry_of,
+    head_of,
+    sequence_text,
+    stored_record,
+    text,
+    versions_begin,
+)
+from serinus.registry.dynamodb.names import TableNames
+
+T = TypeVar("T")
+
+_BATCH: Final = 25
+"""Keys of one BatchGetItem: heads and versions are a few KB, so that an answer stays far below its 16 MB."""
+_BATCH_TRIES: Final = 5
+_FIRST_PAUSE: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some of the results; ``cursor`` leads to the next ones, None where there are none."""
+
+    results: Sequence[T]
+    cursor: Key | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageSizes:
+    """How many items are read at a time; DynamoDB ends a page at 1 MB whatever is asked.
+
+    Attributes:
+        versions: of a model.
+        records: of a chain.
+        found: entries of an index.
+    """
+
+    versions: int = 100
+    records: int = 250
+    found: int = 100
+
+
+class Reads:
+    """What can be asked. Every method blocks for at most a few time-outs; errors as in stores.RegistryStore."""
+
+    def __init__(self, client: Any, tables: TableNames, keys: Keys, pages: PageSizes) -> None:  # noqa: ANN401 - boto3's own
+        """Ask through this client."""
+        self._client, self._tables, self._keys, self._pages = client, tables, keys, pages
+
+    def head(self, model: ObjectKey) -> Head:
+        """Return the head: one strongly consistent GetItem, half a read unit for each KB of it."""
+        return head_of(self._get(self._keys.head(model), "head"), model)
+
+    def version(self, model: ObjectKey, version: str) -> VersionEntry | None:
+        """Return one version; None where it is not registered, which what is no SemVer never is."""
+        try:
+            key = self._keys.version(model, version)
+        except ValueError:
+            return None
+        item = self._get(key)
+        return entry_of(item) if item is not None else None
+
+    def told(self, model: ObjectKey, record_id: str) -> int | None:
+        """Return the number of the record with this id."""
+        item = self._get(self._keys.told(model, record_id))
+        return int(item["seq"]["N"]) if item is not None else None
+
+    def versions(self, model: ObjectKey, query: Query, cursor: Key | None) -> Page[VersionEntry]:
+        """Return a page of a model's versions, of the query's major line where it names one."""
+        begin = text(versions_begin(query.major))
+        items, following = self._page(
+            self._tables.registry,
+            "pk = :pk AND begins_with(sk, :begin)",
+            {":pk": text(self._keys.of_model(model)), ":begin": begin},
+            self._pages.versions,
+            cursor,
+            ConsistentRead=True,
+        )
+        return Page([entry_of(item) for item in items], following)
+
+    def records(self, model: ObjectKey, after: int, through: int | None, cursor: Key | None) -> Page[StoredRecord]:
+        """Return a page of the chain. ``after`` is the last number that was read, for the first page the one before."""
+        last = LAST_SEQUENCE if through is None else through
+        if after >= last:
+            return Page((), None)
+        items, following = self._page(
+            self._tables.audit,
+            "pk = :pk AND sk BETWEEN :first AND :last",
+            {
+                ":pk": text(self._keys.of_model(model)),
+                ":first": text(sequence_text(after + 1)),
+                ":last": text(sequence_text(last)),
+            },
+            self._pages.records,
+            cursor,
+            ConsistentRead=True,
+        )
+        return Page(list(_in_place(items, after)), following)
+
+    def models(self, cursor: Key | None) -> Page[tuple[ObjectKey, Head]]:
+        """Return a page of the fleet: the index names the models, their heads are then read."""
+        entries, following = self._page(
+            self._tables.registry,
+            "fleet = :fleet",
+            {":fleet": text(self._keys.fleet)},
+            self._pages.found,
+            cursor,
+            IndexName=FLEET_INDEX,
+        )
+        heads = self._batch({"pk": entry["pk"], "sk": entry["sk"]} for entry in entries)
+        models = [(self._keys.model_of(item), item) for item in heads]
+        return Page([(model, head_of(item, model)) for model, item in models], following)
+
+    def found(self, query: Query, cursor: Key | None) -> Page[tuple[ObjectKey, VersionEntry]]:
+        """Return a page of all models' versions with the query's digest or data digest.
+
+        Raises:
+            RefusedError: the query names neither.
+        """
+        index, attribute, digest = _index_for(query)
+        entries, following = self._page(
+            self._tables.registry,
+            "#digest = :digest AND begins_with(pk, :scope)",
+            {":digest": text(digest), ":scope": text(self._keys.prefix)},
+            self._pages.found,
+            cursor,
+            IndexName=index,
+            ExpressionAttributeNames={"#digest": attribute},
+        )
+        items = self._batch(self._keys.version_at(entry) for entry in entries)
+        return Page([(self._keys.model_of(item), entry_of(item)) for item in items], following)
+
+    # ---- requests ------------------------------------------------------------------------------
+
+    def _get(self, key: Key, attribute: str | None = None) -> Item | None:
+        more = {"ProjectionExpression": attribute} if attribute else {}
+        answer = read(self._client.get_item, TableName=self._tables.registry, Key=key, ConsistentRead=True, **more)
+        found: Item | None = answer.get("Item")
+        return found
+
+    def _page(
+        self,
+        table: str,
+        condition: str,
+        values: Key,
+        size: int,
+        cursor: Key | None,
+        **more: Any,  # noqa: ANN401 - the API's own shapes
+    ) -> tuple[list[Item], Key | None]:
+        if cursor is not None:
+            more["ExclusiveStartKey"] = cursor
+        answer = read(
+            self._client.query,
+            TableName=table,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=values,
+            Limit=size,
+            **more,
+        )
+        return answer["Items"], answer.get("LastEvaluatedKey")
+
+    def _batch(self, keys: Iterable[Key]) -> Iterator[Item]:
+        # An index may point at one version twice, and BatchGetItem refuses a key that comes twice.
+        wanted = list({(key["pk"]["S"], key["sk"]["S"]): key for key in keys}.values())
+        for start in range(0, len(wanted), _BATCH):
+            yield from self._all_of(wanted[start : start + _BATCH])
+
+    def _all_of(self, keys: list[Key]) -> Iterator[Item]:
+        table, pause = self._tables.registry, _FIRST_PAUSE
+        for attempt in range(_BATCH_TRIES):
+            if attempt:
+                time.sleep(pause)
+                pause *= 2
+            answer = read(self._client.batch_get_item, RequestItems={table: {"Keys": keys, "ConsistentRead": True}})
+            yield from answer["Responses"].get(table, ())
+            keys = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+            if not keys:
+                return
+        raise TransientError(f"DynamoDB is too busy to read {len(keys)} items of {table}: ask again later")
+
+
+def pages(fetch: Callable[[Key | None], Page[T]]) -> Iterator[T]:
+    """Yield the results of all pages."""
+    cursor: Key | None = None
+    while True:
+        page = fetch(cursor)
+        yield from page.results
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def has_digests(entry: VersionEntry, query: Query) -> bool:
+    """Say whether a version has the digests that the query names: an index may be a moment behind."""
+    return query.digest in {None, entry.digest} and (
+        query.data_digest is None or query.data_digest in entry.data_digests
+    )
+
+
+def _index_for(query: Query) -> tuple[str, str, str]:
+    if query.digest is not None:
+        return ARTIFACT_INDEX, "artifact", query.digest
+    if query.data_digest is not None:
+        return DATA_INDEX, "dataHash", query.data_digest
+    raise RefusedError("versions of all models are found by a digest only: name the artifact's or a data set's")
+
+
+def _in_place(items: Iterable[Item], after: int) -> Iterator[StoredRecord]:
+    for item in items:
+        stored = stored_record(item, after)
+        after = stored.sequence
+        yield stored

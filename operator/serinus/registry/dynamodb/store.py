@@ -1,0 +1,259 @@
+"""The registry in DynamoDB: one table for what is true now, one for the chain, every step one transaction.
+
+A head is one strongly consistent GetItem whatever the number of versions; a step is one TransactWriteItems whose
+conditions only one of several writers can meet. boto3 blocks, so it runs in a few threads of the store's own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from random import SystemRandom
+from typing import Any, Final, Self, TypeVar
+
+from botocore.exceptions import ClientError
+
+from serinus.api.model import Head
+from serinus.api.names import ObjectKey
+from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.versions.catalogue import Query, VersionEntry
+from serinus.errors import AmbiguousError, NotFoundError, RefusedError, TransientError
+from serinus.ports.registry_store import Commit
+from serinus.registry.dynamodb.client import (
+    CONNECTIONS,
+    READ_ATTEMPTS,
+    Clients,
+    ContendedError,
+    connect,
+    write,
+)
+from serinus.registry.dynamodb.commit import Transaction, cancelled, transaction
+from serinus.registry.dynamodb.items import Key, Keys, sequence_text, text
+from serinus.registry.dynamodb.names import TableNames, checked_scope
+from serinus.registry.dynamodb.reads import Page, PageSizes, Reads, has_digests
+from serinus.registry.dynamodb.tables import probe
+from serinus.settings import DynamoDbSettings
+
+T = TypeVar("T")
+
+COMMIT_TRIES: Final = 6
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 1.0
+_SLACK_SECONDS: Final = 5.0
+
+
+class DynamoDbStore:
+    """The port ``RegistryStore`` over DynamoDB."""
+
+    def __init__(
+        self,
+        settings: DynamoDbSettings,
+        clients: Clients,
+        *,
+        pages: PageSizes | None = None,
+        patience: float | None = None,
+    ) -> None:
+        """Prepare; nothing is sent. See :meth:`open`.
+
+        Args:
+            settings: which tables.
+            clients: of boto3; closed with the store.
+            pages: how many items are read at a time.
+            patience: seconds that a request may take in all, waiting for a thread included.
+        """
+        self._tables, self._keys = TableNames.of(settings), Keys(checked_scope(settings))
+        self._clients = clients
+        self._reads = Reads(clients.reads, self._tables, self._keys, pages or PageSizes())
+        # Every attempt may connect and read, and adaptive mode may wait in between.
+        usual = READ_ATTEMPTS * settings.timeout.seconds + _SLACK_SECONDS
+        self._patience = usual if patience is None else patience
+        self._pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="dynamodb")
+        self._running: set[asyncio.Future[Any]] = set()
+
+    @classmethod
+    async def open(cls, settings: DynamoDbSettings, *, pages: PageSizes | None = None) -> Self:
+        """Connect and see that tables and transactions are there.
+
+        Raises:
+            ConfigurationError: they are not, or the settings cannot work; the sentence says what to do.
+            RefusedError, TransientError: as they say.
+        """
+        # boto3 reads its service's description from files for some tenths of a second: once, at the start.
+        store = cls(settings, connect(settings), pages=pages)
+        try:
+            await store.probe()
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def probe(self) -> None:
+        """See that tables and transactions are there; errors as in :meth:`open`."""
+        await self._read(partial(probe, self._clients.reads, self._tables))
+
+    async def close(self) -> None:
+        """Wait for what is asked, then let go of threads and connections."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=self._patience)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._clients.close()
+
+    # ---- reading -------------------------------------------------------------------------------
+
+    async def read_head(self, model: ObjectKey) -> Head:
+        """Return the model's head: one strongly consistent GetItem."""
+        return await self._read(partial(self._reads.head, model))
+
+    async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
+        """Return one version, strongly consistent; None where it is not registered."""
+        return await self._read(partial(self._reads.version, model, version))
+
+    async def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
+        """Yield the model's versions; only those of the query's major line are read where it names one."""
+        async for entry in self._paged(partial(self._reads.versions, model, query)):
+            yield entry
+
+    async def find_versions(self, query: Query) -> AsyncIterator[tuple[ObjectKey, VersionEntry]]:
+        """Yield the versions of all models of this scope with the query's digest or data digest.
+
+        Raises:
+            RefusedError: the query names neither.
+        """
+        async for model, entry in self._paged(partial(self._reads.found, query)):
+            if has_digests(entry, query):
+                yield model, entry
+
+    async def list_models(self) -> AsyncIterator[tuple[ObjectKey, Head]]:
+        """Yield all models of this scope with their heads."""
+        async for found in self._paged(self._reads.models):
+            yield found
+
+    async def find_record(self, model: ObjectKey, head: Head, record_id: str) -> int | None:
+        """Return the sequence of the record with this id; after 30 days only the head's last 64 are known."""
+        for recent in head.recent:
+            if recent.id == record_id:
+                return recent.sequence
+        return await self._read(partial(self._reads.told, model, record_id))
+
+    async def read_records(
+        self, model: ObjectKey, *, after: int = 0, through: int | None = None
+    ) -> AsyncIterator[StoredRecord]:
+        """Yield the chain's records in order, as they are stored, strongly consistent."""
+        async for stored in self._paged(partial(self._reads.records, model, after, through)):
+            yield stored
+
+    # ---- writing -------------------------------------------------------------------------------
+
+    async def commit(self, step: Commit) -> None:
+        """Store the step in one transaction; errors as in stores.RegistryStore.
+
+        While DynamoDB is busy, or others write the same items, the same request with the same token is sent again.
+        """
+        asked = transaction(step, self._keys, self._tables)
+        pause = _FIRST_PAUSE
+        for attempt in range(1, COMMIT_TRIES + 1):
+            try:
+                return await self._write(partial(self._send, asked))
+            except ContendedError:
+                if attempt == COMMIT_TRIES:
+                    raise
+                await asyncio.sleep(pause * SystemRandom().uniform(0.5, 1.5))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        raise AssertionError("the last try has returned or raised")
+
+    def _send(self, asked: Transaction) -> None:
+        try:
+            write(self._clients.commits.transact_write_items, **asked.request)
+        except ClientError as problem:
+            meaning = cancelled(asked, problem.response.get("CancellationReasons", []))
+            if meaning is not None:
+                raise meaning from problem
+
+    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
+        """Mark a version so that it can never serve again.
+
+        Raises:
+            NotFoundError: it is not registered.
+            RefusedError: no reason is given.
+            AmbiguousError: it may have been marked: do it again.
+        """
+        if not reason:
+            raise RefusedError(f"{model} {version}: yanking needs a reason")
+        unknown = NotFoundError(f"{model} {version} is not registered: apply its ModelVersion, or register it")
+        try:
+            key = self._keys.version(model, version)
+        except ValueError as problem:
+            raise unknown from problem
+        try:
+            await self._write(partial(self._mark, key, reason))
+        except ClientError as problem:
+            raise unknown from problem
+
+    def _mark(self, key: Key, reason: str) -> None:
+        write(
+            self._clients.commits.update_item,
+            TableName=self._tables.registry,
+            Key=key,
+            UpdateExpression="SET #yanked = :reason",
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeNames={"#yanked": "yanked"},
+            ExpressionAttributeValues={":reason": text(reason)},
+        )
+
+    async def remove_records(self, model: ObjectKey, through: int) -> int:
+        """Delete the records up to this one, oldest first, and return how many there were.
+
+        The operator's policy denies this: it takes the role of deploy/aws/retention-policy.json.
+
+        Raises:
+            RefusedError: the head does not say that they are pruned, or the role may not delete.
+            AmbiguousError: some may be deleted: do it again.
+        """
+        head = await self.read_head(model)
+        if through > head.audit.pruned_through:
+            raise RefusedError(
+                f"{model}: the head says that records up to {head.audit.pruned_through} are pruned, not {through}: "
+                "record the pruning first"
+            )
+        removed = 0
+        async for stored in self.read_records(model, through=through):
+            await self._write(partial(self._remove, model, stored.sequence))
+            removed += 1
+        return removed
+
+    def _remove(self, model: ObjectKey, sequence: int) -> None:
+        key = {"pk": text(self._keys.of_model(model)), "sk": text(sequence_text(sequence))}
+        write(self._clients.commits.delete_item, TableName=self._tables.audit, Key=key)
+
+    # ---- threads -------------------------------------------------------------------------------
+
+    async def _paged(self, fetch: Callable[[Key | None], Page[T]]) -> AsyncIterator[T]:
+        cursor: Key | None = None
+        while True:
+            page = await self._read(partial(fetch, cursor))
+            for one in page.results:
+                yield one
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def _read(self, call: Callable[[], T]) -> T:
+        try:
+            return await self._in_thread(call)
+        except TimeoutError as problem:
+            raise TransientError(self._late("ask again later")) from problem
+
+    async def _write(self, call: Callable[[], T]) -> T:
+        try:
+            return await self._in_thread(call)
+        except TimeoutError as problem:
+            raise AmbiguousError(self._late("the step may be stored or not")) from problem
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        running = asyncio.get_running_loop().run_in_executor(self._pool, call)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return await asyncio.wait_for(running, self._patience)
+
+    def _late(self, meaning: str) -> str:
+        return f"DynamoDB did not answer within {self._patience:g} s, connecting and repeating included: {meaning}"

@@ -1,0 +1,152 @@
+"""Reads the registry's objects in the Kubernetes API: by name, or page by page."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+from serinus.api.model import Head
+from serinus.api.names import (
+    AUDIT_RECORD,
+    MODEL,
+    MODEL_LABEL,
+    MODEL_VERSION,
+    RECORD_ID_LABEL,
+    Kind,
+    ObjectKey,
+    audit_record_name,
+    model_version_name,
+)
+from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.versions.catalogue import VersionEntry
+from serinus.errors import InvalidObjectError, NotFoundError, RefusedError
+from serinus.kube.client import Raw, Requests
+from serinus.kube.kinds import collection_path, object_path
+from serinus.registry.kubernetes.objects import SeenModel, folded, seen_model, stored_record, version_entry
+
+_LIST_TIMEOUT: Final = 30.0
+_FEW: Final = 8
+"""So many records are asked for by name before the chain is listed: a head is seldom more than one behind."""
+
+logger = logging.getLogger(__name__)
+
+
+class RegistryObjects:
+    """Models, ModelVersions and AuditRecords as they are now: no read here may come from a cache.
+
+    Every method raises TransientError where the API server could not be asked, and RefusedError where it will not
+    answer, where the CRDs are missing, or where an object that was asked for by its name has another form.
+    """
+
+    def __init__(self, client: Requests, page_size: int) -> None:
+        """Read through this client, so many objects at a time."""
+        self._client = client
+        self._page_size = page_size
+
+    async def model(self, model: ObjectKey) -> SeenModel | None:
+        """Return a Model's status; None where there is no Model."""
+        try:
+            return seen_model(model, await self._client.request("GET", object_path(MODEL, model)))
+        except NotFoundError:
+            return None
+
+    async def version(self, model: ObjectKey, version: str) -> VersionEntry | None:
+        """Return a version; None where it is not registered."""
+        key = ObjectKey(model.namespace, model_version_name(model.name, version))
+        try:
+            entry = version_entry(await self._client.request("GET", object_path(MODEL_VERSION, key)))
+        except NotFoundError:
+            return None
+        except InvalidObjectError as problem:
+            raise RefusedError(f"ModelVersion {key}: {problem}") from problem
+        # Names are in small letters, versions need not be: 1.0.0-RC.1 and 1.0.0-rc.1 share one name.
+        return entry if (entry.spec.model, entry.version) == (model.name, version) else None
+
+    async def record(self, model: ObjectKey, sequence: int) -> StoredRecord | None:
+        """Return the record of a number; None where the number is free."""
+        key = ObjectKey(model.namespace, audit_record_name(model.name, sequence))
+        try:
+            return stored_record(await self._client.request("GET", object_path(AUDIT_RECORD, key)))
+        except NotFoundError:
+            return None
+
+    async def number_of(self, model: ObjectKey, record_id: str) -> int | None:
+        """Return the number of the record with this id, by its label."""
+        labels = {MODEL_LABEL: model.name, RECORD_ID_LABEL: record_id}
+        page = await self._page(AUDIT_RECORD, model.namespace, {"limit": "1"} | _selecting(labels))
+        return next((stored_record(raw).sequence for raw in page.get("items") or ()), None)
+
+    async def records(self, model: ObjectKey, after: int, through: int | None) -> AsyncIterator[StoredRecord]:
+        """Yield the records in order: the API server lists in the order of names, and these end in twelve digits.
+
+        A list always begins at the chain's beginning, so what is before ``after`` is read and left out.
+        """
+        async for raw in self._all(AUDIT_RECORD, model.namespace, {MODEL_LABEL: model.name}):
+            record = stored_record(raw)
+            if through is not None and record.sequence > through:
+                return
+            if record.sequence > after:
+                yield record
+
+    async def versions(
+        self, namespace: str, labels: Mapping[str, str]
+    ) -> AsyncIterator[tuple[ObjectKey, VersionEntry]]:
+        """Yield all versions with their models; one that cannot be read is logged: it must not hide all others."""
+        async for raw in self._all(MODEL_VERSION, namespace, labels):
+            where = raw["metadata"]["namespace"]
+            try:
+                entry = version_entry(raw)
+            except InvalidObjectError as problem:
+                logger.warning("ModelVersion %s/%s: %s", where, raw["metadata"]["name"], problem)
+            else:
+                yield ObjectKey(where, entry.spec.model), entry
+
+    async def models(self, namespace: str) -> AsyncIterator[tuple[ObjectKey, Head]]:
+        """Yield all Models' heads; one that cannot be read is logged."""
+        async for raw in self._all(MODEL, namespace, {}):
+            key = ObjectKey(raw["metadata"]["namespace"], raw["metadata"]["name"])
+            try:
+                head = seen_model(key, raw).head
+            except RefusedError as problem:
+                logger.warning("%s", problem)
+            else:
+                yield key, head
+
+    async def caught_up(self, model: ObjectKey, head: Head) -> Head:
+        """Return what the chain comes to, from this head on."""
+        async for record in self._following(model, head.audit.sequence):
+            head = folded(model, head, record)
+        return head
+
+    async def _following(self, model: ObjectKey, sequence: int) -> AsyncIterator[StoredRecord]:
+        """Yield the records after a head; without any head the chain is listed: its beginning may have been pruned."""
+        listed = sequence
+        if sequence:
+            for listed in range(sequence + 1, sequence + 1 + _FEW):
+                record = await self.record(model, listed)
+                if record is None:
+                    return
+                yield record
+        async for record in self.records(model, listed, None):
+            yield record
+
+    async def _all(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> AsyncIterator[Raw]:
+        query = {"limit": str(self._page_size)} | _selecting(labels)
+        while True:
+            page = await self._page(kind, namespace, query)
+            for raw in page.get("items") or ():
+                yield raw
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            query |= {"continue": token}
+
+    async def _page(self, kind: Kind, namespace: str, query: Mapping[str, str]) -> Raw:
+        path = collection_path(kind, namespace)
+        try:
+            return await self._client.request("GET", path, query=query, timeout=_LIST_TIMEOUT)
+        except NotFoundError as problem:
+            raise RefusedError(f"{problem}: install Serinus' CRDs") from problem
+
+
+def _selecting(labels: Mapping[str, str]) -> dict[str, str]:
+    return {"labelSelector": ",".join(f"{name}={value}" for name, value in labels.items())} if labels else {}

@@ -1,0 +1,298 @@
+"""The registry in the Kubernetes API: the default, nothing to install.
+
+There are no transactions here, so one write decides. Versions are the ModelVersion objects. The chain is AuditRecord
+objects, each under the one name that its number may have: **whoever creates that object has made the step**, at that
+moment. Then the Model's status, the head, is moved to what the chain comes to.
+
+A process may die between the two writes, or somebody may delete a Model. Then the head is behind the chain, and that
+never matters to what is decided: a step on an old head asks for a number that is taken, finds whose record that is,
+moves the head forward by folding the chain, and is told of a conflict, or of its own success. Until then a reader sees
+the head as it was before that step: one production version, of a chain that verifies.
+
+What cannot be had here: a version yanked in the moment between its check and the record's creation still serves.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from serinus.api.model import Head
+from serinus.api.names import (
+    AUDIT_RECORD,
+    FIELD_MANAGER,
+    MODEL,
+    MODEL_VERSION,
+    YANKED_ANNOTATION,
+    Kind,
+    ObjectKey,
+    audit_record_name,
+    model_version_name,
+)
+from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.versions.catalogue import Query, VersionEntry
+from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
+from serinus.kube.answers import AlreadyExistsError
+from serinus.kube.client import JSON_PATCH, MERGE_PATCH, Requests
+from serinus.kube.kinds import collection_path, object_path
+from serinus.ports.registry_store import Commit
+from serinus.registry.kubernetes.objects import (
+    Patch,
+    SeenModel,
+    model_manifest,
+    record_manifest,
+    seen_model,
+    status_patch,
+    step_patch,
+    version_manifest,
+)
+from serinus.registry.kubernetes.reads import RegistryObjects
+
+PAGE: Final = 500
+
+_WRITER: Final = {"fieldManager": FIELD_MANAGER}
+_TRIES: Final = 10
+_REMEMBERED: Final = 1024
+
+
+class KubernetesStore:
+    """The port ``RegistryStore`` over the Kubernetes API."""
+
+    def __init__(
+        self,
+        client: Requests,
+        *,
+        namespaces: Sequence[str] = (),
+        page_size: int = PAGE,
+        on_close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Keep models in their namespaces.
+
+        Args:
+            client: may be shared with others.
+            namespaces: those that are looked through for all models; the whole cluster where none is given.
+            page_size: how many objects one list request returns.
+            on_close: ends the client, where it is this store's own.
+        """
+        self._client = client
+        self._objects = RegistryObjects(client, page_size)
+        self._namespaces = tuple(namespaces) or ("",)
+        self._on_close = on_close
+        self._absent: dict[tuple[ObjectKey, str], int] = {}
+
+    async def close(self) -> None:
+        """End the client, where it is this store's own."""
+        if self._on_close is not None:
+            await self._on_close()
+
+    # ---- reading -------------------------------------------------------------------------------
+
+    async def read_head(self, model: ObjectKey) -> Head:
+        """Return the head in one GET.
+
+        Where there is none, the model is new, or its Model was deleted or made anew: one list tells which, and the head
+        is then the fold of the chain.
+        """
+        seen = await self._objects.model(model)
+        head = seen.head if seen is not None else Head()
+        return head if head.audit.sequence else await self._objects.caught_up(model, head)
+
+    async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
+        """Return one version in one GET."""
+        return await self._objects.version(model, version)
+
+    async def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
+        """Yield the model's versions out of all of its namespace: teams' ModelVersions bear no labels of ours."""
+        async for owner, entry in self._objects.versions(model.namespace, dict(query.labels)):
+            if owner == model:
+                yield entry
+
+    async def find_versions(self, query: Query) -> AsyncIterator[tuple[ObjectKey, VersionEntry]]:
+        """Yield the versions with the query's digests from all namespaces."""
+        for namespace in self._namespaces:
+            async for model, entry in self._objects.versions(namespace, {}):
+                if query.digest in {None, entry.digest} and query.data_digest in {None, *entry.data_digests}:
+                    yield model, entry
+
+    async def list_models(self) -> AsyncIterator[tuple[ObjectKey, Head]]:
+        """Yield the heads of all Models in all namespaces."""
+        for namespace in self._namespaces:
+            async for model, head in self._objects.models(namespace):
+                yield model, head
+
+    async def find_record(self, model: ObjectKey, head: Head, record_id: str) -> int | None:
+        """Return the record's number from the head, else by its label in one list of at most one object.
+
+        A chain only grows, so an id that was not in it up to some record is looked for in what came after, which is in
+        the head: a step that is decided anew under contention lists once. A record that the head does not know of yet
+        was left by somebody's crash: the head is moved first, so that who is told of success also sees it.
+        """
+        for recent in head.recent:
+            if recent.id == record_id:
+                return recent.sequence
+        since = head.audit.sequence - self._absent.get((model, record_id), 0)
+        if 0 <= since <= len(head.recent):
+            return None
+        number = await self._objects.number_of(model, record_id)
+        if number is None:
+            self._remember_absent(model, record_id, head.audit.sequence)
+        elif number > head.audit.sequence:
+            await self._move_up(model, number)
+        return number
+
+    def _remember_absent(self, model: ObjectKey, record_id: str, through: int) -> None:
+        self._absent.pop((model, record_id), None)
+        self._absent[model, record_id] = through
+        if len(self._absent) > _REMEMBERED:
+            del self._absent[next(iter(self._absent))]
+
+    async def read_records(
+        self, model: ObjectKey, *, after: int = 0, through: int | None = None
+    ) -> AsyncIterator[StoredRecord]:
+        """Yield the records in order; those before ``after`` are read as well, for lists have no other beginning."""
+        async for record in self._objects.records(model, after, through):
+            yield record
+
+    # ---- writing -------------------------------------------------------------------------------
+
+    async def commit(self, step: Commit) -> None:
+        """Create the record, which decides, then move the head; see the module's page.
+
+        A repetition is known by the head that the step was decided on and by the number that it asks for; of an older
+        one ``find_record`` must have been asked first, as the verbs do.
+        """
+        if any(recent.id == step.record.id for recent in step.before.recent):
+            return
+        record = record_manifest(step.model, step.record)
+        try:
+            await self._check(step)
+        except (NotFoundError, RefusedError):
+            if not await self._is_stored(step):
+                raise
+        if step.registers is not None:
+            await self._ensure_version(step.model, step.registers)
+        try:
+            await self._create(AUDIT_RECORD, record)
+        except AlreadyExistsError:
+            await self._settle(step)
+        else:
+            await self._move(step)
+
+    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
+        """Annotate the ModelVersion with the reason."""
+        if await self._objects.version(model, version) is None:
+            raise NotFoundError(f"{model.name} {version} is not registered in {model.namespace}: nothing to yank")
+        key = ObjectKey(model.namespace, model_version_name(model.name, version))
+        body = {"metadata": {"annotations": {YANKED_ANNOTATION: reason}}}
+        await self._client.request(
+            "PATCH", object_path(MODEL_VERSION, key), body=body, content_type=MERGE_PATCH, query=_WRITER
+        )
+
+    async def remove_records(self, model: ObjectKey, through: int) -> int:
+        """Delete the records one by one, the oldest first, so that what is left is always the end of the chain."""
+        pruned = (await self.read_head(model)).audit.pruned_through
+        if through > pruned:
+            raise RefusedError(f"{model}: record {through} is not pruned, only those up to {pruned}: archive it first")
+        gone = 0
+        async for record in self._objects.records(model, 0, through):
+            key = ObjectKey(model.namespace, audit_record_name(model.name, record.sequence))
+            try:
+                await self._client.request("DELETE", object_path(AUDIT_RECORD, key))
+            except NotFoundError:
+                continue
+            gone += 1
+        return gone
+
+    async def _check(self, step: Commit) -> None:
+        if not step.serves:
+            return
+        entry = await self._objects.version(step.model, step.serves)
+        if entry is None:
+            raise NotFoundError(f"{step.model.name} {step.serves} is not registered in {step.model.namespace}")
+        if entry.yanked:
+            raise RefusedError(f"{step.model} {step.serves} is yanked: {entry.yanked}")
+        if entry.digest != step.digest:
+            raise RefusedError(
+                f"{step.model} {step.serves} has the digest {entry.digest or '(none)'}, not {step.digest or '(none)'}: "
+                "look at the version again, then decide"
+            )
+
+    async def _ensure_version(self, model: ObjectKey, entry: VersionEntry) -> None:
+        manifest = version_manifest(model, entry)
+        known = await self._objects.version(model, entry.version)
+        if known is None:
+            try:
+                await self._create(MODEL_VERSION, manifest)
+            except AlreadyExistsError:
+                known = await self._objects.version(model, entry.version)
+            else:
+                return
+        if known is None or known.spec_hash != entry.spec_hash:
+            raise RefusedError(
+                f"{model} {entry.version} is registered with another spec, and a version never changes: "
+                "give the new build a new version"
+            )
+
+    async def _create(self, kind: Kind, manifest: dict[str, Any]) -> None:
+        path = collection_path(kind, manifest["metadata"]["namespace"])
+        try:
+            await self._client.request("POST", path, body=manifest, query=_WRITER)
+        except NotFoundError as problem:
+            raise RefusedError(f"{problem}: create the namespace, and install Serinus' CRDs") from problem
+
+    # ---- the head follows the chain ------------------------------------------------------------
+
+    async def _settle(self, step: Commit) -> None:
+        """The number is taken: by us, and the head may not know it yet, or by somebody who was faster."""
+        number = step.record.sequence
+        head = await self._move_up(step.model, number)
+        taken_by = {recent.sequence: recent.id for recent in head.recent}
+        ours = taken_by[number] == step.record.id if number in taken_by else await self._is_stored(step)
+        if not ours:
+            raise ConflictError(
+                f"{step.model}: record {number} is another's, and {head.audit.sequence} is the last now"
+            )
+
+    async def _is_stored(self, step: Commit) -> bool:
+        record = await self._objects.record(step.model, step.record.sequence)
+        return record is not None and record.content.get("id") == step.record.id
+
+    async def _move(self, step: Commit) -> None:
+        """Let the head follow our own record: one PATCH where it is still the head that was seen."""
+        try:
+            if step.before.audit.sequence:
+                await self._patch_status(step.model, step_patch(step.before, step.after))
+                return
+        except (ConflictError, NotFoundError):
+            pass  # it is another head by now, or none
+        except TransientError as problem:
+            raise AmbiguousError(f"{problem}; record {step.record.sequence} of {step.model} is stored") from problem
+        head = await self._move_up(step.model, step.record.sequence)
+        if head.audit.pruned_through >= step.record.sequence:
+            raise ConflictError(f"{step.model}: record {step.record.sequence} was pruned long ago: read the head again")
+
+    async def _move_up(self, model: ObjectKey, least: int) -> Head:
+        """Bring the stored head to the end of the chain, whoever has written it; one that is at ``least`` is fine.
+
+        Raises:
+            AmbiguousError: it could not be brought there; the chain holds what it holds.
+        """
+        for _ in range(_TRIES):
+            try:
+                seen = await self._objects.model(model) or await self._new_model(model)
+                if seen.head.audit.sequence >= least:
+                    return seen.head
+                head = await self._objects.caught_up(model, seen.head)
+                await self._patch_status(model, status_patch(seen, head))
+            except (ConflictError, NotFoundError):
+                continue
+            except TransientError as problem:
+                raise AmbiguousError(f"{problem}; the head of {model} may be behind its chain") from problem
+            return head
+        raise AmbiguousError(f"the status of Model {model} changed {_TRIES} times while it was written: try again")
+
+    async def _new_model(self, model: ObjectKey) -> SeenModel:
+        path = collection_path(MODEL, model.namespace)
+        return seen_model(model, await self._client.request("POST", path, body=model_manifest(model), query=_WRITER))
+
+    async def _patch_status(self, model: ObjectKey, patch: Patch) -> None:
+        path = f"{object_path(MODEL, model)}/status"
+        await self._client.request("PATCH", path, body=patch, content_type=JSON_PATCH, query=_WRITER)

@@ -1,0 +1,210 @@
+"""Every way in which a source can fail has a name, and none of them is a figure."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from serinus.api.verdict import Cause
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, NoData
+from serinus.metrics import PrometheusSource
+from support.prometheus.questions import after, question
+from support.prometheus.written_past import source
+from support.servers.faultproxy import (
+    Change,
+    Drip,
+    Fault,
+    FaultProxy,
+    Hang,
+    Oversize,
+    Pass,
+    Request,
+    Reset,
+    Status,
+    Truncate,
+    warned,
+)
+
+_SECRET = b'{"status":"error","error":"secret figures"}'
+_HASTE = {"timeout": "500ms"}
+
+
+async def ask_both(metrics: PrometheusSource, *, at: float = 305) -> list[Answer]:
+    asked = [question(backend="slow"), question("latency_p95 > 250ms", backend="slow")]
+    answers = await metrics.ask(asked, after(at), after(at - 10))
+    return [answers[each] for each in asked]
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (Hang(), Cause.PROVIDER_DOWN),
+        (Reset(), Cause.PROVIDER_DOWN),
+        (Status(503, _SECRET), Cause.PROVIDER_DOWN),
+        (Status(500, _SECRET), Cause.PROVIDER_DOWN),
+        (Status(429, _SECRET, (("Retry-After", "60"),)), Cause.PROVIDER_DOWN),
+        (Status(401, _SECRET), Cause.PROVIDER_DOWN),
+        (Status(404, _SECRET), Cause.PROVIDER_DOWN),
+        (Status(302, _SECRET, (("Location", "http://198.51.100.1/"),)), Cause.PROVIDER_DOWN),
+        (Status(200, b"<html>secret</html>"), Cause.PROVIDER_DOWN),
+        (Truncate(40), Cause.PROVIDER_DOWN),
+        (Drip(0.05), Cause.PROVIDER_DOWN),
+        (Oversize(33 * 1024 * 1024), Cause.PROVIDER_DOWN),
+        (Status(400, _SECRET), Cause.QUERY_INVALID),
+        (Status(422, _SECRET), Cause.QUERY_INVALID),
+    ],
+    ids=lambda value: f"{type(value).__name__}{getattr(value, 'code', '')}" if not isinstance(value, Cause) else "",
+)
+async def test_a_source_that_fails_could_not_be_asked(proxy: FaultProxy, fault: Fault, cause: Cause) -> None:
+    metrics = source(proxy.url, **({} if isinstance(fault, Oversize) else _HASTE))
+    proxy.always(fault)
+    try:
+        for answer in await ask_both(metrics):
+            assert isinstance(answer, CouldNotAsk), answer
+            assert answer.cause is cause
+            assert answer.at == after(305)
+            assert "secret" not in answer.message
+            assert "figures" not in answer.message
+    finally:
+        metrics.close()
+
+
+async def test_a_source_that_is_gone_could_not_be_asked(proxy: FaultProxy) -> None:
+    async with FaultProxy("127.0.0.1", 1) as closed:
+        url = closed.url
+    metrics = source(url)
+    try:
+        answers = await ask_both(metrics)
+        assert {answer.cause for answer in answers if isinstance(answer, CouldNotAsk)} == {Cause.PROVIDER_DOWN}
+    finally:
+        metrics.close()
+
+
+async def test_a_source_that_hangs_is_given_up_at_its_deadline(proxy: FaultProxy) -> None:
+    metrics = source(proxy.url, **_HASTE)
+    proxy.always(Hang())
+    try:
+        begin = time.monotonic()
+        await ask_both(metrics)
+        # Once for the bounds, once for all that comes after them.
+        assert time.monotonic() - begin < 1.5
+    finally:
+        metrics.close()
+
+
+async def test_after_an_outage_it_goes_on_by_itself(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
+    proxy.always(Status(503))
+    assert all(isinstance(answer, CouldNotAsk) for answer in await ask_both(through_proxy, at=295))
+    proxy.always(Pass())
+    answers = await ask_both(through_proxy)
+    assert [answer.batch.requests for answer in answers if isinstance(answer, Counted)] == [120, 100]
+
+
+async def test_nothing_is_retried_inside_a_tick(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
+    proxy.always(Status(503))
+    await through_proxy.ask([question(backend="steady")], after(305), after(295))
+    assert len(proxy.seen) == 3
+
+
+async def test_an_answer_that_may_be_incomplete_is_no_data(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
+    proxy.always(warned("store 10.0.0.1 did not answer"))
+    for answer in await ask_both(through_proxy):
+        assert isinstance(answer, NoData), answer
+        assert answer.cause is Cause.PROVIDER_DOWN
+        assert "incomplete" in answer.message
+
+
+async def test_a_remark_of_prometheus_is_logged_and_changes_nothing(
+    proxy: FaultProxy, through_proxy: PrometheusSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "serinus.metrics")
+    proxy.always(Change(lambda answer: answer | {"infos": ["PromQL info: might not be a counter"]}))
+    assert all(isinstance(answer, Counted) for answer in await ask_both(through_proxy))
+    assert "might not be a counter" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fails", "bad"), [("upstream_rq_xx", [CouldNotAsk, Counted]), ('le="', [Counted, CouldNotAsk])]
+)
+async def test_a_query_that_fails_takes_only_its_own_answers_with_it(
+    proxy: FaultProxy, through_proxy: PrometheusSource, fails: str, bad: list[type[Answer]]
+) -> None:
+    await ask_both(through_proxy, at=295)
+    proxy.plan = fail_increments_of(fails)
+    assert [type(answer) for answer in await ask_both(through_proxy)] == bad
+
+
+def fail_increments_of(text: str) -> Callable[[Request], Fault]:
+    def plan(request: Request) -> Fault:
+        query = request.form["query"]
+        wanted = "upstream_rq_xx" if text == "upstream_rq_xx" else "rq_time_bucket"
+        return Status(422) if "offset" in query and wanted in query else Pass()
+
+    return plan
+
+
+async def test_figures_for_people_never_hold_up_a_verdict(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
+    await ask_both(through_proxy, at=295)
+    proxy.plan = lambda request: Hang() if "rate(" in request.form["query"] else Pass()
+    begin = time.monotonic()
+    answers = await ask_both(through_proxy)
+    assert time.monotonic() - begin < 2
+    assert [answer.display for answer in answers if isinstance(answer, Counted)] == [None, None]
+    proxy.plan = lambda request: Status(422) if "rate(" in request.form["query"] else Pass()
+    assert all(isinstance(answer, Counted) for answer in await ask_both(through_proxy, at=315))
+
+
+async def test_while_all_threads_hang_nothing_piles_up(proxy: FaultProxy) -> None:
+    metrics = source(proxy.url, **_HASTE)
+    proxy.always(Hang())
+    try:
+        asked = [question(backend=f"b-{place}") for place in range(50)]
+        ticks = [metrics.ask(asked, after(300 + tick), after(299 + tick)) for tick in range(40)]
+        for answers in await asyncio.gather(*ticks):
+            assert all(isinstance(answer, CouldNotAsk) for answer in answers.values())
+        assert len(proxy.seen) <= 8
+    finally:
+        metrics.close()
+
+
+async def test_credentials_in_the_url_are_used_and_never_said(proxy: FaultProxy) -> None:
+    metrics = source(proxy.url.replace("http://", "http://reader:hunter2@"))
+    try:
+        await ask_both(metrics)
+        assert {request.headers["authorization"] for request in proxy.seen} == {"Basic cmVhZGVyOmh1bnRlcjI="}
+        proxy.always(Status(503))
+        assert not [answer for answer in await ask_both(metrics) if "hunter2" in str(answer)]
+    finally:
+        metrics.close()
+
+
+async def test_a_token_is_read_again_when_its_file_changes(proxy: FaultProxy, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    metrics = source(proxy.url, bearerTokenFile=str(token))
+    try:
+        await ask_both(metrics)
+        assert {request.headers["authorization"] for request in proxy.seen} == {"Bearer first"}
+        proxy.seen.clear()
+        renewed = tmp_path / "renewed"
+        renewed.write_text("other\n")
+        renewed.replace(token)
+        await ask_both(metrics)
+        assert {request.headers["authorization"] for request in proxy.seen} == {"Bearer other"}
+        token.unlink()
+        for answer in await ask_both(metrics):
+            assert isinstance(answer, CouldNotAsk)
+            assert "bearerTokenFile" in answer.message
+    finally:
+        metrics.close()
+
+
+async def test_the_proxy_of_the_environment_is_not_used(
+    through_proxy: PrometheusSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert all(isinstance(answer, Counted) for answer in await ask_both(through_proxy))

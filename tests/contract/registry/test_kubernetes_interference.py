@@ -1,0 +1,244 @@
+"""The Kubernetes store among people and processes that delete, forge, yank, misspell and fall asleep."""
+
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from serinus.api.audit_record import AuditEvent
+from serinus.api.model import Head
+from serinus.api.names import ObjectKey
+from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError
+from serinus.registry.kubernetes.store import KubernetesStore
+from support.registry.kubernetes import KubernetesPlace, ListingApi
+from support.registry.place import (
+    Crash,
+    Fault,
+    digest_for,
+    happening,
+    in_use,
+    register,
+    registry_on,
+    seen_whole,
+    step_on,
+    version_entry,
+)
+
+ROOT = "/apis/serinus.dev/v1alpha1/namespaces/ml"
+
+
+def of(model: ObjectKey, plural: str, end: str = "") -> str:
+    return f"{ROOT}/{plural}/{model.name}{end}"
+
+
+# ---- what others may do -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", ["nothing", "a new one without a status"])
+async def test_a_model_that_was_deleted_has_its_head_back_from_the_chain(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, left: str
+) -> None:
+    registry = registry_on(place.open())
+    head = await registry.head(model)
+    del server.objects[of(model, "models")]
+    if left != "nothing":
+        server.put(of(model, "models"), {"metadata": {"name": model.name, "namespace": "ml"}, "spec": {}})
+    assert await registry.head(model) == head
+    assert (await registry.verify(model)).ok
+    await registry.promote(model, "3.0.0", happening())
+    assert (await seen_whole(place, model)).standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 6)
+    assert server.objects[of(model, "models")]["status"]["audit"]["sequence"] == 6
+
+
+async def test_a_step_on_a_head_that_was_read_before_its_model_was_deleted_finds_the_chain(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey
+) -> None:
+    class Deleted(KubernetesStore):
+        async def commit(self, step: Any) -> None:
+            server.objects.pop(of(model, "models"), None)
+            await super().commit(step)
+
+    await registry_on(Deleted(server)).promote(model, "3.0.0", happening())
+    assert (await seen_whole(place, model)).standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 6)
+
+
+async def test_a_head_that_is_far_behind_is_brought_up_by_whoever_comes(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey
+) -> None:
+    registry = registry_on(place.open())
+    old = server.objects[of(model, "models")]
+    for _ in range(12):
+        await registry.record(model, happening())
+    server.put(of(model, "models"), {**old, "metadata": {"name": model.name, "namespace": "ml"}})
+    assert await registry.record(model, happening()) == 18
+    assert (await seen_whole(place, model)).head.audit.sequence == 18
+
+
+async def test_a_model_deleted_after_its_first_records_were_pruned_is_refused_with_what_to_do(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey
+) -> None:
+    registry = registry_on(place.open())
+    details = {"through": "2", "hash": (await seen_whole(place, model)).trail[1].hash, "archive": "s3://archive"}
+    await registry.record(model, happening(AuditEvent.RECORDS_PRUNED, details=details))
+    await registry.store.remove_records(model, 2)
+    del server.objects[of(model, "models")]
+    for ask in (registry.head(model), registry.promote(model, "3.0.0", happening())):
+        with pytest.raises(RefusedError, match=r"records 1 to 2 are not there.*restore them from the archive"):
+            await ask
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"previousHash": digest_for("another chain")}, "does not follow record 5"),
+        ({"sequence": 7}, "does not follow record 5"),
+        ({"event": "Celebrated"}, "spec.event: Invalid enum value 'Celebrated'"),
+    ],
+    ids=["of another chain", "of another number", "of no known event"],
+)
+async def test_a_record_that_somebody_else_has_put_at_the_end_is_refused_not_believed(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, change: dict[str, Any], words: str
+) -> None:
+    dying = registry_on(place.crashing(4))
+    with pytest.raises(Crash):
+        await dying.promote(model, "3.0.0", happening())
+    path = of(model, "auditrecords", "-000000000006")
+    raw = server.objects[path]
+    server.put(path, {**raw, "spec": {**raw["spec"], **change}})
+    with pytest.raises(RefusedError, match=words):
+        await registry_on(place.open()).promote(model, "3.0.0", happening())
+    assert server.objects[of(model, "models")]["status"]["audit"]["sequence"] == 5
+
+
+async def test_a_number_that_was_pruned_while_its_taker_slept_is_not_given_again(
+    place: KubernetesPlace, model: ObjectKey
+) -> None:
+    registry = registry_on(place.open())
+    slept = await step_on(registry.store, model, happening())
+    for _ in range(2):
+        await registry.record(model, happening())
+    details = {"through": "7", "hash": (await registry.head(model)).audit.hash, "archive": "s3://archive"}
+    await registry.record(model, happening(AuditEvent.RECORDS_PRUNED, details=details))
+    assert await registry.store.remove_records(model, 7) == 7
+    with pytest.raises(ConflictError, match="pruned long ago"):
+        await place.open().commit(slept)
+    verification = await registry.verify(model)
+    assert verification.ok, verification.findings
+    assert await registry.store.find_record(model, verification.head, slept.record.id) is None
+
+
+async def test_whoever_is_told_long_after_that_it_was_done_also_sees_it(
+    place: KubernetesPlace, model: ObjectKey
+) -> None:
+    registry, told = registry_on(place.open()), happening()
+    for _ in range(70):
+        await registry.record(model, happening())
+    with pytest.raises(Crash):
+        await registry_on(place.crashing(5)).promote(model, "3.0.0", told)
+    assert (await registry.head(model)).audit.sequence == 75, "it has died between the record and the head"
+    assert await registry.promote(model, "3.0.0", told) == 76
+    assert (await seen_whole(place, model)).standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 76)
+
+
+# ---- what cannot be read or written -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("annotation", ["it leaks", ""])
+async def test_a_version_that_a_person_has_yanked_never_serves_also_without_a_word(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, annotation: str
+) -> None:
+    path = of(model, "modelversions", "-v3.0.0")
+    raw = server.objects[path]
+    server.put(path, {**raw, "metadata": {**raw["metadata"], "annotations": {"serinus.dev/yanked": annotation}}})
+    with pytest.raises(RefusedError, match=annotation or "no reason was given"):
+        await registry_on(place.open()).promote(model, "3.0.0", happening())
+
+
+async def test_two_versions_that_would_share_a_name_are_not_taken_for_each_other(
+    place: KubernetesPlace, model: ObjectKey
+) -> None:
+    registry = registry_on(place.open())
+    await register(registry, model, "4.0.0-RC.1")
+    assert await registry.store.read_version(model, "4.0.0-rc.1") is None
+    with pytest.raises(RefusedError, match="registered with another spec"):
+        await register(registry, model, "4.0.0-rc.1")
+
+
+async def test_one_object_that_cannot_be_read_hides_no_other_but_is_refused_where_it_is_asked_for(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = await in_use(place)
+    for path, part in ((of(model, "modelversions", "-v3.0.0"), "spec"), (of(other, "models"), "status")):
+        raw = server.objects[path]
+        server.put(path, {**raw, part: {**raw[part], "colour": "blue"}})
+    registry = registry_on(place.open())
+    assert [entry.version for entry in await registry.list(model)] == ["2.0.0", "1.0.0"]
+    assert [one async for one, _ in registry.store.list_models()] == [model]
+    logged = [record.getMessage().split(":")[0] for record in caplog.records]
+    assert logged == [f"ModelVersion ml/{model.name}-v3.0.0", f"Model {other}"]
+    with pytest.raises(RefusedError, match=r"v3\.0\.0: spec: .*colour"):
+        await registry.get(model, "3.0.0")
+    with pytest.raises(RefusedError, match=f"Model {other}: status: .*colour"):
+        await registry.head(other)
+
+
+async def test_a_version_with_a_number_that_json_cannot_say_exactly_hides_no_other(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey
+) -> None:
+    path = of(model, "modelversions", "-v3.0.0")
+    raw = server.objects[path]
+    server.put(path, {**raw, "spec": {**raw["spec"], "trainingData": [{"uri": "s3://data", "rows": 2**60 + 1}]}})
+    registry = registry_on(place.open())
+    assert [entry.version for entry in await registry.list(model)] == ["2.0.0", "1.0.0"]
+    with pytest.raises(RefusedError, match="spec: it has no canonical form"):
+        await registry.promote(model, "3.0.0", happening())
+
+
+async def test_a_record_that_the_schema_would_refuse_is_refused_before_anything_is_written(
+    server: ListingApi, place: KubernetesPlace
+) -> None:
+    model = place.fresh_model()
+    told = happening(AuditEvent.VERSION_REGISTERED, version="1.0.0", reason="x" * 5000)
+    with pytest.raises(RefusedError, match=r"spec\.reason"):
+        await registry_on(place.open()).register(model, version_entry(model, "1.0.0"), told)
+    assert server.writes() == []
+
+
+async def test_without_the_crds_or_the_namespace_it_is_said_what_to_install() -> None:
+    class Bare:
+        async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+            raise NotFoundError(f"{method} {path}: 404 the server could not find the requested resource")
+
+    store = KubernetesStore(Bare())
+    model = ObjectKey("ml", "fraud")
+    for ask in (store.read_head(model), store.find_record(model, await _head_of_a_long_chain(), "an id")):
+        with pytest.raises(RefusedError, match="install Serinus' CRDs"):
+            await ask
+
+
+async def _head_of_a_long_chain() -> Head:
+    head = Head()
+    return structs.replace(head, audit=structs.replace(head.audit, sequence=100, hash=digest_for("a record")))
+
+
+async def test_what_is_stored_but_not_yet_in_the_head_is_never_called_unchanged(
+    place: KubernetesPlace, model: ObjectKey
+) -> None:
+    store = place.failing(*[None] * 2, Fault.THROTTLED)
+    step = await step_on(store, model, happening())
+    with pytest.raises(AmbiguousError, match=r"record 6 of .* is stored"):
+        await store.commit(step)
+    await store.commit(step)
+    assert (await seen_whole(place, model)).head.audit.sequence == 6
+
+
+async def test_a_store_ends_only_a_client_that_is_its_own(server: ListingApi) -> None:
+    ended: list[str] = []
+
+    async def end() -> None:
+        ended.append("the client")
+
+    await KubernetesStore(server).close()
+    assert ended == []
+    await KubernetesStore(server, on_close=end).close()
+    assert ended == ["the client"]

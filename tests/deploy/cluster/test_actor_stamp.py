@@ -1,0 +1,203 @@
+"""Who asked for a run, wrote its plan or approved a stage is the API server's word, never the manifest's."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from serinus.api.names import (
+    APPROVED_BY_ANNOTATION,
+    REQUESTED_BY_ANNOTATION,
+    SPEC_BY_ANNOTATION,
+    UNSAFE_ROLLBACK_ANNOTATION,
+    WAIVER_ANNOTATION,
+    YANKED_ANNOTATION,
+    Command,
+)
+from support.kubectl import Kubectl
+from support.manifests.builders import Manifest, model_version, rollout
+from support.manifests.registry import model
+from support.people import STAMPS, stamps
+from support.release import Release, installed, until_the_api_server_stamps
+
+
+@pytest.fixture(scope="module")
+def older(user: Kubectl) -> str:
+    """The name of a Rollout from before the chart was installed."""
+    until_the_api_server_stamps(user, wanted=False)
+    return _make(user)
+
+
+@pytest.fixture(scope="module")
+def release(admin: Kubectl, user: Kubectl, older: str) -> Iterator[Release]:
+    """The chart, whose policy is at work."""
+    with installed(admin) as release:
+        until_the_api_server_stamps(user, wanted=True)
+        yield release
+
+
+@pytest.fixture
+def fraud(user: Kubectl, release: Release) -> str:
+    """The name of a Rollout that alice has made."""
+    return _make(_as(user, "alice"))
+
+
+@pytest.fixture
+def version(user: Kubectl, release: Release) -> str:
+    """The name of a ModelVersion that alice has made."""
+    name = f"fraud-{uuid.uuid4().hex[:8]}"
+    manifest = model_version({"metadata.name": f"{name}-v2.3.1", "spec.model": name})
+    return _created(_as(user, "alice"), _claiming(manifest, "the-ceo"))
+
+
+def _make(person: Kubectl, claims: str | None = None) -> str:
+    manifest = rollout({"metadata.name": f"fraud-{uuid.uuid4().hex[:8]}"})
+    return _created(person, _claiming(manifest, claims) if claims else manifest)
+
+
+def _claiming(manifest: Manifest, who: str) -> Manifest:
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": dict.fromkeys(STAMPS, who)}}
+
+
+def _created(person: Kubectl, manifest: Manifest) -> str:
+    person("create", "-f", "-", given=manifest)
+    name: str = manifest["metadata"]["name"]
+    return name
+
+
+def _as(user: Kubectl, name: str) -> Kubectl:
+    return user.impersonating(name, "system:masters")
+
+
+def _stamps(user: Kubectl, name: str, kind: str = "mro") -> tuple[str | None, str | None, str | None]:
+    return stamps(user.json("get", kind, name))
+
+
+def _wish(person: Kubectl, name: str, version: str) -> None:
+    person("patch", "mro", name, "--type=merge", "--patch", f'{{"spec": {{"version": "{version}"}}}}')
+
+
+def test_who_makes_a_rollout_has_asked_for_it_and_written_its_plan(user: Kubectl, fraud: str) -> None:
+    assert _stamps(user, fraud) == ("alice", "alice", None)
+
+
+def test_a_manifest_cannot_claim_another_asker_author_or_approver(user: Kubectl, release: Release) -> None:
+    assert _stamps(user, _make(_as(user, "mallory"), claims="the-ceo")) == ("mallory", "mallory", None)
+
+
+def test_who_changes_the_wish_is_stamped_and_approves_nothing(user: Kubectl, fraud: str) -> None:
+    _wish(_as(user, "bob"), fraud, "2.3.2")
+    assert _stamps(user, fraud) == ("bob", "bob", None)
+
+
+@pytest.mark.parametrize("command", [command for command in Command if command is not Command.PROMOTE])
+def test_who_commands_has_asked_but_the_wish_stays_its_authors(user: Kubectl, fraud: str, command: Command) -> None:
+    _as(user, "carol")("annotate", "mro", fraud, f"{command.annotation}=INC-1")
+    assert _stamps(user, fraud) == ("carol", "alice", None)
+    _as(user, "dave")("annotate", "mro", fraud, f"{command.annotation}=INC-2", "--overwrite")
+    assert _stamps(user, fraud) == ("dave", "alice", None)
+
+
+def test_who_promotes_has_approved_until_somebody_else_does(user: Kubectl, fraud: str) -> None:
+    promote = Command.PROMOTE.annotation
+    _as(user, "carol")("annotate", "mro", fraud, f"{promote}=CHG-1")
+    assert _stamps(user, fraud) == ("carol", "alice", "carol")
+    _as(user, "dave")("annotate", "mro", fraud, f"{Command.PAUSE.annotation}=INC-1")
+    _wish(_as(user, "bob"), fraud, "2.3.2")
+    assert _stamps(user, fraud) == ("bob", "bob", "carol")
+    _as(user, "dave")("annotate", "mro", fraud, f"{promote}=CHG-2", "--overwrite")
+    assert _stamps(user, fraud) == ("dave", "bob", "dave")
+
+
+def test_to_take_an_approval_back_gives_none(user: Kubectl, fraud: str) -> None:
+    promote = Command.PROMOTE.annotation
+    _as(user, "carol")("annotate", "mro", fraud, f"{promote}=CHG-1")
+    _as(user, "dave")("annotate", "mro", fraud, f"{promote}-")
+    assert _stamps(user, fraud) == ("dave", "alice", "carol")
+
+
+def test_who_only_labels_or_notes_is_not_taken_for_the_asker(user: Kubectl, fraud: str) -> None:
+    _as(user, "bob")("label", "mro", fraud, "team=payments")
+    _as(user, "bob")("annotate", "mro", fraud, "example.com/note=seen")
+    user("patch", "mro", fraud, "--subresource=status", "--type=merge", "--patch", '{"status": {"phase": "Healthy"}}')
+    assert _stamps(user, fraud) == ("alice", "alice", None)
+
+
+@pytest.mark.parametrize("stamp", STAMPS)
+@pytest.mark.parametrize("forged", ["=bob", "-"], ids=["another name", "taken away"])
+def test_a_stamp_cannot_be_changed_or_taken_away(user: Kubectl, fraud: str, stamp: str, forged: str) -> None:
+    _as(user, "carol")("annotate", "mro", fraud, f"{Command.PROMOTE.annotation}=CHG-1")
+    before = _stamps(user, fraud)
+    _as(user, "mallory")("annotate", "mro", fraud, f"{stamp}{forged}", "--overwrite")
+    assert _stamps(user, fraud) == before == ("carol", "alice", "carol")
+
+
+def test_a_stamp_cannot_be_slipped_in_beside_a_wish_or_a_command(user: Kubectl, fraud: str) -> None:
+    annotations = {**dict.fromkeys(STAMPS, "the-ceo"), Command.PROMOTE.annotation: "CHG-1"}
+    _as(user, "mallory")(
+        "annotate", "mro", fraud, *(f"{key}={value}" for key, value in annotations.items()), "--overwrite"
+    )
+    assert _stamps(user, fraud) == ("mallory", "alice", "mallory")
+
+
+def test_a_forged_stamp_goes_away_when_all_annotations_are_replaced(user: Kubectl, fraud: str) -> None:
+    replaced = {**user.json("get", "mro", fraud)}
+    replaced["metadata"]["annotations"] = {SPEC_BY_ANNOTATION: "the-ceo"}
+    _as(user, "mallory")("replace", "-f", "-", given=replaced)
+    assert _stamps(user, fraud) == ("alice", "alice", None)
+
+
+def test_nobody_can_be_invented_for_an_older_rollout(user: Kubectl, older: str, release: Release) -> None:
+    claims = (f"{stamp}=the-ceo" for stamp in STAMPS)
+    _as(user, "mallory")("annotate", "mro", older, *claims)
+    assert _stamps(user, older) == (None, None, None)
+    _as(user, "mallory")("annotate", "mro", older, f"{Command.PAUSE.annotation}=INC-1")
+    assert _stamps(user, older) == ("mallory", None, None)
+
+
+def test_a_rollout_without_a_spec_is_refused_by_the_schema_and_not_by_the_stamp(
+    user: Kubectl, release: Release
+) -> None:
+    bare = {key: value for key, value in rollout().items() if key != "spec"}
+    assert "spec: Required value" in user.refusal("create", "--validate=false", "-f", "-", given=bare)
+
+
+def test_who_registers_a_version_is_stamped_whatever_the_manifest_claims(user: Kubectl, version: str) -> None:
+    assert _stamps(user, version, "mv") == ("alice", None, None)
+
+
+@pytest.mark.parametrize("annotation", [WAIVER_ANNOTATION, UNSAFE_ROLLBACK_ANNOTATION, YANKED_ANNOTATION])
+def test_who_waives_accepts_or_yanks_is_stamped(user: Kubectl, version: str, annotation: str) -> None:
+    _as(user, "bob")("annotate", "mv", version, f"{annotation}=known and accepted")
+    assert _stamps(user, version, "mv") == ("bob", None, None)
+    _as(user, "carol")("annotate", "mv", version, f"{annotation}-")
+    assert _stamps(user, version, "mv") == ("carol", None, None)
+
+
+def test_who_labels_a_version_or_forges_its_asker_is_not_taken_for_him(user: Kubectl, version: str) -> None:
+    _as(user, "bob")("label", "mv", version, "team=payments")
+    _as(user, "bob")("annotate", "mv", version, f"{Command.PROMOTE.annotation}=INC-1")
+    _as(user, "mallory")("annotate", "mv", version, *(f"{stamp}=the-ceo" for stamp in STAMPS), "--overwrite")
+    user("patch", "mv", version, "--subresource=status", "--type=merge", "--patch", '{"status": {"stage": "Canary"}}')
+    assert _stamps(user, version, "mv") == ("alice", None, None)
+
+
+def test_who_changes_a_models_policy_is_stamped(user: Kubectl, release: Release) -> None:
+    name = _created(_as(user, "alice"), _claiming(model(f"fraud-{uuid.uuid4().hex[:8]}"), "the-ceo"))
+    assert _stamps(user, name, "mdl") == ("alice", None, None)
+    _as(user, "bob")("label", "mdl", name, "team=payments")
+    assert _stamps(user, name, "mdl") == ("alice", None, None)
+    _as(user, "bob")("patch", "mdl", name, "--type=merge", "--patch", '{"spec": {"owner": "payments-ml"}}')
+    assert _stamps(user, name, "mdl") == ("bob", None, None)
+    _as(user, "mallory")("annotate", "mdl", name, f"{APPROVED_BY_ANNOTATION}=alice", f"{REQUESTED_BY_ANNOTATION}-")
+    assert _stamps(user, name, "mdl") == ("bob", None, None)
+
+
+def test_a_model_that_the_operator_makes_bears_the_operators_name(user: Kubectl, release: Release) -> None:
+    operator = user.impersonating(release.account, "system:serviceaccounts", "system:authenticated")
+    name = _created(operator, model(f"fraud-{uuid.uuid4().hex[:8]}"))
+    assert _stamps(user, name, "mdl") == (release.account, None, None)
+    path = f"/apis/serinus.dev/v1alpha1/namespaces/{user.namespace}/models/{name}/status"
+    head = {"generation": 1, "audit": {"sequence": 1}}
+    assert release.patch(path, {"op": "add", "path": "/status", "value": head}) == (200, "")
+    assert _stamps(user, name, "mdl") == (release.account, None, None)

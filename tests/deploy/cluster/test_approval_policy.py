@@ -1,0 +1,182 @@
+"""A stage that needs an approval is opened only by those whom a RoleBinding gives the verb, and by nobody's cunning."""
+
+import json
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from serinus.api.names import APPROVED_BY_ANNOTATION, GROUP, Command
+from support.kubectl import Kubectl
+from support.manifests.builders import Manifest, changed, rollout
+from support.people import person, until_allowed, until_refused
+from support.release import Release, Right, installed
+
+_PROMOTE = Command.PROMOTE.annotation
+_GATED = {"spec.stages[2].approval": "Required"}
+
+
+@pytest.fixture(scope="module")
+def release(admin: Kubectl, user: Kubectl) -> Iterator[Release]:
+    """The chart, whose policies are at work; refused people are sent to a group of the bank's."""
+    with installed(admin, "--set=approvals.contact=model-risk@bank.example") as release:
+        nobody = person(user, "nobody", "edit")
+        until_allowed(user, "nobody", [Right(verb, "rollouts", GROUP) for verb in ("create", "patch")])
+        probe = changed(rollout(_GATED), {"metadata": {"name": "probe", "annotations": {_PROMOTE: "CHG-1"}}})
+        until_refused(nobody, "create", "--dry-run=server", "-f", "-", given=probe, words="needs the verb approve")
+        yield release
+
+
+@pytest.fixture(scope="module")
+def editor(user: Kubectl, release: Release) -> Kubectl:
+    """bob, who may write Rollouts but approve none."""
+    bob = person(user, "bob", "edit")
+    verbs = ("create", "update", "patch", "delete")
+    until_allowed(user, "bob", [Right(verb, "rollouts", GROUP) for verb in verbs])
+    return bob
+
+
+@pytest.fixture(scope="module")
+def approver(user: Kubectl, release: Release) -> Kubectl:
+    """alice, who may approve and has no other role."""
+    alice = person(user, "alice", f"{release.name}-approver")
+    until_allowed(user, "alice", [Right("approve", "rollouts", GROUP)])
+    return alice
+
+
+@pytest.fixture
+def gated(editor: Kubectl) -> str:
+    """The name of bob's Rollout, whose last stage needs an approval."""
+    return _made(editor, _GATED)
+
+
+def _made(by: Kubectl, changes: Manifest) -> str:
+    name = f"fraud-{uuid.uuid4().hex[:8]}"
+    by("create", "-f", "-", given=rollout({"metadata.name": name, **changes}))
+    return name
+
+
+def _patch(name: str, patch: str) -> tuple[str, ...]:
+    return "patch", "mro", name, "--type=merge", "--patch", patch
+
+
+def test_who_may_only_edit_is_told_what_he_lacks_and_whom_to_ask(
+    user: Kubectl, editor: Kubectl, release: Release, gated: str
+) -> None:
+    said = editor.refusal("annotate", "mro", gated, f"{_PROMOTE}=CHG-1")
+    assert f"approves a stage of {gated}: bob needs the verb approve on rollouts.serinus.dev" in said
+    assert f"in namespace {user.namespace} (the ClusterRole {release.name}-approver has it)" in said
+    assert "ask model-risk@bank.example" in said
+    assert _PROMOTE not in user.json("get", "mro", gated)["metadata"].get("annotations", {})
+
+
+def test_an_approver_lets_the_run_in_and_is_named(user: Kubectl, approver: Kubectl, gated: str) -> None:
+    approver("annotate", "mro", gated, f"{_PROMOTE}=CHG-1")
+    annotations = user.json("get", "mro", gated)["metadata"]["annotations"]
+    assert (annotations[_PROMOTE], annotations[APPROVED_BY_ANNOTATION]) == ("CHG-1", "alice")
+
+
+def test_an_approval_cannot_be_renewed_or_taken_back_and_given_again_by_another(
+    editor: Kubectl, approver: Kubectl, gated: str
+) -> None:
+    approver("annotate", "mro", gated, f"{_PROMOTE}=CHG-1")
+    assert "needs the verb approve" in editor.refusal("annotate", "mro", gated, f"{_PROMOTE}=CHG-2", "--overwrite")
+    editor("annotate", "mro", gated, f"{_PROMOTE}-")
+    assert "needs the verb approve" in editor.refusal("annotate", "mro", gated, f"{_PROMOTE}=CHG-1")
+
+
+def test_a_rollout_cannot_be_born_approved(editor: Kubectl, release: Release) -> None:
+    born = changed(rollout(_GATED), {"metadata": {"name": "born-approved", "annotations": {_PROMOTE: "CHG-1"}}})
+    assert "approves a stage of born-approved" in editor.refusal("create", "-f", "-", given=born)
+
+
+def test_an_approver_of_one_namespace_has_no_say_in_another(
+    admin: Kubectl, approver: Kubectl, release: Release
+) -> None:
+    elsewhere = admin.within(release.name)
+    name = _made(elsewhere, _GATED)
+    person(elsewhere, "alice", "edit")
+    until_allowed(elsewhere, "alice", [Right("patch", "rollouts", GROUP)])
+    said = approver.within(release.name).refusal("annotate", "mro", name, f"{_PROMOTE}=CHG-1")
+    assert f"alice needs the verb approve on rollouts.serinus.dev in namespace {release.name}" in said
+
+
+def test_a_right_on_one_rollout_is_none_on_another(user: Kubectl, editor: Kubectl, gated: str) -> None:
+    other = _made(editor, _GATED)
+    user(
+        "create",
+        "role",
+        f"approve-{gated}",
+        "--verb=approve",
+        f"--resource=rollouts.{GROUP}",
+        f"--resource-name={gated}",
+    )
+    user("create", "rolebinding", f"approve-{gated}", f"--role=approve-{gated}", "--user=bob")
+    until_allowed(user, "bob", [Right("approve", "rollouts", GROUP, name=gated)])
+    editor("annotate", "mro", gated, f"{_PROMOTE}=CHG-1")
+    assert "needs the verb approve" in editor.refusal("annotate", "mro", other, f"{_PROMOTE}=CHG-1")
+
+
+def test_where_no_stage_needs_an_approval_everybody_who_edits_may_promote(
+    user: Kubectl, editor: Kubectl, release: Release
+) -> None:
+    name = _made(editor, {})
+    editor("annotate", "mro", name, f"{_PROMOTE}=past-the-wait")
+    assert user.json("get", "mro", name)["metadata"]["annotations"][APPROVED_BY_ANNOTATION] == "bob"
+
+
+@pytest.mark.parametrize("command", [command for command in Command if command is not Command.PROMOTE])
+def test_no_other_command_waits_for_an_approver(editor: Kubectl, gated: str, command: Command) -> None:
+    editor("annotate", "mro", gated, f"{command.annotation}=INC-1")
+
+
+def test_an_approved_rollout_takes_other_wishes_and_notes(editor: Kubectl, approver: Kubectl, gated: str) -> None:
+    approver("annotate", "mro", gated, f"{_PROMOTE}=CHG-1")
+    editor("label", "mro", gated, "team=payments")
+    editor(*_patch(gated, '{"spec": {"version": "2.3.2"}}'))
+
+
+def test_nobody_takes_the_approval_out_of_the_plan_to_go_without(
+    editor: Kubectl, approver: Kubectl, gated: str
+) -> None:
+    without = rollout({"metadata.name": gated})
+    said = editor.refusal(*_patch(gated, _stages(without)))
+    assert "to take the approval of production out of the plan, bob needs the verb approve" in said
+    at_once = _patch(gated, _stages(without, {"annotations": {_PROMOTE: "CHG-1"}}))
+    assert "bob needs the verb approve" in editor.refusal(*at_once)
+    approver(*_patch(gated, _stages(without)))
+
+
+def test_nobody_deletes_the_rollout_to_make_it_anew_without_an_approval(
+    user: Kubectl, editor: Kubectl, gated: str
+) -> None:
+    said = editor.refusal("delete", "mro", gated)
+    assert f"{gated} has a stage that needs an approval" in said
+    assert "bob needs the verb approve on rollouts.serinus.dev" in said
+    plain = _made(editor, {})
+    editor("delete", "mro", plain)
+    user("delete", "mro", gated)
+
+
+def _stages(manifest: Manifest, metadata: Manifest | None = None) -> str:
+    return json.dumps({"metadata": metadata or {}, "spec": {"stages": manifest["spec"]["stages"]}})
+
+
+def test_the_admin_role_approves_only_where_the_administrator_of_the_cluster_wants_it(
+    admin: Kubectl, user: Kubectl, release: Release
+) -> None:
+    approve = Right("approve", "rollouts", GROUP)
+    carol = person(user, "carol", "admin")
+    until_allowed(user, "carol", [Right("deletecollection", "rollouts", GROUP)])
+    name = _made(carol, _GATED)
+    assert "carol needs the verb approve" in carol.refusal("annotate", "mro", name, f"{_PROMOTE}=CHG-1")
+    with installed(admin, "--set=approvals.aggregateToAdmin=true"):
+        until_allowed(user, "carol", [approve])
+        carol("annotate", "mro", name, f"{_PROMOTE}=CHG-1")
+
+
+def test_the_policy_can_be_left_out_and_the_guard_of_the_plan_with_it(admin: Kubectl, release: Release) -> None:
+    ours = ("get", "validatingadmissionpolicies", "-o", "name")
+    before = set(admin(*ours).split())
+    with installed(admin, "--set=approvals.enabled=false,deletionGuard.enabled=false"):
+        assert set(admin(*ours).split()) == before

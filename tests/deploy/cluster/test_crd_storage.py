@@ -1,0 +1,117 @@
+"""The kinds before a real API server: what it takes, what it refuses, and in which words."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.kubectl import Kubectl
+from support.manifests.accepted import TAKEN
+from support.manifests.builders import Manifest, changed, model_version, rollout
+from support.manifests.refused import REFUSED, Refused
+from support.manifests.registry import NEVER
+
+_ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize("manifest", TAKEN.values(), ids=TAKEN.keys())
+def test_a_good_manifest_is_stored_as_it_was_written(user: Kubectl, manifest: Manifest) -> None:
+    stored = user.json("create", "--dry-run=server", "-f", "-", given=manifest)
+    assert stored["spec"] == manifest["spec"]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.story)
+def test_a_bad_manifest_is_refused_with_the_field_and_the_reason(user: Kubectl, case: Refused) -> None:
+    said = user.refusal("create", "--dry-run=server", "-f", "-", given=case.manifest)
+    assert case.field in said
+    assert case.words in said
+
+
+def test_every_rule_of_the_crds_is_broken_by_some_bad_manifest() -> None:
+    words = [case.words for case in REFUSED] + ["metadata.name must be", *_ON_UPDATE]
+    rules = list(_rules())
+    assert len(rules) > 10
+    unbroken = [rule for rule in rules if not any(word in rule or rule in word for word in words)]
+    assert unbroken == []
+
+
+_ON_UPDATE = (
+    "a ModelVersion's spec is immutable: create another ModelVersion",
+    "status.epoch never falls: this writer has lost the leadership",
+    *NEVER,
+)
+"""The rules that need an object stored before; tests below, and those of the registry's kinds, break them."""
+
+
+def _rules() -> Iterator[str]:
+    for file in sorted((_ROOT / "deploy" / "crds").glob("*.yaml")):
+        yield from _messages(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+def _messages(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for member in node:
+            yield from _messages(member)
+    elif isinstance(node, dict):
+        for rule in node.get("x-kubernetes-validations", ()):
+            yield rule.get("message") or rule["messageExpression"]
+        for member in node.values():
+            yield from _messages(member)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spec.version": "2.3.2"},
+        {"spec.artifact.uri": "s3://models/fraud/other.onnx"},
+        {"spec.serving.backendRef.port": 8080},
+        {"spec.changes": "Only the notes."},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_model_version_never_changes(user: Kubectl, change: dict[str, Any]) -> None:
+    user("apply", "-f", "-", given=model_version())
+    said = user.refusal("apply", "-f", "-", given=model_version(change))
+    assert "spec: Invalid value" in said
+    assert _ON_UPDATE[0] in said
+
+
+def test_a_model_version_may_get_labels(user: Kubectl) -> None:
+    user("apply", "-f", "-", given=model_version())
+    user("apply", "-f", "-", given=model_version({"metadata.labels": {"team": "payments-ml"}}))
+    assert (
+        user("get", "mv", "-l", "team=payments-ml", "-o", "name") == "modelversion.serinus.dev/fraud-detector-v2.3.1\n"
+    )
+
+
+def test_the_status_of_a_deposed_leader_is_refused(user: Kubectl) -> None:
+    user("apply", "-f", "-", given=rollout({"metadata.name": "epochs"}))
+    for epoch in (7, 7, 8):
+        _write_status(user, "epochs", {"epoch": epoch})
+    said = user.refusal(*_status_patch("epochs", '{"status": {"epoch": 7}}'))
+    assert "status: Invalid value" in said
+    assert _ON_UPDATE[1] in said
+    assert _ON_UPDATE[1] in user.refusal(*_status_patch("epochs", '{"status": {"epoch": null}}'))
+
+
+def test_a_status_that_is_no_phase_is_refused(user: Kubectl) -> None:
+    user("apply", "-f", "-", given=rollout({"metadata.name": "phases"}))
+    said = user.refusal(*_status_patch("phases", '{"status": {"phase": "Fine"}}'))
+    assert 'status.phase: Unsupported value: "Fine"' in said
+
+
+def test_a_user_who_writes_the_object_does_not_touch_its_status(user: Kubectl) -> None:
+    user("apply", "-f", "-", given=rollout({"metadata.name": "apart"}))
+    _write_status(user, "apart", {"phase": "Healthy"})
+    user("apply", "-f", "-", given=changed(rollout({"metadata.name": "apart"}), {"status": {"phase": "Invalid"}}))
+    assert user.json("get", "mro", "apart")["status"] == {"phase": "Healthy"}
+
+
+def _write_status(user: Kubectl, name: str, status: Manifest) -> None:
+    user(*_status_patch(name, yaml.safe_dump({"status": status})))
+
+
+def _status_patch(name: str, patch: str) -> tuple[str, ...]:
+    return "patch", "mro", name, "--subresource=status", "--type=merge", "--patch", patch

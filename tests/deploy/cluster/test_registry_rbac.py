@@ -1,0 +1,133 @@
+"""The registry with no right but the chart's: the operator appends and removes nothing; the archivist removes."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from serinus.api.audit_record import AuditEvent
+from serinus.api.names import ObjectKey
+from serinus.api.parsing import encode
+from serinus.audit.archive import FolderArchive
+from serinus.audit.retention import Remover, finish_removal, plan_removal
+from serinus.engine.versions.catalogue import Query, VersionEntry
+from serinus.errors import RefusedError
+from serinus.kube.client import KubernetesClient
+from serinus.registry.kubernetes.store import KubernetesStore
+from serinus.registry.service import Registry
+from support.kube.client import SystemClock
+from support.kubectl import Kubectl
+from support.manifests.builders import API_VERSION
+from support.people import stamps
+from support.registry.place import ALICE, BY, happening, register, version_entry
+from support.release import Release, installed, until_the_api_server_stamps
+
+_VERSIONS: Final = ("2.2.4", "2.3.1")
+
+
+@pytest.fixture(scope="module", params=["the whole cluster", "one namespace"])
+def release(request: pytest.FixtureRequest, admin: Kubectl, user: Kubectl) -> Iterator[Release]:
+    """The chart, in either scope."""
+    scope = () if request.param == "the whole cluster" else (f"--set=namespaces={{{user.namespace}}}",)
+    with installed(admin, *scope) as release:
+        until_the_api_server_stamps(user, wanted=True)
+        yield release
+
+
+@pytest.fixture
+def model(user: Kubectl) -> ObjectKey:
+    """A model of which its team has applied two versions."""
+    key = ObjectKey(user.namespace, f"fraud-{uuid.uuid4().hex[:8]}")
+    user("create", "-f", "-", given=[_manifest(version_entry(key, version)) for version in _VERSIONS])
+    return key
+
+
+def _manifest(entry: VersionEntry) -> dict[str, object]:
+    name = f"{entry.spec.model}-v{entry.version}"
+    return {"apiVersion": API_VERSION, "kind": "ModelVersion", "metadata": {"name": name}, "spec": encode(entry.spec)}
+
+
+@asynccontextmanager
+async def _registry(kubeconfig: Path, namespace: str) -> AsyncIterator[Registry]:
+    async with await KubernetesClient.open(kubeconfig) as client:
+        yield Registry(KubernetesStore(client, namespaces=(namespace,)), SystemClock(), BY)
+
+
+@pytest.fixture
+async def operators(release: Release, model: ObjectKey, tmp_path: Path) -> AsyncIterator[Registry]:
+    """The registry as the operator's own account reaches it."""
+    async with _registry(release.kubeconfig(tmp_path / "operator"), model.namespace) as registry:
+        yield registry
+
+
+@pytest.fixture
+async def archivists(release: Release, user: Kubectl, model: ObjectKey, tmp_path: Path) -> AsyncIterator[Registry]:
+    """The registry as a job reaches it that has the role of the archivist and no other."""
+    account = f"retention-{uuid.uuid4().hex[:8]}"
+    user("create", "serviceaccount", account)
+    whom = f"--serviceaccount={model.namespace}:{account}"
+    user("create", "rolebinding", account, f"--clusterrole={release.name}-archivist", whom)
+    config = json.loads(release.kubeconfig(tmp_path / "archivist").read_text(encoding="utf-8"))
+    config["users"][0]["user"]["token"] = user("create", "token", account).strip()
+    (tmp_path / "archivist").write_text(json.dumps(config), encoding="utf-8")
+    async with _registry(tmp_path / "archivist", model.namespace) as registry:
+        yield registry
+
+
+async def _lived(registry: Registry, model: ObjectKey) -> None:
+    """Let both versions be registered, the second follow the first, and fall back."""
+    await register(registry, model, *_VERSIONS)
+    for version in _VERSIONS:
+        await registry.promote(model, version, happening())
+    await registry.rollback(model, happening())
+
+
+async def test_the_operator_registers_promotes_falls_back_and_proves_it(
+    user: Kubectl, release: Release, operators: Registry, model: ObjectKey
+) -> None:
+    await _lived(operators, model)
+    verification = await operators.verify(model)
+    assert (verification.ok, verification.records) == (True, 5)
+    assert [entry.version for entry in await operators.list(model)] == ["2.3.1", "2.2.4"]
+    assert model in [key async for key, _ in operators.store.list_models()]
+    digest = version_entry(model, "2.2.4").digest
+    assert [key async for key, _ in operators.store.find_versions(Query(digest=digest))] == [model]
+    stored = user.json("get", "mdl", model.name)
+    assert (stored["status"]["production"]["version"], stored["status"]["audit"]["sequence"]) == ("2.2.4", 5)
+    assert stamps(stored) == (release.account, None, None)
+
+
+async def test_the_operator_yanks_nothing_and_makes_no_version_up(operators: Registry, model: ObjectKey) -> None:
+    with pytest.raises(RefusedError, match="cannot patch resource"):
+        await operators.store.set_yanked(model, "2.2.4", "a leak")
+    with pytest.raises(RefusedError, match="cannot create resource"):
+        await register(operators, model, "9.9.9")
+
+
+async def test_the_operator_cannot_remove_what_it_has_recorded_even_where_the_chain_says_so(
+    operators: Registry, model: ObjectKey
+) -> None:
+    await _lived(operators, model)
+    last = (await operators.head(model)).audit
+    details = {"through": str(last.sequence), "hash": last.hash, "archive": "nowhere"}
+    await operators.record(model, happening(AuditEvent.RECORDS_PRUNED, details=details))
+    with pytest.raises(RefusedError, match='cannot delete resource "auditrecords"'):
+        await operators.store.remove_records(model, last.sequence)
+
+
+async def test_the_archivist_archives_says_so_in_the_chain_and_removes(
+    operators: Registry, archivists: Registry, model: ObjectKey, tmp_path: Path
+) -> None:
+    await _lived(operators, model)
+    store, clock = archivists.store, SystemClock()
+    removal = await plan_removal(store, model, recorded_before=clock.now(), covered=None)
+    archive = FolderArchive(tmp_path / "archive")
+    remover = Remover(store=store, archive=archive, actor=ALICE, reason="their time is over", by=BY, clock=clock)
+    await remover.archive_and_tell(model, removal)
+    assert await finish_removal(store, model) == 5
+    verification = await operators.verify(model)
+    assert (verification.ok, verification.records) == (True, 1)

@@ -1,0 +1,49 @@
+"""The page of the status says every word that a script or an alert may meet, and no other."""
+
+import re
+from pathlib import Path
+
+from serinus.api.audit_record import AuditEvent
+from serinus.api.conditions import ConditionType
+from serinus.api.modelversion import VersionStage
+from serinus.api.names import Command
+from serinus.api.rollout_status import Phase, RollbackReason, RunResult, StageState
+from serinus.api.verdict import Cause, Verdict
+from serinus.engine.rollout.decision import EventReason
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/reference/status-and-events.md").read_text(encoding="utf-8")
+SAID = set(re.findall(r"`([A-Za-z]+)`", PAGE))
+
+
+def reasons_in_the_code() -> set[str]:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "operator/serinus").rglob("*.py"))
+    waiting = re.findall(r"(?:Waiting|RouteProblem|Barred)\(\s*\"([A-Z][A-Za-z]+)\"", sources)
+    return {*waiting, *re.findall(r"reason=\"([A-Z][A-Za-z]+)\"", sources)}
+
+
+def words_of_the_api() -> set[str]:
+    enums = (
+        AuditEvent,
+        VersionStage,
+        ConditionType,
+        Command,
+        Cause,
+        Phase,
+        RollbackReason,
+        RunResult,
+        StageState,
+        Verdict,
+        EventReason,
+    )
+    return {member.value for enum in enums for member in enum} | reasons_in_the_code()
+
+
+def test_every_word_of_the_api_is_on_the_page() -> None:
+    assert len(reasons_in_the_code()) > 15
+    assert words_of_the_api() - SAID == set()
+
+
+def test_every_capitalised_word_on_the_page_is_in_the_code() -> None:
+    others = {"WaitingForVersion", "Promoted", "Adopted", "NoRollbackTarget", "Rollout", "Model", "ModelVersion"}
+    assert {word for word in SAID if word[0].isupper()} - words_of_the_api() - others == set()

@@ -1,7 +1,0 @@
-"""The registry in DynamoDB keeps the contract of all stores, on a real process."""
-
-from support.registry_contract import RegistryContract
-
-
-class TestDynamoDbLocal(RegistryContract):
-    """The whole suite against DynamoDB Local."""

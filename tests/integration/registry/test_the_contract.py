@@ -1,7 +1,0 @@
-"""The contract of the registry's stores, on the real API server."""
-
-from support.registry_contract import RegistryContract
-
-
-class TestKubernetes(RegistryContract):
-    pass

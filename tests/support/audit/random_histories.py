@@ -1,0 +1,72 @@
+"""Random histories of a model: what might happen to it, in any order, however unlikely."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from hypothesis import strategies as st
+
+from serinus.api.audit_record import AuditEvent, AuditRecordSpec, Happening, RolloutReference
+from serinus.api.model import Head
+from serinus.api.names import ObjectKey
+from serinus.engine.audit.head import seal
+from support.registry.place import ALICE, BY, START, digest_for
+
+MODEL = ObjectKey("ml", "fraud-detector")
+VERSIONS = ("1.0.0", "1.1.0", "2.0.0", "2.0.1", "3.0.0-rc.1")
+
+MOVES = (AuditEvent.PROMOTED, AuditEvent.ROLLED_BACK, AuditEvent.ROLLOUT_STARTED, AuditEvent.QUARANTINE_LIFTED)
+
+
+def happenings(*, nowhere: bool = True) -> st.SearchStrategy[Happening]:
+    """Return happenings of every event; with ``nowhere``, also rollbacks that had nowhere to go."""
+    return st.builds(
+        _happening,
+        st.uuids().map(str),
+        st.one_of(st.sampled_from(MOVES), st.sampled_from(AuditEvent)),
+        st.sampled_from(VERSIONS),
+        st.sampled_from((*VERSIONS, "") if nowhere else VERSIONS),
+        st.sampled_from(("0%", "5%", "100%")),
+        st.one_of(st.none(), st.just(RolloutReference(name="ml/fraud-detector", run=1, stage="canary"))),
+        st.integers(0, 10_000).map(lambda passed: START + timedelta(milliseconds=passed)),
+        st.one_of(
+            st.just({}),
+            st.builds(
+                lambda number: {"through": str(number), "hash": digest_for(number), "archive": "s3://archive"},
+                st.integers(0, 12),
+            ),
+        ),
+    )
+
+
+def _happening(  # noqa: PLR0913, PLR0917 - its fields, as hypothesis draws them
+    told: str,
+    event: AuditEvent,
+    version: str,
+    to: str,
+    traffic: str,
+    rollout: RolloutReference | None,
+    at: datetime,
+    details: dict[str, str],
+) -> Happening:
+    back = event is AuditEvent.ROLLED_BACK
+    return Happening(
+        id=told,
+        event=event,
+        at=at,
+        version=version,
+        to=to if back else "",
+        digest=digest_for(to if back and to else version),
+        traffic=traffic,
+        actor=ALICE,
+        rollout=rollout,
+        details=details,
+    )
+
+
+def chain_of(told: Iterable[Happening]) -> tuple[list[AuditRecordSpec], Head]:
+    """Return the records of a history and the head that each of them led to, the last one's."""
+    records, head = [], Head()
+    for number, one in enumerate(told):
+        record, head = seal(head, one, MODEL, by=BY, now=START + timedelta(seconds=number))
+        records.append(record)
+    return records, head

@@ -1,0 +1,50 @@
+"""Somebody who asks for reports at a terminal, of a registry that a test has filled."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from serinus.api.model import ModelSpec
+from serinus.api.names import ObjectKey
+from serinus.cli.report.command import add_parser, run
+from serinus.cli.session import Outside
+from serinus.ports.registry_store import RegistryStore
+from support.audit.history_builder import History
+from support.registry.memory import MemoryStore
+
+TABLES = "dynamodb://serinus?namespace=payments"
+
+
+@dataclass(frozen=True)
+class StoppedClock:
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@dataclass
+class Auditor:
+    """Somebody at a terminal, with a registry that holds these histories."""
+
+    histories: tuple[History, ...]
+    asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    policy: ModelSpec | None = None
+
+    def ask(self, *words: str, registry: str = TABLES) -> int:
+        parser = argparse.ArgumentParser()
+        add_parser(parser.add_subparsers())
+        given = parser.parse_args(["report", *words, "--registry", registry])
+        now = max(history.now for history in self.histories)
+        return run(given, Outside(open_store=self._open, read_policy=self._read, clock=StoppedClock(now)))
+
+    async def _open(self, url: str, namespaces: Sequence[str]) -> RegistryStore:
+        self.asked.append((url, tuple(namespaces)))
+        return MemoryStore({history.model: history.data() for history in self.histories})
+
+    async def _read(self, _: ObjectKey) -> ModelSpec | None:
+        return self.policy

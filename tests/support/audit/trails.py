@@ -1,0 +1,159 @@
+"""Audit trails to read, verify, tamper with and prune: random histories in memory, and commands on them."""
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from serinus.api.audit_record import AuditEvent, AuditRecordSpec
+from serinus.api.model import Head, ModelSpec
+from serinus.api.names import ObjectKey
+from serinus.api.parsing import decode
+from serinus.cli import rollback
+from serinus.cli.audit import command as audit_command
+from serinus.cli.registry import command as registry_command
+from serinus.cli.session import Outside
+from serinus.engine.audit.chain import record_hash
+from serinus.engine.audit.head import apply
+from serinus.errors import SerinusError
+from serinus.ports.registry_store import RegistryStore
+from serinus.registry.service import Registry
+from support.registry.memory import Data, MemoryStore
+from support.registry.place import BY, START, happening, version_entry
+
+MODEL: Final = ObjectKey("ml", "fraud")
+VERSIONS: Final = ("1.0.0", "1.1.0", "2.0.0")
+
+
+VERBS: Final = {"audit": audit_command, "registry": registry_command, "rollback": rollback}
+
+
+@cache
+def parser() -> argparse.ArgumentParser:
+    """Return the command line of the audit trail and the registry."""
+    found = argparse.ArgumentParser(prog="serinus")
+    added = found.add_subparsers(dest="verb")
+    for module in VERBS.values():
+        module.add_parser(added)
+    return found
+
+
+@dataclass(slots=True)
+class TrailClock:
+    """A time that a story moves: each look is a second after the last."""
+
+    at: datetime = START
+
+    def now(self) -> datetime:
+        self.at += timedelta(seconds=1)
+        return self.at
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@dataclass(slots=True)
+class Trail:
+    """One registry in memory, its policy and its clock."""
+
+    data: Data = field(default_factory=dict)
+    clock: TrailClock = field(default_factory=TrailClock)
+    policy: ModelSpec | None = None
+
+    def open(self) -> MemoryStore:
+        return MemoryStore(self.data, page_size=7)
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.open(), self.clock, BY)
+
+    @property
+    def records(self) -> dict[int, dict[str, Any]]:
+        return self.data[MODEL].records
+
+    @property
+    def head(self) -> Head:
+        return self.data[MODEL].head
+
+    def outside(self) -> Outside:
+        async def opened(url: str, namespaces: Sequence[str]) -> RegistryStore:
+            return self.open()
+
+        async def policy(model: ObjectKey) -> ModelSpec | None:
+            return self.policy
+
+        return Outside(open_store=opened, read_policy=policy, clock=self.clock)
+
+    def run(self, *words: str) -> int:
+        """Run a command as the command line does: an error of ours is told by status 1."""
+        given = parser().parse_args(words)
+        try:
+            return VERBS[given.verb].run(given, self.outside())
+        except SerinusError as problem:
+            print(f"serinus: {problem}")  # noqa: T201 - what the command line does
+            return 1
+
+    def copy(self) -> "Trail":
+        return Trail(deepcopy(self.data), TrailClock(self.clock.at), self.policy)
+
+
+Step = tuple[str, str]
+steps: st.SearchStrategy[list[Step]] = st.lists(
+    st.tuples(st.sampled_from(["promote", "rollback", "fact", "release"]), st.sampled_from(VERSIONS)), max_size=12
+)
+"""What happens to a model after its versions are known; what is not allowed just does not happen."""
+
+
+async def write(trail: Trail, told: Sequence[Step], model: ObjectKey = MODEL) -> None:
+    registry = trail.registry
+    for version in VERSIONS:
+        await registry.register(
+            model, version_entry(model, version), happening(AuditEvent.VERSION_REGISTERED, version=version)
+        )
+    for what, version in told:
+        try:
+            match what:
+                case "promote":
+                    await registry.promote(model, version, happening())
+                case "rollback":
+                    await registry.rollback(model, happening())
+                case "release":
+                    lifted = happening(AuditEvent.QUARANTINE_LIFTED, version=version)
+                    await registry.record(model, lifted)
+                case _:
+                    fact = happening(AuditEvent.ANALYSIS_PASSED, version=version, details={"stage": "canary"})
+                    await registry.record(model, fact)
+        except SerinusError:
+            continue
+
+
+def a_trail(told: Sequence[Step] = (("promote", "1.0.0"), ("promote", "1.1.0"), ("rollback", ""))) -> Trail:
+    trail = Trail()
+    asyncio.run(write(trail, told))
+    return trail
+
+
+def rewritten(trail: Trail, first: int, **changed: Any) -> Trail:
+    """Return the trail as an intruder with every right on the store would leave it: forged, and whole again.
+
+    All hashes and the head are what they would be if it had always been so.
+    """
+    forged = trail.copy()
+    data = forged.data[MODEL]
+    head, previous = Head(), ""
+    for number in sorted(data.records):
+        content = data.records[number]
+        if number == first:
+            content |= changed
+        content["previousHash"] = previous
+        content["hash"] = record_hash(content)
+        previous = content["hash"]
+        head = apply(head, decode(AuditRecordSpec, content, "record"))
+    data.head = head
+    return forged

@@ -1,0 +1,158 @@
+"""A place of the registry in DynamoDB, real or emulated, for the contract suite and the tests beside it."""
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ReadTimeoutError
+
+from serinus.api.names import ObjectKey
+from serinus.api.quantities import Duration
+from serinus.registry.dynamodb.client import Clients, connect
+from serinus.registry.dynamodb.names import TableNames
+from serinus.registry.dynamodb.reads import PageSizes
+from serinus.registry.dynamodb.store import DynamoDbStore
+from serinus.registry.dynamodb.tables import create
+from serinus.settings import DynamoDbSettings
+from support.dynamodb.scripted import Scripted, error
+from support.registry.place import PAGE, Crash, Fault
+
+REGION: Final = "eu-central-1"
+
+Exchange = Callable[[Any, Callable[[Any], AWSResponse]], AWSResponse | None]
+"""What stands between the adapter and the network: the request and the way to send it; None lets it pass."""
+
+
+def credentials(patch: pytest.MonkeyPatch) -> None:
+    """Give boto3 credentials that open nothing, and nothing of the machine's own."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
+        patch.delenv(name, raising=False)
+    patch.setenv("AWS_ACCESS_KEY_ID", "test")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    patch.setenv("AWS_REGION", REGION)
+    patch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def fresh_prefix() -> str:
+    """Return a table prefix that nobody has used."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+def settings_at(endpoint: str, **fields: Any) -> DynamoDbSettings:
+    usual = {"region": REGION, "endpoint": endpoint, "table_prefix": fresh_prefix(), "timeout": Duration("5s")}
+    return DynamoDbSettings(**{**usual, **fields})
+
+
+def make_tables(settings: DynamoDbSettings) -> None:
+    clients = connect(settings)
+    try:
+        list(create(clients.reads, TableNames.of(settings), protect=False))
+    finally:
+        clients.close()
+
+
+def intercept(clients: Clients, exchange: Exchange) -> None:
+    """Put something between both clients and the network, where botocore lets a request leave."""
+    for client in (clients.reads, clients.commits):
+        send = client._endpoint.http_session.send
+
+        def before_send(request: Any, send: Callable[[Any], AWSResponse] = send, **_: Any) -> AWSResponse | None:
+            return exchange(request, send)
+
+        client.meta.events.register("before-send.dynamodb", before_send)
+
+
+class DynamoDbPlace:
+    """One pair of tables; what was opened is closed by :meth:`close`."""
+
+    def __init__(self, settings: DynamoDbSettings) -> None:
+        self.settings = settings
+        # Each new session reads the service's description anew: a tenth of a second for each connection.
+        self._session = boto3.session.Session()
+        self._opened: dict[DynamoDbStore, Clients] = {}
+
+    def open(self, *, page_size: int = PAGE, exchange: Exchange | None = None) -> DynamoDbStore:
+        clients = connect(self.settings, self._session)
+        if exchange is not None:
+            intercept(clients, exchange)
+        pages = PageSizes(versions=page_size, records=page_size, found=page_size)
+        store = DynamoDbStore(self.settings, clients, pages=pages)
+        self._opened[store] = clients
+        return store
+
+    def clients(self, store: DynamoDbStore) -> Clients:
+        """Return what a store asks through."""
+        return self._opened[store]
+
+    def fresh_model(self) -> ObjectKey:
+        return ObjectKey("ml", f"m{uuid.uuid4().hex[:10]}")
+
+    def crashing(self, after: int) -> DynamoDbStore:
+        count = itertools.count(1)
+
+        def exchange(request: Any, send: Callable[[Any], AWSResponse]) -> AWSResponse | None:
+            if next(count) != after:
+                return None
+            send(request)
+            raise Crash
+
+        return self.open(exchange=exchange)
+
+    def crashing_before(self, request: int) -> DynamoDbStore:
+        count = itertools.count(1)
+
+        def exchange(_: Any, __: Callable[[Any], AWSResponse]) -> AWSResponse | None:
+            if next(count) == request:
+                raise Crash
+            return None
+
+        return self.open(exchange=exchange)
+
+    def failing(self, *faults: Fault | None) -> DynamoDbStore:
+        return self.open(exchange=faulty(faults))
+
+    async def close(self) -> None:
+        await asyncio.gather(*(store.close() for store in self._opened))
+        self._opened.clear()
+
+
+def faulty(faults: Iterable[Fault | None]) -> Exchange:
+    """Let the first requests fail so, one by one."""
+    ahead: Iterator[Fault | None] = iter(faults)
+
+    def exchange(request: Any, send: Callable[[Any], AWSResponse]) -> AWSResponse | None:
+        match next(ahead, None):
+            case Fault.THROTTLED:
+                return Scripted(error("ThrottlingException"))(request, send)
+            case Fault.TIMED_OUT_BEFORE:
+                raise ReadTimeoutError(endpoint_url=request.url)
+            case Fault.TIMED_OUT_AFTER:
+                send(request)
+                raise ReadTimeoutError(endpoint_url=request.url)
+            case _:
+                return None
+
+    return exchange
+
+
+@contextmanager
+def counted(clients: Clients) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """Write down every call of the API: its name and its parameters."""
+    calls: list[tuple[str, dict[str, Any]]] = []
+
+    def note(params: dict[str, Any], model: Any, **_: Any) -> None:
+        calls.append((model.name, params))
+
+    for client in (clients.reads, clients.commits):
+        client.meta.events.register("provide-client-params.dynamodb", note)
+    yield calls
+    for client in (clients.reads, clients.commits):
+        client.meta.events.unregister("provide-client-params.dynamodb", note)

@@ -1,0 +1,97 @@
+"""Fixtures of the end-to-end tests: shared model servers, and for each test a namespace and an operator of its own.
+
+A test package takes them by importing them in its conftest. Run under
+``python -m localcluster run --scrape-interval 1s -- pytest tests/e2e tests/faults``.
+"""
+
+import re
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from demo.behaviour import Behaviour
+from demo.operatorprocess import LEASE_NAMESPACE
+from localcluster.api import Api, ApiError
+from localcluster.client import Cluster
+from localcluster.settings import CHECKOUT
+from support.e2e.operator import OperatorControl, setup_in
+from support.e2e.place import Place
+from support.e2e.servers import ModelServer, serving
+
+STABLE, GOOD, BAD, SPARE = "1.0.0", "2.0.0", "3.0.0", "4.0.0"
+VERSIONS = (STABLE, GOOD, BAD, SPARE)
+
+
+def program_environment(cluster: Cluster) -> dict[str, str]:
+    """The variables of the programs that tests start: they find the demo's modules wherever pytest was started."""
+    given = cluster.environment()
+    own = str(CHECKOUT / "deploy" / "local")
+    return given | {"PYTHONPATH": f"{own}:{given['PYTHONPATH']}" if given.get("PYTHONPATH") else own}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    return Cluster.current()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def processes(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dict[str, ModelServer]]:
+    folder = tmp_path_factory.mktemp("servers")
+    async with serving(program_environment(cluster), VERSIONS, folder) as servers:
+        yield servers
+
+
+@pytest.fixture
+async def servers(processes: dict[str, ModelServer]) -> dict[str, ModelServer]:
+    for server in processes.values():
+        await server.behave(Behaviour())
+    return processes
+
+
+@pytest.fixture
+async def place(
+    cluster: Cluster, servers: dict[str, ModelServer], tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Place]:
+    async with Api(cluster.kubeconfig) as api:
+        namespace = _namespace_of(request.node.name)
+        await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+        place = Place(
+            cluster=cluster,
+            environment=program_environment(cluster),
+            api=api,
+            namespace=namespace,
+            servers=servers,
+            folder=tmp_path,
+        )
+        yield place
+        # Later operators must not find them.
+        await api.request("DELETE", place.path("Rollout"))
+        await api.request("DELETE", f"/api/v1/namespaces/{namespace}")
+
+
+@pytest.fixture
+async def operator(cluster: Cluster, place: Place, tmp_path: Path) -> AsyncIterator[OperatorControl]:
+    """An operator that runs and is the only one; the test may kill and start it."""
+    control = OperatorControl(program_environment(cluster), setup_in(cluster), tmp_path)
+    try:
+        await control.start()
+        yield control
+    finally:
+        await control.stop()
+
+
+@pytest.fixture
+async def lease_namespace(place: Place) -> None:
+    with suppress(ApiError):  # it is there already, from an earlier test
+        await place.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": LEASE_NAMESPACE}})
+
+
+def _namespace_of(test: str) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", test.lower().removeprefix("test_"))[:20].strip("-")
+    return f"{words}-{uuid.uuid4().hex[:6]}"

@@ -1,0 +1,32 @@
+"""A sink that remembers what the watch handed over."""
+
+from dataclasses import dataclass, field
+
+from serinus.api.names import ObjectKey
+from serinus.ports.services import Record
+
+
+@dataclass
+class RememberingSink:
+    """Keeps every call, in order."""
+
+    records: list[Record] = field(default_factory=list)
+    deletions: list[tuple[type[Record], ObjectKey, str]] = field(default_factory=list)
+    restarts: int = 0
+
+    def seen(self, record: Record) -> None:
+        self.records.append(record)
+
+    def gone(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
+        self.deletions.append((kind, key, uid))
+
+    def restarted(self) -> None:
+        self.restarts += 1
+
+    def latest(self, kind: type[Record], namespace: str) -> dict[str, Record]:
+        """By name, the last sight of every object of this kind in the namespace."""
+        return {
+            record.meta.key.name: record
+            for record in self.records
+            if type(record) is kind and record.meta.key.namespace == namespace
+        }

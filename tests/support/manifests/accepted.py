@@ -1,0 +1,181 @@
+"""Manifests that must be stored as they are: the corners of what the kinds allow."""
+
+from typing import Any, Final
+
+from support.manifests.builders import GONE, Manifest, model_version, rollout
+from support.manifests.registry import EVERY_MODEL_FIELD, EVERY_RECORD_FIELD, audit_record
+from support.manifests.registry import model as registered_model
+
+_DIGEST: Final = "sha256:" + "ab" * 32
+_JOB: Final[dict[str, Any]] = {
+    "metadata": {"labels": {"team": "payments-ml"}},
+    "spec": {
+        "backoffLimit": 0,
+        "template": {
+            "spec": {
+                "restartPolicy": "Never",
+                "containers": [{"name": "contract", "image": "registry.example/contract:1", "args": ["--strict"]}],
+            }
+        },
+    },
+}
+_HTTP: Final[dict[str, Any]] = {
+    "path": "/v1/predict?dry=1",
+    "method": "POST",
+    "headers": [{"name": "Content-Type", "value": "application/json"}, {"name": "x-trace", "value": ""}],
+    "body": '{"amount": 12.5}',
+    "expect": {"status": [200, 204], "json": ["score >= `0`", "score <= `1`"], "maxLatency": "250ms"},
+    "attempts": 3,
+    "timeout": "5s",
+}
+_EVERY_STAGE_FIELD: Final[dict[str, Any]] = {
+    "name": "canary",
+    "traffic": "0.25%",
+    "duration": "1h30m",
+    "abortOn": ["latency_p95 > 0.2s", "latency_p999 >= 1500ms", "error_rate > 0.005", "client_error_rate >= 2%"],
+    "tests": [{"name": "smoke", "http": _HTTP}, {"name": "contract", "job": {"template": _JOB, "timeout": "20m"}}],
+    "approval": "Required",
+    "judgement": "Sequential",
+    "for": "90s",
+    "minRequests": 1000,
+    "burst": 20,
+    "promotion": "Certified",
+    "maxDuration": "48h",
+    "onTimeout": "Rollback",
+}
+_EVERY_FIELD_OF_A_FIELD: Final[dict[str, Any]] = {
+    "name": "merchant",
+    "dtype": "string",
+    "shape": [1],
+    "optional": True,
+    "min": "0",
+    "max": "9",
+    "categories": ["a", "b"],
+    "open": True,
+    "nullable": True,
+    "default": "a",
+    "maxLength": 64,
+    "unit": "EUR",
+    "featureRef": "merchant@3",
+    "aliases": ["shop"],
+}
+
+_EVERY_VERSION_FIELD: Final[dict[str, Any]] = {
+    "spec.artifact": {"uri": "s3://m/f.onnx", "digest": _DIGEST, "sizeBytes": 51_200_000, "format": "onnx"},
+    "spec.framework": {"name": "pytorch", "version": "2.1.0"},
+    "spec.trainingData": [
+        {"uri": "s3://data/2026-10", "version": "v2.3", "digest": _DIGEST, "range": "2026-10-01/2026-10-31", "rows": 7}
+    ],
+    "spec.training": {"duration": "3h24m", "startedAt": "2026-11-01T06:00:00Z", "by": "trainer"},
+    "spec.lineage": {
+        "code": {"repository": "https://git.example/fraud", "commit": "4f2a9c1"},
+        "featureCommit": "0b1e77d",
+        "hyperparameters": {"lr": "0.001", "notes": ""},
+        "run": {"system": "mlflow", "id": "9c1", "url": "https://mlflow.example/runs/9c1"},
+        "parents": ["fraud-detector-v2.2.4"],
+    },
+    "spec.metrics": [
+        {"name": "f1", "value": "0.91", "dataset": "test"},
+        {"name": "f1", "value": "-1.5e-3", "dataset": "holdout", "segment": "country=NL"},
+    ],
+    "spec.signature": {
+        "profile": "columnar",
+        "inputs": [
+            {"name": "amount", "dtype": "float64", "min": "0", "max": "1e9"},
+            {"name": "country", "dtype": "string", "optional": True, "categories": ["CH", ""]},
+            {"name": "embedding", "dtype": "float32", "shape": [-1, 128]},
+            _EVERY_FIELD_OF_A_FIELD,
+        ],
+        "outputs": [
+            {"name": "score", "dtype": "float32", "shape": [1], "min": "0", "max": "1"},
+            {"name": "reason", "dtype": "string", "optional": False, "categories": ["amount", "country"]},
+            _EVERY_FIELD_OF_A_FIELD,
+        ],
+        "parameters": [_EVERY_FIELD_OF_A_FIELD],
+        "unknownInputs": "Ignore",
+        "protocol": "oip-v2",
+        "path": "/v2/models/fraud/infer",
+    },
+    "spec.serving": {"backendRef": {"group": "", "kind": "Service", "name": "fraud-detector-v2-3-1", "port": 80}},
+    "spec.governance": {
+        "owner": "payments-ml",
+        "purpose": "card fraud score",
+        "intendedUse": "online payments",
+        "limitations": "not for credit",
+        "riskTier": 1,
+        "modelCard": "https://models.example/fraud",
+        "validatedBy": "model-risk",
+        "validationReport": "https://models.example/fraud/report",
+        "reviewBy": "2027-11-23",
+        "license": "Apache-2.0",
+    },
+    "spec.changes": "Retrained on October; new merchant features.",
+}
+
+
+def _one_stage(**fields: Any) -> Manifest:
+    return rollout({"spec.stages": [{"name": "all", "traffic": "100%", "abortOn": ["error_rate > 1%"], **fields}]})
+
+
+TAKEN: Final[dict[str, Manifest]] = {
+    "the usual plan": rollout(),
+    "a version with a leading v": rollout({"spec.version": "v2.3.1", "spec.rollbackTo": "v2.2.4"}),
+    "a prerelease": rollout({"spec.version": "2.3.1-rc.1", "spec.rollbackTo": "2.3.0-alpha.beta-2.0"}),
+    "one stage at 100 %": _one_stage(),
+    "100 % with decimals": _one_stage(traffic="100.00%", bake="1h"),
+    "fractions of a percent": rollout({"spec.stages[1].traffic": "0.01%"}),
+    "two stages at the same share": rollout(
+        {
+            "spec.stages[3]": {"name": "end", "traffic": "100%", "abortOn": ["error_rate > 1%"]},
+            "spec.stages[2]": {"name": "again", "traffic": "5%", "duration": "1h", "abortOn": ["error_rate > 1%"]},
+        }
+    ),
+    "0 % written with decimals": rollout({"spec.stages[0].traffic": "0.00%"}),
+    "every field of a stage": rollout({"spec.stages[1]": _EVERY_STAGE_FIELD}),
+    "every field beside the stages": rollout(
+        {
+            "spec.rollbackTo": "2.2.4",
+            "spec.metrics": {"source": "eu-west", "preset": "envoy-gateway", "interval": "10s", "window": "1m30s"},
+        }
+    ),
+    "conditions with and without spaces": rollout(
+        {"spec.stages[1].abortOn": ["latency_p95>200ms", " latency_p50  >=  0.5 s ", "error_rate>=0.5%"]}
+    ),
+    "a query whose name begins like a metric of ours": rollout(
+        {"spec.stages[1].abortOn": ["latency_p95_drift > 5%", "error_rate_of_model < 3s", "latency_p5 > 1"]}
+    ),
+    "a named query": rollout({"spec.stages[1].abortOn": ["drift_score > 0.3", "score_floor < 10"]}),
+    "the judge that looks at a window": rollout({"spec.stages[1].judgement": "Observed", "spec.stages[1].for": "2m"}),
+    "a time limit of exactly the watch": rollout({"spec.stages[1].maxDuration": "120m"}),
+    "a route of one rule": rollout({"spec.route.httpRoute.ruleName": GONE}),
+    "sixteen stages": rollout(
+        {
+            "spec.stages": [
+                *(
+                    {"name": f"s{index}", "traffic": f"{index}%", "abortOn": ["error_rate > 1%"]}
+                    for index in range(1, 16)
+                ),
+                {"name": "all", "traffic": "100%", "abortOn": ["error_rate > 1%"]},
+            ]
+        }
+    ),
+    "the smallest ModelVersion": model_version({"spec.artifact": GONE, "spec.serving": GONE}),
+    "a ModelVersion with every field": model_version(_EVERY_VERSION_FIELD),
+    "a ModelVersion with a leading v": model_version({"spec.version": "v2.3.1"}),
+    "a prerelease in capitals, whose name is in small letters": model_version(
+        {"spec.version": "2.3.1-RC.1", "metadata.name": "fraud-detector-v2.3.1-rc.1"}
+    ),
+    "an InferencePool, which has no port": model_version(
+        {
+            "spec.serving.backendRef": {
+                "group": "inference.networking.k8s.io",
+                "kind": "InferencePool",
+                "name": "fraud-detector-v2-3-1",
+            }
+        }
+    ),
+    "a Model without a policy": registered_model("fraud-detector"),
+    "a Model with every field": registered_model("fraud-detector", EVERY_MODEL_FIELD),
+    "an AuditRecord": audit_record("fraud-detector"),
+    "an AuditRecord with every field": audit_record("fraud-detector", 7, **EVERY_RECORD_FIELD),
+}

@@ -1,0 +1,346 @@
+"""Manifests that no API server with our CRDs may store, each with the field it must name and the words it must use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from support.manifests.builders import GONE, Manifest, model_version, rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One bad manifest.
+
+    Attributes:
+        story: what is wrong, as a sentence.
+        manifest: the whole object.
+        field: the path that the refusal must name.
+        words: what it must say.
+        server_only: why the operator's own parser takes it, where it does; empty where it refuses as well.
+    """
+
+    story: str
+    manifest: Manifest
+    field: str
+    words: str
+    server_only: str = ""
+
+
+_STAGE: Final = "spec.stages[1]"
+_LINE: Final = f"{_STAGE}.abortOn[0]"
+_TEST: Final = "spec.stages[0].tests[0]"
+_HTTP: Final = f"{_TEST}.http"
+_BY_THE_LIST: Final = "uniqueness of a list-map is the API server's law; the operator would run the test twice"
+_STAGED: Final = {"name": "half", "traffic": "50%", "duration": "1h", "abortOn": ["error_rate > 1%"]}
+_JOB: Final[Manifest] = {"template": {"spec": {"template": {"spec": {}}}}}
+
+
+def _plan(story: str, changes: Mapping[str, Any], field: str, words: str, server_only: str = "") -> Refused:
+    return Refused(story, rollout(changes), field, words, server_only)
+
+
+def _version(story: str, changes: Mapping[str, Any], field: str, words: str, server_only: str = "") -> Refused:
+    return Refused(story, model_version(changes), field, words, server_only)
+
+
+_WHAT_TO_SERVE: Final = (
+    _plan("a Rollout without a spec", {"spec": GONE}, "spec", "Required value"),
+    _plan("a Rollout without a model", {"spec.model": GONE}, "spec.model", "Required value"),
+    _plan("a Rollout without a version", {"spec.version": GONE}, "spec.version", "Required value"),
+    _plan("a Rollout without a route", {"spec.route": GONE}, "spec.route", "Required value"),
+    _plan("a Rollout without a plan", {"spec.stages": GONE}, "spec.stages", "Required value"),
+    _plan("a route that is no HTTPRoute", {"spec.route": {}}, "spec.route.httpRoute", "Required value"),
+    _plan("a route without a name", {"spec.route.httpRoute": {}}, "spec.route.httpRoute.name", "Required value"),
+    _plan("a model's name in capitals", {"spec.model": "Fraud"}, "spec.model", "should match '^[a-z0-9]"),
+    _plan("a model's name that is no label", {"spec.model": "fraud.detector"}, "spec.model", "should match '^[a-z0-9]"),
+    _plan("a model's name of 64 letters", {"spec.model": "f" * 64}, "spec.model", "63"),
+    _plan("a version of two numbers", {"spec.version": "2.3"}, "spec.version", r"should match '^v?(0|[1-9]"),
+    _plan("a version with build metadata", {"spec.version": "2.3.1+gpu"}, "spec.version", "should match '^v?"),
+    _plan("a version with a leading zero", {"spec.version": "2.03.1"}, "spec.version", "should match '^v?"),
+    _plan("a prerelease with a leading zero", {"spec.version": "2.3.1-rc.01"}, "spec.version", "should match '^v?"),
+    _plan("a version that YAML reads as a number", {"spec.version": 2.3}, "spec.version", "must be of type string"),
+    _plan("a rollback target that is a word", {"spec.rollbackTo": "latest"}, "spec.rollbackTo", "should match '^v?"),
+    _plan("a misspelt field", {"spec.rollbackto": "2.2.4"}, "spec.rollbackto", "unknown field"),
+    _plan("a metric source by address", {"spec.metrics": {"source": "http://p:9090"}}, "spec.metrics.source", "match"),
+    _plan("a preset that is no name", {"spec.metrics": {"preset": "Contour!"}}, "spec.metrics.preset", "match"),
+    _plan(
+        "an interval without a unit", {"spec.metrics": {"interval": "10"}}, "spec.metrics.interval", "([0-9]{1,7}s)?"
+    ),
+    _plan("a window in days", {"spec.metrics": {"window": "1d"}}, "spec.metrics.window", "([0-9]{1,7}s)?"),
+)
+
+_STAGES: Final = (
+    _plan("a plan without stages", {"spec.stages": []}, "spec.stages", "at least 1 items"),
+    _plan("a stage without a name", {f"{_STAGE}.name": GONE}, f"{_STAGE}.name", "Required value"),
+    _plan("a stage without a share", {f"{_STAGE}.traffic": GONE}, f"{_STAGE}.traffic", "Required value"),
+    _plan("a share without %", {f"{_STAGE}.traffic": "50"}, f"{_STAGE}.traffic", "should match '^(100"),
+    _plan("a share of three decimals", {f"{_STAGE}.traffic": "0.001%"}, f"{_STAGE}.traffic", "should match '^(100"),
+    _plan("a share above all of it", {f"{_STAGE}.traffic": "101%"}, f"{_STAGE}.traffic", "should match '^(100"),
+    _plan("a negative share", {f"{_STAGE}.traffic": "-5%"}, f"{_STAGE}.traffic", "should match '^(100"),
+    _plan("a duration in words", {f"{_STAGE}.duration": "two hours"}, f"{_STAGE}.duration", "([0-9]{1,6}h)?"),
+    _plan("a duration with a fraction", {f"{_STAGE}.duration": "1.5h"}, f"{_STAGE}.duration", "([0-9]{1,6}h)?"),
+    _plan("an empty duration", {f"{_STAGE}.duration": ""}, f"{_STAGE}.duration", "1 chars long"),
+    _plan("an unknown approval", {f"{_STAGE}.approval": "Maybe"}, f"{_STAGE}.approval", '"NotRequired", "Required"'),
+    _plan("an unknown judgement", {f"{_STAGE}.judgement": "Bayes"}, f"{_STAGE}.judgement", '"Observed", "Sequential"'),
+    _plan("an unknown promotion", {f"{_STAGE}.promotion": "Never"}, f"{_STAGE}.promotion", '"Certified", "Observed"'),
+    _plan("an unknown timeout", {f"{_STAGE}.onTimeout": "Pray"}, f"{_STAGE}.onTimeout", '"Hold", "Rollback"'),
+    _plan("no requests at all", {f"{_STAGE}.minRequests": 0}, f"{_STAGE}.minRequests", "greater than or equal to 1"),
+    _plan("a burst of 21", {f"{_STAGE}.burst": 21}, f"{_STAGE}.burst", "less than or equal to 20"),
+    _plan(
+        "stages that fall",
+        {_STAGE + ".traffic": "60%", "spec.stages[3]": {**_STAGED, "name": "last", "traffic": "100%"}}
+        | {"spec.stages[2].traffic": "50%", "spec.stages[2].bake": GONE, "spec.stages[3].duration": GONE},
+        "spec.stages",
+        "stages must stand in rising order of traffic",
+    ),
+    _plan(
+        "a plan that ends short of 100 %",
+        {"spec.stages[2].traffic": "50%", "spec.stages[2].bake": GONE},
+        "spec.stages",
+        "the last stage must have 100% traffic",
+    ),
+    _plan(
+        "a plan with two ends",
+        {f"{_STAGE}.traffic": "100%", f"{_STAGE}.duration": GONE},
+        "spec.stages",
+        "only the last stage may have 100% traffic",
+    ),
+    _plan("two stages of one name", {f"{_STAGE}.name": "staging"}, f"{_STAGE}", "Duplicate value"),
+    _plan("a bake in the middle", {f"{_STAGE}.bake": "1h"}, "spec.stages", "bake belongs to the last stage"),
+    _plan(
+        "a duration at the end",
+        {"spec.stages[2].duration": "1h"},
+        "spec.stages",
+        "the last stage has bake instead of duration",
+    ),
+    _plan(
+        "an approval before anything runs",
+        {"spec.stages[0].approval": "Required"},
+        "spec.stages",
+        "approval lets a run into a stage: put a stage at 0% before the one that needs it",
+    ),
+    _plan("17 stages", {"spec.stages": [_STAGED] * 17}, "spec.stages", "at most 16 items"),
+    _plan(
+        "a time limit shorter than the watch",
+        {f"{_STAGE}.maxDuration": "1h"},
+        f"{_STAGE}.maxDuration",
+        "maxDuration must not be shorter than what the stage must watch",
+    ),
+    _plan(
+        "a time limit shorter than the bake",
+        {"spec.stages[2].maxDuration": "29m"},
+        "spec.stages[2].maxDuration",
+        "maxDuration must not be shorter than what the stage must watch",
+    ),
+    _plan(
+        "a certificate from a judge who cannot give one",
+        {f"{_STAGE}.promotion": "Certified", f"{_STAGE}.judgement": "Observed"},
+        f"{_STAGE}.promotion",
+        "only the Sequential judgement can certify",
+    ),
+)
+
+_CONDITIONS: Final = (
+    _plan(
+        "traffic that nobody watches",
+        {f"{_STAGE}.abortOn": GONE},
+        f"{_STAGE}.abortOn",
+        "a stage with traffic needs abortOn",
+    ),
+    _plan("traffic with no condition", {f"{_STAGE}.abortOn": []}, f"{_STAGE}.abortOn", "with traffic needs abortOn"),
+    _plan(
+        "a condition without traffic",
+        {"spec.stages[0].abortOn": ["error_rate > 1%"]},
+        "spec.stages[0].abortOn",
+        "a stage at 0% has nothing to judge",
+    ),
+    _plan(
+        "a condition at 0.00 %",
+        {"spec.stages[0].traffic": "0.00%", "spec.stages[0].abortOn": ["error_rate > 1%"]},
+        "spec.stages[0].abortOn",
+        "a stage at 0% has nothing to judge",
+    ),
+    _plan("a condition without a limit", {f"{_STAGE}.abortOn": ["latency_p95 >"]}, f"{_STAGE}.abortOn[0]", "match"),
+    _plan("a condition with =", {f"{_STAGE}.abortOn": ["error_rate = 1%"]}, f"{_STAGE}.abortOn[0]", "(>=|>|<=|<)"),
+    _plan("a condition in minutes", {f"{_STAGE}.abortOn": ["latency_p95 > 1m"]}, f"{_STAGE}.abortOn[0]", "(ms|s|%)?"),
+    _plan("inline PromQL", {f"{_STAGE}.abortOn": ["rate(x[1m]) > 1"]}, f"{_STAGE}.abortOn[0]", "should match"),
+    _plan("a negative limit", {f"{_STAGE}.abortOn": ["drift > -1"]}, f"{_STAGE}.abortOn[0]", "should match"),
+    _plan("a latency in percent", {f"{_STAGE}.abortOn": ["latency_p95 > 5%"]}, _LINE, "a limit in ms or s"),
+    _plan("a latency without a unit", {f"{_STAGE}.abortOn": ["latency_p95 > 200"]}, _LINE, "a limit in ms or s"),
+    _plan(
+        "a latency with a space for a unit", {f"{_STAGE}.abortOn": ["latency_p95 > 1.5 "]}, _LINE, "a limit in ms or s"
+    ),
+    _plan("a latency that must be high", {f"{_STAGE}.abortOn": ["latency_p99 <= 1s"]}, _LINE, "a latency is bad when"),
+    _plan("an error rate in seconds", {f"{_STAGE}.abortOn": ["error_rate > 1s"]}, _LINE, "a percentage or a ratio"),
+    _plan(
+        "a client error rate in ms", {f"{_STAGE}.abortOn": ["client_error_rate>1ms"]}, _LINE, "a percentage or a ratio"
+    ),
+    _plan(
+        "an error rate that must be high",
+        {f"{_STAGE}.abortOn": ["error_rate < 1%"]},
+        _LINE,
+        "an error rate is bad when",
+    ),
+    _plan(
+        "the same condition twice",
+        {f"{_STAGE}.abortOn": ["error_rate > 1%", "error_rate > 1%"]},
+        f"{_STAGE}.abortOn[1]",
+        "Duplicate value",
+        "a set is the API server's law; the same line twice would be judged twice",
+    ),
+    _plan(
+        "nine conditions",
+        {f"{_STAGE}.abortOn": [f"query_{index} > 1" for index in range(9)]},
+        f"{_STAGE}.abortOn",
+        "at most 8 items",
+    ),
+)
+
+_TESTS: Final = (
+    _plan("a test that does nothing", {f"{_TEST}.http": GONE}, _TEST, "a test is either http or job"),
+    _plan("a test that does both", {f"{_TEST}.job": _JOB}, _TEST, "a test is either http or job"),
+    _plan("a test without a name", {f"{_TEST}.name": GONE}, f"{_TEST}.name", "Required value"),
+    _plan(
+        "two tests of one name",
+        {"spec.stages[0].tests[1]": {"name": "contract", "http": {"path": "/"}}},
+        "spec.stages[0].tests[1]",
+        "Duplicate value",
+        _BY_THE_LIST,
+    ),
+    _plan("a check of an absolute URL", {f"{_HTTP}.path": "http://10.0.0.1/"}, f"{_HTTP}.path", r"should match '^/"),
+    _plan("a check without a path", {_HTTP: {}}, f"{_HTTP}.path", "Required value"),
+    _plan("a check that deletes", {f"{_HTTP}.method": "DELETE"}, f"{_HTTP}.method", '"GET", "HEAD", "POST", "PUT"'),
+    _plan(
+        "a header that smuggles another",
+        {f"{_HTTP}.headers": [{"name": "x-a", "value": "1\r\nHost: evil"}]},
+        f"{_HTTP}.headers[0].value",
+        "should match",
+    ),
+    _plan(
+        "a header with a space in its name",
+        {f"{_HTTP}.headers": [{"name": "x a", "value": "1"}]},
+        f"{_HTTP}.headers[0].name",
+        "should match",
+    ),
+    _plan(
+        "one header twice",
+        {f"{_HTTP}.headers": [{"name": "x-a", "value": "1"}, {"name": "x-a", "value": "2"}]},
+        f"{_HTTP}.headers[1]",
+        "Duplicate value",
+        "uniqueness of a list-map is the API server's law; HTTP itself allows a header twice",
+    ),
+    _plan(
+        "a status that HTTP does not have",
+        {f"{_HTTP}.expect": {"status": [99]}},
+        f"{_HTTP}.expect.status[0]",
+        "greater than or equal to 100",
+    ),
+    _plan("eleven attempts", {f"{_HTTP}.attempts": 11}, f"{_HTTP}.attempts", "less than or equal to 10"),
+    _plan("a body over 64 KiB", {f"{_HTTP}.body": "x" * 65537}, f"{_HTTP}.body", "65536"),
+    _plan(
+        "a job without a template",
+        {_TEST: {"name": "contract", "job": {}}},
+        f"{_TEST}.job.template",
+        "Required value",
+    ),
+    _plan(
+        "a job template without a spec",
+        {_TEST: {"name": "contract", "job": {"template": {"metadata": {}}}}},
+        f"{_TEST}.job.template.spec",
+        "Required value",
+        "the Job's own API judges its template when the job is made",
+    ),
+)
+
+_MODEL_VERSIONS: Final = (
+    _version("a ModelVersion without a spec", {"spec": GONE}, "spec", "Required value"),
+    _version("a ModelVersion without a model", {"spec.model": GONE}, "spec.model", "Required value"),
+    _version("a ModelVersion without a version", {"spec.version": GONE}, "spec.version", "Required value"),
+    _version(
+        "a name of another version",
+        {"metadata.name": "fraud-detector-v2.3.2"},
+        "<nil>",
+        "metadata.name must be fraud-detector-v2.3.1",
+        "the rule concerns metadata, which the parser of a spec does not see",
+    ),
+    _version(
+        "a name that keeps the leading v",
+        {"metadata.name": "fraud-detector-vv2.3.1", "spec.version": "v2.3.1"},
+        "<nil>",
+        "metadata.name must be fraud-detector-v2.3.1",
+        "the rule concerns metadata, which the parser of a spec does not see",
+    ),
+    _version("an artifact without an address", {"spec.artifact": {}}, "spec.artifact.uri", "Required value"),
+    _version("an MD5 digest", {"spec.artifact.digest": "md5:" + "0" * 32}, "spec.artifact.digest", "sha256:"),
+    _version("a digest in capitals", {"spec.artifact.digest": "sha256:" + "A" * 64}, "spec.artifact.digest", "sha256:"),
+    _version("a negative size", {"spec.artifact.sizeBytes": -1}, "spec.artifact.sizeBytes", "equal to 0"),
+    _version("a data set without an address", {"spec.trainingData": [{}]}, "spec.trainingData[0].uri", "Required"),
+    _version(
+        "a commit that is a branch",
+        {"spec.lineage": {"code": {"repository": "https://git.example/fraud", "commit": "main"}}},
+        "spec.lineage.code.commit",
+        "should match '^[0-9a-f]{7,64}$'",
+    ),
+    _version("a run without an id", {"spec.lineage": {"run": {"system": "mlflow"}}}, "spec.lineage.run.id", "Required"),
+    _version(
+        "a hyperparameter that is a number",
+        {"spec.lineage": {"hyperparameters": {"lr": 0.001}}},
+        "spec.lineage.hyperparameters.lr",
+        "must be of type string",
+    ),
+    _version(
+        "a figure as a number", {"spec.metrics": [{"name": "f1", "value": 0.9}]}, "spec.metrics[0].value", "string"
+    ),
+    _version(
+        "a figure as a word", {"spec.metrics": [{"name": "f1", "value": "good"}]}, "spec.metrics[0].value", "match"
+    ),
+    _version(
+        "a signature of an unknown profile",
+        {"spec.signature": {"profile": "graph", "inputs": [], "outputs": []}},
+        "spec.signature.profile",
+        'supported values: "columnar", "tensor"',
+    ),
+    _version(
+        "an input twice",
+        {"spec.signature": {"profile": "columnar", "inputs": [{"name": "a", "dtype": "int64"}] * 2, "outputs": []}},
+        "spec.signature.inputs[1]",
+        "Duplicate value",
+        "uniqueness of a list-map is the API server's law",
+    ),
+    _version(
+        "an input without a type",
+        {"spec.signature": {"profile": "columnar", "inputs": [{"name": "a"}], "outputs": []}},
+        "spec.signature.inputs[0].dtype",
+        "Required value",
+    ),
+    _version("serving from nowhere", {"spec.serving": {}}, "spec.serving.backendRef", "Required value"),
+    _version(
+        "a Service without a port",
+        {"spec.serving.backendRef.port": GONE},
+        "spec.serving.backendRef.port",
+        "a Service backend needs a port",
+    ),
+    _version("port 0", {"spec.serving.backendRef.port": 0}, "spec.serving.backendRef.port", "equal to 1"),
+    _version("port 65536", {"spec.serving.backendRef.port": 65536}, "spec.serving.backendRef.port", "equal to 65535"),
+    _version(
+        "a backend's name in capitals", {"spec.serving.backendRef.name": "A"}, "spec.serving.backendRef.name", "["
+    ),
+    _version("a risk tier of 5", {"spec.governance": {"riskTier": 5}}, "spec.governance.riskTier", "equal to 4"),
+    _version("a field of another kind", {"spec.stages": []}, "spec.stages", "unknown field"),
+)
+
+REFUSED: Final = (*_WHAT_TO_SERVE, *_STAGES, *_CONDITIONS, *_TESTS, *_MODEL_VERSIONS)
+
+
+def _condition(story: str, line: str, words: str) -> Refused:
+    return _plan(story, {f"{_STAGE}.abortOn": [line]}, "stages[1] (canary)", words)
+
+
+OPERATOR_ONLY: Final = (
+    _condition("a latency of nothing", "latency_p95 > 0ms", "above 0"),
+    _condition("a quantile below the median", "latency_p20 > 200ms", "quantiles from latency_p50 up"),
+    _condition("an error rate of nothing", "error_rate > 0%", "between 0 and 1"),
+    _condition("an error rate of everything", "error_rate > 100%", "between 0 and 1"),
+    _condition("a client error rate above 1", "client_error_rate > 1.5", "client_error_rate: give the limit"),
+)
+"""What the schema's patterns let through and the operator refuses: it shows as phase Invalid, never as a run."""

@@ -1,0 +1,15 @@
+"""What every store of the registry must keep, alone and under the verbs.
+
+Subclass :class:`RegistryContract` in a test module that has a fixture ``place``, a :class:`Place`.
+"""
+
+from support.registry.contract_failures import TroubleContract
+from support.registry.contract_moves import MovesContract
+from support.registry.contract_versions import VersionsContract
+from support.registry.place import Crash, Fault, Place
+
+__all__ = ["Crash", "Fault", "Place", "RegistryContract"]
+
+
+class RegistryContract(VersionsContract, MovesContract, TroubleContract):
+    """The whole suite."""

@@ -1,0 +1,173 @@
+"""The registry's contract: what serves, how that changes, and the trail that it leaves."""
+
+import pytest
+
+from serinus.api.audit_record import AuditEvent
+from serinus.api.model import MAX_RECENT
+from serinus.errors import NotFoundError, RefusedError
+from support.registry.place import Place, happening, in_use, register, registry_on, seen_whole
+
+
+class MovesContract:
+    """Production, promote, rollback, history, and what is pruned of it."""
+
+    async def test_a_promoted_version_serves_with_its_digest_and_the_one_before_is_the_way_back(
+        self, place: Place
+    ) -> None:
+        model = await in_use(place)
+        registry = registry_on(place.open())
+        serving = await registry.production(model)
+        assert serving is not None
+        assert (serving.version, serving.digest) == ("2.0.0", (await registry.get(model, "2.0.0")).digest)
+        seen = await seen_whole(place, model)
+        assert seen.standing == ("2.0.0", ("1.0.0",), (), 2, 5)
+        last = seen.trail[-1]
+        assert (last.event, last.before.production, last.after.production) == (AuditEvent.PROMOTED, "1.0.0", "2.0.0")
+
+    @pytest.mark.parametrize(
+        ("version", "error", "words"),
+        [
+            ("9.9.9", NotFoundError, "9.9.9"),
+            ("2.0.0", RefusedError, "already"),
+            ("3.0.0", RefusedError, "rolled back"),
+            ("4.0.0", RefusedError, "yanked"),
+        ],
+        ids=["a typo", "what serves already", "a version that was rolled back", "a yanked version"],
+    )
+    async def test_a_promotion_is_refused_and_nothing_changes(
+        self, place: Place, version: str, error: type[Exception], words: str
+    ) -> None:
+        model = await in_use(place)
+        registry = registry_on(place.open())
+        await register(registry, model, "4.0.0")
+        await registry.store.set_yanked(model, "4.0.0", "it leaks")
+        await registry.promote(model, "3.0.0", happening())
+        await registry.rollback(model, happening())
+        before = (await seen_whole(place, model)).head
+        with pytest.raises(error, match=words):
+            await registry_on(place.open()).promote(model, version, happening())
+        assert (await seen_whole(place, model)).head == before
+
+    async def test_a_rollback_goes_to_the_last_known_good_version_and_a_second_one_never_back(
+        self, place: Place
+    ) -> None:
+        model = await in_use(place)
+        registry = registry_on(place.open())
+        await registry.promote(model, "3.0.0", happening())
+        await registry.rollback(model, happening())
+        assert (await seen_whole(place, model)).standing == ("2.0.0", ("1.0.0",), ("3.0.0",), 4, 7)
+        await registry_on(place.open()).rollback(model, happening())
+        assert (await seen_whole(place, model)).standing == ("1.0.0", (), ("2.0.0", "3.0.0"), 5, 8)
+        with pytest.raises(RefusedError, match="no earlier good version"):
+            await registry.rollback(model, happening())
+        assert (await seen_whole(place, model)).head.audit.sequence == 8
+
+    async def test_a_rollback_goes_to_the_version_that_is_named(self, place: Place) -> None:
+        model = await in_use(place)
+        await registry_on(place.open()).rollback(model, happening(), to="v3.0.0")
+        seen = await seen_whole(place, model)
+        assert seen.standing == ("3.0.0", ("1.0.0",), ("2.0.0",), 3, 6)
+        digest = (await registry_on(place.open()).get(model, "3.0.0")).digest
+        assert seen.head.production is not None
+        assert seen.head.production.digest == digest
+
+    async def test_a_rollback_to_a_version_that_may_not_serve_is_refused_and_changes_nothing(
+        self, place: Place
+    ) -> None:
+        model = await in_use(place)
+        registry = registry_on(place.open())
+        await registry.store.set_yanked(model, "1.0.0", "it leaks")
+        before = (await seen_whole(place, model)).head
+        for to, error in (("1.0.0", RefusedError), (None, RefusedError), ("9.9.9", NotFoundError)):
+            with pytest.raises(error):
+                await registry.rollback(model, happening(), to=to)
+        assert (await seen_whole(place, model)).head == before
+
+    async def test_where_nothing_serves_there_is_nothing_to_go_back_from(self, place: Place) -> None:
+        model = place.fresh_model()
+        registry = registry_on(place.open())
+        await register(registry, model, "1.0.0")
+        with pytest.raises(RefusedError, match="nothing is in production"):
+            await registry.rollback(model, happening())
+
+    async def test_a_wish_that_rests_on_an_old_generation_is_refused(self, place: Place) -> None:
+        model = await in_use(place)
+        slow, fast = registry_on(place.open()), registry_on(place.open())
+        generation = (await slow.head(model)).generation
+        await fast.promote(model, "3.0.0", happening(), generation=generation)
+        with pytest.raises(RefusedError, match=f"generation {generation + 1}, not {generation}"):
+            await slow.promote(model, "1.0.0", happening(), generation=generation)
+        with pytest.raises(RefusedError, match="generation"):
+            await slow.rollback(model, happening(), generation=generation)
+        await slow.rollback(model, happening(), generation=generation + 1)
+        assert (await seen_whole(place, model)).standing == ("2.0.0", ("1.0.0",), ("3.0.0",), generation + 2, 7)
+
+    async def test_a_fact_is_taken_in_whatever_the_head_says(self, place: Place) -> None:
+        model = await in_use(place)
+        registry = registry_on(place.open())
+        for event in (AuditEvent.ROLLED_BACK, AuditEvent.TEST_FAILED):
+            await registry.record(model, happening(event, version="3.0.0"))
+        await registry.record(model, happening(AuditEvent.PROMOTED, version="3.0.0"))
+        assert (await seen_whole(place, model)).standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 8)
+
+    async def test_a_long_trail_is_read_in_pages_and_in_parts(self, place: Place) -> None:
+        model = await in_use(place)
+        registry = registry_on(place.open())
+        for _ in range(7):
+            await registry.record(model, happening())
+        store = place.open(page_size=3)
+
+        async def numbers(after: int = 0, through: int | None = None) -> list[int]:
+            return [one.sequence async for one in store.read_records(model, after=after, through=through)]
+
+        assert await numbers() == list(range(1, 13))
+        assert await numbers(after=5) == list(range(6, 13))
+        assert await numbers(after=2, through=9) == list(range(3, 10))
+        assert await numbers(through=1) == [1]
+        assert await numbers(after=12) == []
+        assert await numbers(after=4, through=4) == []
+
+    async def test_a_happening_told_again_long_after_is_found_by_its_id(self, place: Place) -> None:
+        model = await in_use(place)
+        registry = registry_on(place.open())
+        long_ago, undone = happening(), happening()
+        first = await registry.promote(model, "3.0.0", long_ago)
+        second = await registry.rollback(model, undone)
+        for _ in range(MAX_RECENT + 1):
+            await registry.record(model, happening())
+        before = (await seen_whole(place, model)).head
+        again = registry_on(place.open())
+        assert await again.promote(model, "3.0.0", long_ago) == first
+        assert await again.rollback(model, undone) == second
+        assert await again.store.find_record(model, before, happening().id) is None
+        assert (await seen_whole(place, model)).head == before
+
+    async def test_what_was_granted_is_not_refused_when_it_is_told_again(self, place: Place) -> None:
+        model = await in_use(place)
+        registry = registry_on(place.open())
+        told = happening()
+        number = await registry.promote(model, "3.0.0", told, generation=2)
+        await registry.store.set_yanked(model, "3.0.0", "it leaks")
+        assert await registry_on(place.open()).promote(model, "3.0.0", told, generation=2) == number
+        assert (await seen_whole(place, model)).told(told) == [number]
+
+    async def test_only_records_that_the_head_calls_pruned_are_removed_and_the_rest_still_verifies(
+        self, place: Place
+    ) -> None:
+        model = await in_use(place)
+        registry = registry_on(place.open(page_size=2))
+        seen = await seen_whole(place, model)
+        with pytest.raises(RefusedError):
+            await registry.store.remove_records(model, 3)
+        details = {"through": "3", "hash": seen.trail[2].hash, "archive": "s3://archive/1-3"}
+        await registry.record(model, happening(AuditEvent.RECORDS_PRUNED, details=details))
+        with pytest.raises(RefusedError):
+            await registry.store.remove_records(model, 4)
+        assert (await seen_whole(place, model)).head.audit.pruned_through == 3
+        assert await registry.store.remove_records(model, 3) == 3
+        assert await place.open().remove_records(model, 3) == 0
+        await registry.promote(model, "3.0.0", happening())
+        verification = await registry_on(place.open()).verify(model)
+        assert verification.ok, verification.findings
+        assert verification.records == 4
+        assert [record.sequence async for record in registry.history(model)] == [4, 5, 6, 7]

@@ -1,0 +1,170 @@
+"""S3 that misbehaves: what its answers mean, and that no look hangs on it. The real server is in tests/integration."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from serinus.api.model import Verification
+from serinus.api.modelversion import Artifact
+from serinus.api.quantities import Duration
+from serinus.artifacts.verifier import Verifier
+from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
+from serinus.settings import ArtifactSettings, S3Settings
+from support.servers.artifact_server import ArtifactServer, Reply, Then
+from support.servers.s3server import digest_of, give_credentials
+
+BODY = b"a model" * 1000
+DIGEST = digest_of(BODY)
+PATH = "/models/fraud.onnx"
+ARTIFACT = Artifact(uri=f"s3:/{PATH}", digest=DIGEST)
+HEAD = Reply(length=len(BODY), headers={"ETag": '"abc"', "x-amz-version-id": "v7"})
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ArtifactServer]:
+    give_credentials(monkeypatch)
+    with ArtifactServer(tls=False).running() as running:
+        running.heads[PATH] = HEAD
+        running.replies[PATH] = Reply(body=BODY, headers={"ETag": '"abc"'})
+        yield running
+
+
+def verifier(server: ArtifactServer, *, silence: str = "5s", **settings: Any) -> Verifier:
+    return Verifier(ArtifactSettings(s3=S3Settings(endpoint=server.url, timeout=Duration(silence)), **settings))
+
+
+async def looked(server: ArtifactServer, artifact: Artifact = ARTIFACT, **settings: Any) -> ArtifactFinding:
+    looking = verifier(server, **settings)
+    try:
+        return await looking.verify(artifact, Verification.CHECKSUM)
+    finally:
+        looking.close()
+
+
+async def test_the_state_that_was_seen_is_the_state_that_is_read(server: ArtifactServer) -> None:
+    found = await looked(server)
+    assert found.result is ArtifactResult.VERIFIED
+    assert found.message.startswith('s3://models/fraud.onnx (ETag "abc", version v7) has the digest')
+    assert server.headers[-1]["if-match"] == '"abc"'
+    assert server.headers[0]["x-amz-checksum-mode"] == "ENABLED"
+
+
+async def test_an_object_that_changes_between_the_two_requests_is_told(server: ArtifactServer) -> None:
+    server.replies[PATH] = Reply(status=412)
+    found = await looked(server)
+    assert found.result is ArtifactResult.COULD_NOT_ASK
+    assert "changed while it was looked at" in found.message
+
+
+@pytest.mark.parametrize(
+    ("status", "result", "words"),
+    [
+        (404, ArtifactResult.MISSING, "no such object or bucket"),
+        (403, ArtifactResult.COULD_NOT_ASK, "denied access (HTTP 403)"),
+        (301, ArtifactResult.COULD_NOT_ASK, "another region"),
+        (503, ArtifactResult.COULD_NOT_ASK, "HTTP 503"),
+    ],
+)
+async def test_an_error_answer_is_told_by_its_meaning(
+    server: ArtifactServer, status: int, result: ArtifactResult, words: str
+) -> None:
+    server.heads[PATH] = Reply(status=status)
+    found = await looked(server)
+    assert found.result is result
+    assert words in found.message
+
+
+async def test_a_denied_read_tells_nothing_of_the_answers_body(server: ArtifactServer) -> None:
+    body = b"<Error><Code>AccessDenied</Code><Message>geheim</Message></Error>"
+    server.replies[PATH] = Reply(status=403, body=body)
+    found = await looked(server)
+    assert found.result is ArtifactResult.COULD_NOT_ASK
+    assert "geheim" not in found.message
+    assert "never-in-a-message" not in found.message
+
+
+@pytest.mark.parametrize("reply", [Reply(silent=True), Reply(body=b"x", length=len(BODY), then=Then.HANG)])
+async def test_a_server_that_falls_silent_is_given_up(server: ArtifactServer, reply: Reply) -> None:
+    server.replies[PATH] = reply
+    found = await looked(server, silence="200ms")
+    assert found.result is ArtifactResult.COULD_NOT_ASK
+
+
+async def test_a_server_that_stops_in_the_middle_is_no_finding_about_the_bytes(server: ArtifactServer) -> None:
+    server.replies[PATH] = Reply(body=BODY[:100], length=len(BODY))
+    found = await looked(server)
+    assert found.result is ArtifactResult.COULD_NOT_ASK
+    assert "broke off" in found.message
+
+
+async def test_two_gigabytes_that_the_head_did_not_announce_are_cut_off_at_the_limit(server: ArtifactServer) -> None:
+    server.replies[PATH] = Reply(length=2 * 1024**3, then=Then.ZEROS)
+    found = await looked(server, max_bytes=8 * 1024**2)
+    assert found.result is ArtifactResult.UNSUPPORTED
+    assert "more than 8,388,608 bytes" in found.message
+    assert await asyncio.to_thread(server.gone.wait, 5)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("then", [Then.ZEROS, Then.HANG])
+async def test_cancelling_ends_the_reading_within_a_second(server: ArtifactServer, then: Then, *, keep: bool) -> None:
+    server.heads[PATH] = Reply(length=2 * 1024**3, headers={"ETag": '"abc"'})
+    server.replies[PATH] = Reply(body=bytes(2 * 1024**2), length=2 * 1024**3, then=then, keep=keep)
+    others = set(threading.enumerate())
+    looking = verifier(server, silence="30s")
+    task = asyncio.create_task(looking.verify(ARTIFACT, Verification.FULL))
+    # Two chunks are on their way: the reading has begun.
+    assert await asyncio.to_thread(server.sending.wait, 10)
+    (reading,) = [one for one in set(threading.enumerate()) - others if one.name.startswith("serinus-artifacts")]
+    task.cancel()
+    began = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    # A free thread ends when its pool closes; one that reads goes on.
+    looking.close()
+    await asyncio.to_thread(reading.join, 5)
+    assert time.monotonic() - began < 1
+
+
+async def test_the_whole_look_has_a_time(server: ArtifactServer) -> None:
+    server.replies[PATH] = Reply(length=len(BODY), then=Then.HANG)
+    found = await looked(server, timeout=Duration("300ms"))
+    assert found.result is ArtifactResult.COULD_NOT_ASK
+    assert "was not read whole within 300ms" in found.message
+
+
+@pytest.mark.parametrize("uri", ["s3://models", "s3://models/", "s3:///key", "s3://B@d!/key?X-Amz-Signature=geheim"])
+async def test_what_names_no_object_is_unsupported(server: ArtifactServer, uri: str) -> None:
+    found = await looked(server, Artifact(uri=uri, digest=DIGEST))
+    assert found.result is ArtifactResult.UNSUPPORTED
+    assert "geheim" not in found.message
+
+
+async def test_without_credentials_nothing_could_be_asked(
+    server: ArtifactServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    found = await looked(server)
+    assert found.result is ArtifactResult.COULD_NOT_ASK
+    assert "no credentials" in found.message
+
+
+async def test_a_store_that_is_not_there_could_not_be_asked(server: ArtifactServer) -> None:
+    looking = Verifier(ArtifactSettings(s3=S3Settings(endpoint="http://127.0.0.1:1")))
+    found = await looking.verify(ARTIFACT, Verification.FULL)
+    looking.close()
+    assert found.result is ArtifactResult.COULD_NOT_ASK
+    assert "cannot be reached" in found.message
+
+
+@pytest.mark.parametrize("checksum", ["never base64!", "AAAA", "dGVzdA==-3"])
+async def test_a_checksum_that_is_none_of_the_whole_is_not_believed(server: ArtifactServer, checksum: str) -> None:
+    server.heads[PATH] = Reply(length=len(BODY), headers={"ETag": '"abc"', "x-amz-checksum-sha256": checksum})
+    found = await looked(server)
+    assert found.result is ArtifactResult.VERIFIED
+    assert "by reading" in found.message

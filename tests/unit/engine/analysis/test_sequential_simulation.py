@@ -1,0 +1,97 @@
+"""Whole stages with fixed seeds; the large tables are printed by tests/benchmarks/judge_simulation.py."""
+
+import math
+import random
+import statistics
+from collections.abc import Iterator
+
+import pytest
+
+from serinus.api.verdict import Cause, Verdict
+from serinus.engine.analysis.assessment import absorb, assess
+from serinus.engine.analysis.sequential import LEAST_BAD, Tick, fold, no_evidence
+from support.analysis import a_stage, at, begun, counted
+
+LIMIT = 0.005
+ALPHA = 0.01
+TICKS = 1440  # two hours of five seconds
+PLANNED = 480  # scrapes of 15 s
+
+
+def poisson(chance: random.Random, mean: float, count: int) -> list[int]:
+    most = math.ceil(mean + 10 * math.sqrt(mean) + 10)
+    weights = [math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(most)] if mean else [1.0]
+    return chance.choices(range(len(weights)), weights, k=count)
+
+
+def ticks(seed: int, *, per_tick: float, rate: float, good: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield the requests and the bad ones of each tick; in the first ``good`` ticks 0.1 % are bad."""
+    chance = random.Random(seed)  # noqa: S311 - a simulation, no secret
+    for count, share in ((good, 0.001), (TICKS - good, rate)):
+        bad = poisson(chance, per_tick * share, count)
+        fine = poisson(chance, per_tick * (1 - share), count)
+        yield from ((x + y, x) for x, y in zip(bad, fine, strict=True))
+
+
+def requests_to_breach(seed: int, *, per_tick: float, rate: float, good: int = 0, burst: float = 1.0) -> int | None:
+    evidence, bad, seen = no_evidence(LIMIT), 0, 0
+    for tick, (requests, failed) in enumerate(ticks(seed, per_tick=per_tick, rate=rate, good=good)):
+        evidence = fold(evidence, Tick(requests, failed, burst), tolerated=LIMIT, planned=PLANNED)
+        bad += failed
+        seen += requests if tick >= good else 0
+        if evidence.value >= 1 / ALPHA and bad >= LEAST_BAD:
+            return seen
+    return None
+
+
+def most_of(stages: int, chance: float, doubt: float = 1e-3) -> int:
+    """Return the number of stages that so small a chance exceeds in one of a thousand repetitions at most."""
+    beyond, found = 1.0, -1
+    while beyond > doubt:
+        found += 1
+        beyond -= math.comb(stages, found) * chance**found * (1 - chance) ** (stages - found)
+    return found
+
+
+@pytest.mark.parametrize(("per_second", "stages"), [(0.5, 40), (5.0, 40)])
+def test_a_canary_at_the_tolerated_rate_is_seldom_aborted_in_two_hours(per_second: float, stages: int) -> None:
+    aborted = sum(
+        requests_to_breach(seed, per_tick=5 * per_second, rate=LIMIT) is not None for seed in range(1, stages + 1)
+    )
+    assert aborted <= most_of(stages, ALPHA)
+
+
+@pytest.mark.parametrize(
+    ("rate", "good", "burst", "expected"),
+    [
+        (1.0, 0, 1, 4),
+        (1.0, 720, 1, 5),
+        (1.0, 0, 3, 7),
+        (0.2, 0, 1, 14),
+        (0.2, 720, 1, 26),
+        (0.2, 0, 3, 37),
+        (0.05, 0, 1, 103),
+        (0.05, 720, 1, 171),
+        (0.02, 0, 1, 586),
+    ],
+)
+def test_a_bad_canary_is_aborted_after_about_as_many_requests_as_the_design_says(
+    rate: float, good: int, burst: float, expected: int
+) -> None:
+    needed = [requests_to_breach(seed, per_tick=2.5, rate=rate, good=good, burst=burst) for seed in range(1, 22)]
+    caught = [requests for requests in needed if requests is not None]
+    assert len(caught) == len(needed)
+    # The median of 21 runs of a skewed law: within half of the expected, or two ticks where that is less.
+    assert statistics.median(caught) == pytest.approx(expected, rel=0.5, abs=5)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.05, 0.2, 1.0])
+def test_a_bad_canary_is_never_promoted_at_the_end_of_its_stage(rate: float) -> None:
+    for seed in range(1, 6):
+        progress = begun(a_stage(burst=3), conditions_in_run=4)
+        for tick, (requests, bad) in enumerate(ticks(seed, per_tick=2.5, rate=rate), start=1):
+            progress = absorb(progress, counted(5 * tick, requests, bad), None)
+            if progress.breached_at is not None:
+                break
+        judged = assess(progress, a_stage(burst=3), at(5 * tick))
+        assert judged.verdict is Verdict.BREACH or judged.cause is Cause.UNDECIDED

@@ -1,0 +1,62 @@
+from datetime import timedelta
+
+import pytest
+
+from support.analysis import START
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1843, "1,843"), (0, "0"), (0.41, "0.41"), (12.345, "12.3"), (1234.5, "1,234"), (float("inf"), "infinite")],
+)
+def test_numbers_have_three_digits_or_commas(value: float, text: str) -> None:
+    assert text.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [(0, "0%"), (1, "100%"), (0.005, "0.5%"), (0.0021, "0.21%"), (0.3333, "33.3%"), (0.00001, "0.001%"), (0.2, "20%")],
+)
+def test_ratios_are_percentages(ratio: float, text: str) -> None:
+    assert text.percent(ratio) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.412, "412ms"), (0.0004, "0.4ms"), (1, "1s"), (1.2345, "1.23s"), (float("inf"), "infinite")]
+)
+def test_latencies_are_milliseconds_below_a_second(seconds: float, text: str) -> None:
+    assert text.latency(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (-3, "0s"),
+        (0.2, "1s"),
+        (45, "45s"),
+        (450, "7m 30s"),
+        (7200, "2h"),
+        (7501, "2h 5m"),
+        (90_001, "1d 1h"),
+    ],
+)
+def test_spans_have_their_two_largest_units(seconds: float, text: str) -> None:
+    assert text.span(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("missing", "per_second", "text"),
+    [
+        (457, 0.5, "at the present 0.5 requests/s they will be there in 15m 14s, at 14:15:14Z"),
+        (10**9, 1.0, "at the present rate not within 30 days"),
+        (1, 0.0, "no requests are coming in at present"),
+    ],
+)
+def test_an_arrival_is_a_time_where_there_is_one(missing: float, per_second: float, text: str) -> None:
+    assert text.arrival(missing, per_second, START) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(12.34, "12.3"), (1e6, "over 1,000,000"), (1e300, "over 1,000,000")])
+def test_evidence_beyond_a_million_is_not_spelt_out(value: float, text: str) -> None:
+    assert text.evidence(value) == text

@@ -1,0 +1,141 @@
+"""What a checkpoint is: its canonical form, what is signed, and the names under which it is stored."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from serinus.api.model import ChainHead
+from serinus.api.names import ObjectKey
+from serinus.api.parsing import decode, encode
+from serinus.engine.audit.checkpoint import (
+    Checkpoint,
+    SignedCheckpoint,
+    anchors_of,
+    canonical,
+    checkpoint_hash,
+    checkpoint_of,
+    hash_in_name,
+    object_name,
+    signing_payload,
+    time_in_name,
+    time_part,
+)
+
+AT = datetime(2026, 11, 1, 12, 30, 15, 250_000, tzinfo=UTC)
+FRAUD, CREDIT = ObjectKey("ml", "fraud"), ObjectKey("ml", "credit")
+A, B = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+
+
+def end(sequence: int, digest: str = A) -> ChainHead:
+    return ChainHead(sequence=sequence, hash=digest)
+
+
+keys = st.builds(
+    ObjectKey, st.sampled_from(["", "ml", "risk"]), st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)
+)
+ends = st.builds(
+    ChainHead,
+    sequence=st.integers(1, 10**12 - 1),
+    hash=st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True),
+)
+times = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001 - hypothesis adds the zone
+    lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)
+)
+checkpoints = st.builds(
+    lambda heads, at, previous: checkpoint_of(heads.items(), at, previous),
+    st.dictionaries(keys, ends, max_size=5),
+    times,
+    st.sampled_from(["", A, B]),
+)
+
+
+def test_its_canonical_form_is_this_for_ever() -> None:
+    checkpoint = checkpoint_of([(FRAUD, end(128)), (CREDIT, end(7, B))], AT, A)
+    assert signing_payload(checkpoint) == (
+        b"serinus checkpoint 1\n"
+        b'{"at":"2026-11-01T12:30:15.250Z","format":1,"heads":['
+        b'{"hash":"sha256:' + b"b" * 64 + b'","model":"credit","namespace":"ml","sequence":7},'
+        b'{"hash":"sha256:' + b"a" * 64 + b'","model":"fraud","namespace":"ml","sequence":128}],'
+        b'"previous":"sha256:' + b"a" * 64 + b'"}'
+    )
+    assert checkpoint_hash(checkpoint) == "sha256:6e5b6a672ee3cfe4fa233c95606bcc4663d8d8e444031a36625472c168de815d"
+
+
+def test_the_order_in_which_heads_are_told_does_not_matter() -> None:
+    told = [(FRAUD, end(128)), (CREDIT, end(7))]
+    assert checkpoint_of(told, AT, "") == checkpoint_of(reversed(told), AT, "")
+
+
+def test_of_a_model_that_is_told_twice_the_longer_chain_counts_and_an_empty_one_is_left_out() -> None:
+    checkpoint = checkpoint_of([(FRAUD, end(3)), (FRAUD, end(5, B)), (FRAUD, end(4)), (CREDIT, ChainHead())], AT, "")
+    assert [(head.model, head.sequence, head.hash) for head in checkpoint.heads] == [("fraud", 5, B)]
+
+
+@given(checkpoints)
+def test_it_is_read_back_as_it_was_written(checkpoint: Checkpoint) -> None:
+    signed = SignedCheckpoint(checkpoint=checkpoint, key=A, signature="c2ln")
+    read = decode(SignedCheckpoint, json.loads(canonical(signed)), "checkpoint")
+    assert read == signed
+    assert signing_payload(read.checkpoint) == signing_payload(checkpoint)
+
+
+@given(checkpoints, st.data())
+def test_every_field_is_signed(checkpoint: Checkpoint, data: st.DataObject) -> None:
+    changes = [
+        structs.replace(checkpoint, at=checkpoint.at + timedelta(milliseconds=1)),
+        structs.replace(checkpoint, previous=B if checkpoint.previous != B else ""),
+        structs.replace(checkpoint, heads=(*checkpoint.heads, *checkpoint.heads[:1])),
+    ]
+    for number, head in enumerate(checkpoint.heads):
+        others = (
+            structs.replace(head, sequence=head.sequence + 1),
+            structs.replace(head, hash=A if head.hash != A else B),
+            structs.replace(head, model=f"{head.model}x"),
+            structs.replace(head, namespace=f"{head.namespace}x"),
+        )
+        rest = checkpoint.heads[:number], checkpoint.heads[number + 1 :]
+        changes += [structs.replace(checkpoint, heads=(*rest[0], other, *rest[1])) for other in others]
+        changes.append(structs.replace(checkpoint, heads=(*rest[0], *rest[1])))
+    changed = data.draw(st.sampled_from([one for one in changes if one != checkpoint]))
+    assert signing_payload(changed) != signing_payload(checkpoint)
+    assert checkpoint_hash(changed) != checkpoint_hash(checkpoint)
+
+
+def test_what_is_signed_begins_with_what_it_is_so_that_no_other_signature_fits() -> None:
+    checkpoint = checkpoint_of([(FRAUD, end(1))], AT, "")
+    assert not signing_payload(checkpoint).startswith(b"{")
+
+
+@given(times, times)
+def test_names_sort_as_times_do(one: datetime, other: datetime) -> None:
+    assert (time_part(one) < time_part(other)) == (one < other)
+
+
+def test_the_time_in_a_name_is_utc_wherever_it_was_written() -> None:
+    assert time_part(AT.astimezone(timezone(timedelta(hours=5)))) == time_part(AT) == "20261101T123015.250Z"
+
+
+@given(checkpoints)
+def test_a_name_says_when_it_was_and_which_hash_it_has(checkpoint: Checkpoint) -> None:
+    name = object_name(checkpoint)
+    assert time_in_name(name) == checkpoint.at
+    assert hash_in_name(name) == checkpoint_hash(checkpoint)
+
+
+def test_other_names_say_nothing() -> None:
+    for name in ("", "README.md", "20261101T123015.250Z-short.json", f"x-{'g' * 64}.json", f"x-{'a' * 64}.jsonl"):
+        assert hash_in_name(name) is None
+    assert time_in_name("README.md") is None
+
+
+def test_each_head_is_an_anchor_that_says_who_has_seen_it() -> None:
+    found = dict(anchors_of(checkpoint_of([(FRAUD, end(128)), (CREDIT, end(7, B))], AT, "")))
+    assert (found[FRAUD].sequence, found[FRAUD].hash) == (128, A)
+    assert found[CREDIT].where == "the checkpoint of 2026-11-01 12:30:15Z"
+
+
+def test_it_holds_no_more_than_is_said_of_it() -> None:
+    assert set(encode(checkpoint_of([], AT, ""))) == {"format", "at", "heads", "previous"}

@@ -1,0 +1,201 @@
+"""The head as the fold of the chain, over histories that nobody would believe."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serinus.api.audit_record import AuditEvent, AuditRecordSpec, Happening
+from serinus.api.model import MAX_GOOD, MAX_QUARANTINED, MAX_RECENT, Head, ModelStatus
+from serinus.api.modelversion import VersionStage
+from serinus.api.parsing import decode, encode
+from serinus.engine.audit.head import Granted, Promote, Refusal, RollBack, apply, consider, fold, seal, version_stage
+from support.audit.random_histories import MODEL, VERSIONS, chain_of, happenings
+from support.registry.place import BY, START, happening
+
+histories = st.lists(happenings(), max_size=20)
+with_a_way_back = st.lists(happenings(nowhere=False), max_size=20)
+
+
+def after(*told: Happening) -> Head:
+    return chain_of(told)[1]
+
+
+def promoted(version: str) -> Happening:
+    return happening(AuditEvent.PROMOTED, version=version)
+
+
+def rolled_back(version: str, to: str = "") -> Happening:
+    return happening(AuditEvent.ROLLED_BACK, version=version, to=to)
+
+
+def serving(head: Head) -> str | None:
+    return head.production.version if head.production is not None else None
+
+
+@given(histories)
+def test_the_head_is_the_fold_of_the_chain_also_after_both_have_been_stored(told: list[Happening]) -> None:
+    records, head = chain_of(told)
+    assert fold(records) == head
+    stored = [decode(AuditRecordSpec, encode(record), "spec") for record in records]
+    assert stored == records
+    assert fold(stored) == decode(Head, encode(head), "status") == head
+
+
+@given(histories)
+def test_a_head_can_be_written_into_a_models_status(told: list[Happening]) -> None:
+    status = decode(ModelStatus, encode(after(*told)), "status")
+    assert status.audit.sequence == len(told)
+    assert len(status.recent) == min(len(told), MAX_RECENT)
+
+
+@given(with_a_way_back)
+def test_no_version_is_two_things_at_once(told: list[Happening]) -> None:
+    head = after(*told)
+    assert not {*head.good} & {*head.quarantined}
+    assert serving(head) not in {*head.good, *head.quarantined}
+    assert len({*head.good}) == len(head.good)
+    assert len({*head.quarantined}) == len(head.quarantined)
+
+
+@given(histories)
+def test_whatever_happens_a_bad_version_is_no_way_back(told: list[Happening]) -> None:
+    head = after(*told)
+    assert not {*head.good} & {*head.quarantined}
+    assert serving(head) not in head.good
+
+
+@given(histories)
+def test_the_generation_grows_exactly_when_another_version_serves(told: list[Happening]) -> None:
+    head = Head()
+    for record in chain_of(told)[0]:
+        next_head = apply(head, record)
+        assert next_head.generation - head.generation == (serving(next_head) != serving(head))
+        assert (record.before.generation, record.after.generation) == (head.generation, next_head.generation)
+        assert (record.before.production, record.after.production) == (serving(head) or "", serving(next_head) or "")
+        head = next_head
+
+
+@given(histories, st.sampled_from((None, *VERSIONS)))
+def test_a_rollback_never_goes_to_a_version_that_was_rolled_back(told: list[Happening], to: str | None) -> None:
+    head = after(*told)
+    answer = consider(head, RollBack(to))
+    if isinstance(answer, Refusal):
+        assert to is not None or not head.good or serving(head) is None
+    else:
+        assert answer.event is AuditEvent.ROLLED_BACK
+        assert answer.serves not in head.quarantined
+        assert answer.serves != serving(head) == answer.version
+        assert answer.serves == to or answer.serves == head.good[0]
+
+
+@given(histories, st.sampled_from(VERSIONS))
+def test_what_a_granted_wish_serves_is_what_serves_after_it(told: list[Happening], version: str) -> None:
+    records, head = chain_of(told)
+    for wish in (Promote(version), RollBack(version), RollBack()):
+        answer = consider(head, wish)
+        if isinstance(answer, Granted):
+            granted = happening(answer.event, version=answer.version, to=answer.to)
+            _, moved = seal(head, granted, MODEL, by=BY, now=START)
+            assert serving(moved) == answer.serves
+            assert moved.generation == head.generation + 1
+            assert version_stage(moved, answer.serves) is VersionStage.PRODUCTION
+    assert fold(records) == head, "considering changes nothing"
+
+
+@given(histories, st.sampled_from(VERSIONS), st.integers(0, 30))
+def test_a_wish_that_rests_on_another_generation_is_refused(told: list[Happening], version: str, seen: int) -> None:
+    head = after(*told)
+    for wish in (Promote(version, seen), RollBack(version, seen), RollBack(None, seen)):
+        if seen != head.generation:
+            answer = consider(head, wish)
+            assert isinstance(answer, Refusal)
+            assert f"generation {head.generation}, not {seen}" in answer.message
+
+
+@given(histories)
+def test_every_version_stands_somewhere_and_one_at_most_in_production(told: list[Happening]) -> None:
+    head = after(*told)
+    stages = {version: version_stage(head, version) for version in VERSIONS}
+    assert [one for one, stage in stages.items() if stage is VersionStage.PRODUCTION] == (
+        [serving(head)] if serving(head) else []
+    )
+
+
+def test_a_second_rollback_goes_further_back_never_to_the_bad_version() -> None:
+    head = after(promoted("1.0.0"), promoted("2.0.0"), promoted("3.0.0"), rolled_back("3.0.0", "2.0.0"))
+    assert consider(head, RollBack()) == Granted(AuditEvent.ROLLED_BACK, "2.0.0", "1.0.0")
+    assert isinstance(consider(head, RollBack("3.0.0")), Refusal)
+    assert isinstance(consider(head, Promote("3.0.0")), Refusal)
+    assert version_stage(head, "3.0.0") is VersionStage.ROLLED_BACK
+
+
+def test_a_bad_version_that_had_nowhere_to_go_back_to_serves_on_and_is_no_way_back_later() -> None:
+    head = after(promoted("1.0.0"), rolled_back("1.0.0"))
+    assert serving(head) == "1.0.0"
+    head = after(promoted("1.0.0"), rolled_back("1.0.0"), promoted("2.0.0"))
+    assert head.good == ()
+    assert head.quarantined == ("1.0.0",)
+
+
+def test_a_candidate_that_is_rolled_back_leaves_production_as_it_is() -> None:
+    started = happening(AuditEvent.ROLLOUT_STARTED, version="2.0.0", traffic="0%")
+    shifted = happening(AuditEvent.TRAFFIC_SHIFTED, version="2.0.0", traffic="5%")
+    strange = happening(AuditEvent.TRAFFIC_SHIFTED, version="3.0.0", traffic="50%")
+    head = after(promoted("1.0.0"), started)
+    assert version_stage(head, "2.0.0") is VersionStage.STAGING
+    head = after(promoted("1.0.0"), started, shifted, strange)
+    assert head.candidate is not None
+    assert (head.candidate.version, head.candidate.traffic) == ("2.0.0", "5%")
+    assert version_stage(head, "2.0.0") is VersionStage.CANARY
+    head = after(promoted("1.0.0"), started, shifted, rolled_back("2.0.0", "1.0.0"))
+    assert (serving(head), head.candidate, head.generation) == ("1.0.0", None, 1)
+
+
+def test_a_lifted_quarantine_lets_a_version_serve_again() -> None:
+    head = after(promoted("1.0.0"), promoted("2.0.0"), rolled_back("2.0.0", "1.0.0"))
+    assert isinstance(consider(head, Promote("2.0.0")), Refusal)
+    lifted = happening(AuditEvent.QUARANTINE_LIFTED, version="2.0.0")
+    head = after(promoted("1.0.0"), promoted("2.0.0"), rolled_back("2.0.0", "1.0.0"), lifted)
+    assert consider(head, Promote("2.0.0")) == Granted(AuditEvent.PROMOTED, "2.0.0")
+
+
+def test_the_lists_of_a_head_are_bounded_and_the_oldest_goes_first() -> None:
+    many = [f"{number}.0.0" for number in range(MAX_GOOD + 3)]
+    head = after(*map(promoted, many))
+    assert head.good == tuple(reversed(many))[1 : MAX_GOOD + 1]
+    head = after(promoted("0.0.1"), *(rolled_back(version, "0.0.1") for version in many))
+    assert head.quarantined == tuple(reversed(many))[:MAX_QUARANTINED]
+    assert head.recent[0].sequence == len(many) + 1
+    assert len(head.recent) == MAX_RECENT
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {},
+        {"through": "2"},
+        {"through": "-1", "hash": "sha256:0", "archive": ""},
+        {"through": "two", "hash": "sha256:0", "archive": ""},
+        {"through": "²", "hash": "sha256:0", "archive": ""},
+        {"through": "99", "hash": "sha256:0", "archive": ""},
+        {"through": "1", "hash": "sha256:0", "archive": ""},
+    ],
+    ids=["nothing said", "no hash", "negative", "a word", "a strange digit", "of the future", "less than before"],
+)
+def test_a_record_of_pruning_that_makes_no_sense_prunes_nothing(details: dict[str, str]) -> None:
+    sensible = {"through": "2", "hash": "sha256:2", "archive": "s3://archive/2"}
+    first = [promoted("1.0.0"), promoted("2.0.0"), happening(AuditEvent.RECORDS_PRUNED, details=sensible)]
+    head = after(*first, happening(AuditEvent.RECORDS_PRUNED, details=details))
+    assert (head.audit.pruned_through, head.audit.pruned_hash, head.audit.archive) == (2, "sha256:2", "s3://archive/2")
+    assert head.audit.sequence == 4
+
+
+@pytest.mark.parametrize("event", AuditEvent)
+def test_a_record_without_a_version_moves_no_version(event: AuditEvent) -> None:
+    head = after(promoted("1.0.0"), promoted("2.0.0"))
+    fields: dict[str, Any] = {"to": "1.0.0"} if event is AuditEvent.ROLLED_BACK else {}
+    moved = after(promoted("1.0.0"), promoted("2.0.0"), happening(event, version="", **fields))
+    assert (serving(moved), moved.good, moved.quarantined) == (serving(head), head.good, head.quarantined)
+    assert decode(ModelStatus, encode(moved), "status").audit.sequence == 3

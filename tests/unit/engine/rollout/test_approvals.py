@@ -1,0 +1,147 @@
+"""Approvals: for what they are given, by whom, and when they have lapsed; and reasons where a policy wants them."""
+
+from dataclasses import replace
+
+from serinus.api.audit_record import AuditEvent, Happening, OnBehalfOf
+from serinus.api.model import ApprovalPolicy, ModelSpec, RequiredFacts, VersioningPolicy
+from serinus.api.names import Command
+from serinus.api.rollout_status import Phase, StageState
+from serinus.engine.rollout.observation import People
+from support.builders import CANARY, PRODUCTION, STAGING, a_spec, a_version
+from support.world import World
+
+GATED = {**PRODUCTION, "approval": "Required"}
+LAX = VersioningPolicy(allow_major_in_place=True)
+FOUR_EYES = ModelSpec(versioning=LAX, approvals=ApprovalPolicy(four_eyes=True))
+BOB_APPROVES = People(requested_by="bob", spec_by="ada", approved_by="bob")
+
+
+def waiting(**fields: object) -> World:
+    """A run that waits for approval, asked for by ada."""
+    people = People(requested_by="ada", spec_by="ada")
+    world = World(spec=a_spec("2.0.0", STAGING, CANARY, GATED), people=people, **fields)  # type: ignore[arg-type]
+    for _ in range(200):
+        world.settle()
+        stage = world.status.stage
+        if stage is not None and stage.state is StageState.AWAITING_APPROVAL:
+            return world
+        world.measure()
+    raise AssertionError(world.status.summary)
+
+
+def told(world: World, event: AuditEvent) -> list[Happening]:
+    """The records of a kind that the world's decisions have made."""
+    made = {record.id: record for _, _, decision in world.decisions for record in decision.status.records}
+    return [record for record in made.values() if record.event is event]
+
+
+def test_an_approval_is_bound_to_the_artifact_and_the_plan_and_recorded_so() -> None:
+    world = waiting(versions={"1.0.0": a_version("1.0.0"), "2.0.0": a_version("2.0.0", digest="sha256:aa")})
+    world.people = BOB_APPROVES
+
+    world.command(Command.PROMOTE, "looks good").settle()
+
+    (approved,) = told(world, AuditEvent.APPROVED)
+    assert (approved.actor.name, approved.digest) == ("bob", "sha256:aa")
+    assert [(one.by, one.digest, one.spec_hash[:7]) for one in approved.approvals] == [("bob", "sha256:aa", "sha256:")]
+    assert world.weight("2.0.0") == 10_000
+
+
+def test_who_asked_for_the_version_cannot_approve_it_where_four_eyes_are_asked_for() -> None:
+    world = waiting(policy=FOUR_EYES)
+    world.people = People(requested_by="ada", spec_by="ada", approved_by="ada")
+
+    world.command(Command.PROMOTE).settle()
+
+    assert world.status.stage is not None
+    assert world.status.stage.state is StageState.AWAITING_APPROVAL
+    (refused,) = told(world, AuditEvent.APPROVAL_REFUSED)
+    assert "somebody else must approve" in refused.message
+    world.people = BOB_APPROVES
+    world.command(Command.PROMOTE, "second pair of eyes").settle()
+    assert world.weight("2.0.0") == 10_000
+
+
+def test_the_author_in_git_cannot_approve_what_a_pipeline_has_applied_for_them() -> None:
+    world = waiting(policy=FOUR_EYES)
+    pipeline = "system:serviceaccount:argocd:argocd"
+    world.people = replace(BOB_APPROVES, spec_by=pipeline, on_behalf_of=OnBehalfOf(name="bob"))
+
+    world.command(Command.PROMOTE).settle()
+
+    assert told(world, AuditEvent.APPROVAL_REFUSED)
+
+
+def test_four_eyes_without_anybody_who_vouches_for_names_approve_nothing() -> None:
+    world = waiting(policy=FOUR_EYES)
+    world.people = People()
+
+    world.command(Command.PROMOTE).settle()
+
+    (refused,) = told(world, AuditEvent.APPROVAL_REFUSED)
+    assert "nobody vouches" in refused.message
+    assert (refused.actor.name, refused.actor.authentication.value) == ("unverified", "None")
+
+
+def test_an_approval_lapses_when_the_plan_changes_before_it_is_used() -> None:
+    world = waiting()
+    world.people = BOB_APPROVES
+    world.versions["1.0.0"] = a_version("1.0.0", ready=0)
+    world.command(Command.PROMOTE).settle()
+    assert world.status.reason == "RollbackTargetNotReady"
+
+    world.spec = a_spec("2.0.0", STAGING, CANARY, {**GATED, "bake": "1m"})
+    world.versions["1.0.0"] = a_version("1.0.0")
+    world.settle()
+
+    assert world.status.reason == "AwaitingApproval"
+    (expired,) = told(world, AuditEvent.APPROVAL_EXPIRED)
+    assert "bob" in expired.message
+    world.command(Command.PROMOTE, "again").settle()
+    assert world.weight("2.0.0") == 10_000
+
+
+def test_an_approval_lapses_when_the_artifact_changes_before_it_is_used() -> None:
+    world = waiting(versions={"1.0.0": a_version("1.0.0", ready=1), "2.0.0": a_version("2.0.0", digest="sha256:aa")})
+    world.people = BOB_APPROVES
+    world.versions["1.0.0"] = a_version("1.0.0", ready=0)
+    world.command(Command.PROMOTE).settle()
+
+    world.versions |= {"1.0.0": a_version("1.0.0"), "2.0.0": a_version("2.0.0", digest="sha256:bb")}
+    world.settle()
+
+    assert world.status.reason == "AwaitingApproval"
+    assert told(world, AuditEvent.APPROVAL_EXPIRED)
+
+
+def test_a_policy_that_wants_reasons_takes_no_promotion_without_but_every_abort() -> None:
+    world = waiting(policy=ModelSpec(versioning=LAX, require=RequiredFacts(reason=True)))
+    world.command(Command.PROMOTE, "now").settle()
+    (ignored,) = told(world, AuditEvent.COMMAND_IGNORED)
+    assert "wants a reason" in ignored.message
+
+    world.people = replace(BOB_APPROVES, reason="the fraud team has looked at a week of shadow traffic")
+    world.command(Command.PROMOTE, "now again").settle()
+    (approved,) = told(world, AuditEvent.APPROVED)
+    assert approved.reason == "the fraud team has looked at a week of shadow traffic"
+
+    world.people = BOB_APPROVES
+    world.command(Command.ABORT).settle()
+    assert world.status.phase is Phase.ROLLED_BACK
+
+
+def test_a_rollback_goes_where_a_person_says_unless_that_was_rolled_back_itself() -> None:
+    world = World(versions={version: a_version(version) for version in ("0.9.0", "1.0.0", "2.0.0")})
+    world.run(Phase.HEALTHY)
+
+    world.rollback_to = "0.9.0"
+    world.command(Command.ROLLBACK).settle()
+
+    assert (world.status.phase, world.weight("0.9.0")) == (Phase.ROLLED_BACK, 10_000)
+    safe = told(world, AuditEvent.ROLLED_BACK)
+    assert [(one.version, one.to) for one in safe] == [("2.0.0", "0.9.0")]
+
+    world.wish("1.0.0").run(Phase.HEALTHY)
+    world.rollback_to = "2.0.0"
+    world.command(Command.ROLLBACK).settle()
+    assert (world.weight("2.0.0"), world.weight("0.9.0")) in {(None, 10_000), (0, 10_000)}

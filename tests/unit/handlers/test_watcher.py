@@ -1,0 +1,100 @@
+"""kopf in its thread: it takes in, writes nothing, is started again when it gives up, and stops in time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+
+from serinus.api.names import ObjectKey
+from serinus.handlers.watcher import Intake
+from serinus.ports.services import EndpointsRecord, NamespaceRecord
+from support.kube.client import eventually
+from support.kube.objects import endpoint_slice, metadata
+from support.kube.sink import RememberingSink
+from support.kube.watch import WatchServer, watch_server
+
+
+@asynccontextmanager
+async def watching(server: WatchServer) -> AsyncIterator[tuple[Intake, RememberingSink]]:
+    sink = RememberingSink()
+    intake = Intake(sink, server.log_in)
+    intake.start()
+    try:
+        yield intake, sink
+    finally:
+        started = monotonic()
+        await intake.stop()
+        assert not intake.alive
+        assert monotonic() - started < 5
+
+
+async def sees(sink: RememberingSink, name: str) -> bool:
+    return name in sink.latest(EndpointsRecord, "ml")
+
+
+async def test_what_is_listed_and_what_is_watched_comes_in_and_nothing_is_written() -> None:
+    async with watch_server(endpointslices=[endpoint_slice(name="a")]) as server, watching(server) as (_, sink):
+        await eventually(lambda: sees(sink, "a"), why="the listed slice")
+        await eventually(lambda: _watched(server), why="the watch")
+        server.send("endpointslices", "ADDED", endpoint_slice(name="b"))
+        await eventually(lambda: sees(sink, "b"), why="the watched slice")
+        server.send("endpointslices", "DELETED", endpoint_slice(name="a"))
+        await eventually(lambda: _deleted(sink, "a"), why="the deletion")
+        assert server.writes == []
+        assert sink.restarts == 0
+
+
+async def test_a_watch_that_gives_up_is_started_again_and_the_sink_is_told() -> None:
+    async with watch_server(endpointslices=[endpoint_slice(name="a")]) as server, watching(server) as (intake, sink):
+        await eventually(lambda: _watched(server), why="the watch")
+        bystander = asyncio.create_task(asyncio.Event().wait())
+
+        server.objects["endpointslices"] = [endpoint_slice(name="made-meanwhile")]
+        server.fail("endpointslices")
+
+        await eventually(lambda: _restarted(sink), why="the sink to hear of the restart", within=20)
+        assert intake.restarts == 1
+        await eventually(lambda: sees(sink, "made-meanwhile"), why="an object made during the gap", within=20)
+        await eventually(lambda: _watched(server, times=2), why="the new watch", within=20)
+        server.send("endpointslices", "ADDED", endpoint_slice(name="later"))
+        await eventually(lambda: sees(sink, "later"), why="an object after the restart", within=20)
+        assert not bystander.done()  # kopf cancels the tasks of its own loop only
+        bystander.cancel()
+
+
+async def test_an_odd_object_hides_no_other() -> None:
+    odd = {"metadata": metadata("odd", resourceVersion="x")}
+    items = [odd, {"metadata": metadata("good")}]
+    async with watch_server(namespaces=items) as server, watching(server) as (_, sink):
+
+        async def good() -> bool:
+            return any(isinstance(one, NamespaceRecord) and one.meta.key.name == "good" for one in sink.records)
+
+        await eventually(good, why="the other namespace")
+
+
+async def test_an_intake_stops_while_its_api_server_cannot_be_reached() -> None:
+    nowhere = WatchServer(url="http://127.0.0.1:9")
+    async with watching(nowhere) as (intake, sink):
+        assert intake.alive
+        assert sink.records == []
+
+
+async def test_an_intake_that_is_stopped_at_once_stops() -> None:
+    async with watch_server() as server:
+        intake = Intake(RememberingSink(), server.log_in)
+        intake.start()
+        await intake.stop()
+        assert not intake.alive
+
+
+async def _watched(server: WatchServer, times: int = 1) -> bool:
+    return server.watches.get("endpointslices", 0) >= times
+
+
+async def _restarted(sink: RememberingSink) -> bool:
+    return sink.restarts == 1
+
+
+async def _deleted(sink: RememberingSink, name: str) -> bool:
+    return any(key == ObjectKey("ml", name) for _, key, _ in sink.deletions)

@@ -1,0 +1,72 @@
+"""A version that is tried again right after its rollback is judged by the requests of its new run only."""
+
+from datetime import timedelta
+
+from serinus.api.rollout_status import CurrentStage, PastRun, RolloutStatus, RunResult, Serving, StageState
+from serinus.engine.analysis.assessment import Progress
+from serinus.reconcile.cache import Store
+from serinus.reconcile.rollouts.analysis_tracker import EvidenceBook
+from support.builders import CANARY, PRODUCTION, STAGING
+from support.fake_source import FakeSource
+from support.records import key, model_version, rollout, spec_for
+from support.virtual_loop import START
+
+TICK, SCRAPE = 5, 15
+ENDED = START + timedelta(seconds=10)
+
+
+def retried(version: str = "2.0.0") -> RolloutStatus:
+    """The second run is in its canary stage a moment after the first one, of this version, was rolled back."""
+    since = ENDED + timedelta(milliseconds=200)
+    past = PastRun(run=1, version=version, result=RunResult.ROLLED_BACK, started_at=START, ended_at=ENDED)
+    return RolloutStatus(
+        run=2,
+        stage=CurrentStage(index=1, name="canary", state=StageState.ANALYZING, since=since, state_since=since),
+        stable=Serving(version="1.0.0", weight=95, since=START),
+        candidate=Serving(version="2.0.0", weight=5, since=since),
+        history=(past,),
+    )
+
+
+async def readings(source: FakeSource, status: RolloutStatus, ticks: int, *, restarted: bool = False) -> Progress:
+    """The evidence of the one condition after so many ticks; a restarted process has seen none of them but the last."""
+    store = Store()
+    book = EvidenceBook(store, {"default": source})
+    for version in ("1.0.0", "2.0.0"):
+        store.put(model_version(version, "fraud"))
+    plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, "burst": 1}, PRODUCTION)
+    if not restarted:
+        await book.tick("default", ENDED)
+    store.put(rollout("fraud", status=status, version=11, spec=plan))
+    for number in range(ticks if restarted else 1, ticks + 1):
+        await book.tick("default", ENDED + timedelta(seconds=number * TICK))
+    record = store.rollout(key("fraud"))
+    assert record is not None
+    (found,) = book.readings(record)
+    return found
+
+
+def failing_until_scraped() -> FakeSource:
+    """Every request of the first run failed; the last of them are scraped an interval after its end."""
+    source = FakeSource(scrape=timedelta(seconds=SCRAPE))
+    source.bad["2.0.0"] = lambda _, at: 1.0 if at <= ENDED + timedelta(seconds=SCRAPE + TICK) else 0.0
+    return source
+
+
+async def test_the_failures_of_the_run_before_are_not_counted_again() -> None:
+    for restarted in (False, True):
+        found = await readings(failing_until_scraped(), retried(), 20, restarted=restarted)
+        assert found.breached_at is None
+        assert found.requests > 0
+
+
+async def test_failures_of_its_own_are_counted_as_ever() -> None:
+    source = FakeSource(scrape=timedelta(seconds=SCRAPE))
+    source.bad["2.0.0"] = 1.0
+    assert (await readings(source, retried(), 20)).breached_at is not None
+
+
+async def test_the_end_of_another_versions_run_delays_nothing() -> None:
+    source = FakeSource(scrape=timedelta(seconds=SCRAPE))
+    source.bad["2.0.0"] = 1.0
+    assert (await readings(source, retried("1.5.0"), 1)).breached_at is not None

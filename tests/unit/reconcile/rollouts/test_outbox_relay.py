@@ -1,0 +1,297 @@
+"""What the registry learns of a run, whatever becomes of the registry or of the operator meanwhile."""
+
+from dataclasses import replace
+
+from serinus.api.audit_record import ActorKind, AuditEvent, AuditRecordSpec
+from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
+from serinus.api.model import ModelSpec, RequiredFacts, Verification, VersioningPolicy
+from serinus.api.modelversion import VersionStage
+from serinus.api.names import Command
+from serinus.api.rollout_status import Phase
+from serinus.engine.audit.head import version_stage
+from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
+from serinus.errors import TransientError
+from serinus.ports.services import ModelVersionRecord, RolloutRecord
+from support.records import key, model_record, model_version
+from support.rig import Rig
+from support.virtual_loop import in_virtual_time, until
+
+DOWN = TransientError("the registry cannot be reached")
+AMOUNT = {"name": "amount", "dtype": "float64"}
+
+
+def signature(*inputs: dict[str, object]) -> dict[str, object]:
+    return {
+        "profile": "columnar",
+        "unknownInputs": "Ignore",
+        "inputs": list(inputs),
+        "outputs": [{"name": "score", "dtype": "float32"}],
+    }
+
+
+async def trail(rig: Rig) -> list[AuditRecordSpec]:
+    return [record async for record in rig.registry.history(key())]
+
+
+async def events(rig: Rig) -> list[str]:
+    return [record.event.value for record in await trail(rig) if not record.event.value.startswith("Version")]
+
+
+def nothing_waits(rig: Rig) -> bool:
+    return not rig.status().records
+
+
+async def is_whole(rig: Rig) -> bool:
+    return (await rig.registry.verify(key())).ok
+
+
+def stored_events(rig: Rig) -> list[object]:
+    data = rig.cluster.registry._data.get(key())
+    return [record["event"] for record in data.records.values()] if data is not None else []
+
+
+def version_status(rig: Rig, version: str) -> ModelVersionRecord:
+    found = rig.cluster.objects[ModelVersionRecord, key(f"fraud-v{version}")]
+    assert isinstance(found, ModelVersionRecord)
+    return found
+
+
+@in_virtual_time
+async def test_a_good_run_is_recorded_from_its_wish_to_its_promotion() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        await until(lambda: nothing_waits(rig), why="all to be recorded")
+        records = await trail(rig)
+        assert await events(rig) == [
+            "StableAdopted",
+            "RolloutStarted",
+            *["TrafficShifted", "AnalysisPassed"] * 3,
+            "Promoted",
+        ]
+        assert sorted(one.version for one in records if one.event is AuditEvent.VERSION_REGISTERED) == [
+            "1.0.0",
+            "2.0.0",
+        ]
+        started = next(one for one in records if one.event is AuditEvent.ROLLOUT_STARTED)
+        assert (started.actor.name, started.actor.kind) == ("ada@example.org", ActorKind.PERSON)
+        assert '"traffic":"5%"' in started.details["plan"]
+        promoted = records[-1]
+        assert (promoted.before.production, promoted.after.production) == ("1.0.0", "2.0.0")
+        assert [(one.verdict.value, one.requests > 600, one.query) for one in promoted.evidence] == [
+            ("Pass", True, "preset contour")
+        ]
+        head = await rig.registry.head(key())
+        assert (version_stage(head, "2.0.0"), version_stage(head, "1.0.0")) == (
+            VersionStage.PRODUCTION,
+            VersionStage.SUPERSEDED,
+        )
+        assert head.managed_by == "fraud"
+        assert await is_whole(rig)
+
+
+@in_virtual_time
+async def test_the_intent_is_recorded_before_and_the_promotion_only_after_the_traffic_has_moved() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches_stage("canary")
+        await until(lambda: "RolloutStarted" in stored_events(rig), why="the intent to be recorded")
+        assert rig.weight("2.0.0") == 500
+        head = await rig.registry.head(key())
+        assert head.production is not None
+        assert head.production.version == "1.0.0"
+        await rig.reaches_stage("production")
+        await until(lambda: rig.weight("2.0.0") == 10_000, why="all the traffic")
+        head = await rig.registry.head(key())
+        assert head.production is not None
+        assert head.production.version == "1.0.0", "100 % is observed and the bake has passed first"
+
+
+@in_virtual_time
+async def test_a_rollback_is_recorded_with_its_evidence_once_the_traffic_is_safe() -> None:
+    rig = Rig()
+    rig.source.bad = {"2.0.0": 1.0}
+    rig.model()
+    async with rig.running():
+        await rig.reaches(Phase.ROLLED_BACK)
+        await until(lambda: nothing_waits(rig), why="all to be recorded")
+        decided, safe = (await trail(rig))[-2:]
+        assert (decided.event, safe.event) == (AuditEvent.ROLLBACK_STARTED, AuditEvent.ROLLED_BACK)
+        assert (safe.version, safe.to, safe.details["cause"]) == ("2.0.0", "1.0.0", "MetricBreached")
+        assert [one.verdict.value for one in decided.evidence] == ["Breach"]
+        assert decided.actor.kind is ActorKind.OPERATOR
+        head = await rig.registry.head(key())
+        assert version_stage(head, "2.0.0") is VersionStage.ROLLED_BACK
+        assert await is_whole(rig)
+
+
+@in_virtual_time
+async def test_a_registry_that_is_down_for_a_whole_run_delays_nothing_and_loses_nothing() -> None:
+    up, down = Rig(), Rig()
+    down.ledger.problem = DOWN
+    for rig in (up, down):
+        rig.model()
+        async with rig.running():
+            await rig.reaches(Phase.HEALTHY)
+            if rig is down:
+                lag = find_condition(rig.status().conditions, ConditionType.AUDIT_LAG)
+                assert lag is not None
+                assert lag.status is ConditionStatus.TRUE
+                assert "cannot be reached" in lag.message
+                assert len(rig.status().records) == 9
+                rig.ledger.problem = None
+            await until(lambda rig=rig: nothing_waits(rig), why="all to be recorded", within=120)
+            assert find_condition(rig.status().conditions, ConditionType.AUDIT_LAG) is None
+            assert await is_whole(rig)
+    runs = [rig.status().history[0] for rig in (up, down)]
+    took = [run.ended_at - run.started_at for run in runs]
+    assert took[0] == took[1], "the registry has no say in when a run ends"
+    assert await events(down) == await events(up)
+
+
+@in_virtual_time
+async def test_a_registry_that_never_answers_does_not_delay_a_rollback() -> None:
+    took = []
+    for hanging in (False, True):
+        rig = Rig()
+        rig.source.bad = {"2.0.0": 1.0}
+        rig.ledger.hanging = hanging
+        rig.model()
+        async with rig.running():
+            await rig.reaches(Phase.ROLLED_BACK)
+            rollback = rig.status().rollback
+            begun = rig.status().run_started_at
+            assert rollback is not None
+            assert rollback.traffic_safe_at is not None
+            assert begun is not None
+            took.append(rollback.traffic_safe_at - begun)
+    assert took[0] == took[1]
+
+
+@in_virtual_time
+async def test_a_successor_tells_the_rest_and_nothing_twice() -> None:
+    first = Rig()
+    first.model()
+    async with first.running():
+        await first.reaches_stage("canary")
+        first.ledger.problem = DOWN
+        await first.reaches_stage("production")
+        assert first.status().records
+    second = Rig(first.cluster, first.source, epoch=8)
+    async with second.running():
+        await second.reaches(Phase.HEALTHY)
+        await until(lambda: nothing_waits(second), why="all to be recorded")
+        ids = [record.id for record in await trail(second)]
+        assert len(ids) == len(set(ids))
+        assert (await events(second))[-1] == "Promoted"
+        assert await is_whole(second)
+
+
+@in_virtual_time
+async def test_the_last_words_of_a_deleted_rollout_are_recorded() -> None:
+    rig = Rig()
+    rig.ledger.problem = DOWN
+    rig.model()
+    async with rig.running():
+        await rig.reaches_stage("canary")
+        rig.cluster.remove(RolloutRecord, key())
+        await until(lambda: rig.store.rollout(key()) is None, why="it to be gone")
+        rig.ledger.problem = None
+        await until(lambda: "RolloutStarted" in stored_events(rig), why="what is left to be told")
+
+
+@in_virtual_time
+async def test_too_many_waiting_records_hold_everything_but_a_rollback() -> None:
+    rig = Rig()
+    rig.ledger.problem = DOWN
+    rig.model()
+    async with rig.running():
+        await rig.reaches_stage("canary")
+        for number in range(200):
+            verb = Command.PAUSE if number % 2 else Command.RESUME
+            record = rig.cluster.rollout(key())
+            rig.cluster.put(replace(record, commands={**record.commands, verb.value: f"again {number}"}))
+            before = rig.status().last_handled
+            if len(rig.status().records) >= 160:
+                break
+            await until(lambda before=before: rig.status().last_handled != before, why="the command")
+        assert rig.status().reason in {"AuditBacklog", "Paused"}
+        record = rig.cluster.rollout(key())
+        rig.cluster.put(replace(record, commands={"abort": "now"}))
+        await rig.reaches(Phase.ROLLED_BACK)
+        assert len(rig.status().records) <= 170
+        rig.ledger.problem = None
+        await until(lambda: nothing_waits(rig), why="all to be recorded", within=300)
+        assert (await events(rig))[-1] == "RolledBack"
+        assert await is_whole(rig)
+
+
+# ---- what may serve at all ---------------------------------------------------------------------
+
+
+STRICT = ModelSpec(versioning=VersioningPolicy(allow_major_in_place=True), require=RequiredFacts(digest=True))
+
+
+@in_virtual_time
+async def test_a_version_whose_number_promises_too_much_does_not_start_until_a_person_waives_it() -> None:
+    rig = Rig()
+    rig.cluster.put(model_version("1.0.0", spec={"signature": signature(AMOUNT)}))
+    rig.model(version="1.1.0")
+    rig.cluster.put(model_version("1.0.0", spec={"signature": signature(AMOUNT)}, version=2))
+    broken = model_version("1.1.0", spec={"signature": signature(AMOUNT, {"name": "country", "dtype": "string"})})
+    rig.cluster.put(broken)
+    async with rig.running():
+        await until(lambda: rig.status().reason == "SchemaRejected", why="it to be refused")
+        said = version_status(rig, "1.1.0").status
+        assert said.compatibility is not None
+        assert (said.compatibility.declared.value, said.compatibility.required.value) == ("minor", "major")
+        assert said.stage == "Quarantined"
+        assert "VersionRejected" in said.recorded
+
+        rig.cluster.put(replace(version_status(rig, "1.1.0"), waiver="all clients send it since May"))
+        await rig.reaches(Phase.HEALTHY)
+        await until(lambda: nothing_waits(rig), why="all to be recorded")
+        waived = next(one for one in await trail(rig) if one.event is AuditEvent.SCHEMA_WAIVED)
+        assert (waived.reason, waived.details["required"]) == ("all clients send it since May", "major")
+
+
+@in_virtual_time
+async def test_a_major_version_does_not_take_over_the_route_of_the_old_one_unless_allowed() -> None:
+    rig = Rig()
+    rig.cluster.put(model_record(policy=ModelSpec()))
+    rig.model()
+    async with rig.running():
+        await until(lambda: rig.status().reason == "MajorVersionInPlace", why="it to be refused")
+        rig.cluster.put(replace(model_record(), generation=2))
+        await rig.reaches(Phase.HEALTHY)
+
+
+@in_virtual_time
+async def test_what_the_policy_asks_for_and_the_version_does_not_say_is_named() -> None:
+    rig = Rig()
+    rig.cluster.put(model_record(policy=STRICT))
+    rig.model()
+    async with rig.running():
+        await until(lambda: rig.status().reason == "FactsMissing", why="it to be refused")
+        assert "spec.artifact.digest" in rig.status().next_action
+
+
+@in_virtual_time
+async def test_no_stage_begins_before_the_bytes_have_been_looked_at() -> None:
+    rig = Rig()
+    policy = ModelSpec(versioning=STRICT.versioning, verification=Verification.FULL)
+    rig.cluster.put(model_record(policy=policy))
+    rig.verifier.found = ArtifactFinding(ArtifactResult.COULD_NOT_ASK, "s3://models/fraud: no answer.")
+    artifact = {"artifact": {"uri": "s3://models/fraud/2.onnx", "digest": f"sha256:{'0' * 64}"}}
+    rig.model()
+    rig.cluster.put(model_version("2.0.0", spec=artifact))
+    async with rig.running():
+        await until(lambda: rig.status().reason == "ArtifactUnverified", why="it to be held")
+        rig.verifier.found = ArtifactFinding(ArtifactResult.DIGEST_DIFFERS, "It is sha256:1, not sha256:0.")
+        await until(lambda: rig.status().reason == "ArtifactRejected", why="it to be refused", within=120)
+        assert rig.status().run == 0
+        rig.verifier.found = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
+        await rig.reaches(Phase.HEALTHY)
+        assert AuditEvent.ARTIFACT_VERIFIED in {record.event for record in await trail(rig)}

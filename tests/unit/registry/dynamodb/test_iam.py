@@ -1,0 +1,106 @@
+"""The policies of deploy/aws hold every right that is used, and none that is not; the audit trail is append-only."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from serinus.api.audit_record import AuditEvent
+from serinus.api.names import ObjectKey
+from serinus.engine.versions.catalogue import Query
+from serinus.registry.dynamodb.client import connect
+from serinus.registry.dynamodb.reader import DynamoDbReader
+from serinus.settings import DynamoDbSettings
+from support.dynamodb.iam import Right, needed, permitted, policy, rights
+from support.dynamodb.moto import moto, place, tables
+from support.dynamodb.place import DynamoDbPlace, counted
+from support.registry.place import digest_for, happening, register, registry_on, seen_whole, version_entry
+
+__all__ = ["moto", "place", "tables"]
+
+POLICIES: Final = Path(__file__).parents[4] / "deploy" / "aws"
+MODEL: Final = ObjectKey("ml", "fraud")
+
+
+async def _every_verb_of_the_operator(place: DynamoDbPlace) -> set[Right]:
+    store = place.open()
+    registry, data = registry_on(store), (digest_for("october"), digest_for("november"))
+    with counted(place.clients(store)) as calls:
+        await store.probe()
+        await register(registry, MODEL, "1.0.0", "2.0.0", data=data)
+        await registry.promote(MODEL, "1.0.0", happening())
+        await registry.promote(MODEL, "2.0.0", happening())
+        await registry.rollback(MODEL, happening())
+        await registry.record(MODEL, happening(AuditEvent.PAUSED))
+        await store.set_yanked(MODEL, "2.0.0", "it leaks")
+        await registry.list(MODEL)
+        assert (await registry.verify(MODEL)).ok
+        entry = version_entry(MODEL, "1.0.0")
+        assert [one async for one in store.find_versions(Query(digest=entry.digest))]
+        assert [one async for one in store.find_versions(Query(data_digest=data[0]))]
+        assert [one async for one in store.list_models()]
+    return {right for operation, request in calls for right in needed(operation, request)}
+
+
+async def test_the_operators_policy_allows_all_that_the_store_asks_and_nothing_more(place: DynamoDbPlace) -> None:
+    asked = await _every_verb_of_the_operator(place)
+    document = policy(POLICIES / "operator-policy.json", place.settings.table_prefix)
+    assert permitted(document, asked)
+    assert rights(document, "Allow") == asked
+
+
+async def test_the_readers_policy_allows_all_that_serving_code_asks_and_nothing_more(place: DynamoDbPlace) -> None:
+    registry = registry_on(place.open())
+    await register(registry, MODEL, "1.0.0")
+    await registry.promote(MODEL, "1.0.0", happening())
+    clients = connect(place.settings)
+    with counted(clients) as calls, DynamoDbReader(place.settings, "ml", clients) as reader:
+        assert reader.production("fraud") is not None
+        assert reader.get("fraud", "1.0.0").version == "1.0.0"
+        assert [entry.version for entry in reader.list("fraud")] == ["1.0.0"]
+        assert len(list(reader.history("fraud"))) == 2
+    asked = {right for operation, request in calls for right in needed(operation, request)}
+    document = policy(POLICIES / "reader-policy.json", place.settings.table_prefix)
+    assert permitted(document, asked)
+    assert rights(document, "Allow") == asked
+
+
+async def test_only_the_role_of_retention_may_remove_records_and_it_can_write_none(place: DynamoDbPlace) -> None:
+    store = place.open()
+    registry = registry_on(store)
+    await register(registry, MODEL, "1.0.0", "2.0.0")
+    first = (await seen_whole(place, MODEL)).trail[0]
+    details = {"through": "1", "hash": first.hash, "archive": "s3://archive"}
+    await registry.record(MODEL, happening(AuditEvent.RECORDS_PRUNED, details=details))
+    with counted(place.clients(store)) as calls:
+        assert await store.remove_records(MODEL, 1) == 1
+    asked = {right for operation, request in calls for right in needed(operation, request)}
+    prefix = place.settings.table_prefix
+    retention = policy(POLICIES / "retention-policy.json", prefix)
+    assert permitted(retention, asked)
+    assert rights(retention, "Allow") == asked
+    assert not permitted(retention, [("dynamodb:PutItem", f"{prefix}-audit")])
+    assert not permitted(policy(POLICIES / "operator-policy.json", prefix), asked)
+
+
+@pytest.mark.parametrize("name", ["operator", "reader"])
+@pytest.mark.parametrize(
+    "action", ["UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLDelete", "PartiQLUpdate", "UpdateTimeToLive"]
+)
+def test_nobody_changes_the_audit_trail_whatever_another_policy_allows(
+    tables: DynamoDbSettings, name: str, action: str
+) -> None:
+    prefix = tables.table_prefix
+    document = policy(POLICIES / f"{name}-policy.json", prefix)
+    everything = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": f"arn:aws:dynamodb:::table/{prefix}-audit"}
+    generous = document | {"Statement": [*document["Statement"], everything]}
+    assert not permitted(generous, [(f"dynamodb:{action}", f"{prefix}-audit")])
+    assert permitted(generous, [("dynamodb:Query", f"{prefix}-audit")])
+
+
+def test_the_operator_puts_only_within_a_transaction(tables: DynamoDbSettings) -> None:
+    document = policy(POLICIES / "operator-policy.json", tables.table_prefix)
+    puts = [one for one in document["Statement"] if one["Effect"] == "Allow" and "dynamodb:PutItem" in one["Action"]]
+    assert len(puts) == 2
+    condition = {"ForAnyValue:StringEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}}
+    assert all(one["Condition"] == condition for one in puts)
