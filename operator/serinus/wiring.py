@@ -25,18 +25,18 @@ from serinus.kube.lease import LeaseElection
 from serinus.kube.status import ApiStatusWriter
 from serinus.metrics import PrometheusSource
 from serinus.ports.registry_store import RegistryStore
-from serinus.ports.services import Leadership, Ledger, Meta, Record
-from serinus.reconcile.cache import Store
-from serinus.reconcile.modelversions.admission_cache import Reviews
-from serinus.reconcile.modelversions.controller import Outside, VersionDesk
-from serinus.reconcile.modelversions.stage_writer import VersionNews
+from serinus.ports.services import AuditLog, Leadership, Meta, Record
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.modelversions.admission_cache import AdmissionCache
+from serinus.reconcile.modelversions.controller import ModelVersionController, Outside
+from serinus.reconcile.modelversions.stage_writer import StageWriter
 from serinus.reconcile.rollouts.act import Hands
-from serinus.reconcile.rollouts.analysis_tracker import EvidenceBook
-from serinus.reconcile.rollouts.controller import Loop
-from serinus.reconcile.rollouts.http_tests import TestDesk
-from serinus.reconcile.rollouts.outbox_relay import Scribe
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
+from serinus.reconcile.rollouts.controller import RolloutController
+from serinus.reconcile.rollouts.http_tests import HttpTestRunner
+from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
 from serinus.reconcile.rollouts.reconciler import Shell
-from serinus.registry.kubernetes.mirror import MirroredLedger
+from serinus.registry.kubernetes.mirror import MirroringAuditLog
 from serinus.registry.kubernetes.store import KubernetesStore
 from serinus.registry.service import Registry
 from serinus.routers import load_router
@@ -91,38 +91,38 @@ class Operator:
         self._instance = settings.identity or socket.gethostname()
         self._events = ApiEvents(client, self._clock, self._instance)
         self._election = self._elect(client)
-        self._store = Store()
-        self._desk = TestDesk(ServiceChecks())
+        self._store = ClusterCache()
+        self._desk = HttpTestRunner(ServiceChecks())
         statuses = ApiStatusWriter(client)
         leadership: Leadership = self._election or SoleLeader.since(self._clock.now())
         self._registry = Registry(
             _store_of(settings, client), self._clock, OperatorIdentity(version=__version__, instance=self._instance)
         )
         elsewhere = settings.registry.kind is not RegistryKind.KUBERNETES
-        ledger: Ledger = MirroredLedger(self._registry, client) if elsewhere else self._registry
+        ledger: AuditLog = MirroringAuditLog(self._registry, client) if elsewhere else self._registry
         self._verifier = Verifier(settings.artifacts)
-        reviews = Reviews(self._store, settings.artifacts.verification)
+        reviews = AdmissionCache(self._store, settings.artifacts.verification)
         shell = Shell(
             store=self._store,
-            book=EvidenceBook(self._store, self._sources),
+            tracker=AnalysisTracker(self._store, self._sources),
             desk=self._desk,
             hands=Hands(load_router(ROUTER)(client), ApiJobs(client), self._desk, self._begin, self._learn),
             statuses=statuses,
-            news=VersionNews(statuses, self._telemetry),
+            news=StageWriter(statuses, self._telemetry),
             events=self._events,
             leadership=leadership,
             clock=self._clock,
             telemetry=self._telemetry,
             reviews=reviews,
-            scribe=Scribe(ledger, self._store, self._telemetry, start=self._start, look=self._look),
+            relay=OutboxRelay(ledger, self._store, self._telemetry, start=self._start, look=self._look),
             actor_stamped=settings.actor_stamped,
         )
         self._leadership = leadership
         outside = Outside(ledger, statuses, self._verifier, leadership, self._clock, self._telemetry)
         stamped = settings.actor_stamped
-        desk = VersionDesk(self._store, reviews, outside, actor_stamped=stamped, look=self._look_at_model)
+        desk = ModelVersionController(self._store, reviews, outside, actor_stamped=stamped, look=self._look_at_model)
         cluster = ApiCluster(client, settings.namespaces)
-        self.loop = Loop(shell, desk, cluster, self._sources, workers=settings.writers)
+        self.loop = RolloutController(shell, desk, cluster, self._sources, workers=settings.writers)
 
     def _elect(self, client: KubernetesClient) -> LeaseElection | None:
         settings = self.settings
@@ -144,7 +144,7 @@ class Operator:
         self.loop.look_at_model(model)
 
     def _learn(self, record: Record) -> None:
-        self.loop.seen(record)
+        self.loop.on_change(record)
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -219,7 +219,7 @@ def _store_of(settings: Settings, client: KubernetesClient) -> RegistryStore:
             assert_never(settings.registry.kind)
 
 
-def _phases(store: Store) -> Mapping[str, int]:
+def _phases(store: ClusterCache) -> Mapping[str, int]:
     counts: dict[str, int] = {}
     for record in store.rollouts():
         counts[record.status.phase.value] = counts.get(record.status.phase.value, 0) + 1

@@ -14,10 +14,10 @@ sys.path[:0] = [str(_ROOT / part) for part in ("operator", "tests")]
 
 from serinus.api.rollout_status import Phase, RolloutStatus  # noqa: E402 - the paths above come first
 from serinus.engine.rollout.decide import decide  # noqa: E402
-from serinus.reconcile.cache import Store  # noqa: E402
-from serinus.reconcile.modelversions.admission_cache import Reviews  # noqa: E402
-from serinus.reconcile.rollouts.analysis_tracker import EvidenceBook  # noqa: E402
-from serinus.reconcile.rollouts.observe import Findings, observe, spec_of  # noqa: E402
+from serinus.reconcile.cache import ClusterCache  # noqa: E402
+from serinus.reconcile.modelversions.admission_cache import AdmissionCache  # noqa: E402
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker  # noqa: E402
+from serinus.reconcile.rollouts.observe import LocalFacts, observe, spec_of  # noqa: E402
 from support.fake_source import FakeSource  # noqa: E402
 from support.records import endpoints, model_version, rollout, route, spec_for  # noqa: E402
 from support.world import BAD, World  # noqa: E402
@@ -57,9 +57,9 @@ def print_decisions() -> None:
         print(f"decide, {name}: {seconds / _LOOKS * 1e6:.0f} µs")
 
 
-def a_thousand(status: RolloutStatus) -> Store:
+def a_thousand(status: RolloutStatus) -> ClusterCache:
     """Return a store in which so many rollouts are in the same state."""
-    store = Store()
+    store = ClusterCache()
     for number in range(_ROLLOUTS):
         name = f"m{number}"
         for version in _WEIGHTS:
@@ -77,7 +77,7 @@ async def print_ticks() -> None:
     began = time.perf_counter()
     store = a_thousand(status)
     print(f"store, {_ROLLOUTS:,} rollouts with their worlds taken in: {(time.perf_counter() - began) * 1e3:.0f} ms")
-    book, reviews = EvidenceBook(store, {"default": FakeSource()}), Reviews(store)
+    book, reviews = AnalysisTracker(store, {"default": FakeSource()}), AdmissionCache(store)
     now = status.stage.since + timedelta(seconds=60)
     for _ in range(_ROLLOUTS // 100 + 1):
         now += timedelta(seconds=5)
@@ -91,7 +91,7 @@ async def print_ticks() -> None:
         for one in found:
             record = store.rollout(one)
             assert record is not None
-            observed = observe(store, reviews, record, Findings(book.readings(record), book.problem(record)))
+            observed = observe(store, reviews, record, LocalFacts(book.readings(record), book.problem(record)))
             decide(spec_of(store, record), record.status, observed, now)
         asking, looking = asking + between - before, looking + time.process_time() - between
     assert len(found) == _ROLLOUTS

@@ -20,7 +20,7 @@ from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.quantities import Duration, Share
 from serinus.api.rollout import MetricsRef, Stage
 from serinus.api.verdict import Verdict
-from serinus.engine.analysis.assessment import Progress, absorb, assess, begin, learn_dispersion
+from serinus.engine.analysis.assessment import Progress, assess, begin, learn_dispersion, update
 from serinus.engine.analysis.measurements import Batch, Counted
 from serinus.engine.analysis.progress import FALSE_ABORTS_PER_RUN
 from serinus.engine.analysis.sequential import LEAST_BAD, Tick, fold, no_evidence
@@ -78,7 +78,7 @@ def judge(line: str, burst: int | None, history: History) -> Outcome:
         stable = None
         if history.stable_requests is not None and history.stable_bad is not None:
             stable = _counted(at, history.stable_requests[tick], history.stable_bad[tick])
-        progress = absorb(progress, candidate, stable)
+        progress = update(progress, candidate, stable)
         if progress.breached_at is not None:
             return Outcome(seen, passed=False)
     return Outcome(None, passed=assess(progress, stage, at).verdict is Verdict.PASS)

@@ -28,7 +28,7 @@ from serinus.api.names import ObjectKey  # noqa: E402
 from serinus.registry.dynamodb.client import Clients  # noqa: E402
 from serinus.registry.dynamodb.items import Keys, version_values  # noqa: E402
 from support.dynamodb.place import DynamoDbPlace, credentials, make_tables, settings_at  # noqa: E402
-from support.registry.place import happening, register, registry_on, version_entry  # noqa: E402
+from support.registry.place import audit_entry, register, registry_on, version_entry  # noqa: E402
 
 SIZES: Final = (10, 1_000, 10_000)
 _ROUNDS: Final = 20
@@ -104,13 +104,13 @@ async def measure(place: DynamoDbPlace, count: int) -> dict[str, Bill]:
     clients, registry = place.clients(store), registry_on(store)
     seed(clients.reads, f"{place.settings.table_prefix}-registry", model, count)
     await register(registry, model, *_USED)
-    await registry.promote(model, _USED[0], happening())
+    await registry.promote(model, _USED[0], audit_entry())
     # The head remembers its last records: it is at its full size only once there are so many.
     for _ in range(MAX_RECENT):
-        await registry.record(model, happening())
+        await registry.record(model, audit_entry())
     steps: dict[str, Callable[[], Awaitable[object]]] = {
-        "promote": lambda: registry.promote(model, _USED[1], happening()),
-        "rollback": lambda: registry.rollback(model, happening(), to=_USED[0]),
+        "promote": lambda: registry.promote(model, _USED[1], audit_entry()),
+        "rollback": lambda: registry.rollback(model, audit_entry(), to=_USED[0]),
         "read production": lambda: registry.production(model),
     }
     total = {name: Bill() for name in steps}
@@ -119,7 +119,7 @@ async def measure(place: DynamoDbPlace, count: int) -> dict[str, Bill]:
             with billed(clients) as bill:
                 await step()
             total[name].add(bill, 1 / _ROUNDS)
-        await registry.record(model, happening(AuditEvent.QUARANTINE_LIFTED, version=_USED[1]))
+        await registry.record(model, audit_entry(AuditEvent.QUARANTINE_LIFTED, version=_USED[1]))
     return total
 
 

@@ -13,7 +13,7 @@ from serinus.api.model import CandidateVersion, Head, ModelStatus, ProductionVer
 from serinus.api.names import AUDIT_RECORD
 from serinus.api.parsing import encode
 from serinus.api.rollout_status import Phase, RolloutStatus
-from serinus.engine.conditions import state
+from serinus.engine.conditions import apply_updates
 from serinus.engine.rollout.conditions import kstatus_of
 from support.people import STAMPS
 
@@ -45,7 +45,7 @@ def _health(kind: str, *, generation: int = 7, status: dict[str, Any] | None = N
 def _status(phase: Phase, *, stalled: bool = False) -> dict[str, Any]:
     empty = RolloutStatus(phase=phase, observed_generation=7, summary=_SUMMARY)
     findings = kstatus_of(phase, "Reason", "why", stalled=stalled)
-    return encode(replace(empty, conditions=state((), findings, 7, _NOW)))
+    return encode(replace(empty, conditions=apply_updates((), findings, 7, _NOW)))
 
 
 @pytest.mark.parametrize("phase", Phase)

@@ -7,7 +7,7 @@ from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.quantities import Duration, Share
 from serinus.api.rollout import Judgement, MetricsRef, Promotion, Stage
 from serinus.api.verdict import Cause
-from serinus.engine.analysis.assessment import Judged, Progress, absorb, assess, begin
+from serinus.engine.analysis.assessment import Assessment, Progress, assess, begin, update
 from serinus.engine.analysis.measurements import Answer, Batch, Coarse, CouldNotAsk, Counted, Measured, NoData
 
 START = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
@@ -92,11 +92,11 @@ def could_not_ask(
 def after(progress: Progress, answers: Iterable[Answer]) -> Progress:
     """Fold these answers of the candidate; nothing is known of the stable version."""
     for answer in answers:
-        progress = absorb(progress, answer, None)
+        progress = update(progress, answer, None)
     return progress
 
 
-def judged_after(stage: Stage, answers: Iterable[Answer], *, metrics: MetricsRef | None = None) -> Judged:
+def judged_after(stage: Stage, answers: Iterable[Answer], *, metrics: MetricsRef | None = None) -> Assessment:
     """Judge a whole history at the moment of its last answer."""
     progress = after(begun(stage, metrics=metrics), answers)
     return assess(progress, stage, START if progress.latest is None else progress.latest.at)

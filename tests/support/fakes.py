@@ -11,7 +11,7 @@ from itertools import count
 
 from msgspec import structs
 
-from serinus.api.audit_record import Happening
+from serinus.api.audit_record import AuditEntry
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact, BackendRef, ModelVersionStatus
 from serinus.api.names import ObjectKey
@@ -304,13 +304,13 @@ class FakeLedger:
         self.problem: SerinusError | None = None
         self.hanging = False
 
-    async def record(self, model: ObjectKey, happening: Happening) -> int:
+    async def record(self, model: ObjectKey, audit_entry: AuditEntry) -> int:
         await self._refuse()
-        return await self.registry.record(model, happening)
+        return await self.registry.record(model, audit_entry)
 
-    async def register(self, model: ObjectKey, entry: VersionEntry, happening: Happening) -> int:
+    async def register(self, model: ObjectKey, entry: VersionEntry, audit_entry: AuditEntry) -> int:
         await self._refuse()
-        return await self.registry.register(model, entry, happening)
+        return await self.registry.register(model, entry, audit_entry)
 
     async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
         await self._refuse()

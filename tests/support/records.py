@@ -9,7 +9,7 @@ from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.rollout.observation import BackendKey, InvalidSpec, ParentFacts, People, RouteEntry, TestOutcome
+from serinus.engine.rollout.observation import Actors, BackendKey, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
 from serinus.engine.versions.catalogue import spec_hash
 from serinus.ports.services import (
     EndpointsRecord,
@@ -26,7 +26,7 @@ from support.builders import a_spec
 from support.virtual_loop import START
 
 NAMESPACE = "ml"
-ADA = People(requested_by="ada@example.org", spec_by="ada@example.org", approved_by="ada@example.org")
+ADA = Actors(requested_by="ada@example.org", spec_by="ada@example.org", approved_by="ada@example.org")
 MISSPELT = InvalidSpec("spec.stages", "must rise in traffic")
 
 
@@ -65,7 +65,7 @@ def rollout(  # noqa: PLR0913 - a builder: each field that some test changes
         status_problem="",
         commands=commands or {},
         rollback_to="",
-        people=ADA,
+        actors=ADA,
         deleting=deleting,
     )
 
@@ -83,7 +83,7 @@ def model_record(name: str = "fraud", policy: ModelSpec | None = None, *, genera
         policy=policy if policy is not None else lax,
         problem="",
         observed_generation=generation,
-        people=ADA,
+        actors=ADA,
     )
 
 
@@ -96,7 +96,7 @@ def model_version(version_text: str = "2.0.0", model: str = "fraud", **fields: A
         **{
             "spec": spec,
             "spec_hash": spec_hash(spec),
-            "people": ADA,
+            "actors": ADA,
             "meta": meta(f"{model}-v{version_text}", version=version, namespace=fields.pop("namespace", NAMESPACE)),
             "model": model,
             "version": version_text,

@@ -1,4 +1,4 @@
-"""The whole shell on fakes: store, book, desk and loop as the wiring puts them together, with nothing real outside."""
+"""The whole operator on fakes, put together as the wiring does it, with nothing real outside."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,15 +12,15 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.engine.analysis.measurements import Question
 from serinus.ports.services import MetricSource, ModelRecord, RolloutRecord
-from serinus.reconcile.cache import Store
-from serinus.reconcile.modelversions.admission_cache import Reviews
-from serinus.reconcile.modelversions.controller import Outside, VersionDesk
-from serinus.reconcile.modelversions.stage_writer import VersionNews
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.modelversions.admission_cache import AdmissionCache
+from serinus.reconcile.modelversions.controller import ModelVersionController, Outside
+from serinus.reconcile.modelversions.stage_writer import StageWriter
 from serinus.reconcile.rollouts.act import Hands
-from serinus.reconcile.rollouts.analysis_tracker import EvidenceBook
-from serinus.reconcile.rollouts.controller import Loop
-from serinus.reconcile.rollouts.http_tests import TestDesk
-from serinus.reconcile.rollouts.outbox_relay import Scribe
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
+from serinus.reconcile.rollouts.controller import RolloutController
+from serinus.reconcile.rollouts.http_tests import HttpTestRunner
+from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
 from serinus.reconcile.rollouts.reconciler import Shell
 from serinus.registry.service import Registry
 from serinus.telemetry import Telemetry
@@ -60,24 +60,24 @@ class Rig:
         self.leadership = FakeLeadership(epoch)
         self.router, self.jobs = FakeRouter(self.cluster), FakeJobs(self.cluster)
         self.statuses, self.events = FakeStatusWriter(self.cluster), FakeEvents(self.cluster)
-        self.checks, self.store, self.clock = FakeChecks(), Store(), LoopClock()
+        self.checks, self.store, self.clock = FakeChecks(), ClusterCache(), LoopClock()
         self.telemetry = Telemetry(CollectorRegistry())
         sources: dict[str, MetricSource] = {"default": self.source}
-        self.book = EvidenceBook(self.store, sources)
-        self.desk = TestDesk(self.checks)
+        self.tracker = AnalysisTracker(self.store, sources)
+        self.desk = HttpTestRunner(self.checks)
         hands = Hands(
             self.router,
             self.jobs,
             self.desk,
             lambda owner, action: self.loop.begin_http_test(owner, action),  # noqa: PLW0108 - the loop is made later
-            lambda record: self.loop.seen(record),  # noqa: PLW0108 - likewise
+            lambda record: self.loop.on_change(record),  # noqa: PLW0108 - likewise
         )
         self.registry = Registry(
             self.cluster.registry, self.clock, OperatorIdentity(version="test", instance=f"rig-{epoch}")
         )
         self.ledger, self.verifier = FakeLedger(self.registry), FakeVerifier()
-        self.reviews = Reviews(self.store)
-        self.scribe = Scribe(
+        self.reviews = AdmissionCache(self.store)
+        self.relay = OutboxRelay(
             self.ledger,
             self.store,
             self.telemetry,
@@ -85,7 +85,7 @@ class Rig:
             look=lambda one: self.loop.look(one),  # noqa: PLW0108 - likewise
         )
         outside = Outside(self.ledger, self.statuses, self.verifier, self.leadership, self.clock, self.telemetry)
-        self.versiondesk = VersionDesk(
+        self.versiondesk = ModelVersionController(
             self.store,
             self.reviews,
             outside,
@@ -94,20 +94,20 @@ class Rig:
         )
         self.shell = Shell(
             store=self.store,
-            book=self.book,
+            tracker=self.tracker,
             desk=self.desk,
             hands=hands,
             statuses=self.statuses,
-            news=VersionNews(self.statuses, self.telemetry),
+            news=StageWriter(self.statuses, self.telemetry),
             events=self.events,
             leadership=self.leadership,
             clock=self.clock,
             telemetry=self.telemetry,
             reviews=self.reviews,
-            scribe=self.scribe,
+            relay=self.relay,
             actor_stamped=True,
         )
-        self.loop = Loop(self.shell, self.versiondesk, self.cluster, sources, workers=4)
+        self.loop = RolloutController(self.shell, self.versiondesk, self.cluster, sources, workers=4)
 
     def model(
         self, name: str = "fraud", *stages: dict[str, Any], version: str = "2.0.0", **fields: Any
@@ -136,7 +136,7 @@ class Rig:
     @asynccontextmanager
     async def running(self, resync_every: float = 300.0) -> AsyncIterator["Rig"]:
         """Run the loop and its watch for as long as the context lasts."""
-        self.cluster.follow(self.loop.seen, self.loop.gone)
+        self.cluster.follow(self.loop.on_change, self.loop.on_delete)
         task = asyncio.create_task(self.loop.run(resync_every))
         synced = asyncio.create_task(self.loop.synced.wait())
         await asyncio.wait({task, synced}, return_when=asyncio.FIRST_COMPLETED)

@@ -13,7 +13,7 @@ from serinus.api.names import Command
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.api.verdict import Cause
-from serinus.engine.analysis.assessment import Progress, absorb, begin
+from serinus.engine.analysis.assessment import Progress, begin, update
 from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, SetWeights
 from serinus.engine.rollout.decide import decide
@@ -21,10 +21,10 @@ from serinus.engine.rollout.decision import Decision, Event
 from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.modes import Mode, mode_of
 from serinus.engine.rollout.observation import (
+    Actors,
     AuditFacts,
     InvalidSpec,
     Observation,
-    People,
     RouteFacts,
     RouteProblem,
     TestOutcome,
@@ -37,7 +37,7 @@ from support.builders import NOW, a_key, a_route, a_spec, a_version
 GOOD = Batch(700, 0, 0, 0)
 BAD = Batch(700, 350, 350, 350)
 NOTHING = Batch(0, 0, 0, 0)
-ADA = People(requested_by="ada@example.org", spec_by="ada@example.org", approved_by="ada@example.org")
+ADA = Actors(requested_by="ada@example.org", spec_by="ada@example.org", approved_by="ada@example.org")
 LAX = ModelSpec(versioning=VersioningPolicy(allow_major_in_place=True))
 SCRAPE = timedelta(seconds=15)
 NOWHERE = Observation(generation=1, route=RouteProblem("RouteMissing", "There is none."))
@@ -57,7 +57,7 @@ class World:
     commands: dict[Command, str] = field(default_factory=dict)
     rollback_to: str = ""
     freeze: str | None = None
-    people: People = ADA
+    actors: Actors = ADA
     policy: ModelSpec = LAX
     unrecorded: frozenset[str] = frozenset()
     gateway_accepts: bool = True
@@ -98,7 +98,7 @@ class World:
         )
         weight = candidate.weight if candidate else 0
         stable = self._stable_answer(self.real_share if self.real_share is not None else weight, batch)
-        self.evidence[key] = tuple(absorb(progress, answer, stable) for progress in self._readings(key))
+        self.evidence[key] = tuple(update(progress, answer, stable) for progress in self._readings(key))
         return self
 
     def look(self, *, crash: str = "") -> Decision:
@@ -178,7 +178,7 @@ class World:
             commands={verb.value: token for verb, token in self.commands.items()},
             rollback_to=self.rollback_to,
             uid="uid-fraud",
-            people=self.people,
+            actors=self.actors,
             policy=self.policy,
             audit=AuditFacts(recorded=frozenset(one.id for one in self.status.records) - self.unrecorded),
             freeze=self.freeze,

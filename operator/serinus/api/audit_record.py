@@ -91,7 +91,7 @@ class OnBehalfOf(Model, frozen=True, kw_only=True):
     url: Annotated[str, text("The change or pull request.", least=0, most=2048)] = ""
 
 
-class Standing(Model, frozen=True, kw_only=True):
+class HeadSummary(Model, frozen=True, kw_only=True):
     """Where the model stood."""
 
     production: Annotated[str, _VERSION] = ""
@@ -139,7 +139,7 @@ class Evidence(Model, frozen=True, kw_only=True):
     window: Annotated[str, text("The window, such as 1m.", least=0, most=32)] = ""
 
 
-class Happening(Model, frozen=True, kw_only=True):
+class AuditEntry(Model, frozen=True, kw_only=True):
     """What is to be recorded: everything of a record but its place in the chain.
 
     Attributes:
@@ -177,7 +177,7 @@ class OperatorIdentity(Model, frozen=True, kw_only=True, omit_defaults=False):
     instance: Annotated[str, text("The process: the pod's name, or the host's.", least=0)]
 
 
-class AuditRecordSpec(Happening, frozen=True, kw_only=True):
+class AuditRecordSpec(AuditEntry, frozen=True, kw_only=True):
     """The record as it is stored. Its hash is SHA-256 over the canonical JSON (RFC 8785) of all fields but ``hash``."""
 
     format: Annotated[int, Meta(description="The form of the record: 1.", ge=1, le=1)]
@@ -186,8 +186,8 @@ class AuditRecordSpec(Happening, frozen=True, kw_only=True):
     model: ModelName
     recorded_at: Annotated[datetime, Meta(description="When it was recorded (UTC).")]
     recorded_by: OperatorIdentity
-    before: Annotated[Standing, Meta(description="Where the model stood before.")]
-    after: Annotated[Standing, Meta(description="Where it stands now.")]
+    before: Annotated[HeadSummary, Meta(description="Where the model stood before.")]
+    after: Annotated[HeadSummary, Meta(description="Where it stands now.")]
     previous_hash: Annotated[str, _HASH]
     hash: Annotated[str, text("SHA-256 of this record.", most=71)]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, field
 
-from serinus.api.audit_record import Happening
+from serinus.api.audit_record import AuditEntry
 from serinus.api.conditions import Condition
 from serinus.api.schema import Model, items, rule, text
 from serinus.api.verdict import Cause, Verdict
@@ -199,7 +199,7 @@ class RolloutStatus(Model, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
     epoch: Annotated[int, Meta(description="The leader's term that wrote this; it never falls.", ge=0)] = 0
     records: Annotated[
-        tuple[Happening, ...], items("What the registry has not recorded yet, oldest first.", most=MAX_RECORDS)
+        tuple[AuditEntry, ...], items("What the registry has not recorded yet, oldest first.", most=MAX_RECORDS)
     ] = ()
     records_made: Annotated[int, Meta(description="How many records this Rollout has made.", ge=0)] = 0
     conditions: Annotated[tuple[Condition, ...], items("What is observed.", most=16, key="type")] = ()

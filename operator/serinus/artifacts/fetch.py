@@ -26,7 +26,7 @@ _LONGEST_MARK: Final = 120
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
-class Look:
+class Inspection:
     """A look that another thread may end: the reading stops at its next chunk, and a blocked one is broken off."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ArtifactFile:
     """One file of an artifact: its path within it (empty where the artifact is one file) and its bytes."""
 
     path: str
@@ -78,7 +78,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class ArtifactStat:
     """An artifact that is there, before it is read.
 
     Attributes:
@@ -93,15 +93,15 @@ class Sight:
     place: str
     size: int | None
     mark: str
-    parts: Callable[[], Generator[Part, None, None]]
+    parts: Callable[[], Generator[ArtifactFile, None, None]]
     checksum: str | None = None
     folder: bool = False
 
 
-class Store(Protocol):
+class ArtifactStore(Protocol):
     """One way to reach artifacts. Its calls block: use them in a thread."""
 
-    def sight(self, uri: str, look: Look) -> AbstractContextManager[Sight]:
+    def sight(self, uri: str, look: Inspection) -> AbstractContextManager[ArtifactStat]:
         """Find the artifact.
 
         Raises (also while its parts are read):
@@ -120,13 +120,13 @@ class Measured:
     digest: str | None
 
 
-def one_part(chunks: Generator[bytes, None, None]) -> Generator[Part, None, None]:
+def one_part(chunks: Generator[bytes, None, None]) -> Generator[ArtifactFile, None, None]:
     """Return the only part of an artifact that is one file."""
-    yield Part("", chunks)
+    yield ArtifactFile("", chunks)
 
 
-def measure(sight: Sight, look: Look, *, most: int) -> Measured:
-    """Read and hash an artifact, at most so many bytes; errors as :meth:`Store.sight`."""
+def measure(sight: ArtifactStat, look: Inspection, *, most: int) -> Measured:
+    """Read and hash an artifact, at most so many bytes; errors as :meth:`ArtifactStore.sight`."""
     digests: list[tuple[str, bytes]] = []
     size = 0
     with closing(sight.parts()) as parts:

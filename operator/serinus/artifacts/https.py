@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from serinus.artifacts.fetch import CHUNK, Look, Sight, break_off, one_part, readable
+from serinus.artifacts.fetch import CHUNK, ArtifactStat, Inspection, break_off, one_part, readable
 from serinus.errors import NotFoundError, RefusedError, TransientError
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -109,7 +109,7 @@ class HttpsStore:
         self._tls = tls or ssl.create_default_context()
 
     @contextmanager
-    def sight(self, uri: str, look: Look) -> Iterator[Sight]:
+    def sight(self, uri: str, look: Inspection) -> Iterator[ArtifactStat]:
         """Send the request and read the answer's head; see :class:`Store`."""
         parts = _split(uri)
         place = f"https://{parts.netloc}{parts.path}"
@@ -206,7 +206,7 @@ def _followed(parts: SplitResult, location: str, place: str) -> SplitResult:
     return target
 
 
-def _sight(answer: HTTPResponse, place: str) -> Sight:
+def _sight(answer: HTTPResponse, place: str) -> ArtifactStat:
     status = answer.status
     if status in _GONE:
         raise NotFoundError(f"{place} is not there (HTTP {status})")
@@ -219,7 +219,7 @@ def _sight(answer: HTTPResponse, place: str) -> Sight:
     if answer.getheader("Content-Encoding", "identity") != "identity":
         raise RefusedError(f"{place} comes compressed whatever is asked for, so its digest cannot be checked")
     etag = answer.getheader("ETag") or answer.getheader("Last-Modified") or ""
-    return Sight(
+    return ArtifactStat(
         place=place,
         size=answer.length,
         mark=readable(f"ETag {etag}") if etag else "",

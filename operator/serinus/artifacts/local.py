@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from serinus.artifacts.fetch import CHUNK, Look, Part, Sight, check_count, one_part
+from serinus.artifacts.fetch import CHUNK, ArtifactFile, ArtifactStat, Inspection, check_count, one_part
 from serinus.errors import ConflictError, NotFoundError, RefusedError, TransientError
 
 # O_NONBLOCK: opening a FIFO must not wait for its writer.
@@ -23,7 +23,7 @@ class LocalStore:
         self._root = Path(root).resolve() if root is not None else None
 
     @contextmanager
-    def sight(self, uri: str, look: Look) -> Iterator[Sight]:
+    def sight(self, uri: str, look: Inspection) -> Iterator[ArtifactStat]:
         """Find the file or folder; see :class:`Store`."""
         inside = self._inside(uri)
         look.check()
@@ -65,23 +65,23 @@ class LocalStore:
             finally:
                 os.close(root)
 
-    def _folder(self, descriptor: int, uri: str) -> Sight:
+    def _folder(self, descriptor: int, uri: str) -> ArtifactStat:
         with _asked(uri):
             files = dict(sorted(_walk(descriptor, (), uri)))
             check_count(len(files), uri)
 
-        def parts() -> Generator[Part, None, None]:
+        def parts() -> Generator[ArtifactFile, None, None]:
             for names, before in files.items():
                 path = "/".join(names)
                 with _asked(uri):
                     opened = _descend(descriptor, names)
                 try:
-                    yield Part(path, _chunks(opened, before, f"{uri} ({path})"))
+                    yield ArtifactFile(path, _chunks(opened, before, f"{uri} ({path})"))
                 finally:
                     os.close(opened)
 
         size = sum(found.st_size for found in files.values())
-        return Sight(place=uri, size=size, mark=f"{len(files)} files", parts=parts, folder=True)
+        return ArtifactStat(place=uri, size=size, mark=f"{len(files)} files", parts=parts, folder=True)
 
 
 def _descend(descriptor: int, names: Sequence[str]) -> int:
@@ -114,10 +114,10 @@ def _walk(descriptor: int, above: tuple[str, ...], uri: str) -> Iterator[tuple[t
         os.close(here)
 
 
-def _file(descriptor: int, found: os.stat_result, uri: str) -> Sight:
+def _file(descriptor: int, found: os.stat_result, uri: str) -> ArtifactStat:
     if not stat.S_ISREG(found.st_mode):
         raise RefusedError(f"{uri} is neither a file nor a folder")
-    return Sight(
+    return ArtifactStat(
         place=uri,
         size=found.st_size,
         mark=f"modified at {found.st_mtime_ns} ns",

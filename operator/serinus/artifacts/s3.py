@@ -21,7 +21,16 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from serinus.artifacts.fetch import CHUNK, Look, Part, Sight, break_off, check_count, one_part, readable
+from serinus.artifacts.fetch import (
+    CHUNK,
+    ArtifactFile,
+    ArtifactStat,
+    Inspection,
+    break_off,
+    check_count,
+    one_part,
+    readable,
+)
 from serinus.errors import ConflictError, NotFoundError, RefusedError, TransientError
 from serinus.settings import S3Settings
 
@@ -59,7 +68,7 @@ class S3Store:
                 self._made.close()
 
     @contextmanager
-    def sight(self, uri: str, look: Look) -> Iterator[Sight]:
+    def sight(self, uri: str, look: Inspection) -> Iterator[ArtifactStat]:
         """Find the object or the folder; see :class:`Store`."""
         # A key may hold a question mark, but a presigned address that was pasted here must not get into a message.
         place = uri.partition("?")[0]
@@ -95,7 +104,7 @@ class S3Store:
                 )
             return self._made
 
-    def _folder(self, client: Any, bucket: str, prefix: str, place: str, look: Look) -> Sight:  # noqa: ANN401 - boto3's
+    def _folder(self, client: Any, bucket: str, prefix: str, place: str, look: Inspection) -> ArtifactStat:  # noqa: ANN401 - boto3's
         files: list[tuple[str, int, str]] = []
         size = {"PageSize": self._page}
         with _asked(place):
@@ -112,22 +121,22 @@ class S3Store:
         if not files:
             raise NotFoundError(f"{place} is not there: no object's key begins so")
 
-        def parts() -> Generator[Part, None, None]:
+        def parts() -> Generator[ArtifactFile, None, None]:
             for key, _, etag in sorted(files):
                 path = key.removeprefix(prefix)
-                yield Part(path, _chunks(client, _State(bucket, key, etag, f"{place} ({path})"), look))
+                yield ArtifactFile(path, _chunks(client, _State(bucket, key, etag, f"{place} ({path})"), look))
 
-        return Sight(
+        return ArtifactStat(
             place=place, size=sum(size for _, size, _ in files), mark=f"{len(files)} objects", parts=parts, folder=True
         )
 
 
-def _object(client: Any, bucket: str, key: str, place: str, look: Look) -> Sight:  # noqa: ANN401 - boto3's
+def _object(client: Any, bucket: str, key: str, place: str, look: Inspection) -> ArtifactStat:  # noqa: ANN401 - boto3's
     with _asked(place):
         head = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
     etag, version = str(head["ETag"]), head.get("VersionId")
     mark = readable(f"ETag {etag}") + (f", version {readable(str(version))}" if version else "")
-    return Sight(
+    return ArtifactStat(
         place=place,
         size=int(head["ContentLength"]),
         checksum=_checksum(head),
@@ -153,7 +162,7 @@ def _checksum(head: Mapping[str, Any]) -> str | None:
     return f"sha256:{raw.hex()}" if len(raw) == _SHA256_BYTES else None
 
 
-def _chunks(client: Any, state: _State, look: Look) -> Generator[bytes, None, None]:  # noqa: ANN401 - boto3's
+def _chunks(client: Any, state: _State, look: Inspection) -> Generator[bytes, None, None]:  # noqa: ANN401 - boto3's
     place = state.place
     with _asked(place):
         # Without a version: what the key leads to now is what will be served.

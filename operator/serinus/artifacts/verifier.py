@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact
-from serinus.artifacts.fetch import Look, Measured, Sight, Store, measure
+from serinus.artifacts.fetch import ArtifactStat, ArtifactStore, Inspection, Measured, measure
 from serinus.artifacts.https import HttpsStore
 from serinus.artifacts.local import LocalStore
 from serinus.artifacts.s3 import S3Store
@@ -43,7 +43,7 @@ class Verifier:
         self._s3 = S3Store(settings.s3, workers=settings.workers)
         self._stores = _stores(settings, self._s3, https)
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="serinus-artifacts")
-        self._looks: set[Look] = set()
+        self._looks: set[Inspection] = set()
         self._closed = False
 
     async def verify(self, artifact: Artifact, how: Verification) -> ArtifactFinding:
@@ -55,7 +55,7 @@ class Verifier:
             return ArtifactFinding(ArtifactResult.UNSUPPORTED, "The artifact was not looked at: verification is Off.")
         if self._closed:
             return _closing()
-        loop, look = asyncio.get_running_loop(), Look()
+        loop, look = asyncio.get_running_loop(), Inspection()
         timers: list[asyncio.TimerHandle] = []
 
         def begun() -> None:
@@ -88,7 +88,9 @@ class Verifier:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._s3.close()
 
-    def _look(self, artifact: Artifact, how: Verification, look: Look, begun: Callable[[], object]) -> ArtifactFinding:
+    def _look(
+        self, artifact: Artifact, how: Verification, look: Inspection, begun: Callable[[], object]
+    ) -> ArtifactFinding:
         try:
             begun()
             with _store(self._stores, artifact.uri).sight(artifact.uri, look) as sight:
@@ -105,10 +107,10 @@ def measured(settings: ArtifactSettings, uri: str) -> Measured:
     """Read and hash an artifact here and now, for a person at a terminal.
 
     Raises:
-        SerinusError: as :meth:`Store.sight`; RefusedError also where it is longer than ``max_bytes``.
+        SerinusError: as :meth:`ArtifactStore.sight`; RefusedError also where it is longer than ``max_bytes``.
     """
     s3 = S3Store(settings.s3, workers=1)
-    look = Look()
+    look = Inspection()
     try:
         with _store(_stores(settings, s3, None), uri).sight(uri, look) as sight:
             found = measure(sight, look, most=settings.max_bytes)
@@ -119,7 +121,7 @@ def measured(settings: ArtifactSettings, uri: str) -> Measured:
     return found
 
 
-def _stores(settings: ArtifactSettings, s3: S3Store, https: HttpsStore | None) -> Mapping[str, Store]:
+def _stores(settings: ArtifactSettings, s3: S3Store, https: HttpsStore | None) -> Mapping[str, ArtifactStore]:
     return {
         "s3": s3,
         "https": https or HttpsStore(settings.https_hosts, timeout=settings.s3.timeout.seconds),
@@ -127,7 +129,7 @@ def _stores(settings: ArtifactSettings, s3: S3Store, https: HttpsStore | None) -
     }
 
 
-def _store(stores: Mapping[str, Store], uri: str) -> Store:
+def _store(stores: Mapping[str, ArtifactStore], uri: str) -> ArtifactStore:
     found = _SCHEME.match(uri)
     scheme = found.group(1) if found is not None else "file"
     if scheme not in stores:
@@ -135,7 +137,7 @@ def _store(stores: Mapping[str, Store], uri: str) -> Store:
     return stores[scheme]
 
 
-def _judged(artifact: Artifact, how: Verification, sight: Sight, look: Look, most: int) -> ArtifactFinding:
+def _judged(artifact: Artifact, how: Verification, sight: ArtifactStat, look: Inspection, most: int) -> ArtifactFinding:
     stated, place = artifact.size_bytes, _named(sight)
     if stated is not None and sight.size is not None and stated != sight.size:
         return _size_differs(place, f"{sight.size:,}", stated)
@@ -188,7 +190,7 @@ def _too_long(place: str, found: str, most: int) -> ArtifactFinding:
     )
 
 
-def _finding(problem: SerinusError, artifact: Artifact, look: Look) -> ArtifactFinding:
+def _finding(problem: SerinusError, artifact: Artifact, look: Inspection) -> ArtifactFinding:
     """Say what an error means; a look that was ended says why, not how its reading broke."""
     if look.ended:
         return ArtifactFinding(
@@ -209,7 +211,7 @@ def _closing() -> ArtifactFinding:
     return ArtifactFinding(ArtifactResult.COULD_NOT_ASK, "The artifact was not looked at: the operator is stopping.")
 
 
-def _named(sight: Sight) -> str:
+def _named(sight: ArtifactStat) -> str:
     return f"{sight.place} ({sight.mark})" if sight.mark else sight.place
 
 

@@ -8,7 +8,7 @@ from serinus.api.names import ObjectKey
 from serinus.audit.archive import ArchivePlace
 from serinus.audit.export import MANIFEST, Manifest, archive_folder, read_manifest
 from serinus.audit.export_reader import ExportReading
-from serinus.engine.audit.chain import Fault, Finding, StoredRecord
+from serinus.engine.audit.chain import ChainFault, ChainFinding, StoredRecord
 from serinus.errors import ConfigurationError, NotFoundError
 
 
@@ -22,7 +22,7 @@ class ArchivedRecords:
     def __init__(self, archive: ArchivePlace, model: ObjectKey, through: int) -> None:
         """Read those up to ``through``."""
         self._archive, self._model, self._through = archive, model, through
-        self.findings: list[Finding] = []
+        self.findings: list[ChainFinding] = []
 
     async def __aiter__(self) -> AsyncIterator[StoredRecord]:
         """Yield them; what no export has is left out, so that the walk over them finds it missing."""
@@ -50,7 +50,9 @@ class ArchivedRecords:
                 try:
                     found.append(read_manifest(file.with_name(file.name.removesuffix(MANIFEST))))
                 except ConfigurationError as problem:
-                    self.findings.append(Finding(Fault.UNREADABLE, 0, f"{self._archive.address}: {name}: {problem}"))
+                    self.findings.append(
+                        ChainFinding(ChainFault.UNREADABLE, 0, f"{self._archive.address}: {name}: {problem}")
+                    )
         return [one for one in found if one is not None]
 
     async def _fetched(self, manifest: Manifest, folder: Path) -> ExportReading:
@@ -59,7 +61,7 @@ class ArchivedRecords:
         try:
             await self._archive.fetch(name, file)
         except NotFoundError as problem:
-            self.findings.append(Finding(Fault.MISSING, manifest.first_sequence, str(problem)))
+            self.findings.append(ChainFinding(ChainFault.MISSING, manifest.first_sequence, str(problem)))
             file.write_bytes(b"")
         return ExportReading(file, manifest.first_sequence - 1)
 
@@ -67,4 +69,4 @@ class ArchivedRecords:
         self.findings.extend(reading.findings)
         if reading.sha256 != manifest.sha256:
             message = f"{manifest.file} is not the file that its manifest tells of: {reading.sha256}"
-            self.findings.append(Finding(Fault.ALTERED, manifest.first_sequence, message))
+            self.findings.append(ChainFinding(ChainFault.ALTERED, manifest.first_sequence, message))

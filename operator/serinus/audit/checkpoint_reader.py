@@ -19,7 +19,7 @@ from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.audit.bucket import Bucket, ObjectVersion, Place
 from serinus.audit.signing_keys import PublicKeys
-from serinus.engine.audit.chain import Anchor, Fault, Finding
+from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding
 from serinus.engine.audit.checkpoint import (
     Checkpoint,
     SignedCheckpoint,
@@ -48,7 +48,7 @@ class Seen:
 
     anchors: Mapping[ObjectKey, tuple[Anchor, ...]] = field(default_factory=dict)
     mentions: Mapping[ObjectKey, int] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[ChainFinding, ...] = ()
     notes: tuple[str, ...] = ()
     checkpoints: int = 0
     last: datetime | None = None
@@ -98,7 +98,7 @@ class _Reading:
         self._place, self._keys, self._only = place, keys, only
         self._anchors: dict[ObjectKey, dict[tuple[int, str], Anchor]] = {}
         self._mentions: Counter[ObjectKey] = Counter()
-        self._findings: list[Finding] = []
+        self._findings: list[ChainFinding] = []
         self._hidden = self._unlocked = 0
         self._present: set[str] = set()
         self._followed: dict[str, str] = {}
@@ -143,12 +143,14 @@ class _Reading:
         return None
 
     def _unsigned(self, name: str, why: str) -> None:
-        self._findings.append(Finding(Fault.CHECKPOINT_UNSIGNED, 0, f"{self._place}{name}: {why}"))
+        self._findings.append(ChainFinding(ChainFault.CHECKPOINT_UNSIGNED, 0, f"{self._place}{name}: {why}"))
 
     def seen(self) -> Seen:
         """Return what all of them come to."""
         gaps = [
-            Finding(Fault.MISSING, 0, f"{self._place}{name} follows a checkpoint {previous} that is not there")
+            ChainFinding(
+                ChainFault.MISSING, 0, f"{self._place}{name} follows a checkpoint {previous} that is not there"
+            )
             for previous, name in self._followed.items()
             if previous not in self._present
         ]

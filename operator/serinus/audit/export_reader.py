@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.parsing import decode
 from serinus.audit.export import Form, Manifest, read_manifest
-from serinus.engine.audit.chain import Anchor, ChainWalk, Content, Fault, Finding, StoredRecord
+from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, ChainWalk, Content, StoredRecord
 from serinus.errors import ConfigurationError, InvalidObjectError
 
 LONGEST_LINE: Final = 4 * 1024 * 1024
@@ -23,7 +23,7 @@ _MOST_MISSING: Final = 10_000
 class _LineError(Exception):
     """What is wrong with a line."""
 
-    def __init__(self, fault: Fault, message: str) -> None:
+    def __init__(self, fault: ChainFault, message: str) -> None:
         """Remember what kind of fault it is."""
         super().__init__(message)
         self.fault = fault
@@ -35,7 +35,7 @@ class Checked:
 
     records: int
     last: Anchor
-    findings: tuple[Finding, ...]
+    findings: tuple[ChainFinding, ...]
     manifest: Manifest | None
 
 
@@ -47,7 +47,7 @@ class ExportReading:
         self._file = file
         self._last = begin
         self._hasher = sha256()
-        self.findings: list[Finding] = []
+        self.findings: list[ChainFinding] = []
         self.count = 0
 
     @property
@@ -64,7 +64,7 @@ class ExportReading:
                     try:
                         record = self._record(number, line)
                     except _LineError as problem:
-                        self.findings.append(Finding(problem.fault, (self._last or 0) + 1, str(problem)))
+                        self.findings.append(ChainFinding(problem.fault, (self._last or 0) + 1, str(problem)))
                         continue
                     self.count += 1
                     yield record
@@ -75,15 +75,17 @@ class ExportReading:
         try:
             content = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_number)
         except (ValueError, RecursionError) as problem:
-            raise _LineError(Fault.UNREADABLE, f"line {number} is no JSON of a record: {problem}") from problem
+            raise _LineError(ChainFault.UNREADABLE, f"line {number} is no JSON of a record: {problem}") from problem
         if not isinstance(content, dict):
-            raise _LineError(Fault.UNREADABLE, f"line {number} is no record")
+            raise _LineError(ChainFault.UNREADABLE, f"line {number} is no record")
         sequence = content.get("sequence")
         if not isinstance(sequence, int) or isinstance(sequence, bool):
-            raise _LineError(Fault.UNREADABLE, f"line {number} says no number of its record")
+            raise _LineError(ChainFault.UNREADABLE, f"line {number} says no number of its record")
         last = self._last if self._last is not None else sequence - 1
         if not last < sequence <= last + _MOST_MISSING:
-            raise _LineError(Fault.MISPLACED, f"line {number} says that it is record {sequence}, after record {last}")
+            raise _LineError(
+                ChainFault.MISPLACED, f"line {number} says that it is record {sequence}, after record {last}"
+            )
         self._last = sequence
         return StoredRecord(sequence, content)
 
@@ -132,22 +134,24 @@ def _follows(content: Content, manifest: Manifest | None, start: int) -> str:
     return manifest.previous_hash if manifest is not None else str(content.get("previousHash", ""))
 
 
-def unreadable(record: StoredRecord) -> Finding | None:
+def unreadable(record: StoredRecord) -> ChainFinding | None:
     """Return what is wrong with a record's form; None where it has that of a record."""
     try:
         decode(AuditRecordSpec, dict(record.content), "record")
     except InvalidObjectError as problem:
-        return Finding(Fault.UNREADABLE, record.sequence, str(problem))
+        return ChainFinding(ChainFault.UNREADABLE, record.sequence, str(problem))
     return None
 
 
-def _against(manifest: Manifest, reading: ExportReading, last: Anchor) -> Iterator[Finding]:
+def _against(manifest: Manifest, reading: ExportReading, last: Anchor) -> Iterator[ChainFinding]:
     if reading.sha256 != manifest.sha256:
-        yield Finding(Fault.ALTERED, 0, f"the manifest says {manifest.sha256} of the file, it is {reading.sha256}")
+        yield ChainFinding(
+            ChainFault.ALTERED, 0, f"the manifest says {manifest.sha256} of the file, it is {reading.sha256}"
+        )
     if last.sequence < manifest.last_sequence:
         message = f"the file ends at {last.sequence}, its manifest says {manifest.last_sequence}"
-        yield Finding(Fault.TRUNCATED, manifest.last_sequence, message)
+        yield ChainFinding(ChainFault.TRUNCATED, manifest.last_sequence, message)
     elif (last.sequence, last.hash) != (manifest.last_sequence, manifest.last_hash):
         said = f"{manifest.last_sequence} {manifest.last_hash}"
         message = f"the file ends with {last.sequence} {last.hash}, its manifest says {said}"
-        yield Finding(Fault.HEAD_DIFFERS, last.sequence, message)
+        yield ChainFinding(ChainFault.HEAD_DIFFERS, last.sequence, message)

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from serinus.api.audit_record import Actor, AuditEvent, AuditRecordSpec, Happening, OperatorIdentity
+from serinus.api.audit_record import Actor, AuditEntry, AuditEvent, AuditRecordSpec, OperatorIdentity
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.audit.archive import ArchivePlace
@@ -164,8 +164,8 @@ class Remover:
         if (checked.last.sequence, checked.last.hash) != (removal.through, removal.hash):
             raise RefusedError(f"{place} does not end with record {removal.through}, so nothing is removed")
 
-    def _tombstone(self, model: ObjectKey, removal: Removal, manifest: Manifest) -> Happening:
-        return Happening(
+    def _tombstone(self, model: ObjectKey, removal: Removal, manifest: Manifest) -> AuditEntry:
+        return AuditEntry(
             id=str(uuid.uuid5(_IDS, f"{model} {removal.through} {removal.hash}")),
             event=AuditEvent.RECORDS_PRUNED,
             at=self.clock.now(),
@@ -182,7 +182,7 @@ class Remover:
             },
         )
 
-    async def _tell(self, model: ObjectKey, removal: Removal, told: Happening) -> None:
+    async def _tell(self, model: ObjectKey, removal: Removal, told: AuditEntry) -> None:
         """Commit the tombstone on the head that the removal was planned on.
 
         The verb ``record`` would commit it on any head: after a later removal it would bring back the earlier end.

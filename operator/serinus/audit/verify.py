@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import Final
 
-from serinus.api.audit_record import AuditEvent, AuditRecordSpec, Standing
+from serinus.api.audit_record import AuditEvent, AuditRecordSpec, HeadSummary
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.audit.archive import ArchivePlace
 from serinus.audit.archive_reader import ArchivedRecords
 from serinus.audit.checkpoint_reader import Seen
-from serinus.engine.audit.chain import Anchor, ChainWalk, Content, Fault, Finding, StoredRecord
-from serinus.engine.audit.head import apply, standing_of
+from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, ChainWalk, Content, StoredRecord
+from serinus.engine.audit.head import apply, summary_of
 from serinus.errors import InvalidObjectError
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry
@@ -37,7 +37,7 @@ class Proof:
     model: ObjectKey
     records: int
     head: Head
-    findings: tuple[Finding, ...]
+    findings: tuple[ChainFinding, ...]
     checkpoints: int = 0
     archived: int = 0
     notes: tuple[str, ...] = ()
@@ -94,22 +94,24 @@ async def _prove(registry: Registry, model: ObjectKey, seen: Seen, archive: Arch
     return Proof(model=model, records=held.records, head=head, findings=findings, checkpoints=mentions, notes=(note,))
 
 
-def _removal(head: Head, anchors: tuple[Anchor, ...]) -> list[Finding]:
+def _removal(head: Head, anchors: tuple[Anchor, ...]) -> list[ChainFinding]:
     """Hold what is said of the removed records against the checkpoints: a removal must not hide a forgery."""
     audit = head.audit
     found = [
-        Finding(Fault.CHECKPOINT_DIFFERS, one.sequence, f"{one.where} has seen {one.hash}, not {audit.pruned_hash}")
+        ChainFinding(
+            ChainFault.CHECKPOINT_DIFFERS, one.sequence, f"{one.where} has seen {one.hash}, not {audit.pruned_hash}"
+        )
         for one in anchors
         if one.sequence == audit.pruned_through and one.hash != audit.pruned_hash
     ]
     last = max((one.sequence for one in anchors), default=audit.pruned_through)
     if last < audit.pruned_through:
         message = f"records up to {audit.pruned_through} were removed, but the checkpoints have seen none after {last}"
-        found.append(Finding(Fault.CHECKPOINT_DIFFERS, audit.pruned_through, message))
+        found.append(ChainFinding(ChainFault.CHECKPOINT_DIFFERS, audit.pruned_through, message))
     return found
 
 
-async def _tombstone(store: RegistryStore, model: ObjectKey, head: Head) -> list[Finding]:
+async def _tombstone(store: RegistryStore, model: ObjectKey, head: Head) -> list[ChainFinding]:
     """Look for the record that says what was removed, and hold the last record against the head."""
     audit, told = head.audit, False
     last: Content = {}
@@ -128,22 +130,22 @@ def _tells_of(content: Content, head: Head) -> bool:
     )
 
 
-def _untold(head: Head, *, told: bool) -> list[Finding]:
+def _untold(head: Head, *, told: bool) -> list[ChainFinding]:
     if told:
         return []
     message = f"the head says that records up to {head.audit.pruned_through} were removed, but no record says so"
-    return [Finding(Fault.HEAD_DIFFERS, head.audit.pruned_through, message)]
+    return [ChainFinding(ChainFault.HEAD_DIFFERS, head.audit.pruned_through, message)]
 
 
-def _standing(last: Content, head: Head) -> list[Finding]:
+def _standing(last: Content, head: Head) -> list[ChainFinding]:
     try:
-        after = decode(Standing, last.get("after"), "after")
+        after = decode(HeadSummary, last.get("after"), "after")
     except InvalidObjectError:
         return []  # The record is told of as unreadable already.
-    if after == standing_of(head):
+    if after == summary_of(head):
         return []
     message = "the head does not say what the last record says: production, candidate or generation differ"
-    return [Finding(Fault.HEAD_DIFFERS, head.audit.sequence, message)]
+    return [ChainFinding(ChainFault.HEAD_DIFFERS, head.audit.sequence, message)]
 
 
 # ---- with the archive -------------------------------------------------------------------------
@@ -160,7 +162,7 @@ async def _prove_all(store: RegistryStore, model: ObjectKey, head: Head, seen: S
     if (whole.last.sequence, whole.last.hash) != (audit.pruned_through, audit.pruned_hash):
         said = f"#{audit.pruned_through} {audit.pruned_hash}"
         message = f"the archive ends with #{whole.last.sequence} {whole.last.hash}, the head says {said} was the last"
-        whole.findings.append(Finding(Fault.HEAD_DIFFERS, audit.pruned_through, message))
+        whole.findings.append(ChainFinding(ChainFault.HEAD_DIFFERS, audit.pruned_through, message))
     told = False
     async for record in store.read_records(model, after=audit.pruned_through, through=audit.sequence):
         told = told or _tells_of(record.content, head)
@@ -182,7 +184,7 @@ class _Whole:
     def __init__(self, walk: ChainWalk) -> None:
         self._walk = walk
         self._head: Head | None = Head()
-        self.findings: list[Finding] = []
+        self.findings: list[ChainFinding] = []
         self.records = 0
         self.last = Anchor(0, "", "the chain")
 
@@ -193,17 +195,17 @@ class _Whole:
         try:
             read = decode(AuditRecordSpec, dict(record.content), "record")
         except InvalidObjectError as problem:
-            self.findings.append(Finding(Fault.UNREADABLE, record.sequence, str(problem)))
+            self.findings.append(ChainFinding(ChainFault.UNREADABLE, record.sequence, str(problem)))
             self._head = None
         else:
             self._head = apply(self._head, read) if self._head is not None else None
 
-    def finish(self, head: Head) -> list[Finding]:
+    def finish(self, head: Head) -> list[ChainFinding]:
         end = Anchor(head.audit.sequence, head.audit.hash, "the head")
         found = [*self._walk.finish(end), *self.findings]
         if not found and self._head is not None and _truth(self._head) != _truth(head):
             message = "the head does not say what the chain comes to: production, good or quarantined versions differ"
-            found.append(Finding(Fault.HEAD_DIFFERS, head.audit.sequence, message))
+            found.append(ChainFinding(ChainFault.HEAD_DIFFERS, head.audit.sequence, message))
         return found
 
 

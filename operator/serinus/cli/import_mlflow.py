@@ -14,7 +14,7 @@ import yaml
 
 from serinus.api.modelversion import BackendRef
 from serinus.api.schema import NAME, SUBDOMAIN
-from serinus.artifacts.fetch import Look, Measured, measure
+from serinus.artifacts.fetch import Inspection, Measured, measure
 from serinus.artifacts.verifier import measured
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.mlflow.client import MOST_MODEL_FILE_BYTES, Login, Reference, Tracking
@@ -116,7 +116,7 @@ def _folder(place: str) -> str:
 
 def _hashed(tracking: Tracking, place: str, variables: Mapping[str, str]) -> Measured:
     if place.startswith(f"{SCHEME}:"):
-        look = Look()
+        look = Inspection()
         with ProxiedFiles(tracking).sight(place, look) as sight:
             return measure(sight, look, most=ArtifactSettings().max_bytes)
     s3 = S3Settings(endpoint=variables.get("MLFLOW_S3_ENDPOINT_URL") or None)

@@ -6,7 +6,7 @@ import asyncio
 from serinus.api.names import Command
 from serinus.cli.ask import ask
 from serinus.cli.registry.write import add_guards, add_reason, rollback
-from serinus.cli.session import Outside, add_registry, in_cluster
+from serinus.cli.session import CliContext, add_registry, in_cluster
 from serinus.errors import ConfigurationError
 
 
@@ -24,7 +24,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     add_guards(parser)
 
 
-def run(given: argparse.Namespace, outside: Outside | None = None) -> int:
+def run(given: argparse.Namespace, outside: CliContext | None = None) -> int:
     """Ask the operator to go back, or move the pointer in a registry without a cluster. Returns 0.
 
     Raises:
@@ -33,7 +33,7 @@ def run(given: argparse.Namespace, outside: Outside | None = None) -> int:
         SerinusError: it could not be done.
     """
     if not in_cluster(given):
-        return asyncio.run(rollback(given, outside or Outside()))
+        return asyncio.run(rollback(given, outside or CliContext()))
     if given.force or given.generation is not None or given.id is not None:
         raise ConfigurationError("--force, --generation and --id are for a registry without a cluster")
     return ask(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from serinus.errors import ConfigurationError
-from serinus.handlers.watcher import Intake
+from serinus.handlers.watcher import Watcher
 from serinus.kube.client import KubernetesClient
 from serinus.kube.connection import read_connection
 from serinus.settings import Settings, load_settings
@@ -36,7 +36,7 @@ async def _run(settings: Settings) -> int:
     client = await KubernetesClient.open()
     try:
         operator = Operator(settings, client)
-        intake = Intake(operator.loop, lambda: read_connection(None), settings.namespaces)
+        intake = Watcher(operator.loop, lambda: read_connection(None), settings.namespaces)
         work = asyncio.create_task(operator.run(intake))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)

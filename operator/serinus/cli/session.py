@@ -45,7 +45,7 @@ async def _read_policy(model: ObjectKey) -> ModelSpec | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class CliContext:
     """What a command asks of the outside.
 
     Attributes:
@@ -111,7 +111,7 @@ def _kubectls_namespace() -> str:
 
 @asynccontextmanager
 async def opened(
-    given: argparse.Namespace, outside: Outside, *, everywhere: bool = False
+    given: argparse.Namespace, outside: CliContext, *, everywhere: bool = False
 ) -> AsyncIterator[RegistryStore]:
     """Open the registry that the command names, and close it."""
     namespaces: tuple[str, ...] = ()

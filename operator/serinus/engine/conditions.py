@@ -9,7 +9,7 @@ TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionSta
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ConditionUpdate:
     """What one condition shall say."""
 
     kind: ConditionType
@@ -18,8 +18,8 @@ class Finding:
     message: str
 
 
-def state(
-    before: tuple[Condition, ...], findings: tuple[Finding, ...], generation: int, now: datetime
+def apply_updates(
+    before: tuple[Condition, ...], findings: tuple[ConditionUpdate, ...], generation: int, now: datetime
 ) -> tuple[Condition, ...]:
     """Return these findings as conditions, sorted by type; one that says what it said before is the same object."""
     held = {condition.type: condition for condition in before}

@@ -16,17 +16,17 @@ logger = logging.getLogger(__name__)
 class Sink(Protocol):
     """Takes in what the cluster's objects do; called in the main loop only, in the order of the watch."""
 
-    def seen(self, record: Record) -> None:
+    def on_change(self, record: Record) -> None:
         """An object is like this now; an older sight may follow a newer one."""
 
-    def gone(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
+    def on_delete(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
         """An object was deleted; one of the same name may exist anew under another uid."""
 
-    def restarted(self) -> None:
+    def on_relist(self) -> None:
         """The watch was interrupted: deletions may have been missed, so everything must be listed anew."""
 
 
-def hand_over(source: Source, kind_of_event: str | None, raw: Mapping[str, Any], sink: Sink) -> None:
+def dispatch(source: Source, kind_of_event: str | None, raw: Mapping[str, Any], sink: Sink) -> None:
     """Give one event of the watch to the sink; an object without the form of its kind is logged and left out.
 
     Args:
@@ -38,9 +38,9 @@ def hand_over(source: Source, kind_of_event: str | None, raw: Mapping[str, Any],
     try:
         if kind_of_event == "DELETED":
             meta = metadata_of(raw).meta
-            sink.gone(source.record, meta.key, meta.uid)
+            sink.on_delete(source.record, meta.key, meta.uid)
         else:
-            sink.seen(source.parse(raw))
+            sink.on_change(source.parse(raw))
     except InvalidObjectError as problem:
         metadata = raw.get("metadata") or {}
         where = f"{metadata.get('namespace') or ''}/{metadata.get('name')}"

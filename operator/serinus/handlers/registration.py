@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import kopf
 
-from serinus.handlers.dispatch import Sink, hand_over
+from serinus.handlers.dispatch import Sink, dispatch
 from serinus.kube.connection import Connection
 from serinus.kube.kinds import Source
 
 
-def registry_of(
+def build_kopf_registry(
     sources: Iterable[Source], sink: Sink, log_in: Callable[[], Awaitable[Connection]]
 ) -> kopf.OperatorRegistry:
     """Return a registry of its own that watches these kinds, logging in anew whenever the API server says 401."""
@@ -46,4 +46,4 @@ def _watch(source: Source, sink: Sink, registry: kopf.OperatorRegistry) -> None:
         registry=registry,
     )
     async def on_event(event: kopf.RawEvent, **_: object) -> None:
-        hand_over(source, event["type"], event["object"], sink)
+        dispatch(source, event["type"], event["object"], sink)

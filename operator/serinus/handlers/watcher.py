@@ -16,7 +16,7 @@ import kopf
 from serinus.api.names import ObjectKey
 from serinus.handlers.dispatch import Sink
 from serinus.handlers.kopf_settings import intake_settings, quieten
-from serinus.handlers.registration import registry_of
+from serinus.handlers.registration import build_kopf_registry
 from serinus.kube.connection import Connection
 from serinus.kube.kinds import SOURCES, Source
 from serinus.ports.services import Record
@@ -31,24 +31,24 @@ _HURRY: Final = 0.2
 logger = logging.getLogger(__name__)
 
 
-class _Crossing:
+class _ThreadsafeSink:
     """A sink for kopf's thread that hands everything to the sink in the main loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
         self._loop = loop
         self._sink = sink
 
-    def seen(self, record: Record) -> None:
-        self._loop.call_soon_threadsafe(self._sink.seen, record)
+    def on_change(self, record: Record) -> None:
+        self._loop.call_soon_threadsafe(self._sink.on_change, record)
 
-    def gone(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
-        self._loop.call_soon_threadsafe(self._sink.gone, kind, key, uid)
+    def on_delete(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
+        self._loop.call_soon_threadsafe(self._sink.on_delete, kind, key, uid)
 
-    def restarted(self) -> None:
-        self._loop.call_soon_threadsafe(self._sink.restarted)
+    def on_relist(self) -> None:
+        self._loop.call_soon_threadsafe(self._sink.on_relist)
 
 
-class Intake:
+class Watcher:
     """Watches the cluster until it is stopped, and starts the watch again whenever it ends by itself.
 
     The kinds must be served before ``start``: kopf looks for them once. In a namespaced installation Namespaces are not
@@ -80,7 +80,7 @@ class Intake:
         if self._thread is not None:
             raise RuntimeError("the intake runs already")
         quieten()
-        crossing = _Crossing(asyncio.get_running_loop(), self._sink)
+        crossing = _ThreadsafeSink(asyncio.get_running_loop(), self._sink)
         self._thread = threading.Thread(target=self._supervise, args=(crossing,), name="kopf", daemon=True)
         self._thread.start()
 
@@ -100,7 +100,7 @@ class Intake:
         """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
-    def _supervise(self, crossing: _Crossing) -> None:
+    def _supervise(self, crossing: _ThreadsafeSink) -> None:
         pause = _FIRST_PAUSE
         while not self._stopping.is_set():
             started = time.monotonic()
@@ -117,10 +117,10 @@ class Intake:
             self._stopping.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _watch(self, crossing: _Crossing) -> None:
+    async def _watch(self, crossing: _ThreadsafeSink) -> None:
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
         loop.set_exception_handler(_noted)
-        registry = registry_of(self._sources, crossing, self._log_in)
+        registry = build_kopf_registry(self._sources, crossing, self._log_in)
 
         @kopf.on.cleanup(registry=registry)
         async def hurry(**_: object) -> None:
@@ -154,10 +154,10 @@ class Intake:
         if not watching.cancelled() and (problem := watching.exception()) is not None:
             raise problem
 
-    async def _tell(self, ready: asyncio.Event, crossing: _Crossing) -> None:
+    async def _tell(self, ready: asyncio.Event, crossing: _ThreadsafeSink) -> None:
         await ready.wait()
         if self.restarts:
-            crossing.restarted()
+            crossing.on_relist()
 
 
 def _noted(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from kubernetes.aio.config import ConfigException
 from serinus.errors import AmbiguousError, RefusedError, SerinusError, TransientError
 from serinus.kube.answers import Answer, error_of
 from serinus.kube.connection import load_configuration
-from serinus.kube.slots import Slots
+from serinus.kube.priority_limiter import PriorityLimiter
 
 Raw = dict[str, Any]
 """One object or list as the API server sends it."""
@@ -60,7 +60,7 @@ class KubernetesClient:
         """Prepare the connections; nothing is sent yet."""
         configuration.connection_pool_maxsize = _IN_FLIGHT
         self._api = ApiClient(configuration)
-        self._slots = Slots(_IN_FLIGHT, _RESERVED)
+        self._slots = PriorityLimiter(_IN_FLIGHT, _RESERVED)
 
     @classmethod
     async def open(cls, kubeconfig: Path | None = None) -> Self:

@@ -28,7 +28,7 @@ from serinus.api.names import (
 from serinus.api.parsing import commands_of, decode
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, TestResult
-from serinus.engine.rollout.observation import InvalidSpec, People, TestOutcome
+from serinus.engine.rollout.observation import Actors, InvalidSpec, TestOutcome
 from serinus.engine.versions.catalogue import spec_hash
 from serinus.errors import InvalidObjectError
 from serinus.kube.raw import Condition, Metadata, Raw, metadata_of, read_whole
@@ -62,7 +62,7 @@ def rollout_record(raw: Mapping[str, Any]) -> RolloutRecord:
         status_problem=problem,
         commands=commands_of(metadata.annotations),
         rollback_to=metadata.annotations.get(ROLLBACK_TO_ANNOTATION, "").removeprefix("v"),
-        people=people_of(metadata.annotations),
+        actors=actors_of(metadata.annotations),
         deleting=metadata.deletion_timestamp is not None,
     )
 
@@ -94,7 +94,7 @@ def model_version_record(raw: Mapping[str, Any]) -> ModelVersionRecord:
         waiver=notes.get(WAIVER_ANNOTATION, ""),
         unsafe_rollback=notes.get(UNSAFE_ROLLBACK_ANNOTATION, ""),
         yanked=notes.get(YANKED_ANNOTATION, ""),
-        people=people_of(notes),
+        actors=actors_of(notes),
     )
 
 
@@ -106,11 +106,11 @@ def _said_of(raw: Mapping[str, Any]) -> ModelVersionStatus:
         return ModelVersionStatus()
 
 
-def people_of(annotations: Mapping[str, str]) -> People:
+def actors_of(annotations: Mapping[str, str]) -> Actors:
     """Return who has acted and for whom, as the annotations say; whether they were stamped is known elsewhere."""
     behalf = {name: annotations.get(key, "") for name, key in BEHALF_ANNOTATIONS.items()}
     given = OnBehalfOf(name=behalf["name"][:512], commit=behalf["commit"][:64], url=behalf["url"][:2048])
-    return People(
+    return Actors(
         requested_by=annotations.get(REQUESTED_BY_ANNOTATION) or UNVERIFIED,
         spec_by=annotations.get(SPEC_BY_ANNOTATION) or UNVERIFIED,
         approved_by=annotations.get(APPROVED_BY_ANNOTATION) or UNVERIFIED,
@@ -137,7 +137,7 @@ def model_record(raw: Mapping[str, Any]) -> ModelRecord:
         policy=policy,
         problem=problem,
         observed_generation=seen if isinstance(seen, int) else 0,
-        people=people_of(metadata.annotations),
+        actors=actors_of(metadata.annotations),
     )
 
 

@@ -20,7 +20,7 @@ STALE_AFTER: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class RequestCounts:
     """How the requests of a backend ended; counts, or rates where they are for display."""
 
     requests: float = 0.0
@@ -47,7 +47,7 @@ class Health:
 class Display:
     """Figures for people; empty where they could not be had."""
 
-    ended: Mapping[Key, Ended] = field(default_factory=dict)
+    ended: Mapping[Key, RequestCounts] = field(default_factory=dict)
     quantiles: Mapping[tuple[Key, str], float] = field(default_factory=dict)
 
 
@@ -56,7 +56,7 @@ def number(sample: Sample) -> float:
     return float(sample.value[1]) if sample.value is not None else float("nan")
 
 
-def read_ended(preset: Preset, rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[Key, Ended]:
+def read_ended(preset: Preset, rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[Key, RequestCounts]:
     """Add up requests by backend."""
     sums: dict[Key, list[float]] = {}
     for labels, count in rows:
@@ -66,7 +66,7 @@ def read_ended(preset: Preset, rows: Iterable[tuple[Mapping[str, str], float]]) 
             found[1] += count
         elif any(where.holds(labels) for where in preset.client_errors):
             found[2] += count
-    return {key: Ended(*found) for key, found in sums.items()}
+    return {key: RequestCounts(*found) for key, found in sums.items()}
 
 
 def read_buckets(preset: Preset, rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[Key, dict[float, float]]:
@@ -118,7 +118,7 @@ class Tick:
     evaluated: float
     scrape_interval: timedelta
     health: Health | Failure
-    ended: Mapping[Key, Ended] | Failure
+    ended: Mapping[Key, RequestCounts] | Failure
     within: Mapping[Key, Mapping[float, float]] | Failure
     bounds: Bounds | None
     display: Display = field(default_factory=Display)
@@ -173,11 +173,11 @@ class Tick:
         if isinstance(self.ended, Failure):
             return self.ended.as_answer(self.at)
         # A backend that is there but has no responses yet has had none: Envoy makes the series with the first.
-        found = self.ended.get(key, Ended())
+        found = self.ended.get(key, RequestCounts())
         bad = _bad(question, found)
         if isnan(found.requests):
             return self._not_a_number(question.subject.backend.name)
-        shown = self.display.ended.get(key, Ended())
+        shown = self.display.ended.get(key, RequestCounts())
         ratio = _bad(question, shown) / shown.requests if shown.requests > 0 else None
         return Counted(at=self.at, batch=Batch(found.requests, bad, bad, bad), display=ratio)
 
@@ -190,7 +190,7 @@ class Tick:
             return self.within.as_answer(self.at)
         found = self.within.get(key)
         if found is None or self.bounds is None:
-            if isinstance(self.ended, Failure) or self.ended.get(key, Ended()).requests:
+            if isinstance(self.ended, Failure) or self.ended.get(key, RequestCounts()).requests:
                 return self._no_series(histogram.series, backend)
             return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0))
         bracket = self.bounds.bracket(question.limit * histogram.per_second)
@@ -208,5 +208,5 @@ class Tick:
         return Counted(at=self.at, batch=batch, display=shown, coarse=bracket.coarse(histogram.per_second))
 
 
-def _bad(question: Question, ended: Ended) -> float:
+def _bad(question: Question, ended: RequestCounts) -> float:
     return ended.server_errors if isinstance(question.metric, ErrorRate) else ended.client_errors

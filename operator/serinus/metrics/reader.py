@@ -10,8 +10,8 @@ from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency
 from serinus.engine.analysis.measurements import Answer, Question
 from serinus.metrics.answers import (
     Display,
-    Ended,
     Health,
+    RequestCounts,
     Tick,
     number,
     read_buckets,
@@ -20,7 +20,7 @@ from serinus.metrics.answers import (
     read_health,
 )
 from serinus.metrics.bounds import Bounds, Spelt
-from serinus.metrics.gaps import Gaps
+from serinus.metrics.outages import Outages
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import Reach, bounds_query, buckets_query, display_query, health_query, requests_query
 from serinus.metrics.workers import Failure, Workers
@@ -55,7 +55,7 @@ class PresetReader:
         self._preset, self._workers, self._scrape_interval = preset, workers, scrape_interval
         self._window = max(_LEAST_WINDOW, round(_WINDOW_SCRAPES * scrape_interval.total_seconds()))
         self._bounds: Bounds | None = None
-        self._gaps = Gaps(scrape_interval)
+        self._gaps = Outages(scrape_interval)
         self._made_up = 0
         self.scrape_seconds: float | None = None
 
@@ -140,7 +140,9 @@ class PresetReader:
         self._bounds = Bounds.of(rows, at) or self._bounds
         return None
 
-    async def _ended(self, backends: frozenset[Key], span: Span, *, wanted: bool) -> Mapping[Key, Ended] | Failure:
+    async def _ended(
+        self, backends: frozenset[Key], span: Span, *, wanted: bool
+    ) -> Mapping[Key, RequestCounts] | Failure:
         if not wanted:
             return {}
         found = await self._workers.instant(requests_query(self._preset, backends, self._reach(span)), span.end)

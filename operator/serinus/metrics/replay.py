@@ -24,7 +24,7 @@ _ROWS_EACH = 6
 """Rows that a backend has in one answer, seldom more: five response classes, or three buckets of each of two limits."""
 
 _LOOKBACK_MS = 3_600_000
-"""As in :mod:`serinus.metrics.gaps`, but nobody knows here which outages there were: those of up to an hour."""
+"""As in :mod:`serinus.metrics.outages`, but nobody knows here which outages there were: those of up to an hour."""
 
 Row = tuple[Mapping[str, str], float]
 

@@ -16,7 +16,7 @@ from serinus.metrics.named import NamedTemplate, parse_named
 from serinus.metrics.presets import PRESETS, Key
 from serinus.metrics.reader import PresetReader, Span
 from serinus.metrics.replay import Steps, replay_named, replay_preset
-from serinus.metrics.settle import Settle
+from serinus.metrics.scrape_delay import ScrapeDelay
 from serinus.metrics.transport import Transport
 from serinus.metrics.workers import Failure, Workers
 from serinus.settings import SourceSettings
@@ -49,7 +49,7 @@ class PrometheusSource:
             raise ConfigurationError(f"sources.{name}: {problem}") from problem
         self._workers = Workers(transport, timeout, name)
         self._readers = {key: PresetReader(preset, self._workers, self._interval) for key, preset in PRESETS.items()}
-        self._settle = Settle(self._interval)
+        self._settle = ScrapeDelay(self._interval)
 
     def close(self) -> None:
         """Let running queries end, at most about twice the time-out, and give threads and connections back."""
@@ -83,9 +83,9 @@ class PrometheusSource:
     async def ask(self, questions: Collection[Question], at: datetime, since: datetime) -> Mapping[Question, Answer]:
         """Answer every question for the time between two ticks, in a few queries whatever their number.
 
-        Prometheus is asked about a moment slightly before ``at`` (see :mod:`serinus.metrics.settle`); the next ask with
-        ``since`` equal to this ``at`` goes on exactly there. Whether a named query's series is fresh, only the query
-        itself can say.
+        Prometheus is asked about a moment slightly before ``at`` (see :mod:`serinus.metrics.scrape_delay`); the next
+        ask with ``since`` equal to this ``at`` goes on exactly there. Whether a named query's series is fresh,
+        only the query itself can say.
 
         Never raises: a source that is down answers CouldNotAsk to all.
         """

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from serinus.artifacts.fetch import CHUNK, Look, Part, Sight, check_count
+from serinus.artifacts.fetch import CHUNK, ArtifactFile, ArtifactStat, Inspection, check_count
 from serinus.errors import NotFoundError, RefusedError, TransientError
 from serinus.mlflow.client import Tracking
 
@@ -23,7 +23,7 @@ class ProxiedFiles:
         self._tracking = tracking
 
     @contextmanager
-    def sight(self, uri: str, look: Look) -> Iterator[Sight]:
+    def sight(self, uri: str, look: Inspection) -> Iterator[ArtifactStat]:
         """Find the folder; see :class:`Store`."""
         parts = urlsplit(uri)
         root = parts.path.strip("/")
@@ -34,13 +34,13 @@ class ProxiedFiles:
         if not files:
             raise NotFoundError(f"{uri} is not there: MLflow lists no file in it")
 
-        def opened() -> Generator[Part, None, None]:
+        def opened() -> Generator[ArtifactFile, None, None]:
             for path in files:
-                yield Part(path, self._chunks(f"{root}/{path}"))
+                yield ArtifactFile(path, self._chunks(f"{root}/{path}"))
 
-        yield Sight(place=uri, size=None, mark=f"{len(files)} files", parts=opened, folder=True)
+        yield ArtifactStat(place=uri, size=None, mark=f"{len(files)} files", parts=opened, folder=True)
 
-    def _walk(self, root: str, prefix: str, look: Look) -> Iterator[str]:
+    def _walk(self, root: str, prefix: str, look: Inspection) -> Iterator[str]:
         if prefix.count("/") > _DEEPEST:
             raise RefusedError(f"{root} has folders in folders, more than {_DEEPEST} deep")
         look.check()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from serinus.api.audit_record import Happening
+from serinus.api.audit_record import AuditEntry
 from serinus.api.model import ModelSpec, Verification
 from serinus.api.modelversion import Artifact, BackendRef, ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import ObjectKey
@@ -18,7 +18,7 @@ from serinus.api.stage_tests import HttpCheck
 from serinus.engine.analysis.measurements import Answer, Question
 from serinus.engine.rollout.actions import RunJobTest, SetWeights
 from serinus.engine.rollout.decision import Event
-from serinus.engine.rollout.observation import InvalidSpec, ParentFacts, People, RouteEntry, TestOutcome
+from serinus.engine.rollout.observation import Actors, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
 from serinus.engine.versions.artifact import ArtifactFinding
 from serinus.engine.versions.catalogue import VersionEntry
 
@@ -50,7 +50,7 @@ class RolloutRecord:
     status_problem: str
     commands: Mapping[str, str]
     rollback_to: str
-    people: People
+    actors: Actors
     deleting: bool
 
 
@@ -65,7 +65,7 @@ class ModelVersionRecord:
         waiver: why its schema may break its promise; empty where it may not.
         unsafe_rollback: why it may serve though its clients could not go back; empty where it may not.
         yanked: why it must never serve again; empty where it may.
-        people: who applied it, or set one of those annotations last.
+        actors: who applied it, or set one of those annotations last.
     """
 
     meta: Meta
@@ -82,7 +82,7 @@ class ModelVersionRecord:
     waiver: str = ""
     unsafe_rollback: str = ""
     yanked: str = ""
-    people: People = field(default_factory=People)
+    actors: Actors = field(default_factory=Actors)
 
     @property
     def stage(self) -> str:
@@ -104,7 +104,7 @@ class ModelRecord:
     policy: ModelSpec
     problem: str
     observed_generation: int
-    people: People
+    actors: Actors
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,17 +287,17 @@ class Leadership(Protocol):
         """The current term's number, or None while another process leads."""
 
 
-class Ledger(Protocol):
+class AuditLog(Protocol):
     """What the operator tells the registry; facts are always taken in, once, however often they are told."""
 
-    async def record(self, model: ObjectKey, happening: Happening) -> int:
+    async def record(self, model: ObjectKey, audit_entry: AuditEntry) -> int:
         """Take in a fact and return its number in the chain.
 
         Raises:
             SerinusError: it may not have been taken: tell it again.
         """
 
-    async def register(self, model: ObjectKey, entry: VersionEntry, happening: Happening) -> int:
+    async def register(self, model: ObjectKey, entry: VersionEntry, audit_entry: AuditEntry) -> int:
         """Make a version known; RefusedError where it is known with another spec; else as ``record``."""
 
     async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:

@@ -39,15 +39,15 @@ class Listing:
     Attributes:
         kind: what is listed.
         known: the uids of the objects known when the reading began: only these can have vanished unseen.
-        buried: the uids of the objects that were deleted meanwhile: the list does not bring them back.
+        deleted_meanwhile: the uids of the objects that were deleted meanwhile: the list does not bring them back.
     """
 
     kind: type[Record]
     known: Mapping[ObjectKey, str]
-    buried: set[str]
+    deleted_meanwhile: set[str]
 
 
-class Store:
+class ClusterCache:
     """The records by kind and key. An older sight never replaces a newer one."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Store:
         """Forget an object that is gone, unless another one has its name now, and return the Rollouts concerned."""
         for listing in self._listings:
             if listing.kind is kind:
-                listing.buried.add(uid)
+                listing.deleted_meanwhile.add(uid)
         held = self._records[kind].get(key)
         if held is None or (uid and held.meta.uid != uid):
             return _NONE
@@ -126,7 +126,7 @@ class Store:
 
     def put_all(self, listing: Listing, records: Iterable[Record]) -> frozenset[ObjectKey]:
         """Take in the members of the list and return the Rollouts concerned."""
-        alive = (record for record in records if record.meta.uid not in listing.buried)
+        alive = (record for record in records if record.meta.uid not in listing.deleted_meanwhile)
         return _NONE.union(*(self.put(record) for record in alive))
 
     # ---- asking --------------------------------------------------------------------------------

@@ -12,12 +12,12 @@ from typing import Final
 
 from msgspec import structs
 
-from serinus.api.audit_record import AuditEvent, AuditRecordSpec, Happening, OperatorIdentity
+from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec, OperatorIdentity
 from serinus.api.model import Head, ProductionVersion
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
-from serinus.engine.audit.chain import Anchor, ChainWalk, Fault, Finding, StoredRecord
-from serinus.engine.audit.head import Granted, Promote, Refusal, RollBack, Wish, apply, consider, seal
+from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, ChainWalk, StoredRecord
+from serinus.engine.audit.head import Accepted, ChangeRequest, Promote, Rejected, RollBack, apply, evaluate, seal
 from serinus.engine.versions.catalogue import Query, VersionEntry, select
 from serinus.errors import (
     AmbiguousError,
@@ -53,7 +53,7 @@ class Verification:
     model: ObjectKey
     records: int
     head: Head
-    findings: tuple[Finding, ...]
+    findings: tuple[ChainFinding, ...]
     anchors: int = 0
 
     @property
@@ -68,7 +68,7 @@ class _Reading:
 
     records: int = 0
     head: Head | None = field(default_factory=Head)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ChainFinding] = field(default_factory=list)
 
     def take(self, stored: StoredRecord) -> None:
         """Count a record in and fold it into the head that the chain comes to."""
@@ -76,7 +76,7 @@ class _Reading:
         try:
             record = decode(AuditRecordSpec, dict(stored.content), "spec")
         except InvalidObjectError as problem:
-            self.findings.append(Finding(Fault.UNREADABLE, stored.sequence, str(problem)))
+            self.findings.append(ChainFinding(ChainFault.UNREADABLE, stored.sequence, str(problem)))
             self.head = None
         else:
             self.head = apply(self.head, record) if self.head is not None else None
@@ -136,79 +136,79 @@ class Registry:
         found = [*walk.finish(Anchor(head.audit.sequence, head.audit.hash, "the head")), *reading.findings]
         if reading.head is not None and not found and _truth(reading.head) != _truth(head):
             message = "the head does not say what the chain comes to: production, good or quarantined versions differ"
-            found.append(Finding(Fault.HEAD_DIFFERS, head.audit.sequence, message))
+            found.append(ChainFinding(ChainFault.HEAD_DIFFERS, head.audit.sequence, message))
         return Verification(model, reading.records, head, tuple(found), len(known))
 
     # ---- writing -------------------------------------------------------------------------------
 
-    async def register(self, model: ObjectKey, entry: VersionEntry, happening: Happening) -> int:
+    async def register(self, model: ObjectKey, entry: VersionEntry, audit_entry: AuditEntry) -> int:
         """Make a version known; registering the same spec again changes nothing. Returns the record's number.
 
         Raises:
             RefusedError: this version is known with another spec.
-            TransientError, AmbiguousError: try again with the same happening.
+            TransientError, AmbiguousError: try again with the same audit_entry.
         """
-        return await self._commit(model, happening, registers=entry)
+        return await self._commit(model, audit_entry, registers=entry)
 
-    async def record(self, model: ObjectKey, happening: Happening) -> int:
+    async def record(self, model: ObjectKey, audit_entry: AuditEntry) -> int:
         """Take in a fact: what happened, happened, whatever the head says. Returns the record's number.
 
         Where a version serves by it that the registry does not know, the record bears the digest that it came with.
         """
-        serving = (happening.to or happening.version) if happening.event in _SERVING else ""
+        serving = (audit_entry.to or audit_entry.version) if audit_entry.event in _SERVING else ""
         known = await self.store.read_version(model, serving) if serving else None
         if known is not None:
-            happening = structs.replace(happening, digest=known.digest)
-        return await self._commit(model, happening)
+            audit_entry = structs.replace(audit_entry, digest=known.digest)
+        return await self._commit(model, audit_entry)
 
     async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
         """Mark a version so that it can never serve again; NotFoundError where it is not registered."""
         await self.store.set_yanked(model, version, reason)
 
     async def promote(
-        self, model: ObjectKey, version: str, happening: Happening, *, generation: int | None = None
+        self, model: ObjectKey, version: str, audit_entry: AuditEntry, *, generation: int | None = None
     ) -> int:
         """Make a registered version the production version; see :meth:`_wish`."""
-        return await self._wish(model, Promote(version.removeprefix("v"), generation), happening)
+        return await self._wish(model, Promote(version.removeprefix("v"), generation), audit_entry)
 
     async def rollback(
-        self, model: ObjectKey, happening: Happening, *, to: str | None = None, generation: int | None = None
+        self, model: ObjectKey, audit_entry: AuditEntry, *, to: str | None = None, generation: int | None = None
     ) -> int:
         """Go back to a version, or to the last known good one; see :meth:`_wish`."""
-        return await self._wish(model, RollBack(to.removeprefix("v") if to else None, generation), happening)
+        return await self._wish(model, RollBack(to.removeprefix("v") if to else None, generation), audit_entry)
 
-    async def _wish(self, model: ObjectKey, wish: Wish, happening: Happening) -> int:
+    async def _wish(self, model: ObjectKey, wish: ChangeRequest, audit_entry: AuditEntry) -> int:
         """Grant a client's wish if the head allows it.
 
-        ``happening`` bears who, why and the id; the same id again returns what came of it the first time.
+        ``audit_entry`` bears who, why and the id; the same id again returns what came of it the first time.
 
         Raises:
             RefusedError: the head does not allow it, says why.
             NotFoundError: the version is not registered.
             ConflictError: others were faster, forty times.
-            TransientError, AmbiguousError: try again with the same happening.
+            TransientError, AmbiguousError: try again with the same audit_entry.
         """
-        return await self._commit(model, happening, wish=wish)
+        return await self._commit(model, audit_entry, wish=wish)
 
     async def _commit(
         self,
         model: ObjectKey,
-        happening: Happening,
+        audit_entry: AuditEntry,
         *,
-        wish: Wish | None = None,
+        wish: ChangeRequest | None = None,
         serves: str = "",
         registers: VersionEntry | None = None,
     ) -> int:
         pause = _FIRST_PAUSE
         for attempt in range(1, TRIES + 1):
             head = await self.store.read_head(model)
-            told = await self.store.find_record(model, head, happening.id)
+            told = await self.store.find_record(model, head, audit_entry.id)
             if told is not None:
                 return told
-            granted = consider(head, wish) if wish is not None else None
-            if isinstance(granted, Refusal):
+            granted = evaluate(head, wish) if wish is not None else None
+            if isinstance(granted, Rejected):
                 raise RefusedError(f"{model}: {granted.message}")
-            told_of, serving = _as_granted(happening, granted), granted.serves if granted is not None else serves
+            told_of, serving = _as_granted(audit_entry, granted), granted.serves if granted is not None else serves
             step = await self._step(model, head, told_of, serves=serving, registers=registers)
             try:
                 await self.store.commit(step)
@@ -222,27 +222,27 @@ class Registry:
         raise AssertionError("the last try has returned or raised")
 
     async def _step(
-        self, model: ObjectKey, head: Head, happening: Happening, *, serves: str, registers: VersionEntry | None
+        self, model: ObjectKey, head: Head, audit_entry: AuditEntry, *, serves: str, registers: VersionEntry | None
     ) -> Commit:
         if serves:
             entry = await self.get(model, serves)
-            happening = structs.replace(happening, digest=entry.digest)
-        record, after = seal(head, happening, model, by=self._by, now=self._clock.now())
+            audit_entry = structs.replace(audit_entry, digest=entry.digest)
+        record, after = seal(head, audit_entry, model, by=self._by, now=self._clock.now())
         return Commit(
             model=model,
             before=head,
             record=record,
             after=after,
             serves=serves,
-            digest=happening.digest if serves else "",
+            digest=audit_entry.digest if serves else "",
             registers=registers,
         )
 
 
-def _as_granted(happening: Happening, granted: Granted | None) -> Happening:
+def _as_granted(audit_entry: AuditEntry, granted: Accepted | None) -> AuditEntry:
     if granted is None:
-        return happening
-    return structs.replace(happening, event=granted.event, version=granted.version, to=granted.to)
+        return audit_entry
+    return structs.replace(audit_entry, event=granted.event, version=granted.version, to=granted.to)
 
 
 def _truth(head: Head) -> tuple[object, ...]:

@@ -14,8 +14,8 @@ from support.registry.kubernetes import KubernetesPlace, ListingApi
 from support.registry.place import (
     Crash,
     Fault,
+    audit_entry,
     digest_for,
-    happening,
     in_use,
     register,
     registry_on,
@@ -45,7 +45,7 @@ async def test_a_model_that_was_deleted_has_its_head_back_from_the_chain(
         server.put(of(model, "models"), {"metadata": {"name": model.name, "namespace": "ml"}, "spec": {}})
     assert await registry.head(model) == head
     assert (await registry.verify(model)).ok
-    await registry.promote(model, "3.0.0", happening())
+    await registry.promote(model, "3.0.0", audit_entry())
     assert (await seen_whole(place, model)).standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 6)
     assert server.objects[of(model, "models")]["status"]["audit"]["sequence"] == 6
 
@@ -58,7 +58,7 @@ async def test_a_step_on_a_head_that_was_read_before_its_model_was_deleted_finds
             server.objects.pop(of(model, "models"), None)
             await super().commit(step)
 
-    await registry_on(Deleted(server)).promote(model, "3.0.0", happening())
+    await registry_on(Deleted(server)).promote(model, "3.0.0", audit_entry())
     assert (await seen_whole(place, model)).standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 6)
 
 
@@ -68,9 +68,9 @@ async def test_a_head_that_is_far_behind_is_brought_up_by_whoever_comes(
     registry = registry_on(place.open())
     old = server.objects[of(model, "models")]
     for _ in range(12):
-        await registry.record(model, happening())
+        await registry.record(model, audit_entry())
     server.put(of(model, "models"), {**old, "metadata": {"name": model.name, "namespace": "ml"}})
-    assert await registry.record(model, happening()) == 18
+    assert await registry.record(model, audit_entry()) == 18
     assert (await seen_whole(place, model)).head.audit.sequence == 18
 
 
@@ -79,10 +79,10 @@ async def test_a_model_deleted_after_its_first_records_were_pruned_is_refused_wi
 ) -> None:
     registry = registry_on(place.open())
     details = {"through": "2", "hash": (await seen_whole(place, model)).trail[1].hash, "archive": "s3://archive"}
-    await registry.record(model, happening(AuditEvent.RECORDS_PRUNED, details=details))
+    await registry.record(model, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
     await registry.store.remove_records(model, 2)
     del server.objects[of(model, "models")]
-    for ask in (registry.head(model), registry.promote(model, "3.0.0", happening())):
+    for ask in (registry.head(model), registry.promote(model, "3.0.0", audit_entry())):
         with pytest.raises(RefusedError, match=r"records 1 to 2 are not there.*restore them from the archive"):
             await ask
 
@@ -101,12 +101,12 @@ async def test_a_record_that_somebody_else_has_put_at_the_end_is_refused_not_bel
 ) -> None:
     dying = registry_on(place.crashing(4))
     with pytest.raises(Crash):
-        await dying.promote(model, "3.0.0", happening())
+        await dying.promote(model, "3.0.0", audit_entry())
     path = of(model, "auditrecords", "-000000000006")
     raw = server.objects[path]
     server.put(path, {**raw, "spec": {**raw["spec"], **change}})
     with pytest.raises(RefusedError, match=words):
-        await registry_on(place.open()).promote(model, "3.0.0", happening())
+        await registry_on(place.open()).promote(model, "3.0.0", audit_entry())
     assert server.objects[of(model, "models")]["status"]["audit"]["sequence"] == 5
 
 
@@ -114,11 +114,11 @@ async def test_a_number_that_was_pruned_while_its_taker_slept_is_not_given_again
     place: KubernetesPlace, model: ObjectKey
 ) -> None:
     registry = registry_on(place.open())
-    slept = await step_on(registry.store, model, happening())
+    slept = await step_on(registry.store, model, audit_entry())
     for _ in range(2):
-        await registry.record(model, happening())
+        await registry.record(model, audit_entry())
     details = {"through": "7", "hash": (await registry.head(model)).audit.hash, "archive": "s3://archive"}
-    await registry.record(model, happening(AuditEvent.RECORDS_PRUNED, details=details))
+    await registry.record(model, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
     assert await registry.store.remove_records(model, 7) == 7
     with pytest.raises(ConflictError, match="pruned long ago"):
         await place.open().commit(slept)
@@ -130,9 +130,9 @@ async def test_a_number_that_was_pruned_while_its_taker_slept_is_not_given_again
 async def test_whoever_is_told_long_after_that_it_was_done_also_sees_it(
     place: KubernetesPlace, model: ObjectKey
 ) -> None:
-    registry, told = registry_on(place.open()), happening()
+    registry, told = registry_on(place.open()), audit_entry()
     for _ in range(70):
-        await registry.record(model, happening())
+        await registry.record(model, audit_entry())
     with pytest.raises(Crash):
         await registry_on(place.crashing(5)).promote(model, "3.0.0", told)
     assert (await registry.head(model)).audit.sequence == 75, "it has died between the record and the head"
@@ -151,7 +151,7 @@ async def test_a_version_that_a_person_has_yanked_never_serves_also_without_a_wo
     raw = server.objects[path]
     server.put(path, {**raw, "metadata": {**raw["metadata"], "annotations": {"serinus.dev/yanked": annotation}}})
     with pytest.raises(RefusedError, match=annotation or "no reason was given"):
-        await registry_on(place.open()).promote(model, "3.0.0", happening())
+        await registry_on(place.open()).promote(model, "3.0.0", audit_entry())
 
 
 async def test_two_versions_that_would_share_a_name_are_not_taken_for_each_other(
@@ -191,14 +191,14 @@ async def test_a_version_with_a_number_that_json_cannot_say_exactly_hides_no_oth
     registry = registry_on(place.open())
     assert [entry.version for entry in await registry.list(model)] == ["2.0.0", "1.0.0"]
     with pytest.raises(RefusedError, match="spec: it has no canonical form"):
-        await registry.promote(model, "3.0.0", happening())
+        await registry.promote(model, "3.0.0", audit_entry())
 
 
 async def test_a_record_that_the_schema_would_refuse_is_refused_before_anything_is_written(
     server: ListingApi, place: KubernetesPlace
 ) -> None:
     model = place.fresh_model()
-    told = happening(AuditEvent.VERSION_REGISTERED, version="1.0.0", reason="x" * 5000)
+    told = audit_entry(AuditEvent.VERSION_REGISTERED, version="1.0.0", reason="x" * 5000)
     with pytest.raises(RefusedError, match=r"spec\.reason"):
         await registry_on(place.open()).register(model, version_entry(model, "1.0.0"), told)
     assert server.writes() == []
@@ -225,7 +225,7 @@ async def test_what_is_stored_but_not_yet_in_the_head_is_never_called_unchanged(
     place: KubernetesPlace, model: ObjectKey
 ) -> None:
     store = place.failing(*[None] * 2, Fault.THROTTLED)
-    step = await step_on(store, model, happening())
+    step = await step_on(store, model, audit_entry())
     with pytest.raises(AmbiguousError, match=r"record 6 of .* is stored"):
         await store.commit(step)
     await store.commit(step)

@@ -8,8 +8,8 @@ from serinus.engine.versions.catalogue import Query
 from serinus.registry.kubernetes.store import KubernetesStore
 from support.registry.kubernetes import KubernetesPlace, ListingApi, MeddledRequests
 from support.registry.place import (
+    audit_entry,
     digest_for,
-    happening,
     register,
     registry_on,
     seen_whole,
@@ -67,7 +67,7 @@ async def test_a_model_keeps_its_teams_policy_and_what_others_say_in_its_status(
     server.put(path, {"metadata": metadata, "spec": {"owner": "payments-ml"}, "status": status})
     registry = registry_on(place.open())
     await register(registry, model, "1.0.0", "2.0.0")
-    await registry.promote(model, "1.0.0", happening())
+    await registry.promote(model, "1.0.0", audit_entry())
     stored = server.objects[path]
     assert stored["spec"] == {"owner": "payments-ml"}
     assert stored["status"]["production"]["version"] == "1.0.0"
@@ -83,7 +83,7 @@ async def test_a_condition_written_in_between_is_no_conflict(server: ListingApi,
             return await super().request(method, path, **more)
 
     client = Meanwhile(server)
-    await registry_on(KubernetesStore(client)).promote(model, "3.0.0", happening())
+    await registry_on(KubernetesStore(client)).promote(model, "3.0.0", audit_entry())
     assert [call for call in client.seen if call.startswith("PATCH")] == [f"PATCH {of(model, 'models')}/status"]
     assert server.objects[of(model, "models")]["status"]["observedGeneration"] == 3
 
@@ -100,7 +100,7 @@ async def test_production_is_one_request_and_a_promotion_five_however_many_versi
     await registry.production(model)
     assert client.seen == [f"GET {of(model, 'models')}"]
     client.seen.clear()
-    await registry.promote(model, "3.0.0", happening())
+    await registry.promote(model, "3.0.0", audit_entry())
     assert client.seen == [
         f"GET {of(model, 'models')}",
         f"GET {of(model, 'modelversions', '-v3.0.0')}",
@@ -115,7 +115,7 @@ async def test_a_happening_is_looked_for_once_however_often_its_step_is_decided_
 ) -> None:
     other = registry_on(place.open())
     for _ in range(70):
-        await other.record(model, happening())
+        await other.record(model, audit_entry())
 
     class Late(KubernetesStore):
         tries = 0
@@ -123,11 +123,11 @@ async def test_a_happening_is_looked_for_once_however_often_its_step_is_decided_
         async def commit(self, step: Any) -> None:
             self.tries += 1
             if self.tries < 5:
-                await other.record(model, happening())
+                await other.record(model, audit_entry())
             await super().commit(step)
 
     client = MeddledRequests(server)
-    await registry_on(Late(client)).promote(model, "3.0.0", happening())
+    await registry_on(Late(client)).promote(model, "3.0.0", audit_entry())
     assert client.seen.count(f"GET {ROOT}/auditrecords") == 1
     assert (await seen_whole(place, model)).head.audit.sequence == 80
 
@@ -147,8 +147,8 @@ async def test_only_the_named_namespaces_are_looked_through(server: ListingApi, 
 async def test_all_who_tell_one_happening_at_once_are_told_the_same_number(
     place: KubernetesPlace, model: ObjectKey
 ) -> None:
-    told = happening()
-    others = [registry_on(place.open()).record(model, happening()) for _ in range(6)]
+    told = audit_entry()
+    others = [registry_on(place.open()).record(model, audit_entry()) for _ in range(6)]
     wishes = [registry_on(place.open()).promote(model, "3.0.0", told) for _ in range(6)]
     numbers = await asyncio.gather(*(one for pair in zip(others, wishes, strict=True) for one in pair))
     assert (await seen_whole(place, model)).told(told) == list({*numbers[1::2]})

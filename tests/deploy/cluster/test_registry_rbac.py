@@ -23,7 +23,7 @@ from support.kube.client import SystemClock
 from support.kubectl import Kubectl
 from support.manifests.builders import API_VERSION
 from support.people import stamps
-from support.registry.place import ALICE, BY, happening, register, version_entry
+from support.registry.place import ALICE, BY, audit_entry, register, version_entry
 from support.release import Release, installed, until_the_api_server_stamps
 
 _VERSIONS: Final = ("2.2.4", "2.3.1")
@@ -82,8 +82,8 @@ async def _lived(registry: Registry, model: ObjectKey) -> None:
     """Let both versions be registered, the second follow the first, and fall back."""
     await register(registry, model, *_VERSIONS)
     for version in _VERSIONS:
-        await registry.promote(model, version, happening())
-    await registry.rollback(model, happening())
+        await registry.promote(model, version, audit_entry())
+    await registry.rollback(model, audit_entry())
 
 
 async def test_the_operator_registers_promotes_falls_back_and_proves_it(
@@ -114,7 +114,7 @@ async def test_the_operator_cannot_remove_what_it_has_recorded_even_where_the_ch
     await _lived(operators, model)
     last = (await operators.head(model)).audit
     details = {"through": str(last.sequence), "hash": last.hash, "archive": "nowhere"}
-    await operators.record(model, happening(AuditEvent.RECORDS_PRUNED, details=details))
+    await operators.record(model, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
     with pytest.raises(RefusedError, match='cannot delete resource "auditrecords"'):
         await operators.store.remove_records(model, last.sequence)
 

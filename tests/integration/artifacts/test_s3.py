@@ -10,7 +10,7 @@ import pytest
 
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact
-from serinus.artifacts.fetch import Look, measure
+from serinus.artifacts.fetch import Inspection, measure
 from serinus.artifacts.s3 import S3Store
 from serinus.artifacts.verifier import Verifier, measured
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
@@ -124,7 +124,7 @@ async def test_a_prefix_is_a_folder_with_the_same_digest_as_on_disk(s3: S3Server
 def test_a_folder_of_more_than_one_page_is_read_whole(s3: S3Server) -> None:
     for number in range(5):
         s3.put("models", f"many/{number}", b"x")
-    store, look = S3Store(settings(s3).s3, workers=1, page=2), Look()
+    store, look = S3Store(settings(s3).s3, workers=1, page=2), Inspection()
     with store.sight("s3://models/many/", look) as sight:
         assert measure(sight, look, most=5).size == 5
     store.close()
@@ -132,7 +132,7 @@ def test_a_folder_of_more_than_one_page_is_read_whole(s3: S3Server) -> None:
 
 def test_an_object_that_is_replaced_between_the_two_requests_is_told(s3: S3Server) -> None:
     uri = s3.put("models", "moving.onnx", b"old")
-    store, look = S3Store(settings(s3).s3, workers=1), Look()
+    store, look = S3Store(settings(s3).s3, workers=1), Inspection()
     with store.sight(uri, look) as sight:
         s3.put("models", "moving.onnx", b"new")
         with pytest.raises(ConflictError, match="changed while it was looked at"):

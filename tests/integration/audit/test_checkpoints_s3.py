@@ -19,12 +19,12 @@ from serinus.audit.bucket import Bucket, Place, parse_place
 from serinus.audit.checkpoint_reader import Seen, read_checkpoints
 from serinus.audit.checkpoint_writer import Checkpoints, _due_in, keep_checkpoints
 from serinus.audit.signing_keys import PublicKeys, fingerprint, new_key, private_pem
-from serinus.engine.audit.chain import Fault
+from serinus.engine.audit.chain import ChainFault
 from serinus.engine.audit.checkpoint import hash_in_name
 from serinus.errors import AmbiguousError, ConfigurationError, NotFoundError, RefusedError, TransientError
 from serinus.settings import CheckpointSettings, S3Settings
 from support.registry.memory import MemoryPlace, MemoryStore
-from support.registry.place import happening, registry_on
+from support.registry.place import audit_entry, registry_on
 from support.servers.locked_bucket import a_bucket, client
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -144,7 +144,7 @@ async def test_one_that_a_deletion_or_a_later_version_hides_is_read_and_told(che
     intruder.put_object(Bucket=place.bucket, Key=place.prefix + covered.name, Body=b"nothing to see here")
     seen = await read(place, checkpoints.keys)
     assert [one.sequence for one in seen.of(FRAUD)] == [3, 4]
-    assert [one.fault for one in seen.findings] == [Fault.CHECKPOINT_UNSIGNED]
+    assert [one.fault for one in seen.findings] == [ChainFault.CHECKPOINT_UNSIGNED]
     assert "2 checkpoints are hidden" in seen.notes[0]
 
 
@@ -157,7 +157,7 @@ async def test_one_by_another_key_is_a_finding_and_anchors_nothing(endpoint: str
     await ours.write(ends(3), AT)
     await theirs.write(ends(9, "f"), AT + HOUR)
     seen = await read(place, ours.keys)
-    assert [one.fault for one in seen.findings] == [Fault.CHECKPOINT_UNSIGNED]
+    assert [one.fault for one in seen.findings] == [ChainFault.CHECKPOINT_UNSIGNED]
     assert next(iter(theirs.keys)) in seen.findings[0].message
     assert [one.sequence for one in seen.of(FRAUD)] == [3]
     both = await read(place, {**ours.keys, **theirs.keys})
@@ -172,7 +172,7 @@ async def test_one_by_another_key_is_a_finding_and_anchors_nothing(endpoint: str
 async def test_what_is_no_checkpoint_is_a_finding(checkpoints: Checkpoints, content: bytes) -> None:
     await checkpoints.bucket.put_new("20261101T120000.000Z-note.json", content)
     seen = await read(checkpoints.bucket.place, checkpoints.keys)
-    assert [one.fault for one in seen.findings] == [Fault.CHECKPOINT_UNSIGNED]
+    assert [one.fault for one in seen.findings] == [ChainFault.CHECKPOINT_UNSIGNED]
     assert seen.checkpoints == 0
 
 
@@ -184,7 +184,7 @@ async def test_a_checkpoint_that_is_missing_between_others_is_a_finding(endpoint
     for name in (names[0], names[2]):
         await copies.put_new(name, (await checkpoints.bucket.get(name)).content)
     seen = await read(place, checkpoints.keys)
-    assert [one.fault for one in seen.findings] == [Fault.MISSING]
+    assert [one.fault for one in seen.findings] == [ChainFault.MISSING]
     assert str(hash_in_name(names[1])) in seen.findings[0].message
     assert "not seen to be locked" in seen.notes[0]
     await copies.close()
@@ -284,7 +284,7 @@ async def until_there_are(checkpoints: Checkpoints, number: int) -> list[str]:
 
 async def test_the_background_writes_at_once_and_then_every_interval(checkpoints: Checkpoints) -> None:
     store = MemoryPlace().open()
-    await registry_on(store).record(FRAUD, happening())
+    await registry_on(store).record(FRAUD, audit_entry())
     clock = Clock()
     work = asyncio.create_task(keep_checkpoints(store, checkpoints, clock, timedelta(seconds=0.1)))
     await until_there_are(checkpoints, 1)

@@ -18,7 +18,7 @@ from serinus.registry.kubernetes.store import KubernetesStore
 from serinus.registry.service import Registry
 from support.audit.trails import TrailClock
 from support.kube.client import api, cluster, namespace
-from support.registry.place import BY, happening, register
+from support.registry.place import BY, audit_entry, register
 from support.servers.locked_bucket import CREDENTIALS, a_bucket, address
 
 __all__ = ["api", "cluster", "namespace"]
@@ -56,9 +56,9 @@ async def model(api: KubernetesClient, namespace: str) -> ObjectKey:
     store = KubernetesStore(api, namespaces=[namespace])
     registry = Registry(store, TrailClock(datetime.now(UTC).replace(microsecond=0) - timedelta(days=365)), BY)
     await register(registry, key, "1.0.0", "1.1.0", "2.0.0")
-    await registry.promote(key, "1.0.0", happening())
-    await registry.promote(key, "1.1.0", happening())
-    await registry.rollback(key, happening())
+    await registry.promote(key, "1.0.0", audit_entry())
+    await registry.promote(key, "1.1.0", audit_entry())
+    await registry.rollback(key, audit_entry())
     return key
 
 

@@ -9,7 +9,7 @@ import pytest
 from serinus.api.model import ModelSpec
 from serinus.audit.bucket import Place
 from support.audit.trails import MODEL, Trail, a_trail, rewritten
-from support.registry.place import happening
+from support.registry.place import audit_entry
 from support.servers.locked_bucket import a_bucket, address, client
 
 
@@ -42,7 +42,7 @@ def test_a_trail_that_was_witnessed_verifies_as_it_grows(notary: Notary, capsys:
     trail = a_trail()
     for _ in range(3):
         assert notary.witness(trail) == 0
-        asyncio.run(trail.registry.record(MODEL, happening()))
+        asyncio.run(trail.registry.record(MODEL, audit_entry()))
     capsys.readouterr()
     assert notary.verify(trail) == 0
     assert capsys.readouterr().out == f"ok: 9 records, head #9 {trail.head.audit.hash}, 3 checkpoints\n"
@@ -54,7 +54,7 @@ def test_a_chain_that_was_written_anew_with_its_head_is_found(
 ) -> None:
     trail = a_trail()
     notary.witness(trail)
-    asyncio.run(trail.registry.record(MODEL, happening()))
+    asyncio.run(trail.registry.record(MODEL, audit_entry()))
     forged = rewritten(trail, first, reason="approved by the board")
     assert forged.run("audit", "verify", str(MODEL)) == 0
     capsys.readouterr()
@@ -67,7 +67,7 @@ def test_a_chain_that_was_written_anew_with_its_head_is_found(
 def test_a_chain_whose_end_was_cut_off_with_its_head_is_found(notary: Notary) -> None:
     trail = a_trail()
     short = trail.copy()
-    asyncio.run(trail.registry.record(MODEL, happening()))
+    asyncio.run(trail.registry.record(MODEL, audit_entry()))
     notary.witness(trail)
     assert short.run("audit", "verify", str(MODEL)) == 0
     assert notary.verify(short) == 1

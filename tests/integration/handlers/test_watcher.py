@@ -12,7 +12,7 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.stage_tests import JobTest
 from serinus.engine.rollout.actions import RunJobTest, TestRun
-from serinus.handlers.watcher import Intake
+from serinus.handlers.watcher import Watcher
 from serinus.kube.client import MERGE_PATCH, KubernetesClient
 from serinus.kube.cluster import ApiCluster
 from serinus.kube.connection import read_connection
@@ -37,7 +37,7 @@ KINDS: tuple[type[Record], ...] = (RolloutRecord, ModelVersionRecord, RouteRecor
 @asynccontextmanager
 async def watching(cluster: Cluster, *namespaces: str) -> AsyncIterator[RememberingSink]:
     sink = RememberingSink()
-    intake = Intake(sink, partial(read_connection, cluster.kubeconfig), namespaces)
+    intake = Watcher(sink, partial(read_connection, cluster.kubeconfig), namespaces)
     intake.start()
     try:
         yield sink

@@ -13,9 +13,9 @@ from msgspec import json
 from serinus.api.audit_record import (
     Actor,
     ApprovalEvidence,
+    AuditEntry,
     AuditEvent,
     AuditRecordSpec,
-    Happening,
     OnBehalfOf,
     RolloutReference,
 )
@@ -24,7 +24,7 @@ from serinus.api.names import ObjectKey
 from serinus.api.parsing import encode
 from serinus.engine.audit.chain import StoredRecord
 from serinus.engine.audit.head import seal
-from serinus.engine.report.compile import Dossier, Material, compile_dossier
+from serinus.engine.report.compile import AuditReport, ReportInput, compile_report
 from serinus.engine.versions.catalogue import VersionEntry
 from support.audit.specs import (
     ARGO,
@@ -66,7 +66,7 @@ class History:
             reference = RolloutReference(
                 name=self.model.name, uid="b1d0", generation=self.run_number, run=self.run_number, stage=stage
             )
-        happening = Happening(
+        audit_entry = AuditEntry(
             **{
                 "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.model}/{len(self.records)}")),
                 "event": event,
@@ -79,7 +79,7 @@ class History:
             }
         )
         delay = timedelta(milliseconds=240)
-        record, self.head = seal(self.head, happening, self.model, by=BY, now=self.now + delay)
+        record, self.head = seal(self.head, audit_entry, self.model, by=BY, now=self.now + delay)
         self.records.append(record)
         return record
 
@@ -225,12 +225,12 @@ class History:
     def stored(self) -> list[StoredRecord]:
         return [StoredRecord(record.sequence, encode(record)) for record in self.records]
 
-    def material(self, **fields: Any) -> Material:
-        given = Material(model=self.model, head=self.head, records=self.stored, entries=tuple(self.entries.values()))
+    def report_input(self, **fields: Any) -> ReportInput:
+        given = ReportInput(model=self.model, head=self.head, records=self.stored, entries=tuple(self.entries.values()))
         return replace(given, **fields)
 
-    def dossier(self, as_of: datetime | None = None, **fields: Any) -> Dossier:
-        return compile_dossier(self.material(**fields), as_of or self.now)
+    def report(self, as_of: datetime | None = None, **fields: Any) -> AuditReport:
+        return compile_report(self.report_input(**fields), as_of or self.now)
 
     def data(self) -> ModelData:
         contents = {record.sequence: encode(record) for record in self.records}

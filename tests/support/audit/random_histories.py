@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from hypothesis import strategies as st
 
-from serinus.api.audit_record import AuditEvent, AuditRecordSpec, Happening, RolloutReference
+from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec, RolloutReference
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.head import seal
@@ -17,8 +17,8 @@ VERSIONS = ("1.0.0", "1.1.0", "2.0.0", "2.0.1", "3.0.0-rc.1")
 MOVES = (AuditEvent.PROMOTED, AuditEvent.ROLLED_BACK, AuditEvent.ROLLOUT_STARTED, AuditEvent.QUARANTINE_LIFTED)
 
 
-def happenings(*, nowhere: bool = True) -> st.SearchStrategy[Happening]:
-    """Return happenings of every event; with ``nowhere``, also rollbacks that had nowhere to go."""
+def audit_entries(*, nowhere: bool = True) -> st.SearchStrategy[AuditEntry]:
+    """Return audit_entries of every event; with ``nowhere``, also rollbacks that had nowhere to go."""
     return st.builds(
         _happening,
         st.uuids().map(str),
@@ -47,9 +47,9 @@ def _happening(  # noqa: PLR0913, PLR0917 - its fields, as hypothesis draws them
     rollout: RolloutReference | None,
     at: datetime,
     details: dict[str, str],
-) -> Happening:
+) -> AuditEntry:
     back = event is AuditEvent.ROLLED_BACK
-    return Happening(
+    return AuditEntry(
         id=told,
         event=event,
         at=at,
@@ -63,7 +63,7 @@ def _happening(  # noqa: PLR0913, PLR0917 - its fields, as hypothesis draws them
     )
 
 
-def chain_of(told: Iterable[Happening]) -> tuple[list[AuditRecordSpec], Head]:
+def chain_of(told: Iterable[AuditEntry]) -> tuple[list[AuditRecordSpec], Head]:
     """Return the records of a history and the head that each of them led to, the last one's."""
     records, head = [], Head()
     for number, one in enumerate(told):

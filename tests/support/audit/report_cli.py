@@ -8,7 +8,7 @@ from datetime import datetime
 from serinus.api.model import ModelSpec
 from serinus.api.names import ObjectKey
 from serinus.cli.report.command import add_parser, run
-from serinus.cli.session import Outside
+from serinus.cli.session import CliContext
 from serinus.ports.registry_store import RegistryStore
 from support.audit.history_builder import History
 from support.registry.memory import MemoryStore
@@ -40,7 +40,7 @@ class Auditor:
         add_parser(parser.add_subparsers())
         given = parser.parse_args(["report", *words, "--registry", registry])
         now = max(history.now for history in self.histories)
-        return run(given, Outside(open_store=self._open, read_policy=self._read, clock=StoppedClock(now)))
+        return run(given, CliContext(open_store=self._open, read_policy=self._read, clock=StoppedClock(now)))
 
     async def _open(self, url: str, namespaces: Sequence[str]) -> RegistryStore:
         self.asked.append((url, tuple(namespaces)))

@@ -18,14 +18,14 @@ from serinus.api.parsing import decode
 from serinus.cli import rollback
 from serinus.cli.audit import command as audit_command
 from serinus.cli.registry import command as registry_command
-from serinus.cli.session import Outside
+from serinus.cli.session import CliContext
 from serinus.engine.audit.chain import record_hash
 from serinus.engine.audit.head import apply
 from serinus.errors import SerinusError
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry
 from support.registry.memory import Data, MemoryStore
-from support.registry.place import BY, START, happening, version_entry
+from support.registry.place import BY, START, audit_entry, version_entry
 
 MODEL: Final = ObjectKey("ml", "fraud")
 VERSIONS: Final = ("1.0.0", "1.1.0", "2.0.0")
@@ -81,14 +81,14 @@ class Trail:
     def head(self) -> Head:
         return self.data[MODEL].head
 
-    def outside(self) -> Outside:
+    def outside(self) -> CliContext:
         async def opened(url: str, namespaces: Sequence[str]) -> RegistryStore:
             return self.open()
 
         async def policy(model: ObjectKey) -> ModelSpec | None:
             return self.policy
 
-        return Outside(open_store=opened, read_policy=policy, clock=self.clock)
+        return CliContext(open_store=opened, read_policy=policy, clock=self.clock)
 
     def run(self, *words: str) -> int:
         """Run a command as the command line does: an error of ours is told by status 1."""
@@ -114,20 +114,20 @@ async def write(trail: Trail, told: Sequence[Step], model: ObjectKey = MODEL) ->
     registry = trail.registry
     for version in VERSIONS:
         await registry.register(
-            model, version_entry(model, version), happening(AuditEvent.VERSION_REGISTERED, version=version)
+            model, version_entry(model, version), audit_entry(AuditEvent.VERSION_REGISTERED, version=version)
         )
     for what, version in told:
         try:
             match what:
                 case "promote":
-                    await registry.promote(model, version, happening())
+                    await registry.promote(model, version, audit_entry())
                 case "rollback":
-                    await registry.rollback(model, happening())
+                    await registry.rollback(model, audit_entry())
                 case "release":
-                    lifted = happening(AuditEvent.QUARANTINE_LIFTED, version=version)
+                    lifted = audit_entry(AuditEvent.QUARANTINE_LIFTED, version=version)
                     await registry.record(model, lifted)
                 case _:
-                    fact = happening(AuditEvent.ANALYSIS_PASSED, version=version, details={"stage": "canary"})
+                    fact = audit_entry(AuditEvent.ANALYSIS_PASSED, version=version, details={"stage": "canary"})
                     await registry.record(model, fact)
         except SerinusError:
             continue

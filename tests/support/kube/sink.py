@@ -14,13 +14,13 @@ class RememberingSink:
     deletions: list[tuple[type[Record], ObjectKey, str]] = field(default_factory=list)
     restarts: int = 0
 
-    def seen(self, record: Record) -> None:
+    def on_change(self, record: Record) -> None:
         self.records.append(record)
 
-    def gone(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
+    def on_delete(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
         self.deletions.append((kind, key, uid))
 
-    def restarted(self) -> None:
+    def on_relist(self) -> None:
         self.restarts += 1
 
     def latest(self, kind: type[Record], namespace: str) -> dict[str, Record]:

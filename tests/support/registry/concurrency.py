@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from serinus.api.audit_record import AuditEvent, Happening
+from serinus.api.audit_record import AuditEntry, AuditEvent
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry
-from support.registry.place import Place, happening, register, registry_on, seen_whole
+from support.registry.place import Place, audit_entry, register, registry_on, seen_whole
 
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "2.0.0", "2.1.0", "2.1.1", "3.0.0-rc.1", "3.0.0")
 
@@ -23,9 +23,9 @@ class Ledger:
     Attributes:
         wanted: how many moves of the production version are to succeed.
         moves: how many have.
-        told: the number that each successful happening got, by its id.
+        told: the number that each successful audit_entry got, by its id.
         refused: the ids of wishes that were refused.
-        overtaken: how often a client had to tell the same happening again.
+        overtaken: how often a client had to tell the same audit_entry again.
         reads: how often the reader has looked.
     """
 
@@ -47,7 +47,7 @@ async def crowd(  # noqa: PLR0913 - the crowd's size in its parts
     """Let clients promote and roll back until so many moves have succeeded, under a reader's eyes; check the end."""
     await register(registry_on(place.open()), model, *VERSIONS)
     ledger = Ledger(moves)
-    await registry_on(stores[0]).promote(model, VERSIONS[0], happening())
+    await registry_on(stores[0]).promote(model, VERSIONS[0], audit_entry())
     async with asyncio.TaskGroup() as group:
         group.create_task(_watch(registry_on(place.open()), model, ledger))
         for number in range(clients):
@@ -61,7 +61,7 @@ async def _client(registry: Registry, model: ObjectKey, ledger: Ledger, chance: 
     while not ledger.done:
         wish, version, generation = _next_wish(await registry.head(model), chance)
         event = AuditEvent.QUARANTINE_LIFTED if wish == "lift" else AuditEvent.PROMOTED
-        told = happening(event, version=version)
+        told = audit_entry(event, version=version)
         try:
             await _insist(registry, model, ledger, told, wish=wish, version=version, generation=generation)
         except RefusedError:
@@ -89,13 +89,13 @@ async def _insist(  # noqa: PLR0913 - one wish, in its parts
     registry: Registry,
     model: ObjectKey,
     ledger: Ledger,
-    told: Happening,
+    told: AuditEntry,
     *,
     wish: str,
     version: str,
     generation: int | None,
 ) -> None:
-    """Tell the same happening until it is stored or refused, as every client of the registry should."""
+    """Tell the same entry until it is stored or refused, as every client of the registry should."""
     while True:
         try:
             match wish:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from msgspec import structs
 
-from serinus.api.audit_record import AuditEvent, Happening
+from serinus.api.audit_record import AuditEntry, AuditEvent
 from serinus.api.modelversion import Field, Profile, Signature
 from serinus.api.names import ObjectKey
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
@@ -17,8 +17,8 @@ from support.registry.place import (
     Crash,
     Fault,
     Place,
+    audit_entry,
     digest_for,
-    happening,
     in_use,
     registry_on,
     seen_whole,
@@ -26,26 +26,26 @@ from support.registry.place import (
     version_entry,
 )
 
-Verb = Callable[[Registry, ObjectKey, Happening], Awaitable[int]]
+Verb = Callable[[Registry, ObjectKey, AuditEntry], Awaitable[int]]
 
 _MOST_REQUESTS: Final = 40
 _LONG: Final = "😀" * 4096
 """As many characters as a detail may have, and four times as many bytes in UTF-8."""
 
 
-async def _register(registry: Registry, model: ObjectKey, told: Happening) -> int:
+async def _register(registry: Registry, model: ObjectKey, told: AuditEntry) -> int:
     return await registry.register(model, version_entry(model, "3.1.0"), structs.replace(told, version="3.1.0"))
 
 
-async def _promote(registry: Registry, model: ObjectKey, told: Happening) -> int:
+async def _promote(registry: Registry, model: ObjectKey, told: AuditEntry) -> int:
     return await registry.promote(model, "3.0.0", told)
 
 
-async def _rollback(registry: Registry, model: ObjectKey, told: Happening) -> int:
+async def _rollback(registry: Registry, model: ObjectKey, told: AuditEntry) -> int:
     return await registry.rollback(model, told)
 
 
-async def _record(registry: Registry, model: ObjectKey, told: Happening) -> int:
+async def _record(registry: Registry, model: ObjectKey, told: AuditEntry) -> int:
     fact = structs.replace(told, event=AuditEvent.ROLLED_BACK, version="2.0.0", to="1.0.0")
     return await registry.record(model, fact)
 
@@ -65,11 +65,11 @@ async def _begun(place: Place, verb: str) -> ObjectKey:
 
 async def _undisturbed(place: Place, verb: str) -> tuple[object, ...]:
     model = await _begun(place, verb)
-    await VERBS[verb](registry_on(place.open()), model, happening())
+    await VERBS[verb](registry_on(place.open()), model, audit_entry())
     return (await seen_whole(place, model)).standing
 
 
-async def _until_stored(verb: Verb, registry: Registry, model: ObjectKey, told: Happening) -> int:
+async def _until_stored(verb: Verb, registry: Registry, model: ObjectKey, told: AuditEntry) -> int:
     for _ in range(4):
         try:
             return await verb(registry, model, told)
@@ -78,8 +78,8 @@ async def _until_stored(verb: Verb, registry: Registry, model: ObjectKey, told: 
     raise AssertionError("one request failed, and four tries were not enough")
 
 
-def _promotion_of_3(digest: str) -> Happening:
-    return happening(AuditEvent.PROMOTED, version="3.0.0", digest=digest)
+def _promotion_of_3(digest: str) -> AuditEntry:
+    return audit_entry(AuditEvent.PROMOTED, version="3.0.0", digest=digest)
 
 
 class TroubleContract:
@@ -93,7 +93,7 @@ class TroubleContract:
         expected = await _undisturbed(place, verb)
         dying = place.crashing_before if when == "before" else place.crashing
         for request in range(1, _MOST_REQUESTS):
-            model, told, lived = await _begun(place, verb), happening(), False
+            model, told, lived = await _begun(place, verb), audit_entry(), False
             try:
                 await VERBS[verb](registry_on(dying(request)), model, told)
                 lived = True
@@ -111,7 +111,7 @@ class TroubleContract:
     @pytest.mark.parametrize("verb", VERBS)
     async def test_whoever_comes_next_carries_on_where_the_dead_process_stopped(self, place: Place, verb: str) -> None:
         for request in range(1, _MOST_REQUESTS):
-            model, told, other, lived = await _begun(place, verb), happening(), happening(), False
+            model, told, other, lived = await _begun(place, verb), audit_entry(), audit_entry(), False
             try:
                 await VERBS[verb](registry_on(place.crashing(request)), model, told)
                 lived = True
@@ -130,7 +130,7 @@ class TroubleContract:
     async def test_a_request_that_fails_is_made_up_for(self, place: Place, verb: str, fault: Fault) -> None:
         expected = await _undisturbed(place, verb)
         for passed in range(6):
-            model, told = await _begun(place, verb), happening()
+            model, told = await _begun(place, verb), audit_entry()
             flaky = registry_on(place.failing(*[None] * passed, fault))
             number = await _until_stored(VERBS[verb], flaky, model, told)
             seen = await seen_whole(place, model)
@@ -139,7 +139,7 @@ class TroubleContract:
 
     async def test_a_store_that_only_throttles_says_that_it_could_not_be_asked(self, place: Place) -> None:
         model = await in_use(place)
-        step = await step_on(place.open(), model, happening())
+        step = await step_on(place.open(), model, audit_entry())
         before = (await seen_whole(place, model)).head
         with pytest.raises(TransientError):
             await place.failing(*[Fault.THROTTLED] * 50).read_head(model)
@@ -150,8 +150,8 @@ class TroubleContract:
     async def test_a_step_that_was_decided_on_an_old_head_is_a_conflict_and_stores_nothing(self, place: Place) -> None:
         model = await in_use(place)
         store = place.open()
-        late = await step_on(store, model, happening())
-        await registry_on(place.open()).record(model, happening())
+        late = await step_on(store, model, audit_entry())
+        await registry_on(place.open()).record(model, audit_entry())
         before = (await seen_whole(place, model)).head
         with pytest.raises(ConflictError):
             await store.commit(late)
@@ -159,21 +159,21 @@ class TroubleContract:
 
     async def test_a_step_committed_again_from_anywhere_changes_nothing(self, place: Place) -> None:
         model = await in_use(place)
-        store, told = place.open(), happening()
+        store, told = place.open(), audit_entry()
         step = await step_on(store, model, told)
         await store.commit(step)
         await store.commit(step)
-        await registry_on(place.open()).record(model, happening())
+        await registry_on(place.open()).record(model, audit_entry())
         await place.open().commit(step)
         await store.commit(await step_on(store, model, told))
         assert (await seen_whole(place, model)).told(told) == [6]
 
     async def test_one_happening_told_by_several_processes_at_once_is_recorded_once(self, place: Place) -> None:
-        model, told = await in_use(place), happening()
+        model, told = await in_use(place), audit_entry()
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             for _ in range(4):
                 group.create_task(registry_on(place.open()).promote(model, "3.0.0", told))
-                group.create_task(registry_on(place.open()).record(model, happening()))
+                group.create_task(registry_on(place.open()).record(model, audit_entry()))
         seen = await seen_whole(place, model)
         assert len(seen.told(told)) == 1
         assert seen.standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 10)
@@ -204,7 +204,7 @@ class TroubleContract:
         with pytest.raises(RefusedError, match="it leaks"):
             await store.commit(step)
         entry = await registry_on(store).get(model, "1.0.0")
-        told = happening(AuditEvent.PROMOTED, version="1.0.0", digest=entry.digest)
+        told = audit_entry(AuditEvent.PROMOTED, version="1.0.0", digest=entry.digest)
         step = await step_on(store, model, told, serves="1.0.0", digest=entry.digest)
         await store.commit(step)
         await place.open().set_yanked(model, "1.0.0", "it leaks, too")
@@ -214,7 +214,7 @@ class TroubleContract:
     async def test_a_record_too_large_for_the_store_is_refused_and_changes_nothing(self, place: Place) -> None:
         model = await in_use(place)
         before = (await seen_whole(place, model)).head
-        told = happening(details={f"change{number:03}": _LONG for number in range(128)})
+        told = audit_entry(details={f"change{number:03}": _LONG for number in range(128)})
         with pytest.raises(RefusedError, match="too large"):
             await registry_on(place.open()).record(model, told)
         assert (await seen_whole(place, model)).head == before
@@ -227,7 +227,7 @@ class TroubleContract:
         large = version_entry(model, "4.0.0", signature=signature)
         registry = registry_on(place.open())
         with pytest.raises(RefusedError, match="too large"):
-            await registry.register(model, large, happening(AuditEvent.VERSION_REGISTERED, version="4.0.0"))
+            await registry.register(model, large, audit_entry(AuditEvent.VERSION_REGISTERED, version="4.0.0"))
         assert await registry.store.read_version(model, "4.0.0") is None
         assert (await seen_whole(place, model)).head == before
 

@@ -5,7 +5,7 @@ import pytest
 from serinus.api.audit_record import AuditEvent
 from serinus.api.model import MAX_RECENT
 from serinus.errors import NotFoundError, RefusedError
-from support.registry.place import Place, happening, in_use, register, registry_on, seen_whole
+from support.registry.place import Place, audit_entry, in_use, register, registry_on, seen_whole
 
 
 class MovesContract:
@@ -41,11 +41,11 @@ class MovesContract:
         registry = registry_on(place.open())
         await register(registry, model, "4.0.0")
         await registry.store.set_yanked(model, "4.0.0", "it leaks")
-        await registry.promote(model, "3.0.0", happening())
-        await registry.rollback(model, happening())
+        await registry.promote(model, "3.0.0", audit_entry())
+        await registry.rollback(model, audit_entry())
         before = (await seen_whole(place, model)).head
         with pytest.raises(error, match=words):
-            await registry_on(place.open()).promote(model, version, happening())
+            await registry_on(place.open()).promote(model, version, audit_entry())
         assert (await seen_whole(place, model)).head == before
 
     async def test_a_rollback_goes_to_the_last_known_good_version_and_a_second_one_never_back(
@@ -53,18 +53,18 @@ class MovesContract:
     ) -> None:
         model = await in_use(place)
         registry = registry_on(place.open())
-        await registry.promote(model, "3.0.0", happening())
-        await registry.rollback(model, happening())
+        await registry.promote(model, "3.0.0", audit_entry())
+        await registry.rollback(model, audit_entry())
         assert (await seen_whole(place, model)).standing == ("2.0.0", ("1.0.0",), ("3.0.0",), 4, 7)
-        await registry_on(place.open()).rollback(model, happening())
+        await registry_on(place.open()).rollback(model, audit_entry())
         assert (await seen_whole(place, model)).standing == ("1.0.0", (), ("2.0.0", "3.0.0"), 5, 8)
         with pytest.raises(RefusedError, match="no earlier good version"):
-            await registry.rollback(model, happening())
+            await registry.rollback(model, audit_entry())
         assert (await seen_whole(place, model)).head.audit.sequence == 8
 
     async def test_a_rollback_goes_to_the_version_that_is_named(self, place: Place) -> None:
         model = await in_use(place)
-        await registry_on(place.open()).rollback(model, happening(), to="v3.0.0")
+        await registry_on(place.open()).rollback(model, audit_entry(), to="v3.0.0")
         seen = await seen_whole(place, model)
         assert seen.standing == ("3.0.0", ("1.0.0",), ("2.0.0",), 3, 6)
         digest = (await registry_on(place.open()).get(model, "3.0.0")).digest
@@ -80,7 +80,7 @@ class MovesContract:
         before = (await seen_whole(place, model)).head
         for to, error in (("1.0.0", RefusedError), (None, RefusedError), ("9.9.9", NotFoundError)):
             with pytest.raises(error):
-                await registry.rollback(model, happening(), to=to)
+                await registry.rollback(model, audit_entry(), to=to)
         assert (await seen_whole(place, model)).head == before
 
     async def test_where_nothing_serves_there_is_nothing_to_go_back_from(self, place: Place) -> None:
@@ -88,33 +88,33 @@ class MovesContract:
         registry = registry_on(place.open())
         await register(registry, model, "1.0.0")
         with pytest.raises(RefusedError, match="nothing is in production"):
-            await registry.rollback(model, happening())
+            await registry.rollback(model, audit_entry())
 
     async def test_a_wish_that_rests_on_an_old_generation_is_refused(self, place: Place) -> None:
         model = await in_use(place)
         slow, fast = registry_on(place.open()), registry_on(place.open())
         generation = (await slow.head(model)).generation
-        await fast.promote(model, "3.0.0", happening(), generation=generation)
+        await fast.promote(model, "3.0.0", audit_entry(), generation=generation)
         with pytest.raises(RefusedError, match=f"generation {generation + 1}, not {generation}"):
-            await slow.promote(model, "1.0.0", happening(), generation=generation)
+            await slow.promote(model, "1.0.0", audit_entry(), generation=generation)
         with pytest.raises(RefusedError, match="generation"):
-            await slow.rollback(model, happening(), generation=generation)
-        await slow.rollback(model, happening(), generation=generation + 1)
+            await slow.rollback(model, audit_entry(), generation=generation)
+        await slow.rollback(model, audit_entry(), generation=generation + 1)
         assert (await seen_whole(place, model)).standing == ("2.0.0", ("1.0.0",), ("3.0.0",), generation + 2, 7)
 
     async def test_a_fact_is_taken_in_whatever_the_head_says(self, place: Place) -> None:
         model = await in_use(place)
         registry = registry_on(place.open())
         for event in (AuditEvent.ROLLED_BACK, AuditEvent.TEST_FAILED):
-            await registry.record(model, happening(event, version="3.0.0"))
-        await registry.record(model, happening(AuditEvent.PROMOTED, version="3.0.0"))
+            await registry.record(model, audit_entry(event, version="3.0.0"))
+        await registry.record(model, audit_entry(AuditEvent.PROMOTED, version="3.0.0"))
         assert (await seen_whole(place, model)).standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 8)
 
     async def test_a_long_trail_is_read_in_pages_and_in_parts(self, place: Place) -> None:
         model = await in_use(place)
         registry = registry_on(place.open())
         for _ in range(7):
-            await registry.record(model, happening())
+            await registry.record(model, audit_entry())
         store = place.open(page_size=3)
 
         async def numbers(after: int = 0, through: int | None = None) -> list[int]:
@@ -130,22 +130,22 @@ class MovesContract:
     async def test_a_happening_told_again_long_after_is_found_by_its_id(self, place: Place) -> None:
         model = await in_use(place)
         registry = registry_on(place.open())
-        long_ago, undone = happening(), happening()
+        long_ago, undone = audit_entry(), audit_entry()
         first = await registry.promote(model, "3.0.0", long_ago)
         second = await registry.rollback(model, undone)
         for _ in range(MAX_RECENT + 1):
-            await registry.record(model, happening())
+            await registry.record(model, audit_entry())
         before = (await seen_whole(place, model)).head
         again = registry_on(place.open())
         assert await again.promote(model, "3.0.0", long_ago) == first
         assert await again.rollback(model, undone) == second
-        assert await again.store.find_record(model, before, happening().id) is None
+        assert await again.store.find_record(model, before, audit_entry().id) is None
         assert (await seen_whole(place, model)).head == before
 
     async def test_what_was_granted_is_not_refused_when_it_is_told_again(self, place: Place) -> None:
         model = await in_use(place)
         registry = registry_on(place.open())
-        told = happening()
+        told = audit_entry()
         number = await registry.promote(model, "3.0.0", told, generation=2)
         await registry.store.set_yanked(model, "3.0.0", "it leaks")
         assert await registry_on(place.open()).promote(model, "3.0.0", told, generation=2) == number
@@ -160,13 +160,13 @@ class MovesContract:
         with pytest.raises(RefusedError):
             await registry.store.remove_records(model, 3)
         details = {"through": "3", "hash": seen.trail[2].hash, "archive": "s3://archive/1-3"}
-        await registry.record(model, happening(AuditEvent.RECORDS_PRUNED, details=details))
+        await registry.record(model, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
         with pytest.raises(RefusedError):
             await registry.store.remove_records(model, 4)
         assert (await seen_whole(place, model)).head.audit.pruned_through == 3
         assert await registry.store.remove_records(model, 3) == 3
         assert await place.open().remove_records(model, 3) == 0
-        await registry.promote(model, "3.0.0", happening())
+        await registry.promote(model, "3.0.0", audit_entry())
         verification = await registry_on(place.open()).verify(model)
         assert verification.ok, verification.findings
         assert verification.records == 4

@@ -13,8 +13,8 @@ from serinus.errors import NotFoundError, RefusedError
 from support.kube.client import eventually
 from support.registry.place import (
     Place,
+    audit_entry,
     digest_for,
-    happening,
     in_use,
     register,
     registry_on,
@@ -41,7 +41,7 @@ class VersionsContract:
         assert await registry.list(model) == []
         assert [record async for record in registry.history(model)] == []
         assert await store.read_version(model, "1.0.0") is None
-        assert await store.find_record(model, Head(), happening().id) is None
+        assert await store.find_record(model, Head(), audit_entry().id) is None
         assert (await registry.verify(model)).ok
         with pytest.raises(NotFoundError, match=r"1\.0\.0"):
             await registry.get(model, "1.0.0")
@@ -51,7 +51,7 @@ class VersionsContract:
     async def test_a_registered_version_is_read_back_as_it_was_given_by_every_connection(self, place: Place) -> None:
         model = place.fresh_model()
         given = version_entry(model, "1.0.0-rc.1", labels=(("team", "fraud"),), data=(digest_for(model),))
-        told = happening(AuditEvent.VERSION_REGISTERED, version="1.0.0-rc.1")
+        told = audit_entry(AuditEvent.VERSION_REGISTERED, version="1.0.0-rc.1")
         number = await registry_on(place.open()).register(model, given, told)
         found = await registry_on(place.open()).get(model, "v1.0.0-rc.1")
         assert (found.spec, found.spec_hash, found.digest) == (given.spec, given.spec_hash, given.digest)
@@ -79,7 +79,7 @@ class VersionsContract:
         before, head = await registry.get(model, "1.0.0"), await registry.head(model)
         other = version_entry(model, "1.0.0", artifact=Artifact(uri="s3://elsewhere", digest=digest_for("other")))
         with pytest.raises(RefusedError, match=r"1\.0\.0"):
-            await registry.register(model, other, happening(AuditEvent.VERSION_REGISTERED, version="1.0.0"))
+            await registry.register(model, other, audit_entry(AuditEvent.VERSION_REGISTERED, version="1.0.0"))
         assert await registry.get(model, "1.0.0") == before
         assert (await seen_whole(place, model)).head == head
 
@@ -100,8 +100,8 @@ class VersionsContract:
         model = await in_use(place)
         registry = registry_on(place.open())
         await register(registry, model, "4.0.0")
-        await registry.rollback(model, happening())
-        started = happening(AuditEvent.ROLLOUT_STARTED, version="3.0.0", traffic="5%")
+        await registry.rollback(model, audit_entry())
+        started = audit_entry(AuditEvent.ROLLOUT_STARTED, version="3.0.0", traffic="5%")
         await registry.record(model, started)
         found = {stage: await _listed(place, model, Query(stage=stage)) for stage in VersionStage}
         assert found == {stage: [] for stage in VersionStage} | {
@@ -161,7 +161,7 @@ class VersionsContract:
         registry = registry_on(place.open())
         for number, one in enumerate((model, *namesakes), start=1):
             await register(registry, one, f"{number}.0.0")
-            await registry.promote(one, f"{number}.0.0", happening())
+            await registry.promote(one, f"{number}.0.0", audit_entry())
         for number, one in enumerate((model, *namesakes), start=1):
             seen = await seen_whole(place, one)
             assert [record.model for record in seen.trail] == [one.name] * 2

@@ -10,10 +10,10 @@ from typing import Any, Final, Protocol
 from serinus.api.audit_record import (
     Actor,
     ActorKind,
+    AuditEntry,
     AuditEvent,
     AuditRecordSpec,
     Authentication,
-    Happening,
     OperatorIdentity,
 )
 from serinus.api.model import Head
@@ -85,10 +85,10 @@ def registry_on(store: RegistryStore) -> Registry:
     return Registry(store, CountingClock(), BY)
 
 
-def happening(event: AuditEvent = AuditEvent.POLICY_CHANGED, **fields: Any) -> Happening:
+def audit_entry(event: AuditEvent = AuditEvent.POLICY_CHANGED, **fields: Any) -> AuditEntry:
     """Return something that happened, with an id of its own; a wish's event is set when it is granted."""
     usual = {"id": str(uuid.uuid4()), "event": event, "at": START, "actor": ALICE, "reason": "the story wants it"}
-    return Happening(**{**usual, **fields})
+    return AuditEntry(**{**usual, **fields})
 
 
 def digest_for(*what: object) -> str:
@@ -117,7 +117,7 @@ def version_entry(
 async def register(registry: Registry, model: ObjectKey, *versions: str, **entry: Any) -> None:
     """Make versions known."""
     for version in versions:
-        told = happening(AuditEvent.VERSION_REGISTERED, version=version)
+        told = audit_entry(AuditEvent.VERSION_REGISTERED, version=version)
         await registry.register(model, version_entry(model, version, **entry), told)
 
 
@@ -126,13 +126,13 @@ async def in_use(place: Place) -> ObjectKey:
     model = place.fresh_model()
     registry = registry_on(place.open())
     await register(registry, model, "1.0.0", "2.0.0", "3.0.0")
-    await registry.promote(model, "1.0.0", happening())
-    await registry.promote(model, "2.0.0", happening())
+    await registry.promote(model, "1.0.0", audit_entry())
+    await registry.promote(model, "2.0.0", audit_entry())
     return model
 
 
-async def step_on(store: RegistryStore, model: ObjectKey, told: Happening, **fields: Any) -> Commit:
-    """Return the step of a happening on the head as the store has it now."""
+async def step_on(store: RegistryStore, model: ObjectKey, told: AuditEntry, **fields: Any) -> Commit:
+    """Return the step of an entry on the head as the store has it now."""
     head = await store.read_head(model)
     record, after = seal(head, told, model, by=BY, now=START)
     return replace(Commit(model=model, before=head, record=record, after=after), **fields)
@@ -145,8 +145,8 @@ class Seen:
     head: Head
     trail: tuple[AuditRecordSpec, ...]
 
-    def told(self, what: Happening) -> list[int]:
-        """Return the numbers of the records of a happening: exactly one, if all is well."""
+    def told(self, what: AuditEntry) -> list[int]:
+        """Return the numbers of the records of an entry: exactly one, if all is well."""
         return [record.sequence for record in self.trail if record.id == what.id]
 
     @property
@@ -164,6 +164,6 @@ async def seen_whole(place: Place, model: ObjectKey) -> Seen:
     head = await registry.head(model)
     trail = tuple([record async for record in registry.history(model)])
     assert [record.sequence for record in trail] == list(range(1, len(trail) + 1))
-    assert len({record.id for record in trail}) == len(trail), "a happening was recorded twice"
+    assert len({record.id for record in trail}) == len(trail), "an entry was recorded twice"
     assert fold(trail) == head
     return Seen(head, trail)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact
-from serinus.artifacts.fetch import Look, folder_digest, measure
+from serinus.artifacts.fetch import Inspection, folder_digest, measure
 from serinus.artifacts.local import LocalStore
 from serinus.artifacts.verifier import Verifier, measured
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
@@ -102,7 +102,7 @@ async def test_no_path_is_looked_at_where_no_folder_is_given(root: Path) -> None
 
 
 def test_a_link_put_there_after_the_look_began_is_not_followed(root: Path) -> None:
-    look = Look()
+    look = Inspection()
     with LocalStore(str(root)).sight("fraud", look) as sight:
         (root / "fraud" / "data" / "model.onnx").unlink()
         (root / "fraud" / "data").rmdir()
@@ -112,7 +112,7 @@ def test_a_link_put_there_after_the_look_began_is_not_followed(root: Path) -> No
 
 
 def test_a_file_that_changes_while_it_is_read_is_told(root: Path) -> None:
-    look = Look()
+    look = Inspection()
     with LocalStore(str(root)).sight("model.onnx", look) as sight:
         (root / "model.onnx").write_bytes(b"heavier weights")
         with pytest.raises(ConflictError, match="changed while it was read"):

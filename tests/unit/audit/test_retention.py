@@ -20,7 +20,7 @@ from serinus.errors import AmbiguousError, ConflictError, RefusedError
 from serinus.ports.registry_store import RegistryStore
 from support.audit.trails import MODEL, Trail, a_trail, write
 from support.registry.memory import MemoryStore
-from support.registry.place import ALICE, BY, START, Crash, Fault, happening
+from support.registry.place import ALICE, BY, START, Crash, Fault, audit_entry
 
 OLD = [("promote", "1.0.0"), ("promote", "1.1.0"), ("rollback", ""), ("fact", "1.0.0"), ("promote", "2.0.0")]
 LATER = timedelta(days=90)
@@ -72,7 +72,7 @@ def trail() -> Trail:
     """Eight old records, and one of ninety days later."""
     found = a_trail(OLD)
     found.clock.at += LATER
-    asyncio.run(found.registry.record(MODEL, happening()))
+    asyncio.run(found.registry.record(MODEL, audit_entry()))
     return found
 
 
@@ -125,7 +125,7 @@ async def test_years_of_pruning_are_verified_from_the_first_record(trail: Trail,
     for _ in range(3):
         await prune(trail, archive, before=trail.clock.at + timedelta(seconds=1))
         trail.clock.at += LATER
-        await trail.registry.record(MODEL, happening())
+        await trail.registry.record(MODEL, audit_entry())
     found = await proof(trail, archive)
     assert found.findings == ()
     assert found.records == trail.head.audit.sequence
@@ -196,7 +196,7 @@ async def test_records_that_came_while_others_were_written_are_no_hindrance(trai
     archive = FolderArchive(folder)
     store = trail.open()
     removal = await plan_removal(store, MODEL, recorded_before=START + LATER, covered=None)
-    await trail.registry.record(MODEL, happening())
+    await trail.registry.record(MODEL, audit_entry())
     await remover(trail, store, archive).archive_and_tell(MODEL, removal)
     assert await finish_removal(store, MODEL) == 8
     assert (await proof(trail, archive)).findings == ()

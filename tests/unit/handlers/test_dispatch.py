@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from serinus.api.names import ObjectKey
-from serinus.handlers.dispatch import hand_over
+from serinus.handlers.dispatch import dispatch
 from serinus.handlers.kopf_settings import EndlessBackoff, intake_settings
 from serinus.kube.kinds import SOURCE_OF, SOURCES
 from serinus.ports.services import EndpointsRecord, RolloutRecord
@@ -16,13 +16,13 @@ from support.kube.sink import RememberingSink
 @pytest.mark.parametrize("event", [None, "ADDED", "MODIFIED"])
 def test_an_object_that_is_there_is_seen(event: str | None) -> None:
     sink = RememberingSink()
-    hand_over(SOURCE_OF[EndpointsRecord], event, endpoint_slice(), sink)
+    dispatch(SOURCE_OF[EndpointsRecord], event, endpoint_slice(), sink)
     assert [record.meta.key.name for record in sink.records] == ["fraud-v1-abc"]
 
 
 def test_a_deleted_object_is_gone_even_if_its_form_is_odd() -> None:
     sink = RememberingSink()
-    hand_over(SOURCE_OF[EndpointsRecord], "DELETED", {"metadata": metadata("x"), "endpoints": "odd"}, sink)
+    dispatch(SOURCE_OF[EndpointsRecord], "DELETED", {"metadata": metadata("x"), "endpoints": "odd"}, sink)
     assert sink.deletions == [(EndpointsRecord, ObjectKey("ml", "x"), "uid-of-x")]
 
 
@@ -30,7 +30,7 @@ def test_a_deleted_object_is_gone_even_if_its_form_is_odd() -> None:
 def test_an_object_without_form_is_told_and_raises_nothing(event: str, caplog: pytest.LogCaptureFixture) -> None:
     sink = RememberingSink()
     with caplog.at_level(logging.WARNING):
-        hand_over(SOURCE_OF[RolloutRecord], event, {"metadata": {"name": "odd", "namespace": "ml"}}, sink)
+        dispatch(SOURCE_OF[RolloutRecord], event, {"metadata": {"name": "odd", "namespace": "ml"}}, sink)
     assert (sink.records, sink.deletions) == ([], [])
     assert "Rollout ml/odd cannot be read and is left out: metadata" in caplog.text
 

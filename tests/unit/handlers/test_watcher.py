@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 from serinus.api.names import ObjectKey
-from serinus.handlers.watcher import Intake
+from serinus.handlers.watcher import Watcher
 from serinus.ports.services import EndpointsRecord, NamespaceRecord
 from support.kube.client import eventually
 from support.kube.objects import endpoint_slice, metadata
@@ -15,9 +15,9 @@ from support.kube.watch import WatchServer, watch_server
 
 
 @asynccontextmanager
-async def watching(server: WatchServer) -> AsyncIterator[tuple[Intake, RememberingSink]]:
+async def watching(server: WatchServer) -> AsyncIterator[tuple[Watcher, RememberingSink]]:
     sink = RememberingSink()
-    intake = Intake(sink, server.log_in)
+    intake = Watcher(sink, server.log_in)
     intake.start()
     try:
         yield intake, sink
@@ -82,7 +82,7 @@ async def test_an_intake_stops_while_its_api_server_cannot_be_reached() -> None:
 
 async def test_an_intake_that_is_stopped_at_once_stops() -> None:
     async with watch_server() as server:
-        intake = Intake(RememberingSink(), server.log_in)
+        intake = Watcher(RememberingSink(), server.log_in)
         intake.start()
         await intake.stop()
         assert not intake.alive

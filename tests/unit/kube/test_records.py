@@ -36,14 +36,14 @@ def test_a_rollout_is_its_spec_status_commands_and_who_gave_them() -> None:
     assert record.meta == Meta(key=ObjectKey("ml", "fraud-detector"), uid="uid-of-fraud-detector", version=41)
     assert isinstance(record.spec, RolloutSpec)
     assert record.status == RolloutStatus(phase=Phase.HEALTHY, epoch=4)
-    assert (record.status_problem, record.commands, record.people.requested_by) == ("", {"promote": "42"}, "alice")
+    assert (record.status_problem, record.commands, record.actors.requested_by) == ("", {"promote": "42"}, "alice")
     assert (record.generation, record.deleting) == (3, False)
     assert record.created_at == datetime(2026, 11, 1, 10, tzinfo=UTC)
 
 
 def test_a_rollout_without_status_has_the_empty_one_and_nobody_is_verified() -> None:
     record = rollout_record(raw_rollout())
-    assert (record.status, record.status_problem, record.people.requested_by) == (RolloutStatus(), "", "unverified")
+    assert (record.status, record.status_problem, record.actors.requested_by) == (RolloutStatus(), "", "unverified")
 
 
 def test_a_spec_that_cannot_be_followed_names_its_field() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from serinus.api.abort_condition import ErrorRate, Latency
 from serinus.api.modelversion import BackendRef
-from serinus.metrics.answers import Ended, read_buckets, read_ended
+from serinus.metrics.answers import RequestCounts, read_buckets, read_ended
 from serinus.metrics.presets import PRESETS, Histogram, IsolatingLabel, Preset, Where
 from serinus.metrics.queries import FAILURES, TAG, Reach, requests_query
 
@@ -61,7 +61,7 @@ def test_a_failure_is_counted_once_whatever_tells_of_it() -> None:
         (labels | {"code": "404", "grpc": "0"}, 4.0),
         (labels | {TAG: FAILURES}, 1.0),
     ]
-    assert read_ended(_TWO_LABELS, rows) == {("ml", "fraud-2"): Ended(100, 6, 4)}
+    assert read_ended(_TWO_LABELS, rows) == {("ml", "fraud-2"): RequestCounts(100, 6, 4)}
 
 
 def test_what_surrounds_a_backend_in_its_label_is_matched_and_taken_off() -> None:

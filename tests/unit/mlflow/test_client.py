@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serinus.artifacts.fetch import Look, measure
+from serinus.artifacts.fetch import Inspection, measure
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError, SerinusError, TransientError
 from serinus.mlflow.client import Login, Reference, Tracking
 from serinus.mlflow.files import ProxiedFiles
@@ -157,7 +157,7 @@ def test_a_folder_is_hashed_whatever_way_the_store_lists_it(server: ArtifactServ
     server.replies[FILES] = says({"files": [{"path": "1/m/b"}, {"path": "a", "file_size": "1"}]})
     server.replies[f"{FILES}/1/m/a"] = Reply(body=b"A")
     server.replies[f"{FILES}/1/m/b"] = Reply(body=b"B")
-    tracking, look = Tracking(server.url, Login()), Look()
+    tracking, look = Tracking(server.url, Login()), Inspection()
     with ProxiedFiles(tracking).sight("mlflow-artifacts:/1/m", look) as sight:
         assert measure(sight, look, most=2).size == 2
     with pytest.raises(RefusedError), ProxiedFiles(tracking).sight("s3://bucket/1/m", look):
@@ -168,6 +168,6 @@ def test_a_folder_is_hashed_whatever_way_the_store_lists_it(server: ArtifactServ
 def test_folders_in_folders_without_end_are_refused(server: ArtifactServer) -> None:
     server.replies[FILES] = says({"files": [{"path": "again", "is_dir": True}]})
     tracking = Tracking(server.url, Login())
-    with pytest.raises(RefusedError, match="deep"), ProxiedFiles(tracking).sight("mlflow-artifacts:/1", Look()):
+    with pytest.raises(RefusedError, match="deep"), ProxiedFiles(tracking).sight("mlflow-artifacts:/1", Inspection()):
         pass
     tracking.close()

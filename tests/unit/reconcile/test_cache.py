@@ -16,9 +16,9 @@ from serinus.ports.services import (
     RolloutRecord,
     RouteRecord,
 )
-from serinus.reconcile.cache import Store
-from serinus.reconcile.modelversions.admission_cache import Reviews
-from serinus.reconcile.rollouts.observe import Findings, observe, spec_of
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.modelversions.admission_cache import AdmissionCache
+from serinus.reconcile.rollouts.observe import LocalFacts, observe, spec_of
 from support.records import MISSPELT, endpoints, job, key, model_version, namespace_record, rollout, route, spec_for
 from support.virtual_loop import START
 
@@ -29,17 +29,17 @@ IN_STAGING = RolloutStatus(
 PASSED = TestOutcome(TestResult.PASSED, "it passed")
 
 
-def a_store(*records: Record) -> Store:
-    store = Store()
+def a_store(*records: Record) -> ClusterCache:
+    store = ClusterCache()
     for record in records:
         store.put(record)
     return store
 
 
-def seen(store: Store, name: str = "fraud") -> Observation:
+def seen(store: ClusterCache, name: str = "fraud") -> Observation:
     record = store.rollout(key(name))
     assert record is not None
-    return observe(store, Reviews(store), record, Findings())
+    return observe(store, AdmissionCache(store), record, LocalFacts())
 
 
 # ---- sights ------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def test_a_rollout_in_another_namespace_is_no_rival() -> None:
 # ---- lists -------------------------------------------------------------------------------------
 
 
-def take_in(store: Store, kind: type[Record], *records: Record) -> tuple[ObjectKey, ...]:
+def take_in(store: ClusterCache, kind: type[Record], *records: Record) -> tuple[ObjectKey, ...]:
     listing = store.begin_listing(kind)
     gone = store.vanished(listing, records)
     store.put_all(listing, records)

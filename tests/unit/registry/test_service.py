@@ -9,7 +9,7 @@ from msgspec import structs
 
 from serinus.api.audit_record import AuditEvent
 from serinus.api.names import ObjectKey
-from serinus.engine.audit.chain import Anchor, Fault, StoredRecord
+from serinus.engine.audit.chain import Anchor, ChainFault, StoredRecord
 from serinus.errors import (
     AmbiguousError,
     ConflictError,
@@ -22,7 +22,7 @@ from serinus.errors import (
 from serinus.ports.registry_store import Commit
 from serinus.registry.service import TRIES, Registry, Verification
 from support.registry.memory import Data, MemoryStore
-from support.registry.place import ALICE, BY, START, digest_for, happening, register, registry_on
+from support.registry.place import ALICE, BY, START, audit_entry, digest_for, register, registry_on
 from support.virtual_loop import VirtualLoop
 
 MODEL = ObjectKey("ml", "fraud-detector")
@@ -38,8 +38,8 @@ async def registry(data: Data) -> Registry:
     """Version 2.0.0 serves, 1.0.0 served before, 3.0.0 is known: five records."""
     registry = registry_on(MemoryStore(data))
     await register(registry, MODEL, "1.0.0", "2.0.0", "3.0.0")
-    await registry.promote(MODEL, "1.0.0", happening())
-    await registry.promote(MODEL, "2.0.0", happening())
+    await registry.promote(MODEL, "1.0.0", audit_entry())
+    await registry.promote(MODEL, "2.0.0", audit_entry())
     return registry
 
 
@@ -55,12 +55,12 @@ class Overtaken(MemoryStore):
     async def commit(self, step: Commit) -> None:
         self.commits.append(step)
         if len(self.commits) <= self._times:
-            await registry_on(MemoryStore(self._data)).record(step.model, happening())
+            await registry_on(MemoryStore(self._data)).record(step.model, audit_entry())
             raise self._error
         await super().commit(step)
 
 
-def faults(verification: Verification) -> set[tuple[Fault, int]]:
+def faults(verification: Verification) -> set[tuple[ChainFault, int]]:
     return {(finding.fault, finding.sequence) for finding in verification.findings}
 
 
@@ -68,7 +68,7 @@ def faults(verification: Verification) -> set[tuple[Fault, int]]:
 
 
 async def test_a_granted_wish_is_recorded_with_who_why_when_and_what_came_of_it(registry: Registry) -> None:
-    told = happening(reason="INC-1", at=START)
+    told = audit_entry(reason="INC-1", at=START)
     number = await registry.rollback(MODEL, told)
     last = [record async for record in registry.history(MODEL, after=number - 1)]
     assert len(last) == 1
@@ -83,12 +83,12 @@ async def test_a_granted_wish_is_recorded_with_who_why_when_and_what_came_of_it(
 async def test_a_fact_bears_the_digest_that_the_registry_knows_else_the_one_that_it_came_with(
     registry: Registry,
 ) -> None:
-    told = happening(AuditEvent.PROMOTED, version="3.0.0", digest=digest_for("hearsay"))
+    told = audit_entry(AuditEvent.PROMOTED, version="3.0.0", digest=digest_for("hearsay"))
     await registry.record(MODEL, told)
     head = await registry.head(MODEL)
     assert head.production is not None
     assert head.production.digest == digest_for(MODEL, "3.0.0")
-    unknown = happening(AuditEvent.STABLE_ADOPTED, version="0.9.0", digest=digest_for("hearsay"))
+    unknown = audit_entry(AuditEvent.STABLE_ADOPTED, version="0.9.0", digest=digest_for("hearsay"))
     await registry.record(MODEL, unknown)
     head = await registry.head(MODEL)
     assert head.production is not None
@@ -97,8 +97,8 @@ async def test_a_fact_bears_the_digest_that_the_registry_knows_else_the_one_that
 
 async def test_a_version_may_be_written_with_a_v(registry: Registry) -> None:
     assert (await registry.get(MODEL, "v2.0.0")).version == "2.0.0"
-    await registry.promote(MODEL, "v3.0.0", happening())
-    await registry.rollback(MODEL, happening(), to="v1.0.0")
+    await registry.promote(MODEL, "v3.0.0", audit_entry())
+    await registry.rollback(MODEL, audit_entry(), to="v1.0.0")
     production = await registry.production(MODEL)
     assert production is not None
     assert production.version == "1.0.0"
@@ -114,7 +114,7 @@ async def test_what_is_not_registered_is_named_with_its_place(registry: Registry
 async def test_a_yanked_version_never_serves_again(registry: Registry) -> None:
     await registry.set_yanked(MODEL, "3.0.0", "it leaks")
     with pytest.raises(RefusedError, match="it leaks"):
-        await registry.promote(MODEL, "3.0.0", happening())
+        await registry.promote(MODEL, "3.0.0", audit_entry())
 
 
 # ---- being overtaken --------------------------------------------------------------------------
@@ -125,7 +125,7 @@ async def test_an_overtaken_verb_decides_anew_on_the_head_as_it_is_by_then(
     registry: Registry, data: Data, error: SerinusError
 ) -> None:
     store = Overtaken(data, error, times=3)
-    number = await registry_on(store).promote(MODEL, "3.0.0", happening())
+    number = await registry_on(store).promote(MODEL, "3.0.0", audit_entry())
     assert [step.before.audit.sequence for step in store.commits] == [5, 6, 7, 8]
     assert number == 9
     assert (await registry.verify(MODEL)).ok
@@ -134,11 +134,11 @@ async def test_an_overtaken_verb_decides_anew_on_the_head_as_it_is_by_then(
 async def test_a_wish_that_others_have_granted_themselves_meanwhile_is_refused(registry: Registry, data: Data) -> None:
     class Faster(MemoryStore):
         async def commit(self, step: Commit) -> None:
-            await registry_on(MemoryStore(data)).promote(step.model, "3.0.0", happening())
+            await registry_on(MemoryStore(data)).promote(step.model, "3.0.0", audit_entry())
             raise ConflictError("faster")
 
     with pytest.raises(RefusedError, match=r"3\.0\.0 is the production version already"):
-        await registry_on(Faster(data)).promote(MODEL, "3.0.0", happening())
+        await registry_on(Faster(data)).promote(MODEL, "3.0.0", audit_entry())
 
 
 @pytest.mark.parametrize("error", [RefusedError("too large"), NotFoundError("gone")])
@@ -147,7 +147,7 @@ async def test_what_no_repetition_can_change_is_not_repeated(
 ) -> None:
     store = Overtaken(data, error)
     with pytest.raises(type(error), match=str(error)):
-        await registry_on(store).promote(MODEL, "3.0.0", happening())
+        await registry_on(store).promote(MODEL, "3.0.0", audit_entry())
     assert len(store.commits) == 1
 
 
@@ -159,7 +159,7 @@ def test_a_verb_gives_up_after_forty_tries_within_half_a_minute(error: SerinusEr
     async def story() -> float:
         began = asyncio.get_running_loop().time()
         with pytest.raises(type(error), match=str(error)):
-            await registry_on(store).record(MODEL, happening())
+            await registry_on(store).record(MODEL, audit_entry())
         return asyncio.get_running_loop().time() - began
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
@@ -183,15 +183,15 @@ async def test_every_kind_of_tampering_is_found(registry: Registry, data: Data) 
     records = data[MODEL].records
     whole = dict(records)
     records[3] = {**whole[3], "reason": "another"}
-    assert (Fault.ALTERED, 3) in faults(await registry.verify(MODEL))
+    assert (ChainFault.ALTERED, 3) in faults(await registry.verify(MODEL))
     records[3] = whole[3]
     del records[3]
-    assert (Fault.MISSING, 3) in faults(await registry.verify(MODEL))
+    assert (ChainFault.MISSING, 3) in faults(await registry.verify(MODEL))
     records[3], records[4] = whole[4], whole[3]
-    assert {(Fault.MISPLACED, 3), (Fault.MISPLACED, 4)} <= faults(await registry.verify(MODEL))
+    assert {(ChainFault.MISPLACED, 3), (ChainFault.MISPLACED, 4)} <= faults(await registry.verify(MODEL))
     records[3], records[4] = whole[3], whole[4]
     del records[5]
-    assert faults(await registry.verify(MODEL)) == {(Fault.TRUNCATED, 5)}
+    assert faults(await registry.verify(MODEL)) == {(ChainFault.TRUNCATED, 5)}
     records[5] = whole[5]
     assert (await registry.verify(MODEL)).ok
 
@@ -200,7 +200,7 @@ async def test_every_kind_of_tampering_is_found(registry: Registry, data: Data) 
 async def test_a_head_that_was_edited_is_found_though_its_chain_is_whole(
     registry: Registry, data: Data, field: str
 ) -> None:
-    await registry.record(MODEL, happening(AuditEvent.ROLLOUT_STARTED, version="3.0.0", traffic="0%"))
+    await registry.record(MODEL, audit_entry(AuditEvent.ROLLOUT_STARTED, version="3.0.0", traffic="0%"))
     edits: dict[str, Any] = {
         "production": None,
         "good": ("3.0.0",),
@@ -210,7 +210,7 @@ async def test_a_head_that_was_edited_is_found_though_its_chain_is_whole(
     }
     data[MODEL].head = structs.replace(data[MODEL].head, **{field: edits[field]})
     (finding,) = (await registry.verify(MODEL)).findings
-    assert (finding.fault, finding.sequence) == (Fault.HEAD_DIFFERS, 6)
+    assert (finding.fault, finding.sequence) == (ChainFault.HEAD_DIFFERS, 6)
 
 
 async def test_a_record_that_cannot_be_read_is_a_finding_for_verify_and_an_error_for_history(
@@ -218,7 +218,7 @@ async def test_a_record_that_cannot_be_read_is_a_finding_for_verify_and_an_error
 ) -> None:
     data[MODEL].records[2] = {**data[MODEL].records[2], "colour": "blue"}
     found = await registry.verify(MODEL)
-    assert {(Fault.ALTERED, 2), (Fault.UNREADABLE, 2)} <= faults(found)
+    assert {(ChainFault.ALTERED, 2), (ChainFault.UNREADABLE, 2)} <= faults(found)
     assert found.records == 5
     with pytest.raises(InvalidObjectError, match="colour"):
         _ = [record async for record in registry.history(MODEL)]
@@ -232,11 +232,11 @@ async def test_a_chain_written_anew_with_its_head_shows_only_against_a_checkpoin
     data.clear()
     forger = registry_on(MemoryStore(data))
     await register(forger, MODEL, "1.0.0", "2.0.0", "3.0.0")
-    await forger.promote(MODEL, "1.0.0", happening())
-    await forger.promote(MODEL, "2.0.0", happening(reason="it was approved, surely"))
+    await forger.promote(MODEL, "1.0.0", audit_entry())
+    await forger.promote(MODEL, "2.0.0", audit_entry(reason="it was approved, surely"))
     assert (await registry.verify(MODEL)).ok
     found = await registry.verify(MODEL, [checkpoint])
-    assert faults(found) == {(Fault.CHECKPOINT_DIFFERS, 5)}
+    assert faults(found) == {(ChainFault.CHECKPOINT_DIFFERS, 5)}
     assert "the checkpoint of noon" in found.findings[0].message
 
 
@@ -245,7 +245,7 @@ async def test_records_that_are_added_while_a_chain_is_verified_do_not_disturb(r
         async def read_records(
             self, model: ObjectKey, *, after: int = 0, through: int | None = None
         ) -> AsyncIterator[StoredRecord]:
-            await registry.record(model, happening())
+            await registry.record(model, audit_entry())
             async for record in super().read_records(model, after=after, through=through):
                 yield record
 

@@ -13,7 +13,7 @@ from msgspec import structs
 from serinus.cli.audit.output import count
 from serinus.cli.session import (
     CLUSTER,
-    Outside,
+    CliContext,
 )
 from serinus.errors import ConfigurationError
 from serinus.settings import CheckpointSettings, RegistryKind, Settings, load_settings
@@ -29,7 +29,7 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     keygen.add_argument("-o", "--output", type=Path, default=Path("serinus-checkpoints.pem"), metavar="FILE")
 
 
-def run(given: argparse.Namespace, outside: Outside) -> int:
+def run(given: argparse.Namespace, outside: CliContext) -> int:
     """Do what was given; SerinusError where it could not be done."""
     match given.audit:
         case "checkpoint":
@@ -85,7 +85,7 @@ def registry_url(settings: Settings) -> str:
     return f"dynamodb://{found.table_prefix}?{urlencode({name: value for name, value in given.items() if value})}"
 
 
-async def _checkpoint(given: argparse.Namespace, outside: Outside) -> int:
+async def _checkpoint(given: argparse.Namespace, outside: CliContext) -> int:
     from serinus.audit.checkpoint_writer import Checkpoints  # noqa: PLC0415 - cryptography and boto3
 
     settings = load_settings(given.config)

@@ -16,7 +16,7 @@ from serinus.api.names import ObjectKey
 from serinus.audit.export import Export, Form, canonical_line, manifest_file, write_export
 from serinus.cli.audit import checkpoint, prune, verify
 from serinus.cli.audit.output import actor_text, csv_heading, csv_line, log_heading, log_line
-from serinus.cli.session import Outside, add_registry, model_of, name_of, opened
+from serinus.cli.session import CliContext, add_registry, model_of, name_of, opened
 from serinus.cli.times import moment, when
 from serinus.engine.audit.chain import StoredRecord
 from serinus.errors import ConfigurationError
@@ -36,7 +36,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     checkpoint.add_parsers(kinds)
 
 
-def run(given: argparse.Namespace, outside: Outside | None = None) -> int:
+def run(given: argparse.Namespace, outside: CliContext | None = None) -> int:
     """Do what ``serinus audit`` was given.
 
     Returns:
@@ -45,7 +45,7 @@ def run(given: argparse.Namespace, outside: Outside | None = None) -> int:
     Raises:
         SerinusError: it could not be done.
     """
-    found = outside or Outside()
+    found = outside or CliContext()
     try:
         match given.audit:
             case "log":
@@ -122,7 +122,7 @@ def _actor(record: StoredRecord) -> object:
     return actor.get("name") if isinstance(actor, dict) else None
 
 
-async def _log(given: argparse.Namespace, outside: Outside) -> int:
+async def _log(given: argparse.Namespace, outside: CliContext) -> int:
     model, wanted = model_of(given), _Wanted(given, outside.clock.now())
     wide, shown = given.output == "wide", 0
     width = os.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -181,7 +181,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="<model>-audit.<format> by default")
 
 
-async def _export(given: argparse.Namespace, outside: Outside) -> int:
+async def _export(given: argparse.Namespace, outside: CliContext) -> int:
     model = model_of(given)
     file = given.output or Path(f"{model.name}-audit.{given.format.value}")
     what = Export(model=model, form=given.format, at=outside.clock.now(), by=__version__)

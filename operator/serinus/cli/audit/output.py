@@ -8,21 +8,21 @@ from typing import Any, Final
 
 from serinus.api.audit_record import Authentication
 from serinus.api.names import UNVERIFIED
-from serinus.engine.audit.chain import Fault, Finding, StoredRecord
+from serinus.engine.audit.chain import ChainFault, ChainFinding, StoredRecord
 
 _TIME, _EVENT, _VERSION, _ACTOR = 20, 22, 14, 24
 _SHORT_HASH: Final = len("sha256:") + 12
 
-MEANINGS: Final[Mapping[Fault, str]] = {
-    Fault.MISSING: "it was removed after it was written, or never arrived",
-    Fault.MISPLACED: "records were exchanged, repeated or renumbered",
-    Fault.ALTERED: "it was changed after it was written",
-    Fault.BROKEN: "it, or the record before it, was replaced by another",
-    Fault.TRUNCATED: "the end of the chain was cut off",
-    Fault.HEAD_DIFFERS: "the head was changed, or the last records were written anew",
-    Fault.CHECKPOINT_DIFFERS: "the chain was written anew after the checkpoint was made",
-    Fault.CHECKPOINT_UNSIGNED: "somebody without the operator's key wrote or changed it: it proves nothing",
-    Fault.UNREADABLE: "it was not written by Serinus, or was damaged",
+MEANINGS: Final[Mapping[ChainFault, str]] = {
+    ChainFault.MISSING: "it was removed after it was written, or never arrived",
+    ChainFault.MISPLACED: "records were exchanged, repeated or renumbered",
+    ChainFault.ALTERED: "it was changed after it was written",
+    ChainFault.BROKEN: "it, or the record before it, was replaced by another",
+    ChainFault.TRUNCATED: "the end of the chain was cut off",
+    ChainFault.HEAD_DIFFERS: "the head was changed, or the last records were written anew",
+    ChainFault.CHECKPOINT_DIFFERS: "the chain was written anew after the checkpoint was made",
+    ChainFault.CHECKPOINT_UNSIGNED: "somebody without the operator's key wrote or changed it: it proves nothing",
+    ChainFault.UNREADABLE: "it was not written by Serinus, or was damaged",
 }
 
 
@@ -113,7 +113,7 @@ def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def finding_lines(finding: Finding) -> str:
+def finding_lines(finding: ChainFinding) -> str:
     """Return what was found and what it means, in two lines."""
     where = f"#{finding.sequence}" if finding.sequence else "-"
     return (

@@ -14,7 +14,7 @@ from serinus.cli.actor import acting
 from serinus.cli.audit.output import count, finding_lines
 from serinus.cli.audit.verify import add_checkpoints, seen_by_checkpoints
 from serinus.cli.manifests import read_manifests
-from serinus.cli.session import Outside, add_registry, in_cluster, model_of, name_of, opened, this_process
+from serinus.cli.session import CliContext, add_registry, in_cluster, model_of, name_of, opened, this_process
 from serinus.cli.times import moment, when
 from serinus.errors import ConfigurationError, RefusedError
 from serinus.ports.registry_store import RegistryStore
@@ -46,7 +46,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument("--yes", action="store_true", help="do it; without this it is only said what would be done")
 
 
-def run(given: argparse.Namespace, outside: Outside) -> int:
+def run(given: argparse.Namespace, outside: CliContext) -> int:
     """Do what was given, and return 0; 1 where the trail does not verify, or the removal is left to another role.
 
     Raises:
@@ -55,7 +55,7 @@ def run(given: argparse.Namespace, outside: Outside) -> int:
     return asyncio.run(_prune(given, outside))
 
 
-async def _prune(given: argparse.Namespace, outside: Outside) -> int:
+async def _prune(given: argparse.Namespace, outside: CliContext) -> int:
     if (given.checkpoints is None) != (not given.public_key):
         raise ConfigurationError("--checkpoints and --public-key go together: a checkpoint proves what its key signed")
     model, now = model_of(given), outside.clock.now()
@@ -103,7 +103,7 @@ async def _finish(given: argparse.Namespace, store: RegistryStore, model: Object
     return OK
 
 
-async def _policy(given: argparse.Namespace, outside: Outside, model: ObjectKey) -> ModelSpec | None:
+async def _policy(given: argparse.Namespace, outside: CliContext, model: ObjectKey) -> ModelSpec | None:
     """Return what the model's team wants: of the cluster's Model, else of the manifest that is given."""
     if given.policy is None:
         return await outside.read_policy(model) if in_cluster(given) else None
@@ -124,7 +124,7 @@ class _Plan:
     days: int
 
 
-async def _begin(given: argparse.Namespace, outside: Outside, plan: _Plan) -> int:
+async def _begin(given: argparse.Namespace, outside: CliContext, plan: _Plan) -> int:
     """Finish an earlier removal, then archive, tell of and remove what is old; without --yes say what would be done."""
     from serinus.audit.archive import open_archive  # noqa: PLC0415 - boto3's exceptions
     from serinus.audit.retention import Remover, finish_removal, plan_removal  # noqa: PLC0415 - likewise

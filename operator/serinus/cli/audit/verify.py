@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from serinus.api.names import ObjectKey
 from serinus.cli.audit.output import count, finding_lines
-from serinus.cli.session import Outside, add_registry, model_of, name_of, opened, this_process
-from serinus.engine.audit.chain import Finding
+from serinus.cli.session import CliContext, add_registry, model_of, name_of, opened, this_process
+from serinus.engine.audit.chain import ChainFinding
 from serinus.errors import ConfigurationError, SerinusError
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry
@@ -49,7 +49,7 @@ def add_checkpoints(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(given: argparse.Namespace, outside: Outside) -> int:
+def run(given: argparse.Namespace, outside: CliContext) -> int:
     """Verify what was given and return 0, 1 or 2 as the module says."""
     try:
         _check_options(given)
@@ -66,7 +66,7 @@ def _check_options(given: argparse.Namespace) -> None:
         raise ConfigurationError("--checkpoints and --public-key go together: a checkpoint proves what its key signed")
 
 
-async def _verify(given: argparse.Namespace, outside: Outside) -> int:
+async def _verify(given: argparse.Namespace, outside: CliContext) -> int:
     from serinus.audit.archive import open_archive  # noqa: PLC0415 - loads what only this needs
     from serinus.audit.verify import prove  # noqa: PLC0415 - likewise
 
@@ -153,7 +153,7 @@ async def _file(given: argparse.Namespace) -> int:
     if manifest is None:
         _complain(f"note: there is no {manifest_file(given.file)}, so nothing says where the file must begin and end")
     checked, held = probe, 0
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[ChainFinding, ...] = ()
     if given.checkpoints is not None:
         if manifest is None:
             raise ConfigurationError("without the manifest nobody knows which model the checkpoints must have seen")
@@ -176,7 +176,7 @@ async def _file(given: argparse.Namespace) -> int:
     return WHOLE
 
 
-def _show(findings: tuple[Finding, ...]) -> None:
+def _show(findings: tuple[ChainFinding, ...]) -> None:
     for finding in findings[:_MOST_SHOWN]:
         _print(finding_lines(finding))
     if len(findings) > _MOST_SHOWN:

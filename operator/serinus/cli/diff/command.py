@@ -9,7 +9,7 @@ from serinus.api.modelversion import ModelVersionSpec, SchemaChange
 from serinus.api.parsing import encode
 from serinus.cli.diff.page import page
 from serinus.cli.diff.sources import Place, find_both
-from serinus.engine.schema.compatibility import Judged, KnownVersion, judge
+from serinus.engine.schema.compatibility import CompatibilityVerdict, KnownVersion, judge
 from serinus.engine.schema.diff import diff as differences
 from serinus.engine.versions.catalogue import spec_hash
 from serinus.errors import SerinusError
@@ -100,7 +100,7 @@ def _all_changes(before: ModelVersionSpec, after: ModelVersionSpec) -> tuple[Sch
 
 
 def _as_json(
-    before: ModelVersionSpec, after: ModelVersionSpec, judged: Judged, changes: tuple[SchemaChange, ...]
+    before: ModelVersionSpec, after: ModelVersionSpec, judged: CompatibilityVerdict, changes: tuple[SchemaChange, ...]
 ) -> str:
     answer = {
         "model": after.model,

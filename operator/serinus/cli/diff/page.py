@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Final, assert_never
 
 from serinus.api.modelversion import SchemaChange
-from serinus.engine.schema.compatibility import Judged, Reason, WayBack
+from serinus.engine.schema.compatibility import CompatibilityVerdict, Reason, WayBack
 
 _NARROWEST: Final = 60
 _WIDEST: Final = 120
@@ -17,7 +17,7 @@ _HEADINGS: Final = ("WHERE", "WHAT CHANGED", "RULE", "BUMP", "ROLLBACK")
 _SHARE_OF_PATHS: Final = 0.32
 
 
-def page(model: str, judged: Judged, changes: Sequence[SchemaChange], *, old: str, new: str) -> str:
+def page(model: str, judged: CompatibilityVerdict, changes: Sequence[SchemaChange], *, old: str, new: str) -> str:
     """Return the page, no wider than the terminal and never wider than a person reads."""
     width = max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size(_USUAL).columns))
     parts = [f"{model} {old} -> {new}"]
@@ -29,7 +29,7 @@ def page(model: str, judged: Judged, changes: Sequence[SchemaChange], *, old: st
     return "\n\n".join(parts)
 
 
-def _verdict(judged: Judged, *, old: str, new: str) -> Iterator[str]:
+def _verdict(judged: CompatibilityVerdict, *, old: str, new: str) -> Iterator[str]:
     compatibility = judged.compatibility
     if judged.reason is not Reason.SCHEMA_UNKNOWN:
         yield f"Declared: {compatibility.declared}. Required: {compatibility.required}."

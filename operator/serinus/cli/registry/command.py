@@ -17,7 +17,7 @@ from serinus.api.parsing import encode
 from serinus.cli.audit import command as audit_command
 from serinus.cli.audit.output import plain
 from serinus.cli.registry import register, tables, write
-from serinus.cli.session import Outside, add_registry, model_of, name_of, opened, this_process
+from serinus.cli.session import CliContext, add_registry, model_of, name_of, opened, this_process
 from serinus.engine.audit.head import version_stage
 from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.errors import ConfigurationError
@@ -87,13 +87,13 @@ def _label(text: str) -> tuple[str, str]:
     return name, value
 
 
-def run(given: argparse.Namespace, outside: Outside | None = None) -> int:
+def run(given: argparse.Namespace, outside: CliContext | None = None) -> int:
     """Do what ``serinus registry`` was given, and return 0; 1 where nothing is in production.
 
     Raises:
         SerinusError: it could not be done.
     """
-    found = outside or Outside()
+    found = outside or CliContext()
     match given.what:
         case "list":
             return asyncio.run(_list(given, found))
@@ -117,7 +117,7 @@ def run(given: argparse.Namespace, outside: Outside | None = None) -> int:
 # ---- reading ----------------------------------------------------------------------------------
 
 
-async def _list(given: argparse.Namespace, outside: Outside) -> int:
+async def _list(given: argparse.Namespace, outside: CliContext) -> int:
     query = Query(
         stage=given.stage,
         digest=given.digest,
@@ -185,7 +185,7 @@ def _table(given: argparse.Namespace, rows: list[dict[str, str]]) -> None:
         _print("  ".join(f"{line[name]:{widths[name]}}" for name in names).rstrip())
 
 
-async def _get(given: argparse.Namespace, outside: Outside) -> int:
+async def _get(given: argparse.Namespace, outside: CliContext) -> int:
     model = model_of(given)
     async with opened(given, outside) as store:
         entry = await Registry(store, outside.clock, this_process()).get(model, given.version)
@@ -216,7 +216,7 @@ def _manifest(model: ObjectKey, head: Head, entry: VersionEntry) -> Mapping[str,
     }
 
 
-async def _production(given: argparse.Namespace, outside: Outside) -> int:
+async def _production(given: argparse.Namespace, outside: CliContext) -> int:
     model = model_of(given)
     async with opened(given, outside) as store:
         head = await store.read_head(model)

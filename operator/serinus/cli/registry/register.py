@@ -13,7 +13,7 @@ from serinus.api.names import MODEL, MODEL_VERSION, WAIVER_ANNOTATION, ObjectKey
 from serinus.api.parsing import decode
 from serinus.cli.manifests import read_manifests
 from serinus.cli.registry.write import happening_of, without_cluster
-from serinus.cli.session import Outside, current_namespace, name_of, opened, this_process
+from serinus.cli.session import CliContext, current_namespace, name_of, opened, this_process
 from serinus.engine.versions.catalogue import VersionEntry, spec_hash
 from serinus.errors import ConfigurationError, InvalidObjectError, RefusedError
 from serinus.registry.service import Registry
@@ -25,7 +25,7 @@ _WAIVE: Final = (
 )
 
 
-async def register(given: argparse.Namespace, outside: Outside) -> int:
+async def register(given: argparse.Namespace, outside: CliContext) -> int:
     """Make the ModelVersions of a file known, those whose number keeps its promise."""
     without_cluster(given)
     found = list(read_manifests(given.file, MODEL_VERSION))
@@ -54,7 +54,7 @@ class _Paper:
         return str(uuid.uuid5(self._base, f"{event.value} {self.name}"))
 
 
-def _entry(raw: Mapping[str, Any], file: Path, outside: Outside) -> VersionEntry:
+def _entry(raw: Mapping[str, Any], file: Path, outside: CliContext) -> VersionEntry:
     metadata = raw["metadata"]
     spec = decode(ModelVersionSpec, raw.get("spec", {}), f"{file}: spec")
     if metadata.get("name") != (name := model_version_name(spec.model, spec.version)):
@@ -72,31 +72,33 @@ def _entry(raw: Mapping[str, Any], file: Path, outside: Outside) -> VersionEntry
 
 async def _register(  # noqa: PLR0913, PLR0917 - a command, its surroundings and one version
     given: argparse.Namespace,
-    outside: Outside,
+    outside: CliContext,
     registry: Registry,
     model: ObjectKey,
     entry: VersionEntry,
     paper: _Paper,
 ) -> None:
-    from serinus.engine.versions.admission import Applicant, known_version, review, schema_details  # noqa: PLC0415 - the judge
+    from serinus.engine.versions.admission import VersionUnderReview, known_version, review, schema_details  # noqa: PLC0415 - the judge
 
     known = await registry.list(model)
     if any(one.version == entry.version and one.spec_hash == entry.spec_hash for one in known):
         _print(f"{name_of(model)}: {entry.version} is registered already, with the same spec")
         return
-    others = [known_version(Applicant(spec=one.spec, spec_hash=one.spec_hash, yanked=one.yanked)) for one in known]
+    others = [
+        known_version(VersionUnderReview(spec=one.spec, spec_hash=one.spec_hash, yanked=one.yanked)) for one in known
+    ]
     serving = await registry.production(model)
     found = review(
-        Applicant(spec=entry.spec, spec_hash=entry.spec_hash, waiver=paper.waiver),
+        VersionUnderReview(spec=entry.spec, spec_hash=entry.spec_hash, waiver=paper.waiver),
         others,
         _policy(given, model),
         production=serving.version if serving is not None else None,
         verification=Verification.OFF,
     )
-    if found.barred is not None:
+    if found.block is not None:
         raise RefusedError(
-            f"{name_of(model)} {entry.version} is not registered: {found.barred.message}"
-            + (_WAIVE if found.barred.reason == _SCHEMA else "")
+            f"{name_of(model)} {entry.version} is not registered: {found.block.message}"
+            + (_WAIVE if found.block.reason == _SCHEMA else "")
         )
     events = [AuditEvent.VERSION_REGISTERED, *([AuditEvent.SCHEMA_WAIVED] if found.waived else [])]
     for event in events:

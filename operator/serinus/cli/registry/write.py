@@ -4,13 +4,13 @@ import argparse
 import uuid
 from typing import Any, Final
 
-from serinus.api.audit_record import AuditEvent, AuditRecordSpec, Happening
+from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.cli.actor import acting
 from serinus.cli.session import (
-    Outside,
+    CliContext,
     in_cluster,
     model_of,
     name_of,
@@ -74,12 +74,12 @@ def without_cluster(given: argparse.Namespace) -> None:
         )
 
 
-def happening_of(given: argparse.Namespace, outside: Outside, event: AuditEvent, **fields: Any) -> Happening:  # noqa: ANN401 - fields of a record
+def happening_of(given: argparse.Namespace, outside: CliContext, event: AuditEvent, **fields: Any) -> AuditEntry:  # noqa: ANN401 - fields of a record
     """Return what is to be recorded: now, by whoever acts, with the id that is given or a new one."""
     given.id = given.id or str(uuid.uuid4())
     actor, facts = acting(given)
     details = {**facts, **fields.pop("details", {})}
-    return Happening(id=given.id, event=event, at=outside.clock.now(), actor=actor, details=details, **fields)
+    return AuditEntry(id=given.id, event=event, at=outside.clock.now(), actor=actor, details=details, **fields)
 
 
 def _free(head: Head, model: ObjectKey, *, force: bool) -> dict[str, str]:
@@ -107,7 +107,7 @@ def _again(given: argparse.Namespace, problem: SerinusError) -> SerinusError:
     return type(problem)(f"{problem}. Try again with --id {given.id}: it is done once, however often it is asked")
 
 
-async def promote(given: argparse.Namespace, outside: Outside) -> int:
+async def promote(given: argparse.Namespace, outside: CliContext) -> int:
     """Make a registered version the production version."""
     without_cluster(given)
     model, reason = model_of(given), reason_of(given)
@@ -124,7 +124,7 @@ async def promote(given: argparse.Namespace, outside: Outside) -> int:
     return OK
 
 
-async def rollback(given: argparse.Namespace, outside: Outside) -> int:
+async def rollback(given: argparse.Namespace, outside: CliContext) -> int:
     """Go back to a version, or to the last known good one."""
     without_cluster(given)
     model, reason = model_of(given), reason_of(given)
@@ -144,7 +144,7 @@ async def rollback(given: argparse.Namespace, outside: Outside) -> int:
     return OK
 
 
-async def release(given: argparse.Namespace, outside: Outside) -> int:
+async def release(given: argparse.Namespace, outside: CliContext) -> int:
     """Let a version serve again that was rolled back."""
     without_cluster(given)
     model, reason, version = model_of(given), reason_of(given), given.version.removeprefix("v")

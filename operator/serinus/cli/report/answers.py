@@ -5,17 +5,17 @@ from collections.abc import Iterable, Sequence
 from serinus.api.names import ObjectKey
 from serinus.cli.report.text import stretch, visible, when
 from serinus.cli.session import name_of
-from serinus.engine.report.compile import Dossier
+from serinus.engine.report.compile import AuditReport
 from serinus.engine.report.periods import Live, PeriodKind
 from serinus.engine.report.versions import VersionStory
 
 _HEADING = ("MODEL", "VERSION", "STAGE", "REGISTERED", "IN PRODUCTION (UTC)")
 
 
-def live_line(dossier: Dossier, live: Live) -> str:
+def live_line(report: AuditReport, live: Live) -> str:
     """Say in one line which version of a model was live at a time; a chain that does not verify is said first."""
-    doubt = "" if dossier.proof.ok else "DO NOT RELY ON THIS, the audit chain does not verify: "
-    return visible(f"{doubt}{name_of(dossier.model)} {_live(live)}{_trial(live)}")
+    doubt = "" if report.proof.ok else "DO NOT RELY ON THIS, the audit chain does not verify: "
+    return visible(f"{doubt}{name_of(report.model)} {_live(live)}{_trial(live)}")
 
 
 def _live(live: Live) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from serinus.api.audit_record import Evidence
 from serinus.cli.report.axis import Scale, Tick, ticks
 from serinus.cli.report.text import day, stretch, when
-from serinus.engine.report.compile import Dossier
+from serinus.engine.report.compile import AuditReport
 from serinus.engine.report.measures import Gauge
 from serinus.engine.report.periods import Period, PeriodKind
 from serinus.engine.report.runs import Run, RunEnd
@@ -69,18 +69,18 @@ def _bar(scale: Scale, begin: datetime, end: datetime, kind: str, title: str) ->
     return Bar(left, round(max(0.15, scale.x(end) - left), 3), kind, title)
 
 
-def timelines(dossier: Dossier) -> tuple[Timeline, ...]:
+def timelines(report: AuditReport) -> tuple[Timeline, ...]:
     """Return the charts of what was in production: one where all versions fit, else the whole history first."""
-    begins = [period.begin for period in dossier.periods if period.begin is not None]
+    begins = [period.begin for period in report.periods if period.begin is not None]
     if not begins:
         return ()
-    scale = Scale(min(begins), dossier.as_of)
-    versions = list(dict.fromkeys(one.version for one in reversed(dossier.periods) if one.version))
+    scale = Scale(min(begins), report.as_of)
+    versions = list(dict.fromkeys(one.version for one in reversed(report.periods) if one.version))
     if len(versions) <= MOST_ROWS:
-        return (_rows(dossier, versions, scale),)
+        return (_rows(report, versions, scale),)
     latest = versions[:MOST_ROWS]
-    first = min(_begin(one, scale) for one in dossier.periods if one.version in latest)
-    return _strip(dossier, scale), _rows(dossier, latest, Scale(first, dossier.as_of))
+    first = min(_begin(one, scale) for one in report.periods if one.version in latest)
+    return _strip(report, scale), _rows(report, latest, Scale(first, report.as_of))
 
 
 def _begin(period: Period, scale: Scale) -> datetime:
@@ -106,37 +106,37 @@ def _kind(period: Period) -> str:
     return period.kind.value.lower()
 
 
-def _gaps(dossier: Dossier, scale: Scale) -> tuple[Bar, ...]:
-    return _bars((one for one in dossier.periods if one.kind is not PeriodKind.PRODUCTION), scale)
+def _gaps(report: AuditReport, scale: Scale) -> tuple[Bar, ...]:
+    return _bars((one for one in report.periods if one.kind is not PeriodKind.PRODUCTION), scale)
 
 
-def _marks(dossier: Dossier, scale: Scale) -> tuple[Bar, ...]:
+def _marks(report: AuditReport, scale: Scale) -> tuple[Bar, ...]:
     return tuple(
         _bar(scale, one.decided_at, one.decided_at, "mark", f"{one.version} rolled back, {when(one.decided_at)} UTC")
-        for one in dossier.rollbacks
+        for one in report.rollbacks
         if one.decided_at >= scale.begin
     )
 
 
-def _rows(dossier: Dossier, versions: Sequence[str], scale: Scale) -> Timeline:
-    own = {version: [one for one in dossier.periods if one.version == version] for version in versions}
+def _rows(report: AuditReport, versions: Sequence[str], scale: Scale) -> Timeline:
+    own = {version: [one for one in report.periods if one.version == version] for version in versions}
     rows = tuple(
         Row(version, number * ROW + (ROW - BAR) // 2, _bars(own[version], scale))
         for number, version in enumerate(versions)
     )
     height = len(rows) * ROW
     summary = f"The last {len(rows)} versions in production" if len(rows) == MOST_ROWS else "Versions in production"
-    return Timeline(rows, _gaps(dossier, scale), _marks(dossier, scale), ticks(scale), height, summary)
+    return Timeline(rows, _gaps(report, scale), _marks(report, scale), ticks(scale), height, summary)
 
 
-def _strip(dossier: Dossier, scale: Scale) -> Timeline:
-    served = [one for one in dossier.periods if one.kind is PeriodKind.PRODUCTION]
+def _strip(report: AuditReport, scale: Scale) -> Timeline:
+    served = [one for one in report.periods if one.kind is PeriodKind.PRODUCTION]
     bars = tuple(
         bar for number, one in enumerate(served) for bar in _bars((one,), scale, "past" if number % 2 else "other")
     )
     row = Row("", (ROW - BAR) // 2, bars)
     summary = f"The whole history, {len(served)} periods in production"
-    return Timeline((row,), _gaps(dossier, scale), _marks(dossier, scale), ticks(scale), ROW, summary)
+    return Timeline((row,), _gaps(report, scale), _marks(report, scale), ticks(scale), ROW, summary)
 
 
 # ---- the share of the traffic -----------------------------------------------------------------
@@ -240,7 +240,7 @@ def asked_of(run: Run) -> tuple[str, ...]:
     return tuple(dict.fromkeys(asked(one) for stage in run.stages for one in stage.evidence))
 
 
-def described(dossier: Dossier) -> str:
+def described(report: AuditReport) -> str:
     """Say over which time the charts go."""
-    begins = [one.begin for one in dossier.periods if one.begin is not None]
-    return f"{day(min(begins))} to {day(dossier.as_of)}" if begins else "no time"
+    begins = [one.begin for one in report.periods if one.begin is not None]
+    return f"{day(min(begins))} to {day(report.as_of)}" if begins else "no time"

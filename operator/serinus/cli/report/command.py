@@ -17,9 +17,9 @@ from serinus.api.names import ObjectKey
 from serinus.api.schema import DIGEST
 from serinus.cli.audit.verify import add_checkpoints, seen_by_checkpoints
 from serinus.cli.report.answers import live_line, used_table
-from serinus.cli.session import Outside, add_registry, in_cluster, model_of, name_of, opened
+from serinus.cli.session import CliContext, add_registry, in_cluster, model_of, name_of, opened
 from serinus.cli.times import moment, when
-from serinus.engine.report.compile import Dossier, Material, compile_dossier
+from serinus.engine.report.compile import AuditReport, ReportInput, compile_report
 from serinus.engine.report.versions import VersionStory
 from serinus.engine.versions.catalogue import Query
 from serinus.errors import ConfigurationError, NotFoundError
@@ -63,13 +63,13 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     instead.add_argument("--artifact", metavar="DIGEST", help="instead: all versions with this artifact")
 
 
-def run(given: argparse.Namespace, outside: Outside | None = None) -> int:
+def run(given: argparse.Namespace, outside: CliContext | None = None) -> int:
     """Do what ``serinus report`` was given and return 0 or 1 as the module says.
 
     Raises:
         SerinusError: the registry or the checkpoints could not be asked, or the page could not be written.
     """
-    found = outside or Outside()
+    found = outside or CliContext()
     if (given.checkpoints is None) != (not given.public_key):
         raise ConfigurationError("--checkpoints and --public-key go together: a checkpoint proves what its key signed")
     if given.data is not None or given.artifact is not None:
@@ -84,27 +84,27 @@ def run(given: argparse.Namespace, outside: Outside | None = None) -> int:
 # ---- the page ---------------------------------------------------------------------------------
 
 
-async def _page(given: argparse.Namespace, outside: Outside) -> int:
+async def _page(given: argparse.Namespace, outside: CliContext) -> int:
     from serinus.cli.report.page import render_html, render_markdown  # noqa: PLC0415 - Jinja2 is for pages only
 
     model, as_of = model_of(given), _as_of(given, outside)
     form = given.format or _format_of(given.output)
-    dossier = compile_dossier(await _known(given, outside, model), as_of)
-    text = render_html(dossier) if form is Format.HTML else render_markdown(dossier)
+    report = compile_report(await _known(given, outside, model), as_of)
+    text = render_html(report) if form is Format.HTML else render_markdown(report)
     if given.output == STDOUT:
         sys.stdout.write(text)
     else:
         file = Path(given.output or f"{model.name}-report{form.suffix}")
         _write(file, text)
-        _print(f"{file}: {name_of(model)} as of {as_of:%Y-%m-%dT%H:%M:%SZ}, {dossier.records} records")
-    return _status(dossier)
+        _print(f"{file}: {name_of(model)} as of {as_of:%Y-%m-%dT%H:%M:%SZ}, {report.records} records")
+    return _status(report)
 
 
 def _format_of(output: str | None) -> Format:
     return Format.MARKDOWN if output is not None and Path(output).suffix in {".md", ".markdown"} else Format.HTML
 
 
-def _as_of(given: argparse.Namespace, outside: Outside) -> datetime:
+def _as_of(given: argparse.Namespace, outside: CliContext) -> datetime:
     now = outside.clock.now()
     return _past(given.as_of, now, "--as-of") if given.as_of is not None else now
 
@@ -123,32 +123,32 @@ def _write(file: Path, text: str) -> None:
         raise ConfigurationError(f"{file} cannot be written: {problem.strerror or problem}") from problem
 
 
-def _status(dossier: Dossier) -> int:
-    if dossier.proof.ok:
+def _status(report: AuditReport) -> int:
+    if report.proof.ok:
         return OK
-    many = len(dossier.proof.findings)
-    _complain(f"the audit chain of {name_of(dossier.model)} does not verify: {many} findings; serinus audit verify")
+    many = len(report.proof.findings)
+    _complain(f"the audit chain of {name_of(report.model)} does not verify: {many} findings; serinus audit verify")
     return DOUBTFUL
 
 
 # ---- reading ----------------------------------------------------------------------------------
 
 
-async def _known(given: argparse.Namespace, outside: Outside, model: ObjectKey) -> Material:
+async def _known(given: argparse.Namespace, outside: CliContext, model: ObjectKey) -> ReportInput:
     """Read everything of one model; NotFoundError where the registry knows nothing of it.
 
     The checkpoints first: one that has seen more than the head says afterwards is a finding, not a race.
     """
     seen = await seen_by_checkpoints(given, model) if given.checkpoints is not None else None
     async with opened(given, outside) as store:
-        material = await _material(store, model)
-    if not material.head.audit.sequence and not material.entries:
+        report_input = await _material(store, model)
+    if not report_input.head.audit.sequence and not report_input.entries:
         raise NotFoundError(f"there is no record of {name_of(model)} in {given.registry}: is the namespace right?")
-    return Material(
+    return ReportInput(
         model=model,
-        head=material.head,
-        records=material.records,
-        entries=material.entries,
+        head=report_input.head,
+        records=report_input.records,
+        entries=report_input.entries,
         anchors=seen.of(model) if seen is not None else (),
         findings=seen.findings if seen is not None else (),
         notes=seen.notes if seen is not None else (),
@@ -156,10 +156,10 @@ async def _known(given: argparse.Namespace, outside: Outside, model: ObjectKey) 
     )
 
 
-async def _material(store: RegistryStore, model: ObjectKey) -> Material:
+async def _material(store: RegistryStore, model: ObjectKey) -> ReportInput:
     head = await store.read_head(model)
     begin, end = head.audit.pruned_through, head.audit.sequence
-    return Material(
+    return ReportInput(
         model=model,
         head=head,
         records=[record async for record in store.read_records(model, after=begin, through=end)],
@@ -170,30 +170,30 @@ async def _material(store: RegistryStore, model: ObjectKey) -> Material:
 # ---- short answers ----------------------------------------------------------------------------
 
 
-async def _live(given: argparse.Namespace, outside: Outside) -> int:
+async def _live(given: argparse.Namespace, outside: CliContext) -> int:
     as_of = _as_of(given, outside)
     at = _past(given.live_at, as_of, "--live-at")
     statuses = [OK]
-    async for dossier in _dossiers(given, outside, as_of):
-        _print(live_line(dossier, dossier.live_at(at)))
-        statuses.append(_status(dossier))
+    async for report in _dossiers(given, outside, as_of):
+        _print(live_line(report, report.live_at(at)))
+        statuses.append(_status(report))
     if len(statuses) == 1:
         _complain(f"there is no model in {given.registry}")
     return max(statuses)
 
 
-async def _dossiers(given: argparse.Namespace, outside: Outside, as_of: datetime) -> AsyncIterator[Dossier]:
+async def _dossiers(given: argparse.Namespace, outside: CliContext, as_of: datetime) -> AsyncIterator[AuditReport]:
     if given.model is not None:
-        yield compile_dossier(await _known(given, outside, model_of(given)), as_of)
+        yield compile_report(await _known(given, outside, model_of(given)), as_of)
         return
     async with opened(given, outside, everywhere=given.namespace is None) as store:
         models = sorted([model async for model, _ in store.list_models()])
         for model in models:
             if given.namespace in {None, model.namespace}:
-                yield compile_dossier(await _material(store, model), as_of)
+                yield compile_report(await _material(store, model), as_of)
 
 
-async def _used(given: argparse.Namespace, outside: Outside) -> int:
+async def _used(given: argparse.Namespace, outside: CliContext) -> int:
     option, digest = ("--data", given.data) if given.data is not None else ("--artifact", given.artifact)
     if re.fullmatch(DIGEST, digest) is None:
         raise ConfigurationError(f"{option}: {digest!r} is no digest: write sha256: and 64 hexadecimal digits")
@@ -209,9 +209,9 @@ async def _used(given: argparse.Namespace, outside: Outside) -> int:
             if only in {None, model} and namespace in {None, model.namespace}:
                 versions.setdefault(model, set()).add(entry.version)
         for model in sorted(versions):
-            dossier = compile_dossier(await _material(store, model), as_of)
-            found += ((model, story) for story in dossier.versions if story.version in versions[model])
-            statuses.append(_status(dossier))
+            report = compile_report(await _material(store, model), as_of)
+            found += ((model, story) for story in report.versions if story.version in versions[model])
+            statuses.append(_status(report))
     _print(used_table(found) if found else f"No registered version has {option.removeprefix('--')} {digest}.")
     return max(statuses)
 

@@ -1,4 +1,4 @@
-"""Pages from a dossier: one self-contained HTML file, or Markdown; the same dossier gives the same bytes."""
+"""Pages from a report: one self-contained HTML file, or Markdown; the same report gives the same bytes."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -21,7 +21,7 @@ from serinus.cli.report.text import (
     policy_text,
     run_anchor,
 )
-from serinus.engine.report.compile import Dossier
+from serinus.engine.report.compile import AuditReport
 from serinus.engine.report.measures import gauge
 from serinus.engine.report.people import vouched_for
 
@@ -36,21 +36,21 @@ _VOUCHERS: Final = {
 }
 
 
-def render_html(dossier: Dossier) -> str:
+def render_html(report: AuditReport) -> str:
     """Return the whole page; it asks for nothing outside itself."""
-    return _rendered("report.html.j2", dossier)
+    return _rendered("report.html.j2", report)
 
 
-def render_markdown(dossier: Dossier) -> str:
+def render_markdown(report: AuditReport) -> str:
     """Return the same as Markdown, without charts."""
-    return _rendered("report.md.j2", dossier)
+    return _rendered("report.md.j2", report)
 
 
-def _rendered(template: str, dossier: Dossier) -> str:
+def _rendered(template: str, report: AuditReport) -> str:
     html = template.endswith(".html.j2")
     page = _environment(html=html).get_template(template)
-    faulty = frozenset(finding.sequence for finding in dossier.proof.findings)
-    text = page.render(d=dossier, written_by=__version__, faulty=faulty, findings_shown=_FINDINGS_SHOWN)
+    faulty = frozenset(finding.sequence for finding in report.proof.findings)
+    text = page.render(d=report, written_by=__version__, faulty=faulty, findings_shown=_FINDINGS_SHOWN)
     return text.strip() + "\n"
 
 

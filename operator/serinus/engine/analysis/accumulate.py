@@ -10,9 +10,9 @@ from serinus.api.abort_condition import AbortCondition, NamedQuery
 from serinus.api.verdict import Cause
 from serinus.engine.analysis import dispersion, sequential
 from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted, Measured, NoData
-from serinus.engine.analysis.progress import ROUNDING, Breach, Progress, Stable
+from serinus.engine.analysis.progress import ROUNDING, Breach, Progress, StableBaseline
 from serinus.engine.analysis.sequential import NO_ONSET, Onset, Tick
-from serinus.engine.analysis.window import NOTHING, Holding, add
+from serinus.engine.analysis.window import NOTHING, HoldTimer, add
 
 
 def learn_dispersion(progress: Progress, stable_batches: Sequence[Batch]) -> Progress:
@@ -22,7 +22,7 @@ def learn_dispersion(progress: Progress, stable_batches: Sequence[Batch]) -> Pro
     return replace(progress, dispersion=dispersion.learn_history(progress.dispersion, stable_batches))
 
 
-def absorb(progress: Progress, candidate: Answer, stable: Answer | None) -> Progress:
+def update(progress: Progress, candidate: Answer, stable: Answer | None) -> Progress:
     """Fold in one tick's answers; one that is not newer than the last is ignored, so replay and live may overlap."""
     if progress.latest is not None and candidate.at <= progress.latest.at:
         return progress
@@ -64,20 +64,20 @@ def _usable(condition: AbortCondition, answer: Answer) -> Answer:
             assert_never(answer)
 
 
-def _hear_stable(progress: Progress, answer: Answer | None) -> Stable:
+def _hear_stable(progress: Progress, answer: Answer | None) -> StableBaseline:
     known, tolerated = progress.stable, progress.rules.tolerated
     if answer is None or (known.latest is not None and answer.at <= known.latest.at):
         return known
     heard = _usable(progress.condition, answer)
     if not isinstance(heard, Counted) or tolerated is None or heard.batch.requests <= 0:
-        return Stable(heard, known.requests, known.pending, known.onset)
+        return StableBaseline(heard, known.requests, known.pending, known.onset)
     batch = heard.batch
     tick = Tick(batch.requests, batch.certain, progress.dispersion.burst)
     onset = sequential.advance_onset(known.onset, tick, tolerated=tolerated, at=heard.at)
-    return Stable(heard, known.requests + batch.requests, add(known.pending, batch), onset)
+    return StableBaseline(heard, known.requests + batch.requests, add(known.pending, batch), onset)
 
 
-def _count(progress: Progress, heard: Counted, beside: Stable) -> Progress:
+def _count(progress: Progress, heard: Counted, beside: StableBaseline) -> Progress:
     batch, last = heard.batch, progress.last_counted_at
     return replace(
         progress,
@@ -121,7 +121,7 @@ def _judge_evidence(progress: Progress, tolerated: float, heard: Counted) -> Pro
         progress,
         judged_at=at,
         pending=NOTHING,
-        stable=Stable(learned.latest, learned.requests, NOTHING, learned.onset),
+        stable=StableBaseline(learned.latest, learned.requests, NOTHING, learned.onset),
         dispersion=dispersion.learn(progress.dispersion, learned.pending, at),
         evidence=sequential.fold(progress.evidence, tick, tolerated=tolerated, planned=progress.rules.planned),
         onset=sequential.advance_onset(progress.onset, tick, tolerated=tolerated, at=at),
@@ -140,7 +140,7 @@ def _judge_value(progress: Progress, heard: Measured) -> Progress:
     return _breach(judged, NO_ONSET, heard.value, heard.at) if _held(judged) else judged
 
 
-def _hold(progress: Progress, holds: bool | None, at: datetime) -> Holding:  # noqa: FBT001 - it is what was seen
+def _hold(progress: Progress, holds: bool | None, at: datetime) -> HoldTimer:  # noqa: FBT001 - it is what was seen
     rules = progress.rules
     return progress.holding.plus(holds=holds, at=at, unbroken=rules.unbroken, forget=rules.window)
 

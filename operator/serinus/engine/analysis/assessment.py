@@ -1,6 +1,6 @@
 """The judgement of one condition: what the requests since the stage began say of it, and what they do not say yet.
 
-:func:`begin`, then :func:`absorb` at each tick, and :func:`assess` at any time. All of it is pure, so folding the same
+:func:`begin`, then :func:`update` at each tick, and :func:`assess` at any time. All of it is pure, so folding the same
 ticks again after a restart gives the same value to the bit.
 """
 
@@ -13,11 +13,11 @@ from serinus.api.abort_condition import AbortCondition, Latency
 from serinus.api.rollout import Promotion, Stage
 from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis import sequential, text
-from serinus.engine.analysis.accumulate import absorb, learn_dispersion
+from serinus.engine.analysis.accumulate import learn_dispersion, update
 from serinus.engine.analysis.measurements import Coarse, CouldNotAsk, Counted, Measured, NoData
 from serinus.engine.analysis.progress import ROUNDING, Breach, Progress, begin
 
-__all__ = ["Judged", "Progress", "absorb", "assess", "begin", "learn_dispersion"]
+__all__ = ["Assessment", "Progress", "assess", "begin", "learn_dispersion", "update"]
 
 # A late regression hides in the average of a whole stage: nothing passes while the latest requests by themselves speak
 # twenty to one for twice the tolerated rate. It costs a version at the limit a delay at most.
@@ -29,7 +29,7 @@ _LONGEST: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Assessment:
     """What the evidence says of one condition.
 
     Attributes:
@@ -71,7 +71,7 @@ class _Seen(NamedTuple):
     scope: str
 
 
-def assess(progress: Progress, stage: Stage, now: datetime) -> Judged:
+def assess(progress: Progress, stage: Stage, now: datetime) -> Assessment:
     """Say what the evidence so far says; whether the stage has lasted long enough is not asked.
 
     Args:
@@ -82,7 +82,7 @@ def assess(progress: Progress, stage: Stage, now: datetime) -> Judged:
     finding = _find(progress, stage, now)
     breached = progress.breached_at
     latest_at = now if progress.latest is None else progress.latest.at
-    return Judged(
+    return Assessment(
         progress.condition,
         finding.verdict,
         finding.cause,

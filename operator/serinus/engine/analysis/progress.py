@@ -11,7 +11,7 @@ from serinus.engine.analysis import sequential
 from serinus.engine.analysis.dispersion import Dispersion
 from serinus.engine.analysis.measurements import Answer, Batch, Coarse, Measured
 from serinus.engine.analysis.sequential import NO_ONSET, Evidence, Onset
-from serinus.engine.analysis.window import EMPTY_WINDOW, NOT_HELD, NOTHING, Holding, Window
+from serinus.engine.analysis.window import EMPTY_WINDOW, NOT_HELD, NOTHING, HoldTimer, Window
 
 FALSE_ABORTS_PER_RUN: Final = 0.01
 """Alpha: how likely a run of a tolerable version ends in an abort, all its conditions together."""
@@ -79,7 +79,7 @@ NO_PACE: Final = Pace()
 
 
 @dataclass(frozen=True, slots=True)
-class Stable:
+class StableBaseline:
     """What is known of the stable version since the stage began.
 
     Attributes:
@@ -95,7 +95,7 @@ class Stable:
     onset: Onset = NO_ONSET
 
 
-UNHEARD: Final = Stable()
+UNHEARD: Final = StableBaseline()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +156,9 @@ class Progress:
     judged_at: datetime | None = None
     pending: Batch = NOTHING
     onset: Onset = NO_ONSET
-    stable: Stable = UNHEARD
+    stable: StableBaseline = UNHEARD
     window: Window = EMPTY_WINDOW
-    holding: Holding = NOT_HELD
+    holding: HoldTimer = NOT_HELD
     pace: Pace = NO_PACE
 
     @property

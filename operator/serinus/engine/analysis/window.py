@@ -50,7 +50,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class HoldTimer:
     """For how long a condition has been seen to hold.
 
     Attributes:
@@ -63,7 +63,7 @@ class Holding:
     known_at: datetime | None = None
     broken: bool = False
 
-    def plus(self, *, holds: bool | None, at: datetime, unbroken: timedelta, forget: timedelta) -> "Holding":
+    def plus(self, *, holds: bool | None, at: datetime, unbroken: timedelta, forget: timedelta) -> "HoldTimer":
         """Add one reading.
 
         Args:
@@ -73,16 +73,16 @@ class Holding:
             forget: a gap longer than this puts the clock back to zero.
         """
         if holds is None:
-            return self if self.held is None or self.broken else Holding(self.held, self.known_at, broken=True)
+            return self if self.held is None or self.broken else HoldTimer(self.held, self.known_at, broken=True)
         if not holds:
-            return Holding(None, at)
+            return HoldTimer(None, at)
         if self.held is None or self.known_at is None:
-            return Holding(timedelta(0), at)
+            return HoldTimer(timedelta(0), at)
         passed = at - self.known_at
         if not self.broken and passed <= unbroken:
-            return Holding(self.held + passed, at)
-        return Holding(timedelta(0) if passed > forget else self.held, at)
+            return HoldTimer(self.held + passed, at)
+        return HoldTimer(timedelta(0) if passed > forget else self.held, at)
 
 
 EMPTY_WINDOW: Final = Window()
-NOT_HELD: Final = Holding()
+NOT_HELD: Final = HoldTimer()

@@ -43,7 +43,7 @@ class StoredRecord:
     content: Content
 
 
-class Fault(StrEnum):
+class ChainFault(StrEnum):
     """What is wrong with a chain."""
 
     MISSING = "Missing"
@@ -67,10 +67,10 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ChainFinding:
     """One thing that is wrong, and where."""
 
-    fault: Fault
+    fault: ChainFault
     sequence: int
     message: str
 
@@ -92,7 +92,7 @@ START: Final = Anchor(0, "", "the beginning")
 
 def verify_chain(
     records: Iterable[StoredRecord], *, begin: Anchor = START, end: Anchor | None = None, anchors: Iterable[Anchor] = ()
-) -> tuple[Finding, ...]:
+) -> tuple[ChainFinding, ...]:
     """Return everything that is wrong with a chain, in order; nothing where it is whole.
 
     Args:
@@ -117,52 +117,52 @@ class ChainWalk:
         for anchor in anchors:
             if anchor.sequence > begin.sequence:
                 self._anchors.setdefault(anchor.sequence, []).append(anchor)
-        self._found: list[Finding] = []
+        self._found: list[ChainFinding] = []
 
     def take(self, record: StoredRecord) -> None:
         """Look at the next record in the order of the keys."""
         content, number = record.content, record.sequence
         listed = min(number, self._sequence + 1 + MOST_LISTED)
         for missing in range(self._sequence + 1, listed):
-            self._find(Fault.MISSING, missing, f"record {missing} is not there")
+            self._find(ChainFault.MISSING, missing, f"record {missing} is not there")
         if number > listed > self._sequence:
-            self._find(Fault.MISSING, listed, f"records {listed} to {number - 1} are not there")
+            self._find(ChainFault.MISSING, listed, f"records {listed} to {number - 1} are not there")
         if number <= self._sequence:
-            self._find(Fault.MISPLACED, number, f"it comes after record {self._sequence}")
+            self._find(ChainFault.MISPLACED, number, f"it comes after record {self._sequence}")
         if content.get("sequence") != number:
-            self._find(Fault.MISPLACED, number, f"the record says that it is number {content.get('sequence')}")
+            self._find(ChainFault.MISPLACED, number, f"the record says that it is number {content.get('sequence')}")
         actual = _hash_of(content)
         if content.get("hash") != actual:
-            self._find(Fault.ALTERED, number, f"its hash is {content.get('hash')}, its content hashes to {actual}")
+            self._find(ChainFault.ALTERED, number, f"its hash is {content.get('hash')}, its content hashes to {actual}")
         if number == self._sequence + 1 and content.get("previousHash", "") != self._hash:
             self._find(
-                Fault.BROKEN,
+                ChainFault.BROKEN,
                 number,
                 f"it follows {content.get('previousHash', '')}, but record {number - 1} is {self._hash}",
             )
         for anchor in self._anchors.pop(number, ()):
             if anchor.hash != actual:
-                self._find(Fault.CHECKPOINT_DIFFERS, number, f"{anchor.where} has seen {anchor.hash} here")
+                self._find(ChainFault.CHECKPOINT_DIFFERS, number, f"{anchor.where} has seen {anchor.hash} here")
         self._sequence, self._hash = number, actual
 
-    def finish(self, end: Anchor | None) -> list[Finding]:
+    def finish(self, end: Anchor | None) -> list[ChainFinding]:
         """Hold the end against the head's word and return all that was found."""
         if end is not None and end.sequence > self._sequence:
             self._find(
-                Fault.TRUNCATED, end.sequence, f"the chain ends at {self._sequence}, the head says {end.sequence}"
+                ChainFault.TRUNCATED, end.sequence, f"the chain ends at {self._sequence}, the head says {end.sequence}"
             )
         elif end is not None and (end.sequence, end.hash) != (self._sequence, self._hash):
             self._find(
-                Fault.HEAD_DIFFERS,
+                ChainFault.HEAD_DIFFERS,
                 end.sequence,
                 f"the head says {end.sequence} {end.hash}, the chain ends with {self._sequence} {self._hash}",
             )
         for anchor in (one for anchors in self._anchors.values() for one in anchors):
-            self._find(Fault.TRUNCATED, anchor.sequence, f"{anchor.where} has seen a record here: it is not there")
+            self._find(ChainFault.TRUNCATED, anchor.sequence, f"{anchor.where} has seen a record here: it is not there")
         return self._found
 
-    def _find(self, fault: Fault, sequence: int, message: str) -> None:
-        self._found.append(Finding(fault, sequence, message))
+    def _find(self, fault: ChainFault, sequence: int, message: str) -> None:
+        self._found.append(ChainFinding(fault, sequence, message))
 
 
 def _hash_of(content: Content) -> str:

@@ -13,11 +13,11 @@ from msgspec import structs
 
 from serinus.api.audit_record import (
     FORMAT,
+    AuditEntry,
     AuditEvent,
     AuditRecordSpec,
-    Happening,
+    HeadSummary,
     OperatorIdentity,
-    Standing,
 )
 from serinus.api.model import (
     MAX_GOOD,
@@ -57,8 +57,8 @@ def _pruned(audit: ChainHead, record: AuditRecordSpec) -> ChainHead:
     return structs.replace(audit, pruned_through=int(text), pruned_hash=details["hash"], archive=details["archive"])
 
 
-def _effect(head: Head, record: Happening) -> Head:
-    """Return the head with what the happening changes of versions; the chain's end and the generation stay."""
+def _effect(head: Head, record: AuditEntry) -> Head:
+    """Return the head with what the entry changes of versions; the chain's end and the generation stay."""
     version, event = record.version, record.event
     if event in _ENDINGS:
         return structs.replace(head, candidate=None)
@@ -79,17 +79,17 @@ def _effect(head: Head, record: Happening) -> Head:
     return head
 
 
-def _stage(record: Happening) -> str:
+def _stage(record: AuditEntry) -> str:
     return record.rollout.stage if record.rollout is not None else ""
 
 
-def _managed(head: Head, record: Happening) -> Head:
+def _managed(head: Head, record: AuditEntry) -> Head:
     if record.rollout is None:
         return head
     return structs.replace(head, managed_by=record.rollout.name)
 
 
-def _shift(head: Head, record: Happening) -> Head:
+def _shift(head: Head, record: AuditEntry) -> Head:
     candidate = head.candidate
     if candidate is None or candidate.version != record.version:
         return head
@@ -97,7 +97,7 @@ def _shift(head: Head, record: Happening) -> Head:
     return structs.replace(head, candidate=moved)
 
 
-def _serve(head: Head, version: str, record: Happening) -> Head:
+def _serve(head: Head, version: str, record: AuditEntry) -> Head:
     """Make a version the production version; the one that served well until now comes first among the good."""
     before = head.production
     if before is not None and before.version == version:
@@ -113,7 +113,7 @@ def _serve(head: Head, version: str, record: Happening) -> Head:
     )
 
 
-def _fall_back(head: Head, record: Happening) -> Head:
+def _fall_back(head: Head, record: AuditEntry) -> Head:
     """Put the bad version away; the one that was gone back to serves, if it does not yet.
 
     A record of a rollback bears the digest of the version that it went back to.
@@ -132,10 +132,10 @@ def _serving(head: Head) -> str:
     return head.production.version if head.production is not None else ""
 
 
-def standing_of(head: Head) -> Standing:
+def summary_of(head: Head) -> HeadSummary:
     """Return what a record says of the head before and after it."""
     candidate = head.candidate
-    return Standing(
+    return HeadSummary(
         production=_serving(head),
         candidate=candidate.version if candidate is not None else "",
         traffic=candidate.traffic if candidate is not None else "",
@@ -145,31 +145,31 @@ def standing_of(head: Head) -> Standing:
 
 
 def seal(
-    head: Head, happening: Happening, key: ObjectKey, *, by: OperatorIdentity, now: datetime
+    head: Head, audit_entry: AuditEntry, key: ObjectKey, *, by: OperatorIdentity, now: datetime
 ) -> tuple[AuditRecordSpec, Head]:
-    """Return the record of a happening as the next link of the model's chain, and the head that it leads to.
+    """Return the record of an entry as the next link of the model's chain, and the head that it leads to.
 
     Args:
         head: what is true until now.
-        happening: what is to be recorded.
+        audit_entry: what is to be recorded.
         key: the model.
         by: the process that records it.
         now: the time, aware, UTC.
     """
     draft = AuditRecordSpec(
-        **structs.asdict(happening),
+        **structs.asdict(audit_entry),
         format=FORMAT,
         sequence=head.audit.sequence + 1,
         namespace=key.namespace,
         model=key.name,
         recorded_at=now,
         recorded_by=by,
-        before=standing_of(head),
-        after=standing_of(head),
+        before=summary_of(head),
+        after=summary_of(head),
         previous_hash=head.audit.hash,
         hash="",
     )
-    after = standing_of(apply(head, draft))
+    after = summary_of(apply(head, draft))
     record = sealed(structs.replace(draft, after=after))
     return record, apply(head, record)
 
@@ -216,18 +216,18 @@ class RollBack:
     generation: int | None = None
 
 
-Wish = Promote | RollBack
+ChangeRequest = Promote | RollBack
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejected:
     """Why a wish is not granted: what is, and what to do."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class Accepted:
     """What the wish comes to: the event, the version that it is about and where a rollback goes."""
 
     event: AuditEvent
@@ -240,10 +240,10 @@ class Granted:
         return self.to or self.version
 
 
-def consider(head: Head, wish: Wish) -> Granted | Refusal:
+def evaluate(head: Head, wish: ChangeRequest) -> Accepted | Rejected:
     """Say whether a client's wish can be granted as the head is now."""
     if wish.generation is not None and wish.generation != head.generation:
-        return Refusal(
+        return Rejected(
             f"the production version has changed since: generation {head.generation}, not {wish.generation}, and "
             f"{_serving(head) or 'nothing'} serves. Look again, then decide."
         )
@@ -256,23 +256,23 @@ def consider(head: Head, wish: Wish) -> Granted | Refusal:
             assert_never(wish)
 
 
-def _consider_promotion(head: Head, version: str) -> Granted | Refusal:
+def _consider_promotion(head: Head, version: str) -> Accepted | Rejected:
     if _serving(head) == version:
-        return Refusal(f"{version} is the production version already")
+        return Rejected(f"{version} is the production version already")
     if version in head.quarantined:
-        return Refusal(f"{version} was rolled back: lift its quarantine first, with a reason")
-    return Granted(AuditEvent.PROMOTED, version)
+        return Rejected(f"{version} was rolled back: lift its quarantine first, with a reason")
+    return Accepted(AuditEvent.PROMOTED, version)
 
 
-def _consider_rollback(head: Head, to: str | None) -> Granted | Refusal:
+def _consider_rollback(head: Head, to: str | None) -> Accepted | Rejected:
     bad = _serving(head)
     if not bad:
-        return Refusal("nothing is in production, so there is nothing to go back from")
+        return Rejected("nothing is in production, so there is nothing to go back from")
     target = to or next(iter(head.good), None)
     if target is None:
-        return Refusal(f"no earlier good version is known: name one to go back to from {bad}")
+        return Rejected(f"no earlier good version is known: name one to go back to from {bad}")
     if target == bad:
-        return Refusal(f"{bad} is the production version already")
+        return Rejected(f"{bad} is the production version already")
     if target in head.quarantined:
-        return Refusal(f"{target} was rolled back itself: name another version")
-    return Granted(AuditEvent.ROLLED_BACK, bad, target)
+        return Rejected(f"{target} was rolled back itself: name another version")
+    return Accepted(AuditEvent.ROLLED_BACK, bad, target)

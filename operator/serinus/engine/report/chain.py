@@ -9,11 +9,11 @@ from typing import Final
 from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import ChainHead, Head
 from serinus.api.parsing import decode
-from serinus.engine.audit.chain import Anchor, Fault, Finding, StoredRecord, verify_chain
+from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, StoredRecord, verify_chain
 from serinus.engine.audit.head import fold
 from serinus.errors import InvalidObjectError
 
-_LOST: Final = frozenset({Fault.UNREADABLE, Fault.MISSING, Fault.TRUNCATED})
+_LOST: Final = frozenset({ChainFault.UNREADABLE, ChainFault.MISSING, ChainFault.TRUNCATED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +26,12 @@ class Proof:
         findings: everything that is wrong, in order; nothing where the chain is whole.
         anchors: the checkpoints that it was held against, the oldest first; those of removed records are left out.
         unreadable: the numbers of records that do not have the form of a record, and of those that are not there.
-        slowest: the longest time between a happening and its record.
+        slowest: the longest time between an entry and its record.
     """
 
     records: int
     head: ChainHead
-    findings: tuple[Finding, ...]
+    findings: tuple[ChainFinding, ...]
     anchors: tuple[Anchor, ...]
     unreadable: tuple[int, ...]
     slowest: timedelta
@@ -51,7 +51,7 @@ class Examined:
 
 
 def examine(
-    head: Head, stored: Sequence[StoredRecord], anchors: Iterable[Anchor] = (), findings: Iterable[Finding] = ()
+    head: Head, stored: Sequence[StoredRecord], anchors: Iterable[Anchor] = (), findings: Iterable[ChainFinding] = ()
 ) -> Examined:
     """Verify a chain and read its records.
 
@@ -71,7 +71,7 @@ def examine(
     wrong = [*findings, *in_chain, *unreadable]
     if not wrong and begin.sequence == 0 and not _leads_to(records, head):
         message = "the head does not say what the chain comes to: production, good or quarantined versions differ"
-        wrong.append(Finding(Fault.HEAD_DIFFERS, audit.sequence, message))
+        wrong.append(ChainFinding(ChainFault.HEAD_DIFFERS, audit.sequence, message))
     compared = (anchor for anchor in known if anchor.sequence > begin.sequence)
     proof = Proof(
         records=len(stored),
@@ -84,13 +84,15 @@ def examine(
     return Examined(records, proof)
 
 
-def _read(stored: Iterable[StoredRecord]) -> tuple[tuple[AuditRecordSpec, ...], list[Finding]]:
+def _read(stored: Iterable[StoredRecord]) -> tuple[tuple[AuditRecordSpec, ...], list[ChainFinding]]:
     records, unreadable = [], []
     for one in stored:
         try:
             records.append(decode(AuditRecordSpec, dict(one.content), "spec"))
         except InvalidObjectError as problem:
-            unreadable.append(Finding(Fault.UNREADABLE, one.sequence, f"the record cannot be read: {problem}"))
+            unreadable.append(
+                ChainFinding(ChainFault.UNREADABLE, one.sequence, f"the record cannot be read: {problem}")
+            )
     return tuple(records), unreadable
 
 

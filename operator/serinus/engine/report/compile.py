@@ -1,4 +1,4 @@
-"""The dossier of a model: all that its auditor asks, from what the registry holds, as typed values.
+"""The report of a model: all that its auditor asks, from what the registry holds, as typed values.
 
 Everything that is said comes from records, and each can be found by its number. What records do not tell is said to be
 missing; nothing is guessed. The pages are made of it in :mod:`serinus.cli.report.command`.
@@ -12,7 +12,7 @@ from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import Head, ModelSpec
 from serinus.api.modelversion import Governance, VersionStage
 from serinus.api.names import ObjectKey
-from serinus.engine.audit.chain import Anchor, Finding, StoredRecord
+from serinus.engine.audit.chain import Anchor, ChainFinding, StoredRecord
 from serinus.engine.report.chain import Proof, examine, head_at
 from serinus.engine.report.open_items import OpenItem, Reviewed, open_items
 from serinus.engine.report.people import Exceptional, Person, exceptional, people
@@ -24,7 +24,7 @@ from serinus.engine.versions.catalogue import VersionEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
+class ReportInput:
     """What the registry holds of a model, read in this order: head, records, versions.
 
     Attributes:
@@ -40,13 +40,13 @@ class Material:
     records: Sequence[StoredRecord]
     entries: Sequence[VersionEntry]
     anchors: Sequence[Anchor] = ()
-    findings: Sequence[Finding] = ()
+    findings: Sequence[ChainFinding] = ()
     notes: Sequence[str] = ()
     policy: ModelSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dossier:
+class AuditReport:
     """All that an auditor asks of one model, as of a time.
 
     Attributes:
@@ -93,21 +93,21 @@ class Dossier:
         return live_at(self.told, self.periods, at)
 
 
-def compile_dossier(material: Material, as_of: datetime) -> Dossier:
-    """Return the dossier of a model.
+def compile_report(report_input: ReportInput, as_of: datetime) -> AuditReport:
+    """Return the report of a model.
 
     The whole chain is verified, whatever ``as_of`` is; all else is bounded by it: what happened or was registered later
     is left out.
 
     Args:
-        material: what the registry holds.
+        report_input: what the registry holds.
         as_of: a time, aware; the present for a report of today.
     """
-    examined = examine(material.head, material.records, material.anchors, material.findings)
+    examined = examine(report_input.head, report_input.records, report_input.anchors, report_input.findings)
     records = tuple(record for record in examined.records if record.at <= as_of)
-    head = head_at(material.head, examined.records, as_of)
+    head = head_at(report_input.head, examined.records, as_of)
     served, walked, undone = periods(records), runs(records), rollbacks(records)
-    entries = tuple(entry for entry in material.entries if entry.registered_at <= as_of)
+    entries = tuple(entry for entry in report_input.entries if entry.registered_at <= as_of)
     sources = Sources(head=head, entries=entries, records=records, periods=served, runs=walked, as_of=as_of)
     stories = version_stories(sources)
     live = _in_production(stories)
@@ -120,8 +120,8 @@ def compile_dossier(material: Material, as_of: datetime) -> Dossier:
         rollbacks=undone,
         as_of=as_of,
     )
-    return Dossier(
-        model=material.model,
+    return AuditReport(
+        model=report_input.model,
         as_of=as_of,
         proof=examined.proof,
         head=head,
@@ -136,8 +136,8 @@ def compile_dossier(material: Material, as_of: datetime) -> Dossier:
         exceptional=exceptional(records),
         people=people(records),
         items=open_items(reviewed),
-        notes=tuple(material.notes),
-        policy=material.policy,
+        notes=tuple(report_input.notes),
+        policy=report_input.policy,
         told=records,
         later=len(examined.records) - len(records),
     )

@@ -48,7 +48,7 @@ def periods(records: Sequence[AuditRecordSpec]) -> tuple[Period, ...]:
     """Return the periods without overlap or gap, the oldest first.
 
     Each record seals where the model stood before and after it, so this holds for any part of a chain. Times never run
-    backwards: a happening that is told late begins its period where the one before it was left.
+    backwards: an entry that is told late begins its period where the one before it was left.
     """
     found: list[Period] = []
     lost = breaks(records)

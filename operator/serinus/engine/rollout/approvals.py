@@ -39,14 +39,14 @@ def is_required(status: RolloutStatus, situation: Situation) -> bool:
 
 def refusal(status: RolloutStatus, situation: Situation) -> str:
     """Return why this person's approval does not count; empty where it does."""
-    people, policy = situation.observed.people, situation.observed.policy
+    actors, policy = situation.observed.actors, situation.observed.policy
     if not policy.approvals.four_eyes or not is_required(status, situation):
         return ""
-    if UNVERIFIED in {people.approved_by, people.spec_by}:
+    if UNVERIFIED in {actors.approved_by, actors.spec_by}:
         return "four eyes are asked for, and nobody vouches for who asked or who approves: install the chart's policies"
-    author = people.on_behalf_of.name if people.on_behalf_of is not None else ""
-    if people.approved_by in {people.spec_by, author}:
-        return f"{people.approved_by} asked for the version, so somebody else must approve it"
+    author = actors.on_behalf_of.name if actors.on_behalf_of is not None else ""
+    if actors.approved_by in {actors.spec_by, author}:
+        return f"{actors.approved_by} asked for the version, so somebody else must approve it"
     return ""
 
 
@@ -71,7 +71,7 @@ def expire(draft: Draft, situation: Situation) -> Draft:
     left = tuple(approval for approval in draft.status.approvals if approval not in lapsed)
     names = ", ".join(approval.requested_by for approval in lapsed)
     message = f"The approval of {names} has lapsed: the artifact or the plan has changed since. Approve it anew."
-    return draft.with_status(approvals=left).say(EventReason.APPROVAL_EXPIRED, message, warning=True)
+    return draft.with_status(approvals=left).with_event(EventReason.APPROVAL_EXPIRED, message, warning=True)
 
 
 def _holds(approval: StageApproval, subject: Subject) -> bool:

@@ -19,7 +19,7 @@ _NEED_REASON: Final = frozenset({Command.PROMOTE, Command.RESUME, Command.RETRY}
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class PendingCommands:
     """The commands that later steps of the decision answer."""
 
     abort: str | None = None
@@ -38,11 +38,11 @@ def pending(status: RolloutStatus, observed: Observation) -> dict[Command, str]:
     }
 
 
-def obey(draft: Draft, situation: Situation) -> tuple[Draft, Wishes]:
-    """Acknowledge every new command, do those that only change what the status says, and return the rest as wishes."""
+def apply_commands(draft: Draft, situation: Situation) -> tuple[Draft, PendingCommands]:
+    """Acknowledge every new command, do those that only change what the status says, and return the rest as pending."""
     fresh = pending(draft.status, situation.observed)
     if not fresh:
-        return draft, Wishes()
+        return draft, PendingCommands()
     handled = {**draft.status.last_handled, **{verb.value: token for verb, token in fresh.items()}}
     draft = draft.with_status(last_handled=handled)
     draft, fresh = _with_reasons(draft, situation, fresh)
@@ -55,7 +55,7 @@ def obey(draft: Draft, situation: Situation) -> tuple[Draft, Wishes]:
 
 def _with_reasons(draft: Draft, situation: Situation, fresh: dict[Command, str]) -> tuple[Draft, dict[Command, str]]:
     """Leave out the commands that lack the reason which the Model's policy wants."""
-    if not situation.observed.policy.require.reason or situation.observed.people.reason:
+    if not situation.observed.policy.require.reason or situation.observed.actors.reason:
         return draft, fresh
     for verb in [verb for verb in fresh if verb in _NEED_REASON]:
         why = f"the Model's policy wants a reason: annotate the Rollout with {REASON_ANNOTATION} too, then ask anew"
@@ -63,16 +63,16 @@ def _with_reasons(draft: Draft, situation: Situation, fresh: dict[Command, str])
     return draft, {verb: token for verb, token in fresh.items() if verb not in _NEED_REASON}
 
 
-def _wishes(draft: Draft, situation: Situation, fresh: dict[Command, str]) -> tuple[Draft, Wishes]:
+def _wishes(draft: Draft, situation: Situation, fresh: dict[Command, str]) -> tuple[Draft, PendingCommands]:
     mode = mode_of(draft.status)
-    wishes = Wishes(fresh.get(Command.ABORT), fresh.get(Command.ROLLBACK), fresh.get(Command.RETRY))
-    if wishes.abort is not None and mode not in {Mode.RUNNING, Mode.STRANDED}:
+    pending = PendingCommands(fresh.get(Command.ABORT), fresh.get(Command.ROLLBACK), fresh.get(Command.RETRY))
+    if pending.abort is not None and mode not in {Mode.RUNNING, Mode.STRANDED}:
         draft = _ignore(draft, situation, Command.ABORT, "no run is under way")
-        wishes = replace(wishes, abort=None)
-    if wishes.rollback is not None and mode not in {Mode.RUNNING, Mode.STRANDED, Mode.SETTLED}:
+        pending = replace(pending, abort=None)
+    if pending.rollback is not None and mode not in {Mode.RUNNING, Mode.STRANDED, Mode.SETTLED}:
         draft = _ignore(draft, situation, Command.ROLLBACK, "the traffic is back already")
-        wishes = replace(wishes, rollback=None)
-    return draft, wishes
+        pending = replace(pending, rollback=None)
+    return draft, pending
 
 
 def ignored_retry(draft: Draft, situation: Situation) -> Draft:
@@ -88,21 +88,21 @@ def ignored_rollback(draft: Draft, situation: Situation) -> Draft:
 
 def _ignore(draft: Draft, situation: Situation, verb: Command, why: str) -> Draft:
     by = situation.observed.requested_by
-    return draft.say(EventReason.COMMAND_IGNORED, f"{verb.value} was ignored: {why}.", warning=True, by=by)
+    return draft.with_event(EventReason.COMMAND_IGNORED, f"{verb.value} was ignored: {why}.", warning=True, by=by)
 
 
 def _pause(draft: Draft, situation: Situation, token: str) -> Draft:
     by, why = situation.observed.requested_by, situation.why(token)
     draft = draft.with_status(paused=Pause(reason=token, requested_by=by, at=situation.now))
     story = f"Paused by {by}: {token}. A breach still rolls back."
-    return draft.say(EventReason.ROLLOUT_PAUSED, story, by=by, why=why)
+    return draft.with_event(EventReason.ROLLOUT_PAUSED, story, by=by, why=why)
 
 
 def _resume(draft: Draft, situation: Situation, token: str) -> Draft:
     if draft.status.paused is None:
         return _ignore(draft, situation, Command.RESUME, "it is not paused")
     by, why = situation.observed.requested_by, situation.why(token)
-    return draft.with_status(paused=None).say(EventReason.ROLLOUT_RESUMED, f"Resumed by {by}.", by=by, why=why)
+    return draft.with_status(paused=None).with_event(EventReason.ROLLOUT_RESUMED, f"Resumed by {by}.", by=by, why=why)
 
 
 def _promote(draft: Draft, situation: Situation, token: str) -> Draft:
@@ -114,10 +114,10 @@ def _promote(draft: Draft, situation: Situation, token: str) -> Draft:
     if status.stage.state not in {StageState.ANALYZING, StageState.AWAITING_APPROVAL}:
         why = f"stage {status.stage.name} is still {status.stage.state.value}"
         return _ignore(draft, situation, Command.PROMOTE, why)
-    by, refused = situation.observed.people.approved_by, approvals.refusal(status, situation)
+    by, refused = situation.observed.actors.approved_by, approvals.refusal(status, situation)
     if refused:
         story = f"The approval does not count: {refused}."
-        return draft.say(EventReason.APPROVAL_REFUSED, story, warning=True, by=by, why=situation.why(token))
+        return draft.with_event(EventReason.APPROVAL_REFUSED, story, warning=True, by=by, why=situation.why(token))
     subject = approvals.subject_of(status, situation)
     approval = StageApproval(
         stage=status.stage.name,
@@ -129,4 +129,4 @@ def _promote(draft: Draft, situation: Situation, token: str) -> Draft:
     )
     draft = draft.with_status(approvals=(*status.approvals, approval)[-32:])
     story = f"{by} let the run leave stage {status.stage.name}: {token}."
-    return draft.say(EventReason.APPROVED, story, by=by, why=situation.why(token))
+    return draft.with_event(EventReason.APPROVED, story, by=by, why=situation.why(token))

@@ -8,8 +8,8 @@ from serinus.api.conditions import ConditionStatus, ConditionType, find_conditio
 from serinus.api.names import FIELD_MANAGER
 from serinus.api.quantities import format_duration
 from serinus.api.rollout_status import EvidenceStatus, Phase, RolloutStatus, RunResult, StageState
-from serinus.engine.analysis.assessment import Judged
-from serinus.engine.conditions import Finding, state
+from serinus.engine.analysis.assessment import Assessment
+from serinus.engine.conditions import ConditionUpdate, apply_updates
 from serinus.engine.rollout import conditions, summary
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.confirmation import planned, share_mismatch, unconfirmed_by
@@ -26,13 +26,13 @@ REFRESH: Final = timedelta(minutes=1)
 """How often the figures of a running stage's evidence are written anew while the verdicts stay the same."""
 
 
-def settled_evidence(judged: tuple[Judged, ...], held: tuple[EvidenceStatus, ...]) -> tuple[EvidenceStatus, ...]:
+def settled_evidence(judged: tuple[Assessment, ...], held: tuple[EvidenceStatus, ...]) -> tuple[EvidenceStatus, ...]:
     """Return the evidence to show: fresh where a verdict changed or the figures are a minute old, else as it was."""
     before = {one.condition: one for one in held}
     return tuple(_settled(one, before.get(one.condition.text)) for one in judged)
 
 
-def _settled(judged: Judged, held: EvidenceStatus | None) -> EvidenceStatus:
+def _settled(judged: Assessment, held: EvidenceStatus | None) -> EvidenceStatus:
     if (
         held is not None
         and (held.verdict, held.cause) == (judged.verdict, judged.cause)
@@ -68,12 +68,14 @@ def _announce(draft: Draft, before: RolloutStatus) -> Draft:
     """Tell once that the spec cannot be followed any more, or that the evidence cannot be had any more."""
     after = draft.status
     if after.reason == EventReason.SPEC_INVALID.value != before.reason:
-        draft = draft.say(EventReason.SPEC_INVALID, after.next_action, warning=True)
+        draft = draft.with_event(EventReason.SPEC_INVALID, after.next_action, warning=True)
     earlier = find_condition(before.conditions, ConditionType.METRICS_AVAILABLE)
     now = find_condition(after.conditions, ConditionType.METRICS_AVAILABLE)
     lost = now is not None and now.status is ConditionStatus.FALSE
     if now is not None and lost and (earlier is None or earlier.status is ConditionStatus.TRUE):
-        draft = draft.say(EventReason.METRICS_UNAVAILABLE, f"{now.message} Nothing advances meanwhile.", warning=True)
+        draft = draft.with_event(
+            EventReason.METRICS_UNAVAILABLE, f"{now.message} Nothing advances meanwhile.", warning=True
+        )
     return draft
 
 
@@ -92,8 +94,8 @@ def _note_timeout(draft: Draft, before: RolloutStatus, situation: Situation) -> 
     message = f"Stage {stage.name} has not passed within {format_duration(stage.longest)}. {awaited}".rstrip()
     stalled = find_condition(before.conditions, ConditionType.STALLED)
     if stalled is None or stalled.reason != EventReason.STAGE_TIMED_OUT.value:
-        draft = draft.say(EventReason.STAGE_TIMED_OUT, message, warning=True)
-    return draft.wait(Waiting(EventReason.STAGE_TIMED_OUT.value, message, stalled=True))
+        draft = draft.with_event(EventReason.STAGE_TIMED_OUT, message, warning=True)
+    return draft.with_waiting(Waiting(EventReason.STAGE_TIMED_OUT.value, message, stalled=True))
 
 
 def _wanted(status: RolloutStatus, situation: Situation) -> tuple[RouteEntry, ...] | TooCoarse | None:
@@ -121,7 +123,7 @@ def _weights(
     if _drifted(wanted, route, before, status):
         who = f" by {route.written_by}" if route.written_by else ""
         message = f"The route's weights were changed{who}: put right."
-        draft = draft.say(EventReason.WEIGHT_DRIFT_CORRECTED, message, warning=True)
+        draft = draft.with_event(EventReason.WEIGHT_DRIFT_CORRECTED, message, warning=True)
     rescue = mode_of(status) in {Mode.ROLLING_BACK, Mode.ROLLED_BACK}
     shares = shares_for(spec, status, observed)
     return draft, (SetWeights(route=spec.route, shares=shares, ours=our_backends(observed), towards_safety=rescue),)
@@ -193,7 +195,7 @@ def _describe(
         audit_lag(status, situation),
     )
     said = tuple(one for one in found if one is not None)
-    stated = state(status.conditions, said, observed.generation, situation.now)
+    stated = apply_updates(status.conditions, said, observed.generation, situation.now)
     return draft.with_status(
         observed_generation=observed.generation,
         phase=phase,
@@ -265,7 +267,7 @@ def _shares_told(status: RolloutStatus) -> str:
     return f"Every parent of the route has accepted {', '.join(parts)}."
 
 
-def _way_back(mode: Mode, status: RolloutStatus, situation: Situation) -> Finding:
+def _way_back(mode: Mode, status: RolloutStatus, situation: Situation) -> ConditionUpdate:
     candidate = status.candidate
     serving = candidate.version if candidate is not None else status.stable.version if status.stable is not None else ""
     target = rollback_target(situation.spec, status, situation.observed, serving)
@@ -275,7 +277,7 @@ def _way_back(mode: Mode, status: RolloutStatus, situation: Situation) -> Findin
 
 def _requeue(draft: Draft, situation: Situation) -> timedelta | None:
     """Return when to look again: at once, when the clock lets the run go on, or when the stage has had its time."""
-    if draft.again:
+    if draft.requeue_now:
         return timedelta(0)
     status = draft.status
     due = [draft.waiting.until] if draft.waiting is not None and draft.waiting.until is not None else []

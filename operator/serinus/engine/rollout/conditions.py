@@ -6,16 +6,16 @@ from typing import Final
 from serinus.api.conditions import ConditionType
 from serinus.api.rollout_status import EvidenceStatus, Phase
 from serinus.api.verdict import Cause
-from serinus.engine.analysis.assessment import Judged
+from serinus.engine.analysis.assessment import Assessment
 from serinus.engine.analysis.measurements import Coarse
-from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, Finding
+from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate
 from serinus.engine.rollout.draft import Waiting
 
 UNASKED: Final = {Cause.PROVIDER_DOWN, Cause.QUERY_INVALID, Cause.STALE, Cause.NAN, Cause.AMBIGUOUS, Cause.NO_SERIES}
 """Causes of an Unknown verdict that say nothing of the version: the evidence itself could not be had."""
 
 
-def kstatus_of(phase: Phase, reason: str, message: str, *, stalled: bool) -> tuple[Finding, ...]:
+def kstatus_of(phase: Phase, reason: str, message: str, *, stalled: bool) -> tuple[ConditionUpdate, ...]:
     """Return Ready, Reconciling and Stalled (cli-utils, pkg/kstatus/README.md).
 
     Healthy is Ready; a run is Reconciling; what will not go on by itself is Stalled; a person's turn is Ready Unknown.
@@ -24,54 +24,56 @@ def kstatus_of(phase: Phase, reason: str, message: str, *, stalled: bool) -> tup
     stuck = stalled or phase in {Phase.ROLLED_BACK, Phase.INVALID}
     moving = not stuck and phase in {Phase.PENDING, Phase.PROGRESSING, Phase.ROLLING_BACK}
     return (
-        Finding(ConditionType.READY, ready, reason, message),
-        Finding(ConditionType.RECONCILING, TRUE if moving else FALSE, reason, message),
-        Finding(ConditionType.STALLED, TRUE if stuck else FALSE, reason, message),
+        ConditionUpdate(ConditionType.READY, ready, reason, message),
+        ConditionUpdate(ConditionType.RECONCILING, TRUE if moving else FALSE, reason, message),
+        ConditionUpdate(ConditionType.STALLED, TRUE if stuck else FALSE, reason, message),
     )
 
 
-def traffic_confirmed(problem: Waiting | None, said: str) -> Finding:
+def traffic_confirmed(problem: Waiting | None, said: str) -> ConditionUpdate:
     """Say whether the data plane does what the status says."""
     if problem is None:
-        return Finding(ConditionType.TRAFFIC_CONFIRMED, TRUE, "RouteAccepted", said)
+        return ConditionUpdate(ConditionType.TRAFFIC_CONFIRMED, TRUE, "RouteAccepted", said)
     status = UNKNOWN if problem.reason in {"WeightPending", "RouteNotAccepted"} else FALSE
-    return Finding(ConditionType.TRAFFIC_CONFIRMED, status, problem.reason, problem.message)
+    return ConditionUpdate(ConditionType.TRAFFIC_CONFIRMED, status, problem.reason, problem.message)
 
 
-def metrics_available(evidence: tuple[EvidenceStatus, ...], problem: str, *, judging: bool) -> Finding:
+def metrics_available(evidence: tuple[EvidenceStatus, ...], problem: str, *, judging: bool) -> ConditionUpdate:
     """Say whether the evidence can be had."""
     kind = ConditionType.METRICS_AVAILABLE
     if problem:
-        return Finding(kind, FALSE, "MetricsInvalid", problem)
+        return ConditionUpdate(kind, FALSE, "MetricsInvalid", problem)
     if not judging:
-        return Finding(kind, UNKNOWN, "NothingToJudge", "No stage with conditions is under way.")
+        return ConditionUpdate(kind, UNKNOWN, "NothingToJudge", "No stage with conditions is under way.")
     for one in evidence:
         if one.cause in UNASKED:
             # A version that was never called has no series yet: that is no fault of the metrics.
             status = UNKNOWN if one.cause is Cause.NO_SERIES else FALSE
-            return Finding(kind, status, one.cause.value, f"{one.name}: {one.message}")
-    return Finding(kind, TRUE, "Answered", "Every condition of the stage has figures.")
+            return ConditionUpdate(kind, status, one.cause.value, f"{one.name}: {one.message}")
+    return ConditionUpdate(kind, TRUE, "Answered", "Every condition of the stage has figures.")
 
 
-def rollback_ready(target: str | None, *, ready: bool, needed: bool) -> Finding:
+def rollback_ready(target: str | None, *, ready: bool, needed: bool) -> ConditionUpdate:
     """Say whether there is a version that could take all the traffic back at once."""
     kind = ConditionType.ROLLBACK_READY
     if target is None:
         status = FALSE if needed else UNKNOWN
-        return Finding(kind, status, "NoRollbackTarget", "No version is known that the traffic could go back to.")
+        return ConditionUpdate(
+            kind, status, "NoRollbackTarget", "No version is known that the traffic could go back to."
+        )
     if not ready:
-        return Finding(kind, FALSE, "TargetNotReady", f"{target} has no ready endpoint.")
-    return Finding(kind, TRUE, "TargetReady", f"{target} is ready to take all the traffic.")
+        return ConditionUpdate(kind, FALSE, "TargetNotReady", f"{target} has no ready endpoint.")
+    return ConditionUpdate(kind, TRUE, "TargetReady", f"{target} is ready to take all the traffic.")
 
 
-def threshold_coarse(judged: tuple[Judged, ...]) -> Finding | None:
+def threshold_coarse(judged: tuple[Assessment, ...]) -> ConditionUpdate | None:
     """Say which limits are no bucket bounds, and what that means."""
     found = [(one.condition.text, one.coarse) for one in judged if one.coarse is not None]
     if not found:
         return None
     named = "; ".join(f"{text}: {_bounds(coarse)}" for text, coarse in found)
     message = f"{named}. Add the limit as a bucket bound to the data plane's histogram for an exact judgement."
-    return Finding(ConditionType.THRESHOLD_COARSE, TRUE, "LimitBetweenBuckets", message)
+    return ConditionUpdate(ConditionType.THRESHOLD_COARSE, TRUE, "LimitBetweenBuckets", message)
 
 
 def _bounds(coarse: Coarse) -> str:

@@ -13,7 +13,7 @@ from serinus.api.rollout_status import RollbackReason, RolloutStatus
 from serinus.engine.analysis.assessment import assess
 from serinus.engine.rollout import commands, rollback, runs
 from serinus.engine.rollout.actions import BackendShare, SetWeights
-from serinus.engine.rollout.commands import Wishes
+from serinus.engine.rollout.commands import PendingCommands
 from serinus.engine.rollout.conclude import conclude, settled_evidence
 from serinus.engine.rollout.confirmation import weights_hold
 from serinus.engine.rollout.decision import Decision
@@ -36,33 +36,33 @@ def decide(spec: RolloutSpec | InvalidSpec, status: RolloutStatus, observed: Obs
     """
     situation = _situation(spec, status, observed, now)
     if observed.deleted:
-        return _let_go(status, situation)
-    draft, wishes = commands.obey(Draft(status=status), situation)
-    draft = _settle(draft, situation, wishes, _unfollowable(spec, observed))
+        return _drain(status, situation)
+    draft, pending = commands.apply_commands(Draft(status=status), situation)
+    draft = _advance(draft, situation, pending, _unfollowable(spec, observed))
     return conclude(draft, status, situation, writes=not observed.conflict)
 
 
-def _settle(draft: Draft, situation: Situation, wishes: Wishes, unfollowable: Waiting | None) -> Draft:
+def _advance(draft: Draft, situation: Situation, pending: PendingCommands, unfollowable: Waiting | None) -> Draft:
     # 1. A rollback that has begun is finished before anything else is looked at.
     if mode_of(draft.status) is Mode.ROLLING_BACK:
         return _finish_rollback(draft, situation)
     # 2. Abort beats everything: pause, gates, freeze, an invalid spec, a route that is not accepted.
-    rescued = _rescue(draft, situation, wishes)
+    rescued = _rescue(draft, situation, pending)
     if rescued is not None:
         return rescued
     # 3. A spec that cannot be followed changes nothing.
     if unfollowable is not None or situation.spec is None:
-        return draft.wait(unfollowable) if unfollowable is not None else draft
+        return draft.with_waiting(unfollowable) if unfollowable is not None else draft
     # 4. A person wants a version back that was rolled back, or another version or plan is wanted.
-    draft = _turn(draft, situation, wishes)
+    draft = _supersede(draft, situation, pending)
     # 5. Nothing runs: take over what serves, or begin the run that is wanted.
-    draft = _begin(draft, situation)
-    if draft.again:
+    draft = _start(draft, situation)
+    if draft.requeue_now:
         return draft
     # 6. What is held stays where it is.
-    held = _held(draft, situation)
+    held = _hold(draft, situation)
     if held is not None:
-        return draft.wait(held)
+        return draft.with_waiting(held)
     # 7. The run goes on as far as the facts allow.
     return walk(draft, situation) if mode_of(draft.status) is Mode.RUNNING else draft
 
@@ -99,28 +99,28 @@ def _finish_rollback(draft: Draft, situation: Situation) -> Draft:
     )
 
 
-def _rescue(draft: Draft, situation: Situation, wishes: Wishes) -> Draft | None:
+def _rescue(draft: Draft, situation: Situation, pending: PendingCommands) -> Draft | None:
     """Return the rollback that must begin now, or None."""
     match mode_of(draft.status):
         case Mode.RUNNING:
-            fault = rollback.fault_of(draft, situation, wishes)
+            fault = rollback.rollback_cause(draft, situation, pending)
             return rollback.roll_back(draft, situation, fault) if fault is not None else None
         case Mode.STRANDED:
             return rollback.retreat_if_possible(draft, situation)
-        case Mode.SETTLED if wishes.rollback is not None:
-            return _roll_back_stable(draft, situation, wishes)
+        case Mode.SETTLED if pending.rollback is not None:
+            return _roll_back_stable(draft, situation, pending)
         case _:
             return None
 
 
-def _roll_back_stable(draft: Draft, situation: Situation, wishes: Wishes) -> Draft | None:
-    stable, by, token = draft.status.stable, situation.observed.requested_by, wishes.rollback or ""
+def _roll_back_stable(draft: Draft, situation: Situation, pending: PendingCommands) -> Draft | None:
+    stable, by, token = draft.status.stable, situation.observed.requested_by, pending.rollback or ""
     serving = stable.version if stable is not None else ""
     asked = situation.observed.rollback_to
     if rollback_target(situation.spec, draft.status, situation.observed, serving, asked) is None:
         return commands.ignored_rollback(draft, situation)
     message = f"Rollback asked for by {by}: {token}."
-    fault = rollback.Fault(
+    fault = rollback.RollbackCause(
         reason=RollbackReason.ROLLBACK_REQUESTED,
         message=message,
         requested_by=by,
@@ -130,9 +130,9 @@ def _roll_back_stable(draft: Draft, situation: Situation, wishes: Wishes) -> Dra
     return rollback.roll_back(draft, situation, fault)
 
 
-def _turn(draft: Draft, situation: Situation, wishes: Wishes) -> Draft:
+def _supersede(draft: Draft, situation: Situation, pending: PendingCommands) -> Draft:
     """Leave what is under way where it is not what is wanted any more."""
-    draft = _retry(draft, situation, wishes.retry) if wishes.retry is not None else draft
+    draft = _retry(draft, situation, pending.retry) if pending.retry is not None else draft
     candidate, mode = draft.status.candidate, mode_of(draft.status)
     if candidate is None or mode not in {Mode.RUNNING, Mode.STRANDED, Mode.ROLLED_BACK}:
         return draft
@@ -148,24 +148,24 @@ def _retry(draft: Draft, situation: Situation, token: str) -> Draft:
     return runs.leave(draft, situation) if rolled_back else draft
 
 
-def _begin(draft: Draft, situation: Situation) -> Draft:
+def _start(draft: Draft, situation: Situation) -> Draft:
     mode = mode_of(draft.status)
     if mode is Mode.IDLE:
         draft = runs.adopt(draft, situation)
         if mode_of(draft.status) is Mode.SETTLED:
             # Written before any weight moves: after a crash the route alone would not tell who was stable.
-            return replace(draft, again=True)
+            return replace(draft, requeue_now=True)
     stable = draft.status.stable
     if mode not in {Mode.IDLE, Mode.SETTLED} or (stable is not None and stable.version == situation.plan.version):
         return draft
-    hindered = backlog(draft.status) or runs.hindrance(draft, situation)
+    hindered = backlog(draft.status) or runs.start_blocker(draft, situation)
     if hindered is not None:
-        return draft.wait(hindered)
+        return draft.with_waiting(hindered)
     # The intent is stored, and with it on the record, before anything is touched.
-    return replace(runs.start(draft, situation), again=True)
+    return replace(runs.start(draft, situation), requeue_now=True)
 
 
-def _held(draft: Draft, situation: Situation) -> Waiting | None:
+def _hold(draft: Draft, situation: Situation) -> Waiting | None:
     status = draft.status
     if draft.waiting is not None or mode_of(status) is not Mode.RUNNING:
         return draft.waiting
@@ -175,7 +175,7 @@ def _held(draft: Draft, situation: Situation) -> Waiting | None:
     return runs.frozen(freeze) if freeze is not None else backlog(status)
 
 
-def _let_go(status: RolloutStatus, situation: Situation) -> Decision:
+def _drain(status: RolloutStatus, situation: Situation) -> Decision:
     """The Rollout is being deleted: leave no candidate with traffic that nobody watches."""
     spec, observed, stable, candidate = situation.spec, situation.observed, status.stable, status.candidate
     serving = usable(observed, stable.version) if stable is not None else None

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from serinus.api.rollout import RolloutSpec, Stage
 from serinus.api.rollout_status import MAX_HISTORY, EvidenceStatus, PastRun, RolloutStatus, RunResult, StageState
-from serinus.engine.analysis.assessment import Judged
+from serinus.engine.analysis.assessment import Assessment
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest
 from serinus.engine.rollout.decision import Event, EventReason
 from serinus.engine.rollout.observation import Observation
@@ -46,7 +46,7 @@ class Situation:
     spec: RolloutSpec | None
     observed: Observation
     now: datetime
-    judged: tuple[Judged, ...] = ()
+    judged: tuple[Assessment, ...] = ()
     evidence: tuple[EvidenceStatus, ...] = ()
 
     @property
@@ -57,7 +57,7 @@ class Situation:
 
     def why(self, token: str) -> str:
         """Return why a person acts: the reason given beside the command, else the command's own token."""
-        return self.observed.people.reason or token
+        return self.observed.actors.reason or token
 
     def stage(self, status: RolloutStatus) -> Stage | None:
         """Return the plan's stage that the run is in; None where the plan has no such stage any more."""
@@ -76,13 +76,15 @@ class Draft:
     events: tuple[Event, ...] = ()
     tests: tuple[RunHttpTest | RunJobTest, ...] = ()
     waiting: Waiting | None = None
-    again: bool = False
+    requeue_now: bool = False
 
-    def say(self, reason: EventReason, message: str, *, warning: bool = False, by: str = "", why: str = "") -> Self:
+    def with_event(
+        self, reason: EventReason, message: str, *, warning: bool = False, by: str = "", why: str = ""
+    ) -> Self:
         """Add an event; ``by`` and ``why`` where a person made it happen."""
         return replace(self, events=(*self.events, Event(reason, message, warning, by, why)))
 
-    def wait(self, waiting: Waiting) -> Self:
+    def with_waiting(self, waiting: Waiting) -> Self:
         """Say what is awaited."""
         return replace(self, waiting=waiting)
 

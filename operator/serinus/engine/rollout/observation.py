@@ -37,7 +37,7 @@ class VersionFacts:
         problem: why it cannot be used, such as a spec that does not parse; empty where it can.
         digest: its artifact's digest; empty where it has none.
         spec_hash: of its whole spec.
-        barred: why no run of it may begin, such as a schema that breaks its promise; None where one may.
+        block: why no run of it may begin, such as a schema that breaks its promise; None where one may.
     """
 
     version: str
@@ -46,11 +46,11 @@ class VersionFacts:
     problem: str = ""
     digest: str = ""
     spec_hash: str = ""
-    barred: "Barred | None" = None
+    block: "AdmissionBlock | None" = None
 
 
 @dataclass(frozen=True, slots=True)
-class Barred:
+class AdmissionBlock:
     """Why no run of a version may begin; what serves already stays.
 
     ``passing``: it is being looked into, and goes away by itself.
@@ -134,7 +134,7 @@ class InvalidSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class People:
+class Actors:
     """Who has acted, as the API server stamped it, else ``unverified``; and what they say of it.
 
     Attributes:
@@ -176,7 +176,7 @@ class Observation:
         commands: by verb, the token that its annotations hold.
         rollback_to: where the command ``rollback`` shall go; empty for the Rollout's own target.
         uid: metadata.uid of the Rollout, which makes its records' ids unique.
-        people: who wrote them.
+        actors: who wrote them.
         policy: the Model's policy; the default one where the model has none.
         audit: how far the registry is.
         unsafe_rollback: why clients of the wanted version could not go back to the rollback target; else empty.
@@ -196,7 +196,7 @@ class Observation:
     commands: Mapping[str, str] = field(default_factory=dict)
     rollback_to: str = ""
     uid: str = ""
-    people: People = field(default_factory=People)
+    actors: Actors = field(default_factory=Actors)
     policy: ModelSpec = field(default_factory=ModelSpec)
     audit: AuditFacts = field(default_factory=AuditFacts)
     unsafe_rollback: str = ""
@@ -210,4 +210,4 @@ class Observation:
     @property
     def requested_by(self) -> str:
         """Who wrote the last wish or command, else ``unverified``."""
-        return self.people.requested_by
+        return self.actors.requested_by

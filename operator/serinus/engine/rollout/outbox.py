@@ -15,10 +15,10 @@ from serinus.api.audit_record import (
     Actor,
     ActorKind,
     ApprovalEvidence,
+    AuditEntry,
     AuditEvent,
     Authentication,
     Evidence,
-    Happening,
     RolloutReference,
 )
 from serinus.api.conditions import ConditionStatus, ConditionType
@@ -26,9 +26,9 @@ from serinus.api.names import UNVERIFIED
 from serinus.api.parsing import encode
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import EvidenceStatus, RolloutStatus
-from serinus.engine.analysis.assessment import Judged
+from serinus.engine.analysis.assessment import Assessment
 from serinus.engine.audit.chain import digest_of
-from serinus.engine.conditions import Finding
+from serinus.engine.conditions import ConditionUpdate
 from serinus.engine.rollout.decision import Event, EventReason
 from serinus.engine.rollout.draft import Draft, Situation, Waiting
 from serinus.engine.rollout.modes import Mode, mode_of
@@ -95,14 +95,14 @@ def backlog(status: RolloutStatus) -> Waiting | None:
     return Waiting("AuditBacklog", f"{message} A breach still rolls back.")
 
 
-def audit_lag(status: RolloutStatus, situation: Situation) -> Finding | None:
+def audit_lag(status: RolloutStatus, situation: Situation) -> ConditionUpdate | None:
     """Say that records wait for longer than they should, and why."""
     waiting = _unrecorded(status, situation)
     if not waiting or situation.now - waiting[0].at < LAG:
         return None
     problem = situation.observed.audit.problem
     message = f"Audit records wait for the registry since {waiting[0].at:%Y-%m-%d %H:%M:%SZ}"
-    return Finding(
+    return ConditionUpdate(
         ConditionType.AUDIT_LAG,
         ConditionStatus.TRUE,
         "RegistryUnavailable" if problem else "RegistrySlow",
@@ -125,12 +125,12 @@ def with_records(draft: Draft, before: RolloutStatus, situation: Situation) -> D
     return full if changed or at_rest else draft
 
 
-def _unrecorded(status: RolloutStatus, situation: Situation) -> tuple[Happening, ...]:
+def _unrecorded(status: RolloutStatus, situation: Situation) -> tuple[AuditEntry, ...]:
     recorded = situation.observed.audit.recorded
     return tuple(record for record in status.records if record.id not in recorded)
 
 
-def _records(draft: Draft, before: RolloutStatus, situation: Situation) -> Iterable[Happening]:
+def _records(draft: Draft, before: RolloutStatus, situation: Situation) -> Iterable[AuditEntry]:
     number = draft.status.records_made
     crowded = len(draft.status.records) >= BACKLOG
     for event in draft.events:
@@ -143,11 +143,11 @@ def _records(draft: Draft, before: RolloutStatus, situation: Situation) -> Itera
 
 def _record(  # noqa: PLR0913, PLR0917 - what a record is made of
     event: Event, kind: AuditEvent, number: int, after: RolloutStatus, before: RolloutStatus, situation: Situation
-) -> Happening:
+) -> AuditEntry:
     observed = situation.observed
     version, to = _subject(kind, after, before)
     facts = observed.versions.get(version)
-    return Happening(
+    return AuditEntry(
         id=str(uuid5(_NAMESPACE, f"{observed.uid}/{number}")),
         event=kind,
         at=situation.now,
@@ -157,7 +157,7 @@ def _record(  # noqa: PLR0913, PLR0917 - what a record is made of
         spec_hash=facts.spec_hash if facts is not None else "",
         traffic=f"{after.candidate.weight:g}%" if after.candidate is not None else "",
         actor=actor_of(event.by),
-        on_behalf_of=observed.people.on_behalf_of if event.by else None,
+        on_behalf_of=observed.actors.on_behalf_of if event.by else None,
         reason=event.why[:4096],
         message=event.message[:4096],
         rollout=_reference(after, before, situation),
@@ -241,7 +241,7 @@ def _evidence(before: RolloutStatus, situation: Situation) -> tuple[Evidence, ..
     )
 
 
-def shown(judged: Judged) -> EvidenceStatus:
+def shown(judged: Assessment) -> EvidenceStatus:
     """Return a judgement as the status and the records show it."""
     return EvidenceStatus(
         name=judged.condition.name,

@@ -23,8 +23,8 @@ from serinus.api.rollout_status import (
 )
 from serinus.api.stage_tests import IntegrationTest
 from serinus.api.verdict import Verdict
-from serinus.engine.analysis.assessment import Judged
-from serinus.engine.rollout.commands import Wishes
+from serinus.engine.analysis.assessment import Assessment
+from serinus.engine.rollout.commands import PendingCommands
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Mode, mode_of
@@ -34,27 +34,27 @@ from serinus.engine.rollout.targets import is_ready, rollback_target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class RollbackCause:
     """Why a version must lose its traffic."""
 
     reason: RollbackReason
     message: str
-    judged: Judged | None = None
+    judged: Assessment | None = None
     requested_by: str = ""
     why: str = ""
     asked_target: str = ""
 
 
-def fault_of(draft: Draft, situation: Situation, wishes: Wishes) -> Fault | None:
+def rollback_cause(draft: Draft, situation: Situation, pending: PendingCommands) -> RollbackCause | None:
     """Return why the candidate is bad, or None: a breach before a failed test, a test before a person's wish."""
     breach = next((one for one in situation.judged if one.verdict is Verdict.BREACH), None)
     if breach is not None:
         too = " The stable version is over the same limit too." if breach.stable_too else ""
-        return Fault(reason=RollbackReason.METRIC_BREACHED, message=_sentence(breach) + too, judged=breach)
-    return _failed_test(draft.status, situation) or _asked(wishes, situation) or _timed_out(draft.status, situation)
+        return RollbackCause(reason=RollbackReason.METRIC_BREACHED, message=_sentence(breach) + too, judged=breach)
+    return _failed_test(draft.status, situation) or _asked(pending, situation) or _timed_out(draft.status, situation)
 
 
-def _sentence(breach: Judged) -> str:
+def _sentence(breach: Assessment) -> str:
     condition = breach.condition
     if isinstance(condition.metric, Latency) and "%" in breach.value:
         # Where no quantile is known that shows it, the share of slow requests does.
@@ -62,7 +62,7 @@ def _sentence(breach: Judged) -> str:
     return f"{condition.name} {breach.value} {condition.threshold_text} ({breach.requests:,} requests)."
 
 
-def _failed_test(status: RolloutStatus, situation: Situation) -> Fault | None:
+def _failed_test(status: RolloutStatus, situation: Situation) -> RollbackCause | None:
     stage = situation.stage(status)
     if stage is None or status.stage is None or status.stage.state is not StageState.TESTING:
         return None
@@ -70,7 +70,7 @@ def _failed_test(status: RolloutStatus, situation: Situation) -> Fault | None:
         outcome = situation.observed.tests.get(test.name)
         if outcome is not None and outcome.result is TestResult.FAILED:
             message = f"{_kind(test)} test {test.name} failed in stage {stage.name}: {outcome.message}"
-            return Fault(reason=RollbackReason.TEST_FAILED, message=message)
+            return RollbackCause(reason=RollbackReason.TEST_FAILED, message=message)
     return None
 
 
@@ -78,29 +78,29 @@ def _kind(test: IntegrationTest) -> str:
     return "HTTP" if test.http is not None else "Job"
 
 
-def _asked(wishes: Wishes, situation: Situation) -> Fault | None:
+def _asked(pending: PendingCommands, situation: Situation) -> RollbackCause | None:
     by = situation.observed.requested_by
-    if wishes.abort is not None:
-        message, why = f"Aborted by {by}: {wishes.abort}.", situation.why(wishes.abort)
-        return Fault(reason=RollbackReason.ABORTED, message=message, requested_by=by, why=why)
-    if wishes.rollback is not None:
-        message = f"Rollback asked for by {by}: {wishes.rollback}."
-        return Fault(
+    if pending.abort is not None:
+        message, why = f"Aborted by {by}: {pending.abort}.", situation.why(pending.abort)
+        return RollbackCause(reason=RollbackReason.ABORTED, message=message, requested_by=by, why=why)
+    if pending.rollback is not None:
+        message = f"Rollback asked for by {by}: {pending.rollback}."
+        return RollbackCause(
             reason=RollbackReason.ROLLBACK_REQUESTED,
             message=message,
             requested_by=by,
-            why=situation.why(wishes.rollback),
+            why=situation.why(pending.rollback),
             asked_target=situation.observed.rollback_to,
         )
     return None
 
 
-def _timed_out(status: RolloutStatus, situation: Situation) -> Fault | None:
+def _timed_out(status: RolloutStatus, situation: Situation) -> RollbackCause | None:
     stage = situation.stage(status)
     if stage is None or not has_timed_out(status, situation) or stage.on_timeout is not OnTimeout.ROLLBACK:
         return None
     message = f"Stage {stage.name} did not pass within {format_duration(stage.longest)} (onTimeout: Rollback)."
-    return Fault(reason=RollbackReason.STAGE_TIMED_OUT, message=message)
+    return RollbackCause(reason=RollbackReason.STAGE_TIMED_OUT, message=message)
 
 
 def has_timed_out(status: RolloutStatus, situation: Situation) -> bool:
@@ -111,7 +111,7 @@ def has_timed_out(status: RolloutStatus, situation: Situation) -> bool:
     return current.state is not StageState.AWAITING_APPROVAL and situation.now - current.since >= stage.longest
 
 
-def roll_back(draft: Draft, situation: Situation, fault: Fault) -> Draft:
+def roll_back(draft: Draft, situation: Situation, fault: RollbackCause) -> Draft:
     """Take all traffic from the candidate and give it to the rollback target."""
     status, now = draft.status, situation.now
     bad = _bad_version(status)
@@ -137,7 +137,7 @@ def roll_back(draft: Draft, situation: Situation, fault: Fault) -> Draft:
     if fault.asked_target not in {"", target}:
         note += f" {fault.asked_target} was asked for, but it cannot take the traffic."
     story = f"{fault.message} {bad} {at_weight:g}% -> 0%, all traffic to {target}.{note}"
-    return draft.say(EventReason.ROLLBACK_STARTED, story, warning=True, by=fault.requested_by, why=fault.why)
+    return draft.with_event(EventReason.ROLLBACK_STARTED, story, warning=True, by=fault.requested_by, why=fault.why)
 
 
 def _bad_version(status: RolloutStatus) -> str:
@@ -183,11 +183,11 @@ def _strand(draft: Draft, rollback: Rollback, situation: Situation) -> Draft:
         draft = draft.with_status(rollback=rollback, paused=None).end_run(
             RunResult.ROLLED_BACK, rollback.message, situation.now
         )
-        return draft.say(
+        return draft.with_event(
             EventReason.ROLLBACK_COMPLETED, f"{rollback.message} {rollback.version} had no traffic.", warning=True
         )
     story = f"{rollback.message} THERE IS NO VERSION TO GO BACK TO: {rollback.version} KEEPS {rollback.at_weight:g}%."
-    return draft.with_status(rollback=rollback).say(EventReason.NO_ROLLBACK_TARGET, story, warning=True)
+    return draft.with_status(rollback=rollback).with_event(EventReason.NO_ROLLBACK_TARGET, story, warning=True)
 
 
 def _record_failed_tests(draft: Draft, situation: Situation) -> Draft:
@@ -202,7 +202,7 @@ def _record_failed_tests(draft: Draft, situation: Situation) -> Draft:
                 name=test.name, result=outcome.result, message=outcome.message, at=situation.now
             )
             if outcome.result is TestResult.FAILED:
-                draft = draft.say(
+                draft = draft.with_event(
                     EventReason.TEST_FAILED, f"{_kind(test)} test {test.name}: {outcome.message}", warning=True
                 )
     return draft.with_status(tests=tuple(held.values()))
@@ -226,7 +226,7 @@ def complete(draft: Draft, situation: Situation) -> Draft:
     took = (situation.now - rollback.decided_at).total_seconds()
     draft = draft.with_status(rollback=structs.replace(rollback, traffic_safe_at=situation.now))
     draft = draft.end_run(RunResult.ROLLED_BACK, rollback.message, situation.now)
-    return draft.say(
+    return draft.with_event(
         EventReason.ROLLBACK_COMPLETED,
         f"{rollback.message} {rollback.to} serves 100% (accepted {took:.1f}s after the decision).",
         by=rollback.requested_by,
@@ -239,7 +239,7 @@ def retreat_if_possible(draft: Draft, situation: Situation) -> Draft | None:
     assert held is not None  # noqa: S101 - stranded
     if rollback_target(situation.spec, draft.status, situation.observed, held.version) is None:
         return None
-    fault = Fault(reason=held.reason, message=held.message, requested_by=held.requested_by)
+    fault = RollbackCause(reason=held.reason, message=held.message, requested_by=held.requested_by)
     again = roll_back(draft.with_status(rollback=None), situation, fault)
     begun = again.status.rollback
     assert begun is not None  # noqa: S101 - just begun

@@ -21,10 +21,10 @@ def adopt(draft: Draft, situation: Situation) -> Draft:
         return draft
     stable = Serving(version=found.version, weight=100, since=situation.now)
     message = f"The route serves {found.version} already: it is the stable version."
-    return draft.with_status(stable=stable).say(EventReason.STABLE_ADOPTED, message)
+    return draft.with_status(stable=stable).with_event(EventReason.STABLE_ADOPTED, message)
 
 
-def hindrance(draft: Draft, situation: Situation) -> Waiting | None:
+def start_blocker(draft: Draft, situation: Situation) -> Waiting | None:
     """Return why the wanted version's run cannot begin, or None."""
     status, spec, observed = draft.status, situation.plan, situation.observed
     if spec.version in status.quarantined:
@@ -45,8 +45,8 @@ def hindrance(draft: Draft, situation: Situation) -> Waiting | None:
 
 def _barred(facts: VersionFacts, draft: Draft, situation: Situation) -> Waiting | None:
     """Return what the registry and the Model's policy have against the version."""
-    if facts.barred is not None:
-        return Waiting(facts.barred.reason, facts.barred.message, stalled=not facts.barred.passing)
+    if facts.block is not None:
+        return Waiting(facts.block.reason, facts.block.message, stalled=not facts.block.passing)
     stable, version, policy = draft.status.stable, facts.version, situation.observed.policy.versioning
     if stable is None or policy.enforcement is not Enforcement.ENFORCE:
         return None
@@ -110,8 +110,8 @@ def start(draft: Draft, situation: Situation) -> Draft:
     )
     stable = status.stable.version if status.stable is not None else "nothing"
     story = f"Run {status.run + 1}: {stable} -> {spec.version}."
-    people = situation.observed.people
-    return begun.say(EventReason.ROLLOUT_STARTED, story, by=people.spec_by, why=people.reason)
+    actors = situation.observed.actors
+    return begun.with_event(EventReason.ROLLOUT_STARTED, story, by=actors.spec_by, why=actors.reason)
 
 
 def leave(draft: Draft, situation: Situation) -> Draft:
@@ -133,16 +133,16 @@ def _end_early(draft: Draft, situation: Situation, candidate: Serving) -> Draft:
     stable, wanted = draft.status.stable, situation.plan.version
     if stable is not None and stable.version == wanted:
         reason = f"spec.version went back to {wanted}, which serves already"
-        return draft.end_run(RunResult.CANCELLED, reason, situation.now).say(
+        return draft.end_run(RunResult.CANCELLED, reason, situation.now).with_event(
             EventReason.ROLLOUT_CANCELLED,
             f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}.",
-            by=situation.observed.people.spec_by,
+            by=situation.observed.actors.spec_by,
         )
     reason = f"{wanted} is wanted now" if candidate.version != wanted else "the plan's stages changed"
-    return draft.end_run(RunResult.SUPERSEDED, reason, situation.now).say(
+    return draft.end_run(RunResult.SUPERSEDED, reason, situation.now).with_event(
         EventReason.ROLLOUT_SUPERSEDED,
         f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}.",
-        by=situation.observed.people.spec_by,
+        by=situation.observed.actors.spec_by,
     )
 
 
@@ -160,17 +160,17 @@ def promote(draft: Draft, situation: Situation) -> Draft:
         stage=None,
     )
     back = f"; {before} stays ready to go back to" if before and usable(situation.observed, before) else ""
-    return draft.say(EventReason.ROLLOUT_PROMOTED, f"{candidate.version} serves 100%{back}.")
+    return draft.with_event(EventReason.ROLLOUT_PROMOTED, f"{candidate.version} serves 100%{back}.")
 
 
 def try_again(draft: Draft, situation: Situation, token: str) -> Draft:
     """Let a quarantined version start again; a stranded one is judged anew where it stands."""
     status, now = draft.status, situation.now
     remaining = tuple(version for version in status.quarantined if version != situation.plan.version)
-    people = situation.observed.people
-    story = f"{situation.plan.version} may start again, says {people.requested_by}."
+    actors = situation.observed.actors
+    story = f"{situation.plan.version} may start again, says {actors.requested_by}."
     draft = draft.with_status(quarantined=remaining)
-    draft = draft.say(EventReason.QUARANTINE_LIFTED, story, by=people.requested_by, why=situation.why(token))
+    draft = draft.with_event(EventReason.QUARANTINE_LIFTED, story, by=actors.requested_by, why=situation.why(token))
     if mode_of(status) is Mode.STRANDED and status.stage is not None:
         stage = CurrentStage(
             index=status.stage.index, name=status.stage.name, state=StageState.ANALYZING, since=now, state_since=now

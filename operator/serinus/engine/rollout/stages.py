@@ -34,7 +34,7 @@ def walk(draft: Draft, situation: Situation) -> Draft:
         if after is None or after == before:
             break
         if after.index != before.index:
-            return replace(_prepare(draft, situation, _planned(draft, situation)), again=True)
+            return replace(_prepare(draft, situation, _planned(draft, situation)), requeue_now=True)
     return draft
 
 
@@ -74,9 +74,9 @@ def _prepare(draft: Draft, situation: Situation, stage: Stage) -> Draft:
     shifted = draft.with_status(candidate=moved).to_state(StageState.SHIFTING, situation.now)
     lacking = lacking or _too_coarse(shifted, situation)
     if lacking is not None:
-        return draft.wait(lacking)
+        return draft.with_waiting(lacking)
     story = f"{candidate.version} {candidate.weight:g}% -> {moved.weight:g}% (stage {stage.name})."
-    return shifted if moved.weight == candidate.weight else shifted.say(EventReason.WEIGHT_CHANGED, story)
+    return shifted if moved.weight == candidate.weight else shifted.with_event(EventReason.WEIGHT_CHANGED, story)
 
 
 def _unready_candidate(version: str, situation: Situation) -> Waiting | None:
@@ -119,12 +119,12 @@ def _shift(draft: Draft, situation: Situation) -> Draft:
     """Believe the weight when every parent has accepted the route that shows it."""
     problem = unconfirmed(situation.spec, draft.status, situation.observed)
     if problem is not None:
-        return draft.wait(problem)
+        return draft.with_waiting(problem)
     candidate, stage = draft.status.candidate, draft.status.stage
     assert candidate is not None  # noqa: S101 - a run has one
     assert stage is not None  # noqa: S101 - likewise
     story = f"{candidate.version} has {candidate.weight:g}%: the gateway has accepted it (stage {stage.name})."
-    return draft.to_state(StageState.TESTING, situation.now).say(EventReason.TRAFFIC_SHIFTED, story)
+    return draft.to_state(StageState.TESTING, situation.now).with_event(EventReason.TRAFFIC_SHIFTED, story)
 
 
 def _test(draft: Draft, situation: Situation, stage: Stage) -> Draft:
@@ -132,7 +132,7 @@ def _test(draft: Draft, situation: Situation, stage: Stage) -> Draft:
     candidate = draft.status.candidate
     assert candidate is not None  # noqa: S101 - a run has one
     if usable(situation.observed, candidate.version) is None:
-        return draft.wait(_gone(candidate.version))
+        return draft.with_waiting(_gone(candidate.version))
     ended = {test.name: test for test in draft.status.tests}
     for test in stage.tests:
         outcome = situation.observed.tests.get(test.name)
@@ -143,13 +143,15 @@ def _test(draft: Draft, situation: Situation, stage: Stage) -> Draft:
             continue
         if outcome.result is TestResult.FAILED:
             # It ended before this state began (a Job, seen after a restart): the next look finds the fault.
-            return replace(draft, again=True)
+            return replace(draft, requeue_now=True)
         ended[test.name] = TestStatus(name=test.name, result=outcome.result, message=outcome.message, at=situation.now)
-        draft = draft.say(EventReason.TEST_PASSED, f"Test {test.name} of stage {stage.name}: {outcome.message}")
+        draft = draft.with_event(EventReason.TEST_PASSED, f"Test {test.name} of stage {stage.name}: {outcome.message}")
     draft = draft.with_status(tests=tuple(ended.values()))
     missing = [test.name for test in stage.tests if test.name not in ended]
     if missing:
-        return draft.wait(Waiting("Testing", f"Waiting for the tests {', '.join(missing)} of stage {stage.name}."))
+        return draft.with_waiting(
+            Waiting("Testing", f"Waiting for the tests {', '.join(missing)} of stage {stage.name}.")
+        )
     return draft.to_state(StageState.ANALYZING, situation.now)
 
 
@@ -179,16 +181,20 @@ def _analyze(draft: Draft, situation: Situation, stage: Stage) -> Draft:
     assert current is not None  # noqa: S101 - the caller has looked
     end = current.state_since + stage.watch.value
     if situation.now < end and not approvals.given(draft.status, situation):
-        return draft.wait(Waiting("Analyzing", f"Stage {stage.name} watches until {end:%H:%M:%SZ}.", until=end))
+        return draft.with_waiting(Waiting("Analyzing", f"Stage {stage.name} watches until {end:%H:%M:%SZ}.", until=end))
     lacking = lacking_pass(draft, situation)
     if lacking is not None:
-        return draft.wait(lacking)
+        return draft.with_waiting(lacking)
     following = _following(draft, situation)
     numbers = "; ".join(f"{one.condition.name} {one.value} of {one.requests:,} requests" for one in situation.judged)
-    draft = draft.say(EventReason.ANALYSIS_PASSED, f"Stage {stage.name} passed{': ' + numbers if numbers else ''}.")
+    draft = draft.with_event(
+        EventReason.ANALYSIS_PASSED, f"Stage {stage.name} passed{': ' + numbers if numbers else ''}."
+    )
     if following is not None and following.approval is Approval.REQUIRED:
         story = f"Stage {following.name} ({following.traffic}) needs a person's approval."
-        return draft.to_state(StageState.AWAITING_APPROVAL, situation.now).say(EventReason.AWAITING_APPROVAL, story)
+        return draft.to_state(StageState.AWAITING_APPROVAL, situation.now).with_event(
+            EventReason.AWAITING_APPROVAL, story
+        )
     return draft.to_state(StageState.DONE, situation.now)
 
 
@@ -229,20 +235,20 @@ def _await_approval(draft: Draft, situation: Situation) -> Draft:
     name = following.name if following is not None else ""
     if not approvals.given(draft.status, situation):
         message = f"Stage {name} needs approval: annotate the Rollout with serinus.dev/promote=<reason>."
-        return draft.wait(Waiting("AwaitingApproval", message))
+        return draft.with_waiting(Waiting("AwaitingApproval", message))
     lacking = lacking_pass(draft, situation)
-    return draft.wait(lacking) if lacking is not None else draft.to_state(StageState.DONE, situation.now)
+    return draft.with_waiting(lacking) if lacking is not None else draft.to_state(StageState.DONE, situation.now)
 
 
 def _go_on(draft: Draft, situation: Situation) -> Draft:
     """Enter the next stage, or end the run."""
     lacking = lacking_pass(draft, situation)
     if lacking is not None:
-        return draft.wait(lacking)
+        return draft.with_waiting(lacking)
     index = _following_index(draft, situation)
     if index is None:
         return promote(draft, situation)
     stage, now = situation.plan.stages[index], situation.now
     entered = CurrentStage(index=index, name=stage.name, state=StageState.PREPARING, since=now, state_since=now)
     draft = draft.with_status(stage=entered, evidence=(), tests=())
-    return draft.say(EventReason.STAGE_STARTED, f"Stage {stage.name} ({stage.traffic}) begins.")
+    return draft.with_event(EventReason.STAGE_STARTED, f"Stage {stage.name} ({stage.traffic}) begins.")

@@ -32,7 +32,7 @@ from serinus.engine.schema.baselines import (
 from serinus.engine.schema.diff import diff, forward
 from serinus.engine.semver import declared_bump, parse_version
 
-__all__ = ["Judged", "KnownVersion", "Reason", "WayBack", "judge"]
+__all__ = ["CompatibilityVerdict", "KnownVersion", "Reason", "WayBack", "judge"]
 
 _LADDER: Final = (Bump.NONE, Bump.PATCH, Bump.MINOR, Bump.MAJOR)
 
@@ -57,7 +57,7 @@ class WayBack(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class CompatibilityVerdict:
     """The judgement.
 
     Attributes:
@@ -75,7 +75,7 @@ class Judged:
     way_back: WayBack
 
 
-def judge(candidate: KnownVersion, known: Sequence[KnownVersion], production: str | None) -> Judged:
+def judge(candidate: KnownVersion, known: Sequence[KnownVersion], production: str | None) -> CompatibilityVerdict:
     """Return whether the candidate's number keeps its promise. Pure and total.
 
     Args:
@@ -97,7 +97,7 @@ def judge(candidate: KnownVersion, known: Sequence[KnownVersion], production: st
         or _unknown(candidate, bases, production if missing else None)
         or _kept(candidate, asking)
     )
-    return Judged(
+    return CompatibilityVerdict(
         compatibility=_compatibility(candidate, bases, asking, back),
         accepted=reason not in _REFUSALS,
         reason=reason,

@@ -10,8 +10,8 @@ from typing import Final
 from serinus.api.conditions import ConditionType
 from serinus.api.model import Enforcement, ModelSpec, Verification
 from serinus.api.modelversion import Compatibility, ModelVersionSpec
-from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, Finding
-from serinus.engine.rollout.observation import Barred
+from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate
+from serinus.engine.rollout.observation import AdmissionBlock
 from serinus.engine.schema.compatibility import KnownVersion, judge
 from serinus.engine.schema.diff import diff
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
@@ -22,7 +22,7 @@ _BYTES_ARE_WRONG: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Applicant:
+class VersionUnderReview:
     """A ModelVersion as it asks to be taken in.
 
     Attributes:
@@ -49,27 +49,27 @@ class Review:
     Attributes:
         findings: its conditions Accepted, SchemaAccepted and ArtifactVerified.
         compatibility: how it relates to the others; None where that cannot be said.
-        barred: why no run of it may begin; None where one may.
+        block: why no run of it may begin; None where one may.
         waived: its schema breaks its promise, and a person has said that it may.
         schema_accepted: its schema is accepted, by its own merits, by waiver or because nobody asks.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[ConditionUpdate, ...]
     compatibility: Compatibility | None
-    barred: Barred | None
+    block: AdmissionBlock | None
     waived: bool
     schema_accepted: bool
 
 
-def known_version(applicant: Applicant) -> KnownVersion:
+def known_version(under_review: VersionUnderReview) -> KnownVersion:
     """Return what other versions are compared with."""
-    artifact = applicant.spec.artifact
+    artifact = under_review.spec.artifact
     return KnownVersion(
-        version=applicant.spec.version,
-        signature=applicant.spec.signature,
+        version=under_review.spec.version,
+        signature=under_review.spec.signature,
         digest=(artifact.digest or "") if artifact is not None else "",
-        yanked=bool(applicant.yanked),
-        spec_hash=applicant.spec_hash,
+        yanked=bool(under_review.yanked),
+        spec_hash=under_review.spec_hash,
     )
 
 
@@ -96,7 +96,7 @@ def _missing_lineage(spec: ModelVersionSpec) -> list[str]:
 
 
 def review(
-    applicant: Applicant,
+    under_review: VersionUnderReview,
     known: Sequence[KnownVersion],
     policy: ModelSpec,
     *,
@@ -106,80 +106,88 @@ def review(
     """Return what is found of a version.
 
     Args:
-        applicant: the version.
+        under_review: the version.
         known: the model's other versions.
         policy: of its Model.
         production: the version that serves now.
         verification: how artifacts are checked where the policy does not say.
     """
-    compatibility, schema, schema_accepted, waived = _schema(applicant, known, policy, production)
-    artifact, artifact_bar = _artifact(applicant, policy, verification)
-    bar = _bar(applicant, policy, schema, accepted=schema_accepted) or artifact_bar
-    accepted = Finding(
+    compatibility, schema, schema_accepted, waived = _schema(under_review, known, policy, production)
+    artifact, artifact_bar = _artifact(under_review, policy, verification)
+    bar = _bar(under_review, policy, schema, accepted=schema_accepted) or artifact_bar
+    accepted = ConditionUpdate(
         ConditionType.ACCEPTED,
         TRUE if bar is None else UNKNOWN if bar.passing else FALSE,
         bar.reason if bar is not None else "Accepted",
-        bar.message if bar is not None else f"{applicant.spec.version} may serve.",
+        bar.message if bar is not None else f"{under_review.spec.version} may serve.",
     )
     return Review(
         findings=(accepted, schema, artifact),
         compatibility=compatibility,
-        barred=bar,
+        block=bar,
         waived=waived,
         schema_accepted=schema_accepted,
     )
 
 
 def _schema(
-    applicant: Applicant, known: Sequence[KnownVersion], policy: ModelSpec, production: str | None
-) -> tuple[Compatibility | None, Finding, bool, bool]:
+    under_review: VersionUnderReview, known: Sequence[KnownVersion], policy: ModelSpec, production: str | None
+) -> tuple[Compatibility | None, ConditionUpdate, bool, bool]:
     kind = ConditionType.SCHEMA_ACCEPTED
-    if applicant.settled is not None:
-        held = applicant.settled
+    if under_review.settled is not None:
+        held = under_review.settled
         story = f"{held.declared.value} declared, {held.required.value} required against {held.against or 'nothing'}."
-        return held, Finding(kind, TRUE, "Compatible", story), True, False
-    judged = judge(known_version(applicant), known, production)
+        return held, ConditionUpdate(kind, TRUE, "Compatible", story), True, False
+    judged = judge(known_version(under_review), known, production)
     if judged.accepted:
-        return judged.compatibility, Finding(kind, TRUE, judged.reason, judged.message), True, False
+        return judged.compatibility, ConditionUpdate(kind, TRUE, judged.reason, judged.message), True, False
     if policy.versioning.enforcement is not Enforcement.ENFORCE:
         mode = policy.versioning.enforcement.value
         story = f"{judged.message} The Model's policy is {mode}."
-        return judged.compatibility, Finding(kind, FALSE, judged.reason, story), True, False
-    if applicant.waiver:
-        story = f"{judged.message} Waived: {applicant.waiver}"
-        return judged.compatibility, Finding(kind, TRUE, "Waived", story), True, True
-    return judged.compatibility, Finding(kind, FALSE, judged.reason, judged.message), False, False
+        return judged.compatibility, ConditionUpdate(kind, FALSE, judged.reason, story), True, False
+    if under_review.waiver:
+        story = f"{judged.message} Waived: {under_review.waiver}"
+        return judged.compatibility, ConditionUpdate(kind, TRUE, "Waived", story), True, True
+    return judged.compatibility, ConditionUpdate(kind, FALSE, judged.reason, judged.message), False, False
 
 
-def _bar(applicant: Applicant, policy: ModelSpec, schema: Finding, *, accepted: bool) -> Barred | None:
-    version = applicant.spec.version
-    if applicant.yanked:
-        return Barred("VersionYanked", f"{version} must never serve again: {applicant.yanked}.")
-    missing = missing_facts(applicant.spec, policy)
+def _bar(
+    under_review: VersionUnderReview, policy: ModelSpec, schema: ConditionUpdate, *, accepted: bool
+) -> AdmissionBlock | None:
+    version = under_review.spec.version
+    if under_review.yanked:
+        return AdmissionBlock("VersionYanked", f"{version} must never serve again: {under_review.yanked}.")
+    missing = missing_facts(under_review.spec, policy)
     if missing:
         names = ", ".join(missing)
-        return Barred("FactsMissing", f"The Model's policy asks for {names}: create another ModelVersion that has it.")
-    return None if accepted else Barred("SchemaRejected", schema.message)
+        return AdmissionBlock(
+            "FactsMissing", f"The Model's policy asks for {names}: create another ModelVersion that has it."
+        )
+    return None if accepted else AdmissionBlock("SchemaRejected", schema.message)
 
 
-def _artifact(applicant: Applicant, policy: ModelSpec, verification: Verification) -> tuple[Finding, Barred | None]:
-    kind, found = ConditionType.ARTIFACT_VERIFIED, applicant.artifact
-    how = verification_of(applicant.spec, policy, verification)
+def _artifact(
+    under_review: VersionUnderReview, policy: ModelSpec, verification: Verification
+) -> tuple[ConditionUpdate, AdmissionBlock | None]:
+    kind, found = ConditionType.ARTIFACT_VERIFIED, under_review.artifact
+    how = verification_of(under_review.spec, policy, verification)
     if how is Verification.OFF:
-        return Finding(
+        return ConditionUpdate(
             kind, UNKNOWN, "NotAsked", "Neither the Model nor the administrator asks for a look at it."
         ), None
     if found is None:
-        bar = Barred("ArtifactPending", "Its artifact is being looked at.", passing=True)
-        return Finding(kind, UNKNOWN, "Pending", bar.message), bar
+        bar = AdmissionBlock("ArtifactPending", "Its artifact is being looked at.", passing=True)
+        return ConditionUpdate(kind, UNKNOWN, "Pending", bar.message), bar
     if found.result in _BYTES_ARE_WRONG:
-        return Finding(kind, FALSE, found.result.value, found.message), Barred("ArtifactRejected", found.message)
+        return ConditionUpdate(kind, FALSE, found.result.value, found.message), AdmissionBlock(
+            "ArtifactRejected", found.message
+        )
     if found.result is ArtifactResult.VERIFIED:
-        return Finding(kind, TRUE, found.result.value, found.message), None
+        return ConditionUpdate(kind, TRUE, found.result.value, found.message), None
     # What cannot be looked at bars where the team has asked for it; an administrator's default is no such wish.
     wanted = policy.verification is not None or found.result is ArtifactResult.COULD_NOT_ASK
-    bar = Barred("ArtifactUnverified", found.message, passing=not found.final)
-    return Finding(kind, UNKNOWN, found.result.value, found.message), bar if wanted else None
+    bar = AdmissionBlock("ArtifactUnverified", found.message, passing=not found.final)
+    return ConditionUpdate(kind, UNKNOWN, found.result.value, found.message), bar if wanted else None
 
 
 def verification_of(spec: ModelVersionSpec, policy: ModelSpec, verification: Verification) -> Verification:

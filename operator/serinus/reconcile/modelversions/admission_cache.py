@@ -9,10 +9,10 @@ from serinus.api.model import ModelSpec, Verification
 from serinus.api.modelversion import Compatibility
 from serinus.api.names import ObjectKey
 from serinus.engine.semver import parse_version
-from serinus.engine.versions.admission import Applicant, Review, known_version, review, unsafe_rollback
+from serinus.engine.versions.admission import Review, VersionUnderReview, known_version, review, unsafe_rollback
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.ports.services import ModelVersionRecord
-from serinus.reconcile.cache import Store
+from serinus.reconcile.cache import ClusterCache
 
 _DEFAULT: Final = ModelSpec()
 
@@ -25,10 +25,10 @@ class _Kept:
     reviews: Mapping[str, Review]
 
 
-class Reviews:
+class AdmissionCache:
     """Pure verdicts by model, and the findings of artifacts that they rest on."""
 
-    def __init__(self, store: Store, verification: Verification = Verification.OFF) -> None:
+    def __init__(self, store: ClusterCache, verification: Verification = Verification.OFF) -> None:
         """Judge what this store knows; ``verification`` holds for Models that do not say."""
         self._store = store
         self.verification = verification
@@ -104,9 +104,9 @@ class Reviews:
             for one in sorted(applicants, key=lambda one: parse_version(one.spec.version))
         }
 
-    def _applicant(self, version: ModelVersionRecord) -> Applicant:
+    def _applicant(self, version: ModelVersionRecord) -> VersionUnderReview:
         assert version.spec is not None  # noqa: S101 - the caller has left out those that cannot be read
-        return Applicant(
+        return VersionUnderReview(
             spec=version.spec,
             spec_hash=version.spec_hash,
             waiver=version.waiver,

@@ -13,11 +13,11 @@ from uuid import UUID, uuid5
 
 from msgspec import structs
 
-from serinus.api.audit_record import AuditEvent, Happening
+from serinus.api.audit_record import AuditEntry, AuditEvent
 from serinus.api.model import ModelSpec, Verification
 from serinus.api.names import UNVERIFIED, ObjectKey
 from serinus.api.parsing import encode
-from serinus.engine.rollout.observation import People
+from serinus.engine.rollout.observation import Actors
 from serinus.engine.rollout.outbox import actor_of
 from serinus.engine.versions.admission import Review, verification_of
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
@@ -25,16 +25,16 @@ from serinus.engine.versions.lifecycle import version_stages
 from serinus.errors import NotFoundError, SerinusError
 from serinus.ports.services import (
     ArtifactVerifier,
+    AuditLog,
     Clock,
     Leadership,
-    Ledger,
     ModelRecord,
     ModelVersionRecord,
     StatusWriter,
 )
-from serinus.reconcile.cache import Store
-from serinus.reconcile.modelversions.admission_cache import Reviews
-from serinus.reconcile.modelversions.status import described, entry_of, news_of, resting_stage
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.modelversions.admission_cache import AdmissionCache
+from serinus.reconcile.modelversions.status import entry_of, idle_stage, next_status, pending_entries
 from serinus.reconcile.workqueue import WorkQueue
 from serinus.telemetry import Telemetry
 
@@ -53,7 +53,7 @@ _NAMESPACE: Final = UUID("0c1f5a3e-7d0a-5c55-8a1e-2f64cf1d9b20")
 class Outside:
     """The ports that the desk needs."""
 
-    ledger: Ledger
+    ledger: AuditLog
     statuses: StatusWriter
     verifier: ArtifactVerifier
     leadership: Leadership
@@ -61,13 +61,13 @@ class Outside:
     telemetry: Telemetry
 
 
-class VersionDesk:
+class ModelVersionController:
     """One queue of models; a model is worked on by one worker at a time."""
 
     def __init__(
         self,
-        store: Store,
-        reviews: Reviews,
+        store: ClusterCache,
+        reviews: AdmissionCache,
         outside: Outside,
         *,
         actor_stamped: bool,
@@ -146,15 +146,15 @@ class VersionDesk:
     ) -> tuple[tuple[str, ...], SerinusError | None]:
         """Tell the registry what it does not know yet of a version, and return what it knows now."""
         recorded = list(version.status.recorded) if version.status.spec_hash == version.spec_hash else []
-        for event, reason, details in news_of(version, found):
+        for event, reason, details in pending_entries(version, found):
             if event.value in recorded:
                 continue
-            happening = self._happening(version, event, reason, details)
+            audit_entry = self._happening(version, event, reason, details)
             try:
                 if event is AuditEvent.VERSION_REGISTERED:
-                    await self._ledger.register(model, entry_of(version), happening)
+                    await self._ledger.register(model, entry_of(version), audit_entry)
                 else:
-                    await self._ledger.record(model, happening)
+                    await self._ledger.record(model, audit_entry)
                 if event is AuditEvent.VERSION_YANKED:
                     await self._ledger.set_yanked(model, version.version, version.yanked)
             except NotFoundError:
@@ -167,20 +167,20 @@ class VersionDesk:
 
     def _happening(
         self, version: ModelVersionRecord, event: AuditEvent, reason: str, details: dict[str, str]
-    ) -> Happening:
-        people = version.people if self._actor_stamped else People(on_behalf_of=version.people.on_behalf_of)
+    ) -> AuditEntry:
+        actors = version.actors if self._actor_stamped else Actors(on_behalf_of=version.actors.on_behalf_of)
         own = event in {AuditEvent.ARTIFACT_VERIFIED, AuditEvent.ARTIFACT_FAILED, AuditEvent.VERSION_REJECTED}
         spec = version.spec
         digest = spec.artifact.digest if spec is not None and spec.artifact is not None else None
-        return Happening(
+        return AuditEntry(
             id=str(uuid5(_NAMESPACE, f"{version.meta.uid}/{event.value}/{version.spec_hash}")),
             event=event,
             at=self._clock.now(),
             version=version.version,
             digest=digest or "",
             spec_hash=version.spec_hash,
-            actor=actor_of("" if own else people.requested_by),
-            on_behalf_of=None if own else people.on_behalf_of,
+            actor=actor_of("" if own else actors.requested_by),
+            on_behalf_of=None if own else actors.on_behalf_of,
             reason=reason[:4096],
             details=details,
         )
@@ -189,20 +189,20 @@ class VersionDesk:
         """Tell the registry that the team's policy is another one than before."""
         if record.observed_generation == record.generation or record.problem:
             return
-        by = record.people.requested_by if self._actor_stamped else UNVERIFIED
+        by = record.actors.requested_by if self._actor_stamped else UNVERIFIED
         policy = encode(record.policy)
-        happening = Happening(
+        audit_entry = AuditEntry(
             id=str(uuid5(_NAMESPACE, f"{record.meta.uid}/policy/{record.generation}")),
             event=AuditEvent.POLICY_CHANGED,
             at=self._clock.now(),
             actor=actor_of(by),
-            on_behalf_of=record.people.on_behalf_of,
-            reason=record.people.reason,
+            on_behalf_of=record.actors.on_behalf_of,
+            reason=record.actors.reason,
             details={name: str(value) for name, value in sorted(policy.items())},
         )
         # A Model that the operator has just made says nothing yet.
         if record.policy != ModelSpec() or record.generation > 1:
-            await self._ledger.record(record.meta.key, happening)
+            await self._ledger.record(record.meta.key, audit_entry)
         await self._statuses.write_policy_seen(record.meta.key, record.generation)
 
     # ---- what is said --------------------------------------------------------------------------
@@ -210,8 +210,8 @@ class VersionDesk:
     async def _say(
         self, version: ModelVersionRecord, found: Review, recorded: tuple[str, ...], failure: SerinusError | None
     ) -> None:
-        stage = version.status.stage if self._is_named(version) else resting_stage(version, found)
-        status = described(version, found, recorded, failure, self._ready(version), stage, self._clock.now())
+        stage = version.status.stage if self._is_named(version) else idle_stage(version, found)
+        status = next_status(version, found, recorded, failure, self._ready(version), stage, self._clock.now())
         if status != version.status:
             # A stage that stays is not written: a Rollout may be giving it another one at this moment.
             stage = status.stage if status.stage != version.status.stage else ""

@@ -13,7 +13,7 @@ from serinus.telemetry import Telemetry
 logger = logging.getLogger(__name__)
 
 
-class VersionNews:
+class StageWriter:
     """Writes what a ModelVersion's status does not say yet; remembers only what the watch has not shown yet."""
 
     def __init__(self, statuses: StatusWriter, telemetry: Telemetry) -> None:

@@ -8,7 +8,7 @@ from msgspec import structs
 from serinus.api.audit_record import AuditEvent
 from serinus.api.conditions import ConditionType
 from serinus.api.modelversion import ModelVersionStatus, VersionStage
-from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, Finding, state
+from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate, apply_updates
 from serinus.engine.versions.admission import Review, schema_details
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import SerinusError
@@ -27,13 +27,13 @@ def entry_of(version: ModelVersionRecord) -> VersionEntry:
     )
 
 
-def news_of(version: ModelVersionRecord, found: Review) -> Iterable[tuple[AuditEvent, str, dict[str, str]]]:
+def pending_entries(version: ModelVersionRecord, found: Review) -> Iterable[tuple[AuditEvent, str, dict[str, str]]]:
     """Yield what the audit trail shall hold of a version, in order."""
     details = schema_details(found.compatibility)
     artifact = next(one for one in found.findings if one.kind is ConditionType.ARTIFACT_VERIFIED)
     accepted = next(one for one in found.findings if one.kind is ConditionType.ACCEPTED)
-    if found.barred is None or found.barred.passing or found.barred.reason == "VersionYanked":
-        yield AuditEvent.VERSION_REGISTERED, version.people.reason, details
+    if found.block is None or found.block.passing or found.block.reason == "VersionYanked":
+        yield AuditEvent.VERSION_REGISTERED, version.actors.reason, details
     else:
         yield AuditEvent.VERSION_REJECTED, accepted.message, {**details, "rule": accepted.reason}
     if found.waived:
@@ -48,7 +48,7 @@ def news_of(version: ModelVersionRecord, found: Review) -> Iterable[tuple[AuditE
         yield AuditEvent.VERSION_YANKED, version.yanked, {}
 
 
-def described(  # noqa: PLR0913, PLR0917 - what a status is made of
+def next_status(  # noqa: PLR0913, PLR0917 - what a status is made of
     version: ModelVersionRecord,
     found: Review,
     recorded: tuple[str, ...],
@@ -58,7 +58,7 @@ def described(  # noqa: PLR0913, PLR0917 - what a status is made of
     now: datetime,
 ) -> ModelVersionStatus:
     """Return what shall be said of a version; its traffic stays as it is."""
-    known = Finding(
+    known = ConditionUpdate(
         ConditionType.RECORDED,
         TRUE if failure is None else FALSE,
         "Recorded" if failure is None else "RegistryUnavailable",
@@ -72,27 +72,27 @@ def described(  # noqa: PLR0913, PLR0917 - what a status is made of
         spec_hash=version.spec_hash,
         compatibility=found.compatibility,
         recorded=recorded,
-        conditions=state(version.status.conditions, findings, version.generation, now),
+        conditions=apply_updates(version.status.conditions, findings, version.generation, now),
     )
 
 
-def resting_stage(version: ModelVersionRecord, found: Review) -> str:
+def idle_stage(version: ModelVersionRecord, found: Review) -> str:
     """Return where a version stands that no Rollout names: what a Rollout has said of it once, stays."""
     resting = {"", VersionStage.REGISTERED.value, VersionStage.QUARANTINED.value}
     if version.status.stage not in resting:
         return version.status.stage
-    barred = found.barred is not None and not found.barred.passing
-    return (VersionStage.QUARANTINED if barred else VersionStage.REGISTERED).value
+    block = found.block is not None and not found.block.passing
+    return (VersionStage.QUARANTINED if block else VersionStage.REGISTERED).value
 
 
-def _serving(version: ModelVersionRecord, ready: int | None) -> Finding:
+def _serving(version: ModelVersionRecord, ready: int | None) -> ConditionUpdate:
     kind = ConditionType.SERVING_READY
     if version.backend is None:
-        return Finding(kind, UNKNOWN, "NoBackend", "It says nothing of spec.serving.backendRef.")
+        return ConditionUpdate(kind, UNKNOWN, "NoBackend", "It says nothing of spec.serving.backendRef.")
     name = version.backend.name
     if ready is None:
-        return Finding(kind, UNKNOWN, "CannotCount", f"{name} is no Service whose endpoints could be counted.")
+        return ConditionUpdate(kind, UNKNOWN, "CannotCount", f"{name} is no Service whose endpoints could be counted.")
     # How many there are changes all the time; whether there is one seldom does.
     if ready:
-        return Finding(kind, TRUE, "EndpointsReady", f"{name} has a ready endpoint.")
-    return Finding(kind, FALSE, "NoEndpoints", f"{name} has no ready endpoint.")
+        return ConditionUpdate(kind, TRUE, "EndpointsReady", f"{name} has a ready endpoint.")
+    return ConditionUpdate(kind, FALSE, "NoEndpoints", f"{name} has no ready endpoint.")

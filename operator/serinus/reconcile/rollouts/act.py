@@ -7,7 +7,7 @@ from typing import assert_never
 from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetWeights
 from serinus.errors import RefusedError
 from serinus.ports.services import Jobs, Meta, Record, TrafficRouter
-from serinus.reconcile.rollouts.http_tests import TestDesk
+from serinus.reconcile.rollouts.http_tests import HttpTestRunner
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Hands:
 
     router: TrafficRouter
     jobs: Jobs
-    desk: TestDesk
+    desk: HttpTestRunner
     begin: Callable[[Meta, RunHttpTest], None]
     learn: Callable[[Record], None]
 

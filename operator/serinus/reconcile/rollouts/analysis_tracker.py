@@ -14,27 +14,27 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
 from serinus.engine.analysis.assessment import Progress, begin
 from serinus.ports.services import MetricSource, RolloutRecord
-from serinus.reconcile.cache import Store
+from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.stage_analysis import (
     DISPERSION_MEMORY,
     Asked,
-    StageEvidence,
+    StageAnalysis,
     StageId,
-    absorbed,
+    carried_over,
     counts_from,
-    inherited,
     is_down,
     question_of,
-    rebuilt,
+    replayed,
     stage_of,
     subject_of,
-    taught,
     visit_of,
+    with_answers,
+    with_baseline,
 )
 
 SETTLED: Final = timedelta(milliseconds=250)
-"""A source's ticks end at least so long before the present (metrics.settle), so the next one begins that much earlier:
-it holds the whole of a stage that began while the last one was being asked."""
+"""A source's ticks end at least so long before the present (metrics.scrape_delay), so the next one begins that much
+earlier: it holds the whole of a stage that began while the last one was being asked."""
 
 DISPERSION_STEP: Final = timedelta(seconds=30)
 """In steps of at least so long: a burst is shorter, and an hour stays a small answer."""
@@ -46,28 +46,28 @@ MOST_REPLAYED: Final = 100
 """So many stages are replayed at one tick; the others wait for the next one. Bounds memory after a restart."""
 
 
-class EvidenceBook:
+class AnalysisTracker:
     """The evidence of every stage under way, by Rollout."""
 
-    def __init__(self, store: Store, sources: Mapping[str, MetricSource]) -> None:
+    def __init__(self, store: ClusterCache, sources: Mapping[str, MetricSource]) -> None:
         """Ask these sources, by their names, about what the store knows."""
         self._store = store
         self._sources = sources
-        self._pages: dict[ObjectKey, StageEvidence] = {}
+        self._analyses: dict[ObjectKey, StageAnalysis] = {}
         self._problems: dict[ObjectKey, tuple[RolloutSpec, str]] = {}
         self._last_tick: dict[str, datetime] = {}
 
     def readings(self, record: RolloutRecord) -> tuple[Progress, ...]:
         """Return the evidence of the stage that the Rollout is in; nothing before its first tick."""
-        page = self._pages.get(record.meta.key)
-        if page is None or page.stage != visit_of(record) or page.terms != self._terms(record):
+        analysis = self._analyses.get(record.meta.key)
+        if analysis is None or analysis.stage != visit_of(record) or analysis.terms != self._terms(record):
             return ()
-        return page.progress
+        return analysis.progress
 
     def breached(self, record: RolloutRecord) -> bool:
         """Say whether a condition of the stage that the Rollout is in is breached."""
-        page = self._pages.get(record.meta.key)
-        return page is not None and page.breached and page.stage == visit_of(record)
+        analysis = self._analyses.get(record.meta.key)
+        return analysis is not None and analysis.breached and analysis.stage == visit_of(record)
 
     def problem(self, record: RolloutRecord) -> str:
         """Return why the Rollout's conditions can never be asked; empty where they can."""
@@ -85,7 +85,7 @@ class EvidenceBook:
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what was known of a Rollout that is gone."""
-        self._pages.pop(key, None)
+        self._analyses.pop(key, None)
         self._problems.pop(key, None)
 
     async def tick(self, source: str, now: datetime) -> Mapping[ObjectKey, bool]:
@@ -95,32 +95,32 @@ class EvidenceBook:
             The Rollouts with new evidence, each with whether it is urgent.
         """
         before = self._last_tick.get(source)
-        self._turn_pages(source, before)
+        self._update_stages(source, before)
         await self._learn(source)
         await self._replay(source, now)
         if before is None or await self._ask(source, now, before):
             self._last_tick[source] = now
-        return {key: page.breached for key, page in self._pages.items() if page.source == source}
+        return {key: analysis.breached for key, analysis in self._analyses.items() if analysis.source == source}
 
-    def _turn_pages(self, source: str, last_tick: datetime | None) -> None:
-        """Open a page for each stage under way, close those that are over."""
+    def _update_stages(self, source: str, last_tick: datetime | None) -> None:
+        """Open a analysis for each stage under way, close those that are over."""
         for record in self._store.rollouts():
             key, stage = record.meta.key, visit_of(record)
-            held = self._pages.get(key)
+            held = self._analyses.get(key)
             if held is not None and held.stage == stage and held.terms == self._terms(record):
                 continue
-            page = self._open(record, stage, last_tick) if stage is not None else None
-            if page is None:
-                self._pages.pop(key, None)
-            elif page.source == source:
-                self._pages[key] = inherited(page, held)
+            analysis = self._open(record, stage, last_tick) if stage is not None else None
+            if analysis is None:
+                self._analyses.pop(key, None)
+            elif analysis.source == source:
+                self._analyses[key] = carried_over(analysis, held)
 
     def _terms(self, record: RolloutRecord) -> tuple[Stage, MetricsRef] | None:
         plan = self._store.last_plan(record)
         stage = stage_of(plan, record.status)
         return (stage, plan.metrics) if plan is not None and stage is not None else None
 
-    def _open(self, record: RolloutRecord, stage_id: StageId, last_tick: datetime | None) -> StageEvidence | None:
+    def _open(self, record: RolloutRecord, stage_id: StageId, last_tick: datetime | None) -> StageAnalysis | None:
         plan = self._store.last_plan(record)
         stage = stage_of(plan, record.status)
         if plan is None or stage is None or not stage.abort_on or plan.metrics.source not in self._sources:
@@ -130,7 +130,7 @@ class EvidenceBook:
             return None
         interval = self._sources[plan.metrics.source].scrape_interval
         count = sum(len(conditions) for conditions in plan.conditions)
-        blank = tuple(
+        initial = tuple(
             begin(condition, stage, plan.metrics, conditions_in_run=count, scrape_interval=interval)
             for condition in plan.conditions[stage_id.index]
         )
@@ -138,14 +138,14 @@ class EvidenceBook:
         tick = self._sources[plan.metrics.source].tick
         new = last_tick is not None and last_tick - SETTLED < stage_id.since <= last_tick + 2 * tick
         # Nothing is to be learnt where nothing serves beside the candidate, or where the stage says its bursts itself.
-        known = all(pair.stable is None or one.dispersion.given for pair, one in zip(asked, blank, strict=True))
-        return StageEvidence(
+        known = all(pair.stable is None or one.dispersion.given for pair, one in zip(asked, initial, strict=True))
+        return StageAnalysis(
             stage=stage_id,
             terms=(stage, plan.metrics),
             source=plan.metrics.source,
             asked=asked,
-            blank=blank,
-            progress=blank,
+            initial=initial,
+            progress=initial,
             replayed=new,
             learned=known,
             counts_from=counts_from(record.status, stage_id.since, scrape_interval=interval, tick=tick),
@@ -171,54 +171,60 @@ class EvidenceBook:
         A source that is down altogether is asked for the whole time at once later; where only a part failed, that
         part's stages are replayed.
         """
-        pages = {key: page for key, page in self._pages.items() if page.source == source and page.replayed}
-        questions = {question for page in pages.values() for question in page.questions}
+        analyses = {
+            key: analysis for key, analysis in self._analyses.items() if analysis.source == source and analysis.replayed
+        }
+        questions = {question for analysis in analyses.values() for question in analysis.questions}
         if not questions:
             return True
         answers = await self._sources[source].ask(questions, now, since)
         failed = {question for question, answer in answers.items() if is_down(answer)}
-        for key, page in pages.items():
-            if self._pages.get(key) is page:
-                partly = len(failed) < len(questions) and not failed.isdisjoint(page.questions)
-                self._pages[key] = replace(absorbed(page, answers), replayed=not partly or page.breached)
+        for key, analysis in analyses.items():
+            if self._analyses.get(key) is analysis:
+                partly = len(failed) < len(questions) and not failed.isdisjoint(analysis.questions)
+                self._analyses[key] = replace(with_answers(analysis, answers), replayed=not partly or analysis.breached)
         return len(failed) < len(questions)
 
     async def _learn(self, source: str) -> None:
         """Learn from the hour before each stage how much the stable versions' errors come in bursts."""
-        hours: dict[int, dict[ObjectKey, StageEvidence]] = defaultdict(dict)
-        for key, page in self._some(source, lambda page: not page.learned).items():
-            hours[int(page.stage.since.timestamp() // DISPERSION_MEMORY.total_seconds())][key] = page
-        for pages in hours.values():
-            await self._learn_hour(source, pages)
+        hours: dict[int, dict[ObjectKey, StageAnalysis]] = defaultdict(dict)
+        for key, analysis in self._some(source, lambda analysis: not analysis.learned).items():
+            hours[int(analysis.stage.since.timestamp() // DISPERSION_MEMORY.total_seconds())][key] = analysis
+        for analyses in hours.values():
+            await self._learn_hour(source, analyses)
 
-    async def _learn_hour(self, source: str, pages: Mapping[ObjectKey, StageEvidence]) -> None:
+    async def _learn_hour(self, source: str, analyses: Mapping[ObjectKey, StageAnalysis]) -> None:
         """Learn for stages that began within one hour, whenever that was."""
-        questions = {pair.stable for page in pages.values() for pair in page.asked if pair.stable is not None}
-        began = [page.stage.since for page in pages.values()]
+        questions = {
+            pair.stable for analysis in analyses.values() for pair in analysis.asked if pair.stable is not None
+        }
+        began = [analysis.stage.since for analysis in analyses.values()]
         step = max(DISPERSION_STEP, self._sources[source].tick)
         answers = await self._sources[source].replay(questions, min(began) - DISPERSION_MEMORY, max(began), step)
-        for key, page in pages.items():
-            if self._pages.get(key) is page:
-                self._pages[key] = taught(page, answers)
+        for key, analysis in analyses.items():
+            if self._analyses.get(key) is analysis:
+                self._analyses[key] = with_baseline(analysis, answers)
 
     async def _replay(self, source: str, now: datetime) -> None:
         """Read the past of the stages that this process has not followed from their beginning."""
-        fresh = self._some(source, lambda page: not page.replayed)
+        fresh = self._some(source, lambda analysis: not analysis.replayed)
         if not fresh:
             return
-        length = now - min(page.stage.since for page in fresh.values())
+        length = now - min(analysis.stage.since for analysis in fresh.values())
         step = self._sources[source].tick
         step *= max(1, -(-length // (step * MOST_STEPS)))
         start = now - step * max(1, -(-length // step))
-        questions = {question for page in fresh.values() for question in page.questions}
+        questions = {question for analysis in fresh.values() for question in analysis.questions}
         answers = await self._sources[source].replay(questions, start, now, step)
-        for key, page in fresh.items():
-            if self._pages.get(key) is page:
-                complete = not any(is_down(one) for question in page.questions for one in answers[question])
-                self._pages[key] = replace(rebuilt(page, answers), replayed=complete)
+        for key, analysis in fresh.items():
+            if self._analyses.get(key) is analysis:
+                complete = not any(is_down(one) for question in analysis.questions for one in answers[question])
+                self._analyses[key] = replace(replayed(analysis, answers), replayed=complete)
 
-    def _some(self, source: str, holds: Callable[[StageEvidence], bool]) -> dict[ObjectKey, StageEvidence]:
-        found = [(key, page) for key, page in self._pages.items() if page.source == source and holds(page)]
+    def _some(self, source: str, holds: Callable[[StageAnalysis], bool]) -> dict[ObjectKey, StageAnalysis]:
+        found = [
+            (key, analysis) for key, analysis in self._analyses.items() if analysis.source == source and holds(analysis)
+        ]
         return dict(found[:MOST_REPLAYED])
 
     def _find_problem(self, record: RolloutRecord, plan: RolloutSpec) -> str | None:

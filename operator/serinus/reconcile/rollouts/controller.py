@@ -11,7 +11,7 @@ from serinus.engine.rollout.actions import RunHttpTest
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, SerinusError
 from serinus.ports.services import Cluster, Meta, MetricSource, Record, RolloutRecord, RouteRecord
 from serinus.reconcile.cache import KINDS
-from serinus.reconcile.modelversions.controller import VersionDesk
+from serinus.reconcile.modelversions.controller import ModelVersionController
 from serinus.reconcile.rollouts.observe import spec_of
 from serinus.reconcile.rollouts.priority import is_urgent
 from serinus.reconcile.rollouts.reconciler import Shell, let_go, reconcile
@@ -29,11 +29,17 @@ CONFLICTS_FROM: Final = 1.0
 """The first conflicts are retried at once; from this pause on somebody else writes all the time, and we wait too."""
 
 
-class Loop:
+class RolloutController:
     """Runs until it is stopped. ``seen``, ``gone`` and ``restarted`` are called in its event loop."""
 
     def __init__(
-        self, shell: Shell, desk: VersionDesk, cluster: Cluster, sources: Mapping[str, MetricSource], *, workers: int
+        self,
+        shell: Shell,
+        desk: ModelVersionController,
+        cluster: Cluster,
+        sources: Mapping[str, MetricSource],
+        *,
+        workers: int,
     ) -> None:
         """Look at Rollouts through this shell, at ModelVersions through the desk; ``workers`` bounds the looks."""
         self._shell = shell
@@ -51,18 +57,18 @@ class Loop:
 
     # ---- what the watch tells ------------------------------------------------------------------
 
-    def seen(self, record: Record) -> None:
+    def on_change(self, record: Record) -> None:
         """An object is like this now."""
         store = self._shell.store
         behind = store.models_behind(record) if store.is_news(record) else frozenset()
         self._look_at(store.put(record))
         self._desk.notice(behind)
 
-    def gone(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
+    def on_delete(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
         """An object was deleted."""
         self._drop(kind, key, uid)
 
-    def restarted(self) -> None:
+    def on_relist(self) -> None:
         """The watch was interrupted: list everything anew."""
         self._resync_wanted.set()
 
@@ -136,7 +142,7 @@ class Loop:
         while True:
             started = clock.monotonic()
             try:
-                for key, urgent in (await self._shell.book.tick(name, clock.now())).items():
+                for key, urgent in (await self._shell.tracker.tick(name, clock.now())).items():
                     await self._queue.add(key, urgent=urgent)
             except Exception as problem:  # a bug in one tick must not end the watch over everything else
                 telemetry.failures.labels(type(problem).__name__).inc()
@@ -189,7 +195,7 @@ class Loop:
     async def _read(self, kind: type[Record], key: ObjectKey, read: Callable[[ObjectKey], Awaitable[Record]]) -> None:
         uid = self._shell.store.uid_of(kind, key)
         try:
-            self.seen(await read(key))
+            self.on_change(await read(key))
         except NotFoundError:
             logger.info("%s %s is gone", kind.__name__.removesuffix("Record"), key)
             if uid is not None:
@@ -210,7 +216,7 @@ class Loop:
 
     def _is_urgent(self, key: ObjectKey) -> bool:
         shell = self._shell
-        return is_urgent(shell.store, shell.book, shell.desk, key)
+        return is_urgent(shell.store, shell.tracker, shell.desk, key)
 
     def _look_later(self, key: ObjectKey, seconds: float) -> None:
         self._cancel_timer(key)
@@ -242,9 +248,9 @@ class Loop:
         if record is not None and store.rollout(key) is None:
             self._cancel_timer(key)
             self._retries.pop(key, None)
-            self._shell.book.forget(key)
+            self._shell.tracker.forget(key)
             self._shell.desk.forget_all(record.meta.uid)
-            self._shell.scribe.forget(record)
+            self._shell.relay.forget(record)
             self._start(self._let_go(record))
 
     async def _let_go(self, record: RolloutRecord) -> None:

@@ -24,7 +24,7 @@ class TestId:
     test: str
 
 
-class TestDesk:
+class HttpTestRunner:
     """Runs HTTP tests beside the reconcile loop."""
 
     __test__ = False  # pytest collects names that begin with Test

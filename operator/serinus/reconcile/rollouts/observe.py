@@ -9,10 +9,10 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout import HttpRouteRef, RolloutSpec
 from serinus.engine.analysis.assessment import Progress
 from serinus.engine.rollout.observation import (
+    Actors,
     AuditFacts,
     InvalidSpec,
     Observation,
-    People,
     RouteFacts,
     RouteProblem,
     TestOutcome,
@@ -21,11 +21,11 @@ from serinus.engine.rollout.observation import (
 from serinus.engine.rollout.route_plan import choose_rule
 from serinus.engine.versions.admission import Review
 from serinus.ports.services import ModelVersionRecord, RolloutRecord
-from serinus.reconcile.cache import Store
-from serinus.reconcile.modelversions.admission_cache import Reviews
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 
 
-def spec_of(store: Store, record: RolloutRecord) -> RolloutSpec | InvalidSpec:
+def spec_of(store: ClusterCache, record: RolloutRecord) -> RolloutSpec | InvalidSpec:
     """Return the Rollout's spec; one that cannot be read carries the last one that could."""
     if isinstance(record.spec, RolloutSpec):
         return record.spec
@@ -33,7 +33,7 @@ def spec_of(store: Store, record: RolloutRecord) -> RolloutSpec | InvalidSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class LocalFacts:
     """What is known beside the cluster's objects.
 
     Attributes:
@@ -52,7 +52,7 @@ class Findings:
 
 
 def observe(
-    store: Store, reviews: Reviews, record: RolloutRecord, found: Findings, *, deleted: bool = False
+    store: ClusterCache, reviews: AdmissionCache, record: RolloutRecord, found: LocalFacts, *, deleted: bool = False
 ) -> Observation:
     """Return every fact about one Rollout that the engine may look at."""
     plan = store.last_plan(record)
@@ -67,7 +67,7 @@ def observe(
         commands=record.commands,
         rollback_to=record.rollback_to,
         uid=record.meta.uid,
-        people=record.people if found.actor_stamped else _unstamped(record.people),
+        actors=record.actors if found.actor_stamped else _unstamped(record.actors),
         policy=reviews.policy(model) if model is not None else ModelSpec(),
         audit=found.audit,
         unsafe_rollback=_unsafe_rollback(reviews, record, plan) if plan is not None else "",
@@ -84,12 +84,12 @@ def observe(
 _NO_PLAN = RouteProblem("SpecInvalid", "The spec names no route that could be read.")
 
 
-def _unstamped(people: People) -> People:
+def _unstamped(actors: Actors) -> Actors:
     """Return what is left where anybody could have written the names: what they say of themselves."""
-    return People(on_behalf_of=people.on_behalf_of, reason=people.reason)
+    return Actors(on_behalf_of=actors.on_behalf_of, reason=actors.reason)
 
 
-def _unsafe_rollback(reviews: Reviews, record: RolloutRecord, plan: RolloutSpec) -> str:
+def _unsafe_rollback(reviews: AdmissionCache, record: RolloutRecord, plan: RolloutSpec) -> str:
     """Return why clients of the wanted version could not go back to the one that would take the traffic back."""
     stable = record.status.stable
     target = plan.rollback_to or (stable.version if stable is not None else None)
@@ -98,7 +98,7 @@ def _unsafe_rollback(reviews: Reviews, record: RolloutRecord, plan: RolloutSpec)
     return reviews.unsafe_rollback(record.meta.key.namespace, plan.model, plan.version, target)
 
 
-def _facts(store: Store, record: ModelVersionRecord, review: Review | None) -> VersionFacts:
+def _facts(store: ClusterCache, record: ModelVersionRecord, review: Review | None) -> VersionFacts:
     artifact = record.spec.artifact if record.spec is not None else None
     return VersionFacts(
         version=record.version,
@@ -107,18 +107,18 @@ def _facts(store: Store, record: ModelVersionRecord, review: Review | None) -> V
         problem=record.problem,
         digest=(artifact.digest or "") if artifact is not None else "",
         spec_hash=record.spec_hash,
-        barred=review.barred if review is not None else None,
+        block=review.block if review is not None else None,
     )
 
 
-def _ready(store: Store, namespace: str, backend: BackendRef | None) -> int | None:
+def _ready(store: ClusterCache, namespace: str, backend: BackendRef | None) -> int | None:
     """Return the ready endpoints of a Service; only Services have EndpointSlices that could be counted."""
     if backend is None or backend.group or backend.kind != "Service":
         return None
     return store.ready_endpoints(namespace, backend.name)
 
 
-def _route(store: Store, namespace: str, ref: HttpRouteRef) -> RouteFacts | RouteProblem:
+def _route(store: ClusterCache, namespace: str, ref: HttpRouteRef) -> RouteFacts | RouteProblem:
     record = store.route(ObjectKey(namespace, ref.name))
     if record is None:
         return RouteProblem("RouteMissing", f"HTTPRoute {ref.name} does not exist in namespace {namespace}: apply it.")
@@ -133,7 +133,7 @@ def _route(store: Store, namespace: str, ref: HttpRouteRef) -> RouteFacts | Rout
     )
 
 
-def _older_rival(store: Store, record: RolloutRecord, plan: RolloutSpec) -> str:
+def _older_rival(store: ClusterCache, record: RolloutRecord, plan: RolloutSpec) -> str:
     """Return the name of an older Rollout with the same model or the same rule of a route."""
     mine = (record.created_at, record.meta.key.name)
     for other in store.rivals(record.meta.key, plan):
@@ -151,7 +151,7 @@ def _share_a_rule(one: HttpRouteRef, other: HttpRouteRef) -> bool:
     return one.name == other.name and (len(names) == 1 or None in names)
 
 
-def job_outcomes(store: Store, record: RolloutRecord) -> dict[str, TestOutcome]:
+def job_outcomes(store: ClusterCache, record: RolloutRecord) -> dict[str, TestOutcome]:
     """Return the outcomes of the ended Jobs of the current run and stage, by test."""
     status = record.status
     if status.stage is None:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Final
 
-from serinus.api.audit_record import Happening
+from serinus.api.audit_record import AuditEntry
 from serinus.api.names import ObjectKey
 from serinus.engine.rollout.observation import AuditFacts
 from serinus.errors import SerinusError
-from serinus.ports.services import Ledger, RolloutRecord
-from serinus.reconcile.cache import Store
+from serinus.ports.services import AuditLog, RolloutRecord
+from serinus.reconcile.cache import ClusterCache
 from serinus.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ AT_ONCE: Final = 4
 
 
 @dataclass(slots=True)
-class _Carried:
+class _Delivery:
     """How far one Rollout's records are."""
 
     recorded: set[str] = field(default_factory=set)
@@ -38,13 +38,13 @@ class _Carried:
     busy: bool = False
 
 
-class Scribe:
+class OutboxRelay:
     """One task for each Rollout that has something to tell, none for the others."""
 
     def __init__(
         self,
-        ledger: Ledger,
-        store: Store,
+        ledger: AuditLog,
+        store: ClusterCache,
         telemetry: Telemetry,
         *,
         start: Callable[[Coroutine[object, object, object]], None],
@@ -56,7 +56,7 @@ class Scribe:
         self._telemetry = telemetry
         self._start = start
         self._look = look
-        self._carried: dict[ObjectKey, _Carried] = {}
+        self._carried: dict[ObjectKey, _Delivery] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     def facts(self, record: RolloutRecord) -> AuditFacts:
@@ -72,7 +72,7 @@ class Scribe:
         if held is None:
             if not record.status.records:
                 return
-            held = self._carried[record.meta.key] = _Carried()
+            held = self._carried[record.meta.key] = _Delivery()
         waiting = {one.id for one in record.status.records}
         held.recorded &= waiting
         if not held.busy and waiting - held.recorded:
@@ -94,10 +94,10 @@ class Scribe:
         held, pause = self._carried[key], FIRST_PAUSE
         try:
             while (following := self._next(key, held)) is not None:
-                model, happening = following
-                problem = await self._tell(model, happening)
+                model, audit_entry = following
+                problem = await self._tell(model, audit_entry)
                 if not problem:
-                    held.recorded.add(happening.id)
+                    held.recorded.add(audit_entry.id)
                     pause, held.problem = FIRST_PAUSE, ""
                     continue
                 first, held.problem = not held.problem, problem
@@ -109,7 +109,7 @@ class Scribe:
             held.busy = False
         self._look(key)
 
-    def _next(self, key: ObjectKey, held: _Carried) -> tuple[ObjectKey, Happening] | None:
+    def _next(self, key: ObjectKey, held: _Delivery) -> tuple[ObjectKey, AuditEntry] | None:
         record = self._store.rollout(key)
         if record is None or self._carried.get(key) is not held:
             return None
@@ -118,34 +118,34 @@ class Scribe:
         following = next(left, None)
         return (model, following) if following is not None and model is not None else None
 
-    async def _tell(self, model: ObjectKey, happening: Happening) -> str:
+    async def _tell(self, model: ObjectKey, audit_entry: AuditEntry) -> str:
         """Return why the registry did not take a record; empty where it did."""
         try:
             async with self._slots, asyncio.timeout(TIMEOUT):
-                number = await self._ledger.record(model, happening)
+                number = await self._ledger.record(model, audit_entry)
         except TimeoutError:
             problem = f"no answer within {TIMEOUT:g} s"
         except SerinusError as failure:
             problem = str(failure)
         else:
-            self._telemetry.records.labels(happening.event.value).inc()
-            logger.debug("%s: record %d: %s", model, number, happening.event.value)
+            self._telemetry.records.labels(audit_entry.event.value).inc()
+            logger.debug("%s: record %d: %s", model, number, audit_entry.event.value)
             return ""
         self._telemetry.record_failures.inc()
-        logger.warning("%s: %s is not recorded yet: %s", model, happening.event.value, problem)
+        logger.warning("%s: %s is not recorded yet: %s", model, audit_entry.event.value, problem)
         return problem
 
-    async def _carry_last(self, record: RolloutRecord, left: list[Happening]) -> None:
+    async def _carry_last(self, record: RolloutRecord, left: list[AuditEntry]) -> None:
         plan, pause = self._store.last_plan(record), FIRST_PAUSE
         if plan is None:
             return
-        for happening in left:
-            while await self._tell(ObjectKey(record.meta.key.namespace, plan.model), happening):
+        for audit_entry in left:
+            while await self._tell(ObjectKey(record.meta.key.namespace, plan.model), audit_entry):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def model_of(store: Store, record: RolloutRecord) -> ObjectKey | None:
+def model_of(store: ClusterCache, record: RolloutRecord) -> ObjectKey | None:
     """Return the model of a Rollout; None where its spec could never be read."""
     plan = store.last_plan(record)
     return ObjectKey(record.meta.key.namespace, plan.model) if plan is not None else None

@@ -6,15 +6,15 @@ from serinus.api.names import Command, ObjectKey
 from serinus.api.rollout_status import TestResult
 from serinus.engine.rollout.modes import Mode, mode_of
 from serinus.ports.services import RolloutRecord
-from serinus.reconcile.cache import Store
-from serinus.reconcile.rollouts.analysis_tracker import EvidenceBook
-from serinus.reconcile.rollouts.http_tests import TestDesk
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
+from serinus.reconcile.rollouts.http_tests import HttpTestRunner
 from serinus.reconcile.rollouts.observe import job_outcomes
 
 _TOWARDS_SAFETY: Final = (Command.ABORT, Command.ROLLBACK)
 
 
-def is_urgent(store: Store, book: EvidenceBook, desk: TestDesk, key: ObjectKey) -> bool:
+def is_urgent(store: ClusterCache, tracker: AnalysisTracker, desk: HttpTestRunner, key: ObjectKey) -> bool:
     """Say whether the next decision about this Rollout may be a rollback."""
     record = store.rollout(key)
     if record is None:
@@ -22,7 +22,7 @@ def is_urgent(store: Store, book: EvidenceBook, desk: TestDesk, key: ObjectKey) 
     return (
         mode_of(record.status) in {Mode.ROLLING_BACK, Mode.STRANDED}
         or _is_asked_for(record)
-        or book.breached(record)
+        or tracker.breached(record)
         or _has_failed_test(store, desk, record)
     )
 
@@ -32,7 +32,7 @@ def _is_asked_for(record: RolloutRecord) -> bool:
     return any(verb.value in given and given[verb.value] != handled.get(verb.value) for verb in _TOWARDS_SAFETY)
 
 
-def _has_failed_test(store: Store, desk: TestDesk, record: RolloutRecord) -> bool:
+def _has_failed_test(store: ClusterCache, desk: HttpTestRunner, record: RolloutRecord) -> bool:
     if mode_of(record.status) is not Mode.RUNNING:
         return False
     ended = (*job_outcomes(store, record).values(), *desk.outcomes(record.meta.uid, record.status).values())

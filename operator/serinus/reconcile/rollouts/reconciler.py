@@ -17,14 +17,14 @@ from serinus.engine.rollout.modes import Mode, mode_of
 from serinus.engine.rollout.observation import Observation
 from serinus.errors import RefusedError
 from serinus.ports.services import Clock, Events, Leadership, RolloutRecord, StatusWriter
-from serinus.reconcile.cache import Store
-from serinus.reconcile.modelversions.admission_cache import Reviews
-from serinus.reconcile.modelversions.stage_writer import VersionNews
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.modelversions.admission_cache import AdmissionCache
+from serinus.reconcile.modelversions.stage_writer import StageWriter
 from serinus.reconcile.rollouts.act import Hands, act
-from serinus.reconcile.rollouts.analysis_tracker import EvidenceBook
-from serinus.reconcile.rollouts.http_tests import TestDesk
-from serinus.reconcile.rollouts.observe import Findings, observe, spec_of
-from serinus.reconcile.rollouts.outbox_relay import Scribe
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
+from serinus.reconcile.rollouts.http_tests import HttpTestRunner
+from serinus.reconcile.rollouts.observe import LocalFacts, observe, spec_of
+from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
 from serinus.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
@@ -34,18 +34,18 @@ logger = logging.getLogger(__name__)
 class Shell:
     """What a look needs of the outside."""
 
-    store: Store
-    book: EvidenceBook
-    desk: TestDesk
+    store: ClusterCache
+    tracker: AnalysisTracker
+    desk: HttpTestRunner
     hands: Hands
     statuses: StatusWriter
-    news: VersionNews
+    news: StageWriter
     events: Events
     leadership: Leadership
     clock: Clock
     telemetry: Telemetry
-    reviews: Reviews
-    scribe: Scribe
+    reviews: AdmissionCache
+    relay: OutboxRelay
     actor_stamped: bool = False
 
 
@@ -57,7 +57,7 @@ async def reconcile(shell: Shell, key: ObjectKey) -> timedelta | None:
     """
     record = shell.store.rollout(key)
     if record is not None:
-        shell.scribe.notice(record)
+        shell.relay.notice(record)
     epoch = shell.leadership.epoch
     if record is None or epoch is None:
         return None
@@ -85,18 +85,18 @@ async def let_go(shell: Shell, record: RolloutRecord) -> None:
     """Leave no candidate with traffic behind a Rollout that was deleted; SerinusError where that failed."""
     if shell.leadership.epoch is None:
         return
-    observed = observe(shell.store, shell.reviews, record, Findings(), deleted=True)
+    observed = observe(shell.store, shell.reviews, record, LocalFacts(), deleted=True)
     for action in decide(spec_of(shell.store, record), record.status, observed, shell.clock.now()).actions:
         await act(shell.hands, record.meta, action)
 
 
 def _observe(shell: Shell, record: RolloutRecord) -> Observation:
-    found = Findings(
-        readings=shell.book.readings(record),
-        metrics_problem=shell.book.problem(record),
+    found = LocalFacts(
+        readings=shell.tracker.readings(record),
+        metrics_problem=shell.tracker.problem(record),
         http_tests=shell.desk.outcomes(record.meta.uid, record.status),
         actor_stamped=shell.actor_stamped,
-        audit=shell.scribe.facts(record),
+        audit=shell.relay.facts(record),
     )
     return observe(shell.store, shell.reviews, record, found)
 
@@ -127,7 +127,7 @@ async def _report(shell: Shell, record: RolloutRecord, decision: Decision) -> No
     written = await shell.statuses.write_rollout(record.meta, decision.status)
     shell.telemetry.writes.labels("status").inc()
     shell.hands.learn(written)
-    shell.scribe.notice(written)
+    shell.relay.notice(written)
     shell.desk.forget(record.meta.uid, decision.status)
     _count(shell, record.status, decision.status)
     for event in decision.events:

@@ -9,7 +9,7 @@ from serinus.api.abort_condition import AbortCondition, Latency
 from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Cause
-from serinus.engine.analysis.assessment import Progress, absorb, learn_dispersion
+from serinus.engine.analysis.assessment import Progress, learn_dispersion, update
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question, Subject
 from serinus.engine.rollout.modes import Mode, mode_of
 from serinus.ports.services import ModelVersionRecord, RolloutRecord
@@ -40,7 +40,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class StageEvidence:
+class StageAnalysis:
     """What is known of a stage under way.
 
     Attributes:
@@ -48,9 +48,9 @@ class StageEvidence:
         terms: the stage and the metrics of the plan, by which it is judged.
         source: where its metrics are.
         asked: its conditions.
-        blank: its evidence before anything was asked.
+        initial: its evidence before anything was asked.
         progress: its evidence now.
-        replayed: its past has been read; until then ``progress`` only tells people why not.
+        replayed: its past has been read; until then ``progress`` only tells actors why not.
         learned: the stable version's bursts of the last hour are known.
         counts_from: answers count that came later; those before may hold requests of an earlier run of this version.
     """
@@ -59,7 +59,7 @@ class StageEvidence:
     terms: tuple[Stage, MetricsRef]
     source: str
     asked: tuple[Asked, ...]
-    blank: tuple[Progress, ...]
+    initial: tuple[Progress, ...]
     progress: tuple[Progress, ...]
     replayed: bool
     learned: bool
@@ -122,51 +122,59 @@ def is_down(answer: Answer) -> bool:
     return isinstance(answer, CouldNotAsk) and answer.cause is Cause.PROVIDER_DOWN
 
 
-def absorbed(page: StageEvidence, answers: Mapping[Question, Answer]) -> StageEvidence:
-    """Return the page with one tick's answers folded in."""
+def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer]) -> StageAnalysis:
+    """Return the analysis with one tick's answers folded in."""
     return replace(
-        page,
+        analysis,
         progress=tuple(
-            absorb(progress, answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
-            if answers[asked.candidate].at > page.counts_from
+            update(progress, answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
+            if answers[asked.candidate].at > analysis.counts_from
             else progress
-            for progress, asked in zip(page.progress, page.asked, strict=True)
+            for progress, asked in zip(analysis.progress, analysis.asked, strict=True)
         ),
     )
 
 
-def inherited(page: StageEvidence, before: StageEvidence | None) -> StageEvidence:
-    """Return the page with the bursts that the run's stage before has learnt of the same conditions."""
-    if before is None or (before.stage.uid, before.stage.run) != (page.stage.uid, page.stage.run) or not before.learned:
-        return page
+def carried_over(analysis: StageAnalysis, before: StageAnalysis | None) -> StageAnalysis:
+    """Return the analysis with the bursts that the run's stage before has learnt of the same conditions."""
+    if (
+        before is None
+        or (before.stage.uid, before.stage.run) != (analysis.stage.uid, analysis.stage.run)
+        or not before.learned
+    ):
+        return analysis
     known = {progress.condition: progress.dispersion for progress in before.progress}
-    if any(one.condition not in known or known[one.condition].given != one.dispersion.given for one in page.blank):
-        return page
-    blank = tuple(replace(one, dispersion=known[one.condition]) for one in page.blank)
-    return replace(page, blank=blank, progress=blank, learned=True)
+    if any(
+        one.condition not in known or known[one.condition].given != one.dispersion.given for one in analysis.initial
+    ):
+        return analysis
+    initial = tuple(replace(one, dispersion=known[one.condition]) for one in analysis.initial)
+    return replace(analysis, initial=initial, progress=initial, learned=True)
 
 
-def taught(page: StageEvidence, answers: Mapping[Question, Sequence[Answer]]) -> StageEvidence:
-    """Return the page with the stable version's hour before the stage; an hour that could not be had is not awaited."""
-    blank, began = [], page.stage.since
-    for progress, asked in zip(page.blank, page.asked, strict=True):
+def with_baseline(analysis: StageAnalysis, answers: Mapping[Question, Sequence[Answer]]) -> StageAnalysis:
+    """Return the analysis with the stable version's last hour before the stage; unchanged where it cannot be had."""
+    initial, began = [], analysis.stage.since
+    for progress, asked in zip(analysis.initial, analysis.asked, strict=True):
         hour = answers[asked.stable] if asked.stable is not None else ()
         earlier = [
             one.batch for one in hour if isinstance(one, Counted) and began - DISPERSION_MEMORY < one.at <= began
         ]
-        blank.append(learn_dispersion(progress, earlier))
-    untouched = page.progress == page.blank
-    return replace(page, blank=tuple(blank), progress=tuple(blank) if untouched else page.progress, learned=True)
+        initial.append(learn_dispersion(progress, earlier))
+    untouched = analysis.progress == analysis.initial
+    return replace(
+        analysis, initial=tuple(initial), progress=tuple(initial) if untouched else analysis.progress, learned=True
+    )
 
 
-def rebuilt(page: StageEvidence, answers: Mapping[Question, Sequence[Answer]]) -> StageEvidence:
-    """Return the page with everything since its stage began folded in, from its blank."""
+def replayed(analysis: StageAnalysis, answers: Mapping[Question, Sequence[Answer]]) -> StageAnalysis:
+    """Return the analysis with everything since its stage began folded in, from its initial."""
     folded: list[Progress] = []
-    for progress, asked in zip(page.blank, page.asked, strict=True):
+    for progress, asked in zip(analysis.initial, analysis.asked, strict=True):
         beside = {one.at: one for one in (answers[asked.stable] if asked.stable is not None else ())}
         found = progress
         for answer in answers[asked.candidate]:
-            if answer.at > page.counts_from:
-                found = absorb(found, answer, beside.get(answer.at))
+            if answer.at > analysis.counts_from:
+                found = update(found, answer, beside.get(answer.at))
         folded.append(found)
-    return replace(page, progress=tuple(folded))
+    return replace(analysis, progress=tuple(folded))

@@ -1,6 +1,6 @@
 """One step of a model's history as one transaction, and what it means when DynamoDB cancels it.
 
-All of it is stored or nothing: the head if it is still the one decided on, the record, the note that the happening is
+All of it is stored or nothing: the head if it is still the one decided on, the record, the note that the audit_entry is
 recorded, and the version that serves or becomes known. Cancellation reasons come in the order of the actions.
 """
 
@@ -159,7 +159,7 @@ class _Builder:
 def cancelled(asked: Transaction, reasons: list[Mapping[str, Any]]) -> SerinusError | None:
     """Return what it means that the transaction was cancelled; None where it is stored already.
 
-    A condition that does not hold says more than a conflict beside it, and that the happening is told says all.
+    A condition that does not hold says more than a conflict beside it, and that the audit_entry is told says all.
     """
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for name, reason in zip(asked.names, reasons, strict=False):

@@ -1,7 +1,7 @@
 """The registry's items in DynamoDB: their keys, their attributes, and the way back to typed values.
 
 Table ``<prefix>-registry`` holds for each model its ``HEAD``, its versions ``V#…`` and their further data digests
-``D#…``, and for each recorded happening an ``I#…`` by which a repeated commit is found. Table ``<prefix>-audit`` holds
+``D#…``, and for each recorded entry an ``I#…`` by which a repeated commit is found. Table ``<prefix>-audit`` holds
 the chain. Numbers go over the wire as text, so that none is ever a float.
 """
 
@@ -97,8 +97,8 @@ class Keys:
         """Return the key of a record in the audit table."""
         return {"pk": text(self.of_model(model)), "sk": text(sequence_text(sequence))}
 
-    def told(self, model: ObjectKey, record_id: str) -> Key:
-        """Return the key of the note that a happening is recorded. The same id in another model is another one."""
+    def existing_sequence(self, model: ObjectKey, record_id: str) -> Key:
+        """Return the key of the note that an entry is recorded. The same id in another model is another one."""
         return {"pk": text(f"I#{self.of_model(model)}#{record_id}"), "sk": text("-")}
 
 
@@ -183,9 +183,9 @@ def record_item(keys: Keys, model: ObjectKey, record: AuditRecordSpec) -> Item:
 
 
 def told_item(keys: Keys, model: ObjectKey, record: AuditRecordSpec) -> Item:
-    """Return the note that a happening is recorded; it goes by itself."""
+    """Return the note that an entry is recorded; it goes by itself."""
     expires = int((record.recorded_at + REMEMBERED).timestamp())
-    return {**keys.told(model, record.id), "seq": number(record.sequence), "expires": number(expires)}
+    return {**keys.existing_sequence(model, record.id), "seq": number(record.sequence), "expires": number(expires)}
 
 
 def bounded(item: Item, what: str) -> Item:

@@ -82,9 +82,9 @@ class Reads:
         item = self._get(key)
         return entry_of(item) if item is not None else None
 
-    def told(self, model: ObjectKey, record_id: str) -> int | None:
+    def existing_sequence(self, model: ObjectKey, record_id: str) -> int | None:
         """Return the number of the record with this id."""
-        item = self._get(self._keys.told(model, record_id))
+        item = self._get(self._keys.existing_sequence(model, record_id))
         return int(item["seq"]["N"]) if item is not None else None
 
     def versions(self, model: ObjectKey, query: Query, cursor: Key | None) -> Page[VersionEntry]:

@@ -133,7 +133,7 @@ class DynamoDbStore:
         for recent in head.recent:
             if recent.id == record_id:
                 return recent.sequence
-        return await self._read(partial(self._reads.told, model, record_id))
+        return await self._read(partial(self._reads.existing_sequence, model, record_id))
 
     async def read_records(
         self, model: ObjectKey, *, after: int = 0, through: int | None = None

@@ -5,7 +5,7 @@ Only a picture: nothing reads it to decide anything, and what cannot be shown no
 
 import logging
 
-from serinus.api.audit_record import Happening
+from serinus.api.audit_record import AuditEntry
 from serinus.api.model import Head
 from serinus.api.names import FIELD_MANAGER, MODEL, ObjectKey
 from serinus.api.parsing import encode
@@ -21,7 +21,7 @@ _MAY_GO = ("production", "candidate", "good", "quarantined", "managedBy")
 """Fields that a head may lack: a merge patch takes away only what it names."""
 
 
-class MirroredLedger:
+class MirroringAuditLog:
     """The port ``Ledger``: tells a registry, then shows its head in the cluster."""
 
     def __init__(self, registry: Registry, client: Requests) -> None:
@@ -29,15 +29,15 @@ class MirroredLedger:
         self._registry = registry
         self._client = client
 
-    async def record(self, model: ObjectKey, happening: Happening) -> int:
+    async def record(self, model: ObjectKey, audit_entry: AuditEntry) -> int:
         """Take in a fact; errors are those of the registry alone."""
-        number = await self._registry.record(model, happening)
+        number = await self._registry.record(model, audit_entry)
         await self._show(model)
         return number
 
-    async def register(self, model: ObjectKey, entry: VersionEntry, happening: Happening) -> int:
+    async def register(self, model: ObjectKey, entry: VersionEntry, audit_entry: AuditEntry) -> int:
         """Make a version known; errors are those of the registry alone."""
-        number = await self._registry.register(model, entry, happening)
+        number = await self._registry.register(model, entry, audit_entry)
         await self._show(model)
         return number
 

@@ -10,7 +10,7 @@ from serinus.kube.kinds import collection_path, object_path
 from serinus.registry.kubernetes.objects import record_manifest, seen_model, status_patch
 from serinus.registry.kubernetes.store import KubernetesStore
 from support.registry.kubernetes import KubernetesPlace
-from support.registry.place import digest_for, happening, in_use, registry_on, seen_whole, step_on
+from support.registry.place import audit_entry, digest_for, in_use, registry_on, seen_whole, step_on
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def test_a_record_of_a_real_chain_never_changes(api: KubernetesClient, mod
 async def test_a_record_has_no_name_but_that_of_its_number(
     api: KubernetesClient, place: KubernetesPlace, model: ObjectKey
 ) -> None:
-    step = await step_on(place.open(), model, happening())
+    step = await step_on(place.open(), model, audit_entry())
     manifest = record_manifest(model, step.record)
     for name in (audit_record_name(model.name, 7), f"{model.name}-6", audit_record_name(f"{model.name}x", 6)):
         manifest["metadata"]["name"] = name
@@ -57,7 +57,7 @@ async def test_a_model_deleted_by_a_person_has_its_head_back_with_the_next_step(
     production = await registry.production(model)
     assert production is not None
     assert production.version == "2.0.0"
-    await registry.rollback(model, happening())
+    await registry.rollback(model, audit_entry())
     stored = seen_model(model, await api.request("GET", object_path(MODEL, model)))
     assert stored.head == (await seen_whole(place, model)).head
     assert stored.head.audit.sequence == 6
@@ -69,8 +69,8 @@ async def test_records_are_listed_in_order_however_many_pages_and_neighbours_the
     neighbour = ObjectKey(model.namespace, f"{model.name}-0")
     registry = registry_on(place.open())
     for _ in range(12):
-        await registry.record(model, happening())
-        await registry.record(neighbour, happening())
+        await registry.record(model, audit_entry())
+        await registry.record(neighbour, audit_entry())
     store = place.open(page_size=5)
     assert isinstance(store, KubernetesStore)
     assert [one.sequence async for one in store.read_records(model)] == list(range(1, 18))
@@ -83,7 +83,7 @@ async def test_the_fullest_head_fits_into_a_model(
     registry = registry_on(place.open())
     for number in range(70):
         version = f"{number}.0.0-" + "x" * 55
-        await registry.record(model, happening(AuditEvent.PROMOTED, version=version, digest=digest_for(number)))
+        await registry.record(model, audit_entry(AuditEvent.PROMOTED, version=version, digest=digest_for(number)))
     seen = seen_model(model, await api.request("GET", object_path(MODEL, model)))
     assert (len(seen.head.good), len(seen.head.recent)) == (72 - 1, 64)
     assert status_patch(seen, seen.head)[0]["value"] == seen.resource_version

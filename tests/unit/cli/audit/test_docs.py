@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serinus.engine.audit.chain import Fault
+from serinus.engine.audit.chain import ChainFault
 from serinus.settings import load_settings
 from support.audit.trails import parser
 
@@ -28,7 +28,7 @@ def test_every_command_on_the_page_is_one_that_there_is(name: str) -> None:
 
 def test_every_finding_is_explained_on_the_page() -> None:
     page = (PAGES / "audit.md").read_text()
-    assert not [fault.value for fault in Fault if not re.search(rf"\b{fault.value}\b", page)]
+    assert not [fault.value for fault in ChainFault if not re.search(rf"\b{fault.value}\b", page)]
 
 
 def test_the_configuration_on_the_page_is_one(tmp_path: Path) -> None:

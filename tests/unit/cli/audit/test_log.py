@@ -17,7 +17,7 @@ from serinus.audit.signing_keys import fingerprint, load_private_key, load_publi
 from serinus.errors import RefusedError
 from support.audit.trails import MODEL, Trail, a_trail
 from support.registry.memory import MemoryStore
-from support.registry.place import START, happening
+from support.registry.place import START, audit_entry
 
 NOBODY = Actor(name="bob", kind=ActorKind.UNKNOWN, authentication=Authentication.NONE)
 CONTROLLER = Actor(
@@ -32,8 +32,8 @@ def trail() -> Trail:
     """Six records, then four of which each has something that others have not."""
     found = a_trail()
     odd = [
-        happening(AuditEvent.PAUSED, version="1.1.0", actor=NOBODY, reason="\x1b[31mred\nand a second line"),
-        happening(
+        audit_entry(AuditEvent.PAUSED, version="1.1.0", actor=NOBODY, reason="\x1b[31mred\nand a second line"),
+        audit_entry(
             AuditEvent.ROLLOUT_STARTED,
             version="2.0.0",
             traffic="0%",
@@ -41,8 +41,8 @@ def trail() -> Trail:
             rollout=RolloutReference(name="fraud", run=12, stage="staging"),
             on_behalf_of=OnBehalfOf(name="ada@example.org", commit="0a1b2c3"),
         ),
-        happening(AuditEvent.POLICY_CHANGED, at=START + timedelta(days=2), reason='=HYPERLINK("http://evil")'),
-        happening(
+        audit_entry(AuditEvent.POLICY_CHANGED, at=START + timedelta(days=2), reason='=HYPERLINK("http://evil")'),
+        audit_entry(
             AuditEvent.COMMAND_IGNORED,
             reason="",
             message="There is nothing to resume.",
@@ -177,7 +177,7 @@ def test_a_spreadsheet_gets_flat_columns_and_no_formula(trail: Trail, tmp_path: 
     file = tmp_path / "trail.csv"
     trail_formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"]
     for text in trail_formulas:
-        asyncio.run(trail.registry.record(MODEL, happening(reason=text, details={"a": text})))
+        asyncio.run(trail.registry.record(MODEL, audit_entry(reason=text, details={"a": text})))
     assert trail.run("audit", "export", "ml/fraud", "--format", "csv", "-o", str(file)) == 0
     with file.open(newline="") as source:
         rows = list(csv.DictReader(source))
@@ -298,7 +298,7 @@ def test_a_role_that_may_not_remove_leaves_that_to_one_that_may(
 def test_before_takes_less_but_never_what_is_too_new(old: Trail, tmp_path: Path) -> None:
     assert old.run("audit", "prune", "ml/fraud", "--before", "2026-10-01", "--archive", str(tmp_path), "--yes") == 0
     assert len(old.records) == 10
-    asyncio.run(old.registry.record(MODEL, happening()))
+    asyncio.run(old.registry.record(MODEL, audit_entry()))
     assert old.run("audit", "prune", "ml/fraud", "--before", "2099-01-01", "--archive", str(tmp_path), "--yes") == 0
     assert sorted(old.records) == [11, 12]
 

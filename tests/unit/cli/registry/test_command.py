@@ -12,7 +12,7 @@ import yaml
 from serinus.api.audit_record import AuditEvent, RolloutReference
 from support.audit.trails import MODEL, Trail, a_trail
 from support.registry.memory import MemoryStore
-from support.registry.place import Fault, happening
+from support.registry.place import Fault, audit_entry
 
 FLEET = ("--registry", "dynamodb://fleet?endpoint=http://127.0.0.1:9&region=eu-central-1")
 WHY = ("--reason", "complaints of merchants")
@@ -97,7 +97,7 @@ def test_without_a_reason_nothing_is_done(trail: Trail, words: list[str], capsys
 def test_a_model_whose_traffic_a_rollout_moves_is_left_to_it(
     trail: Trail, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    started = happening(AuditEvent.ROLLOUT_STARTED, version="2.0.0", rollout=RolloutReference(name="ml/fraud"))
+    started = audit_entry(AuditEvent.ROLLOUT_STARTED, version="2.0.0", rollout=RolloutReference(name="ml/fraud"))
     asyncio.run(trail.registry.record(MODEL, started))
     assert trail.run(*words, *FLEET, *WHY) == 1
     assert "the Rollout ml/fraud moves the traffic" in capsys.readouterr().out

@@ -88,7 +88,7 @@ def test_a_minus_writes_the_page_and_nothing_else_to_standard_output(capsys: pyt
 
 @pytest.mark.parametrize("history", [a_first_version, a_year, a_hostile_history], ids=lambda one: one.__name__)
 def test_every_element_is_closed_every_id_is_there_once_and_every_link_within_leads_somewhere(history: Any) -> None:
-    page = Page(render_html(history().dossier()))
+    page = Page(render_html(history().report()))
     assert not page.open
     ids = page.having("id")
     assert len(ids) == len(set(ids))
@@ -99,7 +99,7 @@ def test_every_element_is_closed_every_id_is_there_once_and_every_link_within_le
 
 @pytest.mark.parametrize("history", [a_year, a_hostile_history], ids=lambda one: one.__name__)
 def test_the_page_asks_for_nothing_outside_itself_and_runs_nothing(history: Any) -> None:
-    text = render_html(history().dossier())
+    text = render_html(history().report())
     page = Page(text)
     assert (
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
@@ -117,7 +117,7 @@ def test_the_page_asks_for_nothing_outside_itself_and_runs_nothing(history: Any)
 
 
 def test_what_somebody_hostile_wrote_is_text_and_nothing_more() -> None:
-    text = render_html(a_hostile_history().dossier())
+    text = render_html(a_hostile_history().report())
     page = Page(text)
     assert "<script>alert(1)</script> | `x` [a](http://evil.example) ⟨U+202E⟩⟨U+0007⟩" in page.text
     assert "{{ 7 * 7 }}" in page.text
@@ -127,7 +127,7 @@ def test_what_somebody_hostile_wrote_is_text_and_nothing_more() -> None:
 
 
 def test_in_markdown_what_somebody_hostile_wrote_leaves_its_cell_nowhere() -> None:
-    text = render_markdown(a_hostile_history().dossier())
+    text = render_markdown(a_hostile_history().report())
     assert "<script" not in text
     assert "\u202e" not in text
     assert "(http://evil.example)" not in text
@@ -139,7 +139,7 @@ def test_in_markdown_what_somebody_hostile_wrote_leaves_its_cell_nowhere() -> No
 
 
 def test_every_table_of_a_markdown_page_has_as_many_cells_in_each_row() -> None:
-    text = render_markdown(a_year().dossier())
+    text = render_markdown(a_year().report())
     for block in text.split("\n\n"):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines() if line.startswith("|")}
         assert len(widths) <= 1, block
@@ -154,7 +154,7 @@ def test_the_same_history_gives_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("render", [render_html, render_markdown])
 def test_both_forms_say_what_an_auditor_asks(render: Any) -> None:
-    text = render(a_year().dossier())
+    text = render(a_year().report())
     for fact in (
         "payments-ml",
         "Not for account opening. Not validated for payments above EUR 50,000.",
@@ -174,7 +174,7 @@ def test_both_forms_say_what_an_auditor_asks(render: Any) -> None:
 
 
 def test_charts_say_the_same_as_the_tables_beside_them() -> None:
-    page = Page(render_html(a_year().dossier()))
+    page = Page(render_html(a_year().report()))
     charts = [found for tag, found in page.elements if tag == "svg" and found.get("role") == "img"]
     assert len(charts) > 12
     assert all(chart.get("aria-labelledby") or chart.get("aria-label") for chart in charts)
@@ -182,7 +182,7 @@ def test_charts_say_the_same_as_the_tables_beside_them() -> None:
 
 
 def test_a_long_history_shows_all_of_it_in_one_line_and_the_latest_versions_below() -> None:
-    page = Page(render_html(many_versions(40).dossier()))
+    page = Page(render_html(many_versions(40).report()))
     assert "The whole history, 35 periods in production" in page.text
     assert "The last 14 versions in production" in page.text
 
@@ -201,7 +201,7 @@ def test_a_chain_that_does_not_verify_is_said_in_the_first_line(render: Any, fir
     history = a_first_version()
     stored = history.stored
     stored[1].content["message"] = "another story"  # type: ignore[index]  # as a database would let one do
-    text = render(history.dossier(records=stored))
+    text = render(history.report(records=stored))
     words = Page(text).text.split(" UTC ", 1)[1] if render is render_html else text
     assert re.match(first, words)
 
@@ -210,7 +210,7 @@ def test_a_chain_that_does_not_verify_is_said_in_the_first_line(render: Any, fir
 def test_removed_and_lost_records_are_said_before_anything_else(render: Any) -> None:
     history = a_year().prune(20)
     stored = [one for one in history.stored if one.sequence != 40]
-    text = render(history.dossier(records=stored))
+    text = render(history.report(records=stored))
     heading = text.index("<h1>") if render is render_html else text.index("\n# ")
     assert "1 record is missing or unreadable" in text[:heading]
     assert "Records 1 to 20 were removed by retention" in text[:heading]

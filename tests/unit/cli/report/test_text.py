@@ -149,15 +149,15 @@ def test_every_gauge_has_its_limit_at_the_same_place(gauge: Gauge, width: float,
 
 
 def test_the_steps_of_a_runs_traffic_fill_the_whole_width_and_fall_where_it_is_rolled_back() -> None:
-    dossier = a_year().dossier()
-    for run in dossier.runs:
-        chart = shares(run, dossier.as_of)
+    report = a_year().report()
+    for run in report.runs:
+        chart = shares(run, report.as_of)
         assert chart is not None
         assert sum(step.width for step in chart.steps) == pytest.approx(100, abs=0.01)
         assert (chart.fall is not None) == (run.version in {"2.4.1", "2.5.1"} and run.key.run in {5, 8})
 
 
 def test_a_run_that_has_only_just_begun_has_no_chart() -> None:
-    dossier = a_year().dossier()
-    assert shares(dossier.runs[-1], dossier.runs[-1].began_at) is None
-    assert dossier.runs[0].began_at > BEGIN
+    report = a_year().report()
+    assert shares(report.runs[-1], report.runs[-1].began_at) is None
+    assert report.runs[0].began_at > BEGIN

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.rollout import MetricsRef, Promotion
 from serinus.api.verdict import Cause, Verdict
-from serinus.engine.analysis.assessment import absorb, assess, begin, learn_dispersion
+from serinus.engine.analysis.assessment import assess, begin, learn_dispersion, update
 from serinus.engine.analysis.measurements import Answer, Coarse, Counted
 from support.analysis import (
     SCRAPE,
@@ -157,7 +157,7 @@ def test_more_bad_requests_than_requests_count_as_requests() -> None:
 def test_a_version_that_fails_outright_is_breached_within_five_requests() -> None:
     progress = begun(a_stage())
     for request in range(1, 6):
-        progress = absorb(progress, counted(5 * request, 1, 1), None)
+        progress = update(progress, counted(5 * request, 1, 1), None)
     assert progress.breached_at is not None
     assert progress.breached_at <= at(25)
 
@@ -216,14 +216,14 @@ def test_the_same_bad_requests_weigh_less_where_errors_come_in_bursts() -> None:
 
 
 def test_a_stable_version_over_the_same_limit_does_not_stop_the_abort_but_is_named() -> None:
-    progress = absorb(begun(a_stage()), counted(5, 10, 10), counted(5, 200, 100))
+    progress = update(begun(a_stage()), counted(5, 10, 10), counted(5, 200, 100))
     judged = assess(progress, a_stage(), at(5))
     assert (judged.verdict, judged.stable_too) == (Verdict.BREACH, True)
     assert judged.message.endswith("The stable version is over this limit too.")
 
 
 def test_a_stable_version_within_the_limit_is_not_named() -> None:
-    progress = absorb(begun(a_stage()), counted(5, 10, 10), counted(5, 2000, 8))
+    progress = update(begun(a_stage()), counted(5, 10, 10), counted(5, 2000, 8))
     judged = assess(progress, a_stage(), at(5))
     assert (judged.stable_too, "stable" in judged.message) == (False, False)
 
@@ -288,7 +288,7 @@ def test_a_certificate_says_how_many_requests_it_lacks() -> None:
 def test_answers_that_are_not_newer_than_the_last_are_ignored() -> None:
     progress = after(begun(a_stage()), clean(10))
     for old in (counted(50, 100, 100), counted(45, 100, 100), no_data(50), could_not_ask(10)):
-        assert absorb(progress, old, counted(50, 1000, 500)) is progress
+        assert update(progress, old, counted(50, 1000, 500)) is progress
 
 
 def test_an_interval_adds_ticks_up_and_judges_them_as_one() -> None:
@@ -342,17 +342,17 @@ def test_after_a_restart_replayed_and_live_ticks_give_the_same_progress_to_the_b
     ticks = told(history)
     undisturbed = restarted = begun(a_stage(burst=None), metrics=metrics_of(interval=interval))
     for candidate, stable in ticks:
-        undisturbed = absorb(undisturbed, candidate, stable)
+        undisturbed = update(undisturbed, candidate, stable)
     for candidate, stable in [*ticks[:split], *ticks]:
-        restarted = absorb(restarted, candidate, stable)
+        restarted = update(restarted, candidate, stable)
     assert restarted == undisturbed
 
 
 def test_what_the_stable_version_shows_in_a_tick_is_learned_only_after_it() -> None:
     known = learn_dispersion(begun(a_stage(burst=None)), [a_batch(100, 1)] * 50)
     assert known.dispersion.burst == 1.0
-    calm = absorb(known, counted(5, 10, 2), counted(5, 100, 1))
-    wild = absorb(known, counted(5, 10, 2), counted(5, 100, 90))
+    calm = update(known, counted(5, 10, 2), counted(5, 100, 1))
+    wild = update(known, counted(5, 10, 2), counted(5, 100, 90))
     assert calm.evidence == wild.evidence
     assert wild.dispersion.burst > calm.dispersion.burst
 
@@ -370,8 +370,8 @@ def test_the_burst_that_the_stage_names_is_not_learned_over() -> None:
 
 
 def test_requests_of_the_stable_version_are_counted_even_while_the_candidate_cannot_be_read() -> None:
-    progress = absorb(begun(a_stage()), no_data(5), counted(5, 190))
-    progress = absorb(progress, counted(10, 10), counted(10, 190))
+    progress = update(begun(a_stage()), no_data(5), counted(5, 190))
+    progress = update(progress, counted(10, 10), counted(10, 190))
     assert (progress.requests, progress.stable_requests, progress.last_counted_at) == (10, 380, at(10))
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from serinus.api.rollout import Judgement, Stage
 from serinus.api.verdict import Cause, Verdict
-from serinus.engine.analysis.assessment import absorb, assess
+from serinus.engine.analysis.assessment import assess, update
 from serinus.engine.analysis.measurements import Counted, Measured
 from support.analysis import a_stage, after, at, begun, counted, judged_after, measured, metrics_of, no_data
 
@@ -142,7 +142,7 @@ def test_a_stable_version_over_the_limit_of_a_named_query_is_named() -> None:
     stage = a_stage("drift_score > 0.3", hold_for="10s")
     progress = begun(stage)
     for second in (5, 10, 15):
-        progress = absorb(progress, measured(second, 0.5), measured(second, 0.4))
+        progress = update(progress, measured(second, 0.5), measured(second, 0.4))
     judged = assess(progress, stage, at(15))
     assert (judged.verdict, judged.stable_too) == (Verdict.BREACH, True)
     assert judged.message.endswith("The stable version is over this limit too.")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from serinus.api.verdict import Cause, Verdict
-from serinus.engine.analysis.assessment import absorb, assess
+from serinus.engine.analysis.assessment import assess, update
 from serinus.engine.analysis.sequential import LEAST_BAD, Tick, fold, no_evidence
 from support.analysis import a_stage, at, begun, counted
 
@@ -90,7 +90,7 @@ def test_a_bad_canary_is_never_promoted_at_the_end_of_its_stage(rate: float) -> 
     for seed in range(1, 6):
         progress = begun(a_stage(burst=3), conditions_in_run=4)
         for tick, (requests, bad) in enumerate(ticks(seed, per_tick=2.5, rate=rate), start=1):
-            progress = absorb(progress, counted(5 * tick, requests, bad), None)
+            progress = update(progress, counted(5 * tick, requests, bad), None)
             if progress.breached_at is not None:
                 break
         judged = assess(progress, a_stage(burst=3), at(5 * tick))

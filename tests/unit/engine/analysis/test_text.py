@@ -2,34 +2,36 @@ from datetime import timedelta
 
 import pytest
 
+from serinus.engine.analysis import text
 from support.analysis import START
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("value", "expected"),
     [(1843, "1,843"), (0, "0"), (0.41, "0.41"), (12.345, "12.3"), (1234.5, "1,234"), (float("inf"), "infinite")],
 )
-def test_numbers_have_three_digits_or_commas(value: float, text: str) -> None:
-    assert text.number(value) == text
+def test_numbers_have_three_digits_or_commas(value: float, expected: str) -> None:
+    assert text.number(value) == expected
 
 
 @pytest.mark.parametrize(
-    ("ratio", "text"),
+    ("ratio", "expected"),
     [(0, "0%"), (1, "100%"), (0.005, "0.5%"), (0.0021, "0.21%"), (0.3333, "33.3%"), (0.00001, "0.001%"), (0.2, "20%")],
 )
-def test_ratios_are_percentages(ratio: float, text: str) -> None:
-    assert text.percent(ratio) == text
+def test_ratios_are_percentages(ratio: float, expected: str) -> None:
+    assert text.percent(ratio) == expected
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.412, "412ms"), (0.0004, "0.4ms"), (1, "1s"), (1.2345, "1.23s"), (float("inf"), "infinite")]
+    ("seconds", "expected"),
+    [(0.412, "412ms"), (0.0004, "0.4ms"), (1, "1s"), (1.2345, "1.23s"), (float("inf"), "infinite")],
 )
-def test_latencies_are_milliseconds_below_a_second(seconds: float, text: str) -> None:
-    assert text.latency(seconds) == text
+def test_latencies_are_milliseconds_below_a_second(seconds: float, expected: str) -> None:
+    assert text.latency(seconds) == expected
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
+    ("seconds", "expected"),
     [
         (0, "0s"),
         (-3, "0s"),
@@ -41,22 +43,22 @@ def test_latencies_are_milliseconds_below_a_second(seconds: float, text: str) ->
         (90_001, "1d 1h"),
     ],
 )
-def test_spans_have_their_two_largest_units(seconds: float, text: str) -> None:
-    assert text.span(timedelta(seconds=seconds)) == text
+def test_spans_have_their_two_largest_units(seconds: float, expected: str) -> None:
+    assert text.span(timedelta(seconds=seconds)) == expected
 
 
 @pytest.mark.parametrize(
-    ("missing", "per_second", "text"),
+    ("missing", "per_second", "expected"),
     [
         (457, 0.5, "at the present 0.5 requests/s they will be there in 15m 14s, at 14:15:14Z"),
         (10**9, 1.0, "at the present rate not within 30 days"),
         (1, 0.0, "no requests are coming in at present"),
     ],
 )
-def test_an_arrival_is_a_time_where_there_is_one(missing: float, per_second: float, text: str) -> None:
-    assert text.arrival(missing, per_second, START) == text
+def test_an_arrival_is_a_time_where_there_is_one(missing: float, per_second: float, expected: str) -> None:
+    assert text.arrival(missing, per_second, START) == expected
 
 
-@pytest.mark.parametrize(("value", "text"), [(12.34, "12.3"), (1e6, "over 1,000,000"), (1e300, "over 1,000,000")])
-def test_evidence_beyond_a_million_is_not_spelt_out(value: float, text: str) -> None:
-    assert text.evidence(value) == text
+@pytest.mark.parametrize(("value", "expected"), [(12.34, "12.3"), (1e6, "over 1,000,000"), (1e300, "over 1,000,000")])
+def test_evidence_beyond_a_million_is_not_spelt_out(value: float, expected: str) -> None:
+    assert text.evidence(value) == expected

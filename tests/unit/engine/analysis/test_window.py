@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serinus.engine.analysis.measurements import Batch
-from serinus.engine.analysis.window import NOTHING, Holding, Window, add
+from serinus.engine.analysis.window import NOTHING, HoldTimer, Window, add
 
 START = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -19,7 +19,7 @@ def one(requests: float = 1.0) -> Batch:
 
 
 def held_after(*readings: tuple[float, bool | None]) -> timedelta | None:
-    holding = Holding()
+    holding = HoldTimer()
     for seconds, holds in readings:
         holding = holding.plus(holds=holds, at=at(seconds), unbroken=timedelta(seconds=45), forget=MINUTE)
     return holding.held

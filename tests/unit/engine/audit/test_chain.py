@@ -15,13 +15,21 @@ from hypothesis import strategies as st
 from serinus.api.audit_record import AuditEvent, AuditRecordSpec
 from serinus.api.parsing import decode, encode
 from serinus.engine.audit.chain import START as BEGINNING
-from serinus.engine.audit.chain import Anchor, Fault, Finding, StoredRecord, digest_of, record_hash, verify_chain
-from support.audit.random_histories import chain_of, happenings
-from support.registry.place import happening
+from serinus.engine.audit.chain import (
+    Anchor,
+    ChainFault,
+    ChainFinding,
+    StoredRecord,
+    digest_of,
+    record_hash,
+    verify_chain,
+)
+from support.audit.random_histories import audit_entries, chain_of
+from support.registry.place import audit_entry
 
 Chain = list[StoredRecord]
 
-histories = st.lists(happenings(), min_size=1, max_size=6)
+histories = st.lists(audit_entries(), min_size=1, max_size=6)
 
 
 def stored(*told: Any) -> Chain:
@@ -33,10 +41,10 @@ def end_of(chain: Chain) -> Anchor:
 
 
 def of_three() -> Chain:
-    return stored(*(happening(AuditEvent.PROMOTED, version=f"{number}.0.0") for number in (1, 2, 3)))
+    return stored(*(audit_entry(AuditEvent.PROMOTED, version=f"{number}.0.0") for number in (1, 2, 3)))
 
 
-def faults(found: tuple[Finding, ...]) -> set[tuple[Fault, int]]:
+def faults(found: tuple[ChainFinding, ...]) -> set[tuple[ChainFault, int]]:
     return {(finding.fault, finding.sequence) for finding in found}
 
 
@@ -110,7 +118,7 @@ def test_any_change_of_any_field_of_any_record_is_found(told: list[Any], data: s
     assume(forged != chain[place].content)
     chain[place] = replace(chain[place], content=forged)
     found = faults(verify_chain(chain, end=Anchor(len(told), stored_hash(told), "the head")))
-    assert (Fault.ALTERED, place + 1) in found
+    assert (ChainFault.ALTERED, place + 1) in found
 
 
 def stored_hash(told: list[Any]) -> str:
@@ -127,7 +135,7 @@ def test_a_change_with_a_hash_that_fits_shows_in_the_next_record_or_in_the_head(
     forged = {**chain[place].content, "reason": "quite another"}
     chain[place] = replace(chain[place], content={**forged, "hash": record_hash(forged)})
     last = place == len(chain) - 1
-    expected = (Fault.HEAD_DIFFERS, place + 1) if last else (Fault.BROKEN, place + 2)
+    expected = (ChainFault.HEAD_DIFFERS, place + 1) if last else (ChainFault.BROKEN, place + 2)
     assert expected in faults(verify_chain(chain, end=head))
 
 
@@ -137,7 +145,7 @@ def test_a_removed_record_is_found(told: list[Any], data: st.DataObject) -> None
     head = end_of(chain)
     gone = data.draw(st.integers(0, len(chain) - 1))
     rest = chain[:gone] + chain[gone + 1 :]
-    expected = Fault.TRUNCATED if gone == len(chain) - 1 else Fault.MISSING
+    expected = ChainFault.TRUNCATED if gone == len(chain) - 1 else ChainFault.MISSING
     assert (expected, gone + 1) in faults(verify_chain(rest, end=head))
 
 
@@ -163,13 +171,13 @@ def test_records_that_have_changed_places_are_found() -> None:
     one, two, three = of_three()
     swapped = [one, replace(two, content=three.content), replace(three, content=two.content)]
     found = faults(verify_chain(swapped, end=end_of([one, two, three])))
-    assert {(Fault.MISPLACED, 2), (Fault.MISPLACED, 3)} <= found
+    assert {(ChainFault.MISPLACED, 2), (ChainFault.MISPLACED, 3)} <= found
 
 
 def test_what_was_found_says_where_and_what() -> None:
     one, two, three = of_three()
     (missing,) = verify_chain([one, three], end=end_of([one, two, three]))
-    assert (missing.fault, missing.sequence, missing.message) == (Fault.MISSING, 2, "record 2 is not there")
+    assert (missing.fault, missing.sequence, missing.message) == (ChainFault.MISSING, 2, "record 2 is not there")
     altered = replace(two, content={**two.content, "reason": "another"})
     first, second = verify_chain([one, altered, three], end=end_of([three]))
     assert first.message == f"its hash is {two.content['hash']}, its content hashes to {record_hash(altered.content)}"
@@ -187,7 +195,7 @@ def test_a_chain_written_anew_is_whole_in_itself_but_not_against_a_checkpoint(
     checkpoint = Anchor(witnessed, chain[witnessed - 1].content["hash"], "the checkpoint of noon")
     assert verify_chain(forged, end=end_of(forged)) == ()
     found = verify_chain(forged, end=end_of(forged), anchors=[checkpoint])
-    assert faults(found) == {(Fault.CHECKPOINT_DIFFERS, witnessed)}
+    assert faults(found) == {(ChainFault.CHECKPOINT_DIFFERS, witnessed)}
     assert "the checkpoint of noon" in found[0].message
 
 
@@ -198,7 +206,7 @@ def test_a_chain_cut_short_with_its_head_shows_against_a_checkpoint(told: list[A
     head = end_of(chain[:kept]) if kept else Anchor(0, "", "the head")
     checkpoint = Anchor(len(chain), chain[-1].content["hash"], "the checkpoint of noon")
     assert verify_chain(chain[:kept], end=head) == ()
-    assert faults(verify_chain(chain[:kept], end=head, anchors=[checkpoint])) == {(Fault.TRUNCATED, len(chain))}
+    assert faults(verify_chain(chain[:kept], end=head, anchors=[checkpoint])) == {(ChainFault.TRUNCATED, len(chain))}
 
 
 @given(histories, st.data())
@@ -211,15 +219,15 @@ def test_what_retention_has_left_is_verified_from_there_on(told: list[Any], data
     assert verify_chain(chain[pruned:], begin=begin, end=end_of(chain), anchors=anchors) == ()
     if pruned < len(chain):
         wrong = replace(begin, hash="sha256:of-another-chain")
-        assert (Fault.BROKEN, pruned + 1) in faults(verify_chain(chain[pruned:], begin=wrong, end=end_of(chain)))
+        assert (ChainFault.BROKEN, pruned + 1) in faults(verify_chain(chain[pruned:], begin=wrong, end=end_of(chain)))
 
 
 def test_a_head_that_says_less_or_other_than_the_chain_is_found() -> None:
     chain = of_three()
-    assert faults(verify_chain(chain, end=end_of(chain[:2]))) == {(Fault.HEAD_DIFFERS, 2)}
-    assert faults(verify_chain(chain, end=Anchor(3, "sha256:other", "the head"))) == {(Fault.HEAD_DIFFERS, 3)}
+    assert faults(verify_chain(chain, end=end_of(chain[:2]))) == {(ChainFault.HEAD_DIFFERS, 2)}
+    assert faults(verify_chain(chain, end=Anchor(3, "sha256:other", "the head"))) == {(ChainFault.HEAD_DIFFERS, 3)}
     assert verify_chain([], end=Anchor(0, "", "the head")) == ()
-    assert faults(verify_chain([], end=end_of(chain))) == {(Fault.TRUNCATED, 3)}
+    assert faults(verify_chain([], end=end_of(chain))) == {(ChainFault.TRUNCATED, 3)}
     assert verify_chain(chain) == (), "without a head to ask, there is none to differ"
 
 
@@ -227,7 +235,7 @@ def test_a_record_that_has_no_canonical_form_is_found_and_breaks_nothing_else() 
     one, two, three = of_three()
     strange = replace(two, content={**two.content, "traffic": float("nan")})
     found = verify_chain([one, strange, three], end=end_of([three]))
-    assert faults(found) == {(Fault.ALTERED, 2), (Fault.BROKEN, 3)}
+    assert faults(found) == {(ChainFault.ALTERED, 2), (ChainFault.BROKEN, 3)}
     assert "no canonical form" in found[0].message
     bottomless: dict[str, Any] = {}
     inside = bottomless
@@ -235,12 +243,12 @@ def test_a_record_that_has_no_canonical_form_is_found_and_breaks_nothing_else() 
         inside["deeper"] = {}
         inside = inside["deeper"]
     found = verify_chain([one, replace(two, content={**two.content, "details": bottomless}), three])
-    assert (Fault.ALTERED, 2) in faults(found)
+    assert (ChainFault.ALTERED, 2) in faults(found)
     while bottomless:  # freed level by level: at once it would be too deep for the interpreter
         bottomless = bottomless.pop("deeper")
 
 
-@given(happenings())
+@given(audit_entries())
 def test_a_records_hash_is_of_all_of_it_but_the_hash_and_survives_being_stored(told: Any) -> None:
     ((record,), _) = chain_of([told])
     content = encode(record)

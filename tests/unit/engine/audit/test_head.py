@@ -6,28 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serinus.api.audit_record import AuditEvent, AuditRecordSpec, Happening
+from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec
 from serinus.api.model import MAX_GOOD, MAX_QUARANTINED, MAX_RECENT, Head, ModelStatus
 from serinus.api.modelversion import VersionStage
 from serinus.api.parsing import decode, encode
-from serinus.engine.audit.head import Granted, Promote, Refusal, RollBack, apply, consider, fold, seal, version_stage
-from support.audit.random_histories import MODEL, VERSIONS, chain_of, happenings
-from support.registry.place import BY, START, happening
+from serinus.engine.audit.head import Accepted, Promote, Rejected, RollBack, apply, evaluate, fold, seal, version_stage
+from support.audit.random_histories import MODEL, VERSIONS, audit_entries, chain_of
+from support.registry.place import BY, START, audit_entry
 
-histories = st.lists(happenings(), max_size=20)
-with_a_way_back = st.lists(happenings(nowhere=False), max_size=20)
+histories = st.lists(audit_entries(), max_size=20)
+with_a_way_back = st.lists(audit_entries(nowhere=False), max_size=20)
 
 
-def after(*told: Happening) -> Head:
+def after(*told: AuditEntry) -> Head:
     return chain_of(told)[1]
 
 
-def promoted(version: str) -> Happening:
-    return happening(AuditEvent.PROMOTED, version=version)
+def promoted(version: str) -> AuditEntry:
+    return audit_entry(AuditEvent.PROMOTED, version=version)
 
 
-def rolled_back(version: str, to: str = "") -> Happening:
-    return happening(AuditEvent.ROLLED_BACK, version=version, to=to)
+def rolled_back(version: str, to: str = "") -> AuditEntry:
+    return audit_entry(AuditEvent.ROLLED_BACK, version=version, to=to)
 
 
 def serving(head: Head) -> str | None:
@@ -35,7 +35,7 @@ def serving(head: Head) -> str | None:
 
 
 @given(histories)
-def test_the_head_is_the_fold_of_the_chain_also_after_both_have_been_stored(told: list[Happening]) -> None:
+def test_the_head_is_the_fold_of_the_chain_also_after_both_have_been_stored(told: list[AuditEntry]) -> None:
     records, head = chain_of(told)
     assert fold(records) == head
     stored = [decode(AuditRecordSpec, encode(record), "spec") for record in records]
@@ -44,14 +44,14 @@ def test_the_head_is_the_fold_of_the_chain_also_after_both_have_been_stored(told
 
 
 @given(histories)
-def test_a_head_can_be_written_into_a_models_status(told: list[Happening]) -> None:
+def test_a_head_can_be_written_into_a_models_status(told: list[AuditEntry]) -> None:
     status = decode(ModelStatus, encode(after(*told)), "status")
     assert status.audit.sequence == len(told)
     assert len(status.recent) == min(len(told), MAX_RECENT)
 
 
 @given(with_a_way_back)
-def test_no_version_is_two_things_at_once(told: list[Happening]) -> None:
+def test_no_version_is_two_things_at_once(told: list[AuditEntry]) -> None:
     head = after(*told)
     assert not {*head.good} & {*head.quarantined}
     assert serving(head) not in {*head.good, *head.quarantined}
@@ -60,14 +60,14 @@ def test_no_version_is_two_things_at_once(told: list[Happening]) -> None:
 
 
 @given(histories)
-def test_whatever_happens_a_bad_version_is_no_way_back(told: list[Happening]) -> None:
+def test_whatever_happens_a_bad_version_is_no_way_back(told: list[AuditEntry]) -> None:
     head = after(*told)
     assert not {*head.good} & {*head.quarantined}
     assert serving(head) not in head.good
 
 
 @given(histories)
-def test_the_generation_grows_exactly_when_another_version_serves(told: list[Happening]) -> None:
+def test_the_generation_grows_exactly_when_another_version_serves(told: list[AuditEntry]) -> None:
     head = Head()
     for record in chain_of(told)[0]:
         next_head = apply(head, record)
@@ -78,10 +78,10 @@ def test_the_generation_grows_exactly_when_another_version_serves(told: list[Hap
 
 
 @given(histories, st.sampled_from((None, *VERSIONS)))
-def test_a_rollback_never_goes_to_a_version_that_was_rolled_back(told: list[Happening], to: str | None) -> None:
+def test_a_rollback_never_goes_to_a_version_that_was_rolled_back(told: list[AuditEntry], to: str | None) -> None:
     head = after(*told)
-    answer = consider(head, RollBack(to))
-    if isinstance(answer, Refusal):
+    answer = evaluate(head, RollBack(to))
+    if isinstance(answer, Rejected):
         assert to is not None or not head.good or serving(head) is None
     else:
         assert answer.event is AuditEvent.ROLLED_BACK
@@ -91,12 +91,12 @@ def test_a_rollback_never_goes_to_a_version_that_was_rolled_back(told: list[Happ
 
 
 @given(histories, st.sampled_from(VERSIONS))
-def test_what_a_granted_wish_serves_is_what_serves_after_it(told: list[Happening], version: str) -> None:
+def test_what_a_granted_wish_serves_is_what_serves_after_it(told: list[AuditEntry], version: str) -> None:
     records, head = chain_of(told)
     for wish in (Promote(version), RollBack(version), RollBack()):
-        answer = consider(head, wish)
-        if isinstance(answer, Granted):
-            granted = happening(answer.event, version=answer.version, to=answer.to)
+        answer = evaluate(head, wish)
+        if isinstance(answer, Accepted):
+            granted = audit_entry(answer.event, version=answer.version, to=answer.to)
             _, moved = seal(head, granted, MODEL, by=BY, now=START)
             assert serving(moved) == answer.serves
             assert moved.generation == head.generation + 1
@@ -105,17 +105,17 @@ def test_what_a_granted_wish_serves_is_what_serves_after_it(told: list[Happening
 
 
 @given(histories, st.sampled_from(VERSIONS), st.integers(0, 30))
-def test_a_wish_that_rests_on_another_generation_is_refused(told: list[Happening], version: str, seen: int) -> None:
+def test_a_wish_that_rests_on_another_generation_is_refused(told: list[AuditEntry], version: str, seen: int) -> None:
     head = after(*told)
     for wish in (Promote(version, seen), RollBack(version, seen), RollBack(None, seen)):
         if seen != head.generation:
-            answer = consider(head, wish)
-            assert isinstance(answer, Refusal)
+            answer = evaluate(head, wish)
+            assert isinstance(answer, Rejected)
             assert f"generation {head.generation}, not {seen}" in answer.message
 
 
 @given(histories)
-def test_every_version_stands_somewhere_and_one_at_most_in_production(told: list[Happening]) -> None:
+def test_every_version_stands_somewhere_and_one_at_most_in_production(told: list[AuditEntry]) -> None:
     head = after(*told)
     stages = {version: version_stage(head, version) for version in VERSIONS}
     assert [one for one, stage in stages.items() if stage is VersionStage.PRODUCTION] == (
@@ -125,9 +125,9 @@ def test_every_version_stands_somewhere_and_one_at_most_in_production(told: list
 
 def test_a_second_rollback_goes_further_back_never_to_the_bad_version() -> None:
     head = after(promoted("1.0.0"), promoted("2.0.0"), promoted("3.0.0"), rolled_back("3.0.0", "2.0.0"))
-    assert consider(head, RollBack()) == Granted(AuditEvent.ROLLED_BACK, "2.0.0", "1.0.0")
-    assert isinstance(consider(head, RollBack("3.0.0")), Refusal)
-    assert isinstance(consider(head, Promote("3.0.0")), Refusal)
+    assert evaluate(head, RollBack()) == Accepted(AuditEvent.ROLLED_BACK, "2.0.0", "1.0.0")
+    assert isinstance(evaluate(head, RollBack("3.0.0")), Rejected)
+    assert isinstance(evaluate(head, Promote("3.0.0")), Rejected)
     assert version_stage(head, "3.0.0") is VersionStage.ROLLED_BACK
 
 
@@ -140,9 +140,9 @@ def test_a_bad_version_that_had_nowhere_to_go_back_to_serves_on_and_is_no_way_ba
 
 
 def test_a_candidate_that_is_rolled_back_leaves_production_as_it_is() -> None:
-    started = happening(AuditEvent.ROLLOUT_STARTED, version="2.0.0", traffic="0%")
-    shifted = happening(AuditEvent.TRAFFIC_SHIFTED, version="2.0.0", traffic="5%")
-    strange = happening(AuditEvent.TRAFFIC_SHIFTED, version="3.0.0", traffic="50%")
+    started = audit_entry(AuditEvent.ROLLOUT_STARTED, version="2.0.0", traffic="0%")
+    shifted = audit_entry(AuditEvent.TRAFFIC_SHIFTED, version="2.0.0", traffic="5%")
+    strange = audit_entry(AuditEvent.TRAFFIC_SHIFTED, version="3.0.0", traffic="50%")
     head = after(promoted("1.0.0"), started)
     assert version_stage(head, "2.0.0") is VersionStage.STAGING
     head = after(promoted("1.0.0"), started, shifted, strange)
@@ -155,10 +155,10 @@ def test_a_candidate_that_is_rolled_back_leaves_production_as_it_is() -> None:
 
 def test_a_lifted_quarantine_lets_a_version_serve_again() -> None:
     head = after(promoted("1.0.0"), promoted("2.0.0"), rolled_back("2.0.0", "1.0.0"))
-    assert isinstance(consider(head, Promote("2.0.0")), Refusal)
-    lifted = happening(AuditEvent.QUARANTINE_LIFTED, version="2.0.0")
+    assert isinstance(evaluate(head, Promote("2.0.0")), Rejected)
+    lifted = audit_entry(AuditEvent.QUARANTINE_LIFTED, version="2.0.0")
     head = after(promoted("1.0.0"), promoted("2.0.0"), rolled_back("2.0.0", "1.0.0"), lifted)
-    assert consider(head, Promote("2.0.0")) == Granted(AuditEvent.PROMOTED, "2.0.0")
+    assert evaluate(head, Promote("2.0.0")) == Accepted(AuditEvent.PROMOTED, "2.0.0")
 
 
 def test_the_lists_of_a_head_are_bounded_and_the_oldest_goes_first() -> None:
@@ -186,8 +186,8 @@ def test_the_lists_of_a_head_are_bounded_and_the_oldest_goes_first() -> None:
 )
 def test_a_record_of_pruning_that_makes_no_sense_prunes_nothing(details: dict[str, str]) -> None:
     sensible = {"through": "2", "hash": "sha256:2", "archive": "s3://archive/2"}
-    first = [promoted("1.0.0"), promoted("2.0.0"), happening(AuditEvent.RECORDS_PRUNED, details=sensible)]
-    head = after(*first, happening(AuditEvent.RECORDS_PRUNED, details=details))
+    first = [promoted("1.0.0"), promoted("2.0.0"), audit_entry(AuditEvent.RECORDS_PRUNED, details=sensible)]
+    head = after(*first, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
     assert (head.audit.pruned_through, head.audit.pruned_hash, head.audit.archive) == (2, "sha256:2", "s3://archive/2")
     assert head.audit.sequence == 4
 
@@ -196,6 +196,6 @@ def test_a_record_of_pruning_that_makes_no_sense_prunes_nothing(details: dict[st
 def test_a_record_without_a_version_moves_no_version(event: AuditEvent) -> None:
     head = after(promoted("1.0.0"), promoted("2.0.0"))
     fields: dict[str, Any] = {"to": "1.0.0"} if event is AuditEvent.ROLLED_BACK else {}
-    moved = after(promoted("1.0.0"), promoted("2.0.0"), happening(event, version="", **fields))
+    moved = after(promoted("1.0.0"), promoted("2.0.0"), audit_entry(event, version="", **fields))
     assert (serving(moved), moved.good, moved.quarantined) == (serving(head), head.good, head.quarantined)
     assert decode(ModelStatus, encode(moved), "status").audit.sequence == 3

@@ -1,4 +1,4 @@
-"""The dossier as a whole: what is live, what is bounded by a time, what must be said of a chain that is not whole."""
+"""The report as a whole: what is live, what is bounded by a time, what must be said of a chain that is not whole."""
 
 from datetime import timedelta
 
@@ -6,47 +6,47 @@ import pytest
 from msgspec import structs
 
 from serinus.api.modelversion import VersionStage
-from serinus.engine.audit.chain import Anchor, Fault, Finding
-from serinus.engine.report.compile import Dossier
+from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding
+from serinus.engine.report.compile import AuditReport
 from serinus.engine.report.periods import PeriodKind
 from support.audit.history_builder import History
 from support.audit.sample_histories import a_first_version, a_year
 from support.audit.specs import BEGIN, MODEL, digest_of_bytes
 
 
-def grave(dossier: Dossier) -> list[str]:
-    return [item.message for item in dossier.items if item.grave]
+def grave(report: AuditReport) -> list[str]:
+    return [item.message for item in report.items if item.grave]
 
 
 def test_the_version_in_production_is_named_with_its_day_and_its_bytes() -> None:
-    dossier = a_year().dossier()
-    assert dossier.live is not None
-    assert dossier.live.version == "2.6.1"
-    assert dossier.live.digest == digest_of_bytes("2.6.1")
-    assert dossier.since == dossier.periods[-1].begin
-    assert dossier.proof.ok
-    assert dossier.later == 0
+    report = a_year().report()
+    assert report.live is not None
+    assert report.live.version == "2.6.1"
+    assert report.live.digest == digest_of_bytes("2.6.1")
+    assert report.since == report.periods[-1].begin
+    assert report.proof.ok
+    assert report.later == 0
 
 
 def test_the_version_on_trial_is_named_with_its_share_and_stage() -> None:
-    trial = a_year().dossier().trial
+    trial = a_year().report().trial
     assert (trial.candidate, trial.traffic, trial.stage) == ("2.7.0", "5%", "canary")
 
 
 def test_a_model_that_nobody_has_told_anything_of_has_an_empty_dossier() -> None:
-    dossier = History().dossier()
-    assert dossier.live is None
-    assert dossier.periods == dossier.versions == dossier.runs == dossier.rollbacks == ()
-    assert dossier.described_by is None
-    assert dossier.governance.owner is None
+    report = History().report()
+    assert report.live is None
+    assert report.periods == report.versions == report.runs == report.rollbacks == ()
+    assert report.described_by is None
+    assert report.governance.owner is None
 
 
 def test_as_of_leaves_out_all_that_is_later_but_verifies_the_whole_chain() -> None:
     history = a_year()
-    whole = history.dossier()
+    whole = history.report()
     at = whole.periods[3].begin
     assert at is not None
-    past = history.dossier(at + timedelta(days=1))
+    past = history.report(at + timedelta(days=1))
     assert past.live is not None
     assert past.live.version == whole.periods[3].version == "2.2.0"
     assert past.proof == whole.proof
@@ -58,7 +58,7 @@ def test_as_of_leaves_out_all_that_is_later_but_verifies_the_whole_chain() -> No
 
 def test_a_version_that_is_superseded_today_was_in_production_as_of_then() -> None:
     history = a_year()
-    past = history.dossier(BEGIN + timedelta(days=5))
+    past = history.report(BEGIN + timedelta(days=5))
     assert {story.version: story.stage for story in past.versions} == {"2.0.0": VersionStage.PRODUCTION}
 
 
@@ -66,30 +66,30 @@ def test_an_altered_record_is_the_gravest_item() -> None:
     history = a_first_version()
     stored = history.stored
     stored[1].content["message"] = "another story"  # type: ignore[index]  # as a database would let one do
-    dossier = history.dossier(records=stored)
-    assert [finding.fault for finding in dossier.proof.findings] == [Fault.ALTERED, Fault.BROKEN]
-    assert grave(dossier) == ["The chain does not verify: 2 findings."]
+    report = history.report(records=stored)
+    assert [finding.fault for finding in report.proof.findings] == [ChainFault.ALTERED, ChainFault.BROKEN]
+    assert grave(report) == ["The chain does not verify: 2 findings."]
 
 
 def test_a_record_that_cannot_be_read_is_left_out_and_said() -> None:
     history = a_first_version()
     stored = history.stored
     del stored[1].content["actor"]  # type: ignore[attr-defined]  # likewise
-    dossier = history.dossier(records=stored)
-    assert dossier.proof.unreadable == (2,)
-    assert dossier.records == 2
-    assert "1 record missing or unreadable: what they told is not on this page." in grave(dossier)
+    report = history.report(records=stored)
+    assert report.proof.unreadable == (2,)
+    assert report.records == 2
+    assert "1 record missing or unreadable: what they told is not on this page." in grave(report)
 
 
 def test_a_missing_record_makes_a_time_for_which_nobody_can_tell() -> None:
     history = a_year()
     stored = [one for one in history.stored if not 30 <= one.sequence < 50]
-    dossier = history.dossier(records=stored)
-    unknown = [period for period in dossier.periods if period.kind is PeriodKind.UNKNOWN]
+    report = history.report(records=stored)
+    unknown = [period for period in report.periods if period.kind is PeriodKind.UNKNOWN]
     assert [period.begin for period in unknown] == [history.records[28].at]
     assert [period.end for period in unknown] == [history.records[49].at]
-    assert dossier.proof.unreadable == tuple(range(30, 50))
-    assert "There are times for which nobody can tell what was in production." in grave(dossier)
+    assert report.proof.unreadable == tuple(range(30, 50))
+    assert "There are times for which nobody can tell what was in production." in grave(report)
 
 
 def test_a_head_that_says_another_version_than_the_chain_is_found() -> None:
@@ -97,41 +97,41 @@ def test_a_head_that_says_another_version_than_the_chain_is_found() -> None:
     production = history.head.production
     assert production is not None
     head = structs.replace(history.head, production=structs.replace(production, version="2.0.0"))
-    assert [one.fault for one in history.dossier(head=head).proof.findings] == [Fault.HEAD_DIFFERS]
+    assert [one.fault for one in history.report(head=head).proof.findings] == [ChainFault.HEAD_DIFFERS]
 
 
 def test_removed_records_are_said_and_the_rest_still_verifies() -> None:
-    dossier = a_year().prune(30).dossier()
-    assert dossier.proof.ok
-    assert dossier.periods[0].begin is None
-    assert dossier.periods[0].version == "2.2.0"
-    assert any("Records 1 to 30 were removed by retention" in item.message for item in dossier.items)
+    report = a_year().prune(30).report()
+    assert report.proof.ok
+    assert report.periods[0].begin is None
+    assert report.periods[0].version == "2.2.0"
+    assert any("Records 1 to 30 were removed by retention" in item.message for item in report.items)
 
 
 def test_a_checkpoint_proves_the_chain_and_one_that_has_seen_another_is_a_finding() -> None:
     history = a_first_version()
     seen = Anchor(2, history.records[1].hash, "s3://audit/2")
-    proven = history.dossier(anchors=[seen])
+    proven = history.report(anchors=[seen])
     assert proven.proof.ok
     assert proven.proof.anchors == (seen,)
     assert not any("no checkpoint" in item.message for item in proven.items)
-    other = history.dossier(anchors=[Anchor(2, history.records[0].hash, "s3://audit/2")])
-    assert [one.fault for one in other.proof.findings] == [Fault.CHECKPOINT_DIFFERS]
+    other = history.report(anchors=[Anchor(2, history.records[0].hash, "s3://audit/2")])
+    assert [one.fault for one in other.proof.findings] == [ChainFault.CHECKPOINT_DIFFERS]
 
 
 def test_what_is_wrong_with_a_checkpoint_itself_is_a_finding_of_the_page() -> None:
-    unsigned = Finding(Fault.CHECKPOINT_UNSIGNED, 0, "s3://audit/9 is not signed by the key given")
-    dossier = a_first_version().dossier(findings=[unsigned])
-    assert dossier.proof.findings == (unsigned,)
-    assert not dossier.proof.ok
+    unsigned = ChainFinding(ChainFault.CHECKPOINT_UNSIGNED, 0, "s3://audit/9 is not signed by the key given")
+    report = a_first_version().report(findings=[unsigned])
+    assert report.proof.findings == (unsigned,)
+    assert not report.proof.ok
 
 
 @pytest.mark.parametrize("forward", [True, False])
 def test_the_order_in_which_a_store_lists_versions_does_not_matter(forward: bool) -> None:  # noqa: FBT001 - a parameter
     history = a_year()
     entries = list(history.entries.values())
-    assert history.dossier(entries=entries if forward else entries[::-1]) == history.dossier()
+    assert history.report(entries=entries if forward else entries[::-1]) == history.report()
 
 
 def test_the_dossier_names_its_model() -> None:
-    assert a_first_version().dossier().model == MODEL
+    assert a_first_version().report().model == MODEL

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from serinus.api.audit_record import AuditEvent
 from serinus.api.modelversion import Bump, VersionStage
-from serinus.engine.report.compile import Dossier
+from serinus.engine.report.compile import AuditReport
 from serinus.engine.report.people import Departure, vouched_for
 from serinus.engine.report.versions import ArtifactState, VersionStory
 from support.audit.history_builder import History
@@ -16,8 +16,8 @@ from support.audit.sample_histories import SCHEMA_MAJOR, SCHEMA_MINOR, a_first_v
 from support.audit.specs import ALICE, BOB, NOBODY, digest_of_bytes
 
 
-def the_version(dossier: Dossier, version: str) -> VersionStory:
-    return next(story for story in dossier.versions if story.version == version)
+def the_version(report: AuditReport, version: str) -> VersionStory:
+    return next(story for story in report.versions if story.version == version)
 
 
 def a_model(**fields: Any) -> History:
@@ -25,27 +25,27 @@ def a_model(**fields: Any) -> History:
 
 
 def items(history: History) -> set[str]:
-    return {item.message for item in history.dossier().items}
+    return {item.message for item in history.report().items}
 
 
 def test_versions_stand_in_semvers_order_the_newest_first() -> None:
     history = a_model()
     for version in ("1.10.0", "1.9.0", "1.10.0-rc.1"):
         history.register(version)
-    assert [story.version for story in history.dossier().versions] == ["1.10.0", "1.10.0-rc.1", "1.9.0", "1.0.0"]
+    assert [story.version for story in history.report().versions] == ["1.10.0", "1.10.0-rc.1", "1.9.0", "1.0.0"]
 
 
 def test_a_version_says_how_long_it_was_in_production_in_all() -> None:
-    dossier = a_year().dossier()
-    story = the_version(dossier, "2.5.1")
-    lengths = [period.length(dossier.as_of) for period in dossier.periods if period.version == "2.5.1"]
+    report = a_year().report()
+    story = the_version(report, "2.5.1")
+    lengths = [period.length(report.as_of) for period in report.periods if period.version == "2.5.1"]
     assert len(lengths) == 2
     assert story.in_production == sum((one for one in lengths if one is not None), timedelta(0))
-    assert the_version(dossier, "2.7.0").in_production is None
+    assert the_version(report, "2.7.0").in_production is None
 
 
 def test_what_the_number_declares_and_what_the_schema_requires_stand_beside_each_other() -> None:
-    schema = the_version(a_year().dossier(), "2.5.0").schema
+    schema = the_version(a_year().report(), "2.5.0").schema
     assert (schema.against, schema.declared, schema.required) == ("2.4.2", Bump.MINOR, Bump.MAJOR)
     assert [(line.path, line.rule, line.bump) for line in schema.changes] == [
         ("inputs.amount.dtype", "I7", Bump.MAJOR),
@@ -57,39 +57,39 @@ def test_what_the_number_declares_and_what_the_schema_requires_stand_beside_each
 
 def test_details_that_are_no_schema_changes_are_kept_beside_them() -> None:
     history = a_model().register("1.1.0", details={**SCHEMA_MINOR, "against": "1.0.0", "labels": "team=risk"})
-    schema = the_version(history.dossier(), "1.1.0").schema
+    schema = the_version(history.report(), "1.1.0").schema
     assert schema.notes == (("labels", "team=risk"),)
     assert len(schema.changes) == 1
 
 
 def test_a_version_registered_later_is_not_what_an_earlier_one_is_read_against() -> None:
     history = a_model().register("2.0.0").wait(days=1).register("1.5.0")
-    dossier = history.dossier()
-    assert the_version(dossier, "2.0.0").schema.against == "1.0.0"
-    assert the_version(dossier, "1.5.0").schema.against == "1.0.0"
-    assert the_version(dossier, "1.0.0").schema.against == ""
+    report = history.report()
+    assert the_version(report, "2.0.0").schema.against == "1.0.0"
+    assert the_version(report, "1.5.0").schema.against == "1.0.0"
+    assert the_version(report, "1.0.0").schema.against == ""
 
 
 def test_an_artifact_that_was_verified_for_other_bytes_is_grave() -> None:
     history = a_model()
     history.tell(AuditEvent.ARTIFACT_VERIFIED, "1.0.0", digest=digest_of_bytes("other"))
-    story = the_version(history.dossier(), "1.0.0")
+    story = the_version(history.report(), "1.0.0")
     assert story.artifact is ArtifactState.OTHER_BYTES
-    assert any(item.grave and "verified for another digest" in item.message for item in history.dossier().items)
+    assert any(item.grave and "verified for another digest" in item.message for item in history.report().items)
 
 
 def test_where_no_record_tells_of_a_look_at_the_bytes_nobody_says_that_they_were_bad() -> None:
     history = History().register("1.0.0").adopt("1.0.0")
     assert "Its artifact: verification not recorded." in items(history)
-    assert not any(item.grave for item in history.dossier().items)
+    assert not any(item.grave for item in history.report().items)
 
 
 def test_the_last_look_at_an_artifact_counts() -> None:
     history = a_model()
     history.tell(AuditEvent.ARTIFACT_FAILED, "1.0.0", message="The bytes hash to something else.")
-    assert the_version(history.dossier(), "1.0.0").artifact is ArtifactState.FAILED
+    assert the_version(history.report(), "1.0.0").artifact is ArtifactState.FAILED
     history.verify_artifact("1.0.0")
-    assert the_version(history.dossier(), "1.0.0").artifact is ArtifactState.VERIFIED
+    assert the_version(history.report(), "1.0.0").artifact is ArtifactState.VERIFIED
 
 
 def test_an_approval_for_other_bytes_is_grave_and_one_for_these_is_not() -> None:
@@ -97,7 +97,7 @@ def test_an_approval_for_other_bytes_is_grave_and_one_for_these_is_not() -> None
     history.approve("1.1.0", "staging")
     history.approve("1.1.0", "staging", digest=digest_of_bytes("other"))
     history.shift("1.1.0", "canary", "5%")
-    story = the_version(history.dossier(), "1.1.0")
+    story = the_version(history.report(), "1.1.0")
     assert [(one.bound, one.vouched) for one in story.approvals] == [(True, True), (False, True)]
     assert f"The approval by {BOB.name} was given for other bytes." in items(history)
 
@@ -105,7 +105,7 @@ def test_an_approval_for_other_bytes_is_grave_and_one_for_these_is_not() -> None
 def test_a_version_that_only_records_know_is_shown_and_said_to_be_missing() -> None:
     history = a_model()
     del history.entries["1.0.0"]
-    story = the_version(history.dossier(), "1.0.0")
+    story = the_version(history.report(), "1.0.0")
     assert (story.entry, story.stage) == (None, VersionStage.PRODUCTION)
     assert "The registry does not hold it: only the records tell of it." in items(history)
 
@@ -114,7 +114,7 @@ def test_a_version_that_only_records_know_is_shown_and_said_to_be_missing() -> N
 
 
 def test_a_complete_version_with_a_proven_chain_leaves_nothing_open_but_the_checkpoint() -> None:
-    assert [item.message for item in a_first_version().dossier().items] == [
+    assert [item.message for item in a_first_version().report().items] == [
         "Held against no checkpoint: a chain written anew as a whole would not be noticed."
     ]
 
@@ -160,8 +160,8 @@ def test_a_version_that_must_not_serve_and_does_is_grave() -> None:
 def test_names_that_nobody_vouches_for_come_first_and_are_open() -> None:
     history = a_model()
     history.tell(AuditEvent.QUARANTINE_LIFTED, "1.0.0", actor=NOBODY)
-    dossier = history.dossier()
-    assert [vouched_for(one.actor) for one in dossier.people] == [False, True, True]
+    report = history.report()
+    assert [vouched_for(one.actor) for one in report.people] == [False, True, True]
     assert "1 act by names that nobody vouches for: unverified." in items(history)
 
 
@@ -173,7 +173,7 @@ def test_of_many_names_that_nobody_vouches_for_three_are_named() -> None:
 
 
 def test_what_is_done_beside_the_plan_is_listed_in_order_with_its_kind() -> None:
-    found = [(one.kind, one.record.event) for one in a_year().dossier().exceptional]
+    found = [(one.kind, one.record.event) for one in a_year().report().exceptional]
     assert found == [
         (Departure.CORRECTION, AuditEvent.TRAFFIC_DRIFT_CORRECTED),
         (Departure.WAIVER, AuditEvent.SCHEMA_WAIVED),
@@ -186,8 +186,8 @@ def test_what_was_recorded_of_a_forced_act_or_a_policy_is_shown_with_it() -> Non
     history = a_model()
     history.tell(AuditEvent.POLICY_CHANGED, actor=ALICE, details={"verification": "Full"})
     history.tell(AuditEvent.ROLLED_BACK, "1.1.0", to="1.0.0", actor=BOB, details={"forced": "true"})
-    assert [one.facts for one in history.dossier().exceptional] == [(("verification", "Full"),), (("forced", "true"),)]
+    assert [one.facts for one in history.report().exceptional] == [(("verification", "Full"),), (("forced", "true"),)]
 
 
 def test_the_waived_schema_change_is_told_once() -> None:
-    assert len(the_version(a_year().dossier(), "2.5.0").schema.changes) == len(SCHEMA_MAJOR)
+    assert len(the_version(a_year().report(), "2.5.0").schema.changes) == len(SCHEMA_MAJOR)

@@ -2,24 +2,24 @@
 
 from dataclasses import replace
 
-from serinus.api.audit_record import AuditEvent, Happening, OnBehalfOf
+from serinus.api.audit_record import AuditEntry, AuditEvent, OnBehalfOf
 from serinus.api.model import ApprovalPolicy, ModelSpec, RequiredFacts, VersioningPolicy
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase, StageState
-from serinus.engine.rollout.observation import People
+from serinus.engine.rollout.observation import Actors
 from support.builders import CANARY, PRODUCTION, STAGING, a_spec, a_version
 from support.world import World
 
 GATED = {**PRODUCTION, "approval": "Required"}
 LAX = VersioningPolicy(allow_major_in_place=True)
 FOUR_EYES = ModelSpec(versioning=LAX, approvals=ApprovalPolicy(four_eyes=True))
-BOB_APPROVES = People(requested_by="bob", spec_by="ada", approved_by="bob")
+BOB_APPROVES = Actors(requested_by="bob", spec_by="ada", approved_by="bob")
 
 
 def waiting(**fields: object) -> World:
     """A run that waits for approval, asked for by ada."""
-    people = People(requested_by="ada", spec_by="ada")
-    world = World(spec=a_spec("2.0.0", STAGING, CANARY, GATED), people=people, **fields)  # type: ignore[arg-type]
+    actors = Actors(requested_by="ada", spec_by="ada")
+    world = World(spec=a_spec("2.0.0", STAGING, CANARY, GATED), actors=actors, **fields)  # type: ignore[arg-type]
     for _ in range(200):
         world.settle()
         stage = world.status.stage
@@ -29,7 +29,7 @@ def waiting(**fields: object) -> World:
     raise AssertionError(world.status.summary)
 
 
-def told(world: World, event: AuditEvent) -> list[Happening]:
+def told(world: World, event: AuditEvent) -> list[AuditEntry]:
     """The records of a kind that the world's decisions have made."""
     made = {record.id: record for _, _, decision in world.decisions for record in decision.status.records}
     return [record for record in made.values() if record.event is event]
@@ -37,7 +37,7 @@ def told(world: World, event: AuditEvent) -> list[Happening]:
 
 def test_an_approval_is_bound_to_the_artifact_and_the_plan_and_recorded_so() -> None:
     world = waiting(versions={"1.0.0": a_version("1.0.0"), "2.0.0": a_version("2.0.0", digest="sha256:aa")})
-    world.people = BOB_APPROVES
+    world.actors = BOB_APPROVES
 
     world.command(Command.PROMOTE, "looks good").settle()
 
@@ -49,7 +49,7 @@ def test_an_approval_is_bound_to_the_artifact_and_the_plan_and_recorded_so() -> 
 
 def test_who_asked_for_the_version_cannot_approve_it_where_four_eyes_are_asked_for() -> None:
     world = waiting(policy=FOUR_EYES)
-    world.people = People(requested_by="ada", spec_by="ada", approved_by="ada")
+    world.actors = Actors(requested_by="ada", spec_by="ada", approved_by="ada")
 
     world.command(Command.PROMOTE).settle()
 
@@ -57,7 +57,7 @@ def test_who_asked_for_the_version_cannot_approve_it_where_four_eyes_are_asked_f
     assert world.status.stage.state is StageState.AWAITING_APPROVAL
     (refused,) = told(world, AuditEvent.APPROVAL_REFUSED)
     assert "somebody else must approve" in refused.message
-    world.people = BOB_APPROVES
+    world.actors = BOB_APPROVES
     world.command(Command.PROMOTE, "second pair of eyes").settle()
     assert world.weight("2.0.0") == 10_000
 
@@ -65,7 +65,7 @@ def test_who_asked_for_the_version_cannot_approve_it_where_four_eyes_are_asked_f
 def test_the_author_in_git_cannot_approve_what_a_pipeline_has_applied_for_them() -> None:
     world = waiting(policy=FOUR_EYES)
     pipeline = "system:serviceaccount:argocd:argocd"
-    world.people = replace(BOB_APPROVES, spec_by=pipeline, on_behalf_of=OnBehalfOf(name="bob"))
+    world.actors = replace(BOB_APPROVES, spec_by=pipeline, on_behalf_of=OnBehalfOf(name="bob"))
 
     world.command(Command.PROMOTE).settle()
 
@@ -74,7 +74,7 @@ def test_the_author_in_git_cannot_approve_what_a_pipeline_has_applied_for_them()
 
 def test_four_eyes_without_anybody_who_vouches_for_names_approve_nothing() -> None:
     world = waiting(policy=FOUR_EYES)
-    world.people = People()
+    world.actors = Actors()
 
     world.command(Command.PROMOTE).settle()
 
@@ -85,7 +85,7 @@ def test_four_eyes_without_anybody_who_vouches_for_names_approve_nothing() -> No
 
 def test_an_approval_lapses_when_the_plan_changes_before_it_is_used() -> None:
     world = waiting()
-    world.people = BOB_APPROVES
+    world.actors = BOB_APPROVES
     world.versions["1.0.0"] = a_version("1.0.0", ready=0)
     world.command(Command.PROMOTE).settle()
     assert world.status.reason == "RollbackTargetNotReady"
@@ -103,7 +103,7 @@ def test_an_approval_lapses_when_the_plan_changes_before_it_is_used() -> None:
 
 def test_an_approval_lapses_when_the_artifact_changes_before_it_is_used() -> None:
     world = waiting(versions={"1.0.0": a_version("1.0.0", ready=1), "2.0.0": a_version("2.0.0", digest="sha256:aa")})
-    world.people = BOB_APPROVES
+    world.actors = BOB_APPROVES
     world.versions["1.0.0"] = a_version("1.0.0", ready=0)
     world.command(Command.PROMOTE).settle()
 
@@ -120,12 +120,12 @@ def test_a_policy_that_wants_reasons_takes_no_promotion_without_but_every_abort(
     (ignored,) = told(world, AuditEvent.COMMAND_IGNORED)
     assert "wants a reason" in ignored.message
 
-    world.people = replace(BOB_APPROVES, reason="the fraud team has looked at a week of shadow traffic")
+    world.actors = replace(BOB_APPROVES, reason="the fraud team has looked at a week of shadow traffic")
     world.command(Command.PROMOTE, "now again").settle()
     (approved,) = told(world, AuditEvent.APPROVED)
     assert approved.reason == "the fraud team has looked at a week of shadow traffic"
 
-    world.people = BOB_APPROVES
+    world.actors = BOB_APPROVES
     world.command(Command.ABORT).settle()
     assert world.status.phase is Phase.ROLLED_BACK
 

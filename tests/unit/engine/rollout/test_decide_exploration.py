@@ -24,7 +24,7 @@ def turns(world: World, quality: object) -> None:
     world.measure()
 
 
-def wishes(world: World, version: str) -> None:
+def pending(world: World, version: str) -> None:
     world.spec = a_spec(version, STAGING, CANARY, GATED)
 
 
@@ -47,8 +47,8 @@ MOVES: dict[str, Move] = {
     "it turns good": lambda world: turns(world, GOOD),
     "no traffic": lambda world: turns(world, NOTHING),
     "no Prometheus": lambda world: turns(world, None),
-    "1.0.0 is wanted": lambda world: wishes(world, "1.0.0"),
-    "2.0.0 is wanted": lambda world: wishes(world, "2.0.0"),
+    "1.0.0 is wanted": lambda world: pending(world, "1.0.0"),
+    "2.0.0 is wanted": lambda world: pending(world, "2.0.0"),
     "frozen": lambda world: setattr(world, "freeze", "quarter end"),
     "thawed": lambda world: setattr(world, "freeze", None),
     "the target is not ready": lambda world: readiness(world, 0),

@@ -13,8 +13,8 @@ from serinus.api.rollout_status import CurrentStage, Rollback, RollbackReason, R
 from serinus.engine.analysis.assessment import Progress
 from serinus.engine.analysis.measurements import CouldNotAsk, Question
 from serinus.ports.services import ModelVersionRecord, RolloutRecord
-from serinus.reconcile.cache import Store
-from serinus.reconcile.rollouts.analysis_tracker import MOST_REPLAYED, MOST_STEPS, EvidenceBook
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.rollouts.analysis_tracker import MOST_REPLAYED, MOST_STEPS, AnalysisTracker
 from serinus.reconcile.rollouts.stage_analysis import DISPERSION_MEMORY
 from support.builders import CANARY, PRODUCTION, STAGING
 from support.fake_source import FakeSource, everything, nothing
@@ -42,12 +42,12 @@ def in_stage(since: float = 2, index: int = 1, run: int = 1) -> RolloutStatus:
 
 
 class Desk:
-    """A store and a book over one source, and ticks by hand."""
+    """A store and a tracker over one source, and ticks by hand."""
 
-    def __init__(self, source: FakeSource | None = None, store: Store | None = None) -> None:
+    def __init__(self, source: FakeSource | None = None, store: ClusterCache | None = None) -> None:
         self.source = source if source is not None else FakeSource()
-        self.store = store if store is not None else Store()
-        self.book = EvidenceBook(self.store, {"default": self.source})
+        self.store = store if store is not None else ClusterCache()
+        self.tracker = AnalysisTracker(self.store, {"default": self.source})
         self._version = 10
 
     def has(self, name: str = "fraud", status: RolloutStatus | None = None, **fields: Any) -> "Desk":
@@ -60,7 +60,7 @@ class Desk:
 
     async def ticks(self, first: int, last: int) -> "Desk":
         for seconds in range(first, last + 1, TICK):
-            await self.book.tick("default", at(seconds))
+            await self.tracker.tick("default", at(seconds))
         return self
 
     def record(self, name: str = "fraud") -> RolloutRecord:
@@ -69,7 +69,7 @@ class Desk:
         return found
 
     def reading(self, name: str = "fraud") -> Progress:
-        readings = self.book.readings(self.record(name))
+        readings = self.tracker.readings(self.record(name))
         assert len(readings) == 1
         return readings[0]
 
@@ -111,7 +111,7 @@ async def test_nothing_is_asked_while_no_stage_has_conditions() -> None:
     desk = Desk().has(status=in_stage(index=0)).has("settled", status=RolloutStatus())
     await desk.ticks(0, 60)
     assert desk.source.asks == desk.source.replays == []
-    assert desk.book.readings(desk.record()) == ()
+    assert desk.tracker.readings(desk.record()) == ()
 
 
 async def test_after_a_restart_at_most_so_many_stages_are_replayed_at_one_tick() -> None:
@@ -230,7 +230,7 @@ async def test_a_stage_that_began_in_an_outage_is_not_judged_by_what_happened_be
     assert desk.reading("fraud").requests == 50 * 2 * TICK
 
 
-# ---- pages -------------------------------------------------------------------------------------
+# ---- analyses -------------------------------------------------------------------------------------
 
 
 async def test_bursts_are_learnt_once_a_run_and_the_next_stage_inherits_them() -> None:
@@ -264,7 +264,7 @@ async def test_a_plan_that_is_changed_in_the_middle_of_a_stage_is_judged_anew_fr
     await desk.ticks(5, 100)
     stricter = {**CANARY, "abortOn": ["error_rate > 0.1%"]}
     desk.has(spec=spec_for("fraud", "2.0.0", STAGING, stricter, PRODUCTION))
-    assert desk.book.readings(desk.record()) == (), "the old plan's evidence does not speak for the new one"
+    assert desk.tracker.readings(desk.record()) == (), "the old plan's evidence does not speak for the new one"
     await desk.ticks(105, 105)
     assert desk.reading().condition.text == "error_rate > 0.1%"
     assert desk.reading().requests == 50 * 105
@@ -275,7 +275,7 @@ async def test_a_spoilt_spec_leaves_the_stage_guarded() -> None:
     await desk.ticks(5, 100)
     desk.has(spec=MISSPELT)
     desk.source.bad = {"2.0.0": 1.0}
-    found = await desk.book.tick("default", at(105))
+    found = await desk.tracker.tick("default", at(105))
     assert found == {key(): True}
     assert desk.reading().breached_at is not None
 
@@ -284,12 +284,12 @@ async def test_a_breach_is_urgent_and_survives_whatever_the_source_does_next() -
     desk = await Desk().ticks(0, 0)
     desk.has("fraud").has("churn")
     await desk.ticks(5, 20)
-    assert not desk.book.breached(desk.record())
+    assert not desk.tracker.breached(desk.record())
     desk.source.bad = {"2.0.0": lambda question, _: 1.0 if question.subject.model == "fraud" else 0.0}
-    assert await desk.book.tick("default", at(25)) == {key("fraud"): True, key("churn"): False}
-    assert desk.book.breached(desk.record())
+    assert await desk.tracker.tick("default", at(25)) == {key("fraud"): True, key("churn"): False}
+    assert desk.tracker.breached(desk.record())
     desk.source.bad, desk.source.down = {}, lambda question: question.subject.model == "fraud"
-    assert await desk.book.tick("default", at(30)) == {key("fraud"): True, key("churn"): False}
+    assert await desk.tracker.tick("default", at(30)) == {key("fraud"): True, key("churn"): False}
     desk.source.down = nothing
     await desk.ticks(35, 60)
     assert desk.reading().breached_at == at(25)
@@ -303,21 +303,21 @@ async def test_the_page_of_a_stage_that_is_over_is_closed() -> None:
     )
     desk.has(status=structs.replace(in_stage(), rollback=gone))
     asked = len(desk.source.asks)
-    assert await desk.book.tick("default", at(25)) == {}
+    assert await desk.tracker.tick("default", at(25)) == {}
     assert len(desk.source.asks) == asked
-    assert desk.book.readings(desk.record()) == ()
-    assert not desk.book.breached(desk.record())
+    assert desk.tracker.readings(desk.record()) == ()
+    assert not desk.tracker.breached(desk.record())
 
 
 async def test_what_is_forgotten_while_its_answer_is_under_way_stays_forgotten() -> None:
     desk = (await Desk().ticks(0, 0)).has()
 
     def forget(_question: Question) -> bool:
-        desk.book.forget(key())
+        desk.tracker.forget(key())
         return False
 
     desk.source.down = forget
-    assert await desk.book.tick("default", at(5)) == {}
+    assert await desk.tracker.tick("default", at(5)) == {}
 
 
 async def test_without_a_stable_version_only_the_candidate_is_asked_about() -> None:
@@ -341,7 +341,7 @@ async def test_a_candidate_that_is_not_there_is_asked_about_as_soon_as_it_is() -
 
 def test_an_unknown_source_is_named_with_those_that_there_are() -> None:
     desk = Desk().has(spec=spec_for("fraud", metrics={"source": "elsewhere"}))
-    assert desk.book.problem(desk.record()) == (
+    assert desk.tracker.problem(desk.record()) == (
         "There is no metric source elsewhere; the administrator has set up: default."
     )
 
@@ -358,18 +358,18 @@ def test_a_condition_that_the_source_cannot_answer_is_named_in_its_own_words() -
     desk.source.problem = lambda question: (
         "source default has no query drift" if isinstance(question.metric, NamedQuery) else ""
     )
-    assert desk.book.problem(desk.record()) == "drift > 0.2: source default has no query drift."
+    assert desk.tracker.problem(desk.record()) == "drift > 0.2: source default has no query drift."
 
 
 def test_what_cannot_be_said_before_the_version_is_there_is_said_once_it_is() -> None:
     desk = Desk().has()
     desk.source.problem = lambda _: "there is no preset contour"
     desk.store.drop(ModelVersionRecord, key("fraud-v2.0.0"), "")
-    assert desk.book.problem(desk.record()) == ""
+    assert desk.tracker.problem(desk.record()) == ""
     desk.store.put(replace(model_version("2.0.0"), meta=meta("fraud-v2.0.0", version=99)))
-    assert desk.book.problem(desk.record()) == "error_rate > 0.5%: there is no preset contour."
+    assert desk.tracker.problem(desk.record()) == "error_rate > 0.5%: there is no preset contour."
 
 
 def test_a_rollout_that_was_never_readable_has_no_problem_with_its_metrics() -> None:
     desk = Desk().has(spec=MISSPELT)
-    assert desk.book.problem(desk.record()) == ""
+    assert desk.tracker.problem(desk.record()) == ""

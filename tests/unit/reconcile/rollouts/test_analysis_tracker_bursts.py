@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from serinus.api.rollout_status import CurrentStage, RolloutStatus, Serving, StageState
-from serinus.reconcile.cache import Store
-from serinus.reconcile.rollouts.analysis_tracker import EvidenceBook
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from support.builders import CANARY, PRODUCTION, STAGING
 from support.fake_source import FakeSource
 from support.records import model_version, rollout, spec_for
@@ -25,15 +25,15 @@ async def test_the_stable_versions_past_is_read_only_where_the_stage_does_not_na
         stable=Serving(version="1.0.0", weight=95, since=START),
         candidate=Serving(version="2.0.0", weight=5, since=START),
     )
-    source, store = FakeSource(), Store()
-    book = EvidenceBook(store, {"default": source})
-    await book.tick("default", START)
+    source, store = FakeSource(), ClusterCache()
+    tracker = AnalysisTracker(store, {"default": source})
+    await tracker.tick("default", START)
     for version in ("1.0.0", "2.0.0"):
         store.put(model_version(version, "fraud"))
     plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, **fields}, PRODUCTION)
     store.put(rollout("fraud", status=status, version=11, spec=plan))
     for seconds in (5, 10):
-        await book.tick("default", START + timedelta(seconds=seconds))
+        await tracker.tick("default", START + timedelta(seconds=seconds))
 
     assert len(source.replays) == questions
 
@@ -47,13 +47,13 @@ async def test_a_stage_that_began_while_the_last_tick_was_being_asked_needs_no_r
         stable=Serving(version="1.0.0", weight=95, since=START),
         candidate=Serving(version="2.0.0", weight=5, since=START),
     )
-    source, store = FakeSource(), Store()
-    book = EvidenceBook(store, {"default": source})
-    await book.tick("default", START)
+    source, store = FakeSource(), ClusterCache()
+    tracker = AnalysisTracker(store, {"default": source})
+    await tracker.tick("default", START)
     for version in ("1.0.0", "2.0.0"):
         store.put(model_version(version, "fraud"))
     plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, "burst": 1}, PRODUCTION)
     store.put(rollout("fraud", status=status, version=11, spec=plan))
-    await book.tick("default", START + timedelta(seconds=5))
+    await tracker.tick("default", START + timedelta(seconds=5))
 
     assert source.replays == []

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from serinus.api.rollout_status import CurrentStage, PastRun, RolloutStatus, RunResult, Serving, StageState
 from serinus.engine.analysis.assessment import Progress
-from serinus.reconcile.cache import Store
-from serinus.reconcile.rollouts.analysis_tracker import EvidenceBook
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from support.builders import CANARY, PRODUCTION, STAGING
 from support.fake_source import FakeSource
 from support.records import key, model_version, rollout, spec_for
@@ -30,19 +30,19 @@ def retried(version: str = "2.0.0") -> RolloutStatus:
 
 async def readings(source: FakeSource, status: RolloutStatus, ticks: int, *, restarted: bool = False) -> Progress:
     """The evidence of the one condition after so many ticks; a restarted process has seen none of them but the last."""
-    store = Store()
-    book = EvidenceBook(store, {"default": source})
+    store = ClusterCache()
+    tracker = AnalysisTracker(store, {"default": source})
     for version in ("1.0.0", "2.0.0"):
         store.put(model_version(version, "fraud"))
     plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, "burst": 1}, PRODUCTION)
     if not restarted:
-        await book.tick("default", ENDED)
+        await tracker.tick("default", ENDED)
     store.put(rollout("fraud", status=status, version=11, spec=plan))
     for number in range(ticks if restarted else 1, ticks + 1):
-        await book.tick("default", ENDED + timedelta(seconds=number * TICK))
+        await tracker.tick("default", ENDED + timedelta(seconds=number * TICK))
     record = store.rollout(key("fraud"))
     assert record is not None
-    (found,) = book.readings(record)
+    (found,) = tracker.readings(record)
     return found
 
 

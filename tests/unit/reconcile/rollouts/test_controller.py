@@ -489,7 +489,7 @@ async def test_nothing_is_decided_before_the_whole_cluster_could_be_listed() -> 
     rig = Rig()
     rig.model()
     rig.cluster.faults.always["RolloutRecord"] = TransientError("no API server")
-    rig.cluster.follow(rig.loop.seen, rig.loop.gone)
+    rig.cluster.follow(rig.loop.on_change, rig.loop.on_delete)
     assert rig.cluster.journal == []
     failures: list[SerinusError] = [TransientError("not yet")] * 5
     rig.cluster.faults.always.clear()
@@ -518,7 +518,7 @@ async def test_a_watch_that_was_interrupted_causes_a_list_at_once() -> None:
     async with rig.running():
         await in_canary(rig)
         listed = len(rig.cluster.lists)
-        rig.loop.restarted()
+        rig.loop.on_relist()
         await until(lambda: len(rig.cluster.lists) > listed, why="the list", within=1)
 
 
@@ -534,7 +534,7 @@ async def test_an_object_that_comes_up_while_a_list_is_read_is_not_forgotten() -
     async with rig.running():
         await in_canary(rig)
         rig.cluster.during_list = another
-        rig.loop.restarted()
+        rig.loop.on_relist()
         await until(lambda: (RolloutRecord, key("churn")) in rig.cluster.objects, why="the list to be under way")
         await rig.reaches_stage("canary", "churn", within=60)
 
@@ -544,7 +544,7 @@ async def test_the_loop_ends_when_it_is_told_to_even_in_the_moment_of_a_restarte
     rig = Rig()
     async with rig.running():
         await until(lambda: rig.clock.monotonic() > 1, why="the loop to wait for its next list")
-        rig.loop.restarted()
+        rig.loop.on_relist()
 
 
 @in_virtual_time

@@ -36,7 +36,7 @@ from serinus.registry.dynamodb.store import COMMIT_TRIES, DynamoDbStore
 from serinus.registry.dynamodb.tables import AUDIT, REGISTRY, create, definition
 from support.dynamodb.place import DynamoDbPlace, credentials, intercept, settings_at
 from support.dynamodb.scripted import Scripted, cancelled, error
-from support.registry.place import BY, digest_for, happening, version_entry
+from support.registry.place import BY, audit_entry, digest_for, version_entry
 
 MODEL = ObjectKey("ml", "fraud")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -55,7 +55,7 @@ async def opened(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Opened]:
 
 
 def a_step(**fields: Any) -> Commit:
-    record, after = seal(Head(), happening(AuditEvent.PROMOTED, version="2.0.0"), MODEL, by=BY, now=NOW)
+    record, after = seal(Head(), audit_entry(AuditEvent.PROMOTED, version="2.0.0"), MODEL, by=BY, now=NOW)
     return Commit(**{"model": MODEL, "before": Head(), "record": record, "after": after, **fields})
 
 

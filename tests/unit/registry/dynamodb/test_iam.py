@@ -14,7 +14,7 @@ from serinus.settings import DynamoDbSettings
 from support.dynamodb.iam import Right, needed, permitted, policy, rights
 from support.dynamodb.moto import moto, place, tables
 from support.dynamodb.place import DynamoDbPlace, counted
-from support.registry.place import digest_for, happening, register, registry_on, seen_whole, version_entry
+from support.registry.place import audit_entry, digest_for, register, registry_on, seen_whole, version_entry
 
 __all__ = ["moto", "place", "tables"]
 
@@ -28,10 +28,10 @@ async def _every_verb_of_the_operator(place: DynamoDbPlace) -> set[Right]:
     with counted(place.clients(store)) as calls:
         await store.probe()
         await register(registry, MODEL, "1.0.0", "2.0.0", data=data)
-        await registry.promote(MODEL, "1.0.0", happening())
-        await registry.promote(MODEL, "2.0.0", happening())
-        await registry.rollback(MODEL, happening())
-        await registry.record(MODEL, happening(AuditEvent.PAUSED))
+        await registry.promote(MODEL, "1.0.0", audit_entry())
+        await registry.promote(MODEL, "2.0.0", audit_entry())
+        await registry.rollback(MODEL, audit_entry())
+        await registry.record(MODEL, audit_entry(AuditEvent.PAUSED))
         await store.set_yanked(MODEL, "2.0.0", "it leaks")
         await registry.list(MODEL)
         assert (await registry.verify(MODEL)).ok
@@ -52,7 +52,7 @@ async def test_the_operators_policy_allows_all_that_the_store_asks_and_nothing_m
 async def test_the_readers_policy_allows_all_that_serving_code_asks_and_nothing_more(place: DynamoDbPlace) -> None:
     registry = registry_on(place.open())
     await register(registry, MODEL, "1.0.0")
-    await registry.promote(MODEL, "1.0.0", happening())
+    await registry.promote(MODEL, "1.0.0", audit_entry())
     clients = connect(place.settings)
     with counted(clients) as calls, DynamoDbReader(place.settings, "ml", clients) as reader:
         assert reader.production("fraud") is not None
@@ -71,7 +71,7 @@ async def test_only_the_role_of_retention_may_remove_records_and_it_can_write_no
     await register(registry, MODEL, "1.0.0", "2.0.0")
     first = (await seen_whole(place, MODEL)).trail[0]
     details = {"through": "1", "hash": first.hash, "archive": "s3://archive"}
-    await registry.record(MODEL, happening(AuditEvent.RECORDS_PRUNED, details=details))
+    await registry.record(MODEL, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
     with counted(place.clients(store)) as calls:
         assert await store.remove_records(MODEL, 1) == 1
     asked = {right for operation, request in calls for right in needed(operation, request)}

@@ -14,7 +14,7 @@ from serinus.registry.dynamodb.reads import PageSizes
 from serinus.settings import DynamoDbSettings
 from support.dynamodb.moto import moto, place, tables
 from support.dynamodb.place import REGION, DynamoDbPlace, credentials
-from support.registry.place import happening, in_use, registry_on
+from support.registry.place import audit_entry, in_use, registry_on
 
 __all__ = ["moto", "place", "tables"]
 
@@ -99,7 +99,7 @@ async def test_models_of_another_scope_are_not_seen(place: DynamoDbPlace) -> Non
     model = await in_use(place)
     store = await serinus.registry.open_store(_url(place.settings, "&scope=other"))
     try:
-        await registry_on(store).record(model, happening())
+        await registry_on(store).record(model, audit_entry())
         assert (await store.read_head(model)).production is None
         assert [(key, head.audit.sequence) async for key, head in store.list_models()] == [(model, 1)]
     finally:

@@ -9,7 +9,7 @@ from support.dynamodb.moto import moto, place, tables
 from support.dynamodb.place import DynamoDbPlace
 from support.registry.contract_moves import MovesContract
 from support.registry.contract_versions import VersionsContract
-from support.registry.place import digest_for, happening, register, registry_on, version_entry
+from support.registry.place import audit_entry, digest_for, register, registry_on, version_entry
 
 __all__ = ["moto", "place", "tables"]
 
@@ -22,7 +22,7 @@ class TestMoto(VersionsContract, MovesContract):
         first = version_entry(model, "1.0.0", labels=(("team", "fraud"),))
         later = replace(first, registered_at=first.registered_at + timedelta(days=1), labels=(("team", "other"),))
         for entry in (first, later):
-            told = happening(AuditEvent.VERSION_REGISTERED, version="1.0.0")
+            told = audit_entry(AuditEvent.VERSION_REGISTERED, version="1.0.0")
             await registry_on(place.open()).register(model, entry, told)
         assert await registry_on(place.open()).get(model, "1.0.0") == first
 

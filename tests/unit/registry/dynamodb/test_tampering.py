@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from serinus.api.names import ObjectKey
-from serinus.engine.audit.chain import Fault
+from serinus.engine.audit.chain import ChainFault
 from serinus.errors import RefusedError
 from support.dynamodb.moto import moto, place, tables
 from support.dynamodb.place import DynamoDbPlace
@@ -64,17 +64,17 @@ def _no_content(client: Any, table: str, partition: str) -> None:
 @pytest.mark.parametrize(
     ("tamper", "fault"),
     [
-        (_another_reason, Fault.ALTERED),
-        (_removed, Fault.MISSING),
-        (_cut_off, Fault.TRUNCATED),
-        (_swapped, Fault.MISPLACED),
-        (_inserted_between, Fault.MISPLACED),
-        (_no_json, Fault.ALTERED),
-        (_no_content, Fault.ALTERED),
+        (_another_reason, ChainFault.ALTERED),
+        (_removed, ChainFault.MISSING),
+        (_cut_off, ChainFault.TRUNCATED),
+        (_swapped, ChainFault.MISPLACED),
+        (_inserted_between, ChainFault.MISPLACED),
+        (_no_json, ChainFault.ALTERED),
+        (_no_content, ChainFault.ALTERED),
     ],
 )
 async def test_a_chain_that_was_changed_in_its_table_does_not_verify(
-    place: DynamoDbPlace, tamper: Tamper, fault: Fault
+    place: DynamoDbPlace, tamper: Tamper, fault: ChainFault
 ) -> None:
     model, store = await in_use(place), place.open(page_size=2)
     assert (await registry_on(store).verify(model)).ok
@@ -91,7 +91,7 @@ async def test_a_head_that_was_changed_in_its_table_does_not_verify(
     item = client.get_item(TableName=table, Key=_key(_partition(model), "HEAD"))["Item"]
     item["head"]["S"] = item["head"]["S"].replace(*change)
     client.put_item(TableName=table, Item=item)
-    assert Fault.HEAD_DIFFERS in {one.fault for one in (await registry_on(store).verify(model)).findings}
+    assert ChainFault.HEAD_DIFFERS in {one.fault for one in (await registry_on(store).verify(model)).findings}
 
 
 async def test_a_version_that_was_broken_in_its_table_is_refused(place: DynamoDbPlace) -> None:

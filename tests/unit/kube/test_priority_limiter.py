@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from serinus.kube.slots import Slots
+from serinus.kube.priority_limiter import PriorityLimiter
 
 
 class Line:
     """Callers that hold a slot until they are told to leave."""
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: PriorityLimiter) -> None:
         self._slots = slots
         self.inside: list[str] = []
         self._doors: dict[str, asyncio.Event] = {}
@@ -40,7 +40,7 @@ async def settled() -> None:
 
 
 async def test_the_reserved_slots_are_for_the_urgent_only() -> None:
-    line = Line(Slots(3, reserved=1))
+    line = Line(PriorityLimiter(3, reserved=1))
     for name in ("a", "b", "c"):
         await line.comes(name)
     assert line.inside == ["a", "b"]
@@ -51,7 +51,7 @@ async def test_the_reserved_slots_are_for_the_urgent_only() -> None:
 
 
 async def test_an_urgent_caller_overtakes_all_that_wait() -> None:
-    line = Line(Slots(1, reserved=0))
+    line = Line(PriorityLimiter(1, reserved=0))
     await line.comes("a")
     await line.comes("b")
     await line.comes("abort", urgent=True)
@@ -63,7 +63,7 @@ async def test_an_urgent_caller_overtakes_all_that_wait() -> None:
 
 
 async def test_a_caller_that_gives_up_leaves_no_hole() -> None:
-    line = Line(Slots(1, reserved=0))
+    line = Line(PriorityLimiter(1, reserved=0))
     await line.comes("a")
     await line.comes("gives up")
     await line.comes("c")
@@ -75,7 +75,7 @@ async def test_a_caller_that_gives_up_leaves_no_hole() -> None:
 
 
 async def test_a_slot_given_in_the_moment_of_giving_up_is_handed_on() -> None:
-    line = Line(Slots(1, reserved=0))
+    line = Line(PriorityLimiter(1, reserved=0))
     await line.comes("a")
     await line.comes("gives up")
     await line.comes("c")
@@ -89,4 +89,4 @@ async def test_a_slot_given_in_the_moment_of_giving_up_is_handed_on() -> None:
 
 def test_slots_that_would_lock_everybody_out_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="leave at least one"):
-        Slots(4, reserved=4)
+        PriorityLimiter(4, reserved=4)

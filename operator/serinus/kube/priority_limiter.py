@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Slots:
+class PriorityLimiter:
     """At most ``limit`` holders at once, of whom ordinary ones never take the last ``reserved``."""
 
     def __init__(self, limit: int, reserved: int) -> None:

@@ -20,7 +20,7 @@ _RETURN_SCRAPES: Final = 5
 """Scrapes in which all targets are expected back."""
 
 
-class Gaps:
+class Outages:
     """Remembers when samples were last seen and how long the last outage was; times in milliseconds since 1970."""
 
     def __init__(self, scrape_interval: timedelta) -> None:

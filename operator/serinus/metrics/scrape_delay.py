@@ -19,7 +19,7 @@ _UNKNOWN_SCRAPE_MS: Final = 750
 _REMEMBERED: Final = 64
 
 
-class Settle:
+class ScrapeDelay:
     """Where ticks begin and end for Prometheus; consecutive ticks join without gap or overlap, whatever is learnt."""
 
     def __init__(self, scrape_interval: timedelta) -> None:

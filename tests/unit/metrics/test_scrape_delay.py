@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serinus.metrics.promql import millis
-from serinus.metrics.settle import Settle
+from serinus.metrics.scrape_delay import ScrapeDelay
 from support.prometheus.questions import after
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 9), st.none() | st.floats(0, 20)), min_size=2, max_size=40))
 def test_every_tick_begins_where_the_one_before_it_ended(ticks: list[tuple[float, float | None]]) -> None:
-    settle, at, last = Settle(timedelta(seconds=10)), after(0), None
+    settle, at, last = ScrapeDelay(timedelta(seconds=10)), after(0), None
     for length, scrape in ticks:
         since, at = at, at + timedelta(milliseconds=round(length * 1000))
         begin, end = settle.span(at, since)
@@ -23,17 +23,17 @@ def test_every_tick_begins_where_the_one_before_it_ended(ticks: list[tuple[float
 
 
 def test_a_tick_looks_at_the_moment_before_which_all_scrapes_have_ended() -> None:
-    settle = Settle(timedelta(seconds=10))
+    settle = ScrapeDelay(timedelta(seconds=10))
     settle.learn([0.5, 2.0, None])
     assert settle.span(after(20), after(10)) == (millis(after(10)) - 2250, millis(after(20)) - 2250)
 
 
 def test_it_never_looks_back_further_than_one_scrape_interval() -> None:
-    settle = Settle(timedelta(seconds=10))
+    settle = ScrapeDelay(timedelta(seconds=10))
     settle.learn([300.0])
     assert settle.span(after(20), after(10))[1] == millis(after(10))
 
 
 def test_a_clock_that_went_back_still_gives_a_span() -> None:
-    begin, end = Settle(timedelta(seconds=10)).span(after(5), after(10))
+    begin, end = ScrapeDelay(timedelta(seconds=10)).span(after(5), after(10))
     assert end == begin + 1
