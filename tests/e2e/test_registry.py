@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -124,7 +124,7 @@ async def test_a_rollback_by_one_command_goes_where_it_says_and_bears_its_reason
 
 
 @pytest.fixture(scope="module")
-def tables() -> "AsyncIterator[DynamoDbSettings]":
+def tables() -> Iterator[DynamoDbSettings]:
     with pytest.MonkeyPatch.context() as patch, dynamodb_local() as endpoint:
         credentials(patch)
         settings = settings_at(endpoint)

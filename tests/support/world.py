@@ -15,7 +15,7 @@ from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
 from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted
-from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, SetWeights
+from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetWeights
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.decision import Decision, Event
 from serinus.engine.rollout.draft import Situation
@@ -211,7 +211,7 @@ class World:
             return None
         return Counted(at=self.now, batch=Batch(batch.requests * (100 - weight) / weight, 0, 0, 0))
 
-    def _do(self, action: object) -> None:
+    def _do(self, action: Action) -> None:
         match action:
             case SetWeights(shares=shares, ours=ours):
                 entries = plan_entries(self.route.entries, shares, ours)

@@ -38,11 +38,12 @@ async def test_a_version_that_a_team_has_applied_is_registered_as_it_is(
     server: ListingApi, place: KubernetesPlace
 ) -> None:
     model = place.fresh_model()
-    spec = {"model": model.name, "version": "v1.0.0", "artifact": {"uri": f"s3://models/{model.name}/1.0.0"}}
+    artifact = {"uri": f"s3://models/{model.name}/1.0.0"}
+    spec = {"model": model.name, "version": "v1.0.0", "artifact": artifact}
     labels = {"team": "payments-ml"}
     path = of(model, "modelversions", "-v1.0.0")
     server.put(path, {"metadata": {"name": f"{model.name}-v1.0.0", "namespace": "ml", "labels": labels}, "spec": spec})
-    spec["artifact"] |= {"digest": digest_for(model, "1.0.0")}
+    artifact |= {"digest": digest_for(model, "1.0.0")}
     applied = dict(server.objects[path])
     await register(registry_on(place.open()), model, "1.0.0")
     assert server.objects[path] == applied

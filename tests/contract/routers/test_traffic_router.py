@@ -8,9 +8,9 @@ import pytest
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import HttpRouteRef, RouteRef
 from serinus.engine.rollout.actions import BackendShare, SetWeights
-from serinus.engine.rollout.observation import BackendKey
+from serinus.engine.rollout.observation import BackendKey, RouteEntry
 from serinus.errors import RefusedError
-from serinus.ports.services import TrafficRouter
+from serinus.ports.services import RouteRule, TrafficRouter
 from serinus.routers.gateway_api import GatewayApiRouter
 from support import records
 from support.fakes import FakeCluster, FakeRouter
@@ -62,10 +62,8 @@ class FakePlane:
         self.router: TrafficRouter = FakeRouter(self._cluster)
 
     def put(self, weights: Mapping[str, int], owner: str = "") -> None:
-        entries = tuple(
-            records.RouteEntry(BackendKey("", "Service", name), weight, 80) for name, weight in weights.items()
-        )
-        self._cluster.put(records.route(rules=(records.RouteRule("predict", entries),), owner=owner and f"X/{owner}"))
+        entries = tuple(RouteEntry(BackendKey("", "Service", name), weight, 80) for name, weight in weights.items())
+        self._cluster.put(records.route(rules=(RouteRule("predict", entries),), owner=owner and f"X/{owner}"))
 
     def weights(self) -> Mapping[str, int]:
         entries = self._cluster.route(ObjectKey("ml", "fraud")).rules[0].entries

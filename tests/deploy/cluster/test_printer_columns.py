@@ -53,8 +53,15 @@ def _canary() -> Manifest:
 
 
 def _condition(kind: str) -> Manifest:
-    holds = {"status": ConditionStatus.TRUE, "reason": kind, "message": "why"}
-    return encode(Condition(type=kind, observed_generation=1, last_transition_time=_began(), **holds))
+    condition = Condition(
+        type=kind,
+        status=ConditionStatus.TRUE,
+        reason=kind,
+        message="why",
+        observed_generation=1,
+        last_transition_time=_began(),
+    )
+    return encode(condition)
 
 
 def _head() -> Head:

@@ -94,10 +94,11 @@ class Trail:
         """Run a command as the command line does: an error of ours is told by status 1."""
         given = parser().parse_args(words)
         try:
-            return VERBS[given.verb].run(given, self.outside())
+            status: int = VERBS[given.verb].run(given, self.outside())
         except SerinusError as problem:
             print(f"serinus: {problem}")  # noqa: T201 - what the command line does
             return 1
+        return status
 
     def copy(self) -> "Trail":
         return Trail(deepcopy(self.data), TrailClock(self.clock.at), self.policy)

@@ -15,7 +15,7 @@ from serinus.audit.archive import ArchivePlace, FolderArchive
 from serinus.audit.checkpoint_reader import Seen
 from serinus.audit.retention import Remover, finish_removal, plan_removal
 from serinus.audit.verify import Proof, prove
-from serinus.engine.audit.chain import Anchor
+from serinus.engine.audit.chain import Anchor, StoredRecord
 from serinus.errors import AmbiguousError, ConflictError, RefusedError
 from serinus.ports.registry_store import RegistryStore
 from support.audit.trails import MODEL, Trail, a_trail, write
@@ -342,7 +342,9 @@ async def test_pruning_while_somebody_verifies_is_no_finding(trail: Trail, folde
     class Slow(MemoryStore):
         done = False
 
-        async def read_records(self, model: ObjectKey, *, after: int = 0, through: int | None = None):  # type: ignore[no-untyped-def,override]  # noqa: ANN202 - as the port has it
+        async def read_records(
+            self, model: ObjectKey, *, after: int = 0, through: int | None = None
+        ) -> AsyncIterator[StoredRecord]:
             if not Slow.done:
                 Slow.done = True
                 await prune(trail, FolderArchive(folder))

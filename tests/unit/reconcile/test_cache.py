@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_a_rollout_that_was_never_readable_has_no_plan_and_waits_for_no_route() 
 
 
 def test_nothing_is_left_in_any_index_once_everything_is_gone() -> None:
-    records = [rollout(), model_version(), route(), endpoints(), namespace_record(), job()]
+    records: list[Record] = [rollout(), model_version(), route(), endpoints(), namespace_record(), job()]
     store = a_store(*records)
     for record in records:
         store.drop(type(record), record.meta.key, record.meta.uid)
@@ -167,7 +168,7 @@ def test_a_frozen_namespace_says_why_until_it_is_let_go() -> None:
     [{"run": 2}, {"stage": "canary"}, {"owner": "uid-of-a-namesake"}, {"rollout": "churn"}, {"outcome": None}],
     ids=str,
 )
-def test_the_job_of_another_run_stage_or_rollout_is_not_believed(other: dict[str, object]) -> None:
+def test_the_job_of_another_run_stage_or_rollout_is_not_believed(other: dict[str, Any]) -> None:
     store = a_store(rollout(status=IN_STAGING), job(**{"outcome": PASSED, **other}))
     assert seen(store).tests == {}
 
@@ -206,7 +207,7 @@ def test_of_two_rollouts_made_in_the_same_second_the_name_decides() -> None:
     (None, None, True),
 ])  # fmt: skip
 def test_two_models_conflict_where_they_may_share_a_rule(mine: str | None, theirs: str | None, conflict: bool) -> None:  # noqa: FBT001 - a table
-    def on(rule: str | None) -> dict[str, object]:
+    def on(rule: str | None) -> dict[str, Any]:
         return {"route": {"httpRoute": {"name": "shared", **({"ruleName": rule} if rule else {})}}}
 
     store = a_store(rollout("a", spec_for("a", **on(theirs))), rollout("b", spec_for("b", **on(mine))))

@@ -52,7 +52,7 @@ def places(content: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | i
 @given(steps, st.data())
 def test_a_change_of_any_field_of_any_record_is_found(told: list[Step], data: st.DataObject) -> None:
     trail = a_trail(told)
-    content = trail.records[data.draw(st.sampled_from(sorted(trail.records)))]
+    content: Any = trail.records[data.draw(st.sampled_from(sorted(trail.records)))]
     *way, last = data.draw(st.sampled_from(places(content)))
     for name in way:
         content = content[name]

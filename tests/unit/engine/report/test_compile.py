@@ -36,7 +36,7 @@ def test_the_version_on_trial_is_named_with_its_share_and_stage() -> None:
 def test_a_model_that_nobody_has_told_anything_of_has_an_empty_dossier() -> None:
     report = History().report()
     assert report.live is None
-    assert report.periods == report.versions == report.runs == report.rollbacks == ()
+    assert (report.periods, report.versions, report.runs, report.rollbacks) == ((), (), (), ())
     assert report.described_by is None
     assert report.governance.owner is None
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Hashable
+from functools import partial
 
 import pytest
 
@@ -53,7 +54,7 @@ MOVES: dict[str, Move] = {
     "thawed": lambda world: setattr(world, "freeze", None),
     "the target is not ready": lambda world: readiness(world, 0),
     "the target is ready": lambda world: readiness(world, 1),
-    **{verb.value: (lambda world, verb=verb: commands(world, verb)) for verb in Command},
+    **{verb.value: partial(commands, verb=verb) for verb in Command},
 }
 
 

@@ -53,8 +53,8 @@ def play(world: World, step: tuple[object, ...]) -> None:  # noqa: C901, PLR0912
             world.quality[version] = QUALITIES[quality]
         case ("ready", str(version), int(ready)):
             world.versions[version] = a_version(version, ready=ready)
-        case ("wish", str(version), int(plan)):
-            world.spec = a_spec(version, *PLANS[plan])
+        case ("wish", str(version), int(index)):
+            world.spec = a_spec(version, *PLANS[index])
         case ("command", Command() as verb, int(token)):
             world.commands[verb] = str(token)
         case ("freeze", bool(frozen)):

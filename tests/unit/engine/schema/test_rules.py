@@ -154,7 +154,8 @@ _IGNORING: Final = {"unknownInputs": "Ignore"}
 
 
 def test_a_name_that_is_ignored_from_now_on_breaks_old_clients_where_the_input_is_required() -> None:
-    before, after = {"aliases": ["total"]}, {"aliases": []}
+    before: dict[str, list[str]] = {"aliases": ["total"]}
+    after: dict[str, list[str]] = {"aliases": []}
     assert not backward(taking(before, **_IGNORING), taking(after, **_IGNORING))
     spare = {"optional": True}
     assert backward(taking(before | spare, **_IGNORING), taking(after | spare, **_IGNORING))

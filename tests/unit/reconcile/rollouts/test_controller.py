@@ -459,7 +459,7 @@ async def test_an_http_test_is_sent_once_and_its_outcome_is_looked_at_once_it_is
         await in_canary(rig)
         assert rig.clock.monotonic() - began < 1
         assert rig.checks.sent == ["ml/fraud-v2-0-0/healthz"]
-        assert rig.desk._ended == rig.desk._under_way == {}, "the status has it now"
+        assert (rig.desk._ended, rig.desk._under_way) == ({}, {}), "the status has it now"
 
 
 @in_virtual_time

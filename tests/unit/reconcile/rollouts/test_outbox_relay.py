@@ -1,6 +1,7 @@
 """What the registry learns of a run, whatever becomes of the registry or of the operator meanwhile."""
 
 from dataclasses import replace
+from functools import partial
 
 from serinus.api.audit_record import ActorKind, AuditEvent, AuditRecordSpec
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
@@ -17,7 +18,7 @@ from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
 
 DOWN = TransientError("the registry cannot be reached")
-AMOUNT = {"name": "amount", "dtype": "float64"}
+AMOUNT: dict[str, object] = {"name": "amount", "dtype": "float64"}
 
 
 def signature(*inputs: dict[str, object]) -> dict[str, object]:
@@ -35,6 +36,10 @@ async def trail(rig: Rig) -> list[AuditRecordSpec]:
 
 async def events(rig: Rig) -> list[str]:
     return [record.event.value for record in await trail(rig) if not record.event.value.startswith("Version")]
+
+
+def another_command_handled(rig: Rig, before: dict[str, str]) -> bool:
+    return rig.status().last_handled != before
 
 
 def nothing_waits(rig: Rig) -> bool:
@@ -142,7 +147,7 @@ async def test_a_registry_that_is_down_for_a_whole_run_delays_nothing_and_loses_
                 assert "cannot be reached" in lag.message
                 assert len(rig.status().records) == 9
                 rig.ledger.problem = None
-            await until(lambda rig=rig: nothing_waits(rig), why="all to be recorded", within=120)
+            await until(partial(nothing_waits, rig), why="all to be recorded", within=120)
             assert find_condition(rig.status().conditions, ConditionType.AUDIT_LAG) is None
             assert await is_whole(rig)
     runs = [rig.status().history[0] for rig in (up, down)]
@@ -216,7 +221,7 @@ async def test_too_many_waiting_records_hold_everything_but_a_rollback() -> None
             before = rig.status().last_handled
             if len(rig.status().records) >= 160:
                 break
-            await until(lambda before=before: rig.status().last_handled != before, why="the command")
+            await until(partial(another_command_handled, rig, before), why="the command")
         assert rig.status().reason in {"AuditBacklog", "Paused"}
         record = rig.cluster.rollout(key())
         rig.cluster.put(replace(record, commands={"abort": "now"}))

@@ -273,7 +273,8 @@ async def test_a_network_that_swallows_everything_holds_nobody_longer_than_the_s
 
 def test_backups_of_a_new_table_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     credentials(monkeypatch)
-    clients, waited = connect(settings_at(NOWHERE)), []
+    clients = connect(settings_at(NOWHERE))
+    waited: list[float] = []
     names = TableNames("serinus-registry", "serinus-audit")
     registry, audit = (
         {"Table": {"TableStatus": "ACTIVE", **definition(name, shape, protect=True)}}
