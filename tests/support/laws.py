@@ -6,7 +6,7 @@ from serinus.api.verdict import Verdict
 from serinus.engine.analysis.assessment import assess
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.decision import Decision
-from serinus.engine.rollout.modes import Mode, may_follow, mode_of
+from serinus.engine.rollout.modes import RolledBack, RollingBack, Running, Stranded, may_follow, mode_of
 from serinus.engine.rollout.observation import InvalidSpec, Observation, RouteFacts
 from serinus.engine.rollout.route_plan import AcceptanceState, accepted
 from serinus.engine.rollout.targets import is_ready, usable
@@ -36,14 +36,14 @@ def _shares_sum_to_all(after: RolloutStatus, decision: Decision) -> None:
 
 def _a_breach_leaves_no_weight(before: RolloutStatus, observed: Observation, after: RolloutStatus) -> None:
     breached = any(reading.breached_at is not None for reading in observed.readings)
-    if mode_of(before) is not Mode.RUNNING or not breached or observed.deleted:
+    if not isinstance(mode_of(before), Running) or not breached or observed.deleted:
         return
-    if mode_of(after) is Mode.STRANDED:
+    if isinstance(mode_of(after), Stranded):
         bad = before.candidate.version if before.candidate is not None else ""
         good = {before.last_known_good, before.stable.version if before.stable is not None else None}
         assert not any(version != bad and usable(observed, version) for version in good if version is not None)
         return
-    assert mode_of(after) in {Mode.ROLLING_BACK, Mode.ROLLED_BACK}
+    assert isinstance(mode_of(after), RollingBack | RolledBack)
     assert after.candidate is not None
     assert after.candidate.weight == 0
 
@@ -51,7 +51,7 @@ def _a_breach_leaves_no_weight(before: RolloutStatus, observed: Observation, aft
 def _no_rise_without_cause(plan: RolloutSpec, before: RolloutStatus, observed: Observation, decision: Decision) -> None:
     after = decision.status
     candidate, stage = after.candidate, after.stage
-    if candidate is None or stage is None or mode_of(after) is not Mode.RUNNING:
+    if candidate is None or stage is None or not isinstance(mode_of(after), Running):
         return
     same_run = before.run == after.run and before.candidate is not None
     earlier = before.candidate.weight if same_run and before.candidate is not None else 0

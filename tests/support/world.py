@@ -18,15 +18,13 @@ from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Cou
 from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetWeights
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.decision import Decision, Event
-from serinus.engine.rollout.draft import Situation
-from serinus.engine.rollout.modes import Mode, mode_of
+from serinus.engine.rollout.modes import Running, mode_of, stage_of
 from serinus.engine.rollout.observation import (
     Actors,
     AuditFacts,
     InvalidSpec,
     Observation,
     RouteFacts,
-    RouteProblem,
     TestOutcome,
     VersionFacts,
 )
@@ -40,7 +38,6 @@ NOTHING = Batch(0, 0, 0, 0)
 ADA = Actors(requested_by="ada@example.org", spec_by="ada@example.org", approved_by="ada@example.org")
 LAX = ModelSpec(versioning=VersioningPolicy(allow_major_in_place=True))
 SCRAPE = timedelta(seconds=15)
-NOWHERE = Observation(generation=1, route=RouteProblem("RouteMissing", "There is none."))
 
 
 @dataclass
@@ -192,13 +189,13 @@ class World:
 
     def _stage_key(self) -> tuple[int, int, datetime] | None:
         stage = self.status.stage
-        if mode_of(self.status) is not Mode.RUNNING or stage is None:
+        if not isinstance(mode_of(self.status), Running) or stage is None:
             return None
         return (self.status.run, stage.index, stage.since)
 
     def _readings(self, key: tuple[int, int, datetime]) -> tuple[Progress, ...]:
         plan = self.spec.last if isinstance(self.spec, InvalidSpec) else self.spec
-        if plan is None or Situation(spec=plan, observed=NOWHERE, now=self.now).stage(self.status) is None:
+        if plan is None or stage_of(plan, self.status.stage) is None:
             return ()
         stage = plan.stages[key[1]]
         return self.evidence.get(key) or tuple(

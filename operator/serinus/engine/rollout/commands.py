@@ -1,4 +1,4 @@
-"""What a person asked for by annotation: each token is acted on once and acknowledged, whatever came of it."""
+"""Commands by annotation: each token is acted on once and acknowledged, whatever came of it."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -8,7 +8,7 @@ from serinus.api.rollout_status import Pause, RolloutStatus, StageApproval, Stag
 from serinus.engine.rollout import approvals
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
-from serinus.engine.rollout.modes import Mode, mode_of
+from serinus.engine.rollout.modes import Running, Settled, Stranded
 from serinus.engine.rollout.observation import Observation
 from serinus.engine.rollout.outbox import backlog
 
@@ -27,7 +27,7 @@ class PendingCommands:
     retry: str | None = None
 
 
-def pending(status: RolloutStatus, observed: Observation) -> dict[Command, str]:
+def _fresh(status: RolloutStatus, observed: Observation) -> dict[Command, str]:
     """Return the commands whose token has not been acted on; while the outbox is full only those towards safety."""
     given = {Command(verb): token[:MAX_TOKEN] for verb, token in observed.commands.items()}
     crowded = backlog(status) is not None
@@ -39,8 +39,8 @@ def pending(status: RolloutStatus, observed: Observation) -> dict[Command, str]:
 
 
 def apply_commands(draft: Draft, situation: Situation) -> tuple[Draft, PendingCommands]:
-    """Acknowledge every new command, do those that only change what the status says, and return the rest as pending."""
-    fresh = pending(draft.status, situation.observed)
+    """Acknowledge new commands, apply those that only touch the status, and return the pending rest."""
+    fresh = _fresh(draft.status, situation.observed)
     if not fresh:
         return draft, PendingCommands()
     handled = {**draft.status.last_handled, **{verb.value: token for verb, token in fresh.items()}}
@@ -50,7 +50,7 @@ def apply_commands(draft: Draft, situation: Situation) -> tuple[Draft, PendingCo
     for verb, step in ((Command.RESUME, _resume), (Command.PAUSE, _pause), (Command.PROMOTE, _promote)):
         if verb in fresh:
             draft = step(draft, situation, fresh[verb])
-    return _wishes(draft, situation, fresh)
+    return _pending(draft, situation, fresh)
 
 
 def _with_reasons(draft: Draft, situation: Situation, fresh: dict[Command, str]) -> tuple[Draft, dict[Command, str]]:
@@ -63,13 +63,12 @@ def _with_reasons(draft: Draft, situation: Situation, fresh: dict[Command, str])
     return draft, {verb: token for verb, token in fresh.items() if verb not in _NEED_REASON}
 
 
-def _wishes(draft: Draft, situation: Situation, fresh: dict[Command, str]) -> tuple[Draft, PendingCommands]:
-    mode = mode_of(draft.status)
+def _pending(draft: Draft, situation: Situation, fresh: dict[Command, str]) -> tuple[Draft, PendingCommands]:
     pending = PendingCommands(fresh.get(Command.ABORT), fresh.get(Command.ROLLBACK), fresh.get(Command.RETRY))
-    if pending.abort is not None and mode not in {Mode.RUNNING, Mode.STRANDED}:
+    if pending.abort is not None and not isinstance(draft.mode, Running | Stranded):
         draft = _ignore(draft, situation, Command.ABORT, "no run is under way")
         pending = replace(pending, abort=None)
-    if pending.rollback is not None and mode not in {Mode.RUNNING, Mode.STRANDED, Mode.SETTLED}:
+    if pending.rollback is not None and not isinstance(draft.mode, Running | Stranded | Settled):
         draft = _ignore(draft, situation, Command.ROLLBACK, "the traffic is back already")
         pending = replace(pending, rollback=None)
     return draft, pending
@@ -106,13 +105,13 @@ def _resume(draft: Draft, situation: Situation, token: str) -> Draft:
 
 
 def _promote(draft: Draft, situation: Situation, token: str) -> Draft:
-    status = draft.status
-    if mode_of(status) is not Mode.RUNNING or status.stage is None:
+    status, run = draft.status, draft.mode
+    if not isinstance(run, Running):
         return _ignore(draft, situation, Command.PROMOTE, "no run is under way")
     if status.paused is not None:
         return _ignore(draft, situation, Command.PROMOTE, "the rollout is paused: resume it first")
-    if status.stage.state not in {StageState.ANALYZING, StageState.AWAITING_APPROVAL}:
-        why = f"stage {status.stage.name} is still {status.stage.state.value}"
+    if run.stage.state not in {StageState.ANALYZING, StageState.AWAITING_APPROVAL}:
+        why = f"stage {run.stage.name} is still {run.stage.state.value}"
         return _ignore(draft, situation, Command.PROMOTE, why)
     by, refused = situation.observed.actors.approved_by, approvals.refusal(status, situation)
     if refused:
@@ -120,7 +119,7 @@ def _promote(draft: Draft, situation: Situation, token: str) -> Draft:
         return draft.with_event(EventReason.APPROVAL_REFUSED, story, warning=True, by=by, why=situation.why(token))
     subject = approvals.subject_of(status, situation)
     approval = StageApproval(
-        stage=status.stage.name,
+        stage=run.stage.name,
         requested_by=by,
         token=token,
         at=situation.now,
@@ -128,5 +127,5 @@ def _promote(draft: Draft, situation: Situation, token: str) -> Draft:
         spec_hash=subject.spec_hash,
     )
     draft = draft.with_status(approvals=(*status.approvals, approval)[-32:])
-    story = f"{by} let the run leave stage {status.stage.name}: {token}."
+    story = f"{by} let the run leave stage {run.stage.name}: {token}."
     return draft.with_event(EventReason.APPROVED, story, by=by, why=situation.why(token))

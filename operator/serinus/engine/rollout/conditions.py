@@ -9,7 +9,7 @@ from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Assessment
 from serinus.engine.analysis.measurements import Coarse
 from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate
-from serinus.engine.rollout.draft import Waiting
+from serinus.engine.rollout.waiting import Waiting
 
 UNASKED: Final = {Cause.PROVIDER_DOWN, Cause.QUERY_INVALID, Cause.STALE, Cause.NAN, Cause.AMBIGUOUS, Cause.NO_SERIES}
 """Causes of an Unknown verdict that say nothing of the version: the evidence itself could not be had."""
@@ -34,7 +34,7 @@ def traffic_confirmed(problem: Waiting | None, said: str) -> ConditionUpdate:
     """Say whether the data plane does what the status says."""
     if problem is None:
         return ConditionUpdate(ConditionType.TRAFFIC_CONFIRMED, TRUE, "RouteAccepted", said)
-    status = UNKNOWN if problem.reason in {"WeightPending", "RouteNotAccepted"} else FALSE
+    status = UNKNOWN if problem.reason.transient else FALSE
     return ConditionUpdate(ConditionType.TRAFFIC_CONFIRMED, status, problem.reason, problem.message)
 
 

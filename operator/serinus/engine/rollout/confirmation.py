@@ -5,10 +5,11 @@ from typing import Final, assert_never
 
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.rollout.draft import Situation, Waiting
+from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.observation import Observation, RouteEntry, RouteFacts, RouteProblem
 from serinus.engine.rollout.route_plan import AcceptanceState, TooCoarse, accepted, plan_entries
 from serinus.engine.rollout.targets import our_backends, shares_for
+from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 ENOUGH_REQUESTS: Final = 200
 """Requests to both versions together from which the observed share means something."""
@@ -41,17 +42,17 @@ def unconfirmed_by(
     if isinstance(route, RouteProblem):
         return Waiting(route.reason, route.message)
     if isinstance(wanted, TooCoarse):
-        return Waiting("WeightsTooCoarse", wanted.message, stalled=True)
+        return Waiting(WaitReason.WEIGHTS_TOO_COARSE, wanted.message)
     if wanted != route.entries:
-        return Waiting("WeightPending", "The weights are being written to the route.")
+        return Waiting(WaitReason.WEIGHT_PENDING, "The weights are being written to the route.")
     acceptance = accepted(route)
     match acceptance.state:
         case AcceptanceState.YES:
             return None
         case AcceptanceState.WAITING:
-            return Waiting("RouteNotAccepted", acceptance.message)
+            return Waiting(WaitReason.ROUTE_NOT_ACCEPTED, acceptance.message)
         case AcceptanceState.REFUSED:
-            return Waiting("RouteRefused", acceptance.message)
+            return Waiting(WaitReason.ROUTE_REFUSED, acceptance.message)
         case _:
             assert_never(acceptance.state)
 
@@ -73,7 +74,7 @@ def share_mismatch(status: RolloutStatus, situation: Situation) -> Waiting | Non
         return None
     observed = 100 * seen.requests / total
     return Waiting(
-        "TrafficShareMismatch",
+        WaitReason.TRAFFIC_SHARE_MISMATCH,
         # Whole percents: a figure that changes with every tick would be a write at every tick.
         f"{candidate.version} has weight {candidate.weight:g}%, but gets about {observed:.0f}% of the requests: "
         "does the gateway honour the weights, and does nothing else send requests to this backend?",

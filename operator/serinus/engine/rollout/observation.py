@@ -11,6 +11,7 @@ from serinus.api.names import UNVERIFIED
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import TestResult
 from serinus.engine.analysis.assessment import Progress
+from serinus.engine.rollout.waiting import WaitReason
 
 
 class BackendKey(NamedTuple):
@@ -53,12 +54,12 @@ class VersionFacts:
 class AdmissionBlock:
     """Why no run of a version may begin; what serves already stays.
 
-    ``passing``: it is being looked into, and goes away by itself.
+    ``temporary``: it is being checked, and goes away by itself.
     """
 
-    reason: str
+    reason: WaitReason
     message: str
-    passing: bool = False
+    temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,10 @@ class RouteFacts:
 class RouteProblem:
     """The route cannot carry the traffic: not there, no such rule, owned by another controller.
 
-    ``reason`` is one stable CamelCase word; ``message`` says what to do.
+    ``message`` says what to do.
     """
 
-    reason: str
+    reason: WaitReason
     message: str
 
 

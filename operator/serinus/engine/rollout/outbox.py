@@ -30,8 +30,9 @@ from serinus.engine.analysis.assessment import Assessment
 from serinus.engine.audit.chain import digest_of
 from serinus.engine.conditions import ConditionUpdate
 from serinus.engine.rollout.decision import Event, EventReason
-from serinus.engine.rollout.draft import Draft, Situation, Waiting
-from serinus.engine.rollout.modes import Mode, mode_of
+from serinus.engine.rollout.draft import Draft, Situation
+from serinus.engine.rollout.modes import RollingBack, Running
+from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 BACKLOG: Final = 160
 """So many records may wait until nothing advances any more: what happens then must still find room."""
@@ -92,7 +93,7 @@ def backlog(status: RolloutStatus) -> Waiting | None:
     if len(status.records) < BACKLOG:
         return None
     message = f"{len(status.records)} audit records wait for the registry; nothing advances until it takes them."
-    return Waiting("AuditBacklog", f"{message} A breach still rolls back.")
+    return Waiting(WaitReason.AUDIT_BACKLOG, f"{message} A breach still rolls back.")
 
 
 def audit_lag(status: RolloutStatus, situation: Situation) -> ConditionUpdate | None:
@@ -121,7 +122,7 @@ def with_records(draft: Draft, before: RolloutStatus, situation: Situation) -> D
     if full.status == draft.status or made:
         return full
     changed = draft.status != before
-    at_rest = mode_of(draft.status) not in {Mode.RUNNING, Mode.ROLLING_BACK}
+    at_rest = not isinstance(draft.mode, Running | RollingBack)
     return full if changed or at_rest else draft
 
 

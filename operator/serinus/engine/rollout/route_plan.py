@@ -9,6 +9,7 @@ from serinus.api.quantities import WEIGHT_SCALE, Share
 from serinus.api.rollout import HttpRouteRef
 from serinus.engine.rollout.actions import BackendShare
 from serinus.engine.rollout.observation import BackendKey, RouteEntry, RouteFacts, RouteProblem, backend_key
+from serinus.engine.rollout.waiting import WaitReason
 
 _TOLERANCE: Final = 0.1
 """How far a rounded weight may be from the wanted share, as a part of that share."""
@@ -84,7 +85,7 @@ def choose_rule(route: HttpRouteRef, names: Sequence[str], owner: str = "") -> i
     """
     if owner:
         return RouteProblem(
-            "RouteOwnedByOther",
+            WaitReason.ROUTE_OWNED_BY_OTHER,
             f"HTTPRoute {route.name} belongs to {owner}, which would undo every weight: name a route that no "
             "controller owns in spec.route.httpRoute.name.",
         )
@@ -126,7 +127,7 @@ def accepted(route: RouteFacts) -> Acceptance:
 
 def _no_rule(problem: str, route: HttpRouteRef) -> RouteProblem:
     return RouteProblem(
-        "NoSuchRule", f"HTTPRoute {route.name} {problem}: name one of them in spec.route.httpRoute.ruleName."
+        WaitReason.NO_SUCH_RULE, f"HTTPRoute {route.name} {problem}: name one of them in spec.route.httpRoute.ruleName."
     )
 
 

@@ -7,7 +7,7 @@ from serinus.api.quantities import WEIGHT_SCALE
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import BackendShare
-from serinus.engine.rollout.modes import Mode, mode_of
+from serinus.engine.rollout.modes import Settled, mode_of
 from serinus.engine.rollout.observation import BackendKey, Observation, RouteFacts, VersionFacts, backend_key
 
 
@@ -58,7 +58,7 @@ def shares_for(spec: RolloutSpec | None, status: RolloutStatus, observed: Observ
     """
     parts: dict[str, int] = {}
     candidate = status.candidate
-    if candidate is not None and mode_of(status) is not Mode.SETTLED:
+    if candidate is not None and not isinstance(mode_of(status), Settled):
         parts[candidate.version] = round(candidate.weight * 100)
     if status.stable is not None:
         parts[status.stable.version] = WEIGHT_SCALE - sum(parts.values())

@@ -12,6 +12,7 @@ from serinus.api.model import Enforcement, ModelSpec, Verification
 from serinus.api.modelversion import Compatibility, ModelVersionSpec
 from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate
 from serinus.engine.rollout.observation import AdmissionBlock
+from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.schema.compatibility import KnownVersion, judge
 from serinus.engine.schema.diff import diff
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
@@ -117,7 +118,7 @@ def review(
     bar = _bar(under_review, policy, schema, accepted=schema_accepted) or artifact_bar
     accepted = ConditionUpdate(
         ConditionType.ACCEPTED,
-        TRUE if bar is None else UNKNOWN if bar.passing else FALSE,
+        TRUE if bar is None else UNKNOWN if bar.temporary else FALSE,
         bar.reason if bar is not None else "Accepted",
         bar.message if bar is not None else f"{under_review.spec.version} may serve.",
     )
@@ -156,14 +157,14 @@ def _bar(
 ) -> AdmissionBlock | None:
     version = under_review.spec.version
     if under_review.yanked:
-        return AdmissionBlock("VersionYanked", f"{version} must never serve again: {under_review.yanked}.")
+        return AdmissionBlock(WaitReason.VERSION_YANKED, f"{version} must never serve again: {under_review.yanked}.")
     missing = missing_facts(under_review.spec, policy)
     if missing:
         names = ", ".join(missing)
         return AdmissionBlock(
-            "FactsMissing", f"The Model's policy asks for {names}: create another ModelVersion that has it."
+            WaitReason.FACTS_MISSING, f"The Model's policy asks for {names}: create another ModelVersion that has it."
         )
-    return None if accepted else AdmissionBlock("SchemaRejected", schema.message)
+    return None if accepted else AdmissionBlock(WaitReason.SCHEMA_REJECTED, schema.message)
 
 
 def _artifact(
@@ -176,17 +177,17 @@ def _artifact(
             kind, UNKNOWN, "NotAsked", "Neither the Model nor the administrator asks for a look at it."
         ), None
     if found is None:
-        bar = AdmissionBlock("ArtifactPending", "Its artifact is being looked at.", passing=True)
+        bar = AdmissionBlock(WaitReason.ARTIFACT_PENDING, "Its artifact is being looked at.", temporary=True)
         return ConditionUpdate(kind, UNKNOWN, "Pending", bar.message), bar
     if found.result in _BYTES_ARE_WRONG:
         return ConditionUpdate(kind, FALSE, found.result.value, found.message), AdmissionBlock(
-            "ArtifactRejected", found.message
+            WaitReason.ARTIFACT_REJECTED, found.message
         )
     if found.result is ArtifactResult.VERIFIED:
         return ConditionUpdate(kind, TRUE, found.result.value, found.message), None
     # What cannot be looked at bars where the team has asked for it; an administrator's default is no such wish.
     wanted = policy.verification is not None or found.result is ArtifactResult.COULD_NOT_ASK
-    bar = AdmissionBlock("ArtifactUnverified", found.message, passing=not found.final)
+    bar = AdmissionBlock(WaitReason.ARTIFACT_UNVERIFIED, found.message, temporary=not found.final)
     return ConditionUpdate(kind, UNKNOWN, found.result.value, found.message), bar if wanted else None
 
 

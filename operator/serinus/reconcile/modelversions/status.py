@@ -9,6 +9,7 @@ from serinus.api.audit_record import AuditEvent
 from serinus.api.conditions import ConditionType
 from serinus.api.modelversion import ModelVersionStatus, VersionStage
 from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate, apply_updates
+from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.versions.admission import Review, schema_details
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import SerinusError
@@ -32,7 +33,7 @@ def pending_entries(version: ModelVersionRecord, found: Review) -> Iterable[tupl
     details = schema_details(found.compatibility)
     artifact = next(one for one in found.findings if one.kind is ConditionType.ARTIFACT_VERIFIED)
     accepted = next(one for one in found.findings if one.kind is ConditionType.ACCEPTED)
-    if found.block is None or found.block.passing or found.block.reason == "VersionYanked":
+    if found.block is None or found.block.temporary or found.block.reason is WaitReason.VERSION_YANKED:
         yield AuditEvent.VERSION_REGISTERED, version.actors.reason, details
     else:
         yield AuditEvent.VERSION_REJECTED, accepted.message, {**details, "rule": accepted.reason}
@@ -81,7 +82,7 @@ def idle_stage(version: ModelVersionRecord, found: Review) -> str:
     resting = {"", VersionStage.REGISTERED.value, VersionStage.QUARANTINED.value}
     if version.status.stage not in resting:
         return version.status.stage
-    block = found.block is not None and not found.block.passing
+    block = found.block is not None and not found.block.temporary
     return (VersionStage.QUARANTINED if block else VersionStage.REGISTERED).value
 
 

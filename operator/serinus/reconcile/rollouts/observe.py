@@ -19,6 +19,7 @@ from serinus.engine.rollout.observation import (
     VersionFacts,
 )
 from serinus.engine.rollout.route_plan import choose_rule
+from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.versions.admission import Review
 from serinus.ports.services import ModelVersionRecord, RolloutRecord
 from serinus.reconcile.cache import ClusterCache
@@ -81,7 +82,7 @@ def observe(
     )
 
 
-_NO_PLAN = RouteProblem("SpecInvalid", "The spec names no route that could be read.")
+_NO_PLAN = RouteProblem(WaitReason.SPEC_INVALID, "The spec names no route that could be read.")
 
 
 def _unstamped(actors: Actors) -> Actors:
@@ -121,7 +122,7 @@ def _ready(store: ClusterCache, namespace: str, backend: BackendRef | None) -> i
 def _route(store: ClusterCache, namespace: str, ref: HttpRouteRef) -> RouteFacts | RouteProblem:
     record = store.route(ObjectKey(namespace, ref.name))
     if record is None:
-        return RouteProblem("RouteMissing", f"HTTPRoute {ref.name} does not exist in namespace {namespace}: apply it.")
+        return RouteProblem(WaitReason.ROUTE_MISSING, f"HTTPRoute {ref.name} does not exist in namespace {namespace}: apply it.")
     position = choose_rule(ref, [rule.name for rule in record.rules], record.owner)
     if isinstance(position, RouteProblem):
         return position

@@ -4,7 +4,7 @@ from typing import Final
 
 from serinus.api.names import Command, ObjectKey
 from serinus.api.rollout_status import TestResult
-from serinus.engine.rollout.modes import Mode, mode_of
+from serinus.engine.rollout.modes import RollingBack, Running, Stranded, mode_of
 from serinus.ports.services import RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
@@ -20,7 +20,7 @@ def is_urgent(store: ClusterCache, tracker: AnalysisTracker, desk: HttpTestRunne
     if record is None:
         return False
     return (
-        mode_of(record.status) in {Mode.ROLLING_BACK, Mode.STRANDED}
+        isinstance(mode_of(record.status), RollingBack | Stranded)
         or _is_asked_for(record)
         or tracker.breached(record)
         or _has_failed_test(store, desk, record)
@@ -33,7 +33,7 @@ def _is_asked_for(record: RolloutRecord) -> bool:
 
 
 def _has_failed_test(store: ClusterCache, desk: HttpTestRunner, record: RolloutRecord) -> bool:
-    if mode_of(record.status) is not Mode.RUNNING:
+    if not isinstance(mode_of(record.status), Running):
         return False
     ended = (*job_outcomes(store, record).values(), *desk.outcomes(record.meta.uid, record.status).values())
     return any(outcome.result is TestResult.FAILED for outcome in ended)

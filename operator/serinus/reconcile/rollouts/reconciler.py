@@ -12,8 +12,8 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.decision import Decision
-from serinus.engine.rollout.failures import write_refused
-from serinus.engine.rollout.modes import Mode, mode_of
+from serinus.engine.rollout.status import write_refused
+from serinus.engine.rollout.modes import RolledBack, mode_of
 from serinus.engine.rollout.observation import Observation
 from serinus.errors import RefusedError
 from serinus.ports.services import Clock, Events, Leadership, RolloutRecord, StatusWriter
@@ -149,5 +149,5 @@ def _count(shell: Shell, before: RolloutStatus, after: RolloutStatus) -> None:
         return
     if before.rollback is None or before.rollback.decided_at != rollback.decided_at:
         shell.telemetry.rollbacks.labels(rollback.reason.value).inc()
-    if mode_of(after) is Mode.ROLLED_BACK and rollback.traffic_safe_at is not None:
+    if isinstance(mode_of(after), RolledBack) and rollback.traffic_safe_at is not None:
         shell.telemetry.rollback_seconds.observe((rollback.traffic_safe_at - rollback.decided_at).total_seconds())

@@ -11,7 +11,7 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, learn_dispersion, update
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question, Subject
-from serinus.engine.rollout.modes import Mode, mode_of
+from serinus.engine.rollout.modes import Running, mode_of
 from serinus.ports.services import ModelVersionRecord, RolloutRecord
 
 DISPERSION_MEMORY: Final = timedelta(hours=1)
@@ -79,7 +79,7 @@ class StageAnalysis:
 def visit_of(record: RolloutRecord) -> StageId | None:
     """Return the visit to a stage that is under way; None where no run is."""
     status = record.status
-    if mode_of(status) is not Mode.RUNNING or status.stage is None:
+    if not isinstance(mode_of(status), Running) or status.stage is None:
         return None
     return StageId(record.meta.uid, status.run, status.stage.index, status.stage.since)
 

@@ -6,6 +6,7 @@ from serinus.api.conditions import ConditionStatus, ConditionType, find_conditio
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase, RunResult, StageState, TestResult
 from serinus.engine.rollout.observation import InvalidSpec, RouteProblem
+from serinus.engine.rollout.waiting import WaitReason
 from support.builders import CANARY, PRODUCTION, STAGING, a_route, a_spec, a_stage, a_version
 from support.world import BAD, NOTHING, World
 
@@ -463,7 +464,7 @@ def test_a_backend_without_endpoints_is_waited_for_at_nothing() -> None:
 
 def test_a_missing_route_is_pending() -> None:
     world = World()
-    world.route = RouteProblem("RouteMissing", "HTTPRoute fraud does not exist.")  # type: ignore[assignment]
+    world.route = RouteProblem(WaitReason.ROUTE_MISSING, "HTTPRoute fraud does not exist.")  # type: ignore[assignment]
 
     world.look()
 

@@ -64,7 +64,7 @@ def test_a_breaking_change_declared_minor_bars_the_version_and_says_which_field(
     found = reviewed(under_review(BREAKING), OLD)
     assert said(found, ConditionType.SCHEMA_ACCEPTED) == ("False", "BumpTooSmall")
     assert found.block is not None
-    assert (found.block.reason, found.block.passing) == ("SchemaRejected", False)
+    assert (found.block.reason, found.block.temporary) == ("SchemaRejected", False)
     assert found.compatibility is not None
     assert found.compatibility.changes[0].path.startswith("inputs.country")
 
@@ -147,7 +147,7 @@ def test_the_bytes_decide_where_somebody_asks_for_them(
     one = under_review(a_spec("1.0.0", **COMPLETE), artifact=artifact)
     found = reviewed(one, policy=policy, verification=Verification.CHECKSUM)
     assert said(found, ConditionType.ARTIFACT_VERIFIED) == condition
-    assert (found.block and (found.block.reason, found.block.passing)) == block
+    assert (found.block and (found.block.reason, found.block.temporary)) == block
 
 
 def test_nobody_asks_for_the_bytes_of_a_version_without_an_artifact_unless_its_model_does() -> None:

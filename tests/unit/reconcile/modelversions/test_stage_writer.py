@@ -5,7 +5,7 @@ from msgspec import structs
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.rollout_status import Rollback, RollbackReason, RolloutStatus, Serving
-from serinus.engine.rollout.failures import write_refused
+from serinus.engine.rollout.status import write_refused
 from serinus.engine.versions.lifecycle import standing_of, version_stages
 from support.virtual_loop import START
 
