@@ -24,8 +24,9 @@ from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
 from serinus.kube.status import ApiStatusWriter
 from serinus.metrics import PrometheusSource
+from serinus.ports.cluster_state import Meta, Record
 from serinus.ports.registry_store import RegistryStore
-from serinus.ports.services import AuditLog, Leadership, Meta, Record
+from serinus.ports.services import AuditLog, Leadership
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 from serinus.reconcile.modelversions.controller import ModelVersionController, Outside

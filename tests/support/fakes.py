@@ -24,7 +24,15 @@ from serinus.engine.rollout.route_plan import TooCoarse, choose_rule, plan_entri
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import ConflictError, NotFoundError, RefusedError, SerinusError
-from serinus.ports.services import JobRecord, Meta, ModelRecord, ModelVersionRecord, Record, RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import (
+    JobRecord,
+    Meta,
+    ModelRecord,
+    ModelVersionRecord,
+    Record,
+    RolloutRecord,
+    RouteRecord,
+)
 from serinus.registry.service import Registry
 from support.registry.memory import MemoryStore
 

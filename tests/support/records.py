@@ -11,7 +11,7 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.observation import Actors, BackendKey, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
 from serinus.engine.versions.catalogue import spec_hash
-from serinus.ports.services import (
+from serinus.ports.cluster_state import (
     EndpointsRecord,
     JobRecord,
     Meta,

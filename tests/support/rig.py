@@ -11,7 +11,8 @@ from serinus.api.audit_record import OperatorIdentity
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.engine.analysis.measurements import Question
-from serinus.ports.services import MetricSource, ModelRecord, RolloutRecord
+from serinus.ports.cluster_state import ModelRecord, RolloutRecord
+from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 from serinus.reconcile.modelversions.controller import ModelVersionController, Outside

@@ -8,7 +8,7 @@ from serinus.api.names import ObjectKey
 from serinus.errors import InvalidObjectError
 from serinus.kube.kinds import Source
 from serinus.kube.raw import metadata_of
-from serinus.ports.services import Record
+from serinus.ports.cluster_state import Record
 
 logger = logging.getLogger(__name__)
 

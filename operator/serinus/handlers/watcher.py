@@ -19,7 +19,7 @@ from serinus.handlers.kopf_settings import intake_settings, quieten
 from serinus.handlers.registration import build_kopf_registry
 from serinus.kube.connection import Connection
 from serinus.kube.kinds import SOURCES, Source
-from serinus.ports.services import Record
+from serinus.ports.cluster_state import Record
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0

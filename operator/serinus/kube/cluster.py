@@ -10,7 +10,7 @@ from serinus.kube.client import Raw, Requests
 from serinus.kube.kinds import SOURCE_OF, SOURCES, Source, collection_path, object_path
 from serinus.kube.records import rollout_record
 from serinus.kube.routes import route_record
-from serinus.ports.services import NamespaceRecord, Record, RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import NamespaceRecord, Record, RolloutRecord, RouteRecord
 
 _PAGE: Final = "500"
 _LIST_TIMEOUT: Final = 30.0

@@ -15,7 +15,8 @@ from serinus.errors import NotFoundError, SerinusError
 from serinus.kube.client import MERGE_PATCH, Requests
 from serinus.kube.kinds import collection_path, object_path
 from serinus.kube.times import micro_time
-from serinus.ports.services import Clock, Meta
+from serinus.ports.cluster_state import Meta
+from serinus.ports.services import Clock
 
 _SERIES_WINDOW: Final = 600.0
 _REMEMBERED: Final = 5000

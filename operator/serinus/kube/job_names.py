@@ -4,7 +4,7 @@ from hashlib import sha256
 from typing import Final
 
 from serinus.engine.rollout.actions import TestRun
-from serinus.ports.services import Meta
+from serinus.ports.cluster_state import Meta
 
 _LONGEST: Final = 63
 _DIGITS: Final = 10

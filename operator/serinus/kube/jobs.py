@@ -19,7 +19,7 @@ from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import Requests
 from serinus.kube.job_names import job_name
 from serinus.kube.kinds import collection_path
-from serinus.ports.services import Meta
+from serinus.ports.cluster_state import Meta
 
 _KEPT_FOR: Final = 3600
 _DEFAULT_PORT: Final = 80

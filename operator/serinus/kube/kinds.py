@@ -25,7 +25,7 @@ from serinus.kube.records import (
     rollout_record,
 )
 from serinus.kube.routes import route_record
-from serinus.ports.services import (
+from serinus.ports.cluster_state import (
     EndpointsRecord,
     JobRecord,
     ModelRecord,

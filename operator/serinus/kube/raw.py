@@ -10,7 +10,7 @@ from msgspec import field
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.errors import InvalidObjectError
-from serinus.ports.services import Meta
+from serinus.ports.cluster_state import Meta
 
 
 class Raw(msgspec.Struct, rename="camel", frozen=True, kw_only=True):

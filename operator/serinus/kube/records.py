@@ -32,7 +32,7 @@ from serinus.engine.rollout.observation import Actors, InvalidSpec, TestOutcome
 from serinus.engine.versions.catalogue import spec_hash
 from serinus.errors import InvalidObjectError
 from serinus.kube.raw import Condition, Metadata, Raw, metadata_of, read_whole
-from serinus.ports.services import (
+from serinus.ports.cluster_state import (
     EndpointsRecord,
     JobRecord,
     Meta,

@@ -8,7 +8,7 @@ from msgspec import field
 from serinus.api.names import GROUP
 from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEntry
 from serinus.kube.raw import Condition, Metadata, Raw, read_whole
-from serinus.ports.services import RouteRecord, RouteRule
+from serinus.ports.cluster_state import RouteRecord, RouteRule
 
 _GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
 _NEEDED: Final = ("Accepted", "ResolvedRefs")

@@ -7,7 +7,7 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.kube.client import JSON_PATCH, MERGE_PATCH, Requests
 from serinus.kube.kinds import object_path
 from serinus.kube.records import rollout_record
-from serinus.ports.services import Meta, RolloutRecord
+from serinus.ports.cluster_state import Meta, RolloutRecord
 
 
 class ApiStatusWriter:

@@ -6,7 +6,7 @@ from typing import Final, assert_never
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
-from serinus.ports.services import (
+from serinus.ports.cluster_state import (
     EndpointsRecord,
     JobRecord,
     ModelRecord,

@@ -11,7 +11,7 @@ from serinus.errors import ConflictError, InvalidObjectError, NotFoundError, Ref
 from serinus.kube.client import JSON_PATCH, Raw, Requests
 from serinus.kube.kinds import object_path
 from serinus.kube.routes import route_record
-from serinus.ports.services import RouteRecord
+from serinus.ports.cluster_state import RouteRecord
 
 _TRIES: Final = 5
 _TRIES_TOWARDS_SAFETY: Final = 20

@@ -10,7 +10,8 @@ from serinus.api.rollout import HttpRouteRef, RouteRef
 from serinus.engine.rollout.actions import BackendShare, SetWeights
 from serinus.engine.rollout.observation import BackendKey, RouteEntry
 from serinus.errors import RefusedError
-from serinus.ports.services import RouteRule, TrafficRouter
+from serinus.ports.cluster_state import RouteRule
+from serinus.ports.services import TrafficRouter
 from serinus.routers.gateway_api import GatewayApiRouter
 from support import records
 from support.fakes import FakeCluster, FakeRouter

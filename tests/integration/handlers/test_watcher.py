@@ -17,7 +17,7 @@ from serinus.kube.client import MERGE_PATCH, KubernetesClient
 from serinus.kube.cluster import ApiCluster
 from serinus.kube.connection import read_connection
 from serinus.kube.jobs import ApiJobs
-from serinus.ports.services import (
+from serinus.ports.cluster_state import (
     EndpointsRecord,
     JobRecord,
     ModelVersionRecord,

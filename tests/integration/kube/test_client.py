@@ -22,7 +22,14 @@ from serinus.kube.events import ApiEvents
 from serinus.kube.job_names import job_name
 from serinus.kube.jobs import ApiJobs
 from serinus.kube.status import ApiStatusWriter
-from serinus.ports.services import EndpointsRecord, JobRecord, Meta, ModelVersionRecord, NamespaceRecord, RolloutRecord
+from serinus.ports.cluster_state import (
+    EndpointsRecord,
+    JobRecord,
+    Meta,
+    ModelVersionRecord,
+    NamespaceRecord,
+    RolloutRecord,
+)
 from support.kube.client import SystemClock, create, eventually
 from support.kube.objects import endpoint_slice, without_identity
 from support.manifests.builders import model_version, rollout

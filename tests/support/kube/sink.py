@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from serinus.api.names import ObjectKey
-from serinus.ports.services import Record
+from serinus.ports.cluster_state import Record
 
 
 @dataclass

@@ -8,7 +8,7 @@ from serinus.api.names import ObjectKey
 from serinus.handlers.dispatch import dispatch
 from serinus.handlers.kopf_settings import EndlessBackoff, intake_settings
 from serinus.kube.kinds import SOURCE_OF, SOURCES
-from serinus.ports.services import EndpointsRecord, RolloutRecord
+from serinus.ports.cluster_state import EndpointsRecord, RolloutRecord
 from support.kube.objects import endpoint_slice, metadata
 from support.kube.sink import RememberingSink
 

@@ -7,7 +7,7 @@ from time import monotonic
 
 from serinus.api.names import ObjectKey
 from serinus.handlers.watcher import Watcher
-from serinus.ports.services import EndpointsRecord, NamespaceRecord
+from serinus.ports.cluster_state import EndpointsRecord, NamespaceRecord
 from support.kube.client import eventually
 from support.kube.objects import endpoint_slice, metadata
 from support.kube.sink import RememberingSink

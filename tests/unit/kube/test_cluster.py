@@ -7,7 +7,7 @@ import pytest
 
 from serinus.errors import TransientError
 from serinus.kube.cluster import ApiCluster
-from serinus.ports.services import EndpointsRecord, JobRecord, NamespaceRecord
+from serinus.ports.cluster_state import EndpointsRecord, JobRecord, NamespaceRecord
 from support.kube.objects import endpoint_slice, metadata
 from support.kube.scripted import client_of, says, scripted, status
 

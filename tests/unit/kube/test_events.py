@@ -9,7 +9,7 @@ from serinus.api.names import ObjectKey
 from serinus.engine.rollout.decision import Event, EventReason
 from serinus.errors import RefusedError
 from serinus.kube.events import ApiEvents
-from serinus.ports.services import Meta
+from serinus.ports.cluster_state import Meta
 from support.kube.clock import VirtualTime, settle
 from support.kube.memory import MemoryApi
 

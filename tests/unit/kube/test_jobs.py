@@ -12,7 +12,7 @@ from serinus.engine.rollout.actions import RunJobTest, TestRun
 from serinus.errors import AmbiguousError, RefusedError
 from serinus.kube.job_names import job_name
 from serinus.kube.jobs import ApiJobs, job_manifest
-from serinus.ports.services import Meta
+from serinus.ports.cluster_state import Meta
 from support.kube.memory import MemoryApi
 
 OWNER = Meta(key=ObjectKey("ml", "fraud-detector"), uid="u-1", version=7)

@@ -19,7 +19,7 @@ from serinus.kube.records import (
     rollout_record,
 )
 from serinus.kube.routes import route_record
-from serinus.ports.services import Meta
+from serinus.ports.cluster_state import Meta
 from support.kube.objects import backend_ref, condition, endpoint_slice, http_route, metadata, parent_status
 from support.manifests.builders import model_version, rollout
 

@@ -9,7 +9,7 @@ import pytest
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import CurrentStage, RolloutStatus, StageState, TestResult
 from serinus.engine.rollout.observation import Observation, TestOutcome
-from serinus.ports.services import (
+from serinus.ports.cluster_state import (
     EndpointsRecord,
     ModelVersionRecord,
     NamespaceRecord,

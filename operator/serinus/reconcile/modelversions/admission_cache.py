@@ -11,7 +11,7 @@ from serinus.api.names import ObjectKey
 from serinus.engine.semver import parse_version
 from serinus.engine.versions.admission import Review, VersionUnderReview, known_version, review, unsafe_rollback
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
-from serinus.ports.services import ModelVersionRecord
+from serinus.ports.cluster_state import ModelVersionRecord
 from serinus.reconcile.cache import ClusterCache
 
 _DEFAULT: Final = ModelSpec()

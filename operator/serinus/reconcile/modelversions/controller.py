@@ -23,15 +23,8 @@ from serinus.engine.versions.admission import Review, verification_of
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.lifecycle import version_stages
 from serinus.errors import NotFoundError, SerinusError
-from serinus.ports.services import (
-    ArtifactVerifier,
-    AuditLog,
-    Clock,
-    Leadership,
-    ModelRecord,
-    ModelVersionRecord,
-    StatusWriter,
-)
+from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
+from serinus.ports.services import ArtifactVerifier, AuditLog, Clock, Leadership, StatusWriter
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 from serinus.reconcile.modelversions.status import entry_of, idle_stage, next_status, pending_entries

@@ -7,7 +7,8 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.versions.lifecycle import standing_of
 from serinus.errors import SerinusError
-from serinus.ports.services import ModelVersionRecord, StatusWriter
+from serinus.ports.cluster_state import ModelVersionRecord
+from serinus.ports.services import StatusWriter
 from serinus.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)

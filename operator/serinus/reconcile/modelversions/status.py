@@ -13,7 +13,7 @@ from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.versions.admission import Review, schema_details
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import SerinusError
-from serinus.ports.services import ModelVersionRecord
+from serinus.ports.cluster_state import ModelVersionRecord
 
 
 def entry_of(version: ModelVersionRecord) -> VersionEntry:

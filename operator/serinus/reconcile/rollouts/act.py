@@ -6,7 +6,8 @@ from typing import assert_never
 
 from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetWeights
 from serinus.errors import RefusedError
-from serinus.ports.services import Jobs, Meta, Record, TrafficRouter
+from serinus.ports.cluster_state import Meta, Record
+from serinus.ports.services import Jobs, TrafficRouter
 from serinus.reconcile.rollouts.http_tests import HttpTestRunner
 
 

@@ -13,7 +13,8 @@ from serinus.api.abort_condition import AbortCondition
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
 from serinus.engine.analysis.assessment import Progress, begin
-from serinus.ports.services import MetricSource, RolloutRecord
+from serinus.ports.cluster_state import RolloutRecord
+from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.stage_analysis import (
     DISPERSION_MEMORY,

@@ -9,7 +9,8 @@ from typing import Final
 from serinus.api.names import ObjectKey
 from serinus.engine.rollout.actions import RunHttpTest
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, SerinusError
-from serinus.ports.services import Cluster, Meta, MetricSource, Record, RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import Meta, Record, RolloutRecord, RouteRecord
+from serinus.ports.services import Cluster, MetricSource
 from serinus.reconcile.cache import KINDS
 from serinus.reconcile.modelversions.controller import ModelVersionController
 from serinus.reconcile.rollouts.observe import spec_of

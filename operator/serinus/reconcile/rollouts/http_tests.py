@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from serinus.api.rollout_status import RolloutStatus, TestResult
 from serinus.engine.rollout.actions import RunHttpTest, TestRun
 from serinus.engine.rollout.observation import TestOutcome
-from serinus.ports.services import HttpChecks, Meta
+from serinus.ports.cluster_state import Meta
+from serinus.ports.services import HttpChecks
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from serinus.engine.rollout.observation import (
 from serinus.engine.rollout.route_plan import choose_rule
 from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.versions.admission import Review
-from serinus.ports.services import ModelVersionRecord, RolloutRecord
+from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 
@@ -122,7 +122,9 @@ def _ready(store: ClusterCache, namespace: str, backend: BackendRef | None) -> i
 def _route(store: ClusterCache, namespace: str, ref: HttpRouteRef) -> RouteFacts | RouteProblem:
     record = store.route(ObjectKey(namespace, ref.name))
     if record is None:
-        return RouteProblem(WaitReason.ROUTE_MISSING, f"HTTPRoute {ref.name} does not exist in namespace {namespace}: apply it.")
+        return RouteProblem(
+            WaitReason.ROUTE_MISSING, f"HTTPRoute {ref.name} does not exist in namespace {namespace}: apply it."
+        )
     position = choose_rule(ref, [rule.name for rule in record.rules], record.owner)
     if isinstance(position, RouteProblem):
         return position

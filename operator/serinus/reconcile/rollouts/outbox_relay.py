@@ -14,7 +14,8 @@ from serinus.api.audit_record import AuditEntry
 from serinus.api.names import ObjectKey
 from serinus.engine.rollout.observation import AuditFacts
 from serinus.errors import SerinusError
-from serinus.ports.services import AuditLog, RolloutRecord
+from serinus.ports.cluster_state import RolloutRecord
+from serinus.ports.services import AuditLog
 from serinus.reconcile.cache import ClusterCache
 from serinus.telemetry import Telemetry
 

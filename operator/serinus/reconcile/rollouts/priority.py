@@ -5,7 +5,7 @@ from typing import Final
 from serinus.api.names import Command, ObjectKey
 from serinus.api.rollout_status import TestResult
 from serinus.engine.rollout.modes import RollingBack, Running, Stranded, mode_of
-from serinus.ports.services import RolloutRecord
+from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from serinus.reconcile.rollouts.http_tests import HttpTestRunner

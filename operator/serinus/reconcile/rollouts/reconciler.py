@@ -12,11 +12,12 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.decision import Decision
-from serinus.engine.rollout.status import write_refused
 from serinus.engine.rollout.modes import RolledBack, mode_of
 from serinus.engine.rollout.observation import Observation
+from serinus.engine.rollout.status import write_refused
 from serinus.errors import RefusedError
-from serinus.ports.services import Clock, Events, Leadership, RolloutRecord, StatusWriter
+from serinus.ports.cluster_state import RolloutRecord
+from serinus.ports.services import Clock, Events, Leadership, StatusWriter
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 from serinus.reconcile.modelversions.stage_writer import StageWriter

@@ -12,7 +12,7 @@ from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, learn_dispersion, update
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question, Subject
 from serinus.engine.rollout.modes import Running, mode_of
-from serinus.ports.services import ModelVersionRecord, RolloutRecord
+from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 
 DISPERSION_MEMORY: Final = timedelta(hours=1)
 """How far back from the stage's beginning the stable version's own bursts are learnt from (design, section 5)."""

@@ -12,7 +12,7 @@ from serinus.api.abort_condition import NamedQuery
 from serinus.api.rollout_status import CurrentStage, Rollback, RollbackReason, RolloutStatus, Serving, StageState
 from serinus.engine.analysis.assessment import Progress
 from serinus.engine.analysis.measurements import CouldNotAsk, Question
-from serinus.ports.services import ModelVersionRecord, RolloutRecord
+from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import MOST_REPLAYED, MOST_STEPS, AnalysisTracker
 from serinus.reconcile.rollouts.stage_analysis import DISPERSION_MEMORY

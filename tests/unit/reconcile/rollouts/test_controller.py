@@ -9,7 +9,7 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, TestResult
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.errors import AmbiguousError, ConflictError, RefusedError, SerinusError, TransientError
-from serinus.ports.services import EndpointsRecord, Record, RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import EndpointsRecord, Record, RolloutRecord, RouteRecord
 from serinus.reconcile.rollouts.reconciler import reconcile
 from support.builders import CANARY, PRODUCTION, STAGING
 from support.fake_source import FakeSource

@@ -12,7 +12,7 @@ from serinus.api.rollout_status import Phase
 from serinus.engine.audit.head import version_stage
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.errors import TransientError
-from serinus.ports.services import ModelVersionRecord, RolloutRecord
+from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 from support.records import key, model_record, model_version
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
