@@ -1,4 +1,4 @@
-"""A ModelVersion from what MLflow knows, on stdout; what it does not know, on stderr."""
+"""``serinus import``: a ModelVersion from what MLflow knows, on stdout; what it does not know, on stderr."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from re import compile as pattern
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import yaml
@@ -15,14 +15,14 @@ import yaml
 from serinus.api.modelversion import BackendRef
 from serinus.api.schema import NAME, SUBDOMAIN
 from serinus.artifacts.fetch import Inspection, Measured, measure
-from serinus.artifacts.verifier import measured
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
-from serinus.mlflow.client import MOST_MODEL_FILE_BYTES, Login, Reference, Tracking
-from serinus.mlflow.files import SCHEME, ProxiedFiles
 from serinus.mlflow.manifest import Imported, Known, compose, semver, semver_of
 from serinus.mlflow.model_file import read_model_file
 from serinus.mlflow.responses import Metric, Run, VersionInfo
 from serinus.settings import ArtifactSettings, S3Settings
+
+if TYPE_CHECKING:
+    from serinus.mlflow.client import Reference, Tracking
 
 DONE: Final = 0
 _NAME: Final = pattern(NAME)
@@ -30,8 +30,39 @@ _BACKEND: Final = pattern(rf"(?P<name>{SUBDOMAIN.strip('^$')}):(?P<port>[0-9]{{1
 _PORTS: Final = range(1, 65536)
 
 
-def write_manifest(given: argparse.Namespace, environment: Mapping[str, str] | None = None) -> int:
-    """Do what :func:`serinus.cli.importing.run` says."""
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb to the command line; :func:`run` does it."""
+    about = "write a ModelVersion from what MLflow knows"
+    parser = verbs.add_parser("import", help=about, description=about)
+    sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
+    server = sources.add_parser("mlflow", help="from a version registered at an MLflow tracking server")
+    server.add_argument("reference", help="models:/fraud-detector/7 or models:/fraud-detector@champion")
+    server.add_argument("--tracking-uri", help="the tracking server; MLFLOW_TRACKING_URI where it is not given")
+    server.add_argument("--version", help="the SemVer; the tag `semver` or `version` where it is not given")
+    server.add_argument("--model", help="the model's name; that of the registered model where it is not given")
+    file = sources.add_parser("mlmodel", help="from an MLmodel file, without a server")
+    file.add_argument("path", type=Path, help="the MLmodel file")
+    file.add_argument("--version", required=True, help="the SemVer, such as 2.3.1")
+    file.add_argument("--model", required=True, help="the model's name")
+    for one in (server, file):
+        one.add_argument("-n", "--namespace", default="", help="of the ModelVersion")
+        one.add_argument("--backend", help="the Service where it serves, as name:port")
+        one.add_argument("--artifact-uri", default="", help="where its files are, if not where MLflow says")
+        one.add_argument("--repository", default="", help="of the code, where MLflow does not know it")
+        one.add_argument("--hash", action="store_true", help="read all files of the model for its digest and size")
+        one.add_argument("-o", "--output", type=Path, help="write to this file instead of stdout")
+
+
+def run(given: argparse.Namespace, environment: Mapping[str, str] | None = None) -> int:
+    """Write the manifest and return 0.
+
+    Args:
+        given: what :func:`add_parser` has parsed.
+        environment: MLflow's own variables; those of this process where it is not given.
+
+    Raises:
+        SerinusError: MLflow could not be asked or has no such version, or what it says cannot be a ModelVersion.
+    """
     variables = os.environ if environment is None else environment
     backend = _backend(given.backend) if given.backend else None
     known = _from_server(given, variables) if given.source == "mlflow" else _from_file(given)
@@ -44,6 +75,9 @@ def write_manifest(given: argparse.Namespace, environment: Mapping[str, str] | N
 
 
 def _from_server(given: argparse.Namespace, variables: Mapping[str, str]) -> Known:
+    # requests takes 0.1 s to load and boto3 0.2 s: no other verb at a terminal must wait for them.
+    from serinus.mlflow.client import Login, Reference, Tracking  # noqa: PLC0415
+
     uri = given.tracking_uri or variables.get("MLFLOW_TRACKING_URI", "")
     if not uri:
         raise ConfigurationError("no tracking server is named: give --tracking-uri or set MLFLOW_TRACKING_URI")
@@ -60,7 +94,9 @@ def _from_server(given: argparse.Namespace, variables: Mapping[str, str]) -> Kno
         tracking.close()
 
 
-def _asked(tracking: Tracking, reference: Reference, given: argparse.Namespace, variables: Mapping[str, str]) -> Known:
+def _asked(
+    tracking: "Tracking", reference: "Reference", given: argparse.Namespace, variables: Mapping[str, str]
+) -> Known:
     found = tracking.version(reference)
     version = semver_of(found, given.version)
     model = _model(given.model or found.name, found.name)
@@ -80,7 +116,7 @@ def _asked(tracking: Tracking, reference: Reference, given: argparse.Namespace, 
     )
 
 
-def _run_of(tracking: Tracking, found: VersionInfo) -> Run | None:
+def _run_of(tracking: "Tracking", found: VersionInfo) -> Run | None:
     """Return the run that made it; None where MLflow knows none, or has deleted it for good."""
     if not found.run_id:
         return None
@@ -90,11 +126,11 @@ def _run_of(tracking: Tracking, found: VersionInfo) -> Run | None:
         return None
 
 
-def _page(tracking: Tracking, run: Run) -> str:
+def _page(tracking: "Tracking", run: Run) -> str:
     return f"{tracking.place}/#/experiments/{quote(run.info.experiment_id)}/runs/{quote(run.info.run_id)}"
 
 
-def _metrics(tracking: Tracking, found: VersionInfo, run: Run | None) -> list[Metric]:
+def _metrics(tracking: "Tracking", found: VersionInfo, run: Run | None) -> list[Metric]:
     """Return what was measured of this very model; a run that made only one measured only that one.
 
     Where both have a metric the run's is taken: a logged model's NaN comes as 0 (seen with MLflow 3.17 on SQLite).
@@ -114,7 +150,10 @@ def _folder(place: str) -> str:
     return f"{place.rstrip('/')}/" if place.startswith("s3://") else place
 
 
-def _hashed(tracking: Tracking, place: str, variables: Mapping[str, str]) -> Measured:
+def _hashed(tracking: "Tracking", place: str, variables: Mapping[str, str]) -> Measured:
+    from serinus.artifacts.verifier import measured  # noqa: PLC0415 - boto3
+    from serinus.mlflow.files import SCHEME, ProxiedFiles  # noqa: PLC0415 - requests
+
     if place.startswith(f"{SCHEME}:"):
         look = Inspection()
         with ProxiedFiles(tracking).sight(place, look) as sight:
@@ -127,6 +166,9 @@ def _hashed(tracking: Tracking, place: str, variables: Mapping[str, str]) -> Mea
 
 
 def _from_file(given: argparse.Namespace) -> Known:
+    from serinus.artifacts.verifier import measured  # noqa: PLC0415 - boto3
+    from serinus.mlflow.client import MOST_MODEL_FILE_BYTES  # noqa: PLC0415 - requests
+
     if given.hash and not given.artifact_uri:
         raise RefusedError("--hash needs --artifact-uri: a digest without the place of what it is of says nothing")
     path = given.path

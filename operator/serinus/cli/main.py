@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from serinus import __version__
-from serinus.api.names import Command
-from serinus.cli import importing, rollback
-from serinus.cli.ask import ask
+from serinus.cli import annotate, import_mlflow, rollback
 from serinus.cli.audit import command as audit_command
 from serinus.cli.diff import command as diff_command
 from serinus.cli.registry import command as registry_command
@@ -17,14 +15,6 @@ from serinus.cli.report import command as report_command
 from serinus.errors import ConfigurationError, SerinusError
 
 OK, FAILED = 0, 1
-
-_VERBS = {
-    Command.PROMOTE: "let the run leave its stage: gives the approval, or ends the wait; the evidence is still needed",
-    Command.PAUSE: "let the run stay where it is; a breach still rolls back",
-    Command.RESUME: "let a paused run go on",
-    Command.ABORT: "end the run and roll the candidate back",
-    Command.RETRY: "start a version again that was rolled back",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,13 +41,13 @@ def _do(given: argparse.Namespace) -> int:
         return run(given.config, given.log_format)
     if given.verb in _FAMILIES:
         return _FAMILIES[given.verb](given)
-    return ask(Command(given.verb), given.name, given.reason, namespace=given.namespace, context=given.context)
+    return annotate.run(given)
 
 
 _FAMILIES: Final = {
     "audit": audit_command.run,
     "diff": diff_command.run,
-    "import": importing.run,
+    "import": import_mlflow.run,
     "registry": registry_command.run,
     "report": report_command.run,
     "rollback": rollback.run,
@@ -71,12 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     run = verbs.add_parser("run", help="run the operator")
     run.add_argument("--config", type=Path, help="the configuration file; SERINUS_CONFIG where it is not given")
     run.add_argument("--log-format", choices=("text", "json"), default="text", help="one line of text or JSON each")
-    for family in (audit_command, report_command, diff_command, importing, registry_command, rollback):
+    for family in (audit_command, report_command, diff_command, import_mlflow, registry_command, rollback):
         family.add_parser(verbs)
-    for command, explanation in _VERBS.items():
-        verb = verbs.add_parser(command.value, help=explanation, description=explanation)
-        verb.add_argument("name", help="the Rollout")
-        verb.add_argument("-n", "--namespace", help="its namespace; kubectl's current one where it is not given")
-        verb.add_argument("--context", help="the kubeconfig context")
-        verb.add_argument("--reason", default="", help="why, for the status and the audit trail")
+    annotate.add_parsers(verbs)
     return parser

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 
 from serinus.api.names import Command
-from serinus.cli.ask import ask
+from serinus.cli.annotate import annotate
 from serinus.cli.registry.write import add_guards, add_reason, rollback
 from serinus.cli.session import CliContext, add_registry, in_cluster
 from serinus.errors import ConfigurationError
@@ -36,7 +36,7 @@ def run(given: argparse.Namespace, outside: CliContext | None = None) -> int:
         return asyncio.run(rollback(given, outside or CliContext()))
     if given.force or given.generation is not None or given.id is not None:
         raise ConfigurationError("--force, --generation and --id are for a registry without a cluster")
-    return ask(
+    return annotate(
         Command.ROLLBACK,
         given.model,
         given.reason,

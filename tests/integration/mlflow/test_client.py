@@ -10,7 +10,7 @@ import yaml
 from serinus.api.modelversion import ModelVersionSpec, Profile
 from serinus.api.parsing import decode
 from serinus.artifacts.verifier import measured
-from serinus.cli.importing import add_parser, run
+from serinus.cli.import_mlflow import add_parser, run
 from serinus.errors import NotFoundError, RefusedError, SerinusError
 from serinus.kube.client import KubernetesClient
 from serinus.settings import ArtifactSettings

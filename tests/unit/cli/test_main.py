@@ -89,7 +89,7 @@ def test_a_kubectl_that_never_answers_is_given_up(
     program = path / "kubectl"
     program.write_text("#!/bin/sh\nwhile :; do :; done\n")
     program.chmod(0o755)
-    monkeypatch.setattr("serinus.cli.ask.TIMEOUT", 0.3)
+    monkeypatch.setattr("serinus.cli.annotate.TIMEOUT", 0.3)
     assert main(["abort", "fraud"]) == 1
     assert "kubectl did not answer within 0.3 s" in capsys.readouterr().err
 

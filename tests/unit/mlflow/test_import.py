@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from serinus.artifacts.verifier import measured
-from serinus.cli.importing import add_parser, run
+from serinus.cli.import_mlflow import add_parser, run
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.settings import ArtifactSettings
 from support.servers.artifact_server import ArtifactServer, Reply

@@ -1,20 +1,45 @@
 """Asks the operator for something by annotation, through the user's own kubectl: it has every way to log in."""
 
+import argparse
 import shutil
 import subprocess
 from datetime import UTC, datetime
+from typing import Final
 
 from serinus.api.names import REASON_ANNOTATION, ROLLBACK_TO_ANNOTATION, ROLLOUT, Command
 from serinus.errors import SerinusError
 
-TIMEOUT = 30.0
+TIMEOUT: Final = 30.0
+
+_VERBS: Final = {
+    Command.PROMOTE: "let the run leave its stage: gives the approval, or ends the wait; the evidence is still needed",
+    Command.PAUSE: "let the run stay where it is; a breach still rolls back",
+    Command.RESUME: "let a paused run go on",
+    Command.ABORT: "end the run and roll the candidate back",
+    Command.RETRY: "start a version again that was rolled back",
+}
 
 
 class KubectlError(SerinusError):
     """kubectl is not there or did not do it."""
 
 
-def ask(  # noqa: PLR0913 - what a person can say at a terminal
+def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verbs that only annotate a Rollout."""
+    for command, explanation in _VERBS.items():
+        verb = verbs.add_parser(command.value, help=explanation, description=explanation)
+        verb.add_argument("name", help="the Rollout")
+        verb.add_argument("-n", "--namespace", help="its namespace; kubectl's current one where it is not given")
+        verb.add_argument("--context", help="the kubeconfig context")
+        verb.add_argument("--reason", default="", help="why, for the status and the audit trail")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Annotate as the verb says; return 0."""
+    return annotate(Command(given.verb), given.name, given.reason, namespace=given.namespace, context=given.context)
+
+
+def annotate(  # noqa: PLR0913 - what a person can say at a terminal
     command: Command,
     name: str,
     reason: str,
