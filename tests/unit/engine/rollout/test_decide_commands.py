@@ -1,0 +1,130 @@
+"""Commands, approvals and freezes in whole runs of `decide`."""
+
+from serinus.api.conditions import ConditionStatus, ConditionType
+from serinus.api.names import Command
+from serinus.api.rollout_status import Phase
+from support.builders import CANARY, PRODUCTION, STAGING, a_spec
+from support.world import BAD, NOTHING, World
+from support.world_states import condition, in_canary
+
+
+def test_pause_holds_the_weight_and_resume_lets_it_go_on() -> None:
+    world = in_canary().command(Command.PAUSE, "INC-4711")
+    for _ in range(60):
+        world.measure().settle()
+
+    assert world.status.phase is Phase.PAUSED
+    assert world.weight("2.0.0") == 500
+    assert "INC-4711" in world.status.summary
+    assert condition(world, ConditionType.READY) == (ConditionStatus.UNKNOWN, "Paused")
+
+    world.command(Command.RESUME).run(Phase.HEALTHY)
+
+
+def test_a_paused_candidate_still_loses_its_traffic_on_a_breach() -> None:
+    world = in_canary().command(Command.PAUSE)
+    world.settle()
+    world.quality["2.0.0"] = BAD
+
+    world.measure().run(Phase.ROLLED_BACK)
+
+    assert world.weight("2.0.0") == 0
+
+
+def test_a_frozen_namespace_lets_nothing_start_or_rise_but_lets_a_breach_roll_back() -> None:
+    world = World(freeze="quarter end")
+    world.settle()
+    assert world.status.phase is Phase.PENDING
+    assert "quarter end" in world.status.next_action
+    assert world.weight("2.0.0") is None
+
+    world.freeze = None
+    while not (world.status.stage and world.status.stage.name == "canary"):
+        world.measure().settle()
+    world.freeze = "quarter end"
+    for _ in range(60):
+        world.measure().settle()
+    assert world.weight("2.0.0") == 500
+
+    world.quality["2.0.0"] = BAD
+    world.measure().run(Phase.ROLLED_BACK)
+
+
+def test_abort_by_a_person_rolls_back_and_names_them() -> None:
+    world = in_canary().command(Command.ABORT, "users complain")
+
+    world.run(Phase.ROLLED_BACK)
+
+    assert world.status.rollback is not None
+    assert world.status.rollback.requested_by == "ada@example.org"
+    assert "users complain" in world.status.summary
+
+
+def test_rollback_of_a_settled_version_needs_no_stages() -> None:
+    world = World().run(Phase.HEALTHY).command(Command.ROLLBACK, "wrong scores")
+
+    world.run(Phase.ROLLED_BACK)
+
+    assert (world.weight("1.0.0"), world.weight("2.0.0")) == (10_000, 0)
+    assert world.status.quarantined == ("2.0.0",)
+
+
+def test_rollback_without_a_target_is_ignored_with_an_event() -> None:
+    world = World(spec=a_spec("1.0.0")).run(Phase.HEALTHY).command(Command.ROLLBACK)
+
+    world.settle()
+
+    assert world.status.phase is Phase.HEALTHY
+    assert world.reasons()[-1] == "CommandIgnored"
+
+
+def test_a_command_is_acted_on_once() -> None:
+    world = in_canary().command(Command.ABORT)
+    world.run(Phase.ROLLED_BACK)
+    world.command(Command.RETRY)
+
+    world.run(Phase.HEALTHY)
+
+    assert world.status.last_handled.keys() == {"abort", "retry"}
+
+
+def test_an_approval_is_awaited_before_the_stage_that_needs_it() -> None:
+    gated = {**PRODUCTION, "approval": "Required"}
+    world = World(spec=a_spec("2.0.0", STAGING, CANARY, gated)).run(Phase.PAUSED)
+
+    assert (world.status.reason, world.weight("2.0.0")) == ("AwaitingApproval", 500)
+    for _ in range(20):
+        world.measure().settle()
+    assert world.weight("2.0.0") == 500
+
+    world.command(Command.PROMOTE, "CAB-17").run(Phase.HEALTHY)
+    assert "Approved" in world.reasons()
+
+
+def test_a_candidate_that_turns_bad_while_a_person_is_awaited_rolls_back() -> None:
+    gated = {**PRODUCTION, "approval": "Required"}
+    world = World(spec=a_spec("2.0.0", STAGING, CANARY, gated)).run(Phase.PAUSED)
+    world.quality["2.0.0"] = BAD
+
+    world.measure().run(Phase.ROLLED_BACK)
+
+
+def test_promote_ends_the_wait_but_never_the_need_for_evidence() -> None:
+    world = in_canary()
+    world.quality["2.0.0"] = NOTHING
+    world.measure().command(Command.PROMOTE).settle()
+    assert world.status.stage is not None
+    assert (world.status.stage.name, world.status.reason) == ("canary", "NoTraffic")
+
+    world.quality.clear()
+    world.measure().settle()
+
+    assert world.status.stage.name == "production"
+
+
+def test_promote_where_nothing_waits_is_ignored_with_an_event() -> None:
+    world = World(spec=a_spec("1.0.0")).run(Phase.HEALTHY).command(Command.PROMOTE)
+
+    world.settle()
+
+    assert world.events[-1].reason.value == "CommandIgnored"
