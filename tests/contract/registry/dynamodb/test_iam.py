@@ -12,11 +12,8 @@ from serinus.registry.dynamodb.client import connect
 from serinus.registry.dynamodb.reader import DynamoDbReader
 from serinus.settings import DynamoDbSettings
 from support.dynamodb.iam import Right, needed, permitted, policy, rights
-from support.dynamodb.moto import moto, place, tables
 from support.dynamodb.place import DynamoDbPlace, counted
 from support.registry.place import audit_entry, digest_for, register, registry_on, seen_whole, version_entry
-
-__all__ = ["moto", "place", "tables"]
 
 POLICIES: Final = Path(__file__).parents[4] / "deploy" / "aws"
 MODEL: Final = ObjectKey("ml", "fraud")

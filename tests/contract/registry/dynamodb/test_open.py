@@ -12,11 +12,8 @@ from serinus.registry.dynamodb.client import connect
 from serinus.registry.dynamodb.reader import DynamoDbReader
 from serinus.registry.dynamodb.reads import PageSizes
 from serinus.settings import DynamoDbSettings
-from support.dynamodb.moto import moto, place, tables
 from support.dynamodb.place import REGION, DynamoDbPlace, credentials
 from support.registry.place import audit_entry, in_use, registry_on
-
-__all__ = ["moto", "place", "tables"]
 
 
 def _url(settings: DynamoDbSettings, more: str = "") -> str:

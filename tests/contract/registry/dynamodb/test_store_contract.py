@@ -5,13 +5,10 @@ from datetime import timedelta
 
 from serinus.api.audit_record import AuditEvent
 from serinus.engine.versions.catalogue import Query
-from support.dynamodb.moto import moto, place, tables
 from support.dynamodb.place import DynamoDbPlace
 from support.registry.contract_moves import MovesContract
 from support.registry.contract_versions import VersionsContract
 from support.registry.place import audit_entry, digest_for, register, registry_on, version_entry
-
-__all__ = ["moto", "place", "tables"]
 
 
 class TestMoto(VersionsContract, MovesContract):

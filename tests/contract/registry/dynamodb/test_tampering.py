@@ -8,11 +8,8 @@ import pytest
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import ChainFault
 from serinus.errors import RefusedError
-from support.dynamodb.moto import moto, place, tables
 from support.dynamodb.place import DynamoDbPlace
 from support.registry.place import in_use, registry_on
-
-__all__ = ["moto", "place", "tables"]
 
 Tamper = Callable[[Any, str, str], None]
 """With a client of boto3, the table's name and the model's partition."""

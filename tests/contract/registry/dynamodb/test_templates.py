@@ -16,11 +16,8 @@ from serinus.registry.dynamodb.names import TableNames
 from serinus.registry.dynamodb.tables import create, definition, probe, shapes
 from serinus.settings import DynamoDbSettings
 from support.dynamodb.iam import policy
-from support.dynamodb.moto import moto
 from support.dynamodb.place import REGION, fresh_prefix, settings_at
 from support.dynamodb.templates import cloud_formation, terraform
-
-__all__ = ["moto"]
 
 AWS: Final = Path(__file__).parents[4] / "deploy" / "aws"
 TABLES: Final = {"RegistryTable": "serinus-registry", "AuditTable": "serinus-audit"}
