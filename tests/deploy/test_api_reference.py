@@ -11,7 +11,7 @@ _FOLDER: Final = _ROOT / "docs" / "reference"
 
 
 def test_the_page_is_what_the_crds_say() -> None:
-    page = runpy.run_path(str(_FOLDER / "generate_api.py"))["page"]()
+    page = runpy.run_path(str(_ROOT / "tools" / "generate_api.py"))["page"]()
     advice = "run: python tools/generate_api.py > docs/reference/api.md"
     assert (_FOLDER / "api.md").read_text(encoding="utf-8") == page, advice
 
