@@ -62,10 +62,11 @@ local-up: setup ## start the local cluster and leave it running
 local-down: setup ## end the local cluster
 	$(LOCAL) down
 
-crds: setup ## write deploy/crds from the typed models
+crds: setup ## write deploy/crds and the generated pages from the typed models
 	$(BIN)/python -m serinus.api.crd deploy/crds
 	cp deploy/crds/*.yaml deploy/helm/serinus/files/crds/
 	$(BIN)/python tools/generate_api.py > docs/reference/api.md
+	$(BIN)/python tools/generate_state_diagram.py > docs/reference/state-diagram.md
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet pyproject.toml --group dev --group local --generate-hashes --no-emit-index-url --universal --output-file requirements.lock
