@@ -2,11 +2,11 @@
 
 import argparse
 import re
-import sys
 from typing import Final
 from urllib.parse import urlsplit
 
 from serinus.api.audit_record import Actor, ActorKind, Authentication
+from serinus.cli.output import echo_error
 from serinus.cli.session import local_user
 from serinus.registry.address import DynamoDbAddress, parse_address
 
@@ -31,7 +31,7 @@ def acting(given: argparse.Namespace) -> tuple[Actor, dict[str, str]]:
                 return _aws_actor(caller_arn(settings.region)), {}
             except Exception as problem:  # noqa: BLE001 - see above: whatever it is, it must not stop a rollback
                 message = f"AWS STS did not say who acts: {problem}"
-                print(f"serinus: {message}; the record will say that the name is unverified", file=sys.stderr)  # noqa: T201 - the command line
+                echo_error(f"{message}; the record will say that the name is unverified")
                 return local_user(), {"identity": message[:1024]}
         case _:
             return local_user(), {}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from serinus.api.names import REASON_ANNOTATION, ROLLBACK_TO_ANNOTATION, ROLLOUT, Command
+from serinus.cli.output import echo
 from serinus.errors import SerinusError
 
 TIMEOUT: Final = 30.0
@@ -76,8 +77,8 @@ def annotate(  # noqa: PLR0913 - what a person can say at a terminal
     done = _run(words)
     if done.returncode != 0:
         raise KubectlError(done.stderr.strip() or f"kubectl ended with {done.returncode}")
-    print(f"Rollout {name}: {command.annotation}={token}")  # noqa: T201 - this is the command line
-    print(f"See what came of it: kubectl describe mro {name}")  # noqa: T201 - this is the command line
+    echo(f"Rollout {name}: {command.annotation}={token}")
+    echo(f"See what came of it: kubectl describe mro {name}")
     return 0
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 from serinus.api.modelversion import BackendRef
 from serinus.api.schema import NAME, SUBDOMAIN
 from serinus.artifacts.fetch import Inspection, Measured, measure
+from serinus.cli.output import echo
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.mlflow.manifest import Imported, Known, compose, semver, semver_of
 from serinus.mlflow.model_file import read_model_file
@@ -212,17 +212,17 @@ def _backend(text: str) -> BackendRef:
 def _write(found: Imported, output: Path | None) -> None:
     text = to_yaml(found.manifest)
     if output is None:
-        print(text, end="")  # noqa: T201 - this is the command line
+        echo(text.removesuffix("\n"))
     else:
         try:
             output.write_text(text, encoding="utf-8")
         except OSError as problem:
             raise RefusedError(f"{output} cannot be written: {problem.strerror}") from problem
     for line in found.left_out:
-        print(f"left out: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
+        echo(f"left out: {line}", err=True)
     if found.unknown:
         told = ", ".join(f"{path} (--hash finds it)" if path == "artifact.digest" else path for path in found.unknown)
-        print(f"not known to MLflow: {told}", file=sys.stderr)  # noqa: T201 - this is the command line
+        echo(f"not known to MLflow: {told}", err=True)
 
 
 class _Manifest(yaml.SafeDumper):

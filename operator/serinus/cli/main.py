@@ -1,7 +1,6 @@
 """Parses the command line; each verb's work is in a module of its own."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from serinus import __version__
 from serinus.cli import annotate, import_mlflow, rollback
 from serinus.cli.audit import command as audit_command
 from serinus.cli.diff import command as diff_command
+from serinus.cli.output import echo, echo_error
 from serinus.cli.registry import command as registry_command
 from serinus.cli.report import command as report_command
 from serinus.errors import ConfigurationError, SerinusError
@@ -23,16 +23,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _do(given)
     except ConfigurationError as problem:
-        print(f"serinus: {problem}", file=sys.stderr)  # noqa: T201 - this is the command line
+        echo_error(problem)
         return FAILED
     except SerinusError as problem:
-        print(f"serinus: {problem}", file=sys.stderr)  # noqa: T201 - this is the command line
+        echo_error(problem)
         return FAILED
 
 
 def _do(given: argparse.Namespace) -> int:
     if given.verb == "version":
-        print(__version__)  # noqa: T201 - this is the command line
+        echo(__version__)
         return OK
     if given.verb == "run":
         # The operator's libraries take half a second to load; a verb at a terminal must not wait for them.

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from msgspec import structs
 
 from serinus.cli.audit.output import count
+from serinus.cli.output import echo
 from serinus.cli.session import (
     CLUSTER,
     CliContext,
@@ -36,10 +37,6 @@ def run(given: argparse.Namespace, outside: CliContext) -> int:
             return asyncio.run(_checkpoint(given, outside))
         case _:
             return _keygen(given.output)
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201 - this is the command line
 
 
 # ---- checkpoint -------------------------------------------------------------------------------
@@ -98,7 +95,7 @@ async def _checkpoint(given: argparse.Namespace, outside: CliContext) -> int:
         heads = [(model, head.audit) async for model, head in store.list_models()]
         written = await checkpoints.write(heads, outside.clock.now())
     chains = count(written.chains, "chain")
-    _print(f"{checkpoints.bucket.place}{written.name}: {chains} as of {written.at:%Y-%m-%d %H:%M:%SZ}")
+    echo(f"{checkpoints.bucket.place}{written.name}: {chains} as of {written.at:%Y-%m-%d %H:%M:%SZ}")
     return OK
 
 
@@ -120,7 +117,7 @@ def _keygen(file: Path) -> int:
             ) from problem
         except OSError as problem:
             raise ConfigurationError(f"{path} cannot be written: {problem.strerror}") from problem
-    _print(f"{file}: the private key, for the operator alone; put it into a Secret, then remove it here")
-    _print(f"{public}: the public key, for whoever verifies; keep a copy where the operator cannot write")
-    _print(f"fingerprint {fingerprint(key.public_key())}")
+    echo(f"{file}: the private key, for the operator alone; put it into a Secret, then remove it here")
+    echo(f"{public}: the public key, for whoever verifies; keep a copy where the operator cannot write")
+    echo(f"fingerprint {fingerprint(key.public_key())}")
     return OK

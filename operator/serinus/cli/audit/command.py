@@ -16,6 +16,7 @@ from serinus.api.names import ObjectKey
 from serinus.audit.export import Export, Form, canonical_line, manifest_file, write_export
 from serinus.cli.audit import checkpoint, prune, verify
 from serinus.cli.audit.output import actor_text, csv_heading, csv_line, log_heading, log_line
+from serinus.cli.output import echo
 from serinus.cli.session import CliContext, add_registry, model_of, name_of, opened
 from serinus.cli.times import moment, when
 from serinus.engine.audit.chain import StoredRecord
@@ -133,11 +134,11 @@ async def _log(given: argparse.Namespace, outside: CliContext) -> int:
                 if not wanted(record):
                     continue
                 if given.output == "json":
-                    sys.stdout.write(canonical_line(record).decode("utf-8", "backslashreplace"))
+                    echo(canonical_line(record).decode("utf-8", "backslashreplace").removesuffix("\n"))
                 else:
                     if not shown:
-                        _print(log_heading(wide=wide))
-                    _print(log_line(record, wide=wide, width=width))
+                        echo(log_heading(wide=wide))
+                    echo(log_line(record, wide=wide, width=width))
                 shown += 1
     _remark(given, model, head.audit.sequence, head.audit.pruned_through, head.audit.archive, shown)
     return OK
@@ -154,15 +155,11 @@ def _remark(  # noqa: PLR0913, PLR0917 - the facts of two sentences
     """Say on standard error what the lines do not: that there are none, or that earlier ones are elsewhere."""
     where = f"in namespace {model.namespace}" if model.namespace else "without a namespace"
     if pruned:
-        print(f"The records up to #{pruned} were removed by retention; they are in {archive}.", file=sys.stderr)  # noqa: T201 - the command line
+        echo(f"The records up to #{pruned} were removed by retention; they are in {archive}.", err=True)
     if not last:
-        print(f"There is no record of {model.name} {where} in {given.registry}", file=sys.stderr)  # noqa: T201 - likewise
+        echo(f"There is no record of {model.name} {where} in {given.registry}", err=True)
     elif not shown:
-        print(f"None of the records of {model.name} {where} is wanted: there are {last}", file=sys.stderr)  # noqa: T201 - likewise
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201 - this is the command line
+        echo(f"None of the records of {model.name} {where} is wanted: there are {last}", err=True)
 
 
 # ---- export -----------------------------------------------------------------------------------
@@ -196,8 +193,8 @@ async def _export(given: argparse.Namespace, outside: CliContext) -> int:
         # Up to what the head says: a record that is on its way is not part of it yet.
         records = store.read_records(model, after=head.audit.pruned_through, through=head.audit.sequence)
         manifest = await write_export(records, file, what)
-    _print(f"{file}: {manifest.records} records, #{manifest.first_sequence} to #{manifest.last_sequence}")
-    _print(f"{manifest_file(file)}: {manifest.sha256}")
+    echo(f"{file}: {manifest.records} records, #{manifest.first_sequence} to #{manifest.last_sequence}")
+    echo(f"{manifest_file(file)}: {manifest.sha256}")
     if given.format is Form.JSONL:
-        _print(f"Verify it anywhere, without the registry: serinus audit verify --file {file}")
+        echo(f"Verify it anywhere, without the registry: serinus audit verify --file {file}")
     return OK

@@ -14,6 +14,7 @@ from serinus.cli.actor import acting
 from serinus.cli.audit.output import count, finding_lines
 from serinus.cli.audit.verify import add_checkpoints, seen_by_checkpoints
 from serinus.cli.manifests import read_manifests
+from serinus.cli.output import echo
 from serinus.cli.session import CliContext, add_registry, in_cluster, model_of, name_of, opened, this_process
 from serinus.cli.times import moment, when
 from serinus.errors import ConfigurationError, RefusedError
@@ -62,7 +63,7 @@ async def _prune(given: argparse.Namespace, outside: CliContext) -> int:
     policy = None if given.finish else await _policy(given, outside, model)
     days = policy.retention_days if policy is not None else None
     if days is None and not given.finish:
-        _print(f"{name_of(model)} has no spec.retentionDays: its records are kept for ever, nothing is pruned")
+        echo(f"{name_of(model)} has no spec.retentionDays: its records are kept for ever, nothing is pruned")
         return OK
     seen = await seen_by_checkpoints(given, model)
     async with opened(given, outside) as store:
@@ -83,9 +84,9 @@ async def _whole(registry: Registry, model: ObjectKey, seen: "Seen") -> bool:
     proof = await prove(registry, model, seen)
     found = (*seen.findings, *proof.findings)
     if found:
-        _print(f"{name_of(model)} does not verify, so nothing is pruned:")
+        echo(f"{name_of(model)} does not verify, so nothing is pruned:")
         for finding in found[:_MOST_SHOWN]:
-            _print(finding_lines(finding))
+            echo(finding_lines(finding))
     return not found
 
 
@@ -96,10 +97,10 @@ async def _finish(given: argparse.Namespace, store: RegistryStore, model: Object
     try:
         gone = await finish_removal(store, model)
     except RefusedError as problem:
-        _print(f"{name_of(model)}: the records that were archived are still there: {problem}")
-        _print(f"Go on as a role that may: serinus audit prune {name_of(model)} --finish --registry '{given.registry}'")
+        echo(f"{name_of(model)}: the records that were archived are still there: {problem}")
+        echo(f"Go on as a role that may: serinus audit prune {name_of(model)} --finish --registry '{given.registry}'")
         return NOT_DONE
-    _print(f"{name_of(model)}: removed {count(gone, 'archived record')}")
+    echo(f"{name_of(model)}: removed {count(gone, 'archived record')}")
     return OK
 
 
@@ -131,10 +132,10 @@ async def _begin(given: argparse.Namespace, outside: CliContext, plan: _Plan) ->
 
     store, model = plan.store, plan.model
     if given.yes and (left := await finish_removal(store, model)):
-        _print(f"{count(left, 'record')} that an earlier run had archived, still there: removed")
+        echo(f"{count(left, 'record')} that an earlier run had archived, still there: removed")
     removal = await plan_removal(store, model, recorded_before=plan.before, covered=plan.covered)
     if not removal.records:
-        _print(f"{name_of(model)}: nothing to prune before {plan.before:%Y-%m-%d %H:%M:%SZ}: {removal.bound}")
+        echo(f"{name_of(model)}: nothing to prune before {plan.before:%Y-%m-%d %H:%M:%SZ}: {removal.bound}")
         return OK
     address = given.archive or (await store.read_head(model)).audit.archive
     if not address:
@@ -143,10 +144,10 @@ async def _begin(given: argparse.Namespace, outside: CliContext, plan: _Plan) ->
     try:
         numbers = f"#{removal.after + 1} to #{removal.through}"
         what = f"{count(removal.records, 'record')}, {numbers}, recorded until {removal.last_at:%Y-%m-%d}"
-        _print(f"{name_of(model)}: {what}, {'go' if given.yes else 'would go'} to {archive.address}")
-        _print(f"No more: {removal.bound}")
+        echo(f"{name_of(model)}: {what}, {'go' if given.yes else 'would go'} to {archive.address}")
+        echo(f"No more: {removal.bound}")
         if not given.yes:
-            _print("Nothing was changed: do it with --yes")
+            echo("Nothing was changed: do it with --yes")
             return OK
         actor, _ = acting(given)
         reason = given.reason or f"Older than the {plan.days} days of spec.retentionDays."
@@ -158,9 +159,5 @@ async def _begin(given: argparse.Namespace, outside: CliContext, plan: _Plan) ->
         await archive.close()
     status = await _finish(given, store, model)
     if status == OK:
-        _print(f"Verify all of it: serinus audit verify {name_of(model)} --archive '{archive.address}'")
+        echo(f"Verify all of it: serinus audit verify {name_of(model)} --archive '{archive.address}'")
     return status
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201 - this is the command line

@@ -2,13 +2,13 @@
 
 import argparse
 import asyncio
-import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from serinus.api.names import ObjectKey
 from serinus.cli.audit.output import count, finding_lines
+from serinus.cli.output import echo, echo_error
 from serinus.cli.session import CliContext, add_registry, model_of, name_of, opened, this_process
 from serinus.engine.audit.chain import ChainFinding
 from serinus.errors import ConfigurationError, SerinusError
@@ -55,7 +55,7 @@ def run(given: argparse.Namespace, outside: CliContext) -> int:
         _check_options(given)
         return asyncio.run(_file(given) if given.file is not None else _verify(given, outside))
     except SerinusError as problem:
-        _complain(f"could not verify: {problem}")
+        echo_error(f"could not verify: {problem}")
         return NOT_ASKED
 
 
@@ -74,7 +74,7 @@ async def _verify(given: argparse.Namespace, outside: CliContext) -> int:
     # The checkpoints first: one that has seen more than the head says afterwards is a finding, not a race.
     seen = await seen_by_checkpoints(given, only)
     for note in seen.notes:
-        _complain(f"note: {note}")
+        echo_error(f"note: {note}")
     _show(seen.findings)
     statuses = [WRONG] if seen.findings else []
     async with AsyncExitStack() as stack:
@@ -88,10 +88,10 @@ async def _verify(given: argparse.Namespace, outside: CliContext) -> int:
             try:
                 statuses.append(_tell(await prove(registry, model, seen, archive), alone=only is not None))
             except SerinusError as problem:
-                _complain(f"{name_of(model)}: could not verify: {problem}")
+                echo_error(f"{name_of(model)}: could not verify: {problem}")
                 statuses.append(NOT_ASKED)
     if not models:
-        _complain("could not verify: there is no model in the registry")
+        echo_error("could not verify: there is no model in the registry")
         return WRONG if statuses else NOT_ASKED
     return WRONG if WRONG in statuses else max(statuses)
 
@@ -121,12 +121,12 @@ async def _all(store: RegistryStore, seen: "Seen", namespace: str | None) -> lis
 def _tell(proof: "Proof", *, alone: bool) -> int:
     name = "" if alone else f"{name_of(proof.model)}: "
     for note in proof.notes:
-        _complain(f"note: {name}{note}")
+        echo_error(f"note: {name}{note}")
     if proof.unknown and not alone:
-        _print(f"{name}ok: no records yet")
+        echo(f"{name}ok: no records yet")
         return WHOLE
     if proof.unknown:
-        _complain(
+        echo_error(
             f"could not verify: there is no record of {name_of(proof.model)}: is the name right, and the namespace?"
         )
         return NOT_ASKED
@@ -135,9 +135,9 @@ def _tell(proof: "Proof", *, alone: bool) -> int:
     if proof.ok:
         parts = [f"{count(proof.records, 'record')}{archived}", f"head #{audit.sequence} {audit.hash}"]
         parts += [count(proof.checkpoints, "checkpoint")] if proof.checkpoints else []
-        _print(f"{name}ok: {', '.join(parts)}")
+        echo(f"{name}ok: {', '.join(parts)}")
         return WHOLE
-    _print(
+    echo(
         f"{name_of(proof.model)}: {count(len(proof.findings), 'finding')} in {count(proof.records, 'record')}{archived}"
     )
     _show(proof.findings)
@@ -151,7 +151,7 @@ async def _file(given: argparse.Namespace) -> int:
     probe = check_export(given.file)
     manifest = probe.manifest
     if manifest is None:
-        _complain(f"note: there is no {manifest_file(given.file)}, so nothing says where the file must begin and end")
+        echo_error(f"note: there is no {manifest_file(given.file)}, so nothing says where the file must begin and end")
     checked, held = probe, 0
     findings: tuple[ChainFinding, ...] = ()
     if given.checkpoints is not None:
@@ -165,27 +165,19 @@ async def _file(given: argparse.Namespace) -> int:
         checked = check_export(given.file, anchors)
     found = (*findings, *checked.findings)
     if found:
-        _print(f"{given.file}: {count(len(found), 'finding')} in {count(checked.records, 'record')}")
+        echo(f"{given.file}: {count(len(found), 'finding')} in {count(checked.records, 'record')}")
         _show(found)
         return WRONG
     if not checked.records:
-        _complain(f"could not verify: {given.file} holds no record")
+        echo_error(f"could not verify: {given.file} holds no record")
         return NOT_ASKED
     against = f", {count(held, 'record')} as checkpoints have seen" if given.checkpoints is not None else ""
-    _print(f"ok: {count(checked.records, 'record')}, the last is #{checked.last.sequence} {checked.last.hash}{against}")
+    echo(f"ok: {count(checked.records, 'record')}, the last is #{checked.last.sequence} {checked.last.hash}{against}")
     return WHOLE
 
 
 def _show(findings: tuple[ChainFinding, ...]) -> None:
     for finding in findings[:_MOST_SHOWN]:
-        _print(finding_lines(finding))
+        echo(finding_lines(finding))
     if len(findings) > _MOST_SHOWN:
-        _print(f"  … and {len(findings) - _MOST_SHOWN} more")
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201 - this is the command line
-
-
-def _complain(line: str) -> None:
-    print(f"serinus: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
+        echo(f"  … and {len(findings) - _MOST_SHOWN} more")

@@ -2,13 +2,13 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from serinus.api.modelversion import ModelVersionSpec, SchemaChange
 from serinus.api.parsing import encode
 from serinus.cli.diff.page import page
 from serinus.cli.diff.sources import Place, find_both
+from serinus.cli.output import echo, echo_error
 from serinus.engine.schema.compatibility import CompatibilityVerdict, KnownVersion, judge
 from serinus.engine.schema.diff import diff as differences
 from serinus.engine.versions.catalogue import spec_hash
@@ -70,7 +70,7 @@ def diff(  # noqa: PLR0913 - the words of the command line
     try:
         before, after = find_both(old, new, Place(model, tuple(files), namespace, context))
     except SerinusError as problem:
-        print(f"serinus: {problem}", file=sys.stderr)  # noqa: T201 - this is the command line
+        echo_error(problem)
         return USAGE
     judged = judge(_known(after), [_known(before)], before.version)
     changes = _all_changes(before, after)
@@ -79,7 +79,7 @@ def diff(  # noqa: PLR0913 - the words of the command line
         if as_json
         else page(after.model, judged, changes, old=before.version, new=after.version)
     )
-    print(text)  # noqa: T201 - this is the command line
+    echo(text)
     return ACCEPTED if judged.accepted else REFUSED
 
 

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ from serinus.api.names import API_VERSION, MODEL_VERSION, ObjectKey, model_versi
 from serinus.api.parsing import encode
 from serinus.cli.audit import command as audit_command
 from serinus.cli.audit.output import plain
+from serinus.cli.output import echo, echo_error
 from serinus.cli.registry import register, tables, write
 from serinus.cli.session import CliContext, add_registry, model_of, name_of, opened, this_process
 from serinus.engine.audit.head import version_stage
@@ -173,16 +173,16 @@ def _model_row(model: ObjectKey, head: Head) -> dict[str, str]:
 def _table(given: argparse.Namespace, rows: list[dict[str, str]]) -> None:
     if given.output == "json":
         for row in rows:
-            _print(json.dumps({name.lower(): value for name, value in row.items()}))
+            echo(json.dumps({name.lower(): value for name, value in row.items()}))
         return
     if not rows:
-        print("There is none.", file=sys.stderr)  # noqa: T201 - the command line
+        echo("There is none.", err=True)
         return
     names = [name for name in rows[0] if any(row[name] for row in rows)]
     shown = [{name: row[name][:_SHORT_HASH] if name == "DIGEST" else row[name] for name in names} for row in rows]
     widths = {name: max(len(name), *(len(row[name]) for row in shown)) for name in names}
     for line in ({name: name for name in names}, *shown):
-        _print("  ".join(f"{line[name]:{widths[name]}}" for name in names).rstrip())
+        echo("  ".join(f"{line[name]:{widths[name]}}" for name in names).rstrip())
 
 
 async def _get(given: argparse.Namespace, outside: CliContext) -> int:
@@ -192,9 +192,9 @@ async def _get(given: argparse.Namespace, outside: CliContext) -> int:
         head = await store.read_head(model)
     shown = _manifest(model, head, entry)
     if given.output == "json":
-        _print(json.dumps(shown))
+        echo(json.dumps(shown))
     else:
-        _print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=120).rstrip())
+        echo(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=120).rstrip())
     return OK
 
 
@@ -221,14 +221,10 @@ async def _production(given: argparse.Namespace, outside: CliContext) -> int:
     async with opened(given, outside) as store:
         head = await store.read_head(model)
     if head.production is None:
-        print(f"serinus: nothing of {name_of(model)} is in production", file=sys.stderr)  # noqa: T201 - the command line
+        echo_error(f"nothing of {name_of(model)} is in production")
         return NOTHING
     if given.output == "json":
-        _print(json.dumps(encode(head.production) | {"generation": head.generation}))
+        echo(json.dumps(encode(head.production) | {"generation": head.generation}))
     else:
-        _print(head.production.version)
+        echo(head.production.version)
     return OK
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201 - this is the command line

@@ -12,6 +12,7 @@ from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.names import MODEL, MODEL_VERSION, WAIVER_ANNOTATION, ObjectKey, model_version_name
 from serinus.api.parsing import decode
 from serinus.cli.manifests import read_manifests
+from serinus.cli.output import echo
 from serinus.cli.registry.write import happening_of, without_cluster
 from serinus.cli.session import CliContext, current_namespace, name_of, opened, this_process
 from serinus.engine.versions.catalogue import VersionEntry, spec_hash
@@ -82,7 +83,7 @@ async def _register(  # noqa: PLR0913, PLR0917 - a command, its surroundings and
 
     known = await registry.list(model)
     if any(one.version == entry.version and one.spec_hash == entry.spec_hash for one in known):
-        _print(f"{name_of(model)}: {entry.version} is registered already, with the same spec")
+        echo(f"{name_of(model)}: {entry.version} is registered already, with the same spec")
         return
     others = [
         known_version(VersionUnderReview(spec=one.spec, spec_hash=one.spec_hash, yanked=one.yanked)) for one in known
@@ -115,10 +116,10 @@ async def _register(  # noqa: PLR0913, PLR0917 - a command, its surroundings and
         )
         if event is AuditEvent.VERSION_REGISTERED:
             sequence = await registry.register(model, entry, told)
-            _print(f"{name_of(model)}: {entry.version} is registered, record #{sequence} ({told.id})")
+            echo(f"{name_of(model)}: {entry.version} is registered, record #{sequence} ({told.id})")
         else:
             sequence = await registry.record(model, told)
-            _print(f"{name_of(model)}: its schema breaks its promise by waiver, record #{sequence} ({told.id})")
+            echo(f"{name_of(model)}: its schema breaks its promise by waiver, record #{sequence} ({told.id})")
 
 
 def _policy(given: argparse.Namespace, model: ObjectKey) -> ModelSpec:
@@ -128,7 +129,3 @@ def _policy(given: argparse.Namespace, model: ObjectKey) -> ModelSpec:
         if found["metadata"].get("name") == model.name:
             return decode(ModelSpec, found.get("spec", {}), "spec")
     raise ConfigurationError(f"{given.policy} holds no Model {model.name}")
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201 - this is the command line

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from serinus.cli.output import echo
 from serinus.errors import ConfigurationError
 from serinus.registry.address import DynamoDbAddress, parse_address
 from serinus.settings import DynamoDbSettings, load_settings
@@ -43,11 +44,11 @@ def create_tables(given: argparse.Namespace) -> int:
     protect = _is_aws(settings.endpoint) and not given.no_protection
     try:
         for done in create(clients.reads, tables, protect=protect):
-            print(done)  # noqa: T201 - this is the command line
+            echo(done)
         probe(clients.reads, tables)
     finally:
         clients.close()
-    print("transactions work: the registry can be used")  # noqa: T201 - this is the command line
+    echo("transactions work: the registry can be used")
     return OK
 
 

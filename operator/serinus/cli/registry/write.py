@@ -9,6 +9,7 @@ from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.cli.actor import acting
+from serinus.cli.output import echo
 from serinus.cli.session import (
     CliContext,
     in_cluster,
@@ -120,7 +121,7 @@ async def promote(given: argparse.Namespace, outside: CliContext) -> int:
         except _UNSURE as problem:
             raise _again(given, problem) from problem
         record = await _told(registry, model, sequence)
-    _print(f"{name_of(model)}: {record.after.production} is the production version, record #{sequence} ({record.id})")
+    echo(f"{name_of(model)}: {record.after.production} is the production version, record #{sequence} ({record.id})")
     return OK
 
 
@@ -137,10 +138,8 @@ async def rollback(given: argparse.Namespace, outside: CliContext) -> int:
         except _UNSURE as problem:
             raise _again(given, problem) from problem
         record = await _told(registry, model, sequence)
-    _print(f"{name_of(model)}: went back from {record.version} to {record.to}, record #{sequence} ({record.id})")
-    _print(
-        f"{record.version} is quarantined until serinus registry release {name_of(model)} {record.version} --reason …"
-    )
+    echo(f"{name_of(model)}: went back from {record.version} to {record.to}, record #{sequence} ({record.id})")
+    echo(f"{record.version} is quarantined until serinus registry release {name_of(model)} {record.version} --reason …")
     return OK
 
 
@@ -158,9 +157,5 @@ async def release(given: argparse.Namespace, outside: CliContext) -> int:
             sequence = await registry.record(model, told)
         except _UNSURE as problem:
             raise _again(given, problem) from problem
-    _print(f"{name_of(model)}: {version} may be promoted again, record #{sequence} ({told.id})")
+    echo(f"{name_of(model)}: {version} may be promoted again, record #{sequence} ({told.id})")
     return OK
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201 - this is the command line

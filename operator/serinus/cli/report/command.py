@@ -6,7 +6,6 @@
 import argparse
 import asyncio
 import re
-import sys
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,6 +15,7 @@ from typing import Final
 from serinus.api.names import ObjectKey
 from serinus.api.schema import DIGEST
 from serinus.cli.audit.verify import add_checkpoints, seen_by_checkpoints
+from serinus.cli.output import echo, echo_error
 from serinus.cli.report.answers import live_line, used_table
 from serinus.cli.session import CliContext, add_registry, in_cluster, model_of, name_of, opened
 from serinus.cli.times import moment, when
@@ -92,11 +92,11 @@ async def _page(given: argparse.Namespace, outside: CliContext) -> int:
     report = compile_report(await _known(given, outside, model), as_of)
     text = render_html(report) if form is Format.HTML else render_markdown(report)
     if given.output == STDOUT:
-        sys.stdout.write(text)
+        echo(text.removesuffix("\n"))
     else:
         file = Path(given.output or f"{model.name}-report{form.suffix}")
         _write(file, text)
-        _print(f"{file}: {name_of(model)} as of {as_of:%Y-%m-%dT%H:%M:%SZ}, {report.records} records")
+        echo(f"{file}: {name_of(model)} as of {as_of:%Y-%m-%dT%H:%M:%SZ}, {report.records} records")
     return _status(report)
 
 
@@ -127,7 +127,7 @@ def _status(report: AuditReport) -> int:
     if report.proof.ok:
         return OK
     many = len(report.proof.findings)
-    _complain(f"the audit chain of {name_of(report.model)} does not verify: {many} findings; serinus audit verify")
+    echo_error(f"the audit chain of {name_of(report.model)} does not verify: {many} findings; serinus audit verify")
     return DOUBTFUL
 
 
@@ -175,10 +175,10 @@ async def _live(given: argparse.Namespace, outside: CliContext) -> int:
     at = _past(given.live_at, as_of, "--live-at")
     statuses = [OK]
     async for report in _dossiers(given, outside, as_of):
-        _print(live_line(report, report.live_at(at)))
+        echo(live_line(report, report.live_at(at)))
         statuses.append(_status(report))
     if len(statuses) == 1:
-        _complain(f"there is no model in {given.registry}")
+        echo_error(f"there is no model in {given.registry}")
     return max(statuses)
 
 
@@ -212,13 +212,5 @@ async def _used(given: argparse.Namespace, outside: CliContext) -> int:
             report = compile_report(await _material(store, model), as_of)
             found += ((model, story) for story in report.versions if story.version in versions[model])
             statuses.append(_status(report))
-    _print(used_table(found) if found else f"No registered version has {option.removeprefix('--')} {digest}.")
+    echo(used_table(found) if found else f"No registered version has {option.removeprefix('--')} {digest}.")
     return max(statuses)
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201 - this is the command line
-
-
-def _complain(line: str) -> None:
-    print(f"serinus: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
