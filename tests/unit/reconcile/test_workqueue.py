@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from serinus.api.names import ObjectKey
 from serinus.reconcile.workqueue import WorkQueue
+from support.examples import examples
 from support.records import key
 from support.virtual_loop import in_virtual_time
 
@@ -109,7 +110,7 @@ Step = tuple[int, bool, int]
 steps = st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 3)), max_size=60)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=examples(200))
 @given(steps=steps, length=st.integers(0, 4))
 def test_whatever_the_interleaving_every_add_is_followed_by_a_look_that_began_after_it(
     steps: list[Step], length: int

@@ -21,11 +21,12 @@ from serinus.audit.verify import prove
 from serinus.engine.audit.checkpoint import anchors_of, checkpoint_of
 from serinus.errors import TransientError
 from support.audit.trails import MODEL, Step, Trail, a_trail, rewritten, steps, write
+from support.examples import examples
 from support.registry.memory import MemoryStore
 from support.registry.place import START, Fault
 
 EVERY_FIELD = settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

@@ -24,6 +24,7 @@ from support.analysis import (
     metrics_of,
     no_data,
 )
+from support.examples import examples
 
 ERRORS = "error_rate > 0.5%"
 SLOW = "latency_p95 > 200ms"
@@ -335,7 +336,7 @@ def told(history: list[tuple[int, tuple[int, int] | str, tuple[int, int]]]) -> l
 
 
 @given(history=histories, split=st.integers(0, 40), interval=st.sampled_from([None, "12s"]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 def test_after_a_restart_replayed_and_live_ticks_give_the_same_progress_to_the_bit(
     history: list[tuple[int, tuple[int, int] | str, tuple[int, int]]], split: int, interval: str | None
 ) -> None:

@@ -2,7 +2,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serinus.engine.analysis.dispersion import UNKNOWN_BURST, Dispersion, Tally, learn, learn_history
@@ -71,7 +71,6 @@ def test_an_incident_of_the_stable_version_is_forgotten_within_an_hour() -> None
 
 
 @given(ticks=st.lists(st.integers(1, 200).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))))
-@settings(max_examples=100, deadline=None)
 def test_the_burst_always_lies_between_one_and_twenty(ticks: list[tuple[int, int]]) -> None:
     assert 1 <= learn_history(Dispersion(), [batch(n, x) for n, x in ticks]).burst <= 20
 

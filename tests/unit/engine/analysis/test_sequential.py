@@ -19,6 +19,7 @@ from serinus.engine.analysis.sequential import (
     starting_weight,
     unspent_weight,
 )
+from support.examples import examples
 
 START = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
 TOLERATED = 0.05
@@ -62,14 +63,14 @@ def test_below_the_tolerated_rate_evidence_shrinks_on_average(rate: float) -> No
 
 
 @given(split=ten_requests, planned=st.integers(1, 20), rate=st.sampled_from([0.0, 0.01, 0.03, TOLERATED]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 def test_however_the_requests_are_cut_into_ticks_the_bound_holds(split: list[int], planned: int, rate: float) -> None:
     mean = expected_evidence(rate=rate, bursts=[1.0] * len(split), split=split, planned=planned)
     assert mean <= 1.0 + 1e-9
 
 
 @given(split=ten_requests, data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 def test_a_burst_that_changes_from_tick_to_tick_keeps_the_bound(split: list[int], data: st.DataObject) -> None:
     bursts = data.draw(st.lists(st.floats(1, 20), min_size=len(split), max_size=len(split)))
     assert expected_evidence(rate=TOLERATED, bursts=bursts, split=split) <= 1.0 + 1e-9
@@ -94,7 +95,6 @@ ticks_of_requests = st.lists(
 
 
 @given(ticks=ticks_of_requests, data=st.data())
-@settings(max_examples=100, deadline=None)
 def test_one_more_bad_request_never_weakens_the_evidence(ticks: list[tuple[int, int]], data: st.DataObject) -> None:
     which = data.draw(st.integers(0, len(ticks) - 1))
     requests, bad = ticks[which]
@@ -106,7 +106,6 @@ def test_one_more_bad_request_never_weakens_the_evidence(ticks: list[tuple[int, 
 
 # The grammar of a condition writes nothing closer to 0 or 1.
 @given(tolerated=st.floats(1e-11, 1 - 1e-11), ticks=ticks_of_requests)
-@settings(max_examples=100, deadline=None)
 def test_evidence_is_a_positive_number_for_every_tolerated_rate(tolerated: float, ticks: list[tuple[int, int]]) -> None:
     value = folded([Tick(1000 * n, 1000 * x) for n, x in ticks], tolerated=tolerated).value
     assert math.isfinite(value)
@@ -114,7 +113,6 @@ def test_evidence_is_a_positive_number_for_every_tolerated_rate(tolerated: float
 
 
 @given(planned=st.integers(1, 3000), ticks=st.integers(0, 5000))
-@settings(max_examples=100, deadline=None)
 def test_spent_and_unspent_weights_sum_to_one(planned: int, ticks: int) -> None:
     spent = math.fsum(starting_weight(k, planned) for k in range(1, ticks + 1))
     assert spent + unspent_weight(ticks, planned) == pytest.approx(1.0, abs=1e-9)
@@ -168,7 +166,6 @@ def test_a_version_at_the_tolerated_rate_is_certified_no_more_often_than_a_marti
 
 
 @given(requests=st.integers(1, 100_000), share=st.floats(0, 1))
-@settings(max_examples=100, deadline=None)
 def test_the_requests_that_a_certificate_is_said_to_lack_are_enough(requests: int, share: float) -> None:
     possible = share * requests
     missing = certificate_missing(TOLERATED, requests, possible)

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serinus.engine.analysis.measurements import Batch
@@ -37,7 +37,6 @@ def test_a_window_of_a_minute_holds_the_last_minute() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 9)), min_size=1, max_size=200), st.integers(10, 600))
-@settings(max_examples=100, deadline=None)
 def test_a_window_is_exact_to_a_32nd_of_its_length_and_stays_small(ticks: list[tuple[int, int]], length: int) -> None:
     window, seconds, seen = Window(), 0, list[tuple[int, int]]()
     for gap, requests in ticks:

@@ -12,6 +12,7 @@ from serinus.engine.report.periods import PeriodKind, live_at, periods
 from support.audit.history_builder import History
 from support.audit.sample_histories import a_first_version, a_year
 from support.audit.specs import BEGIN
+from support.examples import examples
 
 YEAR = a_year()
 
@@ -43,7 +44,7 @@ def test_a_happening_that_is_told_late_does_not_turn_time_back() -> None:
     assert found[-1].version == "1.1.0"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(lost=st.sets(st.integers(1, 110)))
 def test_whatever_is_lost_periods_follow_each_other_without_gap_or_overlap(lost: set[int]) -> None:
     records = [record for record in YEAR.records if record.sequence not in lost]

@@ -10,6 +10,7 @@ from serinus.api.rollout_status import TestResult
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.observation import InvalidSpec
 from support.builders import CANARY, PRODUCTION, STAGING, a_spec, a_stage, a_version
+from support.examples import examples
 from support.world import BAD, GOOD, NOTHING, World
 
 TESTED = {**STAGING, "tests": [{"name": "answers", "http": {"path": "/"}}]}
@@ -78,7 +79,7 @@ def lived(history: list[tuple[object, ...]]) -> World:
     return world
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(histories)
 def test_every_decision_of_every_history_keeps_the_laws(history: list[tuple[object, ...]]) -> None:
     """World holds each decision against tests/support/laws.py; a history without decisions would prove nothing."""
@@ -87,7 +88,7 @@ def test_every_decision_of_every_history_keeps_the_laws(history: list[tuple[obje
     assert len(world.decisions) >= 2
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(histories)
 def test_a_world_that_stays_as_it_is_comes_to_rest(history: list[tuple[object, ...]]) -> None:
     world = lived(history)
@@ -101,7 +102,7 @@ def test_a_world_that_stays_as_it_is_comes_to_rest(history: list[tuple[object, .
     assert decision.status == world.decisions[-1][0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(histories, st.sampled_from(["before", "between"]))
 def test_any_prefix_of_a_history_followed_by_a_restart_ends_as_without_it(
     history: list[tuple[object, ...]], moment: str
@@ -134,7 +135,7 @@ def story_of(world: World) -> tuple[object, ...]:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(histories)
 def test_the_same_arguments_give_the_same_decision(history: list[tuple[object, ...]]) -> None:
     world = lived(history)

@@ -11,6 +11,7 @@ from msgspec import structs
 from serinus.api.modelversion import MAX_CHANGES, Bump, Compatibility, Signature
 from serinus.api.parsing import decode, encode
 from serinus.engine.schema.compatibility import KnownVersion, Reason, WayBack, judge
+from support.examples import examples
 from support.schema.signatures import a_field, a_signature, signatures, taking
 
 PLAIN: Final = taking({})
@@ -198,7 +199,7 @@ versions = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(versions, st.lists(versions, max_size=6), st.one_of(st.none(), numbers), st.randoms())
 def test_every_model_is_judged_whatever_it_holds_and_in_whatever_order(
     candidate: KnownVersion, others: list[KnownVersion], production: str | None, chance: Any

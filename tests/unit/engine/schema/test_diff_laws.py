@@ -9,10 +9,11 @@ from serinus.api.modelversion import Bump, Field, Signature
 from serinus.engine.schema.diff import backward, diff, forward
 from serinus.engine.schema.rules import Rule
 from serinus.engine.semver import greatest
+from support.examples import examples
 from support.schema.oracle import compatible, handed_on
 from support.schema.signatures import fields, pairs, signatures
 
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=examples(150))
 
 # Fields whose names no random signature uses: whatever becomes of them is independent of all others.
 strangers = fields(("m",))
