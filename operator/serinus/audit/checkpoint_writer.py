@@ -17,6 +17,7 @@ from serinus.api.model import ChainHead
 from serinus.api.names import ObjectKey
 from serinus.audit.bucket import MOST_BYTES, Bucket, Place
 from serinus.audit.signing_keys import PublicKeys, fingerprint, load_private_key
+from serinus.backoff import Backoff
 from serinus.engine.audit.checkpoint import (
     Checkpoint,
     SignedCheckpoint,
@@ -138,7 +139,8 @@ async def keep_checkpoints(
     The first is due one interval after the last that the bucket has: a process that keeps restarting must not fill
     it with objects that nobody can remove.
     """
-    pause = _FIRST_PAUSE
+    backoff = Backoff(_FIRST_PAUSE, longest=max(interval.total_seconds(), _FIRST_PAUSE))
+    pause = backoff.first
     while True:
         try:
             await asyncio.sleep(await _due_in(checkpoints, clock, interval))
@@ -150,10 +152,10 @@ async def keep_checkpoints(
             _LOG.exception("no checkpoint of the audit trail was written. Trying again in %g s", pause)
         else:
             _LOG.info("checkpoint %s%s of %d chains", checkpoints.bucket.place, written.name, written.chains)
-            pause = _FIRST_PAUSE
+            pause = backoff.first
             continue
         await asyncio.sleep(pause)
-        pause = min(2 * pause, max(interval.total_seconds(), _FIRST_PAUSE))
+        pause = backoff.after(pause)
 
 
 async def _due_in(checkpoints: Checkpoints, clock: Clock, interval: timedelta) -> float:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import kopf
 
 from serinus.api.names import ObjectKey
+from serinus.backoff import Backoff
 from serinus.handlers.dispatch import Sink
 from serinus.handlers.kopf_settings import intake_settings, quieten
 from serinus.handlers.registration import build_kopf_registry
@@ -21,8 +22,7 @@ from serinus.kube.connection import Connection
 from serinus.kube.kinds import SOURCES, Source
 from serinus.ports.cluster_state import Record
 
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 10.0
+_BACKOFF: Final = Backoff(first=0.5, longest=10.0)
 _STEADY_AFTER: Final = 60.0
 _STOP_WITHIN: Final = 5.0
 _GOODBYE: Final = 0.25
@@ -101,7 +101,7 @@ class Watcher:
         return self._thread is not None and self._thread.is_alive()
 
     def _supervise(self, crossing: _ThreadsafeSink) -> None:
-        pause = _FIRST_PAUSE
+        pause = _BACKOFF.first
         while not self._stopping.is_set():
             started = time.monotonic()
             try:
@@ -111,11 +111,11 @@ class Watcher:
             if self._stopping.is_set():
                 return
             if time.monotonic() - started > _STEADY_AFTER:
-                pause = _FIRST_PAUSE
+                pause = _BACKOFF.first
             self.restarts += 1
             logger.warning("the watch ended by itself (%d times by now); it starts again in %g s", self.restarts, pause)
             self._stopping.wait(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = _BACKOFF.after(pause)
 
     async def _watch(self, crossing: _ThreadsafeSink) -> None:
         loop, ready = asyncio.get_running_loop(), asyncio.Event()

@@ -7,7 +7,6 @@ under the same id, which changes nothing if it did.
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from random import SystemRandom
 from typing import Final
 
 from msgspec import structs
@@ -16,6 +15,7 @@ from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec, Op
 from serinus.api.model import Head, ProductionVersion
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
+from serinus.backoff import Backoff
 from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, ChainWalk, StoredRecord
 from serinus.engine.audit.head import Accepted, ChangeRequest, Promote, Rejected, RollBack, apply, evaluate, seal
 from serinus.engine.versions.catalogue import Query, VersionEntry, select
@@ -33,8 +33,7 @@ from serinus.ports.services import Clock
 TRIES: Final = 40
 """How often a step is decided anew: with a dozen writers on one model, each step is overtaken a few times."""
 
-_FIRST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 0.5
+_BACKOFF: Final = Backoff(first=0.05, longest=0.5, jitter=0.5)
 _SERVING: Final = frozenset({AuditEvent.PROMOTED, AuditEvent.STABLE_ADOPTED, AuditEvent.ROLLED_BACK})
 
 
@@ -199,7 +198,7 @@ class Registry:
         serves: str = "",
         registers: VersionEntry | None = None,
     ) -> int:
-        pause = _FIRST_PAUSE
+        pauses = iter(_BACKOFF)
         for attempt in range(1, TRIES + 1):
             head = await self.store.read_head(model)
             told = await self.store.find_record(model, head, audit_entry.id)
@@ -215,8 +214,7 @@ class Registry:
             except (ConflictError, AmbiguousError, TransientError):
                 if attempt == TRIES:
                     raise
-                await asyncio.sleep(pause * SystemRandom().uniform(0.5, 1.5))
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                await asyncio.sleep(next(pauses))
             else:
                 return step.record.sequence
         raise AssertionError("the last try has returned or raised")

@@ -17,6 +17,7 @@ from serinus.api.audit_record import AuditEntry, AuditEvent
 from serinus.api.model import ModelSpec, Verification
 from serinus.api.names import UNVERIFIED, ObjectKey
 from serinus.api.parsing import encode
+from serinus.backoff import Backoff
 from serinus.engine.rollout.observation import Actors
 from serinus.engine.rollout.outbox import actor_of
 from serinus.engine.versions.admission import Review, verification_of
@@ -34,10 +35,11 @@ from serinus.telemetry import Telemetry
 logger = logging.getLogger(__name__)
 
 WORKERS: Final = 2
-FIRST_PAUSE: Final = 1.0
-LONGEST_PAUSE: Final = 60.0
+BACKOFF: Final = Backoff(first=1.0, longest=60.0)
 LOOK_AGAIN: Final = 600.0
 """Seconds until an artifact that was not as the spec says is looked at again: somebody may have mended it."""
+
+ARTIFACT_BACKOFF: Final = Backoff(BACKOFF.first, longest=LOOK_AGAIN)
 
 _NAMESPACE: Final = UUID("0c1f5a3e-7d0a-5c55-8a1e-2f64cf1d9b20")
 
@@ -110,8 +112,8 @@ class ModelVersionController:
                 await self._queue.done(model)
 
     def _again(self, model: ObjectKey) -> None:
-        pause = self._pauses.get(model, FIRST_PAUSE)
-        self._pauses[model] = min(2 * pause, LONGEST_PAUSE)
+        pause = self._pauses.get(model, BACKOFF.first)
+        self._pauses[model] = BACKOFF.after(pause)
         asyncio.get_running_loop().call_later(pause, self.notice, (model,))
 
     async def _attend(self, model: ObjectKey) -> None:
@@ -237,9 +239,8 @@ class ModelVersionController:
 
     async def _look_at_bytes(self, model: ObjectKey, version: ModelVersionRecord, how: Verification) -> None:
         assert version.spec is not None  # noqa: S101 - the caller has looked
-        pause = FIRST_PAUSE
         try:
-            while True:
+            for pause in ARTIFACT_BACKOFF:
                 found = await self._found(version, how)
                 self._reviews.note_artifact(version.meta.uid, found)
                 self.notice((model,))
@@ -247,7 +248,6 @@ class ModelVersionController:
                 if found.result in {ArtifactResult.VERIFIED, ArtifactResult.NO_DIGEST, ArtifactResult.UNSUPPORTED}:
                     return
                 await asyncio.sleep(LOOK_AGAIN if found.final else pause)
-                pause = min(2 * pause, LOOK_AGAIN)
         finally:
             self._looking.discard(version.meta.uid)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from serinus.api.names import ObjectKey
+from serinus.backoff import Backoff
 from serinus.engine.rollout.actions import RunHttpTest
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, SerinusError
 from serinus.ports.cluster_state import Meta, Record, RolloutRecord, RouteRecord
@@ -23,8 +24,7 @@ logger = logging.getLogger(__name__)
 URGENT_WORKERS: Final = 4
 """Workers that take urgent looks only, so that writes that hang elsewhere never hold up an abort."""
 
-FIRST_RETRY: Final = 0.2
-LONGEST_RETRY: Final = 15.0
+BACKOFF: Final = Backoff(first=0.2, longest=15.0)
 
 CONFLICTS_FROM: Final = 1.0
 """The first conflicts are retried at once; from this pause on somebody else writes all the time, and we wait too."""
@@ -107,15 +107,13 @@ class RolloutController:
 
     async def _resync(self) -> None:
         """List every kind; until the first time that works, nothing is decided."""
-        pause = FIRST_RETRY
-        while True:
+        for pause in BACKOFF:
             try:
                 for kind in KINDS:
                     await self._list(kind)
             except SerinusError as problem:
                 logger.warning("the cluster could not be listed: %s; trying again in %g s", problem, pause)
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_RETRY)
             else:
                 self._shell.telemetry.resyncs.inc()
                 self.synced.set()
@@ -206,8 +204,8 @@ class RolloutController:
 
     def _retry(self, key: ObjectKey, problem: Exception) -> None:
         self._shell.telemetry.failures.labels(type(problem).__name__).inc()
-        pause = self._retries.get(key, FIRST_RETRY)
-        self._retries[key] = min(2 * pause, LONGEST_RETRY)
+        pause = self._retries.get(key, BACKOFF.first)
+        self._retries[key] = BACKOFF.after(pause)
         at_once = isinstance(problem, ConflictError) and pause < CONFLICTS_FROM
         self._look_later(key, 0 if at_once else pause)
 
@@ -256,7 +254,7 @@ class RolloutController:
 
     async def _let_go(self, record: RolloutRecord) -> None:
         """Take the traffic from the candidate of a deleted Rollout; nobody else would ever do it."""
-        key, pause = record.meta.key, FIRST_RETRY
+        key, pauses = record.meta.key, iter(BACKOFF)
         while self._shell.store.rollout(key) is None:
             try:
                 await let_go(self._shell, record)
@@ -264,8 +262,7 @@ class RolloutController:
                 logger.warning("%s was deleted; its candidate's traffic cannot be taken back: %s", key, problem)
             except SerinusError as problem:
                 logger.warning("%s was deleted; its candidate may still have traffic: %s; trying again", key, problem)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_RETRY)
+                await asyncio.sleep(next(pauses))
                 continue
             return
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from serinus.api.audit_record import AuditEntry
 from serinus.api.names import ObjectKey
+from serinus.backoff import Backoff
 from serinus.engine.rollout.observation import AuditFacts
 from serinus.errors import SerinusError
 from serinus.ports.cluster_state import RolloutRecord
@@ -21,8 +22,7 @@ from serinus.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 30.0
+BACKOFF: Final = Backoff(first=0.5, longest=30.0)
 TIMEOUT: Final = 30.0
 """Seconds for one record, conflicts with other writers included."""
 
@@ -92,20 +92,19 @@ class OutboxRelay:
 
     async def _carry(self, key: ObjectKey) -> None:
         """Carry until nothing is left; what does not go is tried again, and nothing overtakes it."""
-        held, pause = self._carried[key], FIRST_PAUSE
+        held, pauses = self._carried[key], iter(BACKOFF)
         try:
             while (following := self._next(key, held)) is not None:
                 model, audit_entry = following
                 problem = await self._tell(model, audit_entry)
                 if not problem:
                     held.recorded.add(audit_entry.id)
-                    pause, held.problem = FIRST_PAUSE, ""
+                    pauses, held.problem = iter(BACKOFF), ""
                     continue
                 first, held.problem = not held.problem, problem
                 if first:
                     self._look(key)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await asyncio.sleep(next(pauses))
         finally:
             held.busy = False
         self._look(key)
@@ -137,13 +136,13 @@ class OutboxRelay:
         return problem
 
     async def _carry_last(self, record: RolloutRecord, left: list[AuditEntry]) -> None:
-        plan, pause = self._store.last_plan(record), FIRST_PAUSE
+        plan, pause = self._store.last_plan(record), BACKOFF.first
         if plan is None:
             return
         for audit_entry in left:
             while await self._tell(ObjectKey(record.meta.key.namespace, plan.model), audit_entry):
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = BACKOFF.after(pause)
 
 
 def model_of(store: ClusterCache, record: RolloutRecord) -> ObjectKey | None:

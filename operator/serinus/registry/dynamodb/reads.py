@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
+from serinus.backoff import Backoff
 from serinus.engine.audit.chain import StoredRecord
 from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.errors import RefusedError, TransientError
@@ -36,7 +37,7 @@ T = TypeVar("T")
 _BATCH: Final = 25
 """Keys of one BatchGetItem: heads and versions are a few KB, so that an answer stays far below its 16 MB."""
 _BATCH_TRIES: Final = 5
-_FIRST_PAUSE: Final = 0.05
+_BACKOFF: Final = Backoff(first=0.05, longest=0.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +189,10 @@ class Reads:
             yield from self._all_of(wanted[start : start + _BATCH])
 
     def _all_of(self, keys: list[Key]) -> Iterator[Item]:
-        table, pause = self._tables.registry, _FIRST_PAUSE
+        table, pauses = self._tables.registry, iter(_BACKOFF)
         for attempt in range(_BATCH_TRIES):
             if attempt:
-                time.sleep(pause)
-                pause *= 2
+                time.sleep(next(pauses))
             answer = read(self._client.batch_get_item, RequestItems={table: {"Keys": keys, "ConsistentRead": True}})
             yield from answer["Responses"].get(table, ())
             keys = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])

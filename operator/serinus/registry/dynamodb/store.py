@@ -8,13 +8,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from random import SystemRandom
 from typing import Any, Final, Self, TypeVar
 
 from botocore.exceptions import ClientError
 
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
+from serinus.backoff import Backoff
 from serinus.engine.audit.chain import StoredRecord
 from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.errors import AmbiguousError, NotFoundError, RefusedError, TransientError
@@ -37,8 +37,7 @@ from serinus.settings import DynamoDbSettings
 T = TypeVar("T")
 
 COMMIT_TRIES: Final = 6
-_FIRST_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 1.0
+_BACKOFF: Final = Backoff(first=0.02, longest=1.0, jitter=0.5)
 _SLACK_SECONDS: Final = 5.0
 
 
@@ -150,15 +149,14 @@ class DynamoDbStore:
         While DynamoDB is busy, or others write the same items, the same request with the same token is sent again.
         """
         asked = transaction(step, self._keys, self._tables)
-        pause = _FIRST_PAUSE
+        pauses = iter(_BACKOFF)
         for attempt in range(1, COMMIT_TRIES + 1):
             try:
                 return await self._write(partial(self._send, asked))
             except ContendedError:
                 if attempt == COMMIT_TRIES:
                     raise
-                await asyncio.sleep(pause * SystemRandom().uniform(0.5, 1.5))
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                await asyncio.sleep(next(pauses))
         raise AssertionError("the last try has returned or raised")
 
     def _send(self, asked: Transaction) -> None:
