@@ -13,6 +13,7 @@ from serinus.api.abort_condition import AbortCondition
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
 from serinus.engine.analysis.assessment import Progress, begin
+from serinus.engine.rollout.modes import stage_of
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import ClusterCache
@@ -26,7 +27,6 @@ from serinus.reconcile.rollouts.stage_analysis import (
     is_down,
     question_of,
     replayed,
-    stage_of,
     subject_of,
     visit_of,
     with_answers,
@@ -118,12 +118,12 @@ class AnalysisTracker:
 
     def _terms(self, record: RolloutRecord) -> tuple[Stage, MetricsRef] | None:
         plan = self._store.last_plan(record)
-        stage = stage_of(plan, record.status)
+        stage = stage_of(plan, record.status.stage)
         return (stage, plan.metrics) if plan is not None and stage is not None else None
 
     def _open(self, record: RolloutRecord, stage_id: StageId, last_tick: datetime | None) -> StageAnalysis | None:
         plan = self._store.last_plan(record)
-        stage = stage_of(plan, record.status)
+        stage = stage_of(plan, record.status.stage)
         if plan is None or stage is None or not stage.abort_on or plan.metrics.source not in self._sources:
             return None
         asked = self._asked(record, plan, plan.conditions[stage_id.index])

@@ -84,15 +84,6 @@ def visit_of(record: RolloutRecord) -> StageId | None:
     return StageId(record.meta.uid, status.run, status.stage.index, status.stage.since)
 
 
-def stage_of(plan: RolloutSpec | None, status: RolloutStatus) -> Stage | None:
-    """Return the plan's stage that the run is in; None where the plan has no such stage any more."""
-    current = status.stage
-    if plan is None or current is None or current.index >= len(plan.stages):
-        return None
-    stage = plan.stages[current.index]
-    return stage if stage.name == current.name else None
-
-
 def subject_of(version: ModelVersionRecord | None, namespace: str) -> Subject | None:
     """Return what is asked about; None where the version is not there or serves nowhere."""
     if version is None or version.backend is None:
