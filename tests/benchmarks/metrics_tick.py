@@ -75,7 +75,7 @@ async def measure(subjects: int) -> None:
             await _print_ticks(metrics, asked, server)
         finally:
             metrics.close()
-    sent = {request.form["query"][:12]: len(request.body) for request in server.seen}
+    sent = {request.form["query"][:12]: len(request.body) for request in server.requests}
     print(f"queries of a tick, bytes: {sorted(sent.values())}; answers, bytes: {sorted(map(len, bodies.values()))}")
 
 

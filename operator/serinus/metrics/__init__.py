@@ -1,4 +1,4 @@
-"""LAW: evidence from Prometheus: counts, in a few queries whatever the number of rollouts; no opinion on them."""
+"""Metrics from Prometheus: counts, in a number of queries that does not grow with the rollouts; no judgement."""
 
 from serinus.metrics.source import PrometheusSource
 

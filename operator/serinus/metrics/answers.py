@@ -1,4 +1,4 @@
-"""From the rows of a tick to one answer for each question. Pure."""
+"""Turns the rows of one tick into an answer for each question. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from serinus.metrics.transport import Sample
 from serinus.metrics.workers import Failure
 
 STALE_AFTER: Final = 3
-"""Scrape intervals without a new sample after which figures are no longer believed."""
+"""Scrape intervals without a new sample after which a series counts as stale."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCounts:
-    """How the requests of a backend ended; counts, or rates where they are for display."""
+    """A backend's requests by outcome: counts, or rates per second in a ``Display``."""
 
     requests: float = 0.0
     server_errors: float = 0.0
@@ -30,12 +30,12 @@ class RequestCounts:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the health query said.
+    """Result of the health query.
 
     Attributes:
         newest: by backend, the time of its newest sample in seconds since 1970.
-        uneven: the backends of which not all series have the needed buckets.
-        scrape_seconds: how long the slowest scrape took lately; None where Prometheus does not know.
+        uneven: backends of which some series lack a needed bucket.
+        scrape_seconds: duration of the slowest recent scrape; None where Prometheus does not know it.
     """
 
     newest: Mapping[Key, float]
@@ -45,42 +45,42 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """Figures for people; empty where they could not be had."""
+    """Figures shown to users, never used in a verdict; empty where they are not available."""
 
-    ended: Mapping[Key, RequestCounts] = field(default_factory=dict)
+    rates: Mapping[Key, RequestCounts] = field(default_factory=dict)
     quantiles: Mapping[tuple[Key, str], float] = field(default_factory=dict)
 
 
 def number(sample: Sample) -> float:
-    """Return a sample's value; NaN for a native histogram, which is none."""
+    """Return a sample's value; NaN for a native histogram, which has no single value."""
     return float(sample.value[1]) if sample.value is not None else float("nan")
 
 
-def read_ended(preset: Preset, rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[Key, RequestCounts]:
-    """Add up requests by backend."""
+def read_request_counts(preset: Preset, rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[Key, RequestCounts]:
+    """Sum requests by backend and outcome."""
     sums: dict[Key, list[float]] = {}
     for labels, count in rows:
-        found = sums.setdefault(preset.key_of(labels), [0.0, 0.0, 0.0])
-        found[0] += count
-        if labels.get(TAG) == FAILURES or any(where.holds(labels) for where in preset.server_errors):
-            found[1] += count
-        elif any(where.holds(labels) for where in preset.client_errors):
-            found[2] += count
-    return {key: RequestCounts(*found) for key, found in sums.items()}
+        backend = sums.setdefault(preset.key_of(labels), [0.0, 0.0, 0.0])
+        backend[0] += count
+        if labels.get(TAG) == FAILURES or any(matcher.matches(labels) for matcher in preset.server_errors):
+            backend[1] += count
+        elif any(matcher.matches(labels) for matcher in preset.client_errors):
+            backend[2] += count
+    return {key: RequestCounts(*backend) for key, backend in sums.items()}
 
 
 def read_buckets(preset: Preset, rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[Key, dict[float, float]]:
-    """Return by backend the requests within each bound; one bound written in two ways is one."""
-    within: dict[Key, dict[float, float]] = {}
+    """Return by backend the cumulative count of each bucket; two spellings of one bound are added up."""
+    buckets: dict[Key, dict[float, float]] = {}
     for labels, count in rows:
-        found = within.setdefault(preset.key_of(labels), {})
+        backend = buckets.setdefault(preset.key_of(labels), {})
         bound = bound_of(labels.get("le", ""))
-        found[bound] = found.get(bound, 0.0) + count
-    return within
+        backend[bound] = backend.get(bound, 0.0) + count
+    return buckets
 
 
 def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
-    """Sort the rows of the health query."""
+    """Parse the rows of the health query."""
     newest: dict[Key, float] = {}
     uneven: set[Key] = set()
     scrape: float | None = None
@@ -97,7 +97,7 @@ def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
 
 
 def read_display(preset: Preset, samples: Iterable[Sample]) -> Display:
-    """Sort the rows of the display query; a quantile of nothing (NaN) is left out."""
+    """Parse the rows of the display query; a quantile over no requests (NaN) is left out."""
     quantiles: dict[tuple[Key, str], float] = {}
     rates: list[tuple[Mapping[str, str], float]] = []
     for sample in samples:
@@ -106,25 +106,41 @@ def read_display(preset: Preset, samples: Iterable[Sample]) -> Display:
             rates.append((sample.metric, value))
         elif not isnan(value) and preset.histogram is not None:
             quantiles[preset.key_of(sample.metric), tag] = value / preset.histogram.per_second
-    return Display(read_ended(preset, rates), quantiles)
+    return Display(read_request_counts(preset, rates), quantiles)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """All that one tick knows of a preset's backends."""
+    """Everything read in one tick about a preset's backends.
+
+    Attributes:
+        preset: the data plane.
+        at: the tick's time as the caller knows it.
+        evaluated: when Prometheus evaluated the queries, in seconds since 1970.
+        scrape_interval: how often the targets are scraped.
+        health: freshness of the series, or why it is unknown.
+        requests: increments of requests by backend.
+        buckets: increments of each cumulative bucket by backend.
+        bounds: the histogram's bounds; None where they are unknown.
+        display: figures shown to users.
+    """
 
     preset: Preset
     at: datetime
     evaluated: float
     scrape_interval: timedelta
     health: Health | Failure
-    ended: Mapping[Key, RequestCounts] | Failure
-    within: Mapping[Key, Mapping[float, float]] | Failure
+    requests: Mapping[Key, RequestCounts] | Failure
+    buckets: Mapping[Key, Mapping[float, float]] | Failure
     bounds: Bounds | None
     display: Display = field(default_factory=Display)
 
     def answer(self, question: Question, key: Key) -> Answer:
-        """Answer one question about the backend with this key."""
+        """Answer one question about the backend with this key.
+
+        Raises:
+            AssertionError: the question is about a named query, which ``NamedTemplate`` answers.
+        """
         if isinstance(self.health, Failure):
             return self.health.as_answer(self.at)
         problem = self._freshness_problem(question, self.health.newest.get(key))
@@ -136,7 +152,7 @@ class Tick:
             case Latency(quantile):
                 return self._slow(question, key, quantile, uneven=key in self.health.uneven)
             case NamedQuery():
-                raise AssertionError("a named query is answered elsewhere")
+                raise AssertionError("a named query is answered by its template")
             case _:
                 assert_never(question.metric)
 
@@ -166,35 +182,35 @@ class Tick:
         return NoData(
             at=self.at,
             cause=Cause.NAN,
-            message=f"a series of {backend} is no number: look at {self.preset.requests} in Prometheus",
+            message=f"a series of {backend} is not a number: check {self.preset.requests} in Prometheus",
         )
 
     def _proportion(self, question: Question, key: Key) -> Answer:
-        if isinstance(self.ended, Failure):
-            return self.ended.as_answer(self.at)
-        # A backend that is there but has no responses yet has had none: Envoy makes the series with the first.
-        found = self.ended.get(key, RequestCounts())
-        bad = _bad(question, found)
-        if isnan(found.requests):
+        if isinstance(self.requests, Failure):
+            return self.requests.as_answer(self.at)
+        # Envoy creates the response series with the first response, so a backend without it has had no requests.
+        counts = self.requests.get(key, RequestCounts())
+        bad = _bad(question, counts)
+        if isnan(counts.requests):
             return self._not_a_number(question.subject.backend.name)
-        shown = self.display.ended.get(key, RequestCounts())
-        ratio = _bad(question, shown) / shown.requests if shown.requests > 0 else None
-        return Counted(at=self.at, batch=Batch(found.requests, bad, bad, bad), display=ratio)
+        rates = self.display.rates.get(key, RequestCounts())
+        ratio = _bad(question, rates) / rates.requests if rates.requests > 0 else None
+        return Counted(at=self.at, batch=Batch(counts.requests, bad, bad, bad), display=ratio)
 
     def _slow(self, question: Question, key: Key, quantile: float, *, uneven: bool) -> Answer:
         backend = question.subject.backend.name
         histogram = self.preset.histogram
         if histogram is None:
             return self._no_series("of response times", backend)
-        if isinstance(self.within, Failure):
-            return self.within.as_answer(self.at)
-        found = self.within.get(key)
-        if found is None or self.bounds is None:
-            if isinstance(self.ended, Failure) or self.ended.get(key, RequestCounts()).requests:
+        if isinstance(self.buckets, Failure):
+            return self.buckets.as_answer(self.at)
+        cumulative = self.buckets.get(key)
+        if cumulative is None or self.bounds is None:
+            if isinstance(self.requests, Failure) or self.requests.get(key, RequestCounts()).requests:
                 return self._no_series(histogram.series, backend)
             return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0))
         bracket = self.bounds.bracket(question.limit * histogram.per_second)
-        batch = None if uneven else bracket.batch(found)
+        batch = None if uneven else bracket.batch(cumulative)
         if batch is None:
             return NoData(
                 at=self.at,
@@ -208,5 +224,5 @@ class Tick:
         return Counted(at=self.at, batch=batch, display=shown, coarse=bracket.coarse(histogram.per_second))
 
 
-def _bad(question: Question, ended: RequestCounts) -> float:
-    return ended.server_errors if isinstance(question.metric, ErrorRate) else ended.client_errors
+def _bad(question: Question, counts: RequestCounts) -> float:
+    return counts.server_errors if isinstance(question.metric, ErrorRate) else counts.client_errors

@@ -1,9 +1,9 @@
-"""Outages of the metrics: a counter that comes back after one is no new counter.
+"""Outages of the metrics: extends the lookback, so that a counter that returns does not count as new.
 
-A series counts as new, and its whole value as increments, where it was not there for ten minutes. When Prometheus or
-all targets were away for longer, that would count the backends' whole lives again, errors of last week included. So
-the first ticks after an outage look back to before it. An outage that the operator itself did not live through is
-covered by the replay, up to an hour.
+A series that was absent for ten minutes counts as new, its whole value as increments. After a longer outage of
+Prometheus or of all targets that would count each counter from zero again, last week's errors included. So the first
+ticks after an outage use a lookback that reaches before it. Outages before the operator started are covered by the
+replay, up to an hour.
 """
 
 from datetime import timedelta
@@ -12,32 +12,32 @@ from typing import Final
 from serinus.metrics.promql import LOOKBACK_MS
 
 _MARGIN_MS: Final = 60_000
-_FORGOTTEN_MS: Final = 300_000
-"""Prometheus' own lookback: shorter gaps leave no series unseen."""
+_PROMETHEUS_LOOKBACK_MS: Final = 300_000
+"""Prometheus' own lookback: during a shorter gap it still returns every series."""
 
-_MOST_MS: Final = 86_400_000
-_RETURN_SCRAPES: Final = 5
-"""Scrapes in which all targets are expected back."""
+_MAX_LOOKBACK_MS: Final = 86_400_000
+_RECOVERY_SCRAPES: Final = 5
+"""Scrapes after an outage within which all targets are expected back."""
 
 
 class Outages:
-    """Remembers when samples were last seen and how long the last outage was; times in milliseconds since 1970."""
+    """Tracks the newest sample and the last outage; times in milliseconds since 1970."""
 
     def __init__(self, scrape_interval: timedelta) -> None:
-        """Begin without an outage."""
-        self._return = _RETURN_SCRAPES * (scrape_interval // timedelta(milliseconds=1))
+        """Start without an outage."""
+        self._recovery = _RECOVERY_SCRAPES * (scrape_interval // timedelta(milliseconds=1))
         self._newest = 0
-        self._before, self._until = 0, 0
+        self._outage_start, self._recovery_end = 0, 0
 
-    def note(self, newest: int) -> None:
-        """Take note of the time of the newest sample of any backend; 0 where there is none."""
-        if self._newest and newest - self._newest > _FORGOTTEN_MS:
-            self._before, self._until = self._newest, newest + self._return
+    def record(self, newest: int) -> None:
+        """Record the time of the newest sample of any backend; 0 where there is none."""
+        if self._newest and newest - self._newest > _PROMETHEUS_LOOKBACK_MS:
+            self._outage_start, self._recovery_end = self._newest, newest + self._recovery
         self._newest = max(self._newest, newest)
 
     def lookback(self, start: int) -> int:
-        """Return how far before ``start`` a series is looked for."""
-        last = self._before if start < self._until else self._newest
+        """Return how far before ``start`` to search for the previous sample of a series."""
+        last = self._outage_start if start < self._recovery_end else self._newest
         if not last:
             return LOOKBACK_MS
-        return min(max(LOOKBACK_MS, start - last + _MARGIN_MS), _MOST_MS)
+        return min(max(LOOKBACK_MS, start - last + _MARGIN_MS), _MAX_LOOKBACK_MS)

@@ -1,6 +1,6 @@
-"""The data planes whose metrics Serinus reads: one declarative entry each, and nothing about them elsewhere.
+"""Data planes whose metrics Serinus reads: one declarative entry each; no other module knows about them.
 
-A new data plane is one more entry of ``PRESETS``, its row in docs/reference/metrics-presets.md, and its own test.
+To add a data plane, add an entry to ``PRESETS``, a row to docs/reference/metrics-presets.md, and a test.
 """
 
 import re
@@ -15,18 +15,18 @@ from serinus.api.modelversion import BackendRef
 from serinus.metrics.promql import literal, quoted
 
 Key = tuple[str, ...]
-"""The values of a preset's isolating labels for one backend, without what may surround them."""
+"""The values of a preset's isolating labels for one backend, without the prefix and suffix of the data plane."""
 
 
 @dataclass(frozen=True)
 class IsolatingLabel:
-    """A label whose value tells one backend from another.
+    """A label whose value identifies a backend.
 
     Attributes:
         name: the label.
-        value: makes the backend's value from its namespace and itself.
-        before: a regular expression that may stand before it in the label, where the data plane adds something.
-        after: likewise after it.
+        value: returns the label's value for a namespace and a backend.
+        before: a regular expression for the prefix that the data plane adds to the value; empty where it adds none.
+        after: likewise for the suffix.
     """
 
     name: str
@@ -35,33 +35,33 @@ class IsolatingLabel:
     after: str = ""
 
     def matcher(self, values: frozenset[str]) -> str:
-        """Return the PromQL matcher of all these backends."""
+        """Return the PromQL matcher for all these backends."""
         if len(values) == 1 and not self.before + self.after:
             return f"{self.name}={quoted(*values)}"
         alternatives = "|".join(literal(value) for value in sorted(values))
-        around = f"{self.before}(?:{alternatives}){self.after}" if self.before + self.after else alternatives
-        return f"{self.name}=~{quoted(around)}"
+        pattern = f"{self.before}(?:{alternatives}){self.after}" if self.before + self.after else alternatives
+        return f"{self.name}=~{quoted(pattern)}"
 
     def read(self, text: str) -> str:
-        """Return the backend's own part of a label value; the whole where nothing surrounds it."""
-        found = self._form.fullmatch(text) if self.before + self.after else None
-        return found.group(1) if found else text
+        """Return a label value without prefix and suffix; unchanged where it has none."""
+        match = self._pattern.fullmatch(text) if self.before + self.after else None
+        return match.group(1) if match else text
 
     @cached_property
-    def _form(self) -> re.Pattern[str]:
+    def _pattern(self) -> re.Pattern[str]:
         return re.compile(f"{self.before}(.*?){self.after}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """A label and the form (a regular expression, of the whole value) that it has for some responses."""
+class LabelMatcher:
+    """A label and a regular expression that its whole value has to match."""
 
     label: str
-    form: re.Pattern[str]
+    pattern: re.Pattern[str]
 
-    def holds(self, labels: Mapping[str, str]) -> bool:
-        """Say whether a series is one of them; a label that is absent is empty, as in PromQL."""
-        return self.form.fullmatch(labels.get(self.label, "")) is not None
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Return whether a series with these labels matches; an absent label is empty, as in PromQL."""
+        return self.pattern.fullmatch(labels.get(self.label, "")) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class Histogram:
 
     Attributes:
         series: its name with ``_bucket``.
-        per_second: its units in one second: 1000 for milliseconds.
-        usual_bounds: the data plane's default finite bounds in its unit; for people: the real ones are learnt.
-        advice: how a bound is added.
+        per_second: units of the histogram in one second: 1000 for milliseconds.
+        usual_bounds: the data plane's default finite bounds in that unit; informative, the real ones are queried.
+        advice: where the data plane's bounds are configured.
     """
 
     series: str
@@ -83,28 +83,28 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """How one data plane tells of the requests to one backend.
+    """How one data plane exposes the requests to a backend.
 
     Attributes:
-        name: what a Rollout calls it.
-        isolation: the labels that tell backends apart.
+        name: the value of ``metrics.preset`` in a Rollout.
+        isolation: the labels that identify a backend.
         requests: the counter of responses, split by the labels of ``server_errors`` and ``client_errors``.
-        server_errors: the responses that count for ``error_rate``; one that any of these fits.
-        client_errors: the responses that count for ``client_error_rate``, unless they are server errors.
-        transport_failures: a counter of requests that never got a response and that ``requests`` does not hold; None
-            where it holds them.
-        presence: a series that a backend has before its first request; it says how fresh the figures are.
-        histogram: the response times; None where the data plane has none that tells backends apart.
+        server_errors: responses that match any of these count towards ``error_rate``.
+        client_errors: responses that match any of these count towards ``client_error_rate``, unless they are server
+            errors.
+        transport_failures: a counter of requests that never got a response; None where ``requests`` includes them.
+        presence: a series that a backend has before its first request; used to check that the data is fresh.
+        histogram: the response times; None where the data plane has none by backend.
         fixed: matchers that all series share, as PromQL.
-        kinds: the kinds of backend that it can tell apart.
-        needs_port: whether the backend's port is part of its name there.
+        kinds: the kinds of backend that the data plane can identify.
+        needs_port: whether the backend's port is part of its name in the data plane.
     """
 
     name: str
     isolation: tuple[IsolatingLabel, ...]
     requests: str
-    server_errors: tuple[Where, ...]
-    client_errors: tuple[Where, ...]
+    server_errors: tuple[LabelMatcher, ...]
+    client_errors: tuple[LabelMatcher, ...]
     presence: str
     histogram: Histogram | None
     transport_failures: str | None = None
@@ -119,24 +119,24 @@ class Preset:
 
     @property
     def class_labels(self) -> tuple[str, ...]:
-        """The labels that say how a response ended."""
-        return tuple(dict.fromkeys(where.label for where in (*self.server_errors, *self.client_errors)))
+        """The labels that classify a response."""
+        return tuple(dict.fromkeys(matcher.label for matcher in (*self.server_errors, *self.client_errors)))
 
     def key(self, namespace: str, backend: BackendRef) -> Key:
-        """Return what the backend is called in this data plane's series."""
+        """Return the backend's key in this data plane's series."""
         return tuple(label.value(namespace, backend) for label in self.isolation)
 
     def key_of(self, labels: Mapping[str, str]) -> Key:
-        """Return which backend a series is about."""
+        """Return the key of the backend that a series belongs to."""
         return tuple(label.read(labels.get(label.name, "")) for label in self.isolation)
 
     def selector(self, series: str, keys: frozenset[Key], more: str = "") -> str:
-        """Return the series of these backends."""
-        matchers = [label.matcher(frozenset(key[place] for key in keys)) for place, label in enumerate(self.isolation)]
+        """Return the PromQL selector of a series for these backends."""
+        matchers = [label.matcher(frozenset(key[index] for key in keys)) for index, label in enumerate(self.isolation)]
         return f"{series}{{{','.join([*matchers, *filter(None, (self.fixed, more))])}}}"
 
     def problem_with(self, backend: BackendRef, metric: Metric) -> str:
-        """Say why this can never be read here; empty where it can."""
+        """Return why this preset cannot measure the metric for the backend; empty where it can."""
         if backend.kind not in self.kinds:
             kinds = " or ".join(sorted(self.kinds))
             return f"preset {self.name} cannot tell a {backend.kind} apart: serve from a {kinds}, or use another preset"
@@ -150,7 +150,7 @@ class Preset:
 
 
 def _service_port(namespace: str, backend: BackendRef) -> str:
-    """Contour's AltStatName: namespace, service and port, joined by underscores; no such name holds one itself."""
+    """Contour's AltStatName: namespace, service and port, joined by underscores, which none of the three contains."""
     return f"{namespace}_{backend.name}_{backend.port}"
 
 
@@ -163,16 +163,16 @@ _ENVOY_BOUNDS: Final = (
 def _envoy(name: str) -> Preset:
     """Envoy's own statistics of a cluster.
 
-    A connection that fails, a time-out and "no healthy host" are counted by Envoy as the 503 or 504 that it answers
-    with, so the response classes hold the failures of the transport. ``upstream_rq_total`` is there from the cluster's
-    start; the response classes and the histogram appear with the first response.
+    Envoy counts a failed connection, a time-out and "no healthy host" as the 503 or 504 that it answers with, so the
+    response classes include transport failures. ``upstream_rq_total`` exists from the cluster's start; the response
+    classes and the histogram appear with the first response.
     """
     return Preset(
         name=name,
         isolation=(IsolatingLabel("envoy_cluster_name", _service_port),),
         requests="envoy_cluster_upstream_rq_xx",
-        server_errors=(Where("envoy_response_code_class", re.compile("5")),),
-        client_errors=(Where("envoy_response_code_class", re.compile("4")),),
+        server_errors=(LabelMatcher("envoy_response_code_class", re.compile("5")),),
+        client_errors=(LabelMatcher("envoy_response_code_class", re.compile("4")),),
         presence="envoy_cluster_upstream_rq_total",
         histogram=Histogram(
             "envoy_cluster_upstream_rq_time_bucket",

@@ -1,21 +1,21 @@
-"""The few queries of a tick, each for all backends of a preset at once. Pure text; what they mean stands here too."""
+"""The queries of a tick, each for all backends of a preset at once. Builds text only."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from serinus.metrics.bounds import Spelt
+from serinus.metrics.bounds import Spellings
 from serinus.metrics.presets import Histogram, Key, Preset
 from serinus.metrics.promql import LOOKBACK_MS, increments, matches, tagged
 
 TAG: Final = "serinus"
-"""The label that tells the parts of an answer apart."""
+"""The label that distinguishes the kinds of rows in one result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far a tick's counts reach, in milliseconds: its own length, and how far before it a series is looked for."""
+    """Time range of a tick's counts, in milliseconds: its length, and how far before it to search for a series."""
 
     span: int
     lookback: int = LOOKBACK_MS
@@ -34,33 +34,33 @@ def requests_query(preset: Preset, keys: frozenset[Key], reach: Reach) -> str:
     if preset.transport_failures is None:
         return query
     failures = increments(preset.selector(preset.transport_failures, keys), reach.span, reach.lookback)
-    lost = f"sum by ({preset.by}) {failures}"
-    return f"{query} or {tagged(lost, TAG, FAILURES)}"
+    failed = f"sum by ({preset.by}) {failures}"
+    return f"{query} or {tagged(failed, TAG, FAILURES)}"
 
 
-def buckets_query(preset: Preset, histogram: Histogram, keys: frozenset[Key], spelt: Spelt, reach: Reach) -> str:
+def buckets_query(preset: Preset, histogram: Histogram, keys: frozenset[Key], bounds: Spellings, reach: Reach) -> str:
     """(2) Increments of the buckets with these bounds, by backend."""
-    texts = frozenset().union(*spelt.values())
-    selector = preset.selector(histogram.series, keys, matches("le", texts))
+    spellings = frozenset().union(*bounds.values())
+    selector = preset.selector(histogram.series, keys, matches("le", spellings))
     return f"sum by ({preset.by}, le) {increments(selector, reach.span, reach.lookback)}"
 
 
-def health_query(preset: Preset, keys: frozenset[Key], spelt: Spelt) -> str:
-    """(3) The time of each backend's newest sample, and two things that would spoil the counts.
+def health_query(preset: Preset, keys: frozenset[Key], bounds: Spellings) -> str:
+    """(3) The time of each backend's newest sample, and two conditions that would falsify the counts.
 
-    ``uneven``: a backend of which not all series have a needed bucket (``spelt``; none where no histogram is read).
-    ``scrape``: the seconds that the slowest scrape of these targets took lately. A sample carries the time at which
-    its scrape began and is seen only when it has ended: a tick must not look closer than that, or the increments of
-    the scrape are in no tick at all.
+    ``uneven``: a backend of which some series lack a needed bucket (``bounds``; empty where no histogram is read).
+    ``scrape``: the duration in seconds of the slowest recent scrape of these targets. A sample carries the time at
+    which its scrape began and is readable only when the scrape has ended: a tick evaluated in between would miss its
+    increments, and so would the next.
     """
     present, counted = preset.selector(preset.presence, keys), preset.selector(preset.requests, keys)
     parts = [f"max by ({preset.by}) (timestamp({present}))", f"max by ({preset.by}) (timestamp({counted}))"]
-    if preset.histogram is not None and spelt:
-        all_of_it = preset.selector(preset.histogram.series, keys, 'le="+Inf"')
-        parts.append(f"max by ({preset.by}) (timestamp({all_of_it}))")
-        for bound in sorted(spelt.keys() - {inf}):
-            some = preset.selector(preset.histogram.series, keys, matches("le", spelt[bound]))
-            differs = f"count by ({preset.by}) ({some}) != count by ({preset.by}) ({all_of_it})"
+    if preset.histogram is not None and bounds:
+        total = preset.selector(preset.histogram.series, keys, 'le="+Inf"')
+        parts.append(f"max by ({preset.by}) (timestamp({total}))")
+        for bound in sorted(bounds.keys() - {inf}):
+            bucket = preset.selector(preset.histogram.series, keys, matches("le", bounds[bound]))
+            differs = f"count by ({preset.by}) ({bucket}) != count by ({preset.by}) ({total})"
             parts.append(tagged(differs, TAG, UNEVEN))
     targets = f"group by (job, instance) ({present} or {counted})"
     slowest = f"max (max_over_time(scrape_duration_seconds[{LOOKBACK_MS}ms]) and on (job, instance) {targets})"
@@ -69,13 +69,13 @@ def health_query(preset: Preset, keys: frozenset[Key], spelt: Spelt) -> str:
 
 
 def display_query(preset: Preset, keys: frozenset[Key], quantiles: Collection[float], window: int) -> str:
-    """(4) For people: quantiles and rates by response class over the last ``window`` seconds."""
+    """(4) For display only: quantiles and rates by response class over the last ``window`` seconds."""
     by = ", ".join((preset.by, *preset.class_labels))
     counted = preset.selector(preset.requests, keys)
     parts = [tagged(f"sum by ({by}) (rate({counted}[{window}s]))", TAG, CLASSES)]
     if preset.transport_failures is not None:
-        lost = preset.selector(preset.transport_failures, keys)
-        parts.append(tagged(f"sum by ({preset.by}) (rate({lost}[{window}s]))", TAG, FAILURES))
+        failed = preset.selector(preset.transport_failures, keys)
+        parts.append(tagged(f"sum by ({preset.by}) (rate({failed}[{window}s]))", TAG, FAILURES))
     if preset.histogram is not None:
         rates = f"sum by ({preset.by}, le) (rate({preset.selector(preset.histogram.series, keys)}[{window}s]))"
         parts += [
@@ -91,5 +91,5 @@ def quantile_tag(quantile: float) -> str:
 
 
 def bounds_query(preset: Preset, histogram: Histogram, keys: frozenset[Key]) -> str:
-    """Each value of ``le`` that these histograms have, and how many series have it; asked every ten minutes."""
+    """Each value of ``le`` in these histograms, with the number of series that have it; queried every ten minutes."""
     return f"count by (le) ({preset.selector(histogram.series, keys)})"

@@ -1,4 +1,4 @@
-"""One preset's tick: at most four queries, sent together."""
+"""Reads one preset's series: at most four queries a tick, sent together."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,20 +16,22 @@ from serinus.metrics.answers import (
     number,
     read_buckets,
     read_display,
-    read_ended,
     read_health,
+    read_request_counts,
 )
-from serinus.metrics.bounds import Bounds, Spelt
+from serinus.metrics.bounds import Bounds, Spellings
 from serinus.metrics.outages import Outages
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import Reach, bounds_query, buckets_query, display_query, health_query, requests_query
 from serinus.metrics.workers import Failure, Workers
 
-_LEAST_WINDOW: Final = 60
+_MIN_WINDOW_SECONDS: Final = 60
 _WINDOW_SCRAPES: Final = 4
-_MOST_OWED: Final = 12
-_DISPLAY_PATIENCE: Final = 1.0
-"""Seconds: figures for people never hold up a verdict for longer."""
+_MAX_DEBT: Final = 12
+"""Range queries at most for which displays are still skipped."""
+
+_DISPLAY_TIMEOUT: Final = 1.0
+"""Seconds; a slow display query never delays a verdict by more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,8 @@ class Span:
 
     Attributes:
         at: the tick's time as the caller knows it.
-        start: where it begins for Prometheus, in milliseconds since 1970.
-        end: where it ends for Prometheus; all queries of the tick are evaluated there.
+        start: evaluation time of the previous tick, in milliseconds since 1970.
+        end: evaluation time of all queries of this tick, likewise.
     """
 
     at: datetime
@@ -48,74 +50,74 @@ class Span:
 
 
 class PresetReader:
-    """Reads one preset's series; remembers only the bucket bounds."""
+    """Reads one preset's series; caches the bucket bounds and tracks outages."""
 
     def __init__(self, preset: Preset, workers: Workers, scrape_interval: timedelta) -> None:
-        """Ask nothing yet."""
+        """Prepare; nothing is sent."""
         self._preset, self._workers, self._scrape_interval = preset, workers, scrape_interval
-        self._window = max(_LEAST_WINDOW, round(_WINDOW_SCRAPES * scrape_interval.total_seconds()))
+        self._window = max(_MIN_WINDOW_SECONDS, round(_WINDOW_SCRAPES * scrape_interval.total_seconds()))
         self._bounds: Bounds | None = None
-        self._gaps = Outages(scrape_interval)
-        self._made_up = 0
+        self._outages = Outages(scrape_interval)
+        self._paid_range_queries = 0
         self.scrape_seconds: float | None = None
 
     @property
     def preset(self) -> Preset:
-        """What it reads."""
+        """The preset that it reads."""
         return self._preset
 
     async def read(self, keys: Mapping[Question, Key], span: Span) -> Mapping[Question, Answer]:
-        """Answer all questions; ``keys`` says which series each is about.
+        """Answer all questions; ``keys`` maps each to the backend that it is about.
 
-        In a tick that learns the bucket bounds there is no display: that query makes room for the other. Only the first
-        time must the others wait for them. A range query is made room for likewise, in the ticks after it.
+        Query budget: a tick that refreshes bucket bounds skips the display query; only the first refresh blocks the
+        others. Each range query is paid for by skipped displays in later ticks.
         """
         backends = frozenset(keys.values())
         limits = self.limits(keys)
         first = bool(limits) and self._bounds is None
         again = self._bounds is not None and bool(limits) and self._bounds.is_due(limits, span.end)
-        learnt = await self.learn(backends, span.end) if first else None
-        bounds, spelt = self._bounds, self.spelt(limits)
+        no_bounds = await self.refresh_bounds(backends, span.end) if first else None
+        bounds, needed = self._bounds, self.needed_bounds(limits)
         rated = any(isinstance(question.metric, ErrorRate | ClientErrorRate) for question in keys)
-        ended, within, health, display, _ = await asyncio.gather(
-            self._ended(backends, span, wanted=rated),
-            self._within(backends, spelt, span),
-            self._health(backends, spelt, span),
-            self._display(keys, backends, span, wanted=self._affordable() and not first and not again),
-            self.learn(backends, span.end) if again else asyncio.sleep(0),
+        requests, buckets, health, display, _ = await asyncio.gather(
+            self._requests(backends, span, wanted=rated),
+            self._buckets(backends, needed, span),
+            self._health(backends, needed, span),
+            self._display(keys, backends, span, wanted=self._display_is_paid_for() and not first and not again),
+            self.refresh_bounds(backends, span.end) if again else asyncio.sleep(0),
         )
         if isinstance(health, Health):
             self.scrape_seconds = health.scrape_seconds
-            self._gaps.note(round(max(health.newest.values(), default=0.0) * 1000))
+            self._outages.record(round(max(health.newest.values(), default=0.0) * 1000))
         tick = Tick(
             preset=self._preset,
             at=span.at,
             evaluated=span.end / 1000,
             scrape_interval=self._scrape_interval,
             health=health,
-            ended=ended,
-            within=within if learnt is None else learnt,
+            requests=requests,
+            buckets=buckets if no_bounds is None else no_bounds,
             bounds=bounds,
             display=display,
         )
         return {question: tick.answer(question, key) for question, key in keys.items()}
 
-    def _affordable(self) -> bool:
-        """Say whether all range queries so far have been made up for by a display left out; leave one out if not."""
-        owed = min(self._workers.ranged - self._made_up, _MOST_OWED)
-        self._made_up = self._workers.ranged - max(owed - 1, 0)
-        return owed == 0
+    def _display_is_paid_for(self) -> bool:
+        """Return whether a skipped display has paid for each range query so far; if not, this tick pays for one."""
+        debt = min(self._workers.range_queries - self._paid_range_queries, _MAX_DEBT)
+        self._paid_range_queries = self._workers.range_queries - max(debt - 1, 0)
+        return debt == 0
 
     def _reach(self, span: Span) -> Reach:
-        return Reach(span.end - span.start, self._gaps.lookback(span.start))
+        return Reach(span.end - span.start, self._outages.lookback(span.start))
 
     @property
     def bounds(self) -> Bounds | None:
-        """The bucket bounds as last learnt."""
+        """The bucket bounds as last read; None before the first refresh."""
         return self._bounds
 
     def limits(self, keys: Mapping[Question, Key]) -> frozenset[float]:
-        """Return the latency limits asked, in the histogram's unit."""
+        """Return the latency limits of the questions, in the histogram's unit."""
         histogram = self._preset.histogram
         if histogram is None:
             return frozenset()
@@ -123,47 +125,47 @@ class PresetReader:
             question.limit * histogram.per_second for question in keys if isinstance(question.metric, Latency)
         )
 
-    def spelt(self, limits: frozenset[float]) -> Spelt:
-        """Return the bounds that these limits need; none where no bounds are known."""
+    def needed_bounds(self, limits: frozenset[float]) -> Spellings:
+        """Return the bounds needed for these limits; empty where the bounds are unknown."""
         if self._bounds is None or not limits:
             return {}
-        return self._bounds.spelt([self._bounds.bracket(limit) for limit in limits])
+        return self._bounds.needed([self._bounds.bracket(limit) for limit in limits])
 
-    async def learn(self, backends: frozenset[Key], at: int) -> Failure | None:
-        """Learn the bucket bounds; where that fails the ones known stay."""
+    async def refresh_bounds(self, backends: frozenset[Key], at: int) -> Failure | None:
+        """Query the bucket bounds; a failure keeps the cached ones."""
         if self._preset.histogram is None:
             return None
-        found = await self._workers.instant(bounds_query(self._preset, self._preset.histogram, backends), at)
-        if isinstance(found, Failure):
-            return found
-        rows = ((sample.metric.get("le", ""), number(sample)) for sample in found.samples)
+        result = await self._workers.instant(bounds_query(self._preset, self._preset.histogram, backends), at)
+        if isinstance(result, Failure):
+            return result
+        rows = ((sample.metric.get("le", ""), number(sample)) for sample in result.samples)
         self._bounds = Bounds.of(rows, at) or self._bounds
         return None
 
-    async def _ended(
+    async def _requests(
         self, backends: frozenset[Key], span: Span, *, wanted: bool
     ) -> Mapping[Key, RequestCounts] | Failure:
         if not wanted:
             return {}
-        found = await self._workers.instant(requests_query(self._preset, backends, self._reach(span)), span.end)
-        if isinstance(found, Failure):
-            return found
-        return read_ended(self._preset, ((sample.metric, number(sample)) for sample in found.samples))
+        result = await self._workers.instant(requests_query(self._preset, backends, self._reach(span)), span.end)
+        if isinstance(result, Failure):
+            return result
+        return read_request_counts(self._preset, ((sample.metric, number(sample)) for sample in result.samples))
 
-    async def _within(
-        self, backends: frozenset[Key], spelt: Spelt, span: Span
+    async def _buckets(
+        self, backends: frozenset[Key], bounds: Spellings, span: Span
     ) -> Mapping[Key, Mapping[float, float]] | Failure:
-        if self._preset.histogram is None or not spelt:
+        if self._preset.histogram is None or not bounds:
             return {}
-        query = buckets_query(self._preset, self._preset.histogram, backends, spelt, self._reach(span))
-        found = await self._workers.instant(query, span.end)
-        if isinstance(found, Failure):
-            return found
-        return read_buckets(self._preset, ((sample.metric, number(sample)) for sample in found.samples))
+        query = buckets_query(self._preset, self._preset.histogram, backends, bounds, self._reach(span))
+        result = await self._workers.instant(query, span.end)
+        if isinstance(result, Failure):
+            return result
+        return read_buckets(self._preset, ((sample.metric, number(sample)) for sample in result.samples))
 
-    async def _health(self, backends: frozenset[Key], spelt: Spelt, span: Span) -> Health | Failure:
-        found = await self._workers.instant(health_query(self._preset, backends, spelt), span.end)
-        return found if isinstance(found, Failure) else read_health(self._preset, found.samples)
+    async def _health(self, backends: frozenset[Key], bounds: Spellings, span: Span) -> Health | Failure:
+        result = await self._workers.instant(health_query(self._preset, backends, bounds), span.end)
+        return result if isinstance(result, Failure) else read_health(self._preset, result.samples)
 
     async def _display(
         self, keys: Mapping[Question, Key], backends: frozenset[Key], span: Span, *, wanted: bool
@@ -172,5 +174,5 @@ class PresetReader:
             return Display()
         quantiles = {question.metric.quantile for question in keys if isinstance(question.metric, Latency)}
         query = display_query(self._preset, backends, quantiles, self._window)
-        found = await self._workers.instant(query, span.end, _DISPLAY_PATIENCE)
-        return Display() if isinstance(found, Failure) else read_display(self._preset, found.samples)
+        result = await self._workers.instant(query, span.end, _DISPLAY_TIMEOUT)
+        return Display() if isinstance(result, Failure) else read_display(self._preset, result.samples)

@@ -1,4 +1,4 @@
-"""The past, step by step: what the ticks since a stage began would have seen, in range queries of bounded size."""
+"""Replays past ticks, such as those of a stage before a restart, in range queries of bounded size."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from serinus.engine.analysis.measurements import Answer, Question
-from serinus.metrics.answers import Health, Tick, read_buckets, read_ended
+from serinus.metrics.answers import Health, Tick, read_buckets, read_request_counts
 from serinus.metrics.named import NamedTemplate
 from serinus.metrics.presets import Key
 from serinus.metrics.queries import Reach, buckets_query, requests_query
@@ -14,29 +14,29 @@ from serinus.metrics.reader import PresetReader
 from serinus.metrics.transport import Matrix
 from serinus.metrics.workers import Failure, Workers
 
-MOST_POINTS = 10_000
-"""Prometheus refuses a range query of more than 11,000 steps."""
+MAX_STEPS = 10_000
+"""Prometheus rejects a range query of more than 11,000 steps."""
 
-_MOST_SAMPLES = 200_000
-"""Samples in one answer, some 6 MB: far under the transport's bound, and what parsing it needs stays small."""
+_MAX_SAMPLES = 200_000
+"""Samples in one response, about 6 MB: far below the transport's limit, and cheap to parse."""
 
-_ROWS_EACH = 6
-"""Rows that a backend has in one answer, seldom more: five response classes, or three buckets of each of two limits."""
+_ROWS_PER_BACKEND = 6
+"""Typical rows of a backend in one response: five response classes, or three buckets for each of two limits."""
 
 _LOOKBACK_MS = 3_600_000
-"""As in :mod:`serinus.metrics.outages`, but nobody knows here which outages there were: those of up to an hour."""
+"""Like :mod:`serinus.metrics.outages`, but past outages are unknown here: covers those of up to an hour."""
 
 Row = tuple[Mapping[str, str], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The times of a replay, in milliseconds since 1970 as Prometheus sees them.
+    """The times of a replay.
 
     Attributes:
-        at: the callers' times of the steps.
-        first: the first step for Prometheus.
-        step: from one to the next.
+        at: the steps' times as the caller knows them.
+        first: evaluation time of the first step, in milliseconds since 1970.
+        step: milliseconds from one step to the next.
     """
 
     at: tuple[datetime, ...]
@@ -45,37 +45,37 @@ class Steps:
 
     @classmethod
     def between(cls, start: datetime, end: datetime, step: timedelta, begin: int) -> "Steps":
-        """Return every whole step after ``start``, which is ``begin`` for Prometheus, up to ``end``."""
+        """Return every whole step after ``start``, which is evaluated at ``begin``, up to ``end``."""
         length = step // timedelta(milliseconds=1)
         whole = timedelta(milliseconds=length)
         count = max(0, (end - start) // whole)
-        return cls(tuple(start + whole * place for place in range(1, count + 1)), begin + length, length)
+        return cls(tuple(start + whole * index for index in range(1, count + 1)), begin + length, length)
 
     def chunks(self, series: int) -> Iterator[range]:
-        """Return the steps in pieces whose answers stay small for this many series."""
-        most = max(1, min(MOST_POINTS, _MOST_SAMPLES // max(1, series)))
-        for begin in range(0, len(self.at), most):
-            yield range(begin, min(begin + most, len(self.at)))
+        """Return the steps in chunks whose responses stay small for this many series."""
+        size = max(1, min(MAX_STEPS, _MAX_SAMPLES // max(1, series)))
+        for begin in range(0, len(self.at), size):
+            yield range(begin, min(begin + size, len(self.at)))
 
-    def time(self, place: int) -> int:
-        """Return a step's time for Prometheus."""
-        return self.first + place * self.step
+    def time(self, index: int) -> int:
+        """Return the evaluation time of a step, in milliseconds since 1970."""
+        return self.first + index * self.step
 
 
-async def table(workers: Workers, query: str, steps: Steps, chunk: range) -> Sequence[Sequence[Row]] | Failure:
+async def _rows_by_step(workers: Workers, query: str, steps: Steps, chunk: range) -> Sequence[Sequence[Row]] | Failure:
     """Return the rows of the query at each step of the chunk."""
-    found = await workers.range(query, steps.time(chunk.start), steps.time(chunk.stop - 1), steps.step)
-    return found if isinstance(found, Failure) else _by_step(found, steps, chunk)
+    result = await workers.range(query, steps.time(chunk.start), steps.time(chunk.stop - 1), steps.step)
+    return result if isinstance(result, Failure) else _by_step(result, steps, chunk)
 
 
-def _by_step(found: Matrix, steps: Steps, chunk: range) -> Sequence[Sequence[Row]]:
+def _by_step(matrix: Matrix, steps: Steps, chunk: range) -> Sequence[Sequence[Row]]:
     rows: list[list[Row]] = [[] for _ in chunk]
     begin = steps.time(chunk.start)
-    for series in found.series:
+    for series in matrix.series:
         for seconds, value in series.values:
-            place = (round(seconds * 1000) - begin) // steps.step
-            if 0 <= place < len(rows):
-                rows[place].append((series.metric, float(value)))
+            index = (round(seconds * 1000) - begin) // steps.step
+            if 0 <= index < len(rows):
+                rows[index].append((series.metric, float(value)))
     return rows
 
 
@@ -84,65 +84,65 @@ async def replay_preset(
 ) -> Mapping[Question, Sequence[Answer]]:
     """Answer the questions of one preset at every step."""
     backends, limits, preset = frozenset(keys.values()), reader.limits(keys), reader.preset
-    learnt = await reader.learn(backends, steps.time(len(steps.at) - 1)) if limits else None
+    no_bounds = await reader.refresh_bounds(backends, steps.time(len(steps.at) - 1)) if limits else None
     queries = _queries(reader, backends, limits, Reach(steps.step, _LOOKBACK_MS))
     answers: dict[Question, list[Answer]] = {question: [] for question in keys}
-    broken: Failure | None = None
-    for chunk in steps.chunks(len(backends) * _ROWS_EACH):
+    failure: Failure | None = None
+    for chunk in steps.chunks(len(backends) * _ROWS_PER_BACKEND):
         tables: list[Sequence[Sequence[Row]]] = []
         for query in queries:
-            # What failed once would most likely fail for each chunk in turn, a time-out each.
-            found = broken or await table(workers, query, steps, chunk)
-            if isinstance(found, Failure):
-                broken = found
+            # After one failure the later chunks would most likely fail as well, each after a time-out.
+            result = failure or await _rows_by_step(workers, query, steps, chunk)
+            if isinstance(result, Failure):
+                failure = result
             else:
-                tables.append(found)
-        for place in chunk:
-            ended = read_ended(preset, tables[0][place - chunk.start]) if broken is None else {}
-            within = read_buckets(preset, tables[1][place - chunk.start]) if broken is None and queries[1:] else {}
-            evaluated = steps.time(place) / 1000
+                tables.append(result)
+        for index in chunk:
+            requests = read_request_counts(preset, tables[0][index - chunk.start]) if failure is None else {}
+            buckets = read_buckets(preset, tables[1][index - chunk.start]) if failure is None and queries[1:] else {}
+            evaluated = steps.time(index) / 1000
             tick = Tick(
                 preset=preset,
-                at=steps.at[place],
+                at=steps.at[index],
                 evaluated=evaluated,
                 scrape_interval=scrape_interval,
-                health=broken or Health(dict.fromkeys([*ended, *within], evaluated)),
-                ended=ended,
-                within=learnt if learnt is not None and reader.bounds is None else within,
+                health=failure or Health(dict.fromkeys([*requests, *buckets], evaluated)),
+                requests=requests,
+                buckets=no_bounds if no_bounds is not None and reader.bounds is None else buckets,
                 bounds=reader.bounds,
             )
             for question, key in keys.items():
                 answers[question].append(tick.answer(question, key))
-            await asyncio.sleep(0)  # a long replay must not hold up the loop that guards the other rollouts
+            await asyncio.sleep(0)  # a long replay must not block the event loop that guards the other rollouts
     return answers
 
 
 def _queries(reader: PresetReader, backends: frozenset[Key], limits: frozenset[float], reach: Reach) -> Sequence[str]:
-    """Return the query for requests and, where a latency is asked and bounds are known, the one for buckets."""
+    """Return the requests query and, where there are latency limits and known bounds, the buckets query."""
     queries = [requests_query(reader.preset, backends, reach)]
-    spelt, histogram = reader.spelt(limits), reader.preset.histogram
-    if histogram is not None and spelt:
-        queries.append(buckets_query(reader.preset, histogram, backends, spelt, reach))
+    bounds, histogram = reader.needed_bounds(limits), reader.preset.histogram
+    if histogram is not None and bounds:
+        queries.append(buckets_query(reader.preset, histogram, backends, bounds, reach))
     return queries
 
 
-def _row(rows: Sequence[Sequence[Row]] | Failure, place: int) -> Sequence[Row] | Failure:
-    return rows if isinstance(rows, Failure) else rows[place]
+def _row(rows: Sequence[Sequence[Row]] | Failure, index: int) -> Sequence[Row] | Failure:
+    return rows if isinstance(rows, Failure) else rows[index]
 
 
 async def replay_named(
-    workers: Workers, query: str, asked: Mapping[Question, NamedTemplate], steps: Steps
+    workers: Workers, query: str, templates: Mapping[Question, NamedTemplate], steps: Steps
 ) -> Mapping[Question, Sequence[Answer]]:
     """Answer the questions that share one named query at every step."""
-    answers: dict[Question, list[Answer]] = {question: [] for question in asked}
-    broken: Failure | None = None
-    for chunk in steps.chunks(len(asked)):
-        found = broken or await table(workers, query, steps, chunk)
-        broken = found if isinstance(found, Failure) else None
-        for place in chunk:
-            rows = _row(found, place - chunk.start)
-            for question, template in asked.items():
-                answers[question].append(_named_answer(question, template, steps.at[place], rows))
+    answers: dict[Question, list[Answer]] = {question: [] for question in templates}
+    failure: Failure | None = None
+    for chunk in steps.chunks(len(templates)):
+        result = failure or await _rows_by_step(workers, query, steps, chunk)
+        failure = result if isinstance(result, Failure) else None
+        for index in chunk:
+            rows = _row(result, index - chunk.start)
+            for question, template in templates.items():
+                answers[question].append(_named_answer(question, template, steps.at[index], rows))
     return answers
 
 

@@ -1,10 +1,10 @@
-"""One request to Prometheus through prometheus-api-client, bounded in time and size, its answer typed.
+"""Requests to Prometheus through prometheus-api-client, bounded in time and size, with typed responses.
 
-The library's ``custom_query`` and ``custom_query_range`` cannot be used as they are (0.7.2, read). They return the
-result alone, so that ``warnings`` (a part of the data is missing) are lost; they send the query in the address even
-with method POST, which servers cap; they read an answer of any size; ``custom_query_range`` rounds times to seconds,
-so that increments would no longer join up. This module uses its client (session, adapter, method, credentials) one
-level lower.
+The library's ``custom_query`` and ``custom_query_range`` are not usable directly (source of 0.7.2). They return only
+the result, which loses ``warnings`` (part of the data is missing); they send the query in the URL even with method
+POST, and servers limit its length; they read a response of any size; ``custom_query_range`` rounds times to seconds,
+so that consecutive increments would no longer join. This module uses the library's client (session, adapter, method,
+credentials) one level lower.
 """
 
 import logging
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _LOG: Final = logging.getLogger(__name__)
 
-MOST_BYTES: Final = 32 * 1024 * 1024
+MAX_BYTES: Final = 32 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
 _CONNECT_SECONDS: Final = 2.0
 _FIRST_REDIRECT, _FIRST_ERROR = 300, 400
@@ -35,14 +35,14 @@ _DENIED: Final = frozenset({401, 403})
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One series at one time: seconds since 1970 and the value as text; None where it is a native histogram."""
+    """One series at one time: seconds since 1970 and the value as text; None for a native histogram."""
 
     metric: dict[str, str]
     value: tuple[float, str] | None = None
 
 
 class Series(msgspec.Struct, frozen=True):
-    """One series at many times."""
+    """One series over time."""
 
     metric: dict[str, str]
     values: list[tuple[float, str]] = []
@@ -60,14 +60,14 @@ class _Body(msgspec.Struct, frozen=True):
 
 
 class Vector(msgspec.Struct, frozen=True):
-    """The answer to an instant query; ``partial`` where Prometheus warns that not all data was reached."""
+    """Result of an instant query; ``partial`` where Prometheus warns that data is missing."""
 
     samples: list[Sample]
     partial: bool
 
 
 class Matrix(msgspec.Struct, frozen=True):
-    """The answer to a range query."""
+    """Result of a range query; ``partial`` as in ``Vector``."""
 
     series: list[Series]
     partial: bool
@@ -80,7 +80,7 @@ _SCALAR: Final = msgspec.json.Decoder(tuple[float, str])
 
 
 class Transport:
-    """The HTTP side of one Prometheus. Every method may block for twice the time-out: call it in a thread."""
+    """HTTP client of one Prometheus. Every method may block for twice the time-out: call it in a thread."""
 
     def __init__(
         self,
@@ -93,20 +93,20 @@ class Transport:
         """Prepare; nothing is sent.
 
         Args:
-            url: where Prometheus is, with its path prefix if it has one; may hold a user and password.
-            timeout: seconds for a whole answer.
-            token_file: a bearer token, read again whenever the file changes.
-            monotonic: seconds that never go back.
+            url: URL of Prometheus, including a path prefix; may contain a user and password.
+            timeout: seconds for a complete response.
+            token_file: file with a bearer token, re-read when it changes.
+            monotonic: a monotonic clock in seconds.
 
         Raises:
-            ConfigurationError: the address is none.
+            ConfigurationError: the URL is invalid.
         """
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigurationError("a metric source's url must be http://… or https://… with a host")
         self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
         session = requests.Session()
-        session.trust_env = False  # neither a proxy nor a .netrc of the environment may redirect or sign our queries
+        session.trust_env = False  # no proxy or .netrc of the environment may redirect or authenticate our queries
         user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         self._client = PrometheusConnect(
             self.place,
@@ -127,8 +127,8 @@ class Transport:
         """Evaluate the query at one time (seconds since 1970, as text).
 
         Raises:
-            RefusedError: Prometheus says that the query is wrong.
-            TransientError: no usable answer in time and size.
+            RefusedError: Prometheus rejects the query.
+            TransientError: no usable response within the time and size limits.
         """
         body = self._post("query", {"query": query, "time": at})
         match body.data.result_type:
@@ -150,7 +150,7 @@ class Transport:
         headers = self._token.header() if self._token else {}
         client = self._client
         try:
-            with client._session.request(  # noqa: SLF001 - see the module's first lines
+            with client._session.request(  # noqa: SLF001 - see the module docstring
                 client._method,  # noqa: SLF001
                 f"{client.url}/api/v1/{verb}",
                 data={**form, "timeout": f"{round(self._timeout * 1000)}ms"},
@@ -159,15 +159,15 @@ class Transport:
                 timeout=client._timeout,  # noqa: SLF001
                 allow_redirects=False,
                 stream=True,
-            ) as answer:
-                self._check(answer.status_code)
-                content = self._read(answer, deadline)
-        # ValueError: urllib3's own for an answer that is no HTTP; LocationParseError among them.
+            ) as response:
+                self._check(response.status_code)
+                content = self._read(response, deadline)
+        # ValueError: raised by urllib3 for a malformed response, LocationParseError among others.
         except (requests.RequestException, OSError, ValueError) as problem:
             raise TransientError(f"Prometheus at {self.place} {_kind(problem)}") from problem
         body = _decode(_BODY, content)
         if body.infos:
-            _LOG.debug("Prometheus at %s remarks on a query: %s", self.place, "; ".join(body.infos))
+            _LOG.debug("Prometheus at %s returned query infos: %s", self.place, "; ".join(body.infos))
         return body
 
     def _check(self, status: int) -> None:
@@ -182,16 +182,16 @@ class Transport:
         if status < _FIRST_ERROR:
             raise TransientError(f"{self.place} redirects (HTTP {status}): set the source's url to the final address")
         raise TransientError(
-            f"Prometheus at {self.place} did not answer (HTTP {status}): check that it is up and the url is its own"
+            f"Prometheus at {self.place} failed (HTTP {status}): check that it is up and that the url is correct"
         )
 
-    def _read(self, answer: requests.Response, deadline: float) -> bytes:
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
         content = bytearray()
-        for chunk in answer.iter_content(_CHUNK):
+        for chunk in response.iter_content(_CHUNK):
             content += chunk
-            if len(content) > MOST_BYTES:
+            if len(content) > MAX_BYTES:
                 raise TransientError(
-                    f"Prometheus at {self.place} answered with more than {MOST_BYTES >> 20} MiB: "
+                    f"Prometheus at {self.place} answered with more than {MAX_BYTES >> 20} MiB: "
                     "split the source, or add the query's missing aggregation"
                 )
             if self._monotonic() > deadline:
@@ -200,21 +200,21 @@ class Transport:
 
 
 class _Token:
-    """A bearer token in a file that something else (a kubelet, a sidecar) replaces."""
+    """A bearer token in a file that another program (a kubelet, a sidecar) replaces."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._file_version: tuple[int, int, int] | None = None
         self._header: Mapping[str, str] = {}
 
     def header(self) -> Mapping[str, str]:
         """Return the header; TransientError where the file cannot be read."""
         try:
-            found = self._path.stat()
-            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if seen != self._seen:
+            stat = self._path.stat()
+            file_version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if file_version != self._file_version:
                 token = self._path.read_text(encoding="ascii").strip()
-                self._header, self._seen = {"Authorization": f"Bearer {token}"}, seen
+                self._header, self._file_version = {"Authorization": f"Bearer {token}"}, file_version
         except (OSError, UnicodeDecodeError) as problem:
             raise TransientError(
                 f"the token {self._path} cannot be read: mount it, or correct bearerTokenFile"
@@ -227,7 +227,7 @@ def _decode(decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw) -> T
         return decoder.decode(content)
     except msgspec.DecodeError as problem:
         raise TransientError(
-            "the answer is none of Prometheus' API: it was cut off, or the url is another server's"
+            "not a response of Prometheus' API: it was cut off, or the url belongs to another server"
         ) from problem
 
 

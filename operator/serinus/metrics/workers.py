@@ -1,4 +1,4 @@
-"""Queries in a few dedicated threads, each with a hard deadline; a failure comes back as a value."""
+"""Runs queries in a small thread pool, each with a hard deadline; failures are returned as values."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _THREADS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a query gave nothing usable. ``answered``: the source did answer."""
+    """Why a query gave no usable result. ``answered``: the source did answer."""
 
     cause: Cause
     message: str
@@ -33,44 +33,44 @@ class Failure:
 
 
 class Workers:
-    """The threads of one source.
+    """The thread pool of one source.
 
-    A thread that hangs in a call is bounded by the transport's time-outs; while all hang, new queries fail at their
-    deadline without having been sent, and nothing piles up.
+    The transport's time-outs bound a hanging call. While all threads hang, new queries fail at their deadline without
+    being sent, so nothing piles up.
 
     Attributes:
-        ranged: how many range queries have been sent.
+        range_queries: number of range queries sent so far.
     """
 
     def __init__(self, transport: Transport, timeout: float, name: str) -> None:
-        """Make the pool; no thread is started before the first query.
+        """Create the pool; no thread starts before the first query.
 
         Args:
-            transport: what the threads call.
-            timeout: seconds that a query may take, waiting for a thread included.
-            name: the source's, for its threads.
+            transport: the client that the threads call.
+            timeout: seconds that a query may take, including the wait for a thread.
+            name: the source's name, used in thread names.
         """
         self._transport, self._timeout = transport, timeout
-        self.ranged = 0
+        self.range_queries = 0
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"prometheus-{name}")
 
     def close(self) -> None:
-        """Let running queries end and take no more."""
+        """Wait for running queries and accept no more."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._transport.close()
 
-    async def instant(self, query: str, at: int, patience: float | None = None) -> Vector | Failure:
-        """Evaluate at one time, in milliseconds since 1970; ``patience``: seconds to wait, where less than usual."""
-        return await self._run(lambda: self._transport.instant(query, seconds_text(at)), patience)
+    async def instant(self, query: str, at: int, max_wait: float | None = None) -> Vector | Failure:
+        """Evaluate at one time, in milliseconds since 1970; ``max_wait``: a shorter time-out, in seconds."""
+        return await self._run(lambda: self._transport.instant(query, seconds_text(at)), max_wait)
 
     async def range(self, query: str, start: int, end: int, step: int) -> Matrix | Failure:
         """Evaluate at every step from start to end, all in milliseconds."""
-        self.ranged += 1
+        self.range_queries += 1
         times = (seconds_text(start), seconds_text(end), seconds_text(step))
         return await self._run(lambda: self._transport.range(query, *times))
 
-    async def _run(self, call: Callable[[], Table], patience: float | None = None) -> Table | Failure:
-        wait = self._timeout if patience is None else min(patience, self._timeout)
+    async def _run(self, call: Callable[[], Table], max_wait: float | None = None) -> Table | Failure:
+        wait = self._timeout if max_wait is None else min(max_wait, self._timeout)
         try:
             table = await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._pool, call), wait)
         except RefusedError as problem:
@@ -83,7 +83,7 @@ class Workers:
                 f"Prometheus at {self._transport.place} did not answer within {wait:g}s: check its load",
             )
         if table.partial:
-            # Thanos and Mimir say so when a part of the store did not answer. That part is down, not the data old.
+            # Thanos and Mimir warn when part of the store did not answer. That part is down; the data is not stale.
             return Failure(
                 Cause.PROVIDER_DOWN,
                 f"Prometheus at {self._transport.place} warns that its answer may be incomplete: check its stores",

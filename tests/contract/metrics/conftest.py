@@ -1,4 +1,4 @@
-"""One real Prometheus whose past holds every story, and a proxy in front of it that can fail."""
+"""A real Prometheus with a backfilled history, and a fault-injecting proxy in front of it."""
 
 from collections.abc import AsyncIterator, Iterator
 

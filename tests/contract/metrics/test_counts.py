@@ -1,4 +1,4 @@
-"""Counts from a real Prometheus: every request once, whatever becomes of the counters."""
+"""Counts from a real Prometheus: every request exactly once, across resets, restarts and outages."""
 
 import pytest
 
@@ -32,19 +32,19 @@ async def test_the_client_error_rate_counts_responses_4xx_only(metrics: Promethe
     assert await batch(metrics, question("client_error_rate > 1%", backend="steady")) == Batch(97, 2, 2, 2)
 
 
-async def test_the_rate_of_the_last_minute_is_shown_to_people(metrics: PrometheusSource) -> None:
+async def test_display_figures_are_rates_over_the_last_minute(metrics: PrometheusSource) -> None:
     asked = question(backend="slow"), question("latency_p50 > 250ms", backend="slow")
-    await metrics.ask(asked, after(295), after(285))  # learns the bounds
+    await metrics.ask(asked, after(295), after(285))  # reads the bounds
     answers = await metrics.ask(asked, after(305), after(295))
     shown = [answer.display for answer in answers.values() if isinstance(answer, Counted)]
     assert shown == [pytest.approx(2 / 12), pytest.approx(0.1375)]
 
 
-async def test_the_envoys_of_a_backend_are_added_up(metrics: PrometheusSource) -> None:
+async def test_the_counters_of_all_envoys_are_added_up(metrics: PrometheusSource) -> None:
     assert await batch(metrics, question(backend="two-envoys")) == Batch(90, 10, 10, 10)
 
 
-async def test_backends_asked_together_are_answered_apart(metrics: PrometheusSource) -> None:
+async def test_backends_in_one_query_are_answered_separately(metrics: PrometheusSource) -> None:
     steady, neighbour = question(backend="steady"), question(backend="neighbour", version="1.0.0")
     answers = await metrics.ask([steady, neighbour], after(305), after(295))
     assert [answer.batch.requests for answer in answers.values() if isinstance(answer, Counted)] == [97, 1000]
@@ -62,7 +62,9 @@ async def test_a_counter_that_was_not_scraped_for_a_while_is_not_counted_anew(me
     assert (await batch(metrics, question(backend="scraped-again"), at=465, since=455)).requests == 360
 
 
-async def test_an_outage_of_prometheus_does_not_count_a_backends_whole_life_again(metrics: PrometheusSource) -> None:
+async def test_after_an_outage_of_prometheus_no_counter_counts_from_zero_again(
+    metrics: PrometheusSource,
+) -> None:
     asked = question(backend="after-the-outage")
     await ask(metrics, asked, at=605, since=595)
     assert isinstance(await ask(metrics, asked, at=2000, since=1990), NoData)
@@ -74,14 +76,14 @@ async def test_ticks_join_without_gap_or_overlap_over_pods_that_come_restart_and
     asked = question(backend="busy")
     ticks = [(at, at + 3) for at in range(202, 499, 3)]
     batches = [await batch(metrics, asked, at=at, since=since) for since, at in ticks]
-    # a: 150 to 250, 12 anew, then to 490; b: 20 anew, then to 490, errors 4 anew; c: 800 to 1600 and 60 to 120.
+    # a: 150 to 250, new at 12, then to 490; b: new at 20, then to 490, errors new at 4; c: 800 to 1600 and 60 to 120.
     good = (3 * 50 + 12 + 3 * 230) + (2 * 290) + (4 * 200)
     bad = (4 + 160) + 60
     assert sum(tick.requests for tick in batches) == pytest.approx(good + bad)
     assert sum(tick.certain for tick in batches) == pytest.approx(bad)
 
 
-async def test_a_backend_without_new_requests_is_an_answer_of_none(metrics: PrometheusSource) -> None:
+async def test_a_backend_without_new_requests_is_counted_as_zero(metrics: PrometheusSource) -> None:
     assert await batch(metrics, question(backend="idle")) == Batch(0, 0, 0, 0)
 
 
@@ -99,15 +101,15 @@ async def test_a_backend_that_nobody_scrapes_is_no_series(metrics: PrometheusSou
 
 async def test_figures_older_than_three_scrapes_are_stale(metrics: PrometheusSource) -> None:
     asked = question(backend="gone-quiet")
-    still = await ask(metrics, asked, at=230, since=220)
-    assert isinstance(still, Counted)
+    fresh = await ask(metrics, asked, at=230, since=220)
+    assert isinstance(fresh, Counted)
     answer = await ask(metrics, asked, at=232, since=230)
     assert isinstance(answer, NoData)
     assert answer.cause is Cause.STALE
     assert "31s old" in answer.message
 
 
-async def test_a_counter_that_is_no_number_is_no_count(metrics: PrometheusSource) -> None:
+async def test_a_counter_of_nan_gives_no_count(metrics: PrometheusSource) -> None:
     assert (await no_data(metrics, question(backend="broken"))).cause is Cause.NAN
 
 
@@ -155,14 +157,14 @@ async def test_a_bound_is_found_in_either_of_its_two_spellings(metrics: Promethe
     assert answer.batch == Batch(40, 10, 10, 10)
 
 
-async def test_a_bound_that_only_some_instances_have_is_not_counted_on(metrics: PrometheusSource) -> None:
+async def test_a_bound_that_only_some_instances_have_is_not_used(metrics: PrometheusSource) -> None:
     answer = await ask(metrics, question("latency_p95 > 250ms", backend="uneven"))
     assert isinstance(answer, Counted)
     assert answer.batch == Batch(60, 0, 40, 40)
     assert answer.coarse == Coarse(0.1, float("inf"))
 
 
-async def test_an_instance_that_lacks_a_bound_learnt_before_makes_the_answer_ambiguous(
+async def test_an_instance_that_lacks_a_cached_bound_makes_the_answer_ambiguous(
     metrics: PrometheusSource,
 ) -> None:
     await ask(metrics, question("latency_p95 > 250ms", backend="slow"))

@@ -1,4 +1,4 @@
-"""The preset against what Envoy really says: answers, refused connections, time-outs, no healthy host."""
+"""The Envoy preset against a real Envoy: responses, refused connections, time-outs, no healthy host."""
 
 import asyncio
 import json
@@ -96,7 +96,7 @@ async def model() -> AsyncIterator[int]:
     await runner.cleanup()
 
 
-async def test_the_preset_reads_what_envoy_says(tmp_path: Path, model: int) -> None:
+async def test_the_preset_counts_the_requests_that_envoy_counted(tmp_path: Path, model: int) -> None:
     listen, admin = free_port(), free_port()
     clusters = {"good": model, "hanging": model, "refusing": free_port(), "empty": None, "idle": model}
     with (
@@ -119,9 +119,9 @@ async def test_the_preset_reads_what_envoy_says(tmp_path: Path, model: int) -> N
             answers = await until(ask, lambda answers: requests(answers[slow]) == 9)
         finally:
             metrics.close()
-    found = {name: batch(answers[each]) for name, each in errors.items()}
+    batches = {name: batch(answers[each]) for name, each in errors.items()}
     failed = Batch(1, 1, 1, 1)
-    assert found == {
+    assert batches == {
         "good": Batch(9, 0, 0, 0),
         "hanging": failed,
         "refusing": failed,
@@ -136,7 +136,7 @@ async def until(
     ask: Callable[[], Awaitable[dict[Question, Answer]]],
     holds: Callable[[dict[Question, Answer]], bool],
 ) -> dict[Question, Answer]:
-    """Ask anew until it holds; the last answers where it does not in time."""
+    """Ask until the condition holds; return the last answers where it does not in time."""
     deadline = asyncio.get_running_loop().time() + _DEADLINE_SECONDS
     while True:
         answers = await ask()
@@ -148,8 +148,8 @@ async def until(
 async def call(port: int, paths: list[str]) -> None:
     async with aiohttp.ClientSession() as client:
         for path in paths:
-            async with client.get(f"http://127.0.0.1:{port}/{path}") as answer:
-                await answer.read()
+            async with client.get(f"http://127.0.0.1:{port}/{path}") as response:
+                await response.read()
 
 
 def requests(answer: Answer) -> float:
@@ -158,8 +158,8 @@ def requests(answer: Answer) -> float:
 
 def batch(answer: Answer) -> Batch | str:
     match answer:
-        case Counted(batch=found):
-            return found
+        case Counted(batch=counted):
+            return counted
         case NoData(message=message):
             return message
         case _:

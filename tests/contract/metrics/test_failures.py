@@ -1,4 +1,4 @@
-"""Every way in which a source can fail has a name, and none of them is a figure."""
+"""Every failure of a source is an answer with a cause, never a figure."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ from support.servers.faultproxy import (
 )
 
 _SECRET = b'{"status":"error","error":"secret figures"}'
-_HASTE = {"timeout": "500ms"}
+_SHORT_TIMEOUT = {"timeout": "500ms"}
 
 
 async def ask_both(metrics: PrometheusSource, *, at: float = 305) -> list[Answer]:
@@ -59,7 +59,7 @@ async def ask_both(metrics: PrometheusSource, *, at: float = 305) -> list[Answer
     ids=lambda value: f"{type(value).__name__}{getattr(value, 'code', '')}" if not isinstance(value, Cause) else "",
 )
 async def test_a_source_that_fails_could_not_be_asked(proxy: FaultProxy, fault: Fault, cause: Cause) -> None:
-    metrics = source(proxy.url, **({} if isinstance(fault, Oversize) else _HASTE))
+    metrics = source(proxy.url, **({} if isinstance(fault, Oversize) else _SHORT_TIMEOUT))
     proxy.always(fault)
     try:
         for answer in await ask_both(metrics):
@@ -72,7 +72,7 @@ async def test_a_source_that_fails_could_not_be_asked(proxy: FaultProxy, fault: 
         metrics.close()
 
 
-async def test_a_source_that_is_gone_could_not_be_asked(proxy: FaultProxy) -> None:
+async def test_an_unreachable_source_could_not_be_asked(proxy: FaultProxy) -> None:
     async with FaultProxy("127.0.0.1", 1) as closed:
         url = closed.url
     metrics = source(url)
@@ -84,18 +84,18 @@ async def test_a_source_that_is_gone_could_not_be_asked(proxy: FaultProxy) -> No
 
 
 async def test_a_source_that_hangs_is_given_up_at_its_deadline(proxy: FaultProxy) -> None:
-    metrics = source(proxy.url, **_HASTE)
+    metrics = source(proxy.url, **_SHORT_TIMEOUT)
     proxy.always(Hang())
     try:
         begin = time.monotonic()
         await ask_both(metrics)
-        # Once for the bounds, once for all that comes after them.
+        # One time-out for the bounds, one for the queries after them.
         assert time.monotonic() - begin < 1.5
     finally:
         metrics.close()
 
 
-async def test_after_an_outage_it_goes_on_by_itself(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
+async def test_a_source_recovers_after_an_outage(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
     proxy.always(Status(503))
     assert all(isinstance(answer, CouldNotAsk) for answer in await ask_both(through_proxy, at=295))
     proxy.always(Pass())
@@ -106,7 +106,7 @@ async def test_after_an_outage_it_goes_on_by_itself(proxy: FaultProxy, through_p
 async def test_nothing_is_retried_inside_a_tick(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
     proxy.always(Status(503))
     await through_proxy.ask([question(backend="steady")], after(305), after(295))
-    assert len(proxy.seen) == 3
+    assert len(proxy.requests) == 3
 
 
 async def test_an_answer_that_may_be_incomplete_is_no_data(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
@@ -117,7 +117,7 @@ async def test_an_answer_that_may_be_incomplete_is_no_data(proxy: FaultProxy, th
         assert "incomplete" in answer.message
 
 
-async def test_a_remark_of_prometheus_is_logged_and_changes_nothing(
+async def test_query_infos_are_logged_and_change_nothing(
     proxy: FaultProxy, through_proxy: PrometheusSource, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "serinus.metrics")
@@ -127,14 +127,14 @@ async def test_a_remark_of_prometheus_is_logged_and_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("fails", "bad"), [("upstream_rq_xx", [CouldNotAsk, Counted]), ('le="', [Counted, CouldNotAsk])]
+    ("fails", "kinds"), [("upstream_rq_xx", [CouldNotAsk, Counted]), ('le="', [Counted, CouldNotAsk])]
 )
-async def test_a_query_that_fails_takes_only_its_own_answers_with_it(
-    proxy: FaultProxy, through_proxy: PrometheusSource, fails: str, bad: list[type[Answer]]
+async def test_a_failed_query_affects_only_its_own_answers(
+    proxy: FaultProxy, through_proxy: PrometheusSource, fails: str, kinds: list[type[Answer]]
 ) -> None:
     await ask_both(through_proxy, at=295)
     proxy.plan = fail_increments_of(fails)
-    assert [type(answer) for answer in await ask_both(through_proxy)] == bad
+    assert [type(answer) for answer in await ask_both(through_proxy)] == kinds
 
 
 def fail_increments_of(text: str) -> Callable[[Request], Fault]:
@@ -146,7 +146,7 @@ def fail_increments_of(text: str) -> Callable[[Request], Fault]:
     return plan
 
 
-async def test_figures_for_people_never_hold_up_a_verdict(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
+async def test_display_queries_never_delay_a_verdict(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
     await ask_both(through_proxy, at=295)
     proxy.plan = lambda request: Hang() if "rate(" in request.form["query"] else Pass()
     begin = time.monotonic()
@@ -158,23 +158,23 @@ async def test_figures_for_people_never_hold_up_a_verdict(proxy: FaultProxy, thr
 
 
 async def test_while_all_threads_hang_nothing_piles_up(proxy: FaultProxy) -> None:
-    metrics = source(proxy.url, **_HASTE)
+    metrics = source(proxy.url, **_SHORT_TIMEOUT)
     proxy.always(Hang())
     try:
-        asked = [question(backend=f"b-{place}") for place in range(50)]
+        asked = [question(backend=f"b-{index}") for index in range(50)]
         ticks = [metrics.ask(asked, after(300 + tick), after(299 + tick)) for tick in range(40)]
         for answers in await asyncio.gather(*ticks):
             assert all(isinstance(answer, CouldNotAsk) for answer in answers.values())
-        assert len(proxy.seen) <= 8
+        assert len(proxy.requests) <= 8
     finally:
         metrics.close()
 
 
-async def test_credentials_in_the_url_are_used_and_never_said(proxy: FaultProxy) -> None:
+async def test_credentials_in_the_url_are_used_but_never_shown(proxy: FaultProxy) -> None:
     metrics = source(proxy.url.replace("http://", "http://reader:hunter2@"))
     try:
         await ask_both(metrics)
-        assert {request.headers["authorization"] for request in proxy.seen} == {"Basic cmVhZGVyOmh1bnRlcjI="}
+        assert {request.headers["authorization"] for request in proxy.requests} == {"Basic cmVhZGVyOmh1bnRlcjI="}
         proxy.always(Status(503))
         assert not [answer for answer in await ask_both(metrics) if "hunter2" in str(answer)]
     finally:
@@ -187,13 +187,13 @@ async def test_a_token_is_read_again_when_its_file_changes(proxy: FaultProxy, tm
     metrics = source(proxy.url, bearerTokenFile=str(token))
     try:
         await ask_both(metrics)
-        assert {request.headers["authorization"] for request in proxy.seen} == {"Bearer first"}
-        proxy.seen.clear()
+        assert {request.headers["authorization"] for request in proxy.requests} == {"Bearer first"}
+        proxy.requests.clear()
         renewed = tmp_path / "renewed"
         renewed.write_text("other\n")
         renewed.replace(token)
         await ask_both(metrics)
-        assert {request.headers["authorization"] for request in proxy.seen} == {"Bearer other"}
+        assert {request.headers["authorization"] for request in proxy.requests} == {"Bearer other"}
         token.unlink()
         for answer in await ask_both(metrics):
             assert isinstance(answer, CouldNotAsk)

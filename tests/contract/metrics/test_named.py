@@ -1,4 +1,4 @@
-"""The administrator's own queries, against a real Prometheus."""
+"""Named queries of the administrator, against a real Prometheus."""
 
 import pytest
 
@@ -28,7 +28,7 @@ async def ask(url: str, query: dict[str, str], *versions: str) -> list[object]:
 async def test_every_version_gets_its_own_value(proxy: FaultProxy, query: dict[str, str], queries: int) -> None:
     answers = await ask(proxy.url, query, "1.0.0", "2.0.0")
     assert answers == [Measured(at=after(305), value=0.1), Measured(at=after(305), value=0.7)]
-    assert len(proxy.seen) == queries
+    assert len(proxy.requests) == queries
 
 
 async def test_a_dot_in_a_version_matches_a_dot_only_even_in_a_regular_expression(prometheus: Prometheus) -> None:
@@ -51,9 +51,7 @@ async def test_a_scalar_is_a_value(prometheus: Prometheus) -> None:
         ('score{version="$version"}', "2.0.0", Cause.AMBIGUOUS),
     ],
 )
-async def test_a_figure_that_cannot_be_used_says_why(
-    prometheus: Prometheus, promql: str, version: str, cause: Cause
-) -> None:
+async def test_an_unusable_figure_has_a_cause(prometheus: Prometheus, promql: str, version: str, cause: Cause) -> None:
     (answer,) = await ask(prometheus.url, {"promql": promql}, version)
     assert isinstance(answer, NoData)
     assert answer.cause is cause

@@ -1,4 +1,4 @@
-"""Four queries a tick, whatever the number of rollouts, all about one moment."""
+"""At most four queries a tick, whatever the number of rollouts, all evaluated at the same time."""
 
 from datetime import timedelta
 
@@ -16,64 +16,70 @@ _CONDITIONS = ("error_rate > 1%", "client_error_rate > 5%", "latency_p95 > 200ms
 async def test_a_tick_is_at_most_four_queries(
     proxy: FaultProxy, through_proxy: PrometheusSource, subjects: int
 ) -> None:
-    names = ["slow", *(f"model-{place}" for place in range(1, subjects))]
+    names = ["slow", *(f"model-{index}" for index in range(1, subjects))]
     asked = [question(condition, backend=name, model=name) for name in names for condition in _CONDITIONS]
     for at in (285, 295, 305):
-        proxy.seen.clear()
+        proxy.requests.clear()
         answers = await through_proxy.ask(asked, after(at), after(at - 10))
-        assert len(proxy.seen) == 4
-    assert {request.form["time"] for request in proxy.seen} == {f"{after(304).timestamp():.3f}"}
-    assert {request.method for request in proxy.seen} == {"POST"}
-    assert {request.target for request in proxy.seen} == {"/api/v1/query"}
+        assert len(proxy.requests) == 4
+    assert {request.form["time"] for request in proxy.requests} == {f"{after(304).timestamp():.3f}"}
+    assert {request.method for request in proxy.requests} == {"POST"}
+    assert {request.target for request in proxy.requests} == {"/api/v1/query"}
     assert len([answer for answer in answers.values() if isinstance(answer, Counted)]) == 4
     assert len([answer for answer in answers.values() if isinstance(answer, NoData)]) == 4 * (subjects - 1)
 
 
-async def test_range_queries_are_made_up_for_by_displays_left_out(
+async def test_range_queries_are_paid_for_by_skipped_displays(
     proxy: FaultProxy, through_proxy: PrometheusSource
 ) -> None:
     asked = [question("error_rate > 1%", backend="slow"), question("latency_p95 > 200ms", backend="slow")]
     await through_proxy.ask(asked, after(195), after(185))
-    proxy.seen.clear()
+    proxy.requests.clear()
 
     await through_proxy.replay(asked, after(100), after(200), timedelta(seconds=10))
-    ranged = len([request for request in proxy.seen if request.target == "/api/v1/query_range"])
-    each = []
+    ranged = len([request for request in proxy.requests if request.target == "/api/v1/query_range"])
+    queries = []
     for at in range(205, 255, 10):
-        proxy.seen.clear()
+        proxy.requests.clear()
         await through_proxy.ask(asked, after(at), after(at - 10))
-        each.append(len(proxy.seen))
+        queries.append(len(proxy.requests))
 
     assert 0 < ranged < 5
-    assert each == [3] * ranged + [4] * (5 - ranged)
+    assert queries == [3] * ranged + [4] * (5 - ranged)
 
 
 async def test_rates_alone_need_three_queries(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
     await through_proxy.ask([question(backend="steady")], after(305), after(295))
-    assert len(proxy.seen) == 3
+    assert len(proxy.requests) == 3
 
 
 async def test_without_questions_nothing_is_asked(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
     assert await through_proxy.ask([], after(305), after(295)) == {}
-    assert proxy.seen == []
+    assert proxy.requests == []
 
 
-async def test_bucket_bounds_are_learnt_again_after_ten_minutes(
+async def test_bucket_bounds_are_refreshed_after_ten_minutes(
     proxy: FaultProxy, through_proxy: PrometheusSource
 ) -> None:
     asked = [question("latency_p95 > 250ms", backend="slow")]
-    for at, learnt in ((5, 1), (305, 0), (595, 0), (606, 1)):
-        proxy.seen.clear()
+    for at, refreshes in ((5, 1), (305, 0), (595, 0), (606, 1)):
+        proxy.requests.clear()
         await through_proxy.ask(asked, after(at), after(at - 10))
-        assert len([seen for seen in proxy.seen if seen.form["query"].startswith("count by (le)")]) == learnt
-        assert len(proxy.seen) <= 4
+        assert (
+            len([request for request in proxy.requests if request.form["query"].startswith("count by (le)")])
+            == refreshes
+        )
+        assert len(proxy.requests) <= 4
 
 
-async def test_a_limit_above_all_bounds_makes_them_be_learnt_again_after_a_minute(
+async def test_a_limit_above_all_bounds_refreshes_them_after_a_minute(
     proxy: FaultProxy, through_proxy: PrometheusSource
 ) -> None:
     asked = [question("latency_p95 > 2s", backend="slow")]
-    for at, learnt in ((205, 1), (215, 0), (266, 1)):
-        proxy.seen.clear()
+    for at, refreshes in ((205, 1), (215, 0), (266, 1)):
+        proxy.requests.clear()
         await through_proxy.ask(asked, after(at), after(at - 10))
-        assert len([seen for seen in proxy.seen if seen.form["query"].startswith("count by (le)")]) == learnt
+        assert (
+            len([request for request in proxy.requests if request.form["query"].startswith("count by (le)")])
+            == refreshes
+        )

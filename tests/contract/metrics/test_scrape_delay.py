@@ -1,4 +1,4 @@
-"""Prometheus scrapes now: no request is lost though scrapes take longer than a tick."""
+"""A live Prometheus whose scrapes take longer than a tick: no request is lost."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ def exposition(count: int) -> str:
 
 
 async def test_a_scrape_that_takes_longer_than_a_tick_loses_no_request(tmp_path: Path) -> None:
-    # Each scrape finds ten requests more and takes 0.7 s, while a tick is 0.3 s.
+    # Each scrape finds ten more requests and takes 0.7 s, while a tick is 0.3 s.
     with Exporter() as exporter:
         exporter.text, exporter.seconds = exposition(0), 0.7
         with Prometheus(tmp_path, targets=[exporter.target], scrape_interval="1s") as prometheus:
@@ -34,7 +34,7 @@ async def test_a_scrape_that_takes_longer_than_a_tick_loses_no_request(tmp_path:
 
 
 async def count_live(metrics: PrometheusSource, exporter: Exporter) -> float:
-    """Ask in ticks until what all scrapes found is counted and nothing more comes, and return the sum."""
+    """Ask in ticks until the requests of all scrapes are counted and no more arrive; return the sum."""
     asked, counted, known = question(), 0.0, False
     deadline, idle_until = time.monotonic() + _DEADLINE_SECONDS, float("inf")
     since = datetime.now(UTC)
@@ -45,10 +45,10 @@ async def count_live(metrics: PrometheusSource, exporter: Exporter) -> float:
         since = at
         assert isinstance(answer, Counted | NoData), answer
         counted += answer.batch.requests if isinstance(answer, Counted) else 0
-        # Begin to count only when the first scrape has been read: until then the guess of the delay holds.
+        # Count only after the first scrape has been read: until then the assumed delay applies.
         known = known or (isinstance(answer, Counted) and exporter.scrapes >= 3)
-        found = min(exporter.scrapes - 3, _SCRAPES) * 10 if known else 0
-        exporter.text = exposition(max(found, 0))
-        if found == 10 * _SCRAPES:
+        exposed = min(exporter.scrapes - 3, _SCRAPES) * 10 if known else 0
+        exporter.text = exposition(max(exposed, 0))
+        if exposed == 10 * _SCRAPES:
             idle_until = min(idle_until, time.monotonic() + 4)
     return counted

@@ -1,4 +1,4 @@
-"""Questions, and the series of an Envoy that a history holds, each with what a test does not care about left out."""
+"""Builders of questions and of the Envoy series in a history, with defaults for what a test does not care about."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -12,11 +12,11 @@ Samples = Iterable[tuple[float, float]]
 
 
 def after(seconds: float) -> datetime:
-    """Return the time so many seconds after a history's begin."""
+    """Return the time this many seconds after a history's start."""
     return EPOCH + timedelta(seconds=seconds)
 
 
-def question(  # noqa: PLR0913 - a builder: each field that some test changes
+def question(  # noqa: PLR0913 - a builder: one argument for each field that some test changes
     condition: str = "error_rate > 1%",
     *,
     backend: str = "fraud-2",
@@ -27,7 +27,7 @@ def question(  # noqa: PLR0913 - a builder: each field that some test changes
     port: int | None = 80,
     kind: str = "Service",
 ) -> Question:
-    """Ask what a line of ``abortOn`` asks."""
+    """Return the question that a line of ``abortOn`` leads to."""
     parsed = parse_abort_condition(condition)
     limit = parsed.threshold if isinstance(parsed.metric, Latency) else 0.0
     subject = Subject(namespace, model, version, BackendRef(name=backend, port=port, kind=kind))
@@ -35,25 +35,25 @@ def question(  # noqa: PLR0913 - a builder: each field that some test changes
 
 
 def steadily(rate: float, *, begin: float = 0, end: float = 600, every: float = 10, start: float = 0) -> Samples:
-    """Return a counter that grows by so much a second."""
+    """Return the samples of a counter that grows by ``rate`` a second."""
     count = int((end - begin) // every) + 1
-    return [(begin + place * every, start + rate * every * place) for place in range(count)]
+    return [(begin + index * every, start + rate * every * index) for index in range(count)]
 
 
 def add_classes(history: History, backend: str, classes: Mapping[str, Samples], *, pod: str = "envoy-0") -> None:
-    """Add an Envoy's response counters of one backend, by class."""
+    """Add Envoy's response counters of a backend, by class."""
     for name, samples in classes.items():
         labels = {"envoy_cluster_name": f"ml_{backend}_80", "envoy_response_code_class": name, "pod": pod}
         history.add("envoy_cluster_upstream_rq_xx", labels, samples)
 
 
 def add_presence(history: History, backend: str, samples: Samples) -> None:
-    """Add the counter that an Envoy has before a backend's first request."""
+    """Add the counter that Envoy exposes before a backend's first request."""
     history.add("envoy_cluster_upstream_rq_total", {"envoy_cluster_name": f"ml_{backend}_80"}, samples)
 
 
 def add_buckets(history: History, backend: str, buckets: Mapping[str, Samples], *, pod: str = "envoy-0") -> None:
-    """Add an Envoy's histogram of one backend, by ``le`` (milliseconds)."""
+    """Add Envoy's histogram of a backend, by ``le`` (milliseconds)."""
     for bound, samples in buckets.items():
         labels = {"envoy_cluster_name": f"ml_{backend}_80", "le": bound, "pod": pod}
         history.add("envoy_cluster_upstream_rq_time_bucket", labels, samples)

@@ -1,4 +1,4 @@
-"""A real Prometheus on loopback, with a history that a test wrote or targets that it scrapes now."""
+"""A real Prometheus on loopback, with a backfilled history or live scrape targets."""
 
 import fcntl
 import http.client
@@ -18,13 +18,13 @@ from localcluster.programs.packages import fetch_debian
 from localcluster.settings import cache_folder
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-"""When every history begins; it is over within the two hours of one block."""
+"""Start of every history, which fits into the two hours of one block."""
 
 _READY_SECONDS = 20.0
 
 
 def program(name: str) -> Path:
-    """Find ``prometheus`` or ``promtool`` on PATH, else take it out of the Debian package once."""
+    """Find ``prometheus`` or ``promtool`` on PATH, else extract it from the Debian package once."""
     on_path = shutil.which(name)
     if on_path:
         return Path(on_path)
@@ -42,7 +42,7 @@ def program(name: str) -> Path:
 
 @dataclass(slots=True)
 class History:
-    """Samples of the past, as OpenMetrics text; times are seconds after ``EPOCH``."""
+    """Samples to backfill, as OpenMetrics text; times are seconds after ``EPOCH``."""
 
     _samples: dict[str, list[str]] = field(default_factory=dict)
 
@@ -72,7 +72,7 @@ def _number(value: float) -> str:
 class Prometheus:
     """``with Prometheus(folder, history=…) as prometheus``."""
 
-    def __init__(  # noqa: PLR0913 - each is one choice of a test
+    def __init__(  # noqa: PLR0913 - options, each set by some test
         self,
         folder: Path,
         *,
@@ -130,8 +130,8 @@ class Prometheus:
         source = self._folder / "history.om"
         source.write_text(history.text)
         command = [str(program("promtool")), "tsdb", "create-blocks-from", "openmetrics", str(source), str(data)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_SECONDS
@@ -161,7 +161,7 @@ def _is_ready(host: str, port: int) -> bool:
 
 
 class Exporter:
-    """A target whose exposition a test sets, and that may take its time to answer: ``with Exporter() as exporter``."""
+    """A scrape target whose exposition and response time a test sets: ``with Exporter() as exporter``."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -181,7 +181,7 @@ class Exporter:
                 self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Suppress the access log."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="exporter")

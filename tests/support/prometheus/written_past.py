@@ -1,6 +1,6 @@
-"""What happened in the past of the test's Prometheus: one backend for each story, scraped every 10 s for 10 minutes.
+"""The backfilled history of the test Prometheus: one backend for each scenario, scraped every 10 s for 10 minutes.
 
-A sample of time t is one of t0, t0 + 10, …; the tests' ticks end 5 s after one, so a tick of 10 s holds one scrape.
+Samples are at t0, t0 + 10, …; the tests' ticks end 5 s after a sample, so a tick of 10 s contains one scrape.
 """
 
 from math import nan
@@ -19,12 +19,12 @@ def source(url: str, **settings: object) -> PrometheusSource:
 
 
 def past() -> History:
-    """Return all stories."""
+    """Return the series of all scenarios."""
     history = History()
     _requests(history)
-    _counters_that_jump(history)
+    _counter_resets(history)
     _latencies(history)
-    _figures_of_an_administrator(history)
+    _named_queries(history)
     return history
 
 
@@ -39,8 +39,8 @@ def _requests(history: History) -> None:
     add_classes(history, "broken", {"2": [(at, nan) for at in range(0, 601, 10)]})
 
 
-def _counters_that_jump(history: History) -> None:
-    # Envoy makes a class's counter with its first response.
+def _counter_resets(history: History) -> None:
+    # Envoy creates a class's counter with its first response.
     add_classes(history, "late-errors", {"2": steadily(1), "5": [(300, 7), (310, 7), (320, 7)]})
     # A pod was restarted between 290 and 300.
     add_classes(history, "restarted", {"2": [*steadily(10, end=290), *steadily(10, begin=300, start=40)]})
@@ -48,7 +48,7 @@ def _counters_that_jump(history: History) -> None:
     add_classes(
         history, "scraped-again", {"2": [*steadily(1, end=100, start=5000), *steadily(1, begin=460, start=5460)]}
     )
-    # Prometheus was away for half an hour.
+    # Prometheus was down for half an hour.
     for name, rate in (("2", 1.0), ("5", 0.5)):
         begin = steadily(rate, end=600, start=900), steadily(rate, begin=2400, end=3000, start=900 + rate * 2400)
         add_classes(history, "after-the-outage", {name: [*begin[0], *begin[1]]})
@@ -59,11 +59,11 @@ def _counters_that_jump(history: History) -> None:
 
 
 def _latencies(history: History) -> None:
-    # Of 10 requests a second: 4 up to 100 ms, 8 up to 250 ms, 9 up to 500 ms.
+    # Of 10 requests a second, 4 take up to 100 ms, 8 up to 250 ms, 9 up to 500 ms.
     slow = {"100": steadily(4), "250": steadily(8), "500": steadily(9), "+Inf": steadily(10)}
     add_buckets(history, "slow", slow)
     add_classes(history, "slow", {"2": steadily(10), "5": steadily(2)})
-    # The same bounds as Prometheus 2 and as Prometheus 3 writes them, a pod each.
+    # The same bound as Prometheus 2 and as Prometheus 3 spell it, one pod each.
     add_buckets(history, "both-forms", {"200": steadily(2), "+Inf": steadily(3)}, pod="a")
     add_buckets(history, "both-forms", {"200.0": steadily(1), "+Inf": steadily(1)}, pod="b")
     # One of two pods lacks the bound.
@@ -72,7 +72,7 @@ def _latencies(history: History) -> None:
     add_classes(history, "unmeasured", {"5": steadily(1)})
 
 
-def _figures_of_an_administrator(history: History) -> None:
+def _named_queries(history: History) -> None:
     for version, drift in (("1.0.0", 0.1), ("2.0.0", 0.7), ("200", 0.9)):
         history.add("drift", {"model": "fraud", "version": version}, [(at, drift) for at in range(0, 601, 10)])
     history.add("drift", {"model": "fraud", "version": "nan"}, [(at, nan) for at in range(0, 601, 10)])

@@ -1,4 +1,4 @@
-"""A server of artifacts on loopback that behaves as badly as a test says, with TLS or without."""
+"""An artifact server on loopback that misbehaves on demand, with or without TLS."""
 
 import contextlib
 import ipaddress
@@ -21,24 +21,24 @@ from cryptography.x509.oid import NameOID
 from serinus.artifacts.fetch import break_off
 
 NAME = "models.example.test"
-"""Stands in the certificate beside 127.0.0.1."""
+"""The certificate is valid for this name and for 127.0.0.1."""
 
 _ZEROS = bytes(256 * 1024)
 
 
 class Then(Enum):
-    """What comes after the body."""
+    """What the server does after the body."""
 
     END = auto()
     HANG = auto()
-    """Nothing: the connection stays open."""
+    """Keeps the connection open and sends nothing."""
     ZEROS = auto()
-    """Zero bytes, until the client goes away."""
+    """Sends zero bytes until the client disconnects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer. ``length`` is what Content-Length says: that of the body where it is None, none where it is -1."""
+    """A response. ``length``: value of Content-Length; None for the body's length, -1 for no such header."""
 
     status: int = 200
     body: bytes = b""
@@ -46,13 +46,13 @@ class Reply:
     length: int | None = None
     then: Then = Then.END
     silent: bool = False
-    """Not even a head comes."""
+    """Sends nothing, not even a status line."""
     keep: bool = False
-    """The head does not say that the connection ends."""
+    """Omits ``Connection: close``."""
 
 
 class ArtifactServer:
-    """Serves ``replies`` by path; ``gone`` is set when a client has left in the middle of a body."""
+    """Serves ``replies`` by path; ``gone`` is set when a client has disconnected in the middle of a body."""
 
     def __init__(self, *, tls: bool) -> None:
         self.replies: dict[str, Reply] = {}
@@ -62,7 +62,7 @@ class ArtifactServer:
         self.sending = threading.Event()
         self.gone = threading.Event()
         self._closing = threading.Event()
-        self._lines: set[socket.socket] = set()
+        self._connections: set[socket.socket] = set()
         self._server = _server(self, tls=tls)
         self.host = f"127.0.0.1:{self._server.server_port}"
         self.url = f"{'https' if tls else 'http'}://{self.host}"
@@ -75,8 +75,8 @@ class ArtifactServer:
             yield self
         finally:
             self._closing.set()
-            for line in list(self._lines):
-                break_off(line)
+            for connection in list(self._connections):
+                break_off(connection)
             self._server.shutdown()
             thread.join(10)
             self._server.server_close()
@@ -87,13 +87,13 @@ class ArtifactServer:
         self.headers.append({name.lower(): value for name, value in handler.headers.items()})
         replies = self.heads if handler.command == "HEAD" and path in self.heads else self.replies
         reply = replies.get(path, Reply(status=404))
-        self._lines.add(handler.connection)
+        self._connections.add(handler.connection)
         try:
             self._send(handler, reply)
         except OSError:
             self.gone.set()
         finally:
-            self._lines.discard(handler.connection)
+            self._connections.discard(handler.connection)
 
     def _send(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
         handler.close_connection = True
@@ -119,12 +119,12 @@ class ArtifactServer:
             case Then.END:
                 return
             case Then.HANG:
-                self._wait_for_leaving(handler)
+                self._wait_for_disconnect(handler)
             case Then.ZEROS:
                 while not self._closing.is_set():
                     handler.wfile.write(_ZEROS)
 
-    def _wait_for_leaving(self, handler: BaseHTTPRequestHandler) -> None:
+    def _wait_for_disconnect(self, handler: BaseHTTPRequestHandler) -> None:
         handler.connection.settimeout(0.05)
         while not self._closing.is_set():
             try:
@@ -149,13 +149,13 @@ def _server(owner: ArtifactServer, *, tls: bool) -> ThreadingHTTPServer:
             owner.answer(self)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Suppress the access log."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = False
 
         def handle_error(self, *_: object) -> None:
-            """A client that does not trust the certificate, or that leaves, is a story of a test, not an error."""
+            """Ignore errors: tests let clients distrust the certificate or disconnect."""
 
     server = Server(("127.0.0.1", 0), Handler)
     if tls:
@@ -164,13 +164,13 @@ def _server(owner: ArtifactServer, *, tls: bool) -> ThreadingHTTPServer:
             file.write("".join(_certificate()))
             file.flush()
             context.load_cert_chain(file.name)
-        # The handshake belongs to the connection's own thread.
+        # The handshake takes place in the connection's own thread.
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     return server
 
 
 def trusting() -> ssl.SSLContext:
-    """Return what trusts this server, and nobody else."""
+    """Return a TLS context that trusts only this server."""
     return ssl.create_default_context(cadata=_certificate()[1])
 
 

@@ -1,6 +1,6 @@
-"""An HTTP/1.1 proxy on loopback that fails on demand, for any client with one server behind it.
+"""A fault-injecting HTTP/1.1 proxy on loopback in front of one server.
 
-It keeps every request that it has seen, so that a test can count them, and asks ``plan`` what to do with each.
+It records every request, so that a test can count them, and calls ``plan`` to decide what to do with each.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: its first line's parts, its headers (lower case) and its body."""
+    """One request: the parts of its request line, its headers (lower case) and its body."""
 
     method: str
     target: str
@@ -34,31 +34,31 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Forward it and bring the answer back."""
+    """Forward the request and return the response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Forward it after so many seconds."""
+    """Forward the request after this many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Never answer; keep the connection."""
+    """Never answer; keep the connection open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Break the connection (RST); with ``after`` only when the server has done the work."""
+    """Reset the connection (RST); with ``after`` once the server has processed the request."""
 
     after: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Answer with this status instead; with ``after`` only when the server has done the work."""
+    """Answer with this status instead; with ``after`` once the server has processed the request."""
 
     code: int
     body: bytes = b"{}"
@@ -68,28 +68,28 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """Promise the whole answer and send only so many bytes of it."""
+    """Announce the full length and send only this many bytes."""
 
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Oversize:
-    """Bring the answer back with so many bytes of white space behind it, which JSON allows."""
+    """Append this many bytes of white space, which JSON allows."""
 
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Drip:
-    """Send the answer byte by byte, one in so many seconds."""
+    """Send the response byte by byte, with this many seconds in between."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Put the server's JSON answer through this function."""
+    """Apply this function to the server's JSON response."""
 
     change: Callable[[dict[str, object]], dict[str, object]]
 
@@ -109,11 +109,11 @@ class FaultProxy:
         self._upstream = (host, port)
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
-        self.seen: list[Request] = []
+        self.requests: list[Request] = []
         self.plan: Callable[[Request], Fault] = lambda _: Pass()
 
     def always(self, fault: Fault) -> None:
-        """Do the same with every request from now on."""
+        """Apply this fault to every request from now on."""
         self.plan = lambda _: fault
 
     @property
@@ -139,11 +139,11 @@ class FaultProxy:
         self._open.add(task)
         try:
             while (request := await _read_request(reader)) is not None:
-                self.seen.append(request)
+                self.requests.append(request)
                 if not await self._serve(request, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client went away, or the test is over
+            pass  # the client disconnected, or the test is over
         finally:
             self._open.discard(task)
             writer.close()
@@ -151,7 +151,7 @@ class FaultProxy:
                 await writer.wait_closed()
 
     async def _serve(self, request: Request, writer: asyncio.StreamWriter) -> bool:  # noqa: C901 - one case for each fault
-        """Do what the plan says; return whether the connection may be used again."""
+        """Apply the planned fault; return whether the connection can be reused."""
         match fault := self.plan(request):
             case Pass():
                 return await _send(writer, await self._forward(request))
@@ -164,14 +164,14 @@ class FaultProxy:
             case Reset(after):
                 if after:
                     await self._forward(request)
-                return _break(writer)
+                return _reset(writer)
             case Status(code, body, headers, after):
                 if after:
                     await self._forward(request)
                 return await _send(writer, (code, body), headers)
             case Truncate(size):
                 code, body = await self._forward(request)
-                return await _send(writer, (code, body[:size]), promised=len(body))
+                return await _send(writer, (code, body[:size]), announced=len(body))
             case Oversize(size):
                 code, body = await self._forward(request)
                 return await _send(writer, (code, body + b" " * size))
@@ -186,11 +186,11 @@ class FaultProxy:
     async def _forward(self, request: Request) -> tuple[int, bytes]:
         reader, writer = await asyncio.open_connection(*self._upstream)
         try:
-            kept = {name: value for name, value in request.headers.items() if name != "accept-encoding"}
-            headers = "".join(f"{name}: {value}\r\n" for name, value in (kept | {"connection": "close"}).items())
+            forwarded = {name: value for name, value in request.headers.items() if name != "accept-encoding"}
+            headers = "".join(f"{name}: {value}\r\n" for name, value in (forwarded | {"connection": "close"}).items())
             writer.write(f"{request.method} {request.target} HTTP/1.1\r\n{headers}\r\n".encode() + request.body)
             await writer.drain()
-            return await _read_answer(reader)
+            return await _read_response(reader)
         finally:
             writer.close()
             with suppress(ConnectionError):
@@ -215,7 +215,7 @@ async def _read_headers(reader: asyncio.StreamReader) -> dict[str, str]:
     return headers
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def _read_response(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     status = int((await reader.readline()).split()[1])
     headers = await _read_headers(reader)
     if headers.get("transfer-encoding", "").lower() != "chunked":
@@ -229,20 +229,21 @@ async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 async def _send(
     writer: asyncio.StreamWriter,
-    answer: tuple[int, bytes],
+    response: tuple[int, bytes],
     headers: tuple[tuple[str, str], ...] = (),
-    promised: int | None = None,
+    announced: int | None = None,
 ) -> bool:
-    code, body = answer
-    writer.write(_head(code, len(body) if promised is None else promised, headers) + body)
+    code, body = response
+    writer.write(_head(code, len(body) if announced is None else announced, headers) + body)
     await writer.drain()
-    return promised is None
+    return announced is None
 
 
-async def _drip(writer: asyncio.StreamWriter, answer: tuple[int, bytes], seconds: float) -> bool:
-    writer.write(_head(answer[0], len(answer[1])))
-    for place in range(len(answer[1])):
-        writer.write(answer[1][place : place + 1])
+async def _drip(writer: asyncio.StreamWriter, response: tuple[int, bytes], seconds: float) -> bool:
+    code, body = response
+    writer.write(_head(code, len(body)))
+    for index in range(len(body)):
+        writer.write(body[index : index + 1])
         await writer.drain()
         await asyncio.sleep(seconds)
     return True
@@ -250,10 +251,10 @@ async def _drip(writer: asyncio.StreamWriter, answer: tuple[int, bytes], seconds
 
 def _head(code: int, length: int, headers: tuple[tuple[str, str], ...] = ()) -> bytes:
     more = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    return f"HTTP/1.1 {code} Said\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{more}\r\n".encode()
+    return f"HTTP/1.1 {code} Test\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{more}\r\n".encode()
 
 
-def _break(writer: asyncio.StreamWriter) -> bool:
+def _reset(writer: asyncio.StreamWriter) -> bool:
     connection = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -1,4 +1,4 @@
-"""A real S3 server process on loopback, and buckets with Object Lock in it."""
+"""A real S3 server process on loopback, with buckets that have Object Lock."""
 
 import os
 import socket
@@ -33,20 +33,20 @@ def _free_port() -> int:
 
 @contextmanager
 def cloud_server() -> Iterator[str]:
-    """Run the server until the block ends and give its address; it speaks S3, STS and DynamoDB."""
+    """Run the server until the block ends and yield its URL; it implements S3, STS and DynamoDB."""
     port = _free_port()
-    words = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ})
+    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ})
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_until_it_answers(process, url)
+        _wait_until_ready(process, url)
         yield url
     finally:
         process.terminate()
         process.wait(timeout=10)
 
 
-def _wait_until_it_answers(process: "subprocess.Popen[bytes]", url: str) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
@@ -59,7 +59,7 @@ def _wait_until_it_answers(process: "subprocess.Popen[bytes]", url: str) -> None
 
 
 def client(endpoint: str, service: str = "s3") -> Any:
-    """Return what an administrator, or an intruder, would use."""
+    """Return a boto3 client, such as an administrator or an intruder would use."""
     return boto3.session.Session().client(
         service,
         endpoint_url=endpoint,
@@ -71,7 +71,7 @@ def client(endpoint: str, service: str = "s3") -> Any:
 
 
 def a_bucket(endpoint: str, *, locked: bool = True, prefix: str = "audit/", timeout: str = "5s") -> Place:
-    """Make a bucket, with Object Lock where it is ``locked``, and return a place in it."""
+    """Create a bucket, with Object Lock if ``locked``, and return a place in it."""
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     client(endpoint).create_bucket(
         Bucket=name,
@@ -82,5 +82,5 @@ def a_bucket(endpoint: str, *, locked: bool = True, prefix: str = "audit/", time
 
 
 def address(place: Place) -> str:
-    """Return the place as the command line takes it."""
+    """Return the place in the notation of the command line."""
     return f"s3://{place.bucket}/{place.prefix.rstrip('/')}?region={REGION}&endpoint={place.s3.endpoint}"

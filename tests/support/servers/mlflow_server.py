@@ -1,7 +1,7 @@
-"""A real MLflow server with SQLite on loopback, in a virtual environment of its own.
+"""A real MLflow server with SQLite on loopback, in its own virtual environment.
 
-The environment is made once from tests/integration/mlflow/requirements.lock and kept in the cache folder. It needs the
-package index, so where tests run without a network it is made before: ``python -m support.servers.mlflow_server``.
+The environment is created once from tests/integration/mlflow/requirements.lock and kept in the cache folder. That needs
+the package index; where tests run without a network, create it beforehand: ``python -m support.servers.mlflow_server``.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _READY_SECONDS = 120.0
 
 
 def environment() -> Path:
-    """Return the Python of an environment that has MLflow; make it where it is not there yet."""
+    """Return the Python of an environment with MLflow; create it if missing."""
     digest = hashlib.sha256(_LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]
     folder = cache_folder().parent / f"mlflow-{digest}"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -42,34 +42,34 @@ def environment() -> Path:
 
 def _install(folder: Path) -> None:
     python = str(folder / "bin" / "python")
-    wanted = ["--require-hashes", "--requirement", str(_LOCK)]
+    requirements = ["--require-hashes", "--requirement", str(_LOCK)]
     if uv := shutil.which("uv"):
         commands = [
             [uv, "venv", "--quiet", "--python", sys.executable, str(folder)],
-            [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, *wanted],
+            [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, *requirements],
         ]
     else:
         commands = [
             [sys.executable, "-m", "venv", str(folder)],
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted],
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements],
         ]
     for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
-        if done.returncode != 0:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
+        if result.returncode != 0:
             raise AssertionError(
                 "MLflow could not be installed; with a network run "
-                f"`python -m support.servers.mlflow_server`:\n{done.stderr}"
+                f"`python -m support.servers.mlflow_server`:\n{result.stderr}"
             )
 
 
 def clean_variables() -> dict[str, str]:
-    """Return this process's environment without anything of MLflow's or of a proxy."""
-    kept = {
+    """Return this process's environment without the variables of MLflow, AWS and proxies."""
+    variables = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("MLFLOW_", "AWS_")) and "proxy" not in name.lower()
     }
-    return kept | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return variables | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 class MlflowServer:
@@ -86,7 +86,7 @@ class MlflowServer:
 
     @property
     def artifacts(self) -> Path:
-        """Where the server keeps the files that it hands out."""
+        """Folder of the artifacts that the server serves."""
         return self._folder / "artifacts"
 
     def __enter__(self) -> Self:
@@ -97,7 +97,7 @@ class MlflowServer:
         command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db"]
         command += ["--artifacts-destination", str(self.artifacts)]
         with log_file.open("wb") as log:
-            # A session of its own: the server is a few processes, which end together.
+            # In its own session: the server consists of several processes, which are stopped together.
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=clean_variables(), cwd=self._folder, start_new_session=True
             )
@@ -120,8 +120,8 @@ class MlflowServer:
             self._process.wait(15)
 
     def run(self, script: Path) -> str:
-        """Run a script with MLflow's own client against this server and return what it prints."""
-        done = subprocess.run(
+        """Run a script with MLflow's own client against this server and return its output."""
+        result = subprocess.run(
             [str(environment()), str(script), self.url],
             capture_output=True,
             text=True,
@@ -130,8 +130,8 @@ class MlflowServer:
             env=clean_variables(),
             cwd=self._folder,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
     def _wait_until_ready(self, log: Path) -> None:
         assert self._process is not None
@@ -147,5 +147,5 @@ class MlflowServer:
 
 
 if __name__ == "__main__":
-    began = time.monotonic()
-    sys.stdout.write(f"{environment()} ({time.monotonic() - began:.0f} s)\n")
+    start = time.monotonic()
+    sys.stdout.write(f"{environment()} ({time.monotonic() - start:.0f} s)\n")

@@ -1,4 +1,4 @@
-"""A real S3 server on loopback (moto's), as a process of its own, and a client that fills it."""
+"""A real S3 server (moto) on loopback in its own process, with a client to fill it."""
 
 import contextlib
 import http.client
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 
 def give_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let boto3 find credentials of the tests' own and no other configuration."""
+    """Set test credentials for boto3 and hide every other configuration."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in _KEYS.items():
@@ -93,19 +93,19 @@ class S3Server:
         return f"s3://{bucket}/{key}"
 
     def put_in_parts(self, bucket: str, key: str, *parts: bytes) -> str:
-        """Store an object as a multipart upload, whose checksum is one of its parts' checksums."""
-        begun = self.client.create_multipart_upload(Bucket=bucket, Key=key, ChecksumAlgorithm="SHA256")
-        place = {"Bucket": bucket, "Key": key, "UploadId": begun["UploadId"]}
-        done = []
+        """Store an object as a multipart upload; its checksum is computed from the checksums of its parts."""
+        created = self.client.create_multipart_upload(Bucket=bucket, Key=key, ChecksumAlgorithm="SHA256")
+        upload = {"Bucket": bucket, "Key": key, "UploadId": created["UploadId"]}
+        uploaded = []
         for number, part in enumerate(parts, 1):
-            answer = self.client.upload_part(**place, PartNumber=number, Body=part, ChecksumAlgorithm="SHA256")
-            done.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": answer["ChecksumSHA256"]})
-        self.client.complete_multipart_upload(**place, MultipartUpload={"Parts": done})
+            reply = self.client.upload_part(**upload, PartNumber=number, Body=part, ChecksumAlgorithm="SHA256")
+            uploaded.append({"PartNumber": number, "ETag": reply["ETag"], "ChecksumSHA256": reply["ChecksumSHA256"]})
+        self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": uploaded})
         return f"s3://{bucket}/{key}"
 
     @contextlib.contextmanager
     def checking_credentials(self) -> Iterator[None]:
-        """Let it know nobody: every request is denied inside."""
+        """Make the server deny every request until the block ends."""
         self._allow(b"0")
         try:
             yield

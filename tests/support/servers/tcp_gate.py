@@ -1,4 +1,4 @@
-"""A gate on loopback in front of a TCP server: shut, nobody gets through, and those inside are thrown out."""
+"""A TCP proxy on loopback that can be shut: it then closes all connections and refuses new ones."""
 
 import asyncio
 from contextlib import suppress
@@ -8,12 +8,12 @@ _CHUNK = 64 * 1024
 
 
 class TcpGate:
-    """Forwards every connection to one server while it is open."""
+    """Forwards every connection to one server while the gate is open."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
-        self._inside: set[asyncio.StreamWriter] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self.open = True
         self.refused = 0
 
@@ -25,7 +25,7 @@ class TcpGate:
 
     def shut(self) -> None:
         self.open = False
-        for writer in self._inside:
+        for writer in self._writers:
             writer.close()
 
     async def __aenter__(self) -> Self:
@@ -42,10 +42,10 @@ class TcpGate:
             self.refused += 1
             writer.close()
             return
-        there, back = await asyncio.open_connection(*self._target)
-        self._inside |= {writer, back}
-        await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
-        self._inside -= {writer, back}
+        upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
+        self._writers |= {writer, upstream_writer}
+        await asyncio.gather(self._pump(reader, upstream_writer), self._pump(upstream_reader, writer))
+        self._writers -= {writer, upstream_writer}
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with suppress(OSError):

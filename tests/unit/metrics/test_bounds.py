@@ -1,4 +1,4 @@
-"""On which bucket bounds a limit is counted."""
+"""Bucket bounds of a histogram and the bracket around a latency limit."""
 
 from math import inf
 
@@ -30,14 +30,14 @@ def test_a_limit_finds_the_bounds_next_to_it(limit: float, bracket: Bracket) -> 
 
 def test_a_bound_is_asked_for_in_every_spelling() -> None:
     assert _ENVOY is not None
-    assert _ENVOY.spelt([_ENVOY.bracket(250)]) == {250: {"250", "250.0"}, inf: {"+Inf"}}
+    assert _ENVOY.needed([_ENVOY.bracket(250)]) == {250: {"250", "250.0"}, inf: {"+Inf"}}
 
 
 def test_a_bound_in_two_spellings_is_one_bound() -> None:
     bounds = Bounds.of([("0.2", 1), ("0.20", 1), ("+Inf", 2)], 0)
     assert bounds is not None
     assert bounds.finite == (0.2,)
-    assert bounds.texts[0.2] == {"0.2", "0.20"}
+    assert bounds.spellings[0.2] == {"0.2", "0.20"}
 
 
 def test_a_bound_that_not_all_series_have_is_left_out() -> None:
@@ -51,11 +51,11 @@ def test_without_the_whole_count_there_is_no_histogram(rows: list[tuple[str, flo
     assert Bounds.of(rows, 0) is None
 
 
-def test_a_missing_bucket_is_no_count() -> None:
+def test_a_missing_bucket_gives_no_count() -> None:
     assert Bracket(200, 100, 250).batch({100: 4, inf: 10}) is None
 
 
-def test_the_bounds_are_said_in_seconds() -> None:
+def test_coarse_bounds_are_in_seconds() -> None:
     assert Bracket(200, 100, 250).coarse(1000) == Coarse(0.1, 0.25)
     assert Bracket(250, 250, 250).coarse(1000) is None
 
@@ -87,6 +87,6 @@ def test_an_exact_limit_gives_one_count() -> None:
         (-1, 250, True),
     ],
 )
-def test_bounds_are_learnt_again_when_old_or_when_a_limit_is_above_them(now: int, limit: float, *, due: bool) -> None:
+def test_bounds_are_refreshed_when_old_or_when_a_limit_exceeds_them(now: int, limit: float, *, due: bool) -> None:
     assert _ENVOY is not None
     assert _ENVOY.is_due([limit], now) is due

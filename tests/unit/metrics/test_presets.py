@@ -1,4 +1,4 @@
-"""A new data plane is one more entry: shown with two that differ from Envoy in every respect."""
+"""Presets, including two that differ from Envoy in every respect: a new data plane is one more entry."""
 
 import re
 
@@ -6,8 +6,8 @@ import pytest
 
 from serinus.api.abort_condition import ErrorRate, Latency
 from serinus.api.modelversion import BackendRef
-from serinus.metrics.answers import RequestCounts, read_buckets, read_ended
-from serinus.metrics.presets import PRESETS, Histogram, IsolatingLabel, Preset, Where
+from serinus.metrics.answers import RequestCounts, read_buckets, read_request_counts
+from serinus.metrics.presets import PRESETS, Histogram, IsolatingLabel, LabelMatcher, Preset
 from serinus.metrics.queries import FAILURES, TAG, Reach, requests_query
 
 _FRAUD = BackendRef(name="fraud-2", port=80)
@@ -19,8 +19,8 @@ _TWO_LABELS = Preset(
         IsolatingLabel("destination_service_name", lambda _, backend: backend.name),
     ),
     requests="mesh_requests_total",
-    server_errors=(Where("code", re.compile("5..")), Where("grpc", re.compile("2|13|14"))),
-    client_errors=(Where("code", re.compile("4..")),),
+    server_errors=(LabelMatcher("code", re.compile("5..")), LabelMatcher("grpc", re.compile("2|13|14"))),
+    client_errors=(LabelMatcher("code", re.compile("4..")),),
     presence="mesh_requests_total",
     transport_failures="mesh_connect_failures_total",
     histogram=Histogram("mesh_ms_bucket", per_second=1000, usual_bounds=(1, 5), advice="it cannot be changed"),
@@ -32,8 +32,8 @@ _SURROUNDED = Preset(
         IsolatingLabel("service", lambda namespace, backend: f"{namespace}-{backend.name}", ".*-svc-", "-[0-9]+@gw"),
     ),
     requests="proxy_requests_total",
-    server_errors=(Where("code", re.compile("5..")),),
-    client_errors=(Where("code", re.compile("4..")),),
+    server_errors=(LabelMatcher("code", re.compile("5..")),),
+    client_errors=(LabelMatcher("code", re.compile("4..")),),
     presence="proxy_requests_total",
     histogram=None,
 )
@@ -43,7 +43,7 @@ def test_contours_name_of_a_backend_is_namespace_service_and_port() -> None:
     assert PRESETS["contour"].key("ml", _FRAUD) == ("ml_fraud-2_80",)
 
 
-def test_a_backend_may_be_told_apart_by_two_labels() -> None:
+def test_two_labels_may_identify_a_backend() -> None:
     query = requests_query(_TWO_LABELS, frozenset({("ml", "fraud-2"), ("ml", "fraud.3")}), Reach(5000))
     assert (
         'destination_service_namespace="ml",destination_service_name=~"fraud-2|fraud\\\\.3",reporter="source"' in query
@@ -52,7 +52,7 @@ def test_a_backend_may_be_told_apart_by_two_labels() -> None:
     assert _TWO_LABELS.key_of(labels) == _TWO_LABELS.key("ml", _FRAUD)
 
 
-def test_a_failure_is_counted_once_whatever_tells_of_it() -> None:
+def test_a_failure_is_counted_once_whichever_labels_report_it() -> None:
     labels = {"destination_service_namespace": "ml", "destination_service_name": "fraud-2"}
     rows = [
         (labels | {"code": "200", "grpc": "0"}, 90.0),
@@ -61,10 +61,10 @@ def test_a_failure_is_counted_once_whatever_tells_of_it() -> None:
         (labels | {"code": "404", "grpc": "0"}, 4.0),
         (labels | {TAG: FAILURES}, 1.0),
     ]
-    assert read_ended(_TWO_LABELS, rows) == {("ml", "fraud-2"): RequestCounts(100, 6, 4)}
+    assert read_request_counts(_TWO_LABELS, rows) == {("ml", "fraud-2"): RequestCounts(100, 6, 4)}
 
 
-def test_what_surrounds_a_backend_in_its_label_is_matched_and_taken_off() -> None:
+def test_prefix_and_suffix_of_a_label_are_matched_and_stripped() -> None:
     query = requests_query(_SURROUNDED, frozenset({("ml-fraud-2",)}), Reach(5000))
     assert 'service=~".*-svc-(?:ml-fraud-2)-[0-9]+@gw"' in query
     assert _SURROUNDED.key_of({"service": "route-7-svc-ml-fraud-2-0@gw"}) == ("ml-fraud-2",)
