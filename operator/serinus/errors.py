@@ -1,15 +1,15 @@
-"""Every error that crosses a room of the house; none comes from a library.
+"""The errors that cross package boundaries; errors of libraries are translated where they occur.
 
-The name says what the caller may do: ask again, re-read first, tell the user, or stop.
+Each class tells the caller how to react: retry, re-read first, report to the user, or stop.
 """
 
 
 class SerinusError(Exception):
-    """The root: catch it where any failure of ours must not stop a loop."""
+    """Base class: catch it where no failure of ours may stop a loop."""
 
 
 class InvalidObjectError(SerinusError):
-    """An object from the cluster does not have the form of its kind.
+    """An object from the cluster does not match its kind's schema.
 
     Attributes:
         path: the field, as kubectl writes it, such as ``spec.stages[1].traffic``.
@@ -17,31 +17,31 @@ class InvalidObjectError(SerinusError):
     """
 
     def __init__(self, path: str, problem: str) -> None:
-        """Remember where and what."""
+        """Compose the message from both; an empty path is left out."""
         super().__init__(f"{path}: {problem}" if path else problem)
         self.path = path
         self.problem = problem
 
 
 class ConfigurationError(SerinusError):
-    """The operator's own settings are wrong: it must not start."""
+    """Invalid settings or arguments: the process must not start with them."""
 
 
 class TransientError(SerinusError):
-    """The outside did not do it and certainly changed nothing: ask again later."""
+    """The operation failed without side effects; retry later."""
 
 
 class AmbiguousError(SerinusError):
-    """A write timed out or failed on the server's side and may still have happened: re-read before the next step."""
+    """A write timed out or failed on the server's side and may have been applied: re-read before the next step."""
 
 
 class ConflictError(SerinusError):
-    """The object changed since it was read: re-read, decide again."""
+    """The object changed since it was read: re-read and decide again."""
 
 
 class NotFoundError(SerinusError):
-    """The object is not there."""
+    """The object does not exist."""
 
 
 class RefusedError(SerinusError):
-    """The outside will not do it however often it is asked (forbidden, invalid): a person must act."""
+    """The request is forbidden or invalid; a retry cannot succeed, a person must act."""
