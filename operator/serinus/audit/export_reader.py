@@ -118,7 +118,7 @@ def check_export(file: Path, anchors: Iterable[Anchor] = ()) -> Checked:
         if walk is None:
             start = begin if begin is not None else record.sequence - 1
             walk = ChainWalk(Anchor(start, _follows(record.content, manifest, start), "the file"), anchors)
-        walk.take(record)
+        walk.add(record)
         if (problem := unreadable(record)) is not None:
             reading.findings.append(problem)
         last = Anchor(record.sequence, str(record.content.get("hash", "")), "the file")

@@ -189,7 +189,7 @@ class _Whole:
         self.last = Anchor(0, "", "the chain")
 
     def take(self, record: StoredRecord) -> None:
-        self._walk.take(record)
+        self._walk.add(record)
         self.records += 1
         self.last = Anchor(record.sequence, str(record.content.get("hash", "")), "the chain")
         try:

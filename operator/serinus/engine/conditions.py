@@ -1,4 +1,4 @@
-"""Status conditions: what each one is about to say, and how that becomes `metav1.Condition` entries."""
+"""Status conditions: the desired content of each, and its conversion to `metav1.Condition` entries."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionSta
 
 @dataclass(frozen=True, slots=True)
 class ConditionUpdate:
-    """What one condition shall say."""
+    """Desired content of one status condition."""
 
     kind: ConditionType
     status: ConditionStatus
@@ -19,19 +19,19 @@ class ConditionUpdate:
 
 
 def apply_updates(
-    before: tuple[Condition, ...], findings: tuple[ConditionUpdate, ...], generation: int, now: datetime
+    before: tuple[Condition, ...], updates: tuple[ConditionUpdate, ...], generation: int, now: datetime
 ) -> tuple[Condition, ...]:
-    """Return these findings as conditions, sorted by type; one that says what it said before is the same object."""
-    held = {condition.type: condition for condition in before}
+    """Return the updates as conditions, sorted by type; an unchanged condition is the same object as before."""
+    current = {condition.type: condition for condition in before}
     return tuple(
         condition_of(
-            held.get(finding.kind.value),
-            finding.kind,
-            finding.status,
-            reason=finding.reason,
-            message=finding.message,
+            current.get(update.kind.value),
+            update.kind,
+            update.status,
+            reason=update.reason,
+            message=update.message,
             generation=generation,
             now=now,
         )
-        for finding in sorted(findings, key=lambda one: one.kind.value)
+        for update in sorted(updates, key=lambda update: update.kind.value)
     )

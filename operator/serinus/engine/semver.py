@@ -1,7 +1,7 @@
-"""SemVer: the order of versions, what a number promises, and the text by which a store can sort them.
+"""SemVer: the order of versions, the compatibility that a number implies, and sort keys for a store.
 
-The rules are those of semver.org 2.0.0, through the ``semver`` package; below 1.0.0 a minor version plays the major's
-part, as ``^0.y`` does in every package manager that knows SemVer.
+The rules are those of semver.org 2.0.0, through the ``semver`` package; below 1.0.0 the minor number acts as the major,
+as ``^0.y`` does in every package manager that supports SemVer.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ def parse_version(text: str) -> Version:
     """Return the version; a leading ``v`` is dropped.
 
     Raises:
-        ValueError: it is no SemVer 2.0 version, or it has build metadata, which has no order.
+        ValueError: the text is not a SemVer 2.0 version, or it has build metadata, which has no order.
     """
     version = Version.parse(text.removeprefix("v"))
     if version.build is not None:
@@ -27,12 +27,12 @@ def parse_version(text: str) -> Version:
 
 
 def in_order(versions: Iterable[str]) -> list[str]:
-    """Return the versions in the order of SemVer, the lowest first."""
+    """Return the versions in SemVer order, lowest first."""
     return sorted(versions, key=parse_version)
 
 
 def same_line(one: str, other: str) -> bool:
-    """Say whether two versions promise to be exchangeable: the same major, below 1.0.0 the same minor."""
+    """Return whether two versions imply mutual compatibility: the same major number, below 1.0.0 the same minor."""
     first, second = parse_version(one), parse_version(other)
     return _line(first) == _line(second)
 
@@ -42,9 +42,9 @@ def _line(version: Version) -> tuple[int, int]:
 
 
 def declared_bump(before: str, after: str) -> Bump:
-    """Return how much the number has grown; NONE where it has not.
+    """Return the bump from one version to the other; NONE where the number has not grown.
 
-    Between two prereleases of the same core, and from a prerelease to its release, nothing new is promised: PATCH.
+    Between two prereleases of the same core, and from a prerelease to its release, the bump is PATCH.
     """
     old, new = parse_version(before), parse_version(after)
     if new <= old:
@@ -57,17 +57,17 @@ def declared_bump(before: str, after: str) -> Bump:
 
 
 def at_least(bump: Bump, wanted: Bump) -> bool:
-    """Say whether a bump is as great as another."""
+    """Return whether a bump is at least as great as another."""
     return _LADDER.index(bump) >= _LADDER.index(wanted)
 
 
 def greatest(bumps: Iterable[Bump]) -> Bump:
-    """Return the greatest bump; NONE where there is none."""
+    """Return the greatest bump; NONE for no bumps."""
     return max(bumps, key=_LADDER.index, default=Bump.NONE)
 
 
 def sortable(text: str) -> str:
-    """Return a text whose byte order is the order of SemVer, for the sort key of a store.
+    """Return a sort key whose byte order is SemVer order.
 
     Numbers are padded to ten digits; a release sorts after its prereleases by ``~``; numeric identifiers are tagged to
     sort before alphanumeric ones, and a shorter list of identifiers before a longer one (semver.org, 11.4).
@@ -76,15 +76,15 @@ def sortable(text: str) -> str:
     core = ".".join(f"{number:0{_DIGITS}d}" for number in (version.major, version.minor, version.patch))
     if version.prerelease is None:
         return f"{core}~"
-    return f"{core}-" + "".join(f"{_identifier(one)}!" for one in version.prerelease.split("."))
+    return f"{core}-" + "".join(f"{_identifier(part)}!" for part in version.prerelease.split("."))
 
 
 def _identifier(text: str) -> str:
-    # The length before the digits orders numbers of any size.
+    # The length prefix orders numbers of any size.
     return f"0{len(text):03d}{text}" if text.isdecimal() else f"1{text}"
 
 
 def predecessor(version: str, others: Iterable[str]) -> str | None:
-    """Return the highest of the others that is lower than this version."""
+    """Return the highest of the others that is lower than this version; None where there is none."""
     lower = [other for other in others if parse_version(other) < parse_version(version)]
     return in_order(lower)[-1] if lower else None

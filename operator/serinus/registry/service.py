@@ -130,7 +130,7 @@ class Registry:
         reading = _Reading(head=Head() if begin.sequence == 0 else None)
         walk = ChainWalk(begin, known)
         async for one in self.store.read_records(model, after=begin.sequence, through=head.audit.sequence):
-            walk.take(one)
+            walk.add(one)
             reading.take(one)
         found = [*walk.finish(Anchor(head.audit.sequence, head.audit.hash, "the head")), *reading.findings]
         if reading.head is not None and not found and _truth(reading.head) != _truth(head):

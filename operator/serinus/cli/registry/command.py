@@ -18,8 +18,8 @@ from serinus.cli.audit.output import plain
 from serinus.cli.output import echo, echo_error
 from serinus.cli.registry import register, tables, write
 from serinus.cli.session import CliContext, add_registry, model_of, name_of, opened, this_process
-from serinus.engine.audit.head import version_stage
 from serinus.engine.versions.catalogue import Query, VersionEntry
+from serinus.engine.versions.lifecycle import version_stage
 from serinus.errors import ConfigurationError
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry

@@ -1,7 +1,7 @@
-"""The audit chain: how a record is hashed and sealed, and how a chain is verified.
+"""The audit chain: hashing and sealing of records, and verification of a chain.
 
-``hash = sha256(RFC 8785 canonical JSON of all fields but hash)``; each record names the hash of the one before. A
-chain alone shows every change of a part of it; against a checkpoint kept elsewhere also one written anew.
+``hash = sha256(RFC 8785 canonical JSON of all fields but hash)``; each record contains the hash of its predecessor.
+The chain alone reveals any partial change; a chain rewritten as a whole is revealed by checkpoints kept elsewhere.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.parsing import encode
 
 Content = Mapping[str, Any]
-"""A record as it is stored, before anything is believed of it."""
+"""A record's content as stored, not yet validated."""
 
 
 def digest_of(content: Content) -> str:
@@ -26,7 +26,7 @@ def digest_of(content: Content) -> str:
 
 
 def record_hash(content: Content) -> str:
-    """Return the hash that a stored record must have."""
+    """Return the hash that a record with this content must have."""
     return digest_of({name: value for name, value in content.items() if name != "hash"})
 
 
@@ -37,38 +37,38 @@ def sealed(record: AuditRecordSpec) -> AuditRecordSpec:
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A record as a store holds it; ``sequence`` is what its key says, whatever its content says."""
+    """A record as stored; ``sequence`` comes from its key, not from its content."""
 
     sequence: int
     content: Content
 
 
 class ChainFault(StrEnum):
-    """What is wrong with a chain."""
+    """The kinds of defects of a chain."""
 
     MISSING = "Missing"
-    """A record between two others is not there."""
+    """A record between two others is missing."""
     MISPLACED = "Misplaced"
-    """A record stands where another one belongs."""
+    """A record is stored in the place of another one."""
     ALTERED = "Altered"
-    """A record's content does not have its hash."""
+    """A record's content does not match its hash."""
     BROKEN = "Broken"
-    """A record does not follow the one before it."""
+    """A record does not contain the hash of its predecessor."""
     TRUNCATED = "Truncated"
-    """The chain ends before the head says."""
+    """The chain ends before the record that the head or a checkpoint names."""
     HEAD_DIFFERS = "HeadDiffers"
-    """The head is not what the chain comes to."""
+    """The head does not equal the fold of the chain."""
     CHECKPOINT_DIFFERS = "CheckpointDiffers"
-    """A record is not the one that a checkpoint has seen: the chain was written anew."""
+    """A record's hash differs from the one in a checkpoint: the chain was rewritten."""
     CHECKPOINT_UNSIGNED = "CheckpointUnsigned"
-    """A checkpoint's signature is not by the key given."""
+    """A checkpoint is not signed by a trusted key."""
     UNREADABLE = "Unreadable"
-    """A record does not have the form of a record."""
+    """A record does not match the schema of records."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainFinding:
-    """One thing that is wrong, and where."""
+    """One defect and the number of the record that it concerns."""
 
     fault: ChainFault
     sequence: int
@@ -77,7 +77,7 @@ class ChainFinding:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """What somebody outside has seen: the hash of one record at some time. ``where`` says who."""
+    """The hash of one record as observed outside the chain; ``where`` names the observer for messages."""
 
     sequence: int
     hash: str
@@ -85,7 +85,7 @@ class Anchor:
 
 
 MOST_LISTED: Final = 1000
-"""So many missing records of one gap are told one by one: a forged number must not fill the memory."""
+"""The most missing records of one gap that are listed one by one: a forged number must not exhaust the memory."""
 
 START: Final = Anchor(0, "", "the beginning")
 
@@ -93,17 +93,17 @@ START: Final = Anchor(0, "", "the beginning")
 def verify_chain(
     records: Iterable[StoredRecord], *, begin: Anchor = START, end: Anchor | None = None, anchors: Iterable[Anchor] = ()
 ) -> tuple[ChainFinding, ...]:
-    """Return everything that is wrong with a chain, in order; nothing where it is whole.
+    """Return all defects of a chain in order; none if it is intact.
 
     Args:
         records: in the order of their keys.
-        begin: the record after which they begin: the start, or the last that retention has removed.
-        end: the head's word on the last record; None where there is no head to ask.
-        anchors: checkpoints; those of removed records are left out.
+        begin: the record that precedes them: the start, or the last one that retention has removed.
+        end: the last record according to the head; None where no head is available.
+        anchors: checkpoints; those of removed records are ignored.
     """
     walk = ChainWalk(begin, anchors)
     for record in records:
-        walk.take(record)
+        walk.add(record)
     return tuple(walk.finish(end))
 
 
@@ -111,58 +111,62 @@ class ChainWalk:
     """One pass over a chain, one record at a time; see :func:`verify_chain`."""
 
     def __init__(self, begin: Anchor = START, anchors: Iterable[Anchor] = ()) -> None:
-        """Begin after the record that ``begin`` names."""
+        """Begin after the record ``begin``; anchors up to it are ignored."""
         self._sequence, self._hash = begin.sequence, begin.hash
         self._anchors: dict[int, list[Anchor]] = {}
         for anchor in anchors:
             if anchor.sequence > begin.sequence:
                 self._anchors.setdefault(anchor.sequence, []).append(anchor)
-        self._found: list[ChainFinding] = []
+        self._findings: list[ChainFinding] = []
 
-    def take(self, record: StoredRecord) -> None:
-        """Look at the next record in the order of the keys."""
+    def add(self, record: StoredRecord) -> None:
+        """Check the next record in the order of the keys."""
         content, number = record.content, record.sequence
         listed = min(number, self._sequence + 1 + MOST_LISTED)
         for missing in range(self._sequence + 1, listed):
-            self._find(ChainFault.MISSING, missing, f"record {missing} is not there")
+            self._report(ChainFault.MISSING, missing, f"record {missing} is not there")
         if number > listed > self._sequence:
-            self._find(ChainFault.MISSING, listed, f"records {listed} to {number - 1} are not there")
+            self._report(ChainFault.MISSING, listed, f"records {listed} to {number - 1} are not there")
         if number <= self._sequence:
-            self._find(ChainFault.MISPLACED, number, f"it comes after record {self._sequence}")
+            self._report(ChainFault.MISPLACED, number, f"it comes after record {self._sequence}")
         if content.get("sequence") != number:
-            self._find(ChainFault.MISPLACED, number, f"the record says that it is number {content.get('sequence')}")
+            self._report(ChainFault.MISPLACED, number, f"the record says that it is number {content.get('sequence')}")
         actual = _hash_of(content)
         if content.get("hash") != actual:
-            self._find(ChainFault.ALTERED, number, f"its hash is {content.get('hash')}, its content hashes to {actual}")
+            self._report(
+                ChainFault.ALTERED, number, f"its hash is {content.get('hash')}, its content hashes to {actual}"
+            )
         if number == self._sequence + 1 and content.get("previousHash", "") != self._hash:
-            self._find(
+            self._report(
                 ChainFault.BROKEN,
                 number,
                 f"it follows {content.get('previousHash', '')}, but record {number - 1} is {self._hash}",
             )
         for anchor in self._anchors.pop(number, ()):
             if anchor.hash != actual:
-                self._find(ChainFault.CHECKPOINT_DIFFERS, number, f"{anchor.where} has seen {anchor.hash} here")
+                self._report(ChainFault.CHECKPOINT_DIFFERS, number, f"{anchor.where} has seen {anchor.hash} here")
         self._sequence, self._hash = number, actual
 
     def finish(self, end: Anchor | None) -> list[ChainFinding]:
-        """Hold the end against the head's word and return all that was found."""
+        """Compare the last record with the head and the remaining anchors; return all findings."""
         if end is not None and end.sequence > self._sequence:
-            self._find(
+            self._report(
                 ChainFault.TRUNCATED, end.sequence, f"the chain ends at {self._sequence}, the head says {end.sequence}"
             )
         elif end is not None and (end.sequence, end.hash) != (self._sequence, self._hash):
-            self._find(
+            self._report(
                 ChainFault.HEAD_DIFFERS,
                 end.sequence,
                 f"the head says {end.sequence} {end.hash}, the chain ends with {self._sequence} {self._hash}",
             )
-        for anchor in (one for anchors in self._anchors.values() for one in anchors):
-            self._find(ChainFault.TRUNCATED, anchor.sequence, f"{anchor.where} has seen a record here: it is not there")
-        return self._found
+        for anchor in (anchor for anchors in self._anchors.values() for anchor in anchors):
+            self._report(
+                ChainFault.TRUNCATED, anchor.sequence, f"{anchor.where} has seen a record here: it is not there"
+            )
+        return self._findings
 
-    def _find(self, fault: ChainFault, sequence: int, message: str) -> None:
-        self._found.append(ChainFinding(fault, sequence, message))
+    def _report(self, fault: ChainFault, sequence: int, message: str) -> None:
+        self._findings.append(ChainFinding(fault, sequence, message))
 
 
 def _hash_of(content: Content) -> str:

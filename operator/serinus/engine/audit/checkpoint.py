@@ -1,7 +1,7 @@
-"""A checkpoint: what all audit chains have come to at one moment, in the form in which it is signed and kept elsewhere.
+"""A checkpoint: the last record of every audit chain at one moment, signed and kept outside the registry.
 
-It lists the head of every chain. A Merkle root would be shorter, but a list proves each chain by itself, needs no
-proof beside it, and is read by a person.
+It lists the head of every chain. A Merkle root would be shorter, but a list proves each chain on its own, needs no
+separate inclusion proof, and can be read by a person.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,17 +18,18 @@ from serinus.api.schema import DIGEST, Model
 from serinus.engine.audit.chain import Anchor, digest_of
 
 FORMAT: Final = 1
-"""The form of a checkpoint. A later one gets another number: old ones are never written anew."""
+"""The version of the checkpoint format. A later format gets another number: old checkpoints are never rewritten."""
 
 _DOMAIN: Final = b"serinus checkpoint 1\n"
-"""Stands before what is signed, so that no signature of the same key over something else is one of a checkpoint."""
+"""The prefix of what is signed: no signature of the same key over other data is valid for a checkpoint."""
 
 _DIGITS: Final = 64
 _HASH: Final = Meta(pattern=DIGEST)
+_NO_RECORDS: Final = ChainHead()
 
 
 class SeenHead(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """The last record of one chain, as it was seen."""
+    """The last record of one chain at the time of the checkpoint."""
 
     namespace: str
     model: str
@@ -37,12 +38,12 @@ class SeenHead(Model, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Checkpoint(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """What all chains had come to.
+    """The heads of all chains at one moment.
 
     Attributes:
-        format: the form.
-        at: when (UTC).
-        heads: of every chain that has a record, in the order of namespace and model.
+        format: the version of the format.
+        at: the time (UTC).
+        heads: one for every chain that has a record, ordered by namespace and model.
         previous: the hash of the checkpoint before it; empty for the first.
     """
 
@@ -53,11 +54,11 @@ class Checkpoint(Model, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class SignedCheckpoint(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """A checkpoint as it is stored.
+    """A checkpoint as stored.
 
     Attributes:
-        checkpoint: what was seen.
-        key: the fingerprint of the public key; tells which key to look for and proves nothing.
+        checkpoint: the heads.
+        key: the fingerprint of the public key; a hint for finding the key, not a proof.
         signature: Ed25519 over :func:`signing_payload`, in base64.
     """
 
@@ -70,16 +71,18 @@ def checkpoint_of(heads: Iterable[tuple[ObjectKey, ChainHead]], at: datetime, pr
     """Return the checkpoint of these heads; a chain without records is left out.
 
     Args:
-        heads: the ends of all chains, in any order; of one that is told twice the longer chain counts.
+        heads: the ends of all chains, in any order; of two for one model the longer chain counts.
         at: the time, aware, UTC.
         previous: the hash of the checkpoint before it; empty where there is none.
     """
-    seen: dict[ObjectKey, SeenHead] = {}
+    longest: dict[ObjectKey, ChainHead] = {}
     for model, head in heads:
-        known = seen.get(model)
-        if head.sequence > (known.sequence if known is not None else 0):
-            seen[model] = SeenHead(namespace=model.namespace, model=model.name, sequence=head.sequence, hash=head.hash)
-    ordered = tuple(seen[model] for model in sorted(seen))
+        if head.sequence > longest.get(model, _NO_RECORDS).sequence:
+            longest[model] = head
+    ordered = tuple(
+        SeenHead(namespace=model.namespace, model=model.name, sequence=head.sequence, hash=head.hash)
+        for model, head in sorted(longest.items(), key=lambda pair: pair[0])
+    )
     return Checkpoint(format=FORMAT, at=at, heads=ordered, previous=previous)
 
 
@@ -89,7 +92,7 @@ def checkpoint_hash(checkpoint: Checkpoint) -> str:
 
 
 def signing_payload(checkpoint: Checkpoint) -> bytes:
-    """Return the bytes that are signed: the words ``serinus checkpoint 1``, a line feed and the canonical JSON."""
+    """Return the bytes that are signed: the text ``serinus checkpoint 1``, a line feed and the canonical JSON."""
     return _DOMAIN + rfc8785.dumps(encode(checkpoint))
 
 
@@ -99,17 +102,17 @@ def canonical(signed: SignedCheckpoint) -> bytes:
 
 
 def object_name(checkpoint: Checkpoint) -> str:
-    """Return the name under which it is stored: its time, by which names sort, and its hash."""
+    """Return the name of its stored object: its time, by which names sort, and its hash."""
     return f"{time_part(checkpoint.at)}-{checkpoint_hash(checkpoint).removeprefix('sha256:')}.json"
 
 
 def time_part(at: datetime) -> str:
-    """Return the time as the names of checkpoints begin with it: their byte order is the order of time."""
+    """Return the time prefix of a checkpoint's name: byte order is chronological."""
     return f"{at.astimezone(UTC):%Y%m%dT%H%M%S}.{at.microsecond // 1000:03d}Z"
 
 
 def hash_in_name(name: str) -> str | None:
-    """Return the hash that a stored checkpoint's name promises; None where it is no name of a checkpoint."""
+    """Return the hash in a stored checkpoint's name; None for any other name."""
     stem, dot, extension = name.rpartition(".")
     digest = stem.rpartition("-")[2]
     if (dot, extension) != (".", "json") or len(digest) != _DIGITS or not set(digest) <= set("0123456789abcdef"):
@@ -118,7 +121,7 @@ def hash_in_name(name: str) -> str | None:
 
 
 def time_in_name(name: str) -> datetime | None:
-    """Return when a stored checkpoint was made, by its name; None where it is no name of a checkpoint."""
+    """Return the time in a stored checkpoint's name; None for any other name."""
     try:
         return datetime.strptime(name.partition("Z-")[0], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)
     except ValueError:
@@ -126,7 +129,7 @@ def time_in_name(name: str) -> datetime | None:
 
 
 def anchors_of(checkpoint: Checkpoint) -> Iterator[tuple[ObjectKey, Anchor]]:
-    """Yield what the checkpoint has seen of each chain."""
+    """Yield the anchor that the checkpoint gives to each chain."""
     where = f"the checkpoint of {checkpoint.at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
     for head in checkpoint.heads:
         yield ObjectKey(head.namespace, head.model), Anchor(head.sequence, head.hash, where)

@@ -1,7 +1,7 @@
-"""The registry's head: how each record changes it, what it says of a version, and what a client may ask of it.
+"""The registry's head: the effect of each record on it, and the evaluation of clients' change requests.
 
-The head is the fold of the audit chain, so that there is one truth and it can be proven. Facts of the operator are
-always taken in, whatever the head says: what happened, happened. Wishes of clients are checked first.
+The head is the fold of the audit chain: one provable source of truth. Facts reported by the operator are always
+accepted, whatever the head says, because they have already happened. Change requests of clients are checked first.
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,6 @@ from serinus.api.model import (
     ProductionVersion,
     Recent,
 )
-from serinus.api.modelversion import VersionStage
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import sealed
 
@@ -38,16 +37,16 @@ _ENDINGS: Final = frozenset({AuditEvent.RUN_SUPERSEDED, AuditEvent.RUN_CANCELLED
 
 
 def apply(head: Head, record: AuditRecordSpec) -> Head:
-    """Return the head after a record. Total: every record of the chain has its effect, or none, on every head."""
+    """Return the head after a record. Total: it never fails, whatever the record and the head."""
     changed = _effect(head, record)
-    grown = changed.generation + (_serving(head) != _serving(changed))
+    generation = changed.generation + (_production(head) != _production(changed))
     recent = (Recent(id=record.id, sequence=record.sequence, at=record.recorded_at), *head.recent)[:MAX_RECENT]
     audit = structs.replace(_pruned(head.audit, record), sequence=record.sequence, hash=record.hash)
-    return structs.replace(changed, generation=grown, audit=audit, recent=recent)
+    return structs.replace(changed, generation=generation, audit=audit, recent=recent)
 
 
 def _pruned(audit: ChainHead, record: AuditRecordSpec) -> ChainHead:
-    """Return the chain's end with what has been removed of its beginning, where the record says that as it must."""
+    """Return the chain's end with the removal that a valid RecordsPruned record documents; unchanged for any other."""
     details = record.details
     if record.event is not AuditEvent.RECORDS_PRUNED or not details.keys() >= {"through", "hash", "archive"}:
         return audit
@@ -58,7 +57,7 @@ def _pruned(audit: ChainHead, record: AuditRecordSpec) -> ChainHead:
 
 
 def _effect(head: Head, record: AuditEntry) -> Head:
-    """Return the head with what the entry changes of versions; the chain's end and the generation stay."""
+    """Return the head with the entry's changes to versions; the chain's end and the generation stay."""
     version, event = record.version, record.event
     if event in _ENDINGS:
         return structs.replace(head, candidate=None)
@@ -66,14 +65,14 @@ def _effect(head: Head, record: AuditEntry) -> Head:
         return head
     if event in _PROMOTIONS:
         head = _managed(head, record)
-        return _serve(structs.replace(head, candidate=None), version, record)
+        return _with_production(structs.replace(head, candidate=None), version, record)
     if event is AuditEvent.ROLLED_BACK:
-        return _fall_back(head, record)
+        return _rolled_back(head, record)
     if event is AuditEvent.ROLLOUT_STARTED:
         candidate = CandidateVersion(version=version, traffic=record.traffic, stage=_stage(record), since=record.at)
         return structs.replace(_managed(head, record), candidate=candidate)
     if event is AuditEvent.TRAFFIC_SHIFTED:
-        return _shift(head, record)
+        return _shifted(head, record)
     if event is AuditEvent.QUARANTINE_LIFTED:
         return structs.replace(head, quarantined=_without(head.quarantined, version))
     return head
@@ -89,16 +88,15 @@ def _managed(head: Head, record: AuditEntry) -> Head:
     return structs.replace(head, managed_by=record.rollout.name)
 
 
-def _shift(head: Head, record: AuditEntry) -> Head:
+def _shifted(head: Head, record: AuditEntry) -> Head:
     candidate = head.candidate
     if candidate is None or candidate.version != record.version:
         return head
-    moved = structs.replace(candidate, traffic=record.traffic, stage=_stage(record))
-    return structs.replace(head, candidate=moved)
+    return structs.replace(head, candidate=structs.replace(candidate, traffic=record.traffic, stage=_stage(record)))
 
 
-def _serve(head: Head, version: str, record: AuditEntry) -> Head:
-    """Make a version the production version; the one that served well until now comes first among the good."""
+def _with_production(head: Head, version: str, record: AuditEntry) -> Head:
+    """Make a version the production version; its predecessor, unless quarantined, becomes the first good version."""
     before = head.production
     if before is not None and before.version == version:
         return structs.replace(head, quarantined=_without(head.quarantined, version))
@@ -113,30 +111,30 @@ def _serve(head: Head, version: str, record: AuditEntry) -> Head:
     )
 
 
-def _fall_back(head: Head, record: AuditEntry) -> Head:
-    """Put the bad version away; the one that was gone back to serves, if it does not yet.
+def _rolled_back(head: Head, record: AuditEntry) -> Head:
+    """Quarantine the bad version and make the rollback target the production version.
 
-    A record of a rollback bears the digest of the version that it went back to.
+    The record of a rollback contains the digest of the target.
     """
-    bad, to = record.version, record.to
+    bad, target = record.version, record.to
     quarantined = (bad, *_without(head.quarantined, bad))[:MAX_QUARANTINED]
     head = structs.replace(head, candidate=None, good=_without(head.good, bad), quarantined=quarantined)
-    return _serve(head, to, record) if to else head
+    return _with_production(head, target, record) if target else head
 
 
 def _without(versions: tuple[str, ...], version: str) -> tuple[str, ...]:
-    return tuple(one for one in versions if one != version)
+    return tuple(other for other in versions if other != version)
 
 
-def _serving(head: Head) -> str:
+def _production(head: Head) -> str:
     return head.production.version if head.production is not None else ""
 
 
 def summary_of(head: Head) -> HeadSummary:
-    """Return what a record says of the head before and after it."""
+    """Return the summary of a head that records contain as ``before`` and ``after``."""
     candidate = head.candidate
     return HeadSummary(
-        production=_serving(head),
+        production=_production(head),
         candidate=candidate.version if candidate is not None else "",
         traffic=candidate.traffic if candidate is not None else "",
         stage=candidate.stage if candidate is not None else "",
@@ -147,11 +145,11 @@ def summary_of(head: Head) -> HeadSummary:
 def seal(
     head: Head, audit_entry: AuditEntry, key: ObjectKey, *, by: OperatorIdentity, now: datetime
 ) -> tuple[AuditRecordSpec, Head]:
-    """Return the record of an entry as the next link of the model's chain, and the head that it leads to.
+    """Return the entry's record as the next link of the model's chain, and the resulting head.
 
     Args:
-        head: what is true until now.
-        audit_entry: what is to be recorded.
+        head: the current head.
+        audit_entry: the entry to record.
         key: the model.
         by: the process that records it.
         now: the time, aware, UTC.
@@ -175,33 +173,21 @@ def seal(
 
 
 def fold(records: Iterable[AuditRecordSpec]) -> Head:
-    """Return the head that a whole chain comes to."""
+    """Return the head that results from a complete chain."""
     head = Head()
     for record in records:
         head = apply(head, record)
     return head
 
 
-def version_stage(head: Head, version: str) -> VersionStage:
-    """Return where a version stands."""
-    if _serving(head) == version:
-        return VersionStage.PRODUCTION
-    candidate = head.candidate
-    if candidate is not None and candidate.version == version:
-        return VersionStage.STAGING if candidate.traffic in {"", "0%"} else VersionStage.CANARY
-    if version in head.quarantined:
-        return VersionStage.ROLLED_BACK
-    return VersionStage.SUPERSEDED if version in head.good else VersionStage.REGISTERED
-
-
-# ---- what a client may ask --------------------------------------------------------------------
+# ---- change requests ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Promote:
     """Make this version the production version.
 
-    ``generation`` is the one that the client has seen: where the production version has changed since, it is refused.
+    ``generation`` is the one that the client has read: the request is rejected if production has changed since.
     """
 
     version: str
@@ -210,7 +196,7 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class RollBack:
-    """Go back to this version; to the last known good one where none is given."""
+    """Go back to this version, by default the last known good one; ``generation`` as for :class:`Promote`."""
 
     to: str | None = None
     generation: int | None = None
@@ -221,14 +207,14 @@ ChangeRequest = Promote | RollBack
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Why a wish is not granted: what is, and what to do."""
+    """Why a request is rejected, with the remedy."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What the wish comes to: the event, the version that it is about and where a rollback goes."""
+    """The effect of an accepted request: its event, the version that it concerns and a rollback's target."""
 
     event: AuditEvent
     version: str
@@ -236,36 +222,36 @@ class Accepted:
 
     @property
     def serves(self) -> str:
-        """The version that serves afterwards."""
+        """The production version afterwards."""
         return self.to or self.version
 
 
-def evaluate(head: Head, wish: ChangeRequest) -> Accepted | Rejected:
-    """Say whether a client's wish can be granted as the head is now."""
-    if wish.generation is not None and wish.generation != head.generation:
+def evaluate(head: Head, request: ChangeRequest) -> Accepted | Rejected:
+    """Evaluate a client's request against the current head."""
+    if request.generation is not None and request.generation != head.generation:
         return Rejected(
-            f"the production version has changed since: generation {head.generation}, not {wish.generation}, and "
-            f"{_serving(head) or 'nothing'} serves. Look again, then decide."
+            f"the production version has changed since: generation {head.generation}, not {request.generation}, and "
+            f"{_production(head) or 'nothing'} serves. Look again, then decide."
         )
-    match wish:
+    match request:
         case Promote():
-            return _consider_promotion(head, wish.version)
+            return _evaluate_promotion(head, request.version)
         case RollBack():
-            return _consider_rollback(head, wish.to)
+            return _evaluate_rollback(head, request.to)
         case _:
-            assert_never(wish)
+            assert_never(request)
 
 
-def _consider_promotion(head: Head, version: str) -> Accepted | Rejected:
-    if _serving(head) == version:
+def _evaluate_promotion(head: Head, version: str) -> Accepted | Rejected:
+    if _production(head) == version:
         return Rejected(f"{version} is the production version already")
     if version in head.quarantined:
         return Rejected(f"{version} was rolled back: lift its quarantine first, with a reason")
     return Accepted(AuditEvent.PROMOTED, version)
 
 
-def _consider_rollback(head: Head, to: str | None) -> Accepted | Rejected:
-    bad = _serving(head)
+def _evaluate_rollback(head: Head, to: str | None) -> Accepted | Rejected:
+    bad = _production(head)
     if not bad:
         return Rejected("nothing is in production, so there is nothing to go back from")
     target = to or next(iter(head.good), None)

@@ -10,12 +10,12 @@ from typing import Final
 from serinus.api.audit_record import ApprovalEvidence, AuditEvent, AuditRecordSpec
 from serinus.api.model import Head
 from serinus.api.modelversion import Bump, Governance, VersionStage
-from serinus.engine.audit.head import version_stage
 from serinus.engine.report.people import vouched_for
 from serinus.engine.report.periods import Period
 from serinus.engine.report.runs import Run, RunKey
 from serinus.engine.semver import declared_bump, greatest, parse_version
 from serinus.engine.versions.catalogue import VersionEntry
+from serinus.engine.versions.lifecycle import version_stage
 
 _CHANGE: Final = re.compile(r"^(?P<rule>\S+) (?P<bump>none|patch|minor|major) (?P<reason>.+)$", re.DOTALL)
 _REGISTRATIONS: Final = (AuditEvent.VERSION_REGISTERED, AuditEvent.SCHEMA_WAIVED)

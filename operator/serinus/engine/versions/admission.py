@@ -1,6 +1,6 @@
-"""Whether a version may serve: its schema's promise, what its Model's policy asks for, and its artifact's bytes.
+"""Admission of a version: schema compatibility, the facts that its Model's policy requires, artifact verification.
 
-A verdict that has accepted a schema is final: it was recorded, and a version that comes later cannot take it back.
+An accepted schema verdict is final: it was recorded, and versions registered later cannot revoke it.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from serinus.engine.schema.compatibility import KnownVersion, judge
 from serinus.engine.schema.diff import diff
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 
+_SHOWN_CHANGES: Final = 3
 _BYTES_ARE_WRONG: Final = frozenset(
     {ArtifactResult.MISSING, ArtifactResult.SIZE_DIFFERS, ArtifactResult.DIGEST_DIFFERS}
 )
@@ -24,15 +25,15 @@ _BYTES_ARE_WRONG: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionUnderReview:
-    """A ModelVersion as it asks to be taken in.
+    """The ModelVersion under review.
 
     Attributes:
-        spec: what it says.
-        spec_hash: of exactly that.
-        waiver: why its schema may break its promise; empty where it may not.
+        spec: its spec.
+        spec_hash: SHA-256 of the spec's canonical JSON.
+        waiver: why its schema may break the compatibility that its SemVer number implies; empty where it may not.
         yanked: why it must never serve again; empty where it may.
-        settled: the verdict that has accepted its schema before; None where none has.
-        artifact: what came of looking at its bytes; None where nobody has looked yet.
+        settled: an earlier verdict that accepted its schema; None where there is none.
+        artifact: the result of verifying its artifact; None before the first verification.
     """
 
     spec: ModelVersionSpec
@@ -45,14 +46,14 @@ class VersionUnderReview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What is found of a version.
+    """The outcome of a review.
 
     Attributes:
-        findings: its conditions Accepted, SchemaAccepted and ArtifactVerified.
-        compatibility: how it relates to the others; None where that cannot be said.
-        block: why no run of it may begin; None where one may.
-        waived: its schema breaks its promise, and a person has said that it may.
-        schema_accepted: its schema is accepted, by its own merits, by waiver or because nobody asks.
+        findings: updates of its conditions Accepted, SchemaAccepted and ArtifactVerified.
+        compatibility: the comparison with the model's other versions; None where there was nothing to compare.
+        block: why no run of the version may start; None where one may.
+        waived: the schema breaks the compatibility that the SemVer number implies, and a person has waived that.
+        schema_accepted: the schema is compatible, waived, or not enforced by the Model's policy.
     """
 
     findings: tuple[ConditionUpdate, ...]
@@ -63,7 +64,7 @@ class Review:
 
 
 def known_version(under_review: VersionUnderReview) -> KnownVersion:
-    """Return what other versions are compared with."""
+    """Return the version in the form in which others are compared with it."""
     artifact = under_review.spec.artifact
     return KnownVersion(
         version=under_review.spec.version,
@@ -75,7 +76,7 @@ def known_version(under_review: VersionUnderReview) -> KnownVersion:
 
 
 def missing_facts(spec: ModelVersionSpec, policy: ModelSpec) -> list[str]:
-    """Return the fields that the policy asks for and the ModelVersion does not have, as kubectl writes them."""
+    """Return the fields that the policy requires and the ModelVersion lacks, as kubectl writes them."""
     missing = []
     if policy.require.digest and (spec.artifact is None or spec.artifact.digest is None):
         missing.append("spec.artifact.digest")
@@ -104,28 +105,28 @@ def review(
     production: str | None,
     verification: Verification,
 ) -> Review:
-    """Return what is found of a version.
+    """Review a version. Pure.
 
     Args:
         under_review: the version.
         known: the model's other versions.
-        policy: of its Model.
-        production: the version that serves now.
-        verification: how artifacts are checked where the policy does not say.
+        policy: its Model's policy.
+        production: the version in production; None where there is none.
+        verification: the administrator's default, for a policy that sets none.
     """
     compatibility, schema, schema_accepted, waived = _schema(under_review, known, policy, production)
-    artifact, artifact_bar = _artifact(under_review, policy, verification)
-    bar = _bar(under_review, policy, schema, accepted=schema_accepted) or artifact_bar
+    artifact, artifact_block = _artifact(under_review, policy, verification)
+    block = _block(under_review, policy, schema, accepted=schema_accepted) or artifact_block
     accepted = ConditionUpdate(
         ConditionType.ACCEPTED,
-        TRUE if bar is None else UNKNOWN if bar.temporary else FALSE,
-        bar.reason if bar is not None else "Accepted",
-        bar.message if bar is not None else f"{under_review.spec.version} may serve.",
+        TRUE if block is None else UNKNOWN if block.temporary else FALSE,
+        block.reason if block is not None else "Accepted",
+        block.message if block is not None else f"{under_review.spec.version} may serve.",
     )
     return Review(
         findings=(accepted, schema, artifact),
         compatibility=compatibility,
-        block=bar,
+        block=block,
         waived=waived,
         schema_accepted=schema_accepted,
     )
@@ -136,23 +137,24 @@ def _schema(
 ) -> tuple[Compatibility | None, ConditionUpdate, bool, bool]:
     kind = ConditionType.SCHEMA_ACCEPTED
     if under_review.settled is not None:
-        held = under_review.settled
-        story = f"{held.declared.value} declared, {held.required.value} required against {held.against or 'nothing'}."
-        return held, ConditionUpdate(kind, TRUE, "Compatible", story), True, False
-    judged = judge(known_version(under_review), known, production)
-    if judged.accepted:
-        return judged.compatibility, ConditionUpdate(kind, TRUE, judged.reason, judged.message), True, False
+        settled = under_review.settled
+        bumps = f"{settled.declared.value} declared, {settled.required.value} required"
+        message = f"{bumps} against {settled.against or 'nothing'}."
+        return settled, ConditionUpdate(kind, TRUE, "Compatible", message), True, False
+    verdict = judge(known_version(under_review), known, production)
+    if verdict.accepted:
+        return verdict.compatibility, ConditionUpdate(kind, TRUE, verdict.reason, verdict.message), True, False
     if policy.versioning.enforcement is not Enforcement.ENFORCE:
         mode = policy.versioning.enforcement.value
-        story = f"{judged.message} The Model's policy is {mode}."
-        return judged.compatibility, ConditionUpdate(kind, FALSE, judged.reason, story), True, False
+        message = f"{verdict.message} The Model's policy is {mode}."
+        return verdict.compatibility, ConditionUpdate(kind, FALSE, verdict.reason, message), True, False
     if under_review.waiver:
-        story = f"{judged.message} Waived: {under_review.waiver}"
-        return judged.compatibility, ConditionUpdate(kind, TRUE, "Waived", story), True, True
-    return judged.compatibility, ConditionUpdate(kind, FALSE, judged.reason, judged.message), False, False
+        message = f"{verdict.message} Waived: {under_review.waiver}"
+        return verdict.compatibility, ConditionUpdate(kind, TRUE, "Waived", message), True, True
+    return verdict.compatibility, ConditionUpdate(kind, FALSE, verdict.reason, verdict.message), False, False
 
 
-def _bar(
+def _block(
     under_review: VersionUnderReview, policy: ModelSpec, schema: ConditionUpdate, *, accepted: bool
 ) -> AdmissionBlock | None:
     version = under_review.spec.version
@@ -162,7 +164,7 @@ def _bar(
     if missing:
         names = ", ".join(missing)
         return AdmissionBlock(
-            WaitReason.FACTS_MISSING, f"The Model's policy asks for {names}: create another ModelVersion that has it."
+            WaitReason.FACTS_MISSING, f"The Model's policy requires {names}: create another ModelVersion that has it."
         )
     return None if accepted else AdmissionBlock(WaitReason.SCHEMA_REJECTED, schema.message)
 
@@ -170,50 +172,53 @@ def _bar(
 def _artifact(
     under_review: VersionUnderReview, policy: ModelSpec, verification: Verification
 ) -> tuple[ConditionUpdate, AdmissionBlock | None]:
-    kind, found = ConditionType.ARTIFACT_VERIFIED, under_review.artifact
+    kind, finding = ConditionType.ARTIFACT_VERIFIED, under_review.artifact
     how = verification_of(under_review.spec, policy, verification)
     if how is Verification.OFF:
         return ConditionUpdate(
-            kind, UNKNOWN, "NotAsked", "Neither the Model nor the administrator asks for a look at it."
+            kind, UNKNOWN, "NotAsked", "Neither the Model nor the administrator requires its verification."
         ), None
-    if found is None:
-        bar = AdmissionBlock(WaitReason.ARTIFACT_PENDING, "Its artifact is being looked at.", temporary=True)
-        return ConditionUpdate(kind, UNKNOWN, "Pending", bar.message), bar
-    if found.result in _BYTES_ARE_WRONG:
-        return ConditionUpdate(kind, FALSE, found.result.value, found.message), AdmissionBlock(
-            WaitReason.ARTIFACT_REJECTED, found.message
+    if finding is None:
+        pending = AdmissionBlock(WaitReason.ARTIFACT_PENDING, "Its artifact is being verified.", temporary=True)
+        return ConditionUpdate(kind, UNKNOWN, "Pending", pending.message), pending
+    if finding.result in _BYTES_ARE_WRONG:
+        return ConditionUpdate(kind, FALSE, finding.result.value, finding.message), AdmissionBlock(
+            WaitReason.ARTIFACT_REJECTED, finding.message
         )
-    if found.result is ArtifactResult.VERIFIED:
-        return ConditionUpdate(kind, TRUE, found.result.value, found.message), None
-    # What cannot be looked at bars where the team has asked for it; an administrator's default is no such wish.
-    wanted = policy.verification is not None or found.result is ArtifactResult.COULD_NOT_ASK
-    bar = AdmissionBlock(WaitReason.ARTIFACT_UNVERIFIED, found.message, temporary=not found.final)
-    return ConditionUpdate(kind, UNKNOWN, found.result.value, found.message), bar if wanted else None
+    if finding.result is ArtifactResult.VERIFIED:
+        return ConditionUpdate(kind, TRUE, finding.result.value, finding.message), None
+    # An artifact that cannot be verified blocks only where the team's policy sets verification: the administrator's
+    # default does not require it.
+    required = policy.verification is not None or finding.result is ArtifactResult.COULD_NOT_ASK
+    unverified = AdmissionBlock(WaitReason.ARTIFACT_UNVERIFIED, finding.message, temporary=not finding.final)
+    return ConditionUpdate(kind, UNKNOWN, finding.result.value, finding.message), unverified if required else None
 
 
 def verification_of(spec: ModelVersionSpec, policy: ModelSpec, verification: Verification) -> Verification:
-    """Return how a version's artifact is to be checked; a version without one only where its Model asks for it."""
+    """Return how to verify a version's artifact; without one, it is checked only where the Model's policy says so."""
     if policy.verification is not None:
         return policy.verification
     return verification if spec.artifact is not None else Verification.OFF
 
 
 def unsafe_rollback(new: ModelVersionSpec, old: ModelVersionSpec) -> str:
-    """Return why clients of the new version could not go back to the old one; empty where they can, or nobody knows."""
+    """Return why clients of the new version could not go back to the old one; empty where they can or it is unknown."""
     if new.signature is None or old.signature is None:
         return ""
     unsafe = [change for change in diff(old.signature, new.signature) if not change.rollback_safe]
     if not unsafe:
         return ""
-    reasons = "; ".join(f"{change.path}: {change.reason}" for change in unsafe[:3])
-    more = f" and {len(unsafe) - 3} more" if len(unsafe) > 3 else ""  # noqa: PLR2004 - as many as a person reads
+    reasons = "; ".join(f"{change.path}: {change.reason}" for change in unsafe[:_SHOWN_CHANGES])
+    more = f" and {len(unsafe) - _SHOWN_CHANGES} more" if len(unsafe) > _SHOWN_CHANGES else ""
     return f"Clients of {new.version} could not go back to {old.version}: {reasons}{more}."
 
 
 def schema_details(compatibility: Compatibility | None) -> dict[str, str]:
-    """Return what the audit trail keeps of a comparison: each change by its path."""
+    """Return a comparison as details of an audit record: both bumps, and each change by its path."""
     if compatibility is None:
         return {}
     bumps = {"declared": compatibility.declared.value, "required": compatibility.required.value}
-    changes = {one.path: f"{one.rule} {one.bump.value} {one.reason}"[:4096] for one in compatibility.changes}
+    changes = {
+        change.path: f"{change.rule} {change.bump.value} {change.reason}"[:4096] for change in compatibility.changes
+    }
     return {"against": compatibility.against, **bumps, **changes}

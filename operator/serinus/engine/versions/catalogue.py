@@ -1,4 +1,4 @@
-"""A version as the registry knows it: its spec, what identifies it, and the questions that a list answers."""
+"""A registered version, the hash that identifies its spec, and the filters of a list query."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from serinus.api.model import Head
 from serinus.api.modelversion import ModelVersionSpec, VersionStage
 from serinus.api.parsing import encode
 from serinus.engine.audit.chain import digest_of
-from serinus.engine.audit.head import version_stage
 from serinus.engine.semver import parse_version
+from serinus.engine.versions.lifecycle import version_stage
 from serinus.errors import InvalidObjectError
 
 
 def spec_hash(spec: ModelVersionSpec) -> str:
-    """Return SHA-256 of the spec's canonical JSON: two specs that say the same have the same.
+    """Return SHA-256 of the spec's canonical JSON (RFC 8785): equal specs have equal hashes.
 
     Raises:
-        InvalidObjectError: it holds a number that no JSON number says exactly (RFC 8785: beyond 2^53).
+        InvalidObjectError: the spec contains a number that JSON cannot represent exactly (RFC 8785: beyond 2^53).
     """
     try:
         return digest_of(encode(spec))
@@ -32,10 +32,10 @@ class VersionEntry:
     """One registered version.
 
     Attributes:
-        spec: what the ModelVersion says.
-        spec_hash: of exactly that.
-        labels: for selection.
-        registered_at: when, aware, UTC.
+        spec: the ModelVersion's spec.
+        spec_hash: SHA-256 of the spec's canonical JSON.
+        labels: its labels, for selection.
+        registered_at: the time of registration, aware, UTC.
         yanked: why it must never serve again; empty where it may.
     """
 
@@ -47,30 +47,30 @@ class VersionEntry:
 
     @property
     def version(self) -> str:
-        """Its version, without a leading v."""
+        """The version number, without a leading v."""
         return self.spec.version
 
     @property
     def digest(self) -> str:
-        """Its artifact's digest; empty where it has none."""
+        """The artifact's digest; empty where it has none."""
         return (self.spec.artifact.digest or "") if self.spec.artifact is not None else ""
 
     @property
     def data_digests(self) -> frozenset[str]:
-        """The digests of the data that it was trained on."""
+        """The digests of its training data."""
         return frozenset(dataset.digest for dataset in self.spec.training_data if dataset.digest is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which versions are wanted; what is not given does not matter.
+    """Filters of a list query; a version must match all that are set.
 
     Attributes:
-        stage: where they stand.
+        stage: the version's stage.
         digest: the artifact's digest.
-        data_digest: the digest of a data set that they were trained on.
-        major: the major line.
-        labels: labels that they must have.
+        data_digest: the digest of one of its training data sets.
+        major: the major version number.
+        labels: labels that it must have.
     """
 
     stage: VersionStage | None = None
@@ -81,12 +81,12 @@ class Query:
 
 
 def select(entries: Iterable[VersionEntry], head: Head, query: Query) -> list[VersionEntry]:
-    """Return the entries that the query wants, in the order of SemVer, the newest first."""
-    found = [entry for entry in entries if _wanted(entry, head, query)]
-    return sorted(found, key=lambda entry: parse_version(entry.version), reverse=True)
+    """Return the entries that match the query in SemVer order, newest first."""
+    matching = [entry for entry in entries if _matches(entry, head, query)]
+    return sorted(matching, key=lambda entry: parse_version(entry.version), reverse=True)
 
 
-def _wanted(entry: VersionEntry, head: Head, query: Query) -> bool:
+def _matches(entry: VersionEntry, head: Head, query: Query) -> bool:
     return (
         (query.stage is None or version_stage(head, entry.version) is query.stage)
         and (query.digest is None or entry.digest == query.digest)

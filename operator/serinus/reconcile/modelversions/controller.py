@@ -22,7 +22,7 @@ from serinus.engine.rollout.observation import Actors
 from serinus.engine.rollout.outbox import actor_of
 from serinus.engine.versions.admission import Review, verification_of
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
-from serinus.engine.versions.lifecycle import version_stages
+from serinus.engine.versions.lifecycle import placements
 from serinus.errors import NotFoundError, SerinusError
 from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
 from serinus.ports.services import ArtifactVerifier, AuditLog, Clock, Leadership, StatusWriter
@@ -216,7 +216,7 @@ class ModelVersionController:
     def _is_named(self, version: ModelVersionRecord) -> bool:
         """Say whether a Rollout has a word on where the version stands."""
         rollouts = self._store.rollouts_of(version.meta.key.namespace, version.model)
-        return any(version.version in version_stages(record.status) for record in rollouts)
+        return any(version.version in placements(record.status) for record in rollouts)
 
     def _ready(self, version: ModelVersionRecord) -> int | None:
         backend = version.backend

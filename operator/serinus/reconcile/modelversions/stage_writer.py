@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.versions.lifecycle import standing_of
+from serinus.engine.versions.lifecycle import VersionPlacement, next_placement
 from serinus.errors import SerinusError
 from serinus.ports.cluster_state import ModelVersionRecord
 from serinus.ports.services import StatusWriter
@@ -21,24 +21,24 @@ class StageWriter:
         """Write through this port."""
         self._statuses = statuses
         self._telemetry = telemetry
-        self._written: dict[ObjectKey, tuple[int, tuple[str, str]]] = {}
+        self._written: dict[ObjectKey, tuple[int, VersionPlacement]] = {}
 
     async def publish(self, versions: Iterable[ModelVersionRecord], status: RolloutStatus) -> None:
         """Say where the model's versions stand; a failure is logged, the next look tries again."""
         for version in versions:
-            key, said = version.meta.key, (version.stage, version.traffic)
-            standing = standing_of(status, version.version, said)
-            if standing == said:
+            key, published = version.meta.key, VersionPlacement.parse(version.stage, version.traffic)
+            placement = next_placement(status, version.version, published)
+            if placement == published:
                 self._written.pop(key, None)
-            elif self._written.get(key) != (version.meta.version, standing):
-                await self._write(version, standing)
+            elif self._written.get(key) != (version.meta.version, placement):
+                await self._write(version, placement)
 
-    async def _write(self, version: ModelVersionRecord, standing: tuple[str, str]) -> None:
-        stage, traffic = standing
+    async def _write(self, version: ModelVersionRecord, placement: VersionPlacement) -> None:
+        stage = placement.stage.value if placement.stage is not None else ""
         try:
-            await self._statuses.write_model_version(version.meta.key, stage=stage, traffic=traffic)
+            await self._statuses.write_model_version(version.meta.key, stage=stage, traffic=placement.traffic)
         except SerinusError as problem:
             logger.warning("%s: its stage could not be written: %s", version.meta.key, problem)
         else:
-            self._written[version.meta.key] = (version.meta.version, standing)
+            self._written[version.meta.key] = (version.meta.version, placement)
             self._telemetry.writes.labels("modelversion").inc()

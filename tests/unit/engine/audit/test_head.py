@@ -10,7 +10,8 @@ from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec
 from serinus.api.model import MAX_GOOD, MAX_QUARANTINED, MAX_RECENT, Head, ModelStatus
 from serinus.api.modelversion import VersionStage
 from serinus.api.parsing import decode, encode
-from serinus.engine.audit.head import Accepted, Promote, Rejected, RollBack, apply, evaluate, fold, seal, version_stage
+from serinus.engine.audit.head import Accepted, Promote, Rejected, RollBack, apply, evaluate, fold, seal
+from serinus.engine.versions.lifecycle import version_stage
 from support.audit.random_histories import MODEL, VERSIONS, audit_entries, chain_of
 from support.registry.place import BY, START, audit_entry
 

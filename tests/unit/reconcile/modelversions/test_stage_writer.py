@@ -4,9 +4,10 @@ import pytest
 from msgspec import structs
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
+from serinus.api.modelversion import VersionStage
 from serinus.api.rollout_status import Rollback, RollbackReason, RolloutStatus, Serving
 from serinus.engine.rollout.status import write_refused
-from serinus.engine.versions.lifecycle import standing_of, version_stages
+from serinus.engine.versions.lifecycle import VersionPlacement, next_placement, placements
 from support.virtual_loop import START
 
 STABLE = Serving(version="1.0.0", weight=100, since=START)
@@ -26,7 +27,7 @@ def rolled_back(weight: float) -> RolloutStatus:
 
 
 @pytest.mark.parametrize(
-    ("status", "version", "standing"),
+    ("status", "version", "placement"),
     [
         (SERVING, "1.0.0", ("Production", "100%")),
         (SERVING, "0.9.0", ("Superseded", "0%")),
@@ -40,30 +41,33 @@ def rolled_back(weight: float) -> RolloutStatus:
         (structs.replace(SERVING, last_known_good="1.1.0"), "1.1.0", ("RolledBack", "0%")),
     ],
 )
-def test_a_version_stands_where_the_rollout_says(
-    status: RolloutStatus, version: str, standing: tuple[str, str]
+def test_a_version_has_the_stage_and_share_that_the_rollout_gives_it(
+    status: RolloutStatus, version: str, placement: tuple[str, str]
 ) -> None:
-    assert version_stages(status)[version] == standing
-    assert standing_of(status, version, ("", "")) == standing
+    assert placements(status)[version] == placement
+    assert next_placement(status, version, VersionPlacement.parse("", "")) == placement
 
 
 @pytest.mark.parametrize(
-    ("said", "standing"),
+    ("published", "placement"),
     [
         (("Canary", "5%"), ("Registered", "0%")),
         (("Staging", "0%"), ("Registered", "0%")),
         (("Production", "100%"), ("Superseded", "0%")),
         (("RolledBack", "0%"), ("RolledBack", "0%")),
         (("Superseded", "0%"), ("Superseded", "0%")),
-        (("", ""), ("", "")),
+        (("", ""), (None, "")),
     ],
 )
-def test_a_version_that_is_named_no_more_has_no_traffic(said: tuple[str, str], standing: tuple[str, str]) -> None:
-    assert standing_of(SERVING, "7.0.0", said) == standing
+def test_a_version_that_the_rollout_no_longer_names_has_no_traffic(
+    published: tuple[str, str], placement: tuple[VersionStage | None, str]
+) -> None:
+    assert next_placement(SERVING, "7.0.0", VersionPlacement.parse(*published)) == placement
 
 
-def test_while_nobody_knows_what_serves_nothing_is_taken_back() -> None:
-    assert standing_of(RolloutStatus(), "1.0.0", ("Production", "100%")) == ("Production", "100%")
+def test_while_the_production_version_is_unknown_the_placement_stays() -> None:
+    published = VersionPlacement(VersionStage.PRODUCTION, "100%")
+    assert next_placement(RolloutStatus(), "1.0.0", published) == published
 
 
 def test_a_refused_write_is_told_once_and_changes_nothing_else() -> None:

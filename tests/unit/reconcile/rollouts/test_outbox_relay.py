@@ -9,8 +9,8 @@ from serinus.api.model import ModelSpec, RequiredFacts, Verification, Versioning
 from serinus.api.modelversion import VersionStage
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase
-from serinus.engine.audit.head import version_stage
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
+from serinus.engine.versions.lifecycle import version_stage
 from serinus.errors import TransientError
 from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 from support.records import key, model_record, model_version
