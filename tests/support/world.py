@@ -15,7 +15,7 @@ from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
 from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted
-from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetWeights
+from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.decision import Decision, Event
 from serinus.engine.rollout.modes import Running, mode_of, stage_of
@@ -28,7 +28,7 @@ from serinus.engine.rollout.observation import (
     TestOutcome,
     VersionFacts,
 )
-from serinus.engine.rollout.route_plan import TooCoarse, plan_entries
+from serinus.engine.rollout.route_plan import Unplannable, plan_entries
 from support import laws
 from support.builders import NOW, a_key, a_route, a_spec, a_version
 
@@ -60,6 +60,7 @@ class World:
     gateway_accepts: bool = True
     real_share: float | None = None
     deleted: bool = False
+    has_finalizer: bool = False
     events: list[Event] = field(default_factory=list)
     decisions: list[tuple[RolloutStatus, Observation, Decision]] = field(default_factory=list)
     ended_tests: dict[tuple[int, str], dict[str, TestOutcome]] = field(default_factory=dict)
@@ -172,6 +173,7 @@ class World:
             name="fraud",
             generation=1,
             deleted=self.deleted,
+            has_finalizer=self.has_finalizer,
             commands={verb.value: token for verb, token in self.commands.items()},
             rollback_to=self.rollback_to,
             uid="uid-fraud",
@@ -210,11 +212,13 @@ class World:
 
     def _do(self, action: Action) -> None:
         match action:
-            case SetWeights(shares=shares, ours=ours):
-                entries = plan_entries(self.route.entries, shares, ours)
-                assert not isinstance(entries, TooCoarse)
+            case SetWeights(shares=shares, ours=ours, filters_of=filters):
+                entries = plan_entries(self.route.entries, shares, ours, filters)
+                assert not isinstance(entries, Unplannable)
                 if entries != self.route.entries:
                     self.route = replace(self.route, entries=entries, generation=self.route.generation + 1)
+            case SetFinalizer(present=present):
+                self.has_finalizer = present
             case RunHttpTest(identity=identity) | RunJobTest(identity=identity):
                 result = self.test_results.get(identity.test, TestResult.PASSED)
                 ended = self.ended_tests.setdefault((identity.run, identity.stage), {})

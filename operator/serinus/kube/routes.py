@@ -32,7 +32,7 @@ class BackendReference(Raw, frozen=True, kw_only=True):
         """
         foreign = self.namespace not in {"", namespace}
         name = f"{self.namespace}/{self.name}" if foreign else self.name
-        return RouteEntry(BackendKey(self.group, self.kind, name), self.weight, self.port)
+        return RouteEntry(BackendKey(self.group, self.kind, name, self.port), self.weight)
 
 
 class Rule(Raw, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Any, Final
 from serinus.api.names import FIELD_MANAGER, HTTP_ROUTE, ObjectKey
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.observation import RouteEntry, RouteProblem
-from serinus.engine.rollout.route_plan import TooCoarse, choose_rule, plan_entries
+from serinus.engine.rollout.route_plan import Unplannable, choose_rule, plan_entries
 from serinus.errors import ConflictError, InvalidObjectError, NotFoundError, RefusedError
 from serinus.kube.client import JSON_PATCH, Raw, Requests
 from serinus.kube.kinds import object_path
@@ -83,8 +83,8 @@ def weights_patch(raw: Raw, action: SetWeights) -> list[Operation]:
     if isinstance(position, RouteProblem):
         raise RefusedError(position.message)
     entries = route.rules[position].entries
-    plan = plan_entries(entries, action.shares, action.ours)
-    if isinstance(plan, TooCoarse):
+    plan = plan_entries(entries, action.shares, action.ours, action.filters_of)
+    if isinstance(plan, Unplannable):
         raise RefusedError(f"HTTPRoute {action.route.http_route.name}: {plan.message}")
     rule = raw["spec"]["rules"][position]
     path = f"/spec/rules/{position}"
@@ -126,7 +126,7 @@ def _weight(path: str, weight: int, *, given: bool) -> Operation:
 
 
 def _reference(entry: RouteEntry) -> Raw:
-    port = {} if entry.port is None else {"port": entry.port}
+    port = {} if entry.key.port is None else {"port": entry.key.port}
     return {"group": entry.key.group, "kind": entry.key.kind, "name": entry.key.name, **port, "weight": entry.weight}
 
 

@@ -10,7 +10,7 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.rollout import HttpRouteRef, RouteRef
 from serinus.engine.rollout.actions import BackendShare, SetWeights
 from serinus.engine.rollout.observation import BackendKey, backend_key
-from serinus.engine.rollout.route_plan import TooCoarse, plan_entries
+from serinus.engine.rollout.route_plan import Unplannable, plan_entries
 from serinus.errors import AmbiguousError, ConfigurationError, ConflictError, RefusedError
 from serinus.kube.routes import route_record
 from serinus.routers import load_router
@@ -85,7 +85,7 @@ def test_the_patched_rule_is_the_plan_and_the_rest_of_the_route_is_untouched(
 ) -> None:
     raw = http_route({"backendRefs": [backend_ref("x", 3)], "name": "other"}, {"backendRefs": refs, "name": "predict"})
     plan = plan_entries(route_record(raw).rules[1].entries, weights(candidate).shares, OURS)
-    if isinstance(plan, TooCoarse):
+    if isinstance(plan, Unplannable):
         with pytest.raises(RefusedError, match="weight"):
             weights_patch(raw, weights(candidate, rule="predict"))
         return

@@ -1,50 +1,64 @@
-"""Does the data plane do what the status says? An effect is believed only when it is observed."""
+"""Whether the data plane does what the status says: read off the route, never inferred from what was written."""
 
 import math
 from typing import Final, assert_never
 
-from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout import HttpRouteRef, RolloutSpec, RouteRef
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.draft import Situation
-from serinus.engine.rollout.observation import Observation, RouteEntry, RouteFacts, RouteProblem
-from serinus.engine.rollout.route_plan import AcceptanceState, TooCoarse, accepted, plan_entries
-from serinus.engine.rollout.targets import our_backends, shares_for
+from serinus.engine.rollout.modes import RollingBack, Running, Stranded, mode_of
+from serinus.engine.rollout.observation import BackendKey, Observation, RouteEntry, RouteFacts, RouteProblem
+from serinus.engine.rollout.route_plan import AcceptanceState, Unplannable, accepted, carried, plan_entries
+from serinus.engine.rollout.targets import filters_source, our_backends, place_of, shares_for
 from serinus.engine.rollout.waiting import Waiting, WaitReason
+
+_ALL: Final = 100
 
 ENOUGH_REQUESTS: Final = 200
 """Requests to both versions together from which the observed share means something."""
 
 
+def route_in_use(spec: RolloutSpec | None, status: RolloutStatus) -> RouteRef | None:
+    """Return the route and rule that carry the traffic; None where neither spec nor status names one.
+
+    While a run or a rollback is under way that is the one it began on, whatever the spec says by now.
+    """
+    route = status.route
+    remembered = RouteRef(http_route=HttpRouteRef(name=route.name, rule_name=route.rule_name)) if route else None
+    if remembered is not None and (spec is None or isinstance(mode_of(status), Running | RollingBack | Stranded)):
+        return remembered
+    return spec.route if spec is not None else None
+
+
 def planned(
     spec: RolloutSpec | None, status: RolloutStatus, observed: Observation, route: RouteFacts
-) -> tuple[RouteEntry, ...] | TooCoarse:
+) -> tuple[RouteEntry, ...] | Unplannable:
     """Return the rule's entries as this status wants them."""
-    return plan_entries(route.entries, shares_for(spec, status, observed), our_backends(observed))
-
-
-def weights_hold(spec: RolloutSpec | None, status: RolloutStatus, observed: Observation) -> bool:
-    """Say whether the rule shows the weights that this status wants."""
-    route = observed.route
-    return isinstance(route, RouteFacts) and planned(spec, status, observed, route) == route.entries
+    shares = shares_for(spec, status, observed)
+    return plan_entries(route.entries, shares, our_backends(status, observed), filters_source(status))
 
 
 def unconfirmed(spec: RolloutSpec | None, status: RolloutStatus, observed: Observation) -> Waiting | None:
     """Return why the data plane does not yet do what the status says, or None where it does."""
     route = observed.route
     wanted = planned(spec, status, observed, route) if isinstance(route, RouteFacts) else None
-    return unconfirmed_by(wanted, route)
+    return unconfirmed_by(wanted, status, observed)
 
 
 def unconfirmed_by(
-    wanted: tuple[RouteEntry, ...] | TooCoarse | None, route: RouteFacts | RouteProblem
+    wanted: tuple[RouteEntry, ...] | Unplannable | None, status: RolloutStatus, observed: Observation
 ) -> Waiting | None:
     """Return the same for entries that are planned already."""
+    route = observed.route
     if isinstance(route, RouteProblem):
         return Waiting(route.reason, route.message)
-    if isinstance(wanted, TooCoarse):
-        return Waiting(WaitReason.WEIGHTS_TOO_COARSE, wanted.message)
+    if isinstance(wanted, Unplannable):
+        return Waiting(wanted.reason, wanted.message)
     if wanted != route.entries:
         return Waiting(WaitReason.WEIGHT_PENDING, "The weights are being written to the route.")
+    stranger = _unknown_backends(status, observed, route)
+    if stranger is not None:
+        return stranger
     acceptance = accepted(route)
     match acceptance.state:
         case AcceptanceState.YES:
@@ -55,6 +69,56 @@ def unconfirmed_by(
             return Waiting(WaitReason.ROUTE_REFUSED, acceptance.message)
         case _:
             assert_never(acceptance.state)
+
+
+def unsafe(bad: str, status: RolloutStatus, observed: Observation) -> Waiting | None:
+    """Return why it is not yet certain that the bad version has no traffic, or None where it is.
+
+    Certain is what the route itself shows: it is carried at its generation, no entry of the bad version has weight,
+    and every entry that has some is the stable version's or was there when the run began.
+    """
+    route = observed.route
+    if isinstance(route, RouteProblem):
+        return Waiting(route.reason, route.message)
+    place = place_of(bad, status, observed)
+    if any(entry.weight for entry in route.entries if place is not None and entry.key == place.key):
+        return Waiting(WaitReason.WEIGHT_PENDING, f"The route still has weight for {bad}.")
+    stranger = _unknown_backends(status, observed, route)
+    if stranger is not None:
+        return stranger
+    acceptance = carried(route)
+    if acceptance.state is AcceptanceState.YES:
+        return None
+    refused = acceptance.state is AcceptanceState.REFUSED
+    return Waiting(WaitReason.ROUTE_REFUSED if refused else WaitReason.ROUTE_NOT_ACCEPTED, acceptance.message)
+
+
+def named_keys(status: RolloutStatus, observed: Observation) -> frozenset[BackendKey]:
+    """Return the backends that the status says have traffic."""
+    on_trial = status.candidate.weight if status.candidate is not None else 0
+    roles = [status.candidate] if status.candidate is not None and on_trial > 0 else []
+    roles += [status.stable] if status.stable is not None and on_trial < _ALL else []
+    places = (place_of(serving.version, status, observed) for serving in roles)
+    return frozenset(place.key for place in places if place is not None)
+
+
+def _unknown_backends(status: RolloutStatus, observed: Observation, route: RouteFacts) -> Waiting | None:
+    """Return which entries have weight although neither the status nor the rule's past knows them."""
+    known, foreign = named_keys(status, observed), status.route.foreign if status.route is not None else None
+    if foreign is None:
+        return None
+    strange = [
+        entry.key.label
+        for entry in route.entries
+        if entry.weight and entry.key not in known and entry.key.label not in foreign
+    ]
+    if not strange:
+        return None
+    message = (
+        f"The rule also gives traffic to {', '.join(dict.fromkeys(strange))}, which was not there when the run began: "
+        "take the weight from it, or let it be until the run is over."
+    )
+    return Waiting(WaitReason.UNKNOWN_BACKEND, message)
 
 
 def share_mismatch(status: RolloutStatus, situation: Situation) -> Waiting | None:

@@ -37,6 +37,10 @@ class EventReason(StrEnum):
     QUARANTINE_LIFTED = "QuarantineLifted"
     APPROVAL_REFUSED = "ApprovalRefused"
     APPROVAL_EXPIRED = "ApprovalExpired"
+    ROUTE_CONTESTED = "RouteContested"
+    BACKEND_NOT_READY = "BackendNotReady"
+    STATUS_UNREADABLE = "StatusUnreadable"
+    ROLLBACK_TARGET_CHANGED = "RollbackTargetChanged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,16 +15,24 @@ from serinus.engine.rollout.waiting import WaitReason
 
 
 class BackendKey(NamedTuple):
-    """What identifies a backend in a route: never its port or weight."""
+    """What identifies a backend in a route: two ports of one Service are two backends."""
 
     group: str
     kind: str
     name: str
+    port: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name for people and for the status: ``name:port``, with the kind where it is not a core Service."""
+        kind = f"{self.kind}.{self.group}" if self.group else self.kind
+        prefix = "" if (self.group, self.kind) == ("", "Service") else f"{kind}/"
+        return f"{prefix}{self.name}{f':{self.port}' if self.port is not None else ''}"
 
 
 def backend_key(backend: BackendRef) -> BackendKey:
     """Return the identity of a ModelVersion's backend."""
-    return BackendKey(backend.group, backend.kind, backend.name)
+    return BackendKey(backend.group, backend.kind, backend.name, backend.port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,23 +72,35 @@ class AdmissionBlock:
 
 @dataclass(frozen=True, slots=True)
 class RouteEntry:
-    """One backendRef of the route's rule."""
+    """One backendRef of the route's rule.
+
+    Attributes:
+        key: which backend.
+        weight: its weight in the rule.
+        filters: its own filters as canonical JSON; empty where it has none.
+    """
 
     key: BackendKey
     weight: int
-    port: int | None = None
+    filters: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ParentFacts:
-    """What one parent (a Gateway's listener) says of the route.
+    """What one controller reports of one parent of the route (a Gateway's listener).
 
-    ``accepted`` is True only where ``Accepted`` and ``ResolvedRefs`` are, and nothing is ``PartiallyInvalid``.
+    Attributes:
+        name: the parent, and the controller where more than one reports of it.
+        accepted: ``Accepted`` is True: the controller carries the rules, with their weights.
+        observed_generation: of the route, when the controller reported this; 0 where it has not reported yet.
+        resolved: ``ResolvedRefs`` is True and nothing is ``PartiallyInvalid``: every backend of the rules works.
+        message: what is wrong; empty where nothing is.
     """
 
     name: str
     accepted: bool
     observed_generation: int
+    resolved: bool = True
     message: str = ""
 
 
@@ -182,7 +202,13 @@ class Observation:
         audit: how far the registry is.
         unsafe_rollback: why clients of the wanted version could not go back to the rollback target; else empty.
         freeze: the namespace's reason to let nothing advance; None where there is none.
-        conflict: the older Rollout that has the same model or route; empty where there is none.
+        conflict: the Rollout that keeps the model or the route, for it has a run, serves or is older; else empty.
+        status_problem: why the stored status cannot be read; empty where it can.
+        has_finalizer: whether the Rollout has our finalizer.
+        namespace_terminating: whether its namespace is being deleted.
+        served: versions that have served well, as the registry's head says.
+        endpoints: the ready endpoints of backends that the status names; a backend that cannot be counted is absent.
+        missing: backends of the rule whose Service does not exist.
         versions: the model's ModelVersions, by version.
         route: the rule that carries the traffic.
         tests: by name, the ended tests of the current run and stage.
@@ -203,6 +229,12 @@ class Observation:
     unsafe_rollback: str = ""
     freeze: str | None = None
     conflict: str = ""
+    status_problem: str = ""
+    has_finalizer: bool = False
+    namespace_terminating: bool = False
+    served: frozenset[str] = frozenset()
+    endpoints: Mapping[BackendKey, int] = field(default_factory=dict)
+    missing: frozenset[BackendKey] = frozenset()
     versions: Mapping[str, VersionFacts] = field(default_factory=dict)
     tests: Mapping[str, TestOutcome] = field(default_factory=dict)
     readings: tuple[Progress, ...] = ()

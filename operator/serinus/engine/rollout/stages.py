@@ -1,6 +1,7 @@
 """The stages of a run: prepare, shift, test, analyse, await approval, done."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import assert_never
 
 from msgspec import structs
@@ -17,9 +18,9 @@ from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.observation import RouteFacts, VersionFacts
-from serinus.engine.rollout.route_plan import TooCoarse
+from serinus.engine.rollout.route_plan import Unplannable
 from serinus.engine.rollout.runs import promote
-from serinus.engine.rollout.targets import is_ready, rollback_target, usable
+from serinus.engine.rollout.targets import choose_target, is_ready, usable
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 
@@ -94,13 +95,12 @@ def _no_rollback_target(draft: Draft, run: Running, situation: PlannedSituation)
     if stable is None:
         return None
     wanted = situation.plan.rollback_to or stable.version
-    target = rollback_target(situation.spec, draft.status, situation.observed, run.candidate.version)
-    if target == wanted and is_ready(situation.observed.versions[target]):
+    choice = choose_target(situation.spec, draft.status, situation.observed, run.candidate.version)
+    if choice.version == wanted and wanted in situation.observed.versions:
         return None
-    return Waiting(
-        WaitReason.ROLLBACK_TARGET_NOT_READY,
-        f"Waiting for the rollback target {wanted}: it needs a ModelVersion with a backend that has a ready endpoint.",
-    )
+    why = dict(choice.passed_over).get(wanted) or "has no ModelVersion any more"
+    message = f"Waiting for the rollback target {wanted}, which {why}. Nothing advances without it."
+    return Waiting(WaitReason.ROLLBACK_TARGET_NOT_READY, message)
 
 
 def _too_coarse(draft: Draft, situation: PlannedSituation) -> Waiting | None:
@@ -108,7 +108,7 @@ def _too_coarse(draft: Draft, situation: PlannedSituation) -> Waiting | None:
     if not isinstance(route, RouteFacts):
         return Waiting(route.reason, route.message)
     entries = planned(situation.spec, draft.status, situation.observed, route)
-    return Waiting(WaitReason.WEIGHTS_TOO_COARSE, entries.message) if isinstance(entries, TooCoarse) else None
+    return Waiting(entries.reason, entries.message) if isinstance(entries, Unplannable) else None
 
 
 def _shift(draft: Draft, run: Running, situation: PlannedSituation) -> Draft:
@@ -169,8 +169,9 @@ def _runs(
 
 def _analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation) -> Draft:
     """Watch for as long as the stage says, then pass only on evidence."""
-    end = run.stage.state_since + stage.watch.value
-    if situation.now < end and not approvals.given(draft.status, situation):
+    left = stage.watch.value - run.stage.elapsed_in_state(situation.now)
+    end = situation.now + left
+    if left > timedelta(0) and not approvals.given(draft.status, situation):
         message = f"Stage {stage.name} watches until {end:%H:%M:%SZ}."
         return draft.with_waiting(Waiting(WaitReason.ANALYZING, message, until=end))
     lacking = _lacking_to_pass(draft, run, situation)

@@ -1,20 +1,31 @@
 """The weights that a status stands for, and the write that makes the route show them."""
 
+from datetime import timedelta
+from typing import Final
+
+from msgspec import structs
+
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.names import FIELD_MANAGER
+from serinus.api.rollout import RouteRef
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.rollout.actions import SetWeights
+from serinus.engine.rollout.actions import BackendShare, SetWeights
 from serinus.engine.rollout.conditions import UNASKED
-from serinus.engine.rollout.confirmation import planned
+from serinus.engine.rollout.confirmation import planned, route_in_use
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running
-from serinus.engine.rollout.observation import RouteEntry, RouteFacts, backend_key
-from serinus.engine.rollout.route_plan import TooCoarse, shares_of
-from serinus.engine.rollout.targets import our_backends, shares_for
+from serinus.engine.rollout.observation import RouteEntry, RouteFacts
+from serinus.engine.rollout.route_plan import Unplannable, plan_entries, shares_of
+from serinus.engine.rollout.targets import Place, filters_source, our_backends, place_of, shares_for
+from serinus.engine.rollout.waiting import Waiting, WaitReason
 
-PlannedEntries = tuple[RouteEntry, ...] | TooCoarse | None
+PlannedEntries = tuple[RouteEntry, ...] | Unplannable | None
 """The rule's entries as the status wants them; None where it wants none or the route has a problem."""
+
+MOST_CORRECTIONS: Final = 3
+CONTEST_PAUSE: Final = timedelta(minutes=1)
+"""After so many corrections, each within this time of the one before, the next one waits for as long."""
 
 
 def planned_entries(draft: Draft, situation: Situation) -> PlannedEntries:
@@ -29,29 +40,69 @@ def weight_writes(
     draft: Draft, before: RolloutStatus, situation: Situation, wanted: PlannedEntries
 ) -> tuple[Draft, tuple[SetWeights, ...]]:
     """Return the write that makes the route show what the status says; none where it does already."""
-    spec, status, observed = situation.spec, draft.status, situation.observed
-    route = observed.route
-    if spec is None or wanted is None or isinstance(wanted, TooCoarse) or not isinstance(route, RouteFacts):
+    route, observed = situation.observed.route, situation.observed
+    # The route that was observed: a run that leaves it for another one clears it first.
+    ref = route_in_use(situation.spec, before)
+    if ref is None or wanted is None or not isinstance(route, RouteFacts):
         return draft, ()
-    if (
-        wanted == route.entries
-        or _would_go_dark(wanted, route)
-        or _rises_without_evidence(wanted, route, before, draft, situation)
-    ):
+    if observed.conflict or isinstance(wanted, Unplannable):
+        return draft, _containment(draft, ref, route, situation)
+    if wanted == route.entries or _would_go_dark(wanted, route):
         return draft, ()
-    if _drifted(wanted, route, before, status):
-        who = f" by {route.written_by}" if route.written_by else ""
-        message = f"The route's weights were changed{who}: put right."
-        draft = draft.with_event(EventReason.WEIGHT_DRIFT_CORRECTED, message, warning=True)
-    shares = shares_for(spec, status, observed)
-    towards_safety = isinstance(draft.mode, RollingBack | RolledBack)
-    action = SetWeights(route=spec.route, shares=shares, ours=our_backends(observed), towards_safety=towards_safety)
+    towards_safety = _lowers_candidate(wanted, route, draft, situation)
+    if not towards_safety and _rises_without_evidence(wanted, route, before, draft, situation):
+        return draft, ()
+    if _drifted(wanted, route, before, draft.status):
+        draft, contested = _correct(draft, route, situation)
+        if contested and not towards_safety:
+            return draft, ()
+    shares = shares_for(situation.spec, draft.status, observed)
+    action = SetWeights(
+        route=ref,
+        shares=shares,
+        ours=our_backends(draft.status, observed),
+        filters_of=filters_source(draft.status),
+        towards_safety=towards_safety,
+    )
     return draft, (action,)
 
 
+def _containment(draft: Draft, ref: RouteRef, route: RouteFacts, situation: Situation) -> tuple[SetWeights, ...]:
+    """Return the write that takes a bad version's weight and touches nothing else; none where there is none.
+
+    For a rule that cannot be planned, or that another Rollout keeps: neither suppresses a rollback.
+    """
+    place = _bad_place(draft, situation)
+    if place is None or not any(entry.weight for entry in route.entries if entry.key == place.key):
+        return ()
+    shares, ours = (BackendShare(place.backend, 0),), frozenset({place.key})
+    entries = plan_entries(route.entries, shares, ours)
+    if isinstance(entries, Unplannable) or _would_go_dark(entries, route):
+        return ()
+    return (SetWeights(route=ref, shares=shares, ours=ours, towards_safety=True),)
+
+
+def _bad_place(draft: Draft, situation: Situation) -> Place | None:
+    """Return where the version serves that is being rolled back, or was; None where there is none."""
+    match draft.mode:
+        case RollingBack(rollback=rollback) | RolledBack(rollback=rollback):
+            return place_of(rollback.version, draft.status, situation.observed)
+        case _:
+            return None
+
+
 def _would_go_dark(entries: tuple[RouteEntry, ...], route: RouteFacts) -> bool:
-    """Never take the last weight out of a rule that serves: the version that had it is not known any more."""
+    """Never take the last weight out of a rule that serves."""
     return any(entry.weight for entry in route.entries) and not any(entry.weight for entry in entries)
+
+
+def _lowers_candidate(wanted: tuple[RouteEntry, ...], route: RouteFacts, draft: Draft, situation: Situation) -> bool:
+    """Return whether the write takes traffic from the version on trial, or from one that was rolled back."""
+    candidate = draft.status.candidate
+    place = place_of(candidate.version, draft.status, situation.observed) if candidate is not None else None
+    if place is None:
+        return False
+    return shares_of(wanted, (place.key,))[place.key] < shares_of(route.entries, (place.key,))[place.key]
 
 
 def _rises_without_evidence(
@@ -64,14 +115,50 @@ def _rises_without_evidence(
     """
     run = draft.mode
     if not isinstance(run, Running) or run.planned is None:
+        return isinstance(run, Running)
+    place = place_of(run.candidate.version, draft.status, situation.observed)
+    if place is None or _roles(before) != _roles(draft.status):
         return False
-    facts = situation.observed.versions.get(run.candidate.version)
-    if facts is None or facts.backend is None or _roles(before) != _roles(draft.status):
-        return False
-    key = backend_key(facts.backend)
-    if shares_of(wanted, (key,))[key] <= shares_of(route.entries, (key,))[key]:
+    if shares_of(wanted, (place.key,))[place.key] <= shares_of(route.entries, (place.key,))[place.key]:
         return False
     return len(situation.judged) < len(run.planned.abort_on) or any(one.cause in UNASKED for one in situation.judged)
+
+
+def _correct(draft: Draft, route: RouteFacts, situation: Situation) -> tuple[Draft, bool]:
+    """Count a correction of somebody else's write, and return whether the next one must wait.
+
+    Two controllers that put each other right without end are worse than a wrong share: after some corrections in a row
+    the operator waits between them, says so once and records no more of them.
+    """
+    memory, now = draft.status.route, situation.now
+    if memory is None:
+        return draft, False
+    since = now - memory.corrected_at if memory.corrected_at is not None else None
+    window = CONTEST_PAUSE if memory.corrections < MOST_CORRECTIONS else 2 * CONTEST_PAUSE
+    in_a_row = memory.corrections if since is not None and since < window else 0
+    who = f" by {route.written_by}" if route.written_by else ""
+    if in_a_row < MOST_CORRECTIONS:
+        draft = _counted(draft, in_a_row + 1, situation)
+        message = f"The route's weights were changed{who}: put right."
+        return draft.with_event(EventReason.WEIGHT_DRIFT_CORRECTED, message, warning=True), False
+    message = (
+        f"The route's weights are changed again and again{who}: they are put right once a minute. "
+        "Let only one controller own .spec.rules[].backendRefs."
+    )
+    if in_a_row == MOST_CORRECTIONS:
+        draft = draft.with_event(EventReason.ROUTE_CONTESTED, message, warning=True)
+    if since is not None and since < CONTEST_PAUSE and in_a_row > MOST_CORRECTIONS:
+        until = (memory.corrected_at or now) + CONTEST_PAUSE
+        return draft.with_waiting(Waiting(WaitReason.ROUTE_CONTESTED, message, until=until)), True
+    draft = _counted(draft, in_a_row + 1, situation)
+    return draft.with_waiting(Waiting(WaitReason.ROUTE_CONTESTED, message)), in_a_row == MOST_CORRECTIONS
+
+
+def _counted(draft: Draft, corrections: int, situation: Situation) -> Draft:
+    memory = draft.status.route
+    if memory is None:
+        return draft
+    return draft.with_status(route=structs.replace(memory, corrections=corrections, corrected_at=situation.now))
 
 
 def _drifted(wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, after: RolloutStatus) -> bool:
@@ -79,7 +166,9 @@ def _drifted(wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutS
     if route.written_by == FIELD_MANAGER:
         return False
     confirmed = find_condition(before.conditions, ConditionType.TRAFFIC_CONFIRMED)
-    if confirmed is None or confirmed.status is not ConditionStatus.TRUE or _roles(before) != _roles(after):
+    unsettled = confirmed is None or confirmed.status is not ConditionStatus.TRUE
+    contested = before.route is not None and before.route.corrections > 0
+    if (unsettled and not contested) or _roles(before) != _roles(after):
         return False
     return {e.key: e.weight for e in wanted if e.weight} != {e.key: e.weight for e in route.entries if e.weight}
 

@@ -8,7 +8,7 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.rollout import HttpRouteRef
 from serinus.engine.rollout.actions import BackendShare
 from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEntry, RouteFacts
-from serinus.engine.rollout.route_plan import AcceptanceState, TooCoarse, accepted, choose_rule, plan_entries, shares_of
+from serinus.engine.rollout.route_plan import AcceptanceState, Unplannable, accepted, choose_rule, plan_entries, shares_of
 
 
 def key(name: str) -> BackendKey:
@@ -28,7 +28,7 @@ OURS = frozenset({key("old"), key("stable"), key("candidate"), key("spare")})
 
 def planned(entries: tuple[RouteEntry, ...], *shares: BackendShare) -> tuple[RouteEntry, ...]:
     found = plan_entries(entries, shares, OURS)
-    assert not isinstance(found, TooCoarse), found.message
+    assert not isinstance(found, Unplannable), found.message
     return found
 
 
@@ -95,7 +95,7 @@ def test_nothing_wanted_yet_leaves_foreign_weight_alone_and_gives_ours_none() ->
 def test_weights_that_are_too_coarse_are_named_with_the_factor_that_helps() -> None:
     entries = (entry("foreign", 1), entry("stable", 1))
     found = plan_entries(entries, (share("stable", 9500), share("candidate", 500)), OURS)
-    assert found == TooCoarse(
+    assert found == Unplannable(
         "5% of the rule's weights (foreign 1, stable 1) would be weight 0.1 for candidate, and weights are whole "
         "numbers: multiply all weights of this rule by 100."
     )
@@ -103,7 +103,7 @@ def test_weights_that_are_too_coarse_are_named_with_the_factor_that_helps() -> N
 
 def test_no_weight_of_ours_beside_foreign_weight_cannot_be_divided() -> None:
     found = plan_entries((entry("foreign", 1), entry("stable", 0)), (share("stable", 10_000),), OURS)
-    assert isinstance(found, TooCoarse)
+    assert isinstance(found, Unplannable)
     assert "give our backends the sum of weight" in found.message
 
 
@@ -117,8 +117,8 @@ def test_the_plan_is_its_own_fixed_point_and_leaves_foreign_entries_as_they_were
     entries: tuple[RouteEntry, ...], shares: tuple[BackendShare, ...]
 ) -> None:
     found = plan_entries(entries, shares, OURS)
-    assume(not isinstance(found, TooCoarse))
-    assert not isinstance(found, TooCoarse)
+    assume(not isinstance(found, Unplannable))
+    assert not isinstance(found, Unplannable)
     assert plan_entries(found, shares, OURS) == found
     assert [e for e in found if e.key not in OURS] == [e for e in entries if e.key not in OURS]
     assert sorted(e.key.name for e in found if e.key in OURS) == ["candidate", "stable"]
@@ -131,8 +131,8 @@ def test_foreign_shares_never_move_and_no_wanted_share_is_lost(
     foreign = [e.key for e in entries if e.key not in OURS]
     assume(sum(e.weight for e in entries if e.key in foreign) > 0)
     found = plan_entries(entries, shares, OURS)
-    assume(not isinstance(found, TooCoarse))
-    assert not isinstance(found, TooCoarse)
+    assume(not isinstance(found, Unplannable))
+    assert not isinstance(found, Unplannable)
     assert shares_of(found, foreign) == shares_of(entries, foreign)
     got = shares_of(found, OURS)
     for wanted in shares:
@@ -144,11 +144,11 @@ def test_foreign_shares_never_move_and_no_wanted_share_is_lost(
 @given(st.integers(1, 50), st.integers(1, 50), _split)
 def test_the_factor_in_the_message_does_help(theirs: int, held: int, shares: tuple[BackendShare, ...]) -> None:
     found = plan_entries((entry("foreign", theirs), entry("stable", held)), shares, OURS)
-    assume(isinstance(found, TooCoarse))
-    assert isinstance(found, TooCoarse)
+    assume(isinstance(found, Unplannable))
+    assert isinstance(found, Unplannable)
     factor = int(found.message.removesuffix(".").rsplit(" ", 1)[1])
     entries = (entry("foreign", theirs * factor), entry("stable", held * factor))
-    assert not isinstance(plan_entries(entries, shares, OURS), TooCoarse)
+    assert not isinstance(plan_entries(entries, shares, OURS), Unplannable)
 
 
 @given(_entries)
