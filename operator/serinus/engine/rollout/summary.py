@@ -142,8 +142,8 @@ def next_action(mode: Mode, status: RolloutStatus, situation: Situation, waiting
             return "Waiting for the gateway to accept the route; nothing is needed from you."
         case Stranded():
             return (
-                "ACT NOW: set spec.version to a good version, set spec.rollbackTo to one that served well, "
-                f"or accept it with kubectl serinus retry {name}."
+                "ACT NOW: set spec.version to a good version, bring a version that served well back, "
+                f"or accept this one with kubectl serinus retry {name}."
             )
         case RolledBack(rollback=rollback):
             retry = f"set spec.version, or run kubectl serinus retry {name}."

@@ -11,12 +11,12 @@ from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEnt
 from serinus.engine.rollout.route_plan import AcceptanceState, Unplannable, accepted, choose_rule, plan_entries, shares_of
 
 
-def key(name: str) -> BackendKey:
-    return BackendKey("", "Service", name)
+def key(name: str, port: int = 80) -> BackendKey:
+    return BackendKey("", "Service", name, port)
 
 
-def entry(name: str, weight: int, port: int | None = 80) -> RouteEntry:
-    return RouteEntry(key(name), weight, port)
+def entry(name: str, weight: int, port: int = 80) -> RouteEntry:
+    return RouteEntry(key(name, port), weight)
 
 
 def share(name: str, parts: int) -> BackendShare:
