@@ -53,6 +53,7 @@ class World:
     test_results: dict[str, TestResult] = field(default_factory=dict)
     commands: dict[Command, str] = field(default_factory=dict)
     rollback_to: str = ""
+    served: frozenset[str] = frozenset()
     freeze: str | None = None
     actors: Actors = ADA
     policy: ModelSpec = LAX
@@ -181,6 +182,7 @@ class World:
             policy=self.policy,
             audit=AuditFacts(recorded=frozenset(one.id for one in self.status.records) - self.unrecorded),
             freeze=self.freeze,
+            served=self.served,
             versions=dict(self.versions),
             route=self.route,
             tests=dict(self.ended_tests.get((self.status.run, stage.name), {})) if stage is not None else {},
