@@ -39,6 +39,12 @@ def traffic_confirmed(problem: Waiting | None, said: str) -> ConditionUpdate:
     return ConditionUpdate(ConditionType.TRAFFIC_CONFIRMED, status, problem.reason, problem.message)
 
 
+def nothing_to_confirm() -> ConditionUpdate:
+    """Return that no share is the status's yet, whatever the route carries."""
+    message = "No version of this model serves yet."
+    return ConditionUpdate(ConditionType.TRAFFIC_CONFIRMED, UNKNOWN, "NothingToConfirm", message)
+
+
 def metrics_available(evidence: tuple[EvidenceStatus, ...], problem: str, *, judging: bool) -> ConditionUpdate:
     """Say whether the evidence can be had."""
     kind = ConditionType.METRICS_AVAILABLE

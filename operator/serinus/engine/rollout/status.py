@@ -34,7 +34,7 @@ def described(draft: Draft, before: RolloutStatus, situation: Situation, wanted:
     judging = isinstance(mode, Running) and bool(situation.judged)
     updates = (
         *conditions.kstatus_of(phase, reason, story, stalled=stalled),
-        conditions.traffic_confirmed(problem or share_mismatch(status, situation), _shares_text(status, observed)),
+        _traffic_confirmed(mode, problem or share_mismatch(status, situation), status, observed),
         conditions.metrics_available(status.evidence, observed.metrics_problem, judging=judging),
         _rollback_ready(mode, status, situation),
         conditions.backends_ready(unready_backends(status, observed)),
@@ -133,6 +133,14 @@ def _with_weight(status: RolloutStatus) -> Serving | None:
         return None
     left = 100 - (status.candidate.weight if status.candidate is not None else 0)
     return stable if stable.weight == left else structs.replace(stable, weight=left)
+
+
+def _traffic_confirmed(
+    mode: Mode, problem: Waiting | None, status: RolloutStatus, observed: Observation
+) -> ConditionUpdate:
+    if isinstance(mode, Idle):
+        return conditions.nothing_to_confirm()
+    return conditions.traffic_confirmed(problem, _shares_text(status, observed))
 
 
 def _shares_text(status: RolloutStatus, observed: Observation) -> str:
