@@ -104,7 +104,7 @@ class World:
         """One look: decide, do the actions, then write the status; ``crash`` ends it ``before`` or ``between``."""
         observed = self.observe()
         decision = decide(self.spec, self.status, observed, self.now)
-        laws.check(self.spec, self.status, observed, decision)
+        laws.check(laws.Step(self.spec, self.status, observed, self.now, decision))
         self.decisions.append((self.status, observed, decision))
         if crash == "before":
             return decision
