@@ -303,8 +303,8 @@ class FakeVerifier:
         return self.found
 
 
-class FakeLedger:
-    """The port ``Ledger`` over the real verbs and a store in memory; ``problem`` keeps it from taking anything,
+class FakeAuditLog:
+    """The port ``AuditLog`` over the real registry and a store in memory; ``problem`` keeps it from taking anything,
     ``hanging`` from ever answering."""
 
     def __init__(self, registry: Registry) -> None:

@@ -41,7 +41,7 @@ class AdmissionCache:
         found = self._store.model(model.namespace, model.name)
         return found.policy if found is not None else _DEFAULT
 
-    def of(self, model: ObjectKey) -> Mapping[str, Review]:
+    def reviews(self, model: ObjectKey) -> Mapping[str, Review]:
         """Return what is found of each version, by version."""
         versions = [one for one in self._store.versions(model.namespace, model.name) if one.spec is not None]
         policy, production = self.policy(model), self._production(model)

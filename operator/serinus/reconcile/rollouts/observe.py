@@ -60,7 +60,7 @@ def observe(
     key = record.meta.key
     model = ObjectKey(key.namespace, plan.model) if plan is not None else None
     versions = store.versions(*model) if model is not None else ()
-    reviewed = reviews.of(model) if model is not None else {}
+    reviewed = reviews.reviews(model) if model is not None else {}
     return Observation(
         name=key.name,
         generation=record.generation,

@@ -10,7 +10,6 @@ from serinus.api.rollout_status import Phase, TestResult
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.errors import AmbiguousError, ConflictError, RefusedError, SerinusError, TransientError
 from serinus.ports.cluster_state import EndpointsRecord, Record, RolloutRecord, RouteRecord
-from serinus.reconcile.rollouts.reconciler import reconcile
 from support.builders import CANARY, PRODUCTION, STAGING
 from support.fake_source import FakeSource
 from support.records import MISSPELT, endpoints, key, model_version, rollout, spec_for
@@ -27,7 +26,7 @@ async def in_canary(rig: Rig, name: str = "fraud") -> None:
 
 
 def nothing_else_to_do(rig: Rig) -> bool:
-    return len(rig.loop._queue) == 0
+    return len(rig.queue) == 0
 
 
 # ---- the order of writes -----------------------------------------------------------------------
@@ -45,7 +44,7 @@ async def test_a_good_version_goes_through_all_stages_and_is_said_to_be_in_produ
 
 
 def said(rig: Rig) -> dict[str, tuple[str, str]]:
-    return {one.version: (one.stage, one.traffic) for one in rig.store.versions("ml", "fraud")}
+    return {one.version: (one.stage, one.traffic) for one in rig.cache.versions("ml", "fraud")}
 
 
 @in_virtual_time
@@ -78,7 +77,7 @@ async def test_nothing_at_all_is_written_for_a_settled_rollout_however_often_it_
             rig.cluster.put(endpoints(ready=version % 3 + 1))
             await until(lambda: nothing_else_to_do(rig), why="the look")
         assert rig.cluster.journal == written
-        assert len(rig.loop._timers) <= 1
+        assert len(rig.queue._timers) <= 1
 
 
 @in_virtual_time
@@ -122,7 +121,7 @@ async def test_a_conflict_is_read_anew_and_retried_at_once() -> None:
         rig.cluster.put(rig.cluster.rollout(key()))  # somebody else's write that the watch does not show
         rig.cluster.deaf = False
         began = rig.clock.monotonic()
-        rig.loop._look_at(frozenset({key()}))
+        rig.queue.enqueue(key())
         await in_canary(rig)
         assert rig.clock.monotonic() - began < 30
 
@@ -133,7 +132,7 @@ async def test_conflicts_without_end_are_retried_ever_more_slowly() -> None:
     rig.model()
     rig.statuses.faults.always["fraud"] = ConflictError("somebody writes all the time")
     async with rig.running():
-        await until(lambda: rig.loop._retries.get(key(), 0) >= 15, why="the longest pause", within=120)
+        await until(lambda: rig.queue._retries.get(key(), 0) >= 15, why="the longest pause", within=120)
         failed = rig.telemetry.failures.labels("ConflictError")._value.get()
         assert failed < 20
 
@@ -180,7 +179,7 @@ async def test_a_refused_write_is_said_in_the_status_once_with_the_leaders_term(
         assert "admission webhook says no" in rig.status().next_action
         assert rig.status().epoch == 10
         written = rig.cluster.journal.count(("status", "fraud"))
-        await until(lambda: rig.loop._retries[key()] >= 15, why="many more tries", within=300)
+        await until(lambda: rig.queue._retries[key()] >= 15, why="many more tries", within=300)
         assert rig.cluster.journal.count(("status", "fraud")) == written
         rig.router.faults.always.clear()
         await rig.reaches(Phase.ROLLED_BACK, within=60)
@@ -196,7 +195,7 @@ async def test_a_bug_in_the_looks_at_one_rollout_does_not_hold_up_the_others(
     rig.statuses.faults.always["fraud"] = ZeroDivisionError("a bug")  # type: ignore[assignment]
     async with rig.running():
         await in_canary(rig, "churn")
-    assert "ml/fraud: the look failed" in caplog.text
+    assert "ml/fraud: the reconcile failed" in caplog.text
 
 
 @in_virtual_time
@@ -226,7 +225,7 @@ async def with_all_workers_hanging(rig: Rig) -> None:
     rig.router.faults.hanging.update(OTHERS)
     for name in OTHERS:
         rig.model(name)
-    await until(lambda: len(rig.loop._queue) >= len(OTHERS) - 4, why="the workers to hang and the queue to grow")
+    await until(lambda: len(rig.queue) >= len(OTHERS) - 4, why="the workers to hang and the queue to grow")
 
 
 @in_virtual_time
@@ -301,7 +300,7 @@ async def test_who_does_not_lead_writes_nothing() -> None:
     async with rig.running():
         await until(lambda: rig.clock.monotonic() > 900, why="a quarter of an hour to pass", within=1000)
         rig.cluster.remove(RolloutRecord, key())
-        await until(lambda: rig.store.rollout(key()) is None, why="the deletion")
+        await until(lambda: rig.cache.rollout(key()) is None, why="the deletion")
     assert rig.cluster.journal == []
 
 
@@ -326,8 +325,8 @@ async def test_a_deposed_leader_cannot_write_over_its_successor() -> None:
     async with rig.running():
         await in_canary(rig)
     deposed = Rig(rig.cluster, epoch=7)
-    deposed.store.put(rig.cluster.rollout(key()))
-    assert await reconcile(deposed.shell, key()) is not None or deposed.status().epoch == 9
+    deposed.cache.put(rig.cluster.rollout(key()))
+    assert await deposed.reconciler.reconcile(key()) is not None or deposed.status().epoch == 9
     assert deposed.status().epoch == 9
 
 
@@ -390,8 +389,8 @@ async def test_a_deleted_rollout_leaves_no_candidate_with_traffic() -> None:
         await in_canary(rig)
         rig.cluster.remove(RolloutRecord, key())
         await until(lambda: rig.weight("2.0.0") == 0, why="the candidate's weight to go", within=1)
-        assert rig.loop._timers == {}
-        assert rig.loop._retries == {}
+        assert rig.queue._timers == {}
+        assert rig.queue._retries == {}
 
 
 @in_virtual_time
@@ -437,7 +436,7 @@ async def test_a_rollout_that_turns_out_to_be_gone_is_dropped_and_not_tried_for_
         await in_canary(rig)
         rig.cluster.deaf = True
         rig.cluster.remove(RolloutRecord, key())
-        await until(lambda: rig.store.rollout(key()) is None, why="the loss to be noticed by a write", within=120)
+        await until(lambda: rig.cache.rollout(key()) is None, why="the loss to be noticed by a write", within=120)
         assert rig.weight("2.0.0") == 0
 
 
@@ -459,7 +458,7 @@ async def test_an_http_test_is_sent_once_and_its_outcome_is_looked_at_once_it_is
         await in_canary(rig)
         assert rig.clock.monotonic() - began < 1
         assert rig.checks.sent == ["ml/fraud-v2-0-0/healthz"]
-        assert (rig.desk._ended, rig.desk._under_way) == ({}, {}), "the status has it now"
+        assert len(rig.reconciler.tests.results) == len(rig.reconciler.tests._running) == 0, "the status has it now"
 
 
 @in_virtual_time
@@ -489,13 +488,13 @@ async def test_nothing_is_decided_before_the_whole_cluster_could_be_listed() -> 
     rig = Rig()
     rig.model()
     rig.cluster.faults.always["RolloutRecord"] = TransientError("no API server")
-    rig.cluster.follow(rig.loop.on_change, rig.loop.on_delete)
+    rig.cluster.follow(rig.controller.on_change, rig.controller.on_delete)
     assert rig.cluster.journal == []
     failures: list[SerinusError] = [TransientError("not yet")] * 5
     rig.cluster.faults.always.clear()
     rig.cluster.faults.before.extend(failures)
     async with rig.running():
-        assert rig.loop.synced.is_set()
+        assert rig.controller.synced.is_set()
         assert rig.clock.monotonic() > 1, "it has waited between the tries"
         await in_canary(rig)
 
@@ -508,7 +507,7 @@ async def test_what_vanished_unseen_is_found_by_the_next_list() -> None:
         await in_canary(rig)
         rig.cluster.deaf = True
         rig.cluster.remove(EndpointsRecord, ObjectKey("ml", "fraud-v1-0-0-abc"))
-        await until(lambda: rig.store.ready_endpoints("ml", "fraud-v1-0-0") == 0, why="the list to show it", within=61)
+        await until(lambda: rig.cache.ready_endpoints("ml", "fraud-v1-0-0") == 0, why="the list to show it", within=61)
 
 
 @in_virtual_time
@@ -518,7 +517,7 @@ async def test_a_watch_that_was_interrupted_causes_a_list_at_once() -> None:
     async with rig.running():
         await in_canary(rig)
         listed = len(rig.cluster.lists)
-        rig.loop.on_relist()
+        rig.controller.on_relist()
         await until(lambda: len(rig.cluster.lists) > listed, why="the list", within=1)
 
 
@@ -528,13 +527,13 @@ async def test_an_object_that_comes_up_while_a_list_is_read_is_not_forgotten() -
     rig.model()
 
     def another(kind: type[Record]) -> None:
-        if kind is RouteRecord and rig.loop.synced.is_set() and rig.store.rollout(key("churn")) is None:
+        if kind is RouteRecord and rig.controller.synced.is_set() and rig.cache.rollout(key("churn")) is None:
             rig.model("churn")
 
     async with rig.running():
         await in_canary(rig)
         rig.cluster.during_list = another
-        rig.loop.on_relist()
+        rig.controller.on_relist()
         await until(lambda: (RolloutRecord, key("churn")) in rig.cluster.objects, why="the list to be under way")
         await rig.reaches_stage("canary", "churn", within=60)
 
@@ -544,7 +543,7 @@ async def test_the_loop_ends_when_it_is_told_to_even_in_the_moment_of_a_restarte
     rig = Rig()
     async with rig.running():
         await until(lambda: rig.clock.monotonic() > 1, why="the loop to wait for its next list")
-        rig.loop.on_relist()
+        rig.controller.on_relist()
 
 
 @in_virtual_time
@@ -552,7 +551,7 @@ async def test_the_heart_beats_while_the_loop_lives() -> None:
     rig = Rig()
     async with rig.running():
         await until(lambda: rig.clock.monotonic() > 100, why="some time to pass", within=200)
-        assert rig.clock.monotonic() - rig.loop.beat <= 1
+        assert rig.clock.monotonic() - rig.controller.heartbeat <= 1
 
 
 @in_virtual_time
@@ -563,9 +562,9 @@ async def test_timers_and_tasks_do_not_pile_up() -> None:
     async with rig.running():
         await rig.reaches(Phase.HEALTHY, "m29")
         await until(lambda: all(rig.status(f"m{n}").phase is Phase.HEALTHY for n in range(30)), why="all")
-        await until(lambda: not rig.loop._tasks, why="no task to be left")
-        assert len(rig.loop._timers) <= 30
-        assert rig.loop._retries == {}
+        await until(lambda: len(rig.background) == 0, why="no task to be left")
+        assert len(rig.queue._timers) <= 30
+        assert rig.queue._retries == {}
 
 
 @in_virtual_time

@@ -135,7 +135,7 @@ async def test_a_rollback_is_recorded_with_its_evidence_once_the_traffic_is_safe
 @in_virtual_time
 async def test_a_registry_that_is_down_for_a_whole_run_delays_nothing_and_loses_nothing() -> None:
     up, down = Rig(), Rig()
-    down.ledger.problem = DOWN
+    down.audit_log.problem = DOWN
     for rig in (up, down):
         rig.model()
         async with rig.running():
@@ -146,7 +146,7 @@ async def test_a_registry_that_is_down_for_a_whole_run_delays_nothing_and_loses_
                 assert lag.status is ConditionStatus.TRUE
                 assert "cannot be reached" in lag.message
                 assert len(rig.status().records) == 9
-                rig.ledger.problem = None
+                rig.audit_log.problem = None
             await until(partial(nothing_waits, rig), why="all to be recorded", within=120)
             assert find_condition(rig.status().conditions, ConditionType.AUDIT_LAG) is None
             assert await is_whole(rig)
@@ -162,7 +162,7 @@ async def test_a_registry_that_never_answers_does_not_delay_a_rollback() -> None
     for hanging in (False, True):
         rig = Rig()
         rig.source.bad = {"2.0.0": 1.0}
-        rig.ledger.hanging = hanging
+        rig.audit_log.hanging = hanging
         rig.model()
         async with rig.running():
             await rig.reaches(Phase.ROLLED_BACK)
@@ -181,7 +181,7 @@ async def test_a_successor_tells_the_rest_and_nothing_twice() -> None:
     first.model()
     async with first.running():
         await first.reaches_stage("canary")
-        first.ledger.problem = DOWN
+        first.audit_log.problem = DOWN
         await first.reaches_stage("production")
         assert first.status().records
     second = Rig(first.cluster, first.source, epoch=8)
@@ -197,20 +197,20 @@ async def test_a_successor_tells_the_rest_and_nothing_twice() -> None:
 @in_virtual_time
 async def test_the_last_words_of_a_deleted_rollout_are_recorded() -> None:
     rig = Rig()
-    rig.ledger.problem = DOWN
+    rig.audit_log.problem = DOWN
     rig.model()
     async with rig.running():
         await rig.reaches_stage("canary")
         rig.cluster.remove(RolloutRecord, key())
-        await until(lambda: rig.store.rollout(key()) is None, why="it to be gone")
-        rig.ledger.problem = None
+        await until(lambda: rig.cache.rollout(key()) is None, why="it to be gone")
+        rig.audit_log.problem = None
         await until(lambda: "RolloutStarted" in stored_events(rig), why="what is left to be told")
 
 
 @in_virtual_time
 async def test_too_many_waiting_records_hold_everything_but_a_rollback() -> None:
     rig = Rig()
-    rig.ledger.problem = DOWN
+    rig.audit_log.problem = DOWN
     rig.model()
     async with rig.running():
         await rig.reaches_stage("canary")
@@ -227,7 +227,7 @@ async def test_too_many_waiting_records_hold_everything_but_a_rollback() -> None
         rig.cluster.put(replace(record, commands={"abort": "now"}))
         await rig.reaches(Phase.ROLLED_BACK)
         assert len(rig.status().records) <= 170
-        rig.ledger.problem = None
+        rig.audit_log.problem = None
         await until(lambda: nothing_waits(rig), why="all to be recorded", within=300)
         assert (await events(rig))[-1] == "RolledBack"
         assert await is_whole(rig)
