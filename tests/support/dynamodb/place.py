@@ -5,6 +5,7 @@ import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 
 import boto3
@@ -51,8 +52,14 @@ def settings_at(endpoint: str, **fields: Any) -> DynamoDbSettings:
     return DynamoDbSettings(**{**usual, **fields})
 
 
+@cache
+def _session() -> Any:
+    # Each new session parses the description of the service again, which takes a tenth of a second.
+    return boto3.session.Session()
+
+
 def make_tables(settings: DynamoDbSettings) -> None:
-    clients = connect(settings)
+    clients = connect(settings, _session())
     try:
         list(create(clients.reads, TableNames.of(settings), protect=False))
     finally:
@@ -75,12 +82,10 @@ class DynamoDbPlace:
 
     def __init__(self, settings: DynamoDbSettings) -> None:
         self.settings = settings
-        # Each new session reads the service's description anew: a tenth of a second for each connection.
-        self._session = boto3.session.Session()
         self._opened: dict[DynamoDbStore, Clients] = {}
 
     def open(self, *, page_size: int = PAGE, exchange: Exchange | None = None) -> DynamoDbStore:
-        clients = connect(self.settings, self._session)
+        clients = connect(self.settings, _session())
         if exchange is not None:
             intercept(clients, exchange)
         pages = PageSizes(versions=page_size, records=page_size, found=page_size)
