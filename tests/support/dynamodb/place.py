@@ -5,10 +5,8 @@ import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, Final
 
-import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
@@ -21,6 +19,7 @@ from serinus.registry.dynamodb.reads import PageSizes
 from serinus.registry.dynamodb.store import DynamoDbStore
 from serinus.registry.dynamodb.tables import create
 from serinus.settings import DynamoDbSettings
+from support.boto_session import new_session
 from support.dynamodb.scripted import Scripted, error
 from support.registry.place import PAGE, Crash, Fault
 
@@ -52,14 +51,8 @@ def settings_at(endpoint: str, **fields: Any) -> DynamoDbSettings:
     return DynamoDbSettings(**{**usual, **fields})
 
 
-@cache
-def _session() -> Any:
-    # Each new session parses the description of the service again, which takes a tenth of a second.
-    return boto3.session.Session()
-
-
 def make_tables(settings: DynamoDbSettings) -> None:
-    clients = connect(settings, _session())
+    clients = connect(settings, new_session())
     try:
         list(create(clients.reads, TableNames.of(settings), protect=False))
     finally:
@@ -82,10 +75,11 @@ class DynamoDbPlace:
 
     def __init__(self, settings: DynamoDbSettings) -> None:
         self.settings = settings
+        self._session = new_session()
         self._opened: dict[DynamoDbStore, Clients] = {}
 
     def open(self, *, page_size: int = PAGE, exchange: Exchange | None = None) -> DynamoDbStore:
-        clients = connect(self.settings, _session())
+        clients = connect(self.settings, self._session)
         if exchange is not None:
             intercept(clients, exchange)
         pages = PageSizes(versions=page_size, records=page_size, found=page_size)
