@@ -70,7 +70,7 @@ def test_a_plan_is_read_with_everything_that_it_says() -> None:
         ("{}", "Expected `array`"),
         ("[1]", "Expected `object`"),
         ('[{"name": 1}]', "stage 0 has no name"),
-        ('[{"name":"a"},{"name":"b","abortOn":"x"}]', "stage 1: abortOn is no list"),
+        ('[{"name":"a"},{"name":"b","abortOn":"x"}]', "stage 1: abortOn is not a list"),
         ("\ud800", "JSON"),
     ],
 )
