@@ -1,4 +1,4 @@
-"""The composition root: settings in, a running operator out. The only room that knows every adapter."""
+"""The composition root: settings in, a running operator out. The only module that knows every adapter."""
 
 import asyncio
 import logging
@@ -47,7 +47,7 @@ HEARTBEAT_LIMIT: Final = 15.0
 
 @dataclass(frozen=True, slots=True)
 class SoleLeader:
-    """Leads always: for installations in which a second process can never run."""
+    """Always leads: for installations in which a second process can never run."""
 
     epoch: int | None
 
@@ -58,24 +58,24 @@ class SoleLeader:
 
 
 class Watch(Protocol):
-    """What brings the cluster's events in; handlers/ has it."""
+    """The watch of the cluster; see handlers.watcher."""
 
     def start(self) -> None:
-        """Begin, in the event loop that runs now."""
+        """Start watching, in the event loop that runs now."""
 
     async def stop(self) -> None:
-        """End."""
+        """Stop watching."""
 
 
 class LeadershipLostError(SerinusError):
-    """This process must end at once: another one may write now."""
+    """This process must exit at once: another one may write now."""
 
 
 class Operator:
-    """One operator process; use it as a context, start the watch, then ``run`` it."""
+    """One operator process."""
 
     def __init__(self, settings: Settings, client: KubernetesClient) -> None:
-        """Put the parts together; nothing is sent."""
+        """Put the parts together; nothing is sent yet."""
         self.settings = settings
         self._clock = SystemClock()
         self._telemetry = Telemetry()
@@ -124,11 +124,11 @@ class Operator:
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """The namespaces that are watched; empty for the whole cluster."""
+        """The watched namespaces; empty for the whole cluster."""
         return self.settings.namespaces
 
     async def run(self, watch: Watch) -> None:
-        """Serve probes, stand for election, and lead until cancelled or until the leadership is lost."""
+        """Serve the probes, run for leader, and lead until cancelled or until the leadership is lost."""
         probes = Probes(live=self._live, ready=self._ready, metrics=self._metrics)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(serve(probes, self.settings.http_host, self.settings.http_port))
@@ -138,7 +138,7 @@ class Operator:
             stack.push_async_callback(asyncio.to_thread, self._verifier.close)
             async with asyncio.TaskGroup() as group:
                 if self._election is not None:
-                    group.create_task(self._stand(self._election))
+                    group.create_task(self._keep_leading(self._election))
                     await self._election.elected()
                 self._telemetry.leader.set(1)
                 group.create_task(self._events.run())
@@ -159,7 +159,7 @@ class Operator:
         finally:
             await checkpoints.close()
 
-    async def _stand(self, election: LeaseElection) -> None:
+    async def _keep_leading(self, election: LeaseElection) -> None:
         await election.run()
         raise LeadershipLostError("another process leads now, or the Lease could not be renewed")
 
@@ -169,7 +169,7 @@ class Operator:
         )
 
     def _ready(self) -> bool:
-        """Ready is who has listed the cluster, or stands by with a Lease that answers."""
+        """Return whether the cluster has been listed, or this is a standby whose Lease can be reached."""
         return self.controller.synced.is_set() or (self._election is not None and self._election.reached)
 
     def _metrics(self) -> bytes:
@@ -191,7 +191,7 @@ def _registry_store(settings: Settings, client: KubernetesClient) -> RegistrySto
             from serinus.registry.dynamodb.client import connect  # noqa: PLC0415
             from serinus.registry.dynamodb.store import DynamoDbStore  # noqa: PLC0415
 
-            # Not probed: an operator whose registry is down must still roll back.
+            # Not probed: an operator whose registry is down must still be able to roll back.
             return DynamoDbStore(settings.registry.dynamodb, connect(settings.registry.dynamodb))
         case _:
             assert_never(settings.registry.kind)

@@ -87,9 +87,9 @@ class Rig:
             put(namespace_record())
         if (ModelRecord, key(name)) not in self.cluster.objects:
             put(model_record(name))
-        for one in ("1.0.0", version):
-            put(model_version(one, name))
-            put(endpoints(name, one))
+        for known in ("1.0.0", version):
+            put(model_version(known, name))
+            put(endpoints(name, known))
         put(route(name))
         stored = put(rollout(name, spec_for(name, version, *stages), **fields))
         assert isinstance(stored, RolloutRecord)
@@ -113,8 +113,10 @@ class Rig:
             yield self
             assert not task.done(), "the loop has ended by itself"
         finally:
-            for one in (task, synced, *self.background._tasks, *self.model_versions._background._tasks):
-                one.cancel()
+            self.background.cancel()
+            self.model_versions._background.cancel()
+            task.cancel()
+            synced.cancel()
             with suppress(asyncio.CancelledError):
                 await task
 

@@ -231,7 +231,7 @@ class ModelVersionController:
         try:
             for pause in ARTIFACT_BACKOFF:
                 finding = await self._verify_once(artifact, mode)
-                self._admission.note_artifact(uid, finding)
+                self._admission.set_artifact(uid, finding)
                 self.enqueue((model,))
                 self._enqueue_rollouts(model)
                 if finding.result in {ArtifactResult.VERIFIED, ArtifactResult.NO_DIGEST, ArtifactResult.UNSUPPORTED}:

@@ -15,7 +15,7 @@ _TOWARDS_SAFETY: Final = (Command.ABORT, Command.ROLLBACK)
 
 
 def is_urgent(cache: ClusterCache, tracker: AnalysisTracker, tests: HttpTestResults, key: ObjectKey) -> bool:
-    """Say whether the next decision about this Rollout may be a rollback."""
+    """Return whether the next decision about this Rollout may be a rollback."""
     record = cache.rollout(key)
     if record is None:
         return False
@@ -28,8 +28,8 @@ def is_urgent(cache: ClusterCache, tracker: AnalysisTracker, tests: HttpTestResu
 
 
 def _is_requested(record: RolloutRecord) -> bool:
-    given, handled = record.commands, record.status.last_handled
-    return any(verb.value in given and given[verb.value] != handled.get(verb.value) for verb in _TOWARDS_SAFETY)
+    commands, handled = record.commands, record.status.last_handled
+    return any(verb.value in commands and commands[verb.value] != handled.get(verb.value) for verb in _TOWARDS_SAFETY)
 
 
 def _has_failed_test(cache: ClusterCache, tests: HttpTestResults, record: RolloutRecord) -> bool:

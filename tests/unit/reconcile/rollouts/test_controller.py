@@ -1,4 +1,4 @@
-"""The loop and its looks: what is written, in which order, and what comes of every failure."""
+"""The Rollouts' controller: what is written, in which order, and what follows every failure."""
 
 from datetime import timedelta
 
@@ -38,13 +38,15 @@ async def test_a_good_version_goes_through_all_stages_and_is_said_to_be_in_produ
     rig.model()
     async with rig.running():
         await rig.reaches(Phase.HEALTHY)
-        await until(lambda: said(rig) == {"1.0.0": ("Superseded", "0%"), "2.0.0": ("Production", "100%")}, why="it")
+        await until(
+            lambda: published(rig) == {"1.0.0": ("Superseded", "0%"), "2.0.0": ("Production", "100%")}, why="it"
+        )
         assert rig.status().history[0].version == "2.0.0"
         assert rig.weight("1.0.0") in {0, None}
 
 
-def said(rig: Rig) -> dict[str, tuple[str, str]]:
-    return {one.version: (one.stage, one.traffic) for one in rig.cache.versions("ml", "fraud")}
+def published(rig: Rig) -> dict[str, tuple[str, str]]:
+    return {version.version: (version.stage, version.traffic) for version in rig.cache.versions("ml", "fraud")}
 
 
 @in_virtual_time
@@ -57,25 +59,25 @@ async def test_a_bad_version_loses_its_traffic_before_the_status_says_so_and_bef
         rig.source.bad = {"2.0.0": 1.0}
         await rig.reaches(Phase.ROLLED_BACK, within=30)
         assert rig.weight("2.0.0") == 0
-        told = [entry for entry in rig.cluster.journal[written:] if entry[0] != "modelversion"]
-        weights, status = told.index(("weights", "fraud")), told.index(("status", "fraud"))
-        assert weights < status < told.index(("event", "RollbackStarted"))
+        writes = [entry for entry in rig.cluster.journal[written:] if entry[0] != "modelversion"]
+        weights, status = writes.index(("weights", "fraud")), writes.index(("status", "fraud"))
+        assert weights < status < writes.index(("event", "RollbackStarted"))
         assert "2.0.0" in rig.status().quarantined
         assert b"serinus_rollbacks_total{" in rig.telemetry.render()
 
 
 @pytest.mark.parametrize("resync", [300.0, 1.0])
 @in_virtual_time
-async def test_nothing_at_all_is_written_for_a_settled_rollout_however_often_it_is_looked_at(resync: float) -> None:
+async def test_nothing_at_all_is_written_for_a_settled_rollout_however_often_it_is_reconciled(resync: float) -> None:
     rig = Rig()
     rig.model()
     async with rig.running(resync_every=resync):
         await rig.reaches(Phase.HEALTHY)
-        await until(lambda: said(rig)["1.0.0"][0] == "Superseded", why="all to be said")
+        await until(lambda: published(rig)["1.0.0"][0] == "Superseded", why="all to be published")
         written = list(rig.cluster.journal)
         for version in range(100):
             rig.cluster.put(endpoints(ready=version % 3 + 1))
-            await until(lambda: nothing_else_to_do(rig), why="the look")
+            await until(lambda: nothing_else_to_do(rig), why="the reconcile")
         assert rig.cluster.journal == written
         assert len(rig.queue._timers) <= 1
 
@@ -112,7 +114,7 @@ async def test_a_failing_action_leaves_the_status_as_it_was_and_the_same_decisio
 
 
 @in_virtual_time
-async def test_a_conflict_is_read_anew_and_retried_at_once() -> None:
+async def test_after_a_conflict_the_rollout_is_reread_and_retried_at_once() -> None:
     rig = Rig()
     rig.model()
     async with rig.running():
@@ -186,7 +188,7 @@ async def test_a_refused_write_is_said_in_the_status_once_with_the_leaders_term(
 
 
 @in_virtual_time
-async def test_a_bug_in_the_looks_at_one_rollout_does_not_hold_up_the_others(
+async def test_a_bug_with_one_rollout_does_not_hold_up_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rig = Rig()
@@ -245,8 +247,8 @@ async def test_a_persons_abort_is_done_at_once_although_every_ordinary_worker_ha
     rig.model()
     async with rig.running():
         await with_all_workers_hanging(rig)
-        held = rig.cluster.rollout(key())
-        rig.cluster.put(rollout(spec=held.spec, status=held.status, commands={verb: "now"}))
+        stored = rig.cluster.rollout(key())
+        rig.cluster.put(rollout(spec=stored.spec, status=stored.status, commands={verb: "now"}))
         await rig.reaches(Phase.ROLLED_BACK, within=1)
         assert rig.status().last_handled[verb] == "now"
 
@@ -271,8 +273,8 @@ async def test_a_failed_abort_is_retried_although_every_ordinary_worker_hangs() 
     async with rig.running():
         await with_all_workers_hanging(rig)
         rig.router.faults.before.extend([TransientError("reset by peer")] * 3)
-        held = rig.cluster.rollout(key())
-        rig.cluster.put(rollout(spec=held.spec, status=held.status, commands={"abort": "now"}))
+        stored = rig.cluster.rollout(key())
+        rig.cluster.put(rollout(spec=stored.spec, status=stored.status, commands={"abort": "now"}))
         await rig.reaches(Phase.ROLLED_BACK, within=3)
 
 
@@ -351,17 +353,17 @@ async def test_a_successor_goes_on_where_the_process_before_it_ended() -> None:
 
 
 @in_virtual_time
-async def test_what_a_crash_left_unsaid_of_a_version_is_said_by_the_successor() -> None:
+async def test_a_stage_that_a_crash_left_unwritten_is_written_by_the_successor() -> None:
     rig = Rig()
     rig.model()
     rig.statuses.faults.always["fraud-v1.0.0"] = TransientError("gone for lunch")
     rig.statuses.faults.always["fraud-v2.0.0"] = TransientError("gone for lunch")
     async with rig.running():
         await rig.reaches(Phase.HEALTHY)
-        assert said(rig)["2.0.0"] == ("", "")
+        assert published(rig)["2.0.0"] == ("", "")
     successor = Rig(rig.cluster)
     async with successor.running():
-        await until(lambda: said(successor)["2.0.0"] == ("Production", "100%"), why="the version to say it")
+        await until(lambda: published(successor)["2.0.0"] == ("Production", "100%"), why="the version to say it")
 
 
 @in_virtual_time
@@ -370,12 +372,12 @@ async def test_a_superseded_candidate_is_no_canary_any_more() -> None:
     rig.model()
     async with rig.running():
         await in_canary(rig)
-        await until(lambda: said(rig)["2.0.0"][0] == "Canary", why="the canary to be one")
+        await until(lambda: published(rig)["2.0.0"][0] == "Canary", why="the canary to be one")
         rig.cluster.put(model_version("3.0.0"))
         rig.cluster.put(endpoints("fraud", "3.0.0"))
         rig.cluster.put(rollout(spec=spec_for("fraud", "3.0.0"), status=rig.status()))
-        await until(lambda: said(rig).get("3.0.0", ("", ""))[0] in {"Staging", "Canary"}, why="the new candidate")
-        await until(lambda: said(rig)["2.0.0"] == ("Registered", "0%"), why="the old candidate to be none")
+        await until(lambda: published(rig).get("3.0.0", ("", ""))[0] in {"Staging", "Canary"}, why="the new candidate")
+        await until(lambda: published(rig)["2.0.0"] == ("Registered", "0%"), why="the old candidate to be none")
 
 
 # ---- deletion ----------------------------------------------------------------------------------
@@ -422,10 +424,10 @@ async def test_a_rollout_that_is_being_deleted_has_its_candidate_without_traffic
     rig.model()
     async with rig.running():
         await in_canary(rig)
-        held = rig.cluster.rollout(key())
-        rig.cluster.put(rollout(spec=held.spec, status=held.status, deleting=True))
+        stored = rig.cluster.rollout(key())
+        rig.cluster.put(rollout(spec=stored.spec, status=stored.status, deleting=True))
         await until(lambda: rig.weight("2.0.0") == 0, why="the candidate's weight to go", within=1)
-        assert rig.status() == held.status
+        assert rig.status() == stored.status
 
 
 @in_virtual_time
@@ -444,7 +446,7 @@ async def test_a_rollout_that_turns_out_to_be_gone_is_dropped_and_not_tried_for_
 
 
 @in_virtual_time
-async def test_an_http_test_is_sent_once_and_its_outcome_is_looked_at_once_it_is_there() -> None:
+async def test_an_http_test_is_sent_once_and_its_end_has_the_rollout_reconciled() -> None:
     rig = Rig()
     rig.checks.open.clear()
     rig.model("fraud", HTTP_STAGING, CANARY, PRODUCTION)
@@ -452,7 +454,7 @@ async def test_an_http_test_is_sent_once_and_its_outcome_is_looked_at_once_it_is
         await until(lambda: len(rig.checks.sent) == 1, why="the test to be sent")
         for number in range(20):
             rig.cluster.put(endpoints(ready=number % 2 + 1))
-            await until(lambda: nothing_else_to_do(rig), why="the look")
+            await until(lambda: nothing_else_to_do(rig), why="the reconcile")
         began = rig.clock.monotonic()
         rig.checks.open.set()
         await in_canary(rig)
@@ -495,12 +497,12 @@ async def test_nothing_is_decided_before_the_whole_cluster_could_be_listed() -> 
     rig.cluster.faults.before.extend(failures)
     async with rig.running():
         assert rig.controller.synced.is_set()
-        assert rig.clock.monotonic() > 1, "it has waited between the tries"
+        assert rig.clock.monotonic() > 1, "it waited between the tries"
         await in_canary(rig)
 
 
 @in_virtual_time
-async def test_what_vanished_unseen_is_found_by_the_next_list() -> None:
+async def test_a_deletion_that_the_watch_missed_is_found_by_the_next_list() -> None:
     rig = Rig()
     rig.model()
     async with rig.running(resync_every=60):

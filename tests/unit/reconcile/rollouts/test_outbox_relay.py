@@ -1,4 +1,4 @@
-"""What the registry learns of a run, whatever becomes of the registry or of the operator meanwhile."""
+"""The audit records of a run, whatever happens to the registry or the operator meanwhile; and what admission blocks."""
 
 from dataclasses import replace
 from functools import partial
@@ -56,13 +56,13 @@ def stored_events(rig: Rig) -> list[object]:
 
 
 def version_status(rig: Rig, version: str) -> ModelVersionRecord:
-    found = rig.cluster.objects[ModelVersionRecord, key(f"fraud-v{version}")]
-    assert isinstance(found, ModelVersionRecord)
-    return found
+    record = rig.cluster.objects[ModelVersionRecord, key(f"fraud-v{version}")]
+    assert isinstance(record, ModelVersionRecord)
+    return record
 
 
 @in_virtual_time
-async def test_a_good_run_is_recorded_from_its_wish_to_its_promotion() -> None:
+async def test_a_good_run_is_recorded_from_its_start_to_its_promotion() -> None:
     rig = Rig()
     rig.model()
     async with rig.running():
@@ -75,16 +75,16 @@ async def test_a_good_run_is_recorded_from_its_wish_to_its_promotion() -> None:
             *["TrafficShifted", "AnalysisPassed"] * 3,
             "Promoted",
         ]
-        assert sorted(one.version for one in records if one.event is AuditEvent.VERSION_REGISTERED) == [
+        assert sorted(record.version for record in records if record.event is AuditEvent.VERSION_REGISTERED) == [
             "1.0.0",
             "2.0.0",
         ]
-        started = next(one for one in records if one.event is AuditEvent.ROLLOUT_STARTED)
+        started = next(record for record in records if record.event is AuditEvent.ROLLOUT_STARTED)
         assert (started.actor.name, started.actor.kind) == ("ada@example.org", ActorKind.PERSON)
         assert '"traffic":"5%"' in started.details["plan"]
         promoted = records[-1]
         assert (promoted.before.production, promoted.after.production) == ("1.0.0", "2.0.0")
-        assert [(one.verdict.value, one.requests > 600, one.query) for one in promoted.evidence] == [
+        assert [(status.verdict.value, status.requests > 600, status.query) for status in promoted.evidence] == [
             ("Pass", True, "preset contour")
         ]
         head = await rig.registry.head(key())
@@ -125,7 +125,7 @@ async def test_a_rollback_is_recorded_with_its_evidence_once_the_traffic_is_safe
         decided, safe = (await trail(rig))[-2:]
         assert (decided.event, safe.event) == (AuditEvent.ROLLBACK_STARTED, AuditEvent.ROLLED_BACK)
         assert (safe.version, safe.to, safe.details["cause"]) == ("2.0.0", "1.0.0", "MetricBreached")
-        assert [one.verdict.value for one in decided.evidence] == ["Breach"]
+        assert [status.verdict.value for status in decided.evidence] == ["Breach"]
         assert decided.actor.kind is ActorKind.OPERATOR
         head = await rig.registry.head(key())
         assert version_stage(head, "2.0.0") is VersionStage.ROLLED_BACK
@@ -176,7 +176,7 @@ async def test_a_registry_that_never_answers_does_not_delay_a_rollback() -> None
 
 
 @in_virtual_time
-async def test_a_successor_tells_the_rest_and_nothing_twice() -> None:
+async def test_a_successor_delivers_the_rest_and_nothing_twice() -> None:
     first = Rig()
     first.model()
     async with first.running():
@@ -195,7 +195,7 @@ async def test_a_successor_tells_the_rest_and_nothing_twice() -> None:
 
 
 @in_virtual_time
-async def test_the_last_words_of_a_deleted_rollout_are_recorded() -> None:
+async def test_the_last_records_of_a_deleted_rollout_are_delivered() -> None:
     rig = Rig()
     rig.audit_log.problem = DOWN
     rig.model()
@@ -204,7 +204,7 @@ async def test_the_last_words_of_a_deleted_rollout_are_recorded() -> None:
         rig.cluster.remove(RolloutRecord, key())
         await until(lambda: rig.cache.rollout(key()) is None, why="it to be gone")
         rig.audit_log.problem = None
-        await until(lambda: "RolloutStarted" in stored_events(rig), why="what is left to be told")
+        await until(lambda: "RolloutStarted" in stored_events(rig), why="the last records to be delivered")
 
 
 @in_virtual_time
@@ -233,7 +233,7 @@ async def test_too_many_waiting_records_hold_everything_but_a_rollback() -> None
         assert await is_whole(rig)
 
 
-# ---- what may serve at all ---------------------------------------------------------------------
+# ---- admission ---------------------------------------------------------------------------------
 
 
 STRICT = ModelSpec(versioning=VersioningPolicy(allow_major_in_place=True), require=RequiredFacts(digest=True))
@@ -249,16 +249,16 @@ async def test_a_version_whose_number_promises_too_much_does_not_start_until_a_p
     rig.cluster.put(broken)
     async with rig.running():
         await until(lambda: rig.status().reason == "SchemaRejected", why="it to be refused")
-        said = version_status(rig, "1.1.0").status
-        assert said.compatibility is not None
-        assert (said.compatibility.declared.value, said.compatibility.required.value) == ("minor", "major")
-        assert said.stage == "Quarantined"
-        assert "VersionRejected" in said.recorded
+        status = version_status(rig, "1.1.0").status
+        assert status.compatibility is not None
+        assert (status.compatibility.declared.value, status.compatibility.required.value) == ("minor", "major")
+        assert status.stage == "Quarantined"
+        assert "VersionRejected" in status.recorded
 
         rig.cluster.put(replace(version_status(rig, "1.1.0"), waiver="all clients send it since May"))
         await rig.reaches(Phase.HEALTHY)
         await until(lambda: nothing_waits(rig), why="all to be recorded")
-        waived = next(one for one in await trail(rig) if one.event is AuditEvent.SCHEMA_WAIVED)
+        waived = next(record for record in await trail(rig) if record.event is AuditEvent.SCHEMA_WAIVED)
         assert (waived.reason, waived.details["required"]) == ("all clients send it since May", "major")
 
 
@@ -274,7 +274,7 @@ async def test_a_major_version_does_not_take_over_the_route_of_the_old_one_unles
 
 
 @in_virtual_time
-async def test_what_the_policy_asks_for_and_the_version_does_not_say_is_named() -> None:
+async def test_facts_that_the_policy_requires_and_the_version_lacks_are_named() -> None:
     rig = Rig()
     rig.cluster.put(model_record(policy=STRICT))
     rig.model()
@@ -284,19 +284,19 @@ async def test_what_the_policy_asks_for_and_the_version_does_not_say_is_named() 
 
 
 @in_virtual_time
-async def test_no_stage_begins_before_the_bytes_have_been_looked_at() -> None:
+async def test_no_stage_begins_before_the_artifact_was_verified() -> None:
     rig = Rig()
     policy = ModelSpec(versioning=STRICT.versioning, verification=Verification.FULL)
     rig.cluster.put(model_record(policy=policy))
-    rig.verifier.found = ArtifactFinding(ArtifactResult.COULD_NOT_ASK, "s3://models/fraud: no answer.")
+    rig.verifier.finding = ArtifactFinding(ArtifactResult.COULD_NOT_ASK, "s3://models/fraud: no answer.")
     artifact = {"artifact": {"uri": "s3://models/fraud/2.onnx", "digest": f"sha256:{'0' * 64}"}}
     rig.model()
     rig.cluster.put(model_version("2.0.0", spec=artifact))
     async with rig.running():
         await until(lambda: rig.status().reason == "ArtifactUnverified", why="it to be held")
-        rig.verifier.found = ArtifactFinding(ArtifactResult.DIGEST_DIFFERS, "It is sha256:1, not sha256:0.")
+        rig.verifier.finding = ArtifactFinding(ArtifactResult.DIGEST_DIFFERS, "It is sha256:1, not sha256:0.")
         await until(lambda: rig.status().reason == "ArtifactRejected", why="it to be refused", within=120)
         assert rig.status().run == 0
-        rig.verifier.found = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
+        rig.verifier.finding = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
         await rig.reaches(Phase.HEALTHY)
         assert AuditEvent.ARTIFACT_VERIFIED in {record.event for record in await trail(rig)}
