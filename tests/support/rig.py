@@ -135,3 +135,12 @@ class Rig:
             return current is not None and current.name == stage
 
         await until(there, why=f"{name} to reach {stage}", within=within)
+
+    async def reaches_canary(self, name: str = "fraud") -> None:
+        """The canary stage, and its weight in the route."""
+        await self.reaches_stage("canary", name)
+        await until(lambda: (self.weight("2.0.0", name) or 0) > 0, why="the canary's weight")
+
+    def published(self, name: str = "fraud") -> dict[str, tuple[str, str]]:
+        """The stage and the traffic of each version, as its status shows them."""
+        return {version.version: (version.stage, version.traffic) for version in self.cache.versions(NAMESPACE, name)}
