@@ -1,4 +1,4 @@
-"""``python -m serinus`` is ``serinus``."""
+"""Runs the command line: ``python -m serinus`` is equivalent to ``serinus``."""
 
 import sys
 

@@ -1,17 +1,17 @@
-"""The port ``Clock`` over the machine's clock."""
+"""Implements the port ``Clock`` with the system clock."""
 
 from datetime import UTC, datetime
 from time import monotonic
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The system clock."""
 
     def now(self) -> datetime:
-        """Return the time of day, UTC, to the millisecond."""
+        """Return the current UTC time, truncated to milliseconds."""
         now = datetime.now(UTC)
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     def monotonic(self) -> float:
-        """Return seconds that never go back."""
+        """Return the monotonic clock in seconds."""
         return monotonic()

@@ -1,4 +1,4 @@
-"""The operator's settings: the only reader of the environment and of the configuration file."""
+"""The operator's settings; the only module that reads the environment and the configuration file."""
 
 import os
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ QueryName = Annotated[str, Meta(pattern=QUERY_NAME)]
 class QuerySettings(Model, frozen=True, kw_only=True):
     """A PromQL query that Rollouts may use by name.
 
-    ``promql`` may hold ``$namespace``, ``$model``, ``$version`` and ``$backend``, each inside a quoted label value.
-    With ``group_by`` the query answers for all versions at once, keyed by the value of that label.
+    ``promql`` may contain ``$namespace``, ``$model``, ``$version`` and ``$backend``, each inside a quoted label value.
+    With ``group_by`` one query returns the values of all versions, keyed by that label.
     """
 
     promql: str
@@ -32,7 +32,7 @@ class QuerySettings(Model, frozen=True, kw_only=True):
 
 
 class SourceSettings(Model, frozen=True, kw_only=True):
-    """One Prometheus."""
+    """One Prometheus server."""
 
     url: str
     scrape_interval: Duration = field(default_factory=lambda: Duration("15s"))
@@ -42,7 +42,7 @@ class SourceSettings(Model, frozen=True, kw_only=True):
 
 
 class RegistryKind(StrEnum):
-    """Where the registry is kept."""
+    """The storage backend of the registry."""
 
     KUBERNETES = "Kubernetes"
     DYNAMODB = "DynamoDB"
@@ -52,12 +52,12 @@ class DynamoDbSettings(Model, frozen=True, kw_only=True):
     """The DynamoDB tables of a fleet.
 
     Attributes:
-        region: such as eu-central-1; boto3's own order of places where it is not given.
-        endpoint: another endpoint than AWS's, such as that of a VPC or of DynamoDB Local.
+        region: such as eu-central-1; resolved by boto3 if unset.
+        endpoint: an endpoint other than AWS's default, such as that of a VPC or of DynamoDB Local.
         table_prefix: the tables are <prefix>-registry and <prefix>-audit.
-        scope: stands before every namespace in the keys, such as the cluster's name: two clusters with the same scope
-            share their models.
-        timeout: of one request.
+        scope: prefix of every namespace in the keys, such as the cluster's name; clusters with the same scope share
+            their models.
+        timeout: for one request.
     """
 
     region: str | None = None
@@ -68,14 +68,14 @@ class DynamoDbSettings(Model, frozen=True, kw_only=True):
 
 
 class RegistrySettings(Model, frozen=True, kw_only=True):
-    """The registry."""
+    """The model registry."""
 
     kind: RegistryKind = RegistryKind.KUBERNETES
     dynamodb: DynamoDbSettings = field(default_factory=DynamoDbSettings)
 
 
 class S3Settings(Model, frozen=True, kw_only=True):
-    """An S3 service; boto3's own order of places where nothing is given."""
+    """An S3 service; fields that are unset are resolved by boto3."""
 
     region: str | None = None
     endpoint: str | None = None
@@ -83,16 +83,16 @@ class S3Settings(Model, frozen=True, kw_only=True):
 
 
 class ArtifactSettings(Model, frozen=True, kw_only=True):
-    """How the artifacts of ModelVersions are looked at.
+    """How the artifacts of ModelVersions are verified.
 
     Attributes:
-        verification: what holds for a Model that does not say.
-        s3: where s3:// URIs are.
-        https_hosts: the hosts that https:// URIs may name; none where it is empty: a tenant's URI must not make the
-            operator ask addresses of its own network.
-        local_root: the folder under which local paths and file:// URIs may be; none where it is not given.
-        workers: how many artifacts are looked at at a time.
-        max_bytes: the most bytes that are read of one artifact.
+        verification: the default for Models that do not set one.
+        s3: the service of s3:// URIs.
+        https_hosts: the hosts allowed in https:// URIs; empty allows none, so that a tenant's URI cannot make the
+            operator call addresses of its own network.
+        local_root: the folder of local paths and file:// URIs; unset allows none.
+        workers: number of artifacts that are verified at the same time.
+        max_bytes: maximum size of one artifact that is read.
         timeout: for one artifact as a whole.
     """
 
@@ -109,12 +109,12 @@ class CheckpointSettings(Model, frozen=True, kw_only=True):
     """Signed checkpoints of all audit chains in an S3 bucket with Object Lock.
 
     Attributes:
-        bucket: with versioning and Object Lock.
-        prefix: of the objects' keys.
-        interval: how often.
-        retention_days: for how long nobody can remove them (COMPLIANCE mode).
-        key_file: an Ed25519 private key in PEM, which signs them.
-        s3: the service.
+        bucket: a bucket with versioning and Object Lock.
+        prefix: prefix of the object keys.
+        interval: time between two checkpoints.
+        retention_days: days during which nobody can delete them (COMPLIANCE mode).
+        key_file: the Ed25519 private key in PEM that signs them.
+        s3: the S3 service of the bucket.
     """
 
     bucket: str
@@ -126,36 +126,36 @@ class CheckpointSettings(Model, frozen=True, kw_only=True):
 
 
 class AuditSettings(Model, frozen=True, kw_only=True):
-    """The audit trail; without ``checkpoints`` it is only in the registry."""
+    """The audit trail; without ``checkpoints`` it exists only in the registry."""
 
     checkpoints: CheckpointSettings | None = None
 
 
 class Settings(Model, frozen=True, kw_only=True):
-    """All that an administrator can set.
+    """All settings of the operator.
 
     Attributes:
         sources: the metric sources, by name.
-        namespaces: the namespaces to watch; empty for the whole cluster.
-        http_port: where /livez, /readyz and /metrics are served.
-        http_host: on which address.
-        lease_namespace: where the leader's Lease lives.
-        lease_name: its name.
-        identity: this process's name in the Lease.
-        leader_election: off only where one process can ever run.
-        actor_stamped: the API server stamps who wrote a Rollout (the chart's admission policy does); without it anybody
-            could write that annotation, so the actor is said to be unverified.
-        resync: how often all objects are listed anew.
-        writers: how many writes may be in flight.
-        registry: where the registry is kept.
-        artifacts: how artifacts are looked at.
-        audit: what is done with the audit trail beside keeping it.
+        namespaces: the namespaces to watch; empty for all.
+        http_port: port of /livez, /readyz and /metrics.
+        http_host: address on which they are served.
+        lease_namespace: namespace of the leader's Lease.
+        lease_name: name of the Lease.
+        identity: name of this process in the Lease.
+        leader_election: disable only if a single process is guaranteed.
+        actor_stamped: whether the API server stamps who wrote a Rollout (the chart's admission policy does); if not,
+            anybody could write that annotation, so the actor is reported as unverified.
+        resync: interval at which all objects are listed again.
+        writers: maximum number of concurrent writes.
+        registry: storage of the registry.
+        artifacts: verification of artifacts.
+        audit: checkpoints of the audit trail.
     """
 
     sources: dict[Name, SourceSettings] = field(default_factory=dict)
     namespaces: tuple[str, ...] = ()
     http_port: Annotated[int, Meta(ge=1, le=65535)] = 8080
-    http_host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from other addresses
+    http_host: str = "0.0.0.0"  # noqa: S104 - kubelet and Prometheus connect from other addresses
     lease_namespace: str = "serinus-system"
     lease_name: str = "serinus"
     identity: str = ""
@@ -178,28 +178,28 @@ _FROM_ENVIRONMENT: Final = {
 
 
 def load_settings(config: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the configuration file (``SERINUS_CONFIG`` where none is given) and what the environment overrides.
+    """Read the configuration file (by default ``SERINUS_CONFIG``) and apply overrides from the environment.
 
     Raises:
-        ConfigurationError: the file is missing or a field has another form; the sentence names it.
+        ConfigurationError: the file is missing or a field is invalid; the message names it.
     """
-    given = os.environ if environment is None else environment
-    path = config or (Path(given[CONFIG_VARIABLE]) if given.get(CONFIG_VARIABLE) else None)
+    variables = os.environ if environment is None else environment
+    path = config or (Path(variables[CONFIG_VARIABLE]) if variables.get(CONFIG_VARIABLE) else None)
     raw = _read(path) if path is not None else {}
     for variable, name in _FROM_ENVIRONMENT.items():
-        if given.get(variable):
-            raw[name] = _number(variable, given[variable]) if name == "httpPort" else given[variable]
+        if variables.get(variable):
+            raw[name] = _number(variable, variables[variable]) if name == "httpPort" else variables[variable]
     try:
         return decode(Settings, raw, str(path or "settings"))
     except InvalidObjectError as problem:
-        raise ConfigurationError(f"the configuration is wrong: {problem}") from problem
+        raise ConfigurationError(f"invalid configuration: {problem}") from problem
 
 
 def _number(variable: str, text: str) -> int:
     try:
         return int(text)
     except ValueError as problem:
-        raise ConfigurationError(f"{variable}: {text!r} is no whole number") from problem
+        raise ConfigurationError(f"{variable}: {text!r} is not an integer") from problem
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -208,5 +208,5 @@ def _read(path: Path) -> dict[str, object]:
     except (OSError, msgspec.DecodeError) as problem:
         raise ConfigurationError(f"{path}: cannot be read as YAML: {problem}") from problem
     if not isinstance(raw, dict):
-        raise ConfigurationError(f"{path}: must hold a mapping with `sources`")
+        raise ConfigurationError(f"{path}: must contain a mapping with `sources`")
     return raw

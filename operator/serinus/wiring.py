@@ -1,9 +1,9 @@
-"""The composition root: settings in, a running operator out. The only room that knows every adapter."""
+"""The composition root: settings in, a running operator out. The only module that knows every adapter."""
 
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,6 @@ from serinus.api.audit_record import OperatorIdentity
 from serinus.api.names import ObjectKey
 from serinus.artifacts.verifier import Verifier
 from serinus.clock import SystemClock
-from serinus.engine.rollout.actions import RunHttpTest
 from serinus.errors import SerinusError
 from serinus.kube.client import KubernetesClient
 from serinus.kube.cluster import ApiCluster
@@ -24,19 +23,11 @@ from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
 from serinus.kube.status import ApiStatusWriter
 from serinus.metrics import PrometheusSource
-from serinus.ports.cluster_state import Meta, Record
 from serinus.ports.registry_store import RegistryStore
-from serinus.ports.services import AuditLog, Leadership
+from serinus.ports.services import Leadership
+from serinus.reconcile.assembly import assemble
 from serinus.reconcile.cache import ClusterCache
-from serinus.reconcile.modelversions.admission_cache import AdmissionCache
-from serinus.reconcile.modelversions.controller import ModelVersionController, Outside
-from serinus.reconcile.modelversions.stage_writer import StageWriter
-from serinus.reconcile.rollouts.act import Hands
-from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
-from serinus.reconcile.rollouts.controller import RolloutController
-from serinus.reconcile.rollouts.http_tests import HttpTestRunner
-from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
-from serinus.reconcile.rollouts.reconciler import Shell
+from serinus.reconcile.ports import Ports
 from serinus.registry.kubernetes.mirror import MirroringAuditLog
 from serinus.registry.kubernetes.store import KubernetesStore
 from serinus.registry.service import Registry
@@ -56,7 +47,7 @@ HEARTBEAT_LIMIT: Final = 15.0
 
 @dataclass(frozen=True, slots=True)
 class SoleLeader:
-    """Leads always: for installations in which a second process can never run."""
+    """Always leads: for installations in which a second process can never run."""
 
     epoch: int | None
 
@@ -67,24 +58,24 @@ class SoleLeader:
 
 
 class Watch(Protocol):
-    """What brings the cluster's events in; handlers/ has it."""
+    """The watch of the cluster; see handlers.watcher."""
 
     def start(self) -> None:
-        """Begin, in the event loop that runs now."""
+        """Start watching, in the event loop that runs now."""
 
     async def stop(self) -> None:
-        """End."""
+        """Stop watching."""
 
 
 class LeadershipLostError(SerinusError):
-    """This process must end at once: another one may write now."""
+    """This process must exit at once: another one may write now."""
 
 
 class Operator:
-    """One operator process; use it as a context, start the watch, then ``run`` it."""
+    """One operator process."""
 
     def __init__(self, settings: Settings, client: KubernetesClient) -> None:
-        """Put the parts together; nothing is sent."""
+        """Put the parts together; nothing is sent yet."""
         self.settings = settings
         self._clock = SystemClock()
         self._telemetry = Telemetry()
@@ -92,38 +83,20 @@ class Operator:
         self._instance = settings.identity or socket.gethostname()
         self._events = ApiEvents(client, self._clock, self._instance)
         self._election = self._elect(client)
-        self._store = ClusterCache()
-        self._desk = HttpTestRunner(ServiceChecks())
-        statuses = ApiStatusWriter(client)
-        leadership: Leadership = self._election or SoleLeader.since(self._clock.now())
+        self._leadership: Leadership = self._election or SoleLeader.since(self._clock.now())
         self._registry = Registry(
-            _store_of(settings, client), self._clock, OperatorIdentity(version=__version__, instance=self._instance)
+            _registry_store(settings, client),
+            self._clock,
+            OperatorIdentity(version=__version__, instance=self._instance),
         )
-        elsewhere = settings.registry.kind is not RegistryKind.KUBERNETES
-        ledger: AuditLog = MirroringAuditLog(self._registry, client) if elsewhere else self._registry
         self._verifier = Verifier(settings.artifacts)
-        reviews = AdmissionCache(self._store, settings.artifacts.verification)
-        shell = Shell(
-            store=self._store,
-            tracker=AnalysisTracker(self._store, self._sources),
-            desk=self._desk,
-            hands=Hands(load_router(ROUTER)(client), ApiJobs(client), self._desk, self._begin, self._learn),
-            statuses=statuses,
-            news=StageWriter(statuses, self._telemetry),
-            events=self._events,
-            leadership=leadership,
-            clock=self._clock,
-            telemetry=self._telemetry,
-            reviews=reviews,
-            relay=OutboxRelay(ledger, self._store, self._telemetry, start=self._start, look=self._look),
+        assembly = assemble(
+            self._ports(client),
+            verification=settings.artifacts.verification,
             actor_stamped=settings.actor_stamped,
+            workers=settings.writers,
         )
-        self._leadership = leadership
-        outside = Outside(ledger, statuses, self._verifier, leadership, self._clock, self._telemetry)
-        stamped = settings.actor_stamped
-        desk = ModelVersionController(self._store, reviews, outside, actor_stamped=stamped, look=self._look_at_model)
-        cluster = ApiCluster(client, settings.namespaces)
-        self.loop = RolloutController(shell, desk, cluster, self._sources, workers=settings.writers)
+        self._cache, self.controller = assembly.cache, assembly.controller
 
     def _elect(self, client: KubernetesClient) -> LeaseElection | None:
         settings = self.settings
@@ -132,28 +105,30 @@ class Operator:
         key = ObjectKey(settings.lease_namespace, settings.lease_name)
         return LeaseElection(client, self._clock, key, self._instance)
 
-    def _begin(self, owner: Meta, action: RunHttpTest) -> None:
-        self.loop.begin_http_test(owner, action)
-
-    def _start(self, work: Coroutine[object, object, object]) -> None:
-        self.loop.begin(work)
-
-    def _look(self, key: ObjectKey) -> None:
-        self.loop.look(key)
-
-    def _look_at_model(self, model: ObjectKey) -> None:
-        self.loop.look_at_model(model)
-
-    def _learn(self, record: Record) -> None:
-        self.loop.on_change(record)
+    def _ports(self, client: KubernetesClient) -> Ports:
+        registry_elsewhere = self.settings.registry.kind is not RegistryKind.KUBERNETES
+        return Ports(
+            cluster=ApiCluster(client, self.settings.namespaces),
+            statuses=ApiStatusWriter(client),
+            router=load_router(ROUTER)(client),
+            jobs=ApiJobs(client),
+            http_checks=ServiceChecks(),
+            events=self._events,
+            sources=self._sources,
+            audit_log=MirroringAuditLog(self._registry, client) if registry_elsewhere else self._registry,
+            verifier=self._verifier,
+            leadership=self._leadership,
+            clock=self._clock,
+            telemetry=self._telemetry,
+        )
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """The namespaces that are watched; empty for the whole cluster."""
+        """The watched namespaces; empty for the whole cluster."""
         return self.settings.namespaces
 
     async def run(self, watch: Watch) -> None:
-        """Serve probes, stand for election, and lead until cancelled or until the leadership is lost."""
+        """Serve the probes, run for leader, and lead until cancelled or until the leadership is lost."""
         probes = Probes(live=self._live, ready=self._ready, metrics=self._metrics)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(serve(probes, self.settings.http_host, self.settings.http_port))
@@ -163,14 +138,14 @@ class Operator:
             stack.push_async_callback(asyncio.to_thread, self._verifier.close)
             async with asyncio.TaskGroup() as group:
                 if self._election is not None:
-                    group.create_task(self._stand(self._election))
+                    group.create_task(self._keep_leading(self._election))
                     await self._election.elected()
                 self._telemetry.leader.set(1)
                 group.create_task(self._events.run())
                 if self.settings.audit.checkpoints is not None:
                     group.create_task(self._keep_checkpoints(self.settings.audit.checkpoints))
-                group.create_task(self.loop.run(self.settings.resync.seconds))
-                await self.loop.synced.wait()
+                group.create_task(self.controller.run(self.settings.resync.seconds))
+                await self.controller.synced.wait()
                 watch.start()
                 stack.push_async_callback(watch.stop)
 
@@ -184,28 +159,30 @@ class Operator:
         finally:
             await checkpoints.close()
 
-    async def _stand(self, election: LeaseElection) -> None:
+    async def _keep_leading(self, election: LeaseElection) -> None:
         await election.run()
         raise LeadershipLostError("another process leads now, or the Lease could not be renewed")
 
     def _live(self) -> bool:
-        return not self.loop.synced.is_set() or self._clock.monotonic() - self.loop.beat < HEARTBEAT_LIMIT
+        return (
+            not self.controller.synced.is_set() or self._clock.monotonic() - self.controller.heartbeat < HEARTBEAT_LIMIT
+        )
 
     def _ready(self) -> bool:
-        """Ready is who has listed the cluster, or stands by with a Lease that answers."""
-        return self.loop.synced.is_set() or (self._election is not None and self._election.reached)
+        """Return whether the cluster has been listed, or this is a standby whose Lease can be reached."""
+        return self.controller.synced.is_set() or (self._election is not None and self._election.reached)
 
     def _metrics(self) -> bytes:
         self._telemetry.leader.set(self._leadership.epoch is not None)
-        for kind, count in self._store.counts().items():
+        for kind, count in self._cache.counts().items():
             self._telemetry.objects.labels(kind).set(count)
-        self._telemetry.records_waiting.set(sum(len(record.status.records) for record in self._store.rollouts()))
-        for phase, count in _phases(self._store).items():
+        self._telemetry.records_waiting.set(sum(len(record.status.records) for record in self._cache.rollouts()))
+        for phase, count in _phases(self._cache).items():
             self._telemetry.phases.labels(phase).set(count)
         return self._telemetry.render()
 
 
-def _store_of(settings: Settings, client: KubernetesClient) -> RegistryStore:
+def _registry_store(settings: Settings, client: KubernetesClient) -> RegistryStore:
     match settings.registry.kind:
         case RegistryKind.KUBERNETES:
             return KubernetesStore(client, namespaces=settings.namespaces)
@@ -214,14 +191,14 @@ def _store_of(settings: Settings, client: KubernetesClient) -> RegistryStore:
             from serinus.registry.dynamodb.client import connect  # noqa: PLC0415
             from serinus.registry.dynamodb.store import DynamoDbStore  # noqa: PLC0415
 
-            # Not probed: an operator whose registry is down must still roll back.
+            # Not probed: an operator whose registry is down must still be able to roll back.
             return DynamoDbStore(settings.registry.dynamodb, connect(settings.registry.dynamodb))
         case _:
             assert_never(settings.registry.kind)
 
 
-def _phases(store: ClusterCache) -> Mapping[str, int]:
+def _phases(cache: ClusterCache) -> Mapping[str, int]:
     counts: dict[str, int] = {}
-    for record in store.rollouts():
+    for record in cache.rollouts():
         counts[record.status.phase.value] = counts.get(record.status.phase.value, 0) + 1
     return counts

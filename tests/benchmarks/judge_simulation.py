@@ -23,7 +23,7 @@ from serinus.api.verdict import Verdict
 from serinus.engine.analysis.assessment import Progress, assess, begin, learn_dispersion, update
 from serinus.engine.analysis.measurements import Batch, Counted
 from serinus.engine.analysis.progress import FALSE_ABORTS_PER_RUN
-from serinus.engine.analysis.sequential import LEAST_BAD, Tick, fold, no_evidence
+from serinus.engine.analysis.sequential import MIN_BAD, Tick, fold, no_evidence
 
 Ints = NDArray[np.int64]
 
@@ -90,7 +90,7 @@ def evidence_reaches_a_breach(history: History, burst: float) -> bool:
     for requests, failed in zip(history.requests.tolist(), history.bad.tolist(), strict=True):
         evidence = fold(evidence, Tick(requests, failed, burst), tolerated=tolerated, planned=STAGE_SECONDS // 15)
         bad += failed
-        if evidence.value >= CONDITIONS / FALSE_ABORTS_PER_RUN and bad >= LEAST_BAD:
+        if evidence.value >= CONDITIONS / FALSE_ABORTS_PER_RUN and bad >= MIN_BAD:
             return True
     return False
 

@@ -1,4 +1,4 @@
-"""One fake for each port that the shell calls: they do what their protocols say, in memory, and fail when told to.
+"""One fake for each port of the reconcilers: in memory, as the protocol says, with failures on demand.
 
 ``tests/contract/routers`` holds the fakes of the router and the status writer to the same suite as the adapters.
 """
@@ -74,7 +74,7 @@ class FakeCluster:
 
     Attributes:
         journal: every write as ``(what, name)``, in order.
-        deaf: while set, the watch tells nothing.
+        deaf: while set, the watch reports nothing.
         accepting: whether the Gateway accepts a route as soon as it is written.
         during_list: called while a list is under way, after its snapshot was taken.
     """
@@ -89,36 +89,38 @@ class FakeCluster:
         self.during_list: Callable[[type[Record]], None] | None = None
         self.registry = MemoryStore({})
         self._versions = count(100)
-        self._seen: Callable[[Record], None] | None = None
-        self._gone: Callable[[type[Record], ObjectKey, str], None] | None = None
+        self._on_change: Callable[[Record], None] | None = None
+        self._on_delete: Callable[[type[Record], ObjectKey, str], None] | None = None
 
-    def follow(self, seen: Callable[[Record], None], gone: Callable[[type[Record], ObjectKey, str], None]) -> None:
-        self._seen, self._gone = seen, gone
+    def follow(
+        self, on_change: Callable[[Record], None], on_delete: Callable[[type[Record], ObjectKey, str], None]
+    ) -> None:
+        self._on_change, self._on_delete = on_change, on_delete
 
     def put(self, record: Record) -> Record:
         """Store the object as somebody's write does."""
         stored = replace(record, meta=replace(record.meta, version=next(self._versions)))
         self.objects[type(record), record.meta.key] = stored
-        if self._seen is not None and not self.deaf:
-            asyncio.get_running_loop().call_soon(self._seen, stored)
+        if self._on_change is not None and not self.deaf:
+            asyncio.get_running_loop().call_soon(self._on_change, stored)
         return stored
 
     def remove(self, kind: type[Record], key: ObjectKey) -> None:
         uid = self.objects.pop((kind, key)).meta.uid
-        if self._gone is not None and not self.deaf:
-            asyncio.get_running_loop().call_soon(self._gone, kind, key, uid)
+        if self._on_delete is not None and not self.deaf:
+            asyncio.get_running_loop().call_soon(self._on_delete, kind, key, uid)
 
     def rollout(self, key: ObjectKey) -> RolloutRecord:
-        found = self.objects.get((RolloutRecord, key))
-        if not isinstance(found, RolloutRecord):
+        record = self.objects.get((RolloutRecord, key))
+        if not isinstance(record, RolloutRecord):
             raise NotFoundError(f"Rollout {key}")
-        return found
+        return record
 
     def route(self, key: ObjectKey) -> RouteRecord:
-        found = self.objects.get((RouteRecord, key))
-        if not isinstance(found, RouteRecord):
+        record = self.objects.get((RouteRecord, key))
+        if not isinstance(record, RouteRecord):
             raise NotFoundError(f"HTTPRoute {key}")
-        return found
+        return record
 
     def weight(self, route: ObjectKey, backend: str) -> int | None:
         """The weight of a backend; None where it is not in the rule."""
@@ -128,7 +130,7 @@ class FakeCluster:
     async def list_all(self, kind: type[Record]) -> Sequence[Record]:
         await self.faults.strike_before(kind.__name__)
         self.lists.append(kind)
-        snapshot = [record for (held, _), record in self.objects.items() if held is kind]
+        snapshot = [record for (stored, _), record in self.objects.items() if stored is kind]
         if self.during_list is not None:
             self.during_list(kind)
             await asyncio.sleep(0.01)
@@ -152,12 +154,12 @@ class FakeStatusWriter:
 
     async def write_rollout(self, meta: Meta, status: RolloutStatus) -> RolloutRecord:
         await self.faults.strike_before(meta.key.name)
-        held = self._cluster.rollout(meta.key)
-        if (held.meta.uid, held.meta.version) != (meta.uid, meta.version):
+        stored = self._cluster.rollout(meta.key)
+        if (stored.meta.uid, stored.meta.version) != (meta.uid, meta.version):
             raise ConflictError(f"Rollout {meta.key} has changed since it was read")
-        if status.epoch < held.status.epoch:
+        if status.epoch < stored.status.epoch:
             raise RefusedError("status.epoch never falls: this writer has lost the leadership")
-        written = self._cluster.put(replace(held, status=status))
+        written = self._cluster.put(replace(stored, status=status))
         assert isinstance(written, RolloutRecord)
         self._cluster.journal.append(("status", meta.key.name))
         self.faults.strike_after()
@@ -165,31 +167,33 @@ class FakeStatusWriter:
 
     async def write_model_version(self, key: ObjectKey, *, stage: str, traffic: str) -> None:
         await self.faults.strike_before(key.name)
-        held = self._cluster.objects.get((ModelVersionRecord, key))
-        if not isinstance(held, ModelVersionRecord):
+        stored = self._cluster.objects.get((ModelVersionRecord, key))
+        if not isinstance(stored, ModelVersionRecord):
             raise NotFoundError(f"ModelVersion {key}")
-        self._cluster.put(replace(held, status=structs.replace(held.status, stage=stage, traffic=traffic)))
+        self._cluster.put(replace(stored, status=structs.replace(stored.status, stage=stage, traffic=traffic)))
         self._cluster.journal.append(("modelversion", key.name))
 
     async def write_review(self, key: ObjectKey, status: ModelVersionStatus) -> None:
         await self.faults.strike_before(key.name)
-        held = self._cluster.objects.get((ModelVersionRecord, key))
-        if not isinstance(held, ModelVersionRecord):
+        stored = self._cluster.objects.get((ModelVersionRecord, key))
+        if not isinstance(stored, ModelVersionRecord):
             raise NotFoundError(f"ModelVersion {key}")
         self._cluster.put(
             replace(
-                held,
-                status=structs.replace(status, stage=status.stage or held.status.stage, traffic=held.status.traffic),
+                stored,
+                status=structs.replace(
+                    status, stage=status.stage or stored.status.stage, traffic=stored.status.traffic
+                ),
             )
         )
         self._cluster.journal.append(("review", key.name))
 
     async def write_policy_seen(self, key: ObjectKey, generation: int) -> None:
         await self.faults.strike_before(key.name)
-        held = self._cluster.objects.get((ModelRecord, key))
-        if not isinstance(held, ModelRecord):
+        stored = self._cluster.objects.get((ModelRecord, key))
+        if not isinstance(stored, ModelRecord):
             raise NotFoundError(f"Model {key}")
-        self._cluster.put(replace(held, observed_generation=generation))
+        self._cluster.put(replace(stored, observed_generation=generation))
 
 
 class FakeRouter:
@@ -203,20 +207,20 @@ class FakeRouter:
         name = action.route.http_route.name
         await self.faults.strike_before(name)
         try:
-            held = self._cluster.route(ObjectKey(namespace, name))
+            route = self._cluster.route(ObjectKey(namespace, name))
         except NotFoundError as problem:
             raise RefusedError(f"HTTPRoute {namespace}/{name} is not there") from problem
-        position = choose_rule(action.route.http_route, [rule.name for rule in held.rules], held.owner)
+        position = choose_rule(action.route.http_route, [rule.name for rule in route.rules], route.owner)
         if isinstance(position, RouteProblem):
             raise RefusedError(position.message)
-        entries = plan_entries(held.rules[position].entries, action.shares, action.ours)
+        entries = plan_entries(route.rules[position].entries, action.shares, action.ours)
         if isinstance(entries, TooCoarse):
             raise RefusedError(entries.message)
-        if entries == held.rules[position].entries:
-            return held
-        rules = list(held.rules)
+        if entries == route.rules[position].entries:
+            return route
+        rules = list(route.rules)
         rules[position] = replace(rules[position], entries=entries)
-        written = self._cluster.put(self._accepted(replace(held, rules=tuple(rules), generation=held.generation + 1)))
+        written = self._cluster.put(self._accepted(replace(route, rules=tuple(rules), generation=route.generation + 1)))
         assert isinstance(written, RouteRecord)
         self._cluster.journal.append(("weights", name))
         self.faults.strike_after()
@@ -291,21 +295,21 @@ class FakeLeadership:
 
 
 class FakeVerifier:
-    """The port ``ArtifactVerifier``: it finds what it is told to, and remembers what it was asked."""
+    """The port ``ArtifactVerifier``: returns ``finding``, and remembers its calls."""
 
     def __init__(self) -> None:
-        self.found = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
+        self.finding = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
         self.asked: list[tuple[str, Verification]] = []
 
     async def verify(self, artifact: Artifact, how: Verification) -> ArtifactFinding:
         await asyncio.sleep(0)
         self.asked.append((artifact.uri, how))
-        return self.found
+        return self.finding
 
 
-class FakeLedger:
-    """The port ``Ledger`` over the real verbs and a store in memory; ``problem`` keeps it from taking anything,
-    ``hanging`` from ever answering."""
+class FakeAuditLog:
+    """The port ``AuditLog`` over the real registry and a store in memory; ``problem`` is
+    raised by every call, ``hanging`` keeps all from returning."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry

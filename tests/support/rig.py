@@ -1,4 +1,4 @@
-"""The whole operator on fakes, put together as the wiring does it, with nothing real outside."""
+"""The whole operator on fakes, put together by the same function as in the wiring, with nothing real outside."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,31 +8,23 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from serinus.api.audit_record import OperatorIdentity
+from serinus.api.model import Verification
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.engine.analysis.measurements import Question
 from serinus.ports.cluster_state import ModelRecord, RolloutRecord
-from serinus.ports.services import MetricSource
-from serinus.reconcile.cache import ClusterCache
-from serinus.reconcile.modelversions.admission_cache import AdmissionCache
-from serinus.reconcile.modelversions.controller import ModelVersionController, Outside
-from serinus.reconcile.modelversions.stage_writer import StageWriter
-from serinus.reconcile.rollouts.act import Hands
-from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
-from serinus.reconcile.rollouts.controller import RolloutController
-from serinus.reconcile.rollouts.http_tests import HttpTestRunner
-from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
-from serinus.reconcile.rollouts.reconciler import Shell
+from serinus.reconcile.assembly import assemble
+from serinus.reconcile.ports import Ports
 from serinus.registry.service import Registry
 from serinus.telemetry import Telemetry
 from support.fake_source import FakeSource
 from support.fakes import (
+    FakeAuditLog,
     FakeChecks,
     FakeCluster,
     FakeEvents,
     FakeJobs,
     FakeLeadership,
-    FakeLedger,
     FakeRouter,
     FakeStatusWriter,
     FakeVerifier,
@@ -58,57 +50,33 @@ class Rig:
         self.cluster = cluster if cluster is not None else FakeCluster()
         self.source = source if source is not None else FakeSource()
         self.source.share = self._share
-        self.leadership = FakeLeadership(epoch)
+        self.leadership, self.clock = FakeLeadership(epoch), LoopClock()
         self.router, self.jobs = FakeRouter(self.cluster), FakeJobs(self.cluster)
         self.statuses, self.events = FakeStatusWriter(self.cluster), FakeEvents(self.cluster)
-        self.checks, self.store, self.clock = FakeChecks(), ClusterCache(), LoopClock()
+        self.checks, self.verifier = FakeChecks(), FakeVerifier()
         self.telemetry = Telemetry(CollectorRegistry())
-        sources: dict[str, MetricSource] = {"default": self.source}
-        self.tracker = AnalysisTracker(self.store, sources)
-        self.desk = HttpTestRunner(self.checks)
-        hands = Hands(
-            self.router,
-            self.jobs,
-            self.desk,
-            lambda owner, action: self.loop.begin_http_test(owner, action),  # noqa: PLW0108 - the loop is made later
-            lambda record: self.loop.on_change(record),  # noqa: PLW0108 - likewise
-        )
         self.registry = Registry(
             self.cluster.registry, self.clock, OperatorIdentity(version="test", instance=f"rig-{epoch}")
         )
-        self.ledger, self.verifier = FakeLedger(self.registry), FakeVerifier()
-        self.reviews = AdmissionCache(self.store)
-        self.relay = OutboxRelay(
-            self.ledger,
-            self.store,
-            self.telemetry,
-            start=lambda work: self.loop.begin(work),  # noqa: PLW0108 - the loop is made later
-            look=lambda one: self.loop.look(one),  # noqa: PLW0108 - likewise
-        )
-        outside = Outside(self.ledger, self.statuses, self.verifier, self.leadership, self.clock, self.telemetry)
-        self.versiondesk = ModelVersionController(
-            self.store,
-            self.reviews,
-            outside,
-            actor_stamped=True,
-            look=lambda model: self.loop.look_at_model(model),  # noqa: PLW0108 - likewise
-        )
-        self.shell = Shell(
-            store=self.store,
-            tracker=self.tracker,
-            desk=self.desk,
-            hands=hands,
+        self.audit_log = FakeAuditLog(self.registry)
+        ports = Ports(
+            cluster=self.cluster,
             statuses=self.statuses,
-            news=StageWriter(self.statuses, self.telemetry),
+            router=self.router,
+            jobs=self.jobs,
+            http_checks=self.checks,
             events=self.events,
+            sources={"default": self.source},
+            audit_log=self.audit_log,
+            verifier=self.verifier,
             leadership=self.leadership,
             clock=self.clock,
             telemetry=self.telemetry,
-            reviews=self.reviews,
-            relay=self.relay,
-            actor_stamped=True,
         )
-        self.loop = RolloutController(self.shell, self.versiondesk, self.cluster, sources, workers=4)
+        assembly = assemble(ports, verification=Verification.OFF, actor_stamped=True, workers=4)
+        self.cache, self.queue, self.background = assembly.cache, assembly.queue, assembly.background
+        self.model_versions, self.reconciler = assembly.model_versions, assembly.reconciler
+        self.controller = assembly.controller
 
     def model(
         self, name: str = "fraud", *stages: dict[str, Any], version: str = "2.0.0", **fields: Any
@@ -119,9 +87,9 @@ class Rig:
             put(namespace_record())
         if (ModelRecord, key(name)) not in self.cluster.objects:
             put(model_record(name))
-        for one in ("1.0.0", version):
-            put(model_version(one, name))
-            put(endpoints(name, one))
+        for known in ("1.0.0", version):
+            put(model_version(known, name))
+            put(endpoints(name, known))
         put(route(name))
         stored = put(rollout(name, spec_for(name, version, *stages), **fields))
         assert isinstance(stored, RolloutRecord)
@@ -137,16 +105,18 @@ class Rig:
     @asynccontextmanager
     async def running(self, resync_every: float = 300.0) -> AsyncIterator["Rig"]:
         """Run the loop and its watch for as long as the context lasts."""
-        self.cluster.follow(self.loop.on_change, self.loop.on_delete)
-        task = asyncio.create_task(self.loop.run(resync_every))
-        synced = asyncio.create_task(self.loop.synced.wait())
+        self.cluster.follow(self.controller.on_change, self.controller.on_delete)
+        task = asyncio.create_task(self.controller.run(resync_every))
+        synced = asyncio.create_task(self.controller.synced.wait())
         await asyncio.wait({task, synced}, return_when=asyncio.FIRST_COMPLETED)
         try:
             yield self
             assert not task.done(), "the loop has ended by itself"
         finally:
-            for one in (task, synced, *self.loop._tasks, *self.versiondesk._tasks):
-                one.cancel()
+            self.background.cancel()
+            self.model_versions._background.cancel()
+            task.cancel()
+            synced.cancel()
             with suppress(asyncio.CancelledError):
                 await task
 
@@ -165,3 +135,12 @@ class Rig:
             return current is not None and current.name == stage
 
         await until(there, why=f"{name} to reach {stage}", within=within)
+
+    async def reaches_canary(self, name: str = "fraud") -> None:
+        """The canary stage, and its weight in the route."""
+        await self.reaches_stage("canary", name)
+        await until(lambda: (self.weight("2.0.0", name) or 0) > 0, why="the canary's weight")
+
+    def published(self, name: str = "fraud") -> dict[str, tuple[str, str]]:
+        """The stage and the traffic of each version, as its status shows them."""
+        return {version.version: (version.stage, version.traffic) for version in self.cache.versions(NAMESPACE, name)}

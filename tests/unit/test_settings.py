@@ -1,4 +1,4 @@
-"""The configuration: every mistake names its field, nothing wrong is replaced by a default."""
+"""Loading the configuration: every error names its field, and no invalid value is replaced by a default."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "field"),
     [
         ("sources: {default: {}}", "url"),
         ("sources: {default: {url: x, scrapeIntervall: 5s}}", "scrapeIntervall"),
@@ -66,23 +66,23 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("leaseNameSpace: x", "leaseNameSpace"),
     ],
 )
-def test_a_wrong_field_is_named_together_with_the_file(tmp_path: Path, text: str, named: str) -> None:
+def test_a_wrong_field_is_named_together_with_the_file(tmp_path: Path, text: str, field: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(ConfigurationError) as problem:
         load_settings(path, {})
-    assert named in str(problem.value)
+    assert field in str(problem.value)
     assert str(path) in str(problem.value)
 
 
 @pytest.mark.parametrize("text", ["sources: {", "- one\n- two", "just words", "", "a: b: c"])
-def test_what_is_no_mapping_or_no_yaml_is_refused_with_the_files_name(tmp_path: Path, text: str) -> None:
+def test_invalid_yaml_and_other_types_than_a_mapping_are_refused_naming_the_file(tmp_path: Path, text: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(ConfigurationError) as problem:
         load_settings(path, {})
     assert str(path) in str(problem.value)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.yaml"):
         load_settings(tmp_path / "nowhere.yaml", {})
 
@@ -104,7 +104,7 @@ def test_the_environment_names_the_file_and_overrides_it(tmp_path: Path) -> None
     assert "default" in settings.sources
 
 
-def test_an_argument_wins_over_the_file_that_the_environment_names(tmp_path: Path) -> None:
+def test_an_argument_takes_precedence_over_the_file_of_the_environment(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD + "httpPort: 9000\n")
     assert load_settings(path, {"SERINUS_CONFIG": "/nowhere"}).http_port == 9000
 
@@ -119,6 +119,6 @@ def test_without_file_and_environment_there_are_no_sources() -> None:
 
 
 @pytest.mark.parametrize("port", ["http", "80 80", "99999", "-1"])
-def test_a_port_in_the_environment_that_is_none_is_named(port: str) -> None:
+def test_an_invalid_port_in_the_environment_is_named(port: str) -> None:
     with pytest.raises(ConfigurationError, match=r"SERINUS_HTTP_PORT|httpPort"):
         load_settings(None, {"SERINUS_HTTP_PORT": port})

@@ -1,6 +1,5 @@
 """Who acts at a terminal: the cloud's word where it can be had, else the machine's, which nobody vouches for."""
 
-import argparse
 import re
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,13 +15,13 @@ _PERSON: Final = re.compile(r":assumed-role/AWSReservedSSO_")
 """IAM Identity Center makes such roles for people alone; any other user or role may be a machine's."""
 
 
-def acting(given: argparse.Namespace) -> tuple[Actor, dict[str, str]]:
-    """Return who acts, and further facts for the record where the cloud could not be asked.
+def acting(registry_url: str) -> tuple[Actor, dict[str, str]]:
+    """Return who acts on a registry, and further facts for the record where the cloud could not be asked.
 
     A rollback at three in the morning must not wait for an identity service: without its word, the name is what the
     machine says, and the record says that nobody vouches for it.
     """
-    match parse_address(given.registry):
+    match parse_address(registry_url):
         case DynamoDbAddress(settings=settings) if is_aws(settings.endpoint):
             try:
                 # boto3 takes half a second to load, which only this way needs.

@@ -1,87 +1,166 @@
 """``serinus import``: a ModelVersion from what MLflow knows, on stdout; what it does not know, on stderr."""
 
 import argparse
-import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from re import compile as pattern
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
-
-import yaml
 
 from serinus.api.modelversion import BackendRef
 from serinus.api.schema import NAME, SUBDOMAIN
-from serinus.artifacts.fetch import Inspection, Measured, measure
+from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.manifests import to_yaml
 from serinus.cli.output import echo
+from serinus.cli.session import CliContext
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
-from serinus.mlflow.manifest import Imported, Known, compose, semver, semver_of
-from serinus.mlflow.model_file import read_model_file
-from serinus.mlflow.responses import Metric, Run, VersionInfo
 from serinus.settings import ArtifactSettings, S3Settings
 
 if TYPE_CHECKING:
+    from serinus.artifacts.fetch import Measured
     from serinus.mlflow.client import Reference, Tracking
+    from serinus.mlflow.manifest import Known
+    from serinus.mlflow.responses import Metric, Run, VersionInfo
 
-DONE: Final = 0
+# What knows MLflow and reads artifacts is imported by the functions that need it: requests and boto3 take a third of a
+# second to load, for which no other verb at a terminal must wait.
+
+OK: Final = 0
 _NAME: Final = pattern(NAME)
 _BACKEND: Final = pattern(rf"(?P<name>{SUBDOMAIN.strip('^$')}):(?P<port>[0-9]{{1,5}})")
 _PORTS: Final = range(1, 65536)
 
 
-def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the verb to the command line; :func:`run` does it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestOptions:
+    """What the ModelVersion says beside what MLflow knows, and where it is written.
+
+    Attributes:
+        namespace: of the ModelVersion; empty for none.
+        backend: the Service where it serves.
+        artifact_uri: where the model's files are; empty for where MLflow says.
+        repository: of the code; empty for what MLflow says.
+        with_digest: read all files of the model for its digest and size.
+        output: the file; None for standard output.
+    """
+
+    namespace: str
+    backend: BackendRef | None
+    artifact_uri: str
+    repository: str
+    with_digest: bool
+    output: Path | None
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed; RefusedError where the backend is invalid."""
+        return cls(
+            namespace=args.namespace,
+            backend=_backend(args.backend) if args.backend else None,
+            artifact_uri=args.artifact_uri,
+            repository=args.repository,
+            with_digest=args.hash,
+            output=args.output,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerImportOptions:
+    """Options of ``serinus import mlflow``.
+
+    Attributes:
+        reference: of the registered version, such as ``models:/fraud-detector/7``.
+        tracking_uri: of the server; None for MLflow's own variable.
+        version: the SemVer; None for that of the version's tag.
+        model: the model's name; None for that of the registered model.
+    """
+
+    reference: str
+    tracking_uri: str | None
+    version: str | None
+    model: str | None
+    manifest: ManifestOptions
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed; RefusedError where the backend is invalid."""
+        return cls(
+            reference=args.reference,
+            tracking_uri=args.tracking_uri,
+            version=args.version,
+            model=args.model,
+            manifest=ManifestOptions.from_args(args),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileImportOptions:
+    """Options of ``serinus import mlmodel``.
+
+    Attributes:
+        path: the MLmodel file.
+    """
+
+    path: Path
+    version: str
+    model: str
+    manifest: ManifestOptions
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed; RefusedError where the backend is invalid."""
+        manifest = ManifestOptions.from_args(args)
+        return cls(path=args.path, version=args.version, model=args.model, manifest=manifest)
+
+
+def add_parser(verbs: Subparsers) -> None:
+    """Add ``import`` and its sources."""
     about = "write a ModelVersion from what MLflow knows"
     parser = verbs.add_parser("import", help=about, description=about)
-    sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
+    sources = parser.add_subparsers(required=True, metavar="SOURCE")
     server = sources.add_parser("mlflow", help="from a version registered at an MLflow tracking server")
     server.add_argument("reference", help="models:/fraud-detector/7 or models:/fraud-detector@champion")
     server.add_argument("--tracking-uri", help="the tracking server; MLFLOW_TRACKING_URI where it is not given")
     server.add_argument("--version", help="the SemVer; the tag `semver` or `version` where it is not given")
     server.add_argument("--model", help="the model's name; that of the registered model where it is not given")
+    _add_manifest(server)
+    set_handler(server, ServerImportOptions.from_args, _import_from_server)
     file = sources.add_parser("mlmodel", help="from an MLmodel file, without a server")
     file.add_argument("path", type=Path, help="the MLmodel file")
     file.add_argument("--version", required=True, help="the SemVer, such as 2.3.1")
     file.add_argument("--model", required=True, help="the model's name")
-    for one in (server, file):
-        one.add_argument("-n", "--namespace", default="", help="of the ModelVersion")
-        one.add_argument("--backend", help="the Service where it serves, as name:port")
-        one.add_argument("--artifact-uri", default="", help="where its files are, if not where MLflow says")
-        one.add_argument("--repository", default="", help="of the code, where MLflow does not know it")
-        one.add_argument("--hash", action="store_true", help="read all files of the model for its digest and size")
-        one.add_argument("-o", "--output", type=Path, help="write to this file instead of stdout")
+    _add_manifest(file)
+    set_handler(file, FileImportOptions.from_args, _import_from_file)
 
 
-def run(given: argparse.Namespace, environment: Mapping[str, str] | None = None) -> int:
-    """Write the manifest and return 0.
+def _add_manifest(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-n", "--namespace", default="", help="of the ModelVersion")
+    parser.add_argument("--backend", help="the Service where it serves, as name:port")
+    parser.add_argument("--artifact-uri", default="", help="where its files are, if not where MLflow says")
+    parser.add_argument("--repository", default="", help="of the code, where MLflow does not know it")
+    parser.add_argument("--hash", action="store_true", help="read all files of the model for its digest and size")
+    parser.add_argument("-o", "--output", type=Path, help="write to this file instead of stdout")
 
-    Args:
-        given: what :func:`add_parser` has parsed.
-        environment: MLflow's own variables; those of this process where it is not given.
 
-    Raises:
-        SerinusError: MLflow could not be asked or has no such version, or what it says cannot be a ModelVersion.
-    """
-    variables = os.environ if environment is None else environment
-    backend = _backend(given.backend) if given.backend else None
-    known = _from_server(given, variables) if given.source == "mlflow" else _from_file(given)
-    found = compose(replace(known, backend=backend, namespace=given.namespace, repository=given.repository))
-    _write(found, given.output)
-    return DONE
+def _import_from_server(options: ServerImportOptions, context: CliContext) -> int:
+    return _write(_from_server(options, context.environment), options.manifest)
+
+
+def _import_from_file(options: FileImportOptions, _: CliContext) -> int:
+    return _write(_from_file(options), options.manifest)
 
 
 # ---- from a server ----------------------------------------------------------------------------
 
 
-def _from_server(given: argparse.Namespace, variables: Mapping[str, str]) -> Known:
-    # requests takes 0.1 s to load and boto3 0.2 s: no other verb at a terminal must wait for them.
-    from serinus.mlflow.client import Login, Reference, Tracking  # noqa: PLC0415
+def _from_server(options: ServerImportOptions, variables: Mapping[str, str]) -> "Known":
+    from serinus.mlflow.client import Login, Reference, Tracking  # noqa: PLC0415 - requests
 
-    uri = given.tracking_uri or variables.get("MLFLOW_TRACKING_URI", "")
+    uri = options.tracking_uri or variables.get("MLFLOW_TRACKING_URI", "")
     if not uri:
         raise ConfigurationError("no tracking server is named: give --tracking-uri or set MLFLOW_TRACKING_URI")
-    reference = Reference.parse(given.reference)
+    reference = Reference.parse(options.reference)
     login = Login(
         variables.get("MLFLOW_TRACKING_USERNAME", ""),
         variables.get("MLFLOW_TRACKING_PASSWORD", ""),
@@ -89,17 +168,20 @@ def _from_server(given: argparse.Namespace, variables: Mapping[str, str]) -> Kno
     )
     tracking = Tracking(uri, login, certificates=variables.get("MLFLOW_TRACKING_SERVER_CERT_PATH"))
     try:
-        return _asked(tracking, reference, given, variables)
+        return _known(tracking, reference, options, variables)
     finally:
         tracking.close()
 
 
-def _asked(
-    tracking: "Tracking", reference: "Reference", given: argparse.Namespace, variables: Mapping[str, str]
-) -> Known:
+def _known(
+    tracking: "Tracking", reference: "Reference", options: ServerImportOptions, variables: Mapping[str, str]
+) -> "Known":
+    from serinus.mlflow.manifest import Known, semver_of  # noqa: PLC0415 - with what else knows MLflow
+    from serinus.mlflow.model_file import read_model_file  # noqa: PLC0415 - likewise
+
     found = tracking.version(reference)
-    version = semver_of(found, given.version)
-    model = _model(given.model or found.name, found.name)
+    version = semver_of(found, options.version)
+    model = _model(options.model or found.name, found.name)
     file = read_model_file(tracking.model_file(found), f"{reference}, MLmodel")
     run = _run_of(tracking, found)
     place = _folder(tracking.place_of(found))
@@ -107,8 +189,8 @@ def _asked(
         model=model,
         version=version,
         file=file,
-        artifact_uri=given.artifact_uri or place,
-        hashed=_hashed(tracking, place, variables) if given.hash else None,
+        artifact_uri=options.manifest.artifact_uri or place,
+        hashed=_hashed(tracking, place, variables) if options.manifest.with_digest else None,
         registered=found,
         run=run,
         run_url=_page(tracking, run) if run is not None else "",
@@ -116,7 +198,7 @@ def _asked(
     )
 
 
-def _run_of(tracking: "Tracking", found: VersionInfo) -> Run | None:
+def _run_of(tracking: "Tracking", found: "VersionInfo") -> "Run | None":
     """Return the run that made it; None where MLflow knows none, or has deleted it for good."""
     if not found.run_id:
         return None
@@ -126,11 +208,11 @@ def _run_of(tracking: "Tracking", found: VersionInfo) -> Run | None:
         return None
 
 
-def _page(tracking: "Tracking", run: Run) -> str:
+def _page(tracking: "Tracking", run: "Run") -> str:
     return f"{tracking.place}/#/experiments/{quote(run.info.experiment_id)}/runs/{quote(run.info.run_id)}"
 
 
-def _metrics(tracking: "Tracking", found: VersionInfo, run: Run | None) -> list[Metric]:
+def _metrics(tracking: "Tracking", found: "VersionInfo", run: "Run | None") -> "Sequence[Metric]":
     """Return what was measured of this very model; a run that made only one measured only that one.
 
     Where both have a metric the run's is taken: a logged model's NaN comes as 0 (seen with MLflow 3.17 on SQLite).
@@ -150,7 +232,8 @@ def _folder(place: str) -> str:
     return f"{place.rstrip('/')}/" if place.startswith("s3://") else place
 
 
-def _hashed(tracking: "Tracking", place: str, variables: Mapping[str, str]) -> Measured:
+def _hashed(tracking: "Tracking", place: str, variables: Mapping[str, str]) -> "Measured":
+    from serinus.artifacts.fetch import Inspection, measure  # noqa: PLC0415 - with what else reads artifacts
     from serinus.artifacts.verifier import measured  # noqa: PLC0415 - boto3
     from serinus.mlflow.files import SCHEME, ProxiedFiles  # noqa: PLC0415 - requests
 
@@ -165,13 +248,15 @@ def _hashed(tracking: "Tracking", place: str, variables: Mapping[str, str]) -> M
 # ---- from a file ------------------------------------------------------------------------------
 
 
-def _from_file(given: argparse.Namespace) -> Known:
+def _from_file(options: FileImportOptions) -> "Known":
     from serinus.artifacts.verifier import measured  # noqa: PLC0415 - boto3
     from serinus.mlflow.client import MOST_MODEL_FILE_BYTES  # noqa: PLC0415 - requests
+    from serinus.mlflow.manifest import Known, semver  # noqa: PLC0415 - with what else knows MLflow
+    from serinus.mlflow.model_file import read_model_file  # noqa: PLC0415 - likewise
 
-    if given.hash and not given.artifact_uri:
+    if options.manifest.with_digest and not options.manifest.artifact_uri:
         raise RefusedError("--hash needs --artifact-uri: a digest without the place of what it is of says nothing")
-    path = given.path
+    path = options.path
     try:
         with path.open("rb") as opened:
             content = opened.read(MOST_MODEL_FILE_BYTES + 1)
@@ -182,11 +267,11 @@ def _from_file(given: argparse.Namespace) -> Known:
     file = read_model_file(content, str(path))
     folder = str(path.resolve().parent)
     return Known(
-        model=_model(given.model, given.model),
-        version=semver(given.version, "--version"),
+        model=_model(options.model, options.model),
+        version=semver(options.version, "--version"),
         file=file,
-        artifact_uri=given.artifact_uri or _folder(file.artifact_uri),
-        hashed=measured(ArtifactSettings(local_root=folder), folder) if given.hash else None,
+        artifact_uri=options.manifest.artifact_uri or _folder(file.artifact_uri),
+        hashed=measured(ArtifactSettings(local_root=folder), folder) if options.manifest.with_digest else None,
     )
 
 
@@ -209,8 +294,11 @@ def _backend(text: str) -> BackendRef:
     return BackendRef(name=found["name"], port=int(found["port"]))
 
 
-def _write(found: Imported, output: Path | None) -> None:
-    text = to_yaml(found.manifest)
+def _write(known: "Known", options: ManifestOptions) -> int:
+    from serinus.mlflow.manifest import compose  # noqa: PLC0415 - with what else knows MLflow
+
+    found = compose(replace(known, backend=options.backend, namespace=options.namespace, repository=options.repository))
+    text, output = to_yaml(found.manifest), options.output
     if output is None:
         echo(text.removesuffix("\n"))
     else:
@@ -223,23 +311,4 @@ def _write(found: Imported, output: Path | None) -> None:
     if found.unknown:
         told = ", ".join(f"{path} (--hash finds it)" if path == "artifact.digest" else path for path in found.unknown)
         echo(f"not known to MLflow: {told}", err=True)
-
-
-class _Manifest(yaml.SafeDumper):
-    """Quotes what another YAML reader could take for a number or a truth value, such as the commit 1234e56 or y."""
-
-
-_LOOKS_LIKE_NO_TEXT: Final = pattern(r"[-+.0-9].*|[yYnN]")
-
-
-def _represent(dumper: _Manifest, text: str) -> yaml.ScalarNode:
-    style = '"' if _LOOKS_LIKE_NO_TEXT.fullmatch(text) or not text.isprintable() else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Manifest.add_representer(str, _represent)
-
-
-def to_yaml(manifest: Mapping[str, Any]) -> str:
-    """Return the manifest as YAML that every reader takes for the same values."""
-    return yaml.dump(dict(manifest), Dumper=_Manifest, sort_keys=False, allow_unicode=True, width=120)
+    return OK

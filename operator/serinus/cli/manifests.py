@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from re import compile as pattern
 from typing import Any, Final
 
 import yaml
 
-from serinus.api.names import API_VERSION, Kind
+from serinus.api.model import ModelSpec
+from serinus.api.names import API_VERSION, MODEL, Kind
+from serinus.api.parsing import decode
 from serinus.errors import ConfigurationError
 
 _MOST_BYTES: Final = 16 * 1024 * 1024
@@ -48,3 +51,36 @@ def read_manifests(file: Path, kind: Kind) -> Iterator[Mapping[str, Any]]:
         if not isinstance(document.get("metadata"), dict):
             raise ConfigurationError(f"{file}, document {number}: metadata is missing")
         yield document
+
+
+def read_policy(file: Path, model: str) -> ModelSpec:
+    """Return the policy in the manifest of a Model.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or holds no Model of this name.
+        InvalidObjectError: the policy does not match its schema.
+    """
+    for manifest in read_manifests(file, MODEL):
+        if manifest["metadata"].get("name") == model:
+            return decode(ModelSpec, manifest.get("spec", {}), "spec")
+    raise ConfigurationError(f"{file} holds no Model {model}")
+
+
+class _Manifest(yaml.SafeDumper):
+    """Quotes what another YAML reader could take for a number or a truth value, such as the commit 1234e56 or y."""
+
+
+_LOOKS_LIKE_NO_TEXT: Final = pattern(r"[-+.0-9].*|[yYnN]")
+
+
+def _represent(dumper: _Manifest, text: str) -> yaml.ScalarNode:
+    style = '"' if _LOOKS_LIKE_NO_TEXT.fullmatch(text) or not text.isprintable() else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Manifest.add_representer(str, _represent)
+
+
+def to_yaml(manifest: Mapping[str, Any]) -> str:
+    """Return the manifest as YAML that every reader takes for the same values."""
+    return yaml.dump(dict(manifest), Dumper=_Manifest, sort_keys=False, allow_unicode=True, width=120)

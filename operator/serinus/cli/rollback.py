@@ -2,15 +2,46 @@
 
 import argparse
 import asyncio
+from dataclasses import dataclass
+from typing import Final, Self
 
 from serinus.api.names import Command
-from serinus.cli.annotate import annotate
-from serinus.cli.registry.write import add_guards, add_reason, rollback
-from serinus.cli.session import CliContext, add_registry, in_cluster
+from serinus.cli.annotate import AnnotateOptions, annotate
+from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.registry.write import Change, Guards, add_guards, add_reason, roll_back
+from serinus.cli.session import CliContext, RegistryOptions, add_registry
 from serinus.errors import ConfigurationError
 
+OK: Final = 0
 
-def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackOptions:
+    """Options of ``serinus rollback``.
+
+    Attributes:
+        change: the model, the registry, the reason and the id; in a cluster the model is the Rollout.
+        guards: what the change depends on, in a registry without a cluster.
+        to: the version to go back to; None for the rollback target or the last known good version.
+        kube_context: the kubeconfig context; None for kubectl's current one.
+    """
+
+    change: Change
+    guards: Guards
+    to: str | None
+    kube_context: str | None
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed; ConfigurationError where they contradict each other."""
+        registry = RegistryOptions.from_args(args)
+        guards = Guards.from_args(args)
+        if registry.in_cluster and (guards != Guards() or args.id is not None):
+            raise ConfigurationError("--force, --generation and --id are for a registry without a cluster")
+        return cls(change=Change.from_args(args), guards=guards, to=args.to, kube_context=args.context)
+
+
+def add_parser(verbs: Subparsers) -> None:
     """Add ``rollback``."""
     explanation = "go back to the rollback target at once, without stages"
     parser = verbs.add_parser("rollback", help=explanation, description=explanation)
@@ -22,25 +53,27 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     add_registry(parser)
     add_reason(parser)
     add_guards(parser)
+    set_handler(parser, RollbackOptions.from_args, _run)
 
 
-def run(given: argparse.Namespace, outside: CliContext | None = None) -> int:
-    """Ask the operator to go back, or move the pointer in a registry without a cluster. Returns 0.
+def _run(options: RollbackOptions, context: CliContext) -> int:
+    """Ask the operator to go back, or move the pointer in a registry without a cluster; return 0.
 
     Raises:
-        ConfigurationError: an option does not go with the others.
         RefusedError: a Rollout moves this model's traffic, or there is nothing to go back to.
         SerinusError: it could not be done.
     """
-    if not in_cluster(given):
-        return asyncio.run(rollback(given, outside or CliContext()))
-    if given.force or given.generation is not None or given.id is not None:
-        raise ConfigurationError("--force, --generation and --id are for a registry without a cluster")
-    return annotate(
-        Command.ROLLBACK,
-        given.model,
-        given.reason,
-        namespace=given.namespace,
-        context=given.context,
-        to=given.to,
+    change = options.change
+    if not change.registry.in_cluster:
+        return asyncio.run(roll_back(change, options.guards, context, to=options.to))
+    annotate(
+        AnnotateOptions(
+            command=Command.ROLLBACK,
+            name=change.model,
+            namespace=change.registry.namespace,
+            kube_context=options.kube_context,
+            reason=change.reason,
+            to=options.to,
+        )
     )
+    return OK

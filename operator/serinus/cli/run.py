@@ -36,8 +36,8 @@ async def _run(settings: Settings) -> int:
     client = await KubernetesClient.open()
     try:
         operator = Operator(settings, client)
-        intake = Watcher(operator.loop, lambda: read_connection(None), settings.namespaces)
-        work = asyncio.create_task(operator.run(intake))
+        watcher = Watcher(operator.controller, lambda: read_connection(None), settings.namespaces)
+        work = asyncio.create_task(operator.run(watcher))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)
         return await _outcome(work)

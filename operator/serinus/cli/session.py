@@ -1,14 +1,15 @@
-"""What every command on the registry needs: which registry and model, who acts, the outside that a test replaces."""
+"""What the commands on a registry share: its address and namespace, and the access to it, which a test replaces."""
 
 import argparse
 import getpass
+import os
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from serinus import __version__
 from serinus.api.audit_record import Actor, ActorKind, Authentication, OperatorIdentity
@@ -46,17 +47,67 @@ async def _read_policy(model: ObjectKey) -> ModelSpec | None:
 
 @dataclass(frozen=True, slots=True)
 class CliContext:
-    """What a command asks of the outside.
+    """The commands' access to everything outside the process; a test replaces it.
 
     Attributes:
         open_store: opens a registry by its address; the namespaces are those of a cluster that may be listed.
-        read_policy: what the cluster's Model says; None where there is none.
+        read_policy: returns the spec of the cluster's Model; None if there is no such Model.
         clock: the time.
+        environment: the variables of the process.
     """
 
     open_store: Callable[[str, Sequence[str]], Awaitable[RegistryStore]] = _open_store
     read_policy: Callable[[ObjectKey], Awaitable[ModelSpec | None]] = _read_policy
     clock: Clock = field(default_factory=SystemClock)
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryOptions:
+    """The registry that a command works on, and the namespace of models: what :func:`add_registry` adds.
+
+    Attributes:
+        url: the registry's address.
+        namespace: that of models named without one; None for the current one.
+    """
+
+    url: str
+    namespace: str | None
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed."""
+        return cls(url=args.registry, namespace=args.namespace)
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether a cluster holds the registry; ConfigurationError if the address is invalid."""
+        return isinstance(parse_address(self.url), KubernetesAddress)
+
+    def model_key(self, model: str) -> ObjectKey:
+        """Return the model named as ``namespace/name``, or by its name alone in the namespace of the options."""
+        namespace, slash, name = model.rpartition("/")
+        if slash:
+            return ObjectKey(namespace, name)
+        return ObjectKey(self.namespace or self.current_namespace(), model)
+
+    def current_namespace(self) -> str:
+        """Return the namespace of models that are named without one, where no option gives it."""
+        match parse_address(self.url):
+            case DynamoDbAddress(namespace=namespace):
+                return namespace
+            case KubernetesAddress():
+                return _kubectls_namespace() or "default"
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the model of the command."""
+    parser.add_argument("model", metavar="MODEL", help="the model, as name or namespace/name")
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Add the version of the model."""
+    parser.add_argument("version", metavar="VERSION", help="such as 2.3.1")
 
 
 def add_registry(parser: argparse.ArgumentParser) -> None:
@@ -70,31 +121,9 @@ def add_registry(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def in_cluster(given: argparse.Namespace) -> bool:
-    """Say whether the registry is the cluster's; ConfigurationError where the address is none."""
-    return isinstance(parse_address(given.registry), KubernetesAddress)
-
-
-def model_of(given: argparse.Namespace) -> ObjectKey:
-    """Return the model that the command names: as ``namespace/name``, by --namespace, or in the current one."""
-    namespace, slash, name = given.model.rpartition("/")
-    if slash:
-        return ObjectKey(namespace, name)
-    return ObjectKey(given.namespace or current_namespace(given.registry), given.model)
-
-
 def name_of(model: ObjectKey) -> str:
     """Return how people name a model, and commands take it: without a slash where it has no namespace."""
     return str(model) if model.namespace else model.name
-
-
-def current_namespace(url: str) -> str:
-    """Return the namespace of models that are named without one."""
-    match parse_address(url):
-        case DynamoDbAddress(namespace=namespace):
-            return namespace
-        case KubernetesAddress():
-            return _kubectls_namespace() or "default"
 
 
 def _kubectls_namespace() -> str:
@@ -110,14 +139,20 @@ def _kubectls_namespace() -> str:
 
 
 @asynccontextmanager
-async def opened(
-    given: argparse.Namespace, outside: CliContext, *, everywhere: bool = False
+async def open_registry(
+    registry: RegistryOptions, context: CliContext, *, everywhere: bool = False
 ) -> AsyncIterator[RegistryStore]:
-    """Open the registry that the command names, and close it."""
+    """Open the registry that the command names, and close it.
+
+    Args:
+        registry: its address.
+        context: opens it.
+        everywhere: whether every namespace of a cluster is listed, not only that of the options.
+    """
     namespaces: tuple[str, ...] = ()
-    if in_cluster(given) and not everywhere:
-        namespaces = (given.namespace or current_namespace(given.registry),)
-    store = await outside.open_store(given.registry, namespaces)
+    if registry.in_cluster and not everywhere:
+        namespaces = (registry.namespace or registry.current_namespace(),)
+    store = await context.open_store(registry.url, namespaces)
     try:
         yield store
     finally:
@@ -133,9 +168,9 @@ class ReasonError(SerinusError):
     """A reason is missing or too short."""
 
 
-def reason_of(given: argparse.Namespace) -> str:
-    """Return the reason that the command gives; ReasonError where it is too short to tell an auditor anything."""
-    reason: str = (given.reason or "").strip()
+def checked_reason(text: str) -> str:
+    """Return the reason without surrounding spaces; ReasonError where it is too short to tell an auditor anything."""
+    reason = text.strip()
     if len(reason) < LEAST_REASON:
         raise ReasonError(
             f"--reason: say why in at least {LEAST_REASON} characters: it stands in the audit trail for good"

@@ -1,1 +1,1 @@
-"""PLUMBING: kopf takes events in and nothing else. It writes nothing, decides nothing and posts nothing."""
+"""The watch: kopf receives events and does nothing else. It writes nothing, decides nothing and posts nothing."""

@@ -1,4 +1,4 @@
-"""What comes in from the watch: raw events become records and cross into the main loop."""
+"""From raw events of the watch to records, for the sink."""
 
 import logging
 from collections.abc import Mapping
@@ -14,26 +14,26 @@ logger = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
-    """Takes in what the cluster's objects do; called in the main loop only, in the order of the watch."""
+    """Receives the changes of the cluster's objects, in the main loop only and in the order of the watch."""
 
     def on_change(self, record: Record) -> None:
-        """An object is like this now; an older sight may follow a newer one."""
+        """An object was added or modified; an older version may follow a newer one."""
 
     def on_delete(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
-        """An object was deleted; one of the same name may exist anew under another uid."""
+        """An object was deleted; another one of the same name may exist by now, under another uid."""
 
     def on_relist(self) -> None:
-        """The watch was interrupted: deletions may have been missed, so everything must be listed anew."""
+        """The watch was interrupted: deletions may have been missed, so everything must be listed again."""
 
 
 def dispatch(source: Source, kind_of_event: str | None, raw: Mapping[str, Any], sink: Sink) -> None:
-    """Give one event of the watch to the sink; an object without the form of its kind is logged and left out.
+    """Pass one event of the watch to the sink; an object that does not parse as its kind is logged and skipped.
 
     Args:
         source: the kind that is watched.
         kind_of_event: ``ADDED``, ``MODIFIED``, ``DELETED``, or None for an object of the first list.
         raw: the object.
-        sink: who takes it.
+        sink: receives the record.
     """
     try:
         if kind_of_event == "DELETED":
@@ -44,4 +44,4 @@ def dispatch(source: Source, kind_of_event: str | None, raw: Mapping[str, Any], 
     except InvalidObjectError as problem:
         metadata = raw.get("metadata") or {}
         where = f"{metadata.get('namespace') or ''}/{metadata.get('name')}"
-        logger.warning("%s %s cannot be read and is left out: %s", source.kind.kind, where, problem)
+        logger.warning("%s %s cannot be parsed and is skipped: %s", source.kind.kind, where, problem)

@@ -1,4 +1,4 @@
-"""How kopf must be set so that it only watches. Each value was measured (design, section 4); none is a taste."""
+"""kopf's settings for a process that only watches. Each value was measured (docs/architecture.md)."""
 
 import logging
 import random
@@ -14,20 +14,20 @@ _WAITS: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class EndlessBackoff(Iterable[float]):
-    """Waits that grow to 8 s and never end: where they end, kopf gives up and the whole watch with it."""
+    """Waits that grow to 8 s and never end: after a last one kopf would give up, and the whole watch with it."""
 
     def __iter__(self) -> Iterator[float]:
-        """Begin anew, with a jitter of a fifth."""
+        """Yield the waits from the first on, with a jitter of a fifth."""
         yield from (_jittered(wait) for wait in _WAITS)
         while True:
             yield _jittered(_WAITS[-1])
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
-    """Keeps no last-handled state: there are only event handlers, and building it costs half of kopf's time."""
+    """Stores no last-handled state: there are only event handlers, and building it costs half of kopf's time."""
 
     def build(self, **_: object) -> kopf.BodyEssence:
-        """Return nothing to compare."""
+        """Return an empty essence: there is nothing to compare."""
         return kopf.BodyEssence({})
 
     def fetch(self, **_: object) -> None:
@@ -38,7 +38,7 @@ class NoDiffBase(kopf.DiffBaseStorage):
 
 
 class NoProgress(kopf.ProgressStorage):
-    """Keeps no progress: event handlers have none."""
+    """Stores no progress: event handlers have none."""
 
     def fetch(self, **_: object) -> None:
         """Find nothing."""
@@ -53,14 +53,14 @@ class NoProgress(kopf.ProgressStorage):
         """Touch nothing."""
 
     def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
-        """Leave it as it is."""
+        """Return it unchanged."""
         return essence
 
 
-def intake_settings(sources: Iterable[Source]) -> kopf.OperatorSettings:
+def watch_settings(sources: Iterable[Source]) -> kopf.OperatorSettings:
     """Return the settings under which kopf watches these kinds and writes nothing."""
     settings = kopf.OperatorSettings()
-    # No watch of all namespaces and CRDs: less rights and less load. Kinds must be served before kopf starts.
+    # No watch of all namespaces and CRDs: fewer rights and less load. Kinds must be served before kopf starts.
     settings.scanning.disabled = True
     settings.peering.standalone = True
     settings.posting.enabled = False
@@ -73,7 +73,7 @@ def intake_settings(sources: Iterable[Source]) -> kopf.OperatorSettings:
     settings.watching.server_timeout = 240  # an int: kopf writes it into the URL as it is
     settings.watching.client_timeout = 250
     settings.watching.connect_timeout = 5
-    # A connection that died in silence is noticed by missing bookmarks.
+    # Missing bookmarks reveal a connection that died silently.
     settings.watching.inactivity_timeout = 35
     settings.networking.request_timeout = 15
     settings.networking.connect_timeout = 5
@@ -82,7 +82,7 @@ def intake_settings(sources: Iterable[Source]) -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = NoDiffBase()
     settings.persistence.progress_storage = NoProgress()
     settings.persistence.finalizer = f"{GROUP}/kopf-unused"
-    # kopf then kills the process if it hangs while it exits: better a restart than a watch that never comes back.
+    # kopf kills the process if it hangs on exit: better a restart than a watch that never comes back.
     settings.process.ultimate_exiting_timeout = 25
     for source in sources:
         if source.label:
@@ -91,11 +91,11 @@ def intake_settings(sources: Iterable[Source]) -> kopf.OperatorSettings:
     return settings
 
 
-def quieten() -> None:
-    """Let kopf log only what goes wrong: it would log every object that it sees."""
+def limit_logging() -> None:
+    """Let kopf log warnings and errors only: by default it logs every object."""
     for name in ("kopf", "kopf.objects"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # At each start it warns that it cannot catch signals outside the main thread; they are not its to catch.
+    # At each start it warns that it cannot catch signals outside the main thread, where this process handles them.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
 
 

@@ -1,4 +1,4 @@
-"""The handlers: one for each kind, each a few lines; and who kopf logs in as."""
+"""The kopf handlers, one for each kind, and kopf's login."""
 
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -12,20 +12,20 @@ from serinus.kube.kinds import Source
 def build_kopf_registry(
     sources: Iterable[Source], sink: Sink, log_in: Callable[[], Awaitable[Connection]]
 ) -> kopf.OperatorRegistry:
-    """Return a registry of its own that watches these kinds, logging in anew whenever the API server says 401."""
+    """Return a kopf registry that watches these kinds, and logs in again whenever the API server answers 401."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
     async def login(**_: object) -> kopf.ConnectionInfo:
-        way = await log_in()
+        connection = await log_in()
         return kopf.ConnectionInfo(
-            server=way.server,
-            ca_path=way.ca_path,
-            insecure=way.insecure,
-            certificate_path=way.certificate_path,
-            private_key_path=way.private_key_path,
-            scheme=way.scheme,
-            token=way.token,
+            server=connection.server,
+            ca_path=connection.ca_path,
+            insecure=connection.insecure,
+            certificate_path=connection.certificate_path,
+            private_key_path=connection.private_key_path,
+            scheme=connection.scheme,
+            token=connection.token,
             trust_env=True,
         )
 

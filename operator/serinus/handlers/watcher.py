@@ -1,7 +1,7 @@
-"""Keeps kopf running in a thread and loop of its own.
+"""Keeps kopf running in a thread and event loop of its own.
 
-kopf returns on some watch errors and then cancels every task of its loop, so it must not share ours, in which an abort
-may be on its way to the API server (design, section 4).
+kopf returns on some watch errors and then cancels every task of its loop, so it must not share the main loop, where an
+abort may be on its way to the API server (measured: docs/architecture.md).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import kopf
 from serinus.api.names import ObjectKey
 from serinus.backoff import Backoff
 from serinus.handlers.dispatch import Sink
-from serinus.handlers.kopf_settings import intake_settings, quieten
+from serinus.handlers.kopf_settings import limit_logging, watch_settings
 from serinus.handlers.registration import build_kopf_registry
 from serinus.kube.connection import Connection
 from serinus.kube.kinds import SOURCES, Source
@@ -24,15 +24,16 @@ from serinus.ports.cluster_state import Record
 
 _BACKOFF: Final = Backoff(first=0.5, longest=10.0)
 _STEADY_AFTER: Final = 60.0
+"""Seconds after which a watch counts as stable: the next restart begins with the shortest pause."""
 _STOP_WITHIN: Final = 5.0
-_GOODBYE: Final = 0.25
-_HURRY: Final = 0.2
+_TLS_SHUTDOWN: Final = 0.25
+_CANCEL_AFTER: Final = 0.2
 
 logger = logging.getLogger(__name__)
 
 
 class _ThreadsafeSink:
-    """A sink for kopf's thread that hands everything to the sink in the main loop."""
+    """A sink for kopf's thread that forwards everything to the sink in the main loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
         self._loop = loop
@@ -49,10 +50,10 @@ class _ThreadsafeSink:
 
 
 class Watcher:
-    """Watches the cluster until it is stopped, and starts the watch again whenever it ends by itself.
+    """Watches the cluster until it is stopped, and restarts the watch whenever it ends by itself.
 
-    The kinds must be served before ``start``: kopf looks for them once. In a namespaced installation Namespaces are not
-    watched, for a Role cannot allow it: their freezes come in with each resync.
+    The kinds must be served before ``start``: kopf discovers them once. In a namespaced installation Namespaces are not
+    watched, because a Role cannot allow it: each resync reads their freezes.
 
     Attributes:
         restarts: how often the watch has ended by itself.
@@ -68,7 +69,9 @@ class Watcher:
         self._sink = sink
         self._log_in = log_in
         self._namespaces = tuple(namespaces)
-        self._sources: tuple[Source, ...] = tuple(one for one in SOURCES if one.namespaced or not self._namespaces)
+        self._sources: tuple[Source, ...] = tuple(
+            source for source in SOURCES if source.namespaced or not self._namespaces
+        )
         self._stopping = threading.Event()
         self._end: Callable[[], object] | None = None
         self._guard = threading.Lock()
@@ -78,14 +81,14 @@ class Watcher:
     def start(self) -> None:
         """Start watching; the sink is called in the event loop that runs now."""
         if self._thread is not None:
-            raise RuntimeError("the intake runs already")
-        quieten()
-        crossing = _ThreadsafeSink(asyncio.get_running_loop(), self._sink)
-        self._thread = threading.Thread(target=self._supervise, args=(crossing,), name="kopf", daemon=True)
+            raise RuntimeError("the watcher runs already")
+        limit_logging()
+        sink = _ThreadsafeSink(asyncio.get_running_loop(), self._sink)
+        self._thread = threading.Thread(target=self._supervise, args=(sink,), name="kopf", daemon=True)
         self._thread.start()
 
     async def stop(self) -> None:
-        """End the watch; after 5 s go on without it, for the thread cannot keep the process alive."""
+        """End the watch; after 5 s return without it: a daemon thread does not keep the process alive."""
         self._stopping.set()
         with self._guard:
             if self._end is not None:
@@ -93,46 +96,46 @@ class Watcher:
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, _STOP_WITHIN)
             if self._thread.is_alive():
-                logger.warning("the watch did not end within %g s; it ends with the process", _STOP_WITHIN)
+                logger.warning("the watch did not stop within %g s; it ends with the process", _STOP_WITHIN)
 
     @property
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
-    def _supervise(self, crossing: _ThreadsafeSink) -> None:
+    def _supervise(self, sink: _ThreadsafeSink) -> None:
         pause = _BACKOFF.first
         while not self._stopping.is_set():
             started = time.monotonic()
             try:
-                asyncio.run(self._watch(crossing))
-            except Exception as problem:  # noqa: BLE001 - whatever kopf raises, the watch must go on; it logs the trace
+                asyncio.run(self._watch(sink))
+            except Exception as problem:  # noqa: BLE001 - whatever kopf raises, the watch must continue; kopf logs the trace
                 logger.error("the watch failed: %s: %s", type(problem).__name__, problem)  # noqa: TRY400 - likewise
             if self._stopping.is_set():
                 return
             if time.monotonic() - started > _STEADY_AFTER:
                 pause = _BACKOFF.first
             self.restarts += 1
-            logger.warning("the watch ended by itself (%d times by now); it starts again in %g s", self.restarts, pause)
+            logger.warning("the watch ended by itself (restart %d); restarting in %g s", self.restarts, pause)
             self._stopping.wait(pause)
             pause = _BACKOFF.after(pause)
 
-    async def _watch(self, crossing: _ThreadsafeSink) -> None:
+    async def _watch(self, sink: _ThreadsafeSink) -> None:
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
-        loop.set_exception_handler(_noted)
-        registry = build_kopf_registry(self._sources, crossing, self._log_in)
+        loop.set_exception_handler(_log_loop_error)
+        registry = build_kopf_registry(self._sources, sink, self._log_in)
 
         @kopf.on.cleanup(registry=registry)
-        async def hurry(**_: object) -> None:
-            # kopf ends by itself: then it waits 5 s for the watches that still work, while one does not.
-            loop.call_later(_HURRY, watching.cancel)
+        async def cancel_soon(**_: object) -> None:
+            # kopf ends by itself: without this it waits 5 s for the watches that still work.
+            loop.call_later(_CANCEL_AFTER, watching.cancel)
 
-        # Before kopf starts: it cancels the tasks that were created after it, none that was there.
-        telling = asyncio.create_task(self._tell(ready, crossing))
+        # Before kopf starts: it cancels only the tasks that were created after it.
+        relisting = asyncio.create_task(self._relist_when_ready(ready, sink))
         watching = asyncio.create_task(
             kopf.operator(
                 registry=registry,
-                settings=intake_settings(self._sources),
+                settings=watch_settings(self._sources),
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
                 standalone=True,
@@ -148,18 +151,18 @@ class Watcher:
         finally:
             with self._guard:
                 self._end = None
-            telling.cancel()
-            # TLS connections say goodbye after their session is closed (aiohttp, "Graceful Shutdown").
-            await asyncio.sleep(_GOODBYE)
+            relisting.cancel()
+            # TLS connections shut down after their session is closed (aiohttp, "Graceful Shutdown").
+            await asyncio.sleep(_TLS_SHUTDOWN)
         if not watching.cancelled() and (problem := watching.exception()) is not None:
             raise problem
 
-    async def _tell(self, ready: asyncio.Event, crossing: _ThreadsafeSink) -> None:
+    async def _relist_when_ready(self, ready: asyncio.Event, sink: _ThreadsafeSink) -> None:
         await ready.wait()
         if self.restarts:
-            crossing.on_relist()
+            sink.on_relist()
 
 
-def _noted(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    # kopf's callbacks fail an assertion where it is cancelled during a request (kopf 1.45, api.stream): no news.
+def _log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # kopf's callbacks fail an assertion where it is cancelled during a request (kopf 1.45, api.stream): harmless.
     logger.info("in the watch's loop: %s: %r", context.get("message"), context.get("exception"))

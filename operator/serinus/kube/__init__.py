@@ -1,1 +1,1 @@
-"""PLUMBING: the only room that speaks to the Kubernetes API. Raw objects end here; records and errors of ours leave."""
+"""Kubernetes adapters: the only package that talks to the Kubernetes API; turns raw objects into records."""

@@ -1,4 +1,4 @@
-"""The Kubernetes API over one connection pool: explicit time-outs, bounded answers, and only errors of ours."""
+"""Kubernetes API client over one connection pool: explicit time-outs, bounded responses, typed errors."""
 
 import asyncio
 from collections.abc import Mapping
@@ -28,16 +28,16 @@ DEFAULT_TIMEOUT: Final = 10.0
 _CONNECT_TIMEOUT: Final = 5.0
 _IN_FLIGHT: Final = 16
 _RESERVED: Final = 4
-_LARGEST: Final = 64 * 1024 * 1024
+_MAX_BYTES: Final = 64 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
 _TRIES: Final = 3
-_LONGEST_PAUSE: Final = 5.0
+_MAX_PAUSE: Final = 5.0
 _READS: Final = frozenset({"GET", "HEAD"})
 _USER_AGENT: Final = "serinus"
 
 
 class Requests(Protocol):
-    """What the adapters in this room need of a client."""
+    """The part of the client that the adapters of this package use."""
 
     async def request(  # noqa: PLR0913 - the parts of an HTTP request
         self,
@@ -47,27 +47,27 @@ class Requests(Protocol):
         body: object = None,
         content_type: str = JSON,
         query: Mapping[str, str] | None = None,
-        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - it bounds the waiting for a slot and the call together
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - bounds the wait for a slot and, separately, the call
         urgent: bool = False,
     ) -> Raw:
-        """Make one request and return the object of the answer; see :meth:`KubernetesClient.request`."""
+        """Send one request and return the decoded object; see :meth:`KubernetesClient.request`."""
 
 
 class KubernetesClient:
-    """One API server as this process may use it."""
+    """Client of one API server, with a limit on the requests in flight."""
 
     def __init__(self, configuration: Any) -> None:  # noqa: ANN401 - the client library is untyped
-        """Prepare the connections; nothing is sent yet."""
+        """Prepare the connections; nothing is sent."""
         configuration.connection_pool_maxsize = _IN_FLIGHT
         self._api = ApiClient(configuration)
-        self._slots = PriorityLimiter(_IN_FLIGHT, _RESERVED)
+        self._limiter = PriorityLimiter(_IN_FLIGHT, _RESERVED)
 
     @classmethod
     async def open(cls, kubeconfig: Path | None = None) -> Self:
-        """Connect as the given kubeconfig says, else KUBECONFIG or ``~/.kube/config``, else as a pod does.
+        """Connect by the given kubeconfig, else KUBECONFIG or ``~/.kube/config``, else the pod's service account.
 
         Raises:
-            ConfigurationError: there is none of these, or it cannot be read.
+            ConfigurationError: none of these exists, or it cannot be read.
         """
         return cls(await load_configuration(kubeconfig))
 
@@ -76,11 +76,11 @@ class KubernetesClient:
         await self._api.close()
 
     async def __aenter__(self) -> Self:
-        """Use it in ``async with``."""
+        """Return the client itself."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close it at the end."""
+        """Close all connections."""
         await self.close()
 
     async def request(  # noqa: PLR0913 - the parts of an HTTP request
@@ -91,45 +91,44 @@ class KubernetesClient:
         body: object = None,
         content_type: str = JSON,
         query: Mapping[str, str] | None = None,
-        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - it bounds the waiting for a slot and the call together
+        timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - bounds the wait for a slot and, separately, the call
         urgent: bool = False,
     ) -> Raw:
-        """Make one request and return the object of the answer.
+        """Send one request and return the decoded object.
 
         Args:
             method: such as ``GET`` or ``PATCH``.
             path: from the root, such as ``/api/v1/namespaces``.
-            body: what is sent as JSON; nothing where it is None.
+            body: sent as JSON; no body where it is None.
             content_type: of the body.
             query: parameters of the URL.
-            timeout: seconds for waiting for a slot, and again for the call.
-            urgent: goes before all that is not.
+            timeout: seconds to wait for a slot, and again for the call.
+            urgent: whether the request takes precedence over all that are not urgent.
 
         Raises:
             NotFoundError: 404.
             ConflictError: 409, or a JSON Patch whose tests fail; AlreadyExistsError for a name that is taken.
-            RefusedError: any other 4xx, with the API server's sentence; an answer over 64 MB.
-            TransientError: not sent, 429, 410, or a read that failed: ask again.
-            AmbiguousError: a write that may have happened.
+            RefusedError: any other 4xx, with the API server's message; a response to a read over 64 MB.
+            TransientError: not sent, 429, 410, or a read that failed: retry.
+            AmbiguousError: a write that may have taken effect.
         """
         target = f"{path}?{urlencode(query)}" if query else path
-        what = f"{method} {target}"
         for attempt in range(1, _TRIES + 1):
-            answer = await self._once(method, target, body, content_type, timeout, urgent=urgent)
+            answer = await self._attempt(method, target, body, content_type, timeout, urgent=urgent)
             if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
                 break
             if attempt < _TRIES:
-                await asyncio.sleep(min(answer.retry_after, _LONGEST_PAUSE))
-        error = error_of(answer, what, write=method not in _READS)
+                await asyncio.sleep(min(answer.retry_after, _MAX_PAUSE))
+        error = error_of(answer, f"{method} {target}", write=method not in _READS)
         if error is not None:
             raise error
         try:
-            found: Raw = msgspec.json.decode(answer.content, type=dict)
+            decoded: Raw = msgspec.json.decode(answer.content, type=dict)
         except msgspec.DecodeError as problem:
-            raise _unsure(method, f"{what}: the answer is no JSON object: {problem}") from problem
-        return found
+            raise _failed(method, f"{method} {target}: the answer is not a JSON object: {problem}") from problem
+        return decoded
 
-    async def _once(  # noqa: PLR0913 - the parts of an HTTP request
+    async def _attempt(  # noqa: PLR0913 - the parts of an HTTP request
         self,
         method: str,
         target: str,
@@ -139,47 +138,47 @@ class KubernetesClient:
         *,
         urgent: bool,
     ) -> Answer:
-        what = f"{method} {target}"
+        request = f"{method} {target}"
         try:
-            async with asyncio.timeout(seconds) as waiting, self._slots.hold(urgent=urgent):
+            async with asyncio.timeout(seconds) as waiting, self._limiter.slot(urgent=urgent):
                 waiting.reschedule(None)
                 return await self._send(method, target, body, content_type, seconds)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as problem:
-            raise TransientError(f"{what}: the API server cannot be reached: {problem}") from problem
+            raise TransientError(f"{request}: the API server cannot be reached: {problem}") from problem
         except aiohttp.ClientError as problem:
-            raise _unsure(method, f"{what}: the connection broke: {type(problem).__name__}: {problem}") from problem
+            raise _failed(method, f"{request}: the connection broke: {type(problem).__name__}: {problem}") from problem
         except TimeoutError as problem:
             if waiting.expired():
-                raise TransientError(f"{what}: no free slot within {seconds:g} s; not sent") from problem
-            raise _unsure(method, f"{what}: no answer within {seconds:g} s") from problem
+                raise TransientError(f"{request}: no free slot within {seconds:g} s; not sent") from problem
+            raise _failed(method, f"{request}: no answer within {seconds:g} s") from problem
 
     async def _send(self, method: str, target: str, body: object, content_type: str, seconds: float) -> Answer:
         headers = {"Accept": JSON, "Content-Type": content_type, "User-Agent": _USER_AGENT}
         try:
-            # It may re-read a token file or ask an identity provider.
+            # This may re-read a token file or call an identity provider.
             async with asyncio.timeout(seconds):
                 await self._api.update_params_for_auth(headers, [], ["BearerToken"], target, method, body)
         except (ConfigException, OSError, TimeoutError) as problem:
             raise TransientError(f"{method} {target}: no credentials: {problem}; not sent") from problem
-        reply = await self._api.rest_client.request(
+        response = await self._api.rest_client.request(
             method,
             self._api.configuration.host + target,
             headers=headers,
             body=body,
             _request_timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_TIMEOUT),
         )
-        return await _bounded(reply.response, method, target)
+        return await _read(response.response, method, target)
 
 
-async def _bounded(response: aiohttp.ClientResponse, method: str, target: str) -> Answer:
+async def _read(response: aiohttp.ClientResponse, method: str, target: str) -> Answer:
     content = bytearray()
     async with response:
         async for chunk in response.content.iter_chunked(_CHUNK):
             content += chunk
-            if len(content) > _LARGEST:
+            if len(content) > _MAX_BYTES:
                 response.close()
-                sentence = f"{method} {target}: the answer is over {_LARGEST >> 20} MB; read in smaller pages"
-                raise RefusedError(sentence) if method in _READS else AmbiguousError(sentence)
+                message = f"{method} {target}: the answer is over {_MAX_BYTES >> 20} MB: read in smaller pages"
+                raise RefusedError(message) if method in _READS else AmbiguousError(message)
     return Answer(response.status, bytes(content), _retry_after(response.headers.get("Retry-After", "")))
 
 
@@ -188,5 +187,5 @@ def _retry_after(header: str) -> float:
     return float(header) if header.isdecimal() else 1.0
 
 
-def _unsure(method: str, sentence: str) -> SerinusError:
-    return TransientError(sentence) if method in _READS else AmbiguousError(f"{sentence}; it may have been written")
+def _failed(method: str, message: str) -> SerinusError:
+    return TransientError(message) if method in _READS else AmbiguousError(f"{message}; it may have been written")

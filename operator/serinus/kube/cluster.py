@@ -1,4 +1,4 @@
-"""Reads the cluster's objects as records."""
+"""Reads and lists the cluster's objects as records."""
 
 import logging
 from collections.abc import AsyncIterator, Sequence
@@ -19,42 +19,42 @@ logger = logging.getLogger(__name__)
 
 
 class ApiCluster:
-    """The port ``Cluster`` over the Kubernetes API."""
+    """Implements the port ``Cluster`` over the Kubernetes API."""
 
     def __init__(self, client: Requests, namespaces: Sequence[str] = ()) -> None:
-        """Read these namespaces; the whole cluster where none is given."""
+        """Read these namespaces; all namespaces if none is given."""
         self._client = client
         self._namespaces = tuple(namespaces)
 
     async def list_all(self, kind: type[Record]) -> Sequence[Record]:
         """Return every object of this kind, read in pages of 500.
 
-        An object without the form of its kind is left out and logged: it must not hide all others.
+        A malformed object is skipped and logged: it must not hide the others.
 
         Raises:
-            TransientError: a page failed, or the list took so long that its next page has expired: begin anew.
-            NotFoundError: the API server does not know the kind.
-            RefusedError: this service account may not list it.
+            TransientError: a page failed, or the list took so long that its continue token expired: start over.
+            NotFoundError: the API server does not serve the kind.
+            RefusedError: the service account may not list it.
         """
         source = SOURCE_OF[kind]
         if kind is NamespaceRecord and self._namespaces:
-            raws = [raw async for raw in self._own_namespaces()]
+            raws = [raw async for raw in self._read_namespaces()]
         else:
-            raws = [raw for space in self._namespaces or ("",) async for raw in self._pages(source, space)]
+            raws = [raw for namespace in self._namespaces or ("",) async for raw in self._pages(source, namespace)]
         return [record for record in (_parsed(source, raw) for raw in raws) if record is not None]
 
     async def read_rollout(self, key: ObjectKey) -> RolloutRecord:
-        """Return the Rollout as it is now; errors as :meth:`KubernetesClient.request` for a read."""
+        """Return the current Rollout; raises as :meth:`KubernetesClient.request` for a read."""
         return rollout_record(await self._client.request("GET", object_path(ROLLOUT, key)))
 
     async def read_route(self, key: ObjectKey) -> RouteRecord:
-        """Return the route as it is now; errors as :meth:`KubernetesClient.request` for a read."""
+        """Return the current route; raises as :meth:`KubernetesClient.request` for a read."""
         return route_record(await self._client.request("GET", object_path(HTTP_ROUTE, key)))
 
     async def missing_kinds(self) -> Sequence[str]:
         """Return the kinds, as ``plural.group``, that the API server does not serve (yet).
 
-        kopf looks only once, when it starts, so the watch must not begin before this is empty.
+        kopf discovers resources only once, when it starts, so do not start it before this is empty.
         """
         missing = []
         for source in SOURCES:
@@ -80,8 +80,8 @@ class ApiCluster:
                 return
             query |= {"continue": token}
 
-    async def _own_namespaces(self) -> AsyncIterator[Raw]:
-        # A Role can allow to read one namespace by name, never to list them.
+    async def _read_namespaces(self) -> AsyncIterator[Raw]:
+        # A Role can allow reading a namespace by name, but not listing namespaces.
         for name in self._namespaces:
             try:
                 yield await self._client.request("GET", object_path(NAMESPACE, ObjectKey("", name)))
@@ -93,6 +93,6 @@ def _parsed(source: Source, raw: Raw) -> Record | None:
     try:
         return source.parse(raw)
     except InvalidObjectError as problem:
-        where = raw.get("metadata") or {}
-        logger.warning("%s %s/%s: %s", source.kind.kind, where.get("namespace"), where.get("name"), problem)
+        metadata = raw.get("metadata") or {}
+        logger.warning("%s %s/%s: %s", source.kind.kind, metadata.get("namespace"), metadata.get("name"), problem)
         return None

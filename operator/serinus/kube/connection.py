@@ -1,4 +1,4 @@
-"""Where the API server is and how to prove who we are, for our client and for kopf's."""
+"""Address and credentials of the API server, for Serinus' own client and for kopf's."""
 
 import os
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from serinus.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """How to reach the API server; ``scheme`` and ``token`` are those of the Authorization header."""
+    """Address and credentials of the API server; ``scheme`` and ``token`` are parts of the Authorization header."""
 
     server: str
     ca_path: str | None
@@ -30,27 +30,27 @@ class Connection:
 
 
 async def load_configuration(kubeconfig: Path | None) -> Any:  # noqa: ANN401 - the client library is untyped
-    """Read the given kubeconfig, else KUBECONFIG or ``~/.kube/config``, else what a pod has.
+    """Read the given kubeconfig, else KUBECONFIG or ``~/.kube/config``, else the pod's service account.
 
-    A kubeconfig comes first, as with kubectl: a person in a pod who sets one means it.
+    A kubeconfig takes precedence, as with kubectl: whoever sets one inside a pod does so on purpose.
 
     Raises:
-        ConfigurationError: there is none of these, or it cannot be read.
+        ConfigurationError: none of these exists, or it cannot be read.
     """
     configuration = Configuration()
     try:
         if kubeconfig is not None or any(map(os.path.exists, KUBE_CONFIG_DEFAULT_LOCATION.split(os.pathsep))):
-            named = str(kubeconfig) if kubeconfig is not None else None
-            await load_kube_config(config_file=named, client_configuration=configuration, persist_config=False)
+            file = str(kubeconfig) if kubeconfig is not None else None
+            await load_kube_config(config_file=file, client_configuration=configuration, persist_config=False)
         else:
             load_incluster_config(client_configuration=configuration)
     except (ConfigException, OSError) as problem:
-        raise ConfigurationError(f"no way to the Kubernetes API: {problem}; set KUBECONFIG") from problem
+        raise ConfigurationError(f"no usable Kubernetes configuration ({problem}): set KUBECONFIG") from problem
     return configuration
 
 
 async def read_connection(kubeconfig: Path | None) -> Connection:
-    """Return the way to the API server with the credentials that hold now; errors as :func:`load_configuration`."""
+    """Return the address with the current credentials; raises as :func:`load_configuration`."""
     configuration = await load_configuration(kubeconfig)
     header = (await configuration.auth_settings()).get("BearerToken", {}).get("value") or ""
     scheme, _, token = header.strip().partition(" ")

@@ -1,4 +1,4 @@
-"""Publishes Kubernetes Events from a bounded queue: repeated ones as a series, never more than ten a second."""
+"""Publishes Kubernetes Events from a bounded queue: repeated ones as a series, at most ten a second."""
 
 import asyncio
 import logging
@@ -23,14 +23,14 @@ _REMEMBERED: Final = 5000
 _QUEUED: Final = 1000
 _PAUSE: Final = 0.1
 # The API server's limits (kubernetes, pkg/apis/core/validation/events.go).
-_LONGEST_NOTE: Final = 1024
-_LONGEST_NAME: Final = 253
+_MAX_NOTE_BYTES: Final = 1024
+_MAX_NAME: Final = 253
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Happened:
+class _QueuedEvent:
     owner: Meta
     event: Event
     at: datetime
@@ -46,7 +46,7 @@ class _Series:
 
 
 class ApiEvents:
-    """The port ``Events``; ``run`` publishes what ``publish`` takes in."""
+    """Implements the port ``Events``: ``publish`` queues, ``run`` writes."""
 
     def __init__(
         self,
@@ -55,71 +55,71 @@ class ApiEvents:
         instance: str,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Publish as this instance of the operator; ``sleep`` waits between two writes."""
+        """Publish as this instance of the operator; ``sleep`` is called between two writes."""
         self._client = client
         self._clock = clock
         self._instance = instance
         self._sleep = sleep
-        self._waiting: asyncio.Queue[_Happened] = asyncio.Queue(_QUEUED)
+        self._queue: asyncio.Queue[_QueuedEvent] = asyncio.Queue(_QUEUED)
         self._published: OrderedDict[tuple[str, str, str], _Series] = OrderedDict()
         self.dropped = 0
 
     async def publish(self, owner: Meta, event: Event) -> None:
-        """Take an event in; returns at once, and counts it in ``dropped`` where a thousand others wait."""
+        """Queue an event and return at once; if the queue is full, drop it and increment ``dropped``."""
         try:
-            self._waiting.put_nowait(_Happened(owner, event, self._clock.now()))
+            self._queue.put_nowait(_QueuedEvent(owner, event, self._clock.now()))
         except asyncio.QueueFull:
             self.dropped += 1
 
     async def run(self) -> None:
-        """Publish until cancelled; one that fails is logged and lost."""
+        """Publish until cancelled; an event that cannot be written is logged and dropped."""
         while True:
-            happened = await self._waiting.get()
+            queued = await self._queue.get()
             try:
-                await self._write(happened)
+                await self._write(queued)
             except SerinusError as problem:
-                key, reason = happened.owner.key, happened.event.reason
-                logger.warning("event %s of Rollout %s was not published: %s", reason, key, problem)
+                key, reason = queued.owner.key, queued.event.reason
+                logger.warning("event %s of Rollout %s not published: %s", reason, key, problem)
             finally:
-                self._waiting.task_done()
+                self._queue.task_done()
             await self._sleep(_PAUSE)
 
     async def drain(self) -> None:
-        """Return when all that was taken in so far has been tried."""
-        await self._waiting.join()
+        """Wait until every queued event has been tried."""
+        await self._queue.join()
 
-    async def _write(self, happened: _Happened) -> None:
-        identity = (happened.owner.uid, happened.event.reason, happened.event.message)
+    async def _write(self, queued: _QueuedEvent) -> None:
+        identity = (queued.owner.uid, queued.event.reason, queued.event.message)
         now = self._clock.monotonic()
         series = self._published.get(identity)
         if series is not None and now - series.last <= _SERIES_WINDOW:
             try:
-                await self._repeat(series, happened)
+                await self._repeat(series, queued)
             except NotFoundError:
                 del self._published[identity]
             else:
                 series.count, series.last = series.count + 1, now
                 self._published.move_to_end(identity)
                 return
-        name = await self._begin(happened)
+        name = await self._create(queued)
         self._published[identity] = _Series(name, 1, now)
         self._published.move_to_end(identity)
         while len(self._published) > _REMEMBERED:
             self._published.popitem(last=False)
 
-    async def _repeat(self, series: _Series, happened: _Happened) -> None:
+    async def _repeat(self, series: _Series, queued: _QueuedEvent) -> None:
         await self._client.request(
             "PATCH",
-            object_path(EVENT, ObjectKey(happened.owner.key.namespace, series.name)),
-            body={"series": {"count": series.count + 1, "lastObservedTime": micro_time(happened.at)}},
+            object_path(EVENT, ObjectKey(queued.owner.key.namespace, series.name)),
+            body={"series": {"count": series.count + 1, "lastObservedTime": micro_time(queued.at)}},
             content_type=MERGE_PATCH,
         )
 
-    async def _begin(self, happened: _Happened) -> str:
-        manifest = _manifest(happened, self._instance)
+    async def _create(self, queued: _QueuedEvent) -> str:
+        manifest = _manifest(queued, self._instance)
         await self._client.request(
             "POST",
-            collection_path(EVENT, happened.owner.key.namespace),
+            collection_path(EVENT, queued.owner.key.namespace),
             body=manifest,
             query={"fieldManager": FIELD_MANAGER},
         )
@@ -127,13 +127,13 @@ class ApiEvents:
         return name
 
 
-def _manifest(happened: _Happened, instance: str) -> dict[str, Any]:
-    key, event, suffix = happened.owner.key, happened.event, f".{uuid4().hex[:16]}"
+def _manifest(queued: _QueuedEvent, instance: str) -> dict[str, Any]:
+    key, event, suffix = queued.owner.key, queued.event, f".{uuid4().hex[:16]}"
     return {
         "apiVersion": EVENT.api_version,
         "kind": EVENT.kind,
-        "metadata": {"name": key.name[: _LONGEST_NAME - len(suffix)] + suffix, "namespace": key.namespace},
-        "eventTime": micro_time(happened.at),
+        "metadata": {"name": key.name[: _MAX_NAME - len(suffix)] + suffix, "namespace": key.namespace},
+        "eventTime": micro_time(queued.at),
         "reportingController": FIELD_MANAGER,
         "reportingInstance": instance[:128],
         "action": str(event.reason),
@@ -145,13 +145,13 @@ def _manifest(happened: _Happened, instance: str) -> dict[str, Any]:
             "kind": "Rollout",
             "namespace": key.namespace,
             "name": key.name,
-            "uid": happened.owner.uid,
-            "resourceVersion": str(happened.owner.version),
+            "uid": queued.owner.uid,
+            "resourceVersion": str(queued.owner.version),
         },
     }
 
 
 def _shortened(note: str) -> str:
-    whole = note.encode()
-    # The limit counts bytes; a character cut in two is left out.
-    return note if len(whole) < _LONGEST_NOTE else whole[: _LONGEST_NOTE - 4].decode(errors="ignore") + "…"
+    encoded = note.encode()
+    # The limit is in bytes; a character cut in half is dropped.
+    return note if len(encoded) < _MAX_NOTE_BYTES else encoded[: _MAX_NOTE_BYTES - 4].decode(errors="ignore") + "…"

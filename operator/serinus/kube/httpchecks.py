@@ -1,4 +1,4 @@
-"""Runs integration tests that are one HTTP request to the candidate's own Service."""
+"""Runs HTTP tests: one request to the candidate's Service and assertions on the response."""
 
 import asyncio
 import time
@@ -17,12 +17,12 @@ from serinus.api.rollout_status import TestResult
 from serinus.api.stage_tests import HttpCheck, HttpExpectation
 from serinus.engine.rollout.observation import TestOutcome
 
-_LARGEST: Final = 1024 * 1024
-_LONGEST_VALUE: Final = 40
-_BETWEEN_ATTEMPTS: Final = 1.0
+_MAX_BYTES: Final = 1024 * 1024
+_MAX_SHOWN_VALUE: Final = 40
+_RETRY_PAUSE: Final = 1.0
 
 Locate = Callable[[str, BackendRef], str]
-"""From namespace and backend to the root of its URL, such as ``http://fraud-v2.ml.svc:80``."""
+"""Returns the root URL of a backend in a namespace, such as ``http://fraud-v2.ml.svc:80``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +33,30 @@ class _Answer:
 
 
 class _UnusableError(Exception):
-    """The answer cannot be judged; the text says why."""
+    """The response cannot be evaluated; the message says why."""
 
 
 def service_url(namespace: str, backend: BackendRef) -> str:
-    """Return where a Service answers inside the cluster."""
+    """Return the cluster-internal URL of a Service."""
     return f"http://{backend.name}.{namespace}.svc:{backend.port}"
 
 
 class ServiceChecks:
-    """The port ``HttpChecks`` over one session without cookies, redirects or proxies."""
+    """Implements the port ``HttpChecks``; uses no cookies, redirects or proxies."""
 
     def __init__(self, locate: Locate = service_url, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Send to where ``locate`` says; ``sleep`` waits between two attempts."""
+        """Send to the URL that ``locate`` returns; ``sleep`` is called between two attempts."""
         self._locate = locate
         self._sleep = sleep
 
     async def run(self, namespace: str, backend: BackendRef, check: HttpCheck) -> TestOutcome:
-        """Send it, up to ``attempts`` times, and judge the answer; never raises: no answer is a failed test."""
+        """Send the request up to ``attempts`` times and check the response; no response is a failed test.
+
+        Never raises.
+        """
         if (backend.group, backend.kind) != ("", "Service") or backend.port is None:
             return TestOutcome(
-                TestResult.FAILED, f"{backend.kind} {backend.name} is no Service with a port: use a job test"
+                TestResult.FAILED, f"{backend.kind} {backend.name} is not a Service with a port: use a job test"
             )
         request = f"{check.method} {check.path}"
         url = URL(self._locate(namespace, backend) + check.path, encoded=True)
@@ -63,13 +66,13 @@ class ServiceChecks:
             if not problem:
                 return TestOutcome(TestResult.PASSED, f"{request} answered as expected")
             if attempt < check.attempts:
-                await self._sleep(_BETWEEN_ATTEMPTS)
+                await self._sleep(_RETRY_PAUSE)
         tries = f" (the last of {check.attempts} attempts)" if check.attempts > 1 else ""
         return TestOutcome(TestResult.FAILED, f"{request}{tries}: {problem}")
 
     async def _problem(self, url: URL, check: HttpCheck) -> str:
         try:
-            return _judged(await _sent(url, check), check.expect)
+            return _mismatch(await _send(url, check), check.expect)
         except TimeoutError:
             return f"no whole answer within {check.timeout}"
         except aiohttp.ClientError as problem:
@@ -78,9 +81,9 @@ class ServiceChecks:
             return str(problem)
 
 
-async def _sent(url: URL, check: HttpCheck) -> _Answer:
+async def _send(url: URL, check: HttpCheck) -> _Answer:
     timeout = aiohttp.ClientTimeout(total=check.timeout.seconds)
-    # A session of its own for each check: a test must see a new connection, and there are few of them.
+    # A session for each check: a test must use a new connection, and checks are few.
     async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
         started = time.perf_counter()
         async with session.request(
@@ -93,16 +96,16 @@ async def _sent(url: URL, check: HttpCheck) -> _Answer:
             body = bytearray()
             async for chunk in response.content.iter_chunked(64 * 1024):
                 body += chunk
-                if len(body) > _LARGEST:
+                if len(body) > _MAX_BYTES:
                     raise _UnusableError("the answer is over 1 MB")
             return _Answer(response.status, bytes(body), (time.perf_counter() - started) * 1000)
 
 
-def _judged(answer: _Answer, expect: HttpExpectation) -> str:
-    """Return what is wrong with the answer; empty where nothing is."""
+def _mismatch(answer: _Answer, expect: HttpExpectation) -> str:
+    """Return the first unmet expectation; empty where the response meets all."""
     if answer.status not in expect.status:
-        wanted = " or ".join(map(str, expect.status))
-        return f"expected status {wanted}, got {answer.status}"
+        statuses = " or ".join(map(str, expect.status))
+        return f"expected status {statuses}, got {answer.status}"
     if expect.max_latency is not None and answer.millis > expect.max_latency.seconds * 1000:
         return f"expected an answer within {expect.max_latency}, it took {answer.millis:.0f}ms"
     if not expect.json:
@@ -116,17 +119,17 @@ def _judged(answer: _Answer, expect: HttpExpectation) -> str:
 
 def _unmet(expression: str, body: object) -> str:
     try:
-        found = jmespath.search(expression, body)
+        result = jmespath.search(expression, body)
     except (JMESPathError, ArithmeticError, RecursionError) as problem:
         return f"the assertion {expression} cannot be evaluated: {type(problem).__name__}"
-    return "" if found is True else f"expected {expression} to be true, it is {_told(found)}"
+    return "" if result is True else f"expected {expression} to be true, it is {_shown(result)}"
 
 
-def _told(value: Any) -> str:  # noqa: ANN401 - whatever a JMESPath expression yields
-    """Name a value without showing the body: short scalars as they are, all else by its kind."""
+def _shown(value: Any) -> str:  # noqa: ANN401 - whatever a JMESPath expression yields
+    """Describe a value without revealing the body: short scalars verbatim, everything else by type."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
         return "a list"
-    written = msgspec.json.encode(value).decode()
-    return written if len(written) <= _LONGEST_VALUE else f"text of {len(written)} characters"
+    encoded = msgspec.json.encode(value).decode()
+    return encoded if len(encoded) <= _MAX_SHOWN_VALUE else f"text of {len(encoded)} characters"

@@ -1,4 +1,4 @@
-"""The names of test Jobs: made from what they test, so that asking twice starts one Job."""
+"""Names of test Jobs, derived from the test, so that a repeated request does not start a second Job."""
 
 from hashlib import sha256
 from typing import Final
@@ -6,16 +6,16 @@ from typing import Final
 from serinus.engine.rollout.actions import TestRun
 from serinus.ports.cluster_state import Meta
 
-_LONGEST: Final = 63
+_MAX_NAME: Final = 63
 _DIGITS: Final = 10
 
 
 def job_name(owner: Meta, identity: TestRun) -> str:
     """Return the name of the Job of this test, at most 63 characters.
 
-    The hash covers the Rollout's uid, so that a Rollout made anew never finds the Jobs of the one before it.
+    The hash covers the Rollout's uid, so that a recreated Rollout never adopts the Jobs of its predecessor.
     """
-    words = (owner.key.name, str(identity.run), identity.stage, identity.test)
-    digest = sha256("\0".join((owner.uid, *words)).encode()).hexdigest()[:_DIGITS]
-    readable = "-".join(words).replace(".", "-")[: _LONGEST - _DIGITS - 1].rstrip("-")
+    parts = (owner.key.name, str(identity.run), identity.stage, identity.test)
+    digest = sha256("\0".join((owner.uid, *parts)).encode()).hexdigest()[:_DIGITS]
+    readable = "-".join(parts).replace(".", "-")[: _MAX_NAME - _DIGITS - 1].rstrip("-")
     return f"{readable}-{digest}"

@@ -21,23 +21,23 @@ from serinus.kube.job_names import job_name
 from serinus.kube.kinds import collection_path
 from serinus.ports.cluster_state import Meta
 
-_KEPT_FOR: Final = 3600
+_TTL_SECONDS: Final = 3600
 _DEFAULT_PORT: Final = 80
 
 
 class ApiJobs:
-    """The port ``Jobs`` over the Kubernetes API."""
+    """Implements the port ``Jobs`` over the Kubernetes API."""
 
     def __init__(self, client: Requests) -> None:
-        """Create through this client."""
+        """Create Jobs with this client."""
         self._client = client
 
     async def ensure(self, owner: Meta, action: RunJobTest) -> None:
         """Create the Job of this test unless it exists.
 
         Raises:
-            RefusedError: the template is no Job, or the API server refuses it.
-            AmbiguousError, NotFoundError, TransientError: as they say.
+            RefusedError: the template is not a JobTemplateSpec, or the API server rejects the Job.
+            AmbiguousError, NotFoundError, TransientError: see serinus.errors.
         """
         path = collection_path(JOB, owner.key.namespace)
         try:
@@ -49,28 +49,32 @@ class ApiJobs:
 
 
 def job_manifest(owner: Meta, action: RunJobTest) -> dict[str, Any]:
-    """Return the Job of a test; RefusedError names the part of the template that has another form."""
+    """Return the Job of a test.
+
+    Raises:
+        RefusedError: part of the template is malformed; the message names it.
+    """
     identity, template = action.identity, action.test.template
-    given = _mapping(template, "metadata", "template", missing={})
+    metadata = _mapping(template, "metadata", "template", missing={})
     spec = _mapping(template, "spec", "template")
-    deadline = math.ceil(action.test.timeout.seconds)
-    asked = spec.get("activeDeadlineSeconds")
+    timeout = math.ceil(action.test.timeout.seconds)
+    deadline = spec.get("activeDeadlineSeconds")
     return {
         "apiVersion": JOB.api_version,
         "kind": JOB.kind,
         "metadata": {
             "name": job_name(owner, identity),
             "namespace": owner.key.namespace,
-            "labels": _mapping(given, "labels", "template.metadata", missing={})
+            "labels": _mapping(metadata, "labels", "template.metadata", missing={})
             | {ROLLOUT_LABEL: owner.key.name, RUN_LABEL: str(identity.run)},
-            "annotations": _mapping(given, "annotations", "template.metadata", missing={})
+            "annotations": _mapping(metadata, "annotations", "template.metadata", missing={})
             | {STAGE_ANNOTATION: identity.stage, TEST_ANNOTATION: identity.test},
             "ownerReferences": [_owner_reference(owner)],
         },
-        "spec": {"backoffLimit": 0, "ttlSecondsAfterFinished": _KEPT_FOR}
+        "spec": {"backoffLimit": 0, "ttlSecondsAfterFinished": _TTL_SECONDS}
         | spec
         | {
-            "activeDeadlineSeconds": min(asked, deadline) if isinstance(asked, int) else deadline,
+            "activeDeadlineSeconds": min(deadline, timeout) if isinstance(deadline, int) else timeout,
             "template": _pod_template(spec, _environment(owner, identity)),
         },
     }
@@ -105,35 +109,38 @@ def _environment(owner: Meta, identity: TestRun) -> dict[str, str]:
 def _pod_template(spec: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     template = _mapping(spec, "template", "template.spec")
     pod = _mapping(template, "spec", "template.spec.template")
-    filled = {
-        part: [_filled(one, environment, f"template.spec.template.spec.{part}") for one in _members(pod, part)]
+    containers = {
+        part: [
+            _with_environment(container, environment, f"template.spec.template.spec.{part}")
+            for container in _members(pod, part)
+        ]
         for part in ("initContainers", "containers")
         if part in pod
     }
-    # A Job's pod may not have the pods' own default, Always.
-    return template | {"spec": {"restartPolicy": "Never"} | pod | filled}
+    # The pod default, Always, is not allowed in a Job.
+    return template | {"spec": {"restartPolicy": "Never"} | pod | containers}
 
 
-def _filled(container: object, environment: Mapping[str, str], path: str) -> dict[str, Any]:
+def _with_environment(container: object, environment: Mapping[str, str], path: str) -> dict[str, Any]:
     if not isinstance(container, dict):
         raise RefusedError(f"{path} must hold objects, not {type(container).__name__}: write a JobTemplateSpec")
     own = _members(container, "env")
-    named = {entry.get("name") for entry in own if isinstance(entry, dict)}
-    added = [{"name": name, "value": value} for name, value in environment.items() if name not in named]
+    names = {entry.get("name") for entry in own if isinstance(entry, dict)}
+    added = [{"name": name, "value": value} for name, value in environment.items() if name not in names]
     return container | {"env": own + added}
 
 
 def _members(parent: Mapping[str, Any], name: str) -> list[Any]:
-    found = parent.get(name)
-    if found is not None and not isinstance(found, list):
-        raise RefusedError(f"{name} must be a list, not {type(found).__name__}: write a JobTemplateSpec")
-    return list(found or ())
+    members = parent.get(name)
+    if members is not None and not isinstance(members, list):
+        raise RefusedError(f"{name} must be a list, not {type(members).__name__}: write a JobTemplateSpec")
+    return list(members or ())
 
 
 def _mapping(
     parent: Mapping[str, Any], name: str, path: str, *, missing: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    found = parent.get(name, missing)
-    if not isinstance(found, dict):
+    mapping = parent.get(name, missing)
+    if not isinstance(mapping, dict):
         raise RefusedError(f"{path}.{name} must be an object: write a JobTemplateSpec")
-    return found
+    return mapping

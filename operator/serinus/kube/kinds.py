@@ -1,4 +1,4 @@
-"""Which kinds the operator reads, where they are and how each becomes a record."""
+"""The kinds that the operator watches, their API paths and the parser of each."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,14 +39,14 @@ from serinus.ports.cluster_state import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One kind that is read.
+    """One watched kind.
 
     Attributes:
-        kind: how the API addresses it.
+        kind: group, version and plural in the API.
         record: the type of its record.
-        parse: from the raw object to the record; raises InvalidObjectError.
-        label: a label that an object must have to be of interest; empty for all objects.
-        namespaced: whether its objects live in namespaces.
+        parse: turns a raw object into the record; raises InvalidObjectError.
+        label: only objects with this label are read; empty for all objects.
+        namespaced: whether the kind is namespaced.
     """
 
     kind: Kind
@@ -65,17 +65,17 @@ SOURCES: Final[tuple[Source, ...]] = (
     Source(kind=JOB, record=JobRecord, parse=job_record, label=ROLLOUT_LABEL),
     Source(kind=ROLLOUT, record=RolloutRecord, parse=rollout_record),
 )
-"""Rollouts come last, so that at a start their surroundings are known before them."""
+"""Rollouts come last, so that at start-up the objects they refer to are already known."""
 
 SOURCE_OF: Final[Mapping[type[Record], Source]] = {source.record: source for source in SOURCES}
 
 
 def collection_path(kind: Kind, namespace: str = "") -> str:
-    """Return where a kind's objects are: in one namespace, or in all of them."""
+    """Return the API path of a kind's objects, in one namespace or in all."""
     root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
     return f"{root}/namespaces/{namespace}/{kind.plural}" if namespace else f"{root}/{kind.plural}"
 
 
 def object_path(kind: Kind, key: ObjectKey) -> str:
-    """Return where one object is."""
+    """Return the API path of one object."""
     return f"{collection_path(kind, key.namespace)}/{key.name}"

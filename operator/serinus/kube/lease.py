@@ -1,8 +1,8 @@
-"""Elects one leader by a Lease, whose term number fences every write.
+"""Leader election by a Lease whose term number fences every write.
 
-The client library's own election is not used: it goes on leading after it has lost the Lease (design, section 4).
-Safety rests on two lengths on the monotonic clock: a leader stops 10 s after the *start* of its last successful
-renewal, and nobody takes over before the Lease has stood unchanged for its whole 15 s.
+The client library's own election is not used: it was seen to keep leading after it had lost the Lease. Safety rests on
+two durations on the monotonic clock: a leader stops 10 s after the *start* of its last successful renewal, and no
+candidate takes over before the Lease has been unchanged for its full 15 s.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from serinus.kube.kinds import collection_path, object_path
 from serinus.kube.times import micro_time
 from serinus.ports.services import Clock
 
-# A Lease that is made anew must begin with a higher term than any before it, for status.epoch never falls. So no term
-# is below the seconds since this moment, which int32 (leaseTransitions) holds until 2088.
+# A recreated Lease must start with a higher term than any before it, because status.epoch never decreases. So no term
+# is below the number of seconds since this time, which fits int32 (leaseTransitions) until 2088.
 _FIRST_TERM_AT: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTimes:
-    """All lengths in seconds; ``give_up`` must leave a margin below ``duration`` for what is still on its way."""
+    """All durations in seconds; ``give_up`` must be below ``duration`` by a margin for writes still in flight."""
 
     duration: float = 15.0
     renew_every: float = 4.0
@@ -38,14 +38,18 @@ class LeaseTimes:
     retry_every: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse lengths with which two could lead."""
+        """Reject durations with which two processes could lead at once.
+
+        Raises:
+            ValueError: ``renew_every`` + ``call``, ``give_up`` and ``duration`` are not in ascending order.
+        """
         if not self.renew_every + self.call < self.give_up < self.duration:
             raise ValueError("a Lease needs renew_every + call < give_up < duration")
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """The Lease as it was read, and when it was first seen so."""
+class _ObservedLease:
+    """The Lease as last read, and when it was first read with these values."""
 
     raw: Mapping[str, Any]
     since: float
@@ -63,14 +67,14 @@ class _Seen:
         return int(self.spec.get("leaseTransitions") or 0)
 
     @property
-    def stands(self) -> tuple[object, ...]:
-        """What changes whenever its holder lives."""
+    def renewal(self) -> tuple[object, ...]:
+        """The values that change with every renewal."""
         return (self.spec.get("renewTime"), self.term, self.holder)
 
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """A term of ours; ``until`` on the monotonic clock."""
+    """A term of this process; ``until`` on the monotonic clock."""
 
     epoch: int
     until: float
@@ -78,9 +82,9 @@ class _Term:
 
 
 class LeaseElection:
-    """The port ``Leadership`` by a Lease."""
+    """Implements the port ``Leadership`` with a Lease."""
 
-    def __init__(  # noqa: PLR0913 - what an election consists of
+    def __init__(  # noqa: PLR0913 - the parts of an election
         self,
         client: Requests,
         clock: Clock,
@@ -90,7 +94,7 @@ class LeaseElection:
         times: LeaseTimes | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Stand for election; a process that starts again under the same identity is another candidate."""
+        """Prepare a candidate; a restarted process with the same identity is a different candidate."""
         self._client = client
         self._clock = clock
         self._key = key
@@ -98,34 +102,34 @@ class LeaseElection:
         self._sleep = sleep
         self._identity = f"{identity}_{uuid4().hex[:8]}"
         self._term: _Term | None = None
-        self._seen: _Seen | None = None
+        self._observed: _ObservedLease | None = None
         self._elected = asyncio.Event()
         self._reached = False
 
     @property
     def identity(self) -> str:
-        """This candidate's name in the Lease."""
+        """The candidate's name in the Lease."""
         return self._identity
 
     @property
     def epoch(self) -> int | None:
-        """The number of our term, or None: also where this process was too slow to notice that its time is up."""
+        """The current term number; None when not leading, even if the process has not noticed its expiry yet."""
         term = self._term
         return term.epoch if term is not None and self._clock.monotonic() < term.until else None
 
     @property
     def reached(self) -> bool:
-        """Whether the last call for the Lease was answered: a standby is ready then."""
+        """Whether the last call for the Lease was answered; makes a standby ready."""
         return self._reached
 
     async def elected(self) -> None:
-        """Return when this process leads for the first time."""
+        """Wait until this process leads for the first time."""
         await self._elected.wait()
 
     async def run(self) -> None:
-        """Stand for election, lead, and return when the leadership is lost: the process must then exit.
+        """Campaign, lead, and return when the leadership is lost: the process must then exit.
 
-        When cancelled, for instance at SIGTERM, it gives the Lease back, so that another takes over at once.
+        When cancelled, for instance on SIGTERM, it releases the Lease, so that another process takes over at once.
         """
         try:
             while not await self._attempt(self._campaign):
@@ -134,26 +138,26 @@ class LeaseElection:
             self._elected.set()
             await self._lead()
         finally:
-            await self._give_back()
+            await self._release()
 
     async def _lead(self) -> None:
-        while (left := self._left()) > 0:
-            await self._sleep(min(self._times.renew_every, left))
-            while self._left() > 0 and not await self._attempt(self._renew):
-                await self._sleep(min(self._times.call / 10, max(self._left(), 0.0)))
+        while (remaining := self._remaining()) > 0:
+            await self._sleep(min(self._times.renew_every, remaining))
+            while self._remaining() > 0 and not await self._attempt(self._renew):
+                await self._sleep(min(self._times.call / 10, max(self._remaining(), 0.0)))
         logger.error("this process (%s) no longer leads: it stops writing", self._identity)
         self._term = None
 
-    def _left(self) -> float:
+    def _remaining(self) -> float:
         return self._term.until - self._clock.monotonic() if self._term is not None else 0.0
 
     async def _attempt(self, step: Callable[[], Awaitable[bool]]) -> bool:
-        """Do one step within the time of a call; whatever fails is a failed try, nothing more."""
+        """Run one step within the time-out of a call and return whether it succeeded; errors are logged."""
         try:
             async with asyncio.timeout(self._times.call):
-                done = await step()
+                succeeded = await step()
                 self._reached = True
-                return done
+                return succeeded
         except (SerinusError, TimeoutError) as problem:
             self._reached = False
             logger.warning("Lease %s: %s", self._key, str(problem) or "no answer in time")
@@ -165,17 +169,17 @@ class LeaseElection:
         except NotFoundError:
             return await self._create()
         now = self._clock.monotonic()
-        found = _Seen(raw, now)
-        if self._seen is None or self._seen.stands != found.stands:
-            self._seen = found
-        self._seen = replace(self._seen, raw=raw)
-        if found.holder == self._identity:
-            # A write of ours whose answer was lost.
-            return await self._hold(found.raw, found.term)
-        length = float(found.spec.get("leaseDurationSeconds") or self._times.duration)
-        if found.holder and now - self._seen.since < max(length, self._times.duration):
+        lease = _ObservedLease(raw, now)
+        if self._observed is None or self._observed.renewal != lease.renewal:
+            self._observed = lease
+        self._observed = replace(self._observed, raw=raw)
+        if lease.holder == self._identity:
+            # The response to our own write was lost.
+            return await self._write(lease.raw, lease.term)
+        duration = float(lease.spec.get("leaseDurationSeconds") or self._times.duration)
+        if lease.holder and now - self._observed.since < max(duration, self._times.duration):
             return False
-        return await self._hold(raw, max(found.term + 1, self._first_term()), taken=True)
+        return await self._write(raw, max(lease.term + 1, self._first_term()), acquired=True)
 
     async def _create(self) -> bool:
         started = self._clock.monotonic()
@@ -184,7 +188,7 @@ class LeaseElection:
             "apiVersion": LEASE.api_version,
             "kind": LEASE.kind,
             "metadata": {"name": self._key.name, "namespace": self._key.namespace},
-            "spec": self._spec(term, taken=True),
+            "spec": self._spec(term, acquired=True),
         }
         raw = await self._client.request(
             "POST",
@@ -201,27 +205,27 @@ class LeaseElection:
         if term is None:
             return False
         try:
-            return await self._hold(term.raw, term.epoch)
+            return await self._write(term.raw, term.epoch)
         except ConflictError:
             raw = await self._client.request("GET", object_path(LEASE, self._key), urgent=True)
         except NotFoundError:
             self._term = None
             raise
-        found = _Seen(raw, 0.0)
-        if (found.holder, found.term) == (self._identity, term.epoch):
-            return await self._hold(raw, term.epoch)
-        logger.error("Lease %s was taken by %s", self._key, found.holder or "nobody: it was given back")
+        lease = _ObservedLease(raw, 0.0)
+        if (lease.holder, lease.term) == (self._identity, term.epoch):
+            return await self._write(raw, term.epoch)
+        logger.error("Lease %s is no longer ours, its holder is %s", self._key, lease.holder or "nobody")
         self._term = None
         return False
 
-    async def _hold(self, raw: Mapping[str, Any], term: int, *, taken: bool = False) -> bool:
+    async def _write(self, raw: Mapping[str, Any], term: int, *, acquired: bool = False) -> bool:
         started = self._clock.monotonic()
-        written = await self._put(raw, self._spec(term, taken=taken))
+        written = await self._put(raw, self._spec(term, acquired=acquired))
         self._term = _Term(term, started + self._times.give_up, written)
         return True
 
     async def _put(self, raw: Mapping[str, Any], spec: Mapping[str, Any]) -> Mapping[str, Any]:
-        # The resourceVersion in the metadata makes a lost race a 409.
+        # With the resourceVersion in the metadata, a lost race is answered by 409.
         body = {**raw, "spec": {**(raw.get("spec") or {}), **spec}}
         return await self._client.request(
             "PUT", object_path(LEASE, self._key), body=body, query={"fieldManager": FIELD_MANAGER}, urgent=True
@@ -230,16 +234,16 @@ class LeaseElection:
     def _first_term(self) -> int:
         return int((self._clock.now() - _FIRST_TERM_AT).total_seconds())
 
-    def _spec(self, term: int, *, taken: bool) -> dict[str, Any]:
+    def _spec(self, term: int, *, acquired: bool) -> dict[str, Any]:
         now = micro_time(self._clock.now())
         return {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": round(self._times.duration),
             "leaseTransitions": term,
             "renewTime": now,
-        } | ({"acquireTime": now} if taken else {})
+        } | ({"acquireTime": now} if acquired else {})
 
-    async def _give_back(self) -> None:
+    async def _release(self) -> None:
         term, self._term = self._term, None
         if term is None:
             return
@@ -247,4 +251,4 @@ class LeaseElection:
             async with asyncio.timeout(self._times.call):
                 await self._put(term.raw, {"holderIdentity": "", "leaseDurationSeconds": 1})
         except (SerinusError, TimeoutError) as problem:
-            logger.warning("Lease %s was not given back and will run out: %s", self._key, problem)
+            logger.warning("Lease %s was not released and will expire: %s", self._key, problem)

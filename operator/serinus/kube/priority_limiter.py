@@ -1,4 +1,4 @@
-"""A bound on the calls in flight at which those that move traffic to safety always go first."""
+"""Limits the calls in flight; urgent ones, which move traffic to safety, take precedence."""
 
 import asyncio
 from collections import deque
@@ -7,45 +7,49 @@ from contextlib import asynccontextmanager
 
 
 class PriorityLimiter:
-    """At most ``limit`` holders at once, of whom ordinary ones never take the last ``reserved``."""
+    """A semaphore of ``limit`` slots, the last ``reserved`` of which only urgent callers may use."""
 
     def __init__(self, limit: int, reserved: int) -> None:
-        """Start empty; ``reserved`` slots stay free for urgent holders."""
+        """Start with all slots free.
+
+        Raises:
+            ValueError: ``reserved`` is negative or leaves no slot for other callers.
+        """
         if not 0 <= reserved < limit:
             raise ValueError(f"{reserved} of {limit} slots cannot be reserved: leave at least one to the others")
         self._limit = limit
         self._ordinary_limit = limit - reserved
-        self._held = 0
+        self._in_use = 0
         self._urgent: deque[asyncio.Future[None]] = deque()
         self._ordinary: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
-    async def hold(self, *, urgent: bool) -> AsyncIterator[None]:
-        """Hold one slot; urgent callers overtake all others and may use the reserved slots."""
-        await self._take(urgent=urgent)
+    async def slot(self, *, urgent: bool) -> AsyncIterator[None]:
+        """Occupy one slot; urgent callers overtake all others and may use the reserved slots."""
+        await self._acquire(urgent=urgent)
         try:
             yield
         finally:
-            self._held -= 1
+            self._in_use -= 1
             self._admit()
 
-    async def _take(self, *, urgent: bool) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        (self._urgent if urgent else self._ordinary).append(turn)
+    async def _acquire(self, *, urgent: bool) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        (self._urgent if urgent else self._ordinary).append(waiter)
         self._admit()
         try:
-            await turn
+            await waiter
         except asyncio.CancelledError:
-            # The slot may have been given in the moment of the cancellation: hand it on.
-            if turn.done() and not turn.cancelled():
-                self._held -= 1
+            # The slot may have been granted just before the cancellation: pass it on.
+            if waiter.done() and not waiter.cancelled():
+                self._in_use -= 1
                 self._admit()
             raise
 
     def _admit(self) -> None:
         for queue, limit in ((self._urgent, self._limit), (self._ordinary, self._ordinary_limit)):
-            while queue and self._held < limit:
-                turn = queue.popleft()
-                if not turn.done():
-                    self._held += 1
-                    turn.set_result(None)
+            while queue and self._in_use < limit:
+                waiter = queue.popleft()
+                if not waiter.done():
+                    self._in_use += 1
+                    waiter.set_result(None)

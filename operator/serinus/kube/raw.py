@@ -1,4 +1,4 @@
-"""The parts that all raw objects share, typed; fields that nobody here reads are left out."""
+"""Types of the parts common to all raw objects; fields that are not read are left out."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,11 +14,11 @@ from serinus.ports.cluster_state import Meta
 
 
 class Raw(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """The base of what the API server sends of kinds that are not ours: unknown fields are none of our business."""
+    """Base of objects of foreign kinds, whose unknown fields are ignored."""
 
 
 class OwnerReference(Raw, frozen=True, kw_only=True):
-    """Whom an object belongs to."""
+    """One entry of metadata.ownerReferences."""
 
     api_version: str
     kind: str
@@ -28,7 +28,7 @@ class OwnerReference(Raw, frozen=True, kw_only=True):
 
 
 class ManagedFields(Raw, frozen=True, kw_only=True):
-    """Which fields one writer has set; ``time`` is missing on some old objects."""
+    """The fields set by one field manager; ``time`` is missing on some old objects."""
 
     manager: str = ""
     subresource: str = ""
@@ -53,14 +53,14 @@ class Metadata(Raw, frozen=True, kw_only=True):
 
     @property
     def meta(self) -> Meta:
-        """What our records keep of it; InvalidObjectError where the resourceVersion is no number."""
+        """The part that records keep; InvalidObjectError where the resourceVersion is not a number."""
         if not self.resource_version.isdecimal():
-            raise InvalidObjectError("metadata.resourceVersion", f"{self.resource_version!r} is no number")
+            raise InvalidObjectError("metadata.resourceVersion", f"{self.resource_version!r} is not a number")
         return Meta(key=ObjectKey(self.namespace, self.name), uid=self.uid, version=int(self.resource_version))
 
 
 class Condition(Raw, frozen=True, kw_only=True):
-    """One condition of any kind's status."""
+    """One status condition of any kind."""
 
     type: str
     status: str
@@ -73,7 +73,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def read_whole(kind: type[T], raw: Mapping[str, Any]) -> T:
-    """Return a whole object as typed; InvalidObjectError, with the field's path from the object on, otherwise."""
+    """Return the object as this type; InvalidObjectError, with the field's path from the root, if malformed."""
     try:
         return decode(kind, raw, "")
     except InvalidObjectError as problem:
@@ -81,5 +81,5 @@ def read_whole(kind: type[T], raw: Mapping[str, Any]) -> T:
 
 
 def metadata_of(raw: Mapping[str, Any]) -> Metadata:
-    """Return the object's metadata; InvalidObjectError where it has another form."""
+    """Return the object's metadata; InvalidObjectError if malformed."""
     return decode(Metadata, raw.get("metadata"), "metadata")

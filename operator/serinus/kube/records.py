@@ -1,4 +1,4 @@
-"""Raw objects to the records of the ports: one pure function for each kind."""
+"""Parses raw objects into the records of the ports: one pure function for each kind."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -46,10 +46,10 @@ _SERVICE_LABEL: Final = "kubernetes.io/service-name"
 
 
 def rollout_record(raw: Mapping[str, Any]) -> RolloutRecord:
-    """Return a Rollout; a spec or status that cannot be followed is said so in the record.
+    """Return the record of a Rollout; it contains the problem of a spec or status that does not parse.
 
     Raises:
-        InvalidObjectError: its metadata has another form.
+        InvalidObjectError: its metadata is malformed.
     """
     metadata = metadata_of(raw)
     status, problem = _status_of(raw)
@@ -68,17 +68,17 @@ def rollout_record(raw: Mapping[str, Any]) -> RolloutRecord:
 
 
 def model_version_record(raw: Mapping[str, Any]) -> ModelVersionRecord:
-    """Return a ModelVersion; where its spec does not parse, ``problem`` names the field.
+    """Return the record of a ModelVersion; if its spec does not parse, ``problem`` names the field.
 
     Raises:
-        InvalidObjectError: its metadata has another form.
+        InvalidObjectError: its metadata is malformed.
     """
     metadata = metadata_of(raw)
     try:
         spec = decode(ModelVersionSpec, raw.get("spec"), "spec")
     except InvalidObjectError as problem:
         return _unusable(metadata.meta, raw.get("spec"), str(problem))
-    notes = metadata.annotations
+    annotations = metadata.annotations
     return ModelVersionRecord(
         meta=metadata.meta,
         model=spec.model,
@@ -90,16 +90,16 @@ def model_version_record(raw: Mapping[str, Any]) -> ModelVersionRecord:
         created_at=metadata.creation_timestamp,
         generation=metadata.generation,
         labels=tuple(sorted(metadata.labels.items())),
-        status=_said_of(raw),
-        waiver=notes.get(WAIVER_ANNOTATION, ""),
-        unsafe_rollback=notes.get(UNSAFE_ROLLBACK_ANNOTATION, ""),
-        yanked=notes.get(YANKED_ANNOTATION, ""),
-        actors=actors_of(notes),
+        status=_model_version_status_of(raw),
+        waiver=annotations.get(WAIVER_ANNOTATION, ""),
+        unsafe_rollback=annotations.get(UNSAFE_ROLLBACK_ANNOTATION, ""),
+        yanked=annotations.get(YANKED_ANNOTATION, ""),
+        actors=actors_of(annotations),
     )
 
 
-def _said_of(raw: Mapping[str, Any]) -> ModelVersionStatus:
-    """Return what was said of a ModelVersion; all of it is derived, so what cannot be read is said anew."""
+def _model_version_status_of(raw: Mapping[str, Any]) -> ModelVersionStatus:
+    """Return the status of a ModelVersion; an unreadable one counts as empty, as all of it is derived."""
     try:
         return decode(ModelVersionStatus, raw.get("status") or {}, "status")
     except InvalidObjectError:
@@ -107,42 +107,42 @@ def _said_of(raw: Mapping[str, Any]) -> ModelVersionStatus:
 
 
 def actors_of(annotations: Mapping[str, str]) -> Actors:
-    """Return who has acted and for whom, as the annotations say; whether they were stamped is known elsewhere."""
+    """Return the actors that the annotations name; does not check whether the annotations were stamped."""
     behalf = {name: annotations.get(key, "") for name, key in BEHALF_ANNOTATIONS.items()}
-    given = OnBehalfOf(name=behalf["name"][:512], commit=behalf["commit"][:64], url=behalf["url"][:2048])
+    on_behalf_of = OnBehalfOf(name=behalf["name"][:512], commit=behalf["commit"][:64], url=behalf["url"][:2048])
     return Actors(
         requested_by=annotations.get(REQUESTED_BY_ANNOTATION) or UNVERIFIED,
         spec_by=annotations.get(SPEC_BY_ANNOTATION) or UNVERIFIED,
         approved_by=annotations.get(APPROVED_BY_ANNOTATION) or UNVERIFIED,
-        on_behalf_of=given if any(behalf.values()) else None,
+        on_behalf_of=on_behalf_of if any(behalf.values()) else None,
         reason=annotations.get(REASON_ANNOTATION, "")[:4096],
     )
 
 
 def model_record(raw: Mapping[str, Any]) -> ModelRecord:
-    """Return a Model's policy; where it cannot be read, ``problem`` names the field.
+    """Return the record of a Model; if its policy does not parse, ``problem`` names the field.
 
     Raises:
-        InvalidObjectError: its metadata has another form.
+        InvalidObjectError: its metadata is malformed.
     """
     metadata = metadata_of(raw)
     try:
         policy, problem = decode(ModelSpec, raw.get("spec") or {}, "spec"), ""
-    except InvalidObjectError as found:
-        policy, problem = ModelSpec(), str(found)
-    seen = (raw.get("status") or {}).get("observedGeneration", 0)
+    except InvalidObjectError as error:
+        policy, problem = ModelSpec(), str(error)
+    observed = (raw.get("status") or {}).get("observedGeneration", 0)
     return ModelRecord(
         meta=metadata.meta,
         generation=metadata.generation,
         policy=policy,
         problem=problem,
-        observed_generation=seen if isinstance(seen, int) else 0,
+        observed_generation=observed if isinstance(observed, int) else 0,
         actors=actors_of(metadata.annotations),
     )
 
 
 def namespace_record(raw: Mapping[str, Any]) -> NamespaceRecord:
-    """Return a Namespace; InvalidObjectError where its metadata has another form."""
+    """Return the record of a Namespace; InvalidObjectError if its metadata is malformed."""
     metadata = metadata_of(raw)
     return NamespaceRecord(meta=metadata.meta, freeze=metadata.annotations.get(FREEZE_ANNOTATION))
 
@@ -162,16 +162,16 @@ class _EndpointSlice(Raw, frozen=True, kw_only=True):
 
 
 def endpoints_record(raw: Mapping[str, Any]) -> EndpointsRecord:
-    """Return an EndpointSlice; an endpoint that does not say whether it is ready counts as ready, as its API asks.
+    """Return the record of an EndpointSlice; an endpoint without ``ready`` counts as ready, as its API specifies.
 
     Raises:
-        InvalidObjectError: it has another form.
+        InvalidObjectError: it is malformed.
     """
-    found = read_whole(_EndpointSlice, raw)
+    endpoint_slice = read_whole(_EndpointSlice, raw)
     return EndpointsRecord(
-        meta=found.metadata.meta,
-        service=found.metadata.labels.get(_SERVICE_LABEL, ""),
-        ready=sum(endpoint.conditions.ready is not False for endpoint in found.endpoints or ()),
+        meta=endpoint_slice.metadata.meta,
+        service=endpoint_slice.metadata.labels.get(_SERVICE_LABEL, ""),
+        ready=sum(endpoint.conditions.ready is not False for endpoint in endpoint_slice.endpoints or ()),
     )
 
 
@@ -184,36 +184,38 @@ class _Job(Raw, frozen=True, kw_only=True):
     status: _JobStatus = field(default_factory=_JobStatus)
 
 
-_ENDS: Final = {"Complete": TestResult.PASSED, "Failed": TestResult.FAILED}
+_RESULTS: Final = {"Complete": TestResult.PASSED, "Failed": TestResult.FAILED}
 
 
 def job_record(raw: Mapping[str, Any]) -> JobRecord:
-    """Return a Job; it has an outcome once a condition says Complete or Failed.
+    """Return the record of a Job; it has an outcome once its condition Complete or Failed is true.
 
     Raises:
-        InvalidObjectError: it has another form, or is no Job of ours.
+        InvalidObjectError: it is malformed, or Serinus did not create it.
     """
-    found = read_whole(_Job, raw)
-    rollout = found.metadata.labels.get(ROLLOUT_LABEL)
+    job = read_whole(_Job, raw)
+    rollout = job.metadata.labels.get(ROLLOUT_LABEL)
     if rollout is None:
-        raise InvalidObjectError(f"metadata.labels.{ROLLOUT_LABEL}", "missing: this Job is none of ours")
-    ended = (one for one in found.status.conditions if one.status == "True" and one.type in _ENDS)
-    outcome = next((_outcome(condition) for condition in ended), None)
-    run = found.metadata.labels.get(RUN_LABEL, "")
+        raise InvalidObjectError(f"metadata.labels.{ROLLOUT_LABEL}", "missing: Serinus did not create this Job")
+    final = (
+        condition for condition in job.status.conditions if condition.status == "True" and condition.type in _RESULTS
+    )
+    outcome = next((_outcome(condition) for condition in final), None)
+    run = job.metadata.labels.get(RUN_LABEL, "")
     return JobRecord(
-        meta=found.metadata.meta,
+        meta=job.metadata.meta,
         rollout=rollout,
-        owner=next((one.uid for one in found.metadata.owner_references if one.controller), ""),
+        owner=next((owner.uid for owner in job.metadata.owner_references if owner.controller), ""),
         run=int(run) if run.isdecimal() else 0,
-        stage=found.metadata.annotations.get(STAGE_ANNOTATION, ""),
-        test=found.metadata.annotations.get(TEST_ANNOTATION, ""),
+        stage=job.metadata.annotations.get(STAGE_ANNOTATION, ""),
+        test=job.metadata.annotations.get(TEST_ANNOTATION, ""),
         outcome=outcome,
     )
 
 
 def _outcome(condition: Condition) -> TestOutcome:
-    said = ": ".join(part for part in (condition.reason, condition.message) if part)
-    return TestOutcome(_ENDS[condition.type], f"Job {condition.type}{f': {said}' if said else ''}")
+    detail = ": ".join(part for part in (condition.reason, condition.message) if part)
+    return TestOutcome(_RESULTS[condition.type], f"Job {condition.type}{f': {detail}' if detail else ''}")
 
 
 def _spec_of(raw: Mapping[str, Any]) -> RolloutSpec | InvalidSpec:
@@ -231,8 +233,8 @@ def _status_of(raw: Mapping[str, Any]) -> tuple[RolloutStatus, str]:
 
 
 def _unusable(meta: Meta, spec: object, problem: str) -> ModelVersionRecord:
-    said = spec if isinstance(spec, dict) else {}
-    model, version = (said.get(name) for name in ("model", "version"))
+    fields = spec if isinstance(spec, dict) else {}
+    model, version = (fields.get(name) for name in ("model", "version"))
     return ModelVersionRecord(
         meta=meta,
         model=model if isinstance(model, str) else "",

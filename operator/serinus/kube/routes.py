@@ -1,4 +1,4 @@
-"""Raw HTTPRoutes to records: which backends each rule has, and what each parent says of them."""
+"""Parses raw HTTPRoutes into records: the backends of each rule and the status of each parent."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -11,12 +11,12 @@ from serinus.kube.raw import Condition, Metadata, Raw, read_whole
 from serinus.ports.cluster_state import RouteRecord, RouteRule
 
 _GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
-_NEEDED: Final = ("Accepted", "ResolvedRefs")
-_FALLS_BACK: Final = "PartiallyInvalid"
+_REQUIRED: Final = ("Accepted", "ResolvedRefs")
+_PARTIALLY_INVALID: Final = "PartiallyInvalid"
 
 
 class BackendReference(Raw, frozen=True, kw_only=True):
-    """One backendRef; what is unset has the Gateway API's own defaults: a core Service with weight 1."""
+    """One backendRef; unset fields have the defaults of the Gateway API: a core Service with weight 1."""
 
     name: str
     namespace: str = ""
@@ -26,9 +26,9 @@ class BackendReference(Raw, frozen=True, kw_only=True):
     weight: int = 1
 
     def entry(self, namespace: str) -> RouteEntry:
-        """It as the engine sees it, from the route's namespace.
+        """Return the engine's entry for it, given the route's namespace.
 
-        A backend of another namespace is never ours: its name says so in a form that no object's name can have.
+        A backend of another namespace is never a version's: its name gets a slash, which no object name contains.
         """
         foreign = self.namespace not in {"", namespace}
         name = f"{self.namespace}/{self.name}" if foreign else self.name
@@ -36,7 +36,7 @@ class BackendReference(Raw, frozen=True, kw_only=True):
 
 
 class Rule(Raw, frozen=True, kw_only=True):
-    """One rule."""
+    """One rule of an HTTPRoute."""
 
     name: str = ""
     backend_refs: tuple[BackendReference, ...] = ()
@@ -53,38 +53,38 @@ class ParentReference(Raw, frozen=True, kw_only=True):
     port: int | None = None
 
     def identity(self, namespace: str) -> tuple[object, ...]:
-        """What makes it this parent, seen from the route's namespace."""
+        """Return what identifies the parent, given the route's namespace."""
         return (self.group, self.kind, self.namespace or namespace, self.name, self.section_name, self.port)
 
     def label(self, namespace: str) -> str:
-        """Its name for people: ``namespace/name/section:port``, without what is not set."""
-        space = f"{self.namespace}/" if self.namespace not in {"", namespace} else ""
+        """Return its display name: ``namespace/name/section:port``, without the parts that are not set."""
+        prefix = f"{self.namespace}/" if self.namespace not in {"", namespace} else ""
         section = f"/{self.section_name}" if self.section_name else ""
-        return f"{space}{self.name}{section}{f':{self.port}' if self.port else ''}"
+        return f"{prefix}{self.name}{section}{f':{self.port}' if self.port else ''}"
 
 
 class Spec(Raw, frozen=True, kw_only=True):
-    """The route as it is wished."""
+    """The spec of an HTTPRoute."""
 
     parent_refs: tuple[ParentReference, ...] = ()
     rules: tuple[Rule, ...] = ()
 
 
 class ParentStatus(Raw, frozen=True, kw_only=True):
-    """What one controller says for one parentRef."""
+    """The status that one controller reports for one parentRef."""
 
     parent_ref: ParentReference
     conditions: tuple[Condition, ...] = ()
 
 
 class Status(Raw, frozen=True, kw_only=True):
-    """What the controllers say."""
+    """The status of an HTTPRoute."""
 
     parents: tuple[ParentStatus, ...] = ()
 
 
 class HttpRoute(Raw, frozen=True, kw_only=True):
-    """The parts of an HTTPRoute that are read here."""
+    """The parts of an HTTPRoute that are read."""
 
     metadata: Metadata
     spec: Spec
@@ -92,7 +92,7 @@ class HttpRoute(Raw, frozen=True, kw_only=True):
 
 
 def route_record(raw: Mapping[str, Any]) -> RouteRecord:
-    """Return an HTTPRoute; InvalidObjectError where it has another form."""
+    """Return the record of an HTTPRoute; InvalidObjectError if malformed."""
     route = read_whole(HttpRoute, raw)
     namespace = route.metadata.namespace
     return RouteRecord(
@@ -107,29 +107,31 @@ def route_record(raw: Mapping[str, Any]) -> RouteRecord:
     )
 
 
-def _parent(ref: ParentReference, said: Iterable[ParentStatus], namespace: str) -> ParentFacts:
+def _parent(ref: ParentReference, statuses: Iterable[ParentStatus], namespace: str) -> ParentFacts:
     name = ref.label(namespace)
-    matching = [one for one in said if one.parent_ref.identity(namespace) == ref.identity(namespace)]
-    found = [_facts(name, one.conditions) for one in matching]
-    # A controller that is gone may have left its words behind: the newest count, a refusal first.
+    matching = [status for status in statuses if status.parent_ref.identity(namespace) == ref.identity(namespace)]
+    reported = [_facts(name, status.conditions) for status in matching]
+    # A removed controller may have left its status behind: the newest generation counts, a rejection first.
     silent = ParentFacts(name, accepted=False, observed_generation=0, message="no controller has said anything yet")
-    return max(found, key=lambda facts: (facts.observed_generation, not facts.accepted), default=silent)
+    return max(reported, key=lambda facts: (facts.observed_generation, not facts.accepted), default=silent)
 
 
 def _facts(name: str, conditions: Iterable[Condition]) -> ParentFacts:
-    said = {condition.type: condition for condition in conditions}
-    against = [said[kind] for kind in _NEEDED if kind in said and said[kind].status == "False"]
-    against += [said[kind] for kind in (_FALLS_BACK,) if kind in said and said[kind].status == "True"]
-    if against:
-        seen = max(condition.observed_generation for condition in against)
-        message = "; ".join(f"{condition.reason}: {condition.message}" for condition in against)
-        return ParentFacts(name, accepted=False, observed_generation=seen, message=message)
-    missing = [kind for kind in _NEEDED if kind not in said or said[kind].status != "True"]
+    by_type = {condition.type: condition for condition in conditions}
+    rejections = [by_type[kind] for kind in _REQUIRED if kind in by_type and by_type[kind].status == "False"]
+    rejections += [
+        by_type[kind] for kind in (_PARTIALLY_INVALID,) if kind in by_type and by_type[kind].status == "True"
+    ]
+    if rejections:
+        observed = max(condition.observed_generation for condition in rejections)
+        message = "; ".join(f"{condition.reason}: {condition.message}" for condition in rejections)
+        return ParentFacts(name, accepted=False, observed_generation=observed, message=message)
+    missing = [kind for kind in _REQUIRED if kind not in by_type or by_type[kind].status != "True"]
     if missing:
         message = f"its controller has not said {' and '.join(missing)} yet"
         return ParentFacts(name, accepted=False, observed_generation=0, message=message)
-    seen = min(said[kind].observed_generation for kind in _NEEDED)
-    return ParentFacts(name, accepted=True, observed_generation=seen)
+    observed = min(by_type[kind].observed_generation for kind in _REQUIRED)
+    return ParentFacts(name, accepted=True, observed_generation=observed)
 
 
 def _owner(metadata: Metadata) -> str:
@@ -142,9 +144,9 @@ def _owner(metadata: Metadata) -> str:
 
 
 def _last_writer(metadata: Metadata) -> str:
-    wrote = [
+    writes = [
         entry
         for entry in metadata.managed_fields
         if not entry.subresource and "f:rules" in (entry.fields_v1.get("f:spec") or {})
     ]
-    return max(wrote, key=lambda entry: entry.time.timestamp() if entry.time else 0.0).manager if wrote else ""
+    return max(writes, key=lambda entry: entry.time.timestamp() if entry.time else 0.0).manager if writes else ""

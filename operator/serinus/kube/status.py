@@ -1,4 +1,4 @@
-"""Writes the status subresource: guarded by what was seen, nothing else of the object touched."""
+"""Writes the status subresource, guarded by uid and resourceVersion where a lost update would matter."""
 
 from serinus.api.modelversion import ModelVersionStatus
 from serinus.api.names import FIELD_MANAGER, MODEL, MODEL_VERSION, ROLLOUT, ObjectKey
@@ -11,19 +11,19 @@ from serinus.ports.cluster_state import Meta, RolloutRecord
 
 
 class ApiStatusWriter:
-    """The port ``StatusWriter`` over the Kubernetes API."""
+    """Implements the port ``StatusWriter`` over the Kubernetes API."""
 
     def __init__(self, client: Requests) -> None:
-        """Write through this client."""
+        """Write with this client."""
         self._client = client
 
     async def write_rollout(self, meta: Meta, status: RolloutStatus) -> RolloutRecord:
-        """Replace the status if the Rollout is still the one seen, and return it as it is now.
+        """Replace the status if the Rollout is unchanged since ``meta``, and return the updated Rollout.
 
         Raises:
-            ConflictError: it has changed since, or was made anew under its name.
-            RefusedError: the API server refuses it, such as a status of a leader that has been deposed.
-            AmbiguousError, NotFoundError, TransientError: as they say.
+            ConflictError: it has changed since, or was recreated under its name.
+            RefusedError: the API server rejects the status, such as one written by a deposed leader.
+            AmbiguousError, NotFoundError, TransientError: see serinus.errors.
         """
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": meta.uid},
@@ -41,7 +41,7 @@ class ApiStatusWriter:
         return rollout_record(raw)
 
     async def write_model_version(self, key: ObjectKey, *, stage: str, traffic: str) -> None:
-        """Say where a ModelVersion stands; the last writer wins, for both fields are derived. Errors as above."""
+        """Write a ModelVersion's stage and traffic; the last writer wins, as both are derived. Errors as above."""
         await self._client.request(
             "PATCH",
             f"{object_path(MODEL_VERSION, key)}/status",
@@ -51,21 +51,21 @@ class ApiStatusWriter:
         )
 
     async def write_review(self, key: ObjectKey, status: ModelVersionStatus) -> None:
-        """Say what is known of a ModelVersion beside its traffic; lists are replaced whole. Errors as above."""
-        said = encode(status)
-        said.pop("traffic", None)
-        # A merge patch leaves out what it does not name, so a compatibility that is gone must be named.
-        said.setdefault("compatibility", None)
+        """Write a ModelVersion's status except its traffic; lists are replaced as a whole. Errors as above."""
+        fields = encode(status)
+        fields.pop("traffic", None)
+        # A merge patch keeps the fields that it does not name, so a removed compatibility must be null.
+        fields.setdefault("compatibility", None)
         await self._client.request(
             "PATCH",
             f"{object_path(MODEL_VERSION, key)}/status",
-            body={"status": said},
+            body={"status": fields},
             content_type=MERGE_PATCH,
             query={"fieldManager": FIELD_MANAGER},
         )
 
     async def write_policy_seen(self, key: ObjectKey, generation: int) -> None:
-        """Say which generation of a Model's policy was recorded last. Errors as above."""
+        """Write the generation of a Model's policy that was recorded last. Errors as above."""
         await self._client.request(
             "PATCH",
             f"{object_path(MODEL, key)}/status",

@@ -1,8 +1,8 @@
-"""metav1.MicroTime, the form of times in Leases and Events."""
+"""metav1.MicroTime, the time format of Leases and Events."""
 
 from datetime import UTC, datetime
 
 
 def micro_time(moment: datetime) -> str:
-    """Write a time as the API server reads it: UTC, six digits of a second."""
+    """Format a time for the API server: UTC, with microseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

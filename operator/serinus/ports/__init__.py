@@ -1,1 +1,1 @@
-"""What the reconcilers ask of the outside: typed records and the protocols of the adapters."""
+"""The ports: the protocols of the adapters, and the typed records that they exchange."""

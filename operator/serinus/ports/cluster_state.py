@@ -1,4 +1,4 @@
-"""The typed records in which the cluster's objects come in: one object each, reduced to what the operator needs."""
+"""The cluster's objects as typed records, reduced to what the operator needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from serinus.engine.rollout.observation import Actors, InvalidSpec, ParentFacts,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
-    """What all records share.
+    """The metadata of a record.
 
-    ``version`` is metadata.resourceVersion as a number (Kubernetes 1.35 made them comparable), so that an older sight
-    never replaces a newer one.
+    ``version`` is metadata.resourceVersion as a number (Kubernetes 1.35 made them comparable), so that an older version
+    of an object never replaces a newer one.
     """
 
     key: ObjectKey
@@ -27,7 +27,7 @@ class Meta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutRecord:
-    """A Rollout. ``status_problem`` says why a stored status could not be read; ``status`` is then the empty one."""
+    """A Rollout. ``status_problem`` says why the stored status does not parse; ``status`` is then empty."""
 
     meta: Meta
     generation: int
@@ -46,10 +46,10 @@ class ModelVersionRecord:
     """A ModelVersion.
 
     Attributes:
-        spec: None where it cannot be read; ``problem`` then says why.
+        spec: None where it does not parse; ``problem`` then says why.
         spec_hash: SHA-256 of the spec's canonical JSON.
-        status: what was said of it last.
-        waiver: why its schema may break its promise; empty where it may not.
+        status: the last written one.
+        waiver: why its schema may break the compatibility that its number implies; empty where it may not.
         unsafe_rollback: why it may serve though its clients could not go back; empty where it may not.
         yanked: why it must never serve again; empty where it may.
         actors: who applied it, or set one of those annotations last.
@@ -73,18 +73,18 @@ class ModelVersionRecord:
 
     @property
     def stage(self) -> str:
-        """The stage that its status says."""
+        """The stage in its status."""
         return self.status.stage
 
     @property
     def traffic(self) -> str:
-        """The share of the traffic that its status says."""
+        """The share of the traffic in its status."""
         return self.status.traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
-    """A Model's policy; ``problem`` says why it cannot be read, and then nothing new may begin."""
+    """A Model's policy; ``problem`` says why it does not parse, and then no run may begin."""
 
     meta: Meta
     generation: int
@@ -104,7 +104,7 @@ class RouteRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteRecord:
-    """An HTTPRoute: its rules and what its parents say of it.
+    """An HTTPRoute: its rules and what its parents report.
 
     ``owner`` is the controller that owns the route, as ``Kind/name``, or empty; ``written_by`` the field manager that
     wrote ``spec.rules`` last, or empty.
@@ -120,7 +120,7 @@ class RouteRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointsRecord:
-    """An EndpointSlice: the ready endpoints that it holds for its Service."""
+    """An EndpointSlice: how many ready endpoints it has for its Service."""
 
     meta: Meta
     service: str
@@ -129,7 +129,7 @@ class EndpointsRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceRecord:
-    """A Namespace; ``freeze`` is the reason to let nothing advance in it, or None. Its key has an empty namespace."""
+    """A Namespace; ``freeze`` is why no run may advance in it, or None. Its key has an empty namespace."""
 
     meta: Meta
     freeze: str | None
@@ -139,7 +139,7 @@ class NamespaceRecord:
 class JobRecord:
     """A Job that tests a candidate: which test of which run of which Rollout; ``outcome`` is None while it runs.
 
-    ``owner`` is the Rollout's uid: a Rollout made anew under an old name must not believe the old one's tests.
+    ``owner`` is the Rollout's uid: a new Rollout of the same name must not use the tests of the deleted one.
     """
 
     meta: Meta

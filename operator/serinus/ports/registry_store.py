@@ -1,4 +1,4 @@
-"""What the registry asks of the place where it is kept: one adapter for each kind, one contract suite for all."""
+"""The port of the registry's storage: one adapter for each kind of store, one contract suite for all."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from serinus.engine.versions.catalogue import Query, VersionEntry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """One step of a model's history, to be stored whole or not at all.
+    """One step of a model's history, stored atomically.
 
     Attributes:
-        model: whose.
-        before: the head that it was decided on: if it is not the head any more, nothing is stored.
+        model: the model.
+        before: the head that it was decided on: if the head has changed since, nothing is stored.
         record: the next link of the chain.
         after: the head that it leads to.
         serves: a version that must be registered, with ``digest`` and not yanked, or nothing is stored; empty where
             the step does not depend on one.
         digest: its artifact's digest.
-        registers: a version that becomes known with this step; None for all other steps.
+        registers: a version that is registered by this step; None for all other steps.
     """
 
     model: ObjectKey
@@ -36,13 +36,13 @@ class Commit:
 
 
 class RegistryStore(Protocol):
-    """Where the registry keeps what it knows: one adapter for each kind of store, one contract suite for all.
+    """Stores heads, versions and audit records.
 
-    Every method raises TransientError where the store could not be asked and RefusedError where it will not answer.
+    Every method raises TransientError where the store is unavailable and RefusedError where it rejects the request.
     """
 
     async def read_head(self, model: ObjectKey) -> Head:
-        """Return the model's head, strongly consistent, in one request; an empty one for a model not known yet."""
+        """Return the model's head, strongly consistent, in one request; an empty one for an unknown model."""
 
     async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
         """Return one version, strongly consistent; None where it is not registered."""
@@ -54,26 +54,26 @@ class RegistryStore(Protocol):
         """
 
     def find_versions(self, query: Query) -> AsyncIterator[tuple[ObjectKey, VersionEntry]]:
-        """Yield the versions of all models that have the query's digest or data digest; may be a moment old."""
+        """Yield the versions of all models that have the query's digest or data digest; eventually consistent."""
 
     def list_models(self) -> AsyncIterator[tuple[ObjectKey, Head]]:
-        """Yield all models with their heads; may be a moment old."""
+        """Yield all models with their heads; eventually consistent."""
 
     async def commit(self, step: Commit) -> None:
         """Store the step: record, head and registered version together.
 
-        Committing the same record id again is no error and changes nothing, however often and from wherever.
+        Idempotent: committing the same record id again changes nothing, however often and from wherever.
 
         Raises:
-            ConflictError: the head is not ``before`` any more: read it, decide again.
+            ConflictError: the head is no longer ``before``: read it, decide again.
             NotFoundError: ``serves`` is not registered.
             RefusedError: ``serves`` has another digest or is yanked; the step is too large for the store; ``registers``
-                is known with another spec.
+                is registered with another spec.
             AmbiguousError: it may have been stored: commit it again.
         """
 
     async def find_record(self, model: ObjectKey, head: Head, record_id: str) -> int | None:
-        """Return the sequence of the record with this id, if it is in the chain; ``head`` may save the request."""
+        """Return the sequence number of the record with this id, or None; ``head`` may save the request."""
 
     def read_records(
         self, model: ObjectKey, *, after: int = 0, through: int | None = None
@@ -84,7 +84,7 @@ class RegistryStore(Protocol):
         """Mark a version so that it can never serve again; NotFoundError where it is not registered."""
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
-        """Delete the records up to this one, which the head must say are pruned, and return how many there were."""
+        """Delete the records up to this one, which the head must show as pruned, and return how many were deleted."""
 
     async def close(self) -> None:
-        """Let go of connections and threads."""
+        """Release connections and threads."""

@@ -1,1 +1,1 @@
-"""LAW: the imperative shell. It observes, asks the engine, acts and reports; it knows ports, never adapters."""
+"""The controllers: they observe, let the engine decide, act and report. They know ports, never adapters."""

@@ -1,4 +1,4 @@
-"""What is known of the cluster: the last sight of every object, and which Rollouts each of them concerns."""
+"""The newest known version of every object of the cluster, and which Rollouts each of them concerns."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ KINDS: Final[tuple[type[Record], ...]] = (
     JobRecord,
     RolloutRecord,
 )
-"""Every kind, in the order in which a resync reads them: the Rollouts come last, so they find their world complete."""
+"""Every kind, in the order in which a resync reads them; Rollouts come last, when what they refer to is known."""
 
 _NONE: Final[frozenset[ObjectKey]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list of one kind while it is being read: what it cannot know, because it is older than what the watch tells.
+    """A list of one kind while it is being read: what it cannot contain, because it is older than the watch's events.
 
     Attributes:
         kind: what is listed.
@@ -48,10 +48,10 @@ class Listing:
 
 
 class ClusterCache:
-    """The records by kind and key. An older sight never replaces a newer one."""
+    """The records by kind and key. An older version never replaces a newer one."""
 
     def __init__(self) -> None:
-        """Begin with nothing known."""
+        """Begin empty."""
         self._records: dict[type[Record], dict[ObjectKey, Record]] = {kind: {} for kind in KINDS}
         self._plans: dict[ObjectKey, RolloutSpec] = {}
         self._by_namespace: Index[str, None] = Index()
@@ -63,78 +63,77 @@ class ClusterCache:
         self._jobs: Index[ObjectKey, JobRecord] = Index()
         self._listings: list[Listing] = []
 
-    # ---- taking in -----------------------------------------------------------------------------
+    # ---- writing -------------------------------------------------------------------------------
 
     def put(self, record: Record) -> frozenset[ObjectKey]:
-        """Take in a sight of an object and return the Rollouts that it concerns; none where nothing new is seen."""
+        """Store a version of an object and return the Rollouts that it concerns; none where it brings nothing new."""
         key = record.meta.key
-        held = self._records[type(record)].get(key)
-        if held is not None and held.meta.version >= record.meta.version:
+        previous = self._records[type(record)].get(key)
+        if previous is not None and previous.meta.version >= record.meta.version:
             return _NONE
         concerned = _NONE
-        if held is not None:
-            concerned = self._concerned(held)
-            self._forget(held)
-            if held.meta.uid != record.meta.uid:
-                # A namesake: the plan of the one that is gone says nothing of it.
+        if previous is not None:
+            concerned = self._concerned(previous)
+            self._unindex(previous)
+            if previous.meta.uid != record.meta.uid:
+                # A new object of the same name: the plan of the deleted one is not its own.
                 self._plans.pop(key, None)
         self._records[type(record)][key] = record
         self._index(record)
-        if _says_nothing_new(held, record):
+        if _is_own_write(previous, record):
             return _NONE
         return concerned | self._concerned(record)
 
     def is_news(self, record: Record) -> bool:
-        """Say whether a sight is newer than what is known, and not only of the registry's own writing."""
-        held = self._records[type(record)].get(record.meta.key)
-        if held is None:
+        """Return whether a version is newer than the known one, and more than the registry's own write."""
+        previous = self._records[type(record)].get(record.meta.key)
+        if previous is None:
             return True
-        return held.meta.version < record.meta.version and not _says_nothing_new(held, record)
+        return previous.meta.version < record.meta.version and not _is_own_write(previous, record)
 
     def drop(self, kind: type[Record], key: ObjectKey, uid: str) -> frozenset[ObjectKey]:
-        """Forget an object that is gone, unless another one has its name now, and return the Rollouts concerned."""
+        """Remove an object that is gone, unless another one has its name now, and return the Rollouts concerned."""
         for listing in self._listings:
             if listing.kind is kind:
                 listing.deleted_meanwhile.add(uid)
-        held = self._records[kind].get(key)
-        if held is None or (uid and held.meta.uid != uid):
+        record = self._records[kind].get(key)
+        if record is None or (uid and record.meta.uid != uid):
             return _NONE
-        concerned = self._concerned(held)
+        concerned = self._concerned(record)
         del self._records[kind][key]
-        self._forget(held)
+        self._unindex(record)
         if kind is RolloutRecord:
             self._plans.pop(key, None)
         return concerned
 
     def begin_listing(self, kind: type[Record]) -> Listing:
-        """Say that a complete list of this kind is about to be read; ``end_listing`` must follow."""
-        listing = Listing(kind, {key: held.meta.uid for key, held in self._records[kind].items()}, set())
+        """Begin to read a complete list of this kind; ``end_listing`` must follow."""
+        listing = Listing(kind, {key: record.meta.uid for key, record in self._records[kind].items()}, set())
         self._listings.append(listing)
         return listing
 
     def end_listing(self, listing: Listing) -> None:
-        """Say that the list has been taken in, or could not be read."""
+        """End a listing, whether the list was stored or could not be read."""
         self._listings.remove(listing)
 
     def vanished(self, listing: Listing, records: Iterable[Record]) -> tuple[ObjectKey, ...]:
-        """Return what the list should hold and does not: it was deleted unseen."""
-        seen = {record.meta.key for record in records}
-        held = self._records[listing.kind]
+        """Return the objects that the list should contain and does not: the watch missed their deletion."""
+        listed = {record.meta.key for record in records}
         return tuple(
-            key for key, uid in listing.known.items() if key not in seen and key in held and held[key].meta.uid == uid
+            key for key, uid in listing.known.items() if key not in listed and self.uid_of(listing.kind, key) == uid
         )
 
     def put_all(self, listing: Listing, records: Iterable[Record]) -> frozenset[ObjectKey]:
-        """Take in the members of the list and return the Rollouts concerned."""
+        """Store the members of the list and return the Rollouts concerned."""
         alive = (record for record in records if record.meta.uid not in listing.deleted_meanwhile)
         return _NONE.union(*(self.put(record) for record in alive))
 
-    # ---- asking --------------------------------------------------------------------------------
+    # ---- reading -------------------------------------------------------------------------------
 
     def rollout(self, key: ObjectKey) -> RolloutRecord | None:
         """Return a Rollout."""
-        found = self._records[RolloutRecord].get(key)
-        return found if isinstance(found, RolloutRecord) else None
+        record = self._records[RolloutRecord].get(key)
+        return record if isinstance(record, RolloutRecord) else None
 
     def rollouts(self) -> tuple[RolloutRecord, ...]:
         """Return all Rollouts."""
@@ -142,8 +141,8 @@ class ClusterCache:
 
     def rivals(self, key: ObjectKey, plan: RolloutSpec) -> tuple[RolloutRecord, ...]:
         """Return the other Rollouts of this plan's model or HTTPRoute."""
-        found = (self.rollout(rival) for rival in self._sharing(key.namespace, plan) - {key})
-        return tuple(record for record in found if record is not None)
+        rivals = (self.rollout(rival) for rival in self._sharing(key.namespace, plan) - {key})
+        return tuple(record for record in rivals if record is not None)
 
     def last_plan(self, record: RolloutRecord) -> RolloutSpec | None:
         """Return the last spec of this Rollout that could be followed."""
@@ -153,13 +152,13 @@ class ClusterCache:
 
     def route(self, key: ObjectKey) -> RouteRecord | None:
         """Return a route."""
-        found = self._records[RouteRecord].get(key)
-        return found if isinstance(found, RouteRecord) else None
+        record = self._records[RouteRecord].get(key)
+        return record if isinstance(record, RouteRecord) else None
 
     def uid_of(self, kind: type[Record], key: ObjectKey) -> str | None:
-        """Return which object has this name, as far as is known."""
-        found = self._records[kind].get(key)
-        return found.meta.uid if found is not None else None
+        """Return the uid of the object of this name; None where none is known."""
+        record = self._records[kind].get(key)
+        return record.meta.uid if record is not None else None
 
     def versions(self, namespace: str, model: str) -> tuple[ModelVersionRecord, ...]:
         """Return the model's ModelVersions."""
@@ -167,16 +166,16 @@ class ClusterCache:
 
     def model(self, namespace: str, model: str) -> ModelRecord | None:
         """Return a Model; None where it does not exist (yet)."""
-        found = self._records[ModelRecord].get(ObjectKey(namespace, model))
-        return found if isinstance(found, ModelRecord) else None
+        record = self._records[ModelRecord].get(ObjectKey(namespace, model))
+        return record if isinstance(record, ModelRecord) else None
 
     def rollouts_of(self, namespace: str, model: str) -> tuple[RolloutRecord, ...]:
         """Return the Rollouts of a model."""
-        found = (self.rollout(key) for key in self._by_model.keys((namespace, model)))
-        return tuple(record for record in found if record is not None)
+        rollouts = (self.rollout(key) for key in self._by_model.keys((namespace, model)))
+        return tuple(record for record in rollouts if record is not None)
 
     def models_behind(self, record: Record) -> frozenset[ObjectKey]:
-        """Return the models whose versions an object says something of, by namespace and model name."""
+        """Return the models whose versions an object concerns, by namespace and model name."""
         namespace = record.meta.key.namespace
         match record:
             case ModelVersionRecord():
@@ -197,8 +196,8 @@ class ClusterCache:
 
     def freeze(self, namespace: str) -> str | None:
         """Return the namespace's reason to let nothing advance."""
-        found = self._records[NamespaceRecord].get(ObjectKey("", namespace))
-        return found.freeze if isinstance(found, NamespaceRecord) else None
+        record = self._records[NamespaceRecord].get(ObjectKey("", namespace))
+        return record.freeze if isinstance(record, NamespaceRecord) else None
 
     def jobs(self, key: ObjectKey) -> tuple[JobRecord, ...]:
         """Return the Jobs that test this Rollout's candidates."""
@@ -206,9 +205,9 @@ class ClusterCache:
 
     def counts(self) -> Mapping[str, int]:
         """Return how many objects of each kind are known, for the operator's own metrics."""
-        return {kind.__name__.removesuffix("Record"): len(held) for kind, held in self._records.items()}
+        return {kind.__name__.removesuffix("Record"): len(records) for kind, records in self._records.items()}
 
-    # ---- inside --------------------------------------------------------------------------------
+    # ---- indexes -------------------------------------------------------------------------------
 
     def _index(self, record: Record) -> None:
         key = record.meta.key
@@ -234,7 +233,7 @@ class ClusterCache:
             case _:
                 assert_never(record)
 
-    def _forget(self, record: Record) -> None:
+    def _unindex(self, record: Record) -> None:
         key = record.meta.key
         match record:
             case RolloutRecord():
@@ -284,8 +283,8 @@ class ClusterCache:
         return same_model | self._by_route.keys((namespace, plan.route.http_route.name))
 
 
-def _says_nothing_new(before: Record | None, now: Record) -> bool:
-    """Say whether only the status of a Model has changed: the head, which the registry itself has written."""
-    if not isinstance(before, ModelRecord) or not isinstance(now, ModelRecord):
+def _is_own_write(before: Record | None, after: Record) -> bool:
+    """Return whether only the status of a Model has changed: the head, which the registry itself has written."""
+    if not isinstance(before, ModelRecord) or not isinstance(after, ModelRecord):
         return False
-    return (before.meta.uid, before.generation) == (now.meta.uid, now.generation)
+    return (before.meta.uid, before.generation) == (after.meta.uid, after.generation)

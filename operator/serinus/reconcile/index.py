@@ -1,4 +1,4 @@
-"""Groups of objects: which of them belong together, found without looking at all the others."""
+"""Groups of objects, found by a key instead of a search through all objects."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -13,18 +13,18 @@ _NOTHING: Final[Mapping[ObjectKey, object]] = MappingProxyType({})
 
 
 class Index(Generic[G, V]):
-    """Members by group, each with a value; an empty group takes no room."""
+    """Members by group, each with a value; an empty group takes no memory."""
 
     def __init__(self) -> None:
         """Begin empty."""
         self._groups: dict[G, dict[ObjectKey, V]] = {}
 
     def add(self, group: G, key: ObjectKey, value: V) -> None:
-        """Take a member in, or give it another value."""
+        """Add a member to a group, or replace its value."""
         self._groups.setdefault(group, {})[key] = value
 
     def discard(self, group: G, key: ObjectKey) -> None:
-        """Take a member out, if it is in."""
+        """Remove a member from a group, if it is in it."""
         members = self._groups.get(group)
         if members is not None:
             members.pop(key, None)

@@ -1,4 +1,4 @@
-"""Which Rollouts to look at next: each at most once in the queue, by one worker at a time, the urgent ones first."""
+"""A queue of keys to reconcile: each at most once in it, with one worker at a time, the urgent ones first."""
 
 import asyncio
 from collections import deque
@@ -24,9 +24,9 @@ class WorkQueue:
         return len(self._waiting)
 
     async def add(self, key: ObjectKey, *, urgent: bool = False) -> None:
-        """Ask for a look at this Rollout; ``urgent`` moves it before all that are not."""
-        already = self._waiting.get(key)
-        if already is not None and (already or not urgent):
+        """Add a key; ``urgent`` moves it before all that are not."""
+        queued_as = self._waiting.get(key)
+        if queued_as is not None and (queued_as or not urgent):
             return
         self._waiting[key] = urgent
         if key in self._busy:
@@ -58,7 +58,7 @@ class WorkQueue:
         return None
 
     async def done(self, key: ObjectKey) -> None:
-        """Say that the look is over."""
+        """Release a key; one that was added meanwhile is queued again."""
         self._busy.discard(key)
         urgent = self._waiting.pop(key, None)
         if urgent is not None:

@@ -1,4 +1,4 @@
-"""PLUMBING: one file for each data plane. A package adds one by the entry-point group ``serinus.routers``."""
+"""Traffic routers, one module for each data plane; a package adds one by the entry-point group ``serinus.routers``."""
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -11,23 +11,23 @@ from serinus.ports.services import TrafficRouter
 GROUP: Final = "serinus.routers"
 
 RouterFactory = Callable[[Requests], TrafficRouter]
-"""What an entry point names: it makes the router on a client of the Kubernetes API."""
+"""The type of an entry point: returns a router that uses the given client of the Kubernetes API."""
 
 
 def load_router(name: str) -> RouterFactory:
-    """Return what makes the router of this name.
+    """Return the factory of the router with this name.
 
     Raises:
         ConfigurationError: no installed package has such a router, several have, or it cannot be imported.
     """
     installed = entry_points(group=GROUP)
-    found = list(installed.select(name=name))
-    if len(found) != 1:
+    matching = list(installed.select(name=name))
+    if len(matching) != 1:
         known = ", ".join(sorted(installed.names)) or "none"
-        problem = "no package has" if not found else "several packages have"
+        problem = "no package has" if not matching else "several packages have"
         raise ConfigurationError(f"{problem} a router named {name!r}; installed: {known}")
     try:
-        factory: RouterFactory = found[0].load()
+        factory: RouterFactory = matching[0].load()
     except (ImportError, AttributeError) as problem:
-        raise ConfigurationError(f"the router {name!r} ({found[0].value}) cannot be loaded: {problem}") from problem
+        raise ConfigurationError(f"the router {name!r} ({matching[0].value}) cannot be loaded: {problem}") from problem
     return factory

@@ -1,4 +1,4 @@
-"""Gives backends their shares in an HTTPRoute of the Gateway API: one guarded JSON Patch, never more than needed."""
+"""Sets the backend weights of a Gateway API HTTPRoute by one guarded, minimal JSON Patch."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -21,19 +21,20 @@ Operation = dict[str, Any]
 
 
 class GatewayApiRouter:
-    """The port ``TrafficRouter`` for HTTPRoutes."""
+    """Implements the port ``TrafficRouter`` for HTTPRoutes."""
 
     def __init__(self, client: Requests) -> None:
-        """Write through this client."""
+        """Write with this client."""
         self._client = client
 
     async def set_weights(self, namespace: str, action: SetWeights) -> RouteRecord:
-        """Bring the rule to these shares and return the route as it is now; writes nothing where they hold already.
+        """Set the shares of the rule and return the updated route; writes nothing if they are already set.
 
         Raises:
-            RefusedError: the route or the rule is not there, is not ours to write, or its weights are too coarse.
-            ConflictError: others wrote the route each time before we could.
-            AmbiguousError, TransientError: as they say.
+            RefusedError: the route or the rule does not exist, another controller owns it, or its weights are too
+                coarse.
+            ConflictError: the route changed during every attempt.
+            AmbiguousError, TransientError: see serinus.errors.
         """
         key = ObjectKey(namespace, action.route.http_route.name)
         tries = _TRIES_TOWARDS_SAFETY if action.towards_safety else _TRIES
@@ -52,7 +53,7 @@ class GatewayApiRouter:
         try:
             return await self._client.request("GET", object_path(HTTP_ROUTE, key), urgent=urgent)
         except NotFoundError as problem:
-            raise _gone(key) from problem
+            raise _missing(key) from problem
 
     async def _write(self, key: ObjectKey, patch: Sequence[Operation], *, urgent: bool) -> RouteRecord:
         try:
@@ -65,15 +66,15 @@ class GatewayApiRouter:
                 urgent=urgent,
             )
         except NotFoundError as problem:
-            raise _gone(key) from problem
+            raise _missing(key) from problem
         return route_record(raw)
 
 
 def weights_patch(raw: Raw, action: SetWeights) -> list[Operation]:
-    """Return the JSON Patch that brings the rule of this route to the wanted shares; empty where they hold.
+    """Return the JSON Patch that sets the shares of this route's rule; empty if they are already set.
 
     Raises:
-        RefusedError: there is no such rule, it is not ours to write, or its weights are too coarse.
+        RefusedError: the rule does not exist, another controller owns the route, or its weights are too coarse.
     """
     try:
         route = route_record(raw)
@@ -94,35 +95,35 @@ def weights_patch(raw: Raw, action: SetWeights) -> list[Operation]:
         return []
     guards = [_test("/metadata/resourceVersion", raw["metadata"]["resourceVersion"])]
     guards += [_test(f"{path}/name", rule["name"])] if rule.get("name") else []
-    guards += [_test(f"{path}/backendRefs/{at}/name", ref["name"]) for at, ref in enumerate(present)]
+    guards += [_test(f"{path}/backendRefs/{index}/name", ref["name"]) for index, ref in enumerate(present)]
     return guards + changes
 
 
 def _changes(
     path: str, present: Sequence[Raw], entries: Sequence[RouteEntry], plan: Sequence[RouteEntry]
 ) -> list[Operation]:
-    """Turn the entries into the plan, which holds a subset of them in their order and then new ones."""
+    """Return the operations from the entries to the plan, which has a subset of them in order, then new ones."""
     weights: list[Operation] = []
     removals: list[Operation] = []
     kept = 0
-    for at, entry in enumerate(entries):
+    for index, entry in enumerate(entries):
         if kept < len(plan) and plan[kept].key == entry.key:
-            given = "weight" in present[at]
+            exists = "weight" in present[index]
             if plan[kept].weight != entry.weight:
-                weights.append(_weight(f"{path}/{at}/weight", plan[kept].weight, given=given))
+                weights.append(_weight(f"{path}/{index}/weight", plan[kept].weight, exists=exists))
             kept += 1
         else:
-            removals.insert(0, {"op": "remove", "path": f"{path}/{at}"})
+            removals.insert(0, {"op": "remove", "path": f"{path}/{index}"})
     added = [_reference(entry) for entry in plan[kept:]]
     if not present and added:
-        # The whole list, for there may be none to append to.
+        # Add the whole list: the rule may have no list to append to.
         return [{"op": "add", "path": path, "value": added}]
-    # From the back, so that no removal moves what another operation points at.
-    return weights + removals + [{"op": "add", "path": f"{path}/-", "value": one} for one in added]
+    # Remove from the end, so that no removal shifts the index of another operation.
+    return weights + removals + [{"op": "add", "path": f"{path}/-", "value": reference} for reference in added]
 
 
-def _weight(path: str, weight: int, *, given: bool) -> Operation:
-    return {"op": "replace" if given else "add", "path": path, "value": weight}
+def _weight(path: str, weight: int, *, exists: bool) -> Operation:
+    return {"op": "replace" if exists else "add", "path": path, "value": weight}
 
 
 def _reference(entry: RouteEntry) -> Raw:
@@ -134,5 +135,5 @@ def _test(path: str, value: str) -> Operation:
     return {"op": "test", "path": path, "value": value}
 
 
-def _gone(key: ObjectKey) -> RefusedError:
+def _missing(key: ObjectKey) -> RefusedError:
     return RefusedError(f"HTTPRoute {key} is not there: create it, or name another in spec.route.httpRoute.name.")

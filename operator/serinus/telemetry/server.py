@@ -1,4 +1,4 @@
-"""Serves /livez, /readyz and /metrics; nothing else, and no body says more than a probe needs."""
+"""Serves /livez, /readyz and /metrics; the probes' bodies reveal nothing beyond their result."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,18 +11,17 @@ from serinus.errors import ConfigurationError
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-
 _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """What the three pages show.
+    """The sources of the three endpoints.
 
     Attributes:
-        live: whether the scheduler's heart beats.
-        ready: whether this process has its settings and reaches the API server; a standby is ready.
-        metrics: the text of a scrape.
+        live: whether the scheduler is alive.
+        ready: whether this process has its settings and reaches the API server; true for a standby as well.
+        metrics: the text exposition of the metrics.
     """
 
     live: Callable[[], bool]
@@ -32,16 +31,16 @@ class Probes:
 
 @asynccontextmanager
 async def serve(probes: Probes, host: str, port: int) -> AsyncIterator[None]:
-    """Serve the pages for as long as the context lasts.
+    """Serve the endpoints until the context ends.
 
     Raises:
-        ConfigurationError: the address is taken or not ours.
+        ConfigurationError: the address is in use or not local.
     """
     app = web.Application()
     app.add_routes(
         [
-            web.get("/livez", _answers(probes.live)),
-            web.get("/readyz", _answers(probes.ready)),
+            web.get("/livez", _probe(probes.live)),
+            web.get("/readyz", _probe(probes.ready)),
             web.get("/metrics", _text(probes.metrics)),
         ]
     )
@@ -63,15 +62,15 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
         ) from problem
 
 
-def _answers(holds: Callable[[], bool]) -> _Handler:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text="ok\n") if holds() else web.Response(status=503, text="not yet\n")
+def _probe(check: Callable[[], bool]) -> _Handler:
+    async def handle(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n") if check() else web.Response(status=503, text="not yet\n")
 
-    return answer
+    return handle
 
 
 def _text(render: Callable[[], bytes]) -> _Handler:
-    async def answer(_request: web.Request) -> web.Response:
+    async def handle(_request: web.Request) -> web.Response:
         return web.Response(body=render(), headers={"Content-Type": CONTENT_TYPE})
 
-    return answer
+    return handle

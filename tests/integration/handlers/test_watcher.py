@@ -37,14 +37,14 @@ KINDS: tuple[type[Record], ...] = (RolloutRecord, ModelVersionRecord, RouteRecor
 @asynccontextmanager
 async def watching(cluster: Cluster, *namespaces: str) -> AsyncIterator[RememberingSink]:
     sink = RememberingSink()
-    intake = Watcher(sink, partial(read_connection, cluster.kubeconfig), namespaces)
-    intake.start()
+    watcher = Watcher(sink, partial(read_connection, cluster.kubeconfig), namespaces)
+    watcher.start()
     try:
         yield sink
     finally:
         started = monotonic()
-        await intake.stop()
-        assert not intake.alive
+        await watcher.stop()
+        assert not watcher.alive
         assert monotonic() - started < 5
 
 

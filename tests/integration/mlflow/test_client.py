@@ -1,6 +1,5 @@
 """``serinus import`` from a real MLflow server: what its client logged is what the ModelVersion says."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +9,24 @@ import yaml
 from serinus.api.modelversion import ModelVersionSpec, Profile
 from serinus.api.parsing import decode
 from serinus.artifacts.verifier import measured
-from serinus.cli.import_mlflow import add_parser, run
+from serinus.cli.command import run_command
+from serinus.cli.main import build_parser
+from serinus.cli.session import CliContext
 from serinus.errors import NotFoundError, RefusedError, SerinusError
 from serinus.kube.client import KubernetesClient
 from serinus.settings import ArtifactSettings
 from support.kube.client import create
 
 
-def parsed(*words: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_parser(parser.add_subparsers(dest="verb"))
-    return parser.parse_args(["import", *words])
+def run(*words: str) -> int:
+    return run_command(build_parser().parse_args(["import", *words]), CliContext(environment={}))
 
 
 class Import:
     """What one call of the command line wrote."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], *words: str) -> None:
-        assert run(parsed(*words), {}) == 0
+        assert run(*words) == 0
         told = capsys.readouterr()
         self.text, self.remarks = told.out, told.err.splitlines()
         self.manifest: dict[str, Any] = yaml.safe_load(told.out)
@@ -109,7 +108,7 @@ def test_a_model_file_alone_gives_the_same_signature_without_a_server(
     online = Import(capsys, *server(seeded, "models:/fraud-detector/1")).spec
     output = tmp_path / "version.yaml"
     words = ["mlmodel", str(seeded.files / "MLmodel"), "--model", "fraud-detector", "--version", "2.3.1"]
-    assert run(parsed(*words, "-o", str(output)), {}) == 0
+    assert run(*words, "-o", str(output)) == 0
     offline = decode(ModelVersionSpec, yaml.safe_load(output.read_text())["spec"], "spec")
     assert (offline.signature, offline.artifact) == (online.signature, online.artifact)
     assert offline.lineage is not None
@@ -121,21 +120,21 @@ def test_a_version_without_a_semver_tag_needs_one_from_a_person(
     seeded: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(RefusedError, match="give --version"):
-        run(parsed(*server(seeded, "models:/fraud-detector/2")), {})
+        run(*server(seeded, "models:/fraud-detector/2"))
     assert Import(capsys, *server(seeded, "models:/fraud-detector/2", "--version", "2.4.0")).spec.version == "2.4.0"
 
 
 def test_a_name_that_kubernetes_does_not_have_needs_another(seeded: Any, capsys: pytest.CaptureFixture[str]) -> None:
     words = server(seeded, "models:/Fraud Scores/1", "--version", "1.0.0")
     with pytest.raises(RefusedError, match="give --model"):
-        run(parsed(*words), {})
+        run(*words)
     assert Import(capsys, *words, "--model", "fraud-scores").spec.model == "fraud-scores"
 
 
 @pytest.mark.parametrize("reference", ["models:/fraud-detector/99", "models:/fraud-detector@nobody", "models:/none/1"])
 def test_what_is_not_registered_is_not_found(seeded: Any, reference: str) -> None:
     with pytest.raises(NotFoundError, match=reference):
-        run(parsed(*server(seeded, reference)), {})
+        run(*server(seeded, reference))
 
 
 async def test_the_api_server_accepts_it(
@@ -149,6 +148,6 @@ async def test_the_api_server_accepts_it(
 
 def test_every_failure_is_one_of_ours(seeded: Any) -> None:
     with pytest.raises(SerinusError, match="cannot be reached"):
-        run(parsed("mlflow", "models:/fraud-detector/1", "--tracking-uri", "http://127.0.0.1:1"), {})
+        run("mlflow", "models:/fraud-detector/1", "--tracking-uri", "http://127.0.0.1:1")
     with pytest.raises(SerinusError, match="tracking URI"):
-        run(parsed("mlflow", "models:/fraud-detector/1", "--tracking-uri", f"{seeded.server.url}/elsewhere"), {})
+        run("mlflow", "models:/fraud-detector/1", "--tracking-uri", f"{seeded.server.url}/elsewhere")

@@ -1,6 +1,6 @@
-"""Histories of a model as the operator writes them: registered, verified, walked through stages, promoted, rolled back.
+"""Builder of a model's history as the operator records it: registration, verification, stages, promotion, rollback.
 
-Each step seals its record with the engine itself, so that every history is a whole chain unless a test breaks it.
+Each step seals its record with the engine itself, so that every history is an intact chain unless a test breaks it.
 """
 
 import uuid
@@ -43,7 +43,7 @@ from support.registry.memory import MemoryStore, ModelData
 
 
 class History:
-    """A history that grows record by record; every step takes time."""
+    """A history that grows record by record; most steps advance the time."""
 
     def __init__(self, model: ObjectKey = MODEL, begin: datetime = BEGIN) -> None:
         self.model = model
@@ -59,8 +59,10 @@ class History:
         self.now += timedelta(**length)
         return self
 
-    def tell(self, event: AuditEvent, version: str = "", *, stage: str | None = None, **fields: Any) -> AuditRecordSpec:
-        """Append a record; with a stage it belongs to the present run."""
+    def record(
+        self, event: AuditEvent, version: str = "", *, stage: str | None = None, **fields: Any
+    ) -> AuditRecordSpec:
+        """Append a record; with a stage it belongs to the current run."""
         reference = None
         if stage is not None:
             reference = RolloutReference(
@@ -85,7 +87,7 @@ class History:
 
     def register(self, version: str, *, details: dict[str, str] | None = None, **fields: Any) -> Self:
         self.entries[version] = an_entry(version, self.now, **fields)
-        self.tell(
+        self.record(
             AuditEvent.VERSION_REGISTERED,
             version,
             actor=ARGO,
@@ -98,11 +100,13 @@ class History:
         return self.wait(minutes=1)
 
     def verify_artifact(self, version: str) -> Self:
-        self.tell(AuditEvent.ARTIFACT_VERIFIED, version, message="51,200,000 bytes, SHA-256 as the spec says.")
+        self.record(AuditEvent.ARTIFACT_VERIFIED, version, message="51,200,000 bytes, SHA-256 as the spec says.")
         return self.wait(minutes=4)
 
     def adopt(self, version: str) -> Self:
-        self.tell(AuditEvent.STABLE_ADOPTED, version, stage="", message=f"{version} serves already: adopted as stable.")
+        self.record(
+            AuditEvent.STABLE_ADOPTED, version, stage="", message=f"{version} serves already: adopted as stable."
+        )
         return self.wait(minutes=2)
 
     # ---- whole runs ----------------------------------------------------------------------------
@@ -110,7 +114,7 @@ class History:
     def start(self, version: str, actor: Actor = ARGO, plan: list[dict[str, Any]] | None = None) -> Self:
         self.run_number += 1
         stable = self.head.production.version if self.head.production is not None else ""
-        self.tell(
+        self.record(
             AuditEvent.ROLLOUT_STARTED,
             version,
             stage="staging",
@@ -124,7 +128,7 @@ class History:
 
     def shift(self, version: str, stage: str, traffic: str) -> Self:
         message = f"The gateway sends {traffic} to {version}."
-        self.tell(AuditEvent.TRAFFIC_SHIFTED, version, stage=stage, traffic=traffic, message=message)
+        self.record(AuditEvent.TRAFFIC_SHIFTED, version, stage=stage, traffic=traffic, message=message)
         return self
 
     def passes(self, version: str, stage: str, traffic: str, *, latency: str = "1.8% over 200ms") -> Self:
@@ -133,11 +137,13 @@ class History:
             measured(ERRORS, "0.09%", at=self.now, requests=43_210),
         )
         message = f"Stage {stage} has passed."
-        self.tell(AuditEvent.ANALYSIS_PASSED, version, stage=stage, traffic=traffic, evidence=evidence, message=message)
+        self.record(
+            AuditEvent.ANALYSIS_PASSED, version, stage=stage, traffic=traffic, evidence=evidence, message=message
+        )
         return self
 
     def approve(self, version: str, stage: str, *, actor: Actor = BOB, digest: str | None = None) -> ApprovalEvidence:
-        given = ApprovalEvidence(
+        approval = ApprovalEvidence(
             by=actor.name,
             at=self.now,
             stage=stage,
@@ -145,17 +151,17 @@ class History:
             digest=self.entries[version].digest if digest is None else digest,
         )
         message = f"{actor.name} lets {version} leave {stage}."
-        self.tell(
+        self.record(
             AuditEvent.APPROVED,
             version,
             stage=stage,
             actor=actor,
-            reason=given.reason,
-            approvals=(given,),
+            reason=approval.reason,
+            approvals=(approval,),
             message=message,
             traffic="50%",
         )
-        return given
+        return approval
 
     def promote(self, version: str, *, actor: Actor = ARGO, approver: Actor = BOB) -> Self:
         """Walk the whole plan to production."""
@@ -163,18 +169,18 @@ class History:
         for stage, share, hours in (("canary", "5%", 2.0), ("half", "50%", 1.0)):
             self.shift(version, stage, share).wait(hours=hours).passes(version, stage, share)
         self.wait(minutes=38)
-        given = self.approve(version, "half", actor=approver)
+        approval = self.approve(version, "half", actor=approver)
         self.wait(minutes=1).shift(version, "production", "100%").wait(minutes=30)
         evidence = (
             measured(LATENCY, "188ms", at=self.now, requests=212_004),
             measured(ERRORS, "0.11%", at=self.now, requests=212_004),
         )
-        self.tell(
+        self.record(
             AuditEvent.PROMOTED,
             version,
             stage="production",
             evidence=evidence,
-            approvals=(given,),
+            approvals=(approval,),
             message=f"{version} is the production version.",
         )
         return self
@@ -192,7 +198,7 @@ class History:
             measured(other, "0.2%" if other == ERRORS else "2.1% over 200ms", at=decided),
         )
         message = f"{condition.split(' ', maxsplit=1)[0]} {value}, limit {condition.split(' ', 1)[1]} (1,843 requests)"
-        self.tell(
+        self.record(
             AuditEvent.ROLLBACK_STARTED,
             version,
             stage="canary",
@@ -202,7 +208,7 @@ class History:
             message=message,
         )
         self.wait(seconds=1.34)
-        self.tell(
+        self.record(
             AuditEvent.ROLLED_BACK,
             version,
             stage="canary",
@@ -219,15 +225,17 @@ class History:
         )
         return self
 
-    # ---- what becomes of it --------------------------------------------------------------------
+    # ---- results -------------------------------------------------------------------------------
 
     @property
     def stored(self) -> list[StoredRecord]:
         return [StoredRecord(record.sequence, encode(record)) for record in self.records]
 
     def report_input(self, **fields: Any) -> ReportInput:
-        given = ReportInput(model=self.model, head=self.head, records=self.stored, entries=tuple(self.entries.values()))
-        return replace(given, **fields)
+        complete = ReportInput(
+            model=self.model, head=self.head, records=self.stored, entries=tuple(self.entries.values())
+        )
+        return replace(complete, **fields)
 
     def report(self, as_of: datetime | None = None, **fields: Any) -> AuditReport:
         return compile_report(self.report_input(**fields), as_of or self.now)
@@ -241,9 +249,9 @@ class History:
         return MemoryStore({self.model: self.data()})
 
     def prune(self, through: int, archive: str = "s3://audit/fraud-detector/2026") -> Self:
-        """Remove the first records as retention does: the head says so first."""
+        """Remove the first records as retention does: the removal is recorded first."""
         last = self.records[through - 1]
         details = {"through": str(through), "hash": last.hash, "archive": archive}
-        self.tell(AuditEvent.RECORDS_PRUNED, details=details, message=f"Records 1 to {through} are archived.")
+        self.record(AuditEvent.RECORDS_PRUNED, details=details, message=f"Records 1 to {through} are archived.")
         self.records = [record for record in self.records if record.sequence > through]
         return self

@@ -1,4 +1,4 @@
-"""Random histories of a model: what might happen to it, in any order, however unlikely."""
+"""Hypothesis strategies for histories of a model: any events in any order, however unlikely."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -17,14 +17,14 @@ VERSIONS = ("1.0.0", "1.1.0", "2.0.0", "2.0.1", "3.0.0-rc.1")
 MOVES = (AuditEvent.PROMOTED, AuditEvent.ROLLED_BACK, AuditEvent.ROLLOUT_STARTED, AuditEvent.QUARANTINE_LIFTED)
 
 
-def audit_entries(*, nowhere: bool = True) -> st.SearchStrategy[AuditEntry]:
-    """Return audit_entries of every event; with ``nowhere``, also rollbacks that had nowhere to go."""
+def audit_entries(*, without_target: bool = True) -> st.SearchStrategy[AuditEntry]:
+    """Return a strategy for entries of every event; ``without_target`` includes rollbacks that had no target."""
     return st.builds(
-        _happening,
+        _entry,
         st.uuids().map(str),
         st.one_of(st.sampled_from(MOVES), st.sampled_from(AuditEvent)),
         st.sampled_from(VERSIONS),
-        st.sampled_from((*VERSIONS, "") if nowhere else VERSIONS),
+        st.sampled_from((*VERSIONS, "") if without_target else VERSIONS),
         st.sampled_from(("0%", "5%", "100%")),
         st.one_of(st.none(), st.just(RolloutReference(name="ml/fraud-detector", run=1, stage="canary"))),
         st.integers(0, 10_000).map(lambda passed: START + timedelta(milliseconds=passed)),
@@ -38,8 +38,8 @@ def audit_entries(*, nowhere: bool = True) -> st.SearchStrategy[AuditEntry]:
     )
 
 
-def _happening(  # noqa: PLR0913, PLR0917 - its fields, as hypothesis draws them
-    told: str,
+def _entry(  # noqa: PLR0913, PLR0917 - its fields, as hypothesis draws them
+    record_id: str,
     event: AuditEvent,
     version: str,
     to: str,
@@ -50,7 +50,7 @@ def _happening(  # noqa: PLR0913, PLR0917 - its fields, as hypothesis draws them
 ) -> AuditEntry:
     back = event is AuditEvent.ROLLED_BACK
     return AuditEntry(
-        id=told,
+        id=record_id,
         event=event,
         at=at,
         version=version,
@@ -63,10 +63,10 @@ def _happening(  # noqa: PLR0913, PLR0917 - its fields, as hypothesis draws them
     )
 
 
-def chain_of(told: Iterable[AuditEntry]) -> tuple[list[AuditRecordSpec], Head]:
-    """Return the records of a history and the head that each of them led to, the last one's."""
+def chain_of(entries: Iterable[AuditEntry]) -> tuple[list[AuditRecordSpec], Head]:
+    """Return the records of a history and the head after the last one."""
     records, head = [], Head()
-    for number, one in enumerate(told):
-        record, head = seal(head, one, MODEL, by=BY, now=START + timedelta(seconds=number))
+    for number, entry in enumerate(entries):
+        record, head = seal(head, entry, MODEL, by=BY, now=START + timedelta(seconds=number))
         records.append(record)
     return records, head

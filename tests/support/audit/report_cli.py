@@ -1,13 +1,13 @@
-"""Somebody who asks for reports at a terminal, of a registry that a test has filled."""
+"""Runs ``serinus report`` on a registry that a test has filled."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from serinus.api.model import ModelSpec
 from serinus.api.names import ObjectKey
-from serinus.cli.report.command import add_parser, run
+from serinus.cli.command import run_command
+from serinus.cli.main import build_parser
 from serinus.cli.session import CliContext
 from serinus.ports.registry_store import RegistryStore
 from support.audit.history_builder import History
@@ -29,18 +29,16 @@ class StoppedClock:
 
 @dataclass
 class Auditor:
-    """Somebody at a terminal, with a registry that holds these histories."""
+    """A user at a terminal, with a registry of these histories."""
 
     histories: tuple[History, ...]
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     policy: ModelSpec | None = None
 
     def ask(self, *words: str, registry: str = TABLES) -> int:
-        parser = argparse.ArgumentParser()
-        add_parser(parser.add_subparsers())
-        given = parser.parse_args(["report", *words, "--registry", registry])
-        now = max(history.now for history in self.histories)
-        return run(given, CliContext(open_store=self._open, read_policy=self._read, clock=StoppedClock(now)))
+        args = build_parser().parse_args(["report", *words, "--registry", registry])
+        clock = StoppedClock(max(history.now for history in self.histories))
+        return run_command(args, CliContext(open_store=self._open, read_policy=self._read, clock=clock))
 
     async def _open(self, url: str, namespaces: Sequence[str]) -> RegistryStore:
         self.asked.append((url, tuple(namespaces)))

@@ -1,4 +1,4 @@
-"""Whole histories: the smallest, a year with everything in it, a decade, and one told by somebody hostile."""
+"""Complete histories: minimal, a year with every kind of event, a decade, and one with hostile texts."""
 
 from msgspec import structs
 
@@ -14,7 +14,7 @@ SCHEMA_MAJOR = {
 
 
 def a_first_version() -> History:
-    """One version, adopted: the smallest history."""
+    """One adopted version: the minimal history."""
     return History().register("1.0.0").verify_artifact("1.0.0").adopt("1.0.0").wait(days=30)
 
 
@@ -26,14 +26,14 @@ def a_year() -> History:
         history.register(version, details=SCHEMA_MINOR).verify_artifact(version).promote(version).wait(days=17 + minor)
     history.register("2.4.1").verify_artifact("2.4.1").breach("2.4.1", "2.4.0").wait(days=2)
     history.register("2.4.2").verify_artifact("2.4.2").promote("2.4.2", actor=ALICE).wait(days=9)
-    history.tell(
+    history.record(
         AuditEvent.TRAFFIC_DRIFT_CORRECTED,
         "2.4.2",
         stage="production",
         message="The route's weights were changed by kubectl-edit: put right.",
     )
     history.wait(days=8).register("2.5.0", details=SCHEMA_MAJOR)
-    history.tell(
+    history.record(
         AuditEvent.SCHEMA_WAIVED,
         "2.5.0",
         actor=ALICE,
@@ -43,13 +43,13 @@ def a_year() -> History:
     history.verify_artifact("2.5.0").promote("2.5.0", approver=NOBODY).wait(days=21)
     history.register("2.5.1").verify_artifact("2.5.1").breach("2.5.1", "2.5.0", value="3.4%", condition=ERRORS)
     history.wait(hours=5)
-    history.tell(
+    history.record(
         AuditEvent.QUARANTINE_LIFTED, "2.5.1", actor=ALICE, reason="The errors came from the feature store, now mended."
     )
     history.promote("2.5.1").wait(days=30)
     history.register("2.6.0", artifact={"uri": "s3://models/fraud/2.6.0.onnx"}, trainingData=[]).promote("2.6.0")
     history.wait(days=6)
-    history.tell(AuditEvent.ROLLED_BACK, "2.6.0", to="2.5.1", actor=NOBODY, reason="Complaints from the call centre.")
+    history.record(AuditEvent.ROLLED_BACK, "2.6.0", to="2.5.1", actor=NOBODY, reason="Complaints from the call centre.")
     history.wait(days=14).register("2.6.1", details=SCHEMA_MINOR).verify_artifact("2.6.1").promote("2.6.1").wait(
         days=25
     )
@@ -79,7 +79,7 @@ HOSTILE = "<script>alert(1)</script> | `x` [a](http://evil.example) \u202e\x07 \
 
 
 def a_hostile_history() -> History:
-    """Every text that somebody outside can choose is chosen by somebody hostile."""
+    """Every text that comes from outside is hostile."""
     history = History()
     governance = {
         "owner": HOSTILE,
@@ -93,7 +93,7 @@ def a_hostile_history() -> History:
     history.register("1.1.0").start(
         "1.1.0", actor=mallory, plan=[{"name": HOSTILE, "traffic": HOSTILE, HOSTILE: HOSTILE}]
     )
-    history.tell(
+    history.record(
         AuditEvent.TRAFFIC_DRIFT_CORRECTED, "1.1.0", stage=HOSTILE[:40], actor=mallory, reason=HOSTILE, message=HOSTILE
     )
     return history

@@ -1,4 +1,4 @@
-"""What histories of a model are made of: its people, its plan, its versions and what was measured."""
+"""The parts of sample histories: actors, plan, versions and measurements."""
 
 import uuid
 from datetime import UTC, datetime

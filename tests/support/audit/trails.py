@@ -1,6 +1,5 @@
-"""Audit trails to read, verify, tamper with and prune: random histories in memory, and commands on them."""
+"""Audit trails in memory to verify, tamper with and prune, and CLI commands on them."""
 
-import argparse
 import asyncio
 from collections.abc import Sequence
 from copy import deepcopy
@@ -15,9 +14,8 @@ from serinus.api.audit_record import AuditEvent, AuditRecordSpec
 from serinus.api.model import Head, ModelSpec
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
-from serinus.cli import rollback
-from serinus.cli.audit import command as audit_command
-from serinus.cli.registry import command as registry_command
+from serinus.cli.command import run_command
+from serinus.cli.main import build_parser
 from serinus.cli.session import CliContext
 from serinus.engine.audit.chain import record_hash
 from serinus.engine.audit.head import apply
@@ -30,23 +28,13 @@ from support.registry.place import BY, START, audit_entry, version_entry
 MODEL: Final = ObjectKey("ml", "fraud")
 VERSIONS: Final = ("1.0.0", "1.1.0", "2.0.0")
 
-
-VERBS: Final = {"audit": audit_command, "registry": registry_command, "rollback": rollback}
-
-
-@cache
-def parser() -> argparse.ArgumentParser:
-    """Return the command line of the audit trail and the registry."""
-    found = argparse.ArgumentParser(prog="serinus")
-    added = found.add_subparsers(dest="verb")
-    for module in VERBS.values():
-        module.add_parser(added)
-    return found
+parser = cache(build_parser)
+"""The command line's parser, built once: hypothesis runs hundreds of commands."""
 
 
 @dataclass(slots=True)
 class TrailClock:
-    """A time that a story moves: each look is a second after the last."""
+    """A clock that advances by a second at each reading."""
 
     at: datetime = START
 
@@ -81,7 +69,7 @@ class Trail:
     def head(self) -> Head:
         return self.data[MODEL].head
 
-    def outside(self) -> CliContext:
+    def context(self) -> CliContext:
         async def opened(url: str, namespaces: Sequence[str]) -> RegistryStore:
             return self.open()
 
@@ -91,14 +79,12 @@ class Trail:
         return CliContext(open_store=opened, read_policy=policy, clock=self.clock)
 
     def run(self, *words: str) -> int:
-        """Run a command as the command line does: an error of ours is told by status 1."""
-        given = parser().parse_args(words)
+        """Run a command as the command line does: a SerinusError gives exit status 1."""
         try:
-            status: int = VERBS[given.verb].run(given, self.outside())
+            return run_command(parser().parse_args(words), self.context())
         except SerinusError as problem:
             print(f"serinus: {problem}")  # noqa: T201 - what the command line does
             return 1
-        return status
 
     def copy(self) -> "Trail":
         return Trail(deepcopy(self.data), TrailClock(self.clock.at), self.policy)
@@ -108,16 +94,16 @@ Step = tuple[str, str]
 steps: st.SearchStrategy[list[Step]] = st.lists(
     st.tuples(st.sampled_from(["promote", "rollback", "fact", "release"]), st.sampled_from(VERSIONS)), max_size=12
 )
-"""What happens to a model after its versions are known; what is not allowed just does not happen."""
+"""Steps after the registration of the versions; rejected ones are ignored."""
 
 
-async def write(trail: Trail, told: Sequence[Step], model: ObjectKey = MODEL) -> None:
+async def write(trail: Trail, history: Sequence[Step], model: ObjectKey = MODEL) -> None:
     registry = trail.registry
     for version in VERSIONS:
         await registry.register(
             model, version_entry(model, version), audit_entry(AuditEvent.VERSION_REGISTERED, version=version)
         )
-    for what, version in told:
+    for what, version in history:
         try:
             match what:
                 case "promote":
@@ -134,16 +120,16 @@ async def write(trail: Trail, told: Sequence[Step], model: ObjectKey = MODEL) ->
             continue
 
 
-def a_trail(told: Sequence[Step] = (("promote", "1.0.0"), ("promote", "1.1.0"), ("rollback", ""))) -> Trail:
+def a_trail(history: Sequence[Step] = (("promote", "1.0.0"), ("promote", "1.1.0"), ("rollback", ""))) -> Trail:
     trail = Trail()
-    asyncio.run(write(trail, told))
+    asyncio.run(write(trail, history))
     return trail
 
 
 def rewritten(trail: Trail, first: int, **changed: Any) -> Trail:
-    """Return the trail as an intruder with every right on the store would leave it: forged, and whole again.
+    """Return the trail as an intruder with full write access would leave it: forged and consistent.
 
-    All hashes and the head are what they would be if it had always been so.
+    All hashes and the head are recomputed from the forged content.
     """
     forged = trail.copy()
     data = forged.data[MODEL]

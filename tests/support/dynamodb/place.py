@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
@@ -20,6 +19,7 @@ from serinus.registry.dynamodb.reads import PageSizes
 from serinus.registry.dynamodb.store import DynamoDbStore
 from serinus.registry.dynamodb.tables import create
 from serinus.settings import DynamoDbSettings
+from support.boto_session import new_session
 from support.dynamodb.scripted import Scripted, error
 from support.registry.place import PAGE, Crash, Fault
 
@@ -52,7 +52,7 @@ def settings_at(endpoint: str, **fields: Any) -> DynamoDbSettings:
 
 
 def make_tables(settings: DynamoDbSettings) -> None:
-    clients = connect(settings)
+    clients = connect(settings, new_session())
     try:
         list(create(clients.reads, TableNames.of(settings), protect=False))
     finally:
@@ -75,8 +75,7 @@ class DynamoDbPlace:
 
     def __init__(self, settings: DynamoDbSettings) -> None:
         self.settings = settings
-        # Each new session reads the service's description anew: a tenth of a second for each connection.
-        self._session = boto3.session.Session()
+        self._session = new_session()
         self._opened: dict[DynamoDbStore, Clients] = {}
 
     def open(self, *, page_size: int = PAGE, exchange: Exchange | None = None) -> DynamoDbStore:

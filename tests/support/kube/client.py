@@ -1,6 +1,6 @@
-"""The API server of the local cluster as integration tests use it: a client, and a fresh namespace for each test.
+"""Fixtures for integration tests against the local cluster: a client, and a fresh namespace for each test.
 
-A test package takes the fixtures by importing them in its conftest. Run under
+A test package imports the fixtures in its conftest. Run under
 ``python -m localcluster run -- pytest tests/integration``.
 """
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class SystemClock:
-    """The port ``Clock`` over the machine's own clocks."""
+    """Implements the port ``Clock`` with the system clocks."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -50,21 +50,21 @@ async def namespace(api: KubernetesClient) -> AsyncIterator[str]:
 
 
 async def create(api: KubernetesClient, manifest: Raw, plural: str, namespace: str) -> Raw:
-    """Create an object of any kind and return it as it is stored."""
+    """Create an object of any kind and return the stored object."""
     version = manifest["apiVersion"]
     root = f"/apis/{version}" if "/" in version else f"/api/{version}"
     return await api.request("POST", f"{root}/namespaces/{namespace}/{plural}", body=manifest)
 
 
-async def eventually(look: Callable[[], Awaitable[T | None]], *, why: str, within: float = 15.0) -> T:
-    """Return the first value that is neither None nor False; fail after the deadline, in seconds."""
+async def eventually(probe: Callable[[], Awaitable[T | None]], *, why: str, within: float = 15.0) -> T:
+    """Poll until the probe returns a true value and return it; fail after ``within`` seconds."""
     async with asyncio.timeout(within) as deadline:
         while True:
             try:
-                found = await look()
+                value = await probe()
             except TimeoutError as problem:
                 raise AssertionError(f"not within {within:g} s: {why}") from problem
-            if found:
-                return found
+            if value:
+                return value
             assert not deadline.expired(), why
-            await asyncio.sleep(0.05)  # between two looks, not instead of one
+            await asyncio.sleep(0.05)  # the polling interval

@@ -1,4 +1,4 @@
-"""Time that passes only when somebody sleeps: a clock and its sleep, for code that waits."""
+"""Virtual time for code that waits: a clock and a ``sleep`` that a test advances."""
 
 import asyncio
 import heapq
@@ -7,7 +7,7 @@ from itertools import count
 
 
 class VirtualTime:
-    """The port ``Clock`` and a ``sleep`` to go with it; ``pass_time`` moves both on, in the right order."""
+    """Implements the port ``Clock`` and a matching ``sleep``; ``pass_time`` advances both in order."""
 
     def __init__(self) -> None:
         self._start = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -22,29 +22,29 @@ class VirtualTime:
         return self._passed
 
     async def sleep(self, seconds: float) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._passed + seconds, next(self._order), turn))
-        await turn
+        sleeper = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._passed + seconds, next(self._order), sleeper))
+        await sleeper
 
     async def pass_time(self, seconds: float) -> None:
-        """Let this much time pass and everything happen that falls due in it."""
+        """Advance the time and wake every sleeper that falls due."""
         end = self._passed + seconds
         await settle()
         while self._sleepers and self._sleepers[0][0] <= end:
-            due, _, turn = heapq.heappop(self._sleepers)
+            due, _, sleeper = heapq.heappop(self._sleepers)
             self._passed = max(self._passed, due)
-            if not turn.done():
-                turn.set_result(None)
+            if not sleeper.done():
+                sleeper.set_result(None)
             await settle()
         self._passed = end
         await settle()
 
     def freeze(self, seconds: float) -> None:
-        """Let time pass while nobody runs, as when the process is stopped."""
+        """Advance the time without running any task, as when the process is stopped."""
         self._passed += seconds
 
 
 async def settle() -> None:
-    """Let every task run until it waits for something outside."""
+    """Let every task run until it waits for something external."""
     for _ in range(30):
         await asyncio.sleep(0)

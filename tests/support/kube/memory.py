@@ -1,4 +1,4 @@
-"""An API server in memory, behind the same small interface as the client: for tests of single adapters."""
+"""An in-memory API server with the interface of the client, for tests of single adapters."""
 
 import asyncio
 import copy
@@ -14,13 +14,13 @@ Raw = dict[str, Any]
 
 
 class MemoryApi:
-    """Objects by path; every write gives a new resourceVersion; ``faults`` come before or after what is asked.
+    """Objects by path; every write increments the resourceVersion; faults can be scheduled.
 
     Attributes:
-        objects: what is stored, by path.
+        objects: the stored objects, by path.
         calls: every call as ``METHOD path``.
-        before: errors to raise instead of doing the next calls; None lets one pass.
-        after: errors to raise after a write has been done: the answer is lost.
+        before: errors raised instead of the next calls; None lets one pass.
+        after: errors raised after a write has been applied, as when the response is lost.
         hanging: while set, every call waits until it is cancelled.
     """
 
@@ -34,7 +34,7 @@ class MemoryApi:
         self.hanging = False
         self._version = 100
 
-    async def request(  # noqa: PLR0913 - as the client
+    async def request(  # noqa: PLR0913 - signature of the client
         self,
         method: str,
         path: str,
@@ -42,8 +42,8 @@ class MemoryApi:
         body: Any = None,
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
-        timeout: float = 10.0,  # noqa: ARG002, ASYNC109 - as the client
-        urgent: bool = False,  # noqa: ARG002 - as the client
+        timeout: float = 10.0,  # noqa: ARG002, ASYNC109 - signature of the client
+        urgent: bool = False,  # noqa: ARG002 - signature of the client
     ) -> Raw:
         self.calls.append(f"{method} {path}")
         self.queries.append(query or {})
@@ -52,13 +52,13 @@ class MemoryApi:
             await asyncio.Event().wait()
         if self.before and (fault := self.before.popleft()) is not None:
             raise fault
-        done = self._do(method, path, copy.deepcopy(body), content_type)
+        result = self._apply(method, path, copy.deepcopy(body), content_type)
         if method != "GET" and self.after and (fault := self.after.popleft()) is not None:
             raise fault
-        return copy.deepcopy(done)
+        return copy.deepcopy(result)
 
     def put(self, path: str, raw: Raw) -> Raw:
-        """Store an object as some other client would."""
+        """Store an object as another client would."""
         self._version += 1
         metadata = {"uid": f"uid-{self._version}", **raw["metadata"], "resourceVersion": str(self._version)}
         self.objects[path] = {**raw, "metadata": metadata}
@@ -67,33 +67,33 @@ class MemoryApi:
     def writes(self) -> list[str]:
         return [call for call in self.calls if not call.startswith("GET")]
 
-    def _do(self, method: str, path: str, body: Any, content_type: str) -> Raw:
+    def _apply(self, method: str, path: str, body: Any, content_type: str) -> Raw:
         match method:
             case "GET":
-                return self._found(path)
+                return self._get(path)
             case "POST":
                 target = f"{path}/{body['metadata']['name']}"
                 if target in self.objects:
                     raise AlreadyExistsError(target)
                 return self.put(target, body)
             case "PUT":
-                if body["metadata"].get("resourceVersion") != self._found(path)["metadata"]["resourceVersion"]:
+                if body["metadata"].get("resourceVersion") != self._get(path)["metadata"]["resourceVersion"]:
                     raise ConflictError(path)
                 return self.put(path, body)
             case "PATCH":
-                old = self._found(path)
+                old = self._get(path)
                 return self.put(path, json_patch(old, body) if content_type == JSON_PATCH else merge(old, body))
             case _:
                 raise AssertionError(method)
 
-    def _found(self, path: str) -> Raw:
+    def _get(self, path: str) -> Raw:
         if path not in self.objects:
             raise NotFoundError(path)
         return self.objects[path]
 
 
 def merge(old: Any, change: Any) -> Any:
-    """RFC 7396."""
+    """Apply a JSON Merge Patch (RFC 7396)."""
     if not isinstance(change, dict):
         return change
     merged = dict(old) if isinstance(old, dict) else {}
@@ -106,7 +106,7 @@ def merge(old: Any, change: Any) -> Any:
 
 
 def json_patch(old: Raw, patch: list[Raw]) -> Raw:
-    """RFC 6902, but for move and copy; a patch that does not apply is a conflict, as with the API server."""
+    """Apply a JSON Patch (RFC 6902) without move and copy; one that does not apply is a conflict, as in Kubernetes."""
     new = copy.deepcopy(old)
     try:
         for operation in patch:
@@ -118,23 +118,23 @@ def json_patch(old: Raw, patch: list[Raw]) -> Raw:
 
 def _apply(document: Raw, operation: Raw) -> None:
     *parents, last = (part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:])
-    inside: Any = document
+    target: Any = document
     for part in parents:
-        inside = inside[int(part)] if isinstance(inside, list) else inside[part]
-    place: Any = last
-    if isinstance(inside, list):
-        place = len(inside) if last == "-" else int(last)
+        target = target[int(part)] if isinstance(target, list) else target[part]
+    key: Any = last
+    if isinstance(target, list):
+        key = len(target) if last == "-" else int(last)
     match operation["op"]:
         case "test":
-            if inside[place] != operation["value"]:
-                raise ValueError(f"{operation['path']} is {inside[place]!r}")
-        case "add" if isinstance(inside, list):
-            inside.insert(place, operation["value"])
+            if target[key] != operation["value"]:
+                raise ValueError(f"{operation['path']} is {target[key]!r}")
+        case "add" if isinstance(target, list):
+            target.insert(key, operation["value"])
         case "add":
-            inside[place] = operation["value"]
+            target[key] = operation["value"]
         case "replace":
-            inside[place] = operation["value"] if inside[place] is not None else None
+            target[key] = operation["value"] if target[key] is not None else None
         case "remove":
-            del inside[place]
+            del target[key]
         case other:
             raise AssertionError(other)

@@ -1,4 +1,4 @@
-"""Raw objects as the API server sends them, with overrides, for tests of everything that reads or writes them."""
+"""Builders of raw objects as the API server sends them, with overrides."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def backend_ref(name: str, weight: int | None = None, **more: object) -> Raw:
 
 
 def http_route(*rules: Raw, name: str = "fraud-detector", **parts: object) -> Raw:
-    """Return a route with these rules under one Gateway; ``parts`` replace whole top-level parts."""
+    """Return a route with these rules and one Gateway as parent; ``parts`` replace top-level fields."""
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
@@ -56,13 +56,13 @@ def endpoint_slice(*ready: bool | None, service: str = "fraud-v1", name: str = "
         "metadata": metadata(name, labels={"kubernetes.io/service-name": service}),
         "addressType": "IPv4",
         "endpoints": [
-            {"addresses": [f"198.18.9.{at + 1}"], "conditions": {} if one is None else {"ready": one}}
-            for at, one in enumerate(ready)
+            {"addresses": [f"198.18.9.{number}"], "conditions": {} if state is None else {"ready": state}}
+            for number, state in enumerate(ready, 1)
         ],
     }
 
 
 def without_identity(raw: Raw, name: str | None = None) -> Raw:
-    """Return the object as a person would create it."""
-    kept = {part: value for part, value in raw["metadata"].items() if part in {"name", "labels", "annotations"}}
-    return {**raw, "metadata": kept | ({"name": name} if name else {})}
+    """Return the object without server-set metadata, as a user would create it."""
+    own = {field: value for field, value in raw["metadata"].items() if field in {"name", "labels", "annotations"}}
+    return {**raw, "metadata": own | ({"name": name} if name else {})}

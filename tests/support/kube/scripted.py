@@ -1,4 +1,4 @@
-"""A server on loopback that answers as a test says: to see what the client makes of real HTTP."""
+"""A server on loopback with scripted responses, for tests of clients over real HTTP."""
 
 import asyncio
 import json
@@ -17,14 +17,15 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass
 class Script:
-    """What the server answers next, and what it was asked.
+    """The responses that the server will send, and the requests that it received.
 
     Attributes:
-        answers: taken from the front; the last one stays.
+        answers: the responses in order; the last one is repeated.
         asked: the requests, as ``METHOD path``.
-        headers: those of each request, by their names in small letters.
-        bodies: those of each request, parsed.
-        url: where the server is.
+        headers: the headers of each request, by lower-case name.
+        bodies: the parsed body of each request.
+        url: URL of the server.
+        arrived: notified on every request.
     """
 
     answers: list[Answer]
@@ -32,15 +33,15 @@ class Script:
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     url: str = ""
-    came: asyncio.Condition = field(default_factory=asyncio.Condition)
+    arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def asked_for(self, number: int, within: float = 10.0) -> None:
-        """Return when so many requests have come; TimeoutError after ``within`` seconds."""
-        async with asyncio.timeout(within), self.came:
-            await self.came.wait_for(lambda: len(self.asked) >= number)
+    async def wait_for_requests(self, number: int, within: float = 10.0) -> None:
+        """Wait until this many requests have arrived; TimeoutError after ``within`` seconds."""
+        async with asyncio.timeout(within), self.arrived:
+            await self.arrived.wait_for(lambda: len(self.asked) >= number)
 
 
-def says(status: int, body: object = None, **headers: str) -> Answer:
+def respond(status: int, body: object = None, **headers: str) -> Answer:
     """Answer with a status and a JSON body."""
 
     async def answer(_: web.Request) -> web.StreamResponse:
@@ -50,25 +51,25 @@ def says(status: int, body: object = None, **headers: str) -> Answer:
 
 
 def status(code: int, message: str, reason: str = "") -> Answer:
-    """Answer with a metav1.Status as the API server writes it."""
-    return says(code, {"kind": "Status", "status": "Failure", "message": message, "reason": reason, "code": code})
+    """Answer with a metav1.Status, as the API server does."""
+    return respond(code, {"kind": "Status", "status": "Failure", "message": message, "reason": reason, "code": code})
 
 
-async def hangs(_: web.Request) -> web.StreamResponse:
+async def hang(_: web.Request) -> web.StreamResponse:
     """Never answer."""
     await asyncio.Event().wait()
     raise AssertionError
 
 
-async def hangs_up(request: web.Request) -> web.StreamResponse:
-    """Close the connection without an answer."""
+async def disconnect(request: web.Request) -> web.StreamResponse:
+    """Close the connection without a response."""
     assert request.transport is not None
     request.transport.close()
     return web.Response()
 
 
-def says_raw(content: bytes) -> Answer:
-    """Answer 200 with any bytes."""
+def respond_raw(content: bytes) -> Answer:
+    """Answer 200 with these bytes."""
 
     async def answer(_: web.Request) -> web.StreamResponse:
         return web.Response(body=content, content_type="application/json")
@@ -78,7 +79,7 @@ def says_raw(content: bytes) -> Answer:
 
 @asynccontextmanager
 async def scripted(*answers: Answer) -> AsyncIterator[Script]:
-    """Serve the answers on loopback."""
+    """Serve these responses on loopback."""
     script = Script(list(answers))
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -86,8 +87,8 @@ async def scripted(*answers: Answer) -> AsyncIterator[Script]:
         script.headers.append({name.lower(): value for name, value in request.headers.items()})
         text = await request.text()
         script.bodies.append(json.loads(text) if text else None)
-        async with script.came:
-            script.came.notify_all()
+        async with script.arrived:
+            script.arrived.notify_all()
         answer = script.answers.pop(0) if len(script.answers) > 1 else script.answers[0]
         return await answer(request)
 
@@ -107,7 +108,7 @@ async def scripted(*answers: Answer) -> AsyncIterator[Script]:
 
 @asynccontextmanager
 async def client_of(url: str) -> AsyncIterator[KubernetesClient]:
-    """Connect to a server without TLS."""
+    """Return a client of this server, without TLS."""
     configuration = Configuration()
     configuration.host = url
     configuration.api_key["BearerToken"] = "Bearer secret"

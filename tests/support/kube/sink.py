@@ -1,4 +1,4 @@
-"""A sink that remembers what the watch handed over."""
+"""A sink that records the calls of the watcher."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from serinus.ports.cluster_state import Record
 
 @dataclass
 class RememberingSink:
-    """Keeps every call, in order."""
+    """Records every call, in order."""
 
     records: list[Record] = field(default_factory=list)
     deletions: list[tuple[type[Record], ObjectKey, str]] = field(default_factory=list)
@@ -24,7 +24,7 @@ class RememberingSink:
         self.restarts += 1
 
     def latest(self, kind: type[Record], namespace: str) -> dict[str, Record]:
-        """By name, the last sight of every object of this kind in the namespace."""
+        """Return the latest record of every object of this kind in the namespace, by name."""
         return {
             record.meta.key.name: record
             for record in self.records

@@ -1,4 +1,4 @@
-"""An API server on loopback that kopf can list and watch, and that ends watches as a test wishes."""
+"""An API server on loopback that kopf can list and watch, with watches under the control of a test."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ Raw = dict[str, Any]
 
 @dataclass
 class WatchServer:
-    """What is served, and who watches.
+    """The served objects and the open watches.
 
     Attributes:
-        objects: by plural, the objects that a list gives.
-        streams: by plural, the open watches' queues of events; None ends one.
-        writes: every request that is no GET; kopf must make none.
-        lists: how often each plural was listed.
-        watches: how often a watch of each was begun.
+        objects: the objects that a list returns, by plural.
+        streams: the event queues of the open watches, by plural; None ends a watch.
+        writes: every request other than GET; kopf must send none.
+        lists: number of lists, by plural.
+        watches: number of watches opened, by plural.
     """
 
     objects: dict[str, list[Raw]] = field(default_factory=dict)
@@ -36,12 +36,12 @@ class WatchServer:
     url: str = ""
 
     def send(self, plural: str, kind: str, raw: Raw) -> None:
-        """Send an event to all who watch."""
+        """Send an event to all open watches of this plural."""
         for stream in self.streams.get(plural, []):
             stream.put_nowait({"type": kind, "object": raw})
 
     def fail(self, plural: str, code: int = 500) -> None:
-        """Send the ERROR on which kopf gives up."""
+        """Send an ERROR event, on which kopf gives up, and end the watches."""
         self.send(plural, "ERROR", {"kind": "Status", "code": code, "message": "etcdserver: leader changed"})
         for stream in self.streams.get(plural, []):
             stream.put_nowait(None)
@@ -108,7 +108,7 @@ def _discovery(path: str) -> Raw:
         }
     if path == "/api":
         return {"versions": ["v1"]}
-    found = [
+    resources = [
         {
             "name": source.kind.plural,
             "singularName": source.kind.kind.lower(),
@@ -119,7 +119,7 @@ def _discovery(path: str) -> Raw:
         for source in SOURCES
         if path.endswith(f"/{source.kind.api_version}")
     ]
-    return {"resources": found}
+    return {"resources": resources}
 
 
 async def _watch(served: WatchServer, plural: str, request: web.Request) -> web.StreamResponse:

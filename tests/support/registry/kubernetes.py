@@ -98,11 +98,11 @@ class ListingApi(MemoryApi):
         dated = {"creationTimestamp": "2026-11-01T12:00:00Z", **raw["metadata"]}
         return super().put(path, {**raw, "metadata": dated})
 
-    def _do(self, method: str, path: str, body: Any, content_type: str) -> Raw:
+    def _apply(self, method: str, path: str, body: Any, content_type: str) -> Raw:
         if method == "DELETE":
-            self._found(path)
+            self._get(path)
             return self.objects.pop(path)
-        return super()._do(method, path, body, content_type)
+        return super()._apply(method, path, body, content_type)
 
     def _page(self, path: str, query: Mapping[str, str]) -> Raw:
         wanted = dict(part.split("=") for part in query.get("labelSelector", "").split(",") if part)

@@ -1,4 +1,4 @@
-"""One smallest pair of signatures for each row of the table in docs/reference/compatibility.md."""
+"""One minimal pair of signatures for each row of the table in docs/reference/compatibility.md."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +9,7 @@ from support.schema.signatures import AMOUNT, SCORE, a_signature
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A row: its rule, its change as the page words it, and two signatures that differ in just that."""
+    """A row: its rule, its change in the page's words, and two signatures that differ in just that."""
 
     rule: str
     change: str

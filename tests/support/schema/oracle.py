@@ -1,10 +1,10 @@
-"""What compatibility means, by brute force and without a rule: servers that read requests, clients that read answers.
+"""A brute-force simulator of compatibility without rules: servers that read requests, clients that read responses.
 
-A *client* of a signature sends any request and expects any answer that the signature allows. A *server* of a signature
-takes a request or refuses it, and gives any answer that the signature allows. Two versions are compatible where the
-server of one takes every request of the other's client, and that client understands every answer.
+A *client* of a signature sends any request and expects any response that the signature allows. A *server* of a
+signature accepts or refuses a request, and returns any response that the signature allows. Two versions are compatible
+where the server of one accepts every request of the other's client, and that client can interpret every response.
 
-Nothing here knows of wider and narrower, old and new, or MAJOR: only of values. It shares no code with the rules.
+It works on values only, without the notions of wider, narrower or MAJOR, and shares no code with the rules.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from typing import Final
 
 from serinus.api.modelversion import Field, Profile, Signature, UnknownInputs
 
-# By hand, for the spellings that the strategies use: what a value of the type can be, exactly.
+# Written by hand for the spellings that the strategies use: the exact range of each type.
 _INTEGERS: Final = {
     "int8": (-(2**7), 2**7),
     "int32": (-(2**31), 2**31),
@@ -40,17 +40,17 @@ _FAR_INDEX: Final = 10**6
 
 
 def compatible(client: Signature, server: Signature) -> bool:
-    """Say whether a client written for one signature works with a server of the other."""
+    """Return whether a client written for one signature works with a server of the other."""
     return (
-        _same_door(client, server)
-        and all(_takes(server, request) for request in _requests(client, server))
-        and all(_understands(client, answer, server) for answer in _answers(server, client))
+        _same_endpoint(client, server)
+        and all(_accepts(server, request) for request in _requests(client, server))
+        and all(_interprets(client, answer, server) for answer in _answers(server, client))
     )
 
 
-def _same_door(client: Signature, server: Signature) -> bool:
-    doors = ((client.profile, server.profile), (client.protocol, server.protocol), (client.path, server.path))
-    return all(None in door or door[0] == door[1] for door in doors)
+def _same_endpoint(client: Signature, server: Signature) -> bool:
+    pairs = ((client.profile, server.profile), (client.protocol, server.protocol), (client.path, server.path))
+    return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 # ---- values ------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ def _same_door(client: Signature, server: Signature) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value of a request or an answer; each part is looked at by itself."""
+    """One value of a request or a response; each attribute is checked separately."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -71,61 +71,61 @@ class Value:
     feature: str | None
 
 
-def _values(one: Field, other: Field | None, profile: Profile) -> Iterator[Value]:
-    """Yield values that the field allows: one, and each of its parts varied up to where the other field has a limit."""
+def _values(field: Field, other: Field | None, profile: Profile) -> Iterator[Value]:
+    """Yield allowed values of the field: a base value, and each attribute varied up to the other field's limits."""
     base = Value(
-        dtype=one.dtype,
-        shape=tuple(7 if length == -1 else length for length in one.shape),
-        number=_within(one),
-        label=one.categories[0] if one.categories else "any",
-        index=0 if one.categories else None,
+        dtype=field.dtype,
+        shape=tuple(7 if length == -1 else length for length in field.shape),
+        number=_within(field),
+        label=field.categories[0] if field.categories else "any",
+        index=0 if field.categories else None,
         length=0,
         null=False,
-        unit=one.unit,
-        feature=one.feature_ref,
+        unit=field.unit,
+        feature=field.feature_ref,
     )
     yield base
-    if one.nullable:
+    if field.nullable:
         yield replace(base, null=True)
-    for axis, length in enumerate(one.shape):
+    for axis, length in enumerate(field.shape):
         if length == -1:
             yield from (replace(base, shape=(*base.shape[:axis], size, *base.shape[axis + 1 :])) for size in (1, 2, 3))
-    yield from (replace(base, number=number) for number in _limits(one, other))
-    yield from (replace(base, label=label, index=index) for index, label in enumerate(one.categories))
-    yield from (replace(base, length=length) for length in _lengths(one, other))
+    yield from (replace(base, number=number) for number in _limits(field, other))
+    yield from (replace(base, label=label, index=index) for index, label in enumerate(field.categories))
+    yield from (replace(base, length=length) for length in _lengths(field, other))
     for dtype in (*_INTEGERS, *_FLOATS):
-        if _reads(dtype, one.dtype, profile):
+        if _reads(dtype, field.dtype, profile):
             yield replace(base, dtype=dtype)
 
 
-def _within(one: Field) -> Fraction:
-    known = [Fraction(limit) for limit in (one.min, one.max) if limit is not None]
+def _within(field: Field) -> Fraction:
+    known = [Fraction(limit) for limit in (field.min, field.max) if limit is not None]
     return known[0] if known else Fraction(0)
 
 
-def _limits(one: Field, other: Field | None) -> Iterator[Fraction]:
-    around = {Fraction(limit) for each in (one, other) if each for limit in (each.min, each.max) if limit is not None}
+def _limits(field: Field, other: Field | None) -> Iterator[Fraction]:
+    around = {Fraction(limit) for each in (field, other) if each for limit in (each.min, each.max) if limit is not None}
     for number in {limit + step for limit in around for step in (-1, 0, 1)} | {Fraction(-1000), Fraction(1000)}:
-        if _in_range(number, one):
+        if _in_range(number, field):
             yield number
 
 
-def _in_range(number: Fraction, one: Field) -> bool:
-    return (one.min is None or number >= Fraction(one.min)) and (one.max is None or number <= Fraction(one.max))
+def _in_range(number: Fraction, field: Field) -> bool:
+    return (field.min is None or number >= Fraction(field.min)) and (field.max is None or number <= Fraction(field.max))
 
 
-def _lengths(one: Field, other: Field | None) -> Iterator[int]:
-    around = {each.max_length for each in (one, other) if each is not None and each.max_length is not None}
+def _lengths(field: Field, other: Field | None) -> Iterator[int]:
+    around = {each.max_length for each in (field, other) if each is not None and each.max_length is not None}
     for length in {limit + step for limit in around for step in (0, 1)} | {1000}:
-        if one.max_length is None or length <= one.max_length:
+        if field.max_length is None or length <= field.max_length:
             yield length
 
 
 def _reads(sent: str, expected: str, profile: Profile) -> bool:
-    """Say whether who expects one type reads a value of another as what it is."""
+    """Return whether a value of the sent type is read losslessly as the expected type."""
     sent, expected = _SAME.get(sent, sent), _SAME.get(expected, expected)
     if profile is Profile.TENSOR:
-        sent, expected = ("bytes" if one == "string" else one for one in (sent, expected))
+        sent, expected = ("bytes" if dtype == "string" else dtype for dtype in (sent, expected))
         return sent == expected
     if sent == expected:
         return True
@@ -139,24 +139,24 @@ def _reads(sent: str, expected: str, profile: Profile) -> bool:
     return False
 
 
-def _allows(one: Field, value: Value, profile: Profile) -> bool:
-    """Say whether a value, its label aside, is one that the field allows."""
-    if not _same_tags(one, value):
+def _allows(field: Field, value: Value, profile: Profile) -> bool:
+    """Return whether the field allows a value, apart from its label."""
+    if not _same_tags(field, value):
         return False
     if value.null:
-        return one.nullable
+        return field.nullable
     return (
-        _reads(value.dtype, one.dtype, profile)
-        and len(value.shape) == len(one.shape)
-        and all(length in (-1, size) for size, length in zip(value.shape, one.shape, strict=True))
-        and _in_range(value.number, one)
-        and (one.max_length is None or value.length <= one.max_length)
+        _reads(value.dtype, field.dtype, profile)
+        and len(value.shape) == len(field.shape)
+        and all(length in (-1, size) for size, length in zip(value.shape, field.shape, strict=True))
+        and _in_range(value.number, field)
+        and (field.max_length is None or value.length <= field.max_length)
     )
 
 
-def _same_tags(one: Field, value: Value) -> bool:
-    features = [name.split(".")[0] for name in (one.feature_ref, value.feature) if name is not None]
-    units = [unit for unit in (one.unit, value.unit) if unit is not None]
+def _same_tags(field: Field, value: Value) -> bool:
+    features = [name.split(".")[0] for name in (field.feature_ref, value.feature) if name is not None]
+    units = [unit for unit in (field.unit, value.unit) if unit is not None]
     return len(set(features)) <= 1 and len(set(units)) <= 1
 
 
@@ -170,32 +170,32 @@ def _spelled(label: str, dtype: str) -> Fraction | str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client sends; ``only`` says which section is looked at."""
+    """What a client sends in one section, by name."""
 
     section: str
     given: dict[str, Value]
 
 
 def _requests(client: Signature, server: Signature) -> Iterator[Request]:
-    """Yield a request with everything, and one for each way in which a field may differ from it."""
+    """Yield a request with every field, and one request for each allowed variation of a field."""
     for section in ("inputs", "parameters"):
         mine, theirs = getattr(client, section), _owners(getattr(server, section))
-        whole = {one.name: next(_values(one, None, client.profile)) for one in mine}
+        whole = {field.name: next(_values(field, None, client.profile)) for field in mine}
         yield Request(section, whole)
-        for one in mine:
-            rest = {name: value for name, value in whole.items() if name != one.name}
-            if one.optional or one.default is not None:
+        for field in mine:
+            rest = {name: value for name, value in whole.items() if name != field.name}
+            if field.optional or field.default is not None:
                 yield Request(section, rest)
-            for name in _served(one, mine):
-                for value in _values(one, theirs.get(name), client.profile):
+            for name in _served(field, mine):
+                for value in _values(field, theirs.get(name), client.profile):
                     yield Request(section, {**rest, name: value})
     if client.profile is Profile.COLUMNAR and client.unknown_inputs is UnknownInputs.IGNORE:
         stranger = Value("string", (), Fraction(0), "any", None, 0, null=False, unit=None, feature=None)
-        full = {one.name: next(_values(one, None, client.profile)) for one in client.inputs}
+        full = {field.name: next(_values(field, None, client.profile)) for field in client.inputs}
         yield Request("inputs", {**full, "a name that no version knows": stranger})
 
 
-def _takes(server: Signature, request: Request) -> bool:
+def _accepts(server: Signature, request: Request) -> bool:
     section = getattr(server, request.section)
     ignores = (
         request.section == "inputs"
@@ -204,32 +204,32 @@ def _takes(server: Signature, request: Request) -> bool:
     )
     owners, found = _owners(section), set()
     for name, value in request.given.items():
-        one = owners.get(name)
-        if one is None:
+        field = owners.get(name)
+        if field is None:
             if not ignores:
                 return False
             continue
-        if one.name in found or not _allows(one, value, server.profile) or not _listed_input(one, value):
+        if field.name in found or not _allows(field, value, server.profile) or not _listed_input(field, value):
             return False
-        found.add(one.name)
-    return all(one.name in found or one.optional or one.default is not None for one in section)
+        found.add(field.name)
+    return all(field.name in found or field.optional or field.default is not None for field in section)
 
 
-def _listed_input(one: Field, value: Value) -> bool:
-    wanted = {_spelled(label, one.dtype) for label in one.categories}
-    return value.null or not wanted or _spelled(value.label, one.dtype) in wanted
+def _listed_input(field: Field, value: Value) -> bool:
+    wanted = {_spelled(label, field.dtype) for label in field.categories}
+    return value.null or not wanted or _spelled(value.label, field.dtype) in wanted
 
 
-def _served(one: Field, fields: tuple[Field, ...]) -> list[str]:
-    return [name for name, owner in _owners(fields).items() if owner is one]
+def _served(field: Field, fields: tuple[Field, ...]) -> list[str]:
+    return [name for name, owner in _owners(fields).items() if owner is field]
 
 
 def _owners(fields: tuple[Field, ...]) -> dict[str, Field]:
-    """Return who answers to which name: own names first, then aliases, by the order of own names."""
-    found = {one.name: one for one in fields}
-    for one in sorted(fields, key=lambda one: one.name):
-        for alias in one.aliases:
-            found.setdefault(alias, one)
+    """Return the field that owns each name: own names first, then aliases, by the order of own names."""
+    found = {field.name: field for field in fields}
+    for field in sorted(fields, key=lambda field: field.name):
+        for alias in field.aliases:
+            found.setdefault(alias, field)
     return found
 
 
@@ -238,40 +238,40 @@ def _owners(fields: tuple[Field, ...]) -> dict[str, Field]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server gives, under every served name."""
+    """What a server returns, under every served name."""
 
     given: dict[str, Value]
 
 
 def _answers(server: Signature, client: Signature) -> Iterator[Answer]:
     theirs = _owners(client.outputs)
-    whole = {one.name: next(_values(one, None, server.profile)) for one in server.outputs}
+    whole = {field.name: next(_values(field, None, server.profile)) for field in server.outputs}
     yield _answer(server, whole)
-    for one in server.outputs:
-        if one.optional:
-            yield _answer(server, {name: value for name, value in whole.items() if name != one.name})
-        for name in _served(one, server.outputs):
-            for value in _values(one, theirs.get(name), server.profile):
-                yield _answer(server, {**whole, one.name: value})
-        if one.open and one.categories:
-            unlisted = replace(whole[one.name], label=_UNLISTED, index=_FAR_INDEX)
-            yield _answer(server, {**whole, one.name: unlisted})
+    for field in server.outputs:
+        if field.optional:
+            yield _answer(server, {name: value for name, value in whole.items() if name != field.name})
+        for name in _served(field, server.outputs):
+            for value in _values(field, theirs.get(name), server.profile):
+                yield _answer(server, {**whole, field.name: value})
+        if field.open and field.categories:
+            unlisted = replace(whole[field.name], label=_UNLISTED, index=_FAR_INDEX)
+            yield _answer(server, {**whole, field.name: unlisted})
 
 
 def _answer(server: Signature, values: dict[str, Value]) -> Answer:
-    return Answer({name: values[one.name] for name, one in _owners(server.outputs).items() if one.name in values})
+    return Answer({name: values[field.name] for name, field in _owners(server.outputs).items() if field.name in values})
 
 
-def _understands(client: Signature, answer: Answer, server: Signature) -> bool:
+def _interprets(client: Signature, answer: Answer, server: Signature) -> bool:
     if _bare(client) != _bare(server):
         return False
     theirs = _owners(server.outputs)
-    for name, one in _owners(client.outputs).items():
+    for name, field in _owners(client.outputs).items():
         value = answer.given.get(name)
         if value is None:
-            if not one.optional:
+            if not field.optional:
                 return False
-        elif not (_allows(one, value, client.profile) and _classified(one, theirs[name], value)):
+        elif not (_allows(field, value, client.profile) and _classified(field, theirs[name], value)):
             return False
     return True
 
@@ -280,35 +280,35 @@ def _bare(signature: Signature) -> bool:
     return len(signature.outputs) == 1 and signature.outputs[0].name.isdigit()
 
 
-def _classified(one: Field, served: Field, value: Value) -> bool:
-    """Say whether a client takes the value for the class that it is."""
-    if value.null or not one.categories:
+def _classified(field: Field, served: Field, value: Value) -> bool:
+    """Return whether a client maps the value to the correct class."""
+    if value.null or not field.categories:
         return True
     if not served.categories:
         return False
-    mine = list(dict.fromkeys(_spelled(label, one.dtype) for label in one.categories))
+    mine = list(dict.fromkeys(_spelled(label, field.dtype) for label in field.categories))
     theirs = list(dict.fromkeys(_spelled(label, served.dtype) for label in served.categories))
     label = _spelled(value.label, served.dtype)
-    if label not in mine and not one.open:
+    if label not in mine and not field.open:
         return False
-    if one.dtype in {"string", "BYTES", "binary"}:
+    if field.dtype in {"string", "BYTES", "binary"}:
         return all(
             mine.index(first) < mine.index(second)
             for first, second in pairwise(each for each in theirs if each in mine)
         )
     if label not in theirs:
-        return value.index == _FAR_INDEX and one.open
+        return value.index == _FAR_INDEX and field.open
     index = theirs.index(label)
-    return mine[index] == label if index < len(mine) else one.open
+    return mine[index] == label if index < len(mine) else field.open
 
 
-# ---- where values cannot tell ------------------------------------------------------------------
+# ---- what values cannot show -------------------------------------------------------------------
 
 
 def handed_on(old: Signature, new: Signature) -> bool:
-    """Say whether a name has passed from one field to another: a field's names are those of two on the other side.
+    """Return whether a name has moved from one field to another: a field's names belong to two on the other side.
 
-    To the simulator a value under the right name is the right value; to a person it is another field's.
+    The simulator accepts any value under the right name; for a person it is another field's value.
     """
     for section in ("inputs", "outputs", "parameters"):
         before, after = _owners(getattr(old, section)), _owners(getattr(new, section))

@@ -1,4 +1,4 @@
-"""Signatures with everything filled in, random ones from a small alphabet, and random single changes of them."""
+"""Builders of signatures, and hypothesis strategies: random signatures of few names, and random single changes."""
 
 from typing import Any, Final
 
@@ -20,17 +20,17 @@ def a_signature(**fields: Any) -> Signature:
     return decode(Signature, {"profile": "columnar", "inputs": [AMOUNT], "outputs": [SCORE], **fields}, "signature")
 
 
-def taking(*inputs: dict[str, Any], **fields: Any) -> Signature:
-    return a_signature(inputs=[{**AMOUNT, **one} for one in inputs], **fields)
+def with_inputs(*inputs: dict[str, Any], **fields: Any) -> Signature:
+    return a_signature(inputs=[{**AMOUNT, **changes} for changes in inputs], **fields)
 
 
-def giving(*outputs: dict[str, Any], **fields: Any) -> Signature:
-    return a_signature(outputs=[{**SCORE, **one} for one in outputs], **fields)
+def with_outputs(*outputs: dict[str, Any], **fields: Any) -> Signature:
+    return a_signature(outputs=[{**SCORE, **changes} for changes in outputs], **fields)
 
 
-# ---- at random ---------------------------------------------------------------------------------
+# ---- strategies --------------------------------------------------------------------------------
 
-# Names that collide as names, as aliases and as places.
+# Names that collide as names, as aliases and as positions.
 NAMES: Final = ("a", "b", "c", "0", "1")
 FACETS: Final[dict[str, st.SearchStrategy[Any]]] = {
     "dtype": st.sampled_from(
@@ -57,7 +57,7 @@ _PLAIN: Final = a_field()
 
 @st.composite
 def fields(draw: st.DrawFn, names: tuple[str, ...] = NAMES) -> Field:
-    # Few facets at once: two fields that differ in everything teach nothing about one rule.
+    # Few facets at once: two fields that differ in everything exercise no single rule.
     chosen = draw(st.lists(st.sampled_from(sorted(FACETS)), max_size=3, unique=True))
     return structs.replace(
         _PLAIN, name=draw(st.sampled_from(names)), **{facet: draw(FACETS[facet]) for facet in chosen}
@@ -65,7 +65,7 @@ def fields(draw: st.DrawFn, names: tuple[str, ...] = NAMES) -> Field:
 
 
 def sections(least: int = 0) -> st.SearchStrategy[tuple[Field, ...]]:
-    return st.lists(fields(), min_size=least, max_size=3, unique_by=lambda one: one.name).map(tuple)
+    return st.lists(fields(), min_size=least, max_size=3, unique_by=lambda field: field.name).map(tuple)
 
 
 signatures: Final = st.builds(
@@ -82,7 +82,7 @@ signatures: Final = st.builds(
 
 @st.composite
 def changed(draw: st.DrawFn, signature: Signature) -> Signature:
-    """Return the signature with one thing changed: a field's facet, a field more, a field less, or a fact of it all."""
+    """Return the signature with one change: a facet of a field, a field added or removed, or a global fact."""
     what = draw(st.sampled_from(["inputs", "outputs", "parameters", "unknown_inputs", "protocol", "profile"]))
     match what:
         case "unknown_inputs":
@@ -97,27 +97,27 @@ def changed(draw: st.DrawFn, signature: Signature) -> Signature:
 
 @st.composite
 def _changed_section(draw: st.DrawFn, section: tuple[Field, ...]) -> tuple[Field, ...]:
-    free = tuple(sorted(set(NAMES) - {one.name for one in section}))
+    free = tuple(sorted(set(NAMES) - {field.name for field in section}))
     acts = [*(["add", "rename"] if free else []), "change", "change", "remove"]
     act = draw(st.sampled_from(acts)) if section else "add"
     if act == "add":
         return (*section, draw(fields(free)))
-    one = draw(st.sampled_from(section))
-    rest = tuple(other for other in section if other is not one)
+    field = draw(st.sampled_from(section))
+    rest = tuple(other for other in section if other is not field)
     match act:
         case "remove":
             return rest
         case "rename":
-            aliases = (one.name,) if draw(st.booleans()) else ()
-            return (*rest, structs.replace(one, name=draw(st.sampled_from(free)), aliases=aliases))
+            aliases = (field.name,) if draw(st.booleans()) else ()
+            return (*rest, structs.replace(field, name=draw(st.sampled_from(free)), aliases=aliases))
         case _:
             facet = draw(st.sampled_from(sorted(FACETS)))
-            return (*rest, structs.replace(one, **{facet: draw(FACETS[facet])}))
+            return (*rest, structs.replace(field, **{facet: draw(FACETS[facet])}))
 
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[Signature, Signature]:
-    """Return two signatures of one to three single changes, or, now and then, two that have nothing to do."""
+    """Return two signatures that differ by one to three single changes; occasionally two unrelated ones."""
     old = draw(signatures)
     if draw(st.integers(0, 9)) == 0:
         return old, draw(signatures)

@@ -14,6 +14,7 @@ from serinus.api.quantities import Duration
 from serinus.artifacts.verifier import Verifier
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.settings import ArtifactSettings, S3Settings
+from support.boto_session import new_session
 from support.servers.artifact_server import ArtifactServer, Reply, Then
 from support.servers.s3server import digest_of, give_credentials
 
@@ -27,6 +28,7 @@ HEAD = Reply(length=len(BODY), headers={"ETag": '"abc"', "x-amz-version-id": "v7
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ArtifactServer]:
     give_credentials(monkeypatch)
+    monkeypatch.setattr("boto3.session.Session", new_session)
     with ArtifactServer(tls=False).running() as running:
         running.heads[PATH] = HEAD
         running.replies[PATH] = Reply(body=BODY, headers={"ETag": '"abc"'})

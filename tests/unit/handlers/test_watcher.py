@@ -1,4 +1,4 @@
-"""kopf in its thread: it takes in, writes nothing, is started again when it gives up, and stops in time."""
+"""kopf in its thread: it watches, writes nothing, is restarted when it gives up, and stops in time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,14 +17,14 @@ from support.kube.watch import WatchServer, watch_server
 @asynccontextmanager
 async def watching(server: WatchServer) -> AsyncIterator[tuple[Watcher, RememberingSink]]:
     sink = RememberingSink()
-    intake = Watcher(sink, server.log_in)
-    intake.start()
+    watcher = Watcher(sink, server.log_in)
+    watcher.start()
     try:
-        yield intake, sink
+        yield watcher, sink
     finally:
         started = monotonic()
-        await intake.stop()
-        assert not intake.alive
+        await watcher.stop()
+        assert not watcher.alive
         assert monotonic() - started < 5
 
 
@@ -32,7 +32,7 @@ async def sees(sink: RememberingSink, name: str) -> bool:
     return name in sink.latest(EndpointsRecord, "ml")
 
 
-async def test_what_is_listed_and_what_is_watched_comes_in_and_nothing_is_written() -> None:
+async def test_listed_and_watched_objects_reach_the_sink_and_nothing_is_written() -> None:
     async with watch_server(endpointslices=[endpoint_slice(name="a")]) as server, watching(server) as (_, sink):
         await eventually(lambda: sees(sink, "a"), why="the listed slice")
         await eventually(lambda: _watched(server), why="the watch")
@@ -44,8 +44,8 @@ async def test_what_is_listed_and_what_is_watched_comes_in_and_nothing_is_writte
         assert sink.restarts == 0
 
 
-async def test_a_watch_that_gives_up_is_started_again_and_the_sink_is_told() -> None:
-    async with watch_server(endpointslices=[endpoint_slice(name="a")]) as server, watching(server) as (intake, sink):
+async def test_a_watch_that_gives_up_is_restarted_and_the_sink_asked_to_relist() -> None:
+    async with watch_server(endpointslices=[endpoint_slice(name="a")]) as server, watching(server) as (watcher, sink):
         await eventually(lambda: _watched(server), why="the watch")
         bystander = asyncio.create_task(asyncio.Event().wait())
 
@@ -53,7 +53,7 @@ async def test_a_watch_that_gives_up_is_started_again_and_the_sink_is_told() -> 
         server.fail("endpointslices")
 
         await eventually(lambda: _restarted(sink), why="the sink to hear of the restart", within=20)
-        assert intake.restarts == 1
+        assert watcher.restarts == 1
         await eventually(lambda: sees(sink, "made-meanwhile"), why="an object made during the gap", within=20)
         await eventually(lambda: _watched(server, times=2), why="the new watch", within=20)
         server.send("endpointslices", "ADDED", endpoint_slice(name="later"))
@@ -68,24 +68,26 @@ async def test_an_odd_object_hides_no_other() -> None:
     async with watch_server(namespaces=items) as server, watching(server) as (_, sink):
 
         async def good() -> bool:
-            return any(isinstance(one, NamespaceRecord) and one.meta.key.name == "good" for one in sink.records)
+            return any(
+                isinstance(record, NamespaceRecord) and record.meta.key.name == "good" for record in sink.records
+            )
 
         await eventually(good, why="the other namespace")
 
 
-async def test_an_intake_stops_while_its_api_server_cannot_be_reached() -> None:
+async def test_a_watcher_stops_while_its_api_server_cannot_be_reached() -> None:
     nowhere = WatchServer(url="http://127.0.0.1:9")
-    async with watching(nowhere) as (intake, sink):
-        assert intake.alive
+    async with watching(nowhere) as (watcher, sink):
+        assert watcher.alive
         assert sink.records == []
 
 
-async def test_an_intake_that_is_stopped_at_once_stops() -> None:
+async def test_a_watcher_that_is_stopped_at_once_stops() -> None:
     async with watch_server() as server:
-        intake = Watcher(RememberingSink(), server.log_in)
-        intake.start()
-        await intake.stop()
-        assert not intake.alive
+        watcher = Watcher(RememberingSink(), server.log_in)
+        watcher.start()
+        await watcher.stop()
+        assert not watcher.alive
 
 
 async def _watched(server: WatchServer, times: int = 1) -> bool:

@@ -1,4 +1,4 @@
-"""What the client makes of everything an API server, or the wire to it, can do."""
+"""How the client handles every response and failure of an API server or the network."""
 
 import asyncio
 import socket
@@ -18,22 +18,22 @@ from serinus.errors import (
 from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import JSON_PATCH, KubernetesClient
 from serinus.kube.connection import read_connection
-from support.kube.scripted import Answer, client_of, hangs, hangs_up, says, says_raw, scripted, status
+from support.kube.scripted import Answer, client_of, disconnect, hang, respond, respond_raw, scripted, status
 
 PATCH_FAILED = "the server rejected our request due to an error in our request"
 
 
-async def test_an_answer_comes_back_as_it_is_and_the_request_says_who_asks() -> None:
-    async with scripted(says(200, {"kind": "Rollout"})) as server, client_of(server.url) as client:
+async def test_a_request_is_authenticated_and_returns_the_decoded_object() -> None:
+    async with scripted(respond(200, {"kind": "Rollout"})) as server, client_of(server.url) as client:
         assert await client.request("GET", "/apis/x", query={"limit": "500", "a": "b c"}) == {"kind": "Rollout"}
     assert server.asked == ["GET /apis/x?limit=500&a=b+c"]
     assert server.headers[0]["user-agent"] == "serinus"
     assert server.headers[0]["authorization"] == "Bearer secret"
 
 
-async def test_a_json_patch_goes_out_as_one() -> None:
+async def test_a_json_patch_is_sent_with_its_content_type() -> None:
     patch = [{"op": "test", "path": "/metadata/uid", "value": "u"}]
-    async with scripted(says(200, {})) as server, client_of(server.url) as client:
+    async with scripted(respond(200, {})) as server, client_of(server.url) as client:
         await client.request("PATCH", "/x", body=patch, content_type=JSON_PATCH)
     assert server.bodies == [patch]
     assert server.headers[0]["content-type"] == "application/json-patch+json"
@@ -45,7 +45,7 @@ async def test_a_json_patch_goes_out_as_one() -> None:
         ("GET", status(404, 'rollouts "x" not found', "NotFound"), NotFoundError, 'rollouts "x" not found'),
         ("PUT", status(409, "the object has been modified", "Conflict"), ConflictError, "has been modified"),
         ("POST", status(409, "already exists", "AlreadyExists"), AlreadyExistsError, "already exists"),
-        ("PATCH", status(422, PATCH_FAILED, "Invalid"), ConflictError, "no longer as it was read"),
+        ("PATCH", status(422, PATCH_FAILED, "Invalid"), ConflictError, "has changed since it was read"),
         ("PATCH", status(422, "spec.stages: Invalid value", "Invalid"), RefusedError, "spec.stages: Invalid value"),
         ("GET", status(403, "serinus cannot list rollouts", "Forbidden"), RefusedError, "cannot list rollouts"),
         ("GET", status(401, "Unauthorized", "Unauthorized"), RefusedError, "401 Unauthorized"),
@@ -53,60 +53,60 @@ async def test_a_json_patch_goes_out_as_one() -> None:
         ("GET", status(500, "etcdserver: leader changed"), TransientError, "leader changed"),
         ("PATCH", status(504, "timeout"), AmbiguousError, "it may have been written"),
         ("POST", status(500, "etcdserver: request timed out"), AmbiguousError, "request timed out"),
-        ("GET", hangs_up, TransientError, "connection broke"),
-        ("PATCH", hangs_up, AmbiguousError, "connection broke"),
-        ("GET", hangs, TransientError, "no answer within 0.2 s"),
-        ("PATCH", hangs, AmbiguousError, "no answer within 0.2 s; it may have been written"),
-        ("GET", says_raw(b"[1]"), TransientError, "no JSON object"),
-        ("PATCH", says_raw(b"<html>"), AmbiguousError, "no JSON object"),
-        ("GET", says_raw(b" " * (64 * 2**20 + 1)), RefusedError, "over 64 MB"),
+        ("GET", disconnect, TransientError, "connection broke"),
+        ("PATCH", disconnect, AmbiguousError, "connection broke"),
+        ("GET", hang, TransientError, "no answer within 0.2 s"),
+        ("PATCH", hang, AmbiguousError, "no answer within 0.2 s; it may have been written"),
+        ("GET", respond_raw(b"[1]"), TransientError, "not a JSON object"),
+        ("PATCH", respond_raw(b"<html>"), AmbiguousError, "not a JSON object"),
+        ("GET", respond_raw(b" " * (64 * 2**20 + 1)), RefusedError, "over 64 MB"),
     ],
 )
-async def test_every_failure_has_the_name_that_says_what_to_do(
+async def test_every_failure_raises_the_error_that_implies_the_right_reaction(
     method: str, answer: Answer, error: type[SerinusError], sentence: str
 ) -> None:
-    # The biggest answer must have time to come on a busy machine.
-    timeout = 0.2 if answer is hangs else 10.0
+    # The largest response needs time to arrive on a busy machine.
+    timeout = 0.2 if answer is hang else 10.0
     async with scripted(answer) as server, client_of(server.url) as client:
         with pytest.raises(error, match=sentence) as raised:
             await client.request(method, "/x", body={} if method != "GET" else None, timeout=timeout)
     assert type(raised.value) is error
 
 
-async def test_nobody_listening_means_that_nothing_was_written() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        async with client_of(f"http://127.0.0.1:{taken.getsockname()[1]}") as client:
+async def test_a_refused_connection_means_that_nothing_was_written() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        async with client_of(f"http://127.0.0.1:{silent.getsockname()[1]}") as client:
             with pytest.raises(TransientError, match="cannot be reached"):
                 await client.request("PATCH", "/x", body={})
 
 
 async def test_an_error_page_of_a_proxy_is_shortened() -> None:
-    async with scripted(says(403, "x" * 5000)) as server, client_of(server.url) as client:
+    async with scripted(respond(403, "x" * 5000)) as server, client_of(server.url) as client:
         with pytest.raises(RefusedError) as raised:
             await client.request("GET", "/x")
     assert len(str(raised.value)) < 600
 
 
-async def test_too_many_requests_are_repeated_when_the_server_says_so() -> None:
-    busy = says(429, {}, **{"Retry-After": "0"})
-    async with scripted(busy, busy, says(200, {"ok": True})) as server, client_of(server.url) as client:
+async def test_too_many_requests_are_retried_after_the_servers_delay() -> None:
+    busy = respond(429, {}, **{"Retry-After": "0"})
+    async with scripted(busy, busy, respond(200, {"ok": True})) as server, client_of(server.url) as client:
         assert await client.request("PATCH", "/x", body={}) == {"ok": True}
     assert len(server.asked) == 3
 
 
-async def test_too_many_requests_for_too_long_is_transient_for_nothing_was_written() -> None:
-    busy = says(429, {"message": "slow down"}, **{"Retry-After": "0"})
+async def test_too_many_requests_on_every_attempt_is_transient() -> None:
+    busy = respond(429, {"message": "slow down"}, **{"Retry-After": "0"})
     async with scripted(busy) as server, client_of(server.url) as client:
         with pytest.raises(TransientError, match="slow down"):
             await client.request("PATCH", "/x", body={})
     assert len(server.asked) == 3
 
 
-async def test_an_abort_gets_through_while_all_else_hangs() -> None:
-    async with scripted(*[hangs] * 12, says(200, {"ok": True})) as server, client_of(server.url) as client:
+async def test_an_abort_gets_through_while_other_requests_hang() -> None:
+    async with scripted(*[hang] * 12, respond(200, {"ok": True})) as server, client_of(server.url) as client:
         stuck = [asyncio.create_task(client.request("GET", "/stuck")) for _ in range(40)]
-        await server.asked_for(12)
+        await server.wait_for_requests(12)
         assert await client.request("PATCH", "/abort", body={}, urgent=True) == {"ok": True}
         assert server.asked == ["GET /stuck"] * 12 + ["PATCH /abort"]
         for task in stuck:
@@ -115,9 +115,9 @@ async def test_an_abort_gets_through_while_all_else_hangs() -> None:
 
 
 async def test_a_call_that_never_got_a_slot_was_not_sent() -> None:
-    async with scripted(hangs) as server, client_of(server.url) as client:
+    async with scripted(hang) as server, client_of(server.url) as client:
         stuck = [asyncio.create_task(client.request("GET", "/stuck")) for _ in range(12)]
-        await server.asked_for(12)
+        await server.wait_for_requests(12)
         with pytest.raises(TransientError, match=r"no free slot within 0\.1 s; not sent"):
             await client.request("PATCH", "/x", body={}, timeout=0.1)
         for task in stuck:
@@ -135,11 +135,11 @@ users: [{name: me, user: {token: abc}}]
 """
 
 
-async def test_a_kubeconfig_says_where_to_go_and_who_we_are(tmp_path: Path) -> None:
+async def test_a_kubeconfig_gives_address_and_credentials(tmp_path: Path) -> None:
     file = tmp_path / "config"
     file.write_text(KUBECONFIG)
-    found = await read_connection(file)
-    assert (found.server, found.insecure, found.scheme, found.token) == (
+    connection = await read_connection(file)
+    assert (connection.server, connection.insecure, connection.scheme, connection.token) == (
         "https://198.18.0.1:6443",
         True,
         "Bearer",
@@ -147,6 +147,6 @@ async def test_a_kubeconfig_says_where_to_go_and_who_we_are(tmp_path: Path) -> N
     )
 
 
-async def test_a_kubeconfig_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no way to the Kubernetes API"):
+async def test_a_missing_kubeconfig_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no usable Kubernetes configuration"):
         await KubernetesClient.open(tmp_path / "missing")

@@ -1,4 +1,4 @@
-"""Listing: page by page, and one odd object hides no other."""
+"""Listing objects: in pages, and a malformed object does not hide the others."""
 
 import logging
 from typing import Any
@@ -9,7 +9,7 @@ from serinus.errors import TransientError
 from serinus.kube.cluster import ApiCluster
 from serinus.ports.cluster_state import EndpointsRecord, JobRecord, NamespaceRecord
 from support.kube.objects import endpoint_slice, metadata
-from support.kube.scripted import client_of, says, scripted, status
+from support.kube.scripted import client_of, respond, scripted, status
 
 
 def page(*items: dict[str, Any], more: str = "") -> dict[str, Any]:
@@ -19,39 +19,39 @@ def page(*items: dict[str, Any], more: str = "") -> dict[str, Any]:
 async def test_pages_are_read_to_the_end() -> None:
     first = page(endpoint_slice(name="a"), more="next")
     last = page(endpoint_slice(name="b"))
-    async with scripted(says(200, first), says(200, last)) as server, client_of(server.url) as client:
-        found = await ApiCluster(client).list_all(EndpointsRecord)
-    assert [record.meta.key.name for record in found] == ["a", "b"]
+    async with scripted(respond(200, first), respond(200, last)) as server, client_of(server.url) as client:
+        records = await ApiCluster(client).list_all(EndpointsRecord)
+    assert [record.meta.key.name for record in records] == ["a", "b"]
     path = "GET /apis/discovery.k8s.io/v1/endpointslices"
     assert server.asked == [f"{path}?limit=500", f"{path}?limit=500&continue=next"]
 
 
-async def test_each_namespace_is_listed_by_itself_and_only_our_jobs() -> None:
-    async with scripted(says(200, page())) as server, client_of(server.url) as client:
+async def test_each_namespace_is_listed_separately_and_only_labelled_jobs() -> None:
+    async with scripted(respond(200, page())) as server, client_of(server.url) as client:
         assert await ApiCluster(client, ["a", "b"]).list_all(JobRecord) == []
     label = "labelSelector=serinus.dev/rollout"
-    assert server.asked == [f"GET /apis/batch/v1/namespaces/{one}/jobs?limit=500&{label}" for one in ("a", "b")]
+    assert server.asked == [f"GET /apis/batch/v1/namespaces/{name}/jobs?limit=500&{label}" for name in ("a", "b")]
 
 
-async def test_an_object_without_form_is_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
-    odd = {"metadata": metadata("odd", resourceVersion="x")}
-    items = page(odd, {**odd, "metadata": metadata("good")})
-    async with scripted(says(200, items)) as server, client_of(server.url) as client:
+async def test_a_malformed_object_is_skipped_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    malformed = {"metadata": metadata("malformed", resourceVersion="x")}
+    items = page(malformed, {**malformed, "metadata": metadata("good")})
+    async with scripted(respond(200, items)) as server, client_of(server.url) as client:
         with caplog.at_level(logging.WARNING):
-            found = await ApiCluster(client).list_all(NamespaceRecord)
-    assert [record.meta.key.name for record in found] == ["good"]
-    assert "odd: metadata.resourceVersion" in caplog.text
+            records = await ApiCluster(client).list_all(NamespaceRecord)
+    assert [record.meta.key.name for record in records] == ["good"]
+    assert "malformed: metadata.resourceVersion" in caplog.text
 
 
-async def test_a_list_that_takes_too_long_must_begin_anew() -> None:
-    answers = (says(200, page(more="old")), status(410, "too old", "Expired"))
+async def test_an_expired_continue_token_is_transient() -> None:
+    answers = (respond(200, page(more="old")), status(410, "too old", "Expired"))
     async with scripted(*answers) as server, client_of(server.url) as client:
         with pytest.raises(TransientError):
             await ApiCluster(client).list_all(EndpointsRecord)
 
 
 async def test_kinds_that_are_not_served_are_named() -> None:
-    served = says(
+    served = respond(
         200, {"resources": [{"name": name} for name in ("namespaces", "models", "rollouts", "jobs", "endpointslices")]}
     )
     missing = status(404, "not found")

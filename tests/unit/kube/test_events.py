@@ -1,4 +1,4 @@
-"""Events: never in the way, never a flood, and repeated ones are counted."""
+"""Publishing events: never blocks a reconcile, is rate-limited, and counts repeated events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,25 +26,25 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    made = World()
-    running = asyncio.create_task(made.events.run())
-    yield made
+    new = World()
+    running = asyncio.create_task(new.events.run())
+    yield new
     running.cancel()
 
 
-async def test_an_event_says_what_happened_to_whom(world: World) -> None:
+async def test_an_event_has_its_reason_note_and_object(world: World) -> None:
     await world.events.publish(OWNER, Event(EventReason.ROLLBACK_STARTED, "2.3.1 is bad.", warning=True))
     await world.time.pass_time(1)
-    (made,) = world.api.objects.values()
-    assert (made["reason"], made["action"], made["note"], made["type"]) == (
+    (event,) = world.api.objects.values()
+    assert (event["reason"], event["action"], event["note"], event["type"]) == (
         "RollbackStarted",
         "RollbackStarted",
         "2.3.1 is bad.",
         "Warning",
     )
-    assert (made["reportingController"], made["reportingInstance"]) == ("serinus", "pod-1")
-    assert made["eventTime"] == "2026-11-01T12:00:00.000000Z"
-    assert made["regarding"] == {
+    assert (event["reportingController"], event["reportingInstance"]) == ("serinus", "pod-1")
+    assert event["eventTime"] == "2026-11-01T12:00:00.000000Z"
+    assert event["regarding"] == {
         "apiVersion": "serinus.dev/v1alpha1",
         "kind": "Rollout",
         "namespace": "ml",
@@ -54,12 +54,12 @@ async def test_an_event_says_what_happened_to_whom(world: World) -> None:
     }
 
 
-async def test_the_same_within_ten_minutes_is_a_series_and_later_a_new_event(world: World) -> None:
+async def test_a_repetition_within_ten_minutes_is_a_series_and_later_a_new_event(world: World) -> None:
     for _ in range(3):
         await world.events.publish(OWNER, STARTED)
         await world.time.pass_time(590)
-    (made,) = world.api.objects.values()
-    assert made["series"]["count"] == 3
+    (event,) = world.api.objects.values()
+    assert event["series"]["count"] == 3
     await world.time.pass_time(11)
     await world.events.publish(OWNER, STARTED)
     await world.time.pass_time(1)
@@ -92,8 +92,8 @@ async def test_no_more_than_ten_are_written_in_a_second(world: World) -> None:
     assert len(world.api.objects) == 50
 
 
-async def test_a_flood_is_cut_off_and_counted_and_nobody_waits() -> None:
-    world = World()  # nobody publishes
+async def test_events_beyond_the_queue_are_dropped_and_counted() -> None:
+    world = World()  # without a publisher
     for number in range(1005):
         await world.events.publish(OWNER, Event(EventReason.WEIGHT_CHANGED, f"{number} %"))
     assert world.events.dropped == 5
@@ -104,13 +104,13 @@ async def test_an_event_that_is_refused_stops_no_other(world: World) -> None:
     await world.events.publish(OWNER, STARTED)
     await world.events.publish(OWNER, Event(EventReason.APPROVED, "Let in."))
     await world.time.pass_time(1)
-    assert [made["reason"] for made in world.api.objects.values()] == ["Approved"]
+    assert [event["reason"] for event in world.api.objects.values()] == ["Approved"]
 
 
 async def test_a_message_over_the_api_servers_limit_is_shortened_by_whole_characters(world: World) -> None:
     await world.events.publish(OWNER, Event(EventReason.APPROVED, "ü" * 2000))
     await settle()
-    (made,) = world.api.objects.values()
-    assert len(made["note"].encode()) <= 1024
-    assert made["note"].startswith("üüü")
-    assert made["note"].endswith("ü…")
+    (event,) = world.api.objects.values()
+    assert len(event["note"].encode()) <= 1024
+    assert event["note"].startswith("üüü")
+    assert event["note"].endswith("ü…")

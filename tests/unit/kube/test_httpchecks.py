@@ -1,4 +1,4 @@
-"""One request to the candidate and a verdict on its answer, over real HTTP on loopback."""
+"""HTTP tests of a candidate: one request and assertions on the response, over real HTTP on loopback."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from serinus.api.rollout_status import TestResult
 from serinus.api.stage_tests import HttpCheck
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.kube.httpchecks import ServiceChecks, service_url
-from support.kube.scripted import Answer, Script, hangs, hangs_up, says, says_raw, scripted
+from support.kube.scripted import Answer, Script, disconnect, hang, respond, respond_raw, scripted
 
 BACKEND = BackendRef(name="fraud-v2", port=8080)
 
@@ -39,16 +39,16 @@ async def outcome(answer: Answer, **fields: Any) -> TestOutcome:
         return await checks.run("ml", BACKEND, check(**fields))
 
 
-def test_a_service_is_asked_by_its_name_in_the_cluster() -> None:
+def test_a_service_is_reached_by_its_cluster_dns_name() -> None:
     assert service_url("ml", BACKEND) == "http://fraud-v2.ml.svc:8080"
 
 
 async def test_the_request_is_sent_as_it_is_written() -> None:
     headers = [{"name": "X-Team", "value": "ml"}]
-    async with candidate(says(200)) as (checks, server, _):
-        sent = check(path="/v1/predict?x=a%20b", method="POST", headers=headers, body='{"amount": 3}')
-        found = await checks.run("ml", BACKEND, sent)
-    assert found == TestOutcome(TestResult.PASSED, "POST /v1/predict?x=a%20b answered as expected")
+    async with candidate(respond(200)) as (checks, server, _):
+        post = check(path="/v1/predict?x=a%20b", method="POST", headers=headers, body='{"amount": 3}')
+        result = await checks.run("ml", BACKEND, post)
+    assert result == TestOutcome(TestResult.PASSED, "POST /v1/predict?x=a%20b answered as expected")
     assert server.headers[0]["x-team"] == "ml"
     assert server.bodies == [{"amount": 3}]
 
@@ -56,72 +56,72 @@ async def test_the_request_is_sent_as_it_is_written() -> None:
 @pytest.mark.parametrize(
     ("answer", "fields", "message"),
     [
-        (says(503), {}, "GET /healthz: expected status 200, got 503"),
-        (says(200), {"expect": {"status": [201, 204]}}, "GET /healthz: expected status 201 or 204, got 200"),
-        (says(302, Location="http://169.254.169.254/"), {}, "GET /healthz: expected status 200, got 302"),
+        (respond(503), {}, "GET /healthz: expected status 200, got 503"),
+        (respond(200), {"expect": {"status": [201, 204]}}, "GET /healthz: expected status 201 or 204, got 200"),
+        (respond(302, Location="http://169.254.169.254/"), {}, "GET /healthz: expected status 200, got 302"),
         (
-            says(200, {"score": 1.5}),
+            respond(200, {"score": 1.5}),
             {"expect": {"json": ["score >= `0`", "score <= `1`"]}},
             "GET /healthz: expected score <= `1` to be true, it is false",
         ),
         (
-            says(200, {"secret": {"a": 1}}),
+            respond(200, {"secret": {"a": 1}}),
             {"expect": {"json": ["secret"]}},
             "GET /healthz: expected secret to be true, it is an object",
         ),
-        (says(200, {}), {"expect": {"json": ["score"]}}, "GET /healthz: expected score to be true, it is null"),
+        (respond(200, {}), {"expect": {"json": ["score"]}}, "GET /healthz: expected score to be true, it is null"),
         (
-            says(200, {}),
+            respond(200, {}),
             {"expect": {"json": ["score >="]}},
             "GET /healthz: the assertion score >= cannot be evaluated: IncompleteExpressionError",
         ),
-        (says_raw(b"x" * (2**20 + 1)), {}, "GET /healthz: the answer is over 1 MB"),
-        (hangs, {"timeout": "100ms"}, "GET /healthz: no whole answer within 100ms"),
+        (respond_raw(b"x" * (2**20 + 1)), {}, "GET /healthz: the answer is over 1 MB"),
+        (hang, {"timeout": "100ms"}, "GET /healthz: no whole answer within 100ms"),
     ],
 )
-async def test_an_answer_that_is_not_as_expected_fails_and_says_what_came(
+async def test_an_unexpected_answer_fails_and_is_described(
     answer: Answer, fields: dict[str, Any], message: str
 ) -> None:
     assert await outcome(answer, **fields) == TestOutcome(TestResult.FAILED, message)
 
 
-async def test_a_body_that_is_no_json_fails_an_assertion_without_being_shown() -> None:
-    found = await outcome(says_raw(b"<html>secret</html>"), expect={"json": ["score"]})
-    assert found.result is TestResult.FAILED
-    assert "expected a JSON body" in found.message
-    assert "secret" not in found.message
+async def test_a_body_that_is_not_json_fails_without_being_shown() -> None:
+    result = await outcome(respond_raw(b"<html>secret</html>"), expect={"json": ["score"]})
+    assert result.result is TestResult.FAILED
+    assert "expected a JSON body" in result.message
+    assert "secret" not in result.message
 
 
 async def test_an_answer_that_comes_too_late_fails_with_both_times() -> None:
     async def slowly(_: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(0.05)  # the latency that is tested
+        await asyncio.sleep(0.05)  # the latency under test
         return web.Response()
 
-    found = await outcome(slowly, expect={"maxLatency": "10ms"})
-    assert found.result is TestResult.FAILED
-    assert "expected an answer within 10ms, it took " in found.message
+    result = await outcome(slowly, expect={"maxLatency": "10ms"})
+    assert result.result is TestResult.FAILED
+    assert "expected an answer within 10ms, it took " in result.message
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
 async def test_a_candidate_that_hangs_up_fails_after_all_attempts(attempts: int) -> None:
-    async with candidate(hangs_up) as (checks, server, pauses):
-        found = await checks.run("ml", BACKEND, check(attempts=attempts, method="POST"))
-    assert found.result is TestResult.FAILED
-    assert "no answer: ServerDisconnectedError" in found.message
+    async with candidate(disconnect) as (checks, server, pauses):
+        result = await checks.run("ml", BACKEND, check(attempts=attempts, method="POST"))
+    assert result.result is TestResult.FAILED
+    assert "no answer: ServerDisconnectedError" in result.message
     assert (len(server.asked), len(pauses)) == (attempts, attempts - 1)
 
 
 async def test_one_good_answer_among_the_attempts_is_enough() -> None:
-    async with candidate(says(503), says(200)) as (checks, server, _):
-        found = await checks.run("ml", BACKEND, check(attempts=3))
-    assert (found.result, len(server.asked)) == (TestResult.PASSED, 2)
+    async with candidate(respond(503), respond(200)) as (checks, server, _):
+        result = await checks.run("ml", BACKEND, check(attempts=3))
+    assert (result.result, len(server.asked)) == (TestResult.PASSED, 2)
 
 
 @pytest.mark.parametrize(
     "backend",
     [BackendRef(name="pool", kind="InferencePool", group="inference.networking.k8s.io")],
 )
-async def test_a_backend_that_has_no_address_of_its_own_fails_and_says_what_to_use(backend: BackendRef) -> None:
-    found = await ServiceChecks().run("ml", backend, check())
-    assert found.result is TestResult.FAILED
-    assert "use a job test" in found.message
+async def test_a_backend_without_an_address_fails_and_recommends_a_job_test(backend: BackendRef) -> None:
+    result = await ServiceChecks().run("ml", backend, check())
+    assert result.result is TestResult.FAILED
+    assert "use a job test" in result.message

@@ -1,4 +1,4 @@
-"""The Job of a test: what the user wrote, and what every test is given."""
+"""The Job of a test: the user's template plus what Serinus adds."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ OWNER = Meta(key=ObjectKey("ml", "fraud-detector"), uid="u-1", version=7)
 
 
 def identity(**changes: Any) -> TestRun:
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "run": 12,
         "stage": "staging",
         "test": "contract",
@@ -27,7 +27,7 @@ def identity(**changes: Any) -> TestRun:
         "version": "2.3.1",
         "backend": BackendRef(name="fraud-v2", port=8080),
     }
-    return TestRun(**given | changes)
+    return TestRun(**fields | changes)
 
 
 def action(template: dict[str, Any], timeout: str = "10m") -> RunJobTest:
@@ -38,15 +38,15 @@ def template(*containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
     return {"spec": {"template": {"spec": {"containers": list(containers)}}, **spec}}
 
 
-def test_a_job_belongs_to_its_rollout_and_says_what_it_tests() -> None:
-    made = job_manifest(OWNER, action(template({"name": "c"}) | {"metadata": {"labels": {"team": "x"}}}))
-    assert made["metadata"]["labels"] == {
+def test_a_job_is_owned_by_its_rollout_and_labelled_with_its_test() -> None:
+    job = job_manifest(OWNER, action(template({"name": "c"}) | {"metadata": {"labels": {"team": "x"}}}))
+    assert job["metadata"]["labels"] == {
         "team": "x",
         "serinus.dev/rollout": "fraud-detector",
         "serinus.dev/run": "12",
     }
-    assert made["metadata"]["annotations"] == {"serinus.dev/stage": "staging", "serinus.dev/test": "contract"}
-    assert made["metadata"]["ownerReferences"] == [
+    assert job["metadata"]["annotations"] == {"serinus.dev/stage": "staging", "serinus.dev/test": "contract"}
+    assert job["metadata"]["ownerReferences"] == [
         {
             "apiVersion": "serinus.dev/v1alpha1",
             "kind": "Rollout",
@@ -58,9 +58,9 @@ def test_a_job_belongs_to_its_rollout_and_says_what_it_tests() -> None:
     ]
 
 
-def test_every_container_knows_the_candidate_unless_it_says_otherwise() -> None:
-    mine = {"name": "SERINUS_VERSION", "value": "mine"}
-    raw = template({"name": "a"}, {"name": "b", "env": [mine]})
+def test_every_container_gets_the_candidates_variables_unless_it_sets_them() -> None:
+    own = {"name": "SERINUS_VERSION", "value": "mine"}
+    raw = template({"name": "a"}, {"name": "b", "env": [own]})
     raw["spec"]["template"]["spec"]["initContainers"] = [{"name": "i"}]
     pod = job_manifest(OWNER, action(raw))["spec"]["template"]["spec"]
     first = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
@@ -74,20 +74,20 @@ def test_every_container_knows_the_candidate_unless_it_says_otherwise() -> None:
         "SERINUS_STAGE": "staging",
         "SERINUS_RUN": "12",
     }
-    assert [entry for entry in pod["containers"][1]["env"] if entry["name"] == "SERINUS_VERSION"] == [mine]
+    assert [entry for entry in pod["containers"][1]["env"] if entry["name"] == "SERINUS_VERSION"] == [own]
     assert len(pod["initContainers"][0]["env"]) == 8
 
 
 @pytest.mark.parametrize(
-    ("given", "deadline"), [({}, 90), ({"activeDeadlineSeconds": 30}, 30), ({"activeDeadlineSeconds": 900}, 90)]
+    ("spec", "deadline"), [({}, 90), ({"activeDeadlineSeconds": 30}, 30), ({"activeDeadlineSeconds": 900}, 90)]
 )
-def test_a_job_never_outlives_the_tests_timeout(given: dict[str, Any], deadline: int) -> None:
-    spec = job_manifest(OWNER, action(template({"name": "c"}, **given), timeout="1m30s"))["spec"]
-    assert spec["activeDeadlineSeconds"] == deadline
-    assert (spec["backoffLimit"], spec["ttlSecondsAfterFinished"]) == (0, 3600)
+def test_a_job_never_outlives_the_tests_timeout(spec: dict[str, Any], deadline: int) -> None:
+    job = job_manifest(OWNER, action(template({"name": "c"}, **spec), timeout="1m30s"))["spec"]
+    assert job["activeDeadlineSeconds"] == deadline
+    assert (job["backoffLimit"], job["ttlSecondsAfterFinished"]) == (0, 3600)
 
 
-def test_what_the_template_says_of_retries_and_keeping_stands() -> None:
+def test_retries_and_ttl_of_the_template_are_kept() -> None:
     spec = job_manifest(OWNER, action(template({"name": "c"}, backoffLimit=2, ttlSecondsAfterFinished=5)))["spec"]
     assert (spec["backoffLimit"], spec["ttlSecondsAfterFinished"]) == (2, 5)
 
@@ -96,14 +96,14 @@ def test_what_the_template_says_of_retries_and_keeping_stands() -> None:
     "broken",
     [{"spec": {}}, {"spec": {"template": {"spec": {"containers": "x"}}}}, template("x"), {"spec": []}],  # type: ignore[arg-type]
 )
-def test_a_template_that_is_no_job_is_refused_and_names_the_part(broken: dict[str, Any]) -> None:
+def test_a_malformed_template_is_refused_naming_the_part(broken: dict[str, Any]) -> None:
     with pytest.raises(RefusedError, match="JobTemplateSpec"):
         job_manifest(OWNER, action(broken))
 
 
-def test_the_name_is_short_valid_and_differs_for_every_other_test() -> None:
+def test_job_names_are_short_valid_and_unique_for_each_test() -> None:
     long = Meta(key=ObjectKey("ml", "a." * 100 + "a"), uid="u-1", version=7)
-    others = [
+    tests = [
         (OWNER, identity()),
         (OWNER, identity(run=13)),
         (OWNER, identity(stage="canary")),
@@ -112,14 +112,14 @@ def test_the_name_is_short_valid_and_differs_for_every_other_test() -> None:
         (long, identity()),
         (long, identity(test="load")),
     ]
-    names = [job_name(owner, one) for owner, one in others]
+    names = [job_name(owner, test) for owner, test in tests]
     assert len(set(names)) == len(names)
     assert all(len(name) <= 63 and "." not in name and not name.startswith("-") for name in names)
     assert names[0].startswith("fraud-detector-12-staging-contract-")
     assert job_name(OWNER, identity()) == names[0]
 
 
-async def test_a_job_whose_making_was_in_doubt_is_not_made_twice() -> None:
+async def test_a_job_is_not_created_twice_after_an_ambiguous_answer() -> None:
     api = MemoryApi()
     api.after.append(AmbiguousError("504"))
     with pytest.raises(AmbiguousError):

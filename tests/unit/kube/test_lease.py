@@ -1,4 +1,4 @@
-"""The election by virtual time: who leads when, whatever the API server does."""
+"""Leader election in virtual time: who leads when, for every behaviour of the API server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ PATH = "/apis/coordination.k8s.io/v1/namespaces/serinus-system/leases/serinus"
 
 
 class World:
-    """One Lease and processes that want it; each may reach it through a wire of its own."""
+    """One Lease and its candidates, each of which may have a connection with its own faults."""
 
     def __init__(self) -> None:
         self.time = VirtualTime()
@@ -29,24 +29,24 @@ class World:
         await settle()
         return election
 
-    def wire(self) -> MemoryApi:
-        """Another way to the same objects, with faults of its own."""
-        wire = MemoryApi()
-        wire.objects = self.api.objects
-        wire._version = 10_000
-        return wire
+    def connection(self) -> MemoryApi:
+        """Return another connection to the same objects, with its own faults."""
+        connection = MemoryApi()
+        connection.objects = self.api.objects
+        connection._version = 10_000
+        return connection
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    made = World()
-    yield made
-    for task in made.tasks:
+    new = World()
+    yield new
+    for task in new.tasks:
         task.cancel()
-    await asyncio.gather(*made.tasks, return_exceptions=True)
+    await asyncio.gather(*new.tasks, return_exceptions=True)
 
 
-async def test_the_first_one_leads_and_keeps_leading(world: World) -> None:
+async def test_the_first_candidate_leads_and_keeps_leading(world: World) -> None:
     first = await world.start("a")
     term = first.epoch
     assert term is not None
@@ -55,34 +55,34 @@ async def test_the_first_one_leads_and_keeps_leading(world: World) -> None:
         assert first.epoch == term
 
 
-async def test_the_second_waits_for_a_whole_lease_without_renewal(world: World) -> None:
-    first_wire = world.wire()
-    first = await world.start("a", first_wire)
+async def test_the_second_candidate_waits_for_a_full_lease_without_renewal(world: World) -> None:
+    connection = world.connection()
+    first = await world.start("a", connection)
     second = await world.start("b")
     await world.time.pass_time(8.1)  # renewed at 4 and 8
     term = first.epoch
     assert term is not None
 
-    first_wire.before.extend([TransientError("down")] * 100_000)
+    connection.before.extend([TransientError("down")] * 100_000)
 
     await world.time.pass_time(9.8)
     assert (first.epoch, second.epoch) == (term, None)
     await world.time.pass_time(0.5)
-    assert (first.epoch, second.epoch) == (None, None)  # ten seconds after the last renewal it has stopped
+    assert (first.epoch, second.epoch) == (None, None)  # it stops ten seconds after the last renewal
     await world.time.pass_time(7)
     assert first.epoch is None
     assert second.epoch is not None
     assert second.epoch > term
 
 
-async def test_a_leader_whose_process_was_stopped_does_not_lead_when_it_wakes(world: World) -> None:
+async def test_a_leader_whose_process_was_stopped_does_not_lead_when_it_resumes(world: World) -> None:
     leader = await world.start("a")
     assert leader.epoch is not None
     world.time.freeze(10.0)
     assert leader.epoch is None
 
 
-async def test_a_leader_that_is_overtaken_while_it_slept_returns(world: World) -> None:
+async def test_a_leader_that_lost_the_lease_returns(world: World) -> None:
     leader = await world.start("a")
     lease = world.api.objects[PATH]
     world.api.put(PATH, {**lease, "spec": {**lease["spec"], "holderIdentity": "other", "leaseTransitions": 1}})
@@ -91,7 +91,7 @@ async def test_a_leader_that_is_overtaken_while_it_slept_returns(world: World) -
     assert world.tasks[0].done()
 
 
-async def test_a_renewal_whose_answer_was_lost_is_found_out_and_the_term_goes_on(world: World) -> None:
+async def test_a_renewal_whose_answer_was_lost_does_not_end_the_term(world: World) -> None:
     leader = await world.start("a")
     term = leader.epoch
     world.api.after.append(AmbiguousError("504"))
@@ -99,7 +99,7 @@ async def test_a_renewal_whose_answer_was_lost_is_found_out_and_the_term_goes_on
     assert leader.epoch == term
 
 
-async def test_an_acquisition_whose_answer_was_lost_is_found_out(world: World) -> None:
+async def test_an_acquisition_whose_answer_was_lost_is_detected(world: World) -> None:
     world.api.after.append(AmbiguousError("504"))
     leader = await world.start("a")
     assert leader.epoch is None
@@ -107,16 +107,16 @@ async def test_an_acquisition_whose_answer_was_lost_is_found_out(world: World) -
     assert leader.epoch is not None
 
 
-async def test_of_two_that_want_a_new_lease_at_once_only_one_gets_it(world: World) -> None:
+async def test_only_one_of_two_simultaneous_candidates_creates_the_lease(world: World) -> None:
     first, second = await world.start("a"), await world.start("b")
     await world.time.pass_time(1)
     assert [first.epoch is None, second.epoch is None].count(False) == 1
 
 
-async def test_a_race_for_a_lease_that_ran_out_is_decided_by_its_version(world: World) -> None:
+async def test_a_race_for_an_expired_lease_is_decided_by_its_version(world: World) -> None:
     old = {"metadata": {"name": "serinus"}, "spec": {"holderIdentity": "dead", "leaseDurationSeconds": 15}}
     world.api.put(PATH, old)
-    loser = world.wire()
+    loser = world.connection()
     first = await world.start("a", loser)
     loser.before.extend([None] * 8 + [ConflictError("somebody was faster")])
     await world.time.pass_time(16.5)
@@ -124,7 +124,7 @@ async def test_a_race_for_a_lease_that_ran_out_is_decided_by_its_version(world: 
     assert any(call.startswith("PUT") for call in loser.calls)
 
 
-async def test_a_process_that_stops_gives_the_lease_back(world: World) -> None:
+async def test_a_process_that_stops_releases_the_lease(world: World) -> None:
     first = await world.start("a")
     second = await world.start("b")
     term = first.epoch
@@ -137,7 +137,7 @@ async def test_a_process_that_stops_gives_the_lease_back(world: World) -> None:
     assert second.epoch > term
 
 
-async def test_a_process_that_starts_anew_under_its_old_name_is_another_candidate(world: World) -> None:
+async def test_a_restarted_process_with_the_same_name_is_another_candidate(world: World) -> None:
     first = await world.start("a")
     again = await world.start("a")
     await world.time.pass_time(1)
@@ -145,7 +145,7 @@ async def test_a_process_that_starts_anew_under_its_old_name_is_another_candidat
     assert again.epoch is None
 
 
-async def test_a_lease_that_was_deleted_is_lost_and_the_next_term_is_higher(world: World) -> None:
+async def test_a_deleted_lease_ends_the_term_and_the_next_one_is_higher(world: World) -> None:
     first = await world.start("a")
     term = first.epoch
     await world.time.pass_time(5)
@@ -158,7 +158,7 @@ async def test_a_lease_that_was_deleted_is_lost_and_the_next_term_is_higher(worl
     assert second.epoch > term
 
 
-async def test_a_call_that_hangs_does_not_keep_anybody_leading() -> None:
+async def test_a_hanging_call_does_not_prolong_the_leadership() -> None:
     world = World()
     election = LeaseElection(
         world.api, world.time, KEY, "a", times=LeaseTimes(call=0.05, renew_every=4.0), sleep=world.time.sleep
@@ -178,6 +178,6 @@ async def test_a_call_that_hangs_does_not_keep_anybody_leading() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"give_up": 15.0}, {"renew_every": 8.0}, {"call": 7.0}])
-def test_lengths_with_which_two_could_lead_are_refused(wrong: dict[str, float]) -> None:
+def test_durations_with_which_two_could_lead_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="renew_every"):
         LeaseTimes(**wrong)

@@ -1,4 +1,4 @@
-"""Who goes first when there is not room for all."""
+"""Precedence of callers when the slots are taken."""
 
 import asyncio
 
@@ -7,86 +7,86 @@ import pytest
 from serinus.kube.priority_limiter import PriorityLimiter
 
 
-class Line:
-    """Callers that hold a slot until they are told to leave."""
+class Callers:
+    """Callers that occupy a slot until a test makes them leave."""
 
-    def __init__(self, slots: PriorityLimiter) -> None:
-        self._slots = slots
+    def __init__(self, limiter: PriorityLimiter) -> None:
+        self._limiter = limiter
         self.inside: list[str] = []
-        self._doors: dict[str, asyncio.Event] = {}
+        self.release: dict[str, asyncio.Event] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def comes(self, name: str, *, urgent: bool = False) -> None:
-        self._doors[name] = asyncio.Event()
-        self.tasks[name] = asyncio.create_task(self._stay(name, urgent=urgent))
-        await settled()
+    async def enter(self, name: str, *, urgent: bool = False) -> None:
+        self.release[name] = asyncio.Event()
+        self.tasks[name] = asyncio.create_task(self._occupy(name, urgent=urgent))
+        await settle()
 
-    async def goes(self, name: str) -> None:
-        self._doors[name].set()
+    async def leave(self, name: str) -> None:
+        self.release[name].set()
         await self.tasks[name]
-        await settled()
+        await settle()
 
-    async def _stay(self, name: str, *, urgent: bool) -> None:
-        async with self._slots.hold(urgent=urgent):
+    async def _occupy(self, name: str, *, urgent: bool) -> None:
+        async with self._limiter.slot(urgent=urgent):
             self.inside.append(name)
-            await self._doors[name].wait()
+            await self.release[name].wait()
             self.inside.remove(name)
 
 
-async def settled() -> None:
+async def settle() -> None:
     """Let every task run until it waits for something else."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def test_the_reserved_slots_are_for_the_urgent_only() -> None:
-    line = Line(PriorityLimiter(3, reserved=1))
+async def test_reserved_slots_are_for_urgent_callers_only() -> None:
+    callers = Callers(PriorityLimiter(3, reserved=1))
     for name in ("a", "b", "c"):
-        await line.comes(name)
-    assert line.inside == ["a", "b"]
-    await line.comes("abort", urgent=True)
-    assert line.inside == ["a", "b", "abort"]
+        await callers.enter(name)
+    assert callers.inside == ["a", "b"]
+    await callers.enter("abort", urgent=True)
+    assert callers.inside == ["a", "b", "abort"]
     for name in ("abort", "a", "b", "c"):
-        await line.goes(name)
+        await callers.leave(name)
 
 
-async def test_an_urgent_caller_overtakes_all_that_wait() -> None:
-    line = Line(PriorityLimiter(1, reserved=0))
-    await line.comes("a")
-    await line.comes("b")
-    await line.comes("abort", urgent=True)
-    await line.goes("a")
-    assert line.inside == ["abort"]
-    await line.goes("abort")
-    assert line.inside == ["b"]
-    await line.goes("b")
+async def test_an_urgent_caller_overtakes_all_waiting_callers() -> None:
+    callers = Callers(PriorityLimiter(1, reserved=0))
+    await callers.enter("a")
+    await callers.enter("b")
+    await callers.enter("abort", urgent=True)
+    await callers.leave("a")
+    assert callers.inside == ["abort"]
+    await callers.leave("abort")
+    assert callers.inside == ["b"]
+    await callers.leave("b")
 
 
-async def test_a_caller_that_gives_up_leaves_no_hole() -> None:
-    line = Line(PriorityLimiter(1, reserved=0))
-    await line.comes("a")
-    await line.comes("gives up")
-    await line.comes("c")
-    line.tasks["gives up"].cancel()
-    await settled()
-    await line.goes("a")
-    assert line.inside == ["c"]
-    await line.goes("c")
+async def test_a_cancelled_caller_does_not_block_the_queue() -> None:
+    callers = Callers(PriorityLimiter(1, reserved=0))
+    await callers.enter("a")
+    await callers.enter("cancelled")
+    await callers.enter("c")
+    callers.tasks["cancelled"].cancel()
+    await settle()
+    await callers.leave("a")
+    assert callers.inside == ["c"]
+    await callers.leave("c")
 
 
-async def test_a_slot_given_in_the_moment_of_giving_up_is_handed_on() -> None:
-    line = Line(PriorityLimiter(1, reserved=0))
-    await line.comes("a")
-    await line.comes("gives up")
-    await line.comes("c")
-    line._doors["a"].set()
-    await asyncio.sleep(0)  # its slot is given to the next one, which has not run yet
-    line.tasks["gives up"].cancel()
-    await settled()
-    assert line.inside == ["c"]
-    await line.goes("c")
+async def test_a_slot_granted_to_a_cancelled_caller_is_passed_on() -> None:
+    callers = Callers(PriorityLimiter(1, reserved=0))
+    await callers.enter("a")
+    await callers.enter("cancelled")
+    await callers.enter("c")
+    callers.release["a"].set()
+    await asyncio.sleep(0)  # its slot is granted to the next caller, which has not run yet
+    callers.tasks["cancelled"].cancel()
+    await settle()
+    assert callers.inside == ["c"]
+    await callers.leave("c")
 
 
-def test_slots_that_would_lock_everybody_out_cannot_be_made() -> None:
+def test_reserving_all_slots_is_refused() -> None:
     with pytest.raises(ValueError, match="leave at least one"):
         PriorityLimiter(4, reserved=4)

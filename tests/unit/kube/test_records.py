@@ -1,4 +1,4 @@
-"""Raw objects become records; what cannot be read says so in the record, by the field's name."""
+"""Parsing raw objects into records; a field that does not parse is named in the record."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +28,7 @@ def raw_rollout(**parts: Any) -> dict[str, Any]:
     return {**rollout(), "metadata": metadata(), **parts}
 
 
-def test_a_rollout_is_its_spec_status_commands_and_who_gave_them() -> None:
+def test_a_rollout_record_has_spec_status_commands_and_actors() -> None:
     annotations = {"serinus.dev/promote": "42", "serinus.dev/requested-by": "alice", "other": "x"}
     record = rollout_record(
         raw_rollout(metadata=metadata(annotations=annotations), status={"phase": "Healthy", "epoch": 4})
@@ -46,22 +46,22 @@ def test_a_rollout_without_status_has_the_empty_one_and_nobody_is_verified() -> 
     assert (record.status, record.status_problem, record.actors.requested_by) == (RolloutStatus(), "", "unverified")
 
 
-def test_a_spec_that_cannot_be_followed_names_its_field() -> None:
+def test_an_invalid_spec_names_the_field() -> None:
     spec = rollout()["spec"]
     spec["stages"][1]["traffic"] = "five percent"
-    found = rollout_record(raw_rollout(spec=spec)).spec
-    assert isinstance(found, InvalidSpec)
-    assert found.path == "spec.stages[1].traffic"
-    assert "five percent" in found.problem
+    invalid = rollout_record(raw_rollout(spec=spec)).spec
+    assert isinstance(invalid, InvalidSpec)
+    assert invalid.path == "spec.stages[1].traffic"
+    assert "five percent" in invalid.problem
 
 
-def test_a_status_that_cannot_be_read_is_said_and_never_guessed() -> None:
+def test_an_invalid_status_is_a_problem_of_the_record() -> None:
     record = rollout_record(raw_rollout(status={"phase": "Lost"}))
     assert record.status == RolloutStatus()
     assert record.status_problem.startswith("status.phase: ")
 
 
-def test_a_rollout_that_is_being_deleted_says_so() -> None:
+def test_a_rollout_with_a_deletion_timestamp_is_being_deleted() -> None:
     assert rollout_record(raw_rollout(metadata=metadata(deletionTimestamp="2026-11-01T10:00:00Z"))).deleting
 
 
@@ -69,19 +69,19 @@ def test_a_rollout_that_is_being_deleted_says_so() -> None:
     ("broken", "path"),
     [({}, "metadata"), ({"metadata": metadata(resourceVersion="abc")}, "metadata.resourceVersion")],
 )
-def test_an_object_without_proper_metadata_is_an_error_that_names_the_field(broken: dict[str, Any], path: str) -> None:
+def test_malformed_metadata_is_an_error_that_names_the_field(broken: dict[str, Any], path: str) -> None:
     with pytest.raises(InvalidObjectError) as raised:
         rollout_record(broken)
     assert raised.value.path == path
 
 
-def test_a_model_version_is_where_it_serves() -> None:
+def test_a_model_version_record_has_its_backend() -> None:
     record = model_version_record({**model_version(), "metadata": metadata("fraud-detector-v2.3.1")})
     assert (record.model, record.version, record.problem) == ("fraud-detector", "2.3.1", "")
     assert record.backend == BackendRef(name="fraud-detector-v2-3-1", port=80)
 
 
-def test_a_model_version_that_cannot_be_used_keeps_its_name_and_says_why() -> None:
+def test_an_invalid_model_version_keeps_its_name_and_has_a_problem() -> None:
     spec = {"model": "fraud", "version": "v1.2", "serving": {}}
     record = model_version_record({"metadata": metadata(), "spec": spec})
     assert (record.model, record.version, record.backend) == ("fraud", "1.2", None)
@@ -128,15 +128,15 @@ def test_a_job_has_an_outcome_once_it_has_ended(conditions: list[dict[str, Any]]
     assert (record.rollout, record.outcome) == ("fraud-detector", outcome)
 
 
-def test_a_job_says_which_test_of_which_run_it_is() -> None:
+def test_a_job_record_names_its_run_stage_and_test() -> None:
     labels = {"serinus.dev/rollout": "fraud-detector", "serinus.dev/run": "12"}
     annotations = {"serinus.dev/stage": "staging", "serinus.dev/test": "contract"}
     record = job_record({"metadata": metadata("job", labels=labels, annotations=annotations)})
     assert (record.rollout, record.run, record.stage, record.test) == ("fraud-detector", 12, "staging", "contract")
 
 
-def test_a_job_that_is_not_ours_is_an_error() -> None:
-    with pytest.raises(InvalidObjectError, match="none of ours"):
+def test_a_job_that_serinus_did_not_create_is_an_error() -> None:
+    with pytest.raises(InvalidObjectError, match="did not create this Job"):
         job_record({"metadata": metadata("job")})
 
 
@@ -146,21 +146,21 @@ def test_an_unset_weight_is_one_and_an_unset_kind_a_core_service() -> None:
     assert record.rules[0].entries == (RouteEntry(BackendKey("", "Service", "a"), 1, 80),)
 
 
-def test_a_backend_of_another_namespace_has_a_name_that_no_object_of_ours_can_have() -> None:
+def test_a_backend_of_another_namespace_has_a_name_that_no_object_can_have() -> None:
     refs = [backend_ref("a", 1, namespace="theirs"), backend_ref("a", 1, namespace="ml")]
     entries = route_record(http_route({"backendRefs": refs})).rules[0].entries
     assert [entry.key.name for entry in entries] == ["theirs/a", "a"]
 
 
-def parents(*said: dict[str, Any], refs: list[dict[str, Any]] | None = None) -> tuple[ParentFacts, ...]:
-    raw = http_route({}, status={"parents": list(said)})
+def parents(*statuses: dict[str, Any], refs: list[dict[str, Any]] | None = None) -> tuple[ParentFacts, ...]:
+    raw = http_route({}, status={"parents": list(statuses)})
     raw["spec"]["parentRefs"] = refs or [{"name": "gateway"}]
     return route_record(raw).parents
 
 
 def test_a_parent_accepts_with_both_conditions_at_the_older_of_their_generations() -> None:
-    said = parent_status(condition("Accepted", generation=3), condition("ResolvedRefs", generation=2))
-    assert parents(said) == (ParentFacts("gateway", accepted=True, observed_generation=2),)
+    status = parent_status(condition("Accepted", generation=3), condition("ResolvedRefs", generation=2))
+    assert parents(status) == (ParentFacts("gateway", accepted=True, observed_generation=2),)
 
 
 @pytest.mark.parametrize(
@@ -186,42 +186,42 @@ def test_a_parent_accepts_with_both_conditions_at_the_older_of_their_generations
         ),
     ],
 )
-def test_a_parent_that_does_not_accept_says_why(conditions: list[dict[str, Any]], expected: ParentFacts) -> None:
+def test_a_parent_that_does_not_accept_has_a_message(conditions: list[dict[str, Any]], expected: ParentFacts) -> None:
     assert parents(parent_status(*conditions)) == (expected,)
 
 
-def test_every_parent_reference_has_its_own_answer_and_silence_is_one() -> None:
+def test_every_parent_reference_has_its_own_facts_even_without_status() -> None:
     refs = [{"name": "gateway", "sectionName": "a"}, {"name": "gateway", "sectionName": "b", "namespace": "infra"}]
-    said = parent_status(condition("Accepted"), condition("ResolvedRefs"), sectionName="a", namespace="ml")
-    found = parents(said, refs=refs)
-    assert [(one.name, one.accepted, one.observed_generation) for one in found] == [
+    status = parent_status(condition("Accepted"), condition("ResolvedRefs"), sectionName="a", namespace="ml")
+    facts = parents(status, refs=refs)
+    assert [(parent.name, parent.accepted, parent.observed_generation) for parent in facts] == [
         ("gateway/a", True, 3),
         ("infra/gateway/b", False, 0),
     ]
 
 
-def test_the_words_of_a_controller_that_is_gone_do_not_outweigh_newer_ones() -> None:
+def test_the_status_of_a_removed_controller_does_not_outweigh_a_newer_one() -> None:
     old = parent_status(condition("Accepted", "False", generation=1), condition("ResolvedRefs", generation=1))
     new = parent_status(condition("Accepted"), condition("ResolvedRefs"))
-    assert [one.accepted for one in parents(old, new)] == [True]
+    assert [parent.accepted for parent in parents(old, new)] == [True]
 
 
 def test_the_last_writer_of_the_rules_is_named() -> None:
-    def wrote(manager: str, minute: int, field: str, **more: str) -> dict[str, Any]:
+    def written(manager: str, minute: int, field: str, **more: str) -> dict[str, Any]:
         time = f"2026-11-01T10:0{minute}:00Z"
         return {"manager": manager, "time": time, "fieldsV1": {"f:spec": {field: {}}}, **more}
 
     entries = [
-        wrote("argocd", 1, "f:rules"),
-        wrote("kubectl-edit", 5, "f:rules"),
-        wrote("someone", 6, "f:hostnames"),
-        wrote("contour", 7, "f:rules", subresource="status"),
+        written("argocd", 1, "f:rules"),
+        written("kubectl-edit", 5, "f:rules"),
+        written("someone", 6, "f:hostnames"),
+        written("contour", 7, "f:rules", subresource="status"),
     ]
     assert route_record(http_route({}, metadata=metadata(managedFields=entries))).written_by == "kubectl-edit"
     assert route_record(http_route({})).written_by == ""
 
 
-def test_another_controller_that_owns_the_route_is_named_and_a_mere_owner_is_not() -> None:
+def test_a_controlling_owner_of_the_route_is_named_and_a_plain_owner_is_not() -> None:
     controller = {"apiVersion": "serving.kserve.io/v1", "kind": "InferenceService", "name": "f", "controller": True}
     assert route_record(http_route({}, metadata=metadata(ownerReferences=[controller]))).owner == "InferenceService/f"
     assert (

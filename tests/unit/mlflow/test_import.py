@@ -1,6 +1,5 @@
 """``serinus import`` without a real server: MLmodel files, rare answers, and wishes that cannot be granted."""
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,9 @@ import pytest
 import yaml
 
 from serinus.artifacts.verifier import measured
-from serinus.cli.import_mlflow import add_parser, run
+from serinus.cli.command import run_command
+from serinus.cli.main import build_parser
+from serinus.cli.session import CliContext
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.settings import ArtifactSettings
 from support.servers.artifact_server import ArtifactServer, Reply
@@ -37,9 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def ask(*words: str, **environment: str) -> int:
-    parser = argparse.ArgumentParser()
-    add_parser(parser.add_subparsers(dest="verb"))
-    return run(parser.parse_args(["import", *words]), environment)
+    return run_command(build_parser().parse_args(["import", *words]), CliContext(environment=environment))
 
 
 def offline(path: Path, *words: str) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from serinus.api.modelversion import BackendRef, ModelVersionSpec
 from serinus.api.parsing import decode
 from serinus.artifacts.fetch import Measured
-from serinus.cli.import_mlflow import to_yaml
+from serinus.cli.manifests import to_yaml
 from serinus.errors import InvalidObjectError, RefusedError
 from serinus.mlflow.manifest import Imported, Known, compose, semver_of
 from serinus.mlflow.model_file import ModelFile

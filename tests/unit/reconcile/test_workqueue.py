@@ -1,4 +1,4 @@
-"""The queue: each key at most once, by one worker at a time, the urgent ones first, and no add is ever lost."""
+"""The work queue: each key at most once, with one worker at a time, the urgent ones first; no add is ever lost."""
 
 import asyncio
 
@@ -35,8 +35,8 @@ async def test_a_key_that_is_added_twice_is_given_out_once() -> None:
 @in_virtual_time
 async def test_keys_come_in_the_order_in_which_they_were_added() -> None:
     queue = WorkQueue()
-    for one in (B, A, C):
-        await queue.add(one)
+    for added in (B, A, C):
+        await queue.add(added)
     assert [await taken(queue) for _ in range(3)] == [B, A, C]
 
 
@@ -51,8 +51,8 @@ async def test_the_urgent_ones_overtake_all_others() -> None:
 @in_virtual_time
 async def test_a_waiting_key_can_become_urgent_but_not_the_other_way_round() -> None:
     queue = WorkQueue()
-    for one in (A, B, C):
-        await queue.add(one)
+    for added in (A, B, C):
+        await queue.add(added)
     await queue.add(C, urgent=True)
     await queue.add(C, urgent=False)
     assert [await taken(queue) for _ in range(4)] == [C, A, B, None]
@@ -112,36 +112,36 @@ steps = st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 3)),
 
 @settings(max_examples=examples(200))
 @given(steps=steps, length=st.integers(0, 4))
-def test_whatever_the_interleaving_every_add_is_followed_by_a_look_that_began_after_it(
+def test_whatever_the_interleaving_every_add_is_followed_by_a_reconcile_that_began_after_it(
     steps: list[Step], length: int
 ) -> None:
     @in_virtual_time
     async def story() -> None:
-        queue, held, begun, clock = WorkQueue(), set[ObjectKey](), dict[ObjectKey, int](), [0]
+        queue, busy, begun, clock = WorkQueue(), set[ObjectKey](), dict[ObjectKey, int](), [0]
 
         async def work(*, only_urgent: bool) -> None:
             while True:
-                one = await queue.take(only_urgent=only_urgent)
-                assert one not in held, "two workers have one key"
-                held.add(one)
+                taken_key = await queue.take(only_urgent=only_urgent)
+                assert taken_key not in busy, "two workers have one key"
+                busy.add(taken_key)
                 clock[0] += 1
-                begun[one] = clock[0]
+                begun[taken_key] = clock[0]
                 await asyncio.sleep(length)
-                held.remove(one)
-                await queue.done(one)
+                busy.remove(taken_key)
+                await queue.done(taken_key)
 
         workers = [asyncio.create_task(work(only_urgent=number == 0)) for number in range(3)]
         added: dict[ObjectKey, int] = {}
         for number, urgent, pause in steps:
-            one = key(f"k{number}")
+            added_key = key(f"k{number}")
             clock[0] += 1
-            added[one] = clock[0]
-            await queue.add(one, urgent=urgent)
+            added[added_key] = clock[0]
+            await queue.add(added_key, urgent=urgent)
             await asyncio.sleep(pause)
         await asyncio.sleep((length + 1) * (len(steps) + 1))
         assert len(queue) == 0
-        for one, at in added.items():
-            assert begun[one] > at
+        for added_key, at in added.items():
+            assert begun[added_key] > at
         for worker in workers:
             assert not worker.done()
             worker.cancel()

@@ -1,4 +1,4 @@
-"""The JSON Patch that the router writes: as small as it can be, and guarded by all that was read."""
+"""The JSON Patch of the router: minimal, and guarded by everything that it depends on."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def weights(candidate: int = 500, *, rule: str | None = None, safety: bool = Fal
     )
 
 
-def test_a_patch_tests_what_it_rests_on_and_then_changes_only_what_differs() -> None:
+def test_a_patch_tests_its_preconditions_and_changes_only_what_differs() -> None:
     raw = http_route(
         {"name": "health", "backendRefs": []},
         {"name": "predict", "backendRefs": [backend_ref("stable", 10_000), backend_ref("old", 0)]},
@@ -53,7 +53,7 @@ def test_a_patch_tests_what_it_rests_on_and_then_changes_only_what_differs() -> 
     ]
 
 
-def test_a_weight_that_was_never_set_is_added_for_there_is_none_to_replace() -> None:
+def test_an_unset_weight_is_added_instead_of_replaced() -> None:
     patch = weights_patch(http_route({"backendRefs": [backend_ref("stable")]}), weights(0))
     assert {"op": "add", "path": "/spec/rules/0/backendRefs/0/weight", "value": 10_000} in patch
 
@@ -63,12 +63,12 @@ def test_a_rule_without_backends_gets_the_whole_list() -> None:
     assert [operation["path"] for operation in patch if operation["op"] == "add"] == ["/spec/rules/0/backendRefs"]
 
 
-def test_a_rule_that_holds_the_shares_already_needs_no_patch() -> None:
+def test_a_rule_with_the_right_weights_needs_no_patch() -> None:
     refs = [backend_ref("stable", 9500), backend_ref("candidate", 500)]
     assert weights_patch(http_route({"backendRefs": refs}), weights()) == []
 
 
-def test_a_backend_of_our_name_in_another_namespace_is_not_ours() -> None:
+def test_a_backend_with_a_versions_name_in_another_namespace_is_left_alone() -> None:
     refs = [backend_ref("old", 0, namespace="theirs"), backend_ref("stable", 10_000)]
     patch = weights_patch(http_route({"backendRefs": refs}), weights(0))
     assert [operation for operation in patch if operation["op"] == "remove"] == []
@@ -115,20 +115,20 @@ def test_the_patched_rule_is_the_plan_and_the_rest_of_the_route_is_untouched(
         (http_route({"backendRefs": [backend_ref("a", 1), backend_ref("stable", 1)]}), None, "multiply all weights"),
     ],
 )
-def test_a_route_that_cannot_be_written_is_refused_with_a_sentence(
+def test_a_route_that_cannot_be_written_is_refused_with_a_reason(
     route: dict[str, Any], rule: str | None, sentence: str
 ) -> None:
     with pytest.raises(RefusedError, match=sentence):
         weights_patch(route, weights(rule=rule))
 
 
-def test_a_route_that_belongs_to_our_own_rollout_is_ours_to_write() -> None:
+def test_a_route_owned_by_a_rollout_may_be_written() -> None:
     owner = {"apiVersion": "serinus.dev/v1alpha1", "kind": "Rollout", "name": "f", "controller": True}
     route = http_route({"backendRefs": []}, metadata=metadata(ownerReferences=[owner]))
     assert weights_patch(route, weights())
 
 
-async def test_a_lost_answer_is_told_and_asking_again_writes_nothing_more() -> None:
+async def test_a_retry_after_a_lost_answer_writes_nothing_more() -> None:
     api = MemoryApi()
     api.put(PATH, http_route({"backendRefs": [backend_ref("stable", 10_000)]}))
     api.after.append(AmbiguousError("504"))
@@ -151,11 +151,11 @@ async def test_conflicts_are_retried_longer_towards_safety(tries: int, *, safety
     assert len(api.writes()) == tries
 
 
-async def test_a_route_that_is_not_there_is_refused() -> None:
+async def test_a_missing_route_is_refused() -> None:
     with pytest.raises(RefusedError, match="HTTPRoute ml/fraud-detector is not there"):
         await GatewayApiRouter(MemoryApi()).set_weights("ml", weights())
 
 
-def test_a_router_that_nobody_installed_is_an_error_never_a_default() -> None:
+def test_an_unknown_router_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="no package has a router named 'gateway-apo'"):
         load_router("gateway-apo")

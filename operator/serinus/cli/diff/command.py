@@ -2,13 +2,17 @@
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from serinus.api.modelversion import ModelVersionSpec, SchemaChange
 from serinus.api.parsing import encode
+from serinus.cli.command import Subparsers, set_handler
 from serinus.cli.diff.page import page
 from serinus.cli.diff.sources import Place, find_both
 from serinus.cli.output import echo, echo_error
+from serinus.cli.session import CliContext
 from serinus.engine.schema.compatibility import CompatibilityVerdict, KnownVersion, judge
 from serinus.engine.schema.diff import diff as differences
 from serinus.engine.versions.catalogue import spec_hash
@@ -17,7 +21,29 @@ from serinus.errors import SerinusError
 ACCEPTED, REFUSED, USAGE = 0, 1, 2
 
 
-def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffOptions:
+    """Options of ``serinus diff``.
+
+    Attributes:
+        old: a version, or a file that holds one.
+        new: likewise; the later one.
+        place: where versions are looked up.
+    """
+
+    old: str
+    new: str
+    place: Place
+    as_json: bool
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed."""
+        place = Place(args.model, tuple(args.files), args.namespace, args.context)
+        return cls(old=args.old, new=args.new, place=place, as_json=args.json)
+
+
+def add_parser(verbs: Subparsers) -> None:
     """Add the verb to the command line."""
     explanation = "show what a version's schema changes, and whether its number says so"
     parser = verbs.add_parser(
@@ -41,46 +67,25 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument("-n", "--namespace", help="its namespace; kubectl's current one where it is not given")
     parser.add_argument("--context", help="the kubeconfig context")
     parser.add_argument("--json", action="store_true", help="for programs")
+    set_handler(parser, DiffOptions.from_args, _diff)
 
 
-def run(given: argparse.Namespace) -> int:
-    """Do what the parsed command line asks for."""
-    return diff(
-        given.old,
-        given.new,
-        model=given.model,
-        files=given.files,
-        namespace=given.namespace,
-        context=given.context,
-        as_json=given.json,
-    )
-
-
-def diff(  # noqa: PLR0913 - the words of the command line
-    old: str,
-    new: str,
-    *,
-    model: str | None,
-    files: list[Path],
-    namespace: str | None,
-    context: str | None,
-    as_json: bool,
-) -> int:
+def _diff(options: DiffOptions, _: CliContext) -> int:
     """Print what lies between two versions and return 0 accepted, 1 not accepted, 2 cannot be compared."""
     try:
-        before, after = find_both(old, new, Place(model, tuple(files), namespace, context))
+        before, after = find_both(options.old, options.new, options.place)
     except SerinusError as problem:
         echo_error(problem)
         return USAGE
-    judged = judge(_known(after), [_known(before)], before.version)
+    verdict = judge(_known(after), [_known(before)], before.version)
     changes = _all_changes(before, after)
     text = (
-        _as_json(before, after, judged, changes)
-        if as_json
-        else page(after.model, judged, changes, old=before.version, new=after.version)
+        _as_json(before, after, verdict, changes)
+        if options.as_json
+        else page(after.model, verdict, changes, old=before.version, new=after.version)
     )
     echo(text)
-    return ACCEPTED if judged.accepted else REFUSED
+    return ACCEPTED if verdict.accepted else REFUSED
 
 
 def _known(spec: ModelVersionSpec) -> KnownVersion:
@@ -100,18 +105,18 @@ def _all_changes(before: ModelVersionSpec, after: ModelVersionSpec) -> tuple[Sch
 
 
 def _as_json(
-    before: ModelVersionSpec, after: ModelVersionSpec, judged: CompatibilityVerdict, changes: tuple[SchemaChange, ...]
+    before: ModelVersionSpec, after: ModelVersionSpec, verdict: CompatibilityVerdict, changes: tuple[SchemaChange, ...]
 ) -> str:
     answer = {
         "model": after.model,
         "old": before.version,
         "new": after.version,
-        "accepted": judged.accepted,
-        "reason": judged.reason.value,
-        "message": judged.message,
-        "declared": judged.compatibility.declared.value,
-        "required": judged.compatibility.required.value,
-        "wayBack": judged.way_back.value,
+        "accepted": verdict.accepted,
+        "reason": verdict.reason.value,
+        "message": verdict.message,
+        "declared": verdict.compatibility.declared.value,
+        "required": verdict.compatibility.required.value,
+        "wayBack": verdict.way_back.value,
         "changes": [{"rollbackSafe": False, **encode(one)} for one in changes],
     }
     return json.dumps(answer, indent=2, ensure_ascii=False)

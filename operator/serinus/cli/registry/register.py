@@ -2,22 +2,27 @@
 
 import argparse
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from serinus.api.audit_record import AuditEvent
-from serinus.api.model import ModelSpec, Verification
+from serinus.api.audit_record import AuditEntry, AuditEvent
+from serinus.api.model import ModelSpec, ProductionVersion, Verification
 from serinus.api.modelversion import ModelVersionSpec
-from serinus.api.names import MODEL, MODEL_VERSION, WAIVER_ANNOTATION, ObjectKey, model_version_name
+from serinus.api.names import MODEL_VERSION, WAIVER_ANNOTATION, ObjectKey, model_version_name
 from serinus.api.parsing import decode
-from serinus.cli.manifests import read_manifests
+from serinus.cli.command import set_handler
+from serinus.cli.manifests import read_manifests, read_policy
 from serinus.cli.output import echo
-from serinus.cli.registry.write import happening_of, without_cluster
-from serinus.cli.session import CliContext, current_namespace, name_of, opened, this_process
+from serinus.cli.registry.write import add_reason, check_without_cluster, new_entry
+from serinus.cli.session import CliContext, RegistryOptions, add_registry, name_of, open_registry, this_process
 from serinus.engine.versions.catalogue import VersionEntry, spec_hash
 from serinus.errors import ConfigurationError, InvalidObjectError, RefusedError
 from serinus.registry.service import Registry
+
+if TYPE_CHECKING:
+    from serinus.engine.versions.admission import Review
 
 OK: Final = 0
 _SCHEMA: Final = "SchemaRejected"
@@ -26,106 +31,154 @@ _WAIVE: Final = (
 )
 
 
-async def register(given: argparse.Namespace, outside: CliContext) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterOptions:
+    """Options of ``serinus registry register``.
+
+    Attributes:
+        file: holds the ModelVersions.
+        policy: holds the Model; None where the team has no policy.
+        id: the ids of the records are made from it and the versions' names: the same one again changes nothing again.
+    """
+
+    file: Path
+    policy: Path | None
+    registry: RegistryOptions
+    reason: str
+    id: uuid.UUID
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed, with a new id where none was given."""
+        return cls(
+            file=args.file,
+            policy=args.policy,
+            registry=RegistryOptions.from_args(args),
+            reason=args.reason,
+            id=uuid.UUID(args.id) if args.id is not None else uuid.uuid4(),
+        )
+
+
+def add_register(parser: argparse.ArgumentParser) -> None:
+    """Make the parser the command ``register``."""
+    parser.add_argument("-f", "--file", type=Path, required=True, metavar="FILE", help="YAML, as for kubectl apply")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="the Model's manifest with the team's policy")
+    add_registry(parser)
+    add_reason(parser)
+    set_handler(parser, RegisterOptions.from_args, _register_all)
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    """A manifest of the file.
+
+    Attributes:
+        model: the version's model.
+        name: of the manifest.
+        waiver: why the schema need not be compatible; empty where it must be.
+    """
+
+    model: ObjectKey
+    name: str
+    entry: VersionEntry
+    waiver: str
+
+
+async def _register_all(options: RegisterOptions, context: CliContext) -> int:
     """Make the ModelVersions of a file known, those whose number keeps its promise."""
-    without_cluster(given)
-    found = list(read_manifests(given.file, MODEL_VERSION))
-    if not found:
-        raise ConfigurationError(f"{given.file} holds no ModelVersion")
-    entries = [_entry(raw, given.file, outside) for raw in found]
-    base = uuid.UUID(given.id) if given.id else uuid.uuid4()
-    async with opened(given, outside) as store:
-        registry = Registry(store, outside.clock, this_process())
-        for raw, entry in zip(found, entries, strict=True):
-            namespace = given.namespace or raw["metadata"].get("namespace") or current_namespace(given.registry)
-            model = ObjectKey(namespace, entry.spec.model)
-            await _register(given, outside, registry, model, entry, _Paper(raw, base))
+    check_without_cluster(options.registry)
+    manifests = list(read_manifests(options.file, MODEL_VERSION))
+    if not manifests:
+        raise ConfigurationError(f"{options.file} holds no ModelVersion")
+    submissions = [_submission(raw, options, context) for raw in manifests]
+    async with open_registry(options.registry, context) as store:
+        registry = Registry(store, context.clock, this_process())
+        for submission in submissions:
+            await _register(options, context, registry, submission)
     return OK
 
 
-class _Paper:
-    """What a manifest says beside its spec, and the ids of what it leads to."""
-
-    def __init__(self, raw: Mapping[str, Any], base: uuid.UUID) -> None:
-        self.waiver = str((raw["metadata"].get("annotations") or {}).get(WAIVER_ANNOTATION, ""))
-        self.name = str(raw["metadata"].get("name", ""))
-        self._base = base
-
-    def id_for(self, event: AuditEvent) -> str:
-        return str(uuid.uuid5(self._base, f"{event.value} {self.name}"))
-
-
-def _entry(raw: Mapping[str, Any], file: Path, outside: CliContext) -> VersionEntry:
-    metadata = raw["metadata"]
+def _submission(raw: Mapping[str, Any], options: RegisterOptions, context: CliContext) -> _Submission:
+    file, metadata = options.file, raw["metadata"]
     spec = decode(ModelVersionSpec, raw.get("spec", {}), f"{file}: spec")
     if metadata.get("name") != (name := model_version_name(spec.model, spec.version)):
         raise InvalidObjectError(f"{file}: metadata.name", f"must be {name}")
     labels = metadata.get("labels") or {}
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
         raise InvalidObjectError(f"{file}: metadata.labels", "must be texts by name")
-    return VersionEntry(
-        spec=spec,
-        spec_hash=spec_hash(spec),
-        registered_at=outside.clock.now(),
-        labels=tuple(sorted(labels.items())),
+    registry = options.registry
+    namespace = registry.namespace or metadata.get("namespace") or registry.current_namespace()
+    return _Submission(
+        model=ObjectKey(namespace, spec.model),
+        name=name,
+        entry=VersionEntry(
+            spec=spec,
+            spec_hash=spec_hash(spec),
+            registered_at=context.clock.now(),
+            labels=tuple(sorted(labels.items())),
+        ),
+        waiver=str((metadata.get("annotations") or {}).get(WAIVER_ANNOTATION, "")),
     )
 
 
-async def _register(  # noqa: PLR0913, PLR0917 - a command, its surroundings and one version
-    given: argparse.Namespace,
-    outside: CliContext,
-    registry: Registry,
-    model: ObjectKey,
-    entry: VersionEntry,
-    paper: _Paper,
-) -> None:
-    from serinus.engine.versions.admission import VersionUnderReview, known_version, review, schema_details  # noqa: PLC0415 - the judge
+async def _register(options: RegisterOptions, context: CliContext, registry: Registry, submission: _Submission) -> None:
+    from serinus.engine.versions.admission import schema_details  # noqa: PLC0415 - loads what only this command needs
 
+    model, entry = submission.model, submission.entry
     known = await registry.list(model)
-    if any(one.version == entry.version and one.spec_hash == entry.spec_hash for one in known):
+    if any(other.version == entry.version and other.spec_hash == entry.spec_hash for other in known):
         echo(f"{name_of(model)}: {entry.version} is registered already, with the same spec")
         return
+    policy = read_policy(options.policy, model.name) if options.policy is not None else ModelSpec()
+    review = _review(submission, known, policy, await registry.production(model))
+    details = schema_details(review.compatibility)
+
+    def record_of(event: AuditEvent, reason: str) -> AuditEntry:
+        return new_entry(
+            options.registry,
+            context,
+            event,
+            id=str(uuid.uuid5(options.id, f"{event.value} {submission.name}")),
+            version=entry.version,
+            digest=entry.digest,
+            spec_hash=entry.spec_hash,
+            reason=reason,
+            details=details,
+        )
+
+    registered = record_of(AuditEvent.VERSION_REGISTERED, options.reason)
+    sequence = await registry.register(model, entry, registered)
+    echo(f"{name_of(model)}: {entry.version} is registered, record #{sequence} ({registered.id})")
+    if review.waived:
+        waived = record_of(AuditEvent.SCHEMA_WAIVED, submission.waiver)
+        sequence = await registry.record(model, waived)
+        echo(f"{name_of(model)}: its schema breaks its promise by waiver, record #{sequence} ({waived.id})")
+
+
+def _review(
+    submission: _Submission,
+    known: Sequence[VersionEntry],
+    policy: ModelSpec,
+    production: ProductionVersion | None,
+) -> "Review":
+    """Return the review of a version that may be registered; RefusedError where it may not."""
+    from serinus.engine.versions.admission import VersionUnderReview, known_version, review  # noqa: PLC0415 - likewise
+
+    entry = submission.entry
     others = [
-        known_version(VersionUnderReview(spec=one.spec, spec_hash=one.spec_hash, yanked=one.yanked)) for one in known
+        known_version(VersionUnderReview(spec=other.spec, spec_hash=other.spec_hash, yanked=other.yanked))
+        for other in known
     ]
-    serving = await registry.production(model)
     found = review(
-        VersionUnderReview(spec=entry.spec, spec_hash=entry.spec_hash, waiver=paper.waiver),
+        VersionUnderReview(spec=entry.spec, spec_hash=entry.spec_hash, waiver=submission.waiver),
         others,
-        _policy(given, model),
-        production=serving.version if serving is not None else None,
+        policy,
+        production=production.version if production is not None else None,
         verification=Verification.OFF,
     )
     if found.block is not None:
         raise RefusedError(
-            f"{name_of(model)} {entry.version} is not registered: {found.block.message}"
+            f"{name_of(submission.model)} {entry.version} is not registered: {found.block.message}"
             + (_WAIVE if found.block.reason == _SCHEMA else "")
         )
-    events = [AuditEvent.VERSION_REGISTERED, *([AuditEvent.SCHEMA_WAIVED] if found.waived else [])]
-    for event in events:
-        given.id = paper.id_for(event)
-        told = happening_of(
-            given,
-            outside,
-            event,
-            version=entry.version,
-            digest=entry.digest,
-            spec_hash=entry.spec_hash,
-            reason=paper.waiver if event is AuditEvent.SCHEMA_WAIVED else given.reason,
-            details=schema_details(found.compatibility),
-        )
-        if event is AuditEvent.VERSION_REGISTERED:
-            sequence = await registry.register(model, entry, told)
-            echo(f"{name_of(model)}: {entry.version} is registered, record #{sequence} ({told.id})")
-        else:
-            sequence = await registry.record(model, told)
-            echo(f"{name_of(model)}: its schema breaks its promise by waiver, record #{sequence} ({told.id})")
-
-
-def _policy(given: argparse.Namespace, model: ObjectKey) -> ModelSpec:
-    if given.policy is None:
-        return ModelSpec()
-    for found in read_manifests(given.policy, MODEL):
-        if found["metadata"].get("name") == model.name:
-            return decode(ModelSpec, found.get("spec", {}), "spec")
-    raise ConfigurationError(f"{given.policy} holds no Model {model.name}")
+    return found

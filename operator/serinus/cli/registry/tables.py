@@ -1,21 +1,43 @@
 """``serinus registry dynamodb create-tables``: makes the registry's tables, or says what is wrong with those there."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Final, Self
 
+from serinus.cli.actor import is_aws
+from serinus.cli.command import set_handler
 from serinus.cli.output import echo
+from serinus.cli.session import CliContext
 from serinus.errors import ConfigurationError
 from serinus.registry.address import DynamoDbAddress, parse_address
 from serinus.settings import DynamoDbSettings, load_settings
 
-OK = 0
-# Also those of a VPC's own endpoints.
-_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+OK: Final = 0
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the verb takes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTablesOptions:
+    """Options of ``serinus registry dynamodb create-tables``.
+
+    Attributes:
+        registry: the registry's address; None for the configured one.
+        config: the operator's configuration file; None for that of SERINUS_CONFIG.
+        protected: with deletion protection and point-in-time recovery, where the endpoint has them.
+    """
+
+    registry: str | None
+    config: Path | None
+    protected: bool
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed."""
+        return cls(registry=args.registry, config=args.config, protected=not args.no_protection)
+
+
+def add_create_tables(parser: argparse.ArgumentParser) -> None:
+    """Make the parser the command ``create-tables``."""
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--registry", metavar="URL", help="dynamodb://<table-prefix>?region=…&endpoint=…")
     place.add_argument("--config", type=Path, help="the operator's configuration file; SERINUS_CONFIG where not given")
@@ -24,9 +46,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out deletion protection and point-in-time recovery, as at every endpoint that is not AWS's",
     )
+    set_handler(parser, CreateTablesOptions.from_args, _create_tables)
 
 
-def create_tables(given: argparse.Namespace) -> int:
+def _create_tables(options: CreateTablesOptions, _: CliContext) -> int:
     """Make what is missing, say what was done, and return 0; doing it again changes nothing.
 
     Raises:
@@ -39,11 +62,10 @@ def create_tables(given: argparse.Namespace) -> int:
     from serinus.registry.dynamodb.names import TableNames  # noqa: PLC0415
     from serinus.registry.dynamodb.tables import create, probe  # noqa: PLC0415
 
-    settings = _settings(given.registry, given.config)
+    settings = _settings(options)
     tables, clients = TableNames.of(settings), connect(settings)
-    protect = _is_aws(settings.endpoint) and not given.no_protection
     try:
-        for done in create(clients.reads, tables, protect=protect):
+        for done in create(clients.reads, tables, protect=options.protected and is_aws(settings.endpoint)):
             echo(done)
         probe(clients.reads, tables)
     finally:
@@ -52,18 +74,13 @@ def create_tables(given: argparse.Namespace) -> int:
     return OK
 
 
-def _is_aws(endpoint: str | None) -> bool:
-    host = urlsplit(endpoint).hostname if endpoint is not None else None
-    return endpoint is None or (host or "").endswith(_AWS_DOMAINS)
-
-
-def _settings(url: str | None, config: Path | None) -> DynamoDbSettings:
-    if url is None:
-        return load_settings(config).registry.dynamodb
-    match parse_address(url):
+def _settings(options: CreateTablesOptions) -> DynamoDbSettings:
+    if options.registry is None:
+        return load_settings(options.config).registry.dynamodb
+    match parse_address(options.registry):
         case DynamoDbAddress(settings=settings):
             return settings
         case _:
             raise ConfigurationError(
-                f"{url}: only a registry in DynamoDB has tables: dynamodb://<table-prefix>?region=…"
+                f"{options.registry}: only a registry in DynamoDB has tables: dynamodb://<table-prefix>?region=…"
             )

@@ -1,1 +1,1 @@
-"""Evidence of one stage and its judgement: counts, the sequential test, windows, verdicts."""
+"""Analysis of one stage: counts, the sequential test, windowed proportions, verdicts. Pure."""

@@ -1,7 +1,7 @@
-"""How much errors come in bursts, learned from the stable version.
+"""Estimates the burstiness of errors from the stable version.
 
-Pearson's statistic of the bad counts given each tick's requests, divided by its degrees of freedom, is 1 where requests
-fail independently of each other and about b where they fail b at a time.
+Pearson's statistic of the bad counts given each tick's requests, divided by its degrees of freedom, is about 1 where
+requests fail independently and about b where they fail b at a time.
 """
 
 from collections.abc import Iterable
@@ -12,19 +12,19 @@ from typing import Final
 from serinus.engine.analysis.measurements import Batch
 
 UNKNOWN_BURST: Final = 3.0
-"""Held until the stable version has shown its own."""
+"""Assumed until there is enough data from the stable version."""
 
-_LEAST: Final = 1.0
-_MOST: Final = 20.0
-# Below these the statistic says more of chance than of bursts.
-_TICKS_TO_KNOW: Final = 20
-_BAD_TO_KNOW: Final = 10.0
+_MIN_BURST: Final = 1.0
+_MAX_BURST: Final = 20.0
+# Below these the statistic reflects chance rather than bursts.
+_MIN_TICKS: Final = 20
+_MIN_BAD: Final = 10.0
 _HALF_MEMORY: Final = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The sums that Pearson's statistic needs, so that no tick must be kept."""
+    """The sums from which Pearson's statistic is computed, so that no tick has to be stored."""
 
     ticks: int = 0
     requests: float = 0.0
@@ -32,7 +32,7 @@ class Tally:
     squares: float = 0.0
 
     def plus(self, batch: Batch) -> "Tally":
-        """Add one tick; one without requests says nothing."""
+        """Add one tick; a tick without requests changes nothing."""
         requests, bad = batch.requests, min(batch.certain, batch.requests)
         if requests <= 0:
             return self
@@ -41,13 +41,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Dispersion:
-    """What is known of the stable version's bursts.
+    """The burst size, estimated from the stable version or given by the stage.
 
     Attributes:
-        given: the burst that the stage names; it wins over all that is learned.
+        given: the stage's ``burst``; overrides the estimate.
         older: the half hour before ``recent``, or the hour before the stage.
         recent: at most half an hour.
-        recent_since: when that began.
+        recent_since: start of ``recent``.
     """
 
     given: int | None = None
@@ -57,27 +57,27 @@ class Dispersion:
 
     @property
     def burst(self) -> float:
-        """The divisor phi of the evidence's exponent: 1 to 20, and 3 until known."""
+        """The divisor phi of the evidence's exponent: 1 to 20, and 3 until it can be estimated."""
         if self.given is not None:
             return float(self.given)
-        known = _pearson(self.older, self.recent)
-        return UNKNOWN_BURST if known is None else max(_LEAST, min(_MOST, known))
+        estimate = _pearson(self.older, self.recent)
+        return UNKNOWN_BURST if estimate is None else max(_MIN_BURST, min(_MAX_BURST, estimate))
 
 
-def _pearson(one: Tally, other: Tally) -> float | None:
-    ticks, bad = one.ticks + other.ticks, one.bad + other.bad
-    if ticks < _TICKS_TO_KNOW or bad < _BAD_TO_KNOW:
+def _pearson(older: Tally, recent: Tally) -> float | None:
+    ticks, bad = older.ticks + recent.ticks, older.bad + recent.bad
+    if ticks < _MIN_TICKS or bad < _MIN_BAD:
         return None
-    share = bad / (one.requests + other.requests)
+    share = bad / (older.requests + recent.requests)
     if share >= 1:
         return None
-    # sum (x - n p)^2 / (n p (1 - p)), multiplied out.
-    statistic = ((one.squares + other.squares) / share - bad) / (1 - share)
+    # sum (x - n p)^2 / (n p (1 - p)), expanded.
+    statistic = ((older.squares + recent.squares) / share - bad) / (1 - share)
     return statistic / (ticks - 1)
 
 
 def learn(dispersion: Dispersion, batch: Batch, at: datetime) -> Dispersion:
-    """Add one tick of the stable version; what is older than an hour is forgotten, half an hour at a time."""
+    """Add one tick of the stable version; data older than an hour is dropped, half an hour at a time."""
     if dispersion.given is not None or batch.requests <= 0:
         return dispersion
     since = dispersion.recent_since
@@ -87,7 +87,7 @@ def learn(dispersion: Dispersion, batch: Batch, at: datetime) -> Dispersion:
 
 
 def learn_history(dispersion: Dispersion, batches: Iterable[Batch]) -> Dispersion:
-    """Begin with the ticks of the hour before the stage, in place of any such hour given before."""
+    """Start from the ticks of the hour before the stage, replacing any earlier history."""
     tally = Tally()
     for batch in batches:
         tally = tally.plus(batch)

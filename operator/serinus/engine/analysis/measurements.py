@@ -1,6 +1,7 @@
-"""What the outside answered when it was asked about a version: a value, no data, or the asking itself failed.
+"""Questions to a metric source and its answers: counts, a value, no data, or a failed query.
 
-A condition is about a proportion of requests, so an answer is counts, never a quantile (design, section 5).
+A condition limits a proportion of requests, so answers are counts, never quantiles: ``histogram_quantile`` cannot
+exceed the last finite bound and is NaN without requests.
 """
 
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from serinus.api.verdict import Cause
 class Batch:
     """The requests of one backend between two ticks, and how many of them were bad.
 
-    Where a latency limit is no bucket bound, ``certain`` counts those above the next bound up, ``possible`` those above
-    the next bound down and ``likely`` interpolates between them; elsewhere the three are equal.
+    Where a latency limit is not a bucket bound, ``certain`` counts the requests above the next higher bound,
+    ``possible`` those above the next lower bound, and ``likely`` interpolates; otherwise the three are equal.
     """
 
     requests: float
@@ -27,7 +28,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Coarse:
-    """The bucket bounds (seconds) on both sides of a limit that is none itself; ``upper`` is infinite past the last."""
+    """The bucket bounds in seconds around a limit that is not a bound; ``upper`` is infinite above the last."""
 
     lower: float
     upper: float
@@ -39,9 +40,9 @@ class Counted:
 
     Attributes:
         at: the evaluation time of the query.
-        batch: the counts; zero requests is an answer.
-        display: the metric's value over the source's display window in base units (seconds, ratio), for people only.
-        coarse: the bounds around a latency limit that is no bucket bound.
+        batch: the counts; zero requests are a valid answer.
+        display: the metric over the source's display window in base units (seconds, ratio); shown, never judged.
+        coarse: the bounds around a latency limit that is not a bucket bound.
     """
 
     at: datetime
@@ -52,7 +53,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """The value of a named query, as the query yields it; never NaN."""
+    """The raw value of a named query; never NaN."""
 
     at: datetime
     value: float
@@ -60,7 +61,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoData:
-    """The source answered, but not with a usable figure."""
+    """The source answered, but without a usable figure."""
 
     at: datetime
     cause: Cause
@@ -69,7 +70,7 @@ class NoData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CouldNotAsk:
-    """The source did not answer, or refused the query."""
+    """The source did not answer, or rejected the query."""
 
     at: datetime
     cause: Cause
@@ -81,7 +82,7 @@ Answer = Counted | Measured | NoData | CouldNotAsk
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The backend that is asked about, and whose it is."""
+    """The backend that a question is about, with its model and version."""
 
     namespace: str
     model: str
@@ -94,10 +95,10 @@ class Question:
     """One metric of one backend.
 
     Attributes:
-        source: the administrator's name of the metric source.
+        source: name of the metric source.
         preset: the data plane whose metrics are read.
         subject: the backend.
-        metric: what is measured.
+        metric: the metric.
         limit: a latency's limit in seconds (the bucket bound to count above); 0 for every other metric.
     """
 

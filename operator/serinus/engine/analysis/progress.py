@@ -1,4 +1,4 @@
-"""What is known of one condition since its stage began: a value that each tick's answers are folded into."""
+"""The state of one condition since its stage began, into which each tick's answers are folded."""
 
 import math
 from dataclasses import dataclass
@@ -11,38 +11,38 @@ from serinus.engine.analysis import sequential
 from serinus.engine.analysis.dispersion import Dispersion
 from serinus.engine.analysis.measurements import Answer, Batch, Coarse, Measured
 from serinus.engine.analysis.sequential import NO_ONSET, Evidence, Onset
-from serinus.engine.analysis.window import EMPTY_WINDOW, NOT_HELD, NOTHING, HoldTimer, Window
+from serinus.engine.analysis.window import EMPTY_BATCH, EMPTY_WINDOW, NOT_HELD, HoldTimer, Window
 
 FALSE_ABORTS_PER_RUN: Final = 0.01
-"""Alpha: how likely a run of a tolerable version ends in an abort, all its conditions together."""
+"""Alpha: probability that a run of a tolerable version is aborted, over all its conditions together."""
 
-LEAST_IN_WINDOW: Final = 20
-"""Observed: requests in the window without which its value says nothing, where the stage names no minRequests."""
+MIN_IN_WINDOW: Final = 20
+"""Requests that the window of the Observed judgement needs, where the stage has no minRequests."""
 
 _NO_TIME: Final = timedelta(0)
 _MISSED_SCRAPES: Final = 3
-_MEMORY: Final = 300.0
-# The stable version counts as over the limit itself from a hundredfold likelihood ratio on.
+_TIME_CONSTANT: Final = 300.0
+# From this likelihood ratio on, the stable version counts as over the limit as well.
 _STABLE_TOO: Final = math.log(100)
-# 1 - 0.9 is a little less than 0.1: a share may stand above its limit by the rounding of both.
+# 1 - 0.9 is slightly less than 0.1: a share may exceed its limit by a rounding error.
 ROUNDING: Final = 1 + 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the stage and the metric source say of one condition's judgement, once and for all.
+    """How one condition is judged; fixed for the stage.
 
     Attributes:
-        tolerated: the proportion of bad requests that is still good; None for a named query.
-        sequential: judged by the evidence of all requests, else by what is observed over a window.
-        needed: the evidence of a breach, 1/alpha.
-        planned: the ticks that the stage is planned to have.
-        interval: the least time between two judgements.
-        window: of the observed proportion.
-        hold_for: how long a condition must be seen to hold.
-        least_in_window: requests without which the window says nothing.
-        fresh_for: how old the latest reading may be.
-        unbroken: readings further apart than this have a gap between them.
+        tolerated: the tolerated proportion of bad requests; None for a named query.
+        sequential: whether all requests are judged by their evidence, else the proportion over a window.
+        needed: the evidence that is a breach, 1/alpha.
+        planned: the number of ticks that the stage is planned to have.
+        interval: the minimum time between two judgements.
+        window: length of the window of the observed proportion.
+        hold_for: how long a condition must hold to be a breach.
+        min_in_window: requests that the window needs.
+        fresh_for: the maximum age of the latest reading.
+        max_gap: readings further apart than this have a gap between them.
     """
 
     tolerated: float | None
@@ -52,26 +52,26 @@ class Rules:
     interval: timedelta
     window: timedelta
     hold_for: timedelta
-    least_in_window: int
+    min_in_window: int
     fresh_for: timedelta
-    unbroken: timedelta
+    max_gap: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast requests come in, with the last five minutes counting most: what both fields say is decayed alike."""
+    """Exponentially weighted request rate; both fields decay with a time constant of five minutes."""
 
     requests: float = 0.0
     seconds: float = 0.0
 
     def plus(self, requests: float, passed: timedelta) -> "Pace":
-        """Add the requests of so long a time."""
-        kept = math.exp(-passed.total_seconds() / _MEMORY)
-        return Pace(self.requests * kept + requests, self.seconds * kept + passed.total_seconds())
+        """Add the requests of a period of this length."""
+        decay = math.exp(-passed.total_seconds() / _TIME_CONSTANT)
+        return Pace(self.requests * decay + requests, self.seconds * decay + passed.total_seconds())
 
     @property
     def per_second(self) -> float:
-        """Requests a second; 0 where nothing is known."""
+        """Requests a second; 0 before the first period."""
         return self.requests / self.seconds if self.seconds > 0 else 0.0
 
 
@@ -80,36 +80,36 @@ NO_PACE: Final = Pace()
 
 @dataclass(frozen=True, slots=True)
 class StableBaseline:
-    """What is known of the stable version since the stage began.
+    """The stable version's requests since the stage began.
 
     Attributes:
         latest: its last answer.
-        requests: all of its requests.
-        pending: those that nothing has been learned from yet.
-        onset: those since it most probably became worse than tolerated itself.
+        requests: number of its requests.
+        pending: requests that have not updated the dispersion yet.
+        onset: requests since it most probably became worse than tolerated itself.
     """
 
     latest: Answer | None = None
     requests: float = 0.0
-    pending: Batch = NOTHING
+    pending: Batch = EMPTY_BATCH
     onset: Onset = NO_ONSET
 
 
-UNHEARD: Final = StableBaseline()
+NO_BASELINE: Final = StableBaseline()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breach:
-    """What was seen when the condition was breached; it is kept as it was, whatever comes later.
+    """The figures at the time of the breach; later answers do not change them.
 
     Attributes:
         since: when the regression most probably began; None for the beginning of the stage.
-        requests: since then, or in the window.
-        bad: those of them that were certainly bad.
+        requests: number of requests since then, or in the window.
+        bad: number of those that were certainly bad.
         evidence: the evidence E.
-        held: for how long the condition had been seen to hold.
+        held: how long the condition had held.
         value: a named query's value, or the metric's display value.
-        stable_too: the stable version was over the same limit.
+        stable_too: whether the stable version exceeded the same limit.
     """
 
     since: datetime | None
@@ -123,20 +123,27 @@ class Breach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Everything known of one condition since its stage began.
+    """The state of one condition since its stage began.
 
     Attributes:
-        condition: what is judged.
-        rules: how.
-        requests: of the candidate since the stage began; ``certain``, ``likely`` and ``possible`` are the bad ones.
-        stable_requests: of the stable version in the same time.
-        breached_at: the tick of the first breach; a breach stays one.
-        breach: what was seen then.
-        coarse: the bucket bounds around a latency limit that is none itself.
+        condition: the judged condition.
+        rules: how it is judged.
+        evidence: the e-process of the sequential judgement.
+        dispersion: the burst size by which evidence is discounted.
+        requests: the candidate's requests; ``certain``, ``likely`` and ``possible`` count the bad ones.
+        stable_requests: the stable version's requests in the same time.
+        breached_at: time of the first breach; a breach is final.
+        breach: the figures of that breach.
+        coarse: the bucket bounds around a latency limit that is not a bound itself.
         latest: the last answer.
-        last_counted_at: the time of the last usable answer: the next one counts from there.
-        pending: requests that are not judged yet, because ``metrics.interval`` has not passed since ``judged_at``.
-        stable: what is known of the stable version in the same time.
+        last_counted_at: time of the last usable answer, from which the next one counts.
+        judged_at: time of the last judgement.
+        pending: requests not judged yet, because ``metrics.interval`` has not passed since ``judged_at``.
+        onset: the requests since the most probable start of a regression.
+        stable: the stable version's requests in the same time.
+        window: the requests of the last ``rules.window``.
+        hold_timer: how long the condition has held.
+        pace: the candidate's request rate.
     """
 
     condition: AbortCondition
@@ -154,32 +161,32 @@ class Progress:
     latest: Answer | None = None
     last_counted_at: datetime | None = None
     judged_at: datetime | None = None
-    pending: Batch = NOTHING
+    pending: Batch = EMPTY_BATCH
     onset: Onset = NO_ONSET
-    stable: StableBaseline = UNHEARD
+    stable: StableBaseline = NO_BASELINE
     window: Window = EMPTY_WINDOW
-    holding: HoldTimer = NOT_HELD
+    hold_timer: HoldTimer = NOT_HELD
     pace: Pace = NO_PACE
 
     @property
     def stable_too(self) -> bool:
-        """The stable version is over the same limit at present."""
+        """Whether the stable version currently exceeds the same limit."""
         latest, onset = self.stable.latest, self.stable.onset
         if isinstance(latest, Measured):
             return self.condition.operator.holds(latest.value, self.condition.threshold)
-        return onset.bad >= sequential.LEAST_BAD and onset.score >= _STABLE_TOO
+        return onset.bad >= sequential.MIN_BAD and onset.score >= _STABLE_TOO
 
 
 def begin(
     condition: AbortCondition, stage: Stage, metrics: MetricsRef, *, conditions_in_run: int, scrape_interval: timedelta
 ) -> Progress:
-    """Return what is known of a condition when its stage begins: nothing.
+    """Return the progress of a condition at the start of its stage.
 
     Args:
         condition: a line of the stage's ``abortOn``.
-        stage: says how it is judged and for how long.
-        metrics: the least time between two judgements, and the window.
-        conditions_in_run: over all stages; they share the chance of a false abort.
+        stage: how the condition is judged and for how long.
+        metrics: the minimum time between two judgements, and the window.
+        conditions_in_run: number of conditions over all stages, which share the probability of a false abort.
         scrape_interval: how often the metric source reads new values.
 
     Raises:
@@ -197,9 +204,9 @@ def begin(
         interval=interval,
         window=metrics.window.value,
         hold_for=stage.for_.value,
-        least_in_window=stage.min_requests or LEAST_IN_WINDOW,
+        min_in_window=stage.min_requests or MIN_IN_WINDOW,
         fresh_for=max(missed, interval),
-        unbroken=max(missed, interval + scrape_interval),
+        max_gap=max(missed, interval + scrape_interval),
     )
-    nothing = Evidence(()) if rules.tolerated is None else sequential.no_evidence(rules.tolerated)
-    return Progress(condition=condition, rules=rules, evidence=nothing, dispersion=Dispersion(given=stage.burst))
+    initial = Evidence(()) if rules.tolerated is None else sequential.no_evidence(rules.tolerated)
+    return Progress(condition=condition, rules=rules, evidence=initial, dispersion=Dispersion(given=stage.burst))

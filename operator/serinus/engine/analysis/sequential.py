@@ -1,7 +1,8 @@
-"""Evidence that a version is worse than tolerated, valid however often one looks; and the certificate that it is not.
+"""Sequential evidence that a version is worse than tolerated, valid at every tick, and a certificate that it is not.
 
-Both are means of likelihood ratios, so both are supermartingales under what they argue against, and Ville's inequality
-bounds the chance that they ever grow large (docs/explanation/statistics.md has the formulae and their sources).
+Both are means of likelihood ratios and therefore supermartingales under the hypothesis that they argue against; Ville's
+inequality bounds the probability that they ever grow large. docs/explanation/statistics.md has the formulae and their
+sources.
 """
 
 import math
@@ -10,11 +11,11 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-LEAST_BAD: Final = 3
-"""Bad requests without which nothing is a breach, however strong the evidence."""
+MIN_BAD: Final = 3
+"""Number of bad requests that a breach needs, however strong the evidence."""
 
 CERTIFICATE_NEEDED: Final = 20.0
-"""1 / beta: a version that is not tolerable is certified with probability 5 % at most."""
+"""1 / beta: an intolerable version is certified with a probability of at most 5 %."""
 
 _WORSE: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
 _BETTER: Final = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
@@ -23,29 +24,29 @@ _DOUBLED: Final = 2
 _FIRST_TICK: Final = 0.5
 _PLANNED_TICKS: Final = 0.4
 _LATER_TICKS: Final = 0.1
-_EXPONENT: Final = 700.0
-_LARGEST: Final = 1e300
+_MAX_EXPONENT: Final = 700.0
+_MAX_RATIO: Final = 1e300
 _NEWTON_STEPS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """An alternative rate of bad requests: what each bad and each good request adds to the logarithm of its ratio."""
+    """An alternative rate: what each bad and each good request adds to the logarithm of its likelihood ratio."""
 
     bad: float
     good: float
 
     def exponent(self, requests: float, bad: float) -> float:
-        """Return the logarithm of the likelihood ratio of so many requests against the tolerated rate."""
-        # A rate of 0 is refuted by the first bad request, but says something where there is none: no 0 * -inf.
+        """Return the logarithm of the likelihood ratio of these requests against the tolerated rate."""
+        # The rate 0 is refuted by the first bad request, but valid without one: avoid 0 * -inf.
         return (bad * self.bad if bad else 0.0) + (requests - bad) * self.good
 
 
 @dataclass(frozen=True, slots=True)
 class Alternatives:
-    """The rates that are weighed against one tolerated rate.
+    """The alternatives to one tolerated rate.
 
-    ``onset`` is the one (twice the tolerated rate where there is such) that dates the beginning of a regression.
+    ``onset`` is the one that dates the start of a regression: twice the tolerated rate, if that is among them.
     """
 
     worse: tuple[Rate, ...]
@@ -61,12 +62,12 @@ def alternatives(tolerated: float) -> Alternatives:
         ValueError: it is not between 0 and 1.
     """
     if not 0 < tolerated < 1:
-        raise ValueError(f"tolerated: {tolerated} is no proportion between 0 and 1")
+        raise ValueError(f"tolerated: {tolerated} is not between 0 and 1")
     rates = sorted({min(_WORST, times * tolerated) for times in _WORSE})
     worse = [rate for rate in rates if rate > tolerated] or [(1 + tolerated) / 2]
-    against = tuple(_rate(rate, tolerated) for rate in worse)
+    higher = tuple(_rate(rate, tolerated) for rate in worse)
     better = tuple(_rate(times * tolerated, tolerated) for times in _BETTER)
-    return Alternatives(against, better, against[min(_DOUBLED, len(against) - 1)])
+    return Alternatives(higher, better, higher[min(_DOUBLED, len(higher) - 1)])
 
 
 def _rate(rate: float, tolerated: float) -> Rate:
@@ -75,18 +76,18 @@ def _rate(rate: float, tolerated: float) -> Rate:
 
 
 def _exp(exponent: float) -> float:
-    return math.exp(max(-_EXPONENT, min(_EXPONENT, exponent)))
+    return math.exp(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, exponent)))
 
 
 def starting_weight(tick: int, planned: int) -> float:
-    """Return how likely it is held beforehand that a regression begins at this tick (from 1) of so many planned."""
+    """Return the prior probability that a regression starts at this tick (from 1), given the planned ticks."""
     if tick == 1:
         return _FIRST_TICK
     return _PLANNED_TICKS / planned if tick <= planned else _LATER_TICKS * planned / ((tick - 1) * tick)
 
 
 def unspent_weight(ticks: int, planned: int) -> float:
-    """Return 1 less the weights of the first ``ticks`` ticks; its sum has a closed form."""
+    """Return 1 minus the weights of the first ``ticks`` ticks, in closed form."""
     if ticks == 0:
         return 1.0
     if ticks <= planned:
@@ -99,9 +100,9 @@ class Evidence:
     """The e-process of one condition.
 
     Attributes:
-        ratios: for each worse rate, its likelihood ratio summed over the ticks at which it may have begun.
-        ticks: the ticks with requests that are in it.
-        value: the evidence E itself; 1 at the beginning.
+        ratios: for each worse rate, the likelihood ratio summed over the ticks at which it may have started.
+        ticks: number of ticks with requests so far.
+        value: the evidence E; 1 initially.
     """
 
     ratios: tuple[float, ...]
@@ -110,17 +111,17 @@ class Evidence:
 
 
 def no_evidence(tolerated: float) -> Evidence:
-    """Return what is known before the first request."""
+    """Return the evidence before the first request."""
     return Evidence((0.0,) * len(alternatives(tolerated).worse))
 
 
 class Tick(NamedTuple):
-    """The requests that are judged at once.
+    """The requests that are judged together.
 
     Attributes:
-        requests: how many; none say nothing.
-        bad: how many of them were bad, at most ``requests``.
-        burst: how many bad requests come together; must be known before this tick.
+        requests: their number; a tick without requests changes nothing.
+        bad: number of bad ones, at most ``requests``.
+        burst: number of requests that fail together; must not depend on this tick.
     """
 
     requests: float
@@ -129,7 +130,7 @@ class Tick(NamedTuple):
 
 
 def fold(evidence: Evidence, tick: Tick, *, tolerated: float, planned: int) -> Evidence:
-    """Weigh one tick against the tolerated proportion, in a stage that is planned to have so many."""
+    """Add one tick to the evidence against the tolerated proportion, in a stage of ``planned`` ticks."""
     requests, bad, burst = tick
     if requests <= 0:
         return evidence
@@ -137,22 +138,22 @@ def fold(evidence: Evidence, tick: Tick, *, tolerated: float, planned: int) -> E
     weight = starting_weight(ticks, planned)
     ratios: list[float] = []
     for ratio, rate in zip(evidence.ratios, alternatives(tolerated).worse, strict=True):
-        # The hottest line of the operator: written out, it takes half the time of rate.exponent() and _exp().
+        # The operator's hottest line: inlined, it takes half the time of rate.exponent() and _exp().
         exponent = (bad * rate.bad + (requests - bad) * rate.good) / burst
-        grown = (ratio + weight) * math.exp(max(-_EXPONENT, min(_EXPONENT, exponent)))
-        ratios.append(min(_LARGEST, grown))
+        updated = (ratio + weight) * math.exp(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, exponent)))
+        ratios.append(min(_MAX_RATIO, updated))
     return Evidence(tuple(ratios), ticks, sum(ratios) / len(ratios) + unspent_weight(ticks, planned))
 
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """The requests since the regression most probably began (Page's cumulative sum), to be told to people.
+    """The requests since the most probable start of a regression (Page's cumulative sum), for messages.
 
     Attributes:
-        since: the tick after which it began; None for the beginning of the stage.
-        requests: since then.
-        bad: of those.
-        score: the logarithm of the likelihood ratio since then; 0 where nothing speaks for a regression.
+        since: the tick after which it started; None for the beginning of the stage.
+        requests: number of requests since then.
+        bad: number of bad ones.
+        score: logarithm of the likelihood ratio since then; 0 without any sign of a regression.
     """
 
     since: datetime | None = None
@@ -165,7 +166,7 @@ NO_ONSET: Final = Onset()
 
 
 def advance_onset(onset: Onset, tick: Tick, *, tolerated: float, at: datetime) -> Onset:
-    """Add the requests of the tick at ``at``, or begin anew after it where nothing speaks for a regression any more."""
+    """Add the requests of the tick at ``at``, or reset to that time once there is no sign of a regression."""
     requests, bad, burst = tick
     if requests <= 0:
         return onset
@@ -178,27 +179,27 @@ def advance_onset(onset: Onset, tick: Tick, *, tolerated: float, at: datetime) -
 def certificate(tolerated: float, requests: float, possible: float) -> float:
     """Return the evidence that the rate is below the tolerated one; 20 is a certificate at 95 %.
 
-    ``possible`` counts every request of the stage that may have been bad.
+    ``possible`` is the number of requests of the stage that may have been bad.
     """
     better = alternatives(tolerated).better
     return sum(_exp(rate.exponent(requests, possible)) for rate in better) / len(better)
 
 
 def certificate_missing(tolerated: float, requests: float, possible: float) -> float | None:
-    """Estimate how many more requests the certificate takes at the proportion seen so far; None where it never comes.
+    """Estimate how many more requests the certificate needs at the current proportion; None if it is out of reach.
 
-    Newton's method on the logarithm of the certificate, which is convex in the number of requests: from an
-    overestimate (the best single alternative stands for all) it comes closer from above and never falls short.
+    Newton's method on the logarithm of the certificate, which is convex in the number of requests: starting from an
+    overestimate (only the best single alternative), it converges from above and never underestimates.
     """
     better = alternatives(tolerated).better
     gains = [gain for gain in (rate.exponent(requests, possible) for rate in better) if gain > -math.inf]
     if max(gains) <= 0:
         return None
-    wanted = math.log(CERTIFICATE_NEEDED * len(better))
-    times = wanted / max(gains)
+    target = math.log(CERTIFICATE_NEEDED * len(better))
+    times = target / max(gains)
     for _ in range(_NEWTON_STEPS):
         terms = [_exp(times * gain) for gain in gains]
         total = sum(terms)
         slope = sum(gain * term for gain, term in zip(gains, terms, strict=True)) / total
-        times -= (math.log(total) - wanted) / slope
+        times -= (math.log(total) - target) / slope
     return max(1.0, (times - 1) * requests)

@@ -1,4 +1,4 @@
-"""Numbers, times and proportions as an on-call engineer reads them."""
+"""Formats numbers, times and proportions for messages to an on-call engineer."""
 
 import math
 from datetime import datetime, timedelta
@@ -14,14 +14,14 @@ _LARGE: Final = 1e6
 
 
 def number(value: float) -> str:
-    """Write a count or a plain value: ``1,843``, ``0.41``."""
+    """Format a count or a plain value: ``1,843``, ``0.41``."""
     if not math.isfinite(value):
         return "infinite" if value > 0 else "minus infinite"
     whole = round(value)
     return f"{whole:,}" if value == whole or abs(value) >= 10**_DIGITS else _significant(value)
 
 
-@lru_cache(maxsize=4096)  # the same shares are written at every look at a Rollout
+@lru_cache(maxsize=4096)  # the same shares are formatted on every reconcile of a Rollout
 def _significant(value: float) -> str:
     if value == 0:
         return "0"
@@ -31,24 +31,24 @@ def _significant(value: float) -> str:
 
 
 def percent(ratio: float) -> str:
-    """Write a ratio as a percentage with three significant digits: ``0.21%``."""
+    """Format a ratio as a percentage with three significant digits: ``0.21%``."""
     return f"{_significant(100 * ratio)}%"
 
 
 def latency(seconds: float) -> str:
-    """Write a time as ``412ms`` or ``1.24s``."""
+    """Format a latency in seconds as ``412ms`` or ``1.24s``."""
     if not math.isfinite(seconds):
         return "infinite"
     return f"{_significant(1000 * seconds)}ms" if seconds < 1 else f"{_significant(seconds)}s"
 
 
 def clock(at: datetime) -> str:
-    """Write a time of day in UTC: ``14:07:31Z``."""
+    """Format a time of day in UTC: ``14:07:31Z``."""
     return f"{at.hour:02}:{at.minute:02}:{at.second:02}Z"
 
 
 def span(length: timedelta) -> str:
-    """Write a length of time in its two largest units: ``45s``, ``7m 30s``, ``2h 5m``, ``3d 4h``."""
+    """Format a duration in its two largest units: ``45s``, ``7m 30s``, ``2h 5m``, ``3d 4h``."""
     rest = max(0, math.ceil(length.total_seconds()))
     parts: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
@@ -61,18 +61,18 @@ def span(length: timedelta) -> str:
 
 
 def evidence(value: float) -> str:
-    """Write how strong the evidence is; beyond a million the figure says nothing more."""
+    """Format evidence; beyond a million the exact figure is irrelevant."""
     return "over 1,000,000" if value >= _LARGE else number(value)
 
 
 def limit(condition: AbortCondition) -> str:
-    """Say what a proportion's limit allows: ``at most 0.5% may``."""
+    """Format what a proportion's limit allows: ``at most 0.5% may``."""
     tolerated = condition.tolerated
     return "" if tolerated is None else f"at most {percent(tolerated)} may"
 
 
 def fault(condition: AbortCondition, above: str = "") -> str:
-    """Say what a bad request did, such as ``failed``; ``above`` replaces the limit of a latency."""
+    """Return the verb phrase for bad requests, such as ``failed``; ``above`` replaces the limit of a latency."""
     match condition.metric:
         case Latency():
             return f"took longer than {above or threshold(condition)}"
@@ -87,12 +87,12 @@ def fault(condition: AbortCondition, above: str = "") -> str:
 
 
 def threshold(condition: AbortCondition) -> str:
-    """Write the limit without its operator: ``200ms``."""
+    """Format the limit without its operator: ``200ms``."""
     return condition.threshold_text.lstrip("<>= ")
 
 
 def named_value(condition: AbortCondition, value: float) -> str:
-    """Write a named query's value in the unit of its threshold."""
+    """Format a named query's value in the unit of its threshold."""
     match condition.unit:
         case Unit.MILLISECONDS | Unit.SECONDS:
             return latency(value)
@@ -105,24 +105,24 @@ def named_value(condition: AbortCondition, value: float) -> str:
 
 
 def proportion_value(condition: AbortCondition, share: float) -> str:
-    """Write a proportion as the value of its metric: ``0.21%``, or ``37% over 200ms``."""
+    """Format a proportion as the value of its metric: ``0.21%``, or ``37% over 200ms``."""
     text = percent(share)
     return f"{text} over {threshold(condition)}" if isinstance(condition.metric, Latency) else text
 
 
 def proportion(condition: AbortCondition, bad: float, requests: float, *, above: str = "", scope: str = "") -> str:
-    """Write ``0.21% of 1,843 requests failed (4)``; with a scope, ``of the 1,843 requests in the last 1m``."""
-    these = f"the {number(requests)} requests {scope}" if scope else f"{number(requests)} requests"
-    return f"{percent(bad / requests)} of {these} {fault(condition, above)} ({number(bad)})"
+    """Format ``0.21% of 1,843 requests failed (4)``; with a scope, ``of the 1,843 requests in the last 1m``."""
+    scoped = f"the {number(requests)} requests {scope}" if scope else f"{number(requests)} requests"
+    return f"{percent(bad / requests)} of {scoped} {fault(condition, above)} ({number(bad)})"
 
 
 def certainly_above(coarse: Coarse | None) -> str:
-    """Name the bound above which requests are certainly slow, where the limit is none itself."""
+    """Name the bound above which requests are certainly slow; empty where the limit is a bound."""
     return "" if coarse is None else f"{latency(coarse.upper)}, the next bucket bound above the limit"
 
 
 def estimated_between(condition: AbortCondition, coarse: Coarse | None) -> str:
-    """Name the bounds that a share was estimated between, as an addition to the limit."""
+    """Name the limit and the bounds between which a share was estimated; empty where the limit is a bound."""
     if coarse is None:
         return ""
     bounds = f"{latency(coarse.lower)} and {latency(coarse.upper)}"
@@ -130,7 +130,7 @@ def estimated_between(condition: AbortCondition, coarse: Coarse | None) -> str:
 
 
 def arrival(missing: float, per_second: float, now: datetime) -> str:
-    """Say when so many requests more will be there at the present rate, as the rest of a sentence."""
+    """Format when this many more requests are expected at the present rate, as the end of a sentence."""
     if per_second * _FAR.total_seconds() < missing:
         return "no requests are coming in at present" if per_second <= 0 else "at the present rate not within 30 days"
     wait = timedelta(seconds=missing / per_second)

@@ -1,1 +1,1 @@
-"""The audit report, compiled from the records of one model."""
+"""The audit report of one model, compiled from its records."""

@@ -1,7 +1,7 @@
-"""The report of a model: all that its auditor asks, from what the registry holds, as typed values.
+"""The audit report of a model as typed values.
 
-Everything that is said comes from records, and each can be found by its number. What records do not tell is said to be
-missing; nothing is guessed. The pages are made of it in :mod:`serinus.cli.report.command`.
+Every statement comes from a record and refers to it by number. What the records do not contain is reported as missing;
+nothing is guessed. :mod:`serinus.cli.report.page` renders it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from serinus.api.modelversion import Governance, VersionStage
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import Anchor, ChainFinding, StoredRecord
 from serinus.engine.report.chain import Proof, examine, head_at
-from serinus.engine.report.open_items import OpenItem, Reviewed, open_items
+from serinus.engine.report.open_items import OpenItem, ReportFacts, open_items
 from serinus.engine.report.people import Exceptional, Person, exceptional, people
 from serinus.engine.report.periods import Live, Period, live_at, periods
 from serinus.engine.report.rollbacks import Rollback, rollbacks
@@ -25,14 +25,15 @@ from serinus.engine.versions.catalogue import VersionEntry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportInput:
-    """What the registry holds of a model, read in this order: head, records, versions.
+    """A model's data from the registry, read in this order: head, records, versions.
 
     Attributes:
         records: those after the removed ones, up to the head's.
-        anchors: checkpoints with good signatures.
-        findings: what is wrong with the checkpoints themselves.
-        notes: what is not wrong with the checkpoints, but an auditor should know.
-        policy: what the team's Model says; None where there is none, or nobody could be asked.
+        entries: the registered versions.
+        anchors: checkpoints with valid signatures.
+        findings: defects of the checkpoints themselves.
+        notes: remarks about the checkpoints that are not defects.
+        policy: the policy of the team's Model; None where there is none, or it could not be read.
     """
 
     model: ObjectKey
@@ -47,15 +48,15 @@ class ReportInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditReport:
-    """All that an auditor asks of one model, as of a time.
+    """The audit report of one model as of a time.
 
     Attributes:
-        live: the version in production; None where none is.
-        since: since when; None where it began before the first record that is kept.
-        trial: what is on trial beside it.
-        described_by: the version whose words describe the model: the one in production, else the newest.
-        told: the records that all of this is made of, in order.
-        later: how many records are later than ``as_of`` and therefore left out.
+        live: the version in production; None where there is none.
+        since: the start of its production; None where that precedes the first record that is kept.
+        trial: the production version and the candidate at ``as_of``.
+        described_by: the version whose governance describes the model: the one in production, else the newest.
+        included: the records that the report is compiled from, in order.
+        later: the number of records later than ``as_of``, which are left out.
     """
 
     model: ObjectKey
@@ -75,49 +76,48 @@ class AuditReport:
     items: tuple[OpenItem, ...]
     notes: tuple[str, ...]
     policy: ModelSpec | None
-    told: tuple[AuditRecordSpec, ...]
+    included: tuple[AuditRecordSpec, ...]
     later: int
 
     @property
     def governance(self) -> Governance:
-        """Who answers for the model; all empty where nobody says."""
+        """The model's governance; all fields empty where none is stated."""
         return self.described_by.governance if self.described_by is not None else Governance()
 
     @property
     def records(self) -> int:
-        """How many records this is made of."""
-        return len(self.told)
+        """The number of records that the report is compiled from."""
+        return len(self.included)
 
     def live_at(self, at: datetime) -> Live:
-        """Return which version was live at a time."""
-        return live_at(self.told, self.periods, at)
+        """Return the versions that were live at a time."""
+        return live_at(self.included, self.periods, at)
 
 
 def compile_report(report_input: ReportInput, as_of: datetime) -> AuditReport:
-    """Return the report of a model.
+    """Compile the report of a model.
 
-    The whole chain is verified, whatever ``as_of`` is; all else is bounded by it: what happened or was registered later
-    is left out.
+    The whole chain is verified, whatever ``as_of`` is; everything else ignores later records and registrations.
 
     Args:
-        report_input: what the registry holds.
-        as_of: a time, aware; the present for a report of today.
+        report_input: the model's data from the registry.
+        as_of: the time to report on, aware.
     """
     examined = examine(report_input.head, report_input.records, report_input.anchors, report_input.findings)
     records = tuple(record for record in examined.records if record.at <= as_of)
     head = head_at(report_input.head, examined.records, as_of)
-    served, walked, undone = periods(records), runs(records), rollbacks(records)
+    served, all_runs, all_rollbacks = periods(records), runs(records), rollbacks(records)
     entries = tuple(entry for entry in report_input.entries if entry.registered_at <= as_of)
-    sources = Sources(head=head, entries=entries, records=records, periods=served, runs=walked, as_of=as_of)
+    sources = Sources(head=head, entries=entries, records=records, periods=served, runs=all_runs, as_of=as_of)
     stories = version_stories(sources)
     live = _in_production(stories)
-    reviewed = Reviewed(
+    facts = ReportFacts(
         proof=examined.proof,
         records=records,
         periods=served,
         versions=stories,
-        runs=walked,
-        rollbacks=undone,
+        runs=all_runs,
+        rollbacks=all_rollbacks,
         as_of=as_of,
     )
     return AuditReport(
@@ -131,14 +131,14 @@ def compile_report(report_input: ReportInput, as_of: datetime) -> AuditReport:
         described_by=live or next(iter(stories), None),
         periods=served,
         versions=stories,
-        runs=walked,
-        rollbacks=undone,
+        runs=all_runs,
+        rollbacks=all_rollbacks,
         exceptional=exceptional(records),
         people=people(records),
-        items=open_items(reviewed),
+        items=open_items(facts),
         notes=tuple(report_input.notes),
         policy=report_input.policy,
-        told=records,
+        included=records,
         later=len(examined.records) - len(records),
     )
 

@@ -1,4 +1,4 @@
-"""A measured value against its limit, as a figure that can be drawn, and the plan that a run was given."""
+"""Measured values relative to their limits, and the recorded plan of a run."""
 
 import re
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ _VALUE: Final = re.compile(r"^(?P<number>\d[\d,]{0,20}(?:\.\d{1,20})?)(?P<unit>m
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """How a value compares with its limit.
+    """A value relative to its limit.
 
     Attributes:
         ratio: the value as a multiple of the limit.
         limit: the limit in the value's own terms, such as ``5% over 200ms``.
-        low_is_bad: whether the condition holds when the value is low.
+        low_is_bad: whether low values breach the condition.
     """
 
     ratio: float
@@ -29,21 +29,21 @@ class Gauge:
 
 
 def gauge(evidence: Evidence) -> Gauge | None:
-    """Return the value against the limit; None where there is no value, or it is in other terms than the limit.
+    """Return the value relative to the limit; None where there is no value, or it is in other terms than the limit.
 
     A latency's value is either the time itself (``412ms``) or the share of slow requests (``37% over 200ms``), whose
-    limit is what the quantile tolerates.
+    limit is the share that the quantile tolerates.
     """
-    found = _VALUE.match(evidence.value)
+    value_match = _VALUE.match(evidence.value)
     try:
         condition = parse_abort_condition(evidence.condition)
     except ValueError:
         return None
-    if found is None:
+    if value_match is None:
         return None
-    number, unit = float(found["number"].replace(",", "")), Unit(found["unit"] or "")
+    number, unit = float(value_match["number"].replace(",", "")), Unit(value_match["unit"] or "")
     value = {Unit.MILLISECONDS: number / 1000, Unit.PERCENT: number / 100}.get(unit, number)
-    if found["over"] and isinstance(condition.metric, Latency):
+    if value_match["over"] and isinstance(condition.metric, Latency):
         tolerated = 1 - condition.metric.quantile
         limit = f"{text.percent(tolerated)} over {text.threshold(condition)}"
         return Gauge(value / tolerated, limit, low_is_bad=False)
@@ -63,11 +63,11 @@ def _same_terms(condition: AbortCondition, unit: Unit) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStage:
-    """One stage of the plan that a run was given, as it was recorded.
+    """One stage of a run's plan, as recorded.
 
     Attributes:
-        lasts: how long it had to watch, as written; empty where the plan does not say.
-        more: everything else that the plan says of it, by name.
+        lasts: its duration and bake time as written; empty where the plan states none.
+        more: its other fields, by name.
     """
 
     name: str
@@ -79,14 +79,14 @@ class PlannedStage:
 
 
 class UnreadablePlanError(ValueError):
-    """What was recorded as the plan does not have the form of one."""
+    """The recorded plan does not match the format of a plan."""
 
 
 def read_plan(text: str) -> tuple[PlannedStage, ...]:
     """Return the stages of a recorded plan: compact JSON, a list of mappings.
 
     Raises:
-        UnreadablePlanError: it has another form; the sentence says where.
+        UnreadablePlanError: the text has another format; the message names the place.
     """
     try:
         raw = msgspec.json.decode(text.encode(errors="replace"), type=list[dict[str, object]])
@@ -98,14 +98,14 @@ def read_plan(text: str) -> tuple[PlannedStage, ...]:
 def _stage(number: int, raw: dict[str, object]) -> PlannedStage:
     if not isinstance(raw.get("name"), str):
         raise UnreadablePlanError(f"stage {number} has no name")
-    bad = raw.pop("abortOn", ())
-    if not isinstance(bad, list | tuple):
-        raise UnreadablePlanError(f"stage {number}: abortOn is no list")
+    conditions = raw.pop("abortOn", ())
+    if not isinstance(conditions, list | tuple):
+        raise UnreadablePlanError(f"stage {number}: abortOn is not a list")
     name, traffic, approval = (_text(raw.pop(key, "")) for key in ("name", "traffic", "approval"))
     watch, bake = _text(raw.pop("duration", "")), _text(raw.pop("bake", ""))
     lasts = " ".join(part for part in (watch, f"bake {bake}" if bake else "") if part)
     more = tuple((key, _text(value)) for key, value in sorted(raw.items()))
-    return PlannedStage(name, traffic, lasts, tuple(_text(line) for line in bad), approval, more)
+    return PlannedStage(name, traffic, lasts, tuple(_text(line) for line in conditions), approval, more)
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What an auditor would have to ask about: what is missing, overdue, unproven or still under way."""
+"""The open items of a report: what is missing, overdue, unproven or still under way."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ _OPEN_ENDS: Final = {
     RunEnd.STRANDED: "IS BAD AND HAS NO VERSION TO GO BACK TO",
     RunEnd.NOT_RECORDED: "has no recorded end",
 }
-_ON_DUTY: Final = frozenset({VersionStage.PRODUCTION, VersionStage.CANARY, VersionStage.STAGING})
+_SHOWN_NAMES: Final = 3
+_DEPLOYED: Final = frozenset({VersionStage.PRODUCTION, VersionStage.CANARY, VersionStage.STAGING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,8 @@ class OpenItem:
     """One open item.
 
     Attributes:
-        grave: whether the page cannot be relied upon, or traffic is at stake, until it is closed.
-        subject: what it is about, such as a version.
+        grave: whether the report is unreliable, or traffic at stake, until it is closed.
+        subject: what it concerns, such as a version.
         message: a full sentence.
     """
 
@@ -39,8 +40,8 @@ class OpenItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reviewed:
-    """What is looked through for open items."""
+class ReportFacts:
+    """The parts of a report that are searched for open items."""
 
     proof: Proof
     records: Sequence[AuditRecordSpec]
@@ -51,10 +52,10 @@ class Reviewed:
     as_of: datetime
 
 
-def open_items(given: Reviewed) -> tuple[OpenItem, ...]:
+def open_items(facts: ReportFacts) -> tuple[OpenItem, ...]:
     """Return every open item, the grave ones first."""
-    found = [*_of_the_chain(given), *_of_runs(given), *_of_versions(given), *_of_people(given)]
-    return tuple(sorted(found, key=lambda one: not one.grave))
+    items = [*_of_the_chain(facts), *_of_runs(facts), *_of_versions(facts), *_of_people(facts)]
+    return tuple(sorted(items, key=lambda item: not item.grave))
 
 
 def _grave(subject: str, message: str) -> OpenItem:
@@ -70,14 +71,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _of_the_chain(given: Reviewed) -> Iterable[OpenItem]:
-    proof, chain = given.proof, "Audit chain"
+def _of_the_chain(facts: ReportFacts) -> Iterable[OpenItem]:
+    proof, chain = facts.proof, "Audit chain"
     if not proof.ok:
         yield _grave(chain, f"The chain does not verify: {counted(len(proof.findings), 'finding')}.")
     if proof.unreadable:
         many = counted(len(proof.unreadable), "record")
         yield _grave(chain, f"{many} missing or unreadable: what they told is not on this page.")
-    if any(period.kind is PeriodKind.UNKNOWN for period in given.periods):
+    if any(period.kind is PeriodKind.UNKNOWN for period in facts.periods):
         yield _grave("Timeline", "There are times for which nobody can tell what was in production.")
     if proof.head.pruned_through:
         where = proof.head.archive or "an archive that is not named"
@@ -86,58 +87,57 @@ def _of_the_chain(given: Reviewed) -> Iterable[OpenItem]:
         yield _note(chain, "Held against no checkpoint: a chain written anew as a whole would not be noticed.")
 
 
-def _of_runs(given: Reviewed) -> Iterable[OpenItem]:
-    for run in given.runs:
+def _of_runs(facts: ReportFacts) -> Iterable[OpenItem]:
+    for run in facts.runs:
         if run.result in _OPEN_ENDS:
             message = f"The run of {run.version} {_OPEN_ENDS[run.result]}."
             yield OpenItem(grave=run.result is RunEnd.STRANDED, subject=f"Run {run.key.run}", message=message)
         if run.plan_problem:
             yield _note(f"Run {run.key.run}", f"Its plan cannot be shown: {run.plan_problem}.")
-    for rollback in given.rollbacks:
+    for rollback in facts.rollbacks:
         if rollback.safe_at is None and rollback.run:
             message = f"No record says when the traffic was safe after {rollback.version} was judged bad."
             yield _note(f"Run {rollback.run}", message)
 
 
-def _of_versions(given: Reviewed) -> Iterable[OpenItem]:
-    for story in given.versions:
-        if story.stage in _ON_DUTY:
-            yield from _of_one_on_duty(story, given.as_of)
-        if story.production or story.stage in _ON_DUTY:
-            yield from _of_one_that_served(story)
+def _of_versions(facts: ReportFacts) -> Iterable[OpenItem]:
+    for story in facts.versions:
+        if story.stage in _DEPLOYED:
+            yield from _of_deployed(story, facts.as_of)
+        if story.production or story.stage in _DEPLOYED:
+            yield from _of_served(story)
 
 
-def _of_one_on_duty(story: VersionStory, as_of: datetime) -> Iterable[OpenItem]:
-    subject, said = f"Version {story.version}", story.governance
-    due = date.fromisoformat(said.review_by) if said.review_by and _is_day(said.review_by) else None
+def _of_deployed(story: VersionStory, as_of: datetime) -> Iterable[OpenItem]:
+    subject, governance = f"Version {story.version}", story.governance
+    due = _day(governance.review_by)
     if due is not None and due < as_of.date():
         yield _grave(subject, f"Its review was due on {due} and no later version has taken its place.")
     if story.yanked:
         yield _grave(subject, f"It is marked never to serve again ({story.yanked}), yet it does.")
-    wanted = {
-        "owner": said.owner,
-        "purpose": said.purpose,
-        "limitations": said.limitations,
-        "risk tier": said.risk_tier,
-        "validation": said.validated_by,
-        "review date": said.review_by,
+    required = {
+        "owner": governance.owner,
+        "purpose": governance.purpose,
+        "limitations": governance.limitations,
+        "risk tier": governance.risk_tier,
+        "validation": governance.validated_by,
+        "review date": governance.review_by,
     }
-    missing = [name for name, value in wanted.items() if not value]
+    missing = [name for name, value in required.items() if not value]
     if missing:
         yield _note(subject, f"It names no {', no '.join(missing)}.")
     if story.entry is not None and story.entry.spec.signature is None:
         yield _note(subject, "It has no signature: nobody can tell whether its clients can go back.")
 
 
-def _is_day(text: str) -> bool:
+def _day(text: str | None) -> date | None:
     try:
-        date.fromisoformat(text)
+        return date.fromisoformat(text) if text else None
     except ValueError:
-        return False
-    return True
+        return None
 
 
-def _of_one_that_served(story: VersionStory) -> Iterable[OpenItem]:
+def _of_served(story: VersionStory) -> Iterable[OpenItem]:
     subject = f"Version {story.version}"
     if story.entry is None:
         yield _note(subject, "The registry does not hold it: only the records tell of it.")
@@ -158,9 +158,10 @@ def _of_one_that_served(story: VersionStory) -> Iterable[OpenItem]:
             yield _grave(subject, message)
 
 
-def _of_people(given: Reviewed) -> Iterable[OpenItem]:
-    acts = [record for record in given.records if not vouched_for(record.actor)]
+def _of_people(facts: ReportFacts) -> Iterable[OpenItem]:
+    acts = [record for record in facts.records if not vouched_for(record.actor)]
     if acts:
         names = sorted({record.actor.name for record in acts})
-        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004 - a line
+        more = len(names) - _SHOWN_NAMES
+        shown = ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
         yield _note("Actors", f"{counted(len(acts), 'act')} by names that nobody vouches for: {shown}.")

@@ -1,4 +1,4 @@
-"""Who acted, whether anybody vouches for the name, and what people did against or beside the rules."""
+"""The actors, whether their names are authenticated, and the actions outside a planned run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from serinus.api.audit_record import Actor, AuditEvent, AuditRecordSpec, Authent
 
 
 def vouched_for(actor: Actor) -> bool:
-    """Say whether anybody but the client itself says that this is the actor's name."""
+    """Return whether anybody but the client itself vouches for the actor's name."""
     return actor.authentication is not Authentication.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """One actor and what the chain tells of it."""
+    """One actor and its recorded actions."""
 
     actor: Actor
     acts: int
@@ -26,12 +26,14 @@ class Person:
 
 
 def people(records: Iterable[AuditRecordSpec]) -> tuple[Person, ...]:
-    """Return every actor, those first that nobody vouches for, then by name."""
+    """Return every actor by name, those that nobody vouches for first."""
     acts: dict[Actor, list[AuditRecordSpec]] = {}
     for record in records:
         acts.setdefault(record.actor, []).append(record)
-    found = (_person(actor, own) for actor, own in acts.items())
-    return tuple(sorted(found, key=lambda one: (vouched_for(one.actor), one.actor.name, one.actor.kind)))
+    everybody = (_person(actor, own) for actor, own in acts.items())
+    return tuple(
+        sorted(everybody, key=lambda person: (vouched_for(person.actor), person.actor.name, person.actor.kind))
+    )
 
 
 def _person(actor: Actor, records: list[AuditRecordSpec]) -> Person:
@@ -46,7 +48,7 @@ def _person(actor: Actor, records: list[AuditRecordSpec]) -> Person:
 
 
 class Departure(StrEnum):
-    """In which way something departs from a run that goes by its plan."""
+    """The ways in which an action departs from a run that follows its plan."""
 
     WAIVER = "Waiver"
     OVERRIDE = "Override"
@@ -76,22 +78,22 @@ _SERVING: Final = frozenset({AuditEvent.PROMOTED, AuditEvent.ROLLED_BACK})
 
 @dataclass(frozen=True, slots=True)
 class Exceptional:
-    """A record of something beside the plan."""
+    """A record of an action outside the plan."""
 
     kind: Departure
     record: AuditRecordSpec
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
-        """What else was recorded of it; a waiver's are the schema changes, which stand with the version."""
+        """Its details; none for a waiver, whose details are the schema changes that the version's section lists."""
         waived = self.record.event is AuditEvent.SCHEMA_WAIVED
         return () if waived else tuple(sorted(self.record.details.items()))
 
 
 def exceptional(records: Iterable[AuditRecordSpec]) -> tuple[Exceptional, ...]:
-    """Return overrides, waivers, corrections, refusals and what was done without a run, in order."""
-    found = ((_kind(record), record) for record in records)
-    return tuple(Exceptional(kind, record) for kind, record in found if kind is not None)
+    """Return overrides, waivers, corrections, refusals and actions without a run, in order."""
+    kinds = ((_kind(record), record) for record in records)
+    return tuple(Exceptional(kind, record) for kind, record in kinds if kind is not None)
 
 
 def _kind(record: AuditRecordSpec) -> Departure | None:

@@ -1,4 +1,4 @@
-"""Which version was in production from when to when, and when none was, or nobody can tell any more."""
+"""The periods of production: which version from when to when, including gaps and unknown times."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,22 +10,22 @@ from serinus.engine.report.chain import breaks
 
 
 class PeriodKind(StrEnum):
-    """What is known of a time."""
+    """What is known about a period."""
 
     PRODUCTION = "Production"
     NOTHING = "Nothing"
     """No version was in production."""
     UNKNOWN = "Unknown"
-    """Records are missing or cannot be read: nobody can tell."""
+    """Records are missing or unreadable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """A time during which one version was in production, or none, or nobody knows.
+    """A time during which one version was in production, or none, or an unknown one.
 
     Attributes:
         begin: None where it began before the first record that is kept.
-        end: None where it lasts.
+        end: exclusive; None while it lasts.
         began_by: the record that began it; None where there is none.
     """
 
@@ -36,31 +36,31 @@ class Period:
     began_by: AuditRecordSpec | None = None
 
     def length(self, until: datetime) -> timedelta | None:
-        """Return how long it lasted, or lasts until then; None where its beginning is not known."""
+        """Return its length, up to ``until`` while it lasts; None where its beginning is not known."""
         return None if self.begin is None else (self.end or until) - self.begin
 
     def covers(self, at: datetime) -> bool:
-        """Say whether it holds at a time; its end belongs to the next one."""
+        """Return whether it contains a time; its end belongs to the next period."""
         return (self.begin is None or self.begin <= at) and (self.end is None or at < self.end)
 
 
 def periods(records: Sequence[AuditRecordSpec]) -> tuple[Period, ...]:
-    """Return the periods without overlap or gap, the oldest first.
+    """Return the periods without overlap or gap, oldest first.
 
-    Each record seals where the model stood before and after it, so this holds for any part of a chain. Times never run
-    backwards: an entry that is told late begins its period where the one before it was left.
+    Each record contains the head's summary before and after it, so this works for any part of a chain. Times never run
+    backwards: an entry that is recorded late begins its period where the previous one ended.
     """
-    found: list[Period] = []
+    result: list[Period] = []
     lost = breaks(records)
     for number, record in enumerate(records):
         if number == 0 and (record.before.production or record.sequence > 1):
-            found.append(_known(record.before.production, None, None))
+            result.append(_known(record.before.production, None, None))
         if record.sequence in lost:
-            _begin(found, Period(kind=PeriodKind.UNKNOWN, version="", begin=records[number - 1].at))
-            _begin(found, _known(record.before.production, record.at, None))
-        if not found or found[-1].version != record.after.production:
-            _begin(found, _known(record.after.production, record.at, record))
-    return tuple(one for one in found if one.begin is None or one.begin != one.end)
+            _append(result, Period(kind=PeriodKind.UNKNOWN, version="", begin=records[number - 1].at))
+            _append(result, _known(record.before.production, record.at, None))
+        if not result or result[-1].version != record.after.production:
+            _append(result, _known(record.after.production, record.at, record))
+    return tuple(period for period in result if period.begin is None or period.begin != period.end)
 
 
 def _known(version: str, begin: datetime | None, record: AuditRecordSpec | None) -> Period:
@@ -68,22 +68,22 @@ def _known(version: str, begin: datetime | None, record: AuditRecordSpec | None)
     return Period(kind=kind, version=version, begin=begin, began_by=record)
 
 
-def _begin(found: list[Period], period: Period) -> None:
-    if found and period.begin is not None:
-        last = found[-1]
+def _append(result: list[Period], period: Period) -> None:
+    if result and period.begin is not None:
+        last = result[-1]
         start = period.begin if last.begin is None else max(period.begin, last.begin)
-        found[-1] = replace(last, end=start)
+        result[-1] = replace(last, end=start)
         period = replace(period, begin=start)
-    found.append(period)
+    result.append(period)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """Which version was live at a time.
+    """The versions that were live at a time.
 
     Attributes:
-        period: what holds then; None before the first record.
-        candidate: the version on trial then; empty where there was none.
+        period: the period that contains the time; None before the first record.
+        candidate: the version on trial; empty where there was none.
         traffic: its share, such as 5%; empty where none is recorded.
         stage: its Rollout's stage.
     """
@@ -95,11 +95,17 @@ class Live:
     stage: str = ""
 
 
-def live_at(records: Iterable[AuditRecordSpec], found: Iterable[Period], at: datetime) -> Live:
-    """Return which version was live at a time, and which was on trial beside it."""
+def live_at(records: Iterable[AuditRecordSpec], known: Iterable[Period], at: datetime) -> Live:
+    """Return the version in production at a time, and the one on trial beside it.
+
+    Args:
+        records: in order.
+        known: their periods.
+        at: the time, aware.
+    """
     until = [record for record in records if record.at <= at]
-    period = next((one for one in found if one.covers(at)), None)
+    current = next((period for period in known if period.covers(at)), None)
     if not until:
-        return Live(at=at, period=period)
-    standing = until[-1].after
-    return Live(at=at, period=period, candidate=standing.candidate, traffic=standing.traffic, stage=standing.stage)
+        return Live(at=at, period=current)
+    summary = until[-1].after
+    return Live(at=at, period=current, candidate=summary.candidate, traffic=summary.traffic, stage=summary.stage)

@@ -1,4 +1,4 @@
-"""The runs that a chain tells of: plan against what was observed, stage by stage, and how each ended."""
+"""The runs in a chain: plan and observation of each stage, and how each run ended."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from serinus.engine.report.measures import PlannedStage, UnreadablePlanError, re
 
 
 class RunKey(NamedTuple):
-    """Names one run: a Rollout made anew under its old name counts from 1 again, so its uid belongs to it."""
+    """Identifies one run: a Rollout recreated under its old name counts from 1 again, hence the uid."""
 
     rollout: str
     uid: str
@@ -38,7 +38,7 @@ _ENDS: Final = {
     AuditEvent.RUN_SUPERSEDED: RunEnd.SUPERSEDED,
     AuditEvent.RUN_CANCELLED: RunEnd.CANCELLED,
 }
-_JUDGED: Final = (
+_WITH_EVIDENCE: Final = (
     AuditEvent.ROLLBACK_STARTED,
     AuditEvent.ROLLBACK_IMPOSSIBLE,
     AuditEvent.PROMOTED,
@@ -46,7 +46,7 @@ _JUDGED: Final = (
     AuditEvent.STAGE_TIMED_OUT,
     AuditEvent.ROLLED_BACK,
 )
-"""What bears a stage's evidence, the one that decided first."""
+"""The events whose records contain a stage's evidence, the deciding ones first."""
 
 _DECISIONS: Final = {
     AuditEvent.TEST_FAILED: "Test failed",
@@ -62,7 +62,7 @@ _DECISIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """The candidate's share of the traffic from a moment on."""
+    """The candidate's share of the traffic from ``at`` on."""
 
     at: datetime
     share: Share
@@ -71,16 +71,17 @@ class Shift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalkedStage:
-    """One stage: what was planned and what was observed.
+    """One stage: its plan and what was observed.
 
     Attributes:
         planned: None where the recorded plan has no such stage.
         entered: None where it was never reached.
+        left: None where it has not ended.
         observed: the share that the gateway had accepted; empty where none is recorded.
-        evidence: the measured conditions on which it was decided.
-        decided: the record that decided it; None where none has.
-        decision: in one or two words; empty where there is none yet.
-        approvals: by whom it was let in or out, and what they approved.
+        evidence: the measured conditions that decided it.
+        decided: the record of its decision; None where there is none.
+        decision: the decision in one or two words; empty where there is none yet.
+        approvals: the approvals to enter or leave it.
     """
 
     name: str
@@ -99,11 +100,11 @@ class Run:
     """One run.
 
     Attributes:
-        started: the record that began it; None where it is not kept.
-        ended_at: when it ended first; a version that was promoted may be rolled back later.
+        started: the record of its start; None where it is not kept.
+        ended_at: its first end; a version that was promoted may be rolled back later.
         ends: every end, in order.
         plan_problem: why the plan cannot be shown; empty where it can.
-        shifts: the candidate's share over time, until the run ended first.
+        shifts: the candidate's share over time, until the first end.
         records: all of its records, in order.
     """
 
@@ -120,16 +121,16 @@ class Run:
 
     @property
     def result(self) -> RunEnd:
-        """How it stands."""
+        """Its last end, or its current state."""
         return self.ends[-1]
 
     def length(self, until: datetime) -> timedelta:
-        """Return how long it took until its first end, or takes until then."""
+        """Return the time to its first end, or up to ``until`` while it is under way."""
         return (self.ended_at or until) - self.began_at
 
 
 def runs(records: Iterable[AuditRecordSpec]) -> tuple[Run, ...]:
-    """Return all runs, the oldest first."""
+    """Return all runs, oldest first."""
     grouped: dict[RunKey, list[AuditRecordSpec]] = {}
     for record in records:
         reference = record.rollout
@@ -140,10 +141,10 @@ def runs(records: Iterable[AuditRecordSpec]) -> tuple[Run, ...]:
 
 
 def _run(key: RunKey, records: Sequence[AuditRecordSpec], *, last: bool) -> Run:
-    started = next((one for one in records if one.event is AuditEvent.ROLLOUT_STARTED), None)
-    ending = next((one for one in records if one.event in _ENDS), None)
+    started = next((record for record in records if record.event is AuditEvent.ROLLOUT_STARTED), None)
+    ending = next((record for record in records if record.event in _ENDS), None)
     plan, problem = _plan(started)
-    walked = records if ending is None else records[: records.index(ending) + 1]
+    until_end = records if ending is None else records[: records.index(ending) + 1]
     return Run(
         key=key,
         version=(started or records[0]).version,
@@ -152,8 +153,8 @@ def _run(key: RunKey, records: Sequence[AuditRecordSpec], *, last: bool) -> Run:
         ended_at=ending.at if ending is not None else None,
         ends=_ends(records, last=last),
         plan_problem=problem,
-        stages=_stages(plan, walked),
-        shifts=tuple(_shifts(walked)),
+        stages=_stages(plan, until_end),
+        shifts=tuple(_shifts(until_end)),
         records=tuple(records),
     )
 
@@ -186,9 +187,9 @@ def _ends(records: Iterable[AuditRecordSpec], *, last: bool) -> tuple[RunEnd, ..
 
 def _stages(plan: tuple[PlannedStage, ...], records: Sequence[AuditRecordSpec]) -> tuple[WalkedStage, ...]:
     planned = {stage.name: stage for stage in plan}
-    told = dict.fromkeys(stage for record in records if (stage := _stage_of(record)))
-    names = [*planned, *(name for name in told if name not in planned)]
-    entered = {name: next((one.at for one in records if _stage_of(one) == name), None) for name in names}
+    recorded = dict.fromkeys(stage for record in records if (stage := _stage_of(record)))
+    names = [*planned, *(name for name in recorded if name not in planned)]
+    entered = {name: next((record.at for record in records if _stage_of(record) == name), None) for name in names}
     return tuple(_walked(name, planned.get(name), entered, records) for name in names)
 
 
@@ -207,14 +208,14 @@ def _walked(
     later = [at for at in entered.values() if at is not None and begin is not None and at > begin]
     ended = [record.at for record in own if record.event in _ENDS]
     decided = _first(own, tuple(_DECISIONS))
-    measured = _first([record for record in own if record.evidence], _JUDGED)
+    measured = _first([record for record in own if record.evidence], _WITH_EVIDENCE)
     decision = _DECISIONS[decided.event] if decided is not None else "Went on" if later else ""
     return WalkedStage(
         name=name,
         planned=planned,
         entered=begin,
         left=min((*later, *ended), default=None),
-        observed=next((one.traffic for one in reversed(own) if one.event is AuditEvent.TRAFFIC_SHIFTED), ""),
+        observed=next((record.traffic for record in reversed(own) if record.event is AuditEvent.TRAFFIC_SHIFTED), ""),
         evidence=measured.evidence if measured is not None else (),
         decided=decided,
         decision=decision,
@@ -223,17 +224,17 @@ def _walked(
 
 
 def _first(records: Sequence[AuditRecordSpec], kinds: Sequence[AuditEvent]) -> AuditRecordSpec | None:
-    """Return the record of the first kind that there is, the latest of it."""
+    """Return the latest record of the first kind that occurs."""
     return next((record for kind in kinds for record in reversed(records) if record.event is kind), None)
 
 
 def _approvals(stage: str, records: Iterable[AuditRecordSpec]) -> tuple[ApprovalEvidence, ...]:
-    found = {one: None for record in records for one in record.approvals if one.stage == stage}
-    return tuple(found)
+    unique = {approval: None for record in records for approval in record.approvals if approval.stage == stage}
+    return tuple(unique)
 
 
 def _shifts(records: Iterable[AuditRecordSpec]) -> Iterable[Shift]:
-    """Yield the candidate's share over time: what the gateway had accepted, all of it once it is promoted."""
+    """Yield the candidate's share over time, as accepted by the gateway; 100 % once it is promoted."""
     for record in records:
         share = _share(record)
         if share is not None:

@@ -1,4 +1,4 @@
-"""Each version of a model: what it was built from, what its number promised, who looked at it, where it served."""
+"""The versions of a model: lineage, schema compatibility, artifact verification, approvals and production periods."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ _REGISTRATIONS: Final = (AuditEvent.VERSION_REGISTERED, AuditEvent.SCHEMA_WAIVED
 
 @dataclass(frozen=True, slots=True)
 class SchemaLine:
-    """One difference of the schema, as it was recorded."""
+    """One difference of the schema, as recorded."""
 
     path: str
     rule: str
@@ -33,15 +33,15 @@ class SchemaLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaStory:
-    """What the version's number promised, and what its schema asked for.
+    """The bump that a version's number declares, and the bump that its schema requires.
 
     Attributes:
-        against: the version that it is compared with; empty for the first one.
-        declared: how much the number grew; None for the first one.
-        required: how much it had to grow; None where no difference was recorded.
-        changes: the recorded differences, the gravest first.
-        waiver: the record that lets it break its promise; None where there is none.
-        notes: what else was recorded at its registration, by name.
+        against: the version compared with; empty for the first one.
+        declared: the bump of the number; None for the first one.
+        required: the bump that the changes require; None where no difference was recorded.
+        changes: the recorded differences, most severe first.
+        waiver: the record that waives the incompatibility; None where there is none.
+        notes: the other details of its registration, by name.
     """
 
     against: str
@@ -53,7 +53,7 @@ class SchemaStory:
 
 
 class ArtifactState(StrEnum):
-    """What is recorded of the artifact's bytes."""
+    """The recorded result of verifying the artifact."""
 
     VERIFIED = "Verified"
     FAILED = "Failed"
@@ -63,7 +63,7 @@ class ArtifactState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """An approval, the run that rests on it, and whether it was given for these bytes.
+    """An approval, the run that relies on it, and whether it was given for this artifact.
 
     Attributes:
         bound: False where it names another digest than the version's; None where one of them names none.
@@ -81,13 +81,13 @@ class VersionStory:
     """One version.
 
     Attributes:
-        entry: what the registry holds; None where it only occurs in records.
-        stage: where it stands.
+        entry: the registered version; None where it only occurs in records.
+        stage: its stage.
         registered: the record of its registration; None where it is not kept.
-        checked: the record of the last look at its artifact.
-        production: when it was in production.
-        in_production: for how long in all; None where a beginning is not known, or it never was.
-        runs: the numbers of its runs.
+        checked: the record of its artifact's last verification.
+        production: its periods in production.
+        in_production: their total length; None where a beginning is not known, or it never was in production.
+        runs: its runs.
         approvals: of all its runs.
         yanked: why it must never serve again; empty where it may.
     """
@@ -112,19 +112,19 @@ class VersionStory:
 
     @property
     def governance(self) -> Governance:
-        """Who answers for it; all empty where it does not say."""
+        """Its governance; all fields empty where none is stated."""
         spec = self.entry.spec if self.entry is not None else None
         return (spec.governance if spec is not None else None) or Governance()
 
     @property
     def lineage_gaps(self) -> tuple[str, ...]:
-        """What is missing of what it was built from."""
+        """The missing facts of its lineage, in words."""
         return tuple(_lineage_gaps(self.entry)) if self.entry is not None else ("the registry does not hold it",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Everything that the versions' stories are made of."""
+    """The facts that the versions' sections are compiled from."""
 
     head: Head
     entries: Sequence[VersionEntry]
@@ -135,17 +135,19 @@ class Sources:
 
 
 def version_stories(sources: Sources) -> tuple[VersionStory, ...]:
-    """Return the story of every version that is registered or was in production, the newest first in SemVer's order."""
+    """Return every version that is registered or was in production, newest first in SemVer order."""
     entries = {entry.version: entry for entry in sources.entries}
     named = {period.version for period in sources.periods if period.version}
     named |= {record.version for record in sources.records if record.event in _REGISTRATIONS and record.version}
     by_version: dict[str, list[AuditRecordSpec]] = {}
     for record in sources.records:
         by_version.setdefault(record.version, []).append(record)
-    order = sorted((one for one in entries.keys() | named if _is_version(one)), key=parse_version, reverse=True)
-    odd = sorted(one for one in entries.keys() | named if not _is_version(one))
+    every = entries.keys() | named
+    order = sorted((version for version in every if _is_version(version)), key=parse_version, reverse=True)
+    invalid = sorted(version for version in every if not _is_version(version))
     return tuple(
-        _story(version, entries.get(version), by_version.get(version, []), order, sources) for version in (*order, *odd)
+        _story(version, entries.get(version), by_version.get(version, []), order, sources)
+        for version in (*order, *invalid)
     )
 
 
@@ -194,19 +196,19 @@ def _artifact(
     entry: VersionEntry | None, records: Sequence[AuditRecordSpec]
 ) -> tuple[ArtifactState, AuditRecordSpec | None]:
     kinds = {AuditEvent.ARTIFACT_VERIFIED, AuditEvent.ARTIFACT_FAILED}
-    found = next((record for record in reversed(records) if record.event in kinds), None)
-    if found is None:
+    last = next((record for record in reversed(records) if record.event in kinds), None)
+    if last is None:
         return ArtifactState.NOT_VERIFIED, None
-    if found.event is AuditEvent.ARTIFACT_FAILED:
-        return ArtifactState.FAILED, found
-    same = entry is None or not found.digest or found.digest == entry.digest
-    return (ArtifactState.VERIFIED if same else ArtifactState.OTHER_BYTES), found
+    if last.event is AuditEvent.ARTIFACT_FAILED:
+        return ArtifactState.FAILED, last
+    same = entry is None or not last.digest or last.digest == entry.digest
+    return (ArtifactState.VERIFIED if same else ArtifactState.OTHER_BYTES), last
 
 
 def _yanked(entry: VersionEntry | None, records: Sequence[AuditRecordSpec]) -> str:
     record = _last(records, AuditEvent.VERSION_YANKED)
-    said = (record.reason or record.message) if record is not None else ""
-    return said or (entry.yanked if entry is not None else "")
+    recorded = (record.reason or record.message) if record is not None else ""
+    return recorded or (entry.yanked if entry is not None else "")
 
 
 def _approvals(own: Iterable[Run], digest: str) -> Iterable[Approval]:
@@ -216,18 +218,18 @@ def _approvals(own: Iterable[Run], digest: str) -> Iterable[Approval]:
             for record in run.records
             if record.event is AuditEvent.APPROVED and vouched_for(record.actor)
         }
-        given = {one: None for record in run.records for one in record.approvals}
-        for one in given:
-            bound = one.digest == digest if one.digest and digest else None
-            yield Approval(given=one, run=run.key, bound=bound, vouched=one.by in vouched)
+        unique = {approval: None for record in run.records for approval in record.approvals}
+        for approval in unique:
+            bound = approval.digest == digest if approval.digest and digest else None
+            yield Approval(given=approval, run=run.key, bound=bound, vouched=approval.by in vouched)
 
 
-# ---- what the number promised -----------------------------------------------------------------
+# ---- schema compatibility ---------------------------------------------------------------------
 
 
 def _schema(version: str, records: Sequence[AuditRecordSpec], known: Sequence[str], sources: Sources) -> SchemaStory:
-    told = [record for record in records if record.event in _REGISTRATIONS]
-    details: Mapping[str, str] = {name: text for record in told for name, text in record.details.items()}
+    registrations = [record for record in records if record.event in _REGISTRATIONS]
+    details: Mapping[str, str] = {name: text for record in registrations for name, text in record.details.items()}
     lines = [line for name, text in details.items() if (line := _line(name, text)) is not None]
     paths = {line.path for line in lines}
     notes = {name: text for name, text in details.items() if name not in paths}
@@ -246,8 +248,8 @@ def _schema(version: str, records: Sequence[AuditRecordSpec], known: Sequence[st
 
 
 def _line(path: str, text: str) -> SchemaLine | None:
-    found = _CHANGE.match(text)
-    return SchemaLine(path, found["rule"], Bump(found["bump"]), found["reason"]) if found is not None else None
+    parts = _CHANGE.match(text)
+    return SchemaLine(path, parts["rule"], Bump(parts["bump"]), parts["reason"]) if parts is not None else None
 
 
 def _bump(text: str) -> Bump | None:
@@ -255,7 +257,7 @@ def _bump(text: str) -> Bump | None:
 
 
 def _before(version: str, known: Sequence[str], sources: Sources) -> str:
-    """Return the highest lower version that was registered before this one: what its number is read against."""
+    """Return the highest lower version registered before this one: the base of its bump; empty where there is none."""
     if version not in known:
         return ""
     since = {entry.version: entry.registered_at for entry in sources.entries}
@@ -268,7 +270,7 @@ def _declared(against: str, version: str) -> Bump | None:
     return declared_bump(against, version) if _is_version(against) and _is_version(version) else None
 
 
-# ---- what it was built from -------------------------------------------------------------------
+# ---- lineage ----------------------------------------------------------------------------------
 
 
 def _lineage_gaps(entry: VersionEntry) -> Iterable[str]:
@@ -280,6 +282,6 @@ def _lineage_gaps(entry: VersionEntry) -> Iterable[str]:
         yield "no commit of the code"
     if not spec.training_data:
         yield "no training data"
-    bare = sum(1 for dataset in spec.training_data if dataset.digest is None)
-    if bare:
-        yield f"{bare} of {len(spec.training_data)} data sets without a digest"
+    without_digest = sum(1 for dataset in spec.training_data if dataset.digest is None)
+    if without_digest:
+        yield f"{without_digest} of {len(spec.training_data)} data sets without a digest"

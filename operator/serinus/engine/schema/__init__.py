@@ -1,1 +1,1 @@
-"""Signatures of model versions: their differences and the SemVer bump that each one needs."""
+"""Signatures of model versions: their differences and the SemVer bump that each difference requires."""

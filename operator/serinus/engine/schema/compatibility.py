@@ -1,16 +1,16 @@
-"""Judges a version's number by its signature: is the promise that the number makes kept?
+"""Checks whether a version's signature is compatible as far as its SemVer number implies.
 
 A candidate is compared with
 
-- its **predecessor**, the highest release below it, and the version **in production**, if that is lower: has the number
-  grown enough for what changed?
-- every release of **its own line** (the same major; below 1.0.0 the same minor), below it *and above it*: whoever takes
-  any version of a line may take every later one. So a backport such as 1.4.2, made when 1.5.0 and 2.0.0 are there, is
-  held against 1.4.1 and all other 1.x, including 1.5.0, whose clients may come from 1.4.2; 2.x does not concern it.
+- its **predecessor**, the highest release below it, and the version **in production**, if that is lower: is the bump
+  large enough for the changes?
+- every release of **its own line** (the same major; below 1.0.0 the same minor), below it *and above it*: a client of
+  any version of a line may move to every later one. So a backport such as 1.4.2, made after 1.5.0 and 2.0.0, is
+  compared with 1.4.1 and all other 1.x, including 1.5.0, whose clients may come from 1.4.2, but not with 2.x.
 
-Prereleases promise nothing (semver.org, 9): none is compared with unless it is in production, and a candidate such as
-2.4.0-rc.1 is judged as if it were 2.4.0, so that nobody learns on the day of the release that the number will not do.
-Yanked versions have no clients to come, unless one of them is still in production.
+Prereleases imply no compatibility (semver.org, 9): they are not compared with unless in production, and a candidate
+such as 2.4.0-rc.1 is checked as if it were 2.4.0, so that a bump that is too small shows before the day of the release.
+Yanked versions get no new clients: they are compared with only while in production.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ _LADDER: Final = (Bump.NONE, Bump.PATCH, Bump.MINOR, Bump.MAJOR)
 
 
 class Reason(StrEnum):
-    """What the judgement came to, in one word."""
+    """The outcome in one stable word; the reason of the condition SchemaAccepted."""
 
     FIRST_VERSION = "FirstVersion"
     COMPATIBLE = "Compatible"
@@ -49,7 +49,7 @@ class Reason(StrEnum):
 
 
 class WayBack(StrEnum):
-    """Whether clients of the candidate can go back to the version in production, else to the predecessor."""
+    """Whether clients of the candidate can go back to the version in production, or without one to the predecessor."""
 
     SAFE = "Safe"
     UNSAFE = "Unsafe"
@@ -58,14 +58,14 @@ class WayBack(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompatibilityVerdict:
-    """The judgement.
+    """The outcome of the check.
 
     Attributes:
         compatibility: for the status. Its ``rollback_safe`` is true only where the way back is known to be safe.
-        accepted: whether the number keeps its promise, as far as the signatures tell.
-        reason: why, in one word.
-        message: why, in full sentences, and what to do.
-        way_back: the three outcomes that ``rollback_safe`` cannot tell apart.
+        accepted: whether the number is compatible with the signatures that are known.
+        reason: the outcome in one word.
+        message: the reason in full sentences, with the remedy.
+        way_back: ``rollback_safe`` with its third outcome, unknown.
     """
 
     compatibility: Compatibility
@@ -76,29 +76,29 @@ class CompatibilityVerdict:
 
 
 def judge(candidate: KnownVersion, known: Sequence[KnownVersion], production: str | None) -> CompatibilityVerdict:
-    """Return whether the candidate's number keeps its promise. Pure and total.
+    """Check the candidate's number against the model's other versions. Pure and total.
 
     Args:
-        candidate: the version in question; where ``known`` has it too, with the same ``spec_hash``, that is no matter.
+        candidate: the version under review; ``known`` may contain it too, with the same ``spec_hash``.
         known: the versions of the model, in any order.
-        production: the version that serves now; None where none does.
+        production: the version in production; None where there is none.
     """
-    others = [one for one in known if not same_number(one, candidate)]
-    serving = next((one for one in others if production is not None and is_version(one, production)), None)
+    others = [other for other in known if not same_number(other, candidate)]
+    serving = next((other for other in others if production is not None and is_version(other, production)), None)
     bases = bases_of(candidate, others, serving)
-    steps = [step for one in bases if (step := step_between(candidate, one)) is not None]
-    asking = max(steps, key=lambda step: (not step.kept, _LADDER.index(step.required)), default=None)
+    steps = [step for base in bases if (step := step_between(candidate, base)) is not None]
+    decisive = max(steps, key=lambda step: (not step.kept, _LADDER.index(step.required)), default=None)
     missing = production is not None and serving is None and not is_version(candidate, production)
     back = _way_back(candidate, bases, serving, missing=missing)
     reason, message = (
         _taken(candidate, known)
         or _duplicate(candidate, others)
-        or _too_small(candidate, asking)
+        or _too_small(candidate, decisive)
         or _unknown(candidate, bases, production if missing else None)
-        or _kept(candidate, asking)
+        or _kept(candidate, decisive)
     )
     return CompatibilityVerdict(
-        compatibility=_compatibility(candidate, bases, asking, back),
+        compatibility=_compatibility(candidate, bases, decisive, back),
         accepted=reason not in _REFUSALS,
         reason=reason,
         message=message,
@@ -117,17 +117,17 @@ def _way_back(candidate: KnownVersion, bases: Bases, serving: KnownVersion | Non
     return WayBack.SAFE if forward(target.signature, candidate.signature) else WayBack.UNSAFE
 
 
-# ---- what it comes to ---------------------------------------------------------------------------
+# ---- outcomes -----------------------------------------------------------------------------------
 
 _REFUSALS: Final = frozenset({Reason.VERSION_TAKEN, Reason.DUPLICATE_ARTIFACT, Reason.BUMP_TOO_SMALL})
 _Verdict = tuple[Reason, str]
 
 
 def _taken(candidate: KnownVersion, known: Sequence[KnownVersion]) -> _Verdict | None:
-    for one in known:
-        if same_number(one, candidate) and one.spec_hash != candidate.spec_hash:
+    for registered in known:
+        if same_number(registered, candidate) and registered.spec_hash != candidate.spec_hash:
             message = (
-                f"{candidate.version} is known with another spec ({_short(one.spec_hash)}, not "
+                f"{candidate.version} is known with another spec ({_short(registered.spec_hash)}, not "
                 f"{_short(candidate.spec_hash)}). A version never changes: give the new build a new number."
             )
             return Reason.VERSION_TAKEN, message
@@ -139,47 +139,47 @@ def _short(digest: str) -> str:
 
 
 def _duplicate(candidate: KnownVersion, others: Sequence[KnownVersion]) -> _Verdict | None:
-    """N1. A release may be the very bytes of its own release candidate: that is what a candidate is for."""
-    twins = [one for one in others if candidate.digest != "" and one.digest == candidate.digest]
-    for one in sorted(twins, key=lambda twin: parse_version(twin.version)):
-        if core_of(one.version) != core_of(candidate.version) and _same_promise(one, candidate):
+    """N1. A release may have the artifact of its own release candidate: promoting it is the point of a candidate."""
+    twins = [other for other in others if candidate.digest != "" and other.digest == candidate.digest]
+    for twin in sorted(twins, key=lambda twin: parse_version(twin.version)):
+        if core_of(twin.version) != core_of(candidate.version) and _same_signature(twin, candidate):
             message = (
-                f"{candidate.version} is the same artifact with the same signature as {one.version} "
-                f"({_short(one.digest)}). Deploy {one.version}, or register what is really new."
+                f"{candidate.version} is the same artifact with the same signature as {twin.version} "
+                f"({_short(twin.digest)}). Deploy {twin.version}, or register what is really new."
             )
             return Reason.DUPLICATE_ARTIFACT, message
     return None
 
 
-def _same_promise(one: KnownVersion, other: KnownVersion) -> bool:
+def _same_signature(one: KnownVersion, other: KnownVersion) -> bool:
     if one.signature is None or other.signature is None:
         return one.signature is other.signature
     return not diff(one.signature, other.signature)
 
 
-def _too_small(candidate: KnownVersion, asking: Step | None) -> _Verdict | None:
-    if asking is None or asking.kept:
+def _too_small(candidate: KnownVersion, decisive: Step | None) -> _Verdict | None:
+    if decisive is None or decisive.kept:
         return None
-    first, more = asking.changes[0], len(asking.changes) - 1
+    first, more = decisive.changes[0], len(decisive.changes) - 1
     rest = f" ({more} more change{'s' if more > 1 else ''})" if more else ""
     why = f"{first.path} ({first.rule}): {first.reason}{rest}"
-    needed = f"a {asking.required} one is needed"
-    if asking.lower == candidate.version:
+    needed = f"a {decisive.required} one is needed"
+    if decisive.lower == candidate.version:
         message = (
-            f"{asking.higher} follows {candidate.version} by a {asking.declared} step, but {needed}: {why} "
-            f"Keep {candidate.version} to what {asking.higher} promises too."
+            f"{decisive.higher} follows {candidate.version} by a {decisive.declared} step, but {needed}: {why} "
+            f"Keep {candidate.version} to what {decisive.higher} promises too."
         )
     else:
         message = (
-            f"{candidate.version} is a {asking.declared} step from {asking.lower}, but {needed}: {why} "
-            f"Number it {_next(asking.lower, asking.required)} or higher, or keep the promise to clients of "
-            f"{asking.lower}."
+            f"{candidate.version} is a {decisive.declared} step from {decisive.lower}, but {needed}: {why} "
+            f"Number it {_next(decisive.lower, decisive.required)} or higher, or keep the promise to clients of "
+            f"{decisive.lower}."
         )
     return Reason.BUMP_TOO_SMALL, message
 
 
 def _next(version: str, bump: Bump) -> str:
-    """Return the lowest release that has grown enough; below 1.0.0 a minor version plays the major's part."""
+    """Return the lowest release with this bump; below 1.0.0 the minor number acts as the major."""
     before = parse_version(version)
     stable = before.major > 0
     match bump:
@@ -195,12 +195,12 @@ def _next(version: str, bump: Bump) -> str:
 
 def _unknown(candidate: KnownVersion, bases: Bases, missing: str | None) -> _Verdict | None:
     if candidate.signature is None:
-        silent = [candidate.version] if any(True for _ in bases) or missing else []
+        unsigned = [candidate.version] if any(True for _ in bases) or missing else []
     else:
-        silent = [one.version for one in bases.nearest if one.signature is None]
-    if silent:
-        states = "states" if len(silent) == 1 else "state"
-        message = f"{' and '.join(silent)} {states} no signature, so nobody can say what {candidate.version} changes."
+        unsigned = [base.version for base in bases.nearest if base.signature is None]
+    if unsigned:
+        states = "states" if len(unsigned) == 1 else "state"
+        message = f"{' and '.join(unsigned)} {states} no signature, so nobody can say what {candidate.version} changes."
         return Reason.SCHEMA_UNKNOWN, message
     if missing is not None:
         message = f"{missing} is in production but is not among the known versions, so it could not be compared with."
@@ -208,24 +208,24 @@ def _unknown(candidate: KnownVersion, bases: Bases, missing: str | None) -> _Ver
     return None
 
 
-def _kept(candidate: KnownVersion, asking: Step | None) -> _Verdict:
-    if asking is None:
+def _kept(candidate: KnownVersion, decisive: Step | None) -> _Verdict:
+    if decisive is None:
         message = f"{candidate.version} has no earlier release and none in its line to be compared with."
         return Reason.FIRST_VERSION, message
-    step = f"{asking.higher} is a {asking.declared} step from {asking.lower}"
-    needs = "nothing that matters to a client has changed" if not asking.changes else f"{asking.required} is enough"
+    step = f"{decisive.higher} is a {decisive.declared} step from {decisive.lower}"
+    needs = "nothing that matters to a client has changed" if not decisive.changes else f"{decisive.required} is enough"
     return Reason.COMPATIBLE, f"{step}, and {needs}."
 
 
-def _compatibility(candidate: KnownVersion, bases: Bases, asking: Step | None, back: WayBack) -> Compatibility:
+def _compatibility(candidate: KnownVersion, bases: Bases, decisive: Step | None, back: WayBack) -> Compatibility:
     safe = back is WayBack.SAFE
-    if asking is not None:
+    if decisive is not None:
         return Compatibility(
-            against=asking.against,
-            declared=asking.declared,
-            required=asking.required,
+            against=decisive.against,
+            declared=decisive.declared,
+            required=decisive.required,
             rollback_safe=safe,
-            changes=asking.changes[:MAX_CHANGES],
+            changes=decisive.changes[:MAX_CHANGES],
         )
     nearest = next(iter(bases.nearest), None)
     against = nearest.version if nearest is not None else ""

@@ -1,8 +1,8 @@
-"""Two signatures, and what lies between them: which promises of the old one the new one breaks.
+"""The differences between two signatures, and which of them break clients.
 
-The question is always the same, in both directions: would a server with one signature take every request that is valid
-for a client of the other, and would that client understand every answer? ``docs/reference/compatibility.md`` lists the
-rules; a simulator in the tests answers the question by brute force and agrees with them.
+The question is the same in both directions: does a server with one signature accept every request that is valid for a
+client of the other, and can that client interpret every response? ``docs/reference/compatibility.md`` lists the rules;
+a simulator in the tests answers the question by brute force and must agree with them.
 """
 
 from collections import Counter
@@ -16,36 +16,36 @@ from serinus.engine.schema.fields import Column, columns, is_positional, served_
 from serinus.engine.schema.inputs import Sides
 from serinus.engine.schema.rules import Rule, change, declared
 
-_GRAVITY: Final = {bump: rank for rank, bump in enumerate((Bump.MAJOR, Bump.MINOR, Bump.PATCH, Bump.NONE))}
+_SEVERITY: Final = {bump: rank for rank, bump in enumerate((Bump.MAJOR, Bump.MINOR, Bump.PATCH, Bump.NONE))}
 
 
 def diff(old: Signature, new: Signature) -> tuple[SchemaChange, ...]:
-    """Return every difference that matters, the gravest first; nothing where the signatures promise the same.
+    """Return every significant difference, most severe first; none for equivalent signatures.
 
-    Where the profile itself changed, the fields are compared by the new one's rules.
+    Where the profile itself changed, the fields are compared by the new profile's rules.
     """
     if old == new:
         return ()
-    found = [*_endpoint(old, new), *_inputs(old, new), *_outputs(old, new), *_parameters(old, new)]
-    return tuple(sorted(found, key=_order))
+    changes = [*_endpoint(old, new), *_inputs(old, new), *_outputs(old, new), *_parameters(old, new)]
+    return tuple(sorted(changes, key=_order))
 
 
-def _order(one: SchemaChange) -> tuple[int, bool, str, str]:
-    return (_GRAVITY[one.bump], one.rollback_safe, one.path, one.rule)
+def _order(change: SchemaChange) -> tuple[int, bool, str, str]:
+    return (_SEVERITY[change.bump], change.rollback_safe, change.path, change.rule)
 
 
 def backward(old: Signature, new: Signature) -> bool:
-    """Say whether clients of the old version work on the new one."""
-    return all(one.bump is not Bump.MAJOR for one in diff(old, new))
+    """Return whether clients of the old version work on the new one."""
+    return all(change.bump is not Bump.MAJOR for change in diff(old, new))
 
 
 def forward(old: Signature, new: Signature) -> bool:
-    """Say whether clients of the new version work on the old one, so that a rollback breaks none of them."""
-    return all(one.rollback_safe for one in diff(old, new))
+    """Return whether clients of the new version work on the old one, so that a rollback breaks none of them."""
+    return all(change.rollback_safe for change in diff(old, new))
 
 
 def _endpoint(old: Signature, new: Signature) -> Iterator[SchemaChange]:
-    """Yield X1: another way to ask, which no client finds by itself."""
+    """Yield X1: another protocol or path, which clients cannot discover."""
     consequence = "requests go another way"
     yield from declared("profile", Rule.PROTOCOL, old.profile, new.profile, "types and names are matched otherwise")
     yield from declared("protocol", Rule.PROTOCOL, old.protocol, new.protocol, consequence)
@@ -53,7 +53,7 @@ def _endpoint(old: Signature, new: Signature) -> Iterator[SchemaChange]:
 
 
 def _ignores(signature: Signature) -> bool:
-    # A tensor server refuses inputs that it does not know, whatever the signature says (OIP v2, Triton).
+    # A tensor server refuses unknown inputs, whatever the signature says (OIP v2, Triton).
     return signature.profile is Profile.COLUMNAR and signature.unknown_inputs is UnknownInputs.IGNORE
 
 
@@ -87,7 +87,7 @@ def _unknown_inputs(old: Signature, new: Signature) -> Iterator[SchemaChange]:
 def _parameters(old: Signature, new: Signature) -> Iterator[SchemaChange]:
     """Yield P1 and the rules of inputs.
 
-    A parameter that a server does not know counts as refused: ignored, it would change the answer without a word.
+    An unknown parameter counts as refused: ignoring it would silently change the response.
     """
     before, after = _different(old.parameters, new.parameters, new.profile)
     yield from _of_inputs(before, after, Sides(section="parameters", profile=new.profile))
@@ -95,12 +95,12 @@ def _parameters(old: Signature, new: Signature) -> Iterator[SchemaChange]:
 
 def _of_inputs(before: dict[str, Column], after: dict[str, Column], sides: Sides) -> Iterator[SchemaChange]:
     pairs = _pairs(before, after)
-    for gone in _unmatched(before, (one for one, _ in pairs)):
+    for gone in _unmatched(before, (matched for matched, _ in pairs)):
         yield inputs.removed(gone, sides)
-    for come in _unmatched(after, (other for _, other in pairs)):
+    for come in _unmatched(after, (matched for _, matched in pairs)):
         yield inputs.added(come, sides)
-    for one, other in pairs:
-        yield from inputs.compared(one, other, sides)
+    for was, now in pairs:
+        yield from inputs.compared(was, now, sides)
 
 
 def _outputs(old: Signature, new: Signature) -> Iterator[SchemaChange]:
@@ -110,46 +110,46 @@ def _outputs(old: Signature, new: Signature) -> Iterator[SchemaChange]:
     yield from outputs.form(_names(old.outputs), _names(new.outputs))
     known_before, known_now = _known(old.outputs), _known(new.outputs)
     pairs = _pairs(before, after)
-    for gone in _unmatched(before, (one for one, _ in pairs)):
+    for gone in _unmatched(before, (matched for matched, _ in pairs)):
         yield outputs.removed(gone, known_now)
-    for come in _unmatched(after, (other for _, other in pairs)):
+    for come in _unmatched(after, (matched for _, matched in pairs)):
         yield outputs.added(come, known_before)
-    for one, other in pairs:
-        yield from outputs.compared(one, other, new.profile, known_before, known_now)
+    for was, now in pairs:
+        yield from outputs.compared(was, now, new.profile, known_before, known_now)
 
 
 def _names(fields: Iterable[Field]) -> tuple[str, ...]:
-    return tuple(one.name for one in fields)
+    return tuple(field.name for field in fields)
 
 
 def _known(fields: Sequence[Field]) -> frozenset[str]:
     return frozenset(_names(fields)).union(*served_names(fields).values())
 
 
-# ---- who is whom -------------------------------------------------------------------------------
+# ---- matching of fields ------------------------------------------------------------------------
 
 
 def _different(
     old: Sequence[Field], new: Sequence[Field], profile: Profile
 ) -> tuple[dict[str, Column], dict[str, Column]]:
-    """Return the fields by name, without those that are the same to the letter: most are, most of the time.
+    """Return the fields by name without those that are identical, which usually are most.
 
     Fields with aliases stay: whether an alias is served depends on the other fields.
     """
     if old == new:
         return {}, {}
-    former = {one.name: one for one in old}
-    same = {one.name for one in new if not one.aliases and former.get(one.name) == one}
-    before = columns((one for one in old if one.name not in same), served_names(old), profile)
-    after = columns((one for one in new if one.name not in same), served_names(new), profile)
+    former = {field.name: field for field in old}
+    same = {field.name for field in new if not field.aliases and former.get(field.name) == field}
+    before = columns((field for field in old if field.name not in same), served_names(old), profile)
+    after = columns((field for field in new if field.name not in same), served_names(new), profile)
     return before, after
 
 
 def _pairs(before: dict[str, Column], after: dict[str, Column]) -> list[tuple[Column, Column]]:
-    """Return which field has become which: by name, else by a name that both serve.
+    """Return the pairs of corresponding fields: by name, else by a name that both serve.
 
-    The choice is the same in both directions, so that going back undoes going forward: where all prefer the lower name
-    there is one stable matching.
+    The result is the same in both directions, so that the reverse comparison is symmetric: as all prefer the lower
+    name, there is exactly one stable matching.
     """
     pairs = [(old, after[name]) for name, old in before.items() if name in after]
     free_before = [old for name, old in before.items() if name not in after]
@@ -166,23 +166,23 @@ def _pairs(before: dict[str, Column], after: dict[str, Column]) -> list[tuple[Co
 
 
 def _unmatched(fields: dict[str, Column], matched: Iterable[Column]) -> list[Column]:
-    names = {one.name for one in matched}
-    return [one for name, one in fields.items() if name not in names]
+    names = {column.name for column in matched}
+    return [column for name, column in fields.items() if name not in names]
 
 
 def _reordered(before: dict[str, Column], after: dict[str, Column]) -> tuple[str, ...]:
-    """Return the places of inputs without a name where the same inputs as before stand in another order."""
-    old = {name: _nameless(one) for name, one in before.items() if is_positional(name)}
-    new = {name: _nameless(one) for name, one in after.items() if is_positional(name)}
+    """Return the positions of unnamed inputs that are the same as before in another order."""
+    old = {name: _nameless(column) for name, column in before.items() if is_positional(name)}
+    new = {name: _nameless(column) for name, column in after.items() if is_positional(name)}
     if old.keys() != new.keys() or Counter(old.values()) != Counter(new.values()):
         return ()
     return tuple(sorted((name for name in old if old[name] != new[name]), key=int))
 
 
-def _nameless(one: Column) -> Column:
-    return replace(one, name="", names=frozenset())
+def _nameless(column: Column) -> Column:
+    return replace(column, name="", names=frozenset())
 
 
 def _without(fields: dict[str, Column], names: Iterable[str]) -> dict[str, Column]:
-    left_out = set(names)
-    return {name: one for name, one in fields.items() if name not in left_out}
+    excluded = set(names)
+    return {name: column for name, column in fields.items() if name not in excluded}

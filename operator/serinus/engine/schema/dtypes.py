@@ -1,7 +1,7 @@
-"""Element types: one name for each, and which values of one are values of another.
+"""Element types: one canonical name for each, and the lossless conversions between them.
 
-The names are those of MLflow, the Open Inference Protocol (OIP), Avro and numpy. ``int`` and ``float`` have 32 bits,
-as MLflow and Avro say; who means 64 writes ``long``, ``double``, ``int64`` or ``float64``.
+The names are those of MLflow, the Open Inference Protocol (OIP), Avro and numpy. ``int`` and ``float`` have 32 bits, as
+in MLflow and Avro; the 64-bit types are ``long``, ``double``, ``int64`` and ``float64``.
 """
 
 from typing import Final
@@ -43,7 +43,7 @@ _EXACT_IN_DOUBLE: Final = 32
 
 
 def canonical_dtype(written: str, profile: Profile) -> str:
-    """Return the one name of a type; a type that nobody knows is its own kind and keeps its spelling.
+    """Return the canonical name of a type; an unknown type keeps its spelling and equals only itself.
 
     OIP has one type, BYTES, for texts and bytes: in a tensor they are the same.
     """
@@ -52,10 +52,10 @@ def canonical_dtype(written: str, profile: Profile) -> str:
 
 
 def widens(small: str, large: str) -> bool:
-    """Say whether every value of one type is, without loss, a value of another type: MLflow's safe conversions.
+    """Return whether every value of the small type converts losslessly to the large one: MLflow's safe conversions.
 
     Within a kind to more bits, from unsigned to more bits signed, and from an integer of at most 32 bits to float64.
-    Neither is a type wider than itself.
+    No type widens to itself.
     """
     if small not in _KINDS or large not in _KINDS:
         return False

@@ -1,6 +1,6 @@
-"""A signature's fields in the one form in which they are compared, and what may differ between two of them.
+"""A signature's fields in a normal form for comparison, and the differences between two of them.
 
-Whatever does not matter is gone in that form: the order of named fields, the spelling of a type or a number.
+The normal form drops what is irrelevant: the order of named fields, the spelling of a type or a number.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,12 +22,12 @@ _MOST_QUOTED: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A field as it is compared.
+    """A field in the normal form.
 
     Attributes:
-        names: every name under which it is served: its own and its aliases that no other field bears.
-        omittable: a request may leave it out, because it is optional or has a default; of an output: an answer may.
-        feature: the definition that it follows, with the major number of its version.
+        names: every name under which it is served: its own, and its aliases that no other field has.
+        omittable: whether a request may omit it (optional or with a default); of an output, whether a response may.
+        feature: the feature definition that it follows, with the major number of its version.
     """
 
     name: str
@@ -48,46 +48,46 @@ class Column:
 
 
 def columns(fields: Iterable[Field], served: Mapping[str, frozenset[str]], profile: Profile) -> dict[str, Column]:
-    """Return these fields by name, as they are compared; ``served`` is :func:`served_names` of all their fellows."""
-    return {one.name: _column(one, served.get(one.name), profile) for one in fields}
+    """Return these fields in normal form by name; ``served`` is :func:`served_names` of all fields of their section."""
+    return {field.name: _column(field, served.get(field.name), profile) for field in fields}
 
 
 def served_names(fields: Iterable[Field]) -> dict[str, frozenset[str]]:
     """Return the names under which each field with aliases is served.
 
     A name that two fields claim belongs to the field whose own name it is, else to the first by name: a server can
-    answer to it in one way only.
+    resolve it to one field only.
     """
     everything = tuple(fields)
-    known_by_more = sorted((one for one in everything if one.aliases), key=lambda one: one.name)
-    taken = {one.name for one in everything} if known_by_more else set()
-    found: dict[str, frozenset[str]] = {}
-    for one in known_by_more:
-        free = set(one.aliases) - taken
+    aliased = sorted((field for field in everything if field.aliases), key=lambda field: field.name)
+    taken = {field.name for field in everything} if aliased else set()
+    served: dict[str, frozenset[str]] = {}
+    for field in aliased:
+        free = set(field.aliases) - taken
         taken |= free
-        found[one.name] = frozenset({one.name} | free)
-    return found
+        served[field.name] = frozenset({field.name} | free)
+    return served
 
 
 @lru_cache(maxsize=4096)  # a new version is compared with many that share most of their fields
-def _column(one: Field, names: frozenset[str] | None, profile: Profile) -> Column:
-    dtype = canonical_dtype(one.dtype, profile)
+def _column(field: Field, names: frozenset[str] | None, profile: Profile) -> Column:
+    dtype = canonical_dtype(field.dtype, profile)
     return Column(
-        name=one.name,
-        names=names or frozenset({one.name}),
+        name=field.name,
+        names=names or frozenset({field.name}),
         dtype=dtype,
-        shape=tuple(max(-1, length) for length in one.shape),
-        optional=one.optional,
-        omittable=one.optional or one.default is not None,
-        nullable=one.nullable,
-        least=_decimal(one.min),
-        most=_decimal(one.max),
-        max_length=one.max_length,
-        categories=tuple(dict.fromkeys(_value(text, dtype) for text in one.categories)),
-        open=one.open and bool(one.categories),
-        default=None if one.default is None else _value(one.default, dtype),
-        unit=one.unit,
-        feature=None if one.feature_ref is None else _feature(one.feature_ref),
+        shape=tuple(max(-1, length) for length in field.shape),
+        optional=field.optional,
+        omittable=field.optional or field.default is not None,
+        nullable=field.nullable,
+        least=_decimal(field.min),
+        most=_decimal(field.max),
+        max_length=field.max_length,
+        categories=tuple(dict.fromkeys(_value(text, dtype) for text in field.categories)),
+        open=field.open and bool(field.categories),
+        default=None if field.default is None else _value(field.default, dtype),
+        unit=field.unit,
+        feature=None if field.feature_ref is None else _feature(field.feature_ref),
     )
 
 
@@ -113,11 +113,11 @@ def _value(text: str, dtype: str) -> Value:
     return text if number is None else number
 
 
-# ---- what may differ ---------------------------------------------------------------------------
+# ---- differences -------------------------------------------------------------------------------
 
 
 class Move(Enum):
-    """How the values that a field may have changed: to more, to fewer, or to others."""
+    """How a field's set of values changed: to a superset, a subset, or neither."""
 
     WIDER = "wider"
     NARROWER = "narrower"
@@ -130,10 +130,10 @@ class Step:
 
     Attributes:
         at: the facet, such as ``dtype`` or ``shape[0]``; the path ends with it.
-        move: which values were won or lost.
-        was: the values before, as a person says it.
-        now: likewise, those after.
-        kinship: of a type: what the move would be where types are converted.
+        move: how the set of values changed.
+        was: the values before, in words.
+        now: the values after, in words.
+        kinship: for ``dtype``, the move under type conversion; None for other facets.
     """
 
     at: str
@@ -144,7 +144,7 @@ class Step:
 
 
 def value_steps(old: Column, new: Column, profile: Profile) -> Iterator[Step]:
-    """Yield the differences that inputs and outputs have in common, each by its own facet."""
+    """Yield the differences of the facets that inputs and outputs have in common."""
     yield from _dtype(old, new, profile)
     yield from _shape(old.shape, new.shape)
     yield from _bound("min", old.least, new.least)
@@ -193,7 +193,9 @@ def _bound(facet: str, old: Decimal | None, new: Decimal | None) -> Iterator[Ste
     if old == new:
         return
     words = ("a lower limit", "from {} up") if facet == "min" else ("an upper limit", "up to {}")
-    was, now = (f"values without {words[0]}" if one is None else f"values {words[1].format(one)}" for one in (old, new))
+    was, now = (
+        f"values without {words[0]}" if limit is None else f"values {words[1].format(limit)}" for limit in (old, new)
+    )
     wider = new is None or (old is not None and (new < old if facet == "min" else new > old))
     yield Step(facet, Move.WIDER if wider else Move.NARROWER, was, now)
 
@@ -201,29 +203,29 @@ def _bound(facet: str, old: Decimal | None, new: Decimal | None) -> Iterator[Ste
 def _length(old: int | None, new: int | None) -> Iterator[Step]:
     if old == new:
         return
-    was, now = ("any length" if one is None else f"a length of at most {one}" for one in (old, new))
+    was, now = ("any length" if limit is None else f"a length of at most {limit}" for limit in (old, new))
     wider = new is None or (old is not None and new > old)
     yield Step("maxLength", Move.WIDER if wider else Move.NARROWER, was, now)
 
 
 def is_text(column: Column) -> bool:
-    """Say whether the values are texts, so that a class is named by its label and not by its index."""
+    """Return whether the values are texts: a class is then identified by its label, not by its index."""
     return column.dtype in TEXTS
 
 
 def is_positional(name: str) -> bool:
-    """Say whether a name is a place: importers number the columns and tensors that have no name, from 0."""
+    """Return whether a name is a position: importers number unnamed columns and tensors from 0."""
     return name.isascii() and name.isdecimal()
 
 
 def quoted(value: Value) -> str:
-    """Return a value as a sentence holds it: short."""
+    """Return a value shortened for a sentence."""
     text = str(value)
     return text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…"
 
 
 def listed(values: Iterable[Value]) -> str:
-    """Return the first few of the values and how many more there are."""
-    everything = [quoted(one) or "the empty text" for one in values]
+    """Return the first few values and the number of the rest, in words."""
+    everything = [quoted(value) or "the empty text" for value in values]
     rest = len(everything) - _MOST_QUOTED
     return ", ".join(everything[:_MOST_QUOTED]) + (f" and {rest} more" if rest > 0 else "")

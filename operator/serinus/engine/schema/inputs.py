@@ -1,4 +1,4 @@
-"""The rules of inputs and parameters: would the new server take every request that the old one took, and vice versa?"""
+"""The rules of inputs and parameters: does the new server accept every request that the old one did, and vice versa?"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ _TYPE_RULES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sides:
-    """What both servers do with all inputs.
+    """How the old and the new server treat inputs.
 
     Attributes:
         section: ``inputs`` or ``parameters``; paths begin with it.
         profile: how types are matched.
         known_before: every name that the old server knows; None where it refuses unknown names.
-        known_now: likewise, the new one.
+        known_now: every name that the new server knows; None where it refuses unknown names.
     """
 
     section: str
@@ -37,11 +37,11 @@ class Sides:
         return self.section == "parameters"
 
     def ignored_before(self, names: frozenset[str]) -> bool:
-        """Say whether the old server ignores what is sent under these names."""
+        """Return whether the old server ignores values sent under these names."""
         return self.known_before is not None and names.isdisjoint(self.known_before)
 
     def ignored_now(self, names: frozenset[str]) -> bool:
-        """Say whether the new server does."""
+        """Return whether the new server ignores values sent under these names."""
         return self.known_now is not None and names.isdisjoint(self.known_now)
 
 
@@ -75,7 +75,7 @@ def removed(old: Column, sides: Sides) -> SchemaChange:
 
 
 def compared(old: Column, new: Column, sides: Sides) -> Iterator[SchemaChange]:
-    """Yield the changes between an input and the one that it has become."""
+    """Yield the changes between an input and its successor."""
     at = f"{sides.section}.{new.name}"
     yield from _names(old, new, sides, at)
     for step in (*_presence(old, new), *value_steps(old, new, sides.profile), *_categories(old, new)):
@@ -85,7 +85,7 @@ def compared(old: Column, new: Column, sides: Sides) -> Iterator[SchemaChange]:
 
 
 def _names(old: Column, new: Column, sides: Sides, at: str) -> Iterator[SchemaChange]:
-    """Yield I9: a name no longer served is lost to old clients, a new one to clients that go back."""
+    """Yield I9: a name no longer served breaks old clients, a new one breaks clients that go back."""
     lost, won = old.names - new.names, new.names - old.names
     if lost:
         ignored = new.omittable and sides.ignored_now(lost)
@@ -112,8 +112,8 @@ def _categories(old: Column, new: Column) -> Iterator[Step]:
         move = Move.WIDER if before else Move.NARROWER
         yield Step("categories", move, _allowed(before), _allowed(after))
         return
-    more = [one for one in after if one not in before]
-    fewer = [one for one in before if one not in after]
+    more = [value for value in after if value not in before]
+    fewer = [value for value in before if value not in after]
     if more:
         yield Step("categories", Move.WIDER, "only the values before", f"{listed(more)} as well")
     if fewer:
@@ -162,10 +162,10 @@ def _reason(step: Step) -> str:
 
 
 def _default(old: Column, new: Column, at: str) -> Iterator[SchemaChange]:
-    """I14: where presence itself changed, no client relies on both defaults."""
+    """Yield I14; where the presence changed too, no client relies on both defaults."""
     if old.default == new.default or not (old.omittable and new.omittable):
         return
-    was, now = ("none" if one is None else quoted(one) or "the empty text" for one in (old.default, new.default))
+    was, now = ("none" if value is None else quoted(value) or "the empty text" for value in (old.default, new.default))
     reason = (
         f"The default was {was}, is {now}: requests are still taken, but one that leaves it out is answered otherwise."
     )

@@ -1,6 +1,7 @@
-"""The rules of outputs: would an old client understand every answer of the new version, and vice versa?
+"""The rules of outputs: can an old client interpret every response of the new version, and vice versa?
 
-A client understands fewer values than it expects, never more: what is wider breaks old clients, the reverse of inputs.
+A client can interpret a subset of the values that it expects, never a superset: widening breaks old clients, the
+reverse of inputs.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from serinus.engine.schema.rules import Rule, change, meanings
 
 
 def form(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[SchemaChange]:
-    """Yield O1 where an answer was, or is, one value without a name: it has another form than a table of outputs."""
+    """Yield O1 where a response was, or is, a single unnamed value: its format differs from a table of outputs."""
     before, after = _bare(old), _bare(new)
     if before == after:
         return
@@ -36,7 +37,7 @@ def _bare(names: tuple[str, ...]) -> bool:
 
 
 def added(new: Column, known_before: frozenset[str]) -> SchemaChange:
-    """Return O1; ``known_before``: every name that the old version answers with."""
+    """Return O1; ``known_before``: every output name of the old version."""
     safe = new.optional and new.names.isdisjoint(known_before)
     back = "clients expect it to be missing at times" if safe else "a client that reads it cannot go back"
     reason = f"Was added: old clients do not look at it; {back}."
@@ -44,7 +45,7 @@ def added(new: Column, known_before: frozenset[str]) -> SchemaChange:
 
 
 def removed(old: Column, known_now: frozenset[str]) -> SchemaChange:
-    """Return O2; ``known_now``: every name that the new version answers with."""
+    """Return O2; ``known_now``: every output name of the new version."""
     missed = not (old.optional and old.names.isdisjoint(known_now))
     forward = "old clients read it" if missed else "old clients expect it to be missing at times"
     return change(f"outputs.{old.name}", Rule.OUTPUT_REMOVED, f"Was removed: {forward}.", breaks=missed, safe=True)
@@ -53,7 +54,7 @@ def removed(old: Column, known_now: frozenset[str]) -> SchemaChange:
 def compared(
     old: Column, new: Column, profile: Profile, known_before: frozenset[str], known_now: frozenset[str]
 ) -> Iterator[SchemaChange]:
-    """Yield the changes between an output and the one that it has become."""
+    """Yield the changes between an output and its successor."""
     at = f"outputs.{new.name}"
     lost, won = old.names - new.names, new.names - old.names
     if lost:
@@ -138,8 +139,8 @@ def _classes(old: Column, new: Column, at: str) -> Iterator[SchemaChange]:
 
 
 def _members(old: Column, new: Column, path: str) -> Iterator[SchemaChange]:
-    more = [one for one in new.categories if one not in old.categories]
-    fewer = [one for one in old.categories if one not in new.categories]
+    more = [value for value in new.categories if value not in old.categories]
+    fewer = [value for value in old.categories if value not in new.categories]
     if more:
         expected = "expects unknown ones, as open says" if old.open else "does not know it"
         reason = f"May answer {listed(more)}: an old client {expected}."
@@ -164,5 +165,5 @@ def _same_index(before: tuple[Value, ...], after: tuple[Value, ...]) -> bool:
 
 
 def _same_order(before: tuple[Value, ...], after: tuple[Value, ...]) -> bool:
-    """Say whether the classes that both have follow in the same order; labels have no other index."""
-    return [one for one in before if one in after] == [one for one in after if one in before]
+    """Return whether the common classes are in the same order, which is all that matters for labels."""
+    return [value for value in before if value in after] == [value for value in after if value in before]

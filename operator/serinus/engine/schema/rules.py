@@ -1,6 +1,6 @@
-"""The rules' names, and how a difference becomes a change: which bump, whether a rollback is safe, and why.
+"""The names of the rules, and the constructors of schema changes: bump, rollback safety, reason.
 
-Every rule is on docs/reference/compatibility.md with its reason; a test holds that page against this code.
+docs/reference/compatibility.md documents every rule with its reason; a test compares that page with this code.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from serinus.engine.schema.fields import Column, quoted
 
 
 class Rule(StrEnum):
-    """I: inputs and parameters, O: outputs, P: parameters alone, X: the signature as a whole."""
+    """The rules. I: inputs and parameters, O: outputs, P: parameters only, X: the signature as a whole."""
 
     INPUT_ADDED_OPTIONAL = "I1"
     INPUT_ADDED_REQUIRED = "I2"
@@ -44,29 +44,29 @@ class Rule(StrEnum):
 
 
 def change(path: str, rule: Rule, reason: str, *, breaks: bool, safe: bool) -> SchemaChange:
-    """Return a change that is MAJOR where it breaks old clients, else MINOR."""
+    """Return a change: MAJOR if it breaks old clients, else MINOR."""
     return SchemaChange(
         path=path, rule=rule.value, bump=Bump.MAJOR if breaks else Bump.MINOR, rollback_safe=safe, reason=reason
     )
 
 
 def meanings(old: Column, new: Column, rule: Rule, at: str) -> Iterator[SchemaChange]:
-    """Yield the changes of what the values mean, which no type and no shape shows."""
+    """Yield the changes of meaning that types and shapes do not show: unit and feature definition."""
     for facet, before, after in (("unit", old.unit, new.unit), ("featureRef", old.feature, new.feature)):
         yield from declared(f"{at}.{facet}", rule, before, after, "the same value means something else")
 
 
 def declared(path: str, rule: Rule, old: str | None, new: str | None, consequence: str) -> Iterator[SchemaChange]:
-    """Yield the change of a declared fact, if it is one.
+    """Yield the change of a declared fact, if there is one.
 
-    Who says now, or says no longer, what was so all the time breaks nobody, but a person should see it: PATCH.
+    A declaration that was only added or removed breaks nobody, but a person should check it: PATCH.
     """
     if old == new:
         return
     if old is None or new is None:
-        said, kept = ("now", new or "") if old is None else ("no longer", old)
+        when, fact = ("now", new or "") if old is None else ("no longer", old)
         reason = (
-            f"Is {said} stated to be {quoted(kept)}; nothing is known to have changed. Make sure that clients agree."
+            f"Is {when} stated to be {quoted(fact)}; nothing is known to have changed. Make sure that clients agree."
         )
         yield SchemaChange(path=path, rule=rule.value, bump=Bump.PATCH, rollback_safe=True, reason=reason)
         return

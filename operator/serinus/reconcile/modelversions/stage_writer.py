@@ -1,4 +1,4 @@
-"""Says on each ModelVersion where it stands: at every look, so that neither a failure nor a crash leaves it unsaid."""
+"""Writes each ModelVersion's stage on every reconcile; a failed write is retried by the next."""
 
 import logging
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class StageWriter:
-    """Writes what a ModelVersion's status does not say yet; remembers only what the watch has not shown yet."""
+    """Writes the stages that differ from the stored ones; remembers only writes that the watch has not shown yet."""
 
     def __init__(self, statuses: StatusWriter, telemetry: Telemetry) -> None:
         """Write through this port."""
@@ -24,7 +24,7 @@ class StageWriter:
         self._written: dict[ObjectKey, tuple[int, VersionPlacement]] = {}
 
     async def publish(self, versions: Iterable[ModelVersionRecord], status: RolloutStatus) -> None:
-        """Say where the model's versions stand; a failure is logged, the next look tries again."""
+        """Write the stage and traffic of a model's versions; a failure is logged, the next reconcile tries again."""
         for version in versions:
             key, published = version.meta.key, VersionPlacement.parse(version.stage, version.traffic)
             placement = next_placement(status, version.version, published)
@@ -38,7 +38,7 @@ class StageWriter:
         try:
             await self._statuses.write_model_version(version.meta.key, stage=stage, traffic=placement.traffic)
         except SerinusError as problem:
-            logger.warning("%s: its stage could not be written: %s", version.meta.key, problem)
+            logger.warning("%s: the stage could not be written: %s", version.meta.key, problem)
         else:
             self._written[version.meta.key] = (version.meta.version, placement)
             self._telemetry.writes.labels("modelversion").inc()

@@ -1,4 +1,4 @@
-"""What the registry and a ModelVersion's status shall say of a version, given what is found of it. Asks nobody."""
+"""Desired audit entries and status of a ModelVersion, from its review. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,8 +17,8 @@ from serinus.ports.cluster_state import ModelVersionRecord
 
 
 def entry_of(version: ModelVersionRecord) -> VersionEntry:
-    """Return a version as the registry keeps it."""
-    assert version.spec is not None  # noqa: S101 - only what could be read is told
+    """Return a version as the registry stores it."""
+    assert version.spec is not None  # noqa: S101 - a version that cannot be read has no review
     return VersionEntry(
         spec=version.spec,
         spec_hash=version.spec_hash,
@@ -28,16 +28,16 @@ def entry_of(version: ModelVersionRecord) -> VersionEntry:
     )
 
 
-def pending_entries(version: ModelVersionRecord, found: Review) -> Iterable[tuple[AuditEvent, str, dict[str, str]]]:
-    """Yield what the audit trail shall hold of a version, in order."""
-    details = schema_details(found.compatibility)
-    artifact = next(one for one in found.findings if one.kind is ConditionType.ARTIFACT_VERIFIED)
-    accepted = next(one for one in found.findings if one.kind is ConditionType.ACCEPTED)
-    if found.block is None or found.block.temporary or found.block.reason is WaitReason.VERSION_YANKED:
+def pending_entries(version: ModelVersionRecord, review: Review) -> Iterable[tuple[AuditEvent, str, dict[str, str]]]:
+    """Yield the event, reason and details of every audit entry that a version should have, in order."""
+    details = schema_details(review.compatibility)
+    conditions = {update.kind: update for update in review.findings}
+    artifact, accepted = conditions[ConditionType.ARTIFACT_VERIFIED], conditions[ConditionType.ACCEPTED]
+    if review.block is None or review.block.temporary or review.block.reason is WaitReason.VERSION_YANKED:
         yield AuditEvent.VERSION_REGISTERED, version.actors.reason, details
     else:
         yield AuditEvent.VERSION_REJECTED, accepted.message, {**details, "rule": accepted.reason}
-    if found.waived:
+    if review.waived:
         yield AuditEvent.SCHEMA_WAIVED, version.waiver, details
     if version.unsafe_rollback:
         yield AuditEvent.UNSAFE_ROLLBACK_ACCEPTED, version.unsafe_rollback, {}
@@ -51,49 +51,51 @@ def pending_entries(version: ModelVersionRecord, found: Review) -> Iterable[tupl
 
 def next_status(  # noqa: PLR0913, PLR0917 - what a status is made of
     version: ModelVersionRecord,
-    found: Review,
+    review: Review,
     recorded: tuple[str, ...],
     failure: SerinusError | None,
     ready: int | None,
     stage: str,
     now: datetime,
 ) -> ModelVersionStatus:
-    """Return what shall be said of a version; its traffic stays as it is."""
-    known = ConditionUpdate(
+    """Return the desired status of a version; its traffic stays as it is."""
+    registered = ConditionUpdate(
         ConditionType.RECORDED,
         TRUE if failure is None else FALSE,
         "Recorded" if failure is None else "RegistryUnavailable",
-        "The registry knows the version." if failure is None else f"The registry does not take it yet: {failure}",
+        "The registry knows the version." if failure is None else f"The registry has not accepted it yet: {failure}",
     )
-    findings = (*found.findings, known, _serving(version, ready))
+    updates = (*review.findings, registered, _serving(version, ready))
     return structs.replace(
         version.status,
         observed_generation=version.generation,
         stage=stage,
         spec_hash=version.spec_hash,
-        compatibility=found.compatibility,
+        compatibility=review.compatibility,
         recorded=recorded,
-        conditions=apply_updates(version.status.conditions, findings, version.generation, now),
+        conditions=apply_updates(version.status.conditions, updates, version.generation, now),
     )
 
 
-def idle_stage(version: ModelVersionRecord, found: Review) -> str:
-    """Return where a version stands that no Rollout names: what a Rollout has said of it once, stays."""
-    resting = {"", VersionStage.REGISTERED.value, VersionStage.QUARANTINED.value}
-    if version.status.stage not in resting:
+def idle_stage(version: ModelVersionRecord, review: Review) -> str:
+    """Return the stage of a version that no Rollout names; a stage that came from a Rollout stays."""
+    idle = {"", VersionStage.REGISTERED.value, VersionStage.QUARANTINED.value}
+    if version.status.stage not in idle:
         return version.status.stage
-    block = found.block is not None and not found.block.temporary
-    return (VersionStage.QUARANTINED if block else VersionStage.REGISTERED).value
+    blocked = review.block is not None and not review.block.temporary
+    return (VersionStage.QUARANTINED if blocked else VersionStage.REGISTERED).value
 
 
 def _serving(version: ModelVersionRecord, ready: int | None) -> ConditionUpdate:
     kind = ConditionType.SERVING_READY
     if version.backend is None:
-        return ConditionUpdate(kind, UNKNOWN, "NoBackend", "It says nothing of spec.serving.backendRef.")
+        return ConditionUpdate(kind, UNKNOWN, "NoBackend", "The ModelVersion has no spec.serving.backendRef.")
     name = version.backend.name
     if ready is None:
-        return ConditionUpdate(kind, UNKNOWN, "CannotCount", f"{name} is no Service whose endpoints could be counted.")
-    # How many there are changes all the time; whether there is one seldom does.
+        return ConditionUpdate(
+            kind, UNKNOWN, "CannotCount", f"{name} is not a Service: its endpoints cannot be counted."
+        )
+    # Without the count, which changes all the time: every new message would be another write.
     if ready:
         return ConditionUpdate(kind, TRUE, "EndpointsReady", f"{name} has a ready endpoint.")
     return ConditionUpdate(kind, FALSE, "NoEndpoints", f"{name} has no ready endpoint.")

@@ -1,50 +1,39 @@
-"""From actions to port calls: one `match`, weights first."""
+"""From actions to port calls."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import assert_never
 
 from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetWeights
 from serinus.errors import RefusedError
 from serinus.ports.cluster_state import Meta, Record
-from serinus.ports.services import Jobs, TrafficRouter
+from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.http_tests import HttpTestRunner
 
 
-@dataclass(frozen=True, slots=True)
-class Hands:
-    """Everything that an action may need.
+async def act(
+    ports: Ports, tests: HttpTestRunner, on_change: Callable[[Record], None], owner: Meta, action: Action
+) -> None:
+    """Perform one action; performing it again changes nothing.
 
-    Attributes:
-        router: writes weights.
-        jobs: creates the Jobs of tests.
-        desk: runs HTTP tests.
-        begin: starts an HTTP test beside the loop.
-        learn: takes in an object as a write has left it.
-    """
-
-    router: TrafficRouter
-    jobs: Jobs
-    desk: HttpTestRunner
-    begin: Callable[[Meta, RunHttpTest], None]
-    learn: Callable[[Record], None]
-
-
-async def act(hands: Hands, owner: Meta, action: Action) -> None:
-    """Do one action; doing it again changes nothing.
+    Args:
+        ports: where it is done.
+        tests: runs HTTP tests, and fails a test whose Job is refused.
+        on_change: takes in an object as a write has left it.
+        owner: the Rollout.
+        action: what to do.
 
     Raises:
         SerinusError: it was not done, or may not have been; the status must stay as it was.
     """
     match action:
         case SetWeights():
-            hands.learn(await hands.router.set_weights(owner.key.namespace, action))
+            on_change(await ports.router.set_weights(owner.key.namespace, action))
         case RunHttpTest():
-            hands.begin(owner, action)
+            tests.start(owner, action)
         case RunJobTest():
             try:
-                await hands.jobs.ensure(owner, action)
+                await ports.jobs.ensure(owner, action)
             except RefusedError as problem:
-                hands.desk.refuse(owner, action.identity, f"the Job was refused: {problem}")
+                tests.refuse(owner, action.identity, f"the Job was refused: {problem}")
         case _:
             assert_never(action)

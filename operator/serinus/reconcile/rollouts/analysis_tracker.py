@@ -1,12 +1,13 @@
-"""The evidence of the stages under way: asked for together at each tick, folded by the engine, rebuilt after a restart.
+"""The analyses of the stages under way: queried together at each tick, updated by the engine, replayed after a restart.
 
-Nothing here is stored anywhere: the metric source is the memory, and one range query brings it back.
+Nothing here is stored: the metric source is the memory, and one range query brings it back.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from serinus.api.abort_condition import AbortCondition
@@ -34,66 +35,66 @@ from serinus.reconcile.rollouts.stage_analysis import (
 )
 
 SETTLED: Final = timedelta(milliseconds=250)
-"""A source's ticks end at least so long before the present (metrics.scrape_delay), so the next one begins that much
-earlier: it holds the whole of a stage that began while the last one was being asked."""
+"""A source's ticks end at least this long before the present (metrics.scrape_delay), so the next one begins that much
+earlier: it covers the whole of a stage that began while the last one was being queried."""
 
 DISPERSION_STEP: Final = timedelta(seconds=30)
-"""In steps of at least so long: a burst is shorter, and an hour stays a small answer."""
+"""The shortest step of that query: a burst is shorter, and an hour stays a small answer."""
 
-MOST_STEPS: Final = 720
-"""A replay has at most so many steps: the judgement is valid whatever the batches, so a long stage has longer ones."""
+MAX_STEPS: Final = 720
+"""A replay has at most this many steps: the assessment is valid for any batches, so a long stage has longer ones."""
 
-MOST_REPLAYED: Final = 100
-"""So many stages are replayed at one tick; the others wait for the next one. Bounds memory after a restart."""
+MAX_REPLAYED: Final = 100
+"""This many stages are replayed at one tick; the others wait for the next one. Bounds memory after a restart."""
 
 
 class AnalysisTracker:
-    """The evidence of every stage under way, by Rollout."""
+    """The analysis of every stage under way, by Rollout."""
 
-    def __init__(self, store: ClusterCache, sources: Mapping[str, MetricSource]) -> None:
-        """Ask these sources, by their names, about what the store knows."""
-        self._store = store
+    def __init__(self, cache: ClusterCache, sources: Mapping[str, MetricSource]) -> None:
+        """Query these sources, by their names, for the Rollouts in the cache."""
+        self._cache = cache
         self._sources = sources
         self._analyses: dict[ObjectKey, StageAnalysis] = {}
         self._problems: dict[ObjectKey, tuple[RolloutSpec, str]] = {}
         self._last_tick: dict[str, datetime] = {}
 
     def readings(self, record: RolloutRecord) -> tuple[Progress, ...]:
-        """Return the evidence of the stage that the Rollout is in; nothing before its first tick."""
+        """Return the progress of each condition of the stage that the Rollout is in; empty before its first tick."""
         analysis = self._analyses.get(record.meta.key)
         if analysis is None or analysis.stage != visit_of(record) or analysis.terms != self._terms(record):
             return ()
         return analysis.progress
 
     def breached(self, record: RolloutRecord) -> bool:
-        """Say whether a condition of the stage that the Rollout is in is breached."""
+        """Return whether a condition of the stage that the Rollout is in is breached."""
         analysis = self._analyses.get(record.meta.key)
         return analysis is not None and analysis.breached and analysis.stage == visit_of(record)
 
     def problem(self, record: RolloutRecord) -> str:
-        """Return why the Rollout's conditions can never be asked; empty where they can."""
-        plan = self._store.last_plan(record)
+        """Return why the Rollout's conditions can never be measured; empty where they can."""
+        plan = self._cache.last_plan(record)
         if plan is None:
             return ""
         key = record.meta.key
-        held = self._problems.get(key)
-        if held is not None and held[0] is plan:
-            return held[1]
-        found = self._find_problem(record, plan)
-        if found is not None:
-            self._problems[key] = (plan, found)
-        return found or ""
+        cached = self._problems.get(key)
+        if cached is not None and cached[0] is plan:
+            return cached[1]
+        problem = self._find_problem(record, plan)
+        if problem is not None:
+            self._problems[key] = (plan, problem)
+        return problem or ""
 
     def forget(self, key: ObjectKey) -> None:
-        """Drop what was known of a Rollout that is gone."""
+        """Drop the analysis of a Rollout that is gone."""
         self._analyses.pop(key, None)
         self._problems.pop(key, None)
 
     async def tick(self, source: str, now: datetime) -> Mapping[ObjectKey, bool]:
-        """Ask one source about all its stages and fold the answers in.
+        """Query one source for all its stages and update their analyses.
 
         Returns:
-            The Rollouts with new evidence, each with whether it is urgent.
+            The Rollouts with new answers, each with whether it is urgent.
         """
         before = self._last_tick.get(source)
         self._update_stages(source, before)
@@ -104,25 +105,25 @@ class AnalysisTracker:
         return {key: analysis.breached for key, analysis in self._analyses.items() if analysis.source == source}
 
     def _update_stages(self, source: str, last_tick: datetime | None) -> None:
-        """Open a analysis for each stage under way, close those that are over."""
-        for record in self._store.rollouts():
+        """Begin an analysis for each stage under way, drop those that are over."""
+        for record in self._cache.rollouts():
             key, stage = record.meta.key, visit_of(record)
-            held = self._analyses.get(key)
-            if held is not None and held.stage == stage and held.terms == self._terms(record):
+            previous = self._analyses.get(key)
+            if previous is not None and previous.stage == stage and previous.terms == self._terms(record):
                 continue
             analysis = self._open(record, stage, last_tick) if stage is not None else None
             if analysis is None:
                 self._analyses.pop(key, None)
             elif analysis.source == source:
-                self._analyses[key] = carried_over(analysis, held)
+                self._analyses[key] = carried_over(analysis, previous)
 
     def _terms(self, record: RolloutRecord) -> tuple[Stage, MetricsRef] | None:
-        plan = self._store.last_plan(record)
+        plan = self._cache.last_plan(record)
         stage = stage_of(plan, record.status.stage)
         return (stage, plan.metrics) if plan is not None and stage is not None else None
 
     def _open(self, record: RolloutRecord, stage_id: StageId, last_tick: datetime | None) -> StageAnalysis | None:
-        plan = self._store.last_plan(record)
+        plan = self._cache.last_plan(record)
         stage = stage_of(plan, record.status.stage)
         if plan is None or stage is None or not stage.abort_on or plan.metrics.source not in self._sources:
             return None
@@ -135,11 +136,13 @@ class AnalysisTracker:
             begin(condition, stage, plan.metrics, conditions_in_run=count, scrape_interval=interval)
             for condition in plan.conditions[stage_id.index]
         )
-        # A stage that began around the last tick has no past that the next one would not ask for.
+        # The next tick covers the whole past of a stage that began around the last one.
         tick = self._sources[plan.metrics.source].tick
         new = last_tick is not None and last_tick - SETTLED < stage_id.since <= last_tick + 2 * tick
-        # Nothing is to be learnt where nothing serves beside the candidate, or where the stage says its bursts itself.
-        known = all(pair.stable is None or one.dispersion.given for pair, one in zip(asked, initial, strict=True))
+        # Nothing is to be learned where no stable version serves, or where the stage sets ``burst`` itself.
+        known = all(
+            pair.stable is None or progress.dispersion.given for pair, progress in zip(asked, initial, strict=True)
+        )
         return StageAnalysis(
             stage=stage_id,
             terms=(stage, plan.metrics),
@@ -156,21 +159,24 @@ class AnalysisTracker:
         self, record: RolloutRecord, plan: RolloutSpec, conditions: Iterable[AbortCondition]
     ) -> tuple[Asked, ...]:
         namespace, status = record.meta.key.namespace, record.status
-        versions = {version.version: version for version in self._store.versions(namespace, plan.model)}
+        versions = {version.version: version for version in self._cache.versions(namespace, plan.model)}
         candidate = subject_of(versions.get(status.candidate.version if status.candidate else ""), namespace)
         stable = subject_of(versions.get(status.stable.version if status.stable else ""), namespace)
         if candidate is None:
             return ()
         return tuple(
-            Asked(question_of(plan, candidate, one), question_of(plan, stable, one) if stable is not None else None)
-            for one in conditions
+            Asked(
+                question_of(plan, candidate, condition),
+                question_of(plan, stable, condition) if stable is not None else None,
+            )
+            for condition in conditions
         )
 
     async def _ask(self, source: str, now: datetime, since: datetime) -> bool:
-        """Ask for what happened since; return whether the next tick counts from here.
+        """Query what happened since; return whether the next tick begins here.
 
-        A source that is down altogether is asked for the whole time at once later; where only a part failed, that
-        part's stages are replayed.
+        A source that is down altogether is queried for the whole time at once later; where only some questions failed,
+        the stages of these are replayed.
         """
         analyses = {
             key: analysis for key, analysis in self._analyses.items() if analysis.source == source and analysis.replayed
@@ -187,15 +193,15 @@ class AnalysisTracker:
         return len(failed) < len(questions)
 
     async def _learn(self, source: str) -> None:
-        """Learn from the hour before each stage how much the stable versions' errors come in bursts."""
+        """Learn from the hour before each stage how much the stable version's errors come in bursts."""
         hours: dict[int, dict[ObjectKey, StageAnalysis]] = defaultdict(dict)
-        for key, analysis in self._some(source, lambda analysis: not analysis.learned).items():
+        for key, analysis in self._first(source, lambda analysis: not analysis.learned).items():
             hours[int(analysis.stage.since.timestamp() // DISPERSION_MEMORY.total_seconds())][key] = analysis
         for analyses in hours.values():
             await self._learn_hour(source, analyses)
 
     async def _learn_hour(self, source: str, analyses: Mapping[ObjectKey, StageAnalysis]) -> None:
-        """Learn for stages that began within one hour, whenever that was."""
+        """Learn for stages that began within the same hour."""
         questions = {
             pair.stable for analysis in analyses.values() for pair in analysis.asked if pair.stable is not None
         }
@@ -207,41 +213,39 @@ class AnalysisTracker:
                 self._analyses[key] = with_baseline(analysis, answers)
 
     async def _replay(self, source: str, now: datetime) -> None:
-        """Read the past of the stages that this process has not followed from their beginning."""
-        fresh = self._some(source, lambda analysis: not analysis.replayed)
+        """Query the past of the stages that this process has not followed from their beginning."""
+        fresh = self._first(source, lambda analysis: not analysis.replayed)
         if not fresh:
             return
         length = now - min(analysis.stage.since for analysis in fresh.values())
         step = self._sources[source].tick
-        step *= max(1, -(-length // (step * MOST_STEPS)))
+        step *= max(1, -(-length // (step * MAX_STEPS)))
         start = now - step * max(1, -(-length // step))
         questions = {question for analysis in fresh.values() for question in analysis.questions}
         answers = await self._sources[source].replay(questions, start, now, step)
         for key, analysis in fresh.items():
             if self._analyses.get(key) is analysis:
-                complete = not any(is_down(one) for question in analysis.questions for one in answers[question])
+                complete = not any(is_down(answer) for question in analysis.questions for answer in answers[question])
                 self._analyses[key] = replace(replayed(analysis, answers), replayed=complete)
 
-    def _some(self, source: str, holds: Callable[[StageAnalysis], bool]) -> dict[ObjectKey, StageAnalysis]:
-        found = [
-            (key, analysis) for key, analysis in self._analyses.items() if analysis.source == source and holds(analysis)
-        ]
-        return dict(found[:MOST_REPLAYED])
+    def _first(self, source: str, condition: Callable[[StageAnalysis], bool]) -> dict[ObjectKey, StageAnalysis]:
+        of_source = ((key, analysis) for key, analysis in self._analyses.items() if analysis.source == source)
+        return dict(islice(((key, analysis) for key, analysis in of_source if condition(analysis)), MAX_REPLAYED))
 
     def _find_problem(self, record: RolloutRecord, plan: RolloutSpec) -> str | None:
-        """Return the problem, or None where nobody can say yet because the version is not there."""
+        """Return the problem, empty where there is none; None where that is open because the version does not exist."""
         source = self._sources.get(plan.metrics.source)
         if source is None:
-            known = ", ".join(sorted(self._sources)) or "none"
-            return f"There is no metric source {plan.metrics.source}; the administrator has set up: {known}."
-        versions = self._store.versions(record.meta.key.namespace, plan.model)
+            available = ", ".join(sorted(self._sources)) or "none"
+            return f"There is no metric source {plan.metrics.source}; the administrator has set up: {available}."
+        versions = self._cache.versions(record.meta.key.namespace, plan.model)
         subjects = [subject_of(version, record.meta.key.namespace) for version in versions]
-        wanted = next((one for one in subjects if one is not None and one.version == plan.version), None)
-        if wanted is None:
+        desired = next((subject for subject in subjects if subject and subject.version == plan.version), None)
+        if desired is None:
             return None
         for conditions in plan.conditions:
             for condition in conditions:
-                problem = source.problem_with(question_of(plan, wanted, condition))
+                problem = source.problem_with(question_of(plan, desired, condition))
                 if problem:
                     return f"{condition.text}: {problem}."
         return ""

@@ -3,14 +3,16 @@
 A restart forgets them: a check that was under way is simply sent again.
 """
 
-import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus, TestResult
 from serinus.engine.rollout.actions import RunHttpTest, TestRun
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.ports.cluster_state import Meta
 from serinus.ports.services import HttpChecks
+from serinus.reconcile.background import BackgroundTasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,53 +27,84 @@ class TestId:
     test: str
 
 
-class HttpTestRunner:
-    """Runs HTTP tests beside the reconcile loop."""
+class HttpTestResults:
+    """The outcomes of ended tests that no status has yet."""
 
-    __test__ = False  # pytest collects names that begin with Test
-
-    def __init__(self, checks: HttpChecks) -> None:
-        """Send the requests through this port."""
-        self._checks = checks
-        self._under_way: dict[TestId, asyncio.Task[TestOutcome]] = {}
+    def __init__(self) -> None:
+        """Begin empty."""
         self._ended: dict[TestId, TestOutcome] = {}
 
-    async def run(self, owner: Meta, action: RunHttpTest) -> bool:
-        """Run one test unless it is under way or has ended; return whether it ended now."""
-        test = _id(owner.uid, action.identity)
-        if test in self._under_way or test in self._ended:
-            return False
-        task = asyncio.create_task(self._checks.run(owner.key.namespace, action.identity.backend, action.check))
-        self._under_way[test] = task
-        try:
-            self._ended[test] = await task
-        finally:
-            del self._under_way[test]
-        return True
+    def __contains__(self, test: TestId) -> bool:
+        """Whether the test has ended."""
+        return test in self._ended
 
-    def refuse(self, owner: Meta, identity: TestRun, message: str) -> None:
-        """Remember that a test cannot even begin: it has failed."""
-        self._ended[_id(owner.uid, identity)] = TestOutcome(TestResult.FAILED, message)
+    def __len__(self) -> int:
+        """How many outcomes are kept."""
+        return len(self._ended)
+
+    def add(self, test: TestId, outcome: TestOutcome) -> None:
+        """Keep how a test ended."""
+        self._ended[test] = outcome
 
     def outcomes(self, uid: str, status: RolloutStatus) -> dict[str, TestOutcome]:
         """Return the ended tests of the current run and stage, by name."""
         if status.stage is None:
             return {}
-        here = (uid, status.run, status.stage.name)
-        return {test.test: outcome for test, outcome in self._ended.items() if (test.uid, test.run, test.stage) == here}
+        current = (uid, status.run, status.stage.name)
+        return {
+            test.test: outcome for test, outcome in self._ended.items() if (test.uid, test.run, test.stage) == current
+        }
 
     def forget(self, uid: str, status: RolloutStatus) -> None:
-        """Drop what the status holds by now, and what belongs to earlier stages."""
+        """Drop what the status contains by now, and what belongs to earlier stages."""
         stage = status.stage.name if status.stage is not None else ""
-        held = {test.name for test in status.tests}
+        stored = {test.name for test in status.tests}
         for test in [test for test in self._ended if test.uid == uid]:
-            if (test.run, test.stage) != (status.run, stage) or test.test in held:
+            if (test.run, test.stage) != (status.run, stage) or test.test in stored:
                 del self._ended[test]
 
     def forget_all(self, uid: str) -> None:
         """Drop everything about a Rollout that is gone."""
         for test in [test for test in self._ended if test.uid == uid]:
             del self._ended[test]
+
+
+class HttpTestRunner:
+    """Runs HTTP tests in the background and enqueues their Rollout when they end."""
+
+    def __init__(
+        self,
+        checks: HttpChecks,
+        results: HttpTestResults,
+        background: BackgroundTasks,
+        enqueue: Callable[[ObjectKey], None],
+    ) -> None:
+        """Send the requests through ``checks`` and keep the outcomes in ``results``."""
+        self.results = results
+        self._checks = checks
+        self._background = background
+        self._enqueue = enqueue
+        self._running: set[TestId] = set()
+
+    def start(self, owner: Meta, action: RunHttpTest) -> None:
+        """Run one test in the background, unless it is under way or has ended."""
+        self._background.start(self._run(owner, action))
+
+    def refuse(self, owner: Meta, identity: TestRun, message: str) -> None:
+        """Keep a test that cannot even begin as failed."""
+        self.results.add(_id(owner.uid, identity), TestOutcome(TestResult.FAILED, message))
+
+    async def _run(self, owner: Meta, action: RunHttpTest) -> None:
+        test = _id(owner.uid, action.identity)
+        if test in self._running or test in self.results:
+            return
+        self._running.add(test)
+        try:
+            outcome = await self._checks.run(owner.key.namespace, action.identity.backend, action.check)
+            self.results.add(test, outcome)
+        finally:
+            self._running.discard(test)
+        self._enqueue(owner.key)
 
 
 def _id(uid: str, identity: TestRun) -> TestId:

@@ -1,4 +1,4 @@
-"""From records to an Observation: read-only, no call to the outside."""
+"""From records to an Observation: reads the caches, calls no port."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,23 +26,23 @@ from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 
 
-def spec_of(store: ClusterCache, record: RolloutRecord) -> RolloutSpec | InvalidSpec:
-    """Return the Rollout's spec; one that cannot be read carries the last one that could."""
+def spec_of(cache: ClusterCache, record: RolloutRecord) -> RolloutSpec | InvalidSpec:
+    """Return the Rollout's spec; one that cannot be read comes with the last one that could."""
     if isinstance(record.spec, RolloutSpec):
         return record.spec
-    return InvalidSpec(record.spec.path, record.spec.problem, store.last_plan(record))
+    return InvalidSpec(record.spec.path, record.spec.problem, cache.last_plan(record))
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFacts:
-    """What is known beside the cluster's objects.
+    """Facts that are not in the cluster's objects.
 
     Attributes:
-        readings: the stage's evidence.
-        metrics_problem: why it can never be had.
-        http_tests: the ended HTTP tests.
+        readings: the analysis of the stage, one progress a condition.
+        metrics_problem: why the conditions can never be measured; empty where they can.
+        http_tests: the ended HTTP tests, by name.
         actor_stamped: whether the annotations that name the actors were stamped by the API server.
-        audit: how far the registry is.
+        audit: which audit records the registry has.
     """
 
     readings: tuple[Progress, ...] = ()
@@ -53,14 +53,14 @@ class LocalFacts:
 
 
 def observe(
-    store: ClusterCache, reviews: AdmissionCache, record: RolloutRecord, found: LocalFacts, *, deleted: bool = False
+    cache: ClusterCache, admission: AdmissionCache, record: RolloutRecord, local: LocalFacts, *, deleted: bool = False
 ) -> Observation:
-    """Return every fact about one Rollout that the engine may look at."""
-    plan = store.last_plan(record)
+    """Return every fact about one Rollout that the engine decides by."""
+    plan = cache.last_plan(record)
     key = record.meta.key
     model = ObjectKey(key.namespace, plan.model) if plan is not None else None
-    versions = store.versions(*model) if model is not None else ()
-    reviewed = reviews.of(model) if model is not None else {}
+    versions = cache.versions(*model) if model is not None else ()
+    reviews = admission.reviews(model) if model is not None else {}
     return Observation(
         name=key.name,
         generation=record.generation,
@@ -68,17 +68,17 @@ def observe(
         commands=record.commands,
         rollback_to=record.rollback_to,
         uid=record.meta.uid,
-        actors=record.actors if found.actor_stamped else _unstamped(record.actors),
-        policy=reviews.policy(model) if model is not None else ModelSpec(),
-        audit=found.audit,
-        unsafe_rollback=_unsafe_rollback(reviews, record, plan) if plan is not None else "",
-        freeze=store.freeze(key.namespace),
-        conflict=_older_rival(store, record, plan) if plan is not None else "",
-        versions={version.version: _facts(store, version, reviewed.get(version.version)) for version in versions},
-        route=_route(store, key.namespace, plan.route.http_route) if plan is not None else _NO_PLAN,
-        tests={**job_outcomes(store, record), **found.http_tests},
-        readings=found.readings,
-        metrics_problem=found.metrics_problem,
+        actors=record.actors if local.actor_stamped else _unstamped(record.actors),
+        policy=admission.policy(model) if model is not None else ModelSpec(),
+        audit=local.audit,
+        unsafe_rollback=_unsafe_rollback(admission, record, plan) if plan is not None else "",
+        freeze=cache.freeze(key.namespace),
+        conflict=_older_rival(cache, record, plan) if plan is not None else "",
+        versions={version.version: _facts(cache, version, reviews.get(version.version)) for version in versions},
+        route=_route(cache, key.namespace, plan.route.http_route) if plan is not None else _NO_PLAN,
+        tests={**job_outcomes(cache, record), **local.http_tests},
+        readings=local.readings,
+        metrics_problem=local.metrics_problem,
     )
 
 
@@ -86,25 +86,25 @@ _NO_PLAN = RouteProblem(WaitReason.SPEC_INVALID, "The spec names no route that c
 
 
 def _unstamped(actors: Actors) -> Actors:
-    """Return what is left where anybody could have written the names: what they say of themselves."""
+    """Return only what a person may claim: where the API server does not stamp them, anybody can write any name."""
     return Actors(on_behalf_of=actors.on_behalf_of, reason=actors.reason)
 
 
-def _unsafe_rollback(reviews: AdmissionCache, record: RolloutRecord, plan: RolloutSpec) -> str:
+def _unsafe_rollback(admission: AdmissionCache, record: RolloutRecord, plan: RolloutSpec) -> str:
     """Return why clients of the wanted version could not go back to the one that would take the traffic back."""
     stable = record.status.stable
     target = plan.rollback_to or (stable.version if stable is not None else None)
     if target is None or target == plan.version:
         return ""
-    return reviews.unsafe_rollback(record.meta.key.namespace, plan.model, plan.version, target)
+    return admission.unsafe_rollback(record.meta.key.namespace, plan.model, plan.version, target)
 
 
-def _facts(store: ClusterCache, record: ModelVersionRecord, review: Review | None) -> VersionFacts:
+def _facts(cache: ClusterCache, record: ModelVersionRecord, review: Review | None) -> VersionFacts:
     artifact = record.spec.artifact if record.spec is not None else None
     return VersionFacts(
         version=record.version,
         backend=record.backend,
-        ready=_ready(store, record.meta.key.namespace, record.backend),
+        ready=_ready(cache, record.meta.key.namespace, record.backend),
         problem=record.problem,
         digest=(artifact.digest or "") if artifact is not None else "",
         spec_hash=record.spec_hash,
@@ -112,15 +112,15 @@ def _facts(store: ClusterCache, record: ModelVersionRecord, review: Review | Non
     )
 
 
-def _ready(store: ClusterCache, namespace: str, backend: BackendRef | None) -> int | None:
-    """Return the ready endpoints of a Service; only Services have EndpointSlices that could be counted."""
+def _ready(cache: ClusterCache, namespace: str, backend: BackendRef | None) -> int | None:
+    """Return how many endpoints of a Service are ready; None for other kinds, which have no EndpointSlices."""
     if backend is None or backend.group or backend.kind != "Service":
         return None
-    return store.ready_endpoints(namespace, backend.name)
+    return cache.ready_endpoints(namespace, backend.name)
 
 
-def _route(store: ClusterCache, namespace: str, ref: HttpRouteRef) -> RouteFacts | RouteProblem:
-    record = store.route(ObjectKey(namespace, ref.name))
+def _route(cache: ClusterCache, namespace: str, ref: HttpRouteRef) -> RouteFacts | RouteProblem:
+    record = cache.route(ObjectKey(namespace, ref.name))
     if record is None:
         return RouteProblem(
             WaitReason.ROUTE_MISSING, f"HTTPRoute {ref.name} does not exist in namespace {namespace}: apply it."
@@ -136,32 +136,32 @@ def _route(store: ClusterCache, namespace: str, ref: HttpRouteRef) -> RouteFacts
     )
 
 
-def _older_rival(store: ClusterCache, record: RolloutRecord, plan: RolloutSpec) -> str:
+def _older_rival(cache: ClusterCache, record: RolloutRecord, plan: RolloutSpec) -> str:
     """Return the name of an older Rollout with the same model or the same rule of a route."""
-    mine = (record.created_at, record.meta.key.name)
-    for other in store.rivals(record.meta.key, plan):
-        theirs = store.last_plan(other)
-        if theirs is None or (other.created_at, other.meta.key.name) > mine:
+    own_age = (record.created_at, record.meta.key.name)
+    for other in cache.rivals(record.meta.key, plan):
+        other_plan = cache.last_plan(other)
+        if other_plan is None or (other.created_at, other.meta.key.name) > own_age:
             continue
-        if theirs.model == plan.model or _share_a_rule(theirs.route.http_route, plan.route.http_route):
+        if other_plan.model == plan.model or _share_a_rule(other_plan.route.http_route, plan.route.http_route):
             return other.meta.key.name
     return ""
 
 
-def _share_a_rule(one: HttpRouteRef, other: HttpRouteRef) -> bool:
-    """Say whether two references may mean the same rule: one without a rule's name means the only one there is."""
-    names = {one.rule_name, other.rule_name}
-    return one.name == other.name and (len(names) == 1 or None in names)
+def _share_a_rule(ref: HttpRouteRef, other: HttpRouteRef) -> bool:
+    """Return whether two references may mean the same rule: one without a rule's name means the route's only rule."""
+    names = {ref.rule_name, other.rule_name}
+    return ref.name == other.name and (len(names) == 1 or None in names)
 
 
-def job_outcomes(store: ClusterCache, record: RolloutRecord) -> dict[str, TestOutcome]:
+def job_outcomes(cache: ClusterCache, record: RolloutRecord) -> dict[str, TestOutcome]:
     """Return the outcomes of the ended Jobs of the current run and stage, by test."""
     status = record.status
     if status.stage is None:
         return {}
-    here = (record.meta.uid, status.run, status.stage.name)
+    current = (record.meta.uid, status.run, status.stage.name)
     return {
         job.test: job.outcome
-        for job in store.jobs(record.meta.key)
-        if job.outcome is not None and (job.owner, job.run, job.stage) == here
+        for job in cache.jobs(record.meta.key)
+        if job.outcome is not None and (job.owner, job.run, job.stage) == current
     }

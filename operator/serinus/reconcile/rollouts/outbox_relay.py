@@ -1,12 +1,12 @@
-"""Carries the records of Rollouts to the registry: in order, beside the looks, for as long as it takes.
+"""Delivers queued audit records to the registry, in order, outside the reconcile path, retrying until accepted.
 
-No look ever waits for it. What it has carried is told to the next decision, which takes it out of the status; what a
-crash makes it carry again changes nothing, for the registry knows each record by its id.
+No reconcile ever waits for it. What was delivered is a fact for the next decision, which takes it out of the status. A
+record that a crash makes it deliver again changes nothing: the registry knows each record by its id.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,9 +16,9 @@ from serinus.backoff import Backoff
 from serinus.engine.rollout.observation import AuditFacts
 from serinus.errors import SerinusError
 from serinus.ports.cluster_state import RolloutRecord
-from serinus.ports.services import AuditLog
+from serinus.reconcile.background import BackgroundTasks
 from serinus.reconcile.cache import ClusterCache
-from serinus.telemetry import Telemetry
+from serinus.reconcile.ports import Ports
 
 logger = logging.getLogger(__name__)
 
@@ -26,126 +26,125 @@ BACKOFF: Final = Backoff(first=0.5, longest=30.0)
 TIMEOUT: Final = 30.0
 """Seconds for one record, conflicts with other writers included."""
 
-AT_ONCE: Final = 4
-"""How many models are written to at a time: the registry shares the connections with everything else."""
+CONCURRENCY: Final = 4
+"""How many records are written at a time: the registry shares the connections with everything else."""
 
 
 @dataclass(slots=True)
 class _Delivery:
-    """How far one Rollout's records are."""
+    """The state of one Rollout's records.
+
+    Attributes:
+        recorded: the ids that the registry has accepted and the status still contains.
+        problem: why the last try failed; empty where it did not.
+        running: whether a task delivers them.
+    """
 
     recorded: set[str] = field(default_factory=set)
     problem: str = ""
-    busy: bool = False
+    running: bool = False
 
 
 class OutboxRelay:
-    """One task for each Rollout that has something to tell, none for the others."""
+    """One background task for each Rollout whose status contains records, none for the others."""
 
     def __init__(
-        self,
-        ledger: AuditLog,
-        store: ClusterCache,
-        telemetry: Telemetry,
-        *,
-        start: Callable[[Coroutine[object, object, object]], None],
-        look: Callable[[ObjectKey], None],
+        self, ports: Ports, cache: ClusterCache, background: BackgroundTasks, enqueue: Callable[[ObjectKey], None]
     ) -> None:
-        """Tell this ledger; ``start`` runs a task beside the looks, ``look`` asks for a look at a Rollout."""
-        self._ledger = ledger
-        self._store = store
-        self._telemetry = telemetry
-        self._start = start
-        self._look = look
-        self._carried: dict[ObjectKey, _Delivery] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        """``enqueue`` has a Rollout reconciled when its records were delivered, or cannot be."""
+        self._audit_log, self._telemetry = ports.audit_log, ports.telemetry
+        self._cache = cache
+        self._background = background
+        self._enqueue = enqueue
+        self._deliveries: dict[ObjectKey, _Delivery] = {}
+        self._slots = asyncio.Semaphore(CONCURRENCY)
 
     def facts(self, record: RolloutRecord) -> AuditFacts:
-        """Return how far a Rollout's records are, for the next decision."""
-        held = self._carried.get(record.meta.key)
-        if held is None:
+        """Return which of a Rollout's records were delivered, for the next decision."""
+        delivery = self._deliveries.get(record.meta.key)
+        if delivery is None:
             return AuditFacts()
-        return AuditFacts(recorded=frozenset(held.recorded), problem=held.problem)
+        return AuditFacts(recorded=frozenset(delivery.recorded), problem=delivery.problem)
 
-    def notice(self, record: RolloutRecord) -> None:
-        """Carry what the Rollout's stored status has to tell, unless that is under way."""
-        held = self._carried.get(record.meta.key)
-        if held is None:
+    def deliver(self, record: RolloutRecord) -> None:
+        """Deliver the records of the Rollout's stored status, unless that is under way."""
+        delivery = self._deliveries.get(record.meta.key)
+        if delivery is None:
             if not record.status.records:
                 return
-            held = self._carried[record.meta.key] = _Delivery()
-        waiting = {one.id for one in record.status.records}
-        held.recorded &= waiting
-        if not held.busy and waiting - held.recorded:
-            held.busy = True
-            self._start(self._carry(record.meta.key))
-        elif not waiting and not held.busy:
-            del self._carried[record.meta.key]
+            delivery = self._deliveries[record.meta.key] = _Delivery()
+        stored = {audit_entry.id for audit_entry in record.status.records}
+        delivery.recorded &= stored
+        if not delivery.running and stored - delivery.recorded:
+            delivery.running = True
+            self._background.start(self._deliver(record.meta.key))
+        elif not stored and not delivery.running:
+            del self._deliveries[record.meta.key]
 
-    def forget(self, record: RolloutRecord) -> None:
-        """Carry the last records of a Rollout that is gone: its status cannot tell them any more."""
-        held = self._carried.pop(record.meta.key, None)
-        recorded = held.recorded if held is not None else set()
-        left = [one for one in record.status.records if one.id not in recorded]
-        if left:
-            self._start(self._carry_last(record, left))
+    def on_delete(self, record: RolloutRecord) -> None:
+        """Deliver the last records of a Rollout that is gone: its status cannot bring them any more."""
+        delivery = self._deliveries.pop(record.meta.key, None)
+        recorded = delivery.recorded if delivery is not None else set()
+        remaining = [audit_entry for audit_entry in record.status.records if audit_entry.id not in recorded]
+        if remaining:
+            self._background.start(self._deliver_last(record, remaining))
 
-    async def _carry(self, key: ObjectKey) -> None:
-        """Carry until nothing is left; what does not go is tried again, and nothing overtakes it."""
-        held, pauses = self._carried[key], iter(BACKOFF)
+    async def _deliver(self, key: ObjectKey) -> None:
+        """Deliver until nothing is left; a record that fails is retried, and none overtakes it."""
+        delivery, pauses = self._deliveries[key], iter(BACKOFF)
         try:
-            while (following := self._next(key, held)) is not None:
+            while (following := self._next(key, delivery)) is not None:
                 model, audit_entry = following
-                problem = await self._tell(model, audit_entry)
+                problem = await self._record(model, audit_entry)
                 if not problem:
-                    held.recorded.add(audit_entry.id)
-                    pauses, held.problem = iter(BACKOFF), ""
+                    delivery.recorded.add(audit_entry.id)
+                    pauses, delivery.problem = iter(BACKOFF), ""
                     continue
-                first, held.problem = not held.problem, problem
+                first, delivery.problem = not delivery.problem, problem
                 if first:
-                    self._look(key)
+                    self._enqueue(key)
                 await asyncio.sleep(next(pauses))
         finally:
-            held.busy = False
-        self._look(key)
+            delivery.running = False
+        self._enqueue(key)
 
-    def _next(self, key: ObjectKey, held: _Delivery) -> tuple[ObjectKey, AuditEntry] | None:
-        record = self._store.rollout(key)
-        if record is None or self._carried.get(key) is not held:
+    def _next(self, key: ObjectKey, delivery: _Delivery) -> tuple[ObjectKey, AuditEntry] | None:
+        record = self._cache.rollout(key)
+        if record is None or self._deliveries.get(key) is not delivery:
             return None
-        model = model_of(self._store, record)
-        left = (one for one in record.status.records if one.id not in held.recorded)
-        following = next(left, None)
+        model = model_of(self._cache, record)
+        remaining = (audit_entry for audit_entry in record.status.records if audit_entry.id not in delivery.recorded)
+        following = next(remaining, None)
         return (model, following) if following is not None and model is not None else None
 
-    async def _tell(self, model: ObjectKey, audit_entry: AuditEntry) -> str:
-        """Return why the registry did not take a record; empty where it did."""
+    async def _record(self, model: ObjectKey, audit_entry: AuditEntry) -> str:
+        """Return why the registry did not accept a record; empty where it did."""
         try:
             async with self._slots, asyncio.timeout(TIMEOUT):
-                number = await self._ledger.record(model, audit_entry)
+                sequence = await self._audit_log.record(model, audit_entry)
         except TimeoutError:
             problem = f"no answer within {TIMEOUT:g} s"
         except SerinusError as failure:
             problem = str(failure)
         else:
             self._telemetry.records.labels(audit_entry.event.value).inc()
-            logger.debug("%s: record %d: %s", model, number, audit_entry.event.value)
+            logger.debug("%s: record %d: %s", model, sequence, audit_entry.event.value)
             return ""
         self._telemetry.record_failures.inc()
         logger.warning("%s: %s is not recorded yet: %s", model, audit_entry.event.value, problem)
         return problem
 
-    async def _carry_last(self, record: RolloutRecord, left: list[AuditEntry]) -> None:
-        plan, pause = self._store.last_plan(record), BACKOFF.first
+    async def _deliver_last(self, record: RolloutRecord, remaining: list[AuditEntry]) -> None:
+        plan, pause = self._cache.last_plan(record), BACKOFF.first
         if plan is None:
             return
-        for audit_entry in left:
-            while await self._tell(ObjectKey(record.meta.key.namespace, plan.model), audit_entry):
+        for audit_entry in remaining:
+            while await self._record(ObjectKey(record.meta.key.namespace, plan.model), audit_entry):
                 await asyncio.sleep(pause)
                 pause = BACKOFF.after(pause)
 
 
-def model_of(store: ClusterCache, record: RolloutRecord) -> ObjectKey | None:
+def model_of(cache: ClusterCache, record: RolloutRecord) -> ObjectKey | None:
     """Return the model of a Rollout; None where its spec could never be read."""
-    plan = store.last_plan(record)
+    plan = cache.last_plan(record)
     return ObjectKey(record.meta.key.namespace, plan.model) if plan is not None else None

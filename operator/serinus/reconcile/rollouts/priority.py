@@ -1,4 +1,4 @@
-"""Which looks overtake all others: those that may take traffic from a bad version."""
+"""Which Rollouts overtake all others: those whose next decision may take traffic from a bad version."""
 
 from typing import Final
 
@@ -8,32 +8,32 @@ from serinus.engine.rollout.modes import RollingBack, Running, Stranded, mode_of
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
-from serinus.reconcile.rollouts.http_tests import HttpTestRunner
+from serinus.reconcile.rollouts.http_tests import HttpTestResults
 from serinus.reconcile.rollouts.observe import job_outcomes
 
 _TOWARDS_SAFETY: Final = (Command.ABORT, Command.ROLLBACK)
 
 
-def is_urgent(store: ClusterCache, tracker: AnalysisTracker, desk: HttpTestRunner, key: ObjectKey) -> bool:
-    """Say whether the next decision about this Rollout may be a rollback."""
-    record = store.rollout(key)
+def is_urgent(cache: ClusterCache, tracker: AnalysisTracker, tests: HttpTestResults, key: ObjectKey) -> bool:
+    """Return whether the next decision about this Rollout may be a rollback."""
+    record = cache.rollout(key)
     if record is None:
         return False
     return (
         isinstance(mode_of(record.status), RollingBack | Stranded)
-        or _is_asked_for(record)
+        or _is_requested(record)
         or tracker.breached(record)
-        or _has_failed_test(store, desk, record)
+        or _has_failed_test(cache, tests, record)
     )
 
 
-def _is_asked_for(record: RolloutRecord) -> bool:
-    given, handled = record.commands, record.status.last_handled
-    return any(verb.value in given and given[verb.value] != handled.get(verb.value) for verb in _TOWARDS_SAFETY)
+def _is_requested(record: RolloutRecord) -> bool:
+    commands, handled = record.commands, record.status.last_handled
+    return any(verb.value in commands and commands[verb.value] != handled.get(verb.value) for verb in _TOWARDS_SAFETY)
 
 
-def _has_failed_test(store: ClusterCache, desk: HttpTestRunner, record: RolloutRecord) -> bool:
+def _has_failed_test(cache: ClusterCache, tests: HttpTestResults, record: RolloutRecord) -> bool:
     if not isinstance(mode_of(record.status), Running):
         return False
-    ended = (*job_outcomes(store, record).values(), *desk.outcomes(record.meta.uid, record.status).values())
+    ended = (*job_outcomes(cache, record).values(), *tests.outcomes(record.meta.uid, record.status).values())
     return any(outcome.result is TestResult.FAILED for outcome in ended)

@@ -1,4 +1,4 @@
-"""What is known of one stage under way, and how each answer is folded into it: values only, nothing is asked here."""
+"""The analysis of one stage under way, and how answers update it. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +15,10 @@ from serinus.engine.rollout.modes import Running, mode_of
 from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 
 DISPERSION_MEMORY: Final = timedelta(hours=1)
-"""How far back from the stage's beginning the stable version's own bursts are learnt from (design, section 5)."""
+"""How far back before the stage the stable version's bursts are learned from (docs/explanation/statistics.md)."""
 
 _IN_FLIGHT: Final = timedelta(seconds=1)
-"""A request that was under way when the weight fell to 0 is counted when it ends."""
+"""How long a request may take that was under way when the weight fell to 0; it is counted when it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class StageId:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One condition of the stage: what is asked of the candidate, and the same of the stable version."""
+    """The questions of one condition of the stage: about the candidate, and the same about the stable version."""
 
     candidate: Question
     stable: Question | None
@@ -41,18 +41,18 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class StageAnalysis:
-    """What is known of a stage under way.
+    """The analysis of a stage under way.
 
     Attributes:
         stage: which one.
-        terms: the stage and the metrics of the plan, by which it is judged.
-        source: where its metrics are.
+        terms: the stage and the metrics of the plan, by which it is assessed.
+        source: the name of its metric source.
         asked: its conditions.
-        initial: its evidence before anything was asked.
-        progress: its evidence now.
-        replayed: its past has been read; until then ``progress`` only tells actors why not.
-        learned: the stable version's bursts of the last hour are known.
-        counts_from: answers count that came later; those before may hold requests of an earlier run of this version.
+        initial: the progress of each condition before the first answer.
+        progress: the progress of each condition now.
+        replayed: whether its past has been read; until then ``progress`` only shows why not.
+        learned: whether the stable version's bursts of the hour before are known.
+        counts_from: only later answers count; earlier ones may include requests of an earlier run of this version.
     """
 
     stage: StageId
@@ -67,41 +67,42 @@ class StageAnalysis:
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """Everything that is asked for it."""
-        return tuple(one for pair in self.asked for one in (pair.candidate, pair.stable) if one is not None)
+        """All questions of its conditions."""
+        pairs = ((asked.candidate, asked.stable) for asked in self.asked)
+        return tuple(question for pair in pairs for question in pair if question is not None)
 
     @property
     def breached(self) -> bool:
-        """Whether a condition is breached: the Rollout is looked at before all others then."""
+        """Whether a condition is breached: the Rollout is urgent then."""
         return any(progress.breached_at is not None for progress in self.progress)
 
 
 def visit_of(record: RolloutRecord) -> StageId | None:
     """Return the visit to a stage that is under way; None where no run is."""
-    status = record.status
-    if not isinstance(mode_of(status), Running) or status.stage is None:
+    mode = mode_of(record.status)
+    if not isinstance(mode, Running):
         return None
-    return StageId(record.meta.uid, status.run, status.stage.index, status.stage.since)
+    return StageId(record.meta.uid, record.status.run, mode.stage.index, mode.stage.since)
 
 
 def subject_of(version: ModelVersionRecord | None, namespace: str) -> Subject | None:
-    """Return what is asked about; None where the version is not there or serves nowhere."""
+    """Return the subject of the questions about a version; None where it does not exist or has no backend."""
     if version is None or version.backend is None:
         return None
     return Subject(namespace, version.model, version.version, version.backend)
 
 
 def question_of(plan: RolloutSpec, subject: Subject, condition: AbortCondition) -> Question:
-    """Return what one condition wants to know of a version."""
+    """Return the question of one condition about a version."""
     limit = condition.threshold if isinstance(condition.metric, Latency) else 0.0
     return Question(plan.metrics.source, plan.metrics.preset, subject, condition.metric, limit)
 
 
 def counts_from(status: RolloutStatus, since: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
-    """Return from when on answers are about this stage's requests only.
+    """Return the time after which answers are about this stage's requests only.
 
-    A version that is tried again right after its rollback must not be charged with the failures of the run before:
-    they are scraped up to an interval later, and a tick looks back by its own length and by how long scrapes take.
+    A version that is retried right after its rollback must not be charged with the failures of the run before: these
+    are scraped up to an interval later, and a tick reaches back by its own length and by the time that scrapes take.
     """
     version = status.candidate.version if status.candidate is not None else ""
     ended = next((past.ended_at for past in status.history if past.version == version), None)
@@ -109,12 +110,12 @@ def counts_from(status: RolloutStatus, since: datetime, *, scrape_interval: time
 
 
 def is_down(answer: Answer) -> bool:
-    """Say whether the source did not answer, so that what happened meanwhile must be asked again."""
+    """Return whether the source did not answer, so that the same time must be asked for again."""
     return isinstance(answer, CouldNotAsk) and answer.cause is Cause.PROVIDER_DOWN
 
 
 def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer]) -> StageAnalysis:
-    """Return the analysis with one tick's answers folded in."""
+    """Return the analysis updated with one tick's answers."""
     return replace(
         analysis,
         progress=tuple(
@@ -127,7 +128,7 @@ def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer]) ->
 
 
 def carried_over(analysis: StageAnalysis, before: StageAnalysis | None) -> StageAnalysis:
-    """Return the analysis with the bursts that the run's stage before has learnt of the same conditions."""
+    """Return the analysis with the bursts that the run's previous stage has learned for the same conditions."""
     if (
         before is None
         or (before.stage.uid, before.stage.run) != (analysis.stage.uid, analysis.stage.run)
@@ -135,22 +136,21 @@ def carried_over(analysis: StageAnalysis, before: StageAnalysis | None) -> Stage
     ):
         return analysis
     known = {progress.condition: progress.dispersion for progress in before.progress}
-    if any(
-        one.condition not in known or known[one.condition].given != one.dispersion.given for one in analysis.initial
-    ):
-        return analysis
-    initial = tuple(replace(one, dispersion=known[one.condition]) for one in analysis.initial)
+    for progress in analysis.initial:
+        dispersion = known.get(progress.condition)
+        if dispersion is None or dispersion.given != progress.dispersion.given:
+            return analysis
+    initial = tuple(replace(progress, dispersion=known[progress.condition]) for progress in analysis.initial)
     return replace(analysis, initial=initial, progress=initial, learned=True)
 
 
 def with_baseline(analysis: StageAnalysis, answers: Mapping[Question, Sequence[Answer]]) -> StageAnalysis:
-    """Return the analysis with the stable version's last hour before the stage; unchanged where it cannot be had."""
+    """Return the analysis with the bursts of the stable version's last hour before the stage."""
     initial, began = [], analysis.stage.since
     for progress, asked in zip(analysis.initial, analysis.asked, strict=True):
         hour = answers[asked.stable] if asked.stable is not None else ()
-        earlier = [
-            one.batch for one in hour if isinstance(one, Counted) and began - DISPERSION_MEMORY < one.at <= began
-        ]
+        counted = (answer for answer in hour if isinstance(answer, Counted))
+        earlier = [answer.batch for answer in counted if began - DISPERSION_MEMORY < answer.at <= began]
         initial.append(learn_dispersion(progress, earlier))
     untouched = analysis.progress == analysis.initial
     return replace(
@@ -159,13 +159,13 @@ def with_baseline(analysis: StageAnalysis, answers: Mapping[Question, Sequence[A
 
 
 def replayed(analysis: StageAnalysis, answers: Mapping[Question, Sequence[Answer]]) -> StageAnalysis:
-    """Return the analysis with everything since its stage began folded in, from its initial."""
-    folded: list[Progress] = []
-    for progress, asked in zip(analysis.initial, analysis.asked, strict=True):
-        beside = {one.at: one for one in (answers[asked.stable] if asked.stable is not None else ())}
-        found = progress
+    """Return the analysis with the initial progress updated by all answers since the stage began."""
+    replayed_progress: list[Progress] = []
+    for initial, asked in zip(analysis.initial, analysis.asked, strict=True):
+        stable = {answer.at: answer for answer in (answers[asked.stable] if asked.stable is not None else ())}
+        progress = initial
         for answer in answers[asked.candidate]:
             if answer.at > analysis.counts_from:
-                found = update(found, answer, beside.get(answer.at))
-        folded.append(found)
-    return replace(analysis, progress=tuple(folded))
+                progress = update(progress, answer, stable.get(answer.at))
+        replayed_progress.append(progress)
+    return replace(analysis, progress=tuple(replayed_progress))

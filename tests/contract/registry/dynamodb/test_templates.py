@@ -1,6 +1,5 @@
 """create-tables, CloudFormation and Terraform make the same tables, with the same policies."""
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,9 @@ from typing import Any, Final
 import boto3
 import pytest
 
-from serinus.cli.registry.tables import arguments, create_tables
+from serinus.cli.command import run_command
+from serinus.cli.main import build_parser
+from serinus.cli.session import CliContext
 from serinus.errors import ConfigurationError
 from serinus.registry.dynamodb.client import connect
 from serinus.registry.dynamodb.names import TableNames
@@ -129,10 +130,8 @@ def test_the_tables_of_a_stack_are_taken_for_the_registrys(moto: str, client: An
     assert f"table {tables.audit}: there already" in done
 
 
-def _told(*words: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    arguments(parser)
-    return parser.parse_args(words)
+def create_tables(*words: str) -> int:
+    return run_command(build_parser().parse_args(["registry", "dynamodb", "create-tables", *words]), CliContext())
 
 
 def test_the_verb_makes_the_tables_once_and_says_what_it_did(
@@ -140,9 +139,9 @@ def test_the_verb_makes_the_tables_once_and_says_what_it_did(
 ) -> None:
     prefix = fresh_prefix()
     url = f"dynamodb://{prefix}?region={REGION}&endpoint={moto}"
-    assert create_tables(_told("--registry", url)) == 0
+    assert create_tables("--registry", url) == 0
     assert f"table {prefix}-audit: created" in capsys.readouterr().out
-    assert create_tables(_told("--registry", url)) == 0
+    assert create_tables("--registry", url) == 0
     assert f"table {prefix}-audit: there already" in capsys.readouterr().out
     described = client.describe_table(TableName=f"{prefix}-audit")["Table"]
     assert described["DeletionProtectionEnabled"] is False, "an emulator's tables may go"
@@ -154,7 +153,7 @@ def test_the_verb_reads_the_operators_configuration(
     prefix, file = fresh_prefix(), tmp_path / "serinus.yaml"
     place = {"region": REGION, "endpoint": moto, "tablePrefix": prefix}
     file.write_text(json.dumps({"registry": {"kind": "DynamoDB", "dynamodb": place}}))
-    assert create_tables(_told("--config", str(file))) == 0
+    assert create_tables("--config", str(file)) == 0
     assert f"table {prefix}-registry: created" in capsys.readouterr().out
 
 
@@ -180,4 +179,4 @@ def test_a_table_of_that_name_with_other_keys_is_left_alone(client: Any, setting
 
 def test_only_a_registry_in_dynamodb_has_tables() -> None:
     with pytest.raises(ConfigurationError, match="only a registry in DynamoDB has tables"):
-        create_tables(_told("--registry", "kubernetes:"))
+        create_tables("--registry", "kubernetes:")

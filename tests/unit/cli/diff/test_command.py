@@ -1,6 +1,5 @@
 """``serinus diff``: where versions are found, what a person reads, and the exit statuses that pipelines rely on."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -8,7 +7,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from serinus.cli.diff.command import add_parser, run
+from serinus.cli import main
 
 _EXAMPLES: Final = str(Path(__file__).resolve().parents[4] / "examples" / "schema")
 _KUBECTL: Final = """#!/bin/sh
@@ -20,9 +19,7 @@ exit {status}
 
 
 def serinus(*words: str) -> int:
-    parser = argparse.ArgumentParser(prog="serinus")
-    add_parser(parser.add_subparsers(required=True))
-    return run(parser.parse_args(["diff", *words]))
+    return main(["diff", *words])
 
 
 def a_version(version: str, *, model: str = "fraud", **spec: Any) -> dict[str, Any]:

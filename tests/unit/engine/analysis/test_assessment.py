@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_stage_may_ask_for_fewer_requests_or_for_more() -> None:
     assert judged_after(a_stage(min_requests=601), clean(60)).cause is Cause.TOO_FEW_REQUESTS
 
 
-def test_pass_is_said_of_the_latest_reading_while_it_is_fresh() -> None:
+def test_a_pass_holds_while_the_latest_reading_is_fresh() -> None:
     progress = after(begun(a_stage()), clean(60))
     assert assess(progress, a_stage(), at(300 + 45)).verdict is Verdict.PASS
     stale = assess(progress, a_stage(), at(300 + 46))
@@ -73,10 +74,10 @@ def test_a_long_interval_keeps_readings_fresh_as_long() -> None:
     assert assess(progress, a_stage(), at(300 + 121)).cause is Cause.STALE
 
 
-# ---- not knowing, by name ---------------------------------------------------------------------
+# ---- unknown, by cause ------------------------------------------------------------------------
 
 
-def test_a_condition_that_was_never_asked_for_says_so() -> None:
+def test_a_condition_without_any_answer_is_unknown() -> None:
     judged = judged_after(a_stage(), [])
     assert (judged.verdict, judged.cause, judged.value, judged.at) == (Verdict.UNKNOWN, Cause.NO_SERIES, "", START)
     assert judged.message == "error_rate has not been asked for yet."
@@ -103,7 +104,7 @@ def test_requests_that_come_tomorrow_come_with_a_date() -> None:
     assert judged.message.endswith("in 2d 1h, at 2026-11-25 15:55:05Z.")
 
 
-def test_traffic_that_stopped_is_no_rate() -> None:
+def test_without_traffic_no_arrival_is_estimated() -> None:
     judged = judged_after(a_stage(), [counted(5, 10), counted(20, 0)])
     assert judged.message.endswith("590 requests are missing: no requests are coming in at present.")
 
@@ -137,7 +138,7 @@ def test_a_provider_outage_of_any_length_is_overcome_by_the_next_reading() -> No
 
 
 @pytest.mark.parametrize("requests", [float("nan"), float("inf"), -1.0])
-def test_counts_that_are_no_numbers_are_no_data(requests: float) -> None:
+def test_invalid_counts_are_no_data(requests: float) -> None:
     judged = judged_after(a_stage(), [*clean(60), counted(305, requests)])
     assert (judged.verdict, judged.cause, judged.requests) == (Verdict.UNKNOWN, Cause.NAN, 600)
 
@@ -145,6 +146,12 @@ def test_counts_that_are_no_numbers_are_no_data(requests: float) -> None:
 def test_counts_for_a_query_that_yields_a_value_and_the_reverse_are_an_invalid_query() -> None:
     assert judged_after(a_stage("drift_score > 0.3"), [counted(5, 10)]).cause is Cause.QUERY_INVALID
     assert judged_after(a_stage(), [measured(5, 0.1)]).cause is Cause.QUERY_INVALID
+
+
+def test_progress_with_counts_of_a_named_query_is_never_assessed_as_a_proportion() -> None:
+    stage = a_stage("drift_score > 0.3")
+    assessment = assess(replace(begun(stage), latest=counted(5, 10)), stage, at(5))
+    assert (assessment.verdict, assessment.cause) == (Verdict.UNKNOWN, Cause.QUERY_INVALID)
 
 
 def test_more_bad_requests_than_requests_count_as_requests() -> None:
@@ -163,7 +170,7 @@ def test_a_version_that_fails_outright_is_breached_within_five_requests() -> Non
     assert progress.breached_at <= at(25)
 
 
-def test_a_breach_tells_the_whole_story_in_one_sentence() -> None:
+def test_a_breach_is_described_in_one_sentence() -> None:
     judged = judged_after(a_stage(), [*clean(60), counted(305, 12, 10)])
     assert (judged.verdict, judged.cause, judged.value) == (Verdict.BREACH, None, "83.3%")
     assert (judged.requests, judged.at) == (12, at(305))
@@ -320,18 +327,18 @@ histories = st.lists(
 )
 
 
-def told(history: list[tuple[int, tuple[int, int] | str, tuple[int, int]]]) -> list[tuple[Answer, Answer]]:
+def answers_of(history: list[tuple[int, tuple[int, int] | str, tuple[int, int]]]) -> list[tuple[Answer, Answer]]:
     seconds, ticks = 0, list[tuple[Answer, Answer]]()
-    for gap, heard, beside in history:
+    for gap, candidate, stable in history:
         seconds += gap
-        match heard:
+        match candidate:
             case (int(requests), int(bad)):
                 answer: Answer = counted(seconds, requests, bad)
             case "no data":
                 answer = no_data(seconds)
             case _:
                 answer = could_not_ask(seconds)
-        ticks.append((answer, counted(seconds, *beside)))
+        ticks.append((answer, counted(seconds, *stable)))
     return ticks
 
 
@@ -340,7 +347,7 @@ def told(history: list[tuple[int, tuple[int, int] | str, tuple[int, int]]]) -> l
 def test_after_a_restart_replayed_and_live_ticks_give_the_same_progress_to_the_bit(
     history: list[tuple[int, tuple[int, int] | str, tuple[int, int]]], split: int, interval: str | None
 ) -> None:
-    ticks = told(history)
+    ticks = answers_of(history)
     undisturbed = restarted = begun(a_stage(burst=None), metrics=metrics_of(interval=interval))
     for candidate, stable in ticks:
         undisturbed = update(undisturbed, candidate, stable)
@@ -349,23 +356,23 @@ def test_after_a_restart_replayed_and_live_ticks_give_the_same_progress_to_the_b
     assert restarted == undisturbed
 
 
-def test_what_the_stable_version_shows_in_a_tick_is_learned_only_after_it() -> None:
+def test_stable_requests_of_a_tick_update_the_dispersion_only_after_it() -> None:
     known = learn_dispersion(begun(a_stage(burst=None)), [a_batch(100, 1)] * 50)
     assert known.dispersion.burst == 1.0
-    calm = update(known, counted(5, 10, 2), counted(5, 100, 1))
-    wild = update(known, counted(5, 10, 2), counted(5, 100, 90))
-    assert calm.evidence == wild.evidence
-    assert wild.dispersion.burst > calm.dispersion.burst
+    even = update(known, counted(5, 10, 2), counted(5, 100, 1))
+    bursty = update(known, counted(5, 10, 2), counted(5, 100, 90))
+    assert even.evidence == bursty.evidence
+    assert bursty.dispersion.burst > even.dispersion.burst
 
 
-def test_the_hour_before_the_stage_is_learned_once_however_often_it_is_told() -> None:
+def test_learning_the_hour_before_the_stage_is_idempotent() -> None:
     hour = [a_batch(100, 5), a_batch(100, 0)] * 50
     once = learn_dispersion(begun(a_stage(burst=None)), hour)
     assert learn_dispersion(once, hour) == once
     assert once.dispersion.burst == pytest.approx(2.59, abs=0.01)
 
 
-def test_the_burst_that_the_stage_names_is_not_learned_over() -> None:
+def test_the_burst_of_the_stage_is_never_overwritten() -> None:
     named = begun(a_stage(burst=7))
     assert learn_dispersion(named, [a_batch(100, 50), a_batch(100, 0)] * 50) is named
 

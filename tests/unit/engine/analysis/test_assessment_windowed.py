@@ -37,14 +37,14 @@ def test_a_proportion_over_its_limit_for_a_shorter_time_is_undecided() -> None:
     assert judged.message.endswith("it has held for 45s and is a breach after 1m.")
 
 
-def test_a_proportion_that_returns_within_its_limit_starts_anew() -> None:
+def test_a_proportion_that_returns_within_its_limit_resets_the_timer() -> None:
     bad = ticks(range(15, 45, 15), 100, 10)
     good = ticks(range(45, 120, 15), 100, 0)
     again = ticks(range(120, 165, 15), 100, 10)
     assert after(begun(observed()), [*bad, *good, *again]).breached_at is None
 
 
-def test_a_window_with_too_few_requests_says_nothing() -> None:
+def test_a_window_with_too_few_requests_is_inconclusive() -> None:
     judged = judged_after(observed(), ticks(range(15, 600, 15), 4, 4))
     assert (judged.verdict, judged.cause) == (Verdict.UNKNOWN, Cause.TOO_FEW_REQUESTS)
     assert judged.message.endswith("The window needs 20: give metrics.window a longer time.")
@@ -66,7 +66,7 @@ def test_traffic_that_stopped_never_passes() -> None:
     assert judged.message.startswith("No request has reached this version in the last 1m.")
 
 
-def test_a_gap_neither_counts_as_holding_nor_forgets_what_held() -> None:
+def test_a_gap_neither_counts_as_holding_nor_resets_the_timer() -> None:
     before = ticks(range(15, 60, 15), 100, 10)  # held for 30 s
     gap = [no_data(second) for second in range(60, 75, 5)]
     progress = after(begun(observed()), [*before, *gap, *ticks(range(75, 100, 15), 100, 10)])
@@ -74,14 +74,14 @@ def test_a_gap_neither_counts_as_holding_nor_forgets_what_held() -> None:
     assert after(progress, [counted(105, 100, 10)]).breached_at == at(105)
 
 
-def test_a_gap_longer_than_the_window_forgets_what_held() -> None:
+def test_a_gap_longer_than_the_window_resets_the_timer() -> None:
     before = ticks(range(15, 60, 15), 100, 10)
     gap = [no_data(second) for second in range(60, 120, 5)]
     again = ticks(range(120, 180, 15), 100, 10)
     assert after(begun(observed()), [*before, *gap, *again]).breached_at is None
 
 
-def test_an_observed_breach_stays_one_through_gaps_and_recovery() -> None:
+def test_an_observed_breach_is_final_despite_gaps_and_recovery() -> None:
     breached = after(begun(observed()), ticks(range(15, 90, 15), 100, 10))
     later = after(breached, [no_data(100), no_data(500), *ticks(range(515, 1000, 15), 100, 0)])
     assert assess(later, observed(), at(1000)).verdict is Verdict.BREACH

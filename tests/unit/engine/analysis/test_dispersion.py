@@ -17,11 +17,11 @@ def batch(requests: float, bad: float) -> Batch:
 
 def bursty(*, size: int, ticks: int = 2000, requests: int = 60, rate: float = 0.01, seed: int = 7) -> list[Batch]:
     """Requests that fail ``size`` at a time, or none of those ``size``."""
-    chance = random.Random(seed)  # noqa: S311 - a simulation, no secret
+    chance = random.Random(seed)  # noqa: S311 - a simulation, not a secret
     return [batch(requests, size * sum(chance.random() < rate for _ in range(requests // size))) for _ in range(ticks)]
 
 
-def test_nothing_known_is_a_burst_of_three() -> None:
+def test_without_data_the_burst_is_three() -> None:
     assert Dispersion().burst == UNKNOWN_BURST == 3.0
 
 
@@ -30,8 +30,8 @@ def test_requests_that_fail_together_are_recognised_by_their_number(size: int, t
     assert learn_history(Dispersion(), bursty(size=size)).burst == pytest.approx(size, rel=tolerance)
 
 
-def test_ticks_of_unequal_size_are_no_burst() -> None:
-    chance = random.Random(3)  # noqa: S311 - a simulation, no secret
+def test_ticks_of_unequal_size_are_not_bursts() -> None:
+    chance = random.Random(3)  # noqa: S311 - a simulation, not a secret
     sizes = [chance.choice((5, 50, 500)) for _ in range(2000)]
     independent = [batch(size, sum(chance.random() < 0.02 for _ in range(size))) for size in sizes]
     assert learn_history(Dispersion(), independent).burst == pytest.approx(1.0, abs=0.15)
@@ -50,13 +50,13 @@ def test_errors_more_even_than_chance_count_as_single() -> None:
     [[batch(100, 1)] * 19, [batch(100, 0)] * 500, [batch(100, 0)] * 500 + [batch(100, 9)], [batch(5, 5)] * 100],
     ids=["too few ticks", "no errors", "too few errors", "nothing but errors"],
 )
-def test_too_little_to_learn_from_leaves_the_burst_unknown(batches: list[Batch]) -> None:
+def test_too_little_data_leaves_the_burst_unknown(batches: list[Batch]) -> None:
     assert learn_history(Dispersion(), batches).burst == UNKNOWN_BURST
 
 
-def test_the_burst_that_the_stage_names_wins() -> None:
-    given_one = learn_history(Dispersion(given=1), bursty(size=10))
-    assert learn(given_one, batch(100, 50), START).burst == 1.0
+def test_the_burst_of_the_stage_takes_precedence() -> None:
+    named = learn_history(Dispersion(given=1), bursty(size=10))
+    assert learn(named, batch(100, 50), START).burst == 1.0
 
 
 def test_an_incident_of_the_stable_version_is_forgotten_within_an_hour() -> None:

@@ -34,15 +34,15 @@ def folded(ticks: list[Tick], *, tolerated: float = TOLERATED, planned: int = PL
 
 
 def expected_evidence(*, rate: float, bursts: list[float], split: list[int], planned: int = PLANNED) -> float:
-    """Return the mean of E over all 2^10 fates of ten requests that come in batches of these sizes."""
+    """Return the mean of E over all 2^10 outcomes of ten requests that arrive in batches of these sizes."""
     mean = 0.0
-    for fates in itertools.product((0, 1), repeat=sum(split)):
-        left, ticks = list(fates), []
+    for outcomes in itertools.product((0, 1), repeat=sum(split)):
+        rest, ticks = list(outcomes), []
         for size, burst in zip(split, bursts, strict=True):
-            ticks.append(Tick(size, sum(left[:size]), burst))
-            left = left[size:]
-        bad = sum(fates)
-        mean += rate**bad * (1 - rate) ** (len(fates) - bad) * folded(ticks, planned=planned).value
+            ticks.append(Tick(size, sum(rest[:size]), burst))
+            rest = rest[size:]
+        bad = sum(outcomes)
+        mean += rate**bad * (1 - rate) ** (len(outcomes) - bad) * folded(ticks, planned=planned).value
     return mean
 
 
@@ -78,11 +78,11 @@ def test_a_burst_that_changes_from_tick_to_tick_keeps_the_bound(split: list[int]
 
 def test_requests_that_fail_three_at_a_time_keep_the_bound_with_a_burst_of_three_only() -> None:
     def mean(burst: float) -> float:
-        fates = itertools.product((0, 3), repeat=6)
+        outcomes = itertools.product((0, 3), repeat=6)
         return sum(
-            math.prod(TOLERATED if bad else 1 - TOLERATED for bad in fate)
-            * folded([Tick(3, bad, burst) for bad in fate]).value
-            for fate in fates
+            math.prod(TOLERATED if bad else 1 - TOLERATED for bad in outcome)
+            * folded([Tick(3, bad, burst) for bad in outcome]).value
+            for outcome in outcomes
         )
 
     assert mean(3.0) == pytest.approx(1.0, abs=1e-9)
@@ -104,7 +104,7 @@ def test_one_more_bad_request_never_weakens_the_evidence(ticks: list[tuple[int, 
     assert folded([Tick(*tick) for tick in worse]).value >= before
 
 
-# The grammar of a condition writes nothing closer to 0 or 1.
+# The grammar of conditions allows nothing closer to 0 or 1.
 @given(tolerated=st.floats(1e-11, 1 - 1e-11), ticks=ticks_of_requests)
 def test_evidence_is_a_positive_number_for_every_tolerated_rate(tolerated: float, ticks: list[tuple[int, int]]) -> None:
     value = folded([Tick(1000 * n, 1000 * x) for n, x in ticks], tolerated=tolerated).value
@@ -119,7 +119,7 @@ def test_spent_and_unspent_weights_sum_to_one(planned: int, ticks: int) -> None:
     assert unspent_weight(ticks, planned) > 0
 
 
-def test_a_tick_without_requests_says_nothing() -> None:
+def test_a_tick_without_requests_changes_nothing() -> None:
     evidence = folded([Tick(10, 1)])
     assert fold(evidence, Tick(0, 0), tolerated=TOLERATED, planned=PLANNED) is evidence
 
@@ -138,7 +138,7 @@ def test_a_regression_in_the_middle_of_the_stage_needs_little_more_than_one_at_i
 
 
 @pytest.mark.parametrize("tolerated", [0.0, 1.0, -0.1, math.nan])
-def test_a_tolerated_rate_that_is_no_proportion_is_refused_by_name(tolerated: float) -> None:
+def test_a_tolerated_rate_outside_0_and_1_is_refused_by_name(tolerated: float) -> None:
     with pytest.raises(ValueError, match="tolerated"):
         no_evidence(tolerated)
 
@@ -150,7 +150,7 @@ def test_a_tolerated_rate_that_is_no_proportion_is_refused_by_name(tolerated: fl
     ("tolerated", "possible", "requests"),
     [(0.005, 0, 736), (0.005, 1, 1304), (0.005, 2, 1741), (0.05, 0, 72), (0.05, 3, 211)],
 )
-def test_the_certificate_takes_as_many_requests_as_the_reference_says(
+def test_the_certificate_needs_the_documented_number_of_requests(
     tolerated: float, possible: int, requests: int
 ) -> None:
     assert certificate(tolerated, requests, possible) >= CERTIFICATE_NEEDED

@@ -1,4 +1,4 @@
-"""Whole stages with fixed seeds; the large tables are printed by tests/benchmarks/judge_simulation.py."""
+"""Simulations of whole stages with fixed seeds; tests/benchmarks/judge_simulation.py prints the large tables."""
 
 import math
 import random
@@ -9,7 +9,7 @@ import pytest
 
 from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis.assessment import assess, update
-from serinus.engine.analysis.sequential import LEAST_BAD, Tick, fold, no_evidence
+from serinus.engine.analysis.sequential import MIN_BAD, Tick, fold, no_evidence
 from support.analysis import a_stage, at, begun, counted
 
 LIMIT = 0.005
@@ -19,14 +19,14 @@ PLANNED = 480  # scrapes of 15 s
 
 
 def poisson(chance: random.Random, mean: float, count: int) -> list[int]:
-    most = math.ceil(mean + 10 * math.sqrt(mean) + 10)
-    weights = [math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(most)] if mean else [1.0]
+    bound = math.ceil(mean + 10 * math.sqrt(mean) + 10)
+    weights = [math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(bound)] if mean else [1.0]
     return chance.choices(range(len(weights)), weights, k=count)
 
 
 def ticks(seed: int, *, per_tick: float, rate: float, good: int = 0) -> Iterator[tuple[int, int]]:
     """Yield the requests and the bad ones of each tick; in the first ``good`` ticks 0.1 % are bad."""
-    chance = random.Random(seed)  # noqa: S311 - a simulation, no secret
+    chance = random.Random(seed)  # noqa: S311 - a simulation, not a secret
     for count, share in ((good, 0.001), (TICKS - good, rate)):
         bad = poisson(chance, per_tick * share, count)
         fine = poisson(chance, per_tick * (1 - share), count)
@@ -34,23 +34,23 @@ def ticks(seed: int, *, per_tick: float, rate: float, good: int = 0) -> Iterator
 
 
 def requests_to_breach(seed: int, *, per_tick: float, rate: float, good: int = 0, burst: float = 1.0) -> int | None:
-    evidence, bad, seen = no_evidence(LIMIT), 0, 0
+    evidence, bad, total = no_evidence(LIMIT), 0, 0
     for tick, (requests, failed) in enumerate(ticks(seed, per_tick=per_tick, rate=rate, good=good)):
         evidence = fold(evidence, Tick(requests, failed, burst), tolerated=LIMIT, planned=PLANNED)
         bad += failed
-        seen += requests if tick >= good else 0
-        if evidence.value >= 1 / ALPHA and bad >= LEAST_BAD:
-            return seen
+        total += requests if tick >= good else 0
+        if evidence.value >= 1 / ALPHA and bad >= MIN_BAD:
+            return total
     return None
 
 
 def most_of(stages: int, chance: float, doubt: float = 1e-3) -> int:
-    """Return the number of stages that so small a chance exceeds in one of a thousand repetitions at most."""
-    beyond, found = 1.0, -1
+    """Return the number of stages exceeded with a probability of at most ``doubt``, each having this ``chance``."""
+    beyond, count = 1.0, -1
     while beyond > doubt:
-        found += 1
-        beyond -= math.comb(stages, found) * chance**found * (1 - chance) ** (stages - found)
-    return found
+        count += 1
+        beyond -= math.comb(stages, count) * chance**count * (1 - chance) ** (stages - count)
+    return count
 
 
 @pytest.mark.parametrize(("per_second", "stages"), [(0.5, 40), (5.0, 40)])
@@ -75,13 +75,13 @@ def test_a_canary_at_the_tolerated_rate_is_seldom_aborted_in_two_hours(per_secon
         (0.02, 0, 1, 586),
     ],
 )
-def test_a_bad_canary_is_aborted_after_about_as_many_requests_as_the_design_says(
+def test_a_bad_canary_is_aborted_after_about_the_expected_number_of_requests(
     rate: float, good: int, burst: float, expected: int
 ) -> None:
     needed = [requests_to_breach(seed, per_tick=2.5, rate=rate, good=good, burst=burst) for seed in range(1, 22)]
     caught = [requests for requests in needed if requests is not None]
     assert len(caught) == len(needed)
-    # The median of 21 runs of a skewed law: within half of the expected, or two ticks where that is less.
+    # The median of 21 runs of a skewed distribution: within half of the expected, or two ticks where that is less.
     assert statistics.median(caught) == pytest.approx(expected, rel=0.5, abs=5)
 
 

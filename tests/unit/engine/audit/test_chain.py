@@ -1,4 +1,4 @@
-"""The audit chain: whatever is done to it shows, and its hashes are what RFC 8785 and SHA-256 make of a record."""
+"""The audit chain: every change is detected, and hashes are SHA-256 over canonical JSON (RFC 8785)."""
 
 import copy
 import struct
@@ -32,8 +32,8 @@ Chain = list[StoredRecord]
 histories = st.lists(audit_entries(), min_size=1, max_size=6)
 
 
-def stored(*told: Any) -> Chain:
-    return [StoredRecord(record.sequence, encode(record)) for record in chain_of(told)[0]]
+def stored(*entries: Any) -> Chain:
+    return [StoredRecord(record.sequence, encode(record)) for record in chain_of(entries)[0]]
 
 
 def end_of(chain: Chain) -> Anchor:
@@ -49,7 +49,7 @@ def faults(found: tuple[ChainFinding, ...]) -> set[tuple[ChainFault, int]]:
 
 
 def rewritten(chain: Chain, since: int, **changes: Any) -> Chain:
-    """Return the chain as somebody writes it anew who may write everything: changed, and every hash made to fit."""
+    """Return the chain as rewritten by somebody with full write access: changed, with all hashes recomputed."""
     made: Chain = []
     for record in chain:
         content = dict(copy.deepcopy(record.content))
@@ -62,7 +62,7 @@ def rewritten(chain: Chain, since: int, **changes: Any) -> Chain:
 
 
 def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place of a record where something stands that could be changed."""
+    """Yield the path of every value in a record."""
     yield path
     members = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for name, member in members:
@@ -70,7 +70,7 @@ def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed_at(content: Any, path: tuple[Any, ...], how: str) -> dict[str, Any]:
-    """Return the content with one place changed: another value, nothing there any more, or one thing more."""
+    """Return the content with one change at the path: another value, the value removed, or a member added."""
     made: dict[str, Any] = copy.deepcopy(dict(content))
     inside: Any = made
     for step in path[:-1]:
@@ -102,34 +102,34 @@ def _another(value: Any) -> Any:
 
 
 @given(histories)
-def test_a_chain_that_nobody_touched_verifies_up_to_the_head_and_against_every_checkpoint(told: list[Any]) -> None:
-    chain = stored(*told)
+def test_an_unchanged_chain_verifies_up_to_the_head_and_against_every_checkpoint(entries: list[Any]) -> None:
+    chain = stored(*entries)
     seen = [Anchor(record.sequence, record.content["hash"], "a checkpoint") for record in chain]
     assert verify_chain(chain, end=end_of(chain), anchors=seen) == ()
 
 
 @given(histories, st.data())
-def test_any_change_of_any_field_of_any_record_is_found(told: list[Any], data: st.DataObject) -> None:
-    chain = stored(*told)
+def test_any_change_of_any_field_of_any_record_is_found(entries: list[Any], data: st.DataObject) -> None:
+    chain = stored(*entries)
     place = data.draw(st.integers(0, len(chain) - 1))
     path = data.draw(st.sampled_from([path for path in leaves(chain[place].content) if path]))
     how = data.draw(st.sampled_from(["changed", "removed", "added"]))
     forged = changed_at(chain[place].content, path, how)
     assume(forged != chain[place].content)
     chain[place] = replace(chain[place], content=forged)
-    found = faults(verify_chain(chain, end=Anchor(len(told), stored_hash(told), "the head")))
+    found = faults(verify_chain(chain, end=Anchor(len(entries), stored_hash(entries), "the head")))
     assert (ChainFault.ALTERED, place + 1) in found
 
 
-def stored_hash(told: list[Any]) -> str:
-    return str(end_of(stored(*told)).hash)
+def stored_hash(entries: list[Any]) -> str:
+    return str(end_of(stored(*entries)).hash)
 
 
 @given(histories, st.data())
 def test_a_change_with_a_hash_that_fits_shows_in_the_next_record_or_in_the_head(
-    told: list[Any], data: st.DataObject
+    entries: list[Any], data: st.DataObject
 ) -> None:
-    chain = stored(*told)
+    chain = stored(*entries)
     head = end_of(chain)
     place = data.draw(st.integers(0, len(chain) - 1))
     forged = {**chain[place].content, "reason": "quite another"}
@@ -140,8 +140,8 @@ def test_a_change_with_a_hash_that_fits_shows_in_the_next_record_or_in_the_head(
 
 
 @given(histories, st.data())
-def test_a_removed_record_is_found(told: list[Any], data: st.DataObject) -> None:
-    chain = stored(*told)
+def test_a_removed_record_is_found(entries: list[Any], data: st.DataObject) -> None:
+    chain = stored(*entries)
     head = end_of(chain)
     gone = data.draw(st.integers(0, len(chain) - 1))
     rest = chain[:gone] + chain[gone + 1 :]
@@ -150,8 +150,8 @@ def test_a_removed_record_is_found(told: list[Any], data: st.DataObject) -> None
 
 
 @given(histories, st.data())
-def test_an_inserted_record_is_found(told: list[Any], data: st.DataObject) -> None:
-    chain = stored(*told)
+def test_an_inserted_record_is_found(entries: list[Any], data: st.DataObject) -> None:
+    chain = stored(*entries)
     head = end_of(chain)
     place = data.draw(st.integers(0, len(chain)))
     alike = chain[data.draw(st.integers(0, len(chain) - 1))]
@@ -174,7 +174,7 @@ def test_records_that_have_changed_places_are_found() -> None:
     assert {(ChainFault.MISPLACED, 2), (ChainFault.MISPLACED, 3)} <= found
 
 
-def test_what_was_found_says_where_and_what() -> None:
+def test_a_finding_names_the_record_and_the_defect() -> None:
     one, two, three = of_three()
     (missing,) = verify_chain([one, three], end=end_of([one, two, three]))
     assert (missing.fault, missing.sequence, missing.message) == (ChainFault.MISSING, 2, "record 2 is not there")
@@ -185,10 +185,10 @@ def test_what_was_found_says_where_and_what() -> None:
 
 
 @given(histories, st.data())
-def test_a_chain_written_anew_is_whole_in_itself_but_not_against_a_checkpoint(
-    told: list[Any], data: st.DataObject
+def test_a_rewritten_chain_is_consistent_in_itself_but_not_with_a_checkpoint(
+    entries: list[Any], data: st.DataObject
 ) -> None:
-    chain = stored(*told)
+    chain = stored(*entries)
     since = data.draw(st.integers(1, len(chain)))
     witnessed = data.draw(st.integers(since, len(chain)))
     forged = rewritten(chain, since, reason="it was never bad")
@@ -200,8 +200,8 @@ def test_a_chain_written_anew_is_whole_in_itself_but_not_against_a_checkpoint(
 
 
 @given(histories, st.data())
-def test_a_chain_cut_short_with_its_head_shows_against_a_checkpoint(told: list[Any], data: st.DataObject) -> None:
-    chain = stored(*told)
+def test_a_chain_cut_short_with_its_head_shows_against_a_checkpoint(entries: list[Any], data: st.DataObject) -> None:
+    chain = stored(*entries)
     kept = data.draw(st.integers(0, len(chain) - 1))
     head = end_of(chain[:kept]) if kept else Anchor(0, "", "the head")
     checkpoint = Anchor(len(chain), chain[-1].content["hash"], "the checkpoint of noon")
@@ -210,8 +210,8 @@ def test_a_chain_cut_short_with_its_head_shows_against_a_checkpoint(told: list[A
 
 
 @given(histories, st.data())
-def test_what_retention_has_left_is_verified_from_there_on(told: list[Any], data: st.DataObject) -> None:
-    chain = stored(*told)
+def test_the_chain_after_pruned_records_still_verifies(entries: list[Any], data: st.DataObject) -> None:
+    chain = stored(*entries)
     pruned = data.draw(st.integers(0, len(chain)))
     begin = Anchor(pruned, chain[pruned - 1].content["hash"], "the last removed record") if pruned else BEGINNING
     old = Anchor(1, "sha256:of-a-record-that-was-removed", "an old checkpoint")
@@ -249,8 +249,8 @@ def test_a_record_that_has_no_canonical_form_is_found_and_breaks_nothing_else() 
 
 
 @given(audit_entries())
-def test_a_records_hash_is_of_all_of_it_but_the_hash_and_survives_being_stored(told: Any) -> None:
-    ((record,), _) = chain_of([told])
+def test_a_records_hash_covers_all_other_fields_and_survives_a_round_trip(entry: Any) -> None:
+    ((record,), _) = chain_of([entry])
     content = encode(record)
     assert record.hash == record_hash(content) == record_hash({**content, "hash": "another"})
     assert record_hash(dict(reversed(content.items()))) == record.hash

@@ -52,7 +52,7 @@ checkpoints = st.builds(
 )
 
 
-def test_its_canonical_form_is_this_for_ever() -> None:
+def test_the_canonical_form_never_changes() -> None:
     checkpoint = checkpoint_of([(FRAUD, end(128)), (CREDIT, end(7, B))], AT, A)
     assert signing_payload(checkpoint) == (
         b"serinus checkpoint 1\n"
@@ -64,18 +64,18 @@ def test_its_canonical_form_is_this_for_ever() -> None:
     assert checkpoint_hash(checkpoint) == "sha256:6e5b6a672ee3cfe4fa233c95606bcc4663d8d8e444031a36625472c168de815d"
 
 
-def test_the_order_in_which_heads_are_told_does_not_matter() -> None:
-    told = [(FRAUD, end(128)), (CREDIT, end(7))]
-    assert checkpoint_of(told, AT, "") == checkpoint_of(reversed(told), AT, "")
+def test_the_order_of_the_heads_does_not_matter() -> None:
+    heads = [(FRAUD, end(128)), (CREDIT, end(7))]
+    assert checkpoint_of(heads, AT, "") == checkpoint_of(reversed(heads), AT, "")
 
 
-def test_of_a_model_that_is_told_twice_the_longer_chain_counts_and_an_empty_one_is_left_out() -> None:
+def test_of_two_heads_of_a_model_the_longer_chain_counts_and_an_empty_one_is_left_out() -> None:
     checkpoint = checkpoint_of([(FRAUD, end(3)), (FRAUD, end(5, B)), (FRAUD, end(4)), (CREDIT, ChainHead())], AT, "")
     assert [(head.model, head.sequence, head.hash) for head in checkpoint.heads] == [("fraud", 5, B)]
 
 
 @given(checkpoints)
-def test_it_is_read_back_as_it_was_written(checkpoint: Checkpoint) -> None:
+def test_a_checkpoint_survives_a_round_trip(checkpoint: Checkpoint) -> None:
     signed = SignedCheckpoint(checkpoint=checkpoint, key=A, signature="c2ln")
     read = decode(SignedCheckpoint, json.loads(canonical(signed)), "checkpoint")
     assert read == signed
@@ -99,18 +99,18 @@ def test_every_field_is_signed(checkpoint: Checkpoint, data: st.DataObject) -> N
         rest = checkpoint.heads[:number], checkpoint.heads[number + 1 :]
         changes += [structs.replace(checkpoint, heads=(*rest[0], other, *rest[1])) for other in others]
         changes.append(structs.replace(checkpoint, heads=(*rest[0], *rest[1])))
-    changed = data.draw(st.sampled_from([one for one in changes if one != checkpoint]))
+    changed = data.draw(st.sampled_from([change for change in changes if change != checkpoint]))
     assert signing_payload(changed) != signing_payload(checkpoint)
     assert checkpoint_hash(changed) != checkpoint_hash(checkpoint)
 
 
-def test_what_is_signed_begins_with_what_it_is_so_that_no_other_signature_fits() -> None:
+def test_the_signed_bytes_have_a_prefix_so_that_no_other_signature_is_valid() -> None:
     checkpoint = checkpoint_of([(FRAUD, end(1))], AT, "")
     assert not signing_payload(checkpoint).startswith(b"{")
 
 
 @given(times, times)
-def test_names_sort_as_times_do(one: datetime, other: datetime) -> None:
+def test_names_sort_chronologically(one: datetime, other: datetime) -> None:
     assert (time_part(one) < time_part(other)) == (one < other)
 
 
@@ -119,23 +119,23 @@ def test_the_time_in_a_name_is_utc_wherever_it_was_written() -> None:
 
 
 @given(checkpoints)
-def test_a_name_says_when_it_was_and_which_hash_it_has(checkpoint: Checkpoint) -> None:
+def test_a_name_contains_the_time_and_the_hash(checkpoint: Checkpoint) -> None:
     name = object_name(checkpoint)
     assert time_in_name(name) == checkpoint.at
     assert hash_in_name(name) == checkpoint_hash(checkpoint)
 
 
-def test_other_names_say_nothing() -> None:
+def test_other_names_contain_neither_time_nor_hash() -> None:
     for name in ("", "README.md", "20261101T123015.250Z-short.json", f"x-{'g' * 64}.json", f"x-{'a' * 64}.jsonl"):
         assert hash_in_name(name) is None
     assert time_in_name("README.md") is None
 
 
-def test_each_head_is_an_anchor_that_says_who_has_seen_it() -> None:
-    found = dict(anchors_of(checkpoint_of([(FRAUD, end(128)), (CREDIT, end(7, B))], AT, "")))
-    assert (found[FRAUD].sequence, found[FRAUD].hash) == (128, A)
-    assert found[CREDIT].where == "the checkpoint of 2026-11-01 12:30:15Z"
+def test_each_head_is_an_anchor_that_names_the_checkpoint() -> None:
+    anchors = dict(anchors_of(checkpoint_of([(FRAUD, end(128)), (CREDIT, end(7, B))], AT, "")))
+    assert (anchors[FRAUD].sequence, anchors[FRAUD].hash) == (128, A)
+    assert anchors[CREDIT].where == "the checkpoint of 2026-11-01 12:30:15Z"
 
 
-def test_it_holds_no_more_than_is_said_of_it() -> None:
+def test_a_checkpoint_has_only_the_documented_fields() -> None:
     assert set(encode(checkpoint_of([], AT, ""))) == {"format", "at", "heads", "previous"}

@@ -1,4 +1,4 @@
-"""The head as the fold of the chain, over histories that nobody would believe."""
+"""The head as the fold of the chain, over random histories, however unlikely."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ from support.audit.random_histories import MODEL, VERSIONS, audit_entries, chain
 from support.registry.place import BY, START, audit_entry
 
 histories = st.lists(audit_entries(), max_size=20)
-with_a_way_back = st.lists(audit_entries(nowhere=False), max_size=20)
+with_rollback_targets = st.lists(audit_entries(without_target=False), max_size=20)
 
 
-def after(*told: AuditEntry) -> Head:
-    return chain_of(told)[1]
+def after(*entries: AuditEntry) -> Head:
+    return chain_of(entries)[1]
 
 
 def promoted(version: str) -> AuditEntry:
@@ -36,8 +36,8 @@ def serving(head: Head) -> str | None:
 
 
 @given(histories)
-def test_the_head_is_the_fold_of_the_chain_also_after_both_have_been_stored(told: list[AuditEntry]) -> None:
-    records, head = chain_of(told)
+def test_the_head_is_the_fold_of_the_chain_also_after_both_have_been_stored(entries: list[AuditEntry]) -> None:
+    records, head = chain_of(entries)
     assert fold(records) == head
     stored = [decode(AuditRecordSpec, encode(record), "spec") for record in records]
     assert stored == records
@@ -45,15 +45,15 @@ def test_the_head_is_the_fold_of_the_chain_also_after_both_have_been_stored(told
 
 
 @given(histories)
-def test_a_head_can_be_written_into_a_models_status(told: list[AuditEntry]) -> None:
-    status = decode(ModelStatus, encode(after(*told)), "status")
-    assert status.audit.sequence == len(told)
-    assert len(status.recent) == min(len(told), MAX_RECENT)
+def test_a_head_can_be_written_into_a_models_status(entries: list[AuditEntry]) -> None:
+    status = decode(ModelStatus, encode(after(*entries)), "status")
+    assert status.audit.sequence == len(entries)
+    assert len(status.recent) == min(len(entries), MAX_RECENT)
 
 
-@given(with_a_way_back)
-def test_no_version_is_two_things_at_once(told: list[AuditEntry]) -> None:
-    head = after(*told)
+@given(with_rollback_targets)
+def test_no_version_has_two_roles_at_once(entries: list[AuditEntry]) -> None:
+    head = after(*entries)
     assert not {*head.good} & {*head.quarantined}
     assert serving(head) not in {*head.good, *head.quarantined}
     assert len({*head.good}) == len(head.good)
@@ -61,16 +61,16 @@ def test_no_version_is_two_things_at_once(told: list[AuditEntry]) -> None:
 
 
 @given(histories)
-def test_whatever_happens_a_bad_version_is_no_way_back(told: list[AuditEntry]) -> None:
-    head = after(*told)
+def test_a_quarantined_version_is_never_a_rollback_target(entries: list[AuditEntry]) -> None:
+    head = after(*entries)
     assert not {*head.good} & {*head.quarantined}
     assert serving(head) not in head.good
 
 
 @given(histories)
-def test_the_generation_grows_exactly_when_another_version_serves(told: list[AuditEntry]) -> None:
+def test_the_generation_grows_exactly_when_another_version_serves(entries: list[AuditEntry]) -> None:
     head = Head()
-    for record in chain_of(told)[0]:
+    for record in chain_of(entries)[0]:
         next_head = apply(head, record)
         assert next_head.generation - head.generation == (serving(next_head) != serving(head))
         assert (record.before.generation, record.after.generation) == (head.generation, next_head.generation)
@@ -79,8 +79,8 @@ def test_the_generation_grows_exactly_when_another_version_serves(told: list[Aud
 
 
 @given(histories, st.sampled_from((None, *VERSIONS)))
-def test_a_rollback_never_goes_to_a_version_that_was_rolled_back(told: list[AuditEntry], to: str | None) -> None:
-    head = after(*told)
+def test_a_rollback_never_goes_to_a_version_that_was_rolled_back(entries: list[AuditEntry], to: str | None) -> None:
+    head = after(*entries)
     answer = evaluate(head, RollBack(to))
     if isinstance(answer, Rejected):
         assert to is not None or not head.good or serving(head) is None
@@ -92,34 +92,36 @@ def test_a_rollback_never_goes_to_a_version_that_was_rolled_back(told: list[Audi
 
 
 @given(histories, st.sampled_from(VERSIONS))
-def test_what_a_granted_wish_serves_is_what_serves_after_it(told: list[AuditEntry], version: str) -> None:
-    records, head = chain_of(told)
-    for wish in (Promote(version), RollBack(version), RollBack()):
-        answer = evaluate(head, wish)
+def test_an_accepted_request_has_the_production_version_that_it_announces(
+    entries: list[AuditEntry], version: str
+) -> None:
+    records, head = chain_of(entries)
+    for request in (Promote(version), RollBack(version), RollBack()):
+        answer = evaluate(head, request)
         if isinstance(answer, Accepted):
-            granted = audit_entry(answer.event, version=answer.version, to=answer.to)
-            _, moved = seal(head, granted, MODEL, by=BY, now=START)
+            accepted = audit_entry(answer.event, version=answer.version, to=answer.to)
+            _, moved = seal(head, accepted, MODEL, by=BY, now=START)
             assert serving(moved) == answer.serves
             assert moved.generation == head.generation + 1
             assert version_stage(moved, answer.serves) is VersionStage.PRODUCTION
-    assert fold(records) == head, "considering changes nothing"
+    assert fold(records) == head, "an evaluation changes nothing"
 
 
 @given(histories, st.sampled_from(VERSIONS), st.integers(0, 30))
-def test_a_wish_that_rests_on_another_generation_is_refused(told: list[AuditEntry], version: str, seen: int) -> None:
-    head = after(*told)
-    for wish in (Promote(version, seen), RollBack(version, seen), RollBack(None, seen)):
+def test_a_request_based_on_another_generation_is_rejected(entries: list[AuditEntry], version: str, seen: int) -> None:
+    head = after(*entries)
+    for request in (Promote(version, seen), RollBack(version, seen), RollBack(None, seen)):
         if seen != head.generation:
-            answer = evaluate(head, wish)
+            answer = evaluate(head, request)
             assert isinstance(answer, Rejected)
             assert f"generation {head.generation}, not {seen}" in answer.message
 
 
 @given(histories)
-def test_every_version_stands_somewhere_and_one_at_most_in_production(told: list[AuditEntry]) -> None:
-    head = after(*told)
+def test_every_version_has_a_stage_and_at_most_one_is_in_production(entries: list[AuditEntry]) -> None:
+    head = after(*entries)
     stages = {version: version_stage(head, version) for version in VERSIONS}
-    assert [one for one, stage in stages.items() if stage is VersionStage.PRODUCTION] == (
+    assert [version for version, stage in stages.items() if stage is VersionStage.PRODUCTION] == (
         [serving(head)] if serving(head) else []
     )
 
@@ -132,7 +134,7 @@ def test_a_second_rollback_goes_further_back_never_to_the_bad_version() -> None:
     assert version_stage(head, "3.0.0") is VersionStage.ROLLED_BACK
 
 
-def test_a_bad_version_that_had_nowhere_to_go_back_to_serves_on_and_is_no_way_back_later() -> None:
+def test_a_bad_version_without_rollback_target_serves_on_and_is_never_a_target_later() -> None:
     head = after(promoted("1.0.0"), rolled_back("1.0.0"))
     assert serving(head) == "1.0.0"
     head = after(promoted("1.0.0"), rolled_back("1.0.0"), promoted("2.0.0"))
@@ -185,9 +187,9 @@ def test_the_lists_of_a_head_are_bounded_and_the_oldest_goes_first() -> None:
     ],
     ids=["nothing said", "no hash", "negative", "a word", "a strange digit", "of the future", "less than before"],
 )
-def test_a_record_of_pruning_that_makes_no_sense_prunes_nothing(details: dict[str, str]) -> None:
-    sensible = {"through": "2", "hash": "sha256:2", "archive": "s3://archive/2"}
-    first = [promoted("1.0.0"), promoted("2.0.0"), audit_entry(AuditEvent.RECORDS_PRUNED, details=sensible)]
+def test_an_invalid_record_of_pruning_prunes_nothing(details: dict[str, str]) -> None:
+    valid = {"through": "2", "hash": "sha256:2", "archive": "s3://archive/2"}
+    first = [promoted("1.0.0"), promoted("2.0.0"), audit_entry(AuditEvent.RECORDS_PRUNED, details=valid)]
     head = after(*first, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
     assert (head.audit.pruned_through, head.audit.pruned_hash, head.audit.archive) == (2, "sha256:2", "s3://archive/2")
     assert head.audit.sequence == 4

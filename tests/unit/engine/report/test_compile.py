@@ -1,5 +1,6 @@
-"""The report as a whole: what is live, what is bounded by a time, what must be said of a chain that is not whole."""
+"""The report as a whole: live versions, the bound by time, and the treatment of a chain that does not verify."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -33,7 +34,7 @@ def test_the_version_on_trial_is_named_with_its_share_and_stage() -> None:
     assert (trial.candidate, trial.traffic, trial.stage) == ("2.7.0", "5%", "canary")
 
 
-def test_a_model_that_nobody_has_told_anything_of_has_an_empty_dossier() -> None:
+def test_a_model_without_records_has_an_empty_report() -> None:
     report = History().report()
     assert report.live is None
     assert (report.periods, report.versions, report.runs, report.rollbacks) == ((), (), (), ())
@@ -65,25 +66,25 @@ def test_a_version_that_is_superseded_today_was_in_production_as_of_then() -> No
 def test_an_altered_record_is_the_gravest_item() -> None:
     history = a_first_version()
     stored = history.stored
-    stored[1].content["message"] = "another story"  # type: ignore[index]  # as a database would let one do
+    stored[1] = replace(stored[1], content={**stored[1].content, "message": "another message"})
     report = history.report(records=stored)
     assert [finding.fault for finding in report.proof.findings] == [ChainFault.ALTERED, ChainFault.BROKEN]
     assert grave(report) == ["The chain does not verify: 2 findings."]
 
 
-def test_a_record_that_cannot_be_read_is_left_out_and_said() -> None:
+def test_a_record_that_cannot_be_read_is_left_out_and_reported() -> None:
     history = a_first_version()
     stored = history.stored
-    del stored[1].content["actor"]  # type: ignore[attr-defined]  # likewise
+    stored[1] = replace(stored[1], content={k: v for k, v in stored[1].content.items() if k != "actor"})
     report = history.report(records=stored)
     assert report.proof.unreadable == (2,)
     assert report.records == 2
     assert "1 record missing or unreadable: what they told is not on this page." in grave(report)
 
 
-def test_a_missing_record_makes_a_time_for_which_nobody_can_tell() -> None:
+def test_a_missing_record_makes_an_unknown_period() -> None:
     history = a_year()
-    stored = [one for one in history.stored if not 30 <= one.sequence < 50]
+    stored = [record for record in history.stored if not 30 <= record.sequence < 50]
     report = history.report(records=stored)
     unknown = [period for period in report.periods if period.kind is PeriodKind.UNKNOWN]
     assert [period.begin for period in unknown] == [history.records[28].at]
@@ -92,15 +93,15 @@ def test_a_missing_record_makes_a_time_for_which_nobody_can_tell() -> None:
     assert "There are times for which nobody can tell what was in production." in grave(report)
 
 
-def test_a_head_that_says_another_version_than_the_chain_is_found() -> None:
+def test_a_head_with_another_version_than_the_chain_is_found() -> None:
     history = a_year()
     production = history.head.production
     assert production is not None
     head = structs.replace(history.head, production=structs.replace(production, version="2.0.0"))
-    assert [one.fault for one in history.report(head=head).proof.findings] == [ChainFault.HEAD_DIFFERS]
+    assert [finding.fault for finding in history.report(head=head).proof.findings] == [ChainFault.HEAD_DIFFERS]
 
 
-def test_removed_records_are_said_and_the_rest_still_verifies() -> None:
+def test_removed_records_are_reported_and_the_rest_still_verifies() -> None:
     report = a_year().prune(30).report()
     assert report.proof.ok
     assert report.periods[0].begin is None
@@ -116,10 +117,10 @@ def test_a_checkpoint_proves_the_chain_and_one_that_has_seen_another_is_a_findin
     assert proven.proof.anchors == (seen,)
     assert not any("no checkpoint" in item.message for item in proven.items)
     other = history.report(anchors=[Anchor(2, history.records[0].hash, "s3://audit/2")])
-    assert [one.fault for one in other.proof.findings] == [ChainFault.CHECKPOINT_DIFFERS]
+    assert [finding.fault for finding in other.proof.findings] == [ChainFault.CHECKPOINT_DIFFERS]
 
 
-def test_what_is_wrong_with_a_checkpoint_itself_is_a_finding_of_the_page() -> None:
+def test_a_defect_of_a_checkpoint_itself_is_a_finding_of_the_report() -> None:
     unsigned = ChainFinding(ChainFault.CHECKPOINT_UNSIGNED, 0, "s3://audit/9 is not signed by the key given")
     report = a_first_version().report(findings=[unsigned])
     assert report.proof.findings == (unsigned,)
@@ -133,5 +134,5 @@ def test_the_order_in_which_a_store_lists_versions_does_not_matter(forward: bool
     assert history.report(entries=entries if forward else entries[::-1]) == history.report()
 
 
-def test_the_dossier_names_its_model() -> None:
+def test_the_report_names_its_model() -> None:
     assert a_first_version().report().model == MODEL

@@ -1,4 +1,4 @@
-"""Values against limits in the terms of each, and plans as they were recorded."""
+"""Values relative to their limits, and recorded plans."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_what_cannot_be_compared_has_no_gauge(condition: str, value: str) -> Non
     assert gauge(measured(condition, value)) is None
 
 
-def test_a_plan_is_read_with_everything_that_it_says() -> None:
+def test_a_plan_is_read_with_all_its_fields() -> None:
     (stage,) = read_plan(
         '[{"name":"production","traffic":"100%","bake":"30m","approval":"Required","abortOn":["error_rate > 1%"],'
         '"judgement":"Observed","tests":[{"name":"contract"}]}]'
@@ -70,7 +70,7 @@ def test_a_plan_is_read_with_everything_that_it_says() -> None:
         ("{}", "Expected `array`"),
         ("[1]", "Expected `object`"),
         ('[{"name": 1}]', "stage 0 has no name"),
-        ('[{"name":"a"},{"name":"b","abortOn":"x"}]', "stage 1: abortOn is no list"),
+        ('[{"name":"a"},{"name":"b","abortOn":"x"}]', "stage 1: abortOn is not a list"),
         ("\ud800", "JSON"),
     ],
 )

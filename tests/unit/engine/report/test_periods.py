@@ -1,4 +1,4 @@
-"""In production from when to when: without overlap, without a gap that is not said, whatever happened."""
+"""Periods of production: without overlap and without unreported gaps, for any history."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -35,10 +35,10 @@ def test_a_canary_that_was_rolled_back_was_never_in_production() -> None:
     assert "2.4.1" not in {period.version for period in periods(a_year().records)}
 
 
-def test_a_happening_that_is_told_late_does_not_turn_time_back() -> None:
+def test_an_entry_that_is_recorded_late_does_not_turn_time_back() -> None:
     history = History().register("1.0.0").adopt("1.0.0").register("1.1.0")
     early = history.records[0].at - timedelta(days=1)
-    history.tell(AuditEvent.PROMOTED, "1.1.0", at=early)
+    history.record(AuditEvent.PROMOTED, "1.1.0", at=early)
     found = periods(history.records)
     assert all(before.end == after.begin for before, after in pairwise(found))
     assert found[-1].version == "1.1.0"

@@ -1,4 +1,4 @@
-"""Runs: the plan against what was observed, how each ended, and how long it took until the traffic was safe."""
+"""Runs: plan and observation of each stage, the end, and the time to safety."""
 
 from datetime import timedelta
 
@@ -67,13 +67,13 @@ def test_a_promoted_version_that_is_rolled_back_later_has_both_ends() -> None:
 )
 def test_a_run_that_ends_otherwise_says_how(event: AuditEvent, end: RunEnd) -> None:
     history = a_model().start("1.1.0")
-    history.tell(event, "1.1.0", stage="staging")
+    history.record(event, "1.1.0", stage="staging")
     assert the_run(history).ends == (end,)
 
 
 def test_a_bad_version_without_a_way_back_is_stranded() -> None:
     history = a_model().start("1.1.0").shift("1.1.0", "canary", "5%")
-    history.tell(AuditEvent.ROLLBACK_IMPOSSIBLE, "1.1.0", stage="canary")
+    history.record(AuditEvent.ROLLBACK_IMPOSSIBLE, "1.1.0", stage="canary")
     assert the_run(history).result is RunEnd.STRANDED
     (stranded,) = rollbacks(history.records)
     assert (stranded.to, stranded.done, stranded.time_to_safety) == ("", None, None)
@@ -84,9 +84,9 @@ def test_only_the_last_run_can_be_under_way_an_earlier_one_has_lost_its_end() ->
     assert [run.result for run in runs(history.records)] == [RunEnd.NOT_RECORDED, RunEnd.UNDER_WAY]
 
 
-def test_a_plan_that_cannot_be_read_is_said_and_what_was_observed_is_shown_all_the_same() -> None:
+def test_an_unreadable_plan_is_reported_and_the_observation_is_shown_all_the_same() -> None:
     history = a_model().start("1.1.0")
-    history.tell(AuditEvent.ROLLOUT_STARTED, "1.1.0", stage="staging", details={"plan": '[{"traffic": "5%"}]'})
+    history.record(AuditEvent.ROLLOUT_STARTED, "1.1.0", stage="staging", details={"plan": '[{"traffic": "5%"}]'})
     del history.records[-2]
     run = the_run(history)
     assert run.plan_problem == "the recorded plan cannot be read: stage 0 has no name"
@@ -101,11 +101,11 @@ def test_a_run_whose_beginning_was_removed_says_so() -> None:
     assert run.result is RunEnd.ROLLED_BACK
 
 
-def test_a_rollout_made_anew_under_its_name_begins_other_runs() -> None:
+def test_a_rollout_recreated_under_its_name_begins_other_runs() -> None:
     history = a_model().start("1.1.0")
     anew = history.records[-1].rollout
     assert anew is not None
-    history.tell(AuditEvent.TRAFFIC_SHIFTED, "1.1.0", rollout=type(anew)(name=anew.name, uid="other", run=anew.run))
+    history.record(AuditEvent.TRAFFIC_SHIFTED, "1.1.0", rollout=type(anew)(name=anew.name, uid="other", run=anew.run))
     assert [run.key.uid for run in runs(history.records)] == ["b1d0", "other"]
 
 
@@ -129,14 +129,14 @@ def test_a_rollback_of_which_only_the_end_is_kept_reads_its_times_from_the_detai
 
 def test_a_rollback_in_the_registry_alone_claims_no_time_to_safety() -> None:
     history = a_model()
-    history.tell(AuditEvent.ROLLED_BACK, "1.1.0", to="1.0.0", actor=NOBODY)
+    history.record(AuditEvent.ROLLED_BACK, "1.1.0", to="1.0.0", actor=NOBODY)
     (found,) = rollbacks(history.records)
     assert (found.run, found.time_to_safety) == (0, None)
 
 
-def test_times_in_details_that_are_none_are_not_believed() -> None:
+def test_invalid_times_in_details_are_ignored() -> None:
     history = a_model().start("1.1.0")
-    history.tell(
+    history.record(
         AuditEvent.ROLLED_BACK,
         "1.1.0",
         to="1.0.0",
@@ -149,4 +149,8 @@ def test_times_in_details_that_are_none_are_not_believed() -> None:
 
 def test_every_rollback_of_a_year_is_found_once() -> None:
     found = rollbacks(a_year().records)
-    assert [(one.version, one.to) for one in found] == [("2.4.1", "2.4.0"), ("2.5.1", "2.5.0"), ("2.6.0", "2.5.1")]
+    assert [(rollback.version, rollback.to) for rollback in found] == [
+        ("2.4.1", "2.4.0"),
+        ("2.5.1", "2.5.0"),
+        ("2.6.0", "2.5.1"),
+    ]

@@ -1,4 +1,4 @@
-"""Each version's story, its open items, and who acted."""
+"""The section of each version, the open items, and the actors."""
 
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,7 @@ def items(history: History) -> set[str]:
     return {item.message for item in history.report().items}
 
 
-def test_versions_stand_in_semvers_order_the_newest_first() -> None:
+def test_versions_are_in_semver_order_newest_first() -> None:
     history = a_model()
     for version in ("1.10.0", "1.9.0", "1.10.0-rc.1"):
         history.register(version)
@@ -44,7 +44,7 @@ def test_a_version_says_how_long_it_was_in_production_in_all() -> None:
     assert the_version(report, "2.7.0").in_production is None
 
 
-def test_what_the_number_declares_and_what_the_schema_requires_stand_beside_each_other() -> None:
+def test_the_declared_and_the_required_bump_are_shown_together() -> None:
     schema = the_version(a_year().report(), "2.5.0").schema
     assert (schema.against, schema.declared, schema.required) == ("2.4.2", Bump.MINOR, Bump.MAJOR)
     assert [(line.path, line.rule, line.bump) for line in schema.changes] == [
@@ -62,7 +62,7 @@ def test_details_that_are_no_schema_changes_are_kept_beside_them() -> None:
     assert len(schema.changes) == 1
 
 
-def test_a_version_registered_later_is_not_what_an_earlier_one_is_read_against() -> None:
+def test_a_version_is_not_compared_with_one_registered_later() -> None:
     history = a_model().register("2.0.0").wait(days=1).register("1.5.0")
     report = history.report()
     assert the_version(report, "2.0.0").schema.against == "1.0.0"
@@ -72,21 +72,21 @@ def test_a_version_registered_later_is_not_what_an_earlier_one_is_read_against()
 
 def test_an_artifact_that_was_verified_for_other_bytes_is_grave() -> None:
     history = a_model()
-    history.tell(AuditEvent.ARTIFACT_VERIFIED, "1.0.0", digest=digest_of_bytes("other"))
+    history.record(AuditEvent.ARTIFACT_VERIFIED, "1.0.0", digest=digest_of_bytes("other"))
     story = the_version(history.report(), "1.0.0")
     assert story.artifact is ArtifactState.OTHER_BYTES
     assert any(item.grave and "verified for another digest" in item.message for item in history.report().items)
 
 
-def test_where_no_record_tells_of_a_look_at_the_bytes_nobody_says_that_they_were_bad() -> None:
+def test_without_a_recorded_verification_the_artifact_does_not_count_as_bad() -> None:
     history = History().register("1.0.0").adopt("1.0.0")
     assert "Its artifact: verification not recorded." in items(history)
     assert not any(item.grave for item in history.report().items)
 
 
-def test_the_last_look_at_an_artifact_counts() -> None:
+def test_the_last_verification_of_an_artifact_counts() -> None:
     history = a_model()
-    history.tell(AuditEvent.ARTIFACT_FAILED, "1.0.0", message="The bytes hash to something else.")
+    history.record(AuditEvent.ARTIFACT_FAILED, "1.0.0", message="The bytes hash to something else.")
     assert the_version(history.report(), "1.0.0").artifact is ArtifactState.FAILED
     history.verify_artifact("1.0.0")
     assert the_version(history.report(), "1.0.0").artifact is ArtifactState.VERIFIED
@@ -98,11 +98,11 @@ def test_an_approval_for_other_bytes_is_grave_and_one_for_these_is_not() -> None
     history.approve("1.1.0", "staging", digest=digest_of_bytes("other"))
     history.shift("1.1.0", "canary", "5%")
     story = the_version(history.report(), "1.1.0")
-    assert [(one.bound, one.vouched) for one in story.approvals] == [(True, True), (False, True)]
+    assert [(approval.bound, approval.vouched) for approval in story.approvals] == [(True, True), (False, True)]
     assert f"The approval by {BOB.name} was given for other bytes." in items(history)
 
 
-def test_a_version_that_only_records_know_is_shown_and_said_to_be_missing() -> None:
+def test_a_version_that_only_occurs_in_records_is_shown_and_reported_as_missing() -> None:
     history = a_model()
     del history.entries["1.0.0"]
     story = the_version(history.report(), "1.0.0")
@@ -134,7 +134,7 @@ def test_a_complete_version_with_a_proven_chain_leaves_nothing_open_but_the_chec
          "Its review was due on 2026-03-02 and no later version has taken its place."),
     ],
 )  # fmt: skip
-def test_what_a_version_on_duty_lacks_is_open(fields: dict[str, Any], message: str) -> None:
+def test_missing_facts_of_a_deployed_version_are_open_items(fields: dict[str, Any], message: str) -> None:
     assert message in items(a_model(**fields))
 
 
@@ -143,14 +143,14 @@ def test_a_review_day_that_is_today_has_not_passed() -> None:
     assert not any("review was due" in message for message in items(history))
 
 
-def test_a_superseded_version_owes_no_review_any_more() -> None:
+def test_a_superseded_version_needs_no_review() -> None:
     history = a_model(governance={"reviewBy": "2026-03-02"}).register("1.1.0").verify_artifact("1.1.0").promote("1.1.0")
     assert not any("review was due" in message for message in items(history.wait(days=3)))
 
 
 def test_a_version_that_must_not_serve_and_does_is_grave() -> None:
     history = a_model()
-    history.tell(AuditEvent.VERSION_YANKED, "1.0.0", actor=ALICE, reason="trained on leaked data")
+    history.record(AuditEvent.VERSION_YANKED, "1.0.0", actor=ALICE, reason="trained on leaked data")
     assert "It is marked never to serve again (trained on leaked data), yet it does." in items(history)
 
 
@@ -159,22 +159,22 @@ def test_a_version_that_must_not_serve_and_does_is_grave() -> None:
 
 def test_names_that_nobody_vouches_for_come_first_and_are_open() -> None:
     history = a_model()
-    history.tell(AuditEvent.QUARANTINE_LIFTED, "1.0.0", actor=NOBODY)
+    history.record(AuditEvent.QUARANTINE_LIFTED, "1.0.0", actor=NOBODY)
     report = history.report()
-    assert [vouched_for(one.actor) for one in report.people] == [False, True, True]
+    assert [vouched_for(person.actor) for person in report.people] == [False, True, True]
     assert "1 act by names that nobody vouches for: unverified." in items(history)
 
 
 def test_of_many_names_that_nobody_vouches_for_three_are_named() -> None:
     history = a_model()
     for name in ("a", "b", "c", "d", "e"):
-        history.tell(AuditEvent.COMMAND_IGNORED, actor=structs.replace(NOBODY, name=name))
+        history.record(AuditEvent.COMMAND_IGNORED, actor=structs.replace(NOBODY, name=name))
     assert "5 acts by names that nobody vouches for: a, b, c and 2 more." in items(history)
 
 
-def test_what_is_done_beside_the_plan_is_listed_in_order_with_its_kind() -> None:
-    found = [(one.kind, one.record.event) for one in a_year().report().exceptional]
-    assert found == [
+def test_actions_outside_the_plan_are_listed_in_order_with_their_kind() -> None:
+    kinds = [(action.kind, action.record.event) for action in a_year().report().exceptional]
+    assert kinds == [
         (Departure.CORRECTION, AuditEvent.TRAFFIC_DRIFT_CORRECTED),
         (Departure.WAIVER, AuditEvent.SCHEMA_WAIVED),
         (Departure.OVERRIDE, AuditEvent.QUARANTINE_LIFTED),
@@ -182,12 +182,15 @@ def test_what_is_done_beside_the_plan_is_listed_in_order_with_its_kind() -> None
     ]
 
 
-def test_what_was_recorded_of_a_forced_act_or_a_policy_is_shown_with_it() -> None:
+def test_the_details_of_a_forced_act_or_a_policy_change_are_shown_with_it() -> None:
     history = a_model()
-    history.tell(AuditEvent.POLICY_CHANGED, actor=ALICE, details={"verification": "Full"})
-    history.tell(AuditEvent.ROLLED_BACK, "1.1.0", to="1.0.0", actor=BOB, details={"forced": "true"})
-    assert [one.facts for one in history.report().exceptional] == [(("verification", "Full"),), (("forced", "true"),)]
+    history.record(AuditEvent.POLICY_CHANGED, actor=ALICE, details={"verification": "Full"})
+    history.record(AuditEvent.ROLLED_BACK, "1.1.0", to="1.0.0", actor=BOB, details={"forced": "true"})
+    assert [action.facts for action in history.report().exceptional] == [
+        (("verification", "Full"),),
+        (("forced", "true"),),
+    ]
 
 
-def test_the_waived_schema_change_is_told_once() -> None:
+def test_the_waived_schema_change_is_listed_once() -> None:
     assert len(the_version(a_year().report(), "2.5.0").schema.changes) == len(SCHEMA_MAJOR)

@@ -1,4 +1,4 @@
-"""The judgement of a version's number: with whom it is compared, what it must be, and what a person reads."""
+"""The compatibility verdict: the versions compared with, the bump required, and the message."""
 
 import time
 from typing import Any, Final
@@ -12,11 +12,11 @@ from serinus.api.modelversion import MAX_CHANGES, Bump, Compatibility, Signature
 from serinus.api.parsing import decode, encode
 from serinus.engine.schema.compatibility import KnownVersion, Reason, WayBack, judge
 from support.examples import examples
-from support.schema.signatures import a_field, a_signature, signatures, taking
+from support.schema.signatures import a_field, a_signature, signatures, with_inputs
 
-PLAIN: Final = taking({})
-MORE: Final = taking({}, {"name": "country", "dtype": "string", "optional": True})
-OTHER: Final = taking({"dtype": "string"})
+PLAIN: Final = with_inputs({})
+MORE: Final = with_inputs({}, {"name": "country", "dtype": "string", "optional": True})
+OTHER: Final = with_inputs({"dtype": "string"})
 
 
 def known(version: str, signature: Signature | None = PLAIN, **fields: Any) -> KnownVersion:
@@ -24,26 +24,28 @@ def known(version: str, signature: Signature | None = PLAIN, **fields: Any) -> K
 
 
 def test_a_first_version_is_accepted_and_can_always_go_back_to_nothing() -> None:
-    judged = judge(known("1.0.0"), [], None)
-    assert (judged.accepted, judged.reason, judged.way_back) == (True, Reason.FIRST_VERSION, WayBack.SAFE)
-    assert judged.compatibility == Compatibility(against="", declared=Bump.NONE, required=Bump.NONE, rollback_safe=True)
+    verdict = judge(known("1.0.0"), [], None)
+    assert (verdict.accepted, verdict.reason, verdict.way_back) == (True, Reason.FIRST_VERSION, WayBack.SAFE)
+    assert verdict.compatibility == Compatibility(
+        against="", declared=Bump.NONE, required=Bump.NONE, rollback_safe=True
+    )
 
 
 def test_a_minor_change_under_a_minor_number_is_accepted() -> None:
-    judged = judge(known("2.3.0", MORE), [known("2.2.4")], "2.2.4")
-    assert (judged.accepted, judged.reason) == (True, Reason.COMPATIBLE)
-    assert judged.compatibility.against == "2.2.4"
-    assert (judged.compatibility.declared, judged.compatibility.required) == (Bump.MINOR, Bump.MINOR)
-    assert judged.message == "2.3.0 is a minor step from 2.2.4, and minor is enough."
-    assert not judged.compatibility.rollback_safe
-    assert judged.way_back is WayBack.UNSAFE
+    verdict = judge(known("2.3.0", MORE), [known("2.2.4")], "2.2.4")
+    assert (verdict.accepted, verdict.reason) == (True, Reason.COMPATIBLE)
+    assert verdict.compatibility.against == "2.2.4"
+    assert (verdict.compatibility.declared, verdict.compatibility.required) == (Bump.MINOR, Bump.MINOR)
+    assert verdict.message == "2.3.0 is a minor step from 2.2.4, and minor is enough."
+    assert not verdict.compatibility.rollback_safe
+    assert verdict.way_back is WayBack.UNSAFE
 
 
 def test_a_breaking_change_under_a_minor_number_is_refused_with_the_number_that_would_do() -> None:
-    judged = judge(known("2.3.0", OTHER), [known("2.2.4")], None)
-    assert (judged.accepted, judged.reason) == (False, Reason.BUMP_TOO_SMALL)
-    assert (judged.compatibility.declared, judged.compatibility.required) == (Bump.MINOR, Bump.MAJOR)
-    assert judged.message == (
+    verdict = judge(known("2.3.0", OTHER), [known("2.2.4")], None)
+    assert (verdict.accepted, verdict.reason) == (False, Reason.BUMP_TOO_SMALL)
+    assert (verdict.compatibility.declared, verdict.compatibility.required) == (Bump.MINOR, Bump.MAJOR)
+    assert verdict.message == (
         "2.3.0 is a minor step from 2.2.4, but a major one is needed: inputs.amount.dtype (I8): Takes string; the old "
         "version took float64. A client that sends float64 is refused, one that sends string cannot go back. "
         "Number it 3.0.0 or higher, or keep the promise to clients of 2.2.4."
@@ -51,8 +53,8 @@ def test_a_breaking_change_under_a_minor_number_is_refused_with_the_number_that_
 
 
 def test_a_breaking_change_under_a_major_number_is_accepted_and_is_not_held_against_the_old_line() -> None:
-    judged = judge(known("3.0.0", OTHER), [known("2.2.4"), known("2.0.0", MORE)], "2.2.4")
-    assert (judged.accepted, judged.compatibility.required) == (True, Bump.MAJOR)
+    verdict = judge(known("3.0.0", OTHER), [known("2.2.4"), known("2.0.0", MORE)], "2.2.4")
+    assert (verdict.accepted, verdict.compatibility.required) == (True, Bump.MAJOR)
 
 
 @pytest.mark.parametrize(
@@ -63,21 +65,21 @@ def test_a_breaking_change_under_a_major_number_is_accepted_and_is_not_held_agai
         ("0.3.1", "0.4.0", OTHER, True, ""),
         ("1.2.3", "1.2.4", MORE, False, "Number it 1.3.0 or higher"),
         ("1.2.3", "1.2.4", PLAIN, True, "nothing that matters to a client has changed"),
-        ("1.2.3", "1.2.4", taking({"unit": "EUR"}), True, "patch is enough"),
+        ("1.2.3", "1.2.4", with_inputs({"unit": "EUR"}), True, "patch is enough"),
     ],
 )
-def test_numbers_promise_what_semver_says(
+def test_the_required_bump_follows_semver(
     before: str, after: str, signature: Signature, *, accepted: bool, advice: str
 ) -> None:
-    judged = judge(known(after, signature), [known(before)], None)
-    assert judged.accepted is accepted
-    assert advice in judged.message
+    verdict = judge(known(after, signature), [known(before)], None)
+    assert verdict.accepted is accepted
+    assert advice in verdict.message
 
 
 def test_a_release_is_held_against_its_whole_line_not_only_its_predecessor() -> None:
-    # 1.1.0 dropped what 1.0.0 had: with Warn such a version gets in. 1.2.0 changes nothing more.
-    judged = judge(known("1.2.0", OTHER), [known("1.0.0"), known("1.1.0", OTHER)], None)
-    assert (judged.accepted, judged.compatibility.against) == (False, "1.0.0")
+    # 1.1.0 broke the compatibility with 1.0.0, which the policy Warn admits. 1.2.0 changes nothing more.
+    verdict = judge(known("1.2.0", OTHER), [known("1.0.0"), known("1.1.0", OTHER)], None)
+    assert (verdict.accepted, verdict.compatibility.against) == (False, "1.0.0")
 
 
 def test_a_yanked_version_has_no_clients_unless_it_serves() -> None:
@@ -89,22 +91,22 @@ def test_a_yanked_version_has_no_clients_unless_it_serves() -> None:
 def test_a_backport_is_compared_with_its_own_line_and_with_what_follows_it_there() -> None:
     versions = [known("1.4.1"), known("1.5.0"), known("2.0.0", OTHER)]
     assert judge(known("1.4.2"), versions, "2.0.0").accepted
-    judged = judge(known("1.4.2", MORE), versions, "2.0.0")
-    assert (judged.accepted, judged.compatibility.against, judged.compatibility.declared) == (
+    verdict = judge(known("1.4.2", MORE), versions, "2.0.0")
+    assert (verdict.accepted, verdict.compatibility.against, verdict.compatibility.declared) == (
         False,
         "1.5.0",
         Bump.MINOR,
     )
-    assert judged.message.startswith("1.5.0 follows 1.4.2 by a minor step, but a major one is needed: inputs.country")
-    assert judged.message.endswith("Keep 1.4.2 to what 1.5.0 promises too.")
+    assert verdict.message.startswith("1.5.0 follows 1.4.2 by a minor step, but a major one is needed: inputs.country")
+    assert verdict.message.endswith("Keep 1.4.2 to what 1.5.0 promises too.")
 
 
 def test_a_backport_in_an_old_line_says_of_production_only_whether_its_clients_can_go_there() -> None:
-    judged = judge(known("1.4.2"), [known("1.4.1"), known("2.0.0", OTHER)], "2.0.0")
-    assert (judged.accepted, judged.way_back, judged.compatibility.against) == (True, WayBack.UNSAFE, "1.4.1")
+    verdict = judge(known("1.4.2"), [known("1.4.1"), known("2.0.0", OTHER)], "2.0.0")
+    assert (verdict.accepted, verdict.way_back, verdict.compatibility.against) == (True, WayBack.UNSAFE, "1.4.1")
 
 
-def test_prereleases_promise_nothing_and_are_judged_as_what_they_lead_to() -> None:
+def test_prereleases_are_not_compared_with_and_are_judged_as_their_release() -> None:
     versions = [known("2.3.0"), known("2.4.0-rc.1", OTHER)]
     assert judge(known("2.4.0-rc.2", MORE), versions, "2.3.0").accepted
     assert judge(known("2.4.0", MORE), versions, "2.3.0").accepted
@@ -116,7 +118,7 @@ def test_a_late_candidate_is_not_held_against_the_release_that_it_led_to() -> No
     assert judge(known("2.4.0-rc.3", MORE), [known("2.3.0"), known("2.4.0")], "2.3.0").accepted
 
 
-def test_of_several_that_ask_for_as_much_the_nearest_is_named_whatever_the_order() -> None:
+def test_of_equal_requirements_the_nearest_version_is_named_whatever_the_order() -> None:
     versions = [known("1.0.0"), known("1.1.0"), known("1.2.0")]
     for order in (versions, versions[::-1]):
         assert judge(known("1.3.0", OTHER), order, None).compatibility.against == "1.2.0"
@@ -124,41 +126,41 @@ def test_of_several_that_ask_for_as_much_the_nearest_is_named_whatever_the_order
         assert judge(known("1.4.0", OTHER), behind, None).compatibility.against == "1.2.0"
 
 
-def test_a_promise_that_is_broken_speaks_before_a_greater_one_that_is_kept() -> None:
-    judged = judge(known("2.0.1", MORE), [known("1.0.0", OTHER), known("2.0.0")], "1.0.0")
-    assert (judged.accepted, judged.compatibility.against) == (False, "2.0.0")
-    assert (judged.compatibility.declared, judged.compatibility.required) == (Bump.PATCH, Bump.MINOR)
+def test_an_insufficient_bump_is_reported_before_a_greater_one_that_suffices() -> None:
+    verdict = judge(known("2.0.1", MORE), [known("1.0.0", OTHER), known("2.0.0")], "1.0.0")
+    assert (verdict.accepted, verdict.compatibility.against) == (False, "2.0.0")
+    assert (verdict.compatibility.declared, verdict.compatibility.required) == (Bump.PATCH, Bump.MINOR)
 
 
 def test_a_prerelease_in_production_has_clients() -> None:
-    judged = judge(known("2.4.0", MORE), [known("2.3.0"), known("2.4.0-rc.1", OTHER)], "2.4.0-rc.1")
-    assert (judged.accepted, judged.compatibility.against) == (False, "2.4.0-rc.1")
+    verdict = judge(known("2.4.0", MORE), [known("2.3.0"), known("2.4.0-rc.1", OTHER)], "2.4.0-rc.1")
+    assert (verdict.accepted, verdict.compatibility.against) == (False, "2.4.0-rc.1")
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, PLAIN), (PLAIN, None), (None, None)])
-def test_without_a_signature_nobody_can_say(before: Signature | None, after: Signature | None) -> None:
-    judged = judge(known("1.1.0", after), [known("1.0.0", before)], "1.0.0")
-    assert (judged.accepted, judged.reason, judged.way_back) == (True, Reason.SCHEMA_UNKNOWN, WayBack.UNKNOWN)
-    assert (judged.compatibility.against, judged.compatibility.declared) == ("1.0.0", Bump.MINOR)
-    assert not judged.compatibility.rollback_safe
+def test_without_a_signature_compatibility_is_unknown(before: Signature | None, after: Signature | None) -> None:
+    verdict = judge(known("1.1.0", after), [known("1.0.0", before)], "1.0.0")
+    assert (verdict.accepted, verdict.reason, verdict.way_back) == (True, Reason.SCHEMA_UNKNOWN, WayBack.UNKNOWN)
+    assert (verdict.compatibility.against, verdict.compatibility.declared) == ("1.0.0", Bump.MINOR)
+    assert not verdict.compatibility.rollback_safe
 
 
 def test_what_is_known_to_break_is_refused_though_production_states_no_signature() -> None:
-    judged = judge(known("1.2.0", OTHER), [known("1.0.0"), known("1.1.0", None)], "1.1.0")
-    assert (judged.accepted, judged.reason, judged.compatibility.against) == (False, Reason.BUMP_TOO_SMALL, "1.0.0")
+    verdict = judge(known("1.2.0", OTHER), [known("1.0.0"), known("1.1.0", None)], "1.1.0")
+    assert (verdict.accepted, verdict.reason, verdict.compatibility.against) == (False, Reason.BUMP_TOO_SMALL, "1.0.0")
 
 
 def test_a_production_version_that_nobody_knows_leaves_the_way_back_unknown() -> None:
-    judged = judge(known("1.2.0"), [known("1.1.0")], "1.0.7")
-    assert (judged.accepted, judged.reason, judged.way_back) == (True, Reason.SCHEMA_UNKNOWN, WayBack.UNKNOWN)
-    assert "1.0.7 is in production" in judged.message
+    verdict = judge(known("1.2.0"), [known("1.1.0")], "1.0.7")
+    assert (verdict.accepted, verdict.reason, verdict.way_back) == (True, Reason.SCHEMA_UNKNOWN, WayBack.UNKNOWN)
+    assert "1.0.7 is in production" in verdict.message
 
 
 def test_the_same_artifact_with_the_same_signature_is_no_new_version() -> None:
     versions = [known("1.0.0", digest="sha256:1")]
-    judged = judge(known("1.0.1", digest="sha256:1"), versions, None)
-    assert (judged.accepted, judged.reason) == (False, Reason.DUPLICATE_ARTIFACT)
-    assert "the same artifact with the same signature as 1.0.0" in judged.message
+    verdict = judge(known("1.0.1", digest="sha256:1"), versions, None)
+    assert (verdict.accepted, verdict.reason) == (False, Reason.DUPLICATE_ARTIFACT)
+    assert "the same artifact with the same signature as 1.0.0" in verdict.message
     assert judge(known("1.1.0", MORE, digest="sha256:1"), versions, None).accepted
     assert judge(known("1.0.1", digest="sha256:2"), versions, None).accepted
     assert judge(known("1.0.1"), [known("1.0.0")], None).accepted
@@ -169,19 +171,19 @@ def test_a_release_may_be_the_very_bytes_of_its_candidate() -> None:
 
 
 @pytest.mark.parametrize("number", ["1.0.0", "v1.0.0"])
-def test_a_number_is_taken_once(number: str) -> None:
+def test_a_version_number_cannot_be_reused_with_another_spec(number: str) -> None:
     candidate = known("1.0.0")
     assert judge(candidate, [candidate], "1.0.0").reason is Reason.FIRST_VERSION
-    judged = judge(candidate, [known(number, spec_hash="another")], None)
-    assert (judged.accepted, judged.reason) == (False, Reason.VERSION_TAKEN)
+    verdict = judge(candidate, [known(number, spec_hash="another")], None)
+    assert (verdict.accepted, verdict.reason) == (False, Reason.VERSION_TAKEN)
     assert judge(known("1.0.0-RC.1"), [known("1.0.0-rc.1")], None).reason is Reason.VERSION_TAKEN
 
 
-def test_a_status_holds_the_gravest_changes_only() -> None:
+def test_a_status_contains_the_most_severe_changes_only() -> None:
     many = [{"name": f"f{number}", "dtype": "int32"} for number in range(100)]
-    judged = judge(known("2.0.0", a_signature(inputs=[])), [known("1.0.0", a_signature(inputs=many))], None)
-    assert len(judged.compatibility.changes) == MAX_CHANGES
-    assert decode(Compatibility, encode(judged.compatibility), "compatibility") == judged.compatibility
+    verdict = judge(known("2.0.0", a_signature(inputs=[])), [known("1.0.0", a_signature(inputs=many))], None)
+    assert len(verdict.compatibility.changes) == MAX_CHANGES
+    assert decode(Compatibility, encode(verdict.compatibility), "compatibility") == verdict.compatibility
 
 
 # ---- laws --------------------------------------------------------------------------------------
@@ -204,12 +206,12 @@ versions = st.builds(
 def test_every_model_is_judged_whatever_it_holds_and_in_whatever_order(
     candidate: KnownVersion, others: list[KnownVersion], production: str | None, chance: Any
 ) -> None:
-    judged = judge(candidate, others, production)
+    verdict = judge(candidate, others, production)
     refusals = {Reason.BUMP_TOO_SMALL, Reason.DUPLICATE_ARTIFACT, Reason.VERSION_TAKEN}
-    assert judged.accepted == (judged.reason not in refusals)
-    assert judged.message.endswith(".")
-    assert judged.compatibility.rollback_safe == (judged.way_back is WayBack.SAFE)
-    unique = list({one.version.removeprefix("v"): one for one in others}.values())
+    assert verdict.accepted == (verdict.reason not in refusals)
+    assert verdict.message.endswith(".")
+    assert verdict.compatibility.rollback_safe == (verdict.way_back is WayBack.SAFE)
+    unique = list({other.version.removeprefix("v"): other for other in others}.values())
     shuffled = chance.sample(unique, len(unique))
     first, second = judge(candidate, unique, production), judge(candidate, shuffled, production)
     assert first == second
@@ -220,14 +222,14 @@ def test_two_hundred_versions_of_a_hundred_fields_are_judged_in_a_blink() -> Non
 
     def signature(number: int) -> Signature:
         own = a_field(name="feature_0", max=str(number))
-        # Read anew, as from a store: no field is the same object as another's.
+        # Decoded anew, as from a store: no two versions share a field object.
         whole = structs.replace(PLAIN, inputs=(own, *fields[1:]))
         return decode(Signature, encode(whole), "signature")
 
     stored = [known(f"1.{number}.0", signature(number)) for number in range(200)]
     candidate = known("1.200.0", signature(200))
     begin = time.process_time()
-    judged = judge(candidate, stored, "1.199.0")
+    verdict = judge(candidate, stored, "1.199.0")
     spent = time.process_time() - begin
-    assert judged.accepted
+    assert verdict.accepted
     assert spent < 0.1, f"{spent * 1000:.0f} ms"

@@ -1,4 +1,4 @@
-"""Laws of the schema difference for signatures at random, held against a simulator of servers and clients."""
+"""Laws of the schema difference for random signatures, compared with a simulator of servers and clients."""
 
 import pytest
 from hypothesis import event, given, settings
@@ -15,26 +15,29 @@ from support.schema.signatures import fields, pairs, signatures
 
 MANY = settings(max_examples=examples(150))
 
-# Fields whose names no random signature uses: whatever becomes of them is independent of all others.
-strangers = fields(("m",))
+# Fields whose names no random signature uses: their changes are independent of all others.
+unrelated = fields(("m",))
 
 
 @MANY
 @given(signatures)
-def test_nothing_lies_between_a_signature_and_itself(one: Signature) -> None:
-    assert diff(one, structs.replace(one)) == ()
+def test_a_signature_does_not_differ_from_itself(signature: Signature) -> None:
+    assert diff(signature, structs.replace(signature)) == ()
 
 
 @MANY
 @given(signatures, st.data())
-def test_the_order_of_fields_does_not_matter(one: Signature, data: st.DataObject) -> None:
+def test_the_order_of_fields_does_not_matter(signature: Signature, data: st.DataObject) -> None:
     def shuffled(members: tuple[Field, ...]) -> tuple[Field, ...]:
         return tuple(data.draw(st.permutations(members)))
 
     other = structs.replace(
-        one, inputs=shuffled(one.inputs), outputs=shuffled(one.outputs), parameters=shuffled(one.parameters)
+        signature,
+        inputs=shuffled(signature.inputs),
+        outputs=shuffled(signature.outputs),
+        parameters=shuffled(signature.parameters),
     )
-    assert diff(one, other) == ()
+    assert diff(signature, other) == ()
 
 
 @MANY
@@ -70,35 +73,36 @@ def test_forward_is_backward_seen_from_the_other_side(two: tuple[Signature, Sign
 
 @MANY
 @given(pairs())
-def test_differences_come_with_the_gravest_first(two: tuple[Signature, Signature]) -> None:
-    ranks = [[Bump.MAJOR, Bump.MINOR, Bump.PATCH].index(one.bump) for one in diff(*two)]
+def test_the_most_severe_differences_come_first(two: tuple[Signature, Signature]) -> None:
+    ranks = [[Bump.MAJOR, Bump.MINOR, Bump.PATCH].index(change.bump) for change in diff(*two)]
     assert ranks == sorted(ranks)
 
 
 @pytest.mark.parametrize("section", ["inputs", "outputs", "parameters"])
 @MANY
-@given(pairs(), st.one_of(st.none(), strangers), st.one_of(st.none(), strangers))
+@given(pairs(), st.one_of(st.none(), unrelated), st.one_of(st.none(), unrelated))
 def test_one_more_independent_change_adds_its_own_and_takes_none_away(
     section: str, two: tuple[Signature, Signature], before: Field | None, after: Field | None
 ) -> None:
     old, new = two
     if section == "outputs" and 1 in {len(old.outputs), len(new.outputs)}:
-        return  # an answer of one value may have no name: whether it has, depends on its being alone
-    lonely = [structs.replace(one, inputs=(), outputs=(), parameters=()) for one in two]
-    alone = diff(_with(lonely[0], section, before), _with(lonely[1], section, after))
+        return  # a response of a single value may be unnamed, so a further output is not independent of it
+    empty = [structs.replace(signature, inputs=(), outputs=(), parameters=()) for signature in two]
+    alone = diff(_with(empty[0], section, before), _with(empty[1], section, after))
     together = diff(_with(old, section, before), _with(new, section, after))
     assert set(together) == set(diff(old, new)) | set(alone)
-    assert greatest(one.bump for one in together) == greatest(one.bump for one in (*diff(old, new), *alone))
+    expected = greatest(change.bump for change in (*diff(old, new), *alone))
+    assert greatest(change.bump for change in together) == expected
 
 
-def _with(signature: Signature, section: str, one: Field | None) -> Signature:
-    stranger = () if one is None else (structs.replace(one, aliases=()),)
-    return structs.replace(signature, **{section: getattr(signature, section) + stranger})
+def _with(signature: Signature, section: str, field: Field | None) -> Signature:
+    further = () if field is None else (structs.replace(field, aliases=()),)
+    return structs.replace(signature, **{section: getattr(signature, section) + further})
 
 
 def _beyond_values(old: Signature, new: Signature) -> bool:
-    """Say whether the rules may be stricter than what values show: same name and type, but of another field.
+    """Return whether the rules may be stricter than values show: same name and type, but another field.
 
-    I15: inputs without a name have changed places. I9, O2: a name has passed to another field.
+    I15: unnamed inputs have changed their positions. I9, O2: a name has moved to another field.
     """
-    return any(one.rule == Rule.INPUT_ORDER for one in diff(old, new)) or handed_on(old, new)
+    return any(change.rule == Rule.INPUT_ORDER for change in diff(old, new)) or handed_on(old, new)

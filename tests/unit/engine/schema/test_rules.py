@@ -1,4 +1,4 @@
-"""Every rule by its smallest example, held against the page that people read; and the sentences that they read."""
+"""Every rule by a minimal example, compared with the reference page; and the reasons shown to users."""
 
 import re
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Final
 
 import pytest
 
-from serinus.api.modelversion import Bump, Profile, SchemaChange
+from serinus.api.modelversion import Bump, Profile, SchemaChange, Signature
 from serinus.api.parsing import decode, encode
 from serinus.engine.schema.diff import backward, diff, forward
 from serinus.engine.schema.rules import Rule
 from serinus.engine.semver import greatest
 from support.schema.cases import CASES, Case
-from support.schema.signatures import a_signature, giving, taking
+from support.schema.signatures import a_signature, with_inputs, with_outputs
 
 _PAGE: Final = Path(__file__).resolve().parents[4] / "docs" / "reference" / "compatibility.md"
 _ROW: Final = re.compile(r"^\| ([IOPX]\d+) \| (.+?) \| (\w+) \| (\w+) \| ([a-z /]+) \| .* \|$", re.MULTILINE)
@@ -26,7 +26,7 @@ def _page() -> dict[tuple[str, str], tuple[str, str, str]]:
 
 def _word(case: Case, profile: Profile) -> str:
     changes = diff(*case.signatures(profile))
-    return greatest(one.bump for one in changes).value.upper() if changes else "none"
+    return greatest(change.bump for change in changes).value.upper() if changes else "none"
 
 
 def _safety(case: Case) -> str:
@@ -35,15 +35,15 @@ def _safety(case: Case) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=_IDS)
-def test_the_page_says_of_a_change_what_the_code_does(case: Case) -> None:
-    said = _page()[(case.rule, case.change)]
-    assert said == (_word(case, Profile.COLUMNAR), _word(case, Profile.TENSOR), _safety(case))
+def test_the_page_documents_bump_and_rollback_safety_of_a_change(case: Case) -> None:
+    documented = _page()[(case.rule, case.change)]
+    assert documented == (_word(case, Profile.COLUMNAR), _word(case, Profile.TENSOR), _safety(case))
 
 
 @pytest.mark.parametrize("case", CASES, ids=_IDS)
-def test_a_change_bears_the_rule_under_which_the_page_lists_it(case: Case) -> None:
-    found = [one.rule for profile in Profile for one in diff(*case.signatures(profile))]
-    assert case.rule in found
+def test_a_change_has_the_rule_under_which_the_page_lists_it(case: Case) -> None:
+    rules = [change.rule for profile in Profile for change in diff(*case.signatures(profile))]
+    assert case.rule in rules
 
 
 def test_the_page_and_the_code_have_the_same_rules() -> None:
@@ -54,8 +54,8 @@ def test_the_page_and_the_code_have_the_same_rules() -> None:
 @pytest.mark.parametrize("case", CASES, ids=_IDS)
 def test_a_change_fits_the_status(case: Case) -> None:
     for profile in Profile:
-        for one in diff(*case.signatures(profile)):
-            assert decode(SchemaChange, encode(one), "change") == one
+        for change in diff(*case.signatures(profile)):
+            assert decode(SchemaChange, encode(change), "change") == change
 
 
 def test_however_long_the_names_and_values_a_change_fits_the_status() -> None:
@@ -70,32 +70,35 @@ def test_however_long_the_names_and_values_a_change_fits_the_status() -> None:
         "shape": [1] * 16,
         "max": "9" * 30 + "." + "9" * 30,
     }
-    before = taking({"name": long}, {"name": other, **fields, "optional": True})
-    after = taking({"name": long, **fields}, {"name": other, "optional": True, "default": "e" * 1024})
-    found = [*diff(before, after), *diff(giving({"name": long}), giving({"name": long, **fields}))]
-    assert len(found) > 10
-    for one in found:
-        assert decode(SchemaChange, encode(one), "change") == one
+    before = with_inputs({"name": long}, {"name": other, **fields, "optional": True})
+    after = with_inputs({"name": long, **fields}, {"name": other, "optional": True, "default": "e" * 1024})
+    changes = [*diff(before, after), *diff(with_outputs({"name": long}), with_outputs({"name": long, **fields}))]
+    assert len(changes) > 10
+    for change in changes:
+        assert decode(SchemaChange, encode(change), "change") == change
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (taking({"dtype": "double"}), taking({"dtype": "FP64"})),
-        (taking({"dtype": "float", "default": "1.0"}), taking({"dtype": "fp32", "default": "1", "optional": True})),
-        (taking({"max": "1e1"}), taking({"max": "10.0"})),
-        (taking({"dtype": "timestamp-millis"}), taking({"dtype": "datetime64[ns]"})),
-        (taking({"shape": [-1]}), taking({"shape": [-7]})),
-        (taking({"categories": ["1", "2"]}), taking({"categories": ["2.0", "1"]})),
-        (taking({"featureRef": "risk@3"}), taking({"featureRef": "risk@v3.7"})),
-        (taking({"aliases": ["b"]}, {"name": "b"}), taking({}, {"name": "b"})),
-        (giving({"open": True}), giving({"open": False})),
-        (giving({"default": "1"}), giving({})),
+        (with_inputs({"dtype": "double"}), with_inputs({"dtype": "FP64"})),
+        (
+            with_inputs({"dtype": "float", "default": "1.0"}),
+            with_inputs({"dtype": "fp32", "default": "1", "optional": True}),
+        ),
+        (with_inputs({"max": "1e1"}), with_inputs({"max": "10.0"})),
+        (with_inputs({"dtype": "timestamp-millis"}), with_inputs({"dtype": "datetime64[ns]"})),
+        (with_inputs({"shape": [-1]}), with_inputs({"shape": [-7]})),
+        (with_inputs({"categories": ["1", "2"]}), with_inputs({"categories": ["2.0", "1"]})),
+        (with_inputs({"featureRef": "risk@3"}), with_inputs({"featureRef": "risk@v3.7"})),
+        (with_inputs({"aliases": ["b"]}, {"name": "b"}), with_inputs({}, {"name": "b"})),
+        (with_outputs({"open": True}), with_outputs({"open": False})),
+        (with_outputs({"default": "1"}), with_outputs({})),
         (a_signature(profile="tensor", inputs=[{"name": "t", "dtype": "string"}]),) * 2,
     ],
 )
-def test_what_does_not_matter_is_no_change(one: object, other: object) -> None:
-    assert diff(one, other) == ()  # type: ignore[arg-type] # both are signatures
+def test_insignificant_differences_are_ignored(one: Signature, other: Signature) -> None:
+    assert diff(one, other) == ()
 
 
 def test_in_a_tensor_texts_are_bytes_and_in_a_column_they_are_not() -> None:
@@ -105,50 +108,53 @@ def test_in_a_tensor_texts_are_bytes_and_in_a_column_they_are_not() -> None:
     assert change.rule == "I8"
 
 
-def test_a_renamed_input_without_an_alias_is_one_gone_and_one_come() -> None:
-    assert [(one.path, one.rule) for one in diff(taking({}), taking({"name": "total"}))] == [
+def test_a_renamed_input_without_an_alias_counts_as_removed_and_added() -> None:
+    assert [(change.path, change.rule) for change in diff(with_inputs({}), with_inputs({"name": "total"}))] == [
         ("inputs.amount", "I3"),
         ("inputs.total", "I2"),
     ]
 
 
 def test_a_renamed_input_is_compared_with_what_it_was() -> None:
-    found = diff(taking({}), taking({"name": "total", "aliases": ["amount"], "dtype": "float32"}))
-    assert [(one.path, one.rule) for one in found] == [("inputs.total.dtype", "I7"), ("inputs.total.name", "I9")]
+    changes = diff(with_inputs({}), with_inputs({"name": "total", "aliases": ["amount"], "dtype": "float32"}))
+    assert [(change.path, change.rule) for change in changes] == [
+        ("inputs.total.dtype", "I7"),
+        ("inputs.total.name", "I9"),
+    ]
 
 
 def test_each_dimension_is_a_change_of_its_own() -> None:
-    found = diff(taking({"shape": [-1, 3, 4]}), taking({"shape": [2, -1, 4]}))
-    assert [(one.path, one.rule) for one in found] == [
+    changes = diff(with_inputs({"shape": [-1, 3, 4]}), with_inputs({"shape": [2, -1, 4]}))
+    assert [(change.path, change.rule) for change in changes] == [
         ("inputs.amount.shape[0]", "I11"),
         ("inputs.amount.shape[1]", "I10"),
     ]
 
 
-def test_a_reason_says_who_is_hurt() -> None:
-    (narrow,) = diff(taking({"dtype": "long"}), taking({"dtype": "int"}))
+def test_a_reason_names_the_clients_that_break() -> None:
+    (narrow,) = diff(with_inputs({"dtype": "long"}), with_inputs({"dtype": "int"}))
     assert narrow.reason == "Takes int32; the old version took int64. A client that sends int64 is refused."
-    (wide,) = diff(taking({"dtype": "int"}), taking({"dtype": "long"}))
+    (wide,) = diff(with_inputs({"dtype": "int"}), with_inputs({"dtype": "long"}))
     assert wide.reason.endswith("Old clients do not notice; a client that sends int64 cannot go back.")
-    (scale,) = diff(giving({"max": "1"}), giving({}))
+    (scale,) = diff(with_outputs({"max": "1"}), with_outputs({}))
     assert "the old version gave values up to 1. An old client does not expect all of that." in scale.reason
-    (added,) = diff(giving({"categories": ["a"]}), giving({"categories": ["a", "b"]}))
+    (added,) = diff(with_outputs({"categories": ["a"]}), with_outputs({"categories": ["a", "b"]}))
     assert added.reason == "May answer b: an old client does not know it."
 
 
 def test_where_the_profile_changes_the_fields_are_compared_too() -> None:
-    found = diff(taking({}), taking({"dtype": "int64"}, profile="tensor"))
-    assert {one.path for one in found} == {"profile", "inputs.amount.dtype"}
-    assert not backward(taking({}), taking({}, profile="tensor"))
+    changes = diff(with_inputs({}), with_inputs({"dtype": "int64"}, profile="tensor"))
+    assert {change.path for change in changes} == {"profile", "inputs.amount.dtype"}
+    assert not backward(with_inputs({}), with_inputs({}, profile="tensor"))
 
 
 def test_the_bump_of_a_signature_without_fields_is_none() -> None:
     nothing = a_signature(inputs=[], outputs=[])
     assert diff(nothing, nothing) == ()
-    assert greatest(one.bump for one in diff(nothing, taking({}))) is Bump.MAJOR
+    assert greatest(change.bump for change in diff(nothing, with_inputs({}))) is Bump.MAJOR
 
 
-# ---- where two facts meet ----------------------------------------------------------------------
+# ---- interactions of two facts -----------------------------------------------------------------
 
 _IGNORING: Final = {"unknownInputs": "Ignore"}
 
@@ -156,37 +162,37 @@ _IGNORING: Final = {"unknownInputs": "Ignore"}
 def test_a_name_that_is_ignored_from_now_on_breaks_old_clients_where_the_input_is_required() -> None:
     before: dict[str, list[str]] = {"aliases": ["total"]}
     after: dict[str, list[str]] = {"aliases": []}
-    assert not backward(taking(before, **_IGNORING), taking(after, **_IGNORING))
+    assert not backward(with_inputs(before, **_IGNORING), with_inputs(after, **_IGNORING))
     spare = {"optional": True}
-    assert backward(taking(before | spare, **_IGNORING), taking(after | spare, **_IGNORING))
+    assert backward(with_inputs(before | spare, **_IGNORING), with_inputs(after | spare, **_IGNORING))
 
 
-def test_an_alias_is_lost_to_an_input_that_takes_it_for_its_name() -> None:
-    one = {"aliases": ["total"]}
-    found = diff(taking(one), taking(one, {"name": "total", "optional": True}))
-    assert [(one.path, one.rule) for one in found] == [("inputs.amount.name", "I9"), ("inputs.total", "I1")]
+def test_an_alias_is_lost_to_an_input_that_has_it_as_its_name() -> None:
+    aliased = {"aliases": ["total"]}
+    changes = diff(with_inputs(aliased), with_inputs(aliased, {"name": "total", "optional": True}))
+    assert [(change.path, change.rule) for change in changes] == [("inputs.amount.name", "I9"), ("inputs.total", "I1")]
 
 
 def test_a_new_name_is_ignored_by_the_old_version_only_where_it_can_do_without_the_input() -> None:
     renamed = {"name": "total", "aliases": ["amount"]}
-    assert not forward(taking({}, **_IGNORING), taking(renamed, **_IGNORING))
+    assert not forward(with_inputs({}, **_IGNORING), with_inputs(renamed, **_IGNORING))
     spare = {"optional": True}
-    assert forward(taking(spare, **_IGNORING), taking(renamed | spare, **_IGNORING))
+    assert forward(with_inputs(spare, **_IGNORING), with_inputs(renamed | spare, **_IGNORING))
 
 
 def test_a_name_handed_to_another_output_breaks_even_clients_that_expect_it_to_be_missing() -> None:
     spare = {"optional": True}
-    assert backward(giving({**spare, "aliases": ["odds"]}), giving(spare))
-    assert not backward(giving({**spare, "aliases": ["odds"]}), giving(spare, {"name": "odds"}))
-    assert not forward(giving(spare, {"name": "odds"}), giving({**spare, "aliases": ["odds"]}))
+    assert backward(with_outputs({**spare, "aliases": ["odds"]}), with_outputs(spare))
+    assert not backward(with_outputs({**spare, "aliases": ["odds"]}), with_outputs(spare, {"name": "odds"}))
+    assert not forward(with_outputs(spare, {"name": "odds"}), with_outputs({**spare, "aliases": ["odds"]}))
 
 
-def test_openness_counts_on_the_side_of_whoever_reads() -> None:
+def test_open_classes_count_on_the_side_of_the_reader() -> None:
     few, many = ["a"], ["a", "b"]
-    assert backward(giving({"categories": few, "open": True}), giving({"categories": many}))
-    assert not backward(giving({"categories": few}), giving({"categories": many, "open": True}))
-    assert forward(giving({"categories": many}), giving({"categories": few, "open": True}))
-    assert not forward(giving({"categories": many, "open": True}), giving({"categories": few}))
+    assert backward(with_outputs({"categories": few, "open": True}), with_outputs({"categories": many}))
+    assert not backward(with_outputs({"categories": few}), with_outputs({"categories": many, "open": True}))
+    assert forward(with_outputs({"categories": many}), with_outputs({"categories": few, "open": True}))
+    assert not forward(with_outputs({"categories": many, "open": True}), with_outputs({"categories": few}))
 
 
 @pytest.mark.parametrize(
@@ -197,8 +203,8 @@ def test_openness_counts_on_the_side_of_whoever_reads() -> None:
     ],
 )
 def test_a_column_is_widened_where_no_value_is_lost_and_only_in_that_direction(small: str, large: str) -> None:
-    assert backward(taking({"dtype": small}), taking({"dtype": large}))
-    assert not backward(taking({"dtype": large}), taking({"dtype": small}))
+    assert backward(with_inputs({"dtype": small}), with_inputs({"dtype": large}))
+    assert not backward(with_inputs({"dtype": large}), with_inputs({"dtype": small}))
 
 
 @pytest.mark.parametrize(
@@ -208,6 +214,6 @@ def test_a_column_is_widened_where_no_value_is_lost_and_only_in_that_direction(s
         *(("bf16", "half"), ("bool", "int8"), ("string", "binary"), ("date", "datetime"), ("mine", "yours")),
     ],
 )
-def test_types_of_other_kinds_exchange_no_values(one: str, other: str) -> None:
+def test_types_of_different_kinds_are_incompatible_both_ways(one: str, other: str) -> None:
     for before, after in ((one, other), (other, one)):
-        assert [change.rule for change in diff(taking({"dtype": before}), taking({"dtype": after}))] == ["I8"]
+        assert [change.rule for change in diff(with_inputs({"dtype": before}), with_inputs({"dtype": after}))] == ["I8"]

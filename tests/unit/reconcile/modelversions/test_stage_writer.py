@@ -71,14 +71,14 @@ def test_while_the_production_version_is_unknown_the_placement_stays() -> None:
 
 
 def test_a_refused_write_is_told_once_and_changes_nothing_else() -> None:
-    told = write_refused(trying(5), "forbidden", 3, START)
-    condition = find_condition(told.conditions, ConditionType.TRAFFIC_CONFIRMED)
+    refused = write_refused(trying(5), "forbidden", 3, START)
+    condition = find_condition(refused.conditions, ConditionType.TRAFFIC_CONFIRMED)
     assert condition is not None
     assert (condition.status, condition.reason, condition.message) == (
         ConditionStatus.FALSE,
         "WriteRefused",
         "forbidden",
     )
-    assert (condition.observed_generation, told.next_action) == (3, "A person must act: forbidden")
-    assert structs.replace(told, conditions=(), next_action="") == trying(5)
-    assert write_refused(told, "forbidden", 3, START) == told
+    assert (condition.observed_generation, refused.next_action) == (3, "A person must act: forbidden")
+    assert structs.replace(refused, conditions=(), next_action="") == trying(5)
+    assert write_refused(refused, "forbidden", 3, START) == refused

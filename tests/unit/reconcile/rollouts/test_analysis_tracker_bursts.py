@@ -1,4 +1,4 @@
-"""How little is asked: not the bursts that a stage names itself, not the past of one that has none."""
+"""What is not queried: the bursts that a stage sets itself, and the past of a stage that has none."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from support.records import model_version, rollout, spec_for
 from support.virtual_loop import START
 
 
-@pytest.mark.parametrize(("fields", "questions"), [({}, 1), ({"burst": 5}, 0)], ids=["learnt", "given"])
+@pytest.mark.parametrize(("fields", "questions"), [({}, 1), ({"burst": 5}, 0)], ids=["learned", "given"])
 async def test_the_stable_versions_past_is_read_only_where_the_stage_does_not_name_its_bursts(
     fields: dict[str, int], questions: int
 ) -> None:
@@ -25,13 +25,13 @@ async def test_the_stable_versions_past_is_read_only_where_the_stage_does_not_na
         stable=Serving(version="1.0.0", weight=95, since=START),
         candidate=Serving(version="2.0.0", weight=5, since=START),
     )
-    source, store = FakeSource(), ClusterCache()
-    tracker = AnalysisTracker(store, {"default": source})
+    source, cache = FakeSource(), ClusterCache()
+    tracker = AnalysisTracker(cache, {"default": source})
     await tracker.tick("default", START)
     for version in ("1.0.0", "2.0.0"):
-        store.put(model_version(version, "fraud"))
+        cache.put(model_version(version, "fraud"))
     plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, **fields}, PRODUCTION)
-    store.put(rollout("fraud", status=status, version=11, spec=plan))
+    cache.put(rollout("fraud", status=status, version=11, spec=plan))
     for seconds in (5, 10):
         await tracker.tick("default", START + timedelta(seconds=seconds))
 
@@ -47,13 +47,13 @@ async def test_a_stage_that_began_while_the_last_tick_was_being_asked_needs_no_r
         stable=Serving(version="1.0.0", weight=95, since=START),
         candidate=Serving(version="2.0.0", weight=5, since=START),
     )
-    source, store = FakeSource(), ClusterCache()
-    tracker = AnalysisTracker(store, {"default": source})
+    source, cache = FakeSource(), ClusterCache()
+    tracker = AnalysisTracker(cache, {"default": source})
     await tracker.tick("default", START)
     for version in ("1.0.0", "2.0.0"):
-        store.put(model_version(version, "fraud"))
+        cache.put(model_version(version, "fraud"))
     plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, "burst": 1}, PRODUCTION)
-    store.put(rollout("fraud", status=status, version=11, spec=plan))
+    cache.put(rollout("fraud", status=status, version=11, spec=plan))
     await tracker.tick("default", START + timedelta(seconds=5))
 
     assert source.replays == []

@@ -30,20 +30,20 @@ def retried(version: str = "2.0.0") -> RolloutStatus:
 
 async def readings(source: FakeSource, status: RolloutStatus, ticks: int, *, restarted: bool = False) -> Progress:
     """The evidence of the one condition after so many ticks; a restarted process has seen none of them but the last."""
-    store = ClusterCache()
-    tracker = AnalysisTracker(store, {"default": source})
+    cache = ClusterCache()
+    tracker = AnalysisTracker(cache, {"default": source})
     for version in ("1.0.0", "2.0.0"):
-        store.put(model_version(version, "fraud"))
+        cache.put(model_version(version, "fraud"))
     plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, "burst": 1}, PRODUCTION)
     if not restarted:
         await tracker.tick("default", ENDED)
-    store.put(rollout("fraud", status=status, version=11, spec=plan))
+    cache.put(rollout("fraud", status=status, version=11, spec=plan))
     for number in range(ticks if restarted else 1, ticks + 1):
         await tracker.tick("default", ENDED + timedelta(seconds=number * TICK))
-    record = store.rollout(key("fraud"))
+    record = cache.rollout(key("fraud"))
     assert record is not None
-    (found,) = tracker.readings(record)
-    return found
+    (progress,) = tracker.readings(record)
+    return progress
 
 
 def failing_until_scraped() -> FakeSource:
@@ -55,9 +55,9 @@ def failing_until_scraped() -> FakeSource:
 
 async def test_the_failures_of_the_run_before_are_not_counted_again() -> None:
     for restarted in (False, True):
-        found = await readings(failing_until_scraped(), retried(), 20, restarted=restarted)
-        assert found.breached_at is None
-        assert found.requests > 0
+        progress = await readings(failing_until_scraped(), retried(), 20, restarted=restarted)
+        assert progress.breached_at is None
+        assert progress.requests > 0
 
 
 async def test_failures_of_its_own_are_counted_as_ever() -> None:

@@ -1,33 +1,21 @@
-"""What the registry learns of a run, whatever becomes of the registry or of the operator meanwhile."""
+"""The audit records of a run, whatever happens to the registry or the operator meanwhile."""
 
 from dataclasses import replace
 from functools import partial
 
 from serinus.api.audit_record import ActorKind, AuditEvent, AuditRecordSpec
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
-from serinus.api.model import ModelSpec, RequiredFacts, Verification, VersioningPolicy
 from serinus.api.modelversion import VersionStage
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase
-from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.lifecycle import version_stage
 from serinus.errors import TransientError
-from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
-from support.records import key, model_record, model_version
+from serinus.ports.cluster_state import RolloutRecord
+from support.records import key
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
 
 DOWN = TransientError("the registry cannot be reached")
-AMOUNT: dict[str, object] = {"name": "amount", "dtype": "float64"}
-
-
-def signature(*inputs: dict[str, object]) -> dict[str, object]:
-    return {
-        "profile": "columnar",
-        "unknownInputs": "Ignore",
-        "inputs": list(inputs),
-        "outputs": [{"name": "score", "dtype": "float32"}],
-    }
 
 
 async def trail(rig: Rig) -> list[AuditRecordSpec]:
@@ -55,14 +43,8 @@ def stored_events(rig: Rig) -> list[object]:
     return [record["event"] for record in data.records.values()] if data is not None else []
 
 
-def version_status(rig: Rig, version: str) -> ModelVersionRecord:
-    found = rig.cluster.objects[ModelVersionRecord, key(f"fraud-v{version}")]
-    assert isinstance(found, ModelVersionRecord)
-    return found
-
-
 @in_virtual_time
-async def test_a_good_run_is_recorded_from_its_wish_to_its_promotion() -> None:
+async def test_a_good_run_is_recorded_from_its_start_to_its_promotion() -> None:
     rig = Rig()
     rig.model()
     async with rig.running():
@@ -75,16 +57,16 @@ async def test_a_good_run_is_recorded_from_its_wish_to_its_promotion() -> None:
             *["TrafficShifted", "AnalysisPassed"] * 3,
             "Promoted",
         ]
-        assert sorted(one.version for one in records if one.event is AuditEvent.VERSION_REGISTERED) == [
+        assert sorted(record.version for record in records if record.event is AuditEvent.VERSION_REGISTERED) == [
             "1.0.0",
             "2.0.0",
         ]
-        started = next(one for one in records if one.event is AuditEvent.ROLLOUT_STARTED)
+        started = next(record for record in records if record.event is AuditEvent.ROLLOUT_STARTED)
         assert (started.actor.name, started.actor.kind) == ("ada@example.org", ActorKind.PERSON)
         assert '"traffic":"5%"' in started.details["plan"]
         promoted = records[-1]
         assert (promoted.before.production, promoted.after.production) == ("1.0.0", "2.0.0")
-        assert [(one.verdict.value, one.requests > 600, one.query) for one in promoted.evidence] == [
+        assert [(status.verdict.value, status.requests > 600, status.query) for status in promoted.evidence] == [
             ("Pass", True, "preset contour")
         ]
         head = await rig.registry.head(key())
@@ -125,7 +107,7 @@ async def test_a_rollback_is_recorded_with_its_evidence_once_the_traffic_is_safe
         decided, safe = (await trail(rig))[-2:]
         assert (decided.event, safe.event) == (AuditEvent.ROLLBACK_STARTED, AuditEvent.ROLLED_BACK)
         assert (safe.version, safe.to, safe.details["cause"]) == ("2.0.0", "1.0.0", "MetricBreached")
-        assert [one.verdict.value for one in decided.evidence] == ["Breach"]
+        assert [status.verdict.value for status in decided.evidence] == ["Breach"]
         assert decided.actor.kind is ActorKind.OPERATOR
         head = await rig.registry.head(key())
         assert version_stage(head, "2.0.0") is VersionStage.ROLLED_BACK
@@ -135,7 +117,7 @@ async def test_a_rollback_is_recorded_with_its_evidence_once_the_traffic_is_safe
 @in_virtual_time
 async def test_a_registry_that_is_down_for_a_whole_run_delays_nothing_and_loses_nothing() -> None:
     up, down = Rig(), Rig()
-    down.ledger.problem = DOWN
+    down.audit_log.problem = DOWN
     for rig in (up, down):
         rig.model()
         async with rig.running():
@@ -146,7 +128,7 @@ async def test_a_registry_that_is_down_for_a_whole_run_delays_nothing_and_loses_
                 assert lag.status is ConditionStatus.TRUE
                 assert "cannot be reached" in lag.message
                 assert len(rig.status().records) == 9
-                rig.ledger.problem = None
+                rig.audit_log.problem = None
             await until(partial(nothing_waits, rig), why="all to be recorded", within=120)
             assert find_condition(rig.status().conditions, ConditionType.AUDIT_LAG) is None
             assert await is_whole(rig)
@@ -162,7 +144,7 @@ async def test_a_registry_that_never_answers_does_not_delay_a_rollback() -> None
     for hanging in (False, True):
         rig = Rig()
         rig.source.bad = {"2.0.0": 1.0}
-        rig.ledger.hanging = hanging
+        rig.audit_log.hanging = hanging
         rig.model()
         async with rig.running():
             await rig.reaches(Phase.ROLLED_BACK)
@@ -176,12 +158,12 @@ async def test_a_registry_that_never_answers_does_not_delay_a_rollback() -> None
 
 
 @in_virtual_time
-async def test_a_successor_tells_the_rest_and_nothing_twice() -> None:
+async def test_a_successor_delivers_the_rest_and_nothing_twice() -> None:
     first = Rig()
     first.model()
     async with first.running():
         await first.reaches_stage("canary")
-        first.ledger.problem = DOWN
+        first.audit_log.problem = DOWN
         await first.reaches_stage("production")
         assert first.status().records
     second = Rig(first.cluster, first.source, epoch=8)
@@ -195,22 +177,22 @@ async def test_a_successor_tells_the_rest_and_nothing_twice() -> None:
 
 
 @in_virtual_time
-async def test_the_last_words_of_a_deleted_rollout_are_recorded() -> None:
+async def test_the_last_records_of_a_deleted_rollout_are_delivered() -> None:
     rig = Rig()
-    rig.ledger.problem = DOWN
+    rig.audit_log.problem = DOWN
     rig.model()
     async with rig.running():
         await rig.reaches_stage("canary")
         rig.cluster.remove(RolloutRecord, key())
-        await until(lambda: rig.store.rollout(key()) is None, why="it to be gone")
-        rig.ledger.problem = None
-        await until(lambda: "RolloutStarted" in stored_events(rig), why="what is left to be told")
+        await until(lambda: rig.cache.rollout(key()) is None, why="it to be gone")
+        rig.audit_log.problem = None
+        await until(lambda: "RolloutStarted" in stored_events(rig), why="the last records to be delivered")
 
 
 @in_virtual_time
 async def test_too_many_waiting_records_hold_everything_but_a_rollback() -> None:
     rig = Rig()
-    rig.ledger.problem = DOWN
+    rig.audit_log.problem = DOWN
     rig.model()
     async with rig.running():
         await rig.reaches_stage("canary")
@@ -227,76 +209,7 @@ async def test_too_many_waiting_records_hold_everything_but_a_rollback() -> None
         rig.cluster.put(replace(record, commands={"abort": "now"}))
         await rig.reaches(Phase.ROLLED_BACK)
         assert len(rig.status().records) <= 170
-        rig.ledger.problem = None
+        rig.audit_log.problem = None
         await until(lambda: nothing_waits(rig), why="all to be recorded", within=300)
         assert (await events(rig))[-1] == "RolledBack"
         assert await is_whole(rig)
-
-
-# ---- what may serve at all ---------------------------------------------------------------------
-
-
-STRICT = ModelSpec(versioning=VersioningPolicy(allow_major_in_place=True), require=RequiredFacts(digest=True))
-
-
-@in_virtual_time
-async def test_a_version_whose_number_promises_too_much_does_not_start_until_a_person_waives_it() -> None:
-    rig = Rig()
-    rig.cluster.put(model_version("1.0.0", spec={"signature": signature(AMOUNT)}))
-    rig.model(version="1.1.0")
-    rig.cluster.put(model_version("1.0.0", spec={"signature": signature(AMOUNT)}, version=2))
-    broken = model_version("1.1.0", spec={"signature": signature(AMOUNT, {"name": "country", "dtype": "string"})})
-    rig.cluster.put(broken)
-    async with rig.running():
-        await until(lambda: rig.status().reason == "SchemaRejected", why="it to be refused")
-        said = version_status(rig, "1.1.0").status
-        assert said.compatibility is not None
-        assert (said.compatibility.declared.value, said.compatibility.required.value) == ("minor", "major")
-        assert said.stage == "Quarantined"
-        assert "VersionRejected" in said.recorded
-
-        rig.cluster.put(replace(version_status(rig, "1.1.0"), waiver="all clients send it since May"))
-        await rig.reaches(Phase.HEALTHY)
-        await until(lambda: nothing_waits(rig), why="all to be recorded")
-        waived = next(one for one in await trail(rig) if one.event is AuditEvent.SCHEMA_WAIVED)
-        assert (waived.reason, waived.details["required"]) == ("all clients send it since May", "major")
-
-
-@in_virtual_time
-async def test_a_major_version_does_not_take_over_the_route_of_the_old_one_unless_allowed() -> None:
-    rig = Rig()
-    rig.cluster.put(model_record(policy=ModelSpec()))
-    rig.model()
-    async with rig.running():
-        await until(lambda: rig.status().reason == "MajorVersionInPlace", why="it to be refused")
-        rig.cluster.put(replace(model_record(), generation=2))
-        await rig.reaches(Phase.HEALTHY)
-
-
-@in_virtual_time
-async def test_what_the_policy_asks_for_and_the_version_does_not_say_is_named() -> None:
-    rig = Rig()
-    rig.cluster.put(model_record(policy=STRICT))
-    rig.model()
-    async with rig.running():
-        await until(lambda: rig.status().reason == "FactsMissing", why="it to be refused")
-        assert "spec.artifact.digest" in rig.status().next_action
-
-
-@in_virtual_time
-async def test_no_stage_begins_before_the_bytes_have_been_looked_at() -> None:
-    rig = Rig()
-    policy = ModelSpec(versioning=STRICT.versioning, verification=Verification.FULL)
-    rig.cluster.put(model_record(policy=policy))
-    rig.verifier.found = ArtifactFinding(ArtifactResult.COULD_NOT_ASK, "s3://models/fraud: no answer.")
-    artifact = {"artifact": {"uri": "s3://models/fraud/2.onnx", "digest": f"sha256:{'0' * 64}"}}
-    rig.model()
-    rig.cluster.put(model_version("2.0.0", spec=artifact))
-    async with rig.running():
-        await until(lambda: rig.status().reason == "ArtifactUnverified", why="it to be held")
-        rig.verifier.found = ArtifactFinding(ArtifactResult.DIGEST_DIFFERS, "It is sha256:1, not sha256:0.")
-        await until(lambda: rig.status().reason == "ArtifactRejected", why="it to be refused", within=120)
-        assert rig.status().run == 0
-        rig.verifier.found = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
-        await rig.reaches(Phase.HEALTHY)
-        assert AuditEvent.ARTIFACT_VERIFIED in {record.event for record in await trail(rig)}

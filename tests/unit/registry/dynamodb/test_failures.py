@@ -14,6 +14,8 @@ from botocore.exceptions import (
     NoCredentialsError,
     ReadTimeoutError,
 )
+from botocore.retries.bucket import TokenBucket
+from botocore.retries.standard import ExponentialBackoff
 
 from serinus.api.audit_record import AuditEvent
 from serinus.api.model import Head
@@ -49,6 +51,9 @@ Opened = Callable[[Scripted], DynamoDbStore]
 @pytest.fixture
 async def opened(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Opened]:
     credentials(monkeypatch)
+    # After a throttled response botocore waits for seconds, which no test here is about.
+    monkeypatch.setattr(TokenBucket, "acquire", lambda *_, **__: True)
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)
     place = DynamoDbPlace(settings_at(NOWHERE, table_prefix="serinus"))
     yield lambda script: place.open(exchange=script)
     await place.close()

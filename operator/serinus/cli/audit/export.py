@@ -1,0 +1,69 @@
+"""``serinus audit export``: writes the records of a model to a file, and a manifest beside it."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from serinus import __version__
+from serinus.audit.export import Export, Form, manifest_file, write_export
+from serinus.cli.audit.output import csv_heading, csv_line
+from serinus.cli.command import set_handler
+from serinus.cli.output import echo
+from serinus.cli.session import CliContext, RegistryOptions, add_model, add_registry, name_of, open_registry
+from serinus.errors import ConfigurationError
+
+OK: Final = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """Options of ``serinus audit export``; without an output the file is named after the model."""
+
+    model: str
+    registry: RegistryOptions
+    form: Form
+    output: Path | None
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed."""
+        registry = RegistryOptions.from_args(args)
+        return cls(model=args.model, registry=registry, form=args.format, output=args.output)
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Make the parser the command ``export``."""
+    add_model(parser)
+    add_registry(parser)
+    parser.add_argument(
+        "--format",
+        type=Form,
+        choices=list(Form),
+        default=Form.JSONL,
+        help="jsonl: the records exactly as they are stored, which can be verified; csv: for a spreadsheet",
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="<model>-audit.<format> by default")
+    set_handler(parser, ExportOptions.from_args, _export, closed_pipe=OK)
+
+
+async def _export(options: ExportOptions, context: CliContext) -> int:
+    model = options.registry.model_key(options.model)
+    file = options.output or Path(f"{model.name}-audit.{options.form.value}")
+    what = Export(model=model, form=options.form, at=context.clock.now(), by=__version__)
+    if options.form is Form.CSV:
+        what = Export(model=model, form=Form.CSV, at=what.at, by=what.by, first_line=csv_heading(), line=csv_line)
+    async with open_registry(options.registry, context) as store:
+        head = await store.read_head(model)
+        if not head.audit.sequence:
+            raise ConfigurationError(
+                f"there is no record of {name_of(model)} in {options.registry.url}: is the namespace right?"
+            )
+        # Up to what the head says: a record that is on its way is not part of it yet.
+        records = store.read_records(model, after=head.audit.pruned_through, through=head.audit.sequence)
+        manifest = await write_export(records, file, what)
+    echo(f"{file}: {manifest.records} records, #{manifest.first_sequence} to #{manifest.last_sequence}")
+    echo(f"{manifest_file(file)}: {manifest.sha256}")
+    if options.form is Form.JSONL:
+        echo(f"Verify it anywhere, without the registry: serinus audit verify --file {file}")
+    return OK

@@ -1,0 +1,246 @@
+"""``serinus registry list | get | production``: what the registry knows, for people and for scripts."""
+
+import argparse
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self
+
+import yaml
+
+from serinus.api.model import Head
+from serinus.api.modelversion import VersionStage
+from serinus.api.names import API_VERSION, MODEL_VERSION, ObjectKey, model_version_name
+from serinus.api.parsing import encode
+from serinus.cli.audit.output import plain
+from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.output import echo, echo_error
+from serinus.cli.session import (
+    CliContext,
+    RegistryOptions,
+    add_model,
+    add_registry,
+    add_version,
+    name_of,
+    open_registry,
+    this_process,
+)
+from serinus.engine.versions.catalogue import Query, VersionEntry
+from serinus.engine.versions.lifecycle import version_stage
+from serinus.errors import ConfigurationError
+from serinus.ports.registry_store import RegistryStore
+from serinus.registry.service import Registry
+
+OK, NOTHING = 0, 1
+_SHORT_HASH: Final = len("sha256:") + 12
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListOptions:
+    """Options of ``serinus registry list``; without a model all models are listed."""
+
+    model: str | None
+    registry: RegistryOptions
+    query: Query
+    output: Literal["table", "json"]
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed."""
+        query = Query(
+            stage=args.stage,
+            digest=args.digest,
+            data_digest=args.data_digest,
+            major=args.major,
+            labels=tuple(args.label or ()),
+        )
+        return cls(model=args.model, registry=RegistryOptions.from_args(args), query=query, output=args.output)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetOptions:
+    """Options of ``serinus registry get``."""
+
+    model: str
+    version: str
+    registry: RegistryOptions
+    output: Literal["yaml", "json"]
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed."""
+        registry = RegistryOptions.from_args(args)
+        return cls(model=args.model, version=args.version, registry=registry, output=args.output)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductionOptions:
+    """Options of ``serinus registry production``."""
+
+    model: str
+    registry: RegistryOptions
+    output: Literal["version", "json"]
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed."""
+        return cls(model=args.model, registry=RegistryOptions.from_args(args), output=args.output)
+
+
+def add_parsers(verbs: Subparsers) -> None:
+    """Add the three verbs."""
+    _add_list(verbs.add_parser("list", help="print the models, or the versions of one, the newest first"))
+    explanation = "print one version as a manifest"
+    get = verbs.add_parser("get", help=explanation, description=explanation)
+    add_model(get)
+    add_version(get)
+    add_registry(get)
+    get.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml")
+    set_handler(get, GetOptions.from_args, _get)
+    production = verbs.add_parser("production", help="print the version that serves; ends with 1 where none does")
+    add_model(production)
+    add_registry(production)
+    production.add_argument("-o", "--output", choices=("version", "json"), default="version")
+    set_handler(production, ProductionOptions.from_args, _production)
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="as name or namespace/name; all models without it")
+    add_registry(parser)
+    parser.add_argument(
+        "--stage", type=VersionStage, choices=list(VersionStage), metavar="STAGE", help="where it stands"
+    )
+    parser.add_argument("--digest", help="of the artifact; without MODEL: which models have it")
+    parser.add_argument("--data-digest", help="of data that it was trained on; without MODEL: which models saw it")
+    parser.add_argument("--major", type=int, help="the major line")
+    parser.add_argument("--label", action="append", type=_label, metavar="NAME=VALUE", help="that it must have")
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    set_handler(parser, ListOptions.from_args, _list)
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r}: write name=value")
+    return name, value
+
+
+# ---- list -------------------------------------------------------------------------------------
+
+
+async def _list(options: ListOptions, context: CliContext) -> int:
+    everywhere = options.model is None and not options.registry.namespace
+    async with open_registry(options.registry, context, everywhere=everywhere) as store:
+        rows = [row async for row in _rows(options, context, store)]
+    if options.output == "json":
+        for row in rows:
+            echo(json.dumps({name.lower(): value for name, value in row.items()}))
+    elif rows:
+        _print_table(rows)
+    else:
+        echo("There is none.", err=True)
+    return OK
+
+
+async def _rows(options: ListOptions, context: CliContext, store: RegistryStore) -> AsyncIterator[Row]:
+    query, namespace = options.query, options.registry.namespace
+    if options.model is not None:
+        model = options.registry.model_key(options.model)
+        head = await store.read_head(model)
+        for entry in await Registry(store, context.clock, this_process()).list(model, query):
+            yield _version_row(model, head, entry)
+    elif query.digest or query.data_digest:
+        async for model, entry in store.find_versions(query):
+            if namespace is None or model.namespace == namespace:
+                yield _version_row(model, await store.read_head(model), entry)
+    elif query != Query():
+        raise ConfigurationError("name a MODEL: --stage, --major and --label choose among its versions")
+    else:
+        rows = [_model_row(model, head) async for model, head in store.list_models()]
+        for row in sorted(rows, key=lambda row: row["MODEL"]):
+            yield row
+
+
+def _version_row(model: ObjectKey, head: Head, entry: VersionEntry) -> Row:
+    return {
+        "MODEL": name_of(model),
+        "VERSION": entry.version,
+        "STAGE": version_stage(head, entry.version).value,
+        "REGISTERED": f"{entry.registered_at:%Y-%m-%d %H:%M:%SZ}",
+        "DIGEST": entry.digest,
+        "YANKED": plain(entry.yanked),
+    }
+
+
+def _model_row(model: ObjectKey, head: Head) -> Row:
+    serving, candidate = head.production, head.candidate
+    return {
+        "MODEL": name_of(model),
+        "PRODUCTION": serving.version if serving is not None else "",
+        "SINCE": f"{serving.since:%Y-%m-%d %H:%M:%SZ}" if serving is not None else "",
+        "CANDIDATE": f"{candidate.version} {candidate.traffic}".strip() if candidate is not None else "",
+        "RECORDS": str(head.audit.sequence),
+        "ROLLOUT": head.managed_by,
+    }
+
+
+def _print_table(rows: list[Row]) -> None:
+    """Print a table without the columns that are empty in every row."""
+    names = [name for name in rows[0] if any(row[name] for row in rows)]
+    shown = [{name: row[name][:_SHORT_HASH] if name == "DIGEST" else row[name] for name in names} for row in rows]
+    widths = {name: max(len(name), *(len(row[name]) for row in shown)) for name in names}
+    for line in ({name: name for name in names}, *shown):
+        echo("  ".join(f"{line[name]:{widths[name]}}" for name in names).rstrip())
+
+
+# ---- get --------------------------------------------------------------------------------------
+
+
+async def _get(options: GetOptions, context: CliContext) -> int:
+    model = options.registry.model_key(options.model)
+    async with open_registry(options.registry, context) as store:
+        entry = await Registry(store, context.clock, this_process()).get(model, options.version)
+        head = await store.read_head(model)
+    manifest = _manifest(model, head, entry)
+    if options.output == "json":
+        echo(json.dumps(manifest))
+    else:
+        echo(yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=120).rstrip())
+    return OK
+
+
+def _manifest(model: ObjectKey, head: Head, entry: VersionEntry) -> Mapping[str, Any]:
+    metadata: dict[str, Any] = {"name": model_version_name(entry.spec.model, entry.version)}
+    metadata |= {"namespace": model.namespace} if model.namespace else {}
+    metadata |= {"labels": dict(entry.labels)} if entry.labels else {}
+    status = {
+        "stage": version_stage(head, entry.version).value,
+        "specHash": entry.spec_hash,
+        "registeredAt": f"{entry.registered_at:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    return {
+        "apiVersion": API_VERSION,
+        "kind": MODEL_VERSION.kind,
+        "metadata": metadata,
+        "spec": encode(entry.spec),
+        "status": status | ({"yanked": entry.yanked} if entry.yanked else {}),
+    }
+
+
+# ---- production -------------------------------------------------------------------------------
+
+
+async def _production(options: ProductionOptions, context: CliContext) -> int:
+    model = options.registry.model_key(options.model)
+    async with open_registry(options.registry, context) as store:
+        head = await store.read_head(model)
+    if head.production is None:
+        echo_error(f"nothing of {name_of(model)} is in production")
+        return NOTHING
+    if options.output == "json":
+        echo(json.dumps(encode(head.production) | {"generation": head.generation}))
+    else:
+        echo(head.production.version)
+    return OK

@@ -1,0 +1,81 @@
+"""Puts the controllers together: what each part needs is made before it, so no object refers to a later one."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from serinus.api.model import Verification
+from serinus.reconcile.background import BackgroundTasks
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.modelversions.admission_cache import AdmissionCache
+from serinus.reconcile.modelversions.controller import ModelVersionController
+from serinus.reconcile.modelversions.stage_writer import StageWriter
+from serinus.reconcile.ports import Ports
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
+from serinus.reconcile.rollouts.controller import RolloutController
+from serinus.reconcile.rollouts.http_tests import HttpTestResults, HttpTestRunner
+from serinus.reconcile.rollouts.informer import Informer
+from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
+from serinus.reconcile.rollouts.priority import is_urgent
+from serinus.reconcile.rollouts.queue import RolloutQueue
+from serinus.reconcile.rollouts.reconciler import RolloutReconciler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """The parts that work together.
+
+    Attributes:
+        cache: the cluster's objects.
+        background: the tasks beside the workers.
+        queue: the Rollouts that wait for a worker.
+        model_versions: reconciles the ModelVersions.
+        reconciler: reconciles one Rollout.
+        controller: runs it all; the sink of the watch.
+    """
+
+    cache: ClusterCache
+    background: BackgroundTasks
+    queue: RolloutQueue
+    model_versions: ModelVersionController
+    reconciler: RolloutReconciler
+    controller: RolloutController
+
+
+def assemble(ports: Ports, *, verification: Verification, actor_stamped: bool, workers: int) -> Assembly:
+    """Return controllers that work through these ports; nothing is started.
+
+    Args:
+        ports: everything outside the process.
+        verification: how artifacts are verified where a Model does not say.
+        actor_stamped: whether the annotations that name the actors were stamped by the API server.
+        workers: how many Rollouts are reconciled at a time.
+    """
+    cache, background = ClusterCache(), BackgroundTasks()
+    tracker, results = AnalysisTracker(cache, ports.sources), HttpTestResults()
+    queue = RolloutQueue(cache, background, partial(is_urgent, cache, tracker, results))
+    admission = AdmissionCache(cache, verification)
+    model_versions = ModelVersionController(
+        ports, cache, admission, actor_stamped=actor_stamped, enqueue_rollouts=queue.enqueue_model
+    )
+    informer = Informer(cache, queue, model_versions)
+    reconciler = RolloutReconciler(
+        ports=ports,
+        cache=cache,
+        admission=admission,
+        tracker=tracker,
+        tests=HttpTestRunner(ports.http_checks, results, background, queue.enqueue),
+        relay=OutboxRelay(ports, cache, background, queue.enqueue),
+        stages=StageWriter(ports.statuses, ports.telemetry),
+        background=background,
+        on_change=informer.on_change,
+        actor_stamped=actor_stamped,
+    )
+    controller = RolloutController(reconciler, queue, informer, model_versions, workers=workers)
+    return Assembly(
+        cache=cache,
+        background=background,
+        queue=queue,
+        model_versions=model_versions,
+        reconciler=reconciler,
+        controller=controller,
+    )

@@ -1,0 +1,31 @@
+"""Takes changed objects into the cache and enqueues what they concern."""
+
+from collections.abc import Collection
+
+from serinus.ports.cluster_state import Record
+from serinus.reconcile.cache import ClusterCache, Listing
+from serinus.reconcile.modelversions.controller import ModelVersionController
+from serinus.reconcile.rollouts.queue import RolloutQueue
+
+
+class Informer:
+    """The way of every object into the cache, whether the watch, a list, a re-read or an own write brought it."""
+
+    def __init__(self, cache: ClusterCache, queue: RolloutQueue, model_versions: ModelVersionController) -> None:
+        """Fill this cache, and feed both controllers."""
+        self._cache = cache
+        self._queue = queue
+        self._model_versions = model_versions
+
+    def on_change(self, record: Record) -> None:
+        """Take in an object; an older version of it changes nothing."""
+        changed = self._cache.is_news(record)
+        models = self._cache.models_behind(record) if changed else frozenset()
+        self._queue.enqueue_all(self._cache.put(record))
+        self._model_versions.enqueue(models)
+
+    def on_list(self, listing: Listing, records: Collection[Record]) -> None:
+        """Take in the members of a complete list."""
+        changed = [record for record in records if self._cache.is_news(record)]
+        self._queue.enqueue_all(self._cache.put_all(listing, records))
+        self._model_versions.enqueue(frozenset().union(*(self._cache.models_behind(record) for record in changed)))

@@ -1,0 +1,135 @@
+"""What the controller writes, in which order, and who may write."""
+
+import pytest
+
+from serinus.api.rollout_status import Phase
+from serinus.ports.cluster_state import RolloutRecord
+from support.records import endpoints, key, model_version, rollout, spec_for
+from support.rig import Rig
+from support.virtual_loop import in_virtual_time, until
+
+# ---- the order of writes ------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_a_good_version_goes_through_all_stages_and_is_said_to_be_in_production() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        await until(
+            lambda: rig.published() == {"1.0.0": ("Superseded", "0%"), "2.0.0": ("Production", "100%")}, why="it"
+        )
+        assert rig.status().history[0].version == "2.0.0"
+        assert rig.weight("1.0.0") in {0, None}
+
+
+@in_virtual_time
+async def test_a_bad_version_loses_its_traffic_before_the_status_says_so_and_before_anybody_is_told() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches_canary()
+        written = len(rig.cluster.journal)
+        rig.source.bad = {"2.0.0": 1.0}
+        await rig.reaches(Phase.ROLLED_BACK, within=30)
+        assert rig.weight("2.0.0") == 0
+        writes = [entry for entry in rig.cluster.journal[written:] if entry[0] != "modelversion"]
+        weights, status = writes.index(("weights", "fraud")), writes.index(("status", "fraud"))
+        assert weights < status < writes.index(("event", "RollbackStarted"))
+        assert "2.0.0" in rig.status().quarantined
+        assert b"serinus_rollbacks_total{" in rig.telemetry.render()
+
+
+@pytest.mark.parametrize("resync", [300.0, 1.0])
+@in_virtual_time
+async def test_nothing_at_all_is_written_for_a_settled_rollout_however_often_it_is_reconciled(resync: float) -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running(resync_every=resync):
+        await rig.reaches(Phase.HEALTHY)
+        await until(lambda: rig.published()["1.0.0"][0] == "Superseded", why="all to be published")
+        written = list(rig.cluster.journal)
+        for version in range(100):
+            rig.cluster.put(endpoints(ready=version % 3 + 1))
+            await until(lambda: len(rig.queue) == 0, why="the reconcile")
+        assert rig.cluster.journal == written
+        assert len(rig.queue._timers) <= 1
+
+
+@in_virtual_time
+async def test_a_running_stage_costs_one_status_a_minute_beside_what_happens_in_it() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        statuses = rig.cluster.journal.count(("status", "fraud"))
+        others = sum(1 for what, _ in rig.cluster.journal if what in {"weights", "modelversion"})
+        assert statuses <= 15 + 12, "10 minutes canary, 5 minutes bake, and what happened"
+        assert others <= 12
+
+
+@in_virtual_time
+async def test_a_superseded_candidate_is_no_canary_any_more() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches_canary()
+        await until(lambda: rig.published()["2.0.0"][0] == "Canary", why="the canary to be one")
+        rig.cluster.put(model_version("3.0.0"))
+        rig.cluster.put(endpoints("fraud", "3.0.0"))
+        rig.cluster.put(rollout(spec=spec_for("fraud", "3.0.0"), status=rig.status()))
+        await until(lambda: rig.published().get("3.0.0", ("", ""))[0] in {"Staging", "Canary"}, why="the new candidate")
+        await until(lambda: rig.published()["2.0.0"] == ("Registered", "0%"), why="the old candidate to be none")
+
+
+@in_virtual_time
+async def test_no_weight_rises_while_the_gateway_has_not_accepted_what_was_written_before() -> None:
+    rig = Rig()
+    rig.cluster.accepting = False
+    rig.model()
+    async with rig.running():
+        await until(lambda: rig.clock.monotonic() > 900, why="more than the stage's time", within=1000)
+        assert rig.weight("2.0.0") in {0, None}
+        assert rig.status().phase is Phase.PROGRESSING
+
+
+# ---- leadership ---------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_who_does_not_lead_writes_nothing() -> None:
+    rig = Rig()
+    rig.model()
+    rig.leadership.epoch = None
+    async with rig.running():
+        await until(lambda: rig.clock.monotonic() > 900, why="a quarter of an hour to pass", within=1000)
+        rig.cluster.remove(RolloutRecord, key())
+        await until(lambda: rig.cache.rollout(key()) is None, why="the deletion")
+    assert rig.cluster.journal == []
+
+
+@in_virtual_time
+async def test_every_status_bears_the_term_of_its_writer_and_it_never_falls() -> None:
+    rig = Rig(epoch=7)
+    rig.model()
+    async with rig.running():
+        await rig.reaches_canary()
+        assert rig.status().epoch == 7
+    successor = Rig(rig.cluster, epoch=9)
+    async with successor.running():
+        successor.source.bad = {"2.0.0": 1.0}
+        await successor.reaches(Phase.ROLLED_BACK, within=30)
+        assert successor.status().epoch == 9
+
+
+@in_virtual_time
+async def test_a_deposed_leader_cannot_write_over_its_successor() -> None:
+    rig = Rig(epoch=9)
+    rig.model()
+    async with rig.running():
+        await rig.reaches_canary()
+    deposed = Rig(rig.cluster, epoch=7)
+    deposed.cache.put(rig.cluster.rollout(key()))
+    assert await deposed.reconciler.reconcile(key()) is not None or deposed.status().epoch == 9
+    assert deposed.status().epoch == 9
