@@ -59,6 +59,8 @@ TEST_ANNOTATION: Final = f"{GROUP}/test"
 """On a Job of ours: the test that it is."""
 
 FIELD_MANAGER: Final = "serinus"
+FINALIZER: Final = f"{GROUP}/outbox"
+"""On a Rollout while its candidate has traffic or its audit records are not delivered."""
 
 
 class Command(StrEnum):

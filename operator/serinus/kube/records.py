@@ -11,6 +11,7 @@ from serinus.api.modelversion import ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import (
     APPROVED_BY_ANNOTATION,
     BEHALF_ANNOTATIONS,
+    FINALIZER,
     FREEZE_ANNOTATION,
     REASON_ANNOTATION,
     REQUESTED_BY_ANNOTATION,
@@ -64,6 +65,7 @@ def rollout_record(raw: Mapping[str, Any]) -> RolloutRecord:
         rollback_to=metadata.annotations.get(ROLLBACK_TO_ANNOTATION, "").removeprefix("v"),
         actors=actors_of(metadata.annotations),
         deleting=metadata.deletion_timestamp is not None,
+        has_finalizer=FINALIZER in metadata.finalizers,
     )
 
 
@@ -138,13 +140,29 @@ def model_record(raw: Mapping[str, Any]) -> ModelRecord:
         problem=problem,
         observed_generation=observed if isinstance(observed, int) else 0,
         actors=actors_of(metadata.annotations),
+        served=_served(raw.get("status") or {}),
     )
+
+
+def _served(status: Mapping[str, Any]) -> frozenset[str]:
+    """Return the versions that the head has as production or as good before it; what is malformed counts for nothing.
+
+    A wrong entry can only add a version that the other rules for a rollback target must still admit.
+    """
+    production, good = status.get("production"), status.get("good")
+    entries = [production, *(good if isinstance(good, list) else [])]
+    versions = [entry.get("version") if isinstance(entry, Mapping) else entry for entry in entries]
+    return frozenset(version for version in versions if isinstance(version, str) and version)
 
 
 def namespace_record(raw: Mapping[str, Any]) -> NamespaceRecord:
     """Return the record of a Namespace; InvalidObjectError if its metadata is malformed."""
     metadata = metadata_of(raw)
-    return NamespaceRecord(meta=metadata.meta, freeze=metadata.annotations.get(FREEZE_ANNOTATION))
+    return NamespaceRecord(
+        meta=metadata.meta,
+        freeze=metadata.annotations.get(FREEZE_ANNOTATION),
+        terminating=metadata.deletion_timestamp is not None,
+    )
 
 
 class _EndpointConditions(Raw, frozen=True, kw_only=True):

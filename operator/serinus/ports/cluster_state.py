@@ -39,6 +39,7 @@ class RolloutRecord:
     rollback_to: str
     actors: Actors
     deleting: bool
+    has_finalizer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,10 @@ class ModelVersionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
-    """A Model's policy; ``problem`` says why it does not parse, and then no run may begin."""
+    """A Model: its policy, and the versions that have served well as the registry's head knows them.
+
+    ``problem`` says why the policy does not parse, and then no run may begin.
+    """
 
     meta: Meta
     generation: int
@@ -92,6 +96,7 @@ class ModelRecord:
     problem: str
     observed_generation: int
     actors: Actors
+    served: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +134,14 @@ class EndpointsRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceRecord:
-    """A Namespace; ``freeze`` is why no run may advance in it, or None. Its key has an empty namespace."""
+    """A Namespace; its key has an empty namespace.
+
+    ``freeze`` is why no run may advance in it, or None; ``terminating`` whether it is being deleted.
+    """
 
     meta: Meta
     freeze: str | None
+    terminating: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
