@@ -1,5 +1,6 @@
 """Sets the backend weights of a Gateway API HTTPRoute by one guarded, minimal JSON Patch."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -128,7 +129,9 @@ def _weight(path: str, weight: int, *, exists: bool) -> Operation:
 
 def _reference(entry: RouteEntry) -> Raw:
     port = {} if entry.key.port is None else {"port": entry.key.port}
-    return {"group": entry.key.group, "kind": entry.key.kind, "name": entry.key.name, **port, "weight": entry.weight}
+    filters = {"filters": json.loads(entry.filters)} if entry.filters else {}
+    named = {"group": entry.key.group, "kind": entry.key.kind, "name": entry.key.name, **port}
+    return {**named, "weight": entry.weight, **filters}
 
 
 def _test(path: str, value: str) -> Operation:

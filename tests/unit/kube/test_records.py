@@ -143,7 +143,7 @@ def test_a_job_that_serinus_did_not_create_is_an_error() -> None:
 def test_an_unset_weight_is_one_and_an_unset_kind_a_core_service() -> None:
     record = route_record(http_route({"name": "predict", "backendRefs": [{"name": "a", "port": 80}]}, {}))
     assert [rule.name for rule in record.rules] == ["predict", ""]
-    assert record.rules[0].entries == (RouteEntry(BackendKey("", "Service", "a"), 1, 80),)
+    assert record.rules[0].entries == (RouteEntry(BackendKey("", "Service", "a", 80), 1),)
 
 
 def test_a_backend_of_another_namespace_has_a_name_that_no_object_can_have() -> None:
@@ -168,11 +168,17 @@ def test_a_parent_accepts_with_both_conditions_at_the_older_of_their_generations
     [
         (
             [condition("Accepted"), condition("ResolvedRefs", "False", reason="BackendNotFound", message="no a")],
-            ParentFacts("gateway", accepted=False, observed_generation=3, message="BackendNotFound: no a"),
+            ParentFacts(
+                "gateway", accepted=True, observed_generation=3, resolved=False, message="BackendNotFound: no a"
+            ),
         ),
         (
             [condition("Accepted"), condition("ResolvedRefs"), condition("PartiallyInvalid", reason="U", message="m")],
-            ParentFacts("gateway", accepted=False, observed_generation=3, message="U: m"),
+            ParentFacts("gateway", accepted=True, observed_generation=3, resolved=False, message="U: m"),
+        ),
+        (
+            [condition("Accepted", "False", reason="NoMatchingParent", message="m")],
+            ParentFacts("gateway", accepted=False, observed_generation=3, message="NoMatchingParent: m"),
         ),
         (
             [condition("Accepted"), condition("ResolvedRefs"), condition("PartiallyInvalid", "False")],
@@ -181,7 +187,7 @@ def test_a_parent_accepts_with_both_conditions_at_the_older_of_their_generations
         (
             [condition("Accepted", "Unknown"), condition("ResolvedRefs")],
             ParentFacts(
-                "gateway", accepted=False, observed_generation=0, message="its controller has not said Accepted yet"
+                "gateway", accepted=False, observed_generation=0, message="its controller has not set Accepted yet"
             ),
         ),
     ],
@@ -200,10 +206,24 @@ def test_every_parent_reference_has_its_own_facts_even_without_status() -> None:
     ]
 
 
-def test_the_status_of_a_removed_controller_does_not_outweigh_a_newer_one() -> None:
-    old = parent_status(condition("Accepted", "False", generation=1), condition("ResolvedRefs", generation=1))
-    new = parent_status(condition("Accepted"), condition("ResolvedRefs"))
-    assert [parent.accepted for parent in parents(old, new)] == [True]
+def test_every_controller_that_reports_of_a_parent_counts_and_is_named() -> None:
+    late = parent_status(condition("Accepted", generation=1), condition("ResolvedRefs", generation=1))
+    current = parent_status(condition("Accepted"), condition("ResolvedRefs"))
+    facts = parents(
+        {**late, "controllerName": "example.org/old"}, {**current, "controllerName": "projectcontour.io/contour"}
+    )
+    assert [(parent.name, parent.observed_generation) for parent in facts] == [
+        ("gateway of example.org/old", 1),
+        ("gateway of projectcontour.io/contour", 3),
+    ]
+
+
+def test_the_filters_of_a_backend_are_read_as_canonical_json() -> None:
+    filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"value": "é", "name": "x-key"}]}}]
+    entry = route_record(http_route({"backendRefs": [backend_ref("a", 1, filters=filters)]})).rules[0].entries[0]
+    assert entry.filters == (
+        '[{"requestHeaderModifier":{"set":[{"name":"x-key","value":"é"}]},"type":"RequestHeaderModifier"}]'
+    )
 
 
 def test_the_last_writer_of_the_rules_is_named() -> None:
