@@ -18,6 +18,7 @@ from serinus.errors import SerinusError
 from serinus.kube.client import KubernetesClient
 from serinus.kube.cluster import ApiCluster
 from serinus.kube.events import ApiEvents
+from serinus.kube.finalizers import ApiFinalizers
 from serinus.kube.httpchecks import ServiceChecks
 from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
@@ -111,6 +112,7 @@ class Operator:
             cluster=ApiCluster(client, self.settings.namespaces),
             statuses=ApiStatusWriter(client),
             router=load_router(ROUTER)(client),
+            finalizers=ApiFinalizers(client),
             jobs=ApiJobs(client),
             http_checks=ServiceChecks(),
             events=self._events,

@@ -20,7 +20,7 @@ from serinus.api.stage_tests import HttpCheck
 from serinus.engine.rollout.actions import RunJobTest, SetWeights
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import RouteProblem, TestOutcome
-from serinus.engine.rollout.route_plan import TooCoarse, choose_rule, plan_entries
+from serinus.engine.rollout.route_plan import Unplannable, choose_rule, plan_entries
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import ConflictError, NotFoundError, RefusedError, SerinusError
@@ -213,8 +213,8 @@ class FakeRouter:
         position = choose_rule(action.route.http_route, [rule.name for rule in route.rules], route.owner)
         if isinstance(position, RouteProblem):
             raise RefusedError(position.message)
-        entries = plan_entries(route.rules[position].entries, action.shares, action.ours)
-        if isinstance(entries, TooCoarse):
+        entries = plan_entries(route.rules[position].entries, action.shares, action.ours, action.filters_of)
+        if isinstance(entries, Unplannable):
             raise RefusedError(entries.message)
         if entries == route.rules[position].entries:
             return route
@@ -231,6 +231,31 @@ class FakeRouter:
             return route
         parents = tuple(replace(parent, observed_generation=route.generation) for parent in route.parents)
         return replace(route, parents=parents)
+
+
+class FakeFinalizers:
+    """The port ``Finalizers`` over a fake cluster; an object that is being deleted goes with its last finalizer."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+        self.faults = Faults()
+
+    async def set(self, meta: Meta, *, present: bool) -> RolloutRecord:
+        await self.faults.strike_before(meta.key.name)
+        stored = self._cluster.rollout(meta.key)
+        if stored.meta.uid != meta.uid:
+            raise ConflictError(f"Rollout {meta.key} was recreated")
+        if stored.has_finalizer == present:
+            return stored
+        if present and stored.deleting:
+            raise RefusedError("no new finalizers can be added if the object is being deleted")
+        self._cluster.journal.append(("finalizer" if present else "no finalizer", meta.key.name))
+        written = self._cluster.put(replace(stored, has_finalizer=present))
+        assert isinstance(written, RolloutRecord)
+        if written.deleting and not present:
+            self._cluster.remove(RolloutRecord, meta.key)
+        self.faults.strike_after()
+        return written
 
 
 class FakeJobs:
@@ -292,6 +317,10 @@ class FakeLeadership:
 
     def __init__(self, epoch: int | None = 7) -> None:
         self.epoch = epoch
+        self.outranked: list[int] = []
+
+    def outrank(self, epoch: int) -> None:
+        self.outranked.append(epoch)
 
 
 class FakeVerifier:

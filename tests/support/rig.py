@@ -23,6 +23,7 @@ from support.fakes import (
     FakeChecks,
     FakeCluster,
     FakeEvents,
+    FakeFinalizers,
     FakeJobs,
     FakeLeadership,
     FakeRouter,
@@ -52,6 +53,7 @@ class Rig:
         self.source.share = self._share
         self.leadership, self.clock = FakeLeadership(epoch), LoopClock()
         self.router, self.jobs = FakeRouter(self.cluster), FakeJobs(self.cluster)
+        self.finalizers = FakeFinalizers(self.cluster)
         self.statuses, self.events = FakeStatusWriter(self.cluster), FakeEvents(self.cluster)
         self.checks, self.verifier = FakeChecks(), FakeVerifier()
         self.telemetry = Telemetry(CollectorRegistry())
@@ -63,6 +65,7 @@ class Rig:
             cluster=self.cluster,
             statuses=self.statuses,
             router=self.router,
+            finalizers=self.finalizers,
             jobs=self.jobs,
             http_checks=self.checks,
             events=self.events,

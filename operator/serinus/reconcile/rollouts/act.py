@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetWeights
+from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
 from serinus.errors import RefusedError
 from serinus.ports.cluster_state import Meta, Record
 from serinus.reconcile.ports import Ports
@@ -28,6 +28,8 @@ async def act(
     match action:
         case SetWeights():
             on_change(await ports.router.set_weights(owner.key.namespace, action))
+        case SetFinalizer(present=present):
+            on_change(await ports.finalizers.set(owner, present=present))
         case RunHttpTest():
             tests.start(owner, action)
         case RunJobTest():
