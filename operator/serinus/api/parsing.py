@@ -8,6 +8,7 @@ import msgspec
 
 from serinus.api.names import Command
 from serinus.api.quantities import Duration, Share
+from serinus.api.schema import FieldError
 from serinus.errors import InvalidObjectError
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -28,7 +29,10 @@ def decode(kind: type[T], raw: object, path: str) -> T:
         return msgspec.convert(raw, kind, dec_hook=_read)
     except msgspec.ValidationError as problem:
         sentence, _, where = str(problem).partition(" - at `$")
-        raise InvalidObjectError(path + where.rstrip("`"), sentence) from problem
+        where = path + where.rstrip("`")
+        if isinstance(problem.__cause__, FieldError):
+            where, sentence = where + problem.__cause__.field, problem.__cause__.problem
+        raise InvalidObjectError(where, sentence) from problem
 
 
 def encode(value: msgspec.Struct) -> dict[str, Any]:
@@ -55,6 +59,8 @@ def _plain(value: object) -> object:
 def _read(kind: type[Any], raw: object) -> object:
     if kind in {Duration, Share} and isinstance(raw, str):
         return kind(raw)
+    if kind is Share and isinstance(raw, int) and not isinstance(raw, bool):
+        raise ValueError(f"write {raw}%")
     raise ValueError(f"expected text, got {raw!r}")
 
 

@@ -11,6 +11,9 @@ from typing import ClassVar, Final, Self
 WEIGHT_SCALE: Final = 10_000
 """Shares of traffic are whole numbers on this scale, so 0.01 % is exact."""
 
+LONGEST_TEXT: Final = 32
+"""A quantity has no more characters than this."""
+
 
 @total_ordering
 class Duration:
@@ -25,7 +28,7 @@ class Duration:
     def __init__(self, text: str) -> None:
         """Parse the text; ValueError where it has another form."""
         found = self._PARTS.fullmatch(text)
-        if not text or found is None:
+        if not text or found is None or len(text) > LONGEST_TEXT:
             raise ValueError(f"{text!r} is no duration: write hours, minutes and seconds, such as 2h, 1h30m or 10s")
         hours, minutes, seconds, millis = (int((part or "0").rstrip("hms")) for part in found.groups())
         self._text = text
