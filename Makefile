@@ -13,7 +13,7 @@ CLUSTER := $(LOCAL) run --scrape-interval 1s --
 NEEDS_CLUSTER := tests/tools/localcluster tests/integration tests/deploy/cluster tests/e2e tests/faults
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-unit test-programs test-cluster demo bench local-up local-down crds lock clean
+.PHONY: help setup check test test-unit explore test-programs test-cluster demo bench local-up local-down crds lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: test-unit test-cluster ## all tests: unit, contract, integration, end to e
 
 test-unit: setup ## the tests that need no cluster
 	$(BIN)/pytest $(patsubst %,--ignore=%,$(NEEDS_CLUSTER)) tests
+
+explore: setup ## every state of several small worlds around one Rollout, and the laws on each decision (10 minutes)
+	PYTHONPATH=tests $(BIN)/python -m support.exploration
 
 test-programs: setup ## fetch what the tests need beside the local cluster: DynamoDB Local, an MLflow server
 	PYTHONPATH=deploy/local $(BIN)/python -m localcluster.programs.dynamodb --fetch

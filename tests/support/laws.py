@@ -255,11 +255,21 @@ def bad_version(step: Step) -> str | None:
     if step.observed.status_problem:
         return None
     if is_running(before) and before.candidate is not None:
-        return before.candidate.version if fault(step) or step.observed.deleted else None
+        if fault(step) and not step.observed.deleted:
+            return before.candidate.version
+        return before.candidate.version if _is_left(step) else None
     if before.rollback is None:
         return None
     wanted_back = Command.RETRY.value in fresh_tokens(step) and EventReason.QUARANTINE_LIFTED in step.events
-    return None if wanted_back else before.rollback.version
+    return None if wanted_back or before.stable is None and step.observed.deleted else before.rollback.version
+
+
+def _is_left(step: Step) -> bool:
+    """Whether the run ends here without being promoted, and another version serves: nobody watches it any more."""
+    before, after = step.before, step.after
+    ended = step.observed.deleted or not is_running(after) or after.run != before.run
+    promoted = EventReason.ROLLOUT_PROMOTED in step.events
+    return ended and not promoted and before.stable is not None
 
 
 # ---- the laws ----------------------------------------------------------------------------------
@@ -318,15 +328,17 @@ def stored_before_the_first_weight(step: Step) -> str:
 
 def true_to_the_route(step: Step) -> str:
     """Safe, confirmed and ``Serving N%`` are what the observed route shows, accepted at its generation."""
+    if step.observed.status_problem:
+        return ""
     safe = step.after.rollback is not None and step.after.rollback.traffic_safe_at is not None
     was_safe = step.before.rollback is not None and step.before.rollback.traffic_safe_at is not None
     condition = find_condition(step.after.conditions, ConditionType.TRAFFIC_CONFIRMED)
     confirmed = condition is not None and condition.status is ConditionStatus.TRUE
     bad = step.after.rollback.version if step.after.rollback is not None else ""
-    # A candidate without traffic has none to lose: nothing need be observed.
+    # The run of a candidate without traffic just ends: it has none to lose, and no gateway to wait for.
     had_traffic = step.before.candidate is None or step.before.candidate.weight > 0 or not is_running(step.before)
-    if safe and not was_safe and had_traffic:
-        problem = _unknown_weight(step) or _not_carried(step, resolved=False)
+    if safe and not was_safe:
+        problem = (_unknown_weight(step) or _not_carried(step, resolved=False)) if had_traffic else ""
         if problem or weight_at(step.entries, step.key_of(bad)):
             return f"called safe: {problem or f'{bad} has weight'}"
     if confirmed:
@@ -423,7 +435,8 @@ def _may_not_rise(step: Step, key: BackendKey) -> str:
     version = after.stable.version
     restored = before.stable is not None and before.stable.version == version
     fallen = bad_version(step)
-    if restored and fallen is None:
+    had_none = before.candidate is None or before.candidate.weight == 0
+    if restored and (fallen is None or (had_none and before.rollback is None)):
         return _empty_target(step, version)
     if not has_served_well(step, version) and weight_at(step.entries, key) == 0:
         return f"{version} gets the traffic although it has never served well"
@@ -438,7 +451,8 @@ def _may_not_rise(step: Step, key: BackendKey) -> str:
 def _empty_target(step: Step, version: str) -> str:
     """A run that is left gives a good candidate's traffic to nobody without endpoints."""
     candidate, after = step.before.candidate, step.after
-    left = is_running(step.before) and not is_running(after) and not step.observed.deleted
+    left = is_running(step.before) and not is_running(after) and not step.observed.deleted and not fault(step)
+    left = left and candidate is not None and candidate.weight > 0
     if left and candidate is not None and not has_endpoints(step, version) and has_endpoints(step, candidate.version):
         return f"{version} gets {candidate.version}'s traffic and has no endpoints"
     return ""
@@ -461,7 +475,7 @@ def safety_first(step: Step) -> str:
     write = step.write
     if write is None:
         return ""
-    bad = bad_version(step)
+    bad = bad_version(step) if fault(step) or step.before.rollback is not None else None
     trial = step.after.candidate.version if step.after.candidate is not None else bad
     lowers = bad is not None and weight_at(step.written, step.key_of(bad)) < weight_at(step.entries, step.key_of(bad))
     if lowers and bad != (step.after.stable.version if step.after.stable is not None else None):
@@ -547,7 +561,7 @@ def unreadable_is_not_empty(step: Step) -> str:
     if is_running(before) and not is_running(after) and after.rollback is None:
         return "the run ends although the spec cannot be read"
     quiet = before.rollback is None and after.rollback is None
-    if quiet and after.reason not in {"SpecInvalid", "Paused"} and not is_stranded(after):
+    if quiet and step.spec.path not in after.next_action and "ACT NOW" not in after.next_action:
         return f"nothing says that the spec cannot be read: {after.reason}"
     return ""
 

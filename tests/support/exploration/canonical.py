@@ -176,8 +176,7 @@ def _promoted(history: tuple[PastRun, ...]) -> tuple[PastRun, ...]:
 @cache
 def _past(versions: tuple[str, ...]) -> tuple[PastRun, ...]:
     return tuple(
-        PastRun(run=1, version=version, result=RunResult.PROMOTED, started_at=NOW, ended_at=NOW)
-        for version in versions
+        PastRun(run=1, version=version, result=RunResult.PROMOTED, started_at=NOW, ended_at=NOW) for version in versions
     )
 
 

@@ -13,6 +13,7 @@ from msgspec import structs
 from serinus.api.names import Command
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, StageState
+from serinus.engine.rollout import approvals, outbox
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, SetFinalizer, SetWeights
 from serinus.engine.rollout.confirmation import route_in_use
 from serinus.engine.rollout.decide import decide
@@ -119,6 +120,7 @@ class Machine:
         self.routes.number("owned", facts.OWNED)
         self.snapshots.number((), ())
         self._readings: dict[Hashable, Any] = {}
+        _hash_each_plan_once()
         self._shifted: dict[Hashable, int] = {}
 
     # ---- numbers and objects -------------------------------------------------------------------
@@ -314,9 +316,7 @@ class Machine:
 
     restart = _forgetful
 
-    def _written(
-        self, current: State, state: State, after: int, before: RolloutStatus, decision: Decision
-    ) -> State:
+    def _written(self, current: State, state: State, after: int, before: RolloutStatus, decision: Decision) -> State:
         """Return the state once the decision's status is stored."""
         if current[FLAGS] & GONE:
             return current
@@ -394,6 +394,21 @@ class Machine:
         if laws.weight_at(entries, key) and rest and not served:
             return f"the Rollout is gone and {candidate.version} has weight"
         return ""
+
+
+def _hash_each_plan_once() -> None:
+    """Two specs of a world differ in their text; SHA-256 of the same one for every record takes longer than deciding."""
+    plain = outbox.plan_hash
+    if plain.__module__ != outbox.__name__:
+        return
+    known: dict[int, tuple[RolloutSpec, str]] = {}
+
+    def plan_hash(spec: RolloutSpec) -> str:
+        if id(spec) not in known:
+            known[id(spec)] = (spec, plain(spec))
+        return known[id(spec)][1]
+
+    outbox.plan_hash = approvals.plan_hash = plan_hash  # type: ignore[assignment]
 
 
 def held_time_is_not_run_time(stage_ticks: int, state_ticks: int, step: laws.Step) -> str:

@@ -31,6 +31,7 @@ class Report:
     depth: int = 0
     statuses: int = 0
     seconds: float = 0.0
+    cpu: float = 0.0
     complete: bool = False
     checked_at_rest: int = 0
     modes: Counter[str] = field(default_factory=Counter)
@@ -55,6 +56,7 @@ class Search:
     def run(self, most: int, seconds: float) -> Report:
         """Visit the states of the world, up to so many or for so long."""
         began = time.monotonic()
+        cpu = time.process_time()
         for start in self.world.starts(self.machine):
             self._add(start, UNKNOWN, 0)
         report, at, level_end = self.report, 0, len(self.order)
@@ -69,6 +71,7 @@ class Search:
         report.states, report.statuses = len(self.order), len(self.machine.statuses.objects)
         self._check_rest(at)
         report.seconds = time.monotonic() - began
+        report.cpu = time.process_time() - cpu
         return report
 
     def _add(self, state: State, parent: int, by: int) -> int:

@@ -45,7 +45,8 @@ class SmallWorld:
 
     def starts(self, machine: Machine) -> Iterator[State]:
         rule = tuple(
-            RouteEntry(a_key(name) if name in facts.VERSIONS else facts.FOREIGN, weight) for name, weight in self.entries
+            RouteEntry(a_key(name) if name in facts.VERSIONS else facts.FOREIGN, weight)
+            for name, weight in self.entries
         )
         yield machine.start(Status(), rule)
 
