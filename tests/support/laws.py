@@ -239,7 +239,7 @@ def fault(step: Step) -> str:
     outcomes = step.observed.tests
     tests = step.planned_stage.tests if step.planned_stage is not None else ()
     failed = [test for test in tests if test.name in outcomes and outcomes[test.name].result is TestResult.FAILED]
-    if stage.state is StageState.TESTING and failed:
+    if stage.state is StageState.TESTING and any(not could_not_run(step, test.name) for test in failed):
         return "failed test"
     if _is_refused(step, candidate):
         return "refused"
@@ -247,6 +247,14 @@ def fault(step: Step) -> str:
         return "no endpoints"
     tokens = fresh_tokens(step)
     return next((verb for verb in (Command.ABORT, Command.ROLLBACK) if verb.value in tokens), "")
+
+
+def could_not_run(step: Step, name: str) -> bool:
+    """Whether a Job's deadline came while the status knew why no container of it ran: no verdict on the version."""
+    outcome = step.observed.tests.get(name)
+    stored = next((test for test in step.before.tests if test.name == name), None)
+    pending = stored is not None and stored.result in {TestResult.RUNNING, TestResult.NOT_RUN} and stored.message
+    return outcome is not None and outcome.timed_out and bool(pending)
 
 
 def bad_version(step: Step) -> str | None:

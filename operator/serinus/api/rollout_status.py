@@ -47,12 +47,14 @@ class StageState(StrEnum):
 
 
 class TestResult(StrEnum):
-    """How an integration test ended."""
+    """How far an integration test is: a Job that runs, how it ended, or that it could not run."""
 
     __test__ = False  # pytest collects names that begin with Test
 
+    RUNNING = "Running"
     PASSED = "Passed"
     FAILED = "Failed"
+    NOT_RUN = "NotRun"
 
 
 class RunResult(StrEnum):
@@ -144,14 +146,18 @@ class EvidenceStatus(Model, frozen=True, kw_only=True):
 
 
 class TestStatus(Model, frozen=True, kw_only=True):
-    """How one integration test of the current stage ended."""
+    """How far one integration test of the current stage is."""
 
     __test__ = False  # pytest collects names that begin with Test
 
     name: Annotated[str, text("As in the stage.", most=40)]
-    result: Annotated[TestResult, Meta(description="Passed or Failed.")]
+    result: Annotated[
+        TestResult,
+        Meta(description="Passed or Failed; Running while its Job has not ended; NotRun where it could not run."),
+    ]
     message: Annotated[str, _SENTENCE] = ""
     at: Annotated[datetime, _TIME]
+    lost: Annotated[int, Meta(description="How many of its Jobs were gone before they had ended.", ge=0)] = 0
 
 
 class RollbackReason(StrEnum):

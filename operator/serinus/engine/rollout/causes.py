@@ -13,6 +13,7 @@ from serinus.api.verdict import Verdict
 from serinus.engine.analysis.assessment import Assessment
 from serinus.engine.rollout.commands import PendingCommands
 from serinus.engine.rollout.draft import Situation
+from serinus.engine.rollout.job_tests import outcome_of
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.targets import choose_target
 from serinus.engine.rollout.waiting import WaitReason
@@ -51,7 +52,7 @@ def rollback_cause(
         too = " The stable version is over the same limit too." if breach.stable_too else ""
         return RollbackCause(reason=RollbackReason.METRIC_BREACHED, message=_sentence(breach) + too, judged=breach)
     return (
-        _failed_test(run, situation)
+        _failed_test(run, status, situation)
         or _refused(run, situation)
         or _without_endpoints(run, status, situation)
         or _asked(pending, situation)
@@ -95,12 +96,12 @@ def _sentence(breach: Assessment) -> str:
     return f"{condition.name} {breach.value} {condition.threshold_text} ({breach.requests:,} requests)."
 
 
-def _failed_test(run: Running, situation: Situation) -> RollbackCause | None:
+def _failed_test(run: Running, status: RolloutStatus, situation: Situation) -> RollbackCause | None:
     stage = run.planned
     if stage is None or run.stage.state is not StageState.TESTING:
         return None
     for test in stage.tests:
-        outcome = situation.observed.tests.get(test.name)
+        outcome = outcome_of(test.name, status, situation.observed)
         if outcome is not None and outcome.result is TestResult.FAILED:
             message = f"{kind_of(test)} test {test.name} failed in stage {stage.name}: {outcome.message}"
             return RollbackCause(reason=RollbackReason.TEST_FAILED, message=message)

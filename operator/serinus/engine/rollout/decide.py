@@ -21,6 +21,7 @@ from serinus.engine.rollout.conclude import conclude, settled_evidence
 from serinus.engine.rollout.confirmation import unsafe
 from serinus.engine.rollout.decision import Decision, Event, EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
+from serinus.engine.rollout.job_tests import track_jobs
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Settled, Stranded, mode_of
 from serinus.engine.rollout.observation import InvalidSpec, Observation, RouteFacts
 from serinus.engine.rollout.outbox import backlog
@@ -44,6 +45,7 @@ def decide(spec: RolloutSpec | InvalidSpec, status: RolloutStatus, observed: Obs
     situation = _situation(spec, status, observed, now)
     draft = _upgraded(Draft(status=status, spec=situation.spec), situation)
     draft = track_readiness(commands.forget_withdrawn(draft, situation), situation)
+    draft = track_jobs(draft, situation)
     if observed.deleted:
         return conclude(_drain(draft, situation), status, situation)
     draft, pending = commands.apply_commands(draft, situation)

@@ -18,6 +18,8 @@ class EventReason(StrEnum):
     WEIGHT_DRIFT_CORRECTED = "WeightDriftCorrected"
     TEST_PASSED = "TestPassed"
     TEST_FAILED = "TestFailed"
+    TEST_NOT_RUN = "TestNotRun"
+    TEST_JOB_GONE = "TestJobGone"
     ANALYSIS_PASSED = "AnalysisPassed"
     AWAITING_APPROVAL = "AwaitingApproval"
     APPROVED = "Approved"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 from serinus.api.audit_record import OnBehalfOf
@@ -134,12 +135,44 @@ class RouteProblem:
 
 @dataclass(frozen=True, slots=True)
 class TestOutcome:
-    """How an integration test ended."""
+    """How an integration test ended.
+
+    Attributes:
+        result: passed or failed.
+        message: how, in words.
+        job: the name of the Job that ran it; empty where none did.
+        timed_out: the Job's deadline ended it, whether or not its pods had run.
+    """
 
     __test__ = False  # pytest collects names that begin with Test
 
     result: TestResult
     message: str
+    job: str = ""
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFacts:
+    """The Job of a test, while it has not ended.
+
+    Attributes:
+        name: its metadata.name.
+        has_run: a container of the test has run.
+        problem: why none has, in the words of Kubernetes; empty where that is not known.
+    """
+
+    name: str
+    has_run: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRefusal:
+    """Why the API server did not create the Job of a test, and when it said so."""
+
+    message: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +245,8 @@ class Observation:
         versions: the model's ModelVersions, by version.
         route: the rule that carries the traffic.
         tests: by name, the ended tests of the current run and stage.
+        jobs: by test, the Jobs of the current run and stage that have not ended.
+        refused_jobs: by test, why the API server did not create the Job of the current run and stage.
         readings: the evidence of each condition of the current stage, in the order of ``abortOn``.
         metrics_problem: why the stage's conditions cannot be asked at all, such as an unknown source; else empty.
     """
@@ -237,6 +272,8 @@ class Observation:
     missing: frozenset[BackendKey] = frozenset()
     versions: Mapping[str, VersionFacts] = field(default_factory=dict)
     tests: Mapping[str, TestOutcome] = field(default_factory=dict)
+    jobs: Mapping[str, JobFacts] = field(default_factory=dict)
+    refused_jobs: Mapping[str, JobRefusal] = field(default_factory=dict)
     readings: tuple[Progress, ...] = ()
     metrics_problem: str = ""
 

@@ -21,6 +21,7 @@ from serinus.api.rollout_status import (
 from serinus.engine.rollout.causes import RollbackCause, kind_of
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
+from serinus.engine.rollout.job_tests import has_ended, outcome_of
 from serinus.engine.rollout.modes import Running, Stranded
 from serinus.engine.rollout.observation import Observation, RouteFacts
 from serinus.engine.rollout.targets import Choice, choose_target, place_of, unfit
@@ -158,8 +159,8 @@ def _record_failed_tests(draft: Draft, situation: Situation) -> Draft:
         return draft
     held = {test.name: test for test in draft.status.tests}
     for test in run.planned.tests:
-        outcome = situation.observed.tests.get(test.name)
-        if outcome is not None and test.name not in held:
+        outcome = outcome_of(test.name, draft.status, situation.observed)
+        if outcome is not None and (test.name not in held or not has_ended(held[test.name])):
             held[test.name] = TestStatus(
                 name=test.name, result=outcome.result, message=outcome.message, at=situation.now
             )

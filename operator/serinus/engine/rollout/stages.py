@@ -11,13 +11,13 @@ from serinus.api.rollout import Approval, Stage
 from serinus.api.rollout_status import CurrentStage, StageState, TestResult, TestStatus
 from serinus.api.stage_tests import IntegrationTest
 from serinus.api.verdict import Verdict
-from serinus.engine.rollout import approvals
+from serinus.engine.rollout import approvals, job_tests
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, TestRun
 from serinus.engine.rollout.confirmation import planned, share_mismatch, unconfirmed
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation
 from serinus.engine.rollout.modes import Running
-from serinus.engine.rollout.observation import RouteFacts, VersionFacts
+from serinus.engine.rollout.observation import RouteFacts, TestOutcome, VersionFacts
 from serinus.engine.rollout.route_plan import Unplannable
 from serinus.engine.rollout.runs import promote
 from serinus.engine.rollout.targets import choose_target, is_ready, usable
@@ -127,25 +127,40 @@ def _test(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation)
     facts = usable(situation.observed, run.candidate.version)
     if facts is None:
         return draft.with_waiting(_gone(run.candidate.version))
-    ended = {test.name: test for test in draft.status.tests}
     for test in stage.tests:
+        known = job_tests.known_test(draft.status, test.name)
+        if known is not None and known.result is TestResult.PASSED:
+            continue
         outcome = situation.observed.tests.get(test.name)
-        if test.name in ended:
-            continue
         if outcome is None:
-            draft = replace(draft, tests=(*draft.tests, *_runs(test, run, facts, draft, situation)))
-            continue
-        if outcome.result is TestResult.FAILED:
+            draft = _await_end(draft, test, run, facts, situation)
+        elif job_tests.never_ran(outcome, known):
+            draft = job_tests.timed_out(draft, test.name, outcome, situation)
+        elif outcome.result is TestResult.FAILED:
             # It ended before this state began (a Job, seen after a restart): the next decision finds the cause.
             return replace(draft, requeue_now=True)
-        ended[test.name] = TestStatus(name=test.name, result=outcome.result, message=outcome.message, at=situation.now)
-        draft = draft.with_event(EventReason.TEST_PASSED, f"Test {test.name} of stage {stage.name}: {outcome.message}")
-    draft = draft.with_status(tests=tuple(ended.values()))
-    missing = [test.name for test in stage.tests if test.name not in ended]
-    if missing:
-        message = f"Waiting for the tests {', '.join(missing)} of stage {stage.name}."
-        return draft.with_waiting(Waiting(WaitReason.TESTING, message))
-    return draft.to_state(run.stage, StageState.ANALYZING, situation.now)
+        else:
+            draft = _passed(draft, test.name, stage.name, outcome, situation)
+    names = tuple(test.name for test in stage.tests)
+    waiting = job_tests.awaited(draft, run, names, situation)
+    return draft.with_waiting(waiting) if waiting else draft.to_state(run.stage, StageState.ANALYZING, situation.now)
+
+
+def _passed(draft: Draft, name: str, stage: str, outcome: TestOutcome, situation: PlannedSituation) -> Draft:
+    passed = TestStatus(name=name, result=outcome.result, message=outcome.message, at=situation.now)
+    draft = job_tests.with_test(draft, passed)
+    return draft.with_event(EventReason.TEST_PASSED, f"Test {name} of stage {stage}: {outcome.message}")
+
+
+def _await_end(
+    draft: Draft, test: IntegrationTest, run: Running, facts: VersionFacts, situation: PlannedSituation
+) -> Draft:
+    """Ask for a test that has not ended: an HTTP check each time, a Job only where there is none."""
+    wanted = True
+    if test.job is not None:
+        draft, wanted = job_tests.await_job(draft, test.name, situation)
+    actions = _runs(test, run, facts, draft, situation) if wanted else ()
+    return replace(draft, tests=(*draft.tests, *actions))
 
 
 def _runs(

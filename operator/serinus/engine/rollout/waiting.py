@@ -47,6 +47,7 @@ class WaitReason(StrEnum):
     ROUTE_CONTESTED = "RouteContested"
     # The stage.
     TESTING = "Testing"
+    TEST_NOT_RUN = "TestNotRun"
     ANALYZING = "Analyzing"
     AWAITING_APPROVAL = "AwaitingApproval"
     STAGE_TIMED_OUT = "StageTimedOut"
@@ -121,6 +122,7 @@ _STALLED: Final = _INVALID | {
     WaitReason.DUPLICATE_BACKEND,
     WaitReason.FILTERS_DIFFER,
     WaitReason.ROUTE_CONTESTED,
+    WaitReason.TEST_NOT_RUN,
     WaitReason.STAGE_TIMED_OUT,
 }
 
