@@ -53,6 +53,10 @@ class DryRun:
         client = new_client_from_config(config_file=str(kubeconfig))
         return cls(client.rest_client.pool_manager, client.configuration.host, namespace)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.clear()
+
     def create(self, manifest: Manifest) -> Verdict:
         """Return what ``kubectl create --dry-run=server`` would come to.
 

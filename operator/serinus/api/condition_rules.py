@@ -45,11 +45,11 @@ _HAS_PROPORTION: Final = _has(r"^\s*(client_)?error_rate\s*>=?\s*(0*[0-9]{1,2}([
 _HAS_MORE_THAN_NOTHING: Final = _has(r">=?\s*[0-9.]*[1-9]")
 _FORGOT_PERCENT: Final = _has(r"[<>]=?\s*[1-9][0-9]?([.][0-9]+)?\s*$")
 _PLAIN_NUMBER: Final = _first(r"[0-9]+([.][0-9]+)?\s*$")
+_RATE_ADVICE: Final = "an error rate is bad when it is high: write > or >= and a percentage or a ratio between 0 and 1"
 _RATE: Final = rule(
     f"!{_IS_RATE} || {_HAS_PROPORTION} && {_HAS_MORE_THAN_NOTHING}",
-    "an error rate is bad when it is high: write > or >= and a percentage or a ratio between 0 and 1, such as 0.5%",
-    computed="'an error rate is bad when it is high: write > or >= and a percentage or a ratio between 0 and 1, such as '"
-    f" + ({_FORGOT_PERCENT} ? {_PLAIN_NUMBER}.trim() + '%' : '0.5%')",
+    f"{_RATE_ADVICE}, such as 0.5%",
+    computed=f"'{_RATE_ADVICE}, such as ' + ({_FORGOT_PERCENT} ? {_PLAIN_NUMBER}.trim() + '%' : '0.5%')",
 )
 
 
