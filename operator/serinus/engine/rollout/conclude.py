@@ -51,7 +51,7 @@ def conclude(draft: Draft, before: RolloutStatus, situation: Situation) -> Decis
     """
     draft = _note_timeout(_show_evidence(draft, before, situation), before, situation)
     draft = _track_hold(draft, situation)
-    wanted = planned_entries(draft, situation)
+    wanted = planned_entries(draft, before, situation)
     draft, weights = weight_writes(draft, before, situation, wanted)
     draft = replace(draft, status=described(draft, before, situation, wanted))
     draft = with_records(_announce(draft, before), before, situation)
@@ -119,6 +119,8 @@ def _note_timeout(draft: Draft, before: RolloutStatus, situation: Situation) -> 
     """Report that a stage with ``onTimeout: Hold`` has used its time."""
     run = draft.mode
     if not isinstance(run, Running) or run.planned is None or not has_timed_out(run, draft.status, situation):
+        return draft
+    if draft.waiting is not None and draft.waiting.reason.means_invalid:
         return draft
     awaited = draft.waiting.message if draft.waiting is not None else ""
     longest = format_duration(run.planned.longest)

@@ -31,11 +31,21 @@ def route_in_use(spec: RolloutSpec | None, status: RolloutStatus) -> RouteRef | 
 
 
 def planned(
-    spec: RolloutSpec | None, status: RolloutStatus, observed: Observation, route: RouteFacts
+    spec: RolloutSpec | None,
+    status: RolloutStatus,
+    observed: Observation,
+    route: RouteFacts,
+    left: RolloutStatus | None = None,
 ) -> tuple[RouteEntry, ...] | Unplannable:
-    """Return the rule's entries as this status wants them."""
-    shares = shares_for(spec, status, observed)
-    return plan_entries(route.entries, shares, our_backends(status, observed), filters_source(status))
+    """Return the rule's entries as this status wants them.
+
+    ``left`` is the status before the decision: what it had given traffic is ours to take out, also where the new status
+    does not name it any more.
+    """
+    ours = our_backends(status, observed)
+    if left is not None:
+        ours |= our_backends(left, observed)
+    return plan_entries(route.entries, shares_for(spec, status, observed), ours, filters_source(status))
 
 
 def unconfirmed(spec: RolloutSpec | None, status: RolloutStatus, observed: Observation) -> Waiting | None:

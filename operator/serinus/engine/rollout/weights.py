@@ -14,7 +14,7 @@ from serinus.engine.rollout.conditions import UNASKED
 from serinus.engine.rollout.confirmation import planned, route_in_use
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
-from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running
+from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Stranded
 from serinus.engine.rollout.observation import RouteEntry, RouteFacts
 from serinus.engine.rollout.route_plan import Unplannable, plan_entries, shares_of
 from serinus.engine.rollout.targets import Place, filters_source, our_backends, place_of, shares_for
@@ -28,12 +28,12 @@ CONTEST_PAUSE: Final = timedelta(minutes=1)
 """After so many corrections, each within this time of the one before, the next one waits for as long."""
 
 
-def planned_entries(draft: Draft, situation: Situation) -> PlannedEntries:
-    """Return the rule's entries as the draft's status wants them."""
+def planned_entries(draft: Draft, before: RolloutStatus, situation: Situation) -> PlannedEntries:
+    """Return the rule's entries as the draft's status wants them; ``before`` is the stored status."""
     route = situation.observed.route
     if isinstance(draft.mode, Idle) or not isinstance(route, RouteFacts):
         return None
-    return planned(situation.spec, draft.status, situation.observed, route)
+    return planned(situation.spec, draft.status, situation.observed, route, before)
 
 
 def weight_writes(
@@ -45,12 +45,12 @@ def weight_writes(
     ref = route_in_use(situation.spec, before)
     if ref is None or wanted is None or not isinstance(route, RouteFacts):
         return draft, ()
-    if observed.conflict or isinstance(wanted, Unplannable):
+    if observed.conflict or isinstance(wanted, Unplannable) or _would_go_dark(wanted, route):
         return draft, _containment(draft, ref, route, situation)
-    if wanted == route.entries or _would_go_dark(wanted, route):
+    if wanted == route.entries:
         return draft, ()
     towards_safety = _lowers_candidate(wanted, route, draft, situation)
-    if not towards_safety and _rises_without_evidence(wanted, route, before, draft, situation):
+    if not towards_safety and _must_not_rise(wanted, route, before, draft, situation):
         return draft, ()
     if _drifted(wanted, route, before, draft.status):
         draft, contested = _correct(draft, route, situation)
@@ -60,7 +60,7 @@ def weight_writes(
     action = SetWeights(
         route=ref,
         shares=shares,
-        ours=our_backends(draft.status, observed),
+        ours=our_backends(draft.status, observed) | our_backends(before, observed),
         filters_of=filters_source(draft.status),
         towards_safety=towards_safety,
     )
@@ -70,7 +70,8 @@ def weight_writes(
 def _containment(draft: Draft, ref: RouteRef, route: RouteFacts, situation: Situation) -> tuple[SetWeights, ...]:
     """Return the write that takes a bad version's weight and touches nothing else; none where there is none.
 
-    For a rule that cannot be planned, or that another Rollout keeps: neither suppresses a rollback.
+    For a rule that cannot be planned, that another Rollout keeps, or in which nothing that the status names has weight:
+    none of these suppresses a rollback.
     """
     place = _bad_place(draft, situation)
     if place is None or not any(entry.weight for entry in route.entries if entry.key == place.key):
@@ -105,21 +106,25 @@ def _lowers_candidate(wanted: tuple[RouteEntry, ...], route: RouteFacts, draft: 
     return shares_of(wanted, (place.key,))[place.key] < shares_of(route.entries, (place.key,))[place.key]
 
 
-def _rises_without_evidence(
+def _must_not_rise(
     wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, draft: Draft, situation: Situation
 ) -> bool:
-    """Return whether putting the route right would raise the candidate's weight while its evidence cannot be had.
+    """Return whether the write would raise the weight of a version on trial that must not get more now.
 
-    After a crash in the midst of a rollback the route is safe already, the status does not say so yet, and the breach
-    must be found again first.
+    A version that is bad never does. Nor does one whose backend and route are not stored yet, or whose evidence cannot
+    be had: after a crash in the midst of a rollback the route is safe already, the status does not say so yet, and the
+    breach must be found again first.
     """
     run = draft.mode
-    if not isinstance(run, Running) or run.planned is None:
-        return isinstance(run, Running)
-    place = place_of(run.candidate.version, draft.status, situation.observed)
-    if place is None or _roles(before) != _roles(draft.status):
+    if not isinstance(run, Running | Stranded):
         return False
-    if shares_of(wanted, (place.key,))[place.key] <= shares_of(route.entries, (place.key,))[place.key]:
+    place = place_of(run.candidate.version, draft.status, situation.observed)
+    if place is None or shares_of(wanted, (place.key,))[place.key] <= shares_of(route.entries, (place.key,))[place.key]:
+        return False
+    unstored = before.route is None or before.candidate is None or before.candidate.backend is None
+    if isinstance(run, Stranded) or unstored or run.planned is None:
+        return True
+    if _roles(before) != _roles(draft.status):
         return False
     return len(situation.judged) < len(run.planned.abort_on) or any(one.cause in UNASKED for one in situation.judged)
 
