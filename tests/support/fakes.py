@@ -29,12 +29,14 @@ from serinus.ports.cluster_state import (
     Meta,
     ModelRecord,
     ModelVersionRecord,
+    PodFacts,
     Record,
     RolloutRecord,
     RouteRecord,
 )
 from serinus.registry.service import Registry
 from support.registry.memory import MemoryStore
+from support.virtual_loop import LoopClock
 
 PASSED = TestOutcome(TestResult.PASSED, "it passed")
 
@@ -259,30 +261,57 @@ class FakeFinalizers:
 
 
 class FakeJobs:
-    """The port ``Jobs`` over a fake cluster; ``outcome`` is how every Job ends at once, None for never."""
+    """The port ``Jobs`` over a fake cluster.
+
+    Attributes:
+        outcome: how every Job ends at once, None for never.
+        deadline: of every Job, in seconds.
+        asked: the tests whose Job was asked for, in order.
+        seen: what the pods of every Job show, or why they cannot be read.
+        looked: the Jobs whose pods were read, in order.
+    """
 
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
         self.faults = Faults()
         self.outcome: TestOutcome | None = PASSED
+        self.deadline = 600.0
+        self.asked: list[str] = []
+        self.seen: PodFacts | SerinusError = PodFacts(has_run=True)
+        self.looked: list[str] = []
+        self._made = count(1)
 
-    async def ensure(self, owner: Meta, action: RunJobTest) -> None:
+    async def ensure(self, owner: Meta, action: RunJobTest) -> JobRecord:
+        self.asked.append(action.identity.test)
         await self.faults.strike_before(owner.key.name)
         test = action.identity
         key = ObjectKey(owner.key.namespace, f"{owner.key.name}-{test.run}-{test.stage}-{test.test}")
-        if (JobRecord, key) in self._cluster.objects:
-            return
+        known = self._cluster.objects.get((JobRecord, key))
+        if isinstance(known, JobRecord):
+            return known
         job = JobRecord(
-            meta=Meta(key=key, uid=f"uid-{key.name}", version=0),
+            meta=Meta(key=key, uid=f"uid-{next(self._made)}-{key.name}", version=0),
             rollout=owner.key.name,
             owner=owner.uid,
             run=test.run,
             stage=test.stage,
             test=test.test,
             outcome=self.outcome,
+            containers=("main",),
+            created_at=LoopClock().now(),
+            deadline=self.deadline,
         )
-        self._cluster.put(job)
+        made = self._cluster.put(job)
+        assert isinstance(made, JobRecord)
         self._cluster.journal.append(("job", key.name))
+        return made
+
+    async def pods(self, job: JobRecord) -> PodFacts:
+        self.looked.append(job.meta.key.name)
+        await asyncio.sleep(0)
+        if isinstance(self.seen, SerinusError):
+            raise self.seen
+        return self.seen
 
 
 class FakeChecks:

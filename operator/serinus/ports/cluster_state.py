@@ -146,9 +146,15 @@ class NamespaceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """A Job that tests a candidate: which test of which run of which Rollout; ``outcome`` is None while it runs.
+    """A Job that tests a candidate: which test of which run of which Rollout.
 
-    ``owner`` is the Rollout's uid: a new Rollout of the same name must not use the tests of the deleted one.
+    Attributes:
+        owner: the Rollout's uid: a new Rollout of the same name must not use the tests of the deleted one.
+        outcome: None while it has not ended.
+        has_run: a pod of it was ready or has succeeded.
+        suspended: somebody else, such as a queue, does not let it start yet.
+        containers: the names of its template's containers: what an injector adds is not the test.
+        deadline: seconds after which the Job controller ends it.
     """
 
     meta: Meta
@@ -158,6 +164,24 @@ class JobRecord:
     stage: str
     test: str
     outcome: TestOutcome | None
+    has_run: bool = False
+    suspended: bool = False
+    containers: tuple[str, ...] = ()
+    created_at: datetime = datetime(2020, 1, 1, tzinfo=UTC)
+    deadline: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """What the pods of a Job show together.
+
+    Attributes:
+        has_run: a container of the Job's template has run in one of them.
+        problem: why none has, in the words of Kubernetes; empty where one has.
+    """
+
+    has_run: bool
+    problem: str = ""
 
 
 Record = RolloutRecord | ModelVersionRecord | ModelRecord | RouteRecord | EndpointsRecord | NamespaceRecord | JobRecord

@@ -19,8 +19,7 @@ from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.engine.versions.artifact import ArtifactFinding
 from serinus.engine.versions.catalogue import VersionEntry
-from serinus.ports.cluster_state import Meta, Record, RolloutRecord, RouteRecord
-
+from serinus.ports.cluster_state import JobRecord, Meta, PodFacts, Record, RolloutRecord, RouteRecord
 
 Guard = Callable[[], None]
 """Called before every single request of a write; it raises where the write must not be sent any more.
@@ -137,8 +136,16 @@ class Finalizers(Protocol):
 class Jobs(Protocol):
     """Runs integration tests as Kubernetes Jobs."""
 
-    async def ensure(self, owner: Meta, action: RunJobTest) -> None:
-        """Create the Job of this test unless it exists; RefusedError where the API server rejects its template."""
+    async def ensure(self, owner: Meta, action: RunJobTest) -> JobRecord:
+        """Create the Job of this test unless it exists, and return it as it is now.
+
+        Raises:
+            RefusedError: it cannot be created as things are: its template, a quota, a policy or our rights forbid it.
+            AmbiguousError, NotFoundError, TransientError: see serinus.errors.
+        """
+
+    async def pods(self, job: JobRecord) -> PodFacts:
+        """Return what the pods of a Job show; RefusedError or TransientError where they cannot be read."""
 
 
 class HttpChecks(Protocol):

@@ -14,6 +14,7 @@ from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from serinus.reconcile.rollouts.controller import RolloutController
 from serinus.reconcile.rollouts.http_tests import HttpTestResults, HttpTestRunner
 from serinus.reconcile.rollouts.informer import Informer
+from serinus.reconcile.rollouts.job_tests import JobTests
 from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
 from serinus.reconcile.rollouts.priority import is_urgent
 from serinus.reconcile.rollouts.queue import RolloutQueue
@@ -64,6 +65,7 @@ def assemble(ports: Ports, *, verification: Verification, actor_stamped: bool, w
         admission=admission,
         tracker=tracker,
         tests=HttpTestRunner(ports.http_checks, results, background, queue.enqueue),
+        jobs=JobTests(ports, cache, results, background, enqueue=queue.enqueue, on_change=informer.on_change),
         relay=OutboxRelay(ports, cache, background, queue.enqueue),
         stages=StageWriter(ports.statuses, ports.telemetry),
         background=background,

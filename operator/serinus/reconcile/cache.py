@@ -214,6 +214,11 @@ class ClusterCache:
         """Return whether any EndpointSlice of a Service exists."""
         return bool(self._slices.keys((namespace, service)))
 
+    def job(self, key: ObjectKey) -> JobRecord | None:
+        """Return a Job by its own key."""
+        record = self._records[JobRecord].get(key)
+        return record if isinstance(record, JobRecord) else None
+
     def jobs(self, key: ObjectKey) -> tuple[JobRecord, ...]:
         """Return the Jobs that test this Rollout's candidates."""
         return self._jobs.values(key)

@@ -12,6 +12,9 @@ from serinus.kube.client import JSON_PATCH
 
 Raw = dict[str, Any]
 
+CREATED_AT = "2026-11-01T10:00:00Z"
+"""The creationTimestamp of what is created here."""
+
 
 class MemoryApi:
     """Objects by path; every write increments the resourceVersion; faults can be scheduled.
@@ -75,7 +78,7 @@ class MemoryApi:
                 target = f"{path}/{body['metadata']['name']}"
                 if target in self.objects:
                     raise AlreadyExistsError(target)
-                return self.put(target, body)
+                return self.put(target, body | {"metadata": {"creationTimestamp": CREATED_AT, **body["metadata"]}})
             case "PUT":
                 if body["metadata"].get("resourceVersion") != self._get(path)["metadata"]["resourceVersion"]:
                     raise ConflictError(path)

@@ -115,15 +115,25 @@ def raw_job(*conditions: dict[str, Any]) -> dict[str, Any]:
     [
         ([], None),
         ([condition("Complete", "False")], None),
-        ([condition("FailureTarget")], None),
-        ([condition("Complete", reason="")], TestOutcome(TestResult.PASSED, "Job Complete")),
+        ([condition("SuccessCriteriaMet")], None),
+        ([condition("Complete", reason="")], TestOutcome(TestResult.PASSED, "Job Complete", job="job")),
         (
             [condition("Failed", reason="BackoffLimitExceeded", message="Job has failed")],
-            TestOutcome(TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed"),
+            TestOutcome(TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed", job="job"),
+        ),
+        (
+            [condition("FailureTarget", reason="BackoffLimitExceeded", message="Job has failed")],
+            TestOutcome(TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed", job="job"),
+        ),
+        (
+            [condition("Failed", reason="DeadlineExceeded", message="Too long")],
+            TestOutcome(TestResult.FAILED, "Job Failed: DeadlineExceeded: Too long", job="job", timed_out=True),
         ),
     ],
 )
-def test_a_job_has_an_outcome_once_it_has_ended(conditions: list[dict[str, Any]], outcome: TestOutcome | None) -> None:
+def test_a_job_has_an_outcome_once_it_is_known_how_it_ends(
+    conditions: list[dict[str, Any]], outcome: TestOutcome | None
+) -> None:
     record = job_record(raw_job(*conditions))
     assert (record.rollout, record.outcome) == ("fraud-detector", outcome)
 
@@ -133,6 +143,22 @@ def test_a_job_record_names_its_run_stage_and_test() -> None:
     annotations = {"serinus.dev/stage": "staging", "serinus.dev/test": "contract"}
     record = job_record({"metadata": metadata("job", labels=labels, annotations=annotations)})
     assert (record.rollout, record.run, record.stage, record.test) == ("fraud-detector", 12, "staging", "contract")
+
+
+@pytest.mark.parametrize(
+    ("status", "has_run"),
+    [({}, False), ({"active": 1, "ready": 0}, False), ({"ready": 1}, True), ({"succeeded": 1}, True)],
+)
+def test_a_job_has_run_once_a_pod_of_it_was_ready(status: dict[str, int], *, has_run: bool) -> None:
+    assert job_record({**raw_job(), "status": status}).has_run is has_run
+
+
+def test_a_job_record_has_what_tells_the_test_from_what_an_injector_adds() -> None:
+    template = {"spec": {"containers": [{"name": "check", "image": "x"}, {"name": "load", "image": "y"}]}}
+    spec = {"suspend": True, "activeDeadlineSeconds": 90, "template": template, "parallelism": 1}
+    record = job_record({**raw_job(), "spec": spec})
+    assert (record.containers, record.suspended, record.deadline) == (("check", "load"), True, 90.0)
+    assert record.created_at == datetime(2026, 11, 1, 10, tzinfo=UTC)
 
 
 def test_a_job_that_serinus_did_not_create_is_an_error() -> None:

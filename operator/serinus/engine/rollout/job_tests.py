@@ -167,10 +167,19 @@ def awaited(draft: Draft, run: Running, names: tuple[str, ...], situation: Situa
     pending = [test for test in tests if test is not None and test.result is TestResult.RUNNING and test.message]
     why = f" {pending[0].name} has not started: {pending[0].message}" if pending else ""
     message = f"Waiting for the tests {', '.join(missing)} of stage {run.stage.name}.{why}"
-    return Waiting(WaitReason.TESTING, message)
+    return Waiting(WaitReason.TESTING, message, until=_refreshed(pending, situation))
 
 
 def _asked_again(tests: list[TestStatus], situation: Situation) -> datetime | None:
     refusals = situation.observed.refused_jobs
     due = [refusals[test.name].at + ASK_AGAIN for test in tests if test.name in refusals]
     return min((at for at in due if at > situation.now), default=None)
+
+
+def _refreshed(tests: list[TestStatus], situation: Situation) -> datetime | None:
+    """Return when the status may have the newer reason why a pod does not run; None where it has it."""
+    jobs = situation.observed.jobs
+    due = [
+        test.at + REFRESH for test in tests if test.name in jobs and jobs[test.name].problem not in {"", test.message}
+    ]
+    return min(due, default=None)

@@ -4,20 +4,26 @@ from collections.abc import Callable
 from typing import assert_never
 
 from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
-from serinus.errors import RefusedError
 from serinus.ports.cluster_state import Meta, Record
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.http_tests import HttpTestRunner
+from serinus.reconcile.rollouts.job_tests import JobTests
 
 
-async def act(
-    ports: Ports, tests: HttpTestRunner, on_change: Callable[[Record], None], owner: Meta, action: Action
+async def act(  # noqa: PLR0913, PLR0917 - the parts of an action's effect
+    ports: Ports,
+    tests: HttpTestRunner,
+    jobs: JobTests,
+    on_change: Callable[[Record], None],
+    owner: Meta,
+    action: Action,
 ) -> None:
     """Perform one action; performing it again changes nothing.
 
     Args:
         ports: where it is done.
-        tests: runs HTTP tests, and fails a test whose Job is refused.
+        tests: runs HTTP tests.
+        jobs: creates the Jobs of tests.
         on_change: takes in an object as a write has left it.
         owner: the Rollout.
         action: what to do.
@@ -33,9 +39,6 @@ async def act(
         case RunHttpTest():
             tests.start(owner, action)
         case RunJobTest():
-            try:
-                await ports.jobs.ensure(owner, action)
-            except RefusedError as problem:
-                tests.refuse(owner, action.identity, f"the Job was refused: {problem}")
+            await jobs.run(owner, action)
         case _:
             assert_never(action)

@@ -8,7 +8,7 @@ from typing import Final
 
 from serinus.api.names import ObjectKey
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, SerinusError
-from serinus.ports.cluster_state import Record, RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import JobRecord, Record, RolloutRecord, RouteRecord
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import KINDS
 from serinus.reconcile.modelversions.controller import ModelVersionController
@@ -63,6 +63,9 @@ class RolloutController:
         if record is not None:
             # With the last plan that could be followed, which the cache forgets with the Rollout.
             record = replace(record, spec=spec_of(self._cache, record))
+        job = self._cache.job(key) if kind is JobRecord else None
+        if job is not None and job.meta.uid == uid:
+            self._reconciler.jobs.keep_outcome(job)
         self._queue.enqueue_all(self._cache.drop(kind, key, uid))
         if record is not None and self._cache.rollout(key) is None:
             self._queue.forget(key)

@@ -16,6 +16,8 @@ from serinus.engine.rollout.observation import (
     AuditFacts,
     BackendKey,
     InvalidSpec,
+    JobFacts,
+    JobRefusal,
     Observation,
     RouteFacts,
     RouteProblem,
@@ -26,7 +28,7 @@ from serinus.engine.rollout.observation import (
 from serinus.engine.rollout.route_plan import choose_rule
 from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.versions.admission import Review
-from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
+from serinus.ports.cluster_state import JobRecord, ModelVersionRecord, PodFacts, RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 
@@ -45,7 +47,9 @@ class LocalFacts:
     Attributes:
         readings: the analysis of the stage, one progress a condition.
         metrics_problem: why the conditions can never be measured; empty where they can.
-        http_tests: the ended HTTP tests, by name.
+        http_tests: the ended tests that no Job in the cluster tells of, by name.
+        pods: what the pods of the Jobs under way show, by the Job's uid.
+        refused_jobs: why Jobs were refused, by test.
         actor_stamped: whether the annotations that name the actors were stamped by the API server.
         audit: which audit records the registry has.
     """
@@ -53,6 +57,8 @@ class LocalFacts:
     readings: tuple[Progress, ...] = ()
     metrics_problem: str = ""
     http_tests: Mapping[str, TestOutcome] = field(default_factory=dict)
+    pods: Mapping[str, PodFacts] = field(default_factory=dict)
+    refused_jobs: Mapping[str, JobRefusal] = field(default_factory=dict)
     actor_stamped: bool = False
     audit: AuditFacts = field(default_factory=AuditFacts)
 
@@ -90,6 +96,8 @@ def observe(
         versions={version.version: _facts(cache, version, reviews.get(version.version)) for version in versions},
         route=route,
         tests={**job_outcomes(cache, record), **local.http_tests},
+        jobs={job.test: _job(job, local.pods) for job in current_jobs(cache, record) if job.outcome is None},
+        refused_jobs=local.refused_jobs,
         readings=local.readings,
         metrics_problem=local.metrics_problem,
     )
@@ -208,14 +216,20 @@ def _share_a_rule(ref: HttpRouteRef, other: HttpRouteRef) -> bool:
     return ref.name == other.name and (len(names) == 1 or None in names)
 
 
-def job_outcomes(cache: ClusterCache, record: RolloutRecord) -> dict[str, TestOutcome]:
-    """Return the outcomes of the ended Jobs of the current run and stage, by test."""
+def current_jobs(cache: ClusterCache, record: RolloutRecord) -> tuple[JobRecord, ...]:
+    """Return the Jobs of the current run and stage."""
     status = record.status
     if status.stage is None:
-        return {}
+        return ()
     current = (record.meta.uid, status.run, status.stage.name)
-    return {
-        job.test: job.outcome
-        for job in cache.jobs(record.meta.key)
-        if job.outcome is not None and (job.owner, job.run, job.stage) == current
-    }
+    return tuple(job for job in cache.jobs(record.meta.key) if (job.owner, job.run, job.stage) == current)
+
+
+def job_outcomes(cache: ClusterCache, record: RolloutRecord) -> dict[str, TestOutcome]:
+    """Return the outcomes of the ended Jobs of the current run and stage, by test."""
+    return {job.test: job.outcome for job in current_jobs(cache, record) if job.outcome is not None}
+
+
+def _job(job: JobRecord, pods: Mapping[str, PodFacts]) -> JobFacts:
+    seen = pods.get(job.meta.uid, PodFacts(has_run=False))
+    return JobFacts(name=job.meta.key.name, has_run=job.has_run or seen.has_run, problem=seen.problem)

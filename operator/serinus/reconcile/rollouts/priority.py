@@ -4,6 +4,7 @@ from typing import Final
 
 from serinus.api.names import Command, ObjectKey
 from serinus.api.rollout_status import TestResult
+from serinus.engine.rollout.job_tests import known_test, never_ran
 from serinus.engine.rollout.modes import RollingBack, Running, Stranded, mode_of
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.cache import ClusterCache
@@ -35,5 +36,8 @@ def _is_requested(record: RolloutRecord) -> bool:
 def _has_failed_test(cache: ClusterCache, tests: HttpTestResults, record: RolloutRecord) -> bool:
     if not isinstance(mode_of(record.status), Running):
         return False
-    ended = (*job_outcomes(cache, record).values(), *tests.outcomes(record.meta.uid, record.status).values())
-    return any(outcome.result is TestResult.FAILED for outcome in ended)
+    ended = job_outcomes(cache, record) | tests.outcomes(record.meta.uid, record.status)
+    return any(
+        outcome.result is TestResult.FAILED and not never_ran(outcome, known_test(record.status, name))
+        for name, outcome in ended.items()
+    )

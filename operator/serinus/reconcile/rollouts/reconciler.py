@@ -27,6 +27,7 @@ from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.act import act
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from serinus.reconcile.rollouts.http_tests import HttpTestRunner
+from serinus.reconcile.rollouts.job_tests import JobTests
 from serinus.reconcile.rollouts.observe import LocalFacts, observe, spec_of
 from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
 from serinus.reconcile.rollouts.queue import RETRY
@@ -44,6 +45,7 @@ class RolloutReconciler:
         admission: the reviews of the model versions.
         tracker: the analyses of the stages under way.
         tests: the HTTP tests under way and their outcomes.
+        jobs: creates the Jobs of tests and reads their pods.
         relay: delivers the audit records of the statuses.
         stages: writes the stage of each ModelVersion.
         background: where a deleted Rollout's candidate is drained.
@@ -56,6 +58,7 @@ class RolloutReconciler:
     admission: AdmissionCache
     tracker: AnalysisTracker
     tests: HttpTestRunner
+    jobs: JobTests
     relay: OutboxRelay
     stages: StageWriter
     background: BackgroundTasks
@@ -74,6 +77,7 @@ class RolloutReconciler:
         epoch = self.ports.leadership.epoch
         if record is None or epoch is None:
             return None
+        self.jobs.watch(record)
         observed = self._observe(record)
         decision = self._decide(record, observed)
         if not record.deleting:
@@ -97,6 +101,7 @@ class RolloutReconciler:
         """Drop what is kept of a deleted Rollout, deliver its last audit records and drain its candidate."""
         self.tracker.forget(record.meta.key)
         self.tests.results.forget_all(record.meta.uid)
+        self.jobs.forget(record.meta.uid)
         self.relay.on_delete(record)
         self.background.start(self._drain(record))
 
@@ -107,6 +112,8 @@ class RolloutReconciler:
             readings=self.tracker.readings(record),
             metrics_problem=self.tracker.problem(record),
             http_tests=self.tests.results.outcomes(record.meta.uid, record.status),
+            pods=self.jobs.pods(),
+            refused_jobs=self.jobs.refusals(record),
             actor_stamped=self.actor_stamped,
             audit=self.relay.facts(record),
         )
@@ -129,7 +136,7 @@ class RolloutReconciler:
                 logger.info("%s: weights %s", record.meta.key, shares)
 
     async def _act(self, owner: Meta, action: Action) -> None:
-        await act(self.ports, self.tests, self.on_change, owner, action)
+        await act(self.ports, self.tests, self.jobs, self.on_change, owner, action)
 
     async def _drain(self, record: RolloutRecord) -> None:
         """Take the traffic from the candidate of a deleted Rollout; nobody else would ever do it."""

@@ -1,5 +1,7 @@
 """Tests that are Jobs: what could not run is no failed test, and what vanished is created once more and no more."""
 
+from datetime import timedelta
+
 import pytest
 from msgspec import structs
 
@@ -70,7 +72,8 @@ def test_a_reason_that_flaps_is_rewritten_once_a_minute() -> None:
     world = under_test_in_staging().see("ErrImagePull: not found")
     world.pass_time(seconds=30).see(IMAGE)
     assert world.entry().message == "ErrImagePull: not found"
-    world.pass_time(seconds=31).settle()
+    assert world.look().requeue_after == timedelta(seconds=30)
+    world.pass_time(seconds=30).settle()
     assert world.entry().message == IMAGE
 
 
