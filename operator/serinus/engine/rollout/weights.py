@@ -46,7 +46,7 @@ def weight_writes(
     if ref is None or wanted is None or not isinstance(route, RouteFacts):
         return draft, ()
     if observed.conflict or isinstance(wanted, Unplannable) or _would_go_dark(wanted, route):
-        return draft, _containment(draft, ref, route, situation)
+        return draft, _containment(draft, before, ref, route, situation)
     if wanted == route.entries:
         return draft, ()
     towards_safety = _lowers_candidate(wanted, route, draft, situation)
@@ -67,13 +67,15 @@ def weight_writes(
     return draft, (action,)
 
 
-def _containment(draft: Draft, ref: RouteRef, route: RouteFacts, situation: Situation) -> tuple[SetWeights, ...]:
-    """Return the write that takes a bad version's weight and touches nothing else; none where there is none.
+def _containment(
+    draft: Draft, before: RolloutStatus, ref: RouteRef, route: RouteFacts, situation: Situation
+) -> tuple[SetWeights, ...]:
+    """Return the write that takes the weight of a version that is given up and touches nothing else.
 
     For a rule that cannot be planned, that another Rollout keeps, or in which nothing that the status names has weight:
     none of these suppresses a rollback.
     """
-    place = _bad_place(draft, situation)
+    place = _given_up(draft, before, situation)
     if place is None or not any(entry.weight for entry in route.entries if entry.key == place.key):
         return ()
     shares, ours = (BackendShare(place.backend, 0),), frozenset({place.key})
@@ -83,13 +85,17 @@ def _containment(draft: Draft, ref: RouteRef, route: RouteFacts, situation: Situ
     return (SetWeights(route=ref, shares=shares, ours=ours, towards_safety=True),)
 
 
-def _bad_place(draft: Draft, situation: Situation) -> Place | None:
-    """Return where the version serves that is being rolled back, or was; None where there is none."""
+def _given_up(draft: Draft, before: RolloutStatus, situation: Situation) -> Place | None:
+    """Return where the version serves that was rolled back, or that the run has left; None where there is none."""
+    status, left = draft.status, before.candidate
     match draft.mode:
         case RollingBack(rollback=rollback) | RolledBack(rollback=rollback):
-            return place_of(rollback.version, draft.status, situation.observed)
+            return place_of(rollback.version, status, situation.observed)
         case _:
-            return None
+            named = {role.version for role in (status.stable, status.candidate) if role is not None}
+            if left is None or left.version in named or status.stable is None:
+                return None
+            return place_of(left.version, before, situation.observed)
 
 
 def _would_go_dark(entries: tuple[RouteEntry, ...], route: RouteFacts) -> bool:
