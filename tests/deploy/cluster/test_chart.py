@@ -38,6 +38,7 @@ _NEEDED: Final = (
     *(Right(verb, "httproutes", _GATEWAY) for verb in ("get", "list", "watch", "patch")),
     *(Right(verb, "endpointslices", "discovery.k8s.io") for verb in ("get", "list", "watch")),
     *(Right(verb, "jobs", "batch") for verb in ("get", "list", "watch", "create")),
+    Right("list", "pods"),
     *(Right(verb, "events", "events.k8s.io") for verb in ("create", "patch")),
 )
 
@@ -56,7 +57,8 @@ _REFUSED: Final = (
     *(Right(verb, "gateways", _GATEWAY) for verb in ("get", "patch")),
     *(Right(verb, "jobs", "batch") for verb in ("update", "patch", "delete", "deletecollection")),
     *(Right(verb, "secrets") for verb in ("get", "list", "watch", "create", "patch")),
-    *(Right(verb, "pods") for verb in ("get", "list", "create", "delete")),
+    *(Right(verb, "pods") for verb in ("get", "watch", "create", "delete")),
+    Right("get", "pods", subresource="log"),
     Right("create", "pods", subresource="exec"),
     Right("get", "configmaps"),
     Right("patch", "services"),
