@@ -3,7 +3,7 @@
 import asyncio
 import copy
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from serinus.errors import ConflictError, NotFoundError, SerinusError
@@ -47,7 +47,11 @@ class MemoryApi:
         query: Mapping[str, str] | None = None,
         timeout: float = 10.0,  # noqa: ARG002, ASYNC109 - signature of the client
         urgent: bool = False,  # noqa: ARG002 - signature of the client
+        guard: Callable[[], None] | None = None,
+        fenced: bool = True,  # noqa: ARG002 - signature of the client
     ) -> Raw:
+        if guard is not None:
+            guard()
         self.calls.append(f"{method} {path}")
         self.queries.append(query or {})
         self.bodies.append(copy.deepcopy(body))
