@@ -5,7 +5,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -23,7 +23,7 @@ from serinus.engine.rollout.observation import RouteProblem, TestOutcome
 from serinus.engine.rollout.route_plan import Unplannable, choose_rule, plan_entries
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.catalogue import VersionEntry
-from serinus.errors import ConflictError, NotFoundError, RefusedError, SerinusError
+from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, SerinusError
 from serinus.ports.cluster_state import (
     JobRecord,
     Meta,
@@ -34,9 +34,13 @@ from serinus.ports.cluster_state import (
     RolloutRecord,
     RouteRecord,
 )
+from serinus.ports.services import Guard
 from serinus.registry.service import Registry
 from support.registry.memory import MemoryStore
 from support.virtual_loop import LoopClock
+
+TIMEOUT = 10.0
+"""Seconds after which the real client gives up a call."""
 
 PASSED = TestOutcome(TestResult.PASSED, "it passed")
 
@@ -50,23 +54,32 @@ class Faults:
         after: errors to raise after the next calls have been done: the answer is lost.
         always: an error for every call whose subject it names, until it is taken out.
         hanging: subjects whose calls never return.
+        timing_out: subjects whose calls hang until the client gives up, ``TIMEOUT`` seconds later, undone.
+        latency: seconds that every call takes, half of them before it has its effect.
     """
 
     before: deque[SerinusError | None] = field(default_factory=deque)
     after: deque[SerinusError | None] = field(default_factory=deque)
     always: dict[str, SerinusError] = field(default_factory=dict)
     hanging: set[str] = field(default_factory=set)
+    timing_out: Container[str] = field(default_factory=set)
+    latency: float = 0.0
 
     async def strike_before(self, subject: str) -> None:
-        await asyncio.sleep(0)  # every real call gives the others a turn
+        await asyncio.sleep(self.latency / 2)  # every real call gives the others a turn
         if subject in self.hanging:
             await asyncio.Event().wait()
+        if subject in self.timing_out:
+            await asyncio.sleep(TIMEOUT - self.latency / 2)
+            raise AmbiguousError(f"no answer within {TIMEOUT:g} s; it may have been written")
         if subject in self.always:
             raise self.always[subject]
         if self.before and (fault := self.before.popleft()) is not None:
             raise fault
 
-    def strike_after(self) -> None:
+    async def strike_after(self) -> None:
+        if self.latency:
+            await asyncio.sleep(self.latency / 2)
         if self.after and (fault := self.after.popleft()) is not None:
             raise fault
 
@@ -106,6 +119,14 @@ class FakeCluster:
         if self._on_change is not None and not self.deaf:
             asyncio.get_running_loop().call_soon(self._on_change, stored)
         return stored
+
+    def delete(self, key: ObjectKey) -> None:
+        """Delete a Rollout as a person does: with our finalizer it stays until that is taken off."""
+        stored = self.rollout(key)
+        if stored.has_finalizer:
+            self.put(replace(stored, deleting=True))
+        else:
+            self.remove(RolloutRecord, key)
 
     def remove(self, kind: type[Record], key: ObjectKey) -> None:
         uid = self.objects.pop((kind, key)).meta.uid
@@ -148,13 +169,17 @@ class FakeCluster:
 
 
 class FakeStatusWriter:
-    """The port ``StatusWriter`` over a fake cluster."""
+    """The port ``StatusWriter`` over a fake cluster; ``sent`` lists the Rollouts whose status was sent."""
 
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
         self.faults = Faults()
+        self.sent: list[str] = []
 
-    async def write_rollout(self, meta: Meta, status: RolloutStatus) -> RolloutRecord:
+    async def write_rollout(self, meta: Meta, status: RolloutStatus, *, guard: Guard | None = None) -> RolloutRecord:
+        if guard is not None:
+            guard()
+        self.sent.append(meta.key.name)
         await self.faults.strike_before(meta.key.name)
         stored = self._cluster.rollout(meta.key)
         if (stored.meta.uid, stored.meta.version) != (meta.uid, meta.version):
@@ -164,7 +189,7 @@ class FakeStatusWriter:
         written = self._cluster.put(replace(stored, status=status))
         assert isinstance(written, RolloutRecord)
         self._cluster.journal.append(("status", meta.key.name))
-        self.faults.strike_after()
+        await self.faults.strike_after()
         return written
 
     async def write_model_version(self, key: ObjectKey, *, stage: str, traffic: str) -> None:
@@ -199,14 +224,18 @@ class FakeStatusWriter:
 
 
 class FakeRouter:
-    """The port ``TrafficRouter`` over a fake cluster."""
+    """The port ``TrafficRouter`` over a fake cluster; ``sent`` lists the writes that were sent, by route."""
 
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
         self.faults = Faults()
+        self.sent: list[tuple[str, SetWeights]] = []
 
-    async def set_weights(self, namespace: str, action: SetWeights) -> RouteRecord:
+    async def set_weights(self, namespace: str, action: SetWeights, *, guard: Guard | None = None) -> RouteRecord:
         name = action.route.http_route.name
+        if guard is not None:
+            guard()
+        self.sent.append((name, action))
         await self.faults.strike_before(name)
         try:
             route = self._cluster.route(ObjectKey(namespace, name))
@@ -225,7 +254,7 @@ class FakeRouter:
         written = self._cluster.put(self._accepted(replace(route, rules=tuple(rules), generation=route.generation + 1)))
         assert isinstance(written, RouteRecord)
         self._cluster.journal.append(("weights", name))
-        self.faults.strike_after()
+        await self.faults.strike_after()
         return written
 
     def _accepted(self, route: RouteRecord) -> RouteRecord:
@@ -256,7 +285,7 @@ class FakeFinalizers:
         assert isinstance(written, RolloutRecord)
         if written.deleting and not present:
             self._cluster.remove(RolloutRecord, meta.key)
-        self.faults.strike_after()
+        await self.faults.strike_after()
         return written
 
 

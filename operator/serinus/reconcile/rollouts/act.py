@@ -4,19 +4,23 @@ from collections.abc import Callable
 from typing import assert_never
 
 from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
+from serinus.errors import TransientError
 from serinus.ports.cluster_state import Meta, Record
+from serinus.ports.services import Guard
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.http_tests import HttpTestRunner
 from serinus.reconcile.rollouts.job_tests import JobTests
 
 
-async def act(  # noqa: PLR0913, PLR0917 - the parts of an action's effect
+async def act(  # noqa: PLR0913 - the parts of an action's effect
     ports: Ports,
     tests: HttpTestRunner,
     jobs: JobTests,
-    on_change: Callable[[Record], None],
     owner: Meta,
     action: Action,
+    *,
+    on_change: Callable[[Record], None],
+    guard: Guard,
 ) -> None:
     """Perform one action; performing it again changes nothing.
 
@@ -24,18 +28,24 @@ async def act(  # noqa: PLR0913, PLR0917 - the parts of an action's effect
         ports: where it is done.
         tests: runs HTTP tests.
         jobs: creates the Jobs of tests.
-        on_change: takes in an object as a write has left it.
         owner: the Rollout.
         action: what to do.
+        on_change: takes in an object as a write has left it.
+        guard: called before each request that changes weights.
 
     Raises:
         SerinusError: it was not done, or may not have been; the status must stay as it was.
     """
     match action:
         case SetWeights():
-            on_change(await ports.router.set_weights(owner.key.namespace, action))
+            on_change(await ports.router.set_weights(owner.key.namespace, action, guard=guard))
         case SetFinalizer(present=present):
-            on_change(await ports.finalizers.set(owner, present=present))
+            written = await ports.finalizers.set(owner, present=present)
+            if written.has_finalizer != present:
+                raise TransientError(f"Rollout {owner.key}: somebody changes its finalizers again")
+            # One that was being deleted is gone with its last finalizer, and must not come back into the cache.
+            if present or not written.deleting:
+                on_change(written)
         case RunHttpTest():
             tests.start(owner, action)
         case RunJobTest():
