@@ -63,6 +63,9 @@ def _advance(draft: Draft, situation: Situation, pending: PendingCommands, unfol
     rescued = _rescue(draft, situation, pending)
     if rescued is not None:
         return rescued
+    # What an older release did not keep is stored before anything else rests on it.
+    if draft.requeue_now:
+        return draft
     # 3. A spec that cannot be followed changes nothing.
     if unfollowable is not None:
         return draft.with_waiting(unfollowable)
@@ -112,7 +115,7 @@ def _upgraded(draft: Draft, situation: Situation) -> Draft:
     stable = with_backends(status.stable, situation.observed)
     candidate = with_backends(status.candidate, situation.observed)
     if stable is not status.stable or candidate is not status.candidate:
-        draft = draft.with_status(stable=stable, candidate=candidate)
+        draft = replace(draft.with_status(stable=stable, candidate=candidate), requeue_now=True)
     route = situation.observed.route
     if (
         status.route is not None
@@ -125,7 +128,7 @@ def _upgraded(draft: Draft, situation: Situation) -> Draft:
     if any(one is not None and one.backend is None for one in (stable, candidate)):
         # One of the entries may be that version's: none is taken for a foreign one.
         memory = structs.replace(memory, foreign=())
-    return draft.with_status(route=memory)
+    return replace(draft.with_status(route=memory), requeue_now=True)
 
 
 def _unfollowable(spec: RolloutSpec | InvalidSpec, observed: Observation) -> Waiting | None:

@@ -52,8 +52,10 @@ def roll_back(draft: Draft, bad: Serving, situation: Situation, cause: RollbackC
         decided_at=situation.now,
     )
     draft = _record_failed_tests(draft, situation)
-    if choice.version is None and keeps is None:
-        return _strand(draft, bad, rollback, choice)
+    if not _has_weight(bad, status, observed) and choice.version is None:
+        return _end_without_traffic(draft, bad, rollback)
+    if choice.version is None and keeps is None and bad.weight > 0:
+        return _strand(draft, rollback, choice)
     draft = _record(draft, bad, rollback, situation)
     gets = f"all traffic to {target}" if target else "the rule's other backends serve alone"
     message = f"{cause.message} {bad.version} {bad.weight:g}% -> 0%, {gets}.{_note(choice, target, cause)}"
@@ -75,15 +77,23 @@ def _note(choice: Choice, target: str, cause: RollbackCause) -> str:
 def _serves_beside(bad: Serving, status: RolloutStatus, observed: Observation) -> str | None:
     """Return what serves beside the bad version: the stable one, "" for foreign backends, None where nothing does."""
     stable, route = status.stable, observed.route
-    partly = stable is not None and stable.version != bad.version and 0 < bad.weight < _ALL
+    partly = stable is not None and stable.version != bad.version and bad.weight < _ALL
     if not isinstance(route, RouteFacts):
-        return stable.version if partly and stable is not None else None
+        return stable.version if partly and bad.weight > 0 and stable is not None else None
     place = place_of(bad.version, status, observed)
     live = {entry.key for entry in route.entries if entry.weight and (place is None or entry.key != place.key)}
     beside = place_of(stable.version, status, observed) if stable is not None else None
     if partly and stable is not None and beside is not None and beside.key in live:
         return stable.version
-    return "" if live and bad.weight > 0 else None
+    return "" if live else None
+
+
+def _has_weight(bad: Serving, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether the bad version has traffic: as the status says, or as the route shows."""
+    place, route = place_of(bad.version, status, observed), observed.route
+    if bad.weight > 0 or place is None or not isinstance(route, RouteFacts):
+        return bad.weight > 0
+    return any(entry.weight for entry in route.entries if entry.key == place.key)
 
 
 def _record(draft: Draft, bad: Serving, rollback: Rollback, situation: Situation) -> Draft:
@@ -138,18 +148,21 @@ def _quarantine(status: RolloutStatus, version: str) -> tuple[str, ...]:
     return (version, *(other for other in status.quarantined if other != version))[:MAX_QUARANTINED]
 
 
-def _strand(draft: Draft, bad: Serving, rollback: Rollback, choice: Choice) -> Draft:
-    """Report loudly that there is nothing to go back to; the run of a candidate without traffic just ends."""
-    draft = draft.with_status(quarantined=_quarantine(draft.status, rollback.version))
-    if rollback.at_weight == 0:
-        rollback = structs.replace(rollback, traffic_safe_at=rollback.decided_at)
-        draft = draft.with_status(rollback=rollback, paused=None)
-        draft = draft.end_run(bad, RunResult.ROLLED_BACK, rollback.message, rollback.decided_at)
-        message = f"{rollback.message} {rollback.version} had no traffic."
-        return draft.with_event(EventReason.ROLLBACK_COMPLETED, message, warning=True)
+def _end_without_traffic(draft: Draft, bad: Serving, rollback: Rollback) -> Draft:
+    """End the run of a version that has no traffic to lose."""
+    rollback = structs.replace(rollback, to="", traffic_safe_at=rollback.decided_at)
+    quarantined = _quarantine(draft.status, rollback.version)
+    draft = draft.with_status(rollback=rollback, quarantined=quarantined, paused=None)
+    draft = draft.end_run(bad, RunResult.ROLLED_BACK, rollback.message, rollback.decided_at)
+    message = f"{rollback.message} {rollback.version} had no traffic."
+    return draft.with_event(EventReason.ROLLBACK_COMPLETED, message, warning=True)
+
+
+def _strand(draft: Draft, rollback: Rollback, choice: Choice) -> Draft:
+    """Report loudly that there is nothing to go back to."""
     note = f" Passed over: {choice.reasons}." if choice.passed_over else ""
     message = f"{rollback.message} THERE IS NO VERSION TO GO BACK TO: {rollback.version} KEEPS {rollback.at_weight:g}%."
-    draft = draft.with_status(rollback=rollback)
+    draft = draft.with_status(rollback=rollback, quarantined=_quarantine(draft.status, rollback.version))
     return draft.with_event(EventReason.NO_ROLLBACK_TARGET, message + note, warning=True)
 
 
