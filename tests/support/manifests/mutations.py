@@ -162,7 +162,14 @@ def _objects(node: _Node) -> st.SearchStrategy[Any]:
 
 # ---- manifests ---------------------------------------------------------------------------------
 
-_BASES: Final = {kind: st.sampled_from([one for one in TAKEN.values() if one["kind"] == kind]) for kind in _FILES}
+# Half of the changes are made to manifests in which no field is left out.
+_BASES: Final = {
+    kind: st.one_of(
+        st.sampled_from([one for story, one in TAKEN.items() if one["kind"] == kind and "every field" in story]),
+        st.sampled_from([one for one in TAKEN.values() if one["kind"] == kind]),
+    )
+    for kind in _FILES
+}
 _KINDS: Final = st.sampled_from(["a plan", "a plan", "Rollout", "Rollout", "ModelVersion", "ModelVersion", "Model"])
 _CHANGES: Final = st.sampled_from([1, 1, 1, 2, 3])
 
@@ -198,42 +205,43 @@ def _named(manifest: Manifest) -> Manifest:
 
 # ---- plans -------------------------------------------------------------------------------------
 
-_SHARES: Final = ("0%", "0.00%", "00%", "5%", "05%", "5.0%", "0.01%", "50%", "99.99%", "100%", "100.0%", "100.00%", 5)
-_LENGTHS: Final = st.sampled_from(
-    ["0s", "1h", "60m", "3600s", "3600000ms", "59m59s", "2h", "999999h", "1h1ms", "0h0m0s0ms", "1.5h"]
-)
-_OF_A_STAGE: Final[dict[str, st.SearchStrategy[Any]]] = {
-    "duration": _LENGTHS,
-    "bake": _LENGTHS,
-    "maxDuration": _LENGTHS,
-    "promotion": st.sampled_from(["Observed", "Certified"]),
-    "judgement": st.sampled_from(["Observed", "Sequential"]),
-    "approval": st.sampled_from(["NotRequired", "Required"]),
-}
-_SHAPES: Final = st.lists(
-    st.tuples(
-        st.sampled_from(_SHARES),
-        st.integers(0, 9),
-        st.lists(st.sampled_from(sorted(_OF_A_STAGE)), max_size=2, unique=True),
+_SHARES: Final = ("0%", "0.00%", "00%", "5%", "05%", "5.0%", "0.01%", "50%", "99.99%", "100.00%", 5)
+_LENGTHS: Final = st.sampled_from(["0s", "1h", "60m", "3600s", "3600000ms", "59m59s", "999999h", "1h1ms", "0h0m0s0ms"])
+# Fields that a rule compares come together.
+_PARTS: Final = st.one_of(
+    st.just({}),
+    st.just({}),
+    st.just({}),
+    st.fixed_dictionaries({"duration": _LENGTHS, "maxDuration": _LENGTHS}),
+    st.fixed_dictionaries({"bake": _LENGTHS, "maxDuration": _LENGTHS}),
+    st.fixed_dictionaries(
+        {
+            "promotion": st.sampled_from(["Observed", "Certified"]),
+            "judgement": st.sampled_from(["Observed", "Sequential"]),
+        }
     ),
-    min_size=1,
-    max_size=3,
+    st.fixed_dictionaries({"approval": st.sampled_from(["NotRequired", "Required"])}),
+)
+_SHAPE: Final = st.tuples(
+    st.lists(st.sampled_from(_SHARES), min_size=0, max_size=2),
+    st.lists(_PARTS, min_size=3, max_size=3),
+    st.integers(0, 5),
 )
 
 
 @st.composite
 def _plans(draw: st.DrawFn) -> list[Manifest]:
-    """Return stages; two plans in three are good but for their conditions, the others are of any shape."""
-    if draw(st.integers(0, 2)):
-        return [{"name": "all", "traffic": "100%", "abortOn": draw(lines())}]
-    found: list[Manifest] = []
-    for share, luck, fields in draw(_SHAPES):
-        stage: Manifest = {"name": f"s{len(found)}", "traffic": share}
-        nothing = str(share).strip("0.%") == ""
-        # One stage in ten has conditions where it needs none, or none where it needs them.
-        if nothing == (luck == 0):
-            stage["abortOn"] = draw(lines())
-        found.append(stage | {name: draw(_OF_A_STAGE[name]) for name in fields})
+    """Return stages; half of the plans are good but for their conditions, the others are of many shapes."""
     if draw(st.booleans()):
-        found.append({"name": "end", "traffic": "100%", "abortOn": ["error_rate > 1%"]})
-    return found
+        return [{"name": "all", "traffic": "100%", "abortOn": draw(lines())}]
+    shares, parts, luck = draw(_SHAPE)
+    if luck:
+        shares = [*sorted(shares, key=lambda share: float(str(share).strip("%"))), "100%"]
+    return [_stage(number, share, parts[number], watched=luck != 1) for number, share in enumerate(shares)]
+
+
+def _stage(number: int, share: Any, fields: Manifest, *, watched: bool) -> Manifest:
+    """Return a stage with a condition if it needs one, or, where it is not watched, the other way round."""
+    needed = str(share).strip("0.%") != ""
+    conditions = {"abortOn": ["error_rate > 1%"]} if needed == watched else {}
+    return {"name": f"s{number}", "traffic": share, **conditions, **fields}
