@@ -83,7 +83,7 @@ async def test_a_model_deleted_after_its_first_records_were_pruned_is_refused_wi
     await registry.store.remove_records(model, 2)
     del server.objects[of(model, "models")]
     for ask in (registry.head(model), registry.promote(model, "3.0.0", audit_entry())):
-        with pytest.raises(RefusedError, match=r"records 1 to 2 are not there.*restore them from the archive"):
+        with pytest.raises(RefusedError, match=r"records 1 to 2 are missing.*restore them from the archive"):
             await ask
 
 

@@ -59,9 +59,14 @@ def make_tables(settings: DynamoDbSettings) -> None:
         clients.close()
 
 
+def boto_clients(clients: Clients) -> tuple[Any, Any]:
+    """Return both clients with everything that boto3 gives them, such as event hooks."""
+    return clients.reads, clients.commits
+
+
 def intercept(clients: Clients, exchange: Exchange) -> None:
-    """Put something between both clients and the network, where botocore lets a request leave."""
-    for client in (clients.reads, clients.commits):
+    """Call ``exchange`` for every request of both clients, at the point where botocore sends it."""
+    for client in boto_clients(clients):
         send = client._endpoint.http_session.send
 
         def before_send(request: Any, send: Callable[[Any], AWSResponse] = send, **_: Any) -> AWSResponse | None:
@@ -82,7 +87,7 @@ class DynamoDbPlace:
         clients = connect(self.settings, self._session)
         if exchange is not None:
             intercept(clients, exchange)
-        pages = PageSizes(versions=page_size, records=page_size, found=page_size)
+        pages = PageSizes(versions=page_size, records=page_size, index=page_size)
         store = DynamoDbStore(self.settings, clients, pages=pages)
         self._opened[store] = clients
         return store
@@ -150,8 +155,8 @@ def counted(clients: Clients) -> Iterator[list[tuple[str, dict[str, Any]]]]:
     def note(params: dict[str, Any], model: Any, **_: Any) -> None:
         calls.append((model.name, params))
 
-    for client in (clients.reads, clients.commits):
+    for client in boto_clients(clients):
         client.meta.events.register("provide-client-params.dynamodb", note)
     yield calls
-    for client in (clients.reads, clients.commits):
+    for client in boto_clients(clients):
         client.meta.events.unregister("provide-client-params.dynamodb", note)

@@ -34,13 +34,13 @@ def test_an_address_names_the_tables_and_where_they_are() -> None:
     ("url", "words"),
     [
         ("dynamodb://serinus?regoin=x", "unknown parameter regoin: known are endpoint, namespace, region, scope"),
-        ("dynamodb://serinus?region=a&region=b", "twice"),
+        ("dynamodb://serinus?region=a&region=b", "duplicate"),
         ("dynamodb://serinus?region", "name=value"),
-        ("dynamodb://serinus/fraud", "the table prefix alone"),
-        ("dynamodb://?region=a", "the table prefix alone"),
+        ("dynamodb://serinus/fraud", "only the table prefix"),
+        ("dynamodb://?region=a", "only the table prefix"),
         ("kubernetes://prod", "takes nothing more"),
-        ("mysql://serinus", "is no registry"),
-        ("", "is no registry"),
+        ("mysql://serinus", "is not the address of a registry"),
+        ("", "is not the address of a registry"),
     ],
 )
 def test_an_address_that_names_no_registry_is_refused_with_what_is_wrong(url: str, words: str) -> None:
@@ -105,7 +105,7 @@ async def test_models_of_another_scope_are_not_seen(place: DynamoDbPlace) -> Non
 
 
 async def test_a_registry_is_opened_only_where_its_tables_are(moto: str) -> None:
-    with pytest.raises(ConfigurationError, match="nothing-registry is not there: run serinus registry dynamodb"):
+    with pytest.raises(ConfigurationError, match="nothing-registry does not exist: run serinus registry dynamodb"):
         await serinus.registry.open_store(f"dynamodb://nothing?region={REGION}&endpoint={moto}")
     with (
         serinus.registry.open(f"dynamodb://nothing?region={REGION}&endpoint={moto}") as registry,

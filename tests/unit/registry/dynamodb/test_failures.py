@@ -69,8 +69,8 @@ def a_step(**fields: Any) -> Commit:
     [
         (error("ProvisionedThroughputExceededException"), TransientError, "busy"),
         (error("ThrottlingException"), TransientError, "busy"),
-        (error("InternalServerError", status=500), TransientError, "asked again"),
-        (error("ExpiredTokenException"), TransientError, "run out"),
+        (error("InternalServerError", status=500), TransientError, "retried"),
+        (error("ExpiredTokenException"), TransientError, "have expired"),
         (error("AccessDeniedException"), RefusedError, "deploy/aws"),
         (error("ResourceNotFoundException"), RefusedError, "create-tables"),
         (error("ValidationException", message="what a key"), RefusedError, "what a key"),
@@ -242,7 +242,7 @@ async def test_a_place_without_transactions_is_refused_by_that_name(opened: Open
         await opened(Scripted(registry, audit, unsupported)).probe()
     with pytest.raises(ConfigurationError, match="its index data is missing"):
         await opened(Scripted({"Table": {"KeySchema": key, "GlobalSecondaryIndexes": indexes[:2]}})).probe()
-    with pytest.raises(ConfigurationError, match="serinus-registry is not there: run serinus registry dynamodb"):
+    with pytest.raises(ConfigurationError, match="serinus-registry does not exist: run serinus registry dynamodb"):
         await opened(Scripted(error("ResourceNotFoundException"))).probe()
     await opened(Scripted(registry, audit, {})).probe()
 
