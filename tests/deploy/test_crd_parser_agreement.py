@@ -11,7 +11,7 @@ from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.parsing import decode, encode
 from serinus.api.rollout import RolloutSpec
 from serinus.errors import InvalidObjectError
-from support.manifests.accepted import TAKEN
+from support.manifests.accepted import ACCEPTED
 from support.manifests.builders import Manifest
 from support.manifests.refused import OPERATOR_ONLY, REFUSED, Refused
 
@@ -29,30 +29,30 @@ def _read(manifest: Manifest) -> _Spec:
     return decode(_KINDS[manifest["kind"]], manifest.get("spec"), "spec")
 
 
-@pytest.mark.parametrize("manifest", TAKEN.values(), ids=TAKEN.keys())
+@pytest.mark.parametrize("manifest", ACCEPTED.values(), ids=ACCEPTED.keys())
 def test_the_operator_parses_every_manifest_that_the_api_server_accepts(manifest: Manifest) -> None:
     read = _read(manifest)
     assert decode(type(read), encode(read), "spec") == read
 
 
-@pytest.mark.parametrize("case", [case for case in REFUSED if not case.server_only], ids=lambda case: case.story)
+@pytest.mark.parametrize("case", [case for case in REFUSED if not case.server_only], ids=lambda case: case.title)
 def test_the_operator_rejects_every_manifest_that_the_api_server_rejects(case: Refused) -> None:
     with pytest.raises(InvalidObjectError):
         _read(case.manifest)
 
 
-@pytest.mark.parametrize("case", [case for case in REFUSED if case.server_only], ids=lambda case: case.story)
+@pytest.mark.parametrize("case", [case for case in REFUSED if case.server_only], ids=lambda case: case.title)
 def test_a_rule_marked_as_server_only_is_not_checked_by_the_parser(case: Refused) -> None:
     assert encode(_read(case.manifest)), "the parser rejects it now: remove the case's server_only"
 
 
-@pytest.mark.parametrize("case", OPERATOR_ONLY, ids=lambda case: case.story)
+@pytest.mark.parametrize("case", OPERATOR_ONLY, ids=lambda case: case.title)
 def test_the_operator_rejects_a_condition_that_the_schema_cannot_check(case: Refused) -> None:
     with pytest.raises(InvalidObjectError) as refusal:
         _read(case.manifest)
     assert refusal.value.path.startswith("spec")
     assert case.field in str(refusal.value)
-    assert case.words in str(refusal.value)
+    assert case.message in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", definitions())

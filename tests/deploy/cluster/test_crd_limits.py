@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from support.kubectl import Kubectl
-from support.manifests.accepted import TAKEN
+from support.manifests.accepted import ACCEPTED
 from support.manifests.builders import Manifest, changed
 
 _CRDS: Final = Path(__file__).resolve().parents[3] / "deploy" / "crds"
@@ -27,10 +27,10 @@ _SCALARS: Final = {"string", "integer", "number", "boolean"}
 def _broken(file: str) -> Iterator[tuple[str, Manifest]]:
     crd = yaml.safe_load((_CRDS / file).read_text(encoding="utf-8"))
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    for story in _FULL[file]:
-        for path, limits in _leaves(schema, TAKEN[story]["spec"], "spec"):
+    for title in _FULL[file]:
+        for path, limits in _leaves(schema, ACCEPTED[title]["spec"], "spec"):
             for value in _beyond(limits):
-                yield path, changed(TAKEN[story], {path: value})
+                yield path, changed(ACCEPTED[title], {path: value})
 
 
 def _leaves(schema: dict[str, Any], value: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,29 +8,29 @@ import pytest
 import yaml
 
 from support.kubectl import Kubectl
-from support.manifests.accepted import TAKEN
+from support.manifests.accepted import ACCEPTED
 from support.manifests.builders import Manifest, changed, model_version, rollout
 from support.manifests.refused import REFUSED, Refused
-from support.manifests.registry import NEVER
+from support.manifests.registry import UPDATE_RULES
 
 _ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.mark.parametrize("manifest", TAKEN.values(), ids=TAKEN.keys())
+@pytest.mark.parametrize("manifest", ACCEPTED.values(), ids=ACCEPTED.keys())
 def test_a_valid_manifest_is_stored_unchanged(user: Kubectl, manifest: Manifest) -> None:
     stored = user.json("create", "--dry-run=server", "-f", "-", given=manifest)
     assert stored["spec"] == manifest["spec"]
 
 
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.story)
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.title)
 def test_an_invalid_manifest_is_refused_with_the_field_and_the_reason(user: Kubectl, case: Refused) -> None:
     error = user.refusal("create", "--dry-run=server", "-f", "-", given=case.manifest)
     assert case.field in error
-    assert case.words in error
+    assert case.message in error
 
 
 def test_every_rule_of_the_crds_is_violated_by_some_invalid_manifest() -> None:
-    messages = [case.words for case in REFUSED] + ["metadata.name must be", *_ON_UPDATE]
+    messages = [case.message for case in REFUSED] + ["metadata.name must be", *_ON_UPDATE]
     rules = list(_rules())
     assert len(rules) > 10
     untested = [rule for rule in rules if not any(message in rule or rule in message for message in messages)]
@@ -40,7 +40,7 @@ def test_every_rule_of_the_crds_is_violated_by_some_invalid_manifest() -> None:
 _ON_UPDATE = (
     "a ModelVersion's spec is immutable: create another ModelVersion",
     "status.epoch never falls: this writer has lost the leadership",
-    *NEVER,
+    *UPDATE_RULES,
 )
 """The rules on updates, which are tested below and in test_crd_transitions."""
 

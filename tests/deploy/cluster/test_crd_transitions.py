@@ -7,9 +7,9 @@ import pytest
 
 from support.kubectl import Kubectl
 from support.manifests.builders import Manifest, changed
-from support.manifests.registry import EVERY_RECORD_FIELD, NEVER, audit_record, model
+from support.manifests.registry import EVERY_RECORD_FIELD, UPDATE_RULES, audit_record, model
 
-_CHANGED, _SHORTENED, _TURNED_BACK = NEVER
+_IMMUTABLE, _SEQUENCE_FELL, _GENERATION_FELL = UPDATE_RULES
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def fraud() -> str:
 def test_a_record_is_immutable(user: Kubectl, fraud: str, change: Manifest) -> None:
     record = audit_record(fraud, **EVERY_RECORD_FIELD)
     user("create", "-f", "-", given=record)
-    assert _CHANGED in user.refusal("apply", "-f", "-", given=changed(record, change))
+    assert _IMMUTABLE in user.refusal("apply", "-f", "-", given=changed(record, change))
 
 
 def test_a_sequence_number_is_used_once(user: Kubectl, fraud: str) -> None:
@@ -54,10 +54,10 @@ def test_the_head_of_a_chain_only_grows(user: Kubectl, fraud: str) -> None:
     user("create", "-f", "-", given=model(fraud))
     _set_status(user, fraud, {"generation": 2, "audit": {"sequence": 5}})
     _set_status(user, fraud, {"generation": 2, "audit": {"sequence": 6}})
-    assert _SHORTENED in user.refusal(*_patch(fraud, {"audit": {"sequence": 5}}))
-    assert _SHORTENED in user.refusal(*_patch(fraud, {"audit": None}))
-    assert _TURNED_BACK in user.refusal(*_patch(fraud, {"generation": 1}))
-    assert _TURNED_BACK in user.refusal(*_patch(fraud, {"generation": None}))
+    assert _SEQUENCE_FELL in user.refusal(*_patch(fraud, {"audit": {"sequence": 5}}))
+    assert _SEQUENCE_FELL in user.refusal(*_patch(fraud, {"audit": None}))
+    assert _GENERATION_FELL in user.refusal(*_patch(fraud, {"generation": 1}))
+    assert _GENERATION_FELL in user.refusal(*_patch(fraud, {"generation": None}))
 
 
 def test_writing_a_model_does_not_change_its_head(user: Kubectl, fraud: str) -> None:
