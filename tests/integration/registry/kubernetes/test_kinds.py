@@ -10,7 +10,7 @@ from serinus.kube.kinds import collection_path, object_path
 from serinus.registry.kubernetes.objects import model_snapshot, record_manifest, status_patch
 from serinus.registry.kubernetes.store import KubernetesStore
 from support.registry.kubernetes import KubernetesPlace
-from support.registry.place import audit_entry, digest_for, in_use, registry_on, seen_whole, step_on
+from support.registry.place import audit_entry, digest_for, in_use, registry_on, step_on, verified_model
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def test_a_record_has_no_name_but_that_of_its_number(
         manifest["metadata"]["name"] = name
         with pytest.raises(RefusedError, match=r"metadata\.name must be <model>-<sequence in twelve digits>"):
             await api.request("POST", collection_path(AUDIT_RECORD, model.namespace), body=manifest)
-    assert (await seen_whole(place, model)).head.audit.sequence == 5
+    assert (await verified_model(place, model)).head.audit.sequence == 5
 
 
 async def test_a_head_never_goes_back(api: KubernetesClient, model: ObjectKey) -> None:
@@ -59,7 +59,7 @@ async def test_a_model_deleted_by_a_person_has_its_head_back_with_the_next_step(
     assert production.version == "2.0.0"
     await registry.rollback(model, audit_entry())
     stored = model_snapshot(model, await api.request("GET", object_path(MODEL, model)))
-    assert stored.head == (await seen_whole(place, model)).head
+    assert stored.head == (await verified_model(place, model)).head
     assert stored.head.audit.sequence == 6
 
 
