@@ -75,7 +75,7 @@ def test_kubectls_own_words_are_shown_and_the_status_is_1(path: Path, capsys: py
 def test_a_silent_failure_of_kubectl_is_told_by_its_status(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a_kubectl(path, status=3)
     assert main(["abort", "fraud"]) == 1
-    assert "kubectl ended with 3" in capsys.readouterr().err
+    assert "kubectl failed with exit status 3" in capsys.readouterr().err
 
 
 def test_a_missing_kubectl_is_said_with_what_to_do(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -146,7 +146,7 @@ def test_that_there_is_nothing_is_said(trail: Trail, capsys: pytest.CaptureFixtu
     told = capsys.readouterr()
     assert told.out == ""
     assert "There is no record of freud in namespace ml" in told.err
-    assert "None of the records of fraud in namespace ml is wanted: there are 10" in told.err
+    assert "No record of fraud in namespace ml matches the filters (10 in total)." in told.err
 
 
 # ---- export -----------------------------------------------------------------------------------

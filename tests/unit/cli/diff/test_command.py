@@ -163,18 +163,18 @@ def test_an_answer_that_is_no_json_is_not_taken_for_an_empty_cluster(
 ) -> None:
     _a_kubectl(tmp_path, monkeypatch, "Welcome!")
     assert serinus("1.0.0", "1.1.0") == 2
-    assert "kubectl gave no JSON" in capsys.readouterr().err
+    assert "kubectl's output is not JSON" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["1.0.0", "1.9.0"], "there is no ModelVersion 1.9.0 in"),
+        (["1.0.0", "1.9.0"], "no ModelVersion 1.9.0 in"),
         (["1.1.0", "1.0.0"], "1.0.0 comes before 1.1.0: write the older version first"),
         (["1.0.0", "nothing.yaml"], "nothing.yaml is neither a version such as v2.3.0 nor a file"),
         (["2.0.0", "2.1.0"], "2.0.0 is a version of credit, fraud: choose one by --model"),
-        (["3.0.0", "3.1.0"], "fraud 3.0.0 is there more than once, and not the same"),
-        (["1.0.0", "5.0.0"], "fraud and credit are two models"),
+        (["3.0.0", "3.1.0"], "fraud 3.0.0 exists more than once, with different specs"),
+        (["1.0.0", "5.0.0"], "fraud and credit are different models"),
     ],
 )
 def test_what_cannot_be_compared_ends_with_2_and_what_to_do(
@@ -199,8 +199,8 @@ def test_the_model_chooses(tmp_path: Path) -> None:
         ("\xff", "cannot be read"),
         (yaml.safe_dump(a_version("1.0.0", signature={"profile": "cubist"})), "spec.signature"),
         (yaml.safe_dump(a_version("1.0")), "spec.version"),
-        ("kind: Service", "holds 0 ModelVersions"),
-        (yaml.safe_dump_all([a_version("1.0.0"), a_version("1.1.0")]), "holds 2 ModelVersions"),
+        ("kind: Service", "contains 0 ModelVersions"),
+        (yaml.safe_dump_all([a_version("1.0.0"), a_version("1.1.0")]), "contains 2 ModelVersions"),
     ],
 )
 def test_a_file_that_is_none_names_what_is_wrong(

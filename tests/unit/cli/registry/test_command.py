@@ -50,7 +50,7 @@ def test_a_rollback_goes_to_the_last_good_version_and_says_so(trail: Trail, caps
     assert trail.run("rollback", "ml/fraud", *FLEET, *WHY) == 0
     assert serving(trail) == "1.0.0"
     told = capsys.readouterr().out
-    assert "ml/fraud: went back from 1.1.0 to 1.0.0, record #6" in told
+    assert "ml/fraud: rolled back from 1.1.0 to 1.0.0, record #6" in told
     assert "1.1.0 is quarantined" in told
     record = trail.records[6]
     assert (record["event"], record["version"], record["to"]) == ("RolledBack", "1.1.0", "1.0.0")
@@ -206,7 +206,7 @@ def test_a_file_of_versions_is_registered_once(
     assert trail.run("registry", "register", "-f", file, "-n", "ml", *FLEET) == 0
     told = capsys.readouterr().out
     assert "3.1.0 is registered, record #7" in told
-    assert "3.1.0 is registered already, with the same spec" in told
+    assert "3.1.0 is already registered with the same spec" in told
     assert trail.head.audit.sequence == 7
     entry = trail.data[MODEL].versions["3.0.0"]
     assert entry.labels == (("team", "payments"),)
@@ -273,7 +273,7 @@ def test_what_the_teams_policy_asks_for_must_be_there(
         ({**manifest(), "metadata": None}, "metadata is missing"),
         (manifest(metadata={"name": "fraud"}), "metadata.name: must be fraud-v3.0.0"),
         (manifest(colour="red"), "spec"),
-        (manifest(metadata={"labels": {"a": 1}}), "metadata.labels: must be texts by name"),
+        (manifest(metadata={"labels": {"a": 1}}), "metadata.labels: must map names to strings"),
         ([1], "must be a ModelVersion"),
     ],
 )
@@ -320,6 +320,10 @@ def test_versions_are_chosen_by_what_they_are(trail: Trail, capsys: pytest.Captu
     assert listed(trail, capsys, "ml/fraud", "--major", "1") == ["1.1.0", "1.0.0"]
     assert listed(trail, capsys, "--digest", digest) == ["1.0.0"]
     assert listed(trail, capsys, "ml/fraud", "--label", "team=none") == []
+    assert trail.run("registry", "list", "ml/fraud", "--label", "team=none") == 0
+    assert capsys.readouterr().err == "No versions found.\n"
+    assert Trail().run("registry", "list") == 0
+    assert capsys.readouterr().err == "No models found.\n"
     assert trail.run("registry", "list", "--major", "1") == 1
     assert "name a MODEL" in capsys.readouterr().out
 
@@ -332,7 +336,7 @@ def test_production_prints_the_version_alone_for_scripts(trail: Trail, capsys: p
     assert trail.run("registry", "production", "ml/freud") == 1
     told = capsys.readouterr()
     assert told.out == ""
-    assert "nothing of ml/freud is in production" in told.err
+    assert "no version of ml/freud is in production" in told.err
 
 
 def test_a_version_is_printed_as_the_manifest_that_registers_it(
