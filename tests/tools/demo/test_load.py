@@ -174,5 +174,5 @@ def test_requests_are_selected_by_their_start() -> None:
 
 
 def test_a_malformed_line_is_an_error_that_shows_it() -> None:
-    with pytest.raises(DemoError, match="'yesterday,2.3.0,200' is not a line"):
+    with pytest.raises(DemoError, match="is not a line of the load generator"):
         record_of("yesterday,2.3.0,200")
