@@ -127,7 +127,7 @@ async def test_the_archivist_archives_records_the_removal_and_removes(
     removal = await plan_removal(store, model, recorded_before=clock.now(), covered=None)
     archive = FolderArchive(tmp_path / "archive")
     remover = Remover(store=store, archive=archive, actor=ALICE, reason="their time is over", by=BY, clock=clock)
-    await remover.archive_and_tell(model, removal)
+    await remover.archive_and_record(model, removal)
     assert await finish_removal(store, model) == 5
     verification = await operators.verify(model)
     assert (verification.ok, verification.records) == (True, 1)

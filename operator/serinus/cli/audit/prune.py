@@ -30,7 +30,7 @@ from serinus.registry.service import Registry
 
 if TYPE_CHECKING:
     from serinus.audit.archive import ArchivePlace
-    from serinus.audit.checkpoint_reader import Seen
+    from serinus.audit.checkpoint_reader import CheckpointAnchors
     from serinus.audit.retention import Removal
 
 OK, NOT_DONE = 0, 1
@@ -127,7 +127,7 @@ async def _prune(options: PruneOptions, context: CliContext) -> int:
         return await _remove(options, context, _Plan(store, model, before, covered, days))
 
 
-async def _verifies(registry: Registry, model: ObjectKey, seen: "Seen") -> bool:
+async def _verifies(registry: Registry, model: ObjectKey, seen: "CheckpointAnchors") -> bool:
     """Return whether the trail verifies, and print the findings: a trail that does not is not pruned."""
     from serinus.audit.verify import prove  # noqa: PLC0415 - slow to load
 
@@ -238,4 +238,4 @@ async def _archive(
         by=this_process(),
         clock=context.clock,
     )
-    await remover.archive_and_tell(plan.model, removal)
+    await remover.archive_and_record(plan.model, removal)

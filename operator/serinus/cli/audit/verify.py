@@ -17,7 +17,7 @@ from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry
 
 if TYPE_CHECKING:
-    from serinus.audit.checkpoint_reader import Seen
+    from serinus.audit.checkpoint_reader import CheckpointAnchors
     from serinus.audit.verify import Proof
 
 INTACT, BROKEN, UNVERIFIED = 0, 1, 2
@@ -164,14 +164,14 @@ async def _verify_registry(options: VerifyOptions, context: CliContext) -> int:
     return BROKEN if BROKEN in statuses else max(statuses)
 
 
-async def seen_by_checkpoints(source: CheckpointSource, only: ObjectKey | None) -> "Seen":
+async def seen_by_checkpoints(source: CheckpointSource, only: ObjectKey | None) -> "CheckpointAnchors":
     """Return what the checkpoints of a source prove; nothing if there is no source."""
     from serinus.audit.bucket import Bucket, parse_place  # noqa: PLC0415 - boto3
-    from serinus.audit.checkpoint_reader import Seen, read_checkpoints  # noqa: PLC0415 - cryptography
+    from serinus.audit.checkpoint_reader import CheckpointAnchors, read_checkpoints  # noqa: PLC0415 - cryptography
     from serinus.audit.signing_keys import load_public_keys  # noqa: PLC0415 - likewise
 
     if source.url is None:
-        return Seen()
+        return CheckpointAnchors()
     keys = load_public_keys(source.public_keys)
     bucket = Bucket(parse_place(source.url))
     try:
@@ -180,7 +180,7 @@ async def seen_by_checkpoints(source: CheckpointSource, only: ObjectKey | None) 
         await bucket.close()
 
 
-async def _all_models(store: RegistryStore, seen: "Seen", namespace: str | None) -> list[ObjectKey]:
+async def _all_models(store: RegistryStore, seen: "CheckpointAnchors", namespace: str | None) -> list[ObjectKey]:
     """Return every model in the registry or in a checkpoint, so that a model deleted from the registry is found."""
     known = {model async for model, _ in store.list_models()} | set(seen.anchors)
     return sorted(model for model in known if namespace is None or model.namespace == namespace)

@@ -348,4 +348,4 @@ def test_a_private_key_given_for_a_public_one_is_refused_before_anything_is_aske
     trail.run("audit", "keygen", "-o", str(file))
     place = "s3://bucket/audit?region=eu-central-1&endpoint=http://127.0.0.1:9"
     assert trail.run("audit", "verify", "ml/fraud", "--checkpoints", place, "--public-key", str(file)) == 2
-    assert "holds no public key in PEM: take the .pub.pem" in capsys.readouterr().err
+    assert "public key in PEM: use the .pub.pem that keygen wrote" in capsys.readouterr().err
