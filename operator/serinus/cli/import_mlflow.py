@@ -241,7 +241,7 @@ def _hashed(tracking: "Tracking", place: str, variables: Mapping[str, str]) -> "
 
     if place.startswith(f"{SCHEME}:"):
         inspection = Inspection()
-        with ProxiedFiles(tracking).sight(place, inspection) as artifact:
+        with ProxiedFiles(tracking).stat(place, inspection) as artifact:
             return measure(artifact, inspection, most=ArtifactSettings().max_bytes)
     s3 = S3Settings(endpoint=variables.get("MLFLOW_S3_ENDPOINT_URL") or None)
     return measured(ArtifactSettings(s3=s3, local_root="/"), place)
