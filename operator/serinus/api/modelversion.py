@@ -1,4 +1,4 @@
-"""ModelVersion: one immutable version of a model, what it was built from and where it serves."""
+"""ModelVersion: an immutable version of a model with its lineage and its backend."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -214,7 +214,7 @@ class ModelVersionSpec(Model, frozen=True, kw_only=True):
     changes: Annotated[str, text("What is new, for people.", most=4096)] | None = None
 
     def __post_init__(self) -> None:
-        """Drop the leading ``v`` that SemVer does not know."""
+        """Drop the leading ``v``, which is not part of SemVer."""
         force_setattr(self, "version", self.version.removeprefix("v"))
 
 

@@ -1,4 +1,4 @@
-"""Rollout: the standing wish that a model shall serve a version, by a plan of stages."""
+"""Rollout: the desired version of a model, and the plan of stages by which it is rolled out."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -54,7 +54,7 @@ class OnTimeout(StrEnum):
     ROLLBACK = "Rollback"
 
 
-# The unit that a metric wants, so that `kubectl apply` refuses what parse_abort_condition would.
+# The unit that a metric requires, so that `kubectl apply` refuses what parse_abort_condition would.
 _CONDITION_RULES: Final = (
     rule(
         r"!self.matches('^\\s*latency_p[0-9]{2,4}\\s*[<>]')"

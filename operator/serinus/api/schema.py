@@ -1,6 +1,7 @@
-"""How a typed model says what the API server may accept: constraints and CEL rules beside the fields they concern.
+"""Constraints and CEL rules of the typed models, declared beside the fields that they concern.
 
-Everything here is read twice: by msgspec when an object is parsed, by :mod:`serinus.api.crd` when the CRD is written.
+They are evaluated twice: by msgspec when an object is parsed, and by the API server, through the CRDs that
+:mod:`serinus.api.crd` generates from them.
 """
 
 from typing import Any, Final
@@ -11,7 +12,7 @@ from serinus.api.quantities import Duration
 
 NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 QUERY_NAME: Final = r"^[a-z][a-z0-9_]{0,62}$"
-"""What stands left of the comparison in ``abortOn``."""
+"""The left-hand side of a comparison in ``abortOn``."""
 
 SUBDOMAIN: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 DIGEST: Final = r"^sha256:[0-9a-f]{64}$"
@@ -27,7 +28,7 @@ Extension = str | bool | list[str] | list[dict[str, Any]]
 
 
 class Model(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
-    """The base of all that is stored: immutable, keyword-only, camelCase outside, unknown fields refused."""
+    """The base of all stored types: immutable, keyword-only, camelCase in JSON, unknown fields refused."""
 
 
 def text(description: str, *, least: int = 1, most: int = 253, pattern: str | None = None, **more: Extension) -> Meta:
@@ -50,11 +51,11 @@ def rules(*members: dict[str, Any]) -> dict[str, Any]:
 
 
 def rule(expression: str, message: str, *, field: str | None = None, computed: bool = False) -> dict[str, Any]:
-    """Return one CEL rule; ``computed``: the message is itself an expression that yields the sentence."""
-    found: dict[str, Any] = {"rule": expression, ("messageExpression" if computed else "message"): message}
-    return found | ({"fieldPath": field} if field else {})
+    """Return one CEL rule; ``computed``: the message is itself an expression."""
+    member: dict[str, Any] = {"rule": expression, ("messageExpression" if computed else "message"): message}
+    return member | ({"fieldPath": field} if field else {})
 
 
 def length(description: str) -> Meta:
-    """Return the description of a length of time; its form is that of :class:`Duration`."""
+    """Return the description of a :class:`Duration`."""
     return Meta(description=f"{description} {Duration.DESCRIPTION}")
