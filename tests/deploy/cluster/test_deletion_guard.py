@@ -185,7 +185,7 @@ def test_a_namespace_with_protected_objects_can_be_deleted(admin: Kubectl, relea
 @pytest.mark.parametrize("kind", ["mutatingadmissionpolicy", "validatingadmissionpolicy"])
 def test_the_api_server_has_no_warnings_about_the_policies(admin: Kubectl, release: Release, kind: str) -> None:
     policies = admin.json("get", kind)["items"]
-    ours = [policy for policy in policies if policy["metadata"]["name"].startswith(release.name)]
-    assert ours
-    warnings = [policy.get("status", {}).get("typeChecking", {}).get("expressionWarnings") for policy in ours]
+    own = [policy for policy in policies if policy["metadata"]["name"].startswith(release.name)]
+    assert own
+    warnings = [policy.get("status", {}).get("typeChecking", {}).get("expressionWarnings") for policy in own]
     assert [warning for warning in warnings if warning] == []
