@@ -241,8 +241,8 @@ class Bucket:
 
 def _client(settings: S3Settings, seconds: float) -> S3Api:
     # boto3 takes a third of a second to load, which a command without S3 must not wait for.
-    import boto3  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
+    import boto3  # noqa: PLC0415 - as said above
+    from botocore.config import Config  # noqa: PLC0415 - as said above
 
     options = Config(
         connect_timeout=min(_CONNECT_SECONDS, seconds),

@@ -150,9 +150,7 @@ class _Reading:
     def result(self) -> CheckpointAnchors:
         """Return the contents of all checkpoints added, and the gaps between them."""
         gaps = [
-            ChainFinding(
-                ChainFault.MISSING, 0, f"{self._place}{name} follows a checkpoint {previous} that is not there"
-            )
+            ChainFinding(ChainFault.MISSING, 0, f"{self._place}{name} follows a checkpoint {previous} that is missing")
             for previous, name in self._followed.items()
             if previous not in self._present
         ]

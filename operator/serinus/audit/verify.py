@@ -114,7 +114,7 @@ def _removal(head: Head, anchors: tuple[Anchor, ...]) -> list[ChainFinding]:
         ChainFinding(
             ChainFault.CHECKPOINT_DIFFERS,
             anchor.sequence,
-            f"{anchor.where} has seen {anchor.hash}, not {audit.pruned_hash}",
+            f"{anchor.where} has {anchor.hash}, not {audit.pruned_hash}",
         )
         for anchor in anchors
         if anchor.sequence == audit.pruned_through and anchor.hash != audit.pruned_hash
@@ -148,7 +148,7 @@ def _is_tombstone(content: Content, head: Head) -> bool:
 def _missing_tombstone(head: Head, *, recorded: bool) -> list[ChainFinding]:
     if recorded:
         return []
-    message = f"the head says that records up to {head.audit.pruned_through} were removed, but no record says so"
+    message = f"the head says that records up to {head.audit.pruned_through} were removed, but no record documents it"
     return [ChainFinding(ChainFault.HEAD_DIFFERS, head.audit.pruned_through, message)]
 
 
@@ -159,7 +159,7 @@ def _summary_differs(last: Content, head: Head) -> list[ChainFinding]:
         return []  # the record is reported as unreadable already
     if after == summary_of(head):
         return []
-    message = "the head does not say what the last record says: production, candidate or generation differ"
+    message = "the head differs from the last record in the production version, candidate or generation"
     return [ChainFinding(ChainFault.HEAD_DIFFERS, head.audit.sequence, message)]
 
 
@@ -221,7 +221,7 @@ class _FullReading:
         end = Anchor(head.audit.sequence, head.audit.hash, "the head")
         findings = [*self._walk.finish(end), *self.findings]
         if not findings and self._head is not None and _state(self._head) != _state(head):
-            message = "the head does not say what the chain comes to: production, good or quarantined versions differ"
+            message = "the head differs from the fold of the chain in its production, good or quarantined versions"
             findings.append(ChainFinding(ChainFault.HEAD_DIFFERS, head.audit.sequence, message))
         return findings
 

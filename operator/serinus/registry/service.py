@@ -134,7 +134,7 @@ class Registry:
             reading.add(record)
         findings = [*walk.finish(Anchor(head.audit.sequence, head.audit.hash, "the head")), *reading.findings]
         if reading.head is not None and not findings and _state(reading.head) != _state(head):
-            message = "the head does not say what the chain comes to: production, good or quarantined versions differ"
+            message = "the head differs from the fold of the chain in its production, good or quarantined versions"
             findings.append(ChainFinding(ChainFault.HEAD_DIFFERS, head.audit.sequence, message))
         return Verification(model, reading.records, head, tuple(findings), len(known))
 

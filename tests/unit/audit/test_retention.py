@@ -299,7 +299,7 @@ async def test_a_removal_without_a_tombstone_is_found(trail: Trail) -> None:
     for number in range(1, 5):
         del data.records[number]
     found = await proof(trail)
-    assert ["no record says so" in finding.message for finding in found.findings] == [True]
+    assert ["no record documents it" in finding.message for finding in found.findings] == [True]
 
 
 async def test_a_head_that_differs_from_the_last_record_is_found_without_the_archive(
