@@ -10,10 +10,17 @@ BIN := $(VENV)/bin
 LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
 # A short scrape interval makes a short demo and short tests; everything scales with it.
 CLUSTER := $(LOCAL) run --scrape-interval 1s --
-NEEDS_CLUSTER := tests/tools/localcluster tests/integration tests/deploy/cluster tests/e2e tests/faults
+NEEDS_CLUSTER := tests/tools/localcluster tests/deploy/cluster tests/e2e tests/faults tests/integration/audit/test_cluster.py \
+  $(addprefix tests/integration/,handlers kube mlflow registry/kubernetes routers)
+# A process for each core; the one that is done first takes over what the other has not begun.
+PARALLEL := --numprocesses=auto --dist=worksteal
+# Empty in the developer's loop: tests/conftest.py chooses how many examples of a property are drawn.
+EXAMPLES :=
+# Containers often forbid it; without it each process compiles all tests again, 4 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-unit explore test-programs test-cluster demo bench local-up local-down crds lock clean
+.PHONY: help setup check test test-unit test-contract explore test-programs test-cluster demo bench local-up local-down crds lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,18 +34,26 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-check: setup ## format, lint, types, import walls, generated files
+check: setup ## format, lint, types, import contracts, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy operator/serinus deploy/local/localcluster deploy/local/demo
+	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache | tail -n 8
 	@rm -rf .generated && $(BIN)/python -m serinus.api.crd .generated/crds
-	@diff -r .generated/crds deploy/crds && rm -rf .generated || { echo "deploy/crds is not what the models say: make crds"; exit 1; }
+	@$(BIN)/python tools/generate_api.py > .generated/api.md
+	@$(BIN)/python tools/generate_state_diagram.py > .generated/state-diagram.md
+	@diff -r .generated/crds deploy/crds && diff -r .generated/crds deploy/helm/serinus/files/crds \
+	  && diff .generated/api.md docs/reference/api.md && diff .generated/state-diagram.md docs/reference/state-diagram.md \
+	  && rm -rf .generated || { echo "these files are not what the code says: make crds"; exit 1; }
 
-test: test-unit test-cluster ## all tests: unit, contract, integration, end to end, on real parts
+test: EXAMPLES := --hypothesis-profile=ci
+test: test-unit test-contract test-cluster ## all tests: unit, contract, integration, end to end, on real parts
 
-test-unit: setup ## the tests that need no cluster
-	$(BIN)/pytest $(patsubst %,--ignore=%,$(NEEDS_CLUSTER)) tests
+test-unit: setup ## the developer's loop: tests that start no program
+	$(BIN)/pytest $(EXAMPLES) $(PARALLEL) tests/unit
+
+test-contract: test-programs ## the tests that start programs of their own: DynamoDB, S3, Prometheus, Envoy, Helm
+	$(BIN)/pytest $(EXAMPLES) $(PARALLEL) $(patsubst %,--ignore=%,tests/unit $(NEEDS_CLUSTER)) tests
 
 explore: setup ## every state of several small worlds around one Rollout, and the laws on each decision (10 minutes)
 	PYTHONPATH=tests $(BIN)/python -m support.exploration
@@ -48,7 +63,7 @@ test-programs: setup ## fetch what the tests need beside the local cluster: Dyna
 	PYTHONPATH=tests:deploy/local $(BIN)/python -m support.servers.mlflow_server
 
 test-cluster: test-programs ## the tests on a real API server, gateway and Prometheus (started for them, gone afterwards)
-	$(CLUSTER) $(BIN)/pytest $(wildcard $(NEEDS_CLUSTER))
+	$(CLUSTER) $(BIN)/pytest $(EXAMPLES) $(wildcard $(NEEDS_CLUSTER))
 
 demo: setup ## watch a good version promoted and two bad ones rolled back, in a real local cluster
 	$(CLUSTER) $(BIN)/python -m demo run

@@ -1,4 +1,4 @@
-# ruff: noqa: INP001 - a script beside its page, in no package
+# ruff: noqa: INP001 - a script outside any package
 """Writes docs/reference/api.md from the CRDs: ``python tools/generate_api.py > docs/reference/api.md``."""
 
 import sys
@@ -24,7 +24,7 @@ _BOUNDS: Final = (
 
 
 def page() -> str:
-    """Return the whole page."""
+    """Return the complete page."""
     return "\n".join(
         [_HEAD, *(_kind(yaml.safe_load(file.read_text("utf-8"))) for file in sorted(_CRDS.glob("*.yaml")))]
     )
@@ -34,11 +34,11 @@ def _kind(crd: dict[str, Any]) -> str:
     names, version = crd["spec"]["names"], crd["spec"]["versions"][0]
     schema = version["schema"]["openAPIV3Schema"]
     columns = ", ".join(column["name"] for column in version["additionalPrinterColumns"])
-    where = f"`{crd['spec']['group']}/{version['name']}`, short name `{names['shortNames'][0]}`"
+    api = f"`{crd['spec']['group']}/{version['name']}`, short name `{names['shortNames'][0]}`"
     lines = [
         f"## {names['kind']}",
         "",
-        f"{schema['description']} {where}; `kubectl get` shows {columns}.",
+        f"{schema['description']} {api}; `kubectl get` shows {columns}.",
         "",
     ]
     for part, title in (("spec", "What you write"), ("status", "What the operator says")):
@@ -55,19 +55,19 @@ def _kind(crd: dict[str, Any]) -> str:
 def _rows(schema: dict[str, Any], path: str) -> Iterator[str]:
     required = set(schema.get("required", ()))
     for name, member in schema.get("properties", {}).items():
-        here = f"{path}.{name}"
-        yield f"| `{here}`{'*' if name in required else ''} | {_type(member)} | {_meaning(member)} |"
-        yield from _rows(_inner(member), here + ("[]" if member.get("type") == "array" else ""))
+        field = f"{path}.{name}"
+        yield f"| `{field}`{'*' if name in required else ''} | {_type(member)} | {_meaning(member)} |"
+        yield from _rows(_inner(member), field + ("[]" if member.get("type") == "array" else ""))
 
 
 def _inner(schema: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = schema["items"] if schema.get("type") == "array" else schema
-    return found
+    inner: dict[str, Any] = schema["items"] if schema.get("type") == "array" else schema
+    return inner
 
 
 def _type(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        # A table's cells are parted by |.
+        # Escaped, because | separates the cells of a table.
         return " \\| ".join(f"`{value}`" for value in schema["enum"])
     if "x-kubernetes-int-or-string" in schema:
         # A rule refuses a number, with what to write.
@@ -80,14 +80,14 @@ def _type(schema: dict[str, Any]) -> str:
 
 def _meaning(schema: dict[str, Any]) -> str:
     bounds = [text.format(f"{schema[key]:,}") for key, text in _BOUNDS if key in schema]
-    sentence = schema.get("description", "").replace("|", "\\|").replace("\n", " ")
-    return f"{sentence} ({', '.join(bounds)})" if bounds else sentence
+    description = schema.get("description", "").replace("|", "\\|").replace("\n", " ")
+    return f"{description} ({', '.join(bounds)})" if bounds else description
 
 
 def _rules(schema: dict[str, Any], path: str) -> Iterator[str]:
     for rule in schema.get("x-kubernetes-validations", ()):
-        sentence = rule.get("message") or f"`{rule['messageExpression']}`"
-        yield f"`{path.lstrip('.') or 'the object'}`: {sentence}"
+        message = rule.get("message") or f"`{rule['messageExpression']}`"
+        yield f"`{path.lstrip('.') or 'the object'}`: {message}"
     if schema.get("type") == "array":
         yield from _rules(schema["items"], f"{path}[]")
     for name, member in schema.get("properties", {}).items():

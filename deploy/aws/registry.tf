@@ -1,4 +1,4 @@
-# The registry's tables and policies for Terraform; `serinus registry dynamodb create-tables` makes the same tables.
+# The registry's tables and policies for Terraform; `serinus registry dynamodb create-tables` creates the same tables.
 
 variable "table_prefix" {
   description = "The tables are <prefix>-registry and <prefix>-audit: registry.dynamodb.tablePrefix of the operator."
@@ -122,7 +122,7 @@ resource "aws_iam_policy" "retention" {
 }
 
 output "policies" {
-  description = "The policies to attach: to the operator's role, to serving code's, to the role that prunes records."
+  description = "ARNs of the policies for the operator's role, for roles of serving code, and for the role that prunes records."
   value = {
     operator  = aws_iam_policy.operator.arn
     reader    = aws_iam_policy.reader.arn

@@ -27,7 +27,7 @@ from serinus.api.model import MAX_RECENT  # noqa: E402
 from serinus.api.names import ObjectKey  # noqa: E402
 from serinus.registry.dynamodb.client import Clients  # noqa: E402
 from serinus.registry.dynamodb.items import Keys, version_values  # noqa: E402
-from support.dynamodb.place import DynamoDbPlace, credentials, make_tables, settings_at  # noqa: E402
+from support.dynamodb.place import DynamoDbPlace, boto_clients, credentials, make_tables, settings_at  # noqa: E402
 from support.registry.place import audit_entry, register, registry_on, version_entry  # noqa: E402
 
 SIZES: Final = (10, 1_000, 10_000)
@@ -58,30 +58,30 @@ class Bill:
 
 @contextmanager
 def billed(clients: Clients) -> Iterator[Bill]:
-    """Have every answer say its capacity units, and add them up."""
+    """Request the consumed capacity of every call, and add it up."""
     bill = Bill()
 
-    def wish(params: dict[str, Any], **_: Any) -> None:
+    def ask_for_capacity(params: dict[str, Any], **_: Any) -> None:
         params["ReturnConsumedCapacity"] = "TOTAL"
 
     def add(parsed: dict[str, Any], model: Any, **_: Any) -> None:
         bill.requests += 1
         consumed = parsed.get("ConsumedCapacity", [])
         listed = consumed if isinstance(consumed, list) else [consumed]
-        units = sum(one["CapacityUnits"] for one in listed)
+        units = sum(table["CapacityUnits"] for table in listed)
         if model.name == "TransactWriteItems":
             bill.write_units += units
         else:
             bill.read_units += units
 
-    for client in (clients.reads, clients.commits):
-        client.meta.events.register("provide-client-params.dynamodb", wish)
+    for client in boto_clients(clients):
+        client.meta.events.register("provide-client-params.dynamodb", ask_for_capacity)
         client.meta.events.register("after-call.dynamodb", add)
     begun = time.perf_counter()
     yield bill
     bill.seconds = time.perf_counter() - begun
-    for client in (clients.reads, clients.commits):
-        client.meta.events.unregister("provide-client-params.dynamodb", wish)
+    for client in boto_clients(clients):
+        client.meta.events.unregister("provide-client-params.dynamodb", ask_for_capacity)
         client.meta.events.unregister("after-call.dynamodb", add)
 
 

@@ -1,4 +1,4 @@
-"""The reference of the kinds is generated from the CRDs and leaves nothing out."""
+"""The API reference is generated from the CRDs and complete."""
 
 import runpy
 from pathlib import Path
@@ -10,7 +10,7 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 _FOLDER: Final = _ROOT / "docs" / "reference"
 
 
-def test_the_page_is_what_the_crds_say() -> None:
+def test_the_committed_page_is_generated_from_the_crds() -> None:
     page = runpy.run_path(str(_ROOT / "tools" / "generate_api.py"))["page"]()
     advice = "run: python tools/generate_api.py > docs/reference/api.md"
     assert (_FOLDER / "api.md").read_text(encoding="utf-8") == page, advice

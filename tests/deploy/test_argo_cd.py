@@ -1,4 +1,4 @@
-"""What Argo CD makes of our objects: its health scripts run in Lua 5.1 as there, on statuses that the engine writes."""
+"""Health of Serinus' objects in Argo CD: the scripts run in Lua 5.1, as there, on statuses that the engine writes."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,18 +34,18 @@ _EXPECTED: Final = {
 def _health(kind: str, *, generation: int = 7, status: dict[str, Any] | None = None) -> tuple[str, str]:
     script = (_FOLDER / "serinus.dev" / kind / "health.lua").read_text(encoding="utf-8")
     lua = lua51.LuaRuntime(unpack_returned_tuples=True)
-    found: dict[str, Any] = {"kind": kind, "metadata": {"generation": generation}}
+    manifest: dict[str, Any] = {"kind": kind, "metadata": {"generation": generation}}
     if status is not None:
-        found["status"] = status
-    lua.globals()["obj"] = lua.table_from(found, recursive=True)
+        manifest["status"] = status
+    lua.globals()["obj"] = lua.table_from(manifest, recursive=True)
     result = lua.execute(script)
     return result["status"], result["message"]
 
 
 def _status(phase: Phase, *, stalled: bool = False) -> dict[str, Any]:
     empty = RolloutStatus(phase=phase, observed_generation=7, summary=_SUMMARY)
-    findings = kstatus_of(phase, "Reason", "why", stalled=stalled)
-    return encode(replace(empty, conditions=apply_updates((), findings, 7, _NOW)))
+    updates = kstatus_of(phase, "Reason", "why", stalled=stalled)
+    return encode(replace(empty, conditions=apply_updates((), updates, 7, _NOW)))
 
 
 @pytest.mark.parametrize("phase", Phase)
@@ -54,17 +54,17 @@ def test_every_phase_has_its_health_and_the_summary_is_shown(phase: Phase) -> No
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_what_cannot_go_on_by_itself_is_degraded_in_whatever_phase(phase: Phase) -> None:
+def test_a_stalled_rollout_is_degraded_in_every_phase(phase: Phase) -> None:
     assert _health("Rollout", status=_status(phase, stalled=True))[0] == "Degraded"
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_a_status_of_an_older_spec_says_nothing_of_the_newer(phase: Phase) -> None:
+def test_the_status_of_an_older_spec_is_ignored(phase: Phase) -> None:
     waiting = ("Progressing", "Waiting for Serinus to observe the spec")
     assert _health("Rollout", generation=8, status=_status(phase)) == waiting
 
 
-def test_a_new_rollout_is_on_its_way() -> None:
+def test_a_new_rollout_is_progressing() -> None:
     assert _health("Rollout")[0] == "Progressing"
     assert _health("Rollout", status={})[0] == "Progressing"
     assert _health("Rollout", status={"observedGeneration": 7})[0] == "Progressing"
@@ -75,7 +75,7 @@ def test_a_version_without_a_status_is_healthy_so_that_the_next_wave_can_begin()
 
 
 @pytest.mark.parametrize("stage", ["Staging", "Canary", "Production", "Superseded", "RolledBack"])
-def test_a_version_is_healthy_wherever_it_stands(stage: str) -> None:
+def test_a_version_is_healthy_in_every_stage(stage: str) -> None:
     assert _health("ModelVersion", status={"stage": stage, "traffic": "5%"}) == (
         "Healthy",
         f"{stage}, 5% of the traffic",
@@ -88,7 +88,7 @@ def test_a_version_that_was_not_accepted_is_degraded() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Rollout", "ModelVersion", "Model"])
-def test_the_config_map_holds_the_scripts(kind: str) -> None:
+def test_the_config_map_contains_the_scripts(kind: str) -> None:
     data = yaml.safe_load((_FOLDER / "argocd-cm.yaml").read_text(encoding="utf-8"))["data"]
     script = (_FOLDER / "serinus.dev" / kind / "health.lua").read_text(encoding="utf-8")
     assert data[f"resource.customizations.health.serinus.dev_{kind}"] == script
@@ -122,7 +122,7 @@ _TRIAL: Final = CandidateVersion(version="2.3.1", stage="canary", traffic="5%", 
     ],
     ids=["nothing yet", "in production", "a canary beside it", "the first one", "rolled back", "nothing to go back to"],
 )
-def test_a_model_is_healthy_but_for_its_first_trial_and_never_degraded(head: Head, health: tuple[str, str]) -> None:
+def test_a_model_is_progressing_during_its_first_trial_and_never_degraded(head: Head, health: tuple[str, str]) -> None:
     assert _model_health(head) == health
 
 
@@ -130,7 +130,7 @@ def test_a_new_model_is_healthy() -> None:
     assert _health("Model")[0] == "Healthy"
 
 
-def test_the_application_leaves_to_others_what_others_write_and_nothing_else() -> None:
+def test_the_application_ignores_exactly_the_weights_and_the_stamps() -> None:
     application = yaml.safe_load((_FOLDER / "application.yaml").read_text(encoding="utf-8"))["spec"]
     weights, stamps = application["ignoreDifferences"]
     assert (weights["kind"], weights["jqPathExpressions"]) == ("HTTPRoute", [".spec.rules[].backendRefs"])
@@ -139,7 +139,7 @@ def test_the_application_leaves_to_others_what_others_write_and_nothing_else() -
     assert "RespectIgnoreDifferences=true" in application["syncPolicy"]["syncOptions"]
 
 
-def test_records_are_none_of_argo_cds() -> None:
+def test_argo_cd_ignores_audit_records() -> None:
     data = yaml.safe_load((_FOLDER / "argocd-cm.yaml").read_text(encoding="utf-8"))["data"]
     (excluded,) = yaml.safe_load(data["resource.exclusions"])
     assert (excluded["apiGroups"], excluded["kinds"]) == ([AUDIT_RECORD.group], [AUDIT_RECORD.kind])
@@ -147,13 +147,13 @@ def test_records_are_none_of_argo_cds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "overlooked"),
+    ("kind", "status", "ignored"),
     [("Rollout", RolloutStatus, ["evidence"]), ("Model", ModelStatus, ["audit", "recent"])],
 )
-def test_the_figures_that_argo_cd_overlooks_are_fields_of_the_status(
-    kind: str, status: type[RolloutStatus | ModelStatus], overlooked: list[str]
+def test_the_updates_that_argo_cd_ignores_are_fields_of_the_status(
+    kind: str, status: type[RolloutStatus | ModelStatus], ignored: list[str]
 ) -> None:
     data = yaml.safe_load((_FOLDER / "argocd-cm.yaml").read_text(encoding="utf-8"))["data"]
-    said = yaml.safe_load(data[f"resource.customizations.ignoreResourceUpdates.serinus.dev_{kind}"])
-    assert [pointer.removeprefix("/status/") for pointer in said["jsonPointers"]] == overlooked
-    assert set(overlooked) <= set(status.__struct_fields__)
+    updates = yaml.safe_load(data[f"resource.customizations.ignoreResourceUpdates.serinus.dev_{kind}"])
+    assert [pointer.removeprefix("/status/") for pointer in updates["jsonPointers"]] == ignored
+    assert set(ignored) <= set(status.__struct_fields__)

@@ -1,4 +1,4 @@
-"""The chart as Helm renders it, without a cluster."""
+"""The Helm chart, rendered without a cluster."""
 
 import re
 from itertools import pairwise
@@ -16,14 +16,14 @@ from support.release import CHART, SOURCE
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _STAMP: Final = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
 
-_ORDERS_OF_A_VERSION: Final = {WAIVER_ANNOTATION, UNSAFE_ROLLBACK_ANNOTATION, YANKED_ANNOTATION}
+_VERSION_COMMANDS: Final = {WAIVER_ANNOTATION, UNSAFE_ROLLBACK_ANNOTATION, YANKED_ANNOTATION}
 
 Documents = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
 def helm() -> Helm:
-    """Helm, built once if it is nowhere."""
+    """Helm, built once if it is not installed."""
     return find_helm()
 
 
@@ -32,8 +32,8 @@ def _all(documents: Documents, kind: str) -> Documents:
 
 
 def _one(documents: Documents, kind: str) -> dict[str, Any]:
-    (found,) = _all(documents, kind)
-    return found
+    (document,) = _all(documents, kind)
+    return document
 
 
 def _settings(documents: Documents, folder: Path) -> Settings:
@@ -64,12 +64,12 @@ def test_the_crds_are_installed_as_they_are_and_outlive_the_release(helm: Helm) 
     assert sorted(rendered, key=str) == sorted(_sources(), key=str)
 
 
-def test_the_crds_can_go_with_the_release(helm: Helm) -> None:
+def test_the_crds_can_be_uninstalled_with_the_release(helm: Helm) -> None:
     rendered = _all(helm.template(CHART, SOURCE, "--set=crds.keep=false"), "CustomResourceDefinition")
     assert sorted(rendered, key=str) == sorted(_sources(), key=str)
 
 
-def test_the_crds_can_be_left_to_somebody_else(helm: Helm) -> None:
+def test_the_crds_can_be_left_out(helm: Helm) -> None:
     assert _all(helm.template(CHART, SOURCE, "--set=crds.install=false"), "CustomResourceDefinition") == []
 
 
@@ -97,7 +97,7 @@ def test_sources_and_namespaces_reach_the_operator(helm: Helm, tmp_path: Path) -
     assert settings.sources["default"].queries["drift"].promql == "up"
 
 
-def test_new_settings_bring_new_pods(helm: Helm) -> None:
+def test_new_settings_restart_the_pods(helm: Helm) -> None:
     def checksum(*options: str) -> str:
         pod = _one(helm.template(CHART, SOURCE, *options), "Deployment")["spec"]["template"]
         return str(pod["metadata"]["annotations"]["checksum/config"])
@@ -131,12 +131,14 @@ def test_the_container_starts_as_the_image_and_the_settings_expect(helm: Helm) -
         ((f"--set=image.digest=sha256:{'0' * 64}", "--set=image.tag=0.2.0"), f"serinus@sha256:{'0' * 64}"),
     ],
 )
-def test_a_digest_wins_over_a_tag_and_a_tag_over_the_chart(helm: Helm, options: tuple[str, ...], image: str) -> None:
+def test_a_digest_takes_precedence_over_a_tag_and_a_tag_over_the_chart(
+    helm: Helm, options: tuple[str, ...], image: str
+) -> None:
     pod = _one(helm.template(CHART, SOURCE, *options), "Deployment")["spec"]["template"]["spec"]
     assert pod["containers"][0]["image"] == image
 
 
-def test_named_namespaces_get_their_own_roles_and_the_cluster_gives_only_sight_of_namespaces(helm: Helm) -> None:
+def test_with_namespaces_the_operator_gets_a_role_in_each_and_may_only_read_namespaces(helm: Helm) -> None:
     rendered = helm.template(CHART, SOURCE, "--set=namespaces={fraud,search}")
     roles = {role["metadata"]["namespace"]: role for role in _all(rendered, "Role")}
     assert roles.keys() == {"fraud", "search", "serinus-system"}
@@ -159,29 +161,29 @@ def test_no_role_of_the_operator_has_a_wildcard_or_secrets(helm: Helm) -> None:
 
 def test_the_actor_stamp_knows_every_command(helm: Helm) -> None:
     policy = _one(helm.template(CHART, SOURCE, _STAMP), "MutatingAdmissionPolicy")
-    (orders,) = (entry["expression"] for entry in policy["spec"]["variables"] if entry["name"] == "orders")
-    words = {kind: re.findall(r"'([a-z-]+)'", listed) for kind, listed in re.findall(r"'(\w+)': \[([^]]*)\]", orders)}
-    assert sorted(words["rollouts"]) == sorted(command.value for command in Command)
-    assert {f"{GROUP}/{word}" for word in words["modelversions"]} == _ORDERS_OF_A_VERSION
-    assert words["models"] == []
+    (listed,) = (entry["expression"] for entry in policy["spec"]["variables"] if entry["name"] == "commands")
+    commands = {kind: re.findall(r"'([a-z-]+)'", names) for kind, names in re.findall(r"'(\w+)': \[([^]]*)\]", listed)}
+    assert sorted(commands["rollouts"]) == sorted(command.value for command in Command)
+    assert {f"{GROUP}/{command}" for command in commands["modelversions"]} == _VERSION_COMMANDS
+    assert commands["models"] == []
 
 
-def test_the_actor_stamp_is_left_out_where_the_cluster_does_not_know_it_or_nobody_wants_it(helm: Helm) -> None:
+def test_the_actor_stamp_is_left_out_if_disabled_or_not_supported_by_the_cluster(helm: Helm) -> None:
     for options in ((), (_STAMP, "--set=actorStamp.enabled=false")):
         kinds = {document["kind"] for document in helm.template(CHART, SOURCE, *options)}
         assert not {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"} & kinds
 
 
-def test_the_optional_parts_come_when_they_are_wanted(helm: Helm) -> None:
-    plain = {document["kind"] for document in helm.template(CHART, SOURCE)}
-    wanted = helm.template(CHART, SOURCE, "--set=metrics.podMonitor.enabled=true,networkPolicy.enabled=true")
-    assert {document["kind"] for document in wanted} - plain == {"PodMonitor", "NetworkPolicy"}
-    assert _one(wanted, "PodMonitor")["spec"]["podMetricsEndpoints"] == [
+def test_optional_objects_are_rendered_if_enabled(helm: Helm) -> None:
+    default = {document["kind"] for document in helm.template(CHART, SOURCE)}
+    rendered = helm.template(CHART, SOURCE, "--set=metrics.podMonitor.enabled=true,networkPolicy.enabled=true")
+    assert {document["kind"] for document in rendered} - default == {"PodMonitor", "NetworkPolicy"}
+    assert _one(rendered, "PodMonitor")["spec"]["podMetricsEndpoints"] == [
         {"port": "http", "path": "/metrics", "interval": "15s"}
     ]
 
 
-def test_two_releases_do_not_share_what_is_not_namespaced(helm: Helm) -> None:
+def test_two_releases_share_no_cluster_scoped_object(helm: Helm) -> None:
     def names(release: str) -> set[tuple[str, str]]:
         options = (SOURCE, _STAMP, "--set=crds.install=false,networkPolicy.enabled=true")
         rendered = helm.run("template", release, str(CHART), "--kube-version=1.37.0", *options)
@@ -192,7 +194,7 @@ def test_two_releases_do_not_share_what_is_not_namespaced(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "where"),
+    ("value", "path"),
     [
         ("replica=3", "replica"),
         ("replicas=two", "/replicas"),
@@ -207,10 +209,10 @@ def test_two_releases_do_not_share_what_is_not_namespaced(helm: Helm) -> None:
         ("networkPolicy.apiServerPorts={0}", "/networkPolicy/apiServerPorts/0"),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_place(helm: Helm, value: str, where: str) -> None:
+def test_an_invalid_value_is_refused_naming_its_path(helm: Helm, value: str, path: str) -> None:
     with pytest.raises(HelmError) as refusal:
         helm.template(CHART, SOURCE, f"--set={value}")
-    assert where in str(refusal.value)
+    assert path in str(refusal.value)
 
 
 def test_an_old_cluster_is_refused(helm: Helm) -> None:

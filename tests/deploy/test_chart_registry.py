@@ -1,4 +1,4 @@
-"""What the chart's values say of the registry, the artifacts and the audit trail is what the operator reads."""
+"""The chart's values for registry, artifacts and audit trail match the operator's settings."""
 
 import dataclasses
 from datetime import timedelta
@@ -14,7 +14,7 @@ from serinus.settings import RegistryKind, Settings, load_settings
 from support.helm import Helm, HelmError, find_helm
 from support.release import CHART, SOURCE
 
-_ON_ITS_OWN: Final = {
+_NOT_IN_VALUES: Final = {
     "namespaces",
     "httpPort",
     "httpHost",
@@ -24,7 +24,7 @@ _ON_ITS_OWN: Final = {
     "leaderElection",
     "actorStamped",
 }
-"""Settings that the chart fills in from what it knows itself, or leaves as they are."""
+"""Settings that the chart derives itself or leaves at their defaults."""
 
 _FULL: Final[dict[str, Any]] = {
     "registry": {
@@ -60,26 +60,26 @@ _FULL: Final[dict[str, Any]] = {
 
 @pytest.fixture(scope="session")
 def helm() -> Helm:
-    """Helm, built once if it is nowhere."""
+    """Helm, built once if it is not installed."""
     return find_helm()
 
 
 @pytest.fixture
 def rendered(helm: Helm, tmp_path: Path) -> list[dict[str, Any]]:
-    """The chart with every value of the registry given."""
+    """The chart with every value of registry, artifacts and audit set."""
     values = tmp_path / "values.yaml"
     values.write_text(yaml.safe_dump({"config": _FULL, "checkpointKey": {"secret": "serinus-checkpoints"}}))
     return helm.template(CHART, SOURCE, f"--values={values}")
 
 
 def _settings(documents: list[dict[str, Any]], folder: Path) -> Settings:
-    (config,) = (one["data"]["config.yaml"] for one in documents if one["kind"] == "ConfigMap")
+    (config,) = (document["data"]["config.yaml"] for document in documents if document["kind"] == "ConfigMap")
     file = folder / "config.yaml"
     file.write_text(config, encoding="utf-8")
     return load_settings(file, {})
 
 
-def test_without_a_word_the_chart_says_what_the_operator_would_take_anyway(helm: Helm, tmp_path: Path) -> None:
+def test_the_charts_defaults_are_the_operators_defaults(helm: Helm, tmp_path: Path) -> None:
     settings, plain = _settings(helm.template(CHART, SOURCE), tmp_path), Settings()
     assert (settings.registry, settings.artifacts, settings.audit) == (plain.registry, plain.artifacts, plain.audit)
     assert (settings.resync, settings.writers) == (plain.resync, plain.writers)
@@ -109,26 +109,26 @@ def test_every_value_reaches_the_operator(rendered: list[dict[str, Any]], tmp_pa
 def test_the_key_is_mounted_where_the_settings_look_for_it(rendered: list[dict[str, Any]], tmp_path: Path) -> None:
     checkpoints = _settings(rendered, tmp_path).audit.checkpoints
     assert checkpoints is not None
-    (pod,) = (one["spec"]["template"]["spec"] for one in rendered if one["kind"] == "Deployment")
-    (mount,) = (one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "checkpoint-key")
-    (volume,) = (one["secret"] for one in pod["volumes"] if one["name"] == "checkpoint-key")
-    assert [f"{mount['mountPath']}/{item['path']}" for item in volume["items"]] == [checkpoints.key_file]
+    (pod,) = (document["spec"]["template"]["spec"] for document in rendered if document["kind"] == "Deployment")
+    (mount,) = (mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "checkpoint-key")
+    (secret,) = (volume["secret"] for volume in pod["volumes"] if volume["name"] == "checkpoint-key")
+    assert [f"{mount['mountPath']}/{item['path']}" for item in secret["items"]] == [checkpoints.key_file]
     assert mount["readOnly"] is True
-    assert volume["secretName"] == "serinus-checkpoints"
-    # The container is nobody in particular and reads it by its group.
-    assert volume["defaultMode"] == 0o440
+    assert secret["secretName"] == "serinus-checkpoints"
+    # The container runs as an arbitrary user and reads the key by its group.
+    assert secret["defaultMode"] == 0o440
     assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
 
 
-def test_the_values_know_every_setting_and_no_other() -> None:
+def test_the_values_schema_has_every_setting_and_no_other() -> None:
     schema = yaml.safe_load((CHART / "values.schema.json").read_text(encoding="utf-8"))
     missing, unknown = _compared(Settings, schema["properties"]["config"], "config")
-    assert {path.removeprefix("config.") for path in missing} == _ON_ITS_OWN
+    assert {path.removeprefix("config.") for path in missing} == _NOT_IN_VALUES
     assert unknown == set()
 
 
 def _compared(kind: type, schema: dict[str, Any], path: str) -> tuple[set[str], set[str]]:
-    """Return the fields that the schema lacks, and its properties that are no fields."""
+    """Return the fields missing from the schema, and its properties that are not fields."""
     fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
     properties = schema["properties"]
     missing = {f"{path}.{name}" for name in fields.keys() - properties.keys()}
@@ -143,14 +143,14 @@ def _compared(kind: type, schema: dict[str, Any], path: str) -> tuple[set[str], 
 
 def _structs(annotation: Any, schema: dict[str, Any]) -> list[tuple[type, dict[str, Any]]]:
     members = [annotation, *getattr(annotation, "__args__", ())]
-    found = [one for one in members if isinstance(one, type) and issubclass(one, msgspec.Struct)]
-    # A mapping's values are its additional properties.
-    return [(one, schema if "properties" in schema else schema["additionalProperties"]) for one in found]
+    structs = [member for member in members if isinstance(member, type) and issubclass(member, msgspec.Struct)]
+    # The values of a mapping are described by additionalProperties.
+    return [(struct, schema if "properties" in schema else schema["additionalProperties"]) for struct in structs]
 
 
-def test_dynamodb_takes_the_rights_on_records_away_and_leaves_the_mirror_of_the_head(helm: Helm) -> None:
+def test_with_dynamodb_the_operator_has_no_rights_on_records_but_mirrors_the_head(helm: Helm) -> None:
     def rights(*options: str) -> set[str]:
-        roles = [one for one in helm.template(CHART, SOURCE, *options) if one["kind"] == "ClusterRole"]
+        roles = [role for role in helm.template(CHART, SOURCE, *options) if role["kind"] == "ClusterRole"]
         (rules,) = (role["rules"] for role in roles if role["metadata"]["name"] == "serinus")
         return {resource for rule in rules if "serinus.dev" in rule["apiGroups"] for resource in rule["resources"]}
 
@@ -159,38 +159,40 @@ def test_dynamodb_takes_the_rights_on_records_away_and_leaves_the_mirror_of_the_
 
 
 @dataclasses.dataclass(frozen=True)
-class _Wrong:
+class _Invalid:
     values: str
-    words: str
+    message: str
 
 
-_WRONG: Final = [
-    _Wrong("config.registry.kind=Etcd", "/config/registry/kind"),
-    _Wrong("config.registry.dynamodb.table=serinus", "table"),
-    _Wrong("config.registry.dynamodb.endpoint=dynamodb:8000", "/config/registry/dynamodb/endpoint"),
-    _Wrong("config.artifacts.workers=17", "/config/artifacts/workers"),
-    _Wrong("config.artifacts.localRoot=models", "/config/artifacts/localRoot"),
-    _Wrong("config.audit.checkpoints.retentionDays=0", "/config/audit/checkpoints/retentionDays"),
-    _Wrong("config.audit.checkpoints.bucket=serinus-checkpoints", "has no key to sign with: set checkpointKey.secret"),
-    _Wrong("checkpointKey.secret=serinus-checkpoints", "name the bucket in config.audit.checkpoints.bucket"),
-    _Wrong(
+_INVALID: Final = [
+    _Invalid("config.registry.kind=Etcd", "/config/registry/kind"),
+    _Invalid("config.registry.dynamodb.table=serinus", "table"),
+    _Invalid("config.registry.dynamodb.endpoint=dynamodb:8000", "/config/registry/dynamodb/endpoint"),
+    _Invalid("config.artifacts.workers=17", "/config/artifacts/workers"),
+    _Invalid("config.artifacts.localRoot=models", "/config/artifacts/localRoot"),
+    _Invalid("config.audit.checkpoints.retentionDays=0", "/config/audit/checkpoints/retentionDays"),
+    _Invalid(
+        "config.audit.checkpoints.bucket=serinus-checkpoints", "has no key to sign with: set checkpointKey.secret"
+    ),
+    _Invalid("checkpointKey.secret=serinus-checkpoints", "name the bucket in config.audit.checkpoints.bucket"),
+    _Invalid(
         "checkpointKey.secret=key,config.audit.checkpoints.bucket=abc,config.audit.checkpoints.keyFile=/key.pem",
         "keep one",
     ),
-    _Wrong("checkpointKey.item=../key.pem", "/checkpointKey/item"),
-    _Wrong("approvals.contact=the bank's risk group", "/approvals/contact"),
-    _Wrong("approvals.enabled=perhaps", "/approvals/enabled"),
+    _Invalid("checkpointKey.item=../key.pem", "/checkpointKey/item"),
+    _Invalid("approvals.contact=the bank's risk group", "/approvals/contact"),
+    _Invalid("approvals.enabled=perhaps", "/approvals/enabled"),
 ]
 
 
-@pytest.mark.parametrize("case", _WRONG, ids=lambda case: case.values)
-def test_a_wrong_value_is_refused_in_words(helm: Helm, case: _Wrong) -> None:
+@pytest.mark.parametrize("case", _INVALID, ids=lambda case: case.values)
+def test_an_invalid_value_is_refused_with_a_message(helm: Helm, case: _Invalid) -> None:
     with pytest.raises(HelmError) as refusal:
         helm.template(CHART, SOURCE, f"--set={case.values}")
-    assert case.words in str(refusal.value)
+    assert case.message in str(refusal.value)
 
 
-def test_off_without_quotes_in_a_file_of_values_is_refused_and_not_taken_for_false(helm: Helm, tmp_path: Path) -> None:
+def test_an_unquoted_off_in_a_values_file_is_refused(helm: Helm, tmp_path: Path) -> None:
     values = tmp_path / "values.yaml"
     values.write_text("config: {artifacts: {verification: Off}}")
     with pytest.raises(HelmError, match="/config/artifacts/verification"):
@@ -198,11 +200,11 @@ def test_off_without_quotes_in_a_file_of_values_is_refused_and_not_taken_for_fal
 
 
 @pytest.mark.parametrize("options", ["approvals.enabled=false", "approvals.guardPlan=false"])
-def test_without_the_guard_of_the_plan_rollouts_may_be_deleted_as_before(helm: Helm, options: str) -> None:
+def test_without_the_plan_guard_deleting_rollouts_is_not_restricted(helm: Helm, options: str) -> None:
     policies = [
-        one
-        for one in helm.template(CHART, SOURCE, f"--set={options}")
-        if one["kind"] == "ValidatingAdmissionPolicy" and one["metadata"]["name"] == "serinus-deletions"
+        policy
+        for policy in helm.template(CHART, SOURCE, f"--set={options}")
+        if policy["kind"] == "ValidatingAdmissionPolicy" and policy["metadata"]["name"] == "serinus-deletions"
     ]
     ((rule,),) = (policy["spec"]["matchConstraints"]["resourceRules"] for policy in policies)
     assert rule["resources"] == ["modelversions", "models", "auditrecords"]

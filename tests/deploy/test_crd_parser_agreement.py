@@ -1,4 +1,4 @@
-"""The operator's parser and the CRDs agree: what one takes the other takes, what one refuses the other refuses."""
+"""The operator's parser and the CRDs accept and reject the same manifests."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.parsing import decode, encode
 from serinus.api.rollout import RolloutSpec
 from serinus.errors import InvalidObjectError
-from support.manifests.accepted import TAKEN
+from support.manifests.accepted import ACCEPTED
 from support.manifests.builders import Manifest
 from support.manifests.refused import REFUSED, Refused
 
@@ -29,24 +29,24 @@ def _read(manifest: Manifest) -> _Spec:
     return decode(_KINDS[manifest["kind"]], manifest.get("spec"), "spec")
 
 
-@pytest.mark.parametrize("manifest", TAKEN.values(), ids=TAKEN.keys())
-def test_the_operator_reads_what_the_api_server_stores(manifest: Manifest) -> None:
+@pytest.mark.parametrize("manifest", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_the_operator_parses_every_manifest_that_the_api_server_accepts(manifest: Manifest) -> None:
     read = _read(manifest)
     assert decode(type(read), encode(read), "spec") == read
 
 
-@pytest.mark.parametrize("case", [case for case in REFUSED if not case.server_only], ids=lambda case: case.story)
-def test_the_operator_refuses_what_the_api_server_would_refuse(case: Refused) -> None:
+@pytest.mark.parametrize("case", [case for case in REFUSED if not case.server_only], ids=lambda case: case.title)
+def test_the_operator_rejects_every_manifest_that_the_api_server_rejects(case: Refused) -> None:
     with pytest.raises(InvalidObjectError):
         _read(case.manifest)
 
 
-@pytest.mark.parametrize("case", [case for case in REFUSED if case.server_only], ids=lambda case: case.story)
-def test_a_rule_that_only_the_api_server_keeps_is_known_to_be_so(case: Refused) -> None:
-    assert encode(_read(case.manifest)), "the parser refuses it by now: take the case's server_only away"
+@pytest.mark.parametrize("case", [case for case in REFUSED if case.server_only], ids=lambda case: case.title)
+def test_a_rule_marked_as_server_only_is_not_checked_by_the_parser(case: Refused) -> None:
+    assert encode(_read(case.manifest)), "the parser rejects it now: remove the case's server_only"
 
 
 @pytest.mark.parametrize("name", definitions())
-def test_the_committed_crds_are_what_the_models_say(name: str) -> None:
+def test_the_committed_crds_are_generated_from_the_models(name: str) -> None:
     committed = (_ROOT / "deploy" / "crds" / name).read_text(encoding="utf-8")
     assert committed == render(definitions()[name]), "run: python -m serinus.api.crd deploy/crds"

@@ -1,4 +1,4 @@
-"""The examples are what the operator reads, and they fit together."""
+"""The operator can parse the examples, and they are consistent."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -37,13 +37,13 @@ def _documents(folder: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("document", _OURS)
-def test_the_operator_reads_it(document: dict[str, Any]) -> None:
-    read = encode(decode(_KINDS[document["kind"]], document["spec"], "spec"))
-    lost = document["spec"].keys() - read.keys()
-    assert lost == set(), "the operator reads these as what holds anyway: leave them out"
+def test_the_operator_parses_it(document: dict[str, Any]) -> None:
+    parsed = encode(decode(_KINDS[document["kind"]], document["spec"], "spec"))
+    defaults = document["spec"].keys() - parsed.keys()
+    assert defaults == set(), "these fields have their default values: leave them out"
 
 
-def test_there_are_examples_of_every_kind_that_people_write() -> None:
+def test_there_are_examples_of_every_kind_that_users_write() -> None:
     assert {param.values[0]["kind"] for param in _OURS} == set(_KINDS)  # type: ignore[index] # each holds a document
 
 
@@ -52,7 +52,7 @@ def test_every_folder_is_described() -> None:
     assert [folder.name for folder in _EXAMPLES.iterdir() if folder.is_dir() and f"`{folder.name}/`" not in text] == []
 
 
-def test_in_the_quickstart_everything_that_is_named_is_there() -> None:
+def test_every_reference_in_the_quickstart_resolves() -> None:
     documents = _documents("quickstart")
     names = {(document["kind"], document["metadata"]["name"]) for document in documents}
     (route,) = (document["spec"] for document in documents if document["kind"] == "HTTPRoute")
@@ -69,7 +69,7 @@ def test_in_the_quickstart_everything_that_is_named_is_there() -> None:
     assert plan["version"] in {version["version"] for version in versions} - set(adopted)
 
 
-def test_the_named_query_of_the_plan_is_the_one_that_the_administrator_names() -> None:
+def test_the_named_query_of_the_plan_is_defined_in_the_values() -> None:
     values = yaml.safe_load((_EXAMPLES / "named-query" / "values.yaml").read_text(encoding="utf-8"))
     settings = decode(Settings, values["config"], "config")
     plan = yaml.safe_load((_EXAMPLES / "named-query" / "rollout.yaml").read_text(encoding="utf-8"))["spec"]
@@ -86,11 +86,11 @@ def test_the_named_query_of_the_plan_is_the_one_that_the_administrator_names() -
 
 
 def _regulated(kind: str) -> dict[str, Any]:
-    (found,) = (document for document in _documents("regulated") if document["kind"] == kind)
-    return found
+    (manifest,) = (document for document in _documents("regulated") if document["kind"] == kind)
+    return manifest
 
 
-def test_the_regulated_model_asks_for_everything_and_its_version_brings_it() -> None:
+def test_the_regulated_model_requires_all_facts_and_its_version_has_them() -> None:
     policy = decode(ModelSpec, _regulated("Model")["spec"], "spec")
     version = decode(ModelVersionSpec, _regulated("ModelVersion")["spec"], "spec")
     assert _regulated("Model")["metadata"]["name"] == version.model == _regulated("Rollout")["spec"]["model"]
@@ -106,8 +106,8 @@ def test_the_regulated_model_asks_for_everything_and_its_version_brings_it() -> 
     assert [data.uri for data in version.training_data if data.digest is None] == []
 
 
-def test_who_may_approve_the_regulated_rollout_is_bound_to_the_charts_role() -> None:
+def test_the_approvers_of_the_regulated_rollout_are_bound_to_the_charts_role() -> None:
     binding = _regulated("RoleBinding")
-    roles = {one["metadata"]["name"] for one in find_helm().template(CHART, SOURCE) if one["kind"] == "ClusterRole"}
+    roles = {role["metadata"]["name"] for role in find_helm().template(CHART, SOURCE) if role["kind"] == "ClusterRole"}
     assert binding["roleRef"]["name"] in roles
     assert "Required" in [stage.get("approval") for stage in _regulated("Rollout")["spec"]["stages"]]

@@ -1,4 +1,4 @@
-"""The Dockerfile and the locks, as far as they can be judged without a container engine."""
+"""The Dockerfile and the lock files, as far as they can be checked without a container engine."""
 
 import re
 import tomllib
@@ -18,7 +18,7 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction of a Dockerfile and the number of its stage, from 0; -1 before the first."""
+    """One instruction of a Dockerfile with the number of its stage, from 0; -1 before the first."""
 
     stage: int
     name: str
@@ -28,36 +28,36 @@ class Instruction:
 def _instructions() -> list[Instruction]:
     text = (_ROOT / "Dockerfile").read_text(encoding="utf-8")
     lines = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)).splitlines()
-    found, stage = [], -1
+    instructions, stage = [], -1
     for line in filter(str.strip, lines):
         name, _, rest = line.partition(" ")
         stage += name == "FROM"
-        found.append(Instruction(stage, name, " ".join(rest.split())))
-    return found
+        instructions.append(Instruction(stage, name, " ".join(rest.split())))
+    return instructions
 
 
 def _of(name: str, stage: int) -> list[str]:
-    return [found.rest for found in _instructions() if found.name == name and found.stage == stage]
+    return [entry.rest for entry in _instructions() if entry.name == name and entry.stage == stage]
 
 
-def test_there_is_a_stage_that_builds_and_one_that_runs_on_the_same_base() -> None:
-    assert [found.rest for found in _instructions() if found.name == "FROM"] == ["${BASE} AS build", "${BASE}"]
+def test_there_is_a_build_stage_and_a_run_stage_on_the_same_base() -> None:
+    assert [entry.rest for entry in _instructions() if entry.name == "FROM"] == ["${BASE} AS build", "${BASE}"]
     assert _of("ARG", -1) == ["BASE=python:3.12-slim"]
 
 
-def test_only_the_environment_comes_over_from_the_build() -> None:
+def test_only_the_environment_is_copied_from_the_build_stage() -> None:
     assert _of("COPY", 1) == ["--from=build /opt/serinus /opt/serinus"]
     assert _of("RUN", 1) == []
 
 
-def test_nothing_is_fetched_that_no_hash_protects() -> None:
-    assert not [found for found in _instructions() if found.name == "ADD"]
+def test_every_download_is_protected_by_a_hash() -> None:
+    assert not [entry for entry in _instructions() if entry.name == "ADD"]
     installs = re.findall(r"pip (?:--python \S+ )?(?:install|wheel) [^&]*", " && ".join(_of("RUN", 0)))
     assert len(installs) == 4
     assert [install for install in installs if not {"--require-hashes", "--no-index"} & set(install.split())] == []
 
 
-def test_the_process_is_nobody_in_particular_the_same_nobody_as_in_the_chart() -> None:
+def test_the_image_and_the_chart_use_the_same_unprivileged_user() -> None:
     (pod,) = (
         document["spec"]["template"]["spec"]
         for document in find_helm().template(CHART, SOURCE)
@@ -67,7 +67,7 @@ def test_the_process_is_nobody_in_particular_the_same_nobody_as_in_the_chart() -
     assert _of("USER", 1) == [f"{security['runAsUser']}:{security['runAsGroup']}"]
 
 
-def test_the_container_runs_the_operator_and_takes_other_verbs() -> None:
+def test_the_container_runs_the_operator_by_default_and_accepts_other_commands() -> None:
     assert _of("ENTRYPOINT", 1) == ['["serinus"]']
     assert _of("CMD", 1) == ['["run"]']
     scripts = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
@@ -79,15 +79,15 @@ def test_a_read_only_root_is_enough() -> None:
     assert {"PYTHONDONTWRITEBYTECODE=1", "HOME=/tmp"} <= set(environment.split())
 
 
-def test_the_builder_gets_what_the_dockerfile_copies_and_nothing_else() -> None:
+def test_the_build_context_contains_what_the_dockerfile_copies_and_nothing_else() -> None:
     lines = (_ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert lines[1] == "*"
-    let_in = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    included = {line.removeprefix("!") for line in lines if line.startswith("!")}
     copied = {source for rest in _of("COPY", 0) for source in rest.split()[:-1]}
-    assert copied == let_in
+    assert copied == included
     assert [source for source in copied if not (_ROOT / source).exists()] == []
-    kept_out = [line for line in lines[2:] if line and not line.startswith(("!", "#"))]
-    assert any(fnmatch("operator/serinus/api/__pycache__", pattern) for pattern in kept_out)
+    excluded = [line for line in lines[2:] if line and not line.startswith(("!", "#"))]
+    assert any(fnmatch("operator/serinus/api/__pycache__", pattern) for pattern in excluded)
 
 
 def _pins(lock: str) -> dict[str, str]:
@@ -103,10 +103,10 @@ def test_every_pin_has_hashes_and_no_address(lock: str) -> None:
     assert not re.search(r"https?://|--index-url|--find-links", text)
 
 
-def test_what_runs_in_the_image_is_what_the_tests_ran_with() -> None:
+def test_the_image_has_the_dependencies_that_were_tested() -> None:
     tested = _pins("requirements.lock")
-    run = _pins("requirements-run.lock")
-    assert {name: pin for name, pin in run.items() if tested.get(name) != pin} == {}
+    image = _pins("requirements-run.lock")
+    assert {name: pin for name, pin in image.items() if tested.get(name) != pin} == {}
 
 
 def test_every_direct_dependency_is_locked() -> None:
@@ -115,7 +115,7 @@ def test_every_direct_dependency_is_locked() -> None:
     assert direct - _pins("requirements-run.lock").keys() == set()
 
 
-def test_the_image_and_the_chart_are_of_one_version() -> None:
+def test_the_image_and_the_chart_have_the_same_version() -> None:
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     assert chart["appVersion"] == project["version"]

@@ -1,4 +1,4 @@
-"""The page of the status says every word that a script or an alert may meet, and no other."""
+"""The status reference lists every word that a script or an alert may depend on, and no other."""
 
 import re
 from pathlib import Path
@@ -14,11 +14,11 @@ from serinus.engine.rollout.waiting import WaitReason
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/status-and-events.md").read_text(encoding="utf-8")
-SAID = set(re.findall(r"`([A-Za-z]+)`", PAGE))
+WORDS = set(re.findall(r"`([A-Za-z]+)`", PAGE))
 
 
 def reasons_in_the_code() -> set[str]:
-    """The reasons of conditions that no enum has."""
+    """Return the condition reasons that are not in an enum."""
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "operator/serinus").rglob("*.py"))
     return {*re.findall(r"reason=\"([A-Z][A-Za-z]+)\"", sources)}
 
@@ -44,12 +44,12 @@ def words_of_the_api() -> set[str]:
 
 def test_every_word_of_the_api_is_on_the_page() -> None:
     assert reasons_in_the_code()
-    assert words_of_the_api() - SAID == set()
+    assert words_of_the_api() - WORDS == set()
 
 
 def test_every_capitalised_word_on_the_page_is_in_the_code() -> None:
     others = {"WaitingForVersion", "Promoted", "Adopted", "NoRollbackTarget", "Rollout", "Model", "ModelVersion"}
-    assert {word for word in SAID if word[0].isupper()} - words_of_the_api() - others == set()
+    assert {word for word in WORDS if word[0].isupper()} - words_of_the_api() - others == set()
 
 
 def test_every_cause_of_an_unknown_verdict_is_a_reason_to_wait() -> None:

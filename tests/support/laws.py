@@ -269,7 +269,7 @@ def bad_version(step: Step) -> str | None:
     if before.rollback is None:
         return None
     wanted_back = Command.RETRY.value in fresh_tokens(step) and EventReason.QUARANTINE_LIFTED in step.events
-    return None if wanted_back or before.stable is None and step.observed.deleted else before.rollback.version
+    return None if wanted_back or (before.stable is None and step.observed.deleted) else before.rollback.version
 
 
 def _is_left(step: Step) -> bool:

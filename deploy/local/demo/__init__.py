@@ -1,1 +1,1 @@
-"""The demo: one model in four versions, traffic, and a director that lets Serinus promote one and roll two back."""
+"""The demo: one model in four versions, live traffic, and a director that has Serinus promote one and roll two back."""

@@ -1,4 +1,4 @@
-"""`python -m demo run`: the whole demo, inside of a local cluster."""
+"""`python -m demo run`: the whole demo, inside a local cluster."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from typing import Final
 
 from demo import director
 from demo.errors import DemoError
-from demo.load import MOST_PER_SECOND
+from demo.load import MAX_PER_SECOND
 from demo.stagehand import Setting, fresh_folder
 from demo.terminal import Terminal
 from localcluster.client import Cluster
@@ -20,7 +20,7 @@ _RATE: Final = 500.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what a person asked for and give the exit status."""
+    """Run the command and return the exit status."""
     options = _parser().parse_args(arguments)
     try:
         setting = Setting(Cluster.current(), fresh_folder(options.folder.resolve()), options.rate)
@@ -34,19 +34,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m demo",
         description="Watch Serinus promote a good version and roll two bad ones back.",
-        epilog="It needs a cluster around it: python -m localcluster run --scrape-interval 1s -- python -m demo run",
+        epilog="Run it inside a local cluster: python -m localcluster run --scrape-interval 1s -- python -m demo run",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="play the demo")
-    run.add_argument("--folder", type=Path, default=CHECKOUT / ".demo", help="where result.json and the logs go")
+    run.add_argument("--folder", type=Path, default=CHECKOUT / ".demo", help="folder for result.json and the logs")
     run.add_argument("--rate", type=_rate, default=_RATE, help=f"requests per second; default {_RATE:g}")
     return parser
 
 
 def _rate(text: str) -> float:
     rate = float(text)
-    if not 0 < rate <= MOST_PER_SECOND:
-        raise argparse.ArgumentTypeError(f"give more than 0 and at most {MOST_PER_SECOND:g} requests per second")
+    if not 0 < rate <= MAX_PER_SECOND:
+        raise argparse.ArgumentTypeError(f"give more than 0 and at most {MAX_PER_SECOND:g} requests per second")
     return rate
 
 

@@ -1,4 +1,4 @@
-"""The acts of the demo: change one field, watch the run to its end, keep what was seen."""
+"""The acts of the demo: change one field, watch the run to its end, and collect the facts."""
 
 import asyncio
 import time
@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from demo.cluster import ClusterView, Kubectl, want_version_command
+from demo.cluster import ClusterView, Kubectl, set_version_command
 from demo.errors import CouldNotAskError
 from demo.fraud import MODEL
 from demo.manifests import GOOD, NAMESPACE, Version
-from demo.observe import ended, wait_for, where
+from demo.observe import ended, position, wait_for
 from demo.process import Running
 from demo.prometheus import Probe, is_visible
 from demo.requestlog import RequestLog, between
 from demo.result import SETTLED_SECONDS, PromotionFacts, RollbackFacts
 from demo.terminal import Style, Terminal
-from demo.track import Look, Track
+from demo.track import Snapshot, Track
 from serinus.api.abort_condition import AbortCondition
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RolloutStatus, StageState
@@ -27,19 +27,19 @@ RULE: Final = "predict"
 
 _RUN_SECONDS: Final = 120.0
 _AFTERWARDS_SECONDS: Final = 4.0
-_GLANCE_AT_PROMETHEUS: Final = 0.2
+_PROMETHEUS_POLL_SECONDS: Final = 0.2
 
 
 @dataclass(slots=True)
 class QueryMeter:
-    """Counts the operator's queries while it analyses, by Prometheus' own counter.
+    """Counts the operator's queries during analysis, from Prometheus' own counter.
 
-    The readings are not in step with the operator's ticks: in n and a half ticks' time it may tick n + 1 times. So each
-    unbroken time of analysis is taken as one tick longer than it was.
+    The readings are not synchronised with the operator's ticks: in the time of n and a half ticks it may tick n + 1
+    times. So each uninterrupted period of analysis is counted as one tick longer than it was.
 
     Attributes:
         probe: reads the counter.
-        tick: how often the operator asks, in seconds.
+        tick: interval of the operator's queries, in seconds.
     """
 
     probe: Probe
@@ -50,11 +50,11 @@ class QueryMeter:
 
     @property
     def per_tick(self) -> float:
-        """The queries per tick so far; 0 where no analysis has been seen."""
+        """The queries per tick so far; 0 before the first analysis."""
         return self._queries / self._ticks if self._ticks else 0.0
 
-    async def see(self, status: RolloutStatus) -> None:
-        """Take a reading; what came since the last one counts if all of that time was analysis.
+    async def record(self, status: RolloutStatus) -> None:
+        """Take a reading; the queries since the last one count if all of that time was analysis.
 
         Raises:
             CouldNotAskError: Prometheus did not answer.
@@ -73,7 +73,7 @@ class QueryMeter:
 
 @dataclass(slots=True)
 class BreachWatch:
-    """Looks at Prometheus until it shows a breach; ``visible_at`` is when the question was sent that showed it."""
+    """Polls Prometheus until it shows a breach; ``visible_at`` is when the query was sent that showed it."""
 
     probe: Probe
     condition: AbortCondition
@@ -81,21 +81,21 @@ class BreachWatch:
     visible_at: float | None = None
 
     async def watch(self) -> None:
-        """Look every 0.2 s; a Prometheus that does not answer shows nothing."""
+        """Poll every 0.2 s; failed queries are ignored."""
         before = None
         while self.visible_at is None:
-            asked = time.time()
+            sent_at = time.time()
             with suppress(CouldNotAskError):
                 counts = await self.probe.counts(self.condition, self.cluster)
                 before = counts if before is None else before
                 if is_visible(self.condition, counts.since(before)):
-                    self.visible_at = asked
-            await asyncio.sleep(_GLANCE_AT_PROMETHEUS)
+                    self.visible_at = sent_at
+            await asyncio.sleep(_PROMETHEUS_POLL_SECONDS)
 
 
 @dataclass(slots=True, kw_only=True)
 class Scene:
-    """Where the acts are played: the cluster, the traffic, the terminal."""
+    """What the acts work with: the cluster, the traffic, the terminal."""
 
     view: ClusterView
     kubectl: Kubectl
@@ -105,23 +105,23 @@ class Scene:
     programs: tuple[Running, ...]
     meter: QueryMeter
 
-    async def look(self, track: Track) -> Look:
-        """Look once, and tell what is new.
+    async def snapshot(self, track: Track) -> Snapshot:
+        """Read Rollout and route once, and print what has changed.
 
         Raises:
-            DemoError: the operator or the traffic has ended, or the cluster cannot be read.
+            DemoError: the operator or the load generator has exited, or the cluster cannot be read.
         """
         for program in self.programs:
             program.check()
         rollout, route = await asyncio.gather(self.view.rollout(KEY), self.view.route(KEY, RULE))
-        look = Look(time.time(), rollout, route)
-        if track.see_route(look.at, route):
+        snapshot = Snapshot(time.time(), rollout, route)
+        if track.record_route(snapshot.at, route):
             self.terminal.line(f"the gateway has accepted {track.weights[-1]:g}% for {track.backend}", Style.YELLOW)
-        if rollout.current and track.see_place(where(rollout.status)):
-            self.terminal.line(track.places[-1], *_style(rollout.status.phase))
-        return look
+        if rollout.current and track.record_position(position(rollout.status)):
+            self.terminal.line(track.positions[-1], *_style(rollout.status.phase))
+        return snapshot
 
-    async def follow(self, version: Version, track: Track) -> Look:
+    async def follow(self, version: Version, track: Track) -> Snapshot:
         """Follow the run of a version to its end.
 
         Raises:
@@ -129,36 +129,37 @@ class Scene:
         """
         over = ended(version.number)
         return await wait_for(
-            lambda: self.look(track),
-            lambda look: over(look.rollout),
+            lambda: self.snapshot(track),
+            lambda snapshot: over(snapshot.rollout),
             within=_RUN_SECONDS,
             what=f"the end of the run of {version.number}",
-            describe=lambda look: f"{where(look.rollout.status)}: {look.rollout.status.summary}",
+            describe=lambda snapshot: f"{position(snapshot.rollout.status)}: {snapshot.rollout.status.summary}",
         )
 
-    async def afterwards(self, track: Track) -> Look:
-        """Watch some more of the traffic after the end, for what must not happen then.
+    async def afterwards(self, track: Track) -> Snapshot:
+        """Keep watching for a while after the end, for late failures.
 
         Raises:
-            DemoError: the operator or the traffic has ended, or the cluster cannot be read.
+            DemoError: the operator or the load generator has exited, or the cluster cannot be read.
         """
-        began = time.monotonic()
+        start = time.monotonic()
+        seconds = _AFTERWARDS_SECONDS + SETTLED_SECONDS
         return await wait_for(
-            lambda: self.look(track),
-            lambda look: look.route.accepted and time.monotonic() - began >= _AFTERWARDS_SECONDS + SETTLED_SECONDS,
+            lambda: self.snapshot(track),
+            lambda snapshot: snapshot.route.accepted and time.monotonic() - start >= seconds,
             within=_RUN_SECONDS,
             what="a route that the gateway accepts",
-            describe=lambda look: f"accepted shares {dict(look.route.weights)}",
+            describe=lambda snapshot: f"accepted shares {dict(snapshot.route.weights)}",
         )
 
     async def show(self, *arguments: str, keep: Callable[[str], str] = str, piped: str = "") -> None:
-        """Run kubectl as a person would and show what it prints."""
+        """Run a kubectl command and show it with its output."""
         output = keep(await self.kubectl.run(arguments))
         self.terminal.command(f"kubectl {' '.join(arguments)}{piped}", output)
 
-    async def want(self, version: Version) -> float:
-        """Change ``spec.version``, the one thing that a person does, and return when that was."""
-        arguments = want_version_command(KEY, version.number)
+    async def set_version(self, version: Version) -> float:
+        """Change ``spec.version``, the only manual step of a run, and return the time of the change."""
+        arguments = set_version_command(KEY, version.number)
         shown = [f"'{part}'" if "{" in part else part for part in arguments]
         at = time.time()
         output = await self.kubectl.run(arguments)
@@ -167,14 +168,14 @@ class Scene:
 
 
 async def promote(scene: Scene, version: Version) -> PromotionFacts:
-    """Play the act in which a good version goes to 100 %.
+    """Play the act in which a good version is promoted to 100 %.
 
     Raises:
-        DemoError: its run did not end, whether well or badly.
+        DemoError: the run did not end in time.
     """
     track = Track(version.backend)
-    started = await scene.want(version)
-    async with _beside(_measure(scene)):
+    started = await scene.set_version(version)
+    async with _background(_measure(scene)):
         end = await scene.follow(version, track)
     after = await scene.afterwards(track)
     return PromotionFacts(
@@ -189,14 +190,14 @@ async def promote(scene: Scene, version: Version) -> PromotionFacts:
 
 
 async def roll_back(scene: Scene, version: Version, condition: AbortCondition, stable: Version = GOOD) -> RollbackFacts:
-    """Play the act in which a bad version loses its traffic again.
+    """Play the act in which a bad version is rolled back.
 
     Raises:
-        DemoError: its run did not end, whether well or badly.
+        DemoError: the run did not end in time.
     """
     track, breach = Track(version.backend), BreachWatch(scene.probe, condition, version.envoy_cluster)
-    async with _beside(breach.watch()):
-        started = await scene.want(version)
+    async with _background(breach.watch()):
+        started = await scene.set_version(version)
         await scene.follow(version, track)
         after = await scene.afterwards(track)
     return RollbackFacts(
@@ -214,13 +215,13 @@ async def roll_back(scene: Scene, version: Version, condition: AbortCondition, s
 async def _measure(scene: Scene) -> None:
     while True:
         with suppress(CouldNotAskError):
-            await scene.meter.see((await scene.view.rollout(KEY)).status)
+            await scene.meter.record((await scene.view.rollout(KEY)).status)
         await asyncio.sleep(scene.meter.tick)
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do this work as long as the block lasts."""
+async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run a coroutine in the background until the block ends."""
     task = asyncio.create_task(work)
     try:
         yield

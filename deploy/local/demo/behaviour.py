@@ -1,4 +1,4 @@
-"""How a version misbehaves: pure, so that a test can tell beforehand which request is slow and which fails."""
+"""How a version misbehaves: pure and deterministic, so that tests know which request is slow and which fails."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -8,25 +8,25 @@ from msgspec import Meta
 
 from demo.errors import DemoError
 
-LONGEST: Final = 60.0
+MAX_LATENCY_SECONDS: Final = 60.0
 
-Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
+Seconds = Annotated[float, Meta(ge=0, le=MAX_LATENCY_SECONDS)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 
-# The golden ratio's fractional part: its multiples spread evenly over 0..1 in any order of magnitude (Weyl), so that a
-# share of 20 % is 20 % of every few requests, without chance and without a pattern such as "every fifth".
+# The fractional part of the golden ratio: its multiples are evenly distributed over 0..1 on every scale (Weyl), so that
+# 20 % means 20 % of any short run of requests, without randomness and without a pattern such as "every fifth".
 _SPREAD: Final = 0.6180339887498949
 _JITTER: Final = 0.1
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What a server does to its requests.
+    """How a server treats its requests.
 
     Attributes:
-        latency_seconds: how long a slow request takes, give or take a tenth.
-        slow_share: the share of requests that are slow.
+        latency_seconds: duration of a slow request, plus or minus 10 %.
+        slow_share: the share of slow requests.
         failing_share: the share of requests that are answered 500.
-        after_requests: how many requests are served well before any of it begins.
+        after_requests: number of requests that are served normally first.
     """
 
     latency_seconds: Seconds = 0.0
@@ -37,14 +37,14 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What happens to one request: it waits (seconds), then it is answered or fails."""
+    """The treatment of one request: it waits (seconds), then it is answered or fails."""
 
     wait: float
     fails: bool
 
 
 def treatment(behaviour: Behaviour, number: int) -> Treatment:
-    """Say what happens to the request with this number, counted from 0."""
+    """Return the treatment of the request with this number, counted from 0."""
     if number < behaviour.after_requests:
         return Treatment(0.0, fails=False)
     failing, slow, jitter = (_spread(number, lane) for lane in range(3))
@@ -53,7 +53,7 @@ def treatment(behaviour: Behaviour, number: int) -> Treatment:
 
 
 def behaviour_of(raw: object) -> Behaviour:
-    """Return the behaviour that the mapping describes.
+    """Return the behaviour described by a mapping.
 
     Raises:
         DemoError: a value is out of range; the message names its field.
@@ -61,9 +61,9 @@ def behaviour_of(raw: object) -> Behaviour:
     try:
         return msgspec.convert(raw, Behaviour)
     except msgspec.ValidationError as problem:
-        raise DemoError(f"this is no behaviour of a model server: {problem}") from problem
+        raise DemoError(f"invalid behaviour of a model server: {problem}") from problem
 
 
 def _spread(number: int, lane: int) -> float:
-    """Return a value in [0, 1) for this request; lanes are independent of each other."""
+    """Return a value in [0, 1) for this request; the lanes are independent of each other."""
     return ((number + 1) * _SPREAD * (2 * lane + 1) + lane / 3) % 1.0

@@ -1,4 +1,4 @@
-"""What the demo asks of the cluster: kubectl for what a person would type, plain HTTP for what is watched closely."""
+"""Access to the cluster: kubectl for commands that users would type, plain HTTP for frequent reads."""
 
 import asyncio
 import json
@@ -23,10 +23,10 @@ _KUBECTL_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RouteView:
-    """An HTTPRoute as the data plane has it.
+    """One rule of an HTTPRoute.
 
     Attributes:
-        weights: by backend, its share of the traffic in percent.
+        weights: share of the traffic in percent, by backend.
         accepted: whether every parent has accepted exactly this generation.
     """
 
@@ -34,21 +34,21 @@ class RouteView:
     accepted: bool
 
     def weight(self, backend: str) -> float:
-        """Return a backend's share in percent; a backend that is not in the route has none."""
+        """Return a backend's share in percent; 0 for a backend that is not in the route."""
         return self.weights.get(backend, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutView:
-    """A Rollout: what is wanted and what the operator says."""
+    """A Rollout: the desired version and the status."""
 
-    wanted: str
+    desired: str
     generation: int
     status: RolloutStatus
 
     @property
     def current(self) -> bool:
-        """Whether the status is about the spec as it is now."""
+        """Whether the status is about the current spec."""
         return self.status.observed_generation >= self.generation
 
 
@@ -59,11 +59,11 @@ class ClusterView:
         self._api = api
 
     async def rollout(self, key: ObjectKey) -> RolloutView:
-        """Return the Rollout as it is now.
+        """Return the current Rollout.
 
         Raises:
             CouldNotAskError: it cannot be read.
-            DemoError: its status has an unknown form.
+            DemoError: its status does not parse.
         """
         raw = await self._get(ROLLOUT, key)
         try:
@@ -73,7 +73,7 @@ class ClusterView:
         return RolloutView(raw["spec"]["version"], raw["metadata"]["generation"], status)
 
     async def route(self, key: ObjectKey, rule: str) -> RouteView:
-        """Return one rule of the HTTPRoute as it is now.
+        """Return the current state of one rule of the HTTPRoute.
 
         Raises:
             CouldNotAskError: it cannot be read.
@@ -82,7 +82,7 @@ class ClusterView:
         return route_view(await self._get(HTTP_ROUTE, key), rule)
 
     async def ready_replicas(self, key: ObjectKey) -> int:
-        """Return how many pods of a Deployment are ready.
+        """Return the number of ready pods of a Deployment.
 
         Raises:
             CouldNotAskError: it cannot be read.
@@ -99,15 +99,15 @@ class ClusterView:
 
 
 def route_view(raw: Mapping[str, Any], rule: str) -> RouteView:
-    """Reduce an HTTPRoute to the shares of one rule and whether they are in force.
+    """Return the shares of one rule of an HTTPRoute and whether they are in effect.
 
     Raises:
         DemoError: there is no such rule.
     """
-    found = [entry for entry in raw["spec"].get("rules", []) if entry.get("name") == rule]
-    if not found:
+    matching = [entry for entry in raw["spec"].get("rules", []) if entry.get("name") == rule]
+    if not matching:
         raise DemoError(f"route {raw['metadata']['name']} has no rule named {rule!r}")
-    entries = {ref["name"]: ref.get("weight", 1) for ref in found[0].get("backendRefs", [])}
+    entries = {ref["name"]: ref.get("weight", 1) for ref in matching[0].get("backendRefs", [])}
     total = sum(entries.values())
     shares = {name: 100.0 * weight / total if total else 0.0 for name, weight in entries.items()}
     return RouteView(shares, _accepted(raw))
@@ -116,27 +116,27 @@ def route_view(raw: Mapping[str, Any], rule: str) -> RouteView:
 def _accepted(raw: Mapping[str, Any]) -> bool:
     generation = raw["metadata"]["generation"]
     parents = raw.get("status", {}).get("parents", [])
-    said = [
+    current = [
         {c["type"]: c["status"] for c in parent.get("conditions", []) if c.get("observedGeneration", 0) >= generation}
         for parent in parents
     ]
-    wanted = len(raw["spec"].get("parentRefs", []))
-    holds = [of.get("Accepted") == "True" and of.get("ResolvedRefs") == "True" for of in said]
-    return wanted > 0 and len(said) >= wanted and all(holds)
+    expected = len(raw["spec"].get("parentRefs", []))
+    accepted = [types.get("Accepted") == "True" and types.get("ResolvedRefs") == "True" for types in current]
+    return expected > 0 and len(current) >= expected and all(accepted)
 
 
 @dataclass(frozen=True, slots=True)
 class Kubectl:
-    """The program that a person would use."""
+    """Runs a command-line program, such as kubectl."""
 
     program: Path
     environment: Mapping[str, str]
 
-    async def run(self, arguments: Sequence[str], given: str = "") -> str:
-        """Run one command and return what it prints.
+    async def run(self, arguments: Sequence[str], stdin: str = "") -> str:
+        """Run one command and return its output.
 
         Raises:
-            DemoError: it failed; the message has its own words.
+            DemoError: it failed; the message contains its error output.
         """
         process = await asyncio.create_subprocess_exec(
             str(self.program),
@@ -148,7 +148,7 @@ class Kubectl:
         )
         try:
             async with asyncio.timeout(_KUBECTL_SECONDS):
-                output, errors = await process.communicate(given.encode())
+                output, errors = await process.communicate(stdin.encode())
         except BaseException:
             if process.returncode is None:
                 process.kill()
@@ -159,23 +159,15 @@ class Kubectl:
         return output.decode()
 
     async def apply(self, manifest: str) -> str:
-        """Apply a manifest as a person does, and return what kubectl says.
+        """Apply a manifest and return kubectl's output.
 
         Raises:
-            DemoError: the API server refused it.
+            DemoError: the API server rejected it.
         """
         return await self.run(["apply", "-f", "-"], manifest)
 
-    async def want_version(self, key: ObjectKey, version: str) -> str:
-        """Change the one field that starts a run.
 
-        Raises:
-            DemoError: the API server refused it.
-        """
-        return await self.run(want_version_command(key, version))
-
-
-def want_version_command(key: ObjectKey, version: str) -> list[str]:
-    """Return kubectl's arguments that make the Rollout want this version."""
+def set_version_command(key: ObjectKey, version: str) -> list[str]:
+    """Return kubectl's arguments to set the desired version of the Rollout, which starts a run."""
     change = json.dumps({"spec": {"version": version}})
     return ["patch", "mro", key.name, "-n", key.namespace, "--type", "merge", "-p", change]

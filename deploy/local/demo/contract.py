@@ -1,6 +1,6 @@
-"""The integration test that runs as a Job: does the candidate keep the contract that its clients rely on?
+"""The integration test that runs as a Job: checks the contract that the candidate's clients rely on.
 
-It speaks to the candidate's own Service, before any user does. Serinus tells it where that is.
+It calls the candidate's own Service before any user does. Serinus passes the address in the environment.
 """
 
 import http.client
@@ -15,7 +15,7 @@ _URL: Final = "SERINUS_CANDIDATE_URL"
 _VERSION: Final = "SERINUS_VERSION"
 _MODEL: Final = "SERINUS_MODEL"
 _TIMEOUT_SECONDS: Final = 5.0
-_LARGEST_ANSWER: Final = 65_536
+_MAX_BYTES: Final = 65_536
 
 _LUNCH: Final = {"amount": 12.5, "hour": 13, "merchant_risk": 0.05}
 _NIGHT_SPREE: Final = {"amount": 2400.0, "hour": 3, "merchant_risk": 0.9}
@@ -24,7 +24,7 @@ Ask = Callable[[Mapping[str, object]], tuple[int, Mapping[str, Any]]]
 
 
 def violations(ask: Ask, model: str, version: str) -> Iterator[str]:
-    """Yield a sentence for each clause of the contract that the candidate breaks."""
+    """Yield a message for each clause of the contract that the candidate violates."""
     scores = []
     for payment in (_LUNCH, _NIGHT_SPREE):
         status, answer = ask(payment)
@@ -46,7 +46,7 @@ def main(environment: Mapping[str, str]) -> int:
     """Test the candidate; the exit status says whether it passed."""
     missing = [name for name in (_URL, _VERSION, _MODEL) if not environment.get(name)]
     if missing:
-        print(f"{', '.join(missing)} is not set: Serinus sets it in the Jobs that it makes")
+        print(f"{', '.join(missing)} is not set: Serinus sets it in the Jobs that it creates")
         return 2
     url, model = environment[_URL], environment[_MODEL]
     broken = list(violations(lambda payment: _ask(url, model, payment), model, environment[_VERSION]))
@@ -55,15 +55,15 @@ def main(environment: Mapping[str, str]) -> int:
 
 
 def _ask(url: str, model: str, payment: Mapping[str, object]) -> tuple[int, Mapping[str, Any]]:
-    where = urlsplit(url)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port or 80, timeout=_TIMEOUT_SECONDS)
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request(
             "POST", f"/v2/models/{model}/infer", json.dumps(payment), {"Content-Type": "application/json"}
         )
-        answer = connection.getresponse()
-        body: Mapping[str, Any] = json.loads(answer.read(_LARGEST_ANSWER))
-        return answer.status, body
+        response = connection.getresponse()
+        body: Mapping[str, Any] = json.loads(response.read(_MAX_BYTES))
+        return response.status, body
     finally:
         connection.close()
 

@@ -1,4 +1,4 @@
-"""The director: sets the scene, plays the acts, shows what a person would look at, and says at the end what held."""
+"""The director: prepares the scene, plays the acts, shows the relevant output, and reports which claims hold."""
 
 import asyncio
 import re
@@ -31,13 +31,13 @@ _EVENTS_SHOWN: Final = 14
 _LIVE_SECONDS: Final = 0.5
 _PLAIN_SECONDS: Final = 5.0
 _RECENT_SECONDS: Final = 2.0
-# More than any demo sends in that time.
+# More requests than any demo sends in that time.
 _TAIL: Final = 6000
 _BAR: Final = 20
 
 
 @dataclass(slots=True)
-class _Findings:
+class _Facts:
     promotions: list[PromotionFacts] = field(default_factory=list)
     rollbacks: list[RollbackFacts] = field(default_factory=list)
     audited: AuditFacts | None = None
@@ -52,47 +52,47 @@ class _Findings:
         if self.queries_per_tick is not None:
             claims += claims_of_queries(self.queries_per_tick)
         if self.broken:
-            claims.append(Claim("the demo ran to its end", held=False, found=self.broken))
+            claims.append(Claim("the demo ran to its end", holds=False, observed=self.broken))
         return claims
 
     def result(self) -> Result:
         per_tick = self.queries_per_tick
         return Result(
-            ok=all(claim.held for claim in self.claims()),
-            promoted=tuple(figures for found in self.promotions if (figures := found.figures()) is not None),
-            rollbacks=tuple(found.figures() for found in self.rollbacks),
+            ok=all(claim.holds for claim in self.claims()),
+            promoted=tuple(figures for facts in self.promotions if (figures := facts.figures()) is not None),
+            rollbacks=tuple(facts.figures() for facts in self.rollbacks),
             queries_per_tick=None if per_tick is None else round(per_tick, 2),
         )
 
 
 def run(setting: Setting, terminal: Terminal) -> int:
-    """Play the demo and return the exit status: 0 only if everything held."""
+    """Play the demo and return the exit status: 0 only if every claim holds."""
     try:
         return asyncio.run(_run(setting, terminal))
     except (KeyboardInterrupt, asyncio.CancelledError):
         terminal.close()
-        terminal.line("interrupted: everything that the demo started is ended", Style.YELLOW)
+        terminal.line("interrupted: all programs of the demo are stopped", Style.YELLOW)
         return INTERRUPTED
 
 
 async def _run(setting: Setting, terminal: Terminal) -> int:
     _end_on_signals()
-    findings = _Findings()
+    facts = _Facts()
     try:
-        await _play(setting, terminal, findings)
+        await _play(setting, terminal, facts)
     except DemoError as problem:
-        findings.broken = str(problem)
+        facts.broken = str(problem)
     terminal.close()
-    result = findings.result()
+    result = facts.result()
     result.write(setting.folder / "result.json")
-    _conclude(terminal, findings, result)
+    _conclude(terminal, facts, result)
     return 0 if result.ok else 1
 
 
 def _end_on_signals() -> None:
-    """Make Ctrl-C, SIGTERM and a closed terminal end the demo in order; a second one does not disturb that."""
+    """Make Ctrl-C, SIGTERM and a closed terminal stop the demo in order; a second signal does not disturb that."""
     task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - this is called by a coroutine
+    assert task is not None  # noqa: S101 - called by a coroutine
 
     def end() -> None:
         if not task.cancelling():
@@ -102,18 +102,18 @@ def _end_on_signals() -> None:
         asyncio.get_running_loop().add_signal_handler(number, end)
 
 
-async def _play(setting: Setting, terminal: Terminal, findings: _Findings) -> None:
+async def _play(setting: Setting, terminal: Terminal, facts: _Facts) -> None:
     terminal.heading(f"{MODEL}: four versions, one route, {setting.rate:g} requests/s")
     async with ready_scene(setting, terminal) as scene:
         live = asyncio.create_task(_keep_live(scene))
         try:
             await adopt(scene, setting.folder)
             await scene.show("get", "mro", "-n", NAMESPACE, "-o", "wide")
-            await _play_acts(scene, findings)
+            await _play_acts(scene, facts)
             terminal.heading("A year later an auditor asks why")
-            findings.audited = await audit(scene, setting.folder)
+            facts.audited = await audit(scene, setting.folder)
         except DemoError as problem:
-            await _show_what_can_be_shown(scene)
+            await _try_to_show_status(scene)
             raise DemoError(f"{problem}\n  The operator's log is {setting.folder / 'operator.log'}") from problem
         finally:
             live.cancel()
@@ -121,19 +121,19 @@ async def _play(setting: Setting, terminal: Terminal, findings: _Findings) -> No
                 await live
 
 
-async def _play_acts(scene: Scene, findings: _Findings) -> None:
+async def _play_acts(scene: Scene, facts: _Facts) -> None:
     terminal = scene.terminal
     terminal.heading(f"{GOOD.number} is good: 0 % with tests, 5 %, 100 %")
-    findings.promotions.append(await promote(scene, GOOD))
-    findings.queries_per_tick = scene.meter.per_tick
+    facts.promotions.append(await promote(scene, GOOD))
+    facts.queries_per_tick = scene.meter.per_tick
     await scene.show("get", "mro", "-n", NAMESPACE, "-o", "wide")
     await _show_events(scene)
-    if findings.promotions[-1].figures() is None:
-        # Without a good version to go back to, the other acts would tell another story.
-        raise DemoError(f"{GOOD.number} was not promoted: {findings.promotions[-1].status.summary}")
+    if facts.promotions[-1].figures() is None:
+        # The other acts need this version as their rollback target.
+        raise DemoError(f"{GOOD.number} was not promoted: {facts.promotions[-1].status.summary}")
     for version, condition, fault in _BAD_VERSIONS:
         terminal.heading(f"{version.number} {fault}: the tests at 0 % cannot see that")
-        findings.rollbacks.append(await roll_back(scene, version, condition))
+        facts.rollbacks.append(await roll_back(scene, version, condition))
         await scene.show("get", "mro", "-n", NAMESPACE, "-o", "wide")
         await _show_status(scene)
         await _show_events(scene)
@@ -155,15 +155,15 @@ async def _show_events(scene: Scene) -> None:
     )
 
 
-async def _show_what_can_be_shown(scene: Scene) -> None:
+async def _try_to_show_status(scene: Scene) -> None:
     with suppress(DemoError):
         await _show_status(scene)
         await _show_events(scene)
 
 
 def _section(text: str, first: str, last: str) -> str:
-    found = re.search(rf"^{re.escape(first)}.*?(?=^{re.escape(last)}|\Z)", text, re.MULTILINE | re.DOTALL)
-    return found[0] if found else text
+    match = re.search(rf"^{re.escape(first)}.*?(?=^{re.escape(last)}|\Z)", text, re.MULTILINE | re.DOTALL)
+    return match[0] if match else text
 
 
 async def _keep_live(scene: Scene) -> None:
@@ -181,13 +181,13 @@ def _traffic_line(scene: Scene) -> str:
     recent = between(scene.log.read()[-_TAIL:], time.time() - _RECENT_SECONDS)
     answered = count_by_version(recent)
     total = max(1, len(recent))
-    shares = "  ".join(f"{version.number} {_bar(answered, version, total)}" for version in _seen(answered))
+    shares = "  ".join(f"{version.number} {_bar(answered, version, total)}" for version in _answering(answered))
     failed = sum(record.failed for record in recent)
     p95 = quantile(recent, 0.95) * 1000 if recent else 0.0
     return f"  {shares}  │ {len(recent) / _RECENT_SECONDS:3.0f} req/s  p95 {p95:3.0f} ms  failed {failed}"
 
 
-def _seen(answered: Counter[str]) -> list[Version]:
+def _answering(answered: Counter[str]) -> list[Version]:
     return [version for version in VERSIONS if answered[version.number]]
 
 
@@ -196,7 +196,7 @@ def _bar(answered: Counter[str], version: Version, total: int) -> str:
     return f"{'█' * max(1, round(share * _BAR))} {100 * share:.1f}%"
 
 
-def _conclude(terminal: Terminal, findings: _Findings, result: Result) -> None:
+def _conclude(terminal: Terminal, facts: _Facts, result: Result) -> None:
     terminal.heading("What happened")
     for promoted in result.promoted:
         terminal.line(f"{promoted.version} was promoted to 100% in {promoted.seconds:.1f} s")
@@ -205,9 +205,9 @@ def _conclude(terminal: Terminal, findings: _Findings, result: Result) -> None:
     if result.queries_per_tick is not None:
         terminal.line(f"Prometheus received {result.queries_per_tick:g} queries of the operator's per tick")
     terminal.heading("What had to hold")
-    for claim in findings.claims():
-        mark = terminal.style("✔", Style.GREEN) if claim.held else terminal.style("✖", Style.RED)
-        terminal.line(f"{mark} {claim.text}" + ("" if claim.held else f": {claim.found}"))
+    for claim in facts.claims():
+        mark = terminal.style("✔", Style.GREEN) if claim.holds else terminal.style("✖", Style.RED)
+        terminal.line(f"{mark} {claim.text}" + ("" if claim.holds else f": {claim.observed}"))
     verdict = "Everything held." if result.ok else "NOT everything held."
     terminal.line(verdict, Style.BOLD, Style.GREEN if result.ok else Style.RED)
 
@@ -216,14 +216,14 @@ def _rows(result: Result) -> list[Sequence[str]]:
     heading = ("version", "rolled back for", "value", "at", "visible to safe", "requests it had", "failed afterwards")
     rows = [
         (
-            found.version,
-            found.condition,
-            found.value,
-            f"{found.at_weight:g}%",
-            f"{found.visible_to_safe_seconds:.2f} s",
-            f"{found.requests_to_bad_version}",
-            f"{found.requests_failed_after_safe or 'none'}",
+            rollback.version,
+            rollback.condition,
+            rollback.value,
+            f"{rollback.at_weight:g}%",
+            f"{rollback.visible_to_safe_seconds:.2f} s",
+            f"{rollback.requests_to_bad_version}",
+            f"{rollback.requests_failed_after_safe or 'none'}",
         )
-        for found in result.rollbacks
+        for rollback in result.rollbacks
     ]
     return [heading, *rows]

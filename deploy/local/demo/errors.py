@@ -1,9 +1,9 @@
-"""What the demo's parts raise."""
+"""Errors of the demo."""
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message says what happened, where, and what to do next."""
+    """The demo cannot continue; the message says what happened, where, and what to do next."""
 
 
 class CouldNotAskError(DemoError):
-    """The cluster or Prometheus did not answer: look again, until a deadline."""
+    """The cluster or Prometheus did not answer; retry until a deadline."""

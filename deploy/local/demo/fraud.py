@@ -1,6 +1,6 @@
 """The model: a logistic regression that scores card payments, trained on generated data in a few milliseconds.
 
-Nothing is downloaded and nothing is drawn by chance: a version's parameters follow from its number.
+Nothing is downloaded, and training is deterministic: a version's parameters follow from its number.
 """
 
 import math
@@ -19,12 +19,12 @@ _NEWTON_STEPS: Final = 12
 _RIDGE: Final = 1e-3
 _NIGHT_ENDS: Final = 6
 _TYPICAL_AMOUNT: Final = math.log(60.0)
-# How the generated payments really behave: bias, amount, night, merchant risk, amount at a risky merchant.
+# The true coefficients of the generated payments: bias, amount, night, merchant risk, amount at a risky merchant.
 _TRUTH: Final = np.array([-3.0, 0.8, 1.1, 2.4, 0.9])
 
 
 class Payment(NamedTuple):
-    """What a request holds: the amount in the card's currency, the hour (0 to 23), the merchant's risk (0 to 1)."""
+    """A payment: the amount in the card's currency, the hour (0 to 23), the merchant's risk (0 to 1)."""
 
     amount: float
     hour: int
@@ -37,14 +37,14 @@ class FraudModel:
 
     Attributes:
         weights: bias, amount, night, merchant risk, amount at a risky merchant.
-        auc: the area under the ROC curve on payments that the training did not see.
+        auc: the area under the ROC curve on payments outside the training data.
     """
 
     weights: tuple[float, ...]
     auc: float
 
     def score(self, payment: Payment) -> float:
-        """Return the probability, 0 to 1, that the payment is fraud."""
+        """Return the probability that the payment is fraud, 0 to 1."""
         amount = math.log(max(payment.amount, 0.01)) - _TYPICAL_AMOUNT
         night = 1.0 if payment.hour < _NIGHT_ENDS else 0.0
         features = (1.0, amount, night, payment.merchant_risk, amount * payment.merchant_risk)
@@ -70,7 +70,7 @@ def _payments(random: np.random.Generator) -> tuple[Floats, Floats]:
 
 
 def _fit(features: Floats, labels: Floats) -> Floats:
-    """Maximise the likelihood by Newton's method; the ridge keeps the system solvable."""
+    """Maximise the likelihood by Newton's method; the ridge term keeps the system solvable."""
     weights = np.zeros(features.shape[1])
     for _ in range(_NEWTON_STEPS):
         expected = _sigmoid(features @ weights)
@@ -86,7 +86,7 @@ def _sigmoid(values: Floats) -> Floats:
 
 
 def _auc(scores: Floats, labels: Floats) -> float:
-    """Return how often a fraud scores higher than an honest payment (Mann-Whitney)."""
+    """Return the probability that a fraud scores higher than an honest payment (Mann-Whitney)."""
     ranks = np.empty(len(scores))
     ranks[np.argsort(scores)] = np.arange(1, len(scores) + 1)
     frauds = labels.sum()

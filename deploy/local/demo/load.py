@@ -1,7 +1,7 @@
-"""The traffic: requests at a constant rate through the gateway, whether or not earlier ones have been answered.
+"""The load generator: an open loop that sends requests through the gateway at a constant rate.
 
-A client that waits for each answer slows down with the server and so hides how many requests were late; this one does
-not (an open loop). Every request leaves one line in a file (:mod:`demo.requestlog`).
+A client that waits for each response slows down with the server and so hides how many requests were late; this one does
+not. Every request writes one line to a file (:mod:`demo.requestlog`).
 """
 
 import argparse
@@ -24,12 +24,12 @@ from demo.modelserver import INFER_PATH, SERVED_BY, InferRequest
 from demo.requestlog import NO_ANSWER, RequestRecord, line_of
 from demo.wire import Answer, Connections, NoAnswerError, Target, request_of
 
-MOST_SECONDS: Final = 3600.0
-MOST_PER_SECOND: Final = 2000.0
+MAX_SECONDS: Final = 3600.0
+MAX_PER_SECOND: Final = 2000.0
 
-_MINE: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("198.18.0.0/15"))
-_MOST_IN_FLIGHT: Final = 1000
-_ANSWER_WITHIN_SECONDS: Final = 5.0
+_LOCAL_NETWORKS: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("198.18.0.0/15"))
+_MAX_IN_FLIGHT: Final = 1000
+_TIMEOUT_SECONDS: Final = 5.0
 _FLUSH_SECONDS: Final = 0.1
 _PAYMENTS: Final = tuple(
     msgspec.json.encode(InferRequest(float(5 + 37 * number % 900), number % 24, number % 10 / 10))
@@ -39,13 +39,13 @@ _PAYMENTS: Final = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """How much traffic, for how long, and where to.
+    """Target, rate and duration of the load.
 
     Attributes:
         url: the gateway, such as http://198.18.0.2:8080.
-        hostname: what the HTTPRoute is for.
+        hostname: host name of the HTTPRoute.
         rate: requests per second.
-        seconds: when to stop.
+        seconds: duration.
     """
 
     url: str
@@ -54,38 +54,38 @@ class LoadPlan:
     seconds: float
 
     def __post_init__(self) -> None:
-        """Refuse what could reach anybody else's machine or never end.
+        """Reject foreign addresses and unbounded load.
 
         Raises:
             DemoError: the message says what is allowed.
         """
         refuse_foreign(self.url)
-        if not 0 < self.rate <= MOST_PER_SECOND or not 0 < self.seconds <= MOST_SECONDS:
+        if not 0 < self.rate <= MAX_PER_SECOND or not 0 < self.seconds <= MAX_SECONDS:
             raise DemoError(
-                f"{self.rate:g} requests/s for {self.seconds:g} s: give a rate up to {MOST_PER_SECOND:g}"
-                f" and a time up to {MOST_SECONDS:g} s"
+                f"{self.rate:g} requests/s for {self.seconds:g} s: give a rate up to {MAX_PER_SECOND:g}"
+                f" and a time up to {MAX_SECONDS:g} s"
             )
 
 
 def refuse_foreign(url: str) -> None:
-    """Let through addresses of this machine and of the local cluster only.
+    """Accept only addresses of this machine and of the local cluster.
 
     Raises:
-        DemoError: the address is anybody else's, or a name.
+        DemoError: the host is another address, or a name.
     """
     host = urlsplit(url).hostname or ""
     try:
         address = ipaddress.ip_address(host)
     except ValueError as problem:
-        raise DemoError(f"{url}: give an IPv4 address; names could lead anywhere") from problem
-    if not any(address in network for network in _MINE):
-        raise DemoError(f"{url}: the load generator speaks to {', '.join(map(str, _MINE))} only")
+        raise DemoError(f"{url}: give an IPv4 address, because a name could resolve to any host") from problem
+    if not any(address in network for network in _LOCAL_NETWORKS):
+        raise DemoError(f"{url}: the load generator sends to {', '.join(map(str, _LOCAL_NETWORKS))} only")
 
 
 async def generate(plan: LoadPlan, output: TextIO, stop: asyncio.Event) -> None:
-    """Send the plan's requests until its time is over or somebody sets ``stop``."""
-    where = urlsplit(plan.url)
-    connections = Connections(Target(where.hostname or "", where.port or 80, SERVED_BY))
+    """Send the plan's requests until its time is over or ``stop`` is set."""
+    url = urlsplit(plan.url)
+    connections = Connections(Target(url.hostname or "", url.port or 80, SERVED_BY))
     try:
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(_flush_often(output))
@@ -106,11 +106,11 @@ class _Sender:
         self._requests = [request_of(INFER_PATH, headers, body) for body in _PAYMENTS]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send each request when it is due; a delay of this process is made up for at once."""
-        began = time.monotonic()
+        """Send each request when it is due; requests delayed by this process are sent immediately."""
+        start = time.monotonic()
         for number, request in enumerate(cycle(self._requests)):
             due = number / self._plan.rate
-            wait = began + due - time.monotonic()
+            wait = start + due - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
             if stop.is_set() or due >= self._plan.seconds:
@@ -118,21 +118,21 @@ class _Sender:
             self._send(request)
 
     def _send(self, request: bytes) -> None:
-        if self._in_flight >= _MOST_IN_FLIGHT:
+        if self._in_flight >= _MAX_IN_FLIGHT:
             self._output.write(line_of(RequestRecord(time.time(), "", NO_ANSWER, 0.0)))
             return
         self._in_flight += 1
-        self._group.create_task(self._one(request))
+        self._group.create_task(self._send_one(request))
 
-    async def _one(self, request: bytes) -> None:
-        started, began = time.time(), time.monotonic()
+    async def _send_one(self, request: bytes) -> None:
+        started, start = time.time(), time.monotonic()
         try:
-            answer = await self._connections.ask(request, _ANSWER_WITHIN_SECONDS)
+            answer = await self._connections.ask(request, _TIMEOUT_SECONDS)
         except NoAnswerError:
             answer = Answer(NO_ANSWER, "")
         finally:
             self._in_flight -= 1
-        self._output.write(line_of(RequestRecord(started, answer.header, answer.status, time.monotonic() - began)))
+        self._output.write(line_of(RequestRecord(started, answer.header, answer.status, time.monotonic() - start)))
 
 
 async def _flush_often(output: TextIO) -> None:
@@ -145,13 +145,13 @@ async def _flush_often(output: TextIO) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Generate load as the options say."""
+    """Generate load according to the options."""
     parser = argparse.ArgumentParser(prog="python -m demo.load", description="Send requests at a constant rate.")
-    parser.add_argument("--url", required=True, help="the gateway, by address")
-    parser.add_argument("--hostname", required=True, help="the HTTPRoute's host name")
+    parser.add_argument("--url", required=True, help="URL of the gateway, with an IP address")
+    parser.add_argument("--hostname", required=True, help="host name of the HTTPRoute")
     parser.add_argument("--rate", type=float, required=True, help="requests per second")
-    parser.add_argument("--seconds", type=float, required=True, help="when to stop")
-    parser.add_argument("--output", type=Path, required=True, help="the file of one line per request")
+    parser.add_argument("--seconds", type=float, required=True, help="duration")
+    parser.add_argument("--output", type=Path, required=True, help="file to which one line per request is written")
     options = parser.parse_args(arguments)
     try:
         plan = LoadPlan(url=options.url, hostname=options.hostname, rate=options.rate, seconds=options.seconds)

@@ -1,4 +1,4 @@
-"""What the demo applies: the YAML files of ``manifests/`` with each version's own values filled in."""
+"""The demo's manifests: the YAML templates of ``manifests/``, filled in for each version."""
 
 import hashlib
 import sys
@@ -23,7 +23,7 @@ _SOURCES: Final = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of the model and how its server behaves."""
+    """One version of the model and the behaviour of its server."""
 
     number: str
     changes: str
@@ -41,13 +41,13 @@ class Version:
 
     @property
     def envoy_cluster(self) -> str:
-        """What Contour calls its Service in Envoy's metrics."""
+        """The name of its Service in Envoy's metrics, as set by Contour."""
         return f"{NAMESPACE}_{self.backend}_{PORT}"
 
 
-STABLE: Final = Version("2.2.4", "What served before the demo began.", Behaviour())
+STABLE: Final = Version("2.2.4", "What served before the demo started.", Behaviour())
 GOOD: Final = Version("2.3.0", "Retrained on October.", Behaviour())
-# Both pass the tests of staging: the first requests are answered at once and well.
+# Both pass the tests of staging: the first requests are served normally.
 SLOW: Final = Version(
     "2.3.1", "Looks up merchant features per request.", Behaviour(latency_seconds=0.45, after_requests=30)
 )
@@ -56,7 +56,7 @@ VERSIONS: Final = (STABLE, GOOD, SLOW, FAILING)
 
 
 def namespaces() -> str:
-    """Return the demo's Namespace and the operator's."""
+    """Return the Namespaces of the demo and of the operator."""
     return _fill("namespace.yaml", {})
 
 
@@ -70,26 +70,26 @@ def version(described: Version) -> str:
 
 
 def route(first: Version) -> str:
-    """Return the HTTPRoute as the team wrote it: all traffic to one version."""
+    """Return the team's HTTPRoute, with all traffic to one version."""
     return _fill("route.yaml", {"backend": first.backend})
 
 
-def rollout(wanted: Version) -> str:
-    """Return the Rollout that wants this version."""
-    return _fill("rollout.yaml", {"version": wanted.number})
+def rollout(desired: Version) -> str:
+    """Return the Rollout with this desired version."""
+    return _fill("rollout.yaml", {"version": desired.number})
 
 
 def _arguments(behaviour: Behaviour) -> str:
-    given = {
+    options = {
         "--latency-under-traffic": behaviour.latency_seconds,
         "--failing-share": behaviour.failing_share,
         "--after-requests": behaviour.after_requests,
     }
-    return "".join(f', "{name}", "{value}"' for name, value in given.items() if value)
+    return "".join(f', "{name}", "{value}"' for name, value in options.items() if value)
 
 
 def _fill(name: str, own: Mapping[str, str]) -> str:
-    # A missing value is a KeyError here, never an empty field in the cluster.
+    # substitute() raises KeyError for a missing value, so that no field is left empty.
     return Template(_TEMPLATES.joinpath(name).read_text(encoding="utf-8")).substitute(
         own,
         namespace=NAMESPACE,

@@ -1,4 +1,4 @@
-"""The model server: one version of the fraud detector over HTTP, whose behaviour can be spoilt while it runs.
+"""The model server: one version of the fraud detector over HTTP, whose behaviour can be degraded while it runs.
 
 POST /v2/models/fraud-detector/infer  {"amount": 12.5, "hour": 14, "merchant_risk": 0.1}
   -> 200 {"score": 0.03, "model": "fraud-detector", "version": "2.3.0"}, header x-served-by: 2.3.0
@@ -28,7 +28,7 @@ PORT: Final = 8080
 CONTROL_PORT: Final = 8081
 POD_IP: Final = "POD_IP"
 
-_LARGEST_BODY: Final = 16_384
+_MAX_BODY_BYTES: Final = 16_384
 _GRACE_SECONDS: Final = 3.0
 
 
@@ -41,7 +41,7 @@ class InferRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InferAnswer(msgspec.Struct, frozen=True):
-    """The body of an answer."""
+    """The body of a response."""
 
     score: float
     model: str
@@ -58,14 +58,14 @@ class ModelServer:
         self._served = 0
 
     def serving(self) -> web.Application:
-        """Return the application that clients talk to."""
-        app = web.Application(client_max_size=_LARGEST_BODY)
+        """Return the application for clients."""
+        app = web.Application(client_max_size=_MAX_BODY_BYTES)
         app.add_routes([web.post(INFER_PATH, self._infer), web.get("/healthz", self._health)])
         return app
 
     def controlling(self) -> web.Application:
-        """Return the application by which a test changes the behaviour."""
-        app = web.Application(client_max_size=_LARGEST_BODY)
+        """Return the application that reads and changes the behaviour."""
+        app = web.Application(client_max_size=_MAX_BODY_BYTES)
         app.add_routes([web.get("/control", self._show), web.put("/control", self._change)])
         return app
 
@@ -74,11 +74,11 @@ class ModelServer:
             body = msgspec.json.decode(await request.read(), type=InferRequest)
         except msgspec.DecodeError as problem:
             return self._answer({"error": str(problem)}, status=400)
-        what = treatment(self._behaviour, self._served)
+        planned = treatment(self._behaviour, self._served)
         self._served += 1
-        if what.wait:
-            await asyncio.sleep(what.wait)
-        if what.fails:
+        if planned.wait:
+            await asyncio.sleep(planned.wait)
+        if planned.fails:
             return self._answer({"error": "the feature store did not answer", "version": self._version}, status=500)
         score = self._model.score(Payment(body.amount, body.hour, body.merchant_risk))
         return self._answer(InferAnswer(round(score, 6), MODEL, self._version))
@@ -94,7 +94,7 @@ class ModelServer:
             self._behaviour = msgspec.json.decode(await request.read(), type=Behaviour)
         except msgspec.DecodeError as problem:
             return self._answer({"error": str(problem)}, status=400)
-        # A change counts from now on, whatever was served before.
+        # after_requests counts from the change.
         self._served = 0
         return self._answer(self._behaviour)
 
@@ -108,15 +108,15 @@ class ModelServer:
 
 @contextlib.asynccontextmanager
 async def listening(server: ModelServer, host: str, port: int, control_port: int) -> AsyncIterator[None]:
-    """Serve as long as the block lasts."""
+    """Serve until the block ends."""
     runners = [
         web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_SECONDS)
         for app in (server.serving(), server.controlling())
     ]
     try:
-        for runner, at in zip(runners, (port, control_port), strict=True):
+        for runner, runner_port in zip(runners, (port, control_port), strict=True):
             await runner.setup()
-            await web.TCPSite(runner, host, at).start()
+            await web.TCPSite(runner, host, runner_port).start()
         yield
     finally:
         for runner in runners:
@@ -155,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--control-port", type=int, default=CONTROL_PORT)
     parser.add_argument("--latency-under-traffic", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--failing-share", type=float, default=0.0, metavar="RATIO")
-    parser.add_argument("--after-requests", type=int, default=0, help="behave well for so many requests first")
+    parser.add_argument("--after-requests", type=int, default=0, help="number of requests to serve normally first")
     return parser
 
 

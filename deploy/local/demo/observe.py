@@ -1,4 +1,4 @@
-"""Waiting for what must happen, with a deadline and a reason when it does not. Tests use it as the director does."""
+"""Polling with a deadline and a descriptive error. Used by the director and by tests."""
 
 import asyncio
 import time
@@ -12,68 +12,68 @@ from serinus.api.rollout_status import Phase, RolloutStatus
 
 T = TypeVar("T")
 
-GLANCE: Final = 0.1
-"""Seconds between two looks; what is measured by looking is this exact."""
+POLL_SECONDS: Final = 0.1
+"""Seconds between two reads, and so the resolution of times measured by polling."""
 
 
-async def wait_for(  # noqa: PLR0913 - a wait is all of these, and all but two by name
-    look: Callable[[], Awaitable[T]],
+async def wait_for(  # noqa: PLR0913 - all but two are keywords
+    read: Callable[[], Awaitable[T]],
     fits: Callable[[T], bool],
     *,
     within: float,
     what: str,
     describe: Callable[[T], str] = str,
-    every: float = GLANCE,
+    every: float = POLL_SECONDS,
 ) -> T:
-    """Look until what is seen fits, and return it.
+    """Poll until the value fits, and return it.
 
     Args:
-        look: reads the world; after a CouldNotAskError it looks again, any other error is the caller's.
-        fits: says whether this is it.
+        read: reads the value; a CouldNotAskError is retried, any other error is raised.
+        fits: whether the value is the awaited one.
         within: seconds until the deadline.
-        what: what is waited for, for the message.
-        describe: how the message says what was seen last.
-        every: seconds between two looks.
+        what: what is awaited, for the message.
+        describe: formats the last value for the message.
+        every: seconds between two reads.
 
     Raises:
-        DemoError: the deadline is over; the message says what was seen last.
+        DemoError: the deadline has passed; the message describes the last value.
     """
     deadline = time.monotonic() + within
     last = "nothing"
     while True:
         try:
-            seen = await look()
+            value = await read()
         except CouldNotAskError as problem:
             last = str(problem)
         else:
-            if fits(seen):
-                return seen
-            last = describe(seen)
+            if fits(value):
+                return value
+            last = describe(value)
         if time.monotonic() >= deadline:
-            raise DemoError(f"{what} did not happen within {within:g} s; seen last: {last}")
+            raise DemoError(f"{what} did not happen within {within:g} s; last value: {last}")
         await asyncio.sleep(every)
 
 
 async def wait_for_rollout(
     view: ClusterView, key: ObjectKey, fits: Callable[[RolloutView], bool], *, within: float, what: str
 ) -> RolloutView:
-    """Look at a Rollout until it fits, and return it.
+    """Poll a Rollout until it fits, and return it.
 
     Raises:
-        DemoError: the deadline is over; the message has the Rollout's own summary.
+        DemoError: the deadline has passed; the message contains the Rollout's own summary.
     """
     return await wait_for(lambda: view.rollout(key), fits, within=within, what=what, describe=describe)
 
 
 def serves(version: str) -> Callable[[RolloutView], bool]:
-    """Return the test for: this version is wanted, has been promoted, and serves all of the traffic."""
+    """Return a predicate: this version is desired, has been promoted, and serves all traffic."""
 
-    def fits(seen: RolloutView) -> bool:
-        stable = seen.status.stable
+    def fits(rollout: RolloutView) -> bool:
+        stable = rollout.status.stable
         return (
-            seen.current
-            and seen.wanted == version
-            and seen.status.phase is Phase.HEALTHY
+            rollout.current
+            and rollout.desired == version
+            and rollout.status.phase is Phase.HEALTHY
             and stable is not None
             and stable.version == version
         )
@@ -82,14 +82,14 @@ def serves(version: str) -> Callable[[RolloutView], bool]:
 
 
 def was_rolled_back(version: str) -> Callable[[RolloutView], bool]:
-    """Return the test for: this version is wanted, but was rolled back, and that is complete."""
+    """Return a predicate: this version is desired, and its rollback is complete."""
 
-    def fits(seen: RolloutView) -> bool:
-        rollback = seen.status.rollback
+    def fits(rollout: RolloutView) -> bool:
+        rollback = rollout.status.rollback
         return (
-            seen.current
-            and seen.wanted == version
-            and seen.status.phase is Phase.ROLLED_BACK
+            rollout.current
+            and rollout.desired == version
+            and rollout.status.phase is Phase.ROLLED_BACK
             and rollback is not None
             and rollback.version == version
         )
@@ -98,18 +98,18 @@ def was_rolled_back(version: str) -> Callable[[RolloutView], bool]:
 
 
 def ended(version: str) -> Callable[[RolloutView], bool]:
-    """Return the test for: the run of this version is over, well or badly."""
+    """Return a predicate: the run of this version has ended, successfully or not."""
     good, bad = serves(version), was_rolled_back(version)
-    return lambda seen: good(seen) or bad(seen) or (seen.current and seen.status.phase is Phase.INVALID)
+    return lambda rollout: good(rollout) or bad(rollout) or (rollout.current and rollout.status.phase is Phase.INVALID)
 
 
-def describe(seen: RolloutView) -> str:
-    """Say in one line where a Rollout stands."""
-    return f"{where(seen.status)}: {seen.status.summary or 'no summary'}"
+def describe(rollout: RolloutView) -> str:
+    """Return the position and summary of a Rollout in one line."""
+    return f"{position(rollout.status)}: {rollout.status.summary or 'no summary'}"
 
 
-def where(status: RolloutStatus) -> str:
-    """Say in a few words where a run stands."""
+def position(status: RolloutStatus) -> str:
+    """Return the phase and, during a run, the stage and its state."""
     stage = status.stage
     under_way = status.phase in {Phase.PENDING, Phase.PROGRESSING, Phase.PAUSED}
     if stage is None or not under_way:

@@ -1,4 +1,4 @@
-"""The operator as a process of its own, as an administrator would start it: a configuration file and `serinus run`."""
+"""The operator as a separate process, started with a configuration file and `serinus run`."""
 
 import sys
 from collections.abc import Mapping
@@ -20,20 +20,20 @@ LEASE_NAMESPACE: Final = "serinus-system"
 
 _READY_SECONDS: Final = 30.0
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
-_LEAST_TICK_SECONDS: Final = 1.0
+_MIN_TICK_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorSetup:
-    """How the operator is started.
+    """Settings of the operator process.
 
     Attributes:
-        prometheus_url: the metric source ``default``.
-        scrape_interval_seconds: how often that Prometheus scrapes.
+        prometheus_url: URL of the metric source ``default``.
+        scrape_interval_seconds: scrape interval of that Prometheus.
         address: host:port of /livez, /readyz and /metrics.
         identity: the process's name in the Lease.
-        leader_election: off where no other process can run beside it: it leads at once.
-        settings: further settings, as the configuration file has them.
+        leader_election: if off, the process leads at once; only valid without a second process.
+        settings: further settings, in the form of the configuration file.
     """
 
     prometheus_url: str
@@ -45,8 +45,8 @@ class OperatorSetup:
 
     @property
     def tick_seconds(self) -> float:
-        """How often the operator asks Prometheus: a third of the scrape interval, at least 1 s."""
-        return max(_LEAST_TICK_SECONDS, self.scrape_interval_seconds / 3)
+        """Interval of the operator's queries: a third of the scrape interval, at least 1 s."""
+        return max(_MIN_TICK_SECONDS, self.scrape_interval_seconds / 3)
 
     def configuration(self) -> bytes:
         """Return the configuration file, as YAML."""
@@ -69,36 +69,36 @@ class OperatorSetup:
 def operator(
     setup: OperatorSetup, environment: Mapping[str, str], folder: Path
 ) -> AbstractAsyncContextManager[Running]:
-    """Run the operator as long as the block lasts; its configuration and log are in the folder.
+    """Run the operator until the block ends; its configuration and log are in the folder.
 
     Raises:
         DemoError: it is not installed.
     """
     program = Path(sys.executable).with_name("serinus")
     if not program.exists():
-        raise DemoError(f"{program} is not there: install the operator into this environment (`make install`)")
+        raise DemoError(f"{program} does not exist: install the operator into this environment (`make install`)")
     config = folder / "operator.yaml"
     config.write_bytes(setup.configuration())
-    own = dict(environment) | {CONFIG_VARIABLE: str(config)}
-    return running("the operator", [str(program), "run"], own, folder / "operator.log")
+    variables = dict(environment) | {CONFIG_VARIABLE: str(config)}
+    return running("the operator", [str(program), "run"], variables, folder / "operator.log")
 
 
 async def await_ready(operator: Running, setup: OperatorSetup, session: aiohttp.ClientSession) -> None:
-    """Wait until the operator calls itself ready.
+    """Wait until the operator reports ready.
 
     Raises:
-        DemoError: it ended, or was not ready in time; the message has the end of its log.
+        DemoError: it exited, or was not ready in time; the message contains the end of its log.
     """
 
-    async def look() -> int:
+    async def read() -> int:
         operator.check()
         try:
-            async with session.get(f"http://{setup.address}/readyz", timeout=_TIMEOUT) as answer:
-                return answer.status
+            async with session.get(f"http://{setup.address}/readyz", timeout=_TIMEOUT) as response:
+                return response.status
         except (aiohttp.ClientError, TimeoutError) as problem:
             raise CouldNotAskError(f"http://{setup.address}/readyz does not answer: {problem!r}") from problem
 
     try:
-        await wait_for(look, lambda status: status == 200, within=_READY_SECONDS, what="a ready operator")  # noqa: PLR2004 - OK
+        await wait_for(read, lambda status: status == 200, within=_READY_SECONDS, what="a ready operator")  # noqa: PLR2004 - OK
     except DemoError as problem:
         raise DemoError(f"{problem}; {operator.tail()}") from problem

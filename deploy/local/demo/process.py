@@ -1,4 +1,4 @@
-"""Programs that run beside the director: started with a log, watched, and ended with it."""
+"""Child processes of the director: each has a log, is monitored, and stops with the director."""
 
 import asyncio
 import os
@@ -13,34 +13,34 @@ from demo.errors import DemoError
 
 _GRACE_SECONDS: Final = 10.0
 _TAIL_LINES: Final = 25
-# The kernel ends it when the director is gone without a word, such as by SIGKILL. The local cluster needs setpriv too.
-_LEASH: Final = ("setpriv", "--pdeathsig", "TERM", "--")
+# Makes the kernel end the child when the director is killed, such as by SIGKILL. The local cluster needs setpriv, too.
+_PARENT_DEATH_SIGNAL: Final = ("setpriv", "--pdeathsig", "TERM", "--")
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A program that was started."""
+    """A started program."""
 
     name: str
     process: asyncio.subprocess.Process
     log: Path
 
     def check(self) -> None:
-        """Make sure that it still runs.
+        """Check that it is still running.
 
         Raises:
-            DemoError: it has ended; the message has the end of its log.
+            DemoError: it has exited; the message contains the end of its log.
         """
         if self.process.returncode is not None:
             raise DemoError(f"{self.name} ended with status {self.process.returncode}; {self.tail()}")
 
     def tail(self) -> str:
-        """Return where the log is, and its last lines."""
+        """Return the path and the last lines of the log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
         return "\n  ".join([f"the end of {self.log}:", *lines])
 
     async def stop(self) -> None:
-        """Ask it to end, and end it if it does not."""
+        """Send SIGTERM, and SIGKILL after a grace period."""
         if self.process.returncode is None:
             self._signal(signal.SIGTERM)
             try:
@@ -51,7 +51,7 @@ class Running:
                 await self.process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        # Its own session (see `running`), so that nothing it started stays behind.
+        # It has its own session (see `running`), so that its children are stopped as well.
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
@@ -60,7 +60,7 @@ class Running:
 async def running(
     name: str, command: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> AsyncIterator[Running]:
-    """Run a program as long as the block lasts.
+    """Run a program until the block ends.
 
     Raises:
         DemoError: it cannot be started.
@@ -68,13 +68,13 @@ async def running(
     with log.open("wb") as output:
         try:
             process = await asyncio.create_subprocess_exec(
-                *_LEASH,
+                *_PARENT_DEATH_SIGNAL,
                 *command,
                 env=dict(environment),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # A terminal's Ctrl-C is for the director, which then ends the others in order.
+                # The terminal's Ctrl-C goes to the director only, which stops the others in order.
                 start_new_session=True,
             )
         except OSError as problem:

@@ -1,6 +1,6 @@
-"""The demo's own look at Prometheus, on purpose by other expressions than the operator's.
+"""The demo's independent reading of Prometheus, deliberately with other expressions than the operator's.
 
-The operator sums increments from tick to tick; here the raw counters now are compared with those when the run began.
+The operator sums increments from tick to tick; the demo compares the raw counters with those at the start of the run.
 """
 
 import re
@@ -13,11 +13,11 @@ import msgspec
 from demo.errors import CouldNotAskError, DemoError
 from serinus.api.abort_condition import AbortCondition, ClientErrorRate, ErrorRate, Latency, NamedQuery
 
-LEAST_BAD: Final = 3
-"""So many bad requests make a breach visible, where they are also over the limit: one or two could be any accident."""
+MIN_BAD: Final = 3
+"""Number of bad requests from which a breach over the limit counts as visible: fewer could be an accident."""
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=3)
-_LARGEST_ANSWER: Final = 4_000_000
+_MAX_BYTES: Final = 4_000_000
 _RECEIVED: Final = re.compile(
     r'^prometheus_http_requests_total\{[^}]*handler="/api/v1/query(?:_range)?"[^}]*\} (\S+)$', re.MULTILINE
 )
@@ -25,13 +25,13 @@ _RECEIVED: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many requests a backend has had, and how many of them were certainly bad."""
+    """The number of requests to a backend, and of those that were certainly bad."""
 
     requests: float
     bad: float
 
     def since(self, before: "Counts") -> "Counts":
-        """Return what came after an earlier reading."""
+        """Return the counts since an earlier reading."""
         return Counts(self.requests - before.requests, self.bad - before.bad)
 
 
@@ -39,29 +39,29 @@ NO_REQUESTS: Final = Counts(0.0, 0.0)
 
 
 def is_visible(condition: AbortCondition, counts: Counts) -> bool:
-    """Say whether the counters show the limit exceeded: the share of bad requests, and at least ``LEAST_BAD``.
+    """Return whether the share of bad requests exceeds the limit, with at least ``MIN_BAD`` of them.
 
     Raises:
-        DemoError: the condition is about no proportion of requests.
+        DemoError: the condition is not about a proportion of requests.
     """
     tolerated = condition.tolerated
     if tolerated is None:
         raise DemoError(f"{condition.text}: the demo measures proportions of requests only")
-    return counts.bad >= LEAST_BAD and counts.bad > tolerated * counts.requests
+    return counts.bad >= MIN_BAD and counts.bad > tolerated * counts.requests
 
 
 def expression(condition: AbortCondition, cluster: str) -> str:
-    """Return the query for one backend: two series, marked ``requests`` and ``bad``.
+    """Return the query for one backend: two series, labelled ``requests`` and ``bad``.
 
     Raises:
-        DemoError: the condition is about no proportion of requests.
+        DemoError: the condition is not about a proportion of requests.
     """
     selector = f'envoy_cluster_name="{cluster}"'
     match condition.metric:
         case Latency():
             milliseconds = f"{condition.threshold * 1000:g}"
             requests = f"sum(envoy_cluster_upstream_rq_time_count{{{selector}}})"
-            # Prometheus 3 writes a bucket's bound as 200.0, Prometheus 2 as the target wrote it.
+            # Prometheus 3 spells the bound 200.0, Prometheus 2 as the target does.
             within = rf'sum(envoy_cluster_upstream_rq_time_bucket{{{selector},le=~"{milliseconds}(\\.0)?"}})'
             bad = f"{requests} - {within}"
         case ErrorRate():
@@ -72,11 +72,11 @@ def expression(condition: AbortCondition, cluster: str) -> str:
             raise DemoError(f"{name}: the demo measures proportions of requests only")
         case _:
             assert_never(condition.metric)
-    return f"{_marked('requests', requests)} or {_marked('bad', bad)}"
+    return f"{_labelled('requests', requests)} or {_labelled('bad', bad)}"
 
 
 class Probe:
-    """Asks one Prometheus and knows how often it has asked."""
+    """Queries one Prometheus and counts its own queries."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
@@ -84,7 +84,7 @@ class Probe:
         self._asked = 0
 
     async def counts(self, condition: AbortCondition, cluster: str) -> Counts:
-        """Return a backend's counters now; Envoy's counter that is not there yet has counted nothing.
+        """Return a backend's current counters; a counter that Envoy has not created yet is 0.
 
         Raises:
             CouldNotAskError: Prometheus did not answer.
@@ -92,14 +92,14 @@ class Probe:
         self._asked += 1
         body = await self._get("/api/v1/query", {"query": expression(condition, cluster)})
         try:
-            found = msgspec.json.decode(body)["data"]["result"]
-            values = {series["metric"]["what"]: float(series["value"][1]) for series in found}
+            result = msgspec.json.decode(body)["data"]["result"]
+            values = {series["metric"]["what"]: float(series["value"][1]) for series in result}
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as problem:
-            raise CouldNotAskError(f"{self._url} answered a query in an unknown form: {problem!r}") from problem
+            raise CouldNotAskError(f"{self._url} returned an unexpected response: {problem!r}") from problem
         return Counts(values.get("requests", 0.0), values.get("bad", 0.0))
 
     async def queries_of_others(self) -> float:
-        """Return how many queries Prometheus has received since it started, without those of this probe.
+        """Return the number of queries that Prometheus has received since its start, except those of this probe.
 
         Raises:
             CouldNotAskError: Prometheus did not answer.
@@ -109,14 +109,14 @@ class Probe:
 
     async def _get(self, path: str, query: dict[str, Any]) -> bytes:
         try:
-            async with self._session.get(self._url + path, params=query, timeout=_TIMEOUT) as answer:
+            async with self._session.get(self._url + path, params=query, timeout=_TIMEOUT) as response:
                 body = bytearray()
-                async for chunk in answer.content.iter_any():
+                async for chunk in response.content.iter_any():
                     body += chunk
-                    if len(body) > _LARGEST_ANSWER:
-                        raise CouldNotAskError(f"{self._url}{path} answered more than {_LARGEST_ANSWER} bytes")
-                if answer.status != 200:  # noqa: PLR2004 - OK
-                    raise CouldNotAskError(f"{self._url}{path} answered {answer.status}; see the log of prometheus")
+                    if len(body) > _MAX_BYTES:
+                        raise CouldNotAskError(f"{self._url}{path} answered more than {_MAX_BYTES} bytes")
+                if response.status != 200:  # noqa: PLR2004 - OK
+                    raise CouldNotAskError(f"{self._url}{path} answered {response.status}; see the log of prometheus")
                 return bytes(body)
         except (aiohttp.ClientError, TimeoutError) as problem:
             raise CouldNotAskError(f"{self._url}{path} did not answer: {problem!r}") from problem
@@ -128,5 +128,5 @@ def _by_class(selector: str, digit: str) -> tuple[str, str]:
     return f"sum({name}{{{selector}}})", bad
 
 
-def _marked(what: str, query: str) -> str:
+def _labelled(what: str, query: str) -> str:
     return f'label_replace({query}, "what", "{what}", "", "")'

@@ -1,4 +1,4 @@
-"""What became of each request: one line per request in a file, and what can be counted from them."""
+"""The request log: one line per request in a file, and the figures computed from it."""
 
 import math
 from collections import Counter
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from demo.errors import DemoError
 
 NO_ANSWER: Final = 0
-"""The status of a request that got no answer: refused, reset, timed out, or not sent since too many were open."""
+"""Status of a request without a response: refused, reset, timed out, or not sent because too many were in flight."""
 
 _SERVER_ERROR: Final = 500
 
@@ -19,9 +19,9 @@ class RequestRecord(NamedTuple):
 
     Attributes:
         started: when it was sent, in seconds since 1970.
-        version: the version that answered; empty where none did.
+        version: the version that answered; empty without a response.
         status: the HTTP status, or ``NO_ANSWER``.
-        seconds: how long it took until the whole answer was there.
+        seconds: time until the complete response.
     """
 
     started: float
@@ -31,26 +31,28 @@ class RequestRecord(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether the client got no answer or a server's error."""
+        """Whether the client got no response or a server error."""
         return self.status == NO_ANSWER or self.status >= _SERVER_ERROR
 
 
 def line_of(record: RequestRecord) -> str:
-    """Return the line that stands for the record."""
+    """Format a record as a line."""
     return f"{record.started:.4f},{record.version},{record.status},{record.seconds:.4f}\n"
 
 
 def record_of(line: str) -> RequestRecord:
-    """Return the record that the line stands for.
+    """Parse a line.
 
     Raises:
-        DemoError: the line has another form.
+        DemoError: the line is malformed.
     """
     try:
         started, version, status, seconds = line.rstrip("\n").split(",")
         return RequestRecord(float(started), version, int(status), float(seconds))
     except ValueError as problem:
-        raise DemoError(f"{line!r} is no line of the load generator: time,version,status,seconds") from problem
+        raise DemoError(
+            f"{line!r} is not a line of the load generator: expected time,version,status,seconds"
+        ) from problem
 
 
 class RequestLog:
@@ -62,32 +64,32 @@ class RequestLog:
         self._records: list[RequestRecord] = []
 
     def read(self) -> Sequence[RequestRecord]:
-        """Return all requests so far; those that ended last stand last.
+        """Return all requests so far, ordered by their end.
 
         Raises:
-            DemoError: a line has another form.
+            DemoError: a line is malformed.
         """
         if self._path.exists():
             with self._path.open("rb") as file:
                 file.seek(self._offset)
-                whole, _, _ = file.read().rpartition(b"\n")
-            if whole:
-                self._offset += len(whole) + 1
-                self._records.extend(record_of(line) for line in whole.decode("ascii").split("\n"))
+                complete, _, _ = file.read().rpartition(b"\n")
+            if complete:
+                self._offset += len(complete) + 1
+                self._records.extend(record_of(line) for line in complete.decode("ascii").split("\n"))
         return self._records
 
 
 def between(records: Iterable[RequestRecord], start: float, end: float = math.inf) -> list[RequestRecord]:
-    """Return the requests that were started in this time: ``start`` included, ``end`` not."""
+    """Return the requests that were sent in this time: ``start`` included, ``end`` excluded."""
     return [record for record in records if start <= record.started < end]
 
 
 def count_by_version(records: Iterable[RequestRecord]) -> Counter[str]:
-    """Say how many requests each version answered; those without an answer count under the empty name."""
+    """Return the number of requests that each version answered; requests without a response have an empty version."""
     return Counter(record.version for record in records)
 
 
 def quantile(records: Iterable[RequestRecord], share: float) -> float:
-    """Return the latency (seconds) that this share of the requests did not exceed; NaN where there are none."""
+    """Return the latency in seconds that this share of the requests did not exceed; NaN without requests."""
     values = sorted(record.seconds for record in records)
     return values[max(0, math.ceil(share * len(values)) - 1)] if values else math.nan

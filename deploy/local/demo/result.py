@@ -1,4 +1,4 @@
-"""What the demo found: the claims, each held or not for a stated reason, and the figures that others read as JSON."""
+"""The demo's result: claims, each with what was observed, and figures written as JSON."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,27 +13,27 @@ from demo.track import Track, rises_as_planned
 from serinus.api.abort_condition import AbortCondition
 from serinus.api.rollout_status import Phase, RollbackReason, RolloutStatus, RunResult
 
-MOST_QUERIES_PER_TICK: Final = 4.0
+MAX_QUERIES_PER_TICK: Final = 4.0
 CANARY_PERCENT: Final = 5.0
 PLANNED: Final = (0.0, CANARY_PERCENT, 100.0)
 SETTLED_SECONDS: Final = 1.0
-"""Envoy acts on an accepted route after far less: whoever is started later must not meet the bad version."""
+"""Envoy applies an accepted route much faster: requests sent later must not reach the bad version."""
 
 _ALL: Final = 100.0
-_SLOWEST_TO_SAFE: Final = 15.0
+_MAX_SECONDS_TO_SAFE: Final = 15.0
 _P95: Final = 0.95
 _P95_LIMIT_SECONDS: Final = 0.2
 
 
 class Promoted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A version that was promoted to 100 %, and how long that took from the change of ``spec.version``."""
+    """A promoted version, and the seconds from the change of ``spec.version`` to 100 %."""
 
     version: str
     seconds: float
 
 
 class RolledBack(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A version that lost its traffic; the definitions are those of ``docs/tutorial.md``."""
+    """A version that was rolled back; ``docs/tutorial.md`` defines the fields."""
 
     version: str
     condition: str
@@ -53,7 +53,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     queries_per_tick: float | None = None
 
     def write(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all."""
+        """Write it as JSON, atomically."""
         part = path.with_suffix(".part")
         part.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
         part.replace(path)
@@ -61,21 +61,21 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Something that must be so, whether it is, and what was found."""
+    """A statement about the demo, whether it holds, and what was observed."""
 
     text: str
-    held: bool
-    found: str
+    holds: bool
+    observed: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionFacts:
-    """All that was seen of a version that should be promoted.
+    """The observations of a run that should end in a promotion.
 
     Attributes:
         started: when ``spec.version`` was changed, in seconds since 1970.
-        ended: when the run was seen to be over.
-        requests: those of the load generator since ``started``.
+        ended: when the end of the run was observed, likewise.
+        requests: requests of the load generator since ``started``.
     """
 
     version: Version
@@ -87,14 +87,14 @@ class PromotionFacts:
     requests: tuple[RequestRecord, ...]
 
     def figures(self) -> Promoted | None:
-        """Return what goes into the result, or None where the version was not promoted."""
+        """Return the figures for the result, or None if the version was not promoted."""
         stable = self.status.stable
         if self.status.phase is not Phase.HEALTHY or stable is None or stable.version != self.version.number:
             return None
         return Promoted(version=self.version.number, seconds=round(self.ended - self.started, 2))
 
     def claims(self) -> tuple[Claim, ...]:
-        """Return what must hold of a promotion."""
+        """Return the claims about the promotion."""
         number, stable = self.version.number, self.status.stable
         failed = sum(record.failed for record in self.requests)
         last = self.status.history[0].result if self.status.history else None
@@ -127,13 +127,13 @@ class PromotionFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackFacts:
-    """All that was seen of a version that should lose its traffic.
+    """The observations of a run that should end in a rollback.
 
     Attributes:
-        condition: the one that should be breached.
-        stable: the version that should have all of the traffic afterwards.
-        visible_at: when Prometheus was first seen to show the breach, or None; in seconds since 1970.
-        requests: those of the load generator since ``spec.version`` was changed.
+        condition: the condition that should be breached.
+        stable: the version that should have all traffic afterwards.
+        visible_at: when Prometheus first showed the breach, in seconds since 1970, or None.
+        requests: requests of the load generator since ``spec.version`` was changed.
     """
 
     version: Version
@@ -146,7 +146,7 @@ class RollbackFacts:
     requests: tuple[RequestRecord, ...]
 
     def figures(self) -> RolledBack:
-        """Return what goes into the result; -1 s where an end of that time was never seen."""
+        """Return the figures for the result; -1 s if the breach or its end was not observed."""
         rollback, number = self.status.rollback, self.version.number
         return RolledBack(
             version=number,
@@ -159,7 +159,7 @@ class RollbackFacts:
         )
 
     def claims(self) -> tuple[Claim, ...]:
-        """Return what must hold of a rollback."""
+        """Return the claims about the rollback."""
         return (*self._claims_of_status(), *self._claims_of_traffic())
 
     def _claims_of_status(self) -> tuple[Claim, ...]:
@@ -196,8 +196,8 @@ class RollbackFacts:
                 f"{dict(self.route.weights)}, accepted: {self.route.accepted}",
             ),
             Claim(
-                f"{number}: from visible breach to weight 0 it took less than {_SLOWEST_TO_SAFE:g} s",
-                0 <= figures.visible_to_safe_seconds < _SLOWEST_TO_SAFE,
+                f"{number}: from visible breach to weight 0 it took less than {_MAX_SECONDS_TO_SAFE:g} s",
+                0 <= figures.visible_to_safe_seconds < _MAX_SECONDS_TO_SAFE,
                 f"{figures.visible_to_safe_seconds:g} s",
             ),
             Claim(
@@ -218,7 +218,7 @@ class RollbackFacts:
     def _visible_to_safe(self) -> float:
         if self.visible_at is None or self.track.safe_at is None:
             return -1.0
-        # The operator may see a scrape before the demo's next look, 0.2 s later: that is no negative time.
+        # The operator may act on a scrape before the demo's next poll, up to 0.2 s later: never return a negative time.
         return round(max(0.0, self.track.safe_at - self.visible_at), 2)
 
     def _after_safe(self) -> list[RequestRecord]:
@@ -230,6 +230,6 @@ class RollbackFacts:
 
 
 def claims_of_queries(queries_per_tick: float) -> tuple[Claim, ...]:
-    """Return what must hold of the operator's questions to Prometheus."""
-    text = f"the operator asks Prometheus at most {MOST_QUERIES_PER_TICK:g} queries a tick, and does ask"
-    return (Claim(text, 0 < queries_per_tick <= MOST_QUERIES_PER_TICK, f"{queries_per_tick:.2f}"),)
+    """Return the claims about the operator's queries to Prometheus."""
+    text = f"the operator asks Prometheus at most {MAX_QUERIES_PER_TICK:g} queries a tick, and does ask"
+    return (Claim(text, 0 < queries_per_tick <= MAX_QUERIES_PER_TICK, f"{queries_per_tick:.2f}"),)

@@ -1,4 +1,4 @@
-"""What must stand before the first act: the versions, their route, the operator, the traffic."""
+"""Prepares the first act: the versions, their route, the operator, the traffic."""
 
 import asyncio
 import sys
@@ -31,16 +31,16 @@ _SERVERS_SECONDS: Final = 60.0
 _ROUTE_SECONDS: Final = 30.0
 _ADOPTED_SECONDS: Final = 30.0
 _FIRST_ANSWERS: Final = 100
-_LEFT_BEHIND: Final = "rollouts.serinus.dev,modelversions.serinus.dev,httproutes.gateway.networking.k8s.io,jobs.batch"
+_LEFTOVERS: Final = "rollouts.serinus.dev,modelversions.serinus.dev,httproutes.gateway.networking.k8s.io,jobs.batch"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where the demo runs and how much traffic it has.
+    """Options of the demo.
 
     Attributes:
-        cluster: the local cluster around this process.
-        folder: where everything that the demo writes is.
+        cluster: the local cluster in which this process runs.
+        folder: folder for everything that the demo writes.
         rate: requests per second.
     """
 
@@ -50,26 +50,26 @@ class Setting:
 
     @property
     def operator(self) -> OperatorSetup:
-        """How the operator is started."""
+        """Settings of the operator process."""
         interval = Duration(self.cluster.settings.scrape_interval).seconds
         return OperatorSetup(prometheus_url=self.cluster.prometheus_url, scrape_interval_seconds=interval)
 
 
 @asynccontextmanager
 async def ready_scene(setting: Setting, terminal: Terminal) -> AsyncIterator[Scene]:
-    """Build the scene, hand it over, and take down what runs when the block ends.
+    """Set up the scene, yield it, and stop all programs when the block ends.
 
     Raises:
-        DemoError: something did not get ready; the message says what and where to look.
+        DemoError: something did not become ready; the message says what and which log to read.
     """
     environment = setting.cluster.environment()
     kubectl = Kubectl(setting.cluster.kubectl, environment)
     async with AsyncExitStack() as stack:
         view = ClusterView(await stack.enter_async_context(Api(setting.cluster.kubeconfig)))
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
-        starting = await stack.enter_async_context(operator(setting.operator, environment, setting.folder))
+        process = await stack.enter_async_context(operator(setting.operator, environment, setting.folder))
         await _serve_versions(view, kubectl, setting.folder, terminal)
-        await await_ready(starting, setting.operator, session)
+        await await_ready(process, setting.operator, session)
         terminal.line("the operator is ready")
         load = await stack.enter_async_context(_load(setting, environment))
         log = RequestLog(setting.folder / "requests.csv")
@@ -82,16 +82,16 @@ async def ready_scene(setting: Setting, terminal: Terminal) -> AsyncIterator[Sce
             probe=probe,
             log=log,
             terminal=terminal,
-            programs=(starting, load),
+            programs=(process, load),
             meter=QueryMeter(probe, setting.operator.tick_seconds),
         )
 
 
 async def adopt(scene: Scene, folder: Path) -> None:
-    """Apply the Rollout for what serves already, and wait until the operator has adopted it.
+    """Apply the Rollout for the version that serves already, and wait until the operator has adopted it.
 
     Raises:
-        DemoError: it did not; the message has the Rollout's own summary.
+        DemoError: the operator did not adopt it; the message contains the Rollout's own summary.
     """
     await _apply(scene.kubectl, folder, "rollout", manifests.rollout(STABLE))
     await wait_for_rollout(
@@ -101,8 +101,8 @@ async def adopt(scene: Scene, folder: Path) -> None:
 
 async def _serve_versions(view: ClusterView, kubectl: Kubectl, folder: Path, terminal: Terminal) -> None:
     await _apply(kubectl, folder, "namespaces", manifests.namespaces())
-    # In a cluster that stays, an earlier demo has left its end there: quarantined versions would not start again.
-    await kubectl.run(["delete", _LEFT_BEHIND, "--all", "-n", NAMESPACE])
+    # In a reused cluster, an earlier demo has left objects behind, and its quarantined versions would not start again.
+    await kubectl.run(["delete", _LEFTOVERS, "--all", "-n", NAMESPACE])
     await _apply(kubectl, folder, "versions", "---\n".join(manifests.version(version) for version in VERSIONS))
     await _apply(kubectl, folder, "route", manifests.route(STABLE))
     await asyncio.gather(*(_await_server(view, version) for version in VERSIONS))
@@ -127,10 +127,10 @@ async def _await_server(view: ClusterView, version: Version) -> None:
 
 
 async def _apply(kubectl: Kubectl, folder: Path, name: str, manifest: str) -> None:
-    # Kept for the reader of the tutorial: exactly this was applied.
-    kept = folder / "manifests" / f"{name}.yaml"
-    kept.parent.mkdir(exist_ok=True)
-    kept.write_text(manifest, encoding="utf-8")
+    # The tutorial's readers find the applied manifests here.
+    file = folder / "manifests" / f"{name}.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(manifest, encoding="utf-8")
     await kubectl.apply(manifest)
 
 
@@ -143,8 +143,8 @@ async def _load(setting: Setting, environment: Mapping[str, str]) -> AsyncIterat
         "--seconds": f"{_LONGEST_RUN_SECONDS:g}",
         "--output": str(setting.folder / "requests.csv"),
     }
-    words = [word for pair in options.items() for word in pair]
-    command = [sys.executable, "-P", "-m", "demo.load", *words]
+    arguments = [argument for option in options.items() for argument in option]
+    command = [sys.executable, "-P", "-m", "demo.load", *arguments]
     async with running("the load generator", command, environment, setting.folder / "load.log") as load:
         yield load
 
@@ -165,7 +165,7 @@ async def _await_traffic(log: RequestLog, load: Running) -> None:
 
 
 def fresh_folder(folder: Path) -> Path:
-    """Return the folder without what an earlier run has left in it.
+    """Create the folder, remove the files of an earlier run, and return it.
 
     Raises:
         DemoError: it cannot be written.

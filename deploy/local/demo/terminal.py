@@ -1,4 +1,4 @@
-"""What a person sees: lines with the time since the start, and on a terminal one line below them that stays live."""
+"""Terminal output: lines with the time since the start and, on a terminal, a live line below them."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from typing import Final, TextIO
 
 
 class Style(StrEnum):
-    """ANSI's graphic renditions (ECMA-48, SGR)."""
+    """ANSI graphic renditions (ECMA-48, SGR)."""
 
     BOLD = "1"
     DIM = "2"
@@ -24,23 +24,23 @@ _CLEAR_LINE: Final = "\r\x1b[2K"
 
 
 class Terminal:
-    """Writes for people: in colours on a terminal unless NO_COLOR is set, plainly elsewhere."""
+    """Writes the output: in colour on a terminal unless NO_COLOR is set, otherwise plain."""
 
     def __init__(self, out: TextIO | None = None, environment: Mapping[str, str] | None = None) -> None:
-        given = os.environ if environment is None else environment
+        variables = os.environ if environment is None else environment
         self._out = sys.stdout if out is None else out
-        self.live = self._out.isatty() and given.get("TERM", "") != "dumb"
-        # https://no-color.org: any value that is not empty
-        self._colours = self.live and not given.get("NO_COLOR")
-        self._began = time.monotonic()
-        self._shown = ""
+        self.live = self._out.isatty() and variables.get("TERM", "") != "dumb"
+        # https://no-color.org: any non-empty value
+        self._colours = self.live and not variables.get("NO_COLOR")
+        self._start = time.monotonic()
+        self._live_line = ""
 
     def elapsed(self) -> float:
         """Return the seconds since the start."""
-        return time.monotonic() - self._began
+        return time.monotonic() - self._start
 
     def heading(self, text: str) -> None:
-        """Begin a chapter."""
+        """Write a heading."""
         self._write(f"\n{self.style(f'━━ {text}', Style.BOLD)}\n")
 
     def line(self, text: str, *styles: Style) -> None:
@@ -50,37 +50,37 @@ class Terminal:
         self._write(f"{stamp}  {self.style(text, *styles)}\n")
 
     def command(self, command: str, output: str) -> None:
-        """Show a command and what it printed."""
+        """Show a command and its output."""
         self._write(f"\n{self.style(f'$ {command}', Style.CYAN)}\n{output.rstrip()}\n\n")
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Write rows in columns; the first is their heading."""
+        """Write aligned rows; the first is the heading."""
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         for number, row in enumerate(rows):
             text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             self._write(f"  {self.style(text, Style.BOLD) if number == 0 else text}\n")
 
     def show(self, text: str) -> None:
-        """Replace the live line; elsewhere than on a terminal there is none."""
+        """Replace the live line; does nothing unless the output is a terminal."""
         if self.live:
-            self._shown = text[: shutil.get_terminal_size().columns - 1]
-            self._out.write(f"{_CLEAR_LINE}{self.style(self._shown, Style.DIM)}")
+            self._live_line = text[: shutil.get_terminal_size().columns - 1]
+            self._out.write(f"{_CLEAR_LINE}{self.style(self._live_line, Style.DIM)}")
             self._out.flush()
 
     def close(self) -> None:
-        """Take the live line away."""
-        if self._shown:
-            self._shown = ""
+        """Remove the live line."""
+        if self._live_line:
+            self._live_line = ""
             self._out.write(_CLEAR_LINE)
             self._out.flush()
 
     def style(self, text: str, *styles: Style) -> str:
-        """Return the text in these styles, where there are colours."""
+        """Return the text in these styles, if colours are enabled."""
         return f"\x1b[{';'.join(styles)}m{text}\x1b[0m" if self._colours and styles else text
 
     def _write(self, text: str) -> None:
-        self._out.write(_CLEAR_LINE if self._shown else "")
+        self._out.write(_CLEAR_LINE if self._live_line else "")
         self._out.write(text)
-        if self._shown:
-            self._out.write(self.style(self._shown, Style.DIM))
+        if self._live_line:
+            self._out.write(self.style(self._live_line, Style.DIM))
         self._out.flush()

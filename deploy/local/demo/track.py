@@ -1,4 +1,4 @@
-"""What was seen of one version's run, look by look, and what follows from it: pure."""
+"""The course of one version's run, collected from snapshots. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,15 +8,15 @@ from demo.cluster import RolloutView, RouteView
 
 @dataclass(slots=True)
 class Track:
-    """Collects what is seen of one version's run: its backend in the route, and what the status says.
+    """Collects the course of one version's run: its backend's share in the route and its position.
 
     Attributes:
         backend: the backend of the version on trial.
-        weights: its accepted shares in percent, each once, in the order in which they came.
-        exposed_at: when it was first seen with traffic (seconds since 1970), or None.
-        safe_at: when it was first seen without traffic again, accepted by every parent, or None.
-        highest: the highest share that was ever written, accepted or not.
-        places: where the status said that the run stood, each once, in order.
+        weights: the successive accepted shares in percent.
+        exposed_at: when traffic was first observed (seconds since 1970), or None.
+        safe_at: when the absence of traffic was first observed again, accepted by every parent, or None.
+        highest: the highest share in the route, accepted or not.
+        positions: the successive positions of the run.
     """
 
     backend: str
@@ -24,10 +24,10 @@ class Track:
     exposed_at: float | None = None
     safe_at: float | None = None
     highest: float = 0.0
-    places: list[str] = field(default_factory=list)
+    positions: list[str] = field(default_factory=list)
 
-    def see_route(self, at: float, route: RouteView) -> bool:
-        """Take in one look at the route and say whether an accepted share has changed."""
+    def record_route(self, at: float, route: RouteView) -> bool:
+        """Record the route at a time and return whether an accepted share has changed."""
         weight = round(route.weight(self.backend), 2)
         self.highest = max(self.highest, weight)
         if weight > 0:
@@ -40,22 +40,22 @@ class Track:
         self.weights.append(weight)
         return True
 
-    def see_place(self, place: str) -> bool:
-        """Take in where the run stands and say whether that is new."""
-        if self.places and self.places[-1] == place:
+    def record_position(self, position: str) -> bool:
+        """Record the position of the run and return whether it is new."""
+        if self.positions and self.positions[-1] == position:
             return False
-        self.places.append(place)
+        self.positions.append(position)
         return True
 
 
 def rises_as_planned(weights: Sequence[float], planned: Sequence[float]) -> bool:
-    """Say whether the shares are the plan's, each seen, in their order; the 0 at the start may have gone unseen."""
+    """Return whether the shares are exactly the plan's, in order; the initial 0 may have been missed."""
     return [weight for weight in weights if weight > 0] == [weight for weight in planned if weight > 0]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look at the world; ``at`` is when the answers were there."""
+class Snapshot:
+    """Rollout and route at one time; ``at`` is when the responses arrived."""
 
     at: float
     rollout: RolloutView

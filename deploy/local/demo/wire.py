@@ -1,8 +1,8 @@
-"""Just enough HTTP/1.1 to send one fixed kind of request very often.
+"""A minimal HTTP/1.1 client for sending one fixed kind of request at a high rate.
 
-A general client costs 0.7 ms of processor time a request, which at 500 a second is a third of a core that the programs
-under test need; this one costs a fifth of that. It understands answers with a Content-Length, as Envoy sends them here;
-anything else counts as no answer.
+A general client costs 0.7 ms of CPU time a request, which at 500 a second is a third of a core that the programs under
+test need; this one costs a fifth of that. It understands responses with a Content-Length, as Envoy sends them here;
+anything else counts as no response.
 """
 
 import asyncio
@@ -11,26 +11,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-_LARGEST_ANSWER: Final = 65_536
+_MAX_BYTES: Final = 65_536
 _STATUS: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2})\b")
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})", re.IGNORECASE)
-_HEADER_ENDS: Final = b"\r\n\r\n"
+_END_OF_HEADERS: Final = b"\r\n\r\n"
 
 
 class Answer(NamedTuple):
-    """What came back: the status, and the value of the one header that was asked for (empty where it is missing)."""
+    """A response: its status and the value of the target's header (empty if missing)."""
 
     status: int
     header: str
 
 
 class NoAnswerError(Exception):
-    """The connection failed, closed, took too long, or spoke in another form."""
+    """The connection failed, closed or timed out, or the response was malformed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to connect, and which header of an answer is wanted."""
+    """The address to connect to, and the response header to extract."""
 
     host: str
     port: int
@@ -38,33 +38,33 @@ class Target:
 
 
 def request_of(path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """Return the bytes of a POST."""
+    """Return the bytes of a POST request."""
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     lines += [f"Content-Length: {len(body)}", "", ""]
     return "\r\n".join(lines).encode("ascii") + body
 
 
 def answer_in(received: bytes, header: re.Pattern[bytes]) -> Answer | None:
-    """Return the answer that the bytes hold, or None while it is not all there.
+    """Return the parsed response, or None while it is incomplete.
 
     Raises:
-        NoAnswerError: it is longer than 64 KiB or has another form.
+        NoAnswerError: it is longer than 64 KiB or malformed.
     """
-    end = received.find(_HEADER_ENDS)
-    if end < 0 and len(received) <= _LARGEST_ANSWER:
+    end = received.find(_END_OF_HEADERS)
+    if end < 0 and len(received) <= _MAX_BYTES:
         return None
     head = received[:end]
     status, length = _STATUS.match(head), _LENGTH.search(head)
-    if status is None or length is None or int(length[1]) > _LARGEST_ANSWER:
-        raise NoAnswerError("an answer in an unknown form")
-    if len(received) < end + len(_HEADER_ENDS) + int(length[1]):
+    if status is None or length is None or int(length[1]) > _MAX_BYTES:
+        raise NoAnswerError("malformed response")
+    if len(received) < end + len(_END_OF_HEADERS) + int(length[1]):
         return None
-    found = header.search(head)
-    return Answer(int(status[1]), found[1].decode("ascii", "replace").strip() if found else "")
+    value = header.search(head)
+    return Answer(int(status[1]), value[1].decode("ascii", "replace").strip() if value else "")
 
 
 def header_pattern(name: str) -> re.Pattern[bytes]:
-    """Return what finds a header's value in the head of an answer."""
+    """Return a pattern that matches a header's value in the head of a response."""
     return re.compile(rb"\r\n" + re.escape(name.encode("ascii")) + rb":[ \t]*([^\r\n]*)", re.IGNORECASE)
 
 
@@ -80,7 +80,7 @@ class _Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection makes no other
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection returns no other type
         self._transport = transport
 
     def send(self, request: bytes) -> asyncio.Future[Answer]:
@@ -116,20 +116,20 @@ class _Connection(asyncio.Protocol):
 
 @dataclass(slots=True)
 class Connections:
-    """Keeps connections open and lends each to one request at a time."""
+    """A connection pool; each connection carries one request at a time."""
 
     target: Target
     _idle: list[_Connection] = field(default_factory=list)
 
     async def ask(self, request: bytes, within: float) -> Answer:
-        """Send a request and return its answer.
+        """Send a request and return its response.
 
         Args:
-            request: all of its bytes.
-            within: seconds until it counts as unanswered.
+            request: the complete bytes.
+            within: time-out in seconds.
 
         Raises:
-            NoAnswerError: there was none.
+            NoAnswerError: there was no valid response in time.
         """
         connection = self._take()
         try:
@@ -145,12 +145,12 @@ class Connections:
         return answer
 
     def close(self) -> None:
-        """Close all connections that are not lent."""
+        """Close all idle connections."""
         while self._idle:
             self._idle.pop().close()
 
     def _take(self) -> _Connection | None:
-        # The one used last is the one that the other side has least reason to have closed.
+        # The most recently used connection is the least likely to have been closed by the peer.
         while self._idle:
             connection = self._idle.pop()
             if connection.usable:

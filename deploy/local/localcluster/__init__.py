@@ -1,4 +1,4 @@
-"""A whole Kubernetes cluster of real parts on one machine: no Docker, no root service, nothing left behind.
+"""A complete Kubernetes cluster of real programs on one machine: no Docker, no root service, nothing left behind.
 
-Law: the outermost process builds and enters the namespaces; everything else happens inside them, under one supervisor.
+The outermost process builds and enters the namespaces; everything else runs inside them, under one supervisor.
 """

@@ -1,4 +1,4 @@
-"""Where each part listens. The network namespace is the cluster's own, so that standard ports are never taken.
+"""Addresses of the parts. The cluster has its own network namespace, so that standard ports are always free.
 
 198.18.0.0/15 is reserved for benchmarks: no real host has such an address, and an EndpointSlice accepts it (it refuses
 127.0.0.0/8). Added to `lo` as one prefix, every address in it can be used at once.
@@ -22,7 +22,7 @@ KUBELET_PORT: Final = 10250
 CONTOUR_XDS_PORT: Final = 8001
 CONTOUR_HTTP_PORT: Final = 8000
 ENVOY_STATS_PORT: Final = 8002
-# Contour programs a read-only view of it at 9001, which must stay free: Envoy would refuse each of its answers.
+# Contour configures a read-only view of it at 9001, which must stay free: Envoy would otherwise reject every update.
 ENVOY_ADMIN_PORT: Final = 9901
 PROMETHEUS_PORT: Final = 9090
 

@@ -1,4 +1,4 @@
-"""The Kubernetes API by plain HTTP: enough to apply a manifest and to follow objects, and light."""
+"""A lightweight Kubernetes client over plain HTTP: requests, server-side apply and watch."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ RESOURCES: Final[Mapping[str, str]] = {
 
 
 class ApiError(LocalClusterError):
-    """The API server refused a request.
+    """The API server rejected a request.
 
     Attributes:
         status: The HTTP status.
@@ -63,37 +63,37 @@ class Api:
             await self._session.close()
 
     async def ready(self) -> bool:
-        """Say whether the API server answers and calls itself ready."""
+        """Return whether the API server reports ready."""
         try:
-            async with self._open.get("/readyz") as answer:
-                return answer.ok
+            async with self._open.get("/readyz") as response:
+                return response.ok
         except (aiohttp.ClientError, TimeoutError):
             return False
 
     async def request(
         self, method: str, path: str, body: object = None, *, content_type: str = "application/json", **query: str
     ) -> Manifest:
-        """Make one request and return the object of the answer.
+        """Send one request and return the decoded object.
 
         Raises:
-            ApiError: The API server refused.
-            aiohttp.ClientError: It could not be reached.
+            ApiError: The API server rejected it.
+            aiohttp.ClientError: The API server could not be reached.
         """
         data = None if body is None else json.dumps(body)
         async with self._open.request(
             method, path, data=data, params=query, headers={"Content-Type": content_type}
-        ) as answer:
-            content = await answer.read()
-            if not answer.ok:
-                raise ApiError(answer.status, f"{method} {path}: {answer.status} {_reason(content)}")
+        ) as response:
+            content = await response.read()
+            if not response.ok:
+                raise ApiError(response.status, f"{method} {path}: {response.status} {_reason(content)}")
         result: Manifest = json.loads(content)
         return result
 
     async def apply(self, manifest: Manifest) -> Manifest:
-        """Apply a manifest on the server's side.
+        """Apply a manifest by server-side apply.
 
         Raises:
-            ApiError: The API server refused.
+            ApiError: The API server rejected it.
         """
         path = f"{collection(manifest)}/{manifest['metadata']['name']}"
         return await self.request(
@@ -101,20 +101,20 @@ class Api:
         )
 
     async def merge(self, path: str, change: Manifest) -> Manifest:
-        """Merge a change into an object.
+        """Apply a merge patch to an object.
 
         Raises:
-            ApiError: The API server refused.
+            ApiError: The API server rejected it.
         """
         return await self.request(
             "PATCH", path, change, content_type="application/merge-patch+json", fieldManager=_MANAGER
         )
 
     async def watch(self, path: str, version: str, **query: str) -> AsyncIterator[Manifest]:
-        """Yield the events of a collection since a resource version, until the server ends the stream.
+        """Yield the events of a collection since a resource version, until the server closes the stream.
 
         Raises:
-            ApiError: The API server refused, with status 410 when the version is too old.
+            ApiError: The API server rejected the watch; status 410 if the version is too old.
         """
         options = query | {
             "watch": "true",
@@ -122,11 +122,11 @@ class Api:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": _WATCH_SECONDS,
         }
-        async with self._open.get(path, params=options, timeout=_WATCH_TIMEOUT) as answer:
-            if not answer.ok:
-                raise ApiError(answer.status, f"watch {path}: {_reason(await answer.read())}")
+        async with self._open.get(path, params=options, timeout=_WATCH_TIMEOUT) as response:
+            if not response.ok:
+                raise ApiError(response.status, f"watch {path}: {_reason(await response.read())}")
             rest = b""
-            async for chunk in answer.content.iter_any():
+            async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     event: Manifest = json.loads(line)
@@ -144,10 +144,10 @@ class Api:
 
 
 def collection(manifest: Manifest) -> str:
-    """Say at which path the objects of a manifest's kind and namespace are.
+    """Return the API path of the objects of a manifest's kind and namespace.
 
     Raises:
-        LocalClusterError: The kind is none that the local cluster applies by itself.
+        LocalClusterError: The local cluster does not apply this kind itself.
     """
     kind, version = manifest["kind"], manifest["apiVersion"]
     if kind not in RESOURCES:
@@ -169,7 +169,7 @@ def _tls(config: Manifest) -> ssl.SSLContext:
     authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
     context = ssl.create_default_context(cadata=authority)
     user = config["users"][0]["user"]
-    # The ssl module takes a client's certificate from files only.
+    # The ssl module loads client certificates from files only.
     with tempfile.NamedTemporaryFile() as file:
         for part in ("client-certificate-data", "client-key-data"):
             file.write(base64.b64decode(user[part]))

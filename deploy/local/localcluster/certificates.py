@@ -1,4 +1,4 @@
-"""The cluster's own authority and one certificate for each server and user, made by openssl, gone with the state."""
+"""The cluster's CA and a certificate for each server and user, created by openssl and deleted with the state."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ _SERVER_NAMES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Someone whom the API server knows by a client certificate."""
+    """A user who authenticates by a client certificate."""
 
     name: str
     groups: tuple[str, ...]
@@ -40,24 +40,24 @@ USERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """The folder with the authority's certificate and everything that it signed."""
+    """The folder with the CA's certificate and all certificates that it signed."""
 
     folder: Path
 
     def certificate(self, name: str) -> Path:
-        """Where a certificate is."""
+        """Return the path of a certificate."""
         return self.folder / f"{name}.crt"
 
     def key(self, name: str) -> Path:
-        """Where its private key is."""
+        """Return the path of its private key."""
         return self.folder / f"{name}.key"
 
 
 def issue(settings: Settings) -> Authority:
-    """Make the authority, the certificates and a kubeconfig for each user.
+    """Create the CA, the certificates and a kubeconfig for each user.
 
     Raises:
-        LocalClusterError: openssl is missing or refused.
+        LocalClusterError: openssl is missing or failed.
     """
     authority = Authority(settings.state / "pki")
     authority.folder.mkdir(mode=0o700, parents=True)
@@ -87,11 +87,11 @@ def _files(authority: Authority, name: str) -> tuple[str, ...]:
 
 def _openssl(*arguments: str) -> None:
     try:
-        done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
+        result = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise LocalClusterError("openssl is not on PATH: install the package openssl, version 3 or newer") from error
-    if done.returncode:
-        raise LocalClusterError(f"`openssl {' '.join(arguments)}` failed:\n{done.stderr.strip()}")
+    if result.returncode:
+        raise LocalClusterError(f"`openssl {' '.join(arguments)}` failed:\n{result.stderr.strip()}")
 
 
 def _kubeconfig(authority: Authority, user: User) -> str:
@@ -103,7 +103,7 @@ def _kubeconfig(authority: Authority, user: User) -> str:
         "client-certificate-data": content(authority.certificate(user.file)),
         "client-key-data": content(authority.key(user.file)),
     }
-    # JSON is YAML: every reader of a kubeconfig takes it.
+    # JSON is valid YAML, so every kubeconfig parser accepts it.
     return json.dumps(
         {
             "apiVersion": "v1",

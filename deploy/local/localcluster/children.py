@@ -1,4 +1,4 @@
-"""Processes of the first process of a PID namespace: its own, and the orphans that only it can reap."""
+"""Child processes of the init process of a PID namespace: its own, and the orphans that only it can reap."""
 
 import asyncio
 import os
@@ -15,9 +15,9 @@ class Child:
     """A started process.
 
     Attributes:
-        pid: Its number in this namespace.
-        group: Whether it leads a process group of its own, which then gets its signals.
-        exited: Its exit status, once it has one; negative for the signal that ended it.
+        pid: Its process id in this namespace.
+        group: Whether it leads its own process group, which then receives its signals.
+        exited: Resolves to its exit status; negative for the signal that ended it.
     """
 
     pid: int
@@ -26,40 +26,40 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Say whether it still runs."""
+        """Whether it is still running."""
         return not self.exited.done()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to it and, if it leads a group, to what it started; nothing if it is gone."""
+        """Send a signal to it and, if it leads a group, to its children; does nothing after its exit."""
         if self.alive:
             (os.killpg if self.group else os.kill)(self.pid, number)
 
     async def stop(self, grace: float) -> int:
-        """Ask it to end, after a grace period make it, and return its exit status."""
+        """Send SIGTERM, after a grace period SIGKILL, and return its exit status."""
         if self.alive:
             self.signal(signal.SIGTERM)
-            # A stopped process does not see SIGTERM until it goes on.
+            # A stopped process handles SIGTERM only after it continues.
             self.signal(signal.SIGCONT)
             await asyncio.wait([self.exited], timeout=grace)
             self.signal(signal.SIGKILL)
-        # Shielded: who stops waiting does not change how the process ends.
+        # Shielded, so that a cancelled caller does not cancel the future of the exit status.
         return await asyncio.shield(self.exited)
 
 
 @dataclass(slots=True)
 class Children:
-    """Starts processes and reaps all that end, adopted ones included."""
+    """Starts processes and reaps all that exit, including adopted orphans."""
 
     _waiting: dict[int, Child] = field(default_factory=dict)
 
     def listen(self) -> None:
-        """Begin to reap: must be called in the event loop of the main thread."""
+        """Start reaping; must be called in the event loop of the main thread."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
 
     def spawn(
         self, command: list[str], *, environment: Mapping[str, str], log: Path | None, folder: Path | None = None
     ) -> Child:
-        """Start a process: in a group of its own with its output in a log, or in the foreground if there is none.
+        """Start a process in its own group with its output in the log, or in the foreground if ``log`` is None.
 
         Raises:
             OSError: The program cannot be started.
@@ -77,7 +77,7 @@ class Children:
                     stderr=output,
                     start_new_session=True,
                 )
-        # This class reaps, not the Popen: it must not complain that nobody waited.
+        # This class reaps the process; a return code keeps Popen from warning that nobody waited.
         process.returncode = 0
         exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         child = Child(pid=process.pid, group=log is not None, exited=exited)
@@ -96,6 +96,6 @@ class Children:
             if child:
                 child.exited.set_result(os.waitstatus_to_exitcode(status))
                 if child.group:
-                    # What it left behind ends with it; later its number may be somebody else's.
+                    # Kill what it left behind now, because its id may be reused later.
                     with suppress(ProcessLookupError):
                         os.killpg(pid, signal.SIGKILL)

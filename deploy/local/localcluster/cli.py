@@ -18,7 +18,7 @@ _FAILED: Final = 70
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what a person asked for and give the exit status."""
+    """Run the command and return the exit status."""
     options = _parser().parse_args(arguments)
     action: Callable[[argparse.Namespace], int] = options.action
     try:
@@ -33,8 +33,8 @@ def _up(options: argparse.Namespace) -> int:
     launcher.up(_settings(options, cluster.state))
     print(f"KUBECONFIG={cluster.kubeconfig}")
     print(f"The API server is {API_URL}, the gateway {cluster.gateway_url}, Prometheus {cluster.prometheus_url}.")
-    print("They are reached from inside only: python -m localcluster exec -- kubectl get nodes")
-    print("End it: python -m localcluster down")
+    print("They can be reached from inside only: python -m localcluster exec -- kubectl get nodes")
+    print("To stop the cluster: python -m localcluster down")
     return 0
 
 
@@ -55,7 +55,7 @@ def _exec(options: argparse.Namespace) -> int:
     cluster = Cluster(_state(options))
     command = namespaces.enter(control.supervisor_pid(cluster.state), _command(options))
     environment = {name: value for name, value in cluster.environment().items() if not name.lower().endswith("_proxy")}
-    os.execvpe(command[0], command, environment)  # noqa: S606 - it becomes the person's own command
+    os.execvpe(command[0], command, environment)  # noqa: S606 - replaces this process by the user's own command
 
 
 def _down(options: argparse.Namespace) -> int:
@@ -107,24 +107,24 @@ def _part(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m localcluster", description="A whole Kubernetes cluster of real parts."
+        prog="python -m localcluster", description="A complete Kubernetes cluster of real programs."
     )
     commands = parser.add_subparsers(dest="command_name", required=True)
     for name, action, text in (
-        ("up", _up, "start a cluster that stays"),
-        ("run", _run, "start a fresh cluster, run a command inside, take the cluster down"),
+        ("up", _up, "start a cluster that keeps running"),
+        ("run", _run, "start a fresh cluster, run a command inside, stop the cluster"),
         ("build", _build, "only fetch and build the programs"),
     ):
         _add_settings(_add(commands, name, action, text))
-    _add(commands, "down", _down, "end the cluster that stays")
-    _add(commands, "status", _status, "say which parts run")
-    _add(commands, "exec", _exec, "run a command inside of the running cluster")
+    _add(commands, "down", _down, "stop the running cluster")
+    _add(commands, "status", _status, "show which parts are running")
+    _add(commands, "exec", _exec, "run a command inside the running cluster")
     _add(commands, "logs", _logs, "print the log of a part").add_argument("name")
     for name, text in (
-        ("stop", "end a part"),
-        ("start", "start it again"),
-        ("restart", "both"),
-        ("signal", "send a signal"),
+        ("stop", "stop a part"),
+        ("start", "start a stopped part"),
+        ("restart", "stop and start a part"),
+        ("signal", "send a signal to a part"),
     ):
         _add(commands, name, _part, text).add_argument("name")
     commands.choices["signal"].add_argument("signal", help="such as STOP, CONT, KILL")
@@ -141,30 +141,36 @@ def _add(
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text)
     parser.set_defaults(action=action)
-    parser.add_argument("--state", type=Path, help=f"the state folder; default ${STATE_VARIABLE}, else .local/")
+    parser.add_argument("--state", type=Path, help=f"state folder; default ${STATE_VARIABLE}, else .local/")
     return parser
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--without", default="", metavar="FEATURES", help=f"leave out, of {', '.join(Feature)}; comma-separated"
+        "--without",
+        default="",
+        metavar="FEATURES",
+        help=f"comma-separated features to leave out: {', '.join(Feature)}",
     )
-    parser.add_argument("--scrape-interval", default="5s", help="how often Prometheus scrapes")
+    parser.add_argument("--scrape-interval", default="5s", help="scrape interval of Prometheus")
     parser.add_argument(
-        "--default-buckets", action="store_true", help="leave Envoy's histogram bounds as they are: none at 200 ms"
+        "--default-buckets", action="store_true", help="keep Envoy's default histogram bounds, which lack 200 ms"
     )
     parser.add_argument("--audit", action="store_true", help="let the API server write logs/audit.log")
     parser.add_argument(
-        "--operator-metrics", default=OPERATOR_METRICS, metavar="HOST:PORT", help="where the operator is scraped"
+        "--operator-metrics",
+        default=OPERATOR_METRICS,
+        metavar="HOST:PORT",
+        help="address of the operator's metrics",
     )
-    parser.add_argument("--images", type=Path, help="a YAML file that maps images to commands of this machine")
+    parser.add_argument("--images", type=Path, help="YAML file that maps images to local commands")
 
 
 def _settings(options: argparse.Namespace, state: Path) -> Settings:
     names = [name for name in options.without.split(",") if name]
     unknown = [name for name in names if name not in set(Feature)]
     if unknown:
-        raise LocalClusterError(f"--without {','.join(unknown)}: there are {', '.join(Feature)}")
+        raise LocalClusterError(f"--without: unknown {', '.join(unknown)}: choose from {', '.join(Feature)}")
     return Settings(
         state=state,
         without=frozenset(Feature(name) for name in names),

@@ -1,4 +1,4 @@
-"""A running local cluster as programs and tests see it."""
+"""The client of a running local cluster, for programs and tests."""
 
 import os
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ from localcluster.settings import STATE_VARIABLE, Settings, default_state
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One running cluster, named by its state folder.
+    """A running cluster, identified by its state folder.
 
-    Its addresses are reached from inside its namespaces only: under `localcluster run` or `localcluster exec`.
+    Its addresses can be reached from inside its namespaces only: under `localcluster run` or `localcluster exec`.
     """
 
     state: Path
 
     @classmethod
     def current(cls) -> Self:
-        """Give the cluster around this process, else the one in the checkout's `.local/`.
+        """Return the cluster in which this process runs, else the one in the checkout's `.local/`.
 
         Raises:
             LocalClusterError: No cluster runs there.
@@ -33,10 +33,10 @@ class Cluster:
 
     @property
     def settings(self) -> Settings:
-        """How the cluster was made.
+        """The settings of the cluster.
 
         Raises:
-            LocalClusterError: There is none.
+            LocalClusterError: There is no cluster.
         """
         return Settings.load(self.state)
 
@@ -46,12 +46,12 @@ class Cluster:
         return self.kubeconfig_of("admin")
 
     def kubeconfig_of(self, user: str) -> Path:
-        """Where the kubeconfig of a user is: admin, developer (group ml-team), auditor (group audit-team)."""
+        """Return the kubeconfig of a user: admin, developer (group ml-team) or auditor (group audit-team)."""
         return self.state / "kubeconfig" / user
 
     @property
     def kubectl(self) -> Path:
-        """The kubectl that fits the server."""
+        """The kubectl whose version fits the server."""
         return self.state / "bin" / "kubectl"
 
     @property
@@ -61,21 +61,21 @@ class Cluster:
 
     @property
     def gateway_url(self) -> str:
-        """Where clients reach what HTTPRoutes route."""
+        """The URL of the gateway."""
         return GATEWAY_URL
 
     @property
     def prometheus_url(self) -> str:
-        """Where Prometheus answers."""
+        """The URL of Prometheus."""
         return PROMETHEUS_URL
 
     @property
     def envoy_admin_url(self) -> str:
-        """Where Envoy's own pages are: /stats, /clusters, /config_dump."""
+        """The URL of Envoy's admin pages: /stats, /clusters, /config_dump."""
         return ENVOY_ADMIN_URL
 
     def parts(self) -> dict[str, str]:
-        """Say of each part by name whether it runs.
+        """Return the state of each part by name.
 
         Raises:
             LocalClusterError: No cluster runs there.
@@ -84,7 +84,7 @@ class Cluster:
         return parts
 
     def stop(self, name: str) -> None:
-        """End a part and wait until it is gone.
+        """Stop a part and wait until it has exited.
 
         Raises:
             LocalClusterError: There is no such part.
@@ -92,24 +92,24 @@ class Cluster:
         control.ask(self.state, {"do": "stop", "name": name})
 
     def start(self, name: str) -> None:
-        """Start a part again and wait until it works.
+        """Start a stopped part and wait until it is ready.
 
         Raises:
-            LocalClusterError: There is no such part, or it does not get ready.
+            LocalClusterError: There is no such part, or it does not become ready.
         """
         control.ask(self.state, {"do": "start", "name": name})
 
     def restart(self, name: str) -> None:
-        """End a part, start it again and wait until it works.
+        """Stop and start a part and wait until it is ready.
 
         Raises:
-            LocalClusterError: There is no such part, or it does not get ready.
+            LocalClusterError: There is no such part, or it does not become ready.
         """
         self.stop(name)
         self.start(name)
 
     def signal(self, name: str, signal: str) -> None:
-        """Send a part a signal, such as STOP to pause it and CONT to let it go on.
+        """Send a signal to a part, such as STOP to pause it and CONT to resume it.
 
         Raises:
             LocalClusterError: There is no such part or signal.
@@ -117,7 +117,7 @@ class Cluster:
         control.ask(self.state, {"do": "signal", "name": name, "signal": signal})
 
     def pause(self, name: str) -> None:
-        """Freeze a part: it keeps its connections and answers nothing.
+        """Freeze a part: it keeps its connections but does not respond.
 
         Raises:
             LocalClusterError: There is no such part.
@@ -125,7 +125,7 @@ class Cluster:
         self.signal(name, "STOP")
 
     def resume(self, name: str) -> None:
-        """Let a frozen part go on.
+        """Resume a frozen part.
 
         Raises:
             LocalClusterError: There is no such part.
@@ -133,15 +133,15 @@ class Cluster:
         self.signal(name, "CONT")
 
     def log(self, name: str) -> Path:
-        """Where the log of a part is."""
+        """Return the path of a part's log."""
         return self.state / "logs" / f"{name}.log"
 
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Give the variables for a program that works with this cluster, on top of others, by default one's own."""
-        given = dict(os.environ if base is None else base)
+        """Return the environment for a program that uses this cluster, based on another, by default this process's."""
+        variables = dict(os.environ if base is None else base)
         programs = str(self.state / "bin")
-        path = given.get("PATH", os.defpath)
-        return given | {
+        path = variables.get("PATH", os.defpath)
+        return variables | {
             STATE_VARIABLE: str(self.state),
             "KUBECONFIG": str(self.kubeconfig),
             "PATH": path if path.split(":", 1)[0] == programs else f"{programs}:{path}",

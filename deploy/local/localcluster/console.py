@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: lines on standard error, so that a command's own output stays clean."""
+"""Terminal output on standard error, so that a command's own output stays clean."""
 
 import sys
 import threading
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_BEAT_SECONDS: Final = 15.0
+_REPORT_SECONDS: Final = 15.0
 
 
 def say(text: str) -> None:
@@ -17,20 +17,20 @@ def say(text: str) -> None:
 
 @contextmanager
 def progress(what: str) -> Iterator[None]:
-    """Say what is being done and, as long as it lasts, for how long."""
+    """Print what is being done and, periodically, for how long."""
     started = time.monotonic()
-    done = threading.Event()
+    finished = threading.Event()
 
-    def beat() -> None:
-        while not done.wait(_BEAT_SECONDS):
+    def report() -> None:
+        while not finished.wait(_REPORT_SECONDS):
             say(f"  {what}: {time.monotonic() - started:.0f} s so far")
 
     say(f"  {what} ...")
-    thread = threading.Thread(target=beat, daemon=True)
+    thread = threading.Thread(target=report, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        done.set()
+        finished.set()
         thread.join()
     say(f"  {what}: done in {time.monotonic() - started:.1f} s")

@@ -1,4 +1,4 @@
-"""How one speaks to a running cluster: one JSON line each way over a socket in its state folder."""
+"""The control protocol of a running cluster: one JSON line each way over a socket in its state folder."""
 
 import asyncio
 import json
@@ -19,11 +19,11 @@ Handler = Callable[[Request], Awaitable[Reply]]
 
 _NAME: Final = "control.sock"
 _CREDENTIALS: Final = struct.Struct("3i")
-_LONGEST: Final = 180.0
+_TIMEOUT_SECONDS: Final = 180.0
 
 
 async def serve(state: Path, handle: Handler) -> asyncio.Server:
-    """Answer requests until the server is closed."""
+    """Serve requests until the server is closed."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -43,7 +43,7 @@ def ask(state: Path, request: Request) -> Reply:
     """Send a request to the cluster of a state folder.
 
     Raises:
-        LocalClusterError: No cluster runs there, or it refused.
+        LocalClusterError: No cluster runs there, or it rejected the request.
     """
     with _connect(state) as connection, connection.makefile("rwb") as stream:
         stream.write(json.dumps(request).encode() + b"\n")
@@ -58,21 +58,21 @@ def ask(state: Path, request: Request) -> Reply:
 
 
 def supervisor_pid(state: Path) -> int:
-    """Say which process, in the caller's own numbering, is the cluster's first.
+    """Return the process id, in the caller's PID namespace, of the cluster's init process.
 
     Raises:
-        LocalClusterError: No cluster runs there, or it runs outside of the caller's PID namespace.
+        LocalClusterError: No cluster runs there, or it runs outside the caller's PID namespace.
     """
     with _connect(state) as connection:
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid: int = _CREDENTIALS.unpack(raw)[0]
     if pid == 0:
-        raise LocalClusterError(f"the cluster in {state} cannot be entered from inside of another one")
+        raise LocalClusterError(f"the cluster in {state} cannot be entered from inside another one")
     return pid
 
 
 def running(state: Path) -> bool:
-    """Say whether a cluster answers in a state folder."""
+    """Return whether a cluster is running in a state folder."""
     try:
         with _connect(state):
             return True
@@ -81,7 +81,7 @@ def running(state: Path) -> bool:
 
 
 def to_signal(name: str) -> signal.Signals:
-    """Read a signal's name, with or without SIG.
+    """Parse a signal name, with or without SIG.
 
     Raises:
         LocalClusterError: There is no such signal.
@@ -90,13 +90,13 @@ def to_signal(name: str) -> signal.Signals:
     try:
         return signal.Signals[full]
     except KeyError as error:
-        raise LocalClusterError(f"{name!r} is no signal: use a name such as STOP, CONT or KILL") from error
+        raise LocalClusterError(f"unknown signal {name!r}: use a name such as STOP, CONT or KILL") from error
 
 
 @contextmanager
 def _connect(state: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_LONGEST)
+        connection.settimeout(_TIMEOUT_SECONDS)
         try:
             with _short(state) as address:
                 connection.connect(address)
@@ -107,7 +107,7 @@ def _connect(state: Path) -> Iterator[socket.socket]:
 
 @contextmanager
 def _short(state: Path) -> Iterator[str]:
-    # A socket's address has at most 107 bytes, which the temporary folders of tests exceed.
+    # A socket address has at most 107 bytes, which the temporary folders of tests exceed.
     folder = os.open(state, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{_NAME}"

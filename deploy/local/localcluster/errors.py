@@ -1,9 +1,9 @@
-"""What goes wrong here, said so that a person knows what to do next."""
+"""Errors of the local cluster."""
 
 
 class LocalClusterError(Exception):
-    """Something the local cluster needs is missing or failed; the message says what, where and what to do next."""
+    """Something that the local cluster needs is missing or failed; the message says what, where and what to do next."""
 
 
 class ChecksumError(LocalClusterError):
-    """A downloaded file is not the one that was published."""
+    """A downloaded file does not have the published checksum."""

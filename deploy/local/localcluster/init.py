@@ -1,4 +1,4 @@
-"""The program of the first process inside the namespaces: `python -m localcluster.init STATE [-- COMMAND]`."""
+"""The init process inside the namespaces: `python -m localcluster.init STATE [-- COMMAND]`."""
 
 import asyncio
 import os
@@ -53,7 +53,7 @@ class _Cluster:
             await asyncio.wait([starting])
             return 128 + signal.SIGTERM
         stopping.cancel()
-        self._failure = _said(starting.exception())
+        self._failure = _message(starting.exception())
         self._started.set()
         if self._failure:
             say(self._failure)
@@ -105,21 +105,21 @@ class _Cluster:
             case {"do": "down"}:
                 self._stop.set()
             case _:
-                raise LocalClusterError(f"the cluster does not understand {request}")
+                raise LocalClusterError(f"unknown request: {request}")
         return {}
 
     def _listen_to_signals(self, *, foreground: bool) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)
-        # Ctrl-C reaches the command by itself, since a terminal tells its whole foreground group.
+        # The terminal sends Ctrl-C to its whole foreground group, so the command receives it directly.
         ignored = foreground and sys.stdin.isatty()
         loop.add_signal_handler(signal.SIGINT, (lambda: None) if ignored else self._stop.set)
 
 
-def _said(error: BaseException | None) -> str:
+def _message(error: BaseException | None) -> str:
     if isinstance(error, BaseExceptionGroup):
-        return "\n".join(_said(inner) for inner in error.exceptions)
+        return "\n".join(_message(inner) for inner in error.exceptions)
     return f"{type(error).__name__ if not isinstance(error, LocalClusterError) else 'error'}: {error}" if error else ""
 
 
@@ -128,12 +128,12 @@ def _shell_status(status: int) -> int:
 
 
 def main() -> int:
-    """Furnish the namespaces, run the cluster in them and say how the command ended."""
+    """Set up the namespaces, run the cluster in them and return the exit status of the command."""
     os.umask(0o022)
     settings = Settings.load(Path(sys.argv[1]))
     command = sys.argv[3:]
     try:
-        namespaces.furnish(settings)
+        namespaces.set_up(settings)
         authority = certificates.issue(settings)
         return asyncio.run(_Cluster(settings, authority).run(command))
     except LocalClusterError as error:

@@ -1,4 +1,4 @@
-"""What the outermost process does: it prepares a state folder and starts the namespaces on it."""
+"""The outermost process: prepares a state folder and starts the namespaces."""
 
 import fcntl
 import os
@@ -21,13 +21,13 @@ _LOCK: Final = "lock"
 
 
 def prepare(settings: Settings) -> int:
-    """Empty the state folder, keep others out of it, and collect everything that needs the real network.
+    """Lock and empty the state folder, and fetch everything that needs the real network.
 
     Returns:
-        The open lock; the cluster's first process holds it as long as it lives.
+        The open lock; the cluster's init process inherits it and holds it until it exits.
 
     Raises:
-        LocalClusterError: A cluster runs there, the folder is somebody's own, or a program cannot be had.
+        LocalClusterError: A cluster runs there, the folder has foreign files, or a program is not available.
     """
     lock = _claim(settings.state)
     for entry in settings.state.iterdir():
@@ -45,7 +45,7 @@ def build(settings: Settings) -> None:
     """Fetch or build every program and custom resource that the cluster needs.
 
     Raises:
-        LocalClusterError: One can be had in no way.
+        LocalClusterError: One of them is not available in any way.
     """
     provide.provide(settings)
     if settings.has(Feature.GATEWAY):
@@ -53,10 +53,10 @@ def build(settings: Settings) -> None:
 
 
 def up(settings: Settings) -> None:
-    """Start a cluster that stays, and wait until it is ready.
+    """Start a cluster in the background, and wait until it is ready.
 
     Raises:
-        LocalClusterError: It did not get ready; the message has the reason.
+        LocalClusterError: It did not become ready; the message contains the reason.
     """
     lock = prepare(settings)
     log = settings.logs / "supervisor.log"
@@ -76,14 +76,14 @@ def up(settings: Settings) -> None:
             process.wait(timeout=0.05)
         except subprocess.TimeoutExpired:
             continue
-        raise LocalClusterError(f"the cluster ended at once:\n{tail(log.read_text(encoding='utf-8'))}")
+        raise LocalClusterError(f"the cluster exited at once:\n{tail(log.read_text(encoding='utf-8'))}")
     control.ask(settings.state, {"do": "wait"})
-    # It outlives this process on purpose.
+    # The cluster outlives this process on purpose; a return code keeps Popen from warning.
     process.returncode = 0
 
 
 def run(settings: Settings, command: list[str]) -> int:
-    """Run a command inside of a cluster of its own and give its exit status.
+    """Run a command inside a new cluster and return its exit status.
 
     Raises:
         LocalClusterError: The cluster cannot be prepared.
@@ -99,7 +99,7 @@ def run(settings: Settings, command: list[str]) -> int:
 
 
 def down(state: Path) -> None:
-    """End the cluster of a state folder and wait until nothing of it is left.
+    """Stop the cluster of a state folder and wait until all of its processes have exited.
 
     Raises:
         LocalClusterError: No cluster runs there.
@@ -110,12 +110,12 @@ def down(state: Path) -> None:
 
 
 def temporary_state() -> Path:
-    """Make a state folder for one run."""
+    """Create a state folder for one run."""
     return Path(tempfile.mkdtemp(prefix="serinus-local-"))
 
 
 def discard(state: Path, status: int) -> None:
-    """Remove the folder of a run that went well; keep the logs of one that did not, and say where."""
+    """Delete the folder of a successful run; keep that of a failed one and print where its logs are."""
     if status == 0:
         shutil.rmtree(state)
     else:
@@ -125,21 +125,21 @@ def discard(state: Path, status: int) -> None:
 def _claim(state: Path) -> int:
     state.mkdir(parents=True, exist_ok=True)
     if any(state.iterdir()) and not (state / _LOCK).exists():
-        raise LocalClusterError(f"{state} has files that no local cluster made: name an empty folder by --state")
+        raise LocalClusterError(f"{state} has files that are not from a local cluster: pass an empty folder by --state")
     lock = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(lock)
         raise LocalClusterError(
-            f"a cluster already runs in {state}: enter it by `python -m localcluster exec`, end it by `down`, "
-            "or name another folder by --state"
+            f"a cluster already runs in {state}: enter it by `python -m localcluster exec`, stop it by `down`, "
+            "or pass another folder by --state"
         ) from error
     return lock
 
 
 def _inside(settings: Settings) -> list[str]:
-    # -P: the checkout's folder `operator` must not stand before the standard library's module.
+    # -P: the checkout's folder `operator` must not shadow the standard library's module.
     return [sys.executable, "-P", "-m", "localcluster.init", str(settings.state)]
 
 
@@ -150,7 +150,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _pass_on(unshare: int, number: int) -> None:
-    # A terminal's Ctrl-C is there already; unshare itself ignores signals while its child runs.
+    # The terminal sends Ctrl-C to the child directly; unshare itself ignores signals while its child runs.
     if number == signal.SIGINT and sys.stdin.isatty():
         return
     for child in Path(f"/proc/{unshare}/task/{unshare}/children").read_text(encoding="ascii").split():

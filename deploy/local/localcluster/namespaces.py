@@ -1,4 +1,4 @@
-"""The namespaces that hold one cluster: network, mounts and processes, and for an ordinary user also the user's own."""
+"""The namespaces of one cluster: network, mounts and processes, and for an unprivileged user also a user namespace."""
 
 import os
 import shutil
@@ -21,11 +21,11 @@ _SYSTEM_FOLDERS: Final = "/usr/sbin:/sbin"
 
 
 def new(command: list[str], *, tied: bool) -> list[str]:
-    """Say how to run a command as the first process of new namespaces.
+    """Return the command line that runs a command as the init process of new namespaces.
 
     Args:
-        command: What runs inside; when it ends, the kernel ends everything else in there.
-        tied: Whether it must die with the process that starts it, however that one dies.
+        command: The command; when it exits, the kernel kills all other processes of the namespaces.
+        tied: Whether it is killed when the process that starts it dies, however that happens.
 
     Raises:
         LocalClusterError: A tool of the base system is missing.
@@ -34,30 +34,41 @@ def new(command: list[str], *, tied: bool) -> list[str]:
         if not shutil.which(tool, path=search_path()):
             raise LocalClusterError(f"{tool} is not on PATH: install the package {package}")
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    leash = ["setpriv", "--pdeathsig", "KILL"] if tied else []
-    return [*leash, "unshare", *user, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *command]
+    parent_death = ["setpriv", "--pdeathsig", "KILL"] if tied else []
+    return [
+        *parent_death,
+        "unshare",
+        *user,
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        *command,
+    ]
 
 
 def enter(pid: int, command: list[str]) -> list[str]:
-    """Say how to run a command inside the namespaces of a process."""
+    """Return the command line that runs a command inside the namespaces of a process."""
     own_user = Path("/proc/self/ns/user").stat().st_ino
     their_user = Path(f"/proc/{pid}/ns/user").stat().st_ino
     user = [] if own_user == their_user else ["--user", "--preserve-credentials"]
     return ["nsenter", "--target", str(pid), *user, "--net", "--mount", "--pid", "--", *command]
 
 
-def furnish(settings: Settings) -> None:
-    """Give the new namespaces their addresses and name files; for the first process inside only.
+def set_up(settings: Settings) -> None:
+    """Configure addresses and name resolution of the new namespaces; called by the init process only.
 
     Raises:
-        LocalClusterError: The kernel refused; its answer is in the message.
+        LocalClusterError: A command failed; its error output is in the message.
     """
     _run("ip", "link", "set", "lo", "up")
     _run("ip", "address", "add", NETWORK, "dev", "lo")
     names = settings.state / "hosts"
     names.write_text(base_hosts(), encoding="utf-8")
     resolver = settings.state / "resolv.conf"
-    # Nobody listens there: a name that is not in the hosts file is unknown at once, not after a time-out.
+    # Nothing listens there, so that looking up a name outside the hosts file fails at once instead of timing out.
     resolver.write_text(f"nameserver {LOOPBACK}\noptions timeout:1 attempts:1\n", encoding="utf-8")
     for private, public in ((names, Path("/etc/hosts")), (resolver, Path("/etc/resolv.conf"))):
         if public.exists():
@@ -65,17 +76,17 @@ def furnish(settings: Settings) -> None:
 
 
 def base_hosts() -> str:
-    """Write the names that are known before any Service is."""
+    """Return the hosts file without Services."""
     return f"{LOOPBACK} localhost\n{NODE} local\n"
 
 
 def search_path() -> str:
-    """Extend PATH by the folders of system tools, which an ordinary user's may lack."""
+    """Return PATH extended by the folders of system tools, which an unprivileged user's PATH may lack."""
     return f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}"
 
 
 def _run(*command: str) -> None:
     environment = os.environ | {"PATH": search_path()}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        raise LocalClusterError(f"`{' '.join(command)}` failed in the new namespaces: {done.stderr.strip()}")
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if result.returncode:
+        raise LocalClusterError(f"`{' '.join(command)}` failed in the new namespaces: {result.stderr.strip()}")

@@ -1,4 +1,4 @@
-"""Every setting of a local cluster, decided once by the outermost process and read by all others."""
+"""The settings of a local cluster, written once by the outermost process and read by all others."""
 
 import json
 import os
@@ -25,13 +25,13 @@ class Feature(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How one cluster is made.
+    """The settings of one cluster.
 
     Attributes:
-        state: The folder of everything that this cluster writes; two clusters need two.
+        state: The folder for everything that the cluster writes; every cluster needs its own.
         without: The features that are left out.
-        scrape_interval: How often Prometheus scrapes, in its own notation.
-        extra_bounds: Whether Envoy's histograms get more bucket bounds, among them 200 ms, than its own.
+        scrape_interval: The scrape interval, in Prometheus' notation.
+        extra_bounds: Whether Envoy's histograms get additional bucket bounds, among them 200 ms.
         audit: Whether the API server writes an audit log.
         operator_metrics: The address, as host:port, at which Prometheus scrapes the Serinus operator.
         images: A YAML file that maps container images to local commands, or None.
@@ -46,12 +46,12 @@ class Settings:
     images: Path | None = None
 
     def has(self, feature: Feature) -> bool:
-        """Say whether the cluster has this feature."""
+        """Return whether the cluster has this feature."""
         return feature not in self.without
 
     @property
     def file(self) -> Path:
-        """Where the settings are kept for the processes inside."""
+        """The file with the settings."""
         return self.state / "settings.json"
 
     @property
@@ -61,18 +61,18 @@ class Settings:
 
     @property
     def programs(self) -> Path:
-        """The folder with links to every program that the cluster is made of."""
+        """The folder with links to every program of the cluster."""
         return self.state / "bin"
 
     def kubeconfig(self, user: str = "admin") -> Path:
-        """Where the kubeconfig of a user is."""
+        """Return the path of a user's kubeconfig."""
         return self.state / "kubeconfig" / user
 
     def save(self) -> None:
-        """Write the settings where `load` finds them."""
-        kept = asdict(self) | {"state": str(self.state), "without": sorted(self.without)}
-        kept["images"] = str(self.images) if self.images else None
-        self.file.write_text(json.dumps(kept, indent=2), encoding="utf-8")
+        """Write the settings to their file."""
+        raw = asdict(self) | {"state": str(self.state), "without": sorted(self.without)}
+        raw["images"] = str(self.images) if self.images else None
+        self.file.write_text(json.dumps(raw, indent=2), encoding="utf-8")
 
     @classmethod
     def load(cls, state: Path) -> Self:
@@ -84,19 +84,19 @@ class Settings:
         file = state / "settings.json"
         if not file.exists():
             raise LocalClusterError(f"no local cluster in {state}: start one by `python -m localcluster up`")
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        kept["without"] = frozenset(Feature(name) for name in kept["without"])
-        kept["images"] = Path(kept["images"]) if kept["images"] else None
-        return replace(cls(**kept), state=state)
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        raw["without"] = frozenset(Feature(name) for name in raw["without"])
+        raw["images"] = Path(raw["images"]) if raw["images"] else None
+        return replace(cls(**raw), state=state)
 
 
 def default_state() -> Path:
-    """Say where the state is unless a person names a folder: the surrounding cluster's, else `.local/`."""
-    named = os.environ.get(STATE_VARIABLE)
-    return Path(named).resolve() if named else CHECKOUT / ".local"
+    """Return the default state folder: that of the surrounding cluster, else `.local/`."""
+    current = os.environ.get(STATE_VARIABLE)
+    return Path(current).resolve() if current else CHECKOUT / ".local"
 
 
 def cache_folder() -> Path:
-    """Say where built and fetched programs are kept, outside of every checkout."""
+    """Return the folder for built and fetched programs, outside any checkout."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "serinus" / "local"

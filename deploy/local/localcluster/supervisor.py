@@ -1,4 +1,4 @@
-"""The first process inside: starts the parts in order, keeps them by name, and takes everything along when it ends."""
+"""The supervisor inside the namespaces: starts the parts in order and manages them by name."""
 
 import asyncio
 import os
@@ -14,57 +14,57 @@ from localcluster.errors import LocalClusterError
 from localcluster.parts.part import Part
 from localcluster.settings import Settings
 
-_PATIENCE: Final = 90.0
+_TIMEOUT_SECONDS: Final = 90.0
 _TAIL_LINES: Final = 15
 
 
 @dataclass(slots=True)
-class _Kept:
+class _RunningPart:
     part: Part
     child: Child
-    wanted: bool = True
+    desired: bool = True
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """Keeps the parts of one cluster."""
+    """Starts, stops and monitors the parts of one cluster."""
 
     settings: Settings
     children: Children
     environment: Mapping[str, str]
-    _kept: dict[str, _Kept] = field(default_factory=dict)
+    _parts: dict[str, _RunningPart] = field(default_factory=dict)
 
     async def launch(self, part: Part) -> None:
-        """Start a part and wait until it works.
+        """Start a part and wait until it is ready.
 
         Raises:
-            LocalClusterError: It ended or did not get ready; the message has the end of its log.
+            LocalClusterError: It exited or did not become ready; the message contains the end of its log.
         """
         started = time.monotonic()
-        self._kept[part.name] = _Kept(part, self._spawn(part))
+        self._parts[part.name] = _RunningPart(part, self._spawn(part))
         await self._await_ready(part.name)
         say(f"  {part.name} ready in {time.monotonic() - started:.1f} s")
 
     async def stop(self, name: str) -> None:
-        """End a part and leave it stopped.
+        """Stop a part.
 
         Raises:
             LocalClusterError: There is no such part.
         """
-        kept = self._find(name)
-        kept.wanted = False
-        await kept.child.stop(kept.part.grace)
+        running = self._find(name)
+        running.desired = False
+        await running.child.stop(running.part.grace)
 
     async def start(self, name: str) -> None:
-        """Start a part again and wait until it works; nothing if it runs.
+        """Start a part unless it is running, and wait until it is ready.
 
         Raises:
-            LocalClusterError: There is no such part, or it does not get ready.
+            LocalClusterError: There is no such part, or it does not become ready.
         """
-        kept = self._find(name)
-        kept.wanted = True
-        if not kept.child.alive:
-            kept.child = self._spawn(kept.part)
+        running = self._find(name)
+        running.desired = True
+        if not running.child.alive:
+            running.child = self._spawn(running.part)
         await self._await_ready(name)
 
     def signal(self, name: str, number: signal.Signals) -> None:
@@ -73,25 +73,25 @@ class Supervisor:
         Raises:
             LocalClusterError: There is no such part.
         """
-        kept = self._find(name)
-        # Who ends a part on purpose is not told that it failed.
-        kept.wanted = kept.wanted and number not in (signal.SIGKILL, signal.SIGTERM)
-        kept.child.signal(number)
+        running = self._find(name)
+        # A part that is killed on purpose counts as stopped, not as failed.
+        running.desired = running.desired and number not in (signal.SIGKILL, signal.SIGTERM)
+        running.child.signal(number)
 
     def states(self) -> dict[str, str]:
-        """Say of each part whether it runs."""
-        return {name: self._state(kept) for name, kept in self._kept.items()}
+        """Return the state of each part by name."""
+        return {name: self._state(running) for name, running in self._parts.items()}
 
     async def stop_all(self) -> None:
-        """End all parts, the last started first, since each needs those before it."""
-        for name in reversed(self._kept):
+        """Stop all parts in reverse order, because each depends on those before it."""
+        for name in reversed(self._parts):
             await self.stop(name)
 
-    def _state(self, kept: _Kept) -> str:
-        if kept.child.alive:
-            return f"running, process {kept.child.pid}"
-        status = kept.child.exited.result()
-        return f"failed with exit status {status}" if kept.wanted else "stopped"
+    def _state(self, running: _RunningPart) -> str:
+        if running.child.alive:
+            return f"running, process {running.child.pid}"
+        status = running.child.exited.result()
+        return f"failed with exit status {status}" if running.desired else "stopped"
 
     def _spawn(self, part: Part) -> Child:
         environment = {**self.environment, **part.environment}
@@ -102,35 +102,36 @@ class Supervisor:
             raise LocalClusterError(f"cannot start {part.name}: {error}") from error
 
     async def _await_ready(self, name: str) -> None:
-        kept = self._kept[name]
+        running = self._parts[name]
         try:
-            async with asyncio.timeout(_PATIENCE):
-                while not await kept.part.ready():
-                    if not kept.child.alive:
-                        raise LocalClusterError(self._obituary(name, f"ended with status {kept.child.exited.result()}"))
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                while not await running.part.ready():
+                    if not running.child.alive:
+                        status = running.child.exited.result()
+                        raise LocalClusterError(self._failure(name, f"ended with status {status}"))
                     await asyncio.sleep(0.05)
         except TimeoutError as error:
-            raise LocalClusterError(self._obituary(name, f"was not ready after {_PATIENCE:.0f} s")) from error
+            raise LocalClusterError(self._failure(name, f"was not ready after {_TIMEOUT_SECONDS:.0f} s")) from error
 
-    def _obituary(self, name: str, what: str) -> str:
+    def _failure(self, name: str, what: str) -> str:
         log = self.settings.logs / f"{name}.log"
         return f"{name} {what}. The end of its log {log}:\n{tail(log.read_text(encoding='utf-8', errors='replace'))}"
 
-    def _find(self, name: str) -> _Kept:
-        if name not in self._kept:
-            raise LocalClusterError(f"there is no part {name!r}; this cluster has: {', '.join(self._kept)}")
-        return self._kept[name]
+    def _find(self, name: str) -> _RunningPart:
+        if name not in self._parts:
+            raise LocalClusterError(f"there is no part {name!r}; this cluster has: {', '.join(self._parts)}")
+        return self._parts[name]
 
 
 def tail(text: str, lines: int = _TAIL_LINES) -> str:
-    """Give the last lines of a log."""
+    """Return the last lines of a log."""
     return "\n".join(text.splitlines()[-lines:])
 
 
 async def run_in_foreground(
     children: Children, command: list[str], environment: Mapping[str, str], stop: asyncio.Event
 ) -> int:
-    """Run a person's command in the terminal until it ends or the cluster is told to stop.
+    """Run the user's command in the terminal until it exits or the cluster is stopped.
 
     Raises:
         LocalClusterError: The command cannot be started.
@@ -139,14 +140,14 @@ async def run_in_foreground(
         child = children.spawn(command, environment=environment, log=None)
     except OSError as error:
         raise LocalClusterError(f"cannot run {command[0]!r}: {error}") from error
-    told = asyncio.ensure_future(stop.wait())
-    waited: set[asyncio.Future[Any]] = {child.exited, told}
-    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
+    stopping = asyncio.ensure_future(stop.wait())
+    awaited: set[asyncio.Future[Any]] = {child.exited, stopping}
+    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
     return await (child.stop(grace=10) if child.alive else child.exited)
 
 
 def part_environment(settings: Settings) -> dict[str, str]:
-    """Give the variables of all parts: a person's own, without proxies, which cannot be reached from inside."""
-    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    return kept | {"PATH": f"{settings.programs}:{kept.get('PATH', os.defpath)}"}
+    """Return the environment of all parts: the user's, without proxies, which cannot be reached from inside."""
+    variables = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return variables | {"PATH": f"{settings.programs}:{variables.get('PATH', os.defpath)}"}

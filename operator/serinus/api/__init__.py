@@ -1,1 +1,1 @@
-"""LAW: what is stored in the cluster, typed and frozen. No behaviour beyond parse, dump and compare; no I/O."""
+"""The API: frozen types of the objects stored in the cluster. Only parsing, encoding and comparison; no I/O."""

@@ -1,8 +1,8 @@
 """One line of ``abortOn``: ``latency_p95 > 200ms``, ``error_rate > 0.5%``, ``drift_score > 0.3``.
 
-A line says when a version is bad. The two standard metrics are *proportions of requests*: ``error_rate > 0.5%`` is
-"more than 0.5 % of the requests fail", ``latency_p95 > 200ms`` is "more than 5 % of them take longer than 200 ms".
-Any other name is a query that the administrator has given that name; its value is compared as it is.
+The condition holds when a version is bad. The standard metrics are *proportions of requests*: ``error_rate > 0.5%``
+means "more than 0.5 % of the requests fail", ``latency_p95 > 200ms`` means "more than 5 % of them take longer than
+200 ms". Any other name is a query in the administrator's configuration, whose value is compared directly.
 """
 
 import re
@@ -38,7 +38,7 @@ class Operator(StrEnum):
     AT_MOST = "<="
 
     def holds(self, value: float, threshold: float) -> bool:
-        """Say whether ``value <operator> threshold``."""
+        """Return whether ``value <operator> threshold``."""
         match self:
             case Operator.GREATER:
                 return value > threshold
@@ -80,7 +80,7 @@ class ClientErrorRate:
 
 @dataclass(frozen=True, slots=True)
 class NamedQuery:
-    """A query of the administrator's configuration, by name."""
+    """A query in the administrator's configuration, by name."""
 
     name: str
 
@@ -93,10 +93,10 @@ class AbortCondition:
     """One parsed line of ``abortOn``.
 
     Attributes:
-        text: the line in its normal form, such as ``latency_p95 > 200ms``; names the condition everywhere.
+        text: the line in normal form, such as ``latency_p95 > 200ms``; identifies the condition everywhere.
         name: the metric as written.
-        metric: what is measured.
-        operator: how it is compared.
+        metric: the metric.
+        operator: the comparison.
         threshold: in base units: seconds for a latency, a ratio for a proportion, as written for a named query.
         unit: the unit as written, for display.
     """
@@ -121,7 +121,7 @@ class AbortCondition:
 
     @property
     def tolerated(self) -> float | None:
-        """The proportion of bad requests that is still good (the judge's p0), or None for a named query."""
+        """The tolerated proportion of bad requests (p0 of the sequential test); None for a named query."""
         match self.metric:
             case Latency(quantile):
                 return 1.0 - quantile
@@ -138,21 +138,21 @@ def parse_abort_condition(line: str) -> AbortCondition:
     """Parse one line.
 
     Raises:
-        ValueError: the line has another form, its unit does not fit its metric, or its threshold is out of range.
+        ValueError: the line is malformed, its unit does not suit its metric, or its threshold is out of range.
     """
     meant = metric_meant(name_in(line))
     if meant:
         raise ValueError(f"{name_in(line)}: {meant}")
-    found = _FORM.fullmatch(line)
-    if found is None:
-        raise ValueError(f"{line!r} is no condition: {_how_to_write(line)}")
-    name, unit = found["metric"], Unit(found["unit"] or "")
-    operator = Operator(found["operator"])
+    parts = _FORM.fullmatch(line)
+    if parts is None:
+        raise ValueError(f"invalid condition {line!r}: {_how_to_write(line)}")
+    name, unit = parts["metric"], Unit(parts["unit"] or "")
+    operator = Operator(parts["operator"])
     metric = _metric(name)
-    limit = _in_base_units(metric, name, Decimal(found["number"]), unit)
+    limit = _in_base_units(metric, name, Decimal(parts["number"]), unit)
     if not isinstance(metric, NamedQuery) and operator not in {Operator.GREATER, Operator.AT_LEAST}:
         raise ValueError(f"{line!r} would be a fault when {name} is low: use > or >=")
-    text = f"{name} {operator.value} {found['number']}{unit.value}"
+    text = f"{name} {operator.value} {parts['number']}{unit.value}"
     return AbortCondition(text, name, metric, operator, float(limit), unit)
 
 

@@ -11,7 +11,7 @@ from serinus.api.schema import Model, items, rule, text
 from serinus.api.verdict import Verdict
 
 FORMAT: Final = 1
-"""The form of a record. A later one gets another number: old records are never written anew."""
+"""The version of the record format. A later format gets another number: old records are never rewritten."""
 
 _VERSION = text("A version, without a leading v.", least=0, most=64)
 _HASH = text("SHA-256, sha256: and 64 hexadecimal digits; empty where there is none.", least=0, most=71)

@@ -1,4 +1,4 @@
-"""metav1.Condition: one observable fact about an object, with since when and why."""
+"""metav1.Condition: one observable fact about an object, with its reason and its last transition."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -61,9 +61,9 @@ def condition_of(  # noqa: PLR0913 - the fields of metav1.Condition
     generation: int,
     now: datetime,
 ) -> Condition:
-    """Return the condition as it is now; the one before itself where nothing changed.
+    """Return the updated condition; ``before`` itself where nothing changed.
 
-    ``lastTransitionTime`` moves only when the status changes, as the API conventions ask.
+    ``lastTransitionTime`` changes only with the status, as the API conventions require.
     """
     if before is not None and before.status is status:
         if (before.reason, before.message, before.observed_generation) == (reason, message, generation):
@@ -81,12 +81,12 @@ def condition_of(  # noqa: PLR0913 - the fields of metav1.Condition
     )
 
 
-def with_condition(conditions: Iterable[Condition], found: Condition) -> tuple[Condition, ...]:
-    """Return the conditions with this one in place of the one of its type, sorted by type."""
-    held = {condition.type: condition for condition in conditions} | {found.type: found}
-    return tuple(held[name] for name in sorted(held))
+def with_condition(conditions: Iterable[Condition], updated: Condition) -> tuple[Condition, ...]:
+    """Return the conditions with this one replacing the one of its type, sorted by type."""
+    by_type = {condition.type: condition for condition in conditions} | {updated.type: updated}
+    return tuple(by_type[name] for name in sorted(by_type))
 
 
 def find_condition(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
-    """Return the condition of this type, if it has been set."""
+    """Return the condition of this type; None where it is not set."""
     return next((condition for condition in conditions if condition.type == kind.value), None)

@@ -1,7 +1,7 @@
-"""Writes the CustomResourceDefinitions from the typed models: ``python -m serinus.api.crd deploy/crds``.
+"""Generates the CustomResourceDefinitions from the typed models: ``python -m serinus.api.crd deploy/crds``.
 
-msgspec yields JSON Schema; the API server wants a *structural* schema (no ``$ref``, ``anyOf`` with null, ``title`` or
-``const``), so references are put in place and optional members are simply not required.
+msgspec generates JSON Schema; the API server requires a *structural* schema (no ``$ref``, ``anyOf`` with null,
+``title`` or ``const``), so references are inlined and optional members are not required.
 """
 
 import sys
@@ -34,7 +34,7 @@ def structural(kind: type[msgspec.Struct]) -> Schema:
     """Return the structural schema of a model.
 
     Raises:
-        TypeError: the model has a form that no structural schema can say.
+        TypeError: a structural schema cannot express the model.
     """
     (root,), definitions = msgspec.json.schema_components((kind,), schema_hook=_quantity, ref_template="{name}")
     return _structural(root, definitions)
@@ -150,7 +150,7 @@ def _definition(kind: Kind, short: str, columns: list[Schema], schema: Schema, s
                 "plural": kind.plural,
                 "singular": singular,
                 "shortNames": [short],
-                # Nobody who types `kubectl get all` wants thousands of records.
+                # `kubectl get all` should not list thousands of records.
                 "categories": ["serinus"] if kind is AUDIT_RECORD else ["serinus", "all"],
             },
             "versions": [
@@ -176,7 +176,7 @@ def _object(description: str, spec: Schema, status: Schema | None, extra: Schema
 
 
 def definitions() -> dict[str, Schema]:
-    """Return every CRD by the name of its file."""
+    """Return every CRD by its file name."""
     rollout = _object(
         "The standing wish that a model shall serve a version, by a plan of stages.",
         structural(RolloutSpec) | rules(*SPEC_RULES),
@@ -204,13 +204,13 @@ def definitions() -> dict[str, Schema]:
 
 
 def _model() -> Schema:
-    found = _object(
+    schema = _object(
         "One model: its team's policy, and the registry's head, which only the operator writes.",
         structural(ModelSpec),
         structural(ModelStatus) | rules(*model.STATUS_RULES),
         {},
     )
-    return found | {"required": []}
+    return schema | {"required": []}
 
 
 def _audit_record() -> Schema:
@@ -229,7 +229,7 @@ def render(definition: Schema) -> str:
 
 
 class _Plain(yaml.SafeDumper):
-    """Writes no anchors: kubectl reads them, people do not."""
+    """Writes no anchors, for legibility."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the base class's signature
         return True

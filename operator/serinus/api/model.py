@@ -1,4 +1,4 @@
-"""Model: one model's policy, which its team writes, and the registry's head, which only the operator writes."""
+"""Model: a model's policy, written by its team, and the registry's head, written by the operator only."""
 
 from datetime import datetime
 from enum import StrEnum

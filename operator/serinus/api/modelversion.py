@@ -1,4 +1,4 @@
-"""ModelVersion: one immutable version of a model, what it was built from and where it serves."""
+"""ModelVersion: an immutable version of a model with its lineage and its backend."""
 
 import re
 from datetime import UTC, datetime

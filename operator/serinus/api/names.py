@@ -1,4 +1,4 @@
-"""The words that the cluster stores: group, kinds, annotations, commands."""
+"""The names of the API: group, kinds, annotations, labels, commands."""
 
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -8,55 +8,55 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 FREEZE_ANNOTATION: Final = f"{GROUP}/freeze"
-"""On a Namespace: no run starts and no weight rises in it; the value is the reason shown. Rollbacks still work."""
+"""On a Namespace: no run starts and no weight rises in it; the value is the displayed reason. Rollbacks still work."""
 
 REQUESTED_BY_ANNOTATION: Final = f"{GROUP}/requested-by"
 """Stamped by the API server from ``request.userInfo`` where the chart's admission policy is installed."""
 
 APPROVED_BY_ANNOTATION: Final = f"{GROUP}/approved-by"
-"""Likewise: who wrote the last ``promote``. The API server asks RBAC whether that person may ``approve``."""
+"""Likewise: who wrote the last ``promote``. The API server checks by RBAC that this person may ``approve``."""
 
 SPEC_BY_ANNOTATION: Final = f"{GROUP}/spec-by"
-"""Likewise: who changed the spec last, that is who wants the version."""
+"""Likewise: who changed the spec last, and thus requested the version."""
 
 REASON_ANNOTATION: Final = f"{GROUP}/reason"
-"""Why a person acts, for the audit trail; without it the command's token says so."""
+"""The reason for an action, for the audit trail; by default the command's token."""
 
 ROLLBACK_TO_ANNOTATION: Final = f"{GROUP}/rollback-to"
-"""Beside the command ``rollback``: the version to go back to; without it the Rollout's own target."""
+"""With the command ``rollback``: the version to go back to; by default the Rollout's target."""
 
 BEHALF_ANNOTATIONS: Final = {"name": f"{GROUP}/author", "commit": f"{GROUP}/commit", "url": f"{GROUP}/change-url"}
-"""Who asked for it in Git, as the pipeline says: nobody checks that, and the audit trail says so."""
+"""The author of the change in Git according to the pipeline; unverified, and marked so in the audit trail."""
 
 WAIVER_ANNOTATION: Final = f"{GROUP}/waive-schema"
-"""On a ModelVersion: the reason why its schema may break its SemVer promise."""
+"""On a ModelVersion: why its schema may break the compatibility that its SemVer number implies."""
 
 UNSAFE_ROLLBACK_ANNOTATION: Final = f"{GROUP}/accept-unsafe-rollback"
-"""On a ModelVersion: the reason why it may serve though its clients could not go back to the rollback target."""
+"""On a ModelVersion: why it may serve although its clients could not go back to the rollback target."""
 
 YANKED_ANNOTATION: Final = f"{GROUP}/yanked"
-"""On a ModelVersion: the reason why it must never serve again."""
+"""On a ModelVersion: why it must never serve again."""
 
 MODEL_LABEL: Final = f"{GROUP}/model"
 """On an AuditRecord: its model."""
 
 RECORD_ID_LABEL: Final = f"{GROUP}/record-id"
-"""On an AuditRecord: its id, by which a repeated commit is found."""
+"""On an AuditRecord: its id, by which a repeated commit is detected."""
 
 UNVERIFIED: Final = "unverified"
-"""Who acted, where nobody can tell."""
+"""The actor where it is unknown."""
 
 ROLLOUT_LABEL: Final = f"{GROUP}/rollout"
-"""On a Job of ours: the name of its Rollout."""
+"""On a Job of an integration test: the name of its Rollout."""
 
 RUN_LABEL: Final = f"{GROUP}/run"
-"""On a Job of ours: the number of the run that it tests."""
+"""On a Job of an integration test: the number of its run."""
 
 STAGE_ANNOTATION: Final = f"{GROUP}/stage"
-"""On a Job of ours: the stage whose test it is."""
+"""On a Job of an integration test: the name of its stage."""
 
 TEST_ANNOTATION: Final = f"{GROUP}/test"
-"""On a Job of ours: the test that it is."""
+"""On a Job of an integration test: the name of the test."""
 
 FIELD_MANAGER: Final = "serinus"
 FINALIZER: Final = f"{GROUP}/outbox"
@@ -64,7 +64,7 @@ FINALIZER: Final = f"{GROUP}/outbox"
 
 
 class Command(StrEnum):
-    """What a person may ask for by an annotation ``serinus.dev/<command>: <token>``; each token is acted on once."""
+    """A command, given by an annotation ``serinus.dev/<command>: <token>``; each token is executed once."""
 
     ABORT = "abort"
     ROLLBACK = "rollback"
@@ -80,13 +80,13 @@ class Command(StrEnum):
 
 
 class ObjectKey(NamedTuple):
-    """Names one namespaced object of a known kind."""
+    """Identifies one namespaced object of a known kind."""
 
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        """As people write it: ``namespace/name``."""
+        """``namespace/name``."""
         return f"{self.namespace}/{self.name}"
 
 
@@ -118,7 +118,7 @@ EVENT: Final = Kind("events.k8s.io", "v1", "Event", "events")
 
 
 def model_version_name(model: str, version: str) -> str:
-    """Return the one name that a ModelVersion of this model and version may have."""
+    """Return the only valid name of the ModelVersion of this model and version."""
     return f"{model}-v{version.removeprefix('v').lower()}"
 
 
@@ -126,5 +126,5 @@ SEQUENCE_DIGITS: Final = 12
 
 
 def audit_record_name(model: str, sequence: int) -> str:
-    """Return the one name that the record of this number may have: who creates it first has the number."""
+    """Return the only valid name of the record with this number: the first create gets the number."""
     return f"{model}-{sequence:0{SEQUENCE_DIGITS}d}"

@@ -1,4 +1,4 @@
-"""Raw objects to typed values and back: the only place where the fields of our kinds are read by name."""
+"""Conversion of raw objects to typed values and back: the only place that reads the fields of our kinds by name."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,15 +15,15 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def decode(kind: type[T], raw: object, path: str) -> T:
-    """Return the value that the raw mapping stands for.
+    """Return the typed value of raw data.
 
     Args:
         kind: the typed model.
-        raw: what the API server stores under ``path``.
-        path: where that is, such as ``spec``; begins the path in the error.
+        raw: the data that the API server stores under ``path``.
+        path: its location, such as ``spec``; the prefix of the path in an error.
 
     Raises:
-        InvalidObjectError: it has another form; the error names the field and says what is wrong with it.
+        InvalidObjectError: the data does not match the model; the error names the field and the problem.
     """
     try:
         return msgspec.convert(raw, kind, dec_hook=_read)
@@ -37,13 +37,12 @@ def decode(kind: type[T], raw: object, path: str) -> T:
 
 def encode(value: msgspec.Struct) -> dict[str, Any]:
     """Return the plain mapping that the API server stores for this value."""
-    raw = _plain(msgspec.to_builtins(value, builtin_types=(datetime,), enc_hook=_write, str_keys=True))
-    assert isinstance(raw, dict)  # noqa: S101 - a Struct is always a mapping
-    return raw
+    raw: dict[str, Any] = msgspec.to_builtins(value, builtin_types=(datetime,), enc_hook=_write, str_keys=True)
+    return {name: _plain(member) for name, member in raw.items()}
 
 
 def _plain(value: object) -> object:
-    """Write times as people read them: in UTC with a Z, and no more digits than there are."""
+    """Return a value with times as text: UTC with a Z, in seconds or, where needed, milliseconds."""
     match value:
         case dict():
             return {name: _plain(member) for name, member in value.items()}
@@ -71,7 +70,7 @@ def _write(value: object) -> object:
 
 
 def commands_of(annotations: Mapping[str, str]) -> dict[str, str]:
-    """Return the commands that the annotations hold, by verb; verbs that are none of ours are left out."""
+    """Return the tokens of the commands in the annotations, by verb."""
     return {
         command.value: annotations[command.annotation] for command in Command if annotations.get(command.annotation)
     }

@@ -1,7 +1,4 @@
-"""Values with a unit, as people write them in a manifest: ``2h``, ``5%``.
-
-Each class parses one text, keeps it, compares by value and is written back as it was read.
-"""
+"""Quantities with a unit in the notation of manifests: ``2h``, ``5%``. They compare by value."""
 
 import re
 from datetime import timedelta
@@ -9,7 +6,7 @@ from functools import total_ordering
 from typing import ClassVar, Final, Self
 
 WEIGHT_SCALE: Final = 10_000
-"""Shares of traffic are whole numbers on this scale, so 0.01 % is exact."""
+"""Shares of traffic are integers on this scale, so that 0.01 % is exact."""
 
 LONGEST_TEXT: Final = 32
 """A quantity has no more characters than this."""
@@ -17,7 +14,7 @@ LONGEST_TEXT: Final = 32
 
 @total_ordering
 class Duration:
-    """A length of time such as ``2h``, ``1h30m``, ``10s`` or ``500ms``; what Go and CEL parse, without fractions."""
+    """A length of time such as ``2h``, ``1h30m``, ``10s`` or ``500ms``: Go's and CEL's notation without fractions."""
 
     __slots__ = ("_text", "_value")
 
@@ -26,22 +23,22 @@ class Duration:
     _PARTS: ClassVar[re.Pattern[str]] = re.compile(PATTERN)
 
     def __init__(self, text: str) -> None:
-        """Parse the text; ValueError where it has another form."""
-        found = self._PARTS.fullmatch(text)
-        if not text or found is None or len(text) > LONGEST_TEXT:
-            raise ValueError(f"{text!r} is no duration: write hours, minutes and seconds, such as 2h, 1h30m or 10s")
-        hours, minutes, seconds, millis = (int((part or "0").rstrip("hms")) for part in found.groups())
+        """Parse the text; ValueError where it is malformed."""
+        parts = self._PARTS.fullmatch(text)
+        if not text or parts is None or len(text) > LONGEST_TEXT:
+            raise ValueError(f"invalid duration {text!r}: use hours, minutes and seconds, such as 2h, 1h30m or 10s")
+        hours, minutes, seconds, millis = (int((part or "0").rstrip("hms")) for part in parts.groups())
         self._text = text
         self._value = timedelta(hours=hours, minutes=minutes, seconds=seconds, milliseconds=millis)
 
     @classmethod
     def of(cls, value: timedelta) -> Self:
-        """Return the duration that is this long, to the millisecond."""
+        """Return the duration of this length, rounded to milliseconds."""
         return cls(format_duration(value))
 
     @property
     def value(self) -> timedelta:
-        """The length itself."""
+        """The length of time."""
         return self._value
 
     @property
@@ -50,11 +47,11 @@ class Duration:
         return self._value.total_seconds()
 
     def __str__(self) -> str:
-        """As it was written."""
+        """The original text."""
         return self._text
 
     def __repr__(self) -> str:
-        """As it would be constructed."""
+        """The constructor's call."""
         return f"Duration({self._text!r})"
 
     def __eq__(self, other: object) -> bool:
@@ -81,17 +78,17 @@ class Share:
     _FORM: ClassVar[re.Pattern[str]] = re.compile(PATTERN)
 
     def __init__(self, text: str) -> None:
-        """Parse the text; ValueError where it has another form."""
+        """Parse the text; ValueError where it is malformed."""
         if self._FORM.fullmatch(text) is None:
-            raise ValueError(f"{text!r} is no share of traffic: write a percentage between 0% and 100%, such as 5%")
+            raise ValueError(f"invalid share of traffic {text!r}: use a percentage between 0% and 100%, such as 5%")
         whole, _, fraction = text.rstrip("%").partition(".")
         self._parts = int(whole) * 100 + int(fraction.ljust(2, "0") or 0)
 
     @classmethod
     def of_parts(cls, parts: int) -> Self:
-        """Return the share that is so many ten-thousandths; ValueError outside 0 to 10,000."""
+        """Return the share of this many ten-thousandths; ValueError outside 0 to 10,000."""
         if not 0 <= parts <= WEIGHT_SCALE:
-            raise ValueError(f"{parts} is no share: 0 to {WEIGHT_SCALE} ten-thousandths")
+            raise ValueError(f"invalid share {parts}: use 0 to {WEIGHT_SCALE} ten-thousandths")
         return cls(f"{parts // 100}.{parts % 100:02d}%")
 
     @property
@@ -105,11 +102,11 @@ class Share:
         return self._parts / WEIGHT_SCALE
 
     def __str__(self) -> str:
-        """In its shortest form: ``5%``, ``0.5%``."""
+        """The shortest form: ``5%``, ``0.5%``."""
         return f"{self._parts / 100:g}%"
 
     def __repr__(self) -> str:
-        """As it would be constructed."""
+        """The constructor's call."""
         return f"Share({str(self)!r})"
 
     def __eq__(self, other: object) -> bool:
@@ -130,7 +127,7 @@ ALL_OF_IT: Final = Share("100%")
 
 
 def format_duration(value: timedelta) -> str:
-    """Write a length of time as :class:`Duration` reads it, to the millisecond; negative lengths are ``0s``."""
+    """Return a length of time in :class:`Duration`'s notation, rounded to milliseconds; ``0s`` for a negative one."""
     millis = max(0, round(value.total_seconds() * 1000))
     sizes = (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
     text = ""

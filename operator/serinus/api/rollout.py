@@ -1,4 +1,4 @@
-"""Rollout: the standing wish that a model shall serve a version, by a plan of stages."""
+"""Rollout: the desired version of a model, and the plan of stages by which it is rolled out."""
 
 from datetime import timedelta
 from enum import StrEnum

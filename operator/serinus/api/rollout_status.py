@@ -1,6 +1,6 @@
-"""What the operator says of a Rollout: where the run stands, on what evidence, and what comes next.
+"""The status of a Rollout: the state of the run, its evidence, and the next action.
 
-The status is also the operator's whole memory between restarts: nothing that decides is kept anywhere else.
+It is also the only state that the operator keeps across restarts: every decision is based on it alone.
 """
 
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ MAX_QUARANTINED: Final = 50
 MAX_FOREIGN: Final = 32
 """More backends than a rule of an HTTPRoute may have (16)."""
 MAX_RECORDS: Final = 256
-"""Records that wait for the registry; long before, nothing advances any more, so that none is ever lost."""
+"""The most records waiting for the registry; runs stop to advance long before, so that none is ever lost."""
 
 
 class Phase(StrEnum):

@@ -1,7 +1,7 @@
-"""How a typed model says what the API server may accept: constraints and CEL rules beside the fields they concern.
+"""Constraints and CEL rules of the typed models, declared beside the fields that they concern.
 
-Everything here is read twice: by msgspec when an object is parsed, by :mod:`serinus.api.crd` when the CRD is written.
-Patterns are written in the API server's dialect, RE2; :func:`in_python` makes Python's re read them alike.
+They are evaluated twice: by msgspec when an object is parsed, and by the API server, through the CRDs that
+:mod:`serinus.api.crd` generates from them. Patterns are written in the API server's dialect, RE2; :func:`in_python` makes Python's re read them alike.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from serinus.api.quantities import Duration
 
 NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 QUERY_NAME: Final = r"^[a-z][a-z0-9_]{0,62}$"
-"""What stands left of the comparison in ``abortOn``."""
+"""The left-hand side of a comparison in ``abortOn``."""
 
 SUBDOMAIN: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 DIGEST: Final = r"^sha256:[0-9a-f]{64}$"
@@ -34,7 +34,7 @@ Extension = str | bool | list[str] | list[dict[str, Any]]
 
 
 class Model(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
-    """The base of all that is stored: immutable, keyword-only, camelCase outside, unknown fields refused."""
+    """The base of all stored types: immutable, keyword-only, camelCase in JSON, unknown fields refused."""
 
 
 class FieldError(ValueError):
@@ -146,5 +146,5 @@ DATE_RULE: Final = rule(
 
 
 def length(description: str) -> Meta:
-    """Return the description of a length of time; its form is that of :class:`Duration`."""
+    """Return the description of a :class:`Duration`."""
     return Meta(description=f"{description} {Duration.DESCRIPTION}")

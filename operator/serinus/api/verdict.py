@@ -1,4 +1,4 @@
-"""What the evidence says of one condition, and why it may say nothing."""
+"""The verdict on one condition, and the causes of an unknown verdict."""
 
 from enum import StrEnum
 

@@ -1,1 +1,1 @@
-"""Verifies artifacts: fetches bytes from the places that the administrator allows and compares size and digest."""
+"""Verification of artifacts: reads them from locations that the administrator allows, compares size and digest."""

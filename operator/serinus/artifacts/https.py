@@ -1,8 +1,8 @@
-"""Artifacts behind https://, only on hosts that the administrator names.
+"""Artifacts behind https://, only on hosts that the administrator allows.
 
-A tenant writes the URI, so every request is one that a tenant makes the operator send: the host must be listed, its
-addresses are checked and the connection goes to the very address that was checked (a name that resolves differently the
-second time leads nowhere), and a redirect may not leave the host. No proxy and no .netrc of the environment is used.
+A tenant writes the URI and thus controls the operator's requests (SSRF): the host must be listed, its addresses are
+checked and the connection goes to the address that was checked (a second resolution with another result has no effect),
+and a redirect may not leave the host. Proxies and .netrc of the environment are ignored.
 """
 
 import socket
@@ -16,11 +16,11 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from serinus.artifacts.fetch import CHUNK, ArtifactStat, Inspection, break_off, one_part, readable
+from serinus.artifacts.fetch import CHUNK, ArtifactStat, Inspection, abort_connection, readable, single_file
 from serinus.errors import NotFoundError, RefusedError, TransientError
 
 Resolve = Callable[[str, int], Sequence[str]]
-"""From host and port to addresses; OSError where there are none."""
+"""Returns the addresses of a host and port; OSError where there are none."""
 
 _CONNECT_SECONDS: Final = 5.0
 _MOST_REDIRECTS: Final = 3
@@ -29,9 +29,9 @@ _OK: Final = 200
 _GONE: Final = frozenset({404, 410})
 _DENIED: Final = frozenset({401, 403})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-# RFC 6052: IPv4 addresses, private ones too, behind a translator.
+# RFC 6052: IPv4 addresses, including private ones, behind a translator.
 _TRANSLATED: Final = ip_network("64:ff9b::/96")
-# RFC 3986: what may stand in a path or query as it is; a percent sign begins an escape.
+# RFC 3986: the characters that need no escape in a path or query; a percent sign begins an escape.
 _SAFE: Final = "/%:@!$&'()*+,;=~-._?"
 
 
@@ -39,8 +39,8 @@ _SAFE: Final = "/%:@!$&'()*+,;=~-._?"
 class AllowedHost:
     """One entry of ``httpsHosts``: ``host``, ``host:port``, or ``*.domain`` for all hosts below a domain.
 
-    A host listed by its own name may have private addresses, for the administrator meant that host; one that only
-    matches a ``*`` may not. Link-local addresses (a cloud's metadata service) only where the address itself is listed.
+    A host listed by its own name may have private addresses, because the administrator chose that host; a host that
+    only matches a ``*`` may not. Link-local addresses (a cloud's metadata service) must be listed themselves.
     """
 
     name: str
@@ -49,10 +49,10 @@ class AllowedHost:
 
     @classmethod
     def parse(cls, text: str) -> "AllowedHost":
-        """Read an entry.
+        """Parse an entry.
 
         Raises:
-            RefusedError: it is none.
+            RefusedError: it is invalid.
         """
         try:
             parts = urlsplit(f"//{text}")
@@ -60,16 +60,16 @@ class AllowedHost:
         except ValueError:
             name, port, parts = "", None, urlsplit("")
         if not name or parts.path or parts.query or parts.username is not None or "*" in name.removeprefix("*."):
-            raise RefusedError(f"artifacts.httpsHosts: {text!r} is no host: write host, host:port or *.domain")
+            raise RefusedError(f"artifacts.httpsHosts: invalid host {text!r}: write host, host:port or *.domain")
         return cls(name.removeprefix("*"), port or _DEFAULT_PORT, name.startswith("*."))
 
     def matches(self, host: str, port: int) -> bool:
-        """Say whether this host is meant."""
+        """Return whether the entry applies to this host and port."""
         same = host.endswith(self.name) if self.wildcard else host == self.name
         return same and port == self.port
 
     def may_have(self, address: IPv4Address | IPv6Address) -> bool:
-        """Say whether this host may be found at this address."""
+        """Return whether the host may have this address."""
         if self.name == str(address):
             return True
         if address.is_link_local or address.is_multicast or address.is_unspecified:
@@ -78,12 +78,12 @@ class AllowedHost:
 
 
 def ask_system(host: str, port: int) -> Sequence[str]:
-    """Ask the system's resolver."""
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    """Resolve a host by the system's resolver."""
+    return [str(address[0]) for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 class HttpsStore:
-    """``https://host/path``: one GET, of which only the head is read where that is enough."""
+    """``https://host/path``: one GET, whose body is read only where needed."""
 
     def __init__(
         self,
@@ -93,71 +93,71 @@ class HttpsStore:
         tls: ssl.SSLContext | None = None,
         resolve: Resolve = ask_system,
     ) -> None:
-        """Prepare; nothing is asked yet.
+        """Initialize without sending a request.
 
         Args:
-            hosts: which may be asked; see :class:`AllowedHost`.
-            timeout: seconds that a server may be silent.
-            tls: whom to trust; the system's certificates where it is not given.
-            resolve: from host names to addresses.
+            hosts: the allowed hosts; see :class:`AllowedHost`.
+            timeout: seconds without data after which a server counts as down.
+            tls: the trusted certificates; by default the system's.
+            resolve: resolves host names.
 
         Raises:
-            RefusedError: an entry of ``hosts`` is none.
+            RefusedError: an entry of ``hosts`` is invalid.
         """
         self._hosts = tuple(map(AllowedHost.parse, hosts))
         self._timeout, self._resolve = timeout, resolve
         self._tls = tls or ssl.create_default_context()
 
     @contextmanager
-    def sight(self, uri: str, look: Inspection) -> Iterator[ArtifactStat]:
-        """Send the request and read the answer's head; see :class:`Store`."""
+    def stat(self, uri: str, inspection: Inspection) -> Iterator[ArtifactStat]:
+        """Send the request and read the response's headers; see :class:`ArtifactStore`."""
         parts = _split(uri)
         place = f"https://{parts.netloc}{parts.path}"
         for _ in range(1 + _MOST_REDIRECTS):
-            look.check()
+            inspection.check()
             with (
-                closing(self._connect(parts, place)) as line,
-                look.breakable(partial(break_off, line)),
-                # The answer has a hold of its own on the connection, which ends only with both.
-                closing(_answer(line, parts, place)) as answer,
+                closing(self._connect(parts, place)) as connection,
+                inspection.abortable(partial(abort_connection, connection)),
+                # The response has its own reference to the connection, which closes only with both.
+                closing(_response(connection, parts, place)) as response,
             ):
-                if answer.status not in _REDIRECTS:
-                    yield _sight(answer, place)
+                if response.status not in _REDIRECTS:
+                    yield _stat(response, place)
                     return
-                parts = _followed(parts, answer.getheader("Location", ""), place)
+                parts = _redirected(parts, response.getheader("Location", ""), place)
         raise RefusedError(f"{place} redirects more than {_MOST_REDIRECTS} times: name the final address")
 
     def _connect(self, parts: SplitResult, place: str) -> ssl.SSLSocket:
         host, port = _host(parts), parts.port or _DEFAULT_PORT
         with _mapped(place):
-            line = socket.create_connection(
+            connection = socket.create_connection(
                 (self._address(host, port, place), port), timeout=min(_CONNECT_SECONDS, self._timeout)
             )
-            line.settimeout(self._timeout)
+            connection.settimeout(self._timeout)
             return self._tls.wrap_socket(
-                line,
+                connection,
                 server_hostname=host,
-                # It comes with the request, where the look can already be broken off.
+                # The handshake is part of the request, where the inspection can already be ended.
                 do_handshake_on_connect=False,
-                # A body without a length ends where TLS says so, not where a connection breaks.
+                # A body without a length ends with TLS's closure alert, not with a broken connection.
                 suppress_ragged_eofs=False,
             )
 
     def _address(self, host: str, port: int, place: str) -> str:
-        """Return the address to connect to; RefusedError where the host, or any address of it, is not allowed."""
+        """Return the address to connect to; RefusedError if the host, or any address of it, is not allowed."""
         allowed = next((entry for entry in self._hosts if entry.matches(host, port)), None)
         if allowed is None:
             raise RefusedError(
-                f"{place}: artifacts.httpsHosts does not list {host}:{port}: only listed hosts are asked"
+                f"{place}: artifacts.httpsHosts does not list {host}:{port}: only listed hosts are allowed"
             )
-        found = self._resolve(host, port)
-        for address in found:
+        addresses = self._resolve(host, port)
+        for address in addresses:
             if not allowed.may_have(_plain(address)):
                 raise RefusedError(
                     f"{place}: {host} has the address {address}, which is not public: list the host by its own name in "
-                    "artifacts.httpsHosts if it is meant"
+                    "artifacts.httpsHosts to allow it"
                 )
-        return found[0]
+        return addresses[0]
 
 
 def _split(uri: str) -> SplitResult:
@@ -165,11 +165,11 @@ def _split(uri: str) -> SplitResult:
         parts = urlsplit(uri)
         _ = parts.port
     except ValueError as problem:
-        raise RefusedError("the artifact's uri is no address that can be read: write https://host/path") from problem
+        raise RefusedError("the artifact's uri is not a valid address: write https://host/path") from problem
     if not parts.hostname:
         raise RefusedError("the artifact's uri names no host: write https://host/path")
     if parts.username is not None or parts.password is not None:
-        raise RefusedError(f"https://{parts.hostname}{parts.path}: a uri must not hold credentials: leave them out")
+        raise RefusedError(f"https://{parts.hostname}{parts.path}: a uri must not contain credentials: leave them out")
     return parts
 
 
@@ -178,7 +178,7 @@ def _host(parts: SplitResult) -> str:
 
 
 def _plain(text: str) -> IPv4Address | IPv6Address:
-    """Return the address that is really meant: an IPv4 address may be written inside an IPv6 address."""
+    """Return the effective address: an IPv6 address may embed an IPv4 address."""
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv4Address):
         return address
@@ -187,51 +187,51 @@ def _plain(text: str) -> IPv4Address | IPv6Address:
     return address.ipv4_mapped or address.sixtofour or address
 
 
-def _answer(line: ssl.SSLSocket, parts: SplitResult, place: str) -> HTTPResponse:
+def _response(connection: ssl.SSLSocket, parts: SplitResult, place: str) -> HTTPResponse:
     target = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
     with _mapped(place):
-        line.do_handshake()
-        asked = HTTPSConnection(_host(parts), parts.port or _DEFAULT_PORT)
-        asked.sock = line
-        # Compressed bytes are not those that the digest is of.
-        asked.request("GET", target, headers={"Accept-Encoding": "identity", "Connection": "close"})
-        return asked.getresponse()
+        connection.do_handshake()
+        client = HTTPSConnection(_host(parts), parts.port or _DEFAULT_PORT)
+        client.sock = connection
+        # The digest is that of the uncompressed bytes.
+        client.request("GET", target, headers={"Accept-Encoding": "identity", "Connection": "close"})
+        return client.getresponse()
 
 
-def _followed(parts: SplitResult, location: str, place: str) -> SplitResult:
-    """Return where a redirect leads; RefusedError where it leaves the host."""
+def _redirected(parts: SplitResult, location: str, place: str) -> SplitResult:
+    """Return the target of a redirect; RefusedError if it leaves the host."""
     target = _split(urljoin(parts.geturl(), location))
     if (target.scheme, _host(target), target.port) != (parts.scheme, _host(parts), parts.port):
         raise RefusedError(f"{place} redirects to another host: name the final address")
     return target
 
 
-def _sight(answer: HTTPResponse, place: str) -> ArtifactStat:
-    status = answer.status
+def _stat(response: HTTPResponse, place: str) -> ArtifactStat:
+    status = response.status
     if status in _GONE:
-        raise NotFoundError(f"{place} is not there (HTTP {status})")
+        raise NotFoundError(f"{place} does not exist (HTTP {status})")
     if status in _DENIED:
         raise TransientError(
             f"{place}: access is denied (HTTP {status}): let the operator read it, or sign the address"
         )
     if status != _OK:
-        raise TransientError(f"{place}: the server did not answer as expected (HTTP {status}): check that it is up")
-    if answer.getheader("Content-Encoding", "identity") != "identity":
-        raise RefusedError(f"{place} comes compressed whatever is asked for, so its digest cannot be checked")
-    etag = answer.getheader("ETag") or answer.getheader("Last-Modified") or ""
+        raise TransientError(f"{place}: the server did not respond as expected (HTTP {status}): check that it is up")
+    if response.getheader("Content-Encoding", "identity") != "identity":
+        raise RefusedError(f"{place} is sent compressed in any case, so its digest cannot be checked")
+    etag = response.getheader("ETag") or response.getheader("Last-Modified") or ""
     return ArtifactStat(
         place=place,
-        size=answer.length,
-        mark=readable(f"ETag {etag}") if etag else "",
-        parts=lambda: one_part(_chunks(answer, place)),
+        size=response.length,
+        revision=readable(f"ETag {etag}") if etag else "",
+        files=lambda: single_file(_chunks(response, place)),
     )
 
 
-def _chunks(answer: HTTPResponse, place: str) -> Generator[bytes, None, None]:
-    expected, read = answer.length, 0
+def _chunks(response: HTTPResponse, place: str) -> Generator[bytes, None, None]:
+    expected, read = response.length, 0
     while True:
         with _mapped(place):
-            chunk = answer.read(CHUNK)
+            chunk = response.read(CHUNK)
         if not chunk:
             break
         read += len(chunk)
@@ -251,9 +251,9 @@ def _mapped(place: str) -> Iterator[None]:
             f"{place}: the host's name cannot be resolved: check it, and the cluster's DNS"
         ) from problem
     except TimeoutError as problem:
-        raise TransientError(f"{place}: the server did not answer in time: check that it is up") from problem
-    # ValueError: the system's resolver gives an address of a kind of its own.
+        raise TransientError(f"{place}: the server did not respond in time: check that it is up") from problem
+    # ValueError: the system's resolver returns an address in another format.
     except (OSError, HTTPException, ValueError) as problem:
         raise TransientError(
-            f"{place}: the server cannot be reached or broke off its answer ({type(problem).__name__})"
+            f"{place}: the server cannot be reached or broke off its response ({type(problem).__name__})"
         ) from problem

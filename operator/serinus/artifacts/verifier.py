@@ -1,7 +1,7 @@
-"""Looks at a version's bytes: are they there, and are they what its ModelVersion says.
+"""Verifies a version's artifact: whether it exists, and whether size and digest are those in its ModelVersion.
 
-The work is done in threads of its own, a few at a time: neither the event loop nor the threads that the operator's
-other work shares wait for an artifact of many gigabytes.
+The work is done in the verifier's own threads, so that an artifact of many gigabytes blocks neither the event loop nor
+the threads that the rest of the operator shares.
 """
 
 import asyncio
@@ -30,41 +30,41 @@ class Verifier:
     """The port ``ArtifactVerifier`` over S3, https and a local folder."""
 
     def __init__(self, settings: ArtifactSettings, *, https: HttpsStore | None = None) -> None:
-        """Prepare; nothing is asked yet.
+        """Initialize without sending a request.
 
         Args:
             settings: the administrator's.
-            https: another way to https:// than the settings' own, such as one that trusts other certificates.
+            https: replaces the store for https://, such as by one that trusts other certificates.
 
         Raises:
-            RefusedError: an entry of ``https_hosts`` is none.
+            RefusedError: an entry of ``https_hosts`` is invalid.
         """
         self._settings = settings
         self._s3 = S3Store(settings.s3, workers=settings.workers)
         self._stores = _stores(settings, self._s3, https)
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="serinus-artifacts")
-        self._looks: set[Inspection] = set()
+        self._inspections: set[Inspection] = set()
         self._closed = False
 
     async def verify(self, artifact: Artifact, how: Verification) -> ArtifactFinding:
-        """Say whether the bytes are there and what the spec says; see the port.
+        """Verify an artifact; see the port.
 
-        Waits for a free worker; its time counts from there. Cancelling ends the reading.
+        Waits for a free worker; the time-out counts from there. Cancelling ends the reading.
         """
         if how is Verification.OFF:
-            return ArtifactFinding(ArtifactResult.UNSUPPORTED, "The artifact was not looked at: verification is Off.")
+            return ArtifactFinding(ArtifactResult.UNSUPPORTED, "The artifact was not verified: verification is Off.")
         if self._closed:
             return _closing()
-        loop, look = asyncio.get_running_loop(), Inspection()
+        loop, inspection = asyncio.get_running_loop(), Inspection()
         timers: list[asyncio.TimerHandle] = []
 
         def begun() -> None:
-            late = f"it was not read whole within {self._settings.timeout}: raise artifacts.timeout"
-            timers.append(loop.call_later(self._settings.timeout.seconds, look.end, late))
+            late = f"it was not read completely within {self._settings.timeout}: raise artifacts.timeout"
+            timers.append(loop.call_later(self._settings.timeout.seconds, inspection.end, late))
 
-        self._looks.add(look)
+        self._inspections.add(inspection)
         work = loop.run_in_executor(
-            self._pool, self._look, artifact, how, look, lambda: loop.call_soon_threadsafe(begun)
+            self._pool, self._inspect, artifact, how, inspection, lambda: loop.call_soon_threadsafe(begun)
         )
         try:
             return await work
@@ -72,53 +72,53 @@ class Verifier:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            # close() has taken it out of the queue.
+            # close() has removed it from the queue.
             return _closing()
         finally:
-            self._looks.discard(look)
-            look.end("nobody waits for it any more")
+            self._inspections.discard(inspection)
+            inspection.end("its caller no longer waits for it")
             for timer in timers:
                 timer.cancel()
 
     def close(self) -> None:
-        """End all looks, also those that wait; returns at once, the threads end within a moment."""
+        """End all inspections, including queued ones; returns at once, the threads end soon after."""
         self._closed = True
-        for look in self._looks:
-            look.end("the operator is stopping")
+        for inspection in self._inspections:
+            inspection.end("the operator is stopping")
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._s3.close()
 
-    def _look(
-        self, artifact: Artifact, how: Verification, look: Inspection, begun: Callable[[], object]
+    def _inspect(
+        self, artifact: Artifact, how: Verification, inspection: Inspection, begun: Callable[[], object]
     ) -> ArtifactFinding:
         try:
             begun()
-            with _store(self._stores, artifact.uri).sight(artifact.uri, look) as sight:
-                return _judged(artifact, how, sight, look, self._settings.max_bytes)
+            with _store(self._stores, artifact.uri).stat(artifact.uri, inspection) as stored:
+                return _compared(artifact, how, stored, inspection, self._settings.max_bytes)
         except SerinusError as problem:
-            return _finding(problem, artifact, look)
-        except Exception as problem:  # noqa: BLE001 - never raises, says the port
-            # What a library throws may hold the address with its signature: only its kind is told.
-            _LOG.error("looking at an artifact failed: %s", type(problem).__name__)
-            return _finding(TransientError(f"{_place(artifact.uri)}: {type(problem).__name__}"), artifact, look)
+            return _finding(problem, artifact, inspection)
+        except Exception as problem:  # noqa: BLE001 - the port never raises
+            # A library's message may contain the address with its signature: only the type is logged.
+            _LOG.error("the verification of an artifact failed: %s", type(problem).__name__)
+            return _finding(TransientError(f"{_place(artifact.uri)}: {type(problem).__name__}"), artifact, inspection)
 
 
 def measured(settings: ArtifactSettings, uri: str) -> Measured:
-    """Read and hash an artifact here and now, for a person at a terminal.
+    """Read and hash an artifact synchronously, for a command.
 
     Raises:
-        SerinusError: as :meth:`ArtifactStore.sight`; RefusedError also where it is longer than ``max_bytes``.
+        SerinusError: as of :meth:`ArtifactStore.stat`; RefusedError also if it is longer than ``max_bytes``.
     """
     s3 = S3Store(settings.s3, workers=1)
-    look = Inspection()
+    inspection = Inspection()
     try:
-        with _store(_stores(settings, s3, None), uri).sight(uri, look) as sight:
-            found = measure(sight, look, most=settings.max_bytes)
+        with _store(_stores(settings, s3, None), uri).stat(uri, inspection) as stored:
+            result = measure(stored, inspection, most=settings.max_bytes)
     finally:
         s3.close()
-    if found.digest is None:
-        raise RefusedError(f"{_place(uri)} is longer than {settings.max_bytes:,} bytes: hash it where it is")
-    return found
+    if result.digest is None:
+        raise RefusedError(f"{_place(uri)} is longer than {settings.max_bytes:,} bytes: hash it where it is stored")
+    return result
 
 
 def _stores(settings: ArtifactSettings, s3: S3Store, https: HttpsStore | None) -> Mapping[str, ArtifactStore]:
@@ -130,71 +130,73 @@ def _stores(settings: ArtifactSettings, s3: S3Store, https: HttpsStore | None) -
 
 
 def _store(stores: Mapping[str, ArtifactStore], uri: str) -> ArtifactStore:
-    found = _SCHEME.match(uri)
-    scheme = found.group(1) if found is not None else "file"
+    explicit = _SCHEME.match(uri)
+    scheme = explicit.group(1) if explicit is not None else "file"
     if scheme not in stores:
-        raise RefusedError(f"{_place(uri)}: only s3://, https:// and local paths can be looked at, not {scheme}:")
+        raise RefusedError(f"{_place(uri)}: only s3://, https:// and local paths can be verified, not {scheme}:")
     return stores[scheme]
 
 
-def _judged(artifact: Artifact, how: Verification, sight: ArtifactStat, look: Inspection, most: int) -> ArtifactFinding:
-    stated, place = artifact.size_bytes, _named(sight)
-    if stated is not None and sight.size is not None and stated != sight.size:
-        return _size_differs(place, f"{sight.size:,}", stated)
+def _compared(
+    artifact: Artifact, how: Verification, stored: ArtifactStat, inspection: Inspection, most: int
+) -> ArtifactFinding:
+    stated, place = artifact.size_bytes, _named(stored)
+    if stated is not None and stored.size is not None and stated != stored.size:
+        return _size_differs(place, f"{stored.size:,}", stated)
     if artifact.digest is None:
-        size = f"{sight.size:,} bytes" if sight.size is not None else "of a size that the server does not tell"
+        size = f"{stored.size:,} bytes" if stored.size is not None else "of a size that the server does not report"
         return ArtifactFinding(
-            ArtifactResult.NO_DIGEST, f"{place} is there, {size}; the ModelVersion names no digest to check it against."
+            ArtifactResult.NO_DIGEST, f"{place} exists, {size}; the ModelVersion names no digest to compare it with."
         )
     match how:
         case Verification.CHECKSUM:
-            if sight.checksum is not None:
-                return _compared(place, artifact.digest, sight.checksum, "by the store's own checksum")
+            if stored.checksum is not None:
+                return _digests(place, artifact.digest, stored.checksum, "by the store's own checksum")
         case Verification.FULL | Verification.OFF:
             pass
         case _:
             assert_never(how)
-    if sight.size is not None and sight.size > most:
-        return _too_long(place, f"{sight.size:,}", most)
-    read = measure(sight, look, most=most if stated is None else min(most, stated))
+    if stored.size is not None and stored.size > most:
+        return _too_long(place, f"{stored.size:,}", most)
+    read = measure(stored, inspection, most=most if stated is None else min(most, stated))
     if stated is not None and read.size != stated:
         return _size_differs(place, f"{read.size:,} or more" if read.digest is None else f"{read.size:,}", stated)
     if read.digest is None:
         return _too_long(place, f"more than {most:,}", most)
-    return _compared(place, artifact.digest, read.digest, f"by reading {read.size:,} bytes")
+    return _digests(place, artifact.digest, read.digest, f"by reading {read.size:,} bytes")
 
 
-def _compared(place: str, stated: str, found: str, way: str) -> ArtifactFinding:
-    if found == stated:
-        return ArtifactFinding(ArtifactResult.VERIFIED, f"{place} has the digest {stated}, {way}.")
+def _digests(place: str, stated: str, actual: str, method: str) -> ArtifactFinding:
+    if actual == stated:
+        return ArtifactFinding(ArtifactResult.VERIFIED, f"{place} has the digest {stated}, {method}.")
     return ArtifactFinding(
         ArtifactResult.DIGEST_DIFFERS,
-        f"{place} has the digest {found}, {way}, but the ModelVersion says {stated}: put the right bytes there, or "
+        f"{place} has the digest {actual}, {method}, but the ModelVersion says {stated}: put the right bytes there, or "
         "release these as another version.",
     )
 
 
-def _size_differs(place: str, found: str, stated: int) -> ArtifactFinding:
+def _size_differs(place: str, actual: str, stated: int) -> ArtifactFinding:
     return ArtifactFinding(
         ArtifactResult.SIZE_DIFFERS,
-        f"{place} has {found} bytes, but the ModelVersion says {stated:,}: put the right bytes there, or release these "
-        "as another version.",
+        f"{place} has {actual} bytes, but the ModelVersion says {stated:,}: put the right bytes there, or release "
+        "these as another version.",
     )
 
 
-def _too_long(place: str, found: str, most: int) -> ArtifactFinding:
+def _too_long(place: str, actual: str, most: int) -> ArtifactFinding:
     return ArtifactFinding(
         ArtifactResult.UNSUPPORTED,
-        f"{place} has {found} bytes, and at most {most:,} are read: raise artifacts.maxBytes, or let the store keep a "
+        f"{place} has {actual} bytes, and at most {most:,} are read: raise artifacts.maxBytes, or let the store keep a "
         "SHA-256 checksum and verify by Checksum.",
     )
 
 
-def _finding(problem: SerinusError, artifact: Artifact, look: Inspection) -> ArtifactFinding:
-    """Say what an error means; a look that was ended says why, not how its reading broke."""
-    if look.ended:
+def _finding(problem: SerinusError, artifact: Artifact, inspection: Inspection) -> ArtifactFinding:
+    """Return the finding for an error; for an ended inspection, the reason of its end."""
+    if inspection.ended:
         return ArtifactFinding(
-            ArtifactResult.COULD_NOT_ASK, f"{_place(artifact.uri)} could not be checked: {look.ended}."
+            ArtifactResult.COULD_NOT_ASK, f"{_place(artifact.uri)} could not be checked: {inspection.ended}."
         )
     match problem:
         case NotFoundError():
@@ -202,21 +204,21 @@ def _finding(problem: SerinusError, artifact: Artifact, look: Inspection) -> Art
         case RefusedError():
             result = ArtifactResult.UNSUPPORTED
         case _:
-            # It changed meanwhile, or nothing was learnt: both are asked again.
+            # It changed meanwhile, or the store was unavailable: both are retried.
             result = ArtifactResult.COULD_NOT_ASK
     return ArtifactFinding(result, f"{problem}.")
 
 
 def _closing() -> ArtifactFinding:
-    return ArtifactFinding(ArtifactResult.COULD_NOT_ASK, "The artifact was not looked at: the operator is stopping.")
+    return ArtifactFinding(ArtifactResult.COULD_NOT_ASK, "The artifact was not verified: the operator is stopping.")
 
 
-def _named(sight: ArtifactStat) -> str:
-    return f"{sight.place} ({sight.mark})" if sight.mark else sight.place
+def _named(stored: ArtifactStat) -> str:
+    return f"{stored.place} ({stored.revision})" if stored.revision else stored.place
 
 
 def _place(uri: str) -> str:
-    """Return scheme, host and path: a query may be a signature, and what stands before an @ a password."""
+    """Return scheme, host and path: a query may contain a signature, and the text before an @ a password."""
     try:
         parts = urlsplit(uri)
     except ValueError:

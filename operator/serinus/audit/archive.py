@@ -1,4 +1,4 @@
-"""Where removed audit records are kept: a folder or a bucket, in which nothing is ever written over."""
+"""The archive of removed audit records: a folder or a bucket, in which nothing is ever overwritten."""
 
 import asyncio
 import os
@@ -12,34 +12,34 @@ from serinus.audit.bucket import Bucket, parse_place
 from serinus.errors import ConfigurationError, ConflictError, NotFoundError, TransientError
 
 MOST_BYTES: Final = 5 * 1024**3
-"""Of one export: what S3 takes in one request."""
+"""The largest export: S3 accepts no more in one request."""
 
 
 class ArchivePlace(Protocol):
-    """A place for files by name; names may hold slashes."""
+    """A store of files by name; names may contain slashes."""
 
     @property
     def address(self) -> str:
-        """Where it is, as the audit trail names it; opens the same place again."""
+        """Its address in the audit trail, by which :func:`open_archive` opens it again."""
 
     async def put_new(self, name: str, file: Path) -> None:
-        """Keep a copy of the file; ConflictError where there is one of this name."""
+        """Store a copy of the file; ConflictError where there is one of this name."""
 
     async def fetch(self, name: str, into: Path) -> None:
-        """Write a copy to a file; NotFoundError where there is none."""
+        """Write a copy to a file; NotFoundError where there is none of this name."""
 
     def names(self, under: str) -> AsyncIterator[str]:
-        """Yield the names that begin with a folder's, in order."""
+        """Yield the names that begin with this prefix, in order."""
 
     async def close(self) -> None:
-        """Let go of connections and threads."""
+        """Release connections and threads."""
 
 
 def open_archive(address: str) -> ArchivePlace:
     """Return the archive: a folder, as a path or ``file://…``, or ``s3://bucket/prefix?region=…&endpoint=…``.
 
     Raises:
-        ConfigurationError: it is neither.
+        ConfigurationError: the address is neither.
     """
     scheme = urlsplit(address).scheme
     if scheme == "s3":
@@ -47,7 +47,7 @@ def open_archive(address: str) -> ArchivePlace:
     if scheme == "file":
         return FolderArchive(Path(unquote(urlsplit(address).path)))
     if scheme:
-        raise ConfigurationError(f"{address}: an archive is a folder or s3://bucket/prefix")
+        raise ConfigurationError(f"{address} is not the address of an archive: give a folder or s3://bucket/prefix")
     return FolderArchive(Path(address))
 
 
@@ -55,22 +55,22 @@ class FolderArchive:
     """A folder on this machine."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is made before something is kept."""
+        """Initialize; the folder is created by the first file."""
         self._folder = folder.absolute()
 
     @property
     def address(self) -> str:
-        """Where it is."""
+        """Its ``file://`` URI."""
         return self._folder.as_uri()
 
     async def put_new(self, name: str, file: Path) -> None:
-        """Keep a copy, on the disk when this returns."""
-        await asyncio.to_thread(self._keep, name, file)
+        """Store a copy, which is flushed to the disk when this returns."""
+        await asyncio.to_thread(self._store, name, file)
 
-    def _keep(self, name: str, file: Path) -> None:
+    def _store(self, name: str, file: Path) -> None:
         target = self._folder / name
         if target.exists():
-            raise ConflictError(f"{target} is there already")
+            raise ConflictError(f"{target} exists already")
         part = target.with_name(f"{target.name}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -87,40 +87,40 @@ class FolderArchive:
         try:
             await asyncio.to_thread(copyfile, self._folder / name, into)
         except FileNotFoundError as problem:
-            raise NotFoundError(f"{self._folder / name} is not there") from problem
+            raise NotFoundError(f"{self._folder / name} does not exist") from problem
         except OSError as problem:
             raise TransientError(f"{self._folder / name} cannot be read: {problem.strerror}") from problem
 
     async def names(self, under: str) -> AsyncIterator[str]:
-        """Yield the names in one folder of it."""
+        """Yield the names in one subfolder."""
         folder = self._folder / under
-        found = await asyncio.to_thread(lambda: sorted(folder.iterdir()) if folder.is_dir() else [])
-        for path in found:
+        paths = await asyncio.to_thread(lambda: sorted(folder.iterdir()) if folder.is_dir() else [])
+        for path in paths:
             yield f"{under}{path.name}"
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 def _flush(path: Path) -> None:
-    """Have the disk keep it before anything is removed elsewhere."""
-    number = os.open(path, os.O_RDONLY)
+    """Flush a file or folder to the disk, before any record is removed."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(number)
+        os.fsync(descriptor)
     finally:
-        os.close(number)
+        os.close(descriptor)
 
 
 class BucketArchive:
     """A prefix of a bucket."""
 
     def __init__(self, address: str) -> None:
-        """Nothing is asked yet; ConfigurationError where the address is none."""
+        """Initialize without sending a request; ConfigurationError for an invalid address."""
         self.address = address
         self._bucket = Bucket(parse_place(address))
 
     async def put_new(self, name: str, file: Path) -> None:
-        """Keep a copy; the errors are those of :meth:`Bucket.put_new`."""
+        """Store a copy; errors as of :meth:`Bucket.put_new`."""
         await self._bucket.put_new(name, file)
 
     async def fetch(self, name: str, into: Path) -> None:
@@ -128,9 +128,9 @@ class BucketArchive:
         await self._bucket.fetch(name, into, MOST_BYTES)
 
     def names(self, under: str) -> AsyncIterator[str]:
-        """Yield the names below a folder."""
+        """Yield the names that begin with this prefix."""
         return self._bucket.names(under)
 
     async def close(self) -> None:
-        """End the threads."""
+        """Release connections and threads."""
         await self._bucket.close()

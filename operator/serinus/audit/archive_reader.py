@@ -1,4 +1,4 @@
-"""Reads the records that retention has removed, out of the exports in an archive."""
+"""Reads the records that retention has removed from the exports in an archive."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,47 +13,51 @@ from serinus.errors import ConfigurationError, NotFoundError
 
 
 class ArchivedRecords:
-    """The removed records of a model, in order, out of as many exports as it takes, one file on the disk at a time.
+    """The removed records of a model in order, from one or more exports, of which one is on the disk at a time.
 
     Attributes:
-        findings: what is wrong with the exports themselves, when all have been read.
+        findings: the defects of the exports themselves, complete after the iteration.
     """
 
     def __init__(self, archive: ArchivePlace, model: ObjectKey, through: int) -> None:
-        """Read those up to ``through``."""
+        """Read the records up to ``through``."""
         self._archive, self._model, self._through = archive, model, through
         self.findings: list[ChainFinding] = []
 
     async def __aiter__(self) -> AsyncIterator[StoredRecord]:
-        """Yield them; what no export has is left out, so that the walk over them finds it missing."""
-        with TemporaryDirectory(prefix="serinus-") as room:
-            folder, at = Path(room), 0
+        """Yield the records; those that no export contains are skipped, and the verification finds them missing."""
+        with TemporaryDirectory(prefix="serinus-") as temporary:
+            folder, at = Path(temporary), 0
             manifests = await self._manifests(folder)
             while at < self._through:
-                fitting = [one for one in manifests if one.first_sequence <= at + 1 and one.last_sequence > at]
-                if not fitting:
+                following = [
+                    manifest
+                    for manifest in manifests
+                    if manifest.first_sequence <= at + 1 and manifest.last_sequence > at
+                ]
+                if not following:
                     return
-                best = max(fitting, key=lambda one: one.last_sequence)
+                best = max(following, key=lambda manifest: manifest.last_sequence)
                 reading = await self._fetched(best, folder)
                 for record in reading:
                     if at < record.sequence <= self._through:
                         yield record
-                self._judge(best, reading)
+                self._check(best, reading)
                 at = best.last_sequence
 
     async def _manifests(self, folder: Path) -> list[Manifest]:
-        under, found = archive_folder(self._model), []
+        under, manifests = archive_folder(self._model), []
         async for name in self._archive.names(under):
             if name.endswith(MANIFEST):
                 file = folder / Path(name).name
                 await self._archive.fetch(name, file)
                 try:
-                    found.append(read_manifest(file.with_name(file.name.removesuffix(MANIFEST))))
+                    manifests.append(read_manifest(file.with_name(file.name.removesuffix(MANIFEST))))
                 except ConfigurationError as problem:
                     self.findings.append(
                         ChainFinding(ChainFault.UNREADABLE, 0, f"{self._archive.address}: {name}: {problem}")
                     )
-        return [one for one in found if one is not None]
+        return [manifest for manifest in manifests if manifest is not None]
 
     async def _fetched(self, manifest: Manifest, folder: Path) -> ExportReading:
         file = folder / "export"
@@ -65,8 +69,8 @@ class ArchivedRecords:
             file.write_bytes(b"")
         return ExportReading(file, manifest.first_sequence - 1)
 
-    def _judge(self, manifest: Manifest, reading: ExportReading) -> None:
+    def _check(self, manifest: Manifest, reading: ExportReading) -> None:
         self.findings.extend(reading.findings)
         if reading.sha256 != manifest.sha256:
-            message = f"{manifest.file} is not the file that its manifest tells of: {reading.sha256}"
+            message = f"{manifest.file} is not the file that its manifest describes: {reading.sha256}"
             self.findings.append(ChainFinding(ChainFault.ALTERED, manifest.first_sequence, message))

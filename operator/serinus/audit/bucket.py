@@ -1,7 +1,7 @@
-"""One prefix of an S3 bucket, for what must stay: checkpoints and the archives of audit records.
+"""One prefix of an S3 bucket, for objects that must persist: checkpoints and the archives of audit records.
 
-boto3 is synchronous, so it runs in a few threads of the bucket's own, every request with a time-out and every answer
-with a bound. Nothing here overwrites: an object is made new or not at all (``If-None-Match: *``).
+boto3 is synchronous, so it runs in the bucket's own threads, every request with a time-out and every response with a
+bound. Nothing is overwritten: an object is created or the request fails (``If-None-Match: *``).
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
+from serinus.audit.s3_api import Answer, S3Api
 from serinus.errors import (
     AmbiguousError,
     ConfigurationError,
@@ -32,7 +33,7 @@ from serinus.settings import S3Settings
 T = TypeVar("T")
 
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""Of one object that is read into memory: a checkpoint of 200,000 models has half of that."""
+"""The largest object that is read into memory: a checkpoint of 200,000 models has half of that."""
 
 _CHUNK: Final = 1024 * 1024
 _THREADS: Final = 8
@@ -42,44 +43,44 @@ _PARAMETERS: Final = frozenset({"region", "endpoint"})
 
 _EXISTS: Final = frozenset({"PreconditionFailed", "412"})
 _ABSENT: Final = frozenset({"NoSuchKey", "NoSuchVersion", "404", "NotFound"})
-# S3 API reference, error responses: those after which the same request may succeed.
-_LATER: Final = frozenset({"SlowDown", "ThrottlingException", "RequestLimitExceeded", "ConditionalRequestConflict"})
+# S3 API reference, error responses: a retry of the same request may succeed.
+_RETRYABLE: Final = frozenset({"SlowDown", "ThrottlingException", "RequestLimitExceeded", "ConditionalRequestConflict"})
 _FIRST_SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in S3: the service, the bucket and what every key begins with (empty, or ending with a slash)."""
+    """A location in S3: the service, the bucket and the keys' prefix (empty, or ending with a slash)."""
 
     bucket: str
     prefix: str = ""
     s3: S3Settings = field(default_factory=S3Settings)
 
     def __str__(self) -> str:
-        """As people write it."""
+        """The address without its parameters."""
         return f"s3://{self.bucket}/{self.prefix}"
 
 
 def parse_place(url: str) -> Place:
-    """Return what ``s3://bucket/prefix?region=…&endpoint=…`` means.
+    """Parse ``s3://bucket/prefix?region=…&endpoint=…``.
 
     Raises:
-        ConfigurationError: it is no such address, or has a parameter that there is not.
+        ConfigurationError: the address has another form or an unknown parameter.
     """
     parts = urlsplit(url)
     if parts.scheme != "s3" or not parts.netloc:
         raise ConfigurationError(f"{url}: must be s3://bucket/prefix")
-    given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if unknown := sorted(set(given) - _PARAMETERS):
-        raise ConfigurationError(f"{url}: there is no parameter {unknown[0]}; there are region and endpoint")
+    parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := sorted(set(parameters) - _PARAMETERS):
+        raise ConfigurationError(f"{url}: unknown parameter {unknown[0]}: known are region and endpoint")
     prefix = parts.path.strip("/")
-    settings = S3Settings(region=given.get("region") or None, endpoint=given.get("endpoint") or None)
+    settings = S3Settings(region=parameters.get("region") or None, endpoint=parameters.get("endpoint") or None)
     return Place(parts.netloc, f"{prefix}/" if prefix else "", settings)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion:
-    """One version of an object: its name without the prefix, and whether a later one or a deletion hides it."""
+    """One version of an object: its name without the prefix, and whether a later version or a deletion hides it."""
 
     name: str
     version: str
@@ -88,7 +89,7 @@ class ObjectVersion:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An object's bytes, and until when nobody can remove it; None where that is not said, or not by COMPLIANCE."""
+    """An object's bytes, and the end of its Object Lock in COMPLIANCE mode; None where that is not reported."""
 
     content: bytes
     locked_until: datetime | None
@@ -98,32 +99,32 @@ class Bucket:
     """One prefix of one bucket."""
 
     def __init__(self, place: Place, *, page: int = 1000) -> None:
-        """Nothing is asked yet, no thread is started; ``page`` is how many names one request lists."""
+        """Initialize without sending a request or starting a thread; ``page`` is the number of names of one list."""
         self.place = place
         self._page = page
         self._seconds = place.s3.timeout.seconds
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
         self._opening = Lock()
-        self._client: Any = None
+        self._client: S3Api | None = None
 
     async def close(self) -> None:
-        """End the threads and close the connections."""
+        """Stop the threads and close the connections."""
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
         if self._client is not None:
             self._client.close()
 
     async def put_new(self, name: str, body: bytes | Path, *, locked_until: datetime | None = None) -> None:
-        """Make an object that is not there yet.
+        """Create an object.
 
         Args:
             name: its key without the prefix.
-            body: its bytes, or the file that has them.
-            locked_until: nobody can remove it before (Object Lock, COMPLIANCE mode).
+            body: its bytes, or the file that contains them.
+            locked_until: the end of its Object Lock in COMPLIANCE mode, before which nobody can remove it.
 
         Raises:
-            ConflictError: there is one of this name.
-            AmbiguousError: it may have been made.
-            RefusedError, TransientError: as they say.
+            ConflictError: there is an object of this name.
+            AmbiguousError: it may have been created.
+            RefusedError, TransientError: see serinus.errors.
         """
         more: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"}
         if locked_until is not None:
@@ -131,15 +132,15 @@ class Bucket:
         await self._run(lambda client: self._put(client, name, body, more), f"make {self.place}{name}", writes=True)
 
     async def get(self, name: str, version: str | None = None) -> Fetched:
-        """Return an object, of the version asked for; NotFoundError where there is none, RefusedError if too large."""
+        """Return an object, by default its latest version; NotFoundError if absent, RefusedError if too large."""
         return await self._run(lambda client: self._get(client, name, version), f"read {self.place}{name}")
 
     async def fetch(self, name: str, into: Path, most: int) -> None:
-        """Write an object's bytes to a file; RefusedError where there are more than ``most``."""
+        """Write an object's bytes to a file; RefusedError if there are more than ``most``."""
         await self._run(lambda client: self._fetch(client, name, into, most), f"read {self.place}{name}")
 
     async def names(self, under: str = "", *, after: str = "") -> AsyncIterator[str]:
-        """Yield the objects' names in order, page by page: those that begin with ``under`` and come after ``after``."""
+        """Yield the names of objects in order: those that begin with ``under`` and are greater than ``after``."""
         mark = after
         while True:
             page = await self._run(partial(self._list, under=under, after=mark), f"list {self.place}")
@@ -150,42 +151,42 @@ class Bucket:
             mark = page[-1]
 
     async def versions(self) -> AsyncIterator[ObjectVersion]:
-        """Yield every version of every object, those that were overwritten or deleted among them."""
+        """Yield every version of every object, including overwritten and deleted ones."""
         key, version = "", ""
         while True:
             page, key, version = await self._run(
                 partial(self._list_versions, key=key, version=version),
                 f"list the versions in {self.place}",
             )
-            for one in page:
-                yield one
+            for object_version in page:
+                yield object_version
             if not key:
                 return
 
-    # ---- in the threads ------------------------------------------------------------------------
+    # ---- requests, in the threads --------------------------------------------------------------
 
-    async def _run(self, call: Callable[[Any], T], doing: str, *, writes: bool = False) -> T:
+    async def _run(self, call: Callable[[S3Api], T], doing: str, *, writes: bool = False) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, lambda: self._guarded(call, doing, writes=writes))
 
-    def _guarded(self, call: Callable[[Any], T], doing: str, *, writes: bool) -> T:
+    def _guarded(self, call: Callable[[S3Api], T], doing: str, *, writes: bool) -> T:
         try:
             return call(self._open())
         except ClientError as problem:
-            raise _answered(problem, doing, writes=writes) from problem
+            raise _translated(problem, doing, writes=writes) from problem
         except (NoCredentialsError, NoRegionError) as problem:
             raise RefusedError(f"cannot {doing}: {problem}; set the usual AWS variables or a profile") from problem
         except (BotoCoreError, OSError) as problem:
             kind = AmbiguousError if writes else TransientError
             raise kind(f"cannot {doing}: {problem}; check the endpoint and the network, then try again") from problem
 
-    def _open(self) -> Any:  # noqa: ANN401 - boto3's clients are made at run time and have no type
+    def _open(self) -> S3Api:
         with self._opening:
             if self._client is None:
                 self._client = _client(self.place.s3, self._seconds)
             return self._client
 
-    def _put(self, client: Any, name: str, body: bytes | Path, more: dict[str, Any]) -> None:  # noqa: ANN401 - boto3
+    def _put(self, client: S3Api, name: str, body: bytes | Path, more: dict[str, Any]) -> None:
         target = {"Bucket": self.place.bucket, "Key": self.place.prefix + name, "IfNoneMatch": "*"}
         if isinstance(body, bytes):
             client.put_object(**target, **more, Body=body)
@@ -193,83 +194,83 @@ class Bucket:
         with body.open("rb") as file:
             client.put_object(**target, **more, Body=file)
 
-    def _get(self, client: Any, name: str, version: str | None) -> Fetched:  # noqa: ANN401 - boto3
-        answer = self._ask(client, name, version)
+    def _get(self, client: S3Api, name: str, version: str | None) -> Fetched:
+        answer = self._get_object(client, name, version)
         content = b"".join(self._chunks(answer, MOST_BYTES, name))
         compliant = answer.get("ObjectLockMode") == "COMPLIANCE"
         return Fetched(content, answer.get("ObjectLockRetainUntilDate") if compliant else None)
 
-    def _fetch(self, client: Any, name: str, into: Path, most: int) -> None:  # noqa: ANN401 - boto3
-        answer = self._ask(client, name, None)
+    def _fetch(self, client: S3Api, name: str, into: Path, most: int) -> None:
+        answer = self._get_object(client, name, None)
         with into.open("wb") as file:
             for chunk in self._chunks(answer, most, name):
                 file.write(chunk)
 
-    def _ask(self, client: Any, name: str, version: str | None) -> dict[str, Any]:  # noqa: ANN401 - boto3
+    def _get_object(self, client: S3Api, name: str, version: str | None) -> Answer:
         target = {"Bucket": self.place.bucket, "Key": self.place.prefix + name}
-        answer: dict[str, Any] = client.get_object(**target, **({"VersionId": version} if version else {}))
-        return answer
+        return client.get_object(**target, **({"VersionId": version} if version else {}))
 
     def _chunks(self, answer: dict[str, Any], most: int, name: str) -> Iterator[bytes]:
-        """Yield the body; each 8 MiB may take the time-out: a trickle must not hold us, nor its length forbid it."""
+        """Yield the body, each 8 MiB within the time-out: a slow server must not block, but a large object may."""
         deadline, size = time.monotonic() + self._seconds, 0
         with answer["Body"] as body:
             while chunk := body.read(_CHUNK):
                 size += len(chunk)
                 if size > most:
-                    raise RefusedError(f"{self.place}{name} has more than {most} bytes: it is none of ours")
+                    raise RefusedError(f"{self.place}{name} has more than {most} bytes: Serinus did not write it")
                 if time.monotonic() > deadline + self._seconds * (size // (8 * _CHUNK)):
                     raise TransientError(f"{self.place}{name} did not come within its time: try again")
                 yield chunk
 
-    def _list(self, client: Any, under: str, after: str) -> list[str]:  # noqa: ANN401 - boto3
+    def _list(self, client: S3Api, under: str, after: str) -> list[str]:
         prefix = self.place.prefix
         more = {"StartAfter": prefix + after} if after else {}
         answer = client.list_objects_v2(Bucket=self.place.bucket, Prefix=prefix + under, MaxKeys=self._page, **more)
-        return [found["Key"].removeprefix(prefix) for found in answer.get("Contents", ())]
+        return [item["Key"].removeprefix(prefix) for item in answer.get("Contents", ())]
 
-    def _list_versions(self, client: Any, key: str, version: str) -> tuple[list[ObjectVersion], str, str]:  # noqa: ANN401 - boto3
+    def _list_versions(self, client: S3Api, key: str, version: str) -> tuple[list[ObjectVersion], str, str]:
         prefix = self.place.prefix
         more = {"KeyMarker": key, "VersionIdMarker": version} if key else {}
         answer = client.list_object_versions(Bucket=self.place.bucket, Prefix=prefix, MaxKeys=self._page, **more)
-        found = [
-            ObjectVersion(one["Key"].removeprefix(prefix), one["VersionId"], hidden=not one["IsLatest"])
-            for one in answer.get("Versions", ())
+        versions = [
+            ObjectVersion(item["Key"].removeprefix(prefix), item["VersionId"], hidden=not item["IsLatest"])
+            for item in answer.get("Versions", ())
         ]
-        return found, answer.get("NextKeyMarker", ""), answer.get("NextVersionIdMarker", "")
+        return versions, answer.get("NextKeyMarker", ""), answer.get("NextVersionIdMarker", "")
 
 
-def _client(settings: S3Settings, seconds: float) -> Any:  # noqa: ANN401 - boto3's clients have no type
-    # boto3 takes a third of a second to load, which a command that asks no S3 must not wait for.
-    import boto3  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
+def _client(settings: S3Settings, seconds: float) -> S3Api:
+    # boto3 takes a third of a second to load, which a command without S3 must not wait for.
+    import boto3  # noqa: PLC0415 - as said above
+    from botocore.config import Config  # noqa: PLC0415 - as said above
 
     options = Config(
         connect_timeout=min(_CONNECT_SECONDS, seconds),
         read_timeout=seconds,
         retries={"mode": "standard", "total_max_attempts": _TRIES},
         max_pool_connections=_THREADS,
-        # A bucket's name in the host is AWS's own way; other services mostly know it in the path only.
+        # AWS has the bucket's name in the host; most other services support it in the path only.
         s3={"addressing_style": "path" if settings.endpoint else "auto"},
     )
     try:
-        return boto3.session.Session().client(
+        client: S3Api = boto3.session.Session().client(
             "s3", region_name=settings.region, endpoint_url=settings.endpoint, config=options
         )
     except ValueError as problem:
-        raise ConfigurationError(f"the S3 endpoint {settings.endpoint} is none: {problem}") from problem
+        raise ConfigurationError(f"invalid S3 endpoint {settings.endpoint}: {problem}") from problem
+    return client
 
 
-def _answered(problem: ClientError, doing: str, *, writes: bool) -> SerinusError:
+def _translated(problem: ClientError, doing: str, *, writes: bool) -> SerinusError:
     error = problem.response.get("Error", {})
     code, status = str(error.get("Code", "")), problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    said = f"cannot {doing}: S3 says {code}: {error.get('Message', '')}".rstrip(": ")
+    message = f"cannot {doing}: S3 says {code}: {error.get('Message', '')}".rstrip(": ")
     if code in _EXISTS:
-        return ConflictError(f"{said}; it is there already")
+        return ConflictError(f"{message}; it exists already")
     if code in _ABSENT:
-        return NotFoundError(said)
-    if code in _LATER:
-        return TransientError(f"{said}; try again later")
+        return NotFoundError(message)
+    if code in _RETRYABLE:
+        return TransientError(f"{message}; try again later")
     if status >= _FIRST_SERVER_ERROR:
-        return (AmbiguousError if writes else TransientError)(f"{said}; try again")
-    return RefusedError(f"{said}; check the bucket's name, its Object Lock and what these credentials may do")
+        return (AmbiguousError if writes else TransientError)(f"{message}; try again")
+    return RefusedError(f"{message}; check the bucket's name, its Object Lock and the permissions of these credentials")

@@ -1,6 +1,6 @@
-"""Reads the checkpoints of a bucket: which records somebody outside has seen, and what is wrong with the checkpoints.
+"""Reads and verifies the checkpoints in a bucket, which anchor the audit chains.
 
-Every version of every object is looked at, so that one that was written over or hidden by a deletion counts as well.
+Every version of every object is read, so that overwritten and deleted checkpoints count as well.
 """
 
 import asyncio
@@ -34,16 +34,16 @@ _AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What the checkpoints of one place have seen.
+class CheckpointAnchors:
+    """The contents of all checkpoints in one place.
 
     Attributes:
-        anchors: of each model, every record that was the last at some time.
-        mentions: how many checkpoints have seen each model.
-        findings: what is wrong with the checkpoints themselves.
-        notes: what is not wrong, but whoever verifies should know.
-        checkpoints: how many were read whose signature is right.
-        last: when the last of them was made.
+        anchors: by model, every record that was the last of its chain in some checkpoint.
+        mentions: by model, the number of checkpoints that contain it.
+        findings: the defects of the checkpoints themselves.
+        notes: remarks that are not defects.
+        checkpoints: the number of checkpoints with a valid signature.
+        last: the time of the latest of them.
     """
 
     anchors: Mapping[ObjectKey, tuple[Anchor, ...]] = field(default_factory=dict)
@@ -54,36 +54,38 @@ class Seen:
     last: datetime | None = None
 
     def of(self, model: ObjectKey) -> tuple[Anchor, ...]:
-        """Return what was seen of a model."""
+        """Return the anchors of a model."""
         return self.anchors.get(model, ())
 
 
-async def read_checkpoints(bucket: Bucket, keys: PublicKeys, *, only: Collection[ObjectKey] | None = None) -> Seen:
-    """Read every checkpoint and hold its signature against the trusted keys.
+async def read_checkpoints(
+    bucket: Bucket, keys: PublicKeys, *, only: Collection[ObjectKey] | None = None
+) -> CheckpointAnchors:
+    """Read every checkpoint and verify its signature with the trusted keys.
 
-    One whose signature is not by a trusted key, or that is none at all, is a finding and anchors nothing; one that is
-    missing between others is a finding too.
+    An invalid checkpoint, or one that is not signed by a trusted key, is a finding and anchors nothing; a gap between
+    checkpoints is a finding too.
 
     Args:
-        bucket: where they are.
-        keys: those that are trusted.
-        only: the models whose anchors are wanted; None for all.
+        bucket: their location.
+        keys: the trusted keys.
+        only: the models whose anchors to return; None for all.
 
     Raises:
-        TransientError, RefusedError: the bucket could not be asked, or will not answer.
+        TransientError, RefusedError: see serinus.errors.
     """
     reading = _Reading(bucket.place, keys, only)
     async for batch in _batches(bucket.versions()):
-        fetched = await asyncio.gather(*(bucket.get(one.name, one.version) for one in batch))
-        for one, found in zip(batch, fetched, strict=True):
-            reading.take(one, found.content, locked=found.locked_until is not None)
-    return reading.seen()
+        fetched = await asyncio.gather(*(bucket.get(version.name, version.version) for version in batch))
+        for version, stored in zip(batch, fetched, strict=True):
+            reading.add(version, stored.content, locked=stored.locked_until is not None)
+    return reading.result()
 
 
 async def _batches(versions: AsyncIterator[ObjectVersion]) -> AsyncIterator[list[ObjectVersion]]:
     batch: list[ObjectVersion] = []
-    async for one in versions:
-        batch.append(one)
+    async for version in versions:
+        batch.append(version)
         if len(batch) == _AT_ONCE:
             yield batch
             batch = []
@@ -92,7 +94,7 @@ async def _batches(versions: AsyncIterator[ObjectVersion]) -> AsyncIterator[list
 
 
 class _Reading:
-    """One pass over the checkpoints in the order of their names, which is that of time."""
+    """One pass over the checkpoints in the order of their names, which is chronological."""
 
     def __init__(self, place: Place, keys: PublicKeys, only: Collection[ObjectKey] | None) -> None:
         self._place, self._keys, self._only = place, keys, only
@@ -104,11 +106,11 @@ class _Reading:
         self._followed: dict[str, str] = {}
         self._read: dict[str, datetime] = {}
 
-    def take(self, version: ObjectVersion, content: bytes, *, locked: bool) -> None:
-        """Look at one version of one object."""
-        if (promised := hash_in_name(version.name)) is not None:
-            self._present.add(promised)
-        checkpoint = self._believed(version.name, content)
+    def add(self, version: ObjectVersion, content: bytes, *, locked: bool) -> None:
+        """Verify one version of one object and add its anchors."""
+        if (named := hash_in_name(version.name)) is not None:
+            self._present.add(named)
+        checkpoint = self._verified(version.name, content)
         if checkpoint is None:
             return
         self._hidden += version.hidden
@@ -125,12 +127,12 @@ class _Reading:
                 self._anchors.setdefault(model, {}).setdefault((anchor.sequence, anchor.hash), anchor)
                 self._mentions[model] += 1
 
-    def _believed(self, name: str, content: bytes) -> Checkpoint | None:
+    def _verified(self, name: str, content: bytes) -> Checkpoint | None:
         try:
             signed = decode(SignedCheckpoint, msgspec.json.decode(content), "checkpoint")
             signature = base64.b64decode(signed.signature, validate=True)
         except (msgspec.DecodeError, InvalidObjectError, binascii.Error, RecursionError) as problem:
-            self._unsigned(name, f"it is no signed checkpoint: {problem}")
+            self._report_unsigned(name, f"it is not a signed checkpoint: {problem}")
             return None
         payload = signing_payload(signed.checkpoint)
         for key in self._keys.values():
@@ -139,23 +141,21 @@ class _Reading:
             except InvalidSignature:
                 continue
             return signed.checkpoint
-        self._unsigned(name, f"its signature is not by the key given; it says that it is by {signed.key}")
+        self._report_unsigned(name, f"its signature is not by the key given; it says that it is by {signed.key}")
         return None
 
-    def _unsigned(self, name: str, why: str) -> None:
+    def _report_unsigned(self, name: str, why: str) -> None:
         self._findings.append(ChainFinding(ChainFault.CHECKPOINT_UNSIGNED, 0, f"{self._place}{name}: {why}"))
 
-    def seen(self) -> Seen:
-        """Return what all of them come to."""
+    def result(self) -> CheckpointAnchors:
+        """Return the contents of all checkpoints added, and the gaps between them."""
         gaps = [
-            ChainFinding(
-                ChainFault.MISSING, 0, f"{self._place}{name} follows a checkpoint {previous} that is not there"
-            )
+            ChainFinding(ChainFault.MISSING, 0, f"{self._place}{name} follows a checkpoint {previous} that is missing")
             for previous, name in self._followed.items()
             if previous not in self._present
         ]
-        return Seen(
-            anchors={model: tuple(found.values()) for model, found in self._anchors.items()},
+        return CheckpointAnchors(
+            anchors={model: tuple(anchors.values()) for model, anchors in self._anchors.items()},
             mentions=dict(self._mentions),
             findings=(*self._findings, *gaps),
             notes=tuple(self._notes()),

@@ -1,7 +1,7 @@
-"""Signed checkpoints of all audit chains, put into a bucket with Object Lock.
+"""Writes signed checkpoints of all audit chains to a bucket with Object Lock.
 
-Who can write the registry can write a whole chain anew; nobody can take back what the bucket has, and only the
-operator's key makes a checkpoint.
+Anybody who can write the registry can rewrite a whole chain; but nobody can remove objects from the bucket, and only
+the operator's key can sign a checkpoint.
 """
 
 import asyncio
@@ -40,12 +40,12 @@ _TRIES: Final = 3
 _FIRST_PAUSE: Final = 5.0
 _MILLISECOND: Final = 1000
 _LOOK_BACK: Final = (timedelta(days=2), timedelta(days=60))
-"""How far back the one before is looked for, before all names are listed."""
+"""The periods in which the previous checkpoint is searched before all names are listed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A checkpoint that was put away: its name, its time and of how many chains."""
+class WrittenCheckpoint:
+    """A stored checkpoint: its name, its time and the number of its chains."""
 
     name: str
     at: datetime
@@ -56,35 +56,35 @@ class Checkpoints:
     """Writes the checkpoints of all audit chains."""
 
     def __init__(self, settings: CheckpointSettings) -> None:
-        """Read the key; nothing is asked yet.
+        """Read the key, without sending a request.
 
         Raises:
             ConfigurationError: the key cannot be read.
         """
         self._key = load_private_key(Path(settings.key_file))
-        self._kept = timedelta(days=settings.retention_days)
+        self._retention = timedelta(days=settings.retention_days)
         self.bucket = Bucket(place_of(settings))
 
     @property
     def keys(self) -> PublicKeys:
-        """The public key that belongs to the one that signs."""
+        """The public key of the signing key."""
         public = self._key.public_key()
         return {fingerprint(public): public}
 
     async def close(self) -> None:
-        """End the threads."""
+        """Release connections and threads."""
         await self.bucket.close()
 
-    async def write(self, heads: Iterable[tuple[ObjectKey, ChainHead]], at: datetime) -> Written:
-        """Sign what all chains have come to and put it away, as one object that nobody can change or remove.
+    async def write(self, heads: Iterable[tuple[ObjectKey, ChainHead]], at: datetime) -> WrittenCheckpoint:
+        """Sign the heads of all chains and store them as one object that nobody can change or remove.
 
         Args:
             heads: the ends of all chains.
-            at: the time, aware, UTC; taken to the millisecond.
+            at: the time, aware, UTC; truncated to milliseconds.
 
         Raises:
-            AmbiguousError, TransientError: it may have been written, or was not: try again at a later time.
-            RefusedError: the bucket will not take it, such as one without Object Lock.
+            AmbiguousError, TransientError: it may have been written, or was not: retry with a later time.
+            RefusedError: the bucket refuses it, such as one without Object Lock.
         """
         moment = at.replace(microsecond=at.microsecond // _MILLISECOND * _MILLISECOND)
         last = await self.last(moment)
@@ -92,15 +92,15 @@ class Checkpoints:
         name, body = object_name(checkpoint), canonical(self._signed(checkpoint))
         if len(body) > MOST_BYTES:
             raise RefusedError(f"a checkpoint of {len(checkpoint.heads)} chains is too large: split the registry")
-        await self._put(name, body, moment + self._kept)
-        return Written(name, moment, len(checkpoint.heads))
+        await self._put(name, body, moment + self._retention)
+        return WrittenCheckpoint(name, moment, len(checkpoint.heads))
 
     async def last(self, now: datetime) -> str | None:
-        """Return the name of the last checkpoint; None where there is none."""
-        for after in (*(time_part(now - back) for back in _LOOK_BACK), ""):
-            found = [name async for name in self.bucket.names(after=after) if hash_in_name(name)]
-            if found:
-                return found[-1]
+        """Return the name of the latest checkpoint; None where there is none."""
+        for after in (*(time_part(now - period) for period in _LOOK_BACK), ""):
+            names = [name async for name in self.bucket.names(after=after) if hash_in_name(name)]
+            if names:
+                return names[-1]
         return None
 
     def _signed(self, checkpoint: Checkpoint) -> SignedCheckpoint:
@@ -108,16 +108,16 @@ class Checkpoints:
         return SignedCheckpoint(checkpoint=checkpoint, key=next(iter(self.keys)), signature=signature)
 
     async def _put(self, name: str, body: bytes, locked_until: datetime) -> None:
-        """Make the object; what may have happened is tried again, and our own object found there is success."""
+        """Create the object; an ambiguous attempt is repeated, and an existing identical object is a success."""
         for attempt in range(1, _TRIES + 1):
             try:
                 await self.bucket.put_new(name, body, locked_until=locked_until)
             except ConflictError:
-                # The name holds the content's hash, and Ed25519 signs the same content the same way.
+                # The name contains the content's hash, and Ed25519 signatures are deterministic.
                 if (await self.bucket.get(name)).content == body:
                     return
-                advice = "look who writes there"
-                raise RefusedError(f"{self.bucket.place}{name} is there with another content: {advice}") from None
+                advice = "check who else writes there"
+                raise RefusedError(f"{self.bucket.place}{name} exists with another content: {advice}") from None
             except AmbiguousError:
                 if attempt == _TRIES:
                     raise
@@ -126,7 +126,7 @@ class Checkpoints:
 
 
 def place_of(settings: CheckpointSettings) -> Place:
-    """Return where the settings keep checkpoints."""
+    """Return the location of the checkpoints."""
     prefix = settings.prefix.strip("/")
     return Place(settings.bucket, f"{prefix}/" if prefix else "", settings.s3)
 
@@ -134,10 +134,10 @@ def place_of(settings: CheckpointSettings) -> Place:
 async def keep_checkpoints(
     store: RegistryStore, checkpoints: Checkpoints, clock: Clock, interval: timedelta
 ) -> NoReturn:
-    """Write a checkpoint every interval, for ever; what fails is logged and tried again, ever more slowly.
+    """Write a checkpoint every interval, for ever; a failure is logged and retried with a growing pause.
 
-    The first is due one interval after the last that the bucket has: a process that keeps restarting must not fill
-    it with objects that nobody can remove.
+    The first is due one interval after the latest in the bucket: a process that keeps restarting must not fill the
+    bucket with objects that nobody can remove.
     """
     backoff = Backoff(_FIRST_PAUSE, longest=max(interval.total_seconds(), _FIRST_PAUSE))
     pause = backoff.first
@@ -148,7 +148,7 @@ async def keep_checkpoints(
             written = await checkpoints.write(heads, clock.now())
         except SerinusError as problem:
             _LOG.warning("no checkpoint of the audit trail was written: %s. Trying again in %g s", problem, pause)
-        except Exception:  # noqa: BLE001 - the operator must not end because its notary does
+        except Exception:  # noqa: BLE001 - a bug in the checkpoints must not end the operator
             _LOG.exception("no checkpoint of the audit trail was written. Trying again in %g s", pause)
         else:
             _LOG.info("checkpoint %s%s of %d chains", checkpoints.bucket.place, written.name, written.chains)

@@ -1,7 +1,7 @@
-"""Exports of audit records: a file of lines, and a manifest beside it that says what must be in it.
+"""Exports of audit records: a file of lines, and beside it a manifest that describes its content.
 
-A line of a JSON Lines export is a record exactly as it is stored, in canonical JSON (RFC 8785), so that the same
-records always make the same file and the chain can be verified from the file alone.
+A line of a JSON Lines export is a record exactly as stored, in canonical JSON (RFC 8785), so that the same records
+always give the same file, and the chain can be verified from the file alone.
 """
 
 import json
@@ -23,40 +23,40 @@ from serinus.engine.audit.chain import Content, StoredRecord
 from serinus.errors import ConfigurationError, InvalidObjectError
 
 FORMAT: Final = 1
-"""The form of a manifest."""
+"""The version of the manifest format."""
 
 _MANIFEST_BYTES: Final = 64 * 1024
 
 
 MANIFEST: Final = ".manifest.json"
-"""What a manifest's name adds to that of its export."""
+"""The suffix of a manifest's name, after the name of its export."""
 
 
 class Form(StrEnum):
-    """What an export's lines are."""
+    """The format of an export."""
 
     JSONL = "jsonl"
     CSV = "csv"
 
 
 class Manifest(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """What an export holds.
+    """The description of an export.
 
     Attributes:
-        format: the form of this manifest.
-        form: what the lines are.
-        file: the export's name, beside the manifest.
-        namespace: the model's.
-        model: its name.
-        records: how many there are.
-        first_sequence: the number of the first; 0 where there is none.
-        last_sequence: the number of the last.
-        previous_hash: what the first one follows; empty at the beginning of the chain.
-        first_hash: of the first record.
-        last_hash: of the last record.
+        format: the version of the manifest format.
+        form: the format of the export.
+        file: the export's name, in the same folder.
+        namespace: the model's namespace.
+        model: the model's name.
+        records: the number of records.
+        first_sequence: the number of the first record; 0 where there is none.
+        last_sequence: the number of the last record.
+        previous_hash: the hash before the first record; empty at the beginning of the chain.
+        first_hash: the hash of the first record.
+        last_hash: the hash of the last record.
         bytes: the file's length.
-        sha256: of the file.
-        exported_at: when (UTC).
+        sha256: the file's hash.
+        exported_at: the time (UTC).
         exported_by: the version of Serinus.
     """
 
@@ -76,19 +76,19 @@ class Manifest(Model, frozen=True, kw_only=True, omit_defaults=False):
     exported_at: datetime
     exported_by: str
 
-    def says_the_same(self, other: "Manifest") -> bool:
-        """Say whether two manifests are of the same content, whoever exported it when."""
+    def has_content_of(self, other: "Manifest") -> bool:
+        """Return whether two manifests describe the same content, apart from time and exporter."""
         at, by = self.exported_at, self.exported_by
         return self == msgspec.structs.replace(other, exported_at=at, exported_by=by)
 
 
 def manifest_file(export: Path) -> Path:
-    """Return where an export's manifest is."""
+    """Return the path of an export's manifest."""
     return export.with_name(f"{export.name}{MANIFEST}")
 
 
 def canonical_line(record: StoredRecord) -> bytes:
-    """Return a record's line, exactly as it is stored; one that has no canonical form is written as JSON writes it."""
+    """Return a record's line in canonical JSON; a record without a canonical form is written as plain JSON."""
     try:
         return rfc8785.dumps(dict(record.content)) + b"\n"
     except rfc8785.CanonicalizationError:
@@ -97,7 +97,7 @@ def canonical_line(record: StoredRecord) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """What is to be exported: of which model, in which form, when and by what, and a first line if the form has one."""
+    """The parameters of an export: model, format, time, exporter, and the first line of formats that have one."""
 
     model: ObjectKey
     form: Form
@@ -108,13 +108,13 @@ class Export:
 
 
 async def write_export(records: AsyncIterator[StoredRecord], file: Path, what: Export) -> Manifest:
-    """Write the records to a file and its manifest beside it, one record in memory at a time.
+    """Write the records to a file and the manifest beside it, with one record in memory at a time.
 
-    A file of that name is replaced when all records are written, the manifest last.
+    An existing file is replaced after all records are written, the manifest last.
 
     Raises:
         ConfigurationError: the file cannot be written.
-        SerinusError: the records could not be read; the file is as it was.
+        SerinusError: the records could not be read; an existing file is unchanged.
     """
     part = file.with_name(f"{file.name}.part")
     hasher, count, size = sha256(what.first_line), 0, len(what.first_line)
@@ -156,15 +156,15 @@ async def write_export(records: AsyncIterator[StoredRecord], file: Path, what: E
 
 
 def _number(content: Content) -> int:
-    found = content.get("sequence", 0)
-    return found if isinstance(found, int) else 0
+    sequence = content.get("sequence", 0)
+    return sequence if isinstance(sequence, int) else 0
 
 
 def read_manifest(export: Path) -> Manifest | None:
     """Return the manifest beside an export; None where there is none.
 
     Raises:
-        ConfigurationError: it cannot be read, or is none.
+        ConfigurationError: it cannot be read or is invalid.
     """
     file = manifest_file(export)
     try:
@@ -176,9 +176,9 @@ def read_manifest(export: Path) -> Manifest | None:
     except OSError as problem:
         raise ConfigurationError(f"{file} cannot be read: {problem.strerror}") from problem
     except (msgspec.DecodeError, InvalidObjectError) as problem:
-        raise ConfigurationError(f"{file} is no manifest of an export: {problem}") from problem
+        raise ConfigurationError(f"{file} is not the manifest of an export: {problem}") from problem
 
 
 def archive_folder(model: ObjectKey) -> str:
-    """Return where in an archive a model's exports are."""
+    """Return the folder of a model's exports in an archive."""
     return f"{model.namespace or '_'}/{model.name}/"

@@ -1,4 +1,4 @@
-"""Reads an export and recomputes the chain that it holds, without asking anybody and without believing the file."""
+"""Reads an export and recomputes its chain offline, without trusting the file."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,24 +14,24 @@ from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, ChainWa
 from serinus.errors import ConfigurationError, InvalidObjectError
 
 LONGEST_LINE: Final = 4 * 1024 * 1024
-"""Of a record, in bytes; etcd takes none of more than 1.5 MiB and DynamoDB none of more than 400 KiB."""
+"""The most bytes of a record; etcd stores at most 1.5 MiB and DynamoDB at most 400 KiB."""
 
 _MOST_MISSING: Final = 10_000
-"""In one gap; a number further on is not believed: a file must not make us list a thousand million missing records."""
+"""The largest accepted gap of numbers: a forged number must not produce a thousand million findings."""
 
 
 class _LineError(Exception):
-    """What is wrong with a line."""
+    """A line is invalid."""
 
     def __init__(self, fault: ChainFault, message: str) -> None:
-        """Remember what kind of fault it is."""
+        """Keep the kind of the fault."""
         super().__init__(message)
         self.fault = fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """What the verification of a file came to; ``manifest`` is None where there is none beside it."""
+class CheckedExport:
+    """The result of verifying a file; ``manifest`` is None where there is none beside it."""
 
     records: int
     last: Anchor
@@ -40,10 +40,10 @@ class Checked:
 
 
 class ExportReading:
-    """One pass over a JSON Lines export: its records in order, what is wrong with its lines, and its hash."""
+    """One pass over a JSON Lines export: its records in order, the defects of its lines, and its hash."""
 
     def __init__(self, file: Path, begin: int | None) -> None:
-        """Read a file whose first record comes after number ``begin``; None where nobody says."""
+        """Read a file whose first record follows number ``begin``; None where that is unknown."""
         self._file = file
         self._last = begin
         self._hasher = sha256()
@@ -52,7 +52,7 @@ class ExportReading:
 
     @property
     def sha256(self) -> str:
-        """Of all that was read."""
+        """The hash of everything read so far."""
         return f"sha256:{self._hasher.hexdigest()}"
 
     def __iter__(self) -> Iterator[StoredRecord]:
@@ -73,14 +73,16 @@ class ExportReading:
 
     def _record(self, number: int, line: bytes) -> StoredRecord:
         try:
-            content = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_number)
+            content = json.loads(line, object_pairs_hook=_unique, parse_constant=_reject_constant)
         except (ValueError, RecursionError) as problem:
-            raise _LineError(ChainFault.UNREADABLE, f"line {number} is no JSON of a record: {problem}") from problem
+            raise _LineError(
+                ChainFault.UNREADABLE, f"line {number} is not the JSON of a record: {problem}"
+            ) from problem
         if not isinstance(content, dict):
-            raise _LineError(ChainFault.UNREADABLE, f"line {number} is no record")
+            raise _LineError(ChainFault.UNREADABLE, f"line {number} is not a record")
         sequence = content.get("sequence")
         if not isinstance(sequence, int) or isinstance(sequence, bool):
-            raise _LineError(ChainFault.UNREADABLE, f"line {number} says no number of its record")
+            raise _LineError(ChainFault.UNREADABLE, f"line {number} has no number of its record")
         last = self._last if self._last is not None else sequence - 1
         if not last < sequence <= last + _MOST_MISSING:
             raise _LineError(
@@ -91,26 +93,26 @@ class ExportReading:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    """Refuse a name that stands twice: two readers might take two different values for the truth."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice in it")
-    return found
+    """Refuse duplicate names: two readers might use two different values."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("it has a duplicate name")
+    return members
 
 
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON")
+def _reject_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number of JSON")
 
 
-def check_export(file: Path, anchors: Iterable[Anchor] = ()) -> Checked:
-    """Recompute the chain that a file holds, and hold it against its manifest and against checkpoints.
+def check_export(file: Path, anchors: Iterable[Anchor] = ()) -> CheckedExport:
+    """Recompute the chain in a file, and compare it with its manifest and with checkpoints.
 
     Raises:
         ConfigurationError: the file or its manifest cannot be read, or the export is a CSV.
     """
     manifest = read_manifest(file)
     if manifest is not None and manifest.form is not Form.JSONL:
-        raise ConfigurationError(f"{file} is a CSV, which shows records but does not hold them: export as jsonl")
+        raise ConfigurationError(f"{file} is a CSV, which does not contain the complete records: export as jsonl")
     begin = manifest.first_sequence - 1 if manifest is not None and manifest.records else None
     reading = ExportReading(file, begin)
     walk, last = None, Anchor(0, "", "the file")
@@ -122,10 +124,10 @@ def check_export(file: Path, anchors: Iterable[Anchor] = ()) -> Checked:
         if (problem := unreadable(record)) is not None:
             reading.findings.append(problem)
         last = Anchor(record.sequence, str(record.content.get("hash", "")), "the file")
-    found = [*(walk.finish(None) if walk is not None else ()), *reading.findings]
+    findings = [*(walk.finish(None) if walk is not None else ()), *reading.findings]
     if manifest is not None:
-        found.extend(_against(manifest, reading, last))
-    return Checked(records=reading.count, last=last, findings=tuple(found), manifest=manifest)
+        findings.extend(_against(manifest, reading, last))
+    return CheckedExport(records=reading.count, last=last, findings=tuple(findings), manifest=manifest)
 
 
 def _follows(content: Content, manifest: Manifest | None, start: int) -> str:
@@ -135,7 +137,7 @@ def _follows(content: Content, manifest: Manifest | None, start: int) -> str:
 
 
 def unreadable(record: StoredRecord) -> ChainFinding | None:
-    """Return what is wrong with a record's form; None where it has that of a record."""
+    """Return the finding for a record that does not match the schema of records; None where it does."""
     try:
         decode(AuditRecordSpec, dict(record.content), "record")
     except InvalidObjectError as problem:
@@ -152,6 +154,6 @@ def _against(manifest: Manifest, reading: ExportReading, last: Anchor) -> Iterat
         message = f"the file ends at {last.sequence}, its manifest says {manifest.last_sequence}"
         yield ChainFinding(ChainFault.TRUNCATED, manifest.last_sequence, message)
     elif (last.sequence, last.hash) != (manifest.last_sequence, manifest.last_hash):
-        said = f"{manifest.last_sequence} {manifest.last_hash}"
-        message = f"the file ends with {last.sequence} {last.hash}, its manifest says {said}"
+        expected = f"{manifest.last_sequence} {manifest.last_hash}"
+        message = f"the file ends with {last.sequence} {last.hash}, its manifest says {expected}"
         yield ChainFinding(ChainFault.HEAD_DIFFERS, last.sequence, message)

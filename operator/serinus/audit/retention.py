@@ -1,8 +1,8 @@
-"""Removes audit records whose time is over, and leaves a chain that verifies, whenever the process ends.
+"""Removes audit records past their retention and leaves a chain that verifies, whenever the process ends.
 
-The order is what makes it safe: export, read back and verify, commit a record that says what goes and where it is
-(a tombstone), remove. A process that ends in between leaves records that are exported but still there, or told of as
-removed but still there; the next one goes on from that.
+The order makes it safe: export, read back and verify, commit a record of the removal and its archive (a tombstone),
+remove. A process that ends in between leaves records that are exported, or recorded as removed, but still stored; the
+next run continues from there.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ _TRIES: Final = 40
 _ARCHIVE_TRIES: Final = 3
 _PAUSE: Final = 0.05
 _IDS: Final = uuid.UUID("6f0c3a52-6a8b-4f57-9d0e-3b1f5f2f6c11")
-"""The name space of the ids of tombstones: the same removal has the same id, so that it is told of once."""
+"""The UUID namespace of tombstones: the same removal has the same id, so that it is recorded once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """Which records can go: those after ``after`` up to ``through``, the last of which has ``hash``.
+    """The removable records: those after ``after`` up to ``through``, the last of which has ``hash``.
 
     Attributes:
         last_at: when the last of them was recorded.
-        bound: why no later one can go, in a sentence.
+        bound: why no later record can be removed, in words.
     """
 
     after: int
@@ -48,24 +48,24 @@ class Removal:
 
     @property
     def records(self) -> int:
-        """How many."""
+        """The number of removable records."""
         return self.through - self.after
 
 
 async def plan_removal(
     store: RegistryStore, model: ObjectKey, *, recorded_before: datetime, covered: int | None
 ) -> Removal:
-    """Return which records can be removed; none where ``records`` is 0.
+    """Return the records that can be removed; ``records`` is 0 where there are none.
 
     Args:
-        store: where they are.
-        model: whose.
-        recorded_before: only those recorded before this time, up to the first that was not.
-        covered: the last record that a checkpoint has seen; None where no checkpoints are kept.
+        store: their store.
+        model: the model.
+        recorded_before: only records before this time can be removed, up to the first later one.
+        covered: the last record in a checkpoint; None where no checkpoints are kept.
 
     Raises:
-        InvalidObjectError: a record cannot be read.
-        TransientError, RefusedError: the store could not be asked, or will not answer.
+        InvalidObjectError: a record cannot be decoded.
+        TransientError, RefusedError: see serinus.errors.
     """
     head = await store.read_head(model)
     begin = head.audit.pruned_through
@@ -84,20 +84,20 @@ async def plan_removal(
 
 
 async def finish_removal(store: RegistryStore, model: ObjectKey) -> int:
-    """Remove what is told of as removed and is still there, and return how many records that were."""
+    """Remove the records that are recorded as removed but still stored, and return their number."""
     head = await store.read_head(model)
     return await store.remove_records(model, head.audit.pruned_through) if head.audit.pruned_through else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remover:
-    """Who removes records, why and where to.
+    """Archives records and records their removal.
 
     Attributes:
-        store: where they are.
-        archive: where they are kept from now on.
-        actor: who asked for it.
-        reason: why.
+        store: the store of the records.
+        archive: their archive.
+        actor: who requested the removal.
+        reason: the reason for it.
         by: the process that records it.
         clock: the time.
     """
@@ -109,38 +109,38 @@ class Remover:
     by: OperatorIdentity
     clock: Clock
 
-    async def archive_and_tell(self, model: ObjectKey, removal: Removal) -> None:
-        """Archive the records and say in the chain that they go; :func:`finish_removal` then removes them.
+    async def archive_and_record(self, model: ObjectKey, removal: Removal) -> None:
+        """Archive the records and commit the tombstone; :func:`finish_removal` then removes them.
 
-        Doing it again after a crash, or after an error, does what is left to do.
+        Idempotent: after a crash or an error, a retry completes the rest.
 
         Raises:
-            RefusedError: the archive has something else under that name, or did not keep what it was given.
-            ConflictError: others have removed records meanwhile: plan anew.
-            TransientError, AmbiguousError: try again.
+            RefusedError: the archive has another file of that name, or returned a different file.
+            ConflictError: another process has removed records meanwhile: plan again.
+            TransientError, AmbiguousError: retry.
         """
         manifest = await self._archived(model, removal)
-        await self._tell(model, removal, self._tombstone(model, removal, manifest))
+        await self._commit(model, removal, self._tombstone(model, removal, manifest))
 
     async def _archived(self, model: ObjectKey, removal: Removal) -> Manifest:
-        """Export the records, put them into the archive, read them back and verify them."""
-        with TemporaryDirectory(prefix="serinus-") as room:
+        """Export the records, store them in the archive, read them back and verify them."""
+        with TemporaryDirectory(prefix="serinus-") as temporary:
             name = f"{removal.after + 1:012d}-{removal.through:012d}.jsonl"
-            file = Path(room) / name
+            file = Path(temporary) / name
             what = Export(model=model, form=Form.JSONL, at=self.clock.now(), by=self.by.version)
             records = self.store.read_records(model, after=removal.after, through=removal.through)
             manifest = await write_export(records, file, what)
             for path in (file, manifest_file(file)):
-                await self._keep(f"{archive_folder(model)}{path.name}", path)
-            back = Path(room) / "back" / name
+                await self._store_file(f"{archive_folder(model)}{path.name}", path)
+            back = Path(temporary) / "back" / name
             back.parent.mkdir()
             for path in (back, manifest_file(back)):
                 await self.archive.fetch(f"{archive_folder(model)}{path.name}", path)
-            self._believe(back, manifest, removal)
+            self._verify(back, manifest, removal)
         return manifest
 
-    async def _keep(self, name: str, file: Path) -> None:
-        """Put a file into the archive; one that is there already is held against ours when it is read back."""
+    async def _store_file(self, name: str, file: Path) -> None:
+        """Store a file in the archive; an existing one is compared with ours when it is read back."""
         for attempt in range(1, _ARCHIVE_TRIES + 1):
             try:
                 await self.archive.put_new(name, file)
@@ -152,14 +152,14 @@ class Remover:
             else:
                 return
 
-    def _believe(self, back: Path, ours: Manifest, removal: Removal) -> None:
+    def _verify(self, back: Path, ours: Manifest, removal: Removal) -> None:
         checked, theirs = check_export(back), read_manifest(back)
         place = f"{self.archive.address}: {archive_folder(ObjectKey(ours.namespace, ours.model))}{back.name}"
         if checked.findings:
             raise RefusedError(f"{place} does not verify, so nothing is removed: {checked.findings[0].message}")
-        if theirs is None or not ours.says_the_same(theirs):
+        if theirs is None or not ours.has_content_of(theirs):
             raise RefusedError(
-                f"{place} holds other records than the registry, so nothing is removed: look who wrote it"
+                f"{place} has other records than the registry, so nothing is removed: check who wrote it"
             )
         if (checked.last.sequence, checked.last.hash) != (removal.through, removal.hash):
             raise RefusedError(f"{place} does not end with record {removal.through}, so nothing is removed")
@@ -182,18 +182,18 @@ class Remover:
             },
         )
 
-    async def _tell(self, model: ObjectKey, removal: Removal, told: AuditEntry) -> None:
+    async def _commit(self, model: ObjectKey, removal: Removal, tombstone: AuditEntry) -> None:
         """Commit the tombstone on the head that the removal was planned on.
 
-        The verb ``record`` would commit it on any head: after a later removal it would bring back the earlier end.
+        ``Registry.record`` would commit it on any head: after a later removal it would restore the earlier bound.
         """
         for attempt in range(1, _TRIES + 1):
             head = await self.store.read_head(model)
-            if await self.store.find_record(model, head, told.id) is not None:
+            if await self.store.find_record(model, head, tombstone.id) is not None:
                 return
             if head.audit.pruned_through != removal.after:
-                raise ConflictError(f"{model}: others have removed records meanwhile: run it again")
-            record, after = seal(head, told, model, by=self.by, now=self.clock.now())
+                raise ConflictError(f"{model}: another process has removed records meanwhile: run it again")
+            record, after = seal(head, tombstone, model, by=self.by, now=self.clock.now())
             try:
                 await self.store.commit(Commit(model=model, before=head, record=record, after=after))
             except (ConflictError, AmbiguousError, TransientError):

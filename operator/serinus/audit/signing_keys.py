@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from serinus.errors import ConfigurationError
 
 PublicKeys = Mapping[str, Ed25519PublicKey]
-"""Those that are trusted, by fingerprint; more than one after a key was replaced."""
+"""The trusted keys by fingerprint; more than one after a key was replaced."""
 
 
 def new_key() -> Ed25519PrivateKey:
@@ -27,12 +27,12 @@ def new_key() -> Ed25519PrivateKey:
 
 
 def private_pem(key: Ed25519PrivateKey) -> bytes:
-    """Return it in PEM (PKCS #8), not encrypted: where it lies is what protects it."""
+    """Return the key in PEM (PKCS #8), unencrypted: its location must protect it."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def public_pem(key: Ed25519PublicKey) -> bytes:
-    """Return it in PEM (SubjectPublicKeyInfo)."""
+    """Return the key in PEM (SubjectPublicKeyInfo)."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -42,23 +42,23 @@ def fingerprint(key: Ed25519PublicKey) -> str:
 
 
 def load_private_key(file: Path) -> Ed25519PrivateKey:
-    """Read a private key; ConfigurationError where there is none in the file, with what to do."""
+    """Read a private key; ConfigurationError with the remedy where the file contains none."""
     advice = "make one with serinus audit keygen"
     try:
         key = load_pem_private_key(file.read_bytes(), password=None)
     except OSError as problem:
         raise ConfigurationError(f"the signing key {file} cannot be read: {problem.strerror}; {advice}") from problem
     except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
-        raise ConfigurationError(f"{file} holds no private key in PEM without a password; {advice}") from problem
+        raise ConfigurationError(f"{file} does not contain an unencrypted private key in PEM; {advice}") from problem
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigurationError(f"{file} holds a private key that is not Ed25519; {advice}")
+        raise ConfigurationError(f"{file} contains a private key that is not Ed25519; {advice}")
     return key
 
 
 def load_public_keys(files: Iterable[Path]) -> dict[str, Ed25519PublicKey]:
-    """Read the keys that are trusted, by fingerprint; ConfigurationError where a file holds none."""
-    found = [_public_key(file) for file in files]
-    return {fingerprint(key): key for key in found}
+    """Read the trusted keys by fingerprint; ConfigurationError where a file contains none."""
+    keys = [_public_key(file) for file in files]
+    return {fingerprint(key): key for key in keys}
 
 
 def _public_key(file: Path) -> Ed25519PublicKey:
@@ -67,7 +67,9 @@ def _public_key(file: Path) -> Ed25519PublicKey:
     except OSError as problem:
         raise ConfigurationError(f"the public key {file} cannot be read: {problem.strerror}") from problem
     except (ValueError, UnsupportedAlgorithm) as problem:
-        raise ConfigurationError(f"{file} holds no public key in PEM: take the .pub.pem that keygen wrote") from problem
+        raise ConfigurationError(
+            f"{file} does not contain a public key in PEM: use the .pub.pem that keygen wrote"
+        ) from problem
     if not isinstance(key, Ed25519PublicKey):
-        raise ConfigurationError(f"{file} holds a public key that is not Ed25519")
+        raise ConfigurationError(f"{file} contains a public key that is not Ed25519")
     return key

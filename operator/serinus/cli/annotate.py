@@ -1,6 +1,6 @@
-"""The verbs that ask the operator for something by an annotation on the Rollout.
+"""The verbs that command the operator by an annotation on the Rollout.
 
-They go through the user's own kubectl, which knows every way to log in to a cluster.
+They run the user's own kubectl, which supports every way to log in to a cluster.
 """
 
 import argparse
@@ -21,16 +21,16 @@ OK: Final = 0
 TIMEOUT: Final = 30.0
 
 _VERBS: Final = {
-    Command.PROMOTE: "let the run leave its stage: gives the approval, or ends the wait; the evidence is still needed",
-    Command.PAUSE: "let the run stay where it is; a breach still rolls back",
-    Command.RESUME: "let a paused run go on",
+    Command.PROMOTE: "let the run leave its stage: approve it or end its wait; the analysis must still pass",
+    Command.PAUSE: "hold the run in its stage; a breach still rolls back",
+    Command.RESUME: "continue a paused run",
     Command.ABORT: "end the run and roll the candidate back",
-    Command.RETRY: "start a version again that was rolled back",
+    Command.RETRY: "start a new run of a version that was rolled back",
 }
 
 
 class KubectlError(SerinusError):
-    """kubectl is not there or did not do it."""
+    """kubectl is missing or failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +38,8 @@ class AnnotateOptions:
     """Options of a verb that annotates a Rollout.
 
     Attributes:
-        command: what the operator is asked for.
-        name: the Rollout.
+        command: the command to the operator.
+        name: of the Rollout.
         namespace: its namespace; None for kubectl's current one.
         kube_context: the kubeconfig context; None for kubectl's current one.
         reason: why; may be empty.
@@ -66,13 +66,13 @@ class AnnotateOptions:
 
 
 def add_parsers(verbs: Subparsers) -> None:
-    """Add the verbs that only annotate a Rollout."""
+    """Add the verbs."""
     for command, explanation in _VERBS.items():
         parser = verbs.add_parser(command.value, help=explanation, description=explanation)
-        parser.add_argument("name", help="the Rollout")
-        parser.add_argument("-n", "--namespace", help="its namespace; kubectl's current one where it is not given")
-        parser.add_argument("--context", help="the kubeconfig context")
-        parser.add_argument("--reason", default="", help="why, for the status and the audit trail")
+        parser.add_argument("name", help="name of the Rollout")
+        parser.add_argument("-n", "--namespace", help="namespace of the Rollout (default: kubectl's current one)")
+        parser.add_argument("--context", help="kubeconfig context (default: the current one)")
+        parser.add_argument("--reason", default="", help="reason, for the status and the audit trail")
         set_handler(parser, partial(AnnotateOptions.from_args, command), _run)
 
 
@@ -82,47 +82,47 @@ def _run(options: AnnotateOptions, _: CliContext) -> int:
 
 
 def annotate(options: AnnotateOptions) -> None:
-    """Annotate the Rollout and print what was written.
+    """Annotate the Rollout and print the annotation.
 
-    The token is the reason and the time, so that the same command can be given twice.
+    Its value is the reason and the time, so that the same command can be given twice.
 
     Raises:
-        KubectlError: with kubectl's own words.
+        KubectlError: with kubectl's own message.
     """
-    token = f"{options.reason or options.command.value} ({datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ})"
-    _kubectl(["annotate", f"{ROLLOUT.plural}.{ROLLOUT.group}", options.name, *_changes(options, token)])
-    echo(f"Rollout {options.name}: {options.command.annotation}={token}")
-    echo(f"See what came of it: kubectl describe mro {options.name}")
+    value = f"{options.reason or options.command.value} ({datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ})"
+    _kubectl(["annotate", f"{ROLLOUT.plural}.{ROLLOUT.group}", options.name, *_changes(options, value)])
+    echo(f"Rollout {options.name}: {options.command.annotation}={value}")
+    echo(f"Check the outcome: kubectl describe mro {options.name}")
 
 
-def _changes(options: AnnotateOptions, token: str) -> list[str]:
+def _changes(options: AnnotateOptions, value: str) -> list[str]:
     """Return kubectl's arguments for the annotations; one that ends with a dash is removed."""
-    words = [
+    arguments = [
         "--overwrite",
-        f"{options.command.annotation}={token}",
-        # A reason belongs to one command: that of the command before must not stand beside this one.
+        f"{options.command.annotation}={value}",
+        # A reason belongs to one command: remove that of an earlier one.
         f"{REASON_ANNOTATION}={options.reason}" if options.reason else f"{REASON_ANNOTATION}-",
     ]
     if options.command is Command.ROLLBACK:
         target = f"={options.to.removeprefix('v')}" if options.to else "-"
-        words.append(f"{ROLLBACK_TO_ANNOTATION}{target}")
-    words += ["--namespace", options.namespace] if options.namespace else []
-    words += ["--context", options.kube_context] if options.kube_context else []
-    return words
+        arguments.append(f"{ROLLBACK_TO_ANNOTATION}{target}")
+    arguments += ["--namespace", options.namespace] if options.namespace else []
+    arguments += ["--context", options.kube_context] if options.kube_context else []
+    return arguments
 
 
-def _kubectl(words: list[str]) -> None:
+def _kubectl(arguments: list[str]) -> None:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         raise KubectlError("kubectl is not on PATH: install it, or annotate the Rollout with your own client")
     try:
-        done = subprocess.run([kubectl, *words], capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603 - no shell
+        done = subprocess.run([kubectl, *arguments], capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603 - no shell
     except subprocess.TimeoutExpired as problem:
         raise KubectlError(
-            f"kubectl did not answer within {TIMEOUT:g} s, so the annotation may or may not be there: look with "
-            "kubectl describe mro, then ask again"
+            f"kubectl did not answer within {TIMEOUT:g} s and may have written the annotation: check with "
+            "kubectl describe mro before you try again"
         ) from problem
     except OSError as problem:
         raise KubectlError(f"kubectl could not be started: {problem}") from problem
     if done.returncode != 0:
-        raise KubectlError(done.stderr.strip() or f"kubectl ended with {done.returncode}")
+        raise KubectlError(done.stderr.strip() or f"kubectl failed with exit status {done.returncode}")

@@ -1,4 +1,4 @@
-"""``serinus import``: a ModelVersion from what MLflow knows, on stdout; what it does not know, on stderr."""
+"""``serinus import``: writes a ModelVersion from MLflow's data, and lists on stderr the fields that MLflow lacks."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from serinus.mlflow.manifest import Known
     from serinus.mlflow.responses import Metric, Run, VersionInfo
 
-# What knows MLflow and reads artifacts is imported by the functions that need it: requests and boto3 take a third of a
-# second to load, for which no other verb at a terminal must wait.
+# The clients of MLflow and of artifact stores are imported by the functions that use them: requests and boto3 take
+# 0.3 s to load, for which other verbs must not wait.
 
 OK: Final = 0
 _NAME: Final = pattern(NAME)
@@ -34,15 +34,15 @@ _PORTS: Final = range(1, 65536)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestOptions:
-    """What the ModelVersion says beside what MLflow knows, and where it is written.
+    """Fields of the ModelVersion that add to MLflow's data, and where the manifest is written.
 
     Attributes:
         namespace: of the ModelVersion; empty for none.
-        backend: the Service where it serves.
-        artifact_uri: where the model's files are; empty for where MLflow says.
-        repository: of the code; empty for what MLflow says.
-        with_digest: read all files of the model for its digest and size.
-        output: the file; None for standard output.
+        backend: the Service that serves it.
+        artifact_uri: of the model's files; empty for MLflow's.
+        repository: of the code; empty for MLflow's.
+        with_digest: read all files of the model to compute its digest and size.
+        output: the file to write; None for standard output.
     """
 
     namespace: str
@@ -54,7 +54,7 @@ class ManifestOptions:
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> Self:
-        """Return the options that were parsed; RefusedError where the backend is invalid."""
+        """Return the options that were parsed; RefusedError if the backend is invalid."""
         return cls(
             namespace=args.namespace,
             backend=_backend(args.backend) if args.backend else None,
@@ -71,9 +71,9 @@ class ServerImportOptions:
 
     Attributes:
         reference: of the registered version, such as ``models:/fraud-detector/7``.
-        tracking_uri: of the server; None for MLflow's own variable.
-        version: the SemVer; None for that of the version's tag.
-        model: the model's name; None for that of the registered model.
+        tracking_uri: of the server; None for MLflow's own environment variable.
+        version: the SemVer; None for that in the version's tags.
+        model: the name of the model; None for that of the registered model.
     """
 
     reference: str
@@ -84,7 +84,7 @@ class ServerImportOptions:
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> Self:
-        """Return the options that were parsed; RefusedError where the backend is invalid."""
+        """Return the options that were parsed; RefusedError if the backend is invalid."""
         return cls(
             reference=args.reference,
             tracking_uri=args.tracking_uri,
@@ -109,38 +109,40 @@ class FileImportOptions:
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> Self:
-        """Return the options that were parsed; RefusedError where the backend is invalid."""
+        """Return the options that were parsed; RefusedError if the backend is invalid."""
         manifest = ManifestOptions.from_args(args)
         return cls(path=args.path, version=args.version, model=args.model, manifest=manifest)
 
 
 def add_parser(verbs: Subparsers) -> None:
     """Add ``import`` and its sources."""
-    about = "write a ModelVersion from what MLflow knows"
+    about = "write a ModelVersion from MLflow's data"
     parser = verbs.add_parser("import", help=about, description=about)
     sources = parser.add_subparsers(required=True, metavar="SOURCE")
     server = sources.add_parser("mlflow", help="from a version registered at an MLflow tracking server")
     server.add_argument("reference", help="models:/fraud-detector/7 or models:/fraud-detector@champion")
-    server.add_argument("--tracking-uri", help="the tracking server; MLFLOW_TRACKING_URI where it is not given")
-    server.add_argument("--version", help="the SemVer; the tag `semver` or `version` where it is not given")
-    server.add_argument("--model", help="the model's name; that of the registered model where it is not given")
+    server.add_argument("--tracking-uri", help="tracking server (default: MLFLOW_TRACKING_URI)")
+    server.add_argument("--version", help="SemVer of the version (default: its tag `semver` or `version`)")
+    server.add_argument("--model", help="name of the model (default: that of the registered model)")
     _add_manifest(server)
     set_handler(server, ServerImportOptions.from_args, _import_from_server)
     file = sources.add_parser("mlmodel", help="from an MLmodel file, without a server")
-    file.add_argument("path", type=Path, help="the MLmodel file")
-    file.add_argument("--version", required=True, help="the SemVer, such as 2.3.1")
-    file.add_argument("--model", required=True, help="the model's name")
+    file.add_argument("path", type=Path, help="MLmodel file")
+    file.add_argument("--version", required=True, help="SemVer of the version, such as 2.3.1")
+    file.add_argument("--model", required=True, help="name of the model")
     _add_manifest(file)
     set_handler(file, FileImportOptions.from_args, _import_from_file)
 
 
 def _add_manifest(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", "--namespace", default="", help="of the ModelVersion")
-    parser.add_argument("--backend", help="the Service where it serves, as name:port")
-    parser.add_argument("--artifact-uri", default="", help="where its files are, if not where MLflow says")
-    parser.add_argument("--repository", default="", help="of the code, where MLflow does not know it")
-    parser.add_argument("--hash", action="store_true", help="read all files of the model for its digest and size")
-    parser.add_argument("-o", "--output", type=Path, help="write to this file instead of stdout")
+    parser.add_argument("-n", "--namespace", default="", help="namespace of the ModelVersion")
+    parser.add_argument("--backend", help="Service that serves the version, as name:port")
+    parser.add_argument("--artifact-uri", default="", help="URI of the model's files, if not that in MLflow")
+    parser.add_argument("--repository", default="", help="repository of the code, if MLflow does not have it")
+    parser.add_argument(
+        "--hash", action="store_true", help="read all files of the model to compute its digest and size"
+    )
+    parser.add_argument("-o", "--output", type=Path, help="file to write (default: standard output)")
 
 
 def _import_from_server(options: ServerImportOptions, context: CliContext) -> int:
@@ -159,7 +161,7 @@ def _from_server(options: ServerImportOptions, variables: Mapping[str, str]) -> 
 
     uri = options.tracking_uri or variables.get("MLFLOW_TRACKING_URI", "")
     if not uri:
-        raise ConfigurationError("no tracking server is named: give --tracking-uri or set MLFLOW_TRACKING_URI")
+        raise ConfigurationError("no tracking server: give --tracking-uri or set MLFLOW_TRACKING_URI")
     reference = Reference.parse(options.reference)
     login = Login(
         variables.get("MLFLOW_TRACKING_USERNAME", ""),
@@ -176,59 +178,59 @@ def _from_server(options: ServerImportOptions, variables: Mapping[str, str]) -> 
 def _known(
     tracking: "Tracking", reference: "Reference", options: ServerImportOptions, variables: Mapping[str, str]
 ) -> "Known":
-    from serinus.mlflow.manifest import Known, semver_of  # noqa: PLC0415 - with what else knows MLflow
+    from serinus.mlflow.manifest import Known, semver_of  # noqa: PLC0415 - likewise
     from serinus.mlflow.model_file import read_model_file  # noqa: PLC0415 - likewise
 
-    found = tracking.version(reference)
-    version = semver_of(found, options.version)
-    model = _model(options.model or found.name, found.name)
-    file = read_model_file(tracking.model_file(found), f"{reference}, MLmodel")
-    run = _run_of(tracking, found)
-    place = _folder(tracking.place_of(found))
+    registered = tracking.version(reference)
+    version = semver_of(registered, options.version)
+    model = _checked_name(options.model or registered.name)
+    file = read_model_file(tracking.model_file(registered), f"{reference}, MLmodel")
+    run = _run_of(tracking, registered)
+    place = _folder(tracking.place_of(registered))
     return Known(
         model=model,
         version=version,
         file=file,
         artifact_uri=options.manifest.artifact_uri or place,
         hashed=_hashed(tracking, place, variables) if options.manifest.with_digest else None,
-        registered=found,
+        registered=registered,
         run=run,
-        run_url=_page(tracking, run) if run is not None else "",
-        metrics=_metrics(tracking, found, run),
+        run_url=_run_url(tracking, run) if run is not None else "",
+        metrics=_metrics(tracking, registered, run),
     )
 
 
-def _run_of(tracking: "Tracking", found: "VersionInfo") -> "Run | None":
-    """Return the run that made it; None where MLflow knows none, or has deleted it for good."""
-    if not found.run_id:
+def _run_of(tracking: "Tracking", registered: "VersionInfo") -> "Run | None":
+    """Return the run that made the version; None if MLflow has none, or has permanently deleted it."""
+    if not registered.run_id:
         return None
     try:
-        return tracking.run(found.run_id)
+        return tracking.run(registered.run_id)
     except NotFoundError:
         return None
 
 
-def _page(tracking: "Tracking", run: "Run") -> str:
+def _run_url(tracking: "Tracking", run: "Run") -> str:
     return f"{tracking.place}/#/experiments/{quote(run.info.experiment_id)}/runs/{quote(run.info.run_id)}"
 
 
-def _metrics(tracking: "Tracking", found: "VersionInfo", run: "Run | None") -> "Sequence[Metric]":
-    """Return what was measured of this very model; a run that made only one measured only that one.
+def _metrics(tracking: "Tracking", registered: "VersionInfo", run: "Run | None") -> "Sequence[Metric]":
+    """Return the metrics of this model: its own, and those of its run if the run logged no other model.
 
-    Where both have a metric the run's is taken: a logged model's NaN comes as 0 (seen with MLflow 3.17 on SQLite).
+    Where both have a metric, the run's is taken: a logged model's NaN is returned as 0 (MLflow 3.17 on SQLite).
     """
     of_run = run.data.metrics if run is not None else []
-    if not found.logged_model:
+    if not registered.logged_model:
         return of_run
-    of_model = tracking.logged_metrics(found.logged_model)
+    of_model = tracking.logged_metrics(registered.logged_model)
     if run is None or len(run.outputs.model_outputs) > 1:
         return of_model
-    named = {metric.key for metric in of_run}
-    return of_run + [metric for metric in of_model if metric.key not in named]
+    measured = {metric.key for metric in of_run}
+    return of_run + [metric for metric in of_model if metric.key not in measured]
 
 
 def _folder(place: str) -> str:
-    """Return the folder's URI as the verifier reads it: in S3 only the last slash tells a folder from an object."""
+    """Return the URI of a folder as the verifier expects it: in S3 only the final slash makes it a folder."""
     return f"{place.rstrip('/')}/" if place.startswith("s3://") else place
 
 
@@ -238,9 +240,9 @@ def _hashed(tracking: "Tracking", place: str, variables: Mapping[str, str]) -> "
     from serinus.mlflow.files import SCHEME, ProxiedFiles  # noqa: PLC0415 - requests
 
     if place.startswith(f"{SCHEME}:"):
-        look = Inspection()
-        with ProxiedFiles(tracking).sight(place, look) as sight:
-            return measure(sight, look, most=ArtifactSettings().max_bytes)
+        inspection = Inspection()
+        with ProxiedFiles(tracking).stat(place, inspection) as artifact:
+            return measure(artifact, inspection, most=ArtifactSettings().max_bytes)
     s3 = S3Settings(endpoint=variables.get("MLFLOW_S3_ENDPOINT_URL") or None)
     return measured(ArtifactSettings(s3=s3, local_root="/"), place)
 
@@ -251,11 +253,11 @@ def _hashed(tracking: "Tracking", place: str, variables: Mapping[str, str]) -> "
 def _from_file(options: FileImportOptions) -> "Known":
     from serinus.artifacts.verifier import measured  # noqa: PLC0415 - boto3
     from serinus.mlflow.client import MOST_MODEL_FILE_BYTES  # noqa: PLC0415 - requests
-    from serinus.mlflow.manifest import Known, semver  # noqa: PLC0415 - with what else knows MLflow
+    from serinus.mlflow.manifest import Known, semver  # noqa: PLC0415 - likewise
     from serinus.mlflow.model_file import read_model_file  # noqa: PLC0415 - likewise
 
     if options.manifest.with_digest and not options.manifest.artifact_uri:
-        raise RefusedError("--hash needs --artifact-uri: a digest without the place of what it is of says nothing")
+        raise RefusedError("--hash needs --artifact-uri: a digest is of no use without the place of the files")
     path = options.path
     try:
         with path.open("rb") as opened:
@@ -263,11 +265,11 @@ def _from_file(options: FileImportOptions) -> "Known":
     except OSError as problem:
         raise NotFoundError(f"{path} cannot be read: {problem.strerror}: name the MLmodel file itself") from problem
     if len(content) > MOST_MODEL_FILE_BYTES:
-        raise RefusedError(f"{path} is over {MOST_MODEL_FILE_BYTES >> 20} MiB: it is no MLmodel file")
+        raise RefusedError(f"{path} is over {MOST_MODEL_FILE_BYTES >> 20} MiB: name the MLmodel file itself")
     file = read_model_file(content, str(path))
     folder = str(path.resolve().parent)
     return Known(
-        model=_model(options.model, options.model),
+        model=_checked_name(options.model),
         version=semver(options.version, "--version"),
         file=file,
         artifact_uri=options.manifest.artifact_uri or _folder(file.artifact_uri),
@@ -275,30 +277,32 @@ def _from_file(options: FileImportOptions) -> "Known":
     )
 
 
-# ---- words in and out -------------------------------------------------------------------------
+# ---- input and output -------------------------------------------------------------------------
 
 
-def _model(name: str, registered: str) -> str:
+def _checked_name(name: str) -> str:
     if _NAME.fullmatch(name) is None:
         raise RefusedError(
-            f"{registered!r} cannot be a model's name in Kubernetes, which has lower-case letters, digits and dashes: "
+            f"invalid model name {name!r}: Kubernetes allows lower-case letters, digits and dashes: "
             "give --model, such as --model fraud-detector"
         )
     return name
 
 
 def _backend(text: str) -> BackendRef:
-    found = _BACKEND.fullmatch(text)
-    if found is None or int(found["port"]) not in _PORTS:
-        raise RefusedError(f"--backend: {text!r} is no Service with a port: write name:port, such as fraud-v2-3-1:80")
-    return BackendRef(name=found["name"], port=int(found["port"]))
+    match = _BACKEND.fullmatch(text)
+    if match is None or int(match["port"]) not in _PORTS:
+        raise RefusedError(f"--backend: invalid Service and port {text!r}: write name:port, such as fraud-v2-3-1:80")
+    return BackendRef(name=match["name"], port=int(match["port"]))
 
 
 def _write(known: "Known", options: ManifestOptions) -> int:
-    from serinus.mlflow.manifest import compose  # noqa: PLC0415 - with what else knows MLflow
+    from serinus.mlflow.manifest import compose  # noqa: PLC0415 - likewise
 
-    found = compose(replace(known, backend=options.backend, namespace=options.namespace, repository=options.repository))
-    text, output = to_yaml(found.manifest), options.output
+    imported = compose(
+        replace(known, backend=options.backend, namespace=options.namespace, repository=options.repository)
+    )
+    text, output = to_yaml(imported.manifest), options.output
     if output is None:
         echo(text.removesuffix("\n"))
     else:
@@ -306,9 +310,9 @@ def _write(known: "Known", options: ManifestOptions) -> int:
             output.write_text(text, encoding="utf-8")
         except OSError as problem:
             raise RefusedError(f"{output} cannot be written: {problem.strerror}") from problem
-    for line in found.left_out:
+    for line in imported.left_out:
         echo(f"left out: {line}", err=True)
-    if found.unknown:
-        told = ", ".join(f"{path} (--hash finds it)" if path == "artifact.digest" else path for path in found.unknown)
-        echo(f"not known to MLflow: {told}", err=True)
+    if imported.unknown:
+        paths = (f"{path} (--hash finds it)" if path == "artifact.digest" else path for path in imported.unknown)
+        echo(f"not known to MLflow: {', '.join(paths)}", err=True)
     return OK

@@ -1,4 +1,4 @@
-"""Parses the command line; each verb's work is in a module of its own."""
+"""Entry point of the command line; each verb is in a module of its own."""
 
 import argparse
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ OK, FAILED = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 done, 1 not done, 2 wrong usage."""
+    """Run a command and return its exit status: 0 done, 1 failed, 2 wrong usage, unless the command has its own."""
     args = build_parser().parse_args(arguments)
     try:
         return run_command(args, CliContext())
@@ -62,13 +62,15 @@ class RunOptions:
 
 def _add_run(verbs: Subparsers) -> None:
     parser = verbs.add_parser("run", help="run the operator")
-    parser.add_argument("--config", type=Path, help="the configuration file; SERINUS_CONFIG where it is not given")
-    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="one line of text or JSON each")
+    parser.add_argument("--config", type=Path, help="configuration file (default: SERINUS_CONFIG)")
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="format of log lines (default: text)"
+    )
     set_handler(parser, RunOptions.from_args, _run_operator)
 
 
 def _run_operator(options: RunOptions, _: CliContext) -> int:
-    # The operator's libraries take half a second to load; a verb at a terminal must not wait for them.
+    # The operator's libraries take half a second to load: other verbs must not wait for them.
     from serinus.cli.run import run  # noqa: PLC0415
 
     return run(options.config, options.log_format)

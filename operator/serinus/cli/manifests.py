@@ -1,8 +1,8 @@
-"""Manifests out of YAML files, read as kubectl reads them: what looks like a date stays text."""
+"""Manifests in YAML: read as kubectl reads them, so that an unquoted date stays text, and written."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from re import compile as pattern
 from typing import Any, Final
 
 import yaml
@@ -12,12 +12,12 @@ from serinus.api.names import API_VERSION, MODEL, Kind
 from serinus.api.parsing import decode
 from serinus.errors import ConfigurationError
 
-_MOST_BYTES: Final = 16 * 1024 * 1024
+_MAX_BYTES: Final = 16 * 1024 * 1024
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 
 
 class KubectlLoader(yaml.SafeLoader):
-    """YAML 1.1 without its dates: JSON, into which kubectl turns it, has none."""
+    """YAML 1.1 without dates: kubectl converts manifests to JSON, which has none."""
 
 
 KubectlLoader.yaml_implicit_resolvers = {
@@ -30,19 +30,19 @@ def read_manifests(file: Path, kind: Kind) -> Iterator[Mapping[str, Any]]:
     """Yield the objects in a file, each of which must be of this kind.
 
     Raises:
-        ConfigurationError: the file cannot be read, is no YAML, or holds something else.
+        ConfigurationError: the file cannot be read, is not YAML, or contains another kind.
     """
     try:
         with file.open("rb") as source:
-            content = source.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise ConfigurationError(f"{file} has more than {_MOST_BYTES} bytes: it is no manifest")
+            content = source.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise ConfigurationError(f"{file} is larger than {_MAX_BYTES >> 20} MiB: name a file of manifests")
         documents = list(yaml.load_all(content, KubectlLoader))
     except OSError as problem:
         raise ConfigurationError(f"{file} cannot be read: {problem.strerror}") from problem
     except (yaml.YAMLError, RecursionError) as problem:
-        raise ConfigurationError(f"{file} is no YAML: {problem}") from problem
-    for number, document in enumerate((one for one in documents if one is not None), start=1):
+        raise ConfigurationError(f"{file} is not valid YAML: {problem}") from problem
+    for number, document in enumerate((document for document in documents if document is not None), start=1):
         if not isinstance(document, dict) or (document.get("apiVersion"), document.get("kind")) != (
             API_VERSION,
             kind.kind,
@@ -57,30 +57,30 @@ def read_policy(file: Path, model: str) -> ModelSpec:
     """Return the policy in the manifest of a Model.
 
     Raises:
-        ConfigurationError: the file cannot be read, or holds no Model of this name.
+        ConfigurationError: the file cannot be read, or contains no Model of this name.
         InvalidObjectError: the policy does not match its schema.
     """
     for manifest in read_manifests(file, MODEL):
         if manifest["metadata"].get("name") == model:
             return decode(ModelSpec, manifest.get("spec", {}), "spec")
-    raise ConfigurationError(f"{file} holds no Model {model}")
+    raise ConfigurationError(f"{file} contains no Model {model}")
 
 
-class _Manifest(yaml.SafeDumper):
-    """Quotes what another YAML reader could take for a number or a truth value, such as the commit 1234e56 or y."""
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts that another YAML parser could read as a number or a boolean, such as the commit 1234e56 or y."""
 
 
-_LOOKS_LIKE_NO_TEXT: Final = pattern(r"[-+.0-9].*|[yYnN]")
+_AMBIGUOUS: Final = re.compile(r"[-+.0-9].*|[yYnN]")
 
 
-def _represent(dumper: _Manifest, text: str) -> yaml.ScalarNode:
-    style = '"' if _LOOKS_LIKE_NO_TEXT.fullmatch(text) or not text.isprintable() else None
+def _represent(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = '"' if _AMBIGUOUS.fullmatch(text) or not text.isprintable() else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-_Manifest.add_representer(str, _represent)
+_Dumper.add_representer(str, _represent)
 
 
 def to_yaml(manifest: Mapping[str, Any]) -> str:
-    """Return the manifest as YAML that every reader takes for the same values."""
-    return yaml.dump(dict(manifest), Dumper=_Manifest, sort_keys=False, allow_unicode=True, width=120)
+    """Return the manifest as YAML in which every parser reads the same values."""
+    return yaml.dump(dict(manifest), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

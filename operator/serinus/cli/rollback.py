@@ -1,4 +1,4 @@
-"""``serinus rollback``: one command, whether a cluster moves the traffic or clients read the registry themselves."""
+"""``serinus rollback``: through the operator of a cluster, or directly in a registry that clients read themselves."""
 
 import argparse
 import asyncio
@@ -21,7 +21,7 @@ class RollbackOptions:
 
     Attributes:
         change: the model, the registry, the reason and the id; in a cluster the model is the Rollout.
-        guards: what the change depends on, in a registry without a cluster.
+        guards: preconditions, in a registry without a cluster.
         to: the version to go back to; None for the rollback target or the last known good version.
         kube_context: the kubeconfig context; None for kubectl's current one.
     """
@@ -33,7 +33,7 @@ class RollbackOptions:
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> Self:
-        """Return the options that were parsed; ConfigurationError where they contradict each other."""
+        """Return the options that were parsed; ConfigurationError if they contradict each other."""
         registry = RegistryOptions.from_args(args)
         guards = Guards.from_args(args)
         if registry.in_cluster and (guards != Guards() or args.id is not None):
@@ -45,11 +45,11 @@ def add_parser(verbs: Subparsers) -> None:
     """Add ``rollback``."""
     explanation = "go back to the rollback target at once, without stages"
     parser = verbs.add_parser("rollback", help=explanation, description=explanation)
-    parser.add_argument("model", metavar="NAME", help="the Rollout; with --registry the model")
+    parser.add_argument("model", metavar="NAME", help="name of the Rollout; with --registry that of the model")
     parser.add_argument(
-        "--to", metavar="VERSION", help="where to; the rollback target, or the last known good version, by default"
+        "--to", metavar="VERSION", help="version to go back to (default: the rollback target or last good version)"
     )
-    parser.add_argument("--context", help="the kubeconfig context")
+    parser.add_argument("--context", help="kubeconfig context (default: the current one)")
     add_registry(parser)
     add_reason(parser)
     add_guards(parser)
@@ -57,11 +57,11 @@ def add_parser(verbs: Subparsers) -> None:
 
 
 def _run(options: RollbackOptions, context: CliContext) -> int:
-    """Ask the operator to go back, or move the pointer in a registry without a cluster; return 0.
+    """Command the operator to roll back, or change the production version of a registry without a cluster; return 0.
 
     Raises:
-        RefusedError: a Rollout moves this model's traffic, or there is nothing to go back to.
-        SerinusError: it could not be done.
+        RefusedError: a Rollout moves this model's traffic, or there is no version to go back to.
+        SerinusError: the rollback failed.
     """
     change = options.change
     if not change.registry.in_cluster:

@@ -1,4 +1,4 @@
-"""``serinus run``: the operator as a process, from settings to the last exit status."""
+"""``serinus run``: the operator as a process, from its settings to its exit status."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ OK, LOST = 0, 3
 
 
 def run(config: Path | None, log_format: str) -> int:
-    """Run until SIGTERM or SIGINT (0), or until the leadership is lost (3).
+    """Run until SIGTERM or SIGINT (exit status 0), or until the leadership is lost (exit status 3).
 
     Raises:
         ConfigurationError: the settings are wrong or the API server cannot be found.
@@ -55,13 +55,13 @@ async def _outcome(work: "asyncio.Task[None]") -> int:
         others = failures.split(LeadershipLostError)[1]
         if others is not None:
             raise others from failures
-        logger.error("the leadership is lost: this process ends")  # noqa: TRY400 - a traceback would tell no more
+        logger.error("leadership lost: exiting")  # noqa: TRY400 - a traceback adds nothing
         return LOST
     return OK
 
 
 class _JsonLines(logging.Formatter):
-    """One JSON object a line."""
+    """Formats each record as one JSON object on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""

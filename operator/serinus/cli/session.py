@@ -1,4 +1,4 @@
-"""What the commands on a registry share: its address and namespace, and the access to it, which a test replaces."""
+"""What the commands on a registry share: its address, the namespace of models, and the access to the outside."""
 
 import argparse
 import getpass
@@ -23,18 +23,18 @@ from serinus.ports.services import Clock
 from serinus.registry.address import DynamoDbAddress, KubernetesAddress, parse_address
 
 CLUSTER: Final = "kubernetes:"
-LEAST_REASON: Final = 10
-_SECONDS: Final = 10.0
+MIN_REASON_LENGTH: Final = 10
+_KUBECTL_SECONDS: Final = 10.0
 
 
 async def _open_store(url: str, namespaces: Sequence[str]) -> RegistryStore:
-    from serinus.registry.address import open_store  # noqa: PLC0415 - a test that gives its own store loads nothing
+    from serinus.registry.address import open_store  # noqa: PLC0415 - a test with its own store loads nothing
 
     return await open_store(url, namespaces=namespaces)
 
 
 async def _read_policy(model: ObjectKey) -> ModelSpec | None:
-    from serinus.kube.client import KubernetesClient  # noqa: PLC0415 - the client takes long to load
+    from serinus.kube.client import KubernetesClient  # noqa: PLC0415 - slow to load
     from serinus.kube.kinds import object_path  # noqa: PLC0415 - likewise
 
     async with await KubernetesClient.open() as client:
@@ -47,10 +47,10 @@ async def _read_policy(model: ObjectKey) -> ModelSpec | None:
 
 @dataclass(frozen=True, slots=True)
 class CliContext:
-    """The commands' access to everything outside the process; a test replaces it.
+    """The commands' access to the registry, the cluster, the clock and the environment; tests replace it.
 
     Attributes:
-        open_store: opens a registry by its address; the namespaces are those of a cluster that may be listed.
+        open_store: opens a registry by its address, to list these namespaces of a cluster; no namespaces mean all.
         read_policy: returns the spec of the cluster's Model; None if there is no such Model.
         clock: the time.
         environment: the variables of the process.
@@ -64,7 +64,7 @@ class CliContext:
 
 @dataclass(frozen=True, slots=True)
 class RegistryOptions:
-    """The registry that a command works on, and the namespace of models: what :func:`add_registry` adds.
+    """The registry that a command works on and the namespace of models: the options of :func:`add_registry`.
 
     Attributes:
         url: the registry's address.
@@ -85,54 +85,54 @@ class RegistryOptions:
         return isinstance(parse_address(self.url), KubernetesAddress)
 
     def model_key(self, model: str) -> ObjectKey:
-        """Return the model named as ``namespace/name``, or by its name alone in the namespace of the options."""
+        """Return the key of a model given as ``namespace/name``, or as a name in the namespace of the options."""
         namespace, slash, name = model.rpartition("/")
         if slash:
             return ObjectKey(namespace, name)
         return ObjectKey(self.namespace or self.current_namespace(), model)
 
     def current_namespace(self) -> str:
-        """Return the namespace of models that are named without one, where no option gives it."""
+        """Return the default namespace: the address's for DynamoDB, kubectl's current one for a cluster."""
         match parse_address(self.url):
             case DynamoDbAddress(namespace=namespace):
                 return namespace
             case KubernetesAddress():
-                return _kubectls_namespace() or "default"
+                return _kubectl_namespace() or "default"
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the model of the command."""
+    """Add the argument that names the model."""
     parser.add_argument("model", metavar="MODEL", help="the model, as name or namespace/name")
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
-    """Add the version of the model."""
+    """Add the argument that names the version."""
     parser.add_argument("version", metavar="VERSION", help="such as 2.3.1")
 
 
 def add_registry(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which registry and which namespace."""
-    parser.add_argument("-n", "--namespace", help="the model's namespace; the current one where it is not given")
+    """Add the options for the registry and the namespace."""
+    parser.add_argument("-n", "--namespace", help="namespace of the model (default: the current one)")
     parser.add_argument(
         "--registry",
         default=CLUSTER,
         metavar="URL",
-        help="kubernetes: (the current cluster, by default) or dynamodb://<table-prefix>?region=…&scope=…&namespace=…",
+        help="kubernetes: (the current cluster, the default) or dynamodb://<table-prefix>?region=…&scope=…&namespace=…",
     )
 
 
 def name_of(model: ObjectKey) -> str:
-    """Return how people name a model, and commands take it: without a slash where it has no namespace."""
+    """Return a model as people write it and commands accept it: without a slash if it has no namespace."""
     return str(model) if model.namespace else model.name
 
 
-def _kubectls_namespace() -> str:
+def _kubectl_namespace() -> str:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         return ""
     words = [kubectl, "config", "view", "--minify", "--output=jsonpath={..namespace}"]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603 - no shell
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_KUBECTL_SECONDS, check=False)  # noqa: S603 - no shell
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
@@ -142,12 +142,12 @@ def _kubectls_namespace() -> str:
 async def open_registry(
     registry: RegistryOptions, context: CliContext, *, everywhere: bool = False
 ) -> AsyncIterator[RegistryStore]:
-    """Open the registry that the command names, and close it.
+    """Open the registry of a command, and close it at the end.
 
     Args:
         registry: its address.
         context: opens it.
-        everywhere: whether every namespace of a cluster is listed, not only that of the options.
+        everywhere: list every namespace of a cluster, not only that of the options.
     """
     namespaces: tuple[str, ...] = ()
     if registry.in_cluster and not everywhere:
@@ -160,7 +160,7 @@ async def open_registry(
 
 
 def this_process() -> OperatorIdentity:
-    """Return what a record says wrote it: this program on this host."""
+    """Return this program and host, which a record names as its writer."""
     return OperatorIdentity(version=__version__, instance=f"cli@{socket.gethostname()}"[:253])
 
 
@@ -169,17 +169,17 @@ class ReasonError(SerinusError):
 
 
 def checked_reason(text: str) -> str:
-    """Return the reason without surrounding spaces; ReasonError where it is too short to tell an auditor anything."""
+    """Return the reason without surrounding spaces; ReasonError if it is too short to be of use to an auditor."""
     reason = text.strip()
-    if len(reason) < LEAST_REASON:
+    if len(reason) < MIN_REASON_LENGTH:
         raise ReasonError(
-            f"--reason: say why in at least {LEAST_REASON} characters: it stands in the audit trail for good"
+            f"--reason: explain the change in at least {MIN_REASON_LENGTH} characters: the audit trail keeps them"
         )
     return reason
 
 
 def local_user() -> Actor:
-    """Return who runs this, as the machine says: nobody vouches for it."""
+    """Return the local user as an actor whose name nothing verifies."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""Times as people write them on the command line."""
+"""Times and ages in the arguments of commands."""
 
 import argparse
 import re
@@ -8,19 +8,23 @@ from typing import Final
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
 
 
-def when(text: str) -> datetime | timedelta:
-    """Return a time as people write it: an ISO 8601 day or time (UTC where it names no zone), or an age such as 36h."""
+def parse_time(text: str) -> datetime | timedelta:
+    """Return an ISO 8601 date or time (in UTC if it has no zone), or an age such as ``36h``.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is neither.
+    """
     if age := re.fullmatch(r"(\d{1,6})([dhm])", text):
         return timedelta(**{_UNITS[age[2]]: int(age[1])})
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError as problem:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no time: write 2026-11-01, 2026-11-01T14:00Z or 36h"
+            f"invalid time {text!r}: write 2026-11-01, 2026-11-01T14:00Z or 36h"
         ) from problem
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def moment(given: datetime | timedelta, now: datetime) -> datetime:
-    """Return the time that was meant."""
-    return now - given if isinstance(given, timedelta) else given
+def resolve_time(time: datetime | timedelta, now: datetime) -> datetime:
+    """Return the time itself, or the time that is so long ago."""
+    return now - time if isinstance(time, timedelta) else time

@@ -229,7 +229,7 @@ class LeaseElection:
         lease = _ObservedLease(raw, 0.0)
         if lease.holder == self._identity:
             return await self._write(raw, term.epoch)
-        logger.error("Lease %s is no longer ours, its holder is %s", self._key, lease.holder or "nobody")
+        logger.error("Lease %s is lost, its holder is %s", self._key, lease.holder or "nobody")
         self._term = None
         return False
 

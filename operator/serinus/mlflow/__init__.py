@@ -1,1 +1,1 @@
-"""Makes ModelVersion manifests from MLflow: a tracking server, or an MLmodel file."""
+"""Creates ModelVersion manifests from MLflow: from a tracking server or an MLmodel file."""

@@ -1,4 +1,4 @@
-"""The border to MLflow: its REST API (2.0, as MLflow 3.17 serves it), bounded in time and size, its answers typed."""
+"""A client of MLflow's REST API (2.0, of MLflow 3.17), with typed responses bounded in time and size."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -37,19 +37,19 @@ _REFERENCE: Final = pattern(r"models:/(?P<name>[^/@]+)(?:/(?P<version>[0-9]+)|/?
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How MLflow knows who asks; it is sent to the tracking server only and never written anywhere."""
+    """Credentials for MLflow; sent to the tracking server only and never logged or stored."""
 
     user: str = ""
     password: str = ""
     token: str = ""
 
     def __repr__(self) -> str:
-        """Say nothing."""
+        """Hide the credentials."""
         return "Login(…)"
 
 
 class _Authorization(AuthBase):
-    """User and password before a token, as MLflow does; also keeps requests from asking .netrc."""
+    """Prefers user and password to a token, as MLflow does; also keeps requests from using .netrc."""
 
     def __init__(self, login: Login) -> None:
         self._login = login
@@ -65,7 +65,7 @@ class _Authorization(AuthBase):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A registered version, by its number or by an alias."""
+    """A reference to a registered version, by its number or by an alias."""
 
     name: str
     version: str
@@ -73,21 +73,21 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> "Reference":
-        """Read ``models:/name/7`` or ``models:/name@alias``; RefusedError where it is neither."""
-        found = _REFERENCE.fullmatch(text)
-        if found is None:
+        """Parse ``models:/name/7`` or ``models:/name@alias``; RefusedError for any other text."""
+        parts = _REFERENCE.fullmatch(text)
+        if parts is None:
             raise RefusedError(
                 f"{text!r} names no registered version: write models:/fraud-detector/7 or models:/fraud-detector@alias"
             )
-        return cls(found["name"], found["version"] or "", found["alias"] or "")
+        return cls(parts["name"], parts["version"] or "", parts["alias"] or "")
 
     def __str__(self) -> str:
-        """As MLflow writes it."""
+        """MLflow's notation."""
         return f"models:/{self.name}/{self.version}" if self.version else f"models:/{self.name}@{self.alias}"
 
 
 class Tracking:
-    """One tracking server. Every method blocks, for at most the time-out."""
+    """One tracking server. Every method blocks for at most the time-out."""
 
     def __init__(
         self,
@@ -98,22 +98,22 @@ class Tracking:
         certificates: str | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; nothing is sent.
+        """Initialize without sending a request.
 
         Args:
-            uri: where it is, with its path prefix if it has one; may hold a user and a password.
-            login: who asks; those of the URI come first.
-            timeout: seconds for one answer as a whole.
-            certificates: a file of certificates to trust instead of the system's.
-            monotonic: seconds that never go back.
+            uri: its address with its path prefix, if any; may contain a user and a password.
+            login: the credentials; those of the URI take precedence.
+            timeout: seconds for one complete response.
+            certificates: a file of trusted certificates, instead of the system's.
+            monotonic: a monotonic clock, in seconds.
 
         Raises:
-            ConfigurationError: the URI is none of a server.
+            ConfigurationError: the URI is not that of a server.
         """
         parts = urlsplit(uri)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigurationError(
-                "the tracking URI must be http://… or https://…: a file or database cannot be asked"
+                "the tracking URI must be http://… or https://…: a file or database is not supported"
             )
         if parts.username and parts.password:
             login = Login(unquote(parts.username), unquote(parts.password))
@@ -131,92 +131,93 @@ class Tracking:
     def version(self, reference: Reference) -> VersionInfo:
         """Return the registered version.
 
-        Raises (as all methods here):
-            NotFoundError: MLflow has nothing of that name.
-            RefusedError: it does not let us.
-            TransientError: no usable answer in time and size.
+        Raises (like all methods here):
+            NotFoundError: MLflow has nothing of this name.
+            RefusedError: access is denied.
+            TransientError: no valid response within the limits of time and size.
         """
         name, what = {"name": reference.name}, str(reference)
         if reference.alias:
             query = {**name, "alias": reference.alias}
-            return self._ask(VersionAnswer, "registered-models/alias", query, what).model_version
+            return self._request(VersionAnswer, "registered-models/alias", query, what).model_version
         query = {**name, "version": reference.version}
-        return self._ask(VersionAnswer, "model-versions/get", query, what).model_version
+        return self._request(VersionAnswer, "model-versions/get", query, what).model_version
 
     def run(self, run_id: str) -> Run:
         """Return a run."""
-        return self._ask(RunAnswer, "runs/get", {"run_id": run_id}, f"run {run_id}").run
+        return self._request(RunAnswer, "runs/get", {"run_id": run_id}, f"run {run_id}").run
 
     def logged_metrics(self, model_id: str) -> list[Metric]:
         """Return the metrics of a logged model (MLflow 3)."""
         path = f"logged-models/{quote(model_id, safe='')}"
-        return self._ask(LoggedAnswer, path, {}, f"logged model {model_id}").model.data.metrics
+        return self._request(LoggedAnswer, path, {}, f"logged model {model_id}").model.data.metrics
 
-    def place_of(self, found: VersionInfo) -> str:
+    def place_of(self, version: VersionInfo) -> str:
         """Return the URI of the folder with a version's files."""
-        query = {"name": found.name, "version": found.version}
-        return self._ask(PlaceAnswer, "model-versions/get-download-uri", query, _told(found)).artifact_uri
+        query = {"name": version.name, "version": version.version}
+        return self._request(PlaceAnswer, "model-versions/get-download-uri", query, _uri_of(version)).artifact_uri
 
-    def model_file(self, found: VersionInfo) -> bytes:
-        """Return a version's MLmodel file, through the server, wherever it keeps it."""
-        query = {"name": found.name, "version": found.version, "path": "MLmodel"}
-        with self.get("model-versions/get-artifact", query, f"the MLmodel of {_told(found)}") as answer:
-            return self._read(answer, MOST_MODEL_FILE_BYTES, f"the MLmodel of {_told(found)}")
+    def model_file(self, version: VersionInfo) -> bytes:
+        """Return a version's MLmodel file through the server, independent of its artifact store."""
+        query = {"name": version.name, "version": version.version, "path": "MLmodel"}
+        what = f"the MLmodel of {_uri_of(version)}"
+        with self.get("model-versions/get-artifact", query, what) as response:
+            return self._read(response, MOST_MODEL_FILE_BYTES, what)
 
     def folder(self, path: str) -> list[File]:
         """Return the entries of a folder that the server proxies (``mlflow-artifacts:``)."""
         what = f"the folder {path}"
-        with self.get("api/2.0/mlflow-artifacts/artifacts", {"path": path}, what) as answer:
-            return self._decode(FilesAnswer, self._read(answer, MOST_BYTES, what), what).files
+        with self.get("api/2.0/mlflow-artifacts/artifacts", {"path": path}, what) as response:
+            return self._decode(FilesAnswer, self._read(response, MOST_BYTES, what), what).files
 
     def get(self, path: str, query: Mapping[str, str], what: str) -> requests.Response:
-        """Begin a GET whose body is read by the caller, who closes it."""
+        """Send a GET; the caller reads the body and closes the response."""
         try:
-            answer = self._session.get(
+            response = self._session.get(
                 f"{self.place}/{path}",
                 params=dict(query),
                 timeout=(min(_CONNECT_SECONDS, self._timeout), self._timeout),
-                # A redirect could take the credentials elsewhere.
+                # A redirect could send the credentials elsewhere.
                 allow_redirects=False,
                 stream=True,
             )
         except (requests.RequestException, OSError, ValueError) as problem:
             raise TransientError(f"MLflow at {self.place} {_kind(problem)}") from problem
         try:
-            self._check(answer, what)
+            self._check(response, what)
         except BaseException:
-            answer.close()
+            response.close()
             raise
-        return answer
+        return response
 
-    def _ask(self, kind: type[T], path: str, query: Mapping[str, str], what: str) -> T:
-        with self.get(f"api/2.0/mlflow/{path}", query, what) as answer:
-            return self._decode(kind, self._read(answer, MOST_BYTES, what), what)
+    def _request(self, kind: type[T], path: str, query: Mapping[str, str], what: str) -> T:
+        with self.get(f"api/2.0/mlflow/{path}", query, what) as response:
+            return self._decode(kind, self._read(response, MOST_BYTES, what), what)
 
-    def _read(self, answer: requests.Response, most: int, what: str) -> bytes:
+    def _read(self, response: requests.Response, most: int, what: str) -> bytes:
         deadline, content = self._monotonic() + self._timeout, bytearray()
         try:
-            for chunk in answer.iter_content(_CHUNK):
+            for chunk in response.iter_content(_CHUNK):
                 content += chunk
                 if len(content) > most:
                     raise TransientError(f"MLflow at {self.place}: {what} is over {most >> 20} MiB")
                 if self._monotonic() > deadline:
-                    raise TransientError(f"MLflow at {self.place}: {what} did not come within {self._timeout:g} s")
+                    raise TransientError(f"MLflow at {self.place}: {what} did not arrive within {self._timeout:g} s")
         except (requests.RequestException, OSError, ValueError) as problem:
             raise TransientError(f"MLflow at {self.place} {_kind(problem)}") from problem
         return bytes(content)
 
     def _decode(self, kind: type[T], content: bytes, what: str) -> T:
         try:
-            # Older servers write 64-bit numbers as text, as protobuf's JSON does.
+            # Older servers write 64-bit numbers as text, like protobuf's JSON.
             return msgspec.json.decode(content, type=kind, strict=False)
         except msgspec.DecodeError as problem:
             raise TransientError(
-                f"{self.place} answers for {what} as MLflow does not: is it the tracking URI?"
+                f"the response of {self.place} for {what} is not MLflow's: check the tracking URI"
             ) from problem
 
-    def _check(self, answer: requests.Response, what: str) -> None:
-        status = answer.status_code
+    def _check(self, response: requests.Response, what: str) -> None:
+        status = response.status_code
         if status == _OK:
             return
         if status in _DENIED:
@@ -224,16 +225,16 @@ class Tracking:
                 f"MLflow at {self.place} denies access to {what} (HTTP {status}): set MLFLOW_TRACKING_TOKEN, or "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             )
-        # An alias that is not there is a bad request (3.17).
+        # An unknown alias is a bad request (3.17).
         if status in {_NOT_FOUND, _BAD_REQUEST}:
             raise NotFoundError(
                 f"MLflow at {self.place} has no {what}: check the name, the version and the tracking URI"
             )
-        raise TransientError(f"MLflow at {self.place} did not answer for {what} as expected (HTTP {status})")
+        raise TransientError(f"MLflow at {self.place} did not respond for {what} as expected (HTTP {status})")
 
 
-def _told(found: VersionInfo) -> str:
-    return f"models:/{found.name}/{found.version}"
+def _uri_of(version: VersionInfo) -> str:
+    return f"models:/{version.name}/{version.version}"
 
 
 def _kind(problem: Exception) -> str:
@@ -241,8 +242,8 @@ def _kind(problem: Exception) -> str:
         case requests.exceptions.SSLError():
             return "has a certificate that is not trusted: check the tracking URI and the trusted certificates"
         case requests.Timeout():
-            return "did not answer in time: check that it is up"
+            return "did not respond in time: check that it is up"
         case requests.exceptions.ChunkedEncodingError() | requests.exceptions.ContentDecodingError():
-            return "broke off its answer: check that it is up"
+            return "broke off its response: check that it is up"
         case _:
             return "cannot be reached: check that it is up and the tracking URI"

@@ -1,4 +1,4 @@
-"""From what MLflow knows to a ModelVersion: what has a place there, and a list of what has none or is not known."""
+"""Composes a ModelVersion from MLflow's data, with lists of the facts that are unknown and those that are left out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ REPOSITORY_TAG: Final = "mlflow.source.git.repoURL"
 USER_TAG: Final = "mlflow.user"
 VERSION_TAGS: Final = ("semver", "version")
 
-# What a complete ModelVersion says; whatever is missing of it is named.
+# The fields of a complete ModelVersion; the missing ones are reported.
 _COMPLETE: Final = (
     "artifact.digest",
     "artifact.sizeBytes",
@@ -60,21 +60,21 @@ _COMMIT: Final = pattern(r"[0-9a-f]{7,64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """All that could be found out; None or empty where there is nothing.
+    """The known facts about a version; None or empty where unknown.
 
     Attributes:
         model: the ModelVersion's model.
         version: its SemVer.
         file: its MLmodel file.
-        artifact_uri: where its bytes are.
-        hashed: their size and digest, where they were read.
+        artifact_uri: the location of its artifact.
+        hashed: the artifact's size and digest, if it was read.
         registered: the registered version.
-        run: the run that made it.
+        run: the run that created it.
         run_url: a page that shows the run.
-        metrics: of the model itself, where MLflow tells them from those of its run.
-        repository: of the code, where a person says it.
-        backend: where it serves.
-        namespace: of the ModelVersion.
+        metrics: those of the model itself, where MLflow distinguishes them from those of its run.
+        repository: the code repository given by the user.
+        backend: the backend that serves it.
+        namespace: the ModelVersion's namespace.
     """
 
     model: str
@@ -93,7 +93,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A ModelVersion's manifest, what MLflow does not know of it, and what it knows but a ModelVersion cannot say."""
+    """A ModelVersion's manifest, the fields that MLflow does not know, and MLflow's facts that do not fit into it."""
 
     manifest: Mapping[str, Any]
     unknown: tuple[str, ...]
@@ -101,17 +101,17 @@ class Imported:
 
 
 def semver_of(registered: VersionInfo, given: str | None) -> str:
-    """Return the version that a person gave, else that of the tag ``semver`` or ``version``.
+    """Return the version given by the user, by default that of the tag ``semver`` or ``version``.
 
     Raises:
-        RefusedError: there is none, or it is no SemVer.
+        RefusedError: there is none, or it is not SemVer.
     """
     tags = tags_of(registered.tags)
     tag = next((name for name in VERSION_TAGS if tags.get(name)), "")
     origin = f"models:/{registered.name}/{registered.version}"
     if given is None and not tag:
         raise RefusedError(
-            f"{origin} has no tag `semver` or `version`, and MLflow's own number {registered.version} is no SemVer: "
+            f"{origin} has no tag `semver` or `version`, and MLflow's own number {registered.version} is not SemVer: "
             "give --version, such as --version 2.3.1, or set the tag"
         )
     return semver(
@@ -120,20 +120,20 @@ def semver_of(registered: VersionInfo, given: str | None) -> str:
 
 
 def semver(text: str, where: str) -> str:
-    """Return the version without a leading v; RefusedError where it is no SemVer."""
+    """Return the version without a leading v; RefusedError if it is not SemVer."""
     try:
         return str(parse_version(text))
     except ValueError as problem:
         raise RefusedError(
-            f"{where}: {text!r} is no SemVer 2.0 version without build metadata, such as 2.3.1"
+            f"{where}: {text!r} is not a SemVer 2.0 version without build metadata: write one such as 2.3.1"
         ) from problem
 
 
 def compose(known: Known) -> Imported:
-    """Return the ModelVersion.
+    """Compose the ModelVersion.
 
     Raises:
-        InvalidObjectError: a value has another form than the API asks for; the error names the field.
+        InvalidObjectError: a value does not match the API's schema; the error names the field.
     """
     left_out: list[str] = []
     run = known.run
@@ -171,18 +171,18 @@ def _unknown(raw: Mapping[str, Any], known: Known) -> Iterable[str]:
     if known.file.signature is not None:
         if not known.file.outputs_known:
             yield "signature.outputs"
-        # What stands in front of the model decides that, not the model.
+        # That depends on the server in front of the model.
         yield "signature.unknownInputs"
 
 
 def _artifact(known: Known) -> Artifact | None:
     if not known.artifact_uri:
         return None
-    found = known.hashed
+    hashed = known.hashed
     return Artifact(
         uri=known.artifact_uri,
-        digest=found.digest if found is not None else None,
-        size_bytes=found.size if found is not None else None,
+        digest=hashed.digest if hashed is not None else None,
+        size_bytes=hashed.size if hashed is not None else None,
         format="mlflow",
     )
 
@@ -202,18 +202,18 @@ def _lineage(known: Known, left_out: list[str]) -> Lineage | None:
     run = known.run
     run_id = run.info.run_id if run is not None else known.file.run_id
     tags = tags_of(run.data.tags) if run is not None else {}
-    found = Lineage(
+    lineage = Lineage(
         code=_code(tags, known.repository, left_out),
         hyperparameters=_parameters(run.data.params if run is not None else (), left_out),
         run=RunReference(system="mlflow", id=run_id, url=known.run_url or None) if run_id else None,
     )
-    return found if encode(found) else None
+    return lineage if encode(lineage) else None
 
 
 def _code(tags: Mapping[str, str], given: str, left_out: list[str]) -> SourceCode | None:
     repository, commit = without_secrets(given or tags.get(REPOSITORY_TAG, "")), tags.get(COMMIT_TAG, "").lower()
     if commit and _COMMIT.fullmatch(commit) is None:
-        left_out.append(f"lineage.code.commit (tag {COMMIT_TAG} is no commit)")
+        left_out.append(f"lineage.code.commit (tag {COMMIT_TAG} is not a commit)")
         commit = ""
     if not repository:
         if commit:
@@ -223,31 +223,32 @@ def _code(tags: Mapping[str, str], given: str, left_out: list[str]) -> SourceCod
 
 
 def _parameters(params: Iterable[Tag], left_out: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for parameter in sorted(params, key=lambda one: one.key):
+    parameters: dict[str, str] = {}
+    for parameter in sorted(params, key=lambda parameter: parameter.key):
         if len(parameter.value) > _LONGEST_VALUE:
             left_out.append(f"lineage.hyperparameters.{parameter.key} (over {_LONGEST_VALUE:,} characters)")
-        elif len(found) == _MOST_PARAMETERS:
+        elif len(parameters) == _MOST_PARAMETERS:
             left_out.append(f"lineage.hyperparameters.{parameter.key} (there are over {_MOST_PARAMETERS})")
         else:
-            found[parameter.key] = parameter.value
-    return found
+            parameters[parameter.key] = parameter.value
+    return parameters
 
 
 def _measures(metrics: Iterable[Metric], left_out: list[str]) -> tuple[Measure, ...]:
-    found: dict[tuple[str, str], Measure] = {}
-    for metric in sorted(metrics, key=lambda one: (one.key, one.dataset_name)):
+    measures: dict[tuple[str, str], Measure] = {}
+    for metric in sorted(metrics, key=lambda metric: (metric.key, metric.dataset_name)):
         value = metric.value
         if isinstance(value, str) or not isfinite(value):
-            left_out.append(f"metrics.{metric.key} (its value is no number)")
+            left_out.append(f"metrics.{metric.key} (its value is not a number)")
         elif len(metric.key) > _LONGEST_NAME:
             left_out.append(f"metrics.{metric.key} (its name is over {_LONGEST_NAME} characters)")
-        elif len(found) == _MOST_METRICS:
+        elif len(measures) == _MOST_METRICS:
             left_out.append(f"metrics.{metric.key} (there are over {_MOST_METRICS})")
         else:
             dataset = metric.dataset_name[:_LONGEST_NAME] or None
-            found[metric.key, metric.dataset_name] = Measure(name=metric.key, value=repr(float(value)), dataset=dataset)
-    return tuple(found.values())
+            measure = Measure(name=metric.key, value=repr(float(value)), dataset=dataset)
+            measures[metric.key, metric.dataset_name] = measure
+    return tuple(measures.values())
 
 
 def _changes(registered: VersionInfo | None, left_out: list[str]) -> str | None:

@@ -1,7 +1,7 @@
-"""MLflow's ``MLmodel`` file: what it says of the framework and of the signature, in our words.
+"""Conversion of MLflow's ``MLmodel`` file: framework and signature.
 
-Types by MLflow's own names (mlflow.types.DataType) and numpy's. A column without a name is named by its position, which
-is how MLflow then addresses it.
+Types have the names of MLflow (mlflow.types.DataType) and numpy. An unnamed column is named by its position, by which
+MLflow addresses it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ _NUMBERS: Final = frozenset(
     ["bool", "float16", "float32", "float64"] + [f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64)]
 )
 _TENSOR_TYPES: Final = {"str": "string", "object": "string", "bytes": "bytes", "datetime64[ns]": "datetime"}
-# Every flavor names its library's version <flavor>_version, but for these (mlflow 3.17, the flavors' log_model).
+# The field of the library's version is <flavor>_version except for these (mlflow 3.17, the flavors' log_model).
 _VERSION_KEYS: Final = {"xgboost": "xgb_version", "lightgbm": "lgb_version", "spark": "pyspark_version"}
 _GENERIC: Final = "python_function"
 
@@ -46,20 +46,20 @@ class _File(msgspec.Struct, frozen=True):
     signature: _Raw | None = None
 
 
-class _UnsayableError(Exception):
-    """A signature that a ModelVersion has no words for; the text names the field."""
+class _UnsupportedError(Exception):
+    """A signature that a ModelVersion cannot express; the message names the field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """What an MLmodel file says.
+    """The contents of an MLmodel file.
 
     Attributes:
-        framework: None where it only says that it is called from Python.
-        signature: None where it has none, or one that a ModelVersion cannot say: ``problem`` then tells why.
-        outputs_known: whether the signature names what comes out.
+        framework: None where the only flavor is the generic Python function.
+        signature: None where it has none, or one that a ModelVersion cannot express; ``problem`` has the reason.
+        outputs_known: whether the signature describes the outputs.
         run_id: empty where there was no run.
-        artifact_uri: where its folder is; empty where it does not say.
+        artifact_uri: the URI of its folder; empty where the file has none.
     """
 
     framework: Framework | None = None
@@ -71,27 +71,27 @@ class ModelFile:
 
 
 def read_model_file(content: bytes, where: str) -> ModelFile:
-    """Read an MLmodel file.
+    """Parse an MLmodel file.
 
     Raises:
-        InvalidObjectError: it is none; the error names the field.
+        InvalidObjectError: it is invalid; the error names the field.
     """
     try:
         raw = msgspec.yaml.decode(content)
     except msgspec.DecodeError as problem:
-        raise InvalidObjectError(where, "is no YAML, so it is no MLmodel file") from problem
+        raise InvalidObjectError(where, "is not YAML, so it is not an MLmodel file") from problem
     file = decode(_File, raw, where)
-    signature, trouble = None, ""
+    signature, unsupported = None, ""
     if file.signature is not None:
         try:
             signature = _signature(file.signature)
-        except _UnsayableError as problem:
-            trouble = str(problem)
+        except _UnsupportedError as problem:
+            unsupported = str(problem)
     path = file.artifact_path or ""
     return ModelFile(
         framework=_framework(file.flavors),
         signature=signature,
-        problem=trouble,
+        problem=unsupported,
         outputs_known=file.signature is None or file.signature.outputs is not None,
         run_id=file.run_id or "",
         # Before MLflow 3 it is the path within the run.
@@ -111,16 +111,16 @@ def _framework(flavors: Mapping[str, Mapping[str, Any] | None]) -> Framework | N
 def _signature(raw: _Raw) -> Signature:
     inputs = _fields(raw.inputs, "inputs")
     tensors = any(entry.get("type") == "tensor" for entry in _entries(raw.inputs, "inputs"))
-    found = Signature(
+    signature = Signature(
         profile=Profile.TENSOR if tensors else Profile.COLUMNAR,
         inputs=inputs,
         outputs=_fields(raw.outputs, "outputs"),
         parameters=_fields(raw.params, "params"),
     )
     try:
-        return decode(Signature, encode(found), "signature")
+        return decode(Signature, encode(signature), "signature")
     except InvalidObjectError as problem:
-        raise _UnsayableError(str(problem)) from problem
+        raise _UnsupportedError(str(problem)) from problem
 
 
 def _entries(text: str | None, where: str) -> Sequence[dict[str, Any]]:
@@ -129,15 +129,15 @@ def _entries(text: str | None, where: str) -> Sequence[dict[str, Any]]:
     try:
         return msgspec.json.decode(text, type=list[dict[str, Any]])
     except msgspec.DecodeError as problem:
-        raise _UnsayableError(f"signature.{where} is no list of columns or tensors") from problem
+        raise _UnsupportedError(f"signature.{where} is not a list of columns or tensors") from problem
 
 
 def _fields(text: str | None, where: str) -> tuple[Field, ...]:
-    found = tuple(_field(entry, index, where) for index, entry in enumerate(_entries(text, where)))
-    names = [field.name for field in found]
+    fields = tuple(_field(entry, index, where) for index, entry in enumerate(_entries(text, where)))
+    names = [field.name for field in fields]
     if len(set(names)) < len(names):
-        raise _UnsayableError(f"signature.{where} has two fields of one name")
-    return found
+        raise _UnsupportedError(f"signature.{where} has two fields of one name")
+    return fields
 
 
 def _field(entry: Mapping[str, Any], index: int, where: str) -> Field:
@@ -161,31 +161,31 @@ def _field(entry: Mapping[str, Any], index: int, where: str) -> Field:
 
 
 def _column(entry: Mapping[str, Any], path: str) -> tuple[str, tuple[int, ...]]:
-    """Return type and shape of a column: an array has a dimension that varies."""
+    """Return type and shape of a column; each array is a variable dimension."""
     kind = entry.get("type")
     if kind == "array":
         items = entry.get("items")
         if not isinstance(items, dict):
-            raise _UnsayableError(f"{path}: an array without the type of its items")
+            raise _UnsupportedError(f"{path}: an array without the type of its items")
         dtype, shape = _column(items, path)
         return dtype, (-1, *shape)
     if not isinstance(kind, str) or kind not in _COLUMN_TYPES:
-        raise _UnsayableError(f"{path}: the type {kind!r} has no counterpart: describe it by hand")
+        raise _UnsupportedError(f"{path}: the type {kind!r} has no counterpart: describe it by hand")
     return _COLUMN_TYPES[kind], ()
 
 
 def _tensor(spec: object, path: str) -> tuple[str, tuple[int, ...]]:
     if not isinstance(spec, dict):
-        raise _UnsayableError(f"{path}: a tensor without tensor-spec")
+        raise _UnsupportedError(f"{path}: a tensor without tensor-spec")
     dtype = str(spec.get("dtype"))
     if dtype not in _NUMBERS and dtype not in _TENSOR_TYPES:
-        raise _UnsayableError(f"{path}: the type {dtype!r} has no counterpart: describe it by hand")
+        raise _UnsupportedError(f"{path}: the type {dtype!r} has no counterpart: describe it by hand")
     return _TENSOR_TYPES.get(dtype, dtype), _shape(spec.get("shape"), path)
 
 
 def _shape(raw: object, path: str) -> tuple[int, ...]:
     if not isinstance(raw, list) or not all(isinstance(size, int) and size >= -1 for size in raw):
-        raise _UnsayableError(f"{path}: its shape is no list of sizes")
+        raise _UnsupportedError(f"{path}: its shape is not a list of sizes")
     return tuple(raw)
 
 

@@ -1,4 +1,4 @@
-"""The answers of MLflow's REST API, reduced to the fields that are read (MLflow 3.17, REST API 2.0)."""
+"""The responses of MLflow's REST API, reduced to the fields in use (MLflow 3.17, REST API 2.0)."""
 
 from collections.abc import Iterable
 from re import compile as pattern
@@ -28,13 +28,13 @@ class VersionInfo(msgspec.Struct, frozen=True):
 
     @property
     def logged_model(self) -> str:
-        """The id of the logged model that it is (MLflow 3), or empty."""
-        found = _LOGGED.fullmatch(self.source)
-        return found["id"] if found is not None else ""
+        """The id of its logged model (MLflow 3); empty where it has none."""
+        logged = _LOGGED.fullmatch(self.source)
+        return logged["id"] if logged is not None else ""
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A metric's last value; NaN and the infinities come as text."""
+    """A metric's last value; NaN and the infinities are sent as text."""
 
     key: str
     value: float | str
@@ -42,7 +42,7 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 class RunInfo(msgspec.Struct, frozen=True):
-    """When and by whom; times in milliseconds since 1970."""
+    """A run's user and times, in milliseconds since 1970."""
 
     run_id: str
     experiment_id: str = ""
@@ -52,7 +52,7 @@ class RunInfo(msgspec.Struct, frozen=True):
 
 
 class RunData(msgspec.Struct, frozen=True):
-    """What was logged."""
+    """The values that a run has logged."""
 
     metrics: list[Metric] = []
     params: list[Tag] = []
@@ -70,26 +70,26 @@ class DatasetInfo(msgspec.Struct, frozen=True):
 
 
 class DatasetInput(msgspec.Struct, frozen=True):
-    """A data set and what it was used for."""
+    """A data set and the tags of its use."""
 
     dataset: DatasetInfo
     tags: list[Tag] = []
 
 
 class RunInputs(msgspec.Struct, frozen=True):
-    """What went in."""
+    """A run's inputs."""
 
     dataset_inputs: list[DatasetInput] = []
 
 
 class ModelOutput(msgspec.Struct, frozen=True):
-    """A model that came out."""
+    """A model that a run has created."""
 
     model_id: str
 
 
 class RunOutputs(msgspec.Struct, frozen=True):
-    """What came out."""
+    """A run's outputs."""
 
     model_outputs: list[ModelOutput] = []
 
@@ -104,7 +104,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class LoggedData(msgspec.Struct, frozen=True):
-    """What was logged of one model."""
+    """The logged values of one model."""
 
     metrics: list[Metric] = []
 
@@ -114,25 +114,25 @@ class _LoggedModel(msgspec.Struct, frozen=True):
 
 
 class LoggedAnswer(msgspec.Struct, frozen=True):
-    """The answer of ``logged-models/<id>``."""
+    """The response of ``logged-models/<id>``."""
 
     model: _LoggedModel
 
 
 class VersionAnswer(msgspec.Struct, frozen=True):
-    """The answer of ``model-versions/get``."""
+    """The response of ``model-versions/get``."""
 
     model_version: VersionInfo
 
 
 class RunAnswer(msgspec.Struct, frozen=True):
-    """The answer of ``runs/get``."""
+    """The response of ``runs/get``."""
 
     run: Run
 
 
 class PlaceAnswer(msgspec.Struct, frozen=True):
-    """The answer of ``model-versions/get-download-uri``."""
+    """The response of ``model-versions/get-download-uri``."""
 
     artifact_uri: str
 
@@ -146,7 +146,7 @@ class File(msgspec.Struct, frozen=True):
 
 
 class FilesAnswer(msgspec.Struct, frozen=True):
-    """The answer of ``mlflow-artifacts/artifacts``."""
+    """The response of ``mlflow-artifacts/artifacts``."""
 
     files: list[File] = []
 

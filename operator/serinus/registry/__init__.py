@@ -1,6 +1,6 @@
-"""The registry: which versions exist, which one serves, and everything that led there.
+"""The registry of model versions: which exist, which one is in production, and the audit trail.
 
-Serving code that is not on Kubernetes asks it so::
+Serving code outside Kubernetes reads it like this::
 
     import serinus.registry
 

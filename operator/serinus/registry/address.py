@@ -1,6 +1,6 @@
 """Opens a registry by its address: ``kubernetes:`` or ``dynamodb://<table-prefix>?region=…&scope=…&namespace=…``.
 
-Libraries of a kind of store are loaded when one is opened: importing this costs next to nothing.
+The libraries of a store are imported when it is opened, so that importing this module is cheap.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,12 +22,12 @@ _PARAMETERS: Final = frozenset({"region", "endpoint", "scope", "namespace"})
 
 @dataclass(frozen=True, slots=True)
 class KubernetesAddress:
-    """The registry of the cluster that the kubeconfig, or the pod's own account, names."""
+    """The registry in the cluster of the kubeconfig or, inside a pod, of its service account."""
 
 
 @dataclass(frozen=True, slots=True)
 class DynamoDbAddress:
-    """A registry in DynamoDB; ``namespace`` is that of models that are named without one."""
+    """A registry in DynamoDB; ``namespace`` is the default for models named without one."""
 
     settings: DynamoDbSettings
     namespace: str = ""
@@ -37,21 +37,21 @@ Address = KubernetesAddress | DynamoDbAddress
 
 
 class RegistryReader(Protocol):
-    """What serving code may ask; a model is named ``name`` or ``namespace/name``.
+    """The read operations for serving code; a model is named ``name`` or ``namespace/name``.
 
-    Every method blocks for at most a few time-outs and may be called inside a process with a running event loop. It
-    raises TransientError where the registry could not be asked, RefusedError where it will not answer, and
-    InvalidObjectError where a name is none.
+    Every method blocks for at most a few time-outs and may be called in a process with a running event loop. It raises
+    TransientError where the registry is unavailable, RefusedError where it refuses the request, and InvalidObjectError
+    for an invalid name.
     """
 
     def production(self, model: str) -> ProductionVersion | None:
-        """Return the version that serves, strongly consistent, in one request; None where none does."""
+        """Return the production version, strongly consistent, in one request; None where there is none."""
 
     def get(self, model: str, version: str) -> VersionEntry:
         """Return one version; NotFoundError where it is not registered."""
 
     def list(self, model: str, query: Query | None = None) -> list[VersionEntry]:
-        """Return the versions that the query wants, the newest first in the order of SemVer."""
+        """Return the versions that match the query in SemVer order, newest first."""
 
     def history(self, model: str, *, after: int = 0) -> Iterator[AuditRecordSpec]:
         """Yield the audit trail in order, page by page."""
@@ -60,16 +60,16 @@ class RegistryReader(Protocol):
         """Close the connections."""
 
     def __enter__(self) -> Self:
-        """Close at the end of a ``with``."""
+        """Return the reader itself."""
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close."""
+        """Close the connections."""
 
 
 def parse_address(url: str) -> Address:
-    """Return the registry that an address names; ConfigurationError where it names none."""
+    """Parse an address; ConfigurationError where it is invalid."""
     parts = urlsplit(url)
     match parts.scheme:
         case "kubernetes":
@@ -79,44 +79,44 @@ def parse_address(url: str) -> Address:
         case "dynamodb":
             return _dynamodb_address(url)
         case _:
-            raise ConfigurationError(f"{url!r} is no registry: write {FORMS}")
+            raise ConfigurationError(f"{url!r} is not the address of a registry: write {FORMS}")
 
 
 def _dynamodb_address(url: str) -> DynamoDbAddress:
     parts = urlsplit(url)
     if not parts.netloc or parts.path or parts.fragment:
-        raise ConfigurationError(f"{url}: between dynamodb:// and ? stands the table prefix alone: {FORMS}")
+        raise ConfigurationError(f"{url}: only the table prefix may be between dynamodb:// and ?: write {FORMS}")
     try:
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError as problem:
         raise ConfigurationError(f"{url}: {problem}: write parameters as name=value with & between them") from problem
-    given = dict(pairs)
-    unknown = sorted(given.keys() - _PARAMETERS)
+    parameters = dict(pairs)
+    unknown = sorted(parameters.keys() - _PARAMETERS)
     if unknown:
         raise ConfigurationError(
             f"{url}: unknown parameter {', '.join(unknown)}: known are {', '.join(sorted(_PARAMETERS))}"
         )
-    if len(given) != len(pairs):
-        raise ConfigurationError(f"{url}: a parameter stands there twice")
+    if len(parameters) != len(pairs):
+        raise ConfigurationError(f"{url}: duplicate parameter: give each one once")
     settings = DynamoDbSettings(
-        region=given.get("region") or None,
-        endpoint=given.get("endpoint") or None,
+        region=parameters.get("region") or None,
+        endpoint=parameters.get("endpoint") or None,
         table_prefix=parts.netloc,
-        scope=given.get("scope", ""),
+        scope=parameters.get("scope", ""),
     )
-    return DynamoDbAddress(settings, given.get("namespace", ""))
+    return DynamoDbAddress(settings, parameters.get("namespace", ""))
 
 
 async def open_store(url: str, *, namespaces: Sequence[str] = ()) -> RegistryStore:
-    """Open a registry to read and write it; close it with ``await store.close()``.
+    """Open a registry for reading and writing; close it with ``await store.close()``.
 
     Args:
         url: its address.
-        namespaces: of a registry in Kubernetes, those that may be listed; empty for the whole cluster.
+        namespaces: those to list in a registry in Kubernetes; empty for the whole cluster.
 
     Raises:
-        ConfigurationError: the address names none, or there is none at it; the sentence says what to do.
-        RefusedError, TransientError: as they say.
+        ConfigurationError: the address is invalid, or there is no registry at it; the message has the remedy.
+        RefusedError, TransientError: see serinus.errors.
     """
     match parse_address(url):
         case DynamoDbAddress(settings=settings):
@@ -124,7 +124,7 @@ async def open_store(url: str, *, namespaces: Sequence[str] = ()) -> RegistrySto
 
             return await DynamoDbStore.open(settings)
         case KubernetesAddress():
-            from serinus.kube.client import KubernetesClient  # noqa: PLC0415 - the client takes long to load
+            from serinus.kube.client import KubernetesClient  # noqa: PLC0415 - the client is slow to load
             from serinus.registry.kubernetes.store import KubernetesStore  # noqa: PLC0415 - likewise
 
             client = await KubernetesClient.open()
@@ -132,10 +132,10 @@ async def open_store(url: str, *, namespaces: Sequence[str] = ()) -> RegistrySto
 
 
 def open_reader(url: str) -> RegistryReader:
-    """Open a registry to read it from serving code; nothing is sent yet. As ``serinus.registry.open(url)``.
+    """Open a registry for reading from serving code, without sending a request; exported as ``serinus.registry.open``.
 
     Raises:
-        ConfigurationError: the address names none that can be read so.
+        ConfigurationError: the address is invalid or not that of a registry in DynamoDB.
     """
     match parse_address(url):
         case DynamoDbAddress(settings=settings, namespace=namespace):

@@ -1,7 +1,7 @@
-"""The registry's verbs over any store: register, get, list, production, promote, rollback, history, verify.
+"""The registry's operations over any store: register, get, list, production, promote, rollback, history, verify.
 
-A verb that another one overtakes reads the head anew and decides again; one that may have happened is committed again
-under the same id, which changes nothing if it did.
+Optimistic concurrency: on a conflict, re-read the head and decide again; after an ambiguous outcome, commit again under
+the same id, which is idempotent.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from serinus.ports.registry_store import Commit, RegistryStore
 from serinus.ports.services import Clock
 
 TRIES: Final = 40
-"""How often a step is decided anew: with a dozen writers on one model, each step is overtaken a few times."""
+"""The most attempts of one step: with a dozen writers on one model, each step has a few conflicts."""
 
 _BACKOFF: Final = Backoff(first=0.05, longest=0.5, jitter=0.5)
 _SERVING: Final = frozenset({AuditEvent.PROMOTED, AuditEvent.STABLE_ADOPTED, AuditEvent.ROLLED_BACK})
@@ -39,14 +39,14 @@ _SERVING: Final = frozenset({AuditEvent.PROMOTED, AuditEvent.STABLE_ADOPTED, Aud
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a verification came to.
+    """The result of verifying a model's chain.
 
     Attributes:
-        model: whose chain.
-        records: how many were read.
-        head: what the registry says.
-        findings: everything that is wrong; nothing where the chain is whole.
-        anchors: how many checkpoints it was held against.
+        model: the model.
+        records: the number of records that were read.
+        head: the registry's head.
+        findings: all defects; none if the chain is intact.
+        anchors: the number of checkpoints compared with.
     """
 
     model: ObjectKey
@@ -57,20 +57,20 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether the chain is whole and the head is what it comes to."""
+        """Whether the chain is intact and the head equals its fold."""
         return not self.findings
 
 
 @dataclass(slots=True)
 class _Reading:
-    """What a verification has seen so far: one pass, one record in memory."""
+    """The state of a verification: one pass over the chain with one record in memory."""
 
     records: int = 0
     head: Head | None = field(default_factory=Head)
     findings: list[ChainFinding] = field(default_factory=list)
 
-    def take(self, stored: StoredRecord) -> None:
-        """Count a record in and fold it into the head that the chain comes to."""
+    def add(self, stored: StoredRecord) -> None:
+        """Count a record and apply it to the head."""
         self.records += 1
         try:
             record = decode(AuditRecordSpec, dict(stored.content), "spec")
@@ -82,10 +82,10 @@ class _Reading:
 
 
 class Registry:
-    """The verbs, on one store, in the name of one process."""
+    """The operations on one store; ``by`` is the process that records."""
 
     def __init__(self, store: RegistryStore, clock: Clock, by: OperatorIdentity) -> None:
-        """Nothing is asked yet."""
+        """Initialize without sending a request."""
         self.store = store
         self._clock = clock
         self._by = by
@@ -93,66 +93,66 @@ class Registry:
     # ---- reading -------------------------------------------------------------------------------
 
     async def head(self, model: ObjectKey) -> Head:
-        """Return the one truth about a model, in one strongly consistent read."""
+        """Return a model's head by one strongly consistent read."""
         return await self.store.read_head(model)
 
     async def production(self, model: ObjectKey) -> ProductionVersion | None:
-        """Return the version that serves; None where none does."""
+        """Return the production version; None where there is none."""
         return (await self.store.read_head(model)).production
 
     async def get(self, model: ObjectKey, version: str) -> VersionEntry:
         """Return one version; NotFoundError where it is not registered."""
-        found = await self.store.read_version(model, version.removeprefix("v"))
-        if found is None:
+        entry = await self.store.read_version(model, version.removeprefix("v"))
+        if entry is None:
             raise NotFoundError(f"{model.name} {version} is not registered in {model.namespace or 'the registry'}")
-        return found
+        return entry
 
     async def list(self, model: ObjectKey, query: Query | None = None) -> list[VersionEntry]:
-        """Return the versions that the query wants, the newest first in the order of SemVer."""
-        wanted = query or Query()
+        """Return the versions that match the query in SemVer order, newest first."""
+        filters = query or Query()
         head = await self.store.read_head(model)
-        return select([entry async for entry in self.store.list_versions(model, wanted)], head, wanted)
+        return select([entry async for entry in self.store.list_versions(model, filters)], head, filters)
 
     async def history(self, model: ObjectKey, *, after: int = 0) -> AsyncIterator[AuditRecordSpec]:
-        """Yield the audit trail in order; InvalidObjectError where a record cannot be read."""
+        """Yield the audit trail in order; InvalidObjectError where a record cannot be decoded."""
         async for stored in self.store.read_records(model, after=after):
             yield decode(AuditRecordSpec, dict(stored.content), "spec")
 
     async def verify(self, model: ObjectKey, anchors: Iterable[Anchor] = ()) -> Verification:
-        """Recompute the whole chain, hold it against the head and against checkpoints, and say all that is wrong.
+        """Recompute the whole chain, compare it with the head and with checkpoints, and return all defects.
 
-        Records that are added meanwhile do not disturb it: the head is read first. The checkpoints must have been read
-        before this is called: one that has seen more than the head says is a finding.
+        Records that are added concurrently do not matter: the head is read first. The checkpoints must have been read
+        before the call: a checkpoint that is ahead of the head is a finding.
         """
         known = tuple(anchors)
         head = await self.store.read_head(model)
         begin = Anchor(head.audit.pruned_through, head.audit.pruned_hash, "the last removed record")
         reading = _Reading(head=Head() if begin.sequence == 0 else None)
         walk = ChainWalk(begin, known)
-        async for one in self.store.read_records(model, after=begin.sequence, through=head.audit.sequence):
-            walk.add(one)
-            reading.take(one)
-        found = [*walk.finish(Anchor(head.audit.sequence, head.audit.hash, "the head")), *reading.findings]
-        if reading.head is not None and not found and _truth(reading.head) != _truth(head):
-            message = "the head does not say what the chain comes to: production, good or quarantined versions differ"
-            found.append(ChainFinding(ChainFault.HEAD_DIFFERS, head.audit.sequence, message))
-        return Verification(model, reading.records, head, tuple(found), len(known))
+        async for record in self.store.read_records(model, after=begin.sequence, through=head.audit.sequence):
+            walk.add(record)
+            reading.add(record)
+        findings = [*walk.finish(Anchor(head.audit.sequence, head.audit.hash, "the head")), *reading.findings]
+        if reading.head is not None and not findings and _state(reading.head) != _state(head):
+            message = "the head differs from the fold of the chain in its production, good or quarantined versions"
+            findings.append(ChainFinding(ChainFault.HEAD_DIFFERS, head.audit.sequence, message))
+        return Verification(model, reading.records, head, tuple(findings), len(known))
 
     # ---- writing -------------------------------------------------------------------------------
 
     async def register(self, model: ObjectKey, entry: VersionEntry, audit_entry: AuditEntry) -> int:
-        """Make a version known; registering the same spec again changes nothing. Returns the record's number.
+        """Register a version and return the record's number; registering the same spec again changes nothing.
 
         Raises:
-            RefusedError: this version is known with another spec.
-            TransientError, AmbiguousError: try again with the same audit_entry.
+            RefusedError: the version is registered with another spec.
+            TransientError, AmbiguousError: retry with the same entry.
         """
         return await self._commit(model, audit_entry, registers=entry)
 
     async def record(self, model: ObjectKey, audit_entry: AuditEntry) -> int:
-        """Take in a fact: what happened, happened, whatever the head says. Returns the record's number.
+        """Record a fact, which is accepted whatever the head says, and return the record's number.
 
-        Where a version serves by it that the registry does not know, the record bears the digest that it came with.
+        The record of a new production version contains its registered digest; for an unregistered one, the entry's.
         """
         serving = (audit_entry.to or audit_entry.version) if audit_entry.event in _SERVING else ""
         known = await self.store.read_version(model, serving) if serving else None
@@ -161,54 +161,54 @@ class Registry:
         return await self._commit(model, audit_entry)
 
     async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Mark a version so that it can never serve again; NotFoundError where it is not registered."""
+        """Mark a version as never to serve again; NotFoundError where it is not registered."""
         await self.store.set_yanked(model, version, reason)
 
     async def promote(
         self, model: ObjectKey, version: str, audit_entry: AuditEntry, *, generation: int | None = None
     ) -> int:
-        """Make a registered version the production version; see :meth:`_wish`."""
-        return await self._wish(model, Promote(version.removeprefix("v"), generation), audit_entry)
+        """Make a registered version the production version; see :meth:`_change`."""
+        return await self._change(model, Promote(version.removeprefix("v"), generation), audit_entry)
 
     async def rollback(
         self, model: ObjectKey, audit_entry: AuditEntry, *, to: str | None = None, generation: int | None = None
     ) -> int:
-        """Go back to a version, or to the last known good one; see :meth:`_wish`."""
-        return await self._wish(model, RollBack(to.removeprefix("v") if to else None, generation), audit_entry)
+        """Go back to a version, or to the last known good one; see :meth:`_change`."""
+        return await self._change(model, RollBack(to.removeprefix("v") if to else None, generation), audit_entry)
 
-    async def _wish(self, model: ObjectKey, wish: ChangeRequest, audit_entry: AuditEntry) -> int:
-        """Grant a client's wish if the head allows it.
+    async def _change(self, model: ObjectKey, request: ChangeRequest, audit_entry: AuditEntry) -> int:
+        """Apply a client's request if the head allows it, and return the record's number.
 
-        ``audit_entry`` bears who, why and the id; the same id again returns what came of it the first time.
+        The entry has the actor, the reason and the id; the same id again returns the number of the first record.
 
         Raises:
-            RefusedError: the head does not allow it, says why.
+            RefusedError: the head does not allow it; the message says why.
             NotFoundError: the version is not registered.
-            ConflictError: others were faster, forty times.
-            TransientError, AmbiguousError: try again with the same audit_entry.
+            ConflictError: every attempt conflicted with other writers.
+            TransientError, AmbiguousError: retry with the same entry.
         """
-        return await self._commit(model, audit_entry, wish=wish)
+        return await self._commit(model, audit_entry, request=request)
 
     async def _commit(
         self,
         model: ObjectKey,
         audit_entry: AuditEntry,
         *,
-        wish: ChangeRequest | None = None,
+        request: ChangeRequest | None = None,
         serves: str = "",
         registers: VersionEntry | None = None,
     ) -> int:
         pauses = iter(_BACKOFF)
         for attempt in range(1, TRIES + 1):
             head = await self.store.read_head(model)
-            told = await self.store.find_record(model, head, audit_entry.id)
-            if told is not None:
-                return told
-            granted = evaluate(head, wish) if wish is not None else None
-            if isinstance(granted, Rejected):
-                raise RefusedError(f"{model}: {granted.message}")
-            told_of, serving = _as_granted(audit_entry, granted), granted.serves if granted is not None else serves
-            step = await self._step(model, head, told_of, serves=serving, registers=registers)
+            existing_sequence = await self.store.find_record(model, head, audit_entry.id)
+            if existing_sequence is not None:
+                return existing_sequence
+            change = evaluate(head, request) if request is not None else None
+            if isinstance(change, Rejected):
+                raise RefusedError(f"{model}: {change.message}")
+            entry, serving = _with_change(audit_entry, change), change.serves if change is not None else serves
+            step = await self._step(model, head, entry, serves=serving, registers=registers)
             try:
                 await self.store.commit(step)
             except (ConflictError, AmbiguousError, TransientError):
@@ -217,7 +217,7 @@ class Registry:
                 await asyncio.sleep(next(pauses))
             else:
                 return step.record.sequence
-        raise AssertionError("the last try has returned or raised")
+        raise AssertionError("the last attempt returns or raises")
 
     async def _step(
         self, model: ObjectKey, head: Head, audit_entry: AuditEntry, *, serves: str, registers: VersionEntry | None
@@ -237,11 +237,11 @@ class Registry:
         )
 
 
-def _as_granted(audit_entry: AuditEntry, granted: Accepted | None) -> AuditEntry:
-    if granted is None:
+def _with_change(audit_entry: AuditEntry, change: Accepted | None) -> AuditEntry:
+    if change is None:
         return audit_entry
-    return structs.replace(audit_entry, event=granted.event, version=granted.version, to=granted.to)
+    return structs.replace(audit_entry, event=change.event, version=change.version, to=change.to)
 
 
-def _truth(head: Head) -> tuple[object, ...]:
+def _state(head: Head) -> tuple[object, ...]:
     return (head.production, head.good, head.quarantined, head.generation, head.candidate)

@@ -1,4 +1,4 @@
-"""Whatever a name holds, in a query it is a value: asked of the real parser."""
+"""Any name is escaped to a literal value in a query, checked with the parser of a real Prometheus."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from serinus.metrics.promql import increments, literal, quoted
 from serinus.metrics.transport import Sample, Transport
+from support.examples import examples
 from support.prometheus.server import Prometheus
 
 _NAMES = st.text(st.characters(codec="utf-8"), max_size=40) | st.text(st.sampled_from("\"'\\`{}[]()|.*+?^$\n\r\t\0a,="))
 _MANY = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 
 
@@ -32,10 +33,10 @@ def only(transport: Transport, query: str) -> Sample:
 @given(name=_NAMES)
 def test_a_quoted_value_arrives_as_it_is(transport: Transport, name: str) -> None:
     for query in (quoted(name), "'" + quoted(name)[1:-1] + "'"):
-        found = only(transport, f'label_replace(vector(1), "found", {query}, "", "")')
-        # label_replace reads $1 in its replacement; a lone $ is dropped there, not by the quoting.
+        sample = only(transport, f'label_replace(vector(1), "found", {query}, "", "")')
+        # label_replace expands $1 in its replacement; a lone $ is dropped there, not by the quoting.
         if "$" not in name:
-            assert found.metric.get("found", "") == name
+            assert sample.metric.get("found", "") == name
 
 
 @_MANY
@@ -52,7 +53,7 @@ def test_an_escaped_value_matches_itself_and_no_other(transport: Transport, name
 
 
 @pytest.mark.parametrize("span", [3000, 7000, 10_000, 25_000])
-def test_increments_are_those_of_the_designs_three_parts(transport: Transport, span: int) -> None:
+def test_increments_equal_the_sum_of_grown_reset_and_new_counters(transport: Transport, span: int) -> None:
     counter = 'envoy_cluster_upstream_rq_xx{envoy_cluster_name=~"ml_(busy|restarted|late-errors|steady)_80"}'
     before = f"{counter} offset {span}ms"
     three_parts = (

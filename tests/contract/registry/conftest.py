@@ -1,4 +1,4 @@
-"""The Kubernetes store over an API server in memory; a module that means another place says so itself."""
+"""The Kubernetes store over an API server in memory; modules for other stores override ``place``."""
 
 import pytest
 

@@ -1,6 +1,6 @@
 """The contract of the registry's stores, on the Kubernetes one over an API server in memory.
 
-The real API server is asked in ``tests/integration/registry``.
+``tests/integration/registry`` tests it on a real API server.
 """
 
 from support.registry.contract import RegistryContract

@@ -1,4 +1,4 @@
-"""The Kubernetes store among people and processes that delete, forge, yank, misspell and fall asleep."""
+"""The Kubernetes store under interference: deleted, forged, yanked and invalid objects, and stalled writers."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ from support.registry.place import (
     in_use,
     register,
     registry_on,
-    seen_whole,
     step_on,
+    verified_model,
     version_entry,
 )
 
@@ -31,7 +31,7 @@ def of(model: ObjectKey, plural: str, end: str = "") -> str:
     return f"{ROOT}/{plural}/{model.name}{end}"
 
 
-# ---- what others may do -----------------------------------------------------------------------
+# ---- interference by others --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("left", ["nothing", "a new one without a status"])
@@ -46,7 +46,7 @@ async def test_a_model_that_was_deleted_has_its_head_back_from_the_chain(
     assert await registry.head(model) == head
     assert (await registry.verify(model)).ok
     await registry.promote(model, "3.0.0", audit_entry())
-    assert (await seen_whole(place, model)).standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 6)
+    assert (await verified_model(place, model)).summary == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 6)
     assert server.objects[of(model, "models")]["status"]["audit"]["sequence"] == 6
 
 
@@ -59,10 +59,10 @@ async def test_a_step_on_a_head_that_was_read_before_its_model_was_deleted_finds
             await super().commit(step)
 
     await registry_on(Deleted(server)).promote(model, "3.0.0", audit_entry())
-    assert (await seen_whole(place, model)).standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 6)
+    assert (await verified_model(place, model)).summary == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 6)
 
 
-async def test_a_head_that_is_far_behind_is_brought_up_by_whoever_comes(
+async def test_a_head_that_is_far_behind_is_updated_by_the_next_writer(
     server: ListingApi, place: KubernetesPlace, model: ObjectKey
 ) -> None:
     registry = registry_on(place.open())
@@ -71,19 +71,19 @@ async def test_a_head_that_is_far_behind_is_brought_up_by_whoever_comes(
         await registry.record(model, audit_entry())
     server.put(of(model, "models"), {**old, "metadata": {"name": model.name, "namespace": "ml"}})
     assert await registry.record(model, audit_entry()) == 18
-    assert (await seen_whole(place, model)).head.audit.sequence == 18
+    assert (await verified_model(place, model)).head.audit.sequence == 18
 
 
-async def test_a_model_deleted_after_its_first_records_were_pruned_is_refused_with_what_to_do(
+async def test_a_model_deleted_after_its_first_records_were_pruned_is_refused_with_the_remedy(
     server: ListingApi, place: KubernetesPlace, model: ObjectKey
 ) -> None:
     registry = registry_on(place.open())
-    details = {"through": "2", "hash": (await seen_whole(place, model)).trail[1].hash, "archive": "s3://archive"}
+    details = {"through": "2", "hash": (await verified_model(place, model)).trail[1].hash, "archive": "s3://archive"}
     await registry.record(model, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
     await registry.store.remove_records(model, 2)
     del server.objects[of(model, "models")]
     for ask in (registry.head(model), registry.promote(model, "3.0.0", audit_entry())):
-        with pytest.raises(RefusedError, match=r"records 1 to 2 are not there.*restore them from the archive"):
+        with pytest.raises(RefusedError, match=r"records 1 to 2 are missing.*restore them from the archive"):
             await ask
 
 
@@ -96,7 +96,7 @@ async def test_a_model_deleted_after_its_first_records_were_pruned_is_refused_wi
     ],
     ids=["of another chain", "of another number", "of no known event"],
 )
-async def test_a_record_that_somebody_else_has_put_at_the_end_is_refused_not_believed(
+async def test_a_forged_record_at_the_end_of_the_chain_is_refused(
     server: ListingApi, place: KubernetesPlace, model: ObjectKey, change: dict[str, Any], words: str
 ) -> None:
     dying = registry_on(place.crashing(4))
@@ -110,41 +110,41 @@ async def test_a_record_that_somebody_else_has_put_at_the_end_is_refused_not_bel
     assert server.objects[of(model, "models")]["status"]["audit"]["sequence"] == 5
 
 
-async def test_a_number_that_was_pruned_while_its_taker_slept_is_not_given_again(
+async def test_a_number_that_was_pruned_while_its_writer_was_stalled_is_not_reused(
     place: KubernetesPlace, model: ObjectKey
 ) -> None:
     registry = registry_on(place.open())
-    slept = await step_on(registry.store, model, audit_entry())
+    stalled = await step_on(registry.store, model, audit_entry())
     for _ in range(2):
         await registry.record(model, audit_entry())
     details = {"through": "7", "hash": (await registry.head(model)).audit.hash, "archive": "s3://archive"}
     await registry.record(model, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
     assert await registry.store.remove_records(model, 7) == 7
     with pytest.raises(ConflictError, match="pruned long ago"):
-        await place.open().commit(slept)
+        await place.open().commit(stalled)
     verification = await registry.verify(model)
     assert verification.ok, verification.findings
-    assert await registry.store.find_record(model, verification.head, slept.record.id) is None
+    assert await registry.store.find_record(model, verification.head, stalled.record.id) is None
 
 
-async def test_whoever_is_told_long_after_that_it_was_done_also_sees_it(
+async def test_after_a_late_confirmation_of_a_commit_the_head_includes_it(
     place: KubernetesPlace, model: ObjectKey
 ) -> None:
-    registry, told = registry_on(place.open()), audit_entry()
+    registry, entry = registry_on(place.open()), audit_entry()
     for _ in range(70):
         await registry.record(model, audit_entry())
     with pytest.raises(Crash):
-        await registry_on(place.crashing(5)).promote(model, "3.0.0", told)
-    assert (await registry.head(model)).audit.sequence == 75, "it has died between the record and the head"
-    assert await registry.promote(model, "3.0.0", told) == 76
-    assert (await seen_whole(place, model)).standing == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 76)
+        await registry_on(place.crashing(5)).promote(model, "3.0.0", entry)
+    assert (await registry.head(model)).audit.sequence == 75, "the crash was between the record and the head"
+    assert await registry.promote(model, "3.0.0", entry) == 76
+    assert (await verified_model(place, model)).summary == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 76)
 
 
-# ---- what cannot be read or written -----------------------------------------------------------
+# ---- invalid objects ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("annotation", ["it leaks", ""])
-async def test_a_version_that_a_person_has_yanked_never_serves_also_without_a_word(
+async def test_a_yanked_version_never_serves_also_without_a_reason(
     server: ListingApi, place: KubernetesPlace, model: ObjectKey, annotation: str
 ) -> None:
     path = of(model, "modelversions", "-v3.0.0")
@@ -154,9 +154,7 @@ async def test_a_version_that_a_person_has_yanked_never_serves_also_without_a_wo
         await registry_on(place.open()).promote(model, "3.0.0", audit_entry())
 
 
-async def test_two_versions_that_would_share_a_name_are_not_taken_for_each_other(
-    place: KubernetesPlace, model: ObjectKey
-) -> None:
+async def test_two_versions_that_would_share_a_name_are_not_confused(place: KubernetesPlace, model: ObjectKey) -> None:
     registry = registry_on(place.open())
     await register(registry, model, "4.0.0-RC.1")
     assert await registry.store.read_version(model, "4.0.0-rc.1") is None
@@ -164,7 +162,7 @@ async def test_two_versions_that_would_share_a_name_are_not_taken_for_each_other
         await register(registry, model, "4.0.0-rc.1")
 
 
-async def test_one_object_that_cannot_be_read_hides_no_other_but_is_refused_where_it_is_asked_for(
+async def test_an_invalid_object_hides_no_other_but_is_refused_when_read_by_name(
     server: ListingApi, place: KubernetesPlace, model: ObjectKey, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = await in_use(place)
@@ -173,7 +171,7 @@ async def test_one_object_that_cannot_be_read_hides_no_other_but_is_refused_wher
         server.put(path, {**raw, part: {**raw[part], "colour": "blue"}})
     registry = registry_on(place.open())
     assert [entry.version for entry in await registry.list(model)] == ["2.0.0", "1.0.0"]
-    assert [one async for one, _ in registry.store.list_models()] == [model]
+    assert [key async for key, _ in registry.store.list_models()] == [model]
     logged = [record.getMessage().split(":")[0] for record in caplog.records]
     assert logged == [f"ModelVersion ml/{model.name}-v3.0.0", f"Model {other}"]
     with pytest.raises(RefusedError, match=r"v3\.0\.0: spec: .*colour"):
@@ -182,7 +180,7 @@ async def test_one_object_that_cannot_be_read_hides_no_other_but_is_refused_wher
         await registry.head(other)
 
 
-async def test_a_version_with_a_number_that_json_cannot_say_exactly_hides_no_other(
+async def test_a_version_with_a_number_beyond_json_hides_no_other(
     server: ListingApi, place: KubernetesPlace, model: ObjectKey
 ) -> None:
     path = of(model, "modelversions", "-v3.0.0")
@@ -198,13 +196,13 @@ async def test_a_record_that_the_schema_would_refuse_is_refused_before_anything_
     server: ListingApi, place: KubernetesPlace
 ) -> None:
     model = place.fresh_model()
-    told = audit_entry(AuditEvent.VERSION_REGISTERED, version="1.0.0", reason="x" * 5000)
+    entry = audit_entry(AuditEvent.VERSION_REGISTERED, version="1.0.0", reason="x" * 5000)
     with pytest.raises(RefusedError, match=r"spec\.reason"):
-        await registry_on(place.open()).register(model, version_entry(model, "1.0.0"), told)
+        await registry_on(place.open()).register(model, version_entry(model, "1.0.0"), entry)
     assert server.writes() == []
 
 
-async def test_without_the_crds_or_the_namespace_it_is_said_what_to_install() -> None:
+async def test_without_the_crds_or_the_namespace_the_error_says_what_to_install() -> None:
     class Bare:
         async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
             raise NotFoundError(f"{method} {path}: 404 the server could not find the requested resource")
@@ -221,18 +219,16 @@ async def _head_of_a_long_chain() -> Head:
     return structs.replace(head, audit=structs.replace(head.audit, sequence=100, hash=digest_for("a record")))
 
 
-async def test_what_is_stored_but_not_yet_in_the_head_is_never_called_unchanged(
-    place: KubernetesPlace, model: ObjectKey
-) -> None:
+async def test_a_failure_after_the_record_was_stored_is_ambiguous(place: KubernetesPlace, model: ObjectKey) -> None:
     store = place.failing(*[None] * 2, Fault.THROTTLED)
     step = await step_on(store, model, audit_entry())
     with pytest.raises(AmbiguousError, match=r"record 6 of .* is stored"):
         await store.commit(step)
     await store.commit(step)
-    assert (await seen_whole(place, model)).head.audit.sequence == 6
+    assert (await verified_model(place, model)).head.audit.sequence == 6
 
 
-async def test_a_store_ends_only_a_client_that_is_its_own(server: ListingApi) -> None:
+async def test_a_store_closes_only_a_client_that_it_owns(server: ListingApi) -> None:
     ended: list[str] = []
 
     async def end() -> None:

@@ -1,4 +1,4 @@
-"""The Kubernetes store beyond its port: which objects it writes, and how often it asks."""
+"""The Kubernetes store beyond its port: the objects that it writes, and the number of its requests."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ from support.registry.place import (
     digest_for,
     register,
     registry_on,
-    seen_whole,
+    verified_model,
 )
 
 ROOT = "/apis/serinus.dev/v1alpha1/namespaces/ml"
@@ -22,7 +22,7 @@ def of(model: ObjectKey, plural: str, end: str = "") -> str:
     return f"{ROOT}/{plural}/{model.name}{end}"
 
 
-# ---- what is stored ---------------------------------------------------------------------------
+# ---- objects -----------------------------------------------------------------------------------
 
 
 async def test_a_record_is_an_object_of_its_own_under_the_name_of_its_number(
@@ -34,7 +34,7 @@ async def test_a_record_is_an_object_of_its_own_under_the_name_of_its_number(
     assert (spec["sequence"], spec["event"], spec["version"]) == (5, "Promoted", "2.0.0")
 
 
-async def test_a_version_that_a_team_has_applied_is_registered_as_it_is(
+async def test_a_version_that_a_team_has_applied_is_registered_unchanged(
     server: ListingApi, place: KubernetesPlace
 ) -> None:
     model = place.fresh_model()
@@ -47,10 +47,10 @@ async def test_a_version_that_a_team_has_applied_is_registered_as_it_is(
     applied = dict(server.objects[path])
     await register(registry_on(place.open()), model, "1.0.0")
     assert server.objects[path] == applied
-    assert [one.labels for one in await registry_on(place.open()).list(model)] == [(("team", "payments-ml"),)]
+    assert [entry.labels for entry in await registry_on(place.open()).list(model)] == [(("team", "payments-ml"),)]
 
 
-async def test_a_model_keeps_its_teams_policy_and_what_others_say_in_its_status(
+async def test_a_model_keeps_its_teams_policy_and_the_other_fields_of_its_status(
     server: ListingApi, place: KubernetesPlace
 ) -> None:
     model = place.fresh_model()
@@ -75,7 +75,7 @@ async def test_a_model_keeps_its_teams_policy_and_what_others_say_in_its_status(
     assert {name: stored["status"][name] for name in status} == status
 
 
-async def test_a_condition_written_in_between_is_no_conflict(server: ListingApi, model: ObjectKey) -> None:
+async def test_a_condition_written_in_between_causes_no_conflict(server: ListingApi, model: ObjectKey) -> None:
     class Meanwhile(MeddledRequests):
         async def request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
             if path.endswith("/status"):
@@ -89,10 +89,10 @@ async def test_a_condition_written_in_between_is_no_conflict(server: ListingApi,
     assert server.objects[of(model, "models")]["status"]["observedGeneration"] == 3
 
 
-# ---- how often it asks ------------------------------------------------------------------------
+# ---- requests ----------------------------------------------------------------------------------
 
 
-async def test_production_is_one_request_and_a_promotion_five_however_many_versions_there_are(
+async def test_production_takes_one_request_and_a_promotion_five_whatever_the_number_of_versions(
     server: ListingApi, place: KubernetesPlace, model: ObjectKey
 ) -> None:
     await register(registry_on(place.open()), model, *(f"1.{minor}.0" for minor in range(1, 30)))
@@ -111,7 +111,7 @@ async def test_production_is_one_request_and_a_promotion_five_however_many_versi
     ]
 
 
-async def test_a_happening_is_looked_for_once_however_often_its_step_is_decided_anew(
+async def test_a_records_id_is_searched_once_however_often_its_step_is_retried(
     server: ListingApi, place: KubernetesPlace, model: ObjectKey
 ) -> None:
     other = registry_on(place.open())
@@ -130,27 +130,25 @@ async def test_a_happening_is_looked_for_once_however_often_its_step_is_decided_
     client = MeddledRequests(server)
     await registry_on(Late(client)).promote(model, "3.0.0", audit_entry())
     assert client.seen.count(f"GET {ROOT}/auditrecords") == 1
-    assert (await seen_whole(place, model)).head.audit.sequence == 80
+    assert (await verified_model(place, model)).head.audit.sequence == 80
 
 
-async def test_only_the_named_namespaces_are_looked_through(server: ListingApi, model: ObjectKey) -> None:
+async def test_only_the_given_namespaces_are_listed(server: ListingApi, model: ObjectKey) -> None:
     client = MeddledRequests(server)
     store = KubernetesStore(client, namespaces=("ml", "other"))
-    assert [one async for one, _ in store.list_models()] == [model]
+    assert [key async for key, _ in store.list_models()] == [model]
     found = [entry.version async for _, entry in store.find_versions(Query(digest=digest_for(model, "1.0.0")))]
     assert found == ["1.0.0"]
     assert all("/namespaces/ml/" in call or "/namespaces/other/" in call for call in client.seen)
     whole = MeddledRequests(server)
-    assert [one async for one, _ in KubernetesStore(whole).list_models()] == []
+    assert [key async for key, _ in KubernetesStore(whole).list_models()] == []
     assert whole.seen == ["GET /apis/serinus.dev/v1alpha1/models"]
 
 
-async def test_all_who_tell_one_happening_at_once_are_told_the_same_number(
-    place: KubernetesPlace, model: ObjectKey
-) -> None:
-    told = audit_entry()
+async def test_all_who_commit_one_entry_at_once_get_the_same_number(place: KubernetesPlace, model: ObjectKey) -> None:
+    entry = audit_entry()
     others = [registry_on(place.open()).record(model, audit_entry()) for _ in range(6)]
-    wishes = [registry_on(place.open()).promote(model, "3.0.0", told) for _ in range(6)]
-    numbers = await asyncio.gather(*(one for pair in zip(others, wishes, strict=True) for one in pair))
-    assert (await seen_whole(place, model)).told(told) == list({*numbers[1::2]})
+    promotions = [registry_on(place.open()).promote(model, "3.0.0", entry) for _ in range(6)]
+    numbers = await asyncio.gather(*(call for pair in zip(others, promotions, strict=True) for call in pair))
+    assert (await verified_model(place, model)).sequences_of(entry) == list({*numbers[1::2]})
     assert len({*numbers}) == 7

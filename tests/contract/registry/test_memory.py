@@ -1,4 +1,4 @@
-"""The contract of the registry's stores, on the one in memory: so that the suite itself is seen to hold."""
+"""The contract of the registry's stores on the one in memory, which validates the suite itself."""
 
 import pytest
 

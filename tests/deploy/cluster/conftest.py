@@ -1,4 +1,4 @@
-"""These tests need an API server around them: ``python -m localcluster run -- pytest tests/deploy``."""
+"""Tests that need an API server: ``python -m localcluster run -- pytest tests/deploy``."""
 
 import json
 import os
@@ -20,10 +20,10 @@ _CRDS = Path(__file__).resolve().parents[3] / "deploy" / "crds"
 
 @pytest.fixture(scope="session")
 def admin() -> Kubectl:
-    """The administrator of the cluster that KUBECONFIG names, else of the local one; our kinds are installed."""
-    named = os.environ.get("KUBECONFIG")
-    if named:
-        person = Kubectl(program=Path(shutil.which("kubectl") or "kubectl"), kubeconfig=Path(named))
+    """The administrator of the cluster of KUBECONFIG, else of the local one; the CRDs are installed."""
+    kubeconfig = os.environ.get("KUBECONFIG")
+    if kubeconfig:
+        person = Kubectl(program=Path(shutil.which("kubectl") or "kubectl"), kubeconfig=Path(kubeconfig))
     else:
         cluster = Cluster.current()
         person = Kubectl(program=cluster.kubectl, kubeconfig=cluster.kubeconfig)
@@ -35,7 +35,7 @@ def admin() -> Kubectl:
 
 @pytest.fixture(scope="module")
 def user(admin: Kubectl) -> Iterator[Kubectl]:
-    """The administrator in a namespace of this file's own."""
+    """The administrator, in a namespace for the tests of one file."""
     namespace = f"deploy-{uuid.uuid4().hex[:8]}"
     admin("create", "namespace", namespace)
     yield admin.within(namespace)
@@ -44,16 +44,16 @@ def user(admin: Kubectl) -> Iterator[Kubectl]:
 
 @pytest.fixture(scope="session")
 def gateway_api(admin: Kubectl) -> None:
-    """The cluster has HTTPRoutes."""
+    """Ensure that the cluster has HTTPRoutes."""
     if _HTTP_ROUTES not in admin("get", "crd", "-o", "name"):
         crds = json.loads(provide().read_text(encoding="utf-8"))
-        wanted = [crd for crd in crds if crd["metadata"]["name"] == _HTTP_ROUTES]
-        admin("apply", "--server-side", "-f", "-", given=wanted)
+        http_routes = [crd for crd in crds if crd["metadata"]["name"] == _HTTP_ROUTES]
+        admin("apply", "--server-side", "-f", "-", given=http_routes)
         _until_served(admin, _HTTP_ROUTES)
 
 
 def _until_served(person: Kubectl, kind: str) -> None:
-    # `kubectl wait` fails on a CRD that is too new to have any condition.
+    # `kubectl wait` fails on a CRD that has no conditions yet.
     deadline = time.monotonic() + 30
     while person.run(("get", kind)).returncode:
         assert time.monotonic() < deadline, f"{kind} is not served 30 s after its CRD was applied"

@@ -1,4 +1,4 @@
-"""Who asked for a run, wrote its plan or approved a stage is the API server's word, never the manifest's."""
+"""The API server stamps who requested a run, wrote its plan or approved a stage, whatever the manifest claims."""
 
 import uuid
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def older(user: Kubectl) -> str:
 
 @pytest.fixture(scope="module")
 def release(admin: Kubectl, user: Kubectl, older: str) -> Iterator[Release]:
-    """The chart, whose policy is at work."""
+    """The installed chart, with its policy in effect."""
     with installed(admin) as release:
         until_the_api_server_stamps(user, wanted=True)
         yield release
@@ -38,13 +38,13 @@ def release(admin: Kubectl, user: Kubectl, older: str) -> Iterator[Release]:
 
 @pytest.fixture
 def fraud(user: Kubectl, release: Release) -> str:
-    """The name of a Rollout that alice has made."""
+    """The name of a Rollout that alice created."""
     return _make(_as(user, "alice"))
 
 
 @pytest.fixture
 def version(user: Kubectl, release: Release) -> str:
-    """The name of a ModelVersion that alice has made."""
+    """The name of a ModelVersion that alice created."""
     name = f"fraud-{uuid.uuid4().hex[:8]}"
     manifest = model_version({"metadata.name": f"{name}-v2.3.1", "spec.model": name})
     return _created(_as(user, "alice"), _claiming(manifest, "the-ceo"))
@@ -73,50 +73,50 @@ def _stamps(user: Kubectl, name: str, kind: str = "mro") -> tuple[str | None, st
     return stamps(user.json("get", kind, name))
 
 
-def _wish(person: Kubectl, name: str, version: str) -> None:
+def _set_version(person: Kubectl, name: str, version: str) -> None:
     person("patch", "mro", name, "--type=merge", "--patch", f'{{"spec": {{"version": "{version}"}}}}')
 
 
-def test_who_makes_a_rollout_has_asked_for_it_and_written_its_plan(user: Kubectl, fraud: str) -> None:
+def test_the_creator_of_a_rollout_is_its_requester_and_author(user: Kubectl, fraud: str) -> None:
     assert _stamps(user, fraud) == ("alice", "alice", None)
 
 
-def test_a_manifest_cannot_claim_another_asker_author_or_approver(user: Kubectl, release: Release) -> None:
+def test_a_manifest_cannot_claim_another_requester_author_or_approver(user: Kubectl, release: Release) -> None:
     assert _stamps(user, _make(_as(user, "mallory"), claims="the-ceo")) == ("mallory", "mallory", None)
 
 
-def test_who_changes_the_wish_is_stamped_and_approves_nothing(user: Kubectl, fraud: str) -> None:
-    _wish(_as(user, "bob"), fraud, "2.3.2")
+def test_who_changes_the_spec_is_stamped_but_not_as_approver(user: Kubectl, fraud: str) -> None:
+    _set_version(_as(user, "bob"), fraud, "2.3.2")
     assert _stamps(user, fraud) == ("bob", "bob", None)
 
 
 @pytest.mark.parametrize("command", [command for command in Command if command is not Command.PROMOTE])
-def test_who_commands_has_asked_but_the_wish_stays_its_authors(user: Kubectl, fraud: str, command: Command) -> None:
+def test_who_issues_a_command_is_the_requester_but_not_the_author(user: Kubectl, fraud: str, command: Command) -> None:
     _as(user, "carol")("annotate", "mro", fraud, f"{command.annotation}=INC-1")
     assert _stamps(user, fraud) == ("carol", "alice", None)
     _as(user, "dave")("annotate", "mro", fraud, f"{command.annotation}=INC-2", "--overwrite")
     assert _stamps(user, fraud) == ("dave", "alice", None)
 
 
-def test_who_promotes_has_approved_until_somebody_else_does(user: Kubectl, fraud: str) -> None:
+def test_who_promotes_is_the_approver_until_somebody_else_promotes(user: Kubectl, fraud: str) -> None:
     promote = Command.PROMOTE.annotation
     _as(user, "carol")("annotate", "mro", fraud, f"{promote}=CHG-1")
     assert _stamps(user, fraud) == ("carol", "alice", "carol")
     _as(user, "dave")("annotate", "mro", fraud, f"{Command.PAUSE.annotation}=INC-1")
-    _wish(_as(user, "bob"), fraud, "2.3.2")
+    _set_version(_as(user, "bob"), fraud, "2.3.2")
     assert _stamps(user, fraud) == ("bob", "bob", "carol")
     _as(user, "dave")("annotate", "mro", fraud, f"{promote}=CHG-2", "--overwrite")
     assert _stamps(user, fraud) == ("dave", "bob", "dave")
 
 
-def test_to_take_an_approval_back_gives_none(user: Kubectl, fraud: str) -> None:
+def test_withdrawing_an_approval_is_not_an_approval(user: Kubectl, fraud: str) -> None:
     promote = Command.PROMOTE.annotation
     _as(user, "carol")("annotate", "mro", fraud, f"{promote}=CHG-1")
     _as(user, "dave")("annotate", "mro", fraud, f"{promote}-")
     assert _stamps(user, fraud) == ("dave", "alice", "carol")
 
 
-def test_who_only_labels_or_notes_is_not_taken_for_the_asker(user: Kubectl, fraud: str) -> None:
+def test_labels_and_foreign_annotations_change_no_stamp(user: Kubectl, fraud: str) -> None:
     _as(user, "bob")("label", "mro", fraud, "team=payments")
     _as(user, "bob")("annotate", "mro", fraud, "example.com/note=seen")
     user("patch", "mro", fraud, "--subresource=status", "--type=merge", "--patch", '{"status": {"phase": "Healthy"}}')
@@ -124,15 +124,15 @@ def test_who_only_labels_or_notes_is_not_taken_for_the_asker(user: Kubectl, frau
 
 
 @pytest.mark.parametrize("stamp", STAMPS)
-@pytest.mark.parametrize("forged", ["=bob", "-"], ids=["another name", "taken away"])
-def test_a_stamp_cannot_be_changed_or_taken_away(user: Kubectl, fraud: str, stamp: str, forged: str) -> None:
+@pytest.mark.parametrize("forged", ["=bob", "-"], ids=["another name", "removed"])
+def test_a_stamp_cannot_be_changed_or_removed(user: Kubectl, fraud: str, stamp: str, forged: str) -> None:
     _as(user, "carol")("annotate", "mro", fraud, f"{Command.PROMOTE.annotation}=CHG-1")
     before = _stamps(user, fraud)
     _as(user, "mallory")("annotate", "mro", fraud, f"{stamp}{forged}", "--overwrite")
     assert _stamps(user, fraud) == before == ("carol", "alice", "carol")
 
 
-def test_a_stamp_cannot_be_slipped_in_beside_a_wish_or_a_command(user: Kubectl, fraud: str) -> None:
+def test_a_stamp_cannot_be_forged_together_with_a_command(user: Kubectl, fraud: str) -> None:
     annotations = {**dict.fromkeys(STAMPS, "the-ceo"), Command.PROMOTE.annotation: "CHG-1"}
     _as(user, "mallory")(
         "annotate", "mro", fraud, *(f"{key}={value}" for key, value in annotations.items()), "--overwrite"
@@ -140,14 +140,14 @@ def test_a_stamp_cannot_be_slipped_in_beside_a_wish_or_a_command(user: Kubectl, 
     assert _stamps(user, fraud) == ("mallory", "alice", "mallory")
 
 
-def test_a_forged_stamp_goes_away_when_all_annotations_are_replaced(user: Kubectl, fraud: str) -> None:
+def test_a_forged_stamp_is_corrected_when_all_annotations_are_replaced(user: Kubectl, fraud: str) -> None:
     replaced = {**user.json("get", "mro", fraud)}
     replaced["metadata"]["annotations"] = {SPEC_BY_ANNOTATION: "the-ceo"}
     _as(user, "mallory")("replace", "-f", "-", given=replaced)
     assert _stamps(user, fraud) == ("alice", "alice", None)
 
 
-def test_nobody_can_be_invented_for_an_older_rollout(user: Kubectl, older: str, release: Release) -> None:
+def test_stamps_cannot_be_forged_on_an_unstamped_rollout(user: Kubectl, older: str, release: Release) -> None:
     claims = (f"{stamp}=the-ceo" for stamp in STAMPS)
     _as(user, "mallory")("annotate", "mro", older, *claims)
     assert _stamps(user, older) == (None, None, None)
@@ -162,7 +162,7 @@ def test_a_rollout_without_a_spec_is_refused_by_the_schema_and_not_by_the_stamp(
     assert "spec: Required value" in user.refusal("create", "--validate=false", "-f", "-", given=bare)
 
 
-def test_who_registers_a_version_is_stamped_whatever_the_manifest_claims(user: Kubectl, version: str) -> None:
+def test_the_creator_of_a_version_is_stamped_whatever_the_manifest_claims(user: Kubectl, version: str) -> None:
     assert _stamps(user, version, "mv") == ("alice", None, None)
 
 
@@ -174,7 +174,7 @@ def test_who_waives_accepts_or_yanks_is_stamped(user: Kubectl, version: str, ann
     assert _stamps(user, version, "mv") == ("carol", None, None)
 
 
-def test_who_labels_a_version_or_forges_its_asker_is_not_taken_for_him(user: Kubectl, version: str) -> None:
+def test_labels_and_forged_stamps_do_not_change_the_requester_of_a_version(user: Kubectl, version: str) -> None:
     _as(user, "bob")("label", "mv", version, "team=payments")
     _as(user, "bob")("annotate", "mv", version, f"{Command.PROMOTE.annotation}=INC-1")
     _as(user, "mallory")("annotate", "mv", version, *(f"{stamp}=the-ceo" for stamp in STAMPS), "--overwrite")
@@ -193,7 +193,7 @@ def test_who_changes_a_models_policy_is_stamped(user: Kubectl, release: Release)
     assert _stamps(user, name, "mdl") == ("bob", None, None)
 
 
-def test_a_model_that_the_operator_makes_bears_the_operators_name(user: Kubectl, release: Release) -> None:
+def test_a_model_created_by_the_operator_is_stamped_with_its_account(user: Kubectl, release: Release) -> None:
     operator = user.impersonating(release.account, "system:serviceaccounts", "system:authenticated")
     name = _created(operator, model(f"fraud-{uuid.uuid4().hex[:8]}"))
     assert _stamps(user, name, "mdl") == (release.account, None, None)

@@ -1,4 +1,4 @@
-"""A stage that needs an approval is opened only by those whom a RoleBinding gives the verb, and by nobody's cunning."""
+"""A stage with a required approval is approved only by those who have the verb, and the check cannot be bypassed."""
 
 import json
 import uuid
@@ -18,7 +18,7 @@ _GATED = {"spec.stages[2].approval": "Required"}
 
 @pytest.fixture(scope="module")
 def release(admin: Kubectl, user: Kubectl) -> Iterator[Release]:
-    """The chart, whose policies are at work; refused people are sent to a group of the bank's."""
+    """The installed chart, with its policies in effect and a contact for denied requests."""
     with installed(admin, "--set=approvals.contact=model-risk@bank.example") as release:
         nobody = person(user, "nobody", "edit")
         until_allowed(user, "nobody", [Right(verb, "rollouts", GROUP) for verb in ("create", "patch")])
@@ -29,7 +29,7 @@ def release(admin: Kubectl, user: Kubectl) -> Iterator[Release]:
 
 @pytest.fixture(scope="module")
 def editor(user: Kubectl, release: Release) -> Kubectl:
-    """bob, who may write Rollouts but approve none."""
+    """bob, who may write Rollouts but not approve them."""
     bob = person(user, "bob", "edit")
     verbs = ("create", "update", "patch", "delete")
     until_allowed(user, "bob", [Right(verb, "rollouts", GROUP) for verb in verbs])
@@ -38,7 +38,7 @@ def editor(user: Kubectl, release: Release) -> Kubectl:
 
 @pytest.fixture(scope="module")
 def approver(user: Kubectl, release: Release) -> Kubectl:
-    """alice, who may approve and has no other role."""
+    """alice, who has the approver role only."""
     alice = person(user, "alice", f"{release.name}-approver")
     until_allowed(user, "alice", [Right("approve", "rollouts", GROUP)])
     return alice
@@ -60,23 +60,23 @@ def _patch(name: str, patch: str) -> tuple[str, ...]:
     return "patch", "mro", name, "--type=merge", "--patch", patch
 
 
-def test_who_may_only_edit_is_told_what_he_lacks_and_whom_to_ask(
+def test_an_editor_is_denied_naming_the_missing_verb_and_the_contact(
     user: Kubectl, editor: Kubectl, release: Release, gated: str
 ) -> None:
-    said = editor.refusal("annotate", "mro", gated, f"{_PROMOTE}=CHG-1")
-    assert f"approves a stage of {gated}: bob needs the verb approve on rollouts.serinus.dev" in said
-    assert f"in namespace {user.namespace} (the ClusterRole {release.name}-approver has it)" in said
-    assert "ask model-risk@bank.example" in said
+    denial = editor.refusal("annotate", "mro", gated, f"{_PROMOTE}=CHG-1")
+    assert f"approves a stage of {gated}: bob needs the verb approve on rollouts.serinus.dev" in denial
+    assert f"in namespace {user.namespace} (the ClusterRole {release.name}-approver has it)" in denial
+    assert "ask model-risk@bank.example" in denial
     assert _PROMOTE not in user.json("get", "mro", gated)["metadata"].get("annotations", {})
 
 
-def test_an_approver_lets_the_run_in_and_is_named(user: Kubectl, approver: Kubectl, gated: str) -> None:
+def test_an_approver_may_promote_and_is_stamped(user: Kubectl, approver: Kubectl, gated: str) -> None:
     approver("annotate", "mro", gated, f"{_PROMOTE}=CHG-1")
     annotations = user.json("get", "mro", gated)["metadata"]["annotations"]
     assert (annotations[_PROMOTE], annotations[APPROVED_BY_ANNOTATION]) == ("CHG-1", "alice")
 
 
-def test_an_approval_cannot_be_renewed_or_taken_back_and_given_again_by_another(
+def test_an_approval_cannot_be_replaced_or_withdrawn_and_reissued_by_an_editor(
     editor: Kubectl, approver: Kubectl, gated: str
 ) -> None:
     approver("annotate", "mro", gated, f"{_PROMOTE}=CHG-1")
@@ -85,23 +85,23 @@ def test_an_approval_cannot_be_renewed_or_taken_back_and_given_again_by_another(
     assert "needs the verb approve" in editor.refusal("annotate", "mro", gated, f"{_PROMOTE}=CHG-1")
 
 
-def test_a_rollout_cannot_be_born_approved(editor: Kubectl, release: Release) -> None:
-    born = changed(rollout(_GATED), {"metadata": {"name": "born-approved", "annotations": {_PROMOTE: "CHG-1"}}})
-    assert "approves a stage of born-approved" in editor.refusal("create", "-f", "-", given=born)
+def test_a_rollout_cannot_be_created_approved(editor: Kubectl, release: Release) -> None:
+    approved = changed(rollout(_GATED), {"metadata": {"name": "pre-approved", "annotations": {_PROMOTE: "CHG-1"}}})
+    assert "approves a stage of pre-approved" in editor.refusal("create", "-f", "-", given=approved)
 
 
-def test_an_approver_of_one_namespace_has_no_say_in_another(
+def test_an_approver_of_one_namespace_cannot_approve_in_another(
     admin: Kubectl, approver: Kubectl, release: Release
 ) -> None:
     elsewhere = admin.within(release.name)
     name = _made(elsewhere, _GATED)
     person(elsewhere, "alice", "edit")
     until_allowed(elsewhere, "alice", [Right("patch", "rollouts", GROUP)])
-    said = approver.within(release.name).refusal("annotate", "mro", name, f"{_PROMOTE}=CHG-1")
-    assert f"alice needs the verb approve on rollouts.serinus.dev in namespace {release.name}" in said
+    denial = approver.within(release.name).refusal("annotate", "mro", name, f"{_PROMOTE}=CHG-1")
+    assert f"alice needs the verb approve on rollouts.serinus.dev in namespace {release.name}" in denial
 
 
-def test_a_right_on_one_rollout_is_none_on_another(user: Kubectl, editor: Kubectl, gated: str) -> None:
+def test_a_right_on_one_rollout_does_not_apply_to_another(user: Kubectl, editor: Kubectl, gated: str) -> None:
     other = _made(editor, _GATED)
     user(
         "create",
@@ -117,42 +117,38 @@ def test_a_right_on_one_rollout_is_none_on_another(user: Kubectl, editor: Kubect
     assert "needs the verb approve" in editor.refusal("annotate", "mro", other, f"{_PROMOTE}=CHG-1")
 
 
-def test_where_no_stage_needs_an_approval_everybody_who_edits_may_promote(
-    user: Kubectl, editor: Kubectl, release: Release
-) -> None:
+def test_without_required_approvals_every_editor_may_promote(user: Kubectl, editor: Kubectl, release: Release) -> None:
     name = _made(editor, {})
     editor("annotate", "mro", name, f"{_PROMOTE}=past-the-wait")
     assert user.json("get", "mro", name)["metadata"]["annotations"][APPROVED_BY_ANNOTATION] == "bob"
 
 
 @pytest.mark.parametrize("command", [command for command in Command if command is not Command.PROMOTE])
-def test_no_other_command_waits_for_an_approver(editor: Kubectl, gated: str, command: Command) -> None:
+def test_no_other_command_needs_the_verb(editor: Kubectl, gated: str, command: Command) -> None:
     editor("annotate", "mro", gated, f"{command.annotation}=INC-1")
 
 
-def test_an_approved_rollout_takes_other_wishes_and_notes(editor: Kubectl, approver: Kubectl, gated: str) -> None:
+def test_an_approved_rollout_may_still_be_edited(editor: Kubectl, approver: Kubectl, gated: str) -> None:
     approver("annotate", "mro", gated, f"{_PROMOTE}=CHG-1")
     editor("label", "mro", gated, "team=payments")
     editor(*_patch(gated, '{"spec": {"version": "2.3.2"}}'))
 
 
-def test_nobody_takes_the_approval_out_of_the_plan_to_go_without(
-    editor: Kubectl, approver: Kubectl, gated: str
-) -> None:
+def test_an_editor_cannot_remove_the_approval_from_the_plan(editor: Kubectl, approver: Kubectl, gated: str) -> None:
     without = rollout({"metadata.name": gated})
-    said = editor.refusal(*_patch(gated, _stages(without)))
-    assert "to take the approval of production out of the plan, bob needs the verb approve" in said
-    at_once = _patch(gated, _stages(without, {"annotations": {_PROMOTE: "CHG-1"}}))
-    assert "bob needs the verb approve" in editor.refusal(*at_once)
+    denial = editor.refusal(*_patch(gated, _stages(without)))
+    assert "to take the approval of production out of the plan, bob needs the verb approve" in denial
+    together = _patch(gated, _stages(without, {"annotations": {_PROMOTE: "CHG-1"}}))
+    assert "bob needs the verb approve" in editor.refusal(*together)
     approver(*_patch(gated, _stages(without)))
 
 
-def test_nobody_deletes_the_rollout_to_make_it_anew_without_an_approval(
+def test_an_editor_cannot_delete_the_rollout_to_recreate_it_without_an_approval(
     user: Kubectl, editor: Kubectl, gated: str
 ) -> None:
-    said = editor.refusal("delete", "mro", gated)
-    assert f"{gated} has a stage that needs an approval" in said
-    assert "bob needs the verb approve on rollouts.serinus.dev" in said
+    denial = editor.refusal("delete", "mro", gated)
+    assert f"{gated} has a stage that needs an approval" in denial
+    assert "bob needs the verb approve on rollouts.serinus.dev" in denial
     plain = _made(editor, {})
     editor("delete", "mro", plain)
     user("delete", "mro", gated)
@@ -162,7 +158,7 @@ def _stages(manifest: Manifest, metadata: Manifest | None = None) -> str:
     return json.dumps({"metadata": metadata or {}, "spec": {"stages": manifest["spec"]["stages"]}})
 
 
-def test_the_admin_role_approves_only_where_the_administrator_of_the_cluster_wants_it(
+def test_the_admin_role_includes_the_verb_only_if_aggregation_is_enabled(
     admin: Kubectl, user: Kubectl, release: Release
 ) -> None:
     approve = Right("approve", "rollouts", GROUP)
@@ -175,8 +171,8 @@ def test_the_admin_role_approves_only_where_the_administrator_of_the_cluster_wan
         carol("annotate", "mro", name, f"{_PROMOTE}=CHG-1")
 
 
-def test_the_policy_can_be_left_out_and_the_guard_of_the_plan_with_it(admin: Kubectl, release: Release) -> None:
-    ours = ("get", "validatingadmissionpolicies", "-o", "name")
-    before = set(admin(*ours).split())
+def test_the_policies_can_be_disabled(admin: Kubectl, release: Release) -> None:
+    policies = ("get", "validatingadmissionpolicies", "-o", "name")
+    before = set(admin(*policies).split())
     with installed(admin, "--set=approvals.enabled=false,deletionGuard.enabled=false"):
-        assert set(admin(*ours).split()) == before
+        assert set(admin(*policies).split()) == before

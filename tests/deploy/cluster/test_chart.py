@@ -1,4 +1,4 @@
-"""The chart in a real cluster: what Helm installs, and what the operator may do then and what not."""
+"""The chart in a real cluster: what Helm installs, and which rights the operator has."""
 
 import time
 from collections.abc import Iterator
@@ -11,29 +11,29 @@ from support.kubectl import Kubectl
 from support.manifests.builders import model_version, rollout
 from support.release import CHART, SOURCE, Release, Right, allowed, installed
 
-_WISHES: Final = ("rollouts", "modelversions", "models")
-_OURS: Final = (*_WISHES, "auditrecords")
+_SPECS: Final = ("rollouts", "modelversions", "models")
+_KINDS: Final = (*_SPECS, "auditrecords")
 _SERINUS: Final = "serinus.dev"
 _GATEWAY: Final = "gateway.networking.k8s.io"
 
 
 @pytest.fixture(scope="module")
 def wide(admin: Kubectl) -> Iterator[Release]:
-    """A release that keeps the whole cluster."""
+    """A release that manages the whole cluster."""
     with installed(admin) as release:
         yield release
 
 
 @pytest.fixture(scope="module")
 def narrow(admin: Kubectl, user: Kubectl) -> Iterator[Release]:
-    """A release that keeps one namespace."""
+    """A release that manages one namespace."""
     with installed(admin, f"--set=namespaces={{{user.namespace}}}") as release:
         yield release
 
 
 _NEEDED: Final = (
-    *(Right(verb, kind, _SERINUS) for verb in ("get", "list", "watch") for kind in _WISHES),
-    *(Right("patch", kind, _SERINUS, "status") for kind in _WISHES),
+    *(Right(verb, kind, _SERINUS) for verb in ("get", "list", "watch") for kind in _SPECS),
+    *(Right("patch", kind, _SERINUS, "status") for kind in _SPECS),
     Right("create", "models", _SERINUS),
     *(Right(verb, "httproutes", _GATEWAY) for verb in ("get", "list", "watch", "patch")),
     *(Right(verb, "endpointslices", "discovery.k8s.io") for verb in ("get", "list", "watch")),
@@ -46,12 +46,12 @@ _RECORDING: Final = tuple(Right(verb, "auditrecords", _SERINUS) for verb in ("ge
 
 _REFUSED: Final = (
     *(Right("create", kind, _SERINUS) for kind in ("rollouts", "modelversions")),
-    *(Right(verb, kind, _SERINUS) for verb in ("update", "patch", "delete", "deletecollection") for kind in _OURS),
-    *(Right(verb, kind, _SERINUS) for verb in ("approve", "prune", "force-delete") for kind in _OURS),
+    *(Right(verb, kind, _SERINUS) for verb in ("update", "patch", "delete", "deletecollection") for kind in _KINDS),
+    *(Right(verb, kind, _SERINUS) for verb in ("approve", "prune", "force-delete") for kind in _KINDS),
     Right("watch", "auditrecords", _SERINUS),
     Right("patch", "auditrecords", _SERINUS, "status"),
-    *(Right("update", kind, _SERINUS, "status") for kind in _OURS),
-    *(Right("update", kind, _SERINUS, "finalizers") for kind in _OURS),
+    *(Right("update", kind, _SERINUS, "status") for kind in _KINDS),
+    *(Right("update", kind, _SERINUS, "finalizers") for kind in _KINDS),
     *(Right(verb, "httproutes", _GATEWAY) for verb in ("create", "update", "delete")),
     Right("patch", "httproutes", _GATEWAY, "status"),
     *(Right(verb, "gateways", _GATEWAY) for verb in ("get", "patch")),
@@ -69,34 +69,34 @@ _REFUSED: Final = (
 )
 
 
-def test_the_operator_may_do_what_its_work_needs(wide: Release) -> None:
+def test_the_operator_has_the_rights_that_it_needs(wide: Release) -> None:
     needed = [*_NEEDED, *_RECORDING]
     assert wide.allowed(needed, "default") == needed
 
 
-def test_where_the_registry_is_elsewhere_the_operator_has_no_right_on_records(admin: Kubectl) -> None:
+def test_with_dynamodb_the_operator_has_no_rights_on_records(admin: Kubectl) -> None:
     with installed(admin, "--set=config.registry.kind=DynamoDB") as release:
         assert release.allowed([*_NEEDED, *_RECORDING], "default") == list(_NEEDED)
 
 
-def test_the_operator_may_do_nothing_else(wide: Release) -> None:
+def test_the_operator_has_no_other_rights(wide: Release) -> None:
     assert wide.allowed(_REFUSED, "default") == []
 
 
-def test_the_operator_sees_namespaces_and_no_more_of_the_cluster(wide: Release) -> None:
-    sees = [Right(verb, "namespaces") for verb in ("get", "list", "watch")]
+def test_of_cluster_scoped_objects_the_operator_may_read_namespaces_only(wide: Release) -> None:
+    reads = [Right(verb, "namespaces") for verb in ("get", "list", "watch")]
     crds = Right("list", "customresourcedefinitions", "apiextensions.k8s.io")
-    assert wide.allowed([*sees, Right("patch", "namespaces"), Right("list", "nodes"), crds], "") == sees
+    assert wide.allowed([*reads, Right("patch", "namespaces"), Right("list", "nodes"), crds], "") == reads
 
 
-def test_the_operator_keeps_its_own_lease_and_no_other(wide: Release) -> None:
+def test_the_operator_may_write_its_own_lease_and_no_other(wide: Release) -> None:
     def lease(verb: str, name: str = "") -> Right:
         return Right(verb, "leases", "coordination.k8s.io", name=name)
 
-    keeps = [lease("create"), lease("get", wide.name), lease("update", wide.name)]
+    own = [lease("create"), lease("get", wide.name), lease("update", wide.name)]
     others = [lease("get", "somebody-else"), lease("update", "somebody-else"), lease("delete", wide.name)]
-    assert wide.allowed([*keeps, *others], wide.name) == keeps
-    assert wide.allowed([*keeps, *others], "kube-system") == []
+    assert wide.allowed([*own, *others], wide.name) == own
+    assert wide.allowed([*own, *others], "kube-system") == []
 
 
 def test_with_named_namespaces_the_operator_has_no_rights_elsewhere(narrow: Release, user: Kubectl) -> None:
@@ -105,15 +105,15 @@ def test_with_named_namespaces_the_operator_has_no_rights_elsewhere(narrow: Rele
     assert narrow.allowed(needed, "default") == []
 
 
-def test_the_operators_own_token_writes_a_status_and_never_a_spec(wide: Release, user: Kubectl) -> None:
+def test_the_operators_token_can_write_a_status_but_not_a_spec(wide: Release, user: Kubectl) -> None:
     user("apply", "-f", "-", given=[rollout(), model_version()])
     path = f"/apis/serinus.dev/v1alpha1/namespaces/{user.namespace}/rollouts/fraud-detector"
     written, _ = wide.patch(f"{path}/status", {"op": "add", "path": "/status", "value": {"phase": "Progressing"}})
     assert written == 200
     spec = {"op": "replace", "path": "/spec/version", "value": "9.9.9"}
-    refused, sentence = wide.patch(path, spec)
+    refused, message = wide.patch(path, spec)
     assert refused == 403
-    assert f'User "{wide.account}" cannot patch resource "rollouts" in API group "serinus.dev"' in sentence
+    assert f'User "{wide.account}" cannot patch resource "rollouts" in API group "serinus.dev"' in message
     wide.patch(f"{path}/status", spec)
     stored = user.json("get", "mro", "fraud-detector")
     assert (stored["spec"]["version"], stored["status"]["phase"]) == ("2.3.1", "Progressing")
@@ -141,35 +141,35 @@ _EVERY_VERB: Final = ("get", "list", "watch", "create", "update", "patch", "dele
 @pytest.mark.parametrize(
     ("role", "verbs"), [("view", _EVERY_VERB[:3]), ("edit", _EVERY_VERB[:7]), ("admin", _EVERY_VERB)]
 )
-def test_the_clusters_own_roles_include_our_kinds_but_never_their_status(
+def test_the_clusters_own_roles_include_the_kinds_but_not_their_status(
     wide: Release, user: Kubectl, role: str, verbs: tuple[str, ...]
 ) -> None:
     user("create", "rolebinding", f"{role}-er", f"--clusterrole={role}", f"--user={role}-er")
-    rights = [Right(verb, kind, _SERINUS) for kind in _WISHES for verb in _EVERY_VERB]
+    rights = [Right(verb, kind, _SERINUS) for kind in _SPECS for verb in _EVERY_VERB]
     records = [Right(verb, "auditrecords", _SERINUS) for verb in _EVERY_VERB]
-    beyond = [Right(verb, kind, _SERINUS) for kind in _OURS for verb in ("approve", "prune", "force-delete")]
-    statuses = [Right(verb, kind, _SERINUS, "status") for kind in _OURS for verb in ("update", "patch")]
+    beyond = [Right(verb, kind, _SERINUS) for kind in _KINDS for verb in ("approve", "prune", "force-delete")]
+    statuses = [Right(verb, kind, _SERINUS, "status") for kind in _KINDS for verb in ("update", "patch")]
     expected = [right for right in rights if right.verb in verbs] + records[:3]
-    asked = [*rights, *records, *beyond, *statuses]
-    # The cluster's controller adds our rules to its roles a moment after the release is installed.
+    checked = [*rights, *records, *beyond, *statuses]
+    # The cluster's controller aggregates the rules shortly after the release is installed.
     deadline = time.monotonic() + 30
-    while (found := allowed(user, f"{role}-er", (), asked, user.namespace)) != expected:
-        assert time.monotonic() < deadline, f"{role} has {[str(right) for right in found]}"
+    while (granted := allowed(user, f"{role}-er", (), checked, user.namespace)) != expected:
+        assert time.monotonic() < deadline, f"{role} has {[str(right) for right in granted]}"
         time.sleep(0.2)
 
 
-def test_who_approves_reads_what_he_approves_and_writes_no_more_than_the_rollout(wide: Release, user: Kubectl) -> None:
+def test_an_approver_may_read_all_kinds_and_write_rollouts_only(wide: Release, user: Kubectl) -> None:
     user("create", "rolebinding", "approves", f"--clusterrole={wide.name}-approver", "--user=approves")
-    may = [Right(verb, kind, _SERINUS) for kind in _OURS for verb in _EVERY_VERB[:3]]
+    may = [Right(verb, kind, _SERINUS) for kind in _KINDS for verb in _EVERY_VERB[:3]]
     may += [Right("patch", "rollouts", _SERINUS), Right("approve", "rollouts", _SERINUS)]
-    may_not = [Right(verb, kind, _SERINUS) for kind in _OURS for verb in ("create", "update", "delete", "prune")]
-    may_not += [Right("patch", kind, _SERINUS, "status") for kind in _OURS]
+    may_not = [Right(verb, kind, _SERINUS) for kind in _KINDS for verb in ("create", "update", "delete", "prune")]
+    may_not += [Right("patch", kind, _SERINUS, "status") for kind in _KINDS]
     assert allowed(user, "approves", (), [*may, *may_not], user.namespace) == may
 
 
-def test_the_kinds_and_the_users_objects_outlive_the_release(admin: Kubectl, user: Kubectl) -> None:
+def test_the_crds_and_the_users_objects_outlive_the_release(admin: Kubectl, user: Kubectl) -> None:
     lasting = rollout({"metadata.name": "lasting"})
-    # The kinds are there already, for all tests: this release takes them over.
+    # The CRDs are installed already, for all tests: this release takes ownership of them.
     with installed(admin, "--set=crds.install=true", "--take-ownership", "--force-conflicts") as release:
         user("apply", "-f", "-", given=lasting)
         owner = admin.json("get", "crd", "rollouts.serinus.dev")["metadata"]["annotations"]
@@ -177,11 +177,11 @@ def test_the_kinds_and_the_users_objects_outlive_the_release(admin: Kubectl, use
     assert user.json("get", "mro", "lasting")["spec"] == lasting["spec"]
 
 
-def test_helm_says_what_to_do_next(admin: Kubectl, user: Kubectl) -> None:
+def test_the_notes_explain_the_next_steps(admin: Kubectl, user: Kubectl) -> None:
     where = (f"--namespace={user.namespace}", SOURCE, "--set=crds.install=false", "--dry-run=server")
     notes = find_helm().run("install", "notes", str(CHART), *where, kubeconfig=admin.kubeconfig).partition("NOTES:")[2]
-    assert "keeps all namespaces" in notes
+    assert "manages all namespaces" in notes
     assert "actor stamp is not installed" not in notes
     assert "kubectl create rolebinding approvers -n NAMESPACE --clusterrole=notes-serinus-approver" in notes
-    assert "No checkpoints are kept" in notes
+    assert "No checkpoints are stored" in notes
     assert "kubectl annotate mro NAME serinus.dev/abort=" in notes

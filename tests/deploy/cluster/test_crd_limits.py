@@ -1,4 +1,4 @@
-"""Every limit of every field that a user may write, tried one by one against the API server."""
+"""Every limit of every field that users may write, each exceeded once against the API server."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from serinus.api.parsing import decode
 from serinus.api.rollout import RolloutSpec
 from serinus.errors import InvalidObjectError
 from support.kubectl import Kubectl
-from support.manifests.accepted import TAKEN
+from support.manifests.accepted import ACCEPTED
 from support.manifests.builders import Manifest, changed
 
 _CRDS: Final = Path(__file__).resolve().parents[3] / "deploy" / "crds"
@@ -33,10 +33,10 @@ _SCALARS: Final = {"string", "integer", "number", "boolean"}
 def _broken(file: str) -> Iterator[tuple[str, Manifest]]:
     crd = yaml.safe_load((_CRDS / file).read_text(encoding="utf-8"))
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    for story in _FULL[file]:
-        for path, limits in _leaves(schema, TAKEN[story]["spec"], "spec"):
+    for title in _FULL[file]:
+        for path, limits in _leaves(schema, ACCEPTED[title]["spec"], "spec"):
             for value in _beyond(limits):
-                yield path, changed(TAKEN[story], {path: value})
+                yield path, changed(ACCEPTED[title], {path: value})
 
 
 def _leaves(schema: dict[str, Any], value: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -44,7 +44,7 @@ def _leaves(schema: dict[str, Any], value: Any, path: str) -> Iterator[tuple[str
         case "object":
             for name, member in value.items():
                 inner = schema.get("properties", {}).get(name) or schema.get("additionalProperties")
-                # A Job's template is the Job API's to judge.
+                # A Job's template is validated by the Job API.
                 if inner and "x-kubernetes-preserve-unknown-fields" not in inner:
                     yield from _leaves(inner, member, f"{path}.{name}")
         case "array":
@@ -53,7 +53,7 @@ def _leaves(schema: dict[str, Any], value: Any, path: str) -> Iterator[tuple[str
         case kind if kind in _SCALARS:
             yield path, schema
         case kind:
-            raise AssertionError(f"{path} is of type {kind}, which this test does not know")
+            raise AssertionError(f"{path} is of type {kind}, which this test does not support")
 
 
 def _type(schema: dict[str, Any]) -> str | None:
@@ -78,15 +78,15 @@ def _beyond(limits: dict[str, Any]) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("file", _FULL)
-def test_one_step_beyond_a_limit_is_refused_by_the_fields_name(user: Kubectl, file: str) -> None:
+def test_exceeding_a_limit_is_refused_naming_the_field(user: Kubectl, file: str) -> None:
     broken = list(_broken(file))
     manifests = [changed(manifest, {"metadata.name": f"case-{number}"}) for number, (_, manifest) in enumerate(broken)]
-    # For a list kubectl would judge types by itself and ask nobody.
-    said = user.refusal("create", "--dry-run=server", "--validate=false", "-f", "-", given=manifests)
-    refusals = {int(number): text for number, text in _NAMED.findall(said)}
-    silent = [path for number, (path, _) in enumerate(broken) if path not in refusals.get(number, "")]
+    # For a list kubectl would validate types itself, without the server.
+    errors = user.refusal("create", "--dry-run=server", "--validate=false", "-f", "-", given=manifests)
+    refusals = {int(number): text for number, text in _NAMED.findall(errors)}
+    accepted = [path for number, (path, _) in enumerate(broken) if path not in refusals.get(number, "")]
     assert len(broken) >= _AT_LEAST[file]
-    assert silent == []
+    assert accepted == []
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_one_step_beyond_a_limit_is_refused_by_the_operator_too(
 
 
 @pytest.mark.parametrize("file", _FULL)
-def test_the_fullest_manifests_leave_no_field_untried(file: str) -> None:
+def test_the_fullest_manifests_cover_every_field(file: str) -> None:
     crd = yaml.safe_load((_CRDS / file).read_text(encoding="utf-8"))
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     tried = {re.sub(r"\[\d+\]", "[]", path) for path, _ in _broken(file)}

@@ -1,4 +1,4 @@
-"""The kinds before a real API server: what it takes, what it refuses, and in which words."""
+"""The CRDs in a real API server: what it accepts, what it refuses, and with which messages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,41 +8,41 @@ import pytest
 import yaml
 
 from support.kubectl import Kubectl
-from support.manifests.accepted import TAKEN
+from support.manifests.accepted import ACCEPTED
 from support.manifests.builders import Manifest, changed, model_version, rollout
 from support.manifests.refused import REFUSED, Refused
-from support.manifests.registry import NEVER
+from support.manifests.registry import UPDATE_RULES
 
 _ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.mark.parametrize("manifest", TAKEN.values(), ids=TAKEN.keys())
-def test_a_good_manifest_is_stored_as_it_was_written(user: Kubectl, manifest: Manifest) -> None:
+@pytest.mark.parametrize("manifest", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_a_valid_manifest_is_stored_unchanged(user: Kubectl, manifest: Manifest) -> None:
     stored = user.json("create", "--dry-run=server", "-f", "-", given=manifest)
     assert stored["spec"] == manifest["spec"]
 
 
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.story)
-def test_a_bad_manifest_is_refused_with_the_field_and_the_reason(user: Kubectl, case: Refused) -> None:
-    said = user.refusal("create", "--dry-run=server", "-f", "-", given=case.manifest)
-    assert case.field in said
-    assert case.words in said
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.title)
+def test_an_invalid_manifest_is_refused_with_the_field_and_the_reason(user: Kubectl, case: Refused) -> None:
+    error = user.refusal("create", "--dry-run=server", "-f", "-", given=case.manifest)
+    assert case.field in error
+    assert case.message in error
 
 
-def test_every_rule_of_the_crds_is_broken_by_some_bad_manifest() -> None:
-    words = [case.words for case in REFUSED] + ["metadata.name must be", *_ON_UPDATE]
+def test_every_rule_of_the_crds_is_violated_by_some_invalid_manifest() -> None:
+    messages = [case.message for case in REFUSED] + ["metadata.name must be", *_ON_UPDATE]
     rules = list(_rules())
     assert len(rules) > 10
-    unbroken = [rule for rule in rules if not any(word in rule or rule in word for word in words)]
-    assert unbroken == []
+    untested = [rule for rule in rules if not any(message in rule or rule in message for message in messages)]
+    assert untested == []
 
 
 _ON_UPDATE = (
     "a ModelVersion's spec is immutable: create another ModelVersion",
     "status.epoch never falls: this writer has lost the leadership",
-    *NEVER,
+    *UPDATE_RULES,
 )
-"""The rules that need an object stored before; tests below, and those of the registry's kinds, break them."""
+"""The rules on updates, which are tested below and in test_crd_transitions."""
 
 
 def _rules() -> Iterator[str]:
@@ -71,11 +71,11 @@ def _messages(node: Any) -> Iterator[str]:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_model_version_never_changes(user: Kubectl, change: dict[str, Any]) -> None:
+def test_a_model_version_is_immutable(user: Kubectl, change: dict[str, Any]) -> None:
     user("apply", "-f", "-", given=model_version())
-    said = user.refusal("apply", "-f", "-", given=model_version(change))
-    assert "spec: Invalid value" in said
-    assert _ON_UPDATE[0] in said
+    error = user.refusal("apply", "-f", "-", given=model_version(change))
+    assert "spec: Invalid value" in error
+    assert _ON_UPDATE[0] in error
 
 
 def test_a_model_version_may_get_labels(user: Kubectl) -> None:
@@ -90,16 +90,16 @@ def test_the_status_of_a_deposed_leader_is_refused(user: Kubectl) -> None:
     user("apply", "-f", "-", given=rollout({"metadata.name": "epochs"}))
     for epoch in (7, 7, 8):
         _write_status(user, "epochs", {"epoch": epoch})
-    said = user.refusal(*_status_patch("epochs", '{"status": {"epoch": 7}}'))
-    assert "status: Invalid value" in said
-    assert _ON_UPDATE[1] in said
+    error = user.refusal(*_status_patch("epochs", '{"status": {"epoch": 7}}'))
+    assert "status: Invalid value" in error
+    assert _ON_UPDATE[1] in error
     assert _ON_UPDATE[1] in user.refusal(*_status_patch("epochs", '{"status": {"epoch": null}}'))
 
 
-def test_a_status_that_is_no_phase_is_refused(user: Kubectl) -> None:
+def test_an_unknown_phase_is_refused(user: Kubectl) -> None:
     user("apply", "-f", "-", given=rollout({"metadata.name": "phases"}))
-    said = user.refusal(*_status_patch("phases", '{"status": {"phase": "Fine"}}'))
-    assert 'status.phase: Unsupported value: "Fine"' in said
+    error = user.refusal(*_status_patch("phases", '{"status": {"phase": "Fine"}}'))
+    assert 'status.phase: Unsupported value: "Fine"' in error
 
 
 def test_a_user_who_writes_the_object_does_not_touch_its_status(user: Kubectl) -> None:

@@ -1,4 +1,4 @@
-"""What was recorded stays as it was: the API server's own rules for AuditRecords and for the head of a chain."""
+"""AuditRecords are immutable and chains only grow: the API server's rules for records and for the head of a chain."""
 
 import json
 import uuid
@@ -7,14 +7,14 @@ import pytest
 
 from support.kubectl import Kubectl
 from support.manifests.builders import Manifest, changed
-from support.manifests.registry import EVERY_RECORD_FIELD, NEVER, audit_record, model
+from support.manifests.registry import EVERY_RECORD_FIELD, UPDATE_RULES, audit_record, model
 
-_CHANGED, _SHORTENED, _TURNED_BACK = NEVER
+_IMMUTABLE, _SEQUENCE_FELL, _GENERATION_FELL = UPDATE_RULES
 
 
 @pytest.fixture
 def fraud() -> str:
-    """A model's name that nobody has used."""
+    """An unused model name."""
     return f"fraud-{uuid.uuid4().hex[:8]}"
 
 
@@ -29,13 +29,13 @@ def fraud() -> str:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_record_never_changes(user: Kubectl, fraud: str, change: Manifest) -> None:
+def test_a_record_is_immutable(user: Kubectl, fraud: str, change: Manifest) -> None:
     record = audit_record(fraud, **EVERY_RECORD_FIELD)
     user("create", "-f", "-", given=record)
-    assert _CHANGED in user.refusal("apply", "-f", "-", given=changed(record, change))
+    assert _IMMUTABLE in user.refusal("apply", "-f", "-", given=changed(record, change))
 
 
-def test_a_number_is_given_once(user: Kubectl, fraud: str) -> None:
+def test_a_sequence_number_is_used_once(user: Kubectl, fraud: str) -> None:
     user("create", "-f", "-", given=audit_record(fraud, 3))
     assert "already exists" in user.refusal("create", "-f", "-", given=audit_record(fraud, 3, reason="another"))
 
@@ -43,7 +43,7 @@ def test_a_number_is_given_once(user: Kubectl, fraud: str) -> None:
 @pytest.mark.parametrize(
     "name", ["{model}-000000000004", "{model}-3", "{model}-0000000000003", "x{model}-000000000003"]
 )
-def test_a_record_has_the_one_name_that_its_number_may_have(user: Kubectl, fraud: str, name: str) -> None:
+def test_the_name_of_a_record_is_determined_by_its_sequence_number(user: Kubectl, fraud: str, name: str) -> None:
     record = changed(audit_record(fraud, 3), {"metadata.name": name.format(model=fraud)})
     assert "metadata.name must be <model>-<sequence in twelve digits>" in user.refusal(
         "create", "-f", "-", given=record
@@ -54,13 +54,13 @@ def test_the_head_of_a_chain_only_grows(user: Kubectl, fraud: str) -> None:
     user("create", "-f", "-", given=model(fraud))
     _set_status(user, fraud, {"generation": 2, "audit": {"sequence": 5}})
     _set_status(user, fraud, {"generation": 2, "audit": {"sequence": 6}})
-    assert _SHORTENED in user.refusal(*_patch(fraud, {"audit": {"sequence": 5}}))
-    assert _SHORTENED in user.refusal(*_patch(fraud, {"audit": None}))
-    assert _TURNED_BACK in user.refusal(*_patch(fraud, {"generation": 1}))
-    assert _TURNED_BACK in user.refusal(*_patch(fraud, {"generation": None}))
+    assert _SEQUENCE_FELL in user.refusal(*_patch(fraud, {"audit": {"sequence": 5}}))
+    assert _SEQUENCE_FELL in user.refusal(*_patch(fraud, {"audit": None}))
+    assert _GENERATION_FELL in user.refusal(*_patch(fraud, {"generation": 1}))
+    assert _GENERATION_FELL in user.refusal(*_patch(fraud, {"generation": None}))
 
 
-def test_who_writes_a_model_does_not_touch_its_head(user: Kubectl, fraud: str) -> None:
+def test_writing_a_model_does_not_change_its_head(user: Kubectl, fraud: str) -> None:
     user("apply", "-f", "-", given=model(fraud))
     _set_status(user, fraud, {"generation": 2, "audit": {"sequence": 5}})
     user("apply", "-f", "-", given={**model(fraud, {"owner": "payments-ml"}), "status": {"generation": 9}})

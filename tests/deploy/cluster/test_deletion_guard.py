@@ -1,4 +1,4 @@
-"""What serves and what is recorded cannot be deleted by the way; a namespace can still end."""
+"""Serving versions, records and models with records are protected from deletion; namespaces can be deleted."""
 
 import json
 import time
@@ -15,14 +15,14 @@ from support.manifests.registry import audit_record, model
 from support.people import person, until_allowed, until_refused
 from support.release import Release, Right, installed
 
-_PATIENCE: Final = 60.0
+_DEADLINE_SECONDS: Final = 60.0
 _LIVE: Final = ("Production", "Canary", "Staging")
 _RECORDED: Final = {"generation": 1, "audit": {"sequence": 3}}
 
 
 @pytest.fixture(scope="module")
 def release(admin: Kubectl, user: Kubectl) -> Iterator[Release]:
-    """The chart, whose policies are at work."""
+    """The installed chart, with its policies in effect."""
     with installed(admin) as release:
         nobody = person(user, "nobody", "admin")
         until_allowed(user, "nobody", [Right("delete", "modelversions", GROUP)])
@@ -35,7 +35,7 @@ def release(admin: Kubectl, user: Kubectl) -> Iterator[Release]:
 
 @pytest.fixture(scope="module")
 def bob(user: Kubectl, release: Release) -> Kubectl:
-    """The admin of the namespace, who may delete all kinds of ours that RBAC lets people delete."""
+    """The admin of the namespace, with all rights to delete that RBAC can grant."""
     bob = person(user, "bob", "admin", _deleter_of_records(user))
     rights = [Right("deletecollection", kind, GROUP) for kind in ("rollouts", "models", "modelversions")]
     until_allowed(user, "bob", [*rights, Right("delete", "auditrecords", GROUP)])
@@ -43,7 +43,7 @@ def bob(user: Kubectl, release: Release) -> Kubectl:
 
 
 def _deleter_of_records(admin: Kubectl) -> str:
-    # No role of ours lets anybody delete a record without the right to prune; an administrator's own role may.
+    # The chart's roles grant delete on records only together with prune; another role may grant it alone.
     name = f"careless-{uuid.uuid4().hex[:8]}"
     admin("create", "clusterrole", name, "--verb=delete,deletecollection", f"--resource=auditrecords.{GROUP}")
     return name
@@ -51,7 +51,7 @@ def _deleter_of_records(admin: Kubectl) -> str:
 
 @pytest.fixture(scope="module")
 def archivist(user: Kubectl, release: Release) -> Kubectl:
-    """alice, who may end what must be kept and has no other role."""
+    """alice, who has the archivist role only."""
     alice = person(user, "alice", f"{release.name}-archivist")
     until_allowed(user, "alice", [Right("prune", "auditrecords", GROUP)])
     return alice
@@ -80,27 +80,30 @@ def _exists(user: Kubectl, kind: str, name: str) -> bool:
 
 
 @pytest.mark.parametrize("stage", _LIVE)
-def test_a_version_that_serves_or_is_on_trial_stays(user: Kubectl, bob: Kubectl, release: Release, stage: str) -> None:
+def test_a_version_that_serves_or_is_on_trial_cannot_be_deleted(
+    user: Kubectl, bob: Kubectl, release: Release, stage: str
+) -> None:
     name = _version(user, stage)
-    said = bob.refusal("delete", "mv", name)
+    denial = bob.refusal("delete", "mv", name)
     assert (
-        f"{name} stands in {stage}: to delete it, bob needs the verb force-delete on modelversions.serinus.dev" in said
+        f"{name} stands in {stage}: to delete it, bob needs the verb force-delete on modelversions.serinus.dev"
+        in denial
     )
-    assert f"(the ClusterRole {release.name}-archivist has it): ask an administrator of the namespace" in said
+    assert f"(the ClusterRole {release.name}-archivist has it): ask an administrator of the namespace" in denial
     assert _exists(user, "mv", name)
 
 
 @pytest.mark.parametrize("stage", ["", "Registered", "Superseded", "RolledBack", "Quarantined"])
-def test_a_version_that_carries_no_traffic_may_go(user: Kubectl, bob: Kubectl, stage: str) -> None:
+def test_a_version_without_traffic_can_be_deleted(user: Kubectl, bob: Kubectl, stage: str) -> None:
     bob("delete", "mv", _version(user, stage))
 
 
-def test_a_version_that_nobody_has_looked_at_may_go(user: Kubectl, bob: Kubectl) -> None:
+def test_a_version_without_status_can_be_deleted(user: Kubectl, bob: Kubectl) -> None:
     name = f"fraud-{uuid.uuid4().hex[:8]}"
     bob("delete", "mv", _made(user, model_version({"metadata.name": f"{name}-v2.3.1", "spec.model": name})))
 
 
-def test_to_delete_all_versions_at_once_spares_the_one_that_serves(user: Kubectl, bob: Kubectl) -> None:
+def test_deleting_all_versions_at_once_keeps_the_serving_one(user: Kubectl, bob: Kubectl) -> None:
     serves, old = _version(user, "Production"), _version(user, "Superseded")
     label = "batch=" + uuid.uuid4().hex[:8]
     user("label", "mv", serves, old, label)
@@ -110,66 +113,66 @@ def test_to_delete_all_versions_at_once_spares_the_one_that_serves(user: Kubectl
     assert _exists(user, "mv", serves)
 
 
-def test_a_record_stays_even_where_somebodys_role_lets_him_delete_it(user: Kubectl, bob: Kubectl) -> None:
+def test_the_rbac_right_to_delete_is_not_enough_to_delete_a_record(user: Kubectl, bob: Kubectl) -> None:
     name = _made(user, audit_record(f"fraud-{uuid.uuid4().hex[:8]}"))
-    said = bob.refusal("delete", "mar", name)
-    assert f"{name} is part of the audit trail: to delete it, bob needs the verb prune on auditrecords" in said
+    denial = bob.refusal("delete", "mar", name)
+    assert f"{name} is part of the audit trail: to delete it, bob needs the verb prune on auditrecords" in denial
     path = f"/apis/serinus.dev/v1alpha1/namespaces/{user.namespace}/auditrecords"
     assert "is part of the audit trail" in bob.refusal("delete", "--raw", path)
     assert _exists(user, "mar", name)
 
 
-def test_a_model_with_records_stays_and_one_without_may_go(user: Kubectl, bob: Kubectl) -> None:
-    told, untold, fresh = _model(user, _RECORDED), _model(user, {"generation": 0}), _model(user)
-    said = bob.refusal("delete", "mdl", told)
-    assert f"{told} has an audit trail" in said
-    assert "bob needs the verb prune on models.serinus.dev" in said
-    bob("delete", "mdl", untold, fresh)
+def test_only_a_model_without_records_can_be_deleted(user: Kubectl, bob: Kubectl) -> None:
+    recorded, unrecorded, fresh = _model(user, _RECORDED), _model(user, {"generation": 0}), _model(user)
+    denial = bob.refusal("delete", "mdl", recorded)
+    assert f"{recorded} has an audit trail" in denial
+    assert "bob needs the verb prune on models.serinus.dev" in denial
+    bob("delete", "mdl", unrecorded, fresh)
 
 
-def test_the_archivist_ends_all_of_them(user: Kubectl, archivist: Kubectl) -> None:
+def test_the_archivist_may_delete_all_of_them(user: Kubectl, archivist: Kubectl) -> None:
     archivist("delete", "mv", _version(user, "Production"))
     archivist("delete", "mar", _made(user, audit_record(f"fraud-{uuid.uuid4().hex[:8]}")))
     archivist("delete", "mdl", _model(user, _RECORDED))
 
 
-def test_not_even_the_operator_removes_what_it_has_recorded(user: Kubectl, release: Release) -> None:
+def test_not_even_the_operator_may_delete_a_record(user: Kubectl, release: Release) -> None:
     name = _made(user, audit_record(f"fraud-{uuid.uuid4().hex[:8]}"))
     operator = user.impersonating(release.account, "system:serviceaccounts", "system:authenticated")
     assert "cannot delete resource" in operator.refusal("delete", "mar", name)
     assert "cannot patch resource" in operator.refusal("label", "mar", name, "seen=true")
 
 
-def test_nobody_has_the_garbage_collector_delete_what_he_may_not(user: Kubectl, bob: Kubectl) -> None:
-    serves, told, old = _version(user, "Production"), _model(user, _RECORDED), _version(user, "Superseded")
-    record = _made(user, audit_record(told))
+def test_the_garbage_collector_does_not_delete_protected_objects(user: Kubectl, bob: Kubectl) -> None:
+    serves, recorded, old = _version(user, "Production"), _model(user, _RECORDED), _version(user, "Superseded")
+    record = _made(user, audit_record(recorded))
     _orphan(user, "mar", record)
     _orphan(bob, "mv", serves)
-    _orphan(bob, "mdl", told)
+    _orphan(bob, "mdl", recorded)
     _orphan(bob, "mv", old)
-    # The collector takes them in turn: when the last is gone, it has been at the others.
+    # The collector works in order: when the last object is gone, it has tried the others.
     _until_gone(user, "mv", old)
     assert _exists(user, "mv", serves)
-    assert _exists(user, "mdl", told)
+    assert _exists(user, "mdl", recorded)
     assert _exists(user, "mar", record)
 
 
 def _orphan(person: Kubectl, kind: str, name: str) -> None:
     """Give an object an owner that does not exist: the garbage collector then deletes it."""
-    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "never-was", "uid": str(uuid.uuid4())}
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "missing", "uid": str(uuid.uuid4())}
     patch = json.dumps({"metadata": {"ownerReferences": [owner]}})
     person("patch", kind, name, "--type=merge", "--patch", patch)
 
 
 def _until_gone(user: Kubectl, kind: str, name: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _DEADLINE_SECONDS
     while _exists(user, kind, name):
-        assert time.monotonic() < deadline, f"{kind} {name} is still there after {_PATIENCE} s"
+        assert time.monotonic() < deadline, f"{kind} {name} is still there after {_DEADLINE_SECONDS} s"
         time.sleep(0.2)
 
 
-def test_a_namespace_with_everything_in_it_ends(admin: Kubectl, release: Release) -> None:
-    name = f"ending-{uuid.uuid4().hex[:8]}"
+def test_a_namespace_with_protected_objects_can_be_deleted(admin: Kubectl, release: Release) -> None:
+    name = f"terminating-{uuid.uuid4().hex[:8]}"
     admin("create", "namespace", name)
     inside = admin.within(name)
     _version(inside, "Production")
@@ -180,9 +183,9 @@ def test_a_namespace_with_everything_in_it_ends(admin: Kubectl, release: Release
 
 
 @pytest.mark.parametrize("kind", ["mutatingadmissionpolicy", "validatingadmissionpolicy"])
-def test_the_api_server_finds_nothing_to_warn_of_in_the_policies(admin: Kubectl, release: Release, kind: str) -> None:
+def test_the_api_server_has_no_warnings_about_the_policies(admin: Kubectl, release: Release, kind: str) -> None:
     policies = admin.json("get", kind)["items"]
-    ours = [policy for policy in policies if policy["metadata"]["name"].startswith(release.name)]
-    assert ours
-    warnings = [policy.get("status", {}).get("typeChecking", {}).get("expressionWarnings") for policy in ours]
+    own = [policy for policy in policies if policy["metadata"]["name"].startswith(release.name)]
+    assert own
+    warnings = [policy.get("status", {}).get("typeChecking", {}).get("expressionWarnings") for policy in own]
     assert [warning for warning in warnings if warning] == []

@@ -1,4 +1,4 @@
-"""Every example goes into a real cluster as a user would apply it."""
+"""Every example is applied to a real cluster as by a user."""
 
 import uuid
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ _APPLIED: Final = sorted(folder for folder in _EXAMPLES.iterdir() if folder.is_d
 
 
 @pytest.fixture
-def someone(admin: Kubectl) -> Iterator[Kubectl]:
-    """The administrator in a namespace of this example's own: some of them speak of the same versions."""
+def applier(admin: Kubectl) -> Iterator[Kubectl]:
+    """The administrator, in a namespace for one example: some examples use the same names."""
     namespace = f"example-{uuid.uuid4().hex[:8]}"
     admin("create", "namespace", namespace)
     yield admin.within(namespace)
@@ -26,14 +26,14 @@ def someone(admin: Kubectl) -> Iterator[Kubectl]:
 
 @pytest.mark.parametrize("folder", _APPLIED, ids=lambda folder: folder.name)
 def test_an_example_is_applied_and_applying_it_again_changes_nothing(
-    gateway_api: None, someone: Kubectl, folder: Path
+    gateway_api: None, applier: Kubectl, folder: Path
 ) -> None:
-    # Values of the chart are for Helm.
+    # values.yaml is for Helm.
     files = [f"--filename={file}" for file in sorted(folder.glob("*.yaml")) if file.name != "values.yaml"]
-    first = someone("apply", *files).splitlines()
+    first = applier("apply", *files).splitlines()
     assert first
     assert all(line.endswith(" created") for line in first)
-    again = someone("apply", *files).splitlines()
+    again = applier("apply", *files).splitlines()
     assert all(line.endswith(" unchanged") for line in again)
 
 

@@ -1,4 +1,4 @@
-"""The real operator with the chart's settings and no right but the chart's: what it needs it may do."""
+"""The real operator runs with exactly the chart's settings and rights, and is never refused."""
 
 import os
 import signal
@@ -19,12 +19,12 @@ from support.manifests.builders import model_version, rollout
 from support.release import Release, installed
 
 _SOURCES: Final = Path(__file__).resolve().parents[3] / "operator"
-_PATIENCE: Final = 60.0
+_DEADLINE_SECONDS: Final = 60.0
 
 
 @contextmanager
 def _running(release: Release, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """Run the operator as its ServiceAccount and give it and its log; it must end well when it is asked to."""
+    """Run the operator as its ServiceAccount; yield its process and log; it must exit cleanly on SIGTERM."""
     here = release.admin.within(release.name)
     config, log = folder / "config.yaml", folder / "log.txt"
     config.write_text(here("get", "configmap", release.name, "-o", "jsonpath={.data.config\\.yaml}"), encoding="utf-8")
@@ -38,13 +38,13 @@ def _running(release: Release, folder: Path) -> Iterator[tuple[subprocess.Popen[
         "SERINUS_HTTP_HOST": "127.0.0.1",
         "SERINUS_HTTP_PORT": str(_free_port()),
     }
-    # -P: the checkout's folder `operator` must not stand before the standard library's module.
+    # -P: the checkout's folder `operator` must not shadow the standard library's module.
     command = [sys.executable, "-P", "-m", "serinus", "run"]
     with log.open("wb") as output, subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process:
         try:
             yield process, log
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=_PATIENCE) == 0, log.read_text(encoding="utf-8")
+            assert process.wait(timeout=_DEADLINE_SECONDS) == 0, log.read_text(encoding="utf-8")
         finally:
             process.kill()
 
@@ -57,10 +57,10 @@ def _free_port() -> int:
 
 def _until(what: str, holds: Callable[[], bool], operator: tuple[subprocess.Popen[bytes], Path]) -> None:
     process, log = operator
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _DEADLINE_SECONDS
     while not holds():
-        in_vain = process.poll() is not None or time.monotonic() > deadline
-        assert not in_vain, f"{what} did not come about:\n{log.read_text(encoding='utf-8')}"
+        failed = process.poll() is not None or time.monotonic() > deadline
+        assert not failed, f"{what} did not appear:\n{log.read_text(encoding='utf-8')}"
         time.sleep(0.3)
 
 
@@ -84,10 +84,10 @@ def test_the_operator_leads_and_reports_and_is_never_refused(
         with _running(release, tmp_path) as operator:
             _until("the lease", lambda: "tried" in admin.within(release.name)(*lease), operator)
             _until("the status", lambda: bool(user(*summary)), operator)
-            # Obeyed or not, a command is answered by an event.
+            # Applied or rejected, a command is answered by an event.
             user.impersonating("carol", "system:masters")("annotate", "mro", name, f"{Command.PAUSE.annotation}=INC-1")
             _until("an event", lambda: bool(user(*event)), operator)
-            # The version is registered: with a Model that the operator has made, and a record that it has written.
+            # The version is registered, with a Model and a record created by the operator.
             _until("the head", lambda: user(*sequence) not in {"", "0"}, operator)
             _until("the record of who paused", lambda: user(*paused) == "carol Admission INC-1", operator)
             _until("the condition", lambda: user(*recorded) == "True", operator)

@@ -1,4 +1,4 @@
-"""What a person sees at a terminal: the columns, the short names, the categories."""
+"""Output of kubectl: columns, short names, categories."""
 
 import json
 import re
@@ -79,30 +79,30 @@ def _status(kind: str, name: str, status: Manifest) -> tuple[str, ...]:
 
 
 def _rows(output: str) -> list[list[str]]:
-    # kubectl parts columns by at least three spaces.
+    # kubectl separates columns by at least three spaces.
     return [re.split(r"\s{3,}", line.strip()) for line in output.splitlines()]
 
 
-def test_the_short_list_of_rollouts_answers_what_serves_and_how_far_the_run_is(user: Kubectl) -> None:
+def test_kubectl_get_shows_serving_version_and_progress(user: Kubectl) -> None:
     head, row = _rows(user("get", "mro"))
     assert head == ["NAME", "PHASE", "STABLE", "CANDIDATE", "WEIGHT", "STAGE", "REASON", "AGE"]
     assert row[:-1] == ["fraud-detector", "Progressing", "2.2.4", "2.3.1", "5", "canary", "Analyzing"]
 
 
-def test_the_wide_list_of_rollouts_says_since_when_and_what_comes_next(user: Kubectl) -> None:
+def test_kubectl_get_wide_adds_the_time_in_phase_and_the_next_action(user: Kubectl) -> None:
     head, row = _rows(user("get", "mro", "-o", "wide"))
     assert head[-2:] == ["SINCE", "NEXT"]
     assert row[-2:] == ["11m", _NEXT]
 
 
-def test_the_short_list_of_versions_says_where_each_stands(user: Kubectl) -> None:
+def test_kubectl_get_shows_the_stage_of_each_version(user: Kubectl) -> None:
     head, row = _rows(user("get", "mv"))
     assert head == ["NAME", "MODEL", "VERSION", "STAGE", "TRAFFIC", "BACKEND", "BUMP", "ACCEPTED", "AGE"]
     expected = ["fraud-detector-v2.3.1", "fraud-detector", "2.3.1", "Canary", "5%", "fraud-detector-v2-3-1"]
     assert row[:-1] == [*expected, "patch", "True"]
 
 
-def test_the_list_of_models_says_what_serves_what_is_on_trial_and_where_a_rollback_goes(user: Kubectl) -> None:
+def test_kubectl_get_shows_production_candidate_and_rollback_target_of_a_model(user: Kubectl) -> None:
     head, row = _rows(user("get", "mdl", "-o", "wide"))
     columns = ["PRODUCTION", "SINCE", "CANDIDATE", "TRAFFIC", "PREVIOUS", "RECORDS", "AGE", "OWNER", "GENERATION"]
     assert head == ["NAME", *columns]
@@ -110,14 +110,14 @@ def test_the_list_of_models_says_what_serves_what_is_on_trial_and_where_a_rollba
     assert row[8:] == ["payments-ml", "4"]
 
 
-def test_the_list_of_records_says_what_happened_by_whom_and_why(user: Kubectl) -> None:
+def test_kubectl_get_shows_event_actor_and_reason_of_a_record(user: Kubectl) -> None:
     head, row = _rows(user("get", "mar"))
     assert head == ["NAME", "MODEL", "AT", "EVENT", "VERSION", "ACTOR", "REASON"]
     assert row[0] == "fraud-detector-000000000003"
     assert (row[1], *row[3:]) == ("fraud-detector", "RolledBack", "2.3.1", "alice", "INC-1")
 
 
-def test_the_wide_list_of_versions_shows_the_bytes(user: Kubectl) -> None:
+def test_kubectl_get_wide_adds_artifact_and_digest_of_a_version(user: Kubectl) -> None:
     head, row = _rows(user("get", "mv", "-o", "wide"))
     assert head[-2:] == ["ARTIFACT", "DIGEST"]
     assert row[-2:] == ["s3://models/fraud/2.3.1.onnx", _DIGEST]
@@ -126,7 +126,7 @@ def test_the_wide_list_of_versions_shows_the_bytes(user: Kubectl) -> None:
 @pytest.mark.parametrize(
     ("category", "more"), [("all", set()), ("serinus", {"auditrecord.serinus.dev/fraud-detector-000000000003"})]
 )
-def test_one_word_lists_our_kinds_and_only_our_own_word_the_thousands_of_records(
+def test_the_category_all_lists_the_kinds_and_serinus_the_records_as_well(
     user: Kubectl, category: str, more: set[str]
 ) -> None:
     ours = {name for name in user("get", category, "-o", "name").split() if ".serinus.dev/" in name}
@@ -143,10 +143,10 @@ def test_one_word_lists_our_kinds_and_only_our_own_word_the_thousands_of_records
         ("mar", "spec.event=RolledBack", "auditrecord.serinus.dev/fraud-detector-000000000003"),
     ],
 )
-def test_a_list_can_be_narrowed_by_a_field(user: Kubectl, kind: str, field: str, name: str) -> None:
+def test_lists_support_field_selectors(user: Kubectl, kind: str, field: str, name: str) -> None:
     assert user("get", kind, f"--field-selector={field}", "-o", "name").split() == [name]
     assert user("get", kind, f"--field-selector={field}x", "-o", "name") == ""
 
 
-def test_explain_tells_what_a_field_means(user: Kubectl) -> None:
+def test_kubectl_explain_describes_a_field(user: Kubectl) -> None:
     assert "A share of traffic between 0% and 100%" in user("explain", "mro.spec.stages.traffic")

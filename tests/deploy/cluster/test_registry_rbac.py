@@ -1,4 +1,4 @@
-"""The registry with no right but the chart's: the operator appends and removes nothing; the archivist removes."""
+"""The registry with exactly the chart's rights: the operator only appends; the archivist may remove."""
 
 import json
 import uuid
@@ -31,7 +31,7 @@ _VERSIONS: Final = ("2.2.4", "2.3.1")
 
 @pytest.fixture(scope="module", params=["the whole cluster", "one namespace"])
 def release(request: pytest.FixtureRequest, admin: Kubectl, user: Kubectl) -> Iterator[Release]:
-    """The chart, in either scope."""
+    """The installed chart, in either scope."""
     scope = () if request.param == "the whole cluster" else (f"--set=namespaces={{{user.namespace}}}",)
     with installed(admin, *scope) as release:
         until_the_api_server_stamps(user, wanted=True)
@@ -40,7 +40,7 @@ def release(request: pytest.FixtureRequest, admin: Kubectl, user: Kubectl) -> It
 
 @pytest.fixture
 def model(user: Kubectl) -> ObjectKey:
-    """A model of which its team has applied two versions."""
+    """A model with two applied versions."""
     key = ObjectKey(user.namespace, f"fraud-{uuid.uuid4().hex[:8]}")
     user("create", "-f", "-", given=[_manifest(version_entry(key, version)) for version in _VERSIONS])
     return key
@@ -59,18 +59,18 @@ async def _registry(kubeconfig: Path, namespace: str) -> AsyncIterator[Registry]
 
 @pytest.fixture
 async def operators(release: Release, model: ObjectKey, tmp_path: Path) -> AsyncIterator[Registry]:
-    """The registry as the operator's own account reaches it."""
+    """The registry, accessed with the operator's account."""
     async with _registry(release.kubeconfig(tmp_path / "operator"), model.namespace) as registry:
         yield registry
 
 
 @pytest.fixture
 async def archivists(release: Release, user: Kubectl, model: ObjectKey, tmp_path: Path) -> AsyncIterator[Registry]:
-    """The registry as a job reaches it that has the role of the archivist and no other."""
+    """The registry, accessed by a job with the archivist role only."""
     account = f"retention-{uuid.uuid4().hex[:8]}"
     user("create", "serviceaccount", account)
-    whom = f"--serviceaccount={model.namespace}:{account}"
-    user("create", "rolebinding", account, f"--clusterrole={release.name}-archivist", whom)
+    subject = f"--serviceaccount={model.namespace}:{account}"
+    user("create", "rolebinding", account, f"--clusterrole={release.name}-archivist", subject)
     config = json.loads(release.kubeconfig(tmp_path / "archivist").read_text(encoding="utf-8"))
     config["users"][0]["user"]["token"] = user("create", "token", account).strip()
     (tmp_path / "archivist").write_text(json.dumps(config), encoding="utf-8")
@@ -78,18 +78,18 @@ async def archivists(release: Release, user: Kubectl, model: ObjectKey, tmp_path
         yield registry
 
 
-async def _lived(registry: Registry, model: ObjectKey) -> None:
-    """Let both versions be registered, the second follow the first, and fall back."""
+async def _with_history(registry: Registry, model: ObjectKey) -> None:
+    """Register and promote both versions, then roll back."""
     await register(registry, model, *_VERSIONS)
     for version in _VERSIONS:
         await registry.promote(model, version, audit_entry())
     await registry.rollback(model, audit_entry())
 
 
-async def test_the_operator_registers_promotes_falls_back_and_proves_it(
+async def test_the_operator_may_register_promote_roll_back_and_verify(
     user: Kubectl, release: Release, operators: Registry, model: ObjectKey
 ) -> None:
-    await _lived(operators, model)
+    await _with_history(operators, model)
     verification = await operators.verify(model)
     assert (verification.ok, verification.records) == (True, 5)
     assert [entry.version for entry in await operators.list(model)] == ["2.3.1", "2.2.4"]
@@ -101,17 +101,17 @@ async def test_the_operator_registers_promotes_falls_back_and_proves_it(
     assert stamps(stored) == (release.account, None, None)
 
 
-async def test_the_operator_yanks_nothing_and_makes_no_version_up(operators: Registry, model: ObjectKey) -> None:
+async def test_the_operator_may_neither_yank_nor_invent_versions(operators: Registry, model: ObjectKey) -> None:
     with pytest.raises(RefusedError, match="cannot patch resource"):
         await operators.store.set_yanked(model, "2.2.4", "a leak")
     with pytest.raises(RefusedError, match="cannot create resource"):
         await register(operators, model, "9.9.9")
 
 
-async def test_the_operator_cannot_remove_what_it_has_recorded_even_where_the_chain_says_so(
+async def test_the_operator_cannot_remove_records_even_if_the_chain_declares_them_pruned(
     operators: Registry, model: ObjectKey
 ) -> None:
-    await _lived(operators, model)
+    await _with_history(operators, model)
     last = (await operators.head(model)).audit
     details = {"through": str(last.sequence), "hash": last.hash, "archive": "nowhere"}
     await operators.record(model, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
@@ -119,15 +119,15 @@ async def test_the_operator_cannot_remove_what_it_has_recorded_even_where_the_ch
         await operators.store.remove_records(model, last.sequence)
 
 
-async def test_the_archivist_archives_says_so_in_the_chain_and_removes(
+async def test_the_archivist_archives_records_the_removal_and_removes(
     operators: Registry, archivists: Registry, model: ObjectKey, tmp_path: Path
 ) -> None:
-    await _lived(operators, model)
+    await _with_history(operators, model)
     store, clock = archivists.store, SystemClock()
     removal = await plan_removal(store, model, recorded_before=clock.now(), covered=None)
     archive = FolderArchive(tmp_path / "archive")
     remover = Remover(store=store, archive=archive, actor=ALICE, reason="their time is over", by=BY, clock=clock)
-    await remover.archive_and_tell(model, removal)
+    await remover.archive_and_record(model, removal)
     assert await finish_removal(store, model) == 5
     verification = await operators.verify(model)
     assert (verification.ok, verification.records) == (True, 1)

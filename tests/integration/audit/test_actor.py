@@ -3,13 +3,13 @@
 import pytest
 
 from serinus.api.audit_record import Authentication
-from serinus.cli.actor import acting, is_aws
+from serinus.cli.actor import current_actor, is_aws
 from support.servers.locked_bucket import client
 
 
 def test_at_awss_own_endpoint_the_caller_is_named_by_sts(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", endpoint)
-    actor, facts = acting("dynamodb://fleet?region=eu-central-1")
+    actor, facts = current_actor("dynamodb://fleet?region=eu-central-1")
     assert actor.name == client(endpoint, "sts").get_caller_identity()["Arn"]
     assert actor.authentication is Authentication.CLOUD
     assert facts == {}
@@ -20,16 +20,16 @@ def test_an_identity_service_that_is_down_stops_nobody_and_the_record_says_so(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
     monkeypatch.setenv("USER", "bob")
-    actor, facts = acting("dynamodb://fleet?region=eu-central-1")
+    actor, facts = current_actor("dynamodb://fleet?region=eu-central-1")
     assert actor.authentication is Authentication.NONE
-    assert "AWS STS did not say who acts" in facts["identity"]
+    assert "AWS STS could not identify the caller" in facts["identity"]
     assert "unverified" in capsys.readouterr().err
 
 
 def test_anywhere_else_nobody_vouches_for_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "bob")
-    actor, facts = acting("dynamodb://fleet?endpoint=http://127.0.0.1:8000")
+    actor, facts = current_actor("dynamodb://fleet?endpoint=http://127.0.0.1:8000")
     assert (actor.name, actor.authentication, facts) == ("bob", Authentication.NONE, {})
 
 

@@ -16,7 +16,7 @@ from serinus.api.model import ChainHead, Head
 from serinus.api.names import ObjectKey
 from serinus.api.quantities import Duration
 from serinus.audit.bucket import Bucket, Place, parse_place
-from serinus.audit.checkpoint_reader import Seen, read_checkpoints
+from serinus.audit.checkpoint_reader import CheckpointAnchors, read_checkpoints
 from serinus.audit.checkpoint_writer import Checkpoints, _due_in, keep_checkpoints
 from serinus.audit.signing_keys import PublicKeys, fingerprint, new_key, private_pem
 from serinus.engine.audit.chain import ChainFault
@@ -60,7 +60,7 @@ async def checkpoints(endpoint: str, key: Path) -> AsyncIterator[Checkpoints]:
     await found.close()
 
 
-async def read(place: Place, keys: PublicKeys, *, page: int = 1000, only: ObjectKey | None = None) -> Seen:
+async def read(place: Place, keys: PublicKeys, *, page: int = 1000, only: ObjectKey | None = None) -> CheckpointAnchors:
     bucket = Bucket(place, page=page)
     try:
         return await read_checkpoints(bucket, keys, only=[only] if only else None)
@@ -324,7 +324,9 @@ async def test_a_bucket_that_refuses_is_logged_and_asked_again_and_never_raises(
     await checkpoints.close()
 
 
-async def test_whatever_fails_the_notary_goes_on(checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bug_does_not_end_the_background_task(
+    checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
     class Broken(MemoryStore):
         def list_models(self) -> AsyncIterator[tuple[ObjectKey, Head]]:
             raise ZeroDivisionError("a bug of ours")
@@ -342,7 +344,7 @@ def test_a_key_of_another_kind_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         Checkpoints(settings_for(place, tmp_path / "absent.pem"))
     (tmp_path / "text.pem").write_text("no key")
-    with pytest.raises(ConfigurationError, match="no private key"):
+    with pytest.raises(ConfigurationError, match="unencrypted private key"):
         Checkpoints(settings_for(place, tmp_path / "text.pem"))
 
 

@@ -87,7 +87,7 @@ def test_what_is_not_known_or_has_no_place_is_told(seeded: Any, capsys: pytest.C
     unknown = "framework, lineage.featureCommit, serving, governance, signature.unknownInputs"
     assert found.remarks == [
         "left out: trainingData: november (MLflow says that it was used for validation)",
-        "left out: metrics.broken (its value is no number)",
+        "left out: metrics.broken (its value is not a number)",
         f"not known to MLflow: artifact.digest (--hash finds it), artifact.sizeBytes, {unknown}",
     ]
     assert "geheim" not in found.text

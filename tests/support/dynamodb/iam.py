@@ -1,4 +1,4 @@
-"""Which IAM actions on which resources a call of DynamoDB needs, and which ones a policy allows or denies."""
+"""The IAM permissions that a call of DynamoDB needs, and the ones that a policy allows or denies."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -17,11 +17,11 @@ _IN_TRANSACTION: Final = {
     "Delete": "DeleteItem",
     "ConditionCheck": "ConditionCheckItem",
 }
-"""AWS, "Using IAM with DynamoDB transactions": there is no right of the name TransactWriteItems."""
+"""AWS, "Using IAM with DynamoDB transactions": there is no permission named TransactWriteItems."""
 
 
 def needed(operation: str, request: dict[str, Any]) -> Iterator[Right]:
-    """Yield the rights that a call needs."""
+    """Yield the permissions that a call needs."""
     match operation:
         case "TransactWriteItems":
             for item in request["TransactItems"]:
@@ -40,14 +40,14 @@ def policy(file: Path, prefix: str) -> dict[str, Any]:
     text = file.read_text(encoding="utf-8")
     for name, value in (PLACE | {"prefix": prefix}).items():
         text = text.replace(f"${{{name}}}", value)
-    assert "${" not in text, "a name that nobody fills in"
-    found = json.loads(text)
-    assert isinstance(found, dict)
-    return found
+    assert "${" not in text, "an unknown variable"
+    document = json.loads(text)
+    assert isinstance(document, dict)
+    return document
 
 
 def rights(document: dict[str, Any], effect: str) -> set[Right]:
-    """Return what a policy allows or denies."""
+    """Return the permissions that a policy allows or denies."""
     return {
         (action, str(resource).rpartition(":table/")[2])
         for statement in document["Statement"]
@@ -58,9 +58,9 @@ def rights(document: dict[str, Any], effect: str) -> set[Right]:
 
 
 def permitted(document: dict[str, Any], asked: Iterable[Right]) -> bool:
-    """Say whether a policy lets all of this pass: allowed, and not denied."""
+    """Return whether a policy allows, and does not deny, all of these permissions."""
     allow, deny = rights(document, "Allow"), rights(document, "Deny")
-    return all(_matches(one, allow) and not _matches(one, deny) for one in asked)
+    return all(_matches(right, allow) and not _matches(right, deny) for right in asked)
 
 
 def _matches(right: Right, among: set[Right]) -> bool:

@@ -1,4 +1,4 @@
-"""DynamoDB as moto plays it, in a thread of the tests' own process: quick, but without its limits and its races."""
+"""DynamoDB emulated by moto in a thread of the tests' process: quick, but without its limits and races."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -29,6 +29,6 @@ def tables(moto: str) -> DynamoDbSettings:
 
 @pytest.fixture
 async def place(tables: DynamoDbSettings) -> AsyncIterator[DynamoDbPlace]:
-    one = DynamoDbPlace(tables)
-    yield one
-    await one.close()
+    dynamodb = DynamoDbPlace(tables)
+    yield dynamodb
+    await dynamodb.close()

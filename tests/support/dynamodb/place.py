@@ -1,4 +1,4 @@
-"""A place of the registry in DynamoDB, real or emulated, for the contract suite and the tests beside it."""
+"""The registry's contract in DynamoDB, real or emulated."""
 
 import asyncio
 import itertools
@@ -26,11 +26,11 @@ from support.registry.place import PAGE, Crash, Fault
 REGION: Final = "eu-central-1"
 
 Exchange = Callable[[Any, Callable[[Any], AWSResponse]], AWSResponse | None]
-"""What stands between the adapter and the network: the request and the way to send it; None lets it pass."""
+"""Handles a request instead of the network, given the function that sends it; None lets the request pass."""
 
 
 def credentials(patch: pytest.MonkeyPatch) -> None:
-    """Give boto3 credentials that open nothing, and nothing of the machine's own."""
+    """Give boto3 invalid credentials, and hide the machine's own settings."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
         patch.delenv(name, raising=False)
     patch.setenv("AWS_ACCESS_KEY_ID", "test")
@@ -42,7 +42,7 @@ def credentials(patch: pytest.MonkeyPatch) -> None:
 
 
 def fresh_prefix() -> str:
-    """Return a table prefix that nobody has used."""
+    """Return an unused table prefix."""
     return f"t{uuid.uuid4().hex[:12]}"
 
 
@@ -59,9 +59,14 @@ def make_tables(settings: DynamoDbSettings) -> None:
         clients.close()
 
 
+def boto_clients(clients: Clients) -> tuple[Any, Any]:
+    """Return both clients with everything that boto3 gives them, such as event hooks."""
+    return clients.reads, clients.commits
+
+
 def intercept(clients: Clients, exchange: Exchange) -> None:
-    """Put something between both clients and the network, where botocore lets a request leave."""
-    for client in (clients.reads, clients.commits):
+    """Call ``exchange`` for every request of both clients, at the point where botocore sends it."""
+    for client in boto_clients(clients):
         send = client._endpoint.http_session.send
 
         def before_send(request: Any, send: Callable[[Any], AWSResponse] = send, **_: Any) -> AWSResponse | None:
@@ -71,7 +76,7 @@ def intercept(clients: Clients, exchange: Exchange) -> None:
 
 
 class DynamoDbPlace:
-    """One pair of tables; what was opened is closed by :meth:`close`."""
+    """One pair of tables; :meth:`close` closes all stores."""
 
     def __init__(self, settings: DynamoDbSettings) -> None:
         self.settings = settings
@@ -82,13 +87,13 @@ class DynamoDbPlace:
         clients = connect(self.settings, self._session)
         if exchange is not None:
             intercept(clients, exchange)
-        pages = PageSizes(versions=page_size, records=page_size, found=page_size)
+        pages = PageSizes(versions=page_size, records=page_size, index=page_size)
         store = DynamoDbStore(self.settings, clients, pages=pages)
         self._opened[store] = clients
         return store
 
     def clients(self, store: DynamoDbStore) -> Clients:
-        """Return what a store asks through."""
+        """Return the clients of a store."""
         return self._opened[store]
 
     def fresh_model(self) -> ObjectKey:
@@ -144,14 +149,14 @@ def faulty(faults: Iterable[Fault | None]) -> Exchange:
 
 @contextmanager
 def counted(clients: Clients) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-    """Write down every call of the API: its name and its parameters."""
+    """Collect the name and the parameters of every API call."""
     calls: list[tuple[str, dict[str, Any]]] = []
 
     def note(params: dict[str, Any], model: Any, **_: Any) -> None:
         calls.append((model.name, params))
 
-    for client in (clients.reads, clients.commits):
+    for client in boto_clients(clients):
         client.meta.events.register("provide-client-params.dynamodb", note)
     yield calls
-    for client in (clients.reads, clients.commits):
+    for client in boto_clients(clients):
         client.meta.events.unregister("provide-client-params.dynamodb", note)

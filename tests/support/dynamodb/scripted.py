@@ -1,4 +1,4 @@
-"""A DynamoDB that answers what a test wrote down, without any network."""
+"""A DynamoDB with scripted responses, without a network."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from botocore.awsrequest import AWSResponse
 
 
 class _Body:
-    """The content of an answer as botocore reads it."""
+    """The body of a response in the form that botocore reads."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -22,13 +22,13 @@ def error(code: str, *, status: int = 400, message: str = "no", **more: Any) -> 
 
 
 def cancelled(*reasons: str | dict[str, Any]) -> dict[str, Any]:
-    """Return the answer that a transaction is cancelled for these reasons, in the order of its actions."""
-    listed = [{"Code": one} if isinstance(one, str) else one for one in reasons]
+    """Return the response for a cancelled transaction with these reasons, in the order of its actions."""
+    listed = [{"Code": reason} if isinstance(reason, str) else reason for reason in reasons]
     return error("TransactionCanceledException", CancellationReasons=listed)
 
 
 class Scripted:
-    """Answers in order, the last one for ever, and keeps what it was asked; an exception is what the network does."""
+    """Returns the responses in order, repeating the last one, and records the requests; an exception is raised."""
 
     def __init__(self, *answers: dict[str, Any] | Exception) -> None:
         self._answers = list(answers)

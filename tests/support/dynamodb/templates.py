@@ -1,6 +1,4 @@
-"""The templates of deploy/aws as data: CloudFormation's YAML with its short forms, and as much of HCL as Terraform's
-file uses.
-"""
+"""Parsers of the templates in deploy/aws: CloudFormation's YAML with its short forms, and the HCL that they use."""
 
 import re
 from typing import Any

@@ -1,6 +1,6 @@
-"""Fixtures of the end-to-end tests: shared model servers, and for each test a namespace and an operator of its own.
+"""Fixtures of the end-to-end tests: shared model servers, and a namespace and an operator for each test.
 
-A test package takes them by importing them in its conftest. Run under
+A test package imports them in its conftest. Run under
 ``python -m localcluster run --scrape-interval 1s -- pytest tests/e2e tests/faults``.
 """
 
@@ -27,10 +27,11 @@ VERSIONS = (STABLE, GOOD, BAD, SPARE)
 
 
 def program_environment(cluster: Cluster) -> dict[str, str]:
-    """The variables of the programs that tests start: they find the demo's modules wherever pytest was started."""
-    given = cluster.environment()
-    own = str(CHECKOUT / "deploy" / "local")
-    return given | {"PYTHONPATH": f"{own}:{given['PYTHONPATH']}" if given.get("PYTHONPATH") else own}
+    """The environment of programs that tests start, which lets them import the demo's modules from any folder."""
+    variables = cluster.environment()
+    local = str(CHECKOUT / "deploy" / "local")
+    path = f"{local}:{variables['PYTHONPATH']}" if variables.get("PYTHONPATH") else local
+    return variables | {"PYTHONPATH": path}
 
 
 @pytest.fixture(scope="session")
@@ -70,14 +71,14 @@ async def place(
             folder=tmp_path,
         )
         yield place
-        # Later operators must not find them.
+        # The operators of later tests must not find the Rollouts.
         await api.request("DELETE", place.path("Rollout"))
         await api.request("DELETE", f"/api/v1/namespaces/{namespace}")
 
 
 @pytest.fixture
 async def operator(cluster: Cluster, place: Place, tmp_path: Path) -> AsyncIterator[OperatorControl]:
-    """An operator that runs and is the only one; the test may kill and start it."""
+    """A running operator, the only one; the test may kill and restart it."""
     control = OperatorControl(program_environment(cluster), setup_in(cluster), tmp_path)
     try:
         await control.start()
@@ -88,10 +89,10 @@ async def operator(cluster: Cluster, place: Place, tmp_path: Path) -> AsyncItera
 
 @pytest.fixture
 async def lease_namespace(place: Place) -> None:
-    with suppress(ApiError):  # it is there already, from an earlier test
+    with suppress(ApiError):  # it exists already, from an earlier test
         await place.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": LEASE_NAMESPACE}})
 
 
 def _namespace_of(test: str) -> str:
-    words = re.sub(r"[^a-z0-9]+", "-", test.lower().removeprefix("test_"))[:20].strip("-")
-    return f"{words}-{uuid.uuid4().hex[:6]}"
+    prefix = re.sub(r"[^a-z0-9]+", "-", test.lower().removeprefix("test_"))[:20].strip("-")
+    return f"{prefix}-{uuid.uuid4().hex[:6]}"

@@ -1,4 +1,4 @@
-"""Traffic for many routes at once, from one process: the demo's load generator, with a host name for each request."""
+"""Load for many routes at once from one process: the demo's load generator with changing host names."""
 
 import asyncio
 import time
@@ -15,17 +15,17 @@ from demo.load import refuse_foreign
 from demo.modelserver import INFER_PATH, SERVED_BY, InferRequest
 from demo.wire import Connections, NoAnswerError, Target, request_of
 
-_MOST_PER_SECOND = 400.0
-_MOST_IN_FLIGHT = 400
-_ANSWER_WITHIN = 5.0
+_MAX_PER_SECOND = 400.0
+_MAX_IN_FLIGHT = 400
+_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(slots=True)
 class ManyHosts:
-    """Sends requests at a constant rate, to one host after the other.
+    """Sends requests at a constant rate, to the hosts in turn.
 
     Attributes:
-        statuses: how often each HTTP status came back; 0 for no answer.
+        statuses: number of responses by HTTP status; 0 for no response.
     """
 
     url: str
@@ -36,20 +36,20 @@ class ManyHosts:
 
     def __post_init__(self) -> None:
         refuse_foreign(self.url)
-        assert 0 < self.rate <= _MOST_PER_SECOND
+        assert 0 < self.rate <= _MAX_PER_SECOND
 
     async def run(self) -> None:
-        """Send until cancelled; a delay of this process is made up for at once."""
-        where = urlsplit(self.url)
-        connections = Connections(Target(where.hostname or "", where.port or 80, SERVED_BY))
+        """Send until cancelled; requests delayed by this process are sent immediately."""
+        url = urlsplit(self.url)
+        connections = Connections(Target(url.hostname or "", url.port or 80, SERVED_BY))
         body = msgspec.json.encode(InferRequest(12.5, 13, 0.05))
         headers = {"Content-Type": "application/json"}
         requests = [request_of(INFER_PATH, {"Host": host, **headers}, body) for host in self.hostnames]
-        began = time.monotonic()
+        start = time.monotonic()
         try:
             for number, request in enumerate(cycle(requests)):
-                await asyncio.sleep(max(0.0, began + number / self.rate - time.monotonic()))
-                if len(self._in_flight) < _MOST_IN_FLIGHT:
+                await asyncio.sleep(max(0.0, start + number / self.rate - time.monotonic()))
+                if len(self._in_flight) < _MAX_IN_FLIGHT:
                     task = asyncio.create_task(self._send(connections, request))
                     self._in_flight.add(task)
                     task.add_done_callback(self._in_flight.discard)
@@ -60,19 +60,19 @@ class ManyHosts:
 
     async def _send(self, connections: Connections, request: bytes) -> None:
         try:
-            self.statuses[(await connections.ask(request, _ANSWER_WITHIN)).status] += 1
+            self.statuses[(await connections.ask(request, _TIMEOUT_SECONDS)).status] += 1
         except NoAnswerError:
             self.statuses[0] += 1
 
 
 @asynccontextmanager
 async def traffic_to(url: str, hostnames: Sequence[str], rate: float) -> AsyncIterator[ManyHosts]:
-    """Send as long as the block lasts; ``rate`` in requests per second, all hosts together."""
+    """Send until the block ends; ``rate`` in requests per second over all hosts."""
     load = ManyHosts(url, hostnames, rate)
     task = asyncio.create_task(load.run())
     try:
         yield load
-        assert not task.done(), f"the traffic ended by itself: {task.exception()!r}"
+        assert not task.done(), f"the load stopped unexpectedly: {task.exception()!r}"
     finally:
         task.cancel()
         await asyncio.wait([task])

@@ -1,4 +1,4 @@
-"""What the end-to-end tests apply: a model whose versions are served by processes that the tests share."""
+"""Manifests of the end-to-end tests: a model whose versions are served by processes shared by the tests."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ def backend_of(version: str, model: str = MODEL) -> str:
 
 
 def envoy_cluster_of(namespace: str, version: str, model: str = MODEL) -> str:
-    """What Contour calls that Service in Envoy's metrics."""
+    """The name of that Service in Envoy's metrics, as set by Contour."""
     return f"{namespace}_{backend_of(version, model)}_{PORT}"
 
 
@@ -38,7 +38,7 @@ def service(namespace: str, name: str) -> Manifest:
 
 
 def endpoints(namespace: str, name: str, address: str, *, ready: bool = True) -> Manifest:
-    """The EndpointSlice of a Service without a selector: the process that the test has chosen serves it."""
+    """The EndpointSlice of a Service without a selector, pointing at a process of the test."""
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -50,7 +50,7 @@ def endpoints(namespace: str, name: str, address: str, *, ready: bool = True) ->
 
 
 def model(namespace: str, name: str = MODEL) -> Manifest:
-    """A policy that lets a new major take over the route: the tests' versions are 1.0.0, 2.0.0 and so on."""
+    """A policy that allows major versions on the same route: the tests' versions are 1.0.0, 2.0.0 and so on."""
     return {
         "apiVersion": "serinus.dev/v1alpha1",
         "kind": "Model",
@@ -78,7 +78,7 @@ def backend_ref(name: str, weight: int, **fields: Any) -> Manifest:
 
 
 def route(namespace: str, hostname: str, *rules: Manifest, model: str = MODEL, stable: str = "1.0.0") -> Manifest:
-    """The team's own route: by default one rule that gives everything to the stable version."""
+    """The team's route: by default one rule with all traffic to the stable version."""
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
@@ -123,12 +123,12 @@ def rollout(namespace: str, version: str, stages: Sequence[Manifest], *, model: 
 
 
 def staging(*tests: Manifest) -> Manifest:
-    """The stage at 0 %; without tests it asks the candidate for its health."""
+    """The stage at 0 %, by default with a health check of the candidate."""
     return {"name": "staging", "traffic": "0%", "tests": list(tests) or [healthy()]}
 
 
 def canary(duration: str = "5s", **fields: Any) -> Manifest:
-    """5 % until the evidence is there. ``burst: 1``: the tests' faults come one by one, so few requests decide."""
+    """The stage at 5 %. ``burst: 1``: the tests' faults are independent, so few requests are enough to decide."""
     return {"name": "canary", "traffic": "5%", "duration": duration, **watched(20), **fields}
 
 
@@ -145,7 +145,7 @@ def healthy(name: str = "answers") -> Manifest:
 
 
 def job_until(file: Path, name: str = "gate") -> Manifest:
-    """A test that is a Job and lasts until somebody makes the file."""
+    """A Job test that runs until the file exists."""
     program = f"import os,time\nwhile not os.path.exists({str(file)!r}): time.sleep(0.05)"
     container = {"name": "wait", "image": "localhost/process", "command": [sys.executable, "-c", program]}
     pod = {"restartPolicy": "Never", "containers": [container]}
@@ -153,6 +153,6 @@ def job_until(file: Path, name: str = "gate") -> Manifest:
 
 
 def weights_in(raw: Mapping[str, Any], name: str = RULE) -> dict[str, int]:
-    """The weights of a rule, by backend."""
-    found = next(one for one in raw["spec"]["rules"] if one.get("name") == name)
-    return {ref["name"]: ref.get("weight", 1) for ref in found["backendRefs"]}
+    """The weights of a rule by backend."""
+    refs = next(rule["backendRefs"] for rule in raw["spec"]["rules"] if rule.get("name") == name)
+    return {ref["name"]: ref.get("weight", 1) for ref in refs}

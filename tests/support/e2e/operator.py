@@ -1,4 +1,4 @@
-"""The operator as a process that a test starts, kills and starts again."""
+"""The operator as a process that a test starts, kills and restarts."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=3)
 
 
 def setup_in(cluster: Cluster) -> OperatorSetup:
-    """An operator that leads at once, for the cluster around this process."""
+    """Settings of an operator without leader election, for the current local cluster."""
     interval = Duration(cluster.settings.scrape_interval).seconds
     return OperatorSetup(
         prometheus_url=cluster.prometheus_url,
@@ -32,7 +32,7 @@ def setup_in(cluster: Cluster) -> OperatorSetup:
 
 @dataclass(slots=True)
 class OperatorControl:
-    """One operator at a time; each start has a folder of its own with its log."""
+    """Controls one operator process at a time; each start has its own folder with its log."""
 
     environment: dict[str, str]
     setup: OperatorSetup
@@ -42,13 +42,13 @@ class OperatorControl:
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def beside(self, identity: str, port: int) -> "OperatorControl":
-        """Another one, for a process that runs at the same time."""
+        """Return a second operator that runs at the same time."""
         host = self.setup.address.rpartition(":")[0]
         setup = replace(self.setup, identity=identity, address=f"{host}:{port}")
         return OperatorControl(self.environment, setup, self.folder / identity)
 
     async def start(self, *, ready: bool = True) -> None:
-        """Start it, and wait until it decides."""
+        """Start the process and, by default, wait until it is ready."""
         self.starts += 1
         folder = self.folder / f"operator-{self.starts}"
         folder.mkdir(parents=True)
@@ -58,38 +58,38 @@ class OperatorControl:
                 await await_ready(self.process, self.setup, session)
 
     async def kill(self) -> None:
-        """End it as a crash would: no signal that it could answer."""
+        """Kill the process as a crash would, with SIGKILL."""
         assert self.process is not None
-        assert self.process.process.returncode is None, f"it had ended by itself: {self.process.tail()}"
+        assert self.process.process.returncode is None, f"it had exited by itself: {self.process.tail()}"
         os.kill(self.process.process.pid, signal.SIGKILL)
         await self.process.process.wait()
 
     async def stop(self) -> None:
-        """End it as a Deployment would."""
+        """Stop the process as a Deployment would."""
         await self._stack.aclose()
 
     async def counter(self, name: str) -> float:
-        """The sum of one of its own counters over all labels."""
+        """Return the sum of one of the operator's metrics over all labels."""
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.get(f"http://{self.setup.address}/metrics") as answer,
+            session.get(f"http://{self.setup.address}/metrics") as response,
         ):
-            page = await answer.text()
-        found = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", page, re.MULTILINE)
-        return sum(float(value) for value in found)
+            text = await response.text()
+        values = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+        return sum(float(value) for value in values)
 
     async def until_leading(self, within: float) -> None:
         """Wait until it leads."""
 
-        async def look() -> float:
+        async def probe() -> float:
             try:
                 return await self.counter("serinus_leader")
             except (aiohttp.ClientError, TimeoutError) as problem:
                 raise CouldNotAskError(f"{self.setup.address} does not answer: {problem!r}") from problem
 
-        await wait_for(look, lambda leads: leads == 1, within=within, what=f"{self.setup.identity} leads")
+        await wait_for(probe, lambda leads: leads == 1, within=within, what=f"{self.setup.identity} leads")
 
     def log(self) -> str:
-        """What it has written since its last start."""
+        """Return its log since the last start."""
         assert self.process is not None
         return self.process.log.read_text(encoding="utf-8", errors="replace")

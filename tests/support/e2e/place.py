@@ -1,4 +1,4 @@
-"""One namespace with a model, its versions, its route and its traffic, as one end-to-end test sees them."""
+"""The namespace of one end-to-end test, with a model, its versions, its route and its traffic."""
 
 import re
 import sys
@@ -55,7 +55,7 @@ _PATHS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where one test happens."""
+    """The namespace and processes of one test."""
 
     cluster: Cluster
     environment: dict[str, str]
@@ -92,10 +92,10 @@ class Place:
     async def all(self, kind: str) -> list[Manifest]:
         return list((await self.api.request("GET", self.path(kind)))["items"])
 
-    # ---- what a team applies -------------------------------------------------------------------
+    # ---- actions of a team ---------------------------------------------------------------------
 
     async def serve(self, version: str, *, ready: bool = True) -> None:
-        """Let a version be served by the shared process of that version."""
+        """Create the Service and the ModelVersion of a version, served by the shared process of that version."""
         name = backend_of(version)
         await self.create(service(self.namespace, name))
         await self.create(endpoints(self.namespace, name, self.servers[version].address, ready=ready))
@@ -103,13 +103,13 @@ class Place:
 
     async def set_ready(self, version: str, *, ready: bool) -> None:
         name = backend_of(version)
-        part = endpoints(self.namespace, name, self.servers[version].address, ready=ready)["endpoints"]
-        await self.api.merge(f"{self.path('EndpointSlice')}/{name}", {"endpoints": part})
+        changed = endpoints(self.namespace, name, self.servers[version].address, ready=ready)["endpoints"]
+        await self.api.merge(f"{self.path('EndpointSlice')}/{name}", {"endpoints": changed})
 
     async def stand(
         self, stages: Sequence[Manifest], *versions: str, rules: Sequence[Manifest] = (), adopted: bool = True
     ) -> None:
-        """Serve the versions, the first of them by the route, and let the operator take it over as stable."""
+        """Create model, versions, route and Rollout; wait until the operator has adopted the first version."""
         await self.create(model(self.namespace))
         for version in versions:
             await self.serve(version)
@@ -125,12 +125,12 @@ class Place:
         await self.api.merge(f"{self.path('Rollout')}/{MODEL}", {"spec": {"version": version}})
 
     async def annotate(self, command: Command, token: str) -> None:
-        """Ask for something with nothing but kubectl."""
+        """Issue a command with kubectl."""
         await self.kubectl.run(
             ["annotate", "mro", MODEL, "-n", self.namespace, "--overwrite", f"{command.annotation}={token}"]
         )
 
-    # ---- what is seen --------------------------------------------------------------------------
+    # ---- observations --------------------------------------------------------------------------
 
     async def status(self) -> RolloutStatus:
         return (await self.view.rollout(self.key)).status
@@ -151,27 +151,27 @@ class Place:
         return await self.until(ended(version), within=within, what=f"the end of the run of {version}")
 
     async def events(self) -> list[tuple[str, str]]:
-        """The reason and note of every event of the Rollout, in the order in which they were told.
+        """Return the reason and note of every event of the Rollout, in the order in which they were published.
 
-        One that was told again is there as often as its series says, at its last place.
+        A repeated event appears as often as its series counts, at its last position.
         """
-        found = [one for one in await self.all("Event") if one.get("regarding", {}).get("kind") == "Rollout"]
-        # Those of one look share their time; Kubernetes 1.35 made these numbers comparable.
-        found.sort(key=lambda one: int(one["metadata"]["resourceVersion"]))
-        times = [(one.get("series") or {}).get("count", 1) for one in found]
+        events = [event for event in await self.all("Event") if event.get("regarding", {}).get("kind") == "Rollout"]
+        # Events of one reconcile share their time; Kubernetes 1.35 made resource versions comparable.
+        events.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
+        counts = [(event.get("series") or {}).get("count", 1) for event in events]
         return [
-            (str(one["reason"]), str(one["note"]))
-            for one, count in zip(found, times, strict=True)
+            (str(event["reason"]), str(event["note"]))
+            for event, count in zip(events, counts, strict=True)
             for _ in range(count)
         ]
 
     async def until_event(self, reason: str, *, within: float = SOON) -> str:
         """Wait for an event and return its note."""
 
-        async def look() -> list[str]:
-            return [note for said, note in await self.events() if said == reason]
+        async def probe() -> list[str]:
+            return [note for event_reason, note in await self.events() if event_reason == reason]
 
-        return (await wait_for(look, bool, within=within, what=f"an event {reason}"))[0]
+        return (await wait_for(probe, bool, within=within, what=f"an event {reason}"))[0]
 
     async def weights(self) -> dict[str, int]:
         return weights_in(await self.get("HTTPRoute"))
@@ -180,18 +180,18 @@ class Place:
         return watching(self.api, self.path(kind))
 
     async def counted(self, version: str) -> int:
-        """How many requests Envoy itself has counted for a version, at this moment."""
+        """Return the number of requests that Envoy has counted for a version so far."""
         page = await envoy_page()
         label = re.escape(envoy_cluster_of(self.namespace, version))
         pattern = rf'^envoy_cluster_upstream_rq_total\{{[^}}]*envoy_cluster_name="{label}"[^}}]*\}} (\d+)'
-        found = re.search(pattern, page, re.MULTILINE)
-        return int(found[1]) if found else 0
+        match = re.search(pattern, page, re.MULTILINE)
+        return int(match[1]) if match else 0
 
     # ---- traffic -------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def traffic(self, rate: float = 100.0) -> AsyncIterator[RequestLog]:
-        """Send requests through the gateway as long as the block lasts; begin when the first are answered."""
+        """Send requests through the gateway until the block ends; enter it once the first are answered."""
         output = self.folder / "requests.csv"
         options = {
             "--url": self.cluster.gateway_url,
@@ -200,8 +200,8 @@ class Place:
             "--seconds": "600",
             "--output": str(output),
         }
-        words = [word for pair in options.items() for word in pair]
-        command = [sys.executable, "-P", "-m", "demo.load", *words]
+        arguments = [argument for option in options.items() for argument in option]
+        command = [sys.executable, "-P", "-m", "demo.load", *arguments]
         async with running("the load generator", command, self.environment, self.folder / "load.log") as load:
             log = RequestLog(output)
             await _until_answered(log, load)
@@ -209,35 +209,35 @@ class Place:
 
 
 async def _until_answered(log: RequestLog, load: Running) -> None:
-    async def look() -> int:
+    async def probe() -> int:
         load.check()
         return sum(not record.failed for record in log.read()[-20:])
 
-    await wait_for(look, lambda good: good >= 20, within=SOON, what="20 good answers in a row")
+    await wait_for(probe, lambda good: good >= 20, within=SOON, what="20 good answers in a row")
 
 
 async def envoy_page() -> str:
-    """Envoy's own statistics, as Prometheus would scrape them now."""
+    """Return Envoy's current statistics, as Prometheus would scrape them."""
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
-        session.get(f"http://{GATEWAY}:{ENVOY_STATS_PORT}/stats/prometheus") as answer,
+        session.get(f"http://{GATEWAY}:{ENVOY_STATS_PORT}/stats/prometheus") as response,
     ):
-        return await answer.text()
+        return await response.text()
 
 
 def told_more_than_once(events: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What was told more than once."""
+    """Return the events that were published more than once."""
     return [event for event, times in Counter(events).items() if times > 1]
 
 
 def condition(status: RolloutStatus, kind: str) -> tuple[str, str]:
-    """The status and reason of a condition."""
-    found = next((one for one in status.conditions if one.type == kind), None)
-    return (found.status.value, found.reason) if found is not None else ("", "")
+    """Return the status and reason of a condition; empty if it is missing."""
+    matching = (each for each in status.conditions if each.type == kind)
+    return next(((each.status.value, each.reason) for each in matching), ("", ""))
 
 
 def shares_seen(seen: Seen, backend: str) -> list[float]:
-    """The percentages that a backend had in the route, each change once."""
+    """Return the successive percentages of a backend in the route, without repetitions."""
     shares: list[float] = []
     for _, raw in seen.states:
         weights = weights_in(raw)
@@ -248,17 +248,17 @@ def shares_seen(seen: Seen, backend: str) -> list[float]:
 
 
 def accepted_without(backend: str) -> Callable[[dict[str, Any]], bool]:
-    """Fits a route in which the backend has no weight, once every parent has accepted exactly that."""
+    """Return a predicate for a route in which the backend has no weight and that every parent has accepted."""
 
     def fits(raw: dict[str, Any]) -> bool:
         parents = raw.get("status", {}).get("parents", [])
         generation = raw["metadata"]["generation"]
-        done = [
+        accepted = [
             condition["status"] == "True" and condition.get("observedGeneration", 0) >= generation
             for parent in parents
             for condition in parent["conditions"]
             if condition["type"] in {"Accepted", "ResolvedRefs"}
         ]
-        return bool(done) and all(done) and weights_in(raw).get(backend, 0) == 0
+        return bool(accepted) and all(accepted) and weights_in(raw).get(backend, 0) == 0
 
     return fits

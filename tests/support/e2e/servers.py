@@ -1,4 +1,4 @@
-"""Model servers that tests share: processes of the demo's program, whose behaviour a test changes while they run."""
+"""Model servers shared by tests: processes of the demo's program whose behaviour a test changes at run time."""
 
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from demo.modelserver import CONTROL_PORT, PORT
 from demo.observe import wait_for
 from demo.process import Running, running
 
-# Pods get addresses from 198.18.0.0/16 on, counted from below: these stay free.
+# Pods get addresses from 198.18.0.0/16, from the lower end: these stay free.
 _FIRST_ADDRESS: Final = "198.18.250."
 _READY_SECONDS: Final = 30.0
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=3)
@@ -24,27 +24,27 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=3)
 
 @dataclass(frozen=True, slots=True)
 class ModelServer:
-    """One process that serves one version of the model."""
+    """A process that serves one version of the model."""
 
     version: str
     address: str
     process: Running
 
     async def behave(self, behaviour: Behaviour) -> None:
-        """From now on it is so slow and fails so often; ``after_requests`` counts from here."""
+        """Change the server's latency and failure rate; ``after_requests`` counts from now."""
         url = f"http://{self.address}:{CONTROL_PORT}/control"
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.put(url, data=msgspec.json.encode(behaviour)) as answer,
+            session.put(url, data=msgspec.json.encode(behaviour)) as response,
         ):
-            assert answer.status == 200, await answer.text()
+            assert response.status == 200, await response.text()
 
 
 @asynccontextmanager
 async def serving(
     environment: Mapping[str, str], versions: Sequence[str], folder: Path
 ) -> AsyncIterator[dict[str, ModelServer]]:
-    """Run one server for each version as long as the block lasts."""
+    """Run one server for each version until the block ends."""
     async with AsyncExitStack() as stack:
         servers = {}
         for number, version in enumerate(versions, 1):
@@ -59,16 +59,16 @@ async def serving(
 
 
 async def _await_health(server: ModelServer) -> None:
-    async def look() -> int:
+    async def probe() -> int:
         try:
             async with (
                 aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-                session.get(f"http://{server.address}:{PORT}/healthz") as answer,
+                session.get(f"http://{server.address}:{PORT}/healthz") as response,
             ):
-                return answer.status
+                return response.status
         except (aiohttp.ClientError, TimeoutError) as problem:
             raise CouldNotAskError(
                 f"{server.address} does not answer: {problem!r}; {server.process.tail()}"
             ) from problem
 
-    await wait_for(look, lambda status: status == 200, within=_READY_SECONDS, what=f"model server {server.version}")
+    await wait_for(probe, lambda status: status == 200, within=_READY_SECONDS, what=f"model server {server.version}")

@@ -1,4 +1,4 @@
-"""Watches objects of the API server without a gap: a test sees every write, not only those that a look would meet."""
+"""Watches objects of the API server without gaps, so that a test observes every write, unlike with polling."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ class Seen:
     """Every state of the watched objects, in order.
 
     Attributes:
-        states: with the time (seconds since 1970) at which each arrived.
+        states: the states with their times of arrival (seconds since 1970).
     """
 
     states: list[tuple[float, Raw]] = field(default_factory=list)
@@ -30,25 +30,25 @@ class Seen:
     async def until(
         self, fits: Callable[[Raw], bool], *, within: float, what: str, after: int = 0
     ) -> tuple[float, Raw]:
-        """Return the first state that fits, of those from number ``after`` on; AssertionError after the deadline."""
-        looked = after
+        """Return the first matching state from number ``after`` on; AssertionError after the deadline."""
+        checked = after
         try:
             async with asyncio.timeout(within):
                 while True:
                     self._grown.clear()
-                    for state in self.states[looked:]:
-                        looked += 1
+                    for state in self.states[checked:]:
+                        checked += 1
                         if fits(state[1]):
                             return state
                     await self._grown.wait()
         except TimeoutError:
             last = self.states[-1][1] if self.states else None
-            raise AssertionError(f"{what} was not seen within {within:g} s; seen last: {last}") from None
+            raise AssertionError(f"{what} was not observed within {within:g} s; last state: {last}") from None
 
 
 @asynccontextmanager
 async def watching(api: Api, path: str, **query: str) -> AsyncIterator[Seen]:
-    """Collect every state of the collection's objects as long as the block lasts."""
+    """Collect every state of the collection's objects until the block ends."""
     listed = await api.request("GET", path, **query)
     seen = Seen()
     for item in listed.get("items", []):

@@ -11,7 +11,7 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import TestResult
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
-from serinus.engine.analysis.measurements import Batch, Counted, CouldNotAsk, NoData
+from serinus.engine.analysis.measurements import Batch, CouldNotAsk, Counted, NoData
 from serinus.engine.rollout.observation import (
     AdmissionBlock,
     BackendKey,
@@ -188,7 +188,7 @@ def _told(progress: Progress, code: Evidence, weight: float) -> Progress:
     at = NOW - timedelta(minutes=10) if code is Evidence.STALE else NOW
     batch = _ANSWERS[code]
     factor = 1 if code is Evidence.OTHER_SHARE else (100 - weight) / weight if weight else 0
-    stable = Counted(at=at, batch=Batch(batch.requests * factor, 0, 0, 0)) if 0 < weight < 100 else None  # noqa: PLR2004 - percent
+    stable = Counted(at=at, batch=Batch(batch.requests * factor, 0, 0, 0)) if 0 < weight < 100 else None
     return update(progress, Counted(at=at, batch=batch), stable)
 
 

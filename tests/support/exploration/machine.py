@@ -373,7 +373,7 @@ class Machine:
         problem = held_time_is_not_run_time(state[HELD] & 7, state[HELD] >> 3 & 7, step)
         if problem:
             return Violation("held_time_is_not_run_time", problem)
-        if done[FIGHTS] & 7 > 3:  # noqa: PLR2004 - design.md, law 12
+        if done[FIGHTS] & 7 > 3:
             return Violation("no_fight", "a fourth correction of a foreign write within a minute")
         if done[FLAGS] & GONE:
             problem = self.left_behind(done)

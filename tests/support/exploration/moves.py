@@ -347,7 +347,7 @@ def _passes(ticks: int) -> Move:
     def move(machine: Machine, state: State) -> State:
         held = machine.later(state[m.HELD], ticks) if ticks > 0 else state[m.HELD]
         count, age = state[m.FIGHTS] & 7, (state[m.FIGHTS] >> 3) + max(0, ticks)
-        fights = 0 if age >= 2 or not count else count | age << 3  # noqa: PLR2004 - two ticks are a minute
+        fights = 0 if age >= 2 or not count else count | age << 3
         number = machine.shifted(state[m.STATUS], ticks)
         return _with(state, (m.STATUS, number), (m.HELD, held), (m.FIGHTS, fights))
 

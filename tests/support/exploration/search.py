@@ -123,7 +123,7 @@ class Search:
 
     def _found(self, violation: Violation, history: tuple[str, ...]) -> None:
         kind = (violation.law, violation.problem)
-        if kind not in self._kinds and len(self._kinds) < 40:  # noqa: PLR2004 - enough to work on
+        if kind not in self._kinds and len(self._kinds) < 40:
             self._kinds.add(kind)
             self.report.violations.append((violation, history))
 
@@ -149,7 +149,7 @@ class Search:
                 if following == at:
                     self._rest(at)
                     break
-                if following != UNKNOWN and following < expanded and ended[following] == 2:  # noqa: PLR2004
+                if following != UNKNOWN and following < expanded and ended[following] == 2:
                     self._found(Violation("comes_to_rest", "it goes round in a circle"), self.history(at))
                     break
                 at = following

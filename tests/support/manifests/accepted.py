@@ -1,4 +1,4 @@
-"""Manifests that must be stored as they are: the corners of what the kinds allow."""
+"""Valid manifests at the limits of what the CRDs allow, which must be stored unchanged."""
 
 from typing import Any, Final
 
@@ -117,7 +117,7 @@ def _one_stage(**fields: Any) -> Manifest:
     return rollout({"spec.stages": [{"name": "all", "traffic": "100%", "abortOn": ["error_rate > 1%"], **fields}]})
 
 
-TAKEN: Final[dict[str, Manifest]] = {
+ACCEPTED: Final[dict[str, Manifest]] = {
     "the usual plan": rollout(),
     "a version with a leading v": rollout({"spec.version": "v2.3.1", "spec.rollbackTo": "v2.2.4"}),
     "a prerelease": rollout({"spec.version": "2.3.1-rc.1", "spec.rollbackTo": "2.3.0-alpha.beta-2.0"}),
@@ -174,8 +174,8 @@ TAKEN: Final[dict[str, Manifest]] = {
         }
     ),
     "a named query": rollout({"spec.stages[1].abortOn": ["drift_score > 0.3", "score_floor < 10"]}),
-    "the judge that looks at a window": rollout({"spec.stages[1].judgement": "Observed", "spec.stages[1].for": "2m"}),
-    "a time limit of exactly the watch": rollout({"spec.stages[1].maxDuration": "120m"}),
+    "the windowed judgement": rollout({"spec.stages[1].judgement": "Observed", "spec.stages[1].for": "2m"}),
+    "a maxDuration equal to the duration": rollout({"spec.stages[1].maxDuration": "120m"}),
     "a route of one rule": rollout({"spec.route.httpRoute.ruleName": GONE}),
     "sixteen stages": rollout(
         {
@@ -196,7 +196,7 @@ TAKEN: Final[dict[str, Manifest]] = {
         {"spec.serving.backendRef": {"group": "mesh.example", "kind": "Service", "name": "fraud-detector"}}
     ),
     "a ModelVersion with a leading v": model_version({"spec.version": "v2.3.1"}),
-    "a prerelease in capitals, whose name is in small letters": model_version(
+    "an upper-case prerelease with a lower-case name": model_version(
         {"spec.version": "2.3.1-RC.1", "metadata.name": "fraud-detector-v2.3.1-rc.1"}
     ),
     "an InferencePool, which has no port": model_version(

@@ -1,4 +1,4 @@
-"""Manifests as a user would write them, and how to change fields of one by their paths."""
+"""Builders of manifests as users write them, with fields changed by path."""
 
 import copy
 import re
@@ -10,13 +10,13 @@ Manifest = dict[str, Any]
 API_VERSION: Final = "serinus.dev/v1alpha1"
 ABORT_ON: Final = ("latency_p95 > 200ms", "error_rate > 0.5%")
 GONE: Final = object()
-"""As a value: the field is left out."""
+"""As a value in ``changes``: removes the field."""
 
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 def rollout(changes: Mapping[str, Any] | None = None) -> Manifest:
-    """Return the usual plan, staging 0 % -> canary 5 % -> production 100 %, with some fields changed."""
+    """Return a Rollout with the usual plan (staging 0 %, canary 5 %, production 100 %) and these changes."""
     plan: Manifest = {
         "apiVersion": API_VERSION,
         "kind": "Rollout",
@@ -36,7 +36,7 @@ def rollout(changes: Mapping[str, Any] | None = None) -> Manifest:
 
 
 def model_version(changes: Mapping[str, Any] | None = None) -> Manifest:
-    """Return version 2.3.1 of the fraud detector, served by a Service, with some fields changed."""
+    """Return version 2.3.1 of the fraud detector, served by a Service, with these changes."""
     version: Manifest = {
         "apiVersion": API_VERSION,
         "kind": "ModelVersion",
@@ -52,7 +52,7 @@ def model_version(changes: Mapping[str, Any] | None = None) -> Manifest:
 
 
 def changed(manifest: Manifest, changes: Mapping[str, Any]) -> Manifest:
-    """Return a copy in which each path, such as ``spec.stages[1].traffic``, has the value; ``GONE`` takes it out.
+    """Return a copy with these values by path, such as ``spec.stages[1].traffic``; ``GONE`` removes the field.
 
     An index one past the end appends.
     """
@@ -67,8 +67,8 @@ def _steps(path: str) -> list[str | int]:
 
 
 def _put(node: Any, steps: list[str | int], value: Any) -> None:
-    *way, last = steps
-    for step in way:
+    *parents, last = steps
+    for step in parents:
         node = node.setdefault(step, {}) if isinstance(node, dict) else node[step]
     if value is GONE:
         del node[last]

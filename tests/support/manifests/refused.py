@@ -1,4 +1,4 @@
-"""Manifests that no API server with our CRDs may store, each with the field it must name and the words it must use."""
+"""Invalid manifests that the CRDs must reject, each with the field and message that the rejection must contain."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from support.manifests.builders import GONE, Manifest, model_version, rollout
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """One bad manifest.
+    """One invalid manifest.
 
     Attributes:
-        story: what is wrong, as a sentence.
+        title: what is wrong with it.
         manifest: the whole object.
-        field: the path that the refusal must name.
-        words: what it must say.
-        server_only: why the operator's own parser takes it, where it does; empty where it refuses as well.
+        field: the path that the rejection must name.
+        message: text that the rejection must contain.
+        server_only: why the operator's parser accepts it; empty if the parser rejects it as well.
     """
 
-    story: str
+    title: str
     manifest: Manifest
     field: str
-    words: str
+    message: str
     server_only: str = ""
 
 
@@ -34,24 +34,29 @@ _STAGED: Final = {"name": "half", "traffic": "50%", "duration": "1h", "abortOn":
 _JOB: Final[Manifest] = {"template": {"spec": {"template": {"spec": {}}}}}
 
 
-def _plan(story: str, changes: Mapping[str, Any], field: str, words: str, server_only: str = "") -> Refused:
-    return Refused(story, rollout(changes), field, words, server_only)
+def _plan(title: str, changes: Mapping[str, Any], field: str, message: str, server_only: str = "") -> Refused:
+    return Refused(title, rollout(changes), field, message, server_only)
 
 
-def _version(story: str, changes: Mapping[str, Any], field: str, words: str, server_only: str = "") -> Refused:
-    return Refused(story, model_version(changes), field, words, server_only)
+def _version(title: str, changes: Mapping[str, Any], field: str, message: str, server_only: str = "") -> Refused:
+    return Refused(title, model_version(changes), field, message, server_only)
 
 
-_WHAT_TO_SERVE: Final = (
+_TOP_LEVEL: Final = (
     _plan("a Rollout without a spec", {"spec": GONE}, "spec", "Required value"),
     _plan("a Rollout without a model", {"spec.model": GONE}, "spec.model", "Required value"),
     _plan("a Rollout without a version", {"spec.version": GONE}, "spec.version", "Required value"),
     _plan("a Rollout without a route", {"spec.route": GONE}, "spec.route", "Required value"),
     _plan("a Rollout without a plan", {"spec.stages": GONE}, "spec.stages", "Required value"),
-    _plan("a route that is no HTTPRoute", {"spec.route": {}}, "spec.route.httpRoute", "Required value"),
+    _plan("a route without an HTTPRoute", {"spec.route": {}}, "spec.route.httpRoute", "Required value"),
     _plan("a route without a name", {"spec.route.httpRoute": {}}, "spec.route.httpRoute.name", "Required value"),
     _plan("a model's name in capitals", {"spec.model": "Fraud"}, "spec.model", "should match '^[a-z0-9]"),
-    _plan("a model's name that is no label", {"spec.model": "fraud.detector"}, "spec.model", "should match '^[a-z0-9]"),
+    _plan(
+        "a model's name with a dot",
+        {"spec.model": "fraud.detector"},
+        "spec.model",
+        "should match '^[a-z0-9]",
+    ),
     _plan("a model's name of 64 letters", {"spec.model": "f" * 64}, "spec.model", "63"),
     _plan("a version of two numbers", {"spec.version": "2.3"}, "spec.version", r"should match '^v?(0|[1-9]"),
     _plan("a version with build metadata", {"spec.version": "2.3.1+gpu"}, "spec.version", "should match '^v?"),
@@ -78,7 +83,7 @@ _WHAT_TO_SERVE: Final = (
     _plan("a rollback target that is a word", {"spec.rollbackTo": "latest"}, "spec.rollbackTo", "should match '^v?"),
     _plan("a misspelt field", {"spec.rollbackto": "2.2.4"}, "spec.rollbackto", "unknown field"),
     _plan("a metric source by address", {"spec.metrics": {"source": "http://p:9090"}}, "spec.metrics.source", "match"),
-    _plan("a preset that is no name", {"spec.metrics": {"preset": "Contour!"}}, "spec.metrics.preset", "match"),
+    _plan("a preset that is not a name", {"spec.metrics": {"preset": "Contour!"}}, "spec.metrics.preset", "match"),
     _plan(
         "an interval without a unit", {"spec.metrics": {"interval": "10"}}, "spec.metrics.interval", "([0-9]{1,7}s)?"
     ),
@@ -99,7 +104,7 @@ _STAGES: Final = (
         "a share as a number with a point", {f"{_STAGE}.traffic": 0.5}, f"{_STAGE}.traffic", "of type integer,string"
     ),
     _plan("a share of three decimals", {f"{_STAGE}.traffic": "0.001%"}, f"{_STAGE}.traffic", "should match '^(100"),
-    _plan("a share above all of it", {f"{_STAGE}.traffic": "101%"}, f"{_STAGE}.traffic", "should match '^(100"),
+    _plan("a share above 100 %", {f"{_STAGE}.traffic": "101%"}, f"{_STAGE}.traffic", "should match '^(100"),
     _plan("a negative share", {f"{_STAGE}.traffic": "-5%"}, f"{_STAGE}.traffic", "should match '^(100"),
     _plan("a duration in words", {f"{_STAGE}.duration": "two hours"}, f"{_STAGE}.duration", "([0-9]{1,6}h)?"),
     _plan("a duration with a fraction", {f"{_STAGE}.duration": "1.5h"}, f"{_STAGE}.duration", "([0-9]{1,6}h)?"),
@@ -108,10 +113,10 @@ _STAGES: Final = (
     _plan("an unknown judgement", {f"{_STAGE}.judgement": "Bayes"}, f"{_STAGE}.judgement", '"Observed", "Sequential"'),
     _plan("an unknown promotion", {f"{_STAGE}.promotion": "Never"}, f"{_STAGE}.promotion", '"Certified", "Observed"'),
     _plan("an unknown timeout", {f"{_STAGE}.onTimeout": "Pray"}, f"{_STAGE}.onTimeout", '"Hold", "Rollback"'),
-    _plan("no requests at all", {f"{_STAGE}.minRequests": 0}, f"{_STAGE}.minRequests", "greater than or equal to 1"),
+    _plan("minRequests of 0", {f"{_STAGE}.minRequests": 0}, f"{_STAGE}.minRequests", "greater than or equal to 1"),
     _plan("a burst of 21", {f"{_STAGE}.burst": 21}, f"{_STAGE}.burst", "less than or equal to 20"),
     _plan(
-        "stages that fall",
+        "stages with decreasing traffic",
         {_STAGE + ".traffic": "60%", "spec.stages[3]": {**_STAGED, "name": "last", "traffic": "100%"}}
         | {"spec.stages[2].traffic": "50%", "spec.stages[2].bake": GONE, "spec.stages[3].duration": GONE},
         "spec.stages",
@@ -157,7 +162,7 @@ _STAGES: Final = (
         "maxDuration must not be shorter than what the stage must watch",
     ),
     _plan(
-        "a certificate from a judge who cannot give one",
+        "a certificate with the windowed judgement",
         {f"{_STAGE}.promotion": "Certified", f"{_STAGE}.judgement": "Observed"},
         f"{_STAGE}.promotion",
         "only the Sequential judgement can certify",
@@ -225,7 +230,7 @@ def _twice(one: str, other: str) -> Refused:
 
 _CONDITIONS: Final = (
     _plan(
-        "traffic that nobody watches",
+        "traffic without abortOn",
         {f"{_STAGE}.abortOn": GONE},
         f"{_STAGE}.abortOn",
         'say when canary is bad, such as abortOn: ["error_rate > 1%"]',
@@ -281,8 +286,8 @@ _CONDITIONS: Final = (
 )
 
 _TESTS: Final = (
-    _plan("a test that does nothing", {f"{_TEST}.http": GONE}, _TEST, "a test is either http or job"),
-    _plan("a test that does both", {f"{_TEST}.job": _JOB}, _TEST, "a test is either http or job"),
+    _plan("a test with neither http nor job", {f"{_TEST}.http": GONE}, _TEST, "a test is either http or job"),
+    _plan("a test with both http and job", {f"{_TEST}.job": _JOB}, _TEST, "a test is either http or job"),
     _plan("a test without a name", {f"{_TEST}.name": GONE}, f"{_TEST}.name", "Required value"),
     _plan(
         "two tests of one name",
@@ -343,14 +348,14 @@ _MODEL_VERSIONS: Final = (
         {"metadata.name": "fraud-detector-v2.3.2"},
         "<nil>",
         "metadata.name must be fraud-detector-v2.3.1",
-        "the rule concerns metadata, which the parser of a spec does not see",
+        "the rule is about metadata, which the parser of a spec does not see",
     ),
     _version(
         "a name that keeps the leading v",
         {"metadata.name": "fraud-detector-vv2.3.1", "spec.version": "v2.3.1"},
         "<nil>",
         "metadata.name must be fraud-detector-v2.3.1",
-        "the rule concerns metadata, which the parser of a spec does not see",
+        "the rule is about metadata, which the parser of a spec does not see",
     ),
     _version("an artifact without an address", {"spec.artifact": {}}, "spec.artifact.uri", "Required value"),
     _version("an MD5 digest", {"spec.artifact.digest": "md5:" + "0" * 32}, "spec.artifact.digest", "sha256:"),
@@ -394,7 +399,7 @@ _MODEL_VERSIONS: Final = (
         "spec.signature.inputs[0].dtype",
         "Required value",
     ),
-    _version("serving from nowhere", {"spec.serving": {}}, "spec.serving.backendRef", "Required value"),
+    _version("serving without a backend", {"spec.serving": {}}, "spec.serving.backendRef", "Required value"),
     _version(
         "a Service without a port",
         {"spec.serving.backendRef.port": GONE},

@@ -1,4 +1,4 @@
-"""Manifests of the kinds that the registry is kept in."""
+"""Manifests of the registry's kinds."""
 
 import uuid
 from typing import Any, Final
@@ -9,12 +9,12 @@ from support.manifests.builders import Manifest
 _HASH: Final = "sha256:" + "ab" * 32
 _AT: Final = "2026-11-23T14:07:31Z"
 
-NEVER: Final = (
+UPDATE_RULES: Final = (
     "an AuditRecord never changes",
     "status.audit.sequence never falls: nothing that happened is forgotten",
     "status.generation never falls",
 )
-"""What the API server answers to whoever would undo the past."""
+"""The API server's messages for updates that would change history."""
 
 EVERY_MODEL_FIELD: Final[dict[str, Any]] = {
     "versioning": {"enforcement": "Warn", "allowMajorInPlace": True},
@@ -66,7 +66,7 @@ def model(name: str, spec: Manifest | None = None) -> Manifest:
 
 
 def audit_record(model: str, sequence: int = 1, **changes: object) -> Manifest:
-    """Return a record as the operator would create it, in its form but of no chain."""
+    """Return a well-formed record as the operator would create it, without a valid chain."""
     spec = {
         "format": 1,
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{model}/{sequence}")),

@@ -1,4 +1,4 @@
-"""Many clients on one model at once, and what must hold however they meet: the concurrency proof, on any store."""
+"""Many concurrent clients on one model, and the invariants that must hold on any store."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,29 +11,29 @@ from serinus.api.names import ObjectKey
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry
-from support.registry.place import Place, audit_entry, register, registry_on, seen_whole
+from support.registry.place import Place, audit_entry, register, registry_on, verified_model
 
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "2.0.0", "2.1.0", "2.1.1", "3.0.0-rc.1", "3.0.0")
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What the clients were told, to be held against what the chain says.
+    """The results that the clients got, for comparison with the chain.
 
     Attributes:
-        wanted: how many moves of the production version are to succeed.
-        moves: how many have.
-        told: the number that each successful audit_entry got, by its id.
-        refused: the ids of wishes that were refused.
-        overtaken: how often a client had to tell the same audit_entry again.
-        reads: how often the reader has looked.
+        wanted: the number of changes of the production version that must succeed.
+        moves: the number that has succeeded.
+        recorded: the number that each successful entry got, by its id.
+        refused: the ids of refused entries.
+        retries: how often a client had to commit the same entry again.
+        reads: the number of the reader's reads.
     """
 
     wanted: int
     moves: int = 0
-    told: dict[str, int] = field(default_factory=dict)
+    recorded: dict[str, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
-    overtaken: int = 0
+    retries: int = 0
     reads: int = 0
 
     @property
@@ -44,7 +44,7 @@ class Ledger:
 async def crowd(  # noqa: PLR0913 - the crowd's size in its parts
     place: Place, model: ObjectKey, stores: Sequence[RegistryStore], *, clients: int, moves: int, seed: int = 4
 ) -> Ledger:
-    """Let clients promote and roll back until so many moves have succeeded, under a reader's eyes; check the end."""
+    """Run clients that promote and roll back until enough moves have succeeded, beside a reader; check the chain."""
     await register(registry_on(place.open()), model, *VERSIONS)
     ledger = Ledger(moves)
     await registry_on(stores[0]).promote(model, VERSIONS[0], audit_entry())
@@ -52,30 +52,30 @@ async def crowd(  # noqa: PLR0913 - the crowd's size in its parts
         group.create_task(_watch(registry_on(place.open()), model, ledger))
         for number in range(clients):
             registry = registry_on(stores[number % len(stores)])
-            group.create_task(_client(registry, model, ledger, Random(seed * 1000 + number)))  # noqa: S311 - a story
-    await _held_against_the_chain(place, model, ledger)
+            group.create_task(_client(registry, model, ledger, Random(seed * 1000 + number)))  # noqa: S311 - a simulation
+    await _compare_with_chain(place, model, ledger)
     return ledger
 
 
 async def _client(registry: Registry, model: ObjectKey, ledger: Ledger, chance: Random) -> None:
     while not ledger.done:
-        wish, version, generation = _next_wish(await registry.head(model), chance)
-        event = AuditEvent.QUARANTINE_LIFTED if wish == "lift" else AuditEvent.PROMOTED
-        told = audit_entry(event, version=version)
+        verb, version, generation = _next_request(await registry.head(model), chance)
+        event = AuditEvent.QUARANTINE_LIFTED if verb == "lift" else AuditEvent.PROMOTED
+        entry = audit_entry(event, version=version)
         try:
-            await _insist(registry, model, ledger, told, wish=wish, version=version, generation=generation)
+            await _commit(registry, model, ledger, entry, verb=verb, version=version, generation=generation)
         except RefusedError:
-            ledger.refused.append(told.id)
+            ledger.refused.append(entry.id)
         else:
-            ledger.moves += wish != "lift"
+            ledger.moves += verb != "lift"
 
 
-def _next_wish(head: Head, chance: Random) -> tuple[str, str, int | None]:
-    """Return what a client wants who has just looked: mostly what can be had, if nobody is faster; seldom nonsense."""
+def _next_request(head: Head, chance: Random) -> tuple[str, str, int | None]:
+    """Return a client's next request: mostly one that is valid unless another client is faster, rarely any other."""
     generation = head.generation if chance.random() < 0.5 else None
     if chance.random() < 0.05:
         return chance.choice(("promote", "back to")), chance.choice(VERSIONS), generation
-    # The more versions are put away, the likelier somebody lets one of them out again.
+    # The more versions are quarantined, the likelier one of them is released.
     if chance.random() < len(head.quarantined) / len(VERSIONS) / 2:
         return "lift", chance.choice(head.quarantined), None
     serving = head.production.version if head.production is not None else ""
@@ -85,39 +85,39 @@ def _next_wish(head: Head, chance: Random) -> tuple[str, str, int | None]:
     return chance.choice(("promote", "promote", "back", "back to")), chance.choice(others), generation
 
 
-async def _insist(  # noqa: PLR0913 - one wish, in its parts
+async def _commit(  # noqa: PLR0913 - one request, in its parts
     registry: Registry,
     model: ObjectKey,
     ledger: Ledger,
-    told: AuditEntry,
+    entry: AuditEntry,
     *,
-    wish: str,
+    verb: str,
     version: str,
     generation: int | None,
 ) -> None:
-    """Tell the same entry until it is stored or refused, as every client of the registry should."""
+    """Commit the same entry until it is stored or refused, as every client of the registry should."""
     while True:
         try:
-            match wish:
+            match verb:
                 case "promote":
-                    number = await registry.promote(model, version, told, generation=generation)
+                    number = await registry.promote(model, version, entry, generation=generation)
                 case "back":
-                    number = await registry.rollback(model, told, generation=generation)
+                    number = await registry.rollback(model, entry, generation=generation)
                 case "back to":
-                    number = await registry.rollback(model, told, to=version, generation=generation)
+                    number = await registry.rollback(model, entry, to=version, generation=generation)
                 case "lift":
-                    number = await registry.record(model, told)
+                    number = await registry.record(model, entry)
                 case other:
                     raise AssertionError(other)
         except (ConflictError, AmbiguousError, TransientError):
-            ledger.overtaken += 1
+            ledger.retries += 1
         else:
-            ledger.told[told.id] = number
+            ledger.recorded[entry.id] = number
             return
 
 
 async def _watch(registry: Registry, model: ObjectKey, ledger: Ledger) -> None:
-    """Read as fast as the store answers: one registered production version each time, and nothing ever goes back."""
+    """Read repeatedly: there is always one registered production version, and nothing ever goes back."""
     before = Head()
     while not ledger.done:
         head = await registry.head(model)
@@ -135,13 +135,13 @@ async def _watch(registry: Registry, model: ObjectKey, ledger: Ledger) -> None:
             raise AssertionError("what serves is not registered") from gone
         assert entry.digest == head.production.digest
         before = head
-        await asyncio.sleep(0.01)  # between two looks, so that the clients get their turn
+        await asyncio.sleep(0.01)  # between two reads, so that the clients can run
 
 
-async def _held_against_the_chain(place: Place, model: ObjectKey, ledger: Ledger) -> None:
-    seen = await seen_whole(place, model)
+async def _compare_with_chain(place: Place, model: ObjectKey, ledger: Ledger) -> None:
+    seen = await verified_model(place, model)
     stored = {record.id: record.sequence for record in seen.trail}
-    assert ledger.told.items() <= stored.items(), "a record was lost, or has another number than its client was told"
+    assert ledger.recorded.items() <= stored.items(), "a record was lost, or has another number than its client got"
     first_steps = len(VERSIONS) + 1
-    assert len(stored) == len(ledger.told) + first_steps, "something was recorded that no client was told of"
-    assert not stored.keys() & set(ledger.refused), "a refused wish was recorded"
+    assert len(stored) == len(ledger.recorded) + first_steps, "there are records without a client's success"
+    assert not stored.keys() & set(ledger.refused), "a refused request was recorded"

@@ -1,4 +1,4 @@
-"""The registry's contract: which versions exist, and how they are found."""
+"""The registry's contract: registration of versions and queries."""
 
 from typing import Final
 
@@ -18,12 +18,12 @@ from support.registry.place import (
     in_use,
     register,
     registry_on,
-    seen_whole,
+    verified_model,
     version_entry,
 )
 
 _IN_ORDER: Final = ("1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-rc.2", "1.0.0-rc.11", "1.0.0", "1.9.0", "1.10.0", "2.0.0")
-"""Semver.org's order, the lowest first."""
+"""In the order of semver.org, lowest first."""
 
 
 async def _listed(place: Place, model: ObjectKey, query: Query | None = None) -> list[str]:
@@ -33,7 +33,7 @@ async def _listed(place: Place, model: ObjectKey, query: Query | None = None) ->
 class VersionsContract:
     """Register, get and list."""
 
-    async def test_of_a_model_that_nobody_knows_there_is_nothing(self, place: Place) -> None:
+    async def test_an_unknown_model_is_empty(self, place: Place) -> None:
         model, store = place.fresh_model(), place.open()
         registry = registry_on(store)
         assert await registry.head(model) == Head()
@@ -48,18 +48,18 @@ class VersionsContract:
         with pytest.raises(NotFoundError):
             await store.set_yanked(model, "1.0.0", "it never was")
 
-    async def test_a_registered_version_is_read_back_as_it_was_given_by_every_connection(self, place: Place) -> None:
+    async def test_a_registered_version_is_read_back_unchanged_by_every_connection(self, place: Place) -> None:
         model = place.fresh_model()
         given = version_entry(model, "1.0.0-rc.1", labels=(("team", "fraud"),), data=(digest_for(model),))
-        told = audit_entry(AuditEvent.VERSION_REGISTERED, version="1.0.0-rc.1")
-        number = await registry_on(place.open()).register(model, given, told)
+        entry = audit_entry(AuditEvent.VERSION_REGISTERED, version="1.0.0-rc.1")
+        number = await registry_on(place.open()).register(model, given, entry)
         found = await registry_on(place.open()).get(model, "v1.0.0-rc.1")
         assert (found.spec, found.spec_hash, found.digest) == (given.spec, given.spec_hash, given.digest)
         assert set(found.labels) >= {("team", "fraud")}
         assert found.yanked == ""
         assert found.registered_at.tzinfo is not None
-        seen = await seen_whole(place, model)
-        assert seen.told(told) == [number] == [1]
+        seen = await verified_model(place, model)
+        assert seen.sequences_of(entry) == [number] == [1]
         assert seen.head.production is None, "registering is not serving"
 
     async def test_registering_the_same_version_again_leaves_it_as_it_is(self, place: Place) -> None:
@@ -81,15 +81,15 @@ class VersionsContract:
         with pytest.raises(RefusedError, match=r"1\.0\.0"):
             await registry.register(model, other, audit_entry(AuditEvent.VERSION_REGISTERED, version="1.0.0"))
         assert await registry.get(model, "1.0.0") == before
-        assert (await seen_whole(place, model)).head == head
+        assert (await verified_model(place, model)).head == head
 
-    async def test_versions_are_listed_in_the_order_of_semver_the_newest_first(self, place: Place) -> None:
+    async def test_versions_are_listed_in_semver_order_newest_first(self, place: Place) -> None:
         model = place.fresh_model()
         shuffled = _IN_ORDER[3::-1] + _IN_ORDER[4:]
         await register(registry_on(place.open()), model, *shuffled)
         assert await _listed(place, model) == list(reversed(_IN_ORDER))
 
-    async def test_a_list_of_several_pages_is_whole(self, place: Place) -> None:
+    async def test_a_list_of_several_pages_is_complete(self, place: Place) -> None:
         model = place.fresh_model()
         versions = [f"1.{minor}.0" for minor in range(11)]
         await register(registry_on(place.open()), model, *versions)
@@ -159,11 +159,11 @@ class VersionsContract:
         model = place.fresh_model()
         namesakes = [ObjectKey(model.namespace, f"{model.name}{end}") for end in ("-v1", "-000000000001", "x")]
         registry = registry_on(place.open())
-        for number, one in enumerate((model, *namesakes), start=1):
-            await register(registry, one, f"{number}.0.0")
-            await registry.promote(one, f"{number}.0.0", audit_entry())
-        for number, one in enumerate((model, *namesakes), start=1):
-            seen = await seen_whole(place, one)
-            assert [record.model for record in seen.trail] == [one.name] * 2
-            assert await _listed(place, one) == [f"{number}.0.0"]
-            assert seen.standing == (f"{number}.0.0", (), (), 1, 2)
+        for number, key in enumerate((model, *namesakes), start=1):
+            await register(registry, key, f"{number}.0.0")
+            await registry.promote(key, f"{number}.0.0", audit_entry())
+        for number, key in enumerate((model, *namesakes), start=1):
+            seen = await verified_model(place, key)
+            assert [record.model for record in seen.trail] == [key.name] * 2
+            assert await _listed(place, key) == [f"{number}.0.0"]
+            assert seen.summary == (f"{number}.0.0", (), (), 1, 2)

@@ -1,4 +1,4 @@
-"""The place of the registry's contract in the Kubernetes API: the real one, or one in memory that can list."""
+"""The registry's contract in the Kubernetes API: a real API server, or one in memory that supports lists."""
 
 import asyncio
 import uuid
@@ -17,10 +17,10 @@ _COLLECTIONS: Final = {kind.plural for kind in (MODEL, MODEL_VERSION, AUDIT_RECO
 
 
 class MeddledRequests:
-    """A client some of whose requests fail, or at one of which the process dies.
+    """A client with injected faults: requests that fail, or a crash of the process at one of them.
 
     Attributes:
-        seen: every request, as ``METHOD path``, in its order.
+        seen: every request in order, as ``METHOD path``.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class MeddledRequests:
         try:
             return await self._client.request(method, path, **more)
         finally:
-            # Whatever the answer was, also an error: it is never seen.
+            # Also after an error response: it is lost.
             if number == self._dies_after:
                 raise Crash
             if fault is Fault.TIMED_OUT_AFTER:
@@ -58,7 +58,7 @@ def _unanswered(method: str, path: str) -> SerinusError:
 
 
 class KubernetesPlace:
-    """Any API server: ``connect`` returns a client of its own each time."""
+    """Any API server; ``connect`` returns a new client."""
 
     def __init__(self, connect: Callable[[], Requests], namespace: str) -> None:
         self._connect = connect
@@ -87,7 +87,7 @@ class ListingApi(MemoryApi):
     """The API server in memory, with the registry's kinds: lists in pages, the status subresource, deletion."""
 
     async def request(self, method: str, path: str, **more: Any) -> Raw:
-        await asyncio.sleep(0)  # others come in between, as with every request
+        await asyncio.sleep(0)  # other tasks run in between, as with every request
         collection = path.rsplit("/", 1)[-1]
         if method == "GET" and collection in _COLLECTIONS:
             self.calls.append(f"GET {path}")
@@ -106,12 +106,13 @@ class ListingApi(MemoryApi):
 
     def _page(self, path: str, query: Mapping[str, str]) -> Raw:
         wanted = dict(part.split("=") for part in query.get("labelSelector", "").split(",") if part)
-        found = [
-            where
-            for where, raw in sorted(self.objects.items())
-            if where.startswith(f"{path}/") and where > query.get("continue", "")
+        matching = [
+            object_path
+            for object_path, raw in sorted(self.objects.items())
+            if object_path.startswith(f"{path}/") and object_path > query.get("continue", "")
             if wanted.items() <= raw["metadata"].get("labels", {}).items()
         ]
-        page, rest = found[: int(query["limit"])], found[int(query["limit"]) :]
-        # A token names the last object, so that deletions between two pages hide nothing.
-        return {"metadata": {"continue": page[-1]} if rest else {}, "items": [self.objects[where] for where in page]}
+        page, rest = matching[: int(query["limit"])], matching[int(query["limit"]) :]
+        # The token names the last object, so that deletions between two pages hide nothing.
+        items = [self.objects[object_path] for object_path in page]
+        return {"metadata": {"continue": page[-1]} if rest else {}, "items": items}

@@ -1,4 +1,4 @@
-"""The registry's store in memory: every call is one request and a commit is atomic, which is all that the port asks."""
+"""The registry's store in memory: every call is one request and a commit is atomic, as the port requires."""
 
 import asyncio
 import uuid
@@ -25,7 +25,7 @@ _LARGEST = 1_000_000
 
 @dataclass(slots=True)
 class ModelData:
-    """What is kept of one model."""
+    """The stored data of one model."""
 
     head: Head = field(default_factory=Head)
     versions: dict[str, VersionEntry] = field(default_factory=dict)
@@ -40,10 +40,10 @@ class MemoryStore:
     """The port ``RegistryStore`` over dictionaries that several of them may share.
 
     Args:
-        data: what is stored.
-        page_size: how many objects one request returns.
-        faults: what the next requests meet; None lets one pass.
-        dies_before, dies_after: the number of the request at which the process is gone.
+        data: the stored data.
+        page_size: the number of objects of one request.
+        faults: the faults of the next requests; None for a success.
+        dies_before, dies_after: the number of the request at which the process dies.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class MemoryStore:
         self._requests = 0
 
     async def _request(self, effect: Callable[[], T]) -> T:
-        """Do something as if it were far away: others come in between, and the answer may be lost."""
+        """Apply an effect like a remote request: other tasks run in between, and the response may be lost."""
         self._requests += 1
         await asyncio.sleep(0)
         fault = self._faults.popleft() if self._faults else None
@@ -128,9 +128,9 @@ class MemoryStore:
         data.numbers[record.id] = record.sequence
 
     async def find_record(self, model: ObjectKey, head: Head, record_id: str) -> int | None:
-        for one in head.recent:
-            if one.id == record_id:
-                return one.sequence
+        for recent in head.recent:
+            if recent.id == record_id:
+                return recent.sequence
         return await self._request(lambda: self._of(model).numbers.get(record_id))
 
     async def read_records(
@@ -167,12 +167,12 @@ class MemoryStore:
     async def close(self) -> None:
         return
 
-    async def _pages(self, look: Callable[[], list[T]]) -> AsyncIterator[T]:
+    async def _pages(self, read: Callable[[], list[T]]) -> AsyncIterator[T]:
         begin = 0
         while True:
-            page = (await self._request(look))[begin : begin + self._page]
-            for one in page:
-                yield one
+            page = (await self._request(read))[begin : begin + self._page]
+            for item in page:
+                yield item
             if len(page) < self._page:
                 return
             begin += self._page
@@ -189,7 +189,7 @@ def _may_serve(data: ModelData, step: Commit) -> None:
 
 
 class MemoryPlace:
-    """The port's place in memory."""
+    """The registry's contract in memory."""
 
     def __init__(self) -> None:
         self._data: Data = {}

@@ -1,4 +1,4 @@
-"""What the contract suite needs of each store of the registry, and the values that its stories are told with."""
+"""The interface of the contract suite to each store of the registry, and builders of its test data."""
 
 import uuid
 from dataclasses import dataclass, replace
@@ -28,38 +28,38 @@ PAGE: Final = 100
 
 
 class Crash(BaseException):
-    """The process is gone: nothing of ours may catch this."""
+    """The process has died: no code of ours may catch this."""
 
 
 class Fault(StrEnum):
-    """What happens to one request instead of being answered."""
+    """The ways in which one request fails."""
 
     THROTTLED = "throttled"
-    """The store says that there are too many requests; it does nothing."""
+    """The store refuses the request because of too many; it does nothing."""
     TIMED_OUT_BEFORE = "timed out, nothing was done"
     TIMED_OUT_AFTER = "timed out, it was done"
 
 
 class Place(Protocol):
-    """One store and its data, which outlive every connection; the fixture closes what was opened.
+    """One store and its data, which outlive every connection; the fixture closes all connections.
 
-    Requests are counted from 1 where they leave the adapter: one call of the client for each.
+    Requests are counted from 1 where they leave the adapter: one for each call of the client.
     """
 
     def open(self, *, page_size: int = PAGE) -> RegistryStore:
         """Return a new, independent connection on the same data, as another process would have."""
 
     def fresh_model(self) -> ObjectKey:
-        """Return a model that nobody has used, where it could be stored; names derived from it are free as well."""
+        """Return an unused model that could be stored; names derived from it are unused as well."""
 
     def crashing(self, after: int) -> RegistryStore:
-        """Return a connection that raises :class:`Crash` when its n-th request has been done, unseen."""
+        """Return a connection that raises :class:`Crash` after its n-th request, whose response is lost."""
 
     def crashing_before(self, request: int) -> RegistryStore:
         """Return a connection that raises :class:`Crash` instead of sending its n-th request."""
 
     def failing(self, *faults: Fault | None) -> RegistryStore:
-        """Return a connection whose first requests fail so, one by one; None lets one pass, as all that follow."""
+        """Return a connection whose first requests have these faults; None, and all later requests, succeed."""
 
 
 START: Final = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -68,17 +68,17 @@ ALICE: Final = Actor(name="alice@example.com", kind=ActorKind.PERSON, authentica
 
 
 class CountingClock:
-    """The port ``Clock``: each look is a millisecond after the last."""
+    """The port ``Clock``: advances by a millisecond at each reading."""
 
     def __init__(self) -> None:
-        self._looks = 0
+        self._readings = 0
 
     def now(self) -> datetime:
-        self._looks += 1
-        return START + timedelta(milliseconds=self._looks)
+        self._readings += 1
+        return START + timedelta(milliseconds=self._readings)
 
     def monotonic(self) -> float:
-        return self._looks / 1000
+        return self._readings / 1000
 
 
 def registry_on(store: RegistryStore) -> Registry:
@@ -86,7 +86,7 @@ def registry_on(store: RegistryStore) -> Registry:
 
 
 def audit_entry(event: AuditEvent = AuditEvent.POLICY_CHANGED, **fields: Any) -> AuditEntry:
-    """Return something that happened, with an id of its own; a wish's event is set when it is granted."""
+    """Return an entry with a unique id; the event of a change request is set when it is accepted."""
     usual = {"id": str(uuid.uuid4()), "event": event, "at": START, "actor": ALICE, "reason": "the story wants it"}
     return AuditEntry(**{**usual, **fields})
 
@@ -103,26 +103,26 @@ def version_entry(
     data: tuple[str, ...] = (),
     **spec: Any,
 ) -> VersionEntry:
-    """Return a version whose artifact has a digest of its own, trained on data sets with these digests."""
+    """Return a version whose artifact has a unique digest, trained on data sets with these digests."""
     fields: dict[str, Any] = {
         "model": model.name,
         "version": version,
         "artifact": Artifact(uri=f"s3://models/{model.name}/{version}", digest=digest_for(model, version)),
-        "training_data": tuple(Dataset(uri=f"s3://data/{index}", digest=one) for index, one in enumerate(data)),
+        "training_data": tuple(Dataset(uri=f"s3://data/{index}", digest=digest) for index, digest in enumerate(data)),
     }
-    whole = ModelVersionSpec(**{**fields, **spec})
-    return VersionEntry(spec=whole, spec_hash=spec_hash(whole), registered_at=START, labels=labels)
+    full = ModelVersionSpec(**{**fields, **spec})
+    return VersionEntry(spec=full, spec_hash=spec_hash(full), registered_at=START, labels=labels)
 
 
-async def register(registry: Registry, model: ObjectKey, *versions: str, **entry: Any) -> None:
-    """Make versions known."""
+async def register(registry: Registry, model: ObjectKey, *versions: str, **fields: Any) -> None:
+    """Register versions with these fields."""
     for version in versions:
-        told = audit_entry(AuditEvent.VERSION_REGISTERED, version=version)
-        await registry.register(model, version_entry(model, version, **entry), told)
+        entry = audit_entry(AuditEvent.VERSION_REGISTERED, version=version)
+        await registry.register(model, version_entry(model, version, **fields), entry)
 
 
 async def in_use(place: Place) -> ObjectKey:
-    """Return a model of which 2.0.0 serves, 1.0.0 served well before and 3.0.0 is registered: five records."""
+    """Return a model with 2.0.0 in production, 1.0.0 as its good predecessor and 3.0.0 registered: five records."""
     model = place.fresh_model()
     registry = registry_on(place.open())
     await register(registry, model, "1.0.0", "2.0.0", "3.0.0")
@@ -131,33 +131,33 @@ async def in_use(place: Place) -> ObjectKey:
     return model
 
 
-async def step_on(store: RegistryStore, model: ObjectKey, told: AuditEntry, **fields: Any) -> Commit:
-    """Return the step of an entry on the head as the store has it now."""
+async def step_on(store: RegistryStore, model: ObjectKey, entry: AuditEntry, **fields: Any) -> Commit:
+    """Return the step that records an entry on the current head."""
     head = await store.read_head(model)
-    record, after = seal(head, told, model, by=BY, now=START)
+    record, after = seal(head, entry, model, by=BY, now=START)
     return replace(Commit(model=model, before=head, record=record, after=after), **fields)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A model as a new connection sees it."""
+class VerifiedModel:
+    """A model as read by a new connection."""
 
     head: Head
     trail: tuple[AuditRecordSpec, ...]
 
-    def told(self, what: AuditEntry) -> list[int]:
-        """Return the numbers of the records of an entry: exactly one, if all is well."""
-        return [record.sequence for record in self.trail if record.id == what.id]
+    def sequences_of(self, entry: AuditEntry) -> list[int]:
+        """Return the numbers of the records of an entry, which must be exactly one."""
+        return [record.sequence for record in self.trail if record.id == entry.id]
 
     @property
-    def standing(self) -> tuple[object, ...]:
-        """What two models of the same history have in common."""
+    def summary(self) -> tuple[object, ...]:
+        """The state that two models with the same history have in common."""
         serving = self.head.production.version if self.head.production is not None else None
         return (serving, self.head.good, self.head.quarantined, self.head.generation, self.head.audit.sequence)
 
 
-async def seen_whole(place: Place, model: ObjectKey) -> Seen:
-    """Return a model after every check that a whole one passes: chain verified, numbered, and folded to the head."""
+async def verified_model(place: Place, model: ObjectKey) -> VerifiedModel:
+    """Return a model after checking that its chain verifies, is numbered without gaps and folds to the head."""
     registry = registry_on(place.open())
     verification = await registry.verify(model)
     assert verification.ok, verification.findings
@@ -166,4 +166,4 @@ async def seen_whole(place: Place, model: ObjectKey) -> Seen:
     assert [record.sequence for record in trail] == list(range(1, len(trail) + 1))
     assert len({record.id for record in trail}) == len(trail), "an entry was recorded twice"
     assert fold(trail) == head
-    return Seen(head, trail)
+    return VerifiedModel(head, trail)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from serinus.artifacts.fetch import break_off
+from serinus.artifacts.fetch import abort_connection
 
 NAME = "models.example.test"
 """The certificate is valid for this name and for 127.0.0.1."""
@@ -76,7 +76,7 @@ class ArtifactServer:
         finally:
             self._closing.set()
             for connection in list(self._connections):
-                break_off(connection)
+                abort_connection(connection)
             self._server.shutdown()
             thread.join(10)
             self._server.server_close()

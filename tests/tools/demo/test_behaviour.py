@@ -1,4 +1,4 @@
-"""Which request is slow and which fails follows from its number alone."""
+"""The number of a request alone determines whether it is slow or fails."""
 
 import pytest
 from hypothesis import given
@@ -8,12 +8,12 @@ from demo.behaviour import Behaviour, behaviour_of, treatment
 from demo.errors import DemoError
 
 
-def test_the_requests_of_the_tests_before_traffic_are_served_well() -> None:
+def test_the_first_requests_are_served_normally() -> None:
     behaviour = Behaviour(latency_seconds=0.45, failing_share=1.0, after_requests=30)
 
     first = [treatment(behaviour, number) for number in range(30)]
 
-    assert not any(what.wait or what.fails for what in first)
+    assert not any(planned.wait or planned.fails for planned in first)
     assert treatment(behaviour, 30).fails
 
 
@@ -26,13 +26,13 @@ def test_a_failing_share_holds_in_any_two_hundred_requests(share: float, start: 
     assert failed / 200 == pytest.approx(share, abs=0.03)
 
 
-def test_a_slow_version_takes_its_latency_give_or_take_a_tenth() -> None:
+def test_a_slow_version_takes_its_latency_within_ten_percent() -> None:
     waits = [treatment(Behaviour(latency_seconds=0.45), number).wait for number in range(500)]
 
     assert 0.405 <= min(waits) < max(waits) <= 0.495
 
 
-def test_a_version_that_behaves_neither_waits_nor_fails() -> None:
+def test_the_default_behaviour_neither_waits_nor_fails() -> None:
     assert not any(treatment(Behaviour(), n).wait or treatment(Behaviour(), n).fails for n in range(100))
 
 
@@ -40,6 +40,6 @@ def test_a_version_that_behaves_neither_waits_nor_fails() -> None:
     ("raw", "field"),
     [({"failingShare": 1.5}, "failingShare"), ({"latencySeconds": -1.0}, "latencySeconds"), ({"lag": 1}, "lag")],
 )
-def test_a_behaviour_out_of_range_is_refused_by_the_name_of_its_field(raw: dict[str, float], field: str) -> None:
+def test_an_invalid_behaviour_is_refused_naming_the_field(raw: dict[str, float], field: str) -> None:
     with pytest.raises(DemoError, match=field):
         behaviour_of(raw)

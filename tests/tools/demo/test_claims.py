@@ -1,4 +1,4 @@
-"""The demo's verdict: each claim fails when what it claims is not so."""
+"""The demo's claims: each fails if its statement does not hold."""
 
 import json
 from collections.abc import Callable
@@ -32,11 +32,11 @@ ERRORS = parse_abort_condition("error_rate > 0.5%")
 SLOWNESS = parse_abort_condition("latency_p95 > 200ms")
 
 
-def track_of(*looks: tuple[float, float, bool], backend: str = FAILING.backend) -> Track:
-    """Each look: when, the backend's share in percent, whether the gateway has accepted it."""
+def track_of(*routes: tuple[float, float, bool], backend: str = FAILING.backend) -> Track:
+    """Return a track of routes, each with time, share in percent, and whether the gateway has accepted it."""
     track = Track(backend)
-    for at, weight, accepted in looks:
-        track.see_route(at, RouteView({backend: weight, "other": 100 - weight}, accepted))
+    for at, weight, accepted in routes:
+        track.record_route(at, RouteView({backend: weight, "other": 100 - weight}, accepted))
     return track
 
 
@@ -88,14 +88,14 @@ def promoted() -> PromotionFacts:
 
 
 def broken(claims: tuple[Claim, ...]) -> list[str]:
-    return [claim.text for claim in claims if not claim.held]
+    return [claim.text for claim in claims if not claim.holds]
 
 
 def with_status(facts: RollbackFacts, **changes: object) -> RollbackFacts:
     return replace(facts, status=msgspec.structs.replace(facts.status, **changes))
 
 
-def test_a_rollback_that_went_well_breaks_no_claim_and_has_its_figures() -> None:
+def test_all_claims_hold_for_a_good_rollback_and_its_figures_are_complete() -> None:
     facts = rolled_back()
 
     assert broken(facts.claims()) == []
@@ -133,24 +133,22 @@ def test_a_rollback_that_went_well_breaks_no_claim_and_has_its_figures() -> None
         (lambda f: replace(f, requests=tuple(r._replace(seconds=0.3) for r in f.requests)), "p95"),
     ],
 )
-def test_a_rollback_that_did_not_go_well_breaks_the_claim_that_says_so(
-    spoil: Callable[[RollbackFacts], RollbackFacts], words: str
-) -> None:
+def test_every_flaw_of_a_rollback_breaks_its_claim(spoil: Callable[[RollbackFacts], RollbackFacts], words: str) -> None:
     assert any(words in text for text in broken(spoil(rolled_back()).claims()))
 
 
-def test_a_failure_within_a_second_of_safety_is_the_canarys_and_not_counted_as_after_it() -> None:
+def test_a_failure_within_a_second_of_safety_is_not_counted_as_later() -> None:
     facts = rolled_back()
     late = replace(facts, requests=(*facts.requests, *requests("2.3.2", 15.0, 1, 500)))
 
     assert late.figures().requests_failed_after_safe == 0
 
 
-def test_a_rollback_seen_before_the_demos_own_next_look_took_no_time() -> None:
+def test_a_rollback_before_the_demos_next_poll_took_no_time() -> None:
     assert replace(rolled_back(), visible_at=14.6).figures().visible_to_safe_seconds == 0.0
 
 
-def test_a_promotion_that_went_well_breaks_no_claim() -> None:
+def test_all_claims_hold_for_a_good_promotion() -> None:
     facts = promoted()
 
     assert broken(facts.claims()) == []
@@ -173,18 +171,18 @@ def test_a_promotion_that_went_well_breaks_no_claim() -> None:
         (lambda f: replace(f, requests=()), "no request failed"),
     ],
 )
-def test_a_promotion_that_did_not_go_well_breaks_the_claim_that_says_so(
+def test_every_flaw_of_a_promotion_breaks_its_claim(
     spoil: Callable[[PromotionFacts], PromotionFacts], words: str
 ) -> None:
     assert any(words in text for text in broken(spoil(promoted()).claims()))
 
 
-@pytest.mark.parametrize(("per_tick", "held"), [(0.0, False), (2.04, True), (4.0, True), (4.1, False)])
-def test_the_operator_must_ask_and_not_too_often(per_tick: float, held: bool) -> None:  # noqa: FBT001 - a table's column
-    assert [claim.held for claim in claims_of_queries(per_tick)] == [held]
+@pytest.mark.parametrize(("per_tick", "holds"), [(0.0, False), (2.04, True), (4.0, True), (4.1, False)])
+def test_the_operator_must_query_prometheus_but_not_too_often(per_tick: float, *, holds: bool) -> None:
+    assert [claim.holds for claim in claims_of_queries(per_tick)] == [holds]
 
 
-def test_the_result_is_written_in_the_form_that_others_read(tmp_path: Path) -> None:
+def test_the_result_is_written_in_the_documented_format(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     result = Result(
         ok=True,
@@ -194,27 +192,27 @@ def test_the_result_is_written_in_the_form_that_others_read(tmp_path: Path) -> N
     )
     result.write(file)
 
-    found = json.loads(file.read_text())
-    assert list(found) == ["ok", "promoted", "rollbacks", "queriesPerTick"]
-    assert found["promoted"] == [{"version": "2.3.0", "seconds": 35.0}]
+    written = json.loads(file.read_text())
+    assert list(written) == ["ok", "promoted", "rollbacks", "queriesPerTick"]
+    assert written["promoted"] == [{"version": "2.3.0", "seconds": 35.0}]
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
-def test_safety_is_lost_when_the_traffic_comes_back() -> None:
+def test_safe_at_is_reset_when_traffic_returns() -> None:
     track = track_of((11, 5, True), (14, 0, True), (15, 5, True))
 
     assert track.safe_at is None
     assert (track.exposed_at, track.weights, track.highest) == (11, [5, 0, 5], 5)
 
 
-def test_a_version_that_never_had_traffic_is_not_called_safe_again() -> None:
+def test_a_version_that_never_had_traffic_has_no_safe_at() -> None:
     assert track_of((11, 0, True), (12, 0, True)).safe_at is None
 
 
 @pytest.mark.parametrize(
     ("weights", "planned"), [([0, 5, 100], True), ([5, 100], True), ([0, 100], False), ([0, 5, 0, 5, 100], False)]
 )
-def test_shares_rise_as_planned_or_not(weights: list[float], planned: bool) -> None:  # noqa: FBT001 - a table's column
+def test_shares_must_rise_exactly_as_planned(weights: list[float], *, planned: bool) -> None:
     assert rises_as_planned(weights, (0, 5, 100)) is planned
 
 
@@ -228,11 +226,11 @@ def test_shares_rise_as_planned_or_not(weights: list[float], planned: bool) -> N
         (Counts(0, 0), False),
     ],
 )
-def test_a_breach_is_visible_from_three_bad_requests_over_the_limit(counts: Counts, visible: bool) -> None:  # noqa: FBT001 - a table's column
+def test_a_breach_is_visible_from_three_bad_requests_over_the_limit(counts: Counts, *, visible: bool) -> None:
     assert is_visible(ERRORS, counts) is visible
 
 
-def test_what_cannot_be_counted_cannot_be_watched() -> None:
+def test_a_named_query_cannot_be_measured_by_the_demo() -> None:
     with pytest.raises(DemoError, match="drift_score"):
         expression(parse_abort_condition("drift_score > 0.3"), "demo_x_80")
 
@@ -250,7 +248,7 @@ def an_http_route(**parent: object) -> dict[str, object]:
     }
 
 
-def test_a_routes_shares_are_percent_of_its_rule() -> None:
+def test_the_shares_of_a_route_are_percentages_of_its_rule() -> None:
     view = route_view(an_http_route(), "predict")
 
     assert (view.weight(STABLE.backend), view.weight(GOOD.backend), view.weight("gone")) == (95.0, 5.0, 0.0)
@@ -258,11 +256,11 @@ def test_a_routes_shares_are_percent_of_its_rule() -> None:
 
 
 @pytest.mark.parametrize("parent", [{"generation": 2}, {"Accepted": "False"}, {"ResolvedRefs": "False"}])
-def test_a_route_is_not_in_force_until_every_parent_has_accepted_this_generation(parent: dict[str, object]) -> None:
+def test_a_route_is_not_accepted_until_every_parent_has_accepted_this_generation(parent: dict[str, object]) -> None:
     assert not route_view(an_http_route(**parent), "predict").accepted
 
 
-def test_a_route_that_no_parent_has_spoken_of_is_not_in_force() -> None:
+def test_a_route_without_parent_status_is_not_accepted() -> None:
     assert not route_view(an_http_route() | {"status": {}}, "predict").accepted
 
 

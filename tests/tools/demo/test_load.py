@@ -1,4 +1,4 @@
-"""The load generator keeps its rate, counts what it must, and speaks to nobody else's machine."""
+"""The load generator keeps its rate, records every request, and sends to local addresses only."""
 
 import asyncio
 import io
@@ -16,18 +16,18 @@ from demo.load import LoadPlan, generate, refuse_foreign
 from demo.requestlog import NO_ANSWER, RequestLog, RequestRecord, between, line_of, quantile, record_of
 from demo.wire import Answer, NoAnswerError, answer_in, header_pattern
 
-Speak = Callable[[asyncio.StreamWriter], Awaitable[None]]
+Respond = Callable[[asyncio.StreamWriter], Awaitable[None]]
 GOOD = b"HTTP/1.1 200 OK\r\nX-Served-By: 2.3.0\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @asynccontextmanager
-async def gateway(speak: Speak) -> AsyncIterator[str]:
+async def gateway(respond: Respond) -> AsyncIterator[str]:
     served: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while await reader.readuntil(b"}"):
-                await speak(writer)
+                await respond(writer)
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
@@ -38,75 +38,75 @@ async def gateway(speak: Speak) -> AsyncIterator[str]:
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    # The clients are gone, so that every connection ends by itself.
+    # The clients have disconnected, so every connection ends by itself.
     async with asyncio.timeout(10):
         await asyncio.gather(*served)
 
 
-async def requests_of(speak: Speak, *, rate: float = 200.0, seconds: float = 0.5) -> list[RequestRecord]:
+async def requests_of(respond: Respond, *, rate: float = 200.0, seconds: float = 0.5) -> list[RequestRecord]:
     output = io.StringIO()
-    async with gateway(speak) as url:
+    async with gateway(respond) as url:
         plan = LoadPlan(url=url, hostname="fraud.demo.local", rate=rate, seconds=seconds)
         await generate(plan, output, asyncio.Event())
     return [record_of(line) for line in output.getvalue().splitlines()]
 
 
-async def say_good(writer: asyncio.StreamWriter) -> None:
+async def respond_ok(writer: asyncio.StreamWriter) -> None:
     writer.write(GOOD)
 
 
 async def test_each_planned_request_is_sent_and_recorded_with_the_version_that_answered() -> None:
-    records = await requests_of(say_good)
+    records = await requests_of(respond_ok)
 
     assert len(records) == 100
     assert {(record.version, record.status) for record in records} == {("2.3.0", 200)}
 
 
 async def test_a_slow_server_does_not_slow_the_load_down() -> None:
-    async def say_late(writer: asyncio.StreamWriter) -> None:
+    async def respond_late(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.3)
         writer.write(GOOD)
 
-    began = time.monotonic()
-    records = await requests_of(say_late)
+    start = time.monotonic()
+    records = await requests_of(respond_late)
 
     assert len(records) == 100
     assert quantile(records, 0.5) >= 0.3
-    # A client that waits would need 100 times 0.3 s.
-    assert time.monotonic() - began < 15
+    # A client that waits for each response would need 100 times 0.3 s.
+    assert time.monotonic() - start < 15
 
 
 async def test_a_gateway_that_closes_the_connection_is_recorded_as_no_answer() -> None:
-    async def hang_up(writer: asyncio.StreamWriter) -> None:
+    async def disconnect(writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    records = await requests_of(hang_up, seconds=0.1)
+    records = await requests_of(disconnect, seconds=0.1)
 
     assert [record.status for record in records] == [NO_ANSWER] * 20
     assert all(record.failed for record in records)
 
 
-async def test_a_gateway_that_nobody_listens_at_is_recorded_as_no_answer() -> None:
+async def test_a_refused_connection_is_recorded_as_no_answer() -> None:
     output = io.StringIO()
-    async with gateway(say_good) as url:
-        gone = url
-    await generate(LoadPlan(url=gone, hostname="x", rate=50, seconds=0.1), output, asyncio.Event())
+    async with gateway(respond_ok) as url:
+        closed = url
+    await generate(LoadPlan(url=closed, hostname="x", rate=50, seconds=0.1), output, asyncio.Event())
 
     assert {record_of(line).status for line in output.getvalue().splitlines()} == {NO_ANSWER}
 
 
-async def test_the_load_ends_at_once_when_it_is_told_to() -> None:
+async def test_the_load_stops_at_once_on_request() -> None:
     stop = asyncio.Event()
     stop.set()
     output = io.StringIO()
-    async with gateway(say_good) as url:
+    async with gateway(respond_ok) as url:
         await generate(LoadPlan(url=url, hostname="x", rate=50, seconds=60), output, stop)
 
     assert output.getvalue() == ""
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://198.18.0.2:8080", "http://198.19.255.1"])
-def test_this_machine_and_the_local_cluster_may_be_asked(url: str) -> None:
+def test_this_machine_and_the_local_cluster_are_allowed(url: str) -> None:
     refuse_foreign(url)
 
 
@@ -126,7 +126,7 @@ def test_a_load_without_bounds_is_refused(rate: float, seconds: float) -> None:
 
 
 @given(cut=st.integers(0, len(GOOD) - 1))
-def test_an_answer_is_read_only_when_all_of_it_is_there(cut: int) -> None:
+def test_a_response_is_parsed_only_when_complete(cut: int) -> None:
     header = header_pattern("x-served-by")
 
     assert answer_in(GOOD[:cut], header) is None
@@ -142,18 +142,18 @@ def test_an_answer_is_read_only_when_all_of_it_is_there(cut: int) -> None:
         b"x" * 70_000,
     ],
 )
-def test_an_answer_of_another_form_counts_as_none(received: bytes) -> None:
+def test_a_malformed_response_counts_as_none(received: bytes) -> None:
     with pytest.raises(NoAnswerError):
         answer_in(received, header_pattern("x-served-by"))
 
 
-def test_an_answer_without_the_header_has_no_version() -> None:
+def test_a_response_without_the_header_has_no_version() -> None:
     answer = answer_in(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", header_pattern("x-served-by"))
 
     assert answer == Answer(503, "")
 
 
-def test_a_log_is_read_as_it_grows_and_never_a_half_line(tmp_path: Path) -> None:
+def test_a_growing_log_is_read_by_complete_lines(tmp_path: Path) -> None:
     file = tmp_path / "requests.csv"
     first, second = RequestRecord(1.0, "2.3.0", 200, 0.01), RequestRecord(2.0, "", NO_ANSWER, 5.0)
     log = RequestLog(file)
@@ -166,13 +166,13 @@ def test_a_log_is_read_as_it_grows_and_never_a_half_line(tmp_path: Path) -> None
     assert list(log.read()) == [first, second]
 
 
-def test_requests_are_picked_by_when_they_were_started() -> None:
+def test_requests_are_selected_by_their_start() -> None:
     records = [RequestRecord(at, "2.3.0", 200, 0.01) for at in (1.0, 2.0, 3.0)]
 
     assert [record.started for record in between(records, 2.0)] == [2.0, 3.0]
     assert [record.started for record in between(records, 1.0, 3.0)] == [1.0, 2.0]
 
 
-def test_a_line_of_another_form_is_an_error_that_shows_it() -> None:
-    with pytest.raises(DemoError, match="no line"):
+def test_a_malformed_line_is_an_error_that_shows_it() -> None:
+    with pytest.raises(DemoError, match="is not a line of the load generator"):
         record_of("yesterday,2.3.0,200")

@@ -1,4 +1,4 @@
-"""The fraud detector is a real model: deterministic, better than chance, and sensible to a person."""
+"""The fraud detector is a real model: deterministic, better than chance, and plausible."""
 
 import pytest
 
@@ -7,11 +7,11 @@ from demo.manifests import VERSIONS
 
 
 @pytest.mark.parametrize("number", [version.number for version in VERSIONS])
-def test_each_version_tells_fraud_from_honest_payments_it_has_not_seen(number: str) -> None:
+def test_each_version_separates_fraud_from_honest_payments_in_unseen_data(number: str) -> None:
     assert train(number).auc > 0.75
 
 
-def test_the_same_version_is_the_same_model_and_another_version_another() -> None:
+def test_training_is_deterministic_and_differs_between_versions() -> None:
     assert train("2.3.0") == train("2.3.0")
     assert train("2.3.0").weights != train("2.3.1").weights
 
@@ -25,5 +25,5 @@ def test_a_spree_at_night_scores_higher_than_a_lunch_and_both_are_probabilities(
     assert 0.9 < spree < 1
 
 
-def test_a_payment_of_nothing_has_a_score_too() -> None:
+def test_a_payment_of_zero_has_a_score() -> None:
     assert 0 < train("2.3.0").score(Payment(0.0, 0, 0.0)) < 1

@@ -1,4 +1,4 @@
-"""The model server speaks as its docstring says, and can be spoilt while it runs."""
+"""The model server implements its documented API, and its behaviour can be changed while it runs."""
 
 import json
 import socket
@@ -24,12 +24,12 @@ class Client:
     control: str
 
     async def infer(self, payment: object) -> tuple[int, dict[str, Any], str]:
-        async with self.session.post(self.url + INFER_PATH, data=json.dumps(payment)) as answer:
-            return answer.status, await answer.json(), answer.headers[SERVED_BY]
+        async with self.session.post(self.url + INFER_PATH, data=json.dumps(payment)) as response:
+            return response.status, await response.json(), response.headers[SERVED_BY]
 
-    async def spoil(self, **behaviour: float) -> int:
-        async with self.session.put(self.control + "/control", data=json.dumps(behaviour)) as answer:
-            return answer.status
+    async def behave(self, **behaviour: float) -> int:
+        async with self.session.put(self.control + "/control", data=json.dumps(behaviour)) as response:
+            return response.status
 
 
 def free_port() -> int:
@@ -47,7 +47,7 @@ async def server() -> AsyncIterator[Client]:
         yield Client(session, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{control}")
 
 
-async def test_an_answer_holds_the_score_and_says_which_version_gave_it(server: Client) -> None:
+async def test_a_response_has_the_score_and_the_version(server: Client) -> None:
     status, body, served_by = await server.infer(PAYMENT)
 
     assert (status, served_by) == (200, "2.3.0")
@@ -64,7 +64,7 @@ async def test_an_answer_holds_the_score_and_says_which_version_gave_it(server: 
         ({"amount": 1.0, "hour": 1}, "merchant_risk"),
     ],
 )
-async def test_a_request_of_another_form_is_refused_by_the_name_of_its_field(
+async def test_an_invalid_request_is_refused_naming_the_field(
     server: Client, payment: dict[str, object], field: str
 ) -> None:
     status, body, _ = await server.infer(payment)
@@ -73,25 +73,25 @@ async def test_a_request_of_another_form_is_refused_by_the_name_of_its_field(
     assert field in body["error"]
 
 
-async def test_a_running_server_can_be_made_to_fail_and_healed(server: Client) -> None:
-    assert await server.spoil(failingShare=1.0) == 200
+async def test_a_running_server_can_be_made_to_fail_and_to_recover(server: Client) -> None:
+    assert await server.behave(failingShare=1.0) == 200
     failing, _, served_by = await server.infer(PAYMENT)
-    assert await server.spoil() == 200
+    assert await server.behave() == 200
     healed, _, _ = await server.infer(PAYMENT)
 
     assert (failing, served_by, healed) == (500, "2.3.0", 200)
 
 
-async def test_a_behaviour_out_of_range_is_refused_and_the_old_one_stays(server: Client) -> None:
-    assert await server.spoil(failingShare=2.0) == 400
+async def test_an_invalid_behaviour_is_refused_and_changes_nothing(server: Client) -> None:
+    assert await server.behave(failingShare=2.0) == 400
     status, _, _ = await server.infer(PAYMENT)
 
     assert status == 200
 
 
-async def test_a_healthy_server_says_who_it_is(server: Client) -> None:
-    async with server.session.get(server.url + "/healthz") as answer:
-        assert (await answer.json())["version"] == "2.3.0"
+async def test_the_health_endpoint_reports_the_version(server: Client) -> None:
+    async with server.session.get(server.url + "/healthz") as response:
+        assert (await response.json())["version"] == "2.3.0"
 
 
 GOOD_ANSWERS = {12.5: 0.02, 2400.0: 0.97}
@@ -107,12 +107,12 @@ def fake_candidate(version: str = "2.3.0", **changes: object) -> Ask:
     return ask
 
 
-def test_a_candidate_that_keeps_the_contract_passes_the_job_test() -> None:
+def test_a_candidate_that_meets_the_contract_passes_the_job_test() -> None:
     assert list(violations(fake_candidate(), "fraud-detector", "2.3.0")) == []
 
 
 @pytest.mark.parametrize(
-    ("candidate", "words"),
+    ("candidate", "message"),
     [
         (fake_candidate(version="2.2.4"), "expected fraud-detector 2.3.0"),
         (fake_candidate(score=0.5), "a spree at night"),
@@ -120,5 +120,5 @@ def test_a_candidate_that_keeps_the_contract_passes_the_job_test() -> None:
         (fake_candidate(for_incomplete=200), "expected 400"),
     ],
 )
-def test_a_candidate_that_breaks_the_contract_fails_it_with_a_reason(candidate: Ask, words: str) -> None:
-    assert any(words in sentence for sentence in violations(candidate, "fraud-detector", "2.3.0"))
+def test_a_candidate_that_violates_the_contract_fails_with_a_reason(candidate: Ask, message: str) -> None:
+    assert any(message in violation for violation in violations(candidate, "fraud-detector", "2.3.0"))

@@ -1,4 +1,4 @@
-"""Waiting has a deadline and a reason; the terminal is live only where there is one; queries are counted per tick."""
+"""Polling with deadlines, the live terminal line, and counting queries per tick."""
 
 import asyncio
 import io
@@ -13,7 +13,7 @@ from demo.acts import QueryMeter
 from demo.cluster import RolloutView
 from demo.director import _section
 from demo.errors import CouldNotAskError, DemoError
-from demo.observe import ended, serves, wait_for, was_rolled_back, where
+from demo.observe import ended, position, serves, wait_for, was_rolled_back
 from demo.prometheus import Counts, Probe
 from demo.terminal import Style, Terminal
 from serinus.api.abort_condition import parse_abort_condition
@@ -30,44 +30,44 @@ from serinus.api.rollout_status import (
 NOW = datetime(2026, 11, 23, 14, 7, 31, tzinfo=UTC)
 
 
-async def test_a_wait_ends_with_what_fits() -> None:
+async def test_a_wait_returns_the_first_value_that_fits() -> None:
     numbers = iter(range(10))
 
-    async def look() -> int:
+    async def read() -> int:
         return next(numbers)
 
-    assert await wait_for(look, lambda n: n == 3, within=5, what="three", every=0) == 3
+    assert await wait_for(read, lambda n: n == 3, within=5, what="three", every=0) == 3
 
 
-async def test_a_wait_that_is_over_says_what_was_seen_last() -> None:
-    async def look() -> int:
+async def test_a_wait_that_times_out_reports_the_last_value() -> None:
+    async def read() -> int:
         return 7
 
-    with pytest.raises(DemoError, match=r"eight did not happen within 0 s; seen last: 7"):
-        await wait_for(look, lambda n: n == 8, within=0, what="eight")
+    with pytest.raises(DemoError, match=r"eight did not happen within 0 s; last value: 7"):
+        await wait_for(read, lambda n: n == 8, within=0, what="eight")
 
 
-async def test_a_world_that_does_not_answer_is_asked_again() -> None:
+async def test_a_failed_read_is_retried() -> None:
     answers: Iterator[CouldNotAskError | int] = iter([CouldNotAskError("down"), CouldNotAskError("down"), 1])
 
-    async def look() -> int:
+    async def read() -> int:
         answer = next(answers)
         if isinstance(answer, CouldNotAskError):
             raise answer
         return answer
 
-    assert await wait_for(look, lambda n: n == 1, within=5, what="an answer", every=0) == 1
+    assert await wait_for(read, lambda n: n == 1, within=5, what="an answer", every=0) == 1
 
 
-async def test_a_program_that_has_ended_ends_the_wait_at_once() -> None:
-    async def look() -> int:
+async def test_an_exited_program_ends_the_wait_at_once() -> None:
+    async def read() -> int:
         raise DemoError("the operator ended with status 1")
 
     with pytest.raises(DemoError, match="ended with status 1"):
-        await wait_for(look, lambda n: n == 1, within=60, what="an answer")
+        await wait_for(read, lambda n: n == 1, within=60, what="an answer")
 
 
-def a_rollout(phase: Phase, *, observed: int = 3, wanted: str = "2.3.1", stable: str = "2.3.1") -> RolloutView:
+def a_rollout(phase: Phase, *, observed: int = 3, desired: str = "2.3.1", stable: str = "2.3.1") -> RolloutView:
     rollback = Rollback(
         version="2.3.1",
         to="2.3.0",
@@ -82,30 +82,28 @@ def a_rollout(phase: Phase, *, observed: int = 3, wanted: str = "2.3.1", stable:
         stable=Serving(version=stable, weight=100, since=NOW),
         rollback=rollback if phase is Phase.ROLLED_BACK else None,
     )
-    return RolloutView(wanted, 3, status)
+    return RolloutView(desired, 3, status)
 
 
 @pytest.mark.parametrize(
-    ("seen", "good", "bad"),
+    ("rollout", "good", "bad"),
     [
         (a_rollout(Phase.HEALTHY), True, False),
         (a_rollout(Phase.HEALTHY, observed=2), False, False),
         (a_rollout(Phase.HEALTHY, stable="2.3.0"), False, False),
-        (a_rollout(Phase.HEALTHY, wanted="2.3.2"), False, False),
+        (a_rollout(Phase.HEALTHY, desired="2.3.2"), False, False),
         (a_rollout(Phase.PROGRESSING), False, False),
         (a_rollout(Phase.ROLLED_BACK), False, True),
         (a_rollout(Phase.ROLLED_BACK, observed=2), False, False),
-        (a_rollout(Phase.ROLLED_BACK, wanted="2.3.2"), False, False),
+        (a_rollout(Phase.ROLLED_BACK, desired="2.3.2"), False, False),
     ],
 )
-def test_a_run_has_ended_only_when_the_status_is_about_the_wanted_version(
-    seen: RolloutView,
-    good: bool,  # noqa: FBT001 - a table's column
-    bad: bool,  # noqa: FBT001 - likewise
+def test_a_run_has_ended_only_when_the_status_is_about_the_desired_version(
+    rollout: RolloutView, *, good: bool, bad: bool
 ) -> None:
-    assert serves("2.3.1")(seen) is good
-    assert was_rolled_back("2.3.1")(seen) is bad
-    assert ended("2.3.1")(seen) is (good or bad)
+    assert serves("2.3.1")(rollout) is good
+    assert was_rolled_back("2.3.1")(rollout) is bad
+    assert ended("2.3.1")(rollout) is (good or bad)
 
 
 def analysing(state: StageState = StageState.ANALYZING) -> RolloutStatus:
@@ -113,13 +111,13 @@ def analysing(state: StageState = StageState.ANALYZING) -> RolloutStatus:
     return RolloutStatus(phase=Phase.PROGRESSING, stage=stage)
 
 
-def test_a_place_names_the_stage_only_while_the_run_is_under_way() -> None:
-    assert where(analysing()) == "Progressing · canary · Analyzing"
-    assert where(RolloutStatus(phase=Phase.ROLLED_BACK, stage=analysing().stage)) == "RolledBack"
+def test_a_position_names_the_stage_only_during_a_run() -> None:
+    assert position(analysing()) == "Progressing · canary · Analyzing"
+    assert position(RolloutStatus(phase=Phase.ROLLED_BACK, stage=analysing().stage)) == "RolledBack"
 
 
 class Prometheus:
-    """Answers as one does; counts what it is asked."""
+    """A fake Prometheus that counts its queries."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -142,59 +140,59 @@ class Prometheus:
 
 @pytest.fixture
 async def prometheus() -> AsyncIterator[tuple[Prometheus, Probe]]:
-    world = Prometheus()
+    server = Prometheus()
     app = web.Application()
-    app.add_routes([web.get("/api/v1/query", world.query), web.get("/metrics", world.metrics)])
+    app.add_routes([web.get("/api/v1/query", server.query), web.get("/metrics", server.metrics)])
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
     async with aiohttp.ClientSession() as session:
-        yield world, Probe(session, f"http://127.0.0.1:{port}")
+        yield server, Probe(session, f"http://127.0.0.1:{port}")
     await runner.cleanup()
 
 
 ERRORS = parse_abort_condition("error_rate > 0.5%")
 
 
-async def test_counters_are_read_and_one_that_is_not_there_yet_is_zero(prometheus: tuple[Prometheus, Probe]) -> None:
-    world, probe = prometheus
-    world.answer = [{"metric": {"what": "requests"}, "value": [0, "42"]}]
+async def test_counters_are_read_and_a_missing_one_is_zero(prometheus: tuple[Prometheus, Probe]) -> None:
+    server, probe = prometheus
+    server.answer = [{"metric": {"what": "requests"}, "value": [0, "42"]}]
 
     assert await probe.counts(ERRORS, "demo_x_80") == Counts(42, 0)
 
 
 @pytest.mark.parametrize(("status", "answer"), [(503, []), (200, [{"metric": {}}]), (200, "none")])
-async def test_a_prometheus_that_does_not_answer_well_could_not_be_asked(
+async def test_an_unusable_answer_of_prometheus_raises_could_not_ask(
     prometheus: tuple[Prometheus, Probe], status: int, answer: object
 ) -> None:
-    world, probe = prometheus
-    world.status, world.answer = status, answer
+    server, probe = prometheus
+    server.status, server.answer = status, answer
 
     with pytest.raises(CouldNotAskError):
         await probe.counts(ERRORS, "demo_x_80")
 
 
-async def test_only_queries_of_others_and_only_those_during_analysis_are_counted(
+async def test_only_queries_of_others_during_analysis_are_counted(
     prometheus: tuple[Prometheus, Probe],
 ) -> None:
-    world, probe = prometheus
-    world.answer = []
+    server, probe = prometheus
+    server.answer = []
     meter = QueryMeter(probe, tick=1000.0)
 
-    await meter.see(analysing(StageState.TESTING))
-    world.received += 50
-    await meter.see(analysing())
-    world.received += 3
+    await meter.record(analysing(StageState.TESTING))
+    server.received += 50
+    await meter.record(analysing())
+    server.received += 3
     await probe.counts(ERRORS, "demo_x_80")
-    await meter.see(analysing())
+    await meter.record(analysing())
 
-    # Far less than one tick has passed, which counts as one.
+    # Much less than one tick has passed, which counts as one.
     assert meter.per_tick == pytest.approx(3.0, abs=0.2)
 
 
-async def test_an_operator_that_was_never_seen_to_analyse_has_no_queries_per_tick(
+async def test_without_any_analysis_there_are_no_queries_per_tick(
     prometheus: tuple[Prometheus, Probe],
 ) -> None:
     assert QueryMeter(prometheus[1], tick=1.0).per_tick == 0.0
@@ -205,7 +203,7 @@ class Tty(io.StringIO):
         return True
 
 
-def test_a_pipe_gets_plain_lines_and_no_live_line() -> None:
+def test_a_pipe_gets_plain_lines_without_a_live_line() -> None:
     out = io.StringIO()
     terminal = Terminal(out, {})
     terminal.line("promoted", Style.GREEN)
@@ -214,7 +212,7 @@ def test_a_pipe_gets_plain_lines_and_no_live_line() -> None:
     assert out.getvalue() == " 0:00.0  promoted\n"
 
 
-def test_a_terminal_gets_colours_and_a_live_line_that_goes_away() -> None:
+def test_a_terminal_gets_colours_and_a_live_line_that_is_removed_at_the_end() -> None:
     out = Tty()
     terminal = Terminal(out, {"TERM": "xterm"})
     terminal.line("promoted", Style.GREEN)
@@ -226,7 +224,7 @@ def test_a_terminal_gets_colours_and_a_live_line_that_goes_away() -> None:
     assert out.getvalue().endswith("\r\x1b[2K")
 
 
-def test_no_color_takes_the_colours_away_and_keeps_the_live_line() -> None:
+def test_no_color_disables_colours_but_not_the_live_line() -> None:
     out = Tty()
     terminal = Terminal(out, {"TERM": "xterm", "NO_COLOR": "1"})
     terminal.line("promoted", Style.GREEN)
@@ -236,7 +234,7 @@ def test_no_color_takes_the_colours_away_and_keeps_the_live_line() -> None:
     assert "500 req/s" in out.getvalue()
 
 
-def test_the_status_is_cut_out_of_what_describe_prints() -> None:
+def test_the_status_section_is_extracted_from_kubectl_describe() -> None:
     text = "Name:  x\nSpec:\n  Model:  y\nStatus:\n  Phase:  Healthy\nEvents:\n  many\n"
 
     assert _section(text, "Status:", "Events:") == "Status:\n  Phase:  Healthy\n"
@@ -244,17 +242,17 @@ def test_the_status_is_cut_out_of_what_describe_prints() -> None:
 
 
 async def test_a_wait_can_be_interrupted() -> None:
-    looks = 0
+    reads = 0
 
-    async def look() -> int:
-        nonlocal looks
-        looks += 1
-        return looks
+    async def read() -> int:
+        nonlocal reads
+        reads += 1
+        return reads
 
-    waiting = asyncio.create_task(wait_for(look, lambda n: n == 1000, within=60, what="many looks", every=0))
+    waiting = asyncio.create_task(wait_for(read, lambda n: n == 1000, within=60, what="many reads", every=0))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
 
-    assert looks < 1000
+    assert reads < 1000

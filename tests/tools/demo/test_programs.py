@@ -1,4 +1,4 @@
-"""A program that runs beside the director ends with it, in order or by force, and tells why it ended early."""
+"""Child processes of the director stop with it, in order or by force, and an early exit is reported."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-async def test_a_program_ends_when_the_block_does(tmp_path: Path) -> None:
+async def test_a_program_stops_when_the_block_ends(tmp_path: Path) -> None:
     log = tmp_path / "log"
     async with running("a server", python(FOREVER), os.environ, log) as program:
         await until(lambda: "up" in log.read_text())
@@ -46,7 +46,7 @@ async def test_a_program_ends_when_the_block_does(tmp_path: Path) -> None:
     assert program.process.returncode == -signal.SIGTERM
 
 
-async def test_a_program_that_has_ended_is_an_error_with_the_end_of_its_log(tmp_path: Path) -> None:
+async def test_an_exited_program_is_an_error_with_the_end_of_its_log(tmp_path: Path) -> None:
     async with running(
         "a server", python("print('port is taken'); raise SystemExit(3)"), os.environ, tmp_path / "log"
     ) as program:
@@ -55,14 +55,14 @@ async def test_a_program_that_has_ended_is_an_error_with_the_end_of_its_log(tmp_
             program.check()
 
 
-async def test_a_program_that_cannot_be_started_says_so(tmp_path: Path) -> None:
+async def test_a_program_that_cannot_be_started_is_an_error(tmp_path: Path) -> None:
     async with running("a server", ["/nowhere/server"], os.environ, tmp_path / "log") as program:
         await program.process.wait()
         with pytest.raises(DemoError, match="/nowhere/server"):
             program.check()
 
 
-async def test_a_program_does_not_outlive_a_director_that_is_killed(tmp_path: Path) -> None:
+async def test_a_program_does_not_outlive_a_killed_director(tmp_path: Path) -> None:
     log, pid_file = tmp_path / "log", tmp_path / "pid"
     director = (
         "import asyncio, os, sys; from pathlib import Path; from demo.process import running\n"

@@ -1,4 +1,4 @@
-"""The tests of the local cluster run inside of one: `python -m localcluster run -- pytest tests/tools/localcluster`."""
+"""The tests of the local cluster run inside one: `python -m localcluster run -- pytest tests/tools/localcluster`."""
 
 import uuid
 from collections.abc import Iterator
@@ -16,11 +16,9 @@ def cluster() -> Cluster:
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[Namespace]:
-    made = Namespace(f"test-{uuid.uuid4().hex[:8]}", cluster)
-    made.kubectl("create", "namespace", made.name)
-    # A pod is refused until its namespace has this account.
-    eventually(
-        lambda: made.kubectl("get", "serviceaccount", "default", "--ignore-not-found"), why="the default account"
-    )
-    yield made
-    made.kubectl("delete", "namespace", made.name, "--wait=false")
+    new = Namespace(f"test-{uuid.uuid4().hex[:8]}", cluster)
+    new.kubectl("create", "namespace", new.name)
+    # Pods are rejected until their namespace has this account.
+    eventually(lambda: new.kubectl("get", "serviceaccount", "default", "--ignore-not-found"), why="the default account")
+    yield new
+    new.kubectl("delete", "namespace", new.name, "--wait=false")

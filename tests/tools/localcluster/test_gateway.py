@@ -1,4 +1,4 @@
-"""The gateway and Prometheus: weights are what the traffic does, and the figures say so."""
+"""The gateway and Prometheus: traffic follows the weights, and the metrics show it."""
 
 import json
 import urllib.parse
@@ -28,12 +28,12 @@ def route(namespace: Namespace, weights: dict[str, int]) -> dict[str, Any]:
 
 
 def accepted(namespace: Namespace) -> bool:
-    found = namespace.get("httproute", "split")
+    manifest = namespace.get("httproute", "split")
     return any(
         condition["type"] == "Accepted"
         and condition["status"] == "True"
-        and condition["observedGeneration"] == found["metadata"]["generation"]
-        for parent in found.get("status", {}).get("parents", [])
+        and condition["observedGeneration"] == manifest["metadata"]["generation"]
+        for parent in manifest.get("status", {}).get("parents", [])
         for condition in parent["conditions"]
     )
 
@@ -57,7 +57,7 @@ def test_a_route_of_95_to_5_sends_about_a_twentieth_to_the_canary(namespace: Nam
     answers = Counter(ask() for _ in range(REQUESTS))
 
     assert answers.keys() == {(200, "stable"), (200, "canary")}
-    # Mean 30, deviation 5.3: outside of this in one of a million runs.
+    # Mean 30, standard deviation 5.3: outside this range in one of a million runs.
     assert 6 <= answers[200, "canary"] <= 58
     counted = f'sum(envoy_cluster_upstream_rq_xx{{envoy_cluster_name="{namespace.name}_canary_80"}})'
     sample = eventually(
@@ -78,7 +78,7 @@ def test_envoys_histograms_have_a_bound_at_200_ms(namespace: Namespace) -> None:
     assert eventually(lambda: query(namespace, series), why="a bucket le=200")
 
 
-def test_envoy_can_be_left_with_its_own_bounds(namespace: Namespace, tmp_path: Path) -> None:
+def test_envoys_default_bounds_can_be_kept(namespace: Namespace, tmp_path: Path) -> None:
     (tmp_path / "bin").symlink_to(namespace.cluster.state / "bin")
 
     gateway.envoy(Settings(state=tmp_path, extra_bounds=False))
@@ -87,8 +87,8 @@ def test_envoy_can_be_left_with_its_own_bounds(namespace: Namespace, tmp_path: P
     assert "stats_config" in json.loads((namespace.cluster.state / "envoy.json").read_text())
 
 
-def test_envoy_takes_whatever_contour_sends(namespace: Namespace) -> None:
-    # A refused answer is sent again at once: both would be busy for ever with an idle cluster.
+def test_envoy_accepts_every_update_of_contour(namespace: Namespace) -> None:
+    # A rejected update is sent again at once, which would keep both busy in an idle cluster.
     status, text = fetch(f"{namespace.cluster.envoy_admin_url}/stats?filter=update_rejected")
 
     assert status == 200
@@ -101,9 +101,9 @@ def test_annotated_pods_are_scraped(namespace: Namespace) -> None:
     patch = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
     namespace.kubectl("patch", "deployment/web", "--type=merge", f"--patch={json.dumps(patch)}")
 
-    found = eventually(lambda: query(namespace, f'up{{namespace="{namespace.name}"}}'), why="a target of the pod")
+    samples = eventually(lambda: query(namespace, f'up{{namespace="{namespace.name}"}}'), why="a target of the pod")
 
-    assert found[0]["metric"]["app"] == "web"
+    assert samples[0]["metric"]["app"] == "web"
 
 
 def test_prometheus_can_be_stopped_and_started(namespace: Namespace) -> None:
@@ -118,7 +118,7 @@ def test_prometheus_can_be_stopped_and_started(namespace: Namespace) -> None:
     assert fetch(url)[0] == 200
 
 
-def test_a_paused_part_answers_nothing_and_goes_on_later(namespace: Namespace) -> None:
+def test_a_paused_part_does_not_answer_and_can_be_resumed(namespace: Namespace) -> None:
     url = f"{namespace.cluster.envoy_admin_url}/ready"
 
     namespace.cluster.pause("envoy")

@@ -1,4 +1,4 @@
-"""The node: pods are processes, and what is reported of them is true."""
+"""The node: pods run as processes, and their status reflects them."""
 
 import json
 import os
@@ -23,8 +23,8 @@ def job(name: str, script: str, *, image: str = "localhost/process", **pod: obje
 def pod_of(namespace: Namespace, selector: str) -> dict[str, Any]:
     items = namespace.get("pods", f"--selector={selector}")["items"]
     assert len(items) == 1
-    found: dict[str, Any] = items[0]
-    return found
+    pod: dict[str, Any] = items[0]
+    return pod
 
 
 def test_a_deployment_is_ready_and_reached_by_its_services_name(namespace: Namespace) -> None:
@@ -37,8 +37,8 @@ def test_a_deployment_is_ready_and_reached_by_its_services_name(namespace: Names
     eventually(lambda: len(ready()) == 2, why="both pods are ready endpoints")
     address = namespace.get("service", "web")["spec"]["clusterIP"]
     hosts = (address, f"web.{namespace.name}.svc", f"web.{namespace.name}.svc.cluster.local")
-    wanted = [(200, f"I am {namespace.name}")] * 3
-    eventually(lambda: [fetch(f"http://{host}/") for host in hosts] == wanted, why="all names of the Service answer")
+    expected = [(200, f"I am {namespace.name}")] * 3
+    eventually(lambda: [fetch(f"http://{host}/") for host in hosts] == expected, why="all names of the Service answer")
 
 
 def test_a_service_without_ready_endpoints_refuses_connections(namespace: Namespace) -> None:
@@ -48,7 +48,7 @@ def test_a_service_without_ready_endpoints_refuses_connections(namespace: Namesp
 
     namespace.kubectl("scale", "deployment/web", "--replicas=0")
 
-    eventually(lambda: fetch(url)[0] == 0, why="nobody answers at the Service's address")
+    eventually(lambda: fetch(url)[0] == 0, why="the Service's address refuses connections")
 
 
 def test_a_deleted_pod_is_replaced(namespace: Namespace) -> None:
@@ -73,11 +73,11 @@ def test_a_pod_that_fails_its_readiness_probe_gets_no_traffic(namespace: Namespa
         pods = namespace.get("pods", "--selector=app=web")["items"]
         return any(not entry["ready"] for pod in pods for entry in pod["status"].get("containerStatuses", []))
 
-    eventually(unready, why="the new pod is seen unready")
+    eventually(unready, why="the new pod is unready")
     assert fetch(f"http://web.{namespace.name}.svc/")[0] == 200
 
 
-def test_a_container_that_fails_its_liveness_probe_is_started_again(namespace: Namespace) -> None:
+def test_a_container_that_fails_its_liveness_probe_is_restarted(namespace: Namespace) -> None:
     container = {
         "name": "main",
         "image": "localhost/process",
@@ -115,7 +115,7 @@ def test_a_job_fails_with_its_exit_code(namespace: Namespace) -> None:
     assert (pod["status"]["phase"], state["exitCode"], state["reason"]) == ("Failed", 3, "Error")
 
 
-def test_on_failure_starts_a_container_again_until_it_succeeds(namespace: Namespace) -> None:
+def test_on_failure_restarts_a_container_until_it_succeeds(namespace: Namespace) -> None:
     folder = namespace.cluster.state / "retries"
     folder.mkdir(exist_ok=True)
     script = f"test -e {folder}/{namespace.name} || {{ touch {folder}/{namespace.name}; exit 1; }}"
@@ -157,27 +157,25 @@ def test_variables_come_from_fields_config_maps_and_secrets(namespace: Namespace
 
 
 @pytest.mark.parametrize(
-    ("change", "reason", "words"),
+    ("change", "reason", "message"),
     [
-        pytest.param(
-            {"image": "example.org/app:1"}, "ErrImagePull", "pulls no images", id="an image that it does not have"
-        ),
+        pytest.param({"image": "example.org/app:1"}, "ErrImagePull", "pulls no images", id="an unknown image"),
         pytest.param(
             {"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "a"}}}]},
             "CreateContainerConfigError",
             "not found",
-            id="a config map that is not there",
+            id="a missing config map",
         ),
         pytest.param(
             {"livenessProbe": {"grpc": {"port": 1}}},
             "CreateContainerConfigError",
             "httpGet",
-            id="a probe that it does not know",
+            id="an unsupported probe",
         ),
     ],
 )
-def test_a_container_that_cannot_be_started_waits_and_says_why(
-    namespace: Namespace, change: dict[str, Any], reason: str, words: str
+def test_a_container_that_cannot_be_started_waits_with_a_reason(
+    namespace: Namespace, change: dict[str, Any], reason: str, message: str
 ) -> None:
     container = {"name": "main", "image": "localhost/process", "command": ["true"]} | change
     namespace.apply(
@@ -186,12 +184,12 @@ def test_a_container_that_cannot_be_started_waits_and_says_why(
 
     def waiting() -> dict[str, str] | None:
         status = namespace.get("pod", "odd")["status"].get("containerStatuses", [{}])[0]
-        found = status.get("state", {}).get("waiting", {})
-        return found if found.get("message") else None
+        state = status.get("state", {}).get("waiting", {})
+        return state if state.get("message") else None
 
-    found = eventually(waiting)
-    assert found["reason"] == reason
-    assert words in found["message"]
+    state = eventually(waiting)
+    assert state["reason"] == reason
+    assert message in state["message"]
 
 
 def test_a_program_that_does_not_exist_is_a_start_error(namespace: Namespace) -> None:
@@ -205,8 +203,8 @@ def test_a_program_that_does_not_exist_is_a_start_error(namespace: Namespace) ->
     assert (state["exitCode"], state["reason"]) == (128, "StartError")
 
 
-def test_deletion_asks_first_and_lets_the_process_finish(namespace: Namespace) -> None:
-    marker = namespace.cluster.state / f"{namespace.name}.asked"
+def test_deletion_sends_sigterm_and_lets_the_process_finish(namespace: Namespace) -> None:
+    marker = namespace.cluster.state / f"{namespace.name}.terminated"
     script = f"trap 'touch {marker}; exit 0' TERM; echo up; while :; do sleep 0.1; done"
     container = {"name": "main", "image": "localhost/process", "command": ["sh", "-c", script]}
     namespace.apply(
@@ -220,17 +218,17 @@ def test_deletion_asks_first_and_lets_the_process_finish(namespace: Namespace) -
     assert marker.exists()
 
 
-def test_pods_survive_the_nodes_restart_as_restarted_containers(namespace: Namespace) -> None:
+def test_pods_survive_a_restart_of_the_node_with_restarted_containers(namespace: Namespace) -> None:
     namespace.serve("web")
     before = pod_of(namespace, "app=web")
 
     namespace.cluster.restart("node")
 
-    def back() -> dict[str, Any] | None:
+    def restarted() -> dict[str, Any] | None:
         status = pod_of(namespace, "app=web")["status"]["containerStatuses"][0]
         return status if status["ready"] and status["restartCount"] == 1 else None
 
-    eventually(back)
+    eventually(restarted)
     assert pod_of(namespace, "app=web")["metadata"]["uid"] == before["metadata"]["uid"]
     eventually(lambda: fetch(f"http://web.{namespace.name}.svc/")[0] == 200, why="the Service answers again")
 
@@ -240,7 +238,7 @@ def test_the_tests_see_the_clusters_processes(namespace: Namespace) -> None:
     assert set(namespace.cluster.parts()) >= {"etcd", "apiserver", "controller-manager", "node"}
 
 
-def test_an_ordinary_user_is_known_and_may_do_nothing_by_itself(namespace: Namespace) -> None:
+def test_an_ordinary_user_is_authenticated_and_has_no_rights(namespace: Namespace) -> None:
     kubeconfig = f"--kubeconfig={namespace.cluster.kubeconfig_of('developer')}"
 
     me = json.loads(namespace.kubectl("auth", "whoami", "--output=json", kubeconfig))["status"]["userInfo"]

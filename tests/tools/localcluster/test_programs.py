@@ -1,4 +1,4 @@
-"""Programs are fetched once, and only believed when their checksum is the published one."""
+"""Programs are fetched once, and only used if they have the published checksum."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ PROGRAM = Program(name="tool", version="v1", download=PLAIN)
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Suppress the access log."""
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def base(published: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_a_file_with_the_published_checksum_is_taken(base: str, tmp_path: Path) -> None:
+def test_a_file_with_the_published_checksum_is_accepted(base: str, tmp_path: Path) -> None:
     target = tmp_path / "tool"
 
     download.fetch(PLAIN, base, target, timeout=3)
@@ -80,7 +80,7 @@ def test_a_member_of_an_archive_is_found_by_the_list_of_checksums(base: str, pub
     assert (tmp_path / "tool").read_bytes() == CONTENT
 
 
-def test_a_fetched_program_is_kept_for_the_next_time(
+def test_a_fetched_program_is_cached(
     base: str, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -94,7 +94,9 @@ def test_a_fetched_program_is_kept_for_the_next_time(
     assert first.is_relative_to(tmp_path / "cache")
 
 
-def test_a_program_that_cannot_be_had_says_what_was_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_an_unavailable_program_lists_the_attempts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv(provide.BASE_VARIABLE, "http://127.0.0.1:9")
     monkeypatch.delenv(provide.ASSETS_VARIABLE, raising=False)
@@ -103,7 +105,7 @@ def test_a_program_that_cannot_be_had_says_what_was_tried(tmp_path: Path, monkey
         provide.resolve(PROGRAM)
 
 
-def test_the_assets_folder_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_assets_folder_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tool").write_bytes(CONTENT)
     monkeypatch.setenv(provide.ASSETS_VARIABLE, str(tmp_path))
 

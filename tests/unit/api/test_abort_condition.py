@@ -54,7 +54,7 @@ from serinus.api.abort_condition import (
         ),
     ],
 )
-def test_a_line_is_read_as_it_was_meant(line: str, expected: AbortCondition) -> None:
+def test_a_line_is_parsed(line: str, expected: AbortCondition) -> None:
     assert parse_abort_condition(line) == expected
 
 
@@ -77,24 +77,24 @@ def test_a_named_query_tolerates_no_proportion() -> None:
     assert parse_abort_condition("drift_score > 0.3").tolerated is None
 
 
-def test_the_threshold_is_shown_as_it_was_written() -> None:
+def test_the_threshold_is_shown_as_written() -> None:
     assert parse_abort_condition("latency_p95>0.200s").threshold_text == "> 0.200s"
 
 
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("", "no condition"),
-        ("error_rate", "no condition"),
-        ("error_rate > ", "no condition"),
-        ("error_rate > -1%", "no condition"),
-        ("error_rate > 1e3", "no condition"),
-        ("error_rate > .5%", "no condition"),
-        ("error_rate = 1%", "no condition"),
-        ("Error_rate > 1%", "no condition"),
-        ("1rate > 1%", "no condition"),
-        ("error_rate > 1% or drift > 2", "no condition"),
-        ("error_rate > 1% # comment", "no condition"),
+        ("", "invalid condition"),
+        ("error_rate", "invalid condition"),
+        ("error_rate > ", "invalid condition"),
+        ("error_rate > -1%", "invalid condition"),
+        ("error_rate > 1e3", "invalid condition"),
+        ("error_rate > .5%", "invalid condition"),
+        ("error_rate = 1%", "invalid condition"),
+        ("Error_rate > 1%", "invalid condition"),
+        ("1rate > 1%", "invalid condition"),
+        ("error_rate > 1% or drift > 2", "invalid condition"),
+        ("error_rate > 1% # comment", "invalid condition"),
         ("error_rate > 5ms", "percentage or a ratio"),
         ("error_rate > 0%", "percentage or a ratio"),
         ("error_rate > 100%", "percentage or a ratio"),
@@ -108,7 +108,7 @@ def test_the_threshold_is_shown_as_it_was_written() -> None:
         ("latency_p100 > 200ms", "latency_p50"),
     ],
 )
-def test_a_line_with_another_meaning_is_refused_with_what_to_write(line: str, complaint: str) -> None:
+def test_an_invalid_line_is_refused_with_the_remedy(line: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=re.escape(complaint)):
         parse_abort_condition(line)
 
@@ -138,7 +138,7 @@ blanks = st.sampled_from(["", " ", "   ", "\t"])
     unit=st.sampled_from(Unit),
     gaps=st.tuples(blanks, blanks, blanks, blanks, blanks),
 )
-def test_whatever_the_api_server_lets_through_is_read_or_refused_with_a_sentence(
+def test_every_line_that_the_api_server_accepts_is_parsed_or_refused_with_a_sentence(
     name: str, operator: Operator, number: str, unit: Unit, gaps: tuple[str, ...]
 ) -> None:
     line = f"{gaps[0]}{name}{gaps[1]}{operator.value}{gaps[2]}{number}{gaps[3]}{unit.value}{gaps[4]}"
@@ -156,5 +156,5 @@ def test_whatever_the_api_server_lets_through_is_read_or_refused_with_a_sentence
 @given(st.text(max_size=40))
 def test_what_the_api_server_refuses_the_parser_refuses_too(line: str) -> None:
     if re.search(PATTERN, line) is None:
-        with pytest.raises(ValueError, match="no condition"):
+        with pytest.raises(ValueError, match="invalid condition"):
             parse_abort_condition(line)

@@ -21,7 +21,7 @@ from serinus.errors import InvalidObjectError
 from support.builders import CANARY, NOW, PRODUCTION, STAGING, a_spec
 
 
-def test_a_leading_v_is_dropped_wherever_a_version_stands() -> None:
+def test_a_leading_v_is_dropped_from_every_version() -> None:
     spec = a_spec("v2.0.0", rollbackTo="v1.0.0")
     assert (spec.version, spec.rollback_to) == ("2.0.0", "1.0.0")
     assert decode(ModelVersionSpec, {"model": "fraud", "version": "v2.0.0-rc.1"}, "spec").version == "2.0.0-rc.1"
@@ -31,8 +31,8 @@ def test_a_leading_v_is_dropped_wherever_a_version_stands() -> None:
 @pytest.mark.parametrize(
     ("stages", "path", "words"),
     [
-        ([{**STAGING, "traffic": "5 percent"}, PRODUCTION], "spec.stages[0].traffic", "no share of traffic"),
-        ([STAGING, {**CANARY, "duration": "2 hours"}, PRODUCTION], "spec.stages[1].duration", "no duration"),
+        ([{**STAGING, "traffic": "5 percent"}, PRODUCTION], "spec.stages[0].traffic", "invalid share of traffic"),
+        ([STAGING, {**CANARY, "duration": "2 hours"}, PRODUCTION], "spec.stages[1].duration", "invalid duration"),
         ([STAGING, {**CANARY, "wait": "2h"}, PRODUCTION], "spec.stages[1]", "unknown field `wait`"),
         ([STAGING, {**CANARY, "traffic": 5}, PRODUCTION], "spec.stages[1].traffic", "write 5%"),
         ([STAGING, CANARY], "spec.stages", "100%"),
@@ -56,14 +56,14 @@ def test_a_leading_v_is_dropped_wherever_a_version_stands() -> None:
         ),
     ],
 )
-def test_what_is_wrong_names_its_field(stages: list[dict[str, object]], path: str, words: str) -> None:
+def test_an_error_names_the_field(stages: list[dict[str, object]], path: str, words: str) -> None:
     with pytest.raises(InvalidObjectError) as refusal:
         a_spec("2.0.0", *stages)
     assert refusal.value.path == path
     assert words in str(refusal.value)
 
 
-def test_a_spec_is_written_as_it_was_read() -> None:
+def test_a_spec_survives_a_round_trip() -> None:
     spec = a_spec("2.0.0", STAGING, {**CANARY, "traffic": "0.25%", "burst": 4}, PRODUCTION)
     assert decode(RolloutSpec, encode(spec), "spec") == spec
 
@@ -90,14 +90,14 @@ def a_condition(before: Condition | None, status: ConditionStatus, message: str,
     return condition_of(before, ConditionType.READY, status, reason="Because", message=message, generation=1, now=now)
 
 
-def test_a_condition_remembers_since_when_its_status_holds() -> None:
+def test_a_condition_keeps_its_last_transition_while_its_status_holds() -> None:
     first = a_condition(None, ConditionStatus.TRUE, "one")
     second = a_condition(first, ConditionStatus.TRUE, "two", later=60)
     third = a_condition(second, ConditionStatus.FALSE, "three", later=120)
     assert [one.last_transition_time for one in (first, second, third)] == [NOW, NOW, NOW + timedelta(seconds=120)]
 
 
-def test_a_condition_that_says_nothing_new_is_the_same_object() -> None:
+def test_an_unchanged_condition_is_the_same_object() -> None:
     first = a_condition(None, ConditionStatus.TRUE, "one")
     assert a_condition(first, ConditionStatus.TRUE, "one", later=60) is first
 
@@ -114,7 +114,7 @@ def test_conditions_are_kept_sorted_and_unique_by_type() -> None:
     assert found.message == "two"
 
 
-def test_the_schemas_hold_nothing_that_a_structural_schema_forbids() -> None:
+def test_the_schemas_are_structural() -> None:
     for definition in definitions().values():
         text = render(definition)
         assert not [word for word in ("$ref", "&id", "*id") if word in text]

@@ -1,4 +1,4 @@
-"""Artifacts in a folder: single files, whole folders, and ways out of it that lead nowhere."""
+"""Artifacts in a folder: single files, whole folders, and attempts to leave the folder."""
 
 import os
 from hashlib import sha256
@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
     return inside
 
 
-async def looked(root: Path | None, uri: str, **fields: Any) -> ArtifactFinding:
+async def verify(root: Path | None, uri: str, **fields: Any) -> ArtifactFinding:
     verifier = Verifier(ArtifactSettings(local_root=str(root) if root is not None else None))
     try:
         return await verifier.verify(Artifact(uri=uri, **fields), Verification.CHECKSUM)
@@ -39,24 +39,24 @@ async def looked(root: Path | None, uri: str, **fields: Any) -> ArtifactFinding:
         verifier.close()
 
 
-async def test_a_file_is_found_by_each_way_to_write_its_path(root: Path) -> None:
+async def test_a_file_is_found_by_each_notation_of_its_path(root: Path) -> None:
     for uri in (
         "model.onnx",
         f"{root}/model.onnx",
         f"file://{root}/model.onnx",
         f"file://localhost{root}/model%2Eonnx",
     ):
-        found = await looked(root, uri, digest=digest_of(b"weights"), size_bytes=7)
+        found = await verify(root, uri, digest=digest_of(b"weights"), size_bytes=7)
         assert found.result is ArtifactResult.VERIFIED, found
 
 
 async def test_a_folder_has_the_digest_of_its_files_digests_in_the_order_of_their_paths(root: Path) -> None:
     expected = sha256(sha256(b"flavors").digest() + sha256(b"weights").digest()).hexdigest()
-    found = await looked(root, "fraud", digest=f"sha256:{expected}", size_bytes=14)
+    found = await verify(root, "fraud", digest=f"sha256:{expected}", size_bytes=14)
     assert found.result is ArtifactResult.VERIFIED
     assert "fraud (2 files)" in found.message
     (root / "fraud" / "data" / "model.onnx").write_bytes(b"WEIGHTS")
-    assert (await looked(root, "fraud", digest=f"sha256:{expected}")).result is ArtifactResult.DIGEST_DIFFERS
+    assert (await verify(root, "fraud", digest=f"sha256:{expected}")).result is ArtifactResult.DIGEST_DIFFERS
 
 
 @given(st.dictionaries(st.text("ab/c", min_size=1), st.binary(min_size=32, max_size=32), max_size=5))
@@ -64,9 +64,9 @@ def test_a_folders_digest_does_not_depend_on_the_order_in_which_it_is_listed(fil
     assert folder_digest(files.items()) == folder_digest(reversed(files.items()))
 
 
-async def test_what_is_not_there_is_missing(root: Path) -> None:
+async def test_an_absent_file_is_missing(root: Path) -> None:
     for uri in ("none.onnx", "model.onnx/below"):
-        assert (await looked(root, uri)).result is ArtifactResult.MISSING
+        assert (await verify(root, uri)).result is ArtifactResult.MISSING
 
 
 async def test_nothing_outside_the_folder_can_be_reached(root: Path) -> None:
@@ -74,52 +74,52 @@ async def test_nothing_outside_the_folder_can_be_reached(root: Path) -> None:
     (root / "loop").symlink_to("loop")
     outside = ["../secret", f"{root}/../secret", f"file://{root}/../secret", "/etc/passwd", "link", "loop", "a\0b"]
     for uri in [*outside, f"file://elsewhere{root}/model.onnx"]:
-        found = await looked(root, uri, digest=digest_of(b"weights"))
+        found = await verify(root, uri, digest=digest_of(b"weights"))
         assert found.result is ArtifactResult.UNSUPPORTED, uri
 
 
 async def test_a_link_within_the_folder_is_followed(root: Path) -> None:
     (root / "current").symlink_to("model.onnx")
-    assert (await looked(root, "current", digest=digest_of(b"weights"))).result is ArtifactResult.VERIFIED
+    assert (await verify(root, "current", digest=digest_of(b"weights"))).result is ArtifactResult.VERIFIED
 
 
 async def test_a_folder_with_anything_but_files_is_refused(root: Path) -> None:
     (root / "fraud" / "link").symlink_to("MLmodel")
-    found = await looked(root, "fraud", digest=digest_of(b"weights"))
+    found = await verify(root, "fraud", digest=digest_of(b"weights"))
     assert found.result is ArtifactResult.UNSUPPORTED
-    assert "holds link" in found.message
+    assert "contains link" in found.message
 
 
-async def test_a_pipe_is_refused_and_not_waited_for(root: Path) -> None:
+async def test_a_pipe_is_refused_without_blocking(root: Path) -> None:
     os.mkfifo(root / "pipe")
-    assert (await looked(root, "pipe", digest=digest_of(b"weights"))).result is ArtifactResult.UNSUPPORTED
+    assert (await verify(root, "pipe", digest=digest_of(b"weights"))).result is ArtifactResult.UNSUPPORTED
 
 
-async def test_no_path_is_looked_at_where_no_folder_is_given(root: Path) -> None:
-    found = await looked(None, f"{root}/model.onnx")
+async def test_without_a_folder_no_path_is_allowed(root: Path) -> None:
+    found = await verify(None, f"{root}/model.onnx")
     assert found.result is ArtifactResult.UNSUPPORTED
     assert "artifacts.localRoot" in found.message
 
 
-def test_a_link_put_there_after_the_look_began_is_not_followed(root: Path) -> None:
-    look = Inspection()
-    with LocalStore(str(root)).sight("fraud", look) as sight:
+def test_a_link_created_during_the_verification_is_not_followed(root: Path) -> None:
+    inspection = Inspection()
+    with LocalStore(str(root)).stat("fraud", inspection) as artifact:
         (root / "fraud" / "data" / "model.onnx").unlink()
         (root / "fraud" / "data").rmdir()
         (root / "fraud" / "data").symlink_to(root)
         with pytest.raises(Exception, match="cannot be read"):
-            measure(sight, look, most=100)
+            measure(artifact, inspection, most=100)
 
 
-def test_a_file_that_changes_while_it_is_read_is_told(root: Path) -> None:
-    look = Inspection()
-    with LocalStore(str(root)).sight("model.onnx", look) as sight:
+def test_a_file_that_changes_while_it_is_read_is_a_conflict(root: Path) -> None:
+    inspection = Inspection()
+    with LocalStore(str(root)).stat("model.onnx", inspection) as artifact:
         (root / "model.onnx").write_bytes(b"heavier weights")
         with pytest.raises(ConflictError, match="changed while it was read"):
-            measure(sight, look, most=100)
+            measure(artifact, inspection, most=100)
 
 
-def test_a_person_can_measure_without_a_modelversion(root: Path) -> None:
+def test_an_artifact_can_be_measured_without_a_modelversion(root: Path) -> None:
     settings = ArtifactSettings(local_root=str(root), max_bytes=7)
     assert measured(settings, "model.onnx").digest == digest_of(b"weights")
     with pytest.raises(RefusedError, match="longer than 7 bytes"):

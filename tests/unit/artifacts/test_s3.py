@@ -1,4 +1,4 @@
-"""S3 that misbehaves: what its answers mean, and that no look hangs on it. The real server is in tests/integration."""
+"""Translation of S3's failures, and termination of verifications. A real server is in tests/integration."""
 
 import asyncio
 import threading
@@ -35,31 +35,31 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ArtifactServer]:
         yield running
 
 
-def verifier(server: ArtifactServer, *, silence: str = "5s", **settings: Any) -> Verifier:
+def a_verifier(server: ArtifactServer, *, silence: str = "5s", **settings: Any) -> Verifier:
     return Verifier(ArtifactSettings(s3=S3Settings(endpoint=server.url, timeout=Duration(silence)), **settings))
 
 
-async def looked(server: ArtifactServer, artifact: Artifact = ARTIFACT, **settings: Any) -> ArtifactFinding:
-    looking = verifier(server, **settings)
+async def verify(server: ArtifactServer, artifact: Artifact = ARTIFACT, **settings: Any) -> ArtifactFinding:
+    verifier = a_verifier(server, **settings)
     try:
-        return await looking.verify(artifact, Verification.CHECKSUM)
+        return await verifier.verify(artifact, Verification.CHECKSUM)
     finally:
-        looking.close()
+        verifier.close()
 
 
-async def test_the_state_that_was_seen_is_the_state_that_is_read(server: ArtifactServer) -> None:
-    found = await looked(server)
+async def test_the_bytes_read_are_of_the_revision_in_the_metadata(server: ArtifactServer) -> None:
+    found = await verify(server)
     assert found.result is ArtifactResult.VERIFIED
     assert found.message.startswith('s3://models/fraud.onnx (ETag "abc", version v7) has the digest')
     assert server.headers[-1]["if-match"] == '"abc"'
     assert server.headers[0]["x-amz-checksum-mode"] == "ENABLED"
 
 
-async def test_an_object_that_changes_between_the_two_requests_is_told(server: ArtifactServer) -> None:
+async def test_an_object_that_changes_between_the_two_requests_is_not_a_final_result(server: ArtifactServer) -> None:
     server.replies[PATH] = Reply(status=412)
-    found = await looked(server)
+    found = await verify(server)
     assert found.result is ArtifactResult.COULD_NOT_ASK
-    assert "changed while it was looked at" in found.message
+    assert "changed while it was read" in found.message
 
 
 @pytest.mark.parametrize(
@@ -71,41 +71,41 @@ async def test_an_object_that_changes_between_the_two_requests_is_told(server: A
         (503, ArtifactResult.COULD_NOT_ASK, "HTTP 503"),
     ],
 )
-async def test_an_error_answer_is_told_by_its_meaning(
+async def test_an_error_response_is_translated(
     server: ArtifactServer, status: int, result: ArtifactResult, words: str
 ) -> None:
     server.heads[PATH] = Reply(status=status)
-    found = await looked(server)
+    found = await verify(server)
     assert found.result is result
     assert words in found.message
 
 
-async def test_a_denied_read_tells_nothing_of_the_answers_body(server: ArtifactServer) -> None:
+async def test_a_denied_read_reveals_nothing_of_the_response(server: ArtifactServer) -> None:
     body = b"<Error><Code>AccessDenied</Code><Message>geheim</Message></Error>"
     server.replies[PATH] = Reply(status=403, body=body)
-    found = await looked(server)
+    found = await verify(server)
     assert found.result is ArtifactResult.COULD_NOT_ASK
     assert "geheim" not in found.message
     assert "never-in-a-message" not in found.message
 
 
 @pytest.mark.parametrize("reply", [Reply(silent=True), Reply(body=b"x", length=len(BODY), then=Then.HANG)])
-async def test_a_server_that_falls_silent_is_given_up(server: ArtifactServer, reply: Reply) -> None:
+async def test_a_silent_server_is_abandoned_after_the_timeout(server: ArtifactServer, reply: Reply) -> None:
     server.replies[PATH] = reply
-    found = await looked(server, silence="200ms")
+    found = await verify(server, silence="200ms")
     assert found.result is ArtifactResult.COULD_NOT_ASK
 
 
-async def test_a_server_that_stops_in_the_middle_is_no_finding_about_the_bytes(server: ArtifactServer) -> None:
+async def test_a_truncated_response_is_not_a_finding_about_the_bytes(server: ArtifactServer) -> None:
     server.replies[PATH] = Reply(body=BODY[:100], length=len(BODY))
-    found = await looked(server)
+    found = await verify(server)
     assert found.result is ArtifactResult.COULD_NOT_ASK
     assert "broke off" in found.message
 
 
 async def test_two_gigabytes_that_the_head_did_not_announce_are_cut_off_at_the_limit(server: ArtifactServer) -> None:
     server.replies[PATH] = Reply(length=2 * 1024**3, then=Then.ZEROS)
-    found = await looked(server, max_bytes=8 * 1024**2)
+    found = await verify(server, max_bytes=8 * 1024**2)
     assert found.result is ArtifactResult.UNSUPPORTED
     assert "more than 8,388,608 bytes" in found.message
     assert await asyncio.to_thread(server.gone.wait, 5)
@@ -117,31 +117,32 @@ async def test_cancelling_ends_the_reading_within_a_second(server: ArtifactServe
     server.heads[PATH] = Reply(length=2 * 1024**3, headers={"ETag": '"abc"'})
     server.replies[PATH] = Reply(body=bytes(2 * 1024**2), length=2 * 1024**3, then=then, keep=keep)
     others = set(threading.enumerate())
-    looking = verifier(server, silence="30s")
-    task = asyncio.create_task(looking.verify(ARTIFACT, Verification.FULL))
-    # Two chunks are on their way: the reading has begun.
+    verifier = a_verifier(server, silence="30s")
+    task = asyncio.create_task(verifier.verify(ARTIFACT, Verification.FULL))
+    # Two chunks have been sent: the reading has begun.
     assert await asyncio.to_thread(server.sending.wait, 10)
-    (reading,) = [one for one in set(threading.enumerate()) - others if one.name.startswith("serinus-artifacts")]
+    started = set(threading.enumerate()) - others
+    (reading,) = [thread for thread in started if thread.name.startswith("serinus-artifacts")]
     task.cancel()
     began = time.monotonic()
     with pytest.raises(asyncio.CancelledError):
         await task
-    # A free thread ends when its pool closes; one that reads goes on.
-    looking.close()
+    # An idle thread ends when its pool closes; a reading one continues.
+    verifier.close()
     await asyncio.to_thread(reading.join, 5)
     assert time.monotonic() - began < 1
 
 
-async def test_the_whole_look_has_a_time(server: ArtifactServer) -> None:
+async def test_the_whole_verification_has_a_timeout(server: ArtifactServer) -> None:
     server.replies[PATH] = Reply(length=len(BODY), then=Then.HANG)
-    found = await looked(server, timeout=Duration("300ms"))
+    found = await verify(server, timeout=Duration("300ms"))
     assert found.result is ArtifactResult.COULD_NOT_ASK
-    assert "was not read whole within 300ms" in found.message
+    assert "was not read completely within 300ms" in found.message
 
 
 @pytest.mark.parametrize("uri", ["s3://models", "s3://models/", "s3:///key", "s3://B@d!/key?X-Amz-Signature=geheim"])
-async def test_what_names_no_object_is_unsupported(server: ArtifactServer, uri: str) -> None:
-    found = await looked(server, Artifact(uri=uri, digest=DIGEST))
+async def test_a_uri_without_an_object_is_unsupported(server: ArtifactServer, uri: str) -> None:
+    found = await verify(server, Artifact(uri=uri, digest=DIGEST))
     assert found.result is ArtifactResult.UNSUPPORTED
     assert "geheim" not in found.message
 
@@ -151,15 +152,15 @@ async def test_without_credentials_nothing_could_be_asked(
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    found = await looked(server)
+    found = await verify(server)
     assert found.result is ArtifactResult.COULD_NOT_ASK
     assert "no credentials" in found.message
 
 
 async def test_a_store_that_is_not_there_could_not_be_asked(server: ArtifactServer) -> None:
-    looking = Verifier(ArtifactSettings(s3=S3Settings(endpoint="http://127.0.0.1:1")))
-    found = await looking.verify(ARTIFACT, Verification.FULL)
-    looking.close()
+    verifier = Verifier(ArtifactSettings(s3=S3Settings(endpoint="http://127.0.0.1:1")))
+    found = await verifier.verify(ARTIFACT, Verification.FULL)
+    verifier.close()
     assert found.result is ArtifactResult.COULD_NOT_ASK
     assert "cannot be reached" in found.message
 
@@ -167,6 +168,6 @@ async def test_a_store_that_is_not_there_could_not_be_asked(server: ArtifactServ
 @pytest.mark.parametrize("checksum", ["never base64!", "AAAA", "dGVzdA==-3"])
 async def test_a_checksum_that_is_none_of_the_whole_is_not_believed(server: ArtifactServer, checksum: str) -> None:
     server.heads[PATH] = Reply(length=len(BODY), headers={"ETag": '"abc"', "x-amz-checksum-sha256": checksum})
-    found = await looked(server)
+    found = await verify(server)
     assert found.result is ArtifactResult.VERIFIED
     assert "by reading" in found.message

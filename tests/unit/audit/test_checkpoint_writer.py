@@ -1,4 +1,4 @@
-"""What of checkpoints and archives needs no server: keys, addresses, folders. The rest is in tests/integration."""
+"""Checkpoints and archives without a server: keys, addresses, folders. The rest is in tests/integration."""
 
 import stat
 from pathlib import Path
@@ -26,7 +26,7 @@ from serinus.settings import CheckpointSettings
 # ---- keys -------------------------------------------------------------------------------------
 
 
-def test_a_key_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_key_survives_a_round_trip(tmp_path: Path) -> None:
     key = new_key()
     (tmp_path / "key").write_bytes(private_pem(key))
     (tmp_path / "pub").write_bytes(public_pem(key.public_key()))
@@ -34,17 +34,19 @@ def test_a_key_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert set(load_public_keys([tmp_path / "pub"])) == {fingerprint(key.public_key())}
 
 
-def test_keys_of_other_kinds_and_other_files_are_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_keys_of_other_kinds_and_other_files_are_refused_with_the_remedy(tmp_path: Path) -> None:
     curve = generate_private_key(SECP256R1())
     private, public, text = tmp_path / "private", tmp_path / "public", tmp_path / "text"
     private.write_bytes(curve.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public.write_bytes(curve.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     text.write_text("-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n")
-    for file, words in ((private, "not Ed25519"), (text, "no private key"), (tmp_path / "absent", "cannot be read")):
+    invalid_private = ((private, "not Ed25519"), (text, "unencrypted private key"), (tmp_path / "absent", "be read"))
+    for file, words in invalid_private:
         with pytest.raises(ConfigurationError, match=words) as refused:
             load_private_key(file)
         assert "serinus audit keygen" in str(refused.value)
-    for file, words in ((public, "not Ed25519"), (text, "no public key"), (tmp_path / "absent", "cannot be read")):
+    invalid_public = ((public, "not Ed25519"), (text, "a public key in PEM"), (tmp_path / "absent", "cannot be read"))
+    for file, words in invalid_public:
         with pytest.raises(ConfigurationError, match=words):
             load_public_keys([file])
 
@@ -61,12 +63,12 @@ def test_an_address_in_s3_says_bucket_prefix_and_service() -> None:
 
 
 @pytest.mark.parametrize("url", ["audit", "https://audit/x", "s3://", "s3:///x", "s3://audit/x?color=red"])
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_an_invalid_address_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
         parse_place(url)
 
 
-def test_the_configured_prefix_is_a_folder_however_it_is_written() -> None:
+def test_the_configured_prefix_is_normalized_to_a_folder() -> None:
     for prefix in ("audit", "audit/", "/audit/"):
         assert place_of(CheckpointSettings(bucket="b", key_file="k", prefix=prefix)).prefix == "audit/"
     assert place_of(CheckpointSettings(bucket="b", key_file="k", prefix="")).prefix == ""
@@ -85,7 +87,7 @@ def test_an_archive_is_a_folder_or_a_bucket(tmp_path: Path) -> None:
 # ---- folders ----------------------------------------------------------------------------------
 
 
-async def test_a_folder_keeps_a_file_once(tmp_path: Path) -> None:
+async def test_a_folder_stores_a_name_once(tmp_path: Path) -> None:
     archive = FolderArchive(tmp_path / "kept")
     file, back = tmp_path / "file", tmp_path / "back"
     file.write_text("one")
@@ -101,7 +103,7 @@ async def test_a_folder_keeps_a_file_once(tmp_path: Path) -> None:
         await archive.fetch("ml/fraud/y", back)
 
 
-async def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_a_configuration_error(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("in the way")
     with pytest.raises(ConfigurationError, match="cannot be written"):

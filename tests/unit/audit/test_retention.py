@@ -1,4 +1,4 @@
-"""Retention: what is old enough goes, after it is kept elsewhere, and a crash anywhere leaves a trail that verifies."""
+"""Retention: old records are archived, then removed, and a crash anywhere leaves a trail that verifies."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +12,7 @@ from msgspec import structs
 from serinus.api.audit_record import AuditEvent
 from serinus.api.names import ObjectKey
 from serinus.audit.archive import ArchivePlace, FolderArchive
-from serinus.audit.checkpoint_reader import Seen
+from serinus.audit.checkpoint_reader import CheckpointAnchors
 from serinus.audit.retention import Remover, finish_removal, plan_removal
 from serinus.audit.verify import Proof, prove
 from serinus.engine.audit.chain import Anchor, StoredRecord
@@ -27,8 +27,8 @@ LATER = timedelta(days=90)
 
 
 @dataclass(slots=True)
-class Bounded:
-    """An archive whose process dies at its n-th call, before it does anything or after it has done it."""
+class CrashingArchive:
+    """An archive whose process dies at the n-th call, before or after its effect."""
 
     inner: ArchivePlace
     call: int = 0
@@ -69,11 +69,11 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trail() -> Trail:
-    """Eight old records, and one of ninety days later."""
-    found = a_trail(OLD)
-    found.clock.at += LATER
-    asyncio.run(found.registry.record(MODEL, audit_entry()))
-    return found
+    """Eight old records, and one recorded ninety days later."""
+    created = a_trail(OLD)
+    created.clock.at += LATER
+    asyncio.run(created.registry.record(MODEL, audit_entry()))
+    return created
 
 
 def remover(trail: Trail, store: RegistryStore, archive: ArchivePlace) -> Remover:
@@ -83,27 +83,29 @@ def remover(trail: Trail, store: RegistryStore, archive: ArchivePlace) -> Remove
 async def prune(
     trail: Trail, archive: ArchivePlace, store: RegistryStore | None = None, *, before: datetime = START + LATER
 ) -> int:
-    """Do what the command does."""
-    where = store or trail.open()
-    left = await finish_removal(where, MODEL)
-    removal = await plan_removal(where, MODEL, recorded_before=before, covered=None)
+    """Prune as ``serinus audit prune`` does, and return the number of removed records."""
+    records = store or trail.open()
+    left = await finish_removal(records, MODEL)
+    removal = await plan_removal(records, MODEL, recorded_before=before, covered=None)
     if not removal.records:
         return left
-    await remover(trail, where, archive).archive_and_tell(MODEL, removal)
-    return left + await finish_removal(where, MODEL)
+    await remover(trail, records, archive).archive_and_record(MODEL, removal)
+    return left + await finish_removal(records, MODEL)
 
 
-async def proof(trail: Trail, archive: ArchivePlace | None = None, seen: Seen | None = None) -> Proof:
-    return await prove(trail.registry, MODEL, seen, archive)
+async def proof(
+    trail: Trail, archive: ArchivePlace | None = None, checkpoints: CheckpointAnchors | None = None
+) -> Proof:
+    return await prove(trail.registry, MODEL, checkpoints, archive)
 
 
-async def test_what_is_old_is_archived_told_of_and_removed(trail: Trail, folder: Path) -> None:
+async def test_old_records_are_archived_recorded_as_removed_and_removed(trail: Trail, folder: Path) -> None:
     archive = FolderArchive(folder)
     assert await prune(trail, archive) == 8
     assert sorted(trail.records) == [9, 10]
-    told = trail.records[10]
-    assert told["event"] == AuditEvent.RECORDS_PRUNED.value
-    assert told["details"]["through"] == "8"
+    tombstone = trail.records[10]
+    assert tombstone["event"] == AuditEvent.RECORDS_PRUNED.value
+    assert tombstone["details"]["through"] == "8"
     assert trail.head.audit.archive == archive.address == folder.as_uri()
     assert trail.head.production is not None
     assert trail.head.production.version == "2.0.0"
@@ -144,7 +146,7 @@ async def test_a_crash_anywhere_leaves_a_trail_that_verifies_and_the_next_run_fi
         archive: ArchivePlace = place
         store = MemoryStore(story.data, page_size=7)
         if where == "archive":
-            archive = Bounded(place, number, after=side == "after")
+            archive = CrashingArchive(place, number, after=side == "after")
         elif side == "after":
             store = MemoryStore(story.data, page_size=7, dies_after=number)
         else:
@@ -163,22 +165,22 @@ async def test_a_crash_anywhere_leaves_a_trail_that_verifies_and_the_next_run_fi
 
 
 @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.TIMED_OUT_BEFORE, Fault.TIMED_OUT_AFTER])
-async def test_a_tombstone_that_may_be_there_is_told_once(trail: Trail, folder: Path, fault: Fault) -> None:
+async def test_a_tombstone_with_an_ambiguous_outcome_is_recorded_once(trail: Trail, folder: Path, fault: Fault) -> None:
     store = trail.open()
     removal = await plan_removal(store, MODEL, recorded_before=START + LATER, covered=None)
     # The export reads two pages; then the head, the record's id, and the commit, which fails.
     failing = MemoryStore(trail.data, page_size=7, faults=[None, None, None, None, fault])
-    await remover(trail, failing, FolderArchive(folder)).archive_and_tell(MODEL, removal)
+    await remover(trail, failing, FolderArchive(folder)).archive_and_record(MODEL, removal)
     assert await finish_removal(store, MODEL) == 8
-    assert [one["event"] for one in trail.records.values()].count("RecordsPruned") == 1
+    assert [record["event"] for record in trail.records.values()].count("RecordsPruned") == 1
     assert (await proof(trail)).findings == ()
 
 
-async def test_of_two_who_prune_at_once_one_does_it_and_the_other_says_so(trail: Trail, folder: Path) -> None:
-    """The other finishes while this one still reads its export back; this one must not bring back the earlier end."""
+async def test_of_two_concurrent_prunings_one_succeeds_and_the_other_is_a_conflict(trail: Trail, folder: Path) -> None:
+    """The other finishes while this one still reads its export back; this one must not restore the earlier bound."""
     store = trail.open()
 
-    class Overtaken(Bounded):
+    class Overtaken(CrashingArchive):
         async def fetch(self, name: str, into: Path) -> None:
             if trail.head.audit.pruned_through == 0:
                 await prune(trail, FolderArchive(folder))
@@ -187,34 +189,34 @@ async def test_of_two_who_prune_at_once_one_does_it_and_the_other_says_so(trail:
     short = await plan_removal(store, MODEL, recorded_before=START + timedelta(seconds=5), covered=None)
     assert 0 < short.records < 8
     with pytest.raises(ConflictError, match="meanwhile"):
-        await remover(trail, store, Overtaken(FolderArchive(folder))).archive_and_tell(MODEL, short)
+        await remover(trail, store, Overtaken(FolderArchive(folder))).archive_and_record(MODEL, short)
     assert trail.head.audit.pruned_through == 8
     assert (await proof(trail, FolderArchive(folder))).findings == ()
 
 
-async def test_records_that_came_while_others_were_written_are_no_hindrance(trail: Trail, folder: Path) -> None:
+async def test_records_that_are_added_during_the_archiving_do_not_matter(trail: Trail, folder: Path) -> None:
     archive = FolderArchive(folder)
     store = trail.open()
     removal = await plan_removal(store, MODEL, recorded_before=START + LATER, covered=None)
     await trail.registry.record(MODEL, audit_entry())
-    await remover(trail, store, archive).archive_and_tell(MODEL, removal)
+    await remover(trail, store, archive).archive_and_record(MODEL, removal)
     assert await finish_removal(store, MODEL) == 8
     assert (await proof(trail, archive)).findings == ()
 
 
-async def test_only_what_a_checkpoint_has_seen_goes(trail: Trail) -> None:
+async def test_only_records_in_a_checkpoint_are_removed(trail: Trail) -> None:
     removal = await plan_removal(trail.open(), MODEL, recorded_before=START + LATER, covered=5)
     assert (removal.through, removal.bound) == (5, "the checkpoints have seen no record after #5")
 
 
-async def test_the_first_that_is_too_new_ends_it(trail: Trail) -> None:
+async def test_the_first_record_that_is_too_new_is_the_bound(trail: Trail) -> None:
     removal = await plan_removal(trail.open(), MODEL, recorded_before=START + timedelta(days=1), covered=None)
     assert removal.through == 8
     assert "#9 was recorded on 2027-01-30, which is too new" in removal.bound
 
 
 @pytest.mark.parametrize("content", ['{"sequence":1}\n', "", "\xff"])
-async def test_an_archive_that_has_something_else_under_that_name_removes_nothing(
+async def test_with_another_file_of_that_name_in_the_archive_nothing_is_removed(
     trail: Trail, folder: Path, content: str
 ) -> None:
     kept = folder / "ml" / "fraud"
@@ -225,18 +227,18 @@ async def test_an_archive_that_has_something_else_under_that_name_removes_nothin
     assert sorted(trail.records) == list(range(1, 10))
 
 
-async def test_a_manifest_that_says_something_else_removes_nothing(trail: Trail, folder: Path) -> None:
-    """Somebody had put it there before: the export beside it is right, but would not be found by it."""
+async def test_with_another_manifest_in_the_archive_nothing_is_removed(trail: Trail, folder: Path) -> None:
+    """The manifest existed before: the export beside it is right, but would not be found by it."""
     other = trail.copy()
     await prune(other, FolderArchive(folder))
     manifest = folder / "ml" / "fraud" / "000000000001-000000000008.jsonl.manifest.json"
     manifest.write_text(manifest.read_text().replace('"model": "fraud"', '"model": "freud"'))
-    with pytest.raises(RefusedError, match="holds other records"):
+    with pytest.raises(RefusedError, match="has other records"):
         await prune(trail, FolderArchive(folder))
     assert sorted(trail.records) == list(range(1, 10))
 
 
-async def test_an_archive_that_has_another_trail_under_that_name_removes_nothing(trail: Trail, folder: Path) -> None:
+async def test_with_another_trail_of_that_name_in_the_archive_nothing_is_removed(trail: Trail, folder: Path) -> None:
     other = Trail()
     await write(other, OLD)
     await prune(other, FolderArchive(folder), before=START + LATER)
@@ -245,7 +247,7 @@ async def test_an_archive_that_has_another_trail_under_that_name_removes_nothing
         await prune(trail, FolderArchive(folder))
 
 
-# ---- what hides behind a removal --------------------------------------------------------------
+# ---- forgeries hidden by a removal ------------------------------------------------------------
 
 
 async def pruned(trail: Trail, folder: Path) -> Trail:
@@ -253,9 +255,9 @@ async def pruned(trail: Trail, folder: Path) -> Trail:
     return trail
 
 
-def seen(*anchors: tuple[int, str]) -> Seen:
-    found = tuple(Anchor(number, digest, "the checkpoint of a day") for number, digest in anchors)
-    return Seen(anchors={MODEL: found}, mentions={MODEL: len(found)}, checkpoints=len(found))
+def checkpoints(*pairs: tuple[int, str]) -> CheckpointAnchors:
+    anchors = tuple(Anchor(number, digest, "the checkpoint of a day") for number, digest in pairs)
+    return CheckpointAnchors(anchors={MODEL: anchors}, mentions={MODEL: len(anchors)}, checkpoints=len(anchors))
 
 
 Spoil = Callable[[Path], None]
@@ -289,7 +291,7 @@ async def test_an_archive_that_was_tampered_with_is_found(trail: Trail, folder: 
     assert (await proof(trail, FolderArchive(folder))).findings != ()
 
 
-async def test_a_removal_that_no_record_tells_of_is_found(trail: Trail) -> None:
+async def test_a_removal_without_a_tombstone_is_found(trail: Trail) -> None:
     data = trail.data[MODEL]
     gone = data.records[4]
     audit = structs.replace(data.head.audit, pruned_through=4, pruned_hash=gone["hash"], archive="s3://elsewhere")
@@ -297,7 +299,7 @@ async def test_a_removal_that_no_record_tells_of_is_found(trail: Trail) -> None:
     for number in range(1, 5):
         del data.records[number]
     found = await proof(trail)
-    assert ["no record says so" in one.message for one in found.findings] == [True]
+    assert ["no record documents it" in finding.message for finding in found.findings] == [True]
 
 
 async def test_a_head_that_differs_from_the_last_record_is_found_without_the_archive(
@@ -307,37 +309,36 @@ async def test_a_head_that_differs_from_the_last_record_is_found_without_the_arc
     data = trail.data[MODEL]
     assert data.head.production is not None
     data.head = structs.replace(data.head, production=structs.replace(data.head.production, version="1.0.0"))
-    assert [one.fault.value for one in (await proof(trail)).findings] == ["HeadDiffers"]
+    assert [finding.fault.value for finding in (await proof(trail)).findings] == ["HeadDiffers"]
 
 
 async def test_a_removal_up_to_a_forged_record_is_found_by_the_checkpoint_of_it(trail: Trail, folder: Path) -> None:
     await pruned(trail, folder)
     right = trail.head.audit.pruned_hash
-    assert (await proof(trail, seen=seen((8, right), (9, trail.records[9]["hash"])))).findings == ()
-    found = await proof(trail, seen=seen((8, f"sha256:{'f' * 64}"), (9, trail.records[9]["hash"])))
-    assert [one.fault.value for one in found.findings] == ["CheckpointDiffers"]
+    ninth = (9, trail.records[9]["hash"])
+    assert (await proof(trail, checkpoints=checkpoints((8, right), ninth))).findings == ()
+    found = await proof(trail, checkpoints=checkpoints((8, f"sha256:{'f' * 64}"), ninth))
+    assert [finding.fault.value for finding in found.findings] == ["CheckpointDiffers"]
 
 
-async def test_a_removal_of_what_no_checkpoint_has_seen_is_found_where_there_are_checkpoints(
-    trail: Trail, folder: Path
-) -> None:
+async def test_a_removal_beyond_the_last_checkpoint_is_found(trail: Trail, folder: Path) -> None:
     await pruned(trail, folder)
-    found = await proof(trail, seen=seen((3, f"sha256:{'f' * 64}")))
-    assert ["the checkpoints have seen none after 3" in one.message for one in found.findings] == [True]
+    found = await proof(trail, checkpoints=checkpoints((3, f"sha256:{'f' * 64}")))
+    assert ["the checkpoints have seen none after 3" in finding.message for finding in found.findings] == [True]
 
 
-async def test_checkpoints_of_removed_records_are_held_against_the_archive(trail: Trail, folder: Path) -> None:
+async def test_checkpoints_of_removed_records_are_compared_with_the_archive(trail: Trail, folder: Path) -> None:
     third = trail.records[3]["hash"]
     await pruned(trail, folder)
-    whole = seen((3, third), (9, trail.records[9]["hash"]))
+    whole = checkpoints((3, third), (9, trail.records[9]["hash"]))
     assert (await proof(trail, FolderArchive(folder), whole)).findings == ()
-    forged = seen((3, f"sha256:{'f' * 64}"), (9, trail.records[9]["hash"]))
+    forged = checkpoints((3, f"sha256:{'f' * 64}"), (9, trail.records[9]["hash"]))
     found = await proof(trail, FolderArchive(folder), forged)
-    assert [(one.fault.value, one.sequence) for one in found.findings] == [("CheckpointDiffers", 3)]
+    assert [(finding.fault.value, finding.sequence) for finding in found.findings] == [("CheckpointDiffers", 3)]
 
 
-async def test_pruning_while_somebody_verifies_is_no_finding(trail: Trail, folder: Path) -> None:
-    """The records vanish after the head was read: it is read anew."""
+async def test_pruning_during_a_verification_is_not_a_finding(trail: Trail, folder: Path) -> None:
+    """The records are removed after the head was read: it is re-read."""
 
     class Slow(MemoryStore):
         done = False
@@ -357,8 +358,8 @@ async def test_pruning_while_somebody_verifies_is_no_finding(trail: Trail, folde
     assert Slow.done
 
 
-async def test_an_ambiguous_answer_of_an_archive_is_asked_again(trail: Trail, folder: Path) -> None:
-    class Unsure(Bounded):
+async def test_an_ambiguous_write_to_the_archive_is_retried(trail: Trail, folder: Path) -> None:
+    class Unsure(CrashingArchive):
         async def put_new(self, name: str, file: Path) -> None:
             self.calls += 1
             await self.inner.put_new(name, file)

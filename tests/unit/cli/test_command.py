@@ -1,4 +1,4 @@
-"""How a command runs: its options are read once, and a reader that leaves early ends it as its author decided."""
+"""How a command runs: its handler, and its exit status when the reader of its output stops early."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""The command line: what is asked of kubectl, what a person reads, and the exit statuses that scripts rely on."""
+"""The command line: its calls of kubectl, its messages, and the exit statuses that scripts rely on."""
 
 import json
 import re
@@ -57,7 +57,7 @@ def test_without_a_reason_the_verb_is_the_reason_and_kubectl_chooses_the_namespa
     assert words[5:] == left
 
 
-def test_a_rollback_can_name_where_it_goes(path: Path) -> None:
+def test_a_rollback_can_name_its_target(path: Path) -> None:
     asked = a_kubectl(path)
     assert main(["rollback", "fraud", "--to", "v2.2.4", "--reason", "clients complain"]) == 0
     assert asked.read_text().splitlines()[5:] == [
@@ -66,24 +66,26 @@ def test_a_rollback_can_name_where_it_goes(path: Path) -> None:
     ]
 
 
-def test_kubectls_own_words_are_shown_and_the_status_is_1(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kubectls_own_message_is_shown_and_the_exit_status_is_1(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a_kubectl(path, status=3, words="Error from server (NotFound): no such rollout")
     assert main(["abort", "fraud"]) == 1
     assert "serinus: Error from server (NotFound): no such rollout" in capsys.readouterr().err
 
 
-def test_a_silent_failure_of_kubectl_is_told_by_its_status(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_silent_failure_of_kubectl_is_reported_by_its_exit_status(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     a_kubectl(path, status=3)
     assert main(["abort", "fraud"]) == 1
-    assert "kubectl ended with 3" in capsys.readouterr().err
+    assert "kubectl failed with exit status 3" in capsys.readouterr().err
 
 
-def test_a_missing_kubectl_is_said_with_what_to_do(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_kubectl_is_reported_with_a_remedy(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["abort", "fraud"]) == 1
     assert "kubectl is not on PATH: install it" in capsys.readouterr().err
 
 
-def test_a_kubectl_that_never_answers_is_given_up(
+def test_a_kubectl_that_never_answers_times_out(
     path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = path / "kubectl"
@@ -94,7 +96,7 @@ def test_a_kubectl_that_never_answers_is_given_up(
     assert "kubectl did not answer within 0.3 s" in capsys.readouterr().err
 
 
-def test_a_kubectl_that_cannot_be_started_is_no_traceback(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_kubectl_that_cannot_be_started_prints_no_traceback(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (path / "kubectl").write_bytes(b"\x7fELF but not really")
     (path / "kubectl").chmod(0o755)
     assert main(["abort", "fraud"]) == 1
@@ -122,7 +124,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         ("sources: {", "cannot be read as YAML"),
     ],
 )
-def test_run_with_a_wrong_configuration_ends_with_1_and_a_sentence(
+def test_run_with_an_invalid_configuration_exits_with_1_and_a_message(
     path: Path, text: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = path / "config.yaml"
@@ -133,7 +135,7 @@ def test_run_with_a_wrong_configuration_ends_with_1_and_a_sentence(
     assert "Traceback" not in told
 
 
-def test_run_with_a_configuration_that_is_not_there_ends_with_1(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_with_a_missing_configuration_exits_with_1(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--config", str(path / "nowhere.yaml")]) == 1
     assert "nowhere.yaml" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""SemVer as semver.org tells it, held against an order written here a second time."""
+"""SemVer as specified by semver.org, compared with an independent implementation of its order."""
 
 from functools import cmp_to_key
 from itertools import pairwise
@@ -79,7 +79,7 @@ def test_the_order_is_that_of_semver_org() -> None:
 
 
 @given(st.one_of(st.tuples(versions, versions), st.tuples(near, near)))
-def test_two_versions_stand_as_the_page_says_and_their_sort_keys_alike(pair: tuple[str, str]) -> None:
+def test_versions_and_their_sort_keys_compare_as_specified(pair: tuple[str, str]) -> None:
     one, other = pair
     expected = sign(by_the_page(one, other))
     assert sign(parse_version(one).compare(parse_version(other))) == expected
@@ -108,7 +108,7 @@ def test_build_metadata_has_no_order_and_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1", "1.0", "1.0.0.0", "01.0.0", "1.0.0-", "1.0.0-01", "latest", "vv1.0.0"])
-def test_what_is_no_version_is_refused(text: str) -> None:
+def test_an_invalid_version_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="SemVer"):
         parse_version(text)
 
@@ -130,12 +130,12 @@ def test_what_is_no_version_is_refused(text: str) -> None:
         ("1.9.0", "2.0.0-rc.1", Bump.MAJOR),
     ],
 )
-def test_how_much_a_number_has_grown(before: str, after: str, bump: Bump) -> None:
+def test_the_bump_between_two_versions(before: str, after: str, bump: Bump) -> None:
     assert declared_bump(before, after) is bump
 
 
 @given(st.lists(near, min_size=3, max_size=3))
-def test_a_number_that_grows_further_has_not_grown_less(three: list[str]) -> None:
+def test_the_bump_is_monotonic(three: list[str]) -> None:
     low, middle, high = in_order(three)
     assert at_least(declared_bump(low, high), declared_bump(low, middle))
 
@@ -147,7 +147,7 @@ def test_bumps_have_an_order() -> None:
     assert not at_least(Bump.PATCH, Bump.MINOR)
 
 
-def test_versions_of_one_line_promise_to_be_exchangeable() -> None:
+def test_versions_of_one_line_imply_mutual_compatibility() -> None:
     assert same_line("1.0.0", "v1.9.3-rc.1")
     assert not same_line("1.0.0", "2.0.0")
     assert same_line("0.3.0", "0.3.9")
@@ -157,9 +157,9 @@ def test_versions_of_one_line_promise_to_be_exchangeable() -> None:
 @given(near, st.lists(near, max_size=8))
 def test_the_predecessor_is_the_highest_of_the_lower_ones(version: str, others: list[str]) -> None:
     found = predecessor(version, others)
-    lower = [one for one in others if by_the_page(one, version) < 0]
+    lower = [other for other in others if by_the_page(other, version) < 0]
     if found is None:
         assert lower == []
     else:
         assert found in lower
-        assert all(by_the_page(one, found) <= 0 for one in lower)
+        assert all(by_the_page(other, found) <= 0 for other in lower)

@@ -1,4 +1,4 @@
-"""The border to MLflow: who asks, what its failures mean, and bounds. A real server is in tests/integration."""
+"""The client of MLflow: credentials, translation of failures, and bounds. A real server is in tests/integration."""
 
 import base64
 import json
@@ -54,7 +54,7 @@ def test_a_registered_version_is_named_by_number_or_alias(text: str, reference: 
 @pytest.mark.parametrize(
     "text", ["fraud/7", "models:/fraud", "models:/fraud/latest", "models:/m-1234", "runs:/r/model"]
 )
-def test_what_moves_or_is_not_registered_is_refused(text: str) -> None:
+def test_a_reference_that_can_change_or_is_not_registered_is_refused(text: str) -> None:
     with pytest.raises(RefusedError, match="names no registered version"):
         Reference.parse(text)
 
@@ -69,13 +69,15 @@ def test_what_moves_or_is_not_registered_is_refused(text: str) -> None:
         (Login(user="anna", token="geheim"), "Bearer geheim"),
     ],
 )
-def test_the_login_goes_as_mlflow_itself_sends_it(server: ArtifactServer, login: Login, header: str | None) -> None:
+def test_credentials_are_sent_like_mlflows_own_client_does(
+    server: ArtifactServer, login: Login, header: str | None
+) -> None:
     version(server, login)
     assert server.headers[0].get("authorization") == header
     assert "geheim" not in repr(login)
 
 
-def test_a_login_in_the_uri_is_used_and_never_told(server: ArtifactServer) -> None:
+def test_credentials_in_the_uri_are_used_and_never_in_a_message(server: ArtifactServer) -> None:
     server.replies[GET_VERSION] = Reply(status=500)
     with pytest.raises(TransientError) as failure:
         version(server, url=server.url.replace("://", "://anna:geheim@"))
@@ -83,7 +85,7 @@ def test_a_login_in_the_uri_is_used_and_never_told(server: ArtifactServer) -> No
     assert "geheim" not in str(failure.value)
 
 
-def test_a_netrc_file_adds_nothing(server: ArtifactServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_a_netrc_file_is_ignored(server: ArtifactServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login anna password geheim\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     version(server, Login(token="mine"))
@@ -99,12 +101,12 @@ def test_a_netrc_file_adds_nothing(server: ArtifactServer, monkeypatch: pytest.M
         (Reply(status=400), NotFoundError, "has no models:/fraud/7"),
         (Reply(status=500, body=b"geheim"), TransientError, "HTTP 500"),
         (Reply(status=302, headers={"Location": "http://127.0.0.1:1/"}), TransientError, "HTTP 302"),
-        (Reply(body=b"<html>geheim"), TransientError, "is it the tracking URI"),
-        (says({"model_version": {"name": 7}}), TransientError, "is it the tracking URI"),
+        (Reply(body=b"<html>geheim"), TransientError, "check the tracking URI"),
+        (says({"model_version": {"name": 7}}), TransientError, "check the tracking URI"),
         (Reply(body=b"{", length=100), TransientError, "MLflow at"),
     ],
 )
-def test_a_failure_says_what_to_do_and_nothing_of_the_answer(
+def test_a_failure_has_a_remedy_and_nothing_of_the_response(
     server: ArtifactServer, reply: Reply, kind: type[SerinusError], words: str
 ) -> None:
     server.replies[GET_VERSION] = reply
@@ -115,30 +117,30 @@ def test_a_failure_says_what_to_do_and_nothing_of_the_answer(
 
 
 @pytest.mark.parametrize("reply", [Reply(silent=True), Reply(length=9, then=Then.HANG)])
-def test_a_server_that_falls_silent_is_given_up(server: ArtifactServer, reply: Reply) -> None:
+def test_a_silent_server_is_abandoned_after_the_timeout(server: ArtifactServer, reply: Reply) -> None:
     server.replies[GET_VERSION] = reply
     with pytest.raises(TransientError):
         version(server, timeout=0.2)
 
 
-def test_an_answer_without_end_is_not_read(server: ArtifactServer) -> None:
+def test_an_endless_response_is_not_read(server: ArtifactServer) -> None:
     server.replies[GET_VERSION] = Reply(length=-1, then=Then.ZEROS)
     with pytest.raises(TransientError, match="is over 8 MiB"):
         version(server)
     assert server.gone.wait(5)
 
 
-def test_an_answer_that_trickles_has_a_time(server: ArtifactServer) -> None:
+def test_a_slow_response_ends_at_the_timeout(server: ArtifactServer) -> None:
     ticks = iter([0.0, 9.0])
     server.replies[GET_VERSION] = Reply(length=-1, then=Then.ZEROS)
     tracking = Tracking(server.url, Login(), timeout=5, monotonic=lambda: next(ticks))
-    with pytest.raises(TransientError, match="did not come within 5 s"):
+    with pytest.raises(TransientError, match="did not arrive within 5 s"):
         tracking.version(REFERENCE)
     tracking.close()
 
 
 @pytest.mark.parametrize("uri", ["file:///mlruns", "sqlite:///mlflow.db", "databricks", "http://", ""])
-def test_only_a_server_can_be_asked(uri: str) -> None:
+def test_only_a_server_is_supported(uri: str) -> None:
     with pytest.raises(ConfigurationError, match="tracking URI"):
         Tracking(uri, Login())
 
@@ -153,21 +155,21 @@ def test_numbers_in_quotes_are_read_as_older_servers_write_them(server: Artifact
 
 
 def test_a_folder_is_hashed_whatever_way_the_store_lists_it(server: ArtifactServer) -> None:
-    # An ArtifactServer answers by path alone: what a folder's query asks for is the same list each time.
+    # An ArtifactServer ignores the query: each folder has the same list.
     server.replies[FILES] = says({"files": [{"path": "1/m/b"}, {"path": "a", "file_size": "1"}]})
     server.replies[f"{FILES}/1/m/a"] = Reply(body=b"A")
     server.replies[f"{FILES}/1/m/b"] = Reply(body=b"B")
-    tracking, look = Tracking(server.url, Login()), Inspection()
-    with ProxiedFiles(tracking).sight("mlflow-artifacts:/1/m", look) as sight:
-        assert measure(sight, look, most=2).size == 2
-    with pytest.raises(RefusedError), ProxiedFiles(tracking).sight("s3://bucket/1/m", look):
+    tracking, inspection = Tracking(server.url, Login()), Inspection()
+    with ProxiedFiles(tracking).stat("mlflow-artifacts:/1/m", inspection) as artifact:
+        assert measure(artifact, inspection, most=2).size == 2
+    with pytest.raises(RefusedError), ProxiedFiles(tracking).stat("s3://bucket/1/m", inspection):
         pass
     tracking.close()
 
 
-def test_folders_in_folders_without_end_are_refused(server: ArtifactServer) -> None:
+def test_endlessly_nested_folders_are_refused(server: ArtifactServer) -> None:
     server.replies[FILES] = says({"files": [{"path": "again", "is_dir": True}]})
     tracking = Tracking(server.url, Login())
-    with pytest.raises(RefusedError, match="deep"), ProxiedFiles(tracking).sight("mlflow-artifacts:/1", Inspection()):
+    with pytest.raises(RefusedError, match="deep"), ProxiedFiles(tracking).stat("mlflow-artifacts:/1", Inspection()):
         pass
     tracking.close()

@@ -1,4 +1,4 @@
-"""``serinus import`` without a real server: MLmodel files, rare answers, and wishes that cannot be granted."""
+"""``serinus import`` without a real server: MLmodel files, rare responses, and invalid arguments."""
 
 import json
 from collections.abc import Iterator
@@ -80,7 +80,7 @@ def test_the_folder_of_the_model_file_is_hashed(path: Path, tmp_path: Path) -> N
     }
 
 
-def test_a_digest_without_a_place_says_nothing(path: Path) -> None:
+def test_a_digest_without_a_uri_is_refused(path: Path) -> None:
     with pytest.raises(RefusedError, match="--artifact-uri"):
         offline(path, "--hash")
 
@@ -91,7 +91,7 @@ def test_a_backend_is_a_name_and_a_port(path: Path, backend: str) -> None:
         offline(path, "--backend", backend)
 
 
-def test_a_file_that_is_not_there_or_too_long_is_refused(path: Path) -> None:
+def test_a_missing_or_too_long_file_is_refused(path: Path) -> None:
     with pytest.raises(NotFoundError, match="cannot be read"):
         offline(path.with_name("none"))
     with pytest.raises(NotFoundError, match="name the MLmodel file itself"):
@@ -101,19 +101,19 @@ def test_a_file_that_is_not_there_or_too_long_is_refused(path: Path) -> None:
         offline(path)
 
 
-def test_an_output_that_cannot_be_written_is_told(path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_an_error(path: Path) -> None:
     with pytest.raises(RefusedError, match="cannot be written"):
         offline(path, "-o", str(path / "below"))
 
 
-def test_a_version_and_a_name_have_their_form(path: Path) -> None:
+def test_an_invalid_version_or_name_is_refused(path: Path) -> None:
     with pytest.raises(RefusedError, match="--version"):
         ask("mlmodel", str(path), "--model", "fraud", "--version", "7")
     with pytest.raises(RefusedError, match="give --model"):
         ask("mlmodel", str(path), "--model", "Fraud", "--version", "2.3.1")
 
 
-def test_a_server_must_be_named_by_an_option_or_by_mlflows_own_variable() -> None:
+def test_a_server_must_be_given_by_an_option_or_by_mlflows_variable() -> None:
     with pytest.raises(ConfigurationError, match="--tracking-uri"):
         ask("mlflow", "models:/fraud/7")
     with pytest.raises(ConfigurationError, match="file or database"):
@@ -165,7 +165,7 @@ def test_the_metrics_of_a_run_with_one_model_are_that_models(
     assert metrics == [{"name": "f1", "value": "0.1"}, {"name": "loss", "value": "3.0"}]
 
 
-def test_the_metrics_of_a_run_with_many_models_are_not_taken_for_one_models(
+def test_the_metrics_of_a_run_with_many_models_are_not_those_of_one_model(
     server: ArtifactServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     models = [{"model_id": "m-1"}, {"model_id": "m-2"}]
@@ -174,7 +174,7 @@ def test_the_metrics_of_a_run_with_many_models_are_not_taken_for_one_models(
     assert imported(server, capsys)["metrics"] == [{"name": "f1", "value": "0.9", "dataset": "test"}]
 
 
-def test_a_run_that_was_deleted_leaves_what_the_model_itself_says(
+def test_without_its_deleted_run_a_model_has_its_own_facts_only(
     server: ArtifactServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.replies[f"{API}/runs/get"] = Reply(status=404)

@@ -1,4 +1,4 @@
-"""From MLflow's facts to a manifest: what fits, what is left out by name, and YAML that nobody misreads."""
+"""Composing a manifest from MLflow's data: converted facts, facts left out, and unambiguous YAML."""
 
 import json
 from typing import Any
@@ -48,7 +48,7 @@ def registered(**fields: Any) -> VersionInfo:
     return VersionInfo(**{"name": "fraud", "version": "7", **fields})
 
 
-def test_what_nobody_knows_is_named_and_not_invented() -> None:
+def test_unknown_facts_are_reported_and_not_invented() -> None:
     spec, found = composed()
     assert spec == ModelVersionSpec(model="fraud", version="2.3.1")
     assert found.unknown == (
@@ -69,7 +69,7 @@ def test_what_nobody_knows_is_named_and_not_invented() -> None:
     )
 
 
-def test_what_was_hashed_and_where_it_serves_are_taken_over() -> None:
+def test_the_hash_and_the_backend_are_in_the_manifest() -> None:
     digest = "sha256:" + "0" * 64
     spec, _ = composed(
         artifact_uri="s3://models/fraud/", hashed=Measured(7, digest), backend=BackendRef(name="fraud-v2", port=80)
@@ -79,13 +79,13 @@ def test_what_was_hashed_and_where_it_serves_are_taken_over() -> None:
     assert spec.serving is not None
 
 
-def test_a_training_has_its_length_and_its_author() -> None:
+def test_a_training_has_its_duration_and_its_author() -> None:
     training = composed(a_run(Tag("mlflow.user", "bert")))[0].training
     assert training is not None
     assert (training.duration, training.by) == ("3h24m", "bert")
 
 
-def test_values_that_are_no_numbers_or_too_long_are_left_out_by_name() -> None:
+def test_values_that_are_not_numbers_or_too_long_are_left_out_by_name() -> None:
     run = a_run(
         params=[Tag("lr", "0.001"), Tag("prompt", "x" * 1025)],
         metrics=[Metric("f1", 0.91), Metric("tiny", 1e-07), Metric("bad", "NaN"), Metric("m" * 64, 1.0)],
@@ -101,7 +101,7 @@ def test_values_that_are_no_numbers_or_too_long_are_left_out_by_name() -> None:
     ]
 
 
-def test_more_than_there_is_room_for_is_left_out_by_name() -> None:
+def test_more_values_than_the_limit_are_left_out_by_name() -> None:
     many = [Tag(f"p{number:03d}", "1") for number in range(130)]
     run = a_run(params=many, metrics=[Metric(one.key, 1.0) for one in many])
     spec, found = composed(run)
@@ -110,7 +110,7 @@ def test_more_than_there_is_room_for_is_left_out_by_name() -> None:
     assert len(found.left_out) == 4
 
 
-def test_the_data_that_went_in_has_its_address_without_secrets() -> None:
+def test_training_data_has_its_address_without_secrets() -> None:
     sha = "sha256:" + "a" * 64
     datasets = [
         a_dataset({"uri": "s3://data/fraud"}, context="training"),
@@ -132,7 +132,7 @@ def test_the_data_that_went_in_has_its_address_without_secrets() -> None:
     assert any("held-out (MLflow says that it was used for test)" in one for one in found.left_out)
 
 
-def test_code_needs_a_repository_which_a_person_can_name() -> None:
+def test_code_needs_a_repository_which_the_user_can_give() -> None:
     commit = Tag("mlflow.source.git.commit", "0123456789abcdef")
     spec, found = composed(a_run(commit))
     assert spec.lineage is not None
@@ -144,22 +144,22 @@ def test_code_needs_a_repository_which_a_person_can_name() -> None:
     assert named.lineage.code.repository == "git@github.example:org/fraud.git"
 
 
-def test_a_commit_that_is_none_is_left_out() -> None:
+def test_an_invalid_commit_is_left_out() -> None:
     tags = (Tag("mlflow.source.git.commit", "main"), Tag("mlflow.source.git.repoURL", "https://git.example/x"))
     spec, found = composed(a_run(*tags))
     assert spec.lineage is not None
     assert spec.lineage.code is not None
     assert spec.lineage.code.commit is None
-    assert "is no commit" in found.left_out[0]
+    assert "is not a commit" in found.left_out[0]
 
 
-def test_a_signature_without_words_is_left_out_and_not_called_unknown() -> None:
+def test_an_unsupported_signature_is_left_out_and_not_reported_as_unknown() -> None:
     _, found = composed(file=ModelFile(problem="signature.inputs.x: the type 'any' has no counterpart"))
     assert "signature" not in found.unknown
     assert found.left_out == ("signature (signature.inputs.x: the type 'any' has no counterpart)",)
 
 
-def test_a_value_of_another_form_is_refused_by_its_field() -> None:
+def test_an_invalid_value_is_refused_naming_the_field() -> None:
     with pytest.raises(InvalidObjectError, match=r"spec\.artifact\.uri"):
         composed(artifact_uri="s3://" + "x" * 3000)
 
@@ -173,13 +173,13 @@ def test_a_value_of_another_form_is_refused_by_its_field() -> None:
         ({"semver": "2.3.1"}, "2.3.2", "2.3.2"),
     ],
 )
-def test_the_semver_is_the_persons_or_the_tags(tags: dict[str, str], given: str | None, version: str) -> None:
+def test_the_semver_is_the_users_or_the_tags(tags: dict[str, str], given: str | None, version: str) -> None:
     info = registered(tags=[Tag(key, value) for key, value in tags.items()])
     assert semver_of(info, given) == version
 
 
 @pytest.mark.parametrize(("tag", "given", "words"), [("", None, "give --version"), ("2.3", None, "tag semver: '2.3'")])
-def test_without_a_semver_it_says_what_to_do(tag: str, given: str | None, words: str) -> None:
+def test_without_a_semver_the_error_has_a_remedy(tag: str, given: str | None, words: str) -> None:
     with pytest.raises(RefusedError, match=words):
         semver_of(registered(tags=[Tag("semver", tag)]), given)
 
@@ -192,10 +192,10 @@ def test_build_metadata_has_no_order() -> None:
 @given(
     st.dictionaries(st.text("ab.:#", min_size=1), st.text() | st.sampled_from(["1234e56", "y", "0x1f", "1:30", "~"]))
 )
-def test_every_text_is_read_back_as_that_text(values: dict[str, str]) -> None:
+def test_every_text_survives_a_round_trip_through_yaml(values: dict[str, str]) -> None:
     assert yaml.safe_load(to_yaml(values)) == values
 
 
 @pytest.mark.parametrize("text", ["1234e56", "12e3", "0o17", "0x1f", "1_000", ".5", "-1", "+1", "y", "N", "1:30"])
-def test_what_another_reader_takes_for_a_number_is_quoted(text: str) -> None:
+def test_a_text_that_another_yaml_parser_reads_as_a_number_is_quoted(text: str) -> None:
     assert to_yaml({"commit": text}) == f'{"commit"}: "{text}"\n'

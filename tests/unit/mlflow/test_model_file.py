@@ -1,4 +1,4 @@
-"""MLmodel files: frameworks, signatures, and what has no words in a ModelVersion."""
+"""MLmodel files: frameworks, signatures, and what a ModelVersion cannot express."""
 
 import json
 from typing import Any
@@ -70,7 +70,7 @@ def test_arrays_have_a_dimension_that_varies_and_a_column_may_be_left_out() -> N
     assert signature.inputs == (Field(name="xs", dtype="float64", shape=(-1, -1), optional=True),)
 
 
-def test_tensors_keep_type_and_shape_and_are_named_by_their_place() -> None:
+def test_tensors_keep_type_and_shape_and_are_named_by_their_position() -> None:
     signature = signed(inputs=[tensor("float32", -1, 3)], outputs=[tensor("str", -1, name="label")]).signature
     assert signature is not None
     assert signature.profile is Profile.TENSOR
@@ -78,7 +78,7 @@ def test_tensors_keep_type_and_shape_and_are_named_by_their_place() -> None:
     assert signature.outputs == (Field(name="label", dtype="string", shape=(-1,)),)
 
 
-def test_columns_without_names_are_named_by_their_place() -> None:
+def test_unnamed_columns_are_named_by_their_position() -> None:
     signature = signed(inputs=[column("double", None), column("long", None)], outputs=[]).signature
     assert signature is not None
     assert [field.name for field in signature.inputs] == ["0", "1"]
@@ -110,21 +110,21 @@ def test_parameters_have_their_defaults_as_text() -> None:
         ([tensor("int8", -2)], "signature.inputs.0: its shape"),
         ([column("long"), column("double")], "signature.inputs has two fields"),
         ([column("long", "x" * 300)], "signature.inputs[0].name"),
-        ({"not": "a list"}, "signature.inputs is no list"),
+        ({"not": "a list"}, "signature.inputs is not a list"),
     ],
 )
-def test_a_signature_that_has_no_words_here_is_left_out_whole_and_says_why(inputs: Any, words: str) -> None:
-    found = signed(inputs=inputs, outputs=[])
-    assert found.signature is None
-    assert words in found.problem
+def test_an_unsupported_signature_is_left_out_with_the_reason(inputs: Any, words: str) -> None:
+    file = signed(inputs=inputs, outputs=[])
+    assert file.signature is None
+    assert words in file.problem
 
 
-def test_a_signature_may_not_say_what_comes_out() -> None:
+def test_a_signature_may_lack_the_outputs() -> None:
     assert not signed(inputs=[column("long")], outputs=None).outputs_known
     assert signed(inputs=[column("long")], outputs=[]).outputs_known
 
 
-def test_the_place_is_known_only_where_it_is_an_address() -> None:
+def test_the_artifact_path_is_used_only_if_it_is_an_address() -> None:
     assert read(artifact_path="mlflow-artifacts:/1/models/m/artifacts").artifact_uri.startswith("mlflow-artifacts:/")
     assert read(artifact_path="model").artifact_uri == ""
     assert read(run_id="abc").run_id == "abc"
@@ -133,13 +133,13 @@ def test_the_place_is_known_only_where_it_is_an_address() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"{", "MLmodel: is no YAML"),
+        (b"{", "MLmodel: is not YAML"),
         (b"[]", "MLmodel: "),
         (b"{}", "flavors"),
         (b"flavors: []", r"MLmodel\.flavors"),
         (b"flavors: {}\nsignature: {inputs: 3}", r"MLmodel\.signature\.inputs"),
     ],
 )
-def test_what_is_no_model_file_is_refused_by_the_field(content: bytes, words: str) -> None:
+def test_an_invalid_model_file_is_refused_naming_the_field(content: bytes, words: str) -> None:
     with pytest.raises(InvalidObjectError, match=words):
         read_model_file(content, "MLmodel")

@@ -1,4 +1,4 @@
-"""The verbs over a store in memory: what the contract suite does not ask of every store."""
+"""The registry's operations over a store in memory, beyond the contract of every store."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ def data() -> Data:
 
 @pytest.fixture
 async def registry(data: Data) -> Registry:
-    """Version 2.0.0 serves, 1.0.0 served before, 3.0.0 is known: five records."""
+    """Version 2.0.0 in production, 1.0.0 its predecessor, 3.0.0 registered: five records."""
     registry = registry_on(MemoryStore(data))
     await register(registry, MODEL, "1.0.0", "2.0.0", "3.0.0")
     await registry.promote(MODEL, "1.0.0", audit_entry())
@@ -43,8 +43,8 @@ async def registry(data: Data) -> Registry:
     return registry
 
 
-class Overtaken(MemoryStore):
-    """A store in which every commit meets the same error, after somebody else has done something."""
+class Contended(MemoryStore):
+    """A store in which commits fail with the same error, after another writer has recorded something."""
 
     def __init__(self, data: Data, error: SerinusError, times: int = 1000) -> None:
         super().__init__(data)
@@ -64,27 +64,27 @@ def faults(verification: Verification) -> set[tuple[ChainFault, int]]:
     return {(finding.fault, finding.sequence) for finding in verification.findings}
 
 
-# ---- what is recorded -------------------------------------------------------------------------
+# ---- records -----------------------------------------------------------------------------------
 
 
-async def test_a_granted_wish_is_recorded_with_who_why_when_and_what_came_of_it(registry: Registry) -> None:
-    told = audit_entry(reason="INC-1", at=START)
-    number = await registry.rollback(MODEL, told)
+async def test_an_accepted_request_is_recorded_with_actor_reason_time_and_effect(registry: Registry) -> None:
+    entry = audit_entry(reason="INC-1", at=START)
+    number = await registry.rollback(MODEL, entry)
     last = [record async for record in registry.history(MODEL, after=number - 1)]
     assert len(last) == 1
     (record,) = last
     assert (record.event, record.version, record.to) == (AuditEvent.ROLLED_BACK, "2.0.0", "1.0.0")
-    assert (record.id, record.reason, record.actor, record.recorded_by) == (told.id, "INC-1", ALICE, BY)
+    assert (record.id, record.reason, record.actor, record.recorded_by) == (entry.id, "INC-1", ALICE, BY)
     assert record.digest == digest_for(MODEL, "1.0.0")
     assert record.at == START < record.recorded_at
     assert (record.namespace, record.model, record.sequence) == ("ml", "fraud-detector", number)
 
 
-async def test_a_fact_bears_the_digest_that_the_registry_knows_else_the_one_that_it_came_with(
+async def test_a_fact_has_the_registered_digest_or_for_an_unregistered_version_its_own(
     registry: Registry,
 ) -> None:
-    told = audit_entry(AuditEvent.PROMOTED, version="3.0.0", digest=digest_for("hearsay"))
-    await registry.record(MODEL, told)
+    entry = audit_entry(AuditEvent.PROMOTED, version="3.0.0", digest=digest_for("hearsay"))
+    await registry.record(MODEL, entry)
     head = await registry.head(MODEL)
     assert head.production is not None
     assert head.production.digest == digest_for(MODEL, "3.0.0")
@@ -104,7 +104,7 @@ async def test_a_version_may_be_written_with_a_v(registry: Registry) -> None:
     assert production.version == "1.0.0"
 
 
-async def test_what_is_not_registered_is_named_with_its_place(registry: Registry) -> None:
+async def test_an_unregistered_version_is_named_with_its_namespace(registry: Registry) -> None:
     with pytest.raises(NotFoundError, match=r"fraud-detector 9\.9\.9 is not registered in ml"):
         await registry.get(MODEL, "9.9.9")
     with pytest.raises(NotFoundError, match="is not registered in the registry"):
@@ -117,21 +117,21 @@ async def test_a_yanked_version_never_serves_again(registry: Registry) -> None:
         await registry.promote(MODEL, "3.0.0", audit_entry())
 
 
-# ---- being overtaken --------------------------------------------------------------------------
+# ---- retries -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [ConflictError("faster"), AmbiguousError("no answer"), TransientError("throttled")])
-async def test_an_overtaken_verb_decides_anew_on_the_head_as_it_is_by_then(
+async def test_after_a_conflict_an_operation_decides_again_on_the_current_head(
     registry: Registry, data: Data, error: SerinusError
 ) -> None:
-    store = Overtaken(data, error, times=3)
+    store = Contended(data, error, times=3)
     number = await registry_on(store).promote(MODEL, "3.0.0", audit_entry())
     assert [step.before.audit.sequence for step in store.commits] == [5, 6, 7, 8]
     assert number == 9
     assert (await registry.verify(MODEL)).ok
 
 
-async def test_a_wish_that_others_have_granted_themselves_meanwhile_is_refused(registry: Registry, data: Data) -> None:
+async def test_a_request_that_another_client_has_fulfilled_meanwhile_is_refused(registry: Registry, data: Data) -> None:
     class Faster(MemoryStore):
         async def commit(self, step: Commit) -> None:
             await registry_on(MemoryStore(data)).promote(step.model, "3.0.0", audit_entry())
@@ -142,19 +142,17 @@ async def test_a_wish_that_others_have_granted_themselves_meanwhile_is_refused(r
 
 
 @pytest.mark.parametrize("error", [RefusedError("too large"), NotFoundError("gone")])
-async def test_what_no_repetition_can_change_is_not_repeated(
-    registry: Registry, data: Data, error: SerinusError
-) -> None:
-    store = Overtaken(data, error)
+async def test_a_permanent_error_is_not_retried(registry: Registry, data: Data, error: SerinusError) -> None:
+    store = Contended(data, error)
     with pytest.raises(type(error), match=str(error)):
         await registry_on(store).promote(MODEL, "3.0.0", audit_entry())
     assert len(store.commits) == 1
 
 
 @pytest.mark.parametrize("error", [ConflictError("faster"), AmbiguousError("no answer"), TransientError("throttled")])
-def test_a_verb_gives_up_after_forty_tries_within_half_a_minute(error: SerinusError) -> None:
+def test_an_operation_gives_up_after_forty_attempts_within_half_a_minute(error: SerinusError) -> None:
     data: Data = {}
-    store = Overtaken(data, error)
+    store = Contended(data, error)
 
     async def story() -> float:
         began = asyncio.get_running_loop().time()
@@ -171,7 +169,7 @@ def test_a_verb_gives_up_after_forty_tries_within_half_a_minute(error: SerinusEr
 # ---- verification -----------------------------------------------------------------------------
 
 
-async def test_a_whole_chain_is_ok_and_the_verification_says_what_it_has_seen(registry: Registry) -> None:
+async def test_an_intact_chain_is_ok_and_the_verification_has_its_figures(registry: Registry) -> None:
     head = await registry.head(MODEL)
     checkpoint = Anchor(head.audit.sequence, head.audit.hash, "a checkpoint")
     found = await registry.verify(MODEL, [checkpoint])
@@ -197,9 +195,7 @@ async def test_every_kind_of_tampering_is_found(registry: Registry, data: Data) 
 
 
 @pytest.mark.parametrize("field", ["production", "good", "quarantined", "generation", "candidate"])
-async def test_a_head_that_was_edited_is_found_though_its_chain_is_whole(
-    registry: Registry, data: Data, field: str
-) -> None:
+async def test_an_edited_head_is_found_though_its_chain_is_intact(registry: Registry, data: Data, field: str) -> None:
     await registry.record(MODEL, audit_entry(AuditEvent.ROLLOUT_STARTED, version="3.0.0", traffic="0%"))
     edits: dict[str, Any] = {
         "production": None,
@@ -224,9 +220,7 @@ async def test_a_record_that_cannot_be_read_is_a_finding_for_verify_and_an_error
         _ = [record async for record in registry.history(MODEL)]
 
 
-async def test_a_chain_written_anew_with_its_head_shows_only_against_a_checkpoint(
-    registry: Registry, data: Data
-) -> None:
+async def test_a_chain_rewritten_with_its_head_is_found_only_by_a_checkpoint(registry: Registry, data: Data) -> None:
     honest = await registry.head(MODEL)
     checkpoint = Anchor(honest.audit.sequence, honest.audit.hash, "the checkpoint of noon")
     data.clear()
@@ -240,7 +234,7 @@ async def test_a_chain_written_anew_with_its_head_shows_only_against_a_checkpoin
     assert "the checkpoint of noon" in found.findings[0].message
 
 
-async def test_records_that_are_added_while_a_chain_is_verified_do_not_disturb(registry: Registry, data: Data) -> None:
+async def test_records_that_are_added_during_a_verification_do_not_matter(registry: Registry, data: Data) -> None:
     class Busy(MemoryStore):
         async def read_records(
             self, model: ObjectKey, *, after: int = 0, through: int | None = None

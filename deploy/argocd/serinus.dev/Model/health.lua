@@ -1,4 +1,4 @@
--- A Model is a policy and what the registry knows. A version that was rolled back is the Rollout's health, never this one's.
+-- A Model is a policy plus the state of the registry. A rollback affects the health of the Rollout, not that of the Model.
 local hs = {status = "Healthy", message = "No version is in production, and none is on its way"}
 local status = obj.status or {}
 local candidate = status.candidate

@@ -1,5 +1,5 @@
--- A ModelVersion is a record: it is there, or it is refused. That a version was rolled back is the Rollout's health:
--- its record stays in Git for ever and must not make the application Degraded for ever, nor hold up a sync wave.
+-- A ModelVersion is a record: accepted or rejected. A rollback affects the health of the Rollout only: the record stays
+-- in Git for ever and must neither keep the application Degraded nor block a sync wave.
 local hs = {status = "Healthy", message = "Registered"}
 local status = obj.status or {}
 if status.stage ~= nil and status.stage ~= "" then

@@ -1,4 +1,4 @@
--- kstatus: Ready, Reconciling and Stalled, which speak of the spec only where observedGeneration is its generation.
+-- kstatus: Ready, Reconciling and Stalled, which are valid only if observedGeneration equals the generation.
 local hs = {status = "Progressing", message = "Waiting for Serinus to observe the spec"}
 local status = obj.status
 if status == nil or status.observedGeneration ~= obj.metadata.generation then

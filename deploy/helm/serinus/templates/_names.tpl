@@ -26,20 +26,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- end }}
 
-{{/* Whether the API server stamps who wrote a Rollout: asked for, and served by this cluster. */}}
+{{/* Whether the API server stamps who wrote a Rollout: enabled, and supported by this cluster. */}}
 {{- define "serinus.stamps" -}}
 {{- and .Values.actorStamp.enabled (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy") -}}
 {{- end }}
 
-{{/* In CEL: whom a person asks who lacks a verb. No quote or backslash can be in it: the schema of the values says so. */}}
+{{/* A CEL string: whom to ask for a missing verb. It contains no quote or backslash: values.schema.json excludes them. */}}
 {{- define "serinus.contact" -}}
-{{- $whom := .top.Values.approvals.contact | default "an administrator of the namespace" -}}
-{{- printf "' (the ClusterRole %s-%s has it): ask %s'" (include "serinus.name" .top) .role $whom -}}
+{{- $contact := .top.Values.approvals.contact | default "an administrator of the namespace" -}}
+{{- printf "' (the ClusterRole %s-%s has it): ask %s'" (include "serinus.name" .top) .role $contact -}}
 {{- end }}
 
 {{- define "serinus.config" -}}
 {{- if not .Values.config.sources }}
-{{- fail "config.sources names no Prometheus, and no version gains traffic without evidence: set config.sources.default.url" }}
+{{- fail "config.sources is empty, and no version gains traffic without metrics: set config.sources.default.url" }}
 {{- end -}}
 sources: {{- toYaml .Values.config.sources | nindent 2 }}
 namespaces: {{ toJson .Values.namespaces }}
@@ -54,11 +54,11 @@ artifacts: {{- include "serinus.artifacts" . | nindent 2 }}
 audit: {{- include "serinus.audit" . | nindent 2 }}
 {{- end }}
 
-{{/* Helm reads a number as a float, and writes a large one as 5e+10, which is no whole number any more. */}}
+{{/* Helm reads numbers as floats and would render a large one as 5e+10, which does not parse as an integer. */}}
 {{- define "serinus.artifacts" -}}
-{{- $given := .Values.config.artifacts -}}
-{{- toYaml (omit $given "maxBytes") }}
-{{- with $given.maxBytes }}
+{{- $artifacts := .Values.config.artifacts -}}
+{{- toYaml (omit $artifacts "maxBytes") }}
+{{- with $artifacts.maxBytes }}
 maxBytes: {{ int64 . }}
 {{- end }}
 {{- end }}
@@ -67,10 +67,10 @@ maxBytes: {{ int64 . }}
 {{- $checkpoints := .Values.config.audit.checkpoints -}}
 {{- $secret := .Values.checkpointKey.secret -}}
 {{- if and $secret (not $checkpoints) }}
-{{- fail "checkpointKey.secret is mounted for nothing: name the bucket in config.audit.checkpoints.bucket" }}
+{{- fail "checkpointKey.secret has no effect without checkpoints: name the bucket in config.audit.checkpoints.bucket" }}
 {{- end }}
 {{- if and $secret $checkpoints.keyFile }}
-{{- fail "config.audit.checkpoints.keyFile and checkpointKey.secret both say where the key is: keep one" }}
+{{- fail "config.audit.checkpoints.keyFile and checkpointKey.secret both set the key: keep one" }}
 {{- end }}
 {{- if and $checkpoints (not $secret) (not $checkpoints.keyFile) }}
 {{- fail "config.audit.checkpoints has no key to sign with: set checkpointKey.secret" }}

@@ -1,4 +1,4 @@
-"""A small node: pods as local processes, Services as forwarded addresses.
+"""A small node: pods run as local processes, Services are forwarded addresses.
 
-Law: what it reports is what the processes do. What it lacks, it refuses by name (offers.py).
+The reported status always reflects the processes. Unsupported features are refused by name (offers.py).
 """

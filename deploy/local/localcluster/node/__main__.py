@@ -1,4 +1,4 @@
-"""The program of the node: `python -m localcluster.node STATE`."""
+"""The node process: `python -m localcluster.node STATE`."""
 
 import asyncio
 import signal
@@ -19,7 +19,7 @@ from localcluster.settings import Settings
 
 
 async def run(settings: Settings) -> None:
-    """Be a node until a signal asks to end."""
+    """Run the node until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -34,13 +34,13 @@ async def run(settings: Settings) -> None:
         await register(api)
         work = [beat(api), pods.mirror.run(), services.services.run(), services.slices.run(), services.run()]
         tasks = [asyncio.create_task(part) for part in work]
-        ended = asyncio.create_task(stop.wait())
-        await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
-        for task in (*tasks, ended):
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*tasks, stopping):
             task.cancel()
         await pods.kill_all()
         await endpoint.cleanup()
-        # A part that failed must be seen, not only its end.
+        # Raise the error of a failed task.
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome

@@ -1,4 +1,4 @@
-"""One container: a local process, started again as its pod says."""
+"""One container: a local process, restarted according to the pod's restart policy."""
 
 import asyncio
 import shutil
@@ -20,8 +20,8 @@ from localcluster.node.probes import Probe, Subject
 from localcluster.node.records import Policy, Record, Running, Terminated, Waiting
 
 _FIRST_BACKOFF: Final = 1.0
-_LONGEST_BACKOFF: Final = 60.0
-# Who runs this long has recovered: the next failure is a first one again.
+_MAX_BACKOFF: Final = 60.0
+# A container that ran this long has recovered: its back-off is reset.
 _RECOVERED_AFTER: Final = 60.0
 _RETRY_CREATION: Final = 2.0
 _MESSAGE_BYTES: Final = 2048
@@ -30,7 +30,7 @@ _NOT_STARTED: Final = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """What every container of the node uses."""
+    """The resources shared by all containers of the node."""
 
     api: Api
     children: Children
@@ -40,13 +40,13 @@ class Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """One container that a pod asks for.
+    """One container of a pod.
 
     Attributes:
-        pod: The pod's object.
+        pod: The pod.
         container: The container's entry in the pod's spec.
-        address: The pod's own address.
-        restarts: How often it was started again before this node knew it.
+        address: The pod's IP address.
+        restarts: The restart count before this node started.
     """
 
     pod: Manifest
@@ -59,16 +59,16 @@ class Container:
     """Runs one container of a pod.
 
     Attributes:
-        record: What is known of it now.
+        record: Its current state.
     """
 
-    def __init__(self, host: Host, assignment: Assignment, told: Callable[[], None]) -> None:
+    def __init__(self, host: Host, assignment: Assignment, on_change: Callable[[], None]) -> None:
         self.record = Record(restarts=assignment.restarts)
         self._host = host
         self._pod = assignment.pod
         self._spec = assignment.container
         self._address = assignment.address
-        self._told = told
+        self._on_change = on_change
         self._child: Child | None = None
         self._ending: asyncio.Task[int] | None = None
         self._problem = ""
@@ -77,38 +77,38 @@ class Container:
         self._grace = float(self._pod["spec"].get("terminationGracePeriodSeconds", 30))
 
     def log(self, restarts: int) -> Path:
-        """Where the output of its n-th start is."""
+        """Return the path of the output of its n-th start."""
         name: str = self._spec["name"]
         return self._host.folder / name / f"{restarts}.log"
 
     async def run(self, policy: Policy) -> int:
-        """Run it until it is not to be started again, and give its last exit code."""
+        """Run it until it is not restarted any more, and return its last exit code."""
         backoff = _FIRST_BACKOFF
         while True:
-            ended = await self._run_once(policy)
+            terminated = await self._run_once(policy)
             if self.record.final:
-                return ended.exit_code
-            if (ended.finished_at - ended.started_at).total_seconds() >= _RECOVERED_AFTER:
+                return terminated.exit_code
+            if (terminated.finished_at - terminated.started_at).total_seconds() >= _RECOVERED_AFTER:
                 backoff = _FIRST_BACKOFF
             name = self._spec["name"]
             waiting = Waiting("CrashLoopBackOff", f"back-off {backoff:.0f}s restarting failed container={name}")
-            self._note(state=waiting, last=ended, ready=False, started=False)
+            self._update(state=waiting, last=terminated, ready=False, started=False)
             await asyncio.sleep(backoff)
-            backoff = min(2 * backoff, _LONGEST_BACKOFF)
-            self._note(restarts=self.record.restarts + 1)
+            backoff = min(2 * backoff, _MAX_BACKOFF)
+            self._update(restarts=self.record.restarts + 1)
 
     async def stop(self, grace: float) -> None:
-        """Ask it to end, then make it; it is not started again."""
+        """Send SIGTERM, then SIGKILL; it is not restarted."""
         self._stopped = True
         if self._child and self._child.alive:
             started = time.monotonic()
             with suppress(TimeoutError):
                 async with asyncio.timeout(grace):
-                    await self._before_stop()
+                    await self._pre_stop()
             await self._child.stop(max(0.0, grace - (time.monotonic() - started)))
 
     def writes(self, file: Path) -> bool:
-        """Say whether more may still be added to a log of it."""
+        """Return whether the container is still writing to this log."""
         return isinstance(self.record.state, Running) and file == self.log(self.record.restarts)
 
     async def _run_once(self, policy: Policy) -> Terminated:
@@ -119,23 +119,23 @@ class Container:
             code, problem = _NOT_STARTED, self._problem
         else:
             started_at = _now()
-            self._note(state=Running(started_at), started="startupProbe" not in self._spec)
-            code = await self._attend(subject)
+            self._update(state=Running(started_at), started="startupProbe" not in self._spec)
+            code = await self._await_exit(subject)
             problem = ""
-        message = problem or self._last_words(termination, code)
-        ended = Terminated(
+        message = problem or self._termination_message(termination, code)
+        terminated = Terminated(
             exit_code=code if code >= 0 else _NOT_STARTED - code,
             reason="StartError" if problem else "Completed" if code == 0 else "Error",
             message=message,
             started_at=started_at,
             finished_at=_now(),
         )
-        final = self._stopped or not policy.restarts(ended.exit_code)
-        self._note(state=ended, ready=False, started=False, final=final)
-        return ended
+        final = self._stopped or not policy.restarts(terminated.exit_code)
+        self._update(state=terminated, ready=False, started=False, final=final)
+        return terminated
 
     async def _create(self, termination: Path) -> Subject | None:
-        """Start the process; what refers to things that are not there yet is tried again until they are."""
+        """Start the process; retry until the objects that it refers to exist."""
         self._problem = ""
         while True:
             try:
@@ -149,7 +149,7 @@ class Container:
                 if error.reason == "StartError":
                     self._problem = str(error)
                     return None
-                self._note(state=Waiting(error.reason, str(error)))
+                self._update(state=Waiting(error.reason, str(error)))
                 await asyncio.sleep(_RETRY_CREATION)
             else:
                 return Subject(
@@ -170,12 +170,14 @@ class Container:
         if not directory.is_dir():
             raise ContainerError("StartError", f"working directory {directory} does not exist")
         self._environment = environment
-        # A node that is killed takes its containers along.
-        leash = ["setpriv", "--pdeathsig", "KILL", "--"]
+        # The kernel kills the containers of a killed node.
+        parent_death = ["setpriv", "--pdeathsig", "KILL", "--"]
         log = self.log(self.record.restarts)
-        self._child = self._host.children.spawn([*leash, *command], environment=environment, log=log, folder=directory)
+        self._child = self._host.children.spawn(
+            [*parent_death, *command], environment=environment, log=log, folder=directory
+        )
 
-    async def _before_stop(self) -> None:
+    async def _pre_stop(self) -> None:
         hook = (self._spec.get("lifecycle") or {}).get("preStop") or {}
         if "sleep" in hook:
             await asyncio.sleep(hook["sleep"]["seconds"])
@@ -185,12 +187,12 @@ class Container:
                 child = self._host.children.spawn(command, environment=self._environment, log=Path("/dev/null"))
                 await asyncio.shield(child.exited)
 
-    async def _attend(self, subject: Subject) -> int:
+    async def _await_exit(self, subject: Subject) -> int:
         if self._child is None:
             raise ContainerError("StartError", "no process was started")
         probing = asyncio.create_task(self._probe(subject))
         try:
-            # Shielded: who is cancelled must not cancel the news for those who stop the process.
+            # Shielded, because stop() awaits the same future.
             return await asyncio.shield(self._child.exited)
         finally:
             probing.cancel()
@@ -201,26 +203,26 @@ class Container:
         if startup:
             await self._await_startup(startup, subject)
         readiness = Probe.parse(self._spec, "readinessProbe")
-        self._note(started=True, ready=readiness is None)
+        self._update(started=True, ready=readiness is None)
         async with asyncio.TaskGroup() as group:
             if readiness:
-                group.create_task(readiness.watch(subject, lambda passed: self._note(ready=passed)))
+                group.create_task(readiness.watch(subject, lambda passed: self._update(ready=passed)))
             if liveness := Probe.parse(self._spec, "livenessProbe"):
-                group.create_task(liveness.watch(subject, self._judge))
+                group.create_task(liveness.watch(subject, self._on_liveness))
 
     async def _await_startup(self, probe: Probe, subject: Subject) -> None:
         passed = asyncio.Event()
 
-        def judge(good: bool) -> None:  # noqa: FBT001 - a verdict is its only argument
-            passed.set() if good else self._judge(good)
+        def on_result(good: bool) -> None:  # noqa: FBT001 - the callback's only argument
+            passed.set() if good else self._on_liveness(good)
 
-        watching = asyncio.create_task(probe.watch(subject, judge))
+        watching = asyncio.create_task(probe.watch(subject, on_result))
         try:
             await passed.wait()
         finally:
             watching.cancel()
 
-    def _judge(self, alive: bool) -> None:  # noqa: FBT001 - a verdict is its only argument
+    def _on_liveness(self, alive: bool) -> None:  # noqa: FBT001 - the callback's only argument
         if not alive and self._child:
             self._ending = asyncio.create_task(self._child.stop(self._grace))
 
@@ -231,15 +233,15 @@ class Container:
         termination.touch()
         return termination
 
-    def _last_words(self, termination: Path, code: int) -> str:
+    def _termination_message(self, termination: Path, code: int) -> str:
         written = termination.read_bytes()
         if not written and code != 0 and self._spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
             written = self.log(self.record.restarts).read_bytes()
         return written[-_MESSAGE_BYTES:].decode(errors="replace")
 
-    def _note(self, **changes: object) -> None:
-        self.record = replace(self.record, **changes)  # type: ignore[arg-type] # the callers are in this class
-        self._told()
+    def _update(self, **changes: object) -> None:
+        self.record = replace(self.record, **changes)  # type: ignore[arg-type] # all callers are in this class
+        self._on_change()
 
 
 def _now() -> datetime:

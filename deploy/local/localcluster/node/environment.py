@@ -1,4 +1,4 @@
-"""The variables and the command line of a container, as the kubelet would make them."""
+"""Environment variables and command line of a container, computed as by the kubelet."""
 
 import base64
 import os
@@ -19,10 +19,10 @@ _NOT_FOUND: Final = 404
 
 
 async def build_environment(api: Api, pod: Manifest, container: Manifest, image: Image, address: str) -> dict[str, str]:
-    """Give all variables of a container.
+    """Return all environment variables of a container.
 
     Raises:
-        ContainerError: A variable refers to something that is not there, or that the node does not offer.
+        ContainerError: A variable refers to something that does not exist or that the node does not support.
     """
     values = _base(pod, address) | image.environment
     for source in container.get("envFrom") or []:
@@ -38,25 +38,25 @@ async def build_environment(api: Api, pod: Manifest, container: Manifest, image:
 
 
 def build_command(container: Manifest, image: Image, environment: Mapping[str, str]) -> list[str]:
-    """Give the command line of a container.
+    """Return the command line of a container.
 
     Raises:
-        ContainerError: Neither the container nor its image names a command.
+        ContainerError: Neither the container nor its image has a command.
     """
     entrypoint = container.get("command") or list(image.entrypoint)
-    # As with real images, a command of one's own drops the image's arguments too.
+    # As with real images, the container's command also replaces the image's arguments.
     default_arguments = [] if container.get("command") else list(image.arguments)
     arguments = container.get("args") or default_arguments
     command = [expand(word, environment) for word in [*entrypoint, *arguments]]
     if not command:
         raise ContainerError(
-            "CreateContainerError", f"container {container['name']} names no command, nor does its image"
+            "CreateContainerError", f"container {container['name']} has no command, and neither has its image"
         )
     return command
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """Replace $(NAME) by its value; $$ is a dollar, and an unknown name stays as it is."""
+    """Expand $(NAME); $$ is a dollar sign, and unknown names stay as they are."""
 
     def replace(match: re.Match[str]) -> str:
         return "$" if match[0] == "$$" else values.get(match[1], match[0])
@@ -128,12 +128,12 @@ def _field(pod: Manifest, path: str, address: str) -> str:
 async def _data(api: Api, pod: Manifest, plural: str, reference: Manifest) -> dict[str, str] | None:
     path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/{plural}/{reference['name']}"
     try:
-        found = await api.request("GET", path)
+        manifest = await api.request("GET", path)
     except ApiError as error:
         if error.status == _NOT_FOUND and reference.get("optional"):
             return None
         raise ContainerError("CreateContainerConfigError", str(error)) from error
-    data: dict[str, str] = found.get("data") or {}
+    data: dict[str, str] = manifest.get("data") or {}
     if plural == "secrets":
         return {name: base64.b64decode(value).decode() for name, value in data.items()}
     return data

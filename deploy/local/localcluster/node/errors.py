@@ -1,4 +1,4 @@
-"""Why a container cannot be started, in the words that its status shows."""
+"""The error for a container that cannot be started."""
 
 from localcluster.errors import LocalClusterError
 
@@ -7,7 +7,7 @@ class ContainerError(LocalClusterError):
     """A container cannot be started.
 
     Attributes:
-        reason: The reason of its waiting state, in Kubernetes' words.
+        reason: The Kubernetes reason for its waiting state.
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Images: none is pulled; each stands for a command of this machine."""
+"""Images: none is pulled; each is mapped to a local command."""
 
 import re
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ PROCESS_IMAGE: Final = "localhost/process"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """What an image stands for, as its own configuration would say it."""
+    """The configuration of an image."""
 
     entrypoint: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class Images:
         """Read a table of images: `name: {command: [...], args: [...], env: {...}, workingDir: ...}`.
 
         Raises:
-            LocalClusterError: The file is missing or says something else.
+            LocalClusterError: The file is missing or malformed.
         """
         if file is None:
             return cls({})
@@ -42,13 +42,13 @@ class Images:
             content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
             return cls({name: _image(entry) for name, entry in content.items()})
         except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
-            raise LocalClusterError(f"{file} is no table of images ({error}): see deploy/local/README.md") from error
+            raise LocalClusterError(f"{file} is not a table of images ({error}): see deploy/local/README.md") from error
 
     def find(self, name: str) -> Image:
-        """Give what an image stands for, whatever its tag or digest unless the table names them.
+        """Return the image with this name; tag and digest are ignored unless the table has them.
 
         Raises:
-            ContainerError: The node does not know it.
+            ContainerError: The image is unknown.
         """
         bare = re.sub(r"(:[^:/]+)?(@[^@]+)?$", "", name)
         if bare == PROCESS_IMAGE:

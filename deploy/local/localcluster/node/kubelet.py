@@ -1,4 +1,4 @@
-"""The kubelet's read endpoint for logs, so that `kubectl logs` works."""
+"""The kubelet's endpoint for logs, so that `kubectl logs` works."""
 
 import asyncio
 import ssl
@@ -18,7 +18,7 @@ _CHUNK: Final = 1 << 16
 
 
 async def serve(pods: Pods, authority: Authority) -> web.AppRunner:
-    """Open the endpoint for the API server, and for nobody else."""
+    """Serve the endpoint for the API server only."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.certificate("ca")))
     context.load_cert_chain(authority.certificate("server"), authority.key("server"))
     context.verify_mode = ssl.CERT_REQUIRED
@@ -60,17 +60,17 @@ async def _logs(pods: Pods, request: web.Request) -> web.StreamResponse:
 async def _content(file: Path, start: int, grows: Callable[[], bool]) -> AsyncIterator[bytes]:
     with file.open("rb") as stream:
         stream.seek(start)
-        last_look = False
+        last_read = False
         while True:
             if chunk := stream.read(_CHUNK):
                 yield chunk
-            elif last_look:
+            elif last_read:
                 return
             elif grows():
                 await asyncio.sleep(_POLL_SECONDS)
             else:
-                # Something may have been written between the reading and the end.
-                last_look = True
+                # Read once more: output may have been written between the last read and the exit.
+                last_read = True
 
 
 def _tail_start(file: Path, lines: int) -> int:

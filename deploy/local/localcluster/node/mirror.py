@@ -1,4 +1,4 @@
-"""A collection of the API server kept up to date by list and watch."""
+"""A local copy of a collection of the API server, kept up to date by list and watch."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -16,11 +16,7 @@ Key = tuple[str, str]
 
 
 class Mirror:
-    """The newest state of all objects of one path.
-
-    Attributes:
-        objects: Every object by namespace and name; read it, never write it.
-    """
+    """The latest state of all objects of one path."""
 
     def __init__(
         self, api: Api, path: str, changed: Callable[[Manifest], None], gone: Callable[[Manifest], None]
@@ -33,30 +29,30 @@ class Mirror:
 
     @property
     def objects(self) -> Mapping[Key, Manifest]:
-        """Every object by namespace and name."""
+        """All objects by namespace and name; read-only."""
         return self._objects
 
     async def run(self) -> None:
-        """Follow the collection for ever; an API server that is away is waited for."""
+        """Follow the collection for ever; retry while the API server is unavailable."""
         while True:
             try:
                 await self._follow(await self._list())
             except ApiError as error:
                 if error.status != _GONE:
-                    say(f"{error}; trying again")
+                    say(f"{error}; retrying")
                     await asyncio.sleep(_RETRY_SECONDS)
             except (aiohttp.ClientError, TimeoutError, OSError):
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _list(self) -> str:
-        answer = await self._api.request("GET", self._path)
-        listed = {key_of(item): item for item in answer["items"]}
+        listing = await self._api.request("GET", self._path)
+        listed = {key_of(item): item for item in listing["items"]}
         for key in self._objects.keys() - listed.keys():
             self._gone(self._objects.pop(key))
         for key, item in listed.items():
             self._objects[key] = item
             self._changed(item)
-        version: str = answer["metadata"]["resourceVersion"]
+        version: str = listing["metadata"]["resourceVersion"]
         return version
 
     async def _follow(self, version: str) -> None:
@@ -72,10 +68,10 @@ class Mirror:
                         self._objects.pop(key_of(item), None)
                         self._gone(item)
                     case _:
-                        # A bookmark only moves the version on.
+                        # A bookmark only advances the version.
                         continue
 
 
 def key_of(manifest: Manifest) -> Key:
-    """Give an object's namespace and name."""
+    """Return an object's namespace and name."""
     return manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]

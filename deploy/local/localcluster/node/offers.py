@@ -1,4 +1,4 @@
-"""What the node does not offer, refused by name: a container that waits says why."""
+"""Refuses features that the node does not support, with the reason in the container's waiting state."""
 
 from typing import Final
 
@@ -11,10 +11,10 @@ _HOOKS: Final = {"exec", "sleep"}
 
 
 def refuse_unknown(pod: Manifest, container: Manifest) -> None:
-    """Check that the node offers everything that a container's behaviour depends on.
+    """Check that the node supports every feature that affects a container's behaviour.
 
     Raises:
-        ContainerError: It does not.
+        ContainerError: It does not support one of them.
     """
     for name in _PROBES:
         Probe.parse(container, name)
@@ -23,11 +23,11 @@ def refuse_unknown(pod: Manifest, container: Manifest) -> None:
         raise _not_offered("lifecycle hooks other than preStop by exec or sleep")
     if container.get("restartPolicy"):
         raise _not_offered("sidecars: containers with a restartPolicy of their own")
-    # Every pod has the token of its service account as a projected volume; without a mount it is just not there.
+    # Every pod has its service account's token as a projected volume; the node ignores it.
     projected = {volume["name"] for volume in pod["spec"].get("volumes") or [] if "projected" in volume}
     mounts = [mount["name"] for mount in container.get("volumeMounts") or [] if mount["name"] not in projected]
     if mounts:
-        raise _not_offered(f"volumes, here {', '.join(mounts)}; give what they hold by env")
+        raise _not_offered(f"volumes, here {', '.join(mounts)}: pass their content by env")
 
 
 def _not_offered(what: str) -> ContainerError:

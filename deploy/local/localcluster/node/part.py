@@ -12,7 +12,7 @@ from localcluster.settings import Settings
 
 
 def node(settings: Settings) -> Part:
-    """Describe the node that schedules and runs pods and forwards Services."""
+    """Return the node, which schedules and runs pods and forwards Services."""
 
     async def ready() -> bool:
         async with Api(settings.kubeconfig()) as api:
@@ -25,6 +25,6 @@ def node(settings: Settings) -> Part:
         name="node",
         command=(sys.executable, "-P", "-m", "localcluster.node", str(settings.state)),
         ready=ready,
-        # It ends its pods' processes first.
+        # It stops its pods' processes first.
         grace=15.0,
     )

@@ -1,4 +1,4 @@
-"""One pod from its binding to its deletion."""
+"""The lifecycle of one pod, from its binding to its deletion."""
 
 import asyncio
 import traceback
@@ -21,7 +21,7 @@ _GONE: Final = (404, 409)
 
 
 class PodRunner:
-    """Runs the containers of one pod and keeps its status true."""
+    """Runs the containers of one pod and keeps its status up to date."""
 
     def __init__(self, host: Host, manifest: Manifest, address: str, released: Callable[[], None]) -> None:
         self._host = replace(host, folder=host.folder / pod_folder(manifest))
@@ -40,31 +40,31 @@ class PodRunner:
 
     @property
     def manifest(self) -> Manifest:
-        """The newest object of the pod."""
+        """The latest version of the pod."""
         return self._manifest
 
     @property
     def address(self) -> str:
-        """The pod's own address."""
+        """The pod's IP address."""
         return self._address
 
     def log(self, container: str, *, previous: bool) -> Path | None:
-        """Where a container's output is, or None where it has none."""
-        found = self._mains.get(container) or self._inits.get(container)
-        if found is None:
+        """Return the path of a container's log, or None if there is none."""
+        runner = self._mains.get(container) or self._inits.get(container)
+        if runner is None:
             return None
-        file = found.log(found.record.restarts - 1 if previous else found.record.restarts)
+        file = runner.log(runner.record.restarts - 1 if previous else runner.record.restarts)
         return file if file.exists() else None
 
     def update(self, manifest: Manifest) -> None:
-        """Take over a newer object."""
+        """Replace the pod by a newer version."""
         self._manifest = manifest
         if manifest["metadata"].get("deletionTimestamp"):
             self._deleted.set()
         self._changed.set()
 
     async def kill(self) -> None:
-        """End everything at once, without a word to the API server."""
+        """Kill all processes at once, without reporting to the API server."""
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
@@ -72,12 +72,12 @@ class PodRunner:
         self._released()
 
     def writes(self, container: str, file: Path) -> bool:
-        """Say whether more may still be added to a container's log."""
-        found = self._mains.get(container) or self._inits.get(container)
-        return found is not None and found.writes(file)
+        """Return whether a container is still writing to this log."""
+        runner = self._mains.get(container) or self._inits.get(container)
+        return runner is not None and runner.writes(file)
 
     async def _run(self) -> None:
-        # A pod that was deleted while no node ran has no processes any more.
+        # A pod that was deleted while no node was running has no processes.
         if not self._deleted.is_set():
             await self._run_until_deleted()
             await self._persist(self._report)
@@ -117,14 +117,14 @@ class PodRunner:
             await self._changed.wait()
 
     async def _persist(self, write: Callable[[], Any]) -> None:
-        """Write until the API server has taken it, or the pod is not there any more."""
+        """Retry a write until the API server has accepted it or the pod is gone."""
         while True:
             try:
                 await write()
             except ApiError as error:
                 if error.status in _GONE:
                     return
-                say(f"{error}; trying again")
+                say(f"{error}; retrying")
             except (aiohttp.ClientError, TimeoutError, OSError):
                 pass
             else:
@@ -170,25 +170,25 @@ class PodRunner:
 
 
 def pod_folder(manifest: Manifest) -> str:
-    """Name the folder of a pod's files."""
+    """Return the name of a pod's folder."""
     metadata = manifest["metadata"]
     return f"{metadata['namespace']}_{metadata['name']}_{metadata['uid']}"
 
 
 def is_finished(manifest: Manifest) -> bool:
-    """Say whether a pod has run to its end."""
+    """Return whether a pod has succeeded or failed."""
     return manifest.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
 def _restarts_before(manifest: Manifest, container: str) -> int:
-    # A node that starts again finds pods that ran before; their processes went with it.
+    # The processes of pods that ran before a restart of the node were killed with it.
     status = manifest.get("status", {})
     known = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
     return next((entry["restartCount"] + 1 for entry in known if entry["name"] == container), 0)
 
 
 def complain(task: asyncio.Task[None]) -> None:
-    """Say what ended a task that was not meant to fail."""
+    """Print the error of a task that is not expected to fail."""
     if not task.cancelled() and (error := task.exception()):
         say("".join(traceback.format_exception(error)))
 

@@ -1,4 +1,4 @@
-"""All pods of the node: it binds those without a node to itself, and runs those that are bound to it."""
+"""All pods of the node: binds pods without a node to itself and runs those bound to it."""
 
 import asyncio
 import ipaddress
@@ -21,7 +21,7 @@ _PREFIX: Final = "prometheus.io"
 
 
 class Pods:
-    """Keeps a runner for each pod of this node."""
+    """Manages a runner for each pod of this node."""
 
     def __init__(self, host: Host, targets: Path) -> None:
         self._host = host
@@ -33,11 +33,11 @@ class Pods:
         self.mirror = Mirror(host.api, "/api/v1/pods", self._changed, self._gone)
 
     def find(self, namespace: str, name: str) -> PodRunner | None:
-        """Give the runner of a pod."""
+        """Return the runner of a pod, or None."""
         return self._runners.get((namespace, name))
 
     async def kill_all(self) -> None:
-        """End all processes; the pods stay, for the node that starts next."""
+        """Kill all processes; the pods remain for the next start of the node."""
         async with asyncio.TaskGroup() as group:
             for runner in self._runners.values():
                 group.create_task(runner.kill())
@@ -54,7 +54,7 @@ class Pods:
     def _run(self, pod: Manifest) -> None:
         runner = self._runners.get(key_of(pod))
         if runner and runner.manifest["metadata"]["uid"] != pod["metadata"]["uid"]:
-            # It was deleted and made again while the watch was away.
+            # It was deleted and recreated while the watch was interrupted.
             self._do(runner.kill())
             runner = None
         if runner:
@@ -88,7 +88,7 @@ class Pods:
         try:
             await self._host.api.request("POST", path, binding)
         except ApiError as error:
-            # Deleted or bound meanwhile: the watch says what it is now.
+            # Deleted or bound in the meantime: the watch delivers its current state.
             say(f"not bound: {error}")
         except (aiohttp.ClientError, TimeoutError):
             await asyncio.sleep(1)
@@ -134,7 +134,7 @@ def _label(name: str) -> str:
 
 
 def _addresses() -> Iterator[str]:
-    # The first 256 are the cluster's own; an address comes back only after all others.
+    # The first 256 are reserved for the cluster; an address is reused only after all others.
     hosts = [str(address) for address in list(ipaddress.ip_network(POD_NETWORK))[256:-1]]
     while True:
         yield from hosts

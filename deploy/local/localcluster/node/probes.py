@@ -1,4 +1,4 @@
-"""Probes: the questions that tell whether a container has started, lives and is ready."""
+"""Startup, liveness and readiness probes of a container."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ _KINDS: Final = ("httpGet", "tcpSocket", "exec")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """The container that is asked."""
+    """The probed container."""
 
     address: str
     ports: Mapping[str, int]
@@ -28,9 +28,9 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One probe with Kubernetes' defaults filled in."""
+    """One probe, with Kubernetes' defaults filled in."""
 
-    question: Manifest
+    action: Manifest
     delay: float
     period: float
     timeout: float
@@ -39,64 +39,64 @@ class Probe:
 
     @classmethod
     def parse(cls, container: Manifest, name: str) -> Self | None:
-        """Read one of a container's probes, or None where it has none.
+        """Return one of a container's probes, or None if it is not set.
 
         Raises:
-            ContainerError: It is of a kind that the node does not offer.
+            ContainerError: The node does not support its kind.
         """
-        written = container.get(name)
-        if not written:
+        spec = container.get(name)
+        if not spec:
             return None
-        if not any(kind in written for kind in _KINDS):
+        if not any(kind in spec for kind in _KINDS):
             raise ContainerError(
                 "CreateContainerConfigError", f"the local node offers {name} by {', '.join(_KINDS)} only"
             )
         return cls(
-            question=written,
-            delay=written.get("initialDelaySeconds", 0),
-            period=written.get("periodSeconds", 10),
-            timeout=written.get("timeoutSeconds", 1),
-            successes=written.get("successThreshold", 1),
-            failures=written.get("failureThreshold", 3),
+            action=spec,
+            delay=spec.get("initialDelaySeconds", 0),
+            period=spec.get("periodSeconds", 10),
+            timeout=spec.get("timeoutSeconds", 1),
+            successes=spec.get("successThreshold", 1),
+            failures=spec.get("failureThreshold", 3),
         )
 
-    async def watch(self, subject: Subject, verdict: Callable[[bool], None]) -> None:
-        """Ask for ever, and give a verdict each time enough answers in a row agree on another one."""
+    async def watch(self, subject: Subject, on_result: Callable[[bool], None]) -> None:
+        """Probe for ever, and report each change of the result once its threshold is reached."""
         await asyncio.sleep(self.delay)
-        row, last = 0, False
-        said: bool | None = None
+        consecutive, last = 0, False
+        reported: bool | None = None
         while True:
-            passed = await self._ask(subject)
-            row = row + 1 if passed is last else 1
+            passed = await self._run(subject)
+            consecutive = consecutive + 1 if passed is last else 1
             last = passed
-            if passed is not said and row >= (self.successes if passed else self.failures):
-                said = passed
-                verdict(passed)
+            if passed is not reported and consecutive >= (self.successes if passed else self.failures):
+                reported = passed
+                on_result(passed)
             await asyncio.sleep(self.period)
 
-    async def _ask(self, subject: Subject) -> bool:
+    async def _run(self, subject: Subject) -> bool:
         try:
             async with asyncio.timeout(self.timeout):
-                if "httpGet" in self.question:
-                    return await _http(self.question["httpGet"], subject)
-                if "tcpSocket" in self.question:
-                    return await _tcp(self.question["tcpSocket"], subject)
-                return await _exec(self.question["exec"]["command"], subject)
+                if "httpGet" in self.action:
+                    return await _http(self.action["httpGet"], subject)
+                if "tcpSocket" in self.action:
+                    return await _tcp(self.action["tcpSocket"], subject)
+                return await _exec(self.action["exec"]["command"], subject)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
 
 
-async def _http(question: Manifest, subject: Subject) -> bool:
-    host = question.get("host") or subject.address
-    path = question.get("path", "/")
-    url = f"{question.get('scheme', 'HTTP').lower()}://{host}:{_port(question, subject)}/{path.removeprefix('/')}"
-    headers = {header["name"]: header["value"] for header in question.get("httpHeaders") or []}
-    async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=False) as answer:
-        return answer.status < _FIRST_ERROR
+async def _http(action: Manifest, subject: Subject) -> bool:
+    host = action.get("host") or subject.address
+    path = action.get("path", "/")
+    url = f"{action.get('scheme', 'HTTP').lower()}://{host}:{_port(action, subject)}/{path.removeprefix('/')}"
+    headers = {header["name"]: header["value"] for header in action.get("httpHeaders") or []}
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=False) as response:
+        return response.status < _FIRST_ERROR
 
 
-async def _tcp(question: Manifest, subject: Subject) -> bool:
-    _, writer = await asyncio.open_connection(question.get("host") or subject.address, _port(question, subject))
+async def _tcp(action: Manifest, subject: Subject) -> bool:
+    _, writer = await asyncio.open_connection(action.get("host") or subject.address, _port(action, subject))
     writer.close()
     return True
 
@@ -109,6 +109,6 @@ async def _exec(command: list[str], subject: Subject) -> bool:
         await child.stop(grace=0)
 
 
-def _port(question: Manifest, subject: Subject) -> int:
-    port = question["port"]
+def _port(action: Manifest, subject: Subject) -> int:
+    port = action["port"]
     return subject.ports.get(port, 0) if isinstance(port, str) else int(port)

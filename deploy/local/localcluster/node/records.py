@@ -1,4 +1,4 @@
-"""What is known of a container, and the pod status that follows from it. Pure."""
+"""The state of containers and the pod status derived from it. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ _OWN_CONDITIONS: Final = ("PodReadyToStartContainers", "PodScheduled", "Initiali
 
 
 class Policy(StrEnum):
-    """When a container is started again."""
+    """When a container is restarted."""
 
     ALWAYS = "Always"
     ON_FAILURE = "OnFailure"
     NEVER = "Never"
 
     def restarts(self, exit_code: int) -> bool:
-        """Say whether a container that ended so is started again."""
+        """Return whether a container with this exit code is restarted."""
         return self is Policy.ALWAYS or (self is Policy.ON_FAILURE and exit_code != 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """It does not run yet, or not again yet."""
+    """The container is not running yet, or waits for a restart."""
 
     reason: str = "ContainerCreating"
     message: str = ""
@@ -34,14 +34,14 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """It runs."""
+    """The container is running."""
 
     started_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminated:
-    """It ended."""
+    """The container has exited."""
 
     exit_code: int
     reason: str
@@ -52,15 +52,15 @@ class Terminated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """Everything that is known of one container.
+    """The state of one container.
 
     Attributes:
-        state: What it does now.
-        last: How it ended the time before, if it ran before.
-        restarts: How often it was started again.
+        state: Its current state.
+        last: Its previous termination, if any.
+        restarts: Its restart count.
         started: Whether its startup probe, if any, has passed.
         ready: Whether its readiness probe, if any, passes.
-        final: Whether it will not be started again.
+        final: Whether it will not be restarted.
     """
 
     state: Waiting | Running | Terminated = Waiting()
@@ -72,13 +72,13 @@ class Record:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended for good, if it did."""
+        """Its final exit code; None while it may run again."""
         return self.state.exit_code if self.final and isinstance(self.state, Terminated) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """A pod's object and what its containers do."""
+    """A pod and the states of its containers."""
 
     manifest: Manifest
     address: str
@@ -93,7 +93,7 @@ class Pod:
 
     @property
     def phase(self) -> str:
-        """The phase that Kubernetes defines for containers in these states."""
+        """The Kubernetes phase for these container states."""
         codes = [record.exit_code for record in self.mains.values()]
         if any(record.exit_code not in (None, 0) for record in self.inits.values()):
             return "Failed"
@@ -104,8 +104,8 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
-    """Whether a condition holds, and why not if it does not."""
+class _Condition:
+    """Whether a condition holds, and the reason if it does not."""
 
     holds: bool
     reason: str = ""
@@ -113,7 +113,7 @@ class _Verdict:
 
 
 def pod_status(pod: Pod, now: datetime) -> Manifest:
-    """Write the status of a pod."""
+    """Return the status of a pod."""
     spec = pod.manifest["spec"]
     status: Manifest = {
         "phase": pod.phase,
@@ -131,7 +131,7 @@ def pod_status(pod: Pod, now: datetime) -> Manifest:
 
 
 def stamp(moment: datetime) -> str:
-    """Write a moment as the API does."""
+    """Format a time for the API."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -141,31 +141,31 @@ def _conditions(pod: Pod, now: datetime) -> list[Manifest]:
     finished = pod.phase in ("Succeeded", "Failed")
     unready = sorted(name for name, record in pod.mains.items() if not record.ready)
     why = "PodCompleted" if pod.phase == "Succeeded" else "PodFailed" if finished else "ContainersNotReady"
-    containers = _Verdict(not unready, why, f"containers with unready status: [{' '.join(unready)}]")
-    verdicts = {
-        "PodReadyToStartContainers": _Verdict(not finished),
-        "PodScheduled": _Verdict(holds=True),
-        "Initialized": _Verdict(pod.initialized, "ContainersNotInitialized"),
+    containers = _Condition(not unready, why, f"containers with unready status: [{' '.join(unready)}]")
+    conditions = {
+        "PodReadyToStartContainers": _Condition(not finished),
+        "PodScheduled": _Condition(holds=True),
+        "Initialized": _Condition(pod.initialized, "ContainersNotInitialized"),
         "ContainersReady": containers,
         "Ready": containers if unready else _gates(pod.manifest, before),
     }
-    own = [_condition(kind, verdict, before.get(kind), now) for kind, verdict in verdicts.items()]
+    own = [_manifest_of(kind, condition, before.get(kind), now) for kind, condition in conditions.items()]
     return own + [condition for condition in present if condition["type"] not in _OWN_CONDITIONS]
 
 
-def _gates(manifest: Manifest, present: Mapping[str, Manifest]) -> _Verdict:
+def _gates(manifest: Manifest, present: Mapping[str, Manifest]) -> _Condition:
     gates = [gate["conditionType"] for gate in manifest["spec"].get("readinessGates") or []]
     missing = [gate for gate in gates if present.get(gate, {}).get("status") != "True"]
-    return _Verdict(not missing, "ReadinessGatesNotReady", f"waiting for: {' '.join(missing)}")
+    return _Condition(not missing, "ReadinessGatesNotReady", f"waiting for: {' '.join(missing)}")
 
 
-def _condition(kind: str, verdict: _Verdict, before: Manifest | None, now: datetime) -> Manifest:
-    status = "True" if verdict.holds else "False"
+def _manifest_of(kind: str, condition: _Condition, before: Manifest | None, now: datetime) -> Manifest:
+    status = "True" if condition.holds else "False"
     since = before["lastTransitionTime"] if before and before["status"] == status else stamp(now)
-    condition = {"type": kind, "status": status, "lastTransitionTime": since}
-    if not verdict.holds and verdict.reason:
-        condition |= {"reason": verdict.reason, "message": verdict.message}
-    return condition
+    manifest = {"type": kind, "status": status, "lastTransitionTime": since}
+    if not condition.holds and condition.reason:
+        manifest |= {"reason": condition.reason, "message": condition.message}
+    return manifest
 
 
 def _container_statuses(specs: Sequence[Manifest], records: Mapping[str, Record]) -> list[Manifest]:
@@ -192,11 +192,11 @@ def _state(state: Waiting | Running | Terminated) -> Manifest:
         case Running(started_at):
             return {"running": {"startedAt": stamp(started_at)}}
         case Terminated():
-            ended = {
+            terminated = {
                 "exitCode": state.exit_code,
                 "reason": state.reason,
                 "message": state.message,
                 "startedAt": stamp(state.started_at),
                 "finishedAt": stamp(state.finished_at),
             }
-            return {"terminated": {name: value for name, value in ended.items() if value != ""}}
+            return {"terminated": {name: value for name, value in terminated.items() if value != ""}}

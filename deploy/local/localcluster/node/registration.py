@@ -20,10 +20,10 @@ _CAPACITY: Final = {"pods": "500", "memory": "64Gi", "ephemeral-storage": "100Gi
 
 
 async def register(api: Api) -> None:
-    """Make the Node object and say that it is ready.
+    """Create the Node object and report it ready.
 
     Raises:
-        ApiError: The API server refused.
+        ApiError: The API server rejected it.
     """
     labels = {"kubernetes.io/hostname": NAME, "kubernetes.io/os": "linux", "serinus.dev/local": "true"}
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME, "labels": labels}}
@@ -32,13 +32,13 @@ async def register(api: Api) -> None:
 
 
 async def beat(api: Api) -> None:
-    """Renew the lease for ever; a node whose lease expires is called NotReady by the controllers."""
+    """Renew the lease for ever; the controllers mark a node with an expired lease NotReady."""
     while True:
         try:
             await api.apply(_lease())
             await asyncio.sleep(_HEARTBEAT_SECONDS)
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-            say(f"heartbeat: {error}; trying again")
+            say(f"heartbeat: {error}; retrying")
             await asyncio.sleep(1)
 
 
@@ -54,7 +54,7 @@ def _lease() -> Manifest:
 
 def _status() -> Manifest:
     now = stamp(datetime.now(UTC))
-    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "the local node runs"}
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "the local node is running"}
     resources = _CAPACITY | {"cpu": str(os.cpu_count() or 1)}
     return {
         "capacity": resources,

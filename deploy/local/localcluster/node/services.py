@@ -1,4 +1,4 @@
-"""Services: each ClusterIP forwards to a ready endpoint, and each name is in the private hosts file."""
+"""Services: forwards each ClusterIP to ready endpoints and writes each name to the private hosts file."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ Endpoint = tuple[str, int]
 
 @dataclass(slots=True)
 class _Forwarder:
-    """One open port of a Service; a connection chooses among the endpoints of its moment."""
+    """One open port of a Service; each connection goes to a random current endpoint."""
 
     endpoints: list[Endpoint]
     server: asyncio.Server | None = None
@@ -29,48 +29,48 @@ class _Forwarder:
         self.server = await asyncio.start_server(self._accept, address, port)
 
     def close(self) -> None:
-        # Open connections go on, as they do with real Services.
+        # Open connections continue, as with real Services.
         if self.server:
             self.server.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        address, port = random.choice(self.endpoints)  # noqa: S311 - load is spread, no secret is made
+        address, port = random.choice(self.endpoints)  # noqa: S311 - load balancing, not cryptography
         try:
-            back_reader, back_writer = await asyncio.open_connection(address, port)
+            upstream_reader, upstream_writer = await asyncio.open_connection(address, port)
         except OSError:
             writer.close()
             return
-        await asyncio.gather(_pump(reader, back_writer), _pump(back_reader, writer))
-        back_writer.close()
+        await asyncio.gather(_pump(reader, upstream_writer), _pump(upstream_reader, writer))
+        upstream_writer.close()
         writer.close()
 
 
 class Services:
-    """Keeps the addresses and the names of all Services."""
+    """Maintains the addresses and names of all Services."""
 
     def __init__(self, api: Api, hosts: Path) -> None:
         self._hosts = hosts
         self._stale = asyncio.Event()
         self._open: dict[Endpoint, _Forwarder] = {}
-        self.services = Mirror(api, "/api/v1/services", self._note, self._note)
-        self.slices = Mirror(api, "/apis/discovery.k8s.io/v1/endpointslices", self._note, self._note)
+        self.services = Mirror(api, "/api/v1/services", self._invalidate, self._invalidate)
+        self.slices = Mirror(api, "/apis/discovery.k8s.io/v1/endpointslices", self._invalidate, self._invalidate)
 
     async def run(self) -> None:
-        """Bring addresses and names up to date for ever."""
+        """Update addresses and names for ever."""
         while True:
             await self._stale.wait()
             self._stale.clear()
             await self._forward()
-            self._name()
+            self._write_hosts()
 
-    def _note(self, _: Manifest) -> None:
+    def _invalidate(self, _: Manifest) -> None:
         self._stale.set()
 
     async def _forward(self) -> None:
-        wanted = dict(self._wanted())
-        for listener in self._open.keys() - wanted.keys():
+        desired = dict(self._listeners())
+        for listener in self._open.keys() - desired.keys():
             self._open.pop(listener).close()
-        for listener, endpoints in wanted.items():
+        for listener, endpoints in desired.items():
             if listener in self._open:
                 self._open[listener].endpoints = endpoints
                 continue
@@ -82,8 +82,8 @@ class Services:
                 continue
             self._open[listener] = forwarder
 
-    def _wanted(self) -> Iterator[tuple[Endpoint, list[Endpoint]]]:
-        """Yield each port of each Service that has ready endpoints: without any, a connection must be refused."""
+    def _listeners(self) -> Iterator[tuple[Endpoint, list[Endpoint]]]:
+        """Yield each Service port with ready endpoints; without any, connections must be refused."""
         for service in self.services.objects.values():
             address = service["spec"].get("clusterIP", "None")
             for port in service["spec"].get("ports") or []:
@@ -105,7 +105,7 @@ class Services:
                 if (endpoint.get("conditions") or {}).get("ready") is not False:
                     yield from ((address, port) for address in endpoint["addresses"] for port in ports)
 
-    def _name(self) -> None:
+    def _write_hosts(self) -> None:
         lines = [base_hosts()]
         for (namespace, name), service in sorted(self.services.objects.items()):
             address = service["spec"].get("clusterIP", "None")
@@ -113,7 +113,7 @@ class Services:
             full = f"{name}.{namespace}.svc"
             lines += [f"{entry} {full} {full}.cluster.local {name}.{namespace}\n" for entry in addresses]
         text = "".join(lines)
-        # The file is bind-mounted: it must be written in place, since a new one would not be seen.
+        # The file is bind-mounted: write it in place, because a replaced file would not be visible.
         if self._hosts.read_text(encoding="utf-8") != text:
             self._hosts.write_text(text, encoding="utf-8")
 

@@ -31,7 +31,7 @@ rules:
 
 
 def etcd(settings: Settings) -> Part:
-    """Describe the store; it does not wait for the disk, since nothing here outlives the cluster."""
+    """Return etcd; without fsync, because nothing has to outlive the cluster."""
     return Part(
         name="etcd",
         command=(
@@ -50,7 +50,7 @@ def etcd(settings: Settings) -> Part:
 
 
 def apiserver(settings: Settings, authority: Authority) -> Part:
-    """Describe the API server: RBAC on, admission as Kubernetes has it by default."""
+    """Return the API server, with RBAC and the default admission plugins."""
     return Part(
         name="apiserver",
         command=(
@@ -80,7 +80,7 @@ def apiserver(settings: Settings, authority: Authority) -> Part:
 
 
 def controller_manager(settings: Settings, authority: Authority) -> Part:
-    """Describe the controllers; each acts under its own service account, as in a real cluster."""
+    """Return the controller manager; each controller uses its own service account, as in a real cluster."""
     kubeconfig = settings.kubeconfig("controller-manager")
     return Part(
         name="controller-manager",

@@ -1,4 +1,4 @@
-"""Contour outside of the cluster it controls, and the Envoy that it programs."""
+"""Contour, running outside the cluster, and the Envoy that it configures."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ NAMESPACE: Final = "projectcontour"
 NAME: Final = "serinus"
 _API: Final = "gateway.networking.k8s.io/v1"
 
-# Envoy's own bounds up to a minute, with more between 50 ms and 2 s: limits of latency are often 200 ms.
+# Envoy's default bounds up to a minute, with more between 50 ms and 2 s, because latency limits are often 200 ms.
 _BOUNDS_MS: Final = (
     *(0.5, 1, 5, 10, 25, 50, 75, 100, 150, 200, 250, 300, 400, 500),
     *(750, 1000, 1500, 2000, 2500, 5000, 10000, 30000, 60000),
@@ -58,7 +58,7 @@ OBJECTS: Final[tuple[Manifest, ...]] = (
 
 
 def contour(settings: Settings) -> Part:
-    """Describe the controller of the one Gateway."""
+    """Return Contour, the controller of the only Gateway."""
     config = settings.state / "contour.json"
     content = {"gateway": {"gatewayRef": {"namespace": NAMESPACE, "name": NAME}}, "accesslog-level": "error"}
     config.write_text(json.dumps(content), encoding="utf-8")
@@ -82,7 +82,7 @@ def contour(settings: Settings) -> Part:
             f"--stats-address={GATEWAY}",
             f"--stats-port={ENVOY_STATS_PORT}",
             f"--ingress-status-address={GATEWAY}",
-            # The default of 5 a second would delay the status of many routes that change at once.
+            # The default of 5 a second would delay the status of many routes that change at the same time.
             "--kubernetes-client-qps=200",
             "--kubernetes-client-burst=400",
         ),
@@ -91,10 +91,10 @@ def contour(settings: Settings) -> Part:
 
 
 def envoy(settings: Settings) -> Part:
-    """Describe the proxy that carries the traffic.
+    """Return Envoy, the proxy.
 
     Raises:
-        LocalClusterError: Contour cannot write the proxy's configuration.
+        LocalClusterError: Contour cannot write Envoy's bootstrap configuration.
     """
     config = settings.state / "envoy.json"
     _write_bootstrap(settings, config)
@@ -106,7 +106,7 @@ def envoy(settings: Settings) -> Part:
             *("--service-cluster", "projectcontour"),
             *("--service-node", "envoy"),
             *("--concurrency", "1"),
-            # Its shared memory is the machine's, not the namespace's: two clusters would meet there.
+            # Its shared memory is not isolated by the namespaces: two clusters would share it.
             "--disable-hot-restart",
             *("--log-level", "warning"),
         ),
@@ -119,21 +119,21 @@ def _write_bootstrap(settings: Settings, config_file: Path) -> None:
         str(settings.programs / "contour"),
         "bootstrap",
         str(config_file),
-        # Contour insists on a socket file here; its path would be too long in a test's folder.
+        # Contour requires a socket file here; a path in a test's folder would be too long.
         "--admin-address=/admin.sock",
         f"--xds-address={LOOPBACK}",
         f"--xds-port={CONTOUR_XDS_PORT}",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise LocalClusterError(f"`{' '.join(command)}` failed:\n{done.stderr.strip()}")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise LocalClusterError(f"`{' '.join(command)}` failed:\n{result.stderr.strip()}")
     config: Manifest = json.loads(config_file.read_text(encoding="utf-8"))
     address = {"socket_address": {"address": LOOPBACK, "port_value": ENVOY_ADMIN_PORT}}
     config["admin"]["address"] = address
     for cluster in config["static_resources"]["clusters"]:
         if cluster["name"] == "envoy-admin":
             cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = address
-    # Histograms show what was merged at the last flush: the default of 5 s would make scrapes of 1 s pointless.
+    # Histograms are updated at each flush only: with the default of 5 s, scrapes of 1 s would be pointless.
     config["stats_flush_interval"] = "1s"
     if settings.extra_bounds:
         bounds = {"match": {"suffix": "upstream_rq_time"}, "buckets": _BOUNDS_MS}

@@ -1,4 +1,4 @@
-"""A part: one program of the cluster, how it is started and how one sees that it works."""
+"""A part: one program of the cluster, with its command line and its readiness check."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Final
 
 import aiohttp
 
-_GLANCE: Final = aiohttp.ClientTimeout(total=2)
+_CHECK_TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
 
 Check = Callable[[], Awaitable[bool]]
 
@@ -16,11 +16,11 @@ class Part:
     """One program of the cluster.
 
     Attributes:
-        name: What it is called in commands and in the name of its log.
+        name: Its name in commands and in the name of its log.
         command: The program and its arguments.
-        ready: Says whether it works; it must not raise while the program starts.
-        environment: Variables besides those that all parts get.
-        grace: Seconds between asking it to end and making it.
+        ready: Returns whether it is ready; must not raise while the program starts.
+        environment: Variables in addition to those of all parts.
+        grace: Seconds between SIGTERM and SIGKILL.
     """
 
     name: str
@@ -31,12 +31,15 @@ class Part:
 
 
 def answers(url: str) -> Check:
-    """Make a check that an address answers without an error; the certificate of a part is its own."""
+    """Return a check that a URL answers without an error; certificates are not verified, parts sign their own."""
 
     async def check() -> bool:
         try:
-            async with aiohttp.ClientSession(timeout=_GLANCE) as session, session.get(url, ssl=False) as answer:
-                return answer.ok
+            async with (
+                aiohttp.ClientSession(timeout=_CHECK_TIMEOUT) as session,
+                session.get(url, ssl=False) as response,
+            ):
+                return response.ok
         except (aiohttp.ClientError, TimeoutError):
             return False
 

@@ -1,4 +1,4 @@
-"""Prometheus: the gateway, Contour, the operator, and whatever the files in its `targets` folder name."""
+"""Prometheus: scrapes the gateway, Contour, the operator, and the targets of the files in its `targets` folder."""
 
 import json
 from pathlib import Path
@@ -12,12 +12,12 @@ _RETENTION: Final = "12h"
 
 
 def targets_folder(settings: Settings) -> Path:
-    """Say where a JSON file of scrape targets is picked up, in the form of file_sd."""
+    """Return the folder for JSON files of scrape targets, in the format of file_sd."""
     return settings.state / "prometheus" / "targets"
 
 
 def prometheus(settings: Settings) -> Part:
-    """Describe the one metric source."""
+    """Return Prometheus, the only metric source."""
     folder = settings.state / "prometheus"
     targets_folder(settings).mkdir(parents=True)
     config = folder / "prometheus.json"

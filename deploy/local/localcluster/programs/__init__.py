@@ -1,1 +1,1 @@
-"""The programs that the parts run: found, downloaded or built."""
+"""The programs of the parts: located, downloaded or built."""

@@ -1,4 +1,4 @@
-"""The programs that a local cluster is made of: their versions and where each can come from."""
+"""The programs of a local cluster, with their versions and sources."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 KUBERNETES: Final = "v1.37.2"
 ETCD: Final = "v3.7.3"
 CONTOUR: Final = "v1.33.8"
-# Debian has its own version; where there is no Debian, the module of go/prometheus is built.
+# Debian has its own version; elsewhere the module of go/prometheus is built.
 PROMETHEUS: Final = "debian-or-v0.316.0"
 
 _VERSION_PACKAGES: Final = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
@@ -17,10 +17,10 @@ class Download:
     """A published file.
 
     Attributes:
-        url: Its address; {base} is the setting that a test or a mirror changes, {arch} is Go's name of the machine.
-        base: The publisher's own value of {base}.
-        checksums: The address of its published SHA-256, alone or in a list that names the file.
-        member: The file to take out where the download is an archive, else an empty text.
+        url: Its URL; {base} can be changed by a test or for a mirror, {arch} is Go's name of the architecture.
+        base: The publisher's value of {base}.
+        checksums: The URL of its published SHA-256, alone or in a list that names the file.
+        member: The file to extract if the download is an archive, else empty.
     """
 
     url: str
@@ -36,7 +36,7 @@ class GoSource:
     Attributes:
         module: The folder under deploy/local/go with its go.mod and go.sum.
         package: The main package.
-        link_flags: What the linker sets besides dropping symbols.
+        link_flags: Linker flags in addition to those that strip symbols.
     """
 
     module: str
@@ -55,13 +55,13 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A program, its version, and the ways to get it in the order in which they are tried.
+    """A program, its version, and its sources in the order in which they are tried.
 
     Attributes:
-        name: What it is called.
-        version: Its version, or what else tells its kept copy from another; the key in the cache.
-        on_path: Whether one on PATH may be taken; kubectl only if it fits the server.
-        debian: The Debian package that holds it at /usr/bin, or an empty text.
+        name: Its name.
+        version: Its version, or another text that identifies it; the key in the cache.
+        on_path: Whether a program on PATH may be used; kubectl only if its version fits the server.
+        debian: The Debian package that contains it in /usr/bin, or empty.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Program:
 
 
 def _kubernetes_link_flags() -> str:
-    # Clients parse the version: without these the server calls itself v0.0.0-master+$Format:%H$.
+    # Clients parse the version: without these flags the server reports v0.0.0-master+$Format:%H$.
     major, minor, _ = KUBERNETES.removeprefix("v").split(".")
     values = {
         "gitVersion": KUBERNETES,

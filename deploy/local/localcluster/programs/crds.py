@@ -1,4 +1,4 @@
-"""Custom resources: the Gateway API's, Contour's, and Serinus's own."""
+"""Custom resource definitions: those of the Gateway API, Contour and Serinus."""
 
 import asyncio
 import json
@@ -16,14 +16,14 @@ from localcluster.programs.gobuild import module_folder
 from localcluster.settings import CHECKOUT, Feature, Settings, cache_folder
 
 SERINUS: Final = CHECKOUT / "deploy" / "crds"
-_PATIENCE: Final = 30.0
+_TIMEOUT_SECONDS: Final = 30.0
 
 
 def provide() -> Path:
-    """Collect the gateway's custom resources from the Go modules into the cache, once, as one quickly read file.
+    """Collect the gateway's CRDs from the Go modules into one cached JSON file, which loads quickly.
 
     Raises:
-        LocalClusterError: The modules can be had neither from the module cache nor from the proxy.
+        LocalClusterError: The modules are available neither in the module cache nor from the proxy.
     """
     cached = cache_folder() / "crds" / CONTOUR / "gateway.json"
     if cached.exists():
@@ -44,10 +44,10 @@ def provide() -> Path:
 
 
 async def install(api: Api, settings: Settings) -> None:
-    """Apply all custom resources and wait until the API server serves them.
+    """Apply all CRDs and wait until the API server serves them.
 
     Raises:
-        LocalClusterError: The API server refuses one, or does not establish it in time.
+        LocalClusterError: The API server rejects one, or does not establish it in time.
     """
     manifests: list[Manifest] = []
     if settings.has(Feature.GATEWAY):
@@ -63,18 +63,18 @@ async def await_condition(api: Api, manifest: Manifest, condition: str) -> None:
     """Wait until a condition of an applied object is True.
 
     Raises:
-        LocalClusterError: It is not in time; the message has the object's conditions.
+        LocalClusterError: It does not become True in time; the message contains the object's conditions.
     """
     path = f"{collection(manifest)}/{manifest['metadata']['name']}"
-    found = await api.request("GET", path)
+    current = await api.request("GET", path)
     try:
-        async with asyncio.timeout(_PATIENCE):
-            while not is_true(found, condition):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            while not is_true(current, condition):
                 await asyncio.sleep(0.1)
-                found = await api.request("GET", path)
+                current = await api.request("GET", path)
     except TimeoutError as error:
-        conditions = json.dumps(found.get("status", {}).get("conditions"))
-        raise LocalClusterError(f"{path} is not {condition} after {_PATIENCE:.0f} s: {conditions}") from error
+        conditions = json.dumps(current.get("status", {}).get("conditions"))
+        raise LocalClusterError(f"{path} is not {condition} after {_TIMEOUT_SECONDS:.0f} s: {conditions}") from error
 
 
 async def _establish(api: Api, manifest: Manifest) -> None:
@@ -83,7 +83,7 @@ async def _establish(api: Api, manifest: Manifest) -> None:
 
 
 def is_true(manifest: Manifest, condition: str) -> bool:
-    """Say whether a condition of an object's status is True."""
+    """Return whether a condition of an object's status is True."""
     conditions = manifest.get("status", {}).get("conditions") or []
     return any(entry["type"] == condition and entry["status"] == "True" for entry in conditions)
 

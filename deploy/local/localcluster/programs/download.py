@@ -1,4 +1,4 @@
-"""Published files, believed only when their SHA-256 is the published one."""
+"""Downloads published files and verifies them against their published SHA-256."""
 
 import hashlib
 import platform
@@ -18,10 +18,10 @@ _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def architecture() -> str:
-    """Say what Go calls this machine.
+    """Return Go's name of this machine's architecture.
 
     Raises:
-        LocalClusterError: No program is published for it.
+        LocalClusterError: The architecture is not supported.
     """
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
@@ -30,27 +30,27 @@ def architecture() -> str:
 
 
 def fetch(download: Download, base: str, target: Path, timeout: float) -> None:
-    """Put a published file, or the one member of it, at a path.
+    """Download a published file, or its one member, to a path.
 
     Args:
-        download: What to fetch.
-        base: The address that stands for the publisher's.
-        target: Where the program goes; its folder exists.
-        timeout: Seconds that a connection may be silent.
+        download: The file.
+        base: The value of {base} in its URLs.
+        target: The path of the program; its folder must exist.
+        timeout: Seconds without data after which a connection fails.
 
     Raises:
-        ChecksumError: The file is not the published one.
-        LocalClusterError: The file cannot be had, or the archive lacks its member.
+        ChecksumError: The file does not have the published checksum.
+        LocalClusterError: The file cannot be downloaded, or the archive lacks its member.
     """
     fields = {"base": base, "arch": architecture()}
     address = download.url.format(**fields)
-    wanted = _published_checksum(download.checksums.format(**fields), address.rpartition("/")[2], timeout)
+    published = _published_checksum(download.checksums.format(**fields), address.rpartition("/")[2], timeout)
     received = target.with_name(f"{target.name}.received")
     try:
-        found = _save(address, received, timeout)
-        if found != wanted:
+        checksum = _save(address, received, timeout)
+        if checksum != published:
             raise ChecksumError(
-                f"{address}: SHA-256 is {found}, published is {wanted}; try again, or use another mirror"
+                f"{address}: SHA-256 is {checksum}, published is {published}: try again, or use another mirror"
             )
         _place(received, target, download.member.format(**fields))
     finally:
@@ -64,13 +64,13 @@ def _published_checksum(address: str, file_name: str, timeout: float) -> str:
         checksum, _, name = line.strip().partition(" ")
         if checksum and (not name or name.strip().lstrip("*") == file_name):
             return checksum.lower()
-    raise LocalClusterError(f"{address} names no checksum of {file_name}")
+    raise LocalClusterError(f"{address} has no checksum of {file_name}")
 
 
 def _read(address: str, timeout: float) -> str:
     try:
-        with _open(address, timeout) as answer:
-            content = answer.read()
+        with _open(address, timeout) as response:
+            content = response.read()
     except (urllib.error.URLError, OSError) as error:
         raise LocalClusterError(f"cannot download {address}: {error}") from error
     return content.decode()
@@ -79,8 +79,8 @@ def _read(address: str, timeout: float) -> str:
 def _save(address: str, target: Path, timeout: float) -> str:
     digest = hashlib.sha256()
     try:
-        with _open(address, timeout) as answer, target.open("wb") as file:
-            while chunk := answer.read(_CHUNK):
+        with _open(address, timeout) as response, target.open("wb") as file:
+            while chunk := response.read(_CHUNK):
                 digest.update(chunk)
                 file.write(chunk)
     except (urllib.error.URLError, OSError) as error:
@@ -90,9 +90,9 @@ def _save(address: str, target: Path, timeout: float) -> str:
 
 def _open(address: str, timeout: float) -> HTTPResponse:
     if not address.startswith(("https://", "http://")):
-        raise LocalClusterError(f"{address} is no http(s) address: correct the base of the downloads")
-    answer: HTTPResponse = urllib.request.urlopen(address, timeout=timeout)  # noqa: S310 - see the line above
-    return answer
+        raise LocalClusterError(f"{address} is not an http(s) URL: correct the base of the downloads")
+    response: HTTPResponse = urllib.request.urlopen(address, timeout=timeout)  # noqa: S310 - checked above
+    return response
 
 
 def _place(received: Path, target: Path, member: str) -> None:

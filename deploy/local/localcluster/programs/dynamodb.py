@@ -1,6 +1,6 @@
-"""DynamoDB Local, Amazon's own emulator: fetched once from Maven Central, then a process of its own on a free port.
+"""DynamoDB Local, Amazon's emulator: fetched once from Maven Central, then run as a process on a free port.
 
-`python -m localcluster.programs.dynamodb` runs one until Ctrl-C. Everything that is stored in it is gone with it.
+`python -m localcluster.programs.dynamodb` runs it until Ctrl-C. Its data is in memory and lost at its end.
 """
 
 import argparse
@@ -27,16 +27,16 @@ _MAIN: Final = "software.amazon.dynamodb.services.local.main.ServerRunner"
 _FETCH_SECONDS: Final = 600
 _START_SECONDS: Final = 60.0
 _GRACE_SECONDS: Final = 5.0
-_GLANCE_SECONDS: Final = 2.0
-_PAUSE_SECONDS: Final = 0.1
+_CHECK_SECONDS: Final = 2.0
+_POLL_SECONDS: Final = 0.1
 _LOOPBACK: Final = "127.0.0.1"
 
 
 def libraries() -> Path:
-    """Return the folder with DynamoDB Local and all that it needs; fetched the first time, 48 MB.
+    """Return the folder with DynamoDB Local and its libraries; the first call fetches 48 MB.
 
     Raises:
-        LocalClusterError: Maven is not there or cannot fetch it.
+        LocalClusterError: Maven is not installed or cannot fetch it.
     """
     folder = cache_folder() / "dynamodb-local" / VERSION
     if folder.exists():
@@ -44,7 +44,7 @@ def libraries() -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as part, progress(f"DynamoDB Local {VERSION}: Maven Central"):
         _fetch(Path(part) / "libraries")
-        # Another run may have been faster: its folder has the same files.
+        # If another run was faster, its folder has the same files.
         with suppress(OSError):
             (Path(part) / "libraries").rename(folder)
     return folder
@@ -57,31 +57,31 @@ def _fetch(target: Path) -> None:
     command = [maven, "--batch-mode", "--quiet", "--file", str(_POM), "dependency:copy-dependencies"]
     command += ["-DincludeScope=runtime", f"-DoutputDirectory={target}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_FETCH_SECONDS, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=_FETCH_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
         raise LocalClusterError(f"mvn did not fetch DynamoDB Local within {_FETCH_SECONDS} s: try again") from error
-    if done.returncode:
-        last = "\n".join(done.stdout.strip().splitlines()[-10:])
+    if result.returncode:
+        last = "\n".join(result.stdout.strip().splitlines()[-10:])
         raise LocalClusterError(f"mvn cannot fetch DynamoDB Local, see {_POM}:\n{last}")
 
 
 @contextmanager
 def dynamodb_local(port: int | None = None) -> Iterator[str]:
-    """Run DynamoDB Local in memory and give its endpoint; it is gone afterwards.
+    """Run DynamoDB Local in memory until the block ends, and yield its endpoint.
 
     Args:
-        port: Where it listens; a free one where it is not given. It listens on every address of the machine, and takes
-            any credentials: keep nothing in it that matters.
+        port: Its port; by default a free one. It listens on every address of the machine and accepts any credentials:
+            store nothing in it that matters.
 
     Raises:
-        LocalClusterError: There is no Java, it cannot be fetched, or it did not start; its last words are in it.
+        LocalClusterError: There is no Java, or it cannot be fetched or started; the message contains its last output.
     """
     java = shutil.which("java")
     if java is None:
         raise LocalClusterError("java is not on PATH: install Java 17 or newer (Debian: default-jre-headless)")
     folder, chosen = libraries(), port or _free_port()
     command = [java, "-Xmx384m", f"-Djava.library.path={folder}", "-classpath", f"{folder}/*", _MAIN]
-    # Telemetry would go to addresses outside of this machine.
+    # Telemetry would be sent to addresses outside this machine.
     command += ["-inMemory", "-disableTelemetry", "-port", str(chosen)]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
@@ -90,14 +90,14 @@ def dynamodb_local(port: int | None = None) -> Iterator[str]:
             yield f"http://{_LOOPBACK}:{chosen}"
         except _NotStartedError as error:
             log.seek(0)
-            said = log.read().decode(errors="replace").strip()[-2000:]
-            raise LocalClusterError(f"DynamoDB Local {error} on port {chosen}. It said:\n{said}") from error
+            output = log.read().decode(errors="replace").strip()[-2000:]
+            raise LocalClusterError(f"DynamoDB Local {error} on port {chosen}. Its output:\n{output}") from error
         finally:
             _end(process)
 
 
 class _NotStartedError(Exception):
-    """It has ended already, or does not answer."""
+    """DynamoDB Local has exited, or does not answer."""
 
 
 def _await(process: "subprocess.Popen[bytes]", port: int) -> None:
@@ -107,14 +107,14 @@ def _await(process: "subprocess.Popen[bytes]", port: int) -> None:
             raise _NotStartedError(f"ended with {process.returncode}")
         if time.monotonic() > deadline:
             raise _NotStartedError(f"did not answer within {_START_SECONDS:g} s")
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection(_LOOPBACK, port, timeout=_GLANCE_SECONDS)
+    connection = http.client.HTTPConnection(_LOOPBACK, port, timeout=_CHECK_SECONDS)
     try:
         connection.request("GET", "/")
-        # It refuses a request without a signature, and so works.
+        # An error for the missing signature shows that it is running.
         return connection.getresponse().status < http.HTTPStatus.INTERNAL_SERVER_ERROR
     except (OSError, http.client.HTTPException):
         return False
@@ -139,18 +139,18 @@ def _free_port() -> int:
 
 
 def main() -> int:
-    """Run one for a person until Ctrl-C, or only fetch it."""
+    """Run DynamoDB Local until Ctrl-C, or only fetch it."""
     parser = argparse.ArgumentParser(
         prog="localcluster.programs.dynamodb", description="Runs DynamoDB Local in memory."
     )
-    parser.add_argument("--port", type=int, default=8000, help="where it listens (8000)")
-    parser.add_argument("--fetch", action="store_true", help="only fetch it, for a place without a way out")
-    given = parser.parse_args()
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on; default 8000")
+    parser.add_argument("--fetch", action="store_true", help="only fetch it, for later use without a network")
+    options = parser.parse_args()
     try:
-        if given.fetch:
+        if options.fetch:
             say(f"DynamoDB Local {VERSION}: {libraries()}")
         else:
-            _serve(given.port)
+            _serve(options.port)
     except LocalClusterError as error:
         say(str(error))
         return 1
@@ -158,13 +158,13 @@ def main() -> int:
 
 
 def _serve(port: int) -> None:
-    # SIGTERM would end this process alone and leave the other; a shell's background jobs ignore SIGINT.
+    # SIGTERM would end this process but not its child; a shell's background jobs ignore SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt), dynamodb_local(port) as endpoint:
-        say(f"DynamoDB Local {VERSION} at {endpoint}; any credentials do. Ctrl-C ends it.")
+        say(f"DynamoDB Local {VERSION} at {endpoint}; accepts any credentials. Press Ctrl-C to stop it.")
         while _answers(port):
-            time.sleep(_GLANCE_SECONDS)
+            time.sleep(_CHECK_SECONDS)
 
 
 if __name__ == "__main__":

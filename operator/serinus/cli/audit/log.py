@@ -1,4 +1,4 @@
-"""``serinus audit log``: prints the records of a model that match the filters."""
+"""``serinus audit log``: prints the audit records of a model that match the filters."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ from serinus.cli.audit.output import actor_text, log_heading, log_line
 from serinus.cli.command import set_handler
 from serinus.cli.output import echo
 from serinus.cli.session import CliContext, RegistryOptions, add_model, add_registry, open_registry
-from serinus.cli.times import moment, when
+from serinus.cli.times import parse_time, resolve_time
 from serinus.engine.audit.chain import StoredRecord
 from serinus.ports.registry_store import RegistryStore
 
@@ -29,9 +29,9 @@ class LogOptions:
     """Options of ``serinus audit log`` and ``serinus registry history``.
 
     Attributes:
-        since: a time, or how long ago; None for the first record.
-        until: likewise, exclusive; None for the last record.
-        events: the names of events; empty for all.
+        since: a time or an age, inclusive; None for no limit.
+        until: likewise, exclusive.
+        events: names of events; empty for all.
         version: without its v; empty for all.
         actor: None for all.
     """
@@ -66,28 +66,34 @@ def add_log(parser: argparse.ArgumentParser) -> None:
     add_registry(parser)
     parser.add_argument(
         "--since",
-        type=when,
+        type=parse_time,
         metavar="TIME",
-        help="from then on: 2026-11-01, 2026-11-01T14:00Z, or 36h for the last 36 hours",
+        help="records from this time on: 2026-11-01, 2026-11-01T14:00Z, or 36h for the last 36 hours",
     )
-    parser.add_argument("--until", type=when, metavar="TIME", help="before then")
+    parser.add_argument("--until", type=parse_time, metavar="TIME", help="records before this time")
     names = [event.value for event in AuditEvent]
     parser.add_argument(
-        "--event", action="append", choices=names, metavar="EVENT", help=f"only these: {', '.join(names)}"
+        "--event",
+        action="append",
+        choices=names,
+        metavar="EVENT",
+        help=f"records of this event; repeatable: {', '.join(names)}",
     )
-    parser.add_argument("--version", help="only what is about this version, or went back to it")
-    parser.add_argument("--actor", help="only what this one did")
-    parser.add_argument("-o", "--output", choices=("table", "wide", "json"), default="table", help="table by default")
+    parser.add_argument("--version", help="records about this version, or about a rollback to it")
+    parser.add_argument("--actor", help="records of this actor")
+    parser.add_argument(
+        "-o", "--output", choices=("table", "wide", "json"), default="table", help="format (default: table)"
+    )
     set_handler(parser, LogOptions.from_args, _log, closed_pipe=OK)
 
 
 class _Filter:
-    """Which records the log shows."""
+    """Decides which records the log shows."""
 
     def __init__(self, options: LogOptions, now: datetime) -> None:
         self._options = options
-        self._since = moment(options.since, now) if options.since is not None else None
-        self._until = moment(options.until, now) if options.until is not None else None
+        self._since = resolve_time(options.since, now) if options.since is not None else None
+        self._until = resolve_time(options.until, now) if options.until is not None else None
 
     def matches(self, record: StoredRecord) -> bool:
         options, content = self._options, record.content
@@ -99,14 +105,14 @@ class _Filter:
         )
 
     def _in_time(self, at: object) -> bool:
-        """A record whose time cannot be read is shown: it must not be hidden by what is wrong with it."""
+        """Return True also for a record without a readable time: a filter must not hide a damaged record."""
         try:
-            happened = datetime.fromisoformat(str(at))
+            time = datetime.fromisoformat(str(at))
         except ValueError:
             return True
-        if happened.tzinfo is None:
+        if time.tzinfo is None:
             return True
-        return not (self._since and happened < self._since) and not (self._until and happened >= self._until)
+        return not (self._since and time < self._since) and not (self._until and time >= self._until)
 
 
 def _actor_name(record: StoredRecord) -> object:
@@ -141,14 +147,14 @@ async def _records(store: RegistryStore, model: ObjectKey, after: int) -> AsyncG
 
 
 def _print_remarks(options: LogOptions, model: ObjectKey, chain: ChainHead, shown: int) -> None:
-    """Say on standard error what the lines do not: that there are none, or that earlier ones are elsewhere."""
+    """Print on standard error that no record is shown, or that earlier ones are in an archive."""
     where = f"in namespace {model.namespace}" if model.namespace else "without a namespace"
     if chain.pruned_through:
         echo(
-            f"The records up to #{chain.pruned_through} were removed by retention; they are in {chain.archive}.",
+            f"Records up to #{chain.pruned_through} were removed by retention; they are in {chain.archive}.",
             err=True,
         )
     if not chain.sequence:
         echo(f"There is no record of {model.name} {where} in {options.registry.url}", err=True)
     elif not shown:
-        echo(f"None of the records of {model.name} {where} is wanted: there are {chain.sequence}", err=True)
+        echo(f"No record of {model.name} {where} matches the filters ({chain.sequence} in total).", err=True)

@@ -1,4 +1,4 @@
-"""How the audit trail looks in a terminal, in a spreadsheet and in a sentence."""
+"""The audit trail as text: lines for a terminal, rows for a spreadsheet, explanations of findings."""
 
 import csv
 import io
@@ -27,19 +27,19 @@ MEANINGS: Final[Mapping[ChainFault, str]] = {
 
 
 def plain(text: object) -> str:
-    """Return text without characters that a terminal would obey: it comes from whoever wrote the record."""
+    """Return text with non-printable characters escaped: whoever wrote the record must not control the terminal."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in str(text)
     )
 
 
 def count(number: int, noun: str) -> str:
-    """Return such as ``1 record`` or ``128 records``."""
+    """Return a number with its noun, such as ``1 record`` or ``128 records``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def log_heading(*, wide: bool) -> str:
-    """Return the line above the log."""
+    """Return the headings of the columns."""
     line = f"{'TIME (UTC)':{_TIME}}  {'#':>5}  {'EVENT':{_EVENT}}  {'VERSION':{_VERSION}}  {'ACTOR':{_ACTOR}}"
     more = f"  {'TRAFFIC':>7}  {'RUN/STAGE':20}  {'HASH':{_SHORT_HASH}}  {'FOR':24}" if wide else ""
     return f"{line}{more}  REASON"
@@ -49,9 +49,9 @@ def log_line(record: StoredRecord, *, wide: bool, width: int | None) -> str:
     """Return the line of one record.
 
     Args:
-        record: as it is stored; what it does not say stays empty.
+        record: as it is stored; a missing field is empty.
         wide: with more columns, nothing shortened.
-        width: of the terminal, of which a record takes two lines at most; None where nothing is to be shortened.
+        width: of the terminal, of which a record takes two lines at most; None not to shorten it.
     """
     content = record.content
     when = plain(content.get("at", "")).removesuffix("Z")[:19].replace("T", " ")
@@ -79,9 +79,11 @@ def _version(content: Mapping[str, Any]) -> str:
 
 
 def actor_text(content: Mapping[str, Any], most: int | None = None) -> str:
-    """Return who acted, with a mark where nobody vouches for the name.
+    """Return the name of the actor, with a mark if it is unverified.
 
-    In at most so many letters: of a long name the end stays, which tells one service account or role from another.
+    Args:
+        content: of the record.
+        most: characters; a longer name keeps its end, which distinguishes service accounts and roles. None for all.
     """
     actor = content.get("actor")
     if not isinstance(actor, dict):
@@ -114,7 +116,7 @@ def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def finding_lines(finding: ChainFinding) -> str:
-    """Return what was found and what it means, in two lines."""
+    """Return a finding and its meaning, in two lines."""
     where = f"#{finding.sequence}" if finding.sequence else "-"
     return (
         f"  {where:>7}  {finding.fault.value:18}  {plain(finding.message)}\n"
@@ -131,19 +133,19 @@ COLUMNS: Final = (
     "after.traffic", "after.generation", "digest", "specHash", "approvals", "evidence", "details", "id", "previousHash",
     "hash",
 )  # fmt: skip
-"""Dotted names lie within; lists and details are JSON in one cell."""
+"""A dotted name is a nested field; a list or map is JSON in one cell."""
 
 _FORMULA: Final = ("=", "+", "-", "@")
-"""What makes a spreadsheet run a cell (OWASP, CSV Injection); tabs and line ends are written visibly anyway."""
+"""First characters of a formula (OWASP, CSV Injection); tabs and line breaks are escaped before."""
 
 
 def csv_heading() -> bytes:
-    """Return the first line."""
+    """Return the row of headings."""
     return _csv(COLUMNS)
 
 
 def csv_line(record: StoredRecord) -> bytes:
-    """Return a record's line; a cell that a spreadsheet would run as a formula begins with an apostrophe instead."""
+    """Return the row of a record; a cell that a spreadsheet would run as a formula gets a leading apostrophe."""
     return _csv([_cell(_value(record.content, column)) for column in COLUMNS])
 
 

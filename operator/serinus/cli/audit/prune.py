@@ -1,4 +1,4 @@
-"""``serinus audit prune``: lets go of records whose time is over, after they are kept elsewhere."""
+"""``serinus audit prune``: archives the records that are past the Model's retention, then removes them."""
 
 import argparse
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from serinus.api.model import ModelSpec
 from serinus.api.names import ObjectKey
-from serinus.cli.actor import acting
+from serinus.cli.actor import current_actor
 from serinus.cli.audit.output import count, finding_lines
 from serinus.cli.audit.verify import CheckpointSource, add_checkpoints, seen_by_checkpoints
 from serinus.cli.command import Subparsers, set_handler
@@ -23,18 +23,18 @@ from serinus.cli.session import (
     open_registry,
     this_process,
 )
-from serinus.cli.times import moment, when
+from serinus.cli.times import parse_time, resolve_time
 from serinus.errors import ConfigurationError, RefusedError
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry
 
 if TYPE_CHECKING:
     from serinus.audit.archive import ArchivePlace
-    from serinus.audit.checkpoint_reader import Seen
+    from serinus.audit.checkpoint_reader import CheckpointAnchors
     from serinus.audit.retention import Removal
 
 OK, NOT_DONE = 0, 1
-_MOST_SHOWN: Final = 20
+_MAX_SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +42,12 @@ class PruneOptions:
     """Options of ``serinus audit prune``.
 
     Attributes:
-        before: a time, or how long ago: only records from before then; None for all that are too old.
-        archive: where the records are kept; None for the archive of the last removal.
-        policy: a file with the Model, where there is no cluster.
+        before: a time or an age that limits the records further; None for all that are past the retention.
+        archive: a folder or bucket; None for that of the last removal.
+        policy: a file with the Model, for a registry without a cluster.
         reason: for the audit trail; empty for the retention.
-        finish: only remove what was archived and recorded as removed.
-        confirmed: without it nothing is changed.
+        finish: only remove records whose archiving is recorded.
+        confirmed: make the changes; otherwise only print them.
     """
 
     model: str
@@ -83,21 +83,30 @@ def add_parser(verbs: Subparsers) -> None:
     add_model(parser)
     add_registry(parser)
     add_checkpoints(parser)
-    parser.add_argument("--before", type=when, metavar="TIME", help="only records from before then, and too old")
-    parser.add_argument("--archive", metavar="PLACE", help="a folder or s3://bucket/prefix; the last one by default")
-    parser.add_argument("--policy", type=Path, metavar="FILE", help="the Model's manifest, where there is no cluster")
-    parser.add_argument("--reason", default="", help="why, for the audit trail; the retention by default")
+    parser.add_argument(
+        "--before",
+        type=parse_time,
+        metavar="TIME",
+        help="only records before this time that are also past the retention",
+    )
+    parser.add_argument(
+        "--archive", metavar="PLACE", help="folder or s3://bucket/prefix (default: that of the last removal)"
+    )
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", help="manifest of the Model, for a registry without a cluster"
+    )
+    parser.add_argument("--reason", default="", help="reason, for the audit trail (default: the retention)")
     parser.add_argument(
         "--finish",
         action="store_true",
-        help="only remove what was archived and told of: for a role that may do nothing else",
+        help="only remove records whose archiving is recorded, for a role that may do nothing else",
     )
-    parser.add_argument("--yes", action="store_true", help="do it; without this it is only said what would be done")
+    parser.add_argument("--yes", action="store_true", help="make the changes (default: only print them)")
     set_handler(parser, PruneOptions.from_args, _prune, closed_pipe=OK)
 
 
 async def _prune(options: PruneOptions, context: CliContext) -> int:
-    """Prune and return 0; 1 where the trail does not verify, or the removal is left to another role."""
+    """Prune and return 0; 1 if the trail does not verify, or the removal is left to another role."""
     options.checkpoints.check()
     model, now = options.registry.model_key(options.model), context.clock.now()
     days = None if options.finish else await _retention_days(options, context, model)
@@ -111,43 +120,43 @@ async def _prune(options: PruneOptions, context: CliContext) -> int:
         if days is None:
             return await _finish(options, store, model)
         too_old = now - timedelta(days=days)
-        before = min(too_old, moment(options.before, now)) if options.before is not None else too_old
+        before = min(too_old, resolve_time(options.before, now)) if options.before is not None else too_old
         covered = None
         if options.checkpoints.url is not None:
             covered = max((anchor.sequence for anchor in seen.of(model)), default=0)
         return await _remove(options, context, _Plan(store, model, before, covered, days))
 
 
-async def _verifies(registry: Registry, model: ObjectKey, seen: "Seen") -> bool:
-    """Print what is wrong with the trail, and return whether it is whole: nothing of one that is not is removed."""
-    from serinus.audit.verify import prove  # noqa: PLC0415 - loads what only this needs
+async def _verifies(registry: Registry, model: ObjectKey, seen: "CheckpointAnchors") -> bool:
+    """Return whether the trail verifies, and print the findings: a trail that does not is not pruned."""
+    from serinus.audit.verify import prove  # noqa: PLC0415 - slow to load
 
     proof = await prove(registry, model, seen)
     findings = (*seen.findings, *proof.findings)
     if findings:
         echo(f"{name_of(model)} does not verify, so nothing is pruned:")
-        for finding in findings[:_MOST_SHOWN]:
+        for finding in findings[:_MAX_SHOWN]:
             echo(finding_lines(finding))
     return not findings
 
 
 async def _finish(options: PruneOptions, store: RegistryStore, model: ObjectKey) -> int:
-    """Remove what is told of as removed; say which role may, where this one may not."""
+    """Remove the records whose archiving is recorded; print how to continue if this role may not."""
     from serinus.audit.retention import finish_removal  # noqa: PLC0415 - boto3's exceptions
 
     try:
         removed = await finish_removal(store, model)
     except RefusedError as problem:
         url = options.registry.url
-        echo(f"{name_of(model)}: the records that were archived are still there: {problem}")
-        echo(f"Go on as a role that may: serinus audit prune {name_of(model)} --finish --registry '{url}'")
+        echo(f"{name_of(model)}: the archived records are not removed yet: {problem}")
+        echo(f"Continue with a role that may: serinus audit prune {name_of(model)} --finish --registry '{url}'")
         return NOT_DONE
     echo(f"{name_of(model)}: removed {count(removed, 'archived record')}")
     return OK
 
 
 async def _retention_days(options: PruneOptions, context: CliContext, model: ObjectKey) -> int | None:
-    """Return what the model's team wants: of the cluster's Model, else of the manifest that is given."""
+    """Return the retention of the cluster's Model, else of the given manifest; None if there is none."""
     policy = await _policy(options, context, model)
     return policy.retention_days if policy is not None else None
 
@@ -156,17 +165,17 @@ async def _policy(options: PruneOptions, context: CliContext, model: ObjectKey) 
     if options.policy is None:
         return await context.read_policy(model) if options.registry.in_cluster else None
     if options.registry.in_cluster:
-        raise ConfigurationError("--policy is for a registry without a cluster: here the cluster's Model says it")
+        raise ConfigurationError("--policy is for a registry without a cluster: in a cluster the Model has the policy")
     return read_policy(options.policy, model.name)
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What may be removed.
+    """Which records may be removed.
 
     Attributes:
-        before: records from before then.
-        covered: the last record that a checkpoint has seen; None where no checkpoints are read.
+        before: records older than this time.
+        covered: the last record that a checkpoint covers; None if no checkpoints are read.
         days: of the retention.
     """
 
@@ -178,20 +187,20 @@ class _Plan:
 
 
 async def _remove(options: PruneOptions, context: CliContext, plan: _Plan) -> int:
-    """Finish an earlier removal, then archive, tell of and remove what is old; without --yes say what would be done."""
+    """Finish an earlier removal, then archive, record and remove old records; unconfirmed, only print which."""
     from serinus.audit.archive import open_archive  # noqa: PLC0415 - boto3's exceptions
     from serinus.audit.retention import finish_removal, plan_removal  # noqa: PLC0415 - likewise
 
     store, model = plan.store, plan.model
     if options.confirmed and (left := await finish_removal(store, model)):
-        echo(f"{count(left, 'record')} that an earlier run had archived, still there: removed")
+        echo(f"{name_of(model)}: removed {count(left, 'record')} that an earlier run had archived")
     removal = await plan_removal(store, model, recorded_before=plan.before, covered=plan.covered)
     if not removal.records:
         echo(f"{name_of(model)}: nothing to prune before {plan.before:%Y-%m-%d %H:%M:%SZ}: {removal.bound}")
         return OK
     address = options.archive or (await store.read_head(model)).audit.archive
     if not address:
-        raise ConfigurationError("--archive: name a folder or s3://bucket/prefix, which keeps what is removed")
+        raise ConfigurationError("--archive: name a folder or s3://bucket/prefix to keep the removed records")
     archive = open_archive(address)
     try:
         _print_removal(options, model, removal, archive.address)
@@ -220,7 +229,7 @@ async def _archive(
 ) -> None:
     from serinus.audit.retention import Remover  # noqa: PLC0415 - boto3's exceptions
 
-    actor, _ = acting(options.registry.url)
+    actor, _ = current_actor(options.registry.url)
     remover = Remover(
         store=plan.store,
         archive=archive,
@@ -229,4 +238,4 @@ async def _archive(
         by=this_process(),
         clock=context.clock,
     )
-    await remover.archive_and_tell(plan.model, removal)
+    await remover.archive_and_record(plan.model, removal)

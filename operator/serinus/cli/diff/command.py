@@ -1,4 +1,4 @@
-"""``serinus diff 2.2.4 2.3.0``: what a new version breaks, before anybody registers it; from files or the cluster."""
+"""``serinus diff``: what a new version's schema changes, before it is registered; from files or the cluster."""
 
 import argparse
 import json
@@ -26,8 +26,8 @@ class DiffOptions:
     """Options of ``serinus diff``.
 
     Attributes:
-        old: a version, or a file that holds one.
-        new: likewise; the later one.
+        old: a version, or a file with one ModelVersion.
+        new: likewise, the later version.
         place: where versions are looked up.
     """
 
@@ -45,15 +45,15 @@ class DiffOptions:
 
 def add_parser(verbs: Subparsers) -> None:
     """Add the verb to the command line."""
-    explanation = "show what a version's schema changes, and whether its number says so"
+    explanation = "show what a version's schema changes, and whether its number allows it"
     parser = verbs.add_parser(
         "diff",
         help=explanation,
         description=f"{explanation[0].upper()}{explanation[1:]}.",
-        epilog="Exit status: 0 the number is large enough, 1 it is not, 2 the versions could not be compared.",
+        epilog="Exit status: 0 the number is large enough, 1 it is not, 2 the versions cannot be compared.",
     )
-    parser.add_argument("old", help="a version such as v2.2.4, or a file that holds one ModelVersion")
-    parser.add_argument("new", help="the version that is to follow it, or a file")
+    parser.add_argument("old", help="a version such as v2.2.4, or a file with one ModelVersion")
+    parser.add_argument("new", help="the later version, or a file")
     parser.add_argument(
         "-f",
         "--files",
@@ -61,17 +61,17 @@ def add_parser(verbs: Subparsers) -> None:
         type=Path,
         default=[],
         metavar="PATH",
-        help="a file or folder of ModelVersions; without any, and without files as versions, the cluster is asked",
+        help="file or folder of ModelVersions, repeatable (default: the cluster, if a version is not a file)",
     )
-    parser.add_argument("--model", help="the model, where there are several")
-    parser.add_argument("-n", "--namespace", help="its namespace; kubectl's current one where it is not given")
-    parser.add_argument("--context", help="the kubeconfig context")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--model", help="name of the model, if there are several")
+    parser.add_argument("-n", "--namespace", help="namespace of the versions (default: kubectl's current one)")
+    parser.add_argument("--context", help="kubeconfig context (default: the current one)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     set_handler(parser, DiffOptions.from_args, _diff)
 
 
 def _diff(options: DiffOptions, _: CliContext) -> int:
-    """Print what lies between two versions and return 0 accepted, 1 not accepted, 2 cannot be compared."""
+    """Print the differences of two versions; return 0 accepted, 1 not accepted, 2 cannot be compared."""
     try:
         before, after = find_both(options.old, options.new, options.place)
     except SerinusError as problem:
@@ -98,7 +98,7 @@ def _known(spec: ModelVersionSpec) -> KnownVersion:
 
 
 def _all_changes(before: ModelVersionSpec, after: ModelVersionSpec) -> tuple[SchemaChange, ...]:
-    # A status holds the gravest ones only; a person at a terminal wants them all.
+    # Unlike a status, which has only the gravest changes, the terminal shows all.
     if before.signature is None or after.signature is None:
         return ()
     return differences(before.signature, after.signature)
@@ -117,6 +117,6 @@ def _as_json(
         "declared": verdict.compatibility.declared.value,
         "required": verdict.compatibility.required.value,
         "wayBack": verdict.way_back.value,
-        "changes": [{"rollbackSafe": False, **encode(one)} for one in changes],
+        "changes": [{"rollbackSafe": False, **encode(change)} for change in changes],
     }
     return json.dumps(answer, indent=2, ensure_ascii=False)

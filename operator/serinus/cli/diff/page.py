@@ -1,4 +1,4 @@
-"""The page of ``serinus diff``: a table that fits the terminal, then the verdict in sentences."""
+"""Output of ``serinus diff`` for people: a table that fits the terminal, then the verdict in sentences."""
 
 import shutil
 import textwrap
@@ -9,59 +9,59 @@ from typing import Final, assert_never
 from serinus.api.modelversion import SchemaChange
 from serinus.engine.schema.compatibility import CompatibilityVerdict, Reason, WayBack
 
-_NARROWEST: Final = 60
-_WIDEST: Final = 120
-_USUAL: Final = (100, 24)
+_MIN_WIDTH: Final = 60
+_MAX_WIDTH: Final = 120
+_DEFAULT_SIZE: Final = (100, 24)
 _GAP: Final = "  "
 _HEADINGS: Final = ("WHERE", "WHAT CHANGED", "RULE", "BUMP", "ROLLBACK")
 _SHARE_OF_PATHS: Final = 0.32
 
 
-def page(model: str, judged: CompatibilityVerdict, changes: Sequence[SchemaChange], *, old: str, new: str) -> str:
-    """Return the page, no wider than the terminal and never wider than a person reads."""
-    width = max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size(_USUAL).columns))
+def page(model: str, verdict: CompatibilityVerdict, changes: Sequence[SchemaChange], *, old: str, new: str) -> str:
+    """Return the page, as wide as the terminal within limits of readability."""
+    width = max(_MIN_WIDTH, min(_MAX_WIDTH, shutil.get_terminal_size(_DEFAULT_SIZE).columns))
     parts = [f"{model} {old} -> {new}"]
     if changes:
         parts.append("\n".join(_table(changes, width)))
-    elif judged.reason is not Reason.SCHEMA_UNKNOWN:
+    elif verdict.reason is not Reason.SCHEMA_UNKNOWN:
         parts.append("Nothing that matters to a client has changed.")
-    parts.append("\n".join(textwrap.fill(printable(line), width) for line in _verdict(judged, old=old, new=new)))
+    parts.append("\n".join(textwrap.fill(printable(line), width) for line in _verdict(verdict, old=old, new=new)))
     return "\n\n".join(parts)
 
 
-def _verdict(judged: CompatibilityVerdict, *, old: str, new: str) -> Iterator[str]:
-    compatibility = judged.compatibility
-    if judged.reason is not Reason.SCHEMA_UNKNOWN:
+def _verdict(verdict: CompatibilityVerdict, *, old: str, new: str) -> Iterator[str]:
+    compatibility = verdict.compatibility
+    if verdict.reason is not Reason.SCHEMA_UNKNOWN:
         yield f"Declared: {compatibility.declared}. Required: {compatibility.required}."
-    match judged.way_back:
+    match verdict.way_back:
         case WayBack.SAFE:
             yield f"Rollback: safe, clients of {new} can go back to {old}."
         case WayBack.UNSAFE:
             yield f"Rollback: unsafe, some client of {new} cannot go back to {old}."
         case WayBack.UNKNOWN:
-            yield f"Rollback: nobody can say whether clients of {new} can go back to {old}."
+            yield f"Rollback: unknown whether clients of {new} can go back to {old}."
         case _:
-            assert_never(judged.way_back)
-    yield f"{'Accepted' if judged.accepted else 'Not accepted'} ({judged.reason}): {judged.message}"
+            assert_never(verdict.way_back)
+    yield f"{'Accepted' if verdict.accepted else 'Not accepted'} ({verdict.reason}): {verdict.message}"
 
 
 def _table(changes: Sequence[SchemaChange], width: int) -> Iterator[str]:
     rows = [
         (
-            printable(one.path),
-            printable(one.reason),
-            one.rule,
-            one.bump.value,
-            "safe" if one.rollback_safe else "unsafe",
+            printable(change.path),
+            printable(change.reason),
+            change.rule,
+            change.bump.value,
+            "safe" if change.rollback_safe else "unsafe",
         )
-        for one in changes
+        for change in changes
     ]
     fixed = [max(len(row[column]) for row in (_HEADINGS, *rows)) for column in (2, 3, 4)]
     paths = min(max(len(row[0]) for row in (_HEADINGS, *rows)), int(width * _SHARE_OF_PATHS))
     widths = (paths, width - paths - sum(fixed) - 4 * len(_GAP), *fixed)
     yield _line(_HEADINGS, widths)
     for path, reason, *rest in rows:
-        cells = (_folded(path, widths[0]), textwrap.wrap(reason, widths[1]), *([one] for one in rest))
+        cells = (_folded(path, widths[0]), textwrap.wrap(reason, widths[1]), *([cell] for cell in rest))
         for line in zip_longest(*cells, fillvalue=""):
             yield _line(line, widths)
 
@@ -71,7 +71,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _folded(path: str, width: int) -> list[str]:
-    """Break a path before its dots, and a name that is longer than a line wherever the line ends."""
+    """Break a path before its dots, and a name that is longer than a line at the end of the line."""
     lines = [""]
     for part in path.replace(".", "\0.").split("\0"):
         rest = part
@@ -85,5 +85,5 @@ def _folded(path: str, width: int) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Return the text without what could move a terminal's cursor: names come from whoever wrote the manifest."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    """Return the text without control characters: whoever wrote the manifest must not control the terminal."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -1,4 +1,4 @@
-"""Finds the versions that a person wants to compare: in files, in folders, or in the cluster through kubectl."""
+"""Finds the versions to compare: in files, in folders, or in the cluster through kubectl."""
 
 import json
 import shutil
@@ -19,34 +19,34 @@ from serinus.engine.versions.catalogue import spec_hash
 from serinus.errors import InvalidObjectError, SerinusError
 
 TIMEOUT: Final = 30.0
-_LARGEST: Final = 64 * 1024 * 1024
-_LARGEST_FILE: Final = 8 * 1024 * 1024
-_MOST_FILES: Final = 2000
+_MAX_OUTPUT_BYTES: Final = 64 * 1024 * 1024
+_MAX_FILE_BYTES: Final = 8 * 1024 * 1024
+_MAX_FILES: Final = 2000
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 
 
 class UsageError(SerinusError):
-    """What was asked for cannot be found or compared: the sentence says what to write instead."""
+    """The versions cannot be found or compared; the message says what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where versions are looked for."""
+    """Where versions are looked up: in files, if there are any, else in the cluster."""
 
     model: str | None
     files: tuple[Path, ...]
     namespace: str | None
-    context: str | None
+    kube_context: str | None
 
 
 def find_both(old: str, new: str, place: Place) -> tuple[ModelVersionSpec, ModelVersionSpec]:
     """Return the two versions, the older one first.
 
     Raises:
-        UsageError: one is not there, not to be read, or not to be compared with the other.
+        UsageError: a version is missing or unreadable, or cannot be compared with the other.
     """
     if _is_version(old) or _is_version(new):
-        stored = tuple(_specs(_documents(place.files)) if place.files else _specs(_asked(place)))
+        stored = tuple(_specs(_documents(place.files)) if place.files else _specs(_from_cluster(place)))
         known = [spec for spec in stored if place.model in (None, spec.model)]
         before, after = (
             _version(name, known, place) if _is_version(name) else _only(name, place) for name in (old, new)
@@ -54,7 +54,7 @@ def find_both(old: str, new: str, place: Place) -> tuple[ModelVersionSpec, Model
     else:
         before, after = _only(old, place), _only(new, place)
     if before.model != after.model:
-        raise UsageError(f"{before.model} and {after.model} are two models: versions of one are compared")
+        raise UsageError(f"{before.model} and {after.model} are different models: compare versions of one model")
     if parse_version(after.version) < parse_version(before.version):
         raise UsageError(f"{after.version} comes before {before.version}: write the older version first")
     return before, after
@@ -69,26 +69,27 @@ def _is_version(text: str) -> bool:
 
 
 def _version(text: str, known: Sequence[ModelVersionSpec], place: Place) -> ModelVersionSpec:
-    found = [spec for spec in known if spec.version == text.removeprefix("v")]
-    if not found:
-        there = ", ".join(sorted({f"{spec.model} {spec.version}" for spec in known})[:10]) or "none"
-        raise UsageError(f"there is no ModelVersion {text} in {_named(place)}; there are: {there}")
-    models = sorted({spec.model for spec in found})
+    specs = [spec for spec in known if spec.version == text.removeprefix("v")]
+    if not specs:
+        others = ", ".join(sorted({f"{spec.model} {spec.version}" for spec in known})[:10]) or "none"
+        raise UsageError(f"no ModelVersion {text} in {_named(place)}: there are {others}")
+    models = sorted({spec.model for spec in specs})
     if len(models) > 1:
         raise UsageError(f"{text} is a version of {', '.join(models)}: choose one by --model")
-    if len({spec_hash(spec) for spec in found}) > 1:
-        raise UsageError(f"{models[0]} {text} is there more than once, and not the same: a version never changes")
-    return found[0]
+    if len({spec_hash(spec) for spec in specs}) > 1:
+        raise UsageError(f"{models[0]} {text} exists more than once, with different specs: a version never changes")
+    return specs[0]
 
 
 def _only(file: str, place: Place) -> ModelVersionSpec:
     path = Path(file)
     if not path.exists():
         raise UsageError(f"{file} is neither a version such as v2.3.0 nor a file")
-    found = [spec for spec in _specs(_documents([path])) if place.model in (None, spec.model)]
-    if len(found) != 1:
-        raise UsageError(f"{file} holds {len(found)} ModelVersions: name one by its version, and give the file with -f")
-    return found[0]
+    specs = [spec for spec in _specs(_documents([path])) if place.model in (None, spec.model)]
+    if len(specs) != 1:
+        count = len(specs)
+        raise UsageError(f"{file} contains {count} ModelVersions: name one by its version, and give the file with -f")
+    return specs[0]
 
 
 def _named(place: Place) -> str:
@@ -111,58 +112,62 @@ def _specs(documents: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[ModelVer
 def _documents(paths: Iterable[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     for file in _files(paths):
         try:
-            if file.stat().st_size > _LARGEST_FILE:
-                raise UsageError(f"{file} is larger than {_LARGEST_FILE // 1024**2} MiB: no ModelVersion is")
+            if file.stat().st_size > _MAX_FILE_BYTES:
+                raise UsageError(
+                    f"{file} is larger than {_MAX_FILE_BYTES // 1024**2} MiB: name a file of ModelVersions"
+                )
             for document in yaml.load_all(file.read_text(encoding="utf-8"), KubectlLoader):
                 if isinstance(document, dict):
-                    yield from ((str(file), one) for one in _members(document))
+                    yield from ((str(file), member) for member in _members(document))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as problem:
             raise UsageError(f"{file} cannot be read: {' '.join(str(problem).split())}") from problem
 
 
 def _members(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the objects of a list, as kubectl writes it; else the document itself."""
+    """Return the objects of a list as kubectl writes it, else the document itself."""
     members = document.get("items")
     if str(document.get("kind", "")).endswith("List") and isinstance(members, list):
-        return [one for one in members if isinstance(one, dict)]
+        return [member for member in members if isinstance(member, dict)]
     return [document]
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(one for one in path.rglob("*") if one.suffix in _SUFFIXES and one.is_file())
+            files += sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
         elif path.exists():
-            found.append(path)
+            files.append(path)
         else:
             raise UsageError(f"{path} is neither a file nor a folder")
-    if len(found) > _MOST_FILES:
-        raise UsageError(f"{len(found)} files are too many: name the folder of one model")
-    return found
+    if len(files) > _MAX_FILES:
+        raise UsageError(f"{len(files)} files are too many: name the folder of one model")
+    return files
 
 
-def _asked(place: Place) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Ask the cluster through the user's own kubectl: it has every way to log in."""
+def _from_cluster(place: Place) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read the cluster through the user's own kubectl, which supports every way to log in."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         raise UsageError("kubectl is not on PATH: install it, or name files with -f")
-    words = [kubectl, "get", f"{MODEL_VERSION.plural}.{MODEL_VERSION.group}", "--output=json"]
-    words += [f"--request-timeout={TIMEOUT / 2:g}s"]
-    words += ["--namespace", place.namespace] if place.namespace else []
-    words += ["--context", place.context] if place.context else []
+    arguments = [kubectl, "get", f"{MODEL_VERSION.plural}.{MODEL_VERSION.group}", "--output=json"]
+    arguments += [f"--request-timeout={TIMEOUT / 2:g}s"]
+    arguments += ["--namespace", place.namespace] if place.namespace else []
+    arguments += ["--context", place.kube_context] if place.kube_context else []
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603 - no shell
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603 - no shell
     except subprocess.TimeoutExpired as problem:
-        raise UsageError(f"kubectl did not answer within {TIMEOUT:g} s: is the cluster there?") from problem
+        raise UsageError(
+            f"kubectl did not answer within {TIMEOUT:g} s: check the connection to the cluster"
+        ) from problem
     except OSError as problem:
         raise UsageError(f"kubectl could not be started: {problem}") from problem
     if done.returncode != 0:
-        raise UsageError(done.stderr.strip() or f"kubectl ended with {done.returncode}")
-    if len(done.stdout) > _LARGEST:
-        raise UsageError(f"kubectl's answer is larger than {_LARGEST // 1024**2} MiB: name files with -f")
+        raise UsageError(done.stderr.strip() or f"kubectl failed with exit status {done.returncode}")
+    if len(done.stdout) > _MAX_OUTPUT_BYTES:
+        raise UsageError(f"kubectl's output is larger than {_MAX_OUTPUT_BYTES // 1024**2} MiB: name files with -f")
     try:
         answer = json.loads(done.stdout)
     except (ValueError, RecursionError) as problem:
-        raise UsageError(f"kubectl gave no JSON: {problem}") from problem
-    yield from (("the cluster", one) for one in _members(answer if isinstance(answer, dict) else {}))
+        raise UsageError(f"kubectl's output is not JSON: {problem}") from problem
+    yield from (("the cluster", member) for member in _members(answer if isinstance(answer, dict) else {}))

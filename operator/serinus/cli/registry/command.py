@@ -1,4 +1,4 @@
-"""``serinus registry``: the registry from a terminal, for fleets that read it without a cluster."""
+"""``serinus registry``: reads the registry, and writes one that fleets use without a cluster."""
 
 from serinus.cli.audit import log
 from serinus.cli.command import Subparsers
@@ -7,12 +7,12 @@ from serinus.cli.registry import read, register, tables, write
 
 def add_parser(verbs: Subparsers) -> None:
     """Add ``registry`` and its verbs."""
-    parser = verbs.add_parser("registry", help="read and, without a cluster, write the registry of versions")
+    parser = verbs.add_parser("registry", help="read the registry of versions and, without a cluster, write it")
     kinds = parser.add_subparsers(required=True, metavar="VERB")
     read.add_parsers(kinds)
-    register.add_register(kinds.add_parser("register", help="make the ModelVersions of a file known"))
+    register.add_register(kinds.add_parser("register", help="register the ModelVersions of a file"))
     write.add_parsers(kinds)
-    log.add_log(kinds.add_parser("history", help="print what happened to a model; as serinus audit log"))
-    dynamodb = kinds.add_parser("dynamodb", help="the tables of a registry in DynamoDB")
+    log.add_log(kinds.add_parser("history", help="print the audit records of a model, as serinus audit log does"))
+    dynamodb = kinds.add_parser("dynamodb", help="manage the tables of a registry in DynamoDB")
     table_verbs = dynamodb.add_subparsers(required=True, metavar="VERB")
-    tables.add_create_tables(table_verbs.add_parser("create-tables", help="make the tables, or check those there"))
+    tables.add_create_tables(table_verbs.add_parser("create-tables", help="create the tables, or check existing ones"))

@@ -1,4 +1,4 @@
-"""``serinus registry list | get | production``: what the registry knows, for people and for scripts."""
+"""``serinus registry list | get | production``: prints models and versions, for people and for scripts."""
 
 import argparse
 import json
@@ -39,7 +39,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListOptions:
-    """Options of ``serinus registry list``; without a model all models are listed."""
+    """Options of ``serinus registry list``; without a model it lists all models."""
 
     model: str | None
     registry: RegistryOptions
@@ -57,6 +57,11 @@ class ListOptions:
             labels=tuple(args.label or ()),
         )
         return cls(model=args.model, registry=RegistryOptions.from_args(args), query=query, output=args.output)
+
+    @property
+    def selects_versions(self) -> bool:
+        """Whether versions are listed, not models."""
+        return self.model is not None or self.query != Query()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +95,8 @@ class ProductionOptions:
 
 
 def add_parsers(verbs: Subparsers) -> None:
-    """Add the three verbs."""
-    _add_list(verbs.add_parser("list", help="print the models, or the versions of one, the newest first"))
+    """Add the verbs."""
+    _add_list(verbs.add_parser("list", help="print all models, or the versions of one, newest first"))
     explanation = "print one version as a manifest"
     get = verbs.add_parser("get", help=explanation, description=explanation)
     add_model(get)
@@ -99,7 +104,7 @@ def add_parsers(verbs: Subparsers) -> None:
     add_registry(get)
     get.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml")
     set_handler(get, GetOptions.from_args, _get)
-    production = verbs.add_parser("production", help="print the version that serves; ends with 1 where none does")
+    production = verbs.add_parser("production", help="print the production version (exit status 1 if there is none)")
     add_model(production)
     add_registry(production)
     production.add_argument("-o", "--output", choices=("version", "json"), default="version")
@@ -107,15 +112,17 @@ def add_parsers(verbs: Subparsers) -> None:
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", nargs="?", help="as name or namespace/name; all models without it")
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", help="the model, as name or namespace/name (default: all models)"
+    )
     add_registry(parser)
     parser.add_argument(
-        "--stage", type=VersionStage, choices=list(VersionStage), metavar="STAGE", help="where it stands"
+        "--stage", type=VersionStage, choices=list(VersionStage), metavar="STAGE", help="versions in this stage"
     )
-    parser.add_argument("--digest", help="of the artifact; without MODEL: which models have it")
-    parser.add_argument("--data-digest", help="of data that it was trained on; without MODEL: which models saw it")
-    parser.add_argument("--major", type=int, help="the major line")
-    parser.add_argument("--label", action="append", type=_label, metavar="NAME=VALUE", help="that it must have")
+    parser.add_argument("--digest", help="versions with this artifact; without MODEL, of all models")
+    parser.add_argument("--data-digest", help="versions trained on this data; without MODEL, of all models")
+    parser.add_argument("--major", type=int, help="versions of this major line")
+    parser.add_argument("--label", action="append", type=_label, metavar="NAME=VALUE", help="versions with this label")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     set_handler(parser, ListOptions.from_args, _list)
 
@@ -123,7 +130,7 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
 def _label(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise argparse.ArgumentTypeError(f"{text!r}: write name=value")
+        raise argparse.ArgumentTypeError(f"invalid label {text!r}: write name=value")
     return name, value
 
 
@@ -140,7 +147,7 @@ async def _list(options: ListOptions, context: CliContext) -> int:
     elif rows:
         _print_table(rows)
     else:
-        echo("There is none.", err=True)
+        echo("No versions found." if options.selects_versions else "No models found.", err=True)
     return OK
 
 
@@ -155,8 +162,8 @@ async def _rows(options: ListOptions, context: CliContext, store: RegistryStore)
         async for model, entry in store.find_versions(query):
             if namespace is None or model.namespace == namespace:
                 yield _version_row(model, await store.read_head(model), entry)
-    elif query != Query():
-        raise ConfigurationError("name a MODEL: --stage, --major and --label choose among its versions")
+    elif options.selects_versions:
+        raise ConfigurationError("name a MODEL: --stage, --major and --label filter its versions")
     else:
         rows = [_model_row(model, head) async for model, head in store.list_models()]
         for row in sorted(rows, key=lambda row: row["MODEL"]):
@@ -187,7 +194,7 @@ def _model_row(model: ObjectKey, head: Head) -> Row:
 
 
 def _print_table(rows: list[Row]) -> None:
-    """Print a table without the columns that are empty in every row."""
+    """Print a table; a column that is empty in every row is left out."""
     names = [name for name in rows[0] if any(row[name] for row in rows)]
     shown = [{name: row[name][:_SHORT_HASH] if name == "DIGEST" else row[name] for name in names} for row in rows]
     widths = {name: max(len(name), *(len(row[name]) for row in shown)) for name in names}
@@ -237,7 +244,7 @@ async def _production(options: ProductionOptions, context: CliContext) -> int:
     async with open_registry(options.registry, context) as store:
         head = await store.read_head(model)
     if head.production is None:
-        echo_error(f"nothing of {name_of(model)} is in production")
+        echo_error(f"no version of {name_of(model)} is in production")
         return NOTHING
     if options.output == "json":
         echo(json.dumps(encode(head.production) | {"generation": head.generation}))

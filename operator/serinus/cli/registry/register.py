@@ -1,4 +1,4 @@
-"""``serinus registry register``: makes the ModelVersions of a file known, in a registry without a cluster."""
+"""``serinus registry register``: registers the ModelVersions of a file in a registry without a cluster."""
 
 import argparse
 import uuid
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 OK: Final = 0
 _SCHEMA: Final = "SchemaRejected"
 _WAIVE: Final = (
-    f" To let it in all the same, annotate it with {WAIVER_ANNOTATION}: <reason>, which the audit trail keeps."
+    f" To register it anyway, annotate it with {WAIVER_ANNOTATION}: <reason>; the audit trail keeps the reason."
 )
 
 
@@ -36,9 +36,9 @@ class RegisterOptions:
     """Options of ``serinus registry register``.
 
     Attributes:
-        file: holds the ModelVersions.
-        policy: holds the Model; None where the team has no policy.
-        id: the ids of the records are made from it and the versions' names: the same one again changes nothing again.
+        file: the ModelVersions.
+        policy: a file with the Model; None if the team has no policy.
+        id: the ids of the records derive from it and the versions' names, so that a repeated change is made once.
     """
 
     file: Path
@@ -49,7 +49,7 @@ class RegisterOptions:
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> Self:
-        """Return the options that were parsed, with a new id where none was given."""
+        """Return the options that were parsed, with a new id if none was given."""
         return cls(
             file=args.file,
             policy=args.policy,
@@ -61,8 +61,15 @@ class RegisterOptions:
 
 def add_register(parser: argparse.ArgumentParser) -> None:
     """Make the parser the command ``register``."""
-    parser.add_argument("-f", "--file", type=Path, required=True, metavar="FILE", help="YAML, as for kubectl apply")
-    parser.add_argument("--policy", type=Path, metavar="FILE", help="the Model's manifest with the team's policy")
+    parser.add_argument(
+        "-f",
+        "--file",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="YAML file of ModelVersions, as for kubectl apply",
+    )
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="manifest of the Model, with the team's policy")
     add_registry(parser)
     add_reason(parser)
     set_handler(parser, RegisterOptions.from_args, _register_all)
@@ -70,12 +77,12 @@ def add_register(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Submission:
-    """A manifest of the file.
+    """A ModelVersion of the file.
 
     Attributes:
-        model: the version's model.
+        model: the model of the version.
         name: of the manifest.
-        waiver: why the schema need not be compatible; empty where it must be.
+        waiver: the reason to accept an incompatible schema; empty if there is none.
     """
 
     model: ObjectKey
@@ -85,11 +92,11 @@ class _Submission:
 
 
 async def _register_all(options: RegisterOptions, context: CliContext) -> int:
-    """Make the ModelVersions of a file known, those whose number keeps its promise."""
+    """Register the ModelVersions of the file one by one; the first that is not admitted ends the command."""
     check_without_cluster(options.registry)
     manifests = list(read_manifests(options.file, MODEL_VERSION))
     if not manifests:
-        raise ConfigurationError(f"{options.file} holds no ModelVersion")
+        raise ConfigurationError(f"{options.file} contains no ModelVersion")
     submissions = [_submission(raw, options, context) for raw in manifests]
     async with open_registry(options.registry, context) as store:
         registry = Registry(store, context.clock, this_process())
@@ -105,7 +112,7 @@ def _submission(raw: Mapping[str, Any], options: RegisterOptions, context: CliCo
         raise InvalidObjectError(f"{file}: metadata.name", f"must be {name}")
     labels = metadata.get("labels") or {}
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-        raise InvalidObjectError(f"{file}: metadata.labels", "must be texts by name")
+        raise InvalidObjectError(f"{file}: metadata.labels", "must map names to strings")
     registry = options.registry
     namespace = registry.namespace or metadata.get("namespace") or registry.current_namespace()
     return _Submission(
@@ -122,12 +129,12 @@ def _submission(raw: Mapping[str, Any], options: RegisterOptions, context: CliCo
 
 
 async def _register(options: RegisterOptions, context: CliContext, registry: Registry, submission: _Submission) -> None:
-    from serinus.engine.versions.admission import schema_details  # noqa: PLC0415 - loads what only this command needs
+    from serinus.engine.versions.admission import schema_details  # noqa: PLC0415 - only this command needs it
 
     model, entry = submission.model, submission.entry
     known = await registry.list(model)
     if any(other.version == entry.version and other.spec_hash == entry.spec_hash for other in known):
-        echo(f"{name_of(model)}: {entry.version} is registered already, with the same spec")
+        echo(f"{name_of(model)}: {entry.version} is already registered with the same spec")
         return
     policy = read_policy(options.policy, model.name) if options.policy is not None else ModelSpec()
     review = _review(submission, known, policy, await registry.production(model))
@@ -152,7 +159,7 @@ async def _register(options: RegisterOptions, context: CliContext, registry: Reg
     if review.waived:
         waived = record_of(AuditEvent.SCHEMA_WAIVED, submission.waiver)
         sequence = await registry.record(model, waived)
-        echo(f"{name_of(model)}: its schema breaks its promise by waiver, record #{sequence} ({waived.id})")
+        echo(f"{name_of(model)}: the schema rules are waived for {entry.version}, record #{sequence} ({waived.id})")
 
 
 def _review(
@@ -161,7 +168,7 @@ def _review(
     policy: ModelSpec,
     production: ProductionVersion | None,
 ) -> "Review":
-    """Return the review of a version that may be registered; RefusedError where it may not."""
+    """Return the review of a version that is admitted; RefusedError if it is not."""
     from serinus.engine.versions.admission import VersionUnderReview, known_version, review  # noqa: PLC0415 - likewise
 
     entry = submission.entry
@@ -169,16 +176,16 @@ def _review(
         known_version(VersionUnderReview(spec=other.spec, spec_hash=other.spec_hash, yanked=other.yanked))
         for other in known
     ]
-    found = review(
+    reviewed = review(
         VersionUnderReview(spec=entry.spec, spec_hash=entry.spec_hash, waiver=submission.waiver),
         others,
         policy,
         production=production.version if production is not None else None,
         verification=Verification.OFF,
     )
-    if found.block is not None:
+    if reviewed.block is not None:
         raise RefusedError(
-            f"{name_of(submission.model)} {entry.version} is not registered: {found.block.message}"
-            + (_WAIVE if found.block.reason == _SCHEMA else "")
+            f"{name_of(submission.model)} {entry.version} is not registered: {reviewed.block.message}"
+            + (_WAIVE if reviewed.block.reason == _SCHEMA else "")
         )
-    return found
+    return reviewed

@@ -1,4 +1,4 @@
-"""``serinus registry dynamodb create-tables``: makes the registry's tables, or says what is wrong with those there."""
+"""``serinus registry dynamodb create-tables``: creates the registry's tables, or checks existing ones."""
 
 import argparse
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class CreateTablesOptions:
     """Options of ``serinus registry dynamodb create-tables``.
 
     Attributes:
-        registry: the registry's address; None for the configured one.
+        registry: address of the registry; None for the configured one.
         config: the operator's configuration file; None for that of SERINUS_CONFIG.
-        protected: with deletion protection and point-in-time recovery, where the endpoint has them.
+        protected: with deletion protection and point-in-time recovery, if the endpoint supports them.
     """
 
     registry: str | None
@@ -40,24 +40,24 @@ def add_create_tables(parser: argparse.ArgumentParser) -> None:
     """Make the parser the command ``create-tables``."""
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--registry", metavar="URL", help="dynamodb://<table-prefix>?region=…&endpoint=…")
-    place.add_argument("--config", type=Path, help="the operator's configuration file; SERINUS_CONFIG where not given")
+    place.add_argument("--config", type=Path, help="the operator's configuration file (default: SERINUS_CONFIG)")
     parser.add_argument(
         "--no-protection",
         action="store_true",
-        help="leave out deletion protection and point-in-time recovery, as at every endpoint that is not AWS's",
+        help="omit deletion protection and point-in-time recovery, as at every endpoint other than AWS's",
     )
     set_handler(parser, CreateTablesOptions.from_args, _create_tables)
 
 
 def _create_tables(options: CreateTablesOptions, _: CliContext) -> int:
-    """Make what is missing, say what was done, and return 0; doing it again changes nothing.
+    """Create the missing tables, print each step, and return 0; idempotent.
 
     Raises:
-        ConfigurationError: the address or the configuration is wrong, or a table of that name is another's.
-        RefusedError: the rights are missing.
-        TransientError, AmbiguousError: run it again.
+        ConfigurationError: the address or the configuration is invalid, or a table of that name belongs to others.
+        RefusedError: a permission is missing.
+        TransientError, AmbiguousError: run the command again.
     """
-    # boto3 takes half a second to load; a verb at a terminal must not wait for it.
+    # boto3 takes half a second to load: other verbs must not wait for it.
     from serinus.registry.dynamodb.client import connect  # noqa: PLC0415
     from serinus.registry.dynamodb.names import TableNames  # noqa: PLC0415
     from serinus.registry.dynamodb.tables import create, probe  # noqa: PLC0415
@@ -65,8 +65,8 @@ def _create_tables(options: CreateTablesOptions, _: CliContext) -> int:
     settings = _settings(options)
     tables, clients = TableNames.of(settings), connect(settings)
     try:
-        for done in create(clients.reads, tables, protect=options.protected and is_aws(settings.endpoint)):
-            echo(done)
+        for step in create(clients.reads, tables, protect=options.protected and is_aws(settings.endpoint)):
+            echo(step)
         probe(clients.reads, tables)
     finally:
         clients.close()

@@ -1,4 +1,4 @@
-"""What a fleet without a cluster writes into its registry: promote, rollback, release."""
+"""Changes of a registry without a cluster: promote, rollback, release."""
 
 import argparse
 import uuid
@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
-from serinus.cli.actor import acting
+from serinus.cli.actor import current_actor
 from serinus.cli.command import Subparsers, set_handler
 from serinus.cli.output import echo
 from serinus.cli.session import (
@@ -38,10 +38,10 @@ OK: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Which model is to change, why, and under which id: what promote, rollback and release have in common.
+    """The options that promote, rollback and release have in common.
 
     Attributes:
-        id: of the record; the same one again changes nothing again.
+        id: of the record; a repeated change with the same id is made once.
     """
 
     registry: RegistryOptions
@@ -51,18 +51,18 @@ class Change:
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> Self:
-        """Return the options that were parsed, with a new id where none was given."""
+        """Return the options that were parsed, with a new id if none was given."""
         registry = RegistryOptions.from_args(args)
         return cls(registry=registry, model=args.model, reason=args.reason, id=args.id or str(uuid.uuid4()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guards:
-    """What a change depends on.
+    """Preconditions of a change.
 
     Attributes:
         generation: of the production version that the caller has seen; None for any.
-        force: although a Rollout moves this model's traffic.
+        force: make the change even though a Rollout moves this model's traffic.
     """
 
     generation: int | None = None
@@ -102,23 +102,25 @@ class ReleaseOptions:
 
 
 def add_reason(parser: argparse.ArgumentParser) -> None:
-    """Add why, and by which id the same wish is known again."""
-    parser.add_argument("--reason", default="", help="why, in at least 10 characters: it stands in the audit trail")
+    """Add the reason and the id."""
+    parser.add_argument("--reason", default="", help="reason, in at least 10 characters; the audit trail keeps it")
     parser.add_argument(
         "--id",
         type=_uuid,
         metavar="UUID",
-        help="of this wish: the same one again does nothing again; a new one by default",
+        help="id of the change: one that is repeated with the same id is made once (default: a new id)",
     )
 
 
 def add_guards(parser: argparse.ArgumentParser) -> None:
-    """Add what a change depends on."""
+    """Add the preconditions."""
     parser.add_argument(
-        "--generation", type=int, help="the one that you have seen: refused if the production version changed since"
+        "--generation", type=int, help="generation that you have seen: refuse if the production version changed since"
     )
     parser.add_argument(
-        "--force", action="store_true", help="although a Rollout moves this model's traffic; the record says so"
+        "--force",
+        action="store_true",
+        help="make the change even though a Rollout moves this model's traffic; the record notes it",
     )
 
 
@@ -132,7 +134,7 @@ def add_parsers(verbs: Subparsers) -> None:
     add_reason(promote)
     add_guards(promote)
     set_handler(promote, PromoteOptions.from_args, _promote)
-    explanation = "let a version serve again that was rolled back"
+    explanation = "lift the quarantine of a version that was rolled back"
     release = verbs.add_parser("release", help=explanation, description=explanation)
     add_model(release)
     add_version(release)
@@ -145,15 +147,15 @@ def _uuid(text: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError as problem:
-        raise argparse.ArgumentTypeError(f"{text!r} is no UUID") from problem
+        raise argparse.ArgumentTypeError(f"invalid UUID {text!r}") from problem
 
 
 def check_without_cluster(registry: RegistryOptions) -> None:
-    """Refuse to write where the operator does: ConfigurationError."""
+    """Raise ConfigurationError for the registry of a cluster, which only the operator writes."""
     if registry.in_cluster:
         raise ConfigurationError(
             "--registry: give the address of a registry in DynamoDB. In a cluster apply a ModelVersion and a Rollout: "
-            "the operator records what the traffic does"
+            "the operator writes the registry"
         )
 
 
@@ -166,15 +168,15 @@ def new_entry(
     details: Mapping[str, str] | None = None,
     **fields: Any,  # noqa: ANN401 - those of the event
 ) -> AuditEntry:
-    """Return what is to be recorded of an event: now, by whoever runs this command."""
-    actor, facts = acting(registry.url)
+    """Return the entry of an event that happens now, by the actor who runs this command."""
+    actor, facts = current_actor(registry.url)
     details = {**facts, **(details or {})}
     return AuditEntry(id=id, event=event, at=context.clock.now(), actor=actor, details=details, **fields)
 
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    """One model of an open registry, and the change that it is open for."""
+    """Access to one model of an open registry, for one change."""
 
     registry: Registry
     model: ObjectKey
@@ -185,25 +187,25 @@ class _Writer:
         reason = checked_reason(self.change.reason)
         return new_entry(self.change.registry, self.context, event, id=self.change.id, reason=reason, **fields)
 
-    async def forced(self, guards: Guards) -> dict[str, str]:
-        """Refuse to say what the traffic does not do; return what the record says where it is forced."""
+    async def force_details(self, guards: Guards) -> dict[str, str]:
+        """Return what a forced change notes in its record; RefusedError if a Rollout moves the traffic."""
         head = await self.registry.head(self.model)
         if not head.managed_by:
             return {}
         if not guards.force:
             raise RefusedError(
-                f"the Rollout {head.managed_by} moves the traffic of {name_of(self.model)}: the registry would say "
-                "what the traffic does not do. Roll back there (serinus rollback without --registry), or say --force "
-                "if the cluster is gone"
+                f"the Rollout {head.managed_by} moves the traffic of {name_of(self.model)}: the registry would "
+                "contradict the traffic. Roll back in the cluster (serinus rollback without --registry), or give "
+                "--force if the cluster is gone"
             )
         return {"forced": "true", "managedBy": head.managed_by}
 
     async def written(self, sequence: int) -> AuditRecordSpec:
-        """Return the record that came of it, the first time where the id was there before."""
+        """Return the record of the change, that of the first attempt if the change was repeated."""
         async for stored in self.registry.store.read_records(self.model, after=sequence - 1, through=sequence):
             return decode(AuditRecordSpec, dict(stored.content), f"record {sequence}")
         raise AmbiguousError(
-            f"{name_of(self.model)}: record {sequence} was written, but cannot be read: look at the log"
+            f"{name_of(self.model)}: record {sequence} was written but cannot be read: check serinus registry history"
         )
 
 
@@ -218,19 +220,17 @@ async def _open_for(change: Change, context: CliContext) -> AsyncIterator[_Write
 
 @contextmanager
 def _retry_by_id(change: Change) -> Iterator[None]:
-    """Add to an error, after which nobody knows whether the change was made, the one way to try it again safely."""
+    """Add to an error that leaves the outcome open the one way to retry safely: with the same id."""
     try:
         yield
     except (AmbiguousError, ConflictError, TransientError) as problem:
-        raise type(problem)(
-            f"{problem}. Try again with --id {change.id}: it is done once, however often it is asked"
-        ) from problem
+        raise type(problem)(f"{problem}. Try again with --id {change.id}: the change is then made once") from problem
 
 
 async def _promote(options: PromoteOptions, context: CliContext) -> int:
     """Make a registered version the production version."""
     async with _open_for(options.change, context) as writer:
-        details = await writer.forced(options.guards)
+        details = await writer.force_details(options.guards)
         entry = writer.entry(AuditEvent.PROMOTED, version=options.version, details=details)
         with _retry_by_id(options.change):
             sequence = await writer.registry.promote(
@@ -243,20 +243,20 @@ async def _promote(options: PromoteOptions, context: CliContext) -> int:
 
 
 async def roll_back(change: Change, guards: Guards, context: CliContext, *, to: str | None) -> int:
-    """Go back to a version, or to the last known good one."""
+    """Roll back to a version, by default to the last good one; return 0."""
     async with _open_for(change, context) as writer:
-        entry = writer.entry(AuditEvent.ROLLED_BACK, details=await writer.forced(guards))
+        entry = writer.entry(AuditEvent.ROLLED_BACK, details=await writer.force_details(guards))
         with _retry_by_id(change):
             sequence = await writer.registry.rollback(writer.model, entry, to=to, generation=guards.generation)
         record = await writer.written(sequence)
     name = name_of(writer.model)
-    echo(f"{name}: went back from {record.version} to {record.to}, record #{sequence} ({record.id})")
+    echo(f"{name}: rolled back from {record.version} to {record.to}, record #{sequence} ({record.id})")
     echo(f"{record.version} is quarantined until serinus registry release {name} {record.version} --reason …")
     return OK
 
 
 async def _release(options: ReleaseOptions, context: CliContext) -> int:
-    """Let a version serve again that was rolled back."""
+    """Lift the quarantine of a version that was rolled back."""
     version = options.version
     async with _open_for(options.change, context) as writer:
         head = await writer.registry.head(writer.model)
@@ -265,7 +265,7 @@ async def _release(options: ReleaseOptions, context: CliContext) -> int:
             version not in head.quarantined
             and await writer.registry.store.find_record(writer.model, head, entry.id) is None
         ):
-            raise RefusedError(f"{name_of(writer.model)} {version} is not quarantined: there is nothing to release")
+            raise RefusedError(f"{name_of(writer.model)} {version} is not quarantined: nothing to release")
         with _retry_by_id(options.change):
             sequence = await writer.registry.record(writer.model, entry)
     echo(f"{name_of(writer.model)}: {version} may be promoted again, record #{sequence} ({entry.id})")

@@ -1,6 +1,6 @@
-"""``serinus report``: the page that an auditor asks for, and short answers to what auditors ask most.
+"""``serinus report``: the audit report of a model as a page, and short answers to an auditor's questions.
 
-0: done. 1: done, but the audit chain does not verify, and the page says so in its first line.
+Exit status: 0 done; 1 done, but the audit chain does not verify, which the first line of the page says.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from serinus.api.schema import DIGEST
 from serinus.cli.audit.verify import CheckpointSource, add_checkpoints
 from serinus.cli.command import Subparsers, set_handler
 from serinus.cli.session import CliContext, RegistryOptions, add_registry
-from serinus.cli.times import moment, when
+from serinus.cli.times import parse_time, resolve_time
 from serinus.engine.versions.catalogue import Query
 from serinus.errors import ConfigurationError
 
@@ -29,21 +29,21 @@ class Format(StrEnum):
 
     @property
     def suffix(self) -> str:
-        """How a file of it is called."""
+        """Suffix of its files."""
         return ".html" if self is Format.HTML else ".md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOptions:
-    """Options of ``serinus report``: a page about a model, or instead one of ``live_at``, ``data`` and ``artifact``.
+    """Options of ``serinus report``: a page about a model, or an answer to one of live_at, data and artifact.
 
     Attributes:
-        output: the file; ``-`` for standard output, None for one named after the model.
-        format: None for what the file's name says.
-        as_of: a time, or how long ago: leave out what is later; None for now.
-        live_at: likewise: which version was live then.
-        data: a digest: which versions were trained on this data set.
-        artifact: a digest: which versions have this artifact.
+        output: the file; ``-`` for standard output, None for a file named after the model.
+        format: None to derive it from the file's name.
+        as_of: a time or an age: later records are left out; None for now.
+        live_at: a time or an age: find the version that was live then.
+        data: a digest: find the versions that were trained on this data set.
+        artifact: a digest: find the versions with this artifact.
     """
 
     model: str | None
@@ -74,32 +74,40 @@ class ReportOptions:
 
 def add_parser(verbs: Subparsers) -> None:
     """Add ``report``."""
-    explanation = "write the page that an auditor asks for, or say which version was live when and where data was used"
+    explanation = "write the audit report of a model, or print which version was live when or used which data"
     parser = verbs.add_parser("report", help=explanation, description=explanation)
     parser.add_argument("model", metavar="MODEL", nargs="?", help="the model, as name or namespace/name")
     add_registry(parser)
     add_checkpoints(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", help="<model>-report.html by default; - for standard output")
     parser.add_argument(
-        "--format", type=Format, choices=list(Format), help="html, or markdown; by default what the file's name says"
+        "-o", "--output", metavar="FILE", help="file to write, - for standard output (default: <model>-report.html)"
     )
     parser.add_argument(
-        "--as-of", type=when, metavar="TIME", help="leave out what is later: 2026-11-01, 2026-11-01T14:00Z or 36h ago"
+        "--format", type=Format, choices=list(Format), help="format (default: that of the file's suffix, else html)"
+    )
+    parser.add_argument(
+        "--as-of",
+        type=parse_time,
+        metavar="TIME",
+        help="leave out later records: 2026-11-01, 2026-11-01T14:00Z, or 36h for 36 hours ago",
     )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
-        "--live-at", type=when, metavar="TIME", help="instead: which version was live then; of all models without MODEL"
+        "--live-at",
+        type=parse_time,
+        metavar="TIME",
+        help="print which version was live at this time; without MODEL, of all models",
     )
-    instead.add_argument("--data", metavar="DIGEST", help="instead: all versions that were trained on this data set")
-    instead.add_argument("--artifact", metavar="DIGEST", help="instead: all versions with this artifact")
+    instead.add_argument("--data", metavar="DIGEST", help="print all versions that were trained on this data set")
+    instead.add_argument("--artifact", metavar="DIGEST", help="print all versions with this artifact")
     set_handler(parser, ReportOptions.from_args, _report)
 
 
 async def _report(options: ReportOptions, context: CliContext) -> int:
-    """Answer what was asked and return 0 or 1 as the module says.
+    """Write the page or print the answer, and return the exit status.
 
     Raises:
-        SerinusError: the registry or the checkpoints could not be asked, or the page could not be written.
+        SerinusError: the registry or the checkpoints could not be read, or the page could not be written.
     """
     # Loads all of engine.report: other verbs must not wait for it.
     from serinus.cli.report.produce import print_live, print_uses, write_page  # noqa: PLC0415
@@ -113,7 +121,7 @@ async def _report(options: ReportOptions, context: CliContext) -> int:
     if options.live_at is not None:
         return await print_live(options, context, as_of, _past(options.live_at, as_of, "--live-at"))
     if options.model is None:
-        raise ConfigurationError("name a MODEL, or ask by --live-at, --data or --artifact")
+        raise ConfigurationError("name a MODEL, or give --live-at, --data or --artifact")
     return await write_page(options, context, as_of, options.registry.model_key(options.model))
 
 
@@ -123,13 +131,13 @@ def _as_of(options: ReportOptions, context: CliContext) -> datetime:
 
 
 def _past(time: datetime | timedelta, now: datetime, option: str) -> datetime:
-    at = moment(time, now)
+    at = resolve_time(time, now)
     if at > now:
-        raise ConfigurationError(f"{option}: {at:%Y-%m-%dT%H:%M:%SZ} is yet to come: give a time until now")
+        raise ConfigurationError(f"{option}: {at:%Y-%m-%dT%H:%M:%SZ} is in the future: give a time up to now")
     return at
 
 
 def _checked(option: str, digest: str) -> str:
     if re.fullmatch(DIGEST, digest) is None:
-        raise ConfigurationError(f"{option}: {digest!r} is no digest: write sha256: and 64 hexadecimal digits")
+        raise ConfigurationError(f"{option}: invalid digest {digest!r}: write sha256: and 64 hexadecimal digits")
     return digest

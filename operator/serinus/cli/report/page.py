@@ -1,4 +1,4 @@
-"""Pages from a report: one self-contained HTML file, or Markdown; the same report gives the same bytes."""
+"""Renders a report as one self-contained HTML file or as Markdown; the same report gives the same bytes."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -26,7 +26,7 @@ from serinus.engine.report.measures import gauge
 from serinus.engine.report.people import vouched_for
 
 _FINDINGS_SHOWN: Final = 200
-"""A chain that was emptied has a finding for every record: the first ones tell as much."""
+"""A chain that was emptied has a finding for every record: the first ones are enough."""
 
 _VOUCHERS: Final = {
     Authentication.ADMISSION: "the API server",
@@ -37,12 +37,12 @@ _VOUCHERS: Final = {
 
 
 def render_html(report: AuditReport) -> str:
-    """Return the whole page; it asks for nothing outside itself."""
+    """Return the report as an HTML page that loads nothing from elsewhere."""
     return _rendered("report.html.j2", report)
 
 
 def render_markdown(report: AuditReport) -> str:
-    """Return the same as Markdown, without charts."""
+    """Return the report as Markdown, without charts."""
     return _rendered("report.md.j2", report)
 
 
@@ -50,18 +50,18 @@ def _rendered(template: str, report: AuditReport) -> str:
     html = template.endswith(".html.j2")
     page = _environment(html=html).get_template(template)
     faulty = frozenset(finding.sequence for finding in report.proof.findings)
-    text = page.render(d=report, written_by=__version__, faulty=faulty, findings_shown=_FINDINGS_SHOWN)
+    text = page.render(report=report, written_by=__version__, faulty=faulty, findings_shown=_FINDINGS_SHOWN)
     return text.strip() + "\n"
 
 
 @lru_cache(maxsize=2)
 def _environment(*, html: bool) -> Environment:
-    """Make every value harmless where it is put out, so that no template can forget it."""
+    """Return an environment that escapes every value on output, so that no template can forget to."""
     environment = Environment(
         loader=PackageLoader("serinus.cli.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_harmless(html_text if html else markdown_text),
+        finalize=_escaping(html_text if html else markdown_text),
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -78,11 +78,11 @@ def _environment(*, html: bool) -> Environment:
     return environment
 
 
-def _harmless(escape: Callable[[object], Markup]) -> Callable[[object], object]:
-    def put_out(value: object) -> object:
-        # An inline if without an else gives a plain Undefined; a missing name a strict one, which is an error.
+def _escaping(escape: Callable[[object], Markup]) -> Callable[[object], object]:
+    def finalize(value: object) -> object:
+        # An inline if without an else yields a plain Undefined; an unknown name a strict one, which is an error.
         if type(value) is Undefined:
             return Markup()
         return value if isinstance(value, Undefined) else escape(value)
 
-    return put_out
+    return finalize

@@ -1,6 +1,6 @@
-"""Produces what ``serinus report`` was asked for: the page, or a short answer on the terminal.
+"""Produces the output of ``serinus report``: the page, or a short answer on the terminal.
 
-Apart from :mod:`serinus.cli.report.command`, because it loads everything that compiles a report.
+It loads everything that compiles a report, so :mod:`serinus.cli.report.command` imports it only to run.
 """
 
 from collections.abc import AsyncIterator
@@ -66,9 +66,9 @@ def _status(report: AuditReport) -> int:
 
 
 async def _read_known(options: ReportOptions, context: CliContext, model: ObjectKey) -> ReportInput:
-    """Read everything of one model; NotFoundError where the registry knows nothing of it.
+    """Read everything about one model; NotFoundError if the registry has nothing.
 
-    The checkpoints first: one that has seen more than the head says afterwards is a finding, not a race.
+    The checkpoints are read before the head: one that is ahead of the head is then a finding, not a race.
     """
     registry, source = options.registry, options.checkpoints
     seen = await seen_by_checkpoints(source, model) if source.url is not None else None

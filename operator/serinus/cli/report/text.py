@@ -1,7 +1,7 @@
-"""Texts of a page: times, lengths and sizes as people read them, and what comes from records made harmless.
+"""Formats values for a page: times, durations and sizes, and text from records, which is escaped.
 
-Everything in a record may have been chosen by somebody hostile: it is escaped for the page's language, characters that
-are not seen are shown, and only plain https addresses become links.
+Everything in a record may be chosen by an attacker: it is escaped for the page's language, invisible characters are
+made visible, and only plain https addresses become links.
 """
 
 import re
@@ -17,22 +17,22 @@ from serinus.api.model import ModelSpec
 from serinus.engine.analysis import text
 from serinus.engine.report.periods import Period
 
-# RFC 3986, without what Markdown or HTML could read as its own: a link that needs more is shown as text.
+# RFC 3986 without characters that are special in Markdown or HTML: any other address is shown as text.
 _ADDRESS: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~:/?#@!$&+,;=%-]*)?", re.ASCII)
-# Unicode TR36: these turn the reading direction, so that a text shows another one than it holds.
-_TURNING: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Unicode TR36: these change the reading direction, so that a text looks like another one.
+_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _SPACES: Final = frozenset("\n\r\t\u2028\u2029")
 _VERSION: Final = re.compile(r"[0-9A-Za-z.-]{1,64}", re.ASCII)
 _MARKDOWN: Final = re.compile(r"([\\`*_\[\]|~#$!])")
-_SIGN: Final = re.compile(r"([:@/.])")
+_PUNCTUATION: Final = re.compile(r"([:@/.])")
 _BYTES: Final = 1000
 _SHORT: Final = 12
 
 
 def visible(value: object) -> str:
-    """Return the text on one line, with characters that are not seen written as their numbers."""
+    """Return the text on one line, with invisible characters written as their code points."""
     text = _text(value)
-    # Printable means: no control, no direction, no other space than the plain one.
+    # Printable characters exclude controls, directions and every space but the plain one.
     return text if text.isprintable() else "".join(_shown(character) for character in text)
 
 
@@ -53,53 +53,53 @@ def _text(value: object) -> str:
 def _shown(character: str) -> str:
     if character in _SPACES:
         return " "
-    if character in _TURNING or unicodedata.category(character) in {"Cc", "Cs", "Co", "Cn"}:
+    if character in _BIDI or unicodedata.category(character) in {"Cc", "Cs", "Co", "Cn"}:
         return f"\N{MATHEMATICAL LEFT ANGLE BRACKET}U+{ord(character):04X}\N{MATHEMATICAL RIGHT ANGLE BRACKET}"
     return character
 
 
 def html_text(value: object) -> Markup:
-    """Return any value as text of an HTML page; markup of the page's own stays what it is."""
+    """Return any value escaped for HTML; markup stays as it is."""
     return value if isinstance(value, Markup) else Markup.escape(visible(value))
 
 
 def markdown_text(value: object) -> Markup:
-    """Return any value as text within a line or cell of a Markdown page, which may not hold markup of any kind."""
+    """Return any value escaped for a line or a table cell of Markdown; markup stays as it is."""
     if isinstance(value, Markup):
         return value
     text = visible(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _MARKDOWN.sub(r"\\\1", text)
-    # GitHub makes links of bare addresses and of names after an @.
-    for bare, harmless in (("://", "&#58;//"), ("www.", "www&#46;"), ("@", "&#64;")):
-        text = text.replace(bare, harmless)
+    # GitHub turns bare addresses and names after an @ into links.
+    for bare, escaped in (("://", "&#58;//"), ("www.", "www&#46;"), ("@", "&#64;")):
+        text = text.replace(bare, escaped)
     return Markup(text)  # noqa: S704 - this is what escapes it
 
 
 def html_link(value: str) -> Markup:
-    """Return a link where the text is a plain https address, else the text."""
+    """Return a link if the text is a plain https address, else the text."""
     if _ADDRESS.fullmatch(value) is None:
         return html_text(value)
     return Markup('<a href="{0}" rel="noopener noreferrer">{0}</a>').format(value)
 
 
 def breakable(value: str) -> Markup:
-    """Return a long name as text that a narrow column may break after its signs, not within its words."""
-    return Markup(_SIGN.sub(r"\1<wbr>", str(html_text(value))))  # noqa: S704 - escaped, and no entity has such a sign
+    """Return a long name that a narrow column may break after punctuation, not within words."""
+    return Markup(_PUNCTUATION.sub(r"\1<wbr>", str(html_text(value))))  # noqa: S704 - escaped, and no entity has such punctuation
 
 
 def markdown_link(value: str) -> Markup:
-    """Return a link where the text is a plain https address, else the text."""
+    """Return a link if the text is a plain https address, else the text."""
     text = markdown_text(value)
     return Markup("[{}](<{}>)").format(text, value) if _ADDRESS.fullmatch(value) is not None else text
 
 
 def when(at: datetime | None, unknown: str = "not recorded") -> str:
-    """Write a moment in UTC, to the second: ``2026-11-23 14:07:31``."""
+    """Format a time in UTC to the second: ``2026-11-23 14:07:31``."""
     return unknown if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def stretch(period: Period) -> str:
-    """Write from when to when a period was, as far as that is known: ``since …``, ``until …`` or ``… to …``."""
+def period_range(period: Period) -> str:
+    """Format the begin and end of a period as far as they are known: ``since …``, ``until …`` or ``… to …``."""
     begin, end = period.begin, period.end
     if begin is None:
         return f"until {when(end)}, since before the first kept record" if end is not None else "in all kept records"
@@ -107,12 +107,12 @@ def stretch(period: Period) -> str:
 
 
 def day(at: datetime | date) -> str:
-    """Write a day in UTC."""
+    """Format a date in UTC."""
     return f"{at.astimezone(UTC) if isinstance(at, datetime) else at:%Y-%m-%d}"
 
 
 def length(span: timedelta | None, unknown: str = "not known") -> str:
-    """Write a length of time in its two largest units; below a minute to the tenth of a second."""
+    """Format a duration in its two largest units; below a minute to a tenth of a second."""
     if span is None:
         return unknown
     seconds = span.total_seconds()
@@ -120,12 +120,12 @@ def length(span: timedelta | None, unknown: str = "not known") -> str:
 
 
 def px(place: float) -> Markup:
-    """Write a place in a chart, without commas."""
+    """Format a position in a chart, without commas."""
     return Markup(f"{place:g}")  # noqa: S704 - a number
 
 
 def size(count: int) -> str:
-    """Write a number of bytes: ``51.2 MB``."""
+    """Format a number of bytes: ``51.2 MB``."""
     value, units = float(count), ["B", "kB", "MB", "GB", "TB", "PB"]
     while value >= _BYTES and len(units) > 1:
         value /= _BYTES
@@ -134,19 +134,19 @@ def size(count: int) -> str:
 
 
 def short(digest: str) -> str:
-    """Write a digest as people compare it: its first twelve digits."""
+    """Shorten a digest to its first twelve digits, enough to compare."""
     name, colon, digits = digest.partition(":")
     return f"{name}{colon}{digits[:_SHORT]}…" if len(digits) > _SHORT else digest
 
 
 def policy_text(policy: ModelSpec) -> str:
-    """Write what a team's Model asks for, in one sentence."""
-    required = policy.require
-    wanted = {"lineage": required.lineage, "signature": required.signature, "digest": required.digest}
-    named = ", ".join(name for name, given in wanted.items() if given)
+    """Format the policy of a Model as one sentence."""
+    require = policy.require
+    flags = {"lineage": require.lineage, "signature": require.signature, "digest": require.digest}
+    required = ", ".join(name for name, flag in flags.items() if flag)
     parts = [
         f"version numbers: {policy.versioning.enforcement.value}",
-        f"required: {named or 'nothing'}",
+        f"required: {required or 'nothing'}",
         "approval by another person than asked" if policy.approvals.four_eyes else "no second person required",
         f"records kept {policy.retention_days:,} days" if policy.retention_days else "records kept for ever",
     ]
@@ -154,13 +154,13 @@ def policy_text(policy: ModelSpec) -> str:
 
 
 def anchor(kind: str, name: str) -> str:
-    """Return the name by which the page links to a part of itself."""
-    plain = name if _VERSION.fullmatch(name) else sha256(name.encode(errors="replace")).hexdigest()[:_SHORT]
-    return f"{kind}-{plain}"
+    """Return the id of a part of the page, for links."""
+    safe = name if _VERSION.fullmatch(name) else sha256(name.encode(errors="replace")).hexdigest()[:_SHORT]
+    return f"{kind}-{safe}"
 
 
 def run_anchor(rollout: str, uid: str, run: int) -> str:
-    """Return the name of a run's part: a Rollout made anew counts its runs from 1 again."""
+    """Return the id of a run's part; it includes the Rollout's uid, as a recreated Rollout counts runs from 1 again."""
     return f"run-{run}-{sha256(f'{rollout}/{uid}'.encode(errors='replace')).hexdigest()[:6]}"
 
 
@@ -170,6 +170,6 @@ FILTERS: Final[dict[str, Callable[..., object]]] = {
     "lasting": length,
     "px": px,
     "size": size,
-    "stretch": stretch,
+    "period_range": period_range,
     "short": short,
 }

@@ -124,13 +124,13 @@ class ChainWalk:
         content, number = record.content, record.sequence
         listed = min(number, self._sequence + 1 + MOST_LISTED)
         for missing in range(self._sequence + 1, listed):
-            self._report(ChainFault.MISSING, missing, f"record {missing} is not there")
+            self._report(ChainFault.MISSING, missing, f"record {missing} is missing")
         if number > listed > self._sequence:
-            self._report(ChainFault.MISSING, listed, f"records {listed} to {number - 1} are not there")
+            self._report(ChainFault.MISSING, listed, f"records {listed} to {number - 1} are missing")
         if number <= self._sequence:
             self._report(ChainFault.MISPLACED, number, f"it comes after record {self._sequence}")
         if content.get("sequence") != number:
-            self._report(ChainFault.MISPLACED, number, f"the record says that it is number {content.get('sequence')}")
+            self._report(ChainFault.MISPLACED, number, f"its content has the number {content.get('sequence')}")
         actual = _hash_of(content)
         if content.get("hash") != actual:
             self._report(
@@ -144,7 +144,7 @@ class ChainWalk:
             )
         for anchor in self._anchors.pop(number, ()):
             if anchor.hash != actual:
-                self._report(ChainFault.CHECKPOINT_DIFFERS, number, f"{anchor.where} has seen {anchor.hash} here")
+                self._report(ChainFault.CHECKPOINT_DIFFERS, number, f"{anchor.where} has {anchor.hash} for this record")
         self._sequence, self._hash = number, actual
 
     def finish(self, end: Anchor | None) -> list[ChainFinding]:
@@ -161,7 +161,7 @@ class ChainWalk:
             )
         for anchor in (anchor for anchors in self._anchors.values() for anchor in anchors):
             self._report(
-                ChainFault.TRUNCATED, anchor.sequence, f"{anchor.where} has seen a record here: it is not there"
+                ChainFault.TRUNCATED, anchor.sequence, f"{anchor.where} has this record: it is missing from the chain"
             )
         return self._findings
 

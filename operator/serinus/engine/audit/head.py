@@ -231,7 +231,7 @@ def evaluate(head: Head, request: ChangeRequest) -> Accepted | Rejected:
     if request.generation is not None and request.generation != head.generation:
         return Rejected(
             f"the production version has changed since: generation {head.generation}, not {request.generation}, and "
-            f"{_production(head) or 'nothing'} serves. Look again, then decide."
+            f"{_production(head) or 'nothing'} serves. Read the head again, then decide."
         )
     match request:
         case Promote():

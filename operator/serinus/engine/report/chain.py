@@ -70,7 +70,7 @@ def examine(
     lost = {finding.sequence for finding in (*in_chain, *unreadable) if finding.fault in _LOST}
     all_findings = [*findings, *in_chain, *unreadable]
     if not all_findings and begin.sequence == 0 and _state(fold(records)) != _state(head):
-        message = "the head does not say what the chain comes to: production, good or quarantined versions differ"
+        message = "the head differs from the fold of the chain in its production, good or quarantined versions"
         all_findings.append(ChainFinding(ChainFault.HEAD_DIFFERS, audit.sequence, message))
     compared = (anchor for anchor in known if anchor.sequence > begin.sequence)
     proof = Proof(

@@ -84,7 +84,7 @@ def _of_the_chain(facts: ReportFacts) -> Iterable[OpenItem]:
         where = proof.head.archive or "an archive that is not named"
         yield _note(chain, f"Records 1 to {proof.head.pruned_through:,} were removed by retention; kept in {where}.")
     if not proof.anchors:
-        yield _note(chain, "Held against no checkpoint: a chain written anew as a whole would not be noticed.")
+        yield _note(chain, "Not compared with any checkpoint: a chain rewritten as a whole would not be noticed.")
 
 
 def _of_runs(facts: ReportFacts) -> Iterable[OpenItem]:
@@ -140,7 +140,7 @@ def _day(text: str | None) -> date | None:
 def _of_served(story: VersionStory) -> Iterable[OpenItem]:
     subject = f"Version {story.version}"
     if story.entry is None:
-        yield _note(subject, "The registry does not hold it: only the records tell of it.")
+        yield _note(subject, "It is not in the registry: only the records mention it.")
         return
     if not story.digest:
         yield _note(subject, "It names no artifact digest: nobody can tell which bytes served.")

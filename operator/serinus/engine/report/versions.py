@@ -119,7 +119,7 @@ class VersionStory:
     @property
     def lineage_gaps(self) -> tuple[str, ...]:
         """The missing facts of its lineage, in words."""
-        return tuple(_lineage_gaps(self.entry)) if self.entry is not None else ("the registry does not hold it",)
+        return tuple(_lineage_gaps(self.entry)) if self.entry is not None else ("it is not in the registry",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

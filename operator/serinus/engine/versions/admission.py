@@ -187,8 +187,8 @@ def _artifact(
         )
     if finding.result is ArtifactResult.VERIFIED:
         return ConditionUpdate(kind, TRUE, finding.result.value, finding.message), None
-    # An artifact that cannot be verified blocks only where the team's policy sets verification: the administrator's
-    # default does not require it.
+    # An artifact that cannot be verified at all blocks only where the team's policy sets verification, which the
+    # administrator's default does not require; one that could not be verified yet blocks in either case.
     required = policy.verification is not None or finding.result is ArtifactResult.COULD_NOT_ASK
     unverified = AdmissionBlock(WaitReason.ARTIFACT_UNVERIFIED, finding.message, temporary=not finding.final)
     return ConditionUpdate(kind, UNKNOWN, finding.result.value, finding.message), unverified if required else None

@@ -1,12 +1,12 @@
-"""The connection to DynamoDB: two bounded clients of boto3, and what its failures mean for the caller.
+"""The connection to DynamoDB: two bounded clients of boto3, and the translation of their errors.
 
-Reads are asked again by botocore (adaptive mode). Commits are not: after a time-out nobody knows whether the step is
-stored, and only the caller can re-read first.
+botocore retries reads (adaptive mode) but not commits: after a time-out the step may be stored, and only the caller can
+re-read before a retry.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import boto3
 from botocore.config import Config
@@ -28,6 +28,7 @@ from serinus.errors import (
     SerinusError,
     TransientError,
 )
+from serinus.registry.dynamodb.api import Answer, DynamoDbApi
 from serinus.settings import DynamoDbSettings
 
 CONNECTIONS: Final = 8
@@ -44,8 +45,8 @@ _BUSY: Final = frozenset(
         "ReplicatedWriteConflictException",
     }
 )
-# Credentials are renewed beside us: these pass by themselves.
-_PASSING: Final = frozenset({"ExpiredTokenException", "ExpiredToken", "RequestExpired"})
+# The credentials are renewed in the background, after which a retry succeeds.
+_EXPIRED: Final = frozenset({"ExpiredTokenException", "ExpiredToken", "RequestExpired"})
 _DENIED: Final = frozenset(
     {
         "AccessDeniedException",
@@ -59,19 +60,17 @@ _DENIED: Final = frozenset(
 _NOT_SENT: Final = (ConnectTimeoutError, EndpointConnectionError)
 _NO_IDENTITY: Final = (NoCredentialsError, PartialCredentialsError)
 
-Answer = dict[str, Any]
-
 
 class ContendedError(TransientError):
-    """DynamoDB stored nothing because it was busy or others wrote the same items: the same request may be repeated."""
+    """DynamoDB stored nothing because of throttling or concurrent writes: the same request may be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """The clients of boto3: one that repeats what it asks, one that sends each step once."""
+    """The clients of boto3: one for reads, which retries, and one for writes, which sends each request once."""
 
-    reads: Any
-    commits: Any
+    reads: DynamoDbApi
+    commits: DynamoDbApi
 
     def close(self) -> None:
         """Close their connections."""
@@ -79,28 +78,31 @@ class Clients:
         self.commits.close()
 
 
-def connect(settings: DynamoDbSettings, session: Any = None) -> Clients:  # noqa: ANN401 - boto3's own
-    """Make the clients; nothing is sent.
+def connect(settings: DynamoDbSettings, session: boto3.session.Session | None = None) -> Clients:
+    """Create the clients without sending a request.
 
     Args:
-        settings: where and how.
-        session: of boto3, such as one with a role of its own; a new one where it is not given, never the shared one,
-            which threads may not share.
+        settings: the region, endpoint and time-out.
+        session: a session, such as one with another role; by default a new one, because boto3's default session is not
+            thread-safe.
 
     Raises:
-        ConfigurationError: there is no region, or the endpoint is no address.
+        ConfigurationError: no region is set, or the endpoint is not an address.
     """
     session = session or boto3.session.Session()
     timeout = settings.timeout.seconds
 
-    def client(attempts: int) -> Any:  # noqa: ANN401 - boto3 makes its classes when the program runs
+    def client(attempts: int) -> DynamoDbApi:
         config = Config(
             connect_timeout=min(_CONNECT_SECONDS, timeout),
             read_timeout=timeout,
             max_pool_connections=CONNECTIONS,
             retries={"mode": "adaptive", "total_max_attempts": attempts},
         )
-        return session.client("dynamodb", region_name=settings.region, endpoint_url=settings.endpoint, config=config)
+        created: DynamoDbApi = session.client(
+            "dynamodb", region_name=settings.region, endpoint_url=settings.endpoint, config=config
+        )
+        return created
 
     try:
         return Clients(client(READ_ATTEMPTS), client(1))
@@ -112,12 +114,12 @@ def connect(settings: DynamoDbSettings, session: Any = None) -> Clients:  # noqa
         raise ConfigurationError(f"registry.dynamodb.endpoint: {problem}") from problem
 
 
-def read(operation: Callable[..., Answer], **request: Any) -> Answer:  # noqa: ANN401 - the API's own shapes
-    """Ask without changing anything.
+def read(operation: Callable[..., Answer], **request: object) -> Answer:
+    """Send a read request.
 
     Raises:
-        TransientError: no answer; ask again later.
-        RefusedError: it will not answer: no rights, no table, an impossible request.
+        TransientError: no response; retry later.
+        RefusedError: no permission, no table, or an invalid request.
     """
     try:
         return operation(**request)
@@ -125,10 +127,10 @@ def read(operation: Callable[..., Answer], **request: Any) -> Answer:  # noqa: A
         raise failure(problem) from problem
 
 
-def write(operation: Callable[..., Answer], **request: Any) -> Answer:  # noqa: ANN401 - the API's own shapes
-    """Change something; as :func:`read`, but ``AmbiguousError`` where it may have happened.
+def write(operation: Callable[..., Answer], **request: object) -> Answer:
+    """Send a write request; errors as of :func:`read`, and AmbiguousError where it may have been applied.
 
-    ``ClientError`` of a condition that does not hold comes out as it is: its meaning is the caller's.
+    The ClientError of a failed condition is passed on, since only the caller can interpret it.
     """
     try:
         return operation(**request)
@@ -139,43 +141,43 @@ def write(operation: Callable[..., Answer], **request: Any) -> Answer:  # noqa: 
 
 
 def code_of(problem: Exception) -> str:
-    """Return the code of an error that DynamoDB answered; empty for one of the connection."""
+    """Return the code of DynamoDB's error response; empty for a connection error."""
     if not isinstance(problem, ClientError):
         return ""
     return str(problem.response.get("Error", {}).get("Code", ""))
 
 
 def failure(problem: Exception, *, writing: bool = False) -> SerinusError:
-    """Return what a failure of boto3 means: who may ask again, who must re-read, who needs a person."""
+    """Translate an error of boto3 to :mod:`serinus.errors`."""
     match problem:
         case ClientError():
             return _answered(problem, code_of(problem), writing=writing)
         case _ if isinstance(problem, _NO_IDENTITY):
-            return RefusedError("there are no AWS credentials: give the process a role, or set AWS_PROFILE")
+            return RefusedError("no AWS credentials: give the process a role, or set AWS_PROFILE")
         case _ if writing and not isinstance(problem, _NOT_SENT):
-            return AmbiguousError(f"DynamoDB did not answer, the step may be stored or not: {_line(problem)}")
+            return AmbiguousError(f"DynamoDB did not respond, the step may be stored or not: {_line(problem)}")
         case _:
             return TransientError(f"DynamoDB cannot be reached: check the endpoint and the network: {_line(problem)}")
 
 
 def _answered(problem: ClientError, code: str, *, writing: bool) -> SerinusError:
-    said = f"{code}: {problem.response.get('Error', {}).get('Message', '')}".rstrip(": ")
+    error = f"{code}: {problem.response.get('Error', {}).get('Message', '')}".rstrip(": ")
     status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _BUSY:
-        return ContendedError(f"DynamoDB is busy ({said}): it is asked again; raise the table's limits if it stays so")
-    # The token's step is known with another content. DynamoDB Local says so at random, too: aws/aws-sdk#413.
+        return ContendedError(f"DynamoDB is busy ({error}): it is retried; raise the table's limits if this persists")
+    # Another step was sent with this token. DynamoDB Local also returns this at random: aws/aws-sdk#413.
     if code == "IdempotentParameterMismatchException":
-        return ConflictError(f"DynamoDB knows another step by this token ({said}): read the head, decide again")
+        return ConflictError(f"DynamoDB knows another step by this token ({error}): read the head, decide again")
     if code == "ResourceNotFoundException":
-        return RefusedError(f"a table is not there ({said}): serinus registry dynamodb create-tables")
+        return RefusedError(f"a table does not exist ({error}): run serinus registry dynamodb create-tables")
     if code in _DENIED:
-        return RefusedError(f"AWS denies it ({said}): attach the policy of deploy/aws to the role of this process")
-    if code in _PASSING:
-        return TransientError(f"the credentials have run out ({said}): they are read again at the next request")
+        return RefusedError(f"AWS denies access ({error}): attach the policy of deploy/aws to the role of this process")
+    if code in _EXPIRED:
+        return TransientError(f"the credentials have expired ({error}): they are read again at the next request")
     if code == "TransactionInProgressException" or status >= _FIRST_SERVER_ERROR:
         kind = AmbiguousError if writing else TransientError
-        return kind(f"DynamoDB failed ({said}): it is asked again")
-    return RefusedError(f"DynamoDB refuses the request ({said})")
+        return kind(f"DynamoDB failed ({error}): it is retried")
+    return RefusedError(f"DynamoDB refuses the request ({error})")
 
 
 def _line(problem: Exception) -> str:

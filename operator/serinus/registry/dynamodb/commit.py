@@ -1,7 +1,7 @@
-"""One step of a model's history as one transaction, and what it means when DynamoDB cancels it.
+"""One step of a model's history as one transaction, and the interpretation of its cancellation.
 
-All of it is stored or nothing: the head if it is still the one decided on, the record, the note that the audit_entry is
-recorded, and the version that serves or becomes known. Cancellation reasons come in the order of the actions.
+The step is stored as a whole or not at all: the head, provided that it is still the one decided on, the record, the
+item that maps its id to its number, and a registered version. Cancellation reasons come in the order of the actions.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,13 +18,13 @@ from serinus.registry.dynamodb.items import (
     Keys,
     data_items,
     head_item,
+    record_id_item,
     record_item,
-    told_item,
     version_values,
 )
 from serinus.registry.dynamodb.names import TableNames
 
-HEAD_STEP, RECORD_STEP, TOLD_STEP, VERSION_STEP = "head", "record", "told", "version"
+HEAD_STEP, RECORD_STEP, RECORD_ID_STEP, VERSION_STEP = "head", "record", "record id", "version"
 
 _SPACE: Final = UUID("5e1f3c5a-7f0e-5d0b-9c0f-2a6c1d1f4e83")
 _FAILED: Final = "ConditionalCheckFailed"
@@ -33,13 +33,13 @@ _CONTENDED: Final = frozenset({"TransactionConflict", "ThrottlingError", "Provis
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A step as DynamoDB takes it.
+    """A step as a request of TransactWriteItems.
 
     Attributes:
-        step: what it stores.
-        names: what each action is for, in their order.
-        actions: as the API wants them.
-        token: the same for the same step: DynamoDB then stores it once, however often it comes within ten minutes.
+        step: the step.
+        names: the purpose of each action, in their order.
+        actions: the actions in the API's format.
+        token: the idempotency token: DynamoDB applies a step once, however often it is sent within ten minutes.
     """
 
     step: Commit
@@ -49,7 +49,7 @@ class Transaction:
 
     @property
     def request(self) -> dict[str, Any]:
-        """The request of TransactWriteItems."""
+        """The request's parameters."""
         return {"TransactItems": list(self.actions), "ClientRequestToken": self.token}
 
 
@@ -57,8 +57,8 @@ def transaction(step: Commit, keys: Keys, tables: TableNames) -> Transaction:
     """Return the step as one transaction.
 
     Raises:
-        NotFoundError: ``serves`` is no version at all.
-        RefusedError: an item is larger than DynamoDB can hold, or the step contradicts itself.
+        NotFoundError: ``serves`` is not a SemVer version.
+        RefusedError: an item exceeds DynamoDB's limit, or the step contradicts itself.
     """
     build = _Builder(step, keys, tables)
     named = list(build.actions())
@@ -76,7 +76,7 @@ class _Builder:
         object.__setattr__(self, "partition", self.keys.of_model(self.step.model))
 
     def token(self) -> str:
-        """Return the token. The hash covers id and sequence too: two steps that differ never have the same."""
+        """Return the token. The hash covers id and sequence too: different steps never have the same token."""
         record = self.step.record
         return str(uuid5(_SPACE, f"{self.partition}/{record.id}/{record.sequence}/{record.hash}"))
 
@@ -84,7 +84,7 @@ class _Builder:
         step, keys = self.step, self.keys
         yield HEAD_STEP, self._head()
         yield RECORD_STEP, self._create(self.tables.audit, record_item(keys, step.model, step.record))
-        yield TOLD_STEP, self._create(self.tables.registry, told_item(keys, step.model, step.record))
+        yield RECORD_ID_STEP, self._create(self.tables.registry, record_id_item(keys, step.model, step.record))
         if step.registers is not None:
             yield VERSION_STEP, self._register(step.registers)
             for item in data_items(keys, step.model, step.registers):
@@ -115,7 +115,7 @@ class _Builder:
         return {"Put": {"TableName": table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}
 
     def _register(self, entry: VersionEntry) -> Mapping[str, Any]:
-        """Make a version known; where it is known already it stays as it is, with its labels and its time."""
+        """Register a version; one that is registered already keeps its labels and its time."""
         step = self.step
         serves = step.serves == entry.version
         if serves and entry.digest != step.digest:
@@ -126,11 +126,11 @@ class _Builder:
             "Update": {
                 "TableName": self.tables.registry,
                 "Key": self.keys.version(step.model, entry.version),
-                "UpdateExpression": "SET " + ", ".join(f"#{one} = if_not_exists(#{one}, :{one})" for one in values),
+                "UpdateExpression": "SET " + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in values),
                 "ConditionExpression": f"({kept}) AND attribute_not_exists(#yanked)" if serves else kept,
-                "ExpressionAttributeNames": {f"#{one}": one for one in values}
+                "ExpressionAttributeNames": {f"#{name}": name for name in values}
                 | ({"#yanked": "yanked"} if serves else {}),
-                "ExpressionAttributeValues": {f":{one}": value for one, value in values.items()},
+                "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         }
@@ -140,7 +140,7 @@ class _Builder:
         try:
             key = self.keys.version(step.model, step.serves)
         except ValueError as problem:
-            raise _unknown(step) from problem
+            raise _not_registered(step) from problem
         return {
             "ConditionCheck": {
                 "TableName": self.tables.registry,
@@ -153,71 +153,71 @@ class _Builder:
         }
 
 
-# ---- what a cancellation means -----------------------------------------------------------------
+# ---- cancellations -----------------------------------------------------------------------------
 
 
-def cancelled(asked: Transaction, reasons: list[Mapping[str, Any]]) -> SerinusError | None:
-    """Return what it means that the transaction was cancelled; None where it is stored already.
+def cancelled(sent: Transaction, reasons: list[Mapping[str, Any]]) -> SerinusError | None:
+    """Return the error that a cancellation means; None where the step is stored already.
 
-    A condition that does not hold says more than a conflict beside it, and that the audit_entry is told says all.
+    A failed condition takes precedence over a write conflict, and the one on the record's id over all others.
     """
     by_name: dict[str, list[Mapping[str, Any]]] = {}
-    for name, reason in zip(asked.names, reasons, strict=False):
+    for name, reason in zip(sent.names, reasons, strict=False):
         by_name.setdefault(name, []).append(reason)
     failed = {name: reason for name, group in by_name.items() for reason in group if reason.get("Code") == _FAILED}
-    if TOLD_STEP in failed:
+    if RECORD_ID_STEP in failed:
         return None
     if HEAD_STEP in failed:
-        return _overtaken(asked.step, failed[HEAD_STEP].get("Item"))
+        return _head_changed(sent.step, failed[HEAD_STEP].get("Item"))
     if VERSION_STEP in failed:
-        return _unfit(asked.step, failed[VERSION_STEP].get("Item"))
+        return _version_unsuitable(sent.step, failed[VERSION_STEP].get("Item"))
     if RECORD_STEP in failed:
-        return _forked(asked.step)
-    return _unanswered(reasons)
+        return _forked(sent.step)
+    return _without_condition(reasons)
 
 
-def _overtaken(step: Commit, winner: Item | None) -> ConflictError:
-    serving = (winner or {}).get("version", {}).get("S") or "nothing"
-    number = (winner or {}).get("seq", {}).get("N", "0")
+def _head_changed(step: Commit, stored: Item | None) -> ConflictError:
+    serving = (stored or {}).get("version", {}).get("S") or "nothing"
+    number = (stored or {}).get("seq", {}).get("N", "0")
     return ConflictError(
         f"{step.model} is at record {number} with {serving} in production, not at {step.before.audit.sequence}: "
         "read the head, decide again"
     )
 
 
-def _unfit(step: Commit, found: Item | None) -> SerinusError:
+def _version_unsuitable(step: Commit, stored: Item | None) -> SerinusError:
     entry = step.registers
-    if found is None:
-        return _unknown(step)
-    version = found.get("version", {}).get("S", "")
-    if entry is not None and version == entry.version and found.get("specHash", {}).get("S") != entry.spec_hash:
+    if stored is None:
+        return _not_registered(step)
+    version = stored.get("version", {}).get("S", "")
+    if entry is not None and version == entry.version and stored.get("specHash", {}).get("S") != entry.spec_hash:
         return RefusedError(
             f"{step.model} {version} is registered with another spec: a version never changes, release another one"
         )
-    if "yanked" in found:
-        return RefusedError(f"{step.model} {version} is yanked ({found['yanked']['S']}): name another version")
+    if "yanked" in stored:
+        return RefusedError(f"{step.model} {version} is yanked ({stored['yanked']['S']}): name another version")
     return RefusedError(
-        f"{step.model} {version} has the digest {found.get('digest', {}).get('S') or 'none'}, not "
+        f"{step.model} {version} has the digest {stored.get('digest', {}).get('S') or 'none'}, not "
         f"{step.digest or 'none'}: it was decided on another artifact, read the version again"
     )
 
 
-def _unknown(step: Commit) -> NotFoundError:
+def _not_registered(step: Commit) -> NotFoundError:
     return NotFoundError(f"{step.model} {step.serves} is not registered: apply its ModelVersion, or register it")
 
 
 def _forked(step: Commit) -> RefusedError:
     return RefusedError(
-        f"record {step.record.sequence} of {step.model} is there already, though the head ends before it: a table was "
+        f"record {step.record.sequence} of {step.model} exists already, though the head ends before it: a table was "
         "restored or changed by hand. Run serinus audit verify, then restore both tables to one moment"
     )
 
 
-def _unanswered(reasons: list[Mapping[str, Any]]) -> SerinusError:
+def _without_condition(reasons: list[Mapping[str, Any]]) -> SerinusError:
     codes = {str(reason.get("Code", "None")) for reason in reasons} - {"None"}
     if codes & _CONTENDED:
         return ContendedError(f"DynamoDB stored nothing ({', '.join(sorted(codes))}): others write the same items")
-    said = "; ".join(str(reason["Message"]) for reason in reasons if reason.get("Message"))
+    messages = "; ".join(str(reason["Message"]) for reason in reasons if reason.get("Message"))
     if "ValidationError" in codes or "ItemCollectionSizeLimitExceeded" in codes:
-        return RefusedError(f"DynamoDB refuses the step: {said or ', '.join(sorted(codes))}")
-    return TransientError(f"DynamoDB cancelled the step and stored nothing: {said or 'it gives no reason'}")
+        return RefusedError(f"DynamoDB refuses the step: {messages or ', '.join(sorted(codes))}")
+    return TransientError(f"DynamoDB cancelled the step and stored nothing: {messages or 'it gives no reason'}")

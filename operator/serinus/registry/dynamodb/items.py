@@ -1,8 +1,8 @@
-"""The registry's items in DynamoDB: their keys, their attributes, and the way back to typed values.
+"""The registry's items in DynamoDB: keys, attributes and the conversion from and to typed values.
 
-Table ``<prefix>-registry`` holds for each model its ``HEAD``, its versions ``V#…`` and their further data digests
-``D#…``, and for each recorded entry an ``I#…`` by which a repeated commit is found. Table ``<prefix>-audit`` holds
-the chain. Numbers go over the wire as text, so that none is ever a float.
+Table ``<prefix>-registry`` contains for each model its ``HEAD``, its versions ``V#…`` and their further data digests
+``D#…``, and for each record an item ``I#…`` that maps the record's id to its number, by which a repeated commit is
+detected. Table ``<prefix>-audit`` contains the chain. Numbers are sent as text, so that none becomes a float.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ from serinus.errors import InvalidObjectError, RefusedError
 T = TypeVar("T", bound=Model)
 
 Item = Mapping[str, Mapping[str, str]]
-"""An item as it goes over the wire: each attribute with its type, ``S`` or ``N``."""
+"""An item in the API's format: each attribute with its type, ``S`` or ``N``."""
 
 Key = dict[str, Mapping[str, str]]
 
@@ -38,7 +38,7 @@ MOST_ITEM_BYTES: Final = 400 * 1024
 
 LAST_SEQUENCE: Final = 10**SEQUENCE_DIGITS - 1
 REMEMBERED: Final = timedelta(days=30)
-"""How long a repeated commit is found by its id; the head knows the last 64 for ever."""
+"""How long a repeated commit is detected by its id; the head keeps the last 64 ids without a limit."""
 
 _VERSION, _DATA, _SEPARATOR = "V#", "D#", "/"
 
@@ -58,7 +58,7 @@ def number(value: int) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of all models of one scope, such as a cluster's name; it may be empty, never hold a slash."""
+    """The keys of all models of one scope, such as a cluster's name; it may be empty, but not contain a slash."""
 
     scope: str
 
@@ -68,16 +68,16 @@ class Keys:
 
     @property
     def prefix(self) -> str:
-        """How the partitions of all models of this scope begin."""
+        """The common prefix of the partitions of all models of this scope."""
         return f"M#{self.scope}{_SEPARATOR}"
 
     @property
     def fleet(self) -> str:
-        """Under which all models of this scope stand in the fleet's index."""
+        """The key of this scope's models in the fleet's index."""
         return f"FLEET#{self.scope}"
 
     def model_of(self, item: Item) -> ObjectKey:
-        """Return the model that an item is of."""
+        """Return the model that an item belongs to."""
         namespace, _, name = item["pk"]["S"].removeprefix(self.prefix).partition(_SEPARATOR)
         return ObjectKey(namespace, name)
 
@@ -86,29 +86,29 @@ class Keys:
         return {"pk": text(self.of_model(model)), "sk": text(HEAD)}
 
     def version(self, model: ObjectKey, version: str) -> Key:
-        """Return the key of one version; ValueError where it is no SemVer."""
+        """Return the key of one version; ValueError where it is not SemVer."""
         return {"pk": text(self.of_model(model)), "sk": text(_VERSION + sortable(version))}
 
     def version_at(self, item: Item) -> Key:
-        """Return the key of the version that an entry of an index points at."""
+        """Return the key of the version that an index entry refers to."""
         return {"pk": text(item["pk"]["S"]), "sk": text(_VERSION + item["sk"]["S"].split("#")[1])}
 
     def record(self, model: ObjectKey, sequence: int) -> Key:
         """Return the key of a record in the audit table."""
         return {"pk": text(self.of_model(model)), "sk": text(sequence_text(sequence))}
 
-    def existing_sequence(self, model: ObjectKey, record_id: str) -> Key:
-        """Return the key of the note that an entry is recorded. The same id in another model is another one."""
+    def record_id(self, model: ObjectKey, record_id: str) -> Key:
+        """Return the key of the item that maps a record's id to its number; ids are unique within a model only."""
         return {"pk": text(f"I#{self.of_model(model)}#{record_id}"), "sk": text("-")}
 
 
 def versions_begin(major: int | None) -> str:
-    """Return how the sort keys of all versions begin, or of those of one major line."""
+    """Return the common prefix of the sort keys of all versions, or of those with one major number."""
     return _VERSION if major is None else f"{_VERSION}{sortable(f'{major}.0.0').partition('.')[0]}."
 
 
 def sequence_text(sequence: int) -> str:
-    """Return the sort key of a record: its byte order is the chain's."""
+    """Return the sort key of a record: byte order is the order of the chain."""
     return f"{sequence:0{SEQUENCE_DIGITS}d}"
 
 
@@ -116,7 +116,7 @@ def sequence_text(sequence: int) -> str:
 
 
 class _Entry(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """A version as it is kept as text; why it is yanked stands beside it, for that alone may still change."""
+    """A version as stored text; the reason for yanking is a separate attribute, because it may still change."""
 
     spec: ModelVersionSpec
     spec_hash: str
@@ -125,7 +125,7 @@ class _Entry(Model, frozen=True, kw_only=True, omit_defaults=False):
 
 
 def head_item(keys: Keys, model: ObjectKey, head: Head) -> Item:
-    """Return the item of a head: what conditions and people read beside the whole as text."""
+    """Return the item of a head: the whole as text, and the attributes for conditions and for people."""
     serving = head.production
     item = {
         **keys.head(model),
@@ -143,7 +143,7 @@ def head_item(keys: Keys, model: ObjectKey, head: Head) -> Item:
 
 
 def version_values(keys: Keys, model: ObjectKey, entry: VersionEntry) -> Key:
-    """Return the attributes of a version besides its key; ``artifact`` and ``dataHash`` are there for the indexes."""
+    """Return the attributes of a version besides its key; ``artifact`` and ``dataHash`` serve the indexes."""
     kept = _Entry(spec=entry.spec, spec_hash=entry.spec_hash, registered_at=entry.registered_at, labels=entry.labels)
     values: Key = {
         "version": text(entry.version),
@@ -151,7 +151,7 @@ def version_values(keys: Keys, model: ObjectKey, entry: VersionEntry) -> Key:
         "digest": text(entry.digest),
         "entry": text(_canonical(kept)),
     }
-    # An index key must not be empty: what has no digest is in no index.
+    # An index key must not be empty: a version without a digest is not indexed.
     if entry.digest:
         values["artifact"] = text(entry.digest)
     if entry.data_digests:
@@ -163,14 +163,14 @@ def version_values(keys: Keys, model: ObjectKey, entry: VersionEntry) -> Key:
 
 
 def data_items(keys: Keys, model: ObjectKey, entry: VersionEntry) -> Iterator[Item]:
-    """Yield one item for each further data digest of a version: an item stands in an index under one value only."""
+    """Yield one item for each further data digest of a version: an index contains an item under one value only."""
     for digest in sorted(entry.data_digests)[1:]:
         sort = f"{_DATA}{sortable(entry.version)}#{digest}"
         yield {"pk": text(keys.of_model(model)), "sk": text(sort), "dataHash": text(digest)}
 
 
 def record_item(keys: Keys, model: ObjectKey, record: AuditRecordSpec) -> Item:
-    """Return the item of a record: its canonical JSON, which alone is believed, and what people search by."""
+    """Return the item of a record: its canonical JSON, the only attribute that is read, and others for searches."""
     item = {
         **keys.record(model, record.sequence),
         "content": text(_canonical(record)),
@@ -182,19 +182,19 @@ def record_item(keys: Keys, model: ObjectKey, record: AuditRecordSpec) -> Item:
     return bounded(item, f"record {record.sequence} of {model}")
 
 
-def told_item(keys: Keys, model: ObjectKey, record: AuditRecordSpec) -> Item:
-    """Return the note that an entry is recorded; it goes by itself."""
+def record_id_item(keys: Keys, model: ObjectKey, record: AuditRecordSpec) -> Item:
+    """Return the item that maps a record's id to its number; DynamoDB removes it when it expires."""
     expires = int((record.recorded_at + REMEMBERED).timestamp())
-    return {**keys.existing_sequence(model, record.id), "seq": number(record.sequence), "expires": number(expires)}
+    return {**keys.record_id(model, record.id), "seq": number(record.sequence), "expires": number(expires)}
 
 
 def bounded(item: Item, what: str) -> Item:
-    """Return the item if DynamoDB can hold it; RefusedError that says what to do where it cannot."""
+    """Return the item if it is within DynamoDB's size limit; RefusedError with the remedy where it is not."""
     size = sum(len(name.encode()) + len(value.encode()) for name, typed in item.items() for value in typed.values())
     if size > MOST_ITEM_BYTES:
         raise RefusedError(
-            f"{what} is too large: {size:,} bytes, and DynamoDB holds {MOST_ITEM_BYTES:,} in an item: shorten its "
-            "texts, or keep them beside the artifact and name where they are"
+            f"{what} is too large: {size:,} bytes, and an item in DynamoDB has at most {MOST_ITEM_BYTES:,}: shorten "
+            "its texts, or store them beside the artifact and refer to them"
         )
     return item
 
@@ -207,14 +207,14 @@ def _canonical(value: msgspec.Struct) -> str:
 
 
 def head_of(item: Item | None, model: ObjectKey) -> Head:
-    """Return the head that an item holds; an empty one where there is no item; RefusedError where it holds none."""
+    """Return the head in an item, an empty one without an item; RefusedError where it cannot be decoded."""
     if item is None:
         return Head()
     return _read(Head, item, "head", f"the head of {model}")
 
 
 def entry_of(item: Item) -> VersionEntry:
-    """Return the version that an item holds; RefusedError where it holds none."""
+    """Return the version in an item; RefusedError where it cannot be decoded."""
     kept = _read(_Entry, item, "entry", f"{item['pk']['S']} {item['sk']['S']}")
     yanked = item.get("yanked", {}).get("S", "")
     return VersionEntry(
@@ -223,11 +223,11 @@ def entry_of(item: Item) -> VersionEntry:
 
 
 def stored_record(item: Item, before: int) -> StoredRecord:
-    """Return a record as it is stored, whatever was done to it: to find that out is verification's work.
+    """Return a record as stored, even if tampered with, which the verification detects.
 
     Args:
         item: of the audit table.
-        before: the number of the record before it, whose place an item with a key that is none is taken to claim.
+        before: the number of the record before it; also the number of an item with an invalid key.
     """
     key = item["sk"]["S"]
     if len(key) != SEQUENCE_DIGITS or not (key.isascii() and key.isdecimal()):
@@ -249,5 +249,5 @@ def _read(kind: type[T], item: Item, attribute: str, what: str) -> T:
     except (msgspec.DecodeError, InvalidObjectError) as problem:
         raise RefusedError(
             f"{what} cannot be read: {problem}. Somebody changed the item, or a later version of Serinus wrote it: "
-            "look at it in the table, upgrade, or restore the table"
+            "inspect it in the table, upgrade, or restore the table"
         ) from problem

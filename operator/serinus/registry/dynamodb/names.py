@@ -1,4 +1,4 @@
-"""The names of the registry's two tables and what may stand in a name or a key."""
+"""The names of the registry's two tables, and the characters allowed in a name or a key."""
 
 import re
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Final, Self
 from serinus.errors import ConfigurationError
 from serinus.settings import DynamoDbSettings
 
-# AWS, "Naming rules": a table's name has 3 to 255 of these characters; ours ends with -registry.
+# AWS, "Naming rules": a table's name has 3 to 255 of these characters; the longer suffix is -registry.
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.-]{1,246}")
-# A slash ends the scope in a key.
+# No slash, which ends the scope in a key.
 _SCOPE: Final = re.compile(r"[A-Za-z0-9_.-]{0,63}")
 
 
@@ -22,7 +22,7 @@ class TableNames:
 
     @classmethod
     def of(cls, settings: DynamoDbSettings) -> Self:
-        """Return the names; ConfigurationError where AWS would not take them."""
+        """Return the names; ConfigurationError where AWS would refuse them."""
         if not _PREFIX.fullmatch(settings.table_prefix):
             raise ConfigurationError(
                 f"registry.dynamodb.tablePrefix: {settings.table_prefix!r} must be 1 to 246 letters, digits, _ . or -"
@@ -31,7 +31,7 @@ class TableNames:
 
 
 def checked_scope(settings: DynamoDbSettings) -> str:
-    """Return the scope; ConfigurationError where it cannot stand in a key."""
+    """Return the scope; ConfigurationError where it has characters that a key must not contain."""
     if not _SCOPE.fullmatch(settings.scope):
         raise ConfigurationError(
             f"registry.dynamodb.scope: {settings.scope!r} must be at most 63 letters, digits, _ . or -"

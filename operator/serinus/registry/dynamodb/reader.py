@@ -1,4 +1,4 @@
-"""The registry for serving code: which version of a model to load, without a cluster and without an event loop."""
+"""The registry for serving code: synchronous reads, without a cluster and without an event loop."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -19,32 +19,32 @@ from serinus.settings import DynamoDbSettings
 
 
 class DynamoDbReader:
-    """The protocol :class:`serinus.registry.address.RegistryReader` over DynamoDB, in the caller's own thread."""
+    """:class:`serinus.registry.address.RegistryReader` over DynamoDB, in the caller's thread."""
 
     def __init__(
         self, settings: DynamoDbSettings, namespace: str, clients: Clients, *, sizes: PageSizes | None = None
     ) -> None:
-        """Prepare; nothing is sent. ``namespace`` is that of models that are named without one."""
+        """Initialize without sending a request; ``namespace`` is the default for models named without one."""
         self._namespace, self._clients = namespace, clients
         keys = Keys(checked_scope(settings))
         self._reads = Reads(clients.reads, TableNames.of(settings), keys, sizes or PageSizes())
 
     def production(self, model: str) -> ProductionVersion | None:
-        """Return the version that serves: one strongly consistent GetItem."""
+        """Return the production version: one strongly consistent GetItem."""
         return self._reads.head(self._key(model)).production
 
     def get(self, model: str, version: str) -> VersionEntry:
-        """Return one version."""
-        found = self._reads.version(self._key(model), version.removeprefix("v"))
-        if found is None:
+        """Return one version; NotFoundError where it is not registered."""
+        entry = self._reads.version(self._key(model), version.removeprefix("v"))
+        if entry is None:
             raise NotFoundError(f"{self._key(model)} {version} is not registered: see list({model!r})")
-        return found
+        return entry
 
     def list(self, model: str, query: Query | None = None) -> list[VersionEntry]:
-        """Return the versions that the query wants, the newest first in the order of SemVer."""
-        wanted, key = query or Query(), self._key(model)
+        """Return the versions that match the query in SemVer order, newest first."""
+        filters, key = query or Query(), self._key(model)
         head = self._reads.head(key)
-        return select(pages(partial(self._reads.versions, key, wanted)), head, wanted)
+        return select(pages(partial(self._reads.versions, key, filters)), head, filters)
 
     def history(self, model: str, *, after: int = 0) -> Iterator[AuditRecordSpec]:
         """Yield the audit trail in order."""

@@ -1,12 +1,13 @@
-"""Everything that is read from DynamoDB: one synchronous request each, so that it serves threads and plain scripts.
+"""All reads from DynamoDB, synchronous, for the threads of the store and for plain scripts.
 
-What decides is read strongly consistent. The three indexes, which cannot be, only find what is then read itself.
+Everything that decisions are based on is read strongly consistent. The three indexes, which cannot be, only yield keys,
+whose items are then read strongly consistent.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
@@ -14,6 +15,7 @@ from serinus.backoff import Backoff
 from serinus.engine.audit.chain import StoredRecord
 from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.errors import RefusedError, TransientError
+from serinus.registry.dynamodb.api import DynamoDbApi
 from serinus.registry.dynamodb.client import read
 from serinus.registry.dynamodb.items import (
     ARTIFACT_INDEX,
@@ -35,14 +37,14 @@ from serinus.registry.dynamodb.names import TableNames
 T = TypeVar("T")
 
 _BATCH: Final = 25
-"""Keys of one BatchGetItem: heads and versions are a few KB, so that an answer stays far below its 16 MB."""
+"""Keys of one BatchGetItem: heads and versions have a few KB, so that a response stays far below its 16 MB."""
 _BATCH_TRIES: Final = 5
 _BACKOFF: Final = Backoff(first=0.05, longest=0.4)
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some of the results; ``cursor`` leads to the next ones, None where there are none."""
+    """One page of results; ``cursor`` is the position of the next page, None after the last."""
 
     results: Sequence[T]
     cursor: Key | None
@@ -50,24 +52,24 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class PageSizes:
-    """How many items are read at a time; DynamoDB ends a page at 1 MB whatever is asked.
+    """The number of items of one page; DynamoDB ends a page at 1 MB in any case.
 
     Attributes:
         versions: of a model.
         records: of a chain.
-        found: entries of an index.
+        index: entries of an index.
     """
 
     versions: int = 100
     records: int = 250
-    found: int = 100
+    index: int = 100
 
 
 class Reads:
-    """What can be asked. Every method blocks for at most a few time-outs; errors as in stores.RegistryStore."""
+    """The read operations. Every method blocks for at most a few time-outs; errors as of ports.RegistryStore."""
 
-    def __init__(self, client: Any, tables: TableNames, keys: Keys, pages: PageSizes) -> None:  # noqa: ANN401 - boto3's own
-        """Ask through this client."""
+    def __init__(self, client: DynamoDbApi, tables: TableNames, keys: Keys, pages: PageSizes) -> None:
+        """Read these tables through this client."""
         self._client, self._tables, self._keys, self._pages = client, tables, keys, pages
 
     def head(self, model: ObjectKey) -> Head:
@@ -75,7 +77,7 @@ class Reads:
         return head_of(self._get(self._keys.head(model), "head"), model)
 
     def version(self, model: ObjectKey, version: str) -> VersionEntry | None:
-        """Return one version; None where it is not registered, which what is no SemVer never is."""
+        """Return one version; None where it is not registered or not SemVer."""
         try:
             key = self._keys.version(model, version)
         except ValueError:
@@ -84,12 +86,12 @@ class Reads:
         return entry_of(item) if item is not None else None
 
     def existing_sequence(self, model: ObjectKey, record_id: str) -> int | None:
-        """Return the number of the record with this id."""
-        item = self._get(self._keys.existing_sequence(model, record_id))
+        """Return the number of the record with this id; None where there is none, or it has expired."""
+        item = self._get(self._keys.record_id(model, record_id))
         return int(item["seq"]["N"]) if item is not None else None
 
     def versions(self, model: ObjectKey, query: Query, cursor: Key | None) -> Page[VersionEntry]:
-        """Return a page of a model's versions, of the query's major line where it names one."""
+        """Return a page of a model's versions, only those with the query's major number where it has one."""
         begin = text(versions_begin(query.major))
         items, following = self._page(
             self._tables.registry,
@@ -102,7 +104,7 @@ class Reads:
         return Page([entry_of(item) for item in items], following)
 
     def records(self, model: ObjectKey, after: int, through: int | None, cursor: Key | None) -> Page[StoredRecord]:
-        """Return a page of the chain. ``after`` is the last number that was read, for the first page the one before."""
+        """Return a page of the chain, after record ``after`` or, from the second page on, from the cursor."""
         last = LAST_SEQUENCE if through is None else through
         if after >= last:
             return Page((), None)
@@ -118,15 +120,15 @@ class Reads:
             cursor,
             ConsistentRead=True,
         )
-        return Page(list(_in_place(items, after)), following)
+        return Page(list(_stored_records(items, after)), following)
 
     def models(self, cursor: Key | None) -> Page[tuple[ObjectKey, Head]]:
-        """Return a page of the fleet: the index names the models, their heads are then read."""
+        """Return a page of the fleet: the models by the index, their heads by a consistent read."""
         entries, following = self._page(
             self._tables.registry,
             "fleet = :fleet",
             {":fleet": text(self._keys.fleet)},
-            self._pages.found,
+            self._pages.index,
             cursor,
             IndexName=FLEET_INDEX,
         )
@@ -134,7 +136,7 @@ class Reads:
         models = [(self._keys.model_of(item), item) for item in heads]
         return Page([(model, head_of(item, model)) for model, item in models], following)
 
-    def found(self, query: Query, cursor: Key | None) -> Page[tuple[ObjectKey, VersionEntry]]:
+    def matching(self, query: Query, cursor: Key | None) -> Page[tuple[ObjectKey, VersionEntry]]:
         """Return a page of all models' versions with the query's digest or data digest.
 
         Raises:
@@ -145,7 +147,7 @@ class Reads:
             self._tables.registry,
             "#digest = :digest AND begins_with(pk, :scope)",
             {":digest": text(digest), ":scope": text(self._keys.prefix)},
-            self._pages.found,
+            self._pages.index,
             cursor,
             IndexName=index,
             ExpressionAttributeNames={"#digest": attribute},
@@ -158,8 +160,8 @@ class Reads:
     def _get(self, key: Key, attribute: str | None = None) -> Item | None:
         more = {"ProjectionExpression": attribute} if attribute else {}
         answer = read(self._client.get_item, TableName=self._tables.registry, Key=key, ConsistentRead=True, **more)
-        found: Item | None = answer.get("Item")
-        return found
+        item: Item | None = answer.get("Item")
+        return item
 
     def _page(
         self,
@@ -168,7 +170,7 @@ class Reads:
         values: Key,
         size: int,
         cursor: Key | None,
-        **more: Any,  # noqa: ANN401 - the API's own shapes
+        **more: object,
     ) -> tuple[list[Item], Key | None]:
         if cursor is not None:
             more["ExclusiveStartKey"] = cursor
@@ -183,10 +185,10 @@ class Reads:
         return answer["Items"], answer.get("LastEvaluatedKey")
 
     def _batch(self, keys: Iterable[Key]) -> Iterator[Item]:
-        # An index may point at one version twice, and BatchGetItem refuses a key that comes twice.
-        wanted = list({(key["pk"]["S"], key["sk"]["S"]): key for key in keys}.values())
-        for start in range(0, len(wanted), _BATCH):
-            yield from self._all_of(wanted[start : start + _BATCH])
+        # An index may refer to one version twice, and BatchGetItem refuses duplicate keys.
+        unique = list({(key["pk"]["S"], key["sk"]["S"]): key for key in keys}.values())
+        for start in range(0, len(unique), _BATCH):
+            yield from self._all_of(unique[start : start + _BATCH])
 
     def _all_of(self, keys: list[Key]) -> Iterator[Item]:
         table, pauses = self._tables.registry, iter(_BACKOFF)
@@ -198,7 +200,7 @@ class Reads:
             keys = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
             if not keys:
                 return
-        raise TransientError(f"DynamoDB is too busy to read {len(keys)} items of {table}: ask again later")
+        raise TransientError(f"DynamoDB is too busy to read {len(keys)} items of {table}: try again later")
 
 
 def pages(fetch: Callable[[Key | None], Page[T]]) -> Iterator[T]:
@@ -213,7 +215,7 @@ def pages(fetch: Callable[[Key | None], Page[T]]) -> Iterator[T]:
 
 
 def has_digests(entry: VersionEntry, query: Query) -> bool:
-    """Say whether a version has the digests that the query names: an index may be a moment behind."""
+    """Return whether a version has the query's digests: an index may be a moment behind."""
     return query.digest in {None, entry.digest} and (
         query.data_digest is None or query.data_digest in entry.data_digests
     )
@@ -227,7 +229,7 @@ def _index_for(query: Query) -> tuple[str, str, str]:
     raise RefusedError("versions of all models are found by a digest only: name the artifact's or a data set's")
 
 
-def _in_place(items: Iterable[Item], after: int) -> Iterator[StoredRecord]:
+def _stored_records(items: Iterable[Item], after: int) -> Iterator[StoredRecord]:
     for item in items:
         stored = stored_record(item, after)
         after = stored.sequence

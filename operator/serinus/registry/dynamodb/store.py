@@ -1,7 +1,7 @@
-"""The registry in DynamoDB: one table for what is true now, one for the chain, every step one transaction.
+"""The registry in DynamoDB: one table for the current state, one for the chain, every step one transaction.
 
 A head is one strongly consistent GetItem whatever the number of versions; a step is one TransactWriteItems whose
-conditions only one of several writers can meet. boto3 blocks, so it runs in a few threads of the store's own.
+conditions only one of several concurrent writers can meet. boto3 blocks, so it runs in the store's own threads.
 """
 
 import asyncio
@@ -52,18 +52,18 @@ class DynamoDbStore:
         pages: PageSizes | None = None,
         patience: float | None = None,
     ) -> None:
-        """Prepare; nothing is sent. See :meth:`open`.
+        """Initialize without sending a request; see :meth:`open`.
 
         Args:
-            settings: which tables.
+            settings: the table prefix and the time-out.
             clients: of boto3; closed with the store.
-            pages: how many items are read at a time.
-            patience: seconds that a request may take in all, waiting for a thread included.
+            pages: the page sizes.
+            patience: the most seconds for one request, including the wait for a thread.
         """
         self._tables, self._keys = TableNames.of(settings), Keys(checked_scope(settings))
         self._clients = clients
         self._reads = Reads(clients.reads, self._tables, self._keys, pages or PageSizes())
-        # Every attempt may connect and read, and adaptive mode may wait in between.
+        # Every attempt may connect and read, and adaptive mode may pause in between.
         usual = READ_ATTEMPTS * settings.timeout.seconds + _SLACK_SECONDS
         self._patience = usual if patience is None else patience
         self._pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="dynamodb")
@@ -71,13 +71,13 @@ class DynamoDbStore:
 
     @classmethod
     async def open(cls, settings: DynamoDbSettings, *, pages: PageSizes | None = None) -> Self:
-        """Connect and see that tables and transactions are there.
+        """Connect and check that the tables and transactions are available.
 
         Raises:
-            ConfigurationError: they are not, or the settings cannot work; the sentence says what to do.
-            RefusedError, TransientError: as they say.
+            ConfigurationError: they are not, or the settings are invalid; the message has the remedy.
+            RefusedError, TransientError: see serinus.errors.
         """
-        # boto3 reads its service's description from files for some tenths of a second: once, at the start.
+        # boto3 takes some tenths of a second to read its service description: once, at the start.
         store = cls(settings, connect(settings), pages=pages)
         try:
             await store.probe()
@@ -87,11 +87,11 @@ class DynamoDbStore:
         return store
 
     async def probe(self) -> None:
-        """See that tables and transactions are there; errors as in :meth:`open`."""
+        """Check that the tables and transactions are available; errors as of :meth:`open`."""
         await self._read(partial(probe, self._clients.reads, self._tables))
 
     async def close(self) -> None:
-        """Wait for what is asked, then let go of threads and connections."""
+        """Wait for running requests, then release threads and connections."""
         if self._running:
             await asyncio.wait(self._running, timeout=self._patience)
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -108,7 +108,7 @@ class DynamoDbStore:
         return await self._read(partial(self._reads.version, model, version))
 
     async def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
-        """Yield the model's versions; only those of the query's major line are read where it names one."""
+        """Yield the model's versions; with a major number in the query only those are read."""
         async for entry in self._paged(partial(self._reads.versions, model, query)):
             yield entry
 
@@ -118,14 +118,14 @@ class DynamoDbStore:
         Raises:
             RefusedError: the query names neither.
         """
-        async for model, entry in self._paged(partial(self._reads.found, query)):
+        async for model, entry in self._paged(partial(self._reads.matching, query)):
             if has_digests(entry, query):
                 yield model, entry
 
     async def list_models(self) -> AsyncIterator[tuple[ObjectKey, Head]]:
         """Yield all models of this scope with their heads."""
-        async for found in self._paged(self._reads.models):
-            yield found
+        async for model_and_head in self._paged(self._reads.models):
+            yield model_and_head
 
     async def find_record(self, model: ObjectKey, head: Head, record_id: str) -> int | None:
         """Return the sequence of the record with this id; after 30 days only the head's last 64 are known."""
@@ -137,43 +137,43 @@ class DynamoDbStore:
     async def read_records(
         self, model: ObjectKey, *, after: int = 0, through: int | None = None
     ) -> AsyncIterator[StoredRecord]:
-        """Yield the chain's records in order, as they are stored, strongly consistent."""
+        """Yield the chain's records in order, as stored, strongly consistent."""
         async for stored in self._paged(partial(self._reads.records, model, after, through)):
             yield stored
 
     # ---- writing -------------------------------------------------------------------------------
 
     async def commit(self, step: Commit) -> None:
-        """Store the step in one transaction; errors as in stores.RegistryStore.
+        """Store the step in one transaction; errors as of ports.RegistryStore.
 
-        While DynamoDB is busy, or others write the same items, the same request with the same token is sent again.
+        On throttling and concurrent writes of the same items the request is repeated with the same token.
         """
-        asked = transaction(step, self._keys, self._tables)
+        request = transaction(step, self._keys, self._tables)
         pauses = iter(_BACKOFF)
         for attempt in range(1, COMMIT_TRIES + 1):
             try:
-                return await self._write(partial(self._send, asked))
+                return await self._write(partial(self._send, request))
             except ContendedError:
                 if attempt == COMMIT_TRIES:
                     raise
                 await asyncio.sleep(next(pauses))
-        raise AssertionError("the last try has returned or raised")
+        raise AssertionError("the last attempt returns or raises")
 
-    def _send(self, asked: Transaction) -> None:
+    def _send(self, step: Transaction) -> None:
         try:
-            write(self._clients.commits.transact_write_items, **asked.request)
+            write(self._clients.commits.transact_write_items, **step.request)
         except ClientError as problem:
-            meaning = cancelled(asked, problem.response.get("CancellationReasons", []))
-            if meaning is not None:
-                raise meaning from problem
+            error = cancelled(step, problem.response.get("CancellationReasons", []))
+            if error is not None:
+                raise error from problem
 
     async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Mark a version so that it can never serve again.
+        """Mark a version as never to serve again.
 
         Raises:
             NotFoundError: it is not registered.
-            RefusedError: no reason is given.
-            AmbiguousError: it may have been marked: do it again.
+            RefusedError: the reason is empty.
+            AmbiguousError: it may have been marked: retry.
         """
         if not reason:
             raise RefusedError(f"{model} {version}: yanking needs a reason")
@@ -199,13 +199,13 @@ class DynamoDbStore:
         )
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
-        """Delete the records up to this one, oldest first, and return how many there were.
+        """Delete the records up to this one, oldest first, and return their number.
 
-        The operator's policy denies this: it takes the role of deploy/aws/retention-policy.json.
+        The operator's policy denies this: it needs the role of deploy/aws/retention-policy.json.
 
         Raises:
-            RefusedError: the head does not say that they are pruned, or the role may not delete.
-            AmbiguousError: some may be deleted: do it again.
+            RefusedError: they are not pruned according to the head, or the role may not delete.
+            AmbiguousError: some may be deleted: retry.
         """
         head = await self.read_head(model)
         if through > head.audit.pruned_through:
@@ -229,8 +229,8 @@ class DynamoDbStore:
         cursor: Key | None = None
         while True:
             page = await self._read(partial(fetch, cursor))
-            for one in page.results:
-                yield one
+            for result in page.results:
+                yield result
             cursor = page.cursor
             if cursor is None:
                 return
@@ -239,7 +239,7 @@ class DynamoDbStore:
         try:
             return await self._in_thread(call)
         except TimeoutError as problem:
-            raise TransientError(self._late("ask again later")) from problem
+            raise TransientError(self._late("try again later")) from problem
 
     async def _write(self, call: Callable[[], T]) -> T:
         try:
@@ -254,4 +254,4 @@ class DynamoDbStore:
         return await asyncio.wait_for(running, self._patience)
 
     def _late(self, meaning: str) -> str:
-        return f"DynamoDB did not answer within {self._patience:g} s, connecting and repeating included: {meaning}"
+        return f"DynamoDB did not respond within {self._patience:g} s, including connecting and retries: {meaning}"

@@ -1,4 +1,4 @@
-"""The registry's tables: what they must be, how they are made, and whether a place has what the registry needs."""
+"""The registry's tables: their schema, their creation, and the check of an existing installation."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,12 +8,13 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from serinus.errors import ConfigurationError, RefusedError, TransientError
+from serinus.registry.dynamodb.api import DynamoDbApi
 from serinus.registry.dynamodb.client import code_of, failure, read, write
 from serinus.registry.dynamodb.items import ARTIFACT_INDEX, DATA_INDEX, FLEET_INDEX
 from serinus.registry.dynamodb.names import TableNames
 
 EXPIRES: Final = "expires"
-"""The attribute by which DynamoDB removes the notes of what is recorded."""
+"""The attribute by which DynamoDB removes the items that map record ids to numbers."""
 
 _CREATE: Final = "serinus registry dynamodb create-tables"
 _DENIED: Final = "AccessDeniedException"
@@ -22,7 +23,7 @@ _POLL_SECONDS, _POLLS = 1, 120
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a table must be: partition and sort key, the same for each index, and the attribute of its TTL."""
+    """The schema of a table: partition and sort key of the table and of each index, and the TTL attribute."""
 
     key: tuple[str, str]
     indexes: Mapping[str, tuple[str, str]]
@@ -38,17 +39,17 @@ AUDIT: Final = Shape(("pk", "sk"), {})
 
 
 def shapes(tables: TableNames) -> dict[str, Shape]:
-    """Return what each table must be."""
+    """Return the schema of each table by its name."""
     return {tables.registry: REGISTRY, tables.audit: AUDIT}
 
 
 def definition(name: str, shape: Shape, *, protect: bool) -> dict[str, Any]:
-    """Return the request that makes a table; indexes hold keys only, so that promoting writes none of them."""
-    attributes = sorted({*shape.key, *(one for key in shape.indexes.values() for one in key)})
+    """Return the request that creates a table; indexes contain keys only, so that a promotion updates none of them."""
+    attributes = sorted({*shape.key, *(attribute for key in shape.indexes.values() for attribute in key)})
     request: dict[str, Any] = {
         "TableName": name,
         "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": one, "AttributeType": "S"} for one in attributes],
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in attributes],
         "KeySchema": _key_schema(shape.key),
         "DeletionProtectionEnabled": protect,
     }
@@ -65,27 +66,27 @@ def _key_schema(key: tuple[str, str]) -> list[dict[str, str]]:
     return [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
 
 
-# ---- making them -------------------------------------------------------------------------------
+# ---- creation ----------------------------------------------------------------------------------
 
 
 def create(
-    client: Any,  # noqa: ANN401 - boto3's own
+    client: DynamoDbApi,
     tables: TableNames,
     *,
     protect: bool,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[str]:
-    """Make what is missing and yield a sentence for each thing done or found; doing it again changes nothing.
+    """Create what is missing and yield a sentence for each thing created or already there; idempotent.
 
     Args:
         client: of boto3.
         tables: their names.
-        protect: switch on deletion protection and point-in-time recovery, which emulators do not have.
-        pause: waits for seconds.
+        protect: enable deletion protection and point-in-time recovery, which emulators lack.
+        pause: sleeps for some seconds.
 
     Raises:
-        ConfigurationError: a table of that name has other keys.
-        RefusedError, TransientError, AmbiguousError: as they say; run it again.
+        ConfigurationError: a table of that name has another schema.
+        RefusedError, TransientError, AmbiguousError: see serinus.errors; run it again.
     """
     for name, shape in shapes(tables).items():
         yield _ensure(client, name, shape, protect=protect)
@@ -95,11 +96,11 @@ def create(
             yield _ensure_recovery(client, name, pause)
 
 
-def _ensure(client: Any, name: str, shape: Shape, *, protect: bool) -> str:  # noqa: ANN401 - boto3's own
+def _ensure(client: DynamoDbApi, name: str, shape: Shape, *, protect: bool) -> str:
     try:
         write(client.create_table, **definition(name, shape, protect=protect))
     except RefusedError as problem:
-        if not _there_already(problem):
+        if not _exists_already(problem):
             raise
         _wait(client, name)
         _check(name, shape, read(client.describe_table, TableName=name)["Table"])
@@ -108,44 +109,45 @@ def _ensure(client: Any, name: str, shape: Shape, *, protect: bool) -> str:  # n
     return f"table {name}: created"
 
 
-def _there_already(problem: RefusedError) -> bool:
+def _exists_already(problem: RefusedError) -> bool:
     cause = problem.__cause__
     return isinstance(cause, Exception) and code_of(cause) == "ResourceInUseException"
 
 
-def _wait(client: Any, name: str) -> None:  # noqa: ANN401 - boto3's own
+def _wait(client: DynamoDbApi, name: str) -> None:
     try:
         client.get_waiter("table_exists").wait(
             TableName=name, WaiterConfig={"Delay": _POLL_SECONDS, "MaxAttempts": _POLLS}
         )
     except WaiterError as problem:
         raise RefusedError(
-            f"table {name} was not active within {_POLLS} s: look at it in the AWS console, then run this again"
+            f"table {name} was not active within {_POLLS} s: check it in the AWS console, then run this again"
         ) from problem
     except (ClientError, BotoCoreError) as problem:
         raise failure(problem) from problem
 
 
-def _ensure_expiry(client: Any, name: str, attribute: str) -> str:  # noqa: ANN401 - boto3's own
-    found = read(client.describe_time_to_live, TableName=name)["TimeToLiveDescription"]
-    if found.get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}:
-        if found.get("AttributeName") != attribute:
+def _ensure_expiry(client: DynamoDbApi, name: str, attribute: str) -> str:
+    current = read(client.describe_time_to_live, TableName=name)["TimeToLiveDescription"]
+    if current.get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}:
+        if current.get("AttributeName") != attribute:
             raise ConfigurationError(
-                f"table {name} expires items by {found.get('AttributeName')!r}, not {attribute!r}: name another prefix"
+                f"table {name} expires items by {current.get('AttributeName')!r}, not {attribute!r}: name another "
+                "prefix"
             )
         return f"table {name}: expires by {attribute} already"
-    wish = {"Enabled": True, "AttributeName": attribute}
-    write(client.update_time_to_live, TableName=name, TimeToLiveSpecification=wish)
+    specification = {"Enabled": True, "AttributeName": attribute}
+    write(client.update_time_to_live, TableName=name, TimeToLiveSpecification=specification)
     return f"table {name}: expires by {attribute}"
 
 
-def _ensure_recovery(client: Any, name: str, pause: Callable[[float], None]) -> str:  # noqa: ANN401 - boto3's own
-    wish = {"PointInTimeRecoveryEnabled": True}
+def _ensure_recovery(client: DynamoDbApi, name: str, pause: Callable[[float], None]) -> str:
+    specification = {"PointInTimeRecoveryEnabled": True}
     for _ in range(_POLLS):
         try:
-            client.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=wish)
+            client.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=specification)
         except (ClientError, BotoCoreError) as problem:
-            # Of a table that is just made, AWS is still preparing the backups.
+            # AWS prepares the backups of a new table for a while.
             if code_of(problem) != "ContinuousBackupsUnavailableException":
                 raise failure(problem, writing=True) from problem
             pause(_POLL_SECONDS)
@@ -154,34 +156,35 @@ def _ensure_recovery(client: Any, name: str, pause: Callable[[float], None]) -> 
     raise TransientError(f"table {name}: AWS is still preparing its backups, run this again in a minute")
 
 
-# ---- looking at them ---------------------------------------------------------------------------
+# ---- checks ------------------------------------------------------------------------------------
 
 
-def probe(client: Any, tables: TableNames) -> None:  # noqa: ANN401 - boto3's own
-    """See that tables and transactions are there, before anything depends on them; writes nothing.
+def probe(client: DynamoDbApi, tables: TableNames) -> None:
+    """Check that the tables and transactions are available before anything depends on them; writes nothing.
 
-    What the role may not look at is left out: a reader needs neither, and the first request says what is missing.
+    A check that the role is not allowed to make is skipped: a reader needs neither, and the first request that lacks a
+    permission names it.
 
     Raises:
-        ConfigurationError: they are not; the sentence says what to do.
-        RefusedError: it will not answer.
-        TransientError: it cannot be asked now.
+        ConfigurationError: they are not; the message has the remedy.
+        RefusedError: DynamoDB refuses the request.
+        TransientError: DynamoDB is unavailable.
     """
     for name, shape in shapes(tables).items():
         try:
-            found = client.describe_table(TableName=name)["Table"]
+            table = client.describe_table(TableName=name)["Table"]
         except (ClientError, BotoCoreError) as problem:
             code = code_of(problem)
             if code == "ResourceNotFoundException":
-                raise ConfigurationError(f"the table {name} is not there: run {_CREATE}") from problem
+                raise ConfigurationError(f"the table {name} does not exist: run {_CREATE}") from problem
             if code != _DENIED:
                 raise failure(problem) from problem
         else:
-            _check(name, shape, found)
+            _check(name, shape, table)
     _probe_transactions(client, tables.registry)
 
 
-def _probe_transactions(client: Any, table: str) -> None:  # noqa: ANN401 - boto3's own
+def _probe_transactions(client: DynamoDbApi, table: str) -> None:
     key = {"pk": {"S": "PROBE"}, "sk": {"S": "-"}}
     check = {"TableName": table, "Key": key, "ConditionExpression": "attribute_not_exists(pk)"}
     try:
@@ -190,18 +193,18 @@ def _probe_transactions(client: Any, table: str) -> None:  # noqa: ANN401 - boto
         code = code_of(problem)
         if code in {"TransactionCanceledException", _DENIED}:
             return
-        # ScyllaDB's Alternator answers so: scylladb/scylladb#5064.
+        # The response of ScyllaDB's Alternator: scylladb/scylladb#5064.
         if code in {"UnknownOperationException", "UnsupportedOperationException", "NotImplementedError"}:
             raise ConfigurationError(
-                "this place has no TransactWriteItems: without transactions two promoters could make two "
-                "productions. Use AWS DynamoDB or DynamoDB Local, or keep the registry in Kubernetes"
+                "this endpoint has no TransactWriteItems: without transactions two concurrent promotions could both "
+                "succeed. Use AWS DynamoDB or DynamoDB Local, or keep the registry in Kubernetes"
             ) from problem
         raise failure(problem) from problem
 
 
-def _check(name: str, shape: Shape, found: Mapping[str, Any]) -> None:
-    problems = [f"its key is {_key_of(found)}, not {shape.key}"] if _key_of(found) != shape.key else []
-    indexes = {one["IndexName"]: _key_of(one) for one in found.get("GlobalSecondaryIndexes", ())}
+def _check(name: str, shape: Shape, table: Mapping[str, Any]) -> None:
+    problems = [f"its key is {_key_of(table)}, not {shape.key}"] if _key_of(table) != shape.key else []
+    indexes = {index["IndexName"]: _key_of(index) for index in table.get("GlobalSecondaryIndexes", ())}
     for index, key in shape.indexes.items():
         if indexes.get(index) != key:
             problems.append(f"its index {index} is {indexes.get(index, 'missing')}, not {key}")
@@ -212,5 +215,5 @@ def _check(name: str, shape: Shape, found: Mapping[str, Any]) -> None:
 
 
 def _key_of(described: Mapping[str, Any]) -> tuple[str, ...]:
-    by_type = {one["KeyType"]: one["AttributeName"] for one in described["KeySchema"]}
+    by_type = {element["KeyType"]: element["AttributeName"] for element in described["KeySchema"]}
     return tuple(by_type[kind] for kind in ("HASH", "RANGE") if kind in by_type)

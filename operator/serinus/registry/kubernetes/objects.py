@@ -1,4 +1,4 @@
-"""What the registry's values look like as objects of the Kubernetes API, and back; nothing here asks anything."""
+"""Conversion of the registry's values to objects of the Kubernetes API and back. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,42 +35,42 @@ Patch = list[dict[str, Any]]
 T = TypeVar("T", bound=msgspec.Struct)
 
 LARGEST: Final = 1024 * 1024
-"""Bytes of one object. etcd takes requests of 1.5 MiB (etcd.io, system limits); the rest is for managedFields."""
+"""The most bytes of one object. etcd accepts 1.5 MiB (etcd.io, system limits); the rest is for managedFields."""
 
 _NO_REASON: Final = "no reason was given"
 
 
 @dataclass(frozen=True, slots=True)
-class SeenModel:
-    """A Model's status as it was read: the head, and what else must be kept when it is written."""
+class ModelSnapshot:
+    """A Model's status as read: the head, and the other fields, which a write must preserve."""
 
     resource_version: str
     status: ModelStatus
 
     @property
     def head(self) -> Head:
-        """The head alone."""
+        """The head without the other fields of the status."""
         return Head(**{name: getattr(self.status, name) for name in Head.__struct_fields__})
 
 
 def model_manifest(model: ObjectKey) -> dict[str, Any]:
-    """Return a Model without any policy: that is its team's to write."""
+    """Return a Model without a policy, which is left to its team."""
     return _object(MODEL, model, {})
 
 
 def version_manifest(model: ObjectKey, entry: VersionEntry) -> dict[str, Any]:
-    """Return the ModelVersion of an entry; RefusedError where it could not be stored."""
+    """Return the ModelVersion of an entry; RefusedError where the API server would not accept it."""
     name = model_version_name(model.name, entry.version)
     raw = _object(MODEL_VERSION, ObjectKey(model.namespace, name), encode(entry.spec), dict(entry.labels))
-    return _storable(raw, ModelVersionSpec, "leave out what nobody compares, such as long lists of categories")
+    return _storable(raw, ModelVersionSpec, "omit facts that nothing compares, such as long lists of categories")
 
 
 def record_manifest(model: ObjectKey, record: AuditRecordSpec) -> dict[str, Any]:
-    """Return the AuditRecord of a record; RefusedError where it could not be stored."""
+    """Return the AuditRecord of a record; RefusedError where the API server would not accept it."""
     name = audit_record_name(model.name, record.sequence)
     labels = {MODEL_LABEL: model.name, RECORD_ID_LABEL: record.id}
     raw = _object(AUDIT_RECORD, ObjectKey(model.namespace, name), encode(record), labels)
-    return _storable(raw, AuditRecordSpec, "put the details where the message can point at, and record it again")
+    return _storable(raw, AuditRecordSpec, "store the details elsewhere, refer to them in the message, and retry")
 
 
 def _object(kind: Kind, key: ObjectKey, spec: Raw, labels: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -81,31 +81,31 @@ def _object(kind: Kind, key: ObjectKey, spec: Raw, labels: Mapping[str, str] | N
 
 
 def _storable(raw: dict[str, Any], spec: type[msgspec.Struct], advice: str) -> dict[str, Any]:
-    """Refuse here what the API server or etcd would refuse: after another object's write that would be too late."""
+    """Refuse what the API server or etcd would refuse: after the write of another object it would be too late."""
     what = f"{raw['kind']} {raw['metadata']['namespace']}/{raw['metadata']['name']}"
     size = len(msgspec.json.encode(raw))
     if size > LARGEST:
-        raise RefusedError(f"{what}: {size} bytes are too large for the Kubernetes API (at most {LARGEST}): {advice}")
+        raise RefusedError(f"{what}: too large for the Kubernetes API, {size} bytes of at most {LARGEST}: {advice}")
     readable(spec, raw["spec"], "spec", what)
     return raw
 
 
 def readable(kind: type[T], raw: object, path: str, what: str) -> T:
-    """Return the typed value; RefusedError that names object and field where it has another form."""
+    """Return the typed value; RefusedError that names the object and the invalid field."""
     try:
         return decode(kind, raw, path)
     except InvalidObjectError as problem:
         raise RefusedError(f"{what}: {problem}") from problem
 
 
-def seen_model(model: ObjectKey, raw: Raw) -> SeenModel:
-    """Return what a Model says; RefusedError where its status has another form."""
+def model_snapshot(model: ObjectKey, raw: Raw) -> ModelSnapshot:
+    """Return a Model's status; RefusedError where it is invalid."""
     status = readable(ModelStatus, raw.get("status") or {}, "status", f"Model {model}")
-    return SeenModel(str(raw["metadata"]["resourceVersion"]), status)
+    return ModelSnapshot(str(raw["metadata"]["resourceVersion"]), status)
 
 
 def version_entry(raw: Raw) -> VersionEntry:
-    """Return what a ModelVersion says; InvalidObjectError where it has another form."""
+    """Return the version in a ModelVersion; InvalidObjectError where the object is invalid."""
     spec, metadata = decode(ModelVersionSpec, raw.get("spec"), "spec"), metadata_of(raw)
     yanked = metadata.annotations.get(YANKED_ANNOTATION)
     return VersionEntry(
@@ -113,26 +113,26 @@ def version_entry(raw: Raw) -> VersionEntry:
         spec_hash=spec_hash(spec),
         registered_at=metadata.creation_timestamp,
         labels=tuple(sorted(metadata.labels.items())),
-        # Whoever sets the annotation means it, also without a word.
+        # The annotation yanks the version also without a reason.
         yanked="" if yanked is None else yanked or _NO_REASON,
     )
 
 
 def stored_record(raw: Raw) -> StoredRecord:
-    """Return an AuditRecord as it is stored; nothing of its content is believed."""
+    """Return an AuditRecord as stored, without validating its content."""
     digits = str(raw["metadata"]["name"])[-SEQUENCE_DIGITS:]
     if not digits.isdecimal():
-        raise RefusedError(f"AuditRecord {raw['metadata']['name']}: its name does not end in its number")
+        raise RefusedError(f"AuditRecord {raw['metadata']['name']}: its name does not end with its number")
     content = raw.get("spec")
     return StoredRecord(int(digits), content if isinstance(content, Mapping) else {})
 
 
 def folded(model: ObjectKey, head: Head, record: StoredRecord) -> Head:
-    """Return the head after the record that follows it; RefusedError where it is not the next link of the chain."""
+    """Return the head after the next record; RefusedError where the record is not the next link of the chain."""
     what = f"AuditRecord {model.namespace}/{audit_record_name(model.name, record.sequence)}"
     if record.sequence != head.audit.sequence + 1:
         raise RefusedError(
-            f"{what}: the records {head.audit.sequence + 1} to {record.sequence - 1} are not there, so the head of "
+            f"{what}: the records {head.audit.sequence + 1} to {record.sequence - 1} are missing, so the head of "
             f"{model} is unknown: restore them from the archive, then run serinus audit verify {model.name}"
         )
     spec = readable(AuditRecordSpec, record.content, "spec", what)
@@ -145,10 +145,10 @@ def folded(model: ObjectKey, head: Head, record: StoredRecord) -> Head:
 
 
 def step_patch(before: Head, after: Head) -> Patch:
-    """Return the JSON Patch that takes a status from one head to the next, and applies to no other head.
+    """Return the JSON Patch from one head to the next, which fails on any other head.
 
-    The chain's end stands for the whole head, which is its fold: a test of it needs no resourceVersion, so no read,
-    and a condition written meanwhile is no conflict.
+    It tests the chain's end, which determines the whole head, its fold. That needs no resourceVersion and hence no
+    read, and a condition that is written concurrently causes no conflict.
     """
     old, new = encode(before), encode(after)
     tests = [
@@ -160,10 +160,10 @@ def step_patch(before: Head, after: Head) -> Patch:
     return [*tests, *changed, *({"op": "remove", "path": f"/status/{name}"} for name in old.keys() - new.keys())]
 
 
-def status_patch(seen: SeenModel, head: Head) -> Patch:
-    """Return the JSON Patch that gives a Model this head if it is still as it was seen; conditions stay."""
+def status_patch(snapshot: ModelSnapshot, head: Head) -> Patch:
+    """Return the JSON Patch that sets the head of an unchanged Model and preserves its conditions."""
     fields = {name: getattr(head, name) for name in Head.__struct_fields__}
     return [
-        {"op": "test", "path": "/metadata/resourceVersion", "value": seen.resource_version},
-        {"op": "add", "path": "/status", "value": encode(structs.replace(seen.status, **fields))},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": snapshot.resource_version},
+        {"op": "add", "path": "/status", "value": encode(structs.replace(snapshot.status, **fields))},
     ]

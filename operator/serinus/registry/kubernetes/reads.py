@@ -1,4 +1,4 @@
-"""Reads the registry's objects in the Kubernetes API: by name, or page by page."""
+"""Reads of the registry's objects in the Kubernetes API: by name, or page by page."""
 
 import logging
 from collections.abc import AsyncIterator, Mapping
@@ -21,31 +21,31 @@ from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import InvalidObjectError, NotFoundError, RefusedError
 from serinus.kube.client import Raw, Requests
 from serinus.kube.kinds import collection_path, object_path
-from serinus.registry.kubernetes.objects import SeenModel, folded, seen_model, stored_record, version_entry
+from serinus.registry.kubernetes.objects import ModelSnapshot, folded, model_snapshot, stored_record, version_entry
 
 _LIST_TIMEOUT: Final = 30.0
 _FEW: Final = 8
-"""So many records are asked for by name before the chain is listed: a head is seldom more than one behind."""
+"""The most records that are read by name before the chain is listed: a head is seldom more than one behind."""
 
 logger = logging.getLogger(__name__)
 
 
 class RegistryObjects:
-    """Models, ModelVersions and AuditRecords as they are now: no read here may come from a cache.
+    """The current Models, ModelVersions and AuditRecords: no read here may come from a cache.
 
-    Every method raises TransientError where the API server could not be asked, and RefusedError where it will not
-    answer, where the CRDs are missing, or where an object that was asked for by its name has another form.
+    Every method raises TransientError where the API server is unavailable, and RefusedError where it refuses the
+    request, where the CRDs are missing, or where an object that is read by its name is invalid.
     """
 
     def __init__(self, client: Requests, page_size: int) -> None:
-        """Read through this client, so many objects at a time."""
+        """Read through this client, ``page_size`` objects at a time."""
         self._client = client
         self._page_size = page_size
 
-    async def model(self, model: ObjectKey) -> SeenModel | None:
+    async def model(self, model: ObjectKey) -> ModelSnapshot | None:
         """Return a Model's status; None where there is no Model."""
         try:
-            return seen_model(model, await self._client.request("GET", object_path(MODEL, model)))
+            return model_snapshot(model, await self._client.request("GET", object_path(MODEL, model)))
         except NotFoundError:
             return None
 
@@ -58,27 +58,27 @@ class RegistryObjects:
             return None
         except InvalidObjectError as problem:
             raise RefusedError(f"ModelVersion {key}: {problem}") from problem
-        # Names are in small letters, versions need not be: 1.0.0-RC.1 and 1.0.0-rc.1 share one name.
+        # Names are in lower case, versions need not be: 1.0.0-RC.1 and 1.0.0-rc.1 share one name.
         return entry if (entry.spec.model, entry.version) == (model.name, version) else None
 
     async def record(self, model: ObjectKey, sequence: int) -> StoredRecord | None:
-        """Return the record of a number; None where the number is free."""
+        """Return the record with this number; None where the number is free."""
         key = ObjectKey(model.namespace, audit_record_name(model.name, sequence))
         try:
             return stored_record(await self._client.request("GET", object_path(AUDIT_RECORD, key)))
         except NotFoundError:
             return None
 
-    async def number_of(self, model: ObjectKey, record_id: str) -> int | None:
-        """Return the number of the record with this id, by its label."""
+    async def find_sequence(self, model: ObjectKey, record_id: str) -> int | None:
+        """Return the number of the record with this id, found by its label; None where there is none."""
         labels = {MODEL_LABEL: model.name, RECORD_ID_LABEL: record_id}
         page = await self._page(AUDIT_RECORD, model.namespace, {"limit": "1"} | _selecting(labels))
         return next((stored_record(raw).sequence for raw in page.get("items") or ()), None)
 
     async def records(self, model: ObjectKey, after: int, through: int | None) -> AsyncIterator[StoredRecord]:
-        """Yield the records in order: the API server lists in the order of names, and these end in twelve digits.
+        """Yield the records in order: the API server lists by name, and these names end with twelve digits.
 
-        A list always begins at the chain's beginning, so what is before ``after`` is read and left out.
+        A list cannot begin in the middle, so the records up to ``after`` are read and skipped.
         """
         async for raw in self._all(AUDIT_RECORD, model.namespace, {MODEL_LABEL: model.name}):
             record = stored_record(raw)
@@ -90,35 +90,35 @@ class RegistryObjects:
     async def versions(
         self, namespace: str, labels: Mapping[str, str]
     ) -> AsyncIterator[tuple[ObjectKey, VersionEntry]]:
-        """Yield all versions with their models; one that cannot be read is logged: it must not hide all others."""
+        """Yield all versions with their models; an invalid one is logged and skipped, so as not to hide the others."""
         async for raw in self._all(MODEL_VERSION, namespace, labels):
-            where = raw["metadata"]["namespace"]
+            owner = raw["metadata"]["namespace"]
             try:
                 entry = version_entry(raw)
             except InvalidObjectError as problem:
-                logger.warning("ModelVersion %s/%s: %s", where, raw["metadata"]["name"], problem)
+                logger.warning("ModelVersion %s/%s: %s", owner, raw["metadata"]["name"], problem)
             else:
-                yield ObjectKey(where, entry.spec.model), entry
+                yield ObjectKey(owner, entry.spec.model), entry
 
     async def models(self, namespace: str) -> AsyncIterator[tuple[ObjectKey, Head]]:
-        """Yield all Models' heads; one that cannot be read is logged."""
+        """Yield the heads of all Models; an invalid one is logged and skipped."""
         async for raw in self._all(MODEL, namespace, {}):
             key = ObjectKey(raw["metadata"]["namespace"], raw["metadata"]["name"])
             try:
-                head = seen_model(key, raw).head
+                head = model_snapshot(key, raw).head
             except RefusedError as problem:
                 logger.warning("%s", problem)
             else:
                 yield key, head
 
     async def caught_up(self, model: ObjectKey, head: Head) -> Head:
-        """Return what the chain comes to, from this head on."""
+        """Return the head after applying all records that follow it in the chain."""
         async for record in self._following(model, head.audit.sequence):
             head = folded(model, head, record)
         return head
 
     async def _following(self, model: ObjectKey, sequence: int) -> AsyncIterator[StoredRecord]:
-        """Yield the records after a head; without any head the chain is listed: its beginning may have been pruned."""
+        """Yield the records after a head; for an empty head the chain is listed, as its start may have been pruned."""
         listed = sequence
         if sequence:
             for listed in range(sequence + 1, sequence + 1 + _FEW):

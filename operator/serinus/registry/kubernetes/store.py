@@ -1,15 +1,15 @@
-"""The registry in the Kubernetes API: the default, nothing to install.
+"""The registry in the Kubernetes API, the default, which needs no further service.
 
-There are no transactions here, so one write decides. Versions are the ModelVersion objects. The chain is AuditRecord
-objects, each under the one name that its number may have: **whoever creates that object has made the step**, at that
-moment. Then the Model's status, the head, is moved to what the chain comes to.
+The API has no transactions, so that a single write decides. Versions are ModelVersion objects. The chain consists of
+AuditRecord objects, whose name is determined by their number: **the create of that object commits the step**. The
+Model's status, the head, is updated to the fold of the chain afterwards.
 
-A process may die between the two writes, or somebody may delete a Model. Then the head is behind the chain, and that
-never matters to what is decided: a step on an old head asks for a number that is taken, finds whose record that is,
-moves the head forward by folding the chain, and is told of a conflict, or of its own success. Until then a reader sees
-the head as it was before that step: one production version, of a chain that verifies.
+A process may die between the two writes, or somebody may delete a Model. Then the head is behind the chain, which does
+not affect decisions: a step on an old head tries to create a number that is taken, reads that record, moves the head
+forward by folding the chain, and ends with a conflict or, if the record is its own, with success. Until then a reader
+gets the head before that step: one production version, of a chain that verifies.
 
-What cannot be had here: a version yanked in the moment between its check and the record's creation still serves.
+Known limitation: a version yanked between its check and the record's creation still becomes the production version.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -35,11 +35,11 @@ from serinus.kube.client import JSON_PATCH, MERGE_PATCH, Requests
 from serinus.kube.kinds import collection_path, object_path
 from serinus.ports.registry_store import Commit
 from serinus.registry.kubernetes.objects import (
+    ModelSnapshot,
     Patch,
-    SeenModel,
     model_manifest,
+    model_snapshot,
     record_manifest,
-    seen_model,
     status_patch,
     step_patch,
     version_manifest,
@@ -64,13 +64,13 @@ class KubernetesStore:
         page_size: int = PAGE,
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Keep models in their namespaces.
+        """Initialize without sending a request.
 
         Args:
             client: may be shared with others.
-            namespaces: those that are looked through for all models; the whole cluster where none is given.
-            page_size: how many objects one list request returns.
-            on_close: ends the client, where it is this store's own.
+            namespaces: those to list for queries over all models; empty for the whole cluster.
+            page_size: the number of objects of one list request.
+            on_close: closes the client, if the store owns it.
         """
         self._client = client
         self._objects = RegistryObjects(client, page_size)
@@ -79,28 +79,28 @@ class KubernetesStore:
         self._absent: dict[tuple[ObjectKey, str], int] = {}
 
     async def close(self) -> None:
-        """End the client, where it is this store's own."""
+        """Close the client, if the store owns it."""
         if self._on_close is not None:
             await self._on_close()
 
     # ---- reading -------------------------------------------------------------------------------
 
     async def read_head(self, model: ObjectKey) -> Head:
-        """Return the head in one GET.
+        """Return the head by one GET.
 
-        Where there is none, the model is new, or its Model was deleted or made anew: one list tells which, and the head
-        is then the fold of the chain.
+        Without a head, the model is new, or its Model was deleted or recreated: a list of the chain shows which, and
+        the head is its fold.
         """
-        seen = await self._objects.model(model)
-        head = seen.head if seen is not None else Head()
+        snapshot = await self._objects.model(model)
+        head = snapshot.head if snapshot is not None else Head()
         return head if head.audit.sequence else await self._objects.caught_up(model, head)
 
     async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
-        """Return one version in one GET."""
+        """Return one version by one GET."""
         return await self._objects.version(model, version)
 
     async def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
-        """Yield the model's versions out of all of its namespace: teams' ModelVersions bear no labels of ours."""
+        """Yield the model's versions from a list of its namespace: the teams' ModelVersions have no label of ours."""
         async for owner, entry in self._objects.versions(model.namespace, dict(query.labels)):
             if owner == model:
                 yield entry
@@ -119,11 +119,11 @@ class KubernetesStore:
                 yield model, head
 
     async def find_record(self, model: ObjectKey, head: Head, record_id: str) -> int | None:
-        """Return the record's number from the head, else by its label in one list of at most one object.
+        """Return the record's number from the head, or by its label by a list of at most one object.
 
-        A chain only grows, so an id that was not in it up to some record is looked for in what came after, which is in
-        the head: a step that is decided anew under contention lists once. A record that the head does not know of yet
-        was left by somebody's crash: the head is moved first, so that who is told of success also sees it.
+        A chain only grows: an id that was absent up to some record can only be among the later ones, which the head
+        lists, so that a step that is retried under contention lists once. A record beyond the head was left behind by
+        a crash: the head is moved first, so that a caller who learns of the success also reads it.
         """
         for recent in head.recent:
             if recent.id == record_id:
@@ -131,11 +131,11 @@ class KubernetesStore:
         since = head.audit.sequence - self._absent.get((model, record_id), 0)
         if 0 <= since <= len(head.recent):
             return None
-        number = await self._objects.number_of(model, record_id)
+        number = await self._objects.find_sequence(model, record_id)
         if number is None:
             self._remember_absent(model, record_id, head.audit.sequence)
         elif number > head.audit.sequence:
-            await self._move_up(model, number)
+            await self._catch_up(model, number)
         return number
 
     def _remember_absent(self, model: ObjectKey, record_id: str, through: int) -> None:
@@ -147,17 +147,17 @@ class KubernetesStore:
     async def read_records(
         self, model: ObjectKey, *, after: int = 0, through: int | None = None
     ) -> AsyncIterator[StoredRecord]:
-        """Yield the records in order; those before ``after`` are read as well, for lists have no other beginning."""
+        """Yield the records in order; those up to ``after`` are read and skipped, as lists cannot begin later."""
         async for record in self._objects.records(model, after, through):
             yield record
 
     # ---- writing -------------------------------------------------------------------------------
 
     async def commit(self, step: Commit) -> None:
-        """Create the record, which decides, then move the head; see the module's page.
+        """Create the record, which commits the step, then update the head; see the module's docstring.
 
-        A repetition is known by the head that the step was decided on and by the number that it asks for; of an older
-        one ``find_record`` must have been asked first, as the verbs do.
+        A repeated commit is detected by the head that the step is based on and by the record with its number; for an
+        older one the caller must have called ``find_record``, as :class:`serinus.registry.service.Registry` does.
         """
         if any(recent.id == step.record.id for recent in step.before.recent):
             return
@@ -172,9 +172,9 @@ class KubernetesStore:
         try:
             await self._create(AUDIT_RECORD, record)
         except AlreadyExistsError:
-            await self._settle(step)
+            await self._resolve_taken_number(step)
         else:
-            await self._move(step)
+            await self._advance(step)
 
     async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
         """Annotate the ModelVersion with the reason."""
@@ -187,19 +187,19 @@ class KubernetesStore:
         )
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
-        """Delete the records one by one, the oldest first, so that what is left is always the end of the chain."""
+        """Delete the records one by one, oldest first, so that the rest is always the end of the chain."""
         pruned = (await self.read_head(model)).audit.pruned_through
         if through > pruned:
             raise RefusedError(f"{model}: record {through} is not pruned, only those up to {pruned}: archive it first")
-        gone = 0
+        removed = 0
         async for record in self._objects.records(model, 0, through):
             key = ObjectKey(model.namespace, audit_record_name(model.name, record.sequence))
             try:
                 await self._client.request("DELETE", object_path(AUDIT_RECORD, key))
             except NotFoundError:
                 continue
-            gone += 1
-        return gone
+            removed += 1
+        return removed
 
     async def _check(self, step: Commit) -> None:
         if not step.serves:
@@ -212,7 +212,7 @@ class KubernetesStore:
         if entry.digest != step.digest:
             raise RefusedError(
                 f"{step.model} {step.serves} has the digest {entry.digest or '(none)'}, not {step.digest or '(none)'}: "
-                "look at the version again, then decide"
+                "read the version again, then decide"
             )
 
     async def _ensure_version(self, model: ObjectKey, entry: VersionEntry) -> None:
@@ -240,10 +240,10 @@ class KubernetesStore:
 
     # ---- the head follows the chain ------------------------------------------------------------
 
-    async def _settle(self, step: Commit) -> None:
-        """The number is taken: by us, and the head may not know it yet, or by somebody who was faster."""
+    async def _resolve_taken_number(self, step: Commit) -> None:
+        """Return if the record with the step's number is its own; ConflictError if it is another writer's."""
         number = step.record.sequence
-        head = await self._move_up(step.model, number)
+        head = await self._catch_up(step.model, number)
         taken_by = {recent.sequence: recent.id for recent in head.recent}
         ours = taken_by[number] == step.record.id if number in taken_by else await self._is_stored(step)
         if not ours:
@@ -255,33 +255,33 @@ class KubernetesStore:
         record = await self._objects.record(step.model, step.record.sequence)
         return record is not None and record.content.get("id") == step.record.id
 
-    async def _move(self, step: Commit) -> None:
-        """Let the head follow our own record: one PATCH where it is still the head that was seen."""
+    async def _advance(self, step: Commit) -> None:
+        """Update the head to the step's record: one PATCH if it is still the head that the step is based on."""
         try:
             if step.before.audit.sequence:
                 await self._patch_status(step.model, step_patch(step.before, step.after))
                 return
         except (ConflictError, NotFoundError):
-            pass  # it is another head by now, or none
+            pass  # the head has changed or was deleted
         except TransientError as problem:
             raise AmbiguousError(f"{problem}; record {step.record.sequence} of {step.model} is stored") from problem
-        head = await self._move_up(step.model, step.record.sequence)
+        head = await self._catch_up(step.model, step.record.sequence)
         if head.audit.pruned_through >= step.record.sequence:
             raise ConflictError(f"{step.model}: record {step.record.sequence} was pruned long ago: read the head again")
 
-    async def _move_up(self, model: ObjectKey, least: int) -> Head:
-        """Bring the stored head to the end of the chain, whoever has written it; one that is at ``least`` is fine.
+    async def _catch_up(self, model: ObjectKey, least: int) -> Head:
+        """Update the stored head to the end of the chain, unless it is at record ``least`` already, and return it.
 
         Raises:
-            AmbiguousError: it could not be brought there; the chain holds what it holds.
+            AmbiguousError: it could not be updated; the chain itself is complete.
         """
         for _ in range(_TRIES):
             try:
-                seen = await self._objects.model(model) or await self._new_model(model)
-                if seen.head.audit.sequence >= least:
-                    return seen.head
-                head = await self._objects.caught_up(model, seen.head)
-                await self._patch_status(model, status_patch(seen, head))
+                snapshot = await self._objects.model(model) or await self._new_model(model)
+                if snapshot.head.audit.sequence >= least:
+                    return snapshot.head
+                head = await self._objects.caught_up(model, snapshot.head)
+                await self._patch_status(model, status_patch(snapshot, head))
             except (ConflictError, NotFoundError):
                 continue
             except TransientError as problem:
@@ -289,9 +289,9 @@ class KubernetesStore:
             return head
         raise AmbiguousError(f"the status of Model {model} changed {_TRIES} times while it was written: try again")
 
-    async def _new_model(self, model: ObjectKey) -> SeenModel:
-        path = collection_path(MODEL, model.namespace)
-        return seen_model(model, await self._client.request("POST", path, body=model_manifest(model), query=_WRITER))
+    async def _new_model(self, model: ObjectKey) -> ModelSnapshot:
+        path, body = collection_path(MODEL, model.namespace), model_manifest(model)
+        return model_snapshot(model, await self._client.request("POST", path, body=body, query=_WRITER))
 
     async def _patch_status(self, model: ObjectKey, patch: Patch) -> None:
         path = f"{object_path(MODEL, model)}/status"

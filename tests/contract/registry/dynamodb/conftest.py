@@ -1,4 +1,4 @@
-"""DynamoDB as moto plays it: one server for each module, tables of its own for each test."""
+"""DynamoDB emulated by moto: one server for each module, new tables for each test."""
 
 from support.dynamodb.moto import moto, place, tables
 

@@ -1,4 +1,4 @@
-"""The policies of deploy/aws hold every right that is used, and none that is not; the audit trail is append-only."""
+"""The policies of deploy/aws grant exactly the permissions that are used; the audit trail is append-only."""
 
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from serinus.registry.dynamodb.reader import DynamoDbReader
 from serinus.settings import DynamoDbSettings
 from support.dynamodb.iam import Right, needed, permitted, policy, rights
 from support.dynamodb.place import DynamoDbPlace, counted
-from support.registry.place import audit_entry, digest_for, register, registry_on, seen_whole, version_entry
+from support.registry.place import audit_entry, digest_for, register, registry_on, verified_model, version_entry
 
 POLICIES: Final = Path(__file__).parents[4] / "deploy" / "aws"
 MODEL: Final = ObjectKey("ml", "fraud")
@@ -33,20 +33,20 @@ async def _every_verb_of_the_operator(place: DynamoDbPlace) -> set[Right]:
         await registry.list(MODEL)
         assert (await registry.verify(MODEL)).ok
         entry = version_entry(MODEL, "1.0.0")
-        assert [one async for one in store.find_versions(Query(digest=entry.digest))]
-        assert [one async for one in store.find_versions(Query(data_digest=data[0]))]
-        assert [one async for one in store.list_models()]
+        assert [version async for version in store.find_versions(Query(digest=entry.digest))]
+        assert [version async for version in store.find_versions(Query(data_digest=data[0]))]
+        assert [model async for model in store.list_models()]
     return {right for operation, request in calls for right in needed(operation, request)}
 
 
-async def test_the_operators_policy_allows_all_that_the_store_asks_and_nothing_more(place: DynamoDbPlace) -> None:
+async def test_the_operators_policy_allows_exactly_what_the_store_requests(place: DynamoDbPlace) -> None:
     asked = await _every_verb_of_the_operator(place)
     document = policy(POLICIES / "operator-policy.json", place.settings.table_prefix)
     assert permitted(document, asked)
     assert rights(document, "Allow") == asked
 
 
-async def test_the_readers_policy_allows_all_that_serving_code_asks_and_nothing_more(place: DynamoDbPlace) -> None:
+async def test_the_readers_policy_allows_exactly_what_serving_code_requests(place: DynamoDbPlace) -> None:
     registry = registry_on(place.open())
     await register(registry, MODEL, "1.0.0")
     await registry.promote(MODEL, "1.0.0", audit_entry())
@@ -66,7 +66,7 @@ async def test_only_the_role_of_retention_may_remove_records_and_it_can_write_no
     store = place.open()
     registry = registry_on(store)
     await register(registry, MODEL, "1.0.0", "2.0.0")
-    first = (await seen_whole(place, MODEL)).trail[0]
+    first = (await verified_model(place, MODEL)).trail[0]
     details = {"through": "1", "hash": first.hash, "archive": "s3://archive"}
     await registry.record(MODEL, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
     with counted(place.clients(store)) as calls:
@@ -97,7 +97,8 @@ def test_nobody_changes_the_audit_trail_whatever_another_policy_allows(
 
 def test_the_operator_puts_only_within_a_transaction(tables: DynamoDbSettings) -> None:
     document = policy(POLICIES / "operator-policy.json", tables.table_prefix)
-    puts = [one for one in document["Statement"] if one["Effect"] == "Allow" and "dynamodb:PutItem" in one["Action"]]
+    allowed = [statement for statement in document["Statement"] if statement["Effect"] == "Allow"]
+    puts = [statement for statement in allowed if "dynamodb:PutItem" in statement["Action"]]
     assert len(puts) == 2
     condition = {"ForAnyValue:StringEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}}
-    assert all(one["Condition"] == condition for one in puts)
+    assert all(statement["Condition"] == condition for statement in puts)

@@ -1,4 +1,4 @@
-"""The addresses of registries, and the reader for serving code that knows neither Kubernetes nor event loops."""
+"""The addresses of registries, and the reader for serving code without Kubernetes and event loops."""
 
 import subprocess
 import sys
@@ -34,16 +34,16 @@ def test_an_address_names_the_tables_and_where_they_are() -> None:
     ("url", "words"),
     [
         ("dynamodb://serinus?regoin=x", "unknown parameter regoin: known are endpoint, namespace, region, scope"),
-        ("dynamodb://serinus?region=a&region=b", "twice"),
+        ("dynamodb://serinus?region=a&region=b", "duplicate"),
         ("dynamodb://serinus?region", "name=value"),
-        ("dynamodb://serinus/fraud", "the table prefix alone"),
-        ("dynamodb://?region=a", "the table prefix alone"),
+        ("dynamodb://serinus/fraud", "only the table prefix"),
+        ("dynamodb://?region=a", "only the table prefix"),
         ("kubernetes://prod", "takes nothing more"),
-        ("mysql://serinus", "is no registry"),
-        ("", "is no registry"),
+        ("mysql://serinus", "is not the address of a registry"),
+        ("", "is not the address of a registry"),
     ],
 )
-def test_an_address_that_names_no_registry_is_refused_with_what_is_wrong(url: str, words: str) -> None:
+def test_an_invalid_address_is_refused_with_the_reason(url: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         parse_address(url)
 
@@ -67,7 +67,7 @@ def test_what_cannot_be_opened_is_refused_before_anything_is_sent(
         serinus.registry.open(url)
 
 
-async def test_serving_code_inside_an_event_loop_reads_what_serves_in_one_request(place: DynamoDbPlace) -> None:
+async def test_serving_code_inside_an_event_loop_reads_the_registry(place: DynamoDbPlace) -> None:
     model = await in_use(place)
     with serinus.registry.open(_url(place.settings, "&namespace=ml")) as registry:
         production = registry.production(model.name)
@@ -84,7 +84,7 @@ async def test_serving_code_inside_an_event_loop_reads_what_serves_in_one_reques
             registry.production("a/b/c")
 
 
-async def test_serving_code_reads_lists_of_several_pages_whole(place: DynamoDbPlace) -> None:
+async def test_serving_code_reads_all_pages_of_a_list(place: DynamoDbPlace) -> None:
     model = await in_use(place)
     sizes = PageSizes(versions=2, records=2)
     with DynamoDbReader(place.settings, "ml", connect(place.settings), sizes=sizes) as registry:
@@ -105,7 +105,7 @@ async def test_models_of_another_scope_are_not_seen(place: DynamoDbPlace) -> Non
 
 
 async def test_a_registry_is_opened_only_where_its_tables_are(moto: str) -> None:
-    with pytest.raises(ConfigurationError, match="nothing-registry is not there: run serinus registry dynamodb"):
+    with pytest.raises(ConfigurationError, match="nothing-registry does not exist: run serinus registry dynamodb"):
         await serinus.registry.open_store(f"dynamodb://nothing?region={REGION}&endpoint={moto}")
     with (
         serinus.registry.open(f"dynamodb://nothing?region={REGION}&endpoint={moto}") as registry,
@@ -114,7 +114,7 @@ async def test_a_registry_is_opened_only_where_its_tables_are(moto: str) -> None
         registry.production("fraud")
 
 
-def test_a_registry_that_is_down_could_not_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_registry_is_a_transient_error(monkeypatch: pytest.MonkeyPatch) -> None:
     credentials(monkeypatch)
     with (
         serinus.registry.open(f"dynamodb://serinus?region={REGION}&endpoint=http://127.0.0.1:9") as registry,

@@ -1,4 +1,4 @@
-"""Whoever changes the tables by hand is found out by the verification of the chain."""
+"""Verification detects manual changes of the tables."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import ChainFault
 from serinus.errors import RefusedError
-from support.dynamodb.place import DynamoDbPlace
+from support.dynamodb.place import DynamoDbPlace, boto_clients
 from support.registry.place import in_use, registry_on
 
 Tamper = Callable[[Any, str, str], None]
@@ -28,8 +28,8 @@ def _put(client: Any, table: str, key: dict[str, Any], content: str) -> None:
 
 
 def _another_reason(client: Any, table: str, partition: str) -> None:
-    told = _content(client, table, partition, 3).replace("the story wants it", "nobody knows")
-    _put(client, table, _key(partition, 3), told)
+    changed = _content(client, table, partition, 3).replace("the story wants it", "nobody knows")
+    _put(client, table, _key(partition, 3), changed)
 
 
 def _removed(client: Any, table: str, partition: str) -> None:
@@ -84,16 +84,17 @@ async def test_a_head_that_was_changed_in_its_table_does_not_verify(
     place: DynamoDbPlace, change: tuple[str, str]
 ) -> None:
     model, store = await in_use(place), place.open()
-    client, table = place.clients(store).commits, f"{place.settings.table_prefix}-registry"
+    (_, client), table = boto_clients(place.clients(store)), f"{place.settings.table_prefix}-registry"
     item = client.get_item(TableName=table, Key=_key(_partition(model), "HEAD"))["Item"]
     item["head"]["S"] = item["head"]["S"].replace(*change)
     client.put_item(TableName=table, Item=item)
-    assert ChainFault.HEAD_DIFFERS in {one.fault for one in (await registry_on(store).verify(model)).findings}
+    verification = await registry_on(store).verify(model)
+    assert ChainFault.HEAD_DIFFERS in {finding.fault for finding in verification.findings}
 
 
 async def test_a_version_that_was_broken_in_its_table_is_refused(place: DynamoDbPlace) -> None:
     model, store = await in_use(place), place.open()
-    client, table = place.clients(store).commits, f"{place.settings.table_prefix}-registry"
+    (_, client), table = boto_clients(place.clients(store)), f"{place.settings.table_prefix}-registry"
     key = _key(_partition(model), "V#0000000002.0000000000.0000000000~")
     item = client.get_item(TableName=table, Key=key)["Item"]
     client.put_item(TableName=table, Item=item | {"entry": {"S": '{"spec": 1}'}})

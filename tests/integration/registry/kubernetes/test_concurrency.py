@@ -17,6 +17,6 @@ async def test_a_thousand_moves_by_ten_clients_of_two_operators_leave_one_truth_
     assert ledger.moves >= 1000
     lasted = time.monotonic() - began
     print(  # noqa: T201 - the figures that the proof is asked for; pytest shows them with -s
-        f"{ledger.moves} moves in {lasted:.0f} s: {len(ledger.told)} records told of, {len(ledger.refused)} wishes "
-        f"refused, {ledger.overtaken} told again after forty tries, {ledger.reads} reads"
+        f"{ledger.moves} moves in {lasted:.0f} s: {len(ledger.recorded)} records, {len(ledger.refused)} requests "
+        f"refused, {ledger.retries} committed again after forty attempts, {ledger.reads} reads"
     )

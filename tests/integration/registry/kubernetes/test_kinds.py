@@ -7,10 +7,10 @@ from serinus.api.names import AUDIT_RECORD, MODEL, ObjectKey, audit_record_name
 from serinus.errors import RefusedError
 from serinus.kube.client import MERGE_PATCH, KubernetesClient
 from serinus.kube.kinds import collection_path, object_path
-from serinus.registry.kubernetes.objects import record_manifest, seen_model, status_patch
+from serinus.registry.kubernetes.objects import model_snapshot, record_manifest, status_patch
 from serinus.registry.kubernetes.store import KubernetesStore
 from support.registry.kubernetes import KubernetesPlace
-from support.registry.place import audit_entry, digest_for, in_use, registry_on, seen_whole, step_on
+from support.registry.place import audit_entry, digest_for, in_use, registry_on, step_on, verified_model
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def test_a_record_has_no_name_but_that_of_its_number(
         manifest["metadata"]["name"] = name
         with pytest.raises(RefusedError, match=r"metadata\.name must be <model>-<sequence in twelve digits>"):
             await api.request("POST", collection_path(AUDIT_RECORD, model.namespace), body=manifest)
-    assert (await seen_whole(place, model)).head.audit.sequence == 5
+    assert (await verified_model(place, model)).head.audit.sequence == 5
 
 
 async def test_a_head_never_goes_back(api: KubernetesClient, model: ObjectKey) -> None:
@@ -58,8 +58,8 @@ async def test_a_model_deleted_by_a_person_has_its_head_back_with_the_next_step(
     assert production is not None
     assert production.version == "2.0.0"
     await registry.rollback(model, audit_entry())
-    stored = seen_model(model, await api.request("GET", object_path(MODEL, model)))
-    assert stored.head == (await seen_whole(place, model)).head
+    stored = model_snapshot(model, await api.request("GET", object_path(MODEL, model)))
+    assert stored.head == (await verified_model(place, model)).head
     assert stored.head.audit.sequence == 6
 
 
@@ -84,6 +84,6 @@ async def test_the_fullest_head_fits_into_a_model(
     for number in range(70):
         version = f"{number}.0.0-" + "x" * 55
         await registry.record(model, audit_entry(AuditEvent.PROMOTED, version=version, digest=digest_for(number)))
-    seen = seen_model(model, await api.request("GET", object_path(MODEL, model)))
+    seen = model_snapshot(model, await api.request("GET", object_path(MODEL, model)))
     assert (len(seen.head.good), len(seen.head.recent)) == (72 - 1, 64)
     assert status_patch(seen, seen.head)[0]["value"] == seen.resource_version

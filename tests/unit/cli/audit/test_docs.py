@@ -1,4 +1,4 @@
-"""The pages on the audit trail: every command on them is one that there is, every finding is explained."""
+"""The documentation of the audit trail: every command on it parses, every finding is explained."""
 
 import re
 import shlex
@@ -18,7 +18,7 @@ def commands(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["audit.md", "retention.md"])
-def test_every_command_on_the_page_is_one_that_there_is(name: str) -> None:
+def test_every_command_on_the_page_parses(name: str) -> None:
     found = commands(PAGES / name)
     assert len(found) > 3
     for line in found:
@@ -31,7 +31,7 @@ def test_every_finding_is_explained_on_the_page() -> None:
     assert not [fault.value for fault in ChainFault if not re.search(rf"\b{fault.value}\b", page)]
 
 
-def test_the_configuration_on_the_page_is_one(tmp_path: Path) -> None:
+def test_the_configuration_on_the_page_is_valid(tmp_path: Path) -> None:
     lines = (PAGES / "audit.md").read_text().splitlines()
     begin = next(number for number, line in enumerate(lines) if line.strip() == "audit:")
     block = lines[begin : begin + 1 + next(n for n, line in enumerate(lines[begin:]) if line.strip() == "```") - 1]

@@ -1,4 +1,4 @@
-"""``serinus audit log``, ``export``, ``prune`` and ``keygen``: what a person reads and what lies there afterwards."""
+"""``serinus audit log``, ``export``, ``prune`` and ``keygen``: their output and the files that they write."""
 
 import asyncio
 import csv
@@ -70,7 +70,7 @@ def test_each_record_is_one_line_the_newest_last(trail: Trail, capsys: pytest.Ca
     assert lines[9].endswith("There is nothing to resume.")
 
 
-def test_a_name_that_nobody_vouches_for_is_marked_and_a_long_one_keeps_its_end(
+def test_an_unverified_name_is_marked_and_a_long_name_keeps_its_end(
     trail: Trail, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = log(trail, capsys)
@@ -81,7 +81,7 @@ def test_a_name_that_nobody_vouches_for_is_marked_and_a_long_one_keeps_its_end(
     assert "unverified" not in lines[1]
 
 
-def test_what_a_record_says_cannot_steer_the_terminal(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_record_cannot_control_the_terminal(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
     line = log(trail, capsys)[7]
     assert line.endswith(r"\x1b[31mred\nand a second line")
 
@@ -117,7 +117,9 @@ def test_json_is_the_records_as_they_are_stored_one_a_line(trail: Trail, capsys:
         (["--since", "2026-11-01T13:00+01:00", "--until", "2026-11-01T12:00:00.001Z", "--version", "2.0.0"], [3, 8]),
     ],
 )
-def test_filters_choose(trail: Trail, capsys: pytest.CaptureFixture[str], words: list[str], numbers: list[int]) -> None:
+def test_filters_select_records(
+    trail: Trail, capsys: pytest.CaptureFixture[str], words: list[str], numbers: list[int]
+) -> None:
     assert [json.loads(line)["sequence"] for line in log(trail, capsys, "-o", "json", *words)] == numbers
 
 
@@ -134,19 +136,19 @@ def test_a_record_whose_time_cannot_be_read_is_not_hidden_by_a_filter_of_time(
 @pytest.mark.parametrize(
     "words", [["--since", "yesterday"], ["--event", "Exploded"], ["-o", "xml"], ["--since", "2026-13-01"]]
 )
-def test_what_cannot_be_meant_is_wrong_usage(trail: Trail, words: list[str]) -> None:
+def test_invalid_filters_are_wrong_usage(trail: Trail, words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         trail.run("audit", "log", "ml/fraud", *words)
     assert ended.value.code == 2
 
 
-def test_that_there_is_nothing_is_said(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_log_is_explained_on_stderr(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
     assert trail.run("audit", "log", "ml/freud") == 0
     assert trail.run("audit", "log", "ml/fraud", "--actor", "eve") == 0
     told = capsys.readouterr()
     assert told.out == ""
     assert "There is no record of freud in namespace ml" in told.err
-    assert "None of the records of fraud in namespace ml is wanted: there are 10" in told.err
+    assert "No record of fraud in namespace ml matches the filters (10 in total)." in told.err
 
 
 # ---- export -----------------------------------------------------------------------------------
@@ -198,7 +200,7 @@ def test_a_model_without_records_is_not_exported(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there_is_said_with_what_to_do(
+def test_a_missing_folder_is_reported_with_a_remedy(
     trail: Trail, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert trail.run("audit", "export", "ml/fraud", "-o", str(tmp_path / "absent" / "x")) == 1
@@ -226,7 +228,7 @@ def test_without_a_retention_nothing_is_pruned_and_it_says_so(
     assert len(trail.records) == 10
 
 
-def test_without_yes_it_is_only_said_what_would_be_done(
+def test_without_yes_the_removal_is_only_printed(
     old: Trail, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert old.run("audit", "prune", "ml/fraud", "--archive", str(tmp_path / "kept")) == 0
@@ -253,7 +255,7 @@ def test_what_is_pruned_verifies_with_the_archive_from_the_first_record(
     assert capsys.readouterr().out.startswith("ok: 11 records (10 of them archived), head #11")
 
 
-def test_the_last_archive_is_taken_where_none_is_named(
+def test_the_default_archive_is_that_of_the_last_removal(
     old: Trail, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert old.run("audit", "prune", "ml/fraud", "--yes") == 1
@@ -295,7 +297,7 @@ def test_a_role_that_may_not_remove_leaves_that_to_one_that_may(
     assert sorted(old.records) == [11]
 
 
-def test_before_takes_less_but_never_what_is_too_new(old: Trail, tmp_path: Path) -> None:
+def test_before_limits_the_removal_but_never_extends_it(old: Trail, tmp_path: Path) -> None:
     assert old.run("audit", "prune", "ml/fraud", "--before", "2026-10-01", "--archive", str(tmp_path), "--yes") == 0
     assert len(old.records) == 10
     asyncio.run(old.registry.record(MODEL, audit_entry()))
@@ -325,7 +327,7 @@ def test_without_a_cluster_the_policy_is_a_manifest(
 # ---- keygen -----------------------------------------------------------------------------------
 
 
-def test_a_key_is_made_for_its_owner_alone_and_never_written_over(
+def test_a_private_key_is_readable_by_its_owner_only_and_never_overwritten(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "key.pem"
@@ -346,4 +348,4 @@ def test_a_private_key_given_for_a_public_one_is_refused_before_anything_is_aske
     trail.run("audit", "keygen", "-o", str(file))
     place = "s3://bucket/audit?region=eu-central-1&endpoint=http://127.0.0.1:9"
     assert trail.run("audit", "verify", "ml/fraud", "--checkpoints", place, "--public-key", str(file)) == 2
-    assert "holds no public key in PEM: take the .pub.pem" in capsys.readouterr().err
+    assert "public key in PEM: use the .pub.pem that keygen wrote" in capsys.readouterr().err

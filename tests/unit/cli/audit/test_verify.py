@@ -1,7 +1,7 @@
-"""``serinus audit verify``: every way to tamper with a trail is found, and an untouched one is always whole.
+"""``serinus audit verify``: every way to tamper with a trail is found, and an untouched one is intact.
 
 The histories are random; the tampering is any field of any record, a record removed, inserted or moved, the head, and
-a whole chain written anew, which only a checkpoint finds.
+a whole chain that was rewritten, which only a checkpoint finds.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from msgspec import structs
 
 from serinus.api.model import ChainHead, Head
 from serinus.api.names import ObjectKey
-from serinus.audit.checkpoint_reader import Seen
+from serinus.audit.checkpoint_reader import CheckpointAnchors
 from serinus.audit.verify import prove
 from serinus.engine.audit.checkpoint import anchors_of, checkpoint_of
 from serinus.errors import TransientError
@@ -36,7 +36,7 @@ def verify(trail: Trail, *words: str) -> int:
 
 @EVERY_FIELD
 @given(steps)
-def test_an_untouched_trail_is_whole_whatever_happened(told: list[Step]) -> None:
+def test_an_untouched_trail_is_intact(told: list[Step]) -> None:
     assert verify(a_trail(told)) == 0
 
 
@@ -65,7 +65,7 @@ def test_a_change_of_any_field_of_any_record_is_found(told: list[Step], data: st
 
 @EVERY_FIELD
 @given(steps, st.data())
-def test_a_field_that_is_taken_out_or_put_in_is_found(told: list[Step], data: st.DataObject) -> None:
+def test_a_removed_or_added_field_is_found(told: list[Step], data: st.DataObject) -> None:
     trail = a_trail(told)
     content = trail.records[data.draw(st.sampled_from(sorted(trail.records)))]
     if data.draw(st.booleans()):
@@ -124,7 +124,7 @@ def test_a_chain_that_was_cut_off_is_found(told: list[Step], number: int) -> Non
 
 @EVERY_FIELD
 @given(steps, st.data())
-def test_a_head_that_says_something_else_is_found(told: list[Step], data: st.DataObject) -> None:
+def test_a_changed_head_is_found(told: list[Step], data: st.DataObject) -> None:
     trail = a_trail(told)
     head = trail.head
     changed = data.draw(
@@ -150,7 +150,9 @@ def test_a_chain_written_anew_is_found_by_a_checkpoint_and_by_nothing_else(
 ) -> None:
     trail = a_trail(told)
     seen_by = checkpoint_of([(MODEL, trail.head.audit)], START, "")
-    seen = Seen(anchors={model: (anchor,) for model, anchor in anchors_of(seen_by)}, mentions={MODEL: 1}, checkpoints=1)
+    seen = CheckpointAnchors(
+        anchors={model: (anchor,) for model, anchor in anchors_of(seen_by)}, mentions={MODEL: 1}, checkpoints=1
+    )
     first = data.draw(st.sampled_from(sorted(trail.records)))
     asyncio.run(write(trail, later))
     assert asyncio.run(prove(trail.registry, MODEL, seen)).ok
@@ -160,7 +162,7 @@ def test_a_chain_written_anew_is_found_by_a_checkpoint_and_by_nothing_else(
     assert [one.fault.value for one in found.findings] == ["CheckpointDiffers"]
 
 
-def test_what_is_found_is_printed_with_its_number_and_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finding_is_printed_with_its_number_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
     trail = a_trail()
     trail.records[4]["reason"] = "nothing happened\x1b[2J"
     assert verify(trail) == 1
@@ -171,13 +173,13 @@ def test_what_is_found_is_printed_with_its_number_and_what_it_means(capsys: pyte
     assert "\x1b" not in told
 
 
-def test_a_whole_one_says_how_many_records_and_the_heads_hash(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_intact_trail_prints_its_record_count_and_head_hash(capsys: pytest.CaptureFixture[str]) -> None:
     trail = a_trail()
     assert verify(trail) == 0
     assert capsys.readouterr().out == f"ok: 6 records, head #6 {trail.head.audit.hash}\n"
 
 
-def test_a_registry_that_does_not_answer_is_neither_whole_nor_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_registry_that_does_not_answer_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     trail = a_trail()
 
     class Gone(Trail):
@@ -188,7 +190,7 @@ def test_a_registry_that_does_not_answer_is_neither_whole_nor_wrong(capsys: pyte
     assert "could not verify: too many requests" in capsys.readouterr().err
 
 
-def test_a_name_that_nobody_knows_is_not_ok(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_model_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert a_trail().run("audit", "verify", "ml/freud") == 2
     assert "there is no record of ml/freud" in capsys.readouterr().err
 
@@ -203,11 +205,11 @@ def test_a_name_that_nobody_knows_is_not_ok(capsys: pytest.CaptureFixture[str]) 
         ["--file", "absent"],
     ],
 )
-def test_options_that_do_not_go_together_are_not_a_verdict(words: list[str]) -> None:
+def test_contradictory_options_exit_with_2(words: list[str]) -> None:
     assert a_trail().run("audit", "verify", *words) == 2
 
 
-def test_all_models_are_told_of_one_by_one_and_the_worst_decides(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_models_are_listed_and_the_worst_decides_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
     trail = a_trail()
     other = ObjectKey("risk", "credit")
     asyncio.run(write(trail, [], other))
@@ -221,7 +223,7 @@ def test_all_models_are_told_of_one_by_one_and_the_worst_decides(capsys: pytest.
     assert trail.run("audit", "verify", "--all", "-n", "ml") == 0
 
 
-def test_what_is_wrong_with_one_outweighs_that_another_could_not_be_asked() -> None:
+def test_a_finding_outweighs_a_model_that_could_not_be_read() -> None:
     trail = a_trail()
     asyncio.run(write(trail, [], ObjectKey("risk", "credit")))
 
@@ -241,11 +243,13 @@ def test_what_is_wrong_with_one_outweighs_that_another_could_not_be_asked() -> N
     assert patchy.run("audit", "verify", "--all") == 1
 
 
-def test_a_model_that_is_gone_altogether_is_missed_by_the_checkpoint() -> None:
+def test_a_deleted_model_is_found_by_the_checkpoint() -> None:
     trail = a_trail()
     gone = ObjectKey("ml", "gone")
     seen_by = checkpoint_of([(gone, ChainHead(sequence=3, hash=f"sha256:{'a' * 64}"))], START, "")
-    seen = Seen(anchors={model: (anchor,) for model, anchor in anchors_of(seen_by)}, mentions={gone: 1}, checkpoints=1)
+    seen = CheckpointAnchors(
+        anchors={model: (anchor,) for model, anchor in anchors_of(seen_by)}, mentions={gone: 1}, checkpoints=1
+    )
     found = asyncio.run(prove(trail.registry, gone, seen))
     assert [one.fault.value for one in found.findings] == ["Truncated"]
 
@@ -299,7 +303,7 @@ def test_an_export_that_was_tampered_with_is_found_even_where_its_manifest_is_go
     assert verify_file(file) == 1
 
 
-def test_a_name_that_stands_twice_in_a_record_is_found_though_the_last_value_is_the_right_one(tmp_path: Path) -> None:
+def test_a_duplicate_key_is_found_although_its_last_value_is_right(tmp_path: Path) -> None:
     file = exported(a_trail(), tmp_path)
     file.with_name("trail.jsonl.manifest.json").unlink()
     assert verify_file(file) == 0
@@ -321,7 +325,7 @@ def test_an_empty_file_proves_nothing(tmp_path: Path) -> None:
     assert verify_file(tmp_path / "empty.jsonl") == 2
 
 
-def test_a_number_far_beyond_is_one_finding_and_not_a_thousand_million(tmp_path: Path) -> None:
+def test_a_huge_sequence_number_is_not_counted_up_to(tmp_path: Path) -> None:
     file = exported(a_trail(), tmp_path)
     with file.open("a") as out:
         out.write(json.dumps({"sequence": 999_999_999_999}) + "\n")

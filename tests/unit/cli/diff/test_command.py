@@ -1,4 +1,4 @@
-"""``serinus diff``: where versions are found, what a person reads, and the exit statuses that pipelines rely on."""
+"""``serinus diff``: the lookup of versions, the output, and the exit statuses that pipelines rely on."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
 
 
-def test_an_enough_number_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_large_enough_version_step_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     assert serinus("v2.2.4", "v2.3.0", "-f", _EXAMPLES) == 0
     told = capsys.readouterr().out
     assert told.startswith("fraud-detector 2.2.4 -> 2.3.0\n")
@@ -57,14 +57,14 @@ def test_an_enough_number_is_accepted(capsys: pytest.CaptureFixture[str]) -> Non
     assert "Accepted (Compatible): 2.3.0 is a minor step from 2.2.4, and minor is enough." in told
 
 
-def test_a_number_that_is_too_small_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_version_step_that_is_too_small_is_not_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     assert serinus("2.3.0", "2.4.0", "-f", _EXAMPLES) == 1
     told = capsys.readouterr().out
     assert "Declared: minor. Required: major." in told
     assert "Number it 3.0.0 or higher" in " ".join(told.split())
 
 
-def test_a_program_reads_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_verdict_and_the_changes(capsys: pytest.CaptureFixture[str]) -> None:
     assert serinus("2.3.0", "2.4.0", "-f", _EXAMPLES, "--json") == 1
     answer = json.loads(capsys.readouterr().out)
     assert (answer["model"], answer["old"], answer["new"]) == ("fraud-detector", "2.3.0", "2.4.0")
@@ -74,7 +74,7 @@ def test_a_program_reads_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert {type(one["rollbackSafe"]) for one in answer["changes"]} == {bool}
 
 
-def test_nothing_that_matters_is_said_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_changes_that_no_client_notices_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = a_file(tmp_path, "old.yaml", a_version("1.0.0", signature=a_signature(AMOUNT)))
     new = a_file(tmp_path, "new.yaml", a_version("1.0.1", signature=a_signature({**AMOUNT, "dtype": "double"})))
     assert serinus(old, new) == 0
@@ -84,7 +84,7 @@ def test_nothing_that_matters_is_said_in_a_sentence(tmp_path: Path, capsys: pyte
     assert "Rollback: safe, clients of 1.0.1 can go back to 1.0.0." in told
 
 
-def test_without_signatures_it_says_that_nobody_knows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_signatures_the_changes_are_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = a_file(tmp_path, "both.yaml", a_version("1.0.0"), a_version("1.1.0", signature=a_signature(AMOUNT)))
     assert serinus("1.0.0", "1.1.0", "-f", file) == 0
     told = capsys.readouterr().out
@@ -111,7 +111,7 @@ def test_twenty_changes_with_long_paths_fit_the_terminal(
     assert f"inputs.{'x' * 200}.dtype" in whole
 
 
-def test_a_name_cannot_move_the_cursor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_field_name_cannot_control_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spiteful = {"name": "amount\x1b[2J", "dtype": "float64"}
     old = a_file(tmp_path, "old.yaml", a_version("1.0.0", signature=a_signature(spiteful)))
     new = a_file(tmp_path, "new.yaml", a_version("1.1.0", signature=a_signature()))
@@ -130,7 +130,7 @@ def test_a_folder_may_hold_other_kinds_lists_and_dates(tmp_path: Path) -> None:
     assert serinus("1.0.0", "v1.1.0", "-f", str(tmp_path)) == 0
 
 
-def test_a_version_of_the_cluster_and_a_file_that_is_not_there_yet(
+def test_a_version_of_the_cluster_is_compared_with_an_unregistered_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = {"apiVersion": "v1", "kind": "List", "items": [a_version("1.0.0", signature=a_signature(AMOUNT))]}
@@ -142,7 +142,7 @@ def test_a_version_of_the_cluster_and_a_file_that_is_not_there_yet(
     assert words[-4:] == ["--namespace", "ml", "--context", "prod"]
 
 
-def test_kubectl_s_own_words_are_passed_on(
+def test_kubectls_own_message_is_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _a_kubectl(tmp_path, monkeypatch, "", status=1, words="connection refused")
@@ -150,7 +150,7 @@ def test_kubectl_s_own_words_are_passed_on(
     assert capsys.readouterr().err == "serinus: connection refused\n"
 
 
-def test_without_kubectl_it_says_so(
+def test_a_missing_kubectl_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -158,26 +158,26 @@ def test_without_kubectl_it_says_so(
     assert "kubectl is not on PATH: install it, or name files with -f" in capsys.readouterr().err
 
 
-def test_an_answer_that_is_no_json_is_not_taken_for_an_empty_cluster(
+def test_invalid_json_from_kubectl_is_an_error_and_not_an_empty_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _a_kubectl(tmp_path, monkeypatch, "Welcome!")
     assert serinus("1.0.0", "1.1.0") == 2
-    assert "kubectl gave no JSON" in capsys.readouterr().err
+    assert "kubectl's output is not JSON" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["1.0.0", "1.9.0"], "there is no ModelVersion 1.9.0 in"),
+        (["1.0.0", "1.9.0"], "no ModelVersion 1.9.0 in"),
         (["1.1.0", "1.0.0"], "1.0.0 comes before 1.1.0: write the older version first"),
         (["1.0.0", "nothing.yaml"], "nothing.yaml is neither a version such as v2.3.0 nor a file"),
         (["2.0.0", "2.1.0"], "2.0.0 is a version of credit, fraud: choose one by --model"),
-        (["3.0.0", "3.1.0"], "fraud 3.0.0 is there more than once, and not the same"),
-        (["1.0.0", "5.0.0"], "fraud and credit are two models"),
+        (["3.0.0", "3.1.0"], "fraud 3.0.0 exists more than once, with different specs"),
+        (["1.0.0", "5.0.0"], "fraud and credit are different models"),
     ],
 )
-def test_what_cannot_be_compared_ends_with_2_and_what_to_do(
+def test_versions_that_cannot_be_compared_exit_with_2_and_a_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
 ) -> None:
     documents = [a_version("1.0.0"), a_version("1.1.0"), a_version("2.0.0"), a_version("2.0.0", model="credit")]
@@ -187,7 +187,7 @@ def test_what_cannot_be_compared_ends_with_2_and_what_to_do(
     assert sentence in capsys.readouterr().err
 
 
-def test_the_model_chooses(tmp_path: Path) -> None:
+def test_the_model_option_selects_one_of_several_models(tmp_path: Path) -> None:
     documents = [a_version(number, model=model) for number in ("2.0.0", "2.1.0") for model in ("fraud", "credit")]
     assert serinus("2.0.0", "2.1.0", "-f", a_file(tmp_path, "all.yaml", *documents), "--model", "credit") == 0
 
@@ -199,11 +199,11 @@ def test_the_model_chooses(tmp_path: Path) -> None:
         ("\xff", "cannot be read"),
         (yaml.safe_dump(a_version("1.0.0", signature={"profile": "cubist"})), "spec.signature"),
         (yaml.safe_dump(a_version("1.0")), "spec.version"),
-        ("kind: Service", "holds 0 ModelVersions"),
-        (yaml.safe_dump_all([a_version("1.0.0"), a_version("1.1.0")]), "holds 2 ModelVersions"),
+        ("kind: Service", "contains 0 ModelVersions"),
+        (yaml.safe_dump_all([a_version("1.0.0"), a_version("1.1.0")]), "contains 2 ModelVersions"),
     ],
 )
-def test_a_file_that_is_none_names_what_is_wrong(
+def test_an_invalid_file_is_reported_with_its_problem(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, sentence: str
 ) -> None:
     file = tmp_path / "odd.yaml"

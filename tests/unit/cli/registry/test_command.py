@@ -1,4 +1,4 @@
-"""``serinus registry`` and ``serinus rollback``: what a fleet without a cluster asks for, and what it is refused."""
+"""``serinus registry`` and ``serinus rollback``: changes and reads of a registry without a cluster, and refusals."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ def test_a_rollback_goes_to_the_last_good_version_and_says_so(trail: Trail, caps
     assert trail.run("rollback", "ml/fraud", *FLEET, *WHY) == 0
     assert serving(trail) == "1.0.0"
     told = capsys.readouterr().out
-    assert "ml/fraud: went back from 1.1.0 to 1.0.0, record #6" in told
+    assert "ml/fraud: rolled back from 1.1.0 to 1.0.0, record #6" in told
     assert "1.1.0 is quarantined" in told
     record = trail.records[6]
     assert (record["event"], record["version"], record["to"]) == ("RolledBack", "1.1.0", "1.0.0")
@@ -59,12 +59,12 @@ def test_a_rollback_goes_to_the_last_good_version_and_says_so(trail: Trail, caps
     assert record["recordedBy"]["instance"].startswith("cli@")
 
 
-def test_a_rollback_goes_where_it_is_told_to(trail: Trail) -> None:
+def test_a_rollback_goes_to_the_named_version(trail: Trail) -> None:
     assert trail.run("rollback", "ml/fraud", "--to", "v2.0.0", *FLEET, *WHY) == 0
     assert serving(trail) == "2.0.0"
 
 
-def test_the_same_wish_again_is_done_once(trail: Trail) -> None:
+def test_a_change_repeated_with_the_same_id_is_made_once(trail: Trail) -> None:
     again = ("--id", str(uuid.uuid4()))
     for _ in range(3):
         assert trail.run("rollback", "ml/fraud", *FLEET, *WHY, *again) == 0
@@ -72,7 +72,7 @@ def test_the_same_wish_again_is_done_once(trail: Trail) -> None:
     assert trail.records[6]["id"] == again[1]
 
 
-def test_a_wish_that_may_have_been_done_says_how_to_ask_again(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_ambiguous_change_says_how_to_retry_it(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
     class Unsure(Trail):
         def open(self) -> MemoryStore:
             return MemoryStore(self.data, faults=[None, None, None, *[Fault.TIMED_OUT_BEFORE] * 4000])
@@ -94,7 +94,7 @@ def test_without_a_reason_nothing_is_done(trail: Trail, words: list[str], capsys
 
 
 @pytest.mark.parametrize("words", [["rollback", "ml/fraud"], ["registry", "promote", "ml/fraud", "2.0.0"]])
-def test_a_model_whose_traffic_a_rollout_moves_is_left_to_it(
+def test_a_model_managed_by_a_rollout_is_changed_only_by_force(
     trail: Trail, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     started = audit_entry(AuditEvent.ROLLOUT_STARTED, version="2.0.0", rollout=RolloutReference(name="ml/fraud"))
@@ -107,9 +107,7 @@ def test_a_model_whose_traffic_a_rollout_moves_is_left_to_it(
     assert trail.records[7]["details"] == {"forced": "true", "managedBy": "ml/fraud"}
 
 
-def test_one_that_another_overtook_is_refused_by_the_generation(
-    trail: Trail, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_change_with_an_outdated_generation_is_refused(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
     assert trail.run("rollback", "ml/fraud", *FLEET, *WHY, "--generation", "1") == 1
     assert "generation 2, not 1" in capsys.readouterr().out
     assert trail.run("rollback", "ml/fraud", *FLEET, *WHY, "--generation", "2") == 0
@@ -129,8 +127,8 @@ def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "kubectl.asked"
 
 
-def test_in_a_cluster_a_rollback_is_asked_of_the_operator(trail: Trail, kubectl: Path) -> None:
-    """What exactly is asked, test_the_command_line.py says."""
+def test_in_a_cluster_a_rollback_annotates_the_rollout(trail: Trail, kubectl: Path) -> None:
+    """The exact annotations are tested in test_main.py."""
     assert trail.run("rollback", "fraud", "-n", "ml", "--context", "prod", "--reason", "complaints") == 0
     words = kubectl.read_text().splitlines()
     assert words[:3] == ["annotate", "rollouts.serinus.dev", "fraud"]
@@ -139,7 +137,7 @@ def test_in_a_cluster_a_rollback_is_asked_of_the_operator(trail: Trail, kubectl:
 
 
 @pytest.mark.parametrize("words", [["--force"], ["--generation", "3"], ["--id", str(uuid.UUID(int=1))]])
-def test_in_a_cluster_what_only_a_registry_knows_is_refused(
+def test_in_a_cluster_options_for_a_registry_are_refused(
     trail: Trail, kubectl: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert trail.run("rollback", "fraud", *WHY, *words) == 1
@@ -156,7 +154,7 @@ def test_promote_makes_a_registered_version_the_production_version(trail: Trail)
     assert trail.records[6]["digest"] == trail.data[MODEL].versions["2.0.0"].digest
 
 
-def test_a_typo_makes_no_phantom(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
+def test_promoting_an_unregistered_version_is_refused(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
     assert trail.run("registry", "promote", "ml/fraud", "2.0.1", *FLEET, *WHY) == 1
     assert "fraud 2.0.1 is not registered" in capsys.readouterr().out
     assert serving(trail) == "1.1.0"
@@ -175,7 +173,7 @@ def test_a_version_that_was_rolled_back_serves_again_only_after_its_release(
     assert trail.run("audit", "verify", "ml/fraud", *FLEET) == 0
 
 
-def test_a_release_asked_for_again_by_its_id_is_done_once(trail: Trail) -> None:
+def test_a_release_repeated_with_the_same_id_is_made_once(trail: Trail) -> None:
     trail.run("rollback", "ml/fraud", *FLEET, *WHY)
     again = ("--id", str(uuid.uuid4()))
     for _ in range(2):
@@ -206,7 +204,7 @@ def test_a_file_of_versions_is_registered_once(
     assert trail.run("registry", "register", "-f", file, "-n", "ml", *FLEET) == 0
     told = capsys.readouterr().out
     assert "3.1.0 is registered, record #7" in told
-    assert "3.1.0 is registered already, with the same spec" in told
+    assert "3.1.0 is already registered with the same spec" in told
     assert trail.head.audit.sequence == 7
     entry = trail.data[MODEL].versions["3.0.0"]
     assert entry.labels == (("team", "payments"),)
@@ -235,7 +233,7 @@ def signed(version: str, *inputs: str, **more: Any) -> dict[str, Any]:
     return manifest(version, signature=signature, **more)
 
 
-def test_a_number_that_promises_more_than_its_schema_keeps_is_refused_unless_waived(
+def test_a_version_step_too_small_for_its_schema_is_refused_unless_waived(
     trail: Trail, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("-n", "ml", *FLEET)
@@ -253,7 +251,7 @@ def test_a_number_that_promises_more_than_its_schema_keeps_is_refused_unless_wai
     assert "inputs.country" in last["details"]
 
 
-def test_what_the_teams_policy_asks_for_must_be_there(
+def test_fields_that_the_policy_requires_must_be_present(
     trail: Trail, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy = tmp_path / "model.yaml"
@@ -273,7 +271,7 @@ def test_what_the_teams_policy_asks_for_must_be_there(
         ({**manifest(), "metadata": None}, "metadata is missing"),
         (manifest(metadata={"name": "fraud"}), "metadata.name: must be fraud-v3.0.0"),
         (manifest(colour="red"), "spec"),
-        (manifest(metadata={"labels": {"a": 1}}), "metadata.labels: must be texts by name"),
+        (manifest(metadata={"labels": {"a": 1}}), "metadata.labels: must map names to strings"),
         ([1], "must be a ModelVersion"),
     ],
 )
@@ -314,12 +312,16 @@ def listed(trail: Trail, capsys: pytest.CaptureFixture[str], *words: str) -> lis
     return [json.loads(line)["version"] for line in capsys.readouterr().out.splitlines()]
 
 
-def test_versions_are_chosen_by_what_they_are(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
+def test_versions_are_filtered(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
     digest = trail.data[MODEL].versions["1.0.0"].digest
     assert listed(trail, capsys, "ml/fraud", "--stage", "Production") == ["1.1.0"]
     assert listed(trail, capsys, "ml/fraud", "--major", "1") == ["1.1.0", "1.0.0"]
     assert listed(trail, capsys, "--digest", digest) == ["1.0.0"]
     assert listed(trail, capsys, "ml/fraud", "--label", "team=none") == []
+    assert trail.run("registry", "list", "ml/fraud", "--label", "team=none") == 0
+    assert capsys.readouterr().err == "No versions found.\n"
+    assert Trail().run("registry", "list") == 0
+    assert capsys.readouterr().err == "No models found.\n"
     assert trail.run("registry", "list", "--major", "1") == 1
     assert "name a MODEL" in capsys.readouterr().out
 
@@ -332,7 +334,7 @@ def test_production_prints_the_version_alone_for_scripts(trail: Trail, capsys: p
     assert trail.run("registry", "production", "ml/freud") == 1
     told = capsys.readouterr()
     assert told.out == ""
-    assert "nothing of ml/freud is in production" in told.err
+    assert "no version of ml/freud is in production" in told.err
 
 
 def test_a_version_is_printed_as_the_manifest_that_registers_it(

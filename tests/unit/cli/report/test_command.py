@@ -1,4 +1,4 @@
-"""The auditor's page and the short answers: what is on them, that nothing on them acts, and what scripts rely on."""
+"""The audit report and the short answers: their contents, that they are inert, and what scripts rely on."""
 
 import re
 from datetime import timedelta
@@ -58,7 +58,7 @@ class Page(HTMLParser):
 # ---- the page ---------------------------------------------------------------------------------
 
 
-def test_the_page_is_written_beside_the_terminal_and_named_after_the_model(
+def test_the_page_is_a_file_in_the_current_folder_named_after_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -70,7 +70,7 @@ def test_the_page_is_written_beside_the_terminal_and_named_after_the_model(
     )
 
 
-def test_the_files_name_says_the_form_unless_a_form_is_given(tmp_path: Path) -> None:
+def test_the_suffix_decides_the_format_unless_one_is_given(tmp_path: Path) -> None:
     auditor = Auditor((a_first_version(),))
     auditor.ask("fraud-detector", "-o", str(tmp_path / "page.md"))
     assert (tmp_path / "page.md").read_text(encoding="utf-8").startswith("# Audit report: fraud-detector\n")
@@ -98,7 +98,7 @@ def test_every_element_is_closed_every_id_is_there_once_and_every_link_within_le
 
 
 @pytest.mark.parametrize("history", [a_year, a_hostile_history], ids=lambda one: one.__name__)
-def test_the_page_asks_for_nothing_outside_itself_and_runs_nothing(history: Any) -> None:
+def test_the_page_loads_nothing_from_elsewhere_and_runs_no_script(history: Any) -> None:
     text = render_html(history().report())
     page = Page(text)
     assert (
@@ -116,7 +116,7 @@ def test_the_page_asks_for_nothing_outside_itself_and_runs_nothing(history: Any)
     assert all(link.startswith(("#", "https://")) for link in page.having("href"))
 
 
-def test_what_somebody_hostile_wrote_is_text_and_nothing_more() -> None:
+def test_hostile_text_stays_text_in_html() -> None:
     text = render_html(a_hostile_history().report())
     page = Page(text)
     assert "<script>alert(1)</script> | `x` [a](http://evil.example) ⟨U+202E⟩⟨U+0007⟩" in page.text
@@ -126,7 +126,7 @@ def test_what_somebody_hostile_wrote_is_text_and_nothing_more() -> None:
     assert "\x07" not in text
 
 
-def test_in_markdown_what_somebody_hostile_wrote_leaves_its_cell_nowhere() -> None:
+def test_hostile_text_stays_in_its_cell_in_markdown() -> None:
     text = render_markdown(a_hostile_history().report())
     assert "<script" not in text
     assert "\u202e" not in text
@@ -153,7 +153,7 @@ def test_the_same_history_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("render", [render_html, render_markdown])
-def test_both_forms_say_what_an_auditor_asks(render: Any) -> None:
+def test_both_formats_contain_the_facts_that_an_auditor_needs(render: Any) -> None:
     text = render(a_year().report())
     for fact in (
         "payments-ml",
@@ -197,7 +197,7 @@ def test_a_long_history_shows_all_of_it_in_one_line_and_the_latest_versions_belo
         (render_markdown, r"> \*\*THE AUDIT CHAIN DOES NOT VERIFY: 2 findings\.\*\*"),
     ],
 )
-def test_a_chain_that_does_not_verify_is_said_in_the_first_line(render: Any, first: str) -> None:
+def test_a_chain_that_does_not_verify_is_reported_in_the_first_line(render: Any, first: str) -> None:
     history = a_first_version()
     stored = history.stored
     stored[1].content["message"] = "another story"  # type: ignore[index]  # as a database would let one do
@@ -207,7 +207,7 @@ def test_a_chain_that_does_not_verify_is_said_in_the_first_line(render: Any, fir
 
 
 @pytest.mark.parametrize("render", [render_html, render_markdown])
-def test_removed_and_lost_records_are_said_before_anything_else(render: Any) -> None:
+def test_removed_and_lost_records_are_reported_before_anything_else(render: Any) -> None:
     history = a_year().prune(20)
     stored = [one for one in history.stored if one.sequence != 40]
     text = render(history.report(records=stored))
@@ -238,12 +238,12 @@ def test_as_of_shows_the_model_as_it_was(capsys: pytest.CaptureFixture[str]) -> 
     assert "2.3.0" not in text
 
 
-def test_a_time_that_is_yet_to_come_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="--as-of: 2030-01-01T00:00:00Z is yet to come"):
+def test_a_future_time_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="--as-of: 2030-01-01T00:00:00Z is in the future"):
         Auditor((a_year(),)).ask("fraud-detector", "--as-of", "2030-01-01")
 
 
-def test_a_model_that_the_registry_does_not_know_has_no_page(tmp_path: Path) -> None:
+def test_an_unknown_model_is_an_error_without_a_page(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="there is no record of payments/frod-detector"):
         Auditor((a_year(),)).ask("frod-detector", "-o", str(tmp_path / "p.html"))
     assert not list(tmp_path.iterdir())
@@ -254,9 +254,9 @@ def test_a_page_that_cannot_be_written_says_where(tmp_path: Path) -> None:
         Auditor((a_year(),)).ask("fraud-detector", "-o", str(tmp_path / "nowhere" / "p.html"))
 
 
-def test_without_a_model_or_a_question_nothing_is_asked() -> None:
+def test_without_a_model_or_a_question_the_registry_is_not_opened() -> None:
     auditor = Auditor((a_year(),))
-    with pytest.raises(ConfigurationError, match="name a MODEL, or ask by --live-at, --data or --artifact"):
+    with pytest.raises(ConfigurationError, match="name a MODEL, or give --live-at, --data or --artifact"):
         auditor.ask()
     with pytest.raises(ConfigurationError, match="--checkpoints and --public-key go together"):
         auditor.ask("fraud-detector", "--checkpoints", "s3://audit/serinus")
@@ -285,7 +285,7 @@ def test_which_version_was_live_is_one_line(capsys: pytest.CaptureFixture[str]) 
     )
 
 
-def test_what_was_on_trial_then_is_in_the_same_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_candidate_of_that_time_is_on_the_same_line(capsys: pytest.CaptureFixture[str]) -> None:
     Auditor((a_year(),)).ask("fraud-detector", "--live-at", "10m")
     assert capsys.readouterr().out.endswith("; on trial: 2.7.0 with 5% of the traffic in stage canary\n")
 
@@ -308,7 +308,7 @@ def test_where_records_are_lost_the_line_does_not_guess(capsys: pytest.CaptureFi
     assert Auditor((history,)).ask("fraud-detector", "--live-at", "2026-05-01") == 1
     told = capsys.readouterr().out
     assert told.startswith("DO NOT RELY ON THIS, the audit chain does not verify: payments/fraud-detector")
-    assert "nobody can tell, for records are missing" in told
+    assert "unknown, because records are missing" in told
 
 
 def test_without_a_model_every_model_answers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -347,24 +347,24 @@ def test_an_artifact_is_found_wherever_it_was_registered(capsys: pytest.CaptureF
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-def test_a_digest_that_nobody_used_is_an_answer_and_one_that_is_none_a_refusal(
+def test_an_unused_digest_is_an_answer_and_an_invalid_one_an_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     auditor = Auditor((a_year(),))
     assert auditor.ask("--data", digest_of_bytes("unknown")) == 0
     assert "No registered version has data sha256:" in capsys.readouterr().out
-    with pytest.raises(ConfigurationError, match="--artifact: 'md5:1' is no digest"):
+    with pytest.raises(ConfigurationError, match="--artifact: invalid digest 'md5:1'"):
         auditor.ask("--artifact", "md5:1")
 
 
-def test_an_answer_cannot_write_over_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_answer_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     history = History().register("1.0.0").adopt("1.0.0")
     history.start("1.1.0", plan=[]).shift("1.1.0", "\x1b[2Jcanary", "5%").wait(minutes=5)
     Auditor((history,)).ask("fraud-detector", "--live-at", "1m")
     assert "stage ⟨U+001B⟩[2Jcanary" in capsys.readouterr().out
 
 
-def test_the_hostile_text_has_everything_that_it_is_for() -> None:
+def test_the_hostile_text_has_every_character_that_needs_escaping() -> None:
     assert all(sign in HOSTILE for sign in ("<", "|", "`", "\u202e", "\x07", '"', "&", "{{", "\n#"))
     assert MODEL.name == "fraud-detector"
     assert a_first_version().now - BEGIN > timedelta(days=29)

@@ -1,4 +1,4 @@
-"""Texts and charts of a page in detail: what is made harmless, what becomes a link, and where things are drawn."""
+"""Text and charts of a page: escaping, links, and the geometry of charts."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -36,7 +36,7 @@ def test_no_text_leaves_its_line_its_cell_or_its_direction(text: str) -> None:
     assert not set(html_text(text)) & {"<", ">", '"', "\n", "\u202e", "\x1b"}
 
 
-def test_what_nobody_sees_is_written_as_its_number() -> None:
+def test_invisible_characters_are_written_as_code_points() -> None:
     assert visible("a\u202eb\x00c\td\ud800") == "a⟨U+202E⟩b⟨U+0000⟩c d⟨U+D800⟩"
 
 
@@ -49,7 +49,7 @@ def test_markup_of_the_page_itself_stays_what_it_is() -> None:
     assert html_text(Markup("<b>")) == markdown_text(Markup("<b>")) == "<b>"
 
 
-def test_a_value_that_is_no_text_or_number_is_refused() -> None:
+def test_a_value_other_than_text_or_number_is_refused() -> None:
     with pytest.raises(TypeError, match="cannot show NoneType"):
         html_text(None)
 

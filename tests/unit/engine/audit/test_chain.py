@@ -177,7 +177,7 @@ def test_records_that_have_changed_places_are_found() -> None:
 def test_a_finding_names_the_record_and_the_defect() -> None:
     one, two, three = of_three()
     (missing,) = verify_chain([one, three], end=end_of([one, two, three]))
-    assert (missing.fault, missing.sequence, missing.message) == (ChainFault.MISSING, 2, "record 2 is not there")
+    assert (missing.fault, missing.sequence, missing.message) == (ChainFault.MISSING, 2, "record 2 is missing")
     altered = replace(two, content={**two.content, "reason": "another"})
     first, second = verify_chain([one, altered, three], end=end_of([three]))
     assert first.message == f"its hash is {two.content['hash']}, its content hashes to {record_hash(altered.content)}"

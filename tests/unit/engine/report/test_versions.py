@@ -107,7 +107,7 @@ def test_a_version_that_only_occurs_in_records_is_shown_and_reported_as_missing(
     del history.entries["1.0.0"]
     story = the_version(history.report(), "1.0.0")
     assert (story.entry, story.stage) == (None, VersionStage.PRODUCTION)
-    assert "The registry does not hold it: only the records tell of it." in items(history)
+    assert "It is not in the registry: only the records mention it." in items(history)
 
 
 # ---- open items -------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_a_version_that_only_occurs_in_records_is_shown_and_reported_as_missing(
 
 def test_a_complete_version_with_a_proven_chain_leaves_nothing_open_but_the_checkpoint() -> None:
     assert [item.message for item in a_first_version().report().items] == [
-        "Held against no checkpoint: a chain written anew as a whole would not be noticed."
+        "Not compared with any checkpoint: a chain rewritten as a whole would not be noticed."
     ]
 
 

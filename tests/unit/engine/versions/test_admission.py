@@ -1,4 +1,4 @@
-"""Whether a version may serve: its schema, what its Model's policy asks for, its bytes."""
+"""Admission of a version: schema, facts required by the policy, artifact verification."""
 
 from typing import Any
 
@@ -45,58 +45,58 @@ def under_review(spec: ModelVersionSpec, **fields: Any) -> VersionUnderReview:
 
 
 def reviewed(
-    one: VersionUnderReview, *others: ModelVersionSpec, policy: ModelSpec | None = None, **fields: Any
+    candidate: VersionUnderReview, *others: ModelVersionSpec, policy: ModelSpec | None = None, **fields: Any
 ) -> Review:
     known = [known_version(under_review(other)) for other in others]
-    given = {"production": others[0].version if others else None, "verification": Verification.OFF, **fields}
-    return review(one, known, policy or ModelSpec(), **given)
+    options = {"production": others[0].version if others else None, "verification": Verification.OFF, **fields}
+    return review(candidate, known, policy or ModelSpec(), **options)
 
 
-def said(found: Review, kind: ConditionType) -> tuple[str, str]:
-    finding = next(one for one in found.findings if one.kind is kind)
-    return finding.status.value, finding.reason
+def condition_of(result: Review, kind: ConditionType) -> tuple[str, str]:
+    update = next(update for update in result.findings if update.kind is kind)
+    return update.status.value, update.reason
 
 
 OLD, BREAKING = a_spec("1.0.0", AMOUNT), a_spec("1.1.0", AMOUNT, COUNTRY)
 
 
-def test_a_breaking_change_declared_minor_bars_the_version_and_says_which_field() -> None:
-    found = reviewed(under_review(BREAKING), OLD)
-    assert said(found, ConditionType.SCHEMA_ACCEPTED) == ("False", "BumpTooSmall")
-    assert found.block is not None
-    assert (found.block.reason, found.block.temporary) == ("SchemaRejected", False)
-    assert found.compatibility is not None
-    assert found.compatibility.changes[0].path.startswith("inputs.country")
+def test_a_breaking_change_declared_minor_blocks_the_version_naming_the_field() -> None:
+    result = reviewed(under_review(BREAKING), OLD)
+    assert condition_of(result, ConditionType.SCHEMA_ACCEPTED) == ("False", "BumpTooSmall")
+    assert result.block is not None
+    assert (result.block.reason, result.block.temporary) == ("SchemaRejected", False)
+    assert result.compatibility is not None
+    assert result.compatibility.changes[0].path.startswith("inputs.country")
 
 
 @pytest.mark.parametrize("enforcement", [Enforcement.WARN, Enforcement.OFF])
-def test_a_lax_policy_lets_it_serve_but_does_not_call_it_accepted(enforcement: Enforcement) -> None:
+def test_a_lax_policy_admits_the_version_but_does_not_accept_its_schema(enforcement: Enforcement) -> None:
     policy = ModelSpec(versioning=VersioningPolicy(enforcement=enforcement))
-    found = reviewed(under_review(BREAKING), OLD, policy=policy)
-    assert found.block is None
-    assert said(found, ConditionType.SCHEMA_ACCEPTED) == ("False", "BumpTooSmall")
+    result = reviewed(under_review(BREAKING), OLD, policy=policy)
+    assert result.block is None
+    assert condition_of(result, ConditionType.SCHEMA_ACCEPTED) == ("False", "BumpTooSmall")
 
 
-def test_a_waiver_lets_it_serve_and_is_named() -> None:
-    found = reviewed(under_review(BREAKING, waiver="every client sends it"), OLD)
-    assert (found.block, found.waived) == (None, True)
-    assert said(found, ConditionType.SCHEMA_ACCEPTED) == ("True", "Waived")
+def test_a_waiver_admits_the_version_and_is_named() -> None:
+    result = reviewed(under_review(BREAKING, waiver="every client sends it"), OLD)
+    assert (result.block, result.waived) == (None, True)
+    assert condition_of(result, ConditionType.SCHEMA_ACCEPTED) == ("True", "Waived")
 
 
-def test_a_waiver_that_nobody_needs_waives_nothing() -> None:
+def test_an_unnecessary_waiver_waives_nothing() -> None:
     assert not reviewed(under_review(a_spec("1.1.0", AMOUNT), waiver="just in case"), OLD).waived
 
 
-def test_what_was_accepted_once_is_not_taken_back_by_a_version_that_comes_later() -> None:
+def test_an_accepted_schema_is_not_revoked_by_a_later_version() -> None:
     settled = Compatibility(against="1.0.0", declared=Bump.MINOR, required=Bump.MINOR, rollback_safe=True)
-    found = reviewed(under_review(BREAKING, settled=settled), OLD)
-    assert (found.block, found.compatibility) == (None, settled)
+    result = reviewed(under_review(BREAKING, settled=settled), OLD)
+    assert (result.block, result.compatibility) == (None, settled)
 
 
 def test_a_yanked_version_may_not_serve_whatever_else_is_right() -> None:
-    found = reviewed(under_review(a_spec("1.1.0", AMOUNT), yanked="leaks card numbers"), OLD)
-    assert found.block is not None
-    assert (found.block.reason, "leaks card numbers" in found.block.message) == ("VersionYanked", True)
+    result = reviewed(under_review(a_spec("1.1.0", AMOUNT), yanked="leaks card numbers"), OLD)
+    assert result.block is not None
+    assert (result.block.reason, "leaks card numbers" in result.block.message) == ("VersionYanked", True)
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_a_yanked_version_may_not_serve_whatever_else_is_right() -> None:
         ({}, {}, []),
     ],
 )
-def test_what_the_policy_asks_for_is_named_field_by_field(
+def test_the_facts_that_the_policy_requires_are_named_by_field(
     require: dict[str, bool], fields: dict[str, Any], missing: list[str]
 ) -> None:
     policy = ModelSpec(require=RequiredFacts(**require))
     assert missing_facts(a_spec("1.0.0", **fields), policy) == missing
-    found = reviewed(under_review(a_spec("1.0.0", **fields)), policy=policy)
-    assert (found.block is not None) == bool(missing)
+    result = reviewed(under_review(a_spec("1.0.0", **fields)), policy=policy)
+    assert (result.block is not None) == bool(missing)
 
 
 WANTED, DEFAULT = ModelSpec(verification=Verification.FULL), ModelSpec()
@@ -140,23 +140,23 @@ WANTED, DEFAULT = ModelSpec(verification=Verification.FULL), ModelSpec()
         (ArtifactResult.NO_DIGEST, WANTED, ("Unknown", "NoDigest"), ("ArtifactUnverified", False)),
     ],
 )
-def test_the_bytes_decide_where_somebody_asks_for_them(
+def test_the_artifact_blocks_the_version_where_verification_is_required(
     result: ArtifactResult | None, policy: ModelSpec, condition: tuple[str, str], block: tuple[str, bool] | None
 ) -> None:
     artifact = ArtifactFinding(result, "what was found") if result is not None else None
-    one = under_review(a_spec("1.0.0", **COMPLETE), artifact=artifact)
-    found = reviewed(one, policy=policy, verification=Verification.CHECKSUM)
-    assert said(found, ConditionType.ARTIFACT_VERIFIED) == condition
-    assert (found.block and (found.block.reason, found.block.temporary)) == block
+    candidate = under_review(a_spec("1.0.0", **COMPLETE), artifact=artifact)
+    reviewed_version = reviewed(candidate, policy=policy, verification=Verification.CHECKSUM)
+    assert condition_of(reviewed_version, ConditionType.ARTIFACT_VERIFIED) == condition
+    assert (reviewed_version.block and (reviewed_version.block.reason, reviewed_version.block.temporary)) == block
 
 
-def test_nobody_asks_for_the_bytes_of_a_version_without_an_artifact_unless_its_model_does() -> None:
+def test_a_version_without_an_artifact_is_blocked_only_if_its_model_requires_verification() -> None:
     bare = under_review(a_spec("1.0.0"))
     assert reviewed(bare, verification=Verification.FULL).block is None
     assert reviewed(bare, policy=WANTED).block is not None
 
 
-def test_clients_that_could_not_go_back_are_told_of_and_unknown_signatures_are_not_guessed_about() -> None:
+def test_unsafe_rollback_names_the_fields_and_is_empty_for_unknown_signatures() -> None:
     assert "country" in unsafe_rollback(a_spec("1.1.0", AMOUNT, COUNTRY), OLD)
     assert unsafe_rollback(a_spec("1.1.0", AMOUNT), OLD) == ""
     assert unsafe_rollback(a_spec("1.1.0"), OLD) == ""

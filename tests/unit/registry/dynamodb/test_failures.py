@@ -1,4 +1,4 @@
-"""What each failure of DynamoDB means: ask again, re-read, or call a person; and a repeated step is the same one."""
+"""The translation of DynamoDB's failures to errors, and the idempotency of repeated steps."""
 
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -69,8 +69,8 @@ def a_step(**fields: Any) -> Commit:
     [
         (error("ProvisionedThroughputExceededException"), TransientError, "busy"),
         (error("ThrottlingException"), TransientError, "busy"),
-        (error("InternalServerError", status=500), TransientError, "asked again"),
-        (error("ExpiredTokenException"), TransientError, "run out"),
+        (error("InternalServerError", status=500), TransientError, "retried"),
+        (error("ExpiredTokenException"), TransientError, "have expired"),
         (error("AccessDeniedException"), RefusedError, "deploy/aws"),
         (error("ResourceNotFoundException"), RefusedError, "create-tables"),
         (error("ValidationException", message="what a key"), RefusedError, "what a key"),
@@ -79,7 +79,7 @@ def a_step(**fields: Any) -> Commit:
         (NoCredentialsError(), RefusedError, "AWS_PROFILE"),
     ],
 )
-async def test_a_read_that_fails_says_whether_to_ask_again(
+async def test_a_failed_read_is_transient_or_refused(
     opened: Opened, answer: dict[str, Any] | Exception, kind: type[SerinusError], words: str
 ) -> None:
     with pytest.raises(kind, match=words):
@@ -100,7 +100,7 @@ async def test_a_read_that_fails_says_whether_to_ask_again(
         (error("IdempotentParameterMismatchException"), ConflictError),
     ],
 )
-async def test_a_step_whose_fate_is_unknown_is_ambiguous_and_never_sent_again_unread(
+async def test_a_failed_commit_is_translated_and_not_repeated_without_a_re_read(
     opened: Opened, answer: dict[str, Any] | Exception, kind: type[SerinusError]
 ) -> None:
     script = Scripted(answer)
@@ -117,7 +117,7 @@ async def test_a_step_whose_fate_is_unknown_is_ambiguous_and_never_sent_again_un
         error("ThrottlingException"),
     ],
 )
-async def test_a_step_that_met_another_is_sent_again_as_the_same_one_until_it_is_stored(
+async def test_a_contended_step_is_repeated_with_the_same_token_until_it_is_stored(
     opened: Opened, busy: dict[str, Any]
 ) -> None:
     script = Scripted(busy, busy, {})
@@ -127,7 +127,7 @@ async def test_a_step_that_met_another_is_sent_again_as_the_same_one_until_it_is
     assert 1 <= len(script.asked[0]["ClientRequestToken"]) <= 36
 
 
-async def test_a_step_that_meets_others_for_ever_stores_nothing_and_may_be_tried_later(opened: Opened) -> None:
+async def test_a_step_that_is_always_contended_is_a_transient_error(opened: Opened) -> None:
     script = Scripted(cancelled("TransactionConflict", "None", "None"))
     with pytest.raises(TransientError, match="TransactionConflict"):
         await opened(script).commit(a_step())
@@ -142,11 +142,11 @@ async def test_two_steps_never_have_the_same_token(opened: Opened) -> None:
     assert script.asked[0]["ClientRequestToken"] != script.asked[1]["ClientRequestToken"]
 
 
-async def test_a_step_that_is_told_already_is_done_whatever_else_failed(opened: Opened) -> None:
+async def test_a_step_whose_id_is_recorded_already_succeeds_whatever_else_failed(opened: Opened) -> None:
     await opened(Scripted(cancelled(FAILED, FAILED, FAILED))).commit(a_step())
 
 
-async def test_a_conflict_names_what_the_winner_made_of_it(opened: Opened) -> None:
+async def test_a_conflict_names_the_state_that_the_other_writer_stored(opened: Opened) -> None:
     winner = {"Code": FAILED, "Item": {"seq": {"N": "12"}, "version": {"S": "2.3.1"}}}
     script = Scripted(cancelled(winner, FAILED, "None"))
     with pytest.raises(ConflictError, match=r"record 12 with 2\.3\.1 in production, not at 0"):
@@ -154,7 +154,7 @@ async def test_a_conflict_names_what_the_winner_made_of_it(opened: Opened) -> No
     assert len(script.asked) == 1
 
 
-async def test_a_record_beyond_the_head_is_no_conflict_but_damage(opened: Opened) -> None:
+async def test_a_record_beyond_the_head_is_damage_rather_than_a_conflict(opened: Opened) -> None:
     with pytest.raises(RefusedError, match="restored or changed by hand"):
         await opened(Scripted(cancelled("None", FAILED, "None"))).commit(a_step())
 
@@ -168,7 +168,7 @@ async def test_a_record_beyond_the_head_is_no_conflict_but_damage(opened: Opened
     ],
     ids=["unknown", "yanked", "other bytes"],
 )
-async def test_a_version_that_may_not_serve_is_told_from_one_that_is_not_there(
+async def test_a_version_that_may_not_serve_is_distinguished_from_a_missing_one(
     opened: Opened, item: dict[str, Any] | None, kind: type[SerinusError], words: str
 ) -> None:
     reason = {"Code": FAILED} | ({"Item": item} if item else {})
@@ -178,7 +178,7 @@ async def test_a_version_that_may_not_serve_is_told_from_one_that_is_not_there(
         )
 
 
-async def test_a_version_that_is_no_semver_is_not_registered_and_nothing_is_asked(opened: Opened) -> None:
+async def test_a_version_that_is_not_semver_is_not_registered_and_needs_no_request(opened: Opened) -> None:
     script = Scripted({})
     store = opened(script)
     assert await store.read_version(MODEL, "latest") is None
@@ -197,17 +197,17 @@ async def test_a_version_that_is_registered_and_serves_in_one_step_must_be_the_o
         await store.commit(a_step(registers=entry, serves="2.0.0", digest=digest_for("other bytes")))
     await store.commit(a_step(registers=entry, serves="2.0.0", digest=entry.digest))
     actions = script.asked[0]["TransactItems"]
-    assert sum("Update" in action for action in actions) == 1, "an item may stand in a transaction once"
+    assert sum("Update" in action for action in actions) == 1, "a transaction may contain an item once only"
     assert not any("ConditionCheck" in action for action in actions)
 
 
-async def test_a_head_that_somebody_has_broken_is_refused_and_names_the_field(opened: Opened) -> None:
+async def test_a_corrupt_head_is_refused(opened: Opened) -> None:
     for text in ('{"production": {"version": 7}}', "{", '{"news": 1}'):
         with pytest.raises(RefusedError, match="the head of ml/fraud cannot be read"):
             await opened(Scripted({"Item": {"head": {"S": text}}})).read_head(MODEL)
 
 
-async def test_keys_that_were_not_read_are_asked_for_again(opened: Opened) -> None:
+async def test_unprocessed_keys_are_requested_again(opened: Opened) -> None:
     keys = [{"pk": {"S": f"M#/ml/{name}"}, "sk": {"S": "HEAD"}} for name in ("one", "two")]
     first, second = ({"pk": key["pk"], "sk": key["sk"], "head": {"S": "{}"}} for key in keys)
     script = Scripted(
@@ -217,15 +217,15 @@ async def test_keys_that_were_not_read_are_asked_for_again(opened: Opened) -> No
     )
     found = [model.name async for model, _ in opened(script).list_models()]
     assert found == ["one", "two"]
-    assert [one["operation"] for one in script.asked] == ["Query", "BatchGetItem", "BatchGetItem"]
+    assert [request["operation"] for request in script.asked] == ["Query", "BatchGetItem", "BatchGetItem"]
 
 
 async def test_versions_of_all_models_are_found_by_a_digest_only(opened: Opened) -> None:
     with pytest.raises(RefusedError, match="digest"):
-        _ = [one async for one in opened(Scripted({"Items": []})).find_versions(Query(major=1))]
+        _ = [version async for version in opened(Scripted({"Items": []})).find_versions(Query(major=1))]
 
 
-async def test_a_place_without_transactions_is_refused_by_that_name(opened: Opened) -> None:
+async def test_an_endpoint_without_transactions_or_tables_is_refused(opened: Opened) -> None:
     key = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
     index = {"fleet": ("fleet", "fleetModel"), "artifact": ("artifact", "pk"), "data": ("dataHash", "pk")}
     indexes = [
@@ -242,29 +242,30 @@ async def test_a_place_without_transactions_is_refused_by_that_name(opened: Open
         await opened(Scripted(registry, audit, unsupported)).probe()
     with pytest.raises(ConfigurationError, match="its index data is missing"):
         await opened(Scripted({"Table": {"KeySchema": key, "GlobalSecondaryIndexes": indexes[:2]}})).probe()
-    with pytest.raises(ConfigurationError, match="serinus-registry is not there: run serinus registry dynamodb"):
+    with pytest.raises(ConfigurationError, match="serinus-registry does not exist: run serinus registry dynamodb"):
         await opened(Scripted(error("ResourceNotFoundException"))).probe()
     await opened(Scripted(registry, audit, {})).probe()
 
 
-async def test_a_role_that_may_only_read_is_not_refused_for_what_it_may_not_look_at(opened: Opened) -> None:
+async def test_a_role_that_may_only_read_passes_checks_that_it_may_not_make(opened: Opened) -> None:
     script = Scripted(error("AccessDeniedException"))
     await opened(script).probe()
-    assert [one["operation"] for one in script.asked] == ["DescribeTable", "DescribeTable", "TransactWriteItems"]
+    operations = [request["operation"] for request in script.asked]
+    assert operations == ["DescribeTable", "DescribeTable", "TransactWriteItems"]
 
 
-async def test_a_network_that_swallows_everything_holds_nobody_longer_than_the_stores_patience(
+async def test_without_any_response_a_request_ends_after_the_stores_patience(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     credentials(monkeypatch)
     settings, released = settings_at(NOWHERE, table_prefix="serinus"), threading.Event()
     clients = connect(settings)
 
-    def swallow(request: Any, _: Any) -> AWSResponse:
+    def hang(request: Any, _: Any) -> AWSResponse:
         released.wait(30)
         raise ReadTimeoutError(endpoint_url=request.url)
 
-    intercept(clients, swallow)
+    intercept(clients, hang)
     store = DynamoDbStore(settings, clients, patience=0.2)
     try:
         with pytest.raises(TransientError, match=r"within 0\.2 s"):
