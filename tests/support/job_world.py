@@ -1,6 +1,7 @@
 """A world whose Jobs do not end by themselves: a test says what becomes of each."""
 
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from serinus.api.rollout_status import StageState, TestResult, TestStatus
 from serinus.engine.rollout.actions import Action, RunJobTest
@@ -28,10 +29,10 @@ class JobWorld(World):
     def observe(self) -> Observation:
         return replace(super().observe(), jobs=dict(self.jobs), refused_jobs=dict(self.refused))
 
-    def fork(self) -> "JobWorld":
+    def fork(self) -> Self:
         """Another world that is like this one and goes its own way."""
-        own = {"jobs": dict(self.jobs), "refused": dict(self.refused), "asked": list(self.asked)}
-        return replace(super().fork(), **own)
+        jobs, refused, asked = dict(self.jobs), dict(self.refused), list(self.asked)
+        return replace(super().fork(), jobs=jobs, refused=refused, asked=asked)
 
     def see(self, problem: str = "", *, has_run: bool = False, test: str = "contract") -> "JobWorld":
         """The pods of a Job are seen, and a decision is taken."""

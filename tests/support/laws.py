@@ -1,11 +1,11 @@
-"""The laws of design.md, section 4, as checks of a decision: each is one function that returns what is broken.
+"""The laws of docs/explanation/safety.md as checks of a decision: each is one function that returns what is broken.
 
-They are written from the design, not from the engine: what must lose its traffic, who may gain some, what is known to
-the status and what the route shows is derived here anew from the stored status, the observation and the decision.
+They are written from that page, not from the engine: what must lose its traffic, who may gain some, what is known to the
+status and what the route shows is derived here again from the stored status, the observation and the decision.
 
 | Law | Function | Checked on |
 |---|---|---|
-| 1 Contained | ``contained``, ``stored_before_the_first_weight`` | every decision; at rest: ``nothing_bad_has_weight`` |
+| 1 Contained | ``contained``, ``stored_before_the_first_weight`` | every decision; rest: ``nothing_bad_has_weight`` |
 | 2 True | ``true_to_the_route``, ``foreign_is_what_was_there`` | every decision |
 | 3 No unproven target | ``no_unproven_target`` | every decision |
 | 4 Verdict in force | ``verdict_in_force`` | every decision |

@@ -7,6 +7,7 @@ It stands in for the API server, the gateway and Prometheus where only the engin
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Self
 
 from serinus.api.model import ModelSpec, VersioningPolicy
 from serinus.api.names import Command
@@ -144,7 +145,7 @@ class World:
             )
             self.route = replace(self.route, parents=parents)
 
-    def fork(self) -> "World":
+    def fork(self) -> Self:
         """Another world that is like this one and goes its own way."""
         return replace(
             self,

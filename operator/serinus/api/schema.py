@@ -1,7 +1,8 @@
 """Constraints and CEL rules of the typed models, declared beside the fields that they concern.
 
 They are evaluated twice: by msgspec when an object is parsed, and by the API server, through the CRDs that
-:mod:`serinus.api.crd` generates from them. Patterns are written in the API server's dialect, RE2; :func:`in_python` makes Python's re read them alike.
+:mod:`serinus.api.crd` generates from them. Patterns are written in the API server's dialect, RE2; :func:`in_python`
+makes Python's re read them alike.
 """
 
 from collections.abc import Iterable

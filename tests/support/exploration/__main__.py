@@ -41,8 +41,11 @@ def told(report: Report) -> str:
     """Return a line on the world, and each violation as a test that can be pasted."""
     scope = "all of them" if report.complete else "not all of them"
     lines = [
-        f"{report.world}: {report.states:,} states ({scope}), {report.transitions:,} transitions, depth {report.depth}, "
-        f"{report.statuses:,} statuses, {len(report.violations)} violations, {report.seconds:.0f} s"
+        (
+            f"{report.world}: {report.states:,} states ({scope}), {report.transitions:,} transitions, "
+            f"depth {report.depth}, {report.statuses:,} statuses, {len(report.violations)} violations, "
+            f"{report.seconds:.0f} s"
+        )
     ]
     lines += [pasteable(report.world, *found) for found in report.violations]
     return "\n".join(lines)

@@ -123,11 +123,11 @@ def _serving(serving: Serving | None, now: datetime) -> Serving | None:
 def _route(route: RouteStatus | None, now: datetime) -> RouteStatus | None:
     if route is None or route.corrected_at is None:
         return route
-    corrections = min(route.corrections, MOST_CORRECTIONS)
-    at = aged(route.corrected_at, now)
     if now - route.corrected_at >= TICK * OLDEST:
-        corrections, at = 0, None  # so long ago that the next one is the first again
-    return structs.replace(route, corrections=corrections, corrected_at=at)
+        # So long ago that the next one is the first again.
+        return structs.replace(route, corrections=0, corrected_at=None)
+    corrections = min(route.corrections, MOST_CORRECTIONS)
+    return structs.replace(route, corrections=corrections, corrected_at=aged(route.corrected_at, now))
 
 
 def _stage(stage: CurrentStage, now: datetime) -> CurrentStage:

@@ -25,6 +25,7 @@ from serinus.engine.rollout.observation import (
     RouteEntry,
     RouteFacts,
     RouteProblem,
+    backend_key,
 )
 from serinus.engine.rollout.route_plan import Unplannable, plan_entries
 from support import laws
@@ -388,7 +389,7 @@ class Machine:
         candidate = status.candidate
         if candidate is None or candidate.backend is None or entries is None:
             return ""
-        key = laws.backend_key(candidate.backend)
+        key = backend_key(candidate.backend)
         rest = any(entry.weight for entry in entries if entry.key != key)
         served = status.stable is not None and status.stable.version == candidate.version
         if laws.weight_at(entries, key) and rest and not served:
@@ -397,7 +398,7 @@ class Machine:
 
 
 def _hash_each_plan_once() -> None:
-    """Two specs of a world differ in their text; SHA-256 of the same one for every record takes longer than deciding."""
+    """Hash each of a world's few specs once: SHA-256 for every record takes longer than deciding."""
     plain = outbox.plan_hash
     if plain.__module__ != outbox.__name__:
         return
@@ -408,7 +409,8 @@ def _hash_each_plan_once() -> None:
             known[id(spec)] = (spec, plain(spec))
         return known[id(spec)][1]
 
-    outbox.plan_hash = approvals.plan_hash = plan_hash  # type: ignore[assignment]
+    for module in (outbox, approvals):
+        module.__dict__["plan_hash"] = plan_hash
 
 
 def held_time_is_not_run_time(stage_ticks: int, state_ticks: int, step: laws.Step) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from serinus.engine.rollout.decide import decide
 from support import laws
+from support.builders import NOW
 from support.exploration import machine as m
 from support.exploration.machine import Machine, State, Violation
 from support.exploration.moves import MOVES, gateway
@@ -195,7 +197,7 @@ def at_rest(machine: Machine, state: State) -> Violation | None:
     rollback = status.rollback
     if rollback is None or entries is None:
         return None
-    step = laws.Step(spec, before, observed, m.NOW, m.decide(spec, before, observed, m.NOW))
+    step = laws.Step(spec, before, observed, NOW, decide(spec, before, observed, NOW))
     key = step.key_of(rollback.version)
     beside = any(entry.weight for entry in entries if entry.key != key)
     if laws.weight_at(entries, key) and beside:

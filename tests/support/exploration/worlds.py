@@ -125,7 +125,8 @@ WORLDS: Final = (
     SmallWorld(
         "watch gaps",
         _moves("""restart; watch events stop; watch events come again; the gateway accepts; it is good; it is bad;
-            31 s pass; abort; abort is withdrawn; 2.0.0 is deleted; 2.0.0 is well; 1.0.0 has no endpoints; 1.0.0 is well;
+            31 s pass; abort; abort is withdrawn; 2.0.0 is deleted; 2.0.0 is well; 1.0.0 has no endpoints;
+            1.0.0 is well;
             somebody gives 2.0.0 weight; Git puts 1.0.0 back alone; spec 0; spec 1; frozen; thawed"""),
         lambda: (
             a_spec("2.0.0", STAGING, CANARY, PRODUCTION),

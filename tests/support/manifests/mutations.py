@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from serinus.api.crd import definitions
 from serinus.api.names import model_version_name
-from support.manifests.accepted import TAKEN
+from support.manifests.accepted import ACCEPTED
 from support.manifests.builders import GONE, Manifest, changed, rollout
 from support.manifests.conditions import lines
 
@@ -165,8 +165,8 @@ def _objects(node: _Node) -> st.SearchStrategy[Any]:
 # Half of the changes are made to manifests in which no field is left out.
 _BASES: Final = {
     kind: st.one_of(
-        st.sampled_from([one for story, one in TAKEN.items() if one["kind"] == kind and "every field" in story]),
-        st.sampled_from([one for one in TAKEN.values() if one["kind"] == kind]),
+        st.sampled_from([one for story, one in ACCEPTED.items() if one["kind"] == kind and "every field" in story]),
+        st.sampled_from([one for one in ACCEPTED.values() if one["kind"] == kind]),
     )
     for kind in _FILES
 }

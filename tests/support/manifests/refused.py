@@ -429,4 +429,4 @@ _MODEL_VERSIONS: Final = (
     _version("a field of another kind", {"spec.stages": []}, "spec.stages", "unknown field"),
 )
 
-REFUSED: Final = (*_WHAT_TO_SERVE, *_STAGES, *_CONDITIONS, *_TESTS, *_MODEL_VERSIONS)
+REFUSED: Final = (*_TOP_LEVEL, *_STAGES, *_CONDITIONS, *_TESTS, *_MODEL_VERSIONS)

@@ -15,8 +15,8 @@ META = Meta(key=ObjectKey("ml", "fraud-detector"), uid="uid-1", version=41)
 
 
 def stored(*finalizers: str) -> Manifest:
-    listed = {"finalizers": list(finalizers)} if finalizers else {}
-    return {**rollout(), "metadata": metadata(uid="uid-1", **listed)}
+    listed: Manifest = {"finalizers": list(finalizers)} if finalizers else {}
+    return {**rollout(), "metadata": metadata(uid="uid-1") | listed}
 
 
 @pytest.mark.parametrize("others", [(), ("example.org/keep",)], ids=["alone", "beside another"])

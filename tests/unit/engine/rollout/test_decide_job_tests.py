@@ -70,7 +70,8 @@ def test_the_reason_why_a_pod_does_not_run_is_in_the_next_action_and_goes_when_i
 
 def test_a_reason_that_flaps_is_rewritten_once_a_minute() -> None:
     world = under_test_in_staging().see("ErrImagePull: not found")
-    world.pass_time(seconds=30).see(IMAGE)
+    world.pass_time(seconds=30)
+    world.see(IMAGE)
     assert world.entry().message == "ErrImagePull: not found"
     assert world.look().requeue_after == timedelta(seconds=30)
     world.pass_time(seconds=30).settle()

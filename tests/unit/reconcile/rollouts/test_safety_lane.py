@@ -1,4 +1,4 @@
-"""Weights towards safety are written by workers that do nothing else: nothing that hangs or fails elsewhere delays them.
+"""Weights towards safety are written by workers that do nothing else: nothing that hangs elsewhere delays them.
 
 All of it in virtual time: what is measured is what waits for what.
 """
@@ -170,7 +170,7 @@ async def test_a_write_that_something_changes_on_its_way_is_not_repeated_without
             rig.router.sent.append(("fraud", None))  # type: ignore[arg-type]
             return stuck
 
-        rig.router.set_weights = mutated  # type: ignore[method-assign, assignment]
+        rig.router.set_weights = mutated  # type: ignore[method-assign]
         rig.source.bad = {"2.0.0": 1.0}
         await rig.reaches(Phase.ROLLING_BACK, within=20)
         sent = len(rig.router.sent)
@@ -361,8 +361,9 @@ async def test_a_status_that_was_on_its_way_when_the_verdict_was_reached_does_no
         raised = [action for _, action in rig.router.sent[sent_before:] if not action.towards_safety]
         assert all(share.parts == 0 for action in raised for share in action.shares if "2-0-0" in share.backend.name)
         assert rig.status().quarantined == ("2.0.0",)
-        assert rig.status().stable is not None
-        assert rig.status().stable.version == "1.0.0"
+        stable = rig.status().stable
+        assert stable is not None
+        assert stable.version == "1.0.0"
         assert rig.status().history[0].result is RunResult.ROLLED_BACK
 
 
