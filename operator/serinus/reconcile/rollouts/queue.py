@@ -80,7 +80,7 @@ class RolloutQueue:
         if priority is Priority.ORDINARY:
             self._ordinary.add(key)
         else:
-            self._safety.add(key, urgent=priority is Priority.URGENT)
+            self._to_safety(key, urgent=priority is Priority.URGENT)
 
     def enqueue_all(self, keys: Iterable[ObjectKey]) -> None:
         """Have these Rollouts reconciled soon."""
@@ -136,7 +136,11 @@ class RolloutQueue:
 
     def to_safety(self, key: ObjectKey) -> None:
         """Have the safety lane take the traffic from a Rollout's version, before those not known to be bad."""
-        self._safety.add(key, urgent=True)
+        self._to_safety(key, urgent=True)
+
+    def _to_safety(self, key: ObjectKey, *, urgent: bool) -> None:
+        # What has failed already waits behind what has not been tried: it may hang again, and there are others.
+        self._safety.add(key, urgent=urgent and key not in self._safety_retries)
 
     def hand_over(self, key: ObjectKey, *, urgent: bool) -> None:
         """Have an ordinary reconcile do the rest, now that the safety lane is done.
@@ -167,8 +171,13 @@ class RolloutQueue:
         """Let the next failure in the safety lane begin with the shortest pause."""
         self._safety_retries.pop(key, None)
 
+    def check_safety(self, key: ObjectKey) -> None:
+        """Have the safety lane see in a while whether what it wrote has stayed."""
+        self._safety_timers.start(key, SAFETY_RETRY.longest)
+
     def retry_safety(self, key: ObjectKey) -> None:
         """Have the safety lane try again soon, behind the Rollouts that it has not tried yet."""
         pause = self._safety_retries.get(key, SAFETY_RETRY.first)
         self._safety_retries[key] = SAFETY_RETRY.after(pause)
+        self._safety.withdraw(key)
         self._safety_timers.start(key, max(pause, len(self._safety_retries) / SAFETY_RETRIES))

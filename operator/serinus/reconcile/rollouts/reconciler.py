@@ -86,6 +86,8 @@ class RolloutReconciler:
         self._refuse_if_outranked(look)
         if not self._is_secured(look):
             return await self._leave_to_safety(look)
+        if look.towards_safety:
+            self.queue.check_safety(key)
         try:
             return await self._act_and_report(look, self._guard(look))
         finally:

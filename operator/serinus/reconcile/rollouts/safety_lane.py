@@ -109,7 +109,7 @@ class SafetyLane:
         """Write the weights towards safety; return False where they were written a moment ago and did not stay."""
         for action in writes:
             if self._is_done(look, action):
-                self.queue.retry_safety(look.key)
+                self.queue.check_safety(look.key)
                 self.queue.hand_over(look.key, urgent=True)
                 return False
             await self._perform(look, action)
