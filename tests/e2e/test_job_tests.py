@@ -11,7 +11,7 @@ from support.e2e.place import Place, condition
 NO_IMAGE = "example.org/check:1"
 
 
-def job_test(image: str, timeout: str = "9s") -> dict[str, Any]:
+def job_test(image: str, timeout: str = "30s") -> dict[str, Any]:
     container = {"name": "check", "image": image, "command": ["true"]}
     pod = {"restartPolicy": "Never", "containers": [container]}
     return {"name": "contract", "job": {"timeout": timeout, "template": {"spec": {"template": {"spec": pod}}}}}
@@ -32,6 +32,9 @@ async def test_an_image_that_cannot_be_pulled_holds_the_run_with_the_pods_reason
     async with place.traffic():
         await place.want(GOOD)
         await place.until(lambda seen: "ErrImagePull" in seen.status.next_action, what="the pod's reason")
+        # The reason is in the status: the pod is gone when the deadline comes, and this process is another one.
+        await operator.kill()
+        await operator.start()
         held = await place.until(lambda seen: seen.status.reason == "TestNotRun", what="the deadline")
 
         assert (held.rollback, held.quarantined) == (None, ())
@@ -40,21 +43,9 @@ async def test_an_image_that_cannot_be_pulled_holds_the_run_with_the_pods_reason
         assert condition(held, "Stalled") == ("True", "TestNotRun")
         assert NO_IMAGE in await place.until_event("TestNotRun")
 
-        # After a restart it holds as before: the reason is in the status.
-        await operator.kill()
-        await operator.start()
-        await place.until(lambda seen: seen.status.reason == "TestNotRun", what="the same reason after a restart")
-
         stages = [staging(job_test("localhost/process")), canary(), production()]
         await place.api.merge(f"{place.path('Rollout')}/{MODEL}", {"spec": {"stages": stages}})
         await delete_job(place)
-        import asyncio, json
-        for _ in range(8):
-            await asyncio.sleep(3)
-            s = await place.status()
-            print("STATUS", s.reason, s.next_action, s.tests, s.stage)
-            print("JOBS", json.dumps([(j["metadata"]["uid"], j["metadata"].get("deletionTimestamp"), j["metadata"].get("finalizers"), j["status"], j["spec"]["template"]["spec"]["containers"][0]["image"]) for j in await place.all("Job")]))
-        print(operator.log()[-3000:])
         status = await place.until_ended(GOOD)
     assert (status.stable.version if status.stable else None, status.run) == (GOOD, 1)
     assert [reason for reason, _ in await place.events() if reason.startswith("Test")] == ["TestNotRun", "TestPassed"]
