@@ -1,7 +1,7 @@
 """The laws of docs/explanation/safety.md as checks of a decision: each is one function that returns what is broken.
 
-They are written from that page, not from the engine: what must lose its traffic, who may gain some, what is known to the
-status and what the route shows is derived here again from the stored status, the observation and the decision.
+They are written from that page, not from the engine: what must lose its traffic, who may gain some, what is known to
+the status and what the route shows is derived here again from the stored status, the observation and the decision.
 
 | Law | Function | Checked on |
 |---|---|---|

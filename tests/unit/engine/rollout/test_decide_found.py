@@ -28,8 +28,10 @@ FOUND: dict[str, tuple[str, str]] = {
     ),
     "a stranded version is given its traffic back": (
         "route",
-        "somebody removes 1.0.0's entry; look; the gateway accepts; look; it is bad; "
-        "somebody removes 2.0.0's entry; look",
+        (
+            "somebody removes 1.0.0's entry; look; the gateway accepts; look; it is bad; "
+            "somebody removes 2.0.0's entry; look"
+        ),
     ),
     "an older status gets weight before it is upgraded": (
         "deletion",
