@@ -79,6 +79,7 @@ def job_manifest(owner: Meta, action: RunJobTest) -> dict[str, Any]:
     identity, template = action.identity, action.test.template
     metadata = _mapping(template, "metadata", "template", missing={})
     spec = _mapping(template, "spec", "template")
+    pod_template = _pod_template(spec, _environment(owner, identity))
     timeout = math.ceil(action.test.timeout.seconds)
     deadline = spec.get("activeDeadlineSeconds")
     return {
@@ -94,12 +95,24 @@ def job_manifest(owner: Meta, action: RunJobTest) -> dict[str, Any]:
             "ownerReferences": [_owner_reference(owner)],
         },
         "spec": {"backoffLimit": 0, "ttlSecondsAfterFinished": _TTL_SECONDS}
+        | _replacing_disrupted_pods(pod_template)
         | spec
         | {
             "activeDeadlineSeconds": min(deadline, timeout) if isinstance(deadline, int) else timeout,
-            "template": _pod_template(spec, _environment(owner, identity)),
+            "template": pod_template,
         },
     }
+
+
+def _replacing_disrupted_pods(pod_template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what has a pod replaced that was evicted, preempted or lost with its node: that says nothing of the test.
+
+    The API server accepts it only where a pod never restarts its containers.
+    """
+    if pod_template["spec"]["restartPolicy"] != "Never":
+        return {}
+    rule = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    return {"podFailurePolicy": {"rules": [rule]}}
 
 
 def _owner_reference(owner: Meta) -> dict[str, Any]:

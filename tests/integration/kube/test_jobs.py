@@ -114,6 +114,26 @@ async def test_a_job_that_fails_is_no_matter_of_time(jobs: Jobs) -> None:
     assert (ended.outcome.result, ended.outcome.timed_out) == (TestResult.FAILED, False)
 
 
+async def test_a_pod_that_is_evicted_is_replaced_and_the_job_goes_on(jobs: Jobs) -> None:
+    job = await jobs.port.ensure(jobs.owner, job_test(pod={"terminationGracePeriodSeconds": 1}))
+    await jobs.runs(job)
+    (first,) = await _pods(jobs)
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": first}}
+    path = f"/api/v1/namespaces/{job.meta.key.namespace}/pods/{first}/eviction"
+    await jobs.api.request("POST", path, body=eviction)
+
+    async def replaced() -> bool:
+        return bool(set(await _pods(jobs)) - {first})
+
+    await eventually(replaced, why="another pod", within=30)
+    assert (await jobs.now()).outcome is None
+
+
+async def _pods(jobs: Jobs) -> list[str]:
+    answer = await jobs.api.request("GET", f"/api/v1/namespaces/{jobs.owner.key.namespace}/pods")
+    return [pod["metadata"]["name"] for pod in answer["items"]]
+
+
 async def test_a_quota_on_pods_leaves_a_job_without_any_and_says_where_to_look(jobs: Jobs) -> None:
     await _quota(jobs, pods="0")
     job = await jobs.port.ensure(jobs.owner, job_test())

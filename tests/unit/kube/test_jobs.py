@@ -93,6 +93,25 @@ def test_retries_and_ttl_of_the_template_are_kept() -> None:
     assert (spec["backoffLimit"], spec["ttlSecondsAfterFinished"]) == (2, 5)
 
 
+DISRUPTED = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("pod", "spec", "policy"),
+    [
+        ({}, {}, DISRUPTED),
+        ({"restartPolicy": "OnFailure"}, {}, None),
+        ({}, {"podFailurePolicy": {"rules": []}}, {"rules": []}),
+    ],
+)
+def test_a_pod_that_is_evicted_is_replaced_unless_the_template_says_otherwise(
+    pod: dict[str, Any], spec: dict[str, Any], policy: dict[str, Any] | None
+) -> None:
+    raw = template({"name": "c"}, **spec)
+    raw["spec"]["template"]["spec"] |= pod
+    assert job_manifest(OWNER, action(raw))["spec"].get("podFailurePolicy") == policy
+
+
 @pytest.mark.parametrize(
     "broken",
     [{"spec": {}}, {"spec": {"template": {"spec": {"containers": "x"}}}}, template("x"), {"spec": []}],  # type: ignore[arg-type]
