@@ -58,6 +58,7 @@ REFUSALS: Final = {
     WaitReason.ARTIFACT_REJECTED,
     WaitReason.FACTS_MISSING,
 }
+NEVER_AGAIN: Final = {WaitReason.VERSION_YANKED, WaitReason.ARTIFACT_REJECTED}
 LONGEST_TOKEN: Final = 1024
 CROWDED: Final = 160
 _SERVING: Final = re.compile(r"Serving (\S+) at ([\d.e+-]+)%")
@@ -187,9 +188,10 @@ def has_served_well(step: Step, version: str) -> bool:
 
 
 def is_barred(step: Step, version: str) -> bool:
-    """Quarantined, yanked or refused."""
+    """Quarantined, yanked, or found with wrong bytes: what may stop a run does not bar a version that has served."""
     facts = step.observed.versions.get(version)
-    refused = facts is not None and facts.block is not None and not facts.block.temporary
+    block = facts.block if facts is not None else None
+    refused = block is not None and block.reason in NEVER_AGAIN and not block.artifact_gone
     return refused or version in step.before.quarantined
 
 

@@ -63,12 +63,27 @@ class VersionFacts:
 class AdmissionBlock:
     """Why no run of a version may begin; what serves already stays.
 
-    ``temporary``: it is being checked, and goes away by itself.
+    Attributes:
+        reason: for ``kubectl get``.
+        message: a full sentence.
+        temporary: it is being checked, and goes away by itself.
+        artifact_gone: there are no bytes any more that could be right or wrong.
     """
 
     reason: WaitReason
     message: str
     temporary: bool = False
+    artifact_gone: bool = False
+
+    @property
+    def bars_rollback(self) -> bool:
+        """Whether also a version that has served well must not get the traffic back: yanked, or with wrong bytes.
+
+        The other blocks only keep a run from starting: a policy that is made stricter, an artifact that was cleaned up
+        or a registry that cannot be asked must not take away the version to go back to.
+        """
+        wrong_bytes = self.reason is WaitReason.ARTIFACT_REJECTED and not self.artifact_gone
+        return wrong_bytes or self.reason is WaitReason.VERSION_YANKED
 
 
 @dataclass(frozen=True, slots=True)

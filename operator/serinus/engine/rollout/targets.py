@@ -100,7 +100,7 @@ def unfit(version: str, status: RolloutStatus, observed: Observation) -> str:
     if version in status.quarantined:
         return "was rolled back itself"
     facts = observed.versions.get(version)
-    if facts is not None and facts.block is not None and not facts.block.temporary:
+    if facts is not None and facts.block is not None and facts.block.bars_rollback:
         return f"is refused ({facts.block.reason.value})"
     if not has_served(version, status, observed):
         return "has never served"
