@@ -136,11 +136,11 @@ def _test(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation)
             draft = _await_end(draft, test, run, facts, situation)
         elif job_tests.never_ran(outcome, known):
             draft = job_tests.timed_out(draft, test.name, outcome, situation)
-        elif outcome.result is TestResult.FAILED:
+        elif outcome.result is TestResult.PASSED:
+            draft = _passed(draft, test.name, stage.name, outcome, situation)
+        else:
             # It ended before this state began (a Job, seen after a restart): the next decision finds the cause.
             return replace(draft, requeue_now=True)
-        else:
-            draft = _passed(draft, test.name, stage.name, outcome, situation)
     names = tuple(test.name for test in stage.tests)
     waiting = job_tests.awaited(draft, run, names, situation)
     return draft.with_waiting(waiting) if waiting else draft.to_state(run.stage, StageState.ANALYZING, situation.now)

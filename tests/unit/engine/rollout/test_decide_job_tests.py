@@ -3,13 +3,17 @@
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 
 from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.names import Command
-from serinus.api.rollout_status import Phase, RollbackReason, TestResult
+from serinus.api.rollout_status import Phase, RollbackReason, StageState, TestResult
 from serinus.engine.rollout.decision import Event
+from serinus.engine.rollout.observation import JobFacts
 from support.builders import CANARY, NOW, PRODUCTION, STAGING, a_spec
+from support.examples import examples
 from support.job_world import JobWorld, under_test_in_canary, under_test_in_staging
 from support.world_states import HTTP_TEST, JOB_TEST, condition
 
@@ -292,3 +296,67 @@ def test_a_crash_at_the_write_that_asks_for_a_job_neither_loses_nor_doubles_it(c
     fork.settle()
     assert (fork.entry().result, len(fork.jobs), fork.entry().lost) == (TestResult.RUNNING, 1, 0)
     assert told(fork, "TestJobGone") == []
+
+
+# ---- any history -------------------------------------------------------------------------------
+
+STEPS = st.one_of(
+    st.tuples(st.just("look"), st.sampled_from(["", "", "before", "between"])),
+    st.tuples(st.just("see"), st.sampled_from(["", IMAGE, "ErrImagePull"]), st.booleans()),
+    st.tuples(st.just("end"), st.sampled_from([TestResult.PASSED, TestResult.FAILED]), st.booleans()),
+    st.tuples(st.just("delete")),
+    st.tuples(st.just("refuse"), st.booleans()),
+    st.tuples(st.just("restart")),
+    st.tuples(st.just("pass"), st.sampled_from([1, 30, 61, 700])),
+    st.tuples(st.just("command"), st.sampled_from([Command.PAUSE, Command.RESUME])),
+)
+
+
+def play(world: JobWorld, step: tuple[object, ...]) -> None:
+    match step:
+        case ("look", str(crash)):
+            world.look(crash=crash)
+        case ("see", str(problem), bool(has_run)) if world.jobs:
+            world.jobs["contract"] = JobFacts(name="fraud-1-contract", problem=problem, has_run=has_run)
+        case ("end", TestResult() as result, bool(timed_out)) if world.jobs:
+            world.end(result, timed_out=timed_out and result is TestResult.FAILED)
+        case ("delete",):
+            world.delete_job()
+        case ("refuse", bool(refused)):
+            world.refusal = QUOTA if refused else ""
+        case ("restart",):
+            world.refused.clear()
+        case ("pass", int(seconds)):
+            world.pass_time(seconds=seconds)
+        case ("command", Command() as verb):
+            world.command(verb)
+        case _:
+            pass
+
+
+@given(history=st.lists(STEPS, max_size=30), in_canary=st.booleans())
+@settings(max_examples=examples(400))
+def test_in_any_history_only_a_test_that_ran_decides_and_no_job_is_created_for_ever(
+    *, history: list[tuple[object, ...]], in_canary: bool
+) -> None:
+    world = under_test_in_canary() if in_canary else under_test_in_staging()
+    stage = world.status.stage
+    made = 0
+    for step in history:
+        before, asked = world.outcomes().get("contract"), len(world.asked)
+        play(world, step)
+        made += (len(world.asked) - asked) * (not world.refusal)
+        if world.status.rollback is not None:
+            assert before is not None
+            assert before.result is TestResult.FAILED
+            return
+        assert world.status.quarantined == ()
+        if world.status.stage is None or stage is None or world.status.stage.index != stage.index:
+            break
+        if world.status.stage.state is not StageState.TESTING:
+            assert told(world, "TestPassed")
+            break
+    world.settle()
+    deletions = sum(step == ("delete",) for step in history)
+    assert made <= 1 + deletions, "a Job is created again only where one was deleted"
+    assert len(told(world, "TestJobGone")) <= 1
