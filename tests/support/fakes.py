@@ -20,7 +20,7 @@ from serinus.api.stage_tests import HttpCheck
 from serinus.engine.rollout.actions import RunJobTest, SetWeights
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import RouteProblem, TestOutcome
-from serinus.engine.rollout.route_plan import Unplannable, choose_rule, plan_entries
+from serinus.engine.rollout.traffic.route_plan import Unplannable, choose_rule, plan_entries
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, SerinusError

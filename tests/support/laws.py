@@ -48,7 +48,7 @@ from serinus.engine.rollout.observation import (
     RouteFacts,
     backend_key,
 )
-from serinus.engine.rollout.route_plan import Unplannable, plan_entries
+from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from serinus.engine.rollout.waiting import WaitReason
 
 NOT_READY_LIMIT: Final = timedelta(seconds=30)

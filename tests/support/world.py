@@ -29,7 +29,7 @@ from serinus.engine.rollout.observation import (
     TestOutcome,
     VersionFacts,
 )
-from serinus.engine.rollout.route_plan import Unplannable, plan_entries
+from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from support import laws
 from support.builders import NOW, a_key, a_route, a_spec, a_version
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from serinus.api.names import FIELD_MANAGER, HTTP_ROUTE, ObjectKey
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.observation import RouteEntry, RouteProblem
-from serinus.engine.rollout.route_plan import Unplannable, choose_rule, plan_entries
+from serinus.engine.rollout.traffic.route_plan import Unplannable, choose_rule, plan_entries
 from serinus.errors import ConflictError, InvalidObjectError, NotFoundError, RefusedError
 from serinus.kube.client import JSON_PATCH, Raw, Requests
 from serinus.kube.kinds import object_path

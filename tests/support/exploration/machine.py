@@ -15,7 +15,6 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, StageState
 from serinus.engine.rollout import approvals, outbox
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, SetFinalizer, SetWeights
-from serinus.engine.rollout.confirmation import route_in_use
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.decision import Decision, EventReason
 from serinus.engine.rollout.observation import (
@@ -27,7 +26,8 @@ from serinus.engine.rollout.observation import (
     RouteProblem,
     backend_key,
 )
-from serinus.engine.rollout.route_plan import Unplannable, plan_entries
+from serinus.engine.rollout.traffic.confirmation import route_in_use
+from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from support import laws
 from support.builders import NOW
 from support.exploration import facts

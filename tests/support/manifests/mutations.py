@@ -223,9 +223,9 @@ _PARTS: Final = st.one_of(
     st.fixed_dictionaries({"approval": st.sampled_from(["NotRequired", "Required"])}),
 )
 _SHAPE: Final = st.tuples(
-    st.lists(st.sampled_from(_SHARES), min_size=0, max_size=2),
+    st.lists(st.sampled_from(_SHARES), max_size=2),
     st.lists(_PARTS, min_size=3, max_size=3),
-    st.integers(0, 5),
+    st.sampled_from(["good", "good", "good", "unsorted", "without an end", "wrongly watched"]),
 )
 
 
@@ -234,14 +234,19 @@ def _plans(draw: st.DrawFn) -> list[Manifest]:
     """Return stages; half of the plans are good but for their conditions, the others are of many shapes."""
     if draw(st.booleans()):
         return [{"name": "all", "traffic": "100%", "abortOn": draw(lines())}]
-    shares, parts, luck = draw(_SHAPE)
-    if luck:
-        shares = [*sorted(shares, key=lambda share: float(str(share).strip("%"))), "100%"]
-    return [_stage(number, share, parts[number], watched=luck != 1) for number, share in enumerate(shares)]
+    shares, fields, shape = draw(_SHAPE)
+    if shape != "unsorted":
+        shares.sort(key=lambda share: float(str(share).strip("%")))
+    if shape != "without an end":
+        shares.append("100%")
+    return [
+        _stage(f"s{number}", share, fields[number], watched=shape != "wrongly watched")
+        for number, share in enumerate(shares)
+    ]
 
 
-def _stage(number: int, share: Any, fields: Manifest, *, watched: bool) -> Manifest:
-    """Return a stage with a condition if it needs one, or, where it is not watched, the other way round."""
+def _stage(name: str, share: Any, fields: Manifest, *, watched: bool) -> Manifest:
+    """Return a stage with a condition if it needs one; if not ``watched``, with one if it needs none."""
     needed = str(share).strip("0.%") != ""
     conditions = {"abortOn": ["error_rate > 1%"]} if needed == watched else {}
-    return {"name": f"s{number}", "traffic": share, **conditions, **fields}
+    return {"name": name, "traffic": share, **conditions, **fields}

@@ -11,7 +11,7 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.rollout import HttpRouteRef, RouteRef
 from serinus.engine.rollout.actions import BackendShare, SetWeights
 from serinus.engine.rollout.observation import BackendKey, backend_key
-from serinus.engine.rollout.route_plan import Unplannable, plan_entries
+from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from serinus.errors import AmbiguousError, ConfigurationError, ConflictError, RefusedError
 from serinus.kube.routes import route_record
 from serinus.routers import load_router

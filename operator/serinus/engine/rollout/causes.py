@@ -15,7 +15,7 @@ from serinus.engine.rollout.commands import PendingCommands
 from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.job_tests import outcome_of
 from serinus.engine.rollout.modes import Running
-from serinus.engine.rollout.targets import choose_target
+from serinus.engine.rollout.traffic.targets import choose_target
 from serinus.engine.rollout.waiting import WaitReason
 
 NOT_READY_LIMIT: Final = timedelta(seconds=30)

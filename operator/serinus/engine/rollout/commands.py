@@ -11,7 +11,7 @@ from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Idle, Mode, RolledBack, RollingBack, Running, Settled, Stranded
 from serinus.engine.rollout.observation import Observation
 from serinus.engine.rollout.outbox import backlog
-from serinus.engine.rollout.targets import choose_target
+from serinus.engine.rollout.traffic.targets import choose_target
 
 MAX_TOKEN: Final = 1024
 _TOWARDS_SAFETY: Final = frozenset({Command.ABORT, Command.ROLLBACK})

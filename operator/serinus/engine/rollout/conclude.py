@@ -18,8 +18,8 @@ from serinus.engine.rollout.finalizer import finalizer_change
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.outbox import LAG, shown, with_records
 from serinus.engine.rollout.status import described
+from serinus.engine.rollout.traffic.weights import planned_entries, weight_writes
 from serinus.engine.rollout.waiting import Waiting, WaitReason
-from serinus.engine.rollout.weights import planned_entries, weight_writes
 
 REFRESH: Final = timedelta(minutes=1)
 """How often the figures of a running stage's evidence are refreshed while the verdicts stay the same."""

@@ -9,7 +9,7 @@ from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Assessment
 from serinus.engine.analysis.measurements import Coarse
 from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate
-from serinus.engine.rollout.targets import Choice
+from serinus.engine.rollout.traffic.targets import Choice
 from serinus.engine.rollout.waiting import Waiting
 
 UNASKED: Final = {Cause.PROVIDER_DOWN, Cause.QUERY_INVALID, Cause.STALE, Cause.NAN, Cause.AMBIGUOUS, Cause.NO_SERIES}

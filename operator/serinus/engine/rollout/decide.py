@@ -18,16 +18,16 @@ from serinus.engine.rollout import commands, rollback, runs
 from serinus.engine.rollout.causes import RollbackCause, rollback_cause
 from serinus.engine.rollout.commands import PendingCommands
 from serinus.engine.rollout.conclude import conclude, settled_evidence
-from serinus.engine.rollout.confirmation import unsafe
 from serinus.engine.rollout.decision import Decision, Event, EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.job_tests import track_jobs
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Settled, Stranded, mode_of
 from serinus.engine.rollout.observation import InvalidSpec, Observation, RouteFacts
 from serinus.engine.rollout.outbox import backlog
-from serinus.engine.rollout.readiness import track_readiness
 from serinus.engine.rollout.stages import walk
-from serinus.engine.rollout.targets import choose_target, with_backends
+from serinus.engine.rollout.traffic.confirmation import unsafe
+from serinus.engine.rollout.traffic.readiness import track_readiness
+from serinus.engine.rollout.traffic.targets import choose_target, with_backends
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 

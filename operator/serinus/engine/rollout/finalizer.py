@@ -5,7 +5,7 @@ from serinus.engine.rollout.actions import SetFinalizer
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Running, Stranded, mode_of
 from serinus.engine.rollout.observation import RouteFacts
-from serinus.engine.rollout.targets import place_of
+from serinus.engine.rollout.traffic.targets import place_of
 
 
 def finalizer_change(draft: Draft, before: RolloutStatus, situation: Situation) -> SetFinalizer | None:

@@ -10,7 +10,7 @@ from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.modes import Running, Stranded
 from serinus.engine.rollout.observation import RouteFacts, RouteProblem, VersionFacts
-from serinus.engine.rollout.targets import (
+from serinus.engine.rollout.traffic.targets import (
     Adoption,
     our_backends,
     place_of,

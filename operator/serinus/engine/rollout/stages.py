@@ -13,14 +13,14 @@ from serinus.api.stage_tests import IntegrationTest
 from serinus.api.verdict import Verdict
 from serinus.engine.rollout import approvals, job_tests
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, TestRun
-from serinus.engine.rollout.confirmation import planned, share_mismatch, unconfirmed
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.observation import RouteFacts, TestOutcome, VersionFacts
-from serinus.engine.rollout.route_plan import Unplannable
 from serinus.engine.rollout.runs import promote
-from serinus.engine.rollout.targets import choose_target, is_ready, usable
+from serinus.engine.rollout.traffic.confirmation import planned, share_mismatch, unconfirmed
+from serinus.engine.rollout.traffic.route_plan import Unplannable
+from serinus.engine.rollout.traffic.targets import choose_target, is_ready, usable
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 

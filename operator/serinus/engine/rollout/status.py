@@ -9,17 +9,17 @@ from serinus.api.conditions import ConditionStatus, ConditionType, condition_of,
 from serinus.api.rollout_status import Phase, RolloutStatus, RunResult, Serving, StageState
 from serinus.engine.conditions import ConditionUpdate, apply_updates
 from serinus.engine.rollout import conditions, summary
-from serinus.engine.rollout.confirmation import share_mismatch, unconfirmed_by
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Idle, Mode, RolledBack, RollingBack, Running, Settled, Stranded
 from serinus.engine.rollout.observation import Observation
 from serinus.engine.rollout.outbox import audit_lag
-from serinus.engine.rollout.readiness import unready_backends
 from serinus.engine.rollout.summary import shares_on_route
-from serinus.engine.rollout.targets import choose_target
+from serinus.engine.rollout.traffic.confirmation import share_mismatch, unconfirmed_by
+from serinus.engine.rollout.traffic.readiness import unready_backends
+from serinus.engine.rollout.traffic.targets import choose_target
+from serinus.engine.rollout.traffic.weights import PlannedEntries
 from serinus.engine.rollout.waiting import Waiting, WaitReason
-from serinus.engine.rollout.weights import PlannedEntries
 
 
 def described(draft: Draft, before: RolloutStatus, situation: Situation, wanted: PlannedEntries) -> RolloutStatus:

@@ -12,8 +12,8 @@ from serinus.engine.analysis.text import clock
 from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.modes import Idle, Mode, RolledBack, RollingBack, Running, Settled, Stranded
 from serinus.engine.rollout.observation import BackendKey, Observation, RouteFacts
-from serinus.engine.rollout.readiness import unready_backends
-from serinus.engine.rollout.targets import place_of
+from serinus.engine.rollout.traffic.readiness import unready_backends
+from serinus.engine.rollout.traffic.targets import place_of
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 _NOTHING: Final = "No version serves yet"

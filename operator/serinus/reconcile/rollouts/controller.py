@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from serinus.api.names import ObjectKey
-from serinus.engine.rollout.confirmation import route_in_use
+from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, OvertakenError, SerinusError
 from serinus.ports.cluster_state import JobRecord, Record, RolloutRecord, RouteRecord
 from serinus.ports.services import MetricSource

@@ -9,7 +9,6 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import HttpRouteRef, RolloutSpec
 from serinus.engine.analysis.assessment import Progress
-from serinus.engine.rollout.confirmation import route_in_use
 from serinus.engine.rollout.modes import Idle, RolledBack, Settled, mode_of
 from serinus.engine.rollout.observation import (
     Actors,
@@ -25,7 +24,8 @@ from serinus.engine.rollout.observation import (
     VersionFacts,
     backend_key,
 )
-from serinus.engine.rollout.route_plan import choose_rule
+from serinus.engine.rollout.traffic.confirmation import route_in_use
+from serinus.engine.rollout.traffic.route_plan import choose_rule
 from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.versions.admission import Review
 from serinus.ports.cluster_state import JobRecord, ModelVersionRecord, PodFacts, RolloutRecord

@@ -1,6 +1,7 @@
 """The Rollouts whose status cannot be read: said again and again, for nothing else is done for them."""
 
 import logging
+from datetime import timedelta
 from typing import Final
 
 from serinus.api.names import ObjectKey
@@ -9,8 +10,8 @@ from serinus.ports.cluster_state import RolloutRecord
 from serinus.ports.services import Clock
 from serinus.telemetry import Telemetry
 
-SAID_EVERY: Final = 300.0
-"""Seconds between two events of one problem: events are kept for an hour only, and the Rollout stays as it is."""
+SAID_EVERY: Final = timedelta(minutes=5)
+"""Between two events of one problem: the API server keeps events for an hour, and the Rollout stays as it is."""
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class UnreadableStatuses:
         """Return the decision's events where the problem is new or was last reported a while ago; else none."""
         key, now = record.meta.key, self._clock.monotonic()
         problem, at = self._reported.get(key, ("", now))
-        if problem == record.status_problem and now - at < SAID_EVERY:
+        if problem == record.status_problem and now - at < SAID_EVERY.total_seconds():
             return ()
         self._reported[key] = (record.status_problem, now)
         self._telemetry.failures.labels("StatusUnreadable").inc()

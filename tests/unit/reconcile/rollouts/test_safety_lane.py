@@ -171,7 +171,7 @@ async def test_a_write_that_something_changes_on_its_way_is_not_repeated_without
             writes.append(action)
             return stuck
 
-        rig.router.set_weights = mutated  # type: ignore[method-assign]
+        rig.router.set_weights = mutated  # type: ignore[assignment, method-assign]
         rig.source.bad = {"2.0.0": 1.0}
         await rig.reaches(Phase.ROLLING_BACK, within=20)
         began = rig.clock.monotonic()

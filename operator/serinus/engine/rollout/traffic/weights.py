@@ -11,13 +11,13 @@ from serinus.api.rollout import RouteRef
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import BackendShare, SetWeights
 from serinus.engine.rollout.conditions import UNASKED
-from serinus.engine.rollout.confirmation import planned, route_in_use
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Stranded
 from serinus.engine.rollout.observation import RouteEntry, RouteFacts
-from serinus.engine.rollout.route_plan import Unplannable, plan_entries, shares_of
-from serinus.engine.rollout.targets import Place, filters_source, our_backends, place_of, shares_for
+from serinus.engine.rollout.traffic.confirmation import planned, route_in_use
+from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries, shares_of
+from serinus.engine.rollout.traffic.targets import Place, filters_source, our_backends, place_of, shares_for
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 PlannedEntries = tuple[RouteEntry, ...] | Unplannable | None

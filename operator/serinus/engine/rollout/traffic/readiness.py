@@ -6,7 +6,7 @@ from serinus.api.rollout_status import RolloutStatus, Serving
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.observation import Observation
-from serinus.engine.rollout.targets import place_of
+from serinus.engine.rollout.traffic.targets import place_of
 
 _ALL = 100
 

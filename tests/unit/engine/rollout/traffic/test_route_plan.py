@@ -8,7 +8,7 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.rollout import HttpRouteRef
 from serinus.engine.rollout.actions import BackendShare
 from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEntry, RouteFacts
-from serinus.engine.rollout.route_plan import (
+from serinus.engine.rollout.traffic.route_plan import (
     AcceptanceState,
     Unplannable,
     accepted,
