@@ -28,7 +28,7 @@ from serinus.reconcile.rollouts.job_tests import JobTests
 from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
 from serinus.reconcile.rollouts.queue import RolloutQueue
 from serinus.reconcile.rollouts.safety_memory import SafetyMemory, has_begun
-from serinus.reconcile.rollouts.unreadable import SAID_EVERY, UnreadableStatuses
+from serinus.reconcile.rollouts.unreadable import UnreadableStatuses
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class RolloutReconciler:
         self.jobs.watch(look.record)
         if look.record.status_problem:
             await self._tell(look, self.unreadable.events(look.record, look.decision))
-            return SAID_EVERY
+            return self.unreadable.due_in(key)
         if look.is_idle:
             return self.settle(look)
         self._refuse_if_outranked(look)

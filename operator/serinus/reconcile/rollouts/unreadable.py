@@ -27,14 +27,19 @@ class UnreadableStatuses:
 
     def events(self, record: RolloutRecord, decision: Decision) -> tuple[Event, ...]:
         """Return the decision's events where the problem is new or was last reported a while ago; else none."""
-        key, now = record.meta.key, self._clock.monotonic()
-        problem, at = self._reported.get(key, ("", now))
-        if problem == record.status_problem and now - at < SAID_EVERY.total_seconds():
+        key = record.meta.key
+        known = self._reported.get(key)
+        if known is not None and known[0] == record.status_problem and self.due_in(key) > timedelta(0):
             return ()
-        self._reported[key] = (record.status_problem, now)
+        self._reported[key] = (record.status_problem, self._clock.monotonic())
         self._telemetry.failures.labels("StatusUnreadable").inc()
         logger.error("%s: its status cannot be read and nothing is done for it: %s", key, record.status_problem)
         return decision.events
+
+    def due_in(self, key: ObjectKey) -> timedelta:
+        """Return when the problem is to be reported again."""
+        _, at = self._reported[key]
+        return max(timedelta(0), SAID_EVERY - timedelta(seconds=self._clock.monotonic() - at))
 
     def forget(self, key: ObjectKey) -> None:
         """Forget a Rollout that is gone."""
