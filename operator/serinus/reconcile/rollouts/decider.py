@@ -1,6 +1,6 @@
-"""One look at one Rollout: what is observed, and what the engine decides on it. Reads the caches, calls no port.
+"""One attempt to reconcile a Rollout: what is observed and what the engine decides on it; calls no port.
 
-Both lanes look the same way, so that the ordinary reconcile comes to the decision whose weights the safety lane has
+Both lanes attempt the same way, so that the ordinary reconcile comes to the decision whose weights the safety lane has
 written already.
 """
 
@@ -26,13 +26,13 @@ from serinus.reconcile.rollouts.safety_memory import SafetyMemory, Verdict, has_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What one look at a Rollout has come to.
+class Attempt:
+    """What one attempt to reconcile a Rollout has come to.
 
     Attributes:
         record: the Rollout as it is stored.
         spec: what was followed.
-        epoch: the leader's term in which it was looked at.
+        epoch: the leader's term in which it was reconciled.
         observed: the facts.
         decision: what follows.
         mark: how often the safety lane had decided about it by then.
@@ -102,41 +102,45 @@ class Decider:
     memory: SafetyMemory
     actor_stamped: bool
 
-    def look(self, key: ObjectKey) -> Look | None:
-        """Look at a Rollout; None where it is gone, or where another process leads."""
+    def attempt(self, key: ObjectKey) -> Attempt | None:
+        """Observe and decide on a Rollout; None where it is gone, or where another process leads."""
         record, epoch = self.cache.rollout(key), self.ports.leadership.epoch
         if record is None or epoch is None:
             return None
         observed = self._observe(record)
         verdict = self.memory.verdict(record)
         if verdict is not None:
-            look = self._decide_by(verdict, record, epoch, observed)
-            if look.begins_rollback:
-                return look
+            attempt = self._decide_by(verdict, record, epoch, observed)
+            if attempt.begins_rollback:
+                return attempt
             self.memory.reconsider(key)
         spec = spec_of(self.cache, record)
         decision = self._timed(spec, record, observed)
-        return Look(
+        return Attempt(
             record=record, spec=spec, epoch=epoch, observed=observed, decision=decision, mark=self.memory.mark(key)
         )
 
-    def look_at_departed(self, record: RolloutRecord) -> Look | None:
-        """Look at a Rollout that is gone, with the last spec that could be followed; None where another leads."""
+    def attempt_on_departed(self, record: RolloutRecord) -> Attempt | None:
+        """Observe and decide on a Rollout that is gone, by its last readable spec; None where another leads."""
         epoch = self.ports.leadership.epoch
         if epoch is None:
             return None
         observed = observe(self.cache, self.admission, record, LocalFacts(), deleted=True)
         spec = spec_of(self.cache, record)
         decision = self._timed(spec, record, observed)
-        return Look(record=record, spec=spec, epoch=epoch, observed=observed, decision=decision, mark=0)
+        return Attempt(record=record, spec=spec, epoch=epoch, observed=observed, decision=decision, mark=0)
 
-    def verdict_of(self, look: Look) -> Verdict | None:
-        """Return the verdict that a look comes to; None where it begins no rollback."""
-        rollback = look.decision.status.rollback
-        if not look.begins_rollback or rollback is None:
+    def verdict_of(self, attempt: Attempt) -> Verdict | None:
+        """Return the verdict that an attempt comes to; None where it begins no rollback."""
+        rollback = attempt.decision.status.rollback
+        if not attempt.begins_rollback or rollback is None:
             return None
-        return look.verdict or Verdict(
-            base=look.record, spec=look.spec, observed=look.observed, at=rollback.decided_at, version=rollback.version
+        return attempt.verdict or Verdict(
+            base=attempt.record,
+            spec=attempt.spec,
+            observed=attempt.observed,
+            at=rollback.decided_at,
+            version=rollback.version,
         )
 
     def _observe(self, record: RolloutRecord) -> Observation:
@@ -151,9 +155,9 @@ class Decider:
         )
         return observe(self.cache, self.admission, record, local)
 
-    def _decide_by(self, verdict: Verdict, record: RolloutRecord, epoch: int, fresh: Observation) -> Look:
+    def _decide_by(self, verdict: Verdict, record: RolloutRecord, epoch: int, fresh: Observation) -> Attempt:
         observed = verdict.observation_with(fresh)
-        return Look(
+        return Attempt(
             record=record,
             spec=verdict.spec,
             epoch=epoch,

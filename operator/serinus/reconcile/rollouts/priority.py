@@ -37,7 +37,7 @@ class Priorities:
     """Tells the priority of a Rollout from what is known of it now."""
 
     def __init__(self, cache: ClusterCache, tracker: AnalysisTracker, tests: HttpTestResults) -> None:
-        """Look into these."""
+        """Decide by these."""
         self._cache = cache
         self._tracker = tracker
         self._tests = tests

@@ -156,11 +156,11 @@ class RolloutQueue:
         return key
 
     def is_waiting_for_safety(self, key: ObjectKey) -> bool:
-        """Return whether the safety lane has yet to look at a Rollout, or to look again."""
+        """Return whether the safety lane has yet to attempt a Rollout, or to attempt it again."""
         return self._safety.is_waiting(key)
 
     def withdraw_from_safety(self, key: ObjectKey) -> None:
-        """Spare the safety lane another look at a Rollout, for the ordinary reconcile that follows looks anyway."""
+        """Spare the safety lane another attempt: the ordinary reconcile that follows makes one anyway."""
         self._safety.withdraw(key)
 
     def secured(self, key: ObjectKey) -> None:

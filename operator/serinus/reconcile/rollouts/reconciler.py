@@ -22,7 +22,7 @@ from serinus.reconcile.modelversions.stage_writer import StageWriter
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.act import act
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
-from serinus.reconcile.rollouts.decider import Decider, Look
+from serinus.reconcile.rollouts.decider import Attempt, Decider
 from serinus.reconcile.rollouts.http_tests import HttpTestRunner
 from serinus.reconcile.rollouts.job_tests import JobTests
 from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
@@ -42,7 +42,7 @@ class RolloutReconciler:
     Attributes:
         ports: everything outside the process.
         cache: the cluster's objects.
-        decider: looks at the Rollouts.
+        decider: reconciles the Rollouts.
         memory: what the safety lane has decided and done.
         queue: where a Rollout whose bad version has traffic waits for the safety lane.
         tracker: the analyses of the stages under way.
@@ -73,33 +73,33 @@ class RolloutReconciler:
         Raises:
             SerinusError: something was not done; nothing is lost, the same decision comes again.
         """
-        look = self.decider.look(key)
-        if look is None:
+        attempt = self.decider.attempt(key)
+        if attempt is None:
             return None
-        self.relay.deliver(look.record)
-        self.jobs.watch(look.record)
-        if look.record.status_problem:
-            await self._tell(look, self.unreadable.events(look.record, look.decision))
+        self.relay.deliver(attempt.record)
+        self.jobs.watch(attempt.record)
+        if attempt.record.status_problem:
+            await self._tell(attempt, self.unreadable.events(attempt.record, attempt.decision))
             return self.unreadable.due_in(key)
-        if look.is_idle:
-            return self.settle(look)
-        self._refuse_if_outranked(look)
-        if not self._is_secured(look):
-            return await self._leave_to_safety(look)
-        if look.towards_safety:
+        if attempt.is_idle:
+            return self.settle(attempt)
+        self._refuse_if_outranked(attempt)
+        if not self._is_secured(attempt):
+            return await self._leave_to_safety(attempt)
+        if attempt.towards_safety:
             self.queue.check_safety(key)
         try:
-            return await self._act_and_report(look, self._guard(look))
+            return await self._act_and_report(attempt, self._guard(attempt))
         finally:
             self.memory.end(key)
 
-    def settle(self, look: Look) -> timedelta | None:
+    def settle(self, attempt: Attempt) -> timedelta | None:
         """Do what follows from a status that is stored and waits for nothing; return when to reconcile again."""
-        plan = self.cache.last_plan(look.record)
-        if plan is not None and not look.observed.conflict and not look.record.status_problem:
-            versions = self.cache.versions(look.key.namespace, plan.model)
-            self.stages.publish(versions, look.decision.status)
-        return look.decision.requeue_after
+        plan = self.cache.last_plan(attempt.record)
+        if plan is not None and not attempt.observed.conflict and not attempt.record.status_problem:
+            versions = self.cache.versions(attempt.key.namespace, plan.model)
+            self.stages.publish(versions, attempt.decision.status)
+        return attempt.decision.requeue_after
 
     def on_delete(self, record: RolloutRecord) -> None:
         """Drop what is kept of a deleted Rollout, deliver its last audit records and drain its candidate."""
@@ -113,18 +113,20 @@ class RolloutReconciler:
 
     # ---- who may write -------------------------------------------------------------------------
 
-    def _refuse_if_outranked(self, look: Look) -> None:
+    def _refuse_if_outranked(self, attempt: Attempt) -> None:
         """Write nothing where a later leader has written the status."""
-        stored = look.record.status.epoch
-        if stored <= look.epoch:
+        stored = attempt.record.status.epoch
+        if stored <= attempt.epoch:
             return
         self.ports.leadership.outrank(stored)
-        message = f"{look.key}: its status was written in term {stored}, and this process leads in term {look.epoch}"
+        message = (
+            f"{attempt.key}: its status was written in term {stored}, and this process leads in term {attempt.epoch}"
+        )
         raise NotLeaderError(f"{message}: nothing is written")
 
-    def _guard(self, look: Look) -> Guard:
-        """Return what stops the writes of this look once it was overtaken."""
-        key, epoch, mark = look.key, look.epoch, look.mark
+    def _guard(self, attempt: Attempt) -> Guard:
+        """Return what stops the writes of this attempt once it was overtaken."""
+        key, epoch, mark = attempt.key, attempt.epoch, attempt.mark
 
         def may_write() -> None:
             if self.ports.leadership.epoch != epoch:
@@ -138,44 +140,45 @@ class RolloutReconciler:
 
     # ---- the safety lane -----------------------------------------------------------------------
 
-    def _is_secured(self, look: Look) -> bool:
+    def _is_secured(self, attempt: Attempt) -> bool:
         """Return whether every write towards safety that the decision wants has been done on the route as it is."""
-        performed = self.memory.performed(look.key)
+        performed = self.memory.performed(attempt.key)
         return all(
-            performed is not None and performed.is_of(action, look.observed.route) for action in look.towards_safety
+            performed is not None and performed.is_of(action, attempt.observed.route)
+            for action in attempt.towards_safety
         )
 
-    async def _leave_to_safety(self, look: Look) -> timedelta | None:
+    async def _leave_to_safety(self, attempt: Attempt) -> timedelta | None:
         """Have the safety lane take the traffic first; where that was refused, report why."""
-        refusal = self.memory.refusal(look.key)
+        refusal = self.memory.refusal(attempt.key)
         if refusal is None:
-            self.queue.to_safety(look.key)
+            self.queue.to_safety(attempt.key)
             return None
-        await self._report_refusal(look, refusal, self._guard(look))
-        return look.decision.requeue_after
+        await self._report_refusal(attempt, refusal, self._guard(attempt))
+        return attempt.decision.requeue_after
 
     # ---- act -----------------------------------------------------------------------------------
 
-    async def _act_and_report(self, look: Look, guard: Guard) -> timedelta | None:
+    async def _act_and_report(self, attempt: Attempt, guard: Guard) -> timedelta | None:
         try:
-            if await self._act_all(look, guard):
+            if await self._act_all(attempt, guard):
                 return _AT_ONCE
         except RefusedError as problem:
-            await self._report_refusal(look, problem, guard)
+            await self._report_refusal(attempt, problem, guard)
             raise
-        await self._report(look, guard)
-        return self.settle(look)
+        await self._report(attempt, guard)
+        return self.settle(attempt)
 
-    async def _act_all(self, look: Look, guard: Guard) -> bool:
-        """Perform the actions; return whether the Rollout must be looked at anew before anything else is done."""
-        for action in look.others:
+    async def _act_all(self, attempt: Attempt, guard: Guard) -> bool:
+        """Perform the actions; return whether the Rollout must be reconciled again before anything else is done."""
+        for action in attempt.others:
             guard()
             try:
-                await self._act(look, action, guard)
+                await self._act(attempt, action, guard)
             except RefusedError as problem:
-                if not _may_go_without(action, look):
+                if not _may_go_without(action, attempt):
                     raise
-                logger.warning("%s has no finalizer, so a deletion may lose its records: %s", look.key, problem)
+                logger.warning("%s has no finalizer, so a deletion may lose its records: %s", attempt.key, problem)
                 continue
             if isinstance(action, SetFinalizer):
                 # The decision was about the object as it was before: as after a crash, decide anew.
@@ -183,41 +186,41 @@ class RolloutReconciler:
         guard()
         return False
 
-    async def _act(self, look: Look, action: Action, guard: Guard) -> None:
+    async def _act(self, attempt: Attempt, action: Action, guard: Guard) -> None:
         if isinstance(action, SetWeights):
-            self.memory.begin(look.key, action)
-        await act(self.ports, self.tests, self.jobs, look.record.meta, action, on_change=self.on_change, guard=guard)
+            self.memory.begin(attempt.key, action)
+        await act(self.ports, self.tests, self.jobs, attempt.record.meta, action, on_change=self.on_change, guard=guard)
         self.ports.telemetry.writes.labels(type(action).__name__).inc()
         if isinstance(action, SetWeights):
-            log_weights(look.key, action)
+            log_weights(attempt.key, action)
 
     # ---- report --------------------------------------------------------------------------------
 
-    async def _report(self, look: Look, guard: Guard) -> None:
+    async def _report(self, attempt: Attempt, guard: Guard) -> None:
         """Write the status, then publish the events."""
-        record, decision = look.record, look.decision
+        record, decision = attempt.record, attempt.decision
         if decision.status == record.status:
             return
-        status = _with_epoch(decision.status, look)
+        status = _with_epoch(decision.status, attempt)
         written = await self.ports.statuses.write_rollout(record.meta, status, guard=guard)
         self.ports.telemetry.writes.labels("status").inc()
         self.on_change(written)
         self.relay.deliver(written)
         self.tests.results.forget(record.meta.uid, status)
         self._count(record.status, status)
-        await self._tell(look, decision.events)
+        await self._tell(attempt, decision.events)
 
-    async def _tell(self, look: Look, events: tuple[Event, ...]) -> None:
+    async def _tell(self, attempt: Attempt, events: tuple[Event, ...]) -> None:
         for event in events:
-            logger.info("%s: %s: %s", look.key, event.reason.value, event.message)
-            await self.ports.events.publish(look.record.meta, event)
+            logger.info("%s: %s: %s", attempt.key, event.reason.value, event.message)
+            await self.ports.events.publish(attempt.record.meta, event)
 
-    async def _report_refusal(self, look: Look, problem: RefusedError, guard: Guard) -> None:
+    async def _report_refusal(self, attempt: Attempt, problem: RefusedError, guard: Guard) -> None:
         """Record in the status that the API server rejected the write: every retry fails until somebody acts."""
-        record = look.record
+        record = attempt.record
         status = write_refused(record.status, str(problem), record.generation, self.ports.clock.now())
         if status != record.status:
-            stamped = _with_epoch(status, look)
+            stamped = _with_epoch(status, attempt)
             self.on_change(await self.ports.statuses.write_rollout(record.meta, stamped, guard=guard))
             self.ports.telemetry.writes.labels("status").inc()
 
@@ -237,17 +240,17 @@ def log_weights(key: ObjectKey, action: SetWeights) -> None:
     logger.info("%s: weights %s", key, shares)
 
 
-def _may_go_without(action: Action, look: Look) -> bool:
+def _may_go_without(action: Action, attempt: Attempt) -> bool:
     """Return whether the status is written although the finalizer could not be put on.
 
     Only where it reports a rollback: no weight rests on the finalizer then, and a status that speaks of traffic which
     is gone is worse than records that a deletion would lose.
     """
-    if not isinstance(action, SetFinalizer) or not action.present or look.decision.status.rollback is None:
+    if not isinstance(action, SetFinalizer) or not action.present or attempt.decision.status.rollback is None:
         return False
-    return not any(isinstance(other, SetWeights) for other in look.others)
+    return not any(isinstance(other, SetWeights) for other in attempt.others)
 
 
-def _with_epoch(status: RolloutStatus, look: Look) -> RolloutStatus:
+def _with_epoch(status: RolloutStatus, attempt: Attempt) -> RolloutStatus:
     """Stamp the leader's term on a status."""
-    return structs.replace(status, epoch=look.epoch)
+    return structs.replace(status, epoch=attempt.epoch)

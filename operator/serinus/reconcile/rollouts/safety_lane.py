@@ -17,7 +17,7 @@ from serinus.errors import NotLeaderError, RefusedError, SerinusError
 from serinus.ports.cluster_state import Record
 from serinus.ports.services import Guard
 from serinus.reconcile.ports import Ports
-from serinus.reconcile.rollouts.decider import Decider, Look
+from serinus.reconcile.rollouts.decider import Attempt, Decider
 from serinus.reconcile.rollouts.queue import SAFETY_RETRY, RolloutQueue
 from serinus.reconcile.rollouts.reconciler import RolloutReconciler, log_weights
 from serinus.reconcile.rollouts.safety_memory import Performed, SafetyMemory
@@ -35,7 +35,7 @@ class SafetyLane:
     Attributes:
         ports: the router, the leadership, the clock and the telemetry.
         queue: the Rollouts that wait.
-        decider: looks at the Rollouts.
+        decider: reconciles the Rollouts.
         memory: what was decided and done.
         reconciler: does what follows where nothing is to be written.
         on_change: takes in a route as a write has left it.
@@ -72,7 +72,7 @@ class SafetyLane:
                 self._retry(key, problem)
             finally:
                 self.queue.secured(key)
-            # A look alone waits for nothing, and the others have a turn as well.
+            # An attempt alone waits for nothing, and the others have a turn as well.
             await asyncio.sleep(0)
 
     def _retry(self, key: ObjectKey, problem: Exception) -> None:
@@ -80,97 +80,97 @@ class SafetyLane:
         self.queue.retry_safety(key)
 
     async def _secure(self, key: ObjectKey) -> None:
-        """Look at a Rollout, take the traffic from its bad version, and have the rest done elsewhere.
+        """Decide on a Rollout, take the traffic from its bad version, and have the rest done elsewhere.
 
         Raises:
             SerinusError: the traffic may not have been taken; nothing is lost, the same decision comes again.
         """
-        look = self.decider.look(key)
-        if look is None:
+        attempt = self.decider.attempt(key)
+        if attempt is None:
             await self._drain(key)
             return
         self.memory.returned(key)
-        verdict = self.decider.verdict_of(look)
-        writes = self._writes(look)
-        if writes or (verdict is not None and look.verdict is None):
+        verdict = self.decider.verdict_of(attempt)
+        writes = self._writes(attempt)
+        if writes or (verdict is not None and attempt.verdict is None):
             # First of all: from here on no other write about this Rollout is sent that does not know of it.
             self.memory.decided(key, verdict)
-        if await self._perform_all(look, writes):
+        if await self._perform_all(attempt, writes):
             self.queue.safety_succeeded(key)
-            self._hand_over(look, urgent=bool(writes) or verdict is not None)
+            self._hand_over(attempt, urgent=bool(writes) or verdict is not None)
 
-    def _writes(self, look: Look) -> tuple[SetWeights, ...]:
+    def _writes(self, attempt: Attempt) -> tuple[SetWeights, ...]:
         """Return the writes towards safety, but none that only undoes what an ordinary reconcile has just written."""
-        if not look.begins_rollback and self.memory.is_own(look.key, look.observed.route):
+        if not attempt.begins_rollback and self.memory.is_own(attempt.key, attempt.observed.route):
             return ()
-        return look.towards_safety
+        return attempt.towards_safety
 
-    async def _perform_all(self, look: Look, writes: tuple[SetWeights, ...]) -> bool:
+    async def _perform_all(self, attempt: Attempt, writes: tuple[SetWeights, ...]) -> bool:
         """Write the weights towards safety; return False where they were written a moment ago and did not stay."""
         for action in writes:
-            if self._is_done(look, action):
-                self.queue.check_safety(look.key)
-                self.queue.hand_over(look.key, urgent=True)
+            if self._is_done(attempt, action):
+                self.queue.check_safety(attempt.key)
+                self.queue.hand_over(attempt.key, urgent=True)
                 return False
-            await self._perform(look, action)
+            await self._perform(attempt, action)
         if not writes:
-            self.memory.settled(look.key)
+            self.memory.settled(attempt.key)
         return True
 
-    def _is_done(self, look: Look, action: SetWeights) -> bool:
+    def _is_done(self, attempt: Attempt, action: SetWeights) -> bool:
         """Return whether this was written a moment ago, and the route is as that has left it.
 
         Then something between here and the store changes the weights, such as a mutating webhook, and would do so
         again. What somebody else writes afterwards is put right at once.
         """
-        performed = self.memory.performed(look.key)
-        if performed is None or not performed.is_of(action, look.observed.route):
+        performed = self.memory.performed(attempt.key)
+        if performed is None or not performed.is_of(action, attempt.observed.route):
             return False
         return self.ports.clock.monotonic() - performed.at < SAFETY_RETRY.longest
 
-    async def _perform(self, look: Look, action: SetWeights) -> None:
-        route = await self.ports.router.set_weights(look.key.namespace, action, guard=self._guard(look))
+    async def _perform(self, attempt: Attempt, action: SetWeights) -> None:
+        route = await self.ports.router.set_weights(attempt.key.namespace, action, guard=self._guard(attempt))
         self.ports.telemetry.writes.labels(type(action).__name__).inc()
-        log_weights(look.key, action)
+        log_weights(attempt.key, action)
         performed = Performed(action, route.generation, self.ports.clock.monotonic())
-        self.memory.succeeded(look.key, performed)
-        waited = self.queue.is_waiting_for_safety(look.key)
+        self.memory.succeeded(attempt.key, performed)
+        waited = self.queue.is_waiting_for_safety(attempt.key)
         self.on_change(route)
         if not waited:
-            # It was only this change: the ordinary reconcile looks at what came of it.
-            self.queue.withdraw_from_safety(look.key)
+            # It was only this change: the ordinary reconcile sees what came of it.
+            self.queue.withdraw_from_safety(attempt.key)
 
-    def _guard(self, look: Look) -> Guard:
+    def _guard(self, attempt: Attempt) -> Guard:
         """Return what ends a loop of retries once this process does not lead any more."""
 
         def may_write() -> None:
-            if self.ports.leadership.epoch != look.epoch:
-                message = f"{look.key}: this process does not lead any more in term {look.epoch}"
+            if self.ports.leadership.epoch != attempt.epoch:
+                message = f"{attempt.key}: this process does not lead any more in term {attempt.epoch}"
                 raise NotLeaderError(f"{message}: the weights are left to its successor")
 
         return may_write
 
-    def _hand_over(self, look: Look, *, urgent: bool) -> None:
-        if not look.is_idle:
-            self.queue.hand_over(look.key, urgent=urgent)
+    def _hand_over(self, attempt: Attempt, *, urgent: bool) -> None:
+        if not attempt.is_idle:
+            self.queue.hand_over(attempt.key, urgent=urgent)
             return
-        self.queue.succeeded(look.key)
-        self.reconciler.relay.deliver(look.record)
-        requeue_after = self.reconciler.settle(look)
+        self.queue.succeeded(attempt.key)
+        self.reconciler.relay.deliver(attempt.record)
+        requeue_after = self.reconciler.settle(attempt)
         if requeue_after is not None:
-            self.queue.requeue_after(look.key, requeue_after.total_seconds())
+            self.queue.requeue_after(attempt.key, requeue_after.total_seconds())
 
     # ---- Rollouts that are gone ----------------------------------------------------------------
 
     async def _drain(self, key: ObjectKey) -> None:
         """Take the traffic from the candidate of a Rollout that is gone; nobody else would ever do it."""
         record = self.memory.departed(key)
-        look = self.decider.look_at_departed(record) if record is not None else None
-        if look is None:
+        attempt = self.decider.attempt_on_departed(record) if record is not None else None
+        if attempt is None:
             return
         try:
-            for action in look.towards_safety:
-                await self._perform(look, action)
+            for action in attempt.towards_safety:
+                await self._perform(attempt, action)
         except RefusedError as problem:
             logger.warning("%s was deleted; its candidate cannot be drained: %s", key, problem)
         self.memory.forget(key)
