@@ -8,19 +8,20 @@ from typing import Any, Final
 
 from serinus.api.abort_condition import PATTERN
 from serinus.api.metric_names import MISNOMERS, Misnomer
-from serinus.api.schema import cel_text, rule
+from serinus.api.schema import cel_text, matches, rule
 
 
 def _has(pattern: str) -> str:
-    return f"self.matches({cel_text(pattern)})"
+    return matches("self", pattern)
 
 
 def _first(pattern: str) -> str:
     return f"self.find({cel_text(pattern)})"
 
 
+_WELL_FORMED: Final = _has(PATTERN)
 _FORM: Final = rule(
-    _has(PATTERN),
+    _WELL_FORMED,
     "write a metric, >, >=, < or <=, and a limit, such as error_rate > 0.5%",
     computed=_has(r"[<>=]\s*[.][0-9]")
     + " ? 'write 0' + "
@@ -32,7 +33,7 @@ _IS_LATENCY: Final = _has(r"^\s*latency_p[0-9]+\s*[<>]")
 _HAS_LENGTH: Final = _has(r"^\s*latency_p[0-9]+\s*>=?\s*[0-9.]*[1-9][0-9.]*\s*m?s\s*$")
 _HAS_QUANTILE: Final = _has(r"^\s*latency_p[5-9][0-9]{1,3}\s*[<>]")
 _LATENCY: Final = rule(
-    f"!{_IS_LATENCY} || {_HAS_LENGTH}",
+    f"!{_WELL_FORMED} || !{_IS_LATENCY} || {_HAS_LENGTH}",
     "a latency is bad when it is high: write > or >= and a limit in ms or s above 0, such as 200ms",
 )
 _QUANTILE: Final = rule(
@@ -47,7 +48,7 @@ _FORGOT_PERCENT: Final = _has(r"[<>]=?\s*[1-9][0-9]?([.][0-9]+)?\s*$")
 _PLAIN_NUMBER: Final = _first(r"[0-9]+([.][0-9]+)?\s*$")
 _RATE_ADVICE: Final = "an error rate is bad when it is high: write > or >= and a percentage or a ratio between 0 and 1"
 _RATE: Final = rule(
-    f"!{_IS_RATE} || {_HAS_PROPORTION} && {_HAS_MORE_THAN_NOTHING}",
+    f"!{_WELL_FORMED} || !{_IS_RATE} || {_HAS_PROPORTION} && {_HAS_MORE_THAN_NOTHING}",
     f"{_RATE_ADVICE}, such as 0.5%",
     computed=f"'{_RATE_ADVICE}, such as ' + ({_FORGOT_PERCENT} ? {_PLAIN_NUMBER}.trim() + '%' : '0.5%')",
 )

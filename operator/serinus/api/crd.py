@@ -20,7 +20,7 @@ from serinus.api.quantities import LONGEST_TEXT, Duration, Share
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_rules import SPEC_RULES
 from serinus.api.rollout_status import STATUS_RULES, RolloutStatus
-from serinus.api.schema import API_PATTERN, rules
+from serinus.api.schema import API_PATTERN, matches, rule, rules
 
 Schema = dict[str, Any]
 
@@ -41,15 +41,17 @@ def structural(kind: type[msgspec.Struct]) -> Schema:
 
 
 def _quantity(kind: type[Any]) -> Schema:
-    if kind in {Duration, Share}:
-        return {
-            "type": "string",
-            "pattern": kind.PATTERN,
-            "minLength": 1,
-            "maxLength": LONGEST_TEXT,
-            "description": kind.DESCRIPTION,
-        }
-    raise NotImplementedError(f"{kind} has no schema")
+    if kind not in {Duration, Share}:
+        raise NotImplementedError(f"{kind} has no schema")
+    schema = {
+        "type": "string",
+        "pattern": kind.PATTERN,
+        "minLength": 1,
+        "maxLength": LONGEST_TEXT,
+        "description": kind.DESCRIPTION,
+    }
+    # The rules of a share are those of the field: it may be a number to the schema.
+    return schema | (rules(rule(matches("self", kind.PATTERN), kind.ADVICE)) if kind is Duration else {})
 
 
 def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:

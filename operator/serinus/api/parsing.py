@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from serinus.api.names import Command
 from serinus.api.quantities import Duration, Share
-from serinus.api.schema import FieldError
+from serinus.api.schema import SEMVER, SEMVER_ADVICE, FieldError, in_python
 from serinus.errors import InvalidObjectError
 
+_NO_SEMVER: Final = repr(in_python(SEMVER))
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -32,6 +33,8 @@ def decode(kind: type[T], raw: object, path: str) -> T:
         where = path + where.rstrip("`")
         if isinstance(problem.__cause__, FieldError):
             where, sentence = where + problem.__cause__.field, problem.__cause__.problem
+        if sentence.endswith(_NO_SEMVER):
+            sentence = SEMVER_ADVICE
         raise InvalidObjectError(where, sentence) from problem
 
 

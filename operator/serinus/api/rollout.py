@@ -11,7 +11,7 @@ from serinus.api import abort_condition, condition_rules, rollout_rules
 from serinus.api.abort_condition import AbortCondition, parse_abort_condition
 from serinus.api.modelversion import ModelName, SemVer
 from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT, Duration, Share
-from serinus.api.schema import NAME, SUBDOMAIN, FieldError, Model, items, length, refuse_twins, rules, text
+from serinus.api.schema import API_PATTERN, NAME, SUBDOMAIN, FieldError, Model, items, length, refuse_twins, rules, text
 from serinus.api.stage_tests import IntegrationTest
 
 MAX_STAGES: Final = 16
@@ -69,8 +69,9 @@ class Stage(Model, frozen=True, kw_only=True):
                 str,
                 text(
                     abort_condition.DESCRIPTION,
-                    pattern=abort_condition.PATTERN,
                     most=128,
+                    # parse_abort_condition matches it, and says what to write instead.
+                    **{API_PATTERN: abort_condition.PATTERN},
                     **rules(*condition_rules.LINE_RULES),
                 ),
             ],

@@ -6,8 +6,8 @@ its type first.
 
 from typing import Any, Final
 
-from serinus.api.quantities import Share
-from serinus.api.schema import cel_text, rule, rules
+from serinus.api.quantities import Duration, Share
+from serinus.api.schema import matches, rule, rules
 
 _SHARE: Final = Share.PATTERN
 _NOTHING: Final = "^0+([.]0*)?%$"
@@ -16,12 +16,18 @@ _LAST: Final = "self.stages[size(self.stages) - 1]"
 
 
 def _is(stage: str, pattern: str) -> str:
-    return f"type({stage}.traffic) == string && {stage}.traffic.matches({cel_text(pattern)})"
+    return f"type({stage}.traffic) == string && {matches(f'{stage}.traffic', pattern)}"
 
 
 def _may_be(stage: str, pattern: str) -> str:
-    """Of a number, which another rule refuses, say nothing."""
-    return f"type({stage}.traffic) != string || {stage}.traffic.matches({cel_text(pattern)})"
+    """Return an expression that is also true of a number, which another rule refuses."""
+    return f"type({stage}.traffic) != string || {matches(f'{stage}.traffic', pattern)}"
+
+
+def _at_least(field: str) -> str:
+    """Return whether ``maxDuration`` is not shorter than a field; a malformed one is refused by its own rule."""
+    readable = f"has(self.{field}) && {matches(f'self.{field}', Duration.PATTERN)}"
+    return f"!({readable}) || duration(self.maxDuration) >= duration(self.{field})"
 
 
 _WATCHED: Final = "(has(self.abortOn) && size(self.abortOn) > 0)"
@@ -30,7 +36,7 @@ TRAFFIC: Final[dict[str, Any]] = {
     "x-kubernetes-int-or-string": True,
     **rules(
         rule(
-            f"type(self) == string && self.matches({cel_text(_SHARE)})",
+            f"type(self) == string && {matches('self', _SHARE)}",
             "write a percentage between 0% and 100% with at most two decimals, such as 5%",
             computed="type(self) == int || self.matches('^[0-9.]+$') ? 'write ' + string(self) + '%'"
             " : 'write a percentage between 0% and 100% with at most two decimals, such as 5%'",
@@ -43,7 +49,7 @@ TEST_RULES: Final = (rule("has(self.http) != has(self.job)", "a test is either h
 
 STAGE_RULES: Final = (
     rule(
-        f"type(self.traffic) != string || self.traffic.matches({cel_text(_NOTHING)}) != {_WATCHED}",
+        f"type(self.traffic) != string || {matches('self.traffic', _NOTHING)} != {_WATCHED}",
         "a stage with traffic needs abortOn, a stage at 0% has nothing to judge",
         computed=f"'a stage with traffic needs abortOn, a stage at 0% has nothing to judge: ' + ({_WATCHED}"
         " ? 'leave abortOn out, or give ' + self.name + ' traffic'"
@@ -51,9 +57,8 @@ STAGE_RULES: Final = (
         field=".abortOn",
     ),
     rule(
-        "!has(self.maxDuration) ||"
-        " (!has(self.duration) || duration(self.maxDuration) >= duration(self.duration)) &&"
-        " (!has(self.bake) || duration(self.maxDuration) >= duration(self.bake))",
+        f"!has(self.maxDuration) || !{matches('self.maxDuration', Duration.PATTERN)}"
+        f" || ({_at_least('duration')}) && ({_at_least('bake')})",
         "maxDuration must not be shorter than what the stage must watch (duration or bake)",
         field=".maxDuration",
     ),

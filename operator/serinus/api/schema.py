@@ -23,6 +23,7 @@ DECIMAL: Final = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,3})?$"
 _CORE: Final = r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})"
 _IDENTIFIER: Final = r"(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 SEMVER: Final = rf"^v?{_CORE}(-{_IDENTIFIER}(\.{_IDENTIFIER})*)?$"
+SEMVER_ADVICE: Final = "write a SemVer 2.0 version, such as 2.3.1 or 2.4.0-rc.1"
 TIME: Final = (
     r"^(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     r"[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?$"
@@ -71,6 +72,11 @@ def in_python(pattern: str) -> str:
 def cel_text(text: str) -> str:
     """Return a text as CEL writes it."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def matches(value: str, pattern: str) -> str:
+    """Return the CEL expression of whether a value has the form of a pattern."""
+    return f"{value}.matches({cel_text(pattern)})"
 
 
 def text(description: str, *, least: int = 1, most: int = 253, pattern: str | None = None, **more: Extension) -> Meta:
@@ -127,13 +133,13 @@ def rule(expression: str, message: str, *, field: str | None = None, computed: s
 
 
 SEMVER_RULE: Final = rule(
-    f"self.matches({cel_text(SEMVER)})",
-    "write a SemVer 2.0 version, such as 2.3.1 or 2.4.0-rc.1",
+    matches("self", SEMVER),
+    SEMVER_ADVICE,
     computed="self.matches('-v[0-9]+[.][0-9]+[.][0-9]+') ? 'write ' + self.find('-v[0-9]+[.].*').substring(2)"
     " + ', without the name of the model'"
     " : self.matches('^v?[0-9]+[.][0-9]+$') ? 'write ' + self + '.0'"
     " : self.contains('+') ? 'write ' + self.split('+')[0] + ': build metadata has no order and no place in a name'"
-    " : 'write a SemVer 2.0 version, such as 2.3.1 or 2.4.0-rc.1'",
+    f" : '{SEMVER_ADVICE}'",
 )
 """What to write where :data:`SEMVER` refuses a version."""
 

@@ -108,6 +108,13 @@ _STAGES: Final = (
     _plan("a negative share", {f"{_STAGE}.traffic": "-5%"}, f"{_STAGE}.traffic", "should match '^(100"),
     _plan("a duration in words", {f"{_STAGE}.duration": "two hours"}, f"{_STAGE}.duration", "([0-9]{1,6}h)?"),
     _plan("a duration with a fraction", {f"{_STAGE}.duration": "1.5h"}, f"{_STAGE}.duration", "([0-9]{1,6}h)?"),
+    _plan(
+        "a duration with a fraction, with advice",
+        {f"{_STAGE}.duration": "1.5h"},
+        f"{_STAGE}.duration",
+        "use hours, minutes and seconds, such as 2h, 1h30m or 10s",
+    ),
+    _plan("a time limit in days", {f"{_STAGE}.maxDuration": "1d"}, f"{_STAGE}.maxDuration", "use hours, minutes and"),
     _plan("an empty duration", {f"{_STAGE}.duration": ""}, f"{_STAGE}.duration", "1 chars long"),
     _plan("an unknown approval", {f"{_STAGE}.approval": "Maybe"}, f"{_STAGE}.approval", '"NotRequired", "Required"'),
     _plan("an unknown judgement", {f"{_STAGE}.judgement": "Bayes"}, f"{_STAGE}.judgement", '"Observed", "Sequential"'),
