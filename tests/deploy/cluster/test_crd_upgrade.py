@@ -29,9 +29,16 @@ Crd = dict[str, Any]
 
 def _of_group(file: str, group: str) -> Crd:
     crd: Crd = yaml.safe_load((_CRDS / file).read_text(encoding="utf-8"))
-    crd["metadata"] = {"name": f"{crd['spec']['names']['plural']}.{group}"}
+    names = crd["spec"]["names"]
+    # Names of their own: kubectl would resolve `rollouts` to whichever group comes first.
+    crd["spec"]["names"] = names | {
+        "plural": f"tried{names['plural']}",
+        "singular": f"tried{names['singular']}",
+        "shortNames": [],
+        "categories": [],
+    }
+    crd["metadata"] = {"name": f"tried{names['plural']}.{group}"}
     crd["spec"]["group"] = group
-    crd["spec"]["names"] |= {"shortNames": [], "categories": []}
     return crd
 
 
@@ -53,10 +60,10 @@ def group(admin: Kubectl) -> Iterator[str]:
     name = f"g{uuid.uuid4().hex[:8]}.serinus.dev"
     files = ("rollouts.yaml", "modelversions.yaml")
     admin("apply", "-f", "-", given=[_without_rules(_of_group(file, name)) for file in files])
-    kinds = (f"rollouts.{name}", f"modelversions.{name}")
+    kinds = (f"triedrollouts.{name}", f"triedmodelversions.{name}")
     eventually(lambda: not any(admin.run(("get", kind)).returncode for kind in kinds), why="both kinds are served")
     yield name
-    admin("delete", "crd", f"rollouts.{name}", f"modelversions.{name}", "--wait=false")
+    admin("delete", "crd", f"triedrollouts.{name}", f"triedmodelversions.{name}", "--wait=false")
 
 
 @pytest.fixture
@@ -82,7 +89,7 @@ def test_a_stored_rollout_can_be_written_after_the_upgrade(
     user: Kubectl, group: str, upgrade: Callable[[Manifest], None], story: str
 ) -> None:
     stored = _in_group(_OLD[story], group)
-    kind = f"rollouts.{group}"
+    kind = f"triedrollouts.{group}"
     user("create", "-f", "-", given=stored)
     upgrade(stored)
     user("annotate", kind, "fraud-detector", "serinus.dev/abort=INC-1")
@@ -99,7 +106,7 @@ def test_a_stored_model_version_can_be_annotated_after_the_upgrade(
 ) -> None:
     odd = {"spec.serving.backendRef.port": 80, "spec.training": {"startedAt": "2026-11-31T06:00:00Z"}}
     stored = _in_group(model_version(odd), group)
-    kind, name = f"modelversions.{group}", stored["metadata"]["name"]
+    kind, name = f"triedmodelversions.{group}", stored["metadata"]["name"]
     user("create", "-f", "-", given=stored)
     upgrade(stored)
     user("annotate", kind, name, "serinus.dev/yanked=INC-1")
