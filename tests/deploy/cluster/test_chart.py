@@ -34,6 +34,8 @@ def narrow(admin: Kubectl, user: Kubectl) -> Iterator[Release]:
 _NEEDED: Final = (
     *(Right(verb, kind, _SERINUS) for verb in ("get", "list", "watch") for kind in _SPECS),
     *(Right("patch", kind, _SERINUS, "status") for kind in _SPECS),
+    # For the finalizer serinus.dev/outbox.
+    Right("patch", "rollouts", _SERINUS),
     Right("create", "models", _SERINUS),
     *(Right(verb, "httproutes", _GATEWAY) for verb in ("get", "list", "watch", "patch")),
     *(Right(verb, "endpointslices", "discovery.k8s.io") for verb in ("get", "list", "watch")),
@@ -46,7 +48,8 @@ _RECORDING: Final = tuple(Right(verb, "auditrecords", _SERINUS) for verb in ("ge
 
 _REFUSED: Final = (
     *(Right("create", kind, _SERINUS) for kind in ("rollouts", "modelversions")),
-    *(Right(verb, kind, _SERINUS) for verb in ("update", "patch", "delete", "deletecollection") for kind in _KINDS),
+    *(Right(verb, kind, _SERINUS) for verb in ("update", "delete", "deletecollection") for kind in _KINDS),
+    *(Right("patch", kind, _SERINUS) for kind in _KINDS if kind != "rollouts"),
     *(Right(verb, kind, _SERINUS) for verb in ("approve", "prune", "force-delete") for kind in _KINDS),
     Right("watch", "auditrecords", _SERINUS),
     Right("patch", "auditrecords", _SERINUS, "status"),
