@@ -126,8 +126,7 @@ WORLDS: Final = (
         "watch gaps",
         _moves("""restart; watch events stop; watch events come again; the gateway accepts; it is good; it is bad;
             31 s pass; abort; abort is withdrawn; 2.0.0 is deleted; 2.0.0 is well; 1.0.0 has no endpoints;
-            1.0.0 is well;
-            somebody gives 2.0.0 weight; Git puts 1.0.0 back alone; spec 0; spec 1; frozen; thawed"""),
+            1.0.0 is well; somebody gives 2.0.0 weight; Git puts 1.0.0 back alone; spec 0; spec 1; frozen; thawed"""),
         lambda: (
             a_spec("2.0.0", STAGING, CANARY, PRODUCTION),
             a_spec("1.0.0", STAGING, CANARY, PRODUCTION),
@@ -143,6 +142,14 @@ WORLDS: Final = (
         lambda: (a_spec("2.0.0", STAGING, CANARY, PRODUCTION),),
         entries=(("1.0.0", 8000), ("foreign", 2000)),
         crashes=True,
+    ),
+    SmallWorld(
+        "the stable version",
+        _moves("""the gateway accepts; it is good; it is bad; 31 s pass; abort; rollback; rollback is withdrawn;
+            1.0.0 is well; 1.0.0 has no endpoints; 1.0.0 has other bytes; 1.0.0 is checked again; 1.0.0 is replaced;
+            1.0.0 is deleted and scaled to zero; 2.0.0 is deleted and scaled to zero; 2.0.0 is well;
+            somebody empties the rule; somebody gives 1.0.0 weight; Git puts 1.0.0 back alone"""),
+        lambda: (a_spec("2.0.0", STAGING, CANARY, PRODUCTION),),
     ),
 )
 """Every event of the laws' preamble is a move of at least one of them."""
