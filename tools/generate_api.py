@@ -69,9 +69,6 @@ def _type(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         # Escaped, because | separates the cells of a table.
         return " \\| ".join(f"`{value}`" for value in schema["enum"])
-    if "x-kubernetes-int-or-string" in schema:
-        # A rule refuses a number, with what to write.
-        return "string"
     if schema.get("type") == "array":
         keys = schema.get("x-kubernetes-list-map-keys")
         return f"[] of {_type(schema['items'])}" + (f", unique by `{keys[0]}`" if keys else "")

@@ -71,8 +71,6 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
         out["additionalProperties"] = _structural(node["additionalProperties"], definitions)
     if "enum" in out:
         out["type"] = "string"
-    if "x-kubernetes-int-or-string" in out:
-        del out["type"]
     return {key: value for key, value in out.items() if (key, value) not in _OF_INT64}
 
 

@@ -1,7 +1,7 @@
 """The rules that a Rollout's fields must keep together, for the API server: what :class:`RolloutSpec` checks, in CEL.
 
-The schema lets ``traffic`` be a number, so that a rule refuses it with what to write; each rule that reads it asks for
-its type first.
+``x-kubernetes-int-or-string`` lets a number as ``traffic`` reach a rule, which refuses it with what to write; to
+readers of the schema it stays a string. Each rule that reads it asks for its type first.
 """
 
 from typing import Any, Final

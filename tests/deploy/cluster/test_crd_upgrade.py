@@ -49,8 +49,7 @@ def _without_rules(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     kept = {key: _without_rules(member) for key, member in node.items() if key != "x-kubernetes-validations"}
-    if kept.pop("x-kubernetes-int-or-string", False):
-        kept["type"] = "string"
+    kept.pop("x-kubernetes-int-or-string", None)
     return kept
 
 

@@ -1,7 +1,7 @@
 """The API server and the operator's parser give the same verdict, on manifests at random.
 
-What the API server alone decides is left out: the names of objects (a ModelVersion gets the one name of its spec) and the
-length of a time's fraction, which the parser does not see.
+What the API server alone decides is left out: the names of objects (a ModelVersion gets the one name of its spec) and
+the length of a time's fraction, which the parser does not see.
 """
 
 from collections.abc import Iterator
