@@ -76,8 +76,7 @@ class RolloutReconciler:
         attempt = self.decider.attempt(key)
         if attempt is None:
             return None
-        self.relay.deliver(attempt.record)
-        self.jobs.watch(attempt.record)
+        self.attend(attempt.record)
         if attempt.record.status_problem:
             await self._tell(attempt, self.unreadable.events(attempt.record, attempt.decision))
             return self.unreadable.due_in(key)
@@ -92,6 +91,11 @@ class RolloutReconciler:
             return await self._act_and_report(attempt, self._guard(attempt))
         finally:
             self.memory.end(key)
+
+    def attend(self, record: RolloutRecord) -> None:
+        """Have what goes on beside a Rollout go on: the delivery of its records, the watch over its Jobs' pods."""
+        self.relay.deliver(record)
+        self.jobs.watch(record)
 
     def settle(self, attempt: Attempt) -> timedelta | None:
         """Do what follows from a status that is stored and waits for nothing; return when to reconcile again."""

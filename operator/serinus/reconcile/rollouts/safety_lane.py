@@ -155,7 +155,7 @@ class SafetyLane:
             self.queue.hand_over(attempt.key, urgent=urgent)
             return
         self.queue.succeeded(attempt.key)
-        self.reconciler.relay.deliver(attempt.record)
+        self.reconciler.attend(attempt.record)
         requeue_after = self.reconciler.settle(attempt)
         if requeue_after is not None:
             self.queue.requeue_after(attempt.key, requeue_after.total_seconds())
