@@ -28,6 +28,8 @@ _STEADY_AFTER: Final = 60.0
 _STOP_WITHIN: Final = 5.0
 _TLS_SHUTDOWN: Final = 0.25
 _CANCEL_AFTER: Final = 0.2
+_CANCEL_EVERY: Final = 1.0
+"""Seconds between two attempts to end a watch of a kopf that is ending."""
 
 logger = logging.getLogger(__name__)
 
@@ -125,10 +127,25 @@ class Watcher:
         loop.set_exception_handler(_log_loop_error)
         registry = build_kopf_registry(self._sources, sink, self._log_in)
 
+        own: set[asyncio.Task[Any]] = set()
+
+        @kopf.on.startup(registry=registry)
+        async def remember_tasks(**_: object) -> None:
+            own.update(asyncio.all_tasks())
+
         @kopf.on.cleanup(registry=registry)
         async def cancel_soon(**_: object) -> None:
-            # kopf ends by itself: without this it waits 5 s for the watches that still work.
+            # When kopf ends by itself, it waits 5 s for the watches that still work: cancelled, it ends at once.
             loop.call_later(_CANCEL_AFTER, watching.cancel)
+            loop.call_later(_CANCEL_AFTER + _CANCEL_EVERY, cancel_watches)
+
+        def cancel_watches() -> None:
+            # kopf cancels each watch only once, and waits for ever for one that missed it because its response was
+            # closed at that moment (kopf 1.45). A watch that is closing its session gets the time to do so.
+            if not watching.done():
+                for task in asyncio.all_tasks(loop) - own:
+                    task.cancel()
+                loop.call_later(_CANCEL_EVERY, cancel_watches)
 
         # Before kopf starts: it cancels only the tasks that were created after it.
         relisting = asyncio.create_task(self._relist_when_ready(ready, sink))
