@@ -4,7 +4,8 @@ Both lanes attempt the same way, so that the ordinary reconcile comes to the dec
 written already.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from time import perf_counter
 
 from serinus.api.names import ObjectKey
@@ -22,7 +23,7 @@ from serinus.reconcile.rollouts.http_tests import HttpTestResults
 from serinus.reconcile.rollouts.job_tests import JobTests
 from serinus.reconcile.rollouts.observe import LocalFacts, observe, spec_of
 from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
-from serinus.reconcile.rollouts.safety_memory import SafetyMemory, Verdict, has_begun
+from serinus.reconcile.rollouts.safety_memory import Correction, SafetyMemory, Verdict, has_begun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,18 +35,22 @@ class Attempt:
         spec: what was followed.
         epoch: the leader's term in which it was reconciled.
         observed: the facts.
+        at: when it was decided.
         decision: what follows.
         mark: how often the safety lane had decided about it by then.
-        verdict: what the safety lane has decided and the status does not have yet; None where there is nothing.
+        verdict: the rollback that the safety lane has decided and the status does not have yet, or None.
+        correction: the weights that the safety lane has put right and the status does not have yet, or None.
     """
 
     record: RolloutRecord
     spec: RolloutSpec | InvalidSpec
     epoch: int
     observed: Observation
+    at: datetime
     decision: Decision
     mark: int
     verdict: Verdict | None = None
+    correction: Correction | None = None
 
     @property
     def key(self) -> ObjectKey:
@@ -114,11 +119,20 @@ class Decider:
             if attempt.begins_rollback:
                 return attempt
             self.memory.reconsider(key)
-        spec = spec_of(self.cache, record)
-        decision = self._timed(spec, record, observed)
-        return Attempt(
-            record=record, spec=spec, epoch=epoch, observed=observed, decision=decision, mark=self.memory.mark(key)
-        )
+        return self._decide(spec_of(self.cache, record), record, epoch, observed)
+
+    def attempt_to_report(self, key: ObjectKey) -> Attempt | None:
+        """Do the same for the ordinary reconcile, which reports what the safety lane has put right."""
+        attempt = self.attempt(key)
+        correction = self.memory.correction(attempt.record) if attempt is not None else None
+        if attempt is None or correction is None:
+            return attempt
+        if attempt.verdict is not None:
+            self.memory.reported(key)
+            return attempt
+        observed = correction.observation_with(attempt.observed)
+        decision = decide(correction.spec, attempt.record.status, observed, correction.at)
+        return replace(attempt, spec=correction.spec, observed=observed, decision=decision, correction=correction)
 
     def attempt_on_departed(self, record: RolloutRecord) -> Attempt | None:
         """Observe and decide on a Rollout that is gone, by its last readable spec; None where another leads."""
@@ -126,9 +140,7 @@ class Decider:
         if epoch is None:
             return None
         observed = observe(self.cache, self.admission, record, LocalFacts(), deleted=True)
-        spec = spec_of(self.cache, record)
-        decision = self._timed(spec, record, observed)
-        return Attempt(record=record, spec=spec, epoch=epoch, observed=observed, decision=decision, mark=0)
+        return self._decide(spec_of(self.cache, record), record, epoch, observed)
 
     def verdict_of(self, attempt: Attempt) -> Verdict | None:
         """Return the verdict that an attempt comes to; None where it begins no rollback."""
@@ -139,7 +151,7 @@ class Decider:
             base=attempt.record,
             spec=attempt.spec,
             observed=attempt.observed,
-            at=rollback.decided_at,
+            at=attempt.at,
             version=rollback.version,
         )
 
@@ -162,13 +174,24 @@ class Decider:
             spec=verdict.spec,
             epoch=epoch,
             observed=observed,
+            at=verdict.at,
             decision=decide(verdict.spec, verdict.status_for(record), observed, verdict.at),
             mark=self.memory.mark(record.meta.key),
             verdict=verdict,
         )
 
-    def _timed(self, spec: RolloutSpec | InvalidSpec, record: RolloutRecord, observed: Observation) -> Decision:
-        started = perf_counter()
-        decision = decide(spec, record.status, observed, self.ports.clock.now())
+    def _decide(
+        self, spec: RolloutSpec | InvalidSpec, record: RolloutRecord, epoch: int, observed: Observation
+    ) -> Attempt:
+        started, now = perf_counter(), self.ports.clock.now()
+        decision = decide(spec, record.status, observed, now)
         self.ports.telemetry.decisions.observe(perf_counter() - started)
-        return decision
+        return Attempt(
+            record=record,
+            spec=spec,
+            epoch=epoch,
+            observed=observed,
+            at=now,
+            decision=decision,
+            mark=self.memory.mark(record.meta.key),
+        )

@@ -73,7 +73,7 @@ class RolloutReconciler:
         Raises:
             SerinusError: something was not done; nothing is lost, the same decision comes again.
         """
-        attempt = self.decider.attempt(key)
+        attempt = self.decider.attempt_to_report(key)
         if attempt is None:
             return None
         self.attend(attempt.record)
@@ -85,7 +85,7 @@ class RolloutReconciler:
         self._refuse_if_outranked(attempt)
         if not self._is_secured(attempt):
             return await self._leave_to_safety(attempt)
-        if attempt.towards_safety:
+        if attempt.towards_safety and attempt.correction is None:
             self.queue.check_safety(key)
         try:
             return await self._act_and_report(attempt, self._guard(attempt))
@@ -146,6 +146,8 @@ class RolloutReconciler:
 
     def _is_secured(self, attempt: Attempt) -> bool:
         """Return whether every write towards safety that the decision wants has been done on the route as it is."""
+        if attempt.correction is not None:
+            return True
         performed = self.memory.performed(attempt.key)
         return all(
             performed is not None and performed.is_of(action, attempt.observed.route)
@@ -171,6 +173,9 @@ class RolloutReconciler:
             await self._report_refusal(attempt, problem, guard)
             raise
         await self._report(attempt, guard)
+        if attempt.correction is not None:
+            self.memory.reported(attempt.key)
+            return _AT_ONCE
         return self.settle(attempt)
 
     async def _act_all(self, attempt: Attempt, guard: Guard) -> bool:

@@ -20,7 +20,7 @@ from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.decider import Attempt, Decider
 from serinus.reconcile.rollouts.queue import SAFETY_RETRY, RolloutQueue
 from serinus.reconcile.rollouts.reconciler import RolloutReconciler, log_weights
-from serinus.reconcile.rollouts.safety_memory import Performed, SafetyMemory
+from serinus.reconcile.rollouts.safety_memory import Correction, Performed, SafetyMemory
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +96,17 @@ class SafetyLane:
             # First of all: from here on no other write about this Rollout is sent that does not know of it.
             self.memory.decided(key, verdict)
         if await self._perform_all(attempt, writes):
+            if writes and verdict is None and not attempt.observed.deleted:
+                self._note_correction(attempt)
             self.queue.safety_succeeded(key)
             self._hand_over(attempt, urgent=bool(writes) or verdict is not None)
+
+    def _note_correction(self, attempt: Attempt) -> None:
+        """Keep what was observed of weights that are right now: the ordinary reconcile could not see it any more."""
+        if attempt.decision.status != attempt.record.status:
+            uid = attempt.record.meta.uid
+            correction = Correction(uid=uid, spec=attempt.spec, observed=attempt.observed, at=attempt.at)
+            self.memory.corrected(attempt.key, correction)
 
     def _writes(self, attempt: Attempt) -> tuple[SetWeights, ...]:
         """Return the writes towards safety, but none that only undoes what an ordinary reconcile has just written."""

@@ -6,6 +6,7 @@ found again.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from msgspec import structs
 
@@ -74,6 +75,23 @@ class Verdict:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """Somebody else's weights that the safety lane has put right, and what was observed before.
+
+    The route does not show them any more, so the status and the events are decided on what was observed.
+    """
+
+    uid: str
+    spec: RolloutSpec | InvalidSpec
+    observed: Observation
+    at: datetime
+
+    def observation_with(self, fresh: Observation) -> Observation:
+        """Return the observation to decide on."""
+        return replace(self.observed, audit=fresh.audit, has_finalizer=fresh.has_finalizer)
+
+
 @dataclass(frozen=True, slots=True)
 class Performed:
     """A write towards safety, the generation of the route that it left, and when it was done (monotonic seconds)."""
@@ -94,6 +112,7 @@ class SafetyMemory:
         """Begin empty."""
         self._marks: dict[ObjectKey, int] = {}
         self._verdicts: dict[ObjectKey, Verdict] = {}
+        self._corrections: dict[ObjectKey, Correction] = {}
         self._performed: dict[ObjectKey, Performed] = {}
         self._refusals: dict[ObjectKey, RefusedError] = {}
         self._under_way: dict[ObjectKey, SetWeights] = {}
@@ -101,8 +120,12 @@ class SafetyMemory:
 
     def __len__(self) -> int:
         """How many Rollouts it has something of."""
-        parts = (self._marks, self._verdicts, self._performed, self._refusals, self._under_way, self._departed)
-        return len({key for part in parts for key in part})
+        return len({key for part in self._parts for key in part})
+
+    @property
+    def _parts(self) -> tuple[dict[ObjectKey, Any], ...]:
+        decided = (self._marks, self._verdicts, self._corrections)
+        return (*decided, self._performed, self._refusals, self._under_way, self._departed)
 
     # ---- decisions -----------------------------------------------------------------------------
 
@@ -127,6 +150,19 @@ class SafetyMemory:
             del self._verdicts[record.meta.key]
             return None
         return verdict
+
+    def correction(self, record: RolloutRecord) -> Correction | None:
+        """Return the correction that this Rollout's status does not have yet."""
+        correction = self._corrections.get(record.meta.key)
+        return correction if correction is not None and correction.uid == record.meta.uid else None
+
+    def corrected(self, key: ObjectKey, correction: Correction) -> None:
+        """Note that somebody else's weights were put right."""
+        self._corrections[key] = correction
+
+    def reported(self, key: ObjectKey) -> None:
+        """Forget a correction that the status has."""
+        self._corrections.pop(key, None)
 
     # ---- the writes of the ordinary reconcile --------------------------------------------------
 
@@ -189,7 +225,7 @@ class SafetyMemory:
 
     def forget(self, key: ObjectKey) -> None:
         """Forget everything about a Rollout."""
-        for part in (self._marks, self._verdicts, self._performed, self._refusals, self._departed):
+        for part in self._parts:
             part.pop(key, None)
 
 

@@ -3,6 +3,7 @@
 All of it in virtual time: what is measured is what waits for what.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -196,6 +197,16 @@ async def test_a_bug_with_one_rollout_does_not_end_the_lane(caplog: pytest.LogCa
 # ---- every cause is urgent -----------------------------------------------------------------------
 
 
+def corrections(rig: Rig) -> int:
+    route = rig.status().route
+    return route.corrections if route is not None else 0
+
+
+def recorded(rig: Rig) -> list[object]:
+    data = rig.cluster.registry._data.get(key())
+    return [record["event"] for record in data.records.values()] if data is not None else []
+
+
 def raised_by_somebody(rig: Rig) -> None:
     route = rig.cluster.route(key())
     entries = tuple(RouteEntry(entry.key, 5000, entry.filters) for entry in route.rules[0].entries)
@@ -215,6 +226,30 @@ async def test_weight_that_somebody_gives_the_candidate_is_taken_back_at_once_al
         await until(lambda: len(rig.statuses.sent) > sent, why="a status to be under way", within=100)
         raised_by_somebody(rig)
         await until(lambda: rig.weight("2.0.0") == 500, why="the weight to be as it was", within=0.1)
+        rig.statuses.faults.timing_out = set()
+        await until(lambda: corrections(rig) == 1, why="the status to count it", within=20)
+        said = [event.message for _, event in rig.events.published if event.reason.value == "WeightDriftCorrected"]
+        assert len(said) == 1
+        assert "kubectl" in said[0]
+        await until(lambda: "TrafficDriftCorrected" in recorded(rig), why="the record", within=20)
+
+
+@in_virtual_time
+async def test_somebody_who_insists_is_put_right_at_once_each_time_and_reported_after_the_third() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches_canary()
+        await until(lambda: rig.clock.monotonic() > 10, why="the evidence to be there")
+        for _ in range(6):
+            raised_by_somebody(rig)
+            await until(lambda: rig.weight("2.0.0") == 500, why="the weight to be as it was", within=0.1)
+            await asyncio.sleep(2)
+        said = [event.reason.value for _, event in rig.events.published]
+        assert said.count("WeightDriftCorrected") == 3
+        assert said.count("RouteContested") == 1
+        assert recorded(rig).count("TrafficDriftCorrected") == 3
+        assert rig.status().run == 1
 
 
 def yanked(rig: Rig) -> None:
