@@ -34,9 +34,9 @@ RESERVED: Final = 40
 Were there fewer, an admission webhook for routes that hangs could also keep the Lease from being renewed.
 """
 
-ORDINARY: Final = 32
-"""As many as the workers of the Rollouts, the stages, the reviews, the events, the records and a list have together, so
-that none of these can keep another from a slot."""
+ORDINARY: Final = 80
+"""All others: as many as the workers of the Rollouts (at most 64, and four more), of the stages, reviews, events and
+records, and a list have together, so that none of these keeps another from a slot."""
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _CHUNK: Final = 256 * 1024

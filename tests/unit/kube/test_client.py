@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from serinus.api.parsing import decode
 from serinus.errors import (
     AmbiguousError,
     ConfigurationError,
     ConflictError,
+    InvalidObjectError,
     NotFoundError,
     NotLeaderError,
     RefusedError,
@@ -21,7 +23,12 @@ from serinus.errors import (
 from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import JSON_PATCH, ORDINARY, RESERVED, KubernetesClient
 from serinus.kube.connection import read_connection
+from serinus.reconcile.modelversions.controller import WORKERS as REVIEW_WORKERS
+from serinus.reconcile.modelversions.stage_writer import WORKERS as STAGE_WORKERS
+from serinus.reconcile.rollouts.controller import URGENT_WORKERS
+from serinus.reconcile.rollouts.outbox_relay import CONCURRENCY as RECORDS
 from serinus.reconcile.rollouts.safety_lane import WORKERS as SAFETY_WORKERS
+from serinus.settings import Settings
 from support.kube.scripted import Answer, client_of, disconnect, hang, respond, respond_raw, scripted, status
 
 PATCH_FAILED = "the server rejected our request due to an error in our request"
@@ -136,6 +143,13 @@ async def stuck(client: KubernetesClient, count: int) -> AsyncIterator[None]:
 
 def test_every_worker_of_the_safety_lane_and_the_lease_have_a_reserved_slot() -> None:
     assert RESERVED >= SAFETY_WORKERS + 2
+
+
+def test_every_other_worker_has_a_slot_as_well_so_that_those_of_one_kind_that_hang_hold_up_no_other() -> None:
+    with pytest.raises(InvalidObjectError, match="writers"):
+        decode(Settings, {"writers": 65}, "settings")
+    events, lists = 1, 1
+    assert 64 + URGENT_WORKERS + STAGE_WORKERS + REVIEW_WORKERS + RECORDS + events + lists <= ORDINARY
 
 
 # ---- the fence -----------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ class RolloutReconciler:
             return None
         self.attend(attempt.record)
         if attempt.record.status_problem:
-            await self._tell(attempt, self.unreadable.events(attempt.record, attempt.decision))
+            await self._publish(attempt, self.unreadable.events(attempt.record, attempt.decision))
             return self.unreadable.due_in(key)
         if attempt.is_idle:
             return self.settle(attempt)
@@ -217,9 +217,9 @@ class RolloutReconciler:
         self.relay.deliver(written)
         self.tests.results.forget(record.meta.uid, status)
         self._count(record.status, status)
-        await self._tell(attempt, decision.events)
+        await self._publish(attempt, decision.events)
 
-    async def _tell(self, attempt: Attempt, events: tuple[Event, ...]) -> None:
+    async def _publish(self, attempt: Attempt, events: tuple[Event, ...]) -> None:
         for event in events:
             logger.info("%s: %s: %s", attempt.key, event.reason.value, event.message)
             await self.ports.events.publish(attempt.record.meta, event)

@@ -10,7 +10,7 @@ from serinus.ports.cluster_state import RolloutRecord
 from serinus.ports.services import Clock
 from serinus.telemetry import Telemetry
 
-SAID_EVERY: Final = timedelta(minutes=5)
+REPORT_EVERY: Final = timedelta(minutes=5)
 """Between two events of one problem: the API server keeps events for an hour, and the Rollout stays as it is."""
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class UnreadableStatuses:
     def due_in(self, key: ObjectKey) -> timedelta:
         """Return when the problem is to be reported again."""
         _, at = self._reported[key]
-        return max(timedelta(0), SAID_EVERY - timedelta(seconds=self._clock.monotonic() - at))
+        return max(timedelta(0), REPORT_EVERY - timedelta(seconds=self._clock.monotonic() - at))
 
     def forget(self, key: ObjectKey) -> None:
         """Forget a Rollout that is gone."""
