@@ -6,6 +6,7 @@ All of it in virtual time: what is measured is what waits for what.
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -16,7 +17,7 @@ from serinus.errors import AmbiguousError, ConflictError, RefusedError, Transien
 from serinus.ports.cluster_state import ModelVersionRecord, RouteRecord
 from serinus.reconcile.rollouts.safety_lane import WORKERS
 from support.builders import CANARY, PRODUCTION, STAGING
-from support.records import backend, endpoints, key, spec_for
+from support.records import backend, endpoints, key, rollout, spec_for
 from support.rig import Rig
 from support.virtual_loop import START, in_virtual_time, until
 
@@ -157,6 +158,21 @@ async def test_conflicts_with_other_writers_of_the_route_are_tried_again_until_t
         rig.source.bad = {"2.0.0": 1.0}
         await until(lambda: not rig.router.faults.before, why="the conflicts", within=20)
         await until(lambda: not rig.weight("2.0.0"), why="the weight to go", within=2.1)
+
+
+@pytest.mark.parametrize("wanted", ["1.0.0", "2.0.0"])
+@in_virtual_time
+async def test_a_rival_rollout_of_the_same_model_and_route_holds_up_no_rollback(wanted: str) -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches_canary()
+        rig.cluster.put(rollout("rival", spec_for("fraud", wanted), created_at=START - timedelta(days=1)))
+        await until(lambda: rig.status("rival").phase is not Phase.PROGRESSING, why="the rival to be seen")
+        rig.statuses.faults.timing_out = {"rival"}
+        await fails_within(rig, 0.1)
+        await rig.reaches(Phase.ROLLED_BACK, within=1)
+        assert rig.status("rival").run == 0
 
 
 @in_virtual_time
