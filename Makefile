@@ -20,7 +20,7 @@ EXAMPLES :=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-unit test-contract test-programs test-cluster demo bench local-up local-down crds lock clean
+.PHONY: help setup check test test-unit test-contract explore test-programs test-cluster demo bench local-up local-down crds lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test-unit: setup ## the developer's loop: tests that start no program
 
 test-contract: test-programs ## the tests that start programs of their own: DynamoDB, S3, Prometheus, Envoy, Helm
 	$(BIN)/pytest $(EXAMPLES) $(PARALLEL) $(patsubst %,--ignore=%,tests/unit $(NEEDS_CLUSTER)) tests
+
+explore: setup ## every state of several small worlds around one Rollout, and the laws on each decision (10 minutes)
+	PYTHONPATH=tests $(BIN)/python -m support.exploration
 
 test-programs: setup ## fetch what the tests need beside the local cluster: DynamoDB Local, an MLflow server
 	PYTHONPATH=deploy/local $(BIN)/python -m localcluster.programs.dynamodb --fetch

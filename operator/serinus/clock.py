@@ -1,7 +1,12 @@
 """Implements the port ``Clock`` with the system clock."""
 
+import time
 from datetime import UTC, datetime
-from time import monotonic
+from typing import Final
+
+_MONOTONIC: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""On Linux the clock that goes on while the machine is suspended: by the other one a leader whose virtual machine was
+paused for an hour would still lead."""
 
 
 class SystemClock:
@@ -14,4 +19,4 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """Return the monotonic clock in seconds."""
-        return monotonic()
+        return time.clock_gettime(_MONOTONIC)

@@ -39,6 +39,14 @@ class ConflictError(SerinusError):
     """The object changed since it was read: re-read and decide again."""
 
 
+class NotLeaderError(SerinusError):
+    """This process does not lead, or no longer: nothing was sent, and nothing must be."""
+
+
+class OvertakenError(SerinusError):
+    """A later decision towards safety has made the write void: nothing was sent; decide again."""
+
+
 class NotFoundError(SerinusError):
     """The object does not exist."""
 

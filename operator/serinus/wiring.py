@@ -18,6 +18,8 @@ from serinus.errors import SerinusError
 from serinus.kube.client import KubernetesClient
 from serinus.kube.cluster import ApiCluster
 from serinus.kube.events import ApiEvents
+from serinus.kube.fence import fence_of
+from serinus.kube.finalizers import ApiFinalizers
 from serinus.kube.httpchecks import ServiceChecks
 from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
@@ -28,6 +30,7 @@ from serinus.ports.services import Leadership
 from serinus.reconcile.assembly import assemble
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.ports import Ports
+from serinus.registry.fenced import FencedStore
 from serinus.registry.kubernetes.mirror import MirroringAuditLog
 from serinus.registry.kubernetes.store import KubernetesStore
 from serinus.registry.service import Registry
@@ -45,11 +48,15 @@ HEARTBEAT_LIMIT: Final = 15.0
 """Seconds without a heartbeat after which /livez fails."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SoleLeader:
     """Always leads: for installations in which a second process can never run."""
 
     epoch: int | None
+
+    def outrank(self, epoch: int) -> None:
+        """Raise the term above this epoch: there is nobody else whose it could be."""
+        self.epoch = max(self.epoch or 0, epoch + 1)
 
     @classmethod
     def since(cls, start: datetime) -> Self:
@@ -84,8 +91,10 @@ class Operator:
         self._events = ApiEvents(client, self._clock, self._instance)
         self._election = self._elect(client)
         self._leadership: Leadership = self._election or SoleLeader.since(self._clock.now())
+        may_write = fence_of(self._leadership)
+        client.fence(may_write)
         self._registry = Registry(
-            _registry_store(settings, client),
+            FencedStore(_registry_store(settings, client), may_write),
             self._clock,
             OperatorIdentity(version=__version__, instance=self._instance),
         )
@@ -111,6 +120,7 @@ class Operator:
             cluster=ApiCluster(client, self.settings.namespaces),
             statuses=ApiStatusWriter(client),
             router=load_router(ROUTER)(client),
+            finalizers=ApiFinalizers(client),
             jobs=ApiJobs(client),
             http_checks=ServiceChecks(),
             events=self._events,

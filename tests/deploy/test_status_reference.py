@@ -7,7 +7,7 @@ from serinus.api.audit_record import AuditEvent
 from serinus.api.conditions import ConditionType
 from serinus.api.modelversion import VersionStage
 from serinus.api.names import Command
-from serinus.api.rollout_status import Phase, RollbackReason, RunResult, StageState
+from serinus.api.rollout_status import Phase, RollbackReason, RunResult, StageState, TestResult
 from serinus.api.verdict import Cause, Verdict
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.waiting import WaitReason
@@ -34,6 +34,7 @@ def words_of_the_api() -> set[str]:
         RollbackReason,
         RunResult,
         StageState,
+        TestResult,
         Verdict,
         EventReason,
         WaitReason,

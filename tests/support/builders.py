@@ -42,10 +42,10 @@ def a_version(version: str, **fields: Any) -> VersionFacts:
 
 
 def a_key(version: str) -> BackendKey:
-    return BackendKey("", "Service", a_backend(version).name)
+    return BackendKey("", "Service", a_backend(version).name, 80)
 
 
 def a_route(weights: dict[str, int], *, generation: int = 1, accepted: bool = True, **fields: Any) -> RouteFacts:
     parent = ParentFacts("gateway", accepted=True, observed_generation=generation if accepted else generation - 1)
-    entries = tuple(RouteEntry(a_key(version), weight, 80) for version, weight in weights.items())
+    entries = tuple(RouteEntry(a_key(version), weight) for version, weight in weights.items())
     return RouteFacts(**{"generation": generation, "entries": entries, "parents": (parent,), **fields})

@@ -5,7 +5,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -20,21 +20,27 @@ from serinus.api.stage_tests import HttpCheck
 from serinus.engine.rollout.actions import RunJobTest, SetWeights
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import RouteProblem, TestOutcome
-from serinus.engine.rollout.route_plan import TooCoarse, choose_rule, plan_entries
+from serinus.engine.rollout.traffic.route_plan import Unplannable, choose_rule, plan_entries
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.catalogue import VersionEntry
-from serinus.errors import ConflictError, NotFoundError, RefusedError, SerinusError
+from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, SerinusError
 from serinus.ports.cluster_state import (
     JobRecord,
     Meta,
     ModelRecord,
     ModelVersionRecord,
+    PodFacts,
     Record,
     RolloutRecord,
     RouteRecord,
 )
+from serinus.ports.services import Guard
 from serinus.registry.service import Registry
 from support.registry.memory import MemoryStore
+from support.virtual_loop import LoopClock
+
+TIMEOUT = 10.0
+"""Seconds after which the real client gives up a call."""
 
 PASSED = TestOutcome(TestResult.PASSED, "it passed")
 
@@ -48,23 +54,32 @@ class Faults:
         after: errors to raise after the next calls have been done: the answer is lost.
         always: an error for every call whose subject it names, until it is taken out.
         hanging: subjects whose calls never return.
+        timing_out: subjects whose calls hang until the client gives up, ``TIMEOUT`` seconds later, undone.
+        latency: seconds that every call takes, half of them before it has its effect.
     """
 
     before: deque[SerinusError | None] = field(default_factory=deque)
     after: deque[SerinusError | None] = field(default_factory=deque)
     always: dict[str, SerinusError] = field(default_factory=dict)
     hanging: set[str] = field(default_factory=set)
+    timing_out: Container[str] = field(default_factory=set)
+    latency: float = 0.0
 
     async def strike_before(self, subject: str) -> None:
-        await asyncio.sleep(0)  # every real call gives the others a turn
+        await asyncio.sleep(self.latency / 2)  # every real call gives the others a turn
         if subject in self.hanging:
             await asyncio.Event().wait()
+        if subject in self.timing_out:
+            await asyncio.sleep(TIMEOUT - self.latency / 2)
+            raise AmbiguousError(f"no answer within {TIMEOUT:g} s; it may have been written")
         if subject in self.always:
             raise self.always[subject]
         if self.before and (fault := self.before.popleft()) is not None:
             raise fault
 
-    def strike_after(self) -> None:
+    async def strike_after(self) -> None:
+        if self.latency:
+            await asyncio.sleep(self.latency / 2)
         if self.after and (fault := self.after.popleft()) is not None:
             raise fault
 
@@ -104,6 +119,14 @@ class FakeCluster:
         if self._on_change is not None and not self.deaf:
             asyncio.get_running_loop().call_soon(self._on_change, stored)
         return stored
+
+    def delete(self, key: ObjectKey) -> None:
+        """Delete a Rollout as a person does: with our finalizer it stays until that is taken off."""
+        stored = self.rollout(key)
+        if stored.has_finalizer:
+            self.put(replace(stored, deleting=True))
+        else:
+            self.remove(RolloutRecord, key)
 
     def remove(self, kind: type[Record], key: ObjectKey) -> None:
         uid = self.objects.pop((kind, key)).meta.uid
@@ -146,13 +169,17 @@ class FakeCluster:
 
 
 class FakeStatusWriter:
-    """The port ``StatusWriter`` over a fake cluster."""
+    """The port ``StatusWriter`` over a fake cluster; ``sent`` lists the Rollouts whose status was sent."""
 
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
         self.faults = Faults()
+        self.sent: list[str] = []
 
-    async def write_rollout(self, meta: Meta, status: RolloutStatus) -> RolloutRecord:
+    async def write_rollout(self, meta: Meta, status: RolloutStatus, *, guard: Guard | None = None) -> RolloutRecord:
+        if guard is not None:
+            guard()
+        self.sent.append(meta.key.name)
         await self.faults.strike_before(meta.key.name)
         stored = self._cluster.rollout(meta.key)
         if (stored.meta.uid, stored.meta.version) != (meta.uid, meta.version):
@@ -162,7 +189,7 @@ class FakeStatusWriter:
         written = self._cluster.put(replace(stored, status=status))
         assert isinstance(written, RolloutRecord)
         self._cluster.journal.append(("status", meta.key.name))
-        self.faults.strike_after()
+        await self.faults.strike_after()
         return written
 
     async def write_model_version(self, key: ObjectKey, *, stage: str, traffic: str) -> None:
@@ -197,14 +224,18 @@ class FakeStatusWriter:
 
 
 class FakeRouter:
-    """The port ``TrafficRouter`` over a fake cluster."""
+    """The port ``TrafficRouter`` over a fake cluster; ``sent`` lists the writes that were sent, by route."""
 
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
         self.faults = Faults()
+        self.sent: list[tuple[str, SetWeights]] = []
 
-    async def set_weights(self, namespace: str, action: SetWeights) -> RouteRecord:
+    async def set_weights(self, namespace: str, action: SetWeights, *, guard: Guard | None = None) -> RouteRecord:
         name = action.route.http_route.name
+        if guard is not None:
+            guard()
+        self.sent.append((name, action))
         await self.faults.strike_before(name)
         try:
             route = self._cluster.route(ObjectKey(namespace, name))
@@ -213,8 +244,8 @@ class FakeRouter:
         position = choose_rule(action.route.http_route, [rule.name for rule in route.rules], route.owner)
         if isinstance(position, RouteProblem):
             raise RefusedError(position.message)
-        entries = plan_entries(route.rules[position].entries, action.shares, action.ours)
-        if isinstance(entries, TooCoarse):
+        entries = plan_entries(route.rules[position].entries, action.shares, action.ours, action.filters_of)
+        if isinstance(entries, Unplannable):
             raise RefusedError(entries.message)
         if entries == route.rules[position].entries:
             return route
@@ -223,7 +254,7 @@ class FakeRouter:
         written = self._cluster.put(self._accepted(replace(route, rules=tuple(rules), generation=route.generation + 1)))
         assert isinstance(written, RouteRecord)
         self._cluster.journal.append(("weights", name))
-        self.faults.strike_after()
+        await self.faults.strike_after()
         return written
 
     def _accepted(self, route: RouteRecord) -> RouteRecord:
@@ -233,31 +264,83 @@ class FakeRouter:
         return replace(route, parents=parents)
 
 
+class FakeFinalizers:
+    """The port ``Finalizers`` over a fake cluster; an object that is being deleted goes with its last finalizer."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+        self.faults = Faults()
+
+    async def set(self, meta: Meta, *, present: bool) -> RolloutRecord:
+        await self.faults.strike_before(meta.key.name)
+        stored = self._cluster.rollout(meta.key)
+        if stored.meta.uid != meta.uid:
+            raise ConflictError(f"Rollout {meta.key} was recreated")
+        if stored.has_finalizer == present:
+            return stored
+        if present and stored.deleting:
+            raise RefusedError("no new finalizers can be added if the object is being deleted")
+        self._cluster.journal.append(("finalizer" if present else "no finalizer", meta.key.name))
+        written = self._cluster.put(replace(stored, has_finalizer=present))
+        assert isinstance(written, RolloutRecord)
+        if written.deleting and not present:
+            self._cluster.remove(RolloutRecord, meta.key)
+        await self.faults.strike_after()
+        return written
+
+
 class FakeJobs:
-    """The port ``Jobs`` over a fake cluster; ``outcome`` is how every Job ends at once, None for never."""
+    """The port ``Jobs`` over a fake cluster.
+
+    Attributes:
+        outcome: how every Job ends at once, None for never.
+        deadline: of every Job, in seconds.
+        asked: the tests whose Job was asked for, in order.
+        seen: what the pods of every Job show, or why they cannot be read.
+        looked: the Jobs whose pods were read, in order.
+    """
 
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
         self.faults = Faults()
         self.outcome: TestOutcome | None = PASSED
+        self.deadline = 600.0
+        self.asked: list[str] = []
+        self.seen: PodFacts | SerinusError = PodFacts(has_run=True)
+        self.looked: list[str] = []
+        self._made = count(1)
 
-    async def ensure(self, owner: Meta, action: RunJobTest) -> None:
+    async def ensure(self, owner: Meta, action: RunJobTest) -> JobRecord:
+        self.asked.append(action.identity.test)
         await self.faults.strike_before(owner.key.name)
         test = action.identity
         key = ObjectKey(owner.key.namespace, f"{owner.key.name}-{test.run}-{test.stage}-{test.test}")
-        if (JobRecord, key) in self._cluster.objects:
-            return
+        known = self._cluster.objects.get((JobRecord, key))
+        if isinstance(known, JobRecord):
+            return known
         job = JobRecord(
-            meta=Meta(key=key, uid=f"uid-{key.name}", version=0),
+            meta=Meta(key=key, uid=f"uid-{next(self._made)}-{key.name}", version=0),
             rollout=owner.key.name,
             owner=owner.uid,
             run=test.run,
             stage=test.stage,
             test=test.test,
             outcome=self.outcome,
+            containers=("main",),
+            created_at=LoopClock().now(),
+            deadline=self.deadline,
         )
-        self._cluster.put(job)
+        made = self._cluster.put(job)
+        assert isinstance(made, JobRecord)
         self._cluster.journal.append(("job", key.name))
+        return made
+
+    async def pods(self, job: JobRecord) -> PodFacts:
+        self.looked.append(job.meta.key.name)
+        await asyncio.sleep(0)
+        if isinstance(self.seen, SerinusError):
+            raise self.seen
+        return self.seen
 
 
 class FakeChecks:
@@ -292,6 +375,10 @@ class FakeLeadership:
 
     def __init__(self, epoch: int | None = 7) -> None:
         self.epoch = epoch
+        self.outranked: list[int] = []
+
+    def outrank(self, epoch: int) -> None:
+        self.outranked.append(epoch)
 
 
 class FakeVerifier:

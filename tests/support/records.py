@@ -112,7 +112,7 @@ def route(
 ) -> RouteRecord:
     """A route whose rule gives the versions of the model of its name these weights, accepted by its Gateway."""
     entries = tuple(
-        RouteEntry(BackendKey("", "Service", backend(name, one).name), weight, 80)
+        RouteEntry(BackendKey("", "Service", backend(name, one).name, 80), weight)
         for one, weight in (weights if weights is not None else {"1.0.0": 1}).items()
     )
     return RouteRecord(

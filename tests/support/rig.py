@@ -12,7 +12,7 @@ from serinus.api.model import Verification
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.engine.analysis.measurements import Question
-from serinus.ports.cluster_state import ModelRecord, RolloutRecord
+from serinus.ports.cluster_state import ModelRecord, NamespaceRecord, RolloutRecord
 from serinus.reconcile.assembly import assemble
 from serinus.reconcile.ports import Ports
 from serinus.registry.service import Registry
@@ -23,6 +23,7 @@ from support.fakes import (
     FakeChecks,
     FakeCluster,
     FakeEvents,
+    FakeFinalizers,
     FakeJobs,
     FakeLeadership,
     FakeRouter,
@@ -40,6 +41,7 @@ from support.records import (
     route,
     spec_for,
 )
+from support.renamed import renamed
 from support.virtual_loop import LoopClock, until
 
 
@@ -52,6 +54,7 @@ class Rig:
         self.source.share = self._share
         self.leadership, self.clock = FakeLeadership(epoch), LoopClock()
         self.router, self.jobs = FakeRouter(self.cluster), FakeJobs(self.cluster)
+        self.finalizers = FakeFinalizers(self.cluster)
         self.statuses, self.events = FakeStatusWriter(self.cluster), FakeEvents(self.cluster)
         self.checks, self.verifier = FakeChecks(), FakeVerifier()
         self.telemetry = Telemetry(CollectorRegistry())
@@ -63,6 +66,7 @@ class Rig:
             cluster=self.cluster,
             statuses=self.statuses,
             router=self.router,
+            finalizers=self.finalizers,
             jobs=self.jobs,
             http_checks=self.checks,
             events=self.events,
@@ -76,7 +80,7 @@ class Rig:
         assembly = assemble(ports, verification=Verification.OFF, actor_stamped=True, workers=4)
         self.cache, self.queue, self.background = assembly.cache, assembly.queue, assembly.background
         self.model_versions, self.reconciler = assembly.model_versions, assembly.reconciler
-        self.controller = assembly.controller
+        self.controller, self.memory = assembly.controller, assembly.memory
 
     def model(
         self, name: str = "fraud", *stages: dict[str, Any], version: str = "2.0.0", **fields: Any
@@ -94,6 +98,17 @@ class Rig:
         stored = put(rollout(name, spec_for(name, version, *stages), **fields))
         assert isinstance(stored, RolloutRecord)
         return stored
+
+    async def canaries(self, *names: str) -> None:
+        """Bring one model into its canary stage, then put as many more into the cluster that are where it is."""
+        self.model()
+        async with self.running():
+            await self.reaches_canary()
+            await until(lambda: not self.status().records, why="its records to be delivered")
+        mine = [record for record in self.cluster.objects.values() if not isinstance(record, NamespaceRecord)]
+        for name in names:
+            for record in mine:
+                self.cluster.put(renamed(record, "fraud", name))
 
     def _share(self, question: Question) -> float:
         """What a gateway that honours the weights gives the backend now."""

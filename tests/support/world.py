@@ -7,6 +7,7 @@ It stands in for the API server, the gateway and Prometheus where only the engin
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Self
 
 from serinus.api.model import ModelSpec, VersioningPolicy
 from serinus.api.names import Command
@@ -15,7 +16,7 @@ from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
 from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted
-from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetWeights
+from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.decision import Decision, Event
 from serinus.engine.rollout.modes import Running, mode_of, stage_of
@@ -28,7 +29,7 @@ from serinus.engine.rollout.observation import (
     TestOutcome,
     VersionFacts,
 )
-from serinus.engine.rollout.route_plan import TooCoarse, plan_entries
+from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from support import laws
 from support.builders import NOW, a_key, a_route, a_spec, a_version
 
@@ -53,6 +54,7 @@ class World:
     test_results: dict[str, TestResult] = field(default_factory=dict)
     commands: dict[Command, str] = field(default_factory=dict)
     rollback_to: str = ""
+    served: frozenset[str] = frozenset()
     freeze: str | None = None
     actors: Actors = ADA
     policy: ModelSpec = LAX
@@ -60,6 +62,7 @@ class World:
     gateway_accepts: bool = True
     real_share: float | None = None
     deleted: bool = False
+    has_finalizer: bool = False
     events: list[Event] = field(default_factory=list)
     decisions: list[tuple[RolloutStatus, Observation, Decision]] = field(default_factory=list)
     ended_tests: dict[tuple[int, str], dict[str, TestOutcome]] = field(default_factory=dict)
@@ -102,7 +105,7 @@ class World:
         """One look: decide, do the actions, then write the status; ``crash`` ends it ``before`` or ``between``."""
         observed = self.observe()
         decision = decide(self.spec, self.status, observed, self.now)
-        laws.check(self.spec, self.status, observed, decision)
+        laws.check(laws.Step(self.spec, self.status, observed, self.now, decision))
         self.decisions.append((self.status, observed, decision))
         if crash == "before":
             return decision
@@ -142,7 +145,7 @@ class World:
             )
             self.route = replace(self.route, parents=parents)
 
-    def fork(self) -> "World":
+    def fork(self) -> Self:
         """Another world that is like this one and goes its own way."""
         return replace(
             self,
@@ -172,6 +175,7 @@ class World:
             name="fraud",
             generation=1,
             deleted=self.deleted,
+            has_finalizer=self.has_finalizer,
             commands={verb.value: token for verb, token in self.commands.items()},
             rollback_to=self.rollback_to,
             uid="uid-fraud",
@@ -179,6 +183,7 @@ class World:
             policy=self.policy,
             audit=AuditFacts(recorded=frozenset(one.id for one in self.status.records) - self.unrecorded),
             freeze=self.freeze,
+            served=self.served,
             versions=dict(self.versions),
             route=self.route,
             tests=dict(self.ended_tests.get((self.status.run, stage.name), {})) if stage is not None else {},
@@ -210,11 +215,13 @@ class World:
 
     def _do(self, action: Action) -> None:
         match action:
-            case SetWeights(shares=shares, ours=ours):
-                entries = plan_entries(self.route.entries, shares, ours)
-                assert not isinstance(entries, TooCoarse)
+            case SetWeights(shares=shares, ours=ours, filters_of=filters):
+                entries = plan_entries(self.route.entries, shares, ours, filters)
+                assert not isinstance(entries, Unplannable)
                 if entries != self.route.entries:
                     self.route = replace(self.route, entries=entries, generation=self.route.generation + 1)
+            case SetFinalizer(present=present):
+                self.has_finalizer = present
             case RunHttpTest(identity=identity) | RunJobTest(identity=identity):
                 result = self.test_results.get(identity.test, TestResult.PASSED)
                 ended = self.ended_tests.setdefault((identity.run, identity.stage), {})

@@ -7,20 +7,26 @@ means "more than 0.5 % of the requests fail", ``latency_p95 > 200ms`` means "mor
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, assert_never
+
+from serinus.api.metric_names import metric_meant, name_in
+from serinus.api.schema import in_python
 
 PATTERN: Final = r"^\s*[a-z][a-z0-9_]{0,62}\s*(>=|>|<=|<)\s*[0-9]{1,12}(\.[0-9]{1,9})?\s*(ms|s|%)?\s*$"
 DESCRIPTION: Final = "When the version is bad, such as latency_p95 > 200ms, error_rate > 0.5% or a named query > 0.3."
 
 _FORM: Final = re.compile(
-    r"^\s*(?P<metric>[a-z][a-z0-9_]{0,62})\s*(?P<operator>>=|>|<=|<)\s*"
-    r"(?P<number>[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(?P<unit>ms|s|%)?\s*$"
+    in_python(
+        r"^\s*(?P<metric>[a-z][a-z0-9_]{0,62})\s*(?P<operator>>=|>|<=|<)\s*"
+        r"(?P<number>[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(?P<unit>ms|s|%)?\s*$"
+    )
 )
-_LATENCY: Final = re.compile(r"^latency_p(?P<digits>[0-9]{2,4})$")
-_LOWEST_QUANTILE: Final = 0.5
-"""Below the median, "slow" would be the normal case."""
+_BARE_FRACTION: Final = re.compile(in_python(r"[<>=]\s*(\.[0-9]+\s*(?:ms|s|%)?)"))
+_LATENCY: Final = re.compile(r"latency_p(?P<digits>[0-9]+)")
+_MOST_DIGITS: Final = 4
 
 
 class Operator(StrEnum):
@@ -108,6 +114,12 @@ class AbortCondition:
         return self.text.removeprefix(self.name).strip()
 
     @property
+    def meaning(self) -> tuple[Metric, Operator, Decimal]:
+        """What identifies the condition, however it is spelled: ``> 200ms`` is ``> 0.2s``, ``> 1%`` is ``> 0.010``."""
+        number = Decimal(self.threshold_text.lstrip("<>= ").removesuffix(self.unit.value))
+        return self.metric, self.operator, number.scaleb(_EXPONENTS[self.unit])
+
+    @property
     def tolerated(self) -> float | None:
         """The tolerated proportion of bad requests (p0 of the sequential test); None for a named query."""
         match self.metric:
@@ -128,19 +140,27 @@ def parse_abort_condition(line: str) -> AbortCondition:
     Raises:
         ValueError: the line is malformed, its unit does not suit its metric, or its threshold is out of range.
     """
+    meant = metric_meant(name_in(line))
+    if meant:
+        raise ValueError(f"{name_in(line)}: {meant}")
     parts = _FORM.fullmatch(line)
     if parts is None:
-        raise ValueError(
-            f"invalid condition {line!r}: write a metric, >, >=, < or <=, and a limit, such as error_rate > 0.5%"
-        )
+        raise ValueError(f"invalid condition {line!r}: {_how_to_write(line)}")
     name, unit = parts["metric"], Unit(parts["unit"] or "")
-    operator, number = Operator(parts["operator"]), float(parts["number"])
+    operator = Operator(parts["operator"])
     metric = _metric(name)
-    threshold = _in_base_units(metric, name, number, unit)
+    limit = _in_base_units(metric, name, Decimal(parts["number"]), unit)
     if not isinstance(metric, NamedQuery) and operator not in {Operator.GREATER, Operator.AT_LEAST}:
         raise ValueError(f"{line!r} would be a fault when {name} is low: use > or >=")
     text = f"{name} {operator.value} {parts['number']}{unit.value}"
-    return AbortCondition(text, name, metric, operator, threshold, unit)
+    return AbortCondition(text, name, metric, operator, float(limit), unit)
+
+
+def _how_to_write(line: str) -> str:
+    fraction = _BARE_FRACTION.search(line)
+    if fraction is not None:
+        return f"write 0{fraction[1].rstrip()}"
+    return "write a metric, >, >=, < or <=, and a limit, such as error_rate > 0.5%"
 
 
 def _metric(name: str) -> Metric:
@@ -153,25 +173,33 @@ def _metric(name: str) -> Metric:
         return NamedQuery(name)
     digits = latency["digits"]
     quantile = int(digits) / 10 ** len(digits)
-    if quantile < _LOWEST_QUANTILE:
-        raise ValueError(f"{name}: only quantiles from latency_p50 up are supported")
+    # One digit may be meant as 5 % or as 50 %. Below the median "slow" would be the normal case.
+    if not (1 < len(digits) <= _MOST_DIGITS and quantile >= 0.5):  # noqa: PLR2004 - the median
+        raise ValueError(f"{name}: quantiles from latency_p50 to latency_p9999 can be judged, such as latency_p95")
     return Latency(quantile)
 
 
-def _in_base_units(metric: Metric, name: str, number: float, unit: Unit) -> float:
+def _in_base_units(metric: Metric, name: str, number: Decimal, unit: Unit) -> Decimal:
     match metric:
         case Latency():
             if unit not in {Unit.MILLISECONDS, Unit.SECONDS} or number <= 0:
                 raise ValueError(f"{name}: give the limit in ms or s and above 0, such as 200ms")
-            return number / 1000 if unit is Unit.MILLISECONDS else number
         case ErrorRate() | ClientErrorRate():
-            ratio = number / 100 if unit is Unit.PERCENT else number
-            if unit not in {Unit.PERCENT, Unit.NONE} or not 0 < ratio < 1:
+            most = 100 if unit is Unit.PERCENT else 1
+            if unit not in {Unit.PERCENT, Unit.NONE} or not 0 < number < most:
                 raise ValueError(
-                    f"{name}: give the limit as a percentage or a ratio between 0 and 1, such as 0.5% or 0.005"
+                    f"{name}: give the limit as a percentage or a ratio between 0 and 1, such as {_percentage(number)}"
                 )
-            return ratio
         case NamedQuery():
-            return {Unit.MILLISECONDS: number / 1000, Unit.PERCENT: number / 100}.get(unit, number)
+            pass
         case _:
             assert_never(metric)
+    return number.scaleb(_EXPONENTS[unit])
+
+
+_EXPONENTS: Final = {Unit.MILLISECONDS: -3, Unit.PERCENT: -2, Unit.SECONDS: 0, Unit.NONE: 0}
+
+
+def _percentage(number: Decimal) -> str:
+    """Return what somebody may have meant who wrote a percentage without its sign."""
+    return f"{number}%" if 1 <= number < 100 else "0.5% or 0.005"  # noqa: PLR2004 - percent

@@ -29,6 +29,7 @@ class ConditionType(StrEnum):
     ROLLBACK_READY = "RollbackReady"
     THRESHOLD_COARSE = "ThresholdCoarse"
     AUDIT_LAG = "AuditLag"
+    BACKENDS_READY = "BackendsReady"
     # Of a ModelVersion.
     ACCEPTED = "Accepted"
     ARTIFACT_VERIFIED = "ArtifactVerified"

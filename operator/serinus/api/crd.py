@@ -16,16 +16,18 @@ from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import ModelSpec, ModelStatus
 from serinus.api.modelversion import IMMUTABLE, OBJECT_RULES, ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import AUDIT_RECORD, GROUP, MODEL, MODEL_VERSION, ROLLOUT, VERSION, Kind
-from serinus.api.quantities import Duration, Share
-from serinus.api.rollout import SPEC_RULES, RolloutSpec
+from serinus.api.quantities import LONGEST_TEXT, Duration, Share
+from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout_rules import SPEC_RULES
 from serinus.api.rollout_status import STATUS_RULES, RolloutStatus
-from serinus.api.schema import rules
+from serinus.api.schema import API_PATTERN, matches, rule, rules
 
 Schema = dict[str, Any]
 
 _BOUNDS: Final = {f"{end}{what}" for end in ("min", "max") for what in ("Length", "Items", "Properties", "imum")}
 _KEPT: Final = {"type", "description", "enum", "format", "pattern", "required"} | _BOUNDS
-_LONGEST_QUANTITY: Final = 32
+# Every whole number of the API server has these.
+_OF_INT64: Final = (("minimum", -(2**63)), ("maximum", 2**63 - 1))
 
 
 def structural(kind: type[msgspec.Struct]) -> Schema:
@@ -39,15 +41,17 @@ def structural(kind: type[msgspec.Struct]) -> Schema:
 
 
 def _quantity(kind: type[Any]) -> Schema:
-    if kind in {Duration, Share}:
-        return {
-            "type": "string",
-            "pattern": kind.PATTERN,
-            "minLength": 1,
-            "maxLength": _LONGEST_QUANTITY,
-            "description": kind.DESCRIPTION,
-        }
-    raise NotImplementedError(f"{kind} has no schema")
+    if kind not in {Duration, Share}:
+        raise NotImplementedError(f"{kind} has no schema")
+    schema = {
+        "type": "string",
+        "pattern": kind.PATTERN,
+        "minLength": 1,
+        "maxLength": LONGEST_TEXT,
+        "description": kind.DESCRIPTION,
+    }
+    # The rules of a share are those of the field: it may be a number to the schema.
+    return schema | (rules(rule(matches("self", kind.PATTERN), kind.ADVICE)) if kind is Duration else {})
 
 
 def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
@@ -57,6 +61,8 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
     if "anyOf" in node:
         return _optional(node, definitions)
     out = {key: value for key, value in node.items() if key in _KEPT or key.startswith("x-kubernetes-")}
+    if API_PATTERN in node:
+        out["pattern"] = node[API_PATTERN]
     if "items" in node:
         out["items"] = _structural(node["items"], definitions)
     if "properties" in node:
@@ -65,7 +71,7 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
         out["additionalProperties"] = _structural(node["additionalProperties"], definitions)
     if "enum" in out:
         out["type"] = "string"
-    return out
+    return {key: value for key, value in out.items() if (key, value) not in _OF_INT64}
 
 
 def _optional(node: Schema, definitions: dict[str, Schema]) -> Schema:

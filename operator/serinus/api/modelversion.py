@@ -1,6 +1,7 @@
 """ModelVersion: an immutable version of a model with its lineage and its backend."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -8,15 +9,40 @@ from msgspec import Meta, field
 from msgspec.structs import force_setattr
 
 from serinus.api.conditions import Condition
-from serinus.api.schema import DECIMAL, DIGEST, NAME, SEMVER, SUBDOMAIN, Model, items, rule, rules, text
+from serinus.api.schema import (
+    DATE_RULE,
+    DECIMAL,
+    DIGEST,
+    NAME,
+    SEMVER,
+    SEMVER_RULE,
+    SUBDOMAIN,
+    TIME,
+    FieldError,
+    Model,
+    integer,
+    items,
+    refuse_twins,
+    rule,
+    rules,
+    text,
+)
 
 Digest = Annotated[str, text("SHA-256 of the content, sha256: and 64 hexadecimal digits.", pattern=DIGEST, most=71)]
 Decimal = Annotated[str, text("A decimal number as text, so that no digit is lost.", pattern=DECIMAL, most=80)]
 ModelName = Annotated[str, text("The model's name, a DNS label.", pattern=NAME, most=63)]
 SemVer = Annotated[
     str,
-    text("A SemVer 2.0 version without build metadata; a leading v is accepted and dropped.", pattern=SEMVER, most=64),
+    text(
+        "A SemVer 2.0 version without build metadata; a leading v is accepted and dropped.",
+        pattern=SEMVER,
+        most=64,
+        **rules(SEMVER_RULE),
+    ),
 ]
+
+
+_YEARS: Final = range(1900, 3000)
 
 
 class Artifact(Model, frozen=True, kw_only=True):
@@ -24,7 +50,7 @@ class Artifact(Model, frozen=True, kw_only=True):
 
     uri: Annotated[str, text("Where they are, such as s3://models/fraud/2.3.1.onnx.", most=2048)]
     digest: Digest | None = None
-    size_bytes: Annotated[int, Meta(description="Their length in bytes.", ge=0)] | None = None
+    size_bytes: Annotated[int, integer("Their length in bytes.", least=0)] | None = None
     format: Annotated[str, text("Their format, such as onnx.", most=63)] | None = None
 
 
@@ -42,15 +68,33 @@ class Dataset(Model, frozen=True, kw_only=True):
     version: Annotated[str, text("Its own version.", most=63)] | None = None
     digest: Digest | None = None
     range: Annotated[str, text("Which part of it, such as 2026-09-01/2026-09-30.", most=128)] | None = None
-    rows: Annotated[int, Meta(description="How many rows.", ge=0)] | None = None
+    rows: Annotated[int, integer("How many rows.", least=0)] | None = None
 
 
 class Training(Model, frozen=True, kw_only=True):
     """How the training went."""
 
     duration: Annotated[str, text("How long it took, such as 3h24m.", most=63)] | None = None
-    started_at: Annotated[datetime, Meta(description="When it began (UTC).")] | None = None
+    started_at: (
+        Annotated[
+            datetime,
+            Meta(
+                description="When it began (UTC).",
+                extra_json_schema={"pattern": TIME, "maxLength": 64, **rules(DATE_RULE)},
+            ),
+        ]
+        | None
+    ) = None
     by: Annotated[str, text("Who or what trained it.")] | None = None
+
+    def __post_init__(self) -> None:
+        """Take a time without an offset for UTC; refuse one of another age, which is a mistake."""
+        if self.started_at is None:
+            return
+        if self.started_at.year not in _YEARS:
+            raise FieldError(".startedAt", f"the year {self.started_at.year} is not from {_YEARS[0]} to {_YEARS[-1]}")
+        if self.started_at.tzinfo is None:
+            force_setattr(self, "started_at", self.started_at.replace(tzinfo=UTC))
 
 
 class SourceCode(Model, frozen=True, kw_only=True):
@@ -97,7 +141,9 @@ class Field(Model, frozen=True, kw_only=True):
 
     name: Annotated[str, text("Its name.")]
     dtype: Annotated[str, text("Its element type, such as float64.", most=63)]
-    shape: Annotated[tuple[int, ...], items("Its dimensions; -1 where one varies.", most=16)] = ()
+    shape: Annotated[
+        tuple[Annotated[int, integer("A length, or -1.")], ...], items("Its dimensions; -1 where one varies.", most=16)
+    ] = ()
     optional: Annotated[bool, Meta(description="Whether a request may leave it out.")] = False
     min: Decimal | None = None
     max: Decimal | None = None
@@ -112,7 +158,7 @@ class Field(Model, frozen=True, kw_only=True):
     )
     nullable: Annotated[bool, Meta(description="Whether the value may be null.")] = False
     default: Annotated[str, text("What is taken where a request leaves it out.", least=0, most=1024)] | None = None
-    max_length: Annotated[int, Meta(description="The longest text or list.", ge=0)] | None = None
+    max_length: Annotated[int, integer("The longest text or list.", least=0)] | None = None
     unit: Annotated[str, text("The unit or scale, such as EUR, probability or logit.", most=63)] | None = None
     feature_ref: Annotated[str, text("The definition it follows, such as merchant_risk@3.")] | None = None
     aliases: Annotated[
@@ -148,6 +194,11 @@ class Signature(Model, frozen=True, kw_only=True):
     protocol: Annotated[str, text("How it is asked, such as oip-v2 or mlflow.", most=63)] | None = None
     path: Annotated[str, text("The path of the endpoint.")] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a field that is there twice."""
+        for section in ("inputs", "outputs", "parameters"):
+            refuse_twins(f".{section}", (one.name for one in getattr(self, section)))
+
 
 class BackendRef(Model, frozen=True, kw_only=True):
     """Where a version serves: an object that a route can point at, in the ModelVersion's namespace."""
@@ -160,7 +211,7 @@ class BackendRef(Model, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse a Service without a port: a Service may have many."""
         if (self.group, self.kind) == ("", "Service") and self.port is None:
-            raise ValueError("a Service backend needs a port")
+            raise FieldError(".port", "a Service backend needs a port")
 
 
 class Serving(Model, frozen=True, kw_only=True):
@@ -171,7 +222,8 @@ class Serving(Model, frozen=True, kw_only=True):
         Meta(
             extra_json_schema=rules(
                 rule(
-                    "(has(self.kind) && self.kind != 'Service') || has(self.port)",
+                    "(has(self.group) && self.group != '') || (has(self.kind) && self.kind != 'Service')"
+                    " || has(self.port)",
                     "a Service backend needs a port",
                     field=".port",
                 )
@@ -197,6 +249,10 @@ class Governance(Model, frozen=True, kw_only=True):
     license: Annotated[str, text("An SPDX expression.", most=128)] | None = None
 
 
+# An object's name is a DNS subdomain: no part between dots begins or ends with a hyphen.
+_UNNAMEABLE: Final = re.compile(r"-\.|\.-|-\Z")
+
+
 class ModelVersionSpec(Model, frozen=True, kw_only=True):
     """One version of a model. It never changes: a new build is a new version."""
 
@@ -214,8 +270,10 @@ class ModelVersionSpec(Model, frozen=True, kw_only=True):
     changes: Annotated[str, text("What is new, for people.", most=4096)] | None = None
 
     def __post_init__(self) -> None:
-        """Drop the leading ``v``, which is not part of SemVer."""
+        """Drop the leading ``v`` that SemVer does not know; refuse a version that no object can be named after."""
         force_setattr(self, "version", self.version.removeprefix("v"))
+        if _UNNAMEABLE.search(self.version):
+            raise FieldError(".version", f"{self.version!r} cannot end the name of an object: leave the hyphens out")
 
 
 class Bump(StrEnum):
@@ -285,8 +343,8 @@ OBJECT_RULES: Final = (
     rule(
         "self.metadata.name == self.spec.model + '-v' + (self.spec.version.startsWith('v')"
         " ? self.spec.version.substring(1) : self.spec.version).lowerAscii()",
-        "'metadata.name must be ' + self.spec.model + '-v' + (self.spec.version.startsWith('v')"
+        "metadata.name must be <model>-v<version>, in small letters",
+        computed="'metadata.name must be ' + self.spec.model + '-v' + (self.spec.version.startsWith('v')"
         " ? self.spec.version.substring(1) : self.spec.version).lowerAscii()",
-        computed=True,
     ),
 )

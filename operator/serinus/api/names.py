@@ -59,6 +59,8 @@ TEST_ANNOTATION: Final = f"{GROUP}/test"
 """On a Job of an integration test: the name of the test."""
 
 FIELD_MANAGER: Final = "serinus"
+FINALIZER: Final = f"{GROUP}/outbox"
+"""On a Rollout while its candidate has traffic or its audit records are not delivered."""
 
 
 class Command(StrEnum):
@@ -109,6 +111,7 @@ AUDIT_RECORD: Final = Kind(GROUP, VERSION, "AuditRecord", "auditrecords")
 HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 ENDPOINT_SLICE: Final = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 JOB: Final = Kind("batch", "v1", "Job", "jobs")
+POD: Final = Kind("", "v1", "Pod", "pods")
 NAMESPACE: Final = Kind("", "v1", "Namespace", "namespaces")
 LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 EVENT: Final = Kind("events.k8s.io", "v1", "Event", "events")

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from serinus.api.names import Command
 from serinus.api.quantities import Duration, Share
+from serinus.api.schema import SEMVER, SEMVER_ADVICE, FieldError, in_python
 from serinus.errors import InvalidObjectError
 
+_NO_SEMVER: Final = repr(in_python(SEMVER))
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -28,7 +30,12 @@ def decode(kind: type[T], raw: object, path: str) -> T:
         return msgspec.convert(raw, kind, dec_hook=_read)
     except msgspec.ValidationError as problem:
         sentence, _, where = str(problem).partition(" - at `$")
-        raise InvalidObjectError(path + where.rstrip("`"), sentence) from problem
+        where = path + where.rstrip("`")
+        if isinstance(problem.__cause__, FieldError):
+            where, sentence = where + problem.__cause__.field, problem.__cause__.problem
+        if sentence.endswith(_NO_SEMVER):
+            sentence = SEMVER_ADVICE
+        raise InvalidObjectError(where, sentence) from problem
 
 
 def encode(value: msgspec.Struct) -> dict[str, Any]:
@@ -54,6 +61,8 @@ def _plain(value: object) -> object:
 def _read(kind: type[Any], raw: object) -> object:
     if kind in {Duration, Share} and isinstance(raw, str):
         return kind(raw)
+    if kind is Share and isinstance(raw, int) and not isinstance(raw, bool):
+        raise ValueError(f"write {raw}%")
     raise ValueError(f"expected text, got {raw!r}")
 
 

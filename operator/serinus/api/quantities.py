@@ -8,6 +8,9 @@ from typing import ClassVar, Final, Self
 WEIGHT_SCALE: Final = 10_000
 """Shares of traffic are integers on this scale, so that 0.01 % is exact."""
 
+LONGEST_TEXT: Final = 32
+"""A quantity has no more characters than this."""
+
 
 @total_ordering
 class Duration:
@@ -17,13 +20,14 @@ class Duration:
 
     PATTERN: ClassVar[str] = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?([0-9]{1,9}ms)?$"
     DESCRIPTION: ClassVar[str] = "A length of time such as 2h, 1h30m, 10s or 500ms."
+    ADVICE: ClassVar[str] = "use hours, minutes and seconds, such as 2h, 1h30m or 10s"
     _PARTS: ClassVar[re.Pattern[str]] = re.compile(PATTERN)
 
     def __init__(self, text: str) -> None:
         """Parse the text; ValueError where it is malformed."""
         parts = self._PARTS.fullmatch(text)
-        if not text or parts is None:
-            raise ValueError(f"invalid duration {text!r}: use hours, minutes and seconds, such as 2h, 1h30m or 10s")
+        if not text or parts is None or len(text) > LONGEST_TEXT:
+            raise ValueError(f"invalid duration {text!r}: {self.ADVICE}")
         hours, minutes, seconds, millis = (int((part or "0").rstrip("hms")) for part in parts.groups())
         self._text = text
         self._value = timedelta(hours=hours, minutes=minutes, seconds=seconds, milliseconds=millis)

@@ -7,11 +7,11 @@ from typing import Annotated, Final
 from msgspec import Meta, field
 from msgspec.structs import force_setattr
 
-from serinus.api import abort_condition
+from serinus.api import abort_condition, condition_rules, rollout_rules
 from serinus.api.abort_condition import AbortCondition, parse_abort_condition
 from serinus.api.modelversion import ModelName, SemVer
 from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT, Duration, Share
-from serinus.api.schema import NAME, SUBDOMAIN, Model, items, length, rule, rules, text
+from serinus.api.schema import API_PATTERN, NAME, SUBDOMAIN, FieldError, Model, items, length, refuse_twins, rules, text
 from serinus.api.stage_tests import IntegrationTest
 
 MAX_STAGES: Final = 16
@@ -54,26 +54,11 @@ class OnTimeout(StrEnum):
     ROLLBACK = "Rollback"
 
 
-# The unit that a metric requires, so that `kubectl apply` refuses what parse_abort_condition would.
-_CONDITION_RULES: Final = (
-    rule(
-        r"!self.matches('^\\s*latency_p[0-9]{2,4}\\s*[<>]')"
-        r" || self.matches('^\\s*latency_p[0-9]+\\s*>=?[^%]*[^%0-9\\s]\\s*$')",
-        "a latency is bad when it is high: write > or >= and a limit in ms or s, such as 200ms",
-    ),
-    rule(
-        r"!self.matches('^\\s*(client_)?error_rate\\s*[<>]')"
-        r" || self.matches('^\\s*(client_)?error_rate\\s*>=?[^ms]*$')",
-        "an error rate is bad when it is high: write > or >= and a percentage or a ratio, such as 0.5%",
-    ),
-)
-
-
 class Stage(Model, frozen=True, kw_only=True):
     """A share of traffic, how long it lasts and what must hold."""
 
     name: Annotated[str, text("Unique in the plan.", pattern=NAME, most=40)]
-    traffic: Share
+    traffic: Annotated[Share, Meta(extra_json_schema=rollout_rules.TRAFFIC)]
     duration: Annotated[Duration, length("How long the stage watches before it may pass.")] | None = None
     bake: (
         Annotated[Duration, length("How long the last stage watches at 100% before the version counts as good.")] | None
@@ -84,9 +69,10 @@ class Stage(Model, frozen=True, kw_only=True):
                 str,
                 text(
                     abort_condition.DESCRIPTION,
-                    pattern=abort_condition.PATTERN,
                     most=128,
-                    **rules(*_CONDITION_RULES),
+                    # parse_abort_condition matches it, and says what to write instead.
+                    **{API_PATTERN: abort_condition.PATTERN},
+                    **rules(*condition_rules.LINE_RULES),
                 ),
             ],
             ...,
@@ -95,19 +81,14 @@ class Stage(Model, frozen=True, kw_only=True):
             "When the version is bad. Each line is judged by itself.",
             most=MAX_CONDITIONS,
             **{"x-kubernetes-list-type": "set"},
+            **rules(*condition_rules.LIST_RULES),
         ),
     ] = ()
     tests: Annotated[
         tuple[
             Annotated[
                 IntegrationTest,
-                Meta(
-                    extra_json_schema=rules(
-                        rule(
-                            "has(self.http) != has(self.job)", "a test is either http or job: give exactly one of them"
-                        )
-                    )
-                ),
+                Meta(extra_json_schema=rules(*rollout_rules.TEST_RULES)),
             ],
             ...,
         ],
@@ -133,6 +114,33 @@ class Stage(Model, frozen=True, kw_only=True):
         Annotated[Duration, length("When onTimeout acts; 24h or twice the duration where none is given.")] | None
     ) = None
     on_timeout: Annotated[OnTimeout, Meta(description="What happens then.")] = OnTimeout.HOLD
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together, as the CRD's rules of a stage do."""
+        self._check_conditions()
+        refuse_twins(".tests", (test.name for test in self.tests))
+        if self.longest < self.watch.value:
+            raise FieldError(".maxDuration", "maxDuration must not be shorter than what the stage must watch")
+        if self.promotion is Promotion.CERTIFIED and self.judgement is not Judgement.SEQUENTIAL:
+            raise FieldError(".promotion", "only the Sequential judgement can certify")
+
+    def _check_conditions(self) -> None:
+        if (self.traffic > NONE_OF_IT) != bool(self.abort_on):
+            raise FieldError(
+                ".abortOn",
+                f"a stage with traffic needs abortOn, a stage at 0% has nothing to judge: {self.name} has"
+                f" {self.traffic} and {len(self.abort_on) or 'no'} conditions",
+            )
+        meanings: dict[object, str] = {}
+        for index, line in enumerate(self.abort_on):
+            try:
+                condition = parse_abort_condition(line)
+            except ValueError as problem:
+                raise FieldError(f".abortOn[{index}]", str(problem)) from problem
+            if condition.meaning in meanings:
+                other = meanings[condition.meaning]
+                raise FieldError(f".abortOn[{index}]", f"{line!r} is {other!r} in another spelling: keep one of them")
+            meanings[condition.meaning] = line
 
     @property
     def watch(self) -> Duration:
@@ -183,29 +191,7 @@ class RolloutSpec(Model, frozen=True, kw_only=True):
         tuple[
             Annotated[
                 Stage,
-                Meta(
-                    extra_json_schema=rules(
-                        rule(
-                            "self.traffic.matches('^0+([.]0*)?%$') != (has(self.abortOn) && size(self.abortOn) > 0)",
-                            "a stage with traffic needs abortOn, a stage at 0% has nothing to judge",
-                            field=".abortOn",
-                        ),
-                        rule(
-                            "!has(self.maxDuration) ||"
-                            " (!has(self.duration) || duration(self.maxDuration) >= duration(self.duration)) &&"
-                            " (!has(self.bake) || duration(self.maxDuration) >= duration(self.bake))",
-                            "maxDuration must not be shorter than what the stage must watch (duration or bake)",
-                            field=".maxDuration",
-                        ),
-                        rule(
-                            "!has(self.promotion) || self.promotion != 'Certified'"
-                            " || !has(self.judgement)"
-                            " || self.judgement == 'Sequential'",
-                            "only the Sequential judgement can certify",
-                            field=".promotion",
-                        ),
-                    )
-                ),
+                Meta(extra_json_schema=rules(*rollout_rules.STAGE_RULES)),
             ],
             ...,
         ],
@@ -232,65 +218,17 @@ class RolloutSpec(Model, frozen=True, kw_only=True):
 def _check_stages(stages: tuple[Stage, ...]) -> None:
     shares = [stage.traffic for stage in stages]
     if not shares or shares != sorted(shares) or shares.count(ALL_OF_IT) != 1:
-        raise ValueError("stages must rise in traffic and only the last one must have 100%")
-    names = [stage.name for stage in stages]
-    if len(set(names)) != len(names):
-        raise ValueError("stages must have unique names")
+        raise FieldError(".stages", "stages must rise in traffic and only the last one must have 100%")
+    refuse_twins(".stages", (stage.name for stage in stages))
+    if stages[0].approval is Approval.REQUIRED:
+        raise FieldError(
+            ".stages[0].approval",
+            "approval lets a run into a stage: put a stage at 0% before the one that needs it",
+        )
+    if stages[-1].duration is not None:
+        raise FieldError(f".stages[{len(stages) - 1}].duration", "the last stage has bake instead of duration")
     for index, stage in enumerate(stages):
-        try:
-            for line in stage.abort_on:
-                parse_abort_condition(line)
-            _check_stage(stage, first=index == 0, last=index == len(stages) - 1)
-        except ValueError as problem:
-            raise ValueError(f"stages[{index}] ({stage.name}): {problem}") from problem
-
-
-def _check_stage(stage: Stage, *, first: bool, last: bool) -> None:
-    if (stage.traffic > NONE_OF_IT) != bool(stage.abort_on):
-        raise ValueError("a stage with traffic needs abortOn, a stage at 0% has nothing to judge")
-    if first and stage.approval is Approval.REQUIRED:
-        raise ValueError("approval lets a run into a stage: put a stage at 0% before the one that needs it")
-    if (stage.bake is not None and not last) or (stage.duration is not None and last):
-        raise ValueError("the last stage has bake, every other one duration")
-    if any((test.http is None) == (test.job is None) for test in stage.tests):
-        raise ValueError("a test is either http or job: give exactly one of them")
-    if stage.longest < stage.watch.value:
-        raise ValueError("maxDuration must not be shorter than what the stage must watch")
-    if stage.promotion is Promotion.CERTIFIED and stage.judgement is not Judgement.SEQUENTIAL:
-        raise ValueError("only the Sequential judgement can certify")
-
-
-_TRAFFIC: Final = "double(s.traffic.replace('%', ''))"
-
-SPEC_RULES: Final = (
-    rule(
-        f"self.stages.map(s, {_TRAFFIC}).isSorted()",
-        "stages must stand in rising order of traffic",
-        field=".stages",
-    ),
-    rule(
-        "self.stages[size(self.stages) - 1].traffic.matches('^100([.]0*)?%$')",
-        "the last stage must have 100% traffic",
-        field=".stages",
-    ),
-    rule(
-        "self.stages.all(s, s.traffic.matches('^100([.]0*)?%$') ? true : !has(s.bake))",
-        "bake belongs to the last stage: give every other stage duration",
-        field=".stages",
-    ),
-    rule(
-        "!has(self.stages[size(self.stages) - 1].duration)",
-        "the last stage has bake instead of duration",
-        field=".stages",
-    ),
-    rule(
-        "self.stages.filter(s, s.traffic.matches('^100([.]0*)?%$')).size() == 1",
-        "only the last stage may have 100% traffic",
-        field=".stages",
-    ),
-    rule(
-        "!has(self.stages[0].approval) || self.stages[0].approval != 'Required'",
-        "approval lets a run into a stage: put a stage at 0% before the one that needs it",
-        field=".stages",
-    ),
-)
+        if stage.bake is not None and stage is not stages[-1]:
+            raise FieldError(
+                f".stages[{index}].bake", "bake belongs to the last stage: give every other stage duration"
+            )

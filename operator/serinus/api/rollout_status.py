@@ -3,7 +3,7 @@
 It is also the only state that the operator keeps across restarts: every decision is based on it alone.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -11,11 +11,14 @@ from msgspec import Meta, field
 
 from serinus.api.audit_record import AuditEntry
 from serinus.api.conditions import Condition
+from serinus.api.modelversion import BackendRef
 from serinus.api.schema import Model, items, rule, text
 from serinus.api.verdict import Cause, Verdict
 
 MAX_HISTORY: Final = 10
 MAX_QUARANTINED: Final = 50
+MAX_FOREIGN: Final = 32
+"""More backends than a rule of an HTTPRoute may have (16)."""
 MAX_RECORDS: Final = 256
 """The most records waiting for the registry; runs stop to advance long before, so that none is ever lost."""
 
@@ -44,12 +47,14 @@ class StageState(StrEnum):
 
 
 class TestResult(StrEnum):
-    """How an integration test ended."""
+    """How far an integration test is: a Job that runs, how it ended, or that it could not run."""
 
     __test__ = False  # pytest collects names that begin with Test
 
+    RUNNING = "Running"
     PASSED = "Passed"
     FAILED = "Failed"
+    NOT_RUN = "NotRun"
 
 
 class RunResult(StrEnum):
@@ -67,15 +72,39 @@ _TIME = Meta(description="UTC.")
 _SENTENCE = text("A full sentence.", least=0, most=4096)
 
 
-class Serving(Model, frozen=True, kw_only=True, omit_defaults=False):
+class Serving(Model, frozen=True, kw_only=True):
     """A version and its share of the traffic."""
 
     version: Annotated[str, _VERSION]
     weight: Annotated[float, _WEIGHT]
     since: Annotated[datetime, Meta(description="Since when it has this role (UTC).")]
+    backend: (
+        Annotated[
+            BackendRef, Meta(description="Where it serves; kept here so that its traffic can be taken back without it.")
+        ]
+        | None
+    ) = None
+    not_ready_since: (
+        Annotated[datetime, Meta(description="Since when it has traffic and no ready endpoint (UTC).")] | None
+    ) = None
 
 
-class CurrentStage(Model, frozen=True, kw_only=True, omit_defaults=False):
+class RouteStatus(Model, frozen=True, kw_only=True):
+    """The rule that carries the model's traffic, as it was when the run began."""
+
+    name: Annotated[str, text("The HTTPRoute.")]
+    rule_name: Annotated[str, text("The rule; absent where the route has one rule.", most=253)] | None = None
+    foreign: Annotated[
+        tuple[Annotated[str, text("kind/name:port, without what a core Service implies.", most=512)], ...],
+        items("The rule's other backends when the run began.", most=MAX_FOREIGN),
+    ] = ()
+    corrections: Annotated[
+        int, Meta(description="How often in a row somebody else's change of the weights was put right.", ge=0)
+    ] = 0
+    corrected_at: Annotated[datetime, Meta(description="When that was last done (UTC).")] | None = None
+
+
+class CurrentStage(Model, frozen=True, kw_only=True):
     """The stage that the run is in."""
 
     index: Annotated[int, Meta(description="From 0.", ge=0)]
@@ -83,6 +112,23 @@ class CurrentStage(Model, frozen=True, kw_only=True, omit_defaults=False):
     state: Annotated[StageState, Meta(description="How far the run is in it.")]
     since: Annotated[datetime, Meta(description="When the stage began (UTC).")]
     state_since: Annotated[datetime, Meta(description="When the state began (UTC).")]
+    held_since: (
+        Annotated[datetime, Meta(description="Since when a pause, a freeze or a person is waited for (UTC).")] | None
+    ) = None
+    held_seconds: Annotated[float, Meta(description="Held time of the stage that is over, in seconds.", ge=0)] = 0.0
+    state_held_seconds: Annotated[float, Meta(description="The same for the state, in seconds.", ge=0)] = 0.0
+
+    def elapsed(self, now: datetime) -> timedelta:
+        """Return how long the stage has run by now, held time left out; never negative."""
+        return self._without_held(now - self.since, self.held_seconds, now)
+
+    def elapsed_in_state(self, now: datetime) -> timedelta:
+        """Return how long the state has lasted by now, held time left out; never negative."""
+        return self._without_held(now - self.state_since, self.state_held_seconds, now)
+
+    def _without_held(self, length: timedelta, held_seconds: float, now: datetime) -> timedelta:
+        holding = now - self.held_since if self.held_since is not None else timedelta(0)
+        return max(timedelta(0), length - timedelta(seconds=held_seconds) - max(timedelta(0), holding))
 
 
 class EvidenceStatus(Model, frozen=True, kw_only=True):
@@ -100,14 +146,18 @@ class EvidenceStatus(Model, frozen=True, kw_only=True):
 
 
 class TestStatus(Model, frozen=True, kw_only=True):
-    """How one integration test of the current stage ended."""
+    """How far one integration test of the current stage is."""
 
     __test__ = False  # pytest collects names that begin with Test
 
     name: Annotated[str, text("As in the stage.", most=40)]
-    result: Annotated[TestResult, Meta(description="Passed or Failed.")]
+    result: Annotated[
+        TestResult,
+        Meta(description="Passed or Failed; Running while its Job has not ended; NotRun where it could not run."),
+    ]
     message: Annotated[str, _SENTENCE] = ""
     at: Annotated[datetime, _TIME]
+    lost: Annotated[int, Meta(description="How many of its Jobs were gone before they had ended.", ge=0)] = 0
 
 
 class RollbackReason(StrEnum):
@@ -118,6 +168,8 @@ class RollbackReason(StrEnum):
     ABORTED = "Aborted"
     ROLLBACK_REQUESTED = "RollbackRequested"
     STAGE_TIMED_OUT = "StageTimedOut"
+    CANDIDATE_REFUSED = "CandidateRefused"
+    NO_READY_ENDPOINTS = "NoReadyEndpoints"
 
 
 class Rollback(Model, frozen=True, kw_only=True):
@@ -177,6 +229,7 @@ class RolloutStatus(Model, frozen=True, kw_only=True):
     stable: Serving | None = None
     candidate: Serving | None = None
     last_known_good: Annotated[str, text("The version that served well before stable.", most=64)] | None = None
+    route: RouteStatus | None = None
     stage: CurrentStage | None = None
     phase_since: Annotated[datetime, Meta(description="Since when the phase holds (UTC).")] | None = None
     run: Annotated[int, Meta(description="The number of the current or last run.", ge=0)] = 0

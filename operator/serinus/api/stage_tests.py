@@ -1,12 +1,14 @@
 """Integration tests of a stage: one HTTP request by the operator, or a Kubernetes Job."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, field
 
 from serinus.api.quantities import Duration
-from serinus.api.schema import NAME, Model, items, length, text
+from serinus.api.schema import NAME, FieldError, Model, items, length, refuse_twins, text
+
+_TEMPLATE: Final = ("metadata", "spec")
 
 
 class Header(Model, frozen=True, kw_only=True):
@@ -54,6 +56,10 @@ class HttpCheck(Model, frozen=True, kw_only=True):
         default_factory=lambda: Duration("10s")
     )
 
+    def __post_init__(self) -> None:
+        """Refuse a header that is there twice."""
+        refuse_twins(".headers", (header.name for header in self.headers))
+
 
 class JobTest(Model, frozen=True, kw_only=True):
     """A Kubernetes Job that tests the candidate; it passes when the Job completes."""
@@ -65,8 +71,7 @@ class JobTest(Model, frozen=True, kw_only=True):
             extra_json_schema={
                 "required": ["spec"],
                 "properties": {
-                    part: {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-                    for part in ("metadata", "spec")
+                    part: {"type": "object", "x-kubernetes-preserve-unknown-fields": True} for part in _TEMPLATE
                 },
             },
         ),
@@ -82,3 +87,21 @@ class IntegrationTest(Model, frozen=True, kw_only=True):
     name: Annotated[str, text("Unique in the stage.", pattern=NAME, most=40)]
     http: HttpCheck | None = None
     job: JobTest | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a test that does nothing or two things, and a Job whose template has no form."""
+        if (self.http is None) == (self.job is None):
+            raise FieldError("", "a test is either http or job: give exactly one of them")
+        if self.job is not None:
+            _check_template(self.job.template)
+
+
+def _check_template(template: dict[str, Any]) -> None:
+    """Refuse what the CRD refuses; the Job's own API judges the rest when the Job is made."""
+    if "spec" not in template:
+        raise FieldError(".job.template.spec", "a Job's template needs it")
+    for name, part in template.items():
+        if name not in _TEMPLATE:
+            raise FieldError(".job.template", f"Object contains unknown field `{name}`")
+        if not isinstance(part, dict):
+            raise FieldError(f".job.template.{name}", f"expected an object, got {part!r}")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
@@ -16,6 +17,7 @@ from serinus.errors import AmbiguousError, RefusedError, SerinusError, Transient
 from serinus.kube.answers import Answer, error_of
 from serinus.kube.connection import load_configuration
 from serinus.kube.priority_limiter import PriorityLimiter
+from serinus.ports.services import Guard
 
 Raw = dict[str, Any]
 """One object or list as the API server sends it."""
@@ -26,8 +28,16 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 
 DEFAULT_TIMEOUT: Final = 10.0
 _CONNECT_TIMEOUT: Final = 5.0
-_IN_FLIGHT: Final = 16
-_RESERVED: Final = 4
+RESERVED: Final = 40
+"""Requests in flight that only urgent callers may have: the workers of the safety lane, each with one, and the Lease.
+
+Were there fewer, an admission webhook for routes that hangs could also keep the Lease from being renewed.
+"""
+
+ORDINARY: Final = 80
+"""All others: as many as the workers of the Rollouts (at most 64, and four more), of the stages, reviews, events and
+records, and a list have together, so that none of these keeps another from a slot."""
+
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
 _TRIES: Final = 3
@@ -49,18 +59,46 @@ class Requests(Protocol):
         query: Mapping[str, str] | None = None,
         timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - bounds the wait for a slot and, separately, the call
         urgent: bool = False,
+        guard: Guard | None = None,
+        fenced: bool = True,
     ) -> Raw:
         """Send one request and return the decoded object; see :meth:`KubernetesClient.request`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """One request; ``seconds`` bounds the wait for a slot and, separately, the call.
+
+    ``permit`` is called immediately before each time that it is sent, and raises where it must not be.
+    """
+
+    method: str
+    target: str
+    body: object
+    content_type: str
+    seconds: float
+    urgent: bool
+    permit: Guard
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method in _READS
+
+    def __str__(self) -> str:
+        """Return method and target, for messages."""
+        return f"{self.method} {self.target}"
+
+
 class KubernetesClient:
-    """Client of one API server, with a limit on the requests in flight."""
+    """Client of one API server, with a limit on the requests in flight, and a fence around every write."""
 
     def __init__(self, configuration: Any) -> None:  # noqa: ANN401 - the client library is untyped
         """Prepare the connections; nothing is sent."""
-        configuration.connection_pool_maxsize = _IN_FLIGHT
+        configuration.connection_pool_maxsize = ORDINARY + RESERVED
         self._api = ApiClient(configuration)
-        self._limiter = PriorityLimiter(_IN_FLIGHT, _RESERVED)
+        self._limiter = PriorityLimiter(ORDINARY + RESERVED, RESERVED)
+        self._fence: Guard | None = None
 
     @classmethod
     async def open(cls, kubeconfig: Path | None = None) -> Self:
@@ -70,6 +108,13 @@ class KubernetesClient:
             ConfigurationError: none of these exists, or it cannot be read.
         """
         return cls(await load_configuration(kubeconfig))
+
+    def fence(self, may_write: Guard) -> None:
+        """Have this called before each write is sent, each retry included; it raises where nothing may be written.
+
+        Every write of every adapter passes here, but those of the Lease itself, by which the leadership is won.
+        """
+        self._fence = may_write
 
     async def close(self) -> None:
         """Close all connections."""
@@ -93,6 +138,8 @@ class KubernetesClient:
         query: Mapping[str, str] | None = None,
         timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - bounds the wait for a slot and, separately, the call
         urgent: bool = False,
+        guard: Guard | None = None,
+        fenced: bool = True,
     ) -> Raw:
         """Send one request and return the decoded object.
 
@@ -104,6 +151,8 @@ class KubernetesClient:
             query: parameters of the URL.
             timeout: seconds to wait for a slot, and again for the call.
             urgent: whether the request takes precedence over all that are not urgent.
+            guard: called immediately before each time that the request is sent; it raises where it must not be.
+            fenced: whether a write needs the leadership; only the Lease's own do not.
 
         Raises:
             NotFoundError: 404.
@@ -111,74 +160,88 @@ class KubernetesClient:
             RefusedError: any other 4xx, with the API server's message; a response to a read over 64 MB.
             TransientError: not sent, 429, 410, or a read that failed: retry.
             AmbiguousError: a write that may have taken effect.
+            NotLeaderError: a write of a process that does not lead; not sent.
         """
-        target = f"{path}?{urlencode(query)}" if query else path
+        request = _Request(
+            method=method,
+            target=f"{path}?{urlencode(query)}" if query else path,
+            body=body,
+            content_type=content_type,
+            seconds=timeout,
+            urgent=urgent,
+            permit=self._permit_for(method, guard, fenced=fenced),
+        )
         for attempt in range(1, _TRIES + 1):
-            answer = await self._attempt(method, target, body, content_type, timeout, urgent=urgent)
+            answer = await self._attempt(request)
             if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
                 break
             if attempt < _TRIES:
                 await asyncio.sleep(min(answer.retry_after, _MAX_PAUSE))
-        error = error_of(answer, f"{method} {target}", write=method not in _READS)
+        error = error_of(answer, str(request), write=not request.is_read)
         if error is not None:
             raise error
         try:
             decoded: Raw = msgspec.json.decode(answer.content, type=dict)
         except msgspec.DecodeError as problem:
-            raise _failed(method, f"{method} {target}: the answer is not a JSON object: {problem}") from problem
+            raise _failed(request, f"the answer is not a JSON object: {problem}") from problem
         return decoded
 
-    async def _attempt(  # noqa: PLR0913 - the parts of an HTTP request
-        self,
-        method: str,
-        target: str,
-        body: object,
-        content_type: str,
-        seconds: float,
-        *,
-        urgent: bool,
-    ) -> Answer:
-        request = f"{method} {target}"
+    def _permit_for(self, method: str, guard: Guard | None, *, fenced: bool) -> Guard:
+        fence = self._fence if fenced and method not in _READS else None
+
+        def permit() -> None:
+            for may_send in (fence, guard):
+                if may_send is not None:
+                    may_send()
+
+        return permit
+
+    async def _attempt(self, request: _Request) -> Answer:
         try:
-            async with asyncio.timeout(seconds) as waiting, self._limiter.slot(urgent=urgent):
+            async with asyncio.timeout(request.seconds) as waiting, self._limiter.slot(urgent=request.urgent):
                 waiting.reschedule(None)
-                return await self._send(method, target, body, content_type, seconds)
+                return await self._send(request)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as problem:
             raise TransientError(f"{request}: the API server cannot be reached: {problem}") from problem
         except aiohttp.ClientError as problem:
-            raise _failed(method, f"{request}: the connection broke: {type(problem).__name__}: {problem}") from problem
+            raise _failed(request, f"the connection broke: {type(problem).__name__}: {problem}") from problem
         except TimeoutError as problem:
             if waiting.expired():
-                raise TransientError(f"{request}: no free slot within {seconds:g} s; not sent") from problem
-            raise _failed(method, f"{request}: no answer within {seconds:g} s") from problem
+                message = f"{request}: no free slot within {request.seconds:g} s; not sent"
+                raise TransientError(message) from problem
+            raise _failed(request, f"no answer within {request.seconds:g} s") from problem
 
-    async def _send(self, method: str, target: str, body: object, content_type: str, seconds: float) -> Answer:
-        headers = {"Accept": JSON, "Content-Type": content_type, "User-Agent": _USER_AGENT}
+    async def _send(self, request: _Request) -> Answer:
+        headers = {"Accept": JSON, "Content-Type": request.content_type, "User-Agent": _USER_AGENT}
         try:
             # This may re-read a token file or call an identity provider.
-            async with asyncio.timeout(seconds):
-                await self._api.update_params_for_auth(headers, [], ["BearerToken"], target, method, body)
+            async with asyncio.timeout(request.seconds):
+                await self._api.update_params_for_auth(
+                    headers, [], ["BearerToken"], request.target, request.method, request.body
+                )
         except (ConfigException, OSError, TimeoutError) as problem:
-            raise TransientError(f"{method} {target}: no credentials: {problem}; not sent") from problem
+            raise TransientError(f"{request}: no credentials: {problem}; not sent") from problem
+        # The last thing before it is sent: another may have become leader while it waited for a slot or credentials.
+        request.permit()
         response = await self._api.rest_client.request(
-            method,
-            self._api.configuration.host + target,
+            request.method,
+            self._api.configuration.host + request.target,
             headers=headers,
-            body=body,
-            _request_timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_TIMEOUT),
+            body=request.body,
+            _request_timeout=aiohttp.ClientTimeout(total=request.seconds, sock_connect=_CONNECT_TIMEOUT),
         )
-        return await _read(response.response, method, target)
+        return await _read(response.response, request)
 
 
-async def _read(response: aiohttp.ClientResponse, method: str, target: str) -> Answer:
+async def _read(response: aiohttp.ClientResponse, request: _Request) -> Answer:
     content = bytearray()
     async with response:
         async for chunk in response.content.iter_chunked(_CHUNK):
             content += chunk
             if len(content) > _MAX_BYTES:
                 response.close()
-                message = f"{method} {target}: the answer is over {_MAX_BYTES >> 20} MB: read in smaller pages"
-                raise RefusedError(message) if method in _READS else AmbiguousError(message)
+                message = f"{request}: the answer is over {_MAX_BYTES >> 20} MB: read in smaller pages"
+                raise RefusedError(message) if request.is_read else AmbiguousError(message)
     return Answer(response.status, bytes(content), _retry_after(response.headers.get("Retry-After", "")))
 
 
@@ -187,5 +250,6 @@ def _retry_after(header: str) -> float:
     return float(header) if header.isdecimal() else 1.0
 
 
-def _failed(method: str, message: str) -> SerinusError:
-    return TransientError(message) if method in _READS else AmbiguousError(f"{message}; it may have been written")
+def _failed(request: _Request, problem: str) -> SerinusError:
+    message = f"{request}: {problem}"
+    return TransientError(message) if request.is_read else AmbiguousError(f"{message}; it may have been written")

@@ -1,4 +1,4 @@
-"""Runs integration tests as Kubernetes Jobs."""
+"""Runs integration tests as Kubernetes Jobs, and reads why their pods do not run."""
 
 import math
 from collections.abc import Mapping
@@ -8,21 +8,27 @@ from serinus.api.names import (
     API_VERSION,
     FIELD_MANAGER,
     JOB,
+    POD,
     ROLLOUT_LABEL,
     RUN_LABEL,
     STAGE_ANNOTATION,
     TEST_ANNOTATION,
+    ObjectKey,
 )
 from serinus.engine.rollout.actions import RunJobTest, TestRun
-from serinus.errors import RefusedError
+from serinus.errors import InvalidObjectError, RefusedError
 from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import Requests
 from serinus.kube.job_names import job_name
-from serinus.kube.kinds import collection_path
-from serinus.ports.cluster_state import Meta
+from serinus.kube.kinds import collection_path, object_path
+from serinus.kube.pods import pod_facts
+from serinus.kube.records import job_record
+from serinus.ports.cluster_state import JobRecord, Meta, PodFacts
 
 _TTL_SECONDS: Final = 3600
 _DEFAULT_PORT: Final = 80
+_MOST_PODS: Final = 10
+_CONTROLLER_UID_LABEL: Final = "batch.kubernetes.io/controller-uid"
 
 
 class ApiJobs:
@@ -32,20 +38,36 @@ class ApiJobs:
         """Create Jobs with this client."""
         self._client = client
 
-    async def ensure(self, owner: Meta, action: RunJobTest) -> None:
-        """Create the Job of this test unless it exists.
+    async def ensure(self, owner: Meta, action: RunJobTest) -> JobRecord:
+        """Create the Job of this test unless it exists, and return it as it is now.
 
         Raises:
-            RefusedError: the template is not a JobTemplateSpec, or the API server rejects the Job.
+            RefusedError: the template is not a JobTemplateSpec, the API server rejects the Job, or its name is taken by
+                a Job that is not ours.
             AmbiguousError, NotFoundError, TransientError: see serinus.errors.
         """
-        path = collection_path(JOB, owner.key.namespace)
+        manifest, query = job_manifest(owner, action), {"fieldManager": FIELD_MANAGER}
+        key = ObjectKey(owner.key.namespace, manifest["metadata"]["name"])
         try:
-            await self._client.request(
-                "POST", path, body=job_manifest(owner, action), query={"fieldManager": FIELD_MANAGER}
-            )
+            raw = await self._client.request("POST", collection_path(JOB, key.namespace), body=manifest, query=query)
         except AlreadyExistsError:
-            return
+            raw = await self._client.request("GET", object_path(JOB, key))
+        try:
+            return job_record(raw)
+        except InvalidObjectError as problem:
+            raise RefusedError(f"Job {key} is in the way: {problem}; delete it") from problem
+
+    async def pods(self, job: JobRecord) -> PodFacts:
+        """Return what the pods of a Job show, ten of them at most.
+
+        Raises:
+            RefusedError: the service account may not list pods.
+            NotFoundError, TransientError: see serinus.errors.
+        """
+        # By the Job's uid: the pods of a deleted Job of the same name may be there still.
+        query = {"labelSelector": f"{_CONTROLLER_UID_LABEL}={job.meta.uid}", "limit": str(_MOST_PODS)}
+        answer = await self._client.request("GET", collection_path(POD, job.meta.key.namespace), query=query)
+        return pod_facts(job, answer.get("items") or ())
 
 
 def job_manifest(owner: Meta, action: RunJobTest) -> dict[str, Any]:
@@ -57,6 +79,7 @@ def job_manifest(owner: Meta, action: RunJobTest) -> dict[str, Any]:
     identity, template = action.identity, action.test.template
     metadata = _mapping(template, "metadata", "template", missing={})
     spec = _mapping(template, "spec", "template")
+    pod_template = _pod_template(spec, _environment(owner, identity))
     timeout = math.ceil(action.test.timeout.seconds)
     deadline = spec.get("activeDeadlineSeconds")
     return {
@@ -72,12 +95,24 @@ def job_manifest(owner: Meta, action: RunJobTest) -> dict[str, Any]:
             "ownerReferences": [_owner_reference(owner)],
         },
         "spec": {"backoffLimit": 0, "ttlSecondsAfterFinished": _TTL_SECONDS}
+        | _replacing_disrupted_pods(pod_template)
         | spec
         | {
             "activeDeadlineSeconds": min(deadline, timeout) if isinstance(deadline, int) else timeout,
-            "template": _pod_template(spec, _environment(owner, identity)),
+            "template": pod_template,
         },
     }
+
+
+def _replacing_disrupted_pods(pod_template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what has a pod replaced that was evicted, preempted or lost with its node: that says nothing of the test.
+
+    The API server accepts it only where a pod never restarts its containers.
+    """
+    if pod_template["spec"]["restartPolicy"] != "Never":
+        return {}
+    rule = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    return {"podFailurePolicy": {"rules": [rule]}}
 
 
 def _owner_reference(owner: Meta) -> dict[str, Any]:

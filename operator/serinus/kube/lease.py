@@ -24,6 +24,9 @@ from serinus.ports.services import Clock
 # is below the number of seconds since this time, which fits int32 (leaseTransitions) until 2088.
 _FIRST_TERM_AT: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
+_HIGHEST_TERM: Final = 2**30
+"""No status raises the term beyond this: leaseTransitions is an int32, and must leave room for more terms."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -82,7 +85,7 @@ class _Term:
 
 
 class LeaseElection:
-    """Implements the port ``Leadership`` with a Lease."""
+    """Implements the port ``Leadership`` with a Lease; it leads once at most: who wants to lead again is a new one."""
 
     def __init__(  # noqa: PLR0913 - the parts of an election
         self,
@@ -105,6 +108,7 @@ class LeaseElection:
         self._observed: _ObservedLease | None = None
         self._elected = asyncio.Event()
         self._reached = False
+        self._lowest_term = 0
 
     @property
     def identity(self) -> str:
@@ -116,6 +120,16 @@ class LeaseElection:
         """The current term number; None when not leading, even if the process has not noticed its expiry yet."""
         term = self._term
         return term.epoch if term is not None and self._clock.monotonic() < term.until else None
+
+    def outrank(self, epoch: int) -> None:
+        """Raise the term above this epoch with the next renewal, which succeeds only if this process leads."""
+        if epoch < self._lowest_term:
+            return
+        if epoch >= _HIGHEST_TERM:
+            logger.error("a status has the epoch %d, which no term may exceed: correct it", epoch)
+            return
+        logger.warning("a status has the epoch %d: the term of this process is raised above it", epoch)
+        self._lowest_term = epoch + 1
 
     @property
     def reached(self) -> bool:
@@ -196,6 +210,7 @@ class LeaseElection:
             body=manifest,
             query={"fieldManager": FIELD_MANAGER},
             urgent=True,
+            fenced=False,
         )
         self._term = _Term(term, started + self._times.give_up, raw)
         return True
@@ -212,7 +227,7 @@ class LeaseElection:
             self._term = None
             raise
         lease = _ObservedLease(raw, 0.0)
-        if (lease.holder, lease.term) == (self._identity, term.epoch):
+        if lease.holder == self._identity:
             return await self._write(raw, term.epoch)
         logger.error("Lease %s is lost, its holder is %s", self._key, lease.holder or "nobody")
         self._term = None
@@ -220,6 +235,7 @@ class LeaseElection:
 
     async def _write(self, raw: Mapping[str, Any], term: int, *, acquired: bool = False) -> bool:
         started = self._clock.monotonic()
+        term = max(term, self._lowest_term)
         written = await self._put(raw, self._spec(term, acquired=acquired))
         self._term = _Term(term, started + self._times.give_up, written)
         return True
@@ -228,7 +244,12 @@ class LeaseElection:
         # With the resourceVersion in the metadata, a lost race is answered by 409.
         body = {**raw, "spec": {**(raw.get("spec") or {}), **spec}}
         return await self._client.request(
-            "PUT", object_path(LEASE, self._key), body=body, query={"fieldManager": FIELD_MANAGER}, urgent=True
+            "PUT",
+            object_path(LEASE, self._key),
+            body=body,
+            query={"fieldManager": FIELD_MANAGER},
+            urgent=True,
+            fenced=False,
         )
 
     def _first_term(self) -> int:

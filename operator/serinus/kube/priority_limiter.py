@@ -7,7 +7,10 @@ from contextlib import asynccontextmanager
 
 
 class PriorityLimiter:
-    """A semaphore of ``limit`` slots, the last ``reserved`` of which only urgent callers may use."""
+    """A semaphore of ``limit`` slots, ``reserved`` of which only urgent callers may use.
+
+    As long as there are no more urgent callers than reserved slots, neither kind ever waits for the other.
+    """
 
     def __init__(self, limit: int, reserved: int) -> None:
         """Start with all slots free.
@@ -19,7 +22,7 @@ class PriorityLimiter:
             raise ValueError(f"{reserved} of {limit} slots cannot be reserved: leave at least one to the others")
         self._limit = limit
         self._ordinary_limit = limit - reserved
-        self._in_use = 0
+        self._in_use = {True: 0, False: 0}
         self._urgent: deque[asyncio.Future[None]] = deque()
         self._ordinary: deque[asyncio.Future[None]] = deque()
 
@@ -30,8 +33,7 @@ class PriorityLimiter:
         try:
             yield
         finally:
-            self._in_use -= 1
-            self._admit()
+            self._release(urgent=urgent)
 
     async def _acquire(self, *, urgent: bool) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -42,14 +44,22 @@ class PriorityLimiter:
         except asyncio.CancelledError:
             # The slot may have been granted just before the cancellation: pass it on.
             if waiter.done() and not waiter.cancelled():
-                self._in_use -= 1
-                self._admit()
+                self._release(urgent=urgent)
             raise
 
+    def _release(self, *, urgent: bool) -> None:
+        self._in_use[urgent] -= 1
+        self._admit()
+
     def _admit(self) -> None:
-        for queue, limit in ((self._urgent, self._limit), (self._ordinary, self._ordinary_limit)):
-            while queue and self._in_use < limit:
+        for queue, urgent in ((self._urgent, True), (self._ordinary, False)):
+            while queue and self._has_slot(urgent=urgent):
                 waiter = queue.popleft()
                 if not waiter.done():
-                    self._in_use += 1
+                    self._in_use[urgent] += 1
                     waiter.set_result(None)
+
+    def _has_slot(self, *, urgent: bool) -> bool:
+        if sum(self._in_use.values()) >= self._limit:
+            return False
+        return urgent or self._in_use[False] < self._ordinary_limit

@@ -48,6 +48,7 @@ class Metadata(Raw, frozen=True, kw_only=True):
     deletion_timestamp: datetime | None = None
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
+    finalizers: tuple[str, ...] = ()
     owner_references: tuple[OwnerReference, ...] = ()
     managed_fields: tuple[ManagedFields, ...] = ()
 

@@ -11,6 +11,7 @@ from serinus.api.modelversion import ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import (
     APPROVED_BY_ANNOTATION,
     BEHALF_ANNOTATIONS,
+    FINALIZER,
     FREEZE_ANNOTATION,
     REASON_ANNOTATION,
     REQUESTED_BY_ANNOTATION,
@@ -64,6 +65,7 @@ def rollout_record(raw: Mapping[str, Any]) -> RolloutRecord:
         rollback_to=metadata.annotations.get(ROLLBACK_TO_ANNOTATION, "").removeprefix("v"),
         actors=actors_of(metadata.annotations),
         deleting=metadata.deletion_timestamp is not None,
+        has_finalizer=FINALIZER in metadata.finalizers,
     )
 
 
@@ -138,13 +140,29 @@ def model_record(raw: Mapping[str, Any]) -> ModelRecord:
         problem=problem,
         observed_generation=observed if isinstance(observed, int) else 0,
         actors=actors_of(metadata.annotations),
+        served=_served(raw.get("status") or {}),
     )
+
+
+def _served(status: Mapping[str, Any]) -> frozenset[str]:
+    """Return the versions that the head has as production or as good before it; what is malformed counts for nothing.
+
+    A wrong entry can only add a version that the other rules for a rollback target must still admit.
+    """
+    production, good = status.get("production"), status.get("good")
+    entries = [production, *(good if isinstance(good, list) else [])]
+    versions = [entry.get("version") if isinstance(entry, Mapping) else entry for entry in entries]
+    return frozenset(version for version in versions if isinstance(version, str) and version)
 
 
 def namespace_record(raw: Mapping[str, Any]) -> NamespaceRecord:
     """Return the record of a Namespace; InvalidObjectError if its metadata is malformed."""
     metadata = metadata_of(raw)
-    return NamespaceRecord(meta=metadata.meta, freeze=metadata.annotations.get(FREEZE_ANNOTATION))
+    return NamespaceRecord(
+        meta=metadata.meta,
+        freeze=metadata.annotations.get(FREEZE_ANNOTATION),
+        terminating=metadata.deletion_timestamp is not None,
+    )
 
 
 class _EndpointConditions(Raw, frozen=True, kw_only=True):
@@ -175,20 +193,47 @@ def endpoints_record(raw: Mapping[str, Any]) -> EndpointsRecord:
     )
 
 
+class _Container(Raw, frozen=True, kw_only=True):
+    name: str
+
+
+class _PodSpec(Raw, frozen=True, kw_only=True):
+    containers: tuple[_Container, ...] = ()
+
+
+class _PodTemplate(Raw, frozen=True, kw_only=True):
+    spec: _PodSpec = field(default_factory=_PodSpec)
+
+
+class _JobSpec(Raw, frozen=True, kw_only=True):
+    suspend: bool = False
+    active_deadline_seconds: int = 600
+    template: _PodTemplate = field(default_factory=_PodTemplate)
+
+
 class _JobStatus(Raw, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
+    ready: int = 0
+    succeeded: int = 0
 
 
 class _Job(Raw, frozen=True, kw_only=True):
     metadata: Metadata
+    spec: _JobSpec = field(default_factory=_JobSpec)
     status: _JobStatus = field(default_factory=_JobStatus)
 
 
-_RESULTS: Final = {"Complete": TestResult.PASSED, "Failed": TestResult.FAILED}
+_RESULTS: Final = {
+    "Complete": TestResult.PASSED,
+    "Failed": TestResult.FAILED,
+    # The Job has failed, and its pods are being ended: nothing can make it succeed any more.
+    "FailureTarget": TestResult.FAILED,
+}
+_DEADLINE: Final = "DeadlineExceeded"
 
 
 def job_record(raw: Mapping[str, Any]) -> JobRecord:
-    """Return the record of a Job; it has an outcome once its condition Complete or Failed is true.
+    """Return the record of a Job; it has an outcome once a condition says that it is complete or has failed.
 
     Raises:
         InvalidObjectError: it is malformed, or Serinus did not create it.
@@ -200,7 +245,7 @@ def job_record(raw: Mapping[str, Any]) -> JobRecord:
     final = (
         condition for condition in job.status.conditions if condition.status == "True" and condition.type in _RESULTS
     )
-    outcome = next((_outcome(condition) for condition in final), None)
+    outcome = next((_outcome(condition, job.metadata.name) for condition in final), None)
     run = job.metadata.labels.get(RUN_LABEL, "")
     return JobRecord(
         meta=job.metadata.meta,
@@ -210,12 +255,24 @@ def job_record(raw: Mapping[str, Any]) -> JobRecord:
         stage=job.metadata.annotations.get(STAGE_ANNOTATION, ""),
         test=job.metadata.annotations.get(TEST_ANNOTATION, ""),
         outcome=outcome,
+        has_run=job.status.ready + job.status.succeeded > 0,
+        suspended=job.spec.suspend,
+        containers=tuple(container.name for container in job.spec.template.spec.containers),
+        created_at=job.metadata.creation_timestamp,
+        deadline=float(job.spec.active_deadline_seconds),
     )
 
 
-def _outcome(condition: Condition) -> TestOutcome:
+def _outcome(condition: Condition, job: str) -> TestOutcome:
+    result = _RESULTS[condition.type]
+    word = "Complete" if result is TestResult.PASSED else "Failed"
     detail = ": ".join(part for part in (condition.reason, condition.message) if part)
-    return TestOutcome(_RESULTS[condition.type], f"Job {condition.type}{f': {detail}' if detail else ''}")
+    return TestOutcome(
+        result,
+        f"Job {word}{f': {detail}' if detail else ''}",
+        job=job,
+        timed_out=result is TestResult.FAILED and condition.reason == _DEADLINE,
+    )
 
 
 def _spec_of(raw: Mapping[str, Any]) -> RolloutSpec | InvalidSpec:

@@ -1,5 +1,6 @@
 """Parses raw HTTPRoutes into records: the backends of each rule and the status of each parent."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -11,7 +12,8 @@ from serinus.kube.raw import Condition, Metadata, Raw, read_whole
 from serinus.ports.cluster_state import RouteRecord, RouteRule
 
 _GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
-_REQUIRED: Final = ("Accepted", "ResolvedRefs")
+_ACCEPTED: Final = "Accepted"
+_REQUIRED: Final = (_ACCEPTED, "ResolvedRefs")
 _PARTIALLY_INVALID: Final = "PartiallyInvalid"
 
 
@@ -24,6 +26,7 @@ class BackendReference(Raw, frozen=True, kw_only=True):
     kind: str = "Service"
     port: int | None = None
     weight: int = 1
+    filters: tuple[dict[str, Any], ...] = ()
 
     def entry(self, namespace: str) -> RouteEntry:
         """Return the engine's entry for it, given the route's namespace.
@@ -32,7 +35,13 @@ class BackendReference(Raw, frozen=True, kw_only=True):
         """
         foreign = self.namespace not in {"", namespace}
         name = f"{self.namespace}/{self.name}" if foreign else self.name
-        return RouteEntry(BackendKey(self.group, self.kind, name), self.weight, self.port)
+        return RouteEntry(BackendKey(self.group, self.kind, name, self.port), self.weight, filters_text(self.filters))
+
+
+def filters_text(filters: Iterable[Mapping[str, Any]]) -> str:
+    """Return the filters of a backendRef as canonical JSON; empty where it has none."""
+    listed = list(filters)
+    return json.dumps(listed, sort_keys=True, separators=(",", ":"), ensure_ascii=False) if listed else ""
 
 
 class Rule(Raw, frozen=True, kw_only=True):
@@ -74,6 +83,7 @@ class ParentStatus(Raw, frozen=True, kw_only=True):
     """The status that one controller reports for one parentRef."""
 
     parent_ref: ParentReference
+    controller_name: str = ""
     conditions: tuple[Condition, ...] = ()
 
 
@@ -101,37 +111,50 @@ def route_record(raw: Mapping[str, Any]) -> RouteRecord:
         rules=tuple(
             RouteRule(rule.name, tuple(ref.entry(namespace) for ref in rule.backend_refs)) for rule in route.spec.rules
         ),
-        parents=tuple(_parent(ref, route.status.parents, namespace) for ref in route.spec.parent_refs),
+        parents=tuple(
+            parent for ref in route.spec.parent_refs for parent in _parents(ref, route.status.parents, namespace)
+        ),
         owner=_owner(route.metadata),
         written_by=_last_writer(route.metadata),
     )
 
 
-def _parent(ref: ParentReference, statuses: Iterable[ParentStatus], namespace: str) -> ParentFacts:
+def _parents(ref: ParentReference, statuses: Iterable[ParentStatus], namespace: str) -> tuple[ParentFacts, ...]:
+    """Return what each controller reports of one parentRef: every one that reports must agree.
+
+    Two controllers on one Gateway are a misconfiguration or a migration. Which of them carries the traffic cannot be
+    told from the route, so the one that lags is named rather than ignored.
+    """
     name = ref.label(namespace)
-    matching = [status for status in statuses if status.parent_ref.identity(namespace) == ref.identity(namespace)]
-    reported = [_facts(name, status.conditions) for status in matching]
-    # A removed controller may have left its status behind: the newest generation counts, a rejection first.
-    silent = ParentFacts(name, accepted=False, observed_generation=0, message="no controller has said anything yet")
-    return max(reported, key=lambda facts: (facts.observed_generation, not facts.accepted), default=silent)
+    reports = [report for report in statuses if report.parent_ref.identity(namespace) == ref.identity(namespace)]
+    if not reports:
+        return (ParentFacts(name, accepted=False, observed_generation=0, message="no controller has reported yet"),)
+    several = len(reports) > 1
+    return tuple(
+        _facts(f"{name} of {report.controller_name}" if several else name, report.conditions) for report in reports
+    )
 
 
 def _facts(name: str, conditions: Iterable[Condition]) -> ParentFacts:
+    """Return one controller's report; it is as old as the oldest condition that it rests on."""
     by_type = {condition.type: condition for condition in conditions}
-    rejections = [by_type[kind] for kind in _REQUIRED if kind in by_type and by_type[kind].status == "False"]
-    rejections += [
-        by_type[kind] for kind in (_PARTIALLY_INVALID,) if kind in by_type and by_type[kind].status == "True"
-    ]
-    if rejections:
-        observed = max(condition.observed_generation for condition in rejections)
-        message = "; ".join(f"{condition.reason}: {condition.message}" for condition in rejections)
-        return ParentFacts(name, accepted=False, observed_generation=observed, message=message)
-    missing = [kind for kind in _REQUIRED if kind not in by_type or by_type[kind].status != "True"]
+    accepted = by_type.get(_ACCEPTED)
+    if accepted is not None and accepted.status == "False":
+        message = f"{accepted.reason}: {accepted.message}"
+        return ParentFacts(name, accepted=False, observed_generation=accepted.observed_generation, message=message)
+    missing = [kind for kind in _REQUIRED if kind not in by_type or by_type[kind].status not in {"True", "False"}]
     if missing:
-        message = f"its controller has not said {' and '.join(missing)} yet"
+        message = f"its controller has not set {' and '.join(missing)} yet"
         return ParentFacts(name, accepted=False, observed_generation=0, message=message)
-    observed = min(by_type[kind].observed_generation for kind in _REQUIRED)
-    return ParentFacts(name, accepted=True, observed_generation=observed)
+    bad = dict.fromkeys(_REQUIRED, "False") | {_PARTIALLY_INVALID: "True"}
+    problems = [by_type[kind] for kind, status in bad.items() if kind in by_type and by_type[kind].status == status]
+    return ParentFacts(
+        name,
+        accepted=True,
+        resolved=not problems,
+        observed_generation=min(by_type[kind].observed_generation for kind in _REQUIRED),
+        message="; ".join(f"{condition.reason}: {condition.message}" for condition in problems),
+    )
 
 
 def _owner(metadata: Metadata) -> str:

@@ -8,6 +8,7 @@ from serinus.kube.client import JSON_PATCH, MERGE_PATCH, Requests
 from serinus.kube.kinds import object_path
 from serinus.kube.records import rollout_record
 from serinus.ports.cluster_state import Meta, RolloutRecord
+from serinus.ports.services import Guard
 
 
 class ApiStatusWriter:
@@ -17,12 +18,13 @@ class ApiStatusWriter:
         """Write with this client."""
         self._client = client
 
-    async def write_rollout(self, meta: Meta, status: RolloutStatus) -> RolloutRecord:
+    async def write_rollout(self, meta: Meta, status: RolloutStatus, *, guard: Guard | None = None) -> RolloutRecord:
         """Replace the status if the Rollout is unchanged since ``meta``, and return the updated Rollout.
 
         Raises:
             ConflictError: it has changed since, or was recreated under its name.
             RefusedError: the API server rejects the status, such as one written by a deposed leader.
+            NotLeaderError, OvertakenError: by the guard; nothing was sent.
             AmbiguousError, NotFoundError, TransientError: see serinus.errors.
         """
         patch = [
@@ -37,6 +39,7 @@ class ApiStatusWriter:
             body=patch,
             content_type=JSON_PATCH,
             query={"fieldManager": FIELD_MANAGER},
+            guard=guard,
         )
         return rollout_record(raw)
 

@@ -39,6 +39,7 @@ class RolloutRecord:
     rollback_to: str
     actors: Actors
     deleting: bool
+    has_finalizer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,10 @@ class ModelVersionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
-    """A Model's policy; ``problem`` says why it does not parse, and then no run may begin."""
+    """A Model: its policy, and the versions that have served well as the registry's head knows them.
+
+    ``problem`` says why the policy does not parse, and then no run may begin.
+    """
 
     meta: Meta
     generation: int
@@ -92,6 +96,7 @@ class ModelRecord:
     problem: str
     observed_generation: int
     actors: Actors
+    served: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +134,27 @@ class EndpointsRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceRecord:
-    """A Namespace; ``freeze`` is why no run may advance in it, or None. Its key has an empty namespace."""
+    """A Namespace; its key has an empty namespace.
+
+    ``freeze`` is why no run may advance in it, or None; ``terminating`` whether it is being deleted.
+    """
 
     meta: Meta
     freeze: str | None
+    terminating: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """A Job that tests a candidate: which test of which run of which Rollout; ``outcome`` is None while it runs.
+    """A Job that tests a candidate: which test of which run of which Rollout.
 
-    ``owner`` is the Rollout's uid: a new Rollout of the same name must not use the tests of the deleted one.
+    Attributes:
+        owner: the Rollout's uid: a new Rollout of the same name must not use the tests of the deleted one.
+        outcome: None while it has not ended.
+        has_run: a pod of it was ready or has succeeded.
+        suspended: somebody else, such as a queue, does not let it start yet.
+        containers: the names of its template's containers: what an injector adds is not the test.
+        deadline: seconds after which the Job controller ends it.
     """
 
     meta: Meta
@@ -149,6 +164,24 @@ class JobRecord:
     stage: str
     test: str
     outcome: TestOutcome | None
+    has_run: bool = False
+    suspended: bool = False
+    containers: tuple[str, ...] = ()
+    created_at: datetime = datetime(2020, 1, 1, tzinfo=UTC)
+    deadline: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """What the pods of a Job show together.
+
+    Attributes:
+        has_run: a container of the Job's template has run in one of them.
+        problem: why none has, in the words of Kubernetes; empty where one has.
+    """
+
+    has_run: bool
+    problem: str = ""
 
 
 Record = RolloutRecord | ModelVersionRecord | ModelRecord | RouteRecord | EndpointsRecord | NamespaceRecord | JobRecord

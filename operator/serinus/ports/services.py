@@ -3,7 +3,7 @@
 Every port raises only :mod:`serinus.errors`; every call has a time-out and a bound on what it reads.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -19,7 +19,15 @@ from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.engine.versions.artifact import ArtifactFinding
 from serinus.engine.versions.catalogue import VersionEntry
-from serinus.ports.cluster_state import Meta, Record, RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import JobRecord, Meta, PodFacts, Record, RolloutRecord, RouteRecord
+
+Guard = Callable[[], None]
+"""Called before every single request of a write; it raises where the write must not be sent any more.
+
+Raises:
+    NotLeaderError: another process leads, or may lead.
+    OvertakenError: a decision towards safety has been taken since the one that asks for the write.
+"""
 
 
 class Clock(Protocol):
@@ -48,10 +56,11 @@ class Cluster(Protocol):
 class StatusWriter(Protocol):
     """Writes the status subresource of Rollouts and ModelVersions."""
 
-    async def write_rollout(self, meta: Meta, status: RolloutStatus) -> RolloutRecord:
+    async def write_rollout(self, meta: Meta, status: RolloutStatus, *, guard: Guard | None = None) -> RolloutRecord:
         """Replace the status if the object is still the version in ``meta``, and return the object as it is now.
 
         Raises:
+            NotLeaderError, OvertakenError: by the guard; nothing was sent.
             ConflictError: it has changed since: re-read, decide again.
             AmbiguousError: it may have been written.
             NotFoundError, RefusedError, TransientError: see serinus.errors.
@@ -73,12 +82,13 @@ class StatusWriter(Protocol):
 class TrafficRouter(Protocol):
     """Sets the traffic weights in one kind of data plane."""
 
-    async def set_weights(self, namespace: str, action: SetWeights) -> RouteRecord:
+    async def set_weights(self, namespace: str, action: SetWeights, *, guard: Guard | None = None) -> RouteRecord:
         """Set the shares of a rule and return the route as it is now; writes nothing where they are right already.
 
-        After a conflict it re-reads and retries a few times.
+        After a conflict it re-reads and retries a few times; the guard is called before each of these requests.
 
         Raises:
+            NotLeaderError, OvertakenError: by the guard; nothing was written.
             RefusedError: the route or the rule does not exist, belongs to another, or its weights are too coarse.
             ConflictError, AmbiguousError, TransientError: see serinus.errors.
         """
@@ -110,11 +120,32 @@ class MetricSource(Protocol):
         """Answer as ``ask`` would have at every step since ``start``, in order: the evidence after a restart."""
 
 
+class Finalizers(Protocol):
+    """Puts our finalizer on Rollouts and takes it off."""
+
+    async def set(self, meta: Meta, *, present: bool) -> RolloutRecord:
+        """Make sure that the Rollout has our finalizer, or has not, and return it as it is now.
+
+        Raises:
+            ConflictError: it was changed at the same time, or recreated under its name: re-read, decide again.
+            NotFoundError: it is gone.
+            AmbiguousError, RefusedError, TransientError: see serinus.errors.
+        """
+
+
 class Jobs(Protocol):
     """Runs integration tests as Kubernetes Jobs."""
 
-    async def ensure(self, owner: Meta, action: RunJobTest) -> None:
-        """Create the Job of this test unless it exists; RefusedError where the API server rejects its template."""
+    async def ensure(self, owner: Meta, action: RunJobTest) -> JobRecord:
+        """Create the Job of this test unless it exists, and return it as it is now.
+
+        Raises:
+            RefusedError: it cannot be created as things are: its template, a quota, a policy or our rights forbid it.
+            AmbiguousError, NotFoundError, TransientError: see serinus.errors.
+        """
+
+    async def pods(self, job: JobRecord) -> PodFacts:
+        """Return what the pods of a Job show; RefusedError or TransientError where they cannot be read."""
 
 
 class HttpChecks(Protocol):
@@ -137,6 +168,13 @@ class Leadership(Protocol):
     @property
     def epoch(self) -> int | None:
         """The current term's number, or None while another process leads."""
+
+    def outrank(self, epoch: int) -> None:
+        """Have the term's number raised above this one, if this process truly leads.
+
+        Called for an epoch that a status has and this process does not: one of another cluster, or of a Lease that was
+        lost. ``epoch`` changes once the store of the leadership has confirmed it.
+        """
 
 
 class AuditLog(Protocol):

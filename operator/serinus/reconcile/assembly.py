@@ -1,7 +1,6 @@
 """Puts the controllers together: what each part needs is made before it, so no object refers to a later one."""
 
 from dataclasses import dataclass
-from functools import partial
 
 from serinus.api.model import Verification
 from serinus.reconcile.background import BackgroundTasks
@@ -12,12 +11,17 @@ from serinus.reconcile.modelversions.stage_writer import StageWriter
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from serinus.reconcile.rollouts.controller import RolloutController
+from serinus.reconcile.rollouts.decider import Decider
 from serinus.reconcile.rollouts.http_tests import HttpTestResults, HttpTestRunner
 from serinus.reconcile.rollouts.informer import Informer
+from serinus.reconcile.rollouts.job_tests import JobTests
 from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
-from serinus.reconcile.rollouts.priority import is_urgent
+from serinus.reconcile.rollouts.priority import Priorities
 from serinus.reconcile.rollouts.queue import RolloutQueue
 from serinus.reconcile.rollouts.reconciler import RolloutReconciler
+from serinus.reconcile.rollouts.safety_lane import SafetyLane
+from serinus.reconcile.rollouts.safety_memory import SafetyMemory
+from serinus.reconcile.rollouts.unreadable import UnreadableStatuses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,7 @@ class Assembly:
         cache: the cluster's objects.
         background: the tasks beside the workers.
         queue: the Rollouts that wait for a worker.
+        memory: what the safety lane has decided and done.
         model_versions: reconciles the ModelVersions.
         reconciler: reconciles one Rollout.
         controller: runs it all; the sink of the watch.
@@ -36,6 +41,7 @@ class Assembly:
     cache: ClusterCache
     background: BackgroundTasks
     queue: RolloutQueue
+    memory: SafetyMemory
     model_versions: ModelVersionController
     reconciler: RolloutReconciler
     controller: RolloutController
@@ -50,31 +56,50 @@ def assemble(ports: Ports, *, verification: Verification, actor_stamped: bool, w
         actor_stamped: whether the annotations that name the actors were stamped by the API server.
         workers: how many Rollouts are reconciled at a time.
     """
-    cache, background = ClusterCache(), BackgroundTasks()
+    cache, background, memory = ClusterCache(), BackgroundTasks(), SafetyMemory()
     tracker, results = AnalysisTracker(cache, ports.sources), HttpTestResults()
-    queue = RolloutQueue(cache, background, partial(is_urgent, cache, tracker, results))
+    queue = RolloutQueue(cache, Priorities(cache, tracker, results).of)
     admission = AdmissionCache(cache, verification)
     model_versions = ModelVersionController(
         ports, cache, admission, actor_stamped=actor_stamped, enqueue_rollouts=queue.enqueue_model
     )
     informer = Informer(cache, queue, model_versions)
-    reconciler = RolloutReconciler(
+    relay = OutboxRelay(ports, cache, background, queue.enqueue)
+    jobs = JobTests(ports, cache, results, background, enqueue=queue.enqueue, on_change=informer.on_change)
+    decider = Decider(
         ports=ports,
         cache=cache,
         admission=admission,
         tracker=tracker,
-        tests=HttpTestRunner(ports.http_checks, results, background, queue.enqueue),
-        relay=OutboxRelay(ports, cache, background, queue.enqueue),
-        stages=StageWriter(ports.statuses, ports.telemetry),
-        background=background,
-        on_change=informer.on_change,
+        tests=results,
+        jobs=jobs,
+        relay=relay,
+        memory=memory,
         actor_stamped=actor_stamped,
     )
-    controller = RolloutController(reconciler, queue, informer, model_versions, workers=workers)
+    reconciler = RolloutReconciler(
+        ports=ports,
+        cache=cache,
+        decider=decider,
+        memory=memory,
+        queue=queue,
+        tracker=tracker,
+        tests=HttpTestRunner(ports.http_checks, results, background, queue.enqueue),
+        jobs=jobs,
+        relay=relay,
+        stages=StageWriter(ports.statuses, ports.telemetry),
+        unreadable=UnreadableStatuses(ports.clock, ports.telemetry),
+        on_change=informer.on_change,
+    )
+    lane = SafetyLane(
+        ports=ports, queue=queue, decider=decider, memory=memory, reconciler=reconciler, on_change=informer.on_change
+    )
+    controller = RolloutController(reconciler, lane, queue, informer, model_versions, workers=workers)
     return Assembly(
         cache=cache,
         background=background,
         queue=queue,
+        memory=memory,
         model_versions=model_versions,
         reconciler=reconciler,
         controller=controller,

@@ -57,6 +57,7 @@ class ClusterCache:
         self._by_namespace: Index[str, None] = Index()
         self._by_model: Index[tuple[str, str], None] = Index()
         self._by_route: Index[tuple[str, str], None] = Index()
+        self._by_service: Index[tuple[str, str], None] = Index()
         self._versions: Index[tuple[str, str], ModelVersionRecord] = Index()
         self._models: Index[tuple[str, str], str] = Index()
         self._slices: Index[tuple[str, str], int] = Index()
@@ -199,6 +200,25 @@ class ClusterCache:
         record = self._records[NamespaceRecord].get(ObjectKey("", namespace))
         return record.freeze if isinstance(record, NamespaceRecord) else None
 
+    def terminating(self, namespace: str) -> bool:
+        """Return whether the namespace is being deleted."""
+        record = self._records[NamespaceRecord].get(ObjectKey("", namespace))
+        return isinstance(record, NamespaceRecord) and record.terminating
+
+    def served(self, namespace: str, model: str) -> frozenset[str]:
+        """Return the versions of a model that have served well, as the registry's head knows them."""
+        record = self.model(namespace, model)
+        return record.served if record is not None else frozenset()
+
+    def has_slices(self, namespace: str, service: str) -> bool:
+        """Return whether any EndpointSlice of a Service exists."""
+        return bool(self._slices.keys((namespace, service)))
+
+    def job(self, key: ObjectKey) -> JobRecord | None:
+        """Return a Job by its own key."""
+        record = self._records[JobRecord].get(key)
+        return record if isinstance(record, JobRecord) else None
+
     def jobs(self, key: ObjectKey) -> tuple[JobRecord, ...]:
         """Return the Jobs that test this Rollout's candidates."""
         return self._jobs.values(key)
@@ -216,10 +236,8 @@ class ClusterCache:
                 if isinstance(record.spec, RolloutSpec):
                     self._plans[key] = record.spec
                 self._by_namespace.add(key.namespace, key, None)
-                plan = self._plans.get(key)
-                if plan is not None:
-                    self._by_model.add((key.namespace, plan.model), key, None)
-                    self._by_route.add((key.namespace, plan.route.http_route.name), key, None)
+                for index, name in self._named_by(record):
+                    index.add((key.namespace, name), key, None)
             case ModelVersionRecord():
                 self._versions.add((key.namespace, record.model), key, record)
                 if record.backend is not None:
@@ -238,10 +256,8 @@ class ClusterCache:
         match record:
             case RolloutRecord():
                 self._by_namespace.discard(key.namespace, key)
-                plan = self._plans.get(key)
-                if plan is not None:
-                    self._by_model.discard((key.namespace, plan.model), key)
-                    self._by_route.discard((key.namespace, plan.route.http_route.name), key)
+                for index, name in self._named_by(record):
+                    index.discard((key.namespace, name), key)
             case ModelVersionRecord():
                 self._versions.discard((key.namespace, record.model), key)
                 if record.backend is not None:
@@ -274,9 +290,25 @@ class ClusterCache:
                 return self._by_route.keys((key.namespace, key.name))
             case EndpointsRecord():
                 models = set(self._models.values((key.namespace, record.service)))
-                return _NONE.union(*(self._by_model.keys((key.namespace, model)) for model in models))
+                named = self._by_service.keys((key.namespace, record.service))
+                return named.union(*(self._by_model.keys((key.namespace, model)) for model in models))
             case _:
                 assert_never(record)
+
+    def _named_by(self, record: RolloutRecord) -> Iterable[tuple[Index[tuple[str, str], None], str]]:
+        """Return what a Rollout names: its model, its routes and, in the status, its Services.
+
+        A run stays on the route that it began on, and a version with traffic concerns its Rollout without ModelVersion.
+        """
+        plan, status = self._plans.get(record.meta.key), record.status
+        if plan is not None:
+            yield self._by_model, plan.model
+            yield self._by_route, plan.route.http_route.name
+        if status.route is not None:
+            yield self._by_route, status.route.name
+        for role in (status.stable, status.candidate):
+            if role is not None and role.backend is not None:
+                yield self._by_service, role.backend.name
 
     def _sharing(self, namespace: str, plan: RolloutSpec) -> frozenset[ObjectKey]:
         same_model = self._by_model.keys((namespace, plan.model))

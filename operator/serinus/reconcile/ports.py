@@ -9,6 +9,7 @@ from serinus.ports.services import (
     Clock,
     Cluster,
     Events,
+    Finalizers,
     HttpChecks,
     Jobs,
     Leadership,
@@ -27,6 +28,7 @@ class Ports:
         cluster: reads the cluster's objects.
         statuses: writes their status.
         router: writes the traffic weights.
+        finalizers: puts our finalizer on Rollouts and takes it off.
         jobs: creates the Jobs of tests.
         http_checks: sends the requests of HTTP tests.
         events: publishes Kubernetes Events.
@@ -41,6 +43,7 @@ class Ports:
     cluster: Cluster
     statuses: StatusWriter
     router: TrafficRouter
+    finalizers: Finalizers
     jobs: Jobs
     http_checks: HttpChecks
     events: Events

@@ -1,17 +1,19 @@
 """Sets the backend weights of a Gateway API HTTPRoute by one guarded, minimal JSON Patch."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
 from serinus.api.names import FIELD_MANAGER, HTTP_ROUTE, ObjectKey
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.observation import RouteEntry, RouteProblem
-from serinus.engine.rollout.route_plan import TooCoarse, choose_rule, plan_entries
+from serinus.engine.rollout.traffic.route_plan import Unplannable, choose_rule, plan_entries
 from serinus.errors import ConflictError, InvalidObjectError, NotFoundError, RefusedError
 from serinus.kube.client import JSON_PATCH, Raw, Requests
 from serinus.kube.kinds import object_path
 from serinus.kube.routes import route_record
 from serinus.ports.cluster_state import RouteRecord
+from serinus.ports.services import Guard
 
 _TRIES: Final = 5
 _TRIES_TOWARDS_SAFETY: Final = 20
@@ -27,10 +29,11 @@ class GatewayApiRouter:
         """Write with this client."""
         self._client = client
 
-    async def set_weights(self, namespace: str, action: SetWeights) -> RouteRecord:
+    async def set_weights(self, namespace: str, action: SetWeights, *, guard: Guard | None = None) -> RouteRecord:
         """Set the shares of the rule and return the updated route; writes nothing if they are already set.
 
         Raises:
+            NotLeaderError, OvertakenError: by the guard, which is called before every request; nothing was written.
             RefusedError: the route or the rule does not exist, another controller owns it, or its weights are too
                 coarse.
             ConflictError: the route changed during every attempt.
@@ -39,23 +42,25 @@ class GatewayApiRouter:
         key = ObjectKey(namespace, action.route.http_route.name)
         tries = _TRIES_TOWARDS_SAFETY if action.towards_safety else _TRIES
         for _ in range(tries):
-            raw = await self._read(key, urgent=action.towards_safety)
+            raw = await self._read(key, guard, urgent=action.towards_safety)
             patch = weights_patch(raw, action)
             if not patch:
                 return route_record(raw)
             try:
-                return await self._write(key, patch, urgent=action.towards_safety)
+                return await self._write(key, patch, guard, urgent=action.towards_safety)
             except ConflictError:
                 continue
         raise ConflictError(f"HTTPRoute {key}: changed by others {tries} times while its weights were written")
 
-    async def _read(self, key: ObjectKey, *, urgent: bool) -> Raw:
+    async def _read(self, key: ObjectKey, guard: Guard | None, *, urgent: bool) -> Raw:
         try:
-            return await self._client.request("GET", object_path(HTTP_ROUTE, key), urgent=urgent)
+            return await self._client.request("GET", object_path(HTTP_ROUTE, key), urgent=urgent, guard=guard)
         except NotFoundError as problem:
             raise _missing(key) from problem
 
-    async def _write(self, key: ObjectKey, patch: Sequence[Operation], *, urgent: bool) -> RouteRecord:
+    async def _write(
+        self, key: ObjectKey, patch: Sequence[Operation], guard: Guard | None, *, urgent: bool
+    ) -> RouteRecord:
         try:
             raw = await self._client.request(
                 "PATCH",
@@ -64,6 +69,7 @@ class GatewayApiRouter:
                 content_type=JSON_PATCH,
                 query={"fieldManager": FIELD_MANAGER},
                 urgent=urgent,
+                guard=guard,
             )
         except NotFoundError as problem:
             raise _missing(key) from problem
@@ -84,8 +90,8 @@ def weights_patch(raw: Raw, action: SetWeights) -> list[Operation]:
     if isinstance(position, RouteProblem):
         raise RefusedError(position.message)
     entries = route.rules[position].entries
-    plan = plan_entries(entries, action.shares, action.ours)
-    if isinstance(plan, TooCoarse):
+    plan = plan_entries(entries, action.shares, action.ours, action.filters_of)
+    if isinstance(plan, Unplannable):
         raise RefusedError(f"HTTPRoute {action.route.http_route.name}: {plan.message}")
     rule = raw["spec"]["rules"][position]
     path = f"/spec/rules/{position}"
@@ -127,8 +133,10 @@ def _weight(path: str, weight: int, *, exists: bool) -> Operation:
 
 
 def _reference(entry: RouteEntry) -> Raw:
-    port = {} if entry.port is None else {"port": entry.port}
-    return {"group": entry.key.group, "kind": entry.key.kind, "name": entry.key.name, **port, "weight": entry.weight}
+    port = {} if entry.key.port is None else {"port": entry.key.port}
+    filters = {"filters": json.loads(entry.filters)} if entry.filters else {}
+    named = {"group": entry.key.group, "kind": entry.key.kind, "name": entry.key.name, **port}
+    return {**named, "weight": entry.weight, **filters}
 
 
 def _test(path: str, value: str) -> Operation:

@@ -63,7 +63,7 @@ class FakePlane:
         self.router: TrafficRouter = FakeRouter(self._cluster)
 
     def put(self, weights: Mapping[str, int], owner: str = "") -> None:
-        entries = tuple(RouteEntry(BackendKey("", "Service", name), weight, 80) for name, weight in weights.items())
+        entries = tuple(RouteEntry(BackendKey("", "Service", name, 80), weight) for name, weight in weights.items())
         self._cluster.put(records.route(rules=(RouteRule("predict", entries),), owner=owner and f"X/{owner}"))
 
     def weights(self) -> Mapping[str, int]:

@@ -34,10 +34,13 @@ def narrow(admin: Kubectl, user: Kubectl) -> Iterator[Release]:
 _NEEDED: Final = (
     *(Right(verb, kind, _SERINUS) for verb in ("get", "list", "watch") for kind in _SPECS),
     *(Right("patch", kind, _SERINUS, "status") for kind in _SPECS),
+    # For the finalizer serinus.dev/outbox.
+    Right("patch", "rollouts", _SERINUS),
     Right("create", "models", _SERINUS),
     *(Right(verb, "httproutes", _GATEWAY) for verb in ("get", "list", "watch", "patch")),
     *(Right(verb, "endpointslices", "discovery.k8s.io") for verb in ("get", "list", "watch")),
     *(Right(verb, "jobs", "batch") for verb in ("get", "list", "watch", "create")),
+    Right("list", "pods"),
     *(Right(verb, "events", "events.k8s.io") for verb in ("create", "patch")),
 )
 
@@ -45,7 +48,8 @@ _RECORDING: Final = tuple(Right(verb, "auditrecords", _SERINUS) for verb in ("ge
 
 _REFUSED: Final = (
     *(Right("create", kind, _SERINUS) for kind in ("rollouts", "modelversions")),
-    *(Right(verb, kind, _SERINUS) for verb in ("update", "patch", "delete", "deletecollection") for kind in _KINDS),
+    *(Right(verb, kind, _SERINUS) for verb in ("update", "delete", "deletecollection") for kind in _KINDS),
+    *(Right("patch", kind, _SERINUS) for kind in _KINDS if kind != "rollouts"),
     *(Right(verb, kind, _SERINUS) for verb in ("approve", "prune", "force-delete") for kind in _KINDS),
     Right("watch", "auditrecords", _SERINUS),
     Right("patch", "auditrecords", _SERINUS, "status"),
@@ -56,7 +60,8 @@ _REFUSED: Final = (
     *(Right(verb, "gateways", _GATEWAY) for verb in ("get", "patch")),
     *(Right(verb, "jobs", "batch") for verb in ("update", "patch", "delete", "deletecollection")),
     *(Right(verb, "secrets") for verb in ("get", "list", "watch", "create", "patch")),
-    *(Right(verb, "pods") for verb in ("get", "list", "create", "delete")),
+    *(Right(verb, "pods") for verb in ("get", "watch", "create", "delete")),
+    Right("get", "pods", subresource="log"),
     Right("create", "pods", subresource="exec"),
     Right("get", "configmaps"),
     Right("patch", "services"),

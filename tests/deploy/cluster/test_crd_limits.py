@@ -2,12 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
 
+from serinus.api.model import ModelSpec
+from serinus.api.modelversion import ModelVersionSpec
+from serinus.api.parsing import decode
+from serinus.api.rollout import RolloutSpec
+from serinus.errors import InvalidObjectError
 from support.kubectl import Kubectl
 from support.manifests.accepted import ACCEPTED
 from support.manifests.builders import Manifest, changed
@@ -76,6 +82,21 @@ def test_exceeding_a_limit_is_refused_naming_the_field(user: Kubectl, file: str)
     accepted = [path for number, (path, _) in enumerate(broken) if path not in refusals.get(number, "")]
     assert len(broken) >= _AT_LEAST[file]
     assert accepted == []
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [("rollouts.yaml", RolloutSpec), ("modelversions.yaml", ModelVersionSpec), ("models.yaml", ModelSpec)],
+)
+def test_one_step_beyond_a_limit_is_refused_by_the_operator_too(
+    file: str, kind: type[RolloutSpec | ModelVersionSpec | ModelSpec]
+) -> None:
+    taken = []
+    for path, manifest in _broken(file):
+        with suppress(InvalidObjectError):
+            decode(kind, manifest["spec"], "spec")
+            taken.append(path)
+    assert taken == []
 
 
 @pytest.mark.parametrize("file", _FULL)

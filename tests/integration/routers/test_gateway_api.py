@@ -20,7 +20,7 @@ from support.kube.objects import ROUTES, backend_ref, http_route, without_identi
 
 STABLE = BackendRef(name="fraud-v1", port=80)
 CANDIDATE = BackendRef(name="fraud-v2", port=80)
-OLD = BackendKey("", "Service", "fraud-v0")
+OLD = BackendKey("", "Service", "fraud-v0", 80)
 
 RULES = (
     {

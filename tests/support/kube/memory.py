@@ -3,7 +3,7 @@
 import asyncio
 import copy
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from serinus.errors import ConflictError, NotFoundError, SerinusError
@@ -11,6 +11,9 @@ from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import JSON_PATCH
 
 Raw = dict[str, Any]
+
+CREATED_AT = "2026-11-01T10:00:00Z"
+"""The creationTimestamp of what is created here."""
 
 
 class MemoryApi:
@@ -44,7 +47,11 @@ class MemoryApi:
         query: Mapping[str, str] | None = None,
         timeout: float = 10.0,  # noqa: ARG002, ASYNC109 - signature of the client
         urgent: bool = False,  # noqa: ARG002 - signature of the client
+        guard: Callable[[], None] | None = None,
+        fenced: bool = True,  # noqa: ARG002 - signature of the client
     ) -> Raw:
+        if guard is not None:
+            guard()
         self.calls.append(f"{method} {path}")
         self.queries.append(query or {})
         self.bodies.append(copy.deepcopy(body))
@@ -75,7 +82,7 @@ class MemoryApi:
                 target = f"{path}/{body['metadata']['name']}"
                 if target in self.objects:
                     raise AlreadyExistsError(target)
-                return self.put(target, body)
+                return self.put(target, body | {"metadata": {"creationTimestamp": CREATED_AT, **body["metadata"]}})
             case "PUT":
                 if body["metadata"].get("resourceVersion") != self._get(path)["metadata"]["resourceVersion"]:
                     raise ConflictError(path)

@@ -141,8 +141,37 @@ ACCEPTED: Final[dict[str, Manifest]] = {
     "conditions with and without spaces": rollout(
         {"spec.stages[1].abortOn": ["latency_p95>200ms", " latency_p50  >=  0.5 s ", "error_rate>=0.5%"]}
     ),
-    "a query whose name begins like a built-in metric": rollout(
-        {"spec.stages[1].abortOn": ["latency_p95_drift > 5%", "error_rate_of_model < 3s", "latency_p5 > 1"]}
+    "a query whose name begins like a metric of ours": rollout(
+        {"spec.stages[1].abortOn": ["latency_p95_drift > 5%", "error_rate_of_model < 3s", "p95_of_scores > 1"]}
+    ),
+    "a query whose name begins like another tool's metric": rollout(
+        {"spec.stages[1].abortOn": ["latency_avg_drift > 5%", "success_rate_of_batches < 3", "latency_budget < 10"]}
+    ),
+    "one metric under two limits": rollout(
+        {
+            "spec.stages[1].abortOn": [
+                "error_rate > 1%",
+                "error_rate >= 1%",
+                "error_rate > 1.1%",
+                "client_error_rate > 1%",
+            ]
+        }
+    ),
+    "limits that differ in the last digit": rollout(
+        {
+            "spec.stages[1].abortOn": [
+                *("backlog > 999999999999.999999999", "backlog > 999999999999.999999998"),
+                *("drift > 0.000000001ms", "drift > 0.000000001s", "drift > 0.000000001%"),
+            ]
+        }
+    ),
+    "quantiles and a query named after one": rollout(
+        {
+            "spec.stages[1].abortOn": [
+                *("latency_p95 > 1s", "latency_p95_drift > 1", "latency_p95_of_batches > 1s"),
+                *("latency_p99 > 1s", "latency_p50 > 1s"),
+            ]
+        }
     ),
     "a named query": rollout({"spec.stages[1].abortOn": ["drift_score > 0.3", "score_floor < 10"]}),
     "the windowed judgement": rollout({"spec.stages[1].judgement": "Observed", "spec.stages[1].for": "2m"}),
@@ -161,6 +190,11 @@ ACCEPTED: Final[dict[str, Manifest]] = {
     ),
     "the smallest ModelVersion": model_version({"spec.artifact": GONE, "spec.serving": GONE}),
     "a ModelVersion with every field": model_version(_EVERY_VERSION_FIELD),
+    "a start as Python writes it": model_version({"spec.training": {"startedAt": "2024-02-29 06:00:00.25+00:00"}}),
+    "a start without an offset": model_version({"spec.training": {"startedAt": "2000-02-29T23:59:59"}}),
+    "a Service of a mesh, which has no port": model_version(
+        {"spec.serving.backendRef": {"group": "mesh.example", "kind": "Service", "name": "fraud-detector"}}
+    ),
     "a ModelVersion with a leading v": model_version({"spec.version": "v2.3.1"}),
     "an upper-case prerelease with a lower-case name": model_version(
         {"spec.version": "2.3.1-RC.1", "metadata.name": "fraud-detector-v2.3.1-rc.1"}

@@ -15,6 +15,9 @@ from serinus.api.abort_condition import (
     Unit,
     parse_abort_condition,
 )
+from serinus.errors import InvalidObjectError
+from support.builders import a_spec
+from support.manifests.conditions import lines
 
 
 @pytest.mark.parametrize(
@@ -158,3 +161,78 @@ def test_what_the_api_server_refuses_the_parser_refuses_too(line: str) -> None:
     if re.search(PATTERN, line) is None:
         with pytest.raises(ValueError, match="invalid condition"):
             parse_abort_condition(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("error_rate > .5%", "write 0.5%"),
+        ("latency_p95>.2s ", "write 0.2s"),
+        ("error_rate > 1", "such as 1%"),
+        ("error_rate > 2.5", "such as 2.5%"),
+        ("error_rate > 250", "such as 0.5% or 0.005"),
+        ("p95_latency > 200ms", "p95_latency: did you mean latency_p95?"),
+        ("p999-latency > 200ms", "did you mean latency_p999?"),
+        ("latency_95 > 200ms", "did you mean latency_p95?"),
+        ("latency_p99.9 > 200ms", "did you mean latency_p999?"),
+        ("latency_avg > 200ms", "did you mean latency_p95?"),
+        ("request-duration > 500", "did you mean latency_p95?"),
+        ("success_rate < 99.5%", "did you mean error_rate?"),
+        ("request-success-rate < 99", "did you mean error_rate?"),
+        ("error-rate > 1%", "error-rate: did you mean error_rate?"),
+        ("client-error-rate > 1%", "did you mean client_error_rate?"),
+        ("latency_p9 > 1s", "latency_p50 to latency_p9999"),
+        ("latency_p99999 > 1s", "latency_p50 to latency_p9999"),
+    ],
+)
+def test_a_refusal_says_what_to_write(line: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(hint)):
+        parse_abort_condition(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["latency_avg_drift > 5%", "my_success_rate < 3", "latency_budget > 1", "p95_of_scores > 1", "errors_seen > 3"],
+)
+def test_a_query_may_have_a_name_like_a_standard_metric(line: str) -> None:
+    assert isinstance(parse_abort_condition(line).metric, NamedQuery)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("error_rate > 1%", "error_rate>0.010"),
+        ("error_rate > 0.7%", "error_rate > 0.007"),
+        ("latency_p95 > 200ms", "latency_p950 > 0.2s"),
+        ("drift > 5%", "drift > 0.05s"),
+    ],
+)
+def test_two_spellings_have_one_meaning(one: str, other: str) -> None:
+    first, second = parse_abort_condition(one), parse_abort_condition(other)
+    assert first.meaning == second.meaning
+    assert first.threshold == second.threshold
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("error_rate > 1%", "error_rate >= 1%"),
+        ("error_rate > 1%", "client_error_rate > 1%"),
+        ("drift > 0.3", "drift < 0.3"),
+        ("latency_p95 > 200ms", "latency_p99 > 200ms"),
+        ("backlog > 999999999999.999999999", "backlog > 999999999999.999999998"),
+    ],
+)
+def test_two_conditions_have_two_meanings(one: str, other: str) -> None:
+    assert parse_abort_condition(one).meaning != parse_abort_condition(other).meaning
+
+
+@given(lines())
+def test_no_stage_has_two_conditions_of_one_key(written: list[str]) -> None:
+    try:
+        spec = a_spec("2.0.0", {"name": "all", "traffic": "100%", "abortOn": written})
+    except InvalidObjectError as problem:
+        assert problem.path.startswith("spec.stages[0].abortOn")  # noqa: PT017 - both outcomes are right
+    else:
+        keys = [condition.text for condition in spec.conditions[0]]
+        assert len(set(keys)) == len(keys)

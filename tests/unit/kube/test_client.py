@@ -2,22 +2,33 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from serinus.api.parsing import decode
 from serinus.errors import (
     AmbiguousError,
     ConfigurationError,
     ConflictError,
+    InvalidObjectError,
     NotFoundError,
+    NotLeaderError,
     RefusedError,
     SerinusError,
     TransientError,
 )
 from serinus.kube.answers import AlreadyExistsError
-from serinus.kube.client import JSON_PATCH, KubernetesClient
+from serinus.kube.client import JSON_PATCH, ORDINARY, RESERVED, KubernetesClient
 from serinus.kube.connection import read_connection
+from serinus.reconcile.modelversions.controller import WORKERS as REVIEW_WORKERS
+from serinus.reconcile.modelversions.stage_writer import WORKERS as STAGE_WORKERS
+from serinus.reconcile.rollouts.controller import URGENT_WORKERS
+from serinus.reconcile.rollouts.outbox_relay import CONCURRENCY as RECORDS
+from serinus.reconcile.rollouts.safety_lane import WORKERS as SAFETY_WORKERS
+from serinus.settings import Settings
 from support.kube.scripted import Answer, client_of, disconnect, hang, respond, respond_raw, scripted, status
 
 PATCH_FAILED = "the server rejected our request due to an error in our request"
@@ -104,25 +115,106 @@ async def test_too_many_requests_on_every_attempt_is_transient() -> None:
 
 
 async def test_an_abort_gets_through_while_other_requests_hang() -> None:
-    async with scripted(*[hang] * 12, respond(200, {"ok": True})) as server, client_of(server.url) as client:
-        stuck = [asyncio.create_task(client.request("GET", "/stuck")) for _ in range(40)]
-        await server.wait_for_requests(12)
+    answers = (*[hang] * ORDINARY, respond(200, {"ok": True}))
+    async with scripted(*answers) as server, client_of(server.url) as client, stuck(client, 3 * ORDINARY):
+        await server.wait_for_requests(ORDINARY)
         assert await client.request("PATCH", "/abort", body={}, urgent=True) == {"ok": True}
-        assert server.asked == ["GET /stuck"] * 12 + ["PATCH /abort"]
-        for task in stuck:
-            task.cancel()
-        await asyncio.gather(*stuck, return_exceptions=True)
+        assert server.asked == ["GET /stuck"] * ORDINARY + ["PATCH /abort"]
 
 
 async def test_a_call_that_never_got_a_slot_was_not_sent() -> None:
-    async with scripted(hang) as server, client_of(server.url) as client:
-        stuck = [asyncio.create_task(client.request("GET", "/stuck")) for _ in range(12)]
-        await server.wait_for_requests(12)
+    async with scripted(hang) as server, client_of(server.url) as client, stuck(client, ORDINARY):
+        await server.wait_for_requests(ORDINARY)
         with pytest.raises(TransientError, match=r"no free slot within 0\.1 s; not sent"):
             await client.request("PATCH", "/x", body={}, timeout=0.1)
-        for task in stuck:
+
+
+@asynccontextmanager
+async def stuck(client: KubernetesClient, count: int) -> AsyncIterator[None]:
+    """So many requests that the server never answers."""
+    tasks = [asyncio.create_task(client.request("GET", "/stuck")) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*stuck, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_every_worker_of_the_safety_lane_and_the_lease_have_a_reserved_slot() -> None:
+    assert RESERVED >= SAFETY_WORKERS + 2
+
+
+def test_every_other_worker_has_a_slot_as_well_so_that_those_of_one_kind_that_hang_hold_up_no_other() -> None:
+    with pytest.raises(InvalidObjectError, match="writers"):
+        decode(Settings, {"writers": 65}, "settings")
+    events, lists = 1, 1
+    assert 64 + URGENT_WORKERS + STAGE_WORKERS + REVIEW_WORKERS + RECORDS + events + lists <= ORDINARY
+
+
+# ---- the fence -----------------------------------------------------------------------------------
+
+
+class Deposed:
+    """A guard that lets so many requests pass, then none."""
+
+    def __init__(self, after: int = 0) -> None:
+        self.left = after
+
+    def __call__(self) -> None:
+        if self.left <= 0:
+            raise NotLeaderError("another process leads")
+        self.left -= 1
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_no_write_passes_the_fence_of_a_process_that_does_not_lead(method: str) -> None:
+    async with scripted(respond(200, {})) as server, client_of(server.url) as client:
+        client.fence(Deposed())
+        with pytest.raises(NotLeaderError):
+            await client.request(method, "/x", body={}, urgent=True)
+    assert server.asked == []
+
+
+async def test_reads_and_the_leases_own_writes_pass_the_fence() -> None:
+    async with scripted(respond(200, {})) as server, client_of(server.url) as client:
+        client.fence(Deposed())
+        await client.request("GET", "/x")
+        await client.request("PUT", "/lease", body={}, fenced=False)
+    assert server.asked == ["GET /x", "PUT /lease"]
+
+
+@pytest.mark.parametrize("by", ["fence", "guard"])
+async def test_a_retry_is_not_sent_once_the_lead_is_lost(by: str) -> None:
+    busy = respond(429, {}, **{"Retry-After": "0"})
+    once = Deposed(after=1)
+    async with scripted(busy) as server, client_of(server.url) as client:
+        if by == "fence":
+            client.fence(once)
+        with pytest.raises(NotLeaderError):
+            await client.request("PATCH", "/x", body={}, guard=once if by == "guard" else None)
+    assert len(server.asked) == 1
+
+
+async def test_a_write_that_waits_for_a_slot_when_the_lead_is_lost_is_not_sent() -> None:
+    async with scripted(hang) as server, client_of(server.url) as client:
+        leading = Deposed(after=1)
+        client.fence(leading)
+        async with stuck(client, ORDINARY) as _:
+            await server.wait_for_requests(ORDINARY)
+            waiting = asyncio.create_task(client.request("PATCH", "/x", body={}))
+            await asyncio.sleep(0)
+            leading.left = 0
+        with pytest.raises(NotLeaderError):
+            await waiting
+    assert "PATCH /x" not in server.asked
+
+
+async def test_a_guard_is_asked_before_a_read_too_so_that_a_loop_of_reads_and_writes_ends_at_once() -> None:
+    async with scripted(respond(200, {})) as server, client_of(server.url) as client:
+        with pytest.raises(NotLeaderError):
+            await client.request("GET", "/x", guard=Deposed())
+    assert server.asked == []
 
 
 KUBECONFIG = """

@@ -12,8 +12,9 @@ from serinus.engine.rollout.actions import RunJobTest, TestRun
 from serinus.errors import AmbiguousError, RefusedError
 from serinus.kube.job_names import job_name
 from serinus.kube.jobs import ApiJobs, job_manifest
-from serinus.ports.cluster_state import Meta
-from support.kube.memory import MemoryApi
+from serinus.ports.cluster_state import Meta, PodFacts
+from support.kube.memory import CREATED_AT, MemoryApi
+from support.kube.objects import metadata
 
 OWNER = Meta(key=ObjectKey("ml", "fraud-detector"), uid="u-1", version=7)
 
@@ -92,6 +93,25 @@ def test_retries_and_ttl_of_the_template_are_kept() -> None:
     assert (spec["backoffLimit"], spec["ttlSecondsAfterFinished"]) == (2, 5)
 
 
+DISRUPTED = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("pod", "spec", "policy"),
+    [
+        ({}, {}, DISRUPTED),
+        ({"restartPolicy": "OnFailure"}, {}, None),
+        ({}, {"podFailurePolicy": {"rules": []}}, {"rules": []}),
+    ],
+)
+def test_a_pod_that_is_evicted_is_replaced_unless_the_template_says_otherwise(
+    pod: dict[str, Any], spec: dict[str, Any], policy: dict[str, Any] | None
+) -> None:
+    raw = template({"name": "c"}, **spec)
+    raw["spec"]["template"]["spec"] |= pod
+    assert job_manifest(OWNER, action(raw))["spec"].get("podFailurePolicy") == policy
+
+
 @pytest.mark.parametrize(
     "broken",
     [{"spec": {}}, {"spec": {"template": {"spec": {"containers": "x"}}}}, template("x"), {"spec": []}],  # type: ignore[arg-type]
@@ -124,5 +144,44 @@ async def test_a_job_is_not_created_twice_after_an_ambiguous_answer() -> None:
     api.after.append(AmbiguousError("504"))
     with pytest.raises(AmbiguousError):
         await ApiJobs(api).ensure(OWNER, action(template({"name": "c"})))
-    await ApiJobs(api).ensure(OWNER, action(template({"name": "c"})))
+    job = await ApiJobs(api).ensure(OWNER, action(template({"name": "c"})))
     assert len(api.objects) == 1
+    assert (job.meta.key.name, job.containers) == (job_name(OWNER, identity()), ("c",))
+
+
+async def test_the_job_that_is_there_already_is_returned_as_it_is_now() -> None:
+    api = MemoryApi()
+    made = await ApiJobs(api).ensure(OWNER, action(template({"name": "c"})))
+    assert (made.rollout, made.run, made.stage, made.test, made.owner) == (
+        "fraud-detector",
+        12,
+        "staging",
+        "contract",
+        "u-1",
+    )
+    path = f"/apis/batch/v1/namespaces/ml/jobs/{made.meta.key.name}"
+    api.put(path, api.objects[path] | {"status": {"ready": 1}})
+    found = await ApiJobs(api).ensure(OWNER, action(template({"name": "other"})))
+    assert (found.has_run, found.containers, found.meta.uid) == (True, ("c",), made.meta.uid)
+
+
+async def test_a_foreign_job_of_the_same_name_is_in_the_way() -> None:
+    api = MemoryApi()
+    name = job_name(OWNER, identity())
+    api.put(
+        f"/apis/batch/v1/namespaces/ml/jobs/{name}",
+        {"metadata": {"name": name, "namespace": "ml", "creationTimestamp": CREATED_AT}},
+    )
+    with pytest.raises(RefusedError, match="is in the way"):
+        await ApiJobs(api).ensure(OWNER, action(template({"name": "c"})))
+
+
+async def test_the_pods_of_a_job_are_found_by_its_uid_and_no_more_than_ten_are_read() -> None:
+    api = MemoryApi()
+    job = await ApiJobs(api).ensure(OWNER, action(template({"name": "c"})))
+    waiting = {"name": "c", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
+    pod = {"metadata": metadata("pod"), "status": {"phase": "Pending", "containerStatuses": [waiting]}}
+    api.objects["/api/v1/namespaces/ml/pods"] = {"items": [pod]}
+    assert await ApiJobs(api).pods(job) == PodFacts(has_run=False, problem="ErrImagePull: no such image")
+    selector = f"batch.kubernetes.io/controller-uid={job.meta.uid}"
+    assert api.queries[-1] == {"labelSelector": selector, "limit": "10"}

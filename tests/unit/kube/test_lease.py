@@ -177,6 +177,51 @@ async def test_a_hanging_call_does_not_prolong_the_leadership() -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_term_is_raised_above_an_epoch_that_a_status_has_with_the_next_renewal(world: World) -> None:
+    leader = await world.start("a")
+    term = leader.epoch
+    assert term is not None
+    leader.outrank(term + 1000)
+    assert leader.epoch == term
+    await world.time.pass_time(4)
+    assert leader.epoch == term + 1001
+    assert world.api.objects[PATH]["spec"]["leaseTransitions"] == term + 1001
+    await world.time.pass_time(60)
+    assert leader.epoch == term + 1001
+
+
+async def test_a_raised_term_whose_answer_was_lost_does_not_end_it(world: World) -> None:
+    leader = await world.start("a")
+    term = leader.epoch
+    assert term is not None
+    leader.outrank(term + 1)
+    world.api.after.append(AmbiguousError("504"))
+    await world.time.pass_time(8)
+    assert leader.epoch == term + 2
+
+
+async def test_a_deposed_leader_cannot_raise_its_term(world: World) -> None:
+    connection = world.connection()
+    first = await world.start("a", connection)
+    second = await world.start("b")
+    connection.before.extend([TransientError("down")] * 500)
+    await world.time.pass_time(16)
+    assert second.epoch is not None
+    first.outrank(second.epoch)
+    connection.before.clear()
+    await world.time.pass_time(16)
+    assert first.epoch is None
+    assert world.api.objects[PATH]["spec"]["holderIdentity"] == second.identity
+
+
+async def test_an_epoch_that_no_lease_can_express_raises_nothing(world: World) -> None:
+    leader = await world.start("a")
+    term = leader.epoch
+    leader.outrank(2**31 - 2)
+    await world.time.pass_time(60)
+    assert leader.epoch == term
+
+
 @pytest.mark.parametrize("wrong", [{"give_up": 15.0}, {"renew_every": 8.0}, {"call": 7.0}])
 def test_durations_with_which_two_could_lead_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="renew_every"):

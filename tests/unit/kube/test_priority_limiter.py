@@ -50,6 +50,33 @@ async def test_reserved_slots_are_for_urgent_callers_only() -> None:
         await callers.leave(name)
 
 
+async def test_urgent_callers_within_their_reserve_take_no_slot_from_the_others() -> None:
+    callers = Callers(PriorityLimiter(4, reserved=2))
+    for name in ("abort 1", "abort 2"):
+        await callers.enter(name, urgent=True)
+    for name in ("a", "b", "c"):
+        await callers.enter(name)
+    assert callers.inside == ["abort 1", "abort 2", "a", "b"]
+    await callers.leave("abort 1")
+    assert callers.inside == ["abort 2", "a", "b"]
+    await callers.leave("a")
+    assert callers.inside == ["abort 2", "b", "c"]
+    for name in ("abort 2", "b", "c"):
+        await callers.leave(name)
+
+
+async def test_urgent_callers_may_use_the_slots_that_the_others_leave() -> None:
+    callers = Callers(PriorityLimiter(3, reserved=1))
+    for name in ("abort 1", "abort 2", "abort 3"):
+        await callers.enter(name, urgent=True)
+    await callers.enter("a")
+    assert callers.inside == ["abort 1", "abort 2", "abort 3"]
+    await callers.leave("abort 3")
+    assert callers.inside == ["abort 1", "abort 2", "a"]
+    for name in ("abort 1", "abort 2", "a"):
+        await callers.leave(name)
+
+
 async def test_an_urgent_caller_overtakes_all_waiting_callers() -> None:
     callers = Callers(PriorityLimiter(1, reserved=0))
     await callers.enter("a")

@@ -115,15 +115,25 @@ def raw_job(*conditions: dict[str, Any]) -> dict[str, Any]:
     [
         ([], None),
         ([condition("Complete", "False")], None),
-        ([condition("FailureTarget")], None),
-        ([condition("Complete", reason="")], TestOutcome(TestResult.PASSED, "Job Complete")),
+        ([condition("SuccessCriteriaMet")], None),
+        ([condition("Complete", reason="")], TestOutcome(TestResult.PASSED, "Job Complete", job="job")),
         (
             [condition("Failed", reason="BackoffLimitExceeded", message="Job has failed")],
-            TestOutcome(TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed"),
+            TestOutcome(TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed", job="job"),
+        ),
+        (
+            [condition("FailureTarget", reason="BackoffLimitExceeded", message="Job has failed")],
+            TestOutcome(TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed", job="job"),
+        ),
+        (
+            [condition("Failed", reason="DeadlineExceeded", message="Too long")],
+            TestOutcome(TestResult.FAILED, "Job Failed: DeadlineExceeded: Too long", job="job", timed_out=True),
         ),
     ],
 )
-def test_a_job_has_an_outcome_once_it_has_ended(conditions: list[dict[str, Any]], outcome: TestOutcome | None) -> None:
+def test_a_job_has_an_outcome_once_it_is_known_how_it_ends(
+    conditions: list[dict[str, Any]], outcome: TestOutcome | None
+) -> None:
     record = job_record(raw_job(*conditions))
     assert (record.rollout, record.outcome) == ("fraud-detector", outcome)
 
@@ -135,6 +145,22 @@ def test_a_job_record_names_its_run_stage_and_test() -> None:
     assert (record.rollout, record.run, record.stage, record.test) == ("fraud-detector", 12, "staging", "contract")
 
 
+@pytest.mark.parametrize(
+    ("status", "has_run"),
+    [({}, False), ({"active": 1, "ready": 0}, False), ({"ready": 1}, True), ({"succeeded": 1}, True)],
+)
+def test_a_job_has_run_once_a_pod_of_it_was_ready(status: dict[str, int], *, has_run: bool) -> None:
+    assert job_record({**raw_job(), "status": status}).has_run is has_run
+
+
+def test_a_job_record_has_what_tells_the_test_from_what_an_injector_adds() -> None:
+    template = {"spec": {"containers": [{"name": "check", "image": "x"}, {"name": "load", "image": "y"}]}}
+    spec = {"suspend": True, "activeDeadlineSeconds": 90, "template": template, "parallelism": 1}
+    record = job_record({**raw_job(), "spec": spec})
+    assert (record.containers, record.suspended, record.deadline) == (("check", "load"), True, 90.0)
+    assert record.created_at == datetime(2026, 11, 1, 10, tzinfo=UTC)
+
+
 def test_a_job_that_serinus_did_not_create_is_an_error() -> None:
     with pytest.raises(InvalidObjectError, match="did not create this Job"):
         job_record({"metadata": metadata("job")})
@@ -143,7 +169,7 @@ def test_a_job_that_serinus_did_not_create_is_an_error() -> None:
 def test_an_unset_weight_is_one_and_an_unset_kind_a_core_service() -> None:
     record = route_record(http_route({"name": "predict", "backendRefs": [{"name": "a", "port": 80}]}, {}))
     assert [rule.name for rule in record.rules] == ["predict", ""]
-    assert record.rules[0].entries == (RouteEntry(BackendKey("", "Service", "a"), 1, 80),)
+    assert record.rules[0].entries == (RouteEntry(BackendKey("", "Service", "a", 80), 1),)
 
 
 def test_a_backend_of_another_namespace_has_a_name_that_no_object_can_have() -> None:
@@ -168,11 +194,17 @@ def test_a_parent_accepts_with_both_conditions_at_the_older_of_their_generations
     [
         (
             [condition("Accepted"), condition("ResolvedRefs", "False", reason="BackendNotFound", message="no a")],
-            ParentFacts("gateway", accepted=False, observed_generation=3, message="BackendNotFound: no a"),
+            ParentFacts(
+                "gateway", accepted=True, observed_generation=3, resolved=False, message="BackendNotFound: no a"
+            ),
         ),
         (
             [condition("Accepted"), condition("ResolvedRefs"), condition("PartiallyInvalid", reason="U", message="m")],
-            ParentFacts("gateway", accepted=False, observed_generation=3, message="U: m"),
+            ParentFacts("gateway", accepted=True, observed_generation=3, resolved=False, message="U: m"),
+        ),
+        (
+            [condition("Accepted", "False", reason="NoMatchingParent", message="m")],
+            ParentFacts("gateway", accepted=False, observed_generation=3, message="NoMatchingParent: m"),
         ),
         (
             [condition("Accepted"), condition("ResolvedRefs"), condition("PartiallyInvalid", "False")],
@@ -181,7 +213,7 @@ def test_a_parent_accepts_with_both_conditions_at_the_older_of_their_generations
         (
             [condition("Accepted", "Unknown"), condition("ResolvedRefs")],
             ParentFacts(
-                "gateway", accepted=False, observed_generation=0, message="its controller has not said Accepted yet"
+                "gateway", accepted=False, observed_generation=0, message="its controller has not set Accepted yet"
             ),
         ),
     ],
@@ -200,10 +232,24 @@ def test_every_parent_reference_has_its_own_facts_even_without_status() -> None:
     ]
 
 
-def test_the_status_of_a_removed_controller_does_not_outweigh_a_newer_one() -> None:
-    old = parent_status(condition("Accepted", "False", generation=1), condition("ResolvedRefs", generation=1))
-    new = parent_status(condition("Accepted"), condition("ResolvedRefs"))
-    assert [parent.accepted for parent in parents(old, new)] == [True]
+def test_every_controller_that_reports_of_a_parent_counts_and_is_named() -> None:
+    late = parent_status(condition("Accepted", generation=1), condition("ResolvedRefs", generation=1))
+    current = parent_status(condition("Accepted"), condition("ResolvedRefs"))
+    facts = parents(
+        {**late, "controllerName": "example.org/old"}, {**current, "controllerName": "projectcontour.io/contour"}
+    )
+    assert [(parent.name, parent.observed_generation) for parent in facts] == [
+        ("gateway of example.org/old", 1),
+        ("gateway of projectcontour.io/contour", 3),
+    ]
+
+
+def test_the_filters_of_a_backend_are_read_as_canonical_json() -> None:
+    filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"value": "é", "name": "x-key"}]}}]
+    entry = route_record(http_route({"backendRefs": [backend_ref("a", 1, filters=filters)]})).rules[0].entries[0]
+    assert entry.filters == (
+        '[{"requestHeaderModifier":{"set":[{"name":"x-key","value":"é"}]},"type":"RequestHeaderModifier"}]'
+    )
 
 
 def test_the_last_writer_of_the_rules_is_named() -> None:

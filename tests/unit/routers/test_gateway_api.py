@@ -1,5 +1,6 @@
 """The JSON Patch of the router: minimal, and guarded by everything that it depends on."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.rollout import HttpRouteRef, RouteRef
 from serinus.engine.rollout.actions import BackendShare, SetWeights
 from serinus.engine.rollout.observation import BackendKey, backend_key
-from serinus.engine.rollout.route_plan import TooCoarse, plan_entries
+from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from serinus.errors import AmbiguousError, ConfigurationError, ConflictError, RefusedError
 from serinus.kube.routes import route_record
 from serinus.routers import load_router
@@ -20,7 +21,7 @@ from support.kube.objects import ROUTES, backend_ref, http_route, metadata
 
 STABLE = BackendRef(name="stable", port=80)
 CANDIDATE = BackendRef(name="candidate", port=8080)
-OURS = frozenset({backend_key(STABLE), backend_key(CANDIDATE), BackendKey("", "Service", "old")})
+OURS = frozenset({backend_key(STABLE), backend_key(CANDIDATE), BackendKey("", "Service", "old", 80)})
 PATH = f"{ROUTES}/ml/httproutes/fraud-detector"
 
 
@@ -64,7 +65,7 @@ def test_a_rule_without_backends_gets_the_whole_list() -> None:
 
 
 def test_a_rule_with_the_right_weights_needs_no_patch() -> None:
-    refs = [backend_ref("stable", 9500), backend_ref("candidate", 500)]
+    refs = [backend_ref("stable", 9500), backend_ref("candidate", 500, port=8080)]
     assert weights_patch(http_route({"backendRefs": refs}), weights()) == []
 
 
@@ -73,6 +74,23 @@ def test_a_backend_with_a_versions_name_in_another_namespace_is_left_alone() -> 
     patch = weights_patch(http_route({"backendRefs": refs}), weights(0))
     assert [operation for operation in patch if operation["op"] == "remove"] == []
     assert {"op": "test", "path": "/spec/rules/0/backendRefs/0/name", "value": "old"} in patch
+
+
+def test_a_new_entry_gets_the_filters_of_the_one_that_serves() -> None:
+    filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-key", "value": "1"}]}}]
+    route = http_route({"backendRefs": [backend_ref("stable", 10_000, filters=filters)]})
+    action = replace(weights(), filters_of=backend_key(STABLE))
+    added = [operation["value"] for operation in weights_patch(route, action) if operation["op"] == "add"]
+    assert [one["filters"] for one in added] == [filters]
+
+
+def test_two_ports_of_one_service_are_two_backends() -> None:
+    first, second = BackendRef(name="fraud", port=8080), BackendRef(name="fraud", port=8081)
+    action = replace(weights(), shares=(BackendShare(first, 9500), BackendShare(second, 500)), ours=frozenset())
+    route = http_route({"backendRefs": [backend_ref("fraud", 10_000, port=8080)]})
+    patched = json_patch(route, weights_patch(route, action))
+    refs = [(ref["name"], ref["port"], ref["weight"]) for ref in patched["spec"]["rules"][0]["backendRefs"]]
+    assert refs == [("fraud", 8080, 9500), ("fraud", 8081, 500)]
 
 
 _names = st.sampled_from(["stable", "candidate", "old", "foreign", "stranger"])
@@ -85,8 +103,8 @@ def test_the_patched_rule_is_the_plan_and_the_rest_of_the_route_is_untouched(
 ) -> None:
     raw = http_route({"backendRefs": [backend_ref("x", 3)], "name": "other"}, {"backendRefs": refs, "name": "predict"})
     plan = plan_entries(route_record(raw).rules[1].entries, weights(candidate).shares, OURS)
-    if isinstance(plan, TooCoarse):
-        with pytest.raises(RefusedError, match="weight"):
+    if isinstance(plan, Unplannable):
+        with pytest.raises(RefusedError, match=r"weight|more than once"):
             weights_patch(raw, weights(candidate, rule="predict"))
         return
     patched = json_patch(raw, weights_patch(raw, weights(candidate, rule="predict")))

@@ -22,14 +22,16 @@ class SetWeights:
 
     Attributes:
         route: the route and rule.
-        shares: every backend of ours that shall stand in the rule; they sum to 10,000, or to 0 where none serves yet.
-        ours: the backends of all the model's ModelVersions: those not in ``shares`` are taken out of the rule.
+        shares: every backend of ours that belongs in the rule; they sum to 10,000, or to 0 where none serves yet.
+        ours: the backends of all the model's versions: those not in ``shares`` are taken out of the rule.
+        filters_of: the backend whose filters a new entry gets; None where new entries have none.
         towards_safety: takes traffic from a bad version: written first, retried at once, waits for nothing.
     """
 
     route: RouteRef
     shares: tuple[BackendShare, ...]
     ours: frozenset[BackendKey]
+    filters_of: BackendKey | None = None
     towards_safety: bool = False
 
 
@@ -63,4 +65,14 @@ class RunJobTest:
     test: JobTest
 
 
-Action = SetWeights | RunHttpTest | RunJobTest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetFinalizer:
+    """Put our finalizer on the Rollout, or take it off.
+
+    With it a Rollout that is deleted stays until its candidate has no traffic and its records are delivered.
+    """
+
+    present: bool
+
+
+Action = SetWeights | RunHttpTest | RunJobTest | SetFinalizer

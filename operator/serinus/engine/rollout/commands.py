@@ -1,16 +1,17 @@
 """Commands by annotation: each token is acted on once and acknowledged, whatever came of it."""
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, assert_never
 
 from serinus.api.names import REASON_ANNOTATION, Command
 from serinus.api.rollout_status import Pause, RolloutStatus, StageApproval, StageState
 from serinus.engine.rollout import approvals
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
-from serinus.engine.rollout.modes import Running, Settled, Stranded
+from serinus.engine.rollout.modes import Idle, Mode, RolledBack, RollingBack, Running, Settled, Stranded
 from serinus.engine.rollout.observation import Observation
 from serinus.engine.rollout.outbox import backlog
+from serinus.engine.rollout.traffic.targets import choose_target
 
 MAX_TOKEN: Final = 1024
 _TOWARDS_SAFETY: Final = frozenset({Command.ABORT, Command.ROLLBACK})
@@ -20,11 +21,24 @@ _NEED_REASON: Final = frozenset({Command.PROMOTE, Command.RESUME, Command.RETRY}
 
 @dataclass(frozen=True, slots=True)
 class PendingCommands:
-    """The commands that later steps of the decision answer."""
+    """The commands that later steps of the decision answer, each with its token; None where there is none."""
 
     abort: str | None = None
     rollback: str | None = None
     retry: str | None = None
+
+    @property
+    def by_verb(self) -> dict[Command, str]:
+        """The tokens by command."""
+        tokens = {Command.ABORT: self.abort, Command.ROLLBACK: self.rollback, Command.RETRY: self.retry}
+        return {verb: token for verb, token in tokens.items() if token is not None}
+
+
+def forget_withdrawn(draft: Draft, situation: Situation) -> Draft:
+    """Forget the token of a command whose annotation is gone: the same text set again is a new command."""
+    handled, present = draft.status.last_handled, situation.observed.commands
+    left = {verb: token for verb, token in handled.items() if verb in present}
+    return draft if left == handled else draft.with_status(last_handled=left)
 
 
 def _fresh(status: RolloutStatus, observed: Observation) -> dict[Command, str]:
@@ -39,50 +53,81 @@ def _fresh(status: RolloutStatus, observed: Observation) -> dict[Command, str]:
 
 
 def apply_commands(draft: Draft, situation: Situation) -> tuple[Draft, PendingCommands]:
-    """Acknowledge new commands, apply those that only touch the status, and return the pending rest."""
+    """Apply and acknowledge the new commands that only touch the status, and return the rest, not acknowledged yet."""
     fresh = _fresh(draft.status, situation.observed)
     if not fresh:
         return draft, PendingCommands()
-    handled = {**draft.status.last_handled, **{verb.value: token for verb, token in fresh.items()}}
-    draft = draft.with_status(last_handled=handled)
     draft, fresh = _with_reasons(draft, situation, fresh)
     # Resume before pause: where both are new, the run stays where it is.
     for verb, step in ((Command.RESUME, _resume), (Command.PAUSE, _pause), (Command.PROMOTE, _promote)):
         if verb in fresh:
-            draft = step(draft, situation, fresh[verb])
-    return _pending(draft, situation, fresh)
+            draft = acknowledged(step(draft, situation, fresh[verb]), verb, fresh[verb])
+    return draft, PendingCommands(fresh.get(Command.ABORT), fresh.get(Command.ROLLBACK), fresh.get(Command.RETRY))
+
+
+def acknowledged(draft: Draft, verb: Command, token: str) -> Draft:
+    """Record that the command has had its effect, or that it was said why it has none."""
+    return draft.with_status(last_handled={**draft.status.last_handled, verb.value: token})
 
 
 def _with_reasons(draft: Draft, situation: Situation, fresh: dict[Command, str]) -> tuple[Draft, dict[Command, str]]:
-    """Leave out the commands that lack the reason which the Model's policy wants."""
+    """Refuse the commands that lack the reason which the Model's policy wants."""
     if not situation.observed.policy.require.reason or situation.observed.actors.reason:
         return draft, fresh
     for verb in [verb for verb in fresh if verb in _NEED_REASON]:
         why = f"the Model's policy wants a reason: annotate the Rollout with {REASON_ANNOTATION} too, then ask anew"
-        draft = _ignore(draft, situation, verb, why)
+        draft = acknowledged(_ignore(draft, situation, verb, why), verb, fresh[verb])
     return draft, {verb: token for verb, token in fresh.items() if verb not in _NEED_REASON}
 
 
-def _pending(draft: Draft, situation: Situation, fresh: dict[Command, str]) -> tuple[Draft, PendingCommands]:
-    pending = PendingCommands(fresh.get(Command.ABORT), fresh.get(Command.ROLLBACK), fresh.get(Command.RETRY))
-    if pending.abort is not None and not isinstance(draft.mode, Running | Stranded):
-        draft = _ignore(draft, situation, Command.ABORT, "no run is under way")
-        pending = replace(pending, abort=None)
-    if pending.rollback is not None and not isinstance(draft.mode, Running | Stranded | Settled):
-        draft = _ignore(draft, situation, Command.ROLLBACK, "the traffic is back already")
-        pending = replace(pending, rollback=None)
-    return draft, pending
+def answer_rest(draft: Draft, before: Draft, situation: Situation, pending: PendingCommands) -> Draft:
+    """Say why a command had no effect, and acknowledge it: nothing that a person asks for is swallowed.
+
+    A retry that is given while the version is being rolled back waits until that is done.
+
+    Args:
+        draft: after every step of the decision; an acknowledged command had its effect.
+        before: with the mode in which the commands were given.
+        situation: what the decision rests on.
+        pending: the commands that the steps could have answered.
+    """
+    for verb, token in pending.by_verb.items():
+        if draft.status.last_handled.get(verb.value) == token:
+            continue
+        if verb is Command.RETRY and isinstance(draft.mode, RollingBack):
+            continue
+        draft = acknowledged(
+            _ignore(draft, situation, verb, _why_not(verb, before.mode, draft, situation)), verb, token
+        )
+    return draft
 
 
-def ignored_retry(draft: Draft, situation: Situation) -> Draft:
-    """Say that there was nothing to retry."""
-    return _ignore(draft, situation, Command.RETRY, "the wanted version has not been rolled back")
+def _why_not(verb: Command, mode: Mode, draft: Draft, situation: Situation) -> str:
+    if verb is Command.RETRY:
+        if draft.waiting is not None and draft.waiting.reason.means_invalid:
+            return f"nothing can be started now: {draft.waiting.message}"
+        return "the wanted version has not been rolled back"
+    match mode:
+        case Running():
+            return "the version is rolled back already, for another reason"
+        case RollingBack() | RolledBack():
+            return "the traffic is back already"
+        case Stranded() | Settled() if verb is Command.ROLLBACK:
+            return _no_target(mode, draft, situation)
+        case Stranded():
+            return "there is no version that the traffic could go to: set spec.version, or spec.rollbackTo"
+        case Idle() | Settled():
+            return "no run is under way"
+        case _:
+            assert_never(mode)
 
 
-def ignored_rollback(draft: Draft, situation: Situation) -> Draft:
-    """Say that there was nothing to roll back to."""
-    why = "no earlier good version with a backend is known: set spec.rollbackTo"
-    return _ignore(draft, situation, Command.ROLLBACK, why)
+def _no_target(mode: Stranded | Settled, draft: Draft, situation: Situation) -> str:
+    bad = mode.candidate.version if isinstance(mode, Stranded) else mode.stable.version
+    asked = situation.observed.rollback_to
+    choice = choose_target(situation.spec, draft.status, situation.observed, bad, asked)
+    passed = f" ({choice.reasons})" if choice.passed_over else ""
+    return f"no version that has served well could take the traffic{passed}"
 
 
 def _ignore(draft: Draft, situation: Situation, verb: Command, why: str) -> Draft:

@@ -4,18 +4,22 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from msgspec import structs
+
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.quantities import format_duration
-from serinus.api.rollout_status import EvidenceStatus, RolloutStatus
+from serinus.api.rollout_status import EvidenceStatus, RolloutStatus, StageState
 from serinus.engine.analysis.assessment import Assessment
+from serinus.engine.rollout.actions import Action, SetFinalizer, SetWeights
+from serinus.engine.rollout.causes import NOT_READY_LIMIT, has_timed_out
 from serinus.engine.rollout.decision import Decision, EventReason
 from serinus.engine.rollout.draft import Draft, Situation
+from serinus.engine.rollout.finalizer import finalizer_change
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.outbox import LAG, shown, with_records
-from serinus.engine.rollout.rollback import has_timed_out
 from serinus.engine.rollout.status import described
+from serinus.engine.rollout.traffic.weights import planned_entries, weight_writes
 from serinus.engine.rollout.waiting import Waiting, WaitReason
-from serinus.engine.rollout.weights import planned_entries, weight_writes
 
 REFRESH: Final = timedelta(minutes=1)
 """How often the figures of a running stage's evidence are refreshed while the verdicts stay the same."""
@@ -37,26 +41,58 @@ def _settled(judged: Assessment, held: EvidenceStatus | None) -> EvidenceStatus:
     return shown(judged)
 
 
-def conclude(draft: Draft, before: RolloutStatus, situation: Situation, *, writes: bool = True) -> Decision:
+def conclude(draft: Draft, before: RolloutStatus, situation: Situation) -> Decision:
     """Return the decision that the draft stands for.
 
     Args:
         draft: the result of the engine's steps.
         before: the status that they began with.
         situation: what they rested on.
-        writes: whether the route may be written at all; another Rollout's must not.
     """
     draft = _note_timeout(_show_evidence(draft, before, situation), before, situation)
-    wanted = planned_entries(draft, situation)
-    draft, weights = weight_writes(draft, before, situation, wanted) if writes else (draft, ())
+    draft = _track_hold(draft, situation)
+    wanted = planned_entries(draft, before, situation)
+    draft, weights = weight_writes(draft, before, situation, wanted)
     draft = replace(draft, status=described(draft, before, situation, wanted))
     draft = with_records(_announce(draft, before), before, situation)
     return Decision(
         status=draft.status,
-        actions=(*weights, *draft.tests),
+        actions=_in_order(weights, finalizer_change(draft, before, situation), draft.tests),
         events=draft.events,
         requeue_after=_requeue(draft, situation),
     )
+
+
+def _in_order(
+    weights: tuple[SetWeights, ...], finalizer: SetFinalizer | None, tests: tuple[Action, ...]
+) -> tuple[Action, ...]:
+    """Return the actions in the order in which they are done: safety first, then what a higher weight rests on."""
+    safe = tuple(action for action in weights if action.towards_safety)
+    others = tuple(action for action in weights if not action.towards_safety)
+    return (*safe, *((finalizer,) if finalizer is not None else ()), *others, *tests)
+
+
+def _track_hold(draft: Draft, situation: Situation) -> Draft:
+    """Note in the stage since when it is held, or add what was held: held time is not run time."""
+    run, now = draft.mode, situation.now
+    if not isinstance(run, Running):
+        return draft
+    waiting = draft.waiting
+    holding = draft.status.paused is not None or run.stage.state is StageState.AWAITING_APPROVAL
+    holding = holding or situation.observed.freeze is not None or (waiting is not None and waiting.reason.is_hold)
+    since = run.stage.held_since
+    if holding and since is None:
+        return draft.with_status(stage=structs.replace(run.stage, held_since=now))
+    if holding or since is None:
+        return draft
+    seconds = max(0.0, (now - since).total_seconds())
+    held = structs.replace(
+        run.stage,
+        held_since=None,
+        held_seconds=run.stage.held_seconds + seconds,
+        state_held_seconds=run.stage.state_held_seconds + seconds,
+    )
+    return draft.with_status(stage=held)
 
 
 def _announce(draft: Draft, before: RolloutStatus) -> Draft:
@@ -84,6 +120,8 @@ def _note_timeout(draft: Draft, before: RolloutStatus, situation: Situation) -> 
     run = draft.mode
     if not isinstance(run, Running) or run.planned is None or not has_timed_out(run, draft.status, situation):
         return draft
+    if draft.waiting is not None and draft.waiting.reason.means_invalid:
+        return draft
     awaited = draft.waiting.message if draft.waiting is not None else ""
     longest = format_duration(run.planned.longest)
     message = f"Stage {run.planned.name} has not passed within {longest}. {awaited}".rstrip()
@@ -100,8 +138,10 @@ def _requeue(draft: Draft, situation: Situation) -> timedelta | None:
     status, run = draft.status, draft.mode
     due = [draft.waiting.until] if draft.waiting is not None and draft.waiting.until is not None else []
     if isinstance(run, Running) and run.planned is not None:
-        deadline = run.stage.since + run.planned.longest
-        due += [deadline] if deadline > situation.now else []
+        deadline = situation.now + run.planned.longest - run.stage.elapsed(situation.now)
+        due += [deadline] if deadline > situation.now and run.stage.held_since is None else []
+        unready = run.candidate.not_ready_since
+        due += [unready + NOT_READY_LIMIT] if unready is not None and unready + NOT_READY_LIMIT > situation.now else []
     if status.records and status.records[0].at + LAG > situation.now:
         due.append(status.records[0].at + LAG)
     return max(timedelta(0), min(due) - situation.now) if due else None

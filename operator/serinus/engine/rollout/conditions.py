@@ -9,6 +9,7 @@ from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Assessment
 from serinus.engine.analysis.measurements import Coarse
 from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate
+from serinus.engine.rollout.traffic.targets import Choice
 from serinus.engine.rollout.waiting import Waiting
 
 UNASKED: Final = {Cause.PROVIDER_DOWN, Cause.QUERY_INVALID, Cause.STALE, Cause.NAN, Cause.AMBIGUOUS, Cause.NO_SERIES}
@@ -38,6 +39,12 @@ def traffic_confirmed(problem: Waiting | None, said: str) -> ConditionUpdate:
     return ConditionUpdate(ConditionType.TRAFFIC_CONFIRMED, status, problem.reason, problem.message)
 
 
+def nothing_to_confirm() -> ConditionUpdate:
+    """Return that no share is the status's yet, whatever the route carries."""
+    message = "No version of this model serves yet."
+    return ConditionUpdate(ConditionType.TRAFFIC_CONFIRMED, UNKNOWN, "NothingToConfirm", message)
+
+
 def metrics_available(evidence: tuple[EvidenceStatus, ...], problem: str, *, judging: bool) -> ConditionUpdate:
     """Say whether the evidence can be had."""
     kind = ConditionType.METRICS_AVAILABLE
@@ -53,17 +60,27 @@ def metrics_available(evidence: tuple[EvidenceStatus, ...], problem: str, *, jud
     return ConditionUpdate(kind, TRUE, "Answered", "Every condition of the stage has figures.")
 
 
-def rollback_ready(target: str | None, *, ready: bool, needed: bool) -> ConditionUpdate:
-    """Say whether there is a version that could take all the traffic back at once."""
-    kind = ConditionType.ROLLBACK_READY
+def rollback_ready(choice: Choice, *, needed: bool) -> ConditionUpdate:
+    """Return whether there is a version that could take all the traffic back at once."""
+    kind, target = ConditionType.ROLLBACK_READY, choice.version
+    passed = f" Passed over: {choice.reasons}." if choice.passed_over else ""
+    if target is None and choice.unready is not None:
+        return ConditionUpdate(kind, FALSE, "TargetNotReady", f"{choice.unready} has no ready endpoint.{passed}")
     if target is None:
         status = FALSE if needed else UNKNOWN
-        return ConditionUpdate(
-            kind, status, "NoRollbackTarget", "No version is known that the traffic could go back to."
-        )
-    if not ready:
-        return ConditionUpdate(kind, FALSE, "TargetNotReady", f"{target} has no ready endpoint.")
-    return ConditionUpdate(kind, TRUE, "TargetReady", f"{target} is ready to take all the traffic.")
+        message = f"No version is known that the traffic could go back to.{passed}"
+        return ConditionUpdate(kind, status, "NoRollbackTarget", message)
+    return ConditionUpdate(kind, TRUE, "TargetReady", f"{target} is ready to take all the traffic.{passed}")
+
+
+def backends_ready(unready: tuple[str, ...]) -> ConditionUpdate:
+    """Return whether every version with traffic has a ready endpoint."""
+    kind = ConditionType.BACKENDS_READY
+    if not unready:
+        return ConditionUpdate(kind, TRUE, "EndpointsReady", "Every version with traffic has ready endpoints.")
+    names = " AND ".join(unready)
+    message = f"{names} {'HAS' if len(unready) == 1 else 'HAVE'} TRAFFIC AND NO READY ENDPOINTS: requests fail now."
+    return ConditionUpdate(kind, FALSE, "NoReadyEndpoints", message)
 
 
 def threshold_coarse(judged: tuple[Assessment, ...]) -> ConditionUpdate | None:

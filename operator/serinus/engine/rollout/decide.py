@@ -8,22 +8,26 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from serinus.api.quantities import WEIGHT_SCALE
+from msgspec import structs
+
+from serinus.api.names import Command
 from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_status import RollbackReason, RolloutStatus
+from serinus.api.rollout_status import RollbackReason, RolloutStatus, RunResult
 from serinus.engine.analysis.assessment import assess
 from serinus.engine.rollout import commands, rollback, runs
-from serinus.engine.rollout.actions import BackendShare, SetWeights
+from serinus.engine.rollout.causes import RollbackCause, rollback_cause
 from serinus.engine.rollout.commands import PendingCommands
 from serinus.engine.rollout.conclude import conclude, settled_evidence
-from serinus.engine.rollout.confirmation import weights_hold
-from serinus.engine.rollout.decision import Decision
+from serinus.engine.rollout.decision import Decision, Event, EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
+from serinus.engine.rollout.job_tests import track_jobs
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Settled, Stranded, mode_of
-from serinus.engine.rollout.observation import InvalidSpec, Observation
+from serinus.engine.rollout.observation import InvalidSpec, Observation, RouteFacts
 from serinus.engine.rollout.outbox import backlog
 from serinus.engine.rollout.stages import walk
-from serinus.engine.rollout.targets import our_backends, rollback_target, usable
+from serinus.engine.rollout.traffic.confirmation import unsafe
+from serinus.engine.rollout.traffic.readiness import track_readiness
+from serinus.engine.rollout.traffic.targets import choose_target, with_backends
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 
@@ -36,28 +40,38 @@ def decide(spec: RolloutSpec | InvalidSpec, status: RolloutStatus, observed: Obs
         observed: the facts around the Rollout.
         now: the time, aware, UTC.
     """
+    if observed.status_problem:
+        return _unreadable(status, observed)
     situation = _situation(spec, status, observed, now)
+    draft = _upgraded(Draft(status=status, spec=situation.spec), situation)
+    draft = track_readiness(commands.forget_withdrawn(draft, situation), situation)
+    draft = track_jobs(draft, situation)
     if observed.deleted:
-        return _drain(status, situation)
-    draft, pending = commands.apply_commands(Draft(status=status, spec=situation.spec), situation)
+        return conclude(_drain(draft, situation), status, situation)
+    draft, pending = commands.apply_commands(draft, situation)
+    before = draft
     draft = _advance(draft, situation, pending, _unfollowable(spec, observed))
-    return conclude(draft, status, situation, writes=not observed.conflict)
+    draft = commands.answer_rest(draft, before, situation, pending)
+    return conclude(draft, status, situation)
 
 
 def _advance(draft: Draft, situation: Situation, pending: PendingCommands, unfollowable: Waiting | None) -> Draft:
     # 1. A rollback that has begun is finished before anything else is considered.
     if isinstance(draft.mode, RollingBack):
         return _finish_rollback(draft, draft.mode, situation)
-    # 2. Abort beats everything: pause, gates, freeze, an invalid spec, a route that is not accepted.
+    # 2. Abort beats everything: pause, gates, freeze, an invalid spec, a conflict, a route that is not accepted.
     rescued = _rescue(draft, situation, pending)
     if rescued is not None:
         return rescued
+    # What an older release did not keep is stored before anything else rests on it.
+    if draft.requeue_now:
+        return draft
     # 3. A spec that cannot be followed changes nothing.
     if unfollowable is not None:
         return draft.with_waiting(unfollowable)
     if not isinstance(situation, PlannedSituation):
         return draft
-    # 4. A person wants a version back that was rolled back, or another version or plan is desired.
+    # 4. A person wants a version back that was rolled back, or another version, plan or route is desired.
     draft = _supersede(draft, situation, pending)
     # 5. Nothing runs: adopt what serves, or start the desired run.
     draft = _start(draft, situation)
@@ -86,52 +100,106 @@ def _situation(
     return PlannedSituation(spec=plan, plan=plan, observed=observed, now=now, judged=judged, evidence=evidence)
 
 
+def _unreadable(status: RolloutStatus, observed: Observation) -> Decision:
+    """What cannot be read is not empty: hold, say so in an event, and overwrite nothing."""
+    message = (
+        f"The status cannot be read: {observed.status_problem}. Nothing is decided and nothing is overwritten: "
+        "run the operator's release that wrote it, or correct the status."
+    )
+    return Decision(status=status, events=(Event(EventReason.STATUS_UNREADABLE, message, warning=True),))
+
+
+def _upgraded(draft: Draft, situation: Situation) -> Draft:
+    """Fill in what an older release did not keep: backends, and the rule with its foreign backends."""
+    status = draft.status
+    stable = with_backends(status.stable, situation.observed)
+    candidate = with_backends(status.candidate, situation.observed)
+    if stable is not status.stable or candidate is not status.candidate:
+        draft = replace(draft.with_status(stable=stable, candidate=candidate), requeue_now=True)
+    route = situation.observed.route
+    if (
+        status.route is not None
+        or isinstance(draft.mode, Idle)
+        or not isinstance(situation, PlannedSituation)
+        or not isinstance(route, RouteFacts)
+    ):
+        return draft
+    memory = runs.remembered_route(draft.status, situation, route)
+    if any(one is not None and one.backend is None for one in (stable, candidate)):
+        # One of the entries may be that version's: none is taken for a foreign one.
+        memory = structs.replace(memory, foreign=())
+    return replace(draft.with_status(route=memory), requeue_now=True)
+
+
 def _unfollowable(spec: RolloutSpec | InvalidSpec, observed: Observation) -> Waiting | None:
     if isinstance(spec, InvalidSpec):
         message = f"{spec.path}: {spec.problem}. Mend the spec; until then nothing advances."
         return Waiting(WaitReason.SPEC_INVALID, message)
     if observed.conflict:
-        message = f"Rollout {observed.conflict} is older and has the same model or route: delete one of the two."
+        message = f"Rollout {observed.conflict} has the same model or route and keeps it: delete one of the two."
         return Waiting(WaitReason.CONFLICT, message)
     return None
 
 
 def _finish_rollback(draft: Draft, mode: RollingBack, situation: Situation) -> Draft:
-    hold = weights_hold(situation.spec, draft.status, situation.observed)
-    if rollback.is_safe(situation, weights_hold=hold):
+    problem = unsafe(mode.rollback.version, draft.status, situation.observed)
+    if problem is None:
         return rollback.complete(draft, mode.rollback, situation)
-    return draft
+    return rollback.retarget(draft, mode.rollback, situation).with_waiting(problem)
 
 
 def _rescue(draft: Draft, situation: Situation, pending: PendingCommands) -> Draft | None:
     """Return the rollback that must begin now, or None."""
     match draft.mode:
         case Running() as run:
-            cause = rollback.rollback_cause(run, draft.status, situation, pending)
-            return rollback.roll_back(draft, run.candidate, situation, cause) if cause is not None else None
+            cause = rollback_cause(run, draft.status, situation, pending)
+            if cause is None:
+                return None
+            return _answered(rollback.roll_back(draft, run.candidate, situation, cause), cause, pending)
         case Stranded() as stranded:
-            return rollback.retreat_if_possible(draft, stranded, situation)
-        case Settled(stable=stable) if pending.rollback is not None:
-            bad_at = stable.version
-            asked = situation.observed.rollback_to
-            if rollback_target(situation.spec, draft.status, situation.observed, bad_at, asked) is None:
-                return commands.ignored_rollback(draft, situation)
-            return rollback.roll_back(draft, stable, situation, _requested(situation, pending.rollback))
+            asked = situation.observed.rollback_to if pending.rollback is not None else ""
+            retreat = rollback.retreat_if_possible(draft, stranded, situation, asked)
+            if retreat is None or pending.rollback is None:
+                return retreat
+            return commands.acknowledged(retreat, Command.ROLLBACK, pending.rollback)
+        case Settled() | RolledBack() if pending.rollback is not None:
+            return _roll_back_stable(draft, situation, pending.rollback)
         case Idle() | RollingBack() | RolledBack() | Settled():
             return None
         case _:
             assert_never(draft.mode)
 
 
-def _requested(situation: Situation, token: str) -> rollback.RollbackCause:
+def _answered(draft: Draft, cause: RollbackCause, pending: PendingCommands) -> Draft:
+    """Acknowledge the command that the rollback answers."""
+    match cause.reason:
+        case RollbackReason.ABORTED if pending.abort is not None:
+            return commands.acknowledged(draft, Command.ABORT, pending.abort)
+        case RollbackReason.ROLLBACK_REQUESTED if pending.rollback is not None:
+            return commands.acknowledged(draft, Command.ROLLBACK, pending.rollback)
+        case _:
+            return draft
+
+
+def _roll_back_stable(draft: Draft, situation: Situation, token: str) -> Draft | None:
+    """Return the rollback of what serves, as a person asked for; None where no version could take the traffic.
+
+    After a rollback only to a version that the person names: the traffic is back already.
+    """
+    stable, asked = draft.status.stable, situation.observed.rollback_to
+    if stable is None or (isinstance(draft.mode, RolledBack) and asked in {"", stable.version}):
+        return None
+    if choose_target(situation.spec, draft.status, situation.observed, stable.version, asked).version is None:
+        return None
     by = situation.observed.requested_by
-    return rollback.RollbackCause(
+    cause = RollbackCause(
         reason=RollbackReason.ROLLBACK_REQUESTED,
         message=f"Rollback asked for by {by}: {token}.",
         requested_by=by,
         why=situation.why(token),
-        asked_target=situation.observed.rollback_to,
+        asked_target=asked,
     )
+    return commands.acknowledged(rollback.roll_back(draft, stable, situation, cause), Command.ROLLBACK, token)
 
 
 def _supersede(draft: Draft, situation: PlannedSituation, pending: PendingCommands) -> Draft:
@@ -139,7 +207,9 @@ def _supersede(draft: Draft, situation: PlannedSituation, pending: PendingComman
     draft = _retry(draft, situation, pending.retry) if pending.retry is not None else draft
     match draft.mode:
         case Running(candidate=candidate, planned=planned):
-            obsolete = candidate.version != situation.plan.version or planned is None
+            moved = runs.has_moved(draft.status, situation.plan)
+            obsolete = candidate.version != situation.plan.version or planned is None or moved
+            return _leave_when_ready(draft, situation) if obsolete else draft
         case Stranded(candidate=candidate):
             obsolete = candidate.version != situation.plan.version
         case RolledBack(rollback=done):
@@ -151,15 +221,27 @@ def _supersede(draft: Draft, situation: PlannedSituation, pending: PendingComman
     return runs.leave(draft, situation) if obsolete else draft
 
 
+def _leave_when_ready(draft: Draft, situation: PlannedSituation) -> Draft:
+    """Leave the run, unless it would give all the traffic of a good candidate to a backend without endpoints."""
+    blocker = runs.leave_blocker(draft, situation)
+    return draft.with_waiting(blocker) if blocker is not None else runs.leave(draft, situation)
+
+
 def _retry(draft: Draft, situation: PlannedSituation, token: str) -> Draft:
     if situation.plan.version not in draft.status.quarantined:
-        return commands.ignored_retry(draft, situation)
+        return draft
     rolled_back = isinstance(draft.mode, RolledBack)
-    draft = runs.try_again(draft, situation, token)
+    draft = commands.acknowledged(runs.try_again(draft, situation, token), Command.RETRY, token)
     return runs.leave(draft, situation) if rolled_back else draft
 
 
 def _start(draft: Draft, situation: PlannedSituation) -> Draft:
+    if draft.waiting is not None:
+        return draft
+    if isinstance(draft.mode, Settled) and runs.has_moved(draft.status, situation.plan):
+        draft = runs.move(draft, situation)
+        if not runs.has_moved(draft.status, situation.plan):
+            return replace(draft, requeue_now=True)
     if isinstance(draft.mode, Idle):
         draft = runs.adopt(draft, situation)
         if isinstance(draft.mode, Settled):
@@ -185,15 +267,16 @@ def _hold(draft: Draft, situation: PlannedSituation) -> Waiting | None:
     return runs.held_by_people(draft.status, situation) or backlog(draft.status)
 
 
-def _drain(status: RolloutStatus, situation: Situation) -> Decision:
-    """The Rollout is being deleted: leave no candidate with traffic that nobody watches."""
-    spec, observed, stable, candidate = situation.spec, situation.observed, status.stable, status.candidate
-    serving = usable(observed, stable.version) if stable is not None else None
-    if spec is None or candidate is None or candidate.weight == 0 or serving is None or serving.backend is None:
-        return Decision(status=status)
-    shares = [BackendShare(serving.backend, WEIGHT_SCALE)]
-    trial = usable(observed, candidate.version)
-    if trial is not None and trial.backend is not None:
-        shares.append(BackendShare(trial.backend, 0))
-    action = SetWeights(route=spec.route, shares=tuple(shares), ours=our_backends(observed), towards_safety=True)
-    return Decision(status=status, actions=(action,))
+def _drain(draft: Draft, situation: Situation) -> Draft:
+    """The Rollout is being deleted: end its run, and leave no candidate with traffic that nobody watches."""
+    match draft.mode:
+        case Running(candidate=candidate) | Stranded(candidate=candidate):
+            reason = "the Rollout was deleted"
+            draft = draft.end_run(candidate, RunResult.CANCELLED, reason, situation.now).with_event(
+                EventReason.ROLLOUT_CANCELLED, f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}."
+            )
+            return runs.cleared(draft, situation)
+        case Idle() | RollingBack() | RolledBack() | Settled():
+            return draft
+        case _:
+            assert_never(draft.mode)

@@ -18,6 +18,8 @@ class EventReason(StrEnum):
     WEIGHT_DRIFT_CORRECTED = "WeightDriftCorrected"
     TEST_PASSED = "TestPassed"
     TEST_FAILED = "TestFailed"
+    TEST_NOT_RUN = "TestNotRun"
+    TEST_JOB_GONE = "TestJobGone"
     ANALYSIS_PASSED = "AnalysisPassed"
     AWAITING_APPROVAL = "AwaitingApproval"
     APPROVED = "Approved"
@@ -37,6 +39,10 @@ class EventReason(StrEnum):
     QUARANTINE_LIFTED = "QuarantineLifted"
     APPROVAL_REFUSED = "ApprovalRefused"
     APPROVAL_EXPIRED = "ApprovalExpired"
+    ROUTE_CONTESTED = "RouteContested"
+    BACKEND_NOT_READY = "BackendNotReady"
+    STATUS_UNREADABLE = "StatusUnreadable"
+    ROLLBACK_TARGET_CHANGED = "RollbackTargetChanged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,8 +77,14 @@ class Draft:
     def with_event(
         self, reason: EventReason, message: str, *, warning: bool = False, by: str = "", why: str = ""
     ) -> Self:
-        """Add an event; ``by`` and ``why`` where a person made it happen."""
-        return replace(self, events=(*self.events, Event(reason, message, warning, by, why)))
+        """Add an event; ``by`` and ``why`` where a person made it happen.
+
+        It names the run and the version: the API server folds events with equal texts into one.
+        """
+        status = self.status
+        known = status.candidate is not None and status.run > 0 and not message.startswith("Run ")
+        about = f"Run {status.run}, {status.candidate.version}: " if known and status.candidate is not None else ""
+        return replace(self, events=(*self.events, Event(reason, about + message, warning, by, why)))
 
     def with_waiting(self, waiting: Waiting) -> Self:
         """Set what is awaited."""
@@ -89,8 +95,14 @@ class Draft:
         return replace(self, status=structs.replace(self.status, **changes))
 
     def to_state(self, stage: CurrentStage, state: StageState, now: datetime) -> Self:
-        """Move within the stage."""
-        return self.with_status(stage=structs.replace(stage, state=state, state_since=now))
+        """Move within the stage; what was held until now counts for the stage's held time."""
+        held = stage.held_seconds + (
+            max(0.0, (now - stage.held_since).total_seconds()) if stage.held_since is not None else 0.0
+        )
+        moved = structs.replace(
+            stage, state=state, state_since=now, held_since=None, held_seconds=held, state_held_seconds=0.0
+        )
+        return self.with_status(stage=moved)
 
     def end_run(self, candidate: Serving, result: RunResult, reason: str, now: datetime) -> Self:
         """Put the candidate's run, which ends now, into the history."""

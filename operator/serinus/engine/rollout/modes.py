@@ -71,7 +71,7 @@ MODES: Final[dict[type[Mode], frozenset[type[Mode]]]] = {
     Running: frozenset({Idle, RollingBack, Stranded, RolledBack, Settled}),
     RollingBack: frozenset({RolledBack}),
     Stranded: frozenset({Idle, RollingBack, RolledBack, Running, Settled}),
-    RolledBack: frozenset({Idle, Running, Settled}),
+    RolledBack: frozenset({Idle, Running, RollingBack, Settled}),
     Settled: frozenset({Running, RollingBack, RolledBack}),
 }
 """Which mode may follow which, in one decision; staying is always allowed."""
@@ -93,7 +93,7 @@ def mode_of(status: RolloutStatus, spec: RolloutSpec | None = None) -> Mode:
     if rollback is not None:
         if rollback.traffic_safe_at is not None:
             return RolledBack(rollback)
-        if rollback.to or candidate is None:
+        if candidate is None or candidate.weight == 0:
             return RollingBack(rollback)
         return Stranded(rollback, candidate, stage)
     if stage is not None and candidate is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 from serinus.api.audit_record import OnBehalfOf
@@ -15,16 +16,24 @@ from serinus.engine.rollout.waiting import WaitReason
 
 
 class BackendKey(NamedTuple):
-    """What identifies a backend in a route: never its port or weight."""
+    """What identifies a backend in a route: two ports of one Service are two backends."""
 
     group: str
     kind: str
     name: str
+    port: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name for people and for the status: ``name:port``, with the kind where it is not a core Service."""
+        kind = f"{self.kind}.{self.group}" if self.group else self.kind
+        prefix = "" if (self.group, self.kind) == ("", "Service") else f"{kind}/"
+        return f"{prefix}{self.name}{f':{self.port}' if self.port is not None else ''}"
 
 
 def backend_key(backend: BackendRef) -> BackendKey:
     """Return the identity of a ModelVersion's backend."""
-    return BackendKey(backend.group, backend.kind, backend.name)
+    return BackendKey(backend.group, backend.kind, backend.name, backend.port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,33 +63,60 @@ class VersionFacts:
 class AdmissionBlock:
     """Why no run of a version may begin; what serves already stays.
 
-    ``temporary``: it is being checked, and goes away by itself.
+    Attributes:
+        reason: for ``kubectl get``.
+        message: a full sentence.
+        temporary: it is being checked, and goes away by itself.
+        artifact_gone: there are no bytes any more that could be right or wrong.
     """
 
     reason: WaitReason
     message: str
     temporary: bool = False
+    artifact_gone: bool = False
+
+    @property
+    def bars_rollback(self) -> bool:
+        """Whether also a version that has served well must not get the traffic back: yanked, or with wrong bytes.
+
+        The other blocks only keep a run from starting: a policy that is made stricter, an artifact that was cleaned up
+        or a registry that cannot be asked must not take away the version to go back to.
+        """
+        wrong_bytes = self.reason is WaitReason.ARTIFACT_REJECTED and not self.artifact_gone
+        return wrong_bytes or self.reason is WaitReason.VERSION_YANKED
 
 
 @dataclass(frozen=True, slots=True)
 class RouteEntry:
-    """One backendRef of the route's rule."""
+    """One backendRef of the route's rule.
+
+    Attributes:
+        key: which backend.
+        weight: its weight in the rule.
+        filters: its own filters as canonical JSON; empty where it has none.
+    """
 
     key: BackendKey
     weight: int
-    port: int | None = None
+    filters: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ParentFacts:
-    """What one parent (a Gateway's listener) says of the route.
+    """What one controller reports of one parent of the route (a Gateway's listener).
 
-    ``accepted`` is True only where ``Accepted`` and ``ResolvedRefs`` are, and nothing is ``PartiallyInvalid``.
+    Attributes:
+        name: the parent, and the controller where more than one reports of it.
+        accepted: ``Accepted`` is True: the controller carries the rules, with their weights.
+        observed_generation: of the route, when the controller reported this; 0 where it has not reported yet.
+        resolved: ``ResolvedRefs`` is True and nothing is ``PartiallyInvalid``: every backend of the rules works.
+        message: what is wrong; empty where nothing is.
     """
 
     name: str
     accepted: bool
     observed_generation: int
+    resolved: bool = True
     message: str = ""
 
 
@@ -114,12 +150,44 @@ class RouteProblem:
 
 @dataclass(frozen=True, slots=True)
 class TestOutcome:
-    """How an integration test ended."""
+    """How an integration test ended.
+
+    Attributes:
+        result: passed or failed.
+        message: how, in words.
+        job: the name of the Job that ran it; empty where none did.
+        timed_out: the Job's deadline ended it, whether or not its pods had run.
+    """
 
     __test__ = False  # pytest collects names that begin with Test
 
     result: TestResult
     message: str
+    job: str = ""
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFacts:
+    """The Job of a test, while it has not ended.
+
+    Attributes:
+        name: its metadata.name.
+        has_run: a container of the test has run.
+        problem: why none has, in the words of Kubernetes; empty where that is not known.
+    """
+
+    name: str
+    has_run: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRefusal:
+    """Why the API server did not create the Job of a test, and when it said so."""
+
+    message: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +250,18 @@ class Observation:
         audit: how far the registry is.
         unsafe_rollback: why clients of the wanted version could not go back to the rollback target; else empty.
         freeze: the namespace's reason to let nothing advance; None where there is none.
-        conflict: the older Rollout that has the same model or route; empty where there is none.
+        conflict: the Rollout that keeps the model or the route, for it has a run, serves or is older; else empty.
+        status_problem: why the stored status cannot be read; empty where it can.
+        has_finalizer: whether the Rollout has our finalizer.
+        namespace_terminating: whether its namespace is being deleted.
+        served: versions that have served well, as the registry's head says.
+        endpoints: the ready endpoints of backends that the status names; a backend that cannot be counted is absent.
+        missing: backends of the rule whose Service does not exist.
         versions: the model's ModelVersions, by version.
         route: the rule that carries the traffic.
         tests: by name, the ended tests of the current run and stage.
+        jobs: by test, the Jobs of the current run and stage that have not ended.
+        refused_jobs: by test, why the API server did not create the Job of the current run and stage.
         readings: the evidence of each condition of the current stage, in the order of ``abortOn``.
         metrics_problem: why the stage's conditions cannot be asked at all, such as an unknown source; else empty.
     """
@@ -203,8 +279,16 @@ class Observation:
     unsafe_rollback: str = ""
     freeze: str | None = None
     conflict: str = ""
+    status_problem: str = ""
+    has_finalizer: bool = False
+    namespace_terminating: bool = False
+    served: frozenset[str] = frozenset()
+    endpoints: Mapping[BackendKey, int] = field(default_factory=dict)
+    missing: frozenset[BackendKey] = frozenset()
     versions: Mapping[str, VersionFacts] = field(default_factory=dict)
     tests: Mapping[str, TestOutcome] = field(default_factory=dict)
+    jobs: Mapping[str, JobFacts] = field(default_factory=dict)
+    refused_jobs: Mapping[str, JobRefusal] = field(default_factory=dict)
     readings: tuple[Progress, ...] = ()
     metrics_problem: str = ""
 

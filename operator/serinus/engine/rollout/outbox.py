@@ -62,6 +62,7 @@ RECORDED: Final[Mapping[EventReason, AuditEvent]] = {
     EventReason.ROLLOUT_CANCELLED: AuditEvent.RUN_CANCELLED,
     EventReason.ROLLBACK_STARTED: AuditEvent.ROLLBACK_STARTED,
     EventReason.ROLLBACK_COMPLETED: AuditEvent.ROLLED_BACK,
+    EventReason.ROLLBACK_TARGET_CHANGED: AuditEvent.ROLLBACK_STARTED,
     EventReason.NO_ROLLBACK_TARGET: AuditEvent.ROLLBACK_IMPOSSIBLE,
     EventReason.QUARANTINE_LIFTED: AuditEvent.QUARANTINE_LIFTED,
     EventReason.COMMAND_IGNORED: AuditEvent.COMMAND_IGNORED,

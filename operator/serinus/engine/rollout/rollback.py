@@ -1,19 +1,16 @@
-"""Rollback of a bad version: what counts as bad, how the rollback begins, when it is complete.
+"""Rollback of a bad version: how it begins, which version gets the traffic, when it is complete.
 
 Nothing here waits: no pause, freeze, invalid spec or unready gateway is considered before the weights.
 """
 
-from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 from msgspec import structs
 
-from serinus.api.abort_condition import Latency
-from serinus.api.quantities import format_duration
-from serinus.api.rollout import OnTimeout
 from serinus.api.rollout_status import (
     MAX_QUARANTINED,
     Rollback,
-    RollbackReason,
     RolloutStatus,
     RunResult,
     Serving,
@@ -21,102 +18,27 @@ from serinus.api.rollout_status import (
     TestResult,
     TestStatus,
 )
-from serinus.api.stage_tests import IntegrationTest
-from serinus.api.verdict import Verdict
-from serinus.engine.analysis.assessment import Assessment
-from serinus.engine.rollout.commands import PendingCommands
+from serinus.engine.rollout.causes import RollbackCause, kind_of
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
+from serinus.engine.rollout.job_tests import has_ended, outcome_of
 from serinus.engine.rollout.modes import Running, Stranded
-from serinus.engine.rollout.observation import RouteFacts
-from serinus.engine.rollout.route_plan import AcceptanceState, accepted
-from serinus.engine.rollout.targets import is_ready, rollback_target
+from serinus.engine.rollout.observation import Observation, RouteFacts
+from serinus.engine.rollout.traffic.targets import Choice, choose_target, place_of, unfit
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackCause:
-    """Why a version must lose its traffic."""
-
-    reason: RollbackReason
-    message: str
-    judged: Assessment | None = None
-    requested_by: str = ""
-    why: str = ""
-    asked_target: str = ""
-
-
-def rollback_cause(
-    run: Running, status: RolloutStatus, situation: Situation, pending: PendingCommands
-) -> RollbackCause | None:
-    """Return why the candidate is bad, or None: a breach before a failed test, a test before a command."""
-    breach = next((one for one in situation.judged if one.verdict is Verdict.BREACH), None)
-    if breach is not None:
-        too = " The stable version is over the same limit too." if breach.stable_too else ""
-        return RollbackCause(reason=RollbackReason.METRIC_BREACHED, message=_sentence(breach) + too, judged=breach)
-    return _failed_test(run, situation) or _asked(pending, situation) or _timed_out(run, status, situation)
-
-
-def _sentence(breach: Assessment) -> str:
-    condition = breach.condition
-    if isinstance(condition.metric, Latency) and "%" in breach.value:
-        # Where no quantile is known that shows it, the share of slow requests does.
-        return f"{condition.text}: {breach.value} ({breach.requests:,} requests)."
-    return f"{condition.name} {breach.value} {condition.threshold_text} ({breach.requests:,} requests)."
-
-
-def _failed_test(run: Running, situation: Situation) -> RollbackCause | None:
-    stage = run.planned
-    if stage is None or run.stage.state is not StageState.TESTING:
-        return None
-    for test in stage.tests:
-        outcome = situation.observed.tests.get(test.name)
-        if outcome is not None and outcome.result is TestResult.FAILED:
-            message = f"{_kind(test)} test {test.name} failed in stage {stage.name}: {outcome.message}"
-            return RollbackCause(reason=RollbackReason.TEST_FAILED, message=message)
-    return None
-
-
-def _kind(test: IntegrationTest) -> str:
-    return "HTTP" if test.http is not None else "Job"
-
-
-def _asked(pending: PendingCommands, situation: Situation) -> RollbackCause | None:
-    by = situation.observed.requested_by
-    if pending.abort is not None:
-        message, why = f"Aborted by {by}: {pending.abort}.", situation.why(pending.abort)
-        return RollbackCause(reason=RollbackReason.ABORTED, message=message, requested_by=by, why=why)
-    if pending.rollback is not None:
-        message = f"Rollback asked for by {by}: {pending.rollback}."
-        return RollbackCause(
-            reason=RollbackReason.ROLLBACK_REQUESTED,
-            message=message,
-            requested_by=by,
-            why=situation.why(pending.rollback),
-            asked_target=situation.observed.rollback_to,
-        )
-    return None
-
-
-def _timed_out(run: Running, status: RolloutStatus, situation: Situation) -> RollbackCause | None:
-    stage = run.planned
-    if stage is None or not has_timed_out(run, status, situation) or stage.on_timeout is not OnTimeout.ROLLBACK:
-        return None
-    message = f"Stage {stage.name} did not pass within {format_duration(stage.longest)} (onTimeout: Rollback)."
-    return RollbackCause(reason=RollbackReason.STAGE_TIMED_OUT, message=message)
-
-
-def has_timed_out(run: Running, status: RolloutStatus, situation: Situation) -> bool:
-    """Return whether the stage has used its time; never while a person holds the run or is awaited."""
-    stage, current = run.planned, run.stage
-    if stage is None or status.paused is not None or situation.observed.freeze is not None:
-        return False
-    return current.state is not StageState.AWAITING_APPROVAL and situation.now - current.since >= stage.longest
+_ALL: Final = 100
 
 
 def roll_back(draft: Draft, bad: Serving, situation: Situation, cause: RollbackCause) -> Draft:
-    """Take all traffic from the bad version and give it to the rollback target."""
-    status, now = draft.status, situation.now
-    target = rollback_target(situation.spec, status, situation.observed, bad.version, cause.asked_target) or ""
+    """Take all traffic from the bad version and give it to the rollback target.
+
+    Where no version is fit to be the target, the bad one still loses its traffic as long as anything else in the rule
+    has some: what serves beside it then serves alone.
+    """
+    status, observed = draft.status, situation.observed
+    choice = choose_target(situation.spec, status, observed, bad.version, cause.asked_target)
+    keeps = _serves_beside(bad, status, observed)
+    target = choice.version or (keeps if keeps is not None else "")
     rollback = Rollback(
         version=bad.version,
         to=target,
@@ -127,56 +49,121 @@ def roll_back(draft: Draft, bad: Serving, situation: Situation, cause: RollbackC
         requests=cause.judged.requests if cause.judged is not None else 0,
         at_weight=bad.weight,
         requested_by=cause.requested_by,
-        decided_at=now,
+        decided_at=situation.now,
     )
     draft = _record_failed_tests(draft, situation)
-    if not target:
-        return _strand(draft, bad, rollback, situation)
-    draft = _record(draft, rollback, situation)
-    note = "" if is_ready(situation.observed.versions[target]) else f" {target} HAS NO READY ENDPOINTS."
-    if cause.asked_target not in {"", target}:
-        note += f" {cause.asked_target} was asked for, but it cannot take the traffic."
-    message = f"{cause.message} {bad.version} {bad.weight:g}% -> 0%, all traffic to {target}.{note}"
+    if not _has_weight(bad, status, observed) and choice.version is None:
+        return _end_without_traffic(draft, bad, rollback)
+    if choice.version is None and keeps is None and bad.weight > 0:
+        return _strand(draft, rollback, choice)
+    draft = _record(draft, bad, rollback, situation)
+    gets = f"all traffic to {target}" if target else "the rule's other backends serve alone"
+    message = f"{cause.message} {bad.version} {bad.weight:g}% -> 0%, {gets}.{_note(choice, target, cause)}"
     return draft.with_event(EventReason.ROLLBACK_STARTED, message, warning=True, by=cause.requested_by, why=cause.why)
 
 
-def _record(draft: Draft, rollback: Rollback, situation: Situation) -> Draft:
+def _note(choice: Choice, target: str, cause: RollbackCause) -> str:
+    """Return what a person must know of the target: that it is not ready, and which ones were passed over."""
+    note = ""
+    if choice.version is None and target:
+        note = f" {target} KEEPS SERVING ALTHOUGH IT IS NOT FIT TO: {choice.reasons or 'it is not ready'}."
+    elif choice.passed_over:
+        note = f" Passed over: {choice.reasons}."
+    if cause.asked_target not in {"", target}:
+        note += f" {cause.asked_target} was asked for, but it cannot take the traffic."
+    return note
+
+
+def _serves_beside(bad: Serving, status: RolloutStatus, observed: Observation) -> str | None:
+    """Return what serves beside the bad version: the stable one, "" for foreign backends, None where nothing does."""
+    stable, route = status.stable, observed.route
+    partly = stable is not None and stable.version != bad.version and bad.weight < _ALL
+    if not isinstance(route, RouteFacts):
+        return stable.version if partly and bad.weight > 0 and stable is not None else None
+    place = place_of(bad.version, status, observed)
+    live = {entry.key for entry in route.entries if entry.weight and (place is None or entry.key != place.key)}
+    beside = place_of(stable.version, status, observed) if stable is not None else None
+    if partly and stable is not None and beside is not None and beside.key in live:
+        return stable.version
+    return "" if live else None
+
+
+def _has_weight(bad: Serving, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether the bad version has traffic: as the status says, or as the route shows."""
+    place, route = place_of(bad.version, status, observed), observed.route
+    if bad.weight > 0 or place is None or not isinstance(route, RouteFacts):
+        return bad.weight > 0
+    return any(entry.weight for entry in route.entries if entry.key == place.key)
+
+
+def _record(draft: Draft, bad: Serving, rollback: Rollback, situation: Situation) -> Draft:
     """Make the target stable, and the bad version a quarantined candidate at 0."""
     status, now = draft.status, situation.now
     stable = status.stable
-    since = stable.since if stable is not None and stable.version == rollback.to else now
     good = status.last_known_good if status.last_known_good not in {rollback.to, rollback.version} else None
     if stable is not None and stable.version not in {rollback.to, rollback.version}:
         good = stable.version
-    candidate_since = status.candidate.since if status.candidate is not None else now
     return draft.with_status(
         rollback=rollback,
-        stable=Serving(version=rollback.to, weight=100, since=since),
-        candidate=Serving(version=rollback.version, weight=0, since=candidate_since),
+        stable=_as_stable(rollback.to, status, situation) if rollback.to else None,
+        candidate=structs.replace(bad, weight=0, since=_candidate_since(status, now), not_ready_since=None),
         last_known_good=good,
         quarantined=_quarantine(status, rollback.version),
         paused=None,
     )
 
 
+def _as_stable(version: str, status: RolloutStatus, situation: Situation) -> Serving:
+    """Return the version as the one that serves; since when it does, where it did already."""
+    stable = status.stable
+    if stable is not None and stable.version == version:
+        return structs.replace(stable, weight=100)
+    place = place_of(version, status, situation.observed)
+    return Serving(
+        version=version, weight=100, since=situation.now, backend=place.backend if place is not None else None
+    )
+
+
+def _candidate_since(status: RolloutStatus, now: datetime) -> datetime:
+    return status.candidate.since if status.candidate is not None else now
+
+
+def retarget(draft: Draft, rollback: Rollback, situation: Situation) -> Draft:
+    """Return the draft with another target, where the present one cannot take the traffic and another can."""
+    status, observed = draft.status, situation.observed
+    place = place_of(rollback.to, status, observed) if rollback.to else None
+    if place is not None and place.is_ready and not unfit(rollback.to, status, observed):
+        return draft
+    choice = choose_target(situation.spec, status, observed, rollback.version)
+    if choice.version is None or choice.version == rollback.to:
+        return draft
+    message = f"{rollback.to or 'What serves'} cannot take the traffic any more: all traffic to {choice.version}."
+    return draft.with_status(
+        rollback=structs.replace(rollback, to=choice.version),
+        stable=_as_stable(choice.version, status, situation),
+    ).with_event(EventReason.ROLLBACK_TARGET_CHANGED, message, warning=True)
+
+
 def _quarantine(status: RolloutStatus, version: str) -> tuple[str, ...]:
     return (version, *(other for other in status.quarantined if other != version))[:MAX_QUARANTINED]
 
 
-def _strand(draft: Draft, bad: Serving, rollback: Rollback, situation: Situation) -> Draft:
-    """Report loudly that there is nothing to go back to; the run of a candidate without traffic just ends."""
-    status = draft.status
-    draft = draft.with_status(quarantined=_quarantine(status, rollback.version))
-    if rollback.at_weight == 0:
-        rollback = structs.replace(rollback, traffic_safe_at=situation.now)
-        draft = draft.with_status(rollback=rollback, paused=None).end_run(
-            bad, RunResult.ROLLED_BACK, rollback.message, situation.now
-        )
-        return draft.with_event(
-            EventReason.ROLLBACK_COMPLETED, f"{rollback.message} {rollback.version} had no traffic.", warning=True
-        )
-    story = f"{rollback.message} THERE IS NO VERSION TO GO BACK TO: {rollback.version} KEEPS {rollback.at_weight:g}%."
-    return draft.with_status(rollback=rollback).with_event(EventReason.NO_ROLLBACK_TARGET, story, warning=True)
+def _end_without_traffic(draft: Draft, bad: Serving, rollback: Rollback) -> Draft:
+    """End the run of a version that has no traffic to lose."""
+    rollback = structs.replace(rollback, to="", traffic_safe_at=rollback.decided_at)
+    quarantined = _quarantine(draft.status, rollback.version)
+    draft = draft.with_status(rollback=rollback, quarantined=quarantined, paused=None)
+    draft = draft.end_run(bad, RunResult.ROLLED_BACK, rollback.message, rollback.decided_at)
+    message = f"{rollback.message} {rollback.version} had no traffic."
+    return draft.with_event(EventReason.ROLLBACK_COMPLETED, message, warning=True)
+
+
+def _strand(draft: Draft, rollback: Rollback, choice: Choice) -> Draft:
+    """Report loudly that there is nothing to go back to."""
+    note = f" Passed over: {choice.reasons}." if choice.passed_over else ""
+    message = f"{rollback.message} THERE IS NO VERSION TO GO BACK TO: {rollback.version} KEEPS {rollback.at_weight:g}%."
+    draft = draft.with_status(rollback=rollback, quarantined=_quarantine(draft.status, rollback.version))
+    return draft.with_event(EventReason.NO_ROLLBACK_TARGET, message + note, warning=True)
 
 
 def _record_failed_tests(draft: Draft, situation: Situation) -> Draft:
@@ -185,43 +172,39 @@ def _record_failed_tests(draft: Draft, situation: Situation) -> Draft:
         return draft
     held = {test.name: test for test in draft.status.tests}
     for test in run.planned.tests:
-        outcome = situation.observed.tests.get(test.name)
-        if outcome is not None and test.name not in held:
+        outcome = outcome_of(test.name, draft.status, situation.observed)
+        if outcome is not None and (test.name not in held or not has_ended(held[test.name])):
             held[test.name] = TestStatus(
                 name=test.name, result=outcome.result, message=outcome.message, at=situation.now
             )
             if outcome.result is TestResult.FAILED:
                 draft = draft.with_event(
-                    EventReason.TEST_FAILED, f"{_kind(test)} test {test.name}: {outcome.message}", warning=True
+                    EventReason.TEST_FAILED, f"{kind_of(test)} test {test.name}: {outcome.message}", warning=True
                 )
     return draft.with_status(tests=tuple(held.values()))
-
-
-def is_safe(situation: Situation, *, weights_hold: bool) -> bool:
-    """Return whether the gateway has accepted that the bad version has no traffic."""
-    route = situation.observed.route
-    return weights_hold and isinstance(route, RouteFacts) and accepted(route).state is AcceptanceState.YES
 
 
 def complete(draft: Draft, rollback: Rollback, situation: Situation) -> Draft:
     """Record that the traffic is safe."""
     took = (situation.now - rollback.decided_at).total_seconds()
+    bad = draft.status.candidate or Serving(version=rollback.version, weight=0, since=rollback.decided_at)
     draft = draft.with_status(rollback=structs.replace(rollback, traffic_safe_at=situation.now))
-    bad = Serving(version=rollback.version, weight=0, since=situation.now)
     draft = draft.end_run(bad, RunResult.ROLLED_BACK, rollback.message, situation.now)
+    serves = f"{rollback.to} serves" if rollback.to else f"{rollback.version} has no traffic any more"
     return draft.with_event(
         EventReason.ROLLBACK_COMPLETED,
-        f"{rollback.message} {rollback.to} serves 100% (accepted {took:.1f}s after the decision).",
+        f"{rollback.message} {serves} (accepted {took:.1f}s after the decision).",
         by=rollback.requested_by,
     )
 
 
-def retreat_if_possible(draft: Draft, stranded: Stranded, situation: Situation) -> Draft | None:
+def retreat_if_possible(draft: Draft, stranded: Stranded, situation: Situation, asked: str = "") -> Draft | None:
     """Return the rollback of a stranded version once there is something to go back to."""
     held = stranded.rollback
-    if rollback_target(situation.spec, draft.status, situation.observed, held.version) is None:
+    choice = choose_target(situation.spec, draft.status, situation.observed, held.version, asked)
+    if choice.version is None and _serves_beside(stranded.candidate, draft.status, situation.observed) is None:
         return None
-    cause = RollbackCause(reason=held.reason, message=held.message, requested_by=held.requested_by)
+    cause = RollbackCause(reason=held.reason, message=held.message, requested_by=held.requested_by, asked_target=asked)
     again = roll_back(draft.with_status(rollback=None), stranded.candidate, situation, cause)
     begun = again.status.rollback
     if begun is None:

@@ -1,28 +1,76 @@
 """Run lifecycle: preconditions, start, promotion, supersession, retry."""
 
+from msgspec import structs
+
 from serinus.api.model import Enforcement
 from serinus.api.names import UNSAFE_ROLLBACK_ANNOTATION, model_version_name
-from serinus.api.rollout_status import CurrentStage, RolloutStatus, RunResult, Serving, StageState
+from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout_status import CurrentStage, RolloutStatus, RouteStatus, RunResult, Serving, StageState
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.modes import Running, Stranded
 from serinus.engine.rollout.observation import RouteFacts, RouteProblem, VersionFacts
-from serinus.engine.rollout.targets import serving_now, shared_backend, usable
+from serinus.engine.rollout.traffic.targets import (
+    Adoption,
+    our_backends,
+    place_of,
+    serving_now,
+    shared_backend,
+    unfit,
+    usable,
+    with_backends,
+)
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 from serinus.engine.semver import same_line
 
 
 def adopt(draft: Draft, situation: PlannedSituation) -> Draft:
-    """Adopt what the route serves already as the stable version, where a ModelVersion names its backend."""
+    """Adopt what the route serves already as the stable version, where exactly one ModelVersion names its backend."""
     route = situation.observed.route
-    if draft.status.stable is not None or not isinstance(route, RouteFacts):
+    if not isinstance(route, RouteFacts):
         return draft
-    found = serving_now(route, situation.observed.versions.values(), situation.plan.version)
-    if found.version is None:
+    version = _adoptable(serving_now(route, situation.observed.versions.values()), situation)
+    if version is None:
         return draft
-    stable = Serving(version=found.version, weight=100, since=situation.now)
-    message = f"The route serves {found.version} already: it is the stable version."
-    return draft.with_status(stable=stable).with_event(EventReason.STABLE_ADOPTED, message)
+    facts = situation.observed.versions[version]
+    stable = Serving(version=version, weight=100, since=situation.now, backend=facts.backend)
+    adopted = draft.with_status(stable=stable)
+    adopted = adopted.with_status(route=remembered_route(adopted.status, situation, route))
+    message = f"The route serves {version} already: it is the stable version."
+    return adopted.with_event(EventReason.STABLE_ADOPTED, message)
+
+
+def _adoptable(found: Adoption, situation: PlannedSituation) -> str | None:
+    """Return the version that the route serves; of several with its backend, the one that has served before."""
+    if len(found.versions) == 1:
+        return found.versions[0]
+    vouched = [version for version in found.versions if version in situation.observed.served]
+    return vouched[0] if len(vouched) == 1 else None
+
+
+def remembered_route(status: RolloutStatus, situation: PlannedSituation, route: RouteFacts) -> RouteStatus:
+    """Return the rule as the status keeps it: its name, and the backends with weight that are not ours."""
+    ref, ours = situation.plan.route.http_route, our_backends(status, situation.observed)
+    foreign = dict.fromkeys(entry.key.label for entry in route.entries if entry.weight and entry.key not in ours)
+    return RouteStatus(name=ref.name, rule_name=ref.rule_name, foreign=tuple(foreign))
+
+
+def has_moved(status: RolloutStatus, spec: RolloutSpec) -> bool:
+    """Return whether the spec names another route or rule than the one that the status remembers."""
+    route, ref = status.route, spec.route.http_route
+    return route is not None and (route.name, route.rule_name) != (ref.name, ref.rule_name)
+
+
+def move(draft: Draft, situation: PlannedSituation) -> Draft:
+    """Take over another route: what it serves becomes the stable version; what it does not serve is not claimed."""
+    route = situation.observed.route
+    if not isinstance(route, RouteFacts):
+        return draft
+    stable = draft.status.stable
+    found = serving_now(route, situation.observed.versions.values())
+    if stable is not None and (stable.version in found.versions or (found.serving is None and not found.foreign)):
+        return draft.with_status(route=remembered_route(draft.status, situation, route))
+    return adopt(draft.with_status(stable=None, route=None), situation)
 
 
 def start_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:
@@ -43,6 +91,7 @@ def start_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:
     return (
         _not_admitted(facts, draft, situation)
         or _route_blocker(draft, situation)
+        or _target_blocker(status, situation)
         or _metrics_blocker(situation)
         or held_by_people(status, situation)
     )
@@ -69,17 +118,54 @@ def _route_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:
     spec, observed, stable = situation.plan, situation.observed, draft.status.stable
     if isinstance(observed.route, RouteProblem):
         return Waiting(observed.route.reason, observed.route.message)
-    if stable is not None and shared_backend(observed, stable.version, spec.version):
-        message = f"{stable.version} and {spec.version} name the same backend, so no traffic can be told apart."
-        return Waiting(WaitReason.SAME_BACKEND, f"{message} Give each version its own.")
-    foreign = serving_now(observed.route, observed.versions.values(), spec.version).foreign
-    if stable is None and foreign:
-        names = ", ".join(sorted(set(foreign)))
+    if stable is not None and shared_backend(draft.status, observed, stable.version, spec.version):
+        return _same_backend((stable.version, spec.version))
+    found = serving_now(observed.route, observed.versions.values())
+    if stable is not None:
+        return _filters_blocker(draft.status, situation, observed.route)
+    if found.versions:
+        return _same_backend(found.versions)
+    if found.foreign:
+        names = ", ".join(sorted(found.foreign))
         message = f"The route's traffic goes to {names}, which no ModelVersion of {spec.model} names as its backend."
-        return Waiting(
-            WaitReason.FOREIGN_BACKENDS, f"{message} Apply a ModelVersion for it, so that it can be the stable version."
-        )
+        remedy = "Apply a ModelVersion with this backend (name and port), so that it can be the stable version."
+        return Waiting(WaitReason.FOREIGN_BACKENDS, f"{message} {remedy}")
     return None
+
+
+def _same_backend(versions: tuple[str, ...]) -> Waiting:
+    names = " and ".join(versions)
+    message = f"{names} name the same backend, so no traffic can be told apart. Give each version its own."
+    return Waiting(WaitReason.SAME_BACKEND, message)
+
+
+def _filters_blocker(status: RolloutStatus, situation: PlannedSituation, route: RouteFacts) -> Waiting | None:
+    """Return that the candidate's entry stands in the rule already, with other filters than the stable version's."""
+    version = situation.plan.version
+    stable = place_of(status.stable.version, status, situation.observed) if status.stable is not None else None
+    candidate = place_of(version, status, situation.observed)
+    filters = {entry.key: entry.filters for entry in route.entries}
+    if stable is None or candidate is None or candidate.key not in filters or stable.key not in filters:
+        return None
+    if filters[candidate.key] == filters[stable.key]:
+        return None
+    message = (
+        f"The backendRef {candidate.key.label} has other filters than {stable.key.label}, which serves: "
+        "make them equal, or remove the backendRef; it is added again with the filters of the one that serves."
+    )
+    return Waiting(WaitReason.FILTERS_DIFFER, message)
+
+
+def _target_blocker(status: RolloutStatus, situation: PlannedSituation) -> Waiting | None:
+    """Return why the version that ``spec.rollbackTo`` names can never be the rollback target of this run."""
+    wanted = situation.plan.rollback_to
+    if wanted is None:
+        return None
+    why = "is the version on trial" if wanted == situation.plan.version else unfit(wanted, status, situation.observed)
+    if not why:
+        return None
+    message = f"spec.rollbackTo: {wanted} {why}: name a version that has served well, or leave rollbackTo out."
+    return Waiting(WaitReason.ROLLBACK_TARGET_UNFIT, message)
 
 
 def _metrics_blocker(situation: Situation) -> Waiting | None:
@@ -101,17 +187,20 @@ def held_by_people(status: RolloutStatus, situation: Situation) -> Waiting | Non
 def start(draft: Draft, situation: PlannedSituation) -> Draft:
     """Start a run of the desired version at the first stage, at 0 %."""
     status, spec, now = draft.status, situation.plan, situation.now
-    first = spec.stages[0]
+    first, route = spec.stages[0], situation.observed.route
+    candidate = with_backends(Serving(version=spec.version, weight=0, since=now), situation.observed)
     begun = draft.with_status(
         run=status.run + 1,
         run_started_at=now,
-        candidate=Serving(version=spec.version, weight=0, since=now),
+        candidate=candidate,
         stage=CurrentStage(index=0, name=first.name, state=StageState.PREPARING, since=now, state_since=now),
         evidence=(),
         tests=(),
         approvals=(),
         rollback=None,
     )
+    if isinstance(route, RouteFacts):
+        begun = begun.with_status(route=remembered_route(begun.status, situation, route))
     stable = status.stable.version if status.stable is not None else "nothing"
     story = f"Run {status.run + 1}: {stable} -> {spec.version}."
     actors = situation.observed.actors
@@ -123,16 +212,36 @@ def leave(draft: Draft, situation: PlannedSituation) -> Draft:
 
     A candidate that serves while nothing else can becomes the stable version, so that nobody loses the model.
     """
-    status, now = draft.status, situation.now
-    candidate = status.candidate
     match draft.mode:
         case Running(candidate=trial) | Stranded(candidate=trial):
             draft = _end_early(draft, situation, trial)
         case _:
             pass
+    return cleared(draft, situation)
+
+
+def cleared(draft: Draft, situation: Situation) -> Draft:
+    """Return the draft without candidate, stage and rollback; who serves alone becomes the stable version."""
+    status, candidate = draft.status, draft.status.candidate
     if status.stable is None and candidate is not None and candidate.weight > 0:
-        draft = draft.with_status(stable=Serving(version=candidate.version, weight=100, since=now))
+        draft = draft.with_status(stable=structs.replace(candidate, weight=100, since=situation.now))
     return draft.with_status(candidate=None, stage=None, rollback=None, evidence=(), tests=(), approvals=())
+
+
+def leave_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:
+    """Return why a run cannot be left yet: what would get the candidate's traffic has no ready endpoint."""
+    stable, candidate = draft.status.stable, draft.status.candidate
+    if stable is None or candidate is None or candidate.weight == 0:
+        return None
+    place = place_of(stable.version, draft.status, situation.observed)
+    trial = place_of(candidate.version, draft.status, situation.observed)
+    if place is None or place.is_ready or trial is None or not trial.is_ready:
+        return None
+    message = (
+        f"{candidate.version} keeps {candidate.weight:g}% until {stable.version} has a ready endpoint: "
+        "it would get all the traffic."
+    )
+    return Waiting(WaitReason.ROLLBACK_TARGET_NOT_READY, message)
 
 
 def _end_early(draft: Draft, situation: PlannedSituation, candidate: Serving) -> Draft:
@@ -158,7 +267,7 @@ def promote(draft: Draft, candidate: Serving, situation: Situation) -> Draft:
     draft = draft.end_run(candidate, RunResult.PROMOTED, "every stage passed", situation.now)
     before = status.stable.version if status.stable is not None else None
     draft = draft.with_status(
-        stable=Serving(version=candidate.version, weight=100, since=situation.now),
+        stable=structs.replace(candidate, weight=100, since=situation.now, not_ready_since=None),
         last_known_good=before,
         candidate=None,
         stage=None,

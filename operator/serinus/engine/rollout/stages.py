@@ -1,6 +1,7 @@
 """The stages of a run: prepare, shift, test, analyse, await approval, done."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import assert_never
 
 from msgspec import structs
@@ -10,16 +11,16 @@ from serinus.api.rollout import Approval, Stage
 from serinus.api.rollout_status import CurrentStage, StageState, TestResult, TestStatus
 from serinus.api.stage_tests import IntegrationTest
 from serinus.api.verdict import Verdict
-from serinus.engine.rollout import approvals
+from serinus.engine.rollout import approvals, job_tests
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, TestRun
-from serinus.engine.rollout.confirmation import planned, share_mismatch, unconfirmed
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation
 from serinus.engine.rollout.modes import Running
-from serinus.engine.rollout.observation import RouteFacts, VersionFacts
-from serinus.engine.rollout.route_plan import TooCoarse
+from serinus.engine.rollout.observation import RouteFacts, TestOutcome, VersionFacts
 from serinus.engine.rollout.runs import promote
-from serinus.engine.rollout.targets import is_ready, rollback_target, usable
+from serinus.engine.rollout.traffic.confirmation import planned, share_mismatch, unconfirmed
+from serinus.engine.rollout.traffic.route_plan import Unplannable
+from serinus.engine.rollout.traffic.targets import choose_target, is_ready, usable
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 
@@ -94,13 +95,12 @@ def _no_rollback_target(draft: Draft, run: Running, situation: PlannedSituation)
     if stable is None:
         return None
     wanted = situation.plan.rollback_to or stable.version
-    target = rollback_target(situation.spec, draft.status, situation.observed, run.candidate.version)
-    if target == wanted and is_ready(situation.observed.versions[target]):
+    choice = choose_target(situation.spec, draft.status, situation.observed, run.candidate.version)
+    if choice.version == wanted and wanted in situation.observed.versions:
         return None
-    return Waiting(
-        WaitReason.ROLLBACK_TARGET_NOT_READY,
-        f"Waiting for the rollback target {wanted}: it needs a ModelVersion with a backend that has a ready endpoint.",
-    )
+    why = dict(choice.passed_over).get(wanted) or "has no ModelVersion any more"
+    message = f"Waiting for the rollback target {wanted}, which {why}. Nothing advances without it."
+    return Waiting(WaitReason.ROLLBACK_TARGET_NOT_READY, message)
 
 
 def _too_coarse(draft: Draft, situation: PlannedSituation) -> Waiting | None:
@@ -108,7 +108,7 @@ def _too_coarse(draft: Draft, situation: PlannedSituation) -> Waiting | None:
     if not isinstance(route, RouteFacts):
         return Waiting(route.reason, route.message)
     entries = planned(situation.spec, draft.status, situation.observed, route)
-    return Waiting(WaitReason.WEIGHTS_TOO_COARSE, entries.message) if isinstance(entries, TooCoarse) else None
+    return Waiting(entries.reason, entries.message) if isinstance(entries, Unplannable) else None
 
 
 def _shift(draft: Draft, run: Running, situation: PlannedSituation) -> Draft:
@@ -127,25 +127,40 @@ def _test(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation)
     facts = usable(situation.observed, run.candidate.version)
     if facts is None:
         return draft.with_waiting(_gone(run.candidate.version))
-    ended = {test.name: test for test in draft.status.tests}
     for test in stage.tests:
+        known = job_tests.known_test(draft.status, test.name)
+        if known is not None and known.result is TestResult.PASSED:
+            continue
         outcome = situation.observed.tests.get(test.name)
-        if test.name in ended:
-            continue
         if outcome is None:
-            draft = replace(draft, tests=(*draft.tests, *_runs(test, run, facts, draft, situation)))
-            continue
-        if outcome.result is TestResult.FAILED:
+            draft = _await_end(draft, test, run, facts, situation)
+        elif job_tests.never_ran(outcome, known):
+            draft = job_tests.timed_out(draft, test.name, outcome, situation)
+        elif outcome.result is TestResult.PASSED:
+            draft = _passed(draft, test.name, stage.name, outcome, situation)
+        else:
             # It ended before this state began (a Job, seen after a restart): the next decision finds the cause.
             return replace(draft, requeue_now=True)
-        ended[test.name] = TestStatus(name=test.name, result=outcome.result, message=outcome.message, at=situation.now)
-        draft = draft.with_event(EventReason.TEST_PASSED, f"Test {test.name} of stage {stage.name}: {outcome.message}")
-    draft = draft.with_status(tests=tuple(ended.values()))
-    missing = [test.name for test in stage.tests if test.name not in ended]
-    if missing:
-        message = f"Waiting for the tests {', '.join(missing)} of stage {stage.name}."
-        return draft.with_waiting(Waiting(WaitReason.TESTING, message))
-    return draft.to_state(run.stage, StageState.ANALYZING, situation.now)
+    names = tuple(test.name for test in stage.tests)
+    waiting = job_tests.awaited(draft, run, names, situation)
+    return draft.with_waiting(waiting) if waiting else draft.to_state(run.stage, StageState.ANALYZING, situation.now)
+
+
+def _passed(draft: Draft, name: str, stage: str, outcome: TestOutcome, situation: PlannedSituation) -> Draft:
+    passed = TestStatus(name=name, result=outcome.result, message=outcome.message, at=situation.now)
+    draft = job_tests.with_test(draft, passed)
+    return draft.with_event(EventReason.TEST_PASSED, f"Test {name} of stage {stage}: {outcome.message}")
+
+
+def _await_end(
+    draft: Draft, test: IntegrationTest, run: Running, facts: VersionFacts, situation: PlannedSituation
+) -> Draft:
+    """Ask for a test that has not ended: an HTTP check each time, a Job only where there is none."""
+    wanted = True
+    if test.job is not None:
+        draft, wanted = job_tests.await_job(draft, test.name, situation)
+    actions = _runs(test, run, facts, draft, situation) if wanted else ()
+    return replace(draft, tests=(*draft.tests, *actions))
 
 
 def _runs(
@@ -169,8 +184,9 @@ def _runs(
 
 def _analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation) -> Draft:
     """Watch for as long as the stage says, then pass only on evidence."""
-    end = run.stage.state_since + stage.watch.value
-    if situation.now < end and not approvals.given(draft.status, situation):
+    left = stage.watch.value - run.stage.elapsed_in_state(situation.now)
+    end = situation.now + left
+    if left > timedelta(0) and not approvals.given(draft.status, situation):
         message = f"Stage {stage.name} watches until {end:%H:%M:%SZ}."
         return draft.with_waiting(Waiting(WaitReason.ANALYZING, message, until=end))
     lacking = _lacking_to_pass(draft, run, situation)

@@ -6,34 +6,38 @@ from typing import assert_never
 from msgspec import structs
 
 from serinus.api.conditions import ConditionStatus, ConditionType, condition_of, find_condition, with_condition
-from serinus.api.rollout_status import Phase, RolloutStatus, RunResult, StageState
+from serinus.api.rollout_status import Phase, RolloutStatus, RunResult, Serving, StageState
 from serinus.engine.conditions import ConditionUpdate, apply_updates
 from serinus.engine.rollout import conditions, summary
-from serinus.engine.rollout.confirmation import share_mismatch, unconfirmed_by
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Idle, Mode, RolledBack, RollingBack, Running, Settled, Stranded
+from serinus.engine.rollout.observation import Observation
 from serinus.engine.rollout.outbox import audit_lag
-from serinus.engine.rollout.targets import is_ready, rollback_target
+from serinus.engine.rollout.summary import shares_on_route
+from serinus.engine.rollout.traffic.confirmation import share_mismatch, unconfirmed_by
+from serinus.engine.rollout.traffic.readiness import unready_backends
+from serinus.engine.rollout.traffic.targets import choose_target
+from serinus.engine.rollout.traffic.weights import PlannedEntries
 from serinus.engine.rollout.waiting import Waiting, WaitReason
-from serinus.engine.rollout.weights import PlannedEntries
 
 
 def described(draft: Draft, before: RolloutStatus, situation: Situation, wanted: PlannedEntries) -> RolloutStatus:
     """Return the draft's status with phase, reason, sentences and conditions."""
     status, observed, mode = draft.status, situation.observed, draft.mode
-    problem = None if isinstance(mode, Idle) else unconfirmed_by(wanted, observed.route)
+    problem = None if isinstance(mode, Idle) else unconfirmed_by(wanted, status, observed)
     waiting = draft.waiting or (problem if isinstance(mode, Settled) else None)
     phase = _phase(mode, status, waiting)
     reason = _reason(mode, status, waiting)
-    story = summary.summary(mode, status, situation.spec)
+    story = summary.summary(mode, status, situation)
     stalled = isinstance(mode, Stranded) or (waiting is not None and waiting.stalled)
     judging = isinstance(mode, Running) and bool(situation.judged)
     updates = (
         *conditions.kstatus_of(phase, reason, story, stalled=stalled),
-        conditions.traffic_confirmed(problem or share_mismatch(status, situation), _shares_text(status)),
+        _traffic_confirmed(mode, problem or share_mismatch(status, situation), status, observed),
         conditions.metrics_available(status.evidence, observed.metrics_problem, judging=judging),
         _rollback_ready(mode, status, situation),
+        conditions.backends_ready(unready_backends(status, observed)),
         conditions.threshold_coarse(situation.judged),
         audit_lag(status, situation),
     )
@@ -45,7 +49,8 @@ def described(draft: Draft, before: RolloutStatus, situation: Situation, wanted:
         phase_since=before.phase_since if before.phase is phase and before.phase_since is not None else situation.now,
         reason=reason,
         summary=story,
-        next_action=summary.next_action(mode, situation.spec, waiting, observed.name),
+        next_action=summary.next_action(mode, status, situation, waiting or problem),
+        stable=_with_weight(status),
         conditions=apply_updates(status.conditions, present, observed.generation, situation.now),
     )
 
@@ -121,17 +126,31 @@ def _reason(mode: Mode, status: RolloutStatus, waiting: Waiting | None) -> str:
             assert_never(mode)
 
 
-def _shares_text(status: RolloutStatus) -> str:
-    candidate = status.candidate
-    parts = [f"{candidate.version} {candidate.weight:g}%"] if candidate is not None else []
-    if status.stable is not None:
-        parts.insert(0, f"{status.stable.version} {100 - (candidate.weight if candidate is not None else 0):g}%")
-    return f"Every parent of the route has accepted {', '.join(parts)}."
+def _with_weight(status: RolloutStatus) -> Serving | None:
+    """Return the stable version with the weight that the candidate leaves it."""
+    stable = status.stable
+    if stable is None:
+        return None
+    left = 100 - (status.candidate.weight if status.candidate is not None else 0)
+    return stable if stable.weight == left else structs.replace(stable, weight=left)
+
+
+def _traffic_confirmed(
+    mode: Mode, problem: Waiting | None, status: RolloutStatus, observed: Observation
+) -> ConditionUpdate:
+    if isinstance(mode, Idle):
+        return conditions.nothing_to_confirm()
+    return conditions.traffic_confirmed(problem, _shares_text(status, observed))
+
+
+def _shares_text(status: RolloutStatus, observed: Observation) -> str:
+    """Return the shares that every parent has accepted, read off the route, foreign backends included."""
+    shares = shares_on_route(status, observed)
+    return f"Every parent of the route has accepted {', '.join(f'{name} {share}' for name, share in shares)}."
 
 
 def _rollback_ready(mode: Mode, status: RolloutStatus, situation: Situation) -> ConditionUpdate:
     candidate = status.candidate
     serving = candidate.version if candidate is not None else status.stable.version if status.stable is not None else ""
-    target = rollback_target(situation.spec, status, situation.observed, serving)
-    ready = target is not None and is_ready(situation.observed.versions[target])
-    return conditions.rollback_ready(target, ready=ready, needed=isinstance(mode, Running | Stranded))
+    choice = choose_target(situation.spec, status, situation.observed, serving)
+    return conditions.rollback_ready(choice, needed=isinstance(mode, Running | Stranded))

@@ -1,29 +1,44 @@
 """The sentences that an on-call engineer reads: what serves, what happened and why, what comes next.
 
-Figures come from the status only, never from a fresher reading: a sentence that changes is a write.
+Shares are read off the route. Measured figures come from the status, never from a fresher reading: a sentence that
+changes is a write.
 """
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Rollback, RolloutStatus, StageState
 from serinus.engine.analysis.text import clock
+from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.modes import Idle, Mode, RolledBack, RollingBack, Running, Settled, Stranded
+from serinus.engine.rollout.observation import BackendKey, Observation, RouteFacts
+from serinus.engine.rollout.traffic.readiness import unready_backends
+from serinus.engine.rollout.traffic.targets import place_of
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
+_NOTHING: Final = "No version serves yet"
 
-def summary(mode: Mode, status: RolloutStatus, spec: RolloutSpec | None) -> str:
-    """Return the whole story in a sentence or two."""
+
+def summary(mode: Mode, status: RolloutStatus, situation: Situation) -> str:
+    """Return the whole story in a few sentences."""
+    unready = unready_backends(status, situation.observed)
+    alarm = f" {' AND '.join(unready)} HAS NO READY ENDPOINTS." if unready else ""
+    return _story(mode, status, situation) + alarm
+
+
+def _story(mode: Mode, status: RolloutStatus, situation: Situation) -> str:
+    serving = _serving(status, situation.observed)
     match mode:
         case Idle():
-            return "No version serves yet."
+            return "No version serves yet." if serving == _NOTHING else f"{serving}. No run has begun."
         case Settled():
-            return _settled(mode, spec)
+            return _settled(mode, serving, situation.spec)
         case Running():
-            return _running(mode, status, spec)
+            return _running(mode, status, serving, situation.spec)
         case RollingBack(rollback=rollback):
             since = clock(rollback.decided_at)
-            return f"Rolling back {rollback.version} to {rollback.to} since {since}: {_why(rollback)}"
+            target = f" to {rollback.to}" if rollback.to else ""
+            return f"{serving}. Rolling back {rollback.version}{target} since {since}: {_why(rollback)}"
         case Stranded(rollback=rollback):
             return (
                 f"{rollback.version} IS BAD AND THERE IS NO VERSION TO GO BACK TO: it keeps {rollback.at_weight:g}%."
@@ -31,42 +46,90 @@ def summary(mode: Mode, status: RolloutStatus, spec: RolloutSpec | None) -> str:
             )
         case RolledBack(rollback=rollback):
             at = clock(rollback.decided_at)
-            return f"{_serving(status)}. {rollback.version} was rolled back at {at}: {_why(rollback)}"
+            return f"{serving}. {rollback.version} was rolled back at {at}: {_why(rollback)}"
         case _:
             assert_never(mode)
 
 
-def _serving(status: RolloutStatus) -> str:
-    if status.stable is None:
-        return "No version serves yet"
-    share = 100 - (status.candidate.weight if status.candidate is not None else 0)
-    return f"Serving {status.stable.version} at {share:g}%"
+def shares_on_route(status: RolloutStatus, observed: Observation) -> tuple[tuple[str, str], ...]:
+    """Return who has which share of the rule: versions by number, foreign backends by name, the stable one first."""
+    route = observed.route
+    if not isinstance(route, RouteFacts):
+        return ()
+    names = _names(status, observed)
+    total = sum(entry.weight for entry in route.entries)
+    held: dict[str, int] = {serving.version: 0 for serving in (status.stable, status.candidate) if serving is not None}
+    for entry in route.entries:
+        name = names.get(entry.key, entry.key.label)
+        if entry.weight or name in held:
+            held[name] = held.get(name, 0) + entry.weight
+    return tuple((name, _percent(100 * weight / total if total else 0.0)) for name, weight in held.items())
 
 
-def _settled(mode: Settled, spec: RolloutSpec | None) -> str:
+def _names(status: RolloutStatus, observed: Observation) -> dict[BackendKey, str]:
+    versions = dict.fromkeys(
+        [
+            *(serving.version for serving in (status.stable, status.candidate) if serving is not None),
+            *observed.versions,
+        ]
+    )
+    places = ((version, place_of(version, status, observed)) for version in versions)
+    names: dict[BackendKey, str] = {}
+    for version, place in places:
+        if place is not None:
+            names.setdefault(place.key, version)
+    return names
+
+
+def _percent(share: float) -> str:
+    return f"{share:.4g}%"
+
+
+def _serving(status: RolloutStatus, observed: Observation) -> str:
+    """Return what the rule gives traffic to, apart from the version on trial."""
+    stable, candidate = status.stable, status.candidate
+    trial = candidate.version if candidate is not None else ""
+    if not isinstance(observed.route, RouteFacts):
+        problem = observed.route.message.rstrip(".")
+        return f"{stable.version} is to serve, but: {problem}" if stable is not None else _NOTHING
+    shares = [(name, share) for name, share in shares_on_route(status, observed) if name != trial]
+    ours = stable.version if stable is not None else ""
+    main = [f"{name} at {share}" for name, share in shares if name == ours]
+    others = [f"{name} {share}" for name, share in shares if name != ours and share != "0%"]
+    if not main:
+        return f"Serving {', '.join(others)} (no version of this model)" if others else _NOTHING
+    also = f" (also {', '.join(others)})" if others else ""
+    return f"Serving {main[0]}{also}"
+
+
+def _settled(mode: Settled, serving: str, spec: RolloutSpec | None) -> str:
     stable = mode.stable
     since = f"{stable.since:%Y-%m-%d %H:%M:%SZ}"
     wanted = f" Wanted is {spec.version}." if spec is not None and spec.version != stable.version else ""
-    return f"Serving {stable.version} at 100% since {since}.{wanted}"
+    return f"{serving} since {since}.{wanted}"
 
 
-def _running(mode: Running, status: RolloutStatus, spec: RolloutSpec | None) -> str:
+def _running(mode: Running, status: RolloutStatus, serving: str, spec: RolloutSpec | None) -> str:
     candidate, stage = mode.candidate, mode.stage
     of = f" {stage.index + 1} of {len(spec.stages)}" if spec is not None else ""
-    where = f"stage{of}, {stage.name}: {stage.state.value}"
+    where = f"run {status.run}, stage{of}, {stage.name}: {stage.state.value}"
     figures = [f"{one.name} {one.value} (limit {one.threshold})" for one in status.evidence if one.value]
     evidence = f" {', '.join(figures)}." if figures else ""
     paused = f" Paused: {status.paused.reason}." if status.paused is not None else ""
-    return f"{_serving(status)}, trying {candidate.version} at {candidate.weight:g}% ({where}).{evidence}{paused}"
+    return f"{serving}, trying {candidate.version} at {candidate.weight:g}% ({where}).{evidence}{paused}"
 
 
 def _why(rollback: Rollback) -> str:
     return f"{rollback.message.rstrip('.')} at {rollback.at_weight:g}% traffic."
 
 
-def next_action(mode: Mode, spec: RolloutSpec | None, waiting: Waiting | None, name: str) -> str:
+def next_action(mode: Mode, status: RolloutStatus, situation: Situation, waiting: Waiting | None) -> str:
     """Return what happens next and who must act."""
-    if waiting is not None and not (isinstance(mode, RolledBack) and waiting.reason is WaitReason.QUARANTINED):
+    name, done = situation.observed.name, isinstance(mode, RolledBack)
+    unready = unready_backends(status, situation.observed)
+    if unready and not isinstance(mode, Running | Stranded):
+        return f"ACT NOW: {' and '.join(unready)} has traffic and no ready endpoints: bring its pods back."
+    if waiting is not None and not (done and waiting.reason is WaitReason.QUARANTINED):
         return waiting.message
     match mode:
         case Idle():
@@ -74,13 +137,13 @@ def next_action(mode: Mode, spec: RolloutSpec | None, waiting: Waiting | None, n
         case Settled():
             return "None."
         case Running():
-            return _next_of_run(mode, spec)
+            return _next_of_run(mode, situation.spec)
         case RollingBack():
             return "Waiting for the gateway to accept the route; nothing is needed from you."
         case Stranded():
             return (
-                "ACT NOW: set spec.version to a good version, set spec.rollbackTo to one that serves, "
-                f"or accept it with kubectl serinus retry {name}."
+                "ACT NOW: set spec.version to a good version, bring a version that served well back, "
+                f"or accept this one with kubectl serinus retry {name}."
             )
         case RolledBack(rollback=rollback):
             retry = f"set spec.version, or run kubectl serinus retry {name}."

@@ -29,6 +29,7 @@ class WaitReason(StrEnum):
     ROLLBACK_UNSAFE = "RollbackUnsafe"
     SAME_BACKEND = "SameBackend"
     FOREIGN_BACKENDS = "ForeignBackends"
+    ROLLBACK_TARGET_UNFIT = "RollbackTargetUnfit"
     # The backends and the route.
     BACKEND_NOT_READY = "BackendNotReady"
     ROLLBACK_TARGET_NOT_READY = "RollbackTargetNotReady"
@@ -40,8 +41,13 @@ class WaitReason(StrEnum):
     WEIGHT_PENDING = "WeightPending"
     WEIGHTS_TOO_COARSE = "WeightsTooCoarse"
     TRAFFIC_SHARE_MISMATCH = "TrafficShareMismatch"
+    UNKNOWN_BACKEND = "UnknownBackend"
+    DUPLICATE_BACKEND = "DuplicateBackend"
+    FILTERS_DIFFER = "FiltersDiffer"
+    ROUTE_CONTESTED = "RouteContested"
     # The stage.
     TESTING = "Testing"
+    TEST_NOT_RUN = "TestNotRun"
     ANALYZING = "Analyzing"
     AWAITING_APPROVAL = "AwaitingApproval"
     STAGE_TIMED_OUT = "StageTimedOut"
@@ -77,6 +83,11 @@ class WaitReason(StrEnum):
         """Whether the route is written and only the gateway's answer is missing."""
         return self in _TRANSIENT
 
+    @property
+    def is_hold(self) -> bool:
+        """Whether it waits for a person: the time does not count as the stage's."""
+        return self in _HOLDS
+
     @classmethod
     def of_cause(cls, cause: Cause) -> "WaitReason":
         """Return the reason of the same name as the cause of an Unknown verdict."""
@@ -85,6 +96,16 @@ class WaitReason(StrEnum):
 
 _INVALID: Final = frozenset({WaitReason.SPEC_INVALID, WaitReason.CONFLICT, WaitReason.METRICS_INVALID})
 _TRANSIENT: Final = frozenset({WaitReason.WEIGHT_PENDING, WaitReason.ROUTE_NOT_ACCEPTED})
+_HOLDS: Final = frozenset(
+    {
+        WaitReason.PAUSED,
+        WaitReason.FROZEN,
+        WaitReason.AWAITING_APPROVAL,
+        WaitReason.SPEC_INVALID,
+        WaitReason.CONFLICT,
+        WaitReason.AUDIT_BACKLOG,
+    }
+)
 _STALLED: Final = _INVALID | {
     WaitReason.QUARANTINED,
     WaitReason.VERSION_YANKED,
@@ -96,6 +117,12 @@ _STALLED: Final = _INVALID | {
     WaitReason.ROLLBACK_UNSAFE,
     WaitReason.SAME_BACKEND,
     WaitReason.WEIGHTS_TOO_COARSE,
+    WaitReason.ROLLBACK_TARGET_UNFIT,
+    WaitReason.UNKNOWN_BACKEND,
+    WaitReason.DUPLICATE_BACKEND,
+    WaitReason.FILTERS_DIFFER,
+    WaitReason.ROUTE_CONTESTED,
+    WaitReason.TEST_NOT_RUN,
     WaitReason.STAGE_TIMED_OUT,
 }
 

@@ -183,7 +183,7 @@ def _artifact(
         return ConditionUpdate(kind, UNKNOWN, "Pending", pending.message), pending
     if finding.result in _BYTES_ARE_WRONG:
         return ConditionUpdate(kind, FALSE, finding.result.value, finding.message), AdmissionBlock(
-            WaitReason.ARTIFACT_REJECTED, finding.message
+            WaitReason.ARTIFACT_REJECTED, finding.message, artifact_gone=finding.result is ArtifactResult.MISSING
         )
     if finding.result is ArtifactResult.VERIFIED:
         return ConditionUpdate(kind, TRUE, finding.result.value, finding.message), None

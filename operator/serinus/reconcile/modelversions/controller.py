@@ -70,7 +70,7 @@ class ModelVersionController:
     def enqueue(self, models: Iterable[ObjectKey]) -> None:
         """Have the versions of these models reconciled soon."""
         for model in models:
-            self._background.start(self._queue.add(model))
+            self._queue.add(model)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -96,7 +96,7 @@ class ModelVersionController:
             else:
                 self._pauses.pop(model, None)
             finally:
-                await self._queue.done(model)
+                self._queue.done(model)
 
     def _retry(self, model: ObjectKey) -> None:
         pause = self._pauses.get(model, BACKOFF.first)

@@ -1,44 +1,99 @@
-"""Writes each ModelVersion's stage on every reconcile; a failed write is retried by the next."""
+"""Writes the stage of each ModelVersion, in a queue of its own: no reconcile of a Rollout ever waits for it."""
 
+import asyncio
 import logging
 from collections.abc import Iterable
+from typing import Final
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus
+from serinus.backoff import Backoff
 from serinus.engine.versions.lifecycle import VersionPlacement, next_placement
-from serinus.errors import SerinusError
+from serinus.errors import NotFoundError, SerinusError
 from serinus.ports.cluster_state import ModelVersionRecord
 from serinus.ports.services import StatusWriter
+from serinus.reconcile.workqueue import WorkQueue
 from serinus.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
+WORKERS: Final = 4
+BACKOFF: Final = Backoff(first=0.5, longest=30.0)
+
+ECHO: Final = 10.0
+"""Seconds within which the watch shows a write. What it shows meanwhile may be older, such as somebody else's write to
+the same object; what still differs afterwards is written again."""
+
 
 class StageWriter:
-    """Writes the stages that differ from the stored ones; remembers only writes that the watch has not shown yet."""
+    """Writes the stages that differ from the stored ones; of a version whose write waits only the newest is written."""
 
     def __init__(self, statuses: StatusWriter, telemetry: Telemetry) -> None:
         """Write through this port."""
         self._statuses = statuses
         self._telemetry = telemetry
-        self._written: dict[ObjectKey, tuple[int, VersionPlacement]] = {}
+        self._queue = WorkQueue()
+        self._wanted: dict[ObjectKey, VersionPlacement] = {}
+        self._written: dict[ObjectKey, tuple[VersionPlacement, float]] = {}
+        self._pauses: dict[ObjectKey, float] = {}
 
-    async def publish(self, versions: Iterable[ModelVersionRecord], status: RolloutStatus) -> None:
-        """Write the stage and traffic of a model's versions; a failure is logged, the next reconcile tries again."""
+    def __len__(self) -> int:
+        """How many versions it remembers something of: none once the watch has shown every write."""
+        return len({*self._wanted, *self._written, *self._pauses})
+
+    def publish(self, versions: Iterable[ModelVersionRecord], status: RolloutStatus) -> None:
+        """Have the stage and traffic of a model's versions written soon, where they are not what is stored."""
         for version in versions:
             key, published = version.meta.key, VersionPlacement.parse(version.stage, version.traffic)
-            placement = next_placement(status, version.version, published)
-            if placement == published:
-                self._written.pop(key, None)
-            elif self._written.get(key) != (version.meta.version, placement):
-                await self._write(version, placement)
+            wanted = next_placement(status, version.version, published)
+            if wanted == published:
+                self._forget(key)
+            elif self._wanted.get(key) != wanted and not self._was_written(key, wanted):
+                self._wanted[key] = wanted
+                self._queue.add(key)
 
-    async def _write(self, version: ModelVersionRecord, placement: VersionPlacement) -> None:
-        stage = placement.stage.value if placement.stage is not None else ""
+    def _was_written(self, key: ObjectKey, wanted: VersionPlacement) -> bool:
+        placement, at = self._written.get(key, (None, 0.0))
+        return placement == wanted and asyncio.get_running_loop().time() - at < ECHO
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.take()
+            try:
+                await self._write(key)
+            finally:
+                self._queue.done(key)
+
+    async def _write(self, key: ObjectKey) -> None:
+        wanted = self._wanted.get(key)
+        if wanted is None:
+            return
+        stage = wanted.stage.value if wanted.stage is not None else ""
         try:
-            await self._statuses.write_model_version(version.meta.key, stage=stage, traffic=placement.traffic)
+            await self._statuses.write_model_version(key, stage=stage, traffic=wanted.traffic)
+        except NotFoundError:
+            self._forget(key)
         except SerinusError as problem:
-            logger.warning("%s: the stage could not be written: %s", version.meta.key, problem)
+            logger.warning("%s: the stage could not be written: %s; retrying", key, problem)
+            self._retry(key)
         else:
-            self._written[version.meta.key] = (version.meta.version, placement)
             self._telemetry.writes.labels("modelversion").inc()
+            self._pauses.pop(key, None)
+            if self._wanted.get(key) == wanted:
+                del self._wanted[key]
+            self._written[key] = wanted, asyncio.get_running_loop().time()
+
+    def _retry(self, key: ObjectKey) -> None:
+        pause = self._pauses.get(key, BACKOFF.first)
+        self._pauses[key] = BACKOFF.after(pause)
+        asyncio.get_running_loop().call_later(pause, self._queue.add, key)
+
+    def _forget(self, key: ObjectKey) -> None:
+        for part in (self._wanted, self._written, self._pauses):
+            part.pop(key, None)

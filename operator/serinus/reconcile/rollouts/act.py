@@ -3,37 +3,52 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetWeights
-from serinus.errors import RefusedError
+from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
+from serinus.errors import TransientError
 from serinus.ports.cluster_state import Meta, Record
+from serinus.ports.services import Guard
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.http_tests import HttpTestRunner
+from serinus.reconcile.rollouts.job_tests import JobTests
 
 
-async def act(
-    ports: Ports, tests: HttpTestRunner, on_change: Callable[[Record], None], owner: Meta, action: Action
+async def act(  # noqa: PLR0913 - the parts of an action's effect
+    ports: Ports,
+    tests: HttpTestRunner,
+    jobs: JobTests,
+    owner: Meta,
+    action: Action,
+    *,
+    on_change: Callable[[Record], None],
+    guard: Guard,
 ) -> None:
     """Perform one action; performing it again changes nothing.
 
     Args:
         ports: where it is done.
-        tests: runs HTTP tests, and fails a test whose Job is refused.
-        on_change: takes in an object as a write has left it.
+        tests: runs HTTP tests.
+        jobs: creates the Jobs of tests.
         owner: the Rollout.
         action: what to do.
+        on_change: takes in an object as a write has left it.
+        guard: called before each request that changes weights.
 
     Raises:
         SerinusError: it was not done, or may not have been; the status must stay as it was.
     """
     match action:
         case SetWeights():
-            on_change(await ports.router.set_weights(owner.key.namespace, action))
+            on_change(await ports.router.set_weights(owner.key.namespace, action, guard=guard))
+        case SetFinalizer(present=present):
+            written = await ports.finalizers.set(owner, present=present)
+            if written.has_finalizer != present:
+                raise TransientError(f"Rollout {owner.key}: somebody changes its finalizers again")
+            # One that was being deleted is gone with its last finalizer, and must not come back into the cache.
+            if present or not written.deleting:
+                on_change(written)
         case RunHttpTest():
             tests.start(owner, action)
         case RunJobTest():
-            try:
-                await ports.jobs.ensure(owner, action)
-            except RefusedError as problem:
-                tests.refuse(owner, action.identity, f"the Job was refused: {problem}")
+            await jobs.run(owner, action)
         case _:
             assert_never(action)

@@ -14,6 +14,7 @@ from serinus.api.abort_condition import AbortCondition
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
 from serinus.engine.analysis.assessment import Progress, begin
+from serinus.engine.analysis.measurements import Subject
 from serinus.engine.rollout.modes import stage_of
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.ports.services import MetricSource
@@ -160,8 +161,8 @@ class AnalysisTracker:
     ) -> tuple[Asked, ...]:
         namespace, status = record.meta.key.namespace, record.status
         versions = {version.version: version for version in self._cache.versions(namespace, plan.model)}
-        candidate = subject_of(versions.get(status.candidate.version if status.candidate else ""), namespace)
-        stable = subject_of(versions.get(status.stable.version if status.stable else ""), namespace)
+        candidate = subject_of(status.candidate, versions, ObjectKey(namespace, plan.model))
+        stable = subject_of(status.stable, versions, ObjectKey(namespace, plan.model))
         if candidate is None:
             return ()
         return tuple(
@@ -238,11 +239,11 @@ class AnalysisTracker:
         if source is None:
             available = ", ".join(sorted(self._sources)) or "none"
             return f"There is no metric source {plan.metrics.source}; the administrator has set up: {available}."
-        versions = self._cache.versions(record.meta.key.namespace, plan.model)
-        subjects = [subject_of(version, record.meta.key.namespace) for version in versions]
-        desired = next((subject for subject in subjects if subject and subject.version == plan.version), None)
-        if desired is None:
+        model = ObjectKey(record.meta.key.namespace, plan.model)
+        backend = next((one.backend for one in self._cache.versions(*model) if one.version == plan.version), None)
+        if backend is None:
             return None
+        desired = Subject(model.namespace, model.name, plan.version, backend)
         for conditions in plan.conditions:
             for condition in conditions:
                 problem = source.problem_with(question_of(plan, desired, condition))

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Final
 
 from serinus.api.names import ObjectKey
-from serinus.errors import AmbiguousError, ConflictError, NotFoundError, SerinusError
-from serinus.ports.cluster_state import Record, RolloutRecord, RouteRecord
+from serinus.engine.rollout.traffic.confirmation import route_in_use
+from serinus.errors import AmbiguousError, ConflictError, NotFoundError, OvertakenError, SerinusError
+from serinus.ports.cluster_state import JobRecord, Record, RolloutRecord, RouteRecord
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import KINDS
 from serinus.reconcile.modelversions.controller import ModelVersionController
@@ -16,11 +17,12 @@ from serinus.reconcile.rollouts.informer import Informer
 from serinus.reconcile.rollouts.observe import spec_of
 from serinus.reconcile.rollouts.queue import RETRY, RolloutQueue
 from serinus.reconcile.rollouts.reconciler import RolloutReconciler
+from serinus.reconcile.rollouts.safety_lane import SafetyLane
 
 logger = logging.getLogger(__name__)
 
 URGENT_WORKERS: Final = 4
-"""Workers that take urgent Rollouts only, so that writes that hang elsewhere never hold up an abort."""
+"""Ordinary workers that take only what the safety lane has handed over after a write, so that its status comes soon."""
 
 
 class RolloutController:
@@ -31,9 +33,10 @@ class RolloutController:
         heartbeat: the monotonic time of the loop's last sign of life, in seconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it runs
         self,
         reconciler: RolloutReconciler,
+        lane: SafetyLane,
         queue: RolloutQueue,
         informer: Informer,
         model_versions: ModelVersionController,
@@ -42,6 +45,7 @@ class RolloutController:
     ) -> None:
         """``workers`` bounds the concurrent reconciles of Rollouts that are not urgent."""
         self._reconciler = reconciler
+        self._lane = lane
         self._ports, self._cache = reconciler.ports, reconciler.cache
         self._queue = queue
         self._informer = informer
@@ -63,6 +67,9 @@ class RolloutController:
         if record is not None:
             # With the last plan that could be followed, which the cache forgets with the Rollout.
             record = replace(record, spec=spec_of(self._cache, record))
+        job = self._cache.job(key) if kind is JobRecord else None
+        if job is not None and job.meta.uid == uid:
+            self._reconciler.jobs.keep_outcome(job)
         self._queue.enqueue_all(self._cache.drop(kind, key, uid))
         if record is not None and self._cache.rollout(key) is None:
             self._queue.forget(key)
@@ -84,6 +91,8 @@ class RolloutController:
                 group.create_task(self._work(only_urgent=True))
             for name, source in self._ports.sources.items():
                 group.create_task(self._tick(name, source))
+            group.create_task(self._lane.run())
+            group.create_task(self._reconciler.stages.run())
             group.create_task(self._model_versions.run())
             group.create_task(self._keep_in_sync(resync_every))
             group.create_task(self._beat())
@@ -137,8 +146,7 @@ class RolloutController:
         while True:
             started = clock.monotonic()
             try:
-                for key, urgent in (await self._reconciler.tracker.tick(name, clock.now())).items():
-                    await self._queue.add(key, urgent=urgent)
+                self._queue.enqueue_all(await self._reconciler.tracker.tick(name, clock.now()))
             except Exception as problem:  # a bug in one tick must not end the watch over everything else
                 telemetry.failures.labels(type(problem).__name__).inc()
                 logger.exception("source %s: the tick failed", name)
@@ -155,11 +163,14 @@ class RolloutController:
             try:
                 await self._reconcile(key)
             finally:
-                await self._queue.done(key)
+                self._queue.done(key)
 
     async def _reconcile(self, key: ObjectKey) -> None:
         try:
             requeue_after = await self._reconciler.reconcile(key)
+        except OvertakenError as problem:
+            logger.info("%s", problem)
+            self._queue.enqueue(key)
         except (ConflictError, AmbiguousError, NotFoundError) as problem:
             logger.info("%s: %s; re-reading", key, problem)
             await self._reread(key)
@@ -181,12 +192,11 @@ class RolloutController:
 
     async def _reread(self, key: ObjectKey) -> None:
         """Read the Rollout and its route again: the cache may be wrong about both."""
-        record = self._cache.rollout(key)
-        plan = self._cache.last_plan(record) if record is not None else None
-        cluster = self._ports.cluster
+        record, cluster = self._cache.rollout(key), self._ports.cluster
+        ref = route_in_use(self._cache.last_plan(record), record.status) if record is not None else None
         await self._read(RolloutRecord, key, cluster.read_rollout)
-        if plan is not None:
-            await self._read(RouteRecord, ObjectKey(key.namespace, plan.route.http_route.name), cluster.read_route)
+        if ref is not None:
+            await self._read(RouteRecord, ObjectKey(key.namespace, ref.http_route.name), cluster.read_route)
 
     async def _read(self, kind: type[Record], key: ObjectKey, read: Callable[[ObjectKey], Awaitable[Record]]) -> None:
         uid = self._cache.uid_of(kind, key)

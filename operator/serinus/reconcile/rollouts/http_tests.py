@@ -1,14 +1,16 @@
-"""The HTTP tests under way and their outcomes, until the status has them.
+"""The HTTP tests under way, and the outcomes of tests that no object has, until the status has them.
 
 A restart forgets them: a check that was under way is simply sent again.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 from serinus.api.names import ObjectKey
-from serinus.api.rollout_status import RolloutStatus, TestResult
+from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import RunHttpTest, TestRun
+from serinus.engine.rollout.job_tests import has_ended
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.ports.cluster_state import Meta
 from serinus.ports.services import HttpChecks
@@ -25,6 +27,16 @@ class TestId:
     run: int
     stage: str
     test: str
+
+    @classmethod
+    def of(cls, owner: Meta, identity: TestRun) -> Self:
+        """Return the id of the test that an action runs."""
+        return cls(owner.uid, identity.run, identity.stage, identity.test)
+
+    def is_current(self, uid: str, status: RolloutStatus) -> bool:
+        """Return whether it is a test of the Rollout's current run and stage."""
+        stage = status.stage
+        return stage is not None and (self.uid, self.run, self.stage) == (uid, status.run, stage.name)
 
 
 class HttpTestResults:
@@ -48,19 +60,13 @@ class HttpTestResults:
 
     def outcomes(self, uid: str, status: RolloutStatus) -> dict[str, TestOutcome]:
         """Return the ended tests of the current run and stage, by name."""
-        if status.stage is None:
-            return {}
-        current = (uid, status.run, status.stage.name)
-        return {
-            test.test: outcome for test, outcome in self._ended.items() if (test.uid, test.run, test.stage) == current
-        }
+        return {test.test: outcome for test, outcome in self._ended.items() if test.is_current(uid, status)}
 
     def forget(self, uid: str, status: RolloutStatus) -> None:
         """Drop what the status contains by now, and what belongs to earlier stages."""
-        stage = status.stage.name if status.stage is not None else ""
-        stored = {test.name for test in status.tests}
+        stored = {test.name for test in status.tests if has_ended(test)}
         for test in [test for test in self._ended if test.uid == uid]:
-            if (test.run, test.stage) != (status.run, stage) or test.test in stored:
+            if test.test in stored or not test.is_current(uid, status):
                 del self._ended[test]
 
     def forget_all(self, uid: str) -> None:
@@ -90,12 +96,8 @@ class HttpTestRunner:
         """Run one test in the background, unless it is under way or has ended."""
         self._background.start(self._run(owner, action))
 
-    def refuse(self, owner: Meta, identity: TestRun, message: str) -> None:
-        """Keep a test that cannot even begin as failed."""
-        self.results.add(_id(owner.uid, identity), TestOutcome(TestResult.FAILED, message))
-
     async def _run(self, owner: Meta, action: RunHttpTest) -> None:
-        test = _id(owner.uid, action.identity)
+        test = TestId.of(owner, action.identity)
         if test in self._running or test in self.results:
             return
         self._running.add(test)
@@ -105,7 +107,3 @@ class HttpTestRunner:
         finally:
             self._running.discard(test)
         self._enqueue(owner.key)
-
-
-def _id(uid: str, identity: TestRun) -> TestId:
-    return TestId(uid, identity.run, identity.stage, identity.test)

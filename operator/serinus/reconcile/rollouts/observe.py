@@ -2,26 +2,33 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from serinus.api.model import ModelSpec
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import HttpRouteRef, RolloutSpec
 from serinus.engine.analysis.assessment import Progress
+from serinus.engine.rollout.modes import Idle, RolledBack, Settled, mode_of
 from serinus.engine.rollout.observation import (
     Actors,
     AuditFacts,
+    BackendKey,
     InvalidSpec,
+    JobFacts,
+    JobRefusal,
     Observation,
     RouteFacts,
     RouteProblem,
     TestOutcome,
     VersionFacts,
+    backend_key,
 )
-from serinus.engine.rollout.route_plan import choose_rule
+from serinus.engine.rollout.traffic.confirmation import route_in_use
+from serinus.engine.rollout.traffic.route_plan import choose_rule
 from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.versions.admission import Review
-from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
+from serinus.ports.cluster_state import JobRecord, ModelVersionRecord, PodFacts, RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 
@@ -40,7 +47,9 @@ class LocalFacts:
     Attributes:
         readings: the analysis of the stage, one progress a condition.
         metrics_problem: why the conditions can never be measured; empty where they can.
-        http_tests: the ended HTTP tests, by name.
+        http_tests: the ended tests that no Job in the cluster tells of, by name.
+        pods: what the pods of the Jobs under way show, by the Job's uid.
+        refused_jobs: why Jobs were refused, by test.
         actor_stamped: whether the annotations that name the actors were stamped by the API server.
         audit: which audit records the registry has.
     """
@@ -48,6 +57,8 @@ class LocalFacts:
     readings: tuple[Progress, ...] = ()
     metrics_problem: str = ""
     http_tests: Mapping[str, TestOutcome] = field(default_factory=dict)
+    pods: Mapping[str, PodFacts] = field(default_factory=dict)
+    refused_jobs: Mapping[str, JobRefusal] = field(default_factory=dict)
     actor_stamped: bool = False
     audit: AuditFacts = field(default_factory=AuditFacts)
 
@@ -61,10 +72,18 @@ def observe(
     model = ObjectKey(key.namespace, plan.model) if plan is not None else None
     versions = cache.versions(*model) if model is not None else ()
     reviews = admission.reviews(model) if model is not None else {}
+    ref = route_in_use(plan, record.status)
+    route = _route(cache, key.namespace, ref.http_route) if ref is not None else _NO_PLAN
     return Observation(
         name=key.name,
         generation=record.generation,
         deleted=deleted or record.deleting,
+        status_problem=record.status_problem,
+        has_finalizer=record.has_finalizer and not deleted,
+        namespace_terminating=cache.terminating(key.namespace),
+        served=cache.served(*model) if model is not None else frozenset(),
+        endpoints=_endpoints(cache, record),
+        missing=_missing(cache, key.namespace, route),
         commands=record.commands,
         rollback_to=record.rollback_to,
         uid=record.meta.uid,
@@ -73,10 +92,12 @@ def observe(
         audit=local.audit,
         unsafe_rollback=_unsafe_rollback(admission, record, plan) if plan is not None else "",
         freeze=cache.freeze(key.namespace),
-        conflict=_older_rival(cache, record, plan) if plan is not None else "",
+        conflict=_keeper(cache, record, plan) if plan is not None else "",
         versions={version.version: _facts(cache, version, reviews.get(version.version)) for version in versions},
-        route=_route(cache, key.namespace, plan.route.http_route) if plan is not None else _NO_PLAN,
+        route=route,
         tests={**job_outcomes(cache, record), **local.http_tests},
+        jobs={job.test: _job(job, local.pods) for job in current_jobs(cache, record) if job.outcome is None},
+        refused_jobs=local.refused_jobs,
         readings=local.readings,
         metrics_problem=local.metrics_problem,
     )
@@ -119,6 +140,25 @@ def _ready(cache: ClusterCache, namespace: str, backend: BackendRef | None) -> i
     return cache.ready_endpoints(namespace, backend.name)
 
 
+def _endpoints(cache: ClusterCache, record: RolloutRecord) -> dict[BackendKey, int]:
+    """Return the ready endpoints of the Services that the status names, whatever became of their ModelVersions."""
+    namespace = record.meta.key.namespace
+    roles = (record.status.stable, record.status.candidate)
+    backends = [role.backend for role in roles if role is not None and role.backend is not None]
+    counts = ((backend_key(backend), _ready(cache, namespace, backend)) for backend in backends)
+    return {key: ready for key, ready in counts if ready is not None}
+
+
+def _missing(cache: ClusterCache, namespace: str, route: RouteFacts | RouteProblem) -> frozenset[BackendKey]:
+    """Return the backends of the rule that are Services without any EndpointSlice: a Service that exists has one."""
+    entries = route.entries if isinstance(route, RouteFacts) else ()
+    return frozenset(
+        entry.key
+        for entry in entries
+        if (entry.key.group, entry.key.kind) == ("", "Service") and not cache.has_slices(namespace, entry.key.name)
+    )
+
+
 def _route(cache: ClusterCache, namespace: str, ref: HttpRouteRef) -> RouteFacts | RouteProblem:
     record = cache.route(ObjectKey(namespace, ref.name))
     if record is None:
@@ -136,16 +176,38 @@ def _route(cache: ClusterCache, namespace: str, ref: HttpRouteRef) -> RouteFacts
     )
 
 
-def _older_rival(cache: ClusterCache, record: RolloutRecord, plan: RolloutSpec) -> str:
-    """Return the name of an older Rollout with the same model or the same rule of a route."""
-    own_age = (record.created_at, record.meta.key.name)
+def _keeper(cache: ClusterCache, record: RolloutRecord, plan: RolloutSpec) -> str:
+    """Return the Rollout that keeps the model or the rule that this one wants too; empty where it is this one.
+
+    Who has a run under way keeps it, then who serves, then who is older: what somebody else applies or edits must not
+    take a route from a version that is being watched on it.
+    """
+    own = _claim(record)
     for other in cache.rivals(record.meta.key, plan):
         other_plan = cache.last_plan(other)
-        if other_plan is None or (other.created_at, other.meta.key.name) > own_age:
+        if other_plan is None or _claim(other) > own:
             continue
-        if other_plan.model == plan.model or _share_a_rule(other_plan.route.http_route, plan.route.http_route):
+        if other_plan.model == plan.model or _share_a_rule(_rule_of(other, other_plan), _rule_of(record, plan)):
             return other.meta.key.name
     return ""
+
+
+def _rule_of(record: RolloutRecord, plan: RolloutSpec) -> HttpRouteRef:
+    """Return the rule that a Rollout uses now: while a run is under way that is the one it began on."""
+    ref = route_in_use(plan, record.status)
+    return (ref or plan.route).http_route
+
+
+def _claim(record: RolloutRecord) -> tuple[int, datetime, str]:
+    """Return the order of claims on a route: the smallest keeps it."""
+    match mode_of(record.status):
+        case Settled() | RolledBack():
+            rank = 1
+        case Idle():
+            rank = 2
+        case _:
+            rank = 0
+    return (rank, record.created_at, record.meta.key.name)
 
 
 def _share_a_rule(ref: HttpRouteRef, other: HttpRouteRef) -> bool:
@@ -154,14 +216,20 @@ def _share_a_rule(ref: HttpRouteRef, other: HttpRouteRef) -> bool:
     return ref.name == other.name and (len(names) == 1 or None in names)
 
 
-def job_outcomes(cache: ClusterCache, record: RolloutRecord) -> dict[str, TestOutcome]:
-    """Return the outcomes of the ended Jobs of the current run and stage, by test."""
+def current_jobs(cache: ClusterCache, record: RolloutRecord) -> tuple[JobRecord, ...]:
+    """Return the Jobs of the current run and stage."""
     status = record.status
     if status.stage is None:
-        return {}
+        return ()
     current = (record.meta.uid, status.run, status.stage.name)
-    return {
-        job.test: job.outcome
-        for job in cache.jobs(record.meta.key)
-        if job.outcome is not None and (job.owner, job.run, job.stage) == current
-    }
+    return tuple(job for job in cache.jobs(record.meta.key) if (job.owner, job.run, job.stage) == current)
+
+
+def job_outcomes(cache: ClusterCache, record: RolloutRecord) -> dict[str, TestOutcome]:
+    """Return the outcomes of the ended Jobs of the current run and stage, by test."""
+    return {job.test: job.outcome for job in current_jobs(cache, record) if job.outcome is not None}
+
+
+def _job(job: JobRecord, pods: Mapping[str, PodFacts]) -> JobFacts:
+    seen = pods.get(job.meta.uid, PodFacts(has_run=False))
+    return JobFacts(name=job.meta.key.name, has_run=job.has_run or seen.has_run, problem=seen.problem)

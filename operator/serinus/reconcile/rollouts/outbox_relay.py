@@ -53,6 +53,7 @@ class OutboxRelay:
     ) -> None:
         """``enqueue`` has a Rollout reconciled when its records were delivered, or cannot be."""
         self._audit_log, self._telemetry = ports.audit_log, ports.telemetry
+        self._leadership = ports.leadership
         self._cache = cache
         self._background = background
         self._enqueue = enqueue
@@ -119,6 +120,8 @@ class OutboxRelay:
 
     async def _record(self, model: ObjectKey, audit_entry: AuditEntry) -> str:
         """Return why the registry did not accept a record; empty where it did."""
+        if self._leadership.epoch is None:
+            return "this process does not lead any more"
         try:
             async with self._slots, asyncio.timeout(TIMEOUT):
                 sequence = await self._audit_log.record(model, audit_entry)

@@ -1,4 +1,9 @@
-"""The Rollouts to reconcile: what is urgent comes first, what failed is retried with backoff."""
+"""The Rollouts to reconcile, in two queues: the safety lane's, and the ordinary one.
+
+Where traffic may have to be taken from a version, the Rollout goes through the safety lane first, which hands it over
+to the ordinary queue. Nothing that an ordinary reconcile waits for holds the safety lane up, not even for the same
+Rollout.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -6,59 +11,90 @@ from typing import Final
 
 from serinus.api.names import ObjectKey
 from serinus.backoff import Backoff
-from serinus.reconcile.background import BackgroundTasks
 from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.rollouts.priority import Priority
 from serinus.reconcile.workqueue import WorkQueue
 
 RETRY: Final = Backoff(first=0.2, longest=15.0)
+
+SAFETY_RETRY: Final = Backoff(first=0.2, longest=2.0)
+"""As long as a bad version has traffic, no pause is longer."""
+
+SAFETY_RETRIES: Final = 100.0
+"""A second, of all Rollouts together: where a policy refuses the writes of thousands, the pauses become longer."""
+
+_TURN: Final = 0.05
+_TURNS: Final = 20
+"""The longest that an ordinary reconcile gives way to the safety lane is 20 times 0.05 s: they share one core."""
 
 CONFLICTS_FROM: Final = 1.0
 """Seconds. The first conflicts are retried at once; a Rollout whose backoff has come to this pause has another writer
 that never rests, so from then on conflicts wait like every other failure."""
 
 
-class RolloutQueue:
-    """A work queue of Rollouts with delayed requeues; a Rollout has one timer at most."""
+class _Timers:
+    """One timer for each Rollout at most."""
 
-    def __init__(
-        self, cache: ClusterCache, background: BackgroundTasks, is_urgent: Callable[[ObjectKey], bool]
-    ) -> None:
-        """``is_urgent`` says, when a Rollout is enqueued, whether it overtakes the others."""
-        self._cache = cache
-        self._background = background
-        self._is_urgent = is_urgent
-        self._work = WorkQueue()
-        self._timers: dict[ObjectKey, asyncio.TimerHandle] = {}
-        self._retries: dict[ObjectKey, float] = {}
+    def __init__(self, ring: Callable[[ObjectKey], None]) -> None:
+        self._ring = ring
+        self._handles: dict[ObjectKey, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
-        """How many Rollouts wait for a worker."""
-        return len(self._work)
+        return len(self._handles)
+
+    def start(self, key: ObjectKey, seconds: float) -> None:
+        self.cancel(key)
+        self._handles[key] = asyncio.get_running_loop().call_later(seconds, self._fire, key)
+
+    def cancel(self, key: ObjectKey) -> None:
+        handle = self._handles.pop(key, None)
+        if handle is not None:
+            handle.cancel()
+
+    def _fire(self, key: ObjectKey) -> None:
+        del self._handles[key]
+        self._ring(key)
+
+
+class RolloutQueue:
+    """Both queues, with delayed requeues and retries for each; a Rollout has one timer in each of them at most."""
+
+    def __init__(self, cache: ClusterCache, priority_of: Callable[[ObjectKey], Priority]) -> None:
+        """``priority_of`` says, when a Rollout is enqueued, which lane it goes to."""
+        self._cache = cache
+        self._priority_of = priority_of
+        self._ordinary, self._safety = WorkQueue(), WorkQueue()
+        self._timers, self._safety_timers = _Timers(self.enqueue), _Timers(self._safety.add)
+        self._retries: dict[ObjectKey, float] = {}
+        self._safety_retries: dict[ObjectKey, float] = {}
+
+    def __len__(self) -> int:
+        """How many Rollouts wait for a worker of either lane."""
+        return len(self._ordinary) + len(self._safety)
 
     # ---- adding --------------------------------------------------------------------------------
 
     def enqueue(self, key: ObjectKey) -> None:
         """Have a Rollout reconciled soon."""
-        self.enqueue_all((key,))
+        priority = self._priority_of(key)
+        if priority is Priority.ORDINARY:
+            self._ordinary.add(key)
+        else:
+            self._to_safety(key, urgent=priority is Priority.URGENT)
 
     def enqueue_all(self, keys: Iterable[ObjectKey]) -> None:
         """Have these Rollouts reconciled soon."""
         for key in keys:
-            self._background.start(self.add(key, urgent=self._is_urgent(key)))
+            self.enqueue(key)
 
     def enqueue_model(self, model: ObjectKey) -> None:
         """Have the Rollouts of a model reconciled soon."""
         rollouts = self._cache.rollouts_of(model.namespace, model.name)
         self.enqueue_all(frozenset(record.meta.key for record in rollouts))
 
-    async def add(self, key: ObjectKey, *, urgent: bool) -> None:
-        """Have a Rollout reconciled soon, with the urgency that the caller knows."""
-        await self._work.add(key, urgent=urgent)
-
     def requeue_after(self, key: ObjectKey, seconds: float) -> None:
         """Have a Rollout reconciled after so many seconds, unless it is before."""
-        self._cancel_timer(key)
-        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.enqueue, key)
+        self._timers.start(key, seconds)
 
     def retry(self, key: ObjectKey, *, conflict: bool) -> None:
         """Have a Rollout whose reconcile failed reconciled again, ever more slowly."""
@@ -66,28 +102,82 @@ class RolloutQueue:
         self._retries[key] = RETRY.after(pause)
         self.requeue_after(key, 0 if conflict and pause < CONFLICTS_FROM else pause)
 
-    # ---- taking --------------------------------------------------------------------------------
+    # ---- the ordinary queue --------------------------------------------------------------------
 
     async def take(self, *, only_urgent: bool) -> ObjectKey:
-        """Wait for a Rollout and take it; ``done`` must follow."""
-        key = await self._work.take(only_urgent=only_urgent)
-        self._cancel_timer(key)
+        """Wait for a Rollout of the ordinary queue and take it; ``done`` must follow.
+
+        While a version that is known to be bad waits for the safety lane, the ordinary lane stays out of its way.
+        """
+        key = await self._ordinary.take(only_urgent=only_urgent)
+        for _ in range(_TURNS):
+            if not self._safety.has_urgent:
+                break
+            await asyncio.sleep(_TURN)
+        self._timers.cancel(key)
         return key
 
-    async def done(self, key: ObjectKey) -> None:
+    def done(self, key: ObjectKey) -> None:
         """Give a Rollout back: another worker may take it from now on."""
-        await self._work.done(key)
+        self._ordinary.done(key)
 
     def succeeded(self, key: ObjectKey) -> None:
         """Let the next failure begin with the shortest pause."""
         self._retries.pop(key, None)
 
     def forget(self, key: ObjectKey) -> None:
-        """Drop the timer and the failures of a Rollout that is gone."""
-        self._cancel_timer(key)
+        """Drop the timers and the failures of a Rollout that is gone."""
+        self._timers.cancel(key)
+        self._safety_timers.cancel(key)
         self._retries.pop(key, None)
+        self._safety_retries.pop(key, None)
 
-    def _cancel_timer(self, key: ObjectKey) -> None:
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
+    # ---- the safety lane's queue ---------------------------------------------------------------
+
+    def to_safety(self, key: ObjectKey) -> None:
+        """Have the safety lane take the traffic from a Rollout's version, before those not known to be bad."""
+        self._to_safety(key, urgent=True)
+
+    def _to_safety(self, key: ObjectKey, *, urgent: bool) -> None:
+        # What has failed already waits behind what has not been tried: it may hang again, and there are others.
+        self._safety.add(key, urgent=urgent and key not in self._safety_retries)
+
+    def hand_over(self, key: ObjectKey, *, urgent: bool) -> None:
+        """Have an ordinary reconcile do the rest, now that the safety lane is done.
+
+        What the lane has written weights for (``urgent``), or what is known to be bad, goes before the others.
+        """
+        self._ordinary.add(key, urgent=urgent or self._priority_of(key) is Priority.URGENT)
+
+    async def take_for_safety(self) -> ObjectKey:
+        """Wait for a Rollout of the safety lane and take it; ``secured`` must follow."""
+        key = await self._safety.take()
+        self._safety_timers.cancel(key)
+        return key
+
+    def is_waiting_for_safety(self, key: ObjectKey) -> bool:
+        """Return whether the safety lane has yet to attempt a Rollout, or to attempt it again."""
+        return self._safety.is_waiting(key)
+
+    def withdraw_from_safety(self, key: ObjectKey) -> None:
+        """Spare the safety lane another attempt: the ordinary reconcile that follows makes one anyway."""
+        self._safety.withdraw(key)
+
+    def secured(self, key: ObjectKey) -> None:
+        """Give a Rollout back: another worker of the safety lane may take it from now on."""
+        self._safety.done(key)
+
+    def safety_succeeded(self, key: ObjectKey) -> None:
+        """Let the next failure in the safety lane begin with the shortest pause."""
+        self._safety_retries.pop(key, None)
+
+    def check_safety(self, key: ObjectKey) -> None:
+        """Have the safety lane see in a while whether what it wrote has stayed."""
+        self._safety_timers.start(key, SAFETY_RETRY.longest)
+
+    def retry_safety(self, key: ObjectKey) -> None:
+        """Have the safety lane try again soon, behind the Rollouts that it has not tried yet."""
+        pause = self._safety_retries.get(key, SAFETY_RETRY.first)
+        self._safety_retries[key] = SAFETY_RETRY.after(pause)
+        self._safety.withdraw(key)
+        self._safety_timers.start(key, max(pause, len(self._safety_retries) / SAFETY_RETRIES))

@@ -1,37 +1,38 @@
-"""One reconcile of one Rollout: observe, decide, act, report."""
+"""The ordinary reconcile of one Rollout: decide, act, report. Writes towards safety are the safety lane's."""
 
-import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from time import perf_counter
+from typing import Final
 
 from msgspec import structs
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.rollout.actions import Action, SetWeights
-from serinus.engine.rollout.decide import decide
-from serinus.engine.rollout.decision import Decision
+from serinus.engine.rollout.actions import Action, SetFinalizer, SetWeights
+from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.modes import RolledBack, mode_of
-from serinus.engine.rollout.observation import Observation
 from serinus.engine.rollout.status import write_refused
-from serinus.errors import NotFoundError, RefusedError, SerinusError
-from serinus.ports.cluster_state import Meta, Record, RolloutRecord
-from serinus.reconcile.background import BackgroundTasks
+from serinus.errors import NotLeaderError, OvertakenError, RefusedError
+from serinus.ports.cluster_state import Record, RolloutRecord
+from serinus.ports.services import Guard
 from serinus.reconcile.cache import ClusterCache
-from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 from serinus.reconcile.modelversions.stage_writer import StageWriter
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.act import act
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
+from serinus.reconcile.rollouts.decider import Attempt, Decider
 from serinus.reconcile.rollouts.http_tests import HttpTestRunner
-from serinus.reconcile.rollouts.observe import LocalFacts, observe, spec_of
+from serinus.reconcile.rollouts.job_tests import JobTests
 from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
-from serinus.reconcile.rollouts.queue import RETRY
+from serinus.reconcile.rollouts.queue import RolloutQueue
+from serinus.reconcile.rollouts.safety_memory import SafetyMemory, has_begun
+from serinus.reconcile.rollouts.unreadable import UnreadableStatuses
 
 logger = logging.getLogger(__name__)
+
+_AT_ONCE: Final = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,26 +42,30 @@ class RolloutReconciler:
     Attributes:
         ports: everything outside the process.
         cache: the cluster's objects.
-        admission: the reviews of the model versions.
+        decider: reconciles the Rollouts.
+        memory: what the safety lane has decided and done.
+        queue: where a Rollout whose bad version has traffic waits for the safety lane.
         tracker: the analyses of the stages under way.
         tests: the HTTP tests under way and their outcomes.
+        jobs: creates the Jobs of tests and reads their pods.
         relay: delivers the audit records of the statuses.
         stages: writes the stage of each ModelVersion.
-        background: where a deleted Rollout's candidate is drained.
+        unreadable: the statuses that could not be read.
         on_change: takes in an object as a write has left it.
-        actor_stamped: whether the annotations that name the actors were stamped by the API server.
     """
 
     ports: Ports
     cache: ClusterCache
-    admission: AdmissionCache
+    decider: Decider
+    memory: SafetyMemory
+    queue: RolloutQueue
     tracker: AnalysisTracker
     tests: HttpTestRunner
+    jobs: JobTests
     relay: OutboxRelay
     stages: StageWriter
-    background: BackgroundTasks
+    unreadable: UnreadableStatuses
     on_change: Callable[[Record], None]
-    actor_stamped: bool
 
     async def reconcile(self, key: ObjectKey) -> timedelta | None:
         """Reconcile a Rollout once and return after which time to do it again, None where only a change needs it.
@@ -68,123 +73,193 @@ class RolloutReconciler:
         Raises:
             SerinusError: something was not done; nothing is lost, the same decision comes again.
         """
-        record = self.cache.rollout(key)
-        if record is not None:
-            self.relay.deliver(record)
-        epoch = self.ports.leadership.epoch
-        if record is None or epoch is None:
+        attempt = self.decider.attempt_to_report(key)
+        if attempt is None:
             return None
-        observed = self._observe(record)
-        decision = self._decide(record, observed)
-        if not record.deleting:
-            decision = replace(decision, status=_with_epoch(decision.status, record, epoch))
+        self.attend(attempt.record)
+        if attempt.record.status_problem:
+            await self._publish(attempt, self.unreadable.events(attempt.record, attempt.decision))
+            return self.unreadable.due_in(key)
+        if attempt.is_idle:
+            return self.settle(attempt)
+        self._refuse_if_outranked(attempt)
+        if not self._is_secured(attempt):
+            return await self._leave_to_safety(attempt)
+        if attempt.towards_safety and attempt.correction is None:
+            self.queue.check_safety(key)
         try:
-            await self._act_all(record, decision)
-        except RefusedError as problem:
-            if not record.deleting:
-                await self._report_refusal(record, problem, epoch)
-            raise
-        if record.deleting:
-            return decision.requeue_after
-        if decision.status != record.status:
-            await self._report(record, decision)
-        plan = self.cache.last_plan(record)
-        if plan is not None and not observed.conflict:
-            await self.stages.publish(self.cache.versions(key.namespace, plan.model), decision.status)
-        return decision.requeue_after
+            return await self._act_and_report(attempt, self._guard(attempt))
+        finally:
+            self.memory.end(key)
+
+    def attend(self, record: RolloutRecord) -> None:
+        """Have what goes on beside a Rollout go on: the delivery of its records, the watch over its Jobs' pods."""
+        self.relay.deliver(record)
+        self.jobs.watch(record)
+
+    def settle(self, attempt: Attempt) -> timedelta | None:
+        """Do what follows from a status that is stored and waits for nothing; return when to reconcile again."""
+        plan = self.cache.last_plan(attempt.record)
+        if plan is not None and not attempt.observed.conflict and not attempt.record.status_problem:
+            versions = self.cache.versions(attempt.key.namespace, plan.model)
+            self.stages.publish(versions, attempt.decision.status)
+        return attempt.decision.requeue_after
 
     def on_delete(self, record: RolloutRecord) -> None:
         """Drop what is kept of a deleted Rollout, deliver its last audit records and drain its candidate."""
         self.tracker.forget(record.meta.key)
         self.tests.results.forget_all(record.meta.uid)
+        self.jobs.forget(record.meta.uid)
+        self.unreadable.forget(record.meta.key)
         self.relay.on_delete(record)
-        self.background.start(self._drain(record))
+        self.memory.depart(record)
+        self.queue.to_safety(record.meta.key)
 
-    # ---- observe and decide --------------------------------------------------------------------
+    # ---- who may write -------------------------------------------------------------------------
 
-    def _observe(self, record: RolloutRecord) -> Observation:
-        local = LocalFacts(
-            readings=self.tracker.readings(record),
-            metrics_problem=self.tracker.problem(record),
-            http_tests=self.tests.results.outcomes(record.meta.uid, record.status),
-            actor_stamped=self.actor_stamped,
-            audit=self.relay.facts(record),
+    def _refuse_if_outranked(self, attempt: Attempt) -> None:
+        """Write nothing where a later leader has written the status."""
+        stored = attempt.record.status.epoch
+        if stored <= attempt.epoch:
+            return
+        self.ports.leadership.outrank(stored)
+        message = (
+            f"{attempt.key}: its status was written in term {stored}, and this process leads in term {attempt.epoch}"
         )
-        return observe(self.cache, self.admission, record, local)
+        raise NotLeaderError(f"{message}: nothing is written")
 
-    def _decide(self, record: RolloutRecord, observed: Observation) -> Decision:
-        started = perf_counter()
-        decision = decide(spec_of(self.cache, record), record.status, observed, self.ports.clock.now())
-        self.ports.telemetry.decisions.observe(perf_counter() - started)
-        return decision
+    def _guard(self, attempt: Attempt) -> Guard:
+        """Return what stops the writes of this attempt once it was overtaken."""
+        key, epoch, mark = attempt.key, attempt.epoch, attempt.mark
+
+        def may_write() -> None:
+            if self.ports.leadership.epoch != epoch:
+                raise NotLeaderError(
+                    f"{key}: this process does not lead any more in term {epoch}: the write is dropped"
+                )
+            if self.memory.mark(key) != mark:
+                raise OvertakenError(f"{key}: a decision towards safety came first: the write is dropped")
+
+        return may_write
+
+    # ---- the safety lane -----------------------------------------------------------------------
+
+    def _is_secured(self, attempt: Attempt) -> bool:
+        """Return whether every write towards safety that the decision wants has been done on the route as it is."""
+        if attempt.correction is not None:
+            return True
+        performed = self.memory.performed(attempt.key)
+        return all(
+            performed is not None and performed.is_of(action, attempt.observed.route)
+            for action in attempt.towards_safety
+        )
+
+    async def _leave_to_safety(self, attempt: Attempt) -> timedelta | None:
+        """Have the safety lane take the traffic first; where that was refused, report why."""
+        refusal = self.memory.refusal(attempt.key)
+        if refusal is None:
+            self.queue.to_safety(attempt.key)
+            return None
+        await self._report_refusal(attempt, refusal, self._guard(attempt))
+        return attempt.decision.requeue_after
 
     # ---- act -----------------------------------------------------------------------------------
 
-    async def _act_all(self, record: RolloutRecord, decision: Decision) -> None:
-        for action in decision.actions:
-            await self._act(record.meta, action)
-            self.ports.telemetry.writes.labels(type(action).__name__).inc()
-            if isinstance(action, SetWeights):
-                shares = ", ".join(f"{share.backend.name} {share.parts / 100:g}%" for share in action.shares)
-                logger.info("%s: weights %s", record.meta.key, shares)
+    async def _act_and_report(self, attempt: Attempt, guard: Guard) -> timedelta | None:
+        try:
+            if await self._act_all(attempt, guard):
+                return _AT_ONCE
+        except RefusedError as problem:
+            await self._report_refusal(attempt, problem, guard)
+            raise
+        await self._report(attempt, guard)
+        if attempt.correction is not None:
+            self.memory.reported(attempt.key)
+            return _AT_ONCE
+        return self.settle(attempt)
 
-    async def _act(self, owner: Meta, action: Action) -> None:
-        await act(self.ports, self.tests, self.on_change, owner, action)
-
-    async def _drain(self, record: RolloutRecord) -> None:
-        """Take the traffic from the candidate of a deleted Rollout; nobody else would ever do it."""
-        key, pauses = record.meta.key, iter(RETRY)
-        while self.cache.rollout(key) is None:
+    async def _act_all(self, attempt: Attempt, guard: Guard) -> bool:
+        """Perform the actions; return whether the Rollout must be reconciled again before anything else is done."""
+        for action in attempt.others:
+            guard()
             try:
-                await self._drain_once(record)
-            except (RefusedError, NotFoundError) as problem:
-                logger.warning("%s was deleted; its candidate cannot be drained: %s", key, problem)
-            except SerinusError as problem:
-                logger.warning("%s was deleted; its candidate may still have traffic: %s; retrying", key, problem)
-                await asyncio.sleep(next(pauses))
+                await self._act(attempt, action, guard)
+            except RefusedError as problem:
+                if not _may_go_without(action, attempt):
+                    raise
+                logger.warning("%s has no finalizer, so a deletion may lose its records: %s", attempt.key, problem)
                 continue
-            return
+            if isinstance(action, SetFinalizer):
+                # The decision was about the object as it was before: as after a crash, decide anew.
+                return True
+        guard()
+        return False
 
-    async def _drain_once(self, record: RolloutRecord) -> None:
-        if self.ports.leadership.epoch is None:
-            return
-        observed = observe(self.cache, self.admission, record, LocalFacts(), deleted=True)
-        decision = decide(spec_of(self.cache, record), record.status, observed, self.ports.clock.now())
-        for action in decision.actions:
-            await self._act(record.meta, action)
+    async def _act(self, attempt: Attempt, action: Action, guard: Guard) -> None:
+        if isinstance(action, SetWeights):
+            self.memory.begin(attempt.key, action)
+        await act(self.ports, self.tests, self.jobs, attempt.record.meta, action, on_change=self.on_change, guard=guard)
+        self.ports.telemetry.writes.labels(type(action).__name__).inc()
+        if isinstance(action, SetWeights):
+            log_weights(attempt.key, action)
 
     # ---- report --------------------------------------------------------------------------------
 
-    async def _report(self, record: RolloutRecord, decision: Decision) -> None:
+    async def _report(self, attempt: Attempt, guard: Guard) -> None:
         """Write the status, then publish the events."""
-        written = await self.ports.statuses.write_rollout(record.meta, decision.status)
+        record, decision = attempt.record, attempt.decision
+        if decision.status == record.status:
+            return
+        status = _with_epoch(decision.status, attempt)
+        written = await self.ports.statuses.write_rollout(record.meta, status, guard=guard)
         self.ports.telemetry.writes.labels("status").inc()
         self.on_change(written)
         self.relay.deliver(written)
-        self.tests.results.forget(record.meta.uid, decision.status)
-        self._count(record.status, decision.status)
-        for event in decision.events:
-            logger.info("%s: %s: %s", record.meta.key, event.reason.value, event.message)
-            await self.ports.events.publish(record.meta, event)
+        self.tests.results.forget(record.meta.uid, status)
+        self._count(record.status, status)
+        await self._publish(attempt, decision.events)
 
-    async def _report_refusal(self, record: RolloutRecord, problem: RefusedError, epoch: int) -> None:
+    async def _publish(self, attempt: Attempt, events: tuple[Event, ...]) -> None:
+        for event in events:
+            logger.info("%s: %s: %s", attempt.key, event.reason.value, event.message)
+            await self.ports.events.publish(attempt.record.meta, event)
+
+    async def _report_refusal(self, attempt: Attempt, problem: RefusedError, guard: Guard) -> None:
         """Record in the status that the API server rejected the write: every retry fails until somebody acts."""
+        record = attempt.record
         status = write_refused(record.status, str(problem), record.generation, self.ports.clock.now())
         if status != record.status:
-            stamped = _with_epoch(status, record, epoch)
-            self.on_change(await self.ports.statuses.write_rollout(record.meta, stamped))
+            stamped = _with_epoch(status, attempt)
+            self.on_change(await self.ports.statuses.write_rollout(record.meta, stamped, guard=guard))
             self.ports.telemetry.writes.labels("status").inc()
 
     def _count(self, before: RolloutStatus, after: RolloutStatus) -> None:
         rollback, telemetry = after.rollback, self.ports.telemetry
         if rollback is None or before.rollback == rollback:
             return
-        if before.rollback is None or before.rollback.decided_at != rollback.decided_at:
+        if has_begun(before.rollback, rollback):
             telemetry.rollbacks.labels(rollback.reason.value).inc()
         if isinstance(mode_of(after), RolledBack) and rollback.traffic_safe_at is not None:
             telemetry.rollback_seconds.observe((rollback.traffic_safe_at - rollback.decided_at).total_seconds())
 
 
-def _with_epoch(status: RolloutStatus, record: RolloutRecord, epoch: int) -> RolloutStatus:
-    """Stamp the leader's term on a status that differs from the stored one."""
-    return status if status == record.status else structs.replace(status, epoch=max(epoch, record.status.epoch))
+def log_weights(key: ObjectKey, action: SetWeights) -> None:
+    """Log the weights that were written."""
+    shares = ", ".join(f"{share.backend.name} {share.parts / 100:g}%" for share in action.shares)
+    logger.info("%s: weights %s", key, shares)
+
+
+def _may_go_without(action: Action, attempt: Attempt) -> bool:
+    """Return whether the status is written although the finalizer could not be put on.
+
+    Only where it reports a rollback: no weight rests on the finalizer then, and a status that speaks of traffic which
+    is gone is worse than records that a deletion would lose.
+    """
+    if not isinstance(action, SetFinalizer) or not action.present or attempt.decision.status.rollback is None:
+        return False
+    return not any(isinstance(other, SetWeights) for other in attempt.others)
+
+
+def _with_epoch(status: RolloutStatus, attempt: Attempt) -> RolloutStatus:
+    """Stamp the leader's term on a status."""
+    return structs.replace(status, epoch=attempt.epoch)

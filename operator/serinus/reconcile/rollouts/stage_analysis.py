@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from serinus.api.abort_condition import AbortCondition, Latency
+from serinus.api.names import ObjectKey
 from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
-from serinus.api.rollout_status import RolloutStatus
+from serinus.api.rollout_status import RolloutStatus, Serving
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, learn_dispersion, update
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question, Subject
@@ -85,11 +86,16 @@ def visit_of(record: RolloutRecord) -> StageId | None:
     return StageId(record.meta.uid, record.status.run, mode.stage.index, mode.stage.since)
 
 
-def subject_of(version: ModelVersionRecord | None, namespace: str) -> Subject | None:
-    """Return the subject of the questions about a version; None where it does not exist or has no backend."""
-    if version is None or version.backend is None:
+def subject_of(serving: Serving | None, versions: Mapping[str, ModelVersionRecord], model: ObjectKey) -> Subject | None:
+    """Return the subject of the questions about a version that the status names; None where it has no backend.
+
+    The status remembers the backend: a version with traffic is watched whatever became of its ModelVersion.
+    """
+    if serving is None:
         return None
-    return Subject(namespace, version.model, version.version, version.backend)
+    record = versions.get(serving.version)
+    backend = serving.backend or (record.backend if record is not None else None)
+    return Subject(model.namespace, model.name, serving.version, backend) if backend is not None else None
 
 
 def question_of(plan: RolloutSpec, subject: Subject, condition: AbortCondition) -> Question:

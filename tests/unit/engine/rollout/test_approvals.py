@@ -131,7 +131,9 @@ def test_a_policy_that_wants_reasons_takes_no_promotion_without_but_every_abort(
 
 
 def test_a_rollback_goes_where_a_person_says_unless_that_was_rolled_back_itself() -> None:
-    world = World(versions={version: a_version(version) for version in ("0.9.0", "1.0.0", "2.0.0")})
+    world = World(
+        versions={version: a_version(version) for version in ("0.9.0", "1.0.0", "2.0.0")}, served=frozenset({"0.9.0"})
+    )
     world.run(Phase.HEALTHY)
 
     world.rollback_to = "0.9.0"

@@ -22,7 +22,7 @@ def test_a_deleted_rollout_leaves_no_candidate_with_traffic() -> None:
 
     world.look()
 
-    assert (world.weight("2.0.0"), world.weight("1.0.0")) == (0, 10_000)
+    assert (world.weight("2.0.0"), world.weight("1.0.0")) == (None, 10_000)
 
 
 def test_a_lost_status_is_rebuilt_from_what_the_route_serves() -> None:

@@ -32,7 +32,7 @@ steps = st.one_of(
     st.tuples(st.just("wish"), st.sampled_from(VERSIONS), st.integers(0, len(PLANS) - 1)),
     st.tuples(st.just("command"), st.sampled_from(sorted(Command)), st.integers(0, 3)),
     st.tuples(st.just("freeze"), st.booleans()),
-    st.tuples(st.just("test"), st.sampled_from(sorted(TestResult))),
+    st.tuples(st.just("test"), st.sampled_from([TestResult.FAILED, TestResult.PASSED])),
     st.tuples(st.just("spoil"), st.booleans()),
     st.tuples(st.just("forget"), st.sampled_from(VERSIONS)),
 )

@@ -173,6 +173,7 @@ def test_a_missing_route_is_pending() -> None:
     world.look()
 
     assert (world.status.phase, world.status.reason) == (Phase.PENDING, "RouteMissing")
+    assert condition(world, ConditionType.TRAFFIC_CONFIRMED) == (ConditionStatus.UNKNOWN, "NothingToConfirm")
 
 
 def test_the_first_version_of_a_model_goes_from_zero_to_all_traffic() -> None:

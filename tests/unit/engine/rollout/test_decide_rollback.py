@@ -57,6 +57,7 @@ def test_a_breach_while_baking_at_all_traffic_rolls_back_too() -> None:
 def test_rollback_to_names_the_version_that_takes_the_traffic() -> None:
     world = in_canary()
     world.versions["0.9.0"] = a_version("0.9.0")
+    world.served = frozenset({"0.9.0"})
     world.spec = a_spec("2.0.0", rollbackTo="0.9.0")
     world.settle()
     assert world.weight("0.9.0") == 0
@@ -83,7 +84,7 @@ def test_a_rollback_target_without_endpoints_stops_the_advance_but_not_the_rollb
     world.measure().run(Phase.ROLLED_BACK)
 
     assert world.weight("1.0.0") == 10_000
-    assert any("HAS NO READY ENDPOINTS" in event.message for event in world.events)
+    assert any("1.0.0 KEEPS SERVING ALTHOUGH IT IS NOT FIT TO" in event.message for event in world.events)
 
 
 def test_a_rolled_back_version_stays_out_until_somebody_asks_for_a_retry() -> None:
@@ -165,6 +166,10 @@ def test_a_bad_first_version_keeps_its_weight_and_asks_for_a_person() -> None:
 
     world.versions["1.0.0"] = a_version("1.0.0")
     world.spec = a_spec("2.0.0", rollbackTo="1.0.0")
+    world.settle()
+    assert world.weight("2.0.0") == 10_000, "1.0.0 has never served"
+
+    world.served = frozenset({"1.0.0"})
     world.run(Phase.ROLLED_BACK)
     assert world.weight("1.0.0") == 10_000
 

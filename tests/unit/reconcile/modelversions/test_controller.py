@@ -48,6 +48,7 @@ async def test_a_version_whose_number_promises_too_much_does_not_start_until_a_p
     rig.cluster.put(broken)
     async with rig.running():
         await until(lambda: rig.status().reason == "SchemaRejected", why="it to be refused")
+        await until(lambda: "VersionRejected" in version_status(rig, "1.1.0").status.recorded, why="it to be recorded")
         status = version_status(rig, "1.1.0").status
         assert status.compatibility is not None
         assert (status.compatibility.declared.value, status.compatibility.required.value) == ("minor", "major")

@@ -1,14 +1,25 @@
 """What each ModelVersion's status says, derived from its Rollout's; and what a Rollout says of a refused write."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 from msgspec import structs
+from prometheus_client import CollectorRegistry
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.modelversion import VersionStage
 from serinus.api.rollout_status import Rollback, RollbackReason, RolloutStatus, Serving
 from serinus.engine.rollout.status import write_refused
 from serinus.engine.versions.lifecycle import VersionPlacement, next_placement, placements
-from support.virtual_loop import START
+from serinus.errors import NotFoundError, TransientError
+from serinus.ports.cluster_state import ModelVersionRecord
+from serinus.reconcile.modelversions.stage_writer import ECHO, WORKERS, StageWriter
+from serinus.telemetry import Telemetry
+from support.fakes import FakeCluster, FakeStatusWriter
+from support.records import key, model_version
+from support.virtual_loop import START, in_virtual_time
 
 STABLE = Serving(version="1.0.0", weight=100, since=START)
 SERVING = RolloutStatus(stable=STABLE, last_known_good="0.9.0", quarantined=("1.1.0",))
@@ -82,3 +93,101 @@ def test_a_refused_write_is_told_once_and_changes_nothing_else() -> None:
     assert (condition.observed_generation, refused.next_action) == (3, "A person must act: forbidden")
     assert structs.replace(refused, conditions=(), next_action="") == trying(5)
     assert write_refused(refused, "forbidden", 3, START) == refused
+
+
+# ---- the queue of its own ------------------------------------------------------------------------
+
+
+class Writer:
+    """A stage writer at work over a fake cluster with these versions of one model."""
+
+    def __init__(self, *versions: str) -> None:
+        self.cluster = FakeCluster()
+        self.seen = [self._put(version) for version in versions]
+        self.statuses = FakeStatusWriter(self.cluster)
+        self.faults = self.statuses.faults
+        self.writer = StageWriter(self.statuses, Telemetry(CollectorRegistry()))
+
+    def _put(self, version: str) -> ModelVersionRecord:
+        stored = self.cluster.put(model_version(version))
+        assert isinstance(stored, ModelVersionRecord)
+        return stored
+
+    def publish(self, status: RolloutStatus) -> None:
+        self.writer.publish(self.seen, status)
+
+    def shown(self, version: str) -> tuple[str, str]:
+        stored = self.cluster.objects[ModelVersionRecord, key(f"fraud-v{version}")]
+        assert isinstance(stored, ModelVersionRecord)
+        return (stored.stage, stored.traffic)
+
+    def written(self, version: str) -> int:
+        return self.cluster.journal.count(("modelversion", f"fraud-v{version}"))
+
+
+@asynccontextmanager
+async def at_work(*versions: str) -> AsyncIterator[Writer]:
+    new = Writer(*versions)
+    task = asyncio.create_task(new.writer.run())
+    yield new
+    assert not task.done()
+    task.cancel()
+
+
+@in_virtual_time
+async def test_of_a_version_whose_write_waits_only_the_newest_stage_is_written() -> None:
+    async with at_work("1.0.0", "2.0.0") as new:
+        new.faults.latency = 1.0
+        for weight in (1, 2, 3, 4, 5):
+            new.publish(trying(weight))
+        await asyncio.sleep(0.1)
+        for weight in (6, 7):
+            new.publish(trying(weight))
+        await asyncio.sleep(5)
+        assert (new.shown("2.0.0"), new.written("2.0.0")) == (("Canary", "7%"), 2)
+        assert (new.shown("1.0.0"), new.written("1.0.0")) == (("Production", "93%"), 2)
+
+
+@in_virtual_time
+async def test_a_write_that_hangs_holds_up_no_other_versions_write() -> None:
+    async with at_work("1.0.0", "2.0.0") as new:
+        new.faults.hanging.add("fraud-v1.0.0")
+        new.publish(trying(5))
+        await asyncio.sleep(0.1)
+        assert new.shown("2.0.0") == ("Canary", "5%")
+    assert WORKERS > 1
+
+
+@in_virtual_time
+async def test_a_write_that_fails_is_tried_again_by_itself_with_what_is_true_by_then() -> None:
+    async with at_work("2.0.0") as new:
+        new.faults.before.extend([TransientError("down")] * 3)
+        new.publish(trying(5))
+        await asyncio.sleep(1)
+        new.publish(rolled_back(0))
+        await asyncio.sleep(10)
+        assert (new.shown("2.0.0"), new.written("2.0.0")) == (("RolledBack", "0%"), 1)
+
+
+@in_virtual_time
+async def test_a_stage_is_not_written_again_while_the_watch_may_not_have_shown_it_yet() -> None:
+    async with at_work("2.0.0") as new:
+        for _ in range(5):
+            new.publish(trying(5))
+            await asyncio.sleep(1)
+        assert new.written("2.0.0") == 1
+        await asyncio.sleep(ECHO)
+        new.publish(trying(5))
+        await asyncio.sleep(1)
+        assert new.written("2.0.0") == 2
+
+
+@in_virtual_time
+async def test_nothing_is_remembered_of_a_version_once_it_shows_its_stage_or_is_gone() -> None:
+    async with at_work("1.0.0", "2.0.0") as new:
+        new.faults.always["fraud-v1.0.0"] = NotFoundError("gone")
+        new.publish(trying(5))
+        await asyncio.sleep(1)
+        new.seen = [stored for stored in new.cluster.objects.values() if isinstance(stored, ModelVersionRecord)][1:]
+        new.publish(trying(5))
+        assert len(new.writer) == 0

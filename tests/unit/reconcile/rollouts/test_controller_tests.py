@@ -1,7 +1,5 @@
 """HTTP tests and Jobs that the controller runs."""
 
-from serinus.api.rollout_status import Phase
-from serinus.errors import RefusedError
 from support.builders import CANARY, PRODUCTION, STAGING
 from support.records import endpoints
 from support.rig import Rig
@@ -27,16 +25,6 @@ async def test_an_http_test_is_sent_once_and_its_end_has_the_rollout_reconciled(
         assert rig.clock.monotonic() - began < 1
         assert rig.checks.sent == ["ml/fraud-v2-0-0/healthz"]
         assert len(rig.reconciler.tests.results) == len(rig.reconciler.tests._running) == 0, "the status has it now"
-
-
-@in_virtual_time
-async def test_a_job_that_the_api_server_refuses_is_a_failed_test() -> None:
-    rig = Rig()
-    rig.jobs.faults.always["fraud"] = RefusedError("spec.template: Required value")
-    rig.model("fraud", JOB_STAGING, CANARY, PRODUCTION)
-    async with rig.running():
-        await rig.reaches(Phase.ROLLED_BACK, within=60)
-        assert "Required value" in rig.status().summary + str(rig.status().rollback)
 
 
 @in_virtual_time

@@ -1,8 +1,11 @@
 """What the controller writes, in which order, and who may write."""
 
+from dataclasses import replace
+
 import pytest
 
 from serinus.api.rollout_status import Phase
+from serinus.errors import NotLeaderError
 from serinus.ports.cluster_state import RolloutRecord
 from support.records import endpoints, key, model_version, rollout, spec_for
 from support.rig import Rig
@@ -129,7 +132,26 @@ async def test_a_deposed_leader_cannot_write_over_its_successor() -> None:
     rig.model()
     async with rig.running():
         await rig.reaches_canary()
+        rig.cluster.put(replace(rig.cluster.rollout(key()), commands={"pause": "wait"}))
     deposed = Rig(rig.cluster, epoch=7)
-    deposed.cache.put(rig.cluster.rollout(key()))
-    assert await deposed.reconciler.reconcile(key()) is not None or deposed.status().epoch == 9
+    for record in rig.cluster.objects.values():
+        deposed.cache.put(record)
+    with pytest.raises(NotLeaderError, match="term 9, and this process leads in term 7"):
+        await deposed.reconciler.reconcile(key())
     assert deposed.status().epoch == 9
+    assert (deposed.statuses.sent, deposed.router.sent, deposed.leadership.outranked) == ([], [], [9])
+
+
+@in_virtual_time
+async def test_a_leader_whose_term_is_below_that_of_a_status_goes_on_once_its_term_is_raised() -> None:
+    rig = Rig(epoch=9)
+    rig.model()
+    async with rig.running():
+        await rig.reaches_canary()
+    restored = Rig(rig.cluster, epoch=7)
+    async with restored.running():
+        await until(lambda: restored.leadership.outranked, why="the term to be raised")
+        assert set(restored.leadership.outranked) == {9}
+        restored.leadership.epoch = 10
+        await restored.reaches(Phase.HEALTHY)
+        assert restored.status().epoch == 10

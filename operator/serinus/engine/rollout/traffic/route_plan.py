@@ -8,7 +8,14 @@ from typing import Final
 from serinus.api.quantities import WEIGHT_SCALE, Share
 from serinus.api.rollout import HttpRouteRef
 from serinus.engine.rollout.actions import BackendShare
-from serinus.engine.rollout.observation import BackendKey, RouteEntry, RouteFacts, RouteProblem, backend_key
+from serinus.engine.rollout.observation import (
+    BackendKey,
+    ParentFacts,
+    RouteEntry,
+    RouteFacts,
+    RouteProblem,
+    backend_key,
+)
 from serinus.engine.rollout.waiting import WaitReason
 
 _TOLERANCE: Final = 0.1
@@ -19,14 +26,15 @@ _EXACT_ENOUGH: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class TooCoarse:
-    """The rule's weights are too small for the wanted shares; ``message`` says which to multiply by what."""
+class Unplannable:
+    """The rule cannot be brought to the wanted shares as it stands; ``message`` says what must be changed."""
 
+    reason: WaitReason
     message: str
 
 
 class AcceptanceState(StrEnum):
-    """What the route's parents say of its current generation, all taken together."""
+    """What the route's parents report of its current generation, all taken together."""
 
     YES = "Yes"
     WAITING = "Waiting"
@@ -35,44 +43,68 @@ class AcceptanceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """Whether the data plane has taken the route as it stands; ``message`` is empty where it has."""
+    """Whether the data plane carries the route as it stands; ``message`` is empty where it does."""
 
     state: AcceptanceState
     message: str = ""
 
 
 def plan_entries(
-    entries: tuple[RouteEntry, ...], shares: tuple[BackendShare, ...], ours: frozenset[BackendKey]
-) -> tuple[RouteEntry, ...] | TooCoarse:
+    entries: tuple[RouteEntry, ...],
+    shares: tuple[BackendShare, ...],
+    ours: frozenset[BackendKey],
+    filters_of: BackendKey | None = None,
+) -> tuple[RouteEntry, ...] | Unplannable:
     """Return the rule's entries as they should be.
 
     Foreign entries stay as and where they are. Those of ours that are in ``shares`` get their weight in place, the
-    others of ours go, missing ones are appended. Without foreign weight, weights are ten-thousandths. With it, the sum
-    of ours stays as it is, so that nobody else's share moves, and a share is one of the whole rule.
+    others of ours go, missing ones are appended with the filters of the entry of ``filters_of``. Without foreign
+    weight, weights are ten-thousandths. With it, the sum of ours stays as it is, so that nobody else's share moves, and
+    a share is one of the whole rule. A backend that stands in the rule twice (people do so to set a header for a part
+    of its requests) can only be brought to 0: nobody knows which of the two should have which part.
 
     Args:
         entries: the rule's entries as they are.
-        shares: every backend of ours that shall stand in the rule, with its ten-thousandths.
+        shares: every backend of ours that belongs in the rule, with its ten-thousandths.
         ours: the backends of all the model's versions.
+        filters_of: the backend whose filters new entries get.
     """
     wanted = {backend_key(share.backend): share for share in shares}
     mine = ours | wanted.keys()
+    twice = _twice(entries, {key for key, share in wanted.items() if share.parts})
+    if twice is not None:
+        return twice
     foreign = sum(entry.weight for entry in entries if entry.key not in mine)
-    weights: Mapping[BackendKey, int] | TooCoarse = {key: share.parts for key, share in wanted.items()}
+    weights: Mapping[BackendKey, int] | Unplannable = {key: share.parts for key, share in wanted.items()}
     if foreign > 0 and any(share.parts for share in shares):
         weights = _beside_foreign(foreign, entries, wanted, mine)
-    if isinstance(weights, TooCoarse):
+    if isinstance(weights, Unplannable):
         return weights
     kept: list[RouteEntry] = []
     open_keys = dict.fromkeys(wanted)
     for entry in entries:
         if entry.key not in mine:
             kept.append(entry)
-        elif entry.key in open_keys:
-            # A second entry of the same backend would add to its share: only the first one stays.
-            del open_keys[entry.key]
-            kept.append(replace(entry, weight=weights[entry.key]))
-    return (*kept, *(RouteEntry(key, weights[key], wanted[key].backend.port) for key in open_keys))
+        elif entry.key in wanted:
+            repeated = entry.key not in open_keys
+            open_keys.pop(entry.key, None)
+            kept.append(replace(entry, weight=0 if repeated else weights[entry.key]))
+    filters = next((entry.filters for entry in entries if entry.key == filters_of), "")
+    return (*kept, *(RouteEntry(key, weights[key], filters) for key in open_keys))
+
+
+def _twice(entries: Sequence[RouteEntry], keys: Collection[BackendKey]) -> Unplannable | None:
+    """Return which backend with a share stands in the rule more than once."""
+    seen: set[BackendKey] = set()
+    for entry in entries:
+        if entry.key in keys and entry.key in seen:
+            message = (
+                f"The rule names {entry.key.label} more than once, so its share cannot be set: "
+                "keep one backendRef for each backend."
+            )
+            return Unplannable(WaitReason.DUPLICATE_BACKEND, message)
+        seen.add(entry.key)
+    return None
 
 
 def choose_rule(route: HttpRouteRef, names: Sequence[str], owner: str = "") -> int | RouteProblem:
@@ -108,17 +140,34 @@ def shares_of(entries: Sequence[RouteEntry], keys: Collection[BackendKey]) -> Ma
     return {key: 100.0 * weight / total if total else 0.0 for key, weight in held.items()}
 
 
+def carried(route: RouteFacts) -> Acceptance:
+    """Return whether every parent has accepted the route at its generation, whether or not all its backends work.
+
+    A gateway that reports ``ResolvedRefs: False`` still carries the other backends with their weights (Gateway API,
+    HTTPRouteRule.backendRefs), so a version at weight 0 has no traffic.
+    """
+    return _acceptance(route, tuple(replace(parent, resolved=True) for parent in route.parents))
+
+
 def accepted(route: RouteFacts) -> Acceptance:
-    """Say whether every parent has accepted the route at its generation or a later one."""
+    """Return whether every parent has accepted the route at its generation or a later one, with all its backends."""
+    return _acceptance(route, route.parents)
+
+
+def _acceptance(route: RouteFacts, parents: Sequence[ParentFacts]) -> Acceptance:
     if not route.parents:
         return Acceptance(
             AcceptanceState.WAITING, "The route has no parentRefs: no Gateway carries it. Add one to spec.parentRefs."
         )
-    current = [parent for parent in route.parents if parent.observed_generation >= route.generation]
-    refused = [f"{parent.name}: {parent.message or 'not accepted'}" for parent in current if not parent.accepted]
+    current = [parent for parent in parents if parent.observed_generation >= route.generation]
+    refused = [
+        f"{parent.name}: {parent.message or 'not accepted'}"
+        for parent in current
+        if not (parent.accepted and parent.resolved)
+    ]
     if refused:
         return Acceptance(AcceptanceState.REFUSED, f"The route is not accepted by {'; '.join(refused)}")
-    late = [parent for parent in route.parents if parent.observed_generation < route.generation]
+    late = [parent for parent in parents if parent.observed_generation < route.generation]
     if late:
         names = ", ".join(f"{parent.name} (at {parent.observed_generation})" for parent in late)
         return Acceptance(AcceptanceState.WAITING, f"Waiting for {names} to accept generation {route.generation}.")
@@ -136,13 +185,14 @@ def _beside_foreign(
     entries: Sequence[RouteEntry],
     wanted: Mapping[BackendKey, BackendShare],
     mine: Collection[BackendKey],
-) -> Mapping[BackendKey, int] | TooCoarse:
+) -> Mapping[BackendKey, int] | Unplannable:
     """Divide the sum of our weights; the biggest share takes what rounding and the others leave."""
     held = sum(entry.weight for entry in entries if entry.key in mine)
     if held == 0:
-        return TooCoarse(
+        return Unplannable(
+            WaitReason.WEIGHTS_TOO_COARSE,
             f"The rule gives weight {foreign} to backends of others and 0 to ours, so there is nothing to divide: "
-            "give our backends the sum of weight that they shall share."
+            "give our backends the sum of weight that they are to share.",
         )
     parts = {key: share.parts for key, share in wanted.items() if share.parts > 0}
     biggest = max(parts, key=lambda key: parts[key])
@@ -161,12 +211,13 @@ def _beside_foreign(
     return dict.fromkeys(wanted, 0) | weights | {biggest: held - sum(weights.values())}
 
 
-def _too_coarse(key: BackendKey, parts: int, ideal: float, entries: Sequence[RouteEntry]) -> TooCoarse:
+def _too_coarse(key: BackendKey, parts: int, ideal: float, entries: Sequence[RouteEntry]) -> Unplannable:
     factor = 10
     while ideal * factor < _EXACT_ENOUGH:
         factor *= 10
     listed = ", ".join(f"{entry.key.name} {entry.weight}" for entry in entries)
-    return TooCoarse(
+    return Unplannable(
+        WaitReason.WEIGHTS_TOO_COARSE,
         f"{Share.of_parts(parts)} of the rule's weights ({listed}) would be weight {ideal:g} for {key.name}, and "
-        f"weights are whole numbers: multiply all weights of this rule by {factor}."
+        f"weights are whole numbers: multiply all weights of this rule by {factor}.",
     )

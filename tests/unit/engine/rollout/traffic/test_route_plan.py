@@ -8,15 +8,24 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.rollout import HttpRouteRef
 from serinus.engine.rollout.actions import BackendShare
 from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEntry, RouteFacts
-from serinus.engine.rollout.route_plan import AcceptanceState, TooCoarse, accepted, choose_rule, plan_entries, shares_of
+from serinus.engine.rollout.traffic.route_plan import (
+    AcceptanceState,
+    Unplannable,
+    accepted,
+    carried,
+    choose_rule,
+    plan_entries,
+    shares_of,
+)
+from serinus.engine.rollout.waiting import WaitReason
 
 
-def key(name: str) -> BackendKey:
-    return BackendKey("", "Service", name)
+def key(name: str, port: int = 80) -> BackendKey:
+    return BackendKey("", "Service", name, port)
 
 
-def entry(name: str, weight: int, port: int | None = 80) -> RouteEntry:
-    return RouteEntry(key(name), weight, port)
+def entry(name: str, weight: int, port: int = 80) -> RouteEntry:
+    return RouteEntry(key(name, port), weight)
 
 
 def share(name: str, parts: int) -> BackendShare:
@@ -28,7 +37,7 @@ OURS = frozenset({key("old"), key("stable"), key("candidate"), key("spare")})
 
 def planned(entries: tuple[RouteEntry, ...], *shares: BackendShare) -> tuple[RouteEntry, ...]:
     found = plan_entries(entries, shares, OURS)
-    assert not isinstance(found, TooCoarse), found.message
+    assert not isinstance(found, Unplannable), found.message
     return found
 
 
@@ -55,12 +64,35 @@ def test_ours_that_are_not_wanted_go_and_the_others_keep_their_places() -> None:
     )
 
 
-def test_an_entry_in_place_keeps_the_port_that_the_route_gives_it() -> None:
-    assert planned((entry("stable", 1, port=8443),), share("stable", 10_000)) == (entry("stable", 10_000, port=8443),)
+def test_another_port_of_the_same_service_is_a_foreign_backend() -> None:
+    entries = (entry("stable", 100, port=8443), entry("stable", 100))
+    assert planned(entries, share("stable", 10_000), share("candidate", 0)) == (
+        entry("stable", 100, port=8443),
+        entry("stable", 100),
+        entry("candidate", 0),
+    )
 
 
-def test_a_second_entry_of_the_same_backend_goes_because_it_would_add_to_its_share() -> None:
-    assert planned((entry("stable", 1), entry("stable", 1)), share("stable", 10_000)) == (entry("stable", 10_000),)
+def test_a_backend_that_is_named_twice_gets_no_share_because_nobody_knows_which_entry_should_have_it() -> None:
+    found = plan_entries((entry("stable", 1), entry("stable", 1)), (share("stable", 10_000),), OURS)
+    assert isinstance(found, Unplannable)
+    assert found.reason is WaitReason.DUPLICATE_BACKEND
+    assert "stable:80 more than once" in found.message
+
+
+def test_a_backend_that_is_named_twice_is_brought_to_zero_in_both_places() -> None:
+    entries = (entry("stable", 9), entry("candidate", 1), entry("candidate", 1))
+    assert planned(entries, share("stable", 10_000), share("candidate", 0)) == (
+        entry("stable", 10_000),
+        entry("candidate", 0),
+        entry("candidate", 0),
+    )
+
+
+def test_a_new_entry_gets_the_filters_of_the_one_that_serves_and_the_others_keep_theirs() -> None:
+    serving = RouteEntry(key("stable"), 1, '{"a":1}')
+    found = plan_entries((serving,), (share("stable", 9500), share("candidate", 500)), OURS, key("stable"))
+    assert found == (RouteEntry(key("stable"), 9500, '{"a":1}'), RouteEntry(key("candidate"), 500, '{"a":1}'))
 
 
 def test_beside_foreign_weight_ours_keep_their_sum_and_a_share_is_one_of_the_whole_rule() -> None:
@@ -95,15 +127,16 @@ def test_nothing_wanted_yet_leaves_foreign_weight_alone_and_gives_ours_none() ->
 def test_weights_that_are_too_coarse_are_named_with_the_factor_that_helps() -> None:
     entries = (entry("foreign", 1), entry("stable", 1))
     found = plan_entries(entries, (share("stable", 9500), share("candidate", 500)), OURS)
-    assert found == TooCoarse(
+    assert found == Unplannable(
+        WaitReason.WEIGHTS_TOO_COARSE,
         "5% of the rule's weights (foreign 1, stable 1) would be weight 0.1 for candidate, and weights are whole "
-        "numbers: multiply all weights of this rule by 100."
+        "numbers: multiply all weights of this rule by 100.",
     )
 
 
 def test_no_weight_of_ours_beside_foreign_weight_cannot_be_divided() -> None:
     found = plan_entries((entry("foreign", 1), entry("stable", 0)), (share("stable", 10_000),), OURS)
-    assert isinstance(found, TooCoarse)
+    assert isinstance(found, Unplannable)
     assert "give our backends the sum of weight" in found.message
 
 
@@ -117,11 +150,14 @@ def test_the_plan_is_its_own_fixed_point_and_leaves_foreign_entries_as_they_were
     entries: tuple[RouteEntry, ...], shares: tuple[BackendShare, ...]
 ) -> None:
     found = plan_entries(entries, shares, OURS)
-    assume(not isinstance(found, TooCoarse))
-    assert not isinstance(found, TooCoarse)
+    assume(not isinstance(found, Unplannable))
+    assert not isinstance(found, Unplannable)
     assert plan_entries(found, shares, OURS) == found
     assert [e for e in found if e.key not in OURS] == [e for e in entries if e.key not in OURS]
-    assert sorted(e.key.name for e in found if e.key in OURS) == ["candidate", "stable"]
+    assert {e.key.name for e in found if e.key in OURS} == {"candidate", "stable"}
+    for name in ("candidate", "stable"):
+        places = [e for e in found if e.key == key(name)]
+        assert len(places) == 1 or not any(e.weight for e in places)
 
 
 @given(_entries, _split)
@@ -131,8 +167,8 @@ def test_foreign_shares_never_move_and_no_wanted_share_is_lost(
     foreign = [e.key for e in entries if e.key not in OURS]
     assume(sum(e.weight for e in entries if e.key in foreign) > 0)
     found = plan_entries(entries, shares, OURS)
-    assume(not isinstance(found, TooCoarse))
-    assert not isinstance(found, TooCoarse)
+    assume(not isinstance(found, Unplannable))
+    assert not isinstance(found, Unplannable)
     assert shares_of(found, foreign) == shares_of(entries, foreign)
     got = shares_of(found, OURS)
     for wanted in shares:
@@ -144,11 +180,11 @@ def test_foreign_shares_never_move_and_no_wanted_share_is_lost(
 @given(st.integers(1, 50), st.integers(1, 50), _split)
 def test_the_factor_in_the_message_does_help(theirs: int, held: int, shares: tuple[BackendShare, ...]) -> None:
     found = plan_entries((entry("foreign", theirs), entry("stable", held)), shares, OURS)
-    assume(isinstance(found, TooCoarse))
-    assert isinstance(found, TooCoarse)
+    assume(isinstance(found, Unplannable))
+    assert isinstance(found, Unplannable)
     factor = int(found.message.removesuffix(".").rsplit(" ", 1)[1])
     entries = (entry("foreign", theirs * factor), entry("stable", held * factor))
-    assert not isinstance(plan_entries(entries, shares, OURS), TooCoarse)
+    assert not isinstance(plan_entries(entries, shares, OURS), Unplannable)
 
 
 @given(_entries)
@@ -158,7 +194,7 @@ def test_shares_are_percent_of_the_whole_rule(entries: tuple[RouteEntry, ...]) -
 
 
 def parent(name: str, generation: int, *, accepted: bool = True, message: str = "") -> ParentFacts:
-    return ParentFacts(name, accepted, generation, message)
+    return ParentFacts(name, accepted, generation, message=message)
 
 
 def route(*parents: ParentFacts, generation: int = 3) -> RouteFacts:
@@ -180,6 +216,11 @@ def test_one_refusal_at_this_generation_outweighs_all_waiting() -> None:
     found = accepted(route(parent("a", 2), parent("b", 3, accepted=False, message="BackendNotFound: no such Service")))
     assert found.state is AcceptanceState.REFUSED
     assert "b: BackendNotFound: no such Service" in found.message
+
+
+def test_a_route_whose_backends_do_not_all_work_is_refused_but_carried() -> None:
+    broken = route(ParentFacts("a", accepted=True, observed_generation=3, resolved=False, message="BackendNotFound"))
+    assert (accepted(broken).state, carried(broken).state) == (AcceptanceState.REFUSED, AcceptanceState.YES)
 
 
 def test_a_route_without_parents_is_waited_for_with_a_reason() -> None:

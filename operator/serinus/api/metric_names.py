@@ -1,0 +1,65 @@
+"""Names that other tools give the standard metrics: refused in ``abortOn``, with the name that is meant.
+
+A name that is not standard is a query of the administrator's, so only names that can hardly mean one are listed here.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_NAME: Final = re.compile(r"^[\t\n\f\r ]*([^\t\n\f\r <>=]+)[\t\n\f\r ]*[<>=]")
+_QUANTILE: Final = re.compile(r"[5-9][0-9]{0,3}(?:[._-][0-9]{1,2})?")
+_AVERAGE: Final = "avg|average|mean"
+
+
+@dataclass(frozen=True, slots=True)
+class Misnomer:
+    """A family of names for one standard metric.
+
+    Attributes:
+        pattern: a regular expression of the whole name, which RE2 and Python's re read alike.
+        advice: what to write instead, as a sentence's end; ``{digits}`` is the quantile that the name has.
+    """
+
+    pattern: str
+    advice: str
+
+
+MISNOMERS: Final = (
+    Misnomer(
+        r"(p[5-9][0-9]{1,3}[_-]?latency|latency[_-]?[5-9][0-9]{1,3}|latency-p[5-9][0-9]{1,3}"
+        r"|latency[_-]p[5-9][0-9][._-][0-9]{1,2})",
+        "did you mean latency_p{digits}?",
+    ),
+    Misnomer(
+        rf"(latency|request[_-]duration|({_AVERAGE})[_-]latency|latency[_-]({_AVERAGE}))",
+        "did you mean latency_p95? It counts the slow requests, which an average hides.",
+    ),
+    Misnomer(
+        r"(request[_-])?success([_-]?rate|[_-]ratio)",
+        "did you mean error_rate? It is the proportion that fails: error_rate > 0.5% for a success rate < 99.5%.",
+    ),
+    Misnomer(
+        r"(error-rate|errorrate|error[_-](ratio|percent|percentage)|request[_-]error[_-]rate)",
+        "did you mean error_rate?",
+    ),
+    Misnomer(
+        r"(client[_-]error-rate|client-error[_-]rate|client[_-]error[_-](ratio|percent|percentage))",
+        "did you mean client_error_rate?",
+    ),
+)
+
+
+def metric_meant(name: str) -> str:
+    """Return what to write instead of a name, as a sentence's end; empty where the name is not a known misnomer."""
+    for one in MISNOMERS:
+        if re.fullmatch(one.pattern, name):
+            found = _QUANTILE.search(name)
+            return one.advice.format(digits=re.sub(r"[._-]", "", found[0]) if found else "")
+    return ""
+
+
+def name_in(line: str) -> str:
+    """Return what stands left of the comparison of a condition, whatever its form; empty where nothing does."""
+    found = _NAME.match(line)
+    return found[1] if found else ""

@@ -1,0 +1,106 @@
+"""The rules that a Rollout's fields must keep together, for the API server: what :class:`RolloutSpec` checks, in CEL.
+
+``x-kubernetes-int-or-string`` lets a number as ``traffic`` reach a rule, which refuses it with what to write; to
+readers of the schema it stays a string. Each rule that reads it asks for its type first.
+"""
+
+from typing import Any, Final
+
+from serinus.api.quantities import Duration, Share
+from serinus.api.schema import matches, rule, rules
+
+_SHARE: Final = Share.PATTERN
+_NOTHING: Final = "^0+([.]0*)?%$"
+_ALL: Final = "^100([.]0*)?%$"
+_LAST: Final = "self.stages[size(self.stages) - 1]"
+
+
+def _is(stage: str, pattern: str) -> str:
+    return f"type({stage}.traffic) == string && {matches(f'{stage}.traffic', pattern)}"
+
+
+def _may_be(stage: str, pattern: str) -> str:
+    """Return an expression that is also true of a number, which another rule refuses."""
+    return f"type({stage}.traffic) != string || {matches(f'{stage}.traffic', pattern)}"
+
+
+def _at_least(field: str) -> str:
+    """Return whether ``maxDuration`` is not shorter than a field; a malformed one is refused by its own rule."""
+    readable = f"has(self.{field}) && {matches(f'self.{field}', Duration.PATTERN)}"
+    return f"!({readable}) || duration(self.maxDuration) >= duration(self.{field})"
+
+
+_WATCHED: Final = "(has(self.abortOn) && size(self.abortOn) > 0)"
+
+TRAFFIC: Final[dict[str, Any]] = {
+    "x-kubernetes-int-or-string": True,
+    **rules(
+        rule(
+            f"type(self) == string && {matches('self', _SHARE)}",
+            "write a percentage between 0% and 100% with at most two decimals, such as 5%",
+            computed="type(self) == int || self.matches('^[0-9.]+$') ? 'write ' + string(self) + '%'"
+            " : 'write a percentage between 0% and 100% with at most two decimals, such as 5%'",
+        )
+    ),
+}
+"""The schema of ``traffic`` beside that of a share."""
+
+TEST_RULES: Final = (rule("has(self.http) != has(self.job)", "a test is either http or job: give exactly one of them"),)
+
+STAGE_RULES: Final = (
+    rule(
+        f"type(self.traffic) != string || {matches('self.traffic', _NOTHING)} != {_WATCHED}",
+        "a stage with traffic needs abortOn, a stage at 0% has nothing to judge",
+        computed=f"'a stage with traffic needs abortOn, a stage at 0% has nothing to judge: ' + ({_WATCHED}"
+        " ? 'leave abortOn out, or give ' + self.name + ' traffic'"
+        " : 'say when ' + self.name + ' is bad, such as abortOn: [\"error_rate > 1%\"]')",
+        field=".abortOn",
+    ),
+    rule(
+        f"!has(self.maxDuration) || !{matches('self.maxDuration', Duration.PATTERN)}"
+        f" || ({_at_least('duration')}) && ({_at_least('bake')})",
+        "maxDuration must not be shorter than what the stage must watch (duration or bake)",
+        field=".maxDuration",
+    ),
+    rule(
+        "!has(self.promotion) || self.promotion != 'Certified'"
+        " || !has(self.judgement)"
+        " || self.judgement == 'Sequential'",
+        "only the Sequential judgement can certify",
+        field=".promotion",
+    ),
+)
+
+SPEC_RULES: Final = (
+    rule(
+        f"!self.stages.all(s, {_is('s', _SHARE)})"
+        " || self.stages.map(s, double(string(s.traffic).replace('%', ''))).isSorted()",
+        "stages must stand in rising order of traffic",
+        field=".stages",
+    ),
+    rule(
+        _may_be(_LAST, _ALL),
+        "the last stage must have 100% traffic",
+        field=".stages",
+    ),
+    rule(
+        f"self.stages.all(s, {_may_be('s', _ALL)} || !has(s.bake))",
+        "bake belongs to the last stage: give every other stage duration",
+        field=".stages",
+    ),
+    rule(
+        f"!has({_LAST}.duration)",
+        "the last stage has bake instead of duration",
+        field=".stages",
+    ),
+    rule(
+        f"self.stages.filter(s, {_is('s', _ALL)}).size() <= 1",
+        "only the last stage may have 100% traffic",
+        field=".stages",
+    ),
+    rule(
+        "!has(self.stages[0].approval) || self.stages[0].approval != 'Required'",
+        "approval lets a run into a stage: put a stage at 0% before the one that needs it",
+        field=".stages",
+    ),
+)

@@ -1,0 +1,233 @@
+"""Who gets which share: where versions serve, the rollback target, the shares that a status stands for."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from serinus.api.modelversion import BackendRef
+from serinus.api.quantities import WEIGHT_SCALE
+from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout_status import RolloutStatus, RunResult, Serving
+from serinus.engine.rollout.actions import BackendShare
+from serinus.engine.rollout.modes import Settled, mode_of
+from serinus.engine.rollout.observation import BackendKey, Observation, RouteFacts, VersionFacts, backend_key
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a version serves.
+
+    ``ready`` counts its ready endpoints; None where its kind of backend has none that could be counted.
+    """
+
+    backend: BackendRef
+    ready: int | None
+
+    @property
+    def key(self) -> BackendKey:
+        """The backend's identity in a route."""
+        return backend_key(self.backend)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can take traffic; a backend whose endpoints cannot be counted is taken at its word."""
+        return self.ready is None or self.ready > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The version that takes the traffic back, and why the ones before it in the order were passed over.
+
+    ``version`` is None where no version is fit; ``unready`` is the first one that lacks nothing but ready endpoints.
+    """
+
+    version: str | None
+    passed_over: tuple[tuple[str, str], ...] = ()
+    unready: str | None = None
+
+    @property
+    def reasons(self) -> str:
+        """The versions passed over, each with its reason, for a sentence; empty where there is none."""
+        return "; ".join(f"{version} {why}" for version, why in self.passed_over)
+
+
+def usable(observed: Observation, version: str) -> VersionFacts | None:
+    """Return the version's facts where it exists, is in order and names a backend."""
+    facts = observed.versions.get(version)
+    return facts if facts is not None and facts.backend is not None and not facts.problem else None
+
+
+def is_ready(facts: VersionFacts) -> bool:
+    """Return whether the version can take traffic; a backend whose endpoints cannot be counted is taken at its word."""
+    return facts.ready is None or facts.ready > 0
+
+
+def place_of(version: str, status: RolloutStatus, observed: Observation) -> Place | None:
+    """Return where a version serves: as the status remembers it, else as its ModelVersion says; None where unknown.
+
+    The status goes first: what has been given traffic is what must give it back, whatever became of its ModelVersion.
+    """
+    for serving in (status.stable, status.candidate):
+        if serving is not None and serving.version == version and serving.backend is not None:
+            return Place(serving.backend, _ready_of(serving.backend, version, observed))
+    facts = observed.versions.get(version)
+    return Place(facts.backend, facts.ready) if facts is not None and facts.backend is not None else None
+
+
+def _ready_of(backend: BackendRef, version: str, observed: Observation) -> int | None:
+    facts = observed.versions.get(version)
+    if facts is not None and facts.backend == backend:
+        return facts.ready
+    return observed.endpoints.get(backend_key(backend))
+
+
+def our_backends(status: RolloutStatus, observed: Observation) -> frozenset[BackendKey]:
+    """Return the backends of all the model's ModelVersions and of the versions that the status names."""
+    known = {backend_key(facts.backend) for facts in observed.versions.values() if facts.backend is not None}
+    roles = (serving.backend for serving in (status.stable, status.candidate) if serving is not None)
+    return frozenset(known.union(backend_key(backend) for backend in roles if backend is not None))
+
+
+def has_served(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether a version has served well here: promoted, adopted, or known to the registry's head as such."""
+    if version in {status.last_known_good, status.stable.version if status.stable is not None else None}:
+        return True
+    promoted = (run.version for run in status.history if run.result is RunResult.PROMOTED)
+    return version in observed.served or version in promoted
+
+
+def unfit(version: str, status: RolloutStatus, observed: Observation) -> str:
+    """Return why a version must never get the traffic back, whatever its endpoints do; empty where it may."""
+    if version in status.quarantined:
+        return "was rolled back itself"
+    facts = observed.versions.get(version)
+    if facts is not None and facts.block is not None and facts.block.bars_rollback:
+        return f"is refused ({facts.block.reason.value})"
+    if not has_served(version, status, observed):
+        return "has never served"
+    return "" if place_of(version, status, observed) is not None else "has no known backend"
+
+
+def choose_target(
+    spec: RolloutSpec | None, status: RolloutStatus, observed: Observation, bad: str, asked: str = ""
+) -> Choice:
+    """Return the version that takes the traffic back.
+
+    In this order, the first that is fit and has a ready endpoint: what a person ``asked`` for, ``spec.rollbackTo``,
+    the stable version, the last known good one, then what the registry and the history know to have served.
+    """
+    passed_over: list[tuple[str, str]] = []
+    unready: str | None = None
+    for version in _choices(spec, status, observed, asked):
+        if version == bad:
+            continue
+        why = unfit(version, status, observed)
+        place = place_of(version, status, observed)
+        if not why and place is not None and place.is_ready:
+            return Choice(version, tuple(passed_over), unready)
+        if not why and unready is None:
+            unready = version
+        passed_over.append((version, why or "has no ready endpoint"))
+    return Choice(None, tuple(passed_over), unready)
+
+
+def _choices(spec: RolloutSpec | None, status: RolloutStatus, observed: Observation, asked: str) -> Iterator[str]:
+    named = (
+        asked,
+        spec.rollback_to if spec is not None else None,
+        status.stable.version if status.stable is not None else None,
+        status.last_known_good,
+    )
+    promoted = (run.version for run in status.history if run.result is RunResult.PROMOTED)
+    yield from dict.fromkeys(version for version in (*named, *promoted, *sorted(observed.served)) if version)
+
+
+def targets_in_rule(spec: RolloutSpec | None, status: RolloutStatus) -> tuple[str, ...]:
+    """Return the versions that stand ready in the rule at weight 0 so that the traffic can go back to them at once."""
+    named = (
+        spec.rollback_to if spec is not None else None,
+        status.stable.version if status.stable is not None else None,
+        status.last_known_good,
+    )
+    return tuple(dict.fromkeys(version for version in named if version))
+
+
+def shares_for(spec: RolloutSpec | None, status: RolloutStatus, observed: Observation) -> tuple[BackendShare, ...]:
+    """Return every backend of ours that belongs in the rule, with its share, as this status says.
+
+    The stable version has what the candidate does not; the rollback targets stand ready at 0. A backend at 0 whose
+    Service does not exist is left out: it would only spoil the route's ``ResolvedRefs``.
+    """
+    parts: dict[str, int] = {}
+    candidate = status.candidate
+    if candidate is not None and not isinstance(mode_of(status), Settled):
+        parts[candidate.version] = round(candidate.weight * 100)
+    if status.stable is not None:
+        parts[status.stable.version] = WEIGHT_SCALE - sum(parts.values())
+    for version in targets_in_rule(spec, status):
+        parts.setdefault(version, 0)
+    shares: dict[BackendKey, BackendShare] = {}
+    for version, share in parts.items():
+        place = place_of(version, status, observed)
+        if place is None or (share == 0 and place.key in observed.missing):
+            continue
+        # Two versions on one backend: the one with traffic counts.
+        shares.setdefault(place.key, BackendShare(place.backend, share))
+    return tuple(shares.values())
+
+
+def filters_source(status: RolloutStatus) -> BackendKey | None:
+    """Return the backend whose filters a new entry of the rule gets: the stable version's."""
+    stable = status.stable
+    return backend_key(stable.backend) if stable is not None and stable.backend is not None else None
+
+
+def shared_backend(status: RolloutStatus, observed: Observation, one: str, other: str) -> bool:
+    """Return whether two versions name the same backend, so that no traffic could be told apart."""
+    first, second = place_of(one, status, observed), place_of(other, status, observed)
+    return one != other and first is not None and second is not None and first.key == second.key
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What the route serves already.
+
+    Attributes:
+        versions: the ModelVersions that name the heaviest entry that is ours; several where they share it.
+        serving: the backend of that entry; None where no entry with weight is ours.
+        foreign: the labels of the other backends with weight.
+    """
+
+    versions: tuple[str, ...]
+    serving: BackendRef | None
+    foreign: tuple[str, ...]
+
+
+def serving_now(route: RouteFacts, versions: Iterable[VersionFacts]) -> Adoption:
+    """Return which ModelVersions the route serves already, by the heaviest entry that one of them names."""
+    owners: dict[BackendKey, list[VersionFacts]] = {}
+    for facts in versions:
+        if facts.backend is not None:
+            owners.setdefault(backend_key(facts.backend), []).append(facts)
+    live = [entry for entry in route.entries if entry.weight > 0]
+    ours = [entry for entry in live if entry.key in owners]
+    foreign = tuple(dict.fromkeys(entry.key.label for entry in live if entry.key not in owners))
+    if not ours:
+        return Adoption((), None, foreign)
+    named = owners[max(ours, key=lambda entry: entry.weight).key]
+    return Adoption(tuple(facts.version for facts in named), named[0].backend, foreign)
+
+
+def with_backends(serving: Serving | None, observed: Observation) -> Serving | None:
+    """Return what the status says of a version, with its backend filled in where an older release left it out."""
+    if serving is None or serving.backend is not None:
+        return serving
+    facts = observed.versions.get(serving.version)
+    if facts is None or facts.backend is None:
+        return serving
+    return Serving(
+        version=serving.version,
+        weight=serving.weight,
+        since=serving.since,
+        backend=facts.backend,
+        not_ready_since=serving.not_ready_since,
+    )

@@ -1,0 +1,193 @@
+"""The weights that a status stands for, and the write that makes the route show them."""
+
+from datetime import timedelta
+from typing import Final
+
+from msgspec import structs
+
+from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
+from serinus.api.names import FIELD_MANAGER
+from serinus.api.rollout import RouteRef
+from serinus.api.rollout_status import RolloutStatus
+from serinus.engine.rollout.actions import BackendShare, SetWeights
+from serinus.engine.rollout.conditions import UNASKED
+from serinus.engine.rollout.decision import EventReason
+from serinus.engine.rollout.draft import Draft, Situation
+from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Stranded
+from serinus.engine.rollout.observation import RouteEntry, RouteFacts
+from serinus.engine.rollout.traffic.confirmation import planned, route_in_use
+from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries, shares_of
+from serinus.engine.rollout.traffic.targets import Place, filters_source, our_backends, place_of, shares_for
+from serinus.engine.rollout.waiting import Waiting, WaitReason
+
+PlannedEntries = tuple[RouteEntry, ...] | Unplannable | None
+"""The rule's entries as the status wants them; None where it wants none or the route has a problem."""
+
+MOST_CORRECTIONS: Final = 3
+CONTEST_PAUSE: Final = timedelta(minutes=1)
+"""After so many corrections, each within this time of the one before, the next one waits for as long."""
+
+
+def planned_entries(draft: Draft, before: RolloutStatus, situation: Situation) -> PlannedEntries:
+    """Return the rule's entries as the draft's status wants them; ``before`` is the stored status."""
+    route = situation.observed.route
+    if isinstance(draft.mode, Idle) or not isinstance(route, RouteFacts):
+        return None
+    return planned(situation.spec, draft.status, situation.observed, route, before)
+
+
+def weight_writes(
+    draft: Draft, before: RolloutStatus, situation: Situation, wanted: PlannedEntries
+) -> tuple[Draft, tuple[SetWeights, ...]]:
+    """Return the write that makes the route show what the status says; none where it does already."""
+    route, observed = situation.observed.route, situation.observed
+    # The route that was observed: a run that leaves it for another one clears it first.
+    ref = route_in_use(situation.spec, before)
+    if ref is None or wanted is None or not isinstance(route, RouteFacts):
+        return draft, ()
+    if observed.conflict or isinstance(wanted, Unplannable) or _would_go_dark(wanted, route):
+        return draft, _containment(draft, before, ref, route, situation)
+    if wanted == route.entries:
+        return draft, ()
+    towards_safety = _lowers_candidate(wanted, route, draft, situation)
+    if not towards_safety and _must_not_rise(wanted, route, before, draft, situation):
+        return draft, ()
+    if _drifted(wanted, route, before, draft.status):
+        draft, contested = _correct(draft, route, situation)
+        if contested and not towards_safety:
+            return draft, ()
+    shares = shares_for(situation.spec, draft.status, observed)
+    action = SetWeights(
+        route=ref,
+        shares=shares,
+        ours=our_backends(draft.status, observed) | our_backends(before, observed),
+        filters_of=filters_source(draft.status),
+        towards_safety=towards_safety,
+    )
+    return draft, (action,)
+
+
+def _containment(
+    draft: Draft, before: RolloutStatus, ref: RouteRef, route: RouteFacts, situation: Situation
+) -> tuple[SetWeights, ...]:
+    """Return the write that takes the weight of a version that is given up and touches nothing else.
+
+    For a rule that cannot be planned, that another Rollout keeps, or in which nothing that the status names has weight:
+    none of these suppresses a rollback.
+    """
+    place = _given_up(draft, before, situation)
+    if place is None or not any(entry.weight for entry in route.entries if entry.key == place.key):
+        return ()
+    shares, ours = (BackendShare(place.backend, 0),), frozenset({place.key})
+    entries = plan_entries(route.entries, shares, ours)
+    if isinstance(entries, Unplannable) or _would_go_dark(entries, route):
+        return ()
+    return (SetWeights(route=ref, shares=shares, ours=ours, towards_safety=True),)
+
+
+def _given_up(draft: Draft, before: RolloutStatus, situation: Situation) -> Place | None:
+    """Return where the version serves that was rolled back, or that the run has left; None where there is none."""
+    status, left = draft.status, before.candidate
+    match draft.mode:
+        case RollingBack(rollback=rollback) | RolledBack(rollback=rollback):
+            return place_of(rollback.version, status, situation.observed)
+        case _:
+            named = {role.version for role in (status.stable, status.candidate) if role is not None}
+            if left is None or left.version in named or status.stable is None:
+                return None
+            return place_of(left.version, before, situation.observed)
+
+
+def _would_go_dark(entries: tuple[RouteEntry, ...], route: RouteFacts) -> bool:
+    """Never take the last weight out of a rule that serves."""
+    return any(entry.weight for entry in route.entries) and not any(entry.weight for entry in entries)
+
+
+def _lowers_candidate(wanted: tuple[RouteEntry, ...], route: RouteFacts, draft: Draft, situation: Situation) -> bool:
+    """Return whether the write takes traffic from the version on trial, or from one that was rolled back."""
+    candidate = draft.status.candidate
+    place = place_of(candidate.version, draft.status, situation.observed) if candidate is not None else None
+    if place is None:
+        return False
+    return shares_of(wanted, (place.key,))[place.key] < shares_of(route.entries, (place.key,))[place.key]
+
+
+def _must_not_rise(
+    wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, draft: Draft, situation: Situation
+) -> bool:
+    """Return whether the write would raise the weight of a version on trial that must not get more now.
+
+    A version that is bad never does. Nor does one whose backend and route are not stored yet, or whose evidence cannot
+    be had: after a crash in the midst of a rollback the route is safe already, the status does not say so yet, and the
+    breach must be found again first.
+    """
+    run = draft.mode
+    if not isinstance(run, Running | Stranded):
+        return False
+    place = place_of(run.candidate.version, draft.status, situation.observed)
+    if place is None or shares_of(wanted, (place.key,))[place.key] <= shares_of(route.entries, (place.key,))[place.key]:
+        return False
+    unstored = before.route is None or before.candidate is None or before.candidate.backend is None
+    if isinstance(run, Stranded) or unstored or run.planned is None:
+        return True
+    if _roles(before) != _roles(draft.status):
+        return False
+    return len(situation.judged) < len(run.planned.abort_on) or any(one.cause in UNASKED for one in situation.judged)
+
+
+def _correct(draft: Draft, route: RouteFacts, situation: Situation) -> tuple[Draft, bool]:
+    """Count a correction of somebody else's write, and return whether the next one must wait.
+
+    Two controllers that put each other right without end are worse than a wrong share: after some corrections in a row
+    the operator waits between them, says so once and records no more of them.
+    """
+    memory, now = draft.status.route, situation.now
+    if memory is None:
+        return draft, False
+    since = now - memory.corrected_at if memory.corrected_at is not None else None
+    window = CONTEST_PAUSE if memory.corrections < MOST_CORRECTIONS else 2 * CONTEST_PAUSE
+    in_a_row = memory.corrections if since is not None and since < window else 0
+    who = f" by {route.written_by}" if route.written_by else ""
+    if in_a_row < MOST_CORRECTIONS:
+        draft = _counted(draft, in_a_row + 1, situation)
+        message = f"The route's weights were changed{who}: put right."
+        return draft.with_event(EventReason.WEIGHT_DRIFT_CORRECTED, message, warning=True), False
+    message = (
+        f"The route's weights are changed again and again{who}: they are put right once a minute. "
+        "Let only one controller own .spec.rules[].backendRefs."
+    )
+    if in_a_row == MOST_CORRECTIONS:
+        draft = draft.with_event(EventReason.ROUTE_CONTESTED, message, warning=True)
+    if since is not None and since < CONTEST_PAUSE and in_a_row > MOST_CORRECTIONS:
+        until = (memory.corrected_at or now) + CONTEST_PAUSE
+        return draft.with_waiting(Waiting(WaitReason.ROUTE_CONTESTED, message, until=until)), True
+    draft = _counted(draft, in_a_row + 1, situation)
+    return draft.with_waiting(Waiting(WaitReason.ROUTE_CONTESTED, message)), in_a_row == MOST_CORRECTIONS
+
+
+def _counted(draft: Draft, corrections: int, situation: Situation) -> Draft:
+    memory = draft.status.route
+    if memory is None:
+        return draft
+    return draft.with_status(route=structs.replace(memory, corrections=corrections, corrected_at=situation.now))
+
+
+def _drifted(wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, after: RolloutStatus) -> bool:
+    """Return whether somebody else has changed the weights; what the operator wrote before a crash is no drift."""
+    if route.written_by == FIELD_MANAGER:
+        return False
+    confirmed = find_condition(before.conditions, ConditionType.TRAFFIC_CONFIRMED)
+    unsettled = confirmed is None or confirmed.status is not ConditionStatus.TRUE
+    contested = before.route is not None and before.route.corrections > 0
+    if (unsettled and not contested) or _roles(before) != _roles(after):
+        return False
+    return {e.key: e.weight for e in wanted if e.weight} != {e.key: e.weight for e in route.entries if e.weight}
+
+
+def _roles(status: RolloutStatus) -> tuple[str, str, float]:
+    candidate, stable = status.candidate, status.stable
+    return (
+        stable.version if stable is not None else "",
+        candidate.version if candidate is not None else "",
+        candidate.weight if candidate is not None else 0.0,
+    )

@@ -1,0 +1,17 @@
+"""The fence around all writes of a process: only the leader writes."""
+
+from serinus.errors import NotLeaderError
+from serinus.ports.services import Guard, Leadership
+
+
+def fence_of(leadership: Leadership) -> Guard:
+    """Return what a client calls before it sends a write, and what raises NotLeaderError where this process must not.
+
+    A process leads once at most (see kube.lease), so one that leads now has led since its first write.
+    """
+
+    def may_write() -> None:
+        if leadership.epoch is None:
+            raise NotLeaderError("this process does not lead any more: the write was not sent")
+
+    return may_write

@@ -1,0 +1,197 @@
+"""One attempt to reconcile a Rollout: what is observed and what the engine decides on it; calls no port.
+
+Both lanes attempt the same way, so that the ordinary reconcile comes to the decision whose weights the safety lane has
+written already.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from time import perf_counter
+
+from serinus.api.names import ObjectKey
+from serinus.api.rollout import RolloutSpec
+from serinus.engine.rollout.actions import Action, SetWeights
+from serinus.engine.rollout.decide import decide
+from serinus.engine.rollout.decision import Decision
+from serinus.engine.rollout.observation import InvalidSpec, Observation
+from serinus.ports.cluster_state import RolloutRecord
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.modelversions.admission_cache import AdmissionCache
+from serinus.reconcile.ports import Ports
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
+from serinus.reconcile.rollouts.http_tests import HttpTestResults
+from serinus.reconcile.rollouts.job_tests import JobTests
+from serinus.reconcile.rollouts.observe import LocalFacts, observe, spec_of
+from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
+from serinus.reconcile.rollouts.safety_memory import Correction, SafetyMemory, Verdict, has_begun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What one attempt to reconcile a Rollout has come to.
+
+    Attributes:
+        record: the Rollout as it is stored.
+        spec: what was followed.
+        epoch: the leader's term in which it was reconciled.
+        observed: the facts.
+        at: when it was decided.
+        decision: what follows.
+        mark: how often the safety lane had decided about it by then.
+        verdict: the rollback that the safety lane has decided and the status does not have yet, or None.
+        correction: the weights that the safety lane has put right and the status does not have yet, or None.
+    """
+
+    record: RolloutRecord
+    spec: RolloutSpec | InvalidSpec
+    epoch: int
+    observed: Observation
+    at: datetime
+    decision: Decision
+    mark: int
+    verdict: Verdict | None = None
+    correction: Correction | None = None
+
+    @property
+    def key(self) -> ObjectKey:
+        """The Rollout's key."""
+        return self.record.meta.key
+
+    @property
+    def towards_safety(self) -> tuple[SetWeights, ...]:
+        """The writes that take traffic from a bad version, or from the candidate of a Rollout that is deleted."""
+        weights = (action for action in self.decision.actions if isinstance(action, SetWeights))
+        return tuple(action for action in weights if action.towards_safety or self.observed.deleted)
+
+    @property
+    def others(self) -> tuple[Action, ...]:
+        """The other actions, in order."""
+        safe = self.towards_safety
+        return tuple(action for action in self.decision.actions if action not in safe)
+
+    @property
+    def begins_rollback(self) -> bool:
+        """Whether a rollback is decided that the stored status does not have."""
+        return has_begun(self.record.status.rollback, self.decision.status.rollback)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is to be written or reported."""
+        unchanged = self.decision.status == self.record.status and not self.record.status_problem
+        return unchanged and not self.decision.actions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decider:
+    """Looks at Rollouts.
+
+    Attributes:
+        ports: the leadership, the clock and the telemetry.
+        cache: the cluster's objects.
+        admission: the reviews of the model versions.
+        tracker: the analyses of the stages under way.
+        tests: the outcomes of ended HTTP tests.
+        jobs: what is known of the Jobs of tests.
+        relay: knows which audit records were delivered.
+        memory: what the safety lane has decided and done.
+        actor_stamped: whether the annotations that name the actors were stamped by the API server.
+    """
+
+    ports: Ports
+    cache: ClusterCache
+    admission: AdmissionCache
+    tracker: AnalysisTracker
+    tests: HttpTestResults
+    jobs: JobTests
+    relay: OutboxRelay
+    memory: SafetyMemory
+    actor_stamped: bool
+
+    def attempt(self, key: ObjectKey) -> Attempt | None:
+        """Observe and decide on a Rollout; None where it is gone, or where another process leads."""
+        record, epoch = self.cache.rollout(key), self.ports.leadership.epoch
+        if record is None or epoch is None:
+            return None
+        observed = self._observe(record)
+        verdict = self.memory.verdict(record)
+        if verdict is not None:
+            attempt = self._decide_by(verdict, record, epoch, observed)
+            if attempt.begins_rollback:
+                return attempt
+            self.memory.reconsider(key)
+        return self._decide(spec_of(self.cache, record), record, epoch, observed)
+
+    def attempt_to_report(self, key: ObjectKey) -> Attempt | None:
+        """Do the same for the ordinary reconcile, which reports what the safety lane has put right."""
+        attempt = self.attempt(key)
+        correction = self.memory.correction(attempt.record) if attempt is not None else None
+        if attempt is None or correction is None:
+            return attempt
+        if attempt.verdict is not None:
+            self.memory.reported(key)
+            return attempt
+        observed = correction.observation_with(attempt.observed)
+        decision = decide(correction.spec, attempt.record.status, observed, correction.at)
+        return replace(attempt, spec=correction.spec, observed=observed, decision=decision, correction=correction)
+
+    def attempt_on_departed(self, record: RolloutRecord) -> Attempt | None:
+        """Observe and decide on a Rollout that is gone, by its last readable spec; None where another leads."""
+        epoch = self.ports.leadership.epoch
+        if epoch is None:
+            return None
+        observed = observe(self.cache, self.admission, record, LocalFacts(), deleted=True)
+        return self._decide(spec_of(self.cache, record), record, epoch, observed)
+
+    def verdict_of(self, attempt: Attempt) -> Verdict | None:
+        """Return the verdict that an attempt comes to; None where it begins no rollback."""
+        rollback = attempt.decision.status.rollback
+        if not attempt.begins_rollback or rollback is None:
+            return None
+        return attempt.verdict or Verdict(
+            base=attempt.record,
+            spec=attempt.spec,
+            observed=attempt.observed,
+            at=attempt.at,
+            version=rollback.version,
+        )
+
+    def _observe(self, record: RolloutRecord) -> Observation:
+        local = LocalFacts(
+            readings=self.tracker.readings(record),
+            metrics_problem=self.tracker.problem(record),
+            http_tests=self.tests.outcomes(record.meta.uid, record.status),
+            pods=self.jobs.pods(),
+            refused_jobs=self.jobs.refusals(record),
+            actor_stamped=self.actor_stamped,
+            audit=self.relay.facts(record),
+        )
+        return observe(self.cache, self.admission, record, local)
+
+    def _decide_by(self, verdict: Verdict, record: RolloutRecord, epoch: int, fresh: Observation) -> Attempt:
+        observed = verdict.observation_with(fresh)
+        return Attempt(
+            record=record,
+            spec=verdict.spec,
+            epoch=epoch,
+            observed=observed,
+            at=verdict.at,
+            decision=decide(verdict.spec, verdict.status_for(record), observed, verdict.at),
+            mark=self.memory.mark(record.meta.key),
+            verdict=verdict,
+        )
+
+    def _decide(
+        self, spec: RolloutSpec | InvalidSpec, record: RolloutRecord, epoch: int, observed: Observation
+    ) -> Attempt:
+        started, now = perf_counter(), self.ports.clock.now()
+        decision = decide(spec, record.status, observed, now)
+        self.ports.telemetry.decisions.observe(perf_counter() - started)
+        return Attempt(
+            record=record,
+            spec=spec,
+            epoch=epoch,
+            observed=observed,
+            at=now,
+            decision=decision,
+            mark=self.memory.mark(record.meta.key),
+        )

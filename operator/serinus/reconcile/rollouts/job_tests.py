@@ -1,0 +1,157 @@
+"""The Jobs of tests beside their objects: why they were refused, and why their pods do not run.
+
+Nothing here outlives the process: a Job that was refused is asked for again, and the pods are read again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from serinus.api.names import ObjectKey
+from serinus.engine.rollout.actions import RunJobTest
+from serinus.engine.rollout.job_tests import has_ended, known_test, never_ran
+from serinus.engine.rollout.observation import JobRefusal
+from serinus.errors import RefusedError, SerinusError
+from serinus.ports.cluster_state import JobRecord, Meta, PodFacts, Record, RolloutRecord
+from serinus.reconcile.background import BackgroundTasks
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.ports import Ports
+from serinus.reconcile.rollouts.http_tests import HttpTestResults, TestId
+from serinus.reconcile.rollouts.observe import current_jobs
+
+logger = logging.getLogger(__name__)
+
+PAUSE: Final = 10.0
+"""Seconds between two reads of a Job's pods, and before the first one: most pods run by then."""
+
+FIRST: Final = 1 / 3
+"""The first read comes no later than after this part of the Job's deadline."""
+
+
+class JobTests:
+    """Creates the Jobs of tests, and reads the pods of those that have not run."""
+
+    def __init__(  # noqa: PLR0913 - what surrounds it
+        self,
+        ports: Ports,
+        cache: ClusterCache,
+        results: HttpTestResults,
+        background: BackgroundTasks,
+        *,
+        enqueue: Callable[[ObjectKey], None],
+        on_change: Callable[[Record], None],
+    ) -> None:
+        """Keep the outcomes of Jobs that are deleted in ``results``; ``on_change`` takes in a Job that was created."""
+        self._jobs, self._clock = ports.jobs, ports.clock
+        self._cache = cache
+        self._results = results
+        self._background = background
+        self._enqueue = enqueue
+        self._on_change = on_change
+        self._refused: dict[TestId, JobRefusal] = {}
+        self._pods: dict[str, PodFacts] = {}
+        self._watched: set[str] = set()
+
+    def __len__(self) -> int:
+        """How many refusals and Jobs are kept."""
+        return len(self._refused) + len(self._watched)
+
+    # ---- creating ------------------------------------------------------------------------------
+
+    async def run(self, owner: Meta, action: RunJobTest) -> None:
+        """Create the Job of a test unless it exists; keep why where it is refused.
+
+        Raises:
+            SerinusError: it may not have been created; ask again.
+        """
+        test = TestId.of(owner, action.identity)
+        try:
+            job = await self._jobs.ensure(owner, action)
+        except RefusedError as problem:
+            logger.warning("%s: the Job of test %s was refused: %s", owner.key, test.test, problem)
+            self._refused[test] = JobRefusal(str(problem), self._clock.now())
+            self._enqueue(owner.key)
+        else:
+            self._refused.pop(test, None)
+            # Before the watch reports it: a Job that is not in the cache is taken for one that somebody has deleted.
+            self._on_change(job)
+
+    # ---- what is known -------------------------------------------------------------------------
+
+    def pods(self) -> Mapping[str, PodFacts]:
+        """Return what the pods of the Jobs under way show, by the Job's uid."""
+        return self._pods
+
+    def refusals(self, record: RolloutRecord) -> dict[str, JobRefusal]:
+        """Return why Jobs of the current run and stage were refused, by test."""
+        uid, status = record.meta.uid, record.status
+        return {test.test: refusal for test, refusal in self._refused.items() if test.is_current(uid, status)}
+
+    # ---- watching ------------------------------------------------------------------------------
+
+    def watch(self, record: RolloutRecord) -> None:
+        """Read the pods of the Rollout's Jobs that have not run, from now on; drop what concerns earlier stages."""
+        for test in [test for test in self._refused if test.uid == record.meta.uid]:
+            if not test.is_current(record.meta.uid, record.status):
+                del self._refused[test]
+        for job in current_jobs(self._cache, record):
+            if self._is_pending(job) and job.meta.uid not in self._watched:
+                self._watched.add(job.meta.uid)
+                self._background.start(self._watch(record.meta.key, job))
+
+    def keep_outcome(self, job: JobRecord) -> None:
+        """Keep how a Job ended that is being removed before the status has it, such as by its TTL."""
+        key = job.meta.key
+        rollout = self._cache.rollout(ObjectKey(key.namespace, job.rollout))
+        test = TestId(job.owner, job.run, job.stage, job.test)
+        if job.outcome is None or rollout is None or not test.is_current(rollout.meta.uid, rollout.status):
+            return
+        known = known_test(rollout.status, job.test)
+        if (known is not None and has_ended(known)) or never_ran(job.outcome, known):
+            return
+        self._results.add(test, job.outcome)
+
+    def forget(self, uid: str) -> None:
+        """Drop the refusals of a Rollout that is gone."""
+        for test in [test for test in self._refused if test.uid == uid]:
+            del self._refused[test]
+
+    def _is_pending(self, job: JobRecord) -> bool:
+        return job.outcome is None and not job.has_run
+
+    async def _watch(self, rollout: ObjectKey, job: JobRecord) -> None:
+        """Read the Job's pods every ten seconds until a container has run, and keep what they show until it ends."""
+        uid = job.meta.uid
+        try:
+            await asyncio.sleep(self._until_first(job))
+            while (current := self._current(rollout, job)) is not None:
+                if not self._pods.get(uid, PodFacts(has_run=False)).has_run:
+                    await self._read(rollout, current)
+                await asyncio.sleep(PAUSE)
+        finally:
+            self._pods.pop(uid, None)
+            self._watched.discard(uid)
+
+    def _until_first(self, job: JobRecord) -> float:
+        due = job.created_at + timedelta(seconds=min(PAUSE, job.deadline * FIRST))
+        return min(PAUSE, max(0.0, (due - self._clock.now()).total_seconds()))
+
+    def _current(self, rollout: ObjectKey, job: JobRecord) -> JobRecord | None:
+        """Return the Job as it is now; None once it has run, has ended or belongs to an earlier stage."""
+        record = self._cache.rollout(rollout)
+        jobs = current_jobs(self._cache, record) if record is not None else ()
+        return next((one for one in jobs if one.meta.uid == job.meta.uid and self._is_pending(one)), None)
+
+    async def _read(self, rollout: ObjectKey, job: JobRecord) -> None:
+        try:
+            found = await self._jobs.pods(job)
+        except RefusedError as problem:
+            found = PodFacts(has_run=False, problem=f"no pod of it was ready, and its pods cannot be read: {problem}")
+        except SerinusError as problem:
+            logger.info("the pods of Job %s cannot be read: %s", job.meta.key, problem)
+            return
+        if found != self._pods.get(job.meta.uid):
+            self._pods[job.meta.uid] = found
+            self._enqueue(rollout)

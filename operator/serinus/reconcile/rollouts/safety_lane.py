@@ -1,0 +1,186 @@
+"""The safety lane: workers that take traffic from bad versions and do nothing else.
+
+They decide as an ordinary reconcile does, but write only the weights that go towards safety, then hand the Rollout
+over: status, events and records follow from the ordinary queue, where a write that hangs holds up nobody here. That is
+the same as a crash between the weights and the status, which every part of the operator survives anyway.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from serinus.api.names import ObjectKey
+from serinus.engine.rollout.actions import SetWeights
+from serinus.errors import NotLeaderError, RefusedError, SerinusError
+from serinus.ports.cluster_state import Record
+from serinus.ports.services import Guard
+from serinus.reconcile.ports import Ports
+from serinus.reconcile.rollouts.decider import Attempt, Decider
+from serinus.reconcile.rollouts.queue import SAFETY_RETRY, RolloutQueue
+from serinus.reconcile.rollouts.reconciler import RolloutReconciler, log_weights
+from serinus.reconcile.rollouts.safety_memory import Correction, Performed, SafetyMemory
+
+logger = logging.getLogger(__name__)
+
+WORKERS: Final = 32
+"""1,000 routes in less than 5 s, where a route takes 100 ms. The API client reserves a slot for each (kube.client)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafetyLane:
+    """Runs until it is cancelled.
+
+    Attributes:
+        ports: the router, the leadership, the clock and the telemetry.
+        queue: the Rollouts that wait.
+        decider: reconciles the Rollouts.
+        memory: what was decided and done.
+        reconciler: does what follows where nothing is to be written.
+        on_change: takes in a route as a write has left it.
+    """
+
+    ports: Ports
+    queue: RolloutQueue
+    decider: Decider
+    memory: SafetyMemory
+    reconciler: RolloutReconciler
+    on_change: Callable[[Record], None]
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.take_for_safety()
+            try:
+                await self._secure(key)
+            except RefusedError as problem:
+                logger.warning("%s: a version may keep its traffic: %s", key, problem)
+                self.memory.refused(key, problem)
+                self.queue.hand_over(key, urgent=True)
+                self._retry(key, problem)
+            except SerinusError as problem:
+                logger.warning("%s: a version may keep its traffic: %s; retrying", key, problem)
+                self._retry(key, problem)
+            except Exception as problem:  # a bug with one Rollout must not end the work on the others
+                logger.exception("%s: the safety lane failed", key)
+                self._retry(key, problem)
+            finally:
+                self.queue.secured(key)
+            # An attempt alone waits for nothing, and the others have a turn as well.
+            await asyncio.sleep(0)
+
+    def _retry(self, key: ObjectKey, problem: Exception) -> None:
+        self.ports.telemetry.failures.labels(type(problem).__name__).inc()
+        self.queue.retry_safety(key)
+
+    async def _secure(self, key: ObjectKey) -> None:
+        """Decide on a Rollout, take the traffic from its bad version, and have the rest done elsewhere.
+
+        Raises:
+            SerinusError: the traffic may not have been taken; nothing is lost, the same decision comes again.
+        """
+        attempt = self.decider.attempt(key)
+        if attempt is None:
+            await self._drain(key)
+            return
+        self.memory.returned(key)
+        verdict = self.decider.verdict_of(attempt)
+        writes = self._writes(attempt)
+        if writes or (verdict is not None and attempt.verdict is None):
+            # First of all: from here on no other write about this Rollout is sent that does not know of it.
+            self.memory.decided(key, verdict)
+        if await self._perform_all(attempt, writes):
+            if writes and verdict is None and not attempt.observed.deleted:
+                self._note_correction(attempt)
+            self.queue.safety_succeeded(key)
+            self._hand_over(attempt, urgent=bool(writes) or verdict is not None)
+
+    def _note_correction(self, attempt: Attempt) -> None:
+        """Keep what was observed of weights that are right now: the ordinary reconcile could not see it any more."""
+        if attempt.decision.status != attempt.record.status:
+            uid = attempt.record.meta.uid
+            correction = Correction(uid=uid, spec=attempt.spec, observed=attempt.observed, at=attempt.at)
+            self.memory.corrected(attempt.key, correction)
+
+    def _writes(self, attempt: Attempt) -> tuple[SetWeights, ...]:
+        """Return the writes towards safety, but none that only undoes what an ordinary reconcile has just written."""
+        if not attempt.begins_rollback and self.memory.is_own(attempt.key, attempt.observed.route):
+            return ()
+        return attempt.towards_safety
+
+    async def _perform_all(self, attempt: Attempt, writes: tuple[SetWeights, ...]) -> bool:
+        """Write the weights towards safety; return False where they were written a moment ago and did not stay."""
+        for action in writes:
+            if self._is_done(attempt, action):
+                self.queue.check_safety(attempt.key)
+                self.queue.hand_over(attempt.key, urgent=True)
+                return False
+            await self._perform(attempt, action)
+        if not writes:
+            self.memory.settled(attempt.key)
+        return True
+
+    def _is_done(self, attempt: Attempt, action: SetWeights) -> bool:
+        """Return whether this was written a moment ago, and the route is as that has left it.
+
+        Then something between here and the store changes the weights, such as a mutating webhook, and would do so
+        again. What somebody else writes afterwards is put right at once.
+        """
+        performed = self.memory.performed(attempt.key)
+        if performed is None or not performed.is_of(action, attempt.observed.route):
+            return False
+        return self.ports.clock.monotonic() - performed.at < SAFETY_RETRY.longest
+
+    async def _perform(self, attempt: Attempt, action: SetWeights) -> None:
+        route = await self.ports.router.set_weights(attempt.key.namespace, action, guard=self._guard(attempt))
+        self.ports.telemetry.writes.labels(type(action).__name__).inc()
+        log_weights(attempt.key, action)
+        performed = Performed(action, route.generation, self.ports.clock.monotonic())
+        self.memory.succeeded(attempt.key, performed)
+        waited = self.queue.is_waiting_for_safety(attempt.key)
+        self.on_change(route)
+        if not waited:
+            # It was only this change: the ordinary reconcile sees what came of it.
+            self.queue.withdraw_from_safety(attempt.key)
+
+    def _guard(self, attempt: Attempt) -> Guard:
+        """Return what ends a loop of retries once this process does not lead any more."""
+
+        def may_write() -> None:
+            if self.ports.leadership.epoch != attempt.epoch:
+                message = f"{attempt.key}: this process does not lead any more in term {attempt.epoch}"
+                raise NotLeaderError(f"{message}: the weights are left to its successor")
+
+        return may_write
+
+    def _hand_over(self, attempt: Attempt, *, urgent: bool) -> None:
+        if not attempt.is_idle:
+            self.queue.hand_over(attempt.key, urgent=urgent)
+            return
+        self.queue.succeeded(attempt.key)
+        self.reconciler.attend(attempt.record)
+        requeue_after = self.reconciler.settle(attempt)
+        if requeue_after is not None:
+            self.queue.requeue_after(attempt.key, requeue_after.total_seconds())
+
+    # ---- Rollouts that are gone ----------------------------------------------------------------
+
+    async def _drain(self, key: ObjectKey) -> None:
+        """Take the traffic from the candidate of a Rollout that is gone; nobody else would ever do it."""
+        record = self.memory.departed(key)
+        attempt = self.decider.attempt_on_departed(record) if record is not None else None
+        if attempt is None:
+            return
+        try:
+            for action in attempt.towards_safety:
+                await self._perform(attempt, action)
+        except RefusedError as problem:
+            logger.warning("%s was deleted; its candidate cannot be drained: %s", key, problem)
+        self.memory.forget(key)
+        self.queue.forget(key)

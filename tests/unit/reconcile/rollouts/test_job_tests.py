@@ -1,0 +1,243 @@
+"""The Jobs of tests as the controller runs them: refused, pending, deleted, and what is read of their pods."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from serinus.api.rollout_status import Phase, TestResult, TestStatus
+from serinus.engine.rollout.observation import TestOutcome
+from serinus.errors import RefusedError, SerinusError, TransientError
+from serinus.ports.cluster_state import JobRecord, PodFacts
+from support.builders import CANARY, PRODUCTION, STAGING
+from support.fakes import PASSED
+from support.records import key
+from support.rig import Rig
+from support.virtual_loop import in_virtual_time, until
+
+JOB = "fraud-1-staging-contract"
+IMAGE = PodFacts(has_run=False, problem="ImagePullBackOff: Back-off pulling image x")
+TIMED_OUT = TestOutcome(TestResult.FAILED, "Job Failed: DeadlineExceeded", job=JOB, timed_out=True)
+
+
+def job_staging(**job: Any) -> dict[str, Any]:
+    return {**STAGING, "tests": [{"name": "contract", "job": {"template": {"spec": {}}, **job}}]}
+
+
+def rig_with_a_job_that_goes_on(seen: PodFacts | SerinusError, rig: Rig | None = None) -> Rig:
+    rig = rig if rig is not None else Rig()
+    rig.jobs.outcome, rig.jobs.seen = None, seen
+    return rig
+
+
+@asynccontextmanager
+async def under_test(rig: Rig) -> AsyncIterator[Rig]:
+    rig.model("fraud", job_staging(), CANARY, PRODUCTION)
+    async with rig.running():
+        await until(lambda: bool(jobs_made(rig)), why="the Job")
+        yield rig
+
+
+def jobs_made(rig: Rig) -> list[str]:
+    return [name for what, name in rig.cluster.journal if what == "job"]
+
+
+def events(rig: Rig) -> list[str]:
+    return [event.reason.value for _, event in rig.events.published if event.reason.value.startswith("Test")]
+
+
+def entry(rig: Rig) -> TestStatus:
+    return next(test for test in rig.status().tests if test.name == "contract")
+
+
+def end_job(rig: Rig, outcome: TestOutcome) -> None:
+    rig.cluster.put(replace(job_of(rig), outcome=outcome))
+
+
+def job_of(rig: Rig) -> JobRecord:
+    job = rig.cluster.objects[JobRecord, key(JOB)]
+    assert isinstance(job, JobRecord)
+    return job
+
+
+async def passed(rig: Rig, seconds: float) -> None:
+    await until(lambda: rig.clock.monotonic() > seconds, why=f"{seconds:g} s", within=seconds + 10)
+
+
+async def until_message(rig: Rig, words: str) -> None:
+    await until(lambda: words in rig.status().next_action, why=words, within=100)
+
+
+# ---- pending -----------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_a_job_that_runs_soon_costs_no_request_for_its_pods_and_no_further_status() -> None:
+    async with under_test(rig_with_a_job_that_goes_on(IMAGE)) as rig:
+        await until(lambda: rig.status().tests != (), why="the status to have the test")
+        rig.cluster.put(replace(job_of(rig), has_run=True))
+        status = rig.cluster.rollout(key())
+        await passed(rig, 300)
+        assert rig.jobs.looked == []
+        assert rig.cluster.rollout(key()).meta == status.meta, "nothing was written"
+        end_job(rig, PASSED)
+        await rig.reaches_canary()
+        assert len(rig.reconciler.jobs) == 0
+
+
+@in_virtual_time
+async def test_why_a_pod_does_not_run_is_read_every_ten_seconds_until_it_does() -> None:
+    async with under_test(rig_with_a_job_that_goes_on(IMAGE)) as rig:
+        began = rig.clock.monotonic()
+        await until_message(rig, "contract has not started: ImagePullBackOff: Back-off pulling image x")
+        assert rig.clock.monotonic() - began < 11
+        await passed(rig, 100)
+        assert 9 <= len(rig.jobs.looked) <= 10
+        rig.jobs.seen = PodFacts(has_run=True)
+        await until(lambda: entry(rig).message == "", why="the pod to be seen running")
+        looked = len(rig.jobs.looked)
+        await passed(rig, 300)
+        assert len(rig.jobs.looked) == looked
+
+
+@in_virtual_time
+async def test_a_short_deadline_is_not_waited_for_before_the_pods_are_read() -> None:
+    rig = rig_with_a_job_that_goes_on(IMAGE)
+    rig.jobs.deadline = 6.0
+    async with under_test(rig):
+        began = rig.clock.monotonic()
+        await until_message(rig, "ImagePullBackOff")
+        assert rig.clock.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (TransientError("no answer"), "Waiting for the tests contract of stage staging."),
+        (RefusedError("403 cannot list pods"), "no pod of it was ready, and its pods cannot be read: 403"),
+    ],
+)
+@in_virtual_time
+async def test_pods_that_cannot_be_read_are_read_again(problem: SerinusError, words: str) -> None:
+    async with under_test(rig_with_a_job_that_goes_on(problem)) as rig:
+        await until(lambda: len(rig.jobs.looked) > 2, why="a few reads")
+        assert words in rig.status().next_action
+        rig.jobs.seen = IMAGE
+        await until_message(rig, "ImagePullBackOff")
+
+
+# ---- the deadline ------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_a_deadline_before_the_pod_has_run_holds_the_run_until_the_job_is_deleted() -> None:
+    async with under_test(rig_with_a_job_that_goes_on(IMAGE)) as rig:
+        await until_message(rig, "ImagePullBackOff")
+        end_job(rig, TIMED_OUT)
+        await until_message(rig, f"delete the Job {JOB}")
+        assert (rig.status().reason, rig.status().quarantined) == ("TestNotRun", ())
+        rig.jobs.outcome = PASSED
+        rig.cluster.remove(JobRecord, key(JOB))
+        await rig.reaches_canary()
+        assert events(rig) == ["TestNotRun", "TestPassed"]
+        assert jobs_made(rig) == [JOB, JOB]
+
+
+@in_virtual_time
+async def test_the_reason_survives_a_restart_of_the_operator_before_the_deadline() -> None:
+    async with under_test(rig_with_a_job_that_goes_on(IMAGE)) as rig:
+        await until_message(rig, "ImagePullBackOff")
+    end_job(rig, TIMED_OUT)
+    successor = rig_with_a_job_that_goes_on(IMAGE, Rig(rig.cluster, epoch=8))
+    async with successor.running():
+        await until_message(successor, f"delete the Job {JOB}")
+        assert successor.status().quarantined == ()
+        assert successor.jobs.looked == []
+
+
+@in_virtual_time
+async def test_a_job_that_ran_into_its_deadline_rolls_back() -> None:
+    async with under_test(rig_with_a_job_that_goes_on(PodFacts(has_run=True))) as rig:
+        await until(lambda: len(rig.jobs.looked) == 1, why="its pods to be read")
+        end_job(rig, TIMED_OUT)
+        await rig.reaches(Phase.ROLLED_BACK, within=10)
+
+
+# ---- gone --------------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_a_job_that_somebody_deletes_is_reported_and_created_once_more() -> None:
+    async with under_test(rig_with_a_job_that_goes_on(IMAGE)) as rig:
+        for times in (1, 2):
+            await until(lambda times=times: len(jobs_made(rig)) == times and bool(rig.status().tests), why="the Job")  # type: ignore[misc]
+            rig.cluster.remove(JobRecord, key(JOB))
+        await until_message(rig, "was gone 2 times")
+        await passed(rig, 600)
+        assert jobs_made(rig) == [JOB, JOB]
+        assert events(rig) == ["TestJobGone", "TestNotRun"]
+
+
+@in_virtual_time
+async def test_a_job_whose_creation_the_watch_has_not_reported_yet_is_not_taken_for_deleted() -> None:
+    rig = rig_with_a_job_that_goes_on(IMAGE)
+    async with under_test(rig):
+        rig.cluster.deaf = True
+        rollout = rig.cluster.rollout(key())
+        for _ in range(5):
+            rig.queue.enqueue(rollout.meta.key)
+            await until(lambda: len(rig.queue) == 0, why="the reconcile")
+        assert jobs_made(rig) == [JOB]
+        assert events(rig) == []
+
+
+@pytest.mark.parametrize("outcome", [PASSED, TestOutcome(TestResult.FAILED, "Job Failed: BackoffLimitExceeded")])
+@in_virtual_time
+async def test_how_a_job_ended_that_is_removed_at_once_counts(outcome: TestOutcome) -> None:
+    """As with ``ttlSecondsAfterFinished: 0``."""
+    async with under_test(rig_with_a_job_that_goes_on(IMAGE)) as rig:
+        await until(lambda: bool(rig.status().tests), why="the status to have the test")
+        end_job(rig, outcome)
+        rig.cluster.remove(JobRecord, key(JOB))
+        if outcome is PASSED:
+            await rig.reaches_canary()
+        else:
+            await rig.reaches(Phase.ROLLED_BACK, within=10)
+        assert jobs_made(rig) == [JOB]
+        assert len(rig.reconciler.tests.results) == 0
+
+
+# ---- refused -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("problem", ["403 exceeded quota: jobs", "422 spec.template: Required value"])
+@in_virtual_time
+async def test_a_job_that_is_refused_holds_and_is_asked_for_every_minute(problem: str) -> None:
+    rig = Rig()
+    rig.jobs.faults.always["fraud"] = RefusedError(problem)
+    rig.model("fraud", job_staging(), CANARY, PRODUCTION)
+    async with rig.running():
+        await until_message(rig, problem)
+        assert (rig.status().reason, rig.status().quarantined) == ("TestNotRun", ())
+        status = rig.cluster.rollout(key())
+        await passed(rig, 320)
+        assert 5 <= len(rig.jobs.asked) <= 7
+        assert rig.cluster.rollout(key()).meta == status.meta, "nothing was written"
+        del rig.jobs.faults.always["fraud"]
+        await rig.reaches_canary()
+        assert rig.clock.monotonic() < 400
+        assert len(rig.reconciler.jobs) == 0
+
+
+@in_virtual_time
+async def test_nothing_is_kept_of_a_rollout_that_is_gone() -> None:
+    rig = Rig()
+    rig.jobs.faults.always["fraud"] = RefusedError("403 exceeded quota: jobs")
+    rig.model("fraud", job_staging(), CANARY, PRODUCTION)
+    async with rig.running():
+        await until_message(rig, "exceeded quota")
+        assert len(rig.reconciler.jobs) == 1
+        rig.controller.on_delete(type(rig.cluster.rollout(key())), key(), rig.cluster.rollout(key()).meta.uid)
+        assert len(rig.reconciler.jobs) == 0
