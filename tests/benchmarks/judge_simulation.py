@@ -1,146 +1,101 @@
-"""Simulates whole stages and prints what the judgement does with them, as the tables of docs/explanation/statistics.md.
+"""Simulates whole stages and prints what the judge does with them, as the tables of docs/explanation/statistics.md.
 
-Run it from the root: ``python tests/benchmarks/judge_simulation.py --seed 20261123``.
+Run it from the root: ``python tests/benchmarks/judge_simulation.py --seed 20261128``.
 """
 
 import argparse
 import math
-import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
+_ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(_ROOT / part) for part in ("operator", "tests")]
 
-from serinus.api.abort_condition import parse_abort_condition
-from serinus.api.quantities import Duration, Share
-from serinus.api.rollout import MetricsRef, Stage
-from serinus.api.verdict import Verdict
-from serinus.engine.analysis.assessment import Progress, assess, begin, learn_dispersion, update
-from serinus.engine.analysis.measurements import Batch, Counted
-from serinus.engine.analysis.progress import FALSE_ABORTS_PER_RUN
-from serinus.engine.analysis.sequential import MIN_BAD, Tick, fold, no_evidence
+import numpy as np  # noqa: E402 - the paths above come first
 
-Ints = NDArray[np.int64]
+from serinus.api.abort_condition import parse_abort_condition  # noqa: E402
+from serinus.api.quantities import Duration, Share  # noqa: E402
+from serinus.api.rollout import MetricsRef, Sensitivity, Stage  # noqa: E402
+from serinus.engine.analysis.assessment import begin, update  # noqa: E402
+from serinus.engine.analysis.measurements import Batch as Counts  # noqa: E402
+from serinus.engine.analysis.measurements import Counted  # noqa: E402
+from support.judge.batch import SCRAPE, TICK, Batch, Floats, Histories, Ints, Setting, judge  # noqa: E402
+from support.judge.traffic import (  # noqa: E402
+    TICKS,
+    Regression,
+    Shape,
+    consecutive,
+    moving,
+    one_minute_in_ten,
+    outages,
+    overdispersed,
+    steady,
+    steps,
+    waves,
+)
 
-TICK: Final = 5
-SCRAPE: Final = timedelta(seconds=15)
-STAGE_SECONDS: Final = 7200
-TICKS: Final = STAGE_SECONDS // TICK
-CONDITIONS: Final = 2
-ERRORS: Final = "error_rate > 0.5%"
-SLOW: Final = "latency_p95 > 200ms"
-MINUTE: Final = 60 // TICK
-START: Final = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """One stage: the requests of each tick, how many were bad, and the same of the stable version where it is known."""
-
-    requests: Ints
-    bad: Ints
-    stable_requests: Ints | None = None
-    stable_bad: Ints | None = None
-    hour_before: tuple[Batch, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a stage ended: the requests until the breach (None without), and whether it would have passed at the end."""
-
-    requests: int | None
-    passed: bool
-
-
-def stage_of(line: str, burst: int | None) -> Stage:
-    return Stage(
-        name="canary", traffic=Share("5%"), duration=Duration(f"{STAGE_SECONDS}s"), abort_on=(line,), burst=burst
-    )
+LIMITS: Final = (0.005, 0.05)
+RATES: Final = (0.05, 0.5, 10.0, 500.0)
+HALF: Final = TICKS // 2
+MINUTE: Final = int(60 / TICK)
+START: Final = datetime(2026, 11, 28, 14, 0, tzinfo=UTC)
+NULLS: Final[dict[str, Shape]] = {
+    "at the limit, independent": steady(1.0),
+    "half the limit, independent": steady(0.5),
+    "at the limit, beta-binomial, 4 times the variance": overdispersed(4.0, 1.0),
+    "at the limit, 3 in a row": consecutive(3, 1.0),
+    "at the limit, 8 in a row": consecutive(8, 1.0),
+    "at the limit, 20 in a row": consecutive(20, 1.0),
+    "a tenth of the limit, 20 in a row": consecutive(20, 0.1),
+    "half the limit, outages of 2 s": outages(2.0, 0.5),
+    "a tenth of the limit, outages of 2 s": outages(2.0, 0.1),
+    "steps between a twentieth and the limit": moving(steps()),
+    "waves between 0 and the limit": moving(waves()),
+    "a minute at the limit in every ten": moving(one_minute_in_ten()),
+}
 
 
-def judge(line: str, burst: int | None, history: History) -> Outcome:
-    """Walk one stage with the product's own code until the breach or the end."""
-    stage, at = stage_of(line, burst), START
-    progress: Progress = begin(
-        parse_abort_condition(line), stage, MetricsRef(), conditions_in_run=CONDITIONS, scrape_interval=SCRAPE
-    )
-    progress = learn_dispersion(progress, history.hour_before)
-    seen = 0
-    for tick in range(TICKS):
-        at = START + timedelta(seconds=TICK * (tick + 1))
-        seen += int(history.requests[tick])
-        candidate = _counted(at, history.requests[tick], history.bad[tick])
-        stable = None
-        if history.stable_requests is not None and history.stable_bad is not None:
-            stable = _counted(at, history.stable_requests[tick], history.stable_bad[tick])
-        progress = update(progress, candidate, stable)
-        if progress.breached_at is not None:
-            return Outcome(seen, passed=False)
-    return Outcome(None, passed=assess(progress, stage, at).verdict is Verdict.PASS)
+def check_against_product(seed: int) -> None:
+    """Compare the arrays with the product's own code, tick by tick, on a few histories of each kind."""
+    for per_second in (0.5, 10.0):
+        for sensitivity in Sensitivity:
+            chance = np.random.default_rng((seed, 0))
+            shape = consecutive(3, 1.5)(chance, per_second, 0.05, 2)
+            batch = Batch(Setting(limit=0.05, sensitivity=sensitivity), 2)
+            stage = Stage(
+                name="canary",
+                traffic=Share("5%"),
+                duration=Duration("2h"),
+                abort_on=("latency_p95 > 200ms",),
+                sensitivity=sensitivity,
+            )
+            condition = parse_abort_condition(stage.abort_on[0])
+            scrape = timedelta(seconds=SCRAPE)
+            product = begin(condition, stage, MetricsRef(), conditions_in_run=10**6, scrape_interval=scrape)
+            for tick in range(400):
+                found = batch.tick(shape.requests[tick].astype(float), shape.bad[tick].astype(float), first=tick == 0)
+                at, bad = START + timedelta(seconds=TICK * (tick + 1)), float(shape.bad[tick, 0])
+                counts = Counts(float(shape.requests[tick, 0]), bad, bad, bad)
+                product = update(product, Counted(at=at, batch=counts), None)
+                if not math.isclose(float(found[0]), product.evidence.value, rel_tol=1e-6):
+                    raise AssertionError(f"tick {tick}: {found[0]} here, {product.evidence.value} in the product")
 
 
-def evidence_reaches_a_breach(history: History, burst: float) -> bool:
-    """Walk one stage with the sequential test alone, which is all that a false abort depends on, and much faster."""
-    tolerated, evidence, bad = 0.005, no_evidence(0.005), 0
-    for requests, failed in zip(history.requests.tolist(), history.bad.tolist(), strict=True):
-        evidence = fold(evidence, Tick(requests, failed, burst), tolerated=tolerated, planned=STAGE_SECONDS // 15)
-        bad += failed
-        if evidence.value >= CONDITIONS / FALSE_ABORTS_PER_RUN and bad >= MIN_BAD:
-            return True
-    return False
-
-
-def _counted(at: datetime, requests: np.int64, bad: np.int64) -> Counted:
-    count = float(bad)
-    return Counted(at=at, batch=Batch(float(requests), count, count, count))
-
-
-def independent(chance: np.random.Generator, per_second: float, rate: float, *, good_ticks: int = 0) -> History:
-    """Requests that fail each by itself: 0.1 % of them in the ticks that are still good, ``rate`` afterwards."""
-    requests = chance.poisson(per_second * TICK, TICKS)
-    rates = np.where(np.arange(TICKS) < good_ticks, min(rate, 0.001), rate)
-    return History(requests, chance.binomial(requests, rates))
-
-
-def in_bursts(chance: np.random.Generator, per_second: float, rate: float, size: int) -> History:
-    """Requests that fail so many at a time, on the candidate (5 %) and on the stable version (95 %) alike."""
-
-    def one(pace: float, ticks: int = TICKS) -> tuple[Ints, Ints]:
-        requests = chance.poisson(pace * TICK, ticks)
-        return requests, np.minimum(requests, size * chance.poisson(requests * rate / size))
-
-    before = zip(*(figures.tolist() for figures in one(19 * per_second, 3600 // TICK)), strict=True)
-    hour = tuple(Batch(float(requests), float(bad), float(bad), float(bad)) for requests, bad in before)
-    return History(*one(per_second), *one(19 * per_second), hour)
-
-
-def plain_threshold(limit: float, in_a_row: int, history: History) -> int | None:
-    """Return the requests until the value of the last minute has been over the limit so many ticks in a row."""
-    total = np.cumsum(history.requests)
-    window = np.convolve(history.requests, np.ones(MINUTE, dtype=np.int64))[:TICKS]
-    bad = np.convolve(history.bad, np.ones(MINUTE, dtype=np.int64))[:TICKS]
-    over = bad > limit * window
-    streak = np.convolve(over, np.ones(in_a_row, dtype=np.int64))[:TICKS] == in_a_row
-    return int(total[np.argmax(streak)]) if streak.any() else None
-
-
-def at_most(found: int, of: int, confidence: float = 0.95) -> float:
-    """Return the upper end of the one-sided Clopper-Pearson interval of a proportion."""
-    low, high = found / of, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        below = math.fsum(math.comb(of, k) * middle**k * (1 - middle) ** (of - k) for k in range(found + 1))
-        low, high = (middle, high) if below > 1 - confidence else (low, middle)
-    return high
+def wilson(found: int, of: int) -> tuple[float, float]:
+    """Return the two-sided 95 % interval of a proportion (Wilson's score interval)."""
+    z = 1.959964
+    middle = (found + z * z / 2) / (of + z * z)
+    half = z / (of + z * z) * math.sqrt(found * (of - found) / of + z * z / 4)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def share(found: int, of: int) -> str:
-    return f"{100 * found / of:.1f} %" if found else f"0 (at most {100 * at_most(0, of):.1f} %)"
+    low, high = wilson(found, of)
+    return f"{found} ({100 * low:.1f}-{100 * high:.1f} %)"
 
 
 def row(*cells: object) -> None:
@@ -154,87 +109,186 @@ def title(sentence: str, *heads: str) -> None:
     row(*("---" for _ in heads))
 
 
-def stages(seed: tuple[int, ...], count: int, make: Callable[[np.random.Generator], History]) -> Iterator[History]:
-    """Yield reproducible histories: the same for every judgement that is compared."""
-    chance = np.random.default_rng(seed)
-    return (make(chance) for _ in range(count))
+def breaches(histories: Histories, setting: Setting) -> int:
+    return int((judge(histories, setting).breached >= 0).sum())
 
 
-def false_aborts(seed: int, count: int) -> None:
-    heads = ("canary", "true rate", "1-minute threshold", "3 ticks in a row", "Sequential, φ = 1", "Sequential, φ = 3")
-    title(f"Good canaries that are aborted, of {count:,} stages of 2 h each (limit 0.5 %):", *heads)
-    for per_second in (0.5, 5.0):
-        for permille in (2.5, 5.0):
-            rate = permille / 1000
-            found = dict.fromkeys(heads[2:], 0)
-            for history in stages((seed, 1, int(10 * permille)), count, lambda c: independent(c, per_second, rate)):  # noqa: B023 - used at once
-                found[heads[2]] += plain_threshold(0.005, 1, history) is not None
-                found[heads[3]] += plain_threshold(0.005, 3, history) is not None
-                found[heads[4]] += evidence_reaches_a_breach(history, 1.0)
-                found[heads[5]] += evidence_reaches_a_breach(history, 3.0)
-            row(f"{per_second:g} requests/s", f"{100 * rate:g} %", *(share(n, count) for n in found.values()))
-
-
-def _told(outcomes: list[int | None]) -> str:
-    caught = sorted(found for found in outcomes if found is not None)
-    if len(caught) * 2 <= len(outcomes):
-        return f"{100 * len(caught) / len(outcomes):.0f} % in the stage"
-    return f"{statistics.median(caught):,.0f}"
-
-
-def detection(seed: int, count: int) -> None:
-    heads = ("version", "regression from", "φ = 1", "φ = 3", "promoted, φ = 1", "promoted, φ = 3", "1-minute threshold")
+def false_aborts(seed: int, runs: int) -> None:
+    heads = [f"{rate:g} requests/s" for rate in RATES]
     title(
-        f"Median requests from the regression to the abort, of {count:,} stages (0.5 requests/s on the canary):", *heads
+        f"Tolerable canaries that are aborted, of {runs:,} stages of 2 h each (two conditions in the run, so that at "
+        "most 0.5 % may be; in brackets the 95 % interval):",
+        "limit",
+        "canary",
+        *heads,
     )
-    cases = [(ERRORS, rate, f"{100 * rate:g} % errors, limit 0.5 %") for rate in (1.0, 0.2, 0.05, 0.02, 0.01)]
-    for line, rate, name in [*cases, (SLOW, 0.2, "20 % slower than the limit of p95")]:
-        for good_ticks, since in ((0, "the start"), (TICKS // 2, "half time")):
-            found: dict[int, list[int | None]] = {1: [], 3: []}
-            plain: list[int | None] = []
-            passed = {1: 0, 3: 0}
-            for history in stages((seed, 2), count, lambda c: independent(c, 0.5, rate, good_ticks=good_ticks)):  # noqa: B023 - used at once
-                before = int(history.requests[:good_ticks].sum())
-                for burst in (1, 3):
-                    outcome = judge(line, burst, history)
-                    found[burst].append(None if outcome.requests is None else outcome.requests - before)
-                    passed[burst] += outcome.passed
-                limit = 0.005 if line == ERRORS else 0.05
-                caught = plain_threshold(limit, 1, history)
-                plain.append(None if caught is None or caught < before else caught - before)
-            row(name, since, *map(_told, found.values()), *(share(n, count) for n in passed.values()), _plain(plain))
+    for limit in LIMITS:
+        for place, (name, shape) in enumerate(NULLS.items()):
+            cells = [
+                share(
+                    breaches(
+                        shape(np.random.default_rng((seed, 1, place, int(100 * rate))), rate, limit, runs),
+                        Setting(limit=limit),
+                    ),
+                    runs,
+                )
+                for rate in RATES
+            ]
+            row(f"{100 * limit:g} %", name, *cells)
 
 
-def _plain(outcomes: list[int | None]) -> str:
-    early = sum(found is None for found in outcomes)
-    text = _told([found for found in outcomes if found is not None])
-    return f"{text} ({100 * early / len(outcomes):.0f} % aborted before it)" if early else text
+def many_conditions(seed: int, runs: int) -> None:
+    title(
+        f"Runs of a canary at the limit of every condition that are aborted, of {runs:,} (10 requests/s, limit 0.5 %; "
+        "at most 1 % may be):",
+        "conditions in the run",
+        "independent errors",
+        "outages of 2 s at half the limit",
+    )
+    for conditions in (1, 3, 8):
+        cells = []
+        for place, shape in enumerate((steady(1.0), outages(2.0, 0.5))):
+            chance = np.random.default_rng((seed, 2, place, conditions))
+            setting = Setting(limit=0.005, needed=100.0 * conditions)
+            breached = judge(shape(chance, 10.0, 0.005, conditions * runs), setting).breached >= 0
+            cells.append(share(int(breached.reshape(runs, conditions).any(axis=1).sum()), runs))
+        row(conditions, *cells)
 
 
-def bursts(seed: int, count: int) -> None:
-    heads = ("errors come", "true rate", "1-minute threshold", "φ = 1", "φ = 3", "φ = 10", "φ learned")
-    title(f"Good canaries whose errors come in bursts, of {count:,} stages (5 requests/s, limit 0.5 %):", *heads)
-    for size in (1, 3, 10):
-        for rate in (0.0025,):
-            found = dict.fromkeys(heads[2:], 0)
-            for history in stages((seed, 3, size), count, lambda c: in_bursts(c, 5.0, rate, size)):  # noqa: B023 - used at once
-                found[heads[2]] += plain_threshold(0.005, 1, history) is not None
-                for name, burst in zip(heads[3:], (1, 3, 10, None), strict=True):
-                    found[name] += judge(ERRORS, burst, history).requests is not None
-            row(f"{size} at a time", f"{100 * rate:g} %", *(share(n, count) for n in found.values()))
+def requests_until(histories: Histories, breached: Sequence[int], since: int) -> list[float]:
+    """Return the requests from the regression to the breach; infinite without one, negative for one before it."""
+    total = histories.requests.cumsum(axis=0)
+    before = total[since - 1] if since else np.zeros(total.shape[1])
+    return [
+        math.inf if tick < 0 else float(total[tick, canary] - before[canary]) for canary, tick in enumerate(breached)
+    ]
+
+
+def median(found: list[float]) -> str:
+    middle = sorted(found)[len(found) // 2]
+    if math.isinf(middle):
+        return f"{100 * sum(map(math.isfinite, found)) / len(found):.0f} % in the stage"
+    return f"{middle:,.0f}"
+
+
+def detection(seed: int, runs: int) -> None:
+    since = {"the start": 0, "half time": HALF, "the last quarter": TICKS * 3 // 4}
+    title(
+        f"Median requests from the regression to the breach, of {runs:,} stages (a tenth of the limit before it; two "
+        "conditions in the run):",
+        "limit",
+        "true rate",
+        *(f"{rate:g} requests/s, from {name}" for rate in (0.5, 10.0) for name in since),
+    )
+    for limit in LIMITS:
+        for rate in (1.5 * limit, 2 * limit, 4 * limit, 10 * limit, *((0.2,) if limit < 0.02 else ()), 1.0):
+            cells = []
+            for per_second in (0.5, 10.0):
+                for begin_at in since.values():
+                    chance = np.random.default_rng((seed, 3))
+                    histories = Regression(rate, begin_at).histories(chance, per_second, limit, runs)
+                    breached = judge(histories, Setting(limit=limit)).breached
+                    cells.append(median(requests_until(histories, breached.tolist(), begin_at)))
+            row(f"{100 * limit:g} %", f"{100 * rate:g} %", *cells)
+
+
+def sensitivities(seed: int, runs: int) -> None:
+    nulls = {name: NULLS[name] for name in list(NULLS) if "limit, independent" in name or "in a row" in name}
+    del nulls["half the limit, independent"]
+    title(
+        f"What `sensitivity` costs and buys: aborted of {runs:,} stages, and median requests until the breach of a "
+        "regression after half an hour at a tenth of the limit (10 requests/s):",
+        "sensitivity",
+        "limit",
+        *nulls,
+        *(f"{times} x" for times in (2, 4, 10)),
+        "100 %",
+    )
+    for sensitivity in Sensitivity:
+        for limit in LIMITS:
+            setting = Setting(limit=limit, sensitivity=sensitivity)
+            cells: list[object] = []
+            for place, shape in enumerate(nulls.values()):
+                histories = shape(np.random.default_rng((seed, 4, place)), 10.0, limit, runs)
+                cells.append(breaches(histories, setting))
+            for rate in (2 * limit, 4 * limit, 10 * limit, 1.0):
+                histories = Regression(rate, TICKS // 4).histories(np.random.default_rng((seed, 5)), 10.0, limit, runs)
+                breached = judge(histories, setting).breached
+                cells.append(median(requests_until(histories, breached.tolist(), TICKS // 4)))
+            row(sensitivity.value, f"{100 * limit:g} %", *cells)
+
+
+def window_shares(histories: Histories) -> Floats:
+    """Return the share of bad requests in the last minute at each tick; 0 where it has none."""
+    sums = [
+        np.apply_along_axis(np.convolve, 0, figures, np.ones(MINUTE))[:TICKS]
+        for figures in (histories.bad, histories.requests)
+    ]
+    result: Floats = np.divide(sums[0], sums[1], out=np.zeros(sums[0].shape), where=sums[1] > 0)
+    return result
+
+
+def against_a_threshold(seed: int, runs: int) -> None:
+    title(
+        f"Seconds from the regression to the breach at the same rate of false aborts (median of {runs:,}; limit 5 %, "
+        "regression after half an hour at a tenth of it). The threshold on the last minute is the one that aborts 1 % "
+        "of the canaries at the limit in 2 h:",
+        "canary",
+        "threshold found",
+        "true rate",
+        "threshold",
+        *(sensitivity.value for sensitivity in Sensitivity),
+        "threshold at 5 % itself",
+        "which aborts at half the limit",
+    )
+    limit, since = 0.05, TICKS // 4
+    for per_second in (0.5, 5.0, 50.0):
+        at_limit = steady(1.0)(np.random.default_rng((seed, 6)), per_second, limit, 400)
+        threshold = float(np.quantile(window_shares(at_limit).max(axis=0), 0.99))
+        half = steady(0.5)(np.random.default_rng((seed, 7)), per_second, limit, 400)
+        naive = float((window_shares(half) > limit).any(axis=0).mean())
+        for rate in (0.1, 0.2, 0.5, 1.0):
+            histories = Regression(rate, since).histories(np.random.default_rng((seed, 8)), per_second, limit, runs)
+            shares = window_shares(histories)
+            row(
+                f"{per_second:g} requests/s",
+                f"{100 * threshold:.3g} %",
+                f"{100 * rate:g} %",
+                _seconds(_first_over(shares, threshold, since), since),
+                *(
+                    _seconds(judge(histories, Setting(limit=limit, sensitivity=each)).breached, since)
+                    for each in Sensitivity
+                ),
+                _seconds(_first_over(shares, limit, since), since),
+                f"{100 * naive:.0f} %",
+            )
+
+
+def _first_over(shares: Floats, threshold: float, since: int) -> Ints:
+    over = shares[since:] > threshold
+    return np.where(over.any(axis=0), since + over.argmax(axis=0), -1)
+
+
+def _seconds(breached: Ints, since: int) -> str:
+    waits = [math.inf if tick < 0 else TICK * (tick + 1 - since) for tick in breached.tolist()]
+    return median(waits)
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--seed", type=int, default=20261123)
-    arguments.add_argument("--stages", type=int, default=400, help="of good canaries, for each rate")
-    arguments.add_argument("--walks", type=int, default=100, help="of each other case, with the whole judgement")
+    arguments.add_argument("--seed", type=int, default=20261128)
+    arguments.add_argument("--runs", type=int, default=400, help="of tolerable canaries, for each cell")
+    arguments.add_argument("--regressions", type=int, default=60, help="of each other case")
     given = arguments.parse_args()
-    began = time.monotonic()
-    false_aborts(given.seed, given.stages)
-    detection(given.seed, given.walks)
-    bursts(given.seed, given.walks)
-    sys.stdout.write(f"\nSeed {given.seed}, {time.monotonic() - began:,.0f} s.\n")
+    began, cpu = time.monotonic(), time.process_time()
+    check_against_product(given.seed)
+    false_aborts(given.seed, given.runs)
+    many_conditions(given.seed, given.runs // 2)
+    detection(given.seed, given.regressions)
+    sensitivities(given.seed, given.regressions)
+    against_a_threshold(given.seed, given.regressions)
+    spent = time.process_time() - cpu
+    sys.stdout.write(f"\nSeed {given.seed}, {time.monotonic() - began:,.0f} s, {spent:,.0f} s of CPU.\n")
 
 
 if __name__ == "__main__":

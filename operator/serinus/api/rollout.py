@@ -40,6 +40,18 @@ class Judgement(StrEnum):
     OBSERVED = "Observed"
 
 
+class Sensitivity(StrEnum):
+    """Which tolerable versions the Sequential judgement guards against a false abort.
+
+    ``Fast``: errors that are independent of each other. ``Balanced``: also bursts, somewhat smaller ones for a version
+    at its very limit. ``Careful``: bursts of every size up to the blip, at any tolerable rate.
+    """
+
+    FAST = "Fast"
+    BALANCED = "Balanced"
+    CAREFUL = "Careful"
+
+
 class Promotion(StrEnum):
     """What a stage wants to see before it passes: the observed proportion within the limit, or a certificate of it."""
 
@@ -104,8 +116,18 @@ class Stage(Model, frozen=True, kw_only=True):
     min_requests: (
         Annotated[int, Meta(description="Requests without which the stage never passes.", ge=1, le=100_000_000)] | None
     ) = None
+    sensitivity: Annotated[
+        Sensitivity, Meta(description="Sequential: which tolerable versions are guarded against a false abort.")
+    ] = Sensitivity.BALANCED
+    blip: Annotated[Duration, length("Sequential: how long an incident may be that rolls nothing back.")] = field(
+        default_factory=lambda: Duration("2s")
+    )
     burst: (
-        Annotated[int, Meta(description="Sequential: how many errors come together at most.", ge=1, le=20)] | None
+        Annotated[
+            int,
+            Meta(description="Sequential: how many errors come together at most; overrides blip.", ge=1, le=20),
+        ]
+        | None
     ) = None
     promotion: Annotated[Promotion, Meta(description="What the stage wants to see before it passes.")] = (
         Promotion.OBSERVED

@@ -1,25 +1,18 @@
 """Folds the answers of each tick into the progress of a condition."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from serinus.api.abort_condition import AbortCondition, NamedQuery
 from serinus.api.verdict import Cause
-from serinus.engine.analysis import dispersion, sequential
-from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted, Measured, NoData
+from serinus.engine.analysis import evidence, sequential
+from serinus.engine.analysis.evidence import Counts, Terms
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Measured, NoData
 from serinus.engine.analysis.progress import ROUNDING, Breach, Progress, StableBaseline
 from serinus.engine.analysis.sequential import NO_ONSET, Onset, Tick
 from serinus.engine.analysis.window import EMPTY_BATCH, HoldTimer, add
-
-
-def learn_dispersion(progress: Progress, stable_batches: Sequence[Batch]) -> Progress:
-    """Estimate how bursty the stable version's errors are from the ticks of the hour before the stage."""
-    if progress.dispersion.given is not None or not progress.rules.sequential:
-        return progress
-    return replace(progress, dispersion=dispersion.learn_history(progress.dispersion, stable_batches))
 
 
 def update(progress: Progress, candidate: Answer, stable: Answer | None) -> Progress:
@@ -72,11 +65,17 @@ def _updated_baseline(progress: Progress, answer: Answer | None) -> StableBaseli
         return baseline
     latest = _usable(progress.condition, answer)
     if not isinstance(latest, Counted) or tolerated is None or latest.batch.requests <= 0:
-        return StableBaseline(latest, baseline.requests, baseline.pending, baseline.onset)
+        return StableBaseline(latest, baseline.requests, baseline.onset)
     batch = latest.batch
-    tick = Tick(batch.requests, batch.certain, progress.dispersion.burst)
+    tick = Tick(batch.requests, batch.certain, _onset_burst(progress))
     onset = sequential.advance_onset(baseline.onset, tick, tolerated=tolerated, at=latest.at)
-    return StableBaseline(latest, baseline.requests + batch.requests, add(baseline.pending, batch), onset)
+    return StableBaseline(latest, baseline.requests + batch.requests, onset)
+
+
+def _onset_burst(progress: Progress) -> float:
+    terms = progress.rules.terms
+    given = terms.bursts.given if terms is not None else None
+    return sequential.ONSET_BURST if given is None else min(sequential.ONSET_BURST, given)
 
 
 def _count(progress: Progress, answer: Counted, baseline: StableBaseline) -> Progress:
@@ -101,8 +100,8 @@ def _judge_counts(progress: Progress, answer: Counted) -> Progress:
     rules, at = progress.rules, answer.at
     if rules.tolerated is None or (progress.judged_at is not None and at - progress.judged_at < rules.interval):
         return progress
-    if rules.sequential:
-        return _judge_evidence(progress, rules.tolerated, answer)
+    if rules.terms is not None:
+        return _judge_evidence(progress, rules.terms, answer)
     window = progress.window.plus(progress.pending, at, rules.window)
     total = window.total
     over = total.certain > rules.tolerated * ROUNDING * total.requests
@@ -112,21 +111,19 @@ def _judge_counts(progress: Progress, answer: Counted) -> Progress:
     return _breach(judged, in_window, answer.display, at) if _held_long_enough(judged) else judged
 
 
-def _judge_evidence(progress: Progress, tolerated: float, answer: Counted) -> Progress:
-    batch, at = progress.pending, answer.at
-    baseline = progress.stable
-    if batch.requests <= 0 and baseline.pending.requests <= 0:
-        return progress
-    # The stable version's requests of this tick update the dispersion only after it, else the bound would not hold.
-    tick = Tick(batch.requests, batch.certain, progress.dispersion.burst)
+def _judge_evidence(progress: Progress, terms: Terms, answer: Counted) -> Progress:
+    batch, at, since = progress.pending, answer.at, progress.judged_at
+    if batch.requests <= 0:
+        return replace(progress, judged_at=at)
+    seconds = terms.bursts.shortest if since is None else (at - since).total_seconds()
+    counts = Counts(batch.requests, batch.certain, seconds)
+    tick = Tick(batch.requests, batch.certain, _onset_burst(progress))
     judged = replace(
         progress,
         judged_at=at,
         pending=EMPTY_BATCH,
-        stable=StableBaseline(baseline.latest, baseline.requests, EMPTY_BATCH, baseline.onset),
-        dispersion=dispersion.learn(progress.dispersion, baseline.pending, at),
-        evidence=sequential.fold(progress.evidence, tick, tolerated=tolerated, planned=progress.rules.planned),
-        onset=sequential.advance_onset(progress.onset, tick, tolerated=tolerated, at=at),
+        evidence=evidence.fold(progress.evidence, counts, progress.pace.per_second, terms),
+        onset=sequential.advance_onset(progress.onset, tick, tolerated=terms.tolerated, at=at),
     )
     if judged.evidence.value < judged.rules.needed or judged.certain < sequential.MIN_BAD:
         return judged

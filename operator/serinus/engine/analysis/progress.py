@@ -8,9 +8,9 @@ from typing import Final
 from serinus.api.abort_condition import AbortCondition
 from serinus.api.rollout import Judgement, MetricsRef, Stage
 from serinus.engine.analysis import sequential
-from serinus.engine.analysis.dispersion import Dispersion
+from serinus.engine.analysis.evidence import NO_EVIDENCE, Bursts, Evidence, Terms
 from serinus.engine.analysis.measurements import Answer, Batch, Coarse, Measured
-from serinus.engine.analysis.sequential import NO_ONSET, Evidence, Onset
+from serinus.engine.analysis.sequential import NO_ONSET, Onset
 from serinus.engine.analysis.window import EMPTY_BATCH, EMPTY_WINDOW, NOT_HELD, HoldTimer, Window
 
 FALSE_ABORTS_PER_RUN: Final = 0.01
@@ -34,9 +34,8 @@ class Rules:
 
     Attributes:
         tolerated: the tolerated proportion of bad requests; None for a named query.
-        sequential: whether all requests are judged by their evidence, else the proportion over a window.
+        terms: what evidence is collected against; None where the proportion over a window is judged.
         needed: the evidence that is a breach, 1/alpha.
-        planned: the number of ticks that the stage is planned to have.
         interval: the minimum time between two judgements.
         window: length of the window of the observed proportion.
         hold_for: how long a condition must hold to be a breach.
@@ -46,15 +45,19 @@ class Rules:
     """
 
     tolerated: float | None
-    sequential: bool
+    terms: Terms | None
     needed: float
-    planned: int
     interval: timedelta
     window: timedelta
     hold_for: timedelta
     min_in_window: int
     fresh_for: timedelta
     max_gap: timedelta
+
+    @property
+    def sequential(self) -> bool:
+        """Whether all requests are judged by their evidence."""
+        return self.terms is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +88,11 @@ class StableBaseline:
     Attributes:
         latest: its last answer.
         requests: number of its requests.
-        pending: requests that have not updated the dispersion yet.
         onset: requests since it most probably became worse than tolerated itself.
     """
 
     latest: Answer | None = None
     requests: float = 0.0
-    pending: Batch = EMPTY_BATCH
     onset: Onset = NO_ONSET
 
 
@@ -129,7 +130,6 @@ class Progress:
         condition: the judged condition.
         rules: how it is judged.
         evidence: the e-process of the sequential judgement.
-        dispersion: the burst size by which evidence is discounted.
         requests: the candidate's requests; ``certain``, ``likely`` and ``possible`` count the bad ones.
         stable_requests: the stable version's requests in the same time.
         breached_at: time of the first breach; a breach is final.
@@ -148,8 +148,7 @@ class Progress:
 
     condition: AbortCondition
     rules: Rules
-    evidence: Evidence
-    dispersion: Dispersion
+    evidence: Evidence = NO_EVIDENCE
     requests: float = 0.0
     certain: float = 0.0
     likely: float = 0.0
@@ -198,9 +197,8 @@ def begin(
     missed = _MISSED_SCRAPES * scrape_interval
     rules = Rules(
         tolerated=condition.tolerated,
-        sequential=stage.judgement is Judgement.SEQUENTIAL and condition.tolerated is not None,
+        terms=_terms(condition, stage, scrape_interval, max(scrape_interval, interval)),
         needed=conditions_in_run / FALSE_ABORTS_PER_RUN,
-        planned=max(1, round(stage.watch.value / max(scrape_interval, interval))),
         interval=interval,
         window=metrics.window.value,
         hold_for=stage.for_.value,
@@ -208,5 +206,18 @@ def begin(
         fresh_for=max(missed, interval),
         max_gap=max(missed, interval + scrape_interval),
     )
-    initial = Evidence(()) if rules.tolerated is None else sequential.no_evidence(rules.tolerated)
-    return Progress(condition=condition, rules=rules, evidence=initial, dispersion=Dispersion(given=stage.burst))
+    return Progress(condition=condition, rules=rules)
+
+
+def _terms(condition: AbortCondition, stage: Stage, scrape_interval: timedelta, tick: timedelta) -> Terms | None:
+    """Return what evidence is collected against; None where a window is judged instead."""
+    if stage.judgement is not Judgement.SEQUENTIAL or condition.tolerated is None:
+        return None
+    return Terms(
+        tolerated=condition.tolerated,
+        planned=max(1, round(stage.watch.value / tick)),
+        bursts=Bursts(
+            blip=stage.blip.value.total_seconds(), given=stage.burst, shortest=scrape_interval.total_seconds()
+        ),
+        sensitivity=stage.sensitivity,
+    )

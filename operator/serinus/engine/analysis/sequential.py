@@ -1,7 +1,7 @@
-"""Sequential evidence that a version is worse than tolerated, valid at every tick, and a certificate that it is not.
+"""The certificate that a version is better than tolerated, and the most probable onset of a regression.
 
-Both are means of likelihood ratios and therefore supermartingales under the hypothesis that they argue against; Ville's
-inequality bounds the probability that they ever grow large. docs/explanation/statistics.md has the formulae and their
+The certificate is a mean of likelihood ratios and therefore a supermartingale for a version that is not better; Ville's
+inequality bounds the probability that it ever grows large. docs/explanation/statistics.md has the formulae and their
 sources.
 """
 
@@ -14,18 +14,16 @@ from typing import Final, NamedTuple
 MIN_BAD: Final = 3
 """Number of bad requests that a breach needs, however strong the evidence."""
 
+ONSET_BURST: Final = 3.0
+"""The number of errors that come together at most, as far as the onset of a regression is concerned."""
+
 CERTIFICATE_NEEDED: Final = 20.0
 """1 / beta: an intolerable version is certified with a probability of at most 5 %."""
 
-_WORSE: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
 _BETTER: Final = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 _WORST: Final = 0.95
-_DOUBLED: Final = 2
-_FIRST_TICK: Final = 0.5
-_PLANNED_TICKS: Final = 0.4
-_LATER_TICKS: Final = 0.1
+_DOUBLED: Final = 2.0
 _MAX_EXPONENT: Final = 700.0
-_MAX_RATIO: Final = 1e300
 _NEWTON_STEPS: Final = 3
 
 
@@ -44,12 +42,8 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Alternatives:
-    """The alternatives to one tolerated rate.
+    """The alternatives to one tolerated rate: lower ones, and twice the rate, which dates the start of a regression."""
 
-    ``onset`` is the one that dates the start of a regression: twice the tolerated rate, if that is among them.
-    """
-
-    worse: tuple[Rate, ...]
     better: tuple[Rate, ...]
     onset: Rate
 
@@ -63,11 +57,9 @@ def alternatives(tolerated: float) -> Alternatives:
     """
     if not 0 < tolerated < 1:
         raise ValueError(f"tolerated: {tolerated} is not between 0 and 1")
-    rates = sorted({min(_WORST, times * tolerated) for times in _WORSE})
-    worse = [rate for rate in rates if rate > tolerated] or [(1 + tolerated) / 2]
-    higher = tuple(_rate(rate, tolerated) for rate in worse)
-    better = tuple(_rate(times * tolerated, tolerated) for times in _BETTER)
-    return Alternatives(higher, better, higher[min(_DOUBLED, len(higher) - 1)])
+    doubled = min(_WORST, _DOUBLED * tolerated)
+    onset = _rate(doubled if doubled > tolerated else (1 + tolerated) / 2, tolerated)
+    return Alternatives(tuple(_rate(times * tolerated, tolerated) for times in _BETTER), onset)
 
 
 def _rate(rate: float, tolerated: float) -> Rate:
@@ -77,42 +69,6 @@ def _rate(rate: float, tolerated: float) -> Rate:
 
 def _exp(exponent: float) -> float:
     return math.exp(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, exponent)))
-
-
-def starting_weight(tick: int, planned: int) -> float:
-    """Return the prior probability that a regression starts at this tick (from 1), given the planned ticks."""
-    if tick == 1:
-        return _FIRST_TICK
-    return _PLANNED_TICKS / planned if tick <= planned else _LATER_TICKS * planned / ((tick - 1) * tick)
-
-
-def unspent_weight(ticks: int, planned: int) -> float:
-    """Return 1 minus the weights of the first ``ticks`` ticks, in closed form."""
-    if ticks == 0:
-        return 1.0
-    if ticks <= planned:
-        return 1 - _FIRST_TICK - _PLANNED_TICKS * (ticks - 1) / planned
-    return _PLANNED_TICKS / planned + _LATER_TICKS * planned / ticks
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The e-process of one condition.
-
-    Attributes:
-        ratios: for each worse rate, the likelihood ratio summed over the ticks at which it may have started.
-        ticks: number of ticks with requests so far.
-        value: the evidence E; 1 initially.
-    """
-
-    ratios: tuple[float, ...]
-    ticks: int = 0
-    value: float = 1.0
-
-
-def no_evidence(tolerated: float) -> Evidence:
-    """Return the evidence before the first request."""
-    return Evidence((0.0,) * len(alternatives(tolerated).worse))
 
 
 class Tick(NamedTuple):
@@ -127,22 +83,6 @@ class Tick(NamedTuple):
     requests: float
     bad: float
     burst: float = 1.0
-
-
-def fold(evidence: Evidence, tick: Tick, *, tolerated: float, planned: int) -> Evidence:
-    """Add one tick to the evidence against the tolerated proportion, in a stage of ``planned`` ticks."""
-    requests, bad, burst = tick
-    if requests <= 0:
-        return evidence
-    ticks = evidence.ticks + 1
-    weight = starting_weight(ticks, planned)
-    ratios: list[float] = []
-    for ratio, rate in zip(evidence.ratios, alternatives(tolerated).worse, strict=True):
-        # The operator's hottest line: inlined, it takes half the time of rate.exponent() and _exp().
-        exponent = (bad * rate.bad + (requests - bad) * rate.good) / burst
-        updated = (ratio + weight) * math.exp(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, exponent)))
-        ratios.append(min(_MAX_RATIO, updated))
-    return Evidence(tuple(ratios), ticks, sum(ratios) / len(ratios) + unspent_weight(ticks, planned))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 Nothing here is stored: the metric source is the memory, and one range query brings it back.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,11 +19,9 @@ from serinus.ports.cluster_state import RolloutRecord
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.stage_analysis import (
-    DISPERSION_MEMORY,
     Asked,
     StageAnalysis,
     StageId,
-    carried_over,
     counts_from,
     is_down,
     question_of,
@@ -32,15 +29,11 @@ from serinus.reconcile.rollouts.stage_analysis import (
     subject_of,
     visit_of,
     with_answers,
-    with_baseline,
 )
 
 SETTLED: Final = timedelta(milliseconds=250)
 """A source's ticks end at least this long before the present (metrics.scrape_delay), so the next one begins that much
 earlier: it covers the whole of a stage that began while the last one was being queried."""
-
-DISPERSION_STEP: Final = timedelta(seconds=30)
-"""The shortest step of that query: a burst is shorter, and an hour stays a small answer."""
 
 MAX_STEPS: Final = 720
 """A replay has at most this many steps: the assessment is valid for any batches, so a long stage has longer ones."""
@@ -99,7 +92,6 @@ class AnalysisTracker:
         """
         before = self._last_tick.get(source)
         self._update_stages(source, before)
-        await self._learn(source)
         await self._replay(source, now)
         if before is None or await self._ask(source, now, before):
             self._last_tick[source] = now
@@ -116,7 +108,7 @@ class AnalysisTracker:
             if analysis is None:
                 self._analyses.pop(key, None)
             elif analysis.source == source:
-                self._analyses[key] = carried_over(analysis, previous)
+                self._analyses[key] = analysis
 
     def _terms(self, record: RolloutRecord) -> tuple[Stage, MetricsRef] | None:
         plan = self._cache.last_plan(record)
@@ -140,10 +132,6 @@ class AnalysisTracker:
         # The next tick covers the whole past of a stage that began around the last one.
         tick = self._sources[plan.metrics.source].tick
         new = last_tick is not None and last_tick - SETTLED < stage_id.since <= last_tick + 2 * tick
-        # Nothing is to be learned where no stable version serves, or where the stage sets ``burst`` itself.
-        known = all(
-            pair.stable is None or progress.dispersion.given for pair, progress in zip(asked, initial, strict=True)
-        )
         return StageAnalysis(
             stage=stage_id,
             terms=(stage, plan.metrics),
@@ -152,7 +140,6 @@ class AnalysisTracker:
             initial=initial,
             progress=initial,
             replayed=new,
-            learned=known,
             counts_from=counts_from(record.status, stage_id.since, scrape_interval=interval, tick=tick),
         )
 
@@ -192,26 +179,6 @@ class AnalysisTracker:
                 partly = len(failed) < len(questions) and not failed.isdisjoint(analysis.questions)
                 self._analyses[key] = replace(with_answers(analysis, answers), replayed=not partly or analysis.breached)
         return len(failed) < len(questions)
-
-    async def _learn(self, source: str) -> None:
-        """Learn from the hour before each stage how much the stable version's errors come in bursts."""
-        hours: dict[int, dict[ObjectKey, StageAnalysis]] = defaultdict(dict)
-        for key, analysis in self._first(source, lambda analysis: not analysis.learned).items():
-            hours[int(analysis.stage.since.timestamp() // DISPERSION_MEMORY.total_seconds())][key] = analysis
-        for analyses in hours.values():
-            await self._learn_hour(source, analyses)
-
-    async def _learn_hour(self, source: str, analyses: Mapping[ObjectKey, StageAnalysis]) -> None:
-        """Learn for stages that began within the same hour."""
-        questions = {
-            pair.stable for analysis in analyses.values() for pair in analysis.asked if pair.stable is not None
-        }
-        began = [analysis.stage.since for analysis in analyses.values()]
-        step = max(DISPERSION_STEP, self._sources[source].tick)
-        answers = await self._sources[source].replay(questions, min(began) - DISPERSION_MEMORY, max(began), step)
-        for key, analysis in analyses.items():
-            if self._analyses.get(key) is analysis:
-                self._analyses[key] = with_baseline(analysis, answers)
 
     async def _replay(self, source: str, now: datetime) -> None:
         """Query the past of the stages that this process has not followed from their beginning."""

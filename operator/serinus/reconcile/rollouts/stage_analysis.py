@@ -10,13 +10,10 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
 from serinus.api.rollout_status import RolloutStatus, Serving
 from serinus.api.verdict import Cause
-from serinus.engine.analysis.assessment import Progress, learn_dispersion, update
-from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question, Subject
+from serinus.engine.analysis.assessment import Progress, update
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Question, Subject
 from serinus.engine.rollout.modes import Running, mode_of
 from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
-
-DISPERSION_MEMORY: Final = timedelta(hours=1)
-"""How far back before the stage the stable version's bursts are learned from (docs/explanation/statistics.md)."""
 
 _IN_FLIGHT: Final = timedelta(seconds=1)
 """How long a request may take that was under way when the weight fell to 0; it is counted when it ends."""
@@ -52,7 +49,6 @@ class StageAnalysis:
         initial: the progress of each condition before the first answer.
         progress: the progress of each condition now.
         replayed: whether its past has been read; until then ``progress`` only shows why not.
-        learned: whether the stable version's bursts of the hour before are known.
         counts_from: only later answers count; earlier ones may include requests of an earlier run of this version.
     """
 
@@ -63,7 +59,6 @@ class StageAnalysis:
     initial: tuple[Progress, ...]
     progress: tuple[Progress, ...]
     replayed: bool
-    learned: bool
     counts_from: datetime
 
     @property
@@ -130,37 +125,6 @@ def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer]) ->
             else progress
             for progress, asked in zip(analysis.progress, analysis.asked, strict=True)
         ),
-    )
-
-
-def carried_over(analysis: StageAnalysis, before: StageAnalysis | None) -> StageAnalysis:
-    """Return the analysis with the bursts that the run's previous stage has learned for the same conditions."""
-    if (
-        before is None
-        or (before.stage.uid, before.stage.run) != (analysis.stage.uid, analysis.stage.run)
-        or not before.learned
-    ):
-        return analysis
-    known = {progress.condition: progress.dispersion for progress in before.progress}
-    for progress in analysis.initial:
-        dispersion = known.get(progress.condition)
-        if dispersion is None or dispersion.given != progress.dispersion.given:
-            return analysis
-    initial = tuple(replace(progress, dispersion=known[progress.condition]) for progress in analysis.initial)
-    return replace(analysis, initial=initial, progress=initial, learned=True)
-
-
-def with_baseline(analysis: StageAnalysis, answers: Mapping[Question, Sequence[Answer]]) -> StageAnalysis:
-    """Return the analysis with the bursts of the stable version's last hour before the stage."""
-    initial, began = [], analysis.stage.since
-    for progress, asked in zip(analysis.initial, analysis.asked, strict=True):
-        hour = answers[asked.stable] if asked.stable is not None else ()
-        counted = (answer for answer in hour if isinstance(answer, Counted))
-        earlier = [answer.batch for answer in counted if began - DISPERSION_MEMORY < answer.at <= began]
-        initial.append(learn_dispersion(progress, earlier))
-    untouched = analysis.progress == analysis.initial
-    return replace(
-        analysis, initial=tuple(initial), progress=tuple(initial) if untouched else analysis.progress, learned=True
     )
 
 

@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.rollout import MetricsRef, Promotion
 from serinus.api.verdict import Cause, Verdict
-from serinus.engine.analysis.assessment import assess, begin, learn_dispersion, update
+from serinus.engine.analysis.assessment import assess, begin, update
 from serinus.engine.analysis.measurements import Answer, Coarse, Counted
 from support.analysis import (
     SCRAPE,
     START,
-    a_batch,
     a_stage,
     after,
     at,
@@ -304,7 +303,7 @@ def test_an_interval_adds_ticks_up_and_judges_them_as_one() -> None:
     summed = after(begun(a_stage(), metrics=metrics_of(interval="15s")), ticks)
     once = after(begun(a_stage(), metrics=metrics_of(interval="15s")), [counted(0, 1), counted(15, 12, 2)])
     assert summed.evidence == once.evidence
-    assert summed.evidence.ticks == 2
+    assert summed.evidence.outright.ticks == 2
     assert (summed.requests, summed.likely) == (13, 2)
 
 
@@ -354,27 +353,6 @@ def test_after_a_restart_replayed_and_live_ticks_give_the_same_progress_to_the_b
     for candidate, stable in [*ticks[:split], *ticks]:
         restarted = update(restarted, candidate, stable)
     assert restarted == undisturbed
-
-
-def test_stable_requests_of_a_tick_update_the_dispersion_only_after_it() -> None:
-    known = learn_dispersion(begun(a_stage(burst=None)), [a_batch(100, 1)] * 50)
-    assert known.dispersion.burst == 1.0
-    even = update(known, counted(5, 10, 2), counted(5, 100, 1))
-    bursty = update(known, counted(5, 10, 2), counted(5, 100, 90))
-    assert even.evidence == bursty.evidence
-    assert bursty.dispersion.burst > even.dispersion.burst
-
-
-def test_learning_the_hour_before_the_stage_is_idempotent() -> None:
-    hour = [a_batch(100, 5), a_batch(100, 0)] * 50
-    once = learn_dispersion(begun(a_stage(burst=None)), hour)
-    assert learn_dispersion(once, hour) == once
-    assert once.dispersion.burst == pytest.approx(2.59, abs=0.01)
-
-
-def test_the_burst_of_the_stage_is_never_overwritten() -> None:
-    named = begun(a_stage(burst=7))
-    assert learn_dispersion(named, [a_batch(100, 50), a_batch(100, 0)] * 50) is named
 
 
 def test_requests_of_the_stable_version_are_counted_even_while_the_candidate_cannot_be_read() -> None:

@@ -15,7 +15,6 @@ from serinus.engine.analysis.measurements import CouldNotAsk, Question
 from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import MAX_REPLAYED, MAX_STEPS, AnalysisTracker
-from serinus.reconcile.rollouts.stage_analysis import DISPERSION_MEMORY
 from support.builders import CANARY, PRODUCTION, STAGING
 from support.fake_source import FakeSource, everything, nothing
 from support.records import MISSPELT, key, meta, model_version, rollout, spec_for
@@ -103,9 +102,7 @@ async def test_the_ticks_join_without_gap_or_overlap() -> None:
 async def test_a_stage_that_began_after_the_last_tick_needs_no_replay_of_itself() -> None:
     harness = (await TrackerHarness().ticks(0, 0)).has(status=in_stage(since=2))
     await harness.ticks(5, 5)
-    assert [versions_of(replay.questions) for replay in harness.source.replays] == [{"1.0.0"}], (
-        "the stable one's bursts"
-    )
+    assert harness.source.replays == []
     assert harness.reading().requests == 250
 
 
@@ -161,16 +158,7 @@ async def test_after_a_restart_the_evidence_is_bit_for_bit_that_of_an_undisturbe
     successor.source.bad = undisturbed.source.bad
     successor.has()
     await successor.ticks(restarted_at, restarted_at + 100)
-    assert undisturbed.reading().dispersion.burst != 3, "bursts are known, else this would show little"
     assert successor.reading() == undisturbed.reading()
-
-
-async def test_a_restart_late_in_a_stage_still_learns_bursts_from_the_hour_before_the_stage() -> None:
-    harness = TrackerHarness().has(status=in_stage(since=0))
-    two_hours = 7200
-    await harness.ticks(two_hours, two_hours)
-    learning = next(replay for replay in harness.source.replays if versions_of(replay.questions) == {"1.0.0"})
-    assert (learning.start, learning.end) == (START - DISPERSION_MEMORY, START)
 
 
 async def test_a_source_that_was_down_is_asked_for_the_whole_gap_at_once_afterwards() -> None:
@@ -235,32 +223,6 @@ async def test_a_stage_that_began_in_an_outage_is_not_judged_by_what_happened_be
 # ---- analyses ----------------------------------------------------------------------------------
 
 
-async def test_bursts_are_learned_once_a_run_and_carried_over_to_the_next_stage() -> None:
-    harness = await an_undisturbed_one(300)
-    learned, replays = harness.reading().dispersion, len(harness.source.replays)
-    harness.has(status=in_stage(since=301, index=2))
-    await harness.ticks(305, 305)
-    assert len(harness.source.replays) == replays
-    assert harness.reading().dispersion.older == learned.older
-    assert harness.reading().requests == 250, "but its requests are its own"
-
-
-async def test_the_next_run_learns_again() -> None:
-    harness = await an_undisturbed_one(300)
-    replays = len(harness.source.replays)
-    harness.has(status=in_stage(since=301, run=2))
-    await harness.ticks(305, 305)
-    assert len(harness.source.replays) == replays + 1
-
-
-async def test_a_stage_that_sets_its_burst_carries_none_over() -> None:
-    harness = await an_undisturbed_one(300)
-    bursty = spec_for("fraud", "2.0.0", STAGING, CANARY, {**PRODUCTION, "burst": 5})
-    harness.has(status=in_stage(since=301, index=2), spec=bursty)
-    await harness.ticks(305, 305)
-    assert harness.reading().dispersion.burst == 5
-
-
 async def test_a_plan_that_is_changed_in_the_middle_of_a_stage_is_assessed_again_from_the_stages_beginning() -> None:
     harness = (await TrackerHarness().ticks(0, 0)).has()
     await harness.ticks(5, 100)
@@ -277,7 +239,8 @@ async def test_a_spoilt_spec_leaves_the_stage_guarded() -> None:
     await harness.ticks(5, 100)
     harness.has(spec=MISSPELT)
     harness.source.bad = {"2.0.0": 1.0}
-    assert await harness.tracker.tick("default", at(105)) == {key(): True}
+    await harness.ticks(105, 105)
+    assert await harness.tracker.tick("default", at(110)) == {key(): True}
     assert harness.reading().breached_at is not None
 
 
@@ -287,13 +250,14 @@ async def test_a_breach_is_urgent_and_survives_whatever_the_source_does_next() -
     await harness.ticks(5, 20)
     assert not harness.tracker.breached(harness.record())
     harness.source.bad = {"2.0.0": lambda question, _: 1.0 if question.subject.model == "fraud" else 0.0}
-    assert await harness.tracker.tick("default", at(25)) == {key("fraud"): True, key("churn"): False}
+    assert await harness.tracker.tick("default", at(25)) == {key("fraud"): False, key("churn"): False}, "only 5s"
+    assert await harness.tracker.tick("default", at(30)) == {key("fraud"): True, key("churn"): False}
     assert harness.tracker.breached(harness.record())
     harness.source.bad, harness.source.down = {}, lambda question: question.subject.model == "fraud"
-    assert await harness.tracker.tick("default", at(30)) == {key("fraud"): True, key("churn"): False}
+    assert await harness.tracker.tick("default", at(35)) == {key("fraud"): True, key("churn"): False}
     harness.source.down = nothing
-    await harness.ticks(35, 60)
-    assert harness.reading().breached_at == at(25)
+    await harness.ticks(40, 60)
+    assert harness.reading().breached_at == at(30)
 
 
 async def test_the_analysis_of_a_stage_that_is_over_is_dropped() -> None:

@@ -1,0 +1,120 @@
+"""The burst-adaptive e-process: evidence against every hypothesis of a grid at once.
+
+For each hypothesis, a mixture of likelihood ratios over worse rates and over the block at which the regression began is
+a supermartingale with a mean of at most 1 if that hypothesis is true. The evidence is the least of these mixtures, and
+therefore at most 1 on average under every hypothesis of the grid. docs/explanation/statistics.md has the formulae.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from serinus.api.rollout import Sensitivity
+from serinus.engine.analysis.likelihood import BlockLikelihood, Floats
+from serinus.engine.analysis.nulls import grid
+from serinus.engine.analysis.weights import starting_weight, unspent_weight
+
+MIN_BLOCK: Final = 20
+"""Requests that are judged together at least, so that a burst lies within one block at low traffic as well."""
+
+_TIMES: Final = (1.5, 2.5, 5.0, 12.0, 40.0)
+# Far above a low limit, the multiples alone would leave a gap in which nothing is found.
+_FAILING: Final = (0.35, 0.95)
+_WORST: Final = 0.95
+_BURSTS: Final = (1.0, 4.0)
+_MAX_EXPONENT: Final = 200.0
+_MAX_RATIO: Final = 1e200
+
+
+@lru_cache(maxsize=4096)
+def worse_rates(tolerated: float) -> tuple[float, ...]:
+    """Return the error rates for which evidence is collected; the last one is outright failure."""
+    higher = sorted({min(_WORST, times * tolerated) for times in _TIMES} | set(_FAILING))
+    return tuple(rate for rate in higher if rate > tolerated) or ((1 + tolerated) / 2,)
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveEvidence:
+    """The state of the e-process.
+
+    Attributes:
+        ratios: the mixture over onsets for each hypothesis and each alternative, packed as doubles in native order;
+            empty before the first block.
+        blocks: number of blocks so far.
+        value: the evidence; 1 initially.
+    """
+
+    ratios: bytes = b""
+    blocks: int = 0
+    value: float = 1.0
+
+
+NO_EVIDENCE: Final = AdaptiveEvidence()
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The requests that are judged together.
+
+    Attributes:
+        requests: their number; ``MIN_BLOCK`` at least in a complete block.
+        bad: number of bad ones, at most ``requests``.
+        largest: the largest burst to expect; must not depend on the bad requests of this block.
+    """
+
+    requests: float
+    bad: float
+    largest: float
+
+    def plus(self, tick: "Block") -> "Block":
+        """Return the block with one more tick."""
+        return Block(self.requests + tick.requests, self.bad + tick.bad, max(self.largest, tick.largest))
+
+
+EMPTY_BLOCK: Final = Block(0.0, 0.0, 1.0)
+
+
+def fold(
+    evidence: AdaptiveEvidence, block: Block, *, tolerated: float, planned: int, sensitivity: Sensitivity
+) -> AdaptiveEvidence:
+    """Add one block to the evidence against the tolerated proportion, in a stage of ``planned`` blocks."""
+    factors = _factors(sensitivity, tolerated, block.largest, block.requests, block.bad)
+    return advance(evidence, factors, planned=planned)
+
+
+# Versions with similar traffic have the same counts, mostly without a bad request: 1,000 of them share these tables.
+@lru_cache(maxsize=1024)
+def _factors(sensitivity: Sensitivity, tolerated: float, largest: float, requests: float, bad: float) -> Floats:
+    """Return the likelihood ratios of a block: rows are hypotheses, columns are alternatives."""
+    guarded = grid(sensitivity)
+    likelihoods = _distribution(sensitivity, tolerated, largest, requests).log_likelihood(bad)
+    null, worse = likelihoods[: len(guarded)], likelihoods[len(guarded) :]
+    # A block that is no worse than a hypothesis is never evidence against it, even where a bursty alternative explains
+    # its good requests better.
+    share = bad / (tolerated * requests)
+    highest = np.array([[0.0 if share <= each.share else _MAX_EXPONENT] for each in guarded])
+    factors: Floats = np.exp(np.minimum(worse - null[:, np.newaxis], highest))
+    return factors
+
+
+@lru_cache(maxsize=2048)
+def _distribution(sensitivity: Sensitivity, tolerated: float, largest: float, requests: float) -> BlockLikelihood:
+    """Return the distribution of the bad count under each hypothesis, followed by the alternatives."""
+    guarded, rates = grid(sensitivity), worse_rates(tolerated)
+    return BlockLikelihood.of(
+        [*(null.share * tolerated for null in guarded), *rates, *rates],
+        [*(null.size.burst(largest) for null in guarded), *(burst for burst in _BURSTS for _ in rates)],
+        requests,
+    )
+
+
+def advance(evidence: AdaptiveEvidence, factors: Floats, *, planned: int) -> AdaptiveEvidence:
+    """Multiply the mixtures by the likelihood ratios of one block; rows are hypotheses, columns are alternatives."""
+    blocks = evidence.blocks + 1
+    before = np.frombuffer(evidence.ratios).reshape(factors.shape) if evidence.ratios else 0.0
+    ratios = (before + starting_weight(blocks, planned)) * factors
+    np.minimum(ratios, _MAX_RATIO, out=ratios)
+    least = float(ratios.sum(axis=1).min()) / factors.shape[1]
+    return AdaptiveEvidence(ratios.tobytes(), blocks, least + unspent_weight(blocks, planned))

@@ -1,0 +1,118 @@
+"""The evidence that a version is worse than tolerated: the mean of two e-processes, updated at each tick.
+
+The burst-adaptive one finds small regressions, in blocks of requests. The other one only looks for outright failure, at
+every tick and whatever the traffic: its exponent is divided by the largest burst, so that an incident shorter than the
+blip alone is never a breach. The mean of two e-processes is an e-process.
+"""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from serinus.api.rollout import Sensitivity
+from serinus.engine.analysis import adaptive, outright
+from serinus.engine.analysis.adaptive import EMPTY_BLOCK, MIN_BLOCK, AdaptiveEvidence, Block
+from serinus.engine.analysis.nulls import largest_burst
+from serinus.engine.analysis.outright import OutrightEvidence
+
+
+class Counts(NamedTuple):
+    """The requests of a tick, and the time in which they came.
+
+    Attributes:
+        requests: their number; a tick without requests changes nothing.
+        bad: number of bad ones, at most ``requests``.
+        seconds: time since the previous tick.
+    """
+
+    requests: float
+    bad: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bursts:
+    """How many errors may come together.
+
+    Attributes:
+        blip: the length in seconds of an incident that is tolerated.
+        given: their number, where the stage sets it; overrides ``blip``.
+        shortest: the time in seconds that counts represent at least: counters arrive once per scrape.
+    """
+
+    blip: float
+    given: int | None = None
+    shortest: float = 1.0
+
+    def largest(self, counts: Counts, per_second: float) -> float:
+        """Return the largest burst to expect among these requests.
+
+        It depends on request counts alone, never on which of them were bad: the rate before, or that of these requests
+        where it is higher, as after a rise of the traffic.
+        """
+        if self.given is not None:
+            return float(self.given)
+        return largest_burst(max(per_second, counts.requests / max(counts.seconds, self.shortest)), self.blip)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The state of one condition's evidence.
+
+    Attributes:
+        outright: the e-process that looks for outright failure.
+        adaptive: the burst-adaptive e-process.
+        pending: the requests of a block that is not complete.
+    """
+
+    outright: OutrightEvidence = outright.NO_EVIDENCE
+    adaptive: AdaptiveEvidence = adaptive.NO_EVIDENCE
+    pending: Block = EMPTY_BLOCK
+
+    @property
+    def value(self) -> float:
+        """The evidence E; 1 initially."""
+        return (self.outright.value + self.adaptive.value) / 2
+
+
+NO_EVIDENCE: Final = Evidence()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What evidence is collected against; fixed for the stage.
+
+    Attributes:
+        tolerated: the tolerated proportion.
+        planned: the number of ticks that the stage is planned to have.
+        bursts: how many errors may come together.
+        sensitivity: which tolerable versions are guarded.
+    """
+
+    tolerated: float
+    planned: int
+    bursts: Bursts
+    sensitivity: Sensitivity = Sensitivity.BALANCED
+
+
+def fold(evidence: Evidence, tick: Counts, per_second: float, terms: Terms) -> Evidence:
+    """Add one tick.
+
+    Args:
+        evidence: before the tick.
+        tick: its requests.
+        per_second: the request rate of the ticks before.
+        terms: what evidence is collected against.
+    """
+    if tick.requests <= 0:
+        return evidence
+    burst = terms.bursts.largest(tick, per_second)
+    failing = outright.fold(
+        evidence.outright, tick.requests, tick.bad, burst=burst, tolerated=terms.tolerated, planned=terms.planned
+    )
+    block = evidence.pending.plus(Block(tick.requests, tick.bad, burst))
+    if block.requests < MIN_BLOCK:
+        return Evidence(failing, evidence.adaptive, block)
+    worse = adaptive.fold(
+        evidence.adaptive, block, tolerated=terms.tolerated, planned=terms.planned, sensitivity=terms.sensitivity
+    )
+    return Evidence(failing, worse, EMPTY_BLOCK)
