@@ -1,8 +1,9 @@
-"""One line of ``abortOn``: ``latency_p95 > 200ms``, ``error_rate > 0.5%``, ``drift_score > 0.3``.
+"""One line of ``abortOn``: ``latency_p95 > 200ms``, ``error_rate > stable + 0.5%``, ``drift_score > 0.3``.
 
 The condition holds when a version is bad. The standard metrics are *proportions of requests*: ``error_rate > 0.5%``
 means "more than 0.5 % of the requests fail", ``latency_p95 > 200ms`` means "more than 5 % of them take longer than
-200 ms". Any other name is a query in the administrator's configuration, whose value is compared directly.
+200 ms". They can also be compared with the stable version: ``error_rate > stable + 0.5%``, ``latency_p95 > 1.2x
+stable``. Any other name is a query in the administrator's configuration, whose value is compared directly.
 """
 
 import re
@@ -15,13 +16,23 @@ from typing import Final, assert_never
 from serinus.api.metric_names import metric_meant, name_in
 from serinus.api.schema import in_python
 
-PATTERN: Final = r"^\s*[a-z][a-z0-9_]{0,62}\s*(>=|>|<=|<)\s*[0-9]{1,12}(\.[0-9]{1,9})?\s*(ms|s|%)?\s*$"
-DESCRIPTION: Final = "When the version is bad, such as latency_p95 > 200ms, error_rate > 0.5% or a named query > 0.3."
+_NUMBER: Final = r"[0-9]{1,12}(\.[0-9]{1,9})?"
+PATTERN: Final = (
+    rf"^\s*[a-z][a-z0-9_]{{0,62}}\s*(>=|>|<=|<)\s*"
+    rf"({_NUMBER}\s*(ms|s|%)?|stable\s*[+]\s*{_NUMBER}\s*%?|{_NUMBER}\s*x\s*stable)\s*$"
+)
+DESCRIPTION: Final = (
+    "When the version is bad, such as latency_p95 > 200ms, error_rate > 0.5% or a named query > 0.3; or compared with "
+    "the stable version, such as error_rate > stable + 0.5% or latency_p95 > 1.2x stable."
+)
+FORM_ADVICE: Final = "write a metric, >, >=, < or <=, and a limit, such as error_rate > 0.5%"
+COMPARED: Final = r"(x\s*stable\s*$|stable\s*[+])"
+"""Found in every line that compares with the stable version, and in no other one."""
 
 _FORM: Final = re.compile(
     in_python(
-        r"^\s*(?P<metric>[a-z][a-z0-9_]{0,62})\s*(?P<operator>>=|>|<=|<)\s*"
-        r"(?P<number>[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(?P<unit>ms|s|%)?\s*$"
+        r"^\s*(?P<metric>[a-z][a-z0-9_]{0,62})\s*(?P<operator>>=|>|<=|<)\s*(?P<margin>stable\s*[+]\s*)?"
+        r"(?P<number>[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(?P<unit>ms|s|%|x)?(?P<factor>\s*stable)?\s*$"
     )
 )
 _BARE_FRACTION: Final = re.compile(in_python(r"[<>=]\s*(\.[0-9]+\s*(?:ms|s|%)?)"))
@@ -58,6 +69,7 @@ class Unit(StrEnum):
     MILLISECONDS = "ms"
     SECONDS = "s"
     PERCENT = "%"
+    TIMES = "x"
     NONE = ""
 
 
@@ -97,8 +109,10 @@ class AbortCondition:
         name: the metric as written.
         metric: the metric.
         operator: the comparison.
-        threshold: in base units: seconds for a latency, a ratio for a proportion, as written for a named query.
+        threshold: in base units: seconds for a latency, a ratio for a proportion, as written for a named query; of a
+            comparison, the ratio by which a proportion, or the factor by which a latency, may exceed the stable one.
         unit: the unit as written, for display.
+        compared: whether the version is compared with the stable one.
     """
 
     text: str
@@ -107,6 +121,7 @@ class AbortCondition:
     operator: Operator
     threshold: float
     unit: Unit
+    compared: bool = False
 
     @property
     def threshold_text(self) -> str:
@@ -114,14 +129,18 @@ class AbortCondition:
         return self.text.removeprefix(self.name).strip()
 
     @property
-    def meaning(self) -> tuple[Metric, Operator, Decimal]:
+    def meaning(self) -> tuple[Metric, Operator, bool, Decimal]:
         """What identifies the condition, however it is spelled: ``> 200ms`` is ``> 0.2s``, ``> 1%`` is ``> 0.010``."""
-        number = Decimal(self.threshold_text.lstrip("<>= ").removesuffix(self.unit.value))
-        return self.metric, self.operator, number.scaleb(_EXPONENTS[self.unit])
+        number = self.threshold_text.lstrip("<>= ").removeprefix("stable + ").removesuffix(" stable")
+        limit = Decimal(number.removesuffix(self.unit.value)).scaleb(_EXPONENTS[self.unit])
+        return self.metric, self.operator, self.compared, limit
 
     @property
     def tolerated(self) -> float | None:
-        """The tolerated proportion of bad requests (p0 of the sequential test); None for a named query."""
+        """The tolerated proportion of bad requests (p0 of the sequential test); None for a named query.
+
+        Of a comparison, that by which the stable version's proportion may be exceeded; of a latency, the quantile's.
+        """
         match self.metric:
             case Latency(quantile):
                 return 1.0 - quantile
@@ -146,21 +165,45 @@ def parse_abort_condition(line: str) -> AbortCondition:
     parts = _FORM.fullmatch(line)
     if parts is None:
         raise ValueError(f"invalid condition {line!r}: {_how_to_write(line)}")
-    name, unit = parts["metric"], Unit(parts["unit"] or "")
+    name, unit, compared = parts["metric"], Unit(parts["unit"] or ""), bool(parts["margin"] or parts["factor"])
     operator = Operator(parts["operator"])
     metric = _metric(name)
-    limit = _in_base_units(metric, name, Decimal(parts["number"]), unit)
     if not isinstance(metric, NamedQuery) and operator not in {Operator.GREATER, Operator.AT_LEAST}:
         raise ValueError(f"{line!r} would be a fault when {name} is low: use > or >=")
+    if compared:
+        return _comparison(name, metric, operator, parts)
+    if unit is Unit.TIMES:
+        raise ValueError(f"invalid condition {line!r}: {_how_to_write(line)}")
+    limit = _in_base_units(metric, name, Decimal(parts["number"]), unit)
     text = f"{name} {operator.value} {parts['number']}{unit.value}"
     return AbortCondition(text, name, metric, operator, float(limit), unit)
+
+
+def _comparison(name: str, metric: Metric, operator: Operator, parts: re.Match[str]) -> AbortCondition:
+    """Return a condition that compares with the stable version."""
+    number, unit = Decimal(parts["number"]), Unit(parts["unit"] or "")
+    match metric:
+        case Latency():
+            if parts["margin"] or unit is not Unit.TIMES or number < 1:
+                raise ValueError(f"{name}: compare with a factor of 1 or more, such as 1.2x stable")
+            text = f"{name} {operator.value} {parts['number']}x stable"
+        case ErrorRate() | ClientErrorRate():
+            if parts["factor"]:
+                raise ValueError(f"{name}: compare with a margin, such as stable + 0.5%")
+            _in_base_units(metric, name, number, unit)
+            text = f"{name} {operator.value} stable + {parts['number']}{unit.value}"
+        case NamedQuery():
+            raise ValueError(f"{name}: only latencies and error rates are compared with the stable version")
+        case _:
+            assert_never(metric)
+    return AbortCondition(text, name, metric, operator, float(number.scaleb(_EXPONENTS[unit])), unit, compared=True)
 
 
 def _how_to_write(line: str) -> str:
     fraction = _BARE_FRACTION.search(line)
     if fraction is not None:
         return f"write 0{fraction[1].rstrip()}"
-    return "write a metric, >, >=, < or <=, and a limit, such as error_rate > 0.5%"
+    return FORM_ADVICE
 
 
 def _metric(name: str) -> Metric:
@@ -197,7 +240,7 @@ def _in_base_units(metric: Metric, name: str, number: Decimal, unit: Unit) -> De
     return number.scaleb(_EXPONENTS[unit])
 
 
-_EXPONENTS: Final = {Unit.MILLISECONDS: -3, Unit.PERCENT: -2, Unit.SECONDS: 0, Unit.NONE: 0}
+_EXPONENTS: Final = {Unit.MILLISECONDS: -3, Unit.PERCENT: -2, Unit.SECONDS: 0, Unit.TIMES: 0, Unit.NONE: 0}
 
 
 def _percentage(number: Decimal) -> str:

@@ -6,7 +6,7 @@ to write, and not only a regular expression.
 
 from typing import Any, Final
 
-from serinus.api.abort_condition import PATTERN
+from serinus.api.abort_condition import COMPARED, FORM_ADVICE, PATTERN
 from serinus.api.metric_names import MISNOMERS, Misnomer
 from serinus.api.schema import cel_text, matches, rule
 
@@ -22,18 +22,19 @@ def _first(pattern: str) -> str:
 _WELL_FORMED: Final = _has(PATTERN)
 _FORM: Final = rule(
     _WELL_FORMED,
-    "write a metric, >, >=, < or <=, and a limit, such as error_rate > 0.5%",
+    FORM_ADVICE,
     computed=_has(r"[<>=]\s*[.][0-9]")
     + " ? 'write 0' + "
     + _first(r"[.][0-9]+\s*(ms|s|%)?")
-    + " : 'write a metric, >, >=, < or <=, and a limit, such as error_rate > 0.5%'",
+    + f" : {cel_text(FORM_ADVICE)}",
 )
 
+_IS_COMPARED: Final = _has(COMPARED)
 _IS_LATENCY: Final = _has(r"^\s*latency_p[0-9]+\s*[<>]")
 _HAS_LENGTH: Final = _has(r"^\s*latency_p[0-9]+\s*>=?\s*[0-9.]*[1-9][0-9.]*\s*m?s\s*$")
 _HAS_QUANTILE: Final = _has(r"^\s*latency_p[5-9][0-9]{1,3}\s*[<>]")
 _LATENCY: Final = rule(
-    f"!{_WELL_FORMED} || !{_IS_LATENCY} || {_HAS_LENGTH}",
+    f"!{_WELL_FORMED} || !{_IS_LATENCY} || {_IS_COMPARED} || {_HAS_LENGTH}",
     "a latency is bad when it is high: write > or >= and a limit in ms or s above 0, such as 200ms",
 )
 _QUANTILE: Final = rule(
@@ -42,15 +43,33 @@ _QUANTILE: Final = rule(
 )
 
 _IS_RATE: Final = _has(r"^\s*(client_)?error_rate\s*[<>]")
-_HAS_PROPORTION: Final = _has(r"^\s*(client_)?error_rate\s*>=?\s*(0*[0-9]{1,2}([.][0-9]+)?\s*%|0+([.][0-9]+)?)\s*$")
-_HAS_MORE_THAN_NOTHING: Final = _has(r">=?\s*[0-9.]*[1-9]")
-_FORGOT_PERCENT: Final = _has(r"[<>]=?\s*[1-9][0-9]?([.][0-9]+)?\s*$")
+_HAS_PROPORTION: Final = _has(
+    r"^\s*(client_)?error_rate\s*>=?\s*(stable\s*[+]\s*)?(0*[0-9]{1,2}([.][0-9]+)?\s*%|0+([.][0-9]+)?)\s*$"
+)
+_HAS_MORE_THAN_NOTHING: Final = _has(r">=?\s*(stable\s*[+]\s*)?[0-9.]*[1-9]")
+_IS_FACTOR: Final = _has(r"x\s*stable\s*$")
+_FORGOT_PERCENT: Final = _has(r"[<>]=?\s*(stable\s*[+]\s*)?[1-9][0-9]?([.][0-9]+)?\s*$")
 _PLAIN_NUMBER: Final = _first(r"[0-9]+([.][0-9]+)?\s*$")
 _RATE_ADVICE: Final = "an error rate is bad when it is high: write > or >= and a percentage or a ratio between 0 and 1"
 _RATE: Final = rule(
-    f"!{_WELL_FORMED} || !{_IS_RATE} || {_HAS_PROPORTION} && {_HAS_MORE_THAN_NOTHING}",
+    f"!{_WELL_FORMED} || !{_IS_RATE} || {_IS_FACTOR} || {_HAS_PROPORTION} && {_HAS_MORE_THAN_NOTHING}",
     f"{_RATE_ADVICE}, such as 0.5%",
     computed=f"'{_RATE_ADVICE}, such as ' + ({_FORGOT_PERCENT} ? {_PLAIN_NUMBER}.trim() + '%' : '0.5%')",
+)
+
+
+_COMPARED_LATENCY: Final = rule(
+    f"!{_WELL_FORMED} || !{_IS_LATENCY} || !{_IS_COMPARED} || "
+    + _has(r"^\s*latency_p[0-9]+\s*>=?\s*0*[1-9][0-9]*([.][0-9]+)?\s*x"),
+    "compare a latency with a factor of 1 or more, such as > 1.2x stable",
+)
+_COMPARED_RATE: Final = rule(
+    f"!{_WELL_FORMED} || !{_IS_RATE} || !{_IS_FACTOR}",
+    "compare an error rate with a margin, such as > stable + 0.5%",
+)
+_COMPARED_QUERY: Final = rule(
+    f"!{_WELL_FORMED} || !{_IS_COMPARED} || {_IS_LATENCY} || {_IS_RATE}",
+    "only latencies and error rates are compared with the stable version",
 )
 
 
@@ -63,7 +82,8 @@ def _misnomer(one: Misnomer) -> dict[str, Any]:
     return rule(refused, one.advice.format(digits=95), computed=f"'{before}' + {digits} + '{after}'")
 
 
-LINE_RULES: Final = (_FORM, _LATENCY, _QUANTILE, _RATE, *(_misnomer(one) for one in MISNOMERS))
+_COMPARISONS: Final = (_COMPARED_LATENCY, _COMPARED_RATE, _COMPARED_QUERY)
+LINE_RULES: Final = (_FORM, _LATENCY, _QUANTILE, _RATE, *_COMPARISONS, *(_misnomer(one) for one in MISNOMERS))
 """Of one line of ``abortOn``."""
 
 
@@ -71,7 +91,7 @@ def _line(function: str, pattern: str) -> str:
     return f"line.{function}({cel_text(pattern)})"
 
 
-_NUMBER: Final = _line("find", r"[0-9]+([.][0-9]+)?\s*(ms|s|%)?\s*$")
+_NUMBER: Final = _line("find", r"[0-9]+([.][0-9]+)?\s*(ms|s|%|x\s*stable)?\s*$")
 # latency_p950 is latency_p95.
 _NAME: Final = (
     "("
@@ -87,9 +107,11 @@ _LIMIT: Final = (
     f" + ({_IN_MILLISECONDS} ? '' : {_IN_PERCENT} ? '0' : '000')).find('[1-9][0-9]*$')"
 )
 
+_KIND: Final = f"({_line('matches', COMPARED)} ? 'stable' : '')"
+
 LIST_RULES: Final = (
     rule(
-        f"[self.map(line, {_NAME} + line.find('[<>]=?') + {_LIMIT})]"
+        f"[self.map(line, {_NAME} + line.find('[<>]=?') + {_KIND} + {_LIMIT})]"
         ".all(meanings, meanings.all(one, meanings.indexOf(one) == meanings.lastIndexOf(one)))",
         "two lines are one condition in two spellings, such as 200ms and 0.2s: keep one of them",
     ),

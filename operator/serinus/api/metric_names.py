@@ -28,11 +28,12 @@ class Misnomer:
 MISNOMERS: Final = (
     Misnomer(
         r"(p[5-9][0-9]{1,3}[_-]?latency|latency[_-]?[5-9][0-9]{1,3}|latency-p[5-9][0-9]{1,3}"
-        r"|latency[_-]p[5-9][0-9][._-][0-9]{1,2})",
+        r"|latency[_-]p[5-9][0-9][._-][0-9]{1,2}|p[5-9][0-9]{1,3}|latency_p[5-9][0-9]{1,3}_(ms|s|seconds)"
+        r"|p[5-9][0-9]{1,3}_latency_(ms|s|seconds)|(request|response)_(time|duration)_p[5-9][0-9]{1,3})",
         "did you mean latency_p{digits}?",
     ),
     Misnomer(
-        rf"(latency|request[_-]duration|({_AVERAGE})[_-]latency|latency[_-]({_AVERAGE}))",
+        rf"(latency|response[_-]time|request[_-](duration|latency|time)|({_AVERAGE})[_-]latency|latency[_-]({_AVERAGE}))",
         "did you mean latency_p95? It counts the slow requests, which an average hides.",
     ),
     Misnomer(
@@ -40,7 +41,8 @@ MISNOMERS: Final = (
         "did you mean error_rate? It is the proportion that fails: error_rate > 0.5% for a success rate < 99.5%.",
     ),
     Misnomer(
-        r"(error-rate|errorrate|error[_-](ratio|percent|percentage)|request[_-]error[_-]rate)",
+        r"(error-rate|errorrate|error_rates|error[_-](ratio|percent|percentage)|(request|http|server)[_-]error[_-]rate"
+        r"|fail(ure|ed|ing)?[_-](rate|ratio))",
         "did you mean error_rate?",
     ),
     Misnomer(

@@ -159,6 +159,15 @@ class Stage(Model, frozen=True, kw_only=True):
                 condition = parse_abort_condition(line)
             except ValueError as problem:
                 raise FieldError(f".abortOn[{index}]", str(problem)) from problem
+            if condition.compared and self.traffic == ALL_OF_IT:
+                raise FieldError(
+                    f".abortOn[{index}]",
+                    "at 100% the stable version has no requests to compare with: give a limit such as error_rate > 1%",
+                )
+            if condition.compared and self.promotion is Promotion.CERTIFIED:
+                raise FieldError(
+                    ".promotion", "a comparison with the stable version cannot be certified: leave promotion out"
+                )
             if condition.meaning in meanings:
                 other = meanings[condition.meaning]
                 raise FieldError(f".abortOn[{index}]", f"{line!r} is {other!r} in another spelling: keep one of them")

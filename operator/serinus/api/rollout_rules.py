@@ -6,6 +6,7 @@ readers of the schema it stays a string. Each rule that reads it asks for its ty
 
 from typing import Any, Final
 
+from serinus.api.abort_condition import COMPARED
 from serinus.api.quantities import Duration, Share
 from serinus.api.schema import matches, rule, rules
 
@@ -45,6 +46,9 @@ TRAFFIC: Final[dict[str, Any]] = {
 }
 """The schema of ``traffic`` beside that of a share."""
 
+_NOT_ALL: Final = f"type(self.traffic) != string || !{matches('self.traffic', _ALL)}"
+_NONE_COMPARED: Final = f"!has(self.abortOn) || self.abortOn.all(line, !{matches('line', COMPARED)})"
+
 TEST_RULES: Final = (rule("has(self.http) != has(self.job)", "a test is either http or job: give exactly one of them"),)
 
 STAGE_RULES: Final = (
@@ -67,6 +71,16 @@ STAGE_RULES: Final = (
         " || !has(self.judgement)"
         " || self.judgement == 'Sequential'",
         "only the Sequential judgement can certify",
+        field=".promotion",
+    ),
+    rule(
+        f"{_NOT_ALL} || {_NONE_COMPARED}",
+        "at 100% the stable version has no requests to compare with: give a limit such as error_rate > 1%",
+        field=".abortOn",
+    ),
+    rule(
+        f"!has(self.promotion) || self.promotion != 'Certified' || {_NONE_COMPARED}",
+        "a comparison with the stable version cannot be certified: leave promotion out",
         field=".promotion",
     ),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from math import isnan
+from math import inf, isnan
 from typing import Final, assert_never
 
 from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, NamedQuery
@@ -209,6 +209,8 @@ class Tick:
             if isinstance(self.requests, Failure) or self.requests.get(key, RequestCounts()).requests:
                 return self._no_series(histogram.series, backend)
             return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0))
+        if question.limit <= 0:
+            return self._whole(question, cumulative, histogram.per_second, uneven=uneven)
         bracket = self.bounds.bracket(question.limit * histogram.per_second)
         batch = None if uneven else bracket.batch(cumulative)
         if batch is None:
@@ -222,6 +224,23 @@ class Tick:
             return self._not_a_number(backend)
         shown = self.display.quantiles.get((key, quantile_tag(quantile)))
         return Counted(at=self.at, batch=batch, display=shown, coarse=bracket.coarse(histogram.per_second))
+
+    def _whole(
+        self, question: Question, cumulative: Mapping[float, float], per_second: float, *, uneven: bool
+    ) -> Answer:
+        """Answer with the requests above every bound, for a comparison with the stable version."""
+        finite = self.bounds.finite if self.bounds is not None else ()
+        if uneven or not {*finite, inf} <= cumulative.keys():
+            return NoData(
+                at=self.at,
+                cause=Cause.AMBIGUOUS,
+                message=f"not all instances that serve {question.subject.backend.name} have the same bucket bounds",
+            )
+        requests = cumulative[inf]
+        if isnan(requests + sum(cumulative[bound] for bound in finite)):
+            return self._not_a_number(question.subject.backend.name)
+        tail = tuple((bound / per_second, requests - cumulative[bound]) for bound in finite)
+        return Counted(at=self.at, batch=Batch(requests, 0.0, 0.0, 0.0), above=tail, total=requests)
 
 
 def _bad(question: Question, counts: RequestCounts) -> float:

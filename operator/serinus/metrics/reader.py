@@ -117,7 +117,7 @@ class PresetReader:
         return self._bounds
 
     def limits(self, keys: Mapping[Question, Key]) -> frozenset[float]:
-        """Return the latency limits of the questions, in the histogram's unit."""
+        """Return the latency limits of the questions, in the histogram's unit; 0 stands for every bound."""
         histogram = self._preset.histogram
         if histogram is None:
             return frozenset()
@@ -129,7 +129,8 @@ class PresetReader:
         """Return the bounds needed for these limits; empty where the bounds are unknown."""
         if self._bounds is None or not limits:
             return {}
-        return self._bounds.needed([self._bounds.bracket(limit) for limit in limits])
+        every = self._bounds.finite if 0.0 in limits else ()
+        return self._bounds.needed([self._bounds.bracket(limit) for limit in (*every, *(limits - {0.0}))])
 
     async def refresh_bounds(self, backends: frozenset[Key], at: int) -> Failure | None:
         """Query the bucket bounds; a failure keeps the cached ones."""

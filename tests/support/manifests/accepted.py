@@ -173,6 +173,21 @@ ACCEPTED: Final[dict[str, Manifest]] = {
             ]
         }
     ),
+    "comparisons with the stable version beside limits": rollout(
+        {
+            "spec.stages[1].abortOn": [
+                "error_rate > 1%",
+                "error_rate > stable + 1%",
+                " client_error_rate>=stable+0.005 ",
+                "latency_p95 > 1.2s",
+                "latency_p95 > 1.2x stable",
+                "latency_p50 > 1 x stable",
+            ]
+        }
+    ),
+    "a stage of every word for the judge": rollout(
+        {"spec.stages[1].sensitivity": "Careful", "spec.stages[1].blip": "500ms", "spec.stages[1].burst": 3}
+    ),
     "a named query": rollout({"spec.stages[1].abortOn": ["drift_score > 0.3", "score_floor < 10"]}),
     "the windowed judgement": rollout({"spec.stages[1].judgement": "Observed", "spec.stages[1].for": "2m"}),
     "a maxDuration equal to the duration": rollout({"spec.stages[1].maxDuration": "120m"}),

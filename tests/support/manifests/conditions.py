@@ -124,15 +124,27 @@ def _spelling(draw: st.DrawFn, line: str) -> str:
 
 _GOOD: Final = st.lists(_parts().map(lambda parts: _written(*parts)), min_size=1, max_size=3)
 _ODD_LINES: Final = st.lists(_odd(), min_size=1, max_size=2)
-_WAYS: Final = st.sampled_from(["good", "twice", "odd", "odd"])
+_COMPARED: Final = st.tuples(
+    st.sampled_from([*_STANDARD[:2], *_STANDARD[5:8]]),
+    st.sampled_from([">", ">=", ">", "<"]),
+    st.sampled_from(["0.5", "0.005", "5", "1", "1.2", "01.20", "0", "0.9", "100"]),
+    st.sampled_from(["stable+{}%", "stable + {} %", "stable +{}", "{}x stable", "{} xstable", "{}x", "{} stable"]),
+).map(lambda parts: f"{parts[0]} {parts[1]} {parts[3].format(parts[2])}")
+_COMPARED_LINES: Final = st.lists(_COMPARED, min_size=1, max_size=3)
+_WAYS: Final = st.sampled_from(["good", "twice", "odd", "odd", "compared"])
 
 
 @st.composite
 def lines(draw: st.DrawFn) -> list[str]:
-    """Return the lines of a stage: good ones, good ones with one of them once more in another spelling, or odd ones."""
+    """Return the lines of a stage.
+
+    Good ones, good ones with one of them once more in another spelling, odd ones, or comparisons, good and bad.
+    """
     way = draw(_WAYS)
     if way == "odd":
         return draw(_ODD_LINES)
+    if way == "compared":
+        return draw(_COMPARED_LINES)
     found = draw(_GOOD)
     if way == "twice":
         found.append(draw(_spelling(found[0])))

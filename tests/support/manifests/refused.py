@@ -203,6 +203,21 @@ _LINES: Final = (
     ("a success rate", "success_rate < 99.5%", "error_rate > 0.5% for a success rate < 99.5%"),
     ("an error rate with hyphens", "error-rate > 1%", "did you mean error_rate?"),
     ("an error ratio", "error_ratio > 0.01", "did you mean error_rate?"),
+    ("a quantile alone", "p99 > 200ms", "did you mean latency_p99?"),
+    ("a latency with its unit in its name", "latency_p95_ms > 200", "did you mean latency_p95?"),
+    ("a response time", "response_time > 200ms", "did you mean latency_p95?"),
+    ("a failure rate", "failure_rate > 1%", "did you mean error_rate?"),
+    ("a latency compared by a margin", "latency_p95 > stable + 20%", "a factor of 1 or more, such as"),
+    ("a latency below the stable one", "latency_p95 > 0.8x stable", "a factor of 1 or more, such as"),
+    ("an error rate compared by a factor", "error_rate > 2x stable", "a margin, such as"),
+    ("an error rate compared by nothing", "error_rate > stable + 0%", "a percentage or a ratio between 0 and 1"),
+    ("an error rate compared by everything", "error_rate > stable + 100%", "a percentage or a ratio between 0 and 1"),
+    ("a comparison without a percent sign", "error_rate > stable + 2", "between 0 and 1, such as 2%"),
+    ("a comparison of a query", "drift_score > stable + 0.1", "only latencies and error rates are compared"),
+    ("a comparison without a margin", "error_rate > stable", "write a metric, >, >=, < or <=, and a limit"),
+    ("a comparison with another version", "error_rate > canary + 1%", "write a metric, >, >=, < or <=, and a limit"),
+    ("a factor of nothing", "latency_p95 > 1.2x", "write a metric, >, >=, < or <=, and a limit"),
+    ("a margin in ms", "latency_p95 > stable + 20ms", "write a metric, >, >=, < or <=, and a limit"),
     ("a client error rate with hyphens", "client-error-rate > 1%", "did you mean client_error_rate?"),
 )
 
@@ -218,6 +233,8 @@ _TWICE: Final = (
     ("latency_p999 > 1.5s", "latency_p999\t>\t1500 ms"),
     ("drift_score > 5%", "drift_score > 0.05"),
     ("drift_score < 2s", "drift_score < 2"),
+    ("error_rate > stable + 1%", "error_rate>stable+0.010"),
+    ("latency_p95 > 1.2x stable", "latency_p950 > 1.20 x stable"),
     ("backlog > 999999999999", "backlog > 999999999999.000000000s"),
 )
 
@@ -236,6 +253,18 @@ def _twice(one: str, other: str) -> Refused:
 
 
 _CONDITIONS: Final = (
+    _plan(
+        "a comparison at 100 %",
+        {"spec.stages[2].abortOn": ["error_rate > stable + 1%"]},
+        "spec.stages[2].abortOn",
+        "at 100% the stable version has no requests to compare with",
+    ),
+    _plan(
+        "a comparison that is to be certified",
+        {f"{_STAGE}.abortOn": ["latency_p95 > 1.2x stable"], f"{_STAGE}.promotion": "Certified"},
+        f"{_STAGE}.promotion",
+        "cannot be certified",
+    ),
     _plan(
         "traffic without abortOn",
         {f"{_STAGE}.abortOn": GONE},

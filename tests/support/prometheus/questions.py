@@ -29,7 +29,7 @@ def question(  # noqa: PLR0913 - a builder: one argument for each field that som
 ) -> Question:
     """Return the question that a line of ``abortOn`` leads to."""
     parsed = parse_abort_condition(condition)
-    limit = parsed.threshold if isinstance(parsed.metric, Latency) else 0.0
+    limit = parsed.threshold if isinstance(parsed.metric, Latency) and not parsed.compared else 0.0
     subject = Subject(namespace, model, version, BackendRef(name=backend, port=port, kind=kind))
     return Question("default", preset, subject, parsed.metric, limit)
 

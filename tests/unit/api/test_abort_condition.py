@@ -46,6 +46,30 @@ from support.manifests.conditions import lines
             ),
         ),
         (
+            "error_rate>stable+0.5 %",
+            AbortCondition(
+                "error_rate > stable + 0.5%",
+                "error_rate",
+                ErrorRate(),
+                Operator.GREATER,
+                0.005,
+                Unit.PERCENT,
+                compared=True,
+            ),
+        ),
+        (
+            "latency_p95 > 1.2 x stable",
+            AbortCondition(
+                "latency_p95 > 1.2x stable",
+                "latency_p95",
+                Latency(0.95),
+                Operator.GREATER,
+                1.2,
+                Unit.TIMES,
+                compared=True,
+            ),
+        ),
+        (
             "drift_score > 0.3",
             AbortCondition(
                 "drift_score > 0.3", "drift_score", NamedQuery("drift_score"), Operator.GREATER, 0.3, Unit.NONE
@@ -65,6 +89,8 @@ def test_a_line_is_parsed(line: str, expected: AbortCondition) -> None:
     ("line", "tolerated"),
     [
         ("latency_p95 > 200ms", 0.05),
+        ("latency_p90 > 1.5x stable", 0.1),
+        ("error_rate > stable + 0.5%", 0.005),
         ("latency_p50 > 1s", 0.5),
         ("latency_p999 > 1s", 0.001),
         ("error_rate > 0.5%", 0.005),
@@ -107,6 +133,14 @@ def test_the_threshold_is_shown_as_written() -> None:
         ("latency_p95 > 5%", "in ms or s"),
         ("latency_p95 > 0ms", "above 0"),
         ("latency_p95 <= 200ms", "use > or >="),
+        ("error_rate < stable + 1%", "use > or >="),
+        ("error_rate > 5x", "invalid condition"),
+        ("latency_p95 > 5% stable", "a factor of 1 or more"),
+        ("latency_p95 > stable + 5ms", "a factor of 1 or more"),
+        ("latency_p95 > 0.9x stable", "a factor of 1 or more"),
+        ("error_rate > 1.2x stable", "compare with a margin"),
+        ("error_rate > stable + 5ms", "percentage or a ratio"),
+        ("drift > stable + 1", "only latencies and error rates"),
         ("latency_p40 > 200ms", "latency_p50"),
         ("latency_p100 > 200ms", "latency_p50"),
     ],
@@ -138,7 +172,7 @@ blanks = st.sampled_from(["", " ", "   ", "\t"])
     name=names,
     operator=st.sampled_from(Operator),
     number=numbers,
-    unit=st.sampled_from(Unit),
+    unit=st.sampled_from([unit for unit in Unit if unit is not Unit.TIMES]),
     gaps=st.tuples(blanks, blanks, blanks, blanks, blanks),
 )
 def test_every_line_that_the_api_server_accepts_is_parsed_or_refused_with_a_sentence(
@@ -202,6 +236,8 @@ def test_a_query_may_have_a_name_like_a_standard_metric(line: str) -> None:
     ("one", "other"),
     [
         ("error_rate > 1%", "error_rate>0.010"),
+        ("error_rate > stable + 1%", "error_rate>stable+0.010"),
+        ("latency_p95 > 2x stable", "latency_p950 > 2.0 x stable"),
         ("error_rate > 0.7%", "error_rate > 0.007"),
         ("latency_p95 > 200ms", "latency_p950 > 0.2s"),
         ("drift > 5%", "drift > 0.05s"),
@@ -218,6 +254,8 @@ def test_two_spellings_have_one_meaning(one: str, other: str) -> None:
     [
         ("error_rate > 1%", "error_rate >= 1%"),
         ("error_rate > 1%", "client_error_rate > 1%"),
+        ("error_rate > 1%", "error_rate > stable + 1%"),
+        ("latency_p95 > 1.2s", "latency_p95 > 1.2x stable"),
         ("drift > 0.3", "drift < 0.3"),
         ("latency_p95 > 200ms", "latency_p99 > 200ms"),
         ("backlog > 999999999999.999999999", "backlog > 999999999999.999999998"),

@@ -3,11 +3,12 @@
 import math
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import TypeVar, assert_never
 
-from serinus.api.abort_condition import AbortCondition, NamedQuery
+from serinus.api.abort_condition import AbortCondition, Latency, NamedQuery
 from serinus.api.verdict import Cause
-from serinus.engine.analysis import evidence, sequential
+from serinus.engine.analysis import evidence, latency_factor, sequential
+from serinus.engine.analysis.comparison import Reference
 from serinus.engine.analysis.evidence import Counts, Terms
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Measured, NoData
 from serinus.engine.analysis.progress import ROUNDING, Breach, Progress, StableBaseline
@@ -19,6 +20,7 @@ def update(progress: Progress, candidate: Answer, stable: Answer | None) -> Prog
     """Fold in one tick's answers; an answer not newer than the last is ignored, so replay and live may overlap."""
     if progress.latest is not None and candidate.at <= progress.latest.at:
         return progress
+    candidate, stable = _in_proportions(progress, candidate), _in_proportions(progress, stable, factor=1.0)
     baseline = _updated_baseline(progress, stable)
     answer = _usable(progress.condition, candidate)
     match answer:
@@ -33,6 +35,25 @@ def update(progress: Progress, candidate: Answer, stable: Answer | None) -> Prog
             )
         case _:
             assert_never(answer)
+
+
+Given = TypeVar("Given", Answer, Answer | None)
+
+
+def _in_proportions(progress: Progress, answer: Given, factor: float | None = None) -> Given:
+    """Return the answer of a comparison of latencies with the requests above its bound as the bad ones.
+
+    The bound is that of the ticks before, times the condition's factor for the candidate. Until it is known, nothing is
+    compared.
+    """
+    condition = progress.condition
+    if not (condition.compared and isinstance(condition.metric, Latency) and isinstance(answer, Counted)):
+        return answer
+    tolerated = progress.rules.tolerated or 0.0
+    bound = latency_factor.reference_bound(progress.stable.tail, progress.stable.tail_requests, tolerated)
+    if bound is None:
+        return replace(answer, batch=EMPTY_BATCH)
+    return latency_factor.above(answer, bound * (condition.threshold if factor is None else factor))
 
 
 def _usable(condition: AbortCondition, answer: Answer) -> Answer:
@@ -64,12 +85,23 @@ def _updated_baseline(progress: Progress, answer: Answer | None) -> StableBaseli
     if answer is None or (baseline.latest is not None and answer.at <= baseline.latest.at):
         return baseline
     latest = _usable(progress.condition, answer)
+    if isinstance(latest, Counted) and latest.above:
+        tail = latency_factor.add(baseline.tail, latest.above)
+        baseline = replace(baseline, tail=tail, tail_requests=baseline.tail_requests + latest.total)
     if not isinstance(latest, Counted) or tolerated is None or latest.batch.requests <= 0:
-        return StableBaseline(latest, baseline.requests, baseline.onset)
+        return replace(baseline, latest=latest)
     batch = latest.batch
     tick = Tick(batch.requests, batch.certain, _onset_burst(progress))
-    onset = sequential.advance_onset(baseline.onset, tick, tolerated=tolerated, at=latest.at)
-    return StableBaseline(latest, baseline.requests + batch.requests, onset)
+    compared = progress.condition.compared
+    onset = NO_ONSET if compared else sequential.advance_onset(baseline.onset, tick, tolerated=tolerated, at=latest.at)
+    return replace(
+        baseline,
+        latest=latest,
+        requests=baseline.requests + batch.requests,
+        bad=baseline.bad + batch.likely,
+        pending=add(baseline.pending, batch) if compared else EMPTY_BATCH,
+        onset=onset,
+    )
 
 
 def _onset_burst(progress: Progress) -> float:
@@ -103,31 +135,68 @@ def _judge_counts(progress: Progress, answer: Counted) -> Progress:
     if rules.terms is not None:
         return _judge_evidence(progress, rules.terms, answer)
     window = progress.window.plus(progress.pending, at, rules.window)
+    beside = progress.stable.window.plus(progress.stable.pending, at, rules.window)
     total = window.total
-    over = total.certain > rules.tolerated * ROUNDING * total.requests
+    judged = replace(
+        progress,
+        judged_at=at,
+        pending=EMPTY_BATCH,
+        window=window,
+        stable=replace(progress.stable, pending=EMPTY_BATCH, window=beside),
+    )
+    limit = judged.limit
+    over = None if limit is None else total.certain > limit * ROUNDING * total.requests
     timer = _timed(progress, holds=over if total.requests >= rules.min_in_window else None, at=at)
-    judged = replace(progress, judged_at=at, pending=EMPTY_BATCH, window=window, hold_timer=timer)
+    judged = replace(judged, hold_timer=timer)
     in_window = Onset(at - rules.window, total.requests, total.certain)
     return _breach(judged, in_window, answer.display, at) if _held_long_enough(judged) else judged
 
 
 def _judge_evidence(progress: Progress, terms: Terms, answer: Counted) -> Progress:
-    batch, at, since = progress.pending, answer.at, progress.judged_at
-    if batch.requests <= 0:
+    batch, at = progress.pending, answer.at
+    if terms.margin is not None:
+        if batch.requests <= 0 or progress.stable.pending.requests <= 0:
+            return progress
+        judged = _compare(progress, terms, at)
+    elif batch.requests <= 0:
         return replace(progress, judged_at=at)
-    seconds = terms.bursts.shortest if since is None else (at - since).total_seconds()
-    counts = Counts(batch.requests, batch.certain, seconds)
-    tick = Tick(batch.requests, batch.certain, _onset_burst(progress))
-    judged = replace(
-        progress,
-        judged_at=at,
-        pending=EMPTY_BATCH,
-        evidence=evidence.fold(progress.evidence, counts, progress.pace.per_second, terms),
-        onset=sequential.advance_onset(progress.onset, tick, tolerated=terms.tolerated, at=at),
-    )
+    else:
+        tick = Tick(batch.requests, batch.certain, _onset_burst(progress))
+        judged = replace(
+            progress,
+            evidence=evidence.fold(progress.evidence, _tick(progress, terms, at), progress.pace.per_second, terms),
+            onset=sequential.advance_onset(progress.onset, tick, tolerated=terms.tolerated, at=at),
+        )
+    judged = replace(judged, judged_at=at, pending=EMPTY_BATCH)
     if judged.evidence.value < judged.rules.needed or judged.certain < sequential.MIN_BAD:
         return judged
     return _breach(judged, judged.onset, answer.display, at)
+
+
+def _tick(progress: Progress, terms: Terms, at: datetime) -> Counts:
+    since = progress.judged_at
+    seconds = terms.bursts.shortest if since is None else (at - since).total_seconds()
+    return Counts(progress.pending.requests, progress.pending.certain, seconds)
+
+
+def _compare(progress: Progress, terms: Terms, at: datetime) -> Progress:
+    """Compare the pending requests with those of the stable version, whose rate is expected from the ticks before."""
+    stable, batch = progress.stable, progress.pending
+    rate = stable.level.rate(terms.tolerated / 2)
+    reference = Reference(stable.pending.requests, stable.pending.possible, rate)
+    passed = timedelta(0) if progress.judged_at is None else at - progress.judged_at
+    tick = _tick(progress, terms, at)
+    onset = progress.onset
+    if (limit := progress.limit) is not None and 0 < limit < 1:
+        onset = sequential.advance_onset(
+            onset, Tick(batch.requests, batch.certain, _onset_burst(progress)), tolerated=limit, at=at
+        )
+    return replace(
+        progress,
+        evidence=evidence.fold_comparison(progress.evidence, tick, progress.pace.per_second, terms, reference),
+        stable=replace(stable, pending=EMPTY_BATCH, level=stable.level.plus(stable.pending, passed)),
+        onset=onset,
+    )
 
 
 def _judge_value(progress: Progress, answer: Measured) -> Progress:
@@ -160,6 +229,7 @@ def _breach(progress: Progress, onset: Onset, value: float | None, at: datetime)
         evidence=progress.evidence.value,
         held=progress.hold_timer.held or timedelta(0),
         value=value,
+        limit=progress.limit,
         stable_too=progress.stable_too,
     )
     return replace(progress, breached_at=at, breach=breach)

@@ -19,10 +19,10 @@ from serinus.engine.analysis.weights import starting_weight, unspent_weight
 MIN_BLOCK: Final = 20
 """Requests that are judged together at least, so that a burst lies within one block at low traffic as well."""
 
-_TIMES: Final = (1.5, 2.5, 5.0, 12.0, 40.0)
+TIMES: Final = (1.5, 2.5, 5.0, 12.0, 40.0)
 # Far above a low limit, the multiples alone would leave a gap in which nothing is found.
-_FAILING: Final = (0.35, 0.95)
-_WORST: Final = 0.95
+FAILING: Final = (0.35, 0.95)
+WORST: Final = 0.95
 _BURSTS: Final = (1.0, 4.0)
 _MAX_EXPONENT: Final = 200.0
 _MAX_RATIO: Final = 1e200
@@ -31,7 +31,7 @@ _MAX_RATIO: Final = 1e200
 @lru_cache(maxsize=4096)
 def worse_rates(tolerated: float) -> tuple[float, ...]:
     """Return the error rates for which evidence is collected; the last one is outright failure."""
-    higher = sorted({min(_WORST, times * tolerated) for times in _TIMES} | set(_FAILING))
+    higher = sorted({min(WORST, times * tolerated) for times in TIMES} | set(FAILING))
     return tuple(rate for rate in higher if rate > tolerated) or ((1 + tolerated) / 2,)
 
 

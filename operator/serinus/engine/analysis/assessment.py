@@ -147,6 +147,10 @@ def _assess_proportion(progress: Progress, stage: Stage, tolerated: float, now: 
         name = progress.condition.name
         message = f"No request has reached this version since the stage began; {name} needs {needed:,}."
         return _unknown(Cause.NO_TRAFFIC, message)
+    limit = progress.limit
+    if limit is None:
+        message = f"No request has reached the stable version, with which {progress.condition.name} is compared."
+        return _unknown(Cause.NO_TRAFFIC, message)
     observed = _observed(progress)
     summary = _observed_sentence(progress, observed)
     if progress.requests < needed:
@@ -155,7 +159,7 @@ def _assess_proportion(progress: Progress, stage: Stage, tolerated: float, now: 
     if not progress.rules.sequential and observed.requests < progress.rules.min_in_window:
         message = f"{summary} The window needs {progress.rules.min_in_window:,}: give metrics.window a longer time."
         return _unknown(Cause.TOO_FEW_REQUESTS, message)
-    if observed.likely > tolerated * ROUNDING * observed.requests:
+    if observed.likely > limit * ROUNDING * observed.requests:
         return _unknown(Cause.UNDECIDED, f"{summary} {_undecided(progress)}")
     if progress.onset.bad >= sequential.MIN_BAD and progress.onset.score >= _SUSPICION:
         return _unknown(Cause.UNDECIDED, f"{summary} {_late_suspicion(progress)}")
@@ -177,7 +181,7 @@ def _observed_sentence(progress: Progress, observed: _Observed) -> str:
         return f"No request has reached this version {observed.scope}."
     above = text.estimated_between(condition, progress.coarse)
     proportion = text.proportion(condition, observed.likely, observed.requests, above=above, scope=observed.scope)
-    return f"{proportion}; {text.limit(condition)}."
+    return f"{proportion}; {text.limit(condition, progress.limit)}."
 
 
 def _still_missing(progress: Progress, missing: float, now: datetime) -> str:
@@ -232,7 +236,7 @@ def _breach_sentence(progress: Progress) -> str:
     scope = f"from {since} to {text.clock(progress.breached_at)}"
     proportion = text.proportion(condition, breach.bad, breach.requests, above=above, scope=scope)
     evidence = f"evidence {text.evidence(breach.evidence)}, {text.evidence(rules.needed)} are a breach"
-    return f"{proportion}; {text.limit(condition)} ({evidence if rules.sequential else held}).{stable}"
+    return f"{proportion}; {text.limit(condition, breach.limit)} ({evidence if rules.sequential else held}).{stable}"
 
 
 def _value(progress: Progress) -> str:
@@ -253,6 +257,11 @@ def _breach_value(condition: AbortCondition, breach: Breach) -> str:
     if condition.tolerated is None:
         return "" if breach.value is None else text.named_value(condition, breach.value)
     # The displayed quantile covers another window than the verdict and may contradict it.
-    if isinstance(condition.metric, Latency) and breach.value is not None and breach.value > condition.threshold:
+    if isinstance(condition.metric, Latency) and breach.value is not None and breach.value > _least(condition):
         return text.latency(breach.value)
     return text.proportion_value(condition, breach.bad / breach.requests)
+
+
+def _least(condition: AbortCondition) -> float:
+    """Return the latency above which a displayed quantile does not contradict a breach; unknown for a comparison."""
+    return math.inf if condition.compared else condition.threshold

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from serinus.api.rollout import Sensitivity
-from serinus.engine.analysis import adaptive, outright
+from serinus.engine.analysis import adaptive, comparison, outright
 from serinus.engine.analysis.adaptive import EMPTY_BLOCK, MIN_BLOCK, AdaptiveEvidence, Block
+from serinus.engine.analysis.comparison import Reference
 from serinus.engine.analysis.nulls import largest_burst
 from serinus.engine.analysis.outright import OutrightEvidence
 
@@ -62,11 +63,13 @@ class Evidence:
         outright: the e-process that looks for outright failure.
         adaptive: the burst-adaptive e-process.
         pending: the requests of a block that is not complete.
+        reference: those of the stable version, where it is compared with.
     """
 
     outright: OutrightEvidence = outright.NO_EVIDENCE
     adaptive: AdaptiveEvidence = adaptive.NO_EVIDENCE
     pending: Block = EMPTY_BLOCK
+    reference: Reference | None = None
 
     @property
     def value(self) -> float:
@@ -83,6 +86,7 @@ class Terms:
 
     Attributes:
         tolerated: the tolerated proportion.
+        margin: the tolerated excess over the stable version's proportion; None where it is not compared with.
         planned: the number of ticks that the stage is planned to have.
         bursts: how many errors may come together.
         sensitivity: which tolerable versions are guarded.
@@ -92,6 +96,7 @@ class Terms:
     planned: int
     bursts: Bursts
     sensitivity: Sensitivity = Sensitivity.BALANCED
+    margin: float | None = None
 
 
 def fold(evidence: Evidence, tick: Counts, per_second: float, terms: Terms) -> Evidence:
@@ -116,3 +121,25 @@ def fold(evidence: Evidence, tick: Counts, per_second: float, terms: Terms) -> E
         evidence.adaptive, block, tolerated=terms.tolerated, planned=terms.planned, sensitivity=terms.sensitivity
     )
     return Evidence(failing, worse, EMPTY_BLOCK)
+
+
+def fold_comparison(
+    evidence: Evidence, tick: Counts, per_second: float, terms: Terms, reference: Reference
+) -> Evidence:
+    """Add one tick of both versions; ``reference`` is the stable version's, and both have requests.
+
+    Raises:
+        ValueError: the terms have no margin.
+    """
+    if terms.margin is None:
+        raise ValueError("margin: it is None, so that nothing is compared")
+    burst = terms.bursts.largest(tick, per_second)
+    added = Block(tick.requests, tick.bad, burst)
+    logarithms = comparison.failing_logarithms(added, reference, margin=terms.margin, rates=outright.FAILING)
+    failing = outright.advance(evidence.outright, logarithms, planned=terms.planned)
+    block = evidence.pending.plus(added)
+    beside = reference if evidence.reference is None else evidence.reference.plus(reference)
+    if min(block.requests, beside.requests) < MIN_BLOCK:
+        return Evidence(failing, evidence.adaptive, block, beside)
+    factors = comparison.factors(block, beside, margin=terms.margin, sensitivity=terms.sensitivity)
+    return Evidence(failing, adaptive.advance(evidence.adaptive, factors, planned=terms.planned))

@@ -41,9 +41,11 @@ class BlockLikelihood:
     constant: Floats
 
     @classmethod
-    def of(cls, rates: Sequence[float], bursts: Sequence[float], requests: float) -> "BlockLikelihood":
+    def of(
+        cls, rates: Sequence[float] | Floats, bursts: Sequence[float] | Floats, requests: float
+    ) -> "BlockLikelihood":
         """Pair rates, strictly between 0 and 1, with bursts of at least 1, for a block of at least 2 requests."""
-        rate, burst = np.array(rates), np.array(bursts)
+        rate, burst = np.asarray(rates), np.asarray(bursts)
         independent = burst < _INDEPENDENT
         correlation = np.clip((np.maximum(burst, _INDEPENDENT) - 1) / (requests - 1), 0.0, _MOST_CORRELATED)
         both = (1 - correlation) / correlation

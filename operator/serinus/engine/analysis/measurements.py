@@ -34,6 +34,10 @@ class Coarse:
     upper: float
 
 
+Tail = tuple[tuple[float, float], ...]
+"""Bucket bounds in seconds, rising, each with the number of requests that took longer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
     """Counts since the previous tick.
@@ -43,12 +47,16 @@ class Counted:
         batch: the counts; zero requests are a valid answer.
         display: the metric over the source's display window in base units (seconds, ratio); shown, never judged.
         coarse: the bounds around a latency limit that is not a bucket bound.
+        above: the requests above every bound, where the question was about the whole histogram.
+        total: the number of requests of that histogram.
     """
 
     at: datetime
     batch: Batch
     display: float | None = None
     coarse: Coarse | None = None
+    above: Tail = ()
+    total: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +107,8 @@ class Question:
         preset: the data plane whose metrics are read.
         subject: the backend.
         metric: the metric.
-        limit: a latency's limit in seconds (the bucket bound to count above); 0 for every other metric.
+        limit: a latency's limit in seconds (the bucket bound to count above); 0 for every other metric, and for a
+            latency of which the whole histogram is asked for.
     """
 
     source: str

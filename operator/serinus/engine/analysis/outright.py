@@ -7,7 +7,9 @@ from typing import Final
 
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
 
-_FAILING: Final = (0.3, 0.6, 0.95)
+FAILING: Final = (0.3, 0.6, 0.95)
+"""Error rates of outright failure."""
+
 _MAX_EXPONENT: Final = 700.0
 _MAX_RATIO: Final = 1e300
 
@@ -40,7 +42,7 @@ def exponents(tolerated: float) -> tuple[tuple[float, float], ...]:
     """
     if not 0 < tolerated < 1:
         raise ValueError(f"tolerated: {tolerated} is not between 0 and 1")
-    rates = [rate for rate in _FAILING if rate > tolerated] or [(1 + tolerated) / 2]
+    rates = [rate for rate in FAILING if rate > tolerated] or [(1 + tolerated) / 2]
     return tuple((math.log(rate / tolerated), math.log1p(-rate) - math.log1p(-tolerated)) for rate in rates)
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from serinus.api.abort_condition import AbortCondition
+from serinus.api.abort_condition import AbortCondition, Latency
 from serinus.api.rollout import Judgement, MetricsRef, Stage
 from serinus.engine.analysis import sequential
 from serinus.engine.analysis.evidence import NO_EVIDENCE, Bursts, Evidence, Terms
-from serinus.engine.analysis.measurements import Answer, Batch, Coarse, Measured
+from serinus.engine.analysis.measurements import Answer, Batch, Coarse, Measured, Tail
 from serinus.engine.analysis.sequential import NO_ONSET, Onset
 from serinus.engine.analysis.window import EMPTY_BATCH, EMPTY_WINDOW, NOT_HELD, HoldTimer, Window
 
@@ -82,17 +82,49 @@ NO_PACE: Final = Pace()
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """Exponentially weighted numbers of requests and of bad ones, with a time constant of five minutes."""
+
+    requests: float = 0.0
+    bad: float = 0.0
+
+    def plus(self, batch: Batch, passed: timedelta) -> "Level":
+        """Add the requests of a period of this length."""
+        decay = math.exp(-passed.total_seconds() / _TIME_CONSTANT)
+        return Level(self.requests * decay + batch.requests, self.bad * decay + batch.possible)
+
+    def rate(self, guess: float) -> float:
+        """Return the proportion of bad requests; the guess, which is never 0 or 1, until there are many requests."""
+        return (self.bad + 1) / (self.requests + 1 / guess)
+
+
+NO_LEVEL: Final = Level()
+
+
+@dataclass(frozen=True, slots=True)
 class StableBaseline:
     """The stable version's requests since the stage began.
 
     Attributes:
         latest: its last answer.
         requests: number of its requests.
+        bad: number of those that were likely bad.
+        pending: requests that the candidate has not been compared with yet.
+        level: the requests that it has been compared with, and how many were bad, with more weight on recent ones.
+        window: its requests of the last ``rules.window``.
+        tail: its requests above every bucket bound, where latencies are compared.
+        tail_requests: the requests of that histogram.
         onset: requests since it most probably became worse than tolerated itself.
     """
 
     latest: Answer | None = None
     requests: float = 0.0
+    bad: float = 0.0
+    pending: Batch = EMPTY_BATCH
+    level: Level = NO_LEVEL
+    window: Window = EMPTY_WINDOW
+    tail: Tail = ()
+    tail_requests: float = 0.0
     onset: Onset = NO_ONSET
 
 
@@ -110,6 +142,7 @@ class Breach:
         evidence: the evidence E.
         held: how long the condition had held.
         value: a named query's value, or the metric's display value.
+        limit: the tolerated proportion at that time; None for a named query.
         stable_too: whether the stable version exceeded the same limit.
     """
 
@@ -119,6 +152,7 @@ class Breach:
     evidence: float
     held: timedelta
     value: float | None
+    limit: float | None
     stable_too: bool
 
 
@@ -168,6 +202,15 @@ class Progress:
     pace: Pace = NO_PACE
 
     @property
+    def limit(self) -> float | None:
+        """The tolerated proportion; of a comparison the stable version's and the margin, None without its requests."""
+        if not self.condition.compared or self.rules.tolerated is None:
+            return self.rules.tolerated
+        total = self.stable.window.total
+        figures = (self.stable.requests, self.stable.bad) if self.rules.sequential else (total.requests, total.likely)
+        return None if figures[0] <= 0 else figures[1] / figures[0] + (_margin(self.condition) or 0.0)
+
+    @property
     def stable_too(self) -> bool:
         """Whether the stable version currently exceeds the same limit."""
         latest, onset = self.stable.latest, self.stable.onset
@@ -215,9 +258,17 @@ def _terms(condition: AbortCondition, stage: Stage, scrape_interval: timedelta, 
         return None
     return Terms(
         tolerated=condition.tolerated,
+        margin=_margin(condition),
         planned=max(1, round(stage.watch.value / tick)),
         bursts=Bursts(
             blip=stage.blip.value.total_seconds(), given=stage.burst, shortest=scrape_interval.total_seconds()
         ),
         sensitivity=stage.sensitivity,
     )
+
+
+def _margin(condition: AbortCondition) -> float | None:
+    """Return by how much the stable version's proportion may be exceeded; a factor of a latency is counted instead."""
+    if not condition.compared:
+        return None
+    return 0.0 if isinstance(condition.metric, Latency) else condition.threshold

@@ -65,10 +65,16 @@ def evidence(value: float) -> str:
     return "over 1,000,000" if value >= _LARGE else number(value)
 
 
-def limit(condition: AbortCondition) -> str:
-    """Format what a proportion's limit allows: ``at most 0.5% may``."""
-    tolerated = condition.tolerated
-    return "" if tolerated is None else f"at most {percent(tolerated)} may"
+def limit(condition: AbortCondition, tolerated: float | None) -> str:
+    """Format what a proportion's limit allows: ``at most 0.5% may``; of a comparison also where it comes from."""
+    if tolerated is None:
+        return ""
+    allowed = f"at most {percent(tolerated)} may"
+    if not condition.compared:
+        return allowed
+    if isinstance(condition.metric, Latency):
+        return f"{allowed}, as of the stable version's requests"
+    return f"{allowed}, {percent(condition.threshold)} more than of the stable version's"
 
 
 def fault(condition: AbortCondition, above: str = "") -> str:
@@ -98,7 +104,7 @@ def named_value(condition: AbortCondition, value: float) -> str:
             return latency(value)
         case Unit.PERCENT:
             return percent(value) if math.isfinite(value) else number(value)
-        case Unit.NONE:
+        case Unit.NONE | Unit.TIMES:
             return number(value)
         case _:
             assert_never(condition.unit)

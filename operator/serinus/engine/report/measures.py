@@ -31,6 +31,8 @@ class Gauge:
 def gauge(evidence: Evidence) -> Gauge | None:
     """Return the value relative to the limit; None where there is no value, or it is in other terms than the limit.
 
+    The limit of a comparison is the stable version's value, which is not part of the evidence.
+
     A latency's value is either the time itself (``412ms``) or the share of slow requests (``37% over 200ms``), whose
     limit is the share that the quantile tolerates.
     """
@@ -39,7 +41,7 @@ def gauge(evidence: Evidence) -> Gauge | None:
         condition = parse_abort_condition(evidence.condition)
     except ValueError:
         return None
-    if value_match is None:
+    if value_match is None or condition.compared:
         return None
     number, unit = float(value_match["number"].replace(",", "")), Unit(value_match["unit"] or "")
     value = {Unit.MILLISECONDS: number / 1000, Unit.PERCENT: number / 100}.get(unit, number)

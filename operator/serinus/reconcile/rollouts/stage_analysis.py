@@ -95,7 +95,7 @@ def subject_of(serving: Serving | None, versions: Mapping[str, ModelVersionRecor
 
 def question_of(plan: RolloutSpec, subject: Subject, condition: AbortCondition) -> Question:
     """Return the question of one condition about a version."""
-    limit = condition.threshold if isinstance(condition.metric, Latency) else 0.0
+    limit = condition.threshold if isinstance(condition.metric, Latency) and not condition.compared else 0.0
     return Question(plan.metrics.source, plan.metrics.preset, subject, condition.metric, limit)
 
 
