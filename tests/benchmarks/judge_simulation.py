@@ -24,6 +24,14 @@ from serinus.engine.analysis.assessment import begin, update  # noqa: E402
 from serinus.engine.analysis.measurements import Batch as Counts  # noqa: E402
 from serinus.engine.analysis.measurements import Counted  # noqa: E402
 from support.judge.batch import SCRAPE, TICK, Batch, Floats, Histories, Ints, Setting, judge  # noqa: E402
+from support.judge.pairs import (  # noqa: E402
+    Kind,
+    blips_of_the_candidate,
+    compare,
+    independent,
+    outage_in_ten,
+    since,
+)
 from support.judge.traffic import (  # noqa: E402
     TICKS,
     Regression,
@@ -271,12 +279,58 @@ def _seconds(breached: Ints, since: int) -> str:
     return median(waits)
 
 
+COMPARED_NULLS: Final[dict[str, Kind]] = {
+    "0.5 % more than a stable version at 0.2 %": independent(0.007, 0.002),
+    "as good as a stable version at 2 %": independent(0.02, 0.02),
+    "both fail half of all requests for a minute in every ten": independent(
+        outage_in_ten(0.5, usual=0.002), outage_in_ten(0.5, usual=0.002)
+    ),
+    "the same, with half of the traffic each": independent(
+        outage_in_ten(0.5, usual=0.002), outage_in_ten(0.5, usual=0.002), share=0.5
+    ),
+    "the same, at 0.5 requests/s": independent(
+        outage_in_ten(0.5, usual=0.002), outage_in_ten(0.5, usual=0.002), per_second=0.5
+    ),
+    "both between 0 and 5 %, in waves": independent(0.05 * waves(), 0.05 * waves()),
+    "outages of 2 s of the candidate alone, half the margin": blips_of_the_candidate(0.5),
+}
+
+
+def comparisons(seed: int, runs: int) -> None:
+    title(
+        f"`error_rate > stable + 0.5%`: tolerable canaries that are aborted, of {runs:,} stages of 2 h (10 requests/s "
+        "on the canary, 190 on the stable version, where nothing else is said; at most 0.5 % may be):",
+        "canary",
+        "aborted",
+    )
+    for place, (name, kind) in enumerate(COMPARED_NULLS.items()):
+        chance = np.random.default_rng((seed, 9, place))
+        row(name, share(sum(compare(kind(chance)) is not None for _ in range(runs)), runs))
+    few = max(5, runs // 4)
+    title(
+        f"`error_rate > stable + 0.5%`: median requests until the breach of {few:,} regressions after half an hour:",
+        "stable version",
+        *(f"canary {100 * excess:g} % above it" for excess in (0.01, 0.02, 0.05, 0.2, 0.9)),
+    )
+    for usual in (0.001, 0.02):
+        cells = []
+        for excess in (0.01, 0.02, 0.05, 0.2, 0.9):
+            chance, found = np.random.default_rng((seed, 10)), list[float]()
+            for _ in range(few):
+                pair = independent(since(TICKS // 4, usual + excess, usual), usual)(chance)
+                tick = compare(pair)
+                found.append(math.inf if tick is None else float(pair.candidate[0][TICKS // 4 : tick + 1].sum()))
+            cells.append(median(found))
+        row(f"{100 * usual:g} %", *cells)
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seed", type=int, default=20261128)
     arguments.add_argument("--runs", type=int, default=400, help="of tolerable canaries, for each cell")
     arguments.add_argument("--regressions", type=int, default=60, help="of each other case")
-    names = ("nulls", "conditions", "regressions", "sensitivity", "threshold")
+    arguments.add_argument("--comparisons", type=int, default=100, help="of comparisons, by the product's own code")
+    names = ("nulls", "conditions", "regressions", "sensitivity", "threshold", "comparison")
     arguments.add_argument("--tables", nargs="*", choices=names, default=names)
     given = arguments.parse_args()
     tables = {
@@ -285,6 +339,7 @@ def main() -> None:
         "regressions": (detection, given.regressions),
         "sensitivity": (sensitivities, given.regressions),
         "threshold": (against_a_threshold, given.regressions),
+        "comparison": (comparisons, given.comparisons),
     }
     began, cpu = time.monotonic(), time.process_time()
     check_against_product(given.seed)

@@ -90,12 +90,14 @@ def _factors(sensitivity: Sensitivity, tolerated: float, largest: float, request
     """Return the likelihood ratios of a block: rows are hypotheses, columns are alternatives."""
     guarded = grid(sensitivity)
     likelihoods = _distribution(sensitivity, tolerated, largest, requests).log_likelihood(bad)
-    null, worse = likelihoods[: len(guarded)], likelihoods[len(guarded) :]
+    factors: Floats = likelihoods[len(guarded) :] - likelihoods[: len(guarded), np.newaxis]
     # A block that is no worse than a hypothesis is never evidence against it, even where a bursty alternative explains
-    # its good requests better.
+    # its good requests better. The grid begins with the highest rates.
     share = bad / (tolerated * requests)
-    highest = np.array([[0.0 if share <= each.share else _MAX_EXPONENT] for each in guarded])
-    factors: Floats = np.exp(np.minimum(worse - null[:, np.newaxis], highest))
+    no_worse = sum(null.share >= share for null in guarded)
+    np.minimum(factors[:no_worse], 0.0, out=factors[:no_worse])
+    np.minimum(factors, _MAX_EXPONENT, out=factors)
+    np.exp(factors, out=factors)
     return factors
 
 
@@ -113,8 +115,12 @@ def _distribution(sensitivity: Sensitivity, tolerated: float, largest: float, re
 def advance(evidence: AdaptiveEvidence, factors: Floats, *, planned: int) -> AdaptiveEvidence:
     """Multiply the mixtures by the likelihood ratios of one block; rows are hypotheses, columns are alternatives."""
     blocks = evidence.blocks + 1
-    before = np.frombuffer(evidence.ratios).reshape(factors.shape) if evidence.ratios else 0.0
-    ratios = (before + starting_weight(blocks, planned)) * factors
+    weight = starting_weight(blocks, planned)
+    if evidence.ratios:
+        ratios = np.frombuffer(evidence.ratios).reshape(factors.shape) + weight
+        ratios *= factors
+    else:
+        ratios = weight * factors
     np.minimum(ratios, _MAX_RATIO, out=ratios)
-    least = float(ratios.sum(axis=1).min()) / factors.shape[1]
+    least = float(np.add.reduce(ratios, axis=1).min()) / factors.shape[1]
     return AdaptiveEvidence(ratios.tobytes(), blocks, least + unspent_weight(blocks, planned))

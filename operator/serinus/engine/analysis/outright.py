@@ -58,8 +58,11 @@ def advance(evidence: OutrightEvidence, logarithms: list[float], *, planned: int
     """Multiply the mixtures by the likelihood ratios of one tick, given as logarithms."""
     ticks = evidence.ticks + 1
     weight = starting_weight(ticks, planned)
+    before, exp = evidence.ratios or (0.0,) * len(logarithms), math.exp
     ratios = tuple(
-        min(_MAX_RATIO, (ratio + weight) * math.exp(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, logarithm))))
-        for ratio, logarithm in zip(evidence.ratios or (0.0,) * len(logarithms), logarithms, strict=True)
+        [
+            min(_MAX_RATIO, (ratio + weight) * exp(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, logarithm))))
+            for ratio, logarithm in zip(before, logarithms, strict=True)
+        ]
     )
     return OutrightEvidence(ratios, ticks, sum(ratios) / len(ratios) + unspent_weight(ticks, planned))

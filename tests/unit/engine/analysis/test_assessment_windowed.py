@@ -81,6 +81,14 @@ def test_a_gap_longer_than_the_window_resets_the_timer() -> None:
     assert after(begun(observed()), [*before, *gap, *again]).breached_at is None
 
 
+def test_without_a_hold_time_the_first_window_over_the_limit_is_a_breach() -> None:
+    stage = a_stage("error_rate > 5%", judgement=Judgement.OBSERVED, hold_for="0s")
+    good = ticks(range(15, 60, 15), 100, 5)
+    assert after(begun(stage), good).breached_at is None
+    assert after(begun(stage), [*good, counted(60, 100, 6)]).breached_at == at(60)
+    assert after(begun(stage), [counted(15, 19, 19)]).breached_at is None, "the window needs 20 requests"
+
+
 def test_an_observed_breach_is_final_despite_gaps_and_recovery() -> None:
     breached = after(begun(observed()), ticks(range(15, 90, 15), 100, 10))
     later = after(breached, [no_data(100), no_data(500), *ticks(range(515, 1000, 15), 100, 0)])

@@ -47,6 +47,8 @@ def test_where_low_is_bad_the_gauge_says_so() -> None:
         ("drift_score > 0", "0.4"),
         ("nonsense", "12%"),
         ("error_rate > 0.5%", "1" * 60),
+        ("error_rate > stable + 0.5%", "2%"),
+        ("latency_p95 > 1.2x stable", "40% over 1.2x stable"),
     ],
 )
 def test_what_cannot_be_compared_has_no_gauge(condition: str, value: str) -> None:
