@@ -1,6 +1,6 @@
 """From records to an Observation: reads the caches, calls no port."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -83,7 +83,7 @@ def observe(
         namespace_terminating=cache.terminating(key.namespace),
         served=cache.served(*model) if model is not None else frozenset(),
         endpoints=_endpoints(cache, record),
-        missing=_missing(cache, key.namespace, route),
+        missing=_missing(cache, record, route, versions),
         commands=record.commands,
         rollback_to=record.rollback_to,
         uid=record.meta.uid,
@@ -149,14 +149,22 @@ def _endpoints(cache: ClusterCache, record: RolloutRecord) -> dict[BackendKey, i
     return {key: ready for key, ready in counts if ready is not None}
 
 
-def _missing(cache: ClusterCache, namespace: str, route: RouteFacts | RouteProblem) -> frozenset[BackendKey]:
-    """Return the backends of the rule that are Services without any EndpointSlice: a Service that exists has one."""
-    entries = route.entries if isinstance(route, RouteFacts) else ()
-    return frozenset(
-        entry.key
-        for entry in entries
-        if (entry.key.group, entry.key.kind) == ("", "Service") and not cache.has_slices(namespace, entry.key.name)
-    )
+def _missing(
+    cache: ClusterCache,
+    record: RolloutRecord,
+    route: RouteFacts | RouteProblem,
+    versions: Iterable[ModelVersionRecord],
+) -> frozenset[BackendKey]:
+    """Return the backends that are Services without any EndpointSlice: a Service that exists has one.
+
+    Not only those of the rule: an entry that was removed because its Service is gone must not be added again.
+    """
+    roles = (record.status.stable, record.status.candidate)
+    backends = [role.backend for role in roles if role is not None] + [version.backend for version in versions]
+    keys = {backend_key(backend) for backend in backends if backend is not None}
+    keys |= {entry.key for entry in route.entries} if isinstance(route, RouteFacts) else set()
+    services = (key for key in keys if (key.group, key.kind) == ("", "Service"))
+    return frozenset(key for key in services if not cache.has_slices(record.meta.key.namespace, key.name))
 
 
 def _route(cache: ClusterCache, namespace: str, ref: HttpRouteRef) -> RouteFacts | RouteProblem:
