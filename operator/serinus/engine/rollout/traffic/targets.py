@@ -155,7 +155,8 @@ def shares_for(spec: RolloutSpec | None, status: RolloutStatus, observed: Observ
     """Return every backend of ours that belongs in the rule, with its share, as this status says.
 
     The stable version has what the candidate does not; the rollback targets stand ready at 0. A backend at 0 whose
-    Service does not exist is left out: it would only spoil the route's ``ResolvedRefs``.
+    Service does not exist is left out: it would only spoil the route's ``ResolvedRefs``. An entry that somebody has
+    prepared for the wanted version stays at 0: its filters are theirs.
     """
     parts: dict[str, int] = {}
     candidate = status.candidate
@@ -163,7 +164,8 @@ def shares_for(spec: RolloutSpec | None, status: RolloutStatus, observed: Observ
         parts[candidate.version] = round(candidate.weight * 100)
     if status.stable is not None:
         parts[status.stable.version] = WEIGHT_SCALE - sum(parts.values())
-    for version in targets_in_rule(spec, status):
+    prepared = (spec.version,) if spec is not None and _is_in_rule(spec.version, status, observed) else ()
+    for version in (*targets_in_rule(spec, status), *prepared):
         parts.setdefault(version, 0)
     shares: dict[BackendKey, BackendShare] = {}
     for version, share in parts.items():
@@ -173,6 +175,11 @@ def shares_for(spec: RolloutSpec | None, status: RolloutStatus, observed: Observ
         # Two versions on one backend: the one with traffic counts.
         shares.setdefault(place.key, BackendShare(place.backend, share))
     return tuple(shares.values())
+
+
+def _is_in_rule(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    place, route = place_of(version, status, observed), observed.route
+    return place is not None and isinstance(route, RouteFacts) and any(e.key == place.key for e in route.entries)
 
 
 def filters_source(status: RolloutStatus) -> BackendKey | None:
