@@ -145,6 +145,9 @@ def _finish_rollback(draft: Draft, mode: RollingBack, situation: Situation) -> D
     problem = unsafe(mode.rollback.version, draft.status, situation.observed)
     if problem is None:
         return rollback.complete(draft, mode.rollback, situation)
+    if situation.observed.conflict and not problem.reason.transient:
+        keeps = f"Rollout {situation.observed.conflict} keeps the route: delete one of the two."
+        problem = Waiting(problem.reason, f"{problem.message} {keeps}")
     return rollback.retarget(draft, mode.rollback, situation).with_waiting(problem)
 
 

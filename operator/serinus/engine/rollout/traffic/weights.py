@@ -45,7 +45,8 @@ def weight_writes(
     ref = route_in_use(situation.spec, before)
     if ref is None or wanted is None or not isinstance(route, RouteFacts):
         return draft, ()
-    if observed.conflict or isinstance(wanted, Unplannable) or _would_go_dark(wanted, route):
+    rival = observed.conflict and not _serves_alone(_given_up(draft, before, situation), route)
+    if rival or isinstance(wanted, Unplannable) or _would_go_dark(wanted, route):
         return draft, _containment(draft, before, ref, route, situation)
     if wanted == route.entries:
         return draft, ()
@@ -96,6 +97,11 @@ def _given_up(draft: Draft, before: RolloutStatus, situation: Situation) -> Plac
             if left is None or left.version in named or status.stable is None:
                 return None
             return place_of(left.version, before, situation.observed)
+
+
+def _serves_alone(place: Place | None, route: RouteFacts) -> bool:
+    """Return whether the version that is given up has all the weight of the rule, so that nobody else loses any."""
+    return place is not None and {entry.key for entry in route.entries if entry.weight} == {place.key}
 
 
 def _would_go_dark(entries: tuple[RouteEntry, ...], route: RouteFacts) -> bool:
