@@ -1,4 +1,4 @@
-"""Runs of `decide` in which somebody deletes or scales away what serves: the status alone suffices to take traffic back."""
+"""Runs of `decide` in which somebody deletes or scales away what serves: the status suffices to take traffic back."""
 
 from collections.abc import Callable
 from dataclasses import replace
