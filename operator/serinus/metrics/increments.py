@@ -70,7 +70,7 @@ def _by_bound(preset: Preset, rows: Iterable[Row]) -> dict[Key, dict[float, floa
 
 
 class _Parts(NamedTuple):
-    """The rows of counters that grew and of those that fell, by how much these fell, and series that are there twice."""
+    """The rows of counters that grew and that fell, by how much these fell, and how many equal series there are."""
 
     grown: list[Row]
     fell: list[Row]
