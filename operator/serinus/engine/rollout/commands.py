@@ -1,7 +1,9 @@
 """Commands by annotation: each token is acted on once and acknowledged, whatever came of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, assert_never
+
+from msgspec import structs
 
 from serinus.api.names import REASON_ANNOTATION, Command
 from serinus.api.rollout_status import Pause, RolloutStatus, StageApproval, StageState
@@ -95,7 +97,7 @@ def answer_rest(draft: Draft, before: Draft, situation: Situation, pending: Pend
         if draft.status.last_handled.get(verb.value) == token:
             continue
         if verb is Command.RETRY and RollingBack in {type(before.mode), type(draft.mode)}:
-            draft = replace(draft, requeue_now=draft.requeue_now or not isinstance(draft.mode, RollingBack))
+            draft = structs.replace(draft, requeue_now=draft.requeue_now or not isinstance(draft.mode, RollingBack))
             continue
         draft = acknowledged(
             _ignore(draft, situation, verb, _why_not(verb, before.mode, draft, situation)), verb, token

@@ -180,7 +180,10 @@ def shares_for(spec: RolloutSpec | None, status: RolloutStatus, observed: Observ
 
 
 def _is_in_rule(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether the rule has an entry of the version; a Rollout that is deleted leaves no such entry behind."""
     place, route = place_of(version, status, observed), observed.route
+    if observed.deleted:
+        return False
     return place is not None and isinstance(route, RouteFacts) and any(e.key == place.key for e in route.entries)
 
 
