@@ -193,6 +193,21 @@ def filters_source(status: RolloutStatus) -> BackendKey | None:
     return backend_key(stable.backend) if stable is not None and stable.backend is not None else None
 
 
+def serves_alone(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether a version has all the weight of the rule; where the rule is not known, as the status says."""
+    place, route = place_of(version, status, observed), observed.route
+    if place is None or not isinstance(route, RouteFacts):
+        trial = status.candidate
+        return trial is not None and trial.version == version and trial.weight == WEIGHT_SCALE / 100
+    return {entry.key for entry in route.entries if entry.weight} == {place.key}
+
+
+def could_take_over(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether a version may get traffic that it does not have, and has an endpoint for it."""
+    place = place_of(version, status, observed)
+    return place is not None and place.is_ready and not unfit(version, status, observed)
+
+
 def shared_backend(status: RolloutStatus, observed: Observation, one: str, other: str) -> bool:
     """Return whether two versions name the same backend, so that no traffic could be told apart."""
     first, second = place_of(one, status, observed), place_of(other, status, observed)
