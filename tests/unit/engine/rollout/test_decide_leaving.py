@@ -108,7 +108,7 @@ def test_a_candidate_that_is_superseded_and_bad_is_rolled_back_first_in_the_safe
 
 
 def test_a_good_candidate_that_is_superseded_stays_watched_until_its_weight_is_gone() -> None:
-    """Its write waits in the ordinary queue; until it is done the stored status has the old run, with its conditions."""
+    """Its write waits in the ordinary queue; until it is done the stored status has the old run and its conditions."""
     world = in_canary().wish("3.0.0")
     decision = world.look(crash="before")
     assert [write.towards_safety for write in writes(decision)] == [False]
