@@ -99,6 +99,20 @@ def test_a_rollout_that_was_never_readable_has_no_plan_and_waits_for_no_route() 
     assert cache.counts()["Rollout"] == 1
 
 
+def test_what_can_be_read_of_a_spec_that_was_never_followed_ties_the_rollout_to_its_route_and_versions() -> None:
+    cache = cache_of(rollout(spec=replace(MISSPELT, last=spec_for("fraud"))))
+    assert cache.put(route(version=3)) == {key()}
+    assert cache.put(model_version(version=4)) == {key()}
+
+
+def test_what_can_be_read_of_a_spoilt_spec_does_not_replace_the_plan_that_was_followed() -> None:
+    spoilt = replace(MISSPELT, last=spec_for("fraud", "9.9.9"))
+    cache = cache_of(rollout(version=1), rollout(spec=spoilt, version=2))
+    record = cache.rollout(key())
+    assert record is not None
+    assert cache.last_plan(record) == spec_for("fraud")
+
+
 def test_nothing_is_left_in_any_index_once_everything_is_gone() -> None:
     records: list[Record] = [rollout(), model_version(), route(), endpoints(), namespace_record(), job()]
     cache = cache_of(*records)
