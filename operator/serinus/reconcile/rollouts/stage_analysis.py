@@ -1,6 +1,6 @@
 """The analysis of one stage under way, and how answers update it. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -51,9 +51,13 @@ class StageAnalysis:
         asked: its conditions.
         initial: the progress of each condition before the first answer.
         progress: the progress of each condition now.
-        replayed: whether its past has been read; until then ``progress`` only shows why not.
-        learned: whether the stable version's bursts of the hour before are known.
         counts_from: only later answers count; earlier ones may include requests of an earlier run of this version.
+        until: by condition, up to when the source has answered; the next question begins there.
+        unread_until: what happened before this time is still to be read; None where nothing is.
+        learned: whether the stable version's bursts of the hour before are known.
+        live: the answers of the ticks so far, kept until all of the past is known; then they are judged again after it.
+        failures: how often in a row the past could not be read.
+        problem: why not, the last time.
     """
 
     stage: StageId
@@ -62,15 +66,24 @@ class StageAnalysis:
     asked: tuple[Asked, ...]
     initial: tuple[Progress, ...]
     progress: tuple[Progress, ...]
-    replayed: bool
-    learned: bool
     counts_from: datetime
+    until: tuple[datetime, ...]
+    unread_until: datetime | None
+    learned: bool
+    live: tuple[Mapping[Question, Answer], ...] = ()
+    failures: int = 0
+    problem: str = ""
 
     @property
     def questions(self) -> tuple[Question, ...]:
         """All questions of its conditions."""
         pairs = ((asked.candidate, asked.stable) for asked in self.asked)
         return tuple(question for pair in pairs for question in pair if question is not None)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether nothing of its past is missing."""
+        return self.unread_until is None and self.learned
 
     @property
     def breached(self) -> bool:
@@ -120,16 +133,46 @@ def is_down(answer: Answer) -> bool:
     return isinstance(answer, CouldNotAsk) and answer.cause is Cause.PROVIDER_DOWN
 
 
-def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer]) -> StageAnalysis:
-    """Return the analysis updated with one tick's answers."""
+def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer], now: datetime) -> StageAnalysis:
+    """Return the analysis updated with one tick's answers.
+
+    A condition that got none, about the candidate or the stable version, is asked about the same time again.
+    """
+    own = {question: answers[question] for question in analysis.questions}
+    until = tuple(
+        since if lost(asked, own) is not None else now
+        for since, asked in zip(analysis.until, analysis.asked, strict=True)
+    )
+    live = analysis.live if analysis.caught_up else (*analysis.live, own)
+    return replace(analysis, progress=folded(analysis, analysis.progress, own), until=until, live=live)
+
+
+def lost(asked: Asked, answers: Mapping[Question, Answer]) -> Answer | None:
+    """Return the answer that says that the source could not be asked about one of the two versions."""
+    pair = (asked.candidate, asked.stable)
+    return next((answers[one] for one in pair if one is not None and is_down(answers[one])), None)
+
+
+def folded(
+    analysis: StageAnalysis, progress: tuple[Progress, ...], answers: Mapping[Question, Answer]
+) -> tuple[Progress, ...]:
+    """Return the progress of each condition after one tick's answers."""
+    return tuple(
+        update(
+            one,
+            lost(asked, answers) or answers[asked.candidate],
+            answers[asked.stable] if asked.stable is not None else None,
+        )
+        if answers[asked.candidate].at > analysis.counts_from
+        else one
+        for one, asked in zip(progress, analysis.asked, strict=True)
+    )
+
+
+def begun_again(analysis: StageAnalysis, since: datetime) -> StageAnalysis:
+    """Return the analysis as that of a stage whose past has not been read: it is live from this time on."""
     return replace(
-        analysis,
-        progress=tuple(
-            update(progress, answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
-            if answers[asked.candidate].at > analysis.counts_from
-            else progress
-            for progress, asked in zip(analysis.progress, analysis.asked, strict=True)
-        ),
+        analysis, progress=analysis.initial, until=(since,) * len(analysis.asked), unread_until=since, live=()
     )
 
 
@@ -158,20 +201,31 @@ def with_baseline(analysis: StageAnalysis, answers: Mapping[Question, Sequence[A
         counted = (answer for answer in hour if isinstance(answer, Counted))
         earlier = [answer.batch for answer in counted if began - DISPERSION_MEMORY < answer.at <= began]
         initial.append(learn_dispersion(progress, earlier))
-    untouched = analysis.progress == analysis.initial
-    return replace(
-        analysis, initial=tuple(initial), progress=tuple(initial) if untouched else analysis.progress, learned=True
-    )
+    return replace(analysis, initial=tuple(initial), learned=True)
 
 
-def replayed(analysis: StageAnalysis, answers: Mapping[Question, Sequence[Answer]]) -> StageAnalysis:
-    """Return the analysis with the initial progress updated by all answers since the stage began."""
-    replayed_progress: list[Progress] = []
-    for initial, asked in zip(analysis.initial, analysis.asked, strict=True):
-        stable = {answer.at: answer for answer in (answers[asked.stable] if asked.stable is not None else ())}
-        progress = initial
-        for answer in answers[asked.candidate]:
-            if answer.at > analysis.counts_from:
-                progress = update(progress, answer, stable.get(answer.at))
-        replayed_progress.append(progress)
-    return replace(analysis, progress=tuple(replayed_progress))
+def with_past(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]], reach: timedelta) -> StageAnalysis:
+    """Return the analysis judged from its beginning: the past that was read, then the answers of the ticks since.
+
+    Args:
+        analysis: of a stage whose bursts are known.
+        past: what was read, oldest first; without an answer where nothing was missing.
+        reach: by how much a step of the past is longer than a tick. A step that reaches back over the time from which
+            answers count is left out: it would bring requests from before.
+    """
+    progress = analysis.initial
+    for answers in _by_step(analysis, past):
+        if answers[analysis.asked[0].candidate].at - reach > analysis.counts_from:
+            progress = folded(analysis, progress, answers)
+    for answers in analysis.live:
+        progress = folded(analysis, progress, answers)
+    if analysis.breached:
+        progress = analysis.progress
+    return replace(analysis, progress=progress, unread_until=None, live=(), failures=0, problem="")
+
+
+def _by_step(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]]) -> Iterator[Mapping[Question, Answer]]:
+    read = {question: past[question] for question in analysis.questions if question in past}
+    steps = min((len(answers) for answers in read.values()), default=0)
+    for index in range(steps):
+        yield {question: answers[index] for question, answers in read.items()}
