@@ -12,6 +12,7 @@ from serinus.api.names import UNVERIFIED
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import TestResult
 from serinus.engine.analysis.assessment import Progress
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.waiting import WaitReason
 
 
@@ -263,6 +264,7 @@ class Observation:
         jobs: by test, the Jobs of the current run and stage that have not ended.
         refused_jobs: by test, why the API server did not create the Job of the current run and stage.
         readings: the evidence of each condition of the current stage, in the order of ``abortOn``.
+        share: the requests to the candidate and the stable version since the weights of the rule last changed.
         metrics_problem: why the stage's conditions cannot be asked at all, such as an unknown source; else empty.
     """
 
@@ -290,6 +292,7 @@ class Observation:
     jobs: Mapping[str, JobFacts] = field(default_factory=dict)
     refused_jobs: Mapping[str, JobRefusal] = field(default_factory=dict)
     readings: tuple[Progress, ...] = ()
+    share: RequestShare = NO_REQUESTS
     metrics_problem: str = ""
 
     @property

@@ -15,7 +15,9 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
 from serinus.engine.analysis.assessment import Progress, begin
 from serinus.engine.analysis.measurements import Subject
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import stage_of
+from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import ClusterCache
@@ -27,8 +29,10 @@ from serinus.reconcile.rollouts.stage_analysis import (
     carried_over,
     counts_from,
     is_down,
+    on_route,
     question_of,
     replayed,
+    settled_after,
     subject_of,
     visit_of,
     with_answers,
@@ -67,6 +71,13 @@ class AnalysisTracker:
             return ()
         return analysis.progress
 
+    def share(self, record: RolloutRecord) -> RequestShare:
+        """Return the requests to the candidate and the stable version since the weights last changed."""
+        analysis = self._analyses.get(record.meta.key)
+        if analysis is None or analysis.stage != visit_of(record):
+            return NO_REQUESTS
+        return analysis.share
+
     def breached(self, record: RolloutRecord) -> bool:
         """Return whether a condition of the stage that the Rollout is in is breached."""
         analysis = self._analyses.get(record.meta.key)
@@ -98,25 +109,35 @@ class AnalysisTracker:
             The Rollouts with new answers, each with whether it is urgent.
         """
         before = self._last_tick.get(source)
-        self._update_stages(source, before)
+        self._update_stages(source, now, before)
         await self._learn(source)
         await self._replay(source, now)
         if before is None or await self._ask(source, now, before):
             self._last_tick[source] = now
         return {key: analysis.breached for key, analysis in self._analyses.items() if analysis.source == source}
 
-    def _update_stages(self, source: str, last_tick: datetime | None) -> None:
+    def _update_stages(self, source: str, now: datetime, last_tick: datetime | None) -> None:
         """Begin an analysis for each stage under way, drop those that are over."""
         for record in self._cache.rollouts():
             key, stage = record.meta.key, visit_of(record)
             previous = self._analyses.get(key)
             if previous is not None and previous.stage == stage and previous.terms == self._terms(record):
+                if previous.source == source:
+                    self._analyses[key] = self._on_route(record, previous, now)
                 continue
             analysis = self._open(record, stage, last_tick) if stage is not None else None
             if analysis is None:
                 self._analyses.pop(key, None)
             elif analysis.source == source:
-                self._analyses[key] = carried_over(analysis, previous)
+                self._analyses[key] = self._on_route(record, carried_over(analysis, previous), now)
+
+    def _on_route(self, record: RolloutRecord, analysis: StageAnalysis, now: datetime) -> StageAnalysis:
+        """Return the analysis with a share that is about the route as it is."""
+        ref = route_in_use(self._cache.last_plan(record), record.status)
+        route = self._cache.route(ObjectKey(record.meta.key.namespace, ref.http_route.name)) if ref else None
+        source = self._sources[analysis.source]
+        settled = settled_after(now, scrape_interval=source.scrape_interval, tick=source.tick)
+        return on_route(analysis, route.generation if route is not None else 0, settled)
 
     def _terms(self, record: RolloutRecord) -> tuple[Stage, MetricsRef] | None:
         plan = self._cache.last_plan(record)
@@ -154,6 +175,7 @@ class AnalysisTracker:
             replayed=new,
             learned=known,
             counts_from=counts_from(record.status, stage_id.since, scrape_interval=interval, tick=tick),
+            share_from=settled_after(stage_id.since, scrape_interval=interval, tick=tick),
         )
 
     def _asked(

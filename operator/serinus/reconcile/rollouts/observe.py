@@ -9,6 +9,7 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import HttpRouteRef, RolloutSpec
 from serinus.engine.analysis.assessment import Progress
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import Idle, RolledBack, Settled, mode_of
 from serinus.engine.rollout.observation import (
     Actors,
@@ -46,6 +47,7 @@ class LocalFacts:
 
     Attributes:
         readings: the analysis of the stage, one progress a condition.
+        share: the requests to candidate and stable version since the weights last changed.
         metrics_problem: why the conditions can never be measured; empty where they can.
         http_tests: the ended tests that no Job in the cluster tells of, by name.
         pods: what the pods of the Jobs under way show, by the Job's uid.
@@ -55,6 +57,7 @@ class LocalFacts:
     """
 
     readings: tuple[Progress, ...] = ()
+    share: RequestShare = NO_REQUESTS
     metrics_problem: str = ""
     http_tests: Mapping[str, TestOutcome] = field(default_factory=dict)
     pods: Mapping[str, PodFacts] = field(default_factory=dict)
@@ -99,6 +102,7 @@ def observe(
         jobs={job.test: _job(job, local.pods) for job in current_jobs(cache, record) if job.outcome is None},
         refused_jobs=local.refused_jobs,
         readings=local.readings,
+        share=local.share,
         metrics_problem=local.metrics_problem,
     )
 

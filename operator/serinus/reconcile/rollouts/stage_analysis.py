@@ -12,6 +12,7 @@ from serinus.api.rollout_status import RolloutStatus, Serving
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, learn_dispersion, update
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question, Subject
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import Running, mode_of
 from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 
@@ -54,6 +55,9 @@ class StageAnalysis:
         replayed: whether its past has been read; until then ``progress`` only shows why not.
         learned: whether the stable version's bursts of the hour before are known.
         counts_from: only later answers count; earlier ones may include requests of an earlier run of this version.
+        share: the requests to candidate and stable version since the weights last changed.
+        share_from: only later answers count for the share; earlier ones may include requests under other weights.
+        generation: the route's generation that the share is about; 0 before it is known.
     """
 
     stage: StageId
@@ -65,6 +69,9 @@ class StageAnalysis:
     replayed: bool
     learned: bool
     counts_from: datetime
+    share_from: datetime
+    share: RequestShare = NO_REQUESTS
+    generation: int = 0
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -107,12 +114,32 @@ def question_of(plan: RolloutSpec, subject: Subject, condition: AbortCondition) 
 def counts_from(status: RolloutStatus, since: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
     """Return the time after which answers are about this stage's requests only.
 
-    A version that is retried right after its rollback must not be charged with the failures of the run before: these
-    are scraped up to an interval later, and a tick reaches back by its own length and by the time that scrapes take.
+    A version that is retried right after its rollback must not be charged with the failures of the run before.
     """
     version = status.candidate.version if status.candidate is not None else ""
     ended = next((past.ended_at for past in status.history if past.version == version), None)
-    return since if ended is None else max(since, ended + 2 * scrape_interval + tick + _IN_FLIGHT)
+    if ended is None:
+        return since
+    return max(since, settled_after(ended, scrape_interval=scrape_interval, tick=tick))
+
+
+def settled_after(change: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
+    """Return the time after which answers contain no request that was sent before a change of the route.
+
+    Requests are scraped up to an interval after they have ended, and a tick reaches back by its own length and by the
+    time that scrapes take.
+    """
+    return change + 2 * scrape_interval + tick + _IN_FLIGHT
+
+
+def on_route(analysis: StageAnalysis, generation: int, settled: datetime) -> StageAnalysis:
+    """Return the analysis with a share that is about the route as it is: one that was changed is counted anew."""
+    if analysis.generation == generation:
+        return analysis
+    if not analysis.generation:
+        # The past of a stage that is replayed: since when the route is as it is cannot be told.
+        return replace(analysis, generation=generation)
+    return replace(analysis, generation=generation, share=NO_REQUESTS, share_from=settled)
 
 
 def is_down(answer: Answer) -> bool:
@@ -122,15 +149,25 @@ def is_down(answer: Answer) -> bool:
 
 def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer]) -> StageAnalysis:
     """Return the analysis updated with one tick's answers."""
+    pairs = [
+        (answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
+        for asked in analysis.asked
+    ]
     return replace(
         analysis,
+        share=_counted(analysis, analysis.share, pairs),
         progress=tuple(
-            update(progress, answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
-            if answers[asked.candidate].at > analysis.counts_from
-            else progress
-            for progress, asked in zip(analysis.progress, analysis.asked, strict=True)
+            update(progress, candidate, stable) if candidate.at > analysis.counts_from else progress
+            for progress, (candidate, stable) in zip(analysis.progress, pairs, strict=True)
         ),
     )
+
+
+def _counted(
+    analysis: StageAnalysis, share: RequestShare, pairs: Sequence[tuple[Answer, Answer | None]]
+) -> RequestShare:
+    """Return the share with one tick's answers, those left out that may be about other weights."""
+    return share.plus_answers([pair for pair in pairs if pair[0].at > analysis.share_from])
 
 
 def carried_over(analysis: StageAnalysis, before: StageAnalysis | None) -> StageAnalysis:
@@ -174,4 +211,16 @@ def replayed(analysis: StageAnalysis, answers: Mapping[Question, Sequence[Answer
             if answer.at > analysis.counts_from:
                 progress = update(progress, answer, stable.get(answer.at))
         replayed_progress.append(progress)
-    return replace(analysis, progress=tuple(replayed_progress))
+    return replace(analysis, progress=tuple(replayed_progress), share=_replayed_share(analysis, answers))
+
+
+def _replayed_share(analysis: StageAnalysis, answers: Mapping[Question, Sequence[Answer]]) -> RequestShare:
+    columns = [
+        zip(answers[asked.candidate], answers[asked.stable], strict=True)
+        for asked in analysis.asked
+        if asked.stable is not None
+    ]
+    share = NO_REQUESTS
+    for pairs in zip(*columns, strict=True):
+        share = _counted(analysis, share, pairs)
+    return share
