@@ -257,7 +257,7 @@ class Observation:
         namespace_terminating: whether its namespace is being deleted.
         served: versions that have served well, as the registry's head says.
         endpoints: the ready endpoints of backends that the status names; a backend that cannot be counted is absent.
-        missing: backends of the rule whose Service does not exist.
+        missing: backends of the rule, of the versions and of the status whose Service does not exist.
         versions: the model's ModelVersions, by version.
         route: the rule that carries the traffic.
         tests: by name, the ended tests of the current run and stage.

@@ -1,6 +1,6 @@
 """From records to an Observation: reads the caches, calls no port."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -86,7 +86,7 @@ def observe(
         namespace_terminating=cache.terminating(key.namespace),
         served=cache.served(*model) if model is not None else frozenset(),
         endpoints=_endpoints(cache, record),
-        missing=_missing(cache, key.namespace, route),
+        missing=_missing(cache, record, versions, route),
         commands=record.commands,
         rollback_to=record.rollback_to,
         uid=record.meta.uid,
@@ -153,13 +153,24 @@ def _endpoints(cache: ClusterCache, record: RolloutRecord) -> dict[BackendKey, i
     return {key: ready for key, ready in counts if ready is not None}
 
 
-def _missing(cache: ClusterCache, namespace: str, route: RouteFacts | RouteProblem) -> frozenset[BackendKey]:
-    """Return the backends of the rule that are Services without any EndpointSlice: a Service that exists has one."""
-    entries = route.entries if isinstance(route, RouteFacts) else ()
+def _missing(
+    cache: ClusterCache,
+    record: RolloutRecord,
+    versions: Iterable[ModelVersionRecord],
+    route: RouteFacts | RouteProblem,
+) -> frozenset[BackendKey]:
+    """Return the Services without any EndpointSlice that are in the rule, or could be put there.
+
+    A Service that exists has a slice. One that is missing must not count as there once its entry is out of the rule:
+    the entry would be added and removed for ever.
+    """
+    roles = (record.status.stable, record.status.candidate)
+    backends = [version.backend for version in versions] + [role.backend for role in roles if role is not None]
+    keys = {backend_key(backend) for backend in backends if backend is not None}
+    keys |= {entry.key for entry in route.entries} if isinstance(route, RouteFacts) else set()
+    namespace = record.meta.key.namespace
     return frozenset(
-        entry.key
-        for entry in entries
-        if (entry.key.group, entry.key.kind) == ("", "Service") and not cache.has_slices(namespace, entry.key.name)
+        key for key in keys if (key.group, key.kind) == ("", "Service") and not cache.has_slices(namespace, key.name)
     )
 
 
