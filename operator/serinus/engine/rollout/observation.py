@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from serinus.api.audit_record import OnBehalfOf
@@ -176,11 +176,13 @@ class JobFacts:
         name: its metadata.name.
         has_run: a container of the test has run.
         problem: why none has, in the words of Kubernetes; empty where that is not known.
+        deadline: the time after which it is ended, from its start.
     """
 
     name: str
     has_run: bool = False
     problem: str = ""
+    deadline: timedelta = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from serinus.api.model import ModelSpec
 from serinus.api.modelversion import BackendRef
@@ -247,4 +247,9 @@ def job_outcomes(cache: ClusterCache, record: RolloutRecord) -> dict[str, TestOu
 
 def _job(job: JobRecord, pods: Mapping[str, PodFacts]) -> JobFacts:
     seen = pods.get(job.meta.uid, PodFacts(has_run=False))
-    return JobFacts(name=job.meta.key.name, has_run=job.has_run or seen.has_run, problem=seen.problem)
+    return JobFacts(
+        name=job.meta.key.name,
+        has_run=job.has_run or seen.has_run,
+        problem=seen.problem,
+        deadline=timedelta(seconds=job.deadline),
+    )
