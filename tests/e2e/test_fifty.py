@@ -9,7 +9,6 @@ import aiohttp
 
 from demo.behaviour import Behaviour
 from demo.observe import wait_for
-from serinus.api.names import FINALIZER
 from serinus.api.rollout_status import Phase
 from support.e2e.fixtures import BAD, GOOD, SPARE
 from support.e2e.load import traffic_to
@@ -23,6 +22,8 @@ MODELS = 50
 RATE = 4.0 * MODELS
 PLAN = (staging(), canary("8s", traffic="20%", minRequests=8), production("3s", minRequests=10))
 MOST_QUERIES_PER_TICK = 4.0
+"""All rollouts share them: the requests by response, the latency buckets, the series' freshness and what is displayed;
+the buckets' bounds are read in the place of the last (metrics.reader)."""
 RECEIVED = r"prometheus_http_requests_total\{"
 
 KINDS = ((GOOD, Phase.HEALTHY), (BAD, Phase.ROLLED_BACK), (GOOD, Phase.HEALTHY), (SPARE, Phase.ROLLED_BACK))
@@ -61,11 +62,12 @@ async def test_fifty_rollouts_at_once_end_as_planned_for_the_queries_of_one(
     ticks, instant, ranged = (now - then for now, then in zip(after, before, strict=True))
     # The readings are not in step with the ticks: in so many ticks' time one more may have begun.
     assert instant <= MOST_QUERIES_PER_TICK * (ticks + 1), f"{instant:g} queries in {ticks:g} ticks"
-    # What no tick has followed is read by range queries; they are made up for in the ticks that follow.
-    assert instant + ranged <= MOST_QUERIES_PER_TICK * (ticks + 2), f"{instant + ranged:g} queries in {ticks:g} ticks"
+    # Range queries read what no tick of this process has followed: the past after a restart or an outage, and the hour
+    # before the first stage where it does not set ``burst``. Here is none of these, however late a status is stored.
+    assert ranged == 0, f"{ranged:g} range queries"
     assert load.statuses[0] == 0
     await the_traffic_is_where_it_should_be(place, models)
-    await kopf_has_written_nothing(place)
+    await nothing_is_left_on_the_objects(place)
 
 
 async def asked_so_far(place: Place, operator: OperatorControl) -> tuple[float, float, float]:
@@ -94,9 +96,15 @@ async def the_traffic_is_where_it_should_be(place: Place, models: Mapping[Model,
         assert {name for name, weight in weights.items() if weight} == {backend_of(serving, model.name)}
 
 
-async def kopf_has_written_nothing(place: Place) -> None:
+async def nothing_is_left_on_the_objects(place: Place) -> None:
+    """Our finalizer goes once the last records are delivered, and kopf has never written anything."""
+    await wait_for(
+        lambda: place.all("Rollout"),
+        lambda raws: not any(raw["metadata"].get("finalizers") for raw in raws),
+        within=60,
+        what="the delivery of all records",
+    )
     for kind in ("Rollout", "ModelVersion", "HTTPRoute", "Service", "EndpointSlice"):
         for raw in await place.all(kind):
             assert "kopf" not in json.dumps(raw)
-            # Our own goes once the last records are delivered.
-            assert set(raw["metadata"].get("finalizers", [])) <= {FINALIZER}
+            assert "finalizers" not in raw["metadata"]

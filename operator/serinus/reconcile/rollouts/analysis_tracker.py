@@ -13,6 +13,7 @@ from typing import Final
 from serinus.api.abort_condition import AbortCondition
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
+from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.analysis.assessment import Progress, begin
 from serinus.engine.analysis.measurements import Subject
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
@@ -61,6 +62,8 @@ class AnalysisTracker:
         self._cache = cache
         self._sources = sources
         self._analyses: dict[ObjectKey, StageAnalysis] = {}
+        self._upcoming: dict[ObjectKey, RolloutRecord] = {}
+        self._ahead: dict[ObjectKey, StageAnalysis] = {}
         self._problems: dict[ObjectKey, tuple[RolloutSpec, str]] = {}
         self._last_tick: dict[str, datetime] = {}
 
@@ -97,8 +100,30 @@ class AnalysisTracker:
             self._problems[key] = (plan, problem)
         return problem or ""
 
+    def anticipate(self, record: RolloutRecord, status: RolloutStatus) -> None:
+        """Ask about the stage that this status enters from the next tick on; ``arrive`` must follow.
+
+        The weights are written before the status, and a status may take seconds: a stage that was asked about only from
+        then on would need a range query for the time between. The stage of the stored status is asked about as before.
+        """
+        upcoming = replace(record, status=status)
+        if visit_of(upcoming) not in {None, visit_of(record)}:
+            self._upcoming[record.meta.key] = upcoming
+
+    def arrive(self, key: ObjectKey) -> None:
+        """Go on with the stage that was anticipated where its status was stored; drop it where it was not."""
+        self._upcoming.pop(key, None)
+        ahead, record = self._ahead.pop(key, None), self._cache.rollout(key)
+        current = self._analyses.get(key)
+        if ahead is None or record is None or visit_of(record) != ahead.stage:
+            return
+        if current is None or current.stage != ahead.stage:
+            self._analyses[key] = ahead
+
     def forget(self, key: ObjectKey) -> None:
         """Drop the analysis of a Rollout that is gone."""
+        self._upcoming.pop(key, None)
+        self._ahead.pop(key, None)
         self._analyses.pop(key, None)
         self._problems.pop(key, None)
 
@@ -109,12 +134,24 @@ class AnalysisTracker:
             The Rollouts with new answers, each with whether it is urgent.
         """
         before = self._last_tick.get(source)
+        self._look_ahead(source, now, before)
         self._update_stages(source, now, before)
         await self._learn(source)
         await self._replay(source, now)
         if before is None or await self._ask(source, now, before):
             self._last_tick[source] = now
         return {key: analysis.breached for key, analysis in self._analyses.items() if analysis.source == source}
+
+    def _look_ahead(self, source: str, now: datetime, last_tick: datetime | None) -> None:
+        """Begin an analysis for each stage that is anticipated, go on with those whose status was stored."""
+        for key, upcoming in [*self._upcoming.items()]:
+            stage, ahead, stored = visit_of(upcoming), self._ahead.get(key), self._cache.rollout(key)
+            if stored is not None and visit_of(stored) == stage:
+                self.arrive(key)
+            elif stage is not None and (ahead is None or ahead.stage != stage):
+                analysis = self._open(upcoming, stage, last_tick)
+                if analysis is not None and analysis.source == source:
+                    self._ahead[key] = self._on_route(upcoming, carried_over(analysis, self._analyses.get(key)), now)
 
     def _update_stages(self, source: str, now: datetime, last_tick: datetime | None) -> None:
         """Begin an analysis for each stage under way, drop those that are over."""
@@ -201,18 +238,20 @@ class AnalysisTracker:
         A source that is down altogether is queried for the whole time at once later; where only some questions failed,
         the stages of these are replayed.
         """
-        analyses = {
-            key: analysis for key, analysis in self._analyses.items() if analysis.source == source and analysis.replayed
-        }
-        questions = {question for analysis in analyses.values() for question in analysis.questions}
+        books = (self._analyses, self._ahead)
+        of_source = ((key, analysis) for book in books for key, analysis in book.items() if analysis.source == source)
+        analyses = [(key, analysis) for key, analysis in of_source if analysis.replayed]
+        questions = {question for _, analysis in analyses for question in analysis.questions}
         if not questions:
             return True
         answers = await self._sources[source].ask(questions, now, since)
         failed = {question for question, answer in answers.items() if is_down(answer)}
-        for key, analysis in analyses.items():
-            if self._analyses.get(key) is analysis:
-                partly = len(failed) < len(questions) and not failed.isdisjoint(analysis.questions)
-                self._analyses[key] = replace(with_answers(analysis, answers), replayed=not partly or analysis.breached)
+        for key, analysis in analyses:
+            partly = len(failed) < len(questions) and not failed.isdisjoint(analysis.questions)
+            updated = replace(with_answers(analysis, answers), replayed=not partly or analysis.breached)
+            for book in books:
+                if book.get(key) is analysis:
+                    book[key] = updated
         return len(failed) < len(questions)
 
     async def _learn(self, source: str) -> None:
