@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -121,7 +121,7 @@ class RolloutController:
             self._to_relist.clear()
             await self._resync(kinds)
 
-    async def _resync(self, kinds: Iterable[type[Record]] = KINDS) -> None:
+    async def _resync(self, kinds: tuple[type[Record], ...] = KINDS) -> None:
         """List these kinds; nothing is decided before all of them were listed once."""
         for pause in RETRY:
             try:
@@ -131,8 +131,9 @@ class RolloutController:
                 logger.warning("the cluster could not be listed: %s; trying again in %g s", problem, pause)
                 await asyncio.sleep(pause)
             else:
-                self._ports.telemetry.resyncs.inc()
-                self.synced.set()
+                if kinds == KINDS:
+                    self._ports.telemetry.resyncs.inc()
+                    self.synced.set()
                 return
 
     async def _list(self, kind: type[Record]) -> None:
