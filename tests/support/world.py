@@ -16,6 +16,7 @@ from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
 from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.decision import Decision, Event
@@ -67,6 +68,7 @@ class World:
     decisions: list[tuple[RolloutStatus, Observation, Decision]] = field(default_factory=list)
     ended_tests: dict[tuple[int, str], dict[str, TestOutcome]] = field(default_factory=dict)
     evidence: dict[tuple[int, int, datetime], tuple[Progress, ...]] = field(default_factory=dict)
+    shares: dict[tuple[int, int, datetime], RequestShare] = field(default_factory=dict)
 
     # ---- what a test does ------------------------------------------------------------------
 
@@ -99,6 +101,7 @@ class World:
         weight = candidate.weight if candidate else 0
         stable = self._stable_answer(self.real_share if self.real_share is not None else weight, batch)
         self.evidence[key] = tuple(update(progress, answer, stable) for progress in self._readings(key))
+        self.shares[key] = self.shares.get(key, NO_REQUESTS).plus_answers([(answer, stable)])
         return self
 
     def look(self, *, crash: str = "") -> Decision:
@@ -157,6 +160,7 @@ class World:
             decisions=[],
             ended_tests={key: dict(ended) for key, ended in self.ended_tests.items()},
             evidence=dict(self.evidence),
+            shares=dict(self.shares),
         )
 
     # ---- what a test looks at --------------------------------------------------------------
@@ -188,6 +192,7 @@ class World:
             route=self.route,
             tests=dict(self.ended_tests.get((self.status.run, stage.name), {})) if stage is not None else {},
             readings=self._readings(key) if key is not None else (),
+            share=self.shares.get(key, NO_REQUESTS) if key is not None else NO_REQUESTS,
         )
 
     # ---- inside ----------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from serinus.api.rollout_status import TestResult
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
 from serinus.engine.analysis.measurements import Batch, CouldNotAsk, Counted, NoData
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.observation import (
     AdmissionBlock,
     BackendKey,
@@ -175,6 +176,19 @@ def readings_of(plan: RolloutSpec, index: int, code: int, weight: float) -> tupl
     return tuple(_told(progress, Evidence(code), weight) for progress in begun)
 
 
+def share_of(code: int, weight: float) -> RequestShare:
+    """Return which share of the requests the candidate has had since the weights last changed."""
+    batch = _ANSWERS.get(Evidence(code))
+    if batch is None or not 0 < weight < 100:
+        return NO_REQUESTS
+    return NO_REQUESTS.plus(batch.requests, batch.requests * _stable_factor(Evidence(code), weight))
+
+
+def _stable_factor(code: Evidence, weight: float) -> float:
+    """Return how many requests the stable version has for each of the candidate's."""
+    return 1 if code is Evidence.OTHER_SHARE else (100 - weight) / weight if weight else 0
+
+
 def _told(progress: Progress, code: Evidence, weight: float) -> Progress:
     match code:
         case Evidence.NOT_ASKED:
@@ -187,8 +201,8 @@ def _told(progress: Progress, code: Evidence, weight: float) -> Progress:
             pass
     at = NOW - timedelta(minutes=10) if code is Evidence.STALE else NOW
     batch = _ANSWERS[code]
-    factor = 1 if code is Evidence.OTHER_SHARE else (100 - weight) / weight if weight else 0
-    stable = Counted(at=at, batch=Batch(batch.requests * factor, 0, 0, 0)) if 0 < weight < 100 else None
+    stable_requests = batch.requests * _stable_factor(code, weight)
+    stable = Counted(at=at, batch=Batch(stable_requests, 0, 0, 0)) if 0 < weight < 100 else None
     return update(progress, Counted(at=at, batch=batch), stable)
 
 

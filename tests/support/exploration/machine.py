@@ -13,6 +13,7 @@ from msgspec import structs
 from serinus.api.names import Command
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, StageState
+from serinus.engine.analysis.share import NO_REQUESTS
 from serinus.engine.rollout import approvals, outbox
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, SetFinalizer, SetWeights
 from serinus.engine.rollout.decide import decide
@@ -222,6 +223,7 @@ class Machine:
                 versions=facts.versions_of(codes) if plan is not None else {},
                 tests=facts.tests_of(state[TESTS], tuple(test.name for test in planned[0].tests)) if planned else {},
                 readings=self._readings_of(status, plan, planned, state[EVIDENCE]),
+                share=self._share_of(status, planned, state[EVIDENCE]),
             ),
         )
 
@@ -241,6 +243,12 @@ class Machine:
         if key not in self._readings:
             self._readings[key] = facts.readings_of(plan, planned[1], code, status.candidate.weight)
         return self._readings[key]
+
+    @staticmethod
+    def _share_of(status, planned, code: int):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN205
+        if planned is None or not planned[0].abort_on:
+            return NO_REQUESTS
+        return facts.share_of(code, status.candidate.weight)
 
     def look(self, state: State) -> Outcome:
         """Return what one decision makes of this state."""

@@ -15,14 +15,18 @@ from typing import Final
 from serinus.api.abort_condition import AbortCondition
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
+from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin
-from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Question, Subject
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Question
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import stage_of
+from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.catch_up import CatchUp
+from serinus.reconcile.rollouts.metric_problems import MetricProblems
 from serinus.reconcile.rollouts.stage_analysis import (
     Asked,
     StageAnalysis,
@@ -30,7 +34,9 @@ from serinus.reconcile.rollouts.stage_analysis import (
     begun_again,
     carried_over,
     counts_from,
+    on_route,
     question_of,
+    settled_after,
     subject_of,
     visit_of,
     with_answers,
@@ -55,9 +61,11 @@ class AnalysisTracker:
         self._cache = cache
         self._sources = sources
         self._analyses: dict[ObjectKey, StageAnalysis] = {}
-        self._problems: dict[ObjectKey, tuple[RolloutSpec, str]] = {}
+        self._upcoming: dict[ObjectKey, RolloutRecord] = {}
+        self._ahead: dict[ObjectKey, StageAnalysis] = {}
         self._last_tick: dict[str, datetime] = {}
         self._trusted_from: dict[str, datetime] = {}
+        self._problems = MetricProblems(cache, sources)
         self._catch_up = CatchUp(self._analyses, sources)
 
     def readings(self, record: RolloutRecord) -> tuple[Progress, ...]:
@@ -70,6 +78,13 @@ class AnalysisTracker:
         # Nothing passes before its past is known; a short time of reading it changes no status.
         return tuple(map(partial(_unread, analysis), analysis.initial)) if analysis.failures else ()
 
+    def share(self, record: RolloutRecord) -> RequestShare:
+        """Return the requests to the candidate and the stable version since the weights last changed."""
+        analysis = self._analyses.get(record.meta.key)
+        if analysis is None or analysis.stage != visit_of(record):
+            return NO_REQUESTS
+        return analysis.share
+
     def breached(self, record: RolloutRecord) -> bool:
         """Return whether a condition of the stage that the Rollout is in is breached."""
         analysis = self._analyses.get(record.meta.key)
@@ -77,22 +92,34 @@ class AnalysisTracker:
 
     def problem(self, record: RolloutRecord) -> str:
         """Return why the Rollout's conditions can never be measured; empty where they can."""
-        plan = self._cache.last_plan(record)
-        if plan is None:
-            return ""
-        key = record.meta.key
-        cached = self._problems.get(key)
-        if cached is not None and cached[0] is plan:
-            return cached[1]
-        problem = self._find_problem(record, plan)
-        if problem is not None:
-            self._problems[key] = (plan, problem)
-        return problem or ""
+        return self._problems.of(record)
+
+    def anticipate(self, record: RolloutRecord, status: RolloutStatus) -> None:
+        """Ask about the stage that this status enters from the next tick on; ``arrive`` must follow.
+
+        The weights are written before the status, and a status may take seconds: a stage that was asked about only from
+        then on would need a range query for the time between. The stage of the stored status is asked about as before.
+        """
+        upcoming = replace(record, status=status)
+        if visit_of(upcoming) not in {None, visit_of(record)}:
+            self._upcoming[record.meta.key] = upcoming
+
+    def arrive(self, key: ObjectKey) -> None:
+        """Go on with the stage that was anticipated where its status was stored; drop it where it was not."""
+        self._upcoming.pop(key, None)
+        ahead, record = self._ahead.pop(key, None), self._cache.rollout(key)
+        current = self._analyses.get(key)
+        if ahead is None or record is None or visit_of(record) != ahead.stage:
+            return
+        if current is None or current.stage != ahead.stage:
+            self._analyses[key] = ahead
 
     def forget(self, key: ObjectKey) -> None:
         """Drop the analysis of a Rollout that is gone."""
+        self._upcoming.pop(key, None)
+        self._ahead.pop(key, None)
         self._analyses.pop(key, None)
-        self._problems.pop(key, None)
+        self._problems.forget(key)
 
     async def tick(self, source: str, now: datetime) -> Mapping[ObjectKey, bool]:
         """Query one source for all its stages and update their analyses.
@@ -101,6 +128,7 @@ class AnalysisTracker:
             The Rollouts with new answers, each with whether it is urgent.
         """
         before = self._last_tick.get(source, now - self._sources[source].tick)
+        self._look_ahead(source, before, now)
         self._update_stages(source, before, now)
         await self._ask(source, now, before)
         self._last_tick[source] = now
@@ -118,8 +146,20 @@ class AnalysisTracker:
         """Begin the evidence of the stages under way anew: the times of what was read are not those of this clock."""
         self._trusted_from[source] = now
         self._last_tick.pop(source, None)
-        for key in [key for key, analysis in self._analyses.items() if analysis.source == source]:
-            del self._analyses[key]
+        for book in (self._analyses, self._ahead):
+            for key in [key for key, analysis in book.items() if analysis.source == source]:
+                del book[key]
+
+    def _look_ahead(self, source: str, last_tick: datetime, now: datetime) -> None:
+        """Begin an analysis for each stage that is anticipated, go on with those whose status was stored."""
+        for key, upcoming in [*self._upcoming.items()]:
+            stage, ahead, stored = visit_of(upcoming), self._ahead.get(key), self._cache.rollout(key)
+            if stored is not None and visit_of(stored) == stage:
+                self.arrive(key)
+            elif stage is not None and (ahead is None or ahead.stage != stage):
+                analysis = self._open(upcoming, stage, last_tick, now)
+                if analysis is not None and analysis.source == source:
+                    self._ahead[key] = self._on_route(upcoming, carried_over(analysis, self._analyses.get(key)), now)
 
     def _update_stages(self, source: str, last_tick: datetime, now: datetime) -> None:
         """Begin an analysis for each stage under way, drop those that are over."""
@@ -127,12 +167,22 @@ class AnalysisTracker:
             key, stage = record.meta.key, visit_of(record)
             previous = self._analyses.get(key)
             if previous is not None and previous.stage == stage and previous.terms == self._terms(record):
+                if previous.source == source:
+                    self._analyses[key] = self._on_route(record, previous, now)
                 continue
             analysis = self._open(record, stage, last_tick, now) if stage is not None else None
             if analysis is None:
                 self._analyses.pop(key, None)
             elif analysis.source == source:
-                self._analyses[key] = carried_over(analysis, previous)
+                self._analyses[key] = self._on_route(record, carried_over(analysis, previous), now)
+
+    def _on_route(self, record: RolloutRecord, analysis: StageAnalysis, now: datetime) -> StageAnalysis:
+        """Return the analysis with a share that is about the route as it is."""
+        ref = route_in_use(self._cache.last_plan(record), record.status)
+        route = self._cache.route(ObjectKey(record.meta.key.namespace, ref.http_route.name)) if ref else None
+        source = self._sources[analysis.source]
+        settled = settled_after(now, scrape_interval=source.scrape_interval, tick=source.tick)
+        return on_route(analysis, route.generation if route is not None else 0, settled)
 
     def _terms(self, record: RolloutRecord) -> tuple[Stage, MetricsRef] | None:
         plan = self._cache.last_plan(record)
@@ -178,6 +228,7 @@ class AnalysisTracker:
             until=(last_tick,) * len(asked),
             unread_until=None if new else last_tick,
             learned=known,
+            share_from=settled_after(stage_id.since, scrape_interval=interval, tick=tick),
         )
 
     def _asked(
@@ -199,48 +250,32 @@ class AnalysisTracker:
 
     async def _ask(self, source: str, now: datetime, before: datetime) -> None:
         """Query what happened since each condition's last answer: mostly since the last tick."""
-        analyses = {key: analysis for key, analysis in self._analyses.items() if analysis.source == source}
-        self._drop_gaps(analyses, before)
+        self._drop_gaps(source, before)
+        books = (self._analyses, self._ahead)
+        analyses = [(book, key, one) for book in books for key, one in book.items() if one.source == source]
         by_since: dict[datetime, set[Question]] = defaultdict(set)
-        for analysis in analyses.values():
+        for _, _, analysis in analyses:
             for since, asked in zip(analysis.until, analysis.asked, strict=True):
                 by_since[since] |= {one for one in (asked.candidate, asked.stable) if one is not None}
         asks = (self._sources[source].ask(questions, now, since) for since, questions in by_since.items())
         answers: dict[Question, Answer] = {}
         for answered in await asyncio.gather(*asks):
             answers.update(answered)
-        for key, analysis in analyses.items():
+        for book, key, analysis in analyses:
             # What became of the analysis meanwhile, such as a past that was read, must not be overwritten.
-            current = self._analyses.get(key)
+            current = book.get(key)
             if current is not None and current.stage == analysis.stage and current.terms == analysis.terms:
-                self._analyses[key] = with_answers(current, answers, now)
+                book[key] = with_answers(current, answers, now)
 
-    def _drop_gaps(self, analyses: dict[ObjectKey, StageAnalysis], before: datetime) -> None:
+    def _drop_gaps(self, source: str, before: datetime) -> None:
         """Let what has waited for an answer longest begin again, where too many times would have to be asked for."""
+        analyses = {key: analysis for key, analysis in self._analyses.items() if analysis.source == source}
         times = sorted({since for analysis in analyses.values() for since in analysis.until}, reverse=True)
         oldest = times[MAX_GAPS - 1] if len(times) > MAX_GAPS else None
         for key, analysis in analyses.items():
             late = oldest is not None and min(analysis.until) < oldest
             if (late or len(analysis.live) > MOST_LIVE) and not analysis.breached:
-                self._analyses[key] = analyses[key] = begun_again(analysis, before)
-
-    def _find_problem(self, record: RolloutRecord, plan: RolloutSpec) -> str | None:
-        """Return the problem, empty where there is none; None where that is open because the version does not exist."""
-        source = self._sources.get(plan.metrics.source)
-        if source is None:
-            available = ", ".join(sorted(self._sources)) or "none"
-            return f"There is no metric source {plan.metrics.source}; the administrator has set up: {available}."
-        model = ObjectKey(record.meta.key.namespace, plan.model)
-        backend = next((one.backend for one in self._cache.versions(*model) if one.version == plan.version), None)
-        if backend is None:
-            return None
-        desired = Subject(model.namespace, model.name, plan.version, backend)
-        for conditions in plan.conditions:
-            for condition in conditions:
-                problem = source.problem_with(question_of(plan, desired, condition))
-                if problem:
-                    return f"{condition.text}: {problem}."
-        return ""
+                self._analyses[key] = begun_again(analysis, before)
 
 
 def _unread(analysis: StageAnalysis, initial: Progress) -> Progress:

@@ -58,6 +58,7 @@ class RolloutController:
         self._model_versions = model_versions
         self._workers = workers
         self._relist_wanted = asyncio.Event()
+        self._to_relist: set[type[Record]] = set()
         self.synced = asyncio.Event()
         self.heartbeat = self._ports.clock.monotonic()
 
@@ -81,8 +82,9 @@ class RolloutController:
             self._queue.forget(key)
             self._reconciler.on_delete(record)
 
-    def on_relist(self) -> None:
-        """The watch was interrupted: list everything again."""
+    def on_relist(self, kind: type[Record]) -> None:
+        """A watch of this kind has begun anew: list it again."""
+        self._to_relist.add(kind)
         self._relist_wanted.set()
 
     # ---- running -------------------------------------------------------------------------------
@@ -112,28 +114,35 @@ class RolloutController:
             await asyncio.sleep(1)
 
     async def _keep_in_sync(self, every: float) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + every
         while True:
             try:
-                # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
-                async with asyncio.timeout(every):
+                async with asyncio.timeout_at(due):
+                    # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
                     await self._relist_wanted.wait()
             except TimeoutError:
                 logger.debug("periodic resync")
+                kinds, due = KINDS, loop.time() + every
+            else:
+                kinds = tuple(kind for kind in KINDS if kind in self._to_relist)
             self._relist_wanted.clear()
-            await self._resync()
+            self._to_relist.clear()
+            await self._resync(kinds)
 
-    async def _resync(self) -> None:
-        """List every kind; nothing is decided before that has succeeded once."""
+    async def _resync(self, kinds: tuple[type[Record], ...] = KINDS) -> None:
+        """List these kinds; nothing is decided before all of them were listed once."""
         for pause in RETRY:
             try:
-                for kind in KINDS:
+                for kind in kinds:
                     await self._list(kind)
             except SerinusError as problem:
                 logger.warning("the cluster could not be listed: %s; trying again in %g s", problem, pause)
                 await asyncio.sleep(pause)
             else:
-                self._ports.telemetry.resyncs.inc()
-                self.synced.set()
+                if kinds == KINDS:
+                    self._ports.telemetry.resyncs.inc()
+                    self.synced.set()
                 return
 
     async def _list(self, kind: type[Record]) -> None:

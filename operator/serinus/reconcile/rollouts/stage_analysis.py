@@ -12,6 +12,7 @@ from serinus.api.rollout_status import RolloutStatus, Serving
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, learn_dispersion, update
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question, Subject
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import Running, mode_of
 from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 
@@ -58,6 +59,9 @@ class StageAnalysis:
         live: the answers of the ticks so far, kept until all of the past is known; then they are judged again after it.
         failures: how often in a row the past could not be read.
         problem: why not, the last time.
+        share: the requests to candidate and stable version since the weights last changed.
+        share_from: only later answers count for the share; earlier ones may include requests under other weights.
+        generation: the route's generation that the share is about; 0 before it is known.
     """
 
     stage: StageId
@@ -70,9 +74,12 @@ class StageAnalysis:
     until: tuple[datetime, ...]
     unread_until: datetime | None
     learned: bool
+    share_from: datetime
     live: tuple[Mapping[Question, Answer], ...] = ()
     failures: int = 0
     problem: str = ""
+    share: RequestShare = NO_REQUESTS
+    generation: int = 0
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -120,12 +127,32 @@ def question_of(plan: RolloutSpec, subject: Subject, condition: AbortCondition) 
 def counts_from(status: RolloutStatus, since: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
     """Return the time after which answers are about this stage's requests only.
 
-    A version that is retried right after its rollback must not be charged with the failures of the run before: these
-    are scraped up to an interval later, and a tick reaches back by its own length and by the time that scrapes take.
+    A version that is retried right after its rollback must not be charged with the failures of the run before.
     """
     version = status.candidate.version if status.candidate is not None else ""
     ended = next((past.ended_at for past in status.history if past.version == version), None)
-    return since if ended is None else max(since, ended + 2 * scrape_interval + tick + _IN_FLIGHT)
+    if ended is None:
+        return since
+    return max(since, settled_after(ended, scrape_interval=scrape_interval, tick=tick))
+
+
+def settled_after(change: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
+    """Return the time after which answers contain no request that was sent before a change of the route.
+
+    Requests are scraped up to an interval after they have ended, and a tick reaches back by its own length and by the
+    time that scrapes take.
+    """
+    return change + 2 * scrape_interval + tick + _IN_FLIGHT
+
+
+def on_route(analysis: StageAnalysis, generation: int, settled: datetime) -> StageAnalysis:
+    """Return the analysis with a share that is about the route as it is: one that was changed is counted anew."""
+    if analysis.generation == generation:
+        return analysis
+    if not analysis.generation:
+        # The past of a stage that is replayed: since when the route is as it is cannot be told.
+        return replace(analysis, generation=generation)
+    return replace(analysis, generation=generation, share=NO_REQUESTS, share_from=settled)
 
 
 def is_down(answer: Answer) -> bool:
@@ -144,7 +171,15 @@ def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer], no
         for since, asked in zip(analysis.until, analysis.asked, strict=True)
     )
     live = analysis.live if analysis.caught_up else (*analysis.live, own)
-    return replace(analysis, progress=folded(analysis, analysis.progress, own), until=until, live=live)
+    share = _counted(analysis, analysis.share, _pairs(analysis, own))
+    return replace(analysis, progress=folded(analysis, analysis.progress, own), share=share, until=until, live=live)
+
+
+def _pairs(analysis: StageAnalysis, answers: Mapping[Question, Answer]) -> list[tuple[Answer, Answer | None]]:
+    return [
+        (answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
+        for asked in analysis.asked
+    ]
 
 
 def lost(asked: Asked, answers: Mapping[Question, Answer]) -> Answer | None:
@@ -174,6 +209,13 @@ def begun_again(analysis: StageAnalysis, since: datetime) -> StageAnalysis:
     return replace(
         analysis, progress=analysis.initial, until=(since,) * len(analysis.asked), unread_until=since, live=()
     )
+
+
+def _counted(
+    analysis: StageAnalysis, share: RequestShare, pairs: Sequence[tuple[Answer, Answer | None]]
+) -> RequestShare:
+    """Return the share with one tick's answers, those left out that may be about other weights."""
+    return share.plus_answers([pair for pair in pairs if pair[0].at > analysis.share_from])
 
 
 def carried_over(analysis: StageAnalysis, before: StageAnalysis | None) -> StageAnalysis:
@@ -213,15 +255,14 @@ def with_past(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]]
         reach: by how much a step of the past is longer than a tick. A step that reaches back over the time from which
             answers count is left out: it would bring requests from before.
     """
-    progress = analysis.initial
-    for answers in _by_step(analysis, past):
-        if answers[analysis.asked[0].candidate].at - reach > analysis.counts_from:
-            progress = folded(analysis, progress, answers)
-    for answers in analysis.live:
+    candidate = analysis.asked[0].candidate
+    steps = (step for step in _by_step(analysis, past) if step[candidate].at - reach > analysis.counts_from)
+    progress, share = analysis.initial, NO_REQUESTS
+    for answers in (*steps, *analysis.live):
         progress = folded(analysis, progress, answers)
-    if analysis.breached:
-        progress = analysis.progress
-    return replace(analysis, progress=progress, unread_until=None, live=(), failures=0, problem="")
+        share = _counted(analysis, share, _pairs(analysis, answers))
+    progress = analysis.progress if analysis.breached else progress
+    return replace(analysis, progress=progress, share=share, unread_until=None, live=(), failures=0, problem="")
 
 
 def _by_step(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]]) -> Iterator[Mapping[Question, Answer]]:
