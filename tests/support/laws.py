@@ -313,7 +313,7 @@ def _kept_alone(step: Step, bad: str) -> str:
     if any(entry.weight for entry in step.entries if entry.key != key):
         return f"{bad} ({fault(step) or 'rolled back'}) keeps weight although something else in the rule has some"
     targets = fit_targets(step, bad)
-    if targets and not step.observed.conflict and weight_at(step.entries, key):
+    if targets and weight_at(step.entries, key):
         return f"{bad} ({fault(step) or 'rolled back'}) keeps weight although {sorted(targets)} could take it"
     return ""
 

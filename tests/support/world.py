@@ -24,6 +24,7 @@ from serinus.engine.rollout.modes import Running, mode_of, stage_of
 from serinus.engine.rollout.observation import (
     Actors,
     AuditFacts,
+    BackendKey,
     InvalidSpec,
     Observation,
     RouteFacts,
@@ -62,6 +63,8 @@ class World:
     unrecorded: frozenset[str] = frozenset()
     gateway_accepts: bool = True
     real_share: float | None = None
+    conflict: str = ""
+    missing: frozenset[BackendKey] = frozenset()
     deleted: bool = False
     has_finalizer: bool = False
     events: list[Event] = field(default_factory=list)
@@ -139,11 +142,19 @@ class World:
             self.measure()
         raise AssertionError(f"never {until}: {self.status.phase} {self.status.summary} {self.status.next_action}")
 
+    def lose_service(self, version: str) -> None:
+        """Somebody deletes the Service of a version; Gateway API has that spoil ResolvedRefs whatever its weight."""
+        self.missing |= {a_key(version)}
+        if version in self.versions:
+            self.versions[version] = replace(self.versions[version], ready=0)
+
     def gateway(self) -> None:
         """The gateway takes the route as it stands, if it does."""
         if self.gateway_accepts:
+            generation = self.route.generation
+            resolved = not any(entry.key in self.missing for entry in self.route.entries)
             parents = tuple(
-                replace(parent, accepted=True, observed_generation=self.route.generation)
+                replace(parent, accepted=True, observed_generation=generation, resolved=resolved)
                 for parent in self.route.parents
             )
             self.route = replace(self.route, parents=parents)
@@ -187,7 +198,10 @@ class World:
             policy=self.policy,
             audit=AuditFacts(recorded=frozenset(one.id for one in self.status.records) - self.unrecorded),
             freeze=self.freeze,
+            conflict=self.conflict,
             served=self.served,
+            endpoints=dict.fromkeys(self.missing, 0),
+            missing=self.missing,
             versions=dict(self.versions),
             route=self.route,
             tests=dict(self.ended_tests.get((self.status.run, stage.name), {})) if stage is not None else {},

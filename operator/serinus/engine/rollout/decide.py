@@ -144,6 +144,9 @@ def _finish_rollback(draft: Draft, mode: RollingBack, situation: Situation) -> D
     problem = unsafe(mode.rollback.version, draft.status, situation.observed)
     if problem is None:
         return rollback.complete(draft, mode.rollback, situation)
+    if situation.observed.conflict and not problem.reason.transient:
+        keeps = f"Rollout {situation.observed.conflict} keeps the route: delete one of the two."
+        problem = Waiting(problem.reason, f"{problem.message} {keeps}")
     return rollback.retarget(draft, mode.rollback, situation).with_waiting(problem)
 
 
@@ -270,9 +273,9 @@ def _drain(draft: Draft, situation: Situation) -> Draft:
     """The Rollout is being deleted: end its run, and leave no candidate with traffic that nobody watches."""
     match draft.mode:
         case Running(candidate=candidate) | Stranded(candidate=candidate):
-            reason = "the Rollout was deleted"
+            reason, loss = "the Rollout was deleted", runs.told_loss(candidate, draft.status, situation)
             draft = draft.end_run(candidate, RunResult.CANCELLED, reason, situation.now).with_event(
-                EventReason.ROLLOUT_CANCELLED, f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}."
+                EventReason.ROLLOUT_CANCELLED, f"{loss}: {reason}."
             )
             return runs.cleared(draft, situation)
         case Idle() | RollingBack() | RolledBack() | Settled():

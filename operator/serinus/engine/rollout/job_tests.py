@@ -90,9 +90,11 @@ def await_job(draft: Draft, name: str, situation: Situation) -> tuple[Draft, boo
         seen = "" if job.has_run else job.problem
         return (draft if known is not None else _running(draft, name, situation, message=seen)), False
     if refusal is not None:
+        problem, remedy = ("was refused", "Correct the test's template, the quota or the operator's rights")
+        if refusal.may_exist:
+            problem, remedy = ("cannot be created", "Mend what the API server calls for it, such as a webhook")
         message = (
-            f"its Job was refused: {refusal.message.rstrip('.')}. Correct the test's template, the quota or the "
-            "operator's rights; the Job is asked for again every minute."
+            f"its Job {problem}: {refusal.message.rstrip('.')}. {remedy}; the Job is asked for again every minute."
         )
         return _not_run(draft, name, message, situation), situation.now - refusal.at >= ASK_AGAIN
     if known is None:

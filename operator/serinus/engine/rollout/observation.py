@@ -187,10 +187,14 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True)
 class JobRefusal:
-    """Why the API server did not create the Job of a test, and when it said so."""
+    """Why the API server did not create the Job of a test, and when it said so.
+
+    ``may_exist`` where it gave no clear answer, such as a webhook's 500: then the Job may have been created.
+    """
 
     message: str
     at: datetime
+    may_exist: bool = False
 
 
 @dataclass(frozen=True, slots=True)

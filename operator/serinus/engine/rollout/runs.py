@@ -12,8 +12,10 @@ from serinus.engine.rollout.modes import Running, Stranded
 from serinus.engine.rollout.observation import RouteFacts, RouteProblem, VersionFacts
 from serinus.engine.rollout.traffic.targets import (
     Adoption,
+    could_take_over,
     our_backends,
     place_of,
+    serves_alone,
     serving_now,
     shared_backend,
     unfit,
@@ -223,40 +225,63 @@ def leave(draft: Draft, situation: PlannedSituation) -> Draft:
 def cleared(draft: Draft, situation: Situation) -> Draft:
     """Return the draft without candidate, stage and rollback; who serves alone becomes the stable version."""
     status, candidate = draft.status, draft.status.candidate
-    if status.stable is None and candidate is not None and candidate.weight > 0:
-        draft = draft.with_status(stable=structs.replace(candidate, weight=100, since=situation.now))
+    if candidate is not None and keeps_serving(candidate, status, situation):
+        good = status.stable.version if status.stable is not None else status.last_known_good
+        stable = structs.replace(candidate, weight=100, since=situation.now)
+        draft = draft.with_status(stable=stable, last_known_good=good)
     return draft.with_status(candidate=None, stage=None, rollback=None, evidence=(), tests=(), approvals=())
 
 
+def keeps_serving(candidate: Serving, status: RolloutStatus, situation: Situation) -> bool:
+    """Return whether the version on trial serves alone and the stable one could not take its traffic."""
+    stable, observed = status.stable, situation.observed
+    if stable is None:
+        return candidate.weight > 0
+    alone = candidate.weight > 0 and serves_alone(candidate.version, status, observed)
+    return alone and not could_take_over(stable.version, status, observed)
+
+
+def told_loss(candidate: Serving, status: RolloutStatus, situation: Situation) -> str:
+    """Return what becomes of the candidate's traffic when its run is left, for a sentence."""
+    if candidate.weight > 0 and keeps_serving(candidate, status, situation):
+        return f"{candidate.version} keeps {candidate.weight:g}%, which nothing else could take"
+    return f"{candidate.version} {candidate.weight:g}% -> 0%"
+
+
 def leave_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:
-    """Return why a run cannot be left yet: what would get the candidate's traffic has no ready endpoint."""
+    """Return why a run cannot be left yet: what would get the candidate's traffic may not, or has no endpoint."""
     stable, candidate = draft.status.stable, draft.status.candidate
     if stable is None or candidate is None or candidate.weight == 0:
         return None
     place = place_of(stable.version, draft.status, situation.observed)
     trial = place_of(candidate.version, draft.status, situation.observed)
-    if place is None or place.is_ready or trial is None or not trial.is_ready:
+    if place is None or trial is None or not trial.is_ready:
         return None
-    message = (
-        f"{candidate.version} keeps {candidate.weight:g}% until {stable.version} has a ready endpoint: "
-        "it would get all the traffic."
-    )
+    share = f"{candidate.version} keeps {candidate.weight:g}%"
+    why = unfit(stable.version, draft.status, situation.observed)
+    if why and serves_alone(candidate.version, draft.status, situation.observed):
+        message = f"{share}: {stable.version}, which would get all the traffic, {why}. Set spec.version back."
+        return Waiting(WaitReason.ROLLBACK_TARGET_NOT_READY, message)
+    if place.is_ready:
+        return None
+    message = f"{share} until {stable.version} has a ready endpoint: it would get all the traffic."
     return Waiting(WaitReason.ROLLBACK_TARGET_NOT_READY, message)
 
 
 def _end_early(draft: Draft, situation: PlannedSituation, candidate: Serving) -> Draft:
     stable, wanted = draft.status.stable, situation.plan.version
+    loss = told_loss(candidate, draft.status, situation)
     if stable is not None and stable.version == wanted:
         reason = f"spec.version went back to {wanted}, which serves already"
         return draft.end_run(candidate, RunResult.CANCELLED, reason, situation.now).with_event(
             EventReason.ROLLOUT_CANCELLED,
-            f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}.",
+            f"{loss}: {reason}.",
             by=situation.observed.actors.spec_by,
         )
     reason = f"{wanted} is wanted now" if candidate.version != wanted else "the plan's stages changed"
     return draft.end_run(candidate, RunResult.SUPERSEDED, reason, situation.now).with_event(
         EventReason.ROLLOUT_SUPERSEDED,
-        f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}.",
+        f"{loss}: {reason}.",
         by=situation.observed.actors.spec_by,
     )
 
@@ -266,6 +291,8 @@ def promote(draft: Draft, candidate: Serving, situation: Situation) -> Draft:
     status = draft.status
     draft = draft.end_run(candidate, RunResult.PROMOTED, "every stage passed", situation.now)
     before = status.stable.version if status.stable is not None else None
+    if before is not None and unfit(before, status, situation.observed):
+        before = status.last_known_good
     draft = draft.with_status(
         stable=structs.replace(candidate, weight=100, since=situation.now, not_ready_since=None),
         last_known_good=before,

@@ -19,7 +19,7 @@ from serinus.engine.rollout.observation import RouteFacts, TestOutcome, VersionF
 from serinus.engine.rollout.runs import promote
 from serinus.engine.rollout.traffic.confirmation import planned, share_mismatch, unconfirmed
 from serinus.engine.rollout.traffic.route_plan import Unplannable
-from serinus.engine.rollout.traffic.targets import choose_target, is_ready, usable
+from serinus.engine.rollout.traffic.targets import choose_target, is_ready, unfit, usable
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 
@@ -89,9 +89,14 @@ def _gone(version: str) -> Waiting:
 
 
 def _no_rollback_target(draft: Draft, run: Running, situation: PlannedSituation) -> Waiting | None:
-    """Return why no weight may rise: there is a version that serves well, and it could not take the traffic back."""
+    """Return why no weight may rise: there is a version that serves well, and it could not take the traffic back.
+
+    A stable version that is known to be bad holds nobody up: it serves only because nothing else could.
+    """
     stable = draft.status.stable
     if stable is None:
+        return None
+    if situation.plan.rollback_to is None and unfit(stable.version, draft.status, situation.observed):
         return None
     wanted = situation.plan.rollback_to or stable.version
     choice = choose_target(situation.spec, draft.status, situation.observed, run.candidate.version)

@@ -138,13 +138,14 @@ class OutboxRelay:
         return problem
 
     async def _deliver_last(self, record: RolloutRecord, remaining: list[AuditEntry]) -> None:
-        plan, pause = self._cache.last_plan(record), BACKOFF.first
+        plan = self._cache.last_plan(record)
         if plan is None:
             return
         for audit_entry in remaining:
-            while await self._record(ObjectKey(record.meta.key.namespace, plan.model), audit_entry):
+            for pause in BACKOFF:
+                if not await self._record(ObjectKey(record.meta.key.namespace, plan.model), audit_entry):
+                    break
                 await asyncio.sleep(pause)
-                pause = BACKOFF.after(pause)
 
 
 def model_of(cache: ClusterCache, record: RolloutRecord) -> ObjectKey | None:

@@ -1,16 +1,20 @@
 """The audit records of a run, whatever happens to the registry or the operator meanwhile."""
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 
-from serinus.api.audit_record import ActorKind, AuditEvent, AuditRecordSpec
+import pytest
+
+from serinus.api.audit_record import ActorKind, AuditEntry, AuditEvent, AuditRecordSpec
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.modelversion import VersionStage
-from serinus.api.names import Command
+from serinus.api.names import Command, ObjectKey
 from serinus.api.rollout_status import Phase
 from serinus.engine.versions.lifecycle import version_stage
 from serinus.errors import TransientError
 from serinus.ports.cluster_state import RolloutRecord
+from serinus.reconcile.rollouts.outbox_relay import BACKOFF
 from support.records import key
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
@@ -187,6 +191,33 @@ async def test_the_last_records_of_a_deleted_rollout_are_delivered() -> None:
         await until(lambda: rig.cache.rollout(key()) is None, why="it to be gone")
         rig.audit_log.problem = None
         await until(lambda: "RolloutStarted" in stored_events(rig), why="the last records to be delivered")
+
+
+@in_virtual_time
+async def test_after_a_success_the_last_records_of_a_deleted_rollout_are_tried_again_with_the_shortest_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    rig.audit_log.problem = DOWN
+    rig.model()
+    failures, tries = 9, list[float]()
+    outcomes = [DOWN] * failures + [None, DOWN, None]
+
+    async def record(_model: ObjectKey, _entry: AuditEntry) -> int:
+        await asyncio.sleep(0)
+        tries.append(rig.clock.monotonic())
+        failure = outcomes.pop(0) if outcomes else None
+        if failure is not None:
+            raise failure
+        return len(tries)
+
+    async with rig.running():
+        await rig.reaches_stage("canary")
+        assert len(rig.status().records) >= 2
+        monkeypatch.setattr(rig.audit_log, "record", record)
+        rig.cluster.remove(RolloutRecord, key())
+        await until(lambda: not outcomes, why="the second record to be delivered", within=300)
+        assert tries[failures + 2] - tries[failures + 1] == pytest.approx(BACKOFF.first)
 
 
 @in_virtual_time

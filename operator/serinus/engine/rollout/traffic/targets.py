@@ -157,7 +157,8 @@ def shares_for(spec: RolloutSpec | None, status: RolloutStatus, observed: Observ
     """Return every backend of ours that belongs in the rule, with its share, as this status says.
 
     The stable version has what the candidate does not; the rollback targets stand ready at 0. A backend at 0 whose
-    Service does not exist is left out: it would only spoil the route's ``ResolvedRefs``.
+    Service does not exist is left out: it would only spoil the route's ``ResolvedRefs``. An entry that somebody has
+    prepared for the wanted version stays at 0: its filters are theirs.
     """
     parts: dict[str, int] = {}
     candidate = status.candidate
@@ -165,7 +166,8 @@ def shares_for(spec: RolloutSpec | None, status: RolloutStatus, observed: Observ
         parts[candidate.version] = round(candidate.weight * 100)
     if status.stable is not None:
         parts[status.stable.version] = WEIGHT_SCALE - sum(parts.values())
-    for version in targets_in_rule(spec, status):
+    prepared = (spec.version,) if spec is not None and _is_in_rule(spec.version, status, observed) else ()
+    for version in (*targets_in_rule(spec, status), *prepared):
         parts.setdefault(version, 0)
     shares: dict[BackendKey, BackendShare] = {}
     for version, share in parts.items():
@@ -177,10 +179,33 @@ def shares_for(spec: RolloutSpec | None, status: RolloutStatus, observed: Observ
     return tuple(shares.values())
 
 
+def _is_in_rule(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether the rule has an entry of the version; a Rollout that is deleted leaves no such entry behind."""
+    place, route = place_of(version, status, observed), observed.route
+    if observed.deleted:
+        return False
+    return place is not None and isinstance(route, RouteFacts) and any(e.key == place.key for e in route.entries)
+
+
 def filters_source(status: RolloutStatus) -> BackendKey | None:
     """Return the backend whose filters a new entry of the rule gets: the stable version's."""
     stable = status.stable
     return backend_key(stable.backend) if stable is not None and stable.backend is not None else None
+
+
+def serves_alone(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether a version has all the weight of the rule; where the rule is not known, as the status says."""
+    place, route = place_of(version, status, observed), observed.route
+    if place is None or not isinstance(route, RouteFacts):
+        trial = status.candidate
+        return trial is not None and trial.version == version and trial.weight == WEIGHT_SCALE / 100
+    return {entry.key for entry in route.entries if entry.weight} == {place.key}
+
+
+def could_take_over(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether a version may get traffic that it does not have, and has an endpoint for it."""
+    place = place_of(version, status, observed)
+    return place is not None and place.is_ready and not unfit(version, status, observed)
 
 
 def shared_backend(status: RolloutStatus, observed: Observation, one: str, other: str) -> bool:

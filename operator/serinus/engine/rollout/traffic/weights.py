@@ -45,11 +45,19 @@ def weight_writes(
     ref = route_in_use(situation.spec, before)
     if ref is None or wanted is None or not isinstance(route, RouteFacts):
         return draft, ()
-    if observed.conflict or isinstance(wanted, Unplannable) or _would_go_dark(wanted, route):
+    place = _given_up(draft, before, situation)
+    # Where nothing else has weight, nobody loses any to a version that is fit to take it.
+    rival = observed.conflict and (place is None or {e.key for e in route.entries if e.weight} != {place.key})
+    if rival or isinstance(wanted, Unplannable) or _would_go_dark(wanted, route):
         return draft, _containment(draft, before, ref, route, situation)
     if wanted == route.entries:
         return draft, ()
-    towards_safety = _lowers_candidate(wanted, route, draft, situation)
+    towards_safety = _lowers_candidate(wanted, route, draft.status, situation) or (
+        # A bad version that the run has left, for another one that must not rise with it.
+        before.rollback is not None
+        and _lowers_candidate(wanted, route, before, situation)
+        and not _must_not_rise(wanted, route, before, draft, situation)
+    )
     if not towards_safety and _must_not_rise(wanted, route, before, draft, situation):
         return draft, ()
     if _drifted(wanted, route, before, draft.status):
@@ -103,10 +111,12 @@ def _would_go_dark(entries: tuple[RouteEntry, ...], route: RouteFacts) -> bool:
     return any(entry.weight for entry in route.entries) and not any(entry.weight for entry in entries)
 
 
-def _lowers_candidate(wanted: tuple[RouteEntry, ...], route: RouteFacts, draft: Draft, situation: Situation) -> bool:
+def _lowers_candidate(
+    wanted: tuple[RouteEntry, ...], route: RouteFacts, status: RolloutStatus, situation: Situation
+) -> bool:
     """Return whether the write takes traffic from the version on trial, or from one that was rolled back."""
-    candidate = draft.status.candidate
-    place = place_of(candidate.version, draft.status, situation.observed) if candidate is not None else None
+    candidate = status.candidate
+    place = place_of(candidate.version, status, situation.observed) if candidate is not None else None
     if place is None:
         return False
     return shares_of(wanted, (place.key,))[place.key] < shares_of(route.entries, (place.key,))[place.key]
