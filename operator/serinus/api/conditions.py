@@ -89,4 +89,4 @@ def with_condition(conditions: Iterable[Condition], updated: Condition) -> tuple
 
 def find_condition(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
     """Return the condition of this type; None where it is not set."""
-    return next((condition for condition in conditions if condition.type == kind.value), None)
+    return next((condition for condition in conditions if condition.type == kind), None)

@@ -9,7 +9,9 @@ from typing import Final, assert_never
 from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, NamedQuery
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
-from serinus.metrics.bounds import Bounds, bound_of
+from serinus.metrics.bounds import Bounds
+from serinus.metrics.increments import RequestCounts, Row, read_request_counts
+from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import CLASSES, FAILURES, SCRAPE, TAG, UNEVEN, quantile_tag
 from serinus.metrics.transport import Sample
@@ -17,15 +19,6 @@ from serinus.metrics.workers import Failure
 
 STALE_AFTER: Final = 3
 """Scrape intervals without a new sample after which a series counts as stale."""
-
-
-@dataclass(frozen=True, slots=True)
-class RequestCounts:
-    """A backend's requests by outcome: counts, or rates per second in a ``Display``."""
-
-    requests: float = 0.0
-    server_errors: float = 0.0
-    client_errors: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +49,6 @@ def number(sample: Sample) -> float:
     return float(sample.value[1]) if sample.value is not None else float("nan")
 
 
-def read_request_counts(preset: Preset, rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[Key, RequestCounts]:
-    """Sum requests by backend and outcome."""
-    sums: dict[Key, list[float]] = {}
-    for labels, count in rows:
-        backend = sums.setdefault(preset.key_of(labels), [0.0, 0.0, 0.0])
-        backend[0] += count
-        if labels.get(TAG) == FAILURES or any(matcher.matches(labels) for matcher in preset.server_errors):
-            backend[1] += count
-        elif any(matcher.matches(labels) for matcher in preset.client_errors):
-            backend[2] += count
-    return {key: RequestCounts(*backend) for key, backend in sums.items()}
-
-
-def read_buckets(preset: Preset, rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[Key, dict[float, float]]:
-    """Return by backend the cumulative count of each bucket; two spellings of one bound are added up."""
-    buckets: dict[Key, dict[float, float]] = {}
-    for labels, count in rows:
-        backend = buckets.setdefault(preset.key_of(labels), {})
-        bound = bound_of(labels.get("le", ""))
-        backend[bound] = backend.get(bound, 0.0) + count
-    return buckets
-
-
 def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
     """Parse the rows of the health query."""
     newest: dict[Key, float] = {}
@@ -99,7 +69,7 @@ def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
 def read_display(preset: Preset, samples: Iterable[Sample]) -> Display:
     """Parse the rows of the display query; a quantile over no requests (NaN) is left out."""
     quantiles: dict[tuple[Key, str], float] = {}
-    rates: list[tuple[Mapping[str, str], float]] = []
+    rates: list[Row] = []
     for sample in samples:
         tag, value = sample.metric.get(TAG, ""), number(sample)
         if tag in {CLASSES, FAILURES}:
@@ -121,6 +91,7 @@ class Tick:
         health: freshness of the series, or why it is unknown.
         requests: increments of requests by backend.
         buckets: increments of each cumulative bucket by backend.
+        doubts: by backend, why its counts cannot be what happened; those that can are left out.
         bounds: the histogram's bounds; None where they are unknown.
         display: figures shown to users.
     """
@@ -130,8 +101,9 @@ class Tick:
     evaluated: float
     scrape_interval: timedelta
     health: Health | Failure
-    requests: Mapping[Key, RequestCounts] | Failure
-    buckets: Mapping[Key, Mapping[float, float]] | Failure
+    requests: Increments[RequestCounts] | Failure
+    buckets: Increments[Mapping[float, float]] | Failure
+    doubts: Mapping[Key, str]
     bounds: Bounds | None
     display: Display = field(default_factory=Display)
 
@@ -143,7 +115,7 @@ class Tick:
         """
         if isinstance(self.health, Failure):
             return self.health.as_answer(self.at)
-        problem = self._freshness_problem(question, self.health.newest.get(key))
+        problem = self._freshness_problem(question, self.health.newest.get(key)) or self._doubtful(question, key)
         if problem is not None:
             return problem
         match question.metric:
@@ -170,6 +142,16 @@ class Tick:
             "Prometheus, the source's scrapeInterval, and that the clocks agree",
         )
 
+    def _doubtful(self, question: Question, key: Key) -> NoData | None:
+        doubt = self.doubts.get(key)
+        if doubt is None:
+            return None
+        return NoData(
+            at=self.at,
+            cause=Cause.AMBIGUOUS,
+            message=f"{question.subject.backend.name} {doubt}. Nothing of this moment is counted",
+        )
+
     def _no_series(self, series: str, backend: str) -> NoData:
         return NoData(
             at=self.at,
@@ -189,7 +171,7 @@ class Tick:
         if isinstance(self.requests, Failure):
             return self.requests.as_answer(self.at)
         # Envoy creates the response series with the first response, so a backend without it has had no requests.
-        counts = self.requests.get(key, RequestCounts())
+        counts = self.requests.counts.get(key, RequestCounts())
         bad = _bad(question, counts)
         if isnan(counts.requests):
             return self._not_a_number(question.subject.backend.name)
@@ -204,9 +186,9 @@ class Tick:
             return self._no_series("of response times", backend)
         if isinstance(self.buckets, Failure):
             return self.buckets.as_answer(self.at)
-        cumulative = self.buckets.get(key)
+        cumulative = self.buckets.counts.get(key)
         if cumulative is None or self.bounds is None:
-            if isinstance(self.requests, Failure) or self.requests.get(key, RequestCounts()).requests:
+            if isinstance(self.requests, Failure) or self.requests.counts.get(key, RequestCounts()).requests:
                 return self._no_series(histogram.series, backend)
             return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0))
         bracket = self.bounds.bracket(question.limit * histogram.per_second)

@@ -55,6 +55,7 @@ async def test_a_counter_that_appears_late_counts_from_zero(metrics: PrometheusS
 
 
 async def test_a_counter_that_was_reset_counts_from_zero(metrics: PrometheusSource) -> None:
+    await ask(metrics, question(backend="restarted"), at=295, since=285)
     assert (await batch(metrics, question(backend="restarted"))).requests == 40
 
 

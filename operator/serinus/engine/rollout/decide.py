@@ -4,7 +4,6 @@ Total and pure: the same arguments always give the same decision, and every argu
 order in which they win.
 """
 
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -115,7 +114,7 @@ def _upgraded(draft: Draft, situation: Situation) -> Draft:
     stable = with_backends(status.stable, situation.observed)
     candidate = with_backends(status.candidate, situation.observed)
     if stable is not status.stable or candidate is not status.candidate:
-        draft = replace(draft.with_status(stable=stable, candidate=candidate), requeue_now=True)
+        draft = structs.replace(draft.with_status(stable=stable, candidate=candidate), requeue_now=True)
     route = situation.observed.route
     if (
         status.route is not None
@@ -128,7 +127,7 @@ def _upgraded(draft: Draft, situation: Situation) -> Draft:
     if any(one is not None and one.backend is None for one in (stable, candidate)):
         # One of the entries may be that version's: none is taken for a foreign one.
         memory = structs.replace(memory, foreign=())
-    return replace(draft.with_status(route=memory), requeue_now=True)
+    return structs.replace(draft.with_status(route=memory), requeue_now=True)
 
 
 def _unfollowable(spec: RolloutSpec | InvalidSpec, observed: Observation) -> Waiting | None:
@@ -241,12 +240,12 @@ def _start(draft: Draft, situation: PlannedSituation) -> Draft:
     if isinstance(draft.mode, Settled) and runs.has_moved(draft.status, situation.plan):
         draft = runs.move(draft, situation)
         if not runs.has_moved(draft.status, situation.plan):
-            return replace(draft, requeue_now=True)
+            return structs.replace(draft, requeue_now=True)
     if isinstance(draft.mode, Idle):
         draft = runs.adopt(draft, situation)
         if isinstance(draft.mode, Settled):
             # Written before any weight moves: after a crash the route alone would not tell who was stable.
-            return replace(draft, requeue_now=True)
+            return structs.replace(draft, requeue_now=True)
     match draft.mode:
         case Idle():
             pass
@@ -258,7 +257,7 @@ def _start(draft: Draft, situation: PlannedSituation) -> Draft:
     if blocker is not None:
         return draft.with_waiting(blocker)
     # The intent is stored, and with it on the record, before anything is touched.
-    return replace(runs.start(draft, situation), requeue_now=True)
+    return structs.replace(runs.start(draft, situation), requeue_now=True)
 
 
 def _hold(draft: Draft, situation: PlannedSituation) -> Waiting | None:

@@ -6,6 +6,7 @@ one, and nothing that moves traffic ever waits for the registry.
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -86,7 +87,13 @@ _DISPENSABLE: Final = frozenset({EventReason.WEIGHT_DRIFT_CORRECTED, EventReason
 
 def plan_hash(spec: RolloutSpec) -> str:
     """Return SHA-256 of a Rollout's spec in canonical JSON: what an approval is given for."""
-    return digest_of(encode(spec))
+    return _digest_of(msgspec.json.encode(encode(spec)))
+
+
+@lru_cache(maxsize=512)
+def _digest_of(text: bytes) -> str:
+    """Return the digest of a JSON text; remembered, as it would be most of the cost of a rollback's decision."""
+    return digest_of(msgspec.json.decode(text))
 
 
 def backlog(status: RolloutStatus) -> Waiting | None:
@@ -119,8 +126,10 @@ def with_records(draft: Draft, before: RolloutStatus, situation: Situation) -> D
     """
     made = tuple(_records(draft, before, situation))
     kept = _unrecorded(draft.status, situation)
+    if not made and kept == draft.status.records:
+        return draft
     full = draft.with_status(records=(*kept, *made), records_made=draft.status.records_made + len(made))
-    if full.status == draft.status or made:
+    if made:
         return full
     changed = draft.status != before
     at_rest = not isinstance(draft.mode, Running | RollingBack)

@@ -50,7 +50,7 @@ def _adoptable(found: Adoption, situation: PlannedSituation) -> str | None:
 
 def remembered_route(status: RolloutStatus, situation: PlannedSituation, route: RouteFacts) -> RouteStatus:
     """Return the rule as the status keeps it: its name, and the backends with weight that are not ours."""
-    ref, ours = situation.plan.route.http_route, our_backends(status, situation.observed)
+    ref, ours = situation.plan.route.http_route, our_backends(situation.observed, status)
     foreign = dict.fromkeys(entry.key.label for entry in route.entries if entry.weight and entry.key not in ours)
     return RouteStatus(name=ref.name, rule_name=ref.rule_name, foreign=tuple(foreign))
 

@@ -1,6 +1,5 @@
 """The stages of a run: prepare, shift, test, analyse, await approval, done."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
 
@@ -37,7 +36,7 @@ def walk(draft: Draft, situation: PlannedSituation) -> Draft:
         if not isinstance(after, Running) or after.stage == before:
             break
         if after.stage.index != before.index and after.planned is not None:
-            return replace(_prepare(draft, after, after.planned, situation), requeue_now=True)
+            return structs.replace(_prepare(draft, after, after.planned, situation), requeue_now=True)
     return draft
 
 
@@ -140,7 +139,7 @@ def _test(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation)
             draft = _passed(draft, test.name, stage.name, outcome, situation)
         else:
             # It ended before this state began (a Job, seen after a restart): the next decision finds the cause.
-            return replace(draft, requeue_now=True)
+            return structs.replace(draft, requeue_now=True)
     names = tuple(test.name for test in stage.tests)
     waiting = job_tests.awaited(draft, run, names, situation)
     return draft.with_waiting(waiting) if waiting else draft.to_state(run.stage, StageState.ANALYZING, situation.now)
@@ -160,7 +159,7 @@ def _await_end(
     if test.job is not None:
         draft, wanted = job_tests.await_job(draft, test.name, situation)
     actions = _runs(test, run, facts, draft, situation) if wanted else ()
-    return replace(draft, tests=(*draft.tests, *actions))
+    return structs.replace(draft, tests=(*draft.tests, *actions))
 
 
 def _runs(

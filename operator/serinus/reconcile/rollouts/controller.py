@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from typing import Final
 
@@ -23,6 +23,12 @@ logger = logging.getLogger(__name__)
 
 URGENT_WORKERS: Final = 4
 """Ordinary workers that take only what the safety lane has handed over after a write, so that its status comes soon."""
+
+CATCH_UPS: Final = 2
+"""So many groups of stages have their past read at once, of the four threads that a source has for its queries."""
+
+CLOCK_STEP: Final = 1.0
+"""Seconds by which the wall clock may leave the monotonic one between two ticks: NTP slews it by 0.5 ms a second."""
 
 
 class RolloutController:
@@ -92,7 +98,10 @@ class RolloutController:
             for _ in range(URGENT_WORKERS):
                 group.create_task(self._work(only_urgent=True))
             for name, source in self._ports.sources.items():
-                group.create_task(self._tick(name, source))
+                ticked = tuple(asyncio.Event() for _ in range(CATCH_UPS))
+                group.create_task(self._tick(name, source, ticked))
+                for event in ticked:
+                    group.create_task(self._catch_up(name, event))
             group.create_task(self._lane.run())
             group.create_task(self._reconciler.stages.run())
             group.create_task(self._model_versions.run())
@@ -148,21 +157,45 @@ class RolloutController:
         if kind is RolloutRecord:
             self._queue.enqueue_all(record.meta.key for record in self._cache.rollouts())
 
-    async def _tick(self, name: str, source: MetricSource) -> None:
+    async def _tick(self, name: str, source: MetricSource, ticked: Collection[asyncio.Event]) -> None:
         """Query the source at every tick, and enqueue the Rollouts whose analysis has new answers."""
         clock, telemetry = self._ports.clock, self._ports.telemetry
         due = clock.monotonic()
+        offset = clock.now().timestamp() - due
         while True:
             started = clock.monotonic()
+            now = clock.now()
+            step = now.timestamp() - started - offset
+            if abs(step) > CLOCK_STEP:
+                logger.warning("the clock was set by %+.1f s: source %s: evidence is collected anew", step, name)
+                self._reconciler.tracker.clock_stepped(name, now)
+            offset += step
             try:
-                self._queue.enqueue_all(await self._reconciler.tracker.tick(name, clock.now()))
+                self._queue.enqueue_all(await self._reconciler.tracker.tick(name, now))
             except Exception as problem:  # a bug in one tick must not end the watch over everything else
                 telemetry.failures.labels(type(problem).__name__).inc()
                 logger.exception("source %s: the tick failed", name)
             telemetry.ticks.labels(name).inc()
             telemetry.tick_seconds.labels(name).observe(clock.monotonic() - started)
+            for event in ticked:
+                event.set()
             due = max(due + source.tick.total_seconds(), clock.monotonic())
             await asyncio.sleep(due - clock.monotonic())
+
+    async def _catch_up(self, name: str, ticked: asyncio.Event) -> None:
+        """Read what the analyses of one source miss, beside the ticks."""
+        while True:
+            try:
+                found = await self._reconciler.tracker.catch_up(name)
+            except Exception as problem:  # as for a tick
+                self._ports.telemetry.failures.labels(type(problem).__name__).inc()
+                logger.exception("source %s: the past could not be read", name)
+                found = None
+            if found is not None:
+                self._queue.enqueue_all(found)
+                continue
+            await ticked.wait()
+            ticked.clear()
 
     # ---- reconciling ---------------------------------------------------------------------------
 

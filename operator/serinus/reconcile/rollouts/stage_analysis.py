@@ -1,6 +1,6 @@
 """The analysis of one stage under way, and how answers update it. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -52,9 +52,13 @@ class StageAnalysis:
         asked: its conditions.
         initial: the progress of each condition before the first answer.
         progress: the progress of each condition now.
-        replayed: whether its past has been read; until then ``progress`` only shows why not.
-        learned: whether the stable version's bursts of the hour before are known.
         counts_from: only later answers count; earlier ones may include requests of an earlier run of this version.
+        until: by condition, up to when the source has answered; the next question begins there.
+        unread_until: what happened before this time is still to be read; None where nothing is.
+        learned: whether the stable version's bursts of the hour before are known.
+        live: the answers of the ticks so far, kept until all of the past is known; then they are judged again after it.
+        failures: how often in a row the past could not be read.
+        problem: why not, the last time.
         share: the requests to candidate and stable version since the weights last changed.
         share_from: only later answers count for the share; earlier ones may include requests under other weights.
         generation: the route's generation that the share is about; 0 before it is known.
@@ -66,10 +70,14 @@ class StageAnalysis:
     asked: tuple[Asked, ...]
     initial: tuple[Progress, ...]
     progress: tuple[Progress, ...]
-    replayed: bool
-    learned: bool
     counts_from: datetime
+    until: tuple[datetime, ...]
+    unread_until: datetime | None
+    learned: bool
     share_from: datetime
+    live: tuple[Mapping[Question, Answer], ...] = ()
+    failures: int = 0
+    problem: str = ""
     share: RequestShare = NO_REQUESTS
     generation: int = 0
 
@@ -78,6 +86,21 @@ class StageAnalysis:
         """All questions of its conditions."""
         pairs = ((asked.candidate, asked.stable) for asked in self.asked)
         return tuple(question for pair in pairs for question in pair if question is not None)
+
+    @property
+    def since(self) -> Mapping[Question, datetime]:
+        """From when on each question is to be asked next."""
+        return {
+            question: since
+            for since, asked in zip(self.until, self.asked, strict=True)
+            for question in (asked.candidate, asked.stable)
+            if question is not None
+        }
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether nothing of its past is missing."""
+        return self.unread_until is None and self.learned
 
     @property
     def breached(self) -> bool:
@@ -137,7 +160,7 @@ def on_route(analysis: StageAnalysis, generation: int, settled: datetime) -> Sta
     if analysis.generation == generation:
         return analysis
     if not analysis.generation:
-        # The past of a stage that is replayed: since when the route is as it is cannot be told.
+        # The past of a stage that is read: since when the route is as it is cannot be told.
         return replace(analysis, generation=generation)
     return replace(analysis, generation=generation, share=NO_REQUESTS, share_from=settled)
 
@@ -147,27 +170,66 @@ def is_down(answer: Answer) -> bool:
     return isinstance(answer, CouldNotAsk) and answer.cause is Cause.PROVIDER_DOWN
 
 
-def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer]) -> StageAnalysis:
-    """Return the analysis updated with one tick's answers."""
-    pairs = [
-        (answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
-        for asked in analysis.asked
-    ]
+def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer], now: datetime) -> StageAnalysis:
+    """Return the analysis updated with one tick's answers.
+
+    A condition that got none, about the candidate or the stable version, is asked about the same time again.
+    """
+    own = {question: answers[question] for question in analysis.questions}
+    until = tuple(
+        since if lost(asked, own) is not None else now
+        for since, asked in zip(analysis.until, analysis.asked, strict=True)
+    )
+    live = analysis.live if analysis.caught_up else (*analysis.live, own)
     return replace(
         analysis,
-        share=_counted(analysis, analysis.share, pairs),
-        progress=tuple(
-            update(progress, candidate, stable) if candidate.at > analysis.counts_from else progress
-            for progress, (candidate, stable) in zip(analysis.progress, pairs, strict=True)
-        ),
+        progress=folded(analysis, analysis.progress, own),
+        share=_counted(analysis, analysis.share, own),
+        until=until,
+        live=live,
     )
 
 
-def _counted(
-    analysis: StageAnalysis, share: RequestShare, pairs: Sequence[tuple[Answer, Answer | None]]
-) -> RequestShare:
+def lost(asked: Asked, answers: Mapping[Question, Answer]) -> Answer | None:
+    """Return the answer that says that the source could not be asked about one of the two versions."""
+    pair = (asked.candidate, asked.stable)
+    return next((answers[one] for one in pair if one is not None and is_down(answers[one])), None)
+
+
+def folded(
+    analysis: StageAnalysis, progress: tuple[Progress, ...], answers: Mapping[Question, Answer]
+) -> tuple[Progress, ...]:
+    """Return the progress of each condition after one tick's answers."""
+    return tuple(
+        update(
+            one,
+            lost(asked, answers) or answers[asked.candidate],
+            answers[asked.stable] if asked.stable is not None else None,
+        )
+        if answers[asked.candidate].at > analysis.counts_from
+        else one
+        for one, asked in zip(progress, analysis.asked, strict=True)
+    )
+
+
+def _counted(analysis: StageAnalysis, share: RequestShare, answers: Mapping[Question, Answer]) -> RequestShare:
     """Return the share with one tick's answers, those left out that may be about other weights."""
+    pairs = [
+        (answers[one.candidate], answers[one.stable] if one.stable is not None else None) for one in analysis.asked
+    ]
     return share.plus_answers([pair for pair in pairs if pair[0].at > analysis.share_from])
+
+
+def begun_again(analysis: StageAnalysis, since: datetime) -> StageAnalysis:
+    """Return the analysis as that of a stage whose past has not been read: it is live from this time on."""
+    return replace(
+        analysis,
+        progress=analysis.initial,
+        share=NO_REQUESTS,
+        until=(since,) * len(analysis.asked),
+        unread_until=since,
+        live=(),
+    )
 
 
 def carried_over(analysis: StageAnalysis, before: StageAnalysis | None) -> StageAnalysis:
@@ -195,32 +257,33 @@ def with_baseline(analysis: StageAnalysis, answers: Mapping[Question, Sequence[A
         counted = (answer for answer in hour if isinstance(answer, Counted))
         earlier = [answer.batch for answer in counted if began - DISPERSION_MEMORY < answer.at <= began]
         initial.append(learn_dispersion(progress, earlier))
-    untouched = analysis.progress == analysis.initial
-    return replace(
-        analysis, initial=tuple(initial), progress=tuple(initial) if untouched else analysis.progress, learned=True
-    )
+    return replace(analysis, initial=tuple(initial), learned=True)
 
 
-def replayed(analysis: StageAnalysis, answers: Mapping[Question, Sequence[Answer]]) -> StageAnalysis:
-    """Return the analysis with the initial progress updated by all answers since the stage began."""
-    replayed_progress: list[Progress] = []
-    for initial, asked in zip(analysis.initial, analysis.asked, strict=True):
-        stable = {answer.at: answer for answer in (answers[asked.stable] if asked.stable is not None else ())}
-        progress = initial
-        for answer in answers[asked.candidate]:
-            if answer.at > analysis.counts_from:
-                progress = update(progress, answer, stable.get(answer.at))
-        replayed_progress.append(progress)
-    return replace(analysis, progress=tuple(replayed_progress), share=_replayed_share(analysis, answers))
+def with_past(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]], reach: timedelta) -> StageAnalysis:
+    """Return the analysis judged from its beginning: the past that was read, then the answers of the ticks since.
+
+    Args:
+        analysis: of a stage whose bursts are known.
+        past: what was read, oldest first; without an answer where nothing was missing.
+        reach: by how much a step of the past is longer than a tick. A step that reaches back over the time from which
+            answers count is left out: it would bring requests from before.
+    """
+    progress, share = analysis.initial, NO_REQUESTS
+    for answers in _by_step(analysis, past):
+        share = _counted(analysis, share, answers)
+        if answers[analysis.asked[0].candidate].at - reach > analysis.counts_from:
+            progress = folded(analysis, progress, answers)
+    for answers in analysis.live:
+        share = _counted(analysis, share, answers)
+        progress = folded(analysis, progress, answers)
+    if analysis.breached:
+        progress = analysis.progress
+    return replace(analysis, progress=progress, share=share, unread_until=None, live=(), failures=0, problem="")
 
 
-def _replayed_share(analysis: StageAnalysis, answers: Mapping[Question, Sequence[Answer]]) -> RequestShare:
-    columns = [
-        zip(answers[asked.candidate], answers[asked.stable], strict=True)
-        for asked in analysis.asked
-        if asked.stable is not None
-    ]
-    share = NO_REQUESTS
-    for pairs in zip(*columns, strict=True):
-        share = _counted(analysis, share, pairs)
-    return share
+def _by_step(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]]) -> Iterator[Mapping[Question, Answer]]:
+    read = {question: past[question] for question in analysis.questions if question in past}
+    steps = min((len(answers) for answers in read.values()), default=0)
+    for index in range(steps):
+        yield {question: answers[index] for question, answers in read.items()}

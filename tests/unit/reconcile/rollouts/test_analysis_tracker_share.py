@@ -9,7 +9,7 @@ from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from support.builders import CANARY, PRODUCTION, STAGING
-from support.fake_source import FakeSource
+from support.fake_source import FakeSource, tick_and_catch_up
 from support.records import key, model_version, rollout, route, spec_for
 from support.virtual_loop import START
 
@@ -61,7 +61,7 @@ class Harness:
 
     async def ticks(self, first: int, last: int) -> RequestShare:
         for seconds in range(first, last + 1, TICK):
-            await self.tracker.tick("default", at(seconds))
+            await tick_and_catch_up(self.tracker, at(seconds))
         return self.tracker.share(self.record)
 
     @property

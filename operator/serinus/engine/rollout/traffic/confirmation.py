@@ -40,9 +40,7 @@ def planned(
     ``left`` is the status before the decision: what it had given traffic is ours to take out, also where the new status
     does not name it any more.
     """
-    ours = our_backends(status, observed)
-    if left is not None:
-        ours |= our_backends(left, observed)
+    ours = our_backends(observed, status) if left is None else our_backends(observed, status, left)
     return plan_entries(route.entries, shares_for(spec, status, observed), ours, filters_source(status))
 
 

@@ -80,11 +80,13 @@ def _ready_of(backend: BackendRef, version: str, observed: Observation) -> int |
     return observed.endpoints.get(backend_key(backend))
 
 
-def our_backends(status: RolloutStatus, observed: Observation) -> frozenset[BackendKey]:
-    """Return the backends of all the model's ModelVersions and of the versions that the status names."""
-    known = {backend_key(facts.backend) for facts in observed.versions.values() if facts.backend is not None}
-    roles = (serving.backend for serving in (status.stable, status.candidate) if serving is not None)
-    return frozenset(known.union(backend_key(backend) for backend in roles if backend is not None))
+def our_backends(observed: Observation, *statuses: RolloutStatus) -> frozenset[BackendKey]:
+    """Return the backends of all the model's ModelVersions and of the versions that the statuses name."""
+    of_versions = {facts.version: facts.backend for facts in observed.versions.values()}
+    roles = [serving for status in statuses for serving in (status.stable, status.candidate) if serving is not None]
+    # Mostly the same object as the ModelVersion's, whose key is there already.
+    of_roles = (one.backend for one in roles if one.backend is not of_versions.get(one.version))
+    return frozenset(backend_key(backend) for backend in (*of_versions.values(), *of_roles) if backend is not None)
 
 
 def has_served(version: str, status: RolloutStatus, observed: Observation) -> bool:

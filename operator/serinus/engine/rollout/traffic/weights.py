@@ -60,7 +60,7 @@ def weight_writes(
     action = SetWeights(
         route=ref,
         shares=shares,
-        ours=our_backends(draft.status, observed) | our_backends(before, observed),
+        ours=our_backends(observed, draft.status, before),
         filters_of=filters_source(draft.status),
         towards_safety=towards_safety,
     )
