@@ -18,7 +18,7 @@ from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin
-from serinus.engine.analysis.measurements import CouldNotAsk, Question, Subject
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Question
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import stage_of
 from serinus.engine.rollout.traffic.confirmation import route_in_use
@@ -26,6 +26,7 @@ from serinus.ports.cluster_state import RolloutRecord
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.catch_up import CatchUp
+from serinus.reconcile.rollouts.metric_problems import MetricProblems
 from serinus.reconcile.rollouts.stage_analysis import (
     Asked,
     StageAnalysis,
@@ -62,9 +63,9 @@ class AnalysisTracker:
         self._analyses: dict[ObjectKey, StageAnalysis] = {}
         self._upcoming: dict[ObjectKey, RolloutRecord] = {}
         self._ahead: dict[ObjectKey, StageAnalysis] = {}
-        self._problems: dict[ObjectKey, tuple[RolloutSpec, str]] = {}
         self._last_tick: dict[str, datetime] = {}
         self._trusted_from: dict[str, datetime] = {}
+        self._problems = MetricProblems(cache, sources)
         self._catch_up = CatchUp(self._analyses, sources)
 
     def readings(self, record: RolloutRecord) -> tuple[Progress, ...]:
@@ -91,17 +92,7 @@ class AnalysisTracker:
 
     def problem(self, record: RolloutRecord) -> str:
         """Return why the Rollout's conditions can never be measured; empty where they can."""
-        plan = self._cache.last_plan(record)
-        if plan is None:
-            return ""
-        key = record.meta.key
-        cached = self._problems.get(key)
-        if cached is not None and cached[0] is plan:
-            return cached[1]
-        problem = self._find_problem(record, plan)
-        if problem is not None:
-            self._problems[key] = (plan, problem)
-        return problem or ""
+        return self._problems.of(record)
 
     def anticipate(self, record: RolloutRecord, status: RolloutStatus) -> None:
         """Ask about the stage that this status enters from the next tick on; ``arrive`` must follow.
@@ -128,7 +119,7 @@ class AnalysisTracker:
         self._upcoming.pop(key, None)
         self._ahead.pop(key, None)
         self._analyses.pop(key, None)
-        self._problems.pop(key, None)
+        self._problems.forget(key)
 
     async def tick(self, source: str, now: datetime) -> Mapping[ObjectKey, bool]:
         """Query one source for all its stages and update their analyses.
@@ -237,7 +228,7 @@ class AnalysisTracker:
             until=(last_tick,) * len(asked),
             unread_until=None if new else last_tick,
             learned=known,
-            share_from=max(counted_from, settled_after(stage_id.since, scrape_interval=interval, tick=tick)),
+            share_from=settled_after(stage_id.since, scrape_interval=interval, tick=tick),
         )
 
     def _asked(
@@ -259,49 +250,32 @@ class AnalysisTracker:
 
     async def _ask(self, source: str, now: datetime, before: datetime) -> None:
         """Query what happened since each condition's last answer: mostly since the last tick."""
-        analyses = {key: analysis for key, analysis in self._analyses.items() if analysis.source == source}
-        ahead = {key: analysis for key, analysis in self._ahead.items() if analysis.source == source}
-        self._drop_gaps(analyses, before)
+        self._drop_gaps(source, before)
+        books = (self._analyses, self._ahead)
+        analyses = [(book, key, one) for book in books for key, one in book.items() if one.source == source]
         by_since: dict[datetime, set[Question]] = defaultdict(set)
-        for analysis in (*analyses.values(), *ahead.values()):
-            for question, since in analysis.since.items():
-                by_since[since].add(question)
+        for _, _, analysis in analyses:
+            for since, asked in zip(analysis.until, analysis.asked, strict=True):
+                by_since[since] |= {one for one in (asked.candidate, asked.stable) if one is not None}
         asks = (self._sources[source].ask(questions, now, since) for since, questions in by_since.items())
-        answered = dict(zip(by_since, await asyncio.gather(*asks), strict=True))
-        for book, asked_about in ((self._analyses, analyses), (self._ahead, ahead)):
-            for key, analysis in asked_about.items():
-                # What became of the analysis meanwhile, such as a past that was read, must not be overwritten.
-                current = book.get(key)
-                if current is not None and current.stage == analysis.stage and current.terms == analysis.terms:
-                    answers = {question: answered[since][question] for question, since in analysis.since.items()}
-                    book[key] = with_answers(current, answers, now)
+        answers: dict[Question, Answer] = {}
+        for answered in await asyncio.gather(*asks):
+            answers.update(answered)
+        for book, key, analysis in analyses:
+            # What became of the analysis meanwhile, such as a past that was read, must not be overwritten.
+            current = book.get(key)
+            if current is not None and current.stage == analysis.stage and current.terms == analysis.terms:
+                book[key] = with_answers(current, answers, now)
 
-    def _drop_gaps(self, analyses: dict[ObjectKey, StageAnalysis], before: datetime) -> None:
+    def _drop_gaps(self, source: str, before: datetime) -> None:
         """Let what has waited for an answer longest begin again, where too many times would have to be asked for."""
+        analyses = {key: analysis for key, analysis in self._analyses.items() if analysis.source == source}
         times = sorted({since for analysis in analyses.values() for since in analysis.until}, reverse=True)
         oldest = times[MAX_GAPS - 1] if len(times) > MAX_GAPS else None
         for key, analysis in analyses.items():
             late = oldest is not None and min(analysis.until) < oldest
             if (late or len(analysis.live) > MOST_LIVE) and not analysis.breached:
-                self._analyses[key] = analyses[key] = begun_again(analysis, before)
-
-    def _find_problem(self, record: RolloutRecord, plan: RolloutSpec) -> str | None:
-        """Return the problem, empty where there is none; None where that is open because the version does not exist."""
-        source = self._sources.get(plan.metrics.source)
-        if source is None:
-            available = ", ".join(sorted(self._sources)) or "none"
-            return f"There is no metric source {plan.metrics.source}; the administrator has set up: {available}."
-        model = ObjectKey(record.meta.key.namespace, plan.model)
-        backend = next((one.backend for one in self._cache.versions(*model) if one.version == plan.version), None)
-        if backend is None:
-            return None
-        desired = Subject(model.namespace, model.name, plan.version, backend)
-        for conditions in plan.conditions:
-            for condition in conditions:
-                problem = source.problem_with(question_of(plan, desired, condition))
-                if problem:
-                    return f"{condition.text}: {problem}."
-        return ""
+                self._analyses[key] = begun_again(analysis, before)
 
 
 def _unread(analysis: StageAnalysis, initial: Progress) -> Progress:

@@ -88,16 +88,6 @@ class StageAnalysis:
         return tuple(question for pair in pairs for question in pair if question is not None)
 
     @property
-    def since(self) -> Mapping[Question, datetime]:
-        """From when on each question is to be asked next."""
-        return {
-            question: since
-            for since, asked in zip(self.until, self.asked, strict=True)
-            for question in (asked.candidate, asked.stable)
-            if question is not None
-        }
-
-    @property
     def caught_up(self) -> bool:
         """Whether nothing of its past is missing."""
         return self.unread_until is None and self.learned
@@ -160,7 +150,7 @@ def on_route(analysis: StageAnalysis, generation: int, settled: datetime) -> Sta
     if analysis.generation == generation:
         return analysis
     if not analysis.generation:
-        # The past of a stage that is read: since when the route is as it is cannot be told.
+        # The past of a stage that is replayed: since when the route is as it is cannot be told.
         return replace(analysis, generation=generation)
     return replace(analysis, generation=generation, share=NO_REQUESTS, share_from=settled)
 
@@ -181,13 +171,15 @@ def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer], no
         for since, asked in zip(analysis.until, analysis.asked, strict=True)
     )
     live = analysis.live if analysis.caught_up else (*analysis.live, own)
-    return replace(
-        analysis,
-        progress=folded(analysis, analysis.progress, own),
-        share=_counted(analysis, analysis.share, own),
-        until=until,
-        live=live,
-    )
+    share = _counted(analysis, analysis.share, _pairs(analysis, own))
+    return replace(analysis, progress=folded(analysis, analysis.progress, own), share=share, until=until, live=live)
+
+
+def _pairs(analysis: StageAnalysis, answers: Mapping[Question, Answer]) -> list[tuple[Answer, Answer | None]]:
+    return [
+        (answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
+        for asked in analysis.asked
+    ]
 
 
 def lost(asked: Asked, answers: Mapping[Question, Answer]) -> Answer | None:
@@ -212,24 +204,18 @@ def folded(
     )
 
 
-def _counted(analysis: StageAnalysis, share: RequestShare, answers: Mapping[Question, Answer]) -> RequestShare:
-    """Return the share with one tick's answers, those left out that may be about other weights."""
-    pairs = [
-        (answers[one.candidate], answers[one.stable] if one.stable is not None else None) for one in analysis.asked
-    ]
-    return share.plus_answers([pair for pair in pairs if pair[0].at > analysis.share_from])
-
-
 def begun_again(analysis: StageAnalysis, since: datetime) -> StageAnalysis:
     """Return the analysis as that of a stage whose past has not been read: it is live from this time on."""
     return replace(
-        analysis,
-        progress=analysis.initial,
-        share=NO_REQUESTS,
-        until=(since,) * len(analysis.asked),
-        unread_until=since,
-        live=(),
+        analysis, progress=analysis.initial, until=(since,) * len(analysis.asked), unread_until=since, live=()
     )
+
+
+def _counted(
+    analysis: StageAnalysis, share: RequestShare, pairs: Sequence[tuple[Answer, Answer | None]]
+) -> RequestShare:
+    """Return the share with one tick's answers, those left out that may be about other weights."""
+    return share.plus_answers([pair for pair in pairs if pair[0].at > analysis.share_from])
 
 
 def carried_over(analysis: StageAnalysis, before: StageAnalysis | None) -> StageAnalysis:
@@ -269,16 +255,13 @@ def with_past(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]]
         reach: by how much a step of the past is longer than a tick. A step that reaches back over the time from which
             answers count is left out: it would bring requests from before.
     """
+    candidate = analysis.asked[0].candidate
+    steps = (step for step in _by_step(analysis, past) if step[candidate].at - reach > analysis.counts_from)
     progress, share = analysis.initial, NO_REQUESTS
-    for answers in _by_step(analysis, past):
-        share = _counted(analysis, share, answers)
-        if answers[analysis.asked[0].candidate].at - reach > analysis.counts_from:
-            progress = folded(analysis, progress, answers)
-    for answers in analysis.live:
-        share = _counted(analysis, share, answers)
+    for answers in (*steps, *analysis.live):
         progress = folded(analysis, progress, answers)
-    if analysis.breached:
-        progress = analysis.progress
+        share = _counted(analysis, share, _pairs(analysis, answers))
+    progress = analysis.progress if analysis.breached else progress
     return replace(analysis, progress=progress, share=share, unread_until=None, live=(), failures=0, problem="")
 
 
