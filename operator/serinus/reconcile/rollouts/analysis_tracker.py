@@ -18,7 +18,7 @@ from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin
-from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Question
+from serinus.engine.analysis.measurements import CouldNotAsk, Question
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import stage_of
 from serinus.engine.rollout.traffic.confirmation import route_in_use
@@ -255,16 +255,15 @@ class AnalysisTracker:
         analyses = [(book, key, one) for book in books for key, one in book.items() if one.source == source]
         by_since: dict[datetime, set[Question]] = defaultdict(set)
         for _, _, analysis in analyses:
-            for since, asked in zip(analysis.until, analysis.asked, strict=True):
-                by_since[since] |= {one for one in (asked.candidate, asked.stable) if one is not None}
+            for question, since in analysis.since.items():
+                by_since[since].add(question)
         asks = (self._sources[source].ask(questions, now, since) for since, questions in by_since.items())
-        answers: dict[Question, Answer] = {}
-        for answered in await asyncio.gather(*asks):
-            answers.update(answered)
+        answered = dict(zip(by_since, await asyncio.gather(*asks), strict=True))
         for book, key, analysis in analyses:
             # What became of the analysis meanwhile, such as a past that was read, must not be overwritten.
             current = book.get(key)
             if current is not None and current.stage == analysis.stage and current.terms == analysis.terms:
+                answers = {question: answered[since][question] for question, since in analysis.since.items()}
                 book[key] = with_answers(current, answers, now)
 
     def _drop_gaps(self, source: str, before: datetime) -> None:

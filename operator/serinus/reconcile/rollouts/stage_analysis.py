@@ -88,6 +88,16 @@ class StageAnalysis:
         return tuple(question for pair in pairs for question in pair if question is not None)
 
     @property
+    def since(self) -> Mapping[Question, datetime]:
+        """From when on each question is to be asked next."""
+        return {
+            question: since
+            for since, asked in zip(self.until, self.asked, strict=True)
+            for question in (asked.candidate, asked.stable)
+            if question is not None
+        }
+
+    @property
     def caught_up(self) -> bool:
         """Whether nothing of its past is missing."""
         return self.unread_until is None and self.learned

@@ -8,7 +8,7 @@ from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from support.builders import CANARY, PRODUCTION, STAGING
-from support.fake_source import FakeSource, everything, nothing
+from support.fake_source import FakeSource, everything, nothing, tick_and_catch_up
 from support.records import key, meta, model_version, rollout, spec_for
 from support.virtual_loop import START
 
@@ -50,13 +50,13 @@ class Harness:
 
     async def ticks(self, first: int, last: int) -> None:
         for seconds in range(first, last + 1):
-            await self.tracker.tick("default", at(seconds))
+            await tick_and_catch_up(self.tracker, at(seconds))
 
     async def in_canary_until(self, last: int) -> None:
         """Tick from before the canary on."""
         stored = self.record
         self.cache.put(replace(stored, status=RolloutStatus(), meta=meta("fraud", version=12)))
-        await self.tracker.tick("default", at(0))
+        await tick_and_catch_up(self.tracker, at(0))
         self.cache.put(replace(stored, meta=meta("fraud", version=13)))
         await self.ticks(2, last)
 
@@ -134,6 +134,22 @@ async def test_what_an_outage_hid_of_an_anticipated_stage_is_asked_for_at_once_a
     await harness.ticks(14, 14)
     harness.stores(after)
     assert harness.requests() == 4 * RATE
+
+
+async def test_the_stored_stage_makes_up_for_an_outage_of_before_which_the_anticipated_one_does_not_count() -> None:
+    """Both ask the same question, from different times on."""
+    harness = Harness()
+    await harness.in_canary_until(10)
+    before = harness.requests()
+    harness.source.down = everything
+    await harness.ticks(11, 12)
+    after = status_in("production", 12.5)
+    harness.tracker.anticipate(harness.record, after)
+    harness.source.down = nothing
+    await harness.ticks(13, 13)
+    assert harness.requests() == before + 3 * RATE
+    harness.stores(after)
+    assert harness.requests() == RATE
 
 
 async def test_a_status_that_enters_no_stage_anticipates_nothing() -> None:
