@@ -30,6 +30,7 @@ class ConditionType(StrEnum):
     THRESHOLD_COARSE = "ThresholdCoarse"
     AUDIT_LAG = "AuditLag"
     BACKENDS_READY = "BackendsReady"
+    CONDITIONS_MERGED = "ConditionsMerged"
     # Of a ModelVersion.
     ACCEPTED = "Accepted"
     ARTIFACT_VERIFIED = "ArtifactVerified"

@@ -149,7 +149,9 @@ class ClusterCache:
         """Return the last spec of this Rollout that could be followed."""
         if isinstance(record.spec, RolloutSpec):
             return record.spec
-        return record.spec.last or self._plans.get(record.meta.key)
+        known = self._records[RolloutRecord].get(record.meta.key)
+        own = known is not None and known.meta.uid == record.meta.uid
+        return (self._plans.get(record.meta.key) if own else None) or record.spec.last
 
     def route(self, key: ObjectKey) -> RouteRecord | None:
         """Return a route."""
@@ -235,6 +237,9 @@ class ClusterCache:
             case RolloutRecord():
                 if isinstance(record.spec, RolloutSpec):
                     self._plans[key] = record.spec
+                elif record.spec.last is not None:
+                    # No spec of it was followed in this process: what can be read of it guards its run.
+                    self._plans.setdefault(key, record.spec.last)
                 self._by_namespace.add(key.namespace, key, None)
                 for index, name in self._named_by(record):
                     index.add((key.namespace, name), key, None)

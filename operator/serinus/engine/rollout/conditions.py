@@ -91,6 +91,14 @@ def backends_ready(unready: tuple[str, ...]) -> ConditionUpdate:
     return ConditionUpdate(kind, FALSE, "NoReadyEndpoints", message)
 
 
+def conditions_merged(merged: str) -> ConditionUpdate | None:
+    """Report that lines of ``abortOn`` are one condition in two spellings, as earlier releases let them in."""
+    if not merged:
+        return None
+    message = f"{merged}: it is judged once. Remove one of them; the API server refuses both in a new spec."
+    return ConditionUpdate(ConditionType.CONDITIONS_MERGED, TRUE, "TwoSpellings", message)
+
+
 def threshold_coarse(judged: tuple[Assessment, ...]) -> ConditionUpdate | None:
     """Say which limits are no bucket bounds, and what that means."""
     found = [(one.condition.text, one.coarse) for one in judged if one.coarse is not None]

@@ -147,6 +147,7 @@ def _finish_rollback(draft: Draft, mode: RollingBack, situation: Situation) -> D
     if situation.observed.conflict and not problem.reason.transient:
         keeps = f"Rollout {situation.observed.conflict} keeps the route: delete one of the two."
         problem = Waiting(problem.reason, f"{problem.message} {keeps}")
+    problem = rollback.with_warning(problem, mode.rollback, situation)
     return rollback.retarget(draft, mode.rollback, situation).with_waiting(problem)
 
 

@@ -201,7 +201,8 @@ class JobRefusal:
 class InvalidSpec:
     """The spec has a form that cannot be followed.
 
-    ``last`` is the last spec that could, where this process has seen it: a run in progress stays guarded by it.
+    ``last`` is the last spec that could, where this process has seen it, else what of this one can be read: a run in
+    progress stays guarded by it.
     """
 
     path: str
@@ -259,6 +260,7 @@ class Observation:
         freeze: the namespace's reason to let nothing advance; None where there is none.
         conflict: the Rollout that keeps the model or the route, for it has a run, serves or is older; else empty.
         status_problem: why the stored status cannot be read; empty where it can.
+        merged_conditions: which conditions of the spec are one in two spellings; empty where none are.
         has_finalizer: whether the Rollout has our finalizer.
         namespace_terminating: whether its namespace is being deleted.
         served: versions that have served well, as the registry's head says.
@@ -288,6 +290,7 @@ class Observation:
     freeze: str | None = None
     conflict: str = ""
     status_problem: str = ""
+    merged_conditions: str = ""
     has_finalizer: bool = False
     namespace_terminating: bool = False
     served: frozenset[str] = frozenset()

@@ -3,7 +3,7 @@
 Nothing here waits: no pause, freeze, invalid spec or unready gateway is considered before the weights.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import structs
@@ -25,8 +25,12 @@ from serinus.engine.rollout.job_tests import has_ended, outcome_of
 from serinus.engine.rollout.modes import Running, Stranded
 from serinus.engine.rollout.observation import Observation, RouteFacts
 from serinus.engine.rollout.traffic.targets import Choice, choose_target, place_of, unfit
+from serinus.engine.rollout.waiting import Waiting
 
 _ALL: Final = 100
+
+GATEWAY_LIMIT: Final = timedelta(seconds=15)
+"""So long may the gateway take to accept the weights of a rollback until a person is told to look after it."""
 
 
 def roll_back(draft: Draft, bad: Serving, situation: Situation, cause: RollbackCause) -> Draft:
@@ -142,6 +146,20 @@ def retarget(draft: Draft, rollback: Rollback, situation: Situation) -> Draft:
         rollback=structs.replace(rollback, to=choice.version),
         stable=_as_stable(choice.version, status, situation),
     ).with_event(EventReason.ROLLBACK_TARGET_CHANGED, message, warning=True)
+
+
+def with_warning(problem: Waiting, rollback: Rollback, situation: Situation) -> Waiting:
+    """Return what is awaited; once the gateway has taken too long, that a person should see why."""
+    if not problem.reason.transient:
+        return problem
+    due = rollback.decided_at + GATEWAY_LIMIT
+    if situation.now < due:
+        return Waiting(problem.reason, problem.message, until=due)
+    message = (
+        f"{rollback.version} MAY STILL HAVE ITS TRAFFIC: the gateway has not taken the weights for more than "
+        f"{GATEWAY_LIMIT.total_seconds():g}s. See why in its controller's log. {problem.message}"
+    )
+    return Waiting(problem.reason, message)
 
 
 def _quarantine(status: RolloutStatus, version: str) -> tuple[str, ...]:

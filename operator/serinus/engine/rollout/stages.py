@@ -1,6 +1,6 @@
 """The stages of a run: prepare, shift, test, analyse, await approval, done."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from msgspec import structs
@@ -9,9 +9,11 @@ from serinus.api.quantities import NONE_OF_IT
 from serinus.api.rollout import Approval, Stage
 from serinus.api.rollout_status import CurrentStage, StageState, TestResult, TestStatus
 from serinus.api.stage_tests import IntegrationTest
-from serinus.api.verdict import Verdict
+from serinus.api.verdict import Cause, Verdict
+from serinus.engine.analysis.assessment import missing_requests_in
 from serinus.engine.rollout import approvals, job_tests
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, TestRun
+from serinus.engine.rollout.conditions import UNASKED
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation
 from serinus.engine.rollout.modes import Running
@@ -191,8 +193,7 @@ def _analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituati
     left = stage.watch.value - run.stage.elapsed_in_state(situation.now)
     end = situation.now + left
     if left > timedelta(0) and not approvals.given(draft.status, situation):
-        message = f"Stage {stage.name} watches until {end:%H:%M:%SZ}."
-        return draft.with_waiting(Waiting(WaitReason.ANALYZING, message, until=end))
+        return draft.with_waiting(_watched_for(stage, end, situation))
     lacking = _lacking_to_pass(draft, run, situation)
     if lacking is not None:
         return draft.with_waiting(lacking)
@@ -205,6 +206,20 @@ def _analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituati
         message = f"Stage {following.name} ({following.traffic}) needs a person's approval."
         return draft.with_event(EventReason.AWAITING_APPROVAL, message)
     return draft.to_state(run.stage, StageState.DONE, situation.now)
+
+
+def _watched_for(stage: Stage, end: datetime, situation: PlannedSituation) -> Waiting:
+    """Return what the stage waits for that comes last: its end, or what will be there later still or never."""
+    message = f"Stage {stage.name} watches until {end:%H:%M:%SZ}."
+    for evidence, reading in zip(situation.evidence, situation.observed.readings, strict=False):
+        undecidable = evidence.cause is Cause.UNDECIDED and reading.coarse is not None
+        late = evidence.cause in {Cause.NO_TRAFFIC, Cause.TOO_FEW_REQUESTS}
+        late = late and missing_requests_in(reading, stage) > end - situation.now
+        # A version that was called for the first time a moment ago has no series yet.
+        unknown = evidence.cause in UNASKED and evidence.cause is not Cause.NO_SERIES
+        if evidence.cause is not None and (undecidable or late or unknown):
+            return Waiting(WaitReason.of_cause(evidence.cause), f"{evidence.message} {message}", until=end)
+    return Waiting(WaitReason.ANALYZING, message, until=end)
 
 
 def _lacking_to_pass(draft: Draft, run: Running, situation: PlannedSituation) -> Waiting | None:

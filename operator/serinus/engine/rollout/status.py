@@ -39,6 +39,7 @@ def described(draft: Draft, before: RolloutStatus, situation: Situation, wanted:
         _rollback_ready(mode, status, situation),
         conditions.backends_ready(unready),
         conditions.threshold_coarse(situation.judged),
+        conditions.conditions_merged(observed.merged_conditions),
         audit_lag(status, situation),
     )
     present = tuple(update for update in updates if update is not None)

@@ -137,7 +137,7 @@ def next_action(mode: Mode, situation: Situation, waiting: Waiting | None, unrea
         case Running():
             return _next_of_run(mode, situation.spec)
         case RollingBack():
-            return "Waiting for the gateway to accept the route; nothing is needed from you."
+            return "Waiting for the gateway to accept the route."
         case Stranded():
             return (
                 "ACT NOW: set spec.version to a good version, bring a version that served well back, "

@@ -82,6 +82,7 @@ def observe(
         generation=record.generation,
         deleted=deleted or record.deleting,
         status_problem=record.status_problem,
+        merged_conditions=record.merged_conditions,
         has_finalizer=record.has_finalizer and not deleted,
         namespace_terminating=cache.terminating(key.namespace),
         served=cache.served(*model) if model is not None else frozenset(),
