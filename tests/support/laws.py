@@ -61,6 +61,8 @@ REFUSALS: Final = {
 NEVER_AGAIN: Final = {WaitReason.VERSION_YANKED, WaitReason.ARTIFACT_REJECTED}
 LONGEST_TOKEN: Final = 1024
 CROWDED: Final = 160
+CROWDED_WITH: Final = 250_000
+"""Characters of people's words in waiting records."""
 _SERVING: Final = re.compile(r"Serving (\S+) at ([\d.e+-]+)%")
 
 
@@ -547,7 +549,9 @@ def _is_answered(step: Step, verb: Command) -> bool:
 def _may_wait(step: Step, verb: Command) -> bool:
     if step.observed.deleted:
         return True
-    crowded = len(step.before.records) >= CROWDED and verb not in {Command.ABORT, Command.ROLLBACK}
+    words = sum(len(record.reason) + len(record.message) for record in step.before.records)
+    crowded = len(step.before.records) >= CROWDED or words >= CROWDED_WITH
+    crowded = crowded and verb not in {Command.ABORT, Command.ROLLBACK}
     rolling = verb is Command.RETRY and (is_rolling_back(step.after) or is_rolling_back(step.before))
     return crowded or rolling
 

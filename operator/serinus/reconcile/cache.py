@@ -1,7 +1,7 @@
 """The newest known version of every object of the cluster, and which Rollouts each of them concerns."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from serinus.api.names import ObjectKey
@@ -39,12 +39,22 @@ class Listing:
     Attributes:
         kind: what is listed.
         known: the uids of the objects known when the reading began: only these can have vanished unseen.
+        versions: the versions of these objects.
         deleted_meanwhile: the uids of the objects that were deleted meanwhile: the list does not bring them back.
     """
 
     kind: type[Record]
     known: Mapping[ObjectKey, str]
+    versions: Mapping[ObjectKey, int]
     deleted_meanwhile: set[str]
+
+    def is_behind(self, record: Record) -> bool:
+        """Return whether the list has an object in an older version than was known before the list was asked for.
+
+        A list is read from the store itself, so the store was set back: a backup was restored.
+        """
+        known = self.versions.get(record.meta.key)
+        return known is not None and record.meta.version < known
 
 
 class ClusterCache:
@@ -109,7 +119,13 @@ class ClusterCache:
 
     def begin_listing(self, kind: type[Record]) -> Listing:
         """Begin to read a complete list of this kind; ``end_listing`` must follow."""
-        listing = Listing(kind, {key: record.meta.uid for key, record in self._records[kind].items()}, set())
+        records = self._records[kind]
+        listing = Listing(
+            kind=kind,
+            known={key: record.meta.uid for key, record in records.items()},
+            versions={key: record.meta.version for key, record in records.items()},
+            deleted_meanwhile=set(),
+        )
         self._listings.append(listing)
         return listing
 
@@ -126,7 +142,12 @@ class ClusterCache:
 
     def put_all(self, listing: Listing, records: Iterable[Record]) -> frozenset[ObjectKey]:
         """Store the members of the list and return the Rollouts concerned."""
-        alive = (record for record in records if record.meta.uid not in listing.deleted_meanwhile)
+        alive = [record for record in records if record.meta.uid not in listing.deleted_meanwhile]
+        behind = frozenset(record.meta.key for record in alive if listing.is_behind(record))
+        for key in behind:
+            known = self._records[listing.kind].get(key)
+            if known is not None and known.meta.version == listing.versions[key]:
+                self._records[listing.kind][key] = replace(known, meta=replace(known.meta, version=0))
         return _NONE.union(*(self.put(record) for record in alive))
 
     # ---- reading -------------------------------------------------------------------------------

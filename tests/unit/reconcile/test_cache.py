@@ -264,3 +264,25 @@ def test_a_list_of_one_kind_does_not_affect_another() -> None:
     cache = cache_of(rollout(), model_version())
     assert put_list(cache, ModelVersionRecord) == (model_version().meta.key,)
     assert cache.rollout(key()) is not None
+
+
+def test_a_list_that_is_older_than_what_was_known_before_it_is_a_restored_backup_and_is_believed() -> None:
+    cache = cache_of(rollout(version=9), route(version=8))
+    restored = rollout(spec=spec_for("fraud", "1.5.0"), version=4)
+    listing = cache.begin_listing(RolloutRecord)
+    assert cache.put_all(listing, [restored]) == {key()}
+    cache.end_listing(listing)
+    assert cache.rollout(key()) == restored
+    assert cache.put(replace(restored, generation=2, meta=replace(restored.meta, version=5))) == {key()}
+
+
+def test_what_has_changed_while_a_list_was_read_is_not_set_back_by_it() -> None:
+    cache = cache_of(rollout(version=4))
+    listing = cache.begin_listing(RolloutRecord)
+    cache.put(rollout(version=9))
+    assert cache.put_all(listing, [rollout(version=4)]) == frozenset()
+    cache.put(rollout(version=10))
+    assert cache.put_all(listing, [rollout(version=3)]) == frozenset()
+    found = cache.rollout(key())
+    assert found is not None
+    assert found.meta.version == 10

@@ -38,6 +38,9 @@ from serinus.engine.rollout.waiting import Waiting, WaitReason
 BACKLOG: Final = 160
 """So many records may wait until nothing advances any more: what happens then must still find room."""
 
+MOST_TEXT: Final = 250_000
+"""Characters of people's words in waiting records: at most 1 MB in UTF-8, where etcd takes 1.5 MiB for an object."""
+
 LAG: Final = timedelta(seconds=60)
 """How old the oldest waiting record may be before ``AuditLag`` says so."""
 
@@ -98,10 +101,14 @@ def _digest_of(text: bytes) -> str:
 
 def backlog(status: RolloutStatus) -> Waiting | None:
     """Return why nothing may advance: too much waits for the registry."""
-    if len(status.records) < BACKLOG:
+    if len(status.records) < BACKLOG and _text_of(status) < MOST_TEXT:
         return None
     message = f"{len(status.records)} audit records wait for the registry; nothing advances until it takes them."
     return Waiting(WaitReason.AUDIT_BACKLOG, f"{message} A breach still rolls back.")
+
+
+def _text_of(status: RolloutStatus) -> int:
+    return sum(len(record.reason) + len(record.message) for record in status.records)
 
 
 def audit_lag(status: RolloutStatus, situation: Situation) -> ConditionUpdate | None:
@@ -143,7 +150,7 @@ def _unrecorded(status: RolloutStatus, situation: Situation) -> tuple[AuditEntry
 
 def _records(draft: Draft, before: RolloutStatus, situation: Situation) -> Iterable[AuditEntry]:
     number = draft.status.records_made
-    crowded = len(draft.status.records) >= BACKLOG
+    crowded = backlog(draft.status) is not None
     for event in draft.events:
         kind = RECORDED.get(event.reason)
         if kind is None or (crowded and event.reason in _DISPENSABLE):

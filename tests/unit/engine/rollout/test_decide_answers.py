@@ -1,14 +1,17 @@
 """Commands that are repeated, come at the wrong moment or cannot be followed: each has an effect or an answer."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import msgspec
 import pytest
 
 from serinus.api.names import Command
+from serinus.api.parsing import encode
 from serinus.api.rollout_status import Phase
 from serinus.engine.rollout.observation import InvalidSpec
 from support.builders import CANARY, PRODUCTION, STAGING, a_spec
-from support.world import BAD, NOTHING, World
+from support.world import ADA, BAD, NOTHING, World
 from support.world_states import in_canary
 
 
@@ -122,3 +125,23 @@ def test_held_time_does_not_count_for_the_duration(hold: Callable[[World, bool],
 
     assert world.status.stage is not None
     assert world.status.stage.name == "canary"
+
+
+def test_long_reasons_hold_everything_but_a_rollback_before_the_status_is_too_big_for_the_store() -> None:
+    """etcd takes 1.5 MiB for an object; a status above that could never be written again."""
+    world = in_canary(actors=replace(ADA, reason="あ" * 4096))
+    for number in range(200):
+        world.unrecorded |= {record.id for record in world.status.records}
+        world.command(Command.RESUME if world.status.paused else Command.PAUSE, f"again {number}").look()
+        if world.status.reason == "AuditBacklog":
+            break
+    world.unrecorded |= {record.id for record in world.status.records}
+
+    world.command(Command.ABORT)
+    for _ in range(10):
+        world.unrecorded |= {record.id for record in world.status.records}
+        world.look()
+        world.gateway()
+
+    assert world.status.phase is Phase.ROLLED_BACK
+    assert len(msgspec.json.encode(encode(world.status))) < 1_300_000

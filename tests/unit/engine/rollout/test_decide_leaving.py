@@ -148,3 +148,16 @@ def test_two_versions_wanted_within_a_second_and_back_again_begin_with_no_eviden
 
     assert world.status.phase is Phase.HEALTHY
     assert {entry.weight for entry in world.route.entries} == {10_000}
+
+
+def test_weight_that_somebody_gives_a_rolled_back_version_when_it_is_superseded_is_taken_in_the_safety_lane() -> None:
+    world = in_canary()
+    world.quality["2.0.0"] = BAD
+    world.measure().run(Phase.ROLLED_BACK)
+    world.route = a_route({"1.0.0": 5000, "2.0.0": 5000}, generation=9, written_by="kubectl-edit")
+    world.wish("3.0.0")
+
+    decision = world.look()
+
+    assert [write.towards_safety for write in writes(decision)] == [True]
+    assert not world.weight("2.0.0")
