@@ -25,6 +25,7 @@ from serinus.engine.rollout.job_tests import has_ended, outcome_of
 from serinus.engine.rollout.modes import Running, Stranded
 from serinus.engine.rollout.observation import Observation, RouteFacts
 from serinus.engine.rollout.traffic.targets import Choice, choose_target, place_of, unfit
+from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 _ALL: Final = 100
 
@@ -122,6 +123,27 @@ def _as_stable(version: str, status: RolloutStatus, situation: Situation) -> Ser
     return Serving(
         version=version, weight=100, since=situation.now, backend=place.backend if place is not None else None
     )
+
+
+def with_ready_stable(draft: Draft, candidate: Serving, situation: Situation) -> Draft:
+    """Return the draft of a run that must end, with a stable version that can take the candidate's traffic.
+
+    Where the candidate alone serves and no version could take its traffic, the run waits: the traffic would go nowhere.
+    """
+    status, observed = draft.status, situation.observed
+    if status.stable is None or candidate.weight < _ALL or _serves_beside(candidate, status, observed):
+        return draft
+    place = place_of(candidate.version, status, observed)
+    choice = choose_target(situation.spec, status, observed, candidate.version)
+    if choice.version is not None:
+        return draft.with_status(stable=_as_stable(choice.version, status, situation))
+    if place is None or not place.is_ready:
+        return draft
+    message = (
+        f"{candidate.version} has all the traffic and no other version could take it ({choice.reasons}): "
+        "the Rollout goes as soon as one has a ready endpoint."
+    )
+    return draft.with_waiting(Waiting(WaitReason.ROLLBACK_TARGET_NOT_READY, message))
 
 
 def _candidate_since(status: RolloutStatus, now: datetime) -> datetime:

@@ -49,7 +49,7 @@ def weight_writes(
         return draft, _containment(draft, before, ref, route, situation)
     if wanted == route.entries:
         return draft, ()
-    towards_safety = _lowers_candidate(wanted, route, draft, situation)
+    towards_safety = _lowers_bad(wanted, route, before, draft, situation)
     if not towards_safety and _must_not_rise(wanted, route, before, draft, situation):
         return draft, ()
     if _drifted(wanted, route, before, draft.status):
@@ -103,10 +103,15 @@ def _would_go_dark(entries: tuple[RouteEntry, ...], route: RouteFacts) -> bool:
     return any(entry.weight for entry in route.entries) and not any(entry.weight for entry in entries)
 
 
-def _lowers_candidate(wanted: tuple[RouteEntry, ...], route: RouteFacts, draft: Draft, situation: Situation) -> bool:
+def _lowers_bad(
+    wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, draft: Draft, situation: Situation
+) -> bool:
     """Return whether the write takes traffic from the version on trial, or from one that was rolled back."""
-    candidate = draft.status.candidate
-    place = place_of(candidate.version, draft.status, situation.observed) if candidate is not None else None
+    candidate, rollback = draft.status.candidate, before.rollback
+    if candidate is not None:
+        place = place_of(candidate.version, draft.status, situation.observed)
+    else:
+        place = place_of(rollback.version, before, situation.observed) if rollback is not None else None
     if place is None:
         return False
     return shares_of(wanted, (place.key,))[place.key] < shares_of(route.entries, (place.key,))[place.key]
