@@ -26,7 +26,7 @@ def main() -> int:
     """Explore, print what was found, and return the exit code."""
     parser = argparse.ArgumentParser(prog="explore", description=__doc__)
     parser.add_argument("worlds", nargs="*", help=f"of {', '.join(_BY_NAME)}; all of them where none is named")
-    parser.add_argument("--states", type=int, default=60_000, help="at most so many of each world")
+    parser.add_argument("--states", type=int, default=50_000, help="at most so many of each world")
     parser.add_argument("--seconds", type=float, default=3600, help="at most so long for each world")
     parser.add_argument("--processes", type=int, default=2)
     wanted = parser.parse_args()
@@ -67,8 +67,8 @@ def in_total(reports: list[Report]) -> str:
     lines = [
         (
             f"{states:,} states in {len(reports)} worlds, {sum(one.complete for one in reports)} of them complete; "
-            f"{sum(one.transitions for one in reports):,} transitions; depth up to {max(one.depth for one in reports)}; "
-            f"CPU {sum(one.cpu for one in reports):.0f} s; "
+            f"{sum(one.transitions for one in reports):,} transitions; "
+            f"depth up to {max(one.depth for one in reports)}; CPU {sum(one.cpu for one in reports):.0f} s; "
             f"{sum(len(one.violations) for one in reports)} kinds of violation"
         ),
         f"{'law':32} {'checked in':>12} {'applied in':>12} states",

@@ -96,6 +96,36 @@ _RUNS: Final = "the gateway accepts; it is good; it is bad; 31 s pass; "
 
 WORLDS: Final = (
     SmallWorld(
+        "one stage",
+        _moves("""the gateway accepts; it is bad; 31 s pass; abort; 1.0.0 has no endpoints; 1.0.0 is well"""),
+        lambda: {"2.0.0 is wanted": a_spec("2.0.0", a_stage("production", "100%", bake="31s", maxDuration="62s"))},
+    ),
+    SmallWorld(
+        "two stages",
+        _moves(_RUNS + "abort; restart; 2.0.0 is well; 2.0.0 has no endpoints; 2.0.0 is yanked"),
+        lambda: {"2.0.0 is wanted": a_spec("2.0.0", CANARY, PRODUCTION)},
+        crashes=True,
+    ),
+    SmallWorld(
+        "deleted and created",
+        _moves(_RUNS + "the Rollout is deleted; the Rollout is created again"),
+        lambda: {"2.0.0 is wanted": a_spec("2.0.0", CANARY, PRODUCTION)},
+        crashes=True,
+    ),
+    SmallWorld(
+        "one run",
+        _moves("the gateway accepts; it is good; it is bad; 31 s pass"),
+        _plain,
+        crashes=True,
+    ),
+    SmallWorld(
+        "a fight",
+        _moves(
+            """the gateway accepts; it is good; 31 s pass; somebody gives 2.0.0 weight; Git puts 1.0.0 back alone"""
+        ),
+        lambda: {"2.0.0 is wanted": a_spec("2.0.0", CANARY, PRODUCTION)},
+    ),
+    SmallWorld(
         "metrics",
         _moves("""restart; the gateway accepts; the gateway refuses; it is good; it is bad; no traffic;
             Prometheus is down; the answers are late; the answers are partial; the gateway ignores the weights;

@@ -44,6 +44,17 @@ FOUND: dict[str, tuple[str, str]] = {
             "1.0.0 has no endpoints; look; look"
         ),
     ),
+    "a weight rises on evidence from before its endpoints were lost": (
+        "two stages",
+        (
+            "look; look; crash after write 1; the gateway accepts; look; it is good; 31 s pass; "
+            "2.0.0 has no endpoints; look; 2.0.0 is well; look"
+        ),
+    ),
+    "a fight is never noticed while the gateway does not accept": (
+        "a fight",
+        "somebody gives 2.0.0 weight; look; " * 5 + "look",
+    ),
     "another route is taken over by the sight of the one before": (
         "another route",
         (
