@@ -509,24 +509,26 @@ class Judgement:
 
     Attributes:
         applied: the names of the laws whose premise was true.
-        broken: the first law that the decision breaks, with what is wrong; None where it keeps them all.
+        broken: the laws that the decision breaks, each with what is wrong.
     """
 
     applied: frozenset[str]
-    broken: tuple[str, str] | None = None
+    broken: tuple[tuple[str, str], ...] = ()
 
 
 def judge(step: Step, laws: tuple[Law, ...] = LAWS) -> Judgement:
     """Hold a decision against the laws."""
     applied: set[str] = set()
+    broken: list[tuple[str, str]] = []
     for law in laws:
         try:
             problem = law(step)
         except BrokenLawError as error:
-            return Judgement(frozenset(applied), (error.law, error.problem))
+            broken.append((error.law, error.problem))
+            break
         if problem is None:
             continue
         applied.add(law.__name__)
         if problem:
-            return Judgement(frozenset(applied), (law.__name__, problem))
-    return Judgement(frozenset(applied))
+            broken.append((law.__name__, problem))
+    return Judgement(frozenset(applied), tuple(broken))

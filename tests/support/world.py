@@ -224,14 +224,14 @@ class World:
         """Fail on the first law that the decision breaks."""
         self.past = self.past.upto(self.now)
         judged = judge(step)
-        if judged.broken is not None:
-            raise BrokenLawError(*judged.broken)
+        for law, problem in judged.broken:
+            raise BrokenLawError(law, problem)
         self.applied |= judged.applied
-        for law in HISTORY_LAWS:
-            problem = law(step, self.past.counted)
-            if problem:
-                raise BrokenLawError(law.__name__, problem)
-            self.applied |= {law.__name__} if problem is not None else set()
+        for check in HISTORY_LAWS:
+            found = check(step, self.past.counted)
+            if found:
+                raise BrokenLawError(check.__name__, found)
+            self.applied |= {check.__name__} if found is not None else set()
 
     def _stage_key(self) -> tuple[int, int, datetime] | None:
         stage = self.status.stage

@@ -55,7 +55,7 @@ class Sight:
         after: the number of the status that it decides.
         actions: what it asks for.
         applied: the laws whose premise was true.
-        violation: the law that it breaks.
+        violations: the laws that it breaks.
         timed: the decision itself where a law of histories applies to it; else None.
         correction: it puts right a foreign write.
         held: it leaves its run held.
@@ -67,7 +67,7 @@ class Sight:
     after: int
     actions: tuple[Action, ...]
     applied: frozenset[str]
-    violation: Violation | None
+    violations: tuple[Violation, ...]
     timed: Step | None
     correction: bool
     held: bool
@@ -104,11 +104,11 @@ class Looks:
         if self.machine.newer and not unstored:
             following.append((NEWER, with_value(done, FLAGS, done[FLAGS] | UNREADABLE)))
         following.append(("look", done))
-        applied, violation = sight.applied, sight.violation
+        applied, violations = sight.applied, sight.violations
         if not unstored:
-            applied, violation = self._with_history(state, done, sight)
+            applied, violations = self._with_history(state, done, sight)
         quiet = done == state and not sight.actions
-        return Outcome(tuple(following), quiet, applied, violation)
+        return Outcome(tuple(following), quiet, applied, violations)
 
     def _gone(self, state: State) -> Outcome:
         """Look after what is left; weight that somebody else gave it after the last look is not the operator's.
@@ -118,9 +118,9 @@ class Looks:
         beside = self.machine.is_beside(state)
         delivered = with_value(state, FLAGS, state[FLAGS] & ~REGISTRY_DOWN)
         problem = None if self.machine.carried(state, beside=beside)[2] else self.left_behind(delivered)
-        violation = Violation(nothing_left_behind.__name__, problem) if problem else None
+        violations = (Violation(nothing_left_behind.__name__, problem),) if problem else ()
         applied = _NONE if problem is None else frozenset({nothing_left_behind.__name__})
-        return Outcome((), quiet=True, applied=applied, violation=violation)
+        return Outcome((), quiet=True, applied=applied, violations=violations)
 
     def _sight(self, state: State) -> Sight:
         told = self.machine.told(self.machine.seen(state))
@@ -141,7 +141,7 @@ class Looks:
             after=self.machine.status_number(after),
             actions=actions,
             applied=self._once(judged.applied),
-            violation=Violation(*judged.broken) if judged.broken is not None else None,
+            violations=tuple(Violation(*broken) for broken in judged.broken),
             timed=step if timed else None,
             correction=is_correction(step),
             held=is_held(step),
@@ -206,24 +206,24 @@ class Looks:
             changed[FIGHTS] = min(7, (state[FIGHTS] & 7) + 1) | state[FIGHTS] & ~7
         return tuple(changed)
 
-    def _with_history(self, state: State, done: State, sight: Sight) -> tuple[frozenset[str], Violation | None]:
+    def _with_history(self, state: State, done: State, sight: Sight) -> tuple[frozenset[str], tuple[Violation, ...]]:
         """Return what the laws of histories add to those of the decision."""
-        applied, violation = sight.applied, sight.violation
+        applied, violations = sight.applied, sight.violations
         if sight.timed is not None:
             counted = Counted(TICK * (state[HELD] & 7), TICK * (state[HELD] >> 3 & 7), state[FIGHTS] & 7)
             for law in HISTORY_LAWS:
                 problem = law(sight.timed, counted)
                 if problem is not None:
                     applied = self._once(applied | {law.__name__})
-                if problem and violation is None:
-                    violation = Violation(law.__name__, problem)
+                if problem:
+                    violations = (*violations, Violation(law.__name__, problem))
         if done[FLAGS] & GONE:
             problem = self.left_behind(done)
             if problem is not None:
                 applied = self._once(applied | {nothing_left_behind.__name__})
-            if problem and violation is None:
-                violation = Violation(nothing_left_behind.__name__, problem)
-        return applied, violation
+            if problem:
+                violations = (*violations, Violation(nothing_left_behind.__name__, problem))
+        return applied, violations
 
     def left_behind(self, state: State) -> str | None:
         """Return what nobody looks after any more once the Rollout is gone."""
@@ -235,18 +235,14 @@ class Looks:
             forced=bool(flags & TERMINATING),
         )
 
-    def at_rest(self, state: State) -> tuple[frozenset[str], Violation | None]:
+    def at_rest(self, state: State) -> tuple[frozenset[str], tuple[Violation, ...]]:
         """Return what the laws say of a state in which nothing will change by itself any more."""
         if state[FLAGS] & (GONE | UNREADABLE):
-            return _NONE, None
-        step, applied = self.step(self.machine.told(self.machine.seen(state))), set()
-        for law in REST_LAWS:
-            problem = law(step)
-            if problem is not None:
-                applied.add(law.__name__)
-            if problem:
-                return frozenset(applied), Violation(law.__name__, problem)
-        return frozenset(applied), None
+            return _NONE, ()
+        step = self.step(self.machine.told(self.machine.seen(state)))
+        said = {law.__name__: law(step) for law in REST_LAWS}
+        broken = tuple(Violation(law, problem) for law, problem in said.items() if problem)
+        return frozenset(law for law, problem in said.items() if problem is not None), broken
 
 
 def _held(state: State, sight: Sight) -> int:

@@ -111,8 +111,8 @@ class Search:
         state, machine, full = self.order[at], self.machine, len(self.order) >= most
         outcome = self.looks.look(state)
         self._applied[outcome.applied] += 1
-        if outcome.violation is not None:
-            self._found(outcome.violation, (*self.history(at), "look"))
+        for violation in outcome.violations:
+            self._found(violation, (*self.history(at), "look"))
         looked = UNKNOWN
         for label, following in outcome.following:
             looked = self._follow(following, at, self._label(label), full=full)
@@ -177,9 +177,9 @@ class Search:
 
     def _rest(self, at: int) -> None:
         self.report.rests += 1
-        applied, violation = self.looks.at_rest(self.order[at])
+        applied, violations = self.looks.at_rest(self.order[at])
         self._applied[applied] += 1
-        if violation is not None:
+        for violation in violations:
             self._found(violation, self.history(at))
 
 
@@ -205,7 +205,7 @@ def replay(world: SmallWorld, history: Iterator[str] | tuple[str, ...]) -> list[
     state = next(iter(world.starts(machine)))
     for name in history:
         outcome = looks.look(state)
-        found += [outcome.violation] if outcome.violation is not None else []
+        found += outcome.violations
         if name in search.by_name:
             state = search.by_name[name](machine, state) or state
         elif name == CALM:
@@ -215,10 +215,9 @@ def replay(world: SmallWorld, history: Iterator[str] | tuple[str, ...]) -> list[
         state = search.symmetry.merged(state) if search.symmetry is not None else state
     for _ in range(50):
         outcome = looks.look(state)
-        found += [outcome.violation] if outcome.violation is not None else []
+        found += outcome.violations
         following = _calmed(machine, state) if outcome.quiet else outcome.whole
         if following is None or following == state:
-            _, violation = looks.at_rest(state)
-            return [*found, violation] if violation is not None else found
+            return [*found, *looks.at_rest(state)[1]]
         state = following
     return [*found, Violation("comes_to_rest", "it never comes to rest")]

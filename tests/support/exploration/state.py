@@ -61,13 +61,13 @@ class Outcome:
         following: by label, the states after it: whole, or cut off by a crash.
         quiet: it asks for nothing and changes nothing.
         applied: the laws whose premise was true.
-        violation: the law that it breaks; None where it keeps all.
+        violations: the laws that it breaks.
     """
 
     following: tuple[tuple[str, State], ...]
     quiet: bool
     applied: frozenset[str] = frozenset()
-    violation: Violation | None = None
+    violations: tuple[Violation, ...] = ()
 
     @property
     def whole(self) -> State | None:
