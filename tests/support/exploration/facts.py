@@ -26,9 +26,13 @@ from serinus.engine.rollout.observation import (
 )
 from serinus.engine.rollout.waiting import WaitReason
 from support.builders import NOW, a_backend, a_key
+from support.history_laws import FOREIGN_WRITER
 
 VERSIONS: Final = ("1.0.0", "2.0.0", "3.0.0")
 SCRAPE: Final = timedelta(seconds=15)
+
+
+Route = RouteFacts | RouteProblem
 
 
 class VersionCode(IntEnum):
@@ -49,6 +53,10 @@ class VersionCode(IntEnum):
     """Its artifact is being verified again: a block that goes away by itself."""
     REJECTED = 8
     """Its bytes are not those of its digest."""
+    BARRED = 9
+    """Its schema breaks a promise: no run of it may begin, or go on."""
+    CLEANED = 10
+    """Its bytes were removed from the registry: it serves on."""
 
 
 class Gate(IntEnum):
@@ -86,10 +94,14 @@ class TestState(IntEnum):
 
 
 OTHER_BACKENDS: Final = {version: BackendRef(name=f"{a_backend(version).name}-new", port=80) for version in VERSIONS}
+OTHER_ROUTE: Final = "fraud-b"
+"""The route that a spec may name instead of the one named "fraud"."""
+
 STRANGER: Final = BackendKey("", "Service", "stranger", 80)
 FOREIGN: Final = BackendKey("", "Service", "foreign", 80)
 
 MISSING: Final = RouteProblem(WaitReason.ROUTE_MISSING, "HTTPRoute fraud does not exist.")
+WITHOUT_RULE: Final = RouteProblem(WaitReason.NO_SUCH_RULE, "HTTPRoute fraud has no rule predict.")
 OWNED: Final = RouteProblem(WaitReason.ROUTE_OWNED_BY_OTHER, "HTTPRoute fraud belongs to InferenceService/fraud.")
 NO_PLAN: Final = RouteProblem(WaitReason.SPEC_INVALID, "Neither the spec nor the status names a route.")
 
@@ -99,6 +111,8 @@ _BLOCKS: Final = {
     VersionCode.YANKED: AdmissionBlock(WaitReason.VERSION_YANKED, "It was yanked."),
     VersionCode.CHECKED: AdmissionBlock(WaitReason.ARTIFACT_PENDING, "It is being checked.", temporary=True),
     VersionCode.REJECTED: AdmissionBlock(WaitReason.ARTIFACT_REJECTED, "Its bytes are others."),
+    VersionCode.BARRED: AdmissionBlock(WaitReason.SCHEMA_REJECTED, "Its schema breaks a promise."),
+    VersionCode.CLEANED: AdmissionBlock(WaitReason.ARTIFACT_REJECTED, "It has no bytes.", artifact_gone=True),
 }
 
 
@@ -142,7 +156,7 @@ def route_of(entries: tuple[RouteEntry, ...], gate: int, foreign: int) -> RouteF
         observed_generation=1 if gate == Gate.BEHIND else 2,
         resolved=gate != Gate.UNRESOLVED,
     )
-    writer = "kubectl-edit" if foreign else "serinus"
+    writer = FOREIGN_WRITER if foreign else "serinus"
     return RouteFacts(generation=2, entries=entries, parents=(parent,), written_by=writer)
 
 
