@@ -252,19 +252,20 @@ class AnalysisTracker:
         """Query what happened since each condition's last answer: mostly since the last tick."""
         self._drop_gaps(source, before)
         books = (self._analyses, self._ahead)
-        analyses = [(book, key, one) for book in books for key, one in book.items() if one.source == source]
+        analyses = [(key, one) for book in books for key, one in book.items() if one.source == source]
         by_since: dict[datetime, set[Question]] = defaultdict(set)
-        for _, _, analysis in analyses:
+        for _, analysis in analyses:
             for question, since in analysis.since.items():
                 by_since[since].add(question)
         asks = (self._sources[source].ask(questions, now, since) for since, questions in by_since.items())
         answered = dict(zip(by_since, await asyncio.gather(*asks), strict=True))
-        for book, key, analysis in analyses:
-            # What became of the analysis meanwhile, such as a past that was read, must not be overwritten.
-            current = book.get(key)
-            if current is not None and current.stage == analysis.stage and current.terms == analysis.terms:
-                answers = {question: answered[since][question] for question, since in analysis.since.items()}
-                book[key] = with_answers(current, answers, now)
+        for key, analysis in analyses:
+            answers = {question: answered[since][question] for question, since in analysis.since.items()}
+            for book in books:
+                # What became of the analysis meanwhile must not be overwritten: its past was read, its status stored.
+                current = book.get(key)
+                if current is not None and current.stage == analysis.stage and current.terms == analysis.terms:
+                    book[key] = with_answers(current, answers, now)
 
     def _drop_gaps(self, source: str, before: datetime) -> None:
         """Let what has waited for an answer longest begin again, where too many times would have to be asked for."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from serinus.api.rollout_status import CurrentStage, RolloutStatus, Serving, StageState
+from serinus.engine.analysis.measurements import Question
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
@@ -150,6 +151,27 @@ async def test_the_stored_stage_makes_up_for_an_outage_of_before_which_the_antic
     assert harness.requests() == before + 3 * RATE
     harness.stores(after)
     assert harness.requests() == RATE
+
+
+async def test_a_status_that_is_stored_while_the_source_is_asked_loses_no_answer() -> None:
+    """Otherwise the next tick would have to ask about the time of two, in queries of its own."""
+    harness = Harness()
+    await harness.in_canary_until(10)
+    after = status_in("production", 10.5)
+    harness.tracker.anticipate(harness.record, after)
+
+    def store_meanwhile(_question: Question) -> bool:
+        harness.source.down = nothing
+        harness.stores(after)
+        return False
+
+    harness.source.down = store_meanwhile
+    await harness.ticks(11, 11)
+    assert harness.requests() == RATE
+    asked = len(harness.source.asks)
+    await harness.ticks(12, 12)
+    assert [ask.start for ask in harness.source.asks[asked:]] == [at(11)]
+    assert harness.requests() == 2 * RATE
 
 
 async def test_a_status_that_enters_no_stage_anticipates_nothing() -> None:
