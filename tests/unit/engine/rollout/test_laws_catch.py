@@ -17,7 +17,7 @@ from serinus.api.rollout_status import CurrentStage, RolloutStatus
 from serinus.engine.rollout import causes, commands, conclude, decide, finalizer, rollback, runs, stages
 from serinus.engine.rollout import status as described
 from serinus.engine.rollout.actions import SetFinalizer
-from serinus.engine.rollout.traffic import targets, weights
+from serinus.engine.rollout.traffic import readiness, targets, weights
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 from support.builders import NOW, a_spec, a_stage
 from support.examples import examples
@@ -67,7 +67,7 @@ def _after(change: Callable[[RolloutStatus], dict[str, object]]) -> Patch:
     """Change the status at each decision, as a forgotten line would."""
 
     def apply(patch: pytest.MonkeyPatch) -> None:
-        plain = decide.track_readiness
+        plain = readiness.track_readiness
 
         def tracked(draft: Any, situation: Any) -> Any:
             draft = plain(draft, situation)
@@ -288,14 +288,14 @@ DEFECTS: Final = (
         "nothing_bad_has_weight",
         "drift is left where it is",
         "abort; somebody gives 2.0.0 weight",
-        lambda patch: patch.setattr(decide, "conclude", _without_weights(decide.conclude)),
+        lambda patch: patch.setattr(decide, "conclude", _without_weights(conclude.conclude)),
         at_the_end=1_500,
     ),
     Defect(
         "nothing_bad_has_weight",
         "the rollback's weights are not written",
         RUN + "somebody gives 2.0.0 weight",
-        lambda patch: patch.setattr(conclude, "weight_writes", _only_rises(conclude.weight_writes)),
+        lambda patch: patch.setattr(conclude, "weight_writes", _only_rises(weights.weight_writes)),
     ),
     Defect("rollback_ends", "nothing is ever safe", RUN, _returns(decide, "unsafe", _NEVER)),
     Defect(
