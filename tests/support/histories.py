@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Final
 
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serinus.api.modelversion import BackendRef
@@ -211,6 +212,21 @@ def _begun(mode: str) -> World:
         message = f"this does not lead to {mode}: {world.status.summary}"
         raise AssertionError(message)
     return world
+
+
+def played(number: int) -> Coverage:
+    """Play so many random histories, the same ones at every run, and count what came in them."""
+    coverage = Coverage()
+
+    @settings(max_examples=number, derandomize=True, database=None, deadline=None, suppress_health_check=[*HealthCheck])
+    @given(histories)
+    def one(history: tuple[str, list[Event]]) -> None:
+        mode, events = history
+        lived(mode, [*events, ("measure", 2)], coverage)
+
+    if number:
+        one()
+    return coverage
 
 
 def calm(world: World) -> World:

@@ -240,7 +240,9 @@ def _may_not_rise(step: Step, key: BackendKey) -> str:
         return f"{version} gets the traffic although it is not fit, and {sorted(others)} is"
     # Somebody has emptied the rule: what the status names as serving is put back, whatever its endpoints do.
     emptied = restored and not any(entry.weight for entry in step.entries)
-    if not is_fit(step, version) and weight_at(step.entries, key) == 0 and not emptied:
+    # Nor does anything answer where the version that is left by a deletion has no endpoints either.
+    unanswered = step.observed.deleted and fallen is not None and not has_endpoints(step, fallen)
+    if not is_fit(step, version) and weight_at(step.entries, key) == 0 and not emptied and not unanswered:
         return f"{version} gets the traffic although it is not fit and had none"
     return ""
 

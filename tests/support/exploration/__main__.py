@@ -10,6 +10,7 @@ from multiprocessing import Pool
 
 from support.exploration.search import Report, Search
 from support.exploration.worlds import WORLDS, SmallWorld
+from support.histories import Coverage, played
 from support.history_laws import HISTORY_LAWS
 from support.laws import LAWS
 from support.rest_laws import REST_LAWS, nothing_left_behind
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("worlds", nargs="*", help=f"of {', '.join(_BY_NAME)}; all of them where none is named")
     parser.add_argument("--states", type=int, default=50_000, help="at most so many of each world")
     parser.add_argument("--seconds", type=float, default=3600, help="at most so long for each world")
+    parser.add_argument("--histories", type=int, default=1_000, help="random histories that are played beside")
     parser.add_argument("--processes", type=int, default=2)
     wanted = parser.parse_args()
     jobs = [(name, wanted.states, wanted.seconds) for name in wanted.worlds or _BY_NAME]
@@ -36,7 +38,7 @@ def main() -> int:
         for report in pool.imap_unordered(_explore, jobs, chunksize=1):
             reports.append(report)
             print(told(report), flush=True)  # noqa: T201 - a program's output
-    print(in_total(reports))  # noqa: T201 - likewise
+    print(in_total(reports, played(wanted.histories)))  # noqa: T201 - likewise
     return 1 if any(report.violations for report in reports) else 0
 
 
@@ -59,8 +61,11 @@ def told(report: Report) -> str:
     return "\n".join(lines)
 
 
-def in_total(reports: list[Report]) -> str:
-    """Return the sum over all worlds, and the table of the laws: in how many states each was checked and applied."""
+def in_total(reports: list[Report], coverage: Coverage | None = None) -> str:
+    """Return the sum over all worlds, and the table of the laws: where each was checked, and where it applied.
+
+    ``coverage`` is that of the random histories; those of the laws of a world at rest are not among them.
+    """
     states, looked = sum(one.states for one in reports), sum(one.looked for one in reports)
     applied = sum((one.applied for one in reports), Counter[str]())
     rests = sum(one.rests for one in reports)
@@ -71,11 +76,13 @@ def in_total(reports: list[Report]) -> str:
             f"depth up to {max(one.depth for one in reports)}; CPU {sum(one.cpu for one in reports):.0f} s; "
             f"{sum(len(one.violations) for one in reports)} kinds of violation"
         ),
-        f"{'law':32} {'checked in':>12} {'applied in':>12} states",
+        f"{'law':32} {'checked in':>12} {'applied in':>12} states; applied in histories",
     ]
+    histories = coverage.laws if coverage is not None else Counter[str]()
     checked = dict.fromkeys(CHECKS, looked) | dict.fromkeys(AT_REST, rests)
     checked |= {"comes_to_rest": looked, nothing_left_behind.__name__: looked}
-    lines += [f"{law:32} {count:12,} {applied[law]:12,}" for law, count in checked.items()]
+    lines += [f"{law:32} {count:12,} {applied[law]:12,} {histories[law]:12,}" for law, count in checked.items()]
+    lines += [coverage.told()] if coverage is not None else []
     return "\n".join(lines)
 
 

@@ -64,7 +64,7 @@ def _advance(draft: Draft, situation: Situation, pending: PendingCommands, unfol
         return rescued
     # What an older release did not keep is stored before anything else rests on it.
     if draft.requeue_now:
-        return draft
+        return draft.with_waiting(unfollowable) if unfollowable is not None else draft
     # 3. A spec that cannot be followed changes nothing.
     if unfollowable is not None:
         return draft.with_waiting(unfollowable)

@@ -131,6 +131,10 @@ def _flips(status: RolloutStatus) -> dict[str, object]:
     return {"last_known_good": None if status.last_known_good else "1.0.0"}
 
 
+def _forgets(status: RolloutStatus) -> dict[str, object]:
+    return {"run_started_at": None if status.run_started_at else NOW}
+
+
 def _taken_back(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollback, "complete", lambda draft, *_: draft.with_status(rollback=None))
 
@@ -283,7 +287,7 @@ DEFECTS: Final = (
         _returns(finalizer, "_is_needed", value=False),
     ),
     Defect("every_token_answered", "no retry is answered", RUN + "abort; retry", _keeps_draft(commands, "answer_rest")),
-    Defect("every_token_answered", "no abort is answered", "abort", _keeps_draft(commands, "answer_rest")),
+    Defect("every_token_answered", "no command is seen", "abort; pause", _returns(commands, "_fresh", {})),
     Defect(
         "nothing_bad_has_weight",
         "drift is left where it is",
@@ -298,14 +302,9 @@ DEFECTS: Final = (
         lambda patch: patch.setattr(conclude, "weight_writes", _only_rises(weights.weight_writes)),
     ),
     Defect("rollback_ends", "nothing is ever safe", RUN, _returns(decide, "unsafe", _NEVER)),
-    Defect(
-        "rollback_ends",
-        "a rollback waits for the gateway's backends",
-        RUN + "abort; 2.0.0 loses its Service",
-        _returns(decide, "unsafe", _NEVER),
-    ),
+    Defect("rollback_ends", "that it is over is not noted", RUN, _keeps_draft(rollback, "complete")),
     Defect("comes_to_rest", "every decision changes the status", "the gateway accepts", _after(_flips)),
-    Defect("comes_to_rest", "the same in a run", RUN, _after(_flips)),
+    Defect("comes_to_rest", "a run's beginning is forgotten and noted again", RUN, _after(_forgets)),
 )
 
 
