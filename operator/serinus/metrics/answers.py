@@ -14,11 +14,15 @@ from serinus.metrics.increments import RequestCounts, Row, read_request_counts
 from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import CLASSES, FAILURES, SCRAPE, TAG, UNEVEN, quantile_tag
+from serinus.metrics.spacing import Spacing
 from serinus.metrics.transport import Sample
 from serinus.metrics.workers import Failure
 
 STALE_AFTER: Final = 3
 """Scrape intervals without a new sample after which a series counts as stale."""
+
+WRONG_FROM: Final = 2.0
+"""Scrape intervals between two samples from which on the interval itself is wrong: one scrape may have failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class Tick:
         doubts: by backend, why its counts cannot be what happened; those that can are left out.
         bounds: the histogram's bounds; None where they are unknown.
         display: figures shown to users.
+        spacing: how far apart the samples really are.
     """
 
     preset: Preset
@@ -106,6 +111,7 @@ class Tick:
     doubts: Mapping[Key, str]
     bounds: Bounds | None
     display: Display = field(default_factory=Display)
+    spacing: Spacing = field(default_factory=Spacing)
 
     def answer(self, question: Question, key: Key) -> Answer:
         """Answer one question about the backend with this key.
@@ -115,7 +121,7 @@ class Tick:
         """
         if isinstance(self.health, Failure):
             return self.health.as_answer(self.at)
-        problem = self._freshness_problem(question, self.health.newest.get(key)) or self._doubtful(question, key)
+        problem = self._freshness_problem(question, key, self.health) or self._doubtful(question, key)
         if problem is not None:
             return problem
         match question.metric:
@@ -128,13 +134,21 @@ class Tick:
             case _:
                 assert_never(question.metric)
 
-    def _freshness_problem(self, question: Question, newest: float | None) -> NoData | None:
-        backend = question.subject.backend.name
+    def _freshness_problem(self, question: Question, key: Key, health: Health) -> NoData | None:
+        backend, newest = question.subject.backend.name, health.newest.get(key)
         if newest is None:
             return self._no_series(self.preset.presence, backend)
         age, allowed = self.evaluated - newest, STALE_AFTER * self.scrape_interval.total_seconds()
         if age <= allowed:
             return None
+        spacing, interval = self.spacing.seconds(key), self.scrape_interval.total_seconds()
+        if spacing is not None and spacing > WRONG_FROM * interval:
+            return NoData(
+                at=self.at,
+                cause=Cause.SCRAPE_INTERVAL_WRONG,
+                message=f"the samples of {backend} are {spacing:.0f}s apart, but the source's scrapeInterval is "
+                f"{interval:g}s: set it to what Prometheus uses",
+            )
         return NoData(
             at=self.at,
             cause=Cause.STALE,

@@ -25,6 +25,9 @@ _SLACK: Final = 10.0
 _REMEMBERED: Final = 12
 """Ticks, four scrapes, whose request rate is remembered, and after a doubtful fall also the doubt."""
 
+_FORGOTTEN: Final = 100
+"""After so many questions about others a model is forgotten."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fall:
@@ -128,6 +131,7 @@ class RecentTraffic:
         """Start without any."""
         self._rates: dict[Model, deque[float]] = {}
         self._suspects: dict[Key, int] = {}
+        self._unasked: dict[Model, int] = {}
 
     def doubts(self, models: Mapping[Key, Model], seconds: float, *read: Increments[Any] | object) -> dict[Key, str]:
         """Return the doubts about one tick's counts, as ``Traffic`` does, and remember the tick.
@@ -143,17 +147,21 @@ class RecentTraffic:
         doubts = traffic.doubts(*known)
         grown = next((one.grown for one in known if one.grown), {})
         self._record(traffic, {key: requests for key, requests in grown.items() if key not in doubts})
-        left = {key: ticks - 1 for key, ticks in self._suspects.items() if ticks > 1 and key in models}
+        left = {key: ticks - 1 for key, ticks in self._suspects.items() if ticks > 1}
         fell = {key for one in known for key in one.fell if key in doubts}
         self._suspects = left | dict.fromkeys(fell, _REMEMBERED)
         return doubts
 
     def _record(self, traffic: Traffic, grown: Mapping[Key, float]) -> None:
         asked = dict.fromkeys(traffic.models.values(), 0.0) | by_model(traffic.models, grown)
-        kept = {model: self._rates.get(model) or deque(maxlen=_REMEMBERED) for model in asked}
         for model, requests in asked.items():
-            kept[model].append(requests / traffic.seconds if traffic.seconds > 0 else 0.0)
-        self._rates = kept
+            rate = requests / traffic.seconds if traffic.seconds > 0 else 0.0
+            self._rates.setdefault(model, deque(maxlen=_REMEMBERED)).append(rate)
+        # At one tick several questions may go to different times, each with some of the models.
+        self._unasked = {model: self._unasked.get(model, 0) + 1 for model in self._rates if model not in asked}
+        for model, times in self._unasked.items():
+            if times > _FORGOTTEN:
+                del self._rates[model]
 
 
 def by_model(models: Mapping[Key, Model], grown: Mapping[Key, float]) -> dict[Model, float]:

@@ -22,6 +22,7 @@ from serinus.metrics.outages import Outages
 from serinus.metrics.plausible import Increments, Model, RecentTraffic
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import Reach, bounds_query, buckets_query, display_query, health_query, requests_query
+from serinus.metrics.spacing import Spacing
 from serinus.metrics.workers import Failure, Workers
 
 _MIN_WINDOW_SECONDS: Final = 60
@@ -63,7 +64,7 @@ class PresetReader:
         self._bounds: Bounds | None = None
         self._outages = Outages(scrape_interval)
         self._paid_range_queries = 0
-        self._recent = RecentTraffic()
+        self._recent, self._spacing = RecentTraffic(), Spacing()
         self.scrape_seconds: float | None = None
 
     @property
@@ -93,6 +94,7 @@ class PresetReader:
         )
         if isinstance(health, Health):
             self.scrape_seconds = health.scrape_seconds
+            self._spacing.record(health.newest)
             self._outages.record(round(max(health.newest.values(), default=0.0) * 1000))
         doubts = self._recent.doubts(models_of(keys), (span.end - span.start) / 1000, requests, buckets)
         tick = Tick(
@@ -101,6 +103,7 @@ class PresetReader:
             evaluated=span.end / 1000,
             scrape_interval=self._scrape_interval,
             health=health,
+            spacing=self._spacing,
             requests=requests,
             buckets=buckets if no_bounds is None else no_bounds,
             doubts=doubts,

@@ -35,6 +35,7 @@ def _requests(history: History) -> None:
     add_classes(history, "two-envoys", {"2": steadily(5)}, pod="envoy-1")
     add_classes(history, "idle", {"2": steadily(0, start=700)})
     add_presence(history, "never-called", steadily(0))
+    add_classes(history, "seldom-scraped", {"2": steadily(1, every=60)})
     add_classes(history, "gone-quiet", {"2": steadily(1, end=200)})
     add_classes(history, "broken", {"2": [(at, nan) for at in range(0, 601, 10)]})
 

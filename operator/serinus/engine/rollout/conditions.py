@@ -12,7 +12,15 @@ from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate
 from serinus.engine.rollout.traffic.targets import Choice
 from serinus.engine.rollout.waiting import Waiting
 
-UNASKED: Final = {Cause.PROVIDER_DOWN, Cause.QUERY_INVALID, Cause.STALE, Cause.NAN, Cause.AMBIGUOUS, Cause.NO_SERIES}
+UNASKED: Final = {
+    Cause.PROVIDER_DOWN,
+    Cause.QUERY_INVALID,
+    Cause.STALE,
+    Cause.SCRAPE_INTERVAL_WRONG,
+    Cause.NAN,
+    Cause.AMBIGUOUS,
+    Cause.NO_SERIES,
+}
 """Causes of an Unknown verdict that say nothing of the version: the evidence itself could not be had."""
 
 

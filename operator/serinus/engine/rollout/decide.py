@@ -64,14 +64,18 @@ def _advance(draft: Draft, situation: Situation, pending: PendingCommands, unfol
         return rescued
     # What an older release did not keep is stored before anything else rests on it.
     if draft.requeue_now:
-        return draft
+        return draft.with_waiting(unfollowable) if unfollowable is not None else draft
     # 3. A spec that cannot be followed changes nothing.
     if unfollowable is not None:
         return draft.with_waiting(unfollowable)
     if not isinstance(situation, PlannedSituation):
         return draft
     # 4. A person wants a version back that was rolled back, or another version, plan or route is desired.
+    under_way = isinstance(draft.mode, Running | Stranded)
     draft = _supersede(draft, situation, pending)
+    if under_way and isinstance(draft.mode, Settled) and runs.has_moved(draft.status, situation.plan):
+        # What was observed is the route that the run was on: the other one is taken over when it is seen.
+        return structs.replace(draft, requeue_now=True)
     # 5. Nothing runs: adopt what serves, or start the desired run.
     draft = _start(draft, situation)
     if draft.requeue_now:
@@ -225,7 +229,7 @@ def _supersede(draft: Draft, situation: PlannedSituation, pending: PendingComman
 
 
 def _leave_when_ready(draft: Draft, situation: PlannedSituation) -> Draft:
-    """Leave the run, unless it would give all the traffic of a good candidate to a backend without endpoints."""
+    """Leave the run, unless it would give all the traffic of a candidate that answers to one without endpoints."""
     blocker = runs.leave_blocker(draft, situation)
     return draft.with_waiting(blocker) if blocker is not None else runs.leave(draft, situation)
 
@@ -274,6 +278,11 @@ def _drain(draft: Draft, situation: Situation) -> Draft:
     """The Rollout is being deleted: end its run, and leave no candidate with traffic that nobody watches."""
     match draft.mode:
         case Running(candidate=candidate) | Stranded(candidate=candidate):
+            if isinstance(draft.mode, Stranded):
+                retreat = rollback.retreat_if_possible(draft, draft.mode, situation)
+                if retreat is not None:
+                    return retreat
+            draft = rollback.with_ready_stable(draft, candidate, situation)
             reason, loss = "the Rollout was deleted", runs.told_loss(candidate, draft.status, situation)
             draft = draft.end_run(candidate, RunResult.CANCELLED, reason, situation.now).with_event(
                 EventReason.ROLLOUT_CANCELLED, f"{loss}: {reason}."

@@ -128,6 +128,20 @@ def _as_stable(version: str, status: RolloutStatus, situation: Situation) -> Ser
     )
 
 
+def with_ready_stable(draft: Draft, candidate: Serving, situation: Situation) -> Draft:
+    """Return the draft of a run that must end, with a stable version that can take the candidate's traffic.
+
+    Where the candidate alone serves and no version could take its traffic, the stable version stays what it is.
+    """
+    status, observed = draft.status, situation.observed
+    if status.stable is None or candidate.weight < _ALL or _serves_beside(candidate, status, observed):
+        return draft
+    choice = choose_target(situation.spec, status, observed, candidate.version)
+    if choice.version is None:
+        return draft
+    return draft.with_status(stable=_as_stable(choice.version, status, situation))
+
+
 def _candidate_since(status: RolloutStatus, now: datetime) -> datetime:
     return status.candidate.since if status.candidate is not None else now
 

@@ -9,10 +9,11 @@ from serinus.api.rollout_status import CurrentStage, RolloutStatus, RouteStatus,
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.modes import Running, Stranded
-from serinus.engine.rollout.observation import RouteFacts, RouteProblem, VersionFacts
+from serinus.engine.rollout.observation import Observation, RouteFacts, RouteProblem, VersionFacts
 from serinus.engine.rollout.traffic.targets import (
     Adoption,
     could_take_over,
+    is_barred,
     our_backends,
     place_of,
     serves_alone,
@@ -68,11 +69,25 @@ def move(draft: Draft, situation: PlannedSituation) -> Draft:
     route = situation.observed.route
     if not isinstance(route, RouteFacts):
         return draft
-    stable = draft.status.stable
-    found = serving_now(route, situation.observed.versions.values())
-    if stable is not None and (stable.version in found.versions or (found.serving is None and not found.foreign)):
+    if draft.status.stable is not None and _keeps_stable(draft.status.stable, draft.status, situation.observed, route):
         return draft.with_status(route=remembered_route(draft.status, situation, route))
     return adopt(draft.with_status(stable=None, route=None), situation)
+
+
+def _keeps_stable(stable: Serving, status: RolloutStatus, observed: Observation, route: RouteFacts) -> bool:
+    """Return whether the stable version stays so on another route: it serves there, or nothing does that may.
+
+    A version that was rolled back or is refused is not adopted in its place as long as it can take the traffic.
+    """
+    barred = {version for version in observed.versions if is_barred(version, status, observed)}
+    found = serving_now(route, [facts for version, facts in observed.versions.items() if version not in barred])
+    if stable.version in found.versions:
+        return True
+    bad = {place.key.label for version in barred if (place := place_of(version, status, observed)) is not None}
+    if found.serving is not None or set(found.foreign) - bad:
+        return False
+    place = place_of(stable.version, status, observed)
+    return not found.foreign or (place is not None and place.is_ready)
 
 
 def start_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:

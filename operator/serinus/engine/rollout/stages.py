@@ -274,6 +274,11 @@ def _enter_next(draft: Draft, run: Running, situation: PlannedSituation) -> Draf
     if index is None:
         return promote(draft, run.candidate, situation)
     stage, now = situation.plan.stages[index], situation.now
-    entered = CurrentStage(index=index, name=stage.name, state=StageState.PREPARING, since=now, state_since=now)
-    draft = draft.with_status(stage=entered, evidence=(), tests=())
-    return draft.with_event(EventReason.STAGE_STARTED, f"Stage {stage.name} ({stage.traffic}) begins.")
+    current = CurrentStage(index=index, name=stage.name, state=StageState.PREPARING, since=now, state_since=now)
+    entered = draft.with_status(stage=current, evidence=(), tests=())
+    if stage.traffic > NONE_OF_IT and run.candidate.weight > 0:
+        # The weight rises on evidence of this moment: what the next stage lacks is awaited in this one.
+        lacking = _prepare(entered, Running(run.candidate, current, stage), stage, situation).waiting
+        if lacking is not None:
+            return draft.with_waiting(lacking)
+    return entered.with_event(EventReason.STAGE_STARTED, f"Stage {stage.name} ({stage.traffic}) begins.")

@@ -94,9 +94,11 @@ class RolloutReconciler:
             return await self._leave_to_safety(attempt)
         if attempt.towards_safety and attempt.correction is None:
             self.queue.check_safety(key)
+        self.tracker.anticipate(attempt.record, attempt.decision.status)
         try:
             return await self._act_and_report(attempt, self._guard(attempt))
         finally:
+            self.tracker.arrive(key)
             self.memory.end(key)
 
     def attend(self, record: RolloutRecord) -> None:

@@ -11,31 +11,56 @@ FOUND: dict[str, tuple[str, str]] = {
         "look; look; the gateway accepts; crash after write 1; the Rollout is deleted; 2.0.0 is deleted; look",
     ),
     "another wish forgets where the candidate serves": (
-        "watch gaps",
-        "look; look; 2.0.0 is deleted; somebody gives 2.0.0 weight; spec 1; look",
+        "watch gaps and wishes",
+        "look; look; 2.0.0 is deleted; somebody gives 2.0.0 weight; 1.0.0 is wanted; look",
     ),
     "a candidate at 0 in the status alone is called safe": (
-        "objects",
+        "both versions' objects",
         "look; look; the gateway accepts; crash after write 1; abort; 1.0.0 has no endpoints; look",
     ),
     "a candidate that somebody gave weight is called safe": (
-        "route",
+        "foreign writes",
         "somebody removes 1.0.0's entry; look; abort; somebody gives 2.0.0 weight; look",
     ),
     "a rule that would go dark keeps its bad version": (
-        "route",
+        "foreign writes",
         "somebody removes 1.0.0's entry; look; abort; Git puts 1.0.0 back alone; somebody gives 2.0.0 weight; look",
     ),
     "a stranded version is given its traffic back": (
-        "route",
+        "foreign writes",
         (
             "somebody removes 1.0.0's entry; look; the gateway accepts; look; it is bad; "
             "somebody removes 2.0.0's entry; look"
         ),
     ),
     "an older status gets weight before it is upgraded": (
-        "deletion",
+        "other releases",
         "look; look; the gateway accepts; an older release wrote the status; look",
+    ),
+    "a version that was rolled back is adopted on another route": (
+        "another route",
+        (
+            "look; look; 1.0.0 is wanted on the other route; abort; somebody gives 2.0.0 weight on the other route; "
+            "1.0.0 has no endpoints; look; look"
+        ),
+    ),
+    "a weight rises on evidence from before its endpoints were lost": (
+        "two stages",
+        (
+            "look; look; crash after write 1; the gateway accepts; look; it is good; 31 s pass; "
+            "2.0.0 has no endpoints; look; 2.0.0 is well; look"
+        ),
+    ),
+    "a fight is never noticed while the gateway does not accept": (
+        "a fight",
+        "somebody gives 2.0.0 weight; look; " * 5 + "look",
+    ),
+    "another route is taken over by the sight of the one before": (
+        "another route",
+        (
+            "1.0.0 is wanted on the other route; somebody gives 2.0.0 weight on the other route; look; look; "
+            "the first route is wanted; the other route is deleted; the other route is created; look"
+        ),
     ),
 }
 

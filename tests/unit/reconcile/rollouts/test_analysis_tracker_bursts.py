@@ -8,7 +8,7 @@ from serinus.api.rollout_status import CurrentStage, RolloutStatus, Serving, Sta
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from support.builders import CANARY, PRODUCTION, STAGING
-from support.fake_source import FakeSource
+from support.fake_source import FakeSource, tick_and_catch_up
 from support.records import model_version, rollout, spec_for
 from support.virtual_loop import START
 
@@ -27,13 +27,13 @@ async def test_the_stable_versions_past_is_read_only_where_the_stage_does_not_na
     )
     source, cache = FakeSource(), ClusterCache()
     tracker = AnalysisTracker(cache, {"default": source})
-    await tracker.tick("default", START)
+    await tick_and_catch_up(tracker, START)
     for version in ("1.0.0", "2.0.0"):
         cache.put(model_version(version, "fraud"))
     plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, **fields}, PRODUCTION)
     cache.put(rollout("fraud", status=status, version=11, spec=plan))
     for seconds in (5, 10):
-        await tracker.tick("default", START + timedelta(seconds=seconds))
+        await tick_and_catch_up(tracker, START + timedelta(seconds=seconds))
 
     assert len(source.replays) == questions
 
@@ -49,11 +49,11 @@ async def test_a_stage_that_began_while_the_last_tick_was_being_asked_needs_no_r
     )
     source, cache = FakeSource(), ClusterCache()
     tracker = AnalysisTracker(cache, {"default": source})
-    await tracker.tick("default", START)
+    await tick_and_catch_up(tracker, START)
     for version in ("1.0.0", "2.0.0"):
         cache.put(model_version(version, "fraud"))
     plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, "burst": 1}, PRODUCTION)
     cache.put(rollout("fraud", status=status, version=11, spec=plan))
-    await tracker.tick("default", START + timedelta(seconds=5))
+    await tick_and_catch_up(tracker, START + timedelta(seconds=5))
 
     assert source.replays == []

@@ -9,7 +9,14 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, RunResult, Serving
 from serinus.engine.rollout.actions import BackendShare
 from serinus.engine.rollout.modes import Settled, mode_of
-from serinus.engine.rollout.observation import BackendKey, Observation, RouteFacts, VersionFacts, backend_key
+from serinus.engine.rollout.observation import (
+    AdmissionBlock,
+    BackendKey,
+    Observation,
+    RouteFacts,
+    VersionFacts,
+    backend_key,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +104,24 @@ def has_served(version: str, status: RolloutStatus, observed: Observation) -> bo
     return version in observed.served or version in promoted
 
 
+def is_barred(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether a version was rolled back, or is refused for good."""
+    return version in status.quarantined or _barring(version, observed) is not None
+
+
+def _barring(version: str, observed: Observation) -> AdmissionBlock | None:
+    facts = observed.versions.get(version)
+    block = facts.block if facts is not None else None
+    return block if block is not None and block.bars_rollback else None
+
+
 def unfit(version: str, status: RolloutStatus, observed: Observation) -> str:
     """Return why a version must never get the traffic back, whatever its endpoints do; empty where it may."""
     if version in status.quarantined:
         return "was rolled back itself"
-    facts = observed.versions.get(version)
-    if facts is not None and facts.block is not None and facts.block.bars_rollback:
-        return f"is refused ({facts.block.reason.value})"
+    block = _barring(version, observed)
+    if block is not None:
+        return f"is refused ({block.reason.value})"
     if not has_served(version, status, observed):
         return "has never served"
     return "" if place_of(version, status, observed) is not None else "has no known backend"

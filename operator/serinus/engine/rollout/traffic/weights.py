@@ -52,16 +52,17 @@ def weight_writes(
         return draft, _containment(draft, before, ref, route, situation)
     if wanted == route.entries:
         return draft, ()
+    bad = before.rollback
     towards_safety = _lowers_candidate(wanted, route, draft.status, situation) or (
         # A bad version that the run has left, for another one that must not rise with it.
-        before.rollback is not None
-        and _lowers_candidate(wanted, route, before, situation)
+        bad is not None
+        and _lowers(bad.version, wanted, route, before, situation)
         and not _must_not_rise(wanted, route, before, draft, situation)
     )
     if not towards_safety and _must_not_rise(wanted, route, before, draft, situation):
         return draft, ()
     if _drifted(wanted, route, before, draft.status):
-        draft, contested = _correct(draft, route, situation)
+        draft, contested = _correct(draft, route, before, situation)
         if contested and not towards_safety:
             return draft, ()
     shares = shares_for(situation.spec, draft.status, observed)
@@ -114,9 +115,14 @@ def _would_go_dark(entries: tuple[RouteEntry, ...], route: RouteFacts) -> bool:
 def _lowers_candidate(
     wanted: tuple[RouteEntry, ...], route: RouteFacts, status: RolloutStatus, situation: Situation
 ) -> bool:
-    """Return whether the write takes traffic from the version on trial, or from one that was rolled back."""
-    candidate = status.candidate
-    place = place_of(candidate.version, status, situation.observed) if candidate is not None else None
+    """Return whether the write takes traffic from the version on trial."""
+    return status.candidate is not None and _lowers(status.candidate.version, wanted, route, status, situation)
+
+
+def _lowers(
+    version: str, wanted: tuple[RouteEntry, ...], route: RouteFacts, status: RolloutStatus, situation: Situation
+) -> bool:
+    place = place_of(version, status, situation.observed)
     if place is None:
         return False
     return shares_of(wanted, (place.key,))[place.key] < shares_of(route.entries, (place.key,))[place.key]
@@ -145,7 +151,7 @@ def _must_not_rise(
     return len(situation.judged) < len(run.planned.abort_on) or any(one.cause in UNASKED for one in situation.judged)
 
 
-def _correct(draft: Draft, route: RouteFacts, situation: Situation) -> tuple[Draft, bool]:
+def _correct(draft: Draft, route: RouteFacts, before: RolloutStatus, situation: Situation) -> tuple[Draft, bool]:
     """Count a correction of somebody else's write, and return whether the next one must wait.
 
     Two controllers that put each other right without end are worse than a wrong share: after some corrections in a row
@@ -160,6 +166,8 @@ def _correct(draft: Draft, route: RouteFacts, situation: Situation) -> tuple[Dra
     who = f" by {route.written_by}" if route.written_by else ""
     if in_a_row < MOST_CORRECTIONS:
         draft = _counted(draft, in_a_row + 1, situation)
+        if not _is_settled(before):
+            return draft, False
         message = f"The route's weights were changed{who}: put right."
         return draft.with_event(EventReason.WEIGHT_DRIFT_CORRECTED, message, warning=True), False
     message = (
@@ -184,14 +192,19 @@ def _counted(draft: Draft, corrections: int, situation: Situation) -> Draft:
 
 def _drifted(wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, after: RolloutStatus) -> bool:
     """Return whether somebody else has changed the weights; what the operator wrote before a crash is no drift."""
-    if route.written_by == FIELD_MANAGER:
+    if route.written_by == FIELD_MANAGER or _roles(before) != _roles(after):
         return False
-    confirmed = find_condition(before.conditions, ConditionType.TRAFFIC_CONFIRMED)
-    unsettled = confirmed is None or confirmed.status is not ConditionStatus.TRUE
-    contested = before.route is not None and before.route.corrections > 0
-    if (unsettled and not contested) or _roles(before) != _roles(after):
+    # A gateway that is slower than two controllers that put each other right never confirms anything.
+    if not _is_settled(before) and not route.written_by:
         return False
     return {e.key: e.weight for e in wanted if e.weight} != {e.key: e.weight for e in route.entries if e.weight}
+
+
+def _is_settled(before: RolloutStatus) -> bool:
+    """Return whether the weights were confirmed, or have been put right already: only then is a change news."""
+    confirmed = find_condition(before.conditions, ConditionType.TRAFFIC_CONFIRMED)
+    contested = before.route is not None and before.route.corrections > 0
+    return contested or (confirmed is not None and confirmed.status is ConditionStatus.TRUE)
 
 
 def _roles(status: RolloutStatus) -> tuple[str, str, float]:
