@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("worlds", nargs="*", help=f"of {', '.join(_BY_NAME)}; all of them where none is named")
     parser.add_argument("--states", type=int, default=50_000, help="at most so many of each world")
     parser.add_argument("--seconds", type=float, default=3600, help="at most so long for each world")
-    parser.add_argument("--histories", type=int, default=1_000, help="random histories that are played beside")
+    parser.add_argument("--histories", type=int, default=4_000, help="random histories that are played beside")
     parser.add_argument("--processes", type=int, default=2)
     wanted = parser.parse_args()
     jobs = [(name, wanted.states, wanted.seconds) for name in wanted.worlds or _BY_NAME]
