@@ -101,11 +101,10 @@ def test_a_random_history_that_once_broke_a_law_keeps_them_all(mode: str, events
 
 def test_a_deletion_ends_once_another_version_has_an_endpoint() -> None:
     world = lived("Stranded", [("delete", False), ("look", "")])
-    assert not world.gone
-    assert world.weight("2.0.0") == 10_000
+    gone_before, weight_before = world.gone, world.weight("2.0.0")
 
     play(world, ("ready", "1.0.0", 1))
     world.settle()
 
-    assert world.gone
-    assert world.weight("2.0.0") == 0
+    assert (gone_before, weight_before) == (False, 10_000)
+    assert (world.gone, world.weight("2.0.0")) == (True, 0)
