@@ -39,7 +39,7 @@ def main() -> int:
         for report in pool.imap_unordered(_explore, jobs, chunksize=1):
             reports.append(report)
             print(told(report), flush=True)  # noqa: T201 - likewise
-    print(in_total(reports, played(wanted.histories)))  # noqa: T201 - likewise
+    print(in_total(reports, played(wanted.histories) if wanted.histories else None))  # noqa: T201 - likewise
     return 1 if any(report.violations for report in reports) else 0
 
 
