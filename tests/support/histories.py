@@ -224,8 +224,7 @@ def played(number: int) -> Coverage:
         mode, events = history
         lived(mode, [*events, ("measure", 2)], coverage)
 
-    if number:
-        one()
+    one()
     return coverage
 
 

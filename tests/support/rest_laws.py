@@ -48,8 +48,10 @@ def nothing_bad_has_weight(step: Step) -> str | None:
 def rollback_ends(step: Step) -> str | None:
     """The modes' table: a rollback is complete, unless somebody gives weight to a backend that nobody knows."""
     status = step.before
-    if not is_rolling_back(status) or step.observed.deleted or not isinstance(step.observed.route, RouteFacts):
+    if status.rollback is None or step.observed.deleted or not isinstance(step.observed.route, RouteFacts):
         return None
+    if not is_rolling_back(status):
+        return ""
     return "" if laws.unknown_weight(step) else "a rollback is never complete"
 
 

@@ -29,16 +29,17 @@ def main() -> int:
     parser.add_argument("worlds", nargs="*", help=f"of {', '.join(_BY_NAME)}; all of them where none is named")
     parser.add_argument("--states", type=int, default=50_000, help="at most so many of each world")
     parser.add_argument("--seconds", type=float, default=3600, help="at most so long for each world")
-    parser.add_argument("--histories", type=int, default=1_000, help="random histories that are played beside")
+    parser.add_argument("--histories", type=int, default=4_000, help="random histories that are played beside")
     parser.add_argument("--processes", type=int, default=2)
     wanted = parser.parse_args()
     jobs = [(name, wanted.states, wanted.seconds) for name in wanted.worlds or _BY_NAME]
     reports = []
+    print(HEADER)  # noqa: T201 - a program's output
     with Pool(wanted.processes, maxtasksperchild=1) as pool:
         for report in pool.imap_unordered(_explore, jobs, chunksize=1):
             reports.append(report)
-            print(told(report), flush=True)  # noqa: T201 - a program's output
-    print(in_total(reports, played(wanted.histories)))  # noqa: T201 - likewise
+            print(told(report), flush=True)  # noqa: T201 - likewise
+    print(in_total(reports, played(wanted.histories) if wanted.histories else None))  # noqa: T201 - likewise
     return 1 if any(report.violations for report in reports) else 0
 
 
@@ -47,14 +48,25 @@ def _explore(job: tuple[str, int, float]) -> Report:
     return Search(_BY_NAME[name]).run(states, seconds)
 
 
+HEADER = (
+    "| World | States | Complete | Transitions | Depth | Decisions | Violations | CPU, s |\n"
+    "|---|---:|---|---:|---:|---:|---:|---:|"
+)
+"""Of the worlds' table, in Markdown: the figures of docs/explanation/safety.md are pasted from here."""
+
+
 def told(report: Report) -> str:
-    """Return a line on the world, and each violation as a test that can be pasted."""
-    scope = "complete" if report.complete else "not complete"
+    """Return the world's row of the table, and each violation as a test that can be pasted."""
     lines = [
-        (
-            f"{report.world}: {report.states:,} states ({scope}), {report.transitions:,} transitions, "
-            f"depth {report.depth}, {report.sights:,} different decisions, {len(report.violations)} violations, "
-            f"CPU {report.cpu:.0f} s"
+        _row(
+            report.world,
+            report.states,
+            "yes" if report.complete else "no",
+            report.transitions,
+            report.depth,
+            report.sights,
+            len(report.violations),
+            round(report.cpu),
         )
     ]
     lines += [pasteable(report.world, *found) for found in report.violations]
@@ -66,24 +78,30 @@ def in_total(reports: list[Report], coverage: Coverage | None = None) -> str:
 
     ``coverage`` is that of the random histories; those of the laws of a world at rest are not among them.
     """
-    states, looked = sum(one.states for one in reports), sum(one.looked for one in reports)
+    total = _row(
+        f"all {len(reports)}",
+        sum(one.states for one in reports),
+        sum(one.complete for one in reports),
+        sum(one.transitions for one in reports),
+        max(one.depth for one in reports),
+        sum(one.sights for one in reports),
+        sum(len(one.violations) for one in reports),
+        round(sum(one.cpu for one in reports)),
+    )
+    looked, rests = sum(one.looked for one in reports), sum(one.rests for one in reports)
     applied = sum((one.applied for one in reports), Counter[str]())
-    rests = sum(one.rests for one in reports)
-    lines = [
-        (
-            f"{states:,} states in {len(reports)} worlds, {sum(one.complete for one in reports)} of them complete; "
-            f"{sum(one.transitions for one in reports):,} transitions; "
-            f"depth up to {max(one.depth for one in reports)}; CPU {sum(one.cpu for one in reports):.0f} s; "
-            f"{sum(len(one.violations) for one in reports)} kinds of violation"
-        ),
-        f"{'law':32} {'checked in':>12} {'applied in':>12} states; applied in histories",
-    ]
     histories = coverage.laws if coverage is not None else Counter[str]()
     checked = dict.fromkeys(CHECKS, looked) | dict.fromkeys(AT_REST, rests)
     checked |= {"comes_to_rest": looked, nothing_left_behind.__name__: looked}
-    lines += [f"{law:32} {count:12,} {applied[law]:12,} {histories[law]:12,}" for law, count in checked.items()]
-    lines += [coverage.told()] if coverage is not None else []
+    lines = [total, "", "| Check | Checked in states | Applied in states | In histories |\n|---|---:|---:|---:|"]
+    for law, count in checked.items():
+        lines.append(_row(f"`{law}`", count, applied[law], histories[law] if law in CHECKS else "-"))
+    lines += ["", coverage.told()] if coverage is not None else []
     return "\n".join(lines)
+
+
+def _row(*cells: str | int) -> str:
+    return f"| {' | '.join(cell if isinstance(cell, str) else f'{cell:,}' for cell in cells)} |"
 
 
 def pasteable(world: str, violation: object, history: tuple[str, ...]) -> str:

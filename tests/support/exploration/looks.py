@@ -37,7 +37,7 @@ from support.exploration.state import (
 from support.history_laws import HISTORY_LAWS, Counted, enters, is_correction, is_held
 from support.law_terms import Step, is_running
 from support.laws import judge
-from support.rest_laws import REST_LAWS, nothing_left_behind
+from support.rest_laws import REST_LAWS, deletion_ends, nothing_left_behind
 
 T = TypeVar("T")
 NEWER: Final = "a newer release wrote the status"
@@ -237,7 +237,9 @@ class Looks:
 
     def at_rest(self, state: State) -> tuple[frozenset[str], tuple[Violation, ...]]:
         """Return what the laws say of a state in which nothing will change by itself any more."""
-        if state[FLAGS] & (GONE | UNREADABLE):
+        if state[FLAGS] & GONE:
+            return frozenset({deletion_ends.__name__}), ()
+        if state[FLAGS] & UNREADABLE:
             return _NONE, ()
         step = self.step(self.machine.told(self.machine.seen(state)))
         said = {law.__name__: law(step) for law in REST_LAWS}

@@ -65,7 +65,7 @@ def test_the_same_is_decided_for_two_versions_that_differ_in_their_names_only() 
     search = Search(next(world for world in WORLDS if world.alike is not None))
     symmetry, looks = search.symmetry, search.looks
     assert symmetry is not None
-    search.run(examples(3_000, developer=300), seconds=600)
+    search.run(examples(3_000, developer=150), seconds=600)
     different = 0
 
     for state in list(search.order):

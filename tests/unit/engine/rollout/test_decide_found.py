@@ -4,6 +4,7 @@ import pytest
 
 from support.exploration.search import replay
 from support.exploration.worlds import WORLDS
+from support.histories import Event, lived, play
 
 FOUND: dict[str, tuple[str, str]] = {
     "a deleted Rollout forgets where its candidate serves": (
@@ -70,3 +71,40 @@ def test_a_history_that_once_broke_a_law_keeps_them_all(world: str, history: str
     found = next(one for one in WORLDS if one.name == world)
 
     assert replay(found, tuple(history.split("; "))) == []
+
+
+LIVED: dict[str, tuple[str, list[Event]]] = {
+    "a deletion gives the traffic to a version without endpoints": ("Stranded", [("delete", False), ("look", "")]),
+    "the same beside a backend that somebody has added": (
+        "Stranded",
+        [("delete", False), ("edit", "raise", "3.0.0"), ("look", ""), ("look", "")],
+    ),
+    "another wish gives the traffic to a version without endpoints": (
+        "Stranded",
+        [("wish", "1.0.0", 0), ("look", "")],
+    ),
+    "an older status hides that the spec cannot be read": (
+        "Idle",
+        [("look", ""), ("spoil", True), ("status", "older"), ("look", "")],
+    ),
+}
+"""The same of the random histories, which go deeper: the mode in which they begin, and what happens then."""
+
+
+@pytest.mark.parametrize(("mode", "events"), LIVED.values(), ids=LIVED)
+def test_a_random_history_that_once_broke_a_law_keeps_them_all(mode: str, events: list[Event]) -> None:
+    world = lived(mode, events)
+
+    assert world.decisions
+    assert any(entry.weight for entry in world.route.entries)
+
+
+def test_a_deletion_ends_once_another_version_has_an_endpoint() -> None:
+    world = lived("Stranded", [("delete", False), ("look", "")])
+    gone_before, weight_before = world.gone, world.weight("2.0.0")
+
+    play(world, ("ready", "1.0.0", 1))
+    world.settle()
+
+    assert (gone_before, weight_before) == (False, 10_000)
+    assert (world.gone, world.weight("2.0.0")) == (True, 0)

@@ -152,7 +152,7 @@ _NEVER: Final = Waiting(WaitReason.WEIGHT_PENDING, "never")
 _DELETED: Final = RUN + "the Rollout is deleted"
 _PAUSED: Final = "the gateway accepts; it is good; 31 s pass; pause; resume"
 _FROZEN: Final = "the gateway accepts; it is good; 31 s pass; frozen; thawed"
-_FOUGHT: Final = "the gateway accepts; it is good; 31 s pass; somebody gives 2.0.0 weight"
+_FOUGHT: Final = "somebody gives 2.0.0 weight; 31 s pass"
 
 DEFECTS: Final = (
     Defect("contained", "nothing is a cause", RUN, _returns(decide, "rollback_cause", None)),
