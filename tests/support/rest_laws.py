@@ -9,20 +9,20 @@ from typing import Final
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.observation import RouteEntry, RouteFacts, backend_key
 from support import laws
-from support.law_terms import Step, fit_targets, fresh_tokens, is_rolling_back, share_at, weight_at
+from support.law_terms import Step, fit_targets, fresh_tokens, is_rolling_back, is_stranded, share_at, weight_at
 
 
 def deletion_ends(step: Step) -> str | None:
     """Law 10: a Rollout that is deleted goes, as long as its route can be written and its records are taken.
 
-    It stays while its candidate alone answers: its traffic would go nowhere.
+    It stays while a version that was found bad alone answers: nobody would take the traffic from it any more.
     """
     if not step.observed.deleted or not isinstance(step.observed.route, RouteFacts):
         return None
     trial = step.before.candidate
     key = step.key_of(trial.version) if trial is not None else None
     alone = weight_at(step.entries, key) and not any(entry.weight for entry in step.entries if entry.key != key)
-    if trial is not None and alone and not fit_targets(step, trial.version):
+    if trial is not None and alone and is_stranded(step.before) and not fit_targets(step, trial.version):
         return None
     return "a deleted Rollout keeps its finalizer" if step.observed.has_finalizer else ""
 

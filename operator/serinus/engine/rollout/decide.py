@@ -11,7 +11,7 @@ from msgspec import structs
 
 from serinus.api.names import Command
 from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_status import RollbackReason, RolloutStatus, RunResult
+from serinus.api.rollout_status import RollbackReason, RolloutStatus, RunResult, Serving
 from serinus.engine.analysis.assessment import assess
 from serinus.engine.rollout import commands, rollback, runs
 from serinus.engine.rollout.causes import RollbackCause, rollback_cause
@@ -277,18 +277,24 @@ def _hold(draft: Draft, situation: PlannedSituation) -> Waiting | None:
 def _drain(draft: Draft, situation: Situation) -> Draft:
     """The Rollout is being deleted: end its run, and leave no candidate with traffic that nobody watches."""
     match draft.mode:
-        case Running(candidate=candidate) | Stranded(candidate=candidate):
-            if isinstance(draft.mode, Stranded):
-                retreat = rollback.retreat_if_possible(draft, draft.mode, situation)
-                if retreat is not None:
-                    return retreat
-            draft = rollback.with_ready_stable(draft, candidate, situation)
-            reason, loss = "the Rollout was deleted", runs.told_loss(candidate, draft.status, situation)
-            draft = draft.end_run(candidate, RunResult.CANCELLED, reason, situation.now).with_event(
-                EventReason.ROLLOUT_CANCELLED, f"{loss}: {reason}."
-            )
-            return runs.cleared(draft, situation)
+        case Running(candidate=candidate):
+            return _end_deleted(draft, candidate, situation)
+        case Stranded(candidate=candidate):
+            retreat = rollback.retreat_if_possible(draft, draft.mode, situation)
+            if retreat is not None:
+                return retreat
+            held = rollback.kept_for_want_of_another(candidate, draft.status, situation)
+            return draft.with_waiting(held) if held is not None else _end_deleted(draft, candidate, situation)
         case Idle() | RollingBack() | RolledBack() | Settled():
             return draft
         case _:
             assert_never(draft.mode)
+
+
+def _end_deleted(draft: Draft, candidate: Serving, situation: Situation) -> Draft:
+    draft = rollback.with_ready_stable(draft, candidate, situation)
+    reason, loss = "the Rollout was deleted", runs.told_loss(candidate, draft.status, situation)
+    draft = draft.end_run(candidate, RunResult.CANCELLED, reason, situation.now).with_event(
+        EventReason.ROLLOUT_CANCELLED, f"{loss}: {reason}."
+    )
+    return runs.cleared(draft, situation)

@@ -25,7 +25,7 @@ from serinus.engine.rollout.job_tests import has_ended, outcome_of
 from serinus.engine.rollout.modes import Running, Stranded
 from serinus.engine.rollout.observation import Observation, RouteFacts
 from serinus.engine.rollout.traffic.targets import Choice, choose_target, place_of, unfit
-from serinus.engine.rollout.waiting import Waiting
+from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 _ALL: Final = 100
 
@@ -140,6 +140,23 @@ def with_ready_stable(draft: Draft, candidate: Serving, situation: Situation) ->
     if choice.version is None:
         return draft
     return draft.with_status(stable=_as_stable(choice.version, status, situation))
+
+
+def kept_for_want_of_another(bad: Serving, status: RolloutStatus, situation: Situation) -> Waiting | None:
+    """Return why a deleted Rollout stays: its bad version answers all the requests, and no other one could.
+
+    Once the Rollout is gone nobody would take the traffic from it.
+    """
+    place = place_of(bad.version, status, situation.observed)
+    if place is None or not place.is_ready:
+        return None
+    choice = choose_target(situation.spec, status, situation.observed, bad.version)
+    passed_over = f" ({choice.reasons})" if choice.reasons else ""
+    message = (
+        f"{bad.version} is bad, has all the traffic, and no other version could take it{passed_over}. The Rollout goes "
+        "as soon as one has a ready endpoint; without its finalizer serinus.dev/outbox it goes now and leaves the traffic."
+    )
+    return Waiting(WaitReason.ROLLBACK_TARGET_NOT_READY, message)
 
 
 def _candidate_since(status: RolloutStatus, now: datetime) -> datetime:

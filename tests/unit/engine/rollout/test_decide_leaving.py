@@ -80,6 +80,30 @@ def test_a_deleted_rollout_keeps_what_serves_alone(alone: Callable[[], World]) -
     assert any("2.0.0 keeps 100%, which nothing else could take" in event.message for event in world.events)
 
 
+@ALONE
+def test_a_deleted_rollout_stays_while_its_bad_version_alone_answers(alone: Callable[[], World]) -> None:
+    world = alone()
+    world.quality["2.0.0"] = BAD
+    world.measure().settle()
+    world.deleted = True
+    world.settle()
+    assert (world.has_finalizer, world.weight("2.0.0")) == (True, 10_000)
+    assert "2.0.0 is bad, has all the traffic, and no other version could take it" in world.status.next_action
+
+
+def test_a_deleted_rollout_whose_bad_version_alone_answers_goes_once_another_one_can() -> None:
+    world = with_a_stable_version_without_endpoints()
+    world.quality["2.0.0"] = BAD
+    world.measure().settle()
+    world.deleted = True
+    world.settle()
+
+    world.versions["1.0.0"] = a_version("1.0.0")
+    world.settle()
+
+    assert (world.has_finalizer, world.weight("1.0.0"), world.weight("2.0.0")) == (False, 10_000, 0)
+
+
 def test_a_good_candidate_is_not_left_for_a_stable_version_that_was_yanked() -> None:
     world = with_a_stable_version_that_was_yanked().wish("3.0.0")
 
