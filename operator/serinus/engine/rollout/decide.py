@@ -13,7 +13,7 @@ from serinus.api.names import Command
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RollbackReason, RolloutStatus, RunResult, Serving
 from serinus.engine.analysis.assessment import assess
-from serinus.engine.rollout import commands, rollback, runs
+from serinus.engine.rollout import commands, rollback, runs, start_blockers
 from serinus.engine.rollout.causes import RollbackCause, rollback_cause
 from serinus.engine.rollout.commands import PendingCommands
 from serinus.engine.rollout.conclude import conclude, settled_evidence
@@ -261,7 +261,7 @@ def _start(draft: Draft, situation: PlannedSituation) -> Draft:
             pass
         case _:
             return draft
-    blocker = backlog(draft.status) or runs.start_blocker(draft, situation)
+    blocker = backlog(draft.status) or start_blockers.start_blocker(draft, situation)
     if blocker is not None:
         return draft.with_waiting(blocker)
     # The intent is stored, and with it on the record, before anything is touched.
@@ -271,7 +271,7 @@ def _start(draft: Draft, situation: PlannedSituation) -> Draft:
 def _hold(draft: Draft, situation: PlannedSituation) -> Waiting | None:
     if draft.waiting is not None or not isinstance(draft.mode, Running):
         return draft.waiting
-    return runs.held_by_people(draft.status, situation) or backlog(draft.status)
+    return start_blockers.held_by_people(draft.status, situation) or backlog(draft.status)
 
 
 def _drain(draft: Draft, situation: Situation) -> Draft:

@@ -154,7 +154,7 @@ def kept_for_want_of_another(bad: Serving, status: RolloutStatus, situation: Sit
     passed_over = f" ({choice.reasons})" if choice.reasons else ""
     message = (
         f"{bad.version} is bad, has all the traffic, and no other version could take it{passed_over}. The Rollout goes "
-        "as soon as one has a ready endpoint; without its finalizer serinus.dev/outbox it goes now, and the traffic stays."
+        "as soon as one has a ready endpoint; without its finalizer serinus.dev/outbox it goes at once."
     )
     return Waiting(WaitReason.ROLLBACK_TARGET_NOT_READY, message)
 

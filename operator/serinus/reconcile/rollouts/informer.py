@@ -3,7 +3,8 @@
 from collections.abc import Collection
 
 from serinus.ports.cluster_state import Record
-from serinus.reconcile.cache import ClusterCache, Listing
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.listing import Listing
 from serinus.reconcile.modelversions.controller import ModelVersionController
 from serinus.reconcile.rollouts.queue import RolloutQueue
 
