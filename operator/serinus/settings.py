@@ -9,10 +9,12 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, field
 
+from serinus.api.abort_condition import is_standard
+from serinus.api.metric_names import metric_meant
 from serinus.api.model import Verification
 from serinus.api.parsing import decode
 from serinus.api.quantities import Duration
-from serinus.api.schema import NAME, QUERY_NAME, Model
+from serinus.api.schema import NAME, QUERY_NAME, FieldError, Model
 from serinus.errors import ConfigurationError, InvalidObjectError
 
 Name = Annotated[str, Meta(pattern=NAME)]
@@ -39,6 +41,14 @@ class SourceSettings(Model, frozen=True, kw_only=True):
     timeout: Duration = field(default_factory=lambda: Duration("5s"))
     bearer_token_file: str | None = None
     queries: dict[QueryName, QuerySettings] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a query whose name no condition can have: a standard metric's, or one that is taken for a mistake."""
+        for name in self.queries:
+            meant = metric_meant(name)
+            if meant or is_standard(name):
+                why = meant or "it is a standard metric."
+                raise FieldError(f".queries.{name}", f"the name is reserved, {why} Give the query another name")
 
 
 class RegistryKind(StrEnum):
@@ -146,7 +156,8 @@ class Settings(Model, frozen=True, kw_only=True):
         actor_stamped: whether the API server stamps who wrote a Rollout (the chart's admission policy does); if not,
             anybody could write that annotation, so the actor is reported as unverified.
         resync: interval at which all objects are listed again.
-        writers: maximum number of concurrent writes.
+        writers: how many Rollouts are reconciled at a time; the safety lane and what it hands over have workers of
+            their own.
         registry: storage of the registry.
         artifacts: verification of artifacts.
         audit: checkpoints of the audit trail.

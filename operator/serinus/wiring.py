@@ -163,7 +163,7 @@ class Operator:
         # boto3 takes a second to load, and most installations do without.
         from serinus.audit.checkpoint_writer import Checkpoints, keep_checkpoints  # noqa: PLC0415
 
-        checkpoints = Checkpoints(settings)
+        checkpoints = Checkpoints(settings, fence_of(self._leadership))
         try:
             await keep_checkpoints(self._registry.store, checkpoints, self._clock, settings.interval.value)
         finally:

@@ -91,7 +91,8 @@ async def print_ticks() -> None:
         for one in found:
             record = store.rollout(one)
             assert record is not None
-            observed = observe(store, reviews, record, LocalFacts(book.readings(record), book.problem(record)))
+            local = LocalFacts(readings=book.readings(record), metrics_problem=book.problem(record))
+            observed = observe(store, reviews, record, local)
             decide(spec_of(store, record), record.status, observed, now)
         asking, looking = asking + between - before, looking + time.process_time() - between
     assert len(found) == _ROLLOUTS

@@ -18,6 +18,12 @@ def register_profiles() -> None:
     settings.register_profile("dev", unhurried, max_examples=_DEV)
 
 
-def examples(number: int) -> int:
-    """Scale ``number``, the examples of a property in CI, to the profile that is loaded."""
-    return max(1, number * settings().max_examples // _CI)
+def examples(number: int, developer: int | None = None) -> int:
+    """Scale ``number``, the examples of a property in CI, to the profile that is loaded.
+
+    ``developer`` is their number in the developer's loop, for a property whose examples are slow.
+    """
+    share = settings().max_examples
+    if developer is not None and share < _CI:
+        return developer
+    return max(1, number * share // _CI)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted, Question
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 
 Quality = Callable[[Question, datetime], float]
 """The share of bad requests in the tick that ends then."""
@@ -82,3 +83,10 @@ def everything(_question: Question) -> bool:
 
 def nothing(_question: Question) -> bool:
     return False
+
+
+async def tick_and_catch_up(tracker: AnalysisTracker, at: datetime) -> None:
+    """Tick as the controller does, and wait until every past that is due has been read."""
+    await tracker.tick("default", at)
+    while await tracker.catch_up("default") is not None:
+        pass

@@ -59,10 +59,9 @@ class JobWorld(World):
         """What the status has of a test."""
         return next(one for one in self.status.tests if one.name == test)
 
-    def _do(self, action: Action) -> None:
+    def _do(self, action: Action) -> bool:
         if not isinstance(action, RunJobTest):
-            super()._do(action)
-            return
+            return super()._do(action)
         name = action.identity.test
         self.asked.append(name)
         if self.refusal:
@@ -70,6 +69,7 @@ class JobWorld(World):
         else:
             self.refused.pop(name, None)
             self.jobs.setdefault(name, JobFacts(name=f"fraud-1-{name}"))
+        return True
 
 
 def under_test_in_staging() -> JobWorld:

@@ -1,7 +1,7 @@
-"""The laws of docs/explanation/safety.md as checks of a decision: each is one function that returns what is broken.
+"""The laws of docs/explanation/safety.md as checks of a decision: each is one named function.
 
 They are written from that page, not from the engine: what must lose its traffic, who may gain some, what is known to
-the status and what the route shows is derived here again from the stored status, the observation and the decision.
+the status and what the route shows is derived again in support.law_terms.
 
 | Law | Function | Checked on |
 |---|---|---|
@@ -14,285 +14,70 @@ the status and what the route shows is derived here again from the stored status
 | 7 Nothing swallowed | ``nothing_swallowed`` | every decision; at rest: ``every_token_answered`` |
 | 8 Unreadable is not empty | ``unreadable_is_not_empty`` | every decision |
 | 9 Only the leader writes | none here: the lease's and the client's | tests/unit/reconcile, tests/unit/kube |
-| 10 Outbox kept | ``outbox_kept`` | every decision; when the object goes: ``nothing_left_behind`` |
-| 11 Held time | ``held_time_is_not_run_time`` | histories: see support.history_laws |
-| 12 No fight | ``no_fight`` | histories: see support.history_laws |
+| 10 Outbox kept | ``outbox_kept`` | every decision; rest: ``deletion_ends``; once gone: ``nothing_left_behind`` |
+| 11 Held time | ``held_time_is_not_run_time`` | every decision, with what the history has counted |
+| 12 No fight | ``no_fight`` | every decision, with what the history has counted |
 | Promise 2 | ``no_weight_without_evidence`` | every decision |
-| The modes' table | ``modes_follow`` | every decision |
+| The modes' table | ``modes_follow`` | every decision; rest: ``rollback_ends``, ``comes_to_rest`` |
+
+Laws 11 and 12 are in support.history_laws, those of a world at rest in support.rest_laws; ``comes_to_rest`` is the
+exploration's own, which knows what follows on what.
 
 The stories (tests/unit/engine/rollout/test_decide_*.py), the random histories (test_decide_laws.py) and the exploration
-(test_decide_exploration.py, ``make explore``) all use ``check``.
+(test_decide_exploration.py, ``make explore``) all use ``judge``.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Final
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.names import Command
-from serinus.api.rollout import RolloutSpec, Stage
-from serinus.api.rollout_status import RolloutStatus, RunResult, Serving, StageState, TestResult
+from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Verdict
 from serinus.engine.analysis.assessment import assess
 from serinus.engine.rollout.actions import SetFinalizer, SetWeights
-from serinus.engine.rollout.decision import Decision, EventReason
+from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.modes import may_follow
-from serinus.engine.rollout.observation import (
-    BackendKey,
-    InvalidSpec,
-    Observation,
-    RouteEntry,
-    RouteFacts,
-    backend_key,
+from serinus.engine.rollout.observation import BackendKey, InvalidSpec, RouteFacts, backend_key
+from support.law_terms import (
+    BrokenLawError,
+    Step,
+    bad_version,
+    fault,
+    fit_targets,
+    fresh_tokens,
+    has_endpoints,
+    has_served_well,
+    is_dead,
+    is_fit,
+    is_refused,
+    is_rolling_back,
+    is_running,
+    is_stranded,
+    share_at,
+    weight_at,
 )
-from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
-from serinus.engine.rollout.waiting import WaitReason
 
-NOT_READY_LIMIT: Final = timedelta(seconds=30)
-REFUSALS: Final = {
-    WaitReason.VERSION_YANKED,
-    WaitReason.SCHEMA_REJECTED,
-    WaitReason.ARTIFACT_REJECTED,
-    WaitReason.FACTS_MISSING,
-}
-NEVER_AGAIN: Final = {WaitReason.VERSION_YANKED, WaitReason.ARTIFACT_REJECTED}
-LONGEST_TOKEN: Final = 1024
 CROWDED: Final = 160
+"""So many undelivered records stop every command but those towards safety."""
+CROWDED_WITH: Final = 250_000
+"""Characters of people's words in waiting records."""
 _SERVING: Final = re.compile(r"Serving (\S+) at ([\d.e+-]+)%")
 
-
-class BrokenLawError(AssertionError):
-    """A decision breaks a law; ``law`` is the name of the check."""
-
-    def __init__(self, law: str, problem: str) -> None:
-        super().__init__(f"{law}: {problem}")
-        self.law = law
+Law = Callable[[Step], str | None]
+"""Returns what is broken; empty where the law is kept; None where it does not apply: its premise is not true."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """One decision with what it rests on.
-
-    Attributes:
-        spec: the desired state.
-        before: the stored status.
-        observed: the facts.
-        now: the time of the decision.
-        decision: what was decided.
-    """
-
-    spec: RolloutSpec | InvalidSpec
-    before: RolloutStatus
-    observed: Observation
-    now: datetime
-    decision: Decision
-
-    @property
-    def after(self) -> RolloutStatus:
-        return self.decision.status
-
-    @cached_property
-    def plan(self) -> RolloutSpec | None:
-        return self.spec.last if isinstance(self.spec, InvalidSpec) else self.spec
-
-    @cached_property
-    def entries(self) -> tuple[RouteEntry, ...]:
-        """The rule as it was observed; empty where it could not be."""
-        return self.observed.route.entries if isinstance(self.observed.route, RouteFacts) else ()
-
-    @cached_property
-    def write(self) -> SetWeights | None:
-        writes = [action for action in self.decision.actions if isinstance(action, SetWeights)]
-        if len(writes) > 1:
-            raise BrokenLawError("safety_first", "one decision writes the route twice")
-        return writes[0] if writes else None
-
-    @cached_property
-    def written(self) -> tuple[RouteEntry, ...]:
-        """The rule as it is once the decision's write is done."""
-        if self.write is None:
-            return self.entries
-        found = plan_entries(self.entries, self.write.shares, self.write.ours, self.write.filters_of)
-        if isinstance(found, Unplannable):
-            raise BrokenLawError("contained", f"a write that the router refuses: {found.message}")
-        return found
-
-    @cached_property
-    def events(self) -> frozenset[EventReason]:
-        return frozenset(event.reason for event in self.decision.events)
-
-    def key_of(self, version: str) -> BackendKey | None:
-        """Where a version serves: as either status says, else its ModelVersion; None where nobody knows."""
-        for serving in (self.before.candidate, self.before.stable, self.after.candidate, self.after.stable):
-            if serving is not None and serving.version == version and serving.backend is not None:
-                return backend_key(serving.backend)
-        facts = self.observed.versions.get(version)
-        return backend_key(facts.backend) if facts is not None and facts.backend is not None else None
-
-    @cached_property
-    def planned_stage(self) -> Stage | None:
-        """The stage of the spec that the stored run is in; None where there is none."""
-        stage = self.before.stage
-        if self.plan is None or stage is None or stage.index >= len(self.plan.stages):
-            return None
-        planned = self.plan.stages[stage.index]
-        return planned if planned.name == stage.name else None
-
-
-# ---- what the laws speak of --------------------------------------------------------------------
-
-
-def is_running(status: RolloutStatus) -> bool:
-    return status.rollback is None and status.stage is not None and status.candidate is not None
-
-
-def is_rolling_back(status: RolloutStatus) -> bool:
-    rollback, candidate = status.rollback, status.candidate
-    unsafe = rollback is not None and rollback.traffic_safe_at is None
-    return unsafe and (candidate is None or candidate.weight == 0)
-
-
-def is_stranded(status: RolloutStatus) -> bool:
-    rollback, candidate = status.rollback, status.candidate
-    unsafe = rollback is not None and rollback.traffic_safe_at is None
-    return unsafe and candidate is not None and candidate.weight > 0
-
-
-def weight_at(entries: Iterable[RouteEntry], key: BackendKey | None) -> int:
-    return sum(entry.weight for entry in entries if entry.key == key)
-
-
-def share_at(entries: tuple[RouteEntry, ...], key: BackendKey | None) -> float:
-    total = sum(entry.weight for entry in entries)
-    return weight_at(entries, key) / total if total else 0.0
-
-
-def has_endpoints(step: Step, version: str) -> bool:
-    """A version whose endpoints cannot be counted is taken at its word."""
-    key, facts = step.key_of(version), step.observed.versions.get(version)
-    if key is None or key in step.observed.missing:
-        return False
-    if facts is not None and facts.backend is not None and backend_key(facts.backend) == key:
-        return facts.ready is None or facts.ready > 0
-    return step.observed.endpoints.get(key, 1) > 0
-
-
-def has_served_well(step: Step, version: str) -> bool:
-    status = step.before
-    promoted = {run.version for run in status.history if run.result is RunResult.PROMOTED}
-    stable = {status.stable.version} if status.stable is not None else set()
-    return version in promoted | stable | step.observed.served or version == status.last_known_good
-
-
-def is_barred(step: Step, version: str) -> bool:
-    """Quarantined, yanked, or found with wrong bytes: what may stop a run does not bar a version that has served."""
-    facts = step.observed.versions.get(version)
-    block = facts.block if facts is not None else None
-    refused = block is not None and block.reason in NEVER_AGAIN and not block.artifact_gone
-    return refused or version in step.before.quarantined
-
-
-def is_fit(step: Step, version: str) -> bool:
-    """Whether a version may get traffic back, law 3."""
-    return has_served_well(step, version) and not is_barred(step, version) and has_endpoints(step, version)
-
-
-def fit_targets(step: Step, bad: str) -> set[str]:
-    status = step.before
-    named = {run.version for run in status.history} | set(step.observed.served) | set(step.observed.versions)
-    named |= {one.version for one in (status.stable,) if one is not None}
-    named |= {status.last_known_good} if status.last_known_good is not None else set()
-    return {version for version in named if version != bad and is_fit(step, version)}
-
-
-def fresh_tokens(step: Step) -> dict[str, str]:
-    """The commands that have not been answered, by verb."""
-    given = {verb: token[:LONGEST_TOKEN] for verb, token in step.observed.commands.items()}
-    return {verb: token for verb, token in given.items() if step.before.last_handled.get(verb) != token}
-
-
-def _is_refused(step: Step, candidate: Serving) -> bool:
-    facts = step.observed.versions.get(candidate.version)
-    if facts is None:
-        return False
-    if facts.block is not None and not facts.block.temporary and facts.block.reason in REFUSALS:
-        return True
-    return facts.backend is not None and candidate.backend is not None and facts.backend != candidate.backend
-
-
-def _is_dead(step: Step, candidate: Serving) -> bool:
-    """No ready endpoint for 30 s while it has weight, and another version has one."""
-    since = candidate.not_ready_since
-    if since is None or step.now - since < NOT_READY_LIMIT or has_endpoints(step, candidate.version):
-        return False
-    return bool(fit_targets(step, candidate.version))
-
-
-def fault(step: Step) -> str:
-    """Why the stored run's candidate must lose its traffic now; empty where nothing says so."""
-    candidate, stage = step.before.candidate, step.before.stage
-    if not is_running(step.before) or candidate is None or stage is None:
-        return ""
-    if any(reading.breached_at is not None for reading in step.observed.readings):
-        return "breach"
-    outcomes = step.observed.tests
-    tests = step.planned_stage.tests if step.planned_stage is not None else ()
-    failed = [test for test in tests if test.name in outcomes and outcomes[test.name].result is TestResult.FAILED]
-    if stage.state is StageState.TESTING and any(not could_not_run(step, test.name) for test in failed):
-        return "failed test"
-    if _is_refused(step, candidate):
-        return "refused"
-    if _is_dead(step, candidate):
-        return "no endpoints"
-    tokens = fresh_tokens(step)
-    return next((verb for verb in (Command.ABORT, Command.ROLLBACK) if verb.value in tokens), "")
-
-
-def could_not_run(step: Step, name: str) -> bool:
-    """Whether a Job's deadline came while the status knew why no container of it ran: no verdict on the version."""
-    outcome = step.observed.tests.get(name)
-    stored = next((test for test in step.before.tests if test.name == name), None)
-    pending = stored is not None and stored.result in {TestResult.RUNNING, TestResult.NOT_RUN} and stored.message
-    return outcome is not None and outcome.timed_out and bool(pending)
-
-
-def bad_version(step: Step) -> str | None:
-    """The version that must have no traffic once the decision is acted on; None where there is none."""
-    before = step.before
-    if step.observed.status_problem:
-        return None
-    if is_running(before) and before.candidate is not None:
-        if fault(step) and not step.observed.deleted:
-            return before.candidate.version
-        return before.candidate.version if _is_left(step) else None
-    if before.rollback is None:
-        return None
-    wanted_back = Command.RETRY.value in fresh_tokens(step) and EventReason.QUARANTINE_LIFTED in step.events
-    return None if wanted_back or (before.stable is None and step.observed.deleted) else before.rollback.version
-
-
-def _is_left(step: Step) -> bool:
-    """Whether the run ends here without being promoted, and another version serves: nobody watches it any more."""
-    before, after = step.before, step.after
-    ended = step.observed.deleted or not is_running(after) or after.run != before.run
-    promoted = EventReason.ROLLOUT_PROMOTED in step.events
-    return ended and not promoted and before.stable is not None
-
-
-# ---- the laws ----------------------------------------------------------------------------------
-
-
-def contained(step: Step) -> str:
+def contained(step: Step) -> str | None:
     """Whatever else is gone, the bad version's entry goes to 0 as long as the route can be written.
 
     It may keep its traffic only where nothing else in the rule has some and no fit version has an endpoint.
     """
     bad = bad_version(step)
     if bad is None or not isinstance(step.observed.route, RouteFacts):
-        return ""
+        return None
     if step.after.stable is not None and step.after.stable.version == bad:
         # Nothing else serves: it is kept, and named as what serves.
         return _kept_alone(step, bad)
@@ -300,7 +85,7 @@ def contained(step: Step) -> str:
     if key is None:
         stored = step.before.candidate
         old = stored is None or stored.backend is None
-        return "" if old else f"nobody knows where {bad} serves"
+        return None if old else f"nobody knows where {bad} serves"
     if weight_at(step.written, key) == 0:
         return ""
     if step.write is not None and weight_at(step.written, key) < weight_at(step.entries, key):
@@ -313,19 +98,19 @@ def _kept_alone(step: Step, bad: str) -> str:
     if any(entry.weight for entry in step.entries if entry.key != key):
         return f"{bad} ({fault(step) or 'rolled back'}) keeps weight although something else in the rule has some"
     targets = fit_targets(step, bad)
-    if targets and not step.observed.conflict and weight_at(step.entries, key):
+    if targets and weight_at(step.entries, key):
         return f"{bad} ({fault(step) or 'rolled back'}) keeps weight although {sorted(targets)} could take it"
     return ""
 
 
-def stored_before_the_first_weight(step: Step) -> str:
+def stored_before_the_first_weight(step: Step) -> str | None:
     """A write that gives the candidate weight is decided on a stored status that can take it back."""
     candidate = step.after.candidate
     if step.write is None or candidate is None:
-        return ""
+        return None
     key = step.key_of(candidate.version)
     if weight_at(step.written, key) == 0 or share_at(step.written, key) <= share_at(step.entries, key):
-        return ""
+        return None
     stored = step.before.candidate
     if stored is None or stored.version != candidate.version:
         return f"{candidate.version} gets weight before it is stored as the candidate"
@@ -336,10 +121,10 @@ def stored_before_the_first_weight(step: Step) -> str:
     return ""
 
 
-def true_to_the_route(step: Step) -> str:
+def true_to_the_route(step: Step) -> str | None:
     """Safe, confirmed and ``Serving N%`` are what the observed route shows, accepted at its generation."""
     if step.observed.status_problem:
-        return ""
+        return None
     safe = step.after.rollback is not None and step.after.rollback.traffic_safe_at is not None
     was_safe = step.before.rollback is not None and step.before.rollback.traffic_safe_at is not None
     condition = find_condition(step.after.conditions, ConditionType.TRAFFIC_CONFIRMED)
@@ -348,17 +133,19 @@ def true_to_the_route(step: Step) -> str:
     # The run of a candidate without traffic just ends: it has none to lose, and no gateway to wait for.
     had_traffic = step.before.candidate is None or step.before.candidate.weight > 0 or not is_running(step.before)
     if safe and not was_safe:
-        problem = (_unknown_weight(step) or _not_carried(step, resolved=False)) if had_traffic else ""
+        problem = (unknown_weight(step) or _not_carried(step, resolved=False)) if had_traffic else ""
         if problem or weight_at(step.entries, step.key_of(bad)):
             return f"called safe: {problem or f'{bad} has weight'}"
     if confirmed:
-        problem = _unknown_weight(step) or _not_carried(step, resolved=True) or _other_shares(step)
+        problem = unknown_weight(step) or _not_carried(step, resolved=True) or _other_shares(step)
         if problem:
             return f"called confirmed: {problem}"
-    return _summary_untrue(step)
+    untrue = _summary_untrue(step)
+    return "" if untrue is None and (confirmed or (safe and not was_safe)) else untrue
 
 
-def _unknown_weight(step: Step) -> str:
+def unknown_weight(step: Step) -> str:
+    """Which entries have weight although the decided status names neither them nor knew them from the beginning."""
     if not isinstance(step.observed.route, RouteFacts):
         return "the route is not there"
     after, on_trial = step.after, step.after.candidate.weight if step.after.candidate is not None else 0
@@ -393,47 +180,43 @@ def _other_shares(step: Step) -> str:
     return f"{candidate.version} has {shown:.2%}, not {wanted:.2%}" if abs(shown - wanted) > wanted / 10 else ""
 
 
-def _summary_untrue(step: Step) -> str:
+def _summary_untrue(step: Step) -> str | None:
     found = _SERVING.search(step.after.summary)
-    if found is None or step.observed.status_problem or not isinstance(step.observed.route, RouteFacts):
-        return ""
+    if found is None or not isinstance(step.observed.route, RouteFacts):
+        return None
     version, said = found.group(1), float(found.group(2))
     shown = 100 * share_at(step.entries, step.key_of(version))
     return f"the summary says {version} at {said}%, the route {shown}%" if abs(shown - said) > 0.01 else ""
 
 
-def foreign_is_what_was_there(step: Step) -> str:
+def foreign_is_what_was_there(step: Step) -> str | None:
     """The foreign backends are those of the run's beginning: none is added while it is under way."""
     before, after = step.before, step.after
-    if before.route is None or after.route is None or before.run != after.run:
-        return ""
     under_way = is_running(before) or is_rolling_back(before) or is_stranded(before)
-    if under_way and (is_running(after) or after.rollback is not None):
-        added = set(after.route.foreign) - set(before.route.foreign)
-        if added:
-            return f"{', '.join(added)} became foreign in mid-run"
-        if (before.route.name, before.route.rule_name) != (after.route.name, after.route.rule_name):
-            return "the route changed in mid-run"
+    goes_on = under_way and before.run == after.run and (is_running(after) or after.rollback is not None)
+    if not goes_on or before.route is None or after.route is None:
+        return None
+    added = set(after.route.foreign) - set(before.route.foreign)
+    if added:
+        return f"{', '.join(added)} became foreign in mid-run"
+    if (before.route.name, before.route.rule_name) != (after.route.name, after.route.rule_name):
+        return "the route changed in mid-run"
     return ""
 
 
-def no_unproven_target(step: Step) -> str:
+def no_unproven_target(step: Step) -> str | None:
     """Weight comes from the run's own stages, or goes back to a version that has served well and is fit."""
     if step.write is None:
-        return ""
+        return None
     route = step.before.route
     name = step.write.route.http_route.name
     under_way = is_running(step.before) or is_rolling_back(step.before) or is_stranded(step.before)
     if under_way and route is not None and name != route.name:
         return f"the run is on {route.name}, the write on {name}"
-    for share in step.write.shares:
-        key = backend_key(share.backend)
-        if share_at(step.written, key) <= share_at(step.entries, key) + 1e-9:
-            continue
-        problem = _may_not_rise(step, key)
-        if problem:
-            return problem
-    return ""
+    keys = [backend_key(share.backend) for share in step.write.shares]
+    rising = [key for key in keys if share_at(step.written, key) > share_at(step.entries, key) + 1e-9]
+    problems = (_may_not_rise(step, key) for key in rising)
+    return next((problem for problem in problems if problem), "") if rising else None
 
 
 def _may_not_rise(step: Step, key: BackendKey) -> str:
@@ -446,16 +229,38 @@ def _may_not_rise(step: Step, key: BackendKey) -> str:
     restored = before.stable is not None and before.stable.version == version
     fallen = bad_version(step)
     had_none = before.candidate is None or before.candidate.weight == 0
-    if restored and (fallen is None or (had_none and before.rollback is None)):
+    if restored and (fallen is None or (had_none and before.rollback is None) or _is_over(step, fallen)):
         return _empty_target(step, version)
+    if _is_adopted(step, version):
+        return ""
     if not has_served_well(step, version) and weight_at(step.entries, key) == 0:
         return f"{version} gets the traffic although it has never served well"
     others = fit_targets(step, fallen or "") - {version}
     if not is_fit(step, version) and others and not step.observed.conflict:
         return f"{version} gets the traffic although it is not fit, and {sorted(others)} is"
-    if not is_fit(step, version) and weight_at(step.entries, key) == 0:
+    # Somebody has emptied the rule: what the status names as serving is put back, whatever its endpoints do.
+    emptied = restored and not any(entry.weight for entry in step.entries)
+    # Nor does anything answer where the version that is left by a deletion has no endpoints either.
+    unanswered = step.observed.deleted and fallen is not None and not has_endpoints(step, fallen)
+    if not is_fit(step, version) and weight_at(step.entries, key) == 0 and not emptied and not unanswered:
         return f"{version} gets the traffic although it is not fit and had none"
     return ""
+
+
+def _is_over(step: Step, fallen: str) -> bool:
+    """Whether the rollback is complete and the route shows it: what serves is put right as in any other rest."""
+    rollback = step.before.rollback
+    over = rollback is not None and rollback.traffic_safe_at is not None
+    return over and weight_at(step.entries, step.key_of(fallen)) == 0
+
+
+def _is_adopted(step: Step, version: str) -> bool:
+    """Whether the spec names another route now, which gives this version the most of what is ours already."""
+    before, after = step.before, step.after
+    moved = before.route is not None and after.route is not None and before.route.name != after.route.name
+    ours = {backend_key(facts.backend) for facts in step.observed.versions.values() if facts.backend is not None}
+    most = max((weight_at(step.entries, key) for key in ours), default=0)
+    return moved and not is_running(before) and 0 < most == weight_at(step.entries, step.key_of(version))
 
 
 def _empty_target(step: Step, version: str) -> str:
@@ -468,23 +273,23 @@ def _empty_target(step: Step, version: str) -> str:
     return ""
 
 
-def verdict_in_force(step: Step) -> str:
+def verdict_in_force(step: Step) -> str | None:
     """What is refused, or has no endpoints for 30 s, after its run began is a fault like a failed test."""
     candidate = step.before.candidate
     if not is_running(step.before) or candidate is None or step.observed.status_problem or step.observed.deleted:
-        return ""
-    if not _is_refused(step, candidate) and not _is_dead(step, candidate):
-        return ""
+        return None
+    if not is_refused(step, candidate) and not is_dead(step, candidate):
+        return None
     if step.after.rollback is None or step.after.rollback.version != candidate.version:
         return f"{candidate.version} runs on although it is refused or dead"
     return ""
 
 
-def safety_first(step: Step) -> str:
+def safety_first(step: Step) -> str | None:
     """A write that takes weight from a bad version is the first action, and is marked as such."""
     write = step.write
     if write is None:
-        return ""
+        return None
     bad = bad_version(step) if fault(step) or step.before.rollback is not None else None
     trial = step.after.candidate.version if step.after.candidate is not None else bad
     lowers = bad is not None and weight_at(step.written, step.key_of(bad)) < weight_at(step.entries, step.key_of(bad))
@@ -497,14 +302,14 @@ def safety_first(step: Step) -> str:
         key = step.key_of(trial)
         if share_at(step.written, key) > share_at(step.entries, key):
             return f"a write towards safety raises {trial}"
-    return ""
+    return "" if lowers or write.towards_safety else None
 
 
-def nothing_swallowed(step: Step) -> str:
+def nothing_swallowed(step: Step) -> str | None:
     """Each token ends in an effect, or in an event and a record that say why not; then it is acknowledged."""
     before, after, given = step.before.last_handled, step.after.last_handled, step.observed.commands
-    if step.observed.status_problem:
-        return ""
+    if step.observed.status_problem or not (given or before):
+        return None
     remembered = [verb for verb in after if verb not in given]
     if remembered:
         return f"{', '.join(remembered)} is remembered although its annotation is gone"
@@ -512,7 +317,8 @@ def nothing_swallowed(step: Step) -> str:
         answered = _is_answered(step, Command(verb))
         if after.get(verb) == token and not answered:
             return f"{verb}={token} is acknowledged without an effect or a word"
-        if after.get(verb) != token and answered:
+        # A Rollout that is being deleted ends its run whatever else is asked for: the words may be those of before.
+        if after.get(verb) != token and answered and not step.observed.deleted:
             return f"{verb}={token} had an effect and is not acknowledged"
         if after.get(verb) != token and not _may_wait(step, Command(verb)):
             return f"{verb}={token} is neither answered nor kept for a reason"
@@ -547,19 +353,21 @@ def _is_answered(step: Step, verb: Command) -> bool:
 def _may_wait(step: Step, verb: Command) -> bool:
     if step.observed.deleted:
         return True
-    crowded = len(step.before.records) >= CROWDED and verb not in {Command.ABORT, Command.ROLLBACK}
+    words = sum(len(record.reason) + len(record.message) for record in step.before.records)
+    crowded = len(step.before.records) >= CROWDED or words >= CROWDED_WITH
+    crowded = crowded and verb not in {Command.ABORT, Command.ROLLBACK}
     rolling = verb is Command.RETRY and (is_rolling_back(step.after) or is_rolling_back(step.before))
     return crowded or rolling
 
 
-def unreadable_is_not_empty(step: Step) -> str:
+def unreadable_is_not_empty(step: Step) -> str | None:
     """An unreadable status is kept to the letter; an unreadable spec lets nothing start, rise or end."""
     if step.observed.status_problem:
         if step.after != step.before or step.decision.actions:
             return "an unreadable status is overwritten or acted on"
         return "" if step.decision.events else "an unreadable status is not reported"
     if not isinstance(step.spec, InvalidSpec) or step.observed.deleted:
-        return ""
+        return None
     before, after = step.before, step.after
     if after.run != before.run:
         return "a run begins although the spec cannot be read"
@@ -576,11 +384,11 @@ def unreadable_is_not_empty(step: Step) -> str:
     return ""
 
 
-def outbox_kept(step: Step) -> str:
+def outbox_kept(step: Step) -> str | None:
     """The finalizer is there while the candidate has weight or a record is not delivered, and else it is not."""
     observed = step.observed
     if observed.status_problem:
-        return ""
+        return None
     changes = [action for action in step.decision.actions if isinstance(action, SetFinalizer)]
     present = changes[0].present if changes else observed.has_finalizer
     delivered = observed.audit.recorded
@@ -589,11 +397,13 @@ def outbox_kept(step: Step) -> str:
     forced = observed.deleted and observed.namespace_terminating
     if not present:
         if observed.deleted and not observed.has_finalizer:
-            return ""
+            return None
         if undelivered and not forced:
             return "no finalizer although a record is not delivered"
         trial = _trial_weight(step)
-        return f"no finalizer although {trial} has weight" if trial else ""
+        if trial:
+            return f"no finalizer although {trial} has weight"
+        return "" if changes else None
     if not undelivered and not _trial_weight(step):
         return "the finalizer stays although nothing is left to settle"
     return _raised_before_finalizer(step)
@@ -622,7 +432,7 @@ def _raised_before_finalizer(step: Step) -> str:
     return f"{candidate.version} gets weight before the finalizer is there" if late else ""
 
 
-def no_weight_without_evidence(step: Step) -> str:
+def no_weight_without_evidence(step: Step) -> str | None:
     """The candidate's share rises only in its run, unheld, without a fault, and above 0 only on passed evidence."""
     candidate, stage = step.after.candidate, step.after.stage
     key = step.key_of(candidate.version) if candidate is not None else None
@@ -631,13 +441,13 @@ def no_weight_without_evidence(step: Step) -> str:
     same = stored is not None and candidate is not None and step.before.run == step.after.run
     earlier = stored.weight if same and stored is not None else 0.0
     if candidate is None or stage is None or not is_running(step.after):
-        return f"{candidate.version} rises outside a run" if candidate is not None and risen_on_route else ""
+        return f"{candidate.version} rises outside a run" if candidate is not None and risen_on_route else None
     if risen_on_route and fault(step):
         return f"{candidate.version} rises in spite of: {fault(step)}"
     if risen_on_route and share_at(step.written, key) > candidate.weight / 100 * 1.1 + 1e-9:
         return f"{candidate.version} rises above its stage"
     if candidate.weight <= earlier:
-        return ""
+        return "" if risen_on_route else None
     if isinstance(step.spec, InvalidSpec) or step.observed.conflict:
         return f"{candidate.version} rises although the spec cannot be followed"
     if step.observed.freeze is not None or step.after.paused is not None or step.observed.deleted:
@@ -661,14 +471,25 @@ def _not_passed(step: Step, index: int) -> str:
     return "" if passed else f"the weight rises on {[verdict.value for verdict in verdicts]}"
 
 
-def modes_follow(step: Step) -> str:
+def modes_follow(step: Step) -> str | None:
     """The modes and states follow each other as the state diagram says."""
-    if may_follow(step.before, step.after):
+    before, after = step.before, step.after
+    if _where(before) == _where(after):
+        return None
+    if may_follow(before, after):
         return ""
-    return f"{step.before.phase} {step.before.stage} -> {step.after.phase} {step.after.stage}"
+    return f"{before.phase} {before.stage} -> {after.phase} {after.stage}"
 
 
-Law = Callable[[Step], str]
+def _where(status: RolloutStatus) -> tuple[object, ...]:
+    rollback, stage = status.rollback, status.stage
+    return (
+        None if rollback is None else (rollback.version, rollback.traffic_safe_at is None),
+        None if stage is None else (status.run, stage.index, stage.state),
+        status.stable is None,
+        is_running(status),
+    )
+
 
 LAWS: Final[tuple[Law, ...]] = (
     contained,
@@ -687,17 +508,32 @@ LAWS: Final[tuple[Law, ...]] = (
 """The laws that every single decision keeps."""
 
 
-def broken(step: Step) -> tuple[str, str] | None:
-    """Return the first law that the decision breaks, with what is wrong; None where it keeps them all."""
-    for law in LAWS:
-        problem = law(step)
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the laws say of one decision.
+
+    Attributes:
+        applied: the names of the laws whose premise was true.
+        broken: the laws that the decision breaks, each with what is wrong.
+    """
+
+    applied: frozenset[str]
+    broken: tuple[tuple[str, str], ...] = ()
+
+
+def judge(step: Step, laws: tuple[Law, ...] = LAWS) -> Judgement:
+    """Hold a decision against the laws."""
+    applied: set[str] = set()
+    broken: list[tuple[str, str]] = []
+    for law in laws:
+        try:
+            problem = law(step)
+        except BrokenLawError as error:
+            broken.append((error.law, error.problem))
+            break
+        if problem is None:
+            continue
+        applied.add(law.__name__)
         if problem:
-            return law.__name__, problem
-    return None
-
-
-def check(step: Step) -> None:
-    """Fail on the first law that the decision breaks."""
-    found = broken(step)
-    if found is not None:
-        raise BrokenLawError(*found)
+            broken.append((law.__name__, problem))
+    return Judgement(frozenset(applied), tuple(broken))

@@ -38,10 +38,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """The port ``Clock`` over the time of the running loop."""
+    """The port ``Clock`` over the time of the running loop; ``set_by`` is what somebody has set the wall clock by."""
+
+    def __init__(self) -> None:
+        self.set_by = timedelta()
 
     def now(self) -> datetime:
-        return START + timedelta(milliseconds=round(asyncio.get_running_loop().time() * 1000))
+        return START + self.set_by + timedelta(milliseconds=round(asyncio.get_running_loop().time() * 1000))
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()

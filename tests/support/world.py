@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from serinus.api.model import ModelSpec, VersioningPolicy
-from serinus.api.names import Command
+from serinus.api.names import FIELD_MANAGER, Command
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
 from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.decision import Decision, Event
@@ -23,15 +24,19 @@ from serinus.engine.rollout.modes import Running, mode_of, stage_of
 from serinus.engine.rollout.observation import (
     Actors,
     AuditFacts,
+    BackendKey,
     InvalidSpec,
     Observation,
     RouteFacts,
+    RouteProblem,
     TestOutcome,
     VersionFacts,
 )
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
-from support import laws
 from support.builders import NOW, a_key, a_route, a_spec, a_version
+from support.history_laws import HISTORY_LAWS, Past
+from support.law_terms import BrokenLawError, Step
+from support.laws import judge
 
 GOOD = Batch(700, 0, 0, 0)
 BAD = Batch(700, 350, 350, 350)
@@ -61,12 +66,24 @@ class World:
     unrecorded: frozenset[str] = frozenset()
     gateway_accepts: bool = True
     real_share: float | None = None
+    registry_down: bool = False
     deleted: bool = False
+    gone: bool = False
+    terminating: bool = False
     has_finalizer: bool = False
+    conflict: str = ""
+    status_problem: str = ""
+    route_problem: RouteProblem | None = None
+    endpoints: dict[BackendKey, int] = field(default_factory=dict)
+    missing: frozenset[BackendKey] = frozenset()
     events: list[Event] = field(default_factory=list)
     decisions: list[tuple[RolloutStatus, Observation, Decision]] = field(default_factory=list)
     ended_tests: dict[tuple[int, str], dict[str, TestOutcome]] = field(default_factory=dict)
     evidence: dict[tuple[int, int, datetime], tuple[Progress, ...]] = field(default_factory=dict)
+    shares: dict[tuple[int, int, datetime], RequestShare] = field(default_factory=dict)
+    past: Past = field(default_factory=Past)
+    applied: set[str] = field(default_factory=set)
+    """The laws whose premise was true at one decision at least."""
 
     # ---- what a test does ------------------------------------------------------------------
 
@@ -99,20 +116,24 @@ class World:
         weight = candidate.weight if candidate else 0
         stable = self._stable_answer(self.real_share if self.real_share is not None else weight, batch)
         self.evidence[key] = tuple(update(progress, answer, stable) for progress in self._readings(key))
+        self.shares[key] = self.shares.get(key, NO_REQUESTS).plus_answers([(answer, stable)])
         return self
 
     def look(self, *, crash: str = "") -> Decision:
         """One look: decide, do the actions, then write the status; ``crash`` ends it ``before`` or ``between``."""
         observed = self.observe()
         decision = decide(self.spec, self.status, observed, self.now)
-        laws.check(laws.Step(self.spec, self.status, observed, self.now, decision))
+        step = Step(self.spec, self.status, observed, self.now, decision)
+        self._judge(step)
         self.decisions.append((self.status, observed, decision))
         if crash == "before":
             return decision
         for action in decision.actions:
-            self._do(action)
-        if crash == "between":
+            if not self._do(action):
+                return decision
+        if crash == "between" or self.status_problem:
             return decision
+        self.past = self.past.after(step)
         self.status = decision.status
         self.events.extend(decision.events)
         return decision
@@ -136,11 +157,19 @@ class World:
             self.measure()
         raise AssertionError(f"never {until}: {self.status.phase} {self.status.summary} {self.status.next_action}")
 
+    def lose_service(self, version: str) -> None:
+        """Somebody deletes the Service of a version; Gateway API has that spoil ResolvedRefs whatever its weight."""
+        self.missing |= {a_key(version)}
+        if version in self.versions:
+            self.versions[version] = replace(self.versions[version], ready=0)
+
     def gateway(self) -> None:
         """The gateway takes the route as it stands, if it does."""
         if self.gateway_accepts:
+            generation = self.route.generation
+            resolved = not any(entry.key in self.missing for entry in self.route.entries)
             parents = tuple(
-                replace(parent, accepted=True, observed_generation=self.route.generation)
+                replace(parent, accepted=True, observed_generation=generation, resolved=resolved)
                 for parent in self.route.parents
             )
             self.route = replace(self.route, parents=parents)
@@ -155,8 +184,10 @@ class World:
             commands=dict(self.commands),
             events=[],
             decisions=[],
+            applied=set(),
             ended_tests={key: dict(ended) for key, ended in self.ended_tests.items()},
             evidence=dict(self.evidence),
+            shares=dict(self.shares),
         )
 
     # ---- what a test looks at --------------------------------------------------------------
@@ -181,16 +212,39 @@ class World:
             uid="uid-fraud",
             actors=self.actors,
             policy=self.policy,
-            audit=AuditFacts(recorded=frozenset(one.id for one in self.status.records) - self.unrecorded),
+            audit=AuditFacts(recorded=self._recorded()),
             freeze=self.freeze,
             served=self.served,
             versions=dict(self.versions),
-            route=self.route,
+            route=self.route_problem or self.route,
+            conflict=self.conflict,
+            status_problem=self.status_problem,
+            namespace_terminating=self.terminating,
+            endpoints=dict(self.endpoints),
+            missing=self.missing,
             tests=dict(self.ended_tests.get((self.status.run, stage.name), {})) if stage is not None else {},
             readings=self._readings(key) if key is not None else (),
+            share=self.shares.get(key, NO_REQUESTS) if key is not None else NO_REQUESTS,
         )
 
     # ---- inside ----------------------------------------------------------------------------
+
+    def _recorded(self) -> frozenset[str]:
+        made = frozenset() if self.registry_down else frozenset(one.id for one in self.status.records)
+        return made - self.unrecorded
+
+    def _judge(self, step: Step) -> None:
+        """Fail on the first law that the decision breaks."""
+        self.past = self.past.upto(self.now)
+        judged = judge(step)
+        for law, problem in judged.broken:
+            raise BrokenLawError(law, problem)
+        self.applied |= judged.applied
+        for check in HISTORY_LAWS:
+            found = check(step, self.past.counted)
+            if found:
+                raise BrokenLawError(check.__name__, found)
+            self.applied |= {check.__name__} if found is not None else set()
 
     def _stage_key(self) -> tuple[int, int, datetime] | None:
         stage = self.status.stage
@@ -213,16 +267,22 @@ class World:
             return None
         return Counted(at=self.now, batch=Batch(batch.requests * (100 - weight) / weight, 0, 0, 0))
 
-    def _do(self, action: Action) -> None:
+    def _do(self, action: Action) -> bool:
+        """Do it, and return whether it succeeded."""
         match action:
+            case SetWeights() if self.route_problem is not None:
+                return False
             case SetWeights(shares=shares, ours=ours, filters_of=filters):
                 entries = plan_entries(self.route.entries, shares, ours, filters)
                 assert not isinstance(entries, Unplannable)
                 if entries != self.route.entries:
-                    self.route = replace(self.route, entries=entries, generation=self.route.generation + 1)
+                    changed = replace(self.route, entries=entries, generation=self.route.generation + 1)
+                    self.route = replace(changed, written_by=FIELD_MANAGER if changed.written_by else "")
             case SetFinalizer(present=present):
                 self.has_finalizer = present
+                self.gone = self.deleted and not present
             case RunHttpTest(identity=identity) | RunJobTest(identity=identity):
                 result = self.test_results.get(identity.test, TestResult.PASSED)
                 ended = self.ended_tests.setdefault((identity.run, identity.stage), {})
                 ended[identity.test] = TestOutcome(result, f"{identity.test} {result.value.lower()}")
+        return True

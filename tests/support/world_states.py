@@ -1,6 +1,6 @@
 """Worlds in a certain state, and what their status says."""
 
-from typing import Final
+from typing import Any, Final
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.rollout_status import StageState
@@ -17,16 +17,21 @@ def condition(world: World, kind: ConditionType) -> tuple[ConditionStatus, str]:
     return found.status, found.reason
 
 
-def in_canary() -> World:
-    """A run in its canary stage, at 5 %, under analysis."""
-    world = World()
-    for _ in range(30):
+def in_canary(**fields: Any) -> World:
+    """A run in its canary stage, at 5 %, under analysis; ``fields`` are the world's."""
+    return _under_analysis(World(**fields), "canary")
+
+
+def in_production(**fields: Any) -> World:
+    """A run in its last stage, at 100 %, under analysis."""
+    return _under_analysis(World(**fields), "production")
+
+
+def _under_analysis(world: World, stage: str) -> World:
+    for _ in range(100):
         world.settle()
-        if (
-            world.status.stage
-            and world.status.stage.name == "canary"
-            and world.status.stage.state is StageState.ANALYZING
-        ):
+        current = world.status.stage
+        if current is not None and (current.name, current.state) == (stage, StageState.ANALYZING):
             return world
         world.measure()
-    raise AssertionError("never in canary")
+    raise AssertionError(f"never in {stage}")

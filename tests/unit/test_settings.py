@@ -11,6 +11,12 @@ from serinus.settings import load_settings
 GOOD = "sources: {default: {url: 'http://prometheus:9090'}}\n"
 
 
+def named_query(name: str) -> str:
+    return (
+        f"sources: {{default: {{url: 'http://p:9090', queries: {{{name}: {{promql: 'max(x{{v=\"$version\"}})'}}}}}}}}"
+    )
+
+
 def written(folder: Path, text: str) -> Path:
     path = folder / "config.yaml"
     path.write_text(text)
@@ -64,6 +70,19 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("resync: 0.5h", "resync"),
         ("leaderElection: 'no'", "leaderElection"),
         ("leaseNameSpace: x", "leaseNameSpace"),
+        (
+            named_query("success_rate"),
+            "queries.success_rate: the name is reserved, did you mean error_rate",
+        ),
+        (
+            named_query("p95_latency"),
+            "queries.p95_latency: the name is reserved, did you mean latency_p95",
+        ),
+        (
+            named_query("error_rate"),
+            "queries.error_rate: the name is reserved, it is a standard metric",
+        ),
+        (named_query("latency_p9"), "queries.latency_p9: the name is reserved"),
     ],
 )
 def test_a_wrong_field_is_named_together_with_the_file(tmp_path: Path, text: str, field: str) -> None:

@@ -222,6 +222,11 @@ def _metric(name: str) -> Metric:
     return Latency(quantile)
 
 
+def is_standard(name: str) -> bool:
+    """Return whether a name means a standard metric, judgeable or not, and so can be no named query's."""
+    return name in {"error_rate", "client_error_rate"} or _LATENCY.fullmatch(name) is not None
+
+
 def _in_base_units(metric: Metric, name: str, number: Decimal, unit: Unit) -> Decimal:
     match metric:
         case Latency():

@@ -143,13 +143,13 @@ class AuditEntry(Model, frozen=True, kw_only=True):
     """What is to be recorded: everything of a record but its place in the chain.
 
     Attributes:
-        id: unique to the happening, however often it is told: committing it twice is committing it once.
+        id: unique to the event, however often it is delivered: committing it twice is committing it once.
         at: when it happened, which may be long before it could be recorded.
         version: the version that it is about.
         to: where the traffic went, for a rollback.
     """
 
-    id: Annotated[str, text("A UUID; the same happening told again has the same.", most=36)]
+    id: Annotated[str, text("A UUID; the same event delivered again has the same.", most=36)]
     event: Annotated[AuditEvent, Meta(description="What happened.")]
     at: Annotated[datetime, Meta(description="When it happened (UTC, to the millisecond).")]
     version: Annotated[str, _VERSION] = ""

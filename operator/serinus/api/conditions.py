@@ -30,6 +30,7 @@ class ConditionType(StrEnum):
     THRESHOLD_COARSE = "ThresholdCoarse"
     AUDIT_LAG = "AuditLag"
     BACKENDS_READY = "BackendsReady"
+    CONDITIONS_MERGED = "ConditionsMerged"
     # Of a ModelVersion.
     ACCEPTED = "Accepted"
     ARTIFACT_VERIFIED = "ArtifactVerified"
@@ -89,4 +90,4 @@ def with_condition(conditions: Iterable[Condition], updated: Condition) -> tuple
 
 def find_condition(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
     """Return the condition of this type; None where it is not set."""
-    return next((condition for condition in conditions if condition.type == kind.value), None)
+    return next((condition for condition in conditions if condition.type == kind), None)

@@ -178,7 +178,7 @@ def _object(description: str, spec: Schema, status: Schema | None, extra: Schema
 def definitions() -> dict[str, Schema]:
     """Return every CRD by its file name."""
     rollout = _object(
-        "The standing wish that a model shall serve a version, by a plan of stages.",
+        "The desired version of a model, and the plan of stages by which it is rolled out.",
         structural(RolloutSpec) | rules(*SPEC_RULES),
         structural(RolloutStatus) | rules(*STATUS_RULES),
         {},

@@ -19,6 +19,7 @@ class Cause(StrEnum):
     UNDECIDED = "Undecided"
     NO_SERIES = "NoSeries"
     STALE = "Stale"
+    SCRAPE_INTERVAL_WRONG = "ScrapeIntervalWrong"
     NAN = "NaN"
     AMBIGUOUS = "Ambiguous"
     PROVIDER_DOWN = "ProviderDown"

@@ -28,6 +28,7 @@ from serinus.errors import (
     SerinusError,
     TransientError,
 )
+from serinus.ports.services import Guard
 from serinus.settings import S3Settings
 
 T = TypeVar("T")
@@ -98,10 +99,18 @@ class Fetched:
 class Bucket:
     """One prefix of one bucket."""
 
-    def __init__(self, place: Place, *, page: int = 1000) -> None:
-        """Initialize without sending a request or starting a thread; ``page`` is the number of names of one list."""
+    def __init__(self, place: Place, *, page: int = 1000, may_write: Guard | None = None) -> None:
+        """Initialize without sending a request or starting a thread.
+
+        Args:
+            place: the prefix.
+            page: the number of names of one list.
+            may_write: called immediately before each time that an object is sent, each retry of boto3 included, in one
+                of the bucket's threads; it raises where nothing may be written.
+        """
         self.place = place
         self._page = page
+        self._may_write = may_write
         self._seconds = place.s3.timeout.seconds
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
         self._opening = Lock()
@@ -183,7 +192,7 @@ class Bucket:
     def _open(self) -> S3Api:
         with self._opening:
             if self._client is None:
-                self._client = _client(self.place.s3, self._seconds)
+                self._client = _client(self.place.s3, self._seconds, self._may_write)
             return self._client
 
     def _put(self, client: S3Api, name: str, body: bytes | Path, more: dict[str, Any]) -> None:
@@ -239,7 +248,7 @@ class Bucket:
         return versions, answer.get("NextKeyMarker", ""), answer.get("NextVersionIdMarker", "")
 
 
-def _client(settings: S3Settings, seconds: float) -> S3Api:
+def _client(settings: S3Settings, seconds: float, may_write: Guard | None) -> S3Api:
     # boto3 takes a third of a second to load, which a command without S3 must not wait for.
     import boto3  # noqa: PLC0415 - as said above
     from botocore.config import Config  # noqa: PLC0415 - as said above
@@ -253,12 +262,16 @@ def _client(settings: S3Settings, seconds: float) -> S3Api:
         s3={"addressing_style": "path" if settings.endpoint else "auto"},
     )
     try:
-        client: S3Api = boto3.session.Session().client(
+        client = boto3.session.Session().client(
             "s3", region_name=settings.region, endpoint_url=settings.endpoint, config=options
         )
     except ValueError as problem:
         raise ConfigurationError(f"invalid S3 endpoint {settings.endpoint}: {problem}") from problem
-    return client
+    if may_write is not None:
+        # The last event before a request is sent, and one that each retry has (botocore, Endpoint._do_get_response).
+        client.meta.events.register("before-send.s3.PutObject", lambda **_: may_write())
+    fenced: S3Api = client
+    return fenced
 
 
 def _translated(problem: ClientError, doing: str, *, writes: bool) -> SerinusError:

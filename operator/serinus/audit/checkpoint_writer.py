@@ -31,7 +31,7 @@ from serinus.engine.audit.checkpoint import (
 )
 from serinus.errors import AmbiguousError, ConflictError, RefusedError, SerinusError
 from serinus.ports.registry_store import RegistryStore
-from serinus.ports.services import Clock
+from serinus.ports.services import Clock, Guard
 from serinus.settings import CheckpointSettings
 
 _LOG: Final = logging.getLogger(__name__)
@@ -55,15 +55,19 @@ class WrittenCheckpoint:
 class Checkpoints:
     """Writes the checkpoints of all audit chains."""
 
-    def __init__(self, settings: CheckpointSettings) -> None:
+    def __init__(self, settings: CheckpointSettings, may_write: Guard | None = None) -> None:
         """Read the key, without sending a request.
+
+        Args:
+            settings: the bucket, the key and the retention.
+            may_write: called before each time that a checkpoint is sent: of several processes only the leader writes.
 
         Raises:
             ConfigurationError: the key cannot be read.
         """
         self._key = load_private_key(Path(settings.key_file))
         self._retention = timedelta(days=settings.retention_days)
-        self.bucket = Bucket(place_of(settings))
+        self.bucket = Bucket(place_of(settings), may_write=may_write)
 
     @property
     def keys(self) -> PublicKeys:
@@ -85,6 +89,7 @@ class Checkpoints:
         Raises:
             AmbiguousError, TransientError: it may have been written, or was not: retry with a later time.
             RefusedError: the bucket refuses it, such as one without Object Lock.
+            NotLeaderError: this process does not lead any more; not sent.
         """
         moment = at.replace(microsecond=at.microsecond // _MILLISECOND * _MILLISECOND)
         last = await self.last(moment)

@@ -1,1 +1,1 @@
-"""LAW: pure. No I/O, clock, randomness, logging or environment (import-linter proves it); time is an argument."""
+"""The decision core, pure: no I/O, clock, randomness, logging or environment (checked by import-linter)."""

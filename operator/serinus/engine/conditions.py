@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
+from typing import Final
 
 from serinus.api.conditions import Condition, ConditionStatus, ConditionType, condition_of
 
@@ -18,6 +20,9 @@ class ConditionUpdate:
     message: str
 
 
+_type_of: Final = attrgetter("kind")
+
+
 def apply_updates(
     before: tuple[Condition, ...], updates: tuple[ConditionUpdate, ...], generation: int, now: datetime
 ) -> tuple[Condition, ...]:
@@ -25,7 +30,7 @@ def apply_updates(
     current = {condition.type: condition for condition in before}
     return tuple(
         condition_of(
-            current.get(update.kind.value),
+            current.get(update.kind),
             update.kind,
             update.status,
             reason=update.reason,
@@ -33,5 +38,5 @@ def apply_updates(
             generation=generation,
             now=now,
         )
-        for update in sorted(updates, key=lambda update: update.kind.value)
+        for update in sorted(updates, key=_type_of)
     )

@@ -22,8 +22,8 @@ class Sink(Protocol):
     def on_delete(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
         """An object was deleted; another one of the same name may exist by now, under another uid."""
 
-    def on_relist(self) -> None:
-        """The watch was interrupted: deletions may have been missed, so everything must be listed again."""
+    def on_relist(self, kind: type[Record]) -> None:
+        """A watch of this kind has begun anew: deletions before it may have been missed, so it must be listed again."""
 
 
 def dispatch(source: Source, kind_of_event: str | None, raw: Mapping[str, Any], sink: Sink) -> None:

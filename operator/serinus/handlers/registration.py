@@ -5,29 +5,20 @@ from collections.abc import Awaitable, Callable, Iterable
 import kopf
 
 from serinus.handlers.dispatch import Sink, dispatch
+from serinus.handlers.kopf_session import Sessions
 from serinus.kube.connection import Connection
 from serinus.kube.kinds import Source
 
 
 def build_kopf_registry(
-    sources: Iterable[Source], sink: Sink, log_in: Callable[[], Awaitable[Connection]]
+    sources: Iterable[Source], sink: Sink, log_in: Callable[[], Awaitable[Connection]], sessions: Sessions
 ) -> kopf.OperatorRegistry:
     """Return a kopf registry that watches these kinds, and logs in again whenever the API server answers 401."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    async def login(**_: object) -> kopf.ConnectionInfo:
-        connection = await log_in()
-        return kopf.ConnectionInfo(
-            server=connection.server,
-            ca_path=connection.ca_path,
-            insecure=connection.insecure,
-            certificate_path=connection.certificate_path,
-            private_key_path=connection.private_key_path,
-            scheme=connection.scheme,
-            token=connection.token,
-            trust_env=True,
-        )
+    async def login(**_: object) -> kopf.AiohttpSession:
+        return sessions.open(await log_in())
 
     for source in sources:
         _watch(source, sink, registry)

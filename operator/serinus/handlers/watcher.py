@@ -16,6 +16,7 @@ import kopf
 from serinus.api.names import ObjectKey
 from serinus.backoff import Backoff
 from serinus.handlers.dispatch import Sink
+from serinus.handlers.kopf_session import Sessions
 from serinus.handlers.kopf_settings import limit_logging, watch_settings
 from serinus.handlers.registration import build_kopf_registry
 from serinus.kube.connection import Connection
@@ -47,8 +48,8 @@ class _ThreadsafeSink:
     def on_delete(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
         self._loop.call_soon_threadsafe(self._sink.on_delete, kind, key, uid)
 
-    def on_relist(self) -> None:
-        self._loop.call_soon_threadsafe(self._sink.on_relist)
+    def on_relist(self, kind: type[Record]) -> None:
+        self._loop.call_soon_threadsafe(self._sink.on_relist, kind)
 
 
 class Watcher:
@@ -123,9 +124,10 @@ class Watcher:
             pause = _BACKOFF.after(pause)
 
     async def _watch(self, sink: _ThreadsafeSink) -> None:
-        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+        loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_loop_error)
-        registry = build_kopf_registry(self._sources, sink, self._log_in)
+        sessions = Sessions(self._sources, sink)
+        registry = build_kopf_registry(self._sources, sink, self._log_in, sessions)
 
         own: set[asyncio.Task[Any]] = set()
 
@@ -147,8 +149,6 @@ class Watcher:
                     task.cancel()
                 loop.call_later(_CANCEL_EVERY, cancel_watches)
 
-        # Before kopf starts: it cancels only the tasks that were created after it.
-        relisting = asyncio.create_task(self._relist_when_ready(ready, sink))
         watching = asyncio.create_task(
             kopf.operator(
                 registry=registry,
@@ -156,7 +156,6 @@ class Watcher:
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
                 standalone=True,
-                ready_flag=ready,
             )
         )
         with self._guard:
@@ -168,16 +167,11 @@ class Watcher:
         finally:
             with self._guard:
                 self._end = None
-            relisting.cancel()
+            await sessions.close()
             # TLS connections shut down after their session is closed (aiohttp, "Graceful Shutdown").
             await asyncio.sleep(_TLS_SHUTDOWN)
         if not watching.cancelled() and (problem := watching.exception()) is not None:
             raise problem
-
-    async def _relist_when_ready(self, ready: asyncio.Event, sink: _ThreadsafeSink) -> None:
-        await ready.wait()
-        if self.restarts:
-            sink.on_relist()
 
 
 def _log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ from serinus.api.names import (
 from serinus.api.parsing import commands_of, decode
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, TestResult
+from serinus.api.stored_rollout import guarding_spec, stored_spec
 from serinus.engine.rollout.observation import Actors, InvalidSpec, TestOutcome
 from serinus.engine.versions.catalogue import spec_hash
 from serinus.errors import InvalidObjectError
@@ -54,11 +55,13 @@ def rollout_record(raw: Mapping[str, Any]) -> RolloutRecord:
     """
     metadata = metadata_of(raw)
     status, problem = _status_of(raw)
+    spec, merged = _spec_of(raw)
     return RolloutRecord(
         meta=metadata.meta,
         generation=metadata.generation,
         created_at=metadata.creation_timestamp,
-        spec=_spec_of(raw),
+        spec=spec,
+        merged_conditions=merged,
         status=status,
         status_problem=problem,
         commands=commands_of(metadata.annotations),
@@ -275,11 +278,12 @@ def _outcome(condition: Condition, job: str) -> TestOutcome:
     )
 
 
-def _spec_of(raw: Mapping[str, Any]) -> RolloutSpec | InvalidSpec:
+def _spec_of(raw: Mapping[str, Any]) -> tuple[RolloutSpec | InvalidSpec, str]:
+    """Return the spec, and which conditions of it were merged; of one that cannot be followed, what can be guarded."""
     try:
-        return decode(RolloutSpec, raw.get("spec"), "spec")
+        return stored_spec(raw.get("spec"))
     except InvalidObjectError as problem:
-        return InvalidSpec(problem.path, problem.problem)
+        return InvalidSpec(problem.path, problem.problem, guarding_spec(raw.get("spec"))), ""
 
 
 def _status_of(raw: Mapping[str, Any]) -> tuple[RolloutStatus, str]:

@@ -9,23 +9,20 @@ from typing import Final, assert_never
 from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, NamedQuery
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
-from serinus.metrics.bounds import Bounds, bound_of
+from serinus.metrics.bounds import Bounds
+from serinus.metrics.increments import RequestCounts, Row, read_request_counts
+from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import CLASSES, FAILURES, SCRAPE, TAG, UNEVEN, quantile_tag
+from serinus.metrics.spacing import Spacing
 from serinus.metrics.transport import Sample
 from serinus.metrics.workers import Failure
 
 STALE_AFTER: Final = 3
 """Scrape intervals without a new sample after which a series counts as stale."""
 
-
-@dataclass(frozen=True, slots=True)
-class RequestCounts:
-    """A backend's requests by outcome: counts, or rates per second in a ``Display``."""
-
-    requests: float = 0.0
-    server_errors: float = 0.0
-    client_errors: float = 0.0
+WRONG_FROM: Final = 2.0
+"""Scrape intervals between two samples from which on the interval itself is wrong: one scrape may have failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +53,6 @@ def number(sample: Sample) -> float:
     return float(sample.value[1]) if sample.value is not None else float("nan")
 
 
-def read_request_counts(preset: Preset, rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[Key, RequestCounts]:
-    """Sum requests by backend and outcome."""
-    sums: dict[Key, list[float]] = {}
-    for labels, count in rows:
-        backend = sums.setdefault(preset.key_of(labels), [0.0, 0.0, 0.0])
-        backend[0] += count
-        if labels.get(TAG) == FAILURES or any(matcher.matches(labels) for matcher in preset.server_errors):
-            backend[1] += count
-        elif any(matcher.matches(labels) for matcher in preset.client_errors):
-            backend[2] += count
-    return {key: RequestCounts(*backend) for key, backend in sums.items()}
-
-
-def read_buckets(preset: Preset, rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[Key, dict[float, float]]:
-    """Return by backend the cumulative count of each bucket; two spellings of one bound are added up."""
-    buckets: dict[Key, dict[float, float]] = {}
-    for labels, count in rows:
-        backend = buckets.setdefault(preset.key_of(labels), {})
-        bound = bound_of(labels.get("le", ""))
-        backend[bound] = backend.get(bound, 0.0) + count
-    return buckets
-
-
 def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
     """Parse the rows of the health query."""
     newest: dict[Key, float] = {}
@@ -99,7 +73,7 @@ def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
 def read_display(preset: Preset, samples: Iterable[Sample]) -> Display:
     """Parse the rows of the display query; a quantile over no requests (NaN) is left out."""
     quantiles: dict[tuple[Key, str], float] = {}
-    rates: list[tuple[Mapping[str, str], float]] = []
+    rates: list[Row] = []
     for sample in samples:
         tag, value = sample.metric.get(TAG, ""), number(sample)
         if tag in {CLASSES, FAILURES}:
@@ -121,8 +95,10 @@ class Tick:
         health: freshness of the series, or why it is unknown.
         requests: increments of requests by backend.
         buckets: increments of each cumulative bucket by backend.
+        doubts: by backend, why its counts cannot be what happened; those that can are left out.
         bounds: the histogram's bounds; None where they are unknown.
         display: figures shown to users.
+        spacing: how far apart the samples really are.
     """
 
     preset: Preset
@@ -130,10 +106,12 @@ class Tick:
     evaluated: float
     scrape_interval: timedelta
     health: Health | Failure
-    requests: Mapping[Key, RequestCounts] | Failure
-    buckets: Mapping[Key, Mapping[float, float]] | Failure
+    requests: Increments[RequestCounts] | Failure
+    buckets: Increments[Mapping[float, float]] | Failure
+    doubts: Mapping[Key, str]
     bounds: Bounds | None
     display: Display = field(default_factory=Display)
+    spacing: Spacing = field(default_factory=Spacing)
 
     def answer(self, question: Question, key: Key) -> Answer:
         """Answer one question about the backend with this key.
@@ -143,7 +121,7 @@ class Tick:
         """
         if isinstance(self.health, Failure):
             return self.health.as_answer(self.at)
-        problem = self._freshness_problem(question, self.health.newest.get(key))
+        problem = self._freshness_problem(question, key, self.health) or self._doubtful(question, key)
         if problem is not None:
             return problem
         match question.metric:
@@ -156,18 +134,36 @@ class Tick:
             case _:
                 assert_never(question.metric)
 
-    def _freshness_problem(self, question: Question, newest: float | None) -> NoData | None:
-        backend = question.subject.backend.name
+    def _freshness_problem(self, question: Question, key: Key, health: Health) -> NoData | None:
+        backend, newest = question.subject.backend.name, health.newest.get(key)
         if newest is None:
             return self._no_series(self.preset.presence, backend)
         age, allowed = self.evaluated - newest, STALE_AFTER * self.scrape_interval.total_seconds()
         if age <= allowed:
             return None
+        spacing, interval = self.spacing.seconds(key), self.scrape_interval.total_seconds()
+        if spacing is not None and spacing > WRONG_FROM * interval:
+            return NoData(
+                at=self.at,
+                cause=Cause.SCRAPE_INTERVAL_WRONG,
+                message=f"the samples of {backend} are {spacing:.0f}s apart, but the source's scrapeInterval is "
+                f"{interval:g}s: set it to what Prometheus uses",
+            )
         return NoData(
             at=self.at,
             cause=Cause.STALE,
             message=f"the newest sample of {backend} is {age:.0f}s old, more than {allowed:g}s: check the target in "
             "Prometheus, the source's scrapeInterval, and that the clocks agree",
+        )
+
+    def _doubtful(self, question: Question, key: Key) -> NoData | None:
+        doubt = self.doubts.get(key)
+        if doubt is None:
+            return None
+        return NoData(
+            at=self.at,
+            cause=Cause.AMBIGUOUS,
+            message=f"{question.subject.backend.name} {doubt}. Nothing of this moment is counted",
         )
 
     def _no_series(self, series: str, backend: str) -> NoData:
@@ -189,7 +185,7 @@ class Tick:
         if isinstance(self.requests, Failure):
             return self.requests.as_answer(self.at)
         # Envoy creates the response series with the first response, so a backend without it has had no requests.
-        counts = self.requests.get(key, RequestCounts())
+        counts = self.requests.counts.get(key, RequestCounts())
         bad = _bad(question, counts)
         if isnan(counts.requests):
             return self._not_a_number(question.subject.backend.name)
@@ -204,9 +200,9 @@ class Tick:
             return self._no_series("of response times", backend)
         if isinstance(self.buckets, Failure):
             return self.buckets.as_answer(self.at)
-        cumulative = self.buckets.get(key)
+        cumulative = self.buckets.counts.get(key)
         if cumulative is None or self.bounds is None:
-            if isinstance(self.requests, Failure) or self.requests.get(key, RequestCounts()).requests:
+            if isinstance(self.requests, Failure) or self.requests.counts.get(key, RequestCounts()).requests:
                 return self._no_series(histogram.series, backend)
             return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0))
         if question.limit <= 0:

@@ -55,15 +55,43 @@ def matches(label: str, values: Iterable[str]) -> str:
     return f"{label}=~{quoted('|'.join(map(literal, distinct)))}"
 
 
-def increments(selector: str, span: int, lookback: int = LOOKBACK_MS) -> str:
-    """Return the increments of these counters over the last ``span`` milliseconds.
+def grown(selector: str, span: int, lookback: int = LOOKBACK_MS) -> str:
+    """Return by how much these counters have grown over the last ``span`` milliseconds.
 
-    A counter has grown, was reset, or is new. One subtraction covers all three: it subtracts the earlier value where
-    one exists and does not exceed the current value, else nothing. The earlier value is the last one in ``lookback``
-    milliseconds, so a series that returns after a gap is not counted from zero again.
+    Without those that fell, and without those that are new: ``fallen`` and ``born`` return them. The earlier value is
+    the last one in ``lookback`` milliseconds, so a series that returns after a gap is not counted from zero again. A
+    counter that is not a number stays one.
     """
-    earlier = f"last_over_time({selector}[{lookback}ms] offset {span}ms)"
-    return f"({selector} - (({earlier} <= {selector}) or {selector} * 0))"
+    earlier = _earlier(selector, span, lookback)
+    return f"({selector} - ({earlier} <= {selector}) or ({selector} != {selector}))"
+
+
+def fallen(selector: str, span: int, lookback: int = LOOKBACK_MS) -> tuple[str, str]:
+    """Return what the counters that fell show now, and what they showed before."""
+    earlier = _earlier(selector, span, lookback)
+    return f"({selector} < {earlier})", f"({earlier} > {selector})"
+
+
+def born(selector: str, presence: str, ignoring: str, span: int, lookback: int = LOOKBACK_MS) -> str:
+    """Return the counters that are new on a target that is not.
+
+    A counter without an earlier value has either begun at zero since then, or has it all from a time before: its target
+    was not scraped, has a new label, or the store is empty. It has begun since then if a series that its target always
+    has was there before, with the same labels.
+
+    Args:
+        selector: the counters.
+        presence: the series that the target always has.
+        ignoring: the labels that the counters have beside those of ``presence``, as a PromQL list.
+        span: milliseconds.
+        lookback: milliseconds.
+    """
+    new = f"({selector} unless {_earlier(selector, span, lookback)})"
+    return f"({new} and ignoring ({ignoring}) {_earlier(presence, span, lookback)})"
+
+
+def _earlier(selector: str, span: int, lookback: int) -> str:
+    return f"last_over_time({selector}[{lookback}ms] offset {span}ms)"
 
 
 def tagged(expression: str, tag: str, value: str) -> str:

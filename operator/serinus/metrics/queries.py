@@ -7,10 +7,21 @@ from typing import Final
 
 from serinus.metrics.bounds import Spellings
 from serinus.metrics.presets import Histogram, Key, Preset
-from serinus.metrics.promql import LOOKBACK_MS, increments, matches, tagged
+from serinus.metrics.promql import LOOKBACK_MS, born, fallen, grown, matches, tagged
 
 TAG: Final = "serinus"
 """The label that distinguishes the kinds of rows in one result."""
+
+PART: Final = "serinus_part"
+"""The label of rows that are not growth.
+
+``NOW`` and ``BEFORE``: what counters that fell show, and what they showed. ``COPIES``: how many equal series of one
+target there are, where that is more than one: each request would count more than once.
+"""
+
+NOW: Final = "now"
+BEFORE: Final = "before"
+COPIES: Final = "copies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +40,36 @@ SCRAPE: Final = "scrape"
 
 def requests_query(preset: Preset, keys: frozenset[Key], reach: Reach) -> str:
     """(1) Increments of requests in the tick, by backend and response class."""
-    by = ", ".join((preset.by, *preset.class_labels))
-    query = f"sum by ({by}) {increments(preset.selector(preset.requests, keys), reach.span, reach.lookback)}"
-    if preset.transport_failures is None:
-        return query
-    failures = increments(preset.selector(preset.transport_failures, keys), reach.span, reach.lookback)
-    failed = f"sum by ({preset.by}) {failures}"
-    return f"{query} or {tagged(failed, TAG, FAILURES)}"
+    rows = _increments(preset, preset.requests, keys, preset.class_labels, reach)
+    if preset.transport_failures is not None:
+        rows += [tagged(one, TAG, FAILURES) for one in _increments(preset, preset.transport_failures, keys, (), reach)]
+    return " or ".join(rows)
 
 
 def buckets_query(preset: Preset, histogram: Histogram, keys: frozenset[Key], bounds: Spellings, reach: Reach) -> str:
     """(2) Increments of the buckets with these bounds, by backend."""
     spellings = frozenset().union(*bounds.values())
-    selector = preset.selector(histogram.series, keys, matches("le", spellings))
-    return f"sum by ({preset.by}, le) {increments(selector, reach.span, reach.lookback)}"
+    return " or ".join(_increments(preset, histogram.series, keys, ("le",), reach, matches("le", spellings)))
+
+
+def _increments(  # noqa: PLR0913, PLR0917 - what a query is made of
+    preset: Preset, series: str, keys: frozenset[Key], more: tuple[str, ...], reach: Reach, matcher: str = ""
+) -> list[str]:
+    """Return growth, with the counters that are new, and apart from it what the rows of ``PART`` say; each a sum.
+
+    ``more`` are the labels that the counters have beside those of the preset's ``presence``.
+    """
+    selector, presence = preset.selector(series, keys, matcher), preset.selector(preset.presence, keys)
+    by, span, lookback = ", ".join((preset.by, *more)), reach.span, reach.lookback
+    new = born(selector, presence, ", ".join(more), span, lookback)
+    now, before = fallen(selector, span, lookback)
+    of_targets = preset.selector(series, keys, ",".join(filter(None, (matcher, 'instance!=""'))))
+    return [
+        f"sum by ({by}) ({grown(selector, span, lookback)} or {new})",
+        tagged(f"sum by ({by}) {now}", PART, NOW),
+        tagged(f"sum by ({by}) {before}", PART, BEFORE),
+        tagged(f"max by ({preset.by}) (count by ({by}, instance) ({of_targets}) > 1)", PART, COPIES),
+    ]
 
 
 def health_query(preset: Preset, keys: frozenset[Key], bounds: Spellings) -> str:

@@ -11,18 +11,18 @@ from serinus.engine.analysis.measurements import Answer, Question
 from serinus.metrics.answers import (
     Display,
     Health,
-    RequestCounts,
     Tick,
     number,
-    read_buckets,
     read_display,
     read_health,
-    read_request_counts,
 )
 from serinus.metrics.bounds import Bounds, Spellings
+from serinus.metrics.increments import RequestCounts, read_buckets, read_requests
 from serinus.metrics.outages import Outages
+from serinus.metrics.plausible import Increments, Model, RecentTraffic
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import Reach, bounds_query, buckets_query, display_query, health_query, requests_query
+from serinus.metrics.spacing import Spacing
 from serinus.metrics.workers import Failure, Workers
 
 _MIN_WINDOW_SECONDS: Final = 60
@@ -49,6 +49,11 @@ class Span:
     end: int
 
 
+def models_of(keys: Mapping[Question, Key]) -> dict[Key, Model]:
+    """Return which model each of these backends belongs to."""
+    return {key: (question.subject.namespace, question.subject.model) for question, key in keys.items()}
+
+
 class PresetReader:
     """Reads one preset's series; caches the bucket bounds and tracks outages."""
 
@@ -59,6 +64,7 @@ class PresetReader:
         self._bounds: Bounds | None = None
         self._outages = Outages(scrape_interval)
         self._paid_range_queries = 0
+        self._recent, self._spacing = RecentTraffic(), Spacing()
         self.scrape_seconds: float | None = None
 
     @property
@@ -88,15 +94,19 @@ class PresetReader:
         )
         if isinstance(health, Health):
             self.scrape_seconds = health.scrape_seconds
+            self._spacing.record(health.newest)
             self._outages.record(round(max(health.newest.values(), default=0.0) * 1000))
+        doubts = self._recent.doubts(models_of(keys), (span.end - span.start) / 1000, requests, buckets)
         tick = Tick(
             preset=self._preset,
             at=span.at,
             evaluated=span.end / 1000,
             scrape_interval=self._scrape_interval,
             health=health,
+            spacing=self._spacing,
             requests=requests,
             buckets=buckets if no_bounds is None else no_bounds,
+            doubts=doubts,
             bounds=bounds,
             display=display,
         )
@@ -145,19 +155,19 @@ class PresetReader:
 
     async def _requests(
         self, backends: frozenset[Key], span: Span, *, wanted: bool
-    ) -> Mapping[Key, RequestCounts] | Failure:
+    ) -> Increments[RequestCounts] | Failure:
         if not wanted:
-            return {}
+            return Increments()
         result = await self._workers.instant(requests_query(self._preset, backends, self._reach(span)), span.end)
         if isinstance(result, Failure):
             return result
-        return read_request_counts(self._preset, ((sample.metric, number(sample)) for sample in result.samples))
+        return read_requests(self._preset, ((sample.metric, number(sample)) for sample in result.samples))
 
     async def _buckets(
         self, backends: frozenset[Key], bounds: Spellings, span: Span
-    ) -> Mapping[Key, Mapping[float, float]] | Failure:
+    ) -> Increments[Mapping[float, float]] | Failure:
         if self._preset.histogram is None or not bounds:
-            return {}
+            return Increments()
         query = buckets_query(self._preset, self._preset.histogram, backends, bounds, self._reach(span))
         result = await self._workers.instant(query, span.end)
         if isinstance(result, Failure):

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from serinus.engine.analysis.measurements import Answer, Question
-from serinus.metrics.answers import Health, Tick, read_buckets, read_request_counts
+from serinus.metrics.answers import Health, Tick
+from serinus.metrics.increments import Row, read_buckets, read_requests
 from serinus.metrics.named import NamedTemplate
+from serinus.metrics.plausible import Increments, RecentTraffic
 from serinus.metrics.presets import Key
 from serinus.metrics.queries import Reach, buckets_query, requests_query
-from serinus.metrics.reader import PresetReader
+from serinus.metrics.reader import PresetReader, models_of
 from serinus.metrics.transport import Matrix
 from serinus.metrics.workers import Failure, Workers
 
@@ -25,8 +27,6 @@ _ROWS_PER_BACKEND = 6
 
 _LOOKBACK_MS = 3_600_000
 """Like :mod:`serinus.metrics.outages`, but past outages are unknown here: covers those of up to an hour."""
-
-Row = tuple[Mapping[str, str], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ async def replay_preset(
     queries = _queries(reader, backends, limits, Reach(steps.step, _LOOKBACK_MS))
     answers: dict[Question, list[Answer]] = {question: [] for question in keys}
     failure: Failure | None = None
+    recent, models = RecentTraffic(), models_of(keys)
     for chunk in steps.chunks(len(backends) * _ROWS_PER_BACKEND):
         tables: list[Sequence[Sequence[Row]]] = []
         for query in queries:
@@ -98,17 +99,19 @@ async def replay_preset(
             else:
                 tables.append(result)
         for index in chunk:
-            requests = read_request_counts(preset, tables[0][index - chunk.start]) if failure is None else {}
-            buckets = read_buckets(preset, tables[1][index - chunk.start]) if failure is None and queries[1:] else {}
+            at = index - chunk.start
+            requests = read_requests(preset, tables[0][at]) if failure is None else Increments()
+            buckets = read_buckets(preset, tables[1][at]) if failure is None and queries[1:] else Increments()
             evaluated = steps.time(index) / 1000
             tick = Tick(
                 preset=preset,
                 at=steps.at[index],
                 evaluated=evaluated,
                 scrape_interval=scrape_interval,
-                health=failure or Health(dict.fromkeys([*requests, *buckets], evaluated)),
+                health=failure or Health(dict.fromkeys([*requests.counts, *buckets.counts], evaluated)),
                 requests=requests,
                 buckets=no_bounds if no_bounds is not None and reader.bounds is None else buckets,
+                doubts=recent.doubts(models, steps.step / 1000, requests, buckets),
                 bounds=reader.bounds,
             )
             for question, key in keys.items():

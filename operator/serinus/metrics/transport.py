@@ -32,6 +32,7 @@ _FIRST_REDIRECT, _FIRST_ERROR = 300, 400
 # Prometheus, HTTP API: 400 parameters missing or wrong, 422 an expression that cannot be executed.
 _QUERY_INVALID: Final = frozenset({400, 422})
 _DENIED: Final = frozenset({401, 403})
+_REMARK: Final = "PromQL info:"
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -57,6 +58,16 @@ class _Body(msgspec.Struct, frozen=True):
     data: _Data
     warnings: list[str] = []
     infos: list[str] = []
+    is_partial: bool = msgspec.field(default=False, name="isPartial")
+
+    @property
+    def partial(self) -> bool:
+        """Whether data may be missing.
+
+        VictoriaMetrics says ``isPartial``, Thanos and Mimir warn. Prometheus 2.48 to 2.52 had its remarks on the query
+        ("PromQL info: ...") among the warnings; they say nothing about the data.
+        """
+        return self.is_partial or any(not warning.startswith(_REMARK) for warning in self.warnings)
 
 
 class Vector(msgspec.Struct, frozen=True):
@@ -138,12 +149,12 @@ class Transport:
                 samples = [Sample({}, _decode(_SCALAR, body.data.result))]
             case other:
                 raise RefusedError(f"the query yields a {other}: make it yield one value at one time")
-        return Vector(samples, bool(body.warnings))
+        return Vector(samples, body.partial)
 
     def range(self, query: str, start: str, end: str, step: str) -> Matrix:
         """Evaluate the query at every step (seconds, as text) from ``start`` to ``end``; raises as ``instant``."""
         body = self._post("query_range", {"query": query, "start": start, "end": end, "step": step})
-        return Matrix(_decode(_SERIES, body.data.result), bool(body.warnings))
+        return Matrix(_decode(_SERIES, body.data.result), body.partial)
 
     def _post(self, verb: Literal["query", "query_range"], form: Mapping[str, str]) -> _Body:
         deadline = self._monotonic() + self._timeout
@@ -166,8 +177,9 @@ class Transport:
         except (requests.RequestException, OSError, ValueError) as problem:
             raise TransientError(f"Prometheus at {self.place} {_kind(problem)}") from problem
         body = _decode(_BODY, content)
-        if body.infos:
-            _LOG.debug("Prometheus at %s returned query infos: %s", self.place, "; ".join(body.infos))
+        remarks = (*body.infos, *(warning for warning in body.warnings if warning.startswith(_REMARK)))
+        if remarks:
+            _LOG.debug("Prometheus at %s returned query infos: %s", self.place, "; ".join(remarks))
         return body
 
     def _check(self, status: int) -> None:

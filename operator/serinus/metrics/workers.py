@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from serinus.api.verdict import Cause
-from serinus.engine.analysis.measurements import CouldNotAsk, NoData
+from serinus.engine.analysis.measurements import CouldNotAsk
 from serinus.errors import RefusedError, TransientError
 from serinus.metrics.promql import seconds_text
 from serinus.metrics.transport import Matrix, Transport, Vector
@@ -20,16 +20,14 @@ _THREADS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a query gave no usable result. ``answered``: the source did answer."""
+    """Why a query gave no usable result."""
 
     cause: Cause
     message: str
-    answered: bool = False
 
-    def as_answer(self, at: datetime) -> NoData | CouldNotAsk:
+    def as_answer(self, at: datetime) -> CouldNotAsk:
         """Return the answer to every question that needed the query."""
-        kind = NoData if self.answered else CouldNotAsk
-        return kind(at=at, cause=self.cause, message=self.message)
+        return CouldNotAsk(at=at, cause=self.cause, message=self.message)
 
 
 class Workers:
@@ -83,10 +81,9 @@ class Workers:
                 f"Prometheus at {self._transport.place} did not answer within {wait:g}s: check its load",
             )
         if table.partial:
-            # Thanos and Mimir warn when part of the store did not answer. That part is down; the data is not stale.
+            # Part of the store did not answer. That part is down, and the whole time must be asked for again.
             return Failure(
                 Cause.PROVIDER_DOWN,
                 f"Prometheus at {self._transport.place} warns that its answer may be incomplete: check its stores",
-                answered=True,
             )
         return table

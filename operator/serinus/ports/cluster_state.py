@@ -27,7 +27,13 @@ class Meta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutRecord:
-    """A Rollout. ``status_problem`` says why the stored status does not parse; ``status`` is then empty."""
+    """A Rollout.
+
+    Attributes:
+        spec: one that cannot be followed comes with what of it can guard a run that is under way.
+        status_problem: why the stored status does not parse; ``status`` is then empty.
+        merged_conditions: which conditions of the spec are one in two spellings; empty where none are.
+    """
 
     meta: Meta
     generation: int
@@ -40,6 +46,7 @@ class RolloutRecord:
     actors: Actors
     deleting: bool
     has_finalizer: bool = False
+    merged_conditions: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

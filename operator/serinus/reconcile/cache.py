@@ -1,7 +1,7 @@
 """The newest known version of every object of the cluster, and which Rollouts each of them concerns."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final, assert_never
 
 from serinus.api.names import ObjectKey
@@ -17,6 +17,7 @@ from serinus.ports.cluster_state import (
     RouteRecord,
 )
 from serinus.reconcile.index import Index
+from serinus.reconcile.listing import Listing
 
 KINDS: Final[tuple[type[Record], ...]] = (
     NamespaceRecord,
@@ -30,21 +31,6 @@ KINDS: Final[tuple[type[Record], ...]] = (
 """Every kind, in the order in which a resync reads them; Rollouts come last, when what they refer to is known."""
 
 _NONE: Final[frozenset[ObjectKey]] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A list of one kind while it is being read: what it cannot contain, because it is older than the watch's events.
-
-    Attributes:
-        kind: what is listed.
-        known: the uids of the objects known when the reading began: only these can have vanished unseen.
-        deleted_meanwhile: the uids of the objects that were deleted meanwhile: the list does not bring them back.
-    """
-
-    kind: type[Record]
-    known: Mapping[ObjectKey, str]
-    deleted_meanwhile: set[str]
 
 
 class ClusterCache:
@@ -109,7 +95,13 @@ class ClusterCache:
 
     def begin_listing(self, kind: type[Record]) -> Listing:
         """Begin to read a complete list of this kind; ``end_listing`` must follow."""
-        listing = Listing(kind, {key: record.meta.uid for key, record in self._records[kind].items()}, set())
+        records = self._records[kind]
+        listing = Listing(
+            kind=kind,
+            known={key: record.meta.uid for key, record in records.items()},
+            versions={key: record.meta.version for key, record in records.items()},
+            deleted_meanwhile=set(),
+        )
         self._listings.append(listing)
         return listing
 
@@ -126,7 +118,12 @@ class ClusterCache:
 
     def put_all(self, listing: Listing, records: Iterable[Record]) -> frozenset[ObjectKey]:
         """Store the members of the list and return the Rollouts concerned."""
-        alive = (record for record in records if record.meta.uid not in listing.deleted_meanwhile)
+        alive = [record for record in records if record.meta.uid not in listing.deleted_meanwhile]
+        behind = frozenset(record.meta.key for record in alive if listing.is_behind(record))
+        for key in behind:
+            known = self._records[listing.kind].get(key)
+            if known is not None and known.meta.version == listing.versions[key]:
+                self._records[listing.kind][key] = replace(known, meta=replace(known.meta, version=0))
         return _NONE.union(*(self.put(record) for record in alive))
 
     # ---- reading -------------------------------------------------------------------------------
@@ -149,7 +146,9 @@ class ClusterCache:
         """Return the last spec of this Rollout that could be followed."""
         if isinstance(record.spec, RolloutSpec):
             return record.spec
-        return record.spec.last or self._plans.get(record.meta.key)
+        known = self._records[RolloutRecord].get(record.meta.key)
+        own = known is not None and known.meta.uid == record.meta.uid
+        return (self._plans.get(record.meta.key) if own else None) or record.spec.last
 
     def route(self, key: ObjectKey) -> RouteRecord | None:
         """Return a route."""
@@ -235,6 +234,9 @@ class ClusterCache:
             case RolloutRecord():
                 if isinstance(record.spec, RolloutSpec):
                     self._plans[key] = record.spec
+                elif record.spec.last is not None:
+                    # No spec of it was followed in this process: what can be read of it guards its run.
+                    self._plans.setdefault(key, record.spec.last)
                 self._by_namespace.add(key.namespace, key, None)
                 for index, name in self._named_by(record):
                     index.add((key.namespace, name), key, None)

@@ -55,6 +55,7 @@ async def test_a_counter_that_appears_late_counts_from_zero(metrics: PrometheusS
 
 
 async def test_a_counter_that_was_reset_counts_from_zero(metrics: PrometheusSource) -> None:
+    await ask(metrics, question(backend="restarted"), at=295, since=285)
     assert (await batch(metrics, question(backend="restarted"))).requests == 40
 
 
@@ -107,6 +108,16 @@ async def test_figures_older_than_three_scrapes_are_stale(metrics: PrometheusSou
     assert isinstance(answer, NoData)
     assert answer.cause is Cause.STALE
     assert "31s old" in answer.message
+
+
+async def test_samples_that_are_further_apart_than_the_source_says_are_explained(metrics: PrometheusSource) -> None:
+    asked = question(backend="seldom-scraped")
+    answers = [await ask(metrics, asked, at=at, since=at - 5) for at in range(185, 365, 5)]
+    counted = [answer for answer in answers if isinstance(answer, Counted)]
+    assert sum(answer.batch.requests for answer in counted) == 180
+    unknown = [answer for answer in answers if isinstance(answer, NoData)]
+    assert {answer.cause for answer in unknown if answer.at > after(245)} == {Cause.SCRAPE_INTERVAL_WRONG}
+    assert "60s apart, but the source's scrapeInterval is 10s" in unknown[-1].message
 
 
 async def test_a_counter_of_nan_gives_no_count(metrics: PrometheusSource) -> None:

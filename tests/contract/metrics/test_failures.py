@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from serinus.api.verdict import Cause
-from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, NoData
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted
 from serinus.metrics import PrometheusSource
 from support.prometheus.questions import after, question
 from support.prometheus.written_past import source
@@ -109,10 +109,17 @@ async def test_nothing_is_retried_inside_a_tick(proxy: FaultProxy, through_proxy
     assert len(proxy.requests) == 3
 
 
-async def test_an_answer_that_may_be_incomplete_is_no_data(proxy: FaultProxy, through_proxy: PrometheusSource) -> None:
-    proxy.always(warned("store 10.0.0.1 did not answer"))
+@pytest.mark.parametrize(
+    "fault",
+    [warned("store 10.0.0.1 did not answer"), Change(lambda answer: answer | {"isPartial": True})],
+    ids=["Thanos", "VictoriaMetrics"],
+)
+async def test_an_answer_that_may_be_incomplete_is_asked_for_again(
+    proxy: FaultProxy, through_proxy: PrometheusSource, fault: Fault
+) -> None:
+    proxy.always(fault)
     for answer in await ask_both(through_proxy):
-        assert isinstance(answer, NoData), answer
+        assert isinstance(answer, CouldNotAsk), answer
         assert answer.cause is Cause.PROVIDER_DOWN
         assert "incomplete" in answer.message
 
@@ -124,6 +131,14 @@ async def test_query_infos_are_logged_and_change_nothing(
     proxy.always(Change(lambda answer: answer | {"infos": ["PromQL info: might not be a counter"]}))
     assert all(isinstance(answer, Counted) for answer in await ask_both(through_proxy))
     assert "might not be a counter" in caplog.text
+
+
+async def test_remarks_on_the_query_among_the_warnings_change_nothing(
+    proxy: FaultProxy, through_proxy: PrometheusSource
+) -> None:
+    # Prometheus 2.48 to 2.52: https://github.com/prometheus/prometheus/issues/14135
+    proxy.always(warned("PromQL info: metric might not be a counter, name does not end in _total/_sum/_count"))
+    assert all(isinstance(answer, Counted) for answer in await ask_both(through_proxy))
 
 
 @pytest.mark.parametrize(

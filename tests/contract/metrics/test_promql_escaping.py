@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serinus.metrics.promql import increments, literal, quoted
+from serinus.metrics.promql import born, fallen, grown, literal, quoted
 from serinus.metrics.transport import Sample, Transport
 from support.examples import examples
 from support.prometheus.server import Prometheus
@@ -53,17 +53,23 @@ def test_an_escaped_value_matches_itself_and_no_other(transport: Transport, name
 
 
 @pytest.mark.parametrize("span", [3000, 7000, 10_000, 25_000])
-def test_increments_equal_the_sum_of_grown_reset_and_new_counters(transport: Transport, span: int) -> None:
-    counter = 'envoy_cluster_upstream_rq_xx{envoy_cluster_name=~"ml_(busy|restarted|late-errors|steady)_80"}'
+def test_every_counter_has_grown_or_fallen_or_is_new(transport: Transport, span: int) -> None:
+    busy = 'envoy_cluster_name=~"ml_(busy|restarted|late-errors|steady)_80"'
+    counter, target = f"envoy_cluster_upstream_rq_xx{{{busy}}}", f"envoy_cluster_upstream_rq_total{{{busy}}}"
     before = f"{counter} offset {span}ms"
-    three_parts = (
-        f"((({counter} - {before}) >= 0) or ({counter} and ({counter} < {before}))"
-        f" or ({counter} unless last_over_time({counter}[10m] offset {span}ms)))"
-    )
+    new = born(counter, target, "envoy_response_code_class", span)
+    found = set()
     for second in range(1767225600 + 195, 1767225600 + 420, 5):
-        expected = _sums(transport, three_parts, second)
-        assert _sums(transport, increments(counter, span), second) == expected
-        assert expected
+        falls = _sums(transport, f"{counter} and ({counter} < {before})", second)
+        assert _sums(transport, grown(counter, span), second) == _sums(
+            transport, f"({counter} - {before}) >= 0", second
+        )
+        assert [_sums(transport, part, second) for part in fallen(counter, span)] == [
+            falls,
+            _sums(transport, f"{before} and ({counter} < {before})", second),
+        ]
+        found |= {dict(labels)["envoy_cluster_name"] for labels in (*falls, *_sums(transport, new, second))}
+    assert found == {"ml_busy_80", "ml_restarted_80", "ml_late-errors_80"}
 
 
 def _sums(transport: Transport, expression: str, second: int) -> dict[tuple[tuple[str, str], ...], str]:

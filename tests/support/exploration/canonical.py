@@ -71,6 +71,7 @@ def canonical(status: RolloutStatus, now: datetime) -> RolloutStatus:
             condition="",
             requests=0,
             requested_by="",
+            at_weight=0.0,
             decided_at=NOW,
             traffic_safe_at=NOW if rollback.traffic_safe_at is not None else None,
         )
@@ -113,7 +114,7 @@ def _serving(serving: Serving | None, now: datetime) -> Serving | None:
     unready = serving.not_ready_since
     return Serving(
         version=serving.version,
-        weight=serving.weight,
+        weight=float(serving.weight),
         since=NOW,
         backend=serving.backend,
         not_ready_since=aged(unready, now) if unready is not None else None,

@@ -12,6 +12,7 @@ from serinus.api.rollout_status import TestResult
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
 from serinus.engine.analysis.measurements import Batch, CouldNotAsk, Counted, NoData
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.observation import (
     AdmissionBlock,
     BackendKey,
@@ -25,9 +26,13 @@ from serinus.engine.rollout.observation import (
 )
 from serinus.engine.rollout.waiting import WaitReason
 from support.builders import NOW, a_backend, a_key
+from support.history_laws import FOREIGN_WRITER
 
 VERSIONS: Final = ("1.0.0", "2.0.0", "3.0.0")
 SCRAPE: Final = timedelta(seconds=15)
+
+
+Route = RouteFacts | RouteProblem
 
 
 class VersionCode(IntEnum):
@@ -48,6 +53,10 @@ class VersionCode(IntEnum):
     """Its artifact is being verified again: a block that goes away by itself."""
     REJECTED = 8
     """Its bytes are not those of its digest."""
+    BARRED = 9
+    """Its schema breaks a promise: no run of it may begin, or go on."""
+    CLEANED = 10
+    """Its bytes were removed from the registry: it serves on."""
 
 
 class Gate(IntEnum):
@@ -85,10 +94,14 @@ class TestState(IntEnum):
 
 
 OTHER_BACKENDS: Final = {version: BackendRef(name=f"{a_backend(version).name}-new", port=80) for version in VERSIONS}
+OTHER_ROUTE: Final = "fraud-b"
+"""The route that a spec may name instead of the one named "fraud"."""
+
 STRANGER: Final = BackendKey("", "Service", "stranger", 80)
 FOREIGN: Final = BackendKey("", "Service", "foreign", 80)
 
 MISSING: Final = RouteProblem(WaitReason.ROUTE_MISSING, "HTTPRoute fraud does not exist.")
+WITHOUT_RULE: Final = RouteProblem(WaitReason.NO_SUCH_RULE, "HTTPRoute fraud has no rule predict.")
 OWNED: Final = RouteProblem(WaitReason.ROUTE_OWNED_BY_OTHER, "HTTPRoute fraud belongs to InferenceService/fraud.")
 NO_PLAN: Final = RouteProblem(WaitReason.SPEC_INVALID, "Neither the spec nor the status names a route.")
 
@@ -98,6 +111,8 @@ _BLOCKS: Final = {
     VersionCode.YANKED: AdmissionBlock(WaitReason.VERSION_YANKED, "It was yanked."),
     VersionCode.CHECKED: AdmissionBlock(WaitReason.ARTIFACT_PENDING, "It is being checked.", temporary=True),
     VersionCode.REJECTED: AdmissionBlock(WaitReason.ARTIFACT_REJECTED, "Its bytes are others."),
+    VersionCode.BARRED: AdmissionBlock(WaitReason.SCHEMA_REJECTED, "Its schema breaks a promise."),
+    VersionCode.CLEANED: AdmissionBlock(WaitReason.ARTIFACT_REJECTED, "It has no bytes.", artifact_gone=True),
 }
 
 
@@ -141,7 +156,7 @@ def route_of(entries: tuple[RouteEntry, ...], gate: int, foreign: int) -> RouteF
         observed_generation=1 if gate == Gate.BEHIND else 2,
         resolved=gate != Gate.UNRESOLVED,
     )
-    writer = "kubectl-edit" if foreign else "serinus"
+    writer = FOREIGN_WRITER if foreign else "serinus"
     return RouteFacts(generation=2, entries=entries, parents=(parent,), written_by=writer)
 
 
@@ -175,6 +190,19 @@ def readings_of(plan: RolloutSpec, index: int, code: int, weight: float) -> tupl
     return tuple(_told(progress, Evidence(code), weight) for progress in begun)
 
 
+def share_of(code: int, weight: float) -> RequestShare:
+    """Return which share of the requests the candidate has had since the weights last changed."""
+    batch = _ANSWERS.get(Evidence(code))
+    if batch is None or not 0 < weight < 100:
+        return NO_REQUESTS
+    return NO_REQUESTS.plus(batch.requests, batch.requests * _stable_factor(Evidence(code), weight))
+
+
+def _stable_factor(code: Evidence, weight: float) -> float:
+    """Return how many requests the stable version has for each of the candidate's."""
+    return 1 if code is Evidence.OTHER_SHARE else (100 - weight) / weight if weight else 0
+
+
 def _told(progress: Progress, code: Evidence, weight: float) -> Progress:
     match code:
         case Evidence.NOT_ASKED:
@@ -187,8 +215,8 @@ def _told(progress: Progress, code: Evidence, weight: float) -> Progress:
             pass
     at = NOW - timedelta(minutes=10) if code is Evidence.STALE else NOW
     batch = _ANSWERS[code]
-    factor = 1 if code is Evidence.OTHER_SHARE else (100 - weight) / weight if weight else 0
-    stable = Counted(at=at, batch=Batch(batch.requests * factor, 0, 0, 0)) if 0 < weight < 100 else None
+    stable_requests = batch.requests * _stable_factor(code, weight)
+    stable = Counted(at=at, batch=Batch(stable_requests, 0, 0, 0)) if 0 < weight < 100 else None
     return update(progress, Counted(at=at, batch=batch), stable)
 
 

@@ -4,6 +4,8 @@ The names are the words of a history that a person can paste.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from msgspec import structs
@@ -12,12 +14,15 @@ from serinus.api.names import Command
 from serinus.api.rollout_status import RolloutStatus, StageState
 from serinus.engine.rollout.observation import RouteEntry
 from serinus.engine.rollout.outbox import BACKLOG
-from support import laws
 from support.builders import a_key
 from support.exploration import facts
-from support.exploration import machine as m
+from support.exploration import state as m
+from support.exploration.canonical import OLDEST
 from support.exploration.facts import Evidence, Gate, TestState, VersionCode
-from support.exploration.machine import Machine, State
+from support.exploration.looks import later
+from support.exploration.machine import Machine
+from support.exploration.state import State
+from support.law_terms import is_running
 
 Move = Callable[[Machine, State], State | None]
 MOVES: Final[dict[str, Move]] = {}
@@ -31,60 +36,52 @@ def _named(name: str) -> Callable[[Move], Move]:
     return keep
 
 
-def _with(state: State, *changes: tuple[int, int]) -> State:
-    changed = list(state)
-    for position, value in changes:
-        changed[position] = value
-    return tuple(changed)
-
-
 # ---- the operator's process ----------------------------------------------------------------------
 
 
 @_named("restart")
 def _restart(machine: Machine, state: State) -> State:
-    return machine.restart(state)
+    return machine.restarted(state)
 
 
 @_named("watch events stop")
 def _gap(machine: Machine, state: State) -> State | None:
     if state[m.SEEN]:
         return None
-    # What is never believed from an old sight is left out, so that equal beliefs are one.
-    kept = list(state)
-    for position in (m.STATUS, m.EVIDENCE, m.TESTS, m.SEEN, m.HELD, m.FIGHTS):
-        kept[position] = 0
-    kept[m.FLAGS] &= m._STALE_FLAGS
-    return _with(state, (m.SEEN, machine.snapshots.number(tuple(kept), tuple(kept))))
+    return m.with_values(state, (m.SEEN, machine.snapshot(state)))
 
 
 @_named("watch events come again")
 def _no_gap(_: Machine, state: State) -> State | None:
-    return _with(state, (m.SEEN, 0)) if state[m.SEEN] else None
+    return m.with_values(state, (m.SEEN, 0)) if state[m.SEEN] else None
 
 
 # ---- the gateway ---------------------------------------------------------------------------------
 
 
-@_named("the gateway accepts")
-def gateway(machine: Machine, state: State) -> State | None:
-    """Take the route as it stands; a Service that does not exist is said whatever its weight."""
-    entries = machine.entries(state)
+def gateway(machine: Machine, state: State, *, beside: bool = False) -> State | None:
+    """Take a route as it stands; a Service that does not exist is said whatever its weight."""
+    entries = machine.entries(state, beside=beside)
     if entries is None:
         return None
     broken = facts.missing_of(state[m.CODES :])
     gate = Gate.UNRESOLVED if any(entry.key in broken for entry in entries) else Gate.ACCEPTED
-    return _with(state, (m.GATE, gate))
+    number, _, writer = machine.carried(state, beside=beside)
+    return machine.with_carried(state, (number, int(gate), writer), beside=beside)
+
+
+MOVES["the gateway accepts"] = gateway
+MOVES["the gateway accepts the other route"] = partial(gateway, beside=True)
 
 
 @_named("the gateway refuses")
 def _refuse(machine: Machine, state: State) -> State | None:
-    return _with(state, (m.GATE, Gate.REFUSED)) if machine.entries(state) is not None else None
+    return m.with_values(state, (m.GATE, Gate.REFUSED)) if machine.entries(state) is not None else None
 
 
 @_named("the gateway cannot resolve a backend")
 def _unresolved(machine: Machine, state: State) -> State | None:
-    return _with(state, (m.GATE, Gate.UNRESOLVED)) if machine.entries(state) is not None else None
+    return m.with_values(state, (m.GATE, Gate.UNRESOLVED)) if machine.entries(state) is not None else None
 
 
 # ---- the route -----------------------------------------------------------------------------------
@@ -92,16 +89,15 @@ def _unresolved(machine: Machine, state: State) -> State | None:
 Rewrite = Callable[[tuple[RouteEntry, ...]], tuple[RouteEntry, ...]]
 
 
-def _foreign_write(name: str, rewrite: Rewrite) -> None:
+def _foreign_write(name: str, rewrite: Rewrite, *, beside: bool = False) -> None:
     def move(machine: Machine, state: State) -> State | None:
-        entries = machine.entries(state)
+        entries = machine.entries(state, beside=beside)
         if entries is None:
             return None
         changed = rewrite(entries)
         if changed == entries:
             return None
-        number = machine.route_number(changed)
-        return _with(state, (m.ROUTE, number), (m.GATE, Gate.BEHIND), (m.WRITER, 1))
+        return machine.with_carried(state, (machine.route_number(changed), int(Gate.BEHIND), 1), beside=beside)
 
     MOVES[name] = move
 
@@ -113,6 +109,11 @@ def _raised(version: str) -> Rewrite:
     return rewrite
 
 
+def _twice(entries: tuple[RouteEntry, ...]) -> tuple[RouteEntry, ...]:
+    found = [entry for entry in entries if entry.key == a_key("2.0.0")]
+    return (*entries, replace(found[0], weight=1000)) if len(found) == 1 else entries
+
+
 for _version in facts.VERSIONS:
     _foreign_write(f"somebody gives {_version} weight", _raised(_version))
     _foreign_write(f"somebody removes {_version}'s entry", lambda entries, v=_version: facts.without(entries, a_key(v)))  # type: ignore[misc]
@@ -120,25 +121,40 @@ _foreign_write("somebody adds a stranger", lambda entries: facts.with_weight(ent
 _foreign_write("somebody removes the stranger", lambda entries: facts.without(entries, facts.STRANGER))
 _foreign_write("Git puts 1.0.0 back alone", lambda _: (RouteEntry(a_key("1.0.0"), 1),))
 _foreign_write("somebody empties the rule", lambda _: ())
+_foreign_write("somebody names 2.0.0 twice", _twice)
+_foreign_write("somebody gives 2.0.0 weight on the other route", _raised("2.0.0"), beside=True)
 
 
-def _route_becomes(name: str, number: int) -> None:
-    def move(_: Machine, state: State) -> State | None:
-        return _with(state, (m.ROUTE, number), (m.GATE, Gate.BEHIND)) if state[m.ROUTE] != number else None
+def _route_becomes(name: str, number: int, *, beside: bool = False) -> None:
+    def move(machine: Machine, state: State) -> State | None:
+        gone = (number, 0, 0)
+        return (
+            machine.with_carried(state, gone, beside=beside) if machine.carried(state, beside=beside) != gone else None
+        )
 
     MOVES[name] = move
 
 
 _route_becomes("the route is deleted", m.NO_ROUTE)
 _route_becomes("another controller owns the route", m.OWNED)
+_route_becomes("the rule is deleted", m.NO_RULE)
+_route_becomes("the other route is deleted", m.NO_ROUTE, beside=True)
 
 
-@_named("the route is created again")
-def _recreate(machine: Machine, state: State) -> State | None:
-    if machine.entries(state) is not None:
-        return None
-    number = machine.route_number((RouteEntry(a_key("1.0.0"), 1),))
-    return _with(state, (m.ROUTE, number), (m.GATE, Gate.BEHIND), (m.WRITER, 1))
+def _comes_again(name: str, entries: tuple[RouteEntry, ...], *, beside: bool = False) -> None:
+    def move(machine: Machine, state: State) -> State | None:
+        if machine.entries(state, beside=beside) is not None:
+            return None
+        return machine.with_carried(state, (machine.route_number(entries), int(Gate.BEHIND), 1), beside=beside)
+
+    MOVES[name] = move
+
+
+_PLAIN: Final = (RouteEntry(a_key("1.0.0"), 1),)
+_comes_again("the route is created again", _PLAIN)
+_comes_again("the rule is created again", _PLAIN)
+_comes_again("the route comes from a backup", (RouteEntry(a_key("1.0.0"), 9500), RouteEntry(a_key("2.0.0"), 500)))
+_comes_again("the other route is created", _PLAIN, beside=True)
 
 
 # ---- ModelVersions and Services ------------------------------------------------------------------
@@ -153,6 +169,8 @@ _WORDS: Final = {
     VersionCode.NO_SERVICE: "loses its Service",
     VersionCode.CHECKED: "is checked again",
     VersionCode.REJECTED: "has other bytes",
+    VersionCode.BARRED: "is barred",
+    VersionCode.CLEANED: "has no bytes any more",
 }
 
 
@@ -162,7 +180,7 @@ def _version_becomes(index: int, code: VersionCode) -> None:
     def move(machine: Machine, state: State) -> State | None:
         if index >= machine.versions or state[position] == code:
             return None
-        return _with(state, (position, int(code)))
+        return m.with_values(state, (position, int(code)))
 
     MOVES[f"{facts.VERSIONS[index]} {_WORDS[code]}"] = move
 
@@ -189,7 +207,7 @@ def _gives(verb: Command, target: int) -> Move:
         if verb is Command.ROLLBACK:
             given = given & ((1 << m.TARGET) - 1) | target << m.TARGET
         number = machine.changed(state[m.STATUS], name, anew) if handled == "x" else state[m.STATUS]
-        return _with(state, (m.COMMANDS, given | m.BIT[verb]), (m.STATUS, number))
+        return m.with_values(state, (m.COMMANDS, given | m.BIT[verb]), (m.STATUS, number))
 
     return move
 
@@ -202,7 +220,7 @@ def _withdraws(verb: Command) -> Move:
         given &= ~m.BIT[verb]
         if verb is Command.ROLLBACK:
             given &= (1 << m.TARGET) - 1
-        return _with(state, (m.COMMANDS, given))
+        return m.with_values(state, (m.COMMANDS, given))
 
     return move
 
@@ -217,7 +235,7 @@ for _index, _version in enumerate(facts.VERSIONS, 1):
 def _flag(name: str, bit: int, *, on: bool) -> None:
     def move(_: Machine, state: State) -> State | None:
         flags = state[m.FLAGS] | bit if on else state[m.FLAGS] & ~bit
-        return _with(state, (m.FLAGS, flags)) if flags != state[m.FLAGS] else None
+        return m.with_values(state, (m.FLAGS, flags)) if flags != state[m.FLAGS] else None
 
     MOVES[name] = move
 
@@ -238,13 +256,13 @@ def _delete(_: Machine, state: State) -> State | None:
     if flags & (m.DELETED | m.GONE):
         return None
     flags |= m.DELETED | (0 if flags & m.FINALIZER else m.GONE)
-    return _with(state, (m.FLAGS, flags))
+    return m.with_values(state, (m.FLAGS, flags))
 
 
 @_named("the namespace is deleted")
 def _terminate(machine: Machine, state: State) -> State | None:
     deleted = _delete(machine, state)
-    return _with(deleted, (m.FLAGS, deleted[m.FLAGS] | m.TERMINATING)) if deleted is not None else None
+    return m.with_values(deleted, (m.FLAGS, deleted[m.FLAGS] | m.TERMINATING)) if deleted is not None else None
 
 
 @_named("the Rollout is created again")
@@ -253,14 +271,31 @@ def _create(machine: Machine, state: State) -> State | None:
         return None
     left = m.DELETED | m.GONE | m.FINALIZER | m.UNREADABLE | m.TERMINATING
     changed = machine.start(RolloutStatus(), ())
-    keep = [m.ROUTE, m.GATE, m.WRITER, *range(m.CODES, len(state))]
+    keep = [m.ROUTE, m.GATE, m.WRITER, m.BESIDE, *range(m.CODES, len(state))]
     pairs = [(position, state[position]) for position in keep]
-    return _with(changed, *pairs, (m.FLAGS, state[m.FLAGS] & ~left))
+    return m.with_values(changed, *pairs, (m.FLAGS, state[m.FLAGS] & ~left))
 
 
 @_named("an older release wrote the status")
 def _downgrade(machine: Machine, state: State) -> State:
-    return _with(state, (m.STATUS, machine.changed(state[m.STATUS], "older", m.older)))
+    # What it leaves out of the status, it does not know either: it does not see that the run is held.
+    return m.with_values(
+        state,
+        (m.STATUS, machine.changed(state[m.STATUS], "older", older)),
+        (m.HELD, state[m.HELD] & (1 << 6) - 1),
+    )
+
+
+def older(status: RolloutStatus) -> RolloutStatus:
+    """Return the status as the release before this one would have written it: no backends, no route, no held time."""
+    stable, candidate, stage = status.stable, status.candidate, status.stage
+    return structs.replace(
+        status,
+        stable=structs.replace(stable, backend=None, not_ready_since=None) if stable is not None else None,
+        candidate=structs.replace(candidate, backend=None, not_ready_since=None) if candidate is not None else None,
+        route=None,
+        stage=structs.replace(stage, held_since=None) if stage is not None else None,
+    )
 
 
 @_named("records pile up")
@@ -270,32 +305,28 @@ def _pile(machine: Machine, state: State) -> State | None:
 
     if not machine.status(state).records or not state[m.FLAGS] & m.REGISTRY_DOWN:
         return None
-    return _with(state, (m.STATUS, machine.changed(state[m.STATUS], "crowded", crowded)))
+    return m.with_values(state, (m.STATUS, machine.changed(state[m.STATUS], "crowded", crowded)))
 
 
-def _wants(index: int) -> Move:
+def wants(index: int) -> Move:
+    """Return the change to another spec that can be read."""
+
     def move(machine: Machine, state: State) -> State | None:
-        if index >= machine.valid or state[m.SPEC] == index:
-            return None
-        return _with(state, (m.SPEC, index))
+        return m.with_values(state, (m.SPEC, index)) if index < machine.valid and state[m.SPEC] != index else None
 
     return move
 
 
-for _index in range(8):
-    MOVES[f"spec {_index}"] = _wants(_index)
-
-
 @_named("the spec cannot be read")
 def _spoil(machine: Machine, state: State) -> State | None:
-    return _with(state, (m.SPEC, state[m.SPEC] + machine.valid)) if state[m.SPEC] < machine.valid else None
+    return m.with_values(state, (m.SPEC, state[m.SPEC] + machine.valid)) if state[m.SPEC] < machine.valid else None
 
 
 @_named("the spec can be read again")
 def _mend(machine: Machine, state: State) -> State | None:
     if state[m.SPEC] < machine.valid:
         return None
-    return _with(state, (m.SPEC, 0 if state[m.SPEC] == 2 * machine.valid else state[m.SPEC] - machine.valid))
+    return m.with_values(state, (m.SPEC, 0 if state[m.SPEC] == 2 * machine.valid else state[m.SPEC] - machine.valid))
 
 
 # ---- what is measured and tested -------------------------------------------------------------------
@@ -304,12 +335,12 @@ def _mend(machine: Machine, state: State) -> State | None:
 def _measures(code: Evidence) -> Move:
     def move(machine: Machine, state: State) -> State | None:
         status, plan = machine.status(state), machine.plan(state)
-        if state[m.EVIDENCE] in {code, Evidence.BREACH} or not laws.is_running(status) or plan is None:
+        if state[m.EVIDENCE] in {code, Evidence.BREACH} or not is_running(status) or plan is None:
             return None
-        planned = machine._stage(status, plan)
+        planned = machine.planned(status, plan)
         if planned is None or not planned[0].abort_on:
             return None
-        return _with(state, (m.EVIDENCE, int(code)))
+        return m.with_values(state, (m.EVIDENCE, int(code)))
 
     return move
 
@@ -331,7 +362,7 @@ def _tests_end(code: TestState) -> Move:
         stage = machine.status(state).stage
         if state[m.TESTS] != TestState.RUNNING or stage is None or stage.state is not StageState.TESTING:
             return None
-        return _with(state, (m.TESTS, int(code)))
+        return m.with_values(state, (m.TESTS, int(code)))
 
     return move
 
@@ -345,14 +376,15 @@ MOVES["the test fails"] = _tests_end(TestState.FAILED)
 
 def _passes(ticks: int) -> Move:
     def move(machine: Machine, state: State) -> State:
-        held = machine.later(state[m.HELD], ticks) if ticks > 0 else state[m.HELD]
+        held = later(state[m.HELD], ticks) if ticks > 0 else state[m.HELD]
         count, age = state[m.FIGHTS] & 7, (state[m.FIGHTS] >> 3) + max(0, ticks)
         fights = 0 if age >= 2 or not count else count | age << 3
         number = machine.shifted(state[m.STATUS], ticks)
-        return _with(state, (m.STATUS, number), (m.HELD, held), (m.FIGHTS, fights))
+        return m.with_values(state, (m.STATUS, number), (m.HELD, held), (m.FIGHTS, fights))
 
     return move
 
 
 MOVES["31 s pass"] = _passes(1)
 MOVES["the clock steps back"] = _passes(-1)
+MOVES["the clock steps forward"] = _passes(OLDEST)

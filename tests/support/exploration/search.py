@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from serinus.engine.rollout.decide import decide
-from support import laws
-from support.builders import NOW
-from support.exploration import machine as m
-from support.exploration.machine import Machine, State, Violation
-from support.exploration.moves import MOVES, gateway
+from support.exploration import state as m
+from support.exploration.looks import Looks
+from support.exploration.machine import Machine
+from support.exploration.moves import MOVES, gateway, wants
+from support.exploration.state import State, Violation
+from support.exploration.symmetry import Symmetry
 from support.exploration.worlds import SmallWorld
 
 UNKNOWN: Final = 0xFFFFFFFF
+CREATED_AGAIN: Final = "the Rollout is created again"
+CALM: Final = "all is calm"
 
 
 @dataclass
@@ -23,20 +25,25 @@ class Report:
     """What was found in one world.
 
     Attributes:
+        depth: the most moves from the beginning to a state whose decision was checked.
         complete: every reachable state was visited; else the search ended at its limit.
+        sights: so many different decisions were taken; states that look alike to the operator share one.
+        applied: by law, the states in which it was checked and its premise was true.
         violations: each kind once, with the shortest history that leads to it.
     """
 
     world: str
     states: int = 0
+    looked: int = 0
+    rests: int = 0
     transitions: int = 0
     depth: int = 0
     statuses: int = 0
+    sights: int = 0
     seconds: float = 0.0
     cpu: float = 0.0
     complete: bool = False
-    checked_at_rest: int = 0
-    modes: Counter[str] = field(default_factory=Counter)
+    applied: Counter[str] = field(default_factory=Counter)
     violations: list[tuple[Violation, tuple[str, ...]]] = field(default_factory=list)
 
 
@@ -45,35 +52,44 @@ class Search:
 
     def __init__(self, world: SmallWorld) -> None:
         self.world, self.machine = world, world.machine()
-        self.moves = [(name, MOVES[name]) for name in world.moves]
-        self.names: list[str] = [name for name, _ in self.moves]
+        self.looks = Looks(self.machine)
+        self.symmetry = Symmetry(self.machine, world.alike) if world.alike is not None else None
+        wishes = list(world.specs()) if self.machine.valid > 1 else []
+        self.by_name = {name: MOVES[name] for name in world.moves}
+        self.by_name |= {name: wants(index) for index, name in enumerate(wishes)}
+        self.moves = list(self.by_name.values())
+        self.names: list[str] = list(self.by_name)
         self._numbers = {name: number for number, name in enumerate(self.names)}
         self.seen: dict[State, int] = {}
         self.order: list[State] = []
         self.parents, self.by = array("I"), array("H")
         self.calm = array("I")
         self.report = Report(world.name)
+        self._applied: Counter[frozenset[str]] = Counter()
         self._kinds: set[tuple[str, str]] = set()
 
-    def run(self, most: int, seconds: float) -> Report:
-        """Visit the states of the world, up to so many or for so long."""
-        began = time.monotonic()
-        cpu = time.process_time()
+    def run(self, most: int, seconds: float, until: str = "") -> Report:
+        """Visit the states of the world, up to so many or for so long, or until this law is broken."""
+        began, cpu = time.monotonic(), time.process_time()
         for start in self.world.starts(self.machine):
             self._add(start, UNKNOWN, 0)
         report, at, level_end = self.report, 0, len(self.order)
         while at < len(self.order):
             if at % 1024 == 0 and time.monotonic() - began > seconds:
                 break
+            if until and any(violation.law == until for violation, _ in report.violations):
+                break
             if at == level_end:
                 report.depth, level_end = report.depth + 1, len(self.order)
             self._expand(at, most)
             at += 1
         report.complete = at == len(self.order) and len(self.order) < most
-        report.states, report.statuses = len(self.order), len(self.machine.statuses.objects)
         self._check_rest(at)
-        report.seconds = time.monotonic() - began
-        report.cpu = time.process_time() - cpu
+        report.states, report.looked = len(self.order), at
+        report.statuses, report.sights = len(self.machine.statuses.objects), len(self.looks.sights)
+        for laws, count in self._applied.items():
+            report.applied.update(dict.fromkeys(laws, count))
+        report.seconds, report.cpu = time.monotonic() - began, time.process_time() - cpu
         return report
 
     def _add(self, state: State, parent: int, by: int) -> int:
@@ -93,34 +109,34 @@ class Search:
 
     def _expand(self, at: int, most: int) -> None:
         state, machine, full = self.order[at], self.machine, len(self.order) >= most
-        outcome = machine.look(state)
-        if outcome.violation is not None:
-            self._found(outcome.violation, (*self.history(at), "look"))
+        outcome = self.looks.look(state)
+        self._applied[outcome.applied] += 1
+        for violation in outcome.violations:
+            self._found(violation, (*self.history(at), "look"))
         looked = UNKNOWN
         for label, following in outcome.following:
             looked = self._follow(following, at, self._label(label), full=full)
         self.report.transitions += len(outcome.following)
         if outcome.quiet:
             calmed = _calmed(machine, state)
-            looked = at if calmed == state else self._follow(calmed, at, self._label(_CALM), full=full)
+            looked = at if calmed == state else self._follow(calmed, at, self._label(CALM), full=full)
         self.calm.append(looked)
         if state[m.FLAGS] & m.GONE:
-            self.moves_of_gone(at, state, full=full)
+            if CREATED_AGAIN in self._numbers:
+                self._move(at, state, self._numbers[CREATED_AGAIN], full=full)
             return
-        for number, (_, move) in enumerate(self.moves):
-            following_state = move(machine, state)
-            if following_state is not None and following_state != state:
-                self.report.transitions += 1
-                self._follow(following_state, at, number, full=full)
+        for number in range(len(self.moves)):
+            self._move(at, state, number, full=full)
 
-    def moves_of_gone(self, at: int, state: State, *, full: bool) -> None:
-        name = "the Rollout is created again"
-        if name in self._numbers:
-            following = MOVES[name](self.machine, state)
-            if following is not None:
-                self._follow(following, at, self._numbers[name], full=full)
+    def _move(self, at: int, state: State, number: int, *, full: bool) -> None:
+        following = self.moves[number](self.machine, state)
+        if following is not None and following != state:
+            self.report.transitions += 1
+            self._follow(following, at, number, full=full)
 
     def _follow(self, state: State, parent: int, by: int, *, full: bool) -> int:
+        if self.symmetry is not None:
+            state = self.symmetry.merged(state)
         return self.seen.get(state, UNKNOWN) if full else self._add(state, parent, by)
 
     def _found(self, violation: Violation, history: tuple[str, ...]) -> None:
@@ -157,15 +173,14 @@ class Search:
                 at = following
             for one in path:
                 ended[one] = 1
-        self.report.checked_at_rest = expanded
+        self.report.applied["comes_to_rest"] = expanded
 
     def _rest(self, at: int) -> None:
-        violation = at_rest(self.machine, self.order[at])
-        if violation is not None:
+        self.report.rests += 1
+        applied, violations = self.looks.at_rest(self.order[at])
+        self._applied[applied] += 1
+        for violation in violations:
             self._found(violation, self.history(at))
-
-
-_CALM: Final = "all is calm"
 
 
 def _calmed(machine: Machine, state: State) -> State:
@@ -174,60 +189,35 @@ def _calmed(machine: Machine, state: State) -> State:
         return MOVES["watch events come again"](machine, state) or state
     if state[m.FLAGS] & m.GONE:
         return state
-    accepted = gateway(machine, state)
-    if accepted is not None and accepted != state:
-        return accepted
+    for beside in (False, True):
+        accepted = gateway(machine, state, beside=beside)
+        if accepted is not None and accepted != state:
+            return accepted
     if state[m.FLAGS] & m.REGISTRY_DOWN:
         return MOVES["the registry is back"](machine, state) or state
     return state
 
 
-def at_rest(machine: Machine, state: State) -> Violation | None:
-    """Return what is wrong with a state in which nothing will change by itself any more."""
-    if state[m.FLAGS] & (m.GONE | m.UNREADABLE):
-        return None
-    status, entries = machine.status(state), machine.entries(state)
-    spec, before, observed = machine.observe(state)
-    if observed.deleted:
-        writable = entries is not None
-        return Violation("deletion_ends", "a deleted Rollout keeps its finalizer") if writable else None
-    fresh = [verb for verb in observed.commands if before.last_handled.get(verb) != observed.commands[verb]]
-    if fresh:
-        return Violation("every_token_answered", f"{', '.join(fresh)} is never answered")
-    rollback = status.rollback
-    if rollback is None or entries is None:
-        return None
-    step = laws.Step(spec, before, observed, NOW, decide(spec, before, observed, NOW))
-    key = step.key_of(rollback.version)
-    beside = any(entry.weight for entry in entries if entry.key != key)
-    if laws.weight_at(entries, key) and beside:
-        return Violation("nothing_bad_has_weight", f"{rollback.version} keeps weight beside others")
-    strange = laws._unknown_weight(step)
-    if laws.is_rolling_back(status) and not strange:
-        return Violation("rollback_ends", "a rollback is never complete")
-    return None
-
-
 def replay(world: SmallWorld, history: Iterator[str] | tuple[str, ...]) -> list[Violation]:
     """Return the violations along a history, its last state's rest included: what a pasted history is run by."""
-    machine = world.machine()
-    state, found = next(iter(world.starts(machine))), []
+    search = Search(world)
+    machine, looks, found = search.machine, search.looks, list[Violation]()
+    state = next(iter(world.starts(machine)))
     for name in history:
-        if name in MOVES:
-            state = MOVES[name](machine, state) or state
-            continue
-        if name == _CALM:
+        outcome = looks.look(state)
+        found += outcome.violations
+        if name in search.by_name:
+            state = search.by_name[name](machine, state) or state
+        elif name == CALM:
             state = _calmed(machine, state)
-            continue
-        outcome = machine.look(state)
-        found += [outcome.violation] if outcome.violation is not None else []
-        state = dict(outcome.following).get(name, state)
+        else:
+            state = dict(outcome.following).get(name, state)
+        state = search.symmetry.merged(state) if search.symmetry is not None else state
     for _ in range(50):
-        outcome = machine.look(state)
-        found += [outcome.violation] if outcome.violation is not None else []
-        following = _calmed(machine, state) if outcome.quiet else dict(outcome.following)["look"]
-        if following == state:
-            violation = at_rest(machine, state)
-            return [*found, violation] if violation is not None else found
+        outcome = looks.look(state)
+        found += outcome.violations
+        following = _calmed(machine, state) if outcome.quiet else outcome.whole
+        if following is None or following == state:
+            return [*found, *looks.at_rest(state)[1]]
         state = following
     return [*found, Violation("comes_to_rest", "it never comes to rest")]

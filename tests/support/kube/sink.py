@@ -12,7 +12,7 @@ class RememberingSink:
 
     records: list[Record] = field(default_factory=list)
     deletions: list[tuple[type[Record], ObjectKey, str]] = field(default_factory=list)
-    restarts: int = 0
+    relisted: list[type[Record]] = field(default_factory=list)
 
     def on_change(self, record: Record) -> None:
         self.records.append(record)
@@ -20,8 +20,8 @@ class RememberingSink:
     def on_delete(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
         self.deletions.append((kind, key, uid))
 
-    def on_relist(self) -> None:
-        self.restarts += 1
+    def on_relist(self, kind: type[Record]) -> None:
+        self.relisted.append(kind)
 
     def latest(self, kind: type[Record], namespace: str) -> dict[str, Record]:
         """Return the latest record of every object of this kind in the namespace, by name."""

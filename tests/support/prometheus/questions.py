@@ -47,9 +47,9 @@ def add_classes(history: History, backend: str, classes: Mapping[str, Samples], 
         history.add("envoy_cluster_upstream_rq_xx", labels, samples)
 
 
-def add_presence(history: History, backend: str, samples: Samples) -> None:
+def add_presence(history: History, backend: str, samples: Samples, *, pod: str = "envoy-0") -> None:
     """Add the counter that Envoy exposes before a backend's first request."""
-    history.add("envoy_cluster_upstream_rq_total", {"envoy_cluster_name": f"ml_{backend}_80"}, samples)
+    history.add("envoy_cluster_upstream_rq_total", {"envoy_cluster_name": f"ml_{backend}_80", "pod": pod}, samples)
 
 
 def add_buckets(history: History, backend: str, buckets: Mapping[str, Samples], *, pod: str = "envoy-0") -> None:

@@ -35,12 +35,14 @@ def _requests(history: History) -> None:
     add_classes(history, "two-envoys", {"2": steadily(5)}, pod="envoy-1")
     add_classes(history, "idle", {"2": steadily(0, start=700)})
     add_presence(history, "never-called", steadily(0))
+    add_classes(history, "seldom-scraped", {"2": steadily(1, every=60)})
     add_classes(history, "gone-quiet", {"2": steadily(1, end=200)})
     add_classes(history, "broken", {"2": [(at, nan) for at in range(0, 601, 10)]})
 
 
 def _counter_resets(history: History) -> None:
     # Envoy creates a class's counter with its first response.
+    add_presence(history, "late-errors", steadily(1))
     add_classes(history, "late-errors", {"2": steadily(1), "5": [(300, 7), (310, 7), (320, 7)]})
     # A pod was restarted between 290 and 300.
     add_classes(history, "restarted", {"2": [*steadily(10, end=290), *steadily(10, begin=300, start=40)]})
@@ -53,6 +55,8 @@ def _counter_resets(history: History) -> None:
         begin = steadily(rate, end=600, start=900), steadily(rate, begin=2400, end=3000, start=900 + rate * 2400)
         add_classes(history, "after-the-outage", {name: [*begin[0], *begin[1]]})
     # Three pods: one restarted, one new, one gone.
+    for pod, born in (("a", 0), ("b", 200), ("c", 0)):
+        add_presence(history, "busy", steadily(4, begin=born), pod=pod)
     add_classes(history, "busy", {"2": [*steadily(3, end=250), *steadily(3, begin=260, start=12)]}, pod="a")
     add_classes(history, "busy", {"2": steadily(2, begin=200, start=20), "5": steadily(1, begin=330, start=4)}, pod="b")
     add_classes(history, "busy", {"2": steadily(4, end=400), "5": steadily(0.3, end=400)}, pod="c")

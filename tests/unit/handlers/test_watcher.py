@@ -7,7 +7,8 @@ from time import monotonic
 
 from serinus.api.names import ObjectKey
 from serinus.handlers.watcher import Watcher
-from serinus.ports.cluster_state import EndpointsRecord, NamespaceRecord
+from serinus.ports.cluster_state import EndpointsRecord, NamespaceRecord, Record
+from serinus.reconcile.cache import KINDS
 from support.kube.client import eventually
 from support.kube.objects import endpoint_slice, metadata
 from support.kube.sink import RememberingSink
@@ -41,7 +42,32 @@ async def test_listed_and_watched_objects_reach_the_sink_and_nothing_is_written(
         server.send("endpointslices", "DELETED", endpoint_slice(name="a"))
         await eventually(lambda: _deleted(sink, "a"), why="the deletion")
         assert server.writes == []
-        assert sink.restarts == 0
+
+
+async def test_every_kind_is_to_be_listed_once_its_watch_has_begun_even_where_there_is_none_of_it() -> None:
+    async with watch_server() as server, watching(server) as (_, sink):
+        await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
+        assert server.watches.keys() == server.lists.keys()
+        assert len(sink.relisted) == len(KINDS)
+
+
+async def test_a_watch_that_the_api_server_has_forgotten_is_followed_by_a_list_of_this_kind_alone() -> None:
+    async with watch_server(endpointslices=[endpoint_slice(name="a")]) as server, watching(server) as (watcher, sink):
+        await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
+        server.objects["endpointslices"] = []
+        server.fail("endpointslices", 410)
+        await eventually(lambda: _relisted(sink, *KINDS, EndpointsRecord), why="the endpoints again")
+        assert (watcher.restarts, server.lists["endpointslices"]) == (0, 2)
+
+
+async def test_a_watch_that_ends_and_goes_on_where_it_was_needs_no_list() -> None:
+    async with watch_server() as server, watching(server) as (_, sink):
+        await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
+        for stream in server.streams["endpointslices"]:
+            stream.put_nowait(None)
+        await eventually(lambda: _watched(server, times=2), why="the second watch")
+        assert server.lists["endpointslices"] == 1
+        assert len(sink.relisted) == len(KINDS)
 
 
 async def test_a_watch_that_gives_up_is_restarted_and_the_sink_asked_to_relist() -> None:
@@ -52,7 +78,7 @@ async def test_a_watch_that_gives_up_is_restarted_and_the_sink_asked_to_relist()
         server.objects["endpointslices"] = [endpoint_slice(name="made-meanwhile")]
         server.fail("endpointslices")
 
-        await eventually(lambda: _restarted(sink), why="the sink to hear of the restart", within=20)
+        await eventually(lambda: _relisted(sink, *KINDS, *KINDS), why="all kinds to be listed again", within=20)
         assert watcher.restarts == 1
         await eventually(lambda: sees(sink, "made-meanwhile"), why="an object made during the gap", within=20)
         await eventually(lambda: _watched(server, times=2), why="the new watch", within=20)
@@ -94,8 +120,8 @@ async def _watched(server: WatchServer, times: int = 1) -> bool:
     return server.watches.get("endpointslices", 0) >= times
 
 
-async def _restarted(sink: RememberingSink) -> bool:
-    return sink.restarts == 1
+async def _relisted(sink: RememberingSink, *kinds: type[Record]) -> bool:
+    return sorted(kind.__name__ for kind in sink.relisted) == sorted(kind.__name__ for kind in kinds)
 
 
 async def _deleted(sink: RememberingSink, name: str) -> bool:

@@ -274,3 +274,19 @@ def test_a_controlling_owner_of_the_route_is_named_and_a_plain_owner_is_not() ->
         route_record(http_route({}, metadata=metadata(ownerReferences=[controller | {"controller": False}]))).owner
         == ""
     )
+
+
+def test_a_spec_that_only_newer_checks_refuse_is_merged_or_guarded() -> None:
+    spec = rollout()["spec"]
+    spec["stages"][1]["abortOn"] = ["error_rate > 1%", "error_rate>1%"]
+    record = rollout_record(raw_rollout(spec=spec))
+    assert isinstance(record.spec, RolloutSpec)
+    assert record.spec.stages[1].abort_on == ("error_rate > 1%",)
+    assert "'error_rate>1%' is 'error_rate > 1%' in another spelling" in record.merged_conditions
+
+    spec["stages"][1]["abortOn"][1] = "success_rate < 99%"
+    record = rollout_record(raw_rollout(spec=spec))
+    assert isinstance(record.spec, InvalidSpec)
+    assert (record.spec.path, record.merged_conditions) == ("spec.stages[1].abortOn[1]", "")
+    assert record.spec.last is not None
+    assert record.spec.last.stages[1].abort_on == ("error_rate > 1%",)

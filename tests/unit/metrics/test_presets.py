@@ -6,7 +6,7 @@ import pytest
 
 from serinus.api.abort_condition import ErrorRate, Latency
 from serinus.api.modelversion import BackendRef
-from serinus.metrics.answers import RequestCounts, read_buckets, read_request_counts
+from serinus.metrics.increments import RequestCounts, read_buckets, read_request_counts
 from serinus.metrics.presets import PRESETS, Histogram, IsolatingLabel, LabelMatcher, Preset
 from serinus.metrics.queries import FAILURES, TAG, Reach, requests_query
 
@@ -85,4 +85,4 @@ def test_every_preset_has_its_row_in_the_reference(name: str, pytestconfig: pyte
 def test_buckets_of_one_bound_are_added_up() -> None:
     name = {"envoy_cluster_name": "ml_fraud-2_80"}
     rows = [(name | {"le": "200"}, 3.0), (name | {"le": "200.0"}, 4.0)]
-    assert read_buckets(PRESETS["contour"], rows) == {("ml_fraud-2_80",): {200.0: 7.0}}
+    assert read_buckets(PRESETS["contour"], rows).counts == {("ml_fraud-2_80",): {200.0: 7.0}}

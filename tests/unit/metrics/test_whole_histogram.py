@@ -9,6 +9,7 @@ from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Counted, NoData
 from serinus.metrics.answers import Health, Tick
 from serinus.metrics.bounds import Bounds
+from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import PRESETS
 from support.prometheus.questions import after, question
 
@@ -22,8 +23,9 @@ def tick(buckets: dict[float, float]) -> Tick:
         evaluated=60.0,
         scrape_interval=timedelta(seconds=15),
         health=Health({KEY: 60.0}),
-        requests={},
-        buckets={KEY: buckets},
+        requests=Increments(),
+        buckets=Increments({KEY: buckets}),
+        doubts={},
         bounds=Bounds.of([("100", 1), ("250", 1), ("+Inf", 1)], 0),
     )
 

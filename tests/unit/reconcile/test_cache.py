@@ -99,6 +99,20 @@ def test_a_rollout_that_was_never_readable_has_no_plan_and_waits_for_no_route() 
     assert cache.counts()["Rollout"] == 1
 
 
+def test_what_can_be_read_of_a_spec_that_was_never_followed_ties_the_rollout_to_its_route_and_versions() -> None:
+    cache = cache_of(rollout(spec=replace(MISSPELT, last=spec_for("fraud"))))
+    assert cache.put(route(version=3)) == {key()}
+    assert cache.put(model_version(version=4)) == {key()}
+
+
+def test_what_can_be_read_of_a_spoilt_spec_does_not_replace_the_plan_that_was_followed() -> None:
+    spoilt = replace(MISSPELT, last=spec_for("fraud", "9.9.9"))
+    cache = cache_of(rollout(version=1), rollout(spec=spoilt, version=2))
+    record = cache.rollout(key())
+    assert record is not None
+    assert cache.last_plan(record) == spec_for("fraud")
+
+
 def test_nothing_is_left_in_any_index_once_everything_is_gone() -> None:
     records: list[Record] = [rollout(), model_version(), route(), endpoints(), namespace_record(), job()]
     cache = cache_of(*records)
@@ -264,3 +278,25 @@ def test_a_list_of_one_kind_does_not_affect_another() -> None:
     cache = cache_of(rollout(), model_version())
     assert put_list(cache, ModelVersionRecord) == (model_version().meta.key,)
     assert cache.rollout(key()) is not None
+
+
+def test_a_list_that_is_older_than_what_was_known_before_it_is_a_restored_backup_and_is_believed() -> None:
+    cache = cache_of(rollout(version=9), route(version=8))
+    restored = rollout(spec=spec_for("fraud", "1.5.0"), version=4)
+    listing = cache.begin_listing(RolloutRecord)
+    assert cache.put_all(listing, [restored]) == {key()}
+    cache.end_listing(listing)
+    assert cache.rollout(key()) == restored
+    assert cache.put(replace(restored, generation=2, meta=replace(restored.meta, version=5))) == {key()}
+
+
+def test_what_has_changed_while_a_list_was_read_is_not_set_back_by_it() -> None:
+    cache = cache_of(rollout(version=4))
+    listing = cache.begin_listing(RolloutRecord)
+    cache.put(rollout(version=9))
+    assert cache.put_all(listing, [rollout(version=4)]) == frozenset()
+    cache.put(rollout(version=10))
+    assert cache.put_all(listing, [rollout(version=3)]) == frozenset()
+    found = cache.rollout(key())
+    assert found is not None
+    assert found.meta.version == 10

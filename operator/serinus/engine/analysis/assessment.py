@@ -6,7 +6,7 @@ same ticks again after a restart gives the same value to the bit.
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, assert_never
 
 from serinus.api.abort_condition import AbortCondition, Latency
@@ -26,6 +26,8 @@ _SUSPICION: Final = math.log(20)
 _RULE_OF_THREE: Final = 3.0
 _ROUNDING: Final = 1e-6
 _MAX_MESSAGE: Final = 500
+_LONGEST: Final = 1e9
+"""Seconds; what would take longer is not awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ def _assess_value(progress: Progress, value: float) -> _Result:
 
 
 def _assess_proportion(progress: Progress, stage: Stage, tolerated: float, now: datetime) -> _Result:
-    needed = stage.min_requests or math.ceil(_RULE_OF_THREE / tolerated - _ROUNDING)
+    needed = _needed(stage, tolerated)
     if progress.requests <= 0:
         name = progress.condition.name
         message = f"No request has reached this version since the stage began; {name} needs {needed:,}."
@@ -168,6 +170,24 @@ def _assess_proportion(progress: Progress, stage: Stage, tolerated: float, now: 
     return _Result(Verdict.PASS, None, f"{summary} {needed:,} requests were needed.")
 
 
+def _needed(stage: Stage, tolerated: float) -> int:
+    return stage.min_requests or math.ceil(_RULE_OF_THREE / tolerated - _ROUNDING)
+
+
+def missing_requests_in(progress: Progress, stage: Stage) -> timedelta:
+    """Return in which time the requests that the stage needs will be there; ``timedelta.max`` where none come in.
+
+    Zero before the first period, whose end tells at which rate they come.
+    """
+    if progress.rules.tolerated is None:
+        return timedelta(0)
+    missing = _needed(stage, progress.rules.tolerated) - progress.requests
+    pace = progress.pace.per_second
+    if missing <= 0 or (progress.pace.seconds <= 0 < progress.requests):
+        return timedelta(0)
+    return timedelta(seconds=missing / pace) if pace * _LONGEST > missing else timedelta.max
+
+
 def _observed(progress: Progress) -> _Observed:
     if progress.rules.sequential:
         return _Observed(progress.requests, progress.likely, "")
@@ -185,12 +205,20 @@ def _observed_sentence(progress: Progress, observed: _Observed) -> str:
 
 
 def _still_missing(progress: Progress, missing: float, now: datetime) -> str:
+    if progress.pace.seconds <= 0:
+        return f"{math.ceil(missing - _ROUNDING):,} requests are missing."
     when = text.arrival(missing, progress.pace.per_second, now)
     return f"{math.ceil(missing - _ROUNDING):,} requests are missing: {when}."
 
 
 def _undecided(progress: Progress) -> str:
     rules = progress.rules
+    if progress.coarse is not None:
+        limit, upper = text.threshold(progress.condition), text.latency(progress.coarse.upper)
+        return (
+            f"That is too many to pass, and only what takes longer than {upper} counts for a breach: more requests may "
+            f"never decide it. Add {limit} as a bucket bound to the data plane's histogram."
+        )
     if rules.sequential:
         evidence, needed = text.evidence(progress.evidence.value), text.evidence(rules.needed)
         return (

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, assert_never
 
+from msgspec import structs
+
 from serinus.api.names import REASON_ANNOTATION, Command
 from serinus.api.rollout_status import Pause, RolloutStatus, StageApproval, StageState
 from serinus.engine.rollout import approvals
@@ -83,7 +85,7 @@ def _with_reasons(draft: Draft, situation: Situation, fresh: dict[Command, str])
 def answer_rest(draft: Draft, before: Draft, situation: Situation, pending: PendingCommands) -> Draft:
     """Say why a command had no effect, and acknowledge it: nothing that a person asks for is swallowed.
 
-    A retry that is given while the version is being rolled back waits until that is done.
+    A retry that is given while the version is being rolled back waits until that is stored.
 
     Args:
         draft: after every step of the decision; an acknowledged command had its effect.
@@ -94,7 +96,8 @@ def answer_rest(draft: Draft, before: Draft, situation: Situation, pending: Pend
     for verb, token in pending.by_verb.items():
         if draft.status.last_handled.get(verb.value) == token:
             continue
-        if verb is Command.RETRY and isinstance(draft.mode, RollingBack):
+        if verb is Command.RETRY and RollingBack in {type(before.mode), type(draft.mode)}:
+            draft = structs.replace(draft, requeue_now=draft.requeue_now or not isinstance(draft.mode, RollingBack))
             continue
         draft = acknowledged(
             _ignore(draft, situation, verb, _why_not(verb, before.mode, draft, situation)), verb, token

@@ -1,6 +1,5 @@
 """From a draft to a decision, in this order: evidence, time-out, weights, status, events and records, requeue."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -53,7 +52,7 @@ def conclude(draft: Draft, before: RolloutStatus, situation: Situation) -> Decis
     draft = _track_hold(draft, situation)
     wanted = planned_entries(draft, before, situation)
     draft, weights = weight_writes(draft, before, situation, wanted)
-    draft = replace(draft, status=described(draft, before, situation, wanted))
+    draft = structs.replace(draft, status=described(draft, before, situation, wanted))
     draft = with_records(_announce(draft, before), before, situation)
     return Decision(
         status=draft.status,

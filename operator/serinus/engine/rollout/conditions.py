@@ -12,7 +12,15 @@ from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate
 from serinus.engine.rollout.traffic.targets import Choice
 from serinus.engine.rollout.waiting import Waiting
 
-UNASKED: Final = {Cause.PROVIDER_DOWN, Cause.QUERY_INVALID, Cause.STALE, Cause.NAN, Cause.AMBIGUOUS, Cause.NO_SERIES}
+UNASKED: Final = {
+    Cause.PROVIDER_DOWN,
+    Cause.QUERY_INVALID,
+    Cause.STALE,
+    Cause.SCRAPE_INTERVAL_WRONG,
+    Cause.NAN,
+    Cause.AMBIGUOUS,
+    Cause.NO_SERIES,
+}
 """Causes of an Unknown verdict that say nothing of the version: the evidence itself could not be had."""
 
 
@@ -81,6 +89,14 @@ def backends_ready(unready: tuple[str, ...]) -> ConditionUpdate:
     names = " AND ".join(unready)
     message = f"{names} {'HAS' if len(unready) == 1 else 'HAVE'} TRAFFIC AND NO READY ENDPOINTS: requests fail now."
     return ConditionUpdate(kind, FALSE, "NoReadyEndpoints", message)
+
+
+def conditions_merged(merged: str) -> ConditionUpdate | None:
+    """Report that lines of ``abortOn`` are one condition in two spellings, as earlier releases let them in."""
+    if not merged:
+        return None
+    message = f"{merged}: it is judged once. Remove one of them; the API server refuses both in a new spec."
+    return ConditionUpdate(ConditionType.CONDITIONS_MERGED, TRUE, "TwoSpellings", message)
 
 
 def threshold_coarse(judged: tuple[Assessment, ...]) -> ConditionUpdate | None:

@@ -4,7 +4,6 @@ Total and pure: the same arguments always give the same decision, and every argu
 order in which they win.
 """
 
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -12,9 +11,9 @@ from msgspec import structs
 
 from serinus.api.names import Command
 from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_status import RollbackReason, RolloutStatus, RunResult
+from serinus.api.rollout_status import RollbackReason, RolloutStatus, RunResult, Serving
 from serinus.engine.analysis.assessment import assess
-from serinus.engine.rollout import commands, rollback, runs
+from serinus.engine.rollout import commands, rollback, runs, start_blockers
 from serinus.engine.rollout.causes import RollbackCause, rollback_cause
 from serinus.engine.rollout.commands import PendingCommands
 from serinus.engine.rollout.conclude import conclude, settled_evidence
@@ -65,14 +64,18 @@ def _advance(draft: Draft, situation: Situation, pending: PendingCommands, unfol
         return rescued
     # What an older release did not keep is stored before anything else rests on it.
     if draft.requeue_now:
-        return draft
+        return draft.with_waiting(unfollowable) if unfollowable is not None else draft
     # 3. A spec that cannot be followed changes nothing.
     if unfollowable is not None:
         return draft.with_waiting(unfollowable)
     if not isinstance(situation, PlannedSituation):
         return draft
     # 4. A person wants a version back that was rolled back, or another version, plan or route is desired.
+    under_way = isinstance(draft.mode, Running | Stranded)
     draft = _supersede(draft, situation, pending)
+    if under_way and isinstance(draft.mode, Settled) and runs.has_moved(draft.status, situation.plan):
+        # What was observed is the route that the run was on: the other one is taken over when it is seen.
+        return structs.replace(draft, requeue_now=True)
     # 5. Nothing runs: adopt what serves, or start the desired run.
     draft = _start(draft, situation)
     if draft.requeue_now:
@@ -115,7 +118,7 @@ def _upgraded(draft: Draft, situation: Situation) -> Draft:
     stable = with_backends(status.stable, situation.observed)
     candidate = with_backends(status.candidate, situation.observed)
     if stable is not status.stable or candidate is not status.candidate:
-        draft = replace(draft.with_status(stable=stable, candidate=candidate), requeue_now=True)
+        draft = structs.replace(draft.with_status(stable=stable, candidate=candidate), requeue_now=True)
     route = situation.observed.route
     if (
         status.route is not None
@@ -128,7 +131,7 @@ def _upgraded(draft: Draft, situation: Situation) -> Draft:
     if any(one is not None and one.backend is None for one in (stable, candidate)):
         # One of the entries may be that version's: none is taken for a foreign one.
         memory = structs.replace(memory, foreign=())
-    return replace(draft.with_status(route=memory), requeue_now=True)
+    return structs.replace(draft.with_status(route=memory), requeue_now=True)
 
 
 def _unfollowable(spec: RolloutSpec | InvalidSpec, observed: Observation) -> Waiting | None:
@@ -145,6 +148,10 @@ def _finish_rollback(draft: Draft, mode: RollingBack, situation: Situation) -> D
     problem = unsafe(mode.rollback.version, draft.status, situation.observed)
     if problem is None:
         return rollback.complete(draft, mode.rollback, situation)
+    if situation.observed.conflict and not problem.reason.transient:
+        keeps = f"Rollout {situation.observed.conflict} keeps the route: delete one of the two."
+        problem = Waiting(problem.reason, f"{problem.message} {keeps}")
+    problem = rollback.with_warning(problem, mode.rollback, situation)
     return rollback.retarget(draft, mode.rollback, situation).with_waiting(problem)
 
 
@@ -222,7 +229,7 @@ def _supersede(draft: Draft, situation: PlannedSituation, pending: PendingComman
 
 
 def _leave_when_ready(draft: Draft, situation: PlannedSituation) -> Draft:
-    """Leave the run, unless it would give all the traffic of a good candidate to a backend without endpoints."""
+    """Leave the run, unless it would give all the traffic of a candidate that answers to one without endpoints."""
     blocker = runs.leave_blocker(draft, situation)
     return draft.with_waiting(blocker) if blocker is not None else runs.leave(draft, situation)
 
@@ -241,12 +248,12 @@ def _start(draft: Draft, situation: PlannedSituation) -> Draft:
     if isinstance(draft.mode, Settled) and runs.has_moved(draft.status, situation.plan):
         draft = runs.move(draft, situation)
         if not runs.has_moved(draft.status, situation.plan):
-            return replace(draft, requeue_now=True)
+            return structs.replace(draft, requeue_now=True)
     if isinstance(draft.mode, Idle):
         draft = runs.adopt(draft, situation)
         if isinstance(draft.mode, Settled):
             # Written before any weight moves: after a crash the route alone would not tell who was stable.
-            return replace(draft, requeue_now=True)
+            return structs.replace(draft, requeue_now=True)
     match draft.mode:
         case Idle():
             pass
@@ -254,29 +261,40 @@ def _start(draft: Draft, situation: PlannedSituation) -> Draft:
             pass
         case _:
             return draft
-    blocker = backlog(draft.status) or runs.start_blocker(draft, situation)
+    blocker = backlog(draft.status) or start_blockers.start_blocker(draft, situation)
     if blocker is not None:
         return draft.with_waiting(blocker)
     # The intent is stored, and with it on the record, before anything is touched.
-    return replace(runs.start(draft, situation), requeue_now=True)
+    return structs.replace(runs.start(draft, situation), requeue_now=True)
 
 
 def _hold(draft: Draft, situation: PlannedSituation) -> Waiting | None:
     if draft.waiting is not None or not isinstance(draft.mode, Running):
         return draft.waiting
-    return runs.held_by_people(draft.status, situation) or backlog(draft.status)
+    return start_blockers.held_by_people(draft.status, situation) or backlog(draft.status)
 
 
 def _drain(draft: Draft, situation: Situation) -> Draft:
     """The Rollout is being deleted: end its run, and leave no candidate with traffic that nobody watches."""
     match draft.mode:
-        case Running(candidate=candidate) | Stranded(candidate=candidate):
-            reason = "the Rollout was deleted"
-            draft = draft.end_run(candidate, RunResult.CANCELLED, reason, situation.now).with_event(
-                EventReason.ROLLOUT_CANCELLED, f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}."
-            )
-            return runs.cleared(draft, situation)
+        case Running(candidate=candidate):
+            return _end_deleted(draft, candidate, situation)
+        case Stranded(candidate=candidate):
+            retreat = rollback.retreat_if_possible(draft, draft.mode, situation)
+            if retreat is not None:
+                return retreat
+            held = rollback.kept_for_want_of_another(candidate, draft.status, situation)
+            return draft.with_waiting(held) if held is not None else _end_deleted(draft, candidate, situation)
         case Idle() | RollingBack() | RolledBack() | Settled():
             return draft
         case _:
             assert_never(draft.mode)
+
+
+def _end_deleted(draft: Draft, candidate: Serving, situation: Situation) -> Draft:
+    draft = rollback.with_ready_stable(draft, candidate, situation)
+    reason, loss = "the Rollout was deleted", runs.told_loss(candidate, draft.status, situation)
+    draft = draft.end_run(candidate, RunResult.CANCELLED, reason, situation.now).with_event(
+        EventReason.ROLLOUT_CANCELLED, f"{loss}: {reason}."
+    )
+    return runs.cleared(draft, situation)

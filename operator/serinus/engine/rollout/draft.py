@@ -1,10 +1,10 @@
 """A decision in the making: a value that each step of the engine replaces by a fuller one."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import (
@@ -20,7 +20,7 @@ from serinus.api.rollout_status import (
 from serinus.engine.analysis.assessment import Assessment
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest
 from serinus.engine.rollout.decision import Event, EventReason
-from serinus.engine.rollout.modes import Mode, mode_of
+from serinus.engine.rollout.modes import Idle, Mode, mode_of
 from serinus.engine.rollout.observation import Observation
 from serinus.engine.rollout.waiting import Waiting
 
@@ -55,11 +55,11 @@ class PlannedSituation(Situation):
     plan: RolloutSpec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(Struct, frozen=True, kw_only=True):
     """The status so far, what happened on the way, and what is awaited.
 
-    ``mode`` is derived from the status and the spec once for each draft.
+    ``mode`` is derived from the status and the spec once for each draft. A Struct, because every step of a decision
+    replaces the draft, and structs.replace costs a tenth of dataclasses.replace.
     """
 
     status: RolloutStatus
@@ -68,11 +68,11 @@ class Draft:
     tests: tuple[RunHttpTest | RunJobTest, ...] = ()
     waiting: Waiting | None = None
     requeue_now: bool = False
-    mode: Mode = field(init=False)
+    mode: Mode = Idle()
 
     def __post_init__(self) -> None:
         """Derive the mode."""
-        object.__setattr__(self, "mode", mode_of(self.status, self.spec))
+        structs.force_setattr(self, "mode", mode_of(self.status, self.spec))
 
     def with_event(
         self, reason: EventReason, message: str, *, warning: bool = False, by: str = "", why: str = ""
@@ -84,15 +84,15 @@ class Draft:
         status = self.status
         known = status.candidate is not None and status.run > 0 and not message.startswith("Run ")
         about = f"Run {status.run}, {status.candidate.version}: " if known and status.candidate is not None else ""
-        return replace(self, events=(*self.events, Event(reason, about + message, warning, by, why)))
+        return structs.replace(self, events=(*self.events, Event(reason, about + message, warning, by, why)))
 
     def with_waiting(self, waiting: Waiting) -> Self:
         """Set what is awaited."""
-        return replace(self, waiting=waiting)
+        return structs.replace(self, waiting=waiting)
 
     def with_status(self, **changes: Any) -> Self:  # noqa: ANN401 - the fields of RolloutStatus, checked by msgspec
         """Change the status."""
-        return replace(self, status=structs.replace(self.status, **changes))
+        return structs.replace(self, status=structs.replace(self.status, **changes))
 
     def to_state(self, stage: CurrentStage, state: StageState, now: datetime) -> Self:
         """Move within the stage; what was held until now counts for the stage's held time."""

@@ -21,6 +21,10 @@ ASK_AGAIN: Final = timedelta(minutes=1)
 REFRESH: Final = timedelta(minutes=1)
 """How often the reason why a pod does not run is rewritten: a kubelet alternates between two words for the same."""
 
+REFRESHES: Final = 3
+"""But at least so often within the Job's deadline, after which the pods are gone: the first reason may be that no node
+had said anything yet."""
+
 MOST_LOST: Final = 2
 """So many Jobs of one test may be gone before they have ended until none is created any more."""
 
@@ -69,9 +73,13 @@ def _tracked(test: TestStatus, job: JobFacts, situation: Situation) -> TestStatu
         return structs.replace(test, result=TestResult.RUNNING, message=seen, at=situation.now)
     if seen == test.message or (not seen and not job.has_run):
         return test
-    if seen and test.message and situation.now - test.at < REFRESH:
+    if seen and test.message and situation.now - test.at < _refresh(job):
         return test
     return structs.replace(test, message=seen, at=situation.now)
+
+
+def _refresh(job: JobFacts) -> timedelta:
+    return min(REFRESH, job.deadline / REFRESHES)
 
 
 def await_job(draft: Draft, name: str, situation: Situation) -> tuple[Draft, bool]:
@@ -82,9 +90,11 @@ def await_job(draft: Draft, name: str, situation: Situation) -> tuple[Draft, boo
         seen = "" if job.has_run else job.problem
         return (draft if known is not None else _running(draft, name, situation, message=seen)), False
     if refusal is not None:
+        problem, remedy = ("was refused", "Correct the test's template, the quota or the operator's rights")
+        if refusal.may_exist:
+            problem, remedy = ("cannot be created", "Mend what the API server calls for it, such as a webhook")
         message = (
-            f"its Job was refused: {refusal.message.rstrip('.')}. Correct the test's template, the quota or the "
-            "operator's rights; the Job is asked for again every minute."
+            f"its Job {problem}: {refusal.message.rstrip('.')}. {remedy}; the Job is asked for again every minute."
         )
         return _not_run(draft, name, message, situation), situation.now - refusal.at >= ASK_AGAIN
     if known is None:
@@ -180,6 +190,8 @@ def _refreshed(tests: list[TestStatus], situation: Situation) -> datetime | None
     """Return when the status may have the newer reason why a pod does not run; None where it has it."""
     jobs = situation.observed.jobs
     due = [
-        test.at + REFRESH for test in tests if test.name in jobs and jobs[test.name].problem not in {"", test.message}
+        test.at + _refresh(jobs[test.name])
+        for test in tests
+        if test.name in jobs and jobs[test.name].problem not in {"", test.message}
     ]
     return min(due, default=None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from serinus.api.audit_record import OnBehalfOf
@@ -12,6 +12,7 @@ from serinus.api.names import UNVERIFIED
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import TestResult
 from serinus.engine.analysis.assessment import Progress
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.waiting import WaitReason
 
 
@@ -175,26 +176,33 @@ class JobFacts:
         name: its metadata.name.
         has_run: a container of the test has run.
         problem: why none has, in the words of Kubernetes; empty where that is not known.
+        deadline: the time after which it is ended, from its start.
     """
 
     name: str
     has_run: bool = False
     problem: str = ""
+    deadline: timedelta = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class JobRefusal:
-    """Why the API server did not create the Job of a test, and when it said so."""
+    """Why the API server did not create the Job of a test, and when it said so.
+
+    ``may_exist`` where it gave no clear answer, such as a webhook's 500: then the Job may have been created.
+    """
 
     message: str
     at: datetime
+    may_exist: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidSpec:
     """The spec has a form that cannot be followed.
 
-    ``last`` is the last spec that could, where this process has seen it: a run in progress stays guarded by it.
+    ``last`` is the last spec that could, where this process has seen it, else what of this one can be read: a run in
+    progress stays guarded by it.
     """
 
     path: str
@@ -252,17 +260,19 @@ class Observation:
         freeze: the namespace's reason to let nothing advance; None where there is none.
         conflict: the Rollout that keeps the model or the route, for it has a run, serves or is older; else empty.
         status_problem: why the stored status cannot be read; empty where it can.
+        merged_conditions: which conditions of the spec are one in two spellings; empty where none are.
         has_finalizer: whether the Rollout has our finalizer.
         namespace_terminating: whether its namespace is being deleted.
         served: versions that have served well, as the registry's head says.
         endpoints: the ready endpoints of backends that the status names; a backend that cannot be counted is absent.
-        missing: backends of the rule whose Service does not exist.
+        missing: backends of the rule, of the versions and of the status whose Service does not exist.
         versions: the model's ModelVersions, by version.
         route: the rule that carries the traffic.
         tests: by name, the ended tests of the current run and stage.
         jobs: by test, the Jobs of the current run and stage that have not ended.
         refused_jobs: by test, why the API server did not create the Job of the current run and stage.
         readings: the evidence of each condition of the current stage, in the order of ``abortOn``.
+        share: the requests to the candidate and the stable version since the weights of the rule last changed.
         metrics_problem: why the stage's conditions cannot be asked at all, such as an unknown source; else empty.
     """
 
@@ -280,6 +290,7 @@ class Observation:
     freeze: str | None = None
     conflict: str = ""
     status_problem: str = ""
+    merged_conditions: str = ""
     has_finalizer: bool = False
     namespace_terminating: bool = False
     served: frozenset[str] = frozenset()
@@ -290,6 +301,7 @@ class Observation:
     jobs: Mapping[str, JobFacts] = field(default_factory=dict)
     refused_jobs: Mapping[str, JobRefusal] = field(default_factory=dict)
     readings: tuple[Progress, ...] = ()
+    share: RequestShare = NO_REQUESTS
     metrics_problem: str = ""
 
     @property

@@ -6,6 +6,7 @@ one, and nothing that moves traffic ever waits for the registry.
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -36,6 +37,9 @@ from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 BACKLOG: Final = 160
 """So many records may wait until nothing advances any more: what happens then must still find room."""
+
+MOST_TEXT: Final = 250_000
+"""Characters of people's words in waiting records: at most 1 MB in UTF-8, where etcd takes 1.5 MiB for an object."""
 
 LAG: Final = timedelta(seconds=60)
 """How old the oldest waiting record may be before ``AuditLag`` says so."""
@@ -86,15 +90,25 @@ _DISPENSABLE: Final = frozenset({EventReason.WEIGHT_DRIFT_CORRECTED, EventReason
 
 def plan_hash(spec: RolloutSpec) -> str:
     """Return SHA-256 of a Rollout's spec in canonical JSON: what an approval is given for."""
-    return digest_of(encode(spec))
+    return _digest_of(msgspec.json.encode(encode(spec)))
+
+
+@lru_cache(maxsize=512)
+def _digest_of(text: bytes) -> str:
+    """Return the digest of a JSON text; remembered, as it would be most of the cost of a rollback's decision."""
+    return digest_of(msgspec.json.decode(text))
 
 
 def backlog(status: RolloutStatus) -> Waiting | None:
     """Return why nothing may advance: too much waits for the registry."""
-    if len(status.records) < BACKLOG:
+    if len(status.records) < BACKLOG and _text_of(status) < MOST_TEXT:
         return None
     message = f"{len(status.records)} audit records wait for the registry; nothing advances until it takes them."
     return Waiting(WaitReason.AUDIT_BACKLOG, f"{message} A breach still rolls back.")
+
+
+def _text_of(status: RolloutStatus) -> int:
+    return sum(len(record.reason) + len(record.message) for record in status.records)
 
 
 def audit_lag(status: RolloutStatus, situation: Situation) -> ConditionUpdate | None:
@@ -119,8 +133,10 @@ def with_records(draft: Draft, before: RolloutStatus, situation: Situation) -> D
     """
     made = tuple(_records(draft, before, situation))
     kept = _unrecorded(draft.status, situation)
+    if not made and kept == draft.status.records:
+        return draft
     full = draft.with_status(records=(*kept, *made), records_made=draft.status.records_made + len(made))
-    if full.status == draft.status or made:
+    if made:
         return full
     changed = draft.status != before
     at_rest = not isinstance(draft.mode, Running | RollingBack)
@@ -134,7 +150,7 @@ def _unrecorded(status: RolloutStatus, situation: Situation) -> tuple[AuditEntry
 
 def _records(draft: Draft, before: RolloutStatus, situation: Situation) -> Iterable[AuditEntry]:
     number = draft.status.records_made
-    crowded = len(draft.status.records) >= BACKLOG
+    crowded = backlog(draft.status) is not None
     for event in draft.events:
         kind = RECORDED.get(event.reason)
         if kind is None or (crowded and event.reason in _DISPENSABLE):

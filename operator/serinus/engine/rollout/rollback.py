@@ -3,7 +3,7 @@
 Nothing here waits: no pause, freeze, invalid spec or unready gateway is considered before the weights.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import structs
@@ -25,8 +25,12 @@ from serinus.engine.rollout.job_tests import has_ended, outcome_of
 from serinus.engine.rollout.modes import Running, Stranded
 from serinus.engine.rollout.observation import Observation, RouteFacts
 from serinus.engine.rollout.traffic.targets import Choice, choose_target, place_of, unfit
+from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 _ALL: Final = 100
+
+GATEWAY_LIMIT: Final = timedelta(seconds=15)
+"""So long may the gateway take to accept the weights of a rollback until a person is told to look after it."""
 
 
 def roll_back(draft: Draft, bad: Serving, situation: Situation, cause: RollbackCause) -> Draft:
@@ -124,6 +128,37 @@ def _as_stable(version: str, status: RolloutStatus, situation: Situation) -> Ser
     )
 
 
+def with_ready_stable(draft: Draft, candidate: Serving, situation: Situation) -> Draft:
+    """Return the draft of a run that must end, with a stable version that can take the candidate's traffic.
+
+    Where the candidate alone serves and no version could take its traffic, the stable version stays what it is.
+    """
+    status, observed = draft.status, situation.observed
+    if status.stable is None or candidate.weight < _ALL or _serves_beside(candidate, status, observed):
+        return draft
+    choice = choose_target(situation.spec, status, observed, candidate.version)
+    if choice.version is None:
+        return draft
+    return draft.with_status(stable=_as_stable(choice.version, status, situation))
+
+
+def kept_for_want_of_another(bad: Serving, status: RolloutStatus, situation: Situation) -> Waiting | None:
+    """Return why a deleted Rollout stays: its bad version answers all the requests, and no other one could.
+
+    Once the Rollout is gone nobody would take the traffic from it.
+    """
+    place = place_of(bad.version, status, situation.observed)
+    if place is None or not place.is_ready:
+        return None
+    choice = choose_target(situation.spec, status, situation.observed, bad.version)
+    passed_over = f" ({choice.reasons})" if choice.reasons else ""
+    message = (
+        f"{bad.version} is bad, has all the traffic, and no other version could take it{passed_over}. The Rollout goes "
+        "as soon as one has a ready endpoint; without its finalizer serinus.dev/outbox it goes at once."
+    )
+    return Waiting(WaitReason.ROLLBACK_TARGET_NOT_READY, message)
+
+
 def _candidate_since(status: RolloutStatus, now: datetime) -> datetime:
     return status.candidate.since if status.candidate is not None else now
 
@@ -142,6 +177,20 @@ def retarget(draft: Draft, rollback: Rollback, situation: Situation) -> Draft:
         rollback=structs.replace(rollback, to=choice.version),
         stable=_as_stable(choice.version, status, situation),
     ).with_event(EventReason.ROLLBACK_TARGET_CHANGED, message, warning=True)
+
+
+def with_warning(problem: Waiting, rollback: Rollback, situation: Situation) -> Waiting:
+    """Return what is awaited; once the gateway has taken too long, that a person should see why."""
+    if not problem.reason.transient:
+        return problem
+    due = rollback.decided_at + GATEWAY_LIMIT
+    if situation.now < due:
+        return Waiting(problem.reason, problem.message, until=due)
+    message = (
+        f"{rollback.version} MAY STILL HAVE ITS TRAFFIC: the gateway has not taken the weights for more than "
+        f"{GATEWAY_LIMIT.total_seconds():g}s. See why in its controller's log. {problem.message}"
+    )
+    return Waiting(problem.reason, message)
 
 
 def _quarantine(status: RolloutStatus, version: str) -> tuple[str, ...]:

@@ -2,26 +2,25 @@
 
 from msgspec import structs
 
-from serinus.api.model import Enforcement
-from serinus.api.names import UNSAFE_ROLLBACK_ANNOTATION, model_version_name
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import CurrentStage, RolloutStatus, RouteStatus, RunResult, Serving, StageState
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.modes import Running, Stranded
-from serinus.engine.rollout.observation import RouteFacts, RouteProblem, VersionFacts
+from serinus.engine.rollout.observation import Observation, RouteFacts
 from serinus.engine.rollout.traffic.targets import (
     Adoption,
+    could_take_over,
+    is_barred,
     our_backends,
     place_of,
+    serves_alone,
     serving_now,
-    shared_backend,
     unfit,
     usable,
     with_backends,
 )
 from serinus.engine.rollout.waiting import Waiting, WaitReason
-from serinus.engine.semver import same_line
 
 
 def adopt(draft: Draft, situation: PlannedSituation) -> Draft:
@@ -50,7 +49,7 @@ def _adoptable(found: Adoption, situation: PlannedSituation) -> str | None:
 
 def remembered_route(status: RolloutStatus, situation: PlannedSituation, route: RouteFacts) -> RouteStatus:
     """Return the rule as the status keeps it: its name, and the backends with weight that are not ours."""
-    ref, ours = situation.plan.route.http_route, our_backends(status, situation.observed)
+    ref, ours = situation.plan.route.http_route, our_backends(situation.observed, status)
     foreign = dict.fromkeys(entry.key.label for entry in route.entries if entry.weight and entry.key not in ours)
     return RouteStatus(name=ref.name, rule_name=ref.rule_name, foreign=tuple(foreign))
 
@@ -66,122 +65,25 @@ def move(draft: Draft, situation: PlannedSituation) -> Draft:
     route = situation.observed.route
     if not isinstance(route, RouteFacts):
         return draft
-    stable = draft.status.stable
-    found = serving_now(route, situation.observed.versions.values())
-    if stable is not None and (stable.version in found.versions or (found.serving is None and not found.foreign)):
+    if draft.status.stable is not None and _keeps_stable(draft.status.stable, draft.status, situation.observed, route):
         return draft.with_status(route=remembered_route(draft.status, situation, route))
     return adopt(draft.with_status(stable=None, route=None), situation)
 
 
-def start_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:
-    """Return why the wanted version's run cannot begin, or None."""
-    status, spec, observed = draft.status, situation.plan, situation.observed
-    if spec.version in status.quarantined:
-        return Waiting(
-            WaitReason.QUARANTINED,
-            f"{spec.version} was rolled back before and is not retried by itself: set spec.version or ask for a retry.",
-        )
-    name = model_version_name(spec.model, spec.version)
-    facts = observed.versions.get(spec.version)
-    if facts is None:
-        return Waiting(WaitReason.MODEL_VERSION_MISSING, f"Apply the ModelVersion {name} in this namespace.")
-    if facts.problem or facts.backend is None:
-        problem = facts.problem or "it says nothing of spec.serving.backendRef"
-        return Waiting(WaitReason.MODEL_VERSION_UNUSABLE, f"ModelVersion {name}: {problem}.")
-    return (
-        _not_admitted(facts, draft, situation)
-        or _route_blocker(draft, situation)
-        or _target_blocker(status, situation)
-        or _metrics_blocker(situation)
-        or held_by_people(status, situation)
-    )
+def _keeps_stable(stable: Serving, status: RolloutStatus, observed: Observation, route: RouteFacts) -> bool:
+    """Return whether the stable version stays so on another route: it serves there, or nothing does that may.
 
-
-def _not_admitted(facts: VersionFacts, draft: Draft, situation: Situation) -> Waiting | None:
-    """Return why the registry or the Model's policy does not admit the version."""
-    if facts.block is not None:
-        return Waiting(facts.block.reason, facts.block.message, temporary=facts.block.temporary)
-    stable, version, policy = draft.status.stable, facts.version, situation.observed.policy.versioning
-    if stable is None or policy.enforcement is not Enforcement.ENFORCE:
-        return None
-    if not policy.allow_major_in_place and not same_line(stable.version, version):
-        message = f"{version} breaks with {stable.version}: the clients of one route cannot be right for both."
-        remedy = "Give it a route and a Rollout of its own, or set allowMajorInPlace in the Model's spec.versioning."
-        return Waiting(WaitReason.MAJOR_VERSION_IN_PLACE, f"{message} {remedy}")
-    if situation.observed.unsafe_rollback:
-        remedy = f"Mend the signature, or annotate its ModelVersion with {UNSAFE_ROLLBACK_ANNOTATION}=<reason>."
-        return Waiting(WaitReason.ROLLBACK_UNSAFE, f"{situation.observed.unsafe_rollback} {remedy}")
-    return None
-
-
-def _route_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:
-    spec, observed, stable = situation.plan, situation.observed, draft.status.stable
-    if isinstance(observed.route, RouteProblem):
-        return Waiting(observed.route.reason, observed.route.message)
-    if stable is not None and shared_backend(draft.status, observed, stable.version, spec.version):
-        return _same_backend((stable.version, spec.version))
-    found = serving_now(observed.route, observed.versions.values())
-    if stable is not None:
-        return _filters_blocker(draft.status, situation, observed.route)
-    if found.versions:
-        return _same_backend(found.versions)
-    if found.foreign:
-        names = ", ".join(sorted(found.foreign))
-        message = f"The route's traffic goes to {names}, which no ModelVersion of {spec.model} names as its backend."
-        remedy = "Apply a ModelVersion with this backend (name and port), so that it can be the stable version."
-        return Waiting(WaitReason.FOREIGN_BACKENDS, f"{message} {remedy}")
-    return None
-
-
-def _same_backend(versions: tuple[str, ...]) -> Waiting:
-    names = " and ".join(versions)
-    message = f"{names} name the same backend, so no traffic can be told apart. Give each version its own."
-    return Waiting(WaitReason.SAME_BACKEND, message)
-
-
-def _filters_blocker(status: RolloutStatus, situation: PlannedSituation, route: RouteFacts) -> Waiting | None:
-    """Return that the candidate's entry stands in the rule already, with other filters than the stable version's."""
-    version = situation.plan.version
-    stable = place_of(status.stable.version, status, situation.observed) if status.stable is not None else None
-    candidate = place_of(version, status, situation.observed)
-    filters = {entry.key: entry.filters for entry in route.entries}
-    if stable is None or candidate is None or candidate.key not in filters or stable.key not in filters:
-        return None
-    if filters[candidate.key] == filters[stable.key]:
-        return None
-    message = (
-        f"The backendRef {candidate.key.label} has other filters than {stable.key.label}, which serves: "
-        "make them equal, or remove the backendRef; it is added again with the filters of the one that serves."
-    )
-    return Waiting(WaitReason.FILTERS_DIFFER, message)
-
-
-def _target_blocker(status: RolloutStatus, situation: PlannedSituation) -> Waiting | None:
-    """Return why the version that ``spec.rollbackTo`` names can never be the rollback target of this run."""
-    wanted = situation.plan.rollback_to
-    if wanted is None:
-        return None
-    why = "is the version on trial" if wanted == situation.plan.version else unfit(wanted, status, situation.observed)
-    if not why:
-        return None
-    message = f"spec.rollbackTo: {wanted} {why}: name a version that has served well, or leave rollbackTo out."
-    return Waiting(WaitReason.ROLLBACK_TARGET_UNFIT, message)
-
-
-def _metrics_blocker(situation: Situation) -> Waiting | None:
-    problem = situation.observed.metrics_problem
-    return Waiting(WaitReason.METRICS_INVALID, problem) if problem else None
-
-
-def held_by_people(status: RolloutStatus, situation: Situation) -> Waiting | None:
-    """Return who lets nothing advance: a person who paused the Rollout, or the namespace's freeze; else None."""
-    pause, freeze = status.paused, situation.observed.freeze
-    if pause is not None:
-        return Waiting(WaitReason.PAUSED, f"Paused by {pause.requested_by}: {pause.reason}. Resume it to go on.")
-    if freeze is None:
-        return None
-    message = f"The namespace is frozen: {freeze}. Take its annotation serinus.dev/freeze away to go on."
-    return Waiting(WaitReason.FROZEN, message)
+    A version that was rolled back or is refused is not adopted in its place as long as it can take the traffic.
+    """
+    barred = {version for version in observed.versions if is_barred(version, status, observed)}
+    found = serving_now(route, [facts for version, facts in observed.versions.items() if version not in barred])
+    if stable.version in found.versions:
+        return True
+    bad = {place.key.label for version in barred if (place := place_of(version, status, observed)) is not None}
+    if found.serving is not None or set(found.foreign) - bad:
+        return False
+    place = place_of(stable.version, status, observed)
+    return not found.foreign or (place is not None and place.is_ready)
 
 
 def start(draft: Draft, situation: PlannedSituation) -> Draft:
@@ -223,40 +125,63 @@ def leave(draft: Draft, situation: PlannedSituation) -> Draft:
 def cleared(draft: Draft, situation: Situation) -> Draft:
     """Return the draft without candidate, stage and rollback; who serves alone becomes the stable version."""
     status, candidate = draft.status, draft.status.candidate
-    if status.stable is None and candidate is not None and candidate.weight > 0:
-        draft = draft.with_status(stable=structs.replace(candidate, weight=100, since=situation.now))
+    if candidate is not None and keeps_serving(candidate, status, situation):
+        good = status.stable.version if status.stable is not None else status.last_known_good
+        stable = structs.replace(candidate, weight=100, since=situation.now)
+        draft = draft.with_status(stable=stable, last_known_good=good)
     return draft.with_status(candidate=None, stage=None, rollback=None, evidence=(), tests=(), approvals=())
 
 
+def keeps_serving(candidate: Serving, status: RolloutStatus, situation: Situation) -> bool:
+    """Return whether the version on trial serves alone and the stable one could not take its traffic."""
+    stable, observed = status.stable, situation.observed
+    if stable is None:
+        return candidate.weight > 0
+    alone = candidate.weight > 0 and serves_alone(candidate.version, status, observed)
+    return alone and not could_take_over(stable.version, status, observed)
+
+
+def told_loss(candidate: Serving, status: RolloutStatus, situation: Situation) -> str:
+    """Return what becomes of the candidate's traffic when its run is left, for a sentence."""
+    if candidate.weight > 0 and keeps_serving(candidate, status, situation):
+        return f"{candidate.version} keeps {candidate.weight:g}%, which nothing else could take"
+    return f"{candidate.version} {candidate.weight:g}% -> 0%"
+
+
 def leave_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:
-    """Return why a run cannot be left yet: what would get the candidate's traffic has no ready endpoint."""
+    """Return why a run cannot be left yet: what would get the candidate's traffic may not, or has no endpoint."""
     stable, candidate = draft.status.stable, draft.status.candidate
     if stable is None or candidate is None or candidate.weight == 0:
         return None
     place = place_of(stable.version, draft.status, situation.observed)
     trial = place_of(candidate.version, draft.status, situation.observed)
-    if place is None or place.is_ready or trial is None or not trial.is_ready:
+    if place is None or trial is None or not trial.is_ready:
         return None
-    message = (
-        f"{candidate.version} keeps {candidate.weight:g}% until {stable.version} has a ready endpoint: "
-        "it would get all the traffic."
-    )
+    share = f"{candidate.version} keeps {candidate.weight:g}%"
+    why = unfit(stable.version, draft.status, situation.observed)
+    if why and serves_alone(candidate.version, draft.status, situation.observed):
+        message = f"{share}: {stable.version}, which would get all the traffic, {why}. Set spec.version back."
+        return Waiting(WaitReason.ROLLBACK_TARGET_NOT_READY, message)
+    if place.is_ready:
+        return None
+    message = f"{share} until {stable.version} has a ready endpoint: it would get all the traffic."
     return Waiting(WaitReason.ROLLBACK_TARGET_NOT_READY, message)
 
 
 def _end_early(draft: Draft, situation: PlannedSituation, candidate: Serving) -> Draft:
     stable, wanted = draft.status.stable, situation.plan.version
+    loss = told_loss(candidate, draft.status, situation)
     if stable is not None and stable.version == wanted:
         reason = f"spec.version went back to {wanted}, which serves already"
         return draft.end_run(candidate, RunResult.CANCELLED, reason, situation.now).with_event(
             EventReason.ROLLOUT_CANCELLED,
-            f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}.",
+            f"{loss}: {reason}.",
             by=situation.observed.actors.spec_by,
         )
     reason = f"{wanted} is wanted now" if candidate.version != wanted else "the plan's stages changed"
     return draft.end_run(candidate, RunResult.SUPERSEDED, reason, situation.now).with_event(
         EventReason.ROLLOUT_SUPERSEDED,
-        f"{candidate.version} {candidate.weight:g}% -> 0%: {reason}.",
+        f"{loss}: {reason}.",
         by=situation.observed.actors.spec_by,
     )
 
@@ -266,6 +191,8 @@ def promote(draft: Draft, candidate: Serving, situation: Situation) -> Draft:
     status = draft.status
     draft = draft.end_run(candidate, RunResult.PROMOTED, "every stage passed", situation.now)
     before = status.stable.version if status.stable is not None else None
+    if before is not None and unfit(before, status, situation.observed):
+        before = status.last_known_good
     draft = draft.with_status(
         stable=structs.replace(candidate, weight=100, since=situation.now, not_ready_since=None),
         last_known_good=before,

@@ -1,7 +1,6 @@
 """The stages of a run: prepare, shift, test, analyse, await approval, done."""
 
-from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from msgspec import structs
@@ -10,9 +9,11 @@ from serinus.api.quantities import NONE_OF_IT
 from serinus.api.rollout import Approval, Stage
 from serinus.api.rollout_status import CurrentStage, StageState, TestResult, TestStatus
 from serinus.api.stage_tests import IntegrationTest
-from serinus.api.verdict import Verdict
+from serinus.api.verdict import Cause, Verdict
+from serinus.engine.analysis.assessment import missing_requests_in
 from serinus.engine.rollout import approvals, job_tests
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, TestRun
+from serinus.engine.rollout.conditions import UNASKED
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation
 from serinus.engine.rollout.modes import Running
@@ -20,7 +21,7 @@ from serinus.engine.rollout.observation import RouteFacts, TestOutcome, VersionF
 from serinus.engine.rollout.runs import promote
 from serinus.engine.rollout.traffic.confirmation import planned, share_mismatch, unconfirmed
 from serinus.engine.rollout.traffic.route_plan import Unplannable
-from serinus.engine.rollout.traffic.targets import choose_target, is_ready, usable
+from serinus.engine.rollout.traffic.targets import choose_target, is_ready, unfit, usable
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 
@@ -37,7 +38,7 @@ def walk(draft: Draft, situation: PlannedSituation) -> Draft:
         if not isinstance(after, Running) or after.stage == before:
             break
         if after.stage.index != before.index and after.planned is not None:
-            return replace(_prepare(draft, after, after.planned, situation), requeue_now=True)
+            return structs.replace(_prepare(draft, after, after.planned, situation), requeue_now=True)
     return draft
 
 
@@ -90,9 +91,14 @@ def _gone(version: str) -> Waiting:
 
 
 def _no_rollback_target(draft: Draft, run: Running, situation: PlannedSituation) -> Waiting | None:
-    """Return why no weight may rise: there is a version that serves well, and it could not take the traffic back."""
+    """Return why no weight may rise: there is a version that serves well, and it could not take the traffic back.
+
+    A stable version that is known to be bad holds nobody up: it serves only because nothing else could.
+    """
     stable = draft.status.stable
     if stable is None:
+        return None
+    if situation.plan.rollback_to is None and unfit(stable.version, draft.status, situation.observed):
         return None
     wanted = situation.plan.rollback_to or stable.version
     choice = choose_target(situation.spec, draft.status, situation.observed, run.candidate.version)
@@ -140,7 +146,7 @@ def _test(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation)
             draft = _passed(draft, test.name, stage.name, outcome, situation)
         else:
             # It ended before this state began (a Job, seen after a restart): the next decision finds the cause.
-            return replace(draft, requeue_now=True)
+            return structs.replace(draft, requeue_now=True)
     names = tuple(test.name for test in stage.tests)
     waiting = job_tests.awaited(draft, run, names, situation)
     return draft.with_waiting(waiting) if waiting else draft.to_state(run.stage, StageState.ANALYZING, situation.now)
@@ -160,7 +166,7 @@ def _await_end(
     if test.job is not None:
         draft, wanted = job_tests.await_job(draft, test.name, situation)
     actions = _runs(test, run, facts, draft, situation) if wanted else ()
-    return replace(draft, tests=(*draft.tests, *actions))
+    return structs.replace(draft, tests=(*draft.tests, *actions))
 
 
 def _runs(
@@ -187,8 +193,7 @@ def _analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituati
     left = stage.watch.value - run.stage.elapsed_in_state(situation.now)
     end = situation.now + left
     if left > timedelta(0) and not approvals.given(draft.status, situation):
-        message = f"Stage {stage.name} watches until {end:%H:%M:%SZ}."
-        return draft.with_waiting(Waiting(WaitReason.ANALYZING, message, until=end))
+        return draft.with_waiting(_watched_for(stage, end, situation))
     lacking = _lacking_to_pass(draft, run, situation)
     if lacking is not None:
         return draft.with_waiting(lacking)
@@ -201,6 +206,20 @@ def _analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituati
         message = f"Stage {following.name} ({following.traffic}) needs a person's approval."
         return draft.with_event(EventReason.AWAITING_APPROVAL, message)
     return draft.to_state(run.stage, StageState.DONE, situation.now)
+
+
+def _watched_for(stage: Stage, end: datetime, situation: PlannedSituation) -> Waiting:
+    """Return what the stage waits for that comes last: its end, or what will be there later still or never."""
+    message = f"Stage {stage.name} watches until {end:%H:%M:%SZ}."
+    for evidence, reading in zip(situation.evidence, situation.observed.readings, strict=False):
+        undecidable = evidence.cause is Cause.UNDECIDED and reading.coarse is not None
+        late = evidence.cause in {Cause.NO_TRAFFIC, Cause.TOO_FEW_REQUESTS}
+        late = late and missing_requests_in(reading, stage) > end - situation.now
+        # A version that was called for the first time a moment ago has no series yet.
+        unknown = evidence.cause in UNASKED and evidence.cause is not Cause.NO_SERIES
+        if evidence.cause is not None and (undecidable or late or unknown):
+            return Waiting(WaitReason.of_cause(evidence.cause), f"{evidence.message} {message}", until=end)
+    return Waiting(WaitReason.ANALYZING, message, until=end)
 
 
 def _lacking_to_pass(draft: Draft, run: Running, situation: PlannedSituation) -> Waiting | None:
@@ -255,6 +274,11 @@ def _enter_next(draft: Draft, run: Running, situation: PlannedSituation) -> Draf
     if index is None:
         return promote(draft, run.candidate, situation)
     stage, now = situation.plan.stages[index], situation.now
-    entered = CurrentStage(index=index, name=stage.name, state=StageState.PREPARING, since=now, state_since=now)
-    draft = draft.with_status(stage=entered, evidence=(), tests=())
-    return draft.with_event(EventReason.STAGE_STARTED, f"Stage {stage.name} ({stage.traffic}) begins.")
+    current = CurrentStage(index=index, name=stage.name, state=StageState.PREPARING, since=now, state_since=now)
+    entered = draft.with_status(stage=current, evidence=(), tests=())
+    if stage.traffic > NONE_OF_IT and run.candidate.weight > 0:
+        # The weight rises on evidence of this moment: what the next stage lacks is awaited in this one.
+        lacking = _prepare(entered, Running(run.candidate, current, stage), stage, situation).waiting
+        if lacking is not None:
+            return draft.with_waiting(lacking)
+    return entered.with_event(EventReason.STAGE_STARTED, f"Stage {stage.name} ({stage.traffic}) begins.")

@@ -12,9 +12,8 @@ from serinus.engine.rollout import conditions, summary
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Idle, Mode, RolledBack, RollingBack, Running, Settled, Stranded
-from serinus.engine.rollout.observation import Observation
 from serinus.engine.rollout.outbox import audit_lag
-from serinus.engine.rollout.summary import shares_on_route
+from serinus.engine.rollout.summary import Shares, shares_on_route
 from serinus.engine.rollout.traffic.confirmation import share_mismatch, unconfirmed_by
 from serinus.engine.rollout.traffic.readiness import unready_backends
 from serinus.engine.rollout.traffic.targets import choose_target
@@ -29,16 +28,18 @@ def described(draft: Draft, before: RolloutStatus, situation: Situation, wanted:
     waiting = draft.waiting or (problem if isinstance(mode, Settled) else None)
     phase = _phase(mode, status, waiting)
     reason = _reason(mode, status, waiting)
-    story = summary.summary(mode, status, situation)
+    shares, unready = shares_on_route(status, observed), unready_backends(status, observed)
+    story = summary.summary(mode, status, situation, shares, unready)
     stalled = isinstance(mode, Stranded) or (waiting is not None and waiting.stalled)
     judging = isinstance(mode, Running) and bool(situation.judged)
     updates = (
         *conditions.kstatus_of(phase, reason, story, stalled=stalled),
-        _traffic_confirmed(mode, problem or share_mismatch(status, situation), status, observed),
+        _traffic_confirmed(mode, problem or share_mismatch(status, situation), shares),
         conditions.metrics_available(status.evidence, observed.metrics_problem, judging=judging),
         _rollback_ready(mode, status, situation),
-        conditions.backends_ready(unready_backends(status, observed)),
+        conditions.backends_ready(unready),
         conditions.threshold_coarse(situation.judged),
+        conditions.conditions_merged(observed.merged_conditions),
         audit_lag(status, situation),
     )
     present = tuple(update for update in updates if update is not None)
@@ -49,7 +50,7 @@ def described(draft: Draft, before: RolloutStatus, situation: Situation, wanted:
         phase_since=before.phase_since if before.phase is phase and before.phase_since is not None else situation.now,
         reason=reason,
         summary=story,
-        next_action=summary.next_action(mode, status, situation, waiting or problem),
+        next_action=summary.next_action(mode, situation, waiting or problem, unready),
         stable=_with_weight(status),
         conditions=apply_updates(status.conditions, present, observed.generation, situation.now),
     )
@@ -135,18 +136,12 @@ def _with_weight(status: RolloutStatus) -> Serving | None:
     return stable if stable.weight == left else structs.replace(stable, weight=left)
 
 
-def _traffic_confirmed(
-    mode: Mode, problem: Waiting | None, status: RolloutStatus, observed: Observation
-) -> ConditionUpdate:
+def _traffic_confirmed(mode: Mode, problem: Waiting | None, shares: Shares) -> ConditionUpdate:
+    """Confirm the shares that every parent has accepted, read off the route, foreign backends included."""
     if isinstance(mode, Idle):
         return conditions.nothing_to_confirm()
-    return conditions.traffic_confirmed(problem, _shares_text(status, observed))
-
-
-def _shares_text(status: RolloutStatus, observed: Observation) -> str:
-    """Return the shares that every parent has accepted, read off the route, foreign backends included."""
-    shares = shares_on_route(status, observed)
-    return f"Every parent of the route has accepted {', '.join(f'{name} {share}' for name, share in shares)}."
+    accepted = ", ".join(f"{name} {share}" for name, share in shares)
+    return conditions.traffic_confirmed(problem, f"Every parent of the route has accepted {accepted}.")
 
 
 def _rollback_ready(mode: Mode, status: RolloutStatus, situation: Situation) -> ConditionUpdate:

@@ -11,23 +11,24 @@ from serinus.api.rollout_status import Rollback, RolloutStatus, StageState
 from serinus.engine.analysis.text import clock
 from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.modes import Idle, Mode, RolledBack, RollingBack, Running, Settled, Stranded
-from serinus.engine.rollout.observation import BackendKey, Observation, RouteFacts
-from serinus.engine.rollout.traffic.readiness import unready_backends
+from serinus.engine.rollout.observation import BackendKey, Observation, RouteFacts, backend_key
 from serinus.engine.rollout.traffic.targets import place_of
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 _NOTHING: Final = "No version serves yet"
 
+Shares = tuple[tuple[str, str], ...]
+"""Who has which share of the rule, for sentences: the version's number or the foreign backend's name, and "95%"."""
 
-def summary(mode: Mode, status: RolloutStatus, situation: Situation) -> str:
-    """Return the whole story in a few sentences."""
-    unready = unready_backends(status, situation.observed)
+
+def summary(mode: Mode, status: RolloutStatus, situation: Situation, shares: Shares, unready: tuple[str, ...]) -> str:
+    """Return the whole story in a few sentences; ``unready`` are the versions with traffic but no ready endpoints."""
     alarm = f" {' AND '.join(unready)} HAS NO READY ENDPOINTS." if unready else ""
-    return _story(mode, status, situation) + alarm
+    return _story(mode, status, situation, shares) + alarm
 
 
-def _story(mode: Mode, status: RolloutStatus, situation: Situation) -> str:
-    serving = _serving(status, situation.observed)
+def _story(mode: Mode, status: RolloutStatus, situation: Situation, shares: Shares) -> str:
+    serving = _serving(status, situation.observed, shares)
     match mode:
         case Idle():
             return "No version serves yet." if serving == _NOTHING else f"{serving}. No run has begun."
@@ -51,7 +52,7 @@ def _story(mode: Mode, status: RolloutStatus, situation: Situation) -> str:
             assert_never(mode)
 
 
-def shares_on_route(status: RolloutStatus, observed: Observation) -> tuple[tuple[str, str], ...]:
+def shares_on_route(status: RolloutStatus, observed: Observation) -> Shares:
     """Return who has which share of the rule: versions by number, foreign backends by name, the stable one first."""
     route = observed.route
     if not isinstance(route, RouteFacts):
@@ -67,17 +68,15 @@ def shares_on_route(status: RolloutStatus, observed: Observation) -> tuple[tuple
 
 
 def _names(status: RolloutStatus, observed: Observation) -> dict[BackendKey, str]:
-    versions = dict.fromkeys(
-        [
-            *(serving.version for serving in (status.stable, status.candidate) if serving is not None),
-            *observed.versions,
-        ]
-    )
-    places = ((version, place_of(version, status, observed)) for version in versions)
+    roles = tuple(serving.version for serving in (status.stable, status.candidate) if serving is not None)
     names: dict[BackendKey, str] = {}
-    for version, place in places:
+    for version in roles:
+        place = place_of(version, status, observed)
         if place is not None:
             names.setdefault(place.key, version)
+    for version, facts in observed.versions.items():
+        if facts.backend is not None and version not in roles:
+            names.setdefault(backend_key(facts.backend), version)
     return names
 
 
@@ -85,14 +84,14 @@ def _percent(share: float) -> str:
     return f"{share:.4g}%"
 
 
-def _serving(status: RolloutStatus, observed: Observation) -> str:
+def _serving(status: RolloutStatus, observed: Observation, on_route: Shares) -> str:
     """Return what the rule gives traffic to, apart from the version on trial."""
     stable, candidate = status.stable, status.candidate
     trial = candidate.version if candidate is not None else ""
     if not isinstance(observed.route, RouteFacts):
         problem = observed.route.message.rstrip(".")
         return f"{stable.version} is to serve, but: {problem}" if stable is not None else _NOTHING
-    shares = [(name, share) for name, share in shares_on_route(status, observed) if name != trial]
+    shares = [(name, share) for name, share in on_route if name != trial]
     ours = stable.version if stable is not None else ""
     main = [f"{name} at {share}" for name, share in shares if name == ours]
     others = [f"{name} {share}" for name, share in shares if name != ours and share != "0%"]
@@ -123,10 +122,9 @@ def _why(rollback: Rollback) -> str:
     return f"{rollback.message.rstrip('.')} at {rollback.at_weight:g}% traffic."
 
 
-def next_action(mode: Mode, status: RolloutStatus, situation: Situation, waiting: Waiting | None) -> str:
+def next_action(mode: Mode, situation: Situation, waiting: Waiting | None, unready: tuple[str, ...]) -> str:
     """Return what happens next and who must act."""
     name, done = situation.observed.name, isinstance(mode, RolledBack)
-    unready = unready_backends(status, situation.observed)
     if unready and not isinstance(mode, Running | Stranded):
         return f"ACT NOW: {' and '.join(unready)} has traffic and no ready endpoints: bring its pods back."
     if waiting is not None and not (done and waiting.reason is WaitReason.QUARANTINED):
@@ -139,7 +137,7 @@ def next_action(mode: Mode, status: RolloutStatus, situation: Situation, waiting
         case Running():
             return _next_of_run(mode, situation.spec)
         case RollingBack():
-            return "Waiting for the gateway to accept the route; nothing is needed from you."
+            return "Waiting for the gateway to accept the route."
         case Stranded():
             return (
                 "ACT NOW: set spec.version to a good version, bring a version that served well back, "

@@ -58,6 +58,7 @@ class WaitReason(StrEnum):
     UNDECIDED = "Undecided"
     NO_SERIES = "NoSeries"
     STALE = "Stale"
+    SCRAPE_INTERVAL_WRONG = "ScrapeIntervalWrong"
     NAN = "NaN"
     AMBIGUOUS = "Ambiguous"
     PROVIDER_DOWN = "ProviderDown"

@@ -1,31 +1,41 @@
 """The analyses of the stages under way: queried together at each tick, updated by the engine, replayed after a restart.
 
-Nothing here is stored: the metric source is the memory, and one range query brings it back.
+Nothing here is stored: the metric source is the memory, and one range query brings it back. Every stage is asked about
+from the first tick on; its past is read beside that (``catch_up``), so that no slow range query delays a live answer.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
+from functools import partial
 from typing import Final
 
 from serinus.api.abort_condition import AbortCondition
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
+from serinus.api.rollout_status import RolloutStatus
+from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin
-from serinus.engine.analysis.measurements import Subject
+from serinus.engine.analysis.measurements import CouldNotAsk, Question
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import stage_of
+from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.rollouts.catch_up import CatchUp
+from serinus.reconcile.rollouts.metric_problems import MetricProblems
 from serinus.reconcile.rollouts.stage_analysis import (
     Asked,
     StageAnalysis,
     StageId,
+    begun_again,
     counts_from,
-    is_down,
+    on_route,
     question_of,
-    replayed,
+    settled_after,
     subject_of,
     visit_of,
     with_answers,
@@ -35,11 +45,11 @@ SETTLED: Final = timedelta(milliseconds=250)
 """A source's ticks end at least this long before the present (metrics.scrape_delay), so the next one begins that much
 earlier: it covers the whole of a stage that began while the last one was being queried."""
 
-MAX_STEPS: Final = 720
-"""A replay has at most this many steps: the assessment is valid for any batches, so a long stage has longer ones."""
+MAX_GAPS: Final = 4
+"""From so many different times on a source is asked at one tick; what waits for longer is read like a past."""
 
-MAX_REPLAYED: Final = 100
-"""This many stages are replayed at one tick; the others wait for the next one. Bounds memory after a restart."""
+MOST_LIVE: Final = 720
+"""So many answers are kept for a stage whose past cannot be read; then it begins again."""
 
 
 class AnalysisTracker:
@@ -50,15 +60,29 @@ class AnalysisTracker:
         self._cache = cache
         self._sources = sources
         self._analyses: dict[ObjectKey, StageAnalysis] = {}
-        self._problems: dict[ObjectKey, tuple[RolloutSpec, str]] = {}
+        self._upcoming: dict[ObjectKey, RolloutRecord] = {}
+        self._ahead: dict[ObjectKey, StageAnalysis] = {}
         self._last_tick: dict[str, datetime] = {}
+        self._trusted_from: dict[str, datetime] = {}
+        self._problems = MetricProblems(cache, sources)
+        self._catch_up = CatchUp(self._analyses, sources)
 
     def readings(self, record: RolloutRecord) -> tuple[Progress, ...]:
         """Return the progress of each condition of the stage that the Rollout is in; empty before its first tick."""
         analysis = self._analyses.get(record.meta.key)
         if analysis is None or analysis.stage != visit_of(record) or analysis.terms != self._terms(record):
             return ()
-        return analysis.progress
+        if analysis.unread_until is None or analysis.breached:
+            return analysis.progress
+        # Nothing passes before its past is known; a short time of reading it changes no status.
+        return tuple(map(partial(_unread, analysis), analysis.initial)) if analysis.failures else ()
+
+    def share(self, record: RolloutRecord) -> RequestShare:
+        """Return the requests to the candidate and the stable version since the weights last changed."""
+        analysis = self._analyses.get(record.meta.key)
+        if analysis is None or analysis.stage != visit_of(record):
+            return NO_REQUESTS
+        return analysis.share
 
     def breached(self, record: RolloutRecord) -> bool:
         """Return whether a condition of the stage that the Rollout is in is breached."""
@@ -67,22 +91,34 @@ class AnalysisTracker:
 
     def problem(self, record: RolloutRecord) -> str:
         """Return why the Rollout's conditions can never be measured; empty where they can."""
-        plan = self._cache.last_plan(record)
-        if plan is None:
-            return ""
-        key = record.meta.key
-        cached = self._problems.get(key)
-        if cached is not None and cached[0] is plan:
-            return cached[1]
-        problem = self._find_problem(record, plan)
-        if problem is not None:
-            self._problems[key] = (plan, problem)
-        return problem or ""
+        return self._problems.of(record)
+
+    def anticipate(self, record: RolloutRecord, status: RolloutStatus) -> None:
+        """Ask about the stage that this status enters from the next tick on; ``arrive`` must follow.
+
+        The weights are written before the status, and a status may take seconds: a stage that was asked about only from
+        then on would need a range query for the time between. The stage of the stored status is asked about as before.
+        """
+        upcoming = replace(record, status=status)
+        if visit_of(upcoming) not in {None, visit_of(record)}:
+            self._upcoming[record.meta.key] = upcoming
+
+    def arrive(self, key: ObjectKey) -> None:
+        """Go on with the stage that was anticipated where its status was stored; drop it where it was not."""
+        self._upcoming.pop(key, None)
+        ahead, record = self._ahead.pop(key, None), self._cache.rollout(key)
+        current = self._analyses.get(key)
+        if ahead is None or record is None or visit_of(record) != ahead.stage:
+            return
+        if current is None or current.stage != ahead.stage:
+            self._analyses[key] = ahead
 
     def forget(self, key: ObjectKey) -> None:
         """Drop the analysis of a Rollout that is gone."""
+        self._upcoming.pop(key, None)
+        self._ahead.pop(key, None)
         self._analyses.pop(key, None)
-        self._problems.pop(key, None)
+        self._problems.forget(key)
 
     async def tick(self, source: str, now: datetime) -> Mapping[ObjectKey, bool]:
         """Query one source for all its stages and update their analyses.
@@ -90,32 +126,71 @@ class AnalysisTracker:
         Returns:
             The Rollouts with new answers, each with whether it is urgent.
         """
-        before = self._last_tick.get(source)
-        self._update_stages(source, before)
-        await self._replay(source, now)
-        if before is None or await self._ask(source, now, before):
-            self._last_tick[source] = now
+        before = self._last_tick.get(source, now - self._sources[source].tick)
+        self._look_ahead(source, before, now)
+        self._update_stages(source, before, now)
+        await self._ask(source, now, before)
+        self._last_tick[source] = now
+        self._catch_up.next_round(source)
         return {key: analysis.breached for key, analysis in self._analyses.items() if analysis.source == source}
 
-    def _update_stages(self, source: str, last_tick: datetime | None) -> None:
+    async def catch_up(self, source: str) -> Mapping[ObjectKey, bool] | None:
+        """Read the past of some stages that miss it, and return these Rollouts; None where nothing is due.
+
+        Several calls may run at once: none reads what another one is reading.
+        """
+        return await self._catch_up.some(source)
+
+    def clock_stepped(self, source: str, now: datetime) -> None:
+        """Begin the evidence of the stages under way anew: the times of what was read are not those of this clock."""
+        self._trusted_from[source] = now
+        self._last_tick.pop(source, None)
+        for book in (self._analyses, self._ahead):
+            for key in [key for key, analysis in book.items() if analysis.source == source]:
+                del book[key]
+
+    def _look_ahead(self, source: str, last_tick: datetime, now: datetime) -> None:
+        """Begin an analysis for each stage that is anticipated, go on with those whose status was stored."""
+        for key, upcoming in [*self._upcoming.items()]:
+            stage, ahead, stored = visit_of(upcoming), self._ahead.get(key), self._cache.rollout(key)
+            if stored is not None and visit_of(stored) == stage:
+                self.arrive(key)
+            elif stage is not None and (ahead is None or ahead.stage != stage):
+                analysis = self._open(upcoming, stage, last_tick, now)
+                if analysis is not None and analysis.source == source:
+                    self._ahead[key] = self._on_route(upcoming, analysis, now)
+
+    def _update_stages(self, source: str, last_tick: datetime, now: datetime) -> None:
         """Begin an analysis for each stage under way, drop those that are over."""
         for record in self._cache.rollouts():
             key, stage = record.meta.key, visit_of(record)
             previous = self._analyses.get(key)
             if previous is not None and previous.stage == stage and previous.terms == self._terms(record):
+                if previous.source == source:
+                    self._analyses[key] = self._on_route(record, previous, now)
                 continue
-            analysis = self._open(record, stage, last_tick) if stage is not None else None
+            analysis = self._open(record, stage, last_tick, now) if stage is not None else None
             if analysis is None:
                 self._analyses.pop(key, None)
             elif analysis.source == source:
-                self._analyses[key] = analysis
+                self._analyses[key] = self._on_route(record, analysis, now)
+
+    def _on_route(self, record: RolloutRecord, analysis: StageAnalysis, now: datetime) -> StageAnalysis:
+        """Return the analysis with a share that is about the route as it is."""
+        ref = route_in_use(self._cache.last_plan(record), record.status)
+        route = self._cache.route(ObjectKey(record.meta.key.namespace, ref.http_route.name)) if ref else None
+        source = self._sources[analysis.source]
+        settled = settled_after(now, scrape_interval=source.scrape_interval, tick=source.tick)
+        return on_route(analysis, route.generation if route is not None else 0, settled)
 
     def _terms(self, record: RolloutRecord) -> tuple[Stage, MetricsRef] | None:
         plan = self._cache.last_plan(record)
         stage = stage_of(plan, record.status.stage)
         return (stage, plan.metrics) if plan is not None and stage is not None else None
 
-    def _open(self, record: RolloutRecord, stage_id: StageId, last_tick: datetime | None) -> StageAnalysis | None:
+    def _open(
+        self, record: RolloutRecord, stage_id: StageId, last_tick: datetime, now: datetime
+    ) -> StageAnalysis | None:
         plan = self._cache.last_plan(record)
         stage = stage_of(plan, record.status.stage)
         if plan is None or stage is None or not stage.abort_on or plan.metrics.source not in self._sources:
@@ -131,7 +206,12 @@ class AnalysisTracker:
         )
         # The next tick covers the whole past of a stage that began around the last one.
         tick = self._sources[plan.metrics.source].tick
-        new = last_tick is not None and last_tick - SETTLED < stage_id.since <= last_tick + 2 * tick
+        new = last_tick - SETTLED < stage_id.since <= last_tick + 2 * tick
+        counted_from = counts_from(record.status, stage_id.since, scrape_interval=interval, tick=tick)
+        trusted = self._trusted_from.get(plan.metrics.source)
+        if trusted is not None and not trusted <= stage_id.since <= now:
+            # The clock was set since the stage began: where in the metrics its beginning is, nobody knows.
+            new, counted_from = True, trusted
         return StageAnalysis(
             stage=stage_id,
             terms=(stage, plan.metrics),
@@ -139,8 +219,10 @@ class AnalysisTracker:
             asked=asked,
             initial=initial,
             progress=initial,
-            replayed=new,
-            counts_from=counts_from(record.status, stage_id.since, scrape_interval=interval, tick=tick),
+            counts_from=counted_from,
+            until=(last_tick,) * len(asked),
+            unread_until=None if new else last_tick,
+            share_from=settled_after(stage_id.since, scrape_interval=interval, tick=tick),
         )
 
     def _asked(
@@ -160,60 +242,40 @@ class AnalysisTracker:
             for condition in conditions
         )
 
-    async def _ask(self, source: str, now: datetime, since: datetime) -> bool:
-        """Query what happened since; return whether the next tick begins here.
+    async def _ask(self, source: str, now: datetime, before: datetime) -> None:
+        """Query what happened since each condition's last answer: mostly since the last tick."""
+        self._drop_gaps(source, before)
+        books = (self._analyses, self._ahead)
+        analyses = [(key, one) for book in books for key, one in book.items() if one.source == source]
+        by_since: dict[datetime, set[Question]] = defaultdict(set)
+        for _, analysis in analyses:
+            for question, since in analysis.since.items():
+                by_since[since].add(question)
+        asks = (self._sources[source].ask(questions, now, since) for since, questions in by_since.items())
+        answered = dict(zip(by_since, await asyncio.gather(*asks), strict=True))
+        for key, analysis in analyses:
+            answers = {question: answered[since][question] for question, since in analysis.since.items()}
+            for book in books:
+                # What became of the analysis meanwhile must not be overwritten: its past was read, its status stored.
+                current = book.get(key)
+                if current is not None and current.stage == analysis.stage and current.terms == analysis.terms:
+                    book[key] = with_answers(current, answers, now)
 
-        A source that is down altogether is queried for the whole time at once later; where only some questions failed,
-        the stages of these are replayed.
-        """
-        analyses = {
-            key: analysis for key, analysis in self._analyses.items() if analysis.source == source and analysis.replayed
-        }
-        questions = {question for analysis in analyses.values() for question in analysis.questions}
-        if not questions:
-            return True
-        answers = await self._sources[source].ask(questions, now, since)
-        failed = {question for question, answer in answers.items() if is_down(answer)}
+    def _drop_gaps(self, source: str, before: datetime) -> None:
+        """Let what has waited for an answer longest begin again, where too many times would have to be asked for."""
+        analyses = {key: analysis for key, analysis in self._analyses.items() if analysis.source == source}
+        times = sorted({since for analysis in analyses.values() for since in analysis.until}, reverse=True)
+        oldest = times[MAX_GAPS - 1] if len(times) > MAX_GAPS else None
         for key, analysis in analyses.items():
-            if self._analyses.get(key) is analysis:
-                partly = len(failed) < len(questions) and not failed.isdisjoint(analysis.questions)
-                self._analyses[key] = replace(with_answers(analysis, answers), replayed=not partly or analysis.breached)
-        return len(failed) < len(questions)
+            late = oldest is not None and min(analysis.until) < oldest
+            if (late or len(analysis.live) > MOST_LIVE) and not analysis.breached:
+                self._analyses[key] = begun_again(analysis, before)
 
-    async def _replay(self, source: str, now: datetime) -> None:
-        """Query the past of the stages that this process has not followed from their beginning."""
-        fresh = self._first(source, lambda analysis: not analysis.replayed)
-        if not fresh:
-            return
-        length = now - min(analysis.stage.since for analysis in fresh.values())
-        step = self._sources[source].tick
-        step *= max(1, -(-length // (step * MAX_STEPS)))
-        start = now - step * max(1, -(-length // step))
-        questions = {question for analysis in fresh.values() for question in analysis.questions}
-        answers = await self._sources[source].replay(questions, start, now, step)
-        for key, analysis in fresh.items():
-            if self._analyses.get(key) is analysis:
-                complete = not any(is_down(answer) for question in analysis.questions for answer in answers[question])
-                self._analyses[key] = replace(replayed(analysis, answers), replayed=complete)
 
-    def _first(self, source: str, condition: Callable[[StageAnalysis], bool]) -> dict[ObjectKey, StageAnalysis]:
-        of_source = ((key, analysis) for key, analysis in self._analyses.items() if analysis.source == source)
-        return dict(islice(((key, analysis) for key, analysis in of_source if condition(analysis)), MAX_REPLAYED))
-
-    def _find_problem(self, record: RolloutRecord, plan: RolloutSpec) -> str | None:
-        """Return the problem, empty where there is none; None where that is open because the version does not exist."""
-        source = self._sources.get(plan.metrics.source)
-        if source is None:
-            available = ", ".join(sorted(self._sources)) or "none"
-            return f"There is no metric source {plan.metrics.source}; the administrator has set up: {available}."
-        model = ObjectKey(record.meta.key.namespace, plan.model)
-        backend = next((one.backend for one in self._cache.versions(*model) if one.version == plan.version), None)
-        if backend is None:
-            return None
-        desired = Subject(model.namespace, model.name, plan.version, backend)
-        for conditions in plan.conditions:
-            for condition in conditions:
-                problem = source.problem_with(question_of(plan, desired, condition))
-                if problem:
-                    return f"{condition.text}: {problem}."
-        return ""
+def _unread(analysis: StageAnalysis, initial: Progress) -> Progress:
+    """Return the progress that says why nothing is decided: the requests of the stage's past are not known."""
+    message = (
+        f"its requests since {analysis.stage.since:%H:%M:%SZ} could not be read again ({analysis.problem}); "
+        "a breach from now on is found all the same"
+    )
+    return replace(initial, latest=CouldNotAsk(at=analysis.stage.since, cause=Cause.PROVIDER_DOWN, message=message))

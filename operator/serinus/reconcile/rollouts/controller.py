@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from typing import Final
 
@@ -23,6 +23,12 @@ logger = logging.getLogger(__name__)
 
 URGENT_WORKERS: Final = 4
 """Ordinary workers that take only what the safety lane has handed over after a write, so that its status comes soon."""
+
+CATCH_UPS: Final = 2
+"""So many groups of stages have their past read at once, of the four threads that a source has for its queries."""
+
+CLOCK_STEP: Final = 1.0
+"""Seconds by which the wall clock may leave the monotonic one between two ticks: NTP slews it by 0.5 ms a second."""
 
 
 class RolloutController:
@@ -52,6 +58,7 @@ class RolloutController:
         self._model_versions = model_versions
         self._workers = workers
         self._relist_wanted = asyncio.Event()
+        self._to_relist: set[type[Record]] = set()
         self.synced = asyncio.Event()
         self.heartbeat = self._ports.clock.monotonic()
 
@@ -75,8 +82,9 @@ class RolloutController:
             self._queue.forget(key)
             self._reconciler.on_delete(record)
 
-    def on_relist(self) -> None:
-        """The watch was interrupted: list everything again."""
+    def on_relist(self, kind: type[Record]) -> None:
+        """A watch of this kind has begun anew: list it again."""
+        self._to_relist.add(kind)
         self._relist_wanted.set()
 
     # ---- running -------------------------------------------------------------------------------
@@ -90,7 +98,10 @@ class RolloutController:
             for _ in range(URGENT_WORKERS):
                 group.create_task(self._work(only_urgent=True))
             for name, source in self._ports.sources.items():
-                group.create_task(self._tick(name, source))
+                ticked = tuple(asyncio.Event() for _ in range(CATCH_UPS))
+                group.create_task(self._tick(name, source, ticked))
+                for event in ticked:
+                    group.create_task(self._catch_up(name, event))
             group.create_task(self._lane.run())
             group.create_task(self._reconciler.stages.run())
             group.create_task(self._model_versions.run())
@@ -103,28 +114,35 @@ class RolloutController:
             await asyncio.sleep(1)
 
     async def _keep_in_sync(self, every: float) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + every
         while True:
             try:
-                # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
-                async with asyncio.timeout(every):
+                async with asyncio.timeout_at(due):
+                    # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
                     await self._relist_wanted.wait()
             except TimeoutError:
                 logger.debug("periodic resync")
+                kinds, due = KINDS, loop.time() + every
+            else:
+                kinds = tuple(kind for kind in KINDS if kind in self._to_relist)
             self._relist_wanted.clear()
-            await self._resync()
+            self._to_relist.clear()
+            await self._resync(kinds)
 
-    async def _resync(self) -> None:
-        """List every kind; nothing is decided before that has succeeded once."""
+    async def _resync(self, kinds: tuple[type[Record], ...] = KINDS) -> None:
+        """List these kinds; nothing is decided before all of them were listed once."""
         for pause in RETRY:
             try:
-                for kind in KINDS:
+                for kind in kinds:
                     await self._list(kind)
             except SerinusError as problem:
                 logger.warning("the cluster could not be listed: %s; trying again in %g s", problem, pause)
                 await asyncio.sleep(pause)
             else:
-                self._ports.telemetry.resyncs.inc()
-                self.synced.set()
+                if kinds == KINDS:
+                    self._ports.telemetry.resyncs.inc()
+                    self.synced.set()
                 return
 
     async def _list(self, kind: type[Record]) -> None:
@@ -139,21 +157,45 @@ class RolloutController:
         if kind is RolloutRecord:
             self._queue.enqueue_all(record.meta.key for record in self._cache.rollouts())
 
-    async def _tick(self, name: str, source: MetricSource) -> None:
+    async def _tick(self, name: str, source: MetricSource, ticked: Collection[asyncio.Event]) -> None:
         """Query the source at every tick, and enqueue the Rollouts whose analysis has new answers."""
         clock, telemetry = self._ports.clock, self._ports.telemetry
         due = clock.monotonic()
+        offset = clock.now().timestamp() - due
         while True:
             started = clock.monotonic()
+            now = clock.now()
+            step = now.timestamp() - started - offset
+            if abs(step) > CLOCK_STEP:
+                logger.warning("the clock was set by %+.1f s: source %s: evidence is collected anew", step, name)
+                self._reconciler.tracker.clock_stepped(name, now)
+            offset += step
             try:
-                self._queue.enqueue_all(await self._reconciler.tracker.tick(name, clock.now()))
+                self._queue.enqueue_all(await self._reconciler.tracker.tick(name, now))
             except Exception as problem:  # a bug in one tick must not end the watch over everything else
                 telemetry.failures.labels(type(problem).__name__).inc()
                 logger.exception("source %s: the tick failed", name)
             telemetry.ticks.labels(name).inc()
             telemetry.tick_seconds.labels(name).observe(clock.monotonic() - started)
+            for event in ticked:
+                event.set()
             due = max(due + source.tick.total_seconds(), clock.monotonic())
             await asyncio.sleep(due - clock.monotonic())
+
+    async def _catch_up(self, name: str, ticked: asyncio.Event) -> None:
+        """Read what the analyses of one source miss, beside the ticks."""
+        while True:
+            try:
+                found = await self._reconciler.tracker.catch_up(name)
+            except Exception as problem:  # as for a tick
+                self._ports.telemetry.failures.labels(type(problem).__name__).inc()
+                logger.exception("source %s: the past could not be read", name)
+                found = None
+            if found is not None:
+                self._queue.enqueue_all(found)
+                continue
+            await ticked.wait()
+            ticked.clear()
 
     # ---- reconciling ---------------------------------------------------------------------------
 

@@ -158,6 +158,7 @@ class Decider:
     def _observe(self, record: RolloutRecord) -> Observation:
         local = LocalFacts(
             readings=self.tracker.readings(record),
+            share=self.tracker.share(record),
             metrics_problem=self.tracker.problem(record),
             http_tests=self.tests.outcomes(record.meta.uid, record.status),
             pods=self.jobs.pods(),

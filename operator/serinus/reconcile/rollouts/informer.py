@@ -3,7 +3,8 @@
 from collections.abc import Collection
 
 from serinus.ports.cluster_state import Record
-from serinus.reconcile.cache import ClusterCache, Listing
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.listing import Listing
 from serinus.reconcile.modelversions.controller import ModelVersionController
 from serinus.reconcile.rollouts.queue import RolloutQueue
 
@@ -26,6 +27,6 @@ class Informer:
 
     def on_list(self, listing: Listing, records: Collection[Record]) -> None:
         """Take in the members of a complete list."""
-        changed = [record for record in records if self._cache.is_news(record)]
+        changed = [record for record in records if self._cache.is_news(record) or listing.is_behind(record)]
         self._queue.enqueue_all(self._cache.put_all(listing, records))
         self._model_versions.enqueue(frozenset().union(*(self._cache.models_behind(record) for record in changed)))

@@ -6,14 +6,14 @@ Nothing here outlives the process: a Job that was refused is asked for again, an
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from serinus.api.names import ObjectKey
 from serinus.engine.rollout.actions import RunJobTest
 from serinus.engine.rollout.job_tests import has_ended, known_test, never_ran
 from serinus.engine.rollout.observation import JobRefusal
-from serinus.errors import RefusedError, SerinusError
+from serinus.errors import AmbiguousError, RefusedError, SerinusError, TransientError
 from serinus.ports.cluster_state import JobRecord, Meta, PodFacts, Record, RolloutRecord
 from serinus.reconcile.background import BackgroundTasks
 from serinus.reconcile.cache import ClusterCache
@@ -28,6 +28,10 @@ PAUSE: Final = 10.0
 
 FIRST: Final = 1 / 3
 """The first read comes no later than after this part of the Job's deadline."""
+
+
+SILENT: Final = timedelta(seconds=5)
+"""So long may the creation of a Job fail until the status says why: most outages are shorter."""
 
 
 class JobTests:
@@ -51,17 +55,18 @@ class JobTests:
         self._enqueue = enqueue
         self._on_change = on_change
         self._refused: dict[TestId, JobRefusal] = {}
+        self._failing: dict[TestId, datetime] = {}
         self._pods: dict[str, PodFacts] = {}
         self._watched: set[str] = set()
 
     def __len__(self) -> int:
-        """How many refusals and Jobs are kept."""
-        return len(self._refused) + len(self._watched)
+        """How many refusals, failures and Jobs are kept."""
+        return len(self._refused.keys() | self._failing.keys()) + len(self._watched)
 
     # ---- creating ------------------------------------------------------------------------------
 
     async def run(self, owner: Meta, action: RunJobTest) -> None:
-        """Create the Job of a test unless it exists; keep why where it is refused.
+        """Create the Job of a test unless it exists; keep why where it is refused, or fails again and again.
 
         Raises:
             SerinusError: it may not have been created; ask again.
@@ -73,8 +78,16 @@ class JobTests:
             logger.warning("%s: the Job of test %s was refused: %s", owner.key, test.test, problem)
             self._refused[test] = JobRefusal(str(problem), self._clock.now())
             self._enqueue(owner.key)
+        except (AmbiguousError, TransientError) as problem:
+            now = self._clock.now()
+            if now - self._failing.setdefault(test, now) < SILENT:
+                raise
+            logger.warning("%s: the Job of test %s cannot be created: %s", owner.key, test.test, problem)
+            self._refused[test] = JobRefusal(str(problem), now, may_exist=True)
+            self._enqueue(owner.key)
         else:
             self._refused.pop(test, None)
+            self._failing.pop(test, None)
             # Before the watch reports it: a Job that is not in the cache is taken for one that somebody has deleted.
             self._on_change(job)
 
@@ -93,9 +106,9 @@ class JobTests:
 
     def watch(self, record: RolloutRecord) -> None:
         """Read the pods of the Rollout's Jobs that have not run, from now on; drop what concerns earlier stages."""
-        for test in [test for test in self._refused if test.uid == record.meta.uid]:
+        for test in [test for test in (*self._refused, *self._failing) if test.uid == record.meta.uid]:
             if not test.is_current(record.meta.uid, record.status):
-                del self._refused[test]
+                self._drop(test)
         for job in current_jobs(self._cache, record):
             if self._is_pending(job) and job.meta.uid not in self._watched:
                 self._watched.add(job.meta.uid)
@@ -115,8 +128,12 @@ class JobTests:
 
     def forget(self, uid: str) -> None:
         """Drop the refusals of a Rollout that is gone."""
-        for test in [test for test in self._refused if test.uid == uid]:
-            del self._refused[test]
+        for test in [test for test in (*self._refused, *self._failing) if test.uid == uid]:
+            self._drop(test)
+
+    def _drop(self, test: TestId) -> None:
+        self._refused.pop(test, None)
+        self._failing.pop(test, None)
 
     def _is_pending(self, job: JobRecord) -> bool:
         return job.outcome is None and not job.has_run

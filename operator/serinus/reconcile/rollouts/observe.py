@@ -1,14 +1,15 @@
 """From records to an Observation: reads the caches, calls no port."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from serinus.api.model import ModelSpec
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import HttpRouteRef, RolloutSpec
 from serinus.engine.analysis.assessment import Progress
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import Idle, RolledBack, Settled, mode_of
 from serinus.engine.rollout.observation import (
     Actors,
@@ -46,6 +47,7 @@ class LocalFacts:
 
     Attributes:
         readings: the analysis of the stage, one progress a condition.
+        share: the requests to candidate and stable version since the weights last changed.
         metrics_problem: why the conditions can never be measured; empty where they can.
         http_tests: the ended tests that no Job in the cluster tells of, by name.
         pods: what the pods of the Jobs under way show, by the Job's uid.
@@ -55,6 +57,7 @@ class LocalFacts:
     """
 
     readings: tuple[Progress, ...] = ()
+    share: RequestShare = NO_REQUESTS
     metrics_problem: str = ""
     http_tests: Mapping[str, TestOutcome] = field(default_factory=dict)
     pods: Mapping[str, PodFacts] = field(default_factory=dict)
@@ -79,11 +82,12 @@ def observe(
         generation=record.generation,
         deleted=deleted or record.deleting,
         status_problem=record.status_problem,
+        merged_conditions=record.merged_conditions,
         has_finalizer=record.has_finalizer and not deleted,
         namespace_terminating=cache.terminating(key.namespace),
         served=cache.served(*model) if model is not None else frozenset(),
         endpoints=_endpoints(cache, record),
-        missing=_missing(cache, key.namespace, route),
+        missing=_missing(cache, record, versions, route),
         commands=record.commands,
         rollback_to=record.rollback_to,
         uid=record.meta.uid,
@@ -99,6 +103,7 @@ def observe(
         jobs={job.test: _job(job, local.pods) for job in current_jobs(cache, record) if job.outcome is None},
         refused_jobs=local.refused_jobs,
         readings=local.readings,
+        share=local.share,
         metrics_problem=local.metrics_problem,
     )
 
@@ -149,13 +154,24 @@ def _endpoints(cache: ClusterCache, record: RolloutRecord) -> dict[BackendKey, i
     return {key: ready for key, ready in counts if ready is not None}
 
 
-def _missing(cache: ClusterCache, namespace: str, route: RouteFacts | RouteProblem) -> frozenset[BackendKey]:
-    """Return the backends of the rule that are Services without any EndpointSlice: a Service that exists has one."""
-    entries = route.entries if isinstance(route, RouteFacts) else ()
+def _missing(
+    cache: ClusterCache,
+    record: RolloutRecord,
+    versions: Iterable[ModelVersionRecord],
+    route: RouteFacts | RouteProblem,
+) -> frozenset[BackendKey]:
+    """Return the Services without any EndpointSlice that are in the rule, or could be put there.
+
+    A Service that exists has a slice. One that is missing must not count as there once its entry is out of the rule:
+    the entry would be added and removed for ever.
+    """
+    roles = (record.status.stable, record.status.candidate)
+    backends = [version.backend for version in versions] + [role.backend for role in roles if role is not None]
+    keys = {backend_key(backend) for backend in backends if backend is not None}
+    keys |= {entry.key for entry in route.entries} if isinstance(route, RouteFacts) else set()
+    namespace = record.meta.key.namespace
     return frozenset(
-        entry.key
-        for entry in entries
-        if (entry.key.group, entry.key.kind) == ("", "Service") and not cache.has_slices(namespace, entry.key.name)
+        key for key in keys if (key.group, key.kind) == ("", "Service") and not cache.has_slices(namespace, key.name)
     )
 
 
@@ -232,4 +248,9 @@ def job_outcomes(cache: ClusterCache, record: RolloutRecord) -> dict[str, TestOu
 
 def _job(job: JobRecord, pods: Mapping[str, PodFacts]) -> JobFacts:
     seen = pods.get(job.meta.uid, PodFacts(has_run=False))
-    return JobFacts(name=job.meta.key.name, has_run=job.has_run or seen.has_run, problem=seen.problem)
+    return JobFacts(
+        name=job.meta.key.name,
+        has_run=job.has_run or seen.has_run,
+        problem=seen.problem,
+        deadline=timedelta(seconds=job.deadline),
+    )

@@ -22,6 +22,8 @@ from serinus.reconcile.ports import Ports
 
 logger = logging.getLogger(__name__)
 
+_MODEL_UNKNOWN: Final = "the Rollout's spec cannot be read, so its model is not known"
+
 BACKOFF: Final = Backoff(first=0.5, longest=30.0)
 TIMEOUT: Final = 30.0
 """Seconds for one record, conflicts with other writers included."""
@@ -77,6 +79,10 @@ class OutboxRelay:
         stored = {audit_entry.id for audit_entry in record.status.records}
         delivery.recorded &= stored
         if not delivery.running and stored - delivery.recorded:
+            if model_of(self._cache, record) is None:
+                # Started all the same it would end at once and have the Rollout reconciled, without end.
+                delivery.problem = _MODEL_UNKNOWN
+                return
             delivery.running = True
             self._background.start(self._deliver(record.meta.key))
         elif not stored and not delivery.running:
@@ -138,13 +144,14 @@ class OutboxRelay:
         return problem
 
     async def _deliver_last(self, record: RolloutRecord, remaining: list[AuditEntry]) -> None:
-        plan, pause = self._cache.last_plan(record), BACKOFF.first
+        plan = self._cache.last_plan(record)
         if plan is None:
             return
         for audit_entry in remaining:
-            while await self._record(ObjectKey(record.meta.key.namespace, plan.model), audit_entry):
+            for pause in BACKOFF:
+                if not await self._record(ObjectKey(record.meta.key.namespace, plan.model), audit_entry):
+                    break
                 await asyncio.sleep(pause)
-                pause = BACKOFF.after(pause)
 
 
 def model_of(cache: ClusterCache, record: RolloutRecord) -> ObjectKey | None:

@@ -14,7 +14,14 @@ from serinus.engine.rollout.actions import Action, SetFinalizer, SetWeights
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.modes import RolledBack, mode_of
 from serinus.engine.rollout.status import write_refused
-from serinus.errors import NotLeaderError, OvertakenError, RefusedError
+from serinus.errors import (
+    AmbiguousError,
+    NotLeaderError,
+    OvertakenError,
+    RefusedError,
+    SerinusError,
+    TransientError,
+)
 from serinus.ports.cluster_state import Record, RolloutRecord
 from serinus.ports.services import Guard
 from serinus.reconcile.cache import ClusterCache
@@ -87,9 +94,11 @@ class RolloutReconciler:
             return await self._leave_to_safety(attempt)
         if attempt.towards_safety and attempt.correction is None:
             self.queue.check_safety(key)
+        self.tracker.anticipate(attempt.record, attempt.decision.status)
         try:
             return await self._act_and_report(attempt, self._guard(attempt))
         finally:
+            self.tracker.arrive(key)
             self.memory.end(key)
 
     def attend(self, record: RolloutRecord) -> None:
@@ -172,6 +181,11 @@ class RolloutReconciler:
         except RefusedError as problem:
             await self._report_refusal(attempt, problem, guard)
             raise
+        except (AmbiguousError, TransientError) as problem:
+            if self.memory.is_stuck(attempt.key, self.ports.clock.monotonic()):
+                await self._report_refusal(attempt, problem, guard)
+            raise
+        self.memory.advanced(attempt.key)
         await self._report(attempt, guard)
         if attempt.correction is not None:
             self.memory.reported(attempt.key)
@@ -224,8 +238,8 @@ class RolloutReconciler:
             logger.info("%s: %s: %s", attempt.key, event.reason.value, event.message)
             await self.ports.events.publish(attempt.record.meta, event)
 
-    async def _report_refusal(self, attempt: Attempt, problem: RefusedError, guard: Guard) -> None:
-        """Record in the status that the API server rejected the write: every retry fails until somebody acts."""
+    async def _report_refusal(self, attempt: Attempt, problem: SerinusError, guard: Guard) -> None:
+        """Record in the status that the API server rejects the write, or answers none: a person must act."""
         record = attempt.record
         status = write_refused(record.status, str(problem), record.generation, self.ports.clock.now())
         if status != record.status:

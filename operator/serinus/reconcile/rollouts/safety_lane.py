@@ -64,8 +64,13 @@ class SafetyLane:
                 self.memory.refused(key, problem)
                 self.queue.hand_over(key, urgent=True)
                 self._retry(key, problem)
+            except NotLeaderError as problem:
+                logger.warning("%s", problem)
+                self._retry(key, problem)
             except SerinusError as problem:
                 logger.warning("%s: a version may keep its traffic: %s; retrying", key, problem)
+                if self.memory.failed(key, problem, self.ports.clock.monotonic()):
+                    self.queue.hand_over(key, urgent=True)
                 self._retry(key, problem)
             except Exception as problem:  # a bug with one Rollout must not end the work on the others
                 logger.exception("%s: the safety lane failed", key)

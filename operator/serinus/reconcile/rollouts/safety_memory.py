@@ -6,7 +6,7 @@ found again.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from msgspec import structs
 
@@ -17,8 +17,11 @@ from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.observation import InvalidSpec, Observation, RouteFacts, RouteProblem
 from serinus.engine.rollout.traffic.route_plan import plan_entries
 from serinus.engine.rollout.traffic.targets import place_of
-from serinus.errors import RefusedError
+from serinus.errors import SerinusError
 from serinus.ports.cluster_state import RolloutRecord
+
+SILENT: Final = 5.0
+"""Seconds for which writes towards safety may fail until the status says why: most outages are shorter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +117,10 @@ class SafetyMemory:
         self._verdicts: dict[ObjectKey, Verdict] = {}
         self._corrections: dict[ObjectKey, Correction] = {}
         self._performed: dict[ObjectKey, Performed] = {}
-        self._refusals: dict[ObjectKey, RefusedError] = {}
+        self._refusals: dict[ObjectKey, SerinusError] = {}
+        self._failing: dict[ObjectKey, float] = {}
         self._under_way: dict[ObjectKey, SetWeights] = {}
+        self._stuck: dict[ObjectKey, float] = {}
         self._departed: dict[ObjectKey, RolloutRecord] = {}
 
     def __len__(self) -> int:
@@ -125,7 +130,7 @@ class SafetyMemory:
     @property
     def _parts(self) -> tuple[dict[ObjectKey, Any], ...]:
         decided = (self._marks, self._verdicts, self._corrections)
-        return (*decided, self._performed, self._refusals, self._under_way, self._departed)
+        return (*decided, self._performed, self._refusals, self._failing, self._under_way, self._stuck, self._departed)
 
     # ---- decisions -----------------------------------------------------------------------------
 
@@ -174,6 +179,14 @@ class SafetyMemory:
         """Note that this reconcile has ended: the status has the weights, or they are to be decided anew."""
         self._under_way.pop(key, None)
 
+    def is_stuck(self, key: ObjectKey, now: float) -> bool:
+        """Note that an action of an ordinary reconcile has failed; return whether that has gone on for too long."""
+        return now - self._stuck.setdefault(key, now) >= SILENT
+
+    def advanced(self, key: ObjectKey) -> None:
+        """Note that every action was done."""
+        self._stuck.pop(key, None)
+
     def is_own(self, key: ObjectKey, route: RouteFacts | RouteProblem) -> bool:
         """Return whether the route is as an ordinary reconcile under way has left it, ahead of the stored status.
 
@@ -190,23 +203,38 @@ class SafetyMemory:
         """Return the last write towards safety."""
         return self._performed.get(key)
 
-    def refusal(self, key: ObjectKey) -> RefusedError | None:
-        """Return why the last write towards safety was refused; None where it was not."""
+    def refusal(self, key: ObjectKey) -> SerinusError | None:
+        """Return why the last write towards safety was refused, or has failed for long; None where it was not."""
         return self._refusals.get(key)
 
     def succeeded(self, key: ObjectKey, performed: Performed) -> None:
         """Note a write towards safety."""
         self._performed[key] = performed
         self._refusals.pop(key, None)
+        self._failing.pop(key, None)
 
-    def refused(self, key: ObjectKey, problem: RefusedError) -> None:
+    def refused(self, key: ObjectKey, problem: SerinusError) -> None:
         """Note that the API server rejects a write towards safety."""
         self._refusals[key] = problem
+
+    def failed(self, key: ObjectKey, problem: SerinusError, now: float) -> bool:
+        """Note that a write towards safety has failed; return whether that has gone on for too long to be silent.
+
+        Args:
+            key: the Rollout.
+            problem: why.
+            now: monotonic time in seconds.
+        """
+        if now - self._failing.setdefault(key, now) < SILENT:
+            return False
+        self._refusals[key] = problem
+        return True
 
     def settled(self, key: ObjectKey) -> None:
         """Forget the writes of a Rollout that needs none any more."""
         self._performed.pop(key, None)
         self._refusals.pop(key, None)
+        self._failing.pop(key, None)
 
     # ---- Rollouts that are gone ----------------------------------------------------------------
 

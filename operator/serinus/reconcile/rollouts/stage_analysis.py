@@ -1,6 +1,6 @@
 """The analysis of one stage under way, and how answers update it. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,6 +12,7 @@ from serinus.api.rollout_status import RolloutStatus, Serving
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, update
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Question, Subject
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import Running, mode_of
 from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 
@@ -48,8 +49,15 @@ class StageAnalysis:
         asked: its conditions.
         initial: the progress of each condition before the first answer.
         progress: the progress of each condition now.
-        replayed: whether its past has been read; until then ``progress`` only shows why not.
         counts_from: only later answers count; earlier ones may include requests of an earlier run of this version.
+        until: by condition, up to when the source has answered; the next question begins there.
+        unread_until: what happened before this time is still to be read; None where nothing is.
+        live: the answers of the ticks so far, kept until all of the past is known; then they are judged again after it.
+        failures: how often in a row the past could not be read.
+        problem: why not, the last time.
+        share: the requests to candidate and stable version since the weights last changed.
+        share_from: only later answers count for the share; earlier ones may include requests under other weights.
+        generation: the route's generation that the share is about; 0 before it is known.
     """
 
     stage: StageId
@@ -58,14 +66,36 @@ class StageAnalysis:
     asked: tuple[Asked, ...]
     initial: tuple[Progress, ...]
     progress: tuple[Progress, ...]
-    replayed: bool
     counts_from: datetime
+    until: tuple[datetime, ...]
+    unread_until: datetime | None
+    share_from: datetime
+    live: tuple[Mapping[Question, Answer], ...] = ()
+    failures: int = 0
+    problem: str = ""
+    share: RequestShare = NO_REQUESTS
+    generation: int = 0
 
     @property
     def questions(self) -> tuple[Question, ...]:
         """All questions of its conditions."""
         pairs = ((asked.candidate, asked.stable) for asked in self.asked)
         return tuple(question for pair in pairs for question in pair if question is not None)
+
+    @property
+    def since(self) -> Mapping[Question, datetime]:
+        """From when on each question is to be asked next."""
+        return {
+            question: since
+            for since, asked in zip(self.until, self.asked, strict=True)
+            for question in (asked.candidate, asked.stable)
+            if question is not None
+        }
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether nothing of its past is missing."""
+        return self.unread_until is None
 
     @property
     def breached(self) -> bool:
@@ -102,12 +132,32 @@ def question_of(plan: RolloutSpec, subject: Subject, condition: AbortCondition) 
 def counts_from(status: RolloutStatus, since: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
     """Return the time after which answers are about this stage's requests only.
 
-    A version that is retried right after its rollback must not be charged with the failures of the run before: these
-    are scraped up to an interval later, and a tick reaches back by its own length and by the time that scrapes take.
+    A version that is retried right after its rollback must not be charged with the failures of the run before.
     """
     version = status.candidate.version if status.candidate is not None else ""
     ended = next((past.ended_at for past in status.history if past.version == version), None)
-    return since if ended is None else max(since, ended + 2 * scrape_interval + tick + _IN_FLIGHT)
+    if ended is None:
+        return since
+    return max(since, settled_after(ended, scrape_interval=scrape_interval, tick=tick))
+
+
+def settled_after(change: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
+    """Return the time after which answers contain no request that was sent before a change of the route.
+
+    Requests are scraped up to an interval after they have ended, and a tick reaches back by its own length and by the
+    time that scrapes take.
+    """
+    return change + 2 * scrape_interval + tick + _IN_FLIGHT
+
+
+def on_route(analysis: StageAnalysis, generation: int, settled: datetime) -> StageAnalysis:
+    """Return the analysis with a share that is about the route as it is: one that was changed is counted anew."""
+    if analysis.generation == generation:
+        return analysis
+    if not analysis.generation:
+        # The past of a stage that is replayed: since when the route is as it is cannot be told.
+        return replace(analysis, generation=generation)
+    return replace(analysis, generation=generation, share=NO_REQUESTS, share_from=settled)
 
 
 def is_down(answer: Answer) -> bool:
@@ -115,27 +165,85 @@ def is_down(answer: Answer) -> bool:
     return isinstance(answer, CouldNotAsk) and answer.cause is Cause.PROVIDER_DOWN
 
 
-def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer]) -> StageAnalysis:
-    """Return the analysis updated with one tick's answers."""
-    return replace(
-        analysis,
-        progress=tuple(
-            update(progress, answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
-            if answers[asked.candidate].at > analysis.counts_from
-            else progress
-            for progress, asked in zip(analysis.progress, analysis.asked, strict=True)
-        ),
+def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer], now: datetime) -> StageAnalysis:
+    """Return the analysis updated with one tick's answers.
+
+    A condition that got none, about the candidate or the stable version, is asked about the same time again.
+    """
+    own = {question: answers[question] for question in analysis.questions}
+    until = tuple(
+        since if lost(asked, own) is not None else now
+        for since, asked in zip(analysis.until, analysis.asked, strict=True)
+    )
+    live = analysis.live if analysis.caught_up else (*analysis.live, own)
+    share = _counted(analysis, analysis.share, _pairs(analysis, own))
+    return replace(analysis, progress=folded(analysis, analysis.progress, own), share=share, until=until, live=live)
+
+
+def _pairs(analysis: StageAnalysis, answers: Mapping[Question, Answer]) -> list[tuple[Answer, Answer | None]]:
+    return [
+        (answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
+        for asked in analysis.asked
+    ]
+
+
+def lost(asked: Asked, answers: Mapping[Question, Answer]) -> Answer | None:
+    """Return the answer that says that the source could not be asked about one of the two versions."""
+    pair = (asked.candidate, asked.stable)
+    return next((answers[one] for one in pair if one is not None and is_down(answers[one])), None)
+
+
+def folded(
+    analysis: StageAnalysis, progress: tuple[Progress, ...], answers: Mapping[Question, Answer]
+) -> tuple[Progress, ...]:
+    """Return the progress of each condition after one tick's answers."""
+    return tuple(
+        update(
+            one,
+            lost(asked, answers) or answers[asked.candidate],
+            answers[asked.stable] if asked.stable is not None else None,
+        )
+        if answers[asked.candidate].at > analysis.counts_from
+        else one
+        for one, asked in zip(progress, analysis.asked, strict=True)
     )
 
 
-def replayed(analysis: StageAnalysis, answers: Mapping[Question, Sequence[Answer]]) -> StageAnalysis:
-    """Return the analysis with the initial progress updated by all answers since the stage began."""
-    replayed_progress: list[Progress] = []
-    for initial, asked in zip(analysis.initial, analysis.asked, strict=True):
-        stable = {answer.at: answer for answer in (answers[asked.stable] if asked.stable is not None else ())}
-        progress = initial
-        for answer in answers[asked.candidate]:
-            if answer.at > analysis.counts_from:
-                progress = update(progress, answer, stable.get(answer.at))
-        replayed_progress.append(progress)
-    return replace(analysis, progress=tuple(replayed_progress))
+def begun_again(analysis: StageAnalysis, since: datetime) -> StageAnalysis:
+    """Return the analysis as that of a stage whose past has not been read: it is live from this time on."""
+    return replace(
+        analysis, progress=analysis.initial, until=(since,) * len(analysis.asked), unread_until=since, live=()
+    )
+
+
+def _counted(
+    analysis: StageAnalysis, share: RequestShare, pairs: Sequence[tuple[Answer, Answer | None]]
+) -> RequestShare:
+    """Return the share with one tick's answers, those left out that may be about other weights."""
+    return share.plus_answers([pair for pair in pairs if pair[0].at > analysis.share_from])
+
+
+def with_past(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]], reach: timedelta) -> StageAnalysis:
+    """Return the analysis judged from its beginning: the past that was read, then the answers of the ticks since.
+
+    Args:
+        analysis: of the stage.
+        past: what was read, oldest first; without an answer where nothing was missing.
+        reach: by how much a step of the past is longer than a tick. A step that reaches back over the time from which
+            answers count is left out: it would bring requests from before.
+    """
+    candidate = analysis.asked[0].candidate
+    steps = (step for step in _by_step(analysis, past) if step[candidate].at - reach > analysis.counts_from)
+    progress, share = analysis.initial, NO_REQUESTS
+    for answers in (*steps, *analysis.live):
+        progress = folded(analysis, progress, answers)
+        share = _counted(analysis, share, _pairs(analysis, answers))
+    progress = analysis.progress if analysis.breached else progress
+    return replace(analysis, progress=progress, share=share, unread_until=None, live=(), failures=0, problem="")
+
+
+def _by_step(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]]) -> Iterator[Mapping[Question, Answer]]:
+    read = {question: past[question] for question in analysis.questions if question in past}
+    steps = min((len(answers) for answers in read.values()), default=0)
+    for index in range(steps):
+        yield {question: answers[index] for question, answers in read.items()}

@@ -1,5 +1,6 @@
 """Tests that are Jobs: what could not run is no failed test, and what vanished is created once more and no more."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -79,6 +80,16 @@ def test_a_reason_that_flaps_is_rewritten_once_a_minute() -> None:
     assert world.entry().message == "ErrImagePull: not found"
     assert world.look().requeue_after == timedelta(seconds=30)
     world.pass_time(seconds=30).settle()
+    assert world.entry().message == IMAGE
+
+
+def test_a_job_with_a_short_deadline_gets_the_pods_last_reason_before_its_pods_are_gone() -> None:
+    """On a slow node the first thing to be seen is that the node has said nothing yet."""
+    world = under_test_in_staging()
+    world.jobs["contract"] = replace(world.jobs["contract"], deadline=timedelta(seconds=30))
+    world.see("the pod is Pending and no node has said anything of it")
+    world.pass_time(seconds=10)
+    world.see(IMAGE)
     assert world.entry().message == IMAGE
 
 

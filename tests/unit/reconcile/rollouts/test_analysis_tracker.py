@@ -1,5 +1,7 @@
 """The analyses of the stages under way: few questions, no gap, and the same evidence after a restart."""
 
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -11,12 +13,13 @@ from msgspec import structs
 from serinus.api.abort_condition import NamedQuery
 from serinus.api.rollout_status import CurrentStage, Rollback, RollbackReason, RolloutStatus, Serving, StageState
 from serinus.engine.analysis.assessment import Progress
-from serinus.engine.analysis.measurements import CouldNotAsk, Question
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Question
 from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 from serinus.reconcile.cache import ClusterCache
-from serinus.reconcile.rollouts.analysis_tracker import MAX_REPLAYED, MAX_STEPS, AnalysisTracker
+from serinus.reconcile.rollouts.analysis_tracker import MAX_GAPS, AnalysisTracker
+from serinus.reconcile.rollouts.catch_up import MAX_READ, MAX_STEPS
 from support.builders import CANARY, PRODUCTION, STAGING
-from support.fake_source import FakeSource, everything, nothing
+from support.fake_source import FakeSource, everything, nothing, tick_and_catch_up
 from support.records import MISSPELT, key, meta, model_version, rollout, spec_for
 from support.virtual_loop import START
 
@@ -59,7 +62,7 @@ class TrackerHarness:
 
     async def ticks(self, first: int, last: int) -> "TrackerHarness":
         for seconds in range(first, last + 1, TICK):
-            await self.tracker.tick("default", at(seconds))
+            await tick_and_catch_up(self.tracker, at(seconds))
         return self
 
     def record(self, name: str = "fraud") -> RolloutRecord:
@@ -115,23 +118,25 @@ async def test_nothing_is_asked_while_no_stage_has_conditions() -> None:
 
 async def test_after_a_restart_at_most_so_many_stages_are_replayed_at_one_tick() -> None:
     harness = TrackerHarness()
-    for number in range(2 * MAX_REPLAYED + 1):
+    for number in range(2 * MAX_READ + 1):
         harness.has(f"m{number}")
     await harness.ticks(100, 110)
     past = [replay for replay in harness.source.replays if "2.0.0" in versions_of(replay.questions)]
-    assert [len(models_of(replay.questions)) for replay in past] == [MAX_REPLAYED, MAX_REPLAYED, 1]
-    assert len(frozenset().union(*(models_of(replay.questions) for replay in past))) == 2 * MAX_REPLAYED + 1
-    assert all(harness.reading(f"m{number}").requests > 0 for number in range(2 * MAX_REPLAYED + 1))
+    assert [len(models_of(replay.questions)) for replay in past] == [MAX_READ, MAX_READ, 1]
+    assert len(frozenset().union(*(models_of(replay.questions) for replay in past))) == 2 * MAX_READ + 1
+    assert all(harness.reading(f"m{number}").requests > 0 for number in range(2 * MAX_READ + 1))
 
 
-async def test_the_replay_of_a_long_stage_has_a_bounded_number_of_steps_and_loses_no_request() -> None:
+async def test_the_replay_of_a_long_stage_has_a_bounded_number_of_steps_and_loses_less_than_one_of_them() -> None:
     harness = TrackerHarness().has(status=in_stage(since=0))
     length = 3 * 3600
     await harness.ticks(length, length)
     past = next(replay for replay in harness.source.replays if "2.0.0" in versions_of(replay.questions))
     steps = (past.end - past.start) / timedelta(seconds=TICK * 3)
     assert steps <= MAX_STEPS
-    assert harness.reading().requests == 50 * length
+    step = (past.end - past.start) / MAX_STEPS
+    # A step that began before the stage would bring requests from before it.
+    assert 50 * (length - step.total_seconds()) < harness.reading().requests <= 50 * length
 
 
 # ---- no gap ------------------------------------------------------------------------------------
@@ -175,7 +180,7 @@ async def test_a_source_that_was_down_is_asked_for_the_whole_gap_at_once_afterwa
     assert len(harness.source.replays) == replays
 
 
-async def test_where_only_a_part_failed_just_that_part_is_replayed_and_nobody_misses_a_request() -> None:
+async def test_where_only_a_part_failed_just_that_part_is_asked_about_the_same_time_again() -> None:
     harness = await TrackerHarness().ticks(0, 0)
     for name in ("fraud", "churn"):
         harness.has(name)
@@ -183,12 +188,41 @@ async def test_where_only_a_part_failed_just_that_part_is_replayed_and_nobody_mi
     harness.source.down = lambda question: question.subject.model == "fraud"
     await harness.ticks(65, 65)
     harness.source.down = nothing
-    before = len(harness.source.replays)
-    await harness.ticks(70, 120)
-    assert [models_of(replay.questions) for replay in harness.source.replays[before:]] == [{"fraud"}]
-    undisturbed = await (await TrackerHarness().ticks(0, 0)).has("fraud").ticks(5, 120)
-    assert harness.reading("fraud") == undisturbed.reading("fraud")
-    assert harness.reading("churn").requests == harness.reading("fraud").requests
+    before, replays = len(harness.source.asks), len(harness.source.replays)
+    await harness.ticks(70, 70)
+    asked = {(ask.start, *models_of(ask.questions)) for ask in harness.source.asks[before:]}
+    assert asked == {(at(60), "fraud"), (at(65), "churn")}
+    await harness.ticks(75, 120)
+    assert len(harness.source.asks) == before + 2 + 10, "together again"
+    assert len(harness.source.replays) == replays
+    assert harness.reading("churn").requests == harness.reading("fraud").requests == 50 * 120
+
+
+async def test_what_fails_at_every_other_tick_loses_no_request() -> None:
+    harness = (await TrackerHarness().ticks(0, 0)).has(status=in_stage(since=0.001))
+    for seconds in range(5, 121, 5):
+        harness.source.down = everything if seconds % 10 else nothing
+        await harness.ticks(seconds, seconds)
+    assert harness.reading().requests == 50 * 120
+
+
+async def test_times_that_wait_for_an_answer_are_few() -> None:
+    harness = await TrackerHarness().ticks(0, 0)
+    late = {f"m{number}" for number in range(2 * MAX_GAPS)}
+    for name in sorted(late):
+        harness.has(name)
+    await harness.ticks(5, 10)
+    for number in range(2 * MAX_GAPS):
+        # One more cannot be asked at each tick.
+        failing = {f"m{other}" for other in range(number + 1)}
+        harness.source.down = lambda question, failing=failing: question.subject.model in failing  # type: ignore[misc]
+        before = len(harness.source.asks)
+        await harness.ticks(15 + TICK * number, 15 + TICK * number)
+        assert len(harness.source.asks) - before <= MAX_GAPS + 1
+    harness.source.down = nothing
+    last = 15 + 2 * TICK * MAX_GAPS
+    await harness.ticks(last, last + 10 * TICK)
+    assert {harness.reading(name).requests for name in late} == {50 * (last + 10 * TICK)}
 
 
 async def test_stages_that_are_replayed_together_each_have_only_what_came_since_their_own_beginning() -> None:
@@ -218,6 +252,65 @@ async def test_a_stage_that_began_in_an_outage_is_not_judged_by_what_happened_be
     await harness.ticks(305, 305)
     assert harness.reading("other").requests == 50 * 305, "the whole gap is its own"
     assert harness.reading("fraud").requests == 50 * 2 * TICK
+
+
+# ---- watched from the first tick on ----
+
+
+async def test_a_stage_is_asked_about_at_the_first_tick_and_its_breach_is_found_before_its_past_is_read() -> None:
+    harness = TrackerHarness()
+    for number in range(1000):
+        harness.has(f"m{number}", status=in_stage(since=-1000 * number))
+    harness.source.bad = {"2.0.0": 1.0}
+    found = await harness.tracker.tick("default", at(3600))
+    assert harness.source.replays == []
+    assert sum(len(models_of(ask.questions)) for ask in harness.source.asks) == 1000
+    assert len(found) == sum(found.values()) == 1000
+
+
+async def test_a_past_that_cannot_be_read_delays_nobody_and_goes_to_the_back() -> None:
+    harness = TrackerHarness()
+    for hour in range(5):
+        harness.has(f"m{hour}", status=in_stage(since=3600 * hour))
+    tried: list[frozenset[str]] = []
+
+    async def replay(questions: Collection[Question], *_: object) -> Mapping[Question, Sequence[Answer]]:
+        tried.append(frozenset(models_of(frozenset(questions))))
+        if "m0" in tried[-1]:
+            raise TimeoutError("hangs")
+        return await answering(questions, *_)  # type: ignore[arg-type]
+
+    answering = harness.source.replay
+    harness.source.replay = replay  # type: ignore[method-assign, assignment]
+    now = 3600 * 5
+    await harness.tracker.tick("default", at(now))
+    for _ in range(5):
+        with suppress(TimeoutError):
+            await harness.tracker.catch_up("default")
+    assert {f"m{hour}" for hour in range(5)} <= frozenset().union(*tried)
+
+
+async def test_nothing_passes_before_the_past_is_known_and_the_reading_says_why() -> None:
+    harness = TrackerHarness().has(status=in_stage(since=0))
+    await harness.tracker.tick("default", at(300))
+    assert harness.tracker.readings(harness.record()) == (), "the status keeps what it has"
+    harness.source.down = everything
+    assert await harness.tracker.catch_up("default") == {key(): False}
+    reading = harness.reading()
+    assert isinstance(reading.latest, CouldNotAsk)
+    assert "could not be read again" in reading.latest.message
+
+
+async def test_after_the_clock_was_set_evidence_is_collected_anew() -> None:
+    for step in (-600, 7200):
+        harness = await (await TrackerHarness().ticks(0, 0)).has().ticks(5, 100)
+        replays = len(harness.source.replays)
+        harness.tracker.clock_stepped("default", at(100 + step))
+        harness.source.bad = {"2.0.0": 1.0}
+        await harness.ticks(100 + step, 110 + step)
+        assert harness.reading().breached_at == at(105 + step)
+        past = [replay for replay in harness.source.replays[replays:] if "2.0.0" in versions_of(replay.questions)]
+        assert not past, "nobody knows where in the metrics the stage began"
 
 
 # ---- analyses ----------------------------------------------------------------------------------

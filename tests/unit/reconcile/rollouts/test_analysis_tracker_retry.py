@@ -7,7 +7,7 @@ from serinus.engine.analysis.assessment import Progress
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from support.builders import CANARY, PRODUCTION, STAGING
-from support.fake_source import FakeSource
+from support.fake_source import FakeSource, tick_and_catch_up
 from support.records import key, model_version, rollout, spec_for
 from support.virtual_loop import START
 
@@ -36,10 +36,10 @@ async def readings(source: FakeSource, status: RolloutStatus, ticks: int, *, res
         cache.put(model_version(version, "fraud"))
     plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, "burst": 1}, PRODUCTION)
     if not restarted:
-        await tracker.tick("default", ENDED)
+        await tick_and_catch_up(tracker, ENDED)
     cache.put(rollout("fraud", status=status, version=11, spec=plan))
     for number in range(ticks if restarted else 1, ticks + 1):
-        await tracker.tick("default", ENDED + timedelta(seconds=number * TICK))
+        await tick_and_catch_up(tracker, ENDED + timedelta(seconds=number * TICK))
     record = cache.rollout(key("fraud"))
     assert record is not None
     (progress,) = tracker.readings(record)

@@ -33,6 +33,23 @@ async def test_a_failing_action_leaves_the_status_as_it_was_and_the_same_decisio
         await rig.reaches(Phase.ROLLED_BACK, within=20)
 
 
+@pytest.mark.parametrize("part", ["router", "finalizers"])
+@in_virtual_time
+async def test_a_write_that_fails_for_long_is_said_in_the_status_until_it_succeeds(part: str) -> None:
+    rig = Rig()
+    rig.model()
+    faults = rig.router.faults if part == "router" else rig.finalizers.faults
+    faults.always["fraud"] = AmbiguousError("500 failed calling webhook")
+    async with rig.running():
+        await until(lambda: "failed calling webhook" in rig.status().next_action, why="it to be said", within=60)
+        confirmed = find_condition(rig.status().conditions, ConditionType.TRAFFIC_CONFIRMED)
+        assert confirmed is not None
+        assert confirmed.reason == "WriteRefused"
+        del faults.always["fraud"]
+        await rig.reaches_canary()
+        assert "webhook" not in rig.status().next_action
+
+
 @in_virtual_time
 async def test_after_a_conflict_the_rollout_is_reread_and_retried_at_once() -> None:
     rig = Rig()

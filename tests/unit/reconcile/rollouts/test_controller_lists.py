@@ -4,6 +4,7 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase
 from serinus.errors import SerinusError, TransientError
 from serinus.ports.cluster_state import EndpointsRecord, Record, RolloutRecord, RouteRecord
+from serinus.reconcile.cache import KINDS
 from support.records import key
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
@@ -43,8 +44,9 @@ async def test_a_watch_that_was_interrupted_causes_a_list_at_once() -> None:
     async with rig.running():
         await rig.reaches_canary()
         listed = len(rig.cluster.lists)
-        rig.controller.on_relist()
+        rig.controller.on_relist(EndpointsRecord)
         await until(lambda: len(rig.cluster.lists) > listed, why="the list", within=1)
+        assert rig.cluster.lists[listed:] == [EndpointsRecord]
 
 
 @in_virtual_time
@@ -59,7 +61,8 @@ async def test_an_object_that_comes_up_while_a_list_is_read_is_not_forgotten() -
     async with rig.running():
         await rig.reaches_canary()
         rig.cluster.during_list = another
-        rig.controller.on_relist()
+        for each in KINDS:
+            rig.controller.on_relist(each)
         await until(lambda: (RolloutRecord, key("churn")) in rig.cluster.objects, why="the list to be under way")
         await rig.reaches_stage("canary", "churn", within=60)
 
@@ -69,7 +72,7 @@ async def test_the_loop_ends_when_it_is_told_to_even_in_the_moment_of_a_restarte
     rig = Rig()
     async with rig.running():
         await until(lambda: rig.clock.monotonic() > 1, why="the loop to wait for its next list")
-        rig.controller.on_relist()
+        rig.controller.on_relist(RolloutRecord)
 
 
 @in_virtual_time

@@ -1,12 +1,13 @@
 """What the controller writes, in which order, and who may write."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from serinus.api.rollout_status import Phase
 from serinus.errors import NotLeaderError
-from serinus.ports.cluster_state import RolloutRecord
+from serinus.ports.cluster_state import RolloutRecord, RouteRecord
 from support.records import endpoints, key, model_version, rollout, spec_for
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
@@ -110,6 +111,27 @@ async def test_who_does_not_lead_writes_nothing() -> None:
         rig.cluster.remove(RolloutRecord, key())
         await until(lambda: rig.cache.rollout(key()) is None, why="the deletion")
     assert rig.cluster.journal == []
+
+
+@in_virtual_time
+async def test_a_lead_that_is_lost_between_the_weights_and_the_status_ends_the_reconcile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    rig.model()
+    write = rig.router.set_weights
+
+    async def deposed_after(*args: Any, **kwargs: Any) -> RouteRecord:
+        written = await write(*args, **kwargs)
+        rig.leadership.epoch = None
+        return written
+
+    monkeypatch.setattr(rig.router, "set_weights", deposed_after)
+    async with rig.running():
+        await until(lambda: rig.leadership.epoch is None, why="the first weights")
+        began = rig.clock.monotonic()
+        await until(lambda: rig.clock.monotonic() > began + 60, why="a minute", within=61)
+        assert rig.statuses.sent == []
 
 
 @in_virtual_time

@@ -9,7 +9,7 @@ import pytest
 
 from serinus.api.rollout_status import Phase, TestResult, TestStatus
 from serinus.engine.rollout.observation import TestOutcome
-from serinus.errors import RefusedError, SerinusError, TransientError
+from serinus.errors import AmbiguousError, RefusedError, SerinusError, TransientError
 from serinus.ports.cluster_state import JobRecord, PodFacts
 from support.builders import CANARY, PRODUCTION, STAGING
 from support.fakes import PASSED
@@ -228,6 +228,42 @@ async def test_a_job_that_is_refused_holds_and_is_asked_for_every_minute(problem
         del rig.jobs.faults.always["fraud"]
         await rig.reaches_canary()
         assert rig.clock.monotonic() < 400
+        assert len(rig.reconciler.jobs) == 0
+
+
+@pytest.mark.parametrize(
+    "problem", [AmbiguousError("500 failed calling webhook audit.example.org"), TransientError("503 no endpoints")]
+)
+@in_virtual_time
+async def test_a_job_whose_creation_fails_again_and_again_is_said_and_asked_for_every_minute(
+    problem: SerinusError,
+) -> None:
+    rig = Rig()
+    rig.jobs.faults.always["fraud"] = problem
+    rig.model("fraud", job_staging(), CANARY, PRODUCTION)
+    async with rig.running():
+        await until_message(rig, str(problem))
+        assert 5 <= rig.clock.monotonic() < 30
+        assert (rig.status().reason, rig.status().quarantined) == ("TestNotRun", ())
+        assert "its Job cannot be created" in rig.status().next_action
+        asked = len(rig.jobs.asked)
+        await passed(rig, 320)
+        assert 5 <= len(rig.jobs.asked) - asked <= 6
+        del rig.jobs.faults.always["fraud"]
+        await rig.reaches_canary()
+        assert jobs_made(rig) == [JOB]
+        assert len(rig.reconciler.jobs) == 0
+
+
+@in_virtual_time
+async def test_a_job_whose_creation_fails_a_few_times_is_created_soon_without_a_word() -> None:
+    rig = Rig()
+    rig.jobs.faults.before.extend([AmbiguousError("500 timed out"), TransientError("503"), AmbiguousError("500")])
+    rig.model("fraud", job_staging(), CANARY, PRODUCTION)
+    async with rig.running():
+        await rig.reaches_canary()
+        assert rig.clock.monotonic() < 30
+        assert "TestNotRun" not in {event.reason.value for _, event in rig.events.published}
         assert len(rig.reconciler.jobs) == 0
 
 

@@ -1,16 +1,23 @@
 """The audit records of a run, whatever happens to the registry or the operator meanwhile."""
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from serinus.api.audit_record import ActorKind, AuditEvent, AuditRecordSpec
+import pytest
+
+from serinus.api.audit_record import ActorKind, AuditEntry, AuditEvent, AuditRecordSpec
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.modelversion import VersionStage
-from serinus.api.names import Command
+from serinus.api.names import Command, ObjectKey
 from serinus.api.rollout_status import Phase
+from serinus.engine.rollout.observation import InvalidSpec
 from serinus.engine.versions.lifecycle import version_stage
 from serinus.errors import TransientError
 from serinus.ports.cluster_state import RolloutRecord
+from serinus.reconcile.rollouts.outbox_relay import BACKOFF
 from support.records import key
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
@@ -187,6 +194,66 @@ async def test_the_last_records_of_a_deleted_rollout_are_delivered() -> None:
         await until(lambda: rig.cache.rollout(key()) is None, why="it to be gone")
         rig.audit_log.problem = None
         await until(lambda: "RolloutStarted" in stored_events(rig), why="the last records to be delivered")
+
+
+@in_virtual_time
+async def test_after_a_success_the_last_records_of_a_deleted_rollout_are_tried_again_with_the_shortest_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    rig.audit_log.problem = DOWN
+    rig.model()
+    failures, tries = 9, list[float]()
+    outcomes = [DOWN] * failures + [None, DOWN, None]
+
+    async def record(_model: ObjectKey, _entry: AuditEntry) -> int:
+        await asyncio.sleep(0)
+        tries.append(rig.clock.monotonic())
+        failure = outcomes.pop(0) if outcomes else None
+        if failure is not None:
+            raise failure
+        return len(tries)
+
+    async with rig.running():
+        await rig.reaches_stage("canary")
+        assert len(rig.status().records) >= 2
+        monkeypatch.setattr(rig.audit_log, "record", record)
+        rig.cluster.remove(RolloutRecord, key())
+        await until(lambda: not outcomes, why="the second record to be delivered", within=300)
+        assert tries[failures + 2] - tries[failures + 1] == pytest.approx(BACKOFF.first)
+
+
+@in_virtual_time
+async def test_records_of_a_rollout_whose_spec_was_never_read_wait_without_a_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = Rig()
+    first.audit_log.problem = DOWN
+    first.model()
+    async with first.running():
+        await first.reaches_stage("canary")
+    spec = first.cluster.rollout(key()).spec
+    second = Rig(first.cluster, first.source, epoch=8)
+    second.cluster.put(replace(second.cluster.rollout(key()), spec=InvalidSpec("spec.stages", "no list")))
+    start, started = second.background.start, list[object]()
+
+    def counted(work: Coroutine[Any, Any, None]) -> None:
+        started.append(work)
+        if len(started) > 50:
+            work.close()
+            raise AssertionError("a loop")
+        start(work)
+
+    monkeypatch.setattr(second.background, "start", counted)
+    async with second.running():
+        began = second.clock.monotonic()
+        await until(lambda: second.clock.monotonic() > began + 600, why="ten minutes", within=601)
+        assert len(started) < 20
+        lag = find_condition(second.status().conditions, ConditionType.AUDIT_LAG)
+        assert lag is not None
+        assert "its model is not known" in lag.message
+        second.cluster.put(replace(second.cluster.rollout(key()), spec=spec))
+        await until(lambda: nothing_waits(second), why="the records to be delivered", within=60)
 
 
 @in_virtual_time

@@ -10,10 +10,11 @@ from datetime import timedelta
 
 import pytest
 
+from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.rollout_status import Phase, RollbackReason, RunResult
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.observation import RouteEntry
-from serinus.errors import AmbiguousError, ConflictError, RefusedError, TransientError
+from serinus.errors import AmbiguousError, ConflictError, RefusedError, SerinusError, TransientError
 from serinus.ports.cluster_state import ModelVersionRecord, RouteRecord
 from serinus.reconcile.rollouts.safety_lane import WORKERS
 from support.builders import CANARY, PRODUCTION, STAGING
@@ -146,6 +147,28 @@ async def test_as_long_as_a_bad_version_has_traffic_no_pause_is_longer_than_two_
         await until(lambda: rig.clock.monotonic() > 300, why="five minutes of failures", within=400)
         rig.router.faults.always.clear()
         await until(lambda: not rig.weight("2.0.0"), why="the weight to go", within=2.1)
+
+
+@pytest.mark.parametrize("problem", [AmbiguousError("500 failed calling webhook"), RefusedError("403 forbidden")])
+@in_virtual_time
+async def test_weights_that_cannot_be_taken_for_long_are_said_in_the_status(problem: SerinusError) -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches_canary()
+        rig.router.faults.always["fraud"] = problem
+        aborted(rig)
+        await until(lambda: str(problem) in rig.status().next_action, why="it to be said", within=10)
+        confirmed = find_condition(rig.status().conditions, ConditionType.TRAFFIC_CONFIRMED)
+        assert confirmed is not None
+        assert (confirmed.status, confirmed.reason) == (ConditionStatus.FALSE, "WriteRefused")
+        written = rig.statuses.sent.count("fraud")
+        began = rig.clock.monotonic()
+        await until(lambda: rig.clock.monotonic() > began + 60, why="a minute", within=61)
+        assert rig.statuses.sent.count("fraud") <= written + 1
+        del rig.router.faults.always["fraud"]
+        await rig.reaches(Phase.ROLLED_BACK, within=10)
+        assert str(problem) not in rig.status().next_action
 
 
 @in_virtual_time

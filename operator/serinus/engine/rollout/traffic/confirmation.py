@@ -5,6 +5,7 @@ from typing import Final, assert_never
 
 from serinus.api.rollout import HttpRouteRef, RolloutSpec, RouteRef
 from serinus.api.rollout_status import RolloutStatus
+from serinus.engine.analysis.share import ENOUGH_REQUESTS
 from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.modes import RollingBack, Running, Stranded, mode_of
 from serinus.engine.rollout.observation import BackendKey, Observation, RouteEntry, RouteFacts, RouteProblem
@@ -13,9 +14,6 @@ from serinus.engine.rollout.traffic.targets import filters_source, our_backends,
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 _ALL: Final = 100
-
-ENOUGH_REQUESTS: Final = 200
-"""Requests to both versions together from which the observed share means something."""
 
 
 def route_in_use(spec: RolloutSpec | None, status: RolloutStatus) -> RouteRef | None:
@@ -42,9 +40,7 @@ def planned(
     ``left`` is the status before the decision: what it had given traffic is ours to take out, also where the new status
     does not name it any more.
     """
-    ours = our_backends(status, observed)
-    if left is not None:
-        ours |= our_backends(left, observed)
+    ours = our_backends(observed, status) if left is None else our_backends(observed, status, left)
     return plan_entries(route.entries, shares_for(spec, status, observed), ours, filters_source(status))
 
 
@@ -134,19 +130,20 @@ def _unknown_backends(status: RolloutStatus, observed: Observation, route: Route
 def share_mismatch(status: RolloutStatus, situation: Situation) -> Waiting | None:
     """Return how the observed share of the requests contradicts the weights, or None where it does not.
 
+    Judged are the requests that were sent since the weights last changed: what a gateway did with other weights, such
+    as those that an operator wrote and could not report before it ended, says nothing of these.
     The tolerance is four standard deviations of a binomial count and half of the wanted share: it is meant to find a
     gateway that ignores weights, not to measure them.
     """
-    candidate, stable = status.candidate, status.stable
-    if candidate is None or stable is None or not 0 < candidate.weight < 100 or not situation.observed.readings:  # noqa: PLR2004 - percent
+    candidate, stable, seen = status.candidate, status.stable, situation.observed.share
+    if candidate is None or stable is None or not 0 < candidate.weight < _ALL:
         return None
-    seen = max(situation.observed.readings, key=lambda reading: reading.requests)
-    total, wanted = seen.requests + seen.stable_requests, candidate.weight / 100
+    total, wanted = seen.total, candidate.weight / 100
     expected = total * wanted
     tolerance = 4 * math.sqrt(expected * (1 - wanted)) + expected / 2
-    if total < ENOUGH_REQUESTS or abs(seen.requests - expected) <= tolerance:
+    if total < ENOUGH_REQUESTS or abs(seen.candidate - expected) <= tolerance:
         return None
-    observed = 100 * seen.requests / total
+    observed = 100 * seen.candidate / total
     return Waiting(
         WaitReason.TRAFFIC_SHARE_MISMATCH,
         # Whole percents: a figure that changes with every tick would be a write at every tick.

@@ -88,7 +88,8 @@ def plan_entries(
         elif entry.key in wanted:
             repeated = entry.key not in open_keys
             open_keys.pop(entry.key, None)
-            kept.append(replace(entry, weight=0 if repeated else weights[entry.key]))
+            weight = 0 if repeated else weights[entry.key]
+            kept.append(entry if entry.weight == weight else replace(entry, weight=weight))
     filters = next((entry.filters for entry in entries if entry.key == filters_of), "")
     return (*kept, *(RouteEntry(key, weights[key], filters) for key in open_keys))
 

@@ -9,7 +9,14 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, RunResult, Serving
 from serinus.engine.rollout.actions import BackendShare
 from serinus.engine.rollout.modes import Settled, mode_of
-from serinus.engine.rollout.observation import BackendKey, Observation, RouteFacts, VersionFacts, backend_key
+from serinus.engine.rollout.observation import (
+    AdmissionBlock,
+    BackendKey,
+    Observation,
+    RouteFacts,
+    VersionFacts,
+    backend_key,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +87,13 @@ def _ready_of(backend: BackendRef, version: str, observed: Observation) -> int |
     return observed.endpoints.get(backend_key(backend))
 
 
-def our_backends(status: RolloutStatus, observed: Observation) -> frozenset[BackendKey]:
-    """Return the backends of all the model's ModelVersions and of the versions that the status names."""
-    known = {backend_key(facts.backend) for facts in observed.versions.values() if facts.backend is not None}
-    roles = (serving.backend for serving in (status.stable, status.candidate) if serving is not None)
-    return frozenset(known.union(backend_key(backend) for backend in roles if backend is not None))
+def our_backends(observed: Observation, *statuses: RolloutStatus) -> frozenset[BackendKey]:
+    """Return the backends of all the model's ModelVersions and of the versions that the statuses name."""
+    of_versions = {facts.version: facts.backend for facts in observed.versions.values()}
+    roles = [serving for status in statuses for serving in (status.stable, status.candidate) if serving is not None]
+    # Mostly the same object as the ModelVersion's, whose key is there already.
+    of_roles = (one.backend for one in roles if one.backend is not of_versions.get(one.version))
+    return frozenset(backend_key(backend) for backend in (*of_versions.values(), *of_roles) if backend is not None)
 
 
 def has_served(version: str, status: RolloutStatus, observed: Observation) -> bool:
@@ -95,13 +104,24 @@ def has_served(version: str, status: RolloutStatus, observed: Observation) -> bo
     return version in observed.served or version in promoted
 
 
+def is_barred(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether a version was rolled back, or is refused for good."""
+    return version in status.quarantined or _barring(version, observed) is not None
+
+
+def _barring(version: str, observed: Observation) -> AdmissionBlock | None:
+    facts = observed.versions.get(version)
+    block = facts.block if facts is not None else None
+    return block if block is not None and block.bars_rollback else None
+
+
 def unfit(version: str, status: RolloutStatus, observed: Observation) -> str:
     """Return why a version must never get the traffic back, whatever its endpoints do; empty where it may."""
     if version in status.quarantined:
         return "was rolled back itself"
-    facts = observed.versions.get(version)
-    if facts is not None and facts.block is not None and facts.block.bars_rollback:
-        return f"is refused ({facts.block.reason.value})"
+    block = _barring(version, observed)
+    if block is not None:
+        return f"is refused ({block.reason.value})"
     if not has_served(version, status, observed):
         return "has never served"
     return "" if place_of(version, status, observed) is not None else "has no known backend"
@@ -155,7 +175,8 @@ def shares_for(spec: RolloutSpec | None, status: RolloutStatus, observed: Observ
     """Return every backend of ours that belongs in the rule, with its share, as this status says.
 
     The stable version has what the candidate does not; the rollback targets stand ready at 0. A backend at 0 whose
-    Service does not exist is left out: it would only spoil the route's ``ResolvedRefs``.
+    Service does not exist is left out: it would only spoil the route's ``ResolvedRefs``. An entry that somebody has
+    prepared for the wanted version stays at 0: its filters are theirs.
     """
     parts: dict[str, int] = {}
     candidate = status.candidate
@@ -163,7 +184,8 @@ def shares_for(spec: RolloutSpec | None, status: RolloutStatus, observed: Observ
         parts[candidate.version] = round(candidate.weight * 100)
     if status.stable is not None:
         parts[status.stable.version] = WEIGHT_SCALE - sum(parts.values())
-    for version in targets_in_rule(spec, status):
+    prepared = (spec.version,) if spec is not None and _is_in_rule(spec.version, status, observed) else ()
+    for version in (*targets_in_rule(spec, status), *prepared):
         parts.setdefault(version, 0)
     shares: dict[BackendKey, BackendShare] = {}
     for version, share in parts.items():
@@ -175,10 +197,33 @@ def shares_for(spec: RolloutSpec | None, status: RolloutStatus, observed: Observ
     return tuple(shares.values())
 
 
+def _is_in_rule(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether the rule has an entry of the version; a Rollout that is deleted leaves no such entry behind."""
+    place, route = place_of(version, status, observed), observed.route
+    if observed.deleted:
+        return False
+    return place is not None and isinstance(route, RouteFacts) and any(e.key == place.key for e in route.entries)
+
+
 def filters_source(status: RolloutStatus) -> BackendKey | None:
     """Return the backend whose filters a new entry of the rule gets: the stable version's."""
     stable = status.stable
     return backend_key(stable.backend) if stable is not None and stable.backend is not None else None
+
+
+def serves_alone(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether a version has all the weight of the rule; where the rule is not known, as the status says."""
+    place, route = place_of(version, status, observed), observed.route
+    if place is None or not isinstance(route, RouteFacts):
+        trial = status.candidate
+        return trial is not None and trial.version == version and trial.weight == WEIGHT_SCALE / 100
+    return {entry.key for entry in route.entries if entry.weight} == {place.key}
+
+
+def could_take_over(version: str, status: RolloutStatus, observed: Observation) -> bool:
+    """Return whether a version may get traffic that it does not have, and has an endpoint for it."""
+    place = place_of(version, status, observed)
+    return place is not None and place.is_ready and not unfit(version, status, observed)
 
 
 def shared_backend(status: RolloutStatus, observed: Observation, one: str, other: str) -> bool:

@@ -45,22 +45,31 @@ def weight_writes(
     ref = route_in_use(situation.spec, before)
     if ref is None or wanted is None or not isinstance(route, RouteFacts):
         return draft, ()
-    if observed.conflict or isinstance(wanted, Unplannable) or _would_go_dark(wanted, route):
+    place = _given_up(draft, before, situation)
+    # Where nothing else has weight, nobody loses any to a version that is fit to take it.
+    rival = observed.conflict and (place is None or {e.key for e in route.entries if e.weight} != {place.key})
+    if rival or isinstance(wanted, Unplannable) or _would_go_dark(wanted, route):
         return draft, _containment(draft, before, ref, route, situation)
     if wanted == route.entries:
         return draft, ()
-    towards_safety = _lowers_candidate(wanted, route, draft, situation)
+    bad = before.rollback
+    towards_safety = _lowers_candidate(wanted, route, draft.status, situation) or (
+        # A bad version that the run has left, for another one that must not rise with it.
+        bad is not None
+        and _lowers(bad.version, wanted, route, before, situation)
+        and not _must_not_rise(wanted, route, before, draft, situation)
+    )
     if not towards_safety and _must_not_rise(wanted, route, before, draft, situation):
         return draft, ()
     if _drifted(wanted, route, before, draft.status):
-        draft, contested = _correct(draft, route, situation)
+        draft, contested = _correct(draft, route, before, situation)
         if contested and not towards_safety:
             return draft, ()
     shares = shares_for(situation.spec, draft.status, observed)
     action = SetWeights(
         route=ref,
         shares=shares,
-        ours=our_backends(draft.status, observed) | our_backends(before, observed),
+        ours=our_backends(observed, draft.status, before),
         filters_of=filters_source(draft.status),
         towards_safety=towards_safety,
     )
@@ -103,10 +112,17 @@ def _would_go_dark(entries: tuple[RouteEntry, ...], route: RouteFacts) -> bool:
     return any(entry.weight for entry in route.entries) and not any(entry.weight for entry in entries)
 
 
-def _lowers_candidate(wanted: tuple[RouteEntry, ...], route: RouteFacts, draft: Draft, situation: Situation) -> bool:
-    """Return whether the write takes traffic from the version on trial, or from one that was rolled back."""
-    candidate = draft.status.candidate
-    place = place_of(candidate.version, draft.status, situation.observed) if candidate is not None else None
+def _lowers_candidate(
+    wanted: tuple[RouteEntry, ...], route: RouteFacts, status: RolloutStatus, situation: Situation
+) -> bool:
+    """Return whether the write takes traffic from the version on trial."""
+    return status.candidate is not None and _lowers(status.candidate.version, wanted, route, status, situation)
+
+
+def _lowers(
+    version: str, wanted: tuple[RouteEntry, ...], route: RouteFacts, status: RolloutStatus, situation: Situation
+) -> bool:
+    place = place_of(version, status, situation.observed)
     if place is None:
         return False
     return shares_of(wanted, (place.key,))[place.key] < shares_of(route.entries, (place.key,))[place.key]
@@ -135,7 +151,7 @@ def _must_not_rise(
     return len(situation.judged) < len(run.planned.abort_on) or any(one.cause in UNASKED for one in situation.judged)
 
 
-def _correct(draft: Draft, route: RouteFacts, situation: Situation) -> tuple[Draft, bool]:
+def _correct(draft: Draft, route: RouteFacts, before: RolloutStatus, situation: Situation) -> tuple[Draft, bool]:
     """Count a correction of somebody else's write, and return whether the next one must wait.
 
     Two controllers that put each other right without end are worse than a wrong share: after some corrections in a row
@@ -150,6 +166,8 @@ def _correct(draft: Draft, route: RouteFacts, situation: Situation) -> tuple[Dra
     who = f" by {route.written_by}" if route.written_by else ""
     if in_a_row < MOST_CORRECTIONS:
         draft = _counted(draft, in_a_row + 1, situation)
+        if not _is_settled(before):
+            return draft, False
         message = f"The route's weights were changed{who}: put right."
         return draft.with_event(EventReason.WEIGHT_DRIFT_CORRECTED, message, warning=True), False
     message = (
@@ -174,14 +192,19 @@ def _counted(draft: Draft, corrections: int, situation: Situation) -> Draft:
 
 def _drifted(wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, after: RolloutStatus) -> bool:
     """Return whether somebody else has changed the weights; what the operator wrote before a crash is no drift."""
-    if route.written_by == FIELD_MANAGER:
+    if route.written_by == FIELD_MANAGER or _roles(before) != _roles(after):
         return False
-    confirmed = find_condition(before.conditions, ConditionType.TRAFFIC_CONFIRMED)
-    unsettled = confirmed is None or confirmed.status is not ConditionStatus.TRUE
-    contested = before.route is not None and before.route.corrections > 0
-    if (unsettled and not contested) or _roles(before) != _roles(after):
+    # A gateway that is slower than two controllers that put each other right never confirms anything.
+    if not _is_settled(before) and not route.written_by:
         return False
     return {e.key: e.weight for e in wanted if e.weight} != {e.key: e.weight for e in route.entries if e.weight}
+
+
+def _is_settled(before: RolloutStatus) -> bool:
+    """Return whether the weights were confirmed, or have been put right already: only then is a change news."""
+    confirmed = find_condition(before.conditions, ConditionType.TRAFFIC_CONFIRMED)
+    contested = before.route is not None and before.route.corrections > 0
+    return contested or (confirmed is not None and confirmed.status is ConditionStatus.TRUE)
 
 
 def _roles(status: RolloutStatus) -> tuple[str, str, float]:

@@ -1,0 +1,98 @@
+"""Reads the rows of the increments' queries: what each backend's counters have grown by, and which ones fell. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
+
+from serinus.metrics.bounds import bound_of
+from serinus.metrics.plausible import NO_FALL, Fall, Increments
+from serinus.metrics.presets import Key, Preset
+from serinus.metrics.queries import COPIES, FAILURES, NOW, PART, TAG
+
+Row = tuple[Mapping[str, str], float]
+"""Labels and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCounts:
+    """A backend's requests by outcome: counts, or rates per second in a ``Display``."""
+
+    requests: float = 0.0
+    server_errors: float = 0.0
+    client_errors: float = 0.0
+
+
+def read_request_counts(preset: Preset, rows: Iterable[Row]) -> dict[Key, RequestCounts]:
+    """Sum requests by backend and outcome."""
+    sums: dict[Key, list[float]] = {}
+    for labels, count in rows:
+        backend = sums.setdefault(preset.key_of(labels), [0.0, 0.0, 0.0])
+        backend[0] += count
+        if labels.get(TAG) == FAILURES or any(matcher.matches(labels) for matcher in preset.server_errors):
+            backend[1] += count
+        elif any(matcher.matches(labels) for matcher in preset.client_errors):
+            backend[2] += count
+    return {key: RequestCounts(*backend) for key, backend in sums.items()}
+
+
+def read_requests(preset: Preset, rows: Iterable[Row]) -> Increments[RequestCounts]:
+    """Read the rows of the requests' query."""
+    parts = _parted(preset, rows)
+    growth = read_request_counts(preset, parts.grown)
+    return Increments(
+        read_request_counts(preset, (*parts.grown, *parts.fell)),
+        {key: counts.requests for key, counts in growth.items()},
+        parts.falls,
+        parts.copies,
+    )
+
+
+def read_buckets(preset: Preset, rows: Iterable[Row]) -> Increments[Mapping[float, float]]:
+    """Read the rows of the buckets' query: each bucket's cumulative count; two spellings of a bound are added up."""
+    parts = _parted(preset, rows)
+    growth = _by_bound(preset, parts.grown)
+    return Increments(
+        _by_bound(preset, (*parts.grown, *parts.fell)),
+        {key: buckets.get(inf, 0.0) for key, buckets in growth.items()},
+        parts.falls,
+        parts.copies,
+    )
+
+
+def _by_bound(preset: Preset, rows: Iterable[Row]) -> dict[Key, dict[float, float]]:
+    buckets: dict[Key, dict[float, float]] = {}
+    for labels, count in rows:
+        backend = buckets.setdefault(preset.key_of(labels), {})
+        bound = bound_of(labels.get("le", ""))
+        backend[bound] = backend.get(bound, 0.0) + count
+    return buckets
+
+
+class _Parts(NamedTuple):
+    """The rows of counters that grew and that fell, by how much these fell, and how many equal series there are."""
+
+    grown: list[Row]
+    fell: list[Row]
+    falls: dict[Key, tuple[Fall, ...]]
+    copies: dict[Key, float]
+
+
+def _parted(preset: Preset, rows: Iterable[Row]) -> _Parts:
+    grown: list[Row] = []
+    fell: list[Row] = []
+    copies: dict[Key, float] = {}
+    falls: dict[Key, dict[tuple[tuple[str, str], ...], Fall]] = {}
+    for labels, count in rows:
+        part = labels.get(PART)
+        if part is None:
+            grown.append((labels, count))
+        elif part == COPIES:
+            copies[preset.key_of(labels)] = count
+        else:
+            fell += [(labels, count)] if part == NOW else []
+            counter = tuple(sorted(item for item in labels.items() if item[0] != PART))
+            of_backend = falls.setdefault(preset.key_of(labels), {})
+            fall = Fall(count, 0.0) if part == NOW else Fall(0.0, count)
+            of_backend[counter] = of_backend.get(counter, NO_FALL) + fall
+    return _Parts(grown, fell, {key: tuple(counters.values()) for key, counters in falls.items()}, copies)

@@ -1,0 +1,32 @@
+"""A list of one kind while it is being read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from serinus.api.names import ObjectKey
+from serinus.ports.cluster_state import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list of one kind while it is being read: what it cannot contain, because it is older than the watch's events.
+
+    Attributes:
+        kind: what is listed.
+        known: the uids of the objects known when the reading began: only these can have vanished unseen.
+        versions: the versions of these objects.
+        deleted_meanwhile: the uids of the objects that were deleted meanwhile: the list does not bring them back.
+    """
+
+    kind: type[Record]
+    known: Mapping[ObjectKey, str]
+    versions: Mapping[ObjectKey, int]
+    deleted_meanwhile: set[str]
+
+    def is_behind(self, record: Record) -> bool:
+        """Return whether the list has an object in an older version than was known before the list was asked for.
+
+        A list is read from the store itself, so the store was set back: a backup was restored.
+        """
+        known = self.versions.get(record.meta.key)
+        return known is not None and record.meta.version < known

@@ -1,0 +1,66 @@
+"""What happens between the operator's own list and its watch is not lost."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from demo.observe import wait_for
+from support.e2e.apiproxy import api_proxy
+from support.e2e.fixtures import GOOD, STABLE, program_environment
+from support.e2e.manifests import MODEL, canary, production, staging
+from support.e2e.operator import OperatorControl, setup_in
+from support.e2e.place import SOON, Place
+
+KINDS = {
+    "modelversions": ("ModelVersion", f"{MODEL}-v{GOOD}"),
+    "rollouts": ("Rollout", MODEL),
+    "httproutes": ("Route", MODEL),
+    "models": ("Model", MODEL),
+}
+
+
+@pytest.mark.parametrize("plural", KINDS)
+async def test_an_object_that_is_deleted_between_the_operators_list_and_its_watch_is_gone_for_it_within_seconds(
+    place: Place, tmp_path: Path, plural: str
+) -> None:
+    kind, name = KINDS[plural]
+    environment = program_environment(place.cluster)
+    async with api_proxy(place.cluster, environment, tmp_path) as proxy:
+        operator = OperatorControl(
+            environment | {"KUBECONFIG": str(proxy.kubeconfig)}, setup_in(place.cluster), tmp_path
+        )
+        asked, deleted = asyncio.Event(), asyncio.Event()
+
+        async def hold_kopfs_list(request: web.Request, _: bytes) -> None:
+            """Let kopf's first list of the kind wait until the object is gone."""
+            by_kopf = request.headers.get("User-Agent", "").startswith("kopf")
+            if by_kopf and request.path.endswith(f"/{plural}") and "watch" not in request.query:
+                asked.set()
+                await deleted.wait()
+
+        async def known() -> float:
+            return await operator.counter(rf'serinus_objects\{{kind="{kind}"\}}')
+
+        try:
+            await operator.start()
+            await place.stand((staging(), canary(), production()), STABLE, GOOD)
+            await wait_for(
+                lambda: place.get("Rollout"),
+                lambda raw: not raw["metadata"].get("finalizers"),
+                within=SOON,
+                what="the delivery of the records, before which no Rollout goes",
+            )
+            await operator.stop()
+
+            proxy.disturb = hold_kopfs_list
+            await operator.start()
+            async with asyncio.timeout(SOON):
+                await asked.wait()
+            before = await known()
+            await place.kubectl.run(["delete", plural, name, "-n", place.namespace])
+            deleted.set()
+            await wait_for(known, lambda now: now == before - 1, within=SOON, what=f"the deletion of the {kind}")
+        finally:
+            await operator.stop()
