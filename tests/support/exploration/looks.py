@@ -107,7 +107,8 @@ class Looks:
         applied, violations = sight.applied, sight.violations
         if not unstored:
             applied, violations = self._with_history(state, done, sight)
-        quiet = done == state and not sight.actions
+        # A write on an old sight is refused as long as it is old: it ends with the next watch event or re-read.
+        quiet = done == state and (not sight.actions or bool(state[SEEN]))
         return Outcome(tuple(following), quiet, applied, violations)
 
     def _gone(self, state: State) -> Outcome:
@@ -115,9 +116,8 @@ class Looks:
 
         Without the finalizer it goes at once: its records are delivered then, although the status may not know it yet.
         """
-        beside = self.machine.is_beside(state)
         delivered = with_value(state, FLAGS, state[FLAGS] & ~REGISTRY_DOWN)
-        problem = None if self.machine.carried(state, beside=beside)[2] else self.left_behind(delivered)
+        problem = None if self._written_by_another(state) else self.left_behind(delivered)
         violations = (Violation(nothing_left_behind.__name__, problem),) if problem else ()
         applied = _NONE if problem is None else frozenset({nothing_left_behind.__name__})
         return Outcome((), quiet=True, applied=applied, violations=violations)
@@ -217,13 +217,17 @@ class Looks:
                     applied = self._once(applied | {law.__name__})
                 if problem:
                     violations = (*violations, Violation(law.__name__, problem))
-        if done[FLAGS] & GONE:
+        if done[FLAGS] & GONE and not (state[SEEN] and self._written_by_another(done)):
             problem = self.left_behind(done)
             if problem is not None:
                 applied = self._once(applied | {nothing_left_behind.__name__})
             if problem:
                 violations = (*violations, Violation(nothing_left_behind.__name__, problem))
         return applied, violations
+
+    def _written_by_another(self, state: State) -> bool:
+        """Return whether somebody else wrote the route last."""
+        return bool(self.machine.carried(state, beside=self.machine.is_beside(state))[2])
 
     def left_behind(self, state: State) -> str | None:
         """Return what nobody looks after any more once the Rollout is gone."""
