@@ -5,6 +5,7 @@ from serinus.api.rollout_status import Phase
 from serinus.errors import SerinusError, TransientError
 from serinus.ports.cluster_state import EndpointsRecord, Record, RolloutRecord, RouteRecord
 from serinus.reconcile.cache import KINDS
+from support.examples import examples
 from support.records import key
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
@@ -86,11 +87,12 @@ async def test_the_heart_beats_while_the_loop_lives() -> None:
 @in_virtual_time
 async def test_timers_and_tasks_do_not_pile_up() -> None:
     rig = Rig()
-    for number in range(30):
+    models = examples(30, developer=6)
+    for number in range(models):
         rig.model(f"m{number}")
     async with rig.running():
-        await rig.reaches(Phase.HEALTHY, "m29")
-        await until(lambda: all(rig.status(f"m{n}").phase is Phase.HEALTHY for n in range(30)), why="all")
+        await rig.reaches(Phase.HEALTHY, f"m{models - 1}")
+        await until(lambda: all(rig.status(f"m{n}").phase is Phase.HEALTHY for n in range(models)), why="all")
         await until(lambda: len(rig.background) == 0, why="no task to be left")
-        assert len(rig.queue._timers) <= 30
+        assert len(rig.queue._timers) <= models
         assert rig.queue._retries == {}

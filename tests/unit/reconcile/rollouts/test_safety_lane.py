@@ -18,6 +18,7 @@ from serinus.errors import AmbiguousError, ConflictError, RefusedError, SerinusE
 from serinus.ports.cluster_state import ModelVersionRecord, RouteRecord
 from serinus.reconcile.rollouts.safety_lane import WORKERS
 from support.builders import CANARY, PRODUCTION, STAGING
+from support.examples import examples
 from support.records import backend, endpoints, key, rollout, spec_for
 from support.rig import Rig
 from support.virtual_loop import START, in_virtual_time, until
@@ -54,7 +55,7 @@ def with_traffic(rig: Rig, names: list[str]) -> list[str]:
 async def test_a_thousand_versions_that_fail_at_once_have_no_traffic_five_seconds_after_the_tick(
     statuses: Callable[[Rig], None],
 ) -> None:
-    rig, names = Rig(), [f"m{number:03}" for number in range(1000)]
+    rig, names = Rig(), [f"m{number:03}" for number in range(examples(1000))]
     await rig.canaries(*names)
     rig = Rig(rig.cluster, rig.source)
     rig.router.faults.latency = ROUTER_LATENCY
