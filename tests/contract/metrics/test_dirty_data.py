@@ -169,8 +169,10 @@ async def test_a_counter_that_dips_is_said_with_both_figures(metrics: Prometheus
 async def test_a_dip_of_few_failures_is_not_taken_for_a_restart(metrics: PrometheusSource, read: Read) -> None:
     answers = await read(metrics, "few-failures", "error_rate > 1%")
 
+    counted = [answer.batch for answer in answers if isinstance(answer, Counted)]
     # The return to the value before is growth like any other.
-    assert sum(answer.batch.certain for answer in answers if isinstance(answer, Counted)) == 1
+    assert sum(batch.certain for batch in counted) == 1
+    assert sum(batch.requests for batch in counted) == pytest.approx(2000 - 100 + 1, abs=1)
     assert len([answer for answer in answers if isinstance(answer, NoData)]) == 1
 
 
