@@ -18,6 +18,9 @@ Model = Hashable
 _NEARLY_THE_SAME: Final = 0.8
 """A restarted counter that has this part of its old value again is rare; a sample of another replica is not."""
 
+_DIP: Final = 1.0
+"""So little less is a dip even of a small counter: four failures that are shown as three are no three new ones."""
+
 _FACTOR: Final = 3.0
 _SLACK: Final = 10.0
 """Requests that are plausible whatever the traffic: a wrong count of so few decides nothing."""
@@ -108,8 +111,8 @@ def _doubt(increments: Increments[Any], key: Key, largest: float, *, suspect: bo
     copies = increments.copies.get(key)
     if copies is not None:
         return (
-            f"has {copies:g} equal series from one target, so each request would count more than once: scrape it once, "
-            "and let the store drop one replica"
+            f"has {copies:g} equal series from one target, so each request would count more than once. This ends by "
+            "itself soon after a change of its labels; else scrape it once, and let the store drop one replica"
         )
     at_most = f"while at most {largest:,.0f} requests are plausible"
     growth = increments.grown.get(key, 0.0)
@@ -121,7 +124,10 @@ def _doubt(increments: Increments[Any], key: Key, largest: float, *, suspect: bo
 
 def _restarted(fall: Fall, largest: float) -> bool:
     """Return whether counters that fell show what has happened since a restart."""
-    return fall.now == 0.0 or (fall.now < _NEARLY_THE_SAME * fall.before and fall.now <= largest)
+    if fall.now == 0.0:
+        return True
+    dipped = fall.now >= _NEARLY_THE_SAME * fall.before or fall.before - fall.now <= _DIP
+    return not dipped and fall.now <= largest
 
 
 class RecentTraffic:

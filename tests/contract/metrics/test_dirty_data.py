@@ -63,6 +63,7 @@ def past() -> History:
     _series(history, "clean", steadily(10, start=5000))
     _dip(history, "dip-by-one", lambda value: value - 1)
     _dip(history, "dip-by-half", lambda value: value / 2)
+    _few_failures(history)
     _series(history, "relabelled", steadily(10, end=290, start=5000), pod="envoy-0")
     _series(history, "relabelled", steadily(10, begin=300, start=8000), pod="envoy-0-renamed")
     _series(history, "new-envoy", steadily(10, start=5000))
@@ -82,6 +83,14 @@ def _restarts(history: History) -> None:
     add_presence(history, "restarts", often, pod="envoy-1")
     add_classes(history, "restarts", {"2": often, "5": [(at, 0) for at, _ in often]}, pod="envoy-1")
     add_buckets(history, "restarts", {"250": often, "+Inf": often}, pod="envoy-1")
+
+
+def _few_failures(history: History) -> None:
+    """A version that has failed four times in an earlier run: one sample shows three of them."""
+    good = list(steadily(10, start=500))
+    add_presence(history, "few-failures", good)
+    failed = [(at, 3 if at == 300 else 4) for at, _ in good]
+    add_classes(history, "few-failures", {"2": good, "5": failed})
 
 
 def _twice(history: History) -> None:
@@ -154,6 +163,17 @@ async def test_a_counter_that_dips_is_said_with_both_figures(metrics: Prometheus
     messages = {answer.message for answer in answers if isinstance(answer, NoData)}
     assert len(messages) == 1
     assert "from 80,900 to 80,899, while at most 310 requests are plausible" in messages.pop()
+
+
+@pytest.mark.parametrize("read", [_ticks, _replay], ids=["ticks", "replay"])
+async def test_a_dip_of_few_failures_is_not_taken_for_a_restart(metrics: PrometheusSource, read: Read) -> None:
+    answers = await read(metrics, "few-failures", "error_rate > 1%")
+
+    counted = [answer.batch for answer in answers if isinstance(answer, Counted)]
+    # The return to the value before is growth like any other.
+    assert sum(batch.certain for batch in counted) == 1
+    assert sum(batch.requests for batch in counted) == pytest.approx(2000 - 100 + 1, abs=1)
+    assert len([answer for answer in answers if isinstance(answer, NoData)]) == 1
 
 
 @pytest.mark.parametrize("read", [_ticks, _replay], ids=["ticks", "replay"])
