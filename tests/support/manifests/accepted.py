@@ -38,6 +38,8 @@ _EVERY_STAGE_FIELD: Final[dict[str, Any]] = {
     "judgement": "Sequential",
     "for": "90s",
     "minRequests": 1000,
+    "sensitivity": "Careful",
+    "blip": "500ms",
     "burst": 20,
     "promotion": "Certified",
     "maxDuration": "48h",
