@@ -1,12 +1,12 @@
 """Reads the rows of the increments' queries: what each backend's counters have grown by, and which ones fell. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
 from serinus.metrics.bounds import bound_of
-from serinus.metrics.plausible import NO_FALL, Fall, Increments
+from serinus.metrics.plausible import NO_FALL, Counts, Fall, Increments
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import COPIES, FAILURES, NOW, PART, TAG
 
@@ -38,29 +38,33 @@ def read_request_counts(preset: Preset, rows: Iterable[Row]) -> dict[Key, Reques
 
 def read_requests(preset: Preset, rows: Iterable[Row]) -> Increments[RequestCounts]:
     """Read the rows of the requests' query."""
-    parts = _parted(preset, rows)
-    growth = read_request_counts(preset, parts.grown)
-    return Increments(
-        read_request_counts(preset, (*parts.grown, *parts.fell)),
-        {key: counts.requests for key, counts in growth.items()},
-        parts.falls,
-        parts.copies,
-    )
+    return _increments(preset, rows, read_request_counts, lambda counts: counts.requests)
 
 
 def read_buckets(preset: Preset, rows: Iterable[Row]) -> Increments[Mapping[float, float]]:
     """Read the rows of the buckets' query: each bucket's cumulative count; two spellings of a bound are added up."""
+    return _increments(preset, rows, _by_bound, lambda buckets: buckets.get(inf, 0.0))
+
+
+def _increments(
+    preset: Preset,
+    rows: Iterable[Row],
+    read: Callable[[Preset, Iterable[Row]], Mapping[Key, Counts]],
+    requests: Callable[[Counts], float],
+) -> Increments[Counts]:
+    """Return the increments as ``read`` sums them up; ``requests`` returns the requests among such a sum."""
     parts = _parted(preset, rows)
-    growth = _by_bound(preset, parts.grown)
+    growth = read(preset, parts.grown)
     return Increments(
-        _by_bound(preset, (*parts.grown, *parts.fell)),
-        {key: buckets.get(inf, 0.0) for key, buckets in growth.items()},
+        # Mostly nothing fell: then the rows are read once.
+        read(preset, (*parts.grown, *parts.fell)) if parts.fell else growth,
+        {key: requests(counts) for key, counts in growth.items()},
         parts.falls,
         parts.copies,
     )
 
 
-def _by_bound(preset: Preset, rows: Iterable[Row]) -> dict[Key, dict[float, float]]:
+def _by_bound(preset: Preset, rows: Iterable[Row]) -> Mapping[Key, Mapping[float, float]]:
     buckets: dict[Key, dict[float, float]] = {}
     for labels, count in rows:
         backend = buckets.setdefault(preset.key_of(labels), {})

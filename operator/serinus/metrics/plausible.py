@@ -19,7 +19,7 @@ _NEARLY_THE_SAME: Final = 0.8
 """A restarted counter that has this part of its old value again is rare; a sample of another replica is not."""
 
 _DIP: Final = 1.0
-"""So little less is a dip even of a small counter: four failures that are shown as three are no three new ones."""
+"""So little less is a dip even of a small counter: four failures, then shown as three, do not mean three new ones."""
 
 _FACTOR: Final = 3.0
 _SLACK: Final = 10.0
@@ -82,10 +82,10 @@ class Traffic:
         seconds: the tick's length.
     """
 
-    models: Mapping[Key, Model] = field(default_factory=dict)
-    rates: Mapping[Model, float] = field(default_factory=dict)
-    suspects: frozenset[Key] = frozenset()
-    seconds: float = 0.0
+    models: Mapping[Key, Model]
+    rates: Mapping[Model, float]
+    suspects: frozenset[Key]
+    seconds: float
 
     def doubts(self, *read: Increments[Any]) -> dict[Key, str]:
         """Return by backend why its counts cannot be what happened in this tick; those that can are left out."""

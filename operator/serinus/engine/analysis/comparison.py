@@ -1,7 +1,7 @@
 """Comparison with the stable version: the likelihood ratios of a block of both versions' requests.
 
 The hypothesis is that the candidate's error rate exceeds the stable version's by no more than a margin, whatever that
-rate is and however it changes: a common outage is no evidence. Candidate and stable version are judged against a point
+rate is and however it changes: a common outage does not count. Candidate and stable version are judged against a point
 on the border of the hypothesis. The worse rate of the candidate is paired with the lower rate of the stable version for
 which that point is the nearest one in the sense of Kullback and Leibler; their likelihood ratio then has a mean of at
 most 1 on the whole hypothesis (Turner, Ly and Gruenwald, arXiv 2106.02693, section 3).

@@ -72,7 +72,7 @@ class AnalysisTracker:
         analysis = self._analyses.get(record.meta.key)
         if analysis is None or analysis.stage != visit_of(record) or analysis.terms != self._terms(record):
             return ()
-        if analysis.unread_until is None or analysis.breached:
+        if analysis.caught_up or analysis.breached:
             return analysis.progress
         # Nothing passes before its past is known; a short time of reading it changes no status.
         return tuple(map(partial(_unread, analysis), analysis.initial)) if analysis.failures else ()

@@ -83,16 +83,14 @@ class CatchUp:
         return dict([(key, analysis) for key, analysis in due if _kind(analysis) == first][:MAX_READ])
 
     async def _read(self, source: str, group: Mapping[ObjectKey, StageAnalysis]) -> None:
-        step, past = await self._past(list(group.values()), source)
+        step, past = await self._past(group.values(), source)
         for key, analysis in group.items():
             current = self._analyses.get(key)
             if current is None or (current.stage, current.terms) != (analysis.stage, analysis.terms):
                 continue
             if current.unread_until != analysis.unread_until:
                 continue
-            failed = next(
-                (one for question in analysis.questions for one in past.get(question, ()) if is_down(one)), None
-            )
+            failed = next((one for question in analysis.questions for one in past[question] if is_down(one)), None)
             if isinstance(failed, CouldNotAsk):
                 self._failed(source, key, failed.message)
             else:
@@ -105,12 +103,12 @@ class CatchUp:
         self._analyses[key] = replace(analysis, failures=analysis.failures + 1, problem=problem)
 
     async def _past(self, analyses: Collection[StageAnalysis], source: str) -> tuple[timedelta, Answers]:
-        """Return the step, and the answers of the time before the live ones; none where nothing is unread."""
+        """Return the step, and the answers of the time before the live ones."""
         step = self._sources[source].tick
-        end = next(iter(analyses)).unread_until
-        if end is None:
-            return step, {}
-        length = max(end - min(analysis.stage.since for analysis in analyses), timedelta(0))
+        began = min(analysis.stage.since for analysis in analyses)
+        # Only stages with an unread past are read, those of a group up to the same time.
+        end = max(analysis.unread_until or began for analysis in analyses)
+        length = max(end - began, timedelta(0))
         step *= max(1, -(-length // (step * MAX_STEPS)))
         start = end - step * max(1, -(-length // step))
         questions = {question for analysis in analyses for question in analysis.questions}

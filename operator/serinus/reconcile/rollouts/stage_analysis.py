@@ -228,7 +228,7 @@ def with_past(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]]
 
     Args:
         analysis: of the stage.
-        past: what was read, oldest first; without an answer where nothing was missing.
+        past: what was read, oldest first, as many answers to each question.
         reach: by how much a step of the past is longer than a tick. A step that reaches back over the time from which
             answers count is left out: it would bring requests from before.
     """
@@ -243,7 +243,6 @@ def with_past(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]]
 
 
 def _by_step(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]]) -> Iterator[Mapping[Question, Answer]]:
-    read = {question: past[question] for question in analysis.questions if question in past}
-    steps = min((len(answers) for answers in read.values()), default=0)
-    for index in range(steps):
-        yield {question: answers[index] for question, answers in read.items()}
+    questions = analysis.questions
+    for answers in zip(*(past[question] for question in questions), strict=True):
+        yield dict(zip(questions, answers, strict=True))

@@ -1,7 +1,8 @@
 """Every canary is watched from the first tick on: after a restart, beside slow range queries, when the clock is set."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -34,18 +35,22 @@ async def test_a_restart_beside_range_queries_that_hang_finds_a_breach_with_the_
         assert successor.clock.monotonic() - began <= 2 * successor.source.tick.total_seconds()
 
 
-@pytest.mark.parametrize("seconds", [-7200, -600, -5, 600, 7200])
-def test_a_clock_that_is_set_hides_no_breach(seconds: int) -> None:
-    in_virtual_time(_breach_after_the_clock_was_set)(seconds)
-
-
-async def _breach_after_the_clock_was_set(seconds: int) -> None:
+@asynccontextmanager
+async def set_in_canary(seconds: int) -> AsyncIterator[Rig]:
+    """A run that has been in its canary stage for half a minute when somebody sets the clock."""
     rig = Rig()
     rig.model()
     async with rig.running():
         await rig.reaches_canary()
         await asyncio.sleep(30)
         rig.clock.set_by = timedelta(seconds=seconds)
+        yield rig
+
+
+@pytest.mark.parametrize("seconds", [-7200, -600, -5, 600, 7200])
+@in_virtual_time
+async def test_a_clock_that_is_set_hides_no_breach(seconds: int) -> None:
+    async with set_in_canary(seconds) as rig:
         rig.source.bad = dict(BAD)
         began = rig.clock.monotonic()
         await rig.reaches(Phase.ROLLED_BACK, within=120)
@@ -54,17 +59,9 @@ async def _breach_after_the_clock_was_set(seconds: int) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-600, 600])
-def test_a_clock_that_is_set_rolls_no_good_version_back(seconds: int) -> None:
-    in_virtual_time(_promotion_beside_a_clock_that_is_set)(seconds)
-
-
-async def _promotion_beside_a_clock_that_is_set(seconds: int) -> None:
-    rig = Rig()
-    rig.model()
-    async with rig.running():
-        await rig.reaches_canary()
-        await asyncio.sleep(30)
-        rig.clock.set_by = timedelta(seconds=seconds)
+@in_virtual_time
+async def test_a_clock_that_is_set_rolls_no_good_version_back(seconds: int) -> None:
+    async with set_in_canary(seconds) as rig:
         await rig.reaches(Phase.HEALTHY)
     assert rig.status().stable is not None
     assert rig.weight("2.0.0") != 0
