@@ -120,6 +120,7 @@ class Connections:
 
     target: Target
     _idle: list[_Connection] = field(default_factory=list)
+    _closed: bool = False
 
     async def ask(self, request: bytes, within: float) -> Answer:
         """Send a request and return its response.
@@ -132,20 +133,30 @@ class Connections:
             NoAnswerError: there was no valid response in time.
         """
         connection = self._take()
+        answer: Answer | None = None
         try:
             async with asyncio.timeout(within):
                 if connection is None:
                     connection = await self._open()
                 answer = await connection.send(request)
         except (OSError, TimeoutError) as problem:
-            if connection is not None:
-                connection.close()
             raise NoAnswerError(f"{self.target.host}:{self.target.port} did not answer: {problem!r}") from problem
-        self._idle.append(connection)
+        finally:
+            # A cancelled request must not leave its connection open: the response may still come.
+            if answer is None and connection is not None:
+                connection.close()
+        self._keep(connection)
         return answer
 
+    def _keep(self, connection: _Connection) -> None:
+        if self._closed:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
     def close(self) -> None:
-        """Close all idle connections."""
+        """Close all idle connections, and each other one as soon as its request is over."""
+        self._closed = True
         while self._idle:
             self._idle.pop().close()
 

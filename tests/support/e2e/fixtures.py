@@ -4,9 +4,10 @@ A test package imports them in its conftest. Run under
 ``python -m localcluster run --scrape-interval 1s -- pytest tests/e2e tests/faults``.
 """
 
+import gc
 import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -85,6 +86,13 @@ async def operator(cluster: Cluster, place: Place, tmp_path: Path) -> AsyncItera
         yield control
     finally:
         await control.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    """Collect garbage after each test: a connection that a test leaves open fails this test, not a later one."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

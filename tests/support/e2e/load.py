@@ -54,9 +54,11 @@ class ManyHosts:
                     self._in_flight.add(task)
                     task.add_done_callback(self._in_flight.discard)
         finally:
-            for task in self._in_flight:
-                task.cancel()
             connections.close()
+            pending = list(self._in_flight)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
 
     async def _send(self, connections: Connections, request: bytes) -> None:
         try:

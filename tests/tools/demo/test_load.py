@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from demo.errors import DemoError
 from demo.load import LoadPlan, generate, refuse_foreign
 from demo.requestlog import NO_ANSWER, RequestLog, RequestRecord, between, line_of, quantile, record_of
-from demo.wire import Answer, NoAnswerError, answer_in, header_pattern
+from demo.wire import Answer, Connections, NoAnswerError, Target, answer_in, header_pattern, request_of
 
 Respond = Callable[[asyncio.StreamWriter], Awaitable[None]]
 GOOD = b"HTTP/1.1 200 OK\r\nX-Served-By: 2.3.0\r\nContent-Length: 2\r\n\r\n{}"
@@ -103,6 +104,41 @@ async def test_the_load_stops_at_once_on_request() -> None:
         await generate(LoadPlan(url=url, hostname="x", rate=50, seconds=60), output, stop)
 
     assert output.getvalue() == ""
+
+
+async def test_a_load_that_is_cancelled_leaves_no_connection_open() -> None:
+    asked = asyncio.Event()
+
+    async def never(_: asyncio.StreamWriter) -> None:
+        asked.set()
+
+    async with gateway(never) as url:  # leaves only when each connection has ended
+        load = asyncio.create_task(
+            generate(LoadPlan(url=url, hostname="x", rate=50, seconds=60), io.StringIO(), asyncio.Event())
+        )
+        async with asyncio.timeout(10):
+            await asked.wait()
+        load.cancel()
+        await asyncio.wait([load])
+
+
+async def test_a_request_that_ends_after_the_pool_was_closed_leaves_no_connection_open() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def late(writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await answer.wait()
+        writer.write(GOOD)
+
+    async with gateway(late) as url:
+        target = urlsplit(url)
+        connections = Connections(Target(target.hostname or "", target.port or 80, "X-Served-By"))
+        request = asyncio.create_task(connections.ask(request_of("/", {}, b"{}"), 10.0))
+        async with asyncio.timeout(10):
+            await asked.wait()
+            connections.close()
+            answer.set()
+            assert (await request).status == 200
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://198.18.0.2:8080", "http://198.19.255.1"])
