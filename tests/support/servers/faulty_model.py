@@ -38,7 +38,7 @@ _FAULTS = {fault.value: fault for fault in Fault}
 
 @dataclass(slots=True)
 class FaultyModel:
-    """Answers each request as its path says, else every ``every``-th with the fault, and the others well."""
+    """Answers each request as its path says, else every ``every``-th with the fault; /healthz and the others well."""
 
     fault: Fault = Fault.NONE
     every: int = 1
@@ -69,6 +69,8 @@ class FaultyModel:
 
     def _fault_of(self, path: str) -> Fault:
         named = path.rpartition("/")[2]
+        if named == "healthz":
+            return Fault.NONE
         if named == Fault.RESET_THEN_GOOD:
             return Fault.RESET if next(self._numbers) % 2 else Fault.NONE
         if named in _FAULTS:

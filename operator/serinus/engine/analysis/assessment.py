@@ -23,6 +23,8 @@ __all__ = ["Assessment", "Progress", "assess", "begin", "update"]
 # the tolerated rate by twenty to one. A version at the limit is delayed at most.
 _SUSPICION: Final = math.log(20)
 _SUSPICIOUS: Final = 20.0
+"""Evidence from which on a guard holds its stage: twenty to one against chance."""
+
 # If none of 3/p0 requests is bad, a rate above p0 is rejected at 95 % (the rule of three).
 _RULE_OF_THREE: Final = 3.0
 _ROUNDING: Final = 1e-6
