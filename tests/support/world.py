@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
 
+from serinus.api.abort_condition import NamedQuery
 from serinus.api.model import ModelSpec, VersioningPolicy
 from serinus.api.names import FIELD_MANAGER, Command
 from serinus.api.rollout import RolloutSpec
@@ -16,7 +17,7 @@ from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
 from serinus.engine.analysis.guards import guards_of
-from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted, NoData
+from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted, Measured, NoData
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
 from serinus.engine.rollout.decide import decide
@@ -120,7 +121,7 @@ class World:
         stable = self._stable_answer(self.real_share if self.real_share is not None else weight, batch)
         guarded = self._guarded(candidate.version if candidate else "")
         self.evidence[key] = tuple(
-            update(progress, guarded if progress.guard else answer, stable) for progress in self._readings(key)
+            update(progress, self._answer_to(progress, answer, guarded), stable) for progress in self._readings(key)
         )
         self.shares[key] = self.shares.get(key, NO_REQUESTS).plus_answers([(answer, stable)])
         return self
@@ -268,6 +269,11 @@ class World:
             begin(one, stage, plan.metrics, conditions_in_run=2, scrape_interval=SCRAPE, guard=one in guards)
             for one in (*plan.conditions[key[1]], *guards)
         )
+
+    def _answer_to(self, progress: Progress, answer: Answer, guarded: Answer) -> Answer:
+        if isinstance(progress.condition.metric, NamedQuery):
+            return Measured(at=self.now, value=0.0)
+        return guarded if progress.guard else answer
 
     def _guarded(self, version: str) -> Answer:
         batch = self.guarded.get(version, GOOD)

@@ -230,10 +230,24 @@ def _lacking_to_pass(draft: Draft, run: Running, situation: PlannedSituation) ->
     if run.planned is not None and len(situation.written) != len(run.planned.abort_on):
         return Waiting(WaitReason.EVIDENCE_PENDING, "The metrics of this stage have not been asked yet.")
     return (
-        unconfirmed(situation.spec, draft.status, situation.observed)
+        _not_called(situation)
+        or unconfirmed(situation.spec, draft.status, situation.observed)
         or share_mismatch(draft.status, situation)
         or _no_rollback_target(draft, run, situation)
     )
+
+
+def _not_called(situation: PlannedSituation) -> Waiting | None:
+    """Return that the version has not been called, where only values of named queries speak for it.
+
+    Such a value may be there without a single request, ``vector(0)`` for one; the guards know of requests.
+    """
+    if any(one.condition.tolerated is not None for one in situation.written):
+        return None
+    guards = [one for one in situation.judged if one.guard]
+    if not guards or any(one.requests > 0 or one.cause is not Cause.NO_TRAFFIC for one in guards):
+        return None
+    return Waiting(WaitReason.NO_TRAFFIC, guards[0].message)
 
 
 def _following(draft: Draft, run: Running, situation: PlannedSituation) -> Stage | None:

@@ -3,8 +3,8 @@
 from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.rollout_status import Phase, RollbackReason
 from serinus.engine.analysis.measurements import Batch
-from support.builders import a_spec
-from support.world import World
+from support.builders import PRODUCTION, STAGING, a_spec, a_stage
+from support.world import GOOD, NOTHING, World
 from support.world_states import condition, in_canary
 
 
@@ -40,3 +40,15 @@ def test_a_plan_without_guards_has_none_in_its_evidence() -> None:
     world.run(Phase.HEALTHY)
 
     assert [one for one in world.status.evidence if one.guard] == []
+
+
+def test_a_value_that_is_there_without_a_request_lets_no_version_pass() -> None:
+    canary = a_stage("canary", "5%", duration="10m", abortOn=["drift_score > 0.3"])
+    world = in_canary(spec=a_spec("2.0.0", STAGING, canary, PRODUCTION))
+    world.guarded["2.0.0"] = NOTHING
+    for _ in range(60):
+        world.measure().settle()
+
+    assert (world.weight("2.0.0"), world.status.reason) == (500, "NoTraffic")
+    world.guarded["2.0.0"] = GOOD
+    assert world.run(Phase.HEALTHY).weight("2.0.0") == 10_000
