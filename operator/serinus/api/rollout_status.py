@@ -122,7 +122,9 @@ class CurrentStage(Model, frozen=True, kw_only=True):
     held_since: (
         Annotated[datetime, Meta(description="Since when a pause, a freeze or a person is waited for (UTC).")] | None
     ) = None
-    held_seconds: Annotated[float, Meta(description="Held time of the stage that is over, in seconds.", ge=0)] = 0.0
+    held_seconds: Annotated[
+        float, Meta(description="Held time that is over, and what the clock was set forward by, in seconds.", ge=0)
+    ] = 0.0
     state_held_seconds: Annotated[float, Meta(description="The same for the state, in seconds.", ge=0)] = 0.0
 
     def elapsed(self, now: datetime) -> timedelta:

@@ -14,9 +14,7 @@ from serinus.ports.cluster_state import Meta, RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
-
-LEAST: Final = timedelta(seconds=1)
-"""By so much the wall clock may leave the monotonic one between two ticks: NTP slews it by 0.5 ms a second."""
+from serinus.reconcile.rollouts.stage_clocks import LEAST_STEP
 
 EVENTS_A_SECOND: Final = 5
 """Half of what is written of all events (kube.events), so that those of a rollback never wait behind a thousand."""
@@ -45,10 +43,10 @@ class ClockSteps:
             monotonic: the monotonic clock at the same moment, in seconds.
         """
         offset = now.timestamp() - monotonic
-        step, self._offset = timedelta(seconds=offset - self._offset), offset
-        if abs(step) <= LEAST:
+        seconds, self._offset = offset - self._offset, offset
+        if abs(seconds) <= LEAST_STEP:
             return
-        seconds = step.total_seconds()
+        step = timedelta(seconds=seconds)
         logger.warning("the clock was set by %+.1f s: source %s: evidence is collected anew", seconds, self._source)
         for key in self._tracker.clock_stepped(self._source, now):
             record = self._cache.rollout(key)
@@ -71,10 +69,14 @@ def _event(status: RolloutStatus, step: timedelta, now: datetime) -> Event | Non
     if not isinstance(mode, Running):
         return None
     length = text.span(abs(step))
-    direction, effect = ("forward", "earlier") if step > timedelta(0) else ("back", "later")
+    direction, effect = (
+        ("forward", "lasts as long as planned all the same")
+        if step > timedelta(0)
+        else ("back", f"may last up to {length} longer")
+    )
     message = (
         f"Run {status.run}, {mode.candidate.version}: The operator's clock was set {direction} by {length}, to "
         f"{now:%Y-%m-%d %H:%M:%SZ}. The evidence of stage {mode.stage.name} is collected anew from then on; a breach "
-        f"is found within two ticks. The stage's time ends {length} {effect}."
+        f"is found within two ticks. The stage {effect}."
     )
     return Event(EventReason.CLOCK_STEPPED, message, warning=True)
