@@ -167,6 +167,9 @@ class EvidenceStatus(Model, frozen=True, kw_only=True):
     threshold: Annotated[str, text("The limit as written.", least=0, most=64)] = ""
     requests: Annotated[int, Meta(description="Requests that it rests on.", ge=0)] = 0
     at: Annotated[datetime, Meta(description="When it was judged (UTC).")]
+    guard: Annotated[bool, Meta(description="Whether it is a guard of spec.guards instead of a line of abortOn.")] = (
+        False
+    )
     points: Annotated[
         tuple[EvidencePoint, ...],
         items("How its figures grew since the stage began, oldest first; thinned out evenly.", most=MAX_POINTS),

@@ -6,14 +6,15 @@ from datetime import datetime, timedelta
 from math import inf, isnan
 from typing import Final, assert_never
 
-from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, NamedQuery
+from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, NamedQuery, UnansweredRate
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
 from serinus.metrics.bounds import Bounds
 from serinus.metrics.increments import RequestCounts, Row, read_request_counts
+from serinus.metrics.lifecycle import LifecycleCounts
 from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import Key, Preset
-from serinus.metrics.queries import CLASSES, FAILURES, SCRAPE, TAG, UNEVEN, quantile_tag
+from serinus.metrics.queries import CLASSES, FAILURES, GRPC, SCRAPE, TAG, UNEVEN, quantile_tag
 from serinus.metrics.spacing import Spacing
 from serinus.metrics.transport import Sample
 from serinus.metrics.workers import Failure
@@ -32,11 +33,13 @@ class Health:
     Attributes:
         newest: by backend, the time of its newest sample in seconds since 1970.
         uneven: backends of which some series lack a needed bucket.
+        grpc: backends that speak gRPC.
         scrape_seconds: duration of the slowest recent scrape; None where Prometheus does not know it.
     """
 
     newest: Mapping[Key, float]
     uneven: frozenset[Key] = frozenset()
+    grpc: frozenset[Key] = frozenset()
     scrape_seconds: float | None = None
 
 
@@ -57,6 +60,7 @@ def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
     """Parse the rows of the health query."""
     newest: dict[Key, float] = {}
     uneven: set[Key] = set()
+    grpc: set[Key] = set()
     scrape: float | None = None
     for sample in samples:
         match sample.metric.get(TAG):
@@ -65,9 +69,11 @@ def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
                 newest[key] = max(number(sample), newest.get(key, 0.0))
             case tag if tag == UNEVEN:
                 uneven.add(preset.key_of(sample.metric))
+            case tag if tag == GRPC:
+                grpc.add(preset.key_of(sample.metric))
             case tag if tag == SCRAPE:
                 scrape = number(sample)
-    return Health(newest, frozenset(uneven), scrape)
+    return Health(newest, frozenset(uneven), frozenset(grpc), scrape)
 
 
 def read_display(preset: Preset, samples: Iterable[Sample]) -> Display:
@@ -95,6 +101,7 @@ class Tick:
         health: freshness of the series, or why it is unknown.
         requests: increments of requests by backend.
         buckets: increments of each cumulative bucket by backend.
+        lifecycle: which requests ended, by backend.
         doubts: by backend, why its counts cannot be what happened; those that can are left out.
         bounds: the histogram's bounds; None where they are unknown.
         display: figures shown to users.
@@ -110,6 +117,7 @@ class Tick:
     buckets: Increments[Mapping[float, float]] | Failure
     doubts: Mapping[Key, str]
     bounds: Bounds | None
+    lifecycle: Mapping[Key, LifecycleCounts] | Failure = field(default_factory=dict)
     display: Display = field(default_factory=Display)
     spacing: Spacing = field(default_factory=Spacing)
 
@@ -129,6 +137,8 @@ class Tick:
                 return self._proportion(question, key)
             case Latency(quantile):
                 return self._slow(question, key, quantile, uneven=key in self.health.uneven)
+            case UnansweredRate():
+                return self._unanswered(question, key)
             case NamedQuery():
                 raise AssertionError("a named query is answered by its template")
             case _:
@@ -174,6 +184,14 @@ class Tick:
             "is scraped and the backend is in its route",
         )
 
+    def _none_completed(self, series: str, backend: str, responses: float) -> NoData:
+        return NoData(
+            at=self.at,
+            cause=Cause.NO_SERIES,
+            message=f"{backend} began {responses:,.0f} responses and Prometheus has no series {series} of it: none was "
+            "completed without an error, or the response times are not scraped",
+        )
+
     def _not_a_number(self, backend: str) -> NoData:
         return NoData(
             at=self.at,
@@ -193,6 +211,24 @@ class Tick:
         ratio = _bad(question, rates) / rates.requests if rates.requests > 0 else None
         return Counted(at=self.at, batch=Batch(counts.requests, bad, bad, bad), display=ratio)
 
+    def _unanswered(self, question: Question, key: Key) -> Answer:
+        if isinstance(self.lifecycle, Failure):
+            return self.lifecycle.as_answer(self.at)
+        counts, backend = self.lifecycle.get(key), question.subject.backend.name
+        if counts is None:
+            # Its Envoys were restarted or are new, or their statistics are filtered.
+            series = self.preset.lifecycle.ended if self.preset.lifecycle is not None else ""
+            return NoData(
+                at=self.at,
+                cause=Cause.NO_SERIES,
+                message=f"Prometheus has had no series {series} and its like of {backend} since the last tick: if that "
+                "stays so, let all statistics of the backend be scraped",
+            )
+        if isnan(counts.ended + counts.open + counts.broken):
+            return self._not_a_number(backend)
+        broken = counts.broken
+        return Counted(at=self.at, batch=Batch(counts.ended, broken, broken, broken), open=counts.open)
+
     def _slow(self, question: Question, key: Key, quantile: float, *, uneven: bool) -> Answer:
         backend = question.subject.backend.name
         histogram = self.preset.histogram
@@ -202,8 +238,11 @@ class Tick:
             return self.buckets.as_answer(self.at)
         cumulative = self.buckets.counts.get(key)
         if cumulative is None or self.bounds is None:
-            if isinstance(self.requests, Failure) or self.requests.counts.get(key, RequestCounts()).requests:
+            if isinstance(self.requests, Failure):
                 return self._no_series(histogram.series, backend)
+            responses = self.requests.counts.get(key, RequestCounts()).requests
+            if responses:
+                return self._none_completed(histogram.series, backend, responses)
             return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0))
         if question.limit <= 0:
             return self._whole(question, cumulative, histogram.per_second, uneven=uneven)

@@ -33,6 +33,7 @@ class Reach:
 
 
 FAILURES: Final = "failures"
+GRPC: Final = "grpc"
 CLASSES: Final = "classes"
 UNEVEN: Final = "uneven"
 SCRAPE: Final = "scrape"
@@ -73,7 +74,7 @@ def _increments(  # noqa: PLR0913, PLR0917 - what a query is made of
 
 
 def health_query(preset: Preset, keys: frozenset[Key], bounds: Spellings) -> str:
-    """(3) The time of each backend's newest sample, and two conditions that would falsify the counts.
+    """(5) The time of each backend's newest sample, which backends speak gRPC, and what would falsify the counts.
 
     ``uneven``: a backend of which some series lack a needed bucket (``bounds``; empty where no histogram is read).
     ``scrape``: the duration in seconds of the slowest recent scrape of these targets. A sample carries the time at
@@ -89,6 +90,9 @@ def health_query(preset: Preset, keys: frozenset[Key], bounds: Spellings) -> str
             bucket = preset.selector(preset.histogram.series, keys, matches("le", bounds[bound]))
             differs = f"count by ({preset.by}) ({bucket}) != count by ({preset.by}) ({total})"
             parts.append(tagged(differs, TAG, UNEVEN))
+    if preset.grpc is not None:
+        calls = preset.selector(preset.grpc.calls, keys)
+        parts.append(tagged(f"max by ({preset.by}) (timestamp({calls}))", TAG, GRPC))
     targets = f"group by (job, instance) ({present} or {counted})"
     slowest = f"max (max_over_time(scrape_duration_seconds[{LOOKBACK_MS}ms]) and on (job, instance) {targets})"
     parts.append(tagged(slowest, TAG, SCRAPE))
@@ -96,7 +100,7 @@ def health_query(preset: Preset, keys: frozenset[Key], bounds: Spellings) -> str
 
 
 def display_query(preset: Preset, keys: frozenset[Key], quantiles: Collection[float], window: int) -> str:
-    """(4) For display only: quantiles and rates by response class over the last ``window`` seconds."""
+    """(6) For display only: quantiles and rates by response class over the last ``window`` seconds."""
     by = ", ".join((preset.by, *preset.class_labels))
     counted = preset.selector(preset.requests, keys)
     parts = [tagged(f"sum by ({by}) (rate({counted}[{window}s]))", TAG, CLASSES)]

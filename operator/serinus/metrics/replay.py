@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from serinus.engine.analysis.measurements import Answer, Question
 from serinus.metrics.answers import Health, Tick
-from serinus.metrics.increments import Row, read_buckets, read_requests
+from serinus.metrics.grpc_calls import grpc_query, read_grpc, with_grpc
+from serinus.metrics.increments import RequestCounts, Row, read_buckets, read_requests
+from serinus.metrics.lifecycle import LifecycleCounts, lifecycle_backends, lifecycle_query, read_lifecycle
 from serinus.metrics.named import NamedTemplate
 from serinus.metrics.plausible import Increments, RecentTraffic
-from serinus.metrics.presets import Key
+from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import Reach, buckets_query, requests_query
 from serinus.metrics.reader import PresetReader, models_of
 from serinus.metrics.transport import Matrix
@@ -24,6 +27,11 @@ _MAX_SAMPLES = 200_000
 
 _ROWS_PER_BACKEND = 6
 """Typical rows of a backend in one response: five response classes, or three buckets for each of two limits."""
+
+_REQUESTS: Final = "requests"
+_BUCKETS: Final = "buckets"
+_LIFECYCLE: Final = "lifecycle"
+_GRPC: Final = "grpc"
 
 _LOOKBACK_MS = 3_600_000
 """Like :mod:`serinus.metrics.outages`, but past outages are unknown here: covers those of up to an hour."""
@@ -85,33 +93,33 @@ async def replay_preset(
     """Answer the questions of one preset at every step."""
     backends, limits, preset = frozenset(keys.values()), reader.limits(keys), reader.preset
     no_bounds = await reader.refresh_bounds(backends, steps.time(len(steps.at) - 1)) if limits else None
-    queries = _queries(reader, backends, limits, Reach(steps.step, _LOOKBACK_MS))
+    queries = _queries(reader, keys, limits, Reach(steps.step, _LOOKBACK_MS))
     answers: dict[Question, list[Answer]] = {question: [] for question in keys}
     failure: Failure | None = None
     recent, models = RecentTraffic(), models_of(keys)
     for chunk in steps.chunks(len(backends) * _ROWS_PER_BACKEND):
-        tables: list[Sequence[Sequence[Row]]] = []
-        for query in queries:
+        tables: dict[str, Sequence[Sequence[Row]]] = {}
+        for name, query in queries.items():
             # After one failure the later chunks would most likely fail as well, each after a time-out.
             result = failure or await _rows_by_step(workers, query, steps, chunk)
             if isinstance(result, Failure):
                 failure = result
             else:
-                tables.append(result)
+                tables[name] = result
         for index in chunk:
-            at = index - chunk.start
-            requests = read_requests(preset, tables[0][at]) if failure is None else Increments()
-            buckets = read_buckets(preset, tables[1][at]) if failure is None and queries[1:] else Increments()
+            rows = {name: table[index - chunk.start] for name, table in tables.items()} if failure is None else {}
+            read = _read(preset, rows)
             evaluated = steps.time(index) / 1000
             tick = Tick(
                 preset=preset,
                 at=steps.at[index],
                 evaluated=evaluated,
                 scrape_interval=scrape_interval,
-                health=failure or Health(dict.fromkeys([*requests.counts, *buckets.counts], evaluated)),
-                requests=requests,
-                buckets=no_bounds if no_bounds is not None and reader.bounds is None else buckets,
-                doubts=recent.doubts(models, steps.step / 1000, requests, buckets),
+                health=failure or Health(dict.fromkeys([*read.requests.counts, *read.buckets.counts], evaluated)),
+                requests=read.requests,
+                buckets=no_bounds if no_bounds is not None and reader.bounds is None else read.buckets,
+                lifecycle=read.lifecycle,
+                doubts=recent.doubts(models, steps.step / 1000, read.requests, read.buckets),
                 bounds=reader.bounds,
             )
             for question, key in keys.items():
@@ -120,13 +128,36 @@ async def replay_preset(
     return answers
 
 
-def _queries(reader: PresetReader, backends: frozenset[Key], limits: frozenset[float], reach: Reach) -> Sequence[str]:
-    """Return the requests query and, where there are latency limits and known bounds, the buckets query."""
-    queries = [requests_query(reader.preset, backends, reach)]
-    bounds, histogram = reader.needed_bounds(limits), reader.preset.histogram
-    if histogram is not None and bounds:
-        queries.append(buckets_query(reader.preset, histogram, backends, bounds, reach))
+def _queries(
+    reader: PresetReader, keys: Mapping[Question, Key], limits: frozenset[float], reach: Reach
+) -> Mapping[str, str]:
+    """Return the queries by what they are about: those of a live tick that the questions need."""
+    preset, backends, calls = reader.preset, frozenset(keys.values()), reader.grpc_backends(keys)
+    queries = {_REQUESTS: requests_query(preset, backends, reach)}
+    bounds, ended = reader.needed_bounds(limits), lifecycle_backends(keys)
+    if preset.histogram is not None and bounds:
+        queries[_BUCKETS] = buckets_query(preset, preset.histogram, backends, bounds, reach)
+    if preset.lifecycle is not None and ended:
+        queries[_LIFECYCLE] = lifecycle_query(preset, preset.lifecycle, ended, reach.span)
+    if preset.grpc is not None and calls:
+        queries[_GRPC] = grpc_query(preset, preset.grpc, calls, reach)
     return queries
+
+
+class _Read(NamedTuple):
+    """What the rows of one step say."""
+
+    requests: Increments[RequestCounts]
+    buckets: Increments[Mapping[float, float]]
+    lifecycle: Mapping[Key, LifecycleCounts]
+
+
+def _read(preset: Preset, rows: Mapping[str, Sequence[Row]]) -> _Read:
+    requests = read_requests(preset, rows.get(_REQUESTS, ()))
+    if preset.grpc is not None and _GRPC in rows:
+        requests = with_grpc(requests, read_grpc(preset.grpc, preset, rows[_GRPC]))
+    buckets = read_buckets(preset, rows.get(_BUCKETS, ()))
+    return _Read(requests, buckets, read_lifecycle(preset, rows.get(_LIFECYCLE, ())))
 
 
 def _row(rows: Sequence[Sequence[Row]] | Failure, index: int) -> Sequence[Row] | Failure:

@@ -49,6 +49,7 @@ class Counted:
         coarse: the bounds around a latency limit that is not a bucket bound.
         above: the requests above every bound, where the question was about the whole histogram.
         total: the number of requests of that histogram.
+        open: by how much the number of requests has grown that neither ended nor are under way; not in ``batch``.
     """
 
     at: datetime
@@ -57,6 +58,7 @@ class Counted:
     coarse: Coarse | None = None
     above: Tail = ()
     total: float = 0.0
+    open: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
