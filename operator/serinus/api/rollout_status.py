@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, field
 
-from serinus.api.audit_record import AuditEntry
+from serinus.api.audit_record import MAX_EVIDENCE, AuditEntry
 from serinus.api.conditions import Condition
 from serinus.api.modelversion import BackendRef
 from serinus.api.schema import DECIMAL, Model, items, rule, text
@@ -20,7 +20,7 @@ MAX_QUARANTINED: Final = 50
 MAX_FOREIGN: Final = 32
 """More backends than a rule of an HTTPRoute may have (16)."""
 MAX_POINTS: Final = 20
-"""Points that are kept of each condition: at most 160 in a status, about 16 KB of etcd's 1.5 MiB for an object."""
+"""Points that are kept of each condition: at most 200 in a status, about 20 KB of etcd's 1.5 MiB for an object."""
 
 MAX_RECORDS: Final = 256
 """The most records waiting for the registry; runs stop to advance long before, so that none is ever lost."""
@@ -266,7 +266,7 @@ class RolloutStatus(Model, frozen=True, kw_only=True):
     run: Annotated[int, Meta(description="The number of the current or last run.", ge=0)] = 0
     run_started_at: Annotated[datetime, Meta(description="When it began (UTC).")] | None = None
     evidence: Annotated[
-        tuple[EvidenceStatus, ...], items("The last judgement of each condition.", most=8, key="condition")
+        tuple[EvidenceStatus, ...], items("The last judgement of each condition.", most=MAX_EVIDENCE, key="condition")
     ] = ()
     tests: Annotated[tuple[TestStatus, ...], items("The tests of the current stage.", most=8, key="name")] = ()
     rollback: Rollback | None = None

@@ -3,8 +3,13 @@
 from datetime import timedelta
 from itertools import pairwise
 
+from serinus.api.audit_record import MAX_EVIDENCE
 from serinus.api.names import Command
+from serinus.api.parsing import encode
+from serinus.api.rollout import MAX_CONDITIONS, RolloutSpec
 from serinus.api.rollout_status import EvidencePoint, Phase, StageState
+from serinus.api.stored_status import stored_status
+from serinus.engine.analysis.guards import guards_of
 from support.builders import CANARY, PRODUCTION, STAGING, a_spec, a_stage
 from support.world import BAD, GOOD, World
 from support.world_states import in_canary
@@ -105,6 +110,18 @@ def test_each_stage_and_each_run_begins_its_points_anew() -> None:
     world.quality.clear()
     world.command(Command.RETRY).settle()
     assert points(world) == ()
+
+
+def test_the_most_conditions_that_a_stage_can_have_fit_into_the_status_and_the_records() -> None:
+    latencies = [f"latency_p{quantile} > 200ms" for quantile in (50, 75, 90, 95, 99)]
+    lines = [*latencies, "latency_p95 > 1.5x stable", "error_rate > 0.5%", "error_rate > stable + 1%"]
+    world = in_canary(spec=a_spec("2.0.0", STAGING, {**CANARY, "abortOn": lines}, PRODUCTION))
+    world.measure().settle()
+    assert isinstance(world.spec, RolloutSpec)
+    assert len(world.status.evidence) == MAX_CONDITIONS + len(guards_of(world.spec, 1)) == MAX_EVIDENCE
+    world.command(Command.ABORT).look()
+    assert max(len(record.evidence) for record in world.status.records) == MAX_EVIDENCE
+    assert stored_status(encode(world.status)) == world.status
 
 
 def test_without_answers_the_points_stay_and_none_is_added() -> None:
