@@ -39,6 +39,7 @@ from support.builders import NOW, a_key, a_route, a_spec, a_version
 from support.history_laws import HISTORY_LAWS, Past
 from support.law_terms import BrokenLawError, Step
 from support.laws import judge
+from support.points import problem_with_points
 
 GOOD = Batch(700, 0, 0, 0)
 BAD = Batch(700, 350, 350, 350)
@@ -247,6 +248,8 @@ class World:
         for law, problem in judged.broken:
             raise BrokenLawError(law, problem)
         self.applied |= judged.applied
+        if problem := problem_with_points(step.before, step.after):
+            raise BrokenLawError("points", problem)
         for check in HISTORY_LAWS:
             found = check(step, self.past.counted)
             if found:

@@ -142,13 +142,21 @@ class AnalysisTracker:
         """
         return await self._catch_up.some(source)
 
-    def clock_stepped(self, source: str, now: datetime) -> None:
-        """Begin the evidence of the stages under way anew: the times of what was read are not those of this clock."""
+    def clock_stepped(self, source: str, now: datetime) -> tuple[ObjectKey, ...]:
+        """Begin the evidence of the stages under way anew: the times of what was read are not those of this clock.
+
+        Returns:
+            The Rollouts whose analyses these were.
+        """
         self._trusted_from[source] = now
         self._last_tick.pop(source, None)
+        begun_anew: dict[ObjectKey, None] = {}
         for book in (self._analyses, self._ahead):
-            for key in [key for key, analysis in book.items() if analysis.source == source]:
+            keys = [key for key, analysis in book.items() if analysis.source == source]
+            begun_anew |= dict.fromkeys(keys)
+            for key in keys:
                 del book[key]
+        return tuple(begun_anew)
 
     def _look_ahead(self, source: str, last_tick: datetime, now: datetime) -> None:
         """Begin an analysis for each stage that is anticipated, go on with those whose status was stored."""
