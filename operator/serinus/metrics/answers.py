@@ -11,9 +11,10 @@ from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
 from serinus.metrics.bounds import Bounds
 from serinus.metrics.increments import RequestCounts, Row, read_request_counts
+from serinus.metrics.native import NativeCounts, unusable
 from serinus.metrics.plausible import Increments
-from serinus.metrics.presets import Key, Preset
-from serinus.metrics.queries import CLASSES, FAILURES, SCRAPE, TAG, UNEVEN, quantile_tag
+from serinus.metrics.presets import Histogram, Key, Preset
+from serinus.metrics.queries import CLASSES, FAILURES, RELABELLED, SCRAPE, TAG, UNEVEN, quantile_tag
 from serinus.metrics.spacing import Spacing
 from serinus.metrics.transport import Sample
 from serinus.metrics.workers import Failure
@@ -32,11 +33,13 @@ class Health:
     Attributes:
         newest: by backend, the time of its newest sample in seconds since 1970.
         uneven: backends of which some series lack a needed bucket.
+        relabelled: backends with a target whose labels have changed.
         scrape_seconds: duration of the slowest recent scrape; None where Prometheus does not know it.
     """
 
     newest: Mapping[Key, float]
     uneven: frozenset[Key] = frozenset()
+    relabelled: frozenset[Key] = frozenset()
     scrape_seconds: float | None = None
 
 
@@ -57,6 +60,7 @@ def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
     """Parse the rows of the health query."""
     newest: dict[Key, float] = {}
     uneven: set[Key] = set()
+    relabelled: set[Key] = set()
     scrape: float | None = None
     for sample in samples:
         match sample.metric.get(TAG):
@@ -65,9 +69,11 @@ def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
                 newest[key] = max(number(sample), newest.get(key, 0.0))
             case tag if tag == UNEVEN:
                 uneven.add(preset.key_of(sample.metric))
+            case tag if tag == RELABELLED:
+                relabelled.add(preset.key_of(sample.metric))
             case tag if tag == SCRAPE:
                 scrape = number(sample)
-    return Health(newest, frozenset(uneven), scrape)
+    return Health(newest, frozenset(uneven), frozenset(relabelled), scrape)
 
 
 def read_display(preset: Preset, samples: Iterable[Sample]) -> Display:
@@ -95,6 +101,8 @@ class Tick:
         health: freshness of the series, or why it is unknown.
         requests: increments of requests by backend.
         buckets: increments of each cumulative bucket by backend.
+        native: increments of the native histogram of each backend that has no buckets.
+        only_native: the backends without buckets that have a native histogram.
         doubts: by backend, why its counts cannot be what happened; those that can are left out.
         bounds: the histogram's bounds; None where they are unknown.
         display: figures shown to users.
@@ -110,6 +118,8 @@ class Tick:
     buckets: Increments[Mapping[float, float]] | Failure
     doubts: Mapping[Key, str]
     bounds: Bounds | None
+    native: Increments[NativeCounts] | Failure = field(default_factory=Increments)
+    only_native: frozenset[Key] = frozenset()
     display: Display = field(default_factory=Display)
     spacing: Spacing = field(default_factory=Spacing)
 
@@ -198,6 +208,8 @@ class Tick:
         histogram = self.preset.histogram
         if histogram is None:
             return self._no_series("of response times", backend)
+        if key in self.only_native:
+            return self._slow_native(question, key, quantile, histogram)
         if isinstance(self.buckets, Failure):
             return self.buckets.as_answer(self.at)
         cumulative = self.buckets.counts.get(key)
@@ -220,6 +232,30 @@ class Tick:
             return self._not_a_number(backend)
         shown = self.display.quantiles.get((key, quantile_tag(quantile)))
         return Counted(at=self.at, batch=batch, display=shown, coarse=bracket.coarse(histogram.per_second))
+
+    def _slow_native(self, question: Question, key: Key, quantile: float, histogram: Histogram) -> Answer:
+        if isinstance(self.native, Failure):
+            return self.native.as_answer(self.at)
+        backend, counts = question.subject.backend.name, self.native.counts.get(key)
+        if counts is None:
+            if isinstance(self.requests, Failure) or self.requests.counts.get(key, RequestCounts()).requests:
+                return self._no_series(histogram.native, backend)
+            counts = NativeCounts()
+        problem = unusable(backend, histogram, counts, compared=question.limit <= 0)
+        if problem is not None:
+            return NoData(at=self.at, cause=problem[0], message=problem[1])
+        if isnan(counts.requests):
+            return self._not_a_number(backend)
+        if question.limit <= 0:
+            tail = counts.tail(histogram.per_second)
+            return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0), above=tail, total=counts.requests)
+        limit = question.limit * histogram.per_second
+        return Counted(
+            at=self.at,
+            batch=counts.batch(limit),
+            display=self.display.quantiles.get((key, quantile_tag(quantile))),
+            coarse=counts.coarse(limit, histogram.per_second),
+        )
 
     def _whole(
         self, question: Question, cumulative: Mapping[float, float], per_second: float, *, uneven: bool

@@ -1,26 +1,33 @@
 """Replays past ticks, such as those of a stage before a restart, in range queries of bounded size."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from serinus.engine.analysis.measurements import Answer, Question
 from serinus.metrics.answers import Health, Tick
 from serinus.metrics.increments import Row, read_buckets, read_requests
 from serinus.metrics.named import NamedTemplate
+from serinus.metrics.native import NativeRow, native_query, read_native
 from serinus.metrics.plausible import Increments, RecentTraffic
 from serinus.metrics.presets import Key
 from serinus.metrics.queries import Reach, buckets_query, requests_query
-from serinus.metrics.reader import PresetReader, models_of
-from serinus.metrics.transport import Matrix
+from serinus.metrics.reader import PresetReader, models_of, one_scrape
+from serinus.metrics.transport import HistogramValue, Matrix
 from serinus.metrics.workers import Failure, Workers
+
+Value = TypeVar("Value")
 
 MAX_STEPS = 10_000
 """Prometheus rejects a range query of more than 11,000 steps."""
 
 _MAX_SAMPLES = 200_000
 """Samples in one response, about 6 MB: far below the transport's limit, and cheap to parse."""
+
+_ROWS_PER_HISTOGRAM = 150
+"""A native histogram has some dozens of buckets, each with four values where a sample has two."""
 
 _ROWS_PER_BACKEND = 6
 """Typical rows of a backend in one response: five response classes, or three buckets for each of two limits."""
@@ -69,14 +76,62 @@ async def _rows_by_step(workers: Workers, query: str, steps: Steps, chunk: range
 
 
 def _by_step(matrix: Matrix, steps: Steps, chunk: range) -> Sequence[Sequence[Row]]:
-    rows: list[list[Row]] = [[] for _ in chunk]
+    values = ((series.metric, seconds, float(value)) for series in matrix.series for seconds, value in series.values)
+    return _sorted_in(values, steps, chunk)
+
+
+def _sorted_in(
+    values: Iterable[tuple[Mapping[str, str], float, Value]], steps: Steps, chunk: range
+) -> Sequence[Sequence[tuple[Mapping[str, str], Value]]]:
+    """Return what the series had at each step of the chunk, given each value with its labels and time in seconds."""
+    rows: list[list[tuple[Mapping[str, str], Value]]] = [[] for _ in chunk]
     begin = steps.time(chunk.start)
-    for series in matrix.series:
-        for seconds, value in series.values:
-            index = (round(seconds * 1000) - begin) // steps.step
-            if 0 <= index < len(rows):
-                rows[index].append((series.metric, float(value)))
+    for labels, seconds, value in values:
+        index = (round(seconds * 1000) - begin) // steps.step
+        if 0 <= index < len(rows):
+            rows[index].append((labels, value))
     return rows
+
+
+def _contents(matrix: Matrix) -> Iterator[tuple[Mapping[str, str], float, HistogramValue | str]]:
+    for series in matrix.series:
+        for seconds, number in series.values:
+            yield series.metric, seconds, number
+        for seconds, histogram in series.histograms:
+            yield series.metric, seconds, histogram
+
+
+@dataclass(frozen=True, slots=True)
+class _Queries:
+    """The range queries of a replay; empty where they are not needed."""
+
+    requests: str
+    buckets: str = ""
+    native: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """The rows of each query at each step of a chunk."""
+
+    requests: Sequence[Sequence[Row]]
+    buckets: Sequence[Sequence[Row]]
+    native: Sequence[Sequence[NativeRow]]
+
+    @classmethod
+    async def read(cls, workers: Workers, queries: _Queries, steps: Steps, chunk: range) -> "_Chunk | Failure":
+        """Send the queries of one chunk, one after the other."""
+        nothing: Sequence[Sequence[Row]] = [()] * len(chunk)
+        requests = await _rows_by_step(workers, queries.requests, steps, chunk)
+        if isinstance(requests, Failure):
+            return requests
+        buckets = await _rows_by_step(workers, queries.buckets, steps, chunk) if queries.buckets else nothing
+        if isinstance(buckets, Failure) or not queries.native:
+            return buckets if isinstance(buckets, Failure) else cls(requests, buckets, [()] * len(chunk))
+        native = await workers.range(queries.native, steps.time(chunk.start), steps.time(chunk.stop - 1), steps.step)
+        if isinstance(native, Failure):
+            return native
+        return cls(requests, buckets, _sorted_in(_contents(native), steps, chunk))
 
 
 async def replay_preset(
@@ -84,34 +139,36 @@ async def replay_preset(
 ) -> Mapping[Question, Sequence[Answer]]:
     """Answer the questions of one preset at every step."""
     backends, limits, preset = frozenset(keys.values()), reader.limits(keys), reader.preset
-    no_bounds = await reader.refresh_bounds(backends, steps.time(len(steps.at) - 1)) if limits else None
-    queries = _queries(reader, backends, limits, Reach(steps.step, _LOOKBACK_MS))
+    last = steps.time(len(steps.at) - 1)
+    no_bounds = await reader.refresh_bounds(backends, last) if limits else None
+    relabelled = await reader.relabelled(backends, steps.first - _LOOKBACK_MS, last)
+    failure = relabelled if isinstance(relabelled, Failure) else None
+    changed = frozenset() if isinstance(relabelled, Failure) else relabelled
+    reach = Reach(steps.step, _LOOKBACK_MS, changed, one_scrape(scrape_interval))
+    queries = _queries(reader, backends, limits, reach)
     answers: dict[Question, list[Answer]] = {question: [] for question in keys}
-    failure: Failure | None = None
     recent, models = RecentTraffic(), models_of(keys)
-    for chunk in steps.chunks(len(backends) * _ROWS_PER_BACKEND):
-        tables: list[Sequence[Sequence[Row]]] = []
-        for query in queries:
-            # After one failure the later chunks would most likely fail as well, each after a time-out.
-            result = failure or await _rows_by_step(workers, query, steps, chunk)
-            if isinstance(result, Failure):
-                failure = result
-            else:
-                tables.append(result)
+    rows = len(backends) * _ROWS_PER_BACKEND + len(backends & reader.only_native) * _ROWS_PER_HISTOGRAM
+    for chunk in steps.chunks(rows):
+        # After one failure the later chunks would most likely fail as well, each after a time-out.
+        read = failure or await _Chunk.read(workers, queries, steps, chunk)
+        failure = read if isinstance(read, Failure) else None
         for index in chunk:
-            at = index - chunk.start
-            requests = read_requests(preset, tables[0][at]) if failure is None else Increments()
-            buckets = read_buckets(preset, tables[1][at]) if failure is None and queries[1:] else Increments()
-            evaluated = steps.time(index) / 1000
+            at, evaluated = index - chunk.start, steps.time(index) / 1000
+            requests = read_requests(preset, read.requests[at]) if isinstance(read, _Chunk) else Increments()
+            buckets = read_buckets(preset, read.buckets[at]) if isinstance(read, _Chunk) else Increments()
+            native = read_native(preset, read.native[at]) if isinstance(read, _Chunk) else Increments()
             tick = Tick(
                 preset=preset,
                 at=steps.at[index],
                 evaluated=evaluated,
                 scrape_interval=scrape_interval,
-                health=failure or Health(dict.fromkeys([*requests.counts, *buckets.counts], evaluated)),
+                health=failure or Health(dict.fromkeys([*requests.counts, *buckets.counts, *native.counts], evaluated)),
                 requests=requests,
                 buckets=no_bounds if no_bounds is not None and reader.bounds is None else buckets,
-                doubts=recent.doubts(models, steps.step / 1000, requests, buckets),
+                native=native,
+                only_native=reader.only_native,
+                doubts=recent.doubts(models, steps.step / 1000, requests, buckets, native),
                 bounds=reader.bounds,
             )
             for question, key in keys.items():
@@ -120,13 +177,18 @@ async def replay_preset(
     return answers
 
 
-def _queries(reader: PresetReader, backends: frozenset[Key], limits: frozenset[float], reach: Reach) -> Sequence[str]:
-    """Return the requests query and, where there are latency limits and known bounds, the buckets query."""
-    queries = [requests_query(reader.preset, backends, reach)]
-    bounds, histogram = reader.needed_bounds(limits), reader.preset.histogram
-    if histogram is not None and bounds:
-        queries.append(buckets_query(reader.preset, histogram, backends, bounds, reach))
-    return queries
+def _queries(reader: PresetReader, backends: frozenset[Key], limits: frozenset[float], reach: Reach) -> _Queries:
+    """Return the requests query and, where there are latency limits, those of the histograms that there are."""
+    preset, histogram = reader.preset, reader.preset.histogram
+    requests = requests_query(preset, backends, reach)
+    if histogram is None or not limits:
+        return _Queries(requests)
+    bounds, native = reader.needed_bounds(limits), backends & reader.only_native
+    return _Queries(
+        requests,
+        buckets_query(preset, histogram, backends, bounds, reach) if bounds else "",
+        native_query(preset, histogram, native, reach) if native else "",
+    )
 
 
 def _row(rows: Sequence[Sequence[Row]] | Failure, index: int) -> Sequence[Row] | Failure:
