@@ -11,7 +11,7 @@ from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
 from serinus.metrics.bounds import Bounds
 from serinus.metrics.increments import RequestCounts, Row, read_request_counts
-from serinus.metrics.native import NativeCounts, unusable
+from serinus.metrics.native import NativeCounts, Neighbours, Problem, usable
 from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import Histogram, Key, Preset
 from serinus.metrics.queries import CLASSES, FAILURES, RELABELLED, SCRAPE, TAG, UNEVEN, quantile_tag
@@ -107,6 +107,7 @@ class Tick:
         bounds: the histogram's bounds; None where they are unknown.
         display: figures shown to users.
         spacing: how far apart the samples really are.
+        neighbours: the bounds of native histograms around each limit.
     """
 
     preset: Preset
@@ -122,6 +123,7 @@ class Tick:
     only_native: frozenset[Key] = frozenset()
     display: Display = field(default_factory=Display)
     spacing: Spacing = field(default_factory=Spacing)
+    neighbours: Neighbours = field(default_factory=Neighbours)
 
     def answer(self, question: Question, key: Key) -> Answer:
         """Answer one question about the backend with this key.
@@ -236,14 +238,12 @@ class Tick:
     def _slow_native(self, question: Question, key: Key, quantile: float, histogram: Histogram) -> Answer:
         if isinstance(self.native, Failure):
             return self.native.as_answer(self.at)
-        backend, counts = question.subject.backend.name, self.native.counts.get(key)
-        if counts is None:
-            if isinstance(self.requests, Failure) or self.requests.counts.get(key, RequestCounts()).requests:
-                return self._no_series(histogram.native, backend)
-            counts = NativeCounts()
-        problem = unusable(backend, histogram, counts, compared=question.limit <= 0)
-        if problem is not None:
-            return NoData(at=self.at, cause=problem[0], message=problem[1])
+        backend, found = question.subject.backend.name, self.native.counts.get(key)
+        if found is None and not isinstance(self.requests, Failure):
+            found = None if self.requests.counts.get(key, RequestCounts()).requests else NativeCounts()
+        counts = usable(backend, histogram, found, compared=question.limit <= 0)
+        if isinstance(counts, Problem):
+            return NoData(at=self.at, cause=counts.cause, message=counts.message)
         if isnan(counts.requests):
             return self._not_a_number(backend)
         if question.limit <= 0:
@@ -254,7 +254,7 @@ class Tick:
             at=self.at,
             batch=counts.batch(limit),
             display=self.display.quantiles.get((key, quantile_tag(quantile))),
-            coarse=counts.coarse(limit, histogram.per_second),
+            coarse=self.neighbours.coarse(key, counts, limit, histogram.per_second),
         )
 
     def _whole(

@@ -45,14 +45,10 @@ class Bucket(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NativeCounts:
-    """Increments of a backend's native histograms; the buckets of several histograms may overlap.
-
-    ``readable`` is false where Prometheus is too old to subtract histograms.
-    """
+    """Increments of a backend's native histograms; the buckets of several histograms may overlap."""
 
     requests: float = 0.0
     buckets: tuple[Bucket, ...] = ()
-    readable: bool = True
 
     @property
     def negative(self) -> bool:
@@ -78,18 +74,17 @@ class NativeCounts:
         likely = sum(one.requests * min(1.0, (one.upper - limit) / (one.upper - one.lower)) for one in around)
         return Batch(self.requests, certain, certain + likely, certain + sum(bucket.requests for bucket in around))
 
-    def coarse(self, limit: float, per_second: float) -> Coarse | None:
-        """Return the bounds in seconds of the bucket that contains the limit; None where the limit is a bound."""
+    def around(self, limit: float) -> tuple[float, float] | None:
+        """Return the bounds of the bucket that contains the limit, equal where it is one; None where it is unknown."""
         schema = self.schema
         if schema is not None:
             lower, upper = _around(limit, schema)
-            exact = isclose(limit, lower, rel_tol=_ROUNDING) or isclose(limit, upper, rel_tol=_ROUNDING)
-            return None if exact else Coarse(lower / per_second, upper / per_second)
+            exact = next((bound for bound in (lower, upper) if isclose(limit, bound, rel_tol=_ROUNDING)), None)
+            return (lower, upper) if exact is None else (exact, exact)
         around = [bucket for bucket in self.buckets if _contains(bucket, limit)]
         if not around:
             return None
-        lower, upper = min(one.lower for one in around), max(one.upper for one in around)
-        return Coarse(max(lower, 0.0) / per_second, upper / per_second)
+        return max(min(one.lower for one in around), 0.0), max(one.upper for one in around)
 
     def tail(self, per_second: float) -> Tail:
         """Return the requests above each bound of a fixed grid, which the bounds of finer schemas contain."""
@@ -101,6 +96,22 @@ class NativeCounts:
         return tuple(
             (bound / per_second, below[-1] - below[bisect_left(lowers, bound)]) for bound in _grid(grid, per_second)
         )
+
+
+class Neighbours:
+    """The bounds around each limit as last seen: without requests a native histogram shows none."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._seen: dict[tuple[Key, float], tuple[float, float]] = {}
+
+    def coarse(self, key: Key, counts: NativeCounts, limit: float, per_second: float) -> Coarse | None:
+        """Return the bounds in seconds around a limit of a backend; None where the limit is a bound."""
+        seen = counts.around(limit)
+        if seen is not None:
+            self._seen[key, limit] = seen
+        lower, upper = self._seen.get((key, limit), (limit, limit))
+        return None if lower == upper else Coarse(lower / per_second, upper / per_second)
 
 
 def _contains(bucket: Bucket, limit: float) -> bool:
@@ -162,52 +173,62 @@ def read_native(preset: Preset, rows: Iterable[NativeRow]) -> Increments[NativeC
     grown: dict[Key, list[HistogramValue]] = {}
     all_of: dict[Key, list[HistogramValue]] = {}
     numbers: list[Row] = []
-    old: list[Key] = []
     for labels, value in rows:
         key, growth = preset.key_of(labels), PART not in labels
         if isinstance(value, HistogramValue):
             all_of.setdefault(key, []).append(value)
             grown.setdefault(key, []).extend([value] if growth else [])
             numbers.append((labels, float(value.count)))
-        elif growth:
-            old.append(key)
-        else:
+        elif not growth:
             numbers.append((labels, float(value)))
     parts = parted(preset, numbers)
     return Increments(
-        {key: _counts(found) for key, found in all_of.items()} | dict.fromkeys(old, NativeCounts(readable=False)),
+        {key: _counts(found) for key, found in all_of.items()},
         {key: sum(float(one.count) for one in found) for key, found in grown.items()},
         parts.falls,
         parts.copies,
     )
 
 
-def unusable(backend: str, histogram: Histogram, counts: NativeCounts, *, compared: bool) -> tuple[Cause, str] | None:
-    """Return why these counts cannot be judged, and what to do; None where they can.
+class Problem(NamedTuple):
+    """Why counts cannot be judged, and what to do."""
+
+    cause: Cause
+    message: str
+
+
+def usable(
+    backend: str, histogram: Histogram, counts: NativeCounts | None, *, compared: bool
+) -> NativeCounts | Problem:
+    """Return these counts where they can be judged.
 
     Args:
         backend: its name.
         histogram: the preset's.
-        counts: those of the backend.
+        counts: those of a backend that had requests; None where Prometheus gave none.
         compared: whether the question is about the whole histogram, for a comparison with the stable version.
     """
     only = f"Prometheus has the response times of {backend} only as the native histogram {histogram.native}"
-    if not counts.readable:
-        return Cause.NO_SERIES, (
-            f"{only} and is too old to subtract such histograms: set scrape_classic_histograms: true in the scrape "
-            f"config of the data plane, which keeps {histogram.series}, or update Prometheus to version 3"
+    if counts is None:
+        return Problem(
+            Cause.NO_SERIES,
+            f"{only}, and gave no increments of it: a Prometheus before version 3 may be too old for that. Set "
+            "scrape_classic_histograms: true (from version 3 on: always_scrape_classic_histograms) in the scrape "
+            f"config of the data plane, which keeps {histogram.series}",
         )
     if counts.negative:
-        return Cause.AMBIGUOUS, (
-            f"a bucket of {histogram.native} of {backend} fell while its count grew: nothing of this moment is counted"
+        return Problem(
+            Cause.AMBIGUOUS,
+            f"a bucket of {histogram.native} of {backend} fell while its count grew: nothing of this moment is counted",
         )
     if compared and counts.custom:
-        return Cause.NO_SERIES, (
+        return Problem(
+            Cause.NO_SERIES,
             f"{only} with custom buckets, which a comparison with the stable version cannot use: set "
             "always_scrape_classic_histograms: true, or convert_classic_histograms_to_nhcb: false, in the scrape "
-            f"config of the data plane, which keeps {histogram.series}; or give the limit as a time"
+            f"config of the data plane, which keeps {histogram.series}; or give the limit as a time",
         )
-    return None
+    return counts
 
 
 def _counts(found: Sequence[HistogramValue]) -> NativeCounts:

@@ -130,8 +130,17 @@ def health_query(preset: Preset, keys: frozenset[Key], bounds: Spellings, lookba
     return " or ".join(parts)
 
 
-def display_query(preset: Preset, keys: frozenset[Key], quantiles: Collection[float], window: int) -> str:
-    """(4) For display only: quantiles and rates by response class over the last ``window`` seconds."""
+def display_query(
+    preset: Preset,
+    keys: frozenset[Key],
+    quantiles: Collection[float],
+    window: int,
+    only_native: frozenset[Key] = frozenset(),
+) -> str:
+    """(4) For display only: quantiles and rates by response class over the last ``window`` seconds.
+
+    ``only_native`` are the backends without classic buckets that have a native histogram.
+    """
     by = ", ".join((preset.by, *preset.class_labels))
     counted = preset.selector(preset.requests, keys)
     parts = [tagged(f"sum by ({by}) (rate({counted}[{window}s]))", TAG, CLASSES)]
@@ -140,9 +149,12 @@ def display_query(preset: Preset, keys: frozenset[Key], quantiles: Collection[fl
         parts.append(tagged(f"sum by ({preset.by}) (rate({failed}[{window}s]))", TAG, FAILURES))
     if preset.histogram is not None:
         rates = f"sum by ({preset.by}, le) (rate({preset.selector(preset.histogram.series, keys)}[{window}s]))"
+        of_native = preset.selector(preset.histogram.native, only_native or keys)
+        sources = [rates, *([f"sum by ({preset.by}) (rate({of_native}[{window}s]))"] if only_native else [])]
         parts += [
-            tagged(f"histogram_quantile({quantile}, {rates})", TAG, quantile_tag(quantile))
+            tagged(f"histogram_quantile({quantile}, {source})", TAG, quantile_tag(quantile))
             for quantile in sorted(quantiles)
+            for source in sources
         ]
     return " or ".join(parts)
 

@@ -18,7 +18,7 @@ from serinus.metrics.answers import (
 )
 from serinus.metrics.bounds import REFRESH_MS, RETRY_MS, Bounds, Spellings
 from serinus.metrics.increments import RequestCounts, read_buckets, read_requests
-from serinus.metrics.native import NativeCounts, native_query, read_native
+from serinus.metrics.native import NativeCounts, Neighbours, native_query, read_native
 from serinus.metrics.outages import Outages
 from serinus.metrics.plausible import Increments, Model, RecentTraffic
 from serinus.metrics.presets import Key, Preset
@@ -97,6 +97,7 @@ class PresetReader:
         self._outages = Outages(scrape_interval)
         self._paid_range_queries = 0
         self._recent, self._spacing = RecentTraffic(), Spacing()
+        self.neighbours = Neighbours()
         self.scrape_seconds: float | None = None
 
     @property
@@ -140,6 +141,7 @@ class PresetReader:
             scrape_interval=self._scrape_interval,
             health=health,
             spacing=self._spacing,
+            neighbours=self.neighbours,
             requests=requests,
             buckets=buckets if no_bounds is None else no_bounds,
             native=native,
@@ -257,6 +259,6 @@ class PresetReader:
         if not wanted:
             return Display()
         quantiles = {question.metric.quantile for question in keys if isinstance(question.metric, Latency)}
-        query = display_query(self._preset, backends, quantiles, self._window)
+        query = display_query(self._preset, backends, quantiles, self._window, self._only_native & backends)
         result = await self._workers.instant(query, span.end, _DISPLAY_TIMEOUT)
         return Display() if isinstance(result, Failure) else read_display(self._preset, result.samples)

@@ -168,6 +168,7 @@ async def replay_preset(
                 buckets=no_bounds if no_bounds is not None and reader.bounds is None else buckets,
                 native=native,
                 only_native=reader.only_native,
+                neighbours=reader.neighbours,
                 doubts=recent.doubts(models, steps.step / 1000, requests, buckets, native),
                 bounds=reader.bounds,
             )

@@ -13,7 +13,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from localcluster.programs.provide import envoy
+from localcluster.programs.catalogue import PROMETHEUS_3
+from localcluster.programs.provide import envoy, resolve
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
 from support.prometheus.questions import question
 from support.prometheus.server import Prometheus
@@ -96,12 +97,22 @@ async def model() -> AsyncIterator[int]:
     await runner.cleanup()
 
 
-async def test_the_preset_counts_the_requests_that_envoy_counted(tmp_path: Path, model: int) -> None:
+NATIVE_JOB = "scrape_native_histograms: true, params: {histogram_buckets: [prometheusnative]}, "
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["classic", "native"])
+async def test_the_preset_counts_the_requests_that_envoy_counted(tmp_path: Path, model: int, *, native: bool) -> None:
     listen, admin = free_port(), free_port()
     clusters = {"good": model, "hanging": model, "refusing": free_port(), "empty": None, "idle": model}
     with (
         running(tmp_path, bootstrap(listen, admin, clusters)),
-        Prometheus(tmp_path, targets=[f"127.0.0.1:{admin}"], path="/stats/prometheus") as prometheus,
+        Prometheus(
+            tmp_path,
+            targets=[f"127.0.0.1:{admin}"],
+            path="/stats/prometheus",
+            job=NATIVE_JOB if native else "",
+            binary=resolve(PROMETHEUS_3) if native else None,
+        ) as prometheus,
     ):
         metrics = source(prometheus.url, scrapeInterval="1s")
         try:
