@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import ceil, floor, isclose, log2
+from math import ceil, floor, isclose, isinf, log2
 from typing import Final, NamedTuple
 
 from serinus.api.verdict import Cause
@@ -71,7 +71,7 @@ class NativeCounts:
         """Count the requests above a limit in the histogram's unit."""
         certain = sum(bucket.requests for bucket in self.buckets if bucket.lower >= limit * (1 - _ROUNDING))
         around = [bucket for bucket in self.buckets if _contains(bucket, limit)]
-        likely = sum(one.requests * min(1.0, (one.upper - limit) / (one.upper - one.lower)) for one in around)
+        likely = sum(bucket.requests * _share_above(bucket, limit) for bucket in around)
         return Batch(self.requests, certain, certain + likely, certain + sum(bucket.requests for bucket in around))
 
     def around(self, limit: float) -> tuple[float, float] | None:
@@ -118,7 +118,14 @@ def _contains(bucket: Bucket, limit: float) -> bool:
     return bucket.lower < limit * (1 - _ROUNDING) and bucket.upper > limit * (1 + _ROUNDING)
 
 
+def _share_above(bucket: Bucket, limit: float) -> float:
+    """Return which part of a bucket is above a limit within it, as for classic buckets: all of the last one."""
+    return 1.0 if isinf(bucket.upper) else (bucket.upper - limit) / (bucket.upper - max(bucket.lower, 0.0))
+
+
 def _schema(bucket: Bucket) -> int | None:
+    if isinf(bucket.upper):
+        return None
     width = log2(bucket.upper / bucket.lower)
     schema = round(-log2(width))
     position = log2(bucket.upper) * 2.0**schema

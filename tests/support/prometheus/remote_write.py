@@ -1,7 +1,7 @@
 """Writes native histograms and numbers into a running Prometheus: remote write 1.0, encoded by hand.
 
-Protocol: https://prometheus.io/docs/specs/prw/remote_write_spec; messages: prompb/remote.proto and prompb/types.proto of
-Prometheus; compression: Snappy's block format, as literals only.
+Protocol: https://prometheus.io/docs/specs/prw/remote_write_spec; messages: prompb/remote.proto and prompb/types.proto
+of Prometheus; compression: Snappy's block format, as literals only.
 """
 
 import struct
@@ -52,17 +52,19 @@ class Histogram:
         deltas = b"".join(_varint(_zigzag(after - before)) for before, after in pairwise([0, *counts]))
         total = sum(value * count for value, count in self.values.items())
         bounds = _message(16, b"".join(struct.pack("<d", bound) for bound in self.bounds)) if self.bounds else b""
-        return b"".join((
-            _number(1, sum(counts)),
-            _double(3, total),
-            _number(4, _zigzag(_CUSTOM if self.bounds else self.schema)),
-            _double(5, 0.0 if self.bounds else 2.0**-128),
-            _number(6, 0),
-            spans,
-            _message(12, deltas),
-            _number(15, milliseconds),
-            bounds,
-        ))
+        return b"".join(
+            (
+                _number(1, sum(counts)),
+                _double(3, total),
+                _number(4, _zigzag(_CUSTOM if self.bounds else self.schema)),
+                _double(5, 0.0 if self.bounds else 2.0**-128),
+                _number(6, 0),
+                spans,
+                _message(12, deltas),
+                _number(15, milliseconds),
+                bounds,
+            )
+        )
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ class WrittenPast:
 
 def _varint(value: int) -> bytes:
     encoded = bytearray()
-    while value > 127:  # noqa: PLR2004 - seven bits a byte
+    while value > 127:
         encoded.append(value & 127 | 128)
         value >>= 7
     return bytes([*encoded, value])

@@ -89,7 +89,8 @@ class Prometheus:
         listed = ", ".join(f"'{target}'" for target in targets)
         self._config = (
             f"global: {{scrape_interval: {scrape_interval}, scrape_timeout: {scrape_interval}}}\n"
-            f"scrape_configs: [{{job_name: test, metrics_path: {path}, {job}static_configs: [{{targets: [{listed}]}}]}}]\n"
+            f"scrape_configs: [{{job_name: test, metrics_path: {path}, {job}"
+            f"static_configs: [{{targets: [{listed}]}}]}}]\n"
         )
         self.host, self.port = "127.0.0.1", 0
         self._process: subprocess.Popen[bytes] | None = None

