@@ -42,6 +42,11 @@ class Bucket(NamedTuple):
     upper: float
     requests: float
 
+    @property
+    def of_zero(self) -> bool:
+        """Whether it is the bucket of values near zero, which is wider than the schema says."""
+        return self.lower == -self.upper
+
 
 @dataclass(frozen=True, slots=True)
 class NativeCounts:
@@ -58,14 +63,14 @@ class NativeCounts:
     @property
     def schema(self) -> int | None:
         """The coarsest schema of the buckets; None where they have bounds of their own, or where there is none."""
-        schemas = [_schema(bucket) for bucket in self.buckets if bucket.lower > 0]
+        schemas = [_schema(bucket) for bucket in self.buckets if not bucket.of_zero]
         known = [schema for schema in schemas if schema is not None]
         return min(known) if known and len(known) == len(schemas) else None
 
     @property
     def custom(self) -> bool:
         """Whether the buckets have bounds of their own, as after a conversion of classic buckets."""
-        return self.schema is None and any(bucket.lower > 0 for bucket in self.buckets)
+        return self.schema is None and not all(bucket.of_zero for bucket in self.buckets)
 
     def batch(self, limit: float) -> Batch:
         """Count the requests above a limit in the histogram's unit."""
@@ -124,7 +129,7 @@ def _share_above(bucket: Bucket, limit: float) -> float:
 
 
 def _schema(bucket: Bucket) -> int | None:
-    if isinf(bucket.upper):
+    if bucket.lower <= 0 or isinf(bucket.upper):
         return None
     width = log2(bucket.upper / bucket.lower)
     schema = round(-log2(width))

@@ -17,6 +17,9 @@ from support.prometheus.server import EPOCH
 _CUSTOM: Final = -53
 """The schema of native histograms with bounds of their own."""
 
+_STALE: Final = struct.pack("<Q", 0x7FF0000000000002)
+"""The NaN that ends a series: a scrape failed, or did not have it."""
+
 _VARINT, _FIXED, _BYTES = 0, 1, 2
 _LITERAL: Final = 65_536
 
@@ -73,8 +76,10 @@ class WrittenPast:
 
     _series: list[bytes] = field(default_factory=list)
 
-    def add(self, name: str, labels: Mapping[str, str], samples: Iterable[tuple[float, float | Histogram]]) -> Self:
-        """Add one series with its samples in order."""
+    def add(
+        self, name: str, labels: Mapping[str, str], samples: Iterable[tuple[float, float | Histogram | None]]
+    ) -> Self:
+        """Add one series with its samples in order; None ends it, until the next sample."""
         named = sorted({"__name__": name, **labels}.items())
         parts = [_message(1, _message(1, key.encode()) + _message(2, value.encode())) for key, value in named]
         for at, value in samples:
@@ -82,7 +87,8 @@ class WrittenPast:
             if isinstance(value, Histogram):
                 parts.append(_message(4, value.encoded(milliseconds)))
             else:
-                parts.append(_message(2, _double(1, float(value)) + _number(2, milliseconds)))
+                number = _STALE if value is None else struct.pack("<d", value)
+                parts.append(_message(2, _fixed(1, number) + _number(2, milliseconds)))
         self._series.append(b"".join(parts))
         return self
 
@@ -119,7 +125,11 @@ def _number(tag: int, value: int) -> bytes:
 
 
 def _double(tag: int, value: float) -> bytes:
-    return _varint(tag << 3 | _FIXED) + struct.pack("<d", value)
+    return _fixed(tag, struct.pack("<d", value))
+
+
+def _fixed(tag: int, content: bytes) -> bytes:
+    return _varint(tag << 3 | _FIXED) + content
 
 
 def _message(tag: int, content: bytes) -> bytes:

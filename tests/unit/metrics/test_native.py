@@ -132,5 +132,6 @@ def test_what_cannot_be_judged_is_said(
 def test_the_first_of_several_custom_buckets_begins_at_zero() -> None:
     counts = NativeCounts(4.0, (Bucket(float("-inf"), 100.0, 4.0),))
 
+    assert counts.custom
     assert counts.batch(75.0) == Batch(4.0, 0.0, 1.0, 4.0)
     assert Neighbours().coarse(KEY, counts, 75.0, 1000.0) == Coarse(0.0, 0.1)
