@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import inf, isnan
 from typing import Final, assert_never
 
@@ -108,6 +108,8 @@ class Tick:
         display: figures shown to users.
         spacing: how far apart the samples really are.
         neighbours: the bounds of native histograms around each limit.
+        begun: by backend, the time of the sample from which its increments count, in seconds since 1970.
+        begun_at_least: the same where it is unknown: increments never count from before that.
     """
 
     preset: Preset
@@ -124,6 +126,8 @@ class Tick:
     display: Display = field(default_factory=Display)
     spacing: Spacing = field(default_factory=Spacing)
     neighbours: Neighbours = field(default_factory=Neighbours)
+    begun: Mapping[Key, float] = field(default_factory=dict)
+    begun_at_least: float = 0.0
 
     def answer(self, question: Question, key: Key) -> Answer:
         """Answer one question about the backend with this key.
@@ -145,6 +149,9 @@ class Tick:
                 raise AssertionError("a named query is answered by its template")
             case _:
                 assert_never(question.metric)
+
+    def _begun(self, key: Key) -> datetime:
+        return datetime.fromtimestamp(self.begun.get(key, self.begun_at_least), UTC)
 
     def _freshness_problem(self, question: Question, key: Key, health: Health) -> NoData | None:
         backend, newest = question.subject.backend.name, health.newest.get(key)
@@ -203,7 +210,7 @@ class Tick:
             return self._not_a_number(question.subject.backend.name)
         rates = self.display.rates.get(key, RequestCounts())
         ratio = _bad(question, rates) / rates.requests if rates.requests > 0 else None
-        return Counted(at=self.at, batch=Batch(counts.requests, bad, bad, bad), display=ratio)
+        return Counted(at=self.at, batch=Batch(counts.requests, bad, bad, bad), display=ratio, begun=self._begun(key))
 
     def _slow(self, question: Question, key: Key, quantile: float, *, uneven: bool) -> Answer:
         backend = question.subject.backend.name
@@ -218,9 +225,9 @@ class Tick:
         if cumulative is None or self.bounds is None:
             if isinstance(self.requests, Failure) or self.requests.counts.get(key, RequestCounts()).requests:
                 return self._no_series(histogram.series, backend)
-            return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0))
+            return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0), begun=self._begun(key))
         if question.limit <= 0:
-            return self._whole(question, cumulative, histogram.per_second, uneven=uneven)
+            return self._whole(question, key, cumulative, histogram.per_second, uneven=uneven)
         bracket = self.bounds.bracket(question.limit * histogram.per_second)
         batch = None if uneven else bracket.batch(cumulative)
         if batch is None:
@@ -233,7 +240,9 @@ class Tick:
         if isnan(batch.requests + batch.certain + batch.possible):
             return self._not_a_number(backend)
         shown = self.display.quantiles.get((key, quantile_tag(quantile)))
-        return Counted(at=self.at, batch=batch, display=shown, coarse=bracket.coarse(histogram.per_second))
+        return Counted(
+            at=self.at, batch=batch, display=shown, coarse=bracket.coarse(histogram.per_second), begun=self._begun(key)
+        )
 
     def _slow_native(self, question: Question, key: Key, quantile: float, histogram: Histogram) -> Answer:
         if isinstance(self.native, Failure):
@@ -248,17 +257,24 @@ class Tick:
             return self._not_a_number(backend)
         if question.limit <= 0:
             tail = counts.tail(histogram.per_second)
-            return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0), above=tail, total=counts.requests)
+            return Counted(
+                at=self.at,
+                batch=Batch(counts.requests, 0.0, 0.0, 0.0),
+                above=tail,
+                total=counts.requests,
+                begun=self._begun(key),
+            )
         limit = question.limit * histogram.per_second
         return Counted(
             at=self.at,
             batch=counts.batch(limit),
             display=self.display.quantiles.get((key, quantile_tag(quantile))),
             coarse=self.neighbours.coarse(key, counts, limit, histogram.per_second),
+            begun=self._begun(key),
         )
 
     def _whole(
-        self, question: Question, cumulative: Mapping[float, float], per_second: float, *, uneven: bool
+        self, question: Question, key: Key, cumulative: Mapping[float, float], per_second: float, *, uneven: bool
     ) -> Answer:
         """Answer with the requests above every bound, for a comparison with the stable version."""
         finite = self.bounds.finite if self.bounds is not None else ()
@@ -272,7 +288,9 @@ class Tick:
         if isnan(requests + sum(cumulative[bound] for bound in finite)):
             return self._not_a_number(question.subject.backend.name)
         tail = tuple((bound / per_second, requests - cumulative[bound]) for bound in finite)
-        return Counted(at=self.at, batch=Batch(requests, 0.0, 0.0, 0.0), above=tail, total=requests)
+        return Counted(
+            at=self.at, batch=Batch(requests, 0.0, 0.0, 0.0), above=tail, total=requests, begun=self._begun(key)
+        )
 
 
 def _bad(question: Question, counts: RequestCounts) -> float:

@@ -16,9 +16,10 @@ PART: Final = "serinus_part"
 """The label of rows that are not growth.
 
 ``NOW`` and ``BEFORE``: what counters that fell show, and what they showed. ``COPIES``: how many equal series of one
-target there are, where that is more than one: each request would count more than once.
+target there are, where that is more than one: each request would count more than once. ``BEGUN``: see ``begun_query``.
 """
 
+BEGUN: Final = "begun"
 NOW: Final = "now"
 BEFORE: Final = "before"
 COPIES: Final = "copies"
@@ -97,6 +98,12 @@ def _increments_of(  # noqa: PLR0913, PLR0917 - as above
         tagged(f"sum by ({by}) {before}", PART, BEFORE),
         tagged(f"max by ({preset.by}) (count by ({by}, instance) ({of_targets}) > 1)", PART, COPIES),
     ]
+
+
+def begun_query(preset: Preset, keys: frozenset[Key], span: int) -> str:
+    """The time of each backend's newest sample at the beginning of a tick of so many milliseconds: for replays."""
+    presence = preset.selector(preset.presence, keys)
+    return tagged(f"max by ({preset.by}) (timestamp({presence} offset {span}ms))", PART, BEGUN)
 
 
 def relabelled_query(preset: Preset, keys: frozenset[Key], lookback: int) -> str:

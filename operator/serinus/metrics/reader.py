@@ -127,6 +127,7 @@ class PresetReader:
             self._display(keys, backends, span, wanted=self._display_is_paid_for() and not first and not again),
             self.refresh_bounds(backends, span.end) if again else asyncio.sleep(0),
         )
+        begun = self._spacing.newest()
         if isinstance(health, Health):
             self.scrape_seconds = health.scrape_seconds
             self._spacing.record(health.newest)
@@ -142,6 +143,8 @@ class PresetReader:
             health=health,
             spacing=self._spacing,
             neighbours=self.neighbours,
+            begun=begun,
+            begun_at_least=(span.start - self._outages.lookback(span.start)) / 1000,
             requests=requests,
             buckets=buckets if no_bounds is None else no_bounds,
             native=native,

@@ -13,7 +13,7 @@ from serinus.metrics.named import NamedTemplate
 from serinus.metrics.native import NativeRow, native_query, read_native
 from serinus.metrics.plausible import Increments, RecentTraffic
 from serinus.metrics.presets import Key
-from serinus.metrics.queries import Reach, buckets_query, requests_query
+from serinus.metrics.queries import BEGUN, PART, Reach, begun_query, buckets_query, requests_query
 from serinus.metrics.reader import PresetReader, models_of, one_scrape
 from serinus.metrics.transport import HistogramValue, Matrix
 from serinus.metrics.workers import Failure, Workers
@@ -148,14 +148,17 @@ async def replay_preset(
     queries = _queries(reader, backends, limits, reach)
     answers: dict[Question, list[Answer]] = {question: [] for question in keys}
     recent, models = RecentTraffic(), models_of(keys)
-    rows = len(backends) * _ROWS_PER_BACKEND + len(backends & reader.only_native) * _ROWS_PER_HISTOGRAM
-    for chunk in steps.chunks(rows):
+    begun: dict[Key, float] = {}
+    series = len(backends) * _ROWS_PER_BACKEND + len(backends & reader.only_native) * _ROWS_PER_HISTOGRAM
+    for chunk in steps.chunks(series):
         # After one failure the later chunks would most likely fail as well, each after a time-out.
         read = failure or await _Chunk.read(workers, queries, steps, chunk)
         failure = read if isinstance(read, Failure) else None
         for index in chunk:
             at, evaluated = index - chunk.start, steps.time(index) / 1000
-            requests = read_requests(preset, read.requests[at]) if isinstance(read, _Chunk) else Increments()
+            rows = read.requests[at] if isinstance(read, _Chunk) else ()
+            begun |= {preset.key_of(labels): seconds for labels, seconds in rows if labels.get(PART) == BEGUN}
+            requests = read_requests(preset, [row for row in rows if row[0].get(PART) != BEGUN])
             buckets = read_buckets(preset, read.buckets[at]) if isinstance(read, _Chunk) else Increments()
             native = read_native(preset, read.native[at]) if isinstance(read, _Chunk) else Increments()
             tick = Tick(
@@ -169,6 +172,8 @@ async def replay_preset(
                 native=native,
                 only_native=reader.only_native,
                 neighbours=reader.neighbours,
+                begun=begun,
+                begun_at_least=evaluated - (steps.step + _LOOKBACK_MS) / 1000,
                 doubts=recent.doubts(models, steps.step / 1000, requests, buckets, native),
                 bounds=reader.bounds,
             )
@@ -181,7 +186,7 @@ async def replay_preset(
 def _queries(reader: PresetReader, backends: frozenset[Key], limits: frozenset[float], reach: Reach) -> _Queries:
     """Return the requests query and, where there are latency limits, those of the histograms that there are."""
     preset, histogram = reader.preset, reader.preset.histogram
-    requests = requests_query(preset, backends, reach)
+    requests = f"{requests_query(preset, backends, reach)} or {begun_query(preset, backends, reach.span)}"
     if histogram is None or not limits:
         return _Queries(requests)
     bounds, native = reader.needed_bounds(limits), backends & reader.only_native

@@ -169,3 +169,17 @@ async def test_what_was_counted_under_other_labels_is_not_counted_again(
     assert sum(batch.certain for batch in counted) == pytest.approx((truth.requests - truth.lost) / 10, abs=1)
     doubts = [answer for answer in answers if isinstance(answer, NoData) and answer.cause is Cause.AMBIGUOUS]
     assert bool(doubts) == truth.doubtful
+
+
+@pytest.mark.parametrize("read", [_ticks, _replay], ids=["ticks", "replay"])
+async def test_counts_after_a_gap_say_from_which_sample_they_count(metrics: PrometheusSource, read: Read) -> None:
+    answers = await read(metrics, "gap", "error_rate > 1%")
+
+    counted = [answer for answer in answers if isinstance(answer, Counted) and answer.batch.requests]
+    begun = {answer.at: answer.begun for answer in counted}
+    (over,) = (answer.at for answer in counted if answer.batch.requests > 100)
+    assert begun[over] == after(290)
+    # Each other one counts from the sample before.
+    others = {at - start for at, start in begun.items() if at != over and start is not None}
+    assert max(others) < timedelta(seconds=2 * _SCRAPE)
+    assert len(begun) == len(counted) > 30

@@ -4,7 +4,7 @@ A condition limits a proportion of requests, so answers are counts, never quanti
 exceed the last finite bound and is NaN without requests.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from serinus.api.abort_condition import Metric
@@ -49,6 +49,8 @@ class Counted:
         coarse: the bounds around a latency limit that is not a bucket bound.
         above: the requests above every bound, where the question was about the whole histogram.
         total: the number of requests of that histogram.
+        begun: the time of the sample from which it was counted, long before the tick where scrapes have failed since;
+            None where the source does not know.
     """
 
     at: datetime
@@ -57,6 +59,7 @@ class Counted:
     coarse: Coarse | None = None
     above: Tail = ()
     total: float = 0.0
+    begun: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

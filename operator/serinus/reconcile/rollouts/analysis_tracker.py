@@ -33,6 +33,7 @@ from serinus.reconcile.rollouts.stage_analysis import (
     StageId,
     begun_again,
     counts_from,
+    not_before,
     on_route,
     question_of,
     settled_after,
@@ -223,6 +224,7 @@ class AnalysisTracker:
             until=(last_tick,) * len(asked),
             unread_until=None if new else last_tick,
             share_from=settled_after(stage_id.since, scrape_interval=interval, tick=tick),
+            not_before=not_before(record.status),
         )
 
     def _asked(
