@@ -224,9 +224,9 @@ def usable(
     if counts is None:
         return Problem(
             Cause.NO_SERIES,
-            f"{only}, and gave no increments of it: a Prometheus before version 3 may be too old for that. Set "
-            "scrape_classic_histograms: true (from version 3 on: always_scrape_classic_histograms) in the scrape "
-            f"config of the data plane, which keeps {histogram.series}",
+            f"{only}, and gave no increments of it: a version before 3 may be too old for that. Use a later one, or keep "
+            f"{histogram.series}: set scrape_classic_histograms: true in the scrape config of the data plane (from "
+            "version 3 on: always_scrape_classic_histograms: true)",
         )
     if counts.negative:
         return Problem(

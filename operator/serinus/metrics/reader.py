@@ -1,4 +1,4 @@
-"""Reads one preset's series: at most four queries a tick, sent together."""
+"""Reads one preset's series: at most four queries a tick, sent together; a fifth for both kinds of histograms."""
 
 import asyncio
 from collections.abc import Mapping

@@ -97,11 +97,16 @@ async def model() -> AsyncIterator[int]:
     await runner.cleanup()
 
 
-NATIVE_JOB = "scrape_native_histograms: true, params: {histogram_buckets: [prometheusnative]}, "
+KINDS = {
+    "classic": "",
+    "native": "scrape_native_histograms: true, params: {histogram_buckets: [prometheusnative]}, ",
+    "custom-buckets": "convert_classic_histograms_to_nhcb: true, ",
+}
+"""By kind of histogram, what is set in the scrape config; all but the classic ones need a Prometheus 3."""
 
 
-@pytest.mark.parametrize("native", [False, True], ids=["classic", "native"])
-async def test_the_preset_counts_the_requests_that_envoy_counted(tmp_path: Path, model: int, *, native: bool) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_preset_counts_the_requests_that_envoy_counted(tmp_path: Path, model: int, kind: str) -> None:
     listen, admin = free_port(), free_port()
     clusters = {"good": model, "hanging": model, "refusing": free_port(), "empty": None, "idle": model}
     with (
@@ -110,8 +115,8 @@ async def test_the_preset_counts_the_requests_that_envoy_counted(tmp_path: Path,
             tmp_path,
             targets=[f"127.0.0.1:{admin}"],
             path="/stats/prometheus",
-            job=NATIVE_JOB if native else "",
-            binary=resolve(PROMETHEUS_3) if native else None,
+            job=KINDS[kind],
+            binary=resolve(PROMETHEUS_3) if KINDS[kind] else None,
         ) as prometheus,
     ):
         metrics = source(prometheus.url, scrapeInterval="1s")

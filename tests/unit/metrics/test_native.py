@@ -4,7 +4,7 @@ import pytest
 
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Batch, Coarse
-from serinus.metrics.native import Bucket, NativeCounts, Neighbours, Problem, read_native, usable
+from serinus.metrics.native import Bucket, NativeCounts, NativeRow, Neighbours, Problem, read_native, usable
 from serinus.metrics.presets import PRESETS, Histogram
 from serinus.metrics.queries import BEFORE, NOW, PART
 from serinus.metrics.transport import HistogramValue
@@ -97,7 +97,7 @@ def test_the_whole_histogram_has_the_same_bounds_at_every_resolution() -> None:
 def test_rows_are_read_by_what_they_say() -> None:
     grown = HistogramValue("7", [(0, "197.4", "215.3", "7")])
     fell = HistogramValue("3", [(0, "16", "32", "3")])
-    rows = [(LABELS, grown), (LABELS | {PART: NOW}, fell), (LABELS | {PART: BEFORE}, "900")]
+    rows: list[NativeRow] = [(LABELS, grown), (LABELS | {PART: NOW}, fell), (LABELS | {PART: BEFORE}, "900")]
 
     read = read_native(PRESETS["contour"], rows)
 
