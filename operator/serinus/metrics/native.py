@@ -224,7 +224,7 @@ def usable(
     if counts is None:
         return Problem(
             Cause.NO_SERIES,
-            f"{only}, and gave no increments of it: a version before 3 may be too old for that. Use a later one, or keep "
+            f"{only}, but gave no increments of it: a version before 3 may be too old for that. Use version 3, or keep "
             f"{histogram.series}: set scrape_classic_histograms: true in the scrape config of the data plane (from "
             "version 3 on: always_scrape_classic_histograms: true)",
         )

@@ -54,8 +54,8 @@ def add(
         labels: of the target.
         times: when it is scraped under these labels, each range followed by the marker that ends a series.
         restarted: when its process was restarted.
-        ends_after: how long after the last sample the marker comes. Prometheus writes it at the next scrape, but two
-            scrapes later where the whole target is gone.
+        ends_after: how long after the last sample the marker comes. A Prometheus whose configuration is reloaded writes
+            it a scrape after the first sample under other labels; where a scrape has failed it is there at once.
     """
     of_cluster = {"envoy_cluster_name": f"ml_{name}_80", "node": labels.node, "instance": labels.instance}
 
