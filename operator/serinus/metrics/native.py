@@ -10,6 +10,7 @@ Source: https://prometheus.io/docs/specs/native_histograms
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from math import ceil, floor, isclose, isinf, log2
 from typing import Final, NamedTuple
@@ -23,12 +24,18 @@ from serinus.metrics.promql import born, earlier, tagged
 from serinus.metrics.queries import BEFORE, COPIES, NOW, PART, Reach
 from serinus.metrics.transport import HistogramValue
 
+_NEAR: Final = 1e-6
+"""Bounds that are written as text are so near to a power of two, in steps of a bucket."""
+
 NativeRow = tuple[Mapping[str, str], HistogramValue | str]
 """Labels, and a histogram or a number as text."""
 
 _ROUNDING: Final = 1e-9
 _SCHEMAS: Final = range(-4, 9)
 """Bounds of schema n are the powers of two to the power of ``2 ** -n``."""
+
+_MOST: Final = 20_000
+"""So many limits are followed; a source that has more of them starts anew."""
 
 _GRID_SCHEMA: Final = 2
 _SHORTEST, _LONGEST = 0.001, 3600.0
@@ -48,7 +55,7 @@ class Bucket(NamedTuple):
         return self.lower == -self.upper
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NativeCounts:
     """Increments of a backend's native histograms; the buckets of several histograms may overlap."""
 
@@ -60,7 +67,7 @@ class NativeCounts:
         """Whether a bucket fell while the histogram as a whole grew: its increments are not what happened."""
         return any(bucket.requests < 0 for bucket in self.buckets)
 
-    @property
+    @cached_property
     def schema(self) -> int | None:
         """The coarsest schema of the buckets; None where they have bounds of their own, or where there is none."""
         schemas = [_schema(bucket) for bucket in self.buckets if not bucket.of_zero]
@@ -114,6 +121,8 @@ class Neighbours:
         """Return the bounds in seconds around a limit of a backend; None where the limit is a bound."""
         seen = counts.around(limit)
         if seen is not None:
+            if len(self._seen) > _MOST:
+                self._seen = {}
             self._seen[key, limit] = seen
         lower, upper = self._seen.get((key, limit), (limit, limit))
         return None if lower == upper else Coarse(lower / per_second, upper / per_second)
@@ -131,10 +140,11 @@ def _share_above(bucket: Bucket, limit: float) -> float:
 def _schema(bucket: Bucket) -> int | None:
     if bucket.lower <= 0 or isinf(bucket.upper):
         return None
-    width = log2(bucket.upper / bucket.lower)
+    upper = log2(bucket.upper)
+    width = upper - log2(bucket.lower)
     schema = round(-log2(width))
-    position = log2(bucket.upper) * 2.0**schema
-    fits = isclose(width, 2.0**-schema, rel_tol=1e-6) and isclose(position, round(position), abs_tol=1e-6)
+    steps = 2.0**schema
+    fits = abs(width * steps - 1) < _NEAR and abs(upper * steps - round(upper * steps)) < _NEAR
     return schema if fits and schema in _SCHEMAS else None
 
 

@@ -5,8 +5,6 @@ requests a second eight take 20 ms, one 150 ms and one 400 ms.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Batch, Coarse, CouldNotAsk, Counted, NoData
 from serinus.metrics import PrometheusSource
 from support.prometheus.questions import after, question
+from support.prometheus.reading import by_replay, by_ticks
 from support.prometheus.remote_write import Histogram, WrittenPast
 from support.prometheus.server import Prometheus
 from support.prometheus.written_past import source
@@ -24,7 +23,7 @@ from support.prometheus.written_past import source
 Read = Callable[[PrometheusSource, str, str], Awaitable[list[Answer]]]
 
 _TICK = 5
-_FIRST, _LAST = 202, 402
+_TIMES = 202, 402
 _OWN_BOUNDS = (100.0, 200.0, 250.0, 500.0)
 
 
@@ -94,13 +93,11 @@ def metrics(third: Prometheus) -> Iterator[PrometheusSource]:
 async def _ticks(metrics: PrometheusSource, name: str, condition: str) -> list[Answer]:
     # Rates are asked as well, as they are in a stage: whether there were requests at all is known from them.
     asked, rated = question(condition, backend=name), question(backend=name)
-    ticks = pairwise(range(_FIRST, _LAST + 1, _TICK))
-    return [(await metrics.ask([asked, rated], after(at), after(since)))[asked] for since, at in ticks]
+    return await by_ticks(metrics, asked, _TIMES, tick=_TICK, beside=rated)
 
 
 async def _replay(metrics: PrometheusSource, name: str, condition: str) -> list[Answer]:
-    asked = question(condition, backend=name)
-    return list((await metrics.replay([asked], after(_FIRST), after(_LAST), timedelta(seconds=_TICK)))[asked])
+    return await by_replay(metrics, question(condition, backend=name), _TIMES, tick=_TICK)
 
 
 BOTH = pytest.mark.parametrize("read", [_ticks, _replay], ids=["ticks", "replay"])

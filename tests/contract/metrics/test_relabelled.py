@@ -7,7 +7,6 @@ the operator does, and once more as a replay: docs/reference/metrics-presets.md 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import pairwise
 
 import pytest
 
@@ -15,6 +14,7 @@ from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Counted, NoData
 from serinus.metrics import PrometheusSource
 from support.prometheus.questions import after, question
+from support.prometheus.reading import by_replay, by_ticks
 from support.prometheus.remote_write import WrittenPast
 from support.prometheus.server import Prometheus
 from support.prometheus.written_past import source
@@ -22,7 +22,7 @@ from support.prometheus.written_past import source
 Read = Callable[[PrometheusSource, str, str], Awaitable[list[Answer]]]
 
 _TICK, _SCRAPE = 5, 10
-_FIRST, _LAST = 202, 902
+_TIMES = 202, 902
 _END = 1200
 
 
@@ -116,14 +116,11 @@ def metrics(relabelled: Prometheus) -> Iterator[PrometheusSource]:
 
 
 async def _ticks(metrics: PrometheusSource, name: str, condition: str) -> list[Answer]:
-    asked = question(condition, backend=name)
-    ticks = pairwise(range(_FIRST, _LAST + 1, _TICK))
-    return [(await metrics.ask([asked], after(at), after(since)))[asked] for since, at in ticks]
+    return await by_ticks(metrics, question(condition, backend=name), _TIMES, tick=_TICK)
 
 
 async def _replay(metrics: PrometheusSource, name: str, condition: str) -> list[Answer]:
-    asked = question(condition, backend=name)
-    return list((await metrics.replay([asked], after(_FIRST), after(_LAST), timedelta(seconds=_TICK)))[asked])
+    return await by_replay(metrics, question(condition, backend=name), _TIMES, tick=_TICK)
 
 
 @dataclass(frozen=True)
