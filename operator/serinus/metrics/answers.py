@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 from math import inf, isnan
 from typing import Final, assert_never
 
-from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, NamedQuery
+from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, NamedQuery, UnansweredRate
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
 from serinus.metrics.bounds import Bounds
 from serinus.metrics.increments import RequestCounts, Row, read_request_counts
+from serinus.metrics.lifecycle import LifecycleCounts
 from serinus.metrics.native import NativeCounts, Neighbours, Problem, usable
 from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import Histogram, Key, Preset
-from serinus.metrics.queries import CLASSES, FAILURES, RELABELLED, SCRAPE, TAG, UNEVEN, quantile_tag
+from serinus.metrics.queries import CLASSES, FAILURES, GRPC, RELABELLED, SCRAPE, TAG, UNEVEN, quantile_tag
 from serinus.metrics.spacing import Spacing
 from serinus.metrics.transport import Sample
 from serinus.metrics.workers import Failure
@@ -34,12 +35,14 @@ class Health:
         newest: by backend, the time of its newest sample in seconds since 1970.
         uneven: backends of which some series lack a needed bucket.
         relabelled: backends with a target whose labels have changed.
+        grpc: backends that speak gRPC.
         scrape_seconds: duration of the slowest recent scrape; None where Prometheus does not know it.
     """
 
     newest: Mapping[Key, float]
     uneven: frozenset[Key] = frozenset()
     relabelled: frozenset[Key] = frozenset()
+    grpc: frozenset[Key] = frozenset()
     scrape_seconds: float | None = None
 
 
@@ -61,6 +64,7 @@ def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
     newest: dict[Key, float] = {}
     uneven: set[Key] = set()
     relabelled: set[Key] = set()
+    grpc: set[Key] = set()
     scrape: float | None = None
     for sample in samples:
         match sample.metric.get(TAG):
@@ -71,9 +75,11 @@ def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
                 uneven.add(preset.key_of(sample.metric))
             case tag if tag == RELABELLED:
                 relabelled.add(preset.key_of(sample.metric))
+            case tag if tag == GRPC:
+                grpc.add(preset.key_of(sample.metric))
             case tag if tag == SCRAPE:
                 scrape = number(sample)
-    return Health(newest, frozenset(uneven), frozenset(relabelled), scrape)
+    return Health(newest, frozenset(uneven), frozenset(relabelled), frozenset(grpc), scrape)
 
 
 def read_display(preset: Preset, samples: Iterable[Sample]) -> Display:
@@ -103,6 +109,7 @@ class Tick:
         buckets: increments of each cumulative bucket by backend.
         native: increments of the native histogram of each backend that has no buckets.
         only_native: the backends without buckets that have a native histogram.
+        lifecycle: which requests ended, by backend.
         doubts: by backend, why its counts cannot be what happened; those that can are left out.
         bounds: the histogram's bounds; None where they are unknown.
         display: figures shown to users.
@@ -123,6 +130,7 @@ class Tick:
     bounds: Bounds | None
     native: Increments[NativeCounts] | Failure = field(default_factory=Increments)
     only_native: frozenset[Key] = frozenset()
+    lifecycle: Mapping[Key, LifecycleCounts] | Failure = field(default_factory=dict)
     display: Display = field(default_factory=Display)
     spacing: Spacing = field(default_factory=Spacing)
     neighbours: Neighbours = field(default_factory=Neighbours)
@@ -145,6 +153,8 @@ class Tick:
                 return self._proportion(question, key)
             case Latency(quantile):
                 return self._slow(question, key, quantile, uneven=key in self.health.uneven)
+            case UnansweredRate():
+                return self._unanswered(question, key)
             case NamedQuery():
                 raise AssertionError("a named query is answered by its template")
             case _:
@@ -193,6 +203,14 @@ class Tick:
             "is scraped and the backend is in its route",
         )
 
+    def _none_completed(self, series: str, backend: str, responses: float) -> NoData:
+        return NoData(
+            at=self.at,
+            cause=Cause.NO_SERIES,
+            message=f"{backend} began {responses:,.0f} responses and Prometheus has no series {series} of it: none was "
+            "completed without an error, or the response times are not scraped",
+        )
+
     def _not_a_number(self, backend: str) -> NoData:
         return NoData(
             at=self.at,
@@ -212,6 +230,24 @@ class Tick:
         ratio = _bad(question, rates) / rates.requests if rates.requests > 0 else None
         return Counted(at=self.at, batch=Batch(counts.requests, bad, bad, bad), display=ratio, begun=self._begun(key))
 
+    def _unanswered(self, question: Question, key: Key) -> Answer:
+        if isinstance(self.lifecycle, Failure):
+            return self.lifecycle.as_answer(self.at)
+        counts, backend = self.lifecycle.get(key), question.subject.backend.name
+        if counts is None:
+            # Its Envoys were restarted or are new, or their statistics are filtered.
+            series = self.preset.lifecycle.ended if self.preset.lifecycle is not None else ""
+            return NoData(
+                at=self.at,
+                cause=Cause.NO_SERIES,
+                message=f"Prometheus has had no series {series} and its like of {backend} since the last tick: if that "
+                "stays so, let all statistics of the backend be scraped",
+            )
+        if isnan(counts.ended + counts.open + counts.broken):
+            return self._not_a_number(backend)
+        broken = counts.broken
+        return Counted(at=self.at, batch=Batch(counts.ended, broken, broken, broken), open=counts.open)
+
     def _slow(self, question: Question, key: Key, quantile: float, *, uneven: bool) -> Answer:
         backend = question.subject.backend.name
         histogram = self.preset.histogram
@@ -223,8 +259,11 @@ class Tick:
             return self.buckets.as_answer(self.at)
         cumulative = self.buckets.counts.get(key)
         if cumulative is None or self.bounds is None:
-            if isinstance(self.requests, Failure) or self.requests.counts.get(key, RequestCounts()).requests:
+            if isinstance(self.requests, Failure):
                 return self._no_series(histogram.series, backend)
+            responses = self.requests.counts.get(key, RequestCounts()).requests
+            if responses:
+                return self._none_completed(histogram.series, backend, responses)
             return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0), begun=self._begun(key))
         if question.limit <= 0:
             return self._whole(question, key, cumulative, histogram.per_second, uneven=uneven)

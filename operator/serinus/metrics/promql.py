@@ -95,6 +95,24 @@ def earlier(selector: str, span: int, lookback: int) -> str:
     return f"last_over_time({selector}[{lookback}ms] offset {span}ms)"
 
 
+def differences(plus: tuple[str, ...], minus: tuple[str, ...], counter: str, span: int) -> str:
+    """Return by how much a sum of series has changed on each target over the last ``span`` milliseconds.
+
+    Only for targets that were there before, with the same labels, and were not restarted since: then no counter of
+    theirs fell.
+
+    Args:
+        plus: selectors of the series to add.
+        minus: selectors of the series to subtract.
+        counter: the selector of one that falls at a restart.
+        span: milliseconds.
+    """
+    ago = f" offset {span}ms"
+    now = " - ".join((" + ".join(plus), *minus))
+    before = " - ".join((" + ".join(one + ago for one in plus), *(one + ago for one in minus)))
+    return f"(({now}) - ({before}) and {counter} >= {counter}{ago})"
+
+
 def tagged(expression: str, tag: str, value: str) -> str:
     """Return the expression with an additional label, so that one query can return several kinds of rows."""
     return f'label_replace({expression}, "{tag}", {quoted(value)}, "", "")'

@@ -49,6 +49,7 @@ class Reach:
 
 
 FAILURES: Final = "failures"
+GRPC: Final = "grpc"
 CLASSES: Final = "classes"
 UNEVEN: Final = "uneven"
 SCRAPE: Final = "scrape"
@@ -114,7 +115,7 @@ def relabelled_query(preset: Preset, keys: frozenset[Key], lookback: int) -> str
 
 
 def health_query(preset: Preset, keys: frozenset[Key], bounds: Spellings, lookback: int) -> str:
-    """(3) The time of each backend's newest sample, and what would falsify the counts.
+    """(5) The time of each backend's newest sample, which backends speak gRPC, and what would falsify the counts.
 
     ``uneven``: a backend of which some series lack a needed bucket (``bounds``; empty where no histogram is read).
     ``scrape``: the duration in seconds of the slowest recent scrape of these targets. A sample carries the time at
@@ -131,6 +132,9 @@ def health_query(preset: Preset, keys: frozenset[Key], bounds: Spellings, lookba
             bucket = preset.selector(preset.histogram.series, keys, matches("le", bounds[bound]))
             differs = f"count by ({preset.by}) ({bucket}) != count by ({preset.by}) ({total})"
             parts.append(tagged(differs, TAG, UNEVEN))
+    if preset.grpc is not None:
+        calls = preset.selector(preset.grpc.calls, keys)
+        parts.append(tagged(f"max by ({preset.by}) (timestamp({calls}))", TAG, GRPC))
     targets = f"group by (job, instance) ({present} or {counted})"
     slowest = f"max (max_over_time(scrape_duration_seconds[{LOOKBACK_MS}ms]) and on (job, instance) {targets})"
     parts += [tagged(slowest, TAG, SCRAPE), relabelled_query(preset, keys, lookback)]
@@ -144,7 +148,7 @@ def display_query(
     window: int,
     only_native: frozenset[Key] = frozenset(),
 ) -> str:
-    """(4) For display only: quantiles and rates by response class over the last ``window`` seconds.
+    """(6) For display only: quantiles and rates by response class over the last ``window`` seconds.
 
     ``only_native`` are the backends without classic buckets that have a native histogram.
     """

@@ -1,4 +1,4 @@
-"""Reads one preset's series: at most four queries a tick, sent together; a fifth for both kinds of histograms."""
+"""Reads one preset's series: at most six queries a tick, sent together; a seventh for both kinds of histograms."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency
+from serinus.api.abort_condition import Latency, Rate
 from serinus.engine.analysis.measurements import Answer, Question
 from serinus.metrics.answers import (
     Display,
@@ -17,7 +17,9 @@ from serinus.metrics.answers import (
     read_health,
 )
 from serinus.metrics.bounds import REFRESH_MS, RETRY_MS, Bounds, Spellings
-from serinus.metrics.increments import RequestCounts, read_buckets, read_requests
+from serinus.metrics.grpc_calls import grpc_query, read_grpc, with_grpc
+from serinus.metrics.increments import RequestCounts, Row, read_buckets, read_requests
+from serinus.metrics.lifecycle import LifecycleCounts, lifecycle_backends, lifecycle_query, read_lifecycle
 from serinus.metrics.native import NativeCounts, Neighbours, native_query, read_native
 from serinus.metrics.outages import Outages
 from serinus.metrics.plausible import Increments, Model, RecentTraffic
@@ -96,6 +98,7 @@ class PresetReader:
         self._relabelled: frozenset[Key] = frozenset()
         self._outages = Outages(scrape_interval)
         self._paid_range_queries = 0
+        self._grpc_models: frozenset[Model] = frozenset()
         self._recent, self._spacing = RecentTraffic(), Spacing()
         self.neighbours = Neighbours()
         self.scrape_seconds: float | None = None
@@ -118,11 +121,11 @@ class PresetReader:
         again = bool(limits) and not first and self._bounds_are_due(limits, span.end)
         no_bounds = await self.refresh_bounds(backends, span.end) if first else None
         bounds, needed = self._bounds, self.needed_bounds(limits)
-        rated = any(isinstance(question.metric, ErrorRate | ClientErrorRate) for question in keys)
-        requests, buckets, native, health, display, _ = await asyncio.gather(
-            self._requests(backends, span, wanted=rated),
-            self._buckets(backends, needed, span),
-            self._native(timed & self._only_native, span),
+        rated = any(isinstance(question.metric, Rate) for question in keys)
+        requests, (buckets, native), lifecycle, health, display, _ = await asyncio.gather(
+            self._requests(keys, span, wanted=rated),
+            asyncio.gather(self._buckets(backends, needed, span), self._native(timed & self._only_native, span)),
+            self._lifecycle(keys, span),
             self._health(backends, needed, span),
             self._display(keys, backends, span, wanted=self._display_is_paid_for() and not first and not again),
             self.refresh_bounds(backends, span.end) if again else asyncio.sleep(0),
@@ -131,6 +134,7 @@ class PresetReader:
         if isinstance(health, Health):
             self.scrape_seconds = health.scrape_seconds
             self._spacing.record(health.newest)
+            self._grpc_models = frozenset(model for key, model in models_of(keys).items() if key in health.grpc)
             self._outages.record(round(max(health.newest.values(), default=0.0) * 1000))
             self._relabelled = (self._relabelled - backends) | health.relabelled
         self._unmeasured = _unmeasured(timed, requests, buckets, native)
@@ -151,6 +155,7 @@ class PresetReader:
             only_native=self._only_native,
             doubts=doubts,
             bounds=bounds,
+            lifecycle=lifecycle,
             display=display,
         )
         return {question: tick.answer(question, key) for question, key in keys.items()}
@@ -210,14 +215,26 @@ class PresetReader:
         return due or (self._bounds is not None and self._bounds.is_due(limits, at))
 
     async def _requests(
-        self, backends: frozenset[Key], span: Span, *, wanted: bool
+        self, keys: Mapping[Question, Key], span: Span, *, wanted: bool
     ) -> Increments[RequestCounts] | Failure:
         if not wanted:
             return Increments()
-        result = await self._workers.instant(requests_query(self._preset, backends, self._reach(span)), span.end)
-        if isinstance(result, Failure):
-            return result
-        return read_requests(self._preset, ((sample.metric, number(sample)) for sample in result.samples))
+        preset, reach, calls = self._preset, self._reach(span), self.grpc_backends(keys)
+        queries = [requests_query(preset, frozenset(keys.values()), reach)]
+        if preset.grpc is not None and calls:
+            queries.append(grpc_query(preset, preset.grpc, calls, reach))
+        results = await asyncio.gather(*(self._workers.instant(query, span.end) for query in queries))
+        rows: list[list[Row]] = []
+        for result in results:
+            if isinstance(result, Failure):
+                return result
+            rows.append([(sample.metric, number(sample)) for sample in result.samples])
+        requests = read_requests(preset, rows[0])
+        return with_grpc(requests, read_grpc(preset.grpc, preset, rows[1])) if preset.grpc and rows[1:] else requests
+
+    def grpc_backends(self, keys: Mapping[Question, Key]) -> frozenset[Key]:
+        """Return the backends of the models that spoke gRPC at the last tick, the stable version's or another's."""
+        return frozenset(key for key, model in models_of(keys).items() if model in self._grpc_models)
 
     async def _buckets(
         self, backends: frozenset[Key], bounds: Spellings, span: Span
@@ -250,6 +267,16 @@ class PresetReader:
         if isinstance(result, Failure):
             return result
         return frozenset(self._preset.key_of(sample.metric) for sample in result.samples)
+
+    async def _lifecycle(self, keys: Mapping[Question, Key], span: Span) -> Mapping[Key, LifecycleCounts] | Failure:
+        backends = lifecycle_backends(keys)
+        if self._preset.lifecycle is None or not backends:
+            return {}
+        query = lifecycle_query(self._preset, self._preset.lifecycle, backends, span.end - span.start)
+        result = await self._workers.instant(query, span.end)
+        if isinstance(result, Failure):
+            return result
+        return read_lifecycle(self._preset, ((sample.metric, number(sample)) for sample in result.samples))
 
     async def _health(self, backends: frozenset[Key], bounds: Spellings, span: Span) -> Health | Failure:
         lookback = self._outages.lookback(span.start) + _REMEMBER_LABELS_MS

@@ -213,7 +213,7 @@ _LINES: Final = (
     ("an error rate compared by nothing", "error_rate > stable + 0%", "a percentage or a ratio between 0 and 1"),
     ("an error rate compared by everything", "error_rate > stable + 100%", "a percentage or a ratio between 0 and 1"),
     ("a comparison without a percent sign", "error_rate > stable + 2", "between 0 and 1, such as 2%"),
-    ("a comparison of a query", "drift_score > stable + 0.1", "only latencies and error rates are compared"),
+    ("a comparison of a query", "drift_score > stable + 0.1", "only latencies and rates of requests are compared"),
     ("a comparison without a margin", "error_rate > stable", "write a metric, >, >=, < or <=, and a limit"),
     ("a comparison with another version", "error_rate > canary + 1%", "write a metric, >, >=, < or <=, and a limit"),
     ("a factor of nothing", "latency_p95 > 1.2x", "write a metric, >, >=, < or <=, and a limit"),
@@ -305,7 +305,7 @@ _CONDITIONS: Final = (
         "an error rate that must be high",
         {f"{_STAGE}.abortOn": ["error_rate < 1%"]},
         _LINE,
-        "an error rate is bad when",
+        "a rate is bad when",
     ),
     _plan(
         "the same condition twice",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar, assert_never
 
-from serinus.api.abort_condition import AbortCondition, Latency, NamedQuery
+from serinus.api.abort_condition import AbortCondition, Latency, NamedQuery, UnansweredRate
 from serinus.api.verdict import Cause
 from serinus.engine.analysis import evidence, latency_factor, sequential
 from serinus.engine.analysis.comparison import Reference
@@ -13,6 +13,7 @@ from serinus.engine.analysis.evidence import Counts, Terms
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Measured, NoData
 from serinus.engine.analysis.progress import ROUNDING, Breach, Progress, StableBaseline
 from serinus.engine.analysis.sequential import NO_ONSET, Onset, Tick
+from serinus.engine.analysis.unanswered import settle
 from serinus.engine.analysis.window import EMPTY_BATCH, HoldTimer, add
 
 
@@ -21,6 +22,8 @@ def update(progress: Progress, candidate: Answer, stable: Answer | None) -> Prog
     if progress.latest is not None and candidate.at <= progress.latest.at:
         return progress
     candidate, stable = _in_proportions(progress, candidate), _in_proportions(progress, stable, factor=1.0)
+    if isinstance(progress.condition.metric, UnansweredRate):
+        progress, candidate, stable = _with_unanswered(progress, candidate, stable)
     baseline = _updated_baseline(progress, stable)
     answer = _usable(progress.condition, candidate)
     match answer:
@@ -54,6 +57,20 @@ def _in_proportions(progress: Progress, answer: Given, factor: float | None = No
     if bound is None:
         return replace(answer, batch=EMPTY_BATCH)
     return latency_factor.above(answer, bound * (condition.threshold if factor is None else factor))
+
+
+def _with_unanswered(
+    progress: Progress, candidate: Answer, stable: Answer | None
+) -> tuple[Progress, Answer, Answer | None]:
+    """Return the answers with the requests that have certainly had no answer among the bad ones."""
+    settled, baseline = progress.rules.fresh_for, progress.stable
+    if isinstance(candidate, Counted):
+        outstanding, candidate = settle(progress.outstanding, candidate, settled)
+        progress = replace(progress, outstanding=outstanding)
+    if isinstance(stable, Counted) and (baseline.latest is None or stable.at > baseline.latest.at):
+        outstanding, stable = settle(baseline.outstanding, stable, settled)
+        progress = replace(progress, stable=replace(baseline, outstanding=outstanding))
+    return progress, candidate, stable
 
 
 def _usable(condition: AbortCondition, answer: Answer) -> Answer:
@@ -105,6 +122,7 @@ def _updated_baseline(progress: Progress, answer: Answer | None) -> StableBaseli
         baseline.tail,
         baseline.tail_requests,
         onset,
+        baseline.outstanding,
     )
 
 

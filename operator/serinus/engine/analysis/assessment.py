@@ -22,6 +22,9 @@ __all__ = ["Assessment", "Progress", "assess", "begin", "update"]
 # The average of a whole stage hides a late regression: nothing passes while the requests since the onset favour twice
 # the tolerated rate by twenty to one. A version at the limit is delayed at most.
 _SUSPICION: Final = math.log(20)
+_SUSPICIOUS: Final = 20.0
+"""Evidence from which on a guard holds its stage: twenty to one against chance."""
+
 # If none of 3/p0 requests is bad, a rate above p0 is rejected at 95 % (the rule of three).
 _RULE_OF_THREE: Final = 3.0
 _ROUNDING: Final = 1e-6
@@ -44,6 +47,7 @@ class Assessment:
         at: time of the breach, else of the last answer, else of the assessment.
         coarse: the bucket bounds around a latency limit that is not a bound itself.
         stable_too: whether the stable version exceeds the same limit.
+        guard: whether nobody wrote the condition.
     """
 
     condition: AbortCondition
@@ -55,6 +59,12 @@ class Assessment:
     at: datetime
     coarse: Coarse | None
     stable_too: bool
+    guard: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the stage must not pass: a guard holds it only where it looks like a breach."""
+        return self.verdict is not Verdict.PASS and (not self.guard or self.cause in {None, Cause.UNDECIDED})
 
 
 class _Result(NamedTuple):
@@ -82,6 +92,8 @@ def assess(progress: Progress, stage: Stage, now: datetime) -> Assessment:
         now: decides whether the latest reading is fresh, and when missing requests are expected.
     """
     result = _result(progress, stage, now)
+    if progress.guard:
+        result = _guarding(progress, result)
     breached = progress.breached_at
     latest_at = now if progress.latest is None else progress.latest.at
     return Assessment(
@@ -94,6 +106,7 @@ def assess(progress: Progress, stage: Stage, now: datetime) -> Assessment:
         latest_at if breached is None else breached,
         progress.coarse,
         progress.stable_too if progress.breach is None else progress.breach.stable_too,
+        progress.guard,
     )
 
 
@@ -119,6 +132,22 @@ def _result(progress: Progress, stage: Stage, now: datetime) -> _Result:
     if progress.rules.tolerated is None:
         return _unknown(Cause.QUERY_INVALID, f"{progress.condition.name} gave counts, not a value.")
     return _assess_proportion(progress, stage, progress.rules.tolerated, now)
+
+
+def _guarding(progress: Progress, result: _Result) -> _Result:
+    """Return the result of a condition that nobody wrote: it passes unless it looks like a breach."""
+    if result.verdict is Verdict.BREACH:
+        return result._replace(message=f"{result.message} This is a guard of every stage (spec.guards).")
+    if result.cause is Cause.TOO_FEW_REQUESTS or (
+        result.cause is Cause.UNDECIDED and progress.evidence.value < _SUSPICIOUS and not _turned_bad(progress)
+    ):
+        return _Result(Verdict.PASS, None, _observed_sentence(progress, _observed(progress)))
+    return result
+
+
+def _turned_bad(progress: Progress) -> bool:
+    """Return whether the requests since the onset favour twice the tolerated rate, as after a late regression."""
+    return progress.onset.bad >= sequential.MIN_BAD and progress.onset.score >= _SUSPICION
 
 
 def _unknown(cause: Cause, message: str) -> _Result:
@@ -147,11 +176,13 @@ def _assess_proportion(progress: Progress, stage: Stage, tolerated: float, now: 
     needed = _needed(stage, tolerated)
     if progress.requests <= 0:
         name = progress.condition.name
-        message = f"No request has reached this version since the stage began; {name} needs {needed:,}."
+        message = f"No answer of this version has been counted since the stage began; {name} needs {needed:,}."
         return _unknown(Cause.NO_TRAFFIC, message)
     limit = progress.limit
     if limit is None:
-        message = f"No request has reached the stable version, with which {progress.condition.name} is compared."
+        message = (
+            f"No answer of the stable version, with which {progress.condition.name} is compared, has been counted."
+        )
         return _unknown(Cause.NO_TRAFFIC, message)
     observed = _observed(progress)
     summary = _observed_sentence(progress, observed)
@@ -163,7 +194,7 @@ def _assess_proportion(progress: Progress, stage: Stage, tolerated: float, now: 
         return _unknown(Cause.TOO_FEW_REQUESTS, message)
     if observed.likely > limit * ROUNDING * observed.requests:
         return _unknown(Cause.UNDECIDED, f"{summary} {_undecided(progress)}")
-    if progress.onset.bad >= sequential.MIN_BAD and progress.onset.score >= _SUSPICION:
+    if _turned_bad(progress):
         return _unknown(Cause.UNDECIDED, f"{summary} {_late_suspicion(progress)}")
     if stage.promotion is Promotion.CERTIFIED:
         return _assess_certificate(progress, tolerated, summary, now)
@@ -198,7 +229,7 @@ def _observed(progress: Progress) -> _Observed:
 def _observed_sentence(progress: Progress, observed: _Observed) -> str:
     condition = progress.condition
     if observed.requests <= 0:
-        return f"No request has reached this version {observed.scope}."
+        return f"No answer of this version has been counted {observed.scope}."
     above = text.estimated_between(condition, progress.coarse)
     proportion = text.proportion(condition, observed.likely, observed.requests, above=above, scope=observed.scope)
     return f"{proportion}; {text.limit(condition, progress.limit)}."

@@ -49,6 +49,7 @@ class Counted:
         coarse: the bounds around a latency limit that is not a bucket bound.
         above: the requests above every bound, where the question was about the whole histogram.
         total: the number of requests of that histogram.
+        open: by how much the number of requests has grown that neither ended nor are under way; not in ``batch``.
         begun: the time of the sample from which it was counted, long before the tick where scrapes have failed since;
             None where the source does not know.
     """
@@ -59,6 +60,7 @@ class Counted:
     coarse: Coarse | None = None
     above: Tail = ()
     total: float = 0.0
+    open: float = 0.0
     begun: datetime | None = field(default=None, compare=False)
 
 

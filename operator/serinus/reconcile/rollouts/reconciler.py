@@ -120,6 +120,7 @@ class RolloutReconciler:
         self.tests.results.forget_all(record.meta.uid)
         self.jobs.forget(record.meta.uid)
         self.unreadable.forget(record.meta.key)
+        self.decider.clocks.forget(record.meta.key)
         self.relay.on_delete(record)
         self.memory.depart(record)
         self.queue.to_safety(record.meta.key)

@@ -7,7 +7,7 @@ from typing import Final
 
 from serinus.api.abort_condition import AbortCondition, Latency
 from serinus.api.names import ObjectKey
-from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
+from serinus.api.rollout import Guards, MetricsRef, RolloutSpec, Stage
 from serinus.api.rollout_status import RolloutStatus, Serving
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, update
@@ -30,10 +30,15 @@ class StageId:
     since: datetime
 
 
+Terms = tuple[Stage, MetricsRef, Guards]
+"""By what a stage is assessed: where one of them changes, its analysis begins anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The questions of one condition of the stage: about the candidate, and the same about the stable version."""
 
+    condition: AbortCondition
     candidate: Question
     stable: Question | None
 
@@ -44,9 +49,9 @@ class StageAnalysis:
 
     Attributes:
         stage: which one.
-        terms: the stage and the metrics of the plan, by which it is assessed.
+        terms: by what it is assessed.
         source: the name of its metric source.
-        asked: its conditions.
+        asked: its conditions: those of ``abortOn``, then the guards.
         initial: the progress of each condition before the first answer.
         progress: the progress of each condition now.
         counts_from: only later answers count; earlier ones may include requests of an earlier run of this version.
@@ -62,7 +67,7 @@ class StageAnalysis:
     """
 
     stage: StageId
-    terms: tuple[Stage, MetricsRef]
+    terms: Terms
     source: str
     asked: tuple[Asked, ...]
     initial: tuple[Progress, ...]
@@ -129,6 +134,12 @@ def question_of(plan: RolloutSpec, subject: Subject, condition: AbortCondition) 
     """Return the question of one condition about a version."""
     limit = condition.threshold if isinstance(condition.metric, Latency) and not condition.compared else 0.0
     return Question(plan.metrics.source, plan.metrics.preset, subject, condition.metric, limit)
+
+
+def asked_of(plan: RolloutSpec, candidate: Subject, stable: Subject | None, condition: AbortCondition) -> Asked:
+    """Return the questions of one condition about both versions."""
+    beside = question_of(plan, stable, condition) if stable is not None else None
+    return Asked(condition, question_of(plan, candidate, condition), beside)
 
 
 def counts_from(status: RolloutStatus, since: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
