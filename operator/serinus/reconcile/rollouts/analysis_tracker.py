@@ -35,6 +35,7 @@ from serinus.reconcile.rollouts.stage_analysis import (
     asked_of,
     begun_again,
     counts_from,
+    not_before,
     on_route,
     settled_after,
     subject_of,
@@ -240,6 +241,7 @@ class AnalysisTracker:
             until=(last_tick,) * len(asked),
             unread_until=None if new else last_tick,
             share_from=settled_after(stage_id.since, scrape_interval=interval, tick=tick),
+            not_before=not_before(record.status),
         )
 
     def _asked(self, record: RolloutRecord, plan: RolloutSpec, index: int) -> tuple[Asked, ...]:
