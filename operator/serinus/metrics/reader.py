@@ -8,16 +8,10 @@ from typing import Any, Final
 
 from serinus.api.abort_condition import Latency, Rate
 from serinus.engine.analysis.measurements import Answer, Question
-from serinus.metrics.answers import (
-    Display,
-    Health,
-    Tick,
-    number,
-    read_display,
-    read_health,
-)
+from serinus.metrics.answers import Tick
 from serinus.metrics.bounds import REFRESH_MS, RETRY_MS, Bounds, Spellings
 from serinus.metrics.grpc_calls import grpc_query, read_grpc, with_grpc
+from serinus.metrics.health import Display, Health, number, read_display, read_health
 from serinus.metrics.increments import RequestCounts, Row, read_buckets, read_requests
 from serinus.metrics.lifecycle import LifecycleCounts, lifecycle_backends, lifecycle_query, read_lifecycle
 from serinus.metrics.native import NativeCounts, Neighbours, native_query, read_native

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from serinus.engine.analysis.measurements import Answer, Question
-from serinus.metrics.answers import Health, Tick
+from serinus.metrics.answers import Tick
 from serinus.metrics.grpc_calls import grpc_query, read_grpc, with_grpc
+from serinus.metrics.health import Health
 from serinus.metrics.increments import RequestCounts, Row, read_buckets, read_requests
 from serinus.metrics.lifecycle import LifecycleCounts, lifecycle_backends, lifecycle_query, read_lifecycle
 from serinus.metrics.named import NamedTemplate

@@ -142,28 +142,41 @@ def asked_of(plan: RolloutSpec, candidate: Subject, stable: Subject | None, cond
     return Asked(condition, question_of(plan, candidate, condition), beside)
 
 
-def counts_from(status: RolloutStatus, since: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
+def counts_from(ended: datetime | None, since: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
     """Return the time after which answers are about this stage's requests only.
 
     A version that is retried right after its rollback must not be charged with the failures of the run before.
+
+    Args:
+        ended: the end of the earlier run on this backend; None where there was none.
+        since: when the stage began.
+        scrape_interval: how often the targets are scraped.
+        tick: how often they are asked about.
     """
-    ended = _earlier_run_ended(status)
     return since if ended is None else max(since, settled_after(ended, scrape_interval=scrape_interval, tick=tick))
 
 
-def not_before(status: RolloutStatus) -> datetime | None:
-    """Return the time of the first sample that has all requests of this version's run before; None without one.
+def not_before(ended: datetime | None) -> datetime | None:
+    """Return the time of the first sample that has all requests of the earlier run on this backend; None without one.
 
     An outage of the scrapes that begins with the end of that run and ends in this one brings the requests of both in
     one answer, however late.
     """
-    ended = _earlier_run_ended(status)
     return None if ended is None else ended + _IN_FLIGHT
 
 
-def _earlier_run_ended(status: RolloutStatus) -> datetime | None:
-    version = status.candidate.version if status.candidate is not None else ""
-    return next((past.ended_at for past in status.history if past.version == version), None)
+def earlier_run_ended(
+    status: RolloutStatus, subject: Subject, versions: Mapping[str, ModelVersionRecord]
+) -> datetime | None:
+    """Return when the latest run ended that was on the candidate's backend; None where there was none.
+
+    It was this version's, or that of another one with the same Service.
+    """
+    for past in status.history:
+        record = versions.get(past.version)
+        if past.version == subject.version or (record is not None and record.backend == subject.backend):
+            return past.ended_at
+    return None
 
 
 def settled_after(change: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:

@@ -1,5 +1,6 @@
 """A version that is tried again right after its rollback is judged by the requests of its new run only."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from serinus.api.rollout_status import CurrentStage, PastRun, RolloutStatus, RunResult, Serving, StageState
@@ -30,12 +31,16 @@ def retried(version: str = "2.0.0") -> RolloutStatus:
     )
 
 
-async def readings(source: FakeSource, status: RolloutStatus, ticks: int, *, restarted: bool = False) -> Progress:
+async def readings(
+    source: FakeSource, status: RolloutStatus, ticks: int, *, restarted: bool = False, shared: str = ""
+) -> Progress:
     """The evidence of the one condition after so many ticks; a restarted process has seen none of them but the last."""
     cache = ClusterCache()
     tracker = AnalysisTracker(cache, {"default": source})
     for version in ("1.0.0", "2.0.0"):
         cache.put(model_version(version, "fraud"))
+    if shared:
+        cache.put(replace(model_version(shared, "fraud"), backend=model_version("2.0.0", "fraud").backend))
     plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, "burst": 1}, PRODUCTION)
     if not restarted:
         await tick_and_catch_up(tracker, ENDED)
@@ -72,6 +77,13 @@ async def test_the_end_of_another_versions_run_delays_nothing() -> None:
     source = FakeSource(scrape=timedelta(seconds=SCRAPE))
     source.bad["2.0.0"] = 1.0
     assert (await readings(source, retried("1.5.0"), 1)).breached_at is not None
+
+
+async def test_the_failures_of_another_version_with_the_same_service_are_not_counted() -> None:
+    for restarted in (False, True):
+        progress = await readings(failing_until_scraped(), retried("1.5.0"), 20, restarted=restarted, shared="1.5.0")
+        assert progress.breached_at is None
+        assert progress.requests > 0
 
 
 class Unscraped(FakeSource):
