@@ -114,7 +114,9 @@ def fold(evidence: Evidence, tick: Counts, per_second: float, terms: Terms) -> E
     failing = outright.fold(
         evidence.outright, tick.requests, tick.bad, burst=burst, tolerated=terms.tolerated, planned=terms.planned
     )
-    block = evidence.pending.plus(Block(tick.requests, tick.bad, burst))
+    block = Block(tick.requests, tick.bad, burst)
+    if evidence.pending.requests > 0:
+        block = evidence.pending.plus(block)
     if block.requests < MIN_BLOCK:
         return Evidence(failing, evidence.adaptive, block)
     worse = adaptive.fold(
