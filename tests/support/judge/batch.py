@@ -88,7 +88,8 @@ class Batch:
             decay = np.exp(-TICK / _TIME_CONSTANT)
             self.pace = self.pace * decay + np.stack((requests, np.full(len(requests), TICK)), axis=1)
         before = np.divide(self.pace[:, 0], self.pace[:, 1], out=np.zeros(len(requests)), where=self.pace[:, 1] > 0)
-        largest = largest_bursts(np.maximum(before, requests / SCRAPE), self.setting.blip)
+        shortest = np.where(before > 0, SCRAPE, SCRAPE / 3)
+        largest = largest_bursts(np.maximum(before, requests / shortest), self.setting.blip)
         some = np.nonzero(requests > 0)[0]
         self._look_for_failure(some, requests[some], bad[some], largest[some])
         self.pending[some, 0] += requests[some]
@@ -126,17 +127,17 @@ class Batch:
             places.reshape(-1)
         ]
         shares = np.array([null.share for null in self.guarded])
-        nothing = self._log_likelihood(shares * self.setting.limit, bursts, requests, bad)
+        nothing = self.log_likelihood(shares * self.setting.limit, bursts, requests, bad)
         rates = np.concatenate((self.worse, self.worse))
         bursty = np.broadcast_to(np.repeat([1.0, 4.0], len(self.worse)), (len(blocks), len(rates)))
-        worse = self._log_likelihood(rates, bursty, requests, bad)
+        worse = self.log_likelihood(rates, bursty, requests, bad)
         no_worse = bad / (self.setting.limit * requests) <= shares
         highest = np.where(no_worse, 0.0, adaptive._MAX_EXPONENT)[:, :, None]
         result: Floats = np.exp(np.minimum(worse[:, None, :] - nothing[:, :, None], highest))
         return result
 
     @staticmethod
-    def _log_likelihood(rates: Floats, bursts: Floats, requests: Floats, bad: Floats) -> Floats:
+    def log_likelihood(rates: Floats, bursts: Floats, requests: Floats, bad: Floats) -> Floats:
         good = requests - bad
         correlation = np.clip((np.maximum(bursts, 1.01) - 1) / (requests - 1), 0, 0.95)
         both = (1 - correlation) / correlation
