@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from serinus.api.rollout import Sensitivity
 from serinus.engine.analysis import adaptive, outright
-from serinus.engine.analysis.adaptive import MIN_BLOCK, worse_rates
+from serinus.engine.analysis.adaptive import MIN_BLOCK
 from serinus.engine.analysis.likelihood import log_gamma
 from serinus.engine.analysis.nulls import LEAST_BURST, grid
 from serinus.engine.analysis.sequential import MIN_BAD
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
+from serinus.engine.analysis.worse import worse_rates
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -67,7 +67,8 @@ class Comparison:
         none = self.pending[some, 0] <= 0
         self.pending[some, 5] = np.where(none, rate, self.pending[some, 5])
         self.pending[some, 2] = np.maximum(self.pending[some, 2], largest)
-        self.pending[np.ix_(some, [0, 1, 3, 4])] += self.waiting[some]
+        for column, place in enumerate((0, 1, 3, 4)):
+            self.pending[some, place] += self.waiting[some, column]
         decay = np.exp(-np.where(self.judged[some], self.passed[some], 0.0) / 300.0)[:, None]
         self.level[some] = self.level[some] * decay + np.stack((others, others_bad), axis=1)
         self.waiting[some], self.passed[some], self.judged[some] = 0, 0, True

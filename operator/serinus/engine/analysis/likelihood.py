@@ -56,14 +56,16 @@ class BlockLikelihood:
 
     def log_likelihood(self, bad: float) -> Floats:
         """Return the logarithm of the likelihood of this many bad requests, not necessarily a whole number."""
-        return self.log_likelihoods(np.array((bad,)))[0]
+        result: Floats = self.log_likelihoods(np.array((bad,)))[0]
+        return result
 
     def log_likelihoods(self, bad: Floats) -> Floats:
         """Return the logarithms of the likelihoods of several numbers of bad requests, each as a row."""
         counts = np.array((bad, self.requests - bad))[:, :, np.newaxis]
         gammas = log_gamma(self.shapes[:, np.newaxis, :] + counts)
         bursty = gammas[0] + gammas[1] + self.constant
-        return np.where(self.independent, counts[0] * self.log_bad + counts[1] * self.log_good, bursty)
+        result: Floats = np.where(self.independent, counts[0] * self.log_bad + counts[1] * self.log_good, bursty)
+        return result
 
 
 def concentration(bursts: Floats, requests: float) -> Floats:

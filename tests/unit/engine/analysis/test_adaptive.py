@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serinus.api.rollout import Sensitivity
-from serinus.engine.analysis.adaptive import NO_EVIDENCE, AdaptiveEvidence, Block, fold, worse_rates
+from serinus.engine.analysis.adaptive import NO_EVIDENCE, AdaptiveEvidence, Block, fold
 from serinus.engine.analysis.likelihood import BlockLikelihood, log_gamma
 from serinus.engine.analysis.nulls import Null, grid, largest_burst
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
+from serinus.engine.analysis.worse import worse_rates
 from support.examples import examples
 
 TOLERATED = 0.05
