@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from serinus.api.rollout import Sensitivity
 from serinus.engine.analysis import adaptive, outright
+from serinus.engine.analysis import worse as worse_version
 from serinus.engine.analysis.adaptive import MIN_BLOCK
 from serinus.engine.analysis.likelihood import log_gamma
 from serinus.engine.analysis.nulls import LEAST_BURST, grid
@@ -130,7 +131,8 @@ class Batch:
         shares = np.array([null.share for null in self.guarded])
         nothing = self.log_likelihood(shares * self.setting.limit, bursts, requests, bad)
         rates = np.concatenate((self.worse, self.worse))
-        bursty = np.broadcast_to(np.repeat([1.0, 4.0], len(self.worse)), (len(blocks), len(rates)))
+        wide = np.where(rates >= worse_version._HIGH, np.maximum(1.0, requests / worse_version._SHARPEST), 1.0)
+        bursty = np.repeat([1.0, 4.0], len(self.worse)) * wide
         worse = self.log_likelihood(rates, bursty, requests, bad)
         no_worse = bad / (self.setting.limit * requests) <= shares
         highest = np.where(no_worse, 0.0, adaptive._MAX_EXPONENT)[:, :, None]

@@ -16,12 +16,11 @@ from serinus.api.rollout import Sensitivity
 from serinus.engine.analysis.likelihood import BlockLikelihood, Floats
 from serinus.engine.analysis.nulls import grid
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
-from serinus.engine.analysis.worse import worse_rates
+from serinus.engine.analysis.worse import alternatives
 
 MIN_BLOCK: Final = 20
 """Requests that are judged together at least, so that a burst lies within one block at low traffic as well."""
 
-_BURSTS: Final = (1.0, 4.0)
 _MAX_EXPONENT: Final = 200.0
 _MAX_RATIO: Final = 1e200
 _AT_ONCE: Final = 16
@@ -116,10 +115,10 @@ def _log_likelihoods(sensitivity: Sensitivity, tolerated: float, largest: float,
 @lru_cache(maxsize=512)
 def _distribution(sensitivity: Sensitivity, tolerated: float, largest: float, requests: float) -> BlockLikelihood:
     """Return the distribution of the bad count under each hypothesis, followed by the alternatives."""
-    guarded, rates = grid(sensitivity), worse_rates(tolerated)
+    guarded, worse = grid(sensitivity), alternatives(tolerated, requests)
     return BlockLikelihood.of(
-        [*(null.share * tolerated for null in guarded), *rates, *rates],
-        [*(null.size.burst(largest) for null in guarded), *(burst for burst in _BURSTS for _ in rates)],
+        [*(null.share * tolerated for null in guarded), *(rate for rate, _ in worse)],
+        [*(null.size.burst(largest) for null in guarded), *(burst for _, burst in worse)],
         requests,
     )
 
@@ -128,18 +127,18 @@ def advance(evidence: AdaptiveEvidence, factors: Floats, *, planned: int) -> Ada
     """Multiply the mixtures by the likelihood ratios of one block; rows are hypotheses, columns are alternatives."""
     blocks = evidence.blocks + 1
     weight = starting_weight(blocks, planned)
-    alternatives = factors.shape[1]
+    columns = factors.shape[1]
     if evidence.ratios:
         ratios = np.frombuffer(evidence.ratios).reshape(factors.shape) + weight
         ratios *= factors
     else:
         ratios = weight * factors
     # One product and a list: an eighth of the time of numpy's sum and minimum.
-    sums = ratios.dot(_ones(alternatives)).tolist()
+    sums = ratios.dot(_ones(columns)).tolist()
     if max(sums) > _MAX_RATIO:
         np.minimum(ratios, _MAX_RATIO, out=ratios)
-        sums = ratios.dot(_ones(alternatives)).tolist()
-    value = min(sums) / alternatives + unspent_weight(blocks, planned)
+        sums = ratios.dot(_ones(columns)).tolist()
+    value = min(sums) / columns + unspent_weight(blocks, planned)
     return AdaptiveEvidence(ratios.tobytes(), blocks, value)
 
 

@@ -17,7 +17,7 @@ from serinus.engine.analysis.comparison import Reference
 from serinus.engine.analysis.evidence import NO_EVIDENCE, Bursts, Counts, Terms, fold, fold_comparison
 from serinus.engine.analysis.nulls import Null, grid
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
-from serinus.engine.analysis.worse import worse_rates
+from serinus.engine.analysis.worse import alternatives
 from support.examples import examples
 
 PLANNED = 30
@@ -60,7 +60,7 @@ def limit_ratios(block: Block, tolerated: float, sensitivity: Sensitivity) -> li
         no_worse = null.share >= block.bad / (tolerated * block.requests)
         return math.exp(min(0.0 if no_worse else 200.0, exponent))
 
-    worse = [(rate, burst) for burst in (1.0, 4.0) for rate in worse_rates(tolerated)]
+    worse = alternatives(tolerated, block.requests)
     return [[ratio(null, rate, burst) for rate, burst in worse] for null in grid(sensitivity)]
 
 
