@@ -90,7 +90,7 @@ class Batch:
             decay = np.exp(-TICK / _TIME_CONSTANT)
             self.pace = self.pace * decay + np.stack((requests, np.full(len(requests), TICK)), axis=1)
         before = np.divide(self.pace[:, 0], self.pace[:, 1], out=np.zeros(len(requests)), where=self.pace[:, 1] > 0)
-        shortest = np.where(before > 0, SCRAPE, SCRAPE / 3)
+        shortest = np.where(before > 0, SCRAPE, SCRAPE / 2)
         largest = largest_bursts(np.maximum(before, requests / shortest), self.setting.blip)
         some = np.nonzero(requests > 0)[0]
         self._look_for_failure(some, requests[some], bad[some], largest[some])

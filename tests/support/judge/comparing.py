@@ -60,7 +60,7 @@ class Comparison:
         before = np.divide(self.pace[:, 0], self.pace[:, 1], out=np.zeros(len(figures)), where=self.pace[:, 1] > 0)
         some = np.nonzero((self.waiting[:, 0] > 0) & (self.waiting[:, 2] > 0))[0]
         requests, _, others, others_bad = self.waiting[some].T
-        seconds = np.where(before > 0, np.maximum(SCRAPE, np.where(self.judged, self.passed, SCRAPE)), SCRAPE / 3)[some]
+        seconds = np.where(before > 0, np.maximum(SCRAPE, np.where(self.judged, self.passed, SCRAPE)), SCRAPE / 2)[some]
         largest = largest_bursts(np.maximum(before[some], requests / seconds), 2.0)
         rate = (self.level[some, 1] + 1) / (self.level[some, 0] + 2 / self.margin)
         self._look_for_failure(some, largest, rate)

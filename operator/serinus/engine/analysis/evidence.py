@@ -15,7 +15,7 @@ from serinus.engine.analysis.comparison import Reference
 from serinus.engine.analysis.nulls import largest_burst
 from serinus.engine.analysis.outright import OutrightEvidence
 
-_PARTS: Final = 3.0
+_PARTS: Final = 2.0
 """The first requests of a stage count as those of this part of the shortest time."""
 
 

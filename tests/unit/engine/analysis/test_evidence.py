@@ -76,7 +76,7 @@ def test_traffic_that_has_just_risen_counts_for_the_largest_burst() -> None:
 
 def test_while_no_rate_is_known_the_requests_may_have_come_in_a_part_of_a_scrape() -> None:
     bursts = Bursts(blip=2.0, shortest=15.0)
-    assert bursts.largest(Counts(50.0, 0.0, 15.0), 0.0) == bursts.largest(Counts(0.0, 0.0, 5.0), 10.0)
+    assert bursts.largest(Counts(75.0, 0.0, 15.0), 0.0) == bursts.largest(Counts(0.0, 0.0, 5.0), 10.0)
 
 
 def test_an_outage_of_the_blip_in_the_first_tick_is_no_breach_but_outright_failure_is() -> None:
