@@ -232,20 +232,21 @@ def sensitivities(seed: int, runs: int) -> None:
 
 
 def window_shares(histories: Histories) -> Floats:
-    """Return the share of bad requests in the last minute at each tick; 0 where it has none."""
+    """Return the share of bad requests in the last minute at each tick; 0 before the first whole minute."""
     sums = [
         np.apply_along_axis(np.convolve, 0, figures, np.ones(MINUTE))[:TICKS]
         for figures in (histories.bad, histories.requests)
     ]
-    result: Floats = np.divide(sums[0], sums[1], out=np.zeros(sums[0].shape), where=sums[1] > 0)
+    whole = (np.arange(TICKS) >= MINUTE - 1)[:, None] & (sums[1] > 0)
+    result: Floats = np.divide(sums[0], sums[1], out=np.zeros(sums[0].shape), where=whole)
     return result
 
 
 def against_a_threshold(seed: int, runs: int) -> None:
     title(
-        f"Seconds from the regression to the breach at the same rate of false aborts (median of {runs:,}; limit 5 %, "
-        "regression after half an hour at a tenth of it). The threshold on the last minute is the one that aborts 1 % "
-        "of the canaries at the limit in 2 h:",
+        f"Seconds from the regression to the breach (median of {runs:,}; limit 5 %, regression after half an hour at a "
+        "tenth of it; two conditions in the run). The threshold on the last minute is the one that aborts 1 % of the "
+        "canaries at the limit in 2 h:",
         "canary",
         "threshold found",
         "true rate",
