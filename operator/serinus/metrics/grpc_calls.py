@@ -1,6 +1,6 @@
 """Which gRPC calls of a tick failed: the query and its rows. Builds text and reads rows only."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from serinus.metrics.increments import RequestCounts, Row
@@ -49,8 +49,13 @@ def read_grpc(grpc: GrpcStatus, preset: Preset, rows: Iterable[Row]) -> dict[Key
     return failures
 
 
-def with_grpc(requests: Increments[RequestCounts], failures: Mapping[Key, GrpcFailures]) -> Increments[RequestCounts]:
-    """Return the requests with the failed calls of the backends that speak gRPC."""
+def with_grpc(
+    preset: Preset, requests: Increments[RequestCounts], rows: Iterable[Row] = ()
+) -> Increments[RequestCounts]:
+    """Return the requests with the failed calls that these rows of ``grpc_query`` tell of."""
+    failures = read_grpc(preset.grpc, preset, rows) if preset.grpc is not None else {}
+    if not failures:
+        return requests
     counts = {
         key: failures[key].added_to(counted) if key in failures else counted for key, counted in requests.counts.items()
     }

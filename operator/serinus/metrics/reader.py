@@ -1,7 +1,7 @@
 """Reads one preset's series: at most six queries a tick, sent together; a seventh for both kinds of histograms."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,7 +10,7 @@ from serinus.api.abort_condition import Latency, Rate
 from serinus.engine.analysis.measurements import Answer, Question
 from serinus.metrics.answers import Tick
 from serinus.metrics.bounds import REFRESH_MS, RETRY_MS, Bounds, Spellings
-from serinus.metrics.grpc_calls import grpc_query, read_grpc, with_grpc
+from serinus.metrics.grpc_calls import grpc_query, with_grpc
 from serinus.metrics.health import Display, Health, number, read_display, read_health
 from serinus.metrics.increments import RequestCounts, Row, read_buckets, read_requests
 from serinus.metrics.lifecycle import LifecycleCounts, lifecycle_backends, lifecycle_query, read_lifecycle
@@ -217,14 +217,18 @@ class PresetReader:
         queries = [requests_query(preset, frozenset(keys.values()), reach)]
         if preset.grpc is not None and calls:
             queries.append(grpc_query(preset, preset.grpc, calls, reach))
-        results = await asyncio.gather(*(self._workers.instant(query, span.end) for query in queries))
-        rows: list[list[Row]] = []
-        for result in results:
-            if isinstance(result, Failure):
-                return result
-            rows.append([(sample.metric, number(sample)) for sample in result.samples])
-        requests = read_requests(preset, rows[0])
-        return with_grpc(requests, read_grpc(preset.grpc, preset, rows[1])) if preset.grpc and rows[1:] else requests
+        tables: list[Sequence[Row]] = []
+        for rows in await asyncio.gather(*(self._rows(query, span) for query in queries)):
+            if isinstance(rows, Failure):
+                return rows
+            tables.append(rows)
+        return with_grpc(preset, read_requests(preset, tables[0]), *tables[1:])
+
+    async def _rows(self, query: str, span: Span) -> Sequence[Row] | Failure:
+        result = await self._workers.instant(query, span.end)
+        if isinstance(result, Failure):
+            return result
+        return [(sample.metric, number(sample)) for sample in result.samples]
 
     def grpc_backends(self, keys: Mapping[Question, Key]) -> frozenset[Key]:
         """Return the backends of the models that spoke gRPC at the last tick, the stable version's or another's."""
@@ -236,10 +240,8 @@ class PresetReader:
         if self._preset.histogram is None or not bounds:
             return Increments()
         query = buckets_query(self._preset, self._preset.histogram, backends, bounds, self._reach(span))
-        result = await self._workers.instant(query, span.end)
-        if isinstance(result, Failure):
-            return result
-        return read_buckets(self._preset, ((sample.metric, number(sample)) for sample in result.samples))
+        rows = await self._rows(query, span)
+        return rows if isinstance(rows, Failure) else read_buckets(self._preset, rows)
 
     @property
     def only_native(self) -> frozenset[Key]:
@@ -267,10 +269,8 @@ class PresetReader:
         if self._preset.lifecycle is None or not backends:
             return {}
         query = lifecycle_query(self._preset, self._preset.lifecycle, backends, span.end - span.start)
-        result = await self._workers.instant(query, span.end)
-        if isinstance(result, Failure):
-            return result
-        return read_lifecycle(self._preset, ((sample.metric, number(sample)) for sample in result.samples))
+        rows = await self._rows(query, span)
+        return rows if isinstance(rows, Failure) else read_lifecycle(self._preset, rows)
 
     async def _health(self, backends: frozenset[Key], bounds: Spellings, span: Span) -> Health | Failure:
         lookback = self._outages.lookback(span.start) + _REMEMBER_LABELS_MS

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from serinus.engine.analysis.measurements import Answer, Question
 from serinus.metrics.answers import Tick
-from serinus.metrics.grpc_calls import grpc_query, read_grpc, with_grpc
+from serinus.metrics.grpc_calls import grpc_query, with_grpc
 from serinus.metrics.health import Health
 from serinus.metrics.increments import RequestCounts, Row, read_buckets, read_requests
 from serinus.metrics.lifecycle import LifecycleCounts, lifecycle_backends, lifecycle_query, read_lifecycle
@@ -197,8 +197,7 @@ def _read(preset: Preset, rows: Mapping[str, Sequence[NativeRow]]) -> _Read:
     numbers = _numbers(rows.get(_REQUESTS, ()))
     begun = {preset.key_of(labels): seconds for labels, seconds in numbers if labels.get(PART) == BEGUN}
     requests = read_requests(preset, [row for row in numbers if row[0].get(PART) != BEGUN])
-    if preset.grpc is not None and _GRPC in rows:
-        requests = with_grpc(requests, read_grpc(preset.grpc, preset, _numbers(rows[_GRPC])))
+    requests = with_grpc(preset, requests, _numbers(rows.get(_GRPC, ())))
     buckets = read_buckets(preset, _numbers(rows.get(_BUCKETS, ())))
     native = read_native(preset, rows.get(_NATIVE, ()))
     return _Read(requests, buckets, native, read_lifecycle(preset, _numbers(rows.get(_LIFECYCLE, ()))), begun)

@@ -18,7 +18,7 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin
 from serinus.engine.analysis.guards import guards_of
-from serinus.engine.analysis.measurements import CouldNotAsk, Question, Subject
+from serinus.engine.analysis.measurements import CouldNotAsk, Question
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import stage_of
 from serinus.engine.rollout.traffic.confirmation import route_in_use
@@ -202,11 +202,13 @@ class AnalysisTracker:
     def _open(
         self, record: RolloutRecord, stage_id: StageId, last_tick: datetime, now: datetime
     ) -> StageAnalysis | None:
-        plan = self._cache.last_plan(record)
-        stage = stage_of(plan, record.status.stage)
-        if plan is None or stage is None or not stage.abort_on or plan.metrics.source not in self._sources:
+        plan, terms = self._cache.last_plan(record), self._terms(record)
+        if plan is None or terms is None or not terms[0].abort_on or plan.metrics.source not in self._sources:
             return None
-        asked = self._asked(record, plan, stage_id.index)
+        stage = terms[0]
+        known = self._cache.versions(record.meta.key.namespace, plan.model)
+        versions = {version.version: version for version in known}
+        asked = self._asked(record, plan, stage_id.index, versions)
         if not asked:
             return None
         interval = self._sources[plan.metrics.source].scrape_interval
@@ -226,7 +228,7 @@ class AnalysisTracker:
         # The next tick covers the whole past of a stage that began around the last one.
         tick = self._sources[plan.metrics.source].tick
         new = last_tick - SETTLED < stage_id.since <= last_tick + 2 * tick
-        earlier = self._earlier_run_ended(record, plan, asked[0].candidate.subject)
+        earlier = earlier_run_ended(record.status, asked[0].candidate.subject, versions)
         counted_from = counts_from(earlier, stage_id.since, scrape_interval=interval, tick=tick)
         trusted = self._trusted_from.get(plan.metrics.source)
         if trusted is not None and not trusted <= stage_id.since <= now:
@@ -234,7 +236,7 @@ class AnalysisTracker:
             new, counted_from = True, trusted
         return StageAnalysis(
             stage=stage_id,
-            terms=(stage, plan.metrics, plan.guards),
+            terms=terms,
             source=plan.metrics.source,
             asked=asked,
             initial=initial,
@@ -246,10 +248,11 @@ class AnalysisTracker:
             not_before=not_before(earlier),
         )
 
-    def _asked(self, record: RolloutRecord, plan: RolloutSpec, index: int) -> tuple[Asked, ...]:
+    def _asked(
+        self, record: RolloutRecord, plan: RolloutSpec, index: int, versions: Mapping[str, ModelVersionRecord]
+    ) -> tuple[Asked, ...]:
         """Return the questions of what the team wrote for a stage, then those of the guards that can be answered."""
         namespace, status = record.meta.key.namespace, record.status
-        versions = self._versions(record, plan)
         candidate = subject_of(status.candidate, versions, ObjectKey(namespace, plan.model))
         stable = subject_of(status.stable, versions, ObjectKey(namespace, plan.model))
         if candidate is None:
@@ -258,12 +261,6 @@ class AnalysisTracker:
         guards = tuple(asked_of(plan, candidate, stable, guard) for guard in guards_of(plan, index))
         problem_with = self._sources[plan.metrics.source].problem_with
         return (*asked, *(guard for guard in guards if stable is not None and not problem_with(guard.candidate)))
-
-    def _versions(self, record: RolloutRecord, plan: RolloutSpec) -> Mapping[str, ModelVersionRecord]:
-        return {one.version: one for one in self._cache.versions(record.meta.key.namespace, plan.model)}
-
-    def _earlier_run_ended(self, record: RolloutRecord, plan: RolloutSpec, candidate: Subject) -> datetime | None:
-        return earlier_run_ended(record.status, candidate, self._versions(record, plan))
 
     async def _ask(self, source: str, now: datetime, before: datetime) -> None:
         """Query what happened since each condition's last answer: mostly since the last tick."""

@@ -1,4 +1,4 @@
-"""The run time of stages where the wall clock is set: what it is set forward by is no time that a stage has run.
+"""The run time of stages when the wall clock is set: a step forward does not count as time that a stage has run.
 
 Statuses hold wall-clock times, since only those survive a restart. A step is noticed at each decision, so that none is
 taken on a stage's time that has not passed; the correction is stored with the held time of the stage.
