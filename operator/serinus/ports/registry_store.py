@@ -8,6 +8,7 @@ from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
 
 
@@ -47,6 +48,12 @@ class RegistryStore(Protocol):
     async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
         """Return one version, strongly consistent; None where it is not registered."""
 
+    async def read_registered(self, model: ObjectKey, head: Head, version: str) -> RegisteredVersion | None:
+        """Return what the records up to this head say of a version, strongly consistent; None where they do not.
+
+        Unlike ``read_version`` it does not depend on what somebody has made of the version's object since.
+        """
+
     def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
         """Yield the model's versions, page by page, in no promised order.
 
@@ -67,8 +74,8 @@ class RegistryStore(Protocol):
         Raises:
             ConflictError: the head is no longer ``before``: read it, decide again.
             NotFoundError: ``serves`` is not registered.
-            RefusedError: ``serves`` has another digest or is yanked; the step is too large for the store; ``registers``
-                is registered with another spec.
+            RefusedError: ``serves`` has another digest or is yanked; the step is too large for the store.
+            VersionTakenError: ``registers`` or ``serves`` is registered with another spec.
             AmbiguousError: it may have been stored: commit it again.
         """
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.ports.registry_store import Commit, RegistryStore
 from serinus.ports.services import Guard
@@ -25,6 +26,10 @@ class FencedStore:
     async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
         """Return one version; None where it is not registered."""
         return await self._store.read_version(model, version)
+
+    async def read_registered(self, model: ObjectKey, head: Head, version: str) -> RegisteredVersion | None:
+        """Return what the records up to this head say of a version."""
+        return await self._store.read_registered(model, head, version)
 
     def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
         """Yield the model's versions."""

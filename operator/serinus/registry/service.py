@@ -18,7 +18,8 @@ from serinus.api.parsing import decode
 from serinus.backoff import Backoff
 from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, ChainWalk, StoredRecord
 from serinus.engine.audit.head import Accepted, ChangeRequest, Promote, Rejected, RollBack, apply, evaluate, seal
-from serinus.engine.versions.catalogue import Query, VersionEntry, select
+from serinus.engine.audit.registrations import RegisteredVersion
+from serinus.engine.versions.catalogue import Query, VersionEntry, registration_of, select
 from serinus.errors import (
     AmbiguousError,
     ConflictError,
@@ -26,6 +27,7 @@ from serinus.errors import (
     NotFoundError,
     RefusedError,
     TransientError,
+    VersionTakenError,
 )
 from serinus.ports.registry_store import Commit, RegistryStore
 from serinus.ports.services import Clock
@@ -143,21 +145,31 @@ class Registry:
     async def register(self, model: ObjectKey, entry: VersionEntry, audit_entry: AuditEntry) -> int:
         """Register a version and return the record's number; registering the same spec again changes nothing.
 
+        The record holds the version's spec, labels and time, and its hash: they are the version's for ever.
+
         Raises:
-            RefusedError: the version is registered with another spec.
+            VersionTakenError: the version is registered with another spec.
             TransientError, AmbiguousError: retry with the same entry.
         """
+        audit_entry = structs.replace(
+            audit_entry,
+            version=entry.version,
+            digest=entry.digest,
+            spec_hash=entry.spec_hash,
+            registration=registration_of(entry),
+        )
         return await self._commit(model, audit_entry, registers=entry)
 
     async def record(self, model: ObjectKey, audit_entry: AuditEntry) -> int:
         """Record a fact, which is accepted whatever the head says, and return the record's number.
 
-        The record of a new production version contains its registered digest; for an unregistered one, the entry's.
+        The record of a new production version contains the digest that the entry says has served, whatever the
+        registry knows: a difference is a finding of :meth:`verify`. An entry without one gets the registered digest.
         """
         serving = (audit_entry.to or audit_entry.version) if audit_entry.event in _SERVING else ""
-        known = await self.store.read_version(model, serving) if serving else None
-        if known is not None:
-            audit_entry = structs.replace(audit_entry, digest=known.digest)
+        if serving and not audit_entry.digest:
+            known = await self.store.read_version(model, serving)
+            audit_entry = structs.replace(audit_entry, digest=known.digest if known is not None else "")
         return await self._commit(model, audit_entry)
 
     async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
@@ -204,6 +216,8 @@ class Registry:
             existing_sequence = await self.store.find_record(model, head, audit_entry.id)
             if existing_sequence is not None:
                 return existing_sequence
+            if registers is not None and (registered := await self._registered_as(model, head, registers)):
+                return registered
             change = evaluate(head, request) if request is not None else None
             if isinstance(change, Rejected):
                 raise RefusedError(f"{model}: {change.message}")
@@ -219,12 +233,28 @@ class Registry:
                 return step.record.sequence
         raise AssertionError("the last attempt returns or raises")
 
+    async def _registered_as(self, model: ObjectKey, head: Head, entry: VersionEntry) -> int:
+        """Return the record that registers exactly this version already; 0 where one must be written.
+
+        Raises:
+            VersionTakenError: the number is registered with another spec.
+        """
+        known = await self.store.read_registered(model, head, entry.version)
+        if known is None or not known.spec_hash:
+            return 0
+        if known.spec_hash != entry.spec_hash:
+            raise VersionTakenError(taken(model, known, entry.spec_hash))
+        stored = await self.store.read_version(model, entry.version)
+        return known.sequence if stored is not None and stored.spec_hash == entry.spec_hash else 0
+
     async def _step(
         self, model: ObjectKey, head: Head, audit_entry: AuditEntry, *, serves: str, registers: VersionEntry | None
     ) -> Commit:
         if serves:
-            entry = await self.get(model, serves)
-            audit_entry = structs.replace(audit_entry, digest=entry.digest)
+            known = await self.store.read_registered(model, head, serves)
+            states = known is not None and bool(known.holds_spec or known.digest)
+            digest = known.digest if known is not None and states else (await self.get(model, serves)).digest
+            audit_entry = structs.replace(audit_entry, digest=digest)
         record, after = seal(head, audit_entry, model, by=self._by, now=self._clock.now())
         return Commit(
             model=model,
@@ -235,6 +265,15 @@ class Registry:
             digest=audit_entry.digest if serves else "",
             registers=registers,
         )
+
+
+def taken(model: ObjectKey, known: RegisteredVersion, spec_hash: str) -> str:
+    """Return why a version's number is taken, with the remedy."""
+    record = f" by record {known.sequence}" if known.sequence else ""
+    return (
+        f"{model} {known.version} is registered with another spec{record}: {known.spec_hash}, not {spec_hash}, and a "
+        "version never changes: give the new build a new version"
+    )
 
 
 def _with_change(audit_entry: AuditEntry, change: Accepted | None) -> AuditEntry:

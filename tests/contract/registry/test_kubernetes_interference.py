@@ -8,8 +8,9 @@ from msgspec import structs
 from serinus.api.audit_record import AuditEvent
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
-from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError
+from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, VersionTakenError
 from serinus.registry.kubernetes.store import KubernetesStore
+from support.registry.concurrency import rivals
 from support.registry.kubernetes import KubernetesPlace, ListingApi
 from support.registry.place import (
     Crash,
@@ -138,6 +139,62 @@ async def test_after_a_late_confirmation_of_a_commit_the_head_includes_it(
     assert (await registry.head(model)).audit.sequence == 75, "the crash was between the record and the head"
     assert await registry.promote(model, "3.0.0", entry) == 76
     assert (await verified_model(place, model)).summary == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 76)
+
+
+# ---- versions that are deleted and made anew ---------------------------------------------------
+
+
+def _made_anew(server: ListingApi, model: ObjectKey, version: str, **spec: Any) -> None:
+    """Replace a ModelVersion by one with another spec, as whoever may edit ModelVersions can."""
+    path = of(model, "modelversions", f"-v{version}")
+    raw = server.objects.pop(path)
+    server.put(
+        path, {"metadata": {"name": raw["metadata"]["name"], "namespace": "ml"}, "spec": {**raw["spec"], **spec}}
+    )
+
+
+@pytest.mark.parametrize("digest", ["the same", "another"])
+async def test_a_version_made_anew_with_another_spec_is_taken_and_never_serves(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, digest: str
+) -> None:
+    artifact = {
+        "uri": "s3://evil",
+        "digest": digest_for(model, "3.0.0") if digest == "the same" else digest_for("evil"),
+    }
+    _made_anew(server, model, "3.0.0", artifact=artifact)
+    registry = registry_on(place.open())
+    forged = await registry.get(model, "3.0.0")
+    with pytest.raises(VersionTakenError, match=r"registered with another spec by record 3"):
+        await registry.register(model, forged, audit_entry(AuditEvent.VERSION_REGISTERED))
+    with pytest.raises(RefusedError, match=r"3\.0\.0"):
+        await registry.promote(model, "3.0.0", audit_entry())
+    assert [record.sequence async for record in registry.history(model)] == [1, 2, 3, 4, 5]
+
+
+async def test_a_version_made_anew_with_the_same_spec_is_the_same_version(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey
+) -> None:
+    _made_anew(server, model, "3.0.0")
+    registry = registry_on(place.open())
+    same = version_entry(model, "3.0.0")
+    assert await registry.register(model, same, audit_entry(AuditEvent.VERSION_REGISTERED)) == 3
+    assert await registry.promote(model, "3.0.0", audit_entry()) == 6
+
+
+async def test_a_version_that_was_deleted_can_be_registered_again_with_its_own_spec_only(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey
+) -> None:
+    del server.objects[of(model, "modelversions", "-v3.0.0")]
+    registry = registry_on(place.open())
+    other = version_entry(model, "3.0.0", changes="another build")
+    with pytest.raises(VersionTakenError):
+        await registry.register(model, other, audit_entry(AuditEvent.VERSION_REGISTERED))
+    await register(registry, model, "3.0.0")
+    assert of(model, "modelversions", "-v3.0.0") in server.objects
+
+
+async def test_of_several_specs_registered_at_once_under_one_number_one_is_registered(place: KubernetesPlace) -> None:
+    await rivals(place, place.fresh_model())
 
 
 # ---- invalid objects ---------------------------------------------------------------------------

@@ -9,12 +9,21 @@ from typing import Any, TypeVar
 
 from msgspec import json
 
+from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
-from serinus.api.parsing import encode
+from serinus.api.parsing import decode, encode
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.registrations import RegisteredVersion, RegisteredVersions
 from serinus.engine.versions.catalogue import Query, VersionEntry
-from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
+from serinus.errors import (
+    AmbiguousError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+    VersionTakenError,
+)
 from serinus.ports.registry_store import Commit
 from support.registry.place import PAGE, Crash, Fault
 
@@ -90,6 +99,16 @@ class MemoryStore:
     async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
         return await self._request(lambda: self._of(model).versions.get(version))
 
+    async def read_registered(self, model: ObjectKey, head: Head, version: str) -> RegisteredVersion | None:
+        def registered() -> RegisteredVersion | None:
+            versions = RegisteredVersions()
+            for number, content in sorted(self._of(model).records.items()):
+                if number <= head.audit.sequence:
+                    versions.add(decode(AuditRecordSpec, content, "spec"))
+            return versions.get(version)
+
+        return await self._request(registered)
+
     async def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
         async for entry in self._pages(lambda: list(self._of(model).versions.values())):
             if query.digest in {None, entry.digest}:
@@ -121,7 +140,7 @@ class MemoryStore:
             _may_serve(data, step)
         if (new := step.registers) is not None:
             if (old := data.versions.get(new.version)) is not None and old.spec_hash != new.spec_hash:
-                raise RefusedError(f"{new.version} is known with another spec")
+                raise VersionTakenError(f"{new.version} is registered with another spec")
             data.versions.setdefault(new.version, new)
         data.head = step.after
         data.records[record.sequence] = content

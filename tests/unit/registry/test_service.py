@@ -80,14 +80,18 @@ async def test_an_accepted_request_is_recorded_with_actor_reason_time_and_effect
     assert (record.namespace, record.model, record.sequence) == ("ml", "fraud-detector", number)
 
 
-async def test_a_fact_has_the_registered_digest_or_for_an_unregistered_version_its_own(
+async def test_a_fact_keeps_the_digest_that_served_and_gets_the_registered_one_where_it_states_none(
     registry: Registry,
 ) -> None:
-    entry = audit_entry(AuditEvent.PROMOTED, version="3.0.0", digest=digest_for("hearsay"))
-    await registry.record(MODEL, entry)
+    await registry.record(MODEL, audit_entry(AuditEvent.PROMOTED, version="3.0.0"))
     head = await registry.head(MODEL)
     assert head.production is not None
     assert head.production.digest == digest_for(MODEL, "3.0.0")
+    other = audit_entry(AuditEvent.ROLLED_BACK, version="3.0.0", to="1.0.0", digest=digest_for("the bytes that serve"))
+    await registry.record(MODEL, other)
+    head = await registry.head(MODEL)
+    assert head.production is not None
+    assert (head.production.version, head.production.digest) == ("1.0.0", digest_for("the bytes that serve"))
     unknown = audit_entry(AuditEvent.STABLE_ADOPTED, version="0.9.0", digest=digest_for("hearsay"))
     await registry.record(MODEL, unknown)
     head = await registry.head(MODEL)

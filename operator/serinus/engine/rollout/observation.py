@@ -80,11 +80,13 @@ class AdmissionBlock:
     def bars_rollback(self) -> bool:
         """Whether also a version that has served well must not get the traffic back: yanked, or with wrong bytes.
 
+        A version whose number is registered with another spec is not the one that has served.
+
         The other blocks only keep a run from starting: a policy that is made stricter, an artifact that was cleaned up
         or a registry that cannot be asked must not take away the version to go back to.
         """
         wrong_bytes = self.reason is WaitReason.ARTIFACT_REJECTED and not self.artifact_gone
-        return wrong_bytes or self.reason is WaitReason.VERSION_YANKED
+        return wrong_bytes or self.reason in {WaitReason.VERSION_YANKED, WaitReason.VERSION_TAKEN}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,23 @@ _BYTES_ARE_WRONG: Final = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class RegistrationState:
+    """What the registry has answered to the registration of a version.
+
+    Attributes:
+        pending: it has not answered yet.
+        taken: its number is registered with another spec: the registry's sentence; empty where it is not.
+    """
+
+    pending: bool = False
+    taken: str = ""
+
+
+REGISTERED: Final = RegistrationState()
+PENDING: Final = RegistrationState(pending=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionUnderReview:
     """The ModelVersion under review.
@@ -34,6 +51,7 @@ class VersionUnderReview:
         yanked: why it must never serve again; empty where it may.
         settled: an earlier verdict that accepted its schema; None where there is none.
         artifact: the result of verifying its artifact; None before the first verification.
+        registration: whether the registry knows it, which decides whether it is the version of its number.
     """
 
     spec: ModelVersionSpec
@@ -42,6 +60,7 @@ class VersionUnderReview:
     yanked: str = ""
     settled: Compatibility | None = None
     artifact: ArtifactFinding | None = None
+    registration: RegistrationState = REGISTERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +176,9 @@ def _schema(
 def _block(
     under_review: VersionUnderReview, policy: ModelSpec, schema: ConditionUpdate, *, accepted: bool
 ) -> AdmissionBlock | None:
-    version = under_review.spec.version
+    version, registration = under_review.spec.version, under_review.registration
+    if registration.taken:
+        return AdmissionBlock(WaitReason.VERSION_TAKEN, f"{registration.taken}. {version} as it is here never serves.")
     if under_review.yanked:
         return AdmissionBlock(WaitReason.VERSION_YANKED, f"{version} must never serve again: {under_review.yanked}.")
     missing = missing_facts(under_review.spec, policy)
@@ -166,7 +187,12 @@ def _block(
         return AdmissionBlock(
             WaitReason.FACTS_MISSING, f"The Model's policy requires {names}: create another ModelVersion that has it."
         )
-    return None if accepted else AdmissionBlock(WaitReason.SCHEMA_REJECTED, schema.message)
+    if not accepted:
+        return AdmissionBlock(WaitReason.SCHEMA_REJECTED, schema.message)
+    if registration.pending:
+        message = f"{version} is being registered; until then nobody knows whether its number is another version's."
+        return AdmissionBlock(WaitReason.REGISTRATION_PENDING, message, temporary=True)
+    return None
 
 
 def _artifact(

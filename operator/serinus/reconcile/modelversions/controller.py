@@ -20,10 +20,10 @@ from serinus.api.parsing import encode
 from serinus.backoff import Backoff
 from serinus.engine.rollout.observation import Actors
 from serinus.engine.rollout.outbox import actor_of
-from serinus.engine.versions.admission import Review, verification_of
+from serinus.engine.versions.admission import REGISTERED, RegistrationState, Review, verification_of
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.lifecycle import placements
-from serinus.errors import NotFoundError, SerinusError
+from serinus.errors import NotFoundError, SerinusError, VersionTakenError
 from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
 from serinus.reconcile.background import BackgroundTasks
 from serinus.reconcile.cache import ClusterCache
@@ -106,15 +106,19 @@ class ModelVersionController:
     async def _reconcile(self, model: ObjectKey) -> None:
         if self._ports.leadership.epoch is None:
             return
-        reviews, problem = self._admission.reviews(model), None
+        outcomes, problem = [], None
+        reviews = self._admission.reviews(model)
         for version in self._cache.versions(model.namespace, model.name):
-            review = reviews.get(version.version)
-            if review is None:
-                continue
-            self._start_verification(model, version)
-            recorded, failure = await self._record(model, version, review)
-            problem = failure or problem
-            await self._write_status(version, review, recorded, failure)
+            if version.version in reviews:
+                self._start_verification(model, version)
+                recorded, failure = await self._record(model, version, reviews[version.version])
+                problem = failure or problem
+                outcomes.append((version, recorded, failure))
+        # The registry's answers are part of the reviews.
+        reviews = self._admission.reviews(model)
+        for version, recorded, failure in outcomes:
+            if version.version in reviews:
+                await self._write_status(version, reviews[version.version], recorded, failure)
         record = self._cache.model(model.namespace, model.name)
         if record is not None:
             await self._record_policy(record)
@@ -136,10 +140,14 @@ class ModelVersionController:
             try:
                 if event is AuditEvent.VERSION_REGISTERED:
                     await audit_log.register(model, entry_of(version), audit_entry)
+                    self._registered(model, version, REGISTERED)
                 else:
                     await audit_log.record(model, audit_entry)
                 if event is AuditEvent.VERSION_YANKED:
                     await audit_log.set_yanked(model, version.version, version.yanked)
+            except VersionTakenError as refusal:
+                self._registered(model, version, RegistrationState(taken=str(refusal)))
+                return tuple(sorted(recorded)), None
             except NotFoundError:
                 logger.info("%s: %s was never registered, so it need not be yanked", model, version.version)
             except SerinusError as failure:
@@ -147,6 +155,16 @@ class ModelVersionController:
             recorded.append(event.value)
             telemetry.records.labels(event.value).inc()
         return tuple(sorted(recorded)), None
+
+    def _registered(self, model: ObjectKey, version: ModelVersionRecord, state: RegistrationState) -> None:
+        """Keep what the registry has answered, and have everything reconciled that depends on it."""
+        if self._admission.registration_of(version) == state:
+            return
+        self._admission.set_registration(version.meta.uid, state)
+        self._enqueue_rollouts(model)
+        if state.taken:
+            # The refusal is a record, too.
+            self.enqueue((model,))
 
     def _audit_entry(
         self, version: ModelVersionRecord, event: AuditEvent, reason: str, details: dict[str, str]
@@ -195,7 +213,8 @@ class ModelVersionController:
     ) -> None:
         stage = version.status.stage if self._is_named(version) else idle_stage(version, review)
         ready, now = self._ready(version), self._ports.clock.now()
-        status = next_status(version, review, recorded, failure, ready, stage, now)
+        registration = self._admission.registration_of(version)
+        status = next_status(version, review, recorded, failure, registration, ready, stage, now)
         if status != version.status:
             # A stage that stays is not written: a Rollout may be giving it another one at this moment.
             stage = status.stage if status.stage != version.status.stage else ""

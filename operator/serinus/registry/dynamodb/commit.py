@@ -10,7 +10,14 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from serinus.engine.versions.catalogue import VersionEntry
-from serinus.errors import ConflictError, NotFoundError, RefusedError, SerinusError, TransientError
+from serinus.errors import (
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    SerinusError,
+    TransientError,
+    VersionTakenError,
+)
 from serinus.ports.registry_store import Commit
 from serinus.registry.dynamodb.client import ContendedError
 from serinus.registry.dynamodb.items import (
@@ -18,6 +25,7 @@ from serinus.registry.dynamodb.items import (
     Keys,
     data_items,
     head_item,
+    number,
     record_id_item,
     record_item,
     version_values,
@@ -120,7 +128,7 @@ class _Builder:
         serves = step.serves == entry.version
         if serves and entry.digest != step.digest:
             raise RefusedError(f"{entry.version} shall serve with {step.digest}, but is registered with {entry.digest}")
-        values = version_values(self.keys, step.model, entry)
+        values = version_values(self.keys, step.model, entry) | {"seq": number(step.record.sequence)}
         kept = "attribute_not_exists(pk) OR #specHash = :specHash"
         return {
             "Update": {
@@ -191,8 +199,9 @@ def _version_unsuitable(step: Commit, stored: Item | None) -> SerinusError:
         return _not_registered(step)
     version = stored.get("version", {}).get("S", "")
     if entry is not None and version == entry.version and stored.get("specHash", {}).get("S") != entry.spec_hash:
-        return RefusedError(
-            f"{step.model} {version} is registered with another spec: a version never changes, release another one"
+        return VersionTakenError(
+            f"{step.model} {version} is registered with another spec, {stored.get('specHash', {}).get('S')}, not "
+            f"{entry.spec_hash}, and a version never changes: give the new build a new version"
         )
     if "yanked" in stored:
         return RefusedError(f"{step.model} {version} is yanked ({stored['yanked']['S']}): name another version")

@@ -20,6 +20,7 @@ from serinus.api.names import SEQUENCE_DIGITS, ObjectKey
 from serinus.api.parsing import decode, encode
 from serinus.api.schema import Model
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.semver import sortable
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import InvalidObjectError, RefusedError
@@ -219,6 +220,23 @@ def entry_of(item: Item) -> VersionEntry:
     yanked = item.get("yanked", {}).get("S", "")
     return VersionEntry(
         spec=kept.spec, spec_hash=kept.spec_hash, registered_at=kept.registered_at, labels=kept.labels, yanked=yanked
+    )
+
+
+def registered_of(item: Item) -> RegisteredVersion:
+    """Return what an item says of a version's registration; RefusedError where it cannot be decoded."""
+    entry = entry_of(item)
+    changes = item.get("yanks", {}).get("N", "1" if entry.yanked else "0")
+    return RegisteredVersion(
+        version=entry.version,
+        sequence=int(item.get("seq", {}).get("N", "0")),
+        spec_hash=entry.spec_hash,
+        digest=entry.digest,
+        labels=dict(entry.labels),
+        registered_at=entry.registered_at,
+        holds_spec=True,
+        yanked=entry.yanked,
+        yank_changes=int(changes),
     )
 
 

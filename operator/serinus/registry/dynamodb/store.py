@@ -16,6 +16,7 @@ from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.backoff import Backoff
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.errors import AmbiguousError, NotFoundError, RefusedError, TransientError
 from serinus.ports.registry_store import Commit
@@ -106,6 +107,10 @@ class DynamoDbStore:
     async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
         """Return one version, strongly consistent; None where it is not registered."""
         return await self._read(partial(self._reads.version, model, version))
+
+    async def read_registered(self, model: ObjectKey, head: Head, version: str) -> RegisteredVersion | None:  # noqa: ARG002 - the item is as new as the head
+        """Return what was registered, from the version's item, strongly consistent."""
+        return await self._read(partial(self._reads.registered, model, version))
 
     async def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
         """Yield the model's versions; with a major number in the query only those are read."""

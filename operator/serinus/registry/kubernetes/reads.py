@@ -113,11 +113,11 @@ class RegistryObjects:
 
     async def caught_up(self, model: ObjectKey, head: Head) -> Head:
         """Return the head after applying all records that follow it in the chain."""
-        async for record in self._following(model, head.audit.sequence):
+        async for record in self.following(model, head.audit.sequence):
             head = folded(model, head, record)
         return head
 
-    async def _following(self, model: ObjectKey, sequence: int) -> AsyncIterator[StoredRecord]:
+    async def following(self, model: ObjectKey, sequence: int) -> AsyncIterator[StoredRecord]:
         """Yield the records after a head; for an empty head the chain is listed, as its start may have been pruned."""
         listed = sequence
         if sequence:

@@ -28,8 +28,16 @@ from serinus.api.names import (
     model_version_name,
 )
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
-from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
+from serinus.errors import (
+    AmbiguousError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+    VersionTakenError,
+)
 from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import JSON_PATCH, MERGE_PATCH, Requests
 from serinus.kube.kinds import collection_path, object_path
@@ -45,6 +53,7 @@ from serinus.registry.kubernetes.objects import (
     version_manifest,
 )
 from serinus.registry.kubernetes.reads import RegistryObjects
+from serinus.registry.kubernetes.registrations import RegistrationIndex
 
 PAGE: Final = 500
 
@@ -76,6 +85,7 @@ class KubernetesStore:
         self._objects = RegistryObjects(client, page_size)
         self._namespaces = tuple(namespaces) or ("",)
         self._on_close = on_close
+        self._registrations = RegistrationIndex(self._objects)
         self._absent: dict[tuple[ObjectKey, str], int] = {}
 
     async def close(self) -> None:
@@ -98,6 +108,10 @@ class KubernetesStore:
     async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
         """Return one version by one GET."""
         return await self._objects.version(model, version)
+
+    async def read_registered(self, model: ObjectKey, head: Head, version: str) -> RegisteredVersion | None:
+        """Return what the chain says of a version; only the records since the last call are read."""
+        return (await self._registrations.through(model, head)).get(version)
 
     async def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
         """Yield the model's versions from a list of its namespace: the teams' ModelVersions have no label of ours."""
@@ -207,8 +221,15 @@ class KubernetesStore:
         entry = await self._objects.version(step.model, step.serves)
         if entry is None:
             raise NotFoundError(f"{step.model.name} {step.serves} is not registered in {step.model.namespace}")
-        if entry.yanked:
-            raise RefusedError(f"{step.model} {step.serves} is yanked: {entry.yanked}")
+        known = await self.read_registered(step.model, step.before, step.serves)
+        if known is not None and known.spec_hash not in {"", entry.spec_hash}:
+            raise VersionTakenError(
+                f"{step.model} {step.serves} was made anew with another spec than the registered one "
+                f"({entry.spec_hash}, not {known.spec_hash}): it never serves under this number"
+            )
+        yanked = entry.yanked or (known.yanked if known is not None else "")
+        if yanked:
+            raise RefusedError(f"{step.model} {step.serves} is yanked: {yanked}")
         if entry.digest != step.digest:
             raise RefusedError(
                 f"{step.model} {step.serves} has the digest {entry.digest or '(none)'}, not {step.digest or '(none)'}: "
@@ -226,7 +247,7 @@ class KubernetesStore:
             else:
                 return
         if known is None or known.spec_hash != entry.spec_hash:
-            raise RefusedError(
+            raise VersionTakenError(
                 f"{model} {entry.version} is registered with another spec, and a version never changes: "
                 "give the new build a new version"
             )

@@ -3,11 +3,16 @@
 from dataclasses import replace
 
 from serinus.api.audit_record import AuditEvent, AuditRecordSpec
+from serinus.api.conditions import ConditionType, find_condition
 from serinus.api.model import ModelSpec, RequiredFacts, Verification, VersioningPolicy
+from serinus.api.modelversion import ModelVersionStatus
 from serinus.api.rollout_status import Phase
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
+from serinus.errors import TransientError
 from serinus.ports.cluster_state import ModelVersionRecord
+from serinus.reconcile.modelversions.status import entry_of
 from support.records import key, model_record, model_version
+from support.registry.place import audit_entry
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
 
@@ -100,3 +105,103 @@ async def test_no_stage_begins_before_the_artifact_was_verified() -> None:
         rig.verifier.finding = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
         await rig.reaches(Phase.HEALTHY)
         assert AuditEvent.ARTIFACT_VERIFIED in {record.event for record in await trail(rig)}
+
+
+# ---- one number, one version -------------------------------------------------------------------
+
+
+async def registered_elsewhere(rig: Rig, version: str, **spec: object) -> None:
+    """Register a version as another cluster of the same registry has done."""
+    other = model_version(version, spec=spec)
+    await rig.registry.register(key(), entry_of(other), audit_entry(AuditEvent.VERSION_REGISTERED))
+
+
+@in_virtual_time
+async def test_a_number_that_another_cluster_has_registered_with_another_spec_never_gets_traffic() -> None:
+    rig = Rig()
+    await registered_elsewhere(rig, "2.0.0", changes="the build of cluster A")
+    rig.model()
+    async with rig.running():
+        await until(lambda: rig.status().reason == "VersionTaken", why="the run to be held")
+        await until(lambda: "VersionRejected" in version_status(rig, "2.0.0").status.recorded, why="it to be recorded")
+        status = version_status(rig, "2.0.0").status
+        found = {condition.type: condition for condition in status.conditions}
+        for kind in ("Accepted", "Recorded"):
+            assert (found[kind].status.value, found[kind].reason) == ("False", "VersionTaken")
+        assert "registered with another spec by record 1" in found["Recorded"].message
+        assert status.stage == "Quarantined"
+        assert "VersionRegistered" not in status.recorded
+        assert (rig.status().run, rig.weight("2.0.0")) == (0, None)
+        assert "give the new build a new version" in rig.status().next_action
+        rejected = next(record for record in await trail(rig) if record.event is AuditEvent.VERSION_REJECTED)
+        assert (rejected.version, rejected.details["rule"]) == ("2.0.0", "VersionTaken")
+        assert rejected.spec_hash == version_status(rig, "2.0.0").spec_hash
+
+
+@in_virtual_time
+async def test_a_taken_number_stays_taken_after_a_restart_while_the_registry_is_down() -> None:
+    rig = Rig()
+    await registered_elsewhere(rig, "2.0.0", changes="the build of cluster A")
+    rig.model()
+    async with rig.running():
+        await until(lambda: "VersionRejected" in version_status(rig, "2.0.0").status.recorded, why="it to be recorded")
+    second = Rig(rig.cluster, rig.source, epoch=8)
+    second.audit_log.problem = TransientError("the registry cannot be reached")
+    async with second.running():
+        began = second.clock.monotonic()
+        await until(lambda: second.clock.monotonic() > began + 600, why="ten minutes", within=601)
+        assert (second.status().reason, second.status().run) == ("VersionTaken", 0)
+
+
+@in_virtual_time
+async def test_a_version_that_is_deleted_and_made_anew_with_another_spec_never_serves() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        await until(lambda: nothing_waits(rig), why="all to be recorded")
+        old = version_status(rig, "1.0.0")
+        rig.cluster.remove(ModelVersionRecord, old.meta.key)
+        forged = model_version("1.0.0", spec={"changes": "other bytes"})
+        rig.cluster.put(replace(forged, meta=replace(forged.meta, uid="another")))
+
+        def refused() -> bool:
+            accepted = find_condition(version_status(rig, "1.0.0").status.conditions, ConditionType.ACCEPTED)
+            return accepted is not None and accepted.reason == "VersionTaken"
+
+        await until(refused, why="it to be refused")
+        record = rig.cluster.rollout(key())
+        rig.cluster.put(replace(record, commands={**record.commands, "rollback": "please"}))
+        await until(lambda: rig.status().last_handled.get("rollback") == "please", why="the command to be answered")
+        assert rig.weight("2.0.0") == 10_000
+        assert await rig.registry.production(key()) is not None
+
+
+@in_virtual_time
+async def test_no_run_of_an_unregistered_version_begins_while_the_registry_is_down() -> None:
+    rig = Rig()
+    rig.audit_log.problem = TransientError("the registry cannot be reached")
+    rig.model()
+    async with rig.running():
+        await until(lambda: rig.status().reason == "RegistrationPending", why="the run to be held")
+        began = rig.clock.monotonic()
+        await until(lambda: rig.clock.monotonic() > began + 600, why="ten minutes", within=601)
+        assert (rig.status().reason, rig.status().run) == ("RegistrationPending", 0)
+        rig.audit_log.problem = None
+        await rig.reaches(Phase.HEALTHY)
+
+
+@in_virtual_time
+async def test_a_candidate_whose_number_turns_out_to_be_taken_is_rolled_back() -> None:
+    rig = Rig()
+    rig.model(registered=True)
+    async with rig.running():
+        await rig.reaches_canary()
+        await registered_elsewhere(rig, "2.0.0", changes="the build of cluster A")
+        # The status is lost, as after a restore: the version is registered again, and refused now.
+        rig.cluster.put(replace(version_status(rig, "2.0.0"), status=ModelVersionStatus()))
+        await rig.reaches(Phase.ROLLED_BACK)
+        rollback = rig.status().rollback
+        assert rollback is not None
+        assert rollback.reason.value == "CandidateRefused"
+        assert "registered with another spec" in rollback.message
