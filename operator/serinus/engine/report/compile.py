@@ -14,6 +14,7 @@ from serinus.api.modelversion import Governance, VersionStage
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import Anchor, ChainFinding, StoredRecord
 from serinus.engine.report.chain import Proof, examine, head_at
+from serinus.engine.report.facts import facts_of
 from serinus.engine.report.open_items import OpenItem, ReportFacts, open_items
 from serinus.engine.report.people import Exceptional, Person, exceptional, people
 from serinus.engine.report.periods import Live, Period, live_at, periods
@@ -29,7 +30,7 @@ class ReportInput:
 
     Attributes:
         records: those after the removed ones, up to the head's.
-        entries: the registered versions.
+        entries: the registered versions as they are today; what their records hold takes precedence.
         anchors: checkpoints with valid signatures.
         findings: defects of the checkpoints themselves.
         notes: remarks about the checkpoints that are not defects.
@@ -107,11 +108,11 @@ def compile_report(report_input: ReportInput, as_of: datetime) -> AuditReport:
     records = tuple(record for record in examined.records if record.at <= as_of)
     head = head_at(report_input.head, examined.records, as_of)
     served, all_runs, all_rollbacks = periods(records), runs(records), rollbacks(records)
-    entries = tuple(entry for entry in report_input.entries if entry.registered_at <= as_of)
-    sources = Sources(head=head, entries=entries, records=records, periods=served, runs=all_runs, as_of=as_of)
+    facts = facts_of(report_input.entries, records, as_of)
+    sources = Sources(head=head, facts=facts, records=records, periods=served, runs=all_runs, as_of=as_of)
     stories = version_stories(sources)
     live = _in_production(stories)
-    facts = ReportFacts(
+    found = ReportFacts(
         proof=examined.proof,
         records=records,
         periods=served,
@@ -135,7 +136,7 @@ def compile_report(report_input: ReportInput, as_of: datetime) -> AuditReport:
         rollbacks=all_rollbacks,
         exceptional=exceptional(records),
         people=people(records),
-        items=open_items(facts),
+        items=open_items(found),
         notes=tuple(report_input.notes),
         policy=report_input.policy,
         included=records,
