@@ -8,8 +8,17 @@ from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.contents import StoredContents
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Yank:
+    """A version that must never serve, for this reason; or, where the reason is empty, may serve again."""
+
+    version: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +34,7 @@ class Commit:
             the step does not depend on one.
         digest: its artifact's digest.
         registers: a version that is registered by this step; None for all other steps.
+        yanks: a registered version that this step yanks, or whose yank it takes back; None for all other steps.
     """
 
     model: ObjectKey
@@ -34,6 +44,7 @@ class Commit:
     serves: str = ""
     digest: str = ""
     registers: VersionEntry | None = None
+    yanks: Yank | None = None
 
 
 class RegistryStore(Protocol):
@@ -73,7 +84,7 @@ class RegistryStore(Protocol):
 
         Raises:
             ConflictError: the head is no longer ``before``: read it, decide again.
-            NotFoundError: ``serves`` is not registered.
+            NotFoundError: ``serves`` or ``yanks`` is not registered.
             RefusedError: ``serves`` has another digest or is yanked; the step is too large for the store.
             VersionTakenError: ``registers`` or ``serves`` is registered with another spec.
             AmbiguousError: it may have been stored: commit it again.
@@ -87,8 +98,14 @@ class RegistryStore(Protocol):
     ) -> AsyncIterator[StoredRecord]:
         """Yield the chain's records after ``after`` up to ``through`` in order, page by page, strongly consistent."""
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Mark a version so that it can never serve again; NotFoundError where it is not registered."""
+    async def inspect(self, model: ObjectKey) -> StoredContents:
+        """Return everything that the store shows of a model beside its chain, with its contradictions.
+
+        It never fails because of what is stored: what cannot be read is a defect.
+        """
+
+    def list_chains(self) -> AsyncIterator[ObjectKey]:
+        """Yield each model that has a record, whether or not it has a head; reads the whole audit trail."""
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         """Delete the records up to this one, which the head must show as pruned, and return how many were deleted."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.contents import StoredContents
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.ports.registry_store import Commit, RegistryStore
@@ -58,10 +59,13 @@ class FencedStore:
         """Yield the chain's records in order."""
         return self._store.read_records(model, after=after, through=through)
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Mark a version so that it can never serve again; NotLeaderError where this process must not."""
-        self._may_write()
-        await self._store.set_yanked(model, version, reason)
+    async def inspect(self, model: ObjectKey) -> StoredContents:
+        """Return everything that the store shows of a model beside its chain."""
+        return await self._store.inspect(model)
+
+    def list_chains(self) -> AsyncIterator[ObjectKey]:
+        """Yield each model that has a record."""
+        return self._store.list_chains()
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         """Delete the records up to this one; NotLeaderError where this process must not."""

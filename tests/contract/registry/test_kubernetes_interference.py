@@ -8,6 +8,7 @@ from msgspec import structs
 from serinus.api.audit_record import AuditEvent
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
+from serinus.engine.audit.chain import ChainFault
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, VersionTakenError
 from serinus.registry.kubernetes.store import KubernetesStore
 from support.registry.concurrency import rivals
@@ -45,7 +46,8 @@ async def test_a_model_that_was_deleted_has_its_head_back_from_the_chain(
     if left != "nothing":
         server.put(of(model, "models"), {"metadata": {"name": model.name, "namespace": "ml"}, "spec": {}})
     assert await registry.head(model) == head
-    assert (await registry.verify(model)).ok
+    (finding,) = (await registry.verify(model)).findings
+    assert finding.fault is ChainFault.HEAD_MISSING, "people who read the Model see nothing"
     await registry.promote(model, "3.0.0", audit_entry())
     assert (await verified_model(place, model)).summary == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 6)
     assert server.objects[of(model, "models")]["status"]["audit"]["sequence"] == 6

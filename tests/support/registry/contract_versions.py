@@ -47,7 +47,7 @@ class VersionsContract:
         with pytest.raises(NotFoundError, match=r"1\.0\.0"):
             await registry.get(model, "1.0.0")
         with pytest.raises(NotFoundError):
-            await store.set_yanked(model, "1.0.0", "it never was")
+            await registry_on(store).set_yanked(model, "1.0.0", "it never was", audit_entry())
 
     async def test_a_registered_version_is_read_back_unchanged_by_every_connection(self, place: Place) -> None:
         model = place.fresh_model()
@@ -67,7 +67,7 @@ class VersionsContract:
         model = place.fresh_model()
         registry = registry_on(place.open())
         await register(registry, model, "1.0.0")
-        await registry.store.set_yanked(model, "1.0.0", "it leaks")
+        await registry.set_yanked(model, "1.0.0", "it leaks", audit_entry())
         before = await registry.get(model, "1.0.0")
         await register(registry_on(place.open()), model, "1.0.0")
         assert await registry.get(model, "1.0.0") == before

@@ -14,8 +14,9 @@ from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode, encode
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.contents import StoredContents, StoredVersion
 from serinus.engine.audit.registrations import RegisteredVersion, RegisteredVersions
-from serinus.engine.versions.catalogue import Query, VersionEntry
+from serinus.engine.versions.catalogue import Query, VersionEntry, spec_hash
 from serinus.errors import (
     AmbiguousError,
     ConflictError,
@@ -142,6 +143,10 @@ class MemoryStore:
             if (old := data.versions.get(new.version)) is not None and old.spec_hash != new.spec_hash:
                 raise VersionTakenError(f"{new.version} is registered with another spec")
             data.versions.setdefault(new.version, new)
+        if (yank := step.yanks) is not None:
+            if yank.version not in data.versions:
+                raise NotFoundError(f"{yank.version} is not registered")
+            data.versions[yank.version] = replace(data.versions[yank.version], yanked=yank.reason)
         data.head = step.after
         data.records[record.sequence] = content
         data.numbers[record.id] = record.sequence
@@ -162,14 +167,26 @@ class MemoryStore:
         async for record in self._pages(wanted):
             yield record
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        def yank() -> None:
-            versions = self._of(model).versions
-            if version not in versions:
-                raise NotFoundError(f"{model} {version}")
-            versions[version] = replace(versions[version], yanked=reason)
+    async def inspect(self, model: ObjectKey) -> StoredContents:
+        def seen() -> StoredContents:
+            data = self._of(model)
+            versions = tuple(
+                StoredVersion(
+                    version=version,
+                    spec_hash=spec_hash(entry.spec),
+                    labels=dict(entry.labels),
+                    registered_at=entry.registered_at,
+                    yanked=entry.yanked,
+                )
+                for version, entry in sorted(data.versions.items())
+            )
+            return StoredContents(versions=versions, has_head=data.head.audit.sequence > 0)
 
-        await self._request(yank)
+        return await self._request(seen)
+
+    async def list_chains(self) -> AsyncIterator[ObjectKey]:
+        async for model in self._pages(lambda: [key for key, data in self._data.items() if data.records]):
+            yield model
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         def remove() -> int:

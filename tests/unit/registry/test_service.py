@@ -116,7 +116,7 @@ async def test_an_unregistered_version_is_named_with_its_namespace(registry: Reg
 
 
 async def test_a_yanked_version_never_serves_again(registry: Registry) -> None:
-    await registry.set_yanked(MODEL, "3.0.0", "it leaks")
+    await registry.set_yanked(MODEL, "3.0.0", "it leaks", audit_entry())
     with pytest.raises(RefusedError, match="it leaks"):
         await registry.promote(MODEL, "3.0.0", audit_entry())
 

@@ -30,6 +30,7 @@ class RegisteredVersion:
         holds_spec: whether the record holds the whole spec.
         yanked: why it must never serve; empty where it may.
         yank_changes: how often it was yanked or the yank was taken back.
+        yank_record: the record of the last such change; 0 where that record is not known.
     """
 
     version: str
@@ -41,6 +42,7 @@ class RegisteredVersion:
     holds_spec: bool = False
     yanked: str = ""
     yank_changes: int = 0
+    yank_record: int = 0
 
 
 class RegisteredVersions:
@@ -59,18 +61,22 @@ class RegisteredVersions:
             case AuditEvent.VERSION_REGISTERED if known is None or not (known.sequence or known.spec_hash):
                 yanks = known or RegisteredVersion(version=record.version)
                 self._versions[record.version] = replace(
-                    _registered(record), yanked=yanks.yanked, yank_changes=yanks.yank_changes
+                    _registered(record),
+                    yanked=yanks.yanked,
+                    yank_changes=yanks.yank_changes,
+                    yank_record=yanks.yank_record,
                 )
             case AuditEvent.VERSION_YANKED:
                 reason = record.reason or record.message or _NO_REASON
-                self._yank(known or RegisteredVersion(version=record.version), reason)
+                self._yank(known or RegisteredVersion(version=record.version), reason, record.sequence)
             case AuditEvent.VERSION_UNYANKED if known is not None:
-                self._yank(known, "")
+                self._yank(known, "", record.sequence)
             case _:
                 pass
 
-    def _yank(self, known: RegisteredVersion, reason: str) -> None:
-        self._versions[known.version] = replace(known, yanked=reason, yank_changes=known.yank_changes + 1)
+    def _yank(self, known: RegisteredVersion, reason: str, sequence: int) -> None:
+        changes = known.yank_changes + 1
+        self._versions[known.version] = replace(known, yanked=reason, yank_changes=changes, yank_record=sequence)
 
     def get(self, version: str) -> RegisteredVersion | None:
         """Return what the records say of a version; None where they do not mention it."""

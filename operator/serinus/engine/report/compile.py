@@ -13,6 +13,7 @@ from serinus.api.model import Head, ModelSpec
 from serinus.api.modelversion import Governance, VersionStage
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import Anchor, ChainFinding, StoredRecord
+from serinus.engine.audit.contents import StoredContents
 from serinus.engine.report.chain import Proof, examine, head_at
 from serinus.engine.report.facts import facts_of
 from serinus.engine.report.open_items import OpenItem, ReportFacts, open_items
@@ -26,15 +27,17 @@ from serinus.engine.versions.catalogue import VersionEntry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportInput:
-    """A model's data from the registry, read in this order: head, records, versions.
+    """A model's data from the registry, read in this order: contents, head, records, versions.
 
     Attributes:
-        records: those after the removed ones, up to the head's.
+        records: those after the removed ones, also those beyond the head.
         entries: the registered versions as they are today; what their records hold takes precedence.
         anchors: checkpoints with valid signatures.
         findings: defects of the checkpoints themselves.
         notes: remarks about the checkpoints that are not defects.
         policy: the policy of the team's Model; None where there is none, or it could not be read.
+        contents: what the store shows beside the chain, read before the head; None not to compare.
+        latest: the head's number, read after the records; None for that of ``head``.
     """
 
     model: ObjectKey
@@ -45,6 +48,8 @@ class ReportInput:
     findings: Sequence[ChainFinding] = ()
     notes: Sequence[str] = ()
     policy: ModelSpec | None = None
+    contents: StoredContents | None = None
+    latest: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +109,14 @@ def compile_report(report_input: ReportInput, as_of: datetime) -> AuditReport:
         report_input: the model's data from the registry.
         as_of: the time to report on, aware.
     """
-    examined = examine(report_input.head, report_input.records, report_input.anchors, report_input.findings)
+    examined = examine(
+        report_input.head,
+        report_input.records,
+        report_input.anchors,
+        report_input.findings,
+        report_input.contents,
+        report_input.latest,
+    )
     records = tuple(record for record in examined.records if record.at <= as_of)
     head = head_at(report_input.head, examined.records, as_of)
     served, all_runs, all_rollbacks = periods(records), runs(records), rollbacks(records)
@@ -137,7 +149,7 @@ def compile_report(report_input: ReportInput, as_of: datetime) -> AuditReport:
         exceptional=exceptional(records),
         people=people(records),
         items=open_items(found),
-        notes=tuple(report_input.notes),
+        notes=(*report_input.notes, *examined.proof.notes),
         policy=report_input.policy,
         included=records,
         later=len(examined.records) - len(records),

@@ -165,13 +165,15 @@ def _record(  # noqa: PLR0913, PLR0917 - what a record is made of
     observed = situation.observed
     version, to = _subject(kind, after, before)
     facts = observed.versions.get(version)
+    # The digest is that of the bytes that serve: of a completed rollback, the target's.
+    serving = observed.versions.get(to) if kind is AuditEvent.ROLLED_BACK and to else facts
     return AuditEntry(
         id=str(uuid5(_NAMESPACE, f"{observed.uid}/{number}")),
         event=kind,
         at=situation.now,
         version=version,
         to=to,
-        digest=facts.digest if facts is not None else "",
+        digest=serving.digest if serving is not None else "",
         spec_hash=facts.spec_hash if facts is not None else "",
         traffic=f"{after.candidate.weight:g}%" if after.candidate is not None else "",
         actor=actor_of(event.by),

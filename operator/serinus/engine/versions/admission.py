@@ -30,10 +30,12 @@ class RegistrationState:
     Attributes:
         pending: it has not answered yet.
         taken: its number is registered with another spec: the registry's sentence; empty where it is not.
+        yanked: why the records bar it, although its ModelVersion was made anew without the yank; else empty.
     """
 
     pending: bool = False
     taken: str = ""
+    yanked: str = ""
 
 
 REGISTERED: Final = RegistrationState()
@@ -181,6 +183,12 @@ def _block(
         return AdmissionBlock(WaitReason.VERSION_TAKEN, f"{registration.taken}. {version} as it is here never serves.")
     if under_review.yanked:
         return AdmissionBlock(WaitReason.VERSION_YANKED, f"{version} must never serve again: {under_review.yanked}.")
+    if registration.yanked:
+        message = (
+            f"{version} must never serve again: {registration.yanked}. The audit trail says so, although its "
+            "ModelVersion was made anew: to take the yank back, annotate it with serinus.dev/yanked and remove that."
+        )
+        return AdmissionBlock(WaitReason.VERSION_YANKED, message)
     missing = missing_facts(under_review.spec, policy)
     if missing:
         names = ", ".join(missing)

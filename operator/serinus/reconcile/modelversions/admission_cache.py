@@ -26,6 +26,7 @@ from serinus.ports.cluster_state import ModelVersionRecord
 from serinus.reconcile.cache import ClusterCache
 
 _DEFAULT: Final = ModelSpec()
+_INHERITED: Final = "the audit trail has its yank"
 _MAX_PAIRS: Final = 10_000
 
 
@@ -82,7 +83,13 @@ class AdmissionCache:
         if accepted is not None and accepted.reason == WaitReason.VERSION_TAKEN.value:
             registered = find_condition(status.conditions, ConditionType.RECORDED)
             return RegistrationState(taken=(registered or accepted).message)
-        return REGISTERED if AuditEvent.VERSION_REGISTERED.value in status.recorded else PENDING
+        if AuditEvent.VERSION_REGISTERED.value not in status.recorded:
+            return PENDING
+        # Of a yank by annotation the status keeps the reason as well; without the annotation it is taken back.
+        barred = accepted is not None and accepted.reason == WaitReason.VERSION_YANKED.value
+        return (
+            RegistrationState(yanked=_INHERITED) if barred and not status.yanked and not version.yanked else REGISTERED
+        )
 
     def set_artifact(self, uid: str, finding: ArtifactFinding) -> None:
         """Store the result of verifying a version's artifact."""
@@ -123,11 +130,12 @@ class AdmissionCache:
             version.version,
             version.spec_hash,
             version.waiver,
-            version.yanked,
+            _yank_in_force(version),
             artifact,
             str(settled is not None),
             str(registration.pending),
             registration.taken,
+            registration.yanked,
         )
 
     def _review_all(
@@ -152,11 +160,17 @@ class AdmissionCache:
             spec=version.spec,
             spec_hash=version.spec_hash,
             waiver=version.waiver,
-            yanked=version.yanked,
+            yanked=_yank_in_force(version),
             settled=_settled(version),
             artifact=self.artifact_of(version),
             registration=self.registration_of(version),
         )
+
+
+def _yank_in_force(version: ModelVersionRecord) -> str:
+    """Return why the version is yanked: also after the annotation was removed, until that is recorded."""
+    same = version.status.spec_hash == version.spec_hash
+    return version.yanked or (version.status.yanked if same else "")
 
 
 def _settled(version: ModelVersionRecord) -> Compatibility | None:

@@ -20,7 +20,7 @@ from serinus.api.parsing import encode
 from serinus.backoff import Backoff
 from serinus.engine.rollout.observation import Actors
 from serinus.engine.rollout.outbox import actor_of
-from serinus.engine.versions.admission import REGISTERED, RegistrationState, Review, verification_of
+from serinus.engine.versions.admission import RegistrationState, Review, verification_of
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.lifecycle import placements
 from serinus.errors import NotFoundError, SerinusError, VersionTakenError
@@ -112,13 +112,18 @@ class ModelVersionController:
             if version.version in reviews:
                 self._start_verification(model, version)
                 recorded, failure = await self._record(model, version, reviews[version.version])
+                yanked, unyanked = await self._record_yank(model, version)
+                if self._admission.registration_of(version).yanked and unyanked is None:
+                    # Somebody may have taken the yank back in the registry.
+                    unyanked = await self._asked_again(model, version)
+                failure = failure or unyanked
                 problem = failure or problem
-                outcomes.append((version, recorded, failure))
+                outcomes.append((version, recorded, yanked, failure))
         # The registry's answers are part of the reviews.
         reviews = self._admission.reviews(model)
-        for version, recorded, failure in outcomes:
+        for version, recorded, yanked, failure in outcomes:
             if version.version in reviews:
-                await self._write_status(version, reviews[version.version], recorded, failure)
+                await self._write_status(version, reviews[version.version], recorded, yanked, failure)
         record = self._cache.model(model.namespace, model.name)
         if record is not None:
             await self._record_policy(record)
@@ -133,6 +138,7 @@ class ModelVersionController:
         """Record a version's pending entries, and return what is recorded now and what went wrong."""
         audit_log, telemetry = self._ports.audit_log, self._ports.telemetry
         recorded = list(version.status.recorded) if version.status.spec_hash == version.spec_hash else []
+        recorded = [event for event in recorded if event != AuditEvent.VERSION_YANKED.value]
         for event, reason, details in pending_entries(version, review):
             if event.value in recorded:
                 continue
@@ -140,21 +146,52 @@ class ModelVersionController:
             try:
                 if event is AuditEvent.VERSION_REGISTERED:
                     await audit_log.register(model, entry_of(version), audit_entry)
-                    self._registered(model, version, REGISTERED)
+                    await self._ask_standing(model, version)
                 else:
                     await audit_log.record(model, audit_entry)
-                if event is AuditEvent.VERSION_YANKED:
-                    await audit_log.set_yanked(model, version.version, version.yanked)
             except VersionTakenError as refusal:
                 self._registered(model, version, RegistrationState(taken=str(refusal)))
                 return tuple(sorted(recorded)), None
-            except NotFoundError:
-                logger.info("%s: %s was never registered, so it need not be yanked", model, version.version)
             except SerinusError as failure:
                 return tuple(sorted(recorded)), failure
             recorded.append(event.value)
             telemetry.records.labels(event.value).inc()
         return tuple(sorted(recorded)), None
+
+    async def _ask_standing(self, model: ObjectKey, version: ModelVersionRecord) -> None:
+        """Keep that the version is registered, and whether the records bar it although its object does not say so."""
+        standing = await self._ports.audit_log.standing(model, version.version)
+        inherited = standing.yanked if standing is not None and not version.yanked else ""
+        self._registered(model, version, RegistrationState(yanked=inherited))
+
+    async def _asked_again(self, model: ObjectKey, version: ModelVersionRecord) -> SerinusError | None:
+        try:
+            await self._ask_standing(model, version)
+        except SerinusError as failure:
+            return failure
+        return None
+
+    async def _record_yank(self, model: ObjectKey, version: ModelVersionRecord) -> tuple[str, SerinusError | None]:
+        """Record that the version was yanked or the yank taken back, and return which yank the records have now."""
+        recorded, wanted = version.status.yanked, version.yanked
+        # An earlier release noted the event only, so that the reason is not known.
+        noted = AuditEvent.VERSION_YANKED.value in version.status.recorded
+        if version.status.spec_hash != version.spec_hash:
+            recorded, noted = "", False
+        if wanted == recorded and not noted:
+            return recorded, None
+        event = AuditEvent.VERSION_YANKED if wanted else AuditEvent.VERSION_UNYANKED
+        audit_entry = self._audit_entry(version, event, wanted or version.actors.reason, {})
+        try:
+            await self._ports.audit_log.set_yanked(model, version.version, wanted, audit_entry)
+            await self._ask_standing(model, version)
+        except NotFoundError:
+            logger.info("%s: %s was never registered, so it need not be yanked", model, version.version)
+        except SerinusError as failure:
+            return recorded, failure
+        else:
+            self._ports.telemetry.records.labels(event.value).inc()
+        return wanted, None
 
     def _registered(self, model: ObjectKey, version: ModelVersionRecord, state: RegistrationState) -> None:
         """Keep what the registry has answered, and have everything reconciled that depends on it."""
@@ -209,12 +246,17 @@ class ModelVersionController:
     # ---- the status ----------------------------------------------------------------------------
 
     async def _write_status(
-        self, version: ModelVersionRecord, review: Review, recorded: tuple[str, ...], failure: SerinusError | None
+        self,
+        version: ModelVersionRecord,
+        review: Review,
+        recorded: tuple[str, ...],
+        yanked: str,
+        failure: SerinusError | None,
     ) -> None:
         stage = version.status.stage if self._is_named(version) else idle_stage(version, review)
         ready, now = self._ready(version), self._ports.clock.now()
         registration = self._admission.registration_of(version)
-        status = next_status(version, review, recorded, failure, registration, ready, stage, now)
+        status = next_status(version, review, recorded, yanked, failure, registration, ready, stage, now)
         if status != version.status:
             # A stage that stays is not written: a Rollout may be giving it another one at this moment.
             stage = status.stage if status.stage != version.status.stage else ""

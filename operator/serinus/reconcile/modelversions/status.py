@@ -45,14 +45,13 @@ def pending_entries(version: ModelVersionRecord, review: Review) -> Iterable[tup
         yield AuditEvent.ARTIFACT_VERIFIED, artifact.message, {}
     if artifact.status is FALSE:
         yield AuditEvent.ARTIFACT_FAILED, artifact.message, {}
-    if version.yanked:
-        yield AuditEvent.VERSION_YANKED, version.yanked, {}
 
 
 def next_status(  # noqa: PLR0913, PLR0917 - what a status is made of
     version: ModelVersionRecord,
     review: Review,
     recorded: tuple[str, ...],
+    yanked: str,
     failure: SerinusError | None,
     registration: RegistrationState,
     ready: int | None,
@@ -68,6 +67,7 @@ def next_status(  # noqa: PLR0913, PLR0917 - what a status is made of
         spec_hash=version.spec_hash,
         compatibility=review.compatibility,
         recorded=recorded,
+        yanked=yanked,
         conditions=apply_updates(version.status.conditions, updates, version.generation, now),
     )
 

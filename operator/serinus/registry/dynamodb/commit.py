@@ -18,7 +18,7 @@ from serinus.errors import (
     TransientError,
     VersionTakenError,
 )
-from serinus.ports.registry_store import Commit
+from serinus.ports.registry_store import Commit, Yank
 from serinus.registry.dynamodb.client import ContendedError
 from serinus.registry.dynamodb.items import (
     Item,
@@ -28,6 +28,7 @@ from serinus.registry.dynamodb.items import (
     number,
     record_id_item,
     record_item,
+    text,
     version_values,
 )
 from serinus.registry.dynamodb.names import TableNames
@@ -99,6 +100,8 @@ class _Builder:
                 yield "data", {"Put": {"TableName": self.tables.registry, "Item": item}}
         if step.serves and (step.registers is None or step.registers.version != step.serves):
             yield VERSION_STEP, self._check()
+        if step.yanks is not None:
+            yield VERSION_STEP, self._yank(step.yanks)
 
     def _head(self) -> Mapping[str, Any]:
         before = self.step.before.audit
@@ -139,6 +142,29 @@ class _Builder:
                 "ExpressionAttributeNames": {f"#{name}": name for name in values}
                 | ({"#yanked": "yanked"} if serves else {}),
                 "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+
+    def _yank(self, yanks: Yank) -> Mapping[str, Any]:
+        """Mark a registered version, or remove its mark, and count the change."""
+        step = self.step
+        try:
+            key = self.keys.version(step.model, yanks.version)
+        except ValueError as problem:
+            raise _not_registered(step) from problem
+        counted = "#yanks = if_not_exists(#yanks, :none) + :one, #by = :by"
+        names = {"#yanked": "yanked", "#yanks": "yanks", "#by": "yankSeq"}
+        values = {":none": number(0), ":one": number(1), ":by": number(step.record.sequence)}
+        mark = f"SET #yanked = :reason, {counted}" if yanks.reason else f"SET {counted} REMOVE #yanked"
+        return {
+            "Update": {
+                "TableName": self.tables.registry,
+                "Key": key,
+                "UpdateExpression": mark,
+                "ConditionExpression": "attribute_exists(pk)",
+                "ExpressionAttributeNames": names,
+                "ExpressionAttributeValues": values | ({":reason": text(yanks.reason)} if yanks.reason else {}),
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         }
@@ -212,7 +238,8 @@ def _version_unsuitable(step: Commit, stored: Item | None) -> SerinusError:
 
 
 def _not_registered(step: Commit) -> NotFoundError:
-    return NotFoundError(f"{step.model} {step.serves} is not registered: apply its ModelVersion, or register it")
+    version = step.yanks.version if step.yanks is not None else step.serves
+    return NotFoundError(f"{step.model} {version} is not registered: apply its ModelVersion, or register it")
 
 
 def _forked(step: Commit) -> RefusedError:

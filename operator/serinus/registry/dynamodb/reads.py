@@ -96,6 +96,32 @@ class Reads:
         item = self._get(key)
         return registered_of(item) if item is not None else None
 
+    def partition(self, model: ObjectKey, cursor: Key | None) -> Page[Item]:
+        """Return a page of everything that the registry's table has of a model."""
+        items, following = self._page(
+            self._tables.registry,
+            "pk = :pk",
+            {":pk": text(self._keys.of_model(model))},
+            self._pages.versions,
+            cursor,
+            ConsistentRead=True,
+        )
+        return Page(items, following)
+
+    def chains(self, cursor: Key | None) -> Page[ObjectKey]:
+        """Return the models of this scope that have a record in a page of the audit table, with repetitions."""
+        more = {"ExclusiveStartKey": cursor} if cursor is not None else {}
+        answer = read(
+            self._client.scan,
+            TableName=self._tables.audit,
+            ProjectionExpression="pk",
+            FilterExpression="begins_with(pk, :scope)",
+            ExpressionAttributeValues={":scope": text(self._keys.prefix)},
+            **more,
+        )
+        models = dict.fromkeys(self._keys.model_of(item) for item in answer["Items"])
+        return Page(list(models), answer.get("LastEvaluatedKey"))
+
     def existing_sequence(self, model: ObjectKey, record_id: str) -> int | None:
         """Return the number of the record with this id; None where there is none, or it has expired."""
         item = self._get(self._keys.record_id(model, record_id))

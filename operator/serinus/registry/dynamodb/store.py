@@ -16,9 +16,10 @@ from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.backoff import Backoff
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.contents import StoredContents
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
-from serinus.errors import AmbiguousError, NotFoundError, RefusedError, TransientError
+from serinus.errors import AmbiguousError, RefusedError, TransientError
 from serinus.ports.registry_store import Commit
 from serinus.registry.dynamodb.client import (
     CONNECTIONS,
@@ -29,6 +30,7 @@ from serinus.registry.dynamodb.client import (
     write,
 )
 from serinus.registry.dynamodb.commit import Transaction, cancelled, transaction
+from serinus.registry.dynamodb.inspect import contents_of
 from serinus.registry.dynamodb.items import Key, Keys, sequence_text, text
 from serinus.registry.dynamodb.names import TableNames, checked_scope
 from serinus.registry.dynamodb.reads import Page, PageSizes, Reads, has_digests
@@ -146,6 +148,19 @@ class DynamoDbStore:
         async for stored in self._paged(partial(self._reads.records, model, after, through)):
             yield stored
 
+    async def inspect(self, model: ObjectKey) -> StoredContents:
+        """Return everything that the registry's table shows of a model, strongly consistent."""
+        items = [item async for item in self._paged(partial(self._reads.partition, model))]
+        return contents_of(items, self._keys, model)
+
+    async def list_chains(self) -> AsyncIterator[ObjectKey]:
+        """Yield each model of this scope that has a record: a scan of the whole audit table."""
+        seen: set[ObjectKey] = set()
+        async for model in self._paged(self._reads.chains):
+            if model not in seen:
+                seen.add(model)
+                yield model
+
     # ---- writing -------------------------------------------------------------------------------
 
     async def commit(self, step: Commit) -> None:
@@ -171,37 +186,6 @@ class DynamoDbStore:
             error = cancelled(step, problem.response.get("CancellationReasons", []))
             if error is not None:
                 raise error from problem
-
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Mark a version as never to serve again.
-
-        Raises:
-            NotFoundError: it is not registered.
-            RefusedError: the reason is empty.
-            AmbiguousError: it may have been marked: retry.
-        """
-        if not reason:
-            raise RefusedError(f"{model} {version}: yanking needs a reason")
-        unknown = NotFoundError(f"{model} {version} is not registered: apply its ModelVersion, or register it")
-        try:
-            key = self._keys.version(model, version)
-        except ValueError as problem:
-            raise unknown from problem
-        try:
-            await self._write(partial(self._mark, key, reason))
-        except ClientError as problem:
-            raise unknown from problem
-
-    def _mark(self, key: Key, reason: str) -> None:
-        write(
-            self._clients.commits.update_item,
-            TableName=self._tables.registry,
-            Key=key,
-            UpdateExpression="SET #yanked = :reason",
-            ConditionExpression="attribute_exists(pk)",
-            ExpressionAttributeNames={"#yanked": "yanked"},
-            ExpressionAttributeValues={":reason": text(reason)},
-        )
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         """Delete the records up to this one, oldest first, and return their number.

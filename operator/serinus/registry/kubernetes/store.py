@@ -9,6 +9,9 @@ not affect decisions: a step on an old head tries to create a number that is tak
 forward by folding the chain, and ends with a conflict or, if the record is its own, with success. Until then a reader
 gets the head before that step: one production version, of a chain that verifies.
 
+A yank is an annotation of the ModelVersion, which its team writes, and a record: the operator may not write users'
+objects. A version that either of them yanks never serves.
+
 Known limitation: a version yanked between its check and the record's creation still becomes the production version.
 """
 
@@ -21,13 +24,12 @@ from serinus.api.names import (
     FIELD_MANAGER,
     MODEL,
     MODEL_VERSION,
-    YANKED_ANNOTATION,
     Kind,
     ObjectKey,
     audit_record_name,
-    model_version_name,
 )
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.contents import StoredContents
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.errors import (
@@ -39,7 +41,7 @@ from serinus.errors import (
     VersionTakenError,
 )
 from serinus.kube.answers import AlreadyExistsError
-from serinus.kube.client import JSON_PATCH, MERGE_PATCH, Requests
+from serinus.kube.client import JSON_PATCH, Requests
 from serinus.kube.kinds import collection_path, object_path
 from serinus.ports.registry_store import Commit
 from serinus.registry.kubernetes.objects import (
@@ -165,6 +167,19 @@ class KubernetesStore:
         async for record in self._objects.records(model, after, through):
             yield record
 
+    async def inspect(self, model: ObjectKey) -> StoredContents:
+        """Return what the Model and the ModelVersions show."""
+        return await self._objects.contents(model)
+
+    async def list_chains(self) -> AsyncIterator[ObjectKey]:
+        """Yield each model that has a record: a list of all AuditRecords."""
+        seen: set[ObjectKey] = set()
+        for namespace in self._namespaces:
+            async for model in self._objects.chains(namespace):
+                if model not in seen:
+                    seen.add(model)
+                    yield model
+
     # ---- writing -------------------------------------------------------------------------------
 
     async def commit(self, step: Commit) -> None:
@@ -189,16 +204,6 @@ class KubernetesStore:
             await self._resolve_taken_number(step)
         else:
             await self._advance(step)
-
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Annotate the ModelVersion with the reason."""
-        if await self._objects.version(model, version) is None:
-            raise NotFoundError(f"{model.name} {version} is not registered in {model.namespace}: nothing to yank")
-        key = ObjectKey(model.namespace, model_version_name(model.name, version))
-        body = {"metadata": {"annotations": {YANKED_ANNOTATION: reason}}}
-        await self._client.request(
-            "PATCH", object_path(MODEL_VERSION, key), body=body, content_type=MERGE_PATCH, query=_WRITER
-        )
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         """Delete the records one by one, oldest first, so that the rest is always the end of the chain."""

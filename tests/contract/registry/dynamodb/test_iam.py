@@ -29,7 +29,7 @@ async def _every_verb_of_the_operator(place: DynamoDbPlace) -> set[Right]:
         await registry.promote(MODEL, "2.0.0", audit_entry())
         await registry.rollback(MODEL, audit_entry())
         await registry.record(MODEL, audit_entry(AuditEvent.PAUSED))
-        await store.set_yanked(MODEL, "2.0.0", "it leaks")
+        await registry_on(store).set_yanked(MODEL, "2.0.0", "it leaks", audit_entry())
         await registry.list(MODEL)
         assert (await registry.verify(MODEL)).ok
         entry = version_entry(MODEL, "1.0.0")

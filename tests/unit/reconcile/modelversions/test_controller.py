@@ -205,3 +205,83 @@ async def test_a_candidate_whose_number_turns_out_to_be_taken_is_rolled_back() -
         assert rollback is not None
         assert rollback.reason.value == "CandidateRefused"
         assert "registered with another spec" in rollback.message
+
+
+# ---- yanks -------------------------------------------------------------------------------------
+
+
+async def yanks(rig: Rig) -> list[tuple[str, str, str]]:
+    found = {AuditEvent.VERSION_YANKED, AuditEvent.VERSION_UNYANKED}
+    return [(one.event.value, one.reason, one.actor.name) for one in await trail(rig) if one.event in found]
+
+
+def annotated(rig: Rig, version: str, yanked: str, why: str = "") -> None:
+    """Set or, where it is empty, remove the annotation that yanks a version, as bob."""
+    record = version_status(rig, version)
+    actors = replace(record.actors, requested_by="bob@example.org", reason=why)
+    rig.cluster.put(replace(record, yanked=yanked, actors=actors))
+
+
+def yank_noted(rig: Rig, version: str, yanked: str) -> bool:
+    return version_status(rig, version).status.yanked == yanked
+
+
+@in_virtual_time
+async def test_every_yank_and_every_way_back_is_a_record_with_who_and_why() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        for yanked, why in (("it leaks", ""), ("", "it was another version"), ("it leaks", ""), ("it leaks more", "")):
+            annotated(rig, "1.0.0", yanked, why)
+            await until(lambda: yank_noted(rig, "1.0.0", yanked), why="it to be recorded")  # noqa: B023 - awaited here
+        assert await yanks(rig) == [
+            ("VersionYanked", "it leaks", "bob@example.org"),
+            ("VersionUnyanked", "it was another version", "bob@example.org"),
+            ("VersionYanked", "it leaks", "bob@example.org"),
+            ("VersionYanked", "it leaks more", "bob@example.org"),
+        ]
+        verified = await rig.registry.verify(key())
+        assert verified.ok, verified.findings
+
+
+@in_virtual_time
+async def test_a_yank_outlives_the_model_version_that_bore_it_until_it_is_taken_back() -> None:
+    rig = Rig()
+    rig.model()
+    annotated(rig, "2.0.0", "it leaks")
+    async with rig.running():
+        await until(lambda: yank_noted(rig, "2.0.0", "it leaks"), why="it to be recorded")
+        old = version_status(rig, "2.0.0")
+        rig.cluster.remove(ModelVersionRecord, old.meta.key)
+        anew = model_version("2.0.0")
+        rig.cluster.put(replace(anew, meta=replace(anew.meta, uid="another")))
+
+        def accepted() -> str:
+            found = find_condition(version_status(rig, "2.0.0").status.conditions, ConditionType.ACCEPTED)
+            return f"{found.reason} {found.message}" if found is not None else ""
+
+        await until(lambda: "VersionYanked" in accepted(), why="it to be refused")
+        assert "it leaks. The audit trail says so" in accepted()
+        assert rig.status().run == 0
+        annotated(rig, "2.0.0", "it leaks")
+        await until(lambda: yank_noted(rig, "2.0.0", "it leaks"), why="it to be noted")
+        annotated(rig, "2.0.0", "", "reviewed")
+        await rig.reaches(Phase.HEALTHY)
+        assert [event for event, _, _ in await yanks(rig)] == ["VersionYanked", "VersionUnyanked"]
+
+
+@in_virtual_time
+async def test_a_version_whose_yank_is_taken_back_does_not_start_before_that_is_recorded() -> None:
+    rig = Rig()
+    rig.model()
+    annotated(rig, "2.0.0", "it leaks")
+    async with rig.running():
+        await until(lambda: yank_noted(rig, "2.0.0", "it leaks"), why="it to be recorded")
+        rig.audit_log.problem = TransientError("the registry cannot be reached")
+        annotated(rig, "2.0.0", "")
+        began = rig.clock.monotonic()
+        await until(lambda: rig.clock.monotonic() > began + 300, why="five minutes", within=301)
+        assert (rig.status().reason, rig.status().run) == ("VersionYanked", 0)
+        rig.audit_log.problem = None
+        await rig.reaches(Phase.HEALTHY)
