@@ -47,6 +47,23 @@ class Commit:
     yanks: Yank | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoration:
+    """What is stored again after a loss: all of it follows from the chain and its archive.
+
+    Attributes:
+        before: the head that is replaced; None where there is none, or none that can be read.
+        head: the fold of the chain.
+        records: those that the store has lost, in order.
+        versions: those that a store that owns its versions has lost or shows differently, with what the records say.
+    """
+
+    before: Head | None
+    head: Head
+    records: tuple[AuditRecordSpec, ...] = ()
+    versions: tuple[tuple[VersionEntry, RegisteredVersion], ...] = ()
+
+
 class RegistryStore(Protocol):
     """Stores heads, versions and audit records.
 
@@ -106,6 +123,15 @@ class RegistryStore(Protocol):
 
     def list_chains(self) -> AsyncIterator[ObjectKey]:
         """Yield each model that has a record, whether or not it has a head; reads the whole audit trail."""
+
+    async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
+        """Store what is missing or differs, the head last; repeating it changes nothing more.
+
+        Raises:
+            ConflictError: somebody has written the head meanwhile: read everything again.
+            RefusedError: the store does not let the head go back, or this role may not write it.
+            AmbiguousError: some of it may be stored: restore again.
+        """
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         """Delete the records up to this one, which the head must show as pruned, and return how many were deleted."""

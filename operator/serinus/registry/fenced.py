@@ -8,7 +8,7 @@ from serinus.engine.audit.chain import StoredRecord
 from serinus.engine.audit.contents import StoredContents
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
-from serinus.ports.registry_store import Commit, RegistryStore
+from serinus.ports.registry_store import Commit, RegistryStore, Restoration
 from serinus.ports.services import Guard
 
 
@@ -66,6 +66,11 @@ class FencedStore:
     def list_chains(self) -> AsyncIterator[ObjectKey]:
         """Yield each model that has a record."""
         return self._store.list_chains()
+
+    async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
+        """Store what is missing or differs; NotLeaderError where this process must not."""
+        self._may_write()
+        await self._store.restore(model, restoration)
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         """Delete the records up to this one; NotLeaderError where this process must not."""

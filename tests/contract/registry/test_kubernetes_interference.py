@@ -1,5 +1,7 @@
 """The Kubernetes store under interference: deleted, forged, yanked and invalid objects, and stalled writers."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,12 +10,20 @@ from msgspec import structs
 from serinus.api.audit_record import AuditEvent
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
+from serinus.audit.archive import FolderArchive
+from serinus.audit.restore import plan_restoration, restore
+from serinus.audit.retention import Remover, finish_removal, plan_removal
+from serinus.audit.verify import prove
 from serinus.engine.audit.chain import ChainFault
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, VersionTakenError
 from serinus.registry.kubernetes.store import KubernetesStore
 from support.registry.concurrency import rivals
 from support.registry.kubernetes import KubernetesPlace, ListingApi
 from support.registry.place import (
+    ALICE,
+    BY,
+    START,
+    CountingClock,
     Crash,
     Fault,
     audit_entry,
@@ -77,17 +87,26 @@ async def test_a_head_that_is_far_behind_is_updated_by_the_next_writer(
     assert (await verified_model(place, model)).head.audit.sequence == 18
 
 
-async def test_a_model_deleted_after_its_first_records_were_pruned_is_refused_with_the_remedy(
-    server: ListingApi, place: KubernetesPlace, model: ObjectKey
+async def test_a_model_deleted_after_its_first_records_were_pruned_is_refused_until_it_is_restored(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, tmp_path: Path
 ) -> None:
-    registry = registry_on(place.open())
-    details = {"through": "2", "hash": (await verified_model(place, model)).trail[1].hash, "archive": "s3://archive"}
-    await registry.record(model, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
-    await registry.store.remove_records(model, 2)
+    registry, archive = registry_on(place.open()), FolderArchive(tmp_path)
+    removal = await plan_removal(registry.store, model, recorded_before=START + timedelta(days=1), covered=2)
+    remover = Remover(
+        store=registry.store, archive=archive, actor=ALICE, reason="it is time", by=BY, clock=CountingClock()
+    )
+    await remover.archive_and_record(model, removal)
+    assert await finish_removal(registry.store, model) == 2
+    head = await registry.head(model)
     del server.objects[of(model, "models")]
     for ask in (registry.head(model), registry.promote(model, "3.0.0", audit_entry())):
         with pytest.raises(RefusedError, match=r"records 1 to 2 are missing.*restore them from the archive"):
             await ask
+    plan = await plan_restoration(registry.store, model, archive)
+    assert (plan.restoration.head, plan.archived) == (head, 2)
+    assert await restore(registry, model, plan, audit_entry(AuditEvent.HEAD_RESTORED)) == 7
+    assert (await prove(registry, model, archive=archive)).ok
+    assert await registry.promote(model, "3.0.0", audit_entry()) == 8
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from serinus.errors import (
     TransientError,
     VersionTakenError,
 )
-from serinus.ports.registry_store import Commit
+from serinus.ports.registry_store import Commit, Restoration
 from support.registry.place import PAGE, Crash, Fault
 
 T = TypeVar("T")
@@ -187,6 +187,16 @@ class MemoryStore:
     async def list_chains(self) -> AsyncIterator[ObjectKey]:
         async for model in self._pages(lambda: [key for key, data in self._data.items() if data.records]):
             yield model
+
+    async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
+        def restored() -> None:
+            data = self._of(model)
+            for record in restoration.records:
+                data.records.setdefault(record.sequence, encode(record))
+            data.versions |= {entry.version: entry for entry, _ in restoration.versions}
+            data.head = restoration.head
+
+        await self._request(restored)
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         def remove() -> int:

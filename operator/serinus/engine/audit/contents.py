@@ -67,17 +67,27 @@ def compare_contents(
         yield ChainFinding(ChainFault.ATTRIBUTE_DIFFERS, 0, defect)
     shown = {stored.version: stored for stored in contents.versions}
     for stored in contents.versions:
-        known = recorded.get(stored.version)
-        number = known.sequence if known is not None else 0
-        for message in (*stored.defects, *_differences(stored, known, contents)):
-            yield ChainFinding(ChainFault.VERSION_DIFFERS, number, f"{stored.version}: {message}")
-        if contents.owned and complete and (known is None or not _is_registered(known)):
-            yield ChainFinding(ChainFault.VERSION_UNRECORDED, 0, f"{stored.version}: no record registers this version")
-    if contents.owned:
-        for known in recorded.all():
-            if _is_registered(known) and known.version not in shown:
-                message = f"{known.version}: it was registered, but the registry does not show it"
-                yield ChainFinding(ChainFault.VERSION_MISSING, known.sequence, message)
+        yield from compare_version(recorded.get(stored.version), stored, contents, complete=complete)
+    for known in recorded.all():
+        if known.version not in shown:
+            yield from compare_version(known, None, contents, complete=complete)
+
+
+def compare_version(
+    known: RegisteredVersion | None, stored: StoredVersion | None, contents: StoredContents, *, complete: bool
+) -> Iterator[ChainFinding]:
+    """Yield every difference between one version as stored and as recorded; see :func:`compare_contents`."""
+    registered = known is not None and _is_registered(known)
+    if stored is None:
+        if contents.owned and known is not None and registered:
+            message = f"{known.version}: it was registered, but the registry does not show it"
+            yield ChainFinding(ChainFault.VERSION_MISSING, known.sequence, message)
+        return
+    number = known.sequence if known is not None else 0
+    for message in (*stored.defects, *_differences(stored, known, contents)):
+        yield ChainFinding(ChainFault.VERSION_DIFFERS, number, f"{stored.version}: {message}")
+    if contents.owned and complete and not registered:
+        yield ChainFinding(ChainFault.VERSION_UNRECORDED, 0, f"{stored.version}: no record registers this version")
 
 
 def _is_registered(known: RegisteredVersion) -> bool:

@@ -59,12 +59,11 @@ class Examination:
         self._model, self._stored = model, head
         self._walk = ChainWalk(start, anchors)
         self._head: Head | None = Head() if start.sequence == 0 else None
-        self._complete = start.sequence == 0
-        self._versions = RegisteredVersions()
+        self._versions = RegisteredVersions(complete=start.sequence == 0)
         self._ids: dict[str, int] = {}
         self._served: dict[tuple[str, str], int] = {}
         self._findings: list[ChainFinding] = []
-        self._keep = keep
+        self._keep, self._readable = keep, True
         self.decoded: list[AuditRecordSpec] = []
         self.records, self.beyond = 0, 0
         self.last = start
@@ -83,11 +82,10 @@ class Examination:
             record = decode(AuditRecordSpec, dict(stored.content), "spec")
         except InvalidObjectError as problem:
             self._report(ChainFault.UNREADABLE, stored.sequence, f"the record cannot be read: {problem}")
-            self._head, self._complete = None, False
+            self._head, self._readable = None, False
             return
         self._examine(record)
         self._head = apply(self._head, record) if self._head is not None else None
-        self._complete = self._complete or bool(record.standing)
         self._versions.add(record)
         if self._keep:
             self.decoded.append(record)
@@ -101,6 +99,11 @@ class Examination:
             self._report(ChainFault.DUPLICATE, record.sequence, f"it has the id of record {first}: {record.id}")
         if record.event is AuditEvent.VERSION_REGISTERED:
             self._examine_registration(record)
+        for carried in record.standing:
+            known = self._versions.get(carried.version)
+            if known is not None and known.spec_hash and carried.spec_hash != known.spec_hash:
+                message = f"it repeats {carried.version} with {carried.spec_hash}, not {known.spec_hash}"
+                self._report(ChainFault.VERSION_DIFFERS, record.sequence, message)
         if record.event in _SERVING:
             self._examine_serving(record)
 
@@ -140,8 +143,9 @@ class Examination:
             self._report_head(self._head)
         notes: tuple[str, ...] = ()
         if contents is not None:
-            self._findings += compare_contents(self._versions, contents, complete=self._complete)
-            notes = tuple(unverifiable(self._versions, contents, complete=self._complete))
+            complete = self._versions.complete and self._readable
+            self._findings += compare_contents(self._versions, contents, complete=complete)
+            notes = tuple(unverifiable(self._versions, contents, complete=complete))
         found = sorted((*in_chain, *self._findings), key=lambda finding: finding.sequence)
         return tuple(found), notes
 

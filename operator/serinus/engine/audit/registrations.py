@@ -12,6 +12,9 @@ from typing import Final
 
 from serinus.api.audit_record import AuditEvent, AuditRecordSpec, Registration, StandingVersion
 
+REPEATED: Final = "versions"
+"""The detail of a RecordsPruned record with the number of the versions that it repeats, also where there are none."""
+
 _LONGEST_REASON: Final = 256
 _NO_REASON: Final = "no reason was given"
 
@@ -46,16 +49,23 @@ class RegisteredVersion:
 
 
 class RegisteredVersions:
-    """The versions of one model as the fold of its records, in order."""
+    """The versions of one model as the fold of its records, in order.
 
-    def __init__(self) -> None:
+    Attributes:
+        complete: whether they are all the versions that were ever registered: from the first record on, or from a
+            RecordsPruned record on that repeats the removed ones.
+    """
+
+    def __init__(self, *, complete: bool = True) -> None:
         """Begin with no record."""
         self._versions: dict[str, RegisteredVersion] = {}
+        self.complete = complete
 
     def add(self, record: AuditRecordSpec) -> None:
         """Apply the next record; events that say nothing of versions change nothing."""
         for carried in record.standing:
-            self._versions.setdefault(carried.version, _carried(carried))
+            self._versions[carried.version] = _carried(carried, self._versions.get(carried.version))
+        self.complete = self.complete or repeats_all(record)
         known = self._versions.get(record.version)
         match record.event:
             case AuditEvent.VERSION_REGISTERED if known is None or not (known.sequence or known.spec_hash):
@@ -113,11 +123,18 @@ def _registered(record: AuditRecordSpec) -> RegisteredVersion:
     )
 
 
-def _carried(carried: StandingVersion) -> RegisteredVersion:
-    return RegisteredVersion(
-        version=carried.version,
-        spec_hash=carried.spec_hash,
-        digest=carried.digest,
+def repeats_all(record: AuditRecordSpec) -> bool:
+    """Return whether a record repeats what the removed ones say of versions; an earlier release's does not."""
+    return record.event is AuditEvent.RECORDS_PRUNED and REPEATED in record.details
+
+
+def _carried(carried: StandingVersion, known: RegisteredVersion | None) -> RegisteredVersion:
+    """Return a version as of a RecordsPruned record, with what the records that are kept say beyond that."""
+    known = known or RegisteredVersion(version=carried.version)
+    return replace(
+        known,
+        spec_hash=known.spec_hash or carried.spec_hash,
+        digest=known.digest or carried.digest,
         yanked=carried.yanked,
         yank_changes=carried.yank_changes,
     )

@@ -19,8 +19,8 @@ from serinus.engine.audit.chain import StoredRecord
 from serinus.engine.audit.contents import StoredContents
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
-from serinus.errors import AmbiguousError, RefusedError, TransientError
-from serinus.ports.registry_store import Commit
+from serinus.errors import AmbiguousError, ConflictError, RefusedError, TransientError
+from serinus.ports.registry_store import Commit, Restoration
 from serinus.registry.dynamodb.client import (
     CONNECTIONS,
     READ_ATTEMPTS,
@@ -34,6 +34,7 @@ from serinus.registry.dynamodb.inspect import contents_of
 from serinus.registry.dynamodb.items import Key, Keys, sequence_text, text
 from serinus.registry.dynamodb.names import TableNames, checked_scope
 from serinus.registry.dynamodb.reads import Page, PageSizes, Reads, has_digests
+from serinus.registry.dynamodb.restoring import restoring
 from serinus.registry.dynamodb.tables import probe
 from serinus.settings import DynamoDbSettings
 
@@ -186,6 +187,17 @@ class DynamoDbStore:
             error = cancelled(step, problem.response.get("CancellationReasons", []))
             if error is not None:
                 raise error from problem
+
+    async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
+        """Store the lost records and versions, then the head, each in a transaction of its own."""
+        for actions in restoring(restoration, self._keys, self._tables, model):
+            try:
+                await self._write(partial(write, self._clients.commits.transact_write_items, TransactItems=actions))
+            except ClientError as problem:
+                raise ConflictError(
+                    f"{model}: the head or a record was written meanwhile, or the last attempt has stored it: read "
+                    f"everything again ({problem})"
+                ) from problem
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         """Delete the records up to this one, oldest first, and return their number.

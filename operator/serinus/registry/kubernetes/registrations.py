@@ -44,7 +44,7 @@ class RegistrationIndex:
         known = self._models.pop(model, None)
         # A chain that is shorter than before is another one: the namespace was deleted and made anew.
         if known is None or known.through > head.audit.sequence:
-            known = _Known(head.audit.pruned_through)
+            known = _Known(head.audit.pruned_through, RegisteredVersions(complete=head.audit.pruned_through == 0))
         if known.through < head.audit.sequence:
             await self._read(model, known, head.audit.sequence)
         self._models[model] = known

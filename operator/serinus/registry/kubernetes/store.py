@@ -43,7 +43,7 @@ from serinus.errors import (
 from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import JSON_PATCH, Requests
 from serinus.kube.kinds import collection_path, object_path
-from serinus.ports.registry_store import Commit
+from serinus.ports.registry_store import Commit, Restoration
 from serinus.registry.kubernetes.objects import (
     ModelSnapshot,
     Patch,
@@ -204,6 +204,22 @@ class KubernetesStore:
             await self._resolve_taken_number(step)
         else:
             await self._advance(step)
+
+    async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
+        """Create the lost records, then set the Model's status; ModelVersions are the team's, who apply them again."""
+        for record in restoration.records:
+            try:
+                await self._create(AUDIT_RECORD, record_manifest(model, record))
+            except AlreadyExistsError:
+                continue
+        snapshot = await self._objects.model(model) or await self._new_model(model)
+        try:
+            await self._patch_status(model, status_patch(snapshot, restoration.head))
+        except RefusedError as problem:
+            raise RefusedError(
+                f"{problem}. The Model's status claims more than its chain holds, and it never goes back: delete the "
+                "Model (its policy is in its spec), then restore again"
+            ) from problem
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         """Delete the records one by one, oldest first, so that the rest is always the end of the chain."""

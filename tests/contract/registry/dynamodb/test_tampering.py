@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from msgspec import json, structs
 
-from serinus.api.audit_record import AuditRecordSpec
+from serinus.api.audit_record import AuditEvent, AuditRecordSpec
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
+from serinus.audit.restore import plan_restoration, restore, restored_details
 from serinus.engine.audit.chain import ChainFault
 from serinus.engine.audit.head import fold
 from serinus.engine.versions.catalogue import spec_hash
-from serinus.errors import RefusedError
+from serinus.errors import ConflictError, RefusedError
 from serinus.registry.dynamodb.items import Keys, head_item, stored_entry, version_values
 from support.dynamodb.place import DynamoDbPlace, boto_clients
 from support.registry.place import audit_entry, digest_for, in_use, registry_on, version_entry
@@ -247,6 +248,35 @@ async def test_a_model_whose_head_was_removed_is_among_the_chains(place: DynamoD
     Tables(place.clients(store).commits, place.settings.table_prefix, gone).delete("HEAD")
     assert {model async for model in store.list_chains()} == {kept, gone}
     assert {model async for model, _ in store.list_models()} == {kept}
+
+
+_RESTORED = [name for name, (_, fault) in CHANGES.items() if fault is not ChainFault.VERSION_UNRECORDED]
+_LEFT = {"an item of no kind", "a version's further data", "a record is added at the end"}
+"""A restoration removes nothing, and rewrites no record."""
+
+
+@pytest.mark.parametrize("change", sorted({name for name in _RESTORED if "a record" not in name} - _LEFT))
+async def test_what_follows_from_the_records_is_restored(place: DynamoDbPlace, change: str) -> None:
+    model, store = await in_use(place), place.open()
+    head = await store.read_head(model)
+    CHANGES[change][0](Tables(place.clients(store).commits, place.settings.table_prefix, model))
+    plan = await plan_restoration(store, model, None)
+    assert plan.needed
+    entry = audit_entry(AuditEvent.HEAD_RESTORED, details=restored_details(plan))
+    assert await restore(registry_on(store), model, plan, entry) == head.audit.sequence + 1
+    verified = await registry_on(place.open()).verify(model)
+    assert verified.ok, verified.findings
+    assert verified.head.production == head.production
+
+
+async def test_a_restoration_does_not_overtake_a_writer(place: DynamoDbPlace) -> None:
+    model, store = await in_use(place), place.open()
+    _head_set_back(Tables(place.clients(store).commits, place.settings.table_prefix, model))
+    plan = await plan_restoration(store, model, None)
+    await store.restore(model, plan.restoration)
+    await registry_on(store).record(model, audit_entry())
+    with pytest.raises(ConflictError, match="written meanwhile"):
+        await store.restore(model, plan.restoration)
 
 
 def _partition(model: ObjectKey) -> str:
