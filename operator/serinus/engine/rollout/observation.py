@@ -159,6 +159,7 @@ class TestOutcome:
         result: passed or failed.
         message: how, in words.
         job: the name of the Job that ran it; empty where none did.
+        uid: the Job's uid; empty likewise.
         timed_out: the Job's deadline ended it, whether or not its pods had run.
     """
 
@@ -168,6 +169,12 @@ class TestOutcome:
     message: str
     job: str = ""
     timed_out: bool = False
+    uid: str = ""
+
+    def details(self, test: str, stage: str) -> tuple[tuple[str, str], ...]:
+        """Return what an audit record says of it: which test, how it ended, and which Job ran it."""
+        facts = {"test": test, "stage": stage, "outcome": self.result.value, "job": self.job, "jobUid": self.uid}
+        return tuple((name, fact) for name, fact in facts.items() if fact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

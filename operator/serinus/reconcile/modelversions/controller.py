@@ -28,6 +28,7 @@ from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
 from serinus.reconcile.background import BackgroundTasks
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
+from serinus.reconcile.modelversions.deletions import Deletions
 from serinus.reconcile.modelversions.status import entry_of, idle_stage, next_status, pending_entries
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.workqueue import WorkQueue
@@ -63,6 +64,7 @@ class ModelVersionController:
         self._actor_stamped = actor_stamped
         self._enqueue_rollouts = enqueue_rollouts
         self._queue = WorkQueue()
+        self._deletions = Deletions(ports.audit_log, ports.clock, _NAMESPACE)
         self._background = BackgroundTasks()
         self._pauses: dict[ObjectKey, float] = {}
         self._verifying: set[str] = set()
@@ -71,6 +73,12 @@ class ModelVersionController:
         """Have the versions of these models reconciled soon."""
         for model in models:
             self._queue.add(model)
+
+    def on_delete(self, record: ModelVersionRecord | ModelRecord) -> None:
+        """Have the deletion of a ModelVersion or a Model recorded."""
+        model = self._deletions.add(record)
+        if model is not None:
+            self.enqueue((model,))
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -106,6 +114,7 @@ class ModelVersionController:
     async def _reconcile(self, model: ObjectKey) -> None:
         if self._ports.leadership.epoch is None:
             return
+        await self._deletions.record(model)
         outcomes, problem = [], None
         reviews = self._admission.reviews(model)
         for version in self._cache.versions(model.namespace, model.name):

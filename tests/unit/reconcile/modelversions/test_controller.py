@@ -8,8 +8,8 @@ from serinus.api.model import ModelSpec, RequiredFacts, Verification, Versioning
 from serinus.api.modelversion import ModelVersionStatus
 from serinus.api.rollout_status import Phase
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
-from serinus.errors import TransientError
-from serinus.ports.cluster_state import ModelVersionRecord
+from serinus.errors import RefusedError, TransientError
+from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
 from serinus.reconcile.modelversions.status import entry_of
 from support.records import key, model_record, model_version
 from support.registry.place import audit_entry
@@ -285,3 +285,63 @@ async def test_a_version_whose_yank_is_taken_back_does_not_start_before_that_is_
         assert (rig.status().reason, rig.status().run) == ("VersionYanked", 0)
         rig.audit_log.problem = None
         await rig.reaches(Phase.HEALTHY)
+
+
+# ---- deletions ---------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_the_deletion_of_a_registered_version_and_of_a_model_is_recorded_and_their_facts_stay() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        await until(lambda: nothing_waits(rig), why="all to be recorded")
+        rig.cluster.remove(ModelVersionRecord, key("fraud-v1.0.0"))
+        rig.cluster.put(replace(model_record(), recorded=9, meta=replace(model_record().meta, version=500)))
+        rig.cluster.remove(ModelRecord, key())
+
+        def recorded() -> set[object]:
+            return {record["event"] for record in rig.cluster.registry._data[key()].records.values()}
+
+        await until(lambda: {"VersionDeleted", "ModelDeleted"} <= recorded(), why="both to be recorded", within=5)
+        records = await trail(rig)
+        deleted = next(record for record in records if record.event is AuditEvent.VERSION_DELETED)
+        assert (deleted.version, deleted.actor.name) == ("1.0.0", "unverified")
+        held = next(record.registration for record in records if record.version == "1.0.0" and record.registration)
+        assert '"version":"1.0.0"' in held.spec
+
+
+@in_virtual_time
+async def test_the_deletion_of_what_was_never_recorded_is_no_record() -> None:
+    rig = Rig()
+    rig.model()
+    rig.audit_log.problem = TransientError("the registry cannot be reached")
+    async with rig.running():
+        await until(lambda: rig.status().reason == "RegistrationPending", why="the run to be held")
+        rig.cluster.remove(ModelVersionRecord, key("fraud-v2.0.0"))
+        rig.audit_log.problem = None
+        await until(lambda: rig.clock.monotonic() > 300, why="five minutes", within=301)
+        assert "VersionDeleted" not in {record.event.value for record in await trail(rig)}
+
+
+@in_virtual_time
+async def test_a_deletion_is_recorded_once_the_registry_is_back_and_dropped_where_it_refuses_for_good() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        await until(lambda: nothing_waits(rig), why="all to be recorded")
+        rig.audit_log.problem = TransientError("the registry cannot be reached")
+        rig.cluster.remove(ModelVersionRecord, key("fraud-v1.0.0"))
+        began = rig.clock.monotonic()
+        await until(lambda: rig.clock.monotonic() > began + 120, why="two minutes", within=121)
+        rig.audit_log.problem = None
+
+        def recorded() -> list[object]:
+            return [record["event"] for record in rig.cluster.registry._data[key()].records.values()]
+
+        await until(lambda: recorded().count("VersionDeleted") == 1, why="it to be recorded", within=120)
+        rig.audit_log.problem = RefusedError("the namespace is being deleted")
+        rig.cluster.remove(ModelVersionRecord, key("fraud-v2.0.0"))
+        await until(lambda: rig.model_versions._deletions._pending == {}, why="it to be dropped", within=5)

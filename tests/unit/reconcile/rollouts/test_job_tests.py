@@ -293,3 +293,29 @@ async def test_nothing_is_kept_of_a_rollout_that_is_gone() -> None:
         assert len(rig.reconciler.jobs) == 1
         rig.controller.on_delete(type(rig.cluster.rollout(key())), key(), rig.cluster.rollout(key()).meta.uid)
         assert len(rig.reconciler.jobs) == 0
+
+
+# ---- recorded -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("result", "event"), [(TestResult.PASSED, "TestPassed"), (TestResult.FAILED, "TestFailed")])
+@in_virtual_time
+async def test_how_a_job_ended_is_recorded_with_its_name_and_uid(result: TestResult, event: str) -> None:
+    async with under_test(rig_with_a_job_that_goes_on(IMAGE)) as rig:
+        await until(lambda: rig.status().tests != (), why="the status to have the test")
+        end_job(rig, TestOutcome(result, "Job ended", job=JOB, uid="uid-of-the-job"))
+
+        def recorded() -> list[dict[str, Any]]:
+            data = rig.cluster.registry._data[key()]
+            return [record for record in data.records.values() if record["event"] == event]
+
+        await until(lambda: len(recorded()) == 1, why="it to be recorded", within=60)
+        (record,) = recorded()
+        assert record["details"] == {
+            "test": "contract",
+            "stage": "staging",
+            "outcome": result.value,
+            "job": JOB,
+            "jobUid": "uid-of-the-job",
+        }
+        assert record["version"] == "2.0.0"
