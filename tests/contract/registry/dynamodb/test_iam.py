@@ -62,6 +62,20 @@ async def test_the_readers_policy_allows_exactly_what_serving_code_requests(plac
     assert rights(document, "Allow") == asked
 
 
+async def test_the_auditors_policy_allows_exactly_what_verifying_everything_requests(place: DynamoDbPlace) -> None:
+    await register(registry_on(place.open()), MODEL, "1.0.0")
+    store = place.open()
+    with counted(place.clients(store)) as calls:
+        # Without the probe: the checks that it makes are skipped for a role that may not make them.
+        assert [model async for model, _ in store.list_models()] == [MODEL]
+        assert [model async for model in store.list_chains()] == [MODEL]
+        assert (await registry_on(store).verify(MODEL)).ok
+    asked = {right for operation, request in calls for right in needed(operation, request)}
+    document = policy(POLICIES / "auditor-policy.json", place.settings.table_prefix)
+    assert permitted(document, asked)
+    assert rights(document, "Allow") == asked
+
+
 async def test_only_the_role_of_retention_may_remove_records_and_it_can_write_none(place: DynamoDbPlace) -> None:
     store = place.open()
     registry = registry_on(store)

@@ -229,6 +229,19 @@ async def test_a_change_of_anything_that_people_read_does_not_verify(place: Dyna
     assert fault in found
 
 
+async def test_a_yank_that_is_removed_without_a_record_is_found_and_restored(place: DynamoDbPlace) -> None:
+    model, store = await in_use(place), place.open()
+    await registry_on(store).set_yanked(model, "3.0.0", "it leaks", audit_entry())
+    assert (await registry_on(store).verify(model)).ok
+    Tables(place.clients(store).commits, place.settings.table_prefix, model).change(V3, yanked="")
+    found = (await registry_on(store).verify(model)).findings
+    assert [finding.fault for finding in found] == [ChainFault.VERSION_DIFFERS]
+    plan = await plan_restoration(store, model, None)
+    await store.restore(model, plan.restoration)
+    with pytest.raises(RefusedError, match="it leaks"):
+        await registry_on(store).promote(model, "3.0.0", audit_entry())
+
+
 @pytest.mark.parametrize("consistent", [False, True])
 async def test_a_forged_version_is_not_shown_and_never_serves(place: DynamoDbPlace, *, consistent: bool) -> None:
     model, store = await in_use(place), place.open()
