@@ -109,6 +109,31 @@ async def test_a_model_deleted_after_its_first_records_were_pruned_is_refused_un
     assert await registry.promote(model, "3.0.0", audit_entry()) == 8
 
 
+async def test_a_number_stays_taken_after_its_registration_was_pruned_and_its_object_deleted(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, tmp_path: Path
+) -> None:
+    registry, archive = registry_on(place.open()), FolderArchive(tmp_path)
+    await registry.set_yanked(model, "2.0.0", "it leaks", audit_entry())
+    for through in (2, 5):
+        removal = await plan_removal(registry.store, model, recorded_before=START + timedelta(days=1), covered=through)
+        remover = Remover(
+            store=registry.store, archive=archive, actor=ALICE, reason="it is time", by=BY, clock=CountingClock()
+        )
+        await remover.archive_and_record(model, removal)
+        await finish_removal(registry.store, model)
+    del server.objects[of(model, "modelversions", "-v1.0.0")]
+    assert (await prove(registry, model)).ok
+    assert (await prove(registry, model, archive=archive)).ok
+    late = registry_on(place.open())
+    other = version_entry(model, "1.0.0", changes="another build")
+    with pytest.raises(VersionTakenError):
+        await late.register(model, other, audit_entry(AuditEvent.VERSION_REGISTERED))
+    standing = await late.standing(model, "2.0.0")
+    assert standing is not None
+    assert (standing.yanked, standing.yank_changes) == ("it leaks", 1)
+    await register(late, model, "1.0.0")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
