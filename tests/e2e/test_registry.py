@@ -28,6 +28,7 @@ PLAN = (staging(), canary(), production())
 RUN = [
     "RolloutStarted",
     "TrafficShifted",
+    "TestPassed",
     "AnalysisPassed",
     "TrafficShifted",
     "AnalysisPassed",

@@ -17,6 +17,7 @@ from serinus.api.modelversion import Artifact, BackendRef, ModelVersionStatus
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus, TestResult
 from serinus.api.stage_tests import HttpCheck
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.rollout.actions import RunJobTest, SetWeights
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import RouteProblem, TestOutcome
@@ -411,9 +412,13 @@ class FakeAuditLog:
         await self._refuse()
         return await self.registry.register(model, entry, audit_entry)
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
+    async def set_yanked(self, model: ObjectKey, version: str, reason: str, audit_entry: AuditEntry) -> int:
         await self._refuse()
-        await self.registry.set_yanked(model, version, reason)
+        return await self.registry.set_yanked(model, version, reason, audit_entry)
+
+    async def standing(self, model: ObjectKey, version: str) -> RegisteredVersion | None:
+        await self._refuse()
+        return await self.registry.standing(model, version)
 
     async def _refuse(self) -> None:
         if self.hanging:

@@ -90,7 +90,7 @@ def annotate(options: AnnotateOptions) -> None:
         KubectlError: with kubectl's own message.
     """
     value = f"{options.reason or options.command.value} ({datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ})"
-    _kubectl(["annotate", f"{ROLLOUT.plural}.{ROLLOUT.group}", options.name, *_changes(options, value)])
+    run_kubectl(["annotate", f"{ROLLOUT.plural}.{ROLLOUT.group}", options.name, *_changes(options, value)])
     echo(f"Rollout {options.name}: {options.command.annotation}={value}")
     echo(f"Check the outcome: kubectl describe mro {options.name}")
 
@@ -111,7 +111,8 @@ def _changes(options: AnnotateOptions, value: str) -> list[str]:
     return arguments
 
 
-def _kubectl(arguments: list[str]) -> None:
+def run_kubectl(arguments: list[str]) -> None:
+    """Run the user's kubectl; KubectlError with its own message where it is missing or fails."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         raise KubectlError("kubectl is not on PATH: install it, or annotate the Rollout with your own client")

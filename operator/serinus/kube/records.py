@@ -145,7 +145,14 @@ def model_record(raw: Mapping[str, Any]) -> ModelRecord:
         observed_generation=observed if isinstance(observed, int) else 0,
         actors=actors_of(metadata.annotations),
         served=_served(raw.get("status") or {}),
+        recorded=_last_record(raw.get("status") or {}),
     )
+
+
+def _last_record(status: Mapping[str, Any]) -> int:
+    audit = status.get("audit")
+    sequence = audit.get("sequence") if isinstance(audit, Mapping) else None
+    return sequence if isinstance(sequence, int) else 0
 
 
 def _served(status: Mapping[str, Any]) -> frozenset[str]:
@@ -249,7 +256,7 @@ def job_record(raw: Mapping[str, Any]) -> JobRecord:
     final = (
         condition for condition in job.status.conditions if condition.status == "True" and condition.type in _RESULTS
     )
-    outcome = next((_outcome(condition, job.metadata.name) for condition in final), None)
+    outcome = next((_outcome(condition, job.metadata) for condition in final), None)
     run = job.metadata.labels.get(RUN_LABEL, "")
     return JobRecord(
         meta=job.metadata.meta,
@@ -267,14 +274,15 @@ def job_record(raw: Mapping[str, Any]) -> JobRecord:
     )
 
 
-def _outcome(condition: Condition, job: str) -> TestOutcome:
+def _outcome(condition: Condition, job: Metadata) -> TestOutcome:
     result = _RESULTS[condition.type]
     word = "Complete" if result is TestResult.PASSED else "Failed"
     detail = ": ".join(part for part in (condition.reason, condition.message) if part)
     return TestOutcome(
         result,
         f"Job {word}{f': {detail}' if detail else ''}",
-        job=job,
+        job=job.name,
+        uid=job.uid,
         timed_out=result is TestResult.FAILED and condition.reason == _DEADLINE,
     )
 

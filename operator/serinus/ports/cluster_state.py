@@ -94,7 +94,8 @@ class ModelVersionRecord:
 class ModelRecord:
     """A Model: its policy, and the versions that have served well as the registry's head knows them.
 
-    ``problem`` says why the policy does not parse, and then no run may begin.
+    ``problem`` says why the policy does not parse, and then no run may begin. ``recorded`` is the number of its last
+    audit record; 0 where there is none.
     """
 
     meta: Meta
@@ -104,6 +105,7 @@ class ModelRecord:
     observed_generation: int
     actors: Actors
     served: frozenset[str] = frozenset()
+    recorded: int = 0
 
 
 @dataclass(frozen=True, slots=True)

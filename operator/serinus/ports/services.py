@@ -14,6 +14,7 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.stage_tests import HttpCheck
 from serinus.engine.analysis.measurements import Answer, Question
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.rollout.actions import RunJobTest, SetWeights
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import TestOutcome
@@ -188,10 +189,18 @@ class AuditLog(Protocol):
         """
 
     async def register(self, model: ObjectKey, entry: VersionEntry, audit_entry: AuditEntry) -> int:
-        """Register a version; RefusedError where it is registered with another spec; else as ``record``."""
+        """Register a version; VersionTakenError where it is registered with another spec; else as ``record``."""
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Mark a version so that it can never serve again."""
+    async def set_yanked(self, model: ObjectKey, version: str, reason: str, audit_entry: AuditEntry) -> int:
+        """Yank a version, or with an empty reason take its yank back; record it where that is a change.
+
+        Raises:
+            NotFoundError: it is not registered.
+            SerinusError: it may not have been recorded: send it again.
+        """
+
+    async def standing(self, model: ObjectKey, version: str) -> RegisteredVersion | None:
+        """Return what the records say of a version, whatever its object says; None where they do not mention it."""
 
 
 class ArtifactVerifier(Protocol):

@@ -116,18 +116,27 @@ def raw_job(*conditions: dict[str, Any]) -> dict[str, Any]:
         ([], None),
         ([condition("Complete", "False")], None),
         ([condition("SuccessCriteriaMet")], None),
-        ([condition("Complete", reason="")], TestOutcome(TestResult.PASSED, "Job Complete", job="job")),
+        (
+            [condition("Complete", reason="")],
+            TestOutcome(TestResult.PASSED, "Job Complete", job="job", uid="uid-of-job"),
+        ),
         (
             [condition("Failed", reason="BackoffLimitExceeded", message="Job has failed")],
-            TestOutcome(TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed", job="job"),
+            TestOutcome(
+                TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed", job="job", uid="uid-of-job"
+            ),
         ),
         (
             [condition("FailureTarget", reason="BackoffLimitExceeded", message="Job has failed")],
-            TestOutcome(TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed", job="job"),
+            TestOutcome(
+                TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed", job="job", uid="uid-of-job"
+            ),
         ),
         (
             [condition("Failed", reason="DeadlineExceeded", message="Too long")],
-            TestOutcome(TestResult.FAILED, "Job Failed: DeadlineExceeded: Too long", job="job", timed_out=True),
+            TestOutcome(
+                TestResult.FAILED, "Job Failed: DeadlineExceeded: Too long", job="job", timed_out=True, uid="uid-of-job"
+            ),
         ),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Final
 from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.modelversion import VersionStage
 from serinus.engine.report.chain import Proof
+from serinus.engine.report.facts import FactsSource
 from serinus.engine.report.people import vouched_for
 from serinus.engine.report.periods import Period, PeriodKind
 from serinus.engine.report.rollbacks import Rollback
@@ -139,9 +140,14 @@ def _day(text: str | None) -> date | None:
 
 def _of_served(story: VersionStory) -> Iterable[OpenItem]:
     subject = f"Version {story.version}"
-    if story.entry is None:
-        yield _note(subject, "It is not in the registry: only the records mention it.")
+    if story.source is FactsSource.CONTRADICTED:
+        yield _grave(subject, "The registry's entry is not the version that the record registers: it was replaced.")
         return
+    if story.entry is None:
+        yield _note(subject, "Its facts are not known: it is not in the registry, and its record holds none.")
+        return
+    if story.source is FactsSource.ENTRY:
+        yield _note(subject, "No record that is kept vouches for its facts: they are the registry's entry of today.")
     if not story.digest:
         yield _note(subject, "It names no artifact digest: nobody can tell which bytes served.")
     if story.artifact is not ArtifactState.VERIFIED:

@@ -24,6 +24,7 @@ NOT_READY_LIMIT: Final = timedelta(seconds=30)
 _REFUSALS: Final = frozenset(
     {
         WaitReason.VERSION_YANKED,
+        WaitReason.VERSION_TAKEN,
         WaitReason.SCHEMA_REJECTED,
         WaitReason.ARTIFACT_REJECTED,
         WaitReason.FACTS_MISSING,

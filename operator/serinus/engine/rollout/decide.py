@@ -9,7 +9,7 @@ from typing import assert_never
 
 from msgspec import structs
 
-from serinus.api.names import Command
+from serinus.api.names import UNVERIFIED, Command
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RollbackReason, RolloutStatus, RunResult, Serving
 from serinus.engine.analysis.assessment import assess
@@ -296,6 +296,9 @@ def _end_deleted(draft: Draft, candidate: Serving, situation: Situation) -> Draf
     draft = rollback.with_ready_stable(draft, candidate, situation)
     reason, loss = "the Rollout was deleted", runs.told_loss(candidate, draft.status, situation)
     draft = draft.end_run(candidate, RunResult.CANCELLED, reason, situation.now).with_event(
-        EventReason.ROLLOUT_CANCELLED, f"{loss}: {reason}."
+        # The API server stamps nobody on a deletion: its own audit log has the name.
+        EventReason.ROLLOUT_CANCELLED,
+        f"{loss}: {reason}.",
+        by=UNVERIFIED,
     )
     return runs.cleared(draft, situation)

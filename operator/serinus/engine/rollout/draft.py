@@ -79,17 +79,24 @@ class Draft(Struct, frozen=True, kw_only=True):
         """Derive the mode."""
         structs.force_setattr(self, "mode", mode_of(self.status, self.spec))
 
-    def with_event(
-        self, reason: EventReason, message: str, *, warning: bool = False, by: str = "", why: str = ""
+    def with_event(  # noqa: PLR0913 - what an event says
+        self,
+        reason: EventReason,
+        message: str,
+        *,
+        warning: bool = False,
+        by: str = "",
+        why: str = "",
+        details: tuple[tuple[str, str], ...] = (),
     ) -> Self:
-        """Add an event; ``by`` and ``why`` where a person made it happen.
+        """Add an event; ``by`` and ``why`` where a person made it happen, ``details`` for the audit trail.
 
         It names the run and the version: the API server folds events with equal texts into one.
         """
         status = self.status
         known = status.candidate is not None and status.run > 0 and not message.startswith("Run ")
         about = f"Run {status.run}, {status.candidate.version}: " if known and status.candidate is not None else ""
-        return structs.replace(self, events=(*self.events, Event(reason, about + message, warning, by, why)))
+        return structs.replace(self, events=(*self.events, Event(reason, about + message, warning, by, why, details)))
 
     def with_waiting(self, waiting: Waiting) -> Self:
         """Set what is awaited."""

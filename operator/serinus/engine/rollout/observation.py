@@ -80,11 +80,13 @@ class AdmissionBlock:
     def bars_rollback(self) -> bool:
         """Whether also a version that has served well must not get the traffic back: yanked, or with wrong bytes.
 
+        A version whose number is registered with another spec is not the one that has served.
+
         The other blocks only keep a run from starting: a policy that is made stricter, an artifact that was cleaned up
         or a registry that cannot be asked must not take away the version to go back to.
         """
         wrong_bytes = self.reason is WaitReason.ARTIFACT_REJECTED and not self.artifact_gone
-        return wrong_bytes or self.reason is WaitReason.VERSION_YANKED
+        return wrong_bytes or self.reason in {WaitReason.VERSION_YANKED, WaitReason.VERSION_TAKEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ class TestOutcome:
         result: passed or failed.
         message: how, in words.
         job: the name of the Job that ran it; empty where none did.
+        uid: the Job's uid; empty likewise.
         timed_out: the Job's deadline ended it, whether or not its pods had run.
     """
 
@@ -166,6 +169,12 @@ class TestOutcome:
     message: str
     job: str = ""
     timed_out: bool = False
+    uid: str = ""
+
+    def details(self, test: str, stage: str) -> tuple[tuple[str, str], ...]:
+        """Return what an audit record says of it: which test, how it ended, and which Job ran it."""
+        facts = {"test": test, "stage": stage, "outcome": self.result.value, "job": self.job, "jobUid": self.uid}
+        return tuple((name, fact) for name, fact in facts.items() if fact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -227,9 +227,9 @@ def _record_failed_tests(draft: Draft, situation: Situation) -> Draft:
                 name=test.name, result=outcome.result, message=outcome.message, at=situation.now
             )
             if outcome.result is TestResult.FAILED:
-                draft = draft.with_event(
-                    EventReason.TEST_FAILED, f"{kind_of(test)} test {test.name}: {outcome.message}", warning=True
-                )
+                message = f"{kind_of(test)} test {test.name}: {outcome.message}"
+                details = outcome.details(test.name, run.stage.name)
+                draft = draft.with_event(EventReason.TEST_FAILED, message, warning=True, details=details)
     return draft.with_status(tests=tuple(held.values()))
 
 

@@ -20,6 +20,8 @@ class WaitReason(StrEnum):
     MODEL_VERSION_MISSING = "ModelVersionMissing"
     MODEL_VERSION_UNUSABLE = "ModelVersionUnusable"
     VERSION_YANKED = "VersionYanked"
+    VERSION_TAKEN = "VersionTaken"
+    REGISTRATION_PENDING = "RegistrationPending"
     FACTS_MISSING = "FactsMissing"
     SCHEMA_REJECTED = "SchemaRejected"
     ARTIFACT_PENDING = "ArtifactPending"

@@ -10,7 +10,7 @@ import pytest
 from serinus.api.rollout_status import Phase, TestResult, TestStatus
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.errors import AmbiguousError, RefusedError, SerinusError, TransientError
-from serinus.ports.cluster_state import JobRecord, PodFacts
+from serinus.ports.cluster_state import JobRecord, PodFacts, RolloutRecord
 from support.builders import CANARY, PRODUCTION, STAGING
 from support.fakes import PASSED
 from support.records import key
@@ -66,6 +66,20 @@ async def passed(rig: Rig, seconds: float) -> None:
     await until(lambda: rig.clock.monotonic() > seconds, why=f"{seconds:g} s", within=seconds + 10)
 
 
+async def settled(rig: Rig) -> None:
+    """The records of the run's beginning are delivered, and the finalizer that they needed is gone again."""
+
+    def there() -> bool:
+        record = rig.cluster.rollout(key())
+        return not record.has_finalizer and rig.reconciler.relay.facts(record).recorded == recorded_ids(record)
+
+    await until(there, why="the records to be delivered")
+
+
+def recorded_ids(record: RolloutRecord) -> frozenset[str]:
+    return frozenset(entry.id for entry in record.status.records)
+
+
 async def until_message(rig: Rig, words: str) -> None:
     await until(lambda: words in rig.status().next_action, why=words, within=100)
 
@@ -78,6 +92,7 @@ async def test_a_job_that_runs_soon_costs_no_request_for_its_pods_and_no_further
     async with under_test(rig_with_a_job_that_goes_on(IMAGE)) as rig:
         await until(lambda: rig.status().tests != (), why="the status to have the test")
         rig.cluster.put(replace(job_of(rig), has_run=True))
+        await settled(rig)
         status = rig.cluster.rollout(key())
         await passed(rig, 300)
         assert rig.jobs.looked == []
@@ -221,6 +236,7 @@ async def test_a_job_that_is_refused_holds_and_is_asked_for_every_minute(problem
     async with rig.running():
         await until_message(rig, problem)
         assert (rig.status().reason, rig.status().quarantined) == ("TestNotRun", ())
+        await settled(rig)
         status = rig.cluster.rollout(key())
         await passed(rig, 320)
         assert 5 <= len(rig.jobs.asked) <= 7
@@ -277,3 +293,29 @@ async def test_nothing_is_kept_of_a_rollout_that_is_gone() -> None:
         assert len(rig.reconciler.jobs) == 1
         rig.controller.on_delete(type(rig.cluster.rollout(key())), key(), rig.cluster.rollout(key()).meta.uid)
         assert len(rig.reconciler.jobs) == 0
+
+
+# ---- recorded -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("result", "event"), [(TestResult.PASSED, "TestPassed"), (TestResult.FAILED, "TestFailed")])
+@in_virtual_time
+async def test_how_a_job_ended_is_recorded_with_its_name_and_uid(result: TestResult, event: str) -> None:
+    async with under_test(rig_with_a_job_that_goes_on(IMAGE)) as rig:
+        await until(lambda: rig.status().tests != (), why="the status to have the test")
+        end_job(rig, TestOutcome(result, "Job ended", job=JOB, uid="uid-of-the-job"))
+
+        def recorded() -> list[dict[str, Any]]:
+            data = rig.cluster.registry._data[key()]
+            return [record for record in data.records.values() if record["event"] == event]
+
+        await until(lambda: len(recorded()) == 1, why="it to be recorded", within=60)
+        (record,) = recorded()
+        assert record["details"] == {
+            "test": "contract",
+            "stage": "staging",
+            "outcome": result.value,
+            "job": JOB,
+            "jobUid": "uid-of-the-job",
+        }
+        assert record["version"] == "2.0.0"
