@@ -174,5 +174,5 @@ def test_the_admin_role_includes_the_verb_only_if_aggregation_is_enabled(
 def test_the_policies_can_be_disabled(admin: Kubectl, release: Release) -> None:
     policies = ("get", "validatingadmissionpolicies", "-o", "name")
     before = set(admin(*policies).split())
-    with installed(admin, "--set=approvals.enabled=false,deletionGuard.enabled=false"):
+    with installed(admin, "--set=approvals.enabled=false,deletionGuard.enabled=false,operatorGuard.enabled=false"):
         assert set(admin(*policies).split()) == before
