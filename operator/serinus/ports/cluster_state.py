@@ -33,6 +33,7 @@ class RolloutRecord:
         spec: one that cannot be followed comes with what of it can guard a run that is under way.
         status_problem: why the stored status does not parse; ``status`` is then empty.
         merged_conditions: which conditions of the spec are one in two spellings; empty where none are.
+        override: why a command does without the approval that the plan asks for; empty where none does.
     """
 
     meta: Meta
@@ -47,6 +48,7 @@ class RolloutRecord:
     deleting: bool
     has_finalizer: bool = False
     merged_conditions: str = ""
+    override: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,7 @@ class Event:
     Attributes:
         by: who made it happen; empty where the operator did by its own rules.
         why: the reason that this person gave.
+        override: this person did without the approval that the plan asks for.
     """
 
     reason: EventReason
@@ -60,6 +61,7 @@ class Event:
     warning: bool = False
     by: str = ""
     why: str = ""
+    override: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

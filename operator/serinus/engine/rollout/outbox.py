@@ -181,7 +181,7 @@ def _record(  # noqa: PLR0913, PLR0917 - what a record is made of
         rollout=_reference(after, before, situation),
         approvals=_approvals(before, after) if kind in _APPROVED else (),
         evidence=_evidence(before, situation) if kind in _JUDGED else (),
-        details=_details(kind, after, situation),
+        details=_details(kind, after, situation) | ({"override": "true"} if event.override else {}),
     )
 
 
