@@ -6,7 +6,8 @@ from typing import Any, Final
 from msgspec import field
 
 from serinus.api.audit_record import OnBehalfOf
-from serinus.api.model import ModelSpec
+from serinus.api.conditions import Condition as StatusCondition
+from serinus.api.model import ModelSpec, ModelStatus
 from serinus.api.modelversion import ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import (
     APPROVED_BY_ANNOTATION,
@@ -162,7 +163,16 @@ def model_record(raw: Mapping[str, Any]) -> ModelRecord:
         observed_generation=observed if isinstance(observed, int) else 0,
         actors=actors_of(metadata.annotations),
         served=_served(raw.get("status") or {}),
+        conditions=_conditions_of_model(raw),
     )
+
+
+def _conditions_of_model(raw: Mapping[str, Any]) -> tuple[StatusCondition, ...]:
+    """Return the conditions of a Model; where its status cannot be read they are written anew, as all are derived."""
+    try:
+        return decode(ModelStatus, raw.get("status") or {}, "status").conditions
+    except InvalidObjectError:
+        return ()
 
 
 def _served(status: Mapping[str, Any]) -> frozenset[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from serinus.api.conditions import Condition
 from serinus.api.model import ModelSpec
 from serinus.api.modelversion import BackendRef, ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import ObjectKey
@@ -96,7 +97,8 @@ class ModelVersionRecord:
 class ModelRecord:
     """A Model: its policy, and the versions that have served well as the registry's head knows them.
 
-    ``problem`` says why the policy does not parse, and then no run may begin.
+    ``problem`` says why the policy does not parse, and then no run may begin. ``conditions`` are those that the status
+    has, none where they cannot be read.
     """
 
     meta: Meta
@@ -106,6 +108,7 @@ class ModelRecord:
     observed_generation: int
     actors: Actors
     served: frozenset[str] = frozenset()
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

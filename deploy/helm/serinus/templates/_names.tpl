@@ -41,6 +41,15 @@ admissionregistration.k8s.io/{{ $version }}{{ break }}
 {{- and .Values.actorStamp.enabled (ne (include "serinus.stampVersion" .) "") -}}
 {{- end }}
 
+{{/* What to do where the actor stamp is missing. */}}
+{{- define "serinus.noStamp" -}}
+{{- if .Values.actorStamp.enabled -}}
+use Kubernetes 1.36 or newer, in 1.34 and 1.35 turn on the feature gate MutatingAdmissionPolicy and its API v1beta1, or leave fourEyes out
+{{- else -}}
+set actorStamp.enabled, or leave fourEyes out
+{{- end }}
+{{- end }}
+
 {{/* A CEL string: whom to ask for a missing verb. It contains no quote or backslash: values.schema.json excludes them. */}}
 {{- define "serinus.contact" -}}
 {{- $contact := .top.Values.approvals.contact | default "an administrator of the namespace" -}}

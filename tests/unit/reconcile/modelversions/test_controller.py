@@ -1,13 +1,18 @@
 """The ModelVersions' controller: which versions it admits, and what it records and writes of them."""
 
 from dataclasses import replace
+from datetime import timedelta
+
+import pytest
 
 from serinus.api.audit_record import AuditEvent, AuditRecordSpec
-from serinus.api.model import ModelSpec, RequiredFacts, Verification, VersioningPolicy
+from serinus.api.model import ApprovalPolicy, ModelSpec, RequiredFacts, Verification, VersioningPolicy
 from serinus.api.rollout_status import Phase
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
-from serinus.ports.cluster_state import ModelVersionRecord
-from support.records import key, model_record, model_version
+from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
+from serinus.reconcile.modelversions.status import policy_conditions
+from support.builders import NOW
+from support.records import ADA, key, model_record, model_version
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
 
@@ -100,3 +105,35 @@ async def test_no_stage_begins_before_the_artifact_was_verified() -> None:
         rig.verifier.finding = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
         await rig.reaches(Phase.HEALTHY)
         assert AuditEvent.ARTIFACT_VERIFIED in {record.event for record in await trail(rig)}
+
+
+def test_four_eyes_without_a_stamp_are_refused_at_the_model_until_there_is_one() -> None:
+    four_eyes = ModelSpec(approvals=ApprovalPolicy(four_eyes=True))
+    record = replace(model_record(policy=four_eyes), generation=3)
+    (refused,) = policy_conditions(record, NOW, actor_stamped=False)
+    assert (refused.type, refused.status.value, refused.reason) == ("Accepted", "False", "ActorStampMissing")
+    assert "Install the chart's actor stamp (Kubernetes 1.36 or newer" in refused.message
+    again = replace(record, conditions=(refused,))
+    assert policy_conditions(again, NOW + timedelta(hours=1), actor_stamped=False) == (refused,)
+    (accepted,) = policy_conditions(again, NOW, actor_stamped=True)
+    assert (accepted.status.value, accepted.reason) == ("True", "PolicyEnforced")
+    assert policy_conditions(record, NOW, actor_stamped=True) == ()
+    assert policy_conditions(model_record(), NOW, actor_stamped=False) == ()
+
+
+@pytest.mark.parametrize(("by", "recorded"), [("ada@example.org", "fewer checks"), ("bob", ""), ("", "fewer checks")])
+@in_virtual_time
+async def test_a_change_of_policy_has_the_reason_of_who_made_it_only(by: str, recorded: str) -> None:
+    rig = Rig()
+    actors = replace(ADA, reason="fewer checks", reason_by=by)
+    rig.cluster.put(replace(model_record(policy=STRICT, generation=2), observed_generation=1, actors=actors))
+    rig.model()
+
+    def is_recorded() -> bool:
+        model = rig.cluster.objects[ModelRecord, key()]
+        return isinstance(model, ModelRecord) and model.observed_generation == 2
+
+    async with rig.running():
+        await until(is_recorded, why="it to be recorded")
+        changes = [record for record in await trail(rig) if record.event is AuditEvent.POLICY_CHANGED]
+        assert [record.reason for record in changes] == [recorded]
