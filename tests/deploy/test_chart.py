@@ -174,6 +174,28 @@ def test_the_actor_stamp_is_left_out_if_disabled_or_not_supported_by_the_cluster
         assert not {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"} & kinds
 
 
+def test_the_actor_stamp_is_v1beta1_where_only_that_is_served(helm: Helm) -> None:
+    beta = _STAMP.replace("/v1/", "/v1beta1/")
+    for options, version in (((beta,), "v1beta1"), ((_STAMP,), "v1"), ((beta, _STAMP), "v1")):
+        rendered = helm.template(CHART, SOURCE, *options)
+        for kind in ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"):
+            assert _one(rendered, kind)["apiVersion"] == f"admissionregistration.k8s.io/{version}"
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [((), "use Kubernetes 1.36 or newer"), ((_STAMP, "--set=actorStamp.enabled=false"), "set actorStamp.enabled")],
+)
+def test_without_the_actor_stamp_a_policy_refuses_four_eyes(helm: Helm, options: tuple[str, ...], remedy: str) -> None:
+    def guards(*given: str) -> Documents:
+        rendered = _all(helm.template(CHART, SOURCE, *given), "ValidatingAdmissionPolicy")
+        return [policy for policy in rendered if policy["metadata"]["name"].endswith("-four-eyes")]
+
+    (guard,) = guards(*options)
+    assert remedy in guard["spec"]["validations"][0]["message"]
+    assert guards(_STAMP) == []
+
+
 def test_optional_objects_are_rendered_if_enabled(helm: Helm) -> None:
     default = {document["kind"] for document in helm.template(CHART, SOURCE)}
     rendered = helm.template(CHART, SOURCE, "--set=metrics.podMonitor.enabled=true,networkPolicy.enabled=true")

@@ -12,6 +12,7 @@ from itertools import count
 from msgspec import structs
 
 from serinus.api.audit_record import AuditEntry
+from serinus.api.conditions import Condition
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact, BackendRef, ModelVersionStatus
 from serinus.api.names import ObjectKey
@@ -216,12 +217,12 @@ class FakeStatusWriter:
         )
         self._cluster.journal.append(("review", key.name))
 
-    async def write_policy_seen(self, key: ObjectKey, generation: int) -> None:
+    async def write_policy_seen(self, key: ObjectKey, generation: int, conditions: tuple[Condition, ...] = ()) -> None:
         await self.faults.strike_before(key.name)
         stored = self._cluster.objects.get((ModelRecord, key))
         if not isinstance(stored, ModelRecord):
             raise NotFoundError(f"Model {key}")
-        self._cluster.put(replace(stored, observed_generation=generation))
+        self._cluster.put(replace(stored, observed_generation=generation, conditions=conditions))
 
 
 class FakeRouter:

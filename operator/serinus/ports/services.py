@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from serinus.api.audit_record import AuditEntry
+from serinus.api.conditions import Condition
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact, BackendRef, ModelVersionStatus
 from serinus.api.names import ObjectKey
@@ -76,8 +77,8 @@ class StatusWriter(Protocol):
         Errors as above.
         """
 
-    async def write_policy_seen(self, key: ObjectKey, generation: int) -> None:
-        """Write which generation of a Model's policy was recorded last; errors as above."""
+    async def write_policy_seen(self, key: ObjectKey, generation: int, conditions: tuple[Condition, ...] = ()) -> None:
+        """Write which generation of a Model's policy was recorded last, and its conditions; errors as above."""
 
 
 class TrafficRouter(Protocol):

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from serinus.api.modelversion import BackendRef
-from serinus.api.names import ObjectKey
+from serinus.api.names import UNVERIFIED, ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.engine.rollout.observation import BackendKey, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
 from serinus.errors import InvalidObjectError
 from serinus.kube.records import (
+    actors_of,
     endpoints_record,
     job_record,
     model_version_record,
@@ -59,6 +60,28 @@ def test_an_invalid_status_is_a_problem_of_the_record() -> None:
     record = rollout_record(raw_rollout(status={"phase": "Lost"}))
     assert record.status == RolloutStatus()
     assert record.status_problem.startswith("status.phase: ")
+
+
+def test_who_set_the_version_and_for_whom_is_read_as_it_was_stamped() -> None:
+    stamped = {
+        "spec-by": "bot",
+        "version-by": "argo",
+        "author": "carol",
+        "version-author": "ada",
+        "reason": "faster",
+        "reason-by": "argo",
+        "override": "INC-1",
+        "override-by": "dave",
+    }
+    found = actors_of({f"serinus.dev/{name}": value for name, value in stamped.items()})
+    assert (found.spec_by, found.version_by, found.version_author) == ("bot", "argo", "ada")
+    assert (found.reason, found.reason_by, found.override_by) == ("faster", "argo", "dave")
+
+
+def test_before_the_version_was_stamped_who_changed_the_spec_counts_and_whom_the_pipeline_names_now() -> None:
+    found = actors_of({"serinus.dev/spec-by": "argo", "serinus.dev/author": "carol"})
+    assert (found.version_by, found.version_author) == ("argo", "carol")
+    assert actors_of({}).version_by == UNVERIFIED
 
 
 def test_a_rollout_with_a_deletion_timestamp_is_being_deleted() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from serinus.api.audit_record import AuditRecordSpec
+from serinus.api.audit_record import AuditEvent, AuditRecordSpec
 from serinus.api.modelversion import VersionStage
 from serinus.engine.report.chain import Proof
 from serinus.engine.report.facts import FactsSource
@@ -55,7 +55,13 @@ class ReportFacts:
 
 def open_items(facts: ReportFacts) -> tuple[OpenItem, ...]:
     """Return every open item, the grave ones first."""
-    items = [*_of_the_chain(facts), *_of_runs(facts), *_of_versions(facts), *_of_people(facts)]
+    items = [
+        *_of_the_chain(facts),
+        *_of_runs(facts),
+        *_of_overrides(facts),
+        *_of_versions(facts),
+        *_of_people(facts),
+    ]
     return tuple(sorted(items, key=lambda item: not item.grave))
 
 
@@ -99,6 +105,18 @@ def _of_runs(facts: ReportFacts) -> Iterable[OpenItem]:
         if rollback.safe_at is None and rollback.run:
             message = f"No record says when the traffic was safe after {rollback.version} was judged bad."
             yield _note(f"Run {rollback.run}", message)
+
+
+def _of_overrides(facts: ReportFacts) -> Iterable[OpenItem]:
+    """Name each act that did without the approval that the plan asks for: somebody must look at it afterwards."""
+    for record in facts.records:
+        if record.details.get("override") == "true":
+            act = "promoted" if record.event is AuditEvent.APPROVED else "rolled back"
+            message = (
+                f"{record.actor.name} {act} BY OVERRIDE, without the approval that the plan asks for, on "
+                f"{record.at:%Y-%m-%d %H:%M:%SZ} (#{record.sequence}): {record.reason or 'no reason is recorded'}."
+            )
+            yield _note(f"Version {record.version}", message)
 
 
 def _of_versions(facts: ReportFacts) -> Iterable[OpenItem]:

@@ -226,16 +226,24 @@ class Actors:
     Attributes:
         requested_by: who wrote the last wish or command.
         spec_by: who changed the spec last.
+        version_by: who set ``spec.version``.
+        version_author: for whom, as the pipeline said that did; empty where it named nobody.
         approved_by: who wrote the last ``promote``.
         on_behalf_of: for whom, as a pipeline says itself.
-        reason: the reason given beside the command; empty where there is none.
+        reason: the reason that stands on the object; empty where there is none.
+        reason_by: who wrote it; empty where no policy stamps that.
+        override_by: who wrote the override.
     """
 
     requested_by: str = UNVERIFIED
     spec_by: str = UNVERIFIED
+    version_by: str = UNVERIFIED
+    version_author: str = ""
     approved_by: str = UNVERIFIED
     on_behalf_of: OnBehalfOf | None = None
     reason: str = ""
+    reason_by: str = ""
+    override_by: str = UNVERIFIED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +268,7 @@ class Observation:
         generation: metadata.generation of the Rollout.
         deleted: the Rollout is being deleted or gone.
         commands: by verb, the token that its annotations hold.
+        override: why ``promote`` or ``rollback`` does without the plan's approval; empty where it does not.
         rollback_to: where the command ``rollback`` shall go; empty for the Rollout's own target.
         uid: metadata.uid of the Rollout, which makes its records' ids unique.
         actors: who wrote them.
@@ -290,6 +299,7 @@ class Observation:
     route: RouteFacts | RouteProblem
     deleted: bool = False
     commands: Mapping[str, str] = field(default_factory=dict)
+    override: str = ""
     rollback_to: str = ""
     uid: str = ""
     actors: Actors = field(default_factory=Actors)

@@ -63,7 +63,14 @@ def roll_back(draft: Draft, bad: Serving, situation: Situation, cause: RollbackC
     draft = _record(draft, bad, rollback, situation)
     gets = f"all traffic to {target}" if target else "the rule's other backends serve alone"
     message = f"{cause.message} {bad.version} {bad.weight:g}% -> 0%, {gets}.{_note(choice, target, cause)}"
-    return draft.with_event(EventReason.ROLLBACK_STARTED, message, warning=True, by=cause.requested_by, why=cause.why)
+    return draft.with_event(
+        EventReason.ROLLBACK_STARTED,
+        message,
+        warning=True,
+        by=cause.requested_by,
+        why=cause.why,
+        override=cause.override,
+    )
 
 
 def _note(choice: Choice, target: str, cause: RollbackCause) -> str:

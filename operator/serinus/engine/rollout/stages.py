@@ -202,7 +202,7 @@ def _analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituati
     numbers = "; ".join(f"{one.condition.name} {one.value} of {one.requests:,} requests" for one in situation.written)
     message = f"Stage {stage.name} passed{': ' + numbers if numbers else ''}."
     draft = draft.with_event(EventReason.ANALYSIS_PASSED, message)
-    if following is not None and following.approval is Approval.REQUIRED:
+    if following is not None and _needs_approval(draft, run, situation):
         draft = draft.to_state(run.stage, StageState.AWAITING_APPROVAL, situation.now)
         message = f"Stage {following.name} ({following.traffic}) needs a person's approval."
         return draft.with_event(EventReason.AWAITING_APPROVAL, message)
@@ -264,6 +264,13 @@ def _following_index(draft: Draft, run: Running, situation: PlannedSituation) ->
         if draft.status.stable is not None or stages[index].traffic == NONE_OF_IT or index == len(stages) - 1:
             return index
     return None
+
+
+def _needs_approval(draft: Draft, run: Running, situation: PlannedSituation) -> bool:
+    """Return whether a person must let the run into the next stage, or into one that is passed over before it."""
+    index = _following_index(draft, run, situation)
+    end = index + 1 if index is not None else 0
+    return any(stage.approval is Approval.REQUIRED for stage in situation.plan.stages[run.stage.index + 1 : end])
 
 
 def _await_approval(draft: Draft, run: Running, situation: PlannedSituation) -> Draft:

@@ -29,7 +29,7 @@ from serinus.reconcile.background import BackgroundTasks
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 from serinus.reconcile.modelversions.deletions import Deletions
-from serinus.reconcile.modelversions.status import entry_of, idle_stage, next_status, pending_entries
+from serinus.reconcile.modelversions.status import entry_of, idle_stage, next_status, pending_entries, policy_conditions
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.workqueue import WorkQueue
 
@@ -233,9 +233,17 @@ class ModelVersionController:
         )
 
     async def _record_policy(self, record: ModelRecord) -> None:
-        """Record that the Model's policy has changed."""
-        if record.observed_generation == record.generation or record.problem:
+        """Record that the Model's policy has changed, and say in its status where it cannot be enforced."""
+        if record.problem:
             return
+        conditions = policy_conditions(record, self._ports.clock.now(), actor_stamped=self._actor_stamped)
+        if record.observed_generation != record.generation:
+            await self._record_change_of_policy(record)
+        elif conditions == record.conditions:
+            return
+        await self._ports.statuses.write_policy_seen(record.meta.key, record.generation, conditions)
+
+    async def _record_change_of_policy(self, record: ModelRecord) -> None:
         by = record.actors.requested_by if self._actor_stamped else UNVERIFIED
         policy = encode(record.policy)
         audit_entry = AuditEntry(
@@ -244,13 +252,13 @@ class ModelVersionController:
             at=self._ports.clock.now(),
             actor=actor_of(by),
             on_behalf_of=record.actors.on_behalf_of,
-            reason=record.actors.reason,
+            # Who wrote the reason stands beside it: one that an earlier change has left there is nobody's.
+            reason=record.actors.reason if record.actors.reason_by in {"", by} else "",
             details={name: str(value) for name, value in sorted(policy.items())},
         )
         # A Model that the operator has just created has no policy of its own yet.
         if record.policy != ModelSpec() or record.generation > 1:
             await self._ports.audit_log.record(record.meta.key, audit_entry)
-        await self._ports.statuses.write_policy_seen(record.meta.key, record.generation)
 
     # ---- the status ----------------------------------------------------------------------------
 

@@ -2,18 +2,25 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from msgspec import structs
 
 from serinus.api.audit_record import AuditEvent
-from serinus.api.conditions import ConditionType
+from serinus.api.conditions import Condition, ConditionType
 from serinus.api.modelversion import ModelVersionStatus, VersionStage
 from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate, apply_updates
 from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.versions.admission import RegistrationState, Review, schema_details
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import SerinusError
-from serinus.ports.cluster_state import ModelVersionRecord
+from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
+
+_NO_STAMP: Final = (
+    "spec.approvals.fourEyes cannot be enforced, and approves nothing: the API server does not stamp who acts. "
+    "Install the chart's actor stamp (Kubernetes 1.36 or newer; in 1.34 and 1.35 turn on the feature gate "
+    "MutatingAdmissionPolicy and its API v1beta1), or leave fourEyes out."
+)
 
 
 def entry_of(version: ModelVersionRecord) -> VersionEntry:
@@ -103,3 +110,17 @@ def _serving(version: ModelVersionRecord, ready: int | None) -> ConditionUpdate:
     if ready:
         return ConditionUpdate(kind, TRUE, "EndpointsReady", f"{name} has a ready endpoint.")
     return ConditionUpdate(kind, FALSE, "NoEndpoints", f"{name} has no ready endpoint.")
+
+
+def policy_conditions(record: ModelRecord, now: datetime, *, actor_stamped: bool) -> tuple[Condition, ...]:
+    """Return the conditions of a Model; one that was never in doubt says nothing.
+
+    Four eyes compare two names, and where the API server stamps none there is no name that could be believed.
+    """
+    if record.policy.approvals.four_eyes and not actor_stamped:
+        update = ConditionUpdate(ConditionType.ACCEPTED, FALSE, "ActorStampMissing", _NO_STAMP)
+    elif record.conditions:
+        update = ConditionUpdate(ConditionType.ACCEPTED, TRUE, "PolicyEnforced", "The policy is enforced.")
+    else:
+        return ()
+    return apply_updates(record.conditions, (update,), record.generation, now)

@@ -89,6 +89,7 @@ def observe(
         endpoints=_endpoints(cache, record),
         missing=_missing(cache, record, versions, route),
         commands=record.commands,
+        override=record.override,
         rollback_to=record.rollback_to,
         uid=record.meta.uid,
         actors=record.actors if local.actor_stamped else _unstamped(record.actors),

@@ -204,6 +204,18 @@ def test_a_version_that_must_not_serve_and_does_is_grave() -> None:
     assert "It is marked never to serve again (trained on leaked data), yet it does." in items(history)
 
 
+@pytest.mark.parametrize(
+    ("event", "act"), [(AuditEvent.APPROVED, "promoted"), (AuditEvent.ROLLBACK_STARTED, "rolled back")]
+)
+def test_what_was_done_by_override_is_open(event: AuditEvent, act: str) -> None:
+    history = a_model()
+    reason = "payments are down"
+    record = history.record(event, "1.0.0", actor=ALICE, reason=reason, details={"override": "true"})
+    (found,) = (message for message in items(history) if "BY OVERRIDE" in message)
+    assert found.startswith(f"{ALICE.name} {act} BY OVERRIDE")
+    assert found.endswith(f"(#{record.sequence}): {reason}.")
+
+
 # ---- people -----------------------------------------------------------------------------------
 
 

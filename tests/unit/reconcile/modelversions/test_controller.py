@@ -1,17 +1,21 @@
 """The ModelVersions' controller: which versions it admits, and what it records and writes of them."""
 
 from dataclasses import replace
+from datetime import timedelta
+
+import pytest
 
 from serinus.api.audit_record import AuditEvent, AuditRecordSpec
 from serinus.api.conditions import ConditionType, find_condition
-from serinus.api.model import ModelSpec, RequiredFacts, Verification, VersioningPolicy
+from serinus.api.model import ApprovalPolicy, ModelSpec, RequiredFacts, Verification, VersioningPolicy
 from serinus.api.modelversion import ModelVersionStatus
 from serinus.api.rollout_status import Phase
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.errors import RefusedError, TransientError
 from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
-from serinus.reconcile.modelversions.status import entry_of
-from support.records import key, model_record, model_version
+from serinus.reconcile.modelversions.status import entry_of, policy_conditions
+from support.builders import NOW
+from support.records import ADA, key, model_record, model_version
 from support.registry.place import audit_entry
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
@@ -345,3 +349,35 @@ async def test_a_deletion_is_recorded_once_the_registry_is_back_and_dropped_wher
         rig.audit_log.problem = RefusedError("the namespace is being deleted")
         rig.cluster.remove(ModelVersionRecord, key("fraud-v2.0.0"))
         await until(lambda: rig.model_versions._deletions._pending == {}, why="it to be dropped", within=5)
+
+
+def test_four_eyes_without_a_stamp_are_refused_at_the_model_until_there_is_one() -> None:
+    four_eyes = ModelSpec(approvals=ApprovalPolicy(four_eyes=True))
+    record = replace(model_record(policy=four_eyes), generation=3)
+    (refused,) = policy_conditions(record, NOW, actor_stamped=False)
+    assert (refused.type, refused.status.value, refused.reason) == ("Accepted", "False", "ActorStampMissing")
+    assert "Install the chart's actor stamp (Kubernetes 1.36 or newer" in refused.message
+    again = replace(record, conditions=(refused,))
+    assert policy_conditions(again, NOW + timedelta(hours=1), actor_stamped=False) == (refused,)
+    (accepted,) = policy_conditions(again, NOW, actor_stamped=True)
+    assert (accepted.status.value, accepted.reason) == ("True", "PolicyEnforced")
+    assert policy_conditions(record, NOW, actor_stamped=True) == ()
+    assert policy_conditions(model_record(), NOW, actor_stamped=False) == ()
+
+
+@pytest.mark.parametrize(("by", "recorded"), [("ada@example.org", "fewer checks"), ("bob", ""), ("", "fewer checks")])
+@in_virtual_time
+async def test_a_change_of_policy_has_the_reason_of_who_made_it_only(by: str, recorded: str) -> None:
+    rig = Rig()
+    actors = replace(ADA, reason="fewer checks", reason_by=by)
+    rig.cluster.put(replace(model_record(policy=STRICT, generation=2), observed_generation=1, actors=actors))
+    rig.model()
+
+    def is_recorded() -> bool:
+        model = rig.cluster.objects[ModelRecord, key()]
+        return isinstance(model, ModelRecord) and model.observed_generation == 2
+
+    async with rig.running():
+        await until(is_recorded, why="it to be recorded")
+        changes = [record for record in await trail(rig) if record.event is AuditEvent.POLICY_CHANGED]
+        assert [record.reason for record in changes] == [recorded]
