@@ -387,10 +387,12 @@ class FakeVerifier:
     def __init__(self) -> None:
         self.finding = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
         self.asked: list[tuple[str, Verification]] = []
+        self.namespaces: set[str] = set()
 
-    async def verify(self, artifact: Artifact, how: Verification) -> ArtifactFinding:
+    async def verify(self, namespace: str, artifact: Artifact, how: Verification) -> ArtifactFinding:
         await asyncio.sleep(0)
         self.asked.append((artifact.uri, how))
+        self.namespaces.add(namespace)
         return self.finding
 
 

@@ -197,5 +197,8 @@ class AuditLog(Protocol):
 class ArtifactVerifier(Protocol):
     """Verifies artifacts outside the event loop, a few at a time."""
 
-    async def verify(self, artifact: Artifact, how: Verification) -> ArtifactFinding:
-        """Return whether the bytes exist and match the spec; never raises: an unavailable store is a finding too."""
+    async def verify(self, namespace: str, artifact: Artifact, how: Verification) -> ArtifactFinding:
+        """Return whether the bytes exist and match the spec; never raises: an unavailable store is a finding too.
+
+        ``namespace`` is that of the ModelVersion: where its artifact may be depends on it.
+        """
