@@ -151,7 +151,9 @@ def _structs(annotation: Any, schema: dict[str, Any]) -> list[tuple[type, dict[s
     members = [annotation, *getattr(annotation, "__args__", ())]
     structs = [member for member in members if isinstance(member, type) and issubclass(member, msgspec.Struct)]
     # The values of a mapping are described by additionalProperties, the members of a list by items.
-    inner = next((schema[part] for part in ("additionalProperties", "items") if isinstance(schema.get(part), dict)), {})
+    inner: dict[str, Any] = next(
+        (schema[part] for part in ("additionalProperties", "items") if isinstance(schema.get(part), dict)), {}
+    )
     return [(struct, schema if "properties" in schema else inner) for struct in structs]
 
 

@@ -344,10 +344,11 @@ class FakeJobs:
 
 
 class FakeChecks:
-    """The port ``HttpChecks``; each check answers ``outcome`` once ``open`` is set."""
+    """The port ``HttpChecks``; each check answers ``outcome``, or raises ``problem``, once ``open`` is set."""
 
     def __init__(self) -> None:
         self.outcome = PASSED
+        self.problem: SerinusError | None = None
         self.open = asyncio.Event()
         self.open.set()
         self.sent: list[str] = []
@@ -355,6 +356,8 @@ class FakeChecks:
     async def run(self, namespace: str, backend: BackendRef, check: HttpCheck) -> TestOutcome:
         self.sent.append(f"{namespace}/{backend.name}{check.path}")
         await self.open.wait()
+        if self.problem is not None:
+            raise self.problem
         return self.outcome
 
 

@@ -152,7 +152,11 @@ class HttpChecks(Protocol):
     """Runs integration tests that are one HTTP request."""
 
     async def run(self, namespace: str, backend: BackendRef, check: HttpCheck) -> TestOutcome:
-        """Send the request and judge the response; never raises: a request that fails is a failed test."""
+        """Send the request and judge the response; a request that fails is a failed test.
+
+        Raises:
+            RefusedError, TransientError: nothing was sent, as it cannot be found out where to: ask again.
+        """
 
 
 class Events(Protocol):

@@ -86,7 +86,7 @@ def assemble(ports: Ports, *, verification: Verification, actor_stamped: bool, w
         memory=memory,
         queue=queue,
         tracker=tracker,
-        tests=HttpTestRunner(ports.http_checks, results, background, queue.enqueue),
+        tests=HttpTestRunner(ports.http_checks, results, background, queue.enqueue, ports.clock),
         jobs=jobs,
         relay=relay,
         stages=StageWriter(ports.statuses, ports.telemetry),

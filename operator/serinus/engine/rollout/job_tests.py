@@ -1,4 +1,4 @@
-"""Tests that run as Jobs, until they have ended: what the status keeps of them, and when one could not run.
+"""Tests until they have ended, mostly those that run as Jobs: what the status keeps, and when one could not run.
 
 A test that could not run says nothing of the version: the run waits, and the version is not quarantined.
 """
@@ -85,7 +85,7 @@ def _refresh(job: JobFacts) -> timedelta:
 def await_job(draft: Draft, name: str, situation: Situation) -> tuple[Draft, bool]:
     """Return the draft with what is known of a test that has not ended, and whether its Job must be asked for."""
     known, observed = known_test(draft.status, name), situation.observed
-    job, refusal = observed.jobs.get(name), observed.refused_jobs.get(name)
+    job, refusal = observed.jobs.get(name), observed.refused_tests.get(name)
     if job is not None:
         seen = "" if job.has_run else job.problem
         return (draft if known is not None else _running(draft, name, situation, message=seen)), False
@@ -104,6 +104,18 @@ def await_job(draft: Draft, name: str, situation: Situation) -> tuple[Draft, boo
         again = known.lost < MOST_LOST
         return (_running(draft, name, situation, lost=known.lost) if again else draft), again
     return _lost(draft, known, situation)
+
+
+def await_check(draft: Draft, name: str, situation: Situation) -> tuple[Draft, bool]:
+    """Return the draft with why an HTTP test could not be sent, if so, and whether it must be asked for."""
+    refusal = situation.observed.refused_tests.get(name)
+    if refusal is None:
+        return draft, True
+    message = (
+        f"its request could not be sent: {refusal.message.rstrip('.')}. Give the operator the rights of its chart, or "
+        "mend what the API server calls; the test is asked for again every minute."
+    )
+    return _not_run(draft, name, message, situation), situation.now - refusal.at >= ASK_AGAIN
 
 
 def _running(draft: Draft, name: str, situation: Situation, *, message: str = "", lost: int = 0) -> Draft:
@@ -181,7 +193,7 @@ def awaited(draft: Draft, run: Running, names: tuple[str, ...], situation: Situa
 
 
 def _asked_again(tests: list[TestStatus], situation: Situation) -> datetime | None:
-    refusals = situation.observed.refused_jobs
+    refusals = situation.observed.refused_tests
     due = [refusals[test.name].at + ASK_AGAIN for test in tests if test.name in refusals]
     return min((at for at in due if at > situation.now), default=None)
 

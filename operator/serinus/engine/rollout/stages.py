@@ -162,9 +162,8 @@ def _await_end(
     draft: Draft, test: IntegrationTest, run: Running, facts: VersionFacts, situation: PlannedSituation
 ) -> Draft:
     """Ask for a test that has not ended: an HTTP check each time, a Job only where there is none."""
-    wanted = True
-    if test.job is not None:
-        draft, wanted = job_tests.await_job(draft, test.name, situation)
+    await_end = job_tests.await_job if test.job is not None else job_tests.await_check
+    draft, wanted = await_end(draft, test.name, situation)
     actions = _runs(test, run, facts, draft, situation) if wanted else ()
     return structs.replace(draft, tests=(*draft.tests, *actions))
 

@@ -165,7 +165,7 @@ class Decider:
             metrics_problem=self.tracker.problem(record),
             http_tests=self.tests.outcomes(record.meta.uid, record.status),
             pods=self.jobs.pods(),
-            refused_jobs=self.jobs.refusals(record),
+            refused_tests=self.jobs.refusals(record) | self.tests.refusals(record.meta.uid, record.status),
             actor_stamped=self.actor_stamped,
             audit=self.relay.facts(record),
         )
