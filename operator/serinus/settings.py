@@ -182,6 +182,8 @@ class Settings(Model, frozen=True, kw_only=True):
         leader_election: disable only if a single process is guaranteed.
         actor_stamped: whether the API server stamps who wrote a Rollout (the chart's admission policy does); if not,
             anybody could write that annotation, so the actor is reported as unverified.
+        job_tests: whether Jobs are created for tests; if not, Rollouts with Job tests are held, and the operator needs
+            no right to create Jobs.
         resync: interval at which all objects are listed again.
         writers: how many Rollouts are reconciled at a time; the safety lane and what it hands over have workers of
             their own.
@@ -199,6 +201,7 @@ class Settings(Model, frozen=True, kw_only=True):
     identity: str = ""
     leader_election: bool = True
     actor_stamped: bool = False
+    job_tests: bool = True
     resync: Duration = field(default_factory=lambda: Duration("300s"))
     writers: Annotated[int, Meta(ge=1, le=64)] = 16
     registry: RegistrySettings = field(default_factory=RegistrySettings)

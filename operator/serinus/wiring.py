@@ -105,6 +105,7 @@ class Operator:
             verification=settings.artifacts.verification,
             actor_stamped=settings.actor_stamped,
             workers=settings.writers,
+            job_tests=settings.job_tests,
         )
         self._cache, self.controller = assembly.cache, assembly.controller
 

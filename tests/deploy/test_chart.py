@@ -152,6 +152,22 @@ def test_with_namespaces_the_operator_gets_a_role_in_each_and_may_only_read_name
     assert wide["rules"] == own["rules"] + roles["fraud"]["rules"]
 
 
+@pytest.mark.parametrize("options", [(), ("--set=namespaces={fraud}",)])
+def test_without_the_right_to_create_jobs_the_operator_knows_so(
+    helm: Helm, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    def verbs(*more: str) -> set[str]:
+        documents = helm.template(CHART, SOURCE, *options, *more)
+        roles = [*_all(documents, "ClusterRole"), *_all(documents, "Role")]
+        return {
+            verb for role in roles for rule in role["rules"] if "jobs" in rule["resources"] for verb in rule["verbs"]
+        }
+
+    assert verbs() - verbs("--set=rbac.jobs=false") == {"create"}
+    assert _settings(helm.template(CHART, SOURCE, *options), tmp_path).job_tests
+    assert not _settings(helm.template(CHART, SOURCE, *options, "--set=rbac.jobs=false"), tmp_path).job_tests
+
+
 def test_no_role_of_the_operator_has_a_wildcard_or_secrets(helm: Helm) -> None:
     roles = [*_all(helm.template(CHART, SOURCE), "ClusterRole"), *_all(helm.template(CHART, SOURCE), "Role")]
     rules = [rule for role in roles for rule in role["rules"]]

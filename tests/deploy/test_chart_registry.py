@@ -16,6 +16,7 @@ from support.release import CHART, SOURCE
 
 _NOT_IN_VALUES: Final = {
     "namespaces",
+    "jobTests",
     "httpPort",
     "httpHost",
     "leaseNamespace",

@@ -18,6 +18,7 @@ class JobWorld(World):
     Attributes:
         jobs: by test, the Jobs that there are and that have not ended.
         refusal: why the API server creates no Job; empty while it does.
+        job_tests: whether this installation creates Jobs.
         asked: the tests whose Jobs were asked for, in order.
     """
 
@@ -25,9 +26,11 @@ class JobWorld(World):
     refusal: str = ""
     refused: dict[str, TestRefusal] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    job_tests: bool = True
 
     def observe(self) -> Observation:
-        return replace(super().observe(), jobs=dict(self.jobs), refused_tests=dict(self.refused))
+        observed = super().observe()
+        return replace(observed, jobs=dict(self.jobs), refused_tests=dict(self.refused), job_tests=self.job_tests)
 
     def fork(self) -> Self:
         """Another world that is like this one and goes its own way."""

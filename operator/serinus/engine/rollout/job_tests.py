@@ -3,11 +3,13 @@
 A test that could not run says nothing of the version: the run waits, and the version is not quarantined.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import structs
 
+from serinus.api.rollout import Stage
 from serinus.api.rollout_status import RolloutStatus, StageState, TestResult, TestStatus
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
@@ -24,6 +26,11 @@ REFRESH: Final = timedelta(minutes=1)
 REFRESHES: Final = 3
 """But at least so often within the Job's deadline, after which the pods are gone: the first reason may be that no node
 had said anything yet."""
+
+NO_JOBS: Final = (
+    "This installation of Serinus creates no Jobs (rbac.jobs: false in its chart), so no Job test can run: write HTTP "
+    "tests, or have an administrator allow Jobs."
+)
 
 MOST_LOST: Final = 2
 """So many Jobs of one test may be gone before they have ended until none is created any more."""
@@ -82,6 +89,14 @@ def _refresh(job: JobFacts) -> timedelta:
     return min(REFRESH, job.deadline / REFRESHES)
 
 
+def disabled(stages: Iterable[Stage], observed: Observation) -> Waiting | None:
+    """Return that stages have Job tests and this installation creates no Jobs; None where all can run."""
+    names = [f"{stage.name}/{test.name}" for stage in stages for test in stage.tests if test.job is not None]
+    if observed.job_tests or not names:
+        return None
+    return Waiting(WaitReason.JOB_TESTS_DISABLED, f"{NO_JOBS} Job tests of the plan: {', '.join(names)}.")
+
+
 def await_job(draft: Draft, name: str, situation: Situation) -> tuple[Draft, bool]:
     """Return the draft with what is known of a test that has not ended, and whether its Job must be asked for."""
     known, observed = known_test(draft.status, name), situation.observed
@@ -89,6 +104,8 @@ def await_job(draft: Draft, name: str, situation: Situation) -> tuple[Draft, boo
     if job is not None:
         seen = "" if job.has_run else job.problem
         return (draft if known is not None else _running(draft, name, situation, message=seen)), False
+    if not observed.job_tests:
+        return _not_run(draft, name, NO_JOBS, situation), False
     if refusal is not None:
         problem, remedy = ("was refused", "Correct the test's template, the quota or the operator's rights")
         if refusal.may_exist:

@@ -272,6 +272,7 @@ class Observation:
         route: the rule that carries the traffic.
         tests: by name, the ended tests of the current run and stage.
         jobs: by test, the Jobs of the current run and stage that have not ended.
+        job_tests: whether this installation creates Jobs for tests.
         refused_tests: by test of the current run and stage, why its Job was not created or its request not sent.
         readings: the evidence of each condition of the current stage, in the order of ``abortOn``.
         share: the requests to the candidate and the stable version since the weights of the rule last changed.
@@ -301,6 +302,7 @@ class Observation:
     versions: Mapping[str, VersionFacts] = field(default_factory=dict)
     tests: Mapping[str, TestOutcome] = field(default_factory=dict)
     jobs: Mapping[str, JobFacts] = field(default_factory=dict)
+    job_tests: bool = True
     refused_tests: Mapping[str, TestRefusal] = field(default_factory=dict)
     readings: tuple[Progress, ...] = ()
     share: RequestShare = NO_REQUESTS

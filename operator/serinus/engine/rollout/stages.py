@@ -63,7 +63,7 @@ def _step(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation)
 def _prepare(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation) -> Draft:
     """Give the stage its traffic once the candidate, and the version that would take it back, are ready."""
     candidate = run.candidate
-    lacking = _unready_candidate(candidate.version, situation)
+    lacking = job_tests.disabled((stage,), situation.observed) or _unready_candidate(candidate.version, situation)
     if lacking is None and stage.traffic > NONE_OF_IT:
         lacking = _no_rollback_target(draft, run, situation)
     moved = structs.replace(candidate, weight=stage.traffic.parts / 100)

@@ -52,6 +52,7 @@ class LocalFacts:
         http_tests: the ended tests that no Job in the cluster tells of, by name.
         pods: what the pods of the Jobs under way show, by the Job's uid.
         refused_tests: why Jobs were not created and HTTP tests not sent, by test.
+        job_tests: whether this installation creates Jobs for tests.
         actor_stamped: whether the annotations that name the actors were stamped by the API server.
         audit: which audit records the registry has.
     """
@@ -62,6 +63,7 @@ class LocalFacts:
     http_tests: Mapping[str, TestOutcome] = field(default_factory=dict)
     pods: Mapping[str, PodFacts] = field(default_factory=dict)
     refused_tests: Mapping[str, TestRefusal] = field(default_factory=dict)
+    job_tests: bool = True
     actor_stamped: bool = False
     audit: AuditFacts = field(default_factory=AuditFacts)
 
@@ -101,6 +103,7 @@ def observe(
         route=route,
         tests={**job_outcomes(cache, record), **local.http_tests},
         jobs={job.test: _job(job, local.pods) for job in current_jobs(cache, record) if job.outcome is None},
+        job_tests=local.job_tests,
         refused_tests=local.refused_tests,
         readings=local.readings,
         share=local.share,
