@@ -141,7 +141,8 @@ def test_a_digest_takes_precedence_over_a_tag_and_a_tag_over_the_chart(
 def test_with_namespaces_the_operator_gets_a_role_in_each_and_may_only_read_namespaces(helm: Helm) -> None:
     rendered = helm.template(CHART, SOURCE, "--set=namespaces={fraud,search}")
     roles = {role["metadata"]["namespace"]: role for role in _all(rendered, "Role")}
-    assert roles.keys() == {"fraud", "search", "serinus-system"}
+    assert roles.keys() == {"fraud", "search", "serinus-system", "default"}
+    assert {tuple(rule["resourceNames"]) for rule in roles["default"]["rules"]} == {("kubernetes",)}
     assert roles["fraud"]["rules"] == roles["search"]["rules"]
     own = next(role for role in _all(rendered, "ClusterRole") if role["metadata"]["name"] == "serinus")
     assert [rule["resources"] for rule in own["rules"]] == [["namespaces"]]
@@ -151,12 +152,29 @@ def test_with_namespaces_the_operator_gets_a_role_in_each_and_may_only_read_name
     assert wide["rules"] == own["rules"] + roles["fraud"]["rules"]
 
 
+@pytest.mark.parametrize("options", [(), ("--set=namespaces={fraud}",)])
+def test_without_the_right_to_create_jobs_the_operator_knows_so(
+    helm: Helm, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    def verbs(*more: str) -> set[str]:
+        documents = helm.template(CHART, SOURCE, *options, *more)
+        roles = [*_all(documents, "ClusterRole"), *_all(documents, "Role")]
+        return {
+            verb for role in roles for rule in role["rules"] if "jobs" in rule["resources"] for verb in rule["verbs"]
+        }
+
+    assert verbs() - verbs("--set=rbac.jobs=false") == {"create"}
+    assert _settings(helm.template(CHART, SOURCE, *options), tmp_path).job_tests
+    assert not _settings(helm.template(CHART, SOURCE, *options, "--set=rbac.jobs=false"), tmp_path).job_tests
+
+
 def test_no_role_of_the_operator_has_a_wildcard_or_secrets(helm: Helm) -> None:
     roles = [*_all(helm.template(CHART, SOURCE), "ClusterRole"), *_all(helm.template(CHART, SOURCE), "Role")]
     rules = [rule for role in roles for rule in role["rules"]]
     assert not any("*" in values for rule in rules for values in rule.values())
     assert not any(word in rule["resources"] for rule in rules for word in ("secrets", "configmaps"))
     assert {verb for rule in rules if "pods" in rule["resources"] for verb in rule["verbs"]} == {"list"}
+    assert {verb for rule in rules if "services" in rule["resources"] for verb in rule["verbs"]} == {"get"}
 
 
 def test_the_actor_stamp_knows_every_command(helm: Helm) -> None:

@@ -346,10 +346,11 @@ class FakeJobs:
 
 
 class FakeChecks:
-    """The port ``HttpChecks``; each check answers ``outcome`` once ``open`` is set."""
+    """The port ``HttpChecks``; each check answers ``outcome``, or raises ``problem``, once ``open`` is set."""
 
     def __init__(self) -> None:
         self.outcome = PASSED
+        self.problem: SerinusError | None = None
         self.open = asyncio.Event()
         self.open.set()
         self.sent: list[str] = []
@@ -357,6 +358,8 @@ class FakeChecks:
     async def run(self, namespace: str, backend: BackendRef, check: HttpCheck) -> TestOutcome:
         self.sent.append(f"{namespace}/{backend.name}{check.path}")
         await self.open.wait()
+        if self.problem is not None:
+            raise self.problem
         return self.outcome
 
 
@@ -389,10 +392,12 @@ class FakeVerifier:
     def __init__(self) -> None:
         self.finding = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
         self.asked: list[tuple[str, Verification]] = []
+        self.namespaces: set[str] = set()
 
-    async def verify(self, artifact: Artifact, how: Verification) -> ArtifactFinding:
+    async def verify(self, namespace: str, artifact: Artifact, how: Verification) -> ArtifactFinding:
         await asyncio.sleep(0)
         self.asked.append((artifact.uri, how))
+        self.namespaces.add(namespace)
         return self.finding
 
 

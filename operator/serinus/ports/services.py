@@ -154,7 +154,11 @@ class HttpChecks(Protocol):
     """Runs integration tests that are one HTTP request."""
 
     async def run(self, namespace: str, backend: BackendRef, check: HttpCheck) -> TestOutcome:
-        """Send the request and judge the response; never raises: a request that fails is a failed test."""
+        """Send the request and judge the response; a request that fails is a failed test.
+
+        Raises:
+            RefusedError, TransientError: nothing was sent, as it cannot be found out where to: ask again.
+        """
 
 
 class Events(Protocol):
@@ -207,5 +211,8 @@ class AuditLog(Protocol):
 class ArtifactVerifier(Protocol):
     """Verifies artifacts outside the event loop, a few at a time."""
 
-    async def verify(self, artifact: Artifact, how: Verification) -> ArtifactFinding:
-        """Return whether the bytes exist and match the spec; never raises: an unavailable store is a finding too."""
+    async def verify(self, namespace: str, artifact: Artifact, how: Verification) -> ArtifactFinding:
+        """Return whether the bytes exist and match the spec; never raises: an unavailable store is a finding too.
+
+        ``namespace`` is that of the ModelVersion: where its artifact may be depends on it.
+        """

@@ -134,13 +134,18 @@ def test_an_approved_rollout_may_still_be_edited(editor: Kubectl, approver: Kube
     editor(*_patch(gated, '{"spec": {"version": "2.3.2"}}'))
 
 
-def test_an_editor_cannot_remove_the_approval_from_the_plan(editor: Kubectl, approver: Kubectl, gated: str) -> None:
+def test_an_editor_cannot_remove_the_approval_from_the_plan(
+    user: Kubectl, editor: Kubectl, release: Release, gated: str
+) -> None:
     without = rollout({"metadata.name": gated})
     denial = editor.refusal(*_patch(gated, _stages(without)))
     assert "to take the approval of production out of the plan, bob needs the verb approve" in denial
     together = _patch(gated, _stages(without, {"annotations": {_PROMOTE: "CHG-1"}}))
     assert "bob needs the verb approve" in editor.refusal(*together)
-    approver(*_patch(gated, _stages(without)))
+    # The approver's role alone is for annotations: see test_author_policy.
+    dora = person(user, "dora", "edit", f"{release.name}-approver")
+    until_allowed(user, "dora", [Right("approve", "rollouts", GROUP), Right("update", "rollouts", GROUP)])
+    dora(*_patch(gated, _stages(without)))
 
 
 def test_an_editor_cannot_delete_the_rollout_to_recreate_it_without_an_approval(

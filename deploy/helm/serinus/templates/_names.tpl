@@ -66,6 +66,7 @@ httpPort: 8080
 leaseNamespace: {{ .Release.Namespace }}
 leaseName: {{ include "serinus.name" . }}
 actorStamped: {{ include "serinus.stamps" . }}
+jobTests: {{ .Values.rbac.jobs }}
 resync: {{ .Values.config.resync }}
 writers: {{ .Values.config.writers }}
 registry: {{- toYaml .Values.config.registry | nindent 2 }}

@@ -195,11 +195,13 @@ class JobFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class JobRefusal:
-    """Why the API server did not create the Job of a test, and when it said so.
+class TestRefusal:
+    """Why the API server did not create the Job of a test, or why an HTTP test could not be sent, and since when.
 
     ``may_exist`` where it gave no clear answer, such as a webhook's 500: then the Job may have been created.
     """
+
+    __test__ = False  # pytest collects names that begin with Test
 
     message: str
     at: datetime
@@ -288,7 +290,8 @@ class Observation:
         route: the rule that carries the traffic.
         tests: by name, the ended tests of the current run and stage.
         jobs: by test, the Jobs of the current run and stage that have not ended.
-        refused_jobs: by test, why the API server did not create the Job of the current run and stage.
+        job_tests: whether this installation creates Jobs for tests.
+        refused_tests: by test of the current run and stage, why its Job was not created or its request not sent.
         readings: the evidence of each condition of the current stage, in the order of ``abortOn``.
         share: the requests to the candidate and the stable version since the weights of the rule last changed.
         metrics_problem: why the stage's conditions cannot be asked at all, such as an unknown source; else empty.
@@ -318,7 +321,8 @@ class Observation:
     versions: Mapping[str, VersionFacts] = field(default_factory=dict)
     tests: Mapping[str, TestOutcome] = field(default_factory=dict)
     jobs: Mapping[str, JobFacts] = field(default_factory=dict)
-    refused_jobs: Mapping[str, JobRefusal] = field(default_factory=dict)
+    job_tests: bool = True
+    refused_tests: Mapping[str, TestRefusal] = field(default_factory=dict)
     readings: tuple[Progress, ...] = ()
     share: RequestShare = NO_REQUESTS
     metrics_problem: str = ""

@@ -63,7 +63,7 @@ def _step(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation)
 def _prepare(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation) -> Draft:
     """Give the stage its traffic once the candidate, and the version that would take it back, are ready."""
     candidate = run.candidate
-    lacking = _unready_candidate(candidate.version, situation)
+    lacking = job_tests.disabled((stage,), situation.observed) or _unready_candidate(candidate.version, situation)
     if lacking is None and stage.traffic > NONE_OF_IT:
         lacking = _no_rollback_target(draft, run, situation)
     moved = structs.replace(candidate, weight=stage.traffic.parts / 100)
@@ -163,9 +163,8 @@ def _await_end(
     draft: Draft, test: IntegrationTest, run: Running, facts: VersionFacts, situation: PlannedSituation
 ) -> Draft:
     """Ask for a test that has not ended: an HTTP check each time, a Job only where there is none."""
-    wanted = True
-    if test.job is not None:
-        draft, wanted = job_tests.await_job(draft, test.name, situation)
+    await_end = job_tests.await_job if test.job is not None else job_tests.await_check
+    draft, wanted = await_end(draft, test.name, situation)
     actions = _runs(test, run, facts, draft, situation) if wanted else ()
     return structs.replace(draft, tests=(*draft.tests, *actions))
 

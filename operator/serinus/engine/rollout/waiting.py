@@ -15,6 +15,7 @@ class WaitReason(StrEnum):
     SPEC_INVALID = "SpecInvalid"
     CONFLICT = "Conflict"
     METRICS_INVALID = "MetricsInvalid"
+    JOB_TESTS_DISABLED = "JobTestsDisabled"
     # The wanted version.
     QUARANTINED = "Quarantined"
     MODEL_VERSION_MISSING = "ModelVersionMissing"
@@ -126,6 +127,7 @@ _STALLED: Final = _INVALID | {
     WaitReason.FILTERS_DIFFER,
     WaitReason.ROUTE_CONTESTED,
     WaitReason.TEST_NOT_RUN,
+    WaitReason.JOB_TESTS_DISABLED,
     WaitReason.STAGE_TIMED_OUT,
 }
 

@@ -308,7 +308,7 @@ class ModelVersionController:
         """Verify until the result can only change with the spec."""
         try:
             for pause in ARTIFACT_BACKOFF:
-                finding = await self._verify_once(artifact, mode)
+                finding = await self._verify_once(model.namespace, artifact, mode)
                 self._admission.set_artifact(uid, finding)
                 self.enqueue((model,))
                 self._enqueue_rollouts(model)
@@ -318,7 +318,7 @@ class ModelVersionController:
         finally:
             self._verifying.discard(uid)
 
-    async def _verify_once(self, artifact: Artifact | None, mode: Verification) -> ArtifactFinding:
+    async def _verify_once(self, namespace: str, artifact: Artifact | None, mode: Verification) -> ArtifactFinding:
         if artifact is None:
             return ArtifactFinding(ArtifactResult.MISSING, "spec.artifact is not given, and the Model asks for it.")
-        return await self._ports.verifier.verify(artifact, mode)
+        return await self._ports.verifier.verify(namespace, artifact, mode)

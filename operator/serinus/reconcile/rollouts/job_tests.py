@@ -12,7 +12,7 @@ from typing import Final
 from serinus.api.names import ObjectKey
 from serinus.engine.rollout.actions import RunJobTest
 from serinus.engine.rollout.job_tests import has_ended, known_test, never_ran
-from serinus.engine.rollout.observation import JobRefusal
+from serinus.engine.rollout.observation import TestRefusal
 from serinus.errors import AmbiguousError, RefusedError, SerinusError, TransientError
 from serinus.ports.cluster_state import JobRecord, Meta, PodFacts, Record, RolloutRecord
 from serinus.reconcile.background import BackgroundTasks
@@ -54,7 +54,7 @@ class JobTests:
         self._background = background
         self._enqueue = enqueue
         self._on_change = on_change
-        self._refused: dict[TestId, JobRefusal] = {}
+        self._refused: dict[TestId, TestRefusal] = {}
         self._failing: dict[TestId, datetime] = {}
         self._pods: dict[str, PodFacts] = {}
         self._watched: set[str] = set()
@@ -76,14 +76,14 @@ class JobTests:
             job = await self._jobs.ensure(owner, action)
         except RefusedError as problem:
             logger.warning("%s: the Job of test %s was refused: %s", owner.key, test.test, problem)
-            self._refused[test] = JobRefusal(str(problem), self._clock.now())
+            self._refused[test] = TestRefusal(str(problem), self._clock.now())
             self._enqueue(owner.key)
         except (AmbiguousError, TransientError) as problem:
             now = self._clock.now()
             if now - self._failing.setdefault(test, now) < SILENT:
                 raise
             logger.warning("%s: the Job of test %s cannot be created: %s", owner.key, test.test, problem)
-            self._refused[test] = JobRefusal(str(problem), now, may_exist=True)
+            self._refused[test] = TestRefusal(str(problem), now, may_exist=True)
             self._enqueue(owner.key)
         else:
             self._refused.pop(test, None)
@@ -97,7 +97,7 @@ class JobTests:
         """Return what the pods of the Jobs under way show, by the Job's uid."""
         return self._pods
 
-    def refusals(self, record: RolloutRecord) -> dict[str, JobRefusal]:
+    def refusals(self, record: RolloutRecord) -> dict[str, TestRefusal]:
         """Return why Jobs of the current run and stage were refused, by test."""
         uid, status = record.meta.uid, record.status
         return {test.test: refusal for test, refusal in self._refused.items() if test.is_current(uid, status)}

@@ -17,11 +17,11 @@ from serinus.engine.rollout.observation import (
     BackendKey,
     InvalidSpec,
     JobFacts,
-    JobRefusal,
     Observation,
     RouteFacts,
     RouteProblem,
     TestOutcome,
+    TestRefusal,
     VersionFacts,
     backend_key,
 )
@@ -51,7 +51,8 @@ class LocalFacts:
         metrics_problem: why the conditions can never be measured; empty where they can.
         http_tests: the ended tests that no Job in the cluster tells of, by name.
         pods: what the pods of the Jobs under way show, by the Job's uid.
-        refused_jobs: why Jobs were refused, by test.
+        refused_tests: why Jobs were not created and HTTP tests not sent, by test.
+        job_tests: whether this installation creates Jobs for tests.
         actor_stamped: whether the annotations that name the actors were stamped by the API server.
         audit: which audit records the registry has.
     """
@@ -61,7 +62,8 @@ class LocalFacts:
     metrics_problem: str = ""
     http_tests: Mapping[str, TestOutcome] = field(default_factory=dict)
     pods: Mapping[str, PodFacts] = field(default_factory=dict)
-    refused_jobs: Mapping[str, JobRefusal] = field(default_factory=dict)
+    refused_tests: Mapping[str, TestRefusal] = field(default_factory=dict)
+    job_tests: bool = True
     actor_stamped: bool = False
     audit: AuditFacts = field(default_factory=AuditFacts)
 
@@ -102,7 +104,8 @@ def observe(
         route=route,
         tests={**job_outcomes(cache, record), **local.http_tests},
         jobs={job.test: _job(job, local.pods) for job in current_jobs(cache, record) if job.outcome is None},
-        refused_jobs=local.refused_jobs,
+        job_tests=local.job_tests,
+        refused_tests=local.refused_tests,
         readings=local.readings,
         share=local.share,
         metrics_problem=local.metrics_problem,

@@ -108,6 +108,7 @@ async def test_no_stage_begins_before_the_artifact_was_verified() -> None:
         assert rig.status().run == 0
         rig.verifier.finding = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
         await rig.reaches(Phase.HEALTHY)
+        assert rig.verifier.namespaces == {key().namespace}
         assert AuditEvent.ARTIFACT_VERIFIED in {record.event for record in await trail(rig)}
 
 
