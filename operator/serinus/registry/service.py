@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import structs
 
-from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec, OperatorIdentity
+from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec, OperatorIdentity, RegistryEntry
 from serinus.api.model import Head, ProductionVersion
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
@@ -143,14 +143,14 @@ class Registry:
             VersionTakenError: the version is registered with another spec.
             TransientError, AmbiguousError: retry with the same entry.
         """
-        audit_entry = structs.replace(
-            audit_entry,
-            event=AuditEvent.VERSION_REGISTERED,
-            version=entry.version,
-            digest=entry.digest,
-            spec_hash=entry.spec_hash,
-            registration=registration_of(entry),
-        )
+        facts = {
+            "event": AuditEvent.VERSION_REGISTERED,
+            "version": entry.version,
+            "digest": entry.digest,
+            "spec_hash": entry.spec_hash,
+            "registration": registration_of(entry),
+        }
+        audit_entry = RegistryEntry(**{**structs.asdict(audit_entry), **facts})
         return await self._commit(model, audit_entry, registers=entry)
 
     async def record(self, model: ObjectKey, audit_entry: AuditEntry) -> int:
