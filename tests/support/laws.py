@@ -35,7 +35,7 @@ from typing import Final
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.names import Command
 from serinus.api.rollout_status import RolloutStatus
-from serinus.api.verdict import Verdict
+from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis.assessment import assess
 from serinus.engine.rollout.actions import SetFinalizer, SetWeights
 from serinus.engine.rollout.decision import EventReason
@@ -466,9 +466,13 @@ def _not_passed(step: Step, index: int) -> str:
     if _not_carried(step, resolved=True):
         return f"the weight rises although {_not_carried(step, resolved=True)}"
     left = plan.stages[index]
-    verdicts = [assess(reading, left, step.now).verdict for reading in step.observed.readings]
-    passed = verdicts == [Verdict.PASS] * len(left.abort_on)
-    return "" if passed else f"the weight rises on {[verdict.value for verdict in verdicts]}"
+    judged = [assess(reading, left, step.now) for reading in step.observed.readings]
+    verdicts = [one.verdict for one in judged if not one.guard]
+    if verdicts != [Verdict.PASS] * len(left.abort_on):
+        return f"the weight rises on {[verdict.value for verdict in verdicts]}"
+    bad = (Verdict.BREACH, Cause.UNDECIDED)
+    suspected = [one.condition.text for one in judged if one.guard and (one.verdict in bad or one.cause in bad)]
+    return f"the weight rises in spite of {suspected}" if suspected else ""
 
 
 def modes_follow(step: Step) -> str | None:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
 
+from serinus.api.abort_condition import NamedQuery
 from serinus.api.model import ModelSpec, VersioningPolicy
 from serinus.api.names import FIELD_MANAGER, Command
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
-from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted
+from serinus.engine.analysis.guards import guards_of
+from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted, Measured, NoData
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
 from serinus.engine.rollout.decide import decide
@@ -37,6 +39,7 @@ from support.builders import NOW, a_key, a_route, a_spec, a_version
 from support.history_laws import HISTORY_LAWS, Past
 from support.law_terms import BrokenLawError, Step
 from support.laws import judge
+from support.points import problem_with_points
 
 GOOD = Batch(700, 0, 0, 0)
 BAD = Batch(700, 350, 350, 350)
@@ -56,6 +59,8 @@ class World:
     versions: dict[str, VersionFacts] = field(default_factory=lambda: {v: a_version(v) for v in ("1.0.0", "2.0.0")})
     route: RouteFacts = field(default_factory=lambda: a_route({"1.0.0": 1}))
     quality: dict[str, Batch | None] = field(default_factory=dict)
+    guarded: dict[str, Batch | None] = field(default_factory=dict)
+    """What the metrics say to the guards, by version; None where they have no series for them."""
     test_results: dict[str, TestResult] = field(default_factory=dict)
     commands: dict[Command, str] = field(default_factory=dict)
     rollback_to: str = ""
@@ -115,7 +120,10 @@ class World:
         )
         weight = candidate.weight if candidate else 0
         stable = self._stable_answer(self.real_share if self.real_share is not None else weight, batch)
-        self.evidence[key] = tuple(update(progress, answer, stable) for progress in self._readings(key))
+        guarded = self._guarded(candidate.version if candidate else "")
+        self.evidence[key] = tuple(
+            update(progress, self._answer_to(progress, answer, guarded), stable) for progress in self._readings(key)
+        )
         self.shares[key] = self.shares.get(key, NO_REQUESTS).plus_answers([(answer, stable)])
         return self
 
@@ -240,6 +248,8 @@ class World:
         for law, problem in judged.broken:
             raise BrokenLawError(law, problem)
         self.applied |= judged.applied
+        if problem := problem_with_points(step.before, step.after):
+            raise BrokenLawError("points", problem)
         for check in HISTORY_LAWS:
             found = check(step, self.past.counted)
             if found:
@@ -257,10 +267,22 @@ class World:
         if plan is None or stage_of(plan, self.status.stage) is None:
             return ()
         stage = plan.stages[key[1]]
+        guards = guards_of(plan, key[1]) if self.status.stable is not None else ()
         return self.evidence.get(key) or tuple(
-            begin(condition, stage, plan.metrics, conditions_in_run=2, scrape_interval=SCRAPE)
-            for condition in plan.conditions[key[1]]
+            begin(one, stage, plan.metrics, conditions_in_run=2, scrape_interval=SCRAPE, guard=one in guards)
+            for one in (*plan.conditions[key[1]], *guards)
         )
+
+    def _answer_to(self, progress: Progress, answer: Answer, guarded: Answer) -> Answer:
+        if isinstance(progress.condition.metric, NamedQuery):
+            return Measured(at=self.now, value=0.0)
+        return guarded if progress.guard else answer
+
+    def _guarded(self, version: str) -> Answer:
+        batch = self.guarded.get(version, GOOD)
+        if batch is None:
+            return NoData(at=self.now, cause=Cause.NO_SERIES, message="no series")
+        return Counted(at=self.now, batch=batch)
 
     def _stable_answer(self, weight: float, batch: Batch | None) -> Answer | None:
         if batch is None or not 0 < weight < 100:

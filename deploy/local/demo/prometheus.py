@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from demo.errors import CouldNotAskError, DemoError
-from serinus.api.abort_condition import AbortCondition, ClientErrorRate, ErrorRate, Latency, NamedQuery
+from serinus.api.abort_condition import AbortCondition, ClientErrorRate, ErrorRate, Latency, NamedQuery, UnansweredRate
 
 MIN_BAD: Final = 3
 """Number of bad requests from which a breach over the limit counts as visible: fewer could be an accident."""
@@ -68,8 +68,8 @@ def expression(condition: AbortCondition, cluster: str) -> str:
             requests, bad = _by_class(selector, "5")
         case ClientErrorRate():
             requests, bad = _by_class(selector, "4")
-        case NamedQuery(name):
-            raise DemoError(f"{name}: the demo measures proportions of requests only")
+        case UnansweredRate() | NamedQuery():
+            raise DemoError(f"{condition.name}: the demo measures response times and classes only")
         case _:
             assert_never(condition.metric)
     return f"{_labelled('requests', requests)} or {_labelled('bad', bad)}"

@@ -7,10 +7,12 @@ stable``. Any other name is a query in the administrator's configuration, whose 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, assert_never
 
 from serinus.api.metric_names import metric_meant, name_in
@@ -91,13 +93,25 @@ class ClientErrorRate:
 
 
 @dataclass(frozen=True, slots=True)
+class UnansweredRate:
+    """The proportion of requests without a complete answer: clients gave up, or it broke off, or nothing was there."""
+
+
+@dataclass(frozen=True, slots=True)
 class NamedQuery:
     """A query in the administrator's configuration, by name."""
 
     name: str
 
 
-Metric = Latency | ErrorRate | ClientErrorRate | NamedQuery
+Rate = ErrorRate | ClientErrorRate | UnansweredRate
+"""What is a proportion of requests as it is written."""
+
+Metric = Latency | Rate | NamedQuery
+
+_RATES: Final[Mapping[str, Rate]] = MappingProxyType(
+    {"error_rate": ErrorRate(), "client_error_rate": ClientErrorRate(), "unanswered_rate": UnansweredRate()}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +158,7 @@ class AbortCondition:
         match self.metric:
             case Latency(quantile):
                 return 1.0 - quantile
-            case ErrorRate() | ClientErrorRate():
+            case ErrorRate() | ClientErrorRate() | UnansweredRate():
                 return self.threshold
             case NamedQuery():
                 return None
@@ -187,13 +201,13 @@ def _comparison(name: str, metric: Metric, operator: Operator, parts: re.Match[s
             if parts["margin"] or unit is not Unit.TIMES or number < 1:
                 raise ValueError(f"{name}: compare with a factor of 1 or more, such as 1.2x stable")
             text = f"{name} {operator.value} {parts['number']}x stable"
-        case ErrorRate() | ClientErrorRate():
+        case ErrorRate() | ClientErrorRate() | UnansweredRate():
             if parts["factor"]:
                 raise ValueError(f"{name}: compare with a margin, such as stable + 0.5%")
             _in_base_units(metric, name, number, unit)
             text = f"{name} {operator.value} stable + {parts['number']}{unit.value}"
         case NamedQuery():
-            raise ValueError(f"{name}: only latencies and error rates are compared with the stable version")
+            raise ValueError(f"{name}: only latencies and rates of requests are compared with the stable version")
         case _:
             assert_never(metric)
     return AbortCondition(text, name, metric, operator, float(number.scaleb(_EXPONENTS[unit])), unit, compared=True)
@@ -207,10 +221,8 @@ def _how_to_write(line: str) -> str:
 
 
 def _metric(name: str) -> Metric:
-    if name == "error_rate":
-        return ErrorRate()
-    if name == "client_error_rate":
-        return ClientErrorRate()
+    if name in _RATES:
+        return _RATES[name]
     latency = _LATENCY.fullmatch(name)
     if latency is None:
         return NamedQuery(name)
@@ -224,7 +236,7 @@ def _metric(name: str) -> Metric:
 
 def is_standard(name: str) -> bool:
     """Return whether a name means a standard metric, judgeable or not, and so can be no named query's."""
-    return name in {"error_rate", "client_error_rate"} or _LATENCY.fullmatch(name) is not None
+    return name in _RATES or _LATENCY.fullmatch(name) is not None
 
 
 def _in_base_units(metric: Metric, name: str, number: Decimal, unit: Unit) -> Decimal:
@@ -232,7 +244,7 @@ def _in_base_units(metric: Metric, name: str, number: Decimal, unit: Unit) -> De
         case Latency():
             if unit not in {Unit.MILLISECONDS, Unit.SECONDS} or number <= 0:
                 raise ValueError(f"{name}: give the limit in ms or s and above 0, such as 200ms")
-        case ErrorRate() | ClientErrorRate():
+        case ErrorRate() | ClientErrorRate() | UnansweredRate():
             most = 100 if unit is Unit.PERCENT else 1
             if unit not in {Unit.PERCENT, Unit.NONE} or not 0 < number < most:
                 raise ValueError(

@@ -16,6 +16,9 @@ FORMAT: Final = 1
 MAX_SPEC: Final = 1024 * 1024
 """The most characters of a registered spec: no store has larger objects."""
 
+MAX_EVIDENCE: Final = 10
+"""The conditions that are judged in a stage at most: eight lines of ``abortOn``, and the guards."""
+
 _VERSION = text("A version, without a leading v.", least=0, most=64)
 _HASH = text("SHA-256, sha256: and 64 hexadecimal digits; empty where there is none.", least=0, most=71)
 _SENTENCE = text("For people.", least=0, most=4096)
@@ -194,7 +197,7 @@ class AuditEntry(Model, frozen=True, kw_only=True):
     message: Annotated[str, _SENTENCE] = ""
     rollout: RolloutReference | None = None
     approvals: Annotated[tuple[ApprovalEvidence, ...], items("The approvals that it rests on.", most=32)] = ()
-    evidence: Annotated[tuple[Evidence, ...], items("What was measured.", most=8)] = ()
+    evidence: Annotated[tuple[Evidence, ...], items("What was measured.", most=MAX_EVIDENCE)] = ()
     details: Annotated[
         dict[str, Annotated[str, text("Its value.", least=0, most=4096)]],
         Meta(description="Further facts by name, such as each schema change by its path.", max_length=128),

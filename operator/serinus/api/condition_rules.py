@@ -42,15 +42,15 @@ _QUANTILE: Final = rule(
     "quantiles from latency_p50 to latency_p9999 can be judged, such as latency_p95",
 )
 
-_IS_RATE: Final = _has(r"^\s*(client_)?error_rate\s*[<>]")
+_IS_RATE: Final = _has(r"^\s*(error|client_error|unanswered)_rate\s*[<>]")
 _HAS_PROPORTION: Final = _has(
-    r"^\s*(client_)?error_rate\s*>=?\s*(stable\s*[+]\s*)?(0*[0-9]{1,2}([.][0-9]+)?\s*%|0+([.][0-9]+)?)\s*$"
+    r"^\s*(error|client_error|unanswered)_rate\s*>=?\s*(stable\s*[+]\s*)?(0*[0-9]{1,2}([.][0-9]+)?\s*%|0+([.][0-9]+)?)\s*$"
 )
 _HAS_MORE_THAN_NOTHING: Final = _has(r">=?\s*(stable\s*[+]\s*)?[0-9.]*[1-9]")
 _IS_FACTOR: Final = _has(r"x\s*stable\s*$")
 _FORGOT_PERCENT: Final = _has(r"[<>]=?\s*(stable\s*[+]\s*)?[1-9][0-9]?([.][0-9]+)?\s*$")
 _PLAIN_NUMBER: Final = _first(r"[0-9]+([.][0-9]+)?\s*$")
-_RATE_ADVICE: Final = "an error rate is bad when it is high: write > or >= and a percentage or a ratio between 0 and 1"
+_RATE_ADVICE: Final = "a rate is bad when it is high: write > or >= and a percentage or a ratio between 0 and 1"
 _RATE: Final = rule(
     f"!{_WELL_FORMED} || !{_IS_RATE} || {_IS_FACTOR} || {_HAS_PROPORTION} && {_HAS_MORE_THAN_NOTHING}",
     f"{_RATE_ADVICE}, such as 0.5%",
@@ -65,11 +65,11 @@ _COMPARED_LATENCY: Final = rule(
 )
 _COMPARED_RATE: Final = rule(
     f"!{_WELL_FORMED} || !{_IS_RATE} || !{_IS_FACTOR}",
-    "compare an error rate with a margin, such as > stable + 0.5%",
+    "compare a rate with a margin, such as > stable + 0.5%",
 )
 _COMPARED_QUERY: Final = rule(
     f"!{_WELL_FORMED} || !{_IS_COMPARED} || {_IS_LATENCY} || {_IS_RATE}",
-    "only latencies and error rates are compared with the stable version",
+    "only latencies and rates of requests are compared with the stable version",
 )
 
 

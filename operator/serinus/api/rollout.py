@@ -59,6 +59,13 @@ class Promotion(StrEnum):
     CERTIFIED = "Certified"
 
 
+class Guards(StrEnum):
+    """Whether each stage with traffic also watches what nobody wrote: missing answers and refused requests."""
+
+    ON = "On"
+    OFF = "Off"
+
+
 class OnTimeout(StrEnum):
     """What happens when a stage has neither passed nor failed by ``maxDuration``."""
 
@@ -232,6 +239,13 @@ class RolloutSpec(Model, frozen=True, kw_only=True):
     metrics: Annotated[MetricsRef, Meta(description="Where the evidence comes from.")] = field(
         default_factory=MetricsRef
     )
+    guards: Annotated[
+        Guards,
+        Meta(
+            description="Whether each stage with traffic below 100% also compares unanswered requests and client "
+            "errors (4xx) with those of the stable version. Quote the word: YAML reads Off as false."
+        ),
+    ] = Guards.ON
 
     def __post_init__(self) -> None:
         """Drop leading ``v``s and refuse what no API server with the CRD's rules would have let through."""

@@ -9,16 +9,19 @@ from typing import Annotated, Final
 
 from msgspec import Meta, field
 
-from serinus.api.audit_record import AuditEntry
+from serinus.api.audit_record import MAX_EVIDENCE, AuditEntry
 from serinus.api.conditions import Condition
 from serinus.api.modelversion import BackendRef
-from serinus.api.schema import Model, items, rule, text
+from serinus.api.schema import DECIMAL, Model, items, rule, text
 from serinus.api.verdict import Cause, Verdict
 
 MAX_HISTORY: Final = 10
 MAX_QUARANTINED: Final = 50
 MAX_FOREIGN: Final = 32
 """More backends than a rule of an HTTPRoute may have (16)."""
+MAX_POINTS: Final = 20
+"""Points that are kept of each condition: at most 200 in a status, about 20 KB of etcd's 1.5 MiB for an object."""
+
 MAX_RECORDS: Final = 256
 """The most records waiting for the registry; runs stop to advance long before, so that none is ever lost."""
 
@@ -72,6 +75,10 @@ _TIME = Meta(description="UTC.")
 _SENTENCE = text("A full sentence.", least=0, most=4096)
 
 
+def _figure(description: str) -> Meta:
+    return text(f"{description} A decimal number as text.", pattern=DECIMAL, most=32)
+
+
 class Serving(Model, frozen=True, kw_only=True):
     """A version and its share of the traffic."""
 
@@ -115,7 +122,9 @@ class CurrentStage(Model, frozen=True, kw_only=True):
     held_since: (
         Annotated[datetime, Meta(description="Since when a pause, a freeze or a person is waited for (UTC).")] | None
     ) = None
-    held_seconds: Annotated[float, Meta(description="Held time of the stage that is over, in seconds.", ge=0)] = 0.0
+    held_seconds: Annotated[
+        float, Meta(description="Held time that is over, and what the clock was set forward by, in seconds.", ge=0)
+    ] = 0.0
     state_held_seconds: Annotated[float, Meta(description="The same for the state, in seconds.", ge=0)] = 0.0
 
     def elapsed(self, now: datetime) -> timedelta:
@@ -131,6 +140,21 @@ class CurrentStage(Model, frozen=True, kw_only=True):
         return max(timedelta(0), length - timedelta(seconds=held_seconds) - max(timedelta(0), holding))
 
 
+class EvidencePoint(Model, frozen=True, kw_only=True):
+    """The figures of one condition at one time of the stage."""
+
+    at: Annotated[datetime, Meta(description="Up to when the metrics were read (UTC).")]
+    requests: Annotated[int, Meta(description="The candidate's requests since the stage began.", ge=0)] = 0
+    bad: Annotated[int, Meta(description="How many of them were bad.", ge=0)] = 0
+    evidence: (
+        Annotated[str, _figure("The evidence E of the Sequential judgement; absent where it does not judge.")] | None
+    ) = None
+    value: (
+        Annotated[str, _figure("What the Observed judgement compares: the ratio in the window, or the query's value.")]
+        | None
+    ) = None
+
+
 class EvidenceStatus(Model, frozen=True, kw_only=True):
     """The last judgement of one condition."""
 
@@ -143,6 +167,13 @@ class EvidenceStatus(Model, frozen=True, kw_only=True):
     threshold: Annotated[str, text("The limit as written.", least=0, most=64)] = ""
     requests: Annotated[int, Meta(description="Requests that it rests on.", ge=0)] = 0
     at: Annotated[datetime, Meta(description="When it was judged (UTC).")]
+    guard: Annotated[bool, Meta(description="Whether it is a guard of spec.guards instead of a line of abortOn.")] = (
+        False
+    )
+    points: Annotated[
+        tuple[EvidencePoint, ...],
+        items("How its figures grew since the stage began, oldest first; thinned out evenly.", most=MAX_POINTS),
+    ] = ()
 
 
 class TestStatus(Model, frozen=True, kw_only=True):
@@ -235,7 +266,7 @@ class RolloutStatus(Model, frozen=True, kw_only=True):
     run: Annotated[int, Meta(description="The number of the current or last run.", ge=0)] = 0
     run_started_at: Annotated[datetime, Meta(description="When it began (UTC).")] | None = None
     evidence: Annotated[
-        tuple[EvidenceStatus, ...], items("The last judgement of each condition.", most=8, key="condition")
+        tuple[EvidenceStatus, ...], items("The last judgement of each condition.", most=MAX_EVIDENCE, key="condition")
     ] = ()
     tests: Annotated[tuple[TestStatus, ...], items("The tests of the current stage.", most=8, key="name")] = ()
     rollback: Rollback | None = None

@@ -30,6 +30,7 @@ from serinus.api.parsing import commands_of, decode
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, TestResult
 from serinus.api.stored_rollout import guarding_spec, stored_spec
+from serinus.api.stored_status import stored_status
 from serinus.engine.rollout.observation import Actors, InvalidSpec, TestOutcome
 from serinus.engine.versions.catalogue import spec_hash
 from serinus.errors import InvalidObjectError
@@ -296,7 +297,7 @@ def _spec_of(raw: Mapping[str, Any]) -> tuple[RolloutSpec | InvalidSpec, str]:
 
 def _status_of(raw: Mapping[str, Any]) -> tuple[RolloutStatus, str]:
     try:
-        return decode(RolloutStatus, raw.get("status") or {}, "status"), ""
+        return stored_status(raw.get("status")), ""
     except InvalidObjectError as problem:
         return RolloutStatus(), str(problem)
 

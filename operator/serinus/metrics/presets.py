@@ -10,7 +10,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
-from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, Metric, NamedQuery
+from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, Metric, NamedQuery, UnansweredRate
 from serinus.api.modelversion import BackendRef
 from serinus.metrics.promql import literal, quoted
 
@@ -80,6 +80,48 @@ class Histogram:
     usual_bounds: tuple[float, ...]
     advice: str
 
+    @property
+    def native(self) -> str:
+        """The series that has the response times as a native histogram, where Prometheus stores them as one."""
+        return self.series.removesuffix("_bucket")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifecycle:
+    """The series that tell which requests never got a complete answer.
+
+    Attributes:
+        sent: counters of the attempts to send a request, one for each way that they can go.
+        repeated: a counter of the attempts that repeat an earlier one.
+        ended: a counter of the requests that were answered, by the backend or by the data plane for it.
+        active: a gauge of the attempts under way.
+        broken: counters of attempts that the backend broke off, or that found no backend, or whose time was over.
+    """
+
+    sent: tuple[str, ...]
+    repeated: str
+    ended: str
+    active: str
+    broken: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrpcStatus:
+    """The counters of gRPC statuses, which a response of HTTP status 200 carries in its trailers.
+
+    Attributes:
+        calls: all calls that ended; a backend speaks gRPC if it has this series.
+        failures: those whose status is not OK.
+        client_failures: those whose status says that the caller made a mistake or gave up.
+        unavailable: those with the status that the data plane gives where it answers instead of the backend; it counts
+            them among the responses too.
+    """
+
+    calls: str
+    failures: str
+    client_failures: tuple[str, ...]
+    unavailable: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
@@ -96,6 +138,8 @@ class Preset:
         presence: a series that a backend has before its first request; used to check that the data is fresh.
         histogram: the response times; None where the data plane has none by backend.
         fixed: matchers that all series share, as PromQL.
+        lifecycle: which requests had no complete answer; None where the data plane does not tell.
+        grpc: the statuses of gRPC calls; None where the data plane does not count them.
         kinds: the kinds of backend that the data plane can identify.
         needs_port: whether the backend's port is part of its name in the data plane.
     """
@@ -109,6 +153,8 @@ class Preset:
     histogram: Histogram | None
     transport_failures: str | None = None
     fixed: str = ""
+    lifecycle: Lifecycle | None = None
+    grpc: GrpcStatus | None = None
     kinds: frozenset[str] = frozenset({"Service"})
     needs_port: bool = False
 
@@ -145,7 +191,9 @@ class Preset:
         match metric:
             case Latency() if self.histogram is None:
                 return f"preset {self.name} has no response times: use error_rate, or a named query of the source"
-            case Latency() | ErrorRate() | ClientErrorRate() | NamedQuery():
+            case UnansweredRate() if self.lifecycle is None:
+                return f"preset {self.name} does not tell which requests had no answer: use error_rate"
+            case Latency() | ErrorRate() | ClientErrorRate() | UnansweredRate() | NamedQuery():
                 return ""
 
 
@@ -160,12 +208,48 @@ _ENVOY_BOUNDS: Final = (
 )
 
 
+_NOT_SENT: Final = (
+    "envoy_cluster_upstream_rq_pending_failure_eject",
+    "envoy_cluster_upstream_rq_pending_overflow",
+    "envoy_cluster_upstream_cx_none_healthy",
+)
+"""Requests that Envoy answered with 503 before it had a connection: refused, too many at once, no endpoint."""
+
+_ENVOY_LIFECYCLE: Final = Lifecycle(
+    sent=("envoy_cluster_upstream_rq_total", *_NOT_SENT),
+    repeated="envoy_cluster_upstream_rq_retry",
+    ended="envoy_cluster_upstream_rq_completed",
+    active="envoy_cluster_upstream_rq_active",
+    broken=(
+        # A backend that breaks an answer off in its midst leaves the class and the status 200: only its connection
+        # (HTTP/1) or its stream (HTTP/2) tells. A client that goes away closes from this side, which is not counted.
+        "envoy_cluster_upstream_cx_destroy_remote_with_active_rq",
+        "envoy_cluster_upstream_rq_rx_reset",
+        "envoy_cluster_upstream_rq_timeout",
+        "envoy_cluster_upstream_rq_per_try_timeout",
+        *_NOT_SENT,
+    ),
+)
+
+_GRPC_CALLERS_FAULT: Final = (1, 3, 5, 6, 7, 9, 11, 16)
+"""CANCELLED, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION, OUT_OF_RANGE and
+UNAUTHENTICATED (grpc.io, Status codes and their use in gRPC)."""
+
+_ENVOY_GRPC: Final = GrpcStatus(
+    calls="envoy_cluster_grpc_total",
+    failures="envoy_cluster_grpc_failure",
+    client_failures=tuple(f"envoy_cluster_grpc_{code}" for code in _GRPC_CALLERS_FAULT),
+    unavailable="envoy_cluster_grpc_14",
+)
+
+
 def _envoy(name: str) -> Preset:
     """Envoy's own statistics of a cluster.
 
     Envoy counts a failed connection, a time-out and "no healthy host" as the 503 or 504 that it answers with, so the
     response classes include transport failures. ``upstream_rq_total`` exists from the cluster's start; the response
-    classes and the histogram appear with the first response.
+    classes and the histogram appear with the first response. The statuses of gRPC are counted by the filter
+    ``grpc_stats``, which Contour configures.
     """
     return Preset(
         name=name,
@@ -181,6 +265,8 @@ def _envoy(name: str) -> Preset:
             advice="stats_config.histogram_bucket_settings in Envoy's bootstrap",
         ),
         needs_port=True,
+        lifecycle=_ENVOY_LIFECYCLE,
+        grpc=_ENVOY_GRPC,
     )
 
 

@@ -21,6 +21,7 @@ from serinus.reconcile.rollouts.queue import RolloutQueue
 from serinus.reconcile.rollouts.reconciler import RolloutReconciler
 from serinus.reconcile.rollouts.safety_lane import SafetyLane
 from serinus.reconcile.rollouts.safety_memory import SafetyMemory
+from serinus.reconcile.rollouts.stage_clocks import StageClocks
 from serinus.reconcile.rollouts.unreadable import UnreadableStatuses
 
 
@@ -75,6 +76,7 @@ def assemble(ports: Ports, *, verification: Verification, actor_stamped: bool, w
         jobs=jobs,
         relay=relay,
         memory=memory,
+        clocks=StageClocks(cache, ports.clock),
         actor_stamped=actor_stamped,
     )
     reconciler = RolloutReconciler(

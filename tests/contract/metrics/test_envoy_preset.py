@@ -1,11 +1,7 @@
 """The Envoy preset against a real Envoy: responses, refused connections, time-outs, no healthy host."""
 
 import asyncio
-import json
-import socket
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,67 +9,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from localcluster.programs.provide import envoy
+from localcluster.programs.catalogue import PROMETHEUS_3
+from localcluster.programs.provide import resolve
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
+from support.prometheus.envoy import Upstream, free_port, running_envoy
 from support.prometheus.questions import question
 from support.prometheus.server import Prometheus
 from support.prometheus.written_past import source
 
 _DEADLINE_SECONDS = 20.0
-_BOUNDS = [100, 200, 250, 500]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def address(port: int) -> dict[str, object]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-
-
-def bootstrap(listen: int, admin: int, clusters: dict[str, int | None]) -> dict[str, object]:
-    filters = "type.googleapis.com/envoy.extensions.filters"
-    routes = [{"match": {"prefix": f"/{name}"}, "route": {"cluster": name, "timeout": "0.4s"}} for name in clusters]
-    manager = {
-        "@type": f"{filters}.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "test",
-        "http_filters": [
-            {"name": "router", "typed_config": {"@type": f"{filters}.http.router.v3.Router"}},
-        ],
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
-    }
-    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-    return {
-        "admin": {"address": address(admin)},
-        "stats_config": {"histogram_bucket_settings": [{"match": {"suffix": "upstream_rq_time"}, "buckets": _BOUNDS}]},
-        "static_resources": {
-            "listeners": [{"address": address(listen), "filter_chains": [chain]}],
-            "clusters": [cluster(name, port) for name, port in clusters.items()],
-        },
-    }
-
-
-def cluster(name: str, port: int | None) -> dict[str, object]:
-    hosts = [] if port is None else [{"endpoint": {"address": address(port)}}]
-    load = {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]}
-    return {"name": name, "alt_stat_name": f"ml_{name}_80", "type": "STATIC", "load_assignment": load}
-
-
-@contextmanager
-def running(folder: Path, config: dict[str, object]) -> Iterator[None]:
-    file = folder / "envoy.json"
-    file.write_text(json.dumps(config))
-    command = [str(envoy()), "-c", str(file), "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
-    with (folder / "envoy.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=_DEADLINE_SECONDS)
 
 
 @pytest.fixture
@@ -96,31 +40,47 @@ async def model() -> AsyncIterator[int]:
     await runner.cleanup()
 
 
-async def test_the_preset_counts_the_requests_that_envoy_counted(tmp_path: Path, model: int) -> None:
-    listen, admin = free_port(), free_port()
-    clusters = {"good": model, "hanging": model, "refusing": free_port(), "empty": None, "idle": model}
-    with (
-        running(tmp_path, bootstrap(listen, admin, clusters)),
-        Prometheus(tmp_path, targets=[f"127.0.0.1:{admin}"], path="/stats/prometheus") as prometheus,
-    ):
-        metrics = source(prometheus.url, scrapeInterval="1s")
-        try:
-            errors = {name: question(backend=name, model=name) for name in clusters}
-            slow = question("latency_p95 > 200ms", backend="good", model="good")
-            wrong = question("client_error_rate > 1%", backend="good", model="good")
-            asked = [*errors.values(), slow, wrong]
+KINDS = {
+    "classic": "",
+    "native": "scrape_native_histograms: true, params: {histogram_buckets: [prometheusnative]}, ",
+    "custom-buckets": "convert_classic_histograms_to_nhcb: true, ",
+}
+"""By kind of histogram, what is set in the scrape config; all but the classic ones need a Prometheus 3."""
 
-            async def ask() -> dict[Question, Answer]:
-                return dict(await metrics.ask(asked, datetime.now(UTC), begin))
 
-            begin = datetime.now(UTC)
-            await until(ask, lambda answers: isinstance(answers[errors["idle"]], Counted))
-            # From here on Prometheus knows the targets, as it does when a stage begins.
-            begin = datetime.now(UTC)
-            await call(listen, ["good"] * 6 + ["good/slow"] * 2 + ["good/wrong"] + ["hanging", "refusing", "empty"])
-            answers = await until(ask, lambda answers: requests(answers[slow]) == 9)
-        finally:
-            metrics.close()
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_preset_counts_the_requests_that_envoy_counted(tmp_path: Path, model: int, kind: str) -> None:
+    ports = {"good": model, "hanging": model, "refusing": free_port(), "empty": None, "idle": model}
+    clusters = {name: Upstream(port, timeout="0.4s") for name, port in ports.items()}
+    async with running_envoy(tmp_path, clusters) as gateway:
+        listen = gateway.port
+        with Prometheus(
+            tmp_path,
+            targets=[f"127.0.0.1:{gateway.admin}"],
+            path="/stats/prometheus",
+            job=KINDS[kind],
+            binary=resolve(PROMETHEUS_3) if KINDS[kind] else None,
+        ) as prometheus:
+            metrics = source(prometheus.url, scrapeInterval="1s")
+            try:
+                errors = {name: question(backend=name, model=name) for name in clusters}
+                slow = question("latency_p95 > 200ms", backend="good", model="good")
+                wrong = question("client_error_rate > 1%", backend="good", model="good")
+                asked = [*errors.values(), slow, wrong]
+
+                async def ask() -> dict[Question, Answer]:
+                    return dict(await metrics.ask(asked, datetime.now(UTC), begin))
+
+                begin = datetime.now(UTC)
+                await until(ask, lambda answers: isinstance(answers[errors["idle"]], Counted))
+                # From here on Prometheus knows the targets, as it does when a stage begins.
+                begin = datetime.now(UTC)
+                await call(
+                    listen, ["good/"] * 6 + ["good/slow"] * 2 + ["good/wrong"] + ["hanging/", "refusing/", "empty/"]
+                )
+                answers = await until(ask, lambda answers: requests(answers[slow]) == 9)
+            finally:
+                metrics.close()
     batches = {name: batch(answers[each]) for name, each in errors.items()}
     failed = Batch(1, 1, 1, 1)
     assert batches == {

@@ -1,7 +1,7 @@
 """The chart in a real cluster: what Helm installs, and which rights the operator has."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import pytest
@@ -11,6 +11,7 @@ from support.kubectl import Kubectl
 from support.manifests.builders import model_version, rollout
 from support.release import CHART, SOURCE, Release, Right, allowed, installed
 
+_ENFORCED_SECONDS: Final = 30.0
 _SPECS: Final = ("rollouts", "modelversions", "models")
 _KINDS: Final = (*_SPECS, "auditrecords")
 _SERINUS: Final = "serinus.dev"
@@ -108,6 +109,16 @@ def test_with_named_namespaces_the_operator_has_no_rights_elsewhere(narrow: Rele
     assert narrow.allowed(needed, "default") == []
 
 
+def _until_refused(release: Release, path: str, operation: Mapping[str, object]) -> tuple[int, str]:
+    """Try without effect until the API server enforces a new policy, which takes it a few seconds."""
+    deadline = time.monotonic() + _ENFORCED_SECONDS
+    while True:
+        status, message = release.patch(f"{path}?dryRun=All", operation)
+        if status != 200 or time.monotonic() > deadline:
+            return status, message
+        time.sleep(0.2)
+
+
 def test_the_operators_token_can_write_a_status_but_not_a_spec(wide: Release, user: Kubectl) -> None:
     user("apply", "-f", "-", given=[rollout(), model_version()])
     kinds = f"/apis/serinus.dev/v1alpha1/namespaces/{user.namespace}"
@@ -115,7 +126,14 @@ def test_the_operators_token_can_write_a_status_but_not_a_spec(wide: Release, us
     written, _ = wide.patch(f"{path}/status", {"op": "add", "path": "/status", "value": {"phase": "Progressing"}})
     assert written == 200
     spec = {"op": "replace", "path": "/spec/version", "value": "9.9.9"}
-    # A Rollout can be patched: its finalizer is in metadata, for which RBAC has no verb of its own.
+    # RBAC lets it patch a Rollout, because its finalizer is in metadata: the admission policy says what else it may.
+    command = {"op": "add", "path": "/metadata/annotations", "value": {"serinus.dev/promote": "by itself"}}
+    for forbidden in (spec, command):
+        status, message = _until_refused(wide, path, forbidden)
+        assert (status, "may change nothing of a Rollout but its finalizers" in message) == (403, True), message
+    finalizer = {"op": "add", "path": "/metadata/finalizers", "value": ["serinus.dev/outbox"]}
+    assert wide.patch(path, finalizer)[0] == 200
+    assert wide.patch(path, {"op": "remove", "path": "/metadata/finalizers"})[0] == 200
     refused, message = wide.patch(f"{kinds}/modelversions/fraud-detector-v2.3.1", spec)
     assert refused == 403
     assert f'User "{wide.account}" cannot patch resource "modelversions" in API group "serinus.dev"' in message

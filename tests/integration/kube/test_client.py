@@ -1,6 +1,7 @@
 """The adapters of kube/ against the real API server."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from localcluster.client import Cluster
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.quantities import Duration
-from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
+from serinus.api.rollout_status import MAX_POINTS, EvidencePoint, EvidenceStatus, Phase, RolloutStatus, TestResult
 from serinus.api.stage_tests import JobTest
+from serinus.api.verdict import Verdict
 from serinus.engine.rollout.actions import RunJobTest, TestRun
 from serinus.engine.rollout.decision import Event, EventReason
 from serinus.engine.rollout.observation import TestOutcome
@@ -30,6 +32,7 @@ from serinus.ports.cluster_state import (
     NamespaceRecord,
     RolloutRecord,
 )
+from support.builders import NOW
 from support.kube.client import SystemClock, create, eventually
 from support.kube.objects import endpoint_slice, without_identity
 from support.manifests.builders import model_version, rollout
@@ -69,6 +72,27 @@ async def test_a_status_is_written_once_read_back_and_bound_to_what_was_seen(
     assert written.meta.version > seen.meta.version
     with pytest.raises(ConflictError):
         await writer.write_rollout(seen.meta, status)
+
+
+async def test_all_points_of_the_evidence_are_stored_and_more_are_refused(
+    api: KubernetesClient, seen: RolloutRecord
+) -> None:
+    point = EvidencePoint(at=NOW, requests=2**53 + 1, bad=7, evidence="1.234e+300", value="-0.004")
+    points = tuple(replace(point, at=NOW + timedelta(minutes=minute)) for minute in range(MAX_POINTS + 1))
+    evidence = tuple(
+        EvidenceStatus(name="m", condition=f"m > {limit}", verdict=Verdict.PASS, at=NOW, points=points[1:])
+        for limit in range(8)
+    )
+    writer = ApiStatusWriter(api)
+
+    written = await writer.write_rollout(seen.meta, replace(seen.status, evidence=evidence))
+
+    assert written.status.evidence == evidence
+    for refused in (points, (replace(point, evidence="much"),), (replace(point, bad=-1),)):
+        with pytest.raises(RefusedError, match="points"):
+            await writer.write_rollout(
+                written.meta, replace(seen.status, evidence=(replace(evidence[0], points=refused),))
+            )
 
 
 async def test_a_deposed_leader_cannot_write_a_status_with_its_older_term(

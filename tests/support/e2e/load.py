@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,12 +26,18 @@ class ManyHosts:
     """Sends requests at a constant rate, to the hosts in turn.
 
     Attributes:
+        patience: seconds after which a client goes away.
+        path: of each request.
+        headers: of each request, beside those that every one has.
         statuses: number of responses by HTTP status; 0 for no response.
     """
 
     url: str
     hostnames: Sequence[str]
     rate: float
+    patience: float = _TIMEOUT_SECONDS
+    path: str = INFER_PATH
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     statuses: Counter[int] = field(default_factory=Counter)
     _in_flight: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -43,8 +50,7 @@ class ManyHosts:
         url = urlsplit(self.url)
         connections = Connections(Target(url.hostname or "", url.port or 80, SERVED_BY))
         body = msgspec.json.encode(InferRequest(12.5, 13, 0.05))
-        headers = {"Content-Type": "application/json"}
-        requests = [request_of(INFER_PATH, {"Host": host, **headers}, body) for host in self.hostnames]
+        requests = [request_of(self.path, {"Host": host, **self.headers}, body) for host in self.hostnames]
         start = time.monotonic()
         try:
             for number, request in enumerate(cycle(requests)):
@@ -62,15 +68,15 @@ class ManyHosts:
 
     async def _send(self, connections: Connections, request: bytes) -> None:
         try:
-            self.statuses[(await connections.ask(request, _TIMEOUT_SECONDS)).status] += 1
+            self.statuses[(await connections.ask(request, self.patience)).status] += 1
         except NoAnswerError:
             self.statuses[0] += 1
 
 
 @asynccontextmanager
-async def traffic_to(url: str, hostnames: Sequence[str], rate: float) -> AsyncIterator[ManyHosts]:
+async def traffic_to(url: str, hostnames: Sequence[str], rate: float, **fields: Any) -> AsyncIterator[ManyHosts]:
     """Send until the block ends; ``rate`` in requests per second over all hosts."""
-    load = ManyHosts(url, hostnames, rate)
+    load = ManyHosts(url, hostnames, rate, **fields)
     task = asyncio.create_task(load.run())
     try:
         yield load

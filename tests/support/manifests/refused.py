@@ -83,6 +83,8 @@ _TOP_LEVEL: Final = (
     _plan("a rollback target that is a word", {"spec.rollbackTo": "latest"}, "spec.rollbackTo", "should match '^v?"),
     _plan("a misspelt field", {"spec.rollbackto": "2.2.4"}, "spec.rollbackto", "unknown field"),
     _plan("a metric source by address", {"spec.metrics": {"source": "http://p:9090"}}, "spec.metrics.source", "match"),
+    _plan("guards without quotes, which YAML takes for false", {"spec.guards": False}, "spec.guards", "string"),
+    _plan("guards of another word", {"spec.guards": "Never"}, "spec.guards", "Unsupported value"),
     _plan("a preset that is not a name", {"spec.metrics": {"preset": "Contour!"}}, "spec.metrics.preset", "match"),
     _plan(
         "an interval without a unit", {"spec.metrics": {"interval": "10"}}, "spec.metrics.interval", "([0-9]{1,7}s)?"
@@ -212,8 +214,9 @@ _LINES: Final = (
     ("an error rate compared by a factor", "error_rate > 2x stable", "a margin, such as"),
     ("an error rate compared by nothing", "error_rate > stable + 0%", "a percentage or a ratio between 0 and 1"),
     ("an error rate compared by everything", "error_rate > stable + 100%", "a percentage or a ratio between 0 and 1"),
+    ("unanswered requests as a whole number", "unanswered_rate > 1", "such as 1%"),
     ("a comparison without a percent sign", "error_rate > stable + 2", "between 0 and 1, such as 2%"),
-    ("a comparison of a query", "drift_score > stable + 0.1", "only latencies and error rates are compared"),
+    ("a comparison of a query", "drift_score > stable + 0.1", "only latencies and rates of requests are compared"),
     ("a comparison without a margin", "error_rate > stable", "write a metric, >, >=, < or <=, and a limit"),
     ("a comparison with another version", "error_rate > canary + 1%", "write a metric, >, >=, < or <=, and a limit"),
     ("a factor of nothing", "latency_p95 > 1.2x", "write a metric, >, >=, < or <=, and a limit"),
@@ -305,7 +308,7 @@ _CONDITIONS: Final = (
         "an error rate that must be high",
         {f"{_STAGE}.abortOn": ["error_rate < 1%"]},
         _LINE,
-        "an error rate is bad when",
+        "a rate is bad when",
     ),
     _plan(
         "the same condition twice",

@@ -140,7 +140,7 @@ def test_the_threshold_is_shown_as_written() -> None:
         ("latency_p95 > 0.9x stable", "a factor of 1 or more"),
         ("error_rate > 1.2x stable", "compare with a margin"),
         ("error_rate > stable + 5ms", "percentage or a ratio"),
-        ("drift > stable + 1", "only latencies and error rates"),
+        ("drift > stable + 1", "only latencies and rates of requests"),
         ("latency_p40 > 200ms", "latency_p50"),
         ("latency_p100 > 200ms", "latency_p50"),
     ],

@@ -11,6 +11,7 @@ from serinus.engine.analysis import sequential
 from serinus.engine.analysis.evidence import NO_EVIDENCE, Bursts, Evidence, Terms
 from serinus.engine.analysis.measurements import Answer, Batch, Coarse, Measured, Tail
 from serinus.engine.analysis.sequential import NO_ONSET, Onset
+from serinus.engine.analysis.unanswered import NONE_OUTSTANDING, Outstanding
 from serinus.engine.analysis.window import EMPTY_BATCH, EMPTY_WINDOW, NOT_HELD, HoldTimer, Window
 
 FALSE_ABORTS_PER_RUN: Final = 0.01
@@ -115,6 +116,7 @@ class StableBaseline:
         tail: its requests above every bucket bound, where latencies are compared.
         tail_requests: the requests of that histogram.
         onset: requests since it most probably became worse than tolerated itself.
+        outstanding: its requests without an answer, where the condition is about them.
     """
 
     latest: Answer | None = None
@@ -126,6 +128,7 @@ class StableBaseline:
     tail: Tail = ()
     tail_requests: float = 0.0
     onset: Onset = NO_ONSET
+    outstanding: Outstanding = NONE_OUTSTANDING
 
 
 NO_BASELINE: Final = StableBaseline()
@@ -163,6 +166,7 @@ class Progress:
     Attributes:
         condition: the judged condition.
         rules: how it is judged.
+        guard: whether nobody wrote it: then it passes without evidence, too, unless it looks like a breach.
         evidence: the e-process of the sequential judgement.
         requests: the candidate's requests; ``certain``, ``likely`` and ``possible`` count the bad ones.
         stable_requests: the stable version's requests in the same time.
@@ -175,6 +179,7 @@ class Progress:
         pending: requests not judged yet, because ``metrics.interval`` has not passed since ``judged_at``.
         onset: the requests since the most probable start of a regression.
         stable: the stable version's requests in the same time.
+        outstanding: the candidate's requests without an answer, where the condition is about them.
         window: the requests of the last ``rules.window``.
         hold_timer: how long the condition has held.
         pace: the candidate's request rate.
@@ -182,6 +187,7 @@ class Progress:
 
     condition: AbortCondition
     rules: Rules
+    guard: bool = False
     evidence: Evidence = NO_EVIDENCE
     requests: float = 0.0
     certain: float = 0.0
@@ -197,6 +203,7 @@ class Progress:
     pending: Batch = EMPTY_BATCH
     onset: Onset = NO_ONSET
     stable: StableBaseline = NO_BASELINE
+    outstanding: Outstanding = NONE_OUTSTANDING
     window: Window = EMPTY_WINDOW
     hold_timer: HoldTimer = NOT_HELD
     pace: Pace = NO_PACE
@@ -219,17 +226,24 @@ class Progress:
         return onset.bad >= sequential.MIN_BAD and onset.score >= _STABLE_TOO
 
 
-def begin(
-    condition: AbortCondition, stage: Stage, metrics: MetricsRef, *, conditions_in_run: int, scrape_interval: timedelta
+def begin(  # noqa: PLR0913 - what a condition is judged by
+    condition: AbortCondition,
+    stage: Stage,
+    metrics: MetricsRef,
+    *,
+    conditions_in_run: int,
+    scrape_interval: timedelta,
+    guard: bool = False,
 ) -> Progress:
     """Return the progress of a condition at the start of its stage.
 
     Args:
-        condition: a line of the stage's ``abortOn``.
+        condition: a line of the stage's ``abortOn``, or a guard.
         stage: how the condition is judged and for how long.
         metrics: the minimum time between two judgements, and the window.
         conditions_in_run: number of conditions over all stages, which share the probability of a false abort.
         scrape_interval: how often the metric source reads new values.
+        guard: whether nobody wrote the condition.
 
     Raises:
         ValueError: ``conditions_in_run`` is below 1, or ``scrape_interval`` not above 0.
@@ -240,21 +254,24 @@ def begin(
     missed = _MISSED_SCRAPES * scrape_interval
     rules = Rules(
         tolerated=condition.tolerated,
-        terms=_terms(condition, stage, scrape_interval, max(scrape_interval, interval)),
+        terms=_terms(condition, stage, scrape_interval, max(scrape_interval, interval), guard=guard),
         needed=conditions_in_run / FALSE_ABORTS_PER_RUN,
-        interval=interval,
+        # A guard looks for what is plain: it is judged once for each scrape, not at each of its three ticks.
+        interval=max(interval, scrape_interval) if guard else interval,
         window=metrics.window.value,
         hold_for=stage.for_.value,
         min_in_window=stage.min_requests or MIN_IN_WINDOW,
         fresh_for=max(missed, interval),
         max_gap=max(missed, interval + scrape_interval),
     )
-    return Progress(condition=condition, rules=rules)
+    return Progress(condition=condition, rules=rules, guard=guard)
 
 
-def _terms(condition: AbortCondition, stage: Stage, scrape_interval: timedelta, tick: timedelta) -> Terms | None:
+def _terms(
+    condition: AbortCondition, stage: Stage, scrape_interval: timedelta, tick: timedelta, *, guard: bool
+) -> Terms | None:
     """Return what evidence is collected against; None where a window is judged instead."""
-    if stage.judgement is not Judgement.SEQUENTIAL or condition.tolerated is None:
+    if (stage.judgement is not Judgement.SEQUENTIAL and not guard) or condition.tolerated is None:
         return None
     return Terms(
         tolerated=condition.tolerated,

@@ -5,7 +5,15 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final, assert_never
 
-from serinus.api.abort_condition import AbortCondition, ClientErrorRate, ErrorRate, Latency, NamedQuery, Unit
+from serinus.api.abort_condition import (
+    AbortCondition,
+    ClientErrorRate,
+    ErrorRate,
+    Latency,
+    NamedQuery,
+    UnansweredRate,
+    Unit,
+)
 from serinus.engine.analysis.measurements import Coarse
 
 _FAR: Final = timedelta(days=30)
@@ -84,6 +92,8 @@ def fault(condition: AbortCondition, above: str = "") -> str:
             return f"took longer than {above or threshold(condition)}"
         case ErrorRate():
             return "failed"
+        case UnansweredRate():
+            return "got no complete answer"
         case ClientErrorRate():
             return "were refused as the client's mistake (4xx)"
         case NamedQuery():

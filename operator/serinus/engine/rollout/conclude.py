@@ -1,43 +1,23 @@
 """From a draft to a decision, in this order: evidence, time-out, weights, status, events and records, requeue."""
 
 from datetime import timedelta
-from typing import Final
 
 from msgspec import structs
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.quantities import format_duration
-from serinus.api.rollout_status import EvidenceStatus, RolloutStatus, StageState
-from serinus.engine.analysis.assessment import Assessment
+from serinus.api.rollout_status import RolloutStatus, StageState
 from serinus.engine.rollout.actions import Action, SetFinalizer, SetWeights
 from serinus.engine.rollout.causes import NOT_READY_LIMIT, has_timed_out
 from serinus.engine.rollout.decision import Decision, EventReason
 from serinus.engine.rollout.draft import Draft, Situation
+from serinus.engine.rollout.evidence import refreshed
 from serinus.engine.rollout.finalizer import finalizer_change
 from serinus.engine.rollout.modes import Running
-from serinus.engine.rollout.outbox import LAG, shown, with_records
+from serinus.engine.rollout.outbox import LAG, with_records
 from serinus.engine.rollout.status import described
 from serinus.engine.rollout.traffic.weights import planned_entries, weight_writes
 from serinus.engine.rollout.waiting import Waiting, WaitReason
-
-REFRESH: Final = timedelta(minutes=1)
-"""How often the figures of a running stage's evidence are refreshed while the verdicts stay the same."""
-
-
-def settled_evidence(judged: tuple[Assessment, ...], held: tuple[EvidenceStatus, ...]) -> tuple[EvidenceStatus, ...]:
-    """Return the evidence to show: fresh where a verdict changed or the figures are a minute old, else as it was."""
-    before = {one.condition: one for one in held}
-    return tuple(_settled(assessment, before.get(assessment.condition.text)) for assessment in judged)
-
-
-def _settled(judged: Assessment, held: EvidenceStatus | None) -> EvidenceStatus:
-    if (
-        held is not None
-        and (held.verdict, held.cause) == (judged.verdict, judged.cause)
-        and judged.at - held.at < REFRESH
-    ):
-        return held
-    return shown(judged)
 
 
 def conclude(draft: Draft, before: RolloutStatus, situation: Situation) -> Decision:
@@ -109,9 +89,19 @@ def _announce(draft: Draft, before: RolloutStatus) -> Draft:
 
 
 def _show_evidence(draft: Draft, before: RolloutStatus, situation: Situation) -> Draft:
-    stage, earlier = draft.status.stage, before.stage
-    same = stage is not None and earlier is not None and (stage.index, stage.since) == (earlier.index, earlier.since)
-    return draft.with_status(evidence=situation.evidence) if situation.evidence and same else draft
+    """Show the evidence of the stage that was judged, with a decision about it as it is at this moment."""
+    after, earlier = draft.status, before.stage
+    if not situation.evidence or earlier is None:
+        return draft
+    if after.stage is None:
+        # A promotion keeps the evidence of the last stage; whatever else ends a run has cleared it.
+        return draft.with_status(evidence=refreshed(situation, before.evidence)) if after.evidence else draft
+    if (after.stage.index, after.stage.since) != (earlier.index, earlier.since):
+        return draft
+    passed = earlier.state is StageState.ANALYZING and after.stage.state is not StageState.ANALYZING
+    failed = after.rollback is not None and after.rollback != before.rollback
+    evidence = refreshed(situation, before.evidence) if passed or failed else situation.evidence
+    return draft.with_status(evidence=evidence)
 
 
 def _note_timeout(draft: Draft, before: RolloutStatus, situation: Situation) -> Draft:

@@ -61,7 +61,7 @@ def metrics_available(evidence: tuple[EvidenceStatus, ...], problem: str, *, jud
     if not judging:
         return ConditionUpdate(kind, UNKNOWN, "NothingToJudge", "No stage with conditions is under way.")
     for one in evidence:
-        if one.cause in UNASKED:
+        if one.cause in UNASKED and not one.guard:
             # A version that was never called has no series yet: that is no fault of the metrics.
             status = UNKNOWN if one.cause is Cause.NO_SERIES else FALSE
             return ConditionUpdate(kind, status, one.cause.value, f"{one.name}: {one.message}")

@@ -16,9 +16,10 @@ from serinus.engine.analysis.assessment import assess
 from serinus.engine.rollout import commands, rollback, runs, start_blockers
 from serinus.engine.rollout.causes import RollbackCause, rollback_cause
 from serinus.engine.rollout.commands import PendingCommands
-from serinus.engine.rollout.conclude import conclude, settled_evidence
+from serinus.engine.rollout.conclude import conclude
 from serinus.engine.rollout.decision import Decision, Event, EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
+from serinus.engine.rollout.evidence import settled
 from serinus.engine.rollout.job_tests import track_jobs
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Settled, Stranded, mode_of
 from serinus.engine.rollout.observation import InvalidSpec, Observation, RouteFacts
@@ -99,7 +100,7 @@ def _situation(
             judged = tuple(assess(reading, stage, now) for reading in observed.readings)
         case _:
             judged = ()
-    evidence = settled_evidence(judged, status.evidence)
+    evidence = settled(judged, observed.readings, status.evidence)
     return PlannedSituation(spec=plan, plan=plan, observed=observed, now=now, judged=judged, evidence=evidence)
 
 

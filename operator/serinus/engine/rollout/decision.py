@@ -43,6 +43,7 @@ class EventReason(StrEnum):
     BACKEND_NOT_READY = "BackendNotReady"
     STATUS_UNREADABLE = "StatusUnreadable"
     ROLLBACK_TARGET_CHANGED = "RollbackTargetChanged"
+    CLOCK_STEPPED = "ClockStepped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,11 @@ class Situation:
     judged: tuple[Assessment, ...] = ()
     evidence: tuple[EvidenceStatus, ...] = ()
 
+    @property
+    def written(self) -> tuple[Assessment, ...]:
+        """The judgements of what the team wrote, without the guards."""
+        return tuple(one for one in self.judged if not one.guard)
+
     def why(self, token: str) -> str:
         """Return why a person acts: the reason given beside the command, else the command's own token."""
         return self.observed.actors.reason or token

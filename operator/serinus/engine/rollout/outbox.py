@@ -275,6 +275,7 @@ def shown(judged: Assessment) -> EvidenceStatus:
         threshold=judged.condition.threshold_text,
         requests=judged.requests,
         at=judged.at,
+        guard=judged.guard,
     )
 
 

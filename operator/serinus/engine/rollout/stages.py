@@ -9,7 +9,7 @@ from serinus.api.quantities import NONE_OF_IT
 from serinus.api.rollout import Approval, Stage
 from serinus.api.rollout_status import CurrentStage, StageState, TestResult, TestStatus
 from serinus.api.stage_tests import IntegrationTest
-from serinus.api.verdict import Cause, Verdict
+from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import missing_requests_in
 from serinus.engine.rollout import approvals, job_tests
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, TestRun
@@ -199,7 +199,7 @@ def _analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituati
     if lacking is not None:
         return draft.with_waiting(lacking)
     following = _following(draft, run, situation)
-    numbers = "; ".join(f"{one.condition.name} {one.value} of {one.requests:,} requests" for one in situation.judged)
+    numbers = "; ".join(f"{one.condition.name} {one.value} of {one.requests:,} requests" for one in situation.written)
     message = f"Stage {stage.name} passed{': ' + numbers if numbers else ''}."
     draft = draft.with_event(EventReason.ANALYSIS_PASSED, message)
     if following is not None and following.approval is Approval.REQUIRED:
@@ -218,23 +218,37 @@ def _watched_for(stage: Stage, end: datetime, situation: PlannedSituation) -> Wa
         late = late and missing_requests_in(reading, stage) > end - situation.now
         # A version that was called for the first time a moment ago has no series yet.
         unknown = evidence.cause in UNASKED and evidence.cause is not Cause.NO_SERIES
-        if evidence.cause is not None and (undecidable or late or unknown):
+        if evidence.cause is not None and not evidence.guard and (undecidable or late or unknown):
             return Waiting(WaitReason.of_cause(evidence.cause), f"{evidence.message} {message}", until=end)
     return Waiting(WaitReason.ANALYZING, message, until=end)
 
 
 def _lacking_to_pass(draft: Draft, run: Running, situation: PlannedSituation) -> Waiting | None:
     """Return what is missing for the stage to pass, or None: evidence, confirmed traffic, a rollback target."""
-    for evidence in situation.evidence:
-        if evidence.verdict is not Verdict.PASS:
+    for judged, evidence in zip(situation.judged, situation.evidence, strict=True):
+        if judged.holds:
             return Waiting(WaitReason((evidence.cause or evidence.verdict).value), evidence.message)
-    if run.planned is not None and len(situation.evidence) != len(run.planned.abort_on):
+    if run.planned is not None and len(situation.written) != len(run.planned.abort_on):
         return Waiting(WaitReason.EVIDENCE_PENDING, "The metrics of this stage have not been asked yet.")
     return (
-        unconfirmed(situation.spec, draft.status, situation.observed)
+        _not_called(situation)
+        or unconfirmed(situation.spec, draft.status, situation.observed)
         or share_mismatch(draft.status, situation)
         or _no_rollback_target(draft, run, situation)
     )
+
+
+def _not_called(situation: PlannedSituation) -> Waiting | None:
+    """Return that the version has not been called, where only values of named queries speak for it.
+
+    Such a value may be there without a single request, ``vector(0)`` for one; the guards know of requests.
+    """
+    if any(one.condition.tolerated is not None for one in situation.written):
+        return None
+    guards = [one for one in situation.judged if one.guard]
+    if not guards or any(one.requests > 0 or one.cause is not Cause.NO_TRAFFIC for one in guards):
+        return None
+    return Waiting(WaitReason.NO_TRAFFIC, guards[0].message)
 
 
 def _following(draft: Draft, run: Running, situation: PlannedSituation) -> Stage | None:

@@ -112,7 +112,9 @@ def _running(mode: Running, status: RolloutStatus, serving: str, spec: RolloutSp
     candidate, stage = mode.candidate, mode.stage
     of = f" {stage.index + 1} of {len(spec.stages)}" if spec is not None else ""
     where = f"run {status.run}, stage{of}, {stage.name}: {stage.state.value}"
-    figures = [f"{one.name} {one.value} (limit {one.threshold})" for one in status.evidence if one.value]
+    figures = [
+        f"{one.name} {one.value} (limit {one.threshold})" for one in status.evidence if one.value and not one.guard
+    ]
     evidence = f" {', '.join(figures)}." if figures else ""
     paused = f" Paused: {status.paused.reason}." if status.paused is not None else ""
     return f"{serving}, trying {candidate.version} at {candidate.weight:g}% ({where}).{evidence}{paused}"

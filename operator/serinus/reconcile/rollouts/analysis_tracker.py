@@ -6,23 +6,23 @@ from the first tick on; its past is read beside that (``catch_up``), so that no 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from serinus.api.abort_condition import AbortCondition
 from serinus.api.names import ObjectKey
-from serinus.api.rollout import MetricsRef, RolloutSpec, Stage
+from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin
-from serinus.engine.analysis.measurements import CouldNotAsk, Question
+from serinus.engine.analysis.guards import guards_of
+from serinus.engine.analysis.measurements import CouldNotAsk, Question, Subject
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import stage_of
 from serinus.engine.rollout.traffic.confirmation import route_in_use
-from serinus.ports.cluster_state import RolloutRecord
+from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.catch_up import CatchUp
@@ -31,10 +31,13 @@ from serinus.reconcile.rollouts.stage_analysis import (
     Asked,
     StageAnalysis,
     StageId,
+    Terms,
+    asked_of,
     begun_again,
     counts_from,
+    earlier_run_ended,
+    not_before,
     on_route,
-    question_of,
     settled_after,
     subject_of,
     visit_of,
@@ -141,13 +144,21 @@ class AnalysisTracker:
         """
         return await self._catch_up.some(source)
 
-    def clock_stepped(self, source: str, now: datetime) -> None:
-        """Begin the evidence of the stages under way anew: the times of what was read are not those of this clock."""
+    def clock_stepped(self, source: str, now: datetime) -> tuple[ObjectKey, ...]:
+        """Begin the evidence of the stages under way anew: the times of what was read are not those of this clock.
+
+        Returns:
+            The Rollouts whose analyses these were.
+        """
         self._trusted_from[source] = now
         self._last_tick.pop(source, None)
+        begun_anew: dict[ObjectKey, None] = {}
         for book in (self._analyses, self._ahead):
-            for key in [key for key, analysis in book.items() if analysis.source == source]:
+            keys = [key for key, analysis in book.items() if analysis.source == source]
+            begun_anew |= dict.fromkeys(keys)
+            for key in keys:
                 del book[key]
+        return tuple(begun_anew)
 
     def _look_ahead(self, source: str, last_tick: datetime, now: datetime) -> None:
         """Begin an analysis for each stage that is anticipated, go on with those whose status was stored."""
@@ -183,10 +194,10 @@ class AnalysisTracker:
         settled = settled_after(now, scrape_interval=source.scrape_interval, tick=source.tick)
         return on_route(analysis, route.generation if route is not None else 0, settled)
 
-    def _terms(self, record: RolloutRecord) -> tuple[Stage, MetricsRef] | None:
+    def _terms(self, record: RolloutRecord) -> Terms | None:
         plan = self._cache.last_plan(record)
         stage = stage_of(plan, record.status.stage)
-        return (stage, plan.metrics) if plan is not None and stage is not None else None
+        return (stage, plan.metrics, plan.guards) if plan is not None and stage is not None else None
 
     def _open(
         self, record: RolloutRecord, stage_id: StageId, last_tick: datetime, now: datetime
@@ -195,26 +206,35 @@ class AnalysisTracker:
         stage = stage_of(plan, record.status.stage)
         if plan is None or stage is None or not stage.abort_on or plan.metrics.source not in self._sources:
             return None
-        asked = self._asked(record, plan, plan.conditions[stage_id.index])
+        asked = self._asked(record, plan, stage_id.index)
         if not asked:
             return None
         interval = self._sources[plan.metrics.source].scrape_interval
-        count = sum(len(conditions) for conditions in plan.conditions)
+        count = sum(len(written) + len(guards_of(plan, index)) for index, written in enumerate(plan.conditions))
+        written = len(plan.conditions[stage_id.index])
         initial = tuple(
-            begin(condition, stage, plan.metrics, conditions_in_run=count, scrape_interval=interval)
-            for condition in plan.conditions[stage_id.index]
+            begin(
+                one.condition,
+                stage,
+                plan.metrics,
+                conditions_in_run=count,
+                scrape_interval=interval,
+                guard=number >= written,
+            )
+            for number, one in enumerate(asked)
         )
         # The next tick covers the whole past of a stage that began around the last one.
         tick = self._sources[plan.metrics.source].tick
         new = last_tick - SETTLED < stage_id.since <= last_tick + 2 * tick
-        counted_from = counts_from(record.status, stage_id.since, scrape_interval=interval, tick=tick)
+        earlier = self._earlier_run_ended(record, plan, asked[0].candidate.subject)
+        counted_from = counts_from(earlier, stage_id.since, scrape_interval=interval, tick=tick)
         trusted = self._trusted_from.get(plan.metrics.source)
         if trusted is not None and not trusted <= stage_id.since <= now:
             # The clock was set since the stage began: where in the metrics its beginning is, nobody knows.
             new, counted_from = True, trusted
         return StageAnalysis(
             stage=stage_id,
-            terms=(stage, plan.metrics),
+            terms=(stage, plan.metrics, plan.guards),
             source=plan.metrics.source,
             asked=asked,
             initial=initial,
@@ -223,24 +243,27 @@ class AnalysisTracker:
             until=(last_tick,) * len(asked),
             unread_until=None if new else last_tick,
             share_from=settled_after(stage_id.since, scrape_interval=interval, tick=tick),
+            not_before=not_before(earlier),
         )
 
-    def _asked(
-        self, record: RolloutRecord, plan: RolloutSpec, conditions: Iterable[AbortCondition]
-    ) -> tuple[Asked, ...]:
+    def _asked(self, record: RolloutRecord, plan: RolloutSpec, index: int) -> tuple[Asked, ...]:
+        """Return the questions of what the team wrote for a stage, then those of the guards that can be answered."""
         namespace, status = record.meta.key.namespace, record.status
-        versions = {version.version: version for version in self._cache.versions(namespace, plan.model)}
+        versions = self._versions(record, plan)
         candidate = subject_of(status.candidate, versions, ObjectKey(namespace, plan.model))
         stable = subject_of(status.stable, versions, ObjectKey(namespace, plan.model))
         if candidate is None:
             return ()
-        return tuple(
-            Asked(
-                question_of(plan, candidate, condition),
-                question_of(plan, stable, condition) if stable is not None else None,
-            )
-            for condition in conditions
-        )
+        asked = tuple(asked_of(plan, candidate, stable, condition) for condition in plan.conditions[index])
+        guards = tuple(asked_of(plan, candidate, stable, guard) for guard in guards_of(plan, index))
+        problem_with = self._sources[plan.metrics.source].problem_with
+        return (*asked, *(guard for guard in guards if stable is not None and not problem_with(guard.candidate)))
+
+    def _versions(self, record: RolloutRecord, plan: RolloutSpec) -> Mapping[str, ModelVersionRecord]:
+        return {one.version: one for one in self._cache.versions(record.meta.key.namespace, plan.model)}
+
+    def _earlier_run_ended(self, record: RolloutRecord, plan: RolloutSpec, candidate: Subject) -> datetime | None:
+        return earlier_run_ended(record.status, candidate, self._versions(record, plan))
 
     async def _ask(self, source: str, now: datetime, before: datetime) -> None:
         """Query what happened since each condition's last answer: mostly since the last tick."""

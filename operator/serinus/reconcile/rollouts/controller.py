@@ -13,6 +13,7 @@ from serinus.ports.cluster_state import JobRecord, Record, RolloutRecord, RouteR
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import KINDS
 from serinus.reconcile.modelversions.controller import ModelVersionController
+from serinus.reconcile.rollouts.clock_steps import ClockSteps
 from serinus.reconcile.rollouts.informer import Informer
 from serinus.reconcile.rollouts.observe import spec_of
 from serinus.reconcile.rollouts.queue import RETRY, RolloutQueue
@@ -26,9 +27,6 @@ URGENT_WORKERS: Final = 4
 
 CATCH_UPS: Final = 2
 """So many groups of stages have their past read at once, of the four threads that a source has for its queries."""
-
-CLOCK_STEP: Final = 1.0
-"""Seconds by which the wall clock may leave the monotonic one between two ticks: NTP slews it by 0.5 ms a second."""
 
 
 class RolloutController:
@@ -164,17 +162,14 @@ class RolloutController:
         """Query the source at every tick, and enqueue the Rollouts whose analysis has new answers."""
         clock, telemetry = self._ports.clock, self._ports.telemetry
         due = clock.monotonic()
-        offset = clock.now().timestamp() - due
+        steps = ClockSteps(self._ports, self._cache, self._reconciler.tracker, name)
         while True:
             started = clock.monotonic()
             now = clock.now()
-            step = now.timestamp() - started - offset
-            if abs(step) > CLOCK_STEP:
-                logger.warning("the clock was set by %+.1f s: source %s: evidence is collected anew", step, name)
-                self._reconciler.tracker.clock_stepped(name, now)
-            offset += step
             try:
+                steps.check(now, started)
                 self._queue.enqueue_all(await self._reconciler.tracker.tick(name, now))
+                await steps.say()
             except Exception as problem:  # a bug in one tick must not end the watch over everything else
                 telemetry.failures.labels(type(problem).__name__).inc()
                 logger.exception("source %s: the tick failed", name)

@@ -24,6 +24,7 @@ from serinus.reconcile.rollouts.job_tests import JobTests
 from serinus.reconcile.rollouts.observe import LocalFacts, observe, spec_of
 from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
 from serinus.reconcile.rollouts.safety_memory import Correction, SafetyMemory, Verdict, has_begun
+from serinus.reconcile.rollouts.stage_clocks import StageClocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,7 @@ class Decider:
         jobs: what is known of the Jobs of tests.
         relay: knows which audit records were delivered.
         memory: what the safety lane has decided and done.
+        clocks: the run time of the stages under way.
         actor_stamped: whether the annotations that name the actors were stamped by the API server.
     """
 
@@ -105,6 +107,7 @@ class Decider:
     jobs: JobTests
     relay: OutboxRelay
     memory: SafetyMemory
+    clocks: StageClocks
     actor_stamped: bool
 
     def attempt(self, key: ObjectKey) -> Attempt | None:
@@ -185,7 +188,7 @@ class Decider:
         self, spec: RolloutSpec | InvalidSpec, record: RolloutRecord, epoch: int, observed: Observation
     ) -> Attempt:
         started, now = perf_counter(), self.ports.clock.now()
-        decision = decide(spec, record.status, observed, now)
+        decision = decide(spec, self.clocks.status_of(record, now, epoch), observed, now)
         self.ports.telemetry.decisions.observe(perf_counter() - started)
         return Attempt(
             record=record,

@@ -85,7 +85,7 @@ def test_a_condition_without_any_answer_is_unknown() -> None:
 def test_a_version_without_requests_has_no_traffic() -> None:
     judged = judged_after(a_stage(), clean(5, requests=0))
     assert (judged.verdict, judged.cause) == (Verdict.UNKNOWN, Cause.NO_TRAFFIC)
-    assert judged.message == "No request has reached this version since the stage began; error_rate needs 600."
+    assert judged.message == "No answer of this version has been counted since the stage began; error_rate needs 600."
 
 
 def test_too_few_requests_says_how_many_are_missing_and_when_they_will_be_there() -> None:

@@ -63,7 +63,7 @@ def test_only_the_window_counts_for_the_pass() -> None:
 def test_traffic_that_stopped_never_passes() -> None:
     judged = judged_after(observed(), [*ticks(range(15, 300, 15), 100, 0), *ticks(range(300, 600, 15), 0, 0)])
     assert (judged.verdict, judged.cause) == (Verdict.UNKNOWN, Cause.TOO_FEW_REQUESTS)
-    assert judged.message.startswith("No request has reached this version in the last 1m.")
+    assert judged.message.startswith("No answer of this version has been counted in the last 1m.")
 
 
 def test_a_gap_neither_counts_as_holding_nor_resets_the_timer() -> None:

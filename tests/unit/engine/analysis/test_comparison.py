@@ -127,7 +127,7 @@ def test_without_requests_of_the_stable_version_nothing_is_compared() -> None:
     progress = history(COMPARED, [((50, 50), None)] * 20)
     judged = assess(progress, a_stage(COMPARED), at(100))
     assert (judged.verdict, judged.cause) == (Verdict.UNKNOWN, Cause.NO_TRAFFIC)
-    assert judged.message == "No request has reached the stable version, with which error_rate is compared."
+    assert judged.message == "No answer of the stable version, with which error_rate is compared, has been counted."
 
 
 def test_requests_wait_until_the_stable_version_has_some() -> None:

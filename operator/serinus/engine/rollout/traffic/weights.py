@@ -148,7 +148,8 @@ def _must_not_rise(
         return True
     if _roles(before) != _roles(draft.status):
         return False
-    return len(situation.judged) < len(run.planned.abort_on) or any(one.cause in UNASKED for one in situation.judged)
+    written = situation.written
+    return len(written) < len(run.planned.abort_on) or any(one.cause in UNASKED for one in written)
 
 
 def _correct(draft: Draft, route: RouteFacts, before: RolloutStatus, situation: Situation) -> tuple[Draft, bool]:

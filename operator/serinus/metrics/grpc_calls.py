@@ -1,0 +1,57 @@
+"""Which gRPC calls of a tick failed: the query and its rows. Builds text and reads rows only."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from serinus.metrics.increments import RequestCounts, Row
+from serinus.metrics.plausible import Increments
+from serinus.metrics.presets import GrpcStatus, Key, Preset
+from serinus.metrics.promql import born, grown, tagged
+from serinus.metrics.queries import TAG, Reach
+
+
+def grpc_query(preset: Preset, grpc: GrpcStatus, keys: frozenset[Key], reach: Reach) -> str:
+    """Return the increments of failed gRPC calls, by backend, tagged with the counter."""
+    presence = preset.selector(preset.presence, keys)
+    rows = []
+    for counter in (grpc.failures, *grpc.client_failures, grpc.unavailable):
+        selector = preset.selector(counter, keys)
+        growth = grown(selector, reach.span, reach.lookback)
+        new = born(selector, presence, "", reach.span, reach.lookback)
+        rows.append(tagged(f"sum by ({preset.by}) ({growth} or {new})", TAG, counter))
+    return " or ".join(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcFailures:
+    """A backend's failed gRPC calls: by its own fault, by the caller's, and those that the data plane answered."""
+
+    own: float = 0.0
+    callers: float = 0.0
+    unavailable: float = 0.0
+
+    def added_to(self, counts: RequestCounts) -> RequestCounts:
+        """Return the counts with these failures; a call that the data plane answered with 5xx is counted once."""
+        server = self.own + max(0.0, counts.server_errors - self.unavailable)
+        return RequestCounts(counts.requests, server, counts.client_errors + self.callers)
+
+
+def read_grpc(grpc: GrpcStatus, preset: Preset, rows: Iterable[Row]) -> dict[Key, GrpcFailures]:
+    """Read the rows of the query about gRPC."""
+    found: dict[Key, dict[str, float]] = {}
+    for labels, count in rows:
+        found.setdefault(preset.key_of(labels), {})[labels.get(TAG, "")] = count
+    failures: dict[Key, GrpcFailures] = {}
+    for key, counters in found.items():
+        callers = sum(counters.get(one, 0.0) for one in grpc.client_failures)
+        own = max(0.0, counters.get(grpc.failures, 0.0) - callers)
+        failures[key] = GrpcFailures(own, callers, counters.get(grpc.unavailable, 0.0))
+    return failures
+
+
+def with_grpc(requests: Increments[RequestCounts], failures: Mapping[Key, GrpcFailures]) -> Increments[RequestCounts]:
+    """Return the requests with the failed calls of the backends that speak gRPC."""
+    counts = {
+        key: failures[key].added_to(counted) if key in failures else counted for key, counted in requests.counts.items()
+    }
+    return replace(requests, counts=counts)

@@ -1,0 +1,82 @@
+"""Steps of the wall clock: noticed at the ticks of a metric source, and said on each Rollout that is in an analysis."""
+
+import logging
+import math
+from datetime import datetime, timedelta
+from typing import Final
+
+from serinus.api.names import ObjectKey
+from serinus.api.rollout_status import RolloutStatus
+from serinus.engine.analysis import text
+from serinus.engine.rollout.decision import Event, EventReason
+from serinus.engine.rollout.modes import Running, mode_of
+from serinus.ports.cluster_state import Meta, RolloutRecord
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.ports import Ports
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
+from serinus.reconcile.rollouts.stage_clocks import LEAST_STEP
+
+EVENTS_A_SECOND: Final = 5
+"""Half of what is written of all events (kube.events), so that those of a rollback never wait behind a thousand."""
+
+logger = logging.getLogger(__name__)
+
+
+class ClockSteps:
+    """Compares the wall clock with the monotonic one at each tick of one source."""
+
+    def __init__(self, ports: Ports, cache: ClusterCache, tracker: AnalysisTracker, source: str) -> None:
+        """Begin with the clocks as they are."""
+        self._ports = ports
+        self._cache = cache
+        self._tracker = tracker
+        self._source = source
+        self._at_once = math.ceil(EVENTS_A_SECOND * ports.sources[source].tick.total_seconds())
+        self._unsaid: dict[ObjectKey, tuple[Meta, Event]] = {}
+        self._offset = ports.clock.now().timestamp() - ports.clock.monotonic()
+
+    def check(self, now: datetime, monotonic: float) -> None:
+        """Have the evidence of the source's stages collected anew where the wall clock was set since the last tick.
+
+        Args:
+            now: the wall clock.
+            monotonic: the monotonic clock at the same moment, in seconds.
+        """
+        offset = now.timestamp() - monotonic
+        seconds, self._offset = offset - self._offset, offset
+        if abs(seconds) <= LEAST_STEP:
+            return
+        step = timedelta(seconds=seconds)
+        logger.warning("the clock was set by %+.1f s: source %s: evidence is collected anew", seconds, self._source)
+        for key in self._tracker.clock_stepped(self._source, now):
+            record = self._cache.rollout(key)
+            event = _event(record.status, step, now) if record is not None else None
+            if record is not None and event is not None:
+                # What is still unsaid of an earlier step is replaced: there are never more than Rollouts.
+                self._unsaid[key] = record.meta, event
+
+    async def say(self) -> None:
+        """Publish some of the events that are due: a thousand at once would push others out of the queue."""
+        for key in [*self._unsaid][: self._at_once]:
+            meta, event = self._unsaid.pop(key)
+            if self._cache.uid_of(RolloutRecord, key) == meta.uid and self._ports.leadership.epoch is not None:
+                await self._ports.events.publish(meta, event)
+
+
+def _event(status: RolloutStatus, step: timedelta, now: datetime) -> Event | None:
+    """Return what a step means for a Rollout; None where no run of it is under way any more."""
+    mode = mode_of(status)
+    if not isinstance(mode, Running):
+        return None
+    length = text.span(abs(step))
+    direction, effect = (
+        ("forward", "lasts as long as planned all the same")
+        if step > timedelta(0)
+        else ("back", f"may last up to {length} longer")
+    )
+    message = (
+        f"Run {status.run}, {mode.candidate.version}: The operator's clock was set {direction} by {length}, to "
+        f"{now:%Y-%m-%d %H:%M:%SZ}. The evidence of stage {mode.stage.name} is collected anew from then on; a breach "
+        f"is found within two ticks. The stage {effect}."
+    )
+    return Event(EventReason.CLOCK_STEPPED, message, warning=True)
