@@ -13,10 +13,11 @@ from serinus.api.verdict import Verdict
 FORMAT: Final = 1
 """The version of the record format. A later format gets another number: old records are never rewritten."""
 
-MAX_EVIDENCE: Final = 10
-"""The conditions that are judged in a stage at most: eight lines of ``abortOn``, and the guards."""
 MAX_SPEC: Final = 1024 * 1024
 """The most characters of a registered spec: no store has larger objects."""
+
+MAX_EVIDENCE: Final = 10
+"""The conditions that are judged in a stage at most: eight lines of ``abortOn``, and the guards."""
 
 _VERSION = text("A version, without a leading v.", least=0, most=64)
 _HASH = text("SHA-256, sha256: and 64 hexadecimal digits; empty where there is none.", least=0, most=71)
@@ -180,8 +181,6 @@ class AuditEntry(Model, frozen=True, kw_only=True):
         at: when it happened, which may be long before it could be recorded.
         version: the version that it is about.
         to: where the traffic went, for a rollback.
-        registration: the version's facts, of VersionRegistered; absent in the records of earlier releases.
-        standing: what the removed records say of versions, of RecordsPruned; likewise.
     """
 
     id: Annotated[str, text("A UUID; the same event delivered again has the same.", most=36)]
@@ -203,6 +202,16 @@ class AuditEntry(Model, frozen=True, kw_only=True):
         dict[str, Annotated[str, text("Its value.", least=0, most=4096)]],
         Meta(description="Further facts by name, such as each schema change by its path.", max_length=128),
     ] = field(default_factory=dict)
+
+
+class RegistryEntry(AuditEntry, frozen=True, kw_only=True):
+    """What the registry adds to an entry; no Rollout's outbox holds it.
+
+    Attributes:
+        registration: the version's facts, of VersionRegistered; absent in the records of earlier releases.
+        standing: what the removed records say of versions, of RecordsPruned; likewise.
+    """
+
     registration: Registration | None = None
     standing: Annotated[
         tuple[StandingVersion, ...], items("Of RecordsPruned: the versions of the removed records.", most=4096)
@@ -216,7 +225,7 @@ class OperatorIdentity(Model, frozen=True, kw_only=True, omit_defaults=False):
     instance: Annotated[str, text("The process: the pod's name, or the host's.", least=0)]
 
 
-class AuditRecordSpec(AuditEntry, frozen=True, kw_only=True):
+class AuditRecordSpec(RegistryEntry, frozen=True, kw_only=True):
     """The record as it is stored. Its hash is SHA-256 over the canonical JSON (RFC 8785) of all fields but ``hash``."""
 
     format: Annotated[int, Meta(description="The form of the record: 1.", ge=1, le=1)]

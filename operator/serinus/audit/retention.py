@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import structs
 
-from serinus.api.audit_record import Actor, AuditEntry, AuditEvent, AuditRecordSpec, OperatorIdentity
+from serinus.api.audit_record import Actor, AuditEntry, AuditEvent, AuditRecordSpec, OperatorIdentity, RegistryEntry
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
@@ -172,7 +172,8 @@ class Remover:
         versions = await self._standing(model, head)
         standing = versions.standing()
         repeated = {REPEATED: str(len(standing))} if versions.complete else {}
-        entry = structs.replace(tombstone, standing=standing, details={**tombstone.details, **repeated})
+        details = {**tombstone.details, **repeated}
+        entry = RegistryEntry(**{**structs.asdict(tombstone), "standing": standing, "details": details})
         record, after = seal(head, entry, model, by=self.by, now=self.clock.now())
         return Commit(model=model, before=head, record=record, after=after)
 

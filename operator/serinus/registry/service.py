@@ -8,11 +8,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
-from uuid import UUID, uuid5
 
 from msgspec import structs
 
-from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec, OperatorIdentity
+from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec, OperatorIdentity, RegistryEntry
 from serinus.api.model import Head, ProductionVersion
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
@@ -28,10 +27,10 @@ from serinus.errors import (
     NotFoundError,
     RefusedError,
     TransientError,
-    VersionTakenError,
 )
 from serinus.ports.registry_store import Commit, RegistryStore, Yank
 from serinus.ports.services import Clock
+from serinus.registry.preconditions import passing_over_yanked, registered_as, yank_entry
 
 TRIES: Final = 40
 """The most attempts of one step: with a dozen writers on one model, each step has a few conflicts."""
@@ -40,9 +39,6 @@ _VERIFICATIONS: Final = 3
 """So often a chain is read at most, while others write it, until its defects are believed."""
 
 _LONGEST_REASON: Final = 4096
-_YANKS: Final = UUID("7b0e3f5c-3a9d-5b61-9a55-0f4a8c1d2e77")
-"""The UUID namespace of yanks: the same change of a version has the same id, whoever makes it."""
-
 _BACKOFF: Final = Backoff(first=0.05, longest=0.5, jitter=0.5)
 _SERVING: Final = frozenset({AuditEvent.PROMOTED, AuditEvent.STABLE_ADOPTED, AuditEvent.ROLLED_BACK})
 
@@ -147,14 +143,14 @@ class Registry:
             VersionTakenError: the version is registered with another spec.
             TransientError, AmbiguousError: retry with the same entry.
         """
-        audit_entry = structs.replace(
-            audit_entry,
-            event=AuditEvent.VERSION_REGISTERED,
-            version=entry.version,
-            digest=entry.digest,
-            spec_hash=entry.spec_hash,
-            registration=registration_of(entry),
-        )
+        facts = {
+            "event": AuditEvent.VERSION_REGISTERED,
+            "version": entry.version,
+            "digest": entry.digest,
+            "spec_hash": entry.spec_hash,
+            "registration": registration_of(entry),
+        }
+        audit_entry = RegistryEntry(**{**structs.asdict(audit_entry), **facts})
         return await self._commit(model, audit_entry, registers=entry)
 
     async def record(self, model: ObjectKey, audit_entry: AuditEntry) -> int:
@@ -230,15 +226,19 @@ class Registry:
         for attempt in range(1, TRIES + 1):
             head = await self.store.read_head(model)
             if yanks is not None:
-                audit_entry, done = await self._yank_entry(model, head, audit_entry, yanks)
+                audit_entry, done = await yank_entry(self.store, model, head, audit_entry, yanks)
                 if done:
                     return done
             existing_sequence = await self.store.find_record(model, head, audit_entry.id)
             if existing_sequence is not None:
                 return existing_sequence
-            if registers is not None and (registered := await self._registered_as(model, head, registers)):
+            if registers is not None and (registered := await registered_as(self.store, model, head, registers)):
                 return registered
-            change = evaluate(head, await self._fit(model, head, request)) if request is not None else None
+            change = (
+                evaluate(head, await passing_over_yanked(self.store, model, head, request))
+                if request is not None
+                else None
+            )
             if isinstance(change, Rejected):
                 raise RefusedError(f"{model}: {change.message}")
             entry, serving = _with_change(audit_entry, change), change.serves if change is not None else serves
@@ -253,50 +253,6 @@ class Registry:
             else:
                 return step.record.sequence
         raise AssertionError("the last attempt returns or raises")
-
-    async def _yank_entry(
-        self, model: ObjectKey, head: Head, audit_entry: AuditEntry, yanks: Yank
-    ) -> tuple[AuditEntry, int]:
-        """Return the entry of the next change of a yank; the number of the last one where there is nothing to change.
-
-        The id follows from the number of the change: two processes that make the same change make one record.
-        """
-        known = await self.store.read_registered(model, head, yanks.version)
-        if known is None:
-            raise NotFoundError(f"{model} {yanks.version} is not registered: apply its ModelVersion, or register it")
-        if known.yanked == yanks.reason:
-            return audit_entry, known.yank_record or head.audit.sequence
-        change = f"{model}/{yanks.version}/yank/{known.yank_changes + 1}"
-        entry = structs.replace(
-            audit_entry, id=str(uuid5(_YANKS, change)), digest=known.digest, spec_hash=known.spec_hash
-        )
-        return entry, 0
-
-    async def _fit(self, model: ObjectKey, head: Head, request: ChangeRequest) -> ChangeRequest:
-        """Return a rollback without a target with the good versions that are yanked: it passes over them."""
-        if not isinstance(request, RollBack) or request.to is not None:
-            return request
-        passed_over = []
-        for version in head.good:
-            known = await self.store.read_registered(model, head, version)
-            if known is None or not known.yanked:
-                break
-            passed_over.append(version)
-        return replace(request, passed_over=tuple(passed_over))
-
-    async def _registered_as(self, model: ObjectKey, head: Head, entry: VersionEntry) -> int:
-        """Return the record that registers exactly this version already; 0 where one must be written.
-
-        Raises:
-            VersionTakenError: the number is registered with another spec.
-        """
-        known = await self.store.read_registered(model, head, entry.version)
-        if known is None or not known.spec_hash:
-            return 0
-        if known.spec_hash != entry.spec_hash:
-            raise VersionTakenError(taken(model, known, entry.spec_hash))
-        stored = await self.store.read_version(model, entry.version)
-        return known.sequence if stored is not None and stored.spec_hash == entry.spec_hash else 0
 
     async def _step(
         self, model: ObjectKey, head: Head, audit_entry: AuditEntry, *, serves: str, registers: VersionEntry | None
@@ -316,15 +272,6 @@ class Registry:
             digest=audit_entry.digest if serves else "",
             registers=registers,
         )
-
-
-def taken(model: ObjectKey, known: RegisteredVersion, spec_hash: str) -> str:
-    """Return why a version's number is taken, with the remedy."""
-    record = f" by record {known.sequence}" if known.sequence else ""
-    return (
-        f"{model} {known.version} is registered with another spec{record}: {known.spec_hash}, not {spec_hash}, and a "
-        "version never changes: give the new build a new version"
-    )
 
 
 def _with_change(audit_entry: AuditEntry, change: Accepted | None) -> AuditEntry:

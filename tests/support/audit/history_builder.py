@@ -14,10 +14,10 @@ from msgspec import json
 from serinus.api.audit_record import (
     Actor,
     ApprovalEvidence,
-    AuditEntry,
     AuditEvent,
     AuditRecordSpec,
     OnBehalfOf,
+    RegistryEntry,
     RolloutReference,
 )
 from serinus.api.model import Head
@@ -77,7 +77,7 @@ class History:
             reference = RolloutReference(
                 name=self.model.name, uid="b1d0", generation=self.run_number, run=self.run_number, stage=stage
             )
-        audit_entry = AuditEntry(
+        audit_entry = RegistryEntry(
             **{
                 "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.model}/{len(self.records)}")),
                 "event": event,

@@ -122,8 +122,8 @@ class RolloutReconciler:
         self.unreadable.forget(record.meta.key)
         # One without a finalizer was gone before its end could be written into its status.
         attempt = self.decider.attempt_on_departed(record)
-        self.relay.on_delete(replace(record, status=attempt.decision.status) if attempt is not None else record)
         self.decider.clocks.forget(record.meta.key)
+        self.relay.on_delete(replace(record, status=attempt.decision.status) if attempt is not None else record)
         self.memory.depart(record)
         self.queue.to_safety(record.meta.key)
 
