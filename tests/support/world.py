@@ -218,6 +218,7 @@ class World:
         stage = self.status.stage
         return Observation(
             name="fraud",
+            namespace="payments",
             generation=1,
             deleted=self.deleted,
             has_finalizer=self.has_finalizer,

@@ -30,7 +30,12 @@ def raw_rollout(**parts: Any) -> dict[str, Any]:
 
 
 def test_a_rollout_record_has_spec_status_commands_and_actors() -> None:
-    annotations = {"serinus.dev/promote": "42", "serinus.dev/requested-by": "alice", "other": "x"}
+    annotations = {
+        "serinus.dev/promote": "42",
+        "serinus.dev/override": "INC-1",
+        "serinus.dev/requested-by": "alice",
+        "other": "x",
+    }
     record = rollout_record(
         raw_rollout(metadata=metadata(annotations=annotations), status={"phase": "Healthy", "epoch": 4})
     )
@@ -38,7 +43,7 @@ def test_a_rollout_record_has_spec_status_commands_and_actors() -> None:
     assert isinstance(record.spec, RolloutSpec)
     assert record.status == RolloutStatus(phase=Phase.HEALTHY, epoch=4)
     assert (record.status_problem, record.commands, record.actors.requested_by) == ("", {"promote": "42"}, "alice")
-    assert (record.generation, record.deleting) == (3, False)
+    assert (record.generation, record.deleting, record.override) == (3, False, "INC-1")
     assert record.created_at == datetime(2026, 11, 1, 10, tzinfo=UTC)
 
 

@@ -13,7 +13,7 @@ from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.observation import Actors
 from serinus.engine.rollout.outbox import plan_hash
-from serinus.engine.rollout.people import is_same_person, is_service_account
+from serinus.engine.rollout.people import belongs_to_namespace, is_same_person, is_service_account
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,10 @@ def refusal(status: RolloutStatus, situation: Situation) -> str:
         author = BEHALF_ANNOTATIONS["name"]
         remedy = f"let the pipeline write {author} in the change that sets spec.version, then set it anew"
         return f"four eyes are asked for, and {asked.by} set spec.version without saying for whom: {remedy}"
+    if belongs_to_namespace(asked.by, situation.observed.namespace):
+        remedy = "let a person set it, or an account of another namespace"
+        problem = f"{asked.by} set spec.version, and every editor of the namespace may act as that account"
+        return f"four eyes are asked for, and {problem}: {remedy}"
     if is_service_account(approver):
         return f"four eyes are asked for, and {approver} is a service account: a person must approve"
     if is_same_person(approver, asked.by) or is_same_person(approver, asked.author):

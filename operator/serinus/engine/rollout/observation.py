@@ -267,6 +267,7 @@ class Observation:
 
     Attributes:
         name: metadata.name of the Rollout, for the commands that people are told to type.
+        namespace: its metadata.namespace.
         generation: metadata.generation of the Rollout.
         deleted: the Rollout is being deleted or gone.
         commands: by verb, the token that its annotations hold.
@@ -298,6 +299,7 @@ class Observation:
     """
 
     name: str = "<name>"
+    namespace: str = ""
     generation: int
     route: RouteFacts | RouteProblem
     deleted: bool = False

@@ -15,6 +15,14 @@ def is_service_account(name: str) -> bool:
     return name.startswith(_SERVICE_ACCOUNT)
 
 
+def belongs_to_namespace(name: str, namespace: str) -> bool:
+    """Return whether this is a service account of the namespace.
+
+    The cluster's role ``edit`` may impersonate those of its namespace, so whoever writes there may act through them.
+    """
+    return bool(namespace) and name.startswith(f"{_SERVICE_ACCOUNT}{namespace}:")
+
+
 def is_same_person(one: str, other: str) -> bool:
     """Return whether two names may mean one person.
 

@@ -81,6 +81,7 @@ def observe(
     route = _route(cache, key.namespace, ref.http_route) if ref is not None else _NO_PLAN
     return Observation(
         name=key.name,
+        namespace=key.namespace,
         generation=record.generation,
         deleted=deleted or record.deleting,
         status_problem=record.status_problem,

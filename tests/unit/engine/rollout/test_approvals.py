@@ -113,6 +113,12 @@ def test_a_pipeline_that_names_nobody_is_no_first_pair_of_eyes() -> None:
     assert "without saying for whom: let the pipeline write serinus.dev/author" in refused
 
 
+def test_an_account_that_every_editor_may_act_as_is_no_first_pair_of_eyes_whomever_it_names() -> None:
+    world = waiting("system:serviceaccount:payments:deployer", "carol", policy=FOUR_EYES)
+    (refused,) = approve(world, "bob")
+    assert "every editor of the namespace may act as that account" in refused
+
+
 def test_a_service_account_is_no_second_pair_of_eyes() -> None:
     world = waiting(policy=FOUR_EYES)
     (refused,) = approve(world, ARGO)
