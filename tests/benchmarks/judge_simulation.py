@@ -24,14 +24,16 @@ from serinus.engine.analysis.assessment import begin, update  # noqa: E402
 from serinus.engine.analysis.measurements import Batch as Counts  # noqa: E402
 from serinus.engine.analysis.measurements import Counted  # noqa: E402
 from support.judge.batch import SCRAPE, TICK, Batch, Floats, Histories, Ints, Setting, judge  # noqa: E402
+from support.judge.comparing import Comparison, compare  # noqa: E402
 from support.judge.pairs import (  # noqa: E402
+    MARGIN,
     Kind,
     blips_of_the_candidate,
-    compare,
     independent,
     outage_in_ten,
     since,
 )
+from support.judge.pairs import overdispersed as overdispersed_pairs  # noqa: E402
 from support.judge.traffic import (  # noqa: E402
     TICKS,
     Regression,
@@ -49,6 +51,7 @@ from support.judge.traffic import (  # noqa: E402
 LIMITS: Final = (0.005, 0.05)
 RATES: Final = (0.05, 0.5, 10.0, 500.0)
 HALF: Final = TICKS // 2
+PART: Final = 500
 MINUTE: Final = int(60 / TICK)
 START: Final = datetime(2026, 11, 28, 14, 0, tzinfo=UTC)
 NULLS: Final[dict[str, Shape]] = {
@@ -91,6 +94,27 @@ def check_against_product(seed: int) -> None:
                 product = update(product, Counted(at=at, batch=counts), None)
                 if not math.isclose(float(found[0]), product.evidence.value, rel_tol=1e-6):
                     raise AssertionError(f"tick {tick}: {found[0]} here, {product.evidence.value} in the product")
+
+
+def check_comparison_against_product(seed: int) -> None:
+    """Compare the comparison's arrays with the product's own code, on a few histories."""
+    line, scrape = "error_rate > stable + 0.5%", timedelta(seconds=SCRAPE)
+    stage = Stage(name="canary", traffic=Share("5%"), duration=Duration("2h"), abort_on=(line,))
+    for per_second in (0.05, 0.5, 10.0):
+        rate = outage_in_ten(0.5, usual=0.01)
+        pairs = independent(rate, rate, per_second=per_second)(np.random.default_rng((seed, 13)), 2)
+        state, condition = Comparison(MARGIN, 2), parse_abort_condition(line)
+        product = begin(condition, stage, MetricsRef(), conditions_in_run=10**6, scrape_interval=scrape)
+        for tick in range(300):
+            sides = (pairs.candidate, pairs.stable)
+            figures = np.array([figure[tick] for side in sides for figure in (side.requests, side.bad)], dtype=float)
+            found, at = float(state.tick(figures.T, first=tick == 0)[0]), START + timedelta(seconds=TICK * (tick + 1))
+            answers = [
+                Counted(at=at, batch=Counts(n, x, x, x)) for n, x in (figures[:2, 0].tolist(), figures[2:, 0].tolist())
+            ]
+            product = update(product, *answers)
+            if not math.isclose(found, product.evidence.value, rel_tol=1e-6):
+                raise AssertionError(f"tick {tick}: {found} here, {product.evidence.value} in the product")
 
 
 def wilson(found: int, of: int) -> tuple[float, float]:
@@ -140,6 +164,42 @@ def false_aborts(seed: int, runs: int) -> None:
                 histories = shape(chance, rate, limit, canaries)
                 cells.append(share(breaches(histories, Setting(limit=limit)), canaries))
             row(f"{100 * limit:g} %", name, *cells)
+
+
+LARGE: Final = (
+    ("at the limit, 20 in a row", 0.005, 10.0, Sensitivity.BALANCED),
+    ("at the limit, 20 in a row", 0.05, 10.0, Sensitivity.BALANCED),
+    ("at the limit, 20 in a row", 0.05, 10.0, Sensitivity.CAREFUL),
+    ("at the limit, 8 in a row", 0.05, 10.0, Sensitivity.BALANCED),
+    ("half the limit, outages of 2 s", 0.005, 10.0, Sensitivity.BALANCED),
+    ("half the limit, outages of 2 s", 0.005, 500.0, Sensitivity.BALANCED),
+    ("at the limit, beta-binomial, 4 times the variance", 0.005, 0.5, Sensitivity.BALANCED),
+    ("at the limit, beta-binomial, 4 times the variance", 0.05, 0.5, Sensitivity.BALANCED),
+    ("at the limit, beta-binomial, 4 times the variance", 0.005, 10.0, Sensitivity.BALANCED),
+)
+
+
+def large(seed: int, runs: int) -> None:
+    title(
+        f"The rows that matter with {runs:,} stages (a quarter of them at 500 requests/s), by the number of conditions "
+        "in the run:",
+        "limit",
+        "canary",
+        "requests/s",
+        "sensitivity",
+        "1 (at most 1 % may be)",
+        "2 (0.5 %)",
+        "8 (0.125 %)",
+    )
+    for place, (name, limit, rate, sensitivity) in enumerate(LARGE):
+        canaries = runs // 4 if rate == RATES[-1] else runs
+        highest = []
+        for part in range(max(1, canaries // PART)):
+            histories = NULLS[name](np.random.default_rng((seed, 14, place, part)), rate, limit, min(PART, canaries))
+            highest.append(judge(histories, Setting(limit=limit, sensitivity=sensitivity, needed=math.inf)).highest)
+        found = np.concatenate(highest)
+        cells = [share(int((found >= needed).sum()), len(found)) for needed in (100, 200, 800)]
+        row(f"{100 * limit:g} %", name, f"{rate:g}", sensitivity.value, *cells)
 
 
 def many_conditions(seed: int, runs: int) -> None:
@@ -279,19 +339,29 @@ def _seconds(breached: Ints, since: int) -> str:
     return median(waits)
 
 
+COARSE_NULLS: Final[dict[str, Shape]] = {
+    name: NULLS[name]
+    for name in ("at the limit, independent", "at the limit, 8 in a row", "half the limit, outages of 2 s")
+}
 COMPARED_NULLS: Final[dict[str, Kind]] = {
     "0.5 % more than a stable version at 0.2 %": independent(0.007, 0.002),
+    "0.5 % more than a stable version at 2 %": independent(0.025, 0.02),
     "as good as a stable version at 2 %": independent(0.02, 0.02),
+    "0.5 % more than a stable version at 0.2 %, at 0.5 requests/s": independent(0.007, 0.002, per_second=0.5),
+    "0.5 % more than a stable version at 0.2 %, with half of the traffic": independent(0.007, 0.002, share=0.5),
+    "the first one with 4 times the variance of independent errors": overdispersed_pairs(0.007, 0.002, 4.0),
+    "both at 2 % with 4 times the variance": overdispersed_pairs(0.02, 0.02, 4.0),
     "both fail half of all requests for a minute in every ten": independent(
         outage_in_ten(0.5, usual=0.002), outage_in_ten(0.5, usual=0.002)
     ),
-    "the same, with half of the traffic each": independent(
+    "the outages, with half of the traffic each": independent(
         outage_in_ten(0.5, usual=0.002), outage_in_ten(0.5, usual=0.002), share=0.5
     ),
-    "the same, at 0.5 requests/s": independent(
+    "the outages, at 0.5 requests/s": independent(
         outage_in_ten(0.5, usual=0.002), outage_in_ten(0.5, usual=0.002), per_second=0.5
     ),
     "both between 0 and 5 %, in waves": independent(0.05 * waves(), 0.05 * waves()),
+    "0.5 % more than a stable version between 0 and 5 %, in waves": independent(0.05 * waves() + 0.005, 0.05 * waves()),
     "outages of 2 s of the candidate alone, half the margin": blips_of_the_candidate(0.5),
 }
 
@@ -304,9 +374,12 @@ def comparisons(seed: int, runs: int) -> None:
         "aborted",
     )
     for place, (name, kind) in enumerate(COMPARED_NULLS.items()):
-        chance = np.random.default_rng((seed, 9, place))
-        row(name, share(sum(compare(kind(chance)) is not None for _ in range(runs)), runs))
-    few = max(5, runs // 4)
+        found = 0
+        for part in range(max(1, runs // PART)):
+            chance = np.random.default_rng((seed, 9, place, part))
+            found += int((compare(kind(chance, min(PART, runs)), MARGIN, 200.0) >= 0).sum())
+        row(name, share(found, max(1, runs // PART) * min(PART, runs)))
+    few = max(5, runs // 10)
     title(
         f"`error_rate > stable + 0.5%`: median requests until the breach of {few:,} regressions after half an hour:",
         "stable version",
@@ -315,13 +388,53 @@ def comparisons(seed: int, runs: int) -> None:
     for usual in (0.001, 0.02):
         cells = []
         for excess in (0.01, 0.02, 0.05, 0.2, 0.9):
-            chance, found = np.random.default_rng((seed, 10)), list[float]()
-            for _ in range(few):
-                pair = independent(since(TICKS // 4, usual + excess, usual), usual)(chance)
-                tick = compare(pair)
-                found.append(math.inf if tick is None else float(pair.candidate[0][TICKS // 4 : tick + 1].sum()))
-            cells.append(median(found))
+            kind = independent(since(TICKS // 4, usual + excess, usual), usual)
+            pairs = kind(np.random.default_rng((seed, 10)), few)
+            breached = compare(pairs, MARGIN, 200.0)
+            cells.append(median(requests_until(pairs.candidate, breached.tolist(), TICKS // 4)))
         row(f"{100 * usual:g} %", *cells)
+
+
+def merged(histories: Histories, chance: np.random.Generator) -> Histories:
+    """Return histories of which 1 to 10 ticks at random are one, as after a source that did not answer."""
+    requests, bad = np.zeros_like(histories.requests), np.zeros_like(histories.bad)
+    ends = np.zeros(TICKS, dtype=bool)
+    ends[np.minimum(TICKS - 1, chance.integers(1, 11, TICKS).cumsum() - 1)] = True
+    ends[-1] = True
+    begin = 0
+    for end in np.nonzero(ends)[0].tolist():
+        requests[end], bad[end] = (each[begin : end + 1].sum(axis=0) for each in (histories.requests, histories.bad))
+        begin = end + 1
+    return Histories(requests, bad)
+
+
+def coarse_steps(seed: int, runs: int) -> None:
+    title(
+        f"1 to 10 ticks at random read as one, after a source that did not answer (10 requests/s): aborted of {runs:,} "
+        f"tolerable canaries (at most 0.5 % may be), and median requests of {runs // 10:,} regressions after half an "
+        "hour:",
+        "limit",
+        "ticks",
+        *COARSE_NULLS,
+        *(f"{times} x" for times in (2, 4, 10)),
+        "100 %",
+    )
+    for limit in LIMITS:
+        for name, coarse in (("each by itself", False), ("1 to 10 as one", True)):
+            cells = []
+            for place, shape in enumerate(COARSE_NULLS.values()):
+                chance = np.random.default_rng((seed, 11, place))
+                histories = shape(chance, 10.0, limit, runs)
+                cells.append(
+                    share(breaches(merged(histories, chance) if coarse else histories, Setting(limit=limit)), runs)
+                )
+            for rate in (2 * limit, 4 * limit, 10 * limit, 1.0):
+                chance = np.random.default_rng((seed, 12))
+                histories = Regression(rate, TICKS // 4).histories(chance, 10.0, limit, runs // 10)
+                histories = merged(histories, chance) if coarse else histories
+                breached = judge(histories, Setting(limit=limit)).breached
+                cells.append(median(requests_until(histories, breached.tolist(), TICKS // 4)))
+            row(f"{100 * limit:g} %", name, *cells)
 
 
 def main() -> None:
@@ -329,8 +442,8 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=20261128)
     arguments.add_argument("--runs", type=int, default=400, help="of tolerable canaries, for each cell")
     arguments.add_argument("--regressions", type=int, default=60, help="of each other case")
-    arguments.add_argument("--comparisons", type=int, default=100, help="of comparisons, by the product's own code")
-    names = ("nulls", "conditions", "regressions", "sensitivity", "threshold", "comparison")
+    arguments.add_argument("--comparisons", type=int, default=400, help="of tolerable canaries that are compared")
+    names = ("nulls", "conditions", "regressions", "sensitivity", "threshold", "comparison", "coarse", "large")
     arguments.add_argument("--tables", nargs="*", choices=names, default=names)
     given = arguments.parse_args()
     tables = {
@@ -340,9 +453,12 @@ def main() -> None:
         "sensitivity": (sensitivities, given.regressions),
         "threshold": (against_a_threshold, given.regressions),
         "comparison": (comparisons, given.comparisons),
+        "coarse": (coarse_steps, given.runs),
+        "large": (large, 5 * given.runs),
     }
     began, cpu = time.monotonic(), time.process_time()
     check_against_product(given.seed)
+    check_comparison_against_product(given.seed)
     for name, (table, runs) in tables.items():
         if name in given.tables:
             table(given.seed, runs)

@@ -1,8 +1,8 @@
 """Turns the rows of one tick into an answer for each question. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import inf, isnan
 from typing import Final, assert_never
 
@@ -10,13 +10,14 @@ from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, Nam
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
 from serinus.metrics.bounds import Bounds
-from serinus.metrics.increments import RequestCounts, Row, read_request_counts
+from serinus.metrics.health import Display, Health
+from serinus.metrics.increments import RequestCounts
 from serinus.metrics.lifecycle import LifecycleCounts
+from serinus.metrics.native import NativeCounts, Neighbours, Problem, usable
 from serinus.metrics.plausible import Increments
-from serinus.metrics.presets import Key, Preset
-from serinus.metrics.queries import CLASSES, FAILURES, GRPC, SCRAPE, TAG, UNEVEN, quantile_tag
+from serinus.metrics.presets import Histogram, Key, Preset
+from serinus.metrics.queries import quantile_tag
 from serinus.metrics.spacing import Spacing
-from serinus.metrics.transport import Sample
 from serinus.metrics.workers import Failure
 
 STALE_AFTER: Final = 3
@@ -24,69 +25,6 @@ STALE_AFTER: Final = 3
 
 WRONG_FROM: Final = 2.0
 """Scrape intervals between two samples from which on the interval itself is wrong: one scrape may have failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Result of the health query.
-
-    Attributes:
-        newest: by backend, the time of its newest sample in seconds since 1970.
-        uneven: backends of which some series lack a needed bucket.
-        grpc: backends that speak gRPC.
-        scrape_seconds: duration of the slowest recent scrape; None where Prometheus does not know it.
-    """
-
-    newest: Mapping[Key, float]
-    uneven: frozenset[Key] = frozenset()
-    grpc: frozenset[Key] = frozenset()
-    scrape_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Display:
-    """Figures shown to users, never used in a verdict; empty where they are not available."""
-
-    rates: Mapping[Key, RequestCounts] = field(default_factory=dict)
-    quantiles: Mapping[tuple[Key, str], float] = field(default_factory=dict)
-
-
-def number(sample: Sample) -> float:
-    """Return a sample's value; NaN for a native histogram, which has no single value."""
-    return float(sample.value[1]) if sample.value is not None else float("nan")
-
-
-def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
-    """Parse the rows of the health query."""
-    newest: dict[Key, float] = {}
-    uneven: set[Key] = set()
-    grpc: set[Key] = set()
-    scrape: float | None = None
-    for sample in samples:
-        match sample.metric.get(TAG):
-            case None:
-                key = preset.key_of(sample.metric)
-                newest[key] = max(number(sample), newest.get(key, 0.0))
-            case tag if tag == UNEVEN:
-                uneven.add(preset.key_of(sample.metric))
-            case tag if tag == GRPC:
-                grpc.add(preset.key_of(sample.metric))
-            case tag if tag == SCRAPE:
-                scrape = number(sample)
-    return Health(newest, frozenset(uneven), frozenset(grpc), scrape)
-
-
-def read_display(preset: Preset, samples: Iterable[Sample]) -> Display:
-    """Parse the rows of the display query; a quantile over no requests (NaN) is left out."""
-    quantiles: dict[tuple[Key, str], float] = {}
-    rates: list[Row] = []
-    for sample in samples:
-        tag, value = sample.metric.get(TAG, ""), number(sample)
-        if tag in {CLASSES, FAILURES}:
-            rates.append((sample.metric, value))
-        elif not isnan(value) and preset.histogram is not None:
-            quantiles[preset.key_of(sample.metric), tag] = value / preset.histogram.per_second
-    return Display(read_request_counts(preset, rates), quantiles)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +39,16 @@ class Tick:
         health: freshness of the series, or why it is unknown.
         requests: increments of requests by backend.
         buckets: increments of each cumulative bucket by backend.
+        native: increments of the native histogram of each backend that has no buckets.
+        only_native: the backends without buckets that have a native histogram.
         lifecycle: which requests ended, by backend.
         doubts: by backend, why its counts cannot be what happened; those that can are left out.
         bounds: the histogram's bounds; None where they are unknown.
         display: figures shown to users.
         spacing: how far apart the samples really are.
+        neighbours: the bounds of native histograms around each limit.
+        begun: by backend, the time of the sample from which its increments count, in seconds since 1970.
+        begun_at_least: the same where it is unknown: increments never count from before that.
     """
 
     preset: Preset
@@ -117,9 +60,14 @@ class Tick:
     buckets: Increments[Mapping[float, float]] | Failure
     doubts: Mapping[Key, str]
     bounds: Bounds | None
+    native: Increments[NativeCounts] | Failure = field(default_factory=Increments)
+    only_native: frozenset[Key] = frozenset()
     lifecycle: Mapping[Key, LifecycleCounts] | Failure = field(default_factory=dict)
     display: Display = field(default_factory=Display)
     spacing: Spacing = field(default_factory=Spacing)
+    neighbours: Neighbours = field(default_factory=Neighbours)
+    begun: Mapping[Key, float] = field(default_factory=dict)
+    begun_at_least: float = 0.0
 
     def answer(self, question: Question, key: Key) -> Answer:
         """Answer one question about the backend with this key.
@@ -143,6 +91,9 @@ class Tick:
                 raise AssertionError("a named query is answered by its template")
             case _:
                 assert_never(question.metric)
+
+    def _begun(self, key: Key) -> datetime:
+        return datetime.fromtimestamp(self.begun.get(key, self.begun_at_least), UTC)
 
     def _freshness_problem(self, question: Question, key: Key, health: Health) -> NoData | None:
         backend, newest = question.subject.backend.name, health.newest.get(key)
@@ -209,7 +160,7 @@ class Tick:
             return self._not_a_number(question.subject.backend.name)
         rates = self.display.rates.get(key, RequestCounts())
         ratio = _bad(question, rates) / rates.requests if rates.requests > 0 else None
-        return Counted(at=self.at, batch=Batch(counts.requests, bad, bad, bad), display=ratio)
+        return Counted(at=self.at, batch=Batch(counts.requests, bad, bad, bad), display=ratio, begun=self._begun(key))
 
     def _unanswered(self, question: Question, key: Key) -> Answer:
         if isinstance(self.lifecycle, Failure):
@@ -227,13 +178,17 @@ class Tick:
         if isnan(counts.ended + counts.open + counts.broken):
             return self._not_a_number(backend)
         broken = counts.broken
-        return Counted(at=self.at, batch=Batch(counts.ended, broken, broken, broken), open=counts.open)
+        return Counted(
+            at=self.at, batch=Batch(counts.ended, broken, broken, broken), open=counts.open, begun=self._begun(key)
+        )
 
     def _slow(self, question: Question, key: Key, quantile: float, *, uneven: bool) -> Answer:
         backend = question.subject.backend.name
         histogram = self.preset.histogram
         if histogram is None:
             return self._no_series("of response times", backend)
+        if key in self.only_native:
+            return self._slow_native(question, key, quantile, histogram)
         if isinstance(self.buckets, Failure):
             return self.buckets.as_answer(self.at)
         cumulative = self.buckets.counts.get(key)
@@ -243,9 +198,9 @@ class Tick:
             responses = self.requests.counts.get(key, RequestCounts()).requests
             if responses:
                 return self._none_completed(histogram.series, backend, responses)
-            return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0))
+            return Counted(at=self.at, batch=Batch(0.0, 0.0, 0.0, 0.0), begun=self._begun(key))
         if question.limit <= 0:
-            return self._whole(question, cumulative, histogram.per_second, uneven=uneven)
+            return self._whole(question, key, cumulative, histogram.per_second, uneven=uneven)
         bracket = self.bounds.bracket(question.limit * histogram.per_second)
         batch = None if uneven else bracket.batch(cumulative)
         if batch is None:
@@ -258,10 +213,41 @@ class Tick:
         if isnan(batch.requests + batch.certain + batch.possible):
             return self._not_a_number(backend)
         shown = self.display.quantiles.get((key, quantile_tag(quantile)))
-        return Counted(at=self.at, batch=batch, display=shown, coarse=bracket.coarse(histogram.per_second))
+        return Counted(
+            at=self.at, batch=batch, display=shown, coarse=bracket.coarse(histogram.per_second), begun=self._begun(key)
+        )
+
+    def _slow_native(self, question: Question, key: Key, quantile: float, histogram: Histogram) -> Answer:
+        if isinstance(self.native, Failure):
+            return self.native.as_answer(self.at)
+        backend, found = question.subject.backend.name, self.native.counts.get(key)
+        if found is None and not isinstance(self.requests, Failure):
+            found = None if self.requests.counts.get(key, RequestCounts()).requests else NativeCounts()
+        counts = usable(backend, histogram, found, compared=question.limit <= 0)
+        if isinstance(counts, Problem):
+            return NoData(at=self.at, cause=counts.cause, message=counts.message)
+        if isnan(counts.requests):
+            return self._not_a_number(backend)
+        if question.limit <= 0:
+            tail = counts.tail(histogram.per_second)
+            return Counted(
+                at=self.at,
+                batch=Batch(counts.requests, 0.0, 0.0, 0.0),
+                above=tail,
+                total=counts.requests,
+                begun=self._begun(key),
+            )
+        limit = question.limit * histogram.per_second
+        return Counted(
+            at=self.at,
+            batch=counts.batch(limit),
+            display=self.display.quantiles.get((key, quantile_tag(quantile))),
+            coarse=self.neighbours.coarse(key, counts, limit, histogram.per_second),
+            begun=self._begun(key),
+        )
 
     def _whole(
-        self, question: Question, cumulative: Mapping[float, float], per_second: float, *, uneven: bool
+        self, question: Question, key: Key, cumulative: Mapping[float, float], per_second: float, *, uneven: bool
     ) -> Answer:
         """Answer with the requests above every bound, for a comparison with the stable version."""
         finite = self.bounds.finite if self.bounds is not None else ()
@@ -275,7 +261,9 @@ class Tick:
         if isnan(requests + sum(cumulative[bound] for bound in finite)):
             return self._not_a_number(question.subject.backend.name)
         tail = tuple((bound / per_second, requests - cumulative[bound]) for bound in finite)
-        return Counted(at=self.at, batch=Batch(requests, 0.0, 0.0, 0.0), above=tail, total=requests)
+        return Counted(
+            at=self.at, batch=Batch(requests, 0.0, 0.0, 0.0), above=tail, total=requests, begun=self._begun(key)
+        )
 
 
 def _bad(question: Question, counts: RequestCounts) -> float:

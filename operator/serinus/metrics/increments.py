@@ -53,7 +53,7 @@ def _increments(
     requests: Callable[[Counts], float],
 ) -> Increments[Counts]:
     """Return the increments as ``read`` sums them up; ``requests`` returns the requests among such a sum."""
-    parts = _parted(preset, rows)
+    parts = parted(preset, rows)
     growth = read(preset, parts.grown)
     return Increments(
         # Mostly nothing fell: then the rows are read once.
@@ -73,7 +73,7 @@ def _by_bound(preset: Preset, rows: Iterable[Row]) -> Mapping[Key, Mapping[float
     return buckets
 
 
-class _Parts(NamedTuple):
+class Parts(NamedTuple):
     """The rows of counters that grew and that fell, by how much these fell, and how many equal series there are."""
 
     grown: list[Row]
@@ -82,7 +82,8 @@ class _Parts(NamedTuple):
     copies: dict[Key, float]
 
 
-def _parted(preset: Preset, rows: Iterable[Row]) -> _Parts:
+def parted(preset: Preset, rows: Iterable[Row]) -> Parts:
+    """Sort rows into those of counters that grew, that fell, and those that say something about both."""
     grown: list[Row] = []
     fell: list[Row] = []
     copies: dict[Key, float] = {}
@@ -99,4 +100,4 @@ def _parted(preset: Preset, rows: Iterable[Row]) -> _Parts:
             of_backend = falls.setdefault(preset.key_of(labels), {})
             fall = Fall(count, 0.0) if part == NOW else Fall(0.0, count)
             of_backend[counter] = of_backend.get(counter, NO_FALL) + fall
-    return _Parts(grown, fell, {key: tuple(counters.values()) for key, counters in falls.items()}, copies)
+    return Parts(grown, fell, {key: tuple(counters.values()) for key, counters in falls.items()}, copies)

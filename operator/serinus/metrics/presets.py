@@ -80,6 +80,11 @@ class Histogram:
     usual_bounds: tuple[float, ...]
     advice: str
 
+    @property
+    def native(self) -> str:
+        """The series that has the response times as a native histogram, where Prometheus stores them as one."""
+        return self.series.removesuffix("_bucket")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:

@@ -62,14 +62,14 @@ def grown(selector: str, span: int, lookback: int = LOOKBACK_MS) -> str:
     the last one in ``lookback`` milliseconds, so a series that returns after a gap is not counted from zero again. A
     counter that is not a number stays one.
     """
-    earlier = _earlier(selector, span, lookback)
-    return f"({selector} - ({earlier} <= {selector}) or ({selector} != {selector}))"
+    before = earlier(selector, span, lookback)
+    return f"({selector} - ({before} <= {selector}) or ({selector} != {selector}))"
 
 
 def fallen(selector: str, span: int, lookback: int = LOOKBACK_MS) -> tuple[str, str]:
     """Return what the counters that fell show now, and what they showed before."""
-    earlier = _earlier(selector, span, lookback)
-    return f"({selector} < {earlier})", f"({earlier} > {selector})"
+    before = earlier(selector, span, lookback)
+    return f"({selector} < {before})", f"({before} > {selector})"
 
 
 def born(selector: str, presence: str, ignoring: str, span: int, lookback: int = LOOKBACK_MS) -> str:
@@ -86,11 +86,12 @@ def born(selector: str, presence: str, ignoring: str, span: int, lookback: int =
         span: milliseconds.
         lookback: milliseconds.
     """
-    new = f"({selector} unless {_earlier(selector, span, lookback)})"
-    return f"({new} and ignoring ({ignoring}) {_earlier(presence, span, lookback)})"
+    new = f"({selector} unless {earlier(selector, span, lookback)})"
+    return f"({new} and ignoring ({ignoring}) {earlier(presence, span, lookback)})"
 
 
-def _earlier(selector: str, span: int, lookback: int) -> str:
+def earlier(selector: str, span: int, lookback: int) -> str:
+    """Return the last value that these series had in ``lookback`` milliseconds before the last ``span``."""
     return f"last_over_time({selector}[{lookback}ms] offset {span}ms)"
 
 

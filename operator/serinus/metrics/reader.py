@@ -1,29 +1,34 @@
-"""Reads one preset's series: at most six queries a tick, sent together."""
+"""Reads one preset's series: at most six queries a tick, sent together; a seventh for both kinds of histograms."""
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from serinus.api.abort_condition import Latency, Rate
 from serinus.engine.analysis.measurements import Answer, Question
-from serinus.metrics.answers import (
-    Display,
-    Health,
-    Tick,
-    number,
-    read_display,
-    read_health,
-)
-from serinus.metrics.bounds import Bounds, Spellings
+from serinus.metrics.answers import Tick
+from serinus.metrics.bounds import REFRESH_MS, RETRY_MS, Bounds, Spellings
 from serinus.metrics.grpc_calls import grpc_query, read_grpc, with_grpc
+from serinus.metrics.health import Display, Health, number, read_display, read_health
 from serinus.metrics.increments import RequestCounts, Row, read_buckets, read_requests
 from serinus.metrics.lifecycle import LifecycleCounts, lifecycle_backends, lifecycle_query, read_lifecycle
+from serinus.metrics.native import NativeCounts, Neighbours, native_query, read_native
 from serinus.metrics.outages import Outages
 from serinus.metrics.plausible import Increments, Model, RecentTraffic
 from serinus.metrics.presets import Key, Preset
-from serinus.metrics.queries import Reach, bounds_query, buckets_query, display_query, health_query, requests_query
+from serinus.metrics.queries import (
+    NATIVE,
+    TAG,
+    Reach,
+    bounds_query,
+    buckets_query,
+    display_query,
+    health_query,
+    relabelled_query,
+    requests_query,
+)
 from serinus.metrics.spacing import Spacing
 from serinus.metrics.workers import Failure, Workers
 
@@ -31,6 +36,9 @@ _MIN_WINDOW_SECONDS: Final = 60
 _WINDOW_SCRAPES: Final = 4
 _MAX_DEBT: Final = 12
 """Range queries at most for which displays are still skipped."""
+
+_REMEMBER_LABELS_MS: Final = 60_000
+"""By how much longer than the lookback of the counts a change of labels is remembered."""
 
 _DISPLAY_TIMEOUT: Final = 1.0
 """Seconds; a slow display query never delays a verdict by more."""
@@ -56,6 +64,21 @@ def models_of(keys: Mapping[Question, Key]) -> dict[Key, Model]:
     return {key: (question.subject.namespace, question.subject.model) for question, key in keys.items()}
 
 
+def one_scrape(interval: timedelta) -> int:
+    """Return milliseconds that contain one scrape, and not the one before it."""
+    return interval * 3 // timedelta(milliseconds=2)
+
+
+def _unmeasured(
+    timed: frozenset[Key], requests: Increments[RequestCounts] | Failure, *histograms: Increments[Any] | Failure
+) -> bool:
+    """Return whether a backend of a latency condition has requests, and no histogram that is read."""
+    if isinstance(requests, Failure) or any(isinstance(one, Failure) for one in histograms):
+        return False
+    known = (one.counts.keys() for one in histograms if isinstance(one, Increments))
+    return any(requests.counts.get(key, RequestCounts()).requests > 0 for key in timed.difference(*known))
+
+
 class PresetReader:
     """Reads one preset's series; caches the bucket bounds and tracks outages."""
 
@@ -64,10 +87,14 @@ class PresetReader:
         self._preset, self._workers, self._scrape_interval = preset, workers, scrape_interval
         self._window = max(_MIN_WINDOW_SECONDS, round(_WINDOW_SCRAPES * scrape_interval.total_seconds()))
         self._bounds: Bounds | None = None
+        self._only_native: frozenset[Key] = frozenset()
+        self._bounds_read_at, self._unmeasured = 0, False
+        self._relabelled: frozenset[Key] = frozenset()
         self._outages = Outages(scrape_interval)
         self._paid_range_queries = 0
         self._grpc_models: frozenset[Model] = frozenset()
         self._recent, self._spacing = RecentTraffic(), Spacing()
+        self.neighbours = Neighbours()
         self.scrape_seconds: float | None = None
 
     @property
@@ -83,25 +110,29 @@ class PresetReader:
         """
         backends = frozenset(keys.values())
         limits = self.limits(keys)
-        first = bool(limits) and self._bounds is None
-        again = self._bounds is not None and bool(limits) and self._bounds.is_due(limits, span.end)
+        timed = frozenset(key for question, key in keys.items() if isinstance(question.metric, Latency))
+        first = bool(limits) and self._bounds is None and not timed <= self._only_native
+        again = bool(limits) and not first and self._bounds_are_due(limits, span.end)
         no_bounds = await self.refresh_bounds(backends, span.end) if first else None
         bounds, needed = self._bounds, self.needed_bounds(limits)
         rated = any(isinstance(question.metric, Rate) for question in keys)
-        requests, buckets, lifecycle, health, display, _ = await asyncio.gather(
+        requests, (buckets, native), lifecycle, health, display, _ = await asyncio.gather(
             self._requests(keys, span, wanted=rated),
-            self._buckets(backends, needed, span),
+            asyncio.gather(self._buckets(backends, needed, span), self._native(timed & self._only_native, span)),
             self._lifecycle(keys, span),
             self._health(backends, needed, span),
             self._display(keys, backends, span, wanted=self._display_is_paid_for() and not first and not again),
             self.refresh_bounds(backends, span.end) if again else asyncio.sleep(0),
         )
+        begun = self._spacing.newest()
         if isinstance(health, Health):
             self.scrape_seconds = health.scrape_seconds
             self._spacing.record(health.newest)
             self._grpc_models = frozenset(model for key, model in models_of(keys).items() if key in health.grpc)
             self._outages.record(round(max(health.newest.values(), default=0.0) * 1000))
-        doubts = self._recent.doubts(models_of(keys), (span.end - span.start) / 1000, requests, buckets)
+            self._relabelled = (self._relabelled - backends) | health.relabelled
+        self._unmeasured = _unmeasured(timed, requests, buckets, native)
+        doubts = self._recent.doubts(models_of(keys), (span.end - span.start) / 1000, requests, buckets, native)
         tick = Tick(
             preset=self._preset,
             at=span.at,
@@ -109,8 +140,13 @@ class PresetReader:
             scrape_interval=self._scrape_interval,
             health=health,
             spacing=self._spacing,
+            neighbours=self.neighbours,
+            begun=begun,
+            begun_at_least=(span.start - self._outages.lookback(span.start)) / 1000,
             requests=requests,
             buckets=buckets if no_bounds is None else no_bounds,
+            native=native,
+            only_native=self._only_native,
             doubts=doubts,
             bounds=bounds,
             lifecycle=lifecycle,
@@ -125,7 +161,12 @@ class PresetReader:
         return debt == 0
 
     def _reach(self, span: Span) -> Reach:
-        return Reach(span.end - span.start, self._outages.lookback(span.start))
+        return Reach(
+            span.end - span.start,
+            self._outages.lookback(span.start),
+            self._relabelled,
+            one_scrape(self._scrape_interval),
+        )
 
     @property
     def bounds(self) -> Bounds | None:
@@ -155,9 +196,17 @@ class PresetReader:
         result = await self._workers.instant(bounds_query(self._preset, self._preset.histogram, backends), at)
         if isinstance(result, Failure):
             return result
-        rows = ((sample.metric.get("le", ""), number(sample)) for sample in result.samples)
+        rows = [(sample.metric.get("le", ""), number(sample)) for sample in result.samples if TAG not in sample.metric]
         self._bounds = Bounds.of(rows, at) or self._bounds
+        native = {self._preset.key_of(sample.metric) for sample in result.samples if sample.metric.get(TAG) == NATIVE}
+        self._only_native = (self._only_native - backends) | native
+        self._bounds_read_at = at
         return None
+
+    def _bounds_are_due(self, limits: frozenset[float], at: int) -> bool:
+        age = at - self._bounds_read_at
+        due = age >= REFRESH_MS or age < 0 or (self._unmeasured and age >= RETRY_MS)
+        return due or (self._bounds is not None and self._bounds.is_due(limits, at))
 
     async def _requests(
         self, keys: Mapping[Question, Key], span: Span, *, wanted: bool
@@ -192,6 +241,27 @@ class PresetReader:
             return result
         return read_buckets(self._preset, ((sample.metric, number(sample)) for sample in result.samples))
 
+    @property
+    def only_native(self) -> frozenset[Key]:
+        """The backends without classic buckets that have a native histogram, as last read."""
+        return self._only_native
+
+    async def _native(self, backends: frozenset[Key], span: Span) -> Increments[NativeCounts] | Failure:
+        if self._preset.histogram is None or not backends:
+            return Increments()
+        query = native_query(self._preset, self._preset.histogram, backends, self._reach(span))
+        result = await self._workers.instant(query, span.end)
+        if isinstance(result, Failure):
+            return result
+        return read_native(self._preset, ((sample.metric, sample.content) for sample in result.samples))
+
+    async def relabelled(self, backends: frozenset[Key], start: int, end: int) -> frozenset[Key] | Failure:
+        """Query which backends had a target with several sets of labels between two times."""
+        result = await self._workers.instant(relabelled_query(self._preset, backends, end - start), end)
+        if isinstance(result, Failure):
+            return result
+        return frozenset(self._preset.key_of(sample.metric) for sample in result.samples)
+
     async def _lifecycle(self, keys: Mapping[Question, Key], span: Span) -> Mapping[Key, LifecycleCounts] | Failure:
         backends = lifecycle_backends(keys)
         if self._preset.lifecycle is None or not backends:
@@ -203,7 +273,8 @@ class PresetReader:
         return read_lifecycle(self._preset, ((sample.metric, number(sample)) for sample in result.samples))
 
     async def _health(self, backends: frozenset[Key], bounds: Spellings, span: Span) -> Health | Failure:
-        result = await self._workers.instant(health_query(self._preset, backends, bounds), span.end)
+        lookback = self._outages.lookback(span.start) + _REMEMBER_LABELS_MS
+        result = await self._workers.instant(health_query(self._preset, backends, bounds, lookback), span.end)
         return result if isinstance(result, Failure) else read_health(self._preset, result.samples)
 
     async def _display(
@@ -212,6 +283,6 @@ class PresetReader:
         if not wanted:
             return Display()
         quantiles = {question.metric.quantile for question in keys if isinstance(question.metric, Latency)}
-        query = display_query(self._preset, backends, quantiles, self._window)
+        query = display_query(self._preset, backends, quantiles, self._window, self._only_native & backends)
         result = await self._workers.instant(query, span.end, _DISPLAY_TIMEOUT)
         return Display() if isinstance(result, Failure) else read_display(self._preset, result.samples)

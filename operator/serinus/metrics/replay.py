@@ -7,16 +7,18 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from serinus.engine.analysis.measurements import Answer, Question
-from serinus.metrics.answers import Health, Tick
+from serinus.metrics.answers import Tick
 from serinus.metrics.grpc_calls import grpc_query, read_grpc, with_grpc
+from serinus.metrics.health import Health
 from serinus.metrics.increments import RequestCounts, Row, read_buckets, read_requests
 from serinus.metrics.lifecycle import LifecycleCounts, lifecycle_backends, lifecycle_query, read_lifecycle
 from serinus.metrics.named import NamedTemplate
+from serinus.metrics.native import NativeCounts, NativeRow, native_query, read_native
 from serinus.metrics.plausible import Increments, RecentTraffic
 from serinus.metrics.presets import Key, Preset
-from serinus.metrics.queries import Reach, buckets_query, requests_query
-from serinus.metrics.reader import PresetReader, models_of
-from serinus.metrics.transport import Matrix
+from serinus.metrics.queries import BEGUN, PART, Reach, begun_query, buckets_query, requests_query
+from serinus.metrics.reader import PresetReader, models_of, one_scrape
+from serinus.metrics.transport import HistogramValue, Matrix
 from serinus.metrics.workers import Failure, Workers
 
 MAX_STEPS = 10_000
@@ -25,11 +27,15 @@ MAX_STEPS = 10_000
 _MAX_SAMPLES = 200_000
 """Samples in one response, about 6 MB: far below the transport's limit, and cheap to parse."""
 
+_ROWS_PER_HISTOGRAM = 150
+"""A native histogram has some dozens of buckets, each with four values where a sample has two."""
+
 _ROWS_PER_BACKEND = 6
 """Typical rows of a backend in one response: five response classes, or three buckets for each of two limits."""
 
 _REQUESTS: Final = "requests"
 _BUCKETS: Final = "buckets"
+_NATIVE: Final = "native"
 _LIFECYCLE: Final = "lifecycle"
 _GRPC: Final = "grpc"
 
@@ -70,21 +76,34 @@ class Steps:
         return self.first + index * self.step
 
 
-async def _rows_by_step(workers: Workers, query: str, steps: Steps, chunk: range) -> Sequence[Sequence[Row]] | Failure:
+async def _rows_by_step(
+    workers: Workers, query: str, steps: Steps, chunk: range
+) -> Sequence[Sequence[NativeRow]] | Failure:
     """Return the rows of the query at each step of the chunk."""
     result = await workers.range(query, steps.time(chunk.start), steps.time(chunk.stop - 1), steps.step)
     return result if isinstance(result, Failure) else _by_step(result, steps, chunk)
 
 
-def _by_step(matrix: Matrix, steps: Steps, chunk: range) -> Sequence[Sequence[Row]]:
-    rows: list[list[Row]] = [[] for _ in chunk]
+def _by_step(matrix: Matrix, steps: Steps, chunk: range) -> Sequence[Sequence[NativeRow]]:
+    rows: list[list[NativeRow]] = [[] for _ in chunk]
     begin = steps.time(chunk.start)
-    for series in matrix.series:
-        for seconds, value in series.values:
-            index = (round(seconds * 1000) - begin) // steps.step
-            if 0 <= index < len(rows):
-                rows[index].append((series.metric, float(value)))
+    for labels, seconds, value in _values(matrix):
+        index = (round(seconds * 1000) - begin) // steps.step
+        if 0 <= index < len(rows):
+            rows[index].append((labels, value))
     return rows
+
+
+def _values(matrix: Matrix) -> Iterator[tuple[Mapping[str, str], float, HistogramValue | str]]:
+    for series in matrix.series:
+        for seconds, number in series.values:
+            yield series.metric, seconds, number
+        for seconds, histogram in series.histograms:
+            yield series.metric, seconds, histogram
+
+
+def _numbers(rows: Sequence[NativeRow]) -> list[Row]:
+    return [(labels, float(value)) for labels, value in rows if isinstance(value, str)]
 
 
 async def replay_preset(
@@ -92,13 +111,19 @@ async def replay_preset(
 ) -> Mapping[Question, Sequence[Answer]]:
     """Answer the questions of one preset at every step."""
     backends, limits, preset = frozenset(keys.values()), reader.limits(keys), reader.preset
-    no_bounds = await reader.refresh_bounds(backends, steps.time(len(steps.at) - 1)) if limits else None
-    queries = _queries(reader, keys, limits, Reach(steps.step, _LOOKBACK_MS))
+    last = steps.time(len(steps.at) - 1)
+    no_bounds = await reader.refresh_bounds(backends, last) if limits else None
+    relabelled = await reader.relabelled(backends, steps.first - _LOOKBACK_MS, last)
+    failure = relabelled if isinstance(relabelled, Failure) else None
+    changed = frozenset() if isinstance(relabelled, Failure) else relabelled
+    reach = Reach(steps.step, _LOOKBACK_MS, changed, one_scrape(scrape_interval))
+    queries = _queries(reader, keys, limits, reach)
     answers: dict[Question, list[Answer]] = {question: [] for question in keys}
-    failure: Failure | None = None
     recent, models = RecentTraffic(), models_of(keys)
-    for chunk in steps.chunks(len(backends) * _ROWS_PER_BACKEND):
-        tables: dict[str, Sequence[Sequence[Row]]] = {}
+    begun: dict[Key, float] = {}
+    series = len(backends) * _ROWS_PER_BACKEND + len(backends & reader.only_native) * _ROWS_PER_HISTOGRAM
+    for chunk in steps.chunks(series):
+        tables: dict[str, Sequence[Sequence[NativeRow]]] = {}
         for name, query in queries.items():
             # After one failure the later chunks would most likely fail as well, each after a time-out.
             result = failure or await _rows_by_step(workers, query, steps, chunk)
@@ -109,17 +134,23 @@ async def replay_preset(
         for index in chunk:
             rows = {name: table[index - chunk.start] for name, table in tables.items()} if failure is None else {}
             read = _read(preset, rows)
+            begun |= read.begun
             evaluated = steps.time(index) / 1000
             tick = Tick(
                 preset=preset,
                 at=steps.at[index],
                 evaluated=evaluated,
                 scrape_interval=scrape_interval,
-                health=failure or Health(dict.fromkeys([*read.requests.counts, *read.buckets.counts], evaluated)),
+                health=failure or Health(dict.fromkeys(read.backends, evaluated)),
                 requests=read.requests,
                 buckets=no_bounds if no_bounds is not None and reader.bounds is None else read.buckets,
+                native=read.native,
+                only_native=reader.only_native,
+                neighbours=reader.neighbours,
+                begun=begun,
+                begun_at_least=evaluated - (steps.step + _LOOKBACK_MS) / 1000,
                 lifecycle=read.lifecycle,
-                doubts=recent.doubts(models, steps.step / 1000, read.requests, read.buckets),
+                doubts=recent.doubts(models, steps.step / 1000, read.requests, read.buckets, read.native),
                 bounds=reader.bounds,
             )
             for question, key in keys.items():
@@ -133,10 +164,13 @@ def _queries(
 ) -> Mapping[str, str]:
     """Return the queries by what they are about: those of a live tick that the questions need."""
     preset, backends, calls = reader.preset, frozenset(keys.values()), reader.grpc_backends(keys)
-    queries = {_REQUESTS: requests_query(preset, backends, reach)}
+    requests = f"{requests_query(preset, backends, reach)} or {begun_query(preset, backends, reach.span)}"
+    queries, native = {_REQUESTS: requests}, backends & reader.only_native
     bounds, ended = reader.needed_bounds(limits), lifecycle_backends(keys)
     if preset.histogram is not None and bounds:
         queries[_BUCKETS] = buckets_query(preset, preset.histogram, backends, bounds, reach)
+    if preset.histogram is not None and limits and native:
+        queries[_NATIVE] = native_query(preset, preset.histogram, native, reach)
     if preset.lifecycle is not None and ended:
         queries[_LIFECYCLE] = lifecycle_query(preset, preset.lifecycle, ended, reach.span)
     if preset.grpc is not None and calls:
@@ -149,19 +183,29 @@ class _Read(NamedTuple):
 
     requests: Increments[RequestCounts]
     buckets: Increments[Mapping[float, float]]
+    native: Increments[NativeCounts]
     lifecycle: Mapping[Key, LifecycleCounts]
+    begun: Mapping[Key, float]
+
+    @property
+    def backends(self) -> tuple[Key, ...]:
+        """The backends of which something was counted."""
+        return (*self.requests.counts, *self.buckets.counts, *self.native.counts)
 
 
-def _read(preset: Preset, rows: Mapping[str, Sequence[Row]]) -> _Read:
-    requests = read_requests(preset, rows.get(_REQUESTS, ()))
+def _read(preset: Preset, rows: Mapping[str, Sequence[NativeRow]]) -> _Read:
+    numbers = _numbers(rows.get(_REQUESTS, ()))
+    begun = {preset.key_of(labels): seconds for labels, seconds in numbers if labels.get(PART) == BEGUN}
+    requests = read_requests(preset, [row for row in numbers if row[0].get(PART) != BEGUN])
     if preset.grpc is not None and _GRPC in rows:
-        requests = with_grpc(requests, read_grpc(preset.grpc, preset, rows[_GRPC]))
-    buckets = read_buckets(preset, rows.get(_BUCKETS, ()))
-    return _Read(requests, buckets, read_lifecycle(preset, rows.get(_LIFECYCLE, ())))
+        requests = with_grpc(requests, read_grpc(preset.grpc, preset, _numbers(rows[_GRPC])))
+    buckets = read_buckets(preset, _numbers(rows.get(_BUCKETS, ())))
+    native = read_native(preset, rows.get(_NATIVE, ()))
+    return _Read(requests, buckets, native, read_lifecycle(preset, _numbers(rows.get(_LIFECYCLE, ()))), begun)
 
 
-def _row(rows: Sequence[Sequence[Row]] | Failure, index: int) -> Sequence[Row] | Failure:
-    return rows if isinstance(rows, Failure) else rows[index]
+def _row(rows: Sequence[Sequence[NativeRow]] | Failure, index: int) -> Sequence[Row] | Failure:
+    return rows if isinstance(rows, Failure) else _numbers(rows[index])
 
 
 async def replay_named(

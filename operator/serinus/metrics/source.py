@@ -12,7 +12,7 @@ from serinus.api.abort_condition import NamedQuery
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, NoData, Question
 from serinus.errors import ConfigurationError
-from serinus.metrics.answers import number
+from serinus.metrics.health import number
 from serinus.metrics.named import NamedTemplate, parse_named
 from serinus.metrics.presets import PRESETS, Key
 from serinus.metrics.reader import PresetReader, Span

@@ -31,6 +31,10 @@ class Spacing:
                 self._seconds[key] = at - before
             self._newest[key] = at
 
+    def newest(self) -> dict[Key, float]:
+        """Return the time of the newest sample of each backend, as last recorded."""
+        return dict(self._newest)
+
     def seconds(self, key: Key) -> float | None:
         """Return the time between the last two samples; None before there were two."""
         return self._seconds.get(key)

@@ -35,11 +35,31 @@ _DENIED: Final = frozenset({401, 403})
 _REMARK: Final = "PromQL info:"
 
 
+class HistogramValue(msgspec.Struct, frozen=True):
+    """A native histogram (Prometheus, HTTP API): numbers as text.
+
+    Attributes:
+        count: the number of observations.
+        buckets: those that are not empty, rising: which ends belong to it, lower end, upper end, count.
+    """
+
+    count: str
+    buckets: list[tuple[int, str, str, str]] = []
+
+
 class Sample(msgspec.Struct, frozen=True):
-    """One series at one time: seconds since 1970 and the value as text; None for a native histogram."""
+    """One series at one time: seconds since 1970, and the value as text or a native histogram."""
 
     metric: dict[str, str]
     value: tuple[float, str] | None = None
+    histogram: tuple[float, HistogramValue] | None = None
+
+    @property
+    def content(self) -> HistogramValue | str:
+        """The value or the histogram, whichever it has."""
+        if self.histogram is not None:
+            return self.histogram[1]
+        return self.value[1] if self.value is not None else "NaN"
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -47,6 +67,7 @@ class Series(msgspec.Struct, frozen=True):
 
     metric: dict[str, str]
     values: list[tuple[float, str]] = []
+    histograms: list[tuple[float, HistogramValue]] = []
 
 
 class _Data(msgspec.Struct, frozen=True):

@@ -9,6 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from localcluster.programs.catalogue import PROMETHEUS_3
+from localcluster.programs.provide import resolve
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
 from support.prometheus.envoy import Upstream, free_port, running_envoy
 from support.prometheus.questions import question
@@ -38,12 +40,27 @@ async def model() -> AsyncIterator[int]:
     await runner.cleanup()
 
 
-async def test_the_preset_counts_the_requests_that_envoy_counted(tmp_path: Path, model: int) -> None:
+KINDS = {
+    "classic": "",
+    "native": "scrape_native_histograms: true, params: {histogram_buckets: [prometheusnative]}, ",
+    "custom-buckets": "convert_classic_histograms_to_nhcb: true, ",
+}
+"""By kind of histogram, what is set in the scrape config; all but the classic ones need a Prometheus 3."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_preset_counts_the_requests_that_envoy_counted(tmp_path: Path, model: int, kind: str) -> None:
     ports = {"good": model, "hanging": model, "refusing": free_port(), "empty": None, "idle": model}
     clusters = {name: Upstream(port, timeout="0.4s") for name, port in ports.items()}
     async with running_envoy(tmp_path, clusters) as gateway:
         listen = gateway.port
-        with Prometheus(tmp_path, targets=[f"127.0.0.1:{gateway.admin}"], path="/stats/prometheus") as prometheus:
+        with Prometheus(
+            tmp_path,
+            targets=[f"127.0.0.1:{gateway.admin}"],
+            path="/stats/prometheus",
+            job=KINDS[kind],
+            binary=resolve(PROMETHEUS_3) if KINDS[kind] else None,
+        ) as prometheus:
             metrics = source(prometheus.url, scrapeInterval="1s")
             try:
                 errors = {name: question(backend=name, model=name) for name in clusters}

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from serinus.api.rollout import Sensitivity
 from serinus.engine.analysis import adaptive, outright
-from serinus.engine.analysis.adaptive import MIN_BLOCK, worse_rates
+from serinus.engine.analysis import worse as worse_version
+from serinus.engine.analysis.adaptive import MIN_BLOCK
 from serinus.engine.analysis.likelihood import log_gamma
 from serinus.engine.analysis.nulls import LEAST_BURST, grid
 from serinus.engine.analysis.sequential import MIN_BAD
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
+from serinus.engine.analysis.worse import worse_rates
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -88,7 +90,8 @@ class Batch:
             decay = np.exp(-TICK / _TIME_CONSTANT)
             self.pace = self.pace * decay + np.stack((requests, np.full(len(requests), TICK)), axis=1)
         before = np.divide(self.pace[:, 0], self.pace[:, 1], out=np.zeros(len(requests)), where=self.pace[:, 1] > 0)
-        largest = largest_bursts(np.maximum(before, requests / SCRAPE), self.setting.blip)
+        shortest = np.where(before > 0, SCRAPE, SCRAPE / 2)
+        largest = largest_bursts(np.maximum(before, requests / shortest), self.setting.blip)
         some = np.nonzero(requests > 0)[0]
         self._look_for_failure(some, requests[some], bad[some], largest[some])
         self.pending[some, 0] += requests[some]
@@ -126,17 +129,18 @@ class Batch:
             places.reshape(-1)
         ]
         shares = np.array([null.share for null in self.guarded])
-        nothing = self._log_likelihood(shares * self.setting.limit, bursts, requests, bad)
+        nothing = self.log_likelihood(shares * self.setting.limit, bursts, requests, bad)
         rates = np.concatenate((self.worse, self.worse))
-        bursty = np.broadcast_to(np.repeat([1.0, 4.0], len(self.worse)), (len(blocks), len(rates)))
-        worse = self._log_likelihood(rates, bursty, requests, bad)
+        wide = np.where(rates >= worse_version._HIGH, np.maximum(1.0, requests / worse_version._SHARPEST), 1.0)
+        bursty = np.repeat([1.0, 4.0], len(self.worse)) * wide
+        worse = self.log_likelihood(rates, bursty, requests, bad)
         no_worse = bad / (self.setting.limit * requests) <= shares
         highest = np.where(no_worse, 0.0, adaptive._MAX_EXPONENT)[:, :, None]
         result: Floats = np.exp(np.minimum(worse[:, None, :] - nothing[:, :, None], highest))
         return result
 
     @staticmethod
-    def _log_likelihood(rates: Floats, bursts: Floats, requests: Floats, bad: Floats) -> Floats:
+    def log_likelihood(rates: Floats, bursts: Floats, requests: Floats, bad: Floats) -> Floats:
         good = requests - bad
         correlation = np.clip((np.maximum(bursts, 1.01) - 1) / (requests - 1), 0, 0.95)
         both = (1 - correlation) / correlation

@@ -138,6 +138,7 @@ ACCEPTED: Final[dict[str, Manifest]] = {
         {
             "spec.rollbackTo": "2.2.4",
             "spec.metrics": {"source": "eu-west", "preset": "envoy-gateway", "interval": "10s", "window": "1m30s"},
+            "spec.guards": "Off",
         }
     ),
     "conditions with and without spaces": rollout(
@@ -189,6 +190,9 @@ ACCEPTED: Final[dict[str, Manifest]] = {
     ),
     "a stage of every word for the judge": rollout(
         {"spec.stages[1].sensitivity": "Careful", "spec.stages[1].blip": "500ms", "spec.stages[1].burst": 3}
+    ),
+    "requests without an answer": rollout(
+        {"spec.stages[1].abortOn": ["unanswered_rate > 1%", "unanswered_rate > stable + 0.5%"]}
     ),
     "a named query": rollout({"spec.stages[1].abortOn": ["drift_score > 0.3", "score_floor < 10"]}),
     "the windowed judgement": rollout({"spec.stages[1].judgement": "Observed", "spec.stages[1].for": "2m"}),

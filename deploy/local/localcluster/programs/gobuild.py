@@ -23,7 +23,8 @@ def build(source: GoSource, target: Path) -> None:
         LocalClusterError: There is no Go, or the build failed; the message contains its last output.
     """
     flags = f"-s -w {source.link_flags}".strip()
-    command = [go(), "build", "-trimpath", "-ldflags", flags, "-o", str(target), source.package]
+    tags = ["-tags", source.tags] if source.tags else []
+    command = [go(), "build", "-trimpath", *tags, "-ldflags", flags, "-o", str(target), source.package]
     folder = SOURCE_ROOT / "go" / source.module
     result = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
     if result.returncode:

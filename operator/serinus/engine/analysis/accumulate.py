@@ -3,15 +3,15 @@
 import math
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar, assert_never
+from typing import NamedTuple, TypeVar, assert_never
 
 from serinus.api.abort_condition import AbortCondition, Latency, NamedQuery, UnansweredRate
 from serinus.api.verdict import Cause
 from serinus.engine.analysis import evidence, latency_factor, sequential
 from serinus.engine.analysis.comparison import Reference
-from serinus.engine.analysis.evidence import Counts, Terms
-from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Measured, NoData
-from serinus.engine.analysis.progress import ROUNDING, Breach, Progress, StableBaseline
+from serinus.engine.analysis.evidence import Counts, Evidence, Terms
+from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted, Measured, NoData
+from serinus.engine.analysis.progress import ROUNDING, Breach, Pace, Progress, StableBaseline
 from serinus.engine.analysis.sequential import NO_ONSET, Onset, Tick
 from serinus.engine.analysis.unanswered import settle
 from serinus.engine.analysis.window import EMPTY_BATCH, HoldTimer, add
@@ -21,14 +21,16 @@ def update(progress: Progress, candidate: Answer, stable: Answer | None) -> Prog
     """Fold in one tick's answers; an answer not newer than the last is ignored, so replay and live may overlap."""
     if progress.latest is not None and candidate.at <= progress.latest.at:
         return progress
-    candidate, stable = _in_proportions(progress, candidate), _in_proportions(progress, stable, factor=1.0)
-    if isinstance(progress.condition.metric, UnansweredRate):
+    condition = progress.condition
+    if condition.compared and isinstance(condition.metric, Latency):
+        candidate, stable = _in_proportions(progress, candidate), _in_proportions(progress, stable, factor=1.0)
+    elif isinstance(condition.metric, UnansweredRate):
         progress, candidate, stable = _with_unanswered(progress, candidate, stable)
     baseline = _updated_baseline(progress, stable)
-    answer = _usable(progress.condition, candidate)
+    answer = _usable(condition, candidate)
     match answer:
         case Counted():
-            return _judge_counts(_count(progress, answer, baseline), answer)
+            return _count(progress, answer, baseline)
         case Measured():
             return _judge_value(replace(progress, latest=answer, last_counted_at=answer.at, stable=baseline), answer)
         case NoData() | CouldNotAsk():
@@ -50,7 +52,7 @@ def _in_proportions(progress: Progress, answer: Given, factor: float | None = No
     compared.
     """
     condition = progress.condition
-    if not (condition.compared and isinstance(condition.metric, Latency) and isinstance(answer, Counted)):
+    if not isinstance(answer, Counted):
         return answer
     tolerated = progress.rules.tolerated or 0.0
     bound = latency_factor.reference_bound(progress.stable.tail, progress.stable.tail_requests, tolerated)
@@ -77,9 +79,11 @@ def _usable(condition: AbortCondition, answer: Answer) -> Answer:
     """Return the answer, or NoData if its figures cannot be judged."""
     match answer:
         case Counted(at=at, batch=batch):
-            figures = (batch.requests, batch.certain, batch.likely, batch.possible)
             if isinstance(condition.metric, NamedQuery):
                 return NoData(at=at, cause=Cause.QUERY_INVALID, message=f"{condition.name} gave counts, not a value")
+            if 0 <= batch.certain <= batch.likely <= batch.possible <= batch.requests < math.inf:
+                return answer
+            figures = (batch.requests, batch.certain, batch.likely, batch.possible)
             largest = max(figures)
             if not math.isfinite(sum(figures)) or min(figures) < 0:
                 return NoData(at=at, cause=Cause.NAN, message=f"invalid counts of {condition.name}: {batch}")
@@ -108,15 +112,18 @@ def _updated_baseline(progress: Progress, answer: Answer | None) -> StableBaseli
     if not isinstance(latest, Counted) or tolerated is None or latest.batch.requests <= 0:
         return replace(baseline, latest=latest)
     batch = latest.batch
-    tick = Tick(batch.requests, batch.certain, _onset_burst(progress))
-    compared = progress.condition.compared
-    onset = NO_ONSET if compared else sequential.advance_onset(baseline.onset, tick, tolerated=tolerated, at=latest.at)
+    onset, pending = NO_ONSET, EMPTY_BATCH
+    if progress.condition.compared:
+        pending = add(baseline.pending, batch)
+    else:
+        tick = Tick(batch.requests, batch.certain, _onset_burst(progress.rules.terms))
+        onset = sequential.advance_onset(baseline.onset, tick, tolerated=tolerated, at=latest.at)
     # At every tick of every canary: half the time of replace().
     return StableBaseline(
         latest,
         baseline.requests + batch.requests,
         baseline.bad + batch.likely,
-        add(baseline.pending, batch) if compared else EMPTY_BATCH,
+        pending,
         baseline.level,
         baseline.window,
         baseline.tail,
@@ -126,36 +133,77 @@ def _updated_baseline(progress: Progress, answer: Answer | None) -> StableBaseli
     )
 
 
-def _onset_burst(progress: Progress) -> float:
-    terms = progress.rules.terms
+def _onset_burst(terms: Terms | None) -> float:
     given = terms.bursts.given if terms is not None else None
     return sequential.ONSET_BURST if given is None else min(sequential.ONSET_BURST, given)
 
 
+class _Judged(NamedTuple):
+    """What a judgement of the pending requests changes.
+
+    Attributes:
+        at: time of the judgement; None before the first.
+        evidence: the e-process.
+        onset: the requests since the most probable start of a regression.
+        pending: the requests that are not judged yet.
+        stable: the stable version's requests.
+    """
+
+    at: datetime | None
+    evidence: Evidence
+    onset: Onset
+    pending: Batch
+    stable: StableBaseline
+
+
 def _count(progress: Progress, answer: Counted, baseline: StableBaseline) -> Progress:
-    batch, last = answer.batch, progress.last_counted_at
-    return replace(
-        progress,
-        latest=answer,
-        last_counted_at=answer.at,
-        coarse=answer.coarse,
+    """Add the requests of a tick, and judge those that are pending if a judgement is due."""
+    rules, batch, last = progress.rules, answer.batch, progress.last_counted_at
+    pace = progress.pace if last is None else progress.pace.plus(batch.requests, answer.at - last)
+    pending = add(progress.pending, batch) if batch.requests > 0 else progress.pending
+    judged = _Judged(progress.judged_at, progress.evidence, progress.onset, pending, baseline)
+    if rules.tolerated is None or (judged.at is not None and answer.at - judged.at < rules.interval):
+        return _counted(progress, answer, pace, judged)
+    if rules.terms is None:
+        return _judge_window(_counted(progress, answer, pace, judged), answer)
+    judged = _judge_evidence(judged, rules.terms, pace.per_second, answer.at)
+    counted = _counted(progress, answer, pace, judged)
+    if judged.evidence.value < rules.needed or counted.certain < sequential.MIN_BAD or judged.at != answer.at:
+        return counted
+    return _breach(counted, counted.onset, answer.display, answer.at)
+
+
+def _counted(progress: Progress, answer: Counted, pace: Pace, judged: _Judged) -> Progress:
+    batch = answer.batch
+    # At every tick of every canary: replace() takes twice as long.
+    return Progress(
+        condition=progress.condition,
+        rules=progress.rules,
+        guard=progress.guard,
+        evidence=judged.evidence,
         requests=progress.requests + batch.requests,
         certain=progress.certain + batch.certain,
         likely=progress.likely + batch.likely,
         possible=progress.possible + batch.possible,
-        pending=add(progress.pending, batch) if batch.requests > 0 else progress.pending,
-        stable=baseline,
-        stable_requests=baseline.requests,
-        pace=progress.pace if last is None else progress.pace.plus(batch.requests, answer.at - last),
+        stable_requests=judged.stable.requests,
+        breached_at=progress.breached_at,
+        breach=progress.breach,
+        coarse=answer.coarse,
+        latest=answer,
+        last_counted_at=answer.at,
+        judged_at=judged.at,
+        pending=judged.pending,
+        onset=judged.onset,
+        stable=judged.stable,
+        outstanding=progress.outstanding,
+        window=progress.window,
+        hold_timer=progress.hold_timer,
+        pace=pace,
     )
 
 
-def _judge_counts(progress: Progress, answer: Counted) -> Progress:
+def _judge_window(progress: Progress, answer: Counted) -> Progress:
     rules, at = progress.rules, answer.at
-    if rules.tolerated is None or (progress.judged_at is not None and at - progress.judged_at < rules.interval):
-        return progress
-    if rules.terms is not None:
-        return _judge_evidence(progress, rules.terms, answer)
     window = progress.window.plus(progress.pending, at, rules.window)
     beside = progress.stable.window.plus(progress.stable.pending, at, rules.window)
     total = window.total
@@ -174,53 +222,57 @@ def _judge_counts(progress: Progress, answer: Counted) -> Progress:
     return _breach(judged, in_window, answer.display, at) if _held_long_enough(judged) else judged
 
 
-def _judge_evidence(progress: Progress, terms: Terms, answer: Counted) -> Progress:
-    batch, at = progress.pending, answer.at
+def _judge_evidence(before: _Judged, terms: Terms, per_second: float, at: datetime) -> _Judged:
+    """Add the pending requests to the evidence; without any there is nothing to judge."""
+    batch = before.pending
     if terms.margin is not None:
-        if batch.requests <= 0 or progress.stable.pending.requests <= 0:
-            return progress
-        judged = _compare(progress, terms, at)
-    elif batch.requests <= 0:
-        return replace(progress, judged_at=at)
-    else:
-        tick = Tick(batch.requests, batch.certain, _onset_burst(progress))
-        judged = replace(
-            progress,
-            judged_at=at,
-            pending=EMPTY_BATCH,
-            evidence=evidence.fold(progress.evidence, _tick(progress, terms, at), progress.pace.per_second, terms),
-            onset=sequential.advance_onset(progress.onset, tick, tolerated=terms.tolerated, at=at),
-        )
-    if judged.evidence.value < judged.rules.needed or judged.certain < sequential.MIN_BAD:
-        return judged
-    return _breach(judged, judged.onset, answer.display, at)
+        if batch.requests <= 0 or before.stable.pending.requests <= 0:
+            return before
+        return _compare(before, terms, per_second, at)
+    if batch.requests <= 0:
+        return before._replace(at=at)
+    tick = Tick(batch.requests, batch.certain, _onset_burst(terms))
+    return _Judged(
+        at,
+        evidence.fold(before.evidence, _tick(before, terms, at), per_second, terms),
+        sequential.advance_onset(before.onset, tick, tolerated=terms.tolerated, at=at),
+        EMPTY_BATCH,
+        before.stable,
+    )
 
 
-def _tick(progress: Progress, terms: Terms, at: datetime) -> Counts:
-    since = progress.judged_at
-    seconds = terms.bursts.shortest if since is None else (at - since).total_seconds()
-    return Counts(progress.pending.requests, progress.pending.certain, seconds)
+def _tick(before: _Judged, terms: Terms, at: datetime) -> Counts:
+    seconds = terms.bursts.shortest if before.at is None else (at - before.at).total_seconds()
+    return Counts(before.pending.requests, before.pending.certain, seconds)
 
 
-def _compare(progress: Progress, terms: Terms, at: datetime) -> Progress:
+def _compare(before: _Judged, terms: Terms, per_second: float, at: datetime) -> _Judged:
     """Compare the pending requests with those of the stable version, whose rate is expected from the ticks before."""
-    stable, batch = progress.stable, progress.pending
-    rate = stable.level.rate(terms.tolerated / 2)
-    reference = Reference(stable.pending.requests, stable.pending.possible, rate)
-    passed = timedelta(0) if progress.judged_at is None else at - progress.judged_at
-    tick = _tick(progress, terms, at)
-    onset = progress.onset
-    if (limit := progress.limit) is not None and 0 < limit < 1:
-        onset = sequential.advance_onset(
-            onset, Tick(batch.requests, batch.certain, _onset_burst(progress)), tolerated=limit, at=at
-        )
-    return replace(
-        progress,
-        judged_at=at,
-        pending=EMPTY_BATCH,
-        evidence=evidence.fold_comparison(progress.evidence, tick, progress.pace.per_second, terms, reference),
-        stable=replace(stable, pending=EMPTY_BATCH, level=stable.level.plus(stable.pending, passed)),
-        onset=onset,
+    batch, stable, onset = before.pending, before.stable, before.onset
+    pending = stable.pending
+    reference = Reference(pending.requests, pending.possible, stable.level.rate(terms.tolerated / 2))
+    limit = stable.bad / stable.requests + (terms.margin or 0.0)
+    if 0 < limit < 1:
+        tick = Tick(batch.requests, batch.certain, _onset_burst(terms))
+        onset = sequential.advance_onset(onset, tick, tolerated=limit, at=at)
+    passed = timedelta(0) if before.at is None else at - before.at
+    return _Judged(
+        at,
+        evidence.fold_comparison(before.evidence, _tick(before, terms, at), per_second, terms, reference),
+        onset,
+        EMPTY_BATCH,
+        StableBaseline(
+            stable.latest,
+            stable.requests,
+            stable.bad,
+            EMPTY_BATCH,
+            stable.level.plus(pending, passed),
+            stable.window,
+            stable.tail,
+            stable.tail_requests,
+            stable.onset,
+            stable.outstanding,
+        ),
     )
 
 

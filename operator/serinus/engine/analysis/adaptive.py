@@ -5,6 +5,7 @@ a supermartingale with a mean of at most 1 if that hypothesis is true. The evide
 therefore at most 1 on average under every hypothesis of the grid. docs/explanation/statistics.md has the formulae.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -15,24 +16,15 @@ from serinus.api.rollout import Sensitivity
 from serinus.engine.analysis.likelihood import BlockLikelihood, Floats
 from serinus.engine.analysis.nulls import grid
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
+from serinus.engine.analysis.worse import alternatives
 
 MIN_BLOCK: Final = 20
 """Requests that are judged together at least, so that a burst lies within one block at low traffic as well."""
 
-TIMES: Final = (1.5, 2.5, 5.0, 12.0, 40.0)
-# Far above a low limit, the multiples alone would leave a gap in which nothing is found.
-FAILING: Final = (0.35, 0.95)
-WORST: Final = 0.95
-_BURSTS: Final = (1.0, 4.0)
 _MAX_EXPONENT: Final = 200.0
 _MAX_RATIO: Final = 1e200
-
-
-@lru_cache(maxsize=4096)
-def worse_rates(tolerated: float) -> tuple[float, ...]:
-    """Return the error rates for which evidence is collected; the last one is outright failure."""
-    higher = sorted({min(WORST, times * tolerated) for times in TIMES} | set(FAILING))
-    return tuple(rate for rate in higher if rate > tolerated) or ((1 + tolerated) / 2,)
+_AT_ONCE: Final = 16
+"""Bad counts whose likelihoods are computed together: one array costs hardly more than one count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +80,45 @@ def fold(
 @lru_cache(maxsize=1024)
 def _factors(sensitivity: Sensitivity, tolerated: float, largest: float, requests: float, bad: float) -> Floats:
     """Return the likelihood ratios of a block: rows are hypotheses, columns are alternatives."""
-    guarded = grid(sensitivity)
-    likelihoods = _distribution(sensitivity, tolerated, largest, requests).log_likelihood(bad)
-    factors: Floats = likelihoods[len(guarded) :] - likelihoods[: len(guarded), np.newaxis]
+    hypotheses, negated_shares = len(grid(sensitivity)), _negated_shares(sensitivity)
+    whole = int(bad)
+    if whole == bad:
+        group, place = divmod(whole, _AT_ONCE)
+        likelihoods = _log_likelihoods(sensitivity, tolerated, largest, requests, group)[place]
+    else:
+        likelihoods = _distribution(sensitivity, tolerated, largest, requests).log_likelihood(bad)
+    factors: Floats = likelihoods[hypotheses:] - likelihoods[:hypotheses, np.newaxis]
     # A block that is no worse than a hypothesis is never evidence against it, even where a bursty alternative explains
     # its good requests better. The grid begins with the highest rates.
-    share = bad / (tolerated * requests)
-    no_worse = sum(null.share >= share for null in guarded)
+    no_worse = bisect_right(negated_shares, -bad / (tolerated * requests))
     np.minimum(factors[:no_worse], 0.0, out=factors[:no_worse])
     np.minimum(factors, _MAX_EXPONENT, out=factors)
     np.exp(factors, out=factors)
     return factors
 
 
+@lru_cache
+def _negated_shares(sensitivity: Sensitivity) -> tuple[float, ...]:
+    """Return the rates of the hypotheses as shares of the limit, negated and therefore rising."""
+    return tuple(-null.share for null in grid(sensitivity))
+
+
 @lru_cache(maxsize=2048)
+def _log_likelihoods(sensitivity: Sensitivity, tolerated: float, largest: float, requests: float, group: int) -> Floats:
+    """Return the logarithms of the likelihoods of the bad counts of a group, each as a row."""
+    first = group * _AT_ONCE
+    # A count above the requests has no likelihood; nobody asks for it.
+    counts = np.minimum(np.arange(first, first + _AT_ONCE, dtype=np.float64), requests)
+    return _distribution(sensitivity, tolerated, largest, requests).log_likelihoods(counts)
+
+
+@lru_cache(maxsize=512)
 def _distribution(sensitivity: Sensitivity, tolerated: float, largest: float, requests: float) -> BlockLikelihood:
     """Return the distribution of the bad count under each hypothesis, followed by the alternatives."""
-    guarded, rates = grid(sensitivity), worse_rates(tolerated)
+    guarded, worse = grid(sensitivity), alternatives(tolerated, requests)
     return BlockLikelihood.of(
-        [*(null.share * tolerated for null in guarded), *rates, *rates],
-        [*(null.size.burst(largest) for null in guarded), *(burst for burst in _BURSTS for _ in rates)],
+        [*(null.share * tolerated for null in guarded), *(rate for rate, _ in worse)],
+        [*(null.size.burst(largest) for null in guarded), *(burst for _, burst in worse)],
         requests,
     )
 
@@ -116,11 +127,21 @@ def advance(evidence: AdaptiveEvidence, factors: Floats, *, planned: int) -> Ada
     """Multiply the mixtures by the likelihood ratios of one block; rows are hypotheses, columns are alternatives."""
     blocks = evidence.blocks + 1
     weight = starting_weight(blocks, planned)
+    columns = factors.shape[1]
     if evidence.ratios:
         ratios = np.frombuffer(evidence.ratios).reshape(factors.shape) + weight
         ratios *= factors
     else:
         ratios = weight * factors
-    np.minimum(ratios, _MAX_RATIO, out=ratios)
-    least = float(np.add.reduce(ratios, axis=1).min()) / factors.shape[1]
-    return AdaptiveEvidence(ratios.tobytes(), blocks, least + unspent_weight(blocks, planned))
+    # One product and a list: an eighth of the time of numpy's sum and minimum.
+    sums = ratios.dot(_ones(columns)).tolist()
+    if max(sums) > _MAX_RATIO:
+        np.minimum(ratios, _MAX_RATIO, out=ratios)
+        sums = ratios.dot(_ones(columns)).tolist()
+    value = min(sums) / columns + unspent_weight(blocks, planned)
+    return AdaptiveEvidence(ratios.tobytes(), blocks, value)
+
+
+@lru_cache
+def _ones(count: int) -> Floats:
+    return np.ones(count)

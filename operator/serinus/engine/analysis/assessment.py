@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, assert_never
 
-from serinus.api.abort_condition import AbortCondition, Latency
+from serinus.api.abort_condition import AbortCondition
 from serinus.api.rollout import Promotion, Stage
 from serinus.api.verdict import Cause, Verdict
-from serinus.engine.analysis import sequential, text
+from serinus.engine.analysis import sentences, sequential, text
 from serinus.engine.analysis.accumulate import update
 from serinus.engine.analysis.measurements import Coarse, CouldNotAsk, Counted, Measured, NoData
-from serinus.engine.analysis.progress import ROUNDING, Breach, Progress, begin
+from serinus.engine.analysis.progress import ROUNDING, Progress, begin
 
 __all__ = ["Assessment", "Progress", "assess", "begin", "update"]
 
@@ -28,7 +28,6 @@ _SUSPICIOUS: Final = 20.0
 # If none of 3/p0 requests is bad, a rate above p0 is rejected at 95 % (the rule of three).
 _RULE_OF_THREE: Final = 3.0
 _ROUNDING: Final = 1e-6
-_MAX_MESSAGE: Final = 500
 _LONGEST: Final = 1e9
 """Seconds; what would take longer is not awaited."""
 
@@ -75,14 +74,6 @@ class _Result(NamedTuple):
     message: str
 
 
-class _Observed(NamedTuple):
-    """The requests over which the proportion is observed."""
-
-    requests: float
-    likely: float
-    scope: str
-
-
 def assess(progress: Progress, stage: Stage, now: datetime) -> Assessment:
     """Assess the evidence so far, regardless of whether the stage has lasted long enough.
 
@@ -101,7 +92,7 @@ def assess(progress: Progress, stage: Stage, now: datetime) -> Assessment:
         result.verdict,
         result.cause,
         result.message,
-        _value(progress),
+        sentences.value(progress),
         round(progress.requests if progress.breach is None else progress.breach.requests),
         latest_at if breached is None else breached,
         progress.coarse,
@@ -112,13 +103,13 @@ def assess(progress: Progress, stage: Stage, now: datetime) -> Assessment:
 
 def _result(progress: Progress, stage: Stage, now: datetime) -> _Result:
     if progress.breached_at is not None:
-        return _Result(Verdict.BREACH, None, _breach_sentence(progress))
+        return _Result(Verdict.BREACH, None, sentences.breached(progress))
     latest = progress.latest
     match latest:
         case None:
             return _unknown(Cause.NO_SERIES, f"{progress.condition.name} has not been asked for yet.")
         case NoData() | CouldNotAsk():
-            return _unknown(latest.cause, _missing_sentence(progress, latest, now))
+            return _unknown(latest.cause, sentences.no_reading(progress, latest, now))
         case Counted() | Measured():
             pass
         case _:
@@ -141,7 +132,7 @@ def _guarding(progress: Progress, result: _Result) -> _Result:
     if result.cause is Cause.TOO_FEW_REQUESTS or (
         result.cause is Cause.UNDECIDED and progress.evidence.value < _SUSPICIOUS and not _turned_bad(progress)
     ):
-        return _Result(Verdict.PASS, None, _observed_sentence(progress, _observed(progress)))
+        return _Result(Verdict.PASS, None, sentences.proportion(progress, sentences.observed(progress)))
     return result
 
 
@@ -152,13 +143,6 @@ def _turned_bad(progress: Progress) -> bool:
 
 def _unknown(cause: Cause, message: str) -> _Result:
     return _Result(Verdict.UNKNOWN, cause, message)
-
-
-def _missing_sentence(progress: Progress, latest: NoData | CouldNotAsk, now: datetime) -> str:
-    known = progress.last_counted_at
-    since = "since the stage began" if known is None else f"for {text.span(now - known)}"
-    problem = latest.message[:_MAX_MESSAGE].rstrip(".")
-    return f"There has been no usable reading of {progress.condition.name} {since}: {problem}."
 
 
 def _assess_value(progress: Progress, value: float) -> _Result:
@@ -184,18 +168,18 @@ def _assess_proportion(progress: Progress, stage: Stage, tolerated: float, now: 
             f"No answer of the stable version, with which {progress.condition.name} is compared, has been counted."
         )
         return _unknown(Cause.NO_TRAFFIC, message)
-    observed = _observed(progress)
-    summary = _observed_sentence(progress, observed)
+    observed = sentences.observed(progress)
+    summary = sentences.proportion(progress, observed)
     if progress.requests < needed:
-        missing = _still_missing(progress, needed - progress.requests, now)
+        missing = sentences.requests_missing(progress, needed - progress.requests, now)
         return _unknown(Cause.TOO_FEW_REQUESTS, f"{summary} {missing}")
     if not progress.rules.sequential and observed.requests < progress.rules.min_in_window:
         message = f"{summary} The window needs {progress.rules.min_in_window:,}: give metrics.window a longer time."
         return _unknown(Cause.TOO_FEW_REQUESTS, message)
     if observed.likely > limit * ROUNDING * observed.requests:
-        return _unknown(Cause.UNDECIDED, f"{summary} {_undecided(progress)}")
+        return _unknown(Cause.UNDECIDED, f"{summary} {sentences.undecided(progress)}")
     if _turned_bad(progress):
-        return _unknown(Cause.UNDECIDED, f"{summary} {_late_suspicion(progress)}")
+        return _unknown(Cause.UNDECIDED, f"{summary} {sentences.late_suspicion(progress)}")
     if stage.promotion is Promotion.CERTIFIED:
         return _assess_certificate(progress, tolerated, summary, now)
     return _Result(Verdict.PASS, None, f"{summary} {needed:,} requests were needed.")
@@ -219,54 +203,6 @@ def missing_requests_in(progress: Progress, stage: Stage) -> timedelta:
     return timedelta(seconds=missing / pace) if pace * _LONGEST > missing else timedelta.max
 
 
-def _observed(progress: Progress) -> _Observed:
-    if progress.rules.sequential:
-        return _Observed(progress.requests, progress.likely, "")
-    total = progress.window.total
-    return _Observed(total.requests, total.likely, f"in the last {text.span(progress.rules.window)}")
-
-
-def _observed_sentence(progress: Progress, observed: _Observed) -> str:
-    condition = progress.condition
-    if observed.requests <= 0:
-        return f"No answer of this version has been counted {observed.scope}."
-    above = text.estimated_between(condition, progress.coarse)
-    proportion = text.proportion(condition, observed.likely, observed.requests, above=above, scope=observed.scope)
-    return f"{proportion}; {text.limit(condition, progress.limit)}."
-
-
-def _still_missing(progress: Progress, missing: float, now: datetime) -> str:
-    if progress.pace.seconds <= 0:
-        return f"{math.ceil(missing - _ROUNDING):,} requests are missing."
-    when = text.arrival(missing, progress.pace.per_second, now)
-    return f"{math.ceil(missing - _ROUNDING):,} requests are missing: {when}."
-
-
-def _undecided(progress: Progress) -> str:
-    rules = progress.rules
-    if progress.coarse is not None:
-        limit, upper = text.threshold(progress.condition), text.latency(progress.coarse.upper)
-        return (
-            f"That is too many to pass, and only what takes longer than {upper} counts for a breach: more requests may "
-            f"never decide it. Add {limit} as a bucket bound to the data plane's histogram."
-        )
-    if rules.sequential:
-        evidence, needed = text.evidence(progress.evidence.value), text.evidence(rules.needed)
-        return (
-            f"That is too many to pass, but chance could explain it: evidence {evidence} of the {needed} of a breach."
-        )
-    held = progress.hold_timer.held
-    time = "0s" if held is None else text.span(held)
-    return f"That is too many to pass; it has held for {time} and is a breach after {text.span(rules.hold_for)}."
-
-
-def _late_suspicion(progress: Progress) -> str:
-    onset = progress.onset
-    since = "the stage's beginning" if onset.since is None else text.clock(onset.since)
-    recent = text.proportion(progress.condition, onset.bad, onset.requests, scope=f"since {since}")
-    return f"But {recent}: that looks like a regression, and nothing passes before it is decided."
-
-
 def _assess_certificate(progress: Progress, tolerated: float, summary: str, now: datetime) -> _Result:
     requests, possible = progress.requests, min(progress.possible, progress.requests)
     proof = sequential.certificate(tolerated, requests, possible)
@@ -277,50 +213,6 @@ def _assess_certificate(progress: Progress, tolerated: float, summary: str, now:
     if missing is None:
         return _unknown(Cause.UNDECIDED, f"{summary} At this rate it is never certified: evidence {figures}.")
     return _unknown(
-        Cause.TOO_FEW_REQUESTS, f"{summary} Evidence {figures}. About {_still_missing(progress, missing, now)}"
+        Cause.TOO_FEW_REQUESTS,
+        f"{summary} Evidence {figures}. About {sentences.requests_missing(progress, missing, now)}",
     )
-
-
-def _breach_sentence(progress: Progress) -> str:
-    condition, breach, rules = progress.condition, progress.breach, progress.rules
-    if breach is None or progress.breached_at is None:
-        return f"{condition.text} was breached."
-    stable = " The stable version is over this limit too." if breach.stable_too else ""
-    held = f"for {text.span(breach.held)}, {text.span(rules.hold_for)} are a breach"
-    if rules.tolerated is None:
-        value = "" if breach.value is None else f" {text.named_value(condition, breach.value)}"
-        return f"{condition.name} was{value}, over its limit ({condition.threshold_text}) {held}.{stable}"
-    since = "the stage's beginning" if breach.since is None else text.clock(breach.since)
-    above = text.certainly_above(progress.coarse)
-    scope = f"from {since} to {text.clock(progress.breached_at)}"
-    proportion = text.proportion(condition, breach.bad, breach.requests, above=above, scope=scope)
-    evidence = f"evidence {text.evidence(breach.evidence)}, {text.evidence(rules.needed)} are a breach"
-    return f"{proportion}; {text.limit(condition, breach.limit)} ({evidence if rules.sequential else held}).{stable}"
-
-
-def _value(progress: Progress) -> str:
-    condition, breach, latest = progress.condition, progress.breach, progress.latest
-    if breach is not None:
-        return _breach_value(condition, breach)
-    if isinstance(latest, Measured):
-        return text.named_value(condition, latest.value)
-    if isinstance(latest, Counted) and latest.display is not None and isinstance(condition.metric, Latency):
-        return text.latency(latest.display)
-    observed = _observed(progress)
-    if condition.tolerated is None or observed.requests <= 0:
-        return ""
-    return text.proportion_value(condition, observed.likely / observed.requests)
-
-
-def _breach_value(condition: AbortCondition, breach: Breach) -> str:
-    if condition.tolerated is None:
-        return "" if breach.value is None else text.named_value(condition, breach.value)
-    # The displayed quantile covers another window than the verdict and may contradict it.
-    if isinstance(condition.metric, Latency) and breach.value is not None and breach.value > _least(condition):
-        return text.latency(breach.value)
-    return text.proportion_value(condition, breach.bad / breach.requests)
-
-
-def _least(condition: AbortCondition) -> float:
-    """Return the latency above which a displayed quantile does not contradict a breach; unknown for a comparison."""
-    return math.inf if condition.compared else condition.threshold

@@ -7,22 +7,28 @@ which that point is the nearest one in the sense of Kullback and Leibler; their 
 most 1 on the whole hypothesis (Turner, Ly and Gruenwald, arXiv 2106.02693, section 3).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serinus.api.rollout import Sensitivity
-from serinus.engine.analysis.adaptive import FAILING, TIMES, WORST, Block
-from serinus.engine.analysis.likelihood import BlockLikelihood, Floats
-from serinus.engine.analysis.nulls import grid
+from serinus.engine.analysis.adaptive import Block
+from serinus.engine.analysis.likelihood import Floats, Hypotheses
+from serinus.engine.analysis.nulls import SHARES, grid
+from serinus.engine.analysis.worse import as_many_worse_rates
 
 # The lower rate must not reach 0, or a single failure of the stable version would end all evidence.
 _LOWEST: Final = 0.2
 _HIGHEST_NULL: Final = 0.9
 _MAX_EXPONENT: Final = 200.0
-_BISECTIONS: Final = 30
+_CLOSE: Final = 1e-14
+_MOST_STEPS: Final = 60
+_SHARES: Final = np.array(SHARES)[:, np.newaxis]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +52,39 @@ class Reference:
 
 def factors(block: Block, reference: Reference, *, margin: float, sensitivity: Sensitivity) -> Floats:
     """Return the likelihood ratios of a block: rows are hypotheses, columns are alternatives."""
-    guarded = grid(sensitivity)
-    shares = np.array([[null.share] for null in guarded])
-    bursts = np.array([[null.size.burst(block.largest)] for null in guarded])
-    tolerated = min(_HIGHEST_NULL, reference.rate + margin)
-    nothing = shares * tolerated
-    worse, lower = _paired(_worse_rates(tolerated), nothing, tolerated, block, reference)
-    null = BlockLikelihood.of(nothing[:, 0], bursts[:, 0], block.requests).log_likelihood(block.bad)
-    candidate = block.bad * np.log(worse) + (block.requests - block.bad) * np.log1p(-worse) - null[:, np.newaxis]
+    rows, shares, bursts, hypotheses = _hypotheses(sensitivity, block.largest, block.requests)
+    rate = reference.rate
+    tolerated = min(_HIGHEST_NULL, rate + margin)
+    worse, lower = _paired(_SHARES * tolerated, tolerated, block, reference)
+    candidate = block.bad * np.log(worse) + (block.requests - block.bad) * np.log1p(-worse)
     good = reference.requests - reference.bad
-    stable = reference.bad * np.log(lower / reference.rate) + good * np.log((1 - lower) / (1 - reference.rate))
-    result: Floats = np.exp(np.clip(candidate + stable / bursts, -_MAX_EXPONENT, _MAX_EXPONENT))
-    return result
+    stable = reference.bad * np.log(lower / rate) + good * np.log((1 - lower) / (1 - rate))
+    null = hypotheses.log_likelihood(shares * tolerated, block.bad)
+    result: Floats = stable[rows] / bursts
+    result += candidate[rows]
+    result -= null[:, np.newaxis]
+    np.minimum(result, _MAX_EXPONENT, out=result)
+    np.maximum(result, -_MAX_EXPONENT, out=result)
+    return np.exp(result, out=result)
 
 
-def _worse_rates(tolerated: float) -> Floats:
-    """Return the wanted rates of the candidate, always as many: the tolerated rate follows the stable version."""
-    wanted = np.array([*(min(WORST, times * tolerated) for times in TIMES), *FAILING])
-    return np.where(wanted > tolerated, wanted, WORST)
+@lru_cache(maxsize=1024)
+def _hypotheses(
+    sensitivity: Sensitivity, largest: float, requests: float
+) -> tuple[NDArray[np.intp], Floats, Floats, Hypotheses]:
+    """Return of each hypothesis the place of its share among all, the share, the burst as a column, and all bursts."""
+    guarded = grid(sensitivity)
+    bursts = np.array([null.size.burst(largest) for null in guarded])
+    return (
+        np.array([SHARES.index(null.share) for null in guarded]),
+        np.array([null.share for null in guarded]),
+        bursts[:, np.newaxis],
+        Hypotheses(bursts, requests),
+    )
 
 
-def _paired(
-    wanted: Floats, nothing: Floats, tolerated: float, block: Block, reference: Reference
-) -> tuple[Floats, Floats]:
-    """Return the worse rate of the candidate and the lower rate of the stable version, for each cell.
+def _paired(nothing: Floats, tolerated: float, block: Block, reference: Reference) -> tuple[Floats, Floats]:
+    """Return the worse rate of the candidate and the lower rate of the stable version, for each share and alternative.
 
     Along the border, where the candidate's rate is ``share * (stable rate + margin)``, the logarithm of the mean
     likelihood ratio must not rise in either direction: its two derivatives cancel each other.
@@ -77,13 +92,14 @@ def _paired(
     rate = reference.rate
     # Fewer requests of the stable version tell less about it: then only a smaller excess can be seen.
     strength = (reference.requests / block.requests) * tolerated * (1 - nothing) / (1 - rate)
-    worse = np.minimum(wanted, nothing + (1 - _LOWEST) * strength)
+    worse = np.minimum(np.array(as_many_worse_rates(tolerated)), nothing + (1 - _LOWEST) * strength)
     lower = rate - rate * (worse - nothing) / strength
     return worse, lower
 
 
 def failing_logarithms(block: Block, reference: Reference, *, margin: float, rates: Sequence[float]) -> list[float]:
     """Return the logarithms of the likelihood ratios of outright failure, each divided by the largest burst."""
+    good, stable_good = block.requests - block.bad, reference.requests - reference.bad
     result = []
     for rate in rates:
         stable = _nearest(rate, block.requests, reference, margin)
@@ -91,26 +107,42 @@ def failing_logarithms(block: Block, reference: Reference, *, margin: float, rat
         if candidate >= rate:
             result.append(0.0)
             continue
-        logs = (
-            block.bad * np.log(rate / candidate),
-            (block.requests - block.bad) * np.log((1 - rate) / (1 - candidate)),
-            reference.bad * np.log(reference.rate / stable),
-            (reference.requests - reference.bad) * np.log((1 - reference.rate) / (1 - stable)),
+        logarithm = (
+            block.bad * math.log(rate / candidate)
+            + good * math.log((1 - rate) / (1 - candidate))
+            + reference.bad * math.log(reference.rate / stable)
+            + stable_good * math.log((1 - reference.rate) / (1 - stable))
         )
-        result.append(float(sum(logs)) / block.largest)
+        result.append(logarithm / block.largest)
     return result
 
 
 def _nearest(rate: float, requests: float, reference: Reference, margin: float) -> float:
-    """Return the stable version's rate of the nearest point on the border to this pair of rates, by bisection."""
-    low, high = reference.rate, rate - margin
+    """Return the stable version's rate of the nearest point on the border to this pair of rates.
+
+    The distance is convex along the border: Newton's method finds where its slope is 0, and a bisection replaces each
+    step that would leave the interval in which that is.
+    """
+    expected, others = reference.rate, reference.requests
+    low, high = expected, rate - margin
     if high <= low:
         return low
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        candidate = middle + margin
-        slope = requests * (candidate - rate) / (candidate * (1 - candidate)) + reference.requests * (
-            middle - reference.rate
-        ) / (middle * (1 - middle))
-        low, high = (middle, high) if slope < 0 else (low, middle)
-    return (low + high) / 2
+    found = (requests * high + others * low) / (requests + others)
+    for _ in range(_MOST_STEPS):
+        candidate = found + margin
+        variance, other_variance = candidate * (1 - candidate), found * (1 - found)
+        excess, other_excess = candidate - rate, found - expected
+        slope = requests * excess / variance + others * other_excess / other_variance
+        if slope < 0:
+            low = found
+        else:
+            high = found
+        bend = requests * (variance - excess * (1 - 2 * candidate)) / (variance * variance) + others * (
+            other_variance - other_excess * (1 - 2 * found)
+        ) / (other_variance * other_variance)
+        step = found - slope / bend
+        after = step if low < step < high else (low + high) / 2
+        if abs(after - found) <= _CLOSE * found:
+            return after
+        found = after
+    return found

@@ -15,6 +15,9 @@ from serinus.engine.analysis.comparison import Reference
 from serinus.engine.analysis.nulls import largest_burst
 from serinus.engine.analysis.outright import OutrightEvidence
 
+_PARTS: Final = 2.0
+"""The first requests of a stage count as those of this part of the shortest time."""
+
 
 class Counts(NamedTuple):
     """The requests of a tick, and the time in which they came.
@@ -48,11 +51,13 @@ class Bursts:
         """Return the largest burst to expect among these requests.
 
         It depends on request counts alone, never on which of them were bad: the rate before, or that of these requests
-        where it is higher, as after a rise of the traffic.
+        where it is higher, as after a rise of the traffic. While no rate is known, the requests count as those of a
+        part of the shortest time: the traffic of a stage begins between two scrapes.
         """
         if self.given is not None:
             return float(self.given)
-        return largest_burst(max(per_second, counts.requests / max(counts.seconds, self.shortest)), self.blip)
+        seconds = max(counts.seconds, self.shortest) if per_second > 0 else self.shortest / _PARTS
+        return largest_burst(max(per_second, counts.requests / seconds), self.blip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,9 @@ def fold(evidence: Evidence, tick: Counts, per_second: float, terms: Terms) -> E
     failing = outright.fold(
         evidence.outright, tick.requests, tick.bad, burst=burst, tolerated=terms.tolerated, planned=terms.planned
     )
-    block = evidence.pending.plus(Block(tick.requests, tick.bad, burst))
+    block = Block(tick.requests, tick.bad, burst)
+    if evidence.pending.requests > 0:
+        block = evidence.pending.plus(block)
     if block.requests < MIN_BLOCK:
         return Evidence(failing, evidence.adaptive, block)
     worse = adaptive.fold(

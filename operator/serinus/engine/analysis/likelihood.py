@@ -47,18 +47,56 @@ class BlockLikelihood:
         """Pair rates, strictly between 0 and 1, with bursts of at least 1, for a block of at least 2 requests."""
         rate, burst = np.asarray(rates), np.asarray(bursts)
         independent = burst < _INDEPENDENT
-        correlation = np.clip((np.maximum(burst, _INDEPENDENT) - 1) / (requests - 1), 0.0, _MOST_CORRELATED)
-        both = (1 - correlation) / correlation
+        both = concentration(burst, requests)
         shapes = np.array((rate * both, (1 - rate) * both))
-        constant = log_gamma(both) - log_gamma(requests + both) - log_gamma(shapes).sum(axis=0)
+        # One call for all: arrays are so small that each operation costs the same, whatever their size.
+        gammas = log_gamma(np.array((both, requests + both, shapes[0], shapes[1])))
+        constant = gammas[0] - gammas[1] - (gammas[2] + gammas[3])
         return cls(requests, independent, np.log(rate), np.log1p(-rate), shapes, constant)
 
     def log_likelihood(self, bad: float) -> Floats:
         """Return the logarithm of the likelihood of this many bad requests, not necessarily a whole number."""
-        good = self.requests - bad
-        gammas = log_gamma(self.shapes + np.array(((bad,), (good,))))
+        result: Floats = self.log_likelihoods(np.array((bad,)))[0]
+        return result
+
+    def log_likelihoods(self, bad: Floats) -> Floats:
+        """Return the logarithms of the likelihoods of several numbers of bad requests, each as a row."""
+        counts = np.array((bad, self.requests - bad))[:, :, np.newaxis]
+        gammas = log_gamma(self.shapes[:, np.newaxis, :] + counts)
         bursty = gammas[0] + gammas[1] + self.constant
-        return np.where(self.independent, bad * self.log_bad + good * self.log_good, bursty)
+        result: Floats = np.where(self.independent, counts[0] * self.log_bad + counts[1] * self.log_good, bursty)
+        return result
+
+
+def concentration(bursts: Floats, requests: float) -> Floats:
+    """Return the sum of the two parameters of the beta distribution, for a block of this size."""
+    correlation = np.minimum((np.maximum(bursts, _INDEPENDENT) - 1) / (requests - 1), _MOST_CORRELATED)
+    result: Floats = (1 - correlation) / correlation
+    return result
+
+
+class Hypotheses:
+    """Bursts with rates that differ from block to block: what does not depend on the rates is computed once."""
+
+    __slots__ = ("_both", "_constant", "_independent", "_requests")
+
+    def __init__(self, bursts: Floats, requests: float) -> None:
+        """Take bursts of at least 1, for a block of at least 2 requests."""
+        self._requests, self._independent = requests, bursts < _INDEPENDENT
+        self._both = concentration(bursts, requests)
+        self._constant = log_gamma(self._both) - log_gamma(requests + self._both)
+
+    def log_likelihood(self, rates: Floats, bad: float) -> Floats:
+        """Return the logarithm of the likelihood of this many bad requests, for a rate beside each burst."""
+        good, first, size = self._requests - bad, rates * self._both, len(rates)
+        second = self._both - first
+        arguments = np.empty((4, size))
+        np.add(first, bad, out=arguments[0])
+        np.add(second, good, out=arguments[1])
+        arguments[2], arguments[3] = first, second
+        gammas = log_gamma(arguments)
+        bursty = gammas[0] + gammas[1] + (self._constant - (gammas[2] + gammas[3]))
+        return np.where(self._independent, bad * np.log(rates) + good * np.log1p(-rates), bursty)
 
 
 def log_gamma(values: Floats) -> Floats:

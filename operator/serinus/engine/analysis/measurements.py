@@ -4,7 +4,7 @@ A condition limits a proportion of requests, so answers are counts, never quanti
 exceed the last finite bound and is NaN without requests.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from serinus.api.abort_condition import Metric
@@ -50,6 +50,8 @@ class Counted:
         above: the requests above every bound, where the question was about the whole histogram.
         total: the number of requests of that histogram.
         open: by how much the number of requests has grown that neither ended nor are under way; not in ``batch``.
+        begun: the time of the sample from which it was counted, long before the tick where scrapes have failed since;
+            None where the source does not know.
     """
 
     at: datetime
@@ -59,6 +61,7 @@ class Counted:
     above: Tail = ()
     total: float = 0.0
     open: float = 0.0
+    begun: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

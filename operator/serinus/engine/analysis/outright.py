@@ -58,11 +58,14 @@ def advance(evidence: OutrightEvidence, logarithms: list[float], *, planned: int
     """Multiply the mixtures by the likelihood ratios of one tick, given as logarithms."""
     ticks = evidence.ticks + 1
     weight = starting_weight(ticks, planned)
-    before, exp = evidence.ratios or (0.0,) * len(logarithms), math.exp
-    ratios = tuple(
-        [
-            min(_MAX_RATIO, (ratio + weight) * exp(max(-_MAX_EXPONENT, min(_MAX_EXPONENT, logarithm))))
-            for ratio, logarithm in zip(before, logarithms, strict=True)
-        ]
-    )
-    return OutrightEvidence(ratios, ticks, sum(ratios) / len(ratios) + unspent_weight(ticks, planned))
+    before = evidence.ratios or (0.0,) * len(logarithms)
+    ratios = [(ratio + weight) * _exp(logarithm) for ratio, logarithm in zip(before, logarithms, strict=True)]
+    if max(ratios) > _MAX_RATIO:
+        ratios = [min(_MAX_RATIO, ratio) for ratio in ratios]
+    return OutrightEvidence(tuple(ratios), ticks, sum(ratios) / len(ratios) + unspent_weight(ticks, planned))
+
+
+def _exp(exponent: float) -> float:
+    if -_MAX_EXPONENT < exponent < _MAX_EXPONENT:
+        return math.exp(exponent)
+    return math.exp(math.copysign(_MAX_EXPONENT, exponent))

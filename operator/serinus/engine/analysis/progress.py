@@ -256,7 +256,8 @@ def begin(  # noqa: PLR0913 - what a condition is judged by
         tolerated=condition.tolerated,
         terms=_terms(condition, stage, scrape_interval, max(scrape_interval, interval), guard=guard),
         needed=conditions_in_run / FALSE_ABORTS_PER_RUN,
-        interval=interval,
+        # A guard looks for what is plain: it is judged once for each scrape, not at each of its three ticks.
+        interval=max(interval, scrape_interval) if guard else interval,
         window=metrics.window.value,
         hold_for=stage.for_.value,
         min_in_window=stage.min_requests or MIN_IN_WINDOW,

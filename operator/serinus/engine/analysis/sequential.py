@@ -40,29 +40,30 @@ class Rate:
         return (bad * self.bad if bad else 0.0) + (requests - bad) * self.good
 
 
-@dataclass(frozen=True, slots=True)
-class Alternatives:
-    """The alternatives to one tolerated rate: lower ones, and twice the rate, which dates the start of a regression."""
-
-    better: tuple[Rate, ...]
-    onset: Rate
-
-
 @lru_cache(maxsize=4096)
-def alternatives(tolerated: float) -> Alternatives:
-    """Return the alternatives to a tolerated proportion, strictly between 0 and 1.
+def better_rates(tolerated: float) -> tuple[Rate, ...]:
+    """Return the alternatives below a tolerated proportion, strictly between 0 and 1.
 
     Raises:
         ValueError: it is not between 0 and 1.
     """
-    if not 0 < tolerated < 1:
-        raise ValueError(f"tolerated: {tolerated} is not between 0 and 1")
+    return tuple(_rate(times * tolerated, tolerated) for times in _BETTER)
+
+
+@lru_cache(maxsize=4096)
+def onset_rate(tolerated: float) -> Rate:
+    """Return the alternative that dates the start of a regression: twice the tolerated proportion.
+
+    Raises:
+        ValueError: the proportion is not strictly between 0 and 1.
+    """
     doubled = min(_WORST, _DOUBLED * tolerated)
-    onset = _rate(doubled if doubled > tolerated else (1 + tolerated) / 2, tolerated)
-    return Alternatives(tuple(_rate(times * tolerated, tolerated) for times in _BETTER), onset)
+    return _rate(doubled if doubled > tolerated else (1 + tolerated) / 2, tolerated)
 
 
 def _rate(rate: float, tolerated: float) -> Rate:
+    if not 0 < tolerated < 1:
+        raise ValueError(f"tolerated: {tolerated} is not between 0 and 1")
     bad = math.log(rate / tolerated) if rate > 0 else -math.inf
     return Rate(bad, math.log1p(-rate) - math.log1p(-tolerated))
 
@@ -110,7 +111,7 @@ def advance_onset(onset: Onset, tick: Tick, *, tolerated: float, at: datetime) -
     requests, bad, burst = tick
     if requests <= 0:
         return onset
-    score = onset.score + alternatives(tolerated).onset.exponent(requests, bad) / burst
+    score = onset.score + onset_rate(tolerated).exponent(requests, bad) / burst
     if score <= 0:
         return Onset(since=at)
     return Onset(onset.since, onset.requests + requests, onset.bad + bad, score)
@@ -121,7 +122,7 @@ def certificate(tolerated: float, requests: float, possible: float) -> float:
 
     ``possible`` is the number of requests of the stage that may have been bad.
     """
-    better = alternatives(tolerated).better
+    better = better_rates(tolerated)
     return sum(_exp(rate.exponent(requests, possible)) for rate in better) / len(better)
 
 
@@ -131,7 +132,7 @@ def certificate_missing(tolerated: float, requests: float, possible: float) -> f
     Newton's method on the logarithm of the certificate, which is convex in the number of requests: starting from an
     overestimate (only the best single alternative), it converges from above and never underestimates.
     """
-    better = alternatives(tolerated).better
+    better = better_rates(tolerated)
     gains = [gain for gain in (rate.exponent(requests, possible) for rate in better) if gain > -math.inf]
     if max(gains) <= 0:
         return None

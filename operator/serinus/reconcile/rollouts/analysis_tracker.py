@@ -18,11 +18,11 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin
 from serinus.engine.analysis.guards import guards_of
-from serinus.engine.analysis.measurements import CouldNotAsk, Question
+from serinus.engine.analysis.measurements import CouldNotAsk, Question, Subject
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import stage_of
 from serinus.engine.rollout.traffic.confirmation import route_in_use
-from serinus.ports.cluster_state import RolloutRecord
+from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.catch_up import CatchUp
@@ -35,6 +35,8 @@ from serinus.reconcile.rollouts.stage_analysis import (
     asked_of,
     begun_again,
     counts_from,
+    earlier_run_ended,
+    not_before,
     on_route,
     settled_after,
     subject_of,
@@ -224,7 +226,8 @@ class AnalysisTracker:
         # The next tick covers the whole past of a stage that began around the last one.
         tick = self._sources[plan.metrics.source].tick
         new = last_tick - SETTLED < stage_id.since <= last_tick + 2 * tick
-        counted_from = counts_from(record.status, stage_id.since, scrape_interval=interval, tick=tick)
+        earlier = self._earlier_run_ended(record, plan, asked[0].candidate.subject)
+        counted_from = counts_from(earlier, stage_id.since, scrape_interval=interval, tick=tick)
         trusted = self._trusted_from.get(plan.metrics.source)
         if trusted is not None and not trusted <= stage_id.since <= now:
             # The clock was set since the stage began: where in the metrics its beginning is, nobody knows.
@@ -240,12 +243,13 @@ class AnalysisTracker:
             until=(last_tick,) * len(asked),
             unread_until=None if new else last_tick,
             share_from=settled_after(stage_id.since, scrape_interval=interval, tick=tick),
+            not_before=not_before(earlier),
         )
 
     def _asked(self, record: RolloutRecord, plan: RolloutSpec, index: int) -> tuple[Asked, ...]:
         """Return the questions of what the team wrote for a stage, then those of the guards that can be answered."""
         namespace, status = record.meta.key.namespace, record.status
-        versions = {version.version: version for version in self._cache.versions(namespace, plan.model)}
+        versions = self._versions(record, plan)
         candidate = subject_of(status.candidate, versions, ObjectKey(namespace, plan.model))
         stable = subject_of(status.stable, versions, ObjectKey(namespace, plan.model))
         if candidate is None:
@@ -254,6 +258,12 @@ class AnalysisTracker:
         guards = tuple(asked_of(plan, candidate, stable, guard) for guard in guards_of(plan, index))
         problem_with = self._sources[plan.metrics.source].problem_with
         return (*asked, *(guard for guard in guards if stable is not None and not problem_with(guard.candidate)))
+
+    def _versions(self, record: RolloutRecord, plan: RolloutSpec) -> Mapping[str, ModelVersionRecord]:
+        return {one.version: one for one in self._cache.versions(record.meta.key.namespace, plan.model)}
+
+    def _earlier_run_ended(self, record: RolloutRecord, plan: RolloutSpec, candidate: Subject) -> datetime | None:
+        return earlier_run_ended(record.status, candidate, self._versions(record, plan))
 
     async def _ask(self, source: str, now: datetime, before: datetime) -> None:
         """Query what happened since each condition's last answer: mostly since the last tick."""

@@ -11,7 +11,7 @@ from serinus.api.rollout import Guards, MetricsRef, RolloutSpec, Stage
 from serinus.api.rollout_status import RolloutStatus, Serving
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, update
-from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Question, Subject
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question, Subject
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import Running, mode_of
 from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
@@ -55,6 +55,7 @@ class StageAnalysis:
         initial: the progress of each condition before the first answer.
         progress: the progress of each condition now.
         counts_from: only later answers count; earlier ones may include requests of an earlier run of this version.
+        not_before: counts from a sample before this time may be of an earlier run; None where there was none.
         until: by condition, up to when the source has answered; the next question begins there.
         unread_until: what happened before this time is still to be read; None where nothing is.
         live: the answers of the ticks so far, kept until all of the past is known; then they are judged again after it.
@@ -80,6 +81,7 @@ class StageAnalysis:
     problem: str = ""
     share: RequestShare = NO_REQUESTS
     generation: int = 0
+    not_before: datetime | None = None
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -140,16 +142,41 @@ def asked_of(plan: RolloutSpec, candidate: Subject, stable: Subject | None, cond
     return Asked(condition, question_of(plan, candidate, condition), beside)
 
 
-def counts_from(status: RolloutStatus, since: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
+def counts_from(ended: datetime | None, since: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
     """Return the time after which answers are about this stage's requests only.
 
     A version that is retried right after its rollback must not be charged with the failures of the run before.
+
+    Args:
+        ended: the end of the earlier run on this backend; None where there was none.
+        since: when the stage began.
+        scrape_interval: how often the targets are scraped.
+        tick: how often they are asked about.
     """
-    version = status.candidate.version if status.candidate is not None else ""
-    ended = next((past.ended_at for past in status.history if past.version == version), None)
-    if ended is None:
-        return since
-    return max(since, settled_after(ended, scrape_interval=scrape_interval, tick=tick))
+    return since if ended is None else max(since, settled_after(ended, scrape_interval=scrape_interval, tick=tick))
+
+
+def not_before(ended: datetime | None) -> datetime | None:
+    """Return the time of the first sample that has all requests of the earlier run on this backend; None without one.
+
+    An outage of the scrapes that begins with the end of that run and ends in this one brings the requests of both in
+    one answer, however late.
+    """
+    return None if ended is None else ended + _IN_FLIGHT
+
+
+def earlier_run_ended(
+    status: RolloutStatus, subject: Subject, versions: Mapping[str, ModelVersionRecord]
+) -> datetime | None:
+    """Return when the latest run ended that was on the candidate's backend; None where there was none.
+
+    It was this version's, or that of another one with the same Service.
+    """
+    for past in status.history:
+        record = versions.get(past.version)
+        if past.version == subject.version or (record is not None and record.backend == subject.backend):
+            return past.ended_at
+    return None
 
 
 def settled_after(change: datetime, *, scrape_interval: timedelta, tick: timedelta) -> datetime:
@@ -215,9 +242,15 @@ def folded(
             answers[asked.stable] if asked.stable is not None else None,
         )
         if answers[asked.candidate].at > analysis.counts_from
+        and not _of_earlier_run(answers[asked.candidate], analysis.not_before)
         else one
         for one, asked in zip(progress, analysis.asked, strict=True)
     )
+
+
+def _of_earlier_run(answer: Answer, first: datetime | None) -> bool:
+    """Return whether an answer has counts from before the first sample of this run."""
+    return first is not None and isinstance(answer, Counted) and answer.begun is not None and answer.begun < first
 
 
 def begun_again(analysis: StageAnalysis, since: datetime) -> StageAnalysis:

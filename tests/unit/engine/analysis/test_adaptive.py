@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serinus.api.rollout import Sensitivity
-from serinus.engine.analysis.adaptive import NO_EVIDENCE, AdaptiveEvidence, Block, fold, worse_rates
+from serinus.engine.analysis.adaptive import NO_EVIDENCE, AdaptiveEvidence, Block, fold
 from serinus.engine.analysis.likelihood import BlockLikelihood, log_gamma
 from serinus.engine.analysis.nulls import Null, grid, largest_burst
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
+from serinus.engine.analysis.worse import alternatives
 from support.examples import examples
 
 TOLERATED = 0.05
@@ -104,10 +105,12 @@ def test_log_gamma_is_that_of_the_standard_library(value: float) -> None:
 
 def direct(blocks: Sequence[Block], sensitivity: Sensitivity) -> float:
     """Return the evidence by the formula of the documentation: a sum over onsets of means of products."""
-    alternatives = [(rate, burst) for burst in (1.0, 4.0) for rate in worse_rates(TOLERATED)]
 
-    def ratio(null: Null, rate: float, burst: float, block: Block) -> float:
+    columns = len(alternatives(TOLERATED, 20))
+
+    def ratio(null: Null, place: int, block: Block) -> float:
         requests, bad = int(block.requests), int(block.bad)
+        rate, burst = alternatives(TOLERATED, requests)[place]
         low = chances(null.share * TOLERATED, null.size.burst(block.largest), requests)[bad]
         value = chances(rate, burst, requests)[bad] / low
         return min(1.0, value) if bad <= null.share * TOLERATED * requests else value
@@ -115,10 +118,8 @@ def direct(blocks: Sequence[Block], sensitivity: Sensitivity) -> float:
     def mixture(null: Null) -> float:
         return math.fsum(
             starting_weight(onset + 1, PLANNED)
-            * math.fsum(
-                math.prod(ratio(null, rate, burst, block) for block in blocks[onset:]) for rate, burst in alternatives
-            )
-            / len(alternatives)
+            * math.fsum(math.prod(ratio(null, place, block) for block in blocks[onset:]) for place in range(columns))
+            / columns
             for onset in range(len(blocks))
         )
 
@@ -186,6 +187,20 @@ def test_bursts_that_the_grid_guards_are_no_evidence_but_as_many_single_errors_a
 
     assert evidence(lambda k: 20 if k % 100 == 50 else 0) < 1
     assert evidence(lambda _: 1) > 1e6
+
+
+def test_an_outage_of_the_blip_that_two_large_ticks_share_is_no_breach_but_as_high_a_rate_is() -> None:
+    def evidence(bad: Sequence[int]) -> float:
+        return folded([Block(2500, x, 1024.0) for x in bad], tolerated=0.005, planned=480).value
+
+    assert evidence([*[0] * 70, 490, 500]) < 100
+    assert evidence([*[0] * 70, 490, 500, 500, 500]) > 1000
+
+
+@pytest.mark.parametrize("rate", [0.15, 0.2, 0.3, 0.45, 0.75])
+def test_a_rate_between_two_alternatives_is_found_in_large_blocks_too(rate: float) -> None:
+    blocks = [*[Block(2500, 12, 1024.0)] * 60, *[Block(2500, round(2500 * rate), 1024.0)] * 9]
+    assert folded(blocks, tolerated=0.05, planned=480).value > 400
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.05, 0.5, 10.0, 500.0])

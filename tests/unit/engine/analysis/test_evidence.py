@@ -70,8 +70,19 @@ def test_a_given_burst_overrides_the_blip() -> None:
 
 def test_traffic_that_has_just_risen_counts_for_the_largest_burst() -> None:
     bursts = Bursts(blip=2.0, shortest=15.0)
-    assert bursts.largest(Counts(150.0, 0.0, 5.0), 0.0) == bursts.largest(Counts(0.0, 0.0, 5.0), 10.0)
-    assert bursts.largest(Counts(150.0, 0.0, 5.0), 0.0) > bursts.largest(Counts(15.0, 0.0, 5.0), 2.0)
+    assert bursts.largest(Counts(150.0, 0.0, 5.0), 0.1) == bursts.largest(Counts(0.0, 0.0, 5.0), 10.0)
+    assert bursts.largest(Counts(150.0, 0.0, 5.0), 0.1) > bursts.largest(Counts(15.0, 0.0, 5.0), 2.0)
+
+
+def test_while_no_rate_is_known_the_requests_may_have_come_in_a_part_of_a_scrape() -> None:
+    bursts = Bursts(blip=2.0, shortest=15.0)
+    assert bursts.largest(Counts(75.0, 0.0, 15.0), 0.0) == bursts.largest(Counts(0.0, 0.0, 5.0), 10.0)
+
+
+def test_an_outage_of_the_blip_in_the_first_tick_is_no_breach_but_outright_failure_is() -> None:
+    outage, failing = Counts(50.0, 20.0, 5.0), Counts(50.0, 50.0, 5.0)
+    assert folded([outage], 0.0).value < 100
+    assert folded([failing], 0.0).value > 1000
 
 
 def test_the_largest_burst_does_not_depend_on_the_bad_requests() -> None:

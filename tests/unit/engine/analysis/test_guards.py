@@ -96,3 +96,20 @@ def test_a_guard_that_looks_like_a_breach_holds_the_stage_until_it_is_decided() 
 
     assert (held.verdict, held.cause, held.holds) == (Verdict.UNKNOWN, Cause.UNDECIDED, True)
     assert judged.verdict is Verdict.BREACH
+
+
+def hung_in_each_tick(candidate: float, stable: float) -> Assessment:
+    """Return what the guard of unanswered requests says where so many more of each version's get no answer."""
+    stage, now = a_stage(), at(0)
+    progress = begin(UNANSWERED, stage, MetricsRef(), conditions_in_run=4, scrape_interval=SCRAPE, guard=True)
+    for _ in range(12):
+        now += SCRAPE
+        answers = [Counted(at=now, batch=Batch(100, 0, 0, 0), open=hung) for hung in (candidate, stable)]
+        progress = update(progress, *answers)
+    return assess(progress, stage, now)
+
+
+def test_requests_that_hang_are_a_breach_unless_the_stable_versions_hang_too() -> None:
+    assert hung_in_each_tick(20, 0).verdict is Verdict.BREACH
+    assert hung_in_each_tick(20, 20).verdict is Verdict.PASS
+    assert hung_in_each_tick(20, 20).value == "13%"

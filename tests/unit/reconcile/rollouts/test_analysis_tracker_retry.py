@@ -1,9 +1,12 @@
 """A version that is tried again right after its rollback is judged by the requests of its new run only."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from serinus.api.rollout_status import CurrentStage, PastRun, RolloutStatus, RunResult, Serving, StageState
+from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress
+from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from support.builders import CANARY, PRODUCTION, STAGING
@@ -28,12 +31,16 @@ def retried(version: str = "2.0.0") -> RolloutStatus:
     )
 
 
-async def readings(source: FakeSource, status: RolloutStatus, ticks: int, *, restarted: bool = False) -> Progress:
+async def readings(
+    source: FakeSource, status: RolloutStatus, ticks: int, *, restarted: bool = False, shared: str = ""
+) -> Progress:
     """The evidence of the one condition after so many ticks; a restarted process has seen none of them but the last."""
     cache = ClusterCache()
     tracker = AnalysisTracker(cache, {"default": source})
     for version in ("1.0.0", "2.0.0"):
         cache.put(model_version(version, "fraud"))
+    if shared:
+        cache.put(replace(model_version(shared, "fraud"), backend=model_version("2.0.0", "fraud").backend))
     plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, "burst": 1}, PRODUCTION)
     if not restarted:
         await tick_and_catch_up(tracker, ENDED)
@@ -70,3 +77,47 @@ async def test_the_end_of_another_versions_run_delays_nothing() -> None:
     source = FakeSource(scrape=timedelta(seconds=SCRAPE))
     source.bad["2.0.0"] = 1.0
     assert (await readings(source, retried("1.5.0"), 1)).breached_at is not None
+
+
+async def test_the_failures_of_another_version_with_the_same_service_are_not_counted() -> None:
+    for restarted in (False, True):
+        progress = await readings(failing_until_scraped(), retried("1.5.0"), 20, restarted=restarted, shared="1.5.0")
+        assert progress.breached_at is None
+        assert progress.requests > 0
+
+
+class Unscraped(FakeSource):
+    """Scrapes fail from the end of the first run for three minutes; the first one after that brings its last failures.
+
+    Attributes:
+        knows: whether answers say from which sample they count.
+    """
+
+    OUTAGE = timedelta(minutes=3)
+
+    def __init__(self, *, knows: bool) -> None:
+        super().__init__(scrape=timedelta(seconds=SCRAPE))
+        self.knows = knows
+
+    def _answer(self, question: Question, at: datetime, since: datetime) -> Answer:
+        over = ENDED + self.OUTAGE
+        if at <= over:
+            return NoData(at=at, cause=Cause.STALE, message="the newest sample is old")
+        spans = since <= over
+        bad = 100.0 if spans and question.subject.version == "2.0.0" else 0.0
+        begun = ENDED if spans else since
+        return Counted(at=at, batch=Batch(250.0, bad, bad, bad), begun=begun if self.knows else None)
+
+
+async def test_an_outage_of_the_scrapes_between_two_runs_does_not_bring_the_failures_of_the_first() -> None:
+    for restarted in (False, True):
+        progress = await readings(Unscraped(knows=True), retried(), 60, restarted=restarted)
+        assert progress.breached_at is None
+        assert progress.requests > 0
+    # The same counts, from a source that does not know where they begin.
+    assert (await readings(Unscraped(knows=False), retried(), 60)).breached_at is not None
+
+
+async def test_an_outage_within_a_run_loses_nothing() -> None:
+    progress = await readings(Unscraped(knows=True), retried("1.5.0"), 60)
+    assert progress.breached_at is not None
