@@ -168,6 +168,19 @@ def test_without_the_right_to_create_jobs_the_operator_knows_so(
     assert not _settings(helm.template(CHART, SOURCE, *options, "--set=rbac.jobs=false"), tmp_path).job_tests
 
 
+def test_policies_that_exempt_the_operator_leave_the_namespaces_of_other_releases_alone(helm: Helm) -> None:
+    def scopes(*options: str) -> dict[str, Any]:
+        bindings = _all(helm.template(CHART, SOURCE, *options), "ValidatingAdmissionPolicyBinding")
+        scoped = {"serinus-authors", "serinus-test-jobs"}
+        found = {binding["metadata"]["name"]: binding["spec"].get("matchResources") for binding in bindings}
+        return {name: scope for name, scope in found.items() if name in scoped}
+
+    assert scopes() == {"serinus-authors": None, "serinus-test-jobs": None}
+    by_name = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["fraud", "search"]}
+    expected = {"namespaceSelector": {"matchExpressions": [by_name]}}
+    assert set(map(str, scopes("--set=namespaces={fraud,search}").values())) == {str(expected)}
+
+
 def test_no_role_of_the_operator_has_a_wildcard_or_secrets(helm: Helm) -> None:
     roles = [*_all(helm.template(CHART, SOURCE), "ClusterRole"), *_all(helm.template(CHART, SOURCE), "Role")]
     rules = [rule for role in roles for rule in role["rules"]]

@@ -312,13 +312,15 @@ class FakeJobs:
         self.looked: list[str] = []
         self._made = count(1)
 
-    async def ensure(self, owner: Meta, action: RunJobTest) -> JobRecord:
+    async def ensure(self, owner: Meta, action: RunJobTest, noted: str = "") -> JobRecord:
         self.asked.append(action.identity.test)
         await self.faults.strike_before(owner.key.name)
         test = action.identity
         key = ObjectKey(owner.key.namespace, f"{owner.key.name}-{test.run}-{test.stage}-{test.test}")
         known = self._cluster.objects.get((JobRecord, key))
         if isinstance(known, JobRecord):
+            if noted not in {"", known.meta.uid}:
+                raise RefusedError(f"Job {key} is in the way: it is not the one that Serinus created; delete it")
             return known
         job = JobRecord(
             meta=Meta(key=key, uid=f"uid-{next(self._made)}-{key.name}", version=0),

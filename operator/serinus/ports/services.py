@@ -138,8 +138,10 @@ class Finalizers(Protocol):
 class Jobs(Protocol):
     """Runs integration tests as Kubernetes Jobs."""
 
-    async def ensure(self, owner: Meta, action: RunJobTest) -> JobRecord:
+    async def ensure(self, owner: Meta, action: RunJobTest, noted: str = "") -> JobRecord:
         """Create the Job of this test unless it exists, and return it as it is now.
+
+        ``noted`` is the uid of the Job that was created before, empty where none is known: another one is in the way.
 
         Raises:
             RefusedError: it cannot be created as things are: its template, a quota, a policy or our rights forbid it.

@@ -167,6 +167,7 @@ class Decider:
             metrics_problem=self.tracker.problem(record),
             http_tests=self.tests.outcomes(record.meta.uid, record.status),
             pods=self.jobs.pods(),
+            own_jobs=self.jobs.own(record.meta.uid, record.status),
             refused_tests=self.jobs.refusals(record) | self.tests.refusals(record.meta.uid, record.status),
             job_tests=self.job_tests,
             actor_stamped=self.actor_stamped,

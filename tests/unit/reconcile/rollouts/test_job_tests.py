@@ -196,6 +196,35 @@ async def test_a_job_that_somebody_deletes_is_reported_and_created_once_more() -
 
 
 @in_virtual_time
+async def test_a_job_of_the_same_name_that_somebody_else_made_does_not_count() -> None:
+    async with under_test(rig_with_a_job_that_goes_on(PodFacts(has_run=True))) as rig:
+        made = job_of(rig)
+        rig.cluster.remove(JobRecord, key(JOB))
+        forged = replace(made, meta=replace(made.meta, uid="forged", version=0), outcome=PASSED)
+        rig.cluster.put(forged)
+        await until(lambda: rig.status().reason == "TestNotRun", why="the Job to be found in the way")
+        assert "is in the way: it is not the one that Serinus created; delete it" in entry(rig).message
+        await passed(rig, 300)
+        assert (rig.status().reason, rig.status().run) == ("TestNotRun", 1)
+        rig.jobs.outcome = PASSED
+        rig.cluster.remove(JobRecord, key(JOB))
+        await rig.reaches_canary()
+        assert len(jobs_made(rig)) == 2
+
+
+@in_virtual_time
+async def test_after_a_restart_the_first_job_of_the_right_name_counts_and_no_later_one() -> None:
+    async with under_test(rig_with_a_job_that_goes_on(PodFacts(has_run=True))) as rig:
+        made = job_of(rig)
+    again = rig_with_a_job_that_goes_on(PodFacts(has_run=True), Rig(rig.cluster, epoch=8))
+    async with again.running():
+        await until(lambda: len(again.reconciler.jobs) > 0, why="the Job to be seen")
+        again.cluster.remove(JobRecord, key(JOB))
+        again.cluster.put(replace(made, meta=replace(made.meta, uid="forged", version=0), outcome=PASSED))
+        await until(lambda: again.status().reason == "TestNotRun", why="the Job to be found in the way")
+
+
+@in_virtual_time
 async def test_a_job_whose_creation_the_watch_has_not_reported_yet_is_not_taken_for_deleted() -> None:
     rig = rig_with_a_job_that_goes_on(IMAGE)
     async with under_test(rig):
