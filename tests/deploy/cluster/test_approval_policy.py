@@ -182,7 +182,8 @@ def test_the_policies_can_be_disabled_but_for_that_of_overrides(
     """An override does without four eyes, which the operator asks for whether approvals are guarded or not."""
     policies = ("get", "validatingadmissionpolicies", "-o", "name")
     before = set(admin(*policies).split())
-    disabled = "--set=approvals.enabled=false,deletionGuard.enabled=false,operatorGuard.enabled=false"
+    guards = ("approvals", "deletionGuard", "operatorGuard", "authorGuard")
+    disabled = "--set=" + ",".join(f"{guard}.enabled=false" for guard in guards)
     with installed(admin, disabled) as other:
         (left,) = set(admin(*policies).split()) - before
         assert left.endswith(f"{other.name}-overrides")
