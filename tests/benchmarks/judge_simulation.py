@@ -1,6 +1,6 @@
 """Simulates whole stages and prints what the judge does with them, as the tables of docs/explanation/statistics.md.
 
-Run it from the root: ``python tests/benchmarks/judge_simulation.py --seed 20261128``.
+Run it from the root: ``python tests/benchmarks/judge_simulation.py --seed 20261129``.
 """
 
 import argparse
@@ -8,7 +8,6 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -17,14 +16,10 @@ sys.path[:0] = [str(_ROOT / part) for part in ("operator", "tests")]
 
 import numpy as np  # noqa: E402 - the paths above come first
 
-from serinus.api.abort_condition import parse_abort_condition  # noqa: E402
-from serinus.api.quantities import Duration, Share  # noqa: E402
-from serinus.api.rollout import MetricsRef, Sensitivity, Stage  # noqa: E402
-from serinus.engine.analysis.assessment import begin, update  # noqa: E402
-from serinus.engine.analysis.measurements import Batch as Counts  # noqa: E402
-from serinus.engine.analysis.measurements import Counted  # noqa: E402
-from support.judge.batch import SCRAPE, TICK, Batch, Floats, Histories, Ints, Setting, judge  # noqa: E402
-from support.judge.comparing import Comparison, compare  # noqa: E402
+from serinus.api.rollout import Sensitivity  # noqa: E402
+from support.judge.against_product import check_against_product, check_comparison_against_product  # noqa: E402
+from support.judge.batch import TICK, Floats, Histories, Ints, Setting, judge  # noqa: E402
+from support.judge.comparing import compare  # noqa: E402
 from support.judge.pairs import (  # noqa: E402
     MARGIN,
     Kind,
@@ -43,6 +38,7 @@ from support.judge.traffic import (  # noqa: E402
     one_minute_in_ten,
     outages,
     overdispersed,
+    some_answered,
     steady,
     steps,
     waves,
@@ -53,7 +49,6 @@ RATES: Final = (0.05, 0.5, 10.0, 500.0)
 HALF: Final = TICKS // 2
 PART: Final = 500
 MINUTE: Final = int(60 / TICK)
-START: Final = datetime(2026, 11, 28, 14, 0, tzinfo=UTC)
 NULLS: Final[dict[str, Shape]] = {
     "at the limit, independent": steady(1.0),
     "half the limit, independent": steady(0.5),
@@ -68,53 +63,6 @@ NULLS: Final[dict[str, Shape]] = {
     "waves between 0 and the limit": moving(waves()),
     "a minute at the limit in every ten": moving(one_minute_in_ten()),
 }
-
-
-def check_against_product(seed: int) -> None:
-    """Compare the arrays with the product's own code, tick by tick, on a few histories of each kind."""
-    for per_second in (0.5, 10.0):
-        for sensitivity in Sensitivity:
-            chance = np.random.default_rng((seed, 0))
-            shape = consecutive(3, 1.5)(chance, per_second, 0.05, 2)
-            batch = Batch(Setting(limit=0.05, sensitivity=sensitivity), 2)
-            stage = Stage(
-                name="canary",
-                traffic=Share("5%"),
-                duration=Duration("2h"),
-                abort_on=("latency_p95 > 200ms",),
-                sensitivity=sensitivity,
-            )
-            condition = parse_abort_condition(stage.abort_on[0])
-            scrape = timedelta(seconds=SCRAPE)
-            product = begin(condition, stage, MetricsRef(), conditions_in_run=10**6, scrape_interval=scrape)
-            for tick in range(400):
-                found = batch.tick(shape.requests[tick].astype(float), shape.bad[tick].astype(float), first=tick == 0)
-                at, bad = START + timedelta(seconds=TICK * (tick + 1)), float(shape.bad[tick, 0])
-                counts = Counts(float(shape.requests[tick, 0]), bad, bad, bad)
-                product = update(product, Counted(at=at, batch=counts), None)
-                if not math.isclose(float(found[0]), product.evidence.value, rel_tol=1e-6):
-                    raise AssertionError(f"tick {tick}: {found[0]} here, {product.evidence.value} in the product")
-
-
-def check_comparison_against_product(seed: int) -> None:
-    """Compare the comparison's arrays with the product's own code, on a few histories."""
-    line, scrape = "error_rate > stable + 0.5%", timedelta(seconds=SCRAPE)
-    stage = Stage(name="canary", traffic=Share("5%"), duration=Duration("2h"), abort_on=(line,))
-    for per_second in (0.05, 0.5, 10.0):
-        rate = outage_in_ten(0.5, usual=0.01)
-        pairs = independent(rate, rate, per_second=per_second)(np.random.default_rng((seed, 13)), 2)
-        state, condition = Comparison(MARGIN, 2), parse_abort_condition(line)
-        product = begin(condition, stage, MetricsRef(), conditions_in_run=10**6, scrape_interval=scrape)
-        for tick in range(300):
-            sides = (pairs.candidate, pairs.stable)
-            figures = np.array([figure[tick] for side in sides for figure in (side.requests, side.bad)], dtype=float)
-            found, at = float(state.tick(figures.T, first=tick == 0)[0]), START + timedelta(seconds=TICK * (tick + 1))
-            answers = [
-                Counted(at=at, batch=Counts(n, x, x, x)) for n, x in (figures[:2, 0].tolist(), figures[2:, 0].tolist())
-            ]
-            product = update(product, *answers)
-            if not math.isclose(found, product.evidence.value, rel_tol=1e-6):
-                raise AssertionError(f"tick {tick}: {found} here, {product.evidence.value} in the product")
 
 
 def wilson(found: int, of: int) -> tuple[float, float]:
@@ -141,8 +89,8 @@ def title(sentence: str, *heads: str) -> None:
     row(*("---" for _ in heads))
 
 
-def breaches(histories: Histories, setting: Setting) -> int:
-    return int((judge(histories, setting).breached >= 0).sum())
+def breaches(histories: Histories, setting: Setting, answered: Ints | None = None) -> int:
+    return int((judge(histories, setting, answered).breached >= 0).sum())
 
 
 def false_aborts(seed: int, runs: int) -> None:
@@ -284,20 +232,21 @@ def sensitivities(seed: int, runs: int) -> None:
 
 
 def window_shares(histories: Histories) -> Floats:
-    """Return the share of bad requests in the last minute at each tick; 0 where it has none."""
+    """Return the share of bad requests in the last minute at each tick; 0 before the first whole minute."""
     sums = [
         np.apply_along_axis(np.convolve, 0, figures, np.ones(MINUTE))[:TICKS]
         for figures in (histories.bad, histories.requests)
     ]
-    result: Floats = np.divide(sums[0], sums[1], out=np.zeros(sums[0].shape), where=sums[1] > 0)
+    whole = (np.arange(TICKS) >= MINUTE - 1)[:, None] & (sums[1] > 0)
+    result: Floats = np.divide(sums[0], sums[1], out=np.zeros(sums[0].shape), where=whole)
     return result
 
 
 def against_a_threshold(seed: int, runs: int) -> None:
     title(
-        f"Seconds from the regression to the breach at the same rate of false aborts (median of {runs:,}; limit 5 %, "
-        "regression after half an hour at a tenth of it). The threshold on the last minute is the one that aborts 1 % "
-        "of the canaries at the limit in 2 h:",
+        f"Seconds from the regression to the breach (median of {runs:,}; limit 5 %, regression after half an hour at a "
+        "tenth of it; two conditions in the run). The threshold on the last minute is the one that aborts 1 % of the "
+        "canaries at the limit in 2 h:",
         "canary",
         "threshold found",
         "true rate",
@@ -395,19 +344,6 @@ def comparisons(seed: int, runs: int) -> None:
         row(f"{100 * usual:g} %", *cells)
 
 
-def merged(histories: Histories, chance: np.random.Generator) -> Histories:
-    """Return histories of which 1 to 10 ticks at random are one, as after a source that did not answer."""
-    requests, bad = np.zeros_like(histories.requests), np.zeros_like(histories.bad)
-    ends = np.zeros(TICKS, dtype=bool)
-    ends[np.minimum(TICKS - 1, chance.integers(1, 11, TICKS).cumsum() - 1)] = True
-    ends[-1] = True
-    begin = 0
-    for end in np.nonzero(ends)[0].tolist():
-        requests[end], bad[end] = (each[begin : end + 1].sum(axis=0) for each in (histories.requests, histories.bad))
-        begin = end + 1
-    return Histories(requests, bad)
-
-
 def coarse_steps(seed: int, runs: int) -> None:
     title(
         f"1 to 10 ticks at random read as one, after a source that did not answer (10 requests/s): aborted of {runs:,} "
@@ -425,21 +361,20 @@ def coarse_steps(seed: int, runs: int) -> None:
             for place, shape in enumerate(COARSE_NULLS.values()):
                 chance = np.random.default_rng((seed, 11, place))
                 histories = shape(chance, 10.0, limit, runs)
-                cells.append(
-                    share(breaches(merged(histories, chance) if coarse else histories, Setting(limit=limit)), runs)
-                )
+                answered = some_answered(chance) if coarse else None
+                cells.append(share(breaches(histories, Setting(limit=limit), answered), runs))
             for rate in (2 * limit, 4 * limit, 10 * limit, 1.0):
                 chance = np.random.default_rng((seed, 12))
                 histories = Regression(rate, TICKS // 4).histories(chance, 10.0, limit, runs // 10)
-                histories = merged(histories, chance) if coarse else histories
-                breached = judge(histories, Setting(limit=limit)).breached
+                answered = some_answered(chance) if coarse else None
+                breached = judge(histories, Setting(limit=limit), answered).breached
                 cells.append(median(requests_until(histories, breached.tolist(), TICKS // 4)))
             row(f"{100 * limit:g} %", name, *cells)
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--seed", type=int, default=20261128)
+    arguments.add_argument("--seed", type=int, default=20261129)
     arguments.add_argument("--runs", type=int, default=400, help="of tolerable canaries, for each cell")
     arguments.add_argument("--regressions", type=int, default=60, help="of each other case")
     arguments.add_argument("--comparisons", type=int, default=400, help="of tolerable canaries that are compared")

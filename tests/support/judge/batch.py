@@ -84,14 +84,14 @@ class Batch:
         self.weights = np.array([0.0, *(starting_weight(k, setting.planned) for k in spent[1:])])
         self.unspent = np.array([unspent_weight(k, setting.planned) for k in spent])
 
-    def tick(self, requests: Floats, bad: Floats, *, first: bool) -> Floats:
-        """Judge one tick and return the evidence."""
-        if not first:
-            decay = np.exp(-TICK / _TIME_CONSTANT)
-            self.pace = self.pace * decay + np.stack((requests, np.full(len(requests), TICK)), axis=1)
+    def tick(self, requests: Floats, bad: Floats, *, seconds: float | None) -> Floats:
+        """Judge one tick and return the evidence; seconds since the answer before it, None for the first one."""
+        if seconds is not None:
+            decay = np.exp(-seconds / _TIME_CONSTANT)
+            self.pace = self.pace * decay + np.stack((requests, np.full(len(requests), seconds)), axis=1)
         before = np.divide(self.pace[:, 0], self.pace[:, 1], out=np.zeros(len(requests)), where=self.pace[:, 1] > 0)
-        shortest = np.where(before > 0, SCRAPE, SCRAPE / 2)
-        largest = largest_bursts(np.maximum(before, requests / shortest), self.setting.blip)
+        passed = np.where(before > 0, max(SCRAPE, seconds or SCRAPE), SCRAPE / 2)
+        largest = largest_bursts(np.maximum(before, requests / passed), self.setting.blip)
         some = np.nonzero(requests > 0)[0]
         self._look_for_failure(some, requests[some], bad[some], largest[some])
         self.pending[some, 0] += requests[some]
@@ -150,14 +150,40 @@ class Batch:
         return np.where(bursts < 1.01, bad * np.log(rates) + good * np.log1p(-rates), bursty)
 
 
-def judge(histories: Histories, setting: Setting) -> Judged:
-    """Judge whole stages; canaries that are breached are not followed further."""
+def joined(histories: Histories, answered: Ints) -> Histories:
+    """Return histories of which each tick that was answered has the requests of those since the one before, too."""
+    requests, bad = np.zeros_like(histories.requests), np.zeros_like(histories.bad)
+    begin = 0
+    for end in answered.tolist():
+        requests[end], bad[end] = (each[begin : end + 1].sum(axis=0) for each in (histories.requests, histories.bad))
+        begin = end + 1
+    return Histories(requests, bad)
+
+
+def seconds_before(answered: Ints) -> list[float | None]:
+    """Return the seconds between each tick that was answered and the one before it; None for the first one."""
+    return [None, *(TICK * np.diff(answered)).tolist()]
+
+
+def judge(histories: Histories, setting: Setting, answered: Ints | None = None) -> Judged:
+    """Judge whole stages; canaries that are breached are not followed further.
+
+    Args:
+        histories: the requests of each tick.
+        setting: how they are judged.
+        answered: the ticks at which the source answered, rising; all of them where it is not given. The requests of
+            the others are those of the next one that it answered.
+    """
     ticks, canaries = histories.requests.shape
     highest, breached = np.zeros(canaries), np.full(canaries, -1)
     batch, bad = Batch(setting, canaries), np.zeros(canaries)
-    for tick in range(ticks):
+    if answered is None:
+        answered = np.arange(ticks)
+    else:
+        histories = joined(histories, answered)
+    for tick, seconds in zip(answered.tolist(), seconds_before(answered), strict=True):
         failed = histories.bad[tick].astype(float)
-        evidence = batch.tick(histories.requests[tick].astype(float), failed, first=tick == 0)
+        evidence = batch.tick(histories.requests[tick].astype(float), failed, seconds=seconds)
         bad += failed
         highest = np.where(bad >= MIN_BAD, np.maximum(highest, evidence), highest)
         breached[(breached < 0) & (highest >= setting.needed)] = tick

@@ -16,7 +16,7 @@ from serinus.engine.analysis.sequential import MIN_BAD
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
 from support.judge.batch import SCRAPE, TICK, Batch, Floats, Histories, Ints, largest_bursts
 
-_DECAY: Final = np.exp(-TICK / 300.0)
+_TIME_CONSTANT: Final = 300.0
 _BISECTIONS: Final = 60
 
 
@@ -51,17 +51,23 @@ class Comparison:
         self.weights = np.array([0.0, *(starting_weight(k, planned) for k in spent[1:])])
         self.unspent = np.array([unspent_weight(k, planned) for k in spent])
 
-    def tick(self, figures: Floats, *, first: bool) -> Floats:
-        """Judge one tick, of which each row has requests and bad ones of both versions, and return the evidence."""
+    def tick(self, figures: Floats, *, seconds: float | None) -> Floats:
+        """Judge one tick and return the evidence.
+
+        Args:
+            figures: each row has requests and bad ones of both versions.
+            seconds: since the answer before; None for the first one.
+        """
         self.waiting += figures
-        self.passed += TICK
-        if not first:
-            self.pace = self.pace * _DECAY + np.stack((figures[:, 0], np.full(len(figures), TICK)), axis=1)
+        if seconds is not None:
+            self.passed += seconds
+            decay = np.exp(-seconds / _TIME_CONSTANT)
+            self.pace = self.pace * decay + np.stack((figures[:, 0], np.full(len(figures), seconds)), axis=1)
         before = np.divide(self.pace[:, 0], self.pace[:, 1], out=np.zeros(len(figures)), where=self.pace[:, 1] > 0)
         some = np.nonzero((self.waiting[:, 0] > 0) & (self.waiting[:, 2] > 0))[0]
         requests, _, others, others_bad = self.waiting[some].T
-        seconds = np.where(before > 0, np.maximum(SCRAPE, np.where(self.judged, self.passed, SCRAPE)), SCRAPE / 2)[some]
-        largest = largest_bursts(np.maximum(before[some], requests / seconds), 2.0)
+        lasted = np.where(before > 0, np.maximum(SCRAPE, np.where(self.judged, self.passed, SCRAPE)), SCRAPE / 2)[some]
+        largest = largest_bursts(np.maximum(before[some], requests / lasted), 2.0)
         rate = (self.level[some, 1] + 1) / (self.level[some, 0] + 2 / self.margin)
         self._look_for_failure(some, largest, rate)
         none = self.pending[some, 0] <= 0
@@ -69,7 +75,7 @@ class Comparison:
         self.pending[some, 2] = np.maximum(self.pending[some, 2], largest)
         for column, place in enumerate((0, 1, 3, 4)):
             self.pending[some, place] += self.waiting[some, column]
-        decay = np.exp(-np.where(self.judged[some], self.passed[some], 0.0) / 300.0)[:, None]
+        decay = np.exp(-np.where(self.judged[some], self.passed[some], 0.0) / _TIME_CONSTANT)[:, None]
         self.level[some] = self.level[some] * decay + np.stack((others, others_bad), axis=1)
         self.waiting[some], self.passed[some], self.judged[some] = 0, 0, True
         full = some[self.pending[some][:, [0, 3]].min(axis=1) >= MIN_BLOCK]
@@ -135,7 +141,7 @@ def compare(pairs: Pairs, margin: float, needed: float) -> Ints:
     sides = (pairs.candidate.requests, pairs.candidate.bad, pairs.stable.requests, pairs.stable.bad)
     figures = np.stack(sides, axis=2).astype(float)
     for tick in range(ticks):
-        evidence = state.tick(figures[tick], first=tick == 0)
+        evidence = state.tick(figures[tick], seconds=TICK if tick else None)
         bad += figures[tick, :, 1]
         breached[(breached < 0) & (evidence >= needed) & (bad >= MIN_BAD)] = tick
         if (breached >= 0).all():

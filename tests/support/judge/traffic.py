@@ -104,6 +104,12 @@ def one_minute_in_ten(rest: float = 0.1) -> Floats:
     return np.where(np.arange(TICKS) % (10 * _MINUTE) < _MINUTE, 1.0, rest)
 
 
+def some_answered(chance: np.random.Generator, ticks: int = TICKS) -> Ints:
+    """Return the ticks at which a source answers that misses up to nine at random; it answers the last one."""
+    ends: Ints = np.unique(np.minimum(ticks - 1, chance.integers(1, 11, ticks).cumsum() - 1))
+    return ends
+
+
 @dataclass(frozen=True, slots=True)
 class Regression:
     """A version that fails a tenth of what is tolerated, until it begins to fail at another rate."""
