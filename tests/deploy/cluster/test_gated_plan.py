@@ -72,6 +72,14 @@ def approver(user: Kubectl, release: Release) -> Kubectl:
 
 
 @pytest.fixture(scope="module")
+def lead(user: Kubectl, release: Release) -> Kubectl:
+    """dana, who writes Rollouts and approves."""
+    dana = person(user, "dana", "edit", f"{release.name}-approver")
+    until_allowed(user, "dana", [Right(verb, "rollouts", GROUP) for verb in ("approve", "update", "patch")])
+    return dana
+
+
+@pytest.fixture(scope="module")
 def on_call(user: Kubectl, release: Release) -> Kubectl:
     """carol, who has the override role only."""
     carol = person(user, "carol", f"{release.name}-override")
@@ -130,12 +138,13 @@ def test_the_version_alone_is_free(request: pytest.FixtureRequest, gated: str, w
     assert "the plan asks for approval: to change guards of it" in said
 
 
-def test_an_approver_may_change_the_plan_and_an_override_does_not(
-    approver: Kubectl, on_call: Kubectl, gated: str
+def test_who_writes_rollouts_and_approves_may_change_the_plan_and_nobody_else(
+    lead: Kubectl, approver: Kubectl, on_call: Kubectl, gated: str
 ) -> None:
     said = on_call.refusal(*_patch(gated, annotations={OVERRIDE_ANNOTATION: "INC-1", _PROMOTE: "INC-1"}, guards="Off"))
-    assert "carol needs the verb approve" in said
-    approver(*_patch(gated, guards="Off"))
+    assert "carol" in said
+    assert "alice may change nothing" in approver.refusal(*_patch(gated, guards="Off"))
+    lead(*_patch(gated, guards="Off"))
 
 
 def test_the_plan_is_free_where_the_administrator_does_not_guard_it(
@@ -165,9 +174,9 @@ def test_a_rollback_to_another_version_needs_the_verb(editor: Kubectl, approver:
     editor(*_patch(gated, annotations={_ROLLBACK: "INC-2", ROLLBACK_TO_ANNOTATION: None}))
 
 
-def test_a_lasting_target_is_part_of_the_plan(editor: Kubectl, approver: Kubectl, gated: str) -> None:
+def test_a_lasting_target_is_part_of_the_plan(editor: Kubectl, lead: Kubectl, gated: str) -> None:
     assert "to change rollbackTo of it, bob needs" in editor.refusal(*_patch(gated, rollbackTo="2.2.4"))
-    approver(*_patch(gated, rollbackTo="2.2.4"))
+    lead(*_patch(gated, rollbackTo="2.2.4"))
 
 
 def test_without_a_gate_an_editor_rolls_back_anywhere(editor: Kubectl, release: Release) -> None:
