@@ -275,7 +275,7 @@ class World:
         if plan is None or stage_of(plan, self.status.stage) is None:
             return ()
         stage = plan.stages[key[1]]
-        guards = guards_of(plan, key[1]) if self.status.stable is not None else ()
+        guards = guards_of(plan, key[1], self.status.baselines) if self.status.stable is not None else ()
         return self.evidence.get(key) or tuple(
             begin(one, stage, plan.metrics, conditions_in_run=2, scrape_interval=SCRAPE, guard=one in guards)
             for one in (*plan.conditions[key[1]], *guards)

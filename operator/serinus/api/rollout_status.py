@@ -179,6 +179,14 @@ class EvidenceStatus(Model, frozen=True, kw_only=True):
     ] = ()
 
 
+class Baseline(Model, frozen=True, kw_only=True):
+    """What a guard counted of the stable version in the last stage in which it was compared with."""
+
+    metric: Annotated[str, text("The metric.", most=64)]
+    requests: Annotated[int, Meta(description="The stable version's requests in that stage.", ge=0)]
+    bad: Annotated[int, Meta(description="How many of them were bad.", ge=0)]
+
+
 class TestStatus(Model, frozen=True, kw_only=True):
     """How far one integration test of the current stage is."""
 
@@ -278,6 +286,10 @@ class RolloutStatus(Model, frozen=True, kw_only=True):
     requested: VersionRequest | None = None
     evidence: Annotated[
         tuple[EvidenceStatus, ...], items("The last judgement of each condition.", most=MAX_EVIDENCE, key="condition")
+    ] = ()
+    baselines: Annotated[
+        tuple[Baseline, ...],
+        items("What the guards at 100% go by, where nothing can be compared.", most=4, key="metric"),
     ] = ()
     tests: Annotated[tuple[TestStatus, ...], items("The tests of the current stage.", most=8, key="name")] = ()
     rollback: Rollback | None = None

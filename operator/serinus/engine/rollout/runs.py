@@ -107,6 +107,7 @@ def start(draft: Draft, situation: PlannedSituation) -> Draft:
         candidate=candidate,
         stage=CurrentStage(index=0, name=first.name, state=StageState.PREPARING, since=now, state_since=now),
         evidence=(),
+        baselines=(),
         tests=(),
         approvals=(),
         rollback=None,

@@ -11,6 +11,7 @@ from serinus.api.rollout_status import CurrentStage, StageState, TestResult, Tes
 from serinus.api.stage_tests import IntegrationTest
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import missing_requests_in
+from serinus.engine.analysis.guards import baselines_of
 from serinus.engine.rollout import approvals, job_tests
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, TestRun
 from serinus.engine.rollout.conditions import UNASKED
@@ -197,6 +198,9 @@ def _analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituati
     lacking = _lacking_to_pass(draft, run, situation)
     if lacking is not None:
         return draft.with_waiting(lacking)
+    baselines = baselines_of(situation.observed.readings)
+    if baselines:
+        draft = draft.with_status(baselines=baselines)
     following = _following(draft, run, situation)
     numbers = "; ".join(f"{one.condition.name} {one.value} of {one.requests:,} requests" for one in situation.written)
     message = f"Stage {stage.name} passed{': ' + numbers if numbers else ''}."
