@@ -53,3 +53,7 @@ class NotFoundError(SerinusError):
 
 class RefusedError(SerinusError):
     """The request is forbidden or invalid; a retry cannot succeed, a person must act."""
+
+
+class VersionTakenError(RefusedError):
+    """The version number is registered with another spec, and a version is one thing for ever."""

@@ -18,6 +18,7 @@ from serinus.api.schema import NAME, QUERY_NAME, FieldError, Model
 from serinus.errors import ConfigurationError, InvalidObjectError
 
 Name = Annotated[str, Meta(pattern=NAME)]
+NamespaceOrAll = Annotated[str, Meta(pattern=rf"^\*$|{NAME}")]
 QueryName = Annotated[str, Meta(pattern=QUERY_NAME)]
 
 
@@ -92,12 +93,38 @@ class S3Settings(Model, frozen=True, kw_only=True):
     timeout: Duration = field(default_factory=lambda: Duration("30s"))
 
 
+class AllowedBucket(Model, frozen=True, kw_only=True):
+    """A part of a bucket that the ModelVersions of some namespaces may name.
+
+    Attributes:
+        bucket: its exact name.
+        prefix: what the keys begin with, as a folder with its slash at the end; the whole bucket if empty.
+        namespaces: the namespaces whose ModelVersions may name it; ``*`` stands for every namespace.
+    """
+
+    bucket: Annotated[str, Meta(min_length=3)]
+    # Without the slash at its end, team-a would also allow team-abc/.
+    prefix: Annotated[str, Meta(pattern=r"^([^/].*/)?$")] = ""
+    namespaces: Annotated[tuple[NamespaceOrAll, ...], Meta(min_length=1)]
+
+
+class ArtifactS3Settings(S3Settings, frozen=True, kw_only=True):
+    """The S3 service of artifacts, and what each namespace may name in it.
+
+    Attributes:
+        buckets: what may be read for which namespaces; empty allows nothing, as a tenant's URI is read with the
+            operator's own rights.
+    """
+
+    buckets: tuple[AllowedBucket, ...] = ()
+
+
 class ArtifactSettings(Model, frozen=True, kw_only=True):
     """How the artifacts of ModelVersions are verified.
 
     Attributes:
         verification: the default for Models that do not set one.
-        s3: the service of s3:// URIs.
+        s3: the service of s3:// URIs, and the buckets allowed in them.
         https_hosts: the hosts allowed in https:// URIs; empty allows none, so that a tenant's URI cannot make the
             operator call addresses of its own network.
         local_root: the folder of local paths and file:// URIs; unset allows none.
@@ -107,7 +134,7 @@ class ArtifactSettings(Model, frozen=True, kw_only=True):
     """
 
     verification: Verification = Verification.OFF
-    s3: S3Settings = field(default_factory=S3Settings)
+    s3: ArtifactS3Settings = field(default_factory=ArtifactS3Settings)
     https_hosts: tuple[str, ...] = ()
     local_root: str | None = None
     workers: Annotated[int, Meta(ge=1, le=16)] = 2
@@ -155,6 +182,8 @@ class Settings(Model, frozen=True, kw_only=True):
         leader_election: disable only if a single process is guaranteed.
         actor_stamped: whether the API server stamps who wrote a Rollout (the chart's admission policy does); if not,
             anybody could write that annotation, so the actor is reported as unverified.
+        job_tests: whether Jobs are created for tests; if not, Rollouts with Job tests are held, and the operator needs
+            no right to create Jobs.
         resync: interval at which all objects are listed again.
         writers: how many Rollouts are reconciled at a time; the safety lane and what it hands over have workers of
             their own.
@@ -172,6 +201,7 @@ class Settings(Model, frozen=True, kw_only=True):
     identity: str = ""
     leader_election: bool = True
     actor_stamped: bool = False
+    job_tests: bool = True
     resync: Duration = field(default_factory=lambda: Duration("300s"))
     writers: Annotated[int, Meta(ge=1, le=64)] = 16
     registry: RegistrySettings = field(default_factory=RegistrySettings)

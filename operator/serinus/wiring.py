@@ -23,6 +23,7 @@ from serinus.kube.finalizers import ApiFinalizers
 from serinus.kube.httpchecks import ServiceChecks
 from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
+from serinus.kube.service_endpoints import ServiceEndpoints
 from serinus.kube.status import ApiStatusWriter
 from serinus.metrics import PrometheusSource
 from serinus.ports.registry_store import RegistryStore
@@ -104,6 +105,7 @@ class Operator:
             verification=settings.artifacts.verification,
             actor_stamped=settings.actor_stamped,
             workers=settings.writers,
+            job_tests=settings.job_tests,
         )
         self._cache, self.controller = assembly.cache, assembly.controller
 
@@ -122,7 +124,7 @@ class Operator:
             router=load_router(ROUTER)(client),
             finalizers=ApiFinalizers(client),
             jobs=ApiJobs(client),
-            http_checks=ServiceChecks(),
+            http_checks=ServiceChecks(ServiceEndpoints(client, client.host)),
             events=self._events,
             sources=self._sources,
             audit_log=MirroringAuditLog(self._registry, client) if registry_elsewhere else self._registry,

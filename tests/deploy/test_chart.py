@@ -141,7 +141,8 @@ def test_a_digest_takes_precedence_over_a_tag_and_a_tag_over_the_chart(
 def test_with_namespaces_the_operator_gets_a_role_in_each_and_may_only_read_namespaces(helm: Helm) -> None:
     rendered = helm.template(CHART, SOURCE, "--set=namespaces={fraud,search}")
     roles = {role["metadata"]["namespace"]: role for role in _all(rendered, "Role")}
-    assert roles.keys() == {"fraud", "search", "serinus-system"}
+    assert roles.keys() == {"fraud", "search", "serinus-system", "default"}
+    assert {tuple(rule["resourceNames"]) for rule in roles["default"]["rules"]} == {("kubernetes",)}
     assert roles["fraud"]["rules"] == roles["search"]["rules"]
     own = next(role for role in _all(rendered, "ClusterRole") if role["metadata"]["name"] == "serinus")
     assert [rule["resources"] for rule in own["rules"]] == [["namespaces"]]
@@ -151,12 +152,42 @@ def test_with_namespaces_the_operator_gets_a_role_in_each_and_may_only_read_name
     assert wide["rules"] == own["rules"] + roles["fraud"]["rules"]
 
 
+@pytest.mark.parametrize("options", [(), ("--set=namespaces={fraud}",)])
+def test_without_the_right_to_create_jobs_the_operator_knows_so(
+    helm: Helm, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    def verbs(*more: str) -> set[str]:
+        documents = helm.template(CHART, SOURCE, *options, *more)
+        roles = [*_all(documents, "ClusterRole"), *_all(documents, "Role")]
+        return {
+            verb for role in roles for rule in role["rules"] if "jobs" in rule["resources"] for verb in rule["verbs"]
+        }
+
+    assert verbs() - verbs("--set=rbac.jobs=false") == {"create"}
+    assert _settings(helm.template(CHART, SOURCE, *options), tmp_path).job_tests
+    assert not _settings(helm.template(CHART, SOURCE, *options, "--set=rbac.jobs=false"), tmp_path).job_tests
+
+
+def test_policies_that_exempt_the_operator_leave_the_namespaces_of_other_releases_alone(helm: Helm) -> None:
+    def scopes(*options: str) -> dict[str, Any]:
+        bindings = _all(helm.template(CHART, SOURCE, *options), "ValidatingAdmissionPolicyBinding")
+        scoped = {"serinus-authors", "serinus-test-jobs"}
+        found = {binding["metadata"]["name"]: binding["spec"].get("matchResources") for binding in bindings}
+        return {name: scope for name, scope in found.items() if name in scoped}
+
+    assert scopes() == {"serinus-authors": None, "serinus-test-jobs": None}
+    by_name = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["fraud", "search"]}
+    expected = {"namespaceSelector": {"matchExpressions": [by_name]}}
+    assert set(map(str, scopes("--set=namespaces={fraud,search}").values())) == {str(expected)}
+
+
 def test_no_role_of_the_operator_has_a_wildcard_or_secrets(helm: Helm) -> None:
     roles = [*_all(helm.template(CHART, SOURCE), "ClusterRole"), *_all(helm.template(CHART, SOURCE), "Role")]
     rules = [rule for role in roles for rule in role["rules"]]
     assert not any("*" in values for rule in rules for values in rule.values())
     assert not any(word in rule["resources"] for rule in rules for word in ("secrets", "configmaps"))
     assert {verb for rule in rules if "pods" in rule["resources"] for verb in rule["verbs"]} == {"list"}
+    assert {verb for rule in rules if "services" in rule["resources"] for verb in rule["verbs"]} == {"get"}
 
 
 def test_the_actor_stamp_knows_every_command(helm: Helm) -> None:
@@ -172,6 +203,28 @@ def test_the_actor_stamp_is_left_out_if_disabled_or_not_supported_by_the_cluster
     for options in ((), (_STAMP, "--set=actorStamp.enabled=false")):
         kinds = {document["kind"] for document in helm.template(CHART, SOURCE, *options)}
         assert not {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"} & kinds
+
+
+def test_the_actor_stamp_is_v1beta1_where_only_that_is_served(helm: Helm) -> None:
+    beta = _STAMP.replace("/v1/", "/v1beta1/")
+    for options, version in (((beta,), "v1beta1"), ((_STAMP,), "v1"), ((beta, _STAMP), "v1")):
+        rendered = helm.template(CHART, SOURCE, *options)
+        for kind in ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"):
+            assert _one(rendered, kind)["apiVersion"] == f"admissionregistration.k8s.io/{version}"
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [((), "use Kubernetes 1.36 or newer"), ((_STAMP, "--set=actorStamp.enabled=false"), "set actorStamp.enabled")],
+)
+def test_without_the_actor_stamp_a_policy_refuses_four_eyes(helm: Helm, options: tuple[str, ...], remedy: str) -> None:
+    def guards(*given: str) -> Documents:
+        rendered = _all(helm.template(CHART, SOURCE, *given), "ValidatingAdmissionPolicy")
+        return [policy for policy in rendered if policy["metadata"]["name"].endswith("-four-eyes")]
+
+    (guard,) = guards(*options)
+    assert remedy in guard["spec"]["validations"][0]["message"]
+    assert guards(_STAMP) == []
 
 
 def test_optional_objects_are_rendered_if_enabled(helm: Helm) -> None:

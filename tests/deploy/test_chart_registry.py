@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from serinus.api.model import Verification
-from serinus.settings import RegistryKind, Settings, load_settings
+from serinus.settings import AllowedBucket, RegistryKind, Settings, load_settings
 from support.helm import Helm, HelmError, find_helm
 from support.release import CHART, SOURCE
 
 _NOT_IN_VALUES: Final = {
     "namespaces",
+    "jobTests",
     "httpPort",
     "httpHost",
     "leaseNamespace",
@@ -39,7 +40,12 @@ _FULL: Final[dict[str, Any]] = {
     },
     "artifacts": {
         "verification": "Checksum",
-        "s3": {"region": "eu-central-1", "endpoint": "https://s3.example", "timeout": "20s"},
+        "s3": {
+            "region": "eu-central-1",
+            "endpoint": "https://s3.example",
+            "timeout": "20s",
+            "buckets": [{"bucket": "models", "prefix": "payments/", "namespaces": ["payments"]}],
+        },
         "httpsHosts": ["models.example"],
         "localRoot": "/models",
         "workers": 3,
@@ -96,6 +102,7 @@ def test_every_value_reaches_the_operator(rendered: list[dict[str, Any]], tmp_pa
     assert (artifacts.https_hosts, artifacts.local_root) == (("models.example",), "/models")
     assert (artifacts.max_bytes, artifacts.timeout.value) == (109951162777600, timedelta(hours=2))
     assert artifacts.s3.endpoint == "https://s3.example"
+    assert artifacts.s3.buckets == (AllowedBucket(bucket="models", prefix="payments/", namespaces=("payments",)),)
     checkpoints = settings.audit.checkpoints
     assert checkpoints is not None
     assert (checkpoints.bucket, checkpoints.prefix, checkpoints.retention_days) == (
@@ -144,8 +151,11 @@ def _compared(kind: type, schema: dict[str, Any], path: str) -> tuple[set[str], 
 def _structs(annotation: Any, schema: dict[str, Any]) -> list[tuple[type, dict[str, Any]]]:
     members = [annotation, *getattr(annotation, "__args__", ())]
     structs = [member for member in members if isinstance(member, type) and issubclass(member, msgspec.Struct)]
-    # The values of a mapping are described by additionalProperties.
-    return [(struct, schema if "properties" in schema else schema["additionalProperties"]) for struct in structs]
+    # The values of a mapping are described by additionalProperties, the members of a list by items.
+    inner: dict[str, Any] = next(
+        (schema[part] for part in ("additionalProperties", "items") if isinstance(schema.get(part), dict)), {}
+    )
+    return [(struct, schema if "properties" in schema else inner) for struct in structs]
 
 
 def test_with_dynamodb_the_operator_has_no_rights_on_records_but_mirrors_the_head(helm: Helm) -> None:
@@ -164,11 +174,18 @@ class _Invalid:
     message: str
 
 
+_BUCKET: Final = (
+    "config.artifacts.s3.buckets[0].bucket=models,config.artifacts.s3.buckets[0].namespaces[0]=payments,"
+    "config.artifacts.s3.buckets[0]"
+)
 _INVALID: Final = [
     _Invalid("config.registry.kind=Etcd", "/config/registry/kind"),
     _Invalid("config.registry.dynamodb.table=serinus", "table"),
     _Invalid("config.registry.dynamodb.endpoint=dynamodb:8000", "/config/registry/dynamodb/endpoint"),
     _Invalid("config.artifacts.workers=17", "/config/artifacts/workers"),
+    _Invalid("config.artifacts.s3.buckets[0].bucket=models", "namespaces"),
+    _Invalid(f"{_BUCKET}.prefix=payments", "/config/artifacts/s3/buckets/0/prefix"),
+    _Invalid(f"{_BUCKET}.namespaces[1]=pay*", "/config/artifacts/s3/buckets/0/namespaces/1"),
     _Invalid("config.artifacts.localRoot=models", "/config/artifacts/localRoot"),
     _Invalid("config.audit.checkpoints.retentionDays=0", "/config/audit/checkpoints/retentionDays"),
     _Invalid(

@@ -28,6 +28,7 @@ PLAN = (staging(), canary(), production())
 RUN = [
     "RolloutStarted",
     "TrafficShifted",
+    "TestPassed",
     "AnalysisPassed",
     "TrafficShifted",
     "AnalysisPassed",
@@ -62,6 +63,16 @@ async def recorded(place: Place, last: str) -> list[str]:
     what = f"a trail that ends with {last}"
     seen = await wait_for(look, lambda found: found[-1:] == [last], within=30, what=what)
     return [event for event in seen if not event.startswith(("Version", "Policy"))]
+
+
+async def registered(place: Place, number: int) -> None:
+    """Wait until the registry knows so many ModelVersions."""
+
+    async def look() -> int:
+        statuses = [raw.get("status", {}) for raw in await place.all("ModelVersion")]
+        return sum("VersionRegistered" in status.get("recorded", []) for status in statuses)
+
+    await wait_for(look, lambda found: found == number, within=30, what=f"{number} registered versions")
 
 
 async def test_a_promotion_and_a_rollback_are_on_the_record_and_anybody_can_verify_it(
@@ -149,6 +160,8 @@ async def test_a_registry_stopped_for_a_whole_run_changes_nothing_of_it_and_know
         try:
             await control.start()
             await place.stand(PLAN, STABLE, GOOD)
+            # A version that the registry does not know yet would wait for it.
+            await registered(place, 2)
             gate.shut()
             async with place.traffic():
                 await place.want(GOOD)
@@ -182,3 +195,30 @@ async def test_a_command_that_is_ignored_is_on_the_record_too(operator: Operator
     await place.stand(PLAN, STABLE)
     await place.annotate(Command.RETRY, "why not")
     assert (await recorded(place, "CommandIgnored"))[-1] == "CommandIgnored"
+
+
+async def test_a_version_that_is_made_anew_with_another_spec_never_serves_and_verify_says_so(
+    operator: OperatorControl, place: Place
+) -> None:
+    await place.stand(PLAN, STABLE, GOOD)
+    await registered(place, 2)
+    raw = next(raw for raw in await place.all("ModelVersion") if raw["spec"]["version"] == GOOD)
+    name = raw["metadata"]["name"]
+    forged = {
+        "apiVersion": "serinus.dev/v1alpha1",
+        "kind": "ModelVersion",
+        "metadata": {"name": name},
+        "spec": {**raw["spec"], "changes": "another build"},
+    }
+    await place.api.request("DELETE", f"{place.path('ModelVersion')}/{name}")
+    await place.create(forged)
+
+    async def look() -> dict[str, str]:
+        status = (await place.get("ModelVersion", name)).get("status", {})
+        return {one["type"]: one["reason"] for one in status.get("conditions", [])}
+
+    await wait_for(look, lambda found: found.get("Accepted") == "VersionTaken", within=30, what="VersionTaken")
+    await place.want(GOOD)
+    await place.until(lambda seen: seen.status.reason == "VersionTaken", within=30, what="the run to be held")
+    code, said = await serinus(place, "audit", "verify", MODEL, "-n", place.namespace)
+    assert (code, "VersionDiffers" in said) == (1, True), said

@@ -52,13 +52,15 @@ async def test_an_object_that_is_deleted_between_the_operators_list_and_its_watc
                 within=SOON,
                 what="the delivery of the records, before which no Rollout goes",
             )
+            before = await known()
             await operator.stop()
 
             proxy.disturb = hold_kopfs_list
             await operator.start()
             async with asyncio.timeout(SOON):
                 await asked.wait()
-            before = await known()
+            # kopf's list may come before the operator's own, which must know the object first.
+            await wait_for(known, lambda now: now == before, within=SOON, what=f"the operator's list of {plural}")
             await place.kubectl.run(["delete", plural, name, "-n", place.namespace])
             deleted.set()
             await wait_for(known, lambda now: now == before - 1, within=SOON, what=f"the deletion of the {kind}")

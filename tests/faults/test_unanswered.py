@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from demo.behaviour import Behaviour
-from serinus.api.rollout_status import Phase, RollbackReason, RolloutStatus
+from serinus.api.rollout_status import Phase, RollbackReason, RolloutStatus, StageState
 from support.e2e.fixtures import BAD, GOOD, STABLE
 from support.e2e.load import ManyHosts, traffic_to
 from support.e2e.manifests import ERRORS, LATENCY, PORT, backend_of, backend_ref, canary, production, rule, staging
@@ -79,6 +79,25 @@ async def test_a_version_that_leaves_users_without_an_answer_is_rolled_back(
     assert (status.rollback.reason, status.rollback.condition) == (RollbackReason.METRIC_BREACHED, broken.guard)
     assert broken.sentence in said(status, broken.guard)
     assert shares_seen(routes, backend_of(BAD)) == [0, 30, 0]
+
+
+async def test_a_version_that_begins_to_hang_at_100_percent_is_rolled_back(
+    operator: OperatorControl, place: Place
+) -> None:
+    there = replace(place, servers={**place.servers, BAD: replace(place.servers[BAD], address=FAULTY)})
+    async with faulty_model(FAULTY, PORT, Fault.HANG, every=3) as model:
+        model.after = 10**9
+        await there.stand((staging(), a_third(ERRORS), production("60s", abortOn=[ERRORS])), STABLE, BAD)
+        async with users(there), there.watching("HTTPRoute") as routes:
+            await there.want(BAD)
+            await there.until_stage("production", StageState.ANALYZING)
+            model.after = 0
+            status = await there.until_ended(BAD)
+
+    assert status.rollback is not None
+    assert status.rollback.reason is RollbackReason.METRIC_BREACHED
+    assert status.rollback.condition.startswith("unanswered_rate > ")
+    assert shares_seen(routes, backend_of(BAD)) == [0, 30, 100, 0]
 
 
 def said(status: RolloutStatus, line: str) -> str:

@@ -12,11 +12,13 @@ from itertools import count
 from msgspec import structs
 
 from serinus.api.audit_record import AuditEntry
+from serinus.api.conditions import Condition
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact, BackendRef, ModelVersionStatus
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus, TestResult
 from serinus.api.stage_tests import HttpCheck
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.rollout.actions import RunJobTest, SetWeights
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import RouteProblem, TestOutcome
@@ -215,12 +217,12 @@ class FakeStatusWriter:
         )
         self._cluster.journal.append(("review", key.name))
 
-    async def write_policy_seen(self, key: ObjectKey, generation: int) -> None:
+    async def write_policy_seen(self, key: ObjectKey, generation: int, conditions: tuple[Condition, ...] = ()) -> None:
         await self.faults.strike_before(key.name)
         stored = self._cluster.objects.get((ModelRecord, key))
         if not isinstance(stored, ModelRecord):
             raise NotFoundError(f"Model {key}")
-        self._cluster.put(replace(stored, observed_generation=generation))
+        self._cluster.put(replace(stored, observed_generation=generation, conditions=conditions))
 
 
 class FakeRouter:
@@ -310,13 +312,15 @@ class FakeJobs:
         self.looked: list[str] = []
         self._made = count(1)
 
-    async def ensure(self, owner: Meta, action: RunJobTest) -> JobRecord:
+    async def ensure(self, owner: Meta, action: RunJobTest, noted: str = "") -> JobRecord:
         self.asked.append(action.identity.test)
         await self.faults.strike_before(owner.key.name)
         test = action.identity
         key = ObjectKey(owner.key.namespace, f"{owner.key.name}-{test.run}-{test.stage}-{test.test}")
         known = self._cluster.objects.get((JobRecord, key))
         if isinstance(known, JobRecord):
+            if noted not in {"", known.meta.uid}:
+                raise RefusedError(f"Job {key} is in the way: it is not the one that Serinus created; delete it")
             return known
         job = JobRecord(
             meta=Meta(key=key, uid=f"uid-{next(self._made)}-{key.name}", version=0),
@@ -344,10 +348,11 @@ class FakeJobs:
 
 
 class FakeChecks:
-    """The port ``HttpChecks``; each check answers ``outcome`` once ``open`` is set."""
+    """The port ``HttpChecks``; each check answers ``outcome``, or raises ``problem``, once ``open`` is set."""
 
     def __init__(self) -> None:
         self.outcome = PASSED
+        self.problem: SerinusError | None = None
         self.open = asyncio.Event()
         self.open.set()
         self.sent: list[str] = []
@@ -355,6 +360,8 @@ class FakeChecks:
     async def run(self, namespace: str, backend: BackendRef, check: HttpCheck) -> TestOutcome:
         self.sent.append(f"{namespace}/{backend.name}{check.path}")
         await self.open.wait()
+        if self.problem is not None:
+            raise self.problem
         return self.outcome
 
 
@@ -387,10 +394,12 @@ class FakeVerifier:
     def __init__(self) -> None:
         self.finding = ArtifactFinding(ArtifactResult.VERIFIED, "It is as the spec says.")
         self.asked: list[tuple[str, Verification]] = []
+        self.namespaces: set[str] = set()
 
-    async def verify(self, artifact: Artifact, how: Verification) -> ArtifactFinding:
+    async def verify(self, namespace: str, artifact: Artifact, how: Verification) -> ArtifactFinding:
         await asyncio.sleep(0)
         self.asked.append((artifact.uri, how))
+        self.namespaces.add(namespace)
         return self.finding
 
 
@@ -411,9 +420,13 @@ class FakeAuditLog:
         await self._refuse()
         return await self.registry.register(model, entry, audit_entry)
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
+    async def set_yanked(self, model: ObjectKey, version: str, reason: str, audit_entry: AuditEntry) -> int:
         await self._refuse()
-        await self.registry.set_yanked(model, version, reason)
+        return await self.registry.set_yanked(model, version, reason, audit_entry)
+
+    async def standing(self, model: ObjectKey, version: str) -> RegisteredVersion | None:
+        await self._refuse()
+        return await self.registry.standing(model, version)
 
     async def _refuse(self) -> None:
         if self.hanging:

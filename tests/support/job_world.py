@@ -5,7 +5,7 @@ from typing import Self
 
 from serinus.api.rollout_status import StageState, TestResult, TestStatus
 from serinus.engine.rollout.actions import Action, RunJobTest
-from serinus.engine.rollout.observation import JobFacts, JobRefusal, Observation, TestOutcome
+from serinus.engine.rollout.observation import JobFacts, Observation, TestOutcome, TestRefusal
 from support.builders import CANARY, PRODUCTION, STAGING, a_spec
 from support.world import World
 from support.world_states import JOB_TEST
@@ -18,16 +18,19 @@ class JobWorld(World):
     Attributes:
         jobs: by test, the Jobs that there are and that have not ended.
         refusal: why the API server creates no Job; empty while it does.
+        job_tests: whether this installation creates Jobs.
         asked: the tests whose Jobs were asked for, in order.
     """
 
     jobs: dict[str, JobFacts] = field(default_factory=dict)
     refusal: str = ""
-    refused: dict[str, JobRefusal] = field(default_factory=dict)
+    refused: dict[str, TestRefusal] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    job_tests: bool = True
 
     def observe(self) -> Observation:
-        return replace(super().observe(), jobs=dict(self.jobs), refused_jobs=dict(self.refused))
+        observed = super().observe()
+        return replace(observed, jobs=dict(self.jobs), refused_tests=dict(self.refused), job_tests=self.job_tests)
 
     def fork(self) -> Self:
         """Another world that is like this one and goes its own way."""
@@ -65,7 +68,7 @@ class JobWorld(World):
         name = action.identity.test
         self.asked.append(name)
         if self.refusal:
-            self.refused[name] = JobRefusal(self.refusal, self.now)
+            self.refused[name] = TestRefusal(self.refusal, self.now)
         else:
             self.refused.pop(name, None)
             self.jobs.setdefault(name, JobFacts(name=f"fraud-1-{name}"))

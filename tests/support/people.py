@@ -53,3 +53,15 @@ def until_refused(person: Kubectl, *arguments: str, given: object, words: str) -
         assert time.monotonic() < deadline, f"kubectl {' '.join(arguments)} is not refused with {words!r}: {said}"
         time.sleep(_PAUSE)
     return said
+
+
+def until_accepted(person: Kubectl, *arguments: str, given: object) -> None:
+    """Do it again until it is accepted: a policy that is gone bites for a moment longer.
+
+    Raises:
+        AssertionError: it was not accepted.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while (done := person.run(arguments, given)).returncode:
+        assert time.monotonic() < deadline, f"kubectl {' '.join(arguments)} is still refused: {done.stderr}"
+        time.sleep(_PAUSE)

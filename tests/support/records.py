@@ -26,7 +26,12 @@ from support.builders import a_spec
 from support.virtual_loop import START
 
 NAMESPACE = "ml"
-ADA = Actors(requested_by="ada@example.org", spec_by="ada@example.org", approved_by="ada@example.org")
+ADA = Actors(
+    requested_by="ada@example.org",
+    spec_by="ada@example.org",
+    version_by="ada@example.org",
+    approved_by="ada@example.org",
+)
 MISSPELT = InvalidSpec("spec.stages", "must rise in traffic")
 
 

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from serinus.api.audit_record import OperatorIdentity
+from serinus.api.audit_record import AuditEvent, OperatorIdentity
 from serinus.api.model import Verification
+from serinus.api.modelversion import ModelVersionStatus
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.engine.analysis.measurements import Question
@@ -83,16 +85,26 @@ class Rig:
         self.controller, self.memory = assembly.controller, assembly.memory
 
     def model(
-        self, name: str = "fraud", *stages: dict[str, Any], version: str = "2.0.0", **fields: Any
+        self,
+        name: str = "fraud",
+        *stages: dict[str, Any],
+        version: str = "2.0.0",
+        registered: bool = False,
+        **fields: Any,
     ) -> RolloutRecord:
-        """Put a model into the cluster: 1.0.0 serves, a Rollout wants another version."""
+        """Put a model into the cluster: 1.0.0 serves, a Rollout wants another version.
+
+        The operator registers both, unless they were ``registered`` before it started.
+        """
         put = self.cluster.put
         if (type(namespace_record()), ObjectKey("", NAMESPACE)) not in self.cluster.objects:
             put(namespace_record())
         if (ModelRecord, key(name)) not in self.cluster.objects:
             put(model_record(name))
         for known in ("1.0.0", version):
-            put(model_version(known, name))
+            record = model_version(known, name)
+            status = ModelVersionStatus(spec_hash=record.spec_hash, recorded=(AuditEvent.VERSION_REGISTERED.value,))
+            put(replace(record, status=status) if registered else record)
             put(endpoints(name, known))
         put(route(name))
         stored = put(rollout(name, spec_for(name, version, *stages), **fields))

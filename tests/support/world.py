@@ -44,7 +44,12 @@ from support.points import problem_with_points
 GOOD = Batch(700, 0, 0, 0)
 BAD = Batch(700, 350, 350, 350)
 NOTHING = Batch(0, 0, 0, 0)
-ADA = Actors(requested_by="ada@example.org", spec_by="ada@example.org", approved_by="ada@example.org")
+ADA = Actors(
+    requested_by="ada@example.org",
+    spec_by="ada@example.org",
+    version_by="ada@example.org",
+    approved_by="ada@example.org",
+)
 LAX = ModelSpec(versioning=VersioningPolicy(allow_major_in_place=True))
 SCRAPE = timedelta(seconds=15)
 
@@ -64,6 +69,7 @@ class World:
     test_results: dict[str, TestResult] = field(default_factory=dict)
     commands: dict[Command, str] = field(default_factory=dict)
     rollback_to: str = ""
+    override: str = ""
     served: frozenset[str] = frozenset()
     freeze: str | None = None
     actors: Actors = ADA
@@ -212,11 +218,13 @@ class World:
         stage = self.status.stage
         return Observation(
             name="fraud",
+            namespace="payments",
             generation=1,
             deleted=self.deleted,
             has_finalizer=self.has_finalizer,
             commands={verb.value: token for verb, token in self.commands.items()},
             rollback_to=self.rollback_to,
+            override=self.override,
             uid="uid-fraud",
             actors=self.actors,
             policy=self.policy,
@@ -267,7 +275,7 @@ class World:
         if plan is None or stage_of(plan, self.status.stage) is None:
             return ()
         stage = plan.stages[key[1]]
-        guards = guards_of(plan, key[1]) if self.status.stable is not None else ()
+        guards = guards_of(plan, key[1], self.status.baselines) if self.status.stable is not None else ()
         return self.evidence.get(key) or tuple(
             begin(one, stage, plan.metrics, conditions_in_run=2, scrape_interval=SCRAPE, guard=one in guards)
             for one in (*plan.conditions[key[1]], *guards)

@@ -23,6 +23,10 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
+def allowed_bucket(fields: str) -> str:
+    return f"artifacts: {{s3: {{buckets: [{{{fields}}}]}}}}"
+
+
 def test_a_source_with_a_url_is_enough(tmp_path: Path) -> None:
     settings = load_settings(written(tmp_path, GOOD), {})
     assert settings.sources["default"].url == "http://prometheus:9090"
@@ -70,6 +74,13 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("resync: 0.5h", "resync"),
         ("leaderElection: 'no'", "leaderElection"),
         ("leaseNameSpace: x", "leaseNameSpace"),
+        (allowed_bucket("bucket: models"), "namespaces"),
+        (allowed_bucket("bucket: models, namespaces: []"), "namespaces"),
+        (allowed_bucket("bucket: models, namespaces: [pay*]"), "namespaces[0]"),
+        (allowed_bucket("namespaces: [ml]"), "bucket"),
+        (allowed_bucket("bucket: models, namespaces: [ml], prefix: team-a"), "prefix"),
+        (allowed_bucket("bucket: models, namespaces: [ml], prefix: /"), "prefix"),
+        (allowed_bucket("bucket: models, namespaces: [ml], prefix: /team-a/"), "prefix"),
         (
             named_query("success_rate"),
             "queries.success_rate: the name is reserved, did you mean error_rate",

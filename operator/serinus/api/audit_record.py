@@ -13,6 +13,9 @@ from serinus.api.verdict import Verdict
 FORMAT: Final = 1
 """The version of the record format. A later format gets another number: old records are never rewritten."""
 
+MAX_SPEC: Final = 1024 * 1024
+"""The most characters of a registered spec: no store has larger objects."""
+
 MAX_EVIDENCE: Final = 10
 """The conditions that are judged in a stage at most: eight lines of ``abortOn``, and the guards."""
 
@@ -28,6 +31,8 @@ class AuditEvent(StrEnum):
     VERSION_REGISTERED = "VersionRegistered"
     VERSION_REJECTED = "VersionRejected"
     VERSION_YANKED = "VersionYanked"
+    VERSION_UNYANKED = "VersionUnyanked"
+    VERSION_DELETED = "VersionDeleted"
     SCHEMA_WAIVED = "SchemaWaived"
     UNSAFE_ROLLBACK_ACCEPTED = "UnsafeRollbackAccepted"
     ARTIFACT_VERIFIED = "ArtifactVerified"
@@ -36,6 +41,7 @@ class AuditEvent(StrEnum):
     ROLLOUT_STARTED = "RolloutStarted"
     TRAFFIC_SHIFTED = "TrafficShifted"
     TRAFFIC_DRIFT_CORRECTED = "TrafficDriftCorrected"
+    TEST_PASSED = "TestPassed"
     TEST_FAILED = "TestFailed"
     ANALYSIS_PASSED = "AnalysisPassed"
     STAGE_TIMED_OUT = "StageTimedOut"
@@ -53,7 +59,9 @@ class AuditEvent(StrEnum):
     QUARANTINE_LIFTED = "QuarantineLifted"
     COMMAND_IGNORED = "CommandIgnored"
     POLICY_CHANGED = "PolicyChanged"
+    MODEL_DELETED = "ModelDeleted"
     RECORDS_PRUNED = "RecordsPruned"
+    HEAD_RESTORED = "HeadRestored"
 
 
 class ActorKind(StrEnum):
@@ -142,6 +150,29 @@ class Evidence(Model, frozen=True, kw_only=True):
     window: Annotated[str, text("The window, such as 1m.", least=0, most=32)] = ""
 
 
+class Registration(Model, frozen=True, kw_only=True):
+    """What a version is, for ever: every fact of its ModelVersion when it was registered."""
+
+    spec: Annotated[
+        str, text("The ModelVersion's spec as canonical JSON (RFC 8785); specHash is its SHA-256.", most=MAX_SPEC)
+    ]
+    labels: Annotated[
+        dict[str, Annotated[str, text("Its value.", least=0, most=63)]],
+        Meta(description="Its labels when it was registered.", max_length=256),
+    ] = field(default_factory=dict)
+    registered_at: Annotated[datetime, Meta(description="When the ModelVersion was made (UTC).")]
+
+
+class StandingVersion(Model, frozen=True, kw_only=True):
+    """What removed records say of one version, so that it stays immutable after retention has removed them."""
+
+    version: Annotated[str, _VERSION]
+    spec_hash: Annotated[str, _HASH] = ""
+    digest: Annotated[str, _HASH] = ""
+    yanked: Annotated[str, text("Why it must never serve; empty where it may.", least=0, most=256)] = ""
+    yank_changes: Annotated[int, Meta(description="How often it was yanked or the yank taken back.", ge=0)] = 0
+
+
 class AuditEntry(Model, frozen=True, kw_only=True):
     """What is to be recorded: everything of a record but its place in the chain.
 
@@ -173,6 +204,20 @@ class AuditEntry(Model, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
 
+class RegistryEntry(AuditEntry, frozen=True, kw_only=True):
+    """What the registry adds to an entry; no Rollout's outbox holds it.
+
+    Attributes:
+        registration: the version's facts, of VersionRegistered; absent in the records of earlier releases.
+        standing: what the removed records say of versions, of RecordsPruned; likewise.
+    """
+
+    registration: Registration | None = None
+    standing: Annotated[
+        tuple[StandingVersion, ...], items("Of RecordsPruned: the versions of the removed records.", most=4096)
+    ] = ()
+
+
 class OperatorIdentity(Model, frozen=True, kw_only=True, omit_defaults=False):
     """What wrote the record."""
 
@@ -180,7 +225,7 @@ class OperatorIdentity(Model, frozen=True, kw_only=True, omit_defaults=False):
     instance: Annotated[str, text("The process: the pod's name, or the host's.", least=0)]
 
 
-class AuditRecordSpec(AuditEntry, frozen=True, kw_only=True):
+class AuditRecordSpec(RegistryEntry, frozen=True, kw_only=True):
     """The record as it is stored. Its hash is SHA-256 over the canonical JSON (RFC 8785) of all fields but ``hash``."""
 
     format: Annotated[int, Meta(description="The form of the record: 1.", ge=1, le=1)]

@@ -334,6 +334,12 @@ class ModelVersionStatus(Model, frozen=True, kw_only=True):
         tuple[Annotated[str, text("An event.", most=64)], ...],
         items("What the registry's audit trail has of it.", most=16),
     ] = ()
+    yanked: Annotated[
+        str,
+        text(
+            "The reason of the yank that the audit trail has of it; empty where none is in force.", least=0, most=4096
+        ),
+    ] = ""
     conditions: Annotated[tuple[Condition, ...], items("What is observed of it.", most=16, key="type")] = ()
 
 

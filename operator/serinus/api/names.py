@@ -17,10 +17,25 @@ APPROVED_BY_ANNOTATION: Final = f"{GROUP}/approved-by"
 """Likewise: who wrote the last ``promote``. The API server checks by RBAC that this person may ``approve``."""
 
 SPEC_BY_ANNOTATION: Final = f"{GROUP}/spec-by"
-"""Likewise: who changed the spec last, and thus requested the version."""
+"""Likewise: who changed the spec last."""
+
+VERSION_BY_ANNOTATION: Final = f"{GROUP}/version-by"
+"""Likewise: who set ``spec.version``, and thus asked for the version; another change of the spec leaves it."""
+
+VERSION_AUTHOR_ANNOTATION: Final = f"{GROUP}/version-author"
+"""Likewise: what ``serinus.dev/author`` said when ``spec.version`` was set."""
 
 REASON_ANNOTATION: Final = f"{GROUP}/reason"
-"""The reason for an action, for the audit trail; by default the command's token."""
+"""The reason for one action, for the audit trail; by default the command's token. A text counts once."""
+
+REASON_BY_ANNOTATION: Final = f"{GROUP}/reason-by"
+"""Stamped by the API server: who wrote the reason; it is the reason of nobody else's action."""
+
+OVERRIDE_ANNOTATION: Final = f"{GROUP}/override"
+"""Beside ``promote`` or ``rollback``: why it must be done without the approval that the plan asks for."""
+
+OVERRIDE_BY_ANNOTATION: Final = f"{GROUP}/override-by"
+"""Stamped by the API server: who wrote the override. It checks by RBAC that this person may ``override``."""
 
 ROLLBACK_TO_ANNOTATION: Final = f"{GROUP}/rollback-to"
 """With the command ``rollback``: the version to go back to; by default the Rollout's target."""
@@ -111,6 +126,7 @@ AUDIT_RECORD: Final = Kind(GROUP, VERSION, "AuditRecord", "auditrecords")
 HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 ENDPOINT_SLICE: Final = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 JOB: Final = Kind("batch", "v1", "Job", "jobs")
+SERVICE: Final = Kind("", "v1", "Service", "services")
 POD: Final = Kind("", "v1", "Pod", "pods")
 NAMESPACE: Final = Kind("", "v1", "Namespace", "namespaces")
 LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")

@@ -242,8 +242,8 @@ class RolloutSpec(Model, frozen=True, kw_only=True):
     guards: Annotated[
         Guards,
         Meta(
-            description="Whether each stage with traffic below 100% also compares unanswered requests and client "
-            "errors (4xx) with those of the stable version. Quote the word: YAML reads Off as false."
+            description="Whether each stage with traffic also compares unanswered requests and client errors (4xx) "
+            "with those of the stable version. Quote the word: YAML reads Off as false."
         ),
     ] = Guards.ON
 

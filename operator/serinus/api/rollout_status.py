@@ -22,6 +22,9 @@ MAX_FOREIGN: Final = 32
 MAX_POINTS: Final = 20
 """Points that are kept of each condition: at most 200 in a status, about 20 KB of etcd's 1.5 MiB for an object."""
 
+MAX_USED_REASONS: Final = 16
+"""So many reasons are remembered as used: an older text may be given again."""
+
 MAX_RECORDS: Final = 256
 """The most records waiting for the registry; runs stop to advance long before, so that none is ever lost."""
 
@@ -176,6 +179,14 @@ class EvidenceStatus(Model, frozen=True, kw_only=True):
     ] = ()
 
 
+class Baseline(Model, frozen=True, kw_only=True):
+    """What a guard counted of the stable version in the last stage in which it was compared with."""
+
+    metric: Annotated[str, text("The metric.", most=64)]
+    requests: Annotated[int, Meta(description="The stable version's requests in that stage.", ge=0)]
+    bad: Annotated[int, Meta(description="How many of them were bad.", ge=0)]
+
+
 class TestStatus(Model, frozen=True, kw_only=True):
     """How far one integration test of the current stage is."""
 
@@ -238,6 +249,13 @@ class StageApproval(Model, frozen=True, kw_only=True):
     spec_hash: Annotated[str, text("The plan and version that it was given for.", least=0, most=71)] = ""
 
 
+class VersionRequest(Model, frozen=True, kw_only=True):
+    """Who asked for the version of a run, as it stood when the run began."""
+
+    by: Annotated[str, text("Who set spec.version, or unverified.", least=0, most=512)] = ""
+    author: Annotated[str, text("For whom a pipeline did, as it says itself.", least=0, most=512)] = ""
+
+
 class PastRun(Model, frozen=True, kw_only=True):
     """One run that has ended."""
 
@@ -265,8 +283,13 @@ class RolloutStatus(Model, frozen=True, kw_only=True):
     phase_since: Annotated[datetime, Meta(description="Since when the phase holds (UTC).")] | None = None
     run: Annotated[int, Meta(description="The number of the current or last run.", ge=0)] = 0
     run_started_at: Annotated[datetime, Meta(description="When it began (UTC).")] | None = None
+    requested: VersionRequest | None = None
     evidence: Annotated[
         tuple[EvidenceStatus, ...], items("The last judgement of each condition.", most=MAX_EVIDENCE, key="condition")
+    ] = ()
+    baselines: Annotated[
+        tuple[Baseline, ...],
+        items("What the guards at 100% go by, where nothing can be compared.", most=4, key="metric"),
     ] = ()
     tests: Annotated[tuple[TestStatus, ...], items("The tests of the current stage.", most=8, key="name")] = ()
     rollback: Rollback | None = None
@@ -281,6 +304,10 @@ class RolloutStatus(Model, frozen=True, kw_only=True):
         dict[str, Annotated[str, text("The token.", least=0, most=1024)]],
         Meta(description="By command, the last token that was acted on.", max_length=16),
     ] = field(default_factory=dict)
+    used_reasons: Annotated[
+        tuple[Annotated[str, text("SHA-256 of it, the first 32 digits.", most=32)], ...],
+        items("Reasons and overrides that a record bears already, newest first.", most=MAX_USED_REASONS),
+    ] = ()
     epoch: Annotated[int, Meta(description="The leader's term that wrote this; it never falls.", ge=0)] = 0
     records: Annotated[
         tuple[AuditEntry, ...], items("What the registry has not recorded yet, oldest first.", most=MAX_RECORDS)

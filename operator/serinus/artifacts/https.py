@@ -12,10 +12,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
+from serinus.addresses import effective_address
 from serinus.artifacts.fetch import CHUNK, ArtifactStat, Inspection, abort_connection, readable, single_file
 from serinus.errors import NotFoundError, RefusedError, TransientError
 
@@ -29,8 +30,6 @@ _OK: Final = 200
 _GONE: Final = frozenset({404, 410})
 _DENIED: Final = frozenset({401, 403})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-# RFC 6052: IPv4 addresses, including private ones, behind a translator.
-_TRANSLATED: Final = ip_network("64:ff9b::/96")
 # RFC 3986: the characters that need no escape in a path or query; a percent sign begins an escape.
 _SAFE: Final = "/%:@!$&'()*+,;=~-._?"
 
@@ -152,7 +151,7 @@ class HttpsStore:
             )
         addresses = self._resolve(host, port)
         for address in addresses:
-            if not allowed.may_have(_plain(address)):
+            if not allowed.may_have(effective_address(address)):
                 raise RefusedError(
                     f"{place}: {host} has the address {address}, which is not public: list the host by its own name in "
                     "artifacts.httpsHosts to allow it"
@@ -175,16 +174,6 @@ def _split(uri: str) -> SplitResult:
 
 def _host(parts: SplitResult) -> str:
     return (parts.hostname or "").rstrip(".")
-
-
-def _plain(text: str) -> IPv4Address | IPv6Address:
-    """Return the effective address: an IPv6 address may embed an IPv4 address."""
-    address = ip_address(text.partition("%")[0])
-    if isinstance(address, IPv4Address):
-        return address
-    if address in _TRANSLATED:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _response(connection: ssl.SSLSocket, parts: SplitResult, place: str) -> HTTPResponse:

@@ -32,6 +32,7 @@ from serinus.artifacts.fetch import (
     readable,
     single_file,
 )
+from serinus.artifacts.s3_address import S3Address
 from serinus.artifacts.s3_api import S3Api
 from serinus.errors import ConflictError, NotFoundError, RefusedError, SerinusError, TransientError
 from serinus.settings import S3Settings
@@ -72,11 +73,8 @@ class S3Store:
     @contextmanager
     def stat(self, uri: str, inspection: Inspection) -> Iterator[ArtifactStat]:
         """Read the metadata of the object or the folder; see :class:`ArtifactStore`."""
-        # A key may contain a question mark, but a presigned address that was pasted here must not get into a message.
-        place = uri.partition("?")[0]
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        if not bucket or not key:
-            raise RefusedError(f"{place} names no object: write s3://bucket/key")
+        address = S3Address.parse(uri)
+        bucket, key, place = address.bucket, address.key, address.place
         with _mapped(place):
             client = self._client()
         inspection.check()

@@ -2,6 +2,9 @@
 
 The work is done in the verifier's own threads, so that an artifact of many gigabytes blocks neither the event loop nor
 the threads that the rest of the operator shares.
+
+A finding is shown to whoever may read the ModelVersion, and its author chose the place. So it says whether size and
+digest are the stated ones, and never which others were found: that would tell of bytes that the reader may not read.
 """
 
 import asyncio
@@ -9,6 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final, assert_never
 from urllib.parse import urlsplit
 
@@ -18,12 +22,22 @@ from serinus.artifacts.fetch import ArtifactStat, ArtifactStore, Inspection, Mea
 from serinus.artifacts.https import HttpsStore
 from serinus.artifacts.local import LocalStore
 from serinus.artifacts.s3 import S3Store
+from serinus.artifacts.s3_address import S3Address, check_allowed
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.errors import NotFoundError, RefusedError, SerinusError, TransientError
 from serinus.settings import ArtifactSettings
 
 _LOG: Final = logging.getLogger(__name__)
 _SCHEME: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One artifact to verify, and the namespace of the ModelVersion that names it."""
+
+    namespace: str
+    artifact: Artifact
+    how: Verification
 
 
 class Verifier:
@@ -46,8 +60,8 @@ class Verifier:
         self._inspections: set[Inspection] = set()
         self._closed = False
 
-    async def verify(self, artifact: Artifact, how: Verification) -> ArtifactFinding:
-        """Verify an artifact; see the port.
+    async def verify(self, namespace: str, artifact: Artifact, how: Verification) -> ArtifactFinding:
+        """Verify an artifact that a ModelVersion of this namespace names; see the port.
 
         Waits for a free worker; the time-out counts from there. Cancelling ends the reading.
         """
@@ -64,7 +78,11 @@ class Verifier:
 
         self._inspections.add(inspection)
         work = loop.run_in_executor(
-            self._pool, self._inspect, artifact, how, inspection, lambda: loop.call_soon_threadsafe(begun)
+            self._pool,
+            self._inspect,
+            _Request(namespace, artifact, how),
+            inspection,
+            lambda: loop.call_soon_threadsafe(begun),
         )
         try:
             return await work
@@ -88,13 +106,15 @@ class Verifier:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._s3.close()
 
-    def _inspect(
-        self, artifact: Artifact, how: Verification, inspection: Inspection, begun: Callable[[], object]
-    ) -> ArtifactFinding:
+    def _inspect(self, request: _Request, inspection: Inspection, begun: Callable[[], object]) -> ArtifactFinding:
+        artifact = request.artifact
         try:
             begun()
-            with _store(self._stores, artifact.uri).stat(artifact.uri, inspection) as stored:
-                return _compared(artifact, how, stored, inspection, self._settings.max_bytes)
+            store = _store(self._stores, artifact.uri)
+            if store is self._s3:
+                check_allowed(S3Address.parse(artifact.uri), request.namespace, self._settings.s3.buckets)
+            with store.stat(artifact.uri, inspection) as stored:
+                return _compared(artifact, request.how, stored, inspection, self._settings.max_bytes)
         except SerinusError as problem:
             return _finding(problem, artifact, inspection)
         except Exception as problem:  # noqa: BLE001 - the port never raises
@@ -140,55 +160,55 @@ def _store(stores: Mapping[str, ArtifactStore], uri: str) -> ArtifactStore:
 def _compared(
     artifact: Artifact, how: Verification, stored: ArtifactStat, inspection: Inspection, most: int
 ) -> ArtifactFinding:
-    stated, place = artifact.size_bytes, _named(stored)
+    stated = artifact.size_bytes
     if stated is not None and stored.size is not None and stated != stored.size:
-        return _size_differs(place, f"{stored.size:,}", stated)
+        return _size_differs(stored.place, stated)
     if artifact.digest is None:
-        size = f"{stored.size:,} bytes" if stored.size is not None else "of a size that the server does not report"
         return ArtifactFinding(
-            ArtifactResult.NO_DIGEST, f"{place} exists, {size}; the ModelVersion names no digest to compare it with."
+            ArtifactResult.NO_DIGEST, f"{stored.place} exists; the ModelVersion names no digest to compare it with."
         )
     match how:
         case Verification.CHECKSUM:
             if stored.checksum is not None:
-                return _digests(place, artifact.digest, stored.checksum, "by the store's own checksum")
+                return _digests(stored, artifact.digest, stored.checksum, "by the store's own checksum")
         case Verification.FULL | Verification.OFF:
             pass
         case _:
             assert_never(how)
     if stored.size is not None and stored.size > most:
-        return _too_long(place, f"{stored.size:,}", most)
+        return _too_long(stored.place, most)
     read = measure(stored, inspection, most=most if stated is None else min(most, stated))
     if stated is not None and read.size != stated:
-        return _size_differs(place, f"{read.size:,} or more" if read.digest is None else f"{read.size:,}", stated)
+        return _size_differs(stored.place, stated)
     if read.digest is None:
-        return _too_long(place, f"more than {most:,}", most)
-    return _digests(place, artifact.digest, read.digest, f"by reading {read.size:,} bytes")
+        return _too_long(stored.place, most)
+    return _digests(stored, artifact.digest, read.digest, f"by reading {read.size:,} bytes")
 
 
-def _digests(place: str, stated: str, actual: str, method: str) -> ArtifactFinding:
+def _digests(stored: ArtifactStat, stated: str, actual: str, method: str) -> ArtifactFinding:
     if actual == stated:
-        return ArtifactFinding(ArtifactResult.VERIFIED, f"{place} has the digest {stated}, {method}.")
+        # Only here with its revision: an ETag is often the MD5 of the bytes.
+        return ArtifactFinding(ArtifactResult.VERIFIED, f"{_named(stored)} has the digest {stated}, {method}.")
     return ArtifactFinding(
         ArtifactResult.DIGEST_DIFFERS,
-        f"{place} has the digest {actual}, {method}, but the ModelVersion says {stated}: put the right bytes there, or "
-        "release these as another version.",
+        f"{stored.place} has another digest than the {stated} of the ModelVersion: put the right bytes there, or "
+        "release the bytes that are there as another version.",
     )
 
 
-def _size_differs(place: str, actual: str, stated: int) -> ArtifactFinding:
+def _size_differs(place: str, stated: int) -> ArtifactFinding:
     return ArtifactFinding(
         ArtifactResult.SIZE_DIFFERS,
-        f"{place} has {actual} bytes, but the ModelVersion says {stated:,}: put the right bytes there, or release "
-        "these as another version.",
+        f"{place} has another size than the {stated:,} bytes of the ModelVersion: put the right bytes there, or "
+        "release the bytes that are there as another version.",
     )
 
 
-def _too_long(place: str, actual: str, most: int) -> ArtifactFinding:
+def _too_long(place: str, most: int) -> ArtifactFinding:
     return ArtifactFinding(
         ArtifactResult.UNSUPPORTED,
-        f"{place} has {actual} bytes, and at most {most:,} are read: raise artifacts.maxBytes, or let the store keep a "
-        "SHA-256 checksum and verify by Checksum.",
+        f"{place} is longer than the {most:,} bytes that are read at most: raise artifacts.maxBytes, or let the store "
+        "keep a SHA-256 checksum and verify by Checksum.",
     )
 
 

@@ -13,13 +13,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from serinus.api.audit_record import Actor, AuditEntry, AuditEvent, AuditRecordSpec, OperatorIdentity
+from msgspec import structs
+
+from serinus.api.audit_record import Actor, AuditEntry, AuditEvent, AuditRecordSpec, OperatorIdentity, RegistryEntry
+from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.audit.archive import ArchivePlace
 from serinus.audit.export import Export, Form, Manifest, archive_folder, manifest_file, read_manifest, write_export
 from serinus.audit.export_reader import check_export
 from serinus.engine.audit.head import seal
+from serinus.engine.audit.registrations import REPEATED, RegisteredVersions
 from serinus.errors import AmbiguousError, ConflictError, RefusedError, TransientError
 from serinus.ports.registry_store import Commit, RegistryStore
 from serinus.ports.services import Clock
@@ -164,6 +168,23 @@ class Remover:
         if (checked.last.sequence, checked.last.hash) != (removal.through, removal.hash):
             raise RefusedError(f"{place} does not end with record {removal.through}, so nothing is removed")
 
+    async def _step(self, model: ObjectKey, head: Head, tombstone: AuditEntry) -> Commit:
+        versions = await self._standing(model, head)
+        standing = versions.standing()
+        repeated = {REPEATED: str(len(standing))} if versions.complete else {}
+        details = {**tombstone.details, **repeated}
+        entry = RegistryEntry(**{**structs.asdict(tombstone), "standing": standing, "details": details})
+        record, after = seal(head, entry, model, by=self.by, now=self.clock.now())
+        return Commit(model=model, before=head, record=record, after=after)
+
+    async def _standing(self, model: ObjectKey, head: Head) -> RegisteredVersions:
+        """Return what the records say of versions, which must outlive those that are removed."""
+        versions = RegisteredVersions(complete=head.audit.pruned_through == 0)
+        through = head.audit.sequence
+        async for stored in self.store.read_records(model, after=head.audit.pruned_through, through=through):
+            versions.add(decode(AuditRecordSpec, dict(stored.content), f"record {stored.sequence}"))
+        return versions
+
     def _tombstone(self, model: ObjectKey, removal: Removal, manifest: Manifest) -> AuditEntry:
         return AuditEntry(
             id=str(uuid.uuid5(_IDS, f"{model} {removal.through} {removal.hash}")),
@@ -193,9 +214,8 @@ class Remover:
                 return
             if head.audit.pruned_through != removal.after:
                 raise ConflictError(f"{model}: another process has removed records meanwhile: run it again")
-            record, after = seal(head, tombstone, model, by=self.by, now=self.clock.now())
             try:
-                await self.store.commit(Commit(model=model, before=head, record=record, after=after))
+                await self.store.commit(await self._step(model, head, tombstone))
             except (ConflictError, AmbiguousError, TransientError):
                 if attempt == _TRIES:
                     raise

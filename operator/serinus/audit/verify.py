@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from typing import Final
 
-from serinus.api.audit_record import AuditEvent, AuditRecordSpec, HeadSummary
+from serinus.api.audit_record import AuditEvent, HeadSummary
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.audit.archive import ArchivePlace
 from serinus.audit.archive_reader import ArchivedRecords
 from serinus.audit.checkpoint_reader import CheckpointAnchors
-from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, ChainWalk, Content, StoredRecord
-from serinus.engine.audit.head import apply, summary_of
+from serinus.engine.audit.chain import START, Anchor, ChainFault, ChainFinding, Content
+from serinus.engine.audit.examination import Examination
+from serinus.engine.audit.head import summary_of
 from serinus.errors import InvalidObjectError
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry
@@ -93,9 +94,10 @@ async def _prove(
             head=verified.head,
             findings=verified.findings,
             checkpoints=mentions,
+            notes=verified.notes,
         )
     if archive is not None:
-        return await _prove_all(registry.store, model, head, checkpoints, archive)
+        return await _prove_all(registry.store, model, checkpoints, archive)
     verified = await registry.verify(model, anchors)
     findings = (*verified.findings, *_removal(head, anchors), *await _tombstone(registry.store, model, head))
     note = (
@@ -103,7 +105,12 @@ async def _prove(
         f"{head.audit.archive}: give --archive to verify them as well"
     )
     return Proof(
-        model=model, records=verified.records, head=head, findings=findings, checkpoints=mentions, notes=(note,)
+        model=model,
+        records=verified.records,
+        head=head,
+        findings=findings,
+        checkpoints=mentions,
+        notes=(note, *verified.notes),
     )
 
 
@@ -167,64 +174,34 @@ def _summary_differs(last: Content, head: Head) -> list[ChainFinding]:
 
 
 async def _prove_all(
-    store: RegistryStore, model: ObjectKey, head: Head, checkpoints: CheckpointAnchors, archive: ArchivePlace
+    store: RegistryStore, model: ObjectKey, checkpoints: CheckpointAnchors, archive: ArchivePlace
 ) -> Proof:
     """Walk the whole chain from its first record, with the removed records from the archive."""
-    audit, anchors = head.audit, checkpoints.of(model)
-    reading = _FullReading(ChainWalk(anchors=anchors))
+    contents = await store.inspect(model)
+    head = await store.read_head(model)
+    audit = head.audit
+    reading = Examination(model, head, begin=START, anchors=checkpoints.of(model))
     removed = ArchivedRecords(archive, model, audit.pruned_through)
     async for record in removed:
         reading.add(record)
-    archived = reading.records
-    if (reading.last.sequence, reading.last.hash) != (audit.pruned_through, audit.pruned_hash):
-        last, expected = reading.last, f"#{audit.pruned_through} {audit.pruned_hash}"
+    archived, last = reading.records, reading.last
+    own: list[ChainFinding] = []
+    if (last.sequence, last.hash) != (audit.pruned_through, audit.pruned_hash):
+        expected = f"#{audit.pruned_through} {audit.pruned_hash}"
         message = f"the archive ends with #{last.sequence} {last.hash}, the head says {expected} was the last"
-        reading.findings.append(ChainFinding(ChainFault.HEAD_DIFFERS, audit.pruned_through, message))
+        own.append(ChainFinding(ChainFault.HEAD_DIFFERS, audit.pruned_through, message))
     recorded = False
-    async for record in store.read_records(model, after=audit.pruned_through, through=audit.sequence):
+    async for record in store.read_records(model, after=audit.pruned_through):
         recorded = recorded or _is_tombstone(record.content, head)
         reading.add(record)
-    findings = (*removed.findings, *reading.finish(head), *_missing_tombstone(head, recorded=recorded))
+    latest = await store.read_head(model) if reading.beyond else head
+    found, notes = reading.finish(contents, latest=latest.audit.sequence)
     return Proof(
         model=model,
         records=reading.records,
         head=head,
-        findings=findings,
+        findings=(*removed.findings, *own, *found, *_missing_tombstone(head, recorded=recorded)),
         checkpoints=checkpoints.mentions.get(model, 0),
         archived=archived,
+        notes=notes,
     )
-
-
-class _FullReading:
-    """One pass over a whole chain: its links, the schema of its records, and the head that they fold to."""
-
-    def __init__(self, walk: ChainWalk) -> None:
-        self._walk = walk
-        self._head: Head | None = Head()
-        self.findings: list[ChainFinding] = []
-        self.records = 0
-        self.last = Anchor(0, "", "the chain")
-
-    def add(self, record: StoredRecord) -> None:
-        self._walk.add(record)
-        self.records += 1
-        self.last = Anchor(record.sequence, str(record.content.get("hash", "")), "the chain")
-        try:
-            decoded = decode(AuditRecordSpec, dict(record.content), "record")
-        except InvalidObjectError as problem:
-            self.findings.append(ChainFinding(ChainFault.UNREADABLE, record.sequence, str(problem)))
-            self._head = None
-        else:
-            self._head = apply(self._head, decoded) if self._head is not None else None
-
-    def finish(self, head: Head) -> list[ChainFinding]:
-        end = Anchor(head.audit.sequence, head.audit.hash, "the head")
-        findings = [*self._walk.finish(end), *self.findings]
-        if not findings and self._head is not None and _state(self._head) != _state(head):
-            message = "the head differs from the fold of the chain in its production, good or quarantined versions"
-            findings.append(ChainFinding(ChainFault.HEAD_DIFFERS, head.audit.sequence, message))
-        return findings
-
-
-def _state(head: Head) -> tuple[object, ...]:
-    return (head.production, head.good, head.quarantined, head.generation, head.candidate)

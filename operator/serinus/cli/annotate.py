@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Self
 
-from serinus.api.names import REASON_ANNOTATION, ROLLBACK_TO_ANNOTATION, ROLLOUT, Command
+from serinus.api.names import OVERRIDE_ANNOTATION, REASON_ANNOTATION, ROLLBACK_TO_ANNOTATION, ROLLOUT, Command
 from serinus.cli.command import Subparsers, set_handler
 from serinus.cli.output import echo
 from serinus.cli.session import CliContext
-from serinus.errors import SerinusError
+from serinus.errors import ConfigurationError, SerinusError
 
 OK: Final = 0
 TIMEOUT: Final = 30.0
@@ -44,6 +44,7 @@ class AnnotateOptions:
         kube_context: the kubeconfig context; None for kubectl's current one.
         reason: why; may be empty.
         to: the version to go back to, of ``rollback`` only; None for the rollback target.
+        override: do without the approval that the plan asks for, of ``promote`` and ``rollback`` only.
     """
 
     command: Command
@@ -52,16 +53,23 @@ class AnnotateOptions:
     kube_context: str | None
     reason: str
     to: str | None = None
+    override: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse an override without a reason: ConfigurationError."""
+        if self.override and not self.reason.strip():
+            raise ConfigurationError("--override needs --reason: the audit trail and the report show both")
 
     @classmethod
     def from_args(cls, command: Command, args: argparse.Namespace) -> Self:
-        """Return the options that were parsed."""
+        """Return the options that were parsed; ConfigurationError for an override without a reason."""
         return cls(
             command=command,
             name=args.name,
             namespace=args.namespace,
             kube_context=args.context,
             reason=args.reason,
+            override=getattr(args, "override", False),
         )
 
 
@@ -73,7 +81,18 @@ def add_parsers(verbs: Subparsers) -> None:
         parser.add_argument("-n", "--namespace", help="namespace of the Rollout (default: kubectl's current one)")
         parser.add_argument("--context", help="kubeconfig context (default: the current one)")
         parser.add_argument("--reason", default="", help="reason, for the status and the audit trail")
+        if command is Command.PROMOTE:
+            add_override(parser)
         set_handler(parser, partial(AnnotateOptions.from_args, command), _run)
+
+
+def add_override(parser: argparse.ArgumentParser) -> None:
+    """Add the option for emergencies."""
+    parser.add_argument(
+        "--override",
+        action="store_true",
+        help="in an emergency: do without the approval that the plan asks for; needs --reason and the verb override",
+    )
 
 
 def _run(options: AnnotateOptions, _: CliContext) -> int:
@@ -90,7 +109,7 @@ def annotate(options: AnnotateOptions) -> None:
         KubectlError: with kubectl's own message.
     """
     value = f"{options.reason or options.command.value} ({datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ})"
-    _kubectl(["annotate", f"{ROLLOUT.plural}.{ROLLOUT.group}", options.name, *_changes(options, value)])
+    run_kubectl(["annotate", f"{ROLLOUT.plural}.{ROLLOUT.group}", options.name, *_changes(options, value)])
     echo(f"Rollout {options.name}: {options.command.annotation}={value}")
     echo(f"Check the outcome: kubectl describe mro {options.name}")
 
@@ -103,6 +122,9 @@ def _changes(options: AnnotateOptions, value: str) -> list[str]:
         # A reason belongs to one command: remove that of an earlier one.
         f"{REASON_ANNOTATION}={options.reason}" if options.reason else f"{REASON_ANNOTATION}-",
     ]
+    if options.command in {Command.PROMOTE, Command.ROLLBACK}:
+        # The text is new each time, as that of a command is: each override counts for one command.
+        arguments.append(f"{OVERRIDE_ANNOTATION}={value}" if options.override else f"{OVERRIDE_ANNOTATION}-")
     if options.command is Command.ROLLBACK:
         target = f"={options.to.removeprefix('v')}" if options.to else "-"
         arguments.append(f"{ROLLBACK_TO_ANNOTATION}{target}")
@@ -111,7 +133,8 @@ def _changes(options: AnnotateOptions, value: str) -> list[str]:
     return arguments
 
 
-def _kubectl(arguments: list[str]) -> None:
+def run_kubectl(arguments: list[str]) -> None:
+    """Run the user's kubectl; KubectlError with its own message where it is missing or fails."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         raise KubectlError("kubectl is not on PATH: install it, or annotate the Rollout with your own client")

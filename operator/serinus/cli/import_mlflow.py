@@ -15,7 +15,7 @@ from serinus.cli.manifests import to_yaml
 from serinus.cli.output import echo
 from serinus.cli.session import CliContext
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
-from serinus.settings import ArtifactSettings, S3Settings
+from serinus.settings import ArtifactS3Settings, ArtifactSettings
 
 if TYPE_CHECKING:
     from serinus.artifacts.fetch import Measured
@@ -243,7 +243,7 @@ def _hashed(tracking: "Tracking", place: str, variables: Mapping[str, str]) -> "
         inspection = Inspection()
         with ProxiedFiles(tracking).stat(place, inspection) as artifact:
             return measure(artifact, inspection, most=ArtifactSettings().max_bytes)
-    s3 = S3Settings(endpoint=variables.get("MLFLOW_S3_ENDPOINT_URL") or None)
+    s3 = ArtifactS3Settings(endpoint=variables.get("MLFLOW_S3_ENDPOINT_URL") or None)
     return measured(ArtifactSettings(s3=s3, local_root="/"), place)
 
 

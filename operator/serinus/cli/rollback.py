@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from serinus.api.names import Command
-from serinus.cli.annotate import AnnotateOptions, annotate
+from serinus.cli.annotate import AnnotateOptions, add_override, annotate
 from serinus.cli.command import Subparsers, set_handler
 from serinus.cli.registry.write import Change, Guards, add_guards, add_reason, roll_back
 from serinus.cli.session import CliContext, RegistryOptions, add_registry
@@ -24,12 +24,14 @@ class RollbackOptions:
         guards: preconditions, in a registry without a cluster.
         to: the version to go back to; None for the rollback target or the last known good version.
         kube_context: the kubeconfig context; None for kubectl's current one.
+        override: do without the approval that the Rollout's plan asks for.
     """
 
     change: Change
     guards: Guards
     to: str | None
     kube_context: str | None
+    override: bool
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> Self:
@@ -38,7 +40,15 @@ class RollbackOptions:
         guards = Guards.from_args(args)
         if registry.in_cluster and (guards != Guards() or args.id is not None):
             raise ConfigurationError("--force, --generation and --id are for a registry without a cluster")
-        return cls(change=Change.from_args(args), guards=guards, to=args.to, kube_context=args.context)
+        if args.override and not registry.in_cluster:
+            raise ConfigurationError("--override is for a Rollout: a registry without a cluster has no approvals")
+        return cls(
+            change=Change.from_args(args),
+            guards=guards,
+            to=args.to,
+            kube_context=args.context,
+            override=args.override,
+        )
 
 
 def add_parser(verbs: Subparsers) -> None:
@@ -53,6 +63,7 @@ def add_parser(verbs: Subparsers) -> None:
     add_registry(parser)
     add_reason(parser)
     add_guards(parser)
+    add_override(parser)
     set_handler(parser, RollbackOptions.from_args, _run)
 
 
@@ -74,6 +85,7 @@ def _run(options: RollbackOptions, context: CliContext) -> int:
             kube_context=options.kube_context,
             reason=change.reason,
             to=options.to,
+            override=options.override,
         )
     )
     return OK

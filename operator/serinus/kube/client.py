@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import msgspec
@@ -108,6 +108,11 @@ class KubernetesClient:
             ConfigurationError: none of these exists, or it cannot be read.
         """
         return cls(await load_configuration(kubeconfig))
+
+    @property
+    def host(self) -> str:
+        """The host name or address of the API server."""
+        return urlsplit(self._api.configuration.host).hostname or ""
 
     def fence(self, may_write: Guard) -> None:
         """Have this called before each write is sent, each retry included; it raises where nothing may be written.

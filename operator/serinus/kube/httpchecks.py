@@ -1,10 +1,14 @@
-"""Runs HTTP tests: one request to the candidate's Service and assertions on the response."""
+"""Runs HTTP tests: one request to a ready endpoint of the candidate's Service and assertions on the response.
+
+The messages are shown to whoever may read the Rollout, and its author wrote the assertions. So they say what was
+expected and of which type and length the answer was, never a part of it: else any test would read the whole answer.
+"""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, Protocol
 
 import aiohttp
 import jmespath
@@ -16,13 +20,19 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.rollout_status import TestResult
 from serinus.api.stage_tests import HttpCheck, HttpExpectation
 from serinus.engine.rollout.observation import TestOutcome
+from serinus.kube.service_endpoints import Endpoint, UnusableBackendError
 
 _MAX_BYTES: Final = 1024 * 1024
-_MAX_SHOWN_VALUE: Final = 40
 _RETRY_PAUSE: Final = 1.0
 
-Locate = Callable[[str, BackendRef], str]
-"""Returns the root URL of a backend in a namespace, such as ``http://fraud-v2.ml.svc:80``."""
+_HOST: Final = "Host"
+
+
+class Endpoints(Protocol):
+    """Tells where the requests of a test may go; see :class:`ServiceEndpoints`."""
+
+    async def of(self, namespace: str, backend: BackendRef) -> Sequence[Endpoint]:
+        """Return the ready endpoints; raises UnusableBackendError, RefusedError, TransientError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,52 +46,64 @@ class _UnusableError(Exception):
     """The response cannot be evaluated; the message says why."""
 
 
-def service_url(namespace: str, backend: BackendRef) -> str:
-    """Return the cluster-internal URL of a Service."""
-    return f"http://{backend.name}.{namespace}.svc:{backend.port}"
+def service_host(namespace: str, backend: BackendRef) -> str:
+    """Return the cluster-internal DNS name of a Service with its port, as in the header Host."""
+    return f"{backend.name}.{namespace}.svc:{backend.port}"
 
 
 class ServiceChecks:
-    """Implements the port ``HttpChecks``; uses no cookies, redirects or proxies."""
+    """Implements the port ``HttpChecks``; uses no cookies, redirects or proxies, and resolves no name."""
 
-    def __init__(self, locate: Locate = service_url, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Send to the URL that ``locate`` returns; ``sleep`` is called between two attempts."""
-        self._locate = locate
+    def __init__(self, endpoints: Endpoints, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Send to what ``endpoints`` returns; ``sleep`` is called between two attempts."""
+        self._endpoints = endpoints
         self._sleep = sleep
 
     async def run(self, namespace: str, backend: BackendRef, check: HttpCheck) -> TestOutcome:
-        """Send the request up to ``attempts`` times and check the response; no response is a failed test.
+        """Send the request up to ``attempts`` times, to one endpoint after the other, and check the response.
 
-        Never raises.
+        No response is a failed test.
+
+        Raises:
+            RefusedError, TransientError: nothing was sent, as the endpoints cannot be read.
         """
-        if (backend.group, backend.kind) != ("", "Service") or backend.port is None:
-            return TestOutcome(
-                TestResult.FAILED, f"{backend.kind} {backend.name} is not a Service with a port: use a job test"
-            )
-        request = f"{check.method} {check.path}"
-        url = URL(self._locate(namespace, backend) + check.path, encoded=True)
+        request, host = f"{check.method} {check.path}", service_host(namespace, backend)
         problem = ""
-        for attempt in range(1, check.attempts + 1):
-            problem = await self._problem(url, check)
+        for attempt in range(check.attempts):
+            if attempt:
+                await self._sleep(_RETRY_PAUSE)
+            try:
+                # For each attempt: an endpoint that has ended may have given its address to another pod.
+                endpoints = await self._endpoints.of(namespace, backend)
+            except UnusableBackendError as reason:
+                return TestOutcome(TestResult.FAILED, f"{request}: {reason}")
+            problem = await _problem(endpoints, attempt, host, check)
             if not problem:
                 return TestOutcome(TestResult.PASSED, f"{request} answered as expected")
-            if attempt < check.attempts:
-                await self._sleep(_RETRY_PAUSE)
         tries = f" (the last of {check.attempts} attempts)" if check.attempts > 1 else ""
         return TestOutcome(TestResult.FAILED, f"{request}{tries}: {problem}")
 
-    async def _problem(self, url: URL, check: HttpCheck) -> str:
-        try:
-            return _mismatch(await _send(url, check), check.expect)
-        except TimeoutError:
-            return f"no whole answer within {check.timeout}"
-        except aiohttp.ClientError as problem:
-            return f"no answer: {type(problem).__name__}: {problem}"
-        except _UnusableError as problem:
-            return str(problem)
+
+async def _problem(endpoints: Sequence[Endpoint], attempt: int, host: str, check: HttpCheck) -> str:
+    """Return what is wrong with the answer of one endpoint; empty where nothing is."""
+    if not endpoints:
+        return "no endpoint of the Service is ready"
+    endpoint = endpoints[attempt % len(endpoints)]
+    url = URL(f"http://{endpoint.authority}{check.path}", encoded=True)
+    try:
+        return _mismatch(await _send(url, host, check), check.expect)
+    except TimeoutError:
+        return f"no whole answer within {check.timeout}"
+    except aiohttp.ClientConnectorError as problem:
+        return f"no answer: {problem.os_error.strerror or type(problem).__name__}"
+    except aiohttp.ClientError as problem:
+        # Its text may quote the answer, such as a status line that is none.
+        return f"no answer: {type(problem).__name__}"
+    except _UnusableError as problem:
+        return str(problem)
 
 
-async def _send(url: URL, check: HttpCheck) -> _Answer:
+async def _send(url: URL, host: str, check: HttpCheck) -> _Answer:
     timeout = aiohttp.ClientTimeout(total=check.timeout.seconds)
     # A session for each check: a test must use a new connection, and checks are few.
     async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
@@ -89,7 +111,7 @@ async def _send(url: URL, check: HttpCheck) -> _Answer:
         async with session.request(
             check.method,
             url,
-            headers=[(header.name, header.value) for header in check.headers],
+            headers=_headers(host, check),
             data=check.body.encode() if check.body else None,
             allow_redirects=False,
         ) as response:
@@ -99,6 +121,13 @@ async def _send(url: URL, check: HttpCheck) -> _Answer:
                 if len(body) > _MAX_BYTES:
                     raise _UnusableError("the answer is over 1 MB")
             return _Answer(response.status, bytes(body), (time.perf_counter() - started) * 1000)
+
+
+def _headers(host: str, check: HttpCheck) -> list[tuple[str, str]]:
+    """Return the check's own headers, and the Service's name as Host unless they have another one."""
+    own = [(header.name, header.value) for header in check.headers]
+    named = any(name.lower() == _HOST.lower() for name, _ in own)
+    return own if named else [(_HOST, host), *own]
 
 
 def _mismatch(answer: _Answer, expect: HttpExpectation) -> str:
@@ -112,8 +141,8 @@ def _mismatch(answer: _Answer, expect: HttpExpectation) -> str:
         return ""
     try:
         body = msgspec.json.decode(answer.body)
-    except msgspec.DecodeError as problem:
-        return f"expected a JSON body: {problem}"
+    except msgspec.DecodeError:
+        return f"expected a JSON body, got {len(answer.body)} bytes that are none"
     return next(filter(None, (_unmet(expression, body) for expression in expect.json)), "")
 
 
@@ -122,14 +151,23 @@ def _unmet(expression: str, body: object) -> str:
         result = jmespath.search(expression, body)
     except (JMESPathError, ArithmeticError, RecursionError) as problem:
         return f"the assertion {expression} cannot be evaluated: {type(problem).__name__}"
-    return "" if result is True else f"expected {expression} to be true, it is {_shown(result)}"
+    return "" if result is True else f"expected {expression} to be true, it is {_kind(result)}"
 
 
-def _shown(value: Any) -> str:  # noqa: ANN401 - whatever a JMESPath expression yields
-    """Describe a value without revealing the body: short scalars verbatim, everything else by type."""
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    encoded = msgspec.json.encode(value).decode()
-    return encoded if len(encoded) <= _MAX_SHOWN_VALUE else f"text of {len(encoded)} characters"
+def _kind(value: object) -> str:
+    """Return the type of a JSON value, and the length where it has one."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "false"
+        case int() | float():
+            return "a number"
+        case str():
+            return f"text of {len(value)} characters"
+        case list():
+            return f"a list of {len(value)}"
+        case dict():
+            return f"an object of {len(value)} fields"
+        case _:
+            return "another value"

@@ -15,7 +15,12 @@ def job_name(owner: Meta, identity: TestRun) -> str:
 
     The hash covers the Rollout's uid, so that a recreated Rollout never adopts the Jobs of its predecessor.
     """
-    parts = (owner.key.name, str(identity.run), identity.stage, identity.test)
-    digest = sha256("\0".join((owner.uid, *parts)).encode()).hexdigest()[:_DIGITS]
+    return name_of_job(owner.key.name, owner.uid, identity.run, identity.stage, identity.test)
+
+
+def name_of_job(rollout: str, uid: str, run: int, stage: str, test: str) -> str:
+    """Return the name of the Job of this test of a Rollout, given by its name and uid; see :func:`job_name`."""
+    parts = (rollout, str(run), stage, test)
+    digest = sha256("\0".join((uid, *parts)).encode()).hexdigest()[:_DIGITS]
     readable = "-".join(parts).replace(".", "-")[: _MAX_NAME - _DIGITS - 1].rstrip("-")
     return f"{readable}-{digest}"

@@ -21,8 +21,8 @@ from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import Requests
 from serinus.kube.job_names import job_name
 from serinus.kube.kinds import collection_path, object_path
+from serinus.kube.own_jobs import own_job_record
 from serinus.kube.pods import pod_facts
-from serinus.kube.records import job_record
 from serinus.ports.cluster_state import JobRecord, Meta, PodFacts
 
 _TTL_SECONDS: Final = 3600
@@ -38,8 +38,10 @@ class ApiJobs:
         """Create Jobs with this client."""
         self._client = client
 
-    async def ensure(self, owner: Meta, action: RunJobTest) -> JobRecord:
+    async def ensure(self, owner: Meta, action: RunJobTest, noted: str = "") -> JobRecord:
         """Create the Job of this test unless it exists, and return it as it is now.
+
+        ``noted`` is the uid of the Job that was created before; none is known after a restart.
 
         Raises:
             RefusedError: the template is not a JobTemplateSpec, the API server rejects the Job, or its name is taken by
@@ -48,14 +50,19 @@ class ApiJobs:
         """
         manifest, query = job_manifest(owner, action), {"fieldManager": FIELD_MANAGER}
         key = ObjectKey(owner.key.namespace, manifest["metadata"]["name"])
+        exists = False
         try:
             raw = await self._client.request("POST", collection_path(JOB, key.namespace), body=manifest, query=query)
         except AlreadyExistsError:
+            exists = True
             raw = await self._client.request("GET", object_path(JOB, key))
         try:
-            return job_record(raw)
+            job = own_job_record(raw)
         except InvalidObjectError as problem:
             raise RefusedError(f"Job {key} is in the way: {problem}; delete it") from problem
+        if exists and noted not in {"", job.meta.uid}:
+            raise RefusedError(f"Job {key} is in the way: it is not the one that Serinus created; delete it")
+        return job
 
     async def pods(self, job: JobRecord) -> PodFacts:
         """Return what the pods of a Job show, ten of them at most.

@@ -16,9 +16,9 @@ from serinus.api.names import (
     Kind,
     ObjectKey,
 )
+from serinus.kube.own_jobs import own_job_record
 from serinus.kube.records import (
     endpoints_record,
-    job_record,
     model_record,
     model_version_record,
     namespace_record,
@@ -62,7 +62,7 @@ SOURCES: Final[tuple[Source, ...]] = (
     Source(kind=MODEL_VERSION, record=ModelVersionRecord, parse=model_version_record),
     Source(kind=HTTP_ROUTE, record=RouteRecord, parse=route_record),
     Source(kind=ENDPOINT_SLICE, record=EndpointsRecord, parse=endpoints_record),
-    Source(kind=JOB, record=JobRecord, parse=job_record, label=ROLLOUT_LABEL),
+    Source(kind=JOB, record=JobRecord, parse=own_job_record, label=ROLLOUT_LABEL),
     Source(kind=ROLLOUT, record=RolloutRecord, parse=rollout_record),
 )
 """Rollouts come last, so that at start-up the objects they refer to are already known."""

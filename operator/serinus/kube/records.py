@@ -6,14 +6,18 @@ from typing import Any, Final
 from msgspec import field
 
 from serinus.api.audit_record import OnBehalfOf
-from serinus.api.model import ModelSpec
+from serinus.api.conditions import Condition as StatusCondition
+from serinus.api.model import ModelSpec, ModelStatus
 from serinus.api.modelversion import ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import (
     APPROVED_BY_ANNOTATION,
     BEHALF_ANNOTATIONS,
     FINALIZER,
     FREEZE_ANNOTATION,
+    OVERRIDE_ANNOTATION,
+    OVERRIDE_BY_ANNOTATION,
     REASON_ANNOTATION,
+    REASON_BY_ANNOTATION,
     REQUESTED_BY_ANNOTATION,
     ROLLBACK_TO_ANNOTATION,
     ROLLOUT_LABEL,
@@ -23,6 +27,8 @@ from serinus.api.names import (
     TEST_ANNOTATION,
     UNSAFE_ROLLBACK_ANNOTATION,
     UNVERIFIED,
+    VERSION_AUTHOR_ANNOTATION,
+    VERSION_BY_ANNOTATION,
     WAIVER_ANNOTATION,
     YANKED_ANNOTATION,
 )
@@ -67,6 +73,7 @@ def rollout_record(raw: Mapping[str, Any]) -> RolloutRecord:
         status_problem=problem,
         commands=commands_of(metadata.annotations),
         rollback_to=metadata.annotations.get(ROLLBACK_TO_ANNOTATION, "").removeprefix("v"),
+        override=metadata.annotations.get(OVERRIDE_ANNOTATION, "")[:4096],
         actors=actors_of(metadata.annotations),
         deleting=metadata.deletion_timestamp is not None,
         has_finalizer=FINALIZER in metadata.finalizers,
@@ -119,10 +126,21 @@ def actors_of(annotations: Mapping[str, str]) -> Actors:
     return Actors(
         requested_by=annotations.get(REQUESTED_BY_ANNOTATION) or UNVERIFIED,
         spec_by=annotations.get(SPEC_BY_ANNOTATION) or UNVERIFIED,
+        # A Rollout that nobody has written since the chart was upgraded has no version-by yet.
+        version_by=annotations.get(VERSION_BY_ANNOTATION) or annotations.get(SPEC_BY_ANNOTATION) or UNVERIFIED,
+        version_author=_version_author(annotations)[:512],
         approved_by=annotations.get(APPROVED_BY_ANNOTATION) or UNVERIFIED,
         on_behalf_of=on_behalf_of if any(behalf.values()) else None,
         reason=annotations.get(REASON_ANNOTATION, "")[:4096],
+        reason_by=annotations.get(REASON_BY_ANNOTATION, ""),
+        override_by=annotations.get(OVERRIDE_BY_ANNOTATION) or UNVERIFIED,
     )
+
+
+def _version_author(annotations: Mapping[str, str]) -> str:
+    """Return for whom the version was set; where no policy has stamped who set it, what stands there now."""
+    stamped = VERSION_BY_ANNOTATION in annotations
+    return annotations.get(VERSION_AUTHOR_ANNOTATION if stamped else BEHALF_ANNOTATIONS["name"], "")
 
 
 def model_record(raw: Mapping[str, Any]) -> ModelRecord:
@@ -145,7 +163,23 @@ def model_record(raw: Mapping[str, Any]) -> ModelRecord:
         observed_generation=observed if isinstance(observed, int) else 0,
         actors=actors_of(metadata.annotations),
         served=_served(raw.get("status") or {}),
+        recorded=_last_record(raw.get("status") or {}),
+        conditions=_conditions_of_model(raw),
     )
+
+
+def _last_record(status: Mapping[str, Any]) -> int:
+    audit = status.get("audit")
+    sequence = audit.get("sequence") if isinstance(audit, Mapping) else None
+    return sequence if isinstance(sequence, int) else 0
+
+
+def _conditions_of_model(raw: Mapping[str, Any]) -> tuple[StatusCondition, ...]:
+    """Return the conditions of a Model; where its status cannot be read they are written anew, as all are derived."""
+    try:
+        return decode(ModelStatus, raw.get("status") or {}, "status").conditions
+    except InvalidObjectError:
+        return ()
 
 
 def _served(status: Mapping[str, Any]) -> frozenset[str]:
@@ -249,7 +283,7 @@ def job_record(raw: Mapping[str, Any]) -> JobRecord:
     final = (
         condition for condition in job.status.conditions if condition.status == "True" and condition.type in _RESULTS
     )
-    outcome = next((_outcome(condition, job.metadata.name) for condition in final), None)
+    outcome = next((_outcome(condition, job.metadata) for condition in final), None)
     run = job.metadata.labels.get(RUN_LABEL, "")
     return JobRecord(
         meta=job.metadata.meta,
@@ -267,14 +301,15 @@ def job_record(raw: Mapping[str, Any]) -> JobRecord:
     )
 
 
-def _outcome(condition: Condition, job: str) -> TestOutcome:
+def _outcome(condition: Condition, job: Metadata) -> TestOutcome:
     result = _RESULTS[condition.type]
     word = "Complete" if result is TestResult.PASSED else "Failed"
     detail = ": ".join(part for part in (condition.reason, condition.message) if part)
     return TestOutcome(
         result,
         f"Job {word}{f': {detail}' if detail else ''}",
-        job=job,
+        job=job.name,
+        uid=job.uid,
         timed_out=result is TestResult.FAILED and condition.reason == _DEADLINE,
     )
 

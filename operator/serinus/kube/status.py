@@ -1,5 +1,6 @@
 """Writes the status subresource, guarded by uid and resourceVersion where a lost update would matter."""
 
+from serinus.api.conditions import Condition
 from serinus.api.modelversion import ModelVersionStatus
 from serinus.api.names import FIELD_MANAGER, MODEL, MODEL_VERSION, ROLLOUT, ObjectKey
 from serinus.api.parsing import encode
@@ -67,12 +68,15 @@ class ApiStatusWriter:
             query={"fieldManager": FIELD_MANAGER},
         )
 
-    async def write_policy_seen(self, key: ObjectKey, generation: int) -> None:
-        """Write the generation of a Model's policy that was recorded last. Errors as above."""
+    async def write_policy_seen(self, key: ObjectKey, generation: int, conditions: tuple[Condition, ...] = ()) -> None:
+        """Write the generation of a Model's policy that was recorded last, and its conditions. Errors as above."""
+        status: dict[str, object] = {"observedGeneration": generation}
+        if conditions:
+            status["conditions"] = [encode(one) for one in conditions]
         await self._client.request(
             "PATCH",
             f"{object_path(MODEL, key)}/status",
-            body={"status": {"observedGeneration": generation}},
+            body={"status": status},
             content_type=MERGE_PATCH,
             query={"fieldManager": FIELD_MANAGER},
         )

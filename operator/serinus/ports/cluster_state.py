@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from serinus.api.conditions import Condition
 from serinus.api.model import ModelSpec
 from serinus.api.modelversion import BackendRef, ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import ObjectKey
@@ -33,6 +34,7 @@ class RolloutRecord:
         spec: one that cannot be followed comes with what of it can guard a run that is under way.
         status_problem: why the stored status does not parse; ``status`` is then empty.
         merged_conditions: which conditions of the spec are one in two spellings; empty where none are.
+        override: why a command does without the approval that the plan asks for; empty where none does.
     """
 
     meta: Meta
@@ -47,6 +49,7 @@ class RolloutRecord:
     deleting: bool
     has_finalizer: bool = False
     merged_conditions: str = ""
+    override: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,8 @@ class ModelVersionRecord:
 class ModelRecord:
     """A Model: its policy, and the versions that have served well as the registry's head knows them.
 
-    ``problem`` says why the policy does not parse, and then no run may begin.
+    ``problem`` says why the policy does not parse, and then no run may begin. ``recorded`` is the number of its last
+    audit record; 0 where there is none. ``conditions`` are those that the status has, none where they cannot be read.
     """
 
     meta: Meta
@@ -104,6 +108,8 @@ class ModelRecord:
     observed_generation: int
     actors: Actors
     served: frozenset[str] = frozenset()
+    recorded: int = 0
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,17 @@ from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.contents import StoredContents
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Yank:
+    """A version that must never serve, for this reason; or, where the reason is empty, may serve again."""
+
+    version: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +34,7 @@ class Commit:
             the step does not depend on one.
         digest: its artifact's digest.
         registers: a version that is registered by this step; None for all other steps.
+        yanks: a registered version that this step yanks, or whose yank it takes back; None for all other steps.
     """
 
     model: ObjectKey
@@ -33,6 +44,24 @@ class Commit:
     serves: str = ""
     digest: str = ""
     registers: VersionEntry | None = None
+    yanks: Yank | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoration:
+    """What is stored again after a loss: all of it follows from the chain and its archive.
+
+    Attributes:
+        before: the head that is replaced; None where there is none, or none that can be read.
+        head: the fold of the chain.
+        records: those that the store has lost, in order.
+        versions: those that a store that owns its versions has lost or shows differently, with what the records say.
+    """
+
+    before: Head | None
+    head: Head
+    records: tuple[AuditRecordSpec, ...] = ()
+    versions: tuple[tuple[VersionEntry, RegisteredVersion], ...] = ()
 
 
 class RegistryStore(Protocol):
@@ -46,6 +75,12 @@ class RegistryStore(Protocol):
 
     async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
         """Return one version, strongly consistent; None where it is not registered."""
+
+    async def read_registered(self, model: ObjectKey, head: Head, version: str) -> RegisteredVersion | None:
+        """Return what the records up to this head say of a version, strongly consistent; None where they do not.
+
+        Unlike ``read_version`` it does not depend on what somebody has made of the version's object since.
+        """
 
     def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
         """Yield the model's versions, page by page, in no promised order.
@@ -66,9 +101,9 @@ class RegistryStore(Protocol):
 
         Raises:
             ConflictError: the head is no longer ``before``: read it, decide again.
-            NotFoundError: ``serves`` is not registered.
-            RefusedError: ``serves`` has another digest or is yanked; the step is too large for the store; ``registers``
-                is registered with another spec.
+            NotFoundError: ``serves`` or ``yanks`` is not registered.
+            RefusedError: ``serves`` has another digest or is yanked; the step is too large for the store.
+            VersionTakenError: ``registers`` or ``serves`` is registered with another spec.
             AmbiguousError: it may have been stored: commit it again.
         """
 
@@ -80,8 +115,23 @@ class RegistryStore(Protocol):
     ) -> AsyncIterator[StoredRecord]:
         """Yield the chain's records after ``after`` up to ``through`` in order, page by page, strongly consistent."""
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Mark a version so that it can never serve again; NotFoundError where it is not registered."""
+    async def inspect(self, model: ObjectKey) -> StoredContents:
+        """Return everything that the store shows of a model beside its chain, with its contradictions.
+
+        It never fails because of what is stored: what cannot be read is a defect.
+        """
+
+    def list_chains(self) -> AsyncIterator[ObjectKey]:
+        """Yield each model that has a record, whether or not it has a head; reads the whole audit trail."""
+
+    async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
+        """Store what is missing or differs, the head last; repeating it changes nothing more.
+
+        Raises:
+            ConflictError: somebody has written the head meanwhile: read everything again.
+            RefusedError: the store does not let the head go back, or this role may not write it.
+            AmbiguousError: some of it may be stored: restore again.
+        """
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         """Delete the records up to this one, which the head must show as pruned, and return how many were deleted."""

@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from serinus.api.audit_record import AuditEntry
+from serinus.api.conditions import Condition
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact, BackendRef, ModelVersionStatus
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.stage_tests import HttpCheck
 from serinus.engine.analysis.measurements import Answer, Question
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.rollout.actions import RunJobTest, SetWeights
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import TestOutcome
@@ -75,8 +77,8 @@ class StatusWriter(Protocol):
         Errors as above.
         """
 
-    async def write_policy_seen(self, key: ObjectKey, generation: int) -> None:
-        """Write which generation of a Model's policy was recorded last; errors as above."""
+    async def write_policy_seen(self, key: ObjectKey, generation: int, conditions: tuple[Condition, ...] = ()) -> None:
+        """Write which generation of a Model's policy was recorded last, and its conditions; errors as above."""
 
 
 class TrafficRouter(Protocol):
@@ -136,8 +138,10 @@ class Finalizers(Protocol):
 class Jobs(Protocol):
     """Runs integration tests as Kubernetes Jobs."""
 
-    async def ensure(self, owner: Meta, action: RunJobTest) -> JobRecord:
+    async def ensure(self, owner: Meta, action: RunJobTest, noted: str = "") -> JobRecord:
         """Create the Job of this test unless it exists, and return it as it is now.
+
+        ``noted`` is the uid of the Job that was created before, empty where none is known: another one is in the way.
 
         Raises:
             RefusedError: it cannot be created as things are: its template, a quota, a policy or our rights forbid it.
@@ -152,7 +156,11 @@ class HttpChecks(Protocol):
     """Runs integration tests that are one HTTP request."""
 
     async def run(self, namespace: str, backend: BackendRef, check: HttpCheck) -> TestOutcome:
-        """Send the request and judge the response; never raises: a request that fails is a failed test."""
+        """Send the request and judge the response; a request that fails is a failed test.
+
+        Raises:
+            RefusedError, TransientError: nothing was sent, as it cannot be found out where to: ask again.
+        """
 
 
 class Events(Protocol):
@@ -188,14 +196,25 @@ class AuditLog(Protocol):
         """
 
     async def register(self, model: ObjectKey, entry: VersionEntry, audit_entry: AuditEntry) -> int:
-        """Register a version; RefusedError where it is registered with another spec; else as ``record``."""
+        """Register a version; VersionTakenError where it is registered with another spec; else as ``record``."""
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Mark a version so that it can never serve again."""
+    async def set_yanked(self, model: ObjectKey, version: str, reason: str, audit_entry: AuditEntry) -> int:
+        """Yank a version, or with an empty reason take its yank back; record it where that is a change.
+
+        Raises:
+            NotFoundError: it is not registered.
+            SerinusError: it may not have been recorded: send it again.
+        """
+
+    async def standing(self, model: ObjectKey, version: str) -> RegisteredVersion | None:
+        """Return what the records say of a version, whatever its object says; None where they do not mention it."""
 
 
 class ArtifactVerifier(Protocol):
     """Verifies artifacts outside the event loop, a few at a time."""
 
-    async def verify(self, artifact: Artifact, how: Verification) -> ArtifactFinding:
-        """Return whether the bytes exist and match the spec; never raises: an unavailable store is a finding too."""
+    async def verify(self, namespace: str, artifact: Artifact, how: Verification) -> ArtifactFinding:
+        """Return whether the bytes exist and match the spec; never raises: an unavailable store is a finding too.
+
+        ``namespace`` is that of the ModelVersion: where its artifact may be depends on it.
+        """

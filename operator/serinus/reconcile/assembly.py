@@ -48,7 +48,9 @@ class Assembly:
     controller: RolloutController
 
 
-def assemble(ports: Ports, *, verification: Verification, actor_stamped: bool, workers: int) -> Assembly:
+def assemble(
+    ports: Ports, *, verification: Verification, actor_stamped: bool, workers: int, job_tests: bool = True
+) -> Assembly:
     """Return controllers that work through these ports; nothing is started.
 
     Args:
@@ -56,6 +58,7 @@ def assemble(ports: Ports, *, verification: Verification, actor_stamped: bool, w
         verification: how artifacts are verified where a Model does not say.
         actor_stamped: whether the annotations that name the actors were stamped by the API server.
         workers: how many Rollouts are reconciled at a time.
+        job_tests: whether this installation creates Jobs for tests.
     """
     cache, background, memory = ClusterCache(), BackgroundTasks(), SafetyMemory()
     tracker, results = AnalysisTracker(cache, ports.sources), HttpTestResults()
@@ -77,6 +80,7 @@ def assemble(ports: Ports, *, verification: Verification, actor_stamped: bool, w
         relay=relay,
         memory=memory,
         clocks=StageClocks(cache, ports.clock),
+        job_tests=job_tests,
         actor_stamped=actor_stamped,
     )
     reconciler = RolloutReconciler(
@@ -86,7 +90,7 @@ def assemble(ports: Ports, *, verification: Verification, actor_stamped: bool, w
         memory=memory,
         queue=queue,
         tracker=tracker,
-        tests=HttpTestRunner(ports.http_checks, results, background, queue.enqueue),
+        tests=HttpTestRunner(ports.http_checks, results, background, queue.enqueue, ports.clock),
         jobs=jobs,
         relay=relay,
         stages=StageWriter(ports.statuses, ports.telemetry),

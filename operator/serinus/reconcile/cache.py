@@ -160,6 +160,12 @@ class ClusterCache:
         record = self._records[kind].get(key)
         return record.meta.uid if record is not None else None
 
+    def registered(self, kind: type[Record], key: ObjectKey, uid: str) -> ModelVersionRecord | ModelRecord | None:
+        """Return this very ModelVersion or Model; None where it is of another kind, or another one has its name."""
+        record = self._records[kind].get(key)
+        own = isinstance(record, ModelVersionRecord | ModelRecord) and record.meta.uid == uid
+        return record if own and isinstance(record, ModelVersionRecord | ModelRecord) else None
+
     def versions(self, namespace: str, model: str) -> tuple[ModelVersionRecord, ...]:
         """Return the model's ModelVersions."""
         return self._versions.values((namespace, model))

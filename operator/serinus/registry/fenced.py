@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.contents import StoredContents
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
-from serinus.ports.registry_store import Commit, RegistryStore
+from serinus.ports.registry_store import Commit, RegistryStore, Restoration
 from serinus.ports.services import Guard
 
 
@@ -25,6 +27,10 @@ class FencedStore:
     async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
         """Return one version; None where it is not registered."""
         return await self._store.read_version(model, version)
+
+    async def read_registered(self, model: ObjectKey, head: Head, version: str) -> RegisteredVersion | None:
+        """Return what the records up to this head say of a version."""
+        return await self._store.read_registered(model, head, version)
 
     def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
         """Yield the model's versions."""
@@ -53,10 +59,18 @@ class FencedStore:
         """Yield the chain's records in order."""
         return self._store.read_records(model, after=after, through=through)
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Mark a version so that it can never serve again; NotLeaderError where this process must not."""
+    async def inspect(self, model: ObjectKey) -> StoredContents:
+        """Return everything that the store shows of a model beside its chain."""
+        return await self._store.inspect(model)
+
+    def list_chains(self) -> AsyncIterator[ObjectKey]:
+        """Yield each model that has a record."""
+        return self._store.list_chains()
+
+    async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
+        """Store what is missing or differs; NotLeaderError where this process must not."""
         self._may_write()
-        await self._store.set_yanked(model, version, reason)
+        await self._store.restore(model, restoration)
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         """Delete the records up to this one; NotLeaderError where this process must not."""

@@ -6,33 +6,39 @@ the same id, which is idempotent.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Final
 
 from msgspec import structs
 
-from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec, OperatorIdentity
+from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec, OperatorIdentity, RegistryEntry
 from serinus.api.model import Head, ProductionVersion
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.backoff import Backoff
-from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, ChainWalk, StoredRecord
-from serinus.engine.audit.head import Accepted, ChangeRequest, Promote, Rejected, RollBack, apply, evaluate, seal
-from serinus.engine.versions.catalogue import Query, VersionEntry, select
+from serinus.engine.audit.chain import Anchor, ChainFinding
+from serinus.engine.audit.examination import Examination
+from serinus.engine.audit.head import Accepted, ChangeRequest, Promote, Rejected, RollBack, evaluate, seal
+from serinus.engine.audit.registrations import RegisteredVersion
+from serinus.engine.versions.catalogue import Query, VersionEntry, registration_of, select
 from serinus.errors import (
     AmbiguousError,
     ConflictError,
-    InvalidObjectError,
     NotFoundError,
     RefusedError,
     TransientError,
 )
-from serinus.ports.registry_store import Commit, RegistryStore
+from serinus.ports.registry_store import Commit, RegistryStore, Yank
 from serinus.ports.services import Clock
+from serinus.registry.preconditions import passing_over_yanked, registered_as, yank_entry
 
 TRIES: Final = 40
 """The most attempts of one step: with a dozen writers on one model, each step has a few conflicts."""
 
+_VERIFICATIONS: Final = 3
+"""So often a chain is read at most, while others write it, until its defects are believed."""
+
+_LONGEST_REASON: Final = 4096
 _BACKOFF: Final = Backoff(first=0.05, longest=0.5, jitter=0.5)
 _SERVING: Final = frozenset({AuditEvent.PROMOTED, AuditEvent.STABLE_ADOPTED, AuditEvent.ROLLED_BACK})
 
@@ -47,6 +53,7 @@ class Verification:
         head: the registry's head.
         findings: all defects; none if the chain is intact.
         anchors: the number of checkpoints compared with.
+        notes: what could not be compared, in words.
     """
 
     model: ObjectKey
@@ -54,31 +61,12 @@ class Verification:
     head: Head
     findings: tuple[ChainFinding, ...]
     anchors: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether the chain is intact and the head equals its fold."""
         return not self.findings
-
-
-@dataclass(slots=True)
-class _Reading:
-    """The state of a verification: one pass over the chain with one record in memory."""
-
-    records: int = 0
-    head: Head | None = field(default_factory=Head)
-    findings: list[ChainFinding] = field(default_factory=list)
-
-    def add(self, stored: StoredRecord) -> None:
-        """Count a record and apply it to the head."""
-        self.records += 1
-        try:
-            record = decode(AuditRecordSpec, dict(stored.content), "spec")
-        except InvalidObjectError as problem:
-            self.findings.append(ChainFinding(ChainFault.UNREADABLE, stored.sequence, str(problem)))
-            self.head = None
-        else:
-            self.head = apply(self.head, record) if self.head is not None else None
 
 
 class Registry:
@@ -119,50 +107,85 @@ class Registry:
             yield decode(AuditRecordSpec, dict(stored.content), "spec")
 
     async def verify(self, model: ObjectKey, anchors: Iterable[Anchor] = ()) -> Verification:
-        """Recompute the whole chain, compare it with the head and with checkpoints, and return all defects.
+        """Recompute the whole chain and compare it with all that the store shows beside it; return all defects.
 
-        Records that are added concurrently do not matter: the head is read first. The checkpoints must have been read
-        before the call: a checkpoint that is ahead of the head is a finding.
+        Compared are the head, the versions, the attributes that are searched by, checkpoints, and whether records are
+        beyond the head. Records that are added concurrently do not matter: a defect counts when it is still there
+        after the head has stopped moving. The checkpoints must have been read before the call: a checkpoint that is
+        ahead of the head is a finding.
         """
         known = tuple(anchors)
+        found = await self._verify(model, known)
+        for _ in range(_VERIFICATIONS - 1):
+            if found.ok or await self.store.read_head(model) == found.head:
+                break
+            found = await self._verify(model, known)
+        return found
+
+    async def _verify(self, model: ObjectKey, anchors: tuple[Anchor, ...]) -> Verification:
+        contents = await self.store.inspect(model)
         head = await self.store.read_head(model)
-        begin = Anchor(head.audit.pruned_through, head.audit.pruned_hash, "the last removed record")
-        reading = _Reading(head=Head() if begin.sequence == 0 else None)
-        walk = ChainWalk(begin, known)
-        async for record in self.store.read_records(model, after=begin.sequence, through=head.audit.sequence):
-            walk.add(record)
-            reading.add(record)
-        findings = [*walk.finish(Anchor(head.audit.sequence, head.audit.hash, "the head")), *reading.findings]
-        if reading.head is not None and not findings and _state(reading.head) != _state(head):
-            message = "the head differs from the fold of the chain in its production, good or quarantined versions"
-            findings.append(ChainFinding(ChainFault.HEAD_DIFFERS, head.audit.sequence, message))
-        return Verification(model, reading.records, head, tuple(findings), len(known))
+        examination = Examination(model, head, anchors=anchors)
+        async for record in self.store.read_records(model, after=head.audit.pruned_through):
+            examination.add(record)
+        latest = await self.store.read_head(model) if examination.beyond else head
+        findings, notes = examination.finish(contents, latest=latest.audit.sequence)
+        return Verification(model, examination.records, head, findings, len(anchors), notes)
 
     # ---- writing -------------------------------------------------------------------------------
 
     async def register(self, model: ObjectKey, entry: VersionEntry, audit_entry: AuditEntry) -> int:
         """Register a version and return the record's number; registering the same spec again changes nothing.
 
+        The record holds the version's spec, labels and time, and its hash: they are the version's for ever.
+
         Raises:
-            RefusedError: the version is registered with another spec.
+            VersionTakenError: the version is registered with another spec.
             TransientError, AmbiguousError: retry with the same entry.
         """
+        facts = {
+            "event": AuditEvent.VERSION_REGISTERED,
+            "version": entry.version,
+            "digest": entry.digest,
+            "spec_hash": entry.spec_hash,
+            "registration": registration_of(entry),
+        }
+        audit_entry = RegistryEntry(**{**structs.asdict(audit_entry), **facts})
         return await self._commit(model, audit_entry, registers=entry)
 
     async def record(self, model: ObjectKey, audit_entry: AuditEntry) -> int:
         """Record a fact, which is accepted whatever the head says, and return the record's number.
 
-        The record of a new production version contains its registered digest; for an unregistered one, the entry's.
+        The record of a new production version contains the digest that the entry says has served, whatever the
+        registry knows: a difference is a finding of :meth:`verify`. An entry without one gets the registered digest.
         """
         serving = (audit_entry.to or audit_entry.version) if audit_entry.event in _SERVING else ""
-        known = await self.store.read_version(model, serving) if serving else None
-        if known is not None:
-            audit_entry = structs.replace(audit_entry, digest=known.digest)
+        if serving and not audit_entry.digest:
+            known = await self.store.read_version(model, serving)
+            audit_entry = structs.replace(audit_entry, digest=known.digest if known is not None else "")
         return await self._commit(model, audit_entry)
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Mark a version as never to serve again; NotFoundError where it is not registered."""
-        await self.store.set_yanked(model, version, reason)
+    async def set_yanked(self, model: ObjectKey, version: str, reason: str, audit_entry: AuditEntry) -> int:
+        """Yank a version, or with an empty reason take its yank back; return the number of the record.
+
+        Each change is a record of its own, numbered: the same state asked for again, by whomever, changes nothing and
+        returns the record of the last change.
+
+        Raises:
+            NotFoundError: the version is not registered.
+            TransientError, AmbiguousError: retry.
+        """
+        version = version.removeprefix("v")
+        event = AuditEvent.VERSION_YANKED if reason else AuditEvent.VERSION_UNYANKED
+        audit_entry = structs.replace(audit_entry, event=event, version=version)
+        if reason:
+            audit_entry = structs.replace(audit_entry, reason=reason[:_LONGEST_REASON])
+        return await self._commit(model, audit_entry, yanks=Yank(version, audit_entry.reason if reason else ""))
+
+    async def standing(self, model: ObjectKey, version: str) -> RegisteredVersion | None:
+        """Return what the records say of a version, whatever its object says; None where they do not mention it."""
+        head = await self.store.read_head(model)
+        return await self.store.read_registered(model, head, version.removeprefix("v"))
 
     async def promote(
         self, model: ObjectKey, version: str, audit_entry: AuditEntry, *, generation: int | None = None
@@ -189,7 +212,7 @@ class Registry:
         """
         return await self._commit(model, audit_entry, request=request)
 
-    async def _commit(
+    async def _commit(  # noqa: PLR0913 - what a step may change
         self,
         model: ObjectKey,
         audit_entry: AuditEntry,
@@ -197,18 +220,30 @@ class Registry:
         request: ChangeRequest | None = None,
         serves: str = "",
         registers: VersionEntry | None = None,
+        yanks: Yank | None = None,
     ) -> int:
         pauses = iter(_BACKOFF)
         for attempt in range(1, TRIES + 1):
             head = await self.store.read_head(model)
+            if yanks is not None:
+                audit_entry, done = await yank_entry(self.store, model, head, audit_entry, yanks)
+                if done:
+                    return done
             existing_sequence = await self.store.find_record(model, head, audit_entry.id)
             if existing_sequence is not None:
                 return existing_sequence
-            change = evaluate(head, request) if request is not None else None
+            if registers is not None and (registered := await registered_as(self.store, model, head, registers)):
+                return registered
+            change = (
+                evaluate(head, await passing_over_yanked(self.store, model, head, request))
+                if request is not None
+                else None
+            )
             if isinstance(change, Rejected):
                 raise RefusedError(f"{model}: {change.message}")
             entry, serving = _with_change(audit_entry, change), change.serves if change is not None else serves
             step = await self._step(model, head, entry, serves=serving, registers=registers)
+            step = replace(step, yanks=yanks)
             try:
                 await self.store.commit(step)
             except (ConflictError, AmbiguousError, TransientError):
@@ -223,8 +258,10 @@ class Registry:
         self, model: ObjectKey, head: Head, audit_entry: AuditEntry, *, serves: str, registers: VersionEntry | None
     ) -> Commit:
         if serves:
-            entry = await self.get(model, serves)
-            audit_entry = structs.replace(audit_entry, digest=entry.digest)
+            known = await self.store.read_registered(model, head, serves)
+            states = known is not None and bool(known.holds_spec or known.digest)
+            digest = known.digest if known is not None and states else (await self.get(model, serves)).digest
+            audit_entry = structs.replace(audit_entry, digest=digest)
         record, after = seal(head, audit_entry, model, by=self._by, now=self._clock.now())
         return Commit(
             model=model,
@@ -241,7 +278,3 @@ def _with_change(audit_entry: AuditEntry, change: Accepted | None) -> AuditEntry
     if change is None:
         return audit_entry
     return structs.replace(audit_entry, event=change.event, version=change.version, to=change.to)
-
-
-def _state(head: Head) -> tuple[object, ...]:
-    return (head.production, head.good, head.quarantined, head.generation, head.candidate)

@@ -1,5 +1,7 @@
 """The Kubernetes store under interference: deleted, forged, yanked and invalid objects, and stalled writers."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,10 +10,20 @@ from msgspec import structs
 from serinus.api.audit_record import AuditEvent
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
-from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError
+from serinus.audit.archive import FolderArchive
+from serinus.audit.restore import plan_restoration, restore
+from serinus.audit.retention import Remover, finish_removal, plan_removal
+from serinus.audit.verify import prove
+from serinus.engine.audit.chain import ChainFault
+from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, VersionTakenError
 from serinus.registry.kubernetes.store import KubernetesStore
+from support.registry.concurrency import rivals
 from support.registry.kubernetes import KubernetesPlace, ListingApi
 from support.registry.place import (
+    ALICE,
+    BY,
+    START,
+    CountingClock,
     Crash,
     Fault,
     audit_entry,
@@ -44,7 +56,8 @@ async def test_a_model_that_was_deleted_has_its_head_back_from_the_chain(
     if left != "nothing":
         server.put(of(model, "models"), {"metadata": {"name": model.name, "namespace": "ml"}, "spec": {}})
     assert await registry.head(model) == head
-    assert (await registry.verify(model)).ok
+    (finding,) = (await registry.verify(model)).findings
+    assert finding.fault is ChainFault.HEAD_MISSING, "people who read the Model see nothing"
     await registry.promote(model, "3.0.0", audit_entry())
     assert (await verified_model(place, model)).summary == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 6)
     assert server.objects[of(model, "models")]["status"]["audit"]["sequence"] == 6
@@ -74,17 +87,51 @@ async def test_a_head_that_is_far_behind_is_updated_by_the_next_writer(
     assert (await verified_model(place, model)).head.audit.sequence == 18
 
 
-async def test_a_model_deleted_after_its_first_records_were_pruned_is_refused_with_the_remedy(
-    server: ListingApi, place: KubernetesPlace, model: ObjectKey
+async def test_a_model_deleted_after_its_first_records_were_pruned_is_refused_until_it_is_restored(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, tmp_path: Path
 ) -> None:
-    registry = registry_on(place.open())
-    details = {"through": "2", "hash": (await verified_model(place, model)).trail[1].hash, "archive": "s3://archive"}
-    await registry.record(model, audit_entry(AuditEvent.RECORDS_PRUNED, details=details))
-    await registry.store.remove_records(model, 2)
+    registry, archive = registry_on(place.open()), FolderArchive(tmp_path)
+    removal = await plan_removal(registry.store, model, recorded_before=START + timedelta(days=1), covered=2)
+    remover = Remover(
+        store=registry.store, archive=archive, actor=ALICE, reason="it is time", by=BY, clock=CountingClock()
+    )
+    await remover.archive_and_record(model, removal)
+    assert await finish_removal(registry.store, model) == 2
+    head = await registry.head(model)
     del server.objects[of(model, "models")]
     for ask in (registry.head(model), registry.promote(model, "3.0.0", audit_entry())):
         with pytest.raises(RefusedError, match=r"records 1 to 2 are missing.*restore them from the archive"):
             await ask
+    plan = await plan_restoration(registry.store, model, archive)
+    assert (plan.restoration.head, plan.archived) == (head, 2)
+    assert await restore(registry, model, plan, audit_entry(AuditEvent.HEAD_RESTORED)) == 7
+    assert (await prove(registry, model, archive=archive)).ok
+    assert await registry.promote(model, "3.0.0", audit_entry()) == 8
+
+
+async def test_a_number_stays_taken_after_its_registration_was_pruned_and_its_object_deleted(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, tmp_path: Path
+) -> None:
+    registry, archive = registry_on(place.open()), FolderArchive(tmp_path)
+    await registry.set_yanked(model, "2.0.0", "it leaks", audit_entry())
+    for through in (2, 5):
+        removal = await plan_removal(registry.store, model, recorded_before=START + timedelta(days=1), covered=through)
+        remover = Remover(
+            store=registry.store, archive=archive, actor=ALICE, reason="it is time", by=BY, clock=CountingClock()
+        )
+        await remover.archive_and_record(model, removal)
+        await finish_removal(registry.store, model)
+    del server.objects[of(model, "modelversions", "-v1.0.0")]
+    assert (await prove(registry, model)).ok
+    assert (await prove(registry, model, archive=archive)).ok
+    late = registry_on(place.open())
+    other = version_entry(model, "1.0.0", changes="another build")
+    with pytest.raises(VersionTakenError):
+        await late.register(model, other, audit_entry(AuditEvent.VERSION_REGISTERED))
+    standing = await late.standing(model, "2.0.0")
+    assert standing is not None
+    assert (standing.yanked, standing.yank_changes) == ("it leaks", 1)
+    await register(late, model, "1.0.0")
 
 
 @pytest.mark.parametrize(
@@ -138,6 +185,62 @@ async def test_after_a_late_confirmation_of_a_commit_the_head_includes_it(
     assert (await registry.head(model)).audit.sequence == 75, "the crash was between the record and the head"
     assert await registry.promote(model, "3.0.0", entry) == 76
     assert (await verified_model(place, model)).summary == ("3.0.0", ("2.0.0", "1.0.0"), (), 3, 76)
+
+
+# ---- versions that are deleted and made anew ---------------------------------------------------
+
+
+def _made_anew(server: ListingApi, model: ObjectKey, version: str, **spec: Any) -> None:
+    """Replace a ModelVersion by one with another spec, as whoever may edit ModelVersions can."""
+    path = of(model, "modelversions", f"-v{version}")
+    raw = server.objects.pop(path)
+    server.put(
+        path, {"metadata": {"name": raw["metadata"]["name"], "namespace": "ml"}, "spec": {**raw["spec"], **spec}}
+    )
+
+
+@pytest.mark.parametrize("digest", ["the same", "another"])
+async def test_a_version_made_anew_with_another_spec_is_taken_and_never_serves(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, digest: str
+) -> None:
+    artifact = {
+        "uri": "s3://evil",
+        "digest": digest_for(model, "3.0.0") if digest == "the same" else digest_for("evil"),
+    }
+    _made_anew(server, model, "3.0.0", artifact=artifact)
+    registry = registry_on(place.open())
+    forged = await registry.get(model, "3.0.0")
+    with pytest.raises(VersionTakenError, match=r"registered with another spec by record 3"):
+        await registry.register(model, forged, audit_entry(AuditEvent.VERSION_REGISTERED))
+    with pytest.raises(RefusedError, match=r"3\.0\.0"):
+        await registry.promote(model, "3.0.0", audit_entry())
+    assert [record.sequence async for record in registry.history(model)] == [1, 2, 3, 4, 5]
+
+
+async def test_a_version_made_anew_with_the_same_spec_is_the_same_version(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey
+) -> None:
+    _made_anew(server, model, "3.0.0")
+    registry = registry_on(place.open())
+    same = version_entry(model, "3.0.0")
+    assert await registry.register(model, same, audit_entry(AuditEvent.VERSION_REGISTERED)) == 3
+    assert await registry.promote(model, "3.0.0", audit_entry()) == 6
+
+
+async def test_a_version_that_was_deleted_can_be_registered_again_with_its_own_spec_only(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey
+) -> None:
+    del server.objects[of(model, "modelversions", "-v3.0.0")]
+    registry = registry_on(place.open())
+    other = version_entry(model, "3.0.0", changes="another build")
+    with pytest.raises(VersionTakenError):
+        await registry.register(model, other, audit_entry(AuditEvent.VERSION_REGISTERED))
+    await register(registry, model, "3.0.0")
+    assert of(model, "modelversions", "-v3.0.0") in server.objects
+
+
+async def test_of_several_specs_registered_at_once_under_one_number_one_is_registered(place: KubernetesPlace) -> None:
+    await rivals(place, place.fresh_model())
 
 
 # ---- invalid objects ---------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The API server stamps who requested a run, wrote its plan or approved a stage, whatever the manifest claims."""
 
+import json
 import uuid
 from collections.abc import Iterator
 
@@ -7,9 +8,16 @@ import pytest
 
 from serinus.api.names import (
     APPROVED_BY_ANNOTATION,
+    BEHALF_ANNOTATIONS,
+    OVERRIDE_ANNOTATION,
+    OVERRIDE_BY_ANNOTATION,
+    REASON_ANNOTATION,
+    REASON_BY_ANNOTATION,
     REQUESTED_BY_ANNOTATION,
     SPEC_BY_ANNOTATION,
     UNSAFE_ROLLBACK_ANNOTATION,
+    VERSION_AUTHOR_ANNOTATION,
+    VERSION_BY_ANNOTATION,
     WAIVER_ANNOTATION,
     YANKED_ANNOTATION,
     Command,
@@ -20,6 +28,8 @@ from support.manifests.registry import model
 from support.people import STAMPS, stamps
 from support.release import Release, installed, until_the_api_server_stamps
 
+AUTHOR = BEHALF_ANNOTATIONS["name"]
+
 
 @pytest.fixture(scope="module")
 def older(user: Kubectl) -> str:
@@ -29,7 +39,16 @@ def older(user: Kubectl) -> str:
 
 
 @pytest.fixture(scope="module")
-def release(admin: Kubectl, user: Kubectl, older: str) -> Iterator[Release]:
+def upgraded(user: Kubectl) -> str:
+    """The name of a Rollout that an earlier release of the chart has stamped: it knew of spec-by alone."""
+    until_the_api_server_stamps(user, wanted=False)
+    manifest = rollout({"metadata.name": f"fraud-{uuid.uuid4().hex[:8]}"})
+    manifest["metadata"]["annotations"] = {SPEC_BY_ANNOTATION: "alice", REASON_ANNOTATION: "of last week"}
+    return _created(user, manifest)
+
+
+@pytest.fixture(scope="module")
+def release(admin: Kubectl, user: Kubectl, older: str, upgraded: str) -> Iterator[Release]:
     """The installed chart, with its policy in effect."""
     with installed(admin) as release:
         until_the_api_server_stamps(user, wanted=True)
@@ -114,6 +133,72 @@ def test_withdrawing_an_approval_is_not_an_approval(user: Kubectl, fraud: str) -
     _as(user, "carol")("annotate", "mro", fraud, f"{promote}=CHG-1")
     _as(user, "dave")("annotate", "mro", fraud, f"{promote}-")
     assert _stamps(user, fraud) == ("dave", "alice", "carol")
+
+
+def _annotations(user: Kubectl, name: str, kind: str = "mro") -> dict[str, str]:
+    found: dict[str, str] = user.json("get", kind, name)["metadata"].get("annotations", {})
+    return found
+
+
+def _asked(user: Kubectl, name: str) -> tuple[str | None, str | None]:
+    """Who set the version, and for whom."""
+    annotations = _annotations(user, name)
+    return annotations.get(VERSION_BY_ANNOTATION), annotations.get(VERSION_AUTHOR_ANNOTATION)
+
+
+def test_who_set_the_version_stays_whoever_changes_the_rest_of_the_spec(user: Kubectl, fraud: str) -> None:
+    assert _asked(user, fraud) == ("alice", None)
+    _as(user, "bob")("patch", "mro", fraud, "--type=merge", "--patch", '{"spec": {"guards": "Off"}}')
+    assert _stamps(user, fraud) == ("bob", "bob", None)
+    assert _asked(user, fraud) == ("alice", None)
+    _as(user, "bob")("annotate", "mro", fraud, f"{VERSION_BY_ANNOTATION}=carol", "--overwrite")
+    _as(user, "bob")("annotate", "mro", fraud, f"{VERSION_BY_ANNOTATION}-")
+    assert _asked(user, fraud) == ("alice", None)
+    _set_version(_as(user, "bob"), fraud, "2.3.2")
+    assert _asked(user, fraud) == ("bob", None)
+
+
+def test_for_whom_a_pipeline_set_the_version_is_kept_as_it_was_then(user: Kubectl, fraud: str) -> None:
+    change = {"metadata": {"annotations": {AUTHOR: "ada"}}, "spec": {"version": "2.3.2"}}
+    _as(user, "argocd")("patch", "mro", fraud, "--type=merge", "--patch", json.dumps(change))
+    _as(user, "ada")("annotate", "mro", fraud, f"{AUTHOR}=bob", f"{VERSION_AUTHOR_ANNOTATION}=bob", "--overwrite")
+    assert _asked(user, fraud) == ("argocd", "ada")
+    _as(user, "ada")("annotate", "mro", fraud, f"{AUTHOR}-")
+    _set_version(_as(user, "argocd"), fraud, "2.3.3")
+    assert _asked(user, fraud) == ("argocd", None)
+
+
+def test_a_rollout_from_before_has_its_version_set_by_who_changed_its_spec(
+    user: Kubectl, upgraded: str, release: Release
+) -> None:
+    _as(user, "bob")("patch", "mro", upgraded, "--type=merge", "--patch", '{"spec": {"guards": "Off"}}')
+    assert _asked(user, upgraded) == ("alice", None)
+    assert _annotations(user, upgraded)[REASON_BY_ANNOTATION] == "unverified"
+
+
+@pytest.mark.parametrize(
+    ("text", "stamp"), [(REASON_ANNOTATION, REASON_BY_ANNOTATION), (OVERRIDE_ANNOTATION, OVERRIDE_BY_ANNOTATION)]
+)
+def test_who_wrote_a_reason_or_an_override_is_stamped(user: Kubectl, fraud: str, text: str, stamp: str) -> None:
+    rollback = Command.ROLLBACK.annotation
+    _as(user, "ada")("annotate", "mro", fraud, f"{text}=investigating", f"{rollback}=INC-1")
+    _as(user, "bob")("annotate", "mro", fraud, f"{stamp}=bob", f"{rollback}=INC-2", "--overwrite")
+    assert _annotations(user, fraud)[stamp] == "ada"
+    _as(user, "bob")("annotate", "mro", fraud, f"{text}=explained", f"{rollback}=INC-3", "--overwrite")
+    assert _annotations(user, fraud)[stamp] == "bob"
+    _as(user, "bob")("annotate", "mro", fraud, f"{text}-")
+    assert stamp not in _annotations(user, fraud)
+
+
+def test_a_models_reason_is_nobodys_once_another_change_of_its_policy_leaves_it_there(
+    user: Kubectl, release: Release
+) -> None:
+    name = _created(_as(user, "alice"), model(f"fraud-{uuid.uuid4().hex[:8]}"))
+    change = {"metadata": {"annotations": {REASON_ANNOTATION: "new owner"}}, "spec": {"owner": "payments-ml"}}
+    _as(user, "alice")("patch", "mdl", name, "--type=merge", "--patch", json.dumps(change))
+    assert _annotations(user, name, "mdl")[REASON_BY_ANNOTATION] == "alice"
+    _as(user, "alice")("patch", "mdl", name, "--type=merge", "--patch", '{"spec": {"owner": "fraud-ml"}}')
+    assert _annotations(user, name, "mdl")[REASON_BY_ANNOTATION] == "unverified"
 
 
 def test_labels_and_foreign_annotations_change_no_stamp(user: Kubectl, fraud: str) -> None:

@@ -134,13 +134,18 @@ def test_an_approved_rollout_may_still_be_edited(editor: Kubectl, approver: Kube
     editor(*_patch(gated, '{"spec": {"version": "2.3.2"}}'))
 
 
-def test_an_editor_cannot_remove_the_approval_from_the_plan(editor: Kubectl, approver: Kubectl, gated: str) -> None:
+def test_an_editor_cannot_remove_the_approval_from_the_plan(
+    user: Kubectl, editor: Kubectl, release: Release, gated: str
+) -> None:
     without = rollout({"metadata.name": gated})
     denial = editor.refusal(*_patch(gated, _stages(without)))
     assert "to take the approval of production out of the plan, bob needs the verb approve" in denial
     together = _patch(gated, _stages(without, {"annotations": {_PROMOTE: "CHG-1"}}))
     assert "bob needs the verb approve" in editor.refusal(*together)
-    approver(*_patch(gated, _stages(without)))
+    # The approver's role alone is for annotations: see test_author_policy.
+    dora = person(user, "dora", "edit", f"{release.name}-approver")
+    until_allowed(user, "dora", [Right("approve", "rollouts", GROUP), Right("update", "rollouts", GROUP)])
+    dora(*_patch(gated, _stages(without)))
 
 
 def test_an_editor_cannot_delete_the_rollout_to_recreate_it_without_an_approval(
@@ -171,8 +176,14 @@ def test_the_admin_role_includes_the_verb_only_if_aggregation_is_enabled(
         carol("annotate", "mro", name, f"{_PROMOTE}=CHG-1")
 
 
-def test_the_policies_can_be_disabled(admin: Kubectl, release: Release) -> None:
+def test_the_policies_can_be_disabled_but_for_that_of_overrides(
+    admin: Kubectl, user: Kubectl, release: Release
+) -> None:
+    """An override does without four eyes, which the operator asks for whether approvals are guarded or not."""
     policies = ("get", "validatingadmissionpolicies", "-o", "name")
     before = set(admin(*policies).split())
-    with installed(admin, "--set=approvals.enabled=false,deletionGuard.enabled=false,operatorGuard.enabled=false"):
-        assert set(admin(*policies).split()) == before
+    guards = ("approvals", "deletionGuard", "operatorGuard", "authorGuard")
+    disabled = "--set=" + ",".join(f"{guard}.enabled=false" for guard in guards)
+    with installed(admin, disabled) as other:
+        (left,) = set(admin(*policies).split()) - before
+        assert left.endswith(f"{other.name}-overrides")

@@ -15,11 +15,13 @@ from serinus.artifacts.s3 import S3Store
 from serinus.artifacts.verifier import Verifier, measured
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.errors import ConflictError
-from serinus.settings import ArtifactSettings, S3Settings
+from serinus.settings import AllowedBucket, ArtifactS3Settings, ArtifactSettings
 from support.servers.s3server import S3Server, digest_of, give_credentials
 
 BODY = b"weights" * 400_000
 DIGEST = digest_of(BODY)
+ALLOWED = tuple(AllowedBucket(bucket=bucket, namespaces=("ml",)) for bucket in ("models", "kept", "no-such-bucket"))
+SECRET = b"name,card\nAda,4111"
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +37,17 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(s3: S3Server, **fields: Any) -> ArtifactSettings:
-    return ArtifactSettings(s3=S3Settings(endpoint=s3.url, region="eu-central-1"), **fields)
+    return ArtifactSettings(s3=s3_settings(s3, *ALLOWED), **fields)
+
+
+def s3_settings(s3: S3Server, *allowed: AllowedBucket) -> ArtifactS3Settings:
+    return ArtifactS3Settings(endpoint=s3.url, region="eu-central-1", buckets=allowed)
 
 
 async def verify(s3: S3Server, how: Verification, uri: str, **fields: Any) -> ArtifactFinding:
     verifier = Verifier(settings(s3))
     try:
-        return await verifier.verify(Artifact(uri=uri, **{"digest": DIGEST, **fields}), how)
+        return await verifier.verify("ml", Artifact(uri=uri, **{"digest": DIGEST, **fields}), how)
     finally:
         verifier.close()
 
@@ -89,6 +95,88 @@ async def test_a_missing_object_and_a_missing_bucket_are_missing(s3: S3Server) -
         found = await verify(s3, Verification.FULL, uri)
         assert found.result is ArtifactResult.MISSING, found
         assert uri in found.message
+
+
+@pytest.fixture(scope="module")
+def others(s3: S3Server) -> S3Server:
+    """The server with a bucket of two teams."""
+    s3.bucket("shared")
+    for key in ("team-a/model.onnx", "team-abc/customers.csv", "team-b/customers.csv", "customers.csv"):
+        s3.put("shared", key, SECRET)
+    return s3
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://shared/team-b/customers.csv",
+        "s3://shared/team-b/no-such-object.csv",
+        "s3://shared/team-abc/customers.csv",
+        "s3://shared/team-b/",
+        "s3://shared/team-",
+        "s3://shared/team-a",
+        "s3://shared/customers.csv",
+        "s3://shared//team-a/model.onnx",
+        "s3://shared/team-a/../team-b/customers.csv",
+        "s3://shared/team-a/./model.onnx",
+        "s3://SHARED/team-a/model.onnx",
+        "s3://models/full.onnx",
+        "s3://arn:aws:s3:eu-central-1:123456789012:accesspoint/all/team-a/x",
+    ],
+)
+@pytest.mark.parametrize("stated", [{}, {"size_bytes": len(SECRET), "digest": digest_of(SECRET)}, {"digest": None}])
+async def test_what_a_namespace_may_not_name_is_refused_whatever_is_there(
+    others: S3Server, uri: str, stated: dict[str, Any]
+) -> None:
+    own = AllowedBucket(bucket="shared", prefix="team-a/", namespaces=("team-a",))
+    everything = AllowedBucket(bucket="models", namespaces=("team-b",))
+    verifier = Verifier(ArtifactSettings(s3=s3_settings(others, own, everything)))
+    artifact = Artifact(uri=uri, **{"digest": DIGEST, **stated})
+    found = [await verifier.verify("team-a", artifact, how) for how in (Verification.FULL, Verification.CHECKSUM)]
+    verifier.close()
+    assert found[0] == found[1]
+    assert found[0].result is ArtifactResult.UNSUPPORTED
+    refused = "artifacts.s3.buckets does not allow it for namespace team-a" in found[0].message
+    assert refused or "a part of the path is . or .." in found[0].message
+
+
+async def test_each_namespace_may_name_what_is_listed_for_it(others: S3Server) -> None:
+    own = AllowedBucket(bucket="shared", prefix="team-a/", namespaces=("team-a", "team-a-test"))
+    of_all = AllowedBucket(bucket="shared", prefix="team-b/", namespaces=("*",))
+    verifier = Verifier(ArtifactSettings(s3=s3_settings(others, own, of_all)))
+    asked = [
+        ("team-a", "s3://shared/team-a/model.onnx"),
+        ("team-a-test", "s3://shared/team-a/model.onnx"),
+        ("anybody", "s3://shared/team-b/customers.csv"),
+        ("anybody", "s3://shared/team-a/model.onnx"),
+    ]
+    found = [
+        await verifier.verify(namespace, Artifact(uri=uri, digest=digest_of(SECRET)), Verification.FULL)
+        for namespace, uri in asked
+    ]
+    verifier.close()
+    assert [finding.result for finding in found] == [ArtifactResult.VERIFIED] * 3 + [ArtifactResult.UNSUPPORTED]
+
+
+async def test_without_configuration_no_bucket_is_allowed(others: S3Server) -> None:
+    verifier = Verifier(ArtifactSettings(s3=s3_settings(others)))
+    found = await verifier.verify("ml", Artifact(uri="s3://shared/team-a/model.onnx"), Verification.FULL)
+    verifier.close()
+    assert found.result is ArtifactResult.UNSUPPORTED
+
+
+async def test_what_was_found_instead_is_not_told(others: S3Server) -> None:
+    uri, size, digest = "s3://models/telling.onnx", str(len(SECRET)), digest_of(SECRET).removeprefix("sha256:")
+    checksum = base64.b64encode(sha256(SECRET).digest()).decode()
+    others.put("models", "telling.onnx", SECRET, ChecksumAlgorithm="SHA256", ChecksumSHA256=checksum)
+    etag = others.client.head_object(Bucket="models", Key="telling.onnx")["ETag"].strip('"')
+    verifier = Verifier(ArtifactSettings(s3=s3_settings(others, *ALLOWED), max_bytes=10))
+    for stated in ({"digest": DIGEST}, {"digest": DIGEST, "size_bytes": 5}, {"digest": None}):
+        for how in (Verification.FULL, Verification.CHECKSUM):
+            found = await verifier.verify("ml", Artifact(uri=uri, **stated), how)
+            assert found.result is not ArtifactResult.VERIFIED
+            assert not [told for told in (size, digest, etag) if told in found.message.replace(DIGEST, "")]
+    verifier.close()
 
 
 async def test_denied_access_is_not_missing(s3: S3Server) -> None:

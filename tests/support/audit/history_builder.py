@@ -6,6 +6,7 @@ Each step seals its record with the engine itself, so that every history is an i
 import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any, Self
 
 from msgspec import json
@@ -13,10 +14,10 @@ from msgspec import json
 from serinus.api.audit_record import (
     Actor,
     ApprovalEvidence,
-    AuditEntry,
     AuditEvent,
     AuditRecordSpec,
     OnBehalfOf,
+    RegistryEntry,
     RolloutReference,
 )
 from serinus.api.model import Head
@@ -25,7 +26,7 @@ from serinus.api.parsing import encode
 from serinus.engine.audit.chain import StoredRecord
 from serinus.engine.audit.head import seal
 from serinus.engine.report.compile import AuditReport, ReportInput, compile_report
-from serinus.engine.versions.catalogue import VersionEntry
+from serinus.engine.versions.catalogue import VersionEntry, registration_of
 from support.audit.specs import (
     ARGO,
     BEGIN,
@@ -40,6 +41,14 @@ from support.audit.specs import (
     measured,
 )
 from support.registry.memory import MemoryStore, ModelData
+
+
+class Held(Enum):
+    """What the record of a registration holds of the version: earlier releases held less."""
+
+    FACTS = "every fact"
+    HASH = "the hash of its spec"
+    NOTHING = "its number"
 
 
 class History:
@@ -68,7 +77,7 @@ class History:
             reference = RolloutReference(
                 name=self.model.name, uid="b1d0", generation=self.run_number, run=self.run_number, stage=stage
             )
-        audit_entry = AuditEntry(
+        audit_entry = RegistryEntry(
             **{
                 "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.model}/{len(self.records)}")),
                 "event": event,
@@ -85,12 +94,16 @@ class History:
         self.records.append(record)
         return record
 
-    def register(self, version: str, *, details: dict[str, str] | None = None, **fields: Any) -> Self:
-        self.entries[version] = an_entry(version, self.now, **fields)
+    def register(
+        self, version: str, *, details: dict[str, str] | None = None, held: Held = Held.FACTS, **fields: Any
+    ) -> Self:
+        entry = self.entries[version] = an_entry(version, self.now, **fields)
         self.record(
             AuditEvent.VERSION_REGISTERED,
             version,
             actor=ARGO,
+            spec_hash="" if held is Held.NOTHING else entry.spec_hash,
+            registration=registration_of(entry) if held is Held.FACTS else None,
             on_behalf_of=OnBehalfOf(
                 name="Carol Jansen", commit="4be91d0", url="https://git.bank.example/ml/fraud/pulls/88"
             ),

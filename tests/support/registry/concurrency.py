@@ -8,10 +8,17 @@ from random import Random
 from serinus.api.audit_record import AuditEntry, AuditEvent
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
-from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
+from serinus.errors import (
+    AmbiguousError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+    VersionTakenError,
+)
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry
-from support.registry.place import Place, audit_entry, register, registry_on, verified_model
+from support.registry.place import Place, audit_entry, register, registry_on, verified_model, version_entry
 
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "2.0.0", "2.1.0", "2.1.1", "3.0.0-rc.1", "3.0.0")
 
@@ -55,6 +62,21 @@ async def crowd(  # noqa: PLR0913 - the crowd's size in its parts
             group.create_task(_client(registry, model, ledger, Random(seed * 1000 + number)))  # noqa: S311 - a simulation
     await _compare_with_chain(place, model, ledger)
     return ledger
+
+
+async def rivals(place: Place, model: ObjectKey) -> None:
+    """Register four specs at once under one number, each from a process of its own: one is registered, once."""
+    specs = [version_entry(model, "1.0.0", changes=f"build {number}") for number in range(4)]
+    results = await asyncio.gather(
+        *(
+            registry_on(place.open()).register(model, entry, audit_entry(AuditEvent.VERSION_REGISTERED))
+            for entry in specs
+        ),
+        return_exceptions=True,
+    )
+    taken = [result for result in results if isinstance(result, VersionTakenError)]
+    assert (len(taken), results.count(1)) == (3, 1), results
+    assert len((await verified_model(place, model)).trail) == 1
 
 
 async def _client(registry: Registry, model: ObjectKey, ledger: Ledger, chance: Random) -> None:

@@ -200,16 +200,19 @@ class FailuresContract:
         model, store = await in_use(place), place.open()
         digest = (await registry_on(store).get(model, "3.0.0")).digest
         step = await step_on(store, model, _promotion_of_3(digest), serves="3.0.0", digest=digest)
-        await place.open().set_yanked(model, "3.0.0", "it leaks")
+        await registry_on(place.open()).set_yanked(model, "3.0.0", "it leaks", audit_entry())
+        with pytest.raises(ConflictError):
+            await store.commit(step)
+        step = await step_on(store, model, _promotion_of_3(digest), serves="3.0.0", digest=digest)
         with pytest.raises(RefusedError, match="it leaks"):
             await store.commit(step)
         digest = (await registry_on(store).get(model, "1.0.0")).digest
         entry = audit_entry(AuditEvent.PROMOTED, version="1.0.0", digest=digest)
         step = await step_on(store, model, entry, serves="1.0.0", digest=digest)
         await store.commit(step)
-        await place.open().set_yanked(model, "1.0.0", "it leaks, too")
+        await registry_on(place.open()).set_yanked(model, "1.0.0", "it leaks, too", audit_entry())
         await store.commit(step)
-        assert (await verified_model(place, model)).sequences_of(entry) == [6]
+        assert (await verified_model(place, model)).sequences_of(entry) == [7]
 
     async def test_a_record_too_large_for_the_store_is_refused_and_changes_nothing(self, place: Place) -> None:
         model = await in_use(place)

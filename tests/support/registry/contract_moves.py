@@ -40,7 +40,7 @@ class MovesContract:
         model = await in_use(place)
         registry = registry_on(place.open())
         await register(registry, model, "4.0.0")
-        await registry.store.set_yanked(model, "4.0.0", "it leaks")
+        await registry.set_yanked(model, "4.0.0", "it leaks", audit_entry())
         await registry.promote(model, "3.0.0", audit_entry())
         await registry.rollback(model, audit_entry())
         before = (await verified_model(place, model)).head
@@ -76,12 +76,42 @@ class MovesContract:
     ) -> None:
         model = await in_use(place)
         registry = registry_on(place.open())
-        await registry.store.set_yanked(model, "1.0.0", "it leaks")
+        await registry.set_yanked(model, "1.0.0", "it leaks", audit_entry())
         before = (await verified_model(place, model)).head
         for to, error in (("1.0.0", RefusedError), (None, RefusedError), ("9.9.9", NotFoundError)):
             with pytest.raises(error):
                 await registry.rollback(model, audit_entry(), to=to)
         assert (await verified_model(place, model)).head == before
+
+    async def test_a_rollback_passes_over_yanked_versions(self, place: Place) -> None:
+        model = await in_use(place)
+        registry = registry_on(place.open())
+        await registry.promote(model, "3.0.0", audit_entry())
+        await registry.set_yanked(model, "2.0.0", "it leaks", audit_entry())
+        await registry_on(place.open()).rollback(model, audit_entry())
+        assert (await verified_model(place, model)).summary[:3] == ("1.0.0", ("2.0.0",), ("3.0.0",))
+
+    async def test_each_change_of_a_yank_is_one_record_whoever_asks_for_it_and_however_often(
+        self, place: Place
+    ) -> None:
+        model = await in_use(place)
+
+        async def yank(reason: str) -> int:
+            return await registry_on(place.open()).set_yanked(model, "3.0.0", reason, audit_entry(reason="because"))
+
+        assert [await yank("it leaks"), await yank("it leaks"), await yank("it leaks more")] == [6, 6, 7]
+        with pytest.raises(RefusedError, match="it leaks more"):
+            await registry_on(place.open()).promote(model, "3.0.0", audit_entry())
+        assert [await yank(""), await yank(""), await yank("it leaks")] == [8, 8, 9]
+        assert [await yank(""), await registry_on(place.open()).promote(model, "3.0.0", audit_entry())] == [10, 11]
+        changes = [(record.event.value, record.reason) for record in (await verified_model(place, model)).trail[5:10]]
+        assert changes == [
+            ("VersionYanked", "it leaks"),
+            ("VersionYanked", "it leaks more"),
+            ("VersionUnyanked", "because"),
+            ("VersionYanked", "it leaks"),
+            ("VersionUnyanked", "because"),
+        ]
 
     async def test_a_rollback_without_a_production_version_is_refused(self, place: Place) -> None:
         model = place.fresh_model()
@@ -147,7 +177,7 @@ class MovesContract:
         registry = registry_on(place.open())
         entry = audit_entry()
         number = await registry.promote(model, "3.0.0", entry, generation=2)
-        await registry.store.set_yanked(model, "3.0.0", "it leaks")
+        await registry.set_yanked(model, "3.0.0", "it leaks", audit_entry())
         assert await registry_on(place.open()).promote(model, "3.0.0", entry, generation=2) == number
         assert (await verified_model(place, model)).sequences_of(entry) == [number]
 

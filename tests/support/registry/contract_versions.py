@@ -1,5 +1,6 @@
 """The registry's contract: registration of versions and queries."""
 
+from hashlib import sha256
 from typing import Final
 
 import pytest
@@ -8,8 +9,8 @@ from serinus.api.audit_record import AuditEvent
 from serinus.api.model import Head
 from serinus.api.modelversion import Artifact, VersionStage
 from serinus.api.names import ObjectKey
-from serinus.engine.versions.catalogue import Query
-from serinus.errors import NotFoundError, RefusedError
+from serinus.engine.versions.catalogue import Query, recorded_entry
+from serinus.errors import NotFoundError, VersionTakenError
 from support.kube.client import eventually
 from support.registry.place import (
     Place,
@@ -46,7 +47,7 @@ class VersionsContract:
         with pytest.raises(NotFoundError, match=r"1\.0\.0"):
             await registry.get(model, "1.0.0")
         with pytest.raises(NotFoundError):
-            await store.set_yanked(model, "1.0.0", "it never was")
+            await registry_on(store).set_yanked(model, "1.0.0", "it never was", audit_entry())
 
     async def test_a_registered_version_is_read_back_unchanged_by_every_connection(self, place: Place) -> None:
         model = place.fresh_model()
@@ -66,7 +67,7 @@ class VersionsContract:
         model = place.fresh_model()
         registry = registry_on(place.open())
         await register(registry, model, "1.0.0")
-        await registry.store.set_yanked(model, "1.0.0", "it leaks")
+        await registry.set_yanked(model, "1.0.0", "it leaks", audit_entry())
         before = await registry.get(model, "1.0.0")
         await register(registry_on(place.open()), model, "1.0.0")
         assert await registry.get(model, "1.0.0") == before
@@ -78,10 +79,45 @@ class VersionsContract:
         await register(registry, model, "1.0.0")
         before, head = await registry.get(model, "1.0.0"), await registry.head(model)
         other = version_entry(model, "1.0.0", artifact=Artifact(uri="s3://elsewhere", digest=digest_for("other")))
-        with pytest.raises(RefusedError, match=r"1\.0\.0"):
+        with pytest.raises(VersionTakenError, match=r"1\.0\.0"):
             await registry.register(model, other, audit_entry(AuditEvent.VERSION_REGISTERED, version="1.0.0"))
         assert await registry.get(model, "1.0.0") == before
         assert (await verified_model(place, model)).head == head
+
+    async def test_the_record_of_a_registration_holds_every_fact_of_the_version(self, place: Place) -> None:
+        model = place.fresh_model()
+        given = version_entry(model, "1.0.0", labels=(("team", "fraud"),), data=(digest_for(model),))
+        entry = audit_entry(AuditEvent.VERSION_REGISTERED)
+        await registry_on(place.open()).register(model, given, entry)
+        (record,) = (await verified_model(place, model)).trail
+        assert recorded_entry(record) == given
+        held = record.registration
+        assert held is not None
+        assert (record.version, record.digest, record.spec_hash) == ("1.0.0", given.digest, given.spec_hash)
+        assert f"sha256:{sha256(held.spec.encode()).hexdigest()}" == record.spec_hash
+
+    async def test_registering_the_same_spec_again_writes_no_record(self, place: Place) -> None:
+        model = place.fresh_model()
+        registry, given = registry_on(place.open()), version_entry(model, "1.0.0")
+        first = await registry.register(model, given, audit_entry(AuditEvent.VERSION_REGISTERED))
+        await register(registry, model, "1.1.0")
+        other = registry_on(place.open())
+        assert await other.register(model, given, audit_entry(AuditEvent.VERSION_REGISTERED)) == first == 1
+        assert len((await verified_model(place, model)).trail) == 2
+
+    async def test_a_number_stays_taken_whoever_registers_it_and_however_long_ago_it_was(self, place: Place) -> None:
+        model = place.fresh_model()
+        await register(registry_on(place.open()), model, "1.0.0")
+        for _ in range(3):
+            await registry_on(place.open()).record(model, audit_entry())
+        changed = version_entry(model, "1.0.0", changes="another build under the same number")
+        with pytest.raises(VersionTakenError, match="registered with another spec"):
+            await registry_on(place.open()).register(model, changed, audit_entry(AuditEvent.VERSION_REGISTERED))
+        head = await registry_on(place.open()).head(model)
+        known = await place.open().read_registered(model, head, "1.0.0")
+        assert known is not None
+        assert known.spec_hash == version_entry(model, "1.0.0").spec_hash
+        assert await place.open().read_registered(model, head, "2.0.0") is None
 
     async def test_versions_are_listed_in_semver_order_newest_first(self, place: Place) -> None:
         model = place.fresh_model()

@@ -9,13 +9,23 @@ from typing import Any, TypeVar
 
 from msgspec import json
 
+from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
-from serinus.api.parsing import encode
+from serinus.api.parsing import decode, encode
 from serinus.engine.audit.chain import StoredRecord
-from serinus.engine.versions.catalogue import Query, VersionEntry
-from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
-from serinus.ports.registry_store import Commit
+from serinus.engine.audit.contents import StoredContents, StoredVersion
+from serinus.engine.audit.registrations import RegisteredVersion, RegisteredVersions
+from serinus.engine.versions.catalogue import Query, VersionEntry, spec_hash
+from serinus.errors import (
+    AmbiguousError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+    VersionTakenError,
+)
+from serinus.ports.registry_store import Commit, Restoration
 from support.registry.place import PAGE, Crash, Fault
 
 T = TypeVar("T")
@@ -90,6 +100,16 @@ class MemoryStore:
     async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
         return await self._request(lambda: self._of(model).versions.get(version))
 
+    async def read_registered(self, model: ObjectKey, head: Head, version: str) -> RegisteredVersion | None:
+        def registered() -> RegisteredVersion | None:
+            versions = RegisteredVersions()
+            for number, content in sorted(self._of(model).records.items()):
+                if number <= head.audit.sequence:
+                    versions.add(decode(AuditRecordSpec, content, "spec"))
+            return versions.get(version)
+
+        return await self._request(registered)
+
     async def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
         async for entry in self._pages(lambda: list(self._of(model).versions.values())):
             if query.digest in {None, entry.digest}:
@@ -121,8 +141,12 @@ class MemoryStore:
             _may_serve(data, step)
         if (new := step.registers) is not None:
             if (old := data.versions.get(new.version)) is not None and old.spec_hash != new.spec_hash:
-                raise RefusedError(f"{new.version} is known with another spec")
+                raise VersionTakenError(f"{new.version} is registered with another spec")
             data.versions.setdefault(new.version, new)
+        if (yank := step.yanks) is not None:
+            if yank.version not in data.versions:
+                raise NotFoundError(f"{yank.version} is not registered")
+            data.versions[yank.version] = replace(data.versions[yank.version], yanked=yank.reason)
         data.head = step.after
         data.records[record.sequence] = content
         data.numbers[record.id] = record.sequence
@@ -143,14 +167,36 @@ class MemoryStore:
         async for record in self._pages(wanted):
             yield record
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        def yank() -> None:
-            versions = self._of(model).versions
-            if version not in versions:
-                raise NotFoundError(f"{model} {version}")
-            versions[version] = replace(versions[version], yanked=reason)
+    async def inspect(self, model: ObjectKey) -> StoredContents:
+        def seen() -> StoredContents:
+            data = self._of(model)
+            versions = tuple(
+                StoredVersion(
+                    version=version,
+                    spec_hash=spec_hash(entry.spec),
+                    labels=dict(entry.labels),
+                    registered_at=entry.registered_at,
+                    yanked=entry.yanked,
+                )
+                for version, entry in sorted(data.versions.items())
+            )
+            return StoredContents(versions=versions, has_head=data.head.audit.sequence > 0)
 
-        await self._request(yank)
+        return await self._request(seen)
+
+    async def list_chains(self) -> AsyncIterator[ObjectKey]:
+        async for model in self._pages(lambda: [key for key, data in self._data.items() if data.records]):
+            yield model
+
+    async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
+        def restored() -> None:
+            data = self._of(model)
+            for record in restoration.records:
+                data.records.setdefault(record.sequence, encode(record))
+            data.versions |= {entry.version: entry for entry, _ in restoration.versions}
+            data.head = restoration.head
+
+        await self._request(restored)
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         def remove() -> int:

@@ -42,6 +42,7 @@ class FaultyModel:
 
     fault: Fault = Fault.NONE
     every: int = 1
+    after: int = 0
     port: int = 0
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
     _connections: set[asyncio.Task[None]] = field(default_factory=set)
@@ -75,7 +76,8 @@ class FaultyModel:
             return Fault.RESET if next(self._numbers) % 2 else Fault.NONE
         if named in _FAULTS:
             return _FAULTS[named]
-        return self.fault if next(self._numbers) % self.every == 0 else Fault.NONE
+        number = next(self._numbers)
+        return self.fault if number > self.after and number % self.every == 0 else Fault.NONE
 
     async def _answer(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request, and return whether the connection can take another one."""

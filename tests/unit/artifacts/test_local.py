@@ -34,7 +34,7 @@ def root(tmp_path: Path) -> Path:
 async def verify(root: Path | None, uri: str, **fields: Any) -> ArtifactFinding:
     verifier = Verifier(ArtifactSettings(local_root=str(root) if root is not None else None))
     try:
-        return await verifier.verify(Artifact(uri=uri, **fields), Verification.CHECKSUM)
+        return await verifier.verify("ml", Artifact(uri=uri, **fields), Verification.CHECKSUM)
     finally:
         verifier.close()
 

@@ -13,7 +13,7 @@ from serinus.api.modelversion import Artifact
 from serinus.api.quantities import Duration
 from serinus.artifacts.verifier import Verifier
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
-from serinus.settings import ArtifactSettings, S3Settings
+from serinus.settings import AllowedBucket, ArtifactS3Settings, ArtifactSettings
 from support.boto_session import new_session
 from support.servers.artifact_server import ArtifactServer, Reply, Then
 from support.servers.s3server import digest_of, give_credentials
@@ -36,13 +36,18 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ArtifactServer]:
 
 
 def a_verifier(server: ArtifactServer, *, silence: str = "5s", **settings: Any) -> Verifier:
-    return Verifier(ArtifactSettings(s3=S3Settings(endpoint=server.url, timeout=Duration(silence)), **settings))
+    return Verifier(ArtifactSettings(s3=s3_settings(server.url, silence), **settings))
+
+
+def s3_settings(endpoint: str, silence: str = "5s") -> ArtifactS3Settings:
+    allowed = (AllowedBucket(bucket="models", namespaces=("ml",)),)
+    return ArtifactS3Settings(endpoint=endpoint, timeout=Duration(silence), buckets=allowed)
 
 
 async def verify(server: ArtifactServer, artifact: Artifact = ARTIFACT, **settings: Any) -> ArtifactFinding:
     verifier = a_verifier(server, **settings)
     try:
-        return await verifier.verify(artifact, Verification.CHECKSUM)
+        return await verifier.verify("ml", artifact, Verification.CHECKSUM)
     finally:
         verifier.close()
 
@@ -107,7 +112,7 @@ async def test_two_gigabytes_that_the_head_did_not_announce_are_cut_off_at_the_l
     server.replies[PATH] = Reply(length=2 * 1024**3, then=Then.ZEROS)
     found = await verify(server, max_bytes=8 * 1024**2)
     assert found.result is ArtifactResult.UNSUPPORTED
-    assert "more than 8,388,608 bytes" in found.message
+    assert "longer than the 8,388,608 bytes" in found.message
     assert await asyncio.to_thread(server.gone.wait, 5)
 
 
@@ -118,7 +123,7 @@ async def test_cancelling_ends_the_reading_within_a_second(server: ArtifactServe
     server.replies[PATH] = Reply(body=bytes(2 * 1024**2), length=2 * 1024**3, then=then, keep=keep)
     others = set(threading.enumerate())
     verifier = a_verifier(server, silence="30s")
-    task = asyncio.create_task(verifier.verify(ARTIFACT, Verification.FULL))
+    task = asyncio.create_task(verifier.verify("ml", ARTIFACT, Verification.FULL))
     # Two chunks have been sent: the reading has begun.
     assert await asyncio.to_thread(server.sending.wait, 10)
     started = set(threading.enumerate()) - others
@@ -147,6 +152,17 @@ async def test_a_uri_without_an_object_is_unsupported(server: ArtifactServer, ur
     assert "geheim" not in found.message
 
 
+async def test_nothing_is_sent_for_an_object_that_the_namespace_may_not_name(server: ArtifactServer) -> None:
+    verifier = a_verifier(server)
+    found = await verifier.verify("other-team", ARTIFACT, Verification.FULL)
+    verifier.close()
+    assert found.result is ArtifactResult.UNSUPPORTED
+    assert found.message.startswith(
+        "s3://models/fraud.onnx: artifacts.s3.buckets does not allow it for namespace other-team: an administrator"
+    )
+    assert server.headers == []
+
+
 async def test_without_credentials_nothing_could_be_asked(
     server: ArtifactServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,8 +174,8 @@ async def test_without_credentials_nothing_could_be_asked(
 
 
 async def test_a_store_that_is_not_there_could_not_be_asked(server: ArtifactServer) -> None:
-    verifier = Verifier(ArtifactSettings(s3=S3Settings(endpoint="http://127.0.0.1:1")))
-    found = await verifier.verify(ARTIFACT, Verification.FULL)
+    verifier = Verifier(ArtifactSettings(s3=s3_settings("http://127.0.0.1:1")))
+    found = await verifier.verify("ml", ARTIFACT, Verification.FULL)
     verifier.close()
     assert found.result is ArtifactResult.COULD_NOT_ASK
     assert "cannot be reached" in found.message

@@ -53,8 +53,8 @@ def test_without_a_reason_the_verb_is_the_reason_and_kubectl_chooses_the_namespa
     words = asked.read_text().splitlines()
     assert words[4].startswith(f"serinus.dev/{verb}={verb} (")
     # What a command before has left must not stand beside this one.
-    left = ["serinus.dev/reason-"] + (["serinus.dev/rollback-to-"] if verb == "rollback" else [])
-    assert words[5:] == left
+    left = {"promote": ["serinus.dev/override-"], "rollback": ["serinus.dev/override-", "serinus.dev/rollback-to-"]}
+    assert words[5:] == ["serinus.dev/reason-", *left.get(verb, [])]
 
 
 def test_a_rollback_can_name_its_target(path: Path) -> None:
@@ -62,8 +62,35 @@ def test_a_rollback_can_name_its_target(path: Path) -> None:
     assert main(["rollback", "fraud", "--to", "v2.2.4", "--reason", "clients complain"]) == 0
     assert asked.read_text().splitlines()[5:] == [
         "serinus.dev/reason=clients complain",
+        "serinus.dev/override-",
         "serinus.dev/rollback-to=2.2.4",
     ]
+
+
+@pytest.mark.parametrize("verb", ["promote", "rollback"])
+def test_an_override_is_written_beside_its_command_with_the_reason_and_the_time(path: Path, verb: str) -> None:
+    asked = a_kubectl(path)
+    assert main([verb, "fraud", "--override", "--reason", "payments are down"]) == 0
+    words = asked.read_text().splitlines()
+    token = words[4].partition("=")[2]
+    assert token.startswith("payments are down (")
+    assert words[5:7] == ["serinus.dev/reason=payments are down", f"serinus.dev/override={token}"]
+
+
+@pytest.mark.parametrize("words", [["promote", "fraud"], ["rollback", "fraud"], ["promote", "fraud", "--reason", " "]])
+def test_an_override_without_a_reason_is_refused(
+    path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = a_kubectl(path)
+    assert main([*words, "--override"]) == 1
+    assert "--override needs --reason" in capsys.readouterr().err
+    assert not asked.exists()
+
+
+def test_a_registry_without_a_cluster_has_no_approvals_to_override(capsys: pytest.CaptureFixture[str]) -> None:
+    registry = "dynamodb://serinus?region=eu-central-1"
+    assert main(["rollback", "fraud", "--registry", registry, "--override", "--reason", "payments are down"]) == 1
+    assert "a registry without a cluster has no approvals" in capsys.readouterr().err
 
 
 def test_kubectls_own_message_is_shown_and_the_exit_status_is_1(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

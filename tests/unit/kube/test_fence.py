@@ -47,6 +47,7 @@ from support.kube.objects import backend_ref, http_route, metadata
 from support.kube.scripted import Answer, Script, client_of, respond, scripted, status
 from support.records import backend, meta
 from support.registry.memory import MemoryStore
+from support.registry.place import version_entry
 
 MODEL = ObjectKey("ml", "fraud")
 OWNER: Meta = meta("fraud")
@@ -185,7 +186,7 @@ async def test_a_registry_elsewhere_has_the_same_fence_before_each_try() -> None
     with pytest.raises(NotLeaderError):
         await outside.record(MODEL, structs.replace(ENTRY, id="b"))
     with pytest.raises(NotLeaderError):
-        await outside.set_yanked(MODEL, "2.0.0", "bad")
+        await outside.register(MODEL, version_entry(MODEL, "2.0.0"), structs.replace(ENTRY, id="c"))
     with pytest.raises(NotLeaderError):
         await store.remove_records(MODEL, 1)
     assert (await outside.head(MODEL)).audit.sequence == 1

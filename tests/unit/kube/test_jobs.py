@@ -176,6 +176,19 @@ async def test_a_foreign_job_of_the_same_name_is_in_the_way() -> None:
         await ApiJobs(api).ensure(OWNER, action(template({"name": "c"})))
 
 
+async def test_a_job_that_was_made_anew_by_somebody_else_is_in_the_way() -> None:
+    api, wanted = MemoryApi(), action(template({"name": "c"}))
+    made = await ApiJobs(api).ensure(OWNER, wanted)
+    path = f"/apis/batch/v1/namespaces/ml/jobs/{made.meta.key.name}"
+    assert (await ApiJobs(api).ensure(OWNER, wanted, made.meta.uid)).meta.uid == made.meta.uid
+    forged = api.objects.pop(path)
+    api.put(path, forged | {"metadata": forged["metadata"] | {"uid": "forged"}})
+    with pytest.raises(RefusedError, match="it is not the one that Serinus created; delete it"):
+        await ApiJobs(api).ensure(OWNER, wanted, made.meta.uid)
+    del api.objects[path]
+    assert (await ApiJobs(api).ensure(OWNER, wanted, made.meta.uid)).meta.uid not in {made.meta.uid, "forged"}
+
+
 async def test_the_pods_of_a_job_are_found_by_its_uid_and_no_more_than_ten_are_read() -> None:
     api = MemoryApi()
     job = await ApiJobs(api).ensure(OWNER, action(template({"name": "c"})))

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from serinus.api.modelversion import BackendRef
-from serinus.api.names import ObjectKey
+from serinus.api.names import UNVERIFIED, ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.engine.rollout.observation import BackendKey, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
 from serinus.errors import InvalidObjectError
 from serinus.kube.records import (
+    actors_of,
     endpoints_record,
     job_record,
     model_version_record,
@@ -29,7 +30,12 @@ def raw_rollout(**parts: Any) -> dict[str, Any]:
 
 
 def test_a_rollout_record_has_spec_status_commands_and_actors() -> None:
-    annotations = {"serinus.dev/promote": "42", "serinus.dev/requested-by": "alice", "other": "x"}
+    annotations = {
+        "serinus.dev/promote": "42",
+        "serinus.dev/override": "INC-1",
+        "serinus.dev/requested-by": "alice",
+        "other": "x",
+    }
     record = rollout_record(
         raw_rollout(metadata=metadata(annotations=annotations), status={"phase": "Healthy", "epoch": 4})
     )
@@ -37,7 +43,7 @@ def test_a_rollout_record_has_spec_status_commands_and_actors() -> None:
     assert isinstance(record.spec, RolloutSpec)
     assert record.status == RolloutStatus(phase=Phase.HEALTHY, epoch=4)
     assert (record.status_problem, record.commands, record.actors.requested_by) == ("", {"promote": "42"}, "alice")
-    assert (record.generation, record.deleting) == (3, False)
+    assert (record.generation, record.deleting, record.override) == (3, False, "INC-1")
     assert record.created_at == datetime(2026, 11, 1, 10, tzinfo=UTC)
 
 
@@ -59,6 +65,28 @@ def test_an_invalid_status_is_a_problem_of_the_record() -> None:
     record = rollout_record(raw_rollout(status={"phase": "Lost"}))
     assert record.status == RolloutStatus()
     assert record.status_problem.startswith("status.phase: ")
+
+
+def test_who_set_the_version_and_for_whom_is_read_as_it_was_stamped() -> None:
+    stamped = {
+        "spec-by": "bot",
+        "version-by": "argo",
+        "author": "carol",
+        "version-author": "ada",
+        "reason": "faster",
+        "reason-by": "argo",
+        "override": "INC-1",
+        "override-by": "dave",
+    }
+    found = actors_of({f"serinus.dev/{name}": value for name, value in stamped.items()})
+    assert (found.spec_by, found.version_by, found.version_author) == ("bot", "argo", "ada")
+    assert (found.reason, found.reason_by, found.override_by) == ("faster", "argo", "dave")
+
+
+def test_before_the_version_was_stamped_who_changed_the_spec_counts_and_whom_the_pipeline_names_now() -> None:
+    found = actors_of({"serinus.dev/spec-by": "argo", "serinus.dev/author": "carol"})
+    assert (found.version_by, found.version_author) == ("argo", "carol")
+    assert actors_of({}).version_by == UNVERIFIED
 
 
 def test_a_rollout_with_a_deletion_timestamp_is_being_deleted() -> None:
@@ -116,18 +144,27 @@ def raw_job(*conditions: dict[str, Any]) -> dict[str, Any]:
         ([], None),
         ([condition("Complete", "False")], None),
         ([condition("SuccessCriteriaMet")], None),
-        ([condition("Complete", reason="")], TestOutcome(TestResult.PASSED, "Job Complete", job="job")),
+        (
+            [condition("Complete", reason="")],
+            TestOutcome(TestResult.PASSED, "Job Complete", job="job", uid="uid-of-job"),
+        ),
         (
             [condition("Failed", reason="BackoffLimitExceeded", message="Job has failed")],
-            TestOutcome(TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed", job="job"),
+            TestOutcome(
+                TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed", job="job", uid="uid-of-job"
+            ),
         ),
         (
             [condition("FailureTarget", reason="BackoffLimitExceeded", message="Job has failed")],
-            TestOutcome(TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed", job="job"),
+            TestOutcome(
+                TestResult.FAILED, "Job Failed: BackoffLimitExceeded: Job has failed", job="job", uid="uid-of-job"
+            ),
         ),
         (
             [condition("Failed", reason="DeadlineExceeded", message="Too long")],
-            TestOutcome(TestResult.FAILED, "Job Failed: DeadlineExceeded: Too long", job="job", timed_out=True),
+            TestOutcome(
+                TestResult.FAILED, "Job Failed: DeadlineExceeded: Too long", job="job", timed_out=True, uid="uid-of-job"
+            ),
         ),
     ],
 )

@@ -18,14 +18,16 @@ from serinus.errors import (
     RefusedError,
     SerinusError,
     TransientError,
+    VersionTakenError,
 )
 from serinus.ports.registry_store import Commit
 from serinus.registry.service import TRIES, Registry, Verification
 from support.registry.memory import Data, MemoryStore
-from support.registry.place import ALICE, BY, START, audit_entry, digest_for, register, registry_on
+from support.registry.place import ALICE, BY, START, audit_entry, digest_for, register, registry_on, version_entry
 from support.virtual_loop import VirtualLoop
 
 MODEL = ObjectKey("ml", "fraud-detector")
+OLD = ObjectKey("ml", "old")
 
 
 @pytest.fixture
@@ -80,14 +82,18 @@ async def test_an_accepted_request_is_recorded_with_actor_reason_time_and_effect
     assert (record.namespace, record.model, record.sequence) == ("ml", "fraud-detector", number)
 
 
-async def test_a_fact_has_the_registered_digest_or_for_an_unregistered_version_its_own(
+async def test_a_fact_keeps_the_digest_that_served_and_gets_the_registered_one_where_it_states_none(
     registry: Registry,
 ) -> None:
-    entry = audit_entry(AuditEvent.PROMOTED, version="3.0.0", digest=digest_for("hearsay"))
-    await registry.record(MODEL, entry)
+    await registry.record(MODEL, audit_entry(AuditEvent.PROMOTED, version="3.0.0"))
     head = await registry.head(MODEL)
     assert head.production is not None
     assert head.production.digest == digest_for(MODEL, "3.0.0")
+    other = audit_entry(AuditEvent.ROLLED_BACK, version="3.0.0", to="1.0.0", digest=digest_for("the bytes that serve"))
+    await registry.record(MODEL, other)
+    head = await registry.head(MODEL)
+    assert head.production is not None
+    assert (head.production.version, head.production.digest) == ("1.0.0", digest_for("the bytes that serve"))
     unknown = audit_entry(AuditEvent.STABLE_ADOPTED, version="0.9.0", digest=digest_for("hearsay"))
     await registry.record(MODEL, unknown)
     head = await registry.head(MODEL)
@@ -112,7 +118,7 @@ async def test_an_unregistered_version_is_named_with_its_namespace(registry: Reg
 
 
 async def test_a_yanked_version_never_serves_again(registry: Registry) -> None:
-    await registry.set_yanked(MODEL, "3.0.0", "it leaks")
+    await registry.set_yanked(MODEL, "3.0.0", "it leaks", audit_entry())
     with pytest.raises(RefusedError, match="it leaks"):
         await registry.promote(MODEL, "3.0.0", audit_entry())
 
@@ -247,3 +253,57 @@ async def test_records_that_are_added_during_a_verification_do_not_matter(regist
     assert found.ok
     assert (found.records, found.head.audit.sequence) == (5, 5)
     assert (await registry.head(MODEL)).audit.sequence == 6
+
+
+# ---- records of earlier releases ---------------------------------------------------------------
+
+
+@pytest.fixture
+async def old(data: Data) -> Registry:
+    """A model whose records hold what an earlier release wrote: one version with the hash of its spec, one without."""
+    registry = registry_on(MemoryStore(data))
+    for version, hashed in (("1.0.0", True), ("1.1.0", False)):
+        entry = version_entry(OLD, version)
+        spec_hash = entry.spec_hash if hashed else ""
+        record = audit_entry(AuditEvent.VERSION_REGISTERED, version=version, digest=entry.digest, spec_hash=spec_hash)
+        await registry.record(OLD, record)
+        data[OLD].versions[version] = entry
+    await registry.promote(OLD, "1.0.0", audit_entry())
+    return registry
+
+
+async def test_a_chain_of_an_earlier_release_verifies_and_says_what_it_cannot_prove(old: Registry) -> None:
+    found = await old.verify(OLD)
+    assert (found.ok, found.records) == (True, 3)
+    assert [note.split(":")[0] for note in found.notes] == ["1.1.0", "1.0.0"]
+    assert "without the hash of the spec" in found.notes[0]
+    assert "only the spec is compared" in found.notes[1]
+
+
+async def test_a_version_that_an_earlier_release_has_registered_is_taken_where_its_hash_is_known(
+    old: Registry, data: Data
+) -> None:
+    changed = version_entry(OLD, "1.0.0", changes="another build")
+    with pytest.raises(VersionTakenError):
+        await old.register(OLD, changed, audit_entry(AuditEvent.VERSION_REGISTERED))
+    data[OLD].versions["1.0.0"] = changed
+    assert faults(await old.verify(OLD)) == {(ChainFault.VERSION_DIFFERS, 1)}
+
+
+async def test_a_digest_that_served_and_is_not_the_registered_one_is_a_finding(registry: Registry) -> None:
+    await registry.record(MODEL, audit_entry(AuditEvent.PROMOTED, version="3.0.0", digest=digest_for("other bytes")))
+    found = await registry.verify(MODEL)
+    assert [(finding.fault, finding.sequence) for finding in found.findings] == [
+        (ChainFault.DIGEST_DIFFERS, found.head.audit.sequence)
+    ]
+    assert "3.0.0 served with" in found.findings[0].message
+
+
+async def test_the_same_id_twice_is_a_finding(registry: Registry, data: Data) -> None:
+    entry = audit_entry()
+    await registry.record(MODEL, entry)
+    for _ in range(64):
+        await registry.record(MODEL, audit_entry())
+    data[MODEL].numbers.clear()
+    await registry.record(MODEL, entry)
+    assert {finding.fault for finding in (await registry.verify(MODEL)).findings} == {ChainFault.DUPLICATE}

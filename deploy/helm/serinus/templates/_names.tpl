@@ -20,15 +20,44 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ .Values.serviceAccount.name | default (include "serinus.name" .) }}
 {{- end }}
 
+{{/* Where a policy applies that exempts this release's operator: not to the namespaces of another release. */}}
+{{- define "serinus.scope" -}}
+{{- with .Values.namespaces -}}
+matchResources:
+  namespaceSelector:
+    matchExpressions:
+    - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
+{{- end }}
+{{- end }}
+
 {{- define "serinus.image" -}}
 {{- with .Values.image -}}
 {{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
 {{- end }}
 {{- end }}
 
+{{/* The version of MutatingAdmissionPolicy that this cluster serves: v1 from Kubernetes 1.36; in 1.34 and 1.35 v1beta1, where
+the feature gate MutatingAdmissionPolicy and the API are turned on; empty where it serves neither. */}}
+{{- define "serinus.stampVersion" -}}
+{{- range $version := list "v1" "v1beta1" -}}
+{{- if $.Capabilities.APIVersions.Has (printf "admissionregistration.k8s.io/%s/MutatingAdmissionPolicy" $version) -}}
+admissionregistration.k8s.io/{{ $version }}{{ break }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* Whether the API server stamps who wrote a Rollout: enabled, and supported by this cluster. */}}
 {{- define "serinus.stamps" -}}
-{{- and .Values.actorStamp.enabled (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy") -}}
+{{- and .Values.actorStamp.enabled (ne (include "serinus.stampVersion" .) "") -}}
+{{- end }}
+
+{{/* What to do where the actor stamp is missing. */}}
+{{- define "serinus.noStamp" -}}
+{{- if .Values.actorStamp.enabled -}}
+use Kubernetes 1.36 or newer, in 1.34 and 1.35 turn on the feature gate MutatingAdmissionPolicy and its API v1beta1, or leave fourEyes out
+{{- else -}}
+set actorStamp.enabled, or leave fourEyes out
+{{- end }}
 {{- end }}
 
 {{/* A CEL string: whom to ask for a missing verb. It contains no quote or backslash: values.schema.json excludes them. */}}
@@ -47,6 +76,7 @@ httpPort: 8080
 leaseNamespace: {{ .Release.Namespace }}
 leaseName: {{ include "serinus.name" . }}
 actorStamped: {{ include "serinus.stamps" . }}
+jobTests: {{ .Values.rbac.jobs }}
 resync: {{ .Values.config.resync }}
 writers: {{ .Values.config.writers }}
 registry: {{- toYaml .Values.config.registry | nindent 2 }}

@@ -1,6 +1,6 @@
 """``serinus audit``: reads, verifies, exports and prunes the audit trail, and signs checkpoints of it."""
 
-from serinus.cli.audit import checkpoint, export, log, prune, verify
+from serinus.cli.audit import checkpoint, export, log, prune, restore, verify
 from serinus.cli.command import Subparsers
 
 
@@ -14,4 +14,5 @@ def add_parser(verbs: Subparsers) -> None:
     )
     verify.add_parser(kinds)
     prune.add_parser(kinds)
+    restore.add_parser(kinds)
     checkpoint.add_parsers(kinds)

@@ -23,6 +23,13 @@ MEANINGS: Final[Mapping[ChainFault, str]] = {
     ChainFault.CHECKPOINT_DIFFERS: "the chain was written anew after the checkpoint was made",
     ChainFault.CHECKPOINT_UNSIGNED: "somebody without the operator's key wrote or changed it: it proves nothing",
     ChainFault.UNREADABLE: "it was not written by Serinus, or was damaged",
+    ChainFault.DUPLICATE: "the same fact was recorded twice, or a record was copied",
+    ChainFault.ATTRIBUTE_DIFFERS: "what people search by was changed beside the content",
+    ChainFault.HEAD_MISSING: "the head was removed: serinus audit restore builds it from the chain",
+    ChainFault.VERSION_DIFFERS: "the version was changed or made anew after it was registered",
+    ChainFault.VERSION_MISSING: "a registered version was removed from the registry",
+    ChainFault.VERSION_UNRECORDED: "a version was put into the registry past the audit trail",
+    ChainFault.DIGEST_DIFFERS: "other bytes served than the registered ones",
 }
 
 

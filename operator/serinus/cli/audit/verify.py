@@ -12,7 +12,7 @@ from serinus.cli.command import Subparsers, set_handler
 from serinus.cli.output import echo, echo_error
 from serinus.cli.session import CliContext, RegistryOptions, add_registry, name_of, open_registry, this_process
 from serinus.engine.audit.chain import Anchor, ChainFinding
-from serinus.errors import ConfigurationError, SerinusError
+from serinus.errors import ConfigurationError, RefusedError, SerinusError
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry
 
@@ -181,8 +181,14 @@ async def seen_by_checkpoints(source: CheckpointSource, only: ObjectKey | None) 
 
 
 async def _all_models(store: RegistryStore, seen: "CheckpointAnchors", namespace: str | None) -> list[ObjectKey]:
-    """Return every model in the registry or in a checkpoint, so that a model deleted from the registry is found."""
+    """Return every model that has a head, a record or a checkpoint, so that one that was deleted is found."""
     known = {model async for model, _ in store.list_models()} | set(seen.anchors)
+    try:
+        known |= {model async for model in store.list_chains()}
+    except RefusedError as problem:
+        echo_error(
+            f"note: a model whose head was removed is not found, for the audit trail cannot be listed: {problem}"
+        )
     return sorted(model for model in known if namespace is None or model.namespace == namespace)
 
 

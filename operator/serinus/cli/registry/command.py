@@ -2,7 +2,7 @@
 
 from serinus.cli.audit import log
 from serinus.cli.command import Subparsers
-from serinus.cli.registry import read, register, tables, write
+from serinus.cli.registry import read, register, tables, write, yank
 
 
 def add_parser(verbs: Subparsers) -> None:
@@ -12,6 +12,7 @@ def add_parser(verbs: Subparsers) -> None:
     read.add_parsers(kinds)
     register.add_register(kinds.add_parser("register", help="register the ModelVersions of a file"))
     write.add_parsers(kinds)
+    yank.add_parsers(kinds)
     log.add_log(kinds.add_parser("history", help="print the audit records of a model, as serinus audit log does"))
     dynamodb = kinds.add_parser("dynamodb", help="manage the tables of a registry in DynamoDB")
     table_verbs = dynamodb.add_subparsers(required=True, metavar="VERB")

@@ -210,7 +210,8 @@ class _Writer:
 
 
 @asynccontextmanager
-async def _open_for(change: Change, context: CliContext) -> AsyncIterator[_Writer]:
+async def change_of(change: Change, context: CliContext) -> AsyncIterator[_Writer]:
+    """Open the registry of a change; ConfigurationError for that of a cluster, which only the operator writes."""
     check_without_cluster(change.registry)
     model = change.registry.model_key(change.model)
     checked_reason(change.reason)
@@ -219,7 +220,7 @@ async def _open_for(change: Change, context: CliContext) -> AsyncIterator[_Write
 
 
 @contextmanager
-def _retry_by_id(change: Change) -> Iterator[None]:
+def retry_by_id(change: Change) -> Iterator[None]:
     """Add to an error that leaves the outcome open the one way to retry safely: with the same id."""
     try:
         yield
@@ -229,10 +230,10 @@ def _retry_by_id(change: Change) -> Iterator[None]:
 
 async def _promote(options: PromoteOptions, context: CliContext) -> int:
     """Make a registered version the production version."""
-    async with _open_for(options.change, context) as writer:
+    async with change_of(options.change, context) as writer:
         details = await writer.force_details(options.guards)
         entry = writer.entry(AuditEvent.PROMOTED, version=options.version, details=details)
-        with _retry_by_id(options.change):
+        with retry_by_id(options.change):
             sequence = await writer.registry.promote(
                 writer.model, options.version, entry, generation=options.guards.generation
             )
@@ -244,9 +245,9 @@ async def _promote(options: PromoteOptions, context: CliContext) -> int:
 
 async def roll_back(change: Change, guards: Guards, context: CliContext, *, to: str | None) -> int:
     """Roll back to a version, by default to the last good one; return 0."""
-    async with _open_for(change, context) as writer:
+    async with change_of(change, context) as writer:
         entry = writer.entry(AuditEvent.ROLLED_BACK, details=await writer.force_details(guards))
-        with _retry_by_id(change):
+        with retry_by_id(change):
             sequence = await writer.registry.rollback(writer.model, entry, to=to, generation=guards.generation)
         record = await writer.written(sequence)
     name = name_of(writer.model)
@@ -258,7 +259,7 @@ async def roll_back(change: Change, guards: Guards, context: CliContext, *, to: 
 async def _release(options: ReleaseOptions, context: CliContext) -> int:
     """Lift the quarantine of a version that was rolled back."""
     version = options.version
-    async with _open_for(options.change, context) as writer:
+    async with change_of(options.change, context) as writer:
         head = await writer.registry.head(writer.model)
         entry = writer.entry(AuditEvent.QUARANTINE_LIFTED, version=version)
         if (
@@ -266,7 +267,7 @@ async def _release(options: ReleaseOptions, context: CliContext) -> int:
             and await writer.registry.store.find_record(writer.model, head, entry.id) is None
         ):
             raise RefusedError(f"{name_of(writer.model)} {version} is not quarantined: nothing to release")
-        with _retry_by_id(options.change):
+        with retry_by_id(options.change):
             sequence = await writer.registry.record(writer.model, entry)
     echo(f"{name_of(writer.model)}: {version} may be promoted again, record #{sequence} ({entry.id})")
     return OK

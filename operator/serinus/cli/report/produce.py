@@ -17,8 +17,8 @@ from serinus.cli.report.command import DOUBTFUL, OK, Format, ReportOptions
 from serinus.cli.session import CliContext, name_of, open_registry
 from serinus.engine.report.compile import AuditReport, ReportInput, compile_report
 from serinus.engine.report.versions import VersionStory
-from serinus.engine.versions.catalogue import Query
-from serinus.errors import ConfigurationError, NotFoundError
+from serinus.engine.versions.catalogue import Query, VersionEntry
+from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.ports.registry_store import RegistryStore
 
 STDOUT: Final = "-"
@@ -82,14 +82,26 @@ async def _read_known(options: ReportOptions, context: CliContext, model: Object
 
 
 async def _read(store: RegistryStore, model: ObjectKey) -> ReportInput:
+    contents = await store.inspect(model)
     head = await store.read_head(model)
-    begin, end = head.audit.pruned_through, head.audit.sequence
+    records = [record async for record in store.read_records(model, after=head.audit.pruned_through)]
+    latest = await store.read_head(model) if records and records[-1].sequence > head.audit.sequence else head
     return ReportInput(
         model=model,
         head=head,
-        records=[record async for record in store.read_records(model, after=begin, through=end)],
-        entries=[entry async for entry in store.list_versions(model, Query())],
+        records=records,
+        entries=await _entries(store, model),
+        contents=contents,
+        latest=latest.audit.sequence,
     )
+
+
+async def _entries(store: RegistryStore, model: ObjectKey) -> list[VersionEntry]:
+    """Return the versions that can be read; those that cannot are findings of the chain's verification."""
+    try:
+        return [entry async for entry in store.list_versions(model, Query())]
+    except RefusedError:
+        return []
 
 
 # ---- short answers ----------------------------------------------------------------------------

@@ -1,10 +1,18 @@
-"""What every stage with traffic watches although nobody wrote it, in comparison with the stable version."""
+"""What every stage with traffic watches although nobody wrote it.
 
+Below 100 % the version is compared with the stable one. At 100 % that has no requests any more: then what was counted
+of it in the stage before says what is usual.
+"""
+
+import math
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from serinus.api.abort_condition import AbortCondition, parse_abort_condition
 from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT
 from serinus.api.rollout import Guards, RolloutSpec
+from serinus.api.rollout_status import Baseline
+from serinus.engine.analysis.progress import Progress
 
 GUARDS: Final = (
     parse_abort_condition("unanswered_rate > stable + 1%"),
@@ -12,13 +20,56 @@ GUARDS: Final = (
 )
 """A version that hangs or breaks its answers off, and one that refuses what the stable version accepts."""
 
+_TIMES: Final = 2.0
+"""By how much more than in the stage before may be bad at 100 %, beside the guard's margin: traffic changes."""
 
-def guards_of(plan: RolloutSpec, index: int) -> tuple[AbortCondition, ...]:
+_RULE_OF_THREE: Final = 3.0
+_HIGHEST: Final = 0.9
+"""Where more than this is usual, nothing can be told by it."""
+
+
+def guards_of(plan: RolloutSpec, index: int, baselines: Iterable[Baseline] = ()) -> tuple[AbortCondition, ...]:
     """Return the guards of a stage; a metric that its ``abortOn`` names is left to the team's own words.
 
-    At 100 % the stable version has no requests to compare with, and at 0 % nothing has traffic.
+    Args:
+        plan: the Rollout's.
+        index: of the stage.
+        baselines: what was counted of the stable version; without one a guard cannot watch a stage at 100 %.
     """
-    if plan.guards is Guards.OFF or not NONE_OF_IT < plan.stages[index].traffic < ALL_OF_IT:
+    traffic, guards = plan.stages[index].traffic, possible_guards(plan, index)
+    if traffic < ALL_OF_IT:
+        return guards
+    usual = {baseline.metric: baseline for baseline in baselines}
+    limits = (_limited(guard, usual[guard.name]) for guard in guards if guard.name in usual)
+    return tuple(limit for limit in limits if limit is not None)
+
+
+def possible_guards(plan: RolloutSpec, index: int) -> tuple[AbortCondition, ...]:
+    """Return the guards that a stage may have: all those that share the bound on false aborts with what is written."""
+    if plan.guards is Guards.OFF or plan.stages[index].traffic <= NONE_OF_IT:
         return ()
     written = {condition.metric for condition in plan.conditions[index]}
     return tuple(guard for guard in GUARDS if guard.metric not in written)
+
+
+def baselines_of(readings: Collection[Progress]) -> tuple[Baseline, ...]:
+    """Return what the guards have counted of the stable version in a stage that passes."""
+    return tuple(
+        Baseline(
+            metric=reading.condition.name, requests=round(reading.stable.requests), bad=math.ceil(reading.stable.bad)
+        )
+        for reading in readings
+        if reading.guard and reading.condition.compared and reading.stable.requests > 0
+    )
+
+
+def _limited(guard: AbortCondition, usual: Baseline) -> AbortCondition | None:
+    """Return the guard with a limit of its own: twice the share that is usual, and the margin."""
+    if usual.requests <= 0:
+        return None
+    share = (usual.bad + _RULE_OF_THREE) / usual.requests
+    limit = _TIMES * share + guard.threshold
+    if limit >= _HIGHEST:
+        return None
+    # One decimal of a percent, so that the same baseline gives the same line after a restart.
+    return parse_abort_condition(f"{guard.name} > {math.ceil(1000 * limit) / 10:g}%")

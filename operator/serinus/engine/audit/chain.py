@@ -37,10 +37,14 @@ def sealed(record: AuditRecordSpec) -> AuditRecordSpec:
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A record as stored; ``sequence`` comes from its key, not from its content."""
+    """A record as stored; ``sequence`` comes from its key, not from its content.
+
+    ``defects`` says in words where the attributes that it is searched by contradict its content.
+    """
 
     sequence: int
     content: Content
+    defects: tuple[str, ...] = ()
 
 
 class ChainFault(StrEnum):
@@ -64,6 +68,20 @@ class ChainFault(StrEnum):
     """A checkpoint is not signed by a trusted key."""
     UNREADABLE = "Unreadable"
     """A record does not match the schema of records."""
+    DUPLICATE = "Duplicate"
+    """Two records have one id."""
+    ATTRIBUTE_DIFFERS = "AttributeDiffers"
+    """An attribute that people search by contradicts the content beside it."""
+    HEAD_MISSING = "HeadMissing"
+    """There are records, but no head."""
+    VERSION_DIFFERS = "VersionDiffers"
+    """A version is not the one that its first record registers."""
+    VERSION_MISSING = "VersionMissing"
+    """A registered version is not in the registry any more."""
+    VERSION_UNRECORDED = "VersionUnrecorded"
+    """The registry shows a version that no record registers."""
+    DIGEST_DIFFERS = "DigestDiffers"
+    """A version served with another digest than it was registered with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,10 +196,14 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class RollBack:
-    """Go back to this version, by default the last known good one; ``generation`` as for :class:`Promote`."""
+    """Go back to this version, by default the last known good one; ``generation`` as for :class:`Promote`.
+
+    ``passed_over`` are good versions that must not serve any more, such as yanked ones.
+    """
 
     to: str | None = None
     generation: int | None = None
+    passed_over: tuple[str, ...] = ()
 
 
 ChangeRequest = Promote | RollBack
@@ -237,7 +241,7 @@ def evaluate(head: Head, request: ChangeRequest) -> Accepted | Rejected:
         case Promote():
             return _evaluate_promotion(head, request.version)
         case RollBack():
-            return _evaluate_rollback(head, request.to)
+            return _evaluate_rollback(head, request)
         case _:
             assert_never(request)
 
@@ -250,13 +254,15 @@ def _evaluate_promotion(head: Head, version: str) -> Accepted | Rejected:
     return Accepted(AuditEvent.PROMOTED, version)
 
 
-def _evaluate_rollback(head: Head, to: str | None) -> Accepted | Rejected:
+def _evaluate_rollback(head: Head, request: RollBack) -> Accepted | Rejected:
     bad = _production(head)
     if not bad:
         return Rejected("nothing is in production, so there is nothing to go back from")
-    target = to or next(iter(head.good), None)
+    good = (version for version in head.good if version not in request.passed_over)
+    target = request.to or next(good, None)
     if target is None:
-        return Rejected(f"no earlier good version is known: name one to go back to from {bad}")
+        yanked = f" ({', '.join(request.passed_over)}: yanked)" if request.passed_over else ""
+        return Rejected(f"no earlier good version is known{yanked}: name one to go back to from {bad}")
     if target == bad:
         return Rejected(f"{bad} is the production version already")
     if target in head.quarantined:

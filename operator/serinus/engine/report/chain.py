@@ -8,10 +8,10 @@ from typing import Final
 
 from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import ChainHead, Head
-from serinus.api.parsing import decode
-from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, StoredRecord, verify_chain
+from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, StoredRecord
+from serinus.engine.audit.contents import StoredContents
+from serinus.engine.audit.examination import Examination
 from serinus.engine.audit.head import fold
-from serinus.errors import InvalidObjectError
 
 _LOST: Final = frozenset({ChainFault.UNREADABLE, ChainFault.MISSING, ChainFault.TRUNCATED})
 
@@ -27,6 +27,7 @@ class Proof:
         anchors: the checkpoints compared with, oldest first; those of removed records are left out.
         unreadable: the numbers of records that are missing or do not match the schema of records.
         slowest: the longest delay between an entry and its record.
+        notes: what could not be compared, in words.
     """
 
     records: int
@@ -35,6 +36,7 @@ class Proof:
     anchors: tuple[Anchor, ...]
     unreadable: tuple[int, ...]
     slowest: timedelta
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -50,8 +52,13 @@ class Examined:
     proof: Proof
 
 
-def examine(
-    head: Head, stored: Sequence[StoredRecord], anchors: Iterable[Anchor] = (), findings: Iterable[ChainFinding] = ()
+def examine(  # noqa: PLR0913, PLR0917 - what is compared with each other
+    head: Head,
+    stored: Sequence[StoredRecord],
+    anchors: Iterable[Anchor] = (),
+    findings: Iterable[ChainFinding] = (),
+    contents: StoredContents | None = None,
+    latest: int | None = None,
 ) -> Examined:
     """Verify a chain and decode its records.
 
@@ -62,42 +69,26 @@ def examine(
         stored: all records after the removed ones up to the head's.
         anchors: checkpoints whose signatures have been verified.
         findings: defects of the checkpoints themselves.
+        contents: what the store shows beside the chain, read before the head; None not to compare.
+        latest: the head's number, read after the records; by default that of ``head``.
     """
     audit, known = head.audit, tuple(anchors)
-    begin = Anchor(audit.pruned_through, audit.pruned_hash, "the last removed record")
-    records, unreadable = _decoded(stored)
-    in_chain = verify_chain(stored, begin=begin, end=Anchor(audit.sequence, audit.hash, ""), anchors=known)
-    lost = {finding.sequence for finding in (*in_chain, *unreadable) if finding.fault in _LOST}
-    all_findings = [*findings, *in_chain, *unreadable]
-    if not all_findings and begin.sequence == 0 and _state(fold(records)) != _state(head):
-        message = "the head differs from the fold of the chain in its production, good or quarantined versions"
-        all_findings.append(ChainFinding(ChainFault.HEAD_DIFFERS, audit.sequence, message))
-    compared = (anchor for anchor in known if anchor.sequence > begin.sequence)
+    reading = Examination(None, head, anchors=known, keep=True)
+    for record in stored:
+        reading.add(record)
+    in_chain, notes = reading.finish(contents, latest=latest)
+    lost = {finding.sequence for finding in in_chain if finding.fault in _LOST}
+    compared = (anchor for anchor in known if anchor.sequence > audit.pruned_through)
     proof = Proof(
-        records=len(stored),
+        records=reading.records,
         head=audit,
-        findings=tuple(sorted(all_findings, key=lambda finding: finding.sequence)),
+        findings=tuple(sorted((*findings, *in_chain), key=lambda finding: finding.sequence)),
         anchors=tuple(sorted(compared, key=lambda anchor: (anchor.sequence, anchor.where))),
         unreadable=tuple(sorted(lost)),
-        slowest=max((record.recorded_at - record.at for record in records), default=timedelta(0)),
+        slowest=max((record.recorded_at - record.at for record in reading.decoded), default=timedelta(0)),
+        notes=notes,
     )
-    return Examined(records, proof)
-
-
-def _decoded(stored: Iterable[StoredRecord]) -> tuple[tuple[AuditRecordSpec, ...], list[ChainFinding]]:
-    records, unreadable = [], []
-    for record in stored:
-        try:
-            records.append(decode(AuditRecordSpec, dict(record.content), "spec"))
-        except InvalidObjectError as problem:
-            unreadable.append(
-                ChainFinding(ChainFault.UNREADABLE, record.sequence, f"the record cannot be read: {problem}")
-            )
-    return tuple(records), unreadable
-
-
-def _state(head: Head) -> tuple[object, ...]:
-    return (head.production, head.good, head.quarantined, head.generation, head.candidate)
+    return Examined(tuple(reading.decoded), proof)
 
 
 def head_at(head: Head, records: Sequence[AuditRecordSpec], at: datetime) -> Head:

@@ -13,7 +13,9 @@ from serinus.api.model import Head, ModelSpec
 from serinus.api.modelversion import Governance, VersionStage
 from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import Anchor, ChainFinding, StoredRecord
+from serinus.engine.audit.contents import StoredContents
 from serinus.engine.report.chain import Proof, examine, head_at
+from serinus.engine.report.facts import facts_of
 from serinus.engine.report.open_items import OpenItem, ReportFacts, open_items
 from serinus.engine.report.people import Exceptional, Person, exceptional, people
 from serinus.engine.report.periods import Live, Period, live_at, periods
@@ -25,15 +27,17 @@ from serinus.engine.versions.catalogue import VersionEntry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportInput:
-    """A model's data from the registry, read in this order: head, records, versions.
+    """A model's data from the registry, read in this order: contents, head, records, versions.
 
     Attributes:
-        records: those after the removed ones, up to the head's.
-        entries: the registered versions.
+        records: those after the removed ones, also those beyond the head.
+        entries: the registered versions as they are today; what their records hold takes precedence.
         anchors: checkpoints with valid signatures.
         findings: defects of the checkpoints themselves.
         notes: remarks about the checkpoints that are not defects.
         policy: the policy of the team's Model; None where there is none, or it could not be read.
+        contents: what the store shows beside the chain, read before the head; None not to compare.
+        latest: the head's number, read after the records; None for that of ``head``.
     """
 
     model: ObjectKey
@@ -44,6 +48,8 @@ class ReportInput:
     findings: Sequence[ChainFinding] = ()
     notes: Sequence[str] = ()
     policy: ModelSpec | None = None
+    contents: StoredContents | None = None
+    latest: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,15 +109,22 @@ def compile_report(report_input: ReportInput, as_of: datetime) -> AuditReport:
         report_input: the model's data from the registry.
         as_of: the time to report on, aware.
     """
-    examined = examine(report_input.head, report_input.records, report_input.anchors, report_input.findings)
+    examined = examine(
+        report_input.head,
+        report_input.records,
+        report_input.anchors,
+        report_input.findings,
+        report_input.contents,
+        report_input.latest,
+    )
     records = tuple(record for record in examined.records if record.at <= as_of)
     head = head_at(report_input.head, examined.records, as_of)
     served, all_runs, all_rollbacks = periods(records), runs(records), rollbacks(records)
-    entries = tuple(entry for entry in report_input.entries if entry.registered_at <= as_of)
-    sources = Sources(head=head, entries=entries, records=records, periods=served, runs=all_runs, as_of=as_of)
+    facts = facts_of(report_input.entries, records, as_of)
+    sources = Sources(head=head, facts=facts, records=records, periods=served, runs=all_runs, as_of=as_of)
     stories = version_stories(sources)
     live = _in_production(stories)
-    facts = ReportFacts(
+    found = ReportFacts(
         proof=examined.proof,
         records=records,
         periods=served,
@@ -135,8 +148,8 @@ def compile_report(report_input: ReportInput, as_of: datetime) -> AuditReport:
         rollbacks=all_rollbacks,
         exceptional=exceptional(records),
         people=people(records),
-        items=open_items(facts),
-        notes=tuple(report_input.notes),
+        items=open_items(found),
+        notes=(*report_input.notes, *examined.proof.notes),
         policy=report_input.policy,
         included=records,
         later=len(examined.records) - len(records),

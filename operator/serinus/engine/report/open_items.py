@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from serinus.api.audit_record import AuditRecordSpec
+from serinus.api.audit_record import AuditEvent, AuditRecordSpec
 from serinus.api.modelversion import VersionStage
 from serinus.engine.report.chain import Proof
+from serinus.engine.report.facts import FactsSource
 from serinus.engine.report.people import vouched_for
 from serinus.engine.report.periods import Period, PeriodKind
 from serinus.engine.report.rollbacks import Rollback
@@ -54,7 +55,13 @@ class ReportFacts:
 
 def open_items(facts: ReportFacts) -> tuple[OpenItem, ...]:
     """Return every open item, the grave ones first."""
-    items = [*_of_the_chain(facts), *_of_runs(facts), *_of_versions(facts), *_of_people(facts)]
+    items = [
+        *_of_the_chain(facts),
+        *_of_runs(facts),
+        *_of_overrides(facts),
+        *_of_versions(facts),
+        *_of_people(facts),
+    ]
     return tuple(sorted(items, key=lambda item: not item.grave))
 
 
@@ -100,6 +107,18 @@ def _of_runs(facts: ReportFacts) -> Iterable[OpenItem]:
             yield _note(f"Run {rollback.run}", message)
 
 
+def _of_overrides(facts: ReportFacts) -> Iterable[OpenItem]:
+    """Name each act that did without the approval that the plan asks for: somebody must look at it afterwards."""
+    for record in facts.records:
+        if record.details.get("override") == "true":
+            act = "promoted" if record.event is AuditEvent.APPROVED else "rolled back"
+            message = (
+                f"{record.actor.name} {act} BY OVERRIDE, without the approval that the plan asks for, on "
+                f"{record.at:%Y-%m-%d %H:%M:%SZ} (#{record.sequence}): {record.reason or 'no reason is recorded'}."
+            )
+            yield _note(f"Version {record.version}", message)
+
+
 def _of_versions(facts: ReportFacts) -> Iterable[OpenItem]:
     for story in facts.versions:
         if story.stage in _DEPLOYED:
@@ -139,9 +158,14 @@ def _day(text: str | None) -> date | None:
 
 def _of_served(story: VersionStory) -> Iterable[OpenItem]:
     subject = f"Version {story.version}"
-    if story.entry is None:
-        yield _note(subject, "It is not in the registry: only the records mention it.")
+    if story.source is FactsSource.CONTRADICTED:
+        yield _grave(subject, "The registry's entry is not the version that the record registers: it was replaced.")
         return
+    if story.entry is None:
+        yield _note(subject, "Its facts are not known: it is not in the registry, and its record holds none.")
+        return
+    if story.source is FactsSource.ENTRY:
+        yield _note(subject, "No record that is kept vouches for its facts: they are the registry's entry of today.")
     if not story.digest:
         yield _note(subject, "It names no artifact digest: nobody can tell which bytes served.")
     if story.artifact is not ArtifactState.VERIFIED:

@@ -10,6 +10,7 @@ from typing import Final
 from serinus.api.audit_record import ApprovalEvidence, AuditEvent, AuditRecordSpec
 from serinus.api.model import Head
 from serinus.api.modelversion import Bump, Governance, VersionStage
+from serinus.engine.report.facts import FactsSource, VersionFacts
 from serinus.engine.report.people import vouched_for
 from serinus.engine.report.periods import Period
 from serinus.engine.report.runs import Run, RunKey
@@ -18,6 +19,8 @@ from serinus.engine.versions.catalogue import VersionEntry
 from serinus.engine.versions.lifecycle import version_stage
 
 _CHANGE: Final = re.compile(r"^(?P<rule>\S+) (?P<bump>none|patch|minor|major) (?P<reason>.+)$", re.DOTALL)
+_YANKS: Final = frozenset({AuditEvent.VERSION_YANKED, AuditEvent.VERSION_UNYANKED})
+_UNKNOWN: Final = VersionFacts(None, FactsSource.NOTHING)
 _REGISTRATIONS: Final = (AuditEvent.VERSION_REGISTERED, AuditEvent.SCHEMA_WAIVED)
 
 
@@ -81,7 +84,8 @@ class VersionStory:
     """One version.
 
     Attributes:
-        entry: the registered version; None where it only occurs in records.
+        entry: its facts; None where no record holds them and no entry of the registry is the recorded one.
+        source: where they come from.
         stage: its stage.
         registered: the record of its registration; None where it is not kept.
         checked: the record of its artifact's last verification.
@@ -94,6 +98,7 @@ class VersionStory:
 
     version: str
     entry: VersionEntry | None
+    source: FactsSource
     stage: VersionStage
     registered: AuditRecordSpec | None
     schema: SchemaStory
@@ -119,7 +124,7 @@ class VersionStory:
     @property
     def lineage_gaps(self) -> tuple[str, ...]:
         """The missing facts of its lineage, in words."""
-        return tuple(_lineage_gaps(self.entry)) if self.entry is not None else ("it is not in the registry",)
+        return tuple(_lineage_gaps(self.entry)) if self.entry is not None else ("its facts are not known",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +132,7 @@ class Sources:
     """The facts that the versions' sections are compiled from."""
 
     head: Head
-    entries: Sequence[VersionEntry]
+    facts: Mapping[str, VersionFacts]
     records: Sequence[AuditRecordSpec]
     periods: Sequence[Period]
     runs: Sequence[Run]
@@ -136,17 +141,16 @@ class Sources:
 
 def version_stories(sources: Sources) -> tuple[VersionStory, ...]:
     """Return every version that is registered or was in production, newest first in SemVer order."""
-    entries = {entry.version: entry for entry in sources.entries}
     named = {period.version for period in sources.periods if period.version}
     named |= {record.version for record in sources.records if record.event in _REGISTRATIONS and record.version}
     by_version: dict[str, list[AuditRecordSpec]] = {}
     for record in sources.records:
         by_version.setdefault(record.version, []).append(record)
-    every = entries.keys() | named
+    every = sources.facts.keys() | named
     order = sorted((version for version in every if _is_version(version)), key=parse_version, reverse=True)
     invalid = sorted(version for version in every if not _is_version(version))
     return tuple(
-        _story(version, entries.get(version), by_version.get(version, []), order, sources)
+        _story(version, sources.facts.get(version, _UNKNOWN), by_version.get(version, []), order, sources)
         for version in (*order, *invalid)
     )
 
@@ -160,8 +164,9 @@ def _is_version(text: str) -> bool:
 
 
 def _story(
-    version: str, entry: VersionEntry | None, records: Sequence[AuditRecordSpec], known: Sequence[str], sources: Sources
+    version: str, facts: VersionFacts, records: Sequence[AuditRecordSpec], known: Sequence[str], sources: Sources
 ) -> VersionStory:
+    entry = facts.entry
     own = tuple(run for run in sources.runs if run.version == version)
     served = tuple(period for period in sources.periods if period.version == version)
     artifact, checked = _artifact(entry, records)
@@ -169,8 +174,9 @@ def _story(
     return VersionStory(
         version=version,
         entry=entry,
+        source=facts.source,
         stage=version_stage(sources.head, version),
-        registered=_last(records, AuditEvent.VERSION_REGISTERED),
+        registered=next((record for record in records if record.event is AuditEvent.VERSION_REGISTERED), None),
         schema=_schema(version, records, known, sources),
         artifact=artifact,
         checked=checked,
@@ -206,9 +212,11 @@ def _artifact(
 
 
 def _yanked(entry: VersionEntry | None, records: Sequence[AuditRecordSpec]) -> str:
-    record = _last(records, AuditEvent.VERSION_YANKED)
-    recorded = (record.reason or record.message) if record is not None else ""
-    return recorded or (entry.yanked if entry is not None else "")
+    changes = [record for record in records if record.event in _YANKS]
+    if not changes:
+        return entry.yanked if entry is not None else ""
+    last = changes[-1]
+    return (last.reason or last.message or "no reason was given") if last.event is AuditEvent.VERSION_YANKED else ""
 
 
 def _approvals(own: Iterable[Run], digest: str) -> Iterable[Approval]:
@@ -260,7 +268,8 @@ def _before(version: str, known: Sequence[str], sources: Sources) -> str:
     """Return the highest lower version registered before this one: the base of its bump; empty where there is none."""
     if version not in known:
         return ""
-    since = {entry.version: entry.registered_at for entry in sources.entries}
+    entries = (facts.entry for facts in sources.facts.values())
+    since = {entry.version: entry.registered_at for entry in entries if entry is not None}
     at = since.get(version)
     lower = known[known.index(version) + 1 :]
     return next((other for other in lower if at is None or since.get(other, at) <= at), "")

@@ -6,12 +6,14 @@ only the operator can know: who asked for the version, and whether what was appr
 
 from dataclasses import dataclass
 
-from serinus.api.names import UNVERIFIED
+from serinus.api.names import BEHALF_ANNOTATIONS, UNVERIFIED
 from serinus.api.rollout import Approval
-from serinus.api.rollout_status import RolloutStatus, StageApproval
+from serinus.api.rollout_status import RolloutStatus, StageApproval, VersionRequest
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
+from serinus.engine.rollout.observation import Actors
 from serinus.engine.rollout.outbox import plan_hash
+from serinus.engine.rollout.people import belongs_to_namespace, is_same_person, is_service_account
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,27 @@ def refusal(status: RolloutStatus, situation: Situation) -> str:
     actors, policy = situation.observed.actors, situation.observed.policy
     if not policy.approvals.four_eyes or not is_required(status, situation):
         return ""
-    if UNVERIFIED in {actors.approved_by, actors.spec_by}:
+    approver, asked = actors.approved_by, _requested(status, actors)
+    if UNVERIFIED in {approver, asked.by}:
         return "four eyes are asked for, and nobody vouches for who asked or who approves: install the chart's policies"
-    author = actors.on_behalf_of.name if actors.on_behalf_of is not None else ""
-    if actors.approved_by in {actors.spec_by, author}:
-        return f"{actors.approved_by} asked for the version, so somebody else must approve it"
+    if is_service_account(asked.by) and not asked.author.strip():
+        author = BEHALF_ANNOTATIONS["name"]
+        remedy = f"let the pipeline write {author} in the change that sets spec.version, then set it anew"
+        return f"four eyes are asked for, and {asked.by} set spec.version without saying for whom: {remedy}"
+    if belongs_to_namespace(asked.by, situation.observed.namespace):
+        remedy = "let a person set it, or an account of another namespace"
+        problem = f"{asked.by} set spec.version, and every editor of the namespace may act as that account"
+        return f"four eyes are asked for, and {problem}: {remedy}"
+    if is_service_account(approver):
+        return f"four eyes are asked for, and {approver} is a service account: a person must approve"
+    if is_same_person(approver, asked.by) or is_same_person(approver, asked.author):
+        return f"{approver} asked for the version, so somebody else must approve it"
     return ""
+
+
+def _requested(status: RolloutStatus, actors: Actors) -> VersionRequest:
+    """Return who asked for the version; of a run that an older release started, as far as it is known now."""
+    return status.requested or VersionRequest(by=actors.version_by, author=actors.version_author)
 
 
 def given(status: RolloutStatus, situation: Situation) -> bool:

@@ -24,6 +24,7 @@ NOT_READY_LIMIT: Final = timedelta(seconds=30)
 _REFUSALS: Final = frozenset(
     {
         WaitReason.VERSION_YANKED,
+        WaitReason.VERSION_TAKEN,
         WaitReason.SCHEMA_REJECTED,
         WaitReason.ARTIFACT_REJECTED,
         WaitReason.FACTS_MISSING,
@@ -41,6 +42,7 @@ class RollbackCause:
     requested_by: str = ""
     why: str = ""
     asked_target: str = ""
+    override: bool = False
 
 
 def rollback_cause(
@@ -116,7 +118,7 @@ def kind_of(test: IntegrationTest) -> str:
 def _asked(pending: PendingCommands, situation: Situation) -> RollbackCause | None:
     by = situation.observed.requested_by
     if pending.abort is not None:
-        message, why = f"Aborted by {by}: {pending.abort}.", situation.why(pending.abort)
+        message, why = f"Aborted by {by}: {pending.abort}.", situation.reason_for(by, pending.abort) or pending.abort
         return RollbackCause(reason=RollbackReason.ABORTED, message=message, requested_by=by, why=why)
     if pending.rollback is not None:
         message = f"Rollback asked for by {by}: {pending.rollback}."
@@ -124,8 +126,9 @@ def _asked(pending: PendingCommands, situation: Situation) -> RollbackCause | No
             reason=RollbackReason.ROLLBACK_REQUESTED,
             message=message,
             requested_by=by,
-            why=situation.why(pending.rollback),
+            why=situation.why(by, pending.rollback),
             asked_target=situation.observed.rollback_to,
+            override=bool(situation.override_for(by)),
         )
     return None
 

@@ -74,12 +74,29 @@ def acknowledged(draft: Draft, verb: Command, token: str) -> Draft:
 
 def _with_reasons(draft: Draft, situation: Situation, fresh: dict[Command, str]) -> tuple[Draft, dict[Command, str]]:
     """Refuse the commands that lack the reason which the Model's policy wants."""
-    if not situation.observed.policy.require.reason or situation.observed.actors.reason:
+    if not situation.observed.policy.require.reason:
         return draft, fresh
-    for verb in [verb for verb in fresh if verb in _NEED_REASON]:
-        why = f"the Model's policy wants a reason: annotate the Rollout with {REASON_ANNOTATION} too, then ask anew"
-        draft = acknowledged(_ignore(draft, situation, verb, why), verb, fresh[verb])
-    return draft, {verb: token for verb, token in fresh.items() if verb not in _NEED_REASON}
+    lacking = [verb for verb, token in fresh.items() if verb in _NEED_REASON and not _reason(verb, token, situation)]
+    for verb in lacking:
+        draft = acknowledged(_ignore(draft, situation, verb, _missing_reason(situation)), verb, fresh[verb])
+    return draft, {verb: token for verb, token in fresh.items() if verb not in lacking}
+
+
+def _reason(verb: Command, token: str, situation: Situation) -> str:
+    actors = situation.observed.actors
+    if verb is Command.PROMOTE:
+        return situation.override_for(actors.approved_by) or situation.reason_for(actors.approved_by, token)
+    return situation.reason_for(actors.requested_by, token)
+
+
+def _missing_reason(situation: Situation) -> str:
+    ask = f"annotate the Rollout with {REASON_ANNOTATION} too, then ask anew"
+    actors = situation.observed.actors
+    if not actors.reason:
+        return f"the Model's policy wants a reason: {ask}"
+    if not situation.new_reason:
+        return f"the Model's policy wants a reason of its own, and this one is recorded for an earlier act: {ask}"
+    return f"the Model's policy wants a reason, and this one was written by {actors.reason_by}: {ask}"
 
 
 def answer_rest(draft: Draft, before: Draft, situation: Situation, pending: PendingCommands) -> Draft:
@@ -139,7 +156,8 @@ def _ignore(draft: Draft, situation: Situation, verb: Command, why: str) -> Draf
 
 
 def _pause(draft: Draft, situation: Situation, token: str) -> Draft:
-    by, why = situation.observed.requested_by, situation.why(token)
+    by = situation.observed.requested_by
+    why = situation.reason_for(by, token) or token
     draft = draft.with_status(paused=Pause(reason=token, requested_by=by, at=situation.now))
     story = f"Paused by {by}: {token}. A breach still rolls back."
     return draft.with_event(EventReason.ROLLOUT_PAUSED, story, by=by, why=why)
@@ -148,7 +166,8 @@ def _pause(draft: Draft, situation: Situation, token: str) -> Draft:
 def _resume(draft: Draft, situation: Situation, token: str) -> Draft:
     if draft.status.paused is None:
         return _ignore(draft, situation, Command.RESUME, "it is not paused")
-    by, why = situation.observed.requested_by, situation.why(token)
+    by = situation.observed.requested_by
+    why = situation.reason_for(by, token) or token
     return draft.with_status(paused=None).with_event(EventReason.ROLLOUT_RESUMED, f"Resumed by {by}.", by=by, why=why)
 
 
@@ -161,10 +180,12 @@ def _promote(draft: Draft, situation: Situation, token: str) -> Draft:
     if run.stage.state not in {StageState.ANALYZING, StageState.AWAITING_APPROVAL}:
         why = f"stage {run.stage.name} is still {run.stage.state.value}"
         return _ignore(draft, situation, Command.PROMOTE, why)
-    by, refused = situation.observed.actors.approved_by, approvals.refusal(status, situation)
+    by = situation.observed.actors.approved_by
+    why, override = situation.why(by, token), situation.override_for(by)
+    refused = "" if override else approvals.refusal(status, situation)
     if refused:
         story = f"The approval does not count: {refused}."
-        return draft.with_event(EventReason.APPROVAL_REFUSED, story, warning=True, by=by, why=situation.why(token))
+        return draft.with_event(EventReason.APPROVAL_REFUSED, story, warning=True, by=by, why=why)
     subject = approvals.subject_of(status, situation)
     approval = StageApproval(
         stage=run.stage.name,
@@ -176,4 +197,8 @@ def _promote(draft: Draft, situation: Situation, token: str) -> Draft:
     )
     draft = draft.with_status(approvals=(*status.approvals, approval)[-32:])
     story = f"{by} let the run leave stage {run.stage.name}: {token}."
-    return draft.with_event(EventReason.APPROVED, story, by=by, why=situation.why(token))
+    if override:
+        story = f"{by} let the run leave stage {run.stage.name} BY OVERRIDE, without the plan's approval: {override}."
+    return draft.with_event(
+        EventReason.APPROVED, story, warning=bool(override), by=by, why=why, override=bool(override)
+    )

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from msgspec import structs
 
-from serinus.api.names import Command
+from serinus.api.names import UNVERIFIED, Command
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RollbackReason, RolloutStatus, RunResult, Serving
 from serinus.engine.analysis.assessment import assess
@@ -24,6 +24,7 @@ from serinus.engine.rollout.job_tests import track_jobs
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Settled, Stranded, mode_of
 from serinus.engine.rollout.observation import InvalidSpec, Observation, RouteFacts
 from serinus.engine.rollout.outbox import backlog
+from serinus.engine.rollout.reasons import new_override, new_reason, remember
 from serinus.engine.rollout.stages import walk
 from serinus.engine.rollout.traffic.confirmation import unsafe
 from serinus.engine.rollout.traffic.readiness import track_readiness
@@ -52,7 +53,7 @@ def decide(spec: RolloutSpec | InvalidSpec, status: RolloutStatus, observed: Obs
     before = draft
     draft = _advance(draft, situation, pending, _unfollowable(spec, observed))
     draft = commands.answer_rest(draft, before, situation, pending)
-    return conclude(draft, status, situation)
+    return conclude(remember(draft, status, situation), status, situation)
 
 
 def _advance(draft: Draft, situation: Situation, pending: PendingCommands, unfollowable: Waiting | None) -> Draft:
@@ -93,15 +94,25 @@ def _situation(
     spec: RolloutSpec | InvalidSpec, status: RolloutStatus, observed: Observation, now: datetime
 ) -> Situation:
     plan = spec.last if isinstance(spec, InvalidSpec) else spec
+    reason, override = new_reason(status, observed), new_override(status, observed)
     if plan is None:
-        return Situation(spec=None, observed=observed, now=now)
+        return Situation(spec=None, observed=observed, now=now, new_reason=reason, new_override=override)
     match mode_of(status, plan):
         case Running(planned=stage) if stage is not None:
             judged = tuple(assess(reading, stage, now) for reading in observed.readings)
         case _:
             judged = ()
     evidence = settled(judged, observed.readings, status.evidence)
-    return PlannedSituation(spec=plan, plan=plan, observed=observed, now=now, judged=judged, evidence=evidence)
+    return PlannedSituation(
+        spec=plan,
+        plan=plan,
+        observed=observed,
+        now=now,
+        judged=judged,
+        evidence=evidence,
+        new_reason=reason,
+        new_override=override,
+    )
 
 
 def _unreadable(status: RolloutStatus, observed: Observation) -> Decision:
@@ -204,8 +215,9 @@ def _roll_back_stable(draft: Draft, situation: Situation, token: str) -> Draft |
         reason=RollbackReason.ROLLBACK_REQUESTED,
         message=f"Rollback asked for by {by}: {token}.",
         requested_by=by,
-        why=situation.why(token),
+        why=situation.why(by, token),
         asked_target=asked,
+        override=bool(situation.override_for(by)),
     )
     return commands.acknowledged(rollback.roll_back(draft, stable, situation, cause), Command.ROLLBACK, token)
 
@@ -296,6 +308,9 @@ def _end_deleted(draft: Draft, candidate: Serving, situation: Situation) -> Draf
     draft = rollback.with_ready_stable(draft, candidate, situation)
     reason, loss = "the Rollout was deleted", runs.told_loss(candidate, draft.status, situation)
     draft = draft.end_run(candidate, RunResult.CANCELLED, reason, situation.now).with_event(
-        EventReason.ROLLOUT_CANCELLED, f"{loss}: {reason}."
+        # The API server stamps nobody on a deletion: its own audit log has the name.
+        EventReason.ROLLOUT_CANCELLED,
+        f"{loss}: {reason}.",
+        by=UNVERIFIED,
     )
     return runs.cleared(draft, situation)

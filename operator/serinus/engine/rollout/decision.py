@@ -53,6 +53,7 @@ class Event:
     Attributes:
         by: who made it happen; empty where the operator did by its own rules.
         why: the reason that this person gave.
+        details: further facts for the audit trail, by name.
     """
 
     reason: EventReason
@@ -60,6 +61,7 @@ class Event:
     warning: bool = False
     by: str = ""
     why: str = ""
+    details: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ class Situation:
         now: the time.
         judged: the assessment of each condition of the current stage, at this moment.
         evidence: the same as the status will show it, its figures at most a minute old.
+        new_reason: the reason that stands on the Rollout, where no earlier act was recorded with it; else empty.
+        new_override: why a command does without approval, where none was recorded with it; else empty.
     """
 
     spec: RolloutSpec | None
@@ -42,15 +44,32 @@ class Situation:
     now: datetime
     judged: tuple[Assessment, ...] = ()
     evidence: tuple[EvidenceStatus, ...] = ()
+    new_reason: str = ""
+    new_override: str = ""
 
     @property
     def written(self) -> tuple[Assessment, ...]:
         """The judgements of what the team wrote, without the guards."""
         return tuple(one for one in self.judged if not one.guard)
 
-    def why(self, token: str) -> str:
-        """Return why a person acts: the reason given beside the command, else the command's own token."""
-        return self.observed.actors.reason or token
+    def reason_for(self, by: str, token: str = "") -> str:
+        """Return the reason that a person gave for an act; empty where there is none, or it is an earlier act's.
+
+        A reason counts for who wrote it only, and once. A token that begins with it repeats it: ``serinus`` writes so.
+        """
+        actors = self.observed.actors
+        if actors.reason_by not in {"", by}:
+            return ""
+        repeated = actors.reason if actors.reason and token.startswith(actors.reason) else ""
+        return self.new_reason or repeated
+
+    def override_for(self, by: str) -> str:
+        """Return why this person does without the plan's approval; empty where the person does not."""
+        return self.new_override if self.observed.actors.override_by == by else ""
+
+    def why(self, by: str, token: str) -> str:
+        """Return why a person acts: the override or the reason given beside the command, else the command's token."""
+        return self.override_for(by) or self.reason_for(by, token) or token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +98,28 @@ class Draft(Struct, frozen=True, kw_only=True):
         """Derive the mode."""
         structs.force_setattr(self, "mode", mode_of(self.status, self.spec))
 
-    def with_event(
-        self, reason: EventReason, message: str, *, warning: bool = False, by: str = "", why: str = ""
+    def with_event(  # noqa: PLR0913 - what an event says
+        self,
+        reason: EventReason,
+        message: str,
+        *,
+        warning: bool = False,
+        by: str = "",
+        why: str = "",
+        details: tuple[tuple[str, str], ...] = (),
+        override: bool = False,
     ) -> Self:
-        """Add an event; ``by`` and ``why`` where a person made it happen.
+        """Add an event; ``by`` and ``why`` where a person made it happen, ``override`` where without approval.
+
+        ``details`` are for the audit trail.
 
         It names the run and the version: the API server folds events with equal texts into one.
         """
         status = self.status
         known = status.candidate is not None and status.run > 0 and not message.startswith("Run ")
         about = f"Run {status.run}, {status.candidate.version}: " if known and status.candidate is not None else ""
-        return structs.replace(self, events=(*self.events, Event(reason, about + message, warning, by, why)))
+        details += (("override", "true"),) if override else ()
+        return structs.replace(self, events=(*self.events, Event(reason, about + message, warning, by, why, details)))
 
     def with_waiting(self, waiting: Waiting) -> Self:
         """Set what is awaited."""

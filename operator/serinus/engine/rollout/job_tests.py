@@ -1,13 +1,15 @@
-"""Tests that run as Jobs, until they have ended: what the status keeps of them, and when one could not run.
+"""Tests until they have ended, mostly those that run as Jobs: what the status keeps, and when one could not run.
 
 A test that could not run says nothing of the version: the run waits, and the version is not quarantined.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import structs
 
+from serinus.api.rollout import Stage
 from serinus.api.rollout_status import RolloutStatus, StageState, TestResult, TestStatus
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
@@ -24,6 +26,11 @@ REFRESH: Final = timedelta(minutes=1)
 REFRESHES: Final = 3
 """But at least so often within the Job's deadline, after which the pods are gone: the first reason may be that no node
 had said anything yet."""
+
+NO_JOBS: Final = (
+    "This installation of Serinus creates no Jobs (rbac.jobs: false in its chart), so no Job test can run: write HTTP "
+    "tests, or have an administrator allow Jobs."
+)
 
 MOST_LOST: Final = 2
 """So many Jobs of one test may be gone before they have ended until none is created any more."""
@@ -82,13 +89,23 @@ def _refresh(job: JobFacts) -> timedelta:
     return min(REFRESH, job.deadline / REFRESHES)
 
 
+def disabled(stages: Iterable[Stage], observed: Observation) -> Waiting | None:
+    """Return that stages have Job tests and this installation creates no Jobs; None where all can run."""
+    names = [f"{stage.name}/{test.name}" for stage in stages for test in stage.tests if test.job is not None]
+    if observed.job_tests or not names:
+        return None
+    return Waiting(WaitReason.JOB_TESTS_DISABLED, f"{NO_JOBS} Job tests of the plan: {', '.join(names)}.")
+
+
 def await_job(draft: Draft, name: str, situation: Situation) -> tuple[Draft, bool]:
     """Return the draft with what is known of a test that has not ended, and whether its Job must be asked for."""
     known, observed = known_test(draft.status, name), situation.observed
-    job, refusal = observed.jobs.get(name), observed.refused_jobs.get(name)
+    job, refusal = observed.jobs.get(name), observed.refused_tests.get(name)
     if job is not None:
         seen = "" if job.has_run else job.problem
         return (draft if known is not None else _running(draft, name, situation, message=seen)), False
+    if not observed.job_tests:
+        return _not_run(draft, name, NO_JOBS, situation), False
     if refusal is not None:
         problem, remedy = ("was refused", "Correct the test's template, the quota or the operator's rights")
         if refusal.may_exist:
@@ -104,6 +121,18 @@ def await_job(draft: Draft, name: str, situation: Situation) -> tuple[Draft, boo
         again = known.lost < MOST_LOST
         return (_running(draft, name, situation, lost=known.lost) if again else draft), again
     return _lost(draft, known, situation)
+
+
+def await_check(draft: Draft, name: str, situation: Situation) -> tuple[Draft, bool]:
+    """Return the draft with why an HTTP test could not be sent, if so, and whether it must be asked for."""
+    refusal = situation.observed.refused_tests.get(name)
+    if refusal is None:
+        return draft, True
+    message = (
+        f"its request could not be sent: {refusal.message.rstrip('.')}. Give the operator the rights of its chart, or "
+        "mend what the API server calls; the test is asked for again every minute."
+    )
+    return _not_run(draft, name, message, situation), situation.now - refusal.at >= ASK_AGAIN
 
 
 def _running(draft: Draft, name: str, situation: Situation, *, message: str = "", lost: int = 0) -> Draft:
@@ -181,7 +210,7 @@ def awaited(draft: Draft, run: Running, names: tuple[str, ...], situation: Situa
 
 
 def _asked_again(tests: list[TestStatus], situation: Situation) -> datetime | None:
-    refusals = situation.observed.refused_jobs
+    refusals = situation.observed.refused_tests
     due = [refusals[test.name].at + ASK_AGAIN for test in tests if test.name in refusals]
     return min((at for at in due if at > situation.now), default=None)
 

@@ -80,11 +80,13 @@ class AdmissionBlock:
     def bars_rollback(self) -> bool:
         """Whether also a version that has served well must not get the traffic back: yanked, or with wrong bytes.
 
+        A version whose number is registered with another spec is not the one that has served.
+
         The other blocks only keep a run from starting: a policy that is made stricter, an artifact that was cleaned up
         or a registry that cannot be asked must not take away the version to go back to.
         """
         wrong_bytes = self.reason is WaitReason.ARTIFACT_REJECTED and not self.artifact_gone
-        return wrong_bytes or self.reason is WaitReason.VERSION_YANKED
+        return wrong_bytes or self.reason in {WaitReason.VERSION_YANKED, WaitReason.VERSION_TAKEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ class TestOutcome:
         result: passed or failed.
         message: how, in words.
         job: the name of the Job that ran it; empty where none did.
+        uid: the Job's uid; empty likewise.
         timed_out: the Job's deadline ended it, whether or not its pods had run.
     """
 
@@ -166,6 +169,12 @@ class TestOutcome:
     message: str
     job: str = ""
     timed_out: bool = False
+    uid: str = ""
+
+    def details(self, test: str, stage: str) -> tuple[tuple[str, str], ...]:
+        """Return what an audit record says of it: which test, how it ended, and which Job ran it."""
+        facts = {"test": test, "stage": stage, "outcome": self.result.value, "job": self.job, "jobUid": self.uid}
+        return tuple((name, fact) for name, fact in facts.items() if fact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,11 +195,13 @@ class JobFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class JobRefusal:
-    """Why the API server did not create the Job of a test, and when it said so.
+class TestRefusal:
+    """Why the API server did not create the Job of a test, or why an HTTP test could not be sent, and since when.
 
     ``may_exist`` where it gave no clear answer, such as a webhook's 500: then the Job may have been created.
     """
+
+    __test__ = False  # pytest collects names that begin with Test
 
     message: str
     at: datetime
@@ -217,16 +228,24 @@ class Actors:
     Attributes:
         requested_by: who wrote the last wish or command.
         spec_by: who changed the spec last.
+        version_by: who set ``spec.version``.
+        version_author: for whom, as the pipeline said that did; empty where it named nobody.
         approved_by: who wrote the last ``promote``.
         on_behalf_of: for whom, as a pipeline says itself.
-        reason: the reason given beside the command; empty where there is none.
+        reason: the reason that stands on the object; empty where there is none.
+        reason_by: who wrote it; empty where no policy stamps that.
+        override_by: who wrote the override.
     """
 
     requested_by: str = UNVERIFIED
     spec_by: str = UNVERIFIED
+    version_by: str = UNVERIFIED
+    version_author: str = ""
     approved_by: str = UNVERIFIED
     on_behalf_of: OnBehalfOf | None = None
     reason: str = ""
+    reason_by: str = ""
+    override_by: str = UNVERIFIED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,9 +267,11 @@ class Observation:
 
     Attributes:
         name: metadata.name of the Rollout, for the commands that people are told to type.
+        namespace: its metadata.namespace.
         generation: metadata.generation of the Rollout.
         deleted: the Rollout is being deleted or gone.
         commands: by verb, the token that its annotations hold.
+        override: why ``promote`` or ``rollback`` does without the plan's approval; empty where it does not.
         rollback_to: where the command ``rollback`` shall go; empty for the Rollout's own target.
         uid: metadata.uid of the Rollout, which makes its records' ids unique.
         actors: who wrote them.
@@ -270,17 +291,20 @@ class Observation:
         route: the rule that carries the traffic.
         tests: by name, the ended tests of the current run and stage.
         jobs: by test, the Jobs of the current run and stage that have not ended.
-        refused_jobs: by test, why the API server did not create the Job of the current run and stage.
+        job_tests: whether this installation creates Jobs for tests.
+        refused_tests: by test of the current run and stage, why its Job was not created or its request not sent.
         readings: the evidence of each condition of the current stage, in the order of ``abortOn``.
         share: the requests to the candidate and the stable version since the weights of the rule last changed.
         metrics_problem: why the stage's conditions cannot be asked at all, such as an unknown source; else empty.
     """
 
     name: str = "<name>"
+    namespace: str = ""
     generation: int
     route: RouteFacts | RouteProblem
     deleted: bool = False
     commands: Mapping[str, str] = field(default_factory=dict)
+    override: str = ""
     rollback_to: str = ""
     uid: str = ""
     actors: Actors = field(default_factory=Actors)
@@ -299,7 +323,8 @@ class Observation:
     versions: Mapping[str, VersionFacts] = field(default_factory=dict)
     tests: Mapping[str, TestOutcome] = field(default_factory=dict)
     jobs: Mapping[str, JobFacts] = field(default_factory=dict)
-    refused_jobs: Mapping[str, JobRefusal] = field(default_factory=dict)
+    job_tests: bool = True
+    refused_tests: Mapping[str, TestRefusal] = field(default_factory=dict)
     readings: tuple[Progress, ...] = ()
     share: RequestShare = NO_REQUESTS
     metrics_problem: str = ""

@@ -53,6 +53,7 @@ RECORDED: Final[Mapping[EventReason, AuditEvent]] = {
     EventReason.STABLE_ADOPTED: AuditEvent.STABLE_ADOPTED,
     EventReason.TRAFFIC_SHIFTED: AuditEvent.TRAFFIC_SHIFTED,
     EventReason.WEIGHT_DRIFT_CORRECTED: AuditEvent.TRAFFIC_DRIFT_CORRECTED,
+    EventReason.TEST_PASSED: AuditEvent.TEST_PASSED,
     EventReason.TEST_FAILED: AuditEvent.TEST_FAILED,
     EventReason.ANALYSIS_PASSED: AuditEvent.ANALYSIS_PASSED,
     EventReason.STAGE_TIMED_OUT: AuditEvent.STAGE_TIMED_OUT,
@@ -165,23 +166,26 @@ def _record(  # noqa: PLR0913, PLR0917 - what a record is made of
     observed = situation.observed
     version, to = _subject(kind, after, before)
     facts = observed.versions.get(version)
+    # The digest is that of the bytes that serve: of a completed rollback, the target's.
+    serving = observed.versions.get(to) if kind is AuditEvent.ROLLED_BACK and to else facts
     return AuditEntry(
         id=str(uuid5(_NAMESPACE, f"{observed.uid}/{number}")),
         event=kind,
         at=situation.now,
         version=version,
         to=to,
-        digest=facts.digest if facts is not None else "",
+        digest=serving.digest if serving is not None else "",
         spec_hash=facts.spec_hash if facts is not None else "",
         traffic=f"{after.candidate.weight:g}%" if after.candidate is not None else "",
         actor=actor_of(event.by),
-        on_behalf_of=observed.actors.on_behalf_of if event.by else None,
+        # The author in Git stands for who wrote the object last, not for who deleted it.
+        on_behalf_of=observed.actors.on_behalf_of if event.by and not observed.deleted else None,
         reason=event.why[:4096],
         message=event.message[:4096],
         rollout=_reference(after, before, situation),
         approvals=_approvals(before, after) if kind in _APPROVED else (),
         evidence=_evidence(before, situation) if kind in _JUDGED else (),
-        details=_details(kind, after, situation),
+        details={**_details(kind, after, situation), **dict(event.details)},
     )
 
 

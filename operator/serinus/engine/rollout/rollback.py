@@ -63,7 +63,14 @@ def roll_back(draft: Draft, bad: Serving, situation: Situation, cause: RollbackC
     draft = _record(draft, bad, rollback, situation)
     gets = f"all traffic to {target}" if target else "the rule's other backends serve alone"
     message = f"{cause.message} {bad.version} {bad.weight:g}% -> 0%, {gets}.{_note(choice, target, cause)}"
-    return draft.with_event(EventReason.ROLLBACK_STARTED, message, warning=True, by=cause.requested_by, why=cause.why)
+    return draft.with_event(
+        EventReason.ROLLBACK_STARTED,
+        message,
+        warning=True,
+        by=cause.requested_by,
+        why=cause.why,
+        override=cause.override,
+    )
 
 
 def _note(choice: Choice, target: str, cause: RollbackCause) -> str:
@@ -227,9 +234,9 @@ def _record_failed_tests(draft: Draft, situation: Situation) -> Draft:
                 name=test.name, result=outcome.result, message=outcome.message, at=situation.now
             )
             if outcome.result is TestResult.FAILED:
-                draft = draft.with_event(
-                    EventReason.TEST_FAILED, f"{kind_of(test)} test {test.name}: {outcome.message}", warning=True
-                )
+                message = f"{kind_of(test)} test {test.name}: {outcome.message}"
+                details = outcome.details(test.name, run.stage.name)
+                draft = draft.with_event(EventReason.TEST_FAILED, message, warning=True, details=details)
     return draft.with_status(tests=tuple(held.values()))
 
 

@@ -3,7 +3,15 @@
 from msgspec import structs
 
 from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_status import CurrentStage, RolloutStatus, RouteStatus, RunResult, Serving, StageState
+from serinus.api.rollout_status import (
+    CurrentStage,
+    RolloutStatus,
+    RouteStatus,
+    RunResult,
+    Serving,
+    StageState,
+    VersionRequest,
+)
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.modes import Running, Stranded
@@ -91,12 +99,15 @@ def start(draft: Draft, situation: PlannedSituation) -> Draft:
     status, spec, now = draft.status, situation.plan, situation.now
     first, route = spec.stages[0], situation.observed.route
     candidate = with_backends(Serving(version=spec.version, weight=0, since=now), situation.observed)
+    actors = situation.observed.actors
     begun = draft.with_status(
         run=status.run + 1,
         run_started_at=now,
+        requested=VersionRequest(by=actors.version_by[:512], author=actors.version_author),
         candidate=candidate,
         stage=CurrentStage(index=0, name=first.name, state=StageState.PREPARING, since=now, state_since=now),
         evidence=(),
+        baselines=(),
         tests=(),
         approvals=(),
         rollback=None,
@@ -105,8 +116,8 @@ def start(draft: Draft, situation: PlannedSituation) -> Draft:
         begun = begun.with_status(route=remembered_route(begun.status, situation, route))
     stable = status.stable.version if status.stable is not None else "nothing"
     story = f"Run {status.run + 1}: {stable} -> {spec.version}."
-    actors = situation.observed.actors
-    return begun.with_event(EventReason.ROLLOUT_STARTED, story, by=actors.spec_by, why=actors.reason)
+    why = situation.reason_for(actors.version_by)
+    return begun.with_event(EventReason.ROLLOUT_STARTED, story, by=actors.version_by, why=why)
 
 
 def leave(draft: Draft, situation: PlannedSituation) -> Draft:
@@ -176,13 +187,15 @@ def _end_early(draft: Draft, situation: PlannedSituation, candidate: Serving) ->
         return draft.end_run(candidate, RunResult.CANCELLED, reason, situation.now).with_event(
             EventReason.ROLLOUT_CANCELLED,
             f"{loss}: {reason}.",
-            by=situation.observed.actors.spec_by,
+            by=situation.observed.actors.version_by,
         )
-    reason = f"{wanted} is wanted now" if candidate.version != wanted else "the plan's stages changed"
+    actors = situation.observed.actors
+    other = candidate.version != wanted
+    reason = f"{wanted} is wanted now" if other else "the plan's stages changed"
     return draft.end_run(candidate, RunResult.SUPERSEDED, reason, situation.now).with_event(
         EventReason.ROLLOUT_SUPERSEDED,
         f"{loss}: {reason}.",
-        by=situation.observed.actors.spec_by,
+        by=actors.version_by if other else actors.spec_by,
     )
 
 
@@ -210,7 +223,9 @@ def try_again(draft: Draft, situation: PlannedSituation, token: str) -> Draft:
     actors = situation.observed.actors
     story = f"{situation.plan.version} may start again, says {actors.requested_by}."
     draft = draft.with_status(quarantined=remaining)
-    draft = draft.with_event(EventReason.QUARANTINE_LIFTED, story, by=actors.requested_by, why=situation.why(token))
+    draft = draft.with_event(
+        EventReason.QUARANTINE_LIFTED, story, by=actors.requested_by, why=situation.why(actors.requested_by, token)
+    )
     match draft.mode:
         case Stranded(stage=CurrentStage(index=index, name=name)):
             stage = CurrentStage(index=index, name=name, state=StageState.ANALYZING, since=now, state_since=now)

@@ -11,6 +11,7 @@ from serinus.api.rollout_status import CurrentStage, StageState, TestResult, Tes
 from serinus.api.stage_tests import IntegrationTest
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import missing_requests_in
+from serinus.engine.analysis.guards import baselines_of
 from serinus.engine.rollout import approvals, job_tests
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest, TestRun
 from serinus.engine.rollout.conditions import UNASKED
@@ -63,7 +64,7 @@ def _step(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation)
 def _prepare(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation) -> Draft:
     """Give the stage its traffic once the candidate, and the version that would take it back, are ready."""
     candidate = run.candidate
-    lacking = _unready_candidate(candidate.version, situation)
+    lacking = job_tests.disabled((stage,), situation.observed) or _unready_candidate(candidate.version, situation)
     if lacking is None and stage.traffic > NONE_OF_IT:
         lacking = _no_rollback_target(draft, run, situation)
     moved = structs.replace(candidate, weight=stage.traffic.parts / 100)
@@ -155,16 +156,16 @@ def _test(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation)
 def _passed(draft: Draft, name: str, stage: str, outcome: TestOutcome, situation: PlannedSituation) -> Draft:
     passed = TestStatus(name=name, result=outcome.result, message=outcome.message, at=situation.now)
     draft = job_tests.with_test(draft, passed)
-    return draft.with_event(EventReason.TEST_PASSED, f"Test {name} of stage {stage}: {outcome.message}")
+    message = f"Test {name} of stage {stage}: {outcome.message}"
+    return draft.with_event(EventReason.TEST_PASSED, message, details=outcome.details(name, stage))
 
 
 def _await_end(
     draft: Draft, test: IntegrationTest, run: Running, facts: VersionFacts, situation: PlannedSituation
 ) -> Draft:
     """Ask for a test that has not ended: an HTTP check each time, a Job only where there is none."""
-    wanted = True
-    if test.job is not None:
-        draft, wanted = job_tests.await_job(draft, test.name, situation)
+    await_end = job_tests.await_job if test.job is not None else job_tests.await_check
+    draft, wanted = await_end(draft, test.name, situation)
     actions = _runs(test, run, facts, draft, situation) if wanted else ()
     return structs.replace(draft, tests=(*draft.tests, *actions))
 
@@ -197,11 +198,14 @@ def _analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituati
     lacking = _lacking_to_pass(draft, run, situation)
     if lacking is not None:
         return draft.with_waiting(lacking)
+    baselines = baselines_of(situation.observed.readings)
+    if baselines:
+        draft = draft.with_status(baselines=baselines)
     following = _following(draft, run, situation)
     numbers = "; ".join(f"{one.condition.name} {one.value} of {one.requests:,} requests" for one in situation.written)
     message = f"Stage {stage.name} passed{': ' + numbers if numbers else ''}."
     draft = draft.with_event(EventReason.ANALYSIS_PASSED, message)
-    if following is not None and following.approval is Approval.REQUIRED:
+    if following is not None and _needs_approval(draft, run, situation):
         draft = draft.to_state(run.stage, StageState.AWAITING_APPROVAL, situation.now)
         message = f"Stage {following.name} ({following.traffic}) needs a person's approval."
         return draft.with_event(EventReason.AWAITING_APPROVAL, message)
@@ -263,6 +267,13 @@ def _following_index(draft: Draft, run: Running, situation: PlannedSituation) ->
         if draft.status.stable is not None or stages[index].traffic == NONE_OF_IT or index == len(stages) - 1:
             return index
     return None
+
+
+def _needs_approval(draft: Draft, run: Running, situation: PlannedSituation) -> bool:
+    """Return whether a person must let the run into the next stage, or into one that is passed over before it."""
+    index = _following_index(draft, run, situation)
+    end = index + 1 if index is not None else 0
+    return any(stage.approval is Approval.REQUIRED for stage in situation.plan.stages[run.stage.index + 1 : end])
 
 
 def _await_approval(draft: Draft, run: Running, situation: PlannedSituation) -> Draft:

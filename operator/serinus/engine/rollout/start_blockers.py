@@ -3,6 +3,7 @@
 from serinus.api.model import Enforcement
 from serinus.api.names import UNSAFE_ROLLBACK_ANNOTATION, model_version_name
 from serinus.api.rollout_status import RolloutStatus
+from serinus.engine.rollout import job_tests
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.observation import RouteFacts, RouteProblem, VersionFacts
 from serinus.engine.rollout.traffic.targets import (
@@ -32,6 +33,7 @@ def start_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:
         return Waiting(WaitReason.MODEL_VERSION_UNUSABLE, f"ModelVersion {name}: {problem}.")
     return (
         _not_admitted(facts, draft, situation)
+        or job_tests.disabled(spec.stages, observed)
         or _route_blocker(draft, situation)
         or _target_blocker(status, situation)
         or _metrics_blocker(situation)

@@ -15,11 +15,14 @@ class WaitReason(StrEnum):
     SPEC_INVALID = "SpecInvalid"
     CONFLICT = "Conflict"
     METRICS_INVALID = "MetricsInvalid"
+    JOB_TESTS_DISABLED = "JobTestsDisabled"
     # The wanted version.
     QUARANTINED = "Quarantined"
     MODEL_VERSION_MISSING = "ModelVersionMissing"
     MODEL_VERSION_UNUSABLE = "ModelVersionUnusable"
     VERSION_YANKED = "VersionYanked"
+    VERSION_TAKEN = "VersionTaken"
+    REGISTRATION_PENDING = "RegistrationPending"
     FACTS_MISSING = "FactsMissing"
     SCHEMA_REJECTED = "SchemaRejected"
     ARTIFACT_PENDING = "ArtifactPending"
@@ -124,6 +127,7 @@ _STALLED: Final = _INVALID | {
     WaitReason.FILTERS_DIFFER,
     WaitReason.ROUTE_CONTESTED,
     WaitReason.TEST_NOT_RUN,
+    WaitReason.JOB_TESTS_DISABLED,
     WaitReason.STAGE_TIMED_OUT,
 }
 

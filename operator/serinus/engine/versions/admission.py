@@ -23,6 +23,25 @@ _BYTES_ARE_WRONG: Final = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class RegistrationState:
+    """What the registry has answered to the registration of a version.
+
+    Attributes:
+        pending: it has not answered yet.
+        taken: its number is registered with another spec: the registry's sentence; empty where it is not.
+        yanked: why the records bar it, although its ModelVersion was made anew without the yank; else empty.
+    """
+
+    pending: bool = False
+    taken: str = ""
+    yanked: str = ""
+
+
+REGISTERED: Final = RegistrationState()
+PENDING: Final = RegistrationState(pending=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionUnderReview:
     """The ModelVersion under review.
@@ -34,6 +53,7 @@ class VersionUnderReview:
         yanked: why it must never serve again; empty where it may.
         settled: an earlier verdict that accepted its schema; None where there is none.
         artifact: the result of verifying its artifact; None before the first verification.
+        registration: whether the registry knows it, which decides whether it is the version of its number.
     """
 
     spec: ModelVersionSpec
@@ -42,6 +62,7 @@ class VersionUnderReview:
     yanked: str = ""
     settled: Compatibility | None = None
     artifact: ArtifactFinding | None = None
+    registration: RegistrationState = REGISTERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,16 +178,29 @@ def _schema(
 def _block(
     under_review: VersionUnderReview, policy: ModelSpec, schema: ConditionUpdate, *, accepted: bool
 ) -> AdmissionBlock | None:
-    version = under_review.spec.version
+    version, registration = under_review.spec.version, under_review.registration
+    if registration.taken:
+        return AdmissionBlock(WaitReason.VERSION_TAKEN, f"{registration.taken}. {version} as it is here never serves.")
     if under_review.yanked:
         return AdmissionBlock(WaitReason.VERSION_YANKED, f"{version} must never serve again: {under_review.yanked}.")
+    if registration.yanked:
+        message = (
+            f"{version} must never serve again: {registration.yanked}. The audit trail says so, although its "
+            "ModelVersion was made anew: to take the yank back, annotate it with serinus.dev/yanked and remove that."
+        )
+        return AdmissionBlock(WaitReason.VERSION_YANKED, message)
     missing = missing_facts(under_review.spec, policy)
     if missing:
         names = ", ".join(missing)
         return AdmissionBlock(
             WaitReason.FACTS_MISSING, f"The Model's policy requires {names}: create another ModelVersion that has it."
         )
-    return None if accepted else AdmissionBlock(WaitReason.SCHEMA_REJECTED, schema.message)
+    if not accepted:
+        return AdmissionBlock(WaitReason.SCHEMA_REJECTED, schema.message)
+    if registration.pending:
+        message = f"{version} is being registered; until then nobody knows whether its number is another version's."
+        return AdmissionBlock(WaitReason.REGISTRATION_PENDING, message, temporary=True)
+    return None
 
 
 def _artifact(

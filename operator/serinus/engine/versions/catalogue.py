@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import rfc8785
+from msgspec import json
 
+from serinus.api.audit_record import AuditRecordSpec, Registration
 from serinus.api.model import Head
 from serinus.api.modelversion import ModelVersionSpec, VersionStage
-from serinus.api.parsing import encode
+from serinus.api.parsing import decode, encode
 from serinus.engine.audit.chain import digest_of
 from serinus.engine.semver import parse_version
 from serinus.engine.versions.lifecycle import version_stage
@@ -59,6 +61,30 @@ class VersionEntry:
     def data_digests(self) -> frozenset[str]:
         """The digests of its training data."""
         return frozenset(dataset.digest for dataset in self.spec.training_data if dataset.digest is not None)
+
+
+def registration_of(entry: VersionEntry) -> Registration:
+    """Return a version's facts in the form in which the record of its registration holds them."""
+    spec = rfc8785.dumps(encode(entry.spec)).decode()
+    return Registration(spec=spec, labels=dict(entry.labels), registered_at=entry.registered_at)
+
+
+def recorded_entry(record: AuditRecordSpec, *, yanked: str = "") -> VersionEntry | None:
+    """Return the version that a VersionRegistered record holds; None where an earlier release wrote it.
+
+    Raises:
+        InvalidObjectError: the spec in it does not decode.
+    """
+    held = record.registration
+    if held is None:
+        return None
+    return VersionEntry(
+        spec=decode(ModelVersionSpec, json.decode(held.spec), "registration.spec"),
+        spec_hash=record.spec_hash,
+        registered_at=held.registered_at,
+        labels=tuple(sorted(held.labels.items())),
+        yanked=yanked,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,17 +4,29 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from serinus.api.audit_record import AuditEvent
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.model import ModelSpec, Verification
 from serinus.api.modelversion import Compatibility
 from serinus.api.names import ObjectKey
+from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.semver import parse_version
-from serinus.engine.versions.admission import Review, VersionUnderReview, known_version, review, unsafe_rollback
+from serinus.engine.versions.admission import (
+    PENDING,
+    REGISTERED,
+    RegistrationState,
+    Review,
+    VersionUnderReview,
+    known_version,
+    review,
+    unsafe_rollback,
+)
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.ports.cluster_state import ModelVersionRecord
 from serinus.reconcile.cache import ClusterCache
 
 _DEFAULT: Final = ModelSpec()
+_INHERITED: Final = "the audit trail has its yank"
 _MAX_PAIRS: Final = 10_000
 
 
@@ -35,6 +47,7 @@ class AdmissionCache:
         self.verification = verification
         self._entries: dict[ObjectKey, _Entry] = {}
         self._artifacts: dict[str, ArtifactFinding] = {}
+        self._registrations: dict[str, RegistrationState] = {}
         self._unsafe: dict[tuple[str, str], str] = {}
 
     def policy(self, model: ObjectKey) -> ModelSpec:
@@ -53,6 +66,30 @@ class AdmissionCache:
             entry = _Entry(inputs, self._review_all(versions, policy, production))
             self._entries[model] = entry
         return entry.reviews
+
+    def set_registration(self, uid: str, state: RegistrationState) -> None:
+        """Store what the registry has answered to the registration of a version."""
+        self._registrations[uid] = state
+
+    def registration_of(self, version: ModelVersionRecord) -> RegistrationState:
+        """Return what the registry has answered; after a restart, what the status says of the same spec."""
+        state = self._registrations.get(version.meta.uid)
+        if state is not None:
+            return state
+        status = version.status
+        if status.spec_hash != version.spec_hash:
+            return PENDING
+        accepted = find_condition(status.conditions, ConditionType.ACCEPTED)
+        if accepted is not None and accepted.reason == WaitReason.VERSION_TAKEN.value:
+            registered = find_condition(status.conditions, ConditionType.RECORDED)
+            return RegistrationState(taken=(registered or accepted).message)
+        if AuditEvent.VERSION_REGISTERED.value not in status.recorded:
+            return PENDING
+        # Of a yank by annotation the status keeps the reason as well; without the annotation it is taken back.
+        barred = accepted is not None and accepted.reason == WaitReason.VERSION_YANKED.value
+        return (
+            RegistrationState(yanked=_INHERITED) if barred and not status.yanked and not version.yanked else REGISTERED
+        )
 
     def set_artifact(self, uid: str, finding: ArtifactFinding) -> None:
         """Store the result of verifying a version's artifact."""
@@ -88,13 +125,24 @@ class AdmissionCache:
     def _inputs(self, version: ModelVersionRecord) -> tuple[str, ...]:
         finding, settled = self.artifact_of(version), _settled(version)
         artifact = f"{finding.result.value} {finding.message}" if finding is not None else ""
-        return (version.version, version.spec_hash, version.waiver, version.yanked, artifact, str(settled is not None))
+        registration = self.registration_of(version)
+        return (
+            version.version,
+            version.spec_hash,
+            version.waiver,
+            _yank_in_force(version),
+            artifact,
+            str(settled is not None),
+            str(registration.pending),
+            registration.taken,
+            registration.yanked,
+        )
 
     def _review_all(
         self, versions: Iterable[ModelVersionRecord], policy: ModelSpec, production: str | None
     ) -> Mapping[str, Review]:
         candidates = [self._under_review(version) for version in versions]
-        known = [known_version(candidate) for candidate in candidates]
+        known = [known_version(candidate) for candidate in candidates if not candidate.registration.taken]
         return {
             candidate.spec.version: review(
                 candidate,
@@ -112,10 +160,17 @@ class AdmissionCache:
             spec=version.spec,
             spec_hash=version.spec_hash,
             waiver=version.waiver,
-            yanked=version.yanked,
+            yanked=_yank_in_force(version),
             settled=_settled(version),
             artifact=self.artifact_of(version),
+            registration=self.registration_of(version),
         )
+
+
+def _yank_in_force(version: ModelVersionRecord) -> str:
+    """Return why the version is yanked: also after the annotation was removed, until that is recorded."""
+    same = version.status.spec_hash == version.spec_hash
+    return version.yanked or (version.status.yanked if same else "")
 
 
 def _settled(version: ModelVersionRecord) -> Compatibility | None:

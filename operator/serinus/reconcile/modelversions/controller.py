@@ -20,15 +20,16 @@ from serinus.api.parsing import encode
 from serinus.backoff import Backoff
 from serinus.engine.rollout.observation import Actors
 from serinus.engine.rollout.outbox import actor_of
-from serinus.engine.versions.admission import Review, verification_of
+from serinus.engine.versions.admission import RegistrationState, Review, verification_of
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.lifecycle import placements
-from serinus.errors import NotFoundError, SerinusError
+from serinus.errors import NotFoundError, SerinusError, VersionTakenError
 from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
 from serinus.reconcile.background import BackgroundTasks
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
-from serinus.reconcile.modelversions.status import entry_of, idle_stage, next_status, pending_entries
+from serinus.reconcile.modelversions.deletions import Deletions
+from serinus.reconcile.modelversions.status import entry_of, idle_stage, next_status, pending_entries, policy_conditions
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.workqueue import WorkQueue
 
@@ -63,6 +64,7 @@ class ModelVersionController:
         self._actor_stamped = actor_stamped
         self._enqueue_rollouts = enqueue_rollouts
         self._queue = WorkQueue()
+        self._deletions = Deletions(ports.audit_log, ports.clock, _NAMESPACE)
         self._background = BackgroundTasks()
         self._pauses: dict[ObjectKey, float] = {}
         self._verifying: set[str] = set()
@@ -71,6 +73,12 @@ class ModelVersionController:
         """Have the versions of these models reconciled soon."""
         for model in models:
             self._queue.add(model)
+
+    def on_delete(self, record: ModelVersionRecord | ModelRecord) -> None:
+        """Have the deletion of a ModelVersion or a Model recorded."""
+        model = self._deletions.add(record)
+        if model is not None:
+            self.enqueue((model,))
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -106,15 +114,25 @@ class ModelVersionController:
     async def _reconcile(self, model: ObjectKey) -> None:
         if self._ports.leadership.epoch is None:
             return
-        reviews, problem = self._admission.reviews(model), None
+        await self._deletions.record(model)
+        outcomes, problem = [], None
+        reviews = self._admission.reviews(model)
         for version in self._cache.versions(model.namespace, model.name):
-            review = reviews.get(version.version)
-            if review is None:
-                continue
-            self._start_verification(model, version)
-            recorded, failure = await self._record(model, version, review)
-            problem = failure or problem
-            await self._write_status(version, review, recorded, failure)
+            if version.version in reviews:
+                self._start_verification(model, version)
+                recorded, failure = await self._record(model, version, reviews[version.version])
+                yanked, unyanked = await self._record_yank(model, version)
+                if self._admission.registration_of(version).yanked and unyanked is None:
+                    # Somebody may have taken the yank back in the registry.
+                    unyanked = await self._asked_again(model, version)
+                failure = failure or unyanked
+                problem = failure or problem
+                outcomes.append((version, recorded, yanked, failure))
+        # The registry's answers are part of the reviews.
+        reviews = self._admission.reviews(model)
+        for version, recorded, yanked, failure in outcomes:
+            if version.version in reviews:
+                await self._write_status(version, reviews[version.version], recorded, yanked, failure)
         record = self._cache.model(model.namespace, model.name)
         if record is not None:
             await self._record_policy(record)
@@ -129,6 +147,7 @@ class ModelVersionController:
         """Record a version's pending entries, and return what is recorded now and what went wrong."""
         audit_log, telemetry = self._ports.audit_log, self._ports.telemetry
         recorded = list(version.status.recorded) if version.status.spec_hash == version.spec_hash else []
+        recorded = [event for event in recorded if event != AuditEvent.VERSION_YANKED.value]
         for event, reason, details in pending_entries(version, review):
             if event.value in recorded:
                 continue
@@ -136,17 +155,62 @@ class ModelVersionController:
             try:
                 if event is AuditEvent.VERSION_REGISTERED:
                     await audit_log.register(model, entry_of(version), audit_entry)
+                    await self._ask_standing(model, version)
                 else:
                     await audit_log.record(model, audit_entry)
-                if event is AuditEvent.VERSION_YANKED:
-                    await audit_log.set_yanked(model, version.version, version.yanked)
-            except NotFoundError:
-                logger.info("%s: %s was never registered, so it need not be yanked", model, version.version)
+            except VersionTakenError as refusal:
+                self._registered(model, version, RegistrationState(taken=str(refusal)))
+                return tuple(sorted(recorded)), None
             except SerinusError as failure:
                 return tuple(sorted(recorded)), failure
             recorded.append(event.value)
             telemetry.records.labels(event.value).inc()
         return tuple(sorted(recorded)), None
+
+    async def _ask_standing(self, model: ObjectKey, version: ModelVersionRecord) -> None:
+        """Keep that the version is registered, and whether the records bar it although its object does not say so."""
+        standing = await self._ports.audit_log.standing(model, version.version)
+        inherited = standing.yanked if standing is not None and not version.yanked else ""
+        self._registered(model, version, RegistrationState(yanked=inherited))
+
+    async def _asked_again(self, model: ObjectKey, version: ModelVersionRecord) -> SerinusError | None:
+        try:
+            await self._ask_standing(model, version)
+        except SerinusError as failure:
+            return failure
+        return None
+
+    async def _record_yank(self, model: ObjectKey, version: ModelVersionRecord) -> tuple[str, SerinusError | None]:
+        """Record that the version was yanked or the yank taken back, and return which yank the records have now."""
+        recorded, wanted = version.status.yanked, version.yanked
+        # An earlier release noted the event only, so that the reason is not known.
+        noted = AuditEvent.VERSION_YANKED.value in version.status.recorded
+        if version.status.spec_hash != version.spec_hash:
+            recorded, noted = "", False
+        if wanted == recorded and not noted:
+            return recorded, None
+        event = AuditEvent.VERSION_YANKED if wanted else AuditEvent.VERSION_UNYANKED
+        audit_entry = self._audit_entry(version, event, wanted or version.actors.reason, {})
+        try:
+            await self._ports.audit_log.set_yanked(model, version.version, wanted, audit_entry)
+            await self._ask_standing(model, version)
+        except NotFoundError:
+            logger.info("%s: %s was never registered, so it need not be yanked", model, version.version)
+        except SerinusError as failure:
+            return recorded, failure
+        else:
+            self._ports.telemetry.records.labels(event.value).inc()
+        return wanted, None
+
+    def _registered(self, model: ObjectKey, version: ModelVersionRecord, state: RegistrationState) -> None:
+        """Keep what the registry has answered, and have everything reconciled that depends on it."""
+        if self._admission.registration_of(version) == state:
+            return
+        self._admission.set_registration(version.meta.uid, state)
+        self._enqueue_rollouts(model)
+        if state.taken:
+            # The refusal is a record, too.
+            self.enqueue((model,))
 
     def _audit_entry(
         self, version: ModelVersionRecord, event: AuditEvent, reason: str, details: dict[str, str]
@@ -169,9 +233,17 @@ class ModelVersionController:
         )
 
     async def _record_policy(self, record: ModelRecord) -> None:
-        """Record that the Model's policy has changed."""
-        if record.observed_generation == record.generation or record.problem:
+        """Record that the Model's policy has changed, and say in its status where it cannot be enforced."""
+        if record.problem:
             return
+        conditions = policy_conditions(record, self._ports.clock.now(), actor_stamped=self._actor_stamped)
+        if record.observed_generation != record.generation:
+            await self._record_change_of_policy(record)
+        elif conditions == record.conditions:
+            return
+        await self._ports.statuses.write_policy_seen(record.meta.key, record.generation, conditions)
+
+    async def _record_change_of_policy(self, record: ModelRecord) -> None:
         by = record.actors.requested_by if self._actor_stamped else UNVERIFIED
         policy = encode(record.policy)
         audit_entry = AuditEntry(
@@ -180,22 +252,28 @@ class ModelVersionController:
             at=self._ports.clock.now(),
             actor=actor_of(by),
             on_behalf_of=record.actors.on_behalf_of,
-            reason=record.actors.reason,
+            # Who wrote the reason stands beside it: one that an earlier change has left there is nobody's.
+            reason=record.actors.reason if record.actors.reason_by in {"", by} else "",
             details={name: str(value) for name, value in sorted(policy.items())},
         )
         # A Model that the operator has just created has no policy of its own yet.
         if record.policy != ModelSpec() or record.generation > 1:
             await self._ports.audit_log.record(record.meta.key, audit_entry)
-        await self._ports.statuses.write_policy_seen(record.meta.key, record.generation)
 
     # ---- the status ----------------------------------------------------------------------------
 
     async def _write_status(
-        self, version: ModelVersionRecord, review: Review, recorded: tuple[str, ...], failure: SerinusError | None
+        self,
+        version: ModelVersionRecord,
+        review: Review,
+        recorded: tuple[str, ...],
+        yanked: str,
+        failure: SerinusError | None,
     ) -> None:
         stage = version.status.stage if self._is_named(version) else idle_stage(version, review)
         ready, now = self._ready(version), self._ports.clock.now()
-        status = next_status(version, review, recorded, failure, ready, stage, now)
+        registration = self._admission.registration_of(version)
+        status = next_status(version, review, recorded, yanked, failure, registration, ready, stage, now)
         if status != version.status:
             # A stage that stays is not written: a Rollout may be giving it another one at this moment.
             stage = status.stage if status.stage != version.status.stage else ""
@@ -230,7 +308,7 @@ class ModelVersionController:
         """Verify until the result can only change with the spec."""
         try:
             for pause in ARTIFACT_BACKOFF:
-                finding = await self._verify_once(artifact, mode)
+                finding = await self._verify_once(model.namespace, artifact, mode)
                 self._admission.set_artifact(uid, finding)
                 self.enqueue((model,))
                 self._enqueue_rollouts(model)
@@ -240,7 +318,7 @@ class ModelVersionController:
         finally:
             self._verifying.discard(uid)
 
-    async def _verify_once(self, artifact: Artifact | None, mode: Verification) -> ArtifactFinding:
+    async def _verify_once(self, namespace: str, artifact: Artifact | None, mode: Verification) -> ArtifactFinding:
         if artifact is None:
             return ArtifactFinding(ArtifactResult.MISSING, "spec.artifact is not given, and the Model asks for it.")
-        return await self._ports.verifier.verify(artifact, mode)
+        return await self._ports.verifier.verify(namespace, artifact, mode)

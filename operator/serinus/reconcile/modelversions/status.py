@@ -2,18 +2,25 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from msgspec import structs
 
 from serinus.api.audit_record import AuditEvent
-from serinus.api.conditions import ConditionType
+from serinus.api.conditions import Condition, ConditionType
 from serinus.api.modelversion import ModelVersionStatus, VersionStage
 from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate, apply_updates
 from serinus.engine.rollout.waiting import WaitReason
-from serinus.engine.versions.admission import Review, schema_details
+from serinus.engine.versions.admission import RegistrationState, Review, schema_details
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import SerinusError
-from serinus.ports.cluster_state import ModelVersionRecord
+from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
+
+_NO_STAMP: Final = (
+    "spec.approvals.fourEyes cannot be enforced, and approves nothing: the API server does not stamp who acts. "
+    "Install the chart's actor stamp (Kubernetes 1.36 or newer; in 1.34 and 1.35 turn on the feature gate "
+    "MutatingAdmissionPolicy and its API v1beta1), or leave fourEyes out."
+)
 
 
 def entry_of(version: ModelVersionRecord) -> VersionEntry:
@@ -45,27 +52,21 @@ def pending_entries(version: ModelVersionRecord, review: Review) -> Iterable[tup
         yield AuditEvent.ARTIFACT_VERIFIED, artifact.message, {}
     if artifact.status is FALSE:
         yield AuditEvent.ARTIFACT_FAILED, artifact.message, {}
-    if version.yanked:
-        yield AuditEvent.VERSION_YANKED, version.yanked, {}
 
 
 def next_status(  # noqa: PLR0913, PLR0917 - what a status is made of
     version: ModelVersionRecord,
     review: Review,
     recorded: tuple[str, ...],
+    yanked: str,
     failure: SerinusError | None,
+    registration: RegistrationState,
     ready: int | None,
     stage: str,
     now: datetime,
 ) -> ModelVersionStatus:
     """Return the desired status of a version; its traffic stays as it is."""
-    registered = ConditionUpdate(
-        ConditionType.RECORDED,
-        TRUE if failure is None else FALSE,
-        "Recorded" if failure is None else "RegistryUnavailable",
-        "The registry knows the version." if failure is None else f"The registry has not accepted it yet: {failure}",
-    )
-    updates = (*review.findings, registered, _serving(version, ready))
+    updates = (*review.findings, _recorded(registration, failure), _serving(version, ready))
     return structs.replace(
         version.status,
         observed_generation=version.generation,
@@ -73,8 +74,18 @@ def next_status(  # noqa: PLR0913, PLR0917 - what a status is made of
         spec_hash=version.spec_hash,
         compatibility=review.compatibility,
         recorded=recorded,
+        yanked=yanked,
         conditions=apply_updates(version.status.conditions, updates, version.generation, now),
     )
+
+
+def _recorded(registration: RegistrationState, failure: SerinusError | None) -> ConditionUpdate:
+    kind = ConditionType.RECORDED
+    if registration.taken:
+        return ConditionUpdate(kind, FALSE, WaitReason.VERSION_TAKEN.value, registration.taken)
+    if failure is None:
+        return ConditionUpdate(kind, TRUE, "Recorded", "The registry knows the version.")
+    return ConditionUpdate(kind, FALSE, "RegistryUnavailable", f"The registry has not accepted it yet: {failure}")
 
 
 def idle_stage(version: ModelVersionRecord, review: Review) -> str:
@@ -99,3 +110,17 @@ def _serving(version: ModelVersionRecord, ready: int | None) -> ConditionUpdate:
     if ready:
         return ConditionUpdate(kind, TRUE, "EndpointsReady", f"{name} has a ready endpoint.")
     return ConditionUpdate(kind, FALSE, "NoEndpoints", f"{name} has no ready endpoint.")
+
+
+def policy_conditions(record: ModelRecord, now: datetime, *, actor_stamped: bool) -> tuple[Condition, ...]:
+    """Return the conditions of a Model; one that was never in doubt says nothing.
+
+    Four eyes compare two names, and where the API server stamps none there is no name that could be believed.
+    """
+    if record.policy.approvals.four_eyes and not actor_stamped:
+        update = ConditionUpdate(ConditionType.ACCEPTED, FALSE, "ActorStampMissing", _NO_STAMP)
+    elif record.conditions:
+        update = ConditionUpdate(ConditionType.ACCEPTED, TRUE, "PolicyEnforced", "The policy is enforced.")
+    else:
+        return ()
+    return apply_updates(record.conditions, (update,), record.generation, now)

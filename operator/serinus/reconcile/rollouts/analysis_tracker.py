@@ -17,7 +17,7 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin
-from serinus.engine.analysis.guards import guards_of
+from serinus.engine.analysis.guards import guards_of, possible_guards
 from serinus.engine.analysis.measurements import CouldNotAsk, Question
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import stage_of
@@ -212,7 +212,7 @@ class AnalysisTracker:
         if not asked:
             return None
         interval = self._sources[plan.metrics.source].scrape_interval
-        count = sum(len(written) + len(guards_of(plan, index)) for index, written in enumerate(plan.conditions))
+        count = sum(len(written) + len(possible_guards(plan, index)) for index, written in enumerate(plan.conditions))
         written = len(plan.conditions[stage_id.index])
         initial = tuple(
             begin(
@@ -258,7 +258,7 @@ class AnalysisTracker:
         if candidate is None:
             return ()
         asked = tuple(asked_of(plan, candidate, stable, condition) for condition in plan.conditions[index])
-        guards = tuple(asked_of(plan, candidate, stable, guard) for guard in guards_of(plan, index))
+        guards = tuple(asked_of(plan, candidate, stable, guard) for guard in guards_of(plan, index, status.baselines))
         problem_with = self._sources[plan.metrics.source].problem_with
         return (*asked, *(guard for guard in guards if stable is not None and not problem_with(guard.candidate)))
 

@@ -75,6 +75,9 @@ class RolloutController:
         job = self._cache.job(key) if kind is JobRecord else None
         if job is not None and job.meta.uid == uid:
             self._reconciler.jobs.keep_outcome(job)
+        registered = self._cache.registered(kind, key, uid)
+        if registered is not None:
+            self._model_versions.on_delete(registered)
         self._queue.enqueue_all(self._cache.drop(kind, key, uid))
         if record is not None and self._cache.rollout(key) is None:
             self._queue.forget(key)

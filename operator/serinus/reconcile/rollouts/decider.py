@@ -96,6 +96,7 @@ class Decider:
         relay: knows which audit records were delivered.
         memory: what the safety lane has decided and done.
         clocks: the run time of the stages under way.
+        job_tests: whether this installation creates Jobs for tests.
         actor_stamped: whether the annotations that name the actors were stamped by the API server.
     """
 
@@ -108,6 +109,7 @@ class Decider:
     relay: OutboxRelay
     memory: SafetyMemory
     clocks: StageClocks
+    job_tests: bool
     actor_stamped: bool
 
     def attempt(self, key: ObjectKey) -> Attempt | None:
@@ -165,7 +167,9 @@ class Decider:
             metrics_problem=self.tracker.problem(record),
             http_tests=self.tests.outcomes(record.meta.uid, record.status),
             pods=self.jobs.pods(),
-            refused_jobs=self.jobs.refusals(record),
+            own_jobs=self.jobs.own(record.meta.uid, record.status),
+            refused_tests=self.jobs.refusals(record) | self.tests.refusals(record.meta.uid, record.status),
+            job_tests=self.job_tests,
             actor_stamped=self.actor_stamped,
             audit=self.relay.facts(record),
         )

@@ -3,18 +3,26 @@
 A restart forgets them: a check that was under way is simply sent again.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import RunHttpTest, TestRun
 from serinus.engine.rollout.job_tests import has_ended
-from serinus.engine.rollout.observation import TestOutcome
+from serinus.engine.rollout.observation import TestOutcome, TestRefusal
+from serinus.errors import SerinusError, TransientError
 from serinus.ports.cluster_state import Meta
-from serinus.ports.services import HttpChecks
+from serinus.ports.services import Clock, HttpChecks
 from serinus.reconcile.background import BackgroundTasks
+
+logger = logging.getLogger(__name__)
+
+SECOND_TRY: Final = 5.0
+"""After so many seconds a test that could not be sent is tried once more, then the status says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +48,33 @@ class TestId:
 
 
 class HttpTestResults:
-    """The outcomes of ended tests that no status has yet."""
+    """The outcomes of ended tests that no status has yet, and why HTTP tests could not be sent."""
 
     def __init__(self) -> None:
         """Begin empty."""
         self._ended: dict[TestId, TestOutcome] = {}
+        self._refused: dict[TestId, TestRefusal] = {}
 
     def __contains__(self, test: TestId) -> bool:
         """Whether the test has ended."""
         return test in self._ended
 
     def __len__(self) -> int:
-        """How many outcomes are kept."""
-        return len(self._ended)
+        """How many outcomes and refusals are kept."""
+        return len(self._ended) + len(self._refused)
 
     def add(self, test: TestId, outcome: TestOutcome) -> None:
         """Keep how a test ended."""
         self._ended[test] = outcome
+        self._refused.pop(test, None)
+
+    def refuse(self, test: TestId, refusal: TestRefusal) -> None:
+        """Keep why a test could not be sent."""
+        self._refused[test] = refusal
+
+    def refusals(self, uid: str, status: RolloutStatus) -> dict[str, TestRefusal]:
+        """Return why tests of the current run and stage could not be sent, by name."""
+        return {test.test: refusal for test, refusal in self._refused.items() if test.is_current(uid, status)}
 
     def outcomes(self, uid: str, status: RolloutStatus) -> dict[str, TestOutcome]:
         """Return the ended tests of the current run and stage, by name."""
@@ -68,11 +86,14 @@ class HttpTestResults:
         for test in [test for test in self._ended if test.uid == uid]:
             if test.test in stored or not test.is_current(uid, status):
                 del self._ended[test]
+        for test in [test for test in self._refused if test.uid == uid and not test.is_current(uid, status)]:
+            del self._refused[test]
 
     def forget_all(self, uid: str) -> None:
         """Drop everything about a Rollout that is gone."""
-        for test in [test for test in self._ended if test.uid == uid]:
-            del self._ended[test]
+        for kept in (self._ended, self._refused):
+            for test in [test for test in kept if test.uid == uid]:
+                del kept[test]
 
 
 class HttpTestRunner:
@@ -84,9 +105,11 @@ class HttpTestRunner:
         results: HttpTestResults,
         background: BackgroundTasks,
         enqueue: Callable[[ObjectKey], None],
+        clock: Clock,
     ) -> None:
         """Send the requests through ``checks`` and keep the outcomes in ``results``."""
         self.results = results
+        self._clock = clock
         self._checks = checks
         self._background = background
         self._enqueue = enqueue
@@ -102,8 +125,18 @@ class HttpTestRunner:
             return
         self._running.add(test)
         try:
-            outcome = await self._checks.run(owner.key.namespace, action.identity.backend, action.check)
-            self.results.add(test, outcome)
+            self.results.add(test, await self._outcome(owner, action))
+        except SerinusError as problem:
+            logger.warning("%s: test %s cannot be sent: %s", owner.key, test.test, problem)
+            self.results.refuse(test, TestRefusal(str(problem), self._clock.now()))
         finally:
             self._running.discard(test)
         self._enqueue(owner.key)
+
+    async def _outcome(self, owner: Meta, action: RunHttpTest) -> TestOutcome:
+        namespace, backend = owner.key.namespace, action.identity.backend
+        try:
+            return await self._checks.run(namespace, backend, action.check)
+        except TransientError:
+            await asyncio.sleep(SECOND_TRY)
+            return await self._checks.run(namespace, backend, action.check)

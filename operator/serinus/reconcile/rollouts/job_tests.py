@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from serinus.api.names import ObjectKey
+from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import RunJobTest
 from serinus.engine.rollout.job_tests import has_ended, known_test, never_ran
-from serinus.engine.rollout.observation import JobRefusal
+from serinus.engine.rollout.observation import TestRefusal
 from serinus.errors import AmbiguousError, RefusedError, SerinusError, TransientError
 from serinus.ports.cluster_state import JobRecord, Meta, PodFacts, Record, RolloutRecord
 from serinus.reconcile.background import BackgroundTasks
@@ -54,14 +55,15 @@ class JobTests:
         self._background = background
         self._enqueue = enqueue
         self._on_change = on_change
-        self._refused: dict[TestId, JobRefusal] = {}
+        self._refused: dict[TestId, TestRefusal] = {}
         self._failing: dict[TestId, datetime] = {}
         self._pods: dict[str, PodFacts] = {}
         self._watched: set[str] = set()
+        self._own: dict[TestId, str] = {}
 
     def __len__(self) -> int:
         """How many refusals, failures and Jobs are kept."""
-        return len(self._refused.keys() | self._failing.keys()) + len(self._watched)
+        return len(self._refused.keys() | self._failing.keys() | self._own.keys()) + len(self._watched)
 
     # ---- creating ------------------------------------------------------------------------------
 
@@ -73,21 +75,22 @@ class JobTests:
         """
         test = TestId.of(owner, action.identity)
         try:
-            job = await self._jobs.ensure(owner, action)
+            job = await self._jobs.ensure(owner, action, self._own.get(test, ""))
         except RefusedError as problem:
             logger.warning("%s: the Job of test %s was refused: %s", owner.key, test.test, problem)
-            self._refused[test] = JobRefusal(str(problem), self._clock.now())
+            self._refused[test] = TestRefusal(str(problem), self._clock.now())
             self._enqueue(owner.key)
         except (AmbiguousError, TransientError) as problem:
             now = self._clock.now()
             if now - self._failing.setdefault(test, now) < SILENT:
                 raise
             logger.warning("%s: the Job of test %s cannot be created: %s", owner.key, test.test, problem)
-            self._refused[test] = JobRefusal(str(problem), now, may_exist=True)
+            self._refused[test] = TestRefusal(str(problem), now, may_exist=True)
             self._enqueue(owner.key)
         else:
             self._refused.pop(test, None)
             self._failing.pop(test, None)
+            self._own[test] = job.meta.uid
             # Before the watch reports it: a Job that is not in the cache is taken for one that somebody has deleted.
             self._on_change(job)
 
@@ -97,7 +100,11 @@ class JobTests:
         """Return what the pods of the Jobs under way show, by the Job's uid."""
         return self._pods
 
-    def refusals(self, record: RolloutRecord) -> dict[str, JobRefusal]:
+    def own(self, uid: str, status: RolloutStatus) -> dict[str, str]:
+        """Return the uids of the Jobs of the current run and stage that are known to be the operator's own, by test."""
+        return {test.test: job for test, job in self._own.items() if test.is_current(uid, status)}
+
+    def refusals(self, record: RolloutRecord) -> dict[str, TestRefusal]:
         """Return why Jobs of the current run and stage were refused, by test."""
         uid, status = record.meta.uid, record.status
         return {test.test: refusal for test, refusal in self._refused.items() if test.is_current(uid, status)}
@@ -106,10 +113,12 @@ class JobTests:
 
     def watch(self, record: RolloutRecord) -> None:
         """Read the pods of the Rollout's Jobs that have not run, from now on; drop what concerns earlier stages."""
-        for test in [test for test in (*self._refused, *self._failing) if test.uid == record.meta.uid]:
+        for test in self._of(record.meta.uid):
             if not test.is_current(record.meta.uid, record.status):
                 self._drop(test)
-        for job in current_jobs(self._cache, record):
+        for job in current_jobs(self._cache, record, self.own(record.meta.uid, record.status)):
+            # After a restart the first one of the right name counts, and no other from then on.
+            self._own.setdefault(TestId(job.owner, job.run, job.stage, job.test), job.meta.uid)
             if self._is_pending(job) and job.meta.uid not in self._watched:
                 self._watched.add(job.meta.uid)
                 self._background.start(self._watch(record.meta.key, job))
@@ -121,6 +130,8 @@ class JobTests:
         test = TestId(job.owner, job.run, job.stage, job.test)
         if job.outcome is None or rollout is None or not test.is_current(rollout.meta.uid, rollout.status):
             return
+        if self._own.get(test, job.meta.uid) != job.meta.uid:
+            return
         known = known_test(rollout.status, job.test)
         if (known is not None and has_ended(known)) or never_ran(job.outcome, known):
             return
@@ -128,10 +139,14 @@ class JobTests:
 
     def forget(self, uid: str) -> None:
         """Drop the refusals of a Rollout that is gone."""
-        for test in [test for test in (*self._refused, *self._failing) if test.uid == uid]:
+        for test in self._of(uid):
             self._drop(test)
 
+    def _of(self, uid: str) -> list[TestId]:
+        return [test for test in {*self._refused, *self._failing, *self._own} if test.uid == uid]
+
     def _drop(self, test: TestId) -> None:
+        self._own.pop(test, None)
         self._refused.pop(test, None)
         self._failing.pop(test, None)
 
@@ -158,7 +173,7 @@ class JobTests:
     def _current(self, rollout: ObjectKey, job: JobRecord) -> JobRecord | None:
         """Return the Job as it is now; None once it has run, has ended or belongs to an earlier stage."""
         record = self._cache.rollout(rollout)
-        jobs = current_jobs(self._cache, record) if record is not None else ()
+        jobs = current_jobs(self._cache, record, {}) if record is not None else ()
         return next((one for one in jobs if one.meta.uid == job.meta.uid and self._is_pending(one)), None)
 
     async def _read(self, rollout: ObjectKey, job: JobRecord) -> None:

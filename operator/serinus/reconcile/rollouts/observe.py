@@ -17,11 +17,11 @@ from serinus.engine.rollout.observation import (
     BackendKey,
     InvalidSpec,
     JobFacts,
-    JobRefusal,
     Observation,
     RouteFacts,
     RouteProblem,
     TestOutcome,
+    TestRefusal,
     VersionFacts,
     backend_key,
 )
@@ -51,7 +51,9 @@ class LocalFacts:
         metrics_problem: why the conditions can never be measured; empty where they can.
         http_tests: the ended tests that no Job in the cluster tells of, by name.
         pods: what the pods of the Jobs under way show, by the Job's uid.
-        refused_jobs: why Jobs were refused, by test.
+        own_jobs: the uid of the Job that was created for a test, by test.
+        refused_tests: why Jobs were not created and HTTP tests not sent, by test.
+        job_tests: whether this installation creates Jobs for tests.
         actor_stamped: whether the annotations that name the actors were stamped by the API server.
         audit: which audit records the registry has.
     """
@@ -61,7 +63,9 @@ class LocalFacts:
     metrics_problem: str = ""
     http_tests: Mapping[str, TestOutcome] = field(default_factory=dict)
     pods: Mapping[str, PodFacts] = field(default_factory=dict)
-    refused_jobs: Mapping[str, JobRefusal] = field(default_factory=dict)
+    own_jobs: Mapping[str, str] = field(default_factory=dict)
+    refused_tests: Mapping[str, TestRefusal] = field(default_factory=dict)
+    job_tests: bool = True
     actor_stamped: bool = False
     audit: AuditFacts = field(default_factory=AuditFacts)
 
@@ -77,8 +81,10 @@ def observe(
     reviews = admission.reviews(model) if model is not None else {}
     ref = route_in_use(plan, record.status)
     route = _route(cache, key.namespace, ref.http_route) if ref is not None else _NO_PLAN
+    jobs = current_jobs(cache, record, local.own_jobs)
     return Observation(
         name=key.name,
+        namespace=key.namespace,
         generation=record.generation,
         deleted=deleted or record.deleting,
         status_problem=record.status_problem,
@@ -89,6 +95,7 @@ def observe(
         endpoints=_endpoints(cache, record),
         missing=_missing(cache, record, versions, route),
         commands=record.commands,
+        override=record.override,
         rollback_to=record.rollback_to,
         uid=record.meta.uid,
         actors=record.actors if local.actor_stamped else _unstamped(record.actors),
@@ -99,9 +106,10 @@ def observe(
         conflict=_keeper(cache, record, plan) if plan is not None else "",
         versions={version.version: _facts(cache, version, reviews.get(version.version)) for version in versions},
         route=route,
-        tests={**job_outcomes(cache, record), **local.http_tests},
-        jobs={job.test: _job(job, local.pods) for job in current_jobs(cache, record) if job.outcome is None},
-        refused_jobs=local.refused_jobs,
+        tests={**job_outcomes(jobs), **local.http_tests},
+        jobs={job.test: _job(job, local.pods) for job in jobs if job.outcome is None},
+        job_tests=local.job_tests,
+        refused_tests=local.refused_tests,
         readings=local.readings,
         share=local.share,
         metrics_problem=local.metrics_problem,
@@ -232,18 +240,19 @@ def _share_a_rule(ref: HttpRouteRef, other: HttpRouteRef) -> bool:
     return ref.name == other.name and (len(names) == 1 or None in names)
 
 
-def current_jobs(cache: ClusterCache, record: RolloutRecord) -> tuple[JobRecord, ...]:
-    """Return the Jobs of the current run and stage."""
+def current_jobs(cache: ClusterCache, record: RolloutRecord, own: Mapping[str, str]) -> tuple[JobRecord, ...]:
+    """Return the Jobs of the current run and stage; only those with this uid where one is known, by test."""
     status = record.status
     if status.stage is None:
         return ()
     current = (record.meta.uid, status.run, status.stage.name)
-    return tuple(job for job in cache.jobs(record.meta.key) if (job.owner, job.run, job.stage) == current)
+    jobs = (job for job in cache.jobs(record.meta.key) if (job.owner, job.run, job.stage) == current)
+    return tuple(job for job in jobs if own.get(job.test, job.meta.uid) == job.meta.uid)
 
 
-def job_outcomes(cache: ClusterCache, record: RolloutRecord) -> dict[str, TestOutcome]:
-    """Return the outcomes of the ended Jobs of the current run and stage, by test."""
-    return {job.test: job.outcome for job in current_jobs(cache, record) if job.outcome is not None}
+def job_outcomes(jobs: Iterable[JobRecord]) -> dict[str, TestOutcome]:
+    """Return the outcomes of the ended Jobs, by test."""
+    return {job.test: job.outcome for job in jobs if job.outcome is not None}
 
 
 def _job(job: JobRecord, pods: Mapping[str, PodFacts]) -> JobFacts:

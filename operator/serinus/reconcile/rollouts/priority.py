@@ -17,7 +17,7 @@ from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from serinus.reconcile.rollouts.http_tests import HttpTestResults
-from serinus.reconcile.rollouts.observe import job_outcomes
+from serinus.reconcile.rollouts.observe import current_jobs, job_outcomes
 
 _TOWARDS_SAFETY: Final = (Command.ABORT, Command.ROLLBACK)
 
@@ -62,7 +62,9 @@ class Priorities:
     def _has_failed_test(self, record: RolloutRecord) -> bool:
         if not isinstance(mode_of(record.status), Running):
             return False
-        ended = job_outcomes(self._cache, record) | self._tests.outcomes(record.meta.uid, record.status)
+        ended = job_outcomes(current_jobs(self._cache, record, {})) | self._tests.outcomes(
+            record.meta.uid, record.status
+        )
         return any(
             outcome.result is TestResult.FAILED and not never_ran(outcome, known_test(record.status, name))
             for name, outcome in ended.items()

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -120,8 +120,10 @@ class RolloutReconciler:
         self.tests.results.forget_all(record.meta.uid)
         self.jobs.forget(record.meta.uid)
         self.unreadable.forget(record.meta.key)
+        # One without a finalizer was gone before its end could be written into its status.
+        attempt = self.decider.attempt_on_departed(record)
         self.decider.clocks.forget(record.meta.key)
-        self.relay.on_delete(record)
+        self.relay.on_delete(replace(record, status=attempt.decision.status) if attempt is not None else record)
         self.memory.depart(record)
         self.queue.to_safety(record.meta.key)
 

@@ -21,6 +21,9 @@ class DynamoDbApi(Protocol):
     def query(self, **request: object) -> Answer:
         """Read a page of items of one partition, of a table or an index."""
 
+    def scan(self, **request: object) -> Answer:
+        """Read a page of items of a whole table."""
+
     def batch_get_item(self, **request: object) -> Answer:
         """Read several items by their keys."""
 

@@ -10,16 +10,25 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from serinus.engine.versions.catalogue import VersionEntry
-from serinus.errors import ConflictError, NotFoundError, RefusedError, SerinusError, TransientError
-from serinus.ports.registry_store import Commit
+from serinus.errors import (
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    SerinusError,
+    TransientError,
+    VersionTakenError,
+)
+from serinus.ports.registry_store import Commit, Yank
 from serinus.registry.dynamodb.client import ContendedError
 from serinus.registry.dynamodb.items import (
     Item,
     Keys,
     data_items,
     head_item,
+    number,
     record_id_item,
     record_item,
+    text,
     version_values,
 )
 from serinus.registry.dynamodb.names import TableNames
@@ -91,6 +100,8 @@ class _Builder:
                 yield "data", {"Put": {"TableName": self.tables.registry, "Item": item}}
         if step.serves and (step.registers is None or step.registers.version != step.serves):
             yield VERSION_STEP, self._check()
+        if step.yanks is not None:
+            yield VERSION_STEP, self._yank(step.yanks)
 
     def _head(self) -> Mapping[str, Any]:
         before = self.step.before.audit
@@ -120,7 +131,7 @@ class _Builder:
         serves = step.serves == entry.version
         if serves and entry.digest != step.digest:
             raise RefusedError(f"{entry.version} shall serve with {step.digest}, but is registered with {entry.digest}")
-        values = version_values(self.keys, step.model, entry)
+        values = version_values(self.keys, step.model, entry) | {"seq": number(step.record.sequence)}
         kept = "attribute_not_exists(pk) OR #specHash = :specHash"
         return {
             "Update": {
@@ -131,6 +142,29 @@ class _Builder:
                 "ExpressionAttributeNames": {f"#{name}": name for name in values}
                 | ({"#yanked": "yanked"} if serves else {}),
                 "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+
+    def _yank(self, yanks: Yank) -> Mapping[str, Any]:
+        """Mark a registered version, or remove its mark, and count the change."""
+        step = self.step
+        try:
+            key = self.keys.version(step.model, yanks.version)
+        except ValueError as problem:
+            raise _not_registered(step) from problem
+        counted = "#yanks = if_not_exists(#yanks, :none) + :one, #by = :by"
+        names = {"#yanked": "yanked", "#yanks": "yanks", "#by": "yankSeq"}
+        values = {":none": number(0), ":one": number(1), ":by": number(step.record.sequence)}
+        mark = f"SET #yanked = :reason, {counted}" if yanks.reason else f"SET {counted} REMOVE #yanked"
+        return {
+            "Update": {
+                "TableName": self.tables.registry,
+                "Key": key,
+                "UpdateExpression": mark,
+                "ConditionExpression": "attribute_exists(pk)",
+                "ExpressionAttributeNames": names,
+                "ExpressionAttributeValues": values | ({":reason": text(yanks.reason)} if yanks.reason else {}),
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         }
@@ -191,8 +225,9 @@ def _version_unsuitable(step: Commit, stored: Item | None) -> SerinusError:
         return _not_registered(step)
     version = stored.get("version", {}).get("S", "")
     if entry is not None and version == entry.version and stored.get("specHash", {}).get("S") != entry.spec_hash:
-        return RefusedError(
-            f"{step.model} {version} is registered with another spec: a version never changes, release another one"
+        return VersionTakenError(
+            f"{step.model} {version} is registered with another spec, {stored.get('specHash', {}).get('S')}, not "
+            f"{entry.spec_hash}, and a version never changes: give the new build a new version"
         )
     if "yanked" in stored:
         return RefusedError(f"{step.model} {version} is yanked ({stored['yanked']['S']}): name another version")
@@ -203,7 +238,8 @@ def _version_unsuitable(step: Commit, stored: Item | None) -> SerinusError:
 
 
 def _not_registered(step: Commit) -> NotFoundError:
-    return NotFoundError(f"{step.model} {step.serves} is not registered: apply its ModelVersion, or register it")
+    version = step.yanks.version if step.yanks is not None else step.serves
+    return NotFoundError(f"{step.model} {version} is not registered: apply its ModelVersion, or register it")
 
 
 def _forked(step: Commit) -> RefusedError:

@@ -20,8 +20,9 @@ from serinus.api.names import SEQUENCE_DIGITS, ObjectKey
 from serinus.api.parsing import decode, encode
 from serinus.api.schema import Model
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.semver import sortable
-from serinus.engine.versions.catalogue import VersionEntry
+from serinus.engine.versions.catalogue import VersionEntry, spec_hash
 from serinus.errors import InvalidObjectError, RefusedError
 
 T = TypeVar("T", bound=Model)
@@ -214,11 +215,41 @@ def head_of(item: Item | None, model: ObjectKey) -> Head:
 
 
 def entry_of(item: Item) -> VersionEntry:
-    """Return the version in an item; RefusedError where it cannot be decoded."""
+    """Return the version in an item; RefusedError where it cannot be decoded, or its spec is not the registered one."""
+    entry = stored_entry(item)
+    hashes = {spec_hash(entry.spec), entry.spec_hash, item.get("specHash", {}).get("S", "")}
+    if len(hashes) > 1:
+        raise RefusedError(
+            f"{item['pk']['S']} {entry.version} was changed in the table: its spec does not hash to {entry.spec_hash}. "
+            "Run serinus audit verify, then serinus audit restore"
+        )
+    return entry
+
+
+def stored_entry(item: Item) -> VersionEntry:
+    """Return the version in an item as it is stored; RefusedError where it cannot be decoded."""
     kept = _read(_Entry, item, "entry", f"{item['pk']['S']} {item['sk']['S']}")
     yanked = item.get("yanked", {}).get("S", "")
     return VersionEntry(
         spec=kept.spec, spec_hash=kept.spec_hash, registered_at=kept.registered_at, labels=kept.labels, yanked=yanked
+    )
+
+
+def registered_of(item: Item) -> RegisteredVersion:
+    """Return what an item says of a version's registration; RefusedError where it cannot be decoded."""
+    entry = entry_of(item)
+    changes = item.get("yanks", {}).get("N", "1" if entry.yanked else "0")
+    return RegisteredVersion(
+        version=entry.version,
+        sequence=int(item.get("seq", {}).get("N", "0")),
+        spec_hash=entry.spec_hash,
+        digest=entry.digest,
+        labels=dict(entry.labels),
+        registered_at=entry.registered_at,
+        holds_spec=True,
+        yanked=entry.yanked,
+        yank_changes=int(changes),
+        yank_record=int(item.get("yankSeq", {}).get("N", "0")),
     )
 
 
@@ -232,7 +263,17 @@ def stored_record(item: Item, before: int) -> StoredRecord:
     key = item["sk"]["S"]
     if len(key) != SEQUENCE_DIGITS or not (key.isascii() and key.isdecimal()):
         return StoredRecord(before, {"key": key})
-    return StoredRecord(int(key), _content(item))
+    content = _content(item)
+    return StoredRecord(int(key), content, tuple(_side_defects(item, content)))
+
+
+def _side_defects(item: Item, content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where the attributes that a record is searched by contradict its content."""
+    expected = {name: str(content.get(name, "")) for name in ("event", "version", "at", "id")}
+    for name in sorted((item.keys() | expected.keys()) - {"pk", "sk", "content"}):
+        value = item.get(name, {}).get("S")
+        if value != expected.get(name):
+            yield f"its attribute {name} is {value!r}, its content says {expected.get(name)!r}"
 
 
 def _content(item: Item) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.backoff import Backoff
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.errors import RefusedError, TransientError
 from serinus.registry.dynamodb.api import DynamoDbApi
@@ -27,6 +28,7 @@ from serinus.registry.dynamodb.items import (
     Keys,
     entry_of,
     head_of,
+    registered_of,
     sequence_text,
     stored_record,
     text,
@@ -84,6 +86,41 @@ class Reads:
             return None
         item = self._get(key)
         return entry_of(item) if item is not None else None
+
+    def registered(self, model: ObjectKey, version: str) -> RegisteredVersion | None:
+        """Return what was registered: a version's item is created once, in one transaction with its record."""
+        try:
+            key = self._keys.version(model, version)
+        except ValueError:
+            return None
+        item = self._get(key)
+        return registered_of(item) if item is not None else None
+
+    def partition(self, model: ObjectKey, cursor: Key | None) -> Page[Item]:
+        """Return a page of everything that the registry's table has of a model."""
+        items, following = self._page(
+            self._tables.registry,
+            "pk = :pk",
+            {":pk": text(self._keys.of_model(model))},
+            self._pages.versions,
+            cursor,
+            ConsistentRead=True,
+        )
+        return Page(items, following)
+
+    def chains(self, cursor: Key | None) -> Page[ObjectKey]:
+        """Return the models of this scope that have a record in a page of the audit table, with repetitions."""
+        more = {"ExclusiveStartKey": cursor} if cursor is not None else {}
+        answer = read(
+            self._client.scan,
+            TableName=self._tables.audit,
+            ProjectionExpression="pk",
+            FilterExpression="begins_with(pk, :scope)",
+            ExpressionAttributeValues={":scope": text(self._keys.prefix)},
+            **more,
+        )
+        models = dict.fromkeys(self._keys.model_of(item) for item in answer["Items"])
+        return Page(list(models), answer.get("LastEvaluatedKey"))
 
     def existing_sequence(self, model: ObjectKey, record_id: str) -> int | None:
         """Return the number of the record with this id; None where there is none, or it has expired."""

@@ -16,9 +16,11 @@ from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.backoff import Backoff
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.contents import StoredContents
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
-from serinus.errors import AmbiguousError, NotFoundError, RefusedError, TransientError
-from serinus.ports.registry_store import Commit
+from serinus.errors import AmbiguousError, ConflictError, RefusedError, TransientError
+from serinus.ports.registry_store import Commit, Restoration
 from serinus.registry.dynamodb.client import (
     CONNECTIONS,
     READ_ATTEMPTS,
@@ -28,9 +30,11 @@ from serinus.registry.dynamodb.client import (
     write,
 )
 from serinus.registry.dynamodb.commit import Transaction, cancelled, transaction
+from serinus.registry.dynamodb.inspect import contents_of
 from serinus.registry.dynamodb.items import Key, Keys, sequence_text, text
 from serinus.registry.dynamodb.names import TableNames, checked_scope
 from serinus.registry.dynamodb.reads import Page, PageSizes, Reads, has_digests
+from serinus.registry.dynamodb.restoring import restoring
 from serinus.registry.dynamodb.tables import probe
 from serinus.settings import DynamoDbSettings
 
@@ -107,6 +111,10 @@ class DynamoDbStore:
         """Return one version, strongly consistent; None where it is not registered."""
         return await self._read(partial(self._reads.version, model, version))
 
+    async def read_registered(self, model: ObjectKey, head: Head, version: str) -> RegisteredVersion | None:  # noqa: ARG002 - the item is as new as the head
+        """Return what was registered, from the version's item, strongly consistent."""
+        return await self._read(partial(self._reads.registered, model, version))
+
     async def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
         """Yield the model's versions; with a major number in the query only those are read."""
         async for entry in self._paged(partial(self._reads.versions, model, query)):
@@ -141,6 +149,19 @@ class DynamoDbStore:
         async for stored in self._paged(partial(self._reads.records, model, after, through)):
             yield stored
 
+    async def inspect(self, model: ObjectKey) -> StoredContents:
+        """Return everything that the registry's table shows of a model, strongly consistent."""
+        items = [item async for item in self._paged(partial(self._reads.partition, model))]
+        return contents_of(items, self._keys, model)
+
+    async def list_chains(self) -> AsyncIterator[ObjectKey]:
+        """Yield each model of this scope that has a record: a scan of the whole audit table."""
+        seen: set[ObjectKey] = set()
+        async for model in self._paged(self._reads.chains):
+            if model not in seen:
+                seen.add(model)
+                yield model
+
     # ---- writing -------------------------------------------------------------------------------
 
     async def commit(self, step: Commit) -> None:
@@ -167,36 +188,16 @@ class DynamoDbStore:
             if error is not None:
                 raise error from problem
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Mark a version as never to serve again.
-
-        Raises:
-            NotFoundError: it is not registered.
-            RefusedError: the reason is empty.
-            AmbiguousError: it may have been marked: retry.
-        """
-        if not reason:
-            raise RefusedError(f"{model} {version}: yanking needs a reason")
-        unknown = NotFoundError(f"{model} {version} is not registered: apply its ModelVersion, or register it")
-        try:
-            key = self._keys.version(model, version)
-        except ValueError as problem:
-            raise unknown from problem
-        try:
-            await self._write(partial(self._mark, key, reason))
-        except ClientError as problem:
-            raise unknown from problem
-
-    def _mark(self, key: Key, reason: str) -> None:
-        write(
-            self._clients.commits.update_item,
-            TableName=self._tables.registry,
-            Key=key,
-            UpdateExpression="SET #yanked = :reason",
-            ConditionExpression="attribute_exists(pk)",
-            ExpressionAttributeNames={"#yanked": "yanked"},
-            ExpressionAttributeValues={":reason": text(reason)},
-        )
+    async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
+        """Store the lost records and versions, then the head, each in a transaction of its own."""
+        for actions in restoring(restoration, self._keys, self._tables, model):
+            try:
+                await self._write(partial(write, self._clients.commits.transact_write_items, TransactItems=actions))
+            except ClientError as problem:
+                raise ConflictError(
+                    f"{model}: the head or a record was written meanwhile, or the last attempt has stored it: read "
+                    f"everything again ({problem})"
+                ) from problem
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         """Delete the records up to this one, oldest first, and return their number.

@@ -9,6 +9,7 @@ from serinus.api.audit_record import AuditEntry
 from serinus.api.model import Head
 from serinus.api.names import FIELD_MANAGER, MODEL, ObjectKey
 from serinus.api.parsing import encode
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import ConflictError, NotFoundError, SerinusError
 from serinus.kube.client import MERGE_PATCH, Requests
@@ -41,9 +42,15 @@ class MirroringAuditLog:
         await self._mirror(model)
         return number
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Mark a version as never to serve again; errors are those of the registry only."""
-        await self._registry.set_yanked(model, version, reason)
+    async def set_yanked(self, model: ObjectKey, version: str, reason: str, audit_entry: AuditEntry) -> int:
+        """Yank a version, or take its yank back; errors are those of the registry only."""
+        number = await self._registry.set_yanked(model, version, reason, audit_entry)
+        await self._mirror(model)
+        return number
+
+    async def standing(self, model: ObjectKey, version: str) -> RegisteredVersion | None:
+        """Return what the records say of a version."""
+        return await self._registry.standing(model, version)
 
     async def _mirror(self, model: ObjectKey) -> None:
         try:

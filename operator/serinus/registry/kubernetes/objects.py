@@ -25,6 +25,7 @@ from serinus.api.names import (
 )
 from serinus.api.parsing import decode, encode
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.contents import StoredVersion
 from serinus.engine.audit.head import apply
 from serinus.engine.versions.catalogue import VersionEntry, spec_hash
 from serinus.errors import InvalidObjectError, RefusedError
@@ -118,13 +119,39 @@ def version_entry(raw: Raw) -> VersionEntry:
     )
 
 
+def stored_version(model: ObjectKey, raw: Raw) -> StoredVersion | None:
+    """Return what a ModelVersion shows of a model's version, even if it is invalid; None for another model's."""
+    name, spec = str(raw["metadata"]["name"]), raw.get("spec")
+    owner = spec.get("model") if isinstance(spec, Mapping) else None
+    try:
+        entry = version_entry(raw)
+    except InvalidObjectError as problem:
+        named = name.removeprefix(f"{model.name}-v")
+        own = owner == model.name or (owner is None and named != name)
+        return StoredVersion(version=named, defects=(f"ModelVersion {name}: {problem}",)) if own else None
+    if entry.spec.model != model.name:
+        return None
+    return StoredVersion(
+        version=entry.version,
+        spec_hash=entry.spec_hash,
+        labels=dict(entry.labels),
+        registered_at=entry.registered_at,
+        yanked=entry.yanked,
+    )
+
+
 def stored_record(raw: Raw) -> StoredRecord:
     """Return an AuditRecord as stored, without validating its content."""
     digits = str(raw["metadata"]["name"])[-SEQUENCE_DIGITS:]
     if not digits.isdecimal():
         raise RefusedError(f"AuditRecord {raw['metadata']['name']}: its name does not end with its number")
     content = raw.get("spec")
-    return StoredRecord(int(digits), content if isinstance(content, Mapping) else {})
+    content = content if isinstance(content, Mapping) else {}
+    label = (raw["metadata"].get("labels") or {}).get(RECORD_ID_LABEL)
+    if label == content.get("id"):
+        return StoredRecord(int(digits), content)
+    defect = f"its label {RECORD_ID_LABEL} is {label!r}, its content says {content.get('id')!r}"
+    return StoredRecord(int(digits), content, (defect,))
 
 
 def folded(model: ObjectKey, head: Head, record: StoredRecord) -> Head:

@@ -11,19 +11,31 @@ from serinus.api.names import (
     MODEL_LABEL,
     MODEL_VERSION,
     RECORD_ID_LABEL,
+    SEQUENCE_DIGITS,
     Kind,
     ObjectKey,
     audit_record_name,
     model_version_name,
 )
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.contents import StoredContents
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import InvalidObjectError, NotFoundError, RefusedError
 from serinus.kube.client import Raw, Requests
 from serinus.kube.kinds import collection_path, object_path
-from serinus.registry.kubernetes.objects import ModelSnapshot, folded, model_snapshot, stored_record, version_entry
+from serinus.registry.kubernetes.objects import (
+    ModelSnapshot,
+    folded,
+    model_snapshot,
+    stored_record,
+    stored_version,
+    version_entry,
+)
 
 _LIST_TIMEOUT: Final = 30.0
+UNTRANSACTED: Final = 1
+"""So many records may be beyond the head: a writer creates the record, then moves the head, and the next one waits."""
+
 _FEW: Final = 8
 """The most records that are read by name before the chain is listed: a head is seldom more than one behind."""
 
@@ -100,6 +112,34 @@ class RegistryObjects:
             else:
                 yield ObjectKey(owner, entry.spec.model), entry
 
+    async def contents(self, model: ObjectKey) -> StoredContents:
+        """Return what the objects of a model show beside its chain, invalid ones included."""
+        versions = [
+            stored
+            async for raw in self._all(MODEL_VERSION, model.namespace, {})
+            if (stored := stored_version(model, raw)) is not None
+        ]
+        defects: list[str] = []
+        try:
+            snapshot = await self.model(model)
+        except RefusedError as problem:
+            snapshot = None
+            defects.append(str(problem))
+        return StoredContents(
+            versions=tuple(versions),
+            defects=tuple(defects),
+            has_head=bool(defects) or (snapshot is not None and snapshot.head.audit.sequence > 0),
+            slack=UNTRANSACTED,
+            owned=False,
+        )
+
+    async def chains(self, namespace: str) -> AsyncIterator[ObjectKey]:
+        """Yield the model of each record, with repetitions."""
+        async for raw in self._all(AUDIT_RECORD, namespace, {}):
+            metadata = raw["metadata"]
+            name = (metadata.get("labels") or {}).get(MODEL_LABEL) or str(metadata["name"])[: -SEQUENCE_DIGITS - 1]
+            yield ObjectKey(metadata["namespace"], name)
+
     async def models(self, namespace: str) -> AsyncIterator[tuple[ObjectKey, Head]]:
         """Yield the heads of all Models; an invalid one is logged and skipped."""
         async for raw in self._all(MODEL, namespace, {}):
@@ -113,11 +153,11 @@ class RegistryObjects:
 
     async def caught_up(self, model: ObjectKey, head: Head) -> Head:
         """Return the head after applying all records that follow it in the chain."""
-        async for record in self._following(model, head.audit.sequence):
+        async for record in self.following(model, head.audit.sequence):
             head = folded(model, head, record)
         return head
 
-    async def _following(self, model: ObjectKey, sequence: int) -> AsyncIterator[StoredRecord]:
+    async def following(self, model: ObjectKey, sequence: int) -> AsyncIterator[StoredRecord]:
         """Yield the records after a head; for an empty head the chain is listed, as its start may have been pruned."""
         listed = sequence
         if sequence:

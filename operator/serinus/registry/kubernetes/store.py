@@ -9,6 +9,9 @@ not affect decisions: a step on an old head tries to create a number that is tak
 forward by folding the chain, and ends with a conflict or, if the record is its own, with success. Until then a reader
 gets the head before that step: one production version, of a chain that verifies.
 
+A yank is an annotation of the ModelVersion, which its team writes, and a record: the operator may not write users'
+objects. A version that either of them yanks never serves.
+
 Known limitation: a version yanked between its check and the record's creation still becomes the production version.
 """
 
@@ -21,19 +24,26 @@ from serinus.api.names import (
     FIELD_MANAGER,
     MODEL,
     MODEL_VERSION,
-    YANKED_ANNOTATION,
     Kind,
     ObjectKey,
     audit_record_name,
-    model_version_name,
 )
 from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.contents import StoredContents
+from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
-from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
+from serinus.errors import (
+    AmbiguousError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+    VersionTakenError,
+)
 from serinus.kube.answers import AlreadyExistsError
-from serinus.kube.client import JSON_PATCH, MERGE_PATCH, Requests
+from serinus.kube.client import JSON_PATCH, Requests
 from serinus.kube.kinds import collection_path, object_path
-from serinus.ports.registry_store import Commit
+from serinus.ports.registry_store import Commit, Restoration
 from serinus.registry.kubernetes.objects import (
     ModelSnapshot,
     Patch,
@@ -45,6 +55,7 @@ from serinus.registry.kubernetes.objects import (
     version_manifest,
 )
 from serinus.registry.kubernetes.reads import RegistryObjects
+from serinus.registry.kubernetes.registrations import RegistrationIndex
 
 PAGE: Final = 500
 
@@ -76,6 +87,7 @@ class KubernetesStore:
         self._objects = RegistryObjects(client, page_size)
         self._namespaces = tuple(namespaces) or ("",)
         self._on_close = on_close
+        self._registrations = RegistrationIndex(self._objects)
         self._absent: dict[tuple[ObjectKey, str], int] = {}
 
     async def close(self) -> None:
@@ -98,6 +110,10 @@ class KubernetesStore:
     async def read_version(self, model: ObjectKey, version: str) -> VersionEntry | None:
         """Return one version by one GET."""
         return await self._objects.version(model, version)
+
+    async def read_registered(self, model: ObjectKey, head: Head, version: str) -> RegisteredVersion | None:
+        """Return what the chain says of a version; only the records since the last call are read."""
+        return (await self._registrations.through(model, head)).get(version)
 
     async def list_versions(self, model: ObjectKey, query: Query) -> AsyncIterator[VersionEntry]:
         """Yield the model's versions from a list of its namespace: the teams' ModelVersions have no label of ours."""
@@ -151,6 +167,19 @@ class KubernetesStore:
         async for record in self._objects.records(model, after, through):
             yield record
 
+    async def inspect(self, model: ObjectKey) -> StoredContents:
+        """Return what the Model and the ModelVersions show."""
+        return await self._objects.contents(model)
+
+    async def list_chains(self) -> AsyncIterator[ObjectKey]:
+        """Yield each model that has a record: a list of all AuditRecords."""
+        seen: set[ObjectKey] = set()
+        for namespace in self._namespaces:
+            async for model in self._objects.chains(namespace):
+                if model not in seen:
+                    seen.add(model)
+                    yield model
+
     # ---- writing -------------------------------------------------------------------------------
 
     async def commit(self, step: Commit) -> None:
@@ -176,15 +205,21 @@ class KubernetesStore:
         else:
             await self._advance(step)
 
-    async def set_yanked(self, model: ObjectKey, version: str, reason: str) -> None:
-        """Annotate the ModelVersion with the reason."""
-        if await self._objects.version(model, version) is None:
-            raise NotFoundError(f"{model.name} {version} is not registered in {model.namespace}: nothing to yank")
-        key = ObjectKey(model.namespace, model_version_name(model.name, version))
-        body = {"metadata": {"annotations": {YANKED_ANNOTATION: reason}}}
-        await self._client.request(
-            "PATCH", object_path(MODEL_VERSION, key), body=body, content_type=MERGE_PATCH, query=_WRITER
-        )
+    async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
+        """Create the lost records, then set the Model's status; ModelVersions are the team's, who apply them again."""
+        for record in restoration.records:
+            try:
+                await self._create(AUDIT_RECORD, record_manifest(model, record))
+            except AlreadyExistsError:
+                continue
+        snapshot = await self._objects.model(model) or await self._new_model(model)
+        try:
+            await self._patch_status(model, status_patch(snapshot, restoration.head))
+        except RefusedError as problem:
+            raise RefusedError(
+                f"{problem}. The Model's status claims more than its chain holds, and it never goes back: delete the "
+                "Model (its policy is in its spec), then restore again"
+            ) from problem
 
     async def remove_records(self, model: ObjectKey, through: int) -> int:
         """Delete the records one by one, oldest first, so that the rest is always the end of the chain."""
@@ -207,8 +242,15 @@ class KubernetesStore:
         entry = await self._objects.version(step.model, step.serves)
         if entry is None:
             raise NotFoundError(f"{step.model.name} {step.serves} is not registered in {step.model.namespace}")
-        if entry.yanked:
-            raise RefusedError(f"{step.model} {step.serves} is yanked: {entry.yanked}")
+        known = await self.read_registered(step.model, step.before, step.serves)
+        if known is not None and known.spec_hash not in {"", entry.spec_hash}:
+            raise VersionTakenError(
+                f"{step.model} {step.serves} was made anew with another spec than the registered one "
+                f"({entry.spec_hash}, not {known.spec_hash}): it never serves under this number"
+            )
+        yanked = entry.yanked or (known.yanked if known is not None else "")
+        if yanked:
+            raise RefusedError(f"{step.model} {step.serves} is yanked: {yanked}")
         if entry.digest != step.digest:
             raise RefusedError(
                 f"{step.model} {step.serves} has the digest {entry.digest or '(none)'}, not {step.digest or '(none)'}: "
@@ -226,7 +268,7 @@ class KubernetesStore:
             else:
                 return
         if known is None or known.spec_hash != entry.spec_hash:
-            raise RefusedError(
+            raise VersionTakenError(
                 f"{model} {entry.version} is registered with another spec, and a version never changes: "
                 "give the new build a new version"
             )

@@ -29,7 +29,7 @@ async def _every_verb_of_the_operator(place: DynamoDbPlace) -> set[Right]:
         await registry.promote(MODEL, "2.0.0", audit_entry())
         await registry.rollback(MODEL, audit_entry())
         await registry.record(MODEL, audit_entry(AuditEvent.PAUSED))
-        await store.set_yanked(MODEL, "2.0.0", "it leaks")
+        await registry_on(store).set_yanked(MODEL, "2.0.0", "it leaks", audit_entry())
         await registry.list(MODEL)
         assert (await registry.verify(MODEL)).ok
         entry = version_entry(MODEL, "1.0.0")
@@ -58,6 +58,20 @@ async def test_the_readers_policy_allows_exactly_what_serving_code_requests(plac
         assert len(list(reader.history("fraud"))) == 2
     asked = {right for operation, request in calls for right in needed(operation, request)}
     document = policy(POLICIES / "reader-policy.json", place.settings.table_prefix)
+    assert permitted(document, asked)
+    assert rights(document, "Allow") == asked
+
+
+async def test_the_auditors_policy_allows_exactly_what_verifying_everything_requests(place: DynamoDbPlace) -> None:
+    await register(registry_on(place.open()), MODEL, "1.0.0")
+    store = place.open()
+    with counted(place.clients(store)) as calls:
+        # Without the probe: the checks that it makes are skipped for a role that may not make them.
+        assert [model async for model, _ in store.list_models()] == [MODEL]
+        assert [model async for model in store.list_chains()] == [MODEL]
+        assert (await registry_on(store).verify(MODEL)).ok
+    asked = {right for operation, request in calls for right in needed(operation, request)}
+    document = policy(POLICIES / "auditor-policy.json", place.settings.table_prefix)
     assert permitted(document, asked)
     assert rights(document, "Allow") == asked
 

@@ -181,6 +181,49 @@ def test_a_release_repeated_with_the_same_id_is_made_once(trail: Trail) -> None:
     assert trail.head.audit.sequence == 7
 
 
+def test_a_yanked_version_serves_again_only_after_the_yank_is_taken_back(
+    trail: Trail, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert trail.run("registry", "yank", "ml/fraud", "v2.0.0", *FLEET, "--reason", "trained on stolen data") == 0
+        assert "ml/fraud: 2.0.0 never serves again, record #6" in capsys.readouterr().out
+    assert trail.run("registry", "promote", "ml/fraud", "2.0.0", *FLEET, *WHY) == 1
+    assert "yanked: trained on stolen data" in capsys.readouterr().out
+    assert trail.run("registry", "unyank", "ml/fraud", "2.0.0", *FLEET, *WHY) == 0
+    assert "ml/fraud: 2.0.0 may serve again, record #7" in capsys.readouterr().out
+    assert trail.run("registry", "promote", "ml/fraud", "2.0.0", *FLEET, *WHY) == 0
+    assert [(trail.records[number]["event"], trail.records[number]["reason"]) for number in (6, 7)] == [
+        ("VersionYanked", "trained on stolen data"),
+        ("VersionUnyanked", "complaints of merchants"),
+    ]
+    assert trail.run("audit", "verify", "ml/fraud", *FLEET) == 0
+
+
+def test_a_yank_needs_a_reason_and_a_registered_version(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("yank", "unyank"):
+        assert trail.run("registry", verb, "ml/fraud", "2.0.0", *FLEET) == 1
+        assert "--reason: explain the change" in capsys.readouterr().out
+        assert trail.run("registry", verb, "ml/fraud", "9.9.9", *FLEET, *WHY) == 1
+        assert "9.9.9 is not registered" in capsys.readouterr().out
+
+
+def test_in_a_cluster_a_yank_annotates_the_model_version_as_its_user(
+    trail: Trail, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr("serinus.cli.registry.yank.run_kubectl", ran.append)
+    assert trail.run("registry", "yank", "fraud", "2.0.0", "-n", "ml", *WHY) == 0
+    assert trail.run("registry", "unyank", "fraud", "2.0.0", "-n", "ml", *WHY) == 0
+    usual = ["annotate", "modelversions.serinus.dev", "fraud-v2.0.0", "--overwrite"]
+    why = ["serinus.dev/reason=complaints of merchants", "--namespace", "ml"]
+    assert ran == [
+        [*usual, "serinus.dev/yanked=complaints of merchants", *why],
+        [*usual, "serinus.dev/yanked-", *why],
+    ]
+    assert "kubectl describe mv fraud-v2.0.0 --namespace ml" in capsys.readouterr().out
+    assert trail.head.audit.sequence == 5
+
+
 @pytest.mark.parametrize(
     "words",
     [["promote", "fraud", "2.0.0", *WHY], ["release", "fraud", "2.0.0", *WHY], ["register", "-f", "absent.yaml"]],

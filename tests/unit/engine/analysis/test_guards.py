@@ -1,12 +1,17 @@
 """Guards: which stages have them, what they hold and what not."""
 
-import pytest
+from typing import Any
 
-from serinus.api.abort_condition import ClientErrorRate, UnansweredRate
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serinus.api.abort_condition import ClientErrorRate, UnansweredRate, parse_abort_condition
 from serinus.api.rollout import MetricsRef
+from serinus.api.rollout_status import Baseline
 from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis.assessment import Assessment, assess, begin, update
-from serinus.engine.analysis.guards import GUARDS, guards_of
+from serinus.engine.analysis.guards import GUARDS, baselines_of, guards_of, possible_guards
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData
 from support.analysis import SCRAPE, a_stage, at
 from support.builders import CANARY, PRODUCTION, STAGING, a_spec
@@ -37,6 +42,7 @@ def test_each_stage_with_a_part_of_the_traffic_has_them() -> None:
     plan = a_spec("2.0.0", STAGING, CANARY, PRODUCTION)
 
     assert [guards_of(plan, index) for index in range(3)] == [(), GUARDS, ()]
+    assert [possible_guards(plan, index) for index in range(3)] == [(), GUARDS, GUARDS]
     assert {type(guard.metric) for guard in GUARDS} == {UnansweredRate, ClientErrorRate}
     assert all(guard.compared for guard in GUARDS)
 
@@ -113,3 +119,38 @@ def test_requests_that_hang_are_a_breach_unless_the_stable_versions_hang_too() -
     assert hung_in_each_tick(20, 0).verdict is Verdict.BREACH
     assert hung_in_each_tick(20, 20).verdict is Verdict.PASS
     assert hung_in_each_tick(20, 20).value == "13%"
+
+
+def at_100_percent(requests: int, bad: int, **fields: Any) -> tuple[str, ...]:
+    """Return the guards of the last stage after such a baseline of refused requests."""
+    plan = a_spec("2.0.0", STAGING, CANARY, a_planned_stage("production", "100%", bake="5m", **fields))
+    baseline = Baseline(metric="client_error_rate", requests=requests, bad=bad)
+    return tuple(guard.text for guard in guards_of(plan, 2, (baseline,)))
+
+
+def test_at_100_percent_twice_of_what_was_usual_and_the_margin_is_tolerated() -> None:
+    assert at_100_percent(10_000, 0) == ("client_error_rate > 2.1%",)
+    assert at_100_percent(10_000, 997) == ("client_error_rate > 22%",)
+    # A few requests tell little of what is usual.
+    assert at_100_percent(20, 0) == ("client_error_rate > 32%",)
+
+
+def test_at_100_percent_nothing_is_guarded_that_is_usual_written_or_unknown() -> None:
+    assert at_100_percent(0, 0) == ()
+    assert at_100_percent(1000, 500) == ()
+    assert at_100_percent(1000, 0, abortOn=["client_error_rate > 1%"]) == ()
+
+
+@given(st.integers(1, 10**9), st.data())
+def test_every_limit_at_100_percent_is_above_what_was_usual(requests: int, data: st.DataObject) -> None:
+    bad = data.draw(st.integers(0, requests))
+    for line in at_100_percent(requests, bad):
+        assert parse_abort_condition(line).threshold >= 2 * bad / requests
+
+
+def test_the_baseline_is_what_was_counted_of_the_stable_version() -> None:
+    stage, now = a_stage(), at(15)
+    progress = begin(REFUSED, stage, MetricsRef(), conditions_in_run=4, scrape_interval=SCRAPE, guard=True)
+    progress = update(progress, Counted(at=now, batch=Batch(100, 0, 0, 0)), Counted(at=now, batch=Batch(1900, 7, 7, 7)))
+
+    assert baselines_of((progress,)) == (Baseline(metric="client_error_rate", requests=1900, bad=7),)

@@ -9,11 +9,12 @@ from msgspec import structs
 from serinus.api.audit_record import AuditEvent
 from serinus.api.modelversion import Bump, VersionStage
 from serinus.engine.report.compile import AuditReport
+from serinus.engine.report.facts import FactsSource
 from serinus.engine.report.people import Departure, vouched_for
 from serinus.engine.report.versions import ArtifactState, VersionStory
-from support.audit.history_builder import History
+from support.audit.history_builder import Held, History
 from support.audit.sample_histories import SCHEMA_MAJOR, SCHEMA_MINOR, a_first_version, a_year
-from support.audit.specs import ALICE, BOB, NOBODY, digest_of_bytes
+from support.audit.specs import ALICE, BOB, NOBODY, a_version_spec, an_entry, digest_of_bytes
 
 
 def the_version(report: AuditReport, version: str) -> VersionStory:
@@ -102,12 +103,61 @@ def test_an_approval_for_other_bytes_is_grave_and_one_for_these_is_not() -> None
     assert f"The approval by {BOB.name} was given for other bytes." in items(history)
 
 
-def test_a_version_that_only_occurs_in_records_is_shown_and_reported_as_missing() -> None:
+def test_a_version_that_is_gone_keeps_all_its_facts_from_the_record() -> None:
     history = a_model()
+    before = the_version(history.report(), "1.0.0")
+    del history.entries["1.0.0"]
+    story = the_version(history.report(), "1.0.0")
+    assert story == before
+    assert (story.source, story.stage) == (FactsSource.RECORD, VersionStage.PRODUCTION)
+    assert story.entry is not None
+    assert story.entry.spec == a_version_spec("1.0.0")
+
+
+def test_a_version_made_anew_with_other_facts_is_shown_as_its_record_has_it() -> None:
+    history = a_model()
+    before = the_version(history.report(), "1.0.0")
+    artifact = {"uri": "s3://evil/1.0.0.onnx", "digest": digest_of_bytes("evil")}
+    history.entries["1.0.0"] = an_entry("1.0.0", history.now, artifact=artifact)
+    assert the_version(history.report(), "1.0.0") == before
+
+
+def test_a_record_of_an_earlier_release_proves_the_entry_by_its_hash() -> None:
+    history = History().register("1.0.0", held=Held.HASH).adopt("1.0.0")
+    story = the_version(history.report(), "1.0.0")
+    assert (story.source, story.entry) == (FactsSource.PROVEN_ENTRY, history.entries["1.0.0"])
+
+
+def test_an_entry_that_contradicts_its_record_is_grave_and_not_shown() -> None:
+    history = History().register("1.0.0", held=Held.HASH).adopt("1.0.0")
+    history.entries["1.0.0"] = an_entry("1.0.0", history.now, changes="another build")
+    story = the_version(history.report(), "1.0.0")
+    assert (story.source, story.entry) == (FactsSource.CONTRADICTED, None)
+    replaced = "The registry's entry is not the version that the record registers: it was replaced."
+    assert replaced in {item.message for item in history.report().items if item.grave}
+
+
+def test_facts_that_no_record_vouches_for_are_shown_as_such() -> None:
+    history = History().register("1.0.0", held=Held.NOTHING).adopt("1.0.0")
+    story = the_version(history.report(), "1.0.0")
+    assert (story.source, story.entry) == (FactsSource.ENTRY, history.entries["1.0.0"])
+    note = "No record that is kept vouches for its facts: they are the registry's entry of today."
+    assert note in items(history)
+
+
+def test_a_version_without_an_entry_whose_record_holds_nothing_is_shown_and_reported() -> None:
+    history = History().register("1.0.0", held=Held.NOTHING).adopt("1.0.0")
     del history.entries["1.0.0"]
     story = the_version(history.report(), "1.0.0")
     assert (story.entry, story.stage) == (None, VersionStage.PRODUCTION)
-    assert "It is not in the registry: only the records mention it." in items(history)
+    assert "Its facts are not known: it is not in the registry, and its record holds none." in items(history)
+
+
+def test_a_yank_that_was_taken_back_is_none() -> None:
+    history = a_model()
+    history.record(AuditEvent.VERSION_YANKED, "1.0.0", actor=ALICE, reason="trained on leaked data")
+    history.record(AuditEvent.VERSION_UNYANKED, "1.0.0", actor=ALICE, reason="it was another data set")
+    assert the_version(history.report(), "1.0.0").yanked == ""
 
 
 # ---- open items -------------------------------------------------------------------------------
@@ -152,6 +202,18 @@ def test_a_version_that_must_not_serve_and_does_is_grave() -> None:
     history = a_model()
     history.record(AuditEvent.VERSION_YANKED, "1.0.0", actor=ALICE, reason="trained on leaked data")
     assert "It is marked never to serve again (trained on leaked data), yet it does." in items(history)
+
+
+@pytest.mark.parametrize(
+    ("event", "act"), [(AuditEvent.APPROVED, "promoted"), (AuditEvent.ROLLBACK_STARTED, "rolled back")]
+)
+def test_what_was_done_by_override_is_open(event: AuditEvent, act: str) -> None:
+    history = a_model()
+    reason = "payments are down"
+    record = history.record(event, "1.0.0", actor=ALICE, reason=reason, details={"override": "true"})
+    (found,) = (message for message in items(history) if "BY OVERRIDE" in message)
+    assert found.startswith(f"{ALICE.name} {act} BY OVERRIDE")
+    assert found.endswith(f"(#{record.sequence}): {reason}.")
 
 
 # ---- people -----------------------------------------------------------------------------------

@@ -2,23 +2,26 @@
 
 from dataclasses import replace
 
+import pytest
+
 from serinus.api.audit_record import AuditEntry, AuditEvent, OnBehalfOf
 from serinus.api.model import ApprovalPolicy, ModelSpec, RequiredFacts, VersioningPolicy
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase, StageState
 from serinus.engine.rollout.observation import Actors
-from support.builders import CANARY, PRODUCTION, STAGING, a_spec, a_version
+from support.builders import CANARY, PRODUCTION, STAGING, a_route, a_spec, a_version
 from support.world import World
 
 GATED = {**PRODUCTION, "approval": "Required"}
 LAX = VersioningPolicy(allow_major_in_place=True)
 FOUR_EYES = ModelSpec(versioning=LAX, approvals=ApprovalPolicy(four_eyes=True))
-BOB_APPROVES = Actors(requested_by="bob", spec_by="ada", approved_by="bob")
+BOB_APPROVES = Actors(requested_by="bob", spec_by="ada", version_by="ada", approved_by="bob")
+ARGO = "system:serviceaccount:argocd:argocd"
 
 
-def waiting(**fields: object) -> World:
-    """A run that waits for approval, asked for by ada."""
-    actors = Actors(requested_by="ada", spec_by="ada")
+def waiting(by: str = "ada", author: str = "", **fields: object) -> World:
+    """A run that waits for approval, of a version that ada asked for."""
+    actors = Actors(requested_by=by, spec_by=by, version_by=by, version_author=author)
     world = World(spec=a_spec("2.0.0", STAGING, CANARY, GATED), actors=actors, **fields)  # type: ignore[arg-type]
     for _ in range(200):
         world.settle()
@@ -62,14 +65,79 @@ def test_who_asked_for_the_version_cannot_approve_it_where_four_eyes_are_asked_f
     assert world.weight("2.0.0") == 10_000
 
 
-def test_the_author_in_git_cannot_approve_what_a_pipeline_has_applied_for_them() -> None:
-    world = waiting(policy=FOUR_EYES)
-    pipeline = "system:serviceaccount:argocd:argocd"
-    world.actors = replace(BOB_APPROVES, spec_by=pipeline, on_behalf_of=OnBehalfOf(name="bob"))
-
+def approve(world: World, approver: str, **others: object) -> list[str]:
+    """Let this person approve, and return why it does not count."""
+    actors = replace(world.actors, requested_by=approver, approved_by=approver, **others)  # type: ignore[arg-type]
+    world.actors = actors
     world.command(Command.PROMOTE).settle()
+    return [one.message for one in told(world, AuditEvent.APPROVAL_REFUSED)]
 
-    assert told(world, AuditEvent.APPROVAL_REFUSED)
+
+def test_four_eyes_compare_with_who_set_the_version_whoever_touched_the_spec_since() -> None:
+    world = waiting(policy=FOUR_EYES)
+    world.spec = a_spec("2.0.0", STAGING, CANARY, {**GATED, "bake": "1m"})
+    # Whoever sets another version and this one again, while the run goes on, does not become the one who asked.
+    (refused,) = approve(world, "ada", spec_by="bob", version_by="bob")
+    assert "ada asked for the version" in refused
+    assert world.status.requested is not None
+    assert world.status.requested.by == "ada"
+    assert approve(world, "bob") == [refused]
+    assert world.weight("2.0.0") == 10_000
+
+
+@pytest.mark.parametrize(
+    ("author", "approver"),
+    [
+        ("bob", "bob"),
+        ("Bob", "bob"),
+        (" bob@corp.example ", "bob@corp.example"),
+        ("Bob Jansen <Bob@Corp.example>", "bob@corp.example"),
+        ("Bob Jansen <bob@corp.example>", "bob  jansen"),
+        ('"Bob Jansen" <bob@corp.example>', "Bob Jansen"),
+        ("mailto:bob@corp.example", "bob@corp.example"),
+        ("Bob <mailto:bob@corp.example>", "BOB@CORP.EXAMPLE"),
+    ],
+)
+def test_the_author_of_a_pipelines_change_is_the_same_person_in_every_spelling(author: str, approver: str) -> None:
+    world = waiting(ARGO, author, policy=FOUR_EYES)
+    # What is written beside the version later makes nobody another author.
+    (refused,) = approve(world, approver, on_behalf_of=OnBehalfOf(name="carol"), version_author="carol")
+    assert "asked for the version" in refused
+    approve(world, "carol@corp.example")
+    assert world.weight("2.0.0") == 10_000
+
+
+def test_a_pipeline_that_names_nobody_is_no_first_pair_of_eyes() -> None:
+    world = waiting(ARGO, " ", policy=FOUR_EYES)
+    (refused,) = approve(world, "bob")
+    assert "without saying for whom: let the pipeline write serinus.dev/author" in refused
+
+
+def test_an_account_that_every_editor_may_act_as_is_no_first_pair_of_eyes_whomever_it_names() -> None:
+    world = waiting("system:serviceaccount:payments:deployer", "carol", policy=FOUR_EYES)
+    (refused,) = approve(world, "bob")
+    assert "every editor of the namespace may act as that account" in refused
+
+
+def test_a_service_account_is_no_second_pair_of_eyes() -> None:
+    world = waiting(policy=FOUR_EYES)
+    (refused,) = approve(world, ARGO)
+    assert "is a service account: a person must approve" in refused
+
+
+def test_a_gate_stays_closed_where_its_stage_is_passed_over() -> None:
+    """Without a stable version a share between 0 % and 100 % has no meaning, and its stage is left out."""
+    world = World(
+        spec=a_spec("2.0.0", STAGING, {**CANARY, "approval": "Required"}, PRODUCTION),
+        versions={"2.0.0": a_version("2.0.0")},
+        route=a_route({}),
+    )
+    for _ in range(20):
+        world.settle().measure()
+    assert world.status.reason == "AwaitingApproval"
+    assert (world.weight("2.0.0") or 0) == 0
+    world.command(Command.PROMOTE).settle()
+    assert world.weight("2.0.0") == 10_000
 
 
 def test_four_eyes_without_anybody_who_vouches_for_names_approve_nothing() -> None:

@@ -12,6 +12,7 @@ from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase, RollbackReason, StageState, TestResult
 from serinus.engine.rollout.decision import Event
+from serinus.engine.rollout.job_tests import NO_JOBS
 from serinus.engine.rollout.observation import JobFacts
 from support.builders import CANARY, NOW, PRODUCTION, STAGING, a_spec
 from support.examples import examples
@@ -196,6 +197,49 @@ def test_another_test_that_fails_rolls_back_and_only_that_one_is_said_to_have_fa
     assert world.status.phase is Phase.ROLLED_BACK
     assert [event.message for event in told(world, "TestFailed")] == ["Run 1, 2.0.0: Job test load: Job Failed"]
     assert (world.entry().result, world.entry("load").result) == (TestResult.NOT_RUN, TestResult.FAILED)
+
+
+# ---- an installation that creates no Jobs ------------------------------------------------------
+
+
+def test_without_the_right_to_create_jobs_a_plan_with_a_job_test_does_not_start() -> None:
+    plan = a_spec("2.0.0", {**STAGING, "tests": [HTTP_TEST]}, {**CANARY, "tests": [JOB_TEST]}, PRODUCTION)
+    world = JobWorld(spec=plan, job_tests=False)
+    world.settle()
+    assert (world.status.reason, world.status.run, world.asked) == ("JobTestsDisabled", 0, [])
+    assert world.status.next_action == f"{NO_JOBS} Job tests of the plan: canary/contract."
+    assert condition(world, ConditionType.STALLED) == (ConditionStatus.TRUE, "JobTestsDisabled")
+    world.job_tests = True
+    world.settle()
+    assert world.status.run == 1
+
+
+def test_http_tests_need_no_jobs() -> None:
+    world = JobWorld(spec=a_spec("2.0.0", {**STAGING, "tests": [HTTP_TEST]}, CANARY, PRODUCTION), job_tests=False)
+    world.settle()
+    assert (world.status.run, world.status.reason) == (1, "Analyzing")
+
+
+def test_a_stage_with_a_job_test_does_not_start_once_the_right_is_gone() -> None:
+    staging = {**STAGING, "duration": "10m"}
+    world = JobWorld(spec=a_spec("2.0.0", staging, {**CANARY, "tests": [JOB_TEST]}, PRODUCTION))
+    world.settle()
+    world.job_tests = False
+    world.pass_time(minutes=10).measure().settle()
+    assert world.status.stage is not None
+    assert (world.status.stage.name, world.status.stage.state) == ("canary", StageState.PREPARING)
+    assert (world.status.reason, world.asked) == ("JobTestsDisabled", [])
+    assert world.status.candidate is not None
+    assert world.status.candidate.weight == 0
+
+
+def test_a_job_that_is_gone_is_not_asked_for_again_without_the_right() -> None:
+    world = under_test_in_staging()
+    world.job_tests = False
+    world.delete_job()
+    world.settle()
+    assert (world.status.reason, world.entry().message) == ("TestNotRun", NO_JOBS)
+    assert world.asked == ["contract"]
 
 
 # ---- a Job that is refused ---------------------------------------------------------------------

@@ -14,6 +14,10 @@ from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
 
 
+def stored_events(rig: Rig) -> list[object]:
+    return [record["event"] for record in rig.cluster.registry._data[key()].records.values()]
+
+
 def is_gone(rig: Rig) -> bool:
     return (RolloutRecord, key()) not in rig.cluster.objects
 
@@ -119,6 +123,25 @@ async def test_a_rollout_that_somebody_forces_away_has_its_candidate_drained_all
         rig.cluster.remove(RolloutRecord, key())
         await until(lambda: not rig.weight("2.0.0"), why="the candidate's weight to go", within=1)
         await until(lambda: len(rig.memory) == 0, why="everything about it to be forgotten", within=1)
+        await until(lambda: stored_events(rig)[-1] == "RunCancelled", why="the end to be recorded", within=5)
+
+
+@in_virtual_time
+async def test_the_end_of_a_run_without_traffic_is_recorded_though_nobody_is_named_for_the_deletion() -> None:
+    rig = Rig()
+    rig.checks.open.clear()
+    rig.model("fraud", {**STAGING, "tests": [{"name": "smoke", "http": {"path": "/ready"}}]}, CANARY, PRODUCTION)
+    async with rig.running():
+        await rig.reaches_stage("staging")
+        await until(lambda: not rig.cluster.rollout(key()).has_finalizer, why="the finalizer to be gone")
+        rig.cluster.delete(key())
+        await until(lambda: is_gone(rig), why="the Rollout to go", within=5)
+        await until(lambda: "RunCancelled" in stored_events(rig), why="the end to be recorded", within=5)
+        records = [record async for record in rig.registry.history(key())]
+        cancelled = next(record for record in records if record.event.value == "RunCancelled")
+        assert (cancelled.actor.name, cancelled.actor.authentication.value) == ("unverified", "None")
+        assert (cancelled.version, cancelled.on_behalf_of) == ("2.0.0", None)
+        assert cancelled.after.candidate == ""
 
 
 @in_virtual_time

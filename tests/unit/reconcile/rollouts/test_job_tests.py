@@ -10,7 +10,7 @@ import pytest
 from serinus.api.rollout_status import Phase, TestResult, TestStatus
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.errors import AmbiguousError, RefusedError, SerinusError, TransientError
-from serinus.ports.cluster_state import JobRecord, PodFacts
+from serinus.ports.cluster_state import JobRecord, PodFacts, RolloutRecord
 from support.builders import CANARY, PRODUCTION, STAGING
 from support.fakes import PASSED
 from support.records import key
@@ -66,6 +66,20 @@ async def passed(rig: Rig, seconds: float) -> None:
     await until(lambda: rig.clock.monotonic() > seconds, why=f"{seconds:g} s", within=seconds + 10)
 
 
+async def settled(rig: Rig) -> None:
+    """The records of the run's beginning are delivered, and the finalizer that they needed is gone again."""
+
+    def there() -> bool:
+        record = rig.cluster.rollout(key())
+        return not record.has_finalizer and rig.reconciler.relay.facts(record).recorded == recorded_ids(record)
+
+    await until(there, why="the records to be delivered")
+
+
+def recorded_ids(record: RolloutRecord) -> frozenset[str]:
+    return frozenset(entry.id for entry in record.status.records)
+
+
 async def until_message(rig: Rig, words: str) -> None:
     await until(lambda: words in rig.status().next_action, why=words, within=100)
 
@@ -78,6 +92,7 @@ async def test_a_job_that_runs_soon_costs_no_request_for_its_pods_and_no_further
     async with under_test(rig_with_a_job_that_goes_on(IMAGE)) as rig:
         await until(lambda: rig.status().tests != (), why="the status to have the test")
         rig.cluster.put(replace(job_of(rig), has_run=True))
+        await settled(rig)
         status = rig.cluster.rollout(key())
         await passed(rig, 300)
         assert rig.jobs.looked == []
@@ -181,6 +196,35 @@ async def test_a_job_that_somebody_deletes_is_reported_and_created_once_more() -
 
 
 @in_virtual_time
+async def test_a_job_of_the_same_name_that_somebody_else_made_does_not_count() -> None:
+    async with under_test(rig_with_a_job_that_goes_on(PodFacts(has_run=True))) as rig:
+        made = job_of(rig)
+        rig.cluster.remove(JobRecord, key(JOB))
+        forged = replace(made, meta=replace(made.meta, uid="forged", version=0), outcome=PASSED)
+        rig.cluster.put(forged)
+        await until(lambda: rig.status().reason == "TestNotRun", why="the Job to be found in the way")
+        assert "is in the way: it is not the one that Serinus created; delete it" in entry(rig).message
+        await passed(rig, 300)
+        assert (rig.status().reason, rig.status().run) == ("TestNotRun", 1)
+        rig.jobs.outcome = PASSED
+        rig.cluster.remove(JobRecord, key(JOB))
+        await rig.reaches_canary()
+        assert len(jobs_made(rig)) == 2
+
+
+@in_virtual_time
+async def test_after_a_restart_the_first_job_of_the_right_name_counts_and_no_later_one() -> None:
+    async with under_test(rig_with_a_job_that_goes_on(PodFacts(has_run=True))) as rig:
+        made = job_of(rig)
+    again = rig_with_a_job_that_goes_on(PodFacts(has_run=True), Rig(rig.cluster, epoch=8))
+    async with again.running():
+        await until(lambda: len(again.reconciler.jobs) > 0, why="the Job to be seen")
+        again.cluster.remove(JobRecord, key(JOB))
+        again.cluster.put(replace(made, meta=replace(made.meta, uid="forged", version=0), outcome=PASSED))
+        await until(lambda: again.status().reason == "TestNotRun", why="the Job to be found in the way")
+
+
+@in_virtual_time
 async def test_a_job_whose_creation_the_watch_has_not_reported_yet_is_not_taken_for_deleted() -> None:
     rig = rig_with_a_job_that_goes_on(IMAGE)
     async with under_test(rig):
@@ -221,6 +265,7 @@ async def test_a_job_that_is_refused_holds_and_is_asked_for_every_minute(problem
     async with rig.running():
         await until_message(rig, problem)
         assert (rig.status().reason, rig.status().quarantined) == ("TestNotRun", ())
+        await settled(rig)
         status = rig.cluster.rollout(key())
         await passed(rig, 320)
         assert 5 <= len(rig.jobs.asked) <= 7
@@ -277,3 +322,29 @@ async def test_nothing_is_kept_of_a_rollout_that_is_gone() -> None:
         assert len(rig.reconciler.jobs) == 1
         rig.controller.on_delete(type(rig.cluster.rollout(key())), key(), rig.cluster.rollout(key()).meta.uid)
         assert len(rig.reconciler.jobs) == 0
+
+
+# ---- recorded -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("result", "event"), [(TestResult.PASSED, "TestPassed"), (TestResult.FAILED, "TestFailed")])
+@in_virtual_time
+async def test_how_a_job_ended_is_recorded_with_its_name_and_uid(result: TestResult, event: str) -> None:
+    async with under_test(rig_with_a_job_that_goes_on(IMAGE)) as rig:
+        await until(lambda: rig.status().tests != (), why="the status to have the test")
+        end_job(rig, TestOutcome(result, "Job ended", job=JOB, uid="uid-of-the-job"))
+
+        def recorded() -> list[dict[str, Any]]:
+            data = rig.cluster.registry._data[key()]
+            return [record for record in data.records.values() if record["event"] == event]
+
+        await until(lambda: len(recorded()) == 1, why="it to be recorded", within=60)
+        (record,) = recorded()
+        assert record["details"] == {
+            "test": "contract",
+            "stage": "staging",
+            "outcome": result.value,
+            "job": JOB,
+            "jobUid": "uid-of-the-job",
+        }
+        assert record["version"] == "2.0.0"

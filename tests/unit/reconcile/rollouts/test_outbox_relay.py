@@ -126,7 +126,7 @@ async def test_a_registry_that_is_down_for_a_whole_run_delays_nothing_and_loses_
     up, down = Rig(), Rig()
     down.audit_log.problem = DOWN
     for rig in (up, down):
-        rig.model()
+        rig.model(registered=True)
         async with rig.running():
             await rig.reaches(Phase.HEALTHY)
             if rig is down:
@@ -152,7 +152,7 @@ async def test_a_registry_that_never_answers_does_not_delay_a_rollback() -> None
         rig = Rig()
         rig.source.bad = {"2.0.0": 1.0}
         rig.audit_log.hanging = hanging
-        rig.model()
+        rig.model(registered=True)
         async with rig.running():
             await rig.reaches(Phase.ROLLED_BACK)
             rollback = rig.status().rollback
@@ -187,7 +187,7 @@ async def test_a_successor_delivers_the_rest_and_nothing_twice() -> None:
 async def test_the_last_records_of_a_deleted_rollout_are_delivered() -> None:
     rig = Rig()
     rig.audit_log.problem = DOWN
-    rig.model()
+    rig.model(registered=True)
     async with rig.running():
         await rig.reaches_stage("canary")
         rig.cluster.remove(RolloutRecord, key())
@@ -202,7 +202,7 @@ async def test_after_a_success_the_last_records_of_a_deleted_rollout_are_tried_a
 ) -> None:
     rig = Rig()
     rig.audit_log.problem = DOWN
-    rig.model()
+    rig.model(registered=True)
     failures, tries = 9, list[float]()
     outcomes = [DOWN] * failures + [None, DOWN, None]
 
@@ -229,7 +229,7 @@ async def test_records_of_a_rollout_whose_spec_was_never_read_wait_without_a_loo
 ) -> None:
     first = Rig()
     first.audit_log.problem = DOWN
-    first.model()
+    first.model(registered=True)
     async with first.running():
         await first.reaches_stage("canary")
     spec = first.cluster.rollout(key()).spec
@@ -260,7 +260,7 @@ async def test_records_of_a_rollout_whose_spec_was_never_read_wait_without_a_loo
 async def test_too_many_waiting_records_hold_everything_but_a_rollback() -> None:
     rig = Rig()
     rig.audit_log.problem = DOWN
-    rig.model()
+    rig.model(registered=True)
     async with rig.running():
         await rig.reaches_stage("canary")
         for number in range(200):

@@ -31,7 +31,7 @@ from serinus.errors import (
     SerinusError,
     TransientError,
 )
-from serinus.ports.registry_store import Commit
+from serinus.ports.registry_store import Commit, Yank
 from serinus.registry.dynamodb.client import connect
 from serinus.registry.dynamodb.names import TableNames
 from serinus.registry.dynamodb.store import COMMIT_TRIES, DynamoDbStore
@@ -185,7 +185,7 @@ async def test_a_version_that_is_not_semver_is_not_registered_and_needs_no_reque
     with pytest.raises(NotFoundError, match="latest"):
         await store.commit(a_step(serves="latest"))
     with pytest.raises(NotFoundError, match="latest"):
-        await store.set_yanked(MODEL, "latest", "it leaks")
+        await store.commit(a_step(yanks=Yank("latest", "it leaks")))
     assert script.asked == []
 
 

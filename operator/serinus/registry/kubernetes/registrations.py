@@ -1,0 +1,61 @@
+"""The versions that the chains say are registered, kept up to date by reading only the records that are new.
+
+A ModelVersion can be deleted and made anew with another spec; its record cannot. So the chain decides, not the object.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from serinus.api.audit_record import AuditRecordSpec
+from serinus.api.model import Head
+from serinus.api.names import ObjectKey, audit_record_name
+from serinus.engine.audit.registrations import RegisteredVersions
+from serinus.registry.kubernetes.objects import readable
+from serinus.registry.kubernetes.reads import RegistryObjects
+
+_MOST_MODELS: Final = 1024
+"""So many models are kept; the chain of another one is read again when it is asked for."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """The versions of one model as of record ``through``."""
+
+    through: int
+    versions: RegisteredVersions = field(default_factory=RegisteredVersions)
+
+
+class RegistrationIndex:
+    """The registered versions by model, the ones asked for last."""
+
+    def __init__(self, objects: RegistryObjects) -> None:
+        """Read through ``objects``; nothing is read before the first question."""
+        self._objects = objects
+        self._models: OrderedDict[ObjectKey, _Known] = OrderedDict()
+
+    async def through(self, model: ObjectKey, head: Head) -> RegisteredVersions:
+        """Return the versions as of a head.
+
+        Raises:
+            RefusedError: a record of the chain cannot be decoded.
+            TransientError: the API server is unavailable.
+        """
+        known = self._models.pop(model, None)
+        # A chain that is shorter than before is another one: the namespace was deleted and made anew.
+        if known is None or known.through > head.audit.sequence:
+            known = _Known(head.audit.pruned_through, RegisteredVersions(complete=head.audit.pruned_through == 0))
+        if known.through < head.audit.sequence:
+            await self._read(model, known, head.audit.sequence)
+        self._models[model] = known
+        if len(self._models) > _MOST_MODELS:
+            self._models.popitem(last=False)
+        return known.versions
+
+    async def _read(self, model: ObjectKey, known: _Known, last: int) -> None:
+        async for stored in self._objects.following(model, known.through):
+            if stored.sequence > last:
+                return
+            what = f"AuditRecord {model.namespace}/{audit_record_name(model.name, stored.sequence)}"
+            known.versions.add(readable(AuditRecordSpec, stored.content, "spec", what))
+            known.through = stored.sequence

@@ -1,0 +1,57 @@
+"""Only a Job with exactly the name of its test is the operator's own."""
+
+from typing import Any
+
+import pytest
+
+from serinus.errors import InvalidObjectError
+from serinus.kube.job_names import name_of_job
+from serinus.kube.kinds import SOURCE_OF
+from serinus.kube.own_jobs import own_job_record
+from serinus.ports.cluster_state import JobRecord
+from support.kube.objects import metadata
+
+NAME = name_of_job("fraud-detector", "u-1", 12, "staging", "contract")
+
+
+def raw_job(name: str = NAME, *, run: str = "12", stage: str = "staging", test: str = "contract") -> dict[str, Any]:
+    labels = {"serinus.dev/rollout": "fraud-detector", "serinus.dev/run": run}
+    annotations = {"serinus.dev/stage": stage, "serinus.dev/test": test}
+    owner = {
+        "apiVersion": "serinus.dev/v1alpha1",
+        "kind": "Rollout",
+        "name": "fraud-detector",
+        "uid": "u-1",
+        "controller": True,
+    }
+    complete = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-01T10:00:00Z"}
+    return {
+        "metadata": metadata(name, labels=labels, annotations=annotations) | {"ownerReferences": [owner]},
+        "status": {"conditions": [complete]},
+    }
+
+
+def test_the_job_of_a_test_is_recognised_by_its_name() -> None:
+    record = own_job_record(raw_job())
+    assert (record.owner, record.run, record.stage, record.test) == ("u-1", 12, "staging", "contract")
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        raw_job("i-made-this-myself"),
+        raw_job(f"{NAME}-2"),
+        # A Job of ours whose marks were changed to those of another test, stage or run.
+        raw_job(test="load"),
+        raw_job(stage="canary"),
+        raw_job(run="13"),
+        raw_job(run="012x"),
+    ],
+)
+def test_a_job_with_the_marks_of_a_test_and_another_name_never_comes_in(forged: dict[str, Any]) -> None:
+    with pytest.raises(InvalidObjectError, match="Serinus did not create this Job"):
+        own_job_record(forged)
+
+
+def test_the_watch_and_the_lists_go_by_the_name() -> None:
+    assert SOURCE_OF[JobRecord].parse is own_job_record
