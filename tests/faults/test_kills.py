@@ -1,6 +1,6 @@
 """kill -9 at every place of a run: whoever starts next goes on as if nothing had happened."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from demo.behaviour import Behaviour
+from demo.cluster import RolloutView
 from demo.observe import wait_for
 from serinus.api.names import Command
-from serinus.api.rollout_status import Phase, RolloutStatus, RunResult, StageState
+from serinus.api.rollout_status import Phase, RolloutStatus, RunResult, StageState, TestResult
 from support.e2e.fixtures import BAD, GOOD, STABLE, program_environment
 from support.e2e.manifests import backend_of, canary, healthy, job_until, production, staging, weights_in
 from support.e2e.operator import OperatorControl, setup_in
@@ -59,6 +60,11 @@ async def killed_in(operator: OperatorControl, place: Place, stage: str, state: 
     assert (after.run, after.stage) == (before.run, before.stage)
 
 
+def passed(test: str) -> Callable[[RolloutView], bool]:
+    """Whether the current stage's test of this name has passed."""
+    return lambda seen: any((one.name, one.result) == (test, TestResult.PASSED) for one in seen.status.tests)
+
+
 async def test_a_run_whose_operator_is_killed_at_nine_places_ends_as_an_undisturbed_one(
     operator: OperatorControl, place: Place, contour: HeldGateway, tmp_path: Path
 ) -> None:
@@ -74,6 +80,8 @@ async def test_a_run_whose_operator_is_killed_at_nine_places_ends_as_an_undistur
             await place.set_ready(GOOD, ready=True)
             await killed_in(operator, place, "staging", S.SHIFTING)
         await killed_in(operator, place, "staging", S.TESTING)
+        # The restart sent the HTTP test again, for which an endpoint must be ready.
+        await place.until(passed(healthy()["name"]), what="the HTTP test")
         await place.set_ready(GOOD, ready=False)
         gate.touch()
         await killed_in(operator, place, "canary", S.PREPARING)

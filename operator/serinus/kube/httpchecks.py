@@ -20,6 +20,7 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.rollout_status import TestResult
 from serinus.api.stage_tests import HttpCheck, HttpExpectation
 from serinus.engine.rollout.observation import TestOutcome
+from serinus.errors import TransientError
 from serinus.kube.service_endpoints import Endpoint, UnusableBackendError
 
 _MAX_BYTES: Final = 1024 * 1024
@@ -62,10 +63,12 @@ class ServiceChecks:
     async def run(self, namespace: str, backend: BackendRef, check: HttpCheck) -> TestOutcome:
         """Send the request up to ``attempts`` times, to one endpoint after the other, and check the response.
 
-        No response is a failed test.
+        No response is a failed test. An attempt at which no endpoint is ready sends nothing, and says nothing of the
+        candidate: its pods may be starting, or being moved to another node.
 
         Raises:
-            RefusedError, TransientError: nothing was sent, as the endpoints cannot be read.
+            RefusedError: nothing was sent, as the endpoints may not be read.
+            TransientError: nothing was sent, as the endpoints cannot be read now, or none was ready at any attempt.
         """
         request, host = f"{check.method} {check.path}", service_host(namespace, backend)
         problem = ""
@@ -77,18 +80,19 @@ class ServiceChecks:
                 endpoints = await self._endpoints.of(namespace, backend)
             except UnusableBackendError as reason:
                 return TestOutcome(TestResult.FAILED, f"{request}: {reason}")
-            problem = await _problem(endpoints, attempt, host, check)
+            if not endpoints:
+                continue
+            problem = await _problem(endpoints[attempt % len(endpoints)], host, check)
             if not problem:
                 return TestOutcome(TestResult.PASSED, f"{request} answered as expected")
+        if not problem:
+            raise TransientError(f"no endpoint of Service {backend.name} is ready: see why its pods are not")
         tries = f" (the last of {check.attempts} attempts)" if check.attempts > 1 else ""
         return TestOutcome(TestResult.FAILED, f"{request}{tries}: {problem}")
 
 
-async def _problem(endpoints: Sequence[Endpoint], attempt: int, host: str, check: HttpCheck) -> str:
+async def _problem(endpoint: Endpoint, host: str, check: HttpCheck) -> str:
     """Return what is wrong with the answer of one endpoint; empty where nothing is."""
-    if not endpoints:
-        return "no endpoint of the Service is ready"
-    endpoint = endpoints[attempt % len(endpoints)]
     url = URL(f"http://{endpoint.authority}{check.path}", encoded=True)
     try:
         return _mismatch(await _send(url, host, check), check.expect)

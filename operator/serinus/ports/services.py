@@ -159,7 +159,8 @@ class HttpChecks(Protocol):
         """Send the request and judge the response; a request that fails is a failed test.
 
         Raises:
-            RefusedError, TransientError: nothing was sent, as it cannot be found out where to: ask again.
+            RefusedError, TransientError: nothing was sent, as there is nowhere to send it to, or that cannot be found
+                out: ask again.
         """
 
 

@@ -83,12 +83,23 @@ async def test_each_attempt_goes_to_another_endpoint_as_they_are_then() -> None:
     assert (len(first.asked), len(second.asked), endpoints.asked) == (1, 1, 2)
 
 
-async def test_without_a_ready_endpoint_the_test_fails_after_all_attempts() -> None:
+async def test_without_a_ready_endpoint_at_any_attempt_nothing_is_said_of_the_candidate() -> None:
     endpoints = FixedEndpoints()
-    result = await ServiceChecks(endpoints, no_pause).run("ml", BACKEND, check(attempts=2))
-    message = "GET /healthz (the last of 2 attempts): no endpoint of the Service is ready"
-    assert result == TestOutcome(TestResult.FAILED, message)
+    with pytest.raises(TransientError, match="no endpoint of Service fraud-v2 is ready"):
+        await ServiceChecks(endpoints, no_pause).run("ml", BACKEND, check(attempts=2))
     assert endpoints.asked == 2
+
+
+async def test_a_wrong_answer_counts_though_no_endpoint_is_ready_at_the_next_attempt() -> None:
+    async with scripted(respond(503)) as server:
+        endpoints = FixedEndpoints.at(server.url)
+
+        async def end(_: float) -> None:
+            endpoints.endpoints = ()
+
+        result = await ServiceChecks(endpoints, end).run("ml", BACKEND, check(attempts=2))
+    message = "GET /healthz (the last of 2 attempts): expected status 200, got 503"
+    assert result == TestOutcome(TestResult.FAILED, message)
 
 
 async def test_a_backend_that_must_not_be_asked_fails_at_once() -> None:

@@ -128,10 +128,7 @@ def await_check(draft: Draft, name: str, situation: Situation) -> tuple[Draft, b
     refusal = situation.observed.refused_tests.get(name)
     if refusal is None:
         return draft, True
-    message = (
-        f"its request could not be sent: {refusal.message.rstrip('.')}. Give the operator the rights of its chart, or "
-        "mend what the API server calls; the test is asked for again every minute."
-    )
+    message = f"its request could not be sent: {refusal.message.rstrip('.')}. The test is asked for again every minute."
     return _not_run(draft, name, message, situation), situation.now - refusal.at >= ASK_AGAIN
 
 

@@ -14,7 +14,7 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import RunHttpTest, TestRun
 from serinus.engine.rollout.job_tests import has_ended
 from serinus.engine.rollout.observation import TestOutcome, TestRefusal
-from serinus.errors import SerinusError, TransientError
+from serinus.errors import RefusedError, SerinusError, TransientError
 from serinus.ports.cluster_state import Meta
 from serinus.ports.services import Clock, HttpChecks
 from serinus.reconcile.background import BackgroundTasks
@@ -128,7 +128,7 @@ class HttpTestRunner:
             self.results.add(test, await self._outcome(owner, action))
         except SerinusError as problem:
             logger.warning("%s: test %s cannot be sent: %s", owner.key, test.test, problem)
-            self.results.refuse(test, TestRefusal(str(problem), self._clock.now()))
+            self.results.refuse(test, TestRefusal(_why(problem), self._clock.now()))
         finally:
             self._running.discard(test)
         self._enqueue(owner.key)
@@ -140,3 +140,10 @@ class HttpTestRunner:
         except TransientError:
             await asyncio.sleep(SECOND_TRY)
             return await self._checks.run(namespace, backend, action.check)
+
+
+def _why(problem: SerinusError) -> str:
+    """Return why nothing could be sent, with what to do where a person must do it."""
+    if isinstance(problem, RefusedError):
+        return f"{str(problem).rstrip('.')}. Give the operator the rights of its chart"
+    return str(problem)

@@ -33,16 +33,25 @@ async def test_an_http_test_is_sent_once_and_its_end_has_the_rollout_reconciled(
 
 
 @in_virtual_time
-@pytest.mark.parametrize("problem", [RefusedError("services is forbidden"), TransientError("no answer within 10 s")])
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (
+            RefusedError("services is forbidden"),
+            "services is forbidden. Give the operator the rights of its chart. The",
+        ),
+        (TransientError("no answer within 10 s"), "no answer within 10 s. The"),
+    ],
+)
 async def test_an_http_test_that_cannot_be_sent_holds_the_run_and_says_nothing_of_the_version(
-    problem: SerinusError,
+    problem: SerinusError, told: str
 ) -> None:
     rig = Rig()
     rig.checks.problem = problem
     rig.model("fraud", HTTP_STAGING, CANARY, PRODUCTION)
     async with rig.running():
         await until(lambda: rig.status().reason == "TestNotRun", why="the reason to be shown", within=30)
-        assert f"its request could not be sent: {problem}. Give the operator" in rig.status().tests[0].message
+        assert f"its request could not be sent: {told} test is asked for again" in rig.status().tests[0].message
         asked = len(rig.checks.sent)
         await until(lambda: len(rig.checks.sent) > asked, why="the test to be asked for again", within=90)
         assert (rig.status().run, rig.status().quarantined) == (1, ())
