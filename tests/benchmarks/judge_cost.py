@@ -19,7 +19,7 @@ import numpy as np  # noqa: E402 - the paths above come first
 from serinus.api.abort_condition import parse_abort_condition  # noqa: E402
 from serinus.api.quantities import Duration, Share  # noqa: E402
 from serinus.api.rollout import MetricsRef, Stage  # noqa: E402
-from serinus.engine.analysis.assessment import Progress, begin, update  # noqa: E402
+from serinus.engine.analysis.assessment import Progress, begin, update_all  # noqa: E402
 from serinus.engine.analysis.measurements import Answer, Batch, Counted  # noqa: E402
 
 _TICKS = 60
@@ -55,7 +55,7 @@ def measure(lines: tuple[str, ...], canaries: int, per_second: float) -> None:
         candidates = answers(chance, len(progress), per_second, tick)
         stables = answers(chance, len(progress), 19 * per_second, tick)
         began = time.process_time()
-        progress = [update(one, mine, other) for one, mine, other in zip(progress, candidates, stables, strict=True)]
+        progress = update_all(zip(progress, candidates, stables, strict=True))
         spent += time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -36,7 +36,7 @@ class Comparison:
         self.margin, guarded = margin, grid(Sensitivity.BALANCED)
         self.shares = np.array([null.share for null in guarded])
         self.guarded = guarded
-        self.ratios = np.zeros((canaries, len(guarded), len(worse.as_many_worse_rates(margin))))
+        self.ratios = np.zeros((canaries, len(guarded), len(worse._TIMES) + len(worse._FAILING)))
         self.failing = np.zeros((canaries, len(outright.FAILING)))
         self.blocks, self.ticks = np.zeros(canaries, np.int64), np.zeros(canaries, np.int64)
         # Requests and bad ones of the candidate, the largest burst, requests and bad ones of the stable version, and

@@ -3,17 +3,20 @@
 For each hypothesis, a mixture of likelihood ratios over worse rates and over the block at which the regression began is
 a supermartingale with a mean of at most 1 if that hypothesis is true. The evidence is the least of these mixtures, and
 therefore at most 1 on average under every hypothesis of the grid. docs/explanation/statistics.md has the formulae.
+
+Many conditions are computed together: an array operation on one costs nearly as much as on a hundred. Each element goes
+through the same operations whatever stands beside it, so that the result does not depend on that, to the bit.
 """
 
-from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 
 from serinus.api.rollout import Sensitivity
-from serinus.engine.analysis.likelihood import BlockLikelihood, Floats
+from serinus.engine.analysis.likelihood import Floats, log_likelihoods
 from serinus.engine.analysis.nulls import grid
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
 from serinus.engine.analysis.worse import alternatives
@@ -23,12 +26,9 @@ MIN_BLOCK: Final = 20
 
 _MAX_EXPONENT: Final = 200.0
 _MAX_RATIO: Final = 1e200
-_AT_ONCE: Final = 16
-"""Bad counts whose likelihoods are computed together: one array costs hardly more than one count."""
 
 
-@dataclass(frozen=True, slots=True)
-class AdaptiveEvidence:
+class AdaptiveEvidence(Struct, frozen=True):
     """The state of the e-process.
 
     Attributes:
@@ -46,8 +46,7 @@ class AdaptiveEvidence:
 NO_EVIDENCE: Final = AdaptiveEvidence()
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """The requests that are judged together.
 
     Attributes:
@@ -68,80 +67,75 @@ class Block:
 EMPTY_BLOCK: Final = Block(0.0, 0.0, 1.0)
 
 
-def fold(
-    evidence: AdaptiveEvidence, block: Block, *, tolerated: float, planned: int, sensitivity: Sensitivity
-) -> AdaptiveEvidence:
-    """Add one block to the evidence against the tolerated proportion, in a stage of ``planned`` blocks."""
-    factors = _factors(sensitivity, tolerated, block.largest, block.requests, block.bad)
-    return advance(evidence, factors, planned=planned)
+def factors(blocks: Sequence[Block], tolerated: Sequence[float], sensitivity: Sensitivity) -> Floats:
+    """Return the likelihood ratios of each block: blocks, hypotheses, alternatives.
 
-
-# Versions with similar traffic have the same counts, mostly without a bad request: 1,000 of them share these tables.
-@lru_cache(maxsize=1024)
-def _factors(sensitivity: Sensitivity, tolerated: float, largest: float, requests: float, bad: float) -> Floats:
-    """Return the likelihood ratios of a block: rows are hypotheses, columns are alternatives."""
-    hypotheses, negated_shares = len(grid(sensitivity)), _negated_shares(sensitivity)
-    whole = int(bad)
-    if whole == bad:
-        group, place = divmod(whole, _AT_ONCE)
-        likelihoods = _log_likelihoods(sensitivity, tolerated, largest, requests, group)[place]
-    else:
-        likelihoods = _distribution(sensitivity, tolerated, largest, requests).log_likelihood(bad)
-    factors: Floats = likelihoods[hypotheses:] - likelihoods[:hypotheses, np.newaxis]
-    # A block that is no worse than a hypothesis is never evidence against it, even where a bursty alternative explains
-    # its good requests better. The grid begins with the highest rates.
-    no_worse = bisect_right(negated_shares, -bad / (tolerated * requests))
-    np.minimum(factors[:no_worse], 0.0, out=factors[:no_worse])
-    np.minimum(factors, _MAX_EXPONENT, out=factors)
-    np.exp(factors, out=factors)
-    return factors
-
-
-@lru_cache
-def _negated_shares(sensitivity: Sensitivity) -> tuple[float, ...]:
-    """Return the rates of the hypotheses as shares of the limit, negated and therefore rising."""
-    return tuple(-null.share for null in grid(sensitivity))
-
-
-@lru_cache(maxsize=2048)
-def _log_likelihoods(sensitivity: Sensitivity, tolerated: float, largest: float, requests: float, group: int) -> Floats:
-    """Return the logarithms of the likelihoods of the bad counts of a group, each as a row."""
-    first = group * _AT_ONCE
-    # A count above the requests has no likelihood; nobody asks for it.
-    counts = np.minimum(np.arange(first, first + _AT_ONCE, dtype=np.float64), requests)
-    return _distribution(sensitivity, tolerated, largest, requests).log_likelihoods(counts)
-
-
-@lru_cache(maxsize=512)
-def _distribution(sensitivity: Sensitivity, tolerated: float, largest: float, requests: float) -> BlockLikelihood:
-    """Return the distribution of the bad count under each hypothesis, followed by the alternatives."""
-    guarded, worse = grid(sensitivity), alternatives(tolerated, requests)
-    return BlockLikelihood.of(
-        [*(null.share * tolerated for null in guarded), *(rate for rate, _ in worse)],
-        [*(null.size.burst(largest) for null in guarded), *(burst for _, burst in worse)],
-        requests,
+    ``tolerated`` has the proportion that is tolerated in each block; all must have as many worse rates.
+    """
+    requests, bad, limit = columns(
+        [(block.requests, block.bad, each) for block, each in zip(blocks, tolerated, strict=True)]
     )
+    shares = _shares(sensitivity)
+    worse, worse_bursts = alternatives(tolerated, requests)
+    rates = np.concatenate((shares * limit, worse), axis=1)
+    bursts = np.concatenate((bursts_of(blocks, sensitivity), worse_bursts), axis=1)
+    likelihoods = log_likelihoods(rates, bursts, requests, bad)
+    hypotheses = len(shares)
+    # A block that is no worse than a hypothesis is never evidence against it, even where a bursty alternative explains
+    # its good requests better.
+    most = np.where(bad / (limit * requests) <= shares, 0.0, _MAX_EXPONENT)
+    result = likelihoods[:, np.newaxis, hypotheses:] - likelihoods[:, :hypotheses, np.newaxis]
+    np.minimum(result, most[:, :, np.newaxis], out=result)
+    return np.exp(result, out=result)
 
 
-def advance(evidence: AdaptiveEvidence, factors: Floats, *, planned: int) -> AdaptiveEvidence:
-    """Multiply the mixtures by the likelihood ratios of one block; rows are hypotheses, columns are alternatives."""
-    blocks = evidence.blocks + 1
-    weight = starting_weight(blocks, planned)
-    columns = factors.shape[1]
-    if evidence.ratios:
-        ratios = np.frombuffer(evidence.ratios).reshape(factors.shape) + weight
-        ratios *= factors
-    else:
-        ratios = weight * factors
-    # One product and a list: an eighth of the time of numpy's sum and minimum.
-    sums = ratios.dot(_ones(columns)).tolist()
-    if max(sums) > _MAX_RATIO:
-        np.minimum(ratios, _MAX_RATIO, out=ratios)
-        sums = ratios.dot(_ones(columns)).tolist()
-    value = min(sums) / columns + unspent_weight(blocks, planned)
-    return AdaptiveEvidence(ratios.tobytes(), blocks, value)
+def columns(rows: Sequence[tuple[float, ...]]) -> tuple[Floats, ...]:
+    """Return the figures of each row as columns that can be combined with an array of as many rows."""
+    table = np.array(rows, dtype=np.float64)
+    return tuple(table[:, place : place + 1] for place in range(table.shape[1]))
+
+
+def bursts_of(blocks: Sequence[Block], sensitivity: Sensitivity) -> Floats:
+    """Return the burst of each hypothesis for each block."""
+    return np.array([_bursts(sensitivity, block.largest) for block in blocks])
+
+
+@lru_cache(maxsize=4096)
+def _bursts(sensitivity: Sensitivity, largest: float) -> tuple[float, ...]:
+    return tuple(null.size.burst(largest) for null in grid(sensitivity))
 
 
 @lru_cache
-def _ones(count: int) -> Floats:
-    return np.ones(count)
+def _shares(sensitivity: Sensitivity) -> Floats:
+    return np.array([null.share for null in grid(sensitivity)])
+
+
+def advance(
+    evidence: Sequence[AdaptiveEvidence], likelihood_ratios: Floats, planned: Sequence[int]
+) -> list[AdaptiveEvidence]:
+    """Multiply the mixtures of each condition by the likelihood ratios of its block: blocks, hypotheses, alternatives.
+
+    ``planned`` has the number of blocks that the stage of each condition is planned to have.
+    """
+    shape = likelihood_ratios.shape
+    blocks = [one.blocks + 1 for one in evidence]
+    spread = list(zip(blocks, planned, strict=True))
+    nothing = bytes(likelihood_ratios[0].nbytes)
+    before = np.frombuffer(b"".join([one.ratios or nothing for one in evidence])).reshape(shape)
+    ratios = before + np.array([starting_weight(*place) for place in spread])[:, np.newaxis, np.newaxis]
+    ratios *= likelihood_ratios
+    np.minimum(ratios, _MAX_RATIO, out=ratios)
+    least = (_sums(ratios).min(axis=1) / shape[2]).tolist()
+    packed, length = ratios.tobytes(), len(nothing)
+    return [
+        AdaptiveEvidence(packed[length * row : length * (row + 1)], block, value + unspent_weight(block, of))
+        for row, ((block, of), value) in enumerate(zip(spread, least, strict=True))
+    ]
+
+
+def _sums(ratios: Floats) -> Floats:
+    """Return the sums over the last axis, each in the same order whatever the shape: numpy's own sum does not say."""
+    total = ratios[:, :, 0].copy()
+    for place in range(1, ratios.shape[2]):
+        total += ratios[:, :, place]
+    return total

@@ -13,11 +13,11 @@ from serinus.api.abort_condition import AbortCondition
 from serinus.api.rollout import Promotion, Stage
 from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis import sentences, sequential, text
-from serinus.engine.analysis.accumulate import update
+from serinus.engine.analysis.accumulate import update, update_all
 from serinus.engine.analysis.measurements import Coarse, CouldNotAsk, Counted, Measured, NoData
 from serinus.engine.analysis.progress import ROUNDING, Progress, begin
 
-__all__ = ["Assessment", "Progress", "assess", "begin", "update"]
+__all__ = ["Assessment", "Progress", "assess", "begin", "update", "update_all"]
 
 # The average of a whole stage hides a late regression: nothing passes while the requests since the onset favour twice
 # the tolerated rate by twenty to one. A version at the limit is delayed at most.

@@ -7,19 +7,19 @@ which that point is the nearest one in the sense of Kullback and Leibler; their 
 most 1 on the whole hypothesis (Turner, Ly and Gruenwald, arXiv 2106.02693, section 3).
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from serinus.api.rollout import Sensitivity
-from serinus.engine.analysis.adaptive import Block
-from serinus.engine.analysis.likelihood import Floats, Hypotheses
+from serinus.engine.analysis.adaptive import Block, bursts_of, columns
+from serinus.engine.analysis.likelihood import Floats, log_likelihoods
 from serinus.engine.analysis.nulls import SHARES, grid
+from serinus.engine.analysis.outright import FAILING
 from serinus.engine.analysis.worse import as_many_worse_rates
 
 # The lower rate must not reach 0, or a single failure of the stable version would end all evidence.
@@ -28,11 +28,12 @@ _HIGHEST_NULL: Final = 0.9
 _MAX_EXPONENT: Final = 200.0
 _CLOSE: Final = 1e-14
 _MOST_STEPS: Final = 60
-_SHARES: Final = np.array(SHARES)[:, np.newaxis]
+_ALMOST_ALL: Final = 1 - 1e-9
+_SHARES: Final = np.array(SHARES)
+_FAILING: Final = np.array(FAILING)
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """The stable version's requests of a block.
 
     Attributes:
@@ -50,99 +51,118 @@ class Reference:
         return Reference(self.requests + tick.requests, self.bad + tick.bad, self.rate)
 
 
-def factors(block: Block, reference: Reference, *, margin: float, sensitivity: Sensitivity) -> Floats:
-    """Return the likelihood ratios of a block: rows are hypotheses, columns are alternatives."""
-    rows, shares, bursts, hypotheses = _hypotheses(sensitivity, block.largest, block.requests)
-    rate = reference.rate
-    tolerated = min(_HIGHEST_NULL, rate + margin)
-    worse, lower = _paired(_SHARES * tolerated, tolerated, block, reference)
-    candidate = block.bad * np.log(worse) + (block.requests - block.bad) * np.log1p(-worse)
-    good = reference.requests - reference.bad
-    stable = reference.bad * np.log(lower / rate) + good * np.log((1 - lower) / (1 - rate))
-    null = hypotheses.log_likelihood(shares * tolerated, block.bad)
-    result: Floats = stable[rows] / bursts
-    result += candidate[rows]
-    result -= null[:, np.newaxis]
-    np.minimum(result, _MAX_EXPONENT, out=result)
-    np.maximum(result, -_MAX_EXPONENT, out=result)
+class Pair(Struct, frozen=True):
+    """A block of the candidate's requests, those of the stable version beside it, and by how much they may differ."""
+
+    block: Block
+    reference: Reference
+    margin: float
+
+
+def factors(pairs: Sequence[Pair], sensitivity: Sensitivity) -> Floats:
+    """Return the likelihood ratios of each pair: pairs, hypotheses, alternatives."""
+    requests, bad, stable_requests, stable_bad, rate, margin = _figures(pairs)
+    rows, bursts = _rows(sensitivity), bursts_of([pair.block for pair in pairs], sensitivity)
+    tolerated = np.minimum(_HIGHEST_NULL, rate + margin)
+    nothing = _SHARES * tolerated
+    null = log_likelihoods(nothing[:, rows], bursts, requests, bad)
+    # For each share and each alternative: they have an axis more.
+    deeper = [figure[:, :, np.newaxis] for figure in (nothing, tolerated, requests, stable_requests, rate)]
+    worse, lower = _paired(*deeper)
+    bad, good = bad[:, :, np.newaxis], (requests - bad)[:, :, np.newaxis]
+    candidate = bad * np.log(worse) + good * np.log1p(-worse)
+    rate, stable_good = rate[:, :, np.newaxis], (stable_requests - stable_bad)[:, :, np.newaxis]
+    stable = stable_bad[:, :, np.newaxis] * np.log(lower / rate) + stable_good * np.log((1 - lower) / (1 - rate))
+    result: Floats = stable[:, rows] / bursts[:, :, np.newaxis]
+    result += candidate[:, rows]
+    result -= null[:, :, np.newaxis]
+    np.clip(result, -_MAX_EXPONENT, _MAX_EXPONENT, out=result)
     return np.exp(result, out=result)
 
 
-@lru_cache(maxsize=1024)
-def _hypotheses(
-    sensitivity: Sensitivity, largest: float, requests: float
-) -> tuple[NDArray[np.intp], Floats, Floats, Hypotheses]:
-    """Return of each hypothesis the place of its share among all, the share, the burst as a column, and all bursts."""
-    guarded = grid(sensitivity)
-    bursts = np.array([null.size.burst(largest) for null in guarded])
-    return (
-        np.array([SHARES.index(null.share) for null in guarded]),
-        np.array([null.share for null in guarded]),
-        bursts[:, np.newaxis],
-        Hypotheses(bursts, requests),
+def _figures(pairs: Sequence[Pair]) -> tuple[Floats, ...]:
+    """Return as columns: requests and bad ones of both versions, the expected rate of the stable one, the margin."""
+    return columns(
+        [
+            (
+                pair.block.requests,
+                pair.block.bad,
+                pair.reference.requests,
+                pair.reference.bad,
+                pair.reference.rate,
+                pair.margin,
+            )
+            for pair in pairs
+        ]
     )
 
 
-def _paired(nothing: Floats, tolerated: float, block: Block, reference: Reference) -> tuple[Floats, Floats]:
+@lru_cache
+def _rows(sensitivity: Sensitivity) -> NDArray[np.intp]:
+    """Return the place of each hypothesis's share among all shares."""
+    return np.array([SHARES.index(null.share) for null in grid(sensitivity)])
+
+
+def _paired(
+    nothing: Floats, tolerated: Floats, requests: Floats, stable_requests: Floats, rate: Floats
+) -> tuple[Floats, Floats]:
     """Return the worse rate of the candidate and the lower rate of the stable version, for each share and alternative.
 
     Along the border, where the candidate's rate is ``share * (stable rate + margin)``, the logarithm of the mean
     likelihood ratio must not rise in either direction: its two derivatives cancel each other.
     """
-    rate = reference.rate
     # Fewer requests of the stable version tell less about it: then only a smaller excess can be seen.
-    strength = (reference.requests / block.requests) * tolerated * (1 - nothing) / (1 - rate)
-    worse = np.minimum(np.array(as_many_worse_rates(tolerated)), nothing + (1 - _LOWEST) * strength)
-    lower = rate - rate * (worse - nothing) / strength
-    return worse, lower
+    strength = (stable_requests / requests) * tolerated * (1 - nothing) / (1 - rate)
+    worse = np.minimum(as_many_worse_rates(tolerated), nothing + (1 - _LOWEST) * strength)
+    return worse, rate - rate * (worse - nothing) / strength
 
 
-def failing_logarithms(block: Block, reference: Reference, *, margin: float, rates: Sequence[float]) -> list[float]:
+def failing_logarithms(pairs: Sequence[Pair]) -> Floats:
     """Return the logarithms of the likelihood ratios of outright failure, each divided by the largest burst."""
-    good, stable_good = block.requests - block.bad, reference.requests - reference.bad
-    result = []
-    for rate in rates:
-        stable = _nearest(rate, block.requests, reference, margin)
-        candidate = min(1 - 1e-9, stable + margin)
-        if candidate >= rate:
-            result.append(0.0)
-            continue
-        logarithm = (
-            block.bad * math.log(rate / candidate)
-            + good * math.log((1 - rate) / (1 - candidate))
-            + reference.bad * math.log(reference.rate / stable)
-            + stable_good * math.log((1 - reference.rate) / (1 - stable))
-        )
-        result.append(logarithm / block.largest)
-    return result
+    requests, bad, stable_requests, stable_bad, rate, margin = _figures(pairs)
+    stable = _nearest(requests, stable_requests, rate, margin)
+    candidate = np.minimum(_ALMOST_ALL, stable + margin)
+    result = (
+        bad * np.log(_FAILING / candidate)
+        + (requests - bad) * np.log((1 - _FAILING) / (1 - candidate))
+        + stable_bad * np.log(rate / stable)
+        + (stable_requests - stable_bad) * np.log((1 - rate) / (1 - stable))
+    )
+    result /= np.array([pair.block.largest for pair in pairs])[:, np.newaxis]
+    return np.where(candidate >= _FAILING, 0.0, result)
 
 
-def _nearest(rate: float, requests: float, reference: Reference, margin: float) -> float:
-    """Return the stable version's rate of the nearest point on the border to this pair of rates.
+def _nearest(requests: Floats, others: Floats, expected: Floats, margin: Floats) -> Floats:
+    """Return the stable version's rate of the nearest point on the border to each pair of rates of outright failure.
 
     The distance is convex along the border: Newton's method finds where its slope is 0, and a bisection replaces each
-    step that would leave the interval in which that is.
+    step that would leave the interval in which that is. What is found does not move any more.
     """
-    expected, others = reference.rate, reference.requests
-    low, high = expected, rate - margin
-    if high <= low:
-        return low
+    low = np.broadcast_to(expected, (len(expected), len(_FAILING)))
+    high = np.maximum(low, _FAILING - margin)
     found = (requests * high + others * low) / (requests + others)
+    near = high <= low
     for _ in range(_MOST_STEPS):
-        candidate = found + margin
-        variance, other_variance = candidate * (1 - candidate), found * (1 - found)
-        excess, other_excess = candidate - rate, found - expected
-        slope = requests * excess / variance + others * other_excess / other_variance
-        if slope < 0:
-            low = found
-        else:
-            high = found
-        bend = requests * (variance - excess * (1 - 2 * candidate)) / (variance * variance) + others * (
-            other_variance - other_excess * (1 - 2 * found)
-        ) / (other_variance * other_variance)
-        step = found - slope / bend
-        after = step if low < step < high else (low + high) / 2
-        if abs(after - found) <= _CLOSE * found:
-            return after
-        found = after
+        after, low, high = _closer(found, low, high, (requests, others, expected, margin))
+        done = near | (np.abs(after - found) <= _CLOSE * found)
+        found, near = np.where(near, found, after), done
+        if near.all():
+            break
     return found
+
+
+def _closer(
+    found: Floats, low: Floats, high: Floats, figures: tuple[Floats, Floats, Floats, Floats]
+) -> tuple[Floats, Floats, Floats]:
+    """Return the next point, and the interval that is left; the figures are those of :func:`_nearest`, in its order."""
+    requests, others, expected, margin = figures
+    candidate = found + margin
+    variance, other_variance = candidate * (1 - candidate), found * (1 - found)
+    excess, other_excess = candidate - _FAILING, found - expected
+    slope = requests * excess / variance + others * other_excess / other_variance
+    low, high = np.where(slope < 0, found, low), np.where(slope < 0, high, found)
+    bend = requests * (variance - excess * (1 - 2 * candidate)) / (variance * variance) + others * (
+        other_variance - other_excess * (1 - 2 * found)
+    ) / (other_variance * other_variance)
+    step = found - slope / bend
+    return np.where((low < step) & (step < high), step, (low + high) / 2), low, high

@@ -5,15 +5,24 @@ every tick and whatever the traffic: its exponent is divided by the largest burs
 blip alone is never a breach. The mean of two e-processes is an e-process.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import numpy as np
+from msgspec import Struct
 
 from serinus.api.rollout import Sensitivity
 from serinus.engine.analysis import adaptive, comparison, outright
 from serinus.engine.analysis.adaptive import EMPTY_BLOCK, MIN_BLOCK, AdaptiveEvidence, Block
-from serinus.engine.analysis.comparison import Reference
+from serinus.engine.analysis.comparison import Pair, Reference
+from serinus.engine.analysis.likelihood import Floats
 from serinus.engine.analysis.nulls import largest_burst
 from serinus.engine.analysis.outright import OutrightEvidence
+from serinus.engine.analysis.worse import worse_rates
+
+_AT_ONCE: Final = 128
 
 _PARTS: Final = 2.0
 """The first requests of a stage count as those of this part of the shortest time."""
@@ -60,8 +69,7 @@ class Bursts:
         return largest_burst(max(per_second, counts.requests / seconds), self.blip)
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """The state of one condition's evidence.
 
     Attributes:
@@ -104,49 +112,134 @@ class Terms:
     margin: float | None = None
 
 
-def fold(evidence: Evidence, tick: Counts, per_second: float, terms: Terms) -> Evidence:
-    """Add one tick.
+class Addition(NamedTuple):
+    """One tick of one condition.
 
-    Args:
+    Attributes:
         evidence: before the tick.
-        tick: its requests.
+        tick: its requests; there are some.
         per_second: the request rate of the ticks before.
         terms: what evidence is collected against.
+        reference: the requests of the stable version, some as well; exactly where the terms have a margin.
     """
-    if tick.requests <= 0:
-        return evidence
-    burst = terms.bursts.largest(tick, per_second)
-    failing = outright.fold(
-        evidence.outright, tick.requests, tick.bad, burst=burst, tolerated=terms.tolerated, planned=terms.planned
-    )
-    block = Block(tick.requests, tick.bad, burst)
-    if evidence.pending.requests > 0:
-        block = evidence.pending.plus(block)
-    if block.requests < MIN_BLOCK:
-        return Evidence(failing, evidence.adaptive, block)
-    worse = adaptive.fold(
-        evidence.adaptive, block, tolerated=terms.tolerated, planned=terms.planned, sensitivity=terms.sensitivity
-    )
-    return Evidence(failing, worse, EMPTY_BLOCK)
+
+    evidence: Evidence
+    tick: Counts
+    per_second: float
+    terms: Terms
+    reference: Reference | None = None
 
 
-def fold_comparison(
-    evidence: Evidence, tick: Counts, per_second: float, terms: Terms, reference: Reference
-) -> Evidence:
-    """Add one tick of both versions; ``reference`` is the stable version's, and both have requests.
+class _Judged(NamedTuple):
+    """Requests that are judged: a tick by the e-process of outright failure, a whole block by the other one."""
+
+    block: Block
+    reference: Reference | None
+    terms: Terms
+
+    @property
+    def pair(self) -> Pair | None:
+        """The requests beside those of the stable version; None where they are not compared."""
+        if self.reference is None or self.terms.margin is None:
+            return None
+        return Pair(self.block, self.reference, self.terms.margin)
+
+
+def fold(additions: Sequence[Addition]) -> list[Evidence]:
+    """Add a tick to the evidence of each of many conditions; what is computed together changes nothing.
 
     Raises:
-        ValueError: the terms have no margin.
+        ValueError: the terms have a margin without the requests of the stable version, or the other way round.
     """
-    if terms.margin is None:
-        raise ValueError("margin: it is None, so that nothing is compared")
-    burst = terms.bursts.largest(tick, per_second)
-    added = Block(tick.requests, tick.bad, burst)
-    logarithms = comparison.failing_logarithms(added, reference, margin=terms.margin, rates=outright.FAILING)
-    failing = outright.advance(evidence.outright, logarithms, planned=terms.planned)
-    block = evidence.pending.plus(added)
-    beside = reference if evidence.reference is None else evidence.reference.plus(reference)
-    if min(block.requests, beside.requests) < MIN_BLOCK:
-        return Evidence(failing, evidence.adaptive, block, beside)
-    factors = comparison.factors(block, beside, margin=terms.margin, sensitivity=terms.sensitivity)
-    return Evidence(failing, adaptive.advance(evidence.adaptive, factors, planned=terms.planned))
+    ticks = [_tick(addition) for addition in additions]
+    failing = _look_for_failure([addition.evidence.outright for addition in additions], ticks)
+    blocks = [_block(addition.evidence, tick) for addition, tick in zip(additions, ticks, strict=True)]
+    whole = [place for place, block in enumerate(blocks) if _is_whole(block)]
+    before = [additions[place].evidence.adaptive for place in whole]
+    adaptive_evidence = dict(zip(whole, _look_for_worse(before, [blocks[place] for place in whole]), strict=True))
+    return [
+        Evidence(outright_evidence, adaptive_evidence[place])
+        if place in adaptive_evidence
+        else Evidence(outright_evidence, addition.evidence.adaptive, block.block, block.reference)
+        for place, (outright_evidence, addition, block) in enumerate(zip(failing, additions, blocks, strict=True))
+    ]
+
+
+def _tick(addition: Addition) -> _Judged:
+    terms, tick = addition.terms, addition.tick
+    if (terms.margin is None) != (addition.reference is None):
+        raise ValueError(f"margin: it is {terms.margin}, and the stable version's requests are {addition.reference}")
+    block = Block(tick.requests, tick.bad, terms.bursts.largest(tick, addition.per_second))
+    return _Judged(block, addition.reference, terms)
+
+
+def _block(evidence: Evidence, tick: _Judged) -> _Judged:
+    """Return the tick with those before that were too few for a block."""
+    if evidence.pending.requests <= 0:
+        return tick
+    reference = tick.reference
+    if reference is not None and evidence.reference is not None:
+        reference = evidence.reference.plus(reference)
+    return _Judged(evidence.pending.plus(tick.block), reference, tick.terms)
+
+
+def _is_whole(judged: _Judged) -> bool:
+    reference = judged.reference
+    return judged.block.requests >= MIN_BLOCK and (reference is None or reference.requests >= MIN_BLOCK)
+
+
+def _look_for_failure(evidence: Sequence[OutrightEvidence], ticks: Sequence[_Judged]) -> list[OutrightEvidence]:
+    """Advance the e-processes of outright failure, those together that have as many rates."""
+    groups: dict[tuple[bool, int], list[int]] = defaultdict(list)
+    for place, tick in enumerate(ticks):
+        compared = tick.reference is not None
+        groups[compared, len(outright.FAILING if compared else outright.exponents(tick.terms.tolerated))].append(place)
+    found: dict[int, OutrightEvidence] = {}
+    for places in groups.values():
+        together = [ticks[place] for place in places]
+        after = outright.advance(
+            [evidence[place] for place in places], _failing(together), [tick.terms.planned for tick in together]
+        )
+        found.update(zip(places, after, strict=True))
+    return [found[place] for place in range(len(ticks))]
+
+
+def _failing(ticks: Sequence[_Judged]) -> Floats:
+    pairs = [pair for tick in ticks if (pair := tick.pair) is not None]
+    if pairs:
+        return comparison.failing_logarithms(pairs)
+    return np.array(
+        [
+            outright.logarithms(tick.block.requests, tick.block.bad, tick.block.largest, tick.terms.tolerated)
+            for tick in ticks
+        ]
+    )
+
+
+def _look_for_worse(evidence: Sequence[AdaptiveEvidence], blocks: Sequence[_Judged]) -> list[AdaptiveEvidence]:
+    """Advance the burst-adaptive e-processes, those together that have the same hypotheses and as many alternatives."""
+    groups: dict[tuple[bool, Sensitivity, int], list[int]] = defaultdict(list)
+    for place, block in enumerate(blocks):
+        compared = block.reference is not None
+        rates = 0 if compared else len(worse_rates(block.terms.tolerated))
+        groups[compared, block.terms.sensitivity, rates].append(place)
+    found: dict[int, AdaptiveEvidence] = {}
+    for (_, sensitivity, _), every in groups.items():
+        # Arrays of this many blocks stay in the processor's cache.
+        for begin in range(0, len(every), _AT_ONCE):
+            places = every[begin : begin + _AT_ONCE]
+            together = [blocks[place] for place in places]
+            after = adaptive.advance(
+                [evidence[place] for place in places],
+                _factors(together, sensitivity),
+                [block.terms.planned for block in together],
+            )
+            found.update(zip(places, after, strict=True))
+    return [found[place] for place in range(len(blocks))]
+
+
+def _factors(blocks: Sequence[_Judged], sensitivity: Sensitivity) -> Floats:
+    pairs = [pair for block in blocks if (pair := block.pair) is not None]
+    if pairs:
+        return comparison.factors(pairs, sensitivity)
+    return adaptive.factors([block.block for block in blocks], [block.terms.tolerated for block in blocks], sensitivity)

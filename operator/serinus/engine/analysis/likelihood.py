@@ -4,8 +4,6 @@ The beta-binomial distribution has the mean of the binomial and ``burst`` times 
 ``n`` are correlated by ``(burst - 1) / (n - 1)``. The binomial coefficient is left out: it cancels in every ratio.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -20,83 +18,29 @@ _MOST_CORRELATED: Final = 0.95
 _HALF_LOG_TWO_PI: Final = 0.9189385332046727
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BlockLikelihood:
-    """The distribution of the bad count of a block of a given size, for pairs of an error rate and a burst.
+def log_likelihoods(rates: Floats, bursts: Floats, requests: Floats, bad: Floats) -> Floats:
+    """Return the logarithm of the likelihood of each block's bad count under each of its pairs.
 
-    Attributes:
-        requests: the size of the block.
-        independent: where the burst is 1.
-        log_bad: logarithm of the rate.
-        log_good: logarithm of 1 minus the rate.
-        shapes: the two parameters of the beta distribution, as rows.
-        constant: the part of the logarithm of the likelihood that does not depend on the bad count.
+    Args:
+        rates: error rates, strictly between 0 and 1; rows are blocks, columns are pairs of a rate and a burst.
+        bursts: at least 1, in the same form.
+        requests: the size of each block, at least 2, as a column.
+        bad: the number of bad requests of each block, not necessarily whole, as a column.
     """
-
-    requests: float
-    independent: NDArray[np.bool_]
-    log_bad: Floats
-    log_good: Floats
-    shapes: Floats
-    constant: Floats
-
-    @classmethod
-    def of(
-        cls, rates: Sequence[float] | Floats, bursts: Sequence[float] | Floats, requests: float
-    ) -> "BlockLikelihood":
-        """Pair rates, strictly between 0 and 1, with bursts of at least 1, for a block of at least 2 requests."""
-        rate, burst = np.asarray(rates), np.asarray(bursts)
-        independent = burst < _INDEPENDENT
-        both = concentration(burst, requests)
-        shapes = np.array((rate * both, (1 - rate) * both))
-        # One call for all: arrays are so small that each operation costs the same, whatever their size.
-        gammas = log_gamma(np.array((both, requests + both, shapes[0], shapes[1])))
-        constant = gammas[0] - gammas[1] - (gammas[2] + gammas[3])
-        return cls(requests, independent, np.log(rate), np.log1p(-rate), shapes, constant)
-
-    def log_likelihood(self, bad: float) -> Floats:
-        """Return the logarithm of the likelihood of this many bad requests, not necessarily a whole number."""
-        result: Floats = self.log_likelihoods(np.array((bad,)))[0]
-        return result
-
-    def log_likelihoods(self, bad: Floats) -> Floats:
-        """Return the logarithms of the likelihoods of several numbers of bad requests, each as a row."""
-        counts = np.array((bad, self.requests - bad))[:, :, np.newaxis]
-        gammas = log_gamma(self.shapes[:, np.newaxis, :] + counts)
-        bursty = gammas[0] + gammas[1] + self.constant
-        result: Floats = np.where(self.independent, counts[0] * self.log_bad + counts[1] * self.log_good, bursty)
-        return result
+    good, both = requests - bad, _concentration(bursts, requests)
+    first = rates * both
+    second = both - first
+    # One call for all: where there are few blocks, each operation costs the same, whatever its size.
+    gammas = log_gamma(np.stack((both, requests + both, first, second, first + bad, second + good)))
+    bursty = gammas[4] + gammas[5] + (gammas[0] - gammas[1] - (gammas[2] + gammas[3]))
+    return np.where(bursts < _INDEPENDENT, bad * np.log(rates) + good * np.log1p(-rates), bursty)
 
 
-def concentration(bursts: Floats, requests: float) -> Floats:
-    """Return the sum of the two parameters of the beta distribution, for a block of this size."""
+def _concentration(bursts: Floats, requests: Floats) -> Floats:
+    """Return the sum of the two parameters of the beta distribution, for blocks of these sizes."""
     correlation = np.minimum((np.maximum(bursts, _INDEPENDENT) - 1) / (requests - 1), _MOST_CORRELATED)
     result: Floats = (1 - correlation) / correlation
     return result
-
-
-class Hypotheses:
-    """Bursts with rates that differ from block to block: what does not depend on the rates is computed once."""
-
-    __slots__ = ("_both", "_constant", "_independent", "_requests")
-
-    def __init__(self, bursts: Floats, requests: float) -> None:
-        """Take bursts of at least 1, for a block of at least 2 requests."""
-        self._requests, self._independent = requests, bursts < _INDEPENDENT
-        self._both = concentration(bursts, requests)
-        self._constant = log_gamma(self._both) - log_gamma(requests + self._both)
-
-    def log_likelihood(self, rates: Floats, bad: float) -> Floats:
-        """Return the logarithm of the likelihood of this many bad requests, for a rate beside each burst."""
-        good, first, size = self._requests - bad, rates * self._both, len(rates)
-        second = self._both - first
-        arguments = np.empty((4, size))
-        np.add(first, bad, out=arguments[0])
-        np.add(second, good, out=arguments[1])
-        arguments[2], arguments[3] = first, second
-        gammas = log_gamma(arguments)
-        bursty = gammas[0] + gammas[1] + (self._constant - (gammas[2] + gammas[3]))
-        return np.where(self._independent, bad * np.log(rates) + good * np.log1p(-rates), bursty)
 
 
 def log_gamma(values: Floats) -> Floats:

@@ -7,13 +7,14 @@ exceed the last finite bound and is NaN without requests.
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from msgspec import Struct
+
 from serinus.api.abort_condition import Metric
 from serinus.api.modelversion import BackendRef
 from serinus.api.verdict import Cause
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """The requests of one backend between two ticks, and how many of them were bad.
 
     Where a latency limit is not a bucket bound, ``certain`` counts the requests above the next higher bound,

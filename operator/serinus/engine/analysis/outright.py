@@ -1,10 +1,14 @@
 """The e-process that looks for outright failure, tick by tick, whatever the traffic."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
+import numpy as np
+from msgspec import Struct
+
+from serinus.engine.analysis.likelihood import Floats
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
 
 FAILING: Final = (0.3, 0.6, 0.95)
@@ -14,8 +18,7 @@ _MAX_EXPONENT: Final = 700.0
 _MAX_RATIO: Final = 1e300
 
 
-@dataclass(frozen=True, slots=True)
-class OutrightEvidence:
+class OutrightEvidence(Struct, frozen=True):
     """The state of the e-process.
 
     Attributes:
@@ -46,26 +49,29 @@ def exponents(tolerated: float) -> tuple[tuple[float, float], ...]:
     return tuple((math.log(rate / tolerated), math.log1p(-rate) - math.log1p(-tolerated)) for rate in rates)
 
 
-def fold(  # noqa: PLR0913 - the counts of a tick and what they are judged by
-    evidence: OutrightEvidence, requests: float, bad: float, *, burst: float, tolerated: float, planned: int
-) -> OutrightEvidence:
-    """Add a tick with requests; ``burst`` must not depend on the bad ones."""
-    pairs = exponents(tolerated)
-    return advance(evidence, [(bad * b + (requests - bad) * g) / burst for b, g in pairs], planned=planned)
+def logarithms(requests: float, bad: float, burst: float, tolerated: float) -> list[float]:
+    """Return the logarithms of the likelihood ratios of one tick; ``burst`` must not depend on the bad requests."""
+    good = requests - bad
+    return [(bad * of_bad + good * of_good) / burst for of_bad, of_good in exponents(tolerated)]
 
 
-def advance(evidence: OutrightEvidence, logarithms: list[float], *, planned: int) -> OutrightEvidence:
-    """Multiply the mixtures by the likelihood ratios of one tick, given as logarithms."""
-    ticks = evidence.ticks + 1
-    weight = starting_weight(ticks, planned)
-    before = evidence.ratios or (0.0,) * len(logarithms)
-    ratios = [(ratio + weight) * _exp(logarithm) for ratio, logarithm in zip(before, logarithms, strict=True)]
-    if max(ratios) > _MAX_RATIO:
-        ratios = [min(_MAX_RATIO, ratio) for ratio in ratios]
-    return OutrightEvidence(tuple(ratios), ticks, sum(ratios) / len(ratios) + unspent_weight(ticks, planned))
+def advance(evidence: Sequence[OutrightEvidence], ratios: Floats, planned: Sequence[int]) -> list[OutrightEvidence]:
+    """Multiply the mixtures of each condition by the likelihood ratios of one tick, given as logarithms.
 
-
-def _exp(exponent: float) -> float:
-    if -_MAX_EXPONENT < exponent < _MAX_EXPONENT:
-        return math.exp(exponent)
-    return math.exp(math.copysign(_MAX_EXPONENT, exponent))
+    Args:
+        evidence: of each condition.
+        ratios: a row for each condition, as many columns as there are rates of outright failure.
+        planned: the number of ticks that the stage of each condition is planned to have.
+    """
+    ticks = [one.ticks + 1 for one in evidence]
+    spread = list(zip(ticks, planned, strict=True))
+    nothing = (0.0,) * ratios.shape[1]
+    grown = np.array([one.ratios or nothing for one in evidence])
+    grown += np.array([starting_weight(*place) for place in spread])[:, np.newaxis]
+    with np.errstate(over="ignore"):  # infinite becomes the maximum
+        grown *= np.exp(np.clip(ratios, -_MAX_EXPONENT, _MAX_EXPONENT))
+    np.minimum(grown, _MAX_RATIO, out=grown)
+    return [
+        OutrightEvidence(tuple(row), tick, sum(row) / len(row) + unspent_weight(tick, of))
+        for row, (tick, of) in zip(grown.tolist(), spread, strict=True)
+    ]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from msgspec import Struct
+
 from serinus.api.abort_condition import AbortCondition, Latency
 from serinus.api.rollout import Judgement, MetricsRef, Stage
 from serinus.engine.analysis import sequential
@@ -61,8 +63,7 @@ class Rules:
         return self.terms is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(Struct, frozen=True):
     """Exponentially weighted request rate; both fields decay with a time constant of five minutes."""
 
     requests: float = 0.0
@@ -82,8 +83,7 @@ class Pace:
 NO_PACE: Final = Pace()
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, frozen=True):
     """Exponentially weighted numbers of requests and of bad ones, with a time constant of five minutes."""
 
     requests: float = 0.0
@@ -102,8 +102,7 @@ class Level:
 NO_LEVEL: Final = Level()
 
 
-@dataclass(frozen=True, slots=True)
-class StableBaseline:
+class StableBaseline(Struct, frozen=True):
     """The stable version's requests since the stage began.
 
     Attributes:
@@ -159,8 +158,7 @@ class Breach:
     stable_too: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(Struct, frozen=True, kw_only=True):
     """The state of one condition since its stage began.
 
     Attributes:

@@ -11,6 +11,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 MIN_BAD: Final = 3
 """Number of bad requests that a breach needs, however strong the evidence."""
 
@@ -86,8 +88,7 @@ class Tick(NamedTuple):
     burst: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Onset:
+class Onset(Struct, frozen=True):
     """The requests since the most probable start of a regression (Page's cumulative sum), for messages.
 
     Attributes:

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
+from msgspec.structs import replace as with_fields
+
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
@@ -41,8 +43,8 @@ from serinus.reconcile.rollouts.stage_analysis import (
     settled_after,
     subject_of,
     visit_of,
-    with_answers,
 )
+from serinus.reconcile.rollouts.stage_answers import take
 
 SETTLED: Final = timedelta(milliseconds=250)
 """A source's ticks end at least this long before the present (metrics.scrape_delay), so the next one begins that much
@@ -50,6 +52,9 @@ earlier: it covers the whole of a stage that began while the last one was being 
 
 MAX_GAPS: Final = 4
 """From so many different times on a source is asked at one tick; what waits for longer is read like a past."""
+
+AT_ONCE: Final = 200
+"""The answers about so many stages are taken together; between two such parts the event loop does something else."""
 
 MOST_LIVE: Final = 720
 """So many answers are kept for a stage whose past cannot be read; then it begins again."""
@@ -273,13 +278,13 @@ class AnalysisTracker:
                 by_since[since].add(question)
         asks = (self._sources[source].ask(questions, now, since) for since, questions in by_since.items())
         answered = dict(zip(by_since, await asyncio.gather(*asks), strict=True))
-        for key, analysis in analyses:
-            answers = {question: answered[since][question] for question, since in analysis.since.items()}
-            for book in books:
-                # What became of the analysis meanwhile must not be overwritten: its past was read, its status stored.
-                current = book.get(key)
-                if current is not None and current.stage == analysis.stage and current.terms == analysis.terms:
-                    book[key] = with_answers(current, answers, now)
+        answers = [
+            (key, analysis, {question: answered[since][question] for question, since in analysis.since.items()})
+            for key, analysis in analyses
+        ]
+        for first in range(0, len(answers), AT_ONCE):
+            take(books, answers[first : first + AT_ONCE], now)
+            await asyncio.sleep(0)
 
     def _drop_gaps(self, source: str, before: datetime) -> None:
         """Let what has waited for an answer longest begin again, where too many times would have to be asked for."""
@@ -298,4 +303,4 @@ def _unread(analysis: StageAnalysis, initial: Progress) -> Progress:
         f"its requests since {analysis.stage.since:%H:%M:%SZ} could not be read again ({analysis.problem}); "
         "a breach from now on is found all the same"
     )
-    return replace(initial, latest=CouldNotAsk(at=analysis.stage.since, cause=Cause.PROVIDER_DOWN, message=message))
+    return with_fields(initial, latest=CouldNotAsk(at=analysis.stage.since, cause=Cause.PROVIDER_DOWN, message=message))

@@ -4,6 +4,7 @@ The stages are read in groups of the same hour, so that the age of one decides n
 another. A group that fails goes to the back, and waits for longer each time.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import replace
@@ -13,9 +14,14 @@ from typing import Final
 from serinus.api.names import ObjectKey
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Question
 from serinus.ports.services import MetricSource
-from serinus.reconcile.rollouts.stage_analysis import (
-    StageAnalysis,
+from serinus.reconcile.rollouts.stage_analysis import StageAnalysis
+from serinus.reconcile.rollouts.stage_answers import (
+    Folded,
+    Step,
+    begun,
+    fold,
     is_down,
+    past_steps,
     with_past,
 )
 
@@ -84,17 +90,39 @@ class CatchUp:
 
     async def _read(self, source: str, group: Mapping[ObjectKey, StageAnalysis]) -> None:
         step, past = await self._past(group.values(), source)
+        read: dict[ObjectKey, StageAnalysis] = {}
         for key, analysis in group.items():
-            current = self._analyses.get(key)
-            if current is None or (current.stage, current.terms) != (analysis.stage, analysis.terms):
-                continue
-            if current.unread_until != analysis.unread_until:
-                continue
             failed = next((one for question in analysis.questions for one in past[question] if is_down(one)), None)
-            if isinstance(failed, CouldNotAsk):
+            if not isinstance(failed, CouldNotAsk):
+                read[key] = analysis
+            elif self._same(key, analysis) is not None:
                 self._failed(source, key, failed.message)
-            else:
-                self._analyses[key] = with_past(current, past, step - self._sources[source].tick)
+        await self._judge(read, past, step - self._sources[source].tick)
+
+    async def _judge(self, read: Mapping[ObjectKey, StageAnalysis], past: Answers, reach: timedelta) -> None:
+        """Judge the past of stages, then the answers of the ticks since; the ticks go on meanwhile."""
+        folded = {key: begun(analysis) for key, analysis in read.items()}
+        steps = {key: past_steps(analysis, past, reach) for key, analysis in read.items()}
+        for number in range(max(map(len, steps.values()), default=0)):
+            answers = {key: row for key, rows in steps.items() if (row := rows[number]) is not None}
+            await _fold(folded, read, answers)
+        judged = dict.fromkeys(read, 0)
+        while current := {key: same for key, one in read.items() if (same := self._same(key, one)) is not None}:
+            live = {key: one.live[judged[key]] for key, one in current.items() if len(one.live) > judged[key]}
+            if not live:
+                break
+            await _fold(folded, read, live)
+            for key in live:
+                judged[key] += 1
+        for key, analysis in current.items():
+            self._analyses[key] = with_past(analysis, folded[key])
+
+    def _same(self, key: ObjectKey, read: StageAnalysis) -> StageAnalysis | None:
+        """Return the analysis as it is now; None where what was read is not its past any more."""
+        current = self._analyses.get(key)
+        if current is None or (current.stage, current.terms) != (read.stage, read.terms):
+            return None
+        return current if current.unread_until == read.unread_until else None
 
     def _failed(self, source: str, key: ObjectKey, problem: str) -> None:
         """Let the next attempt wait. The live answers count on."""
@@ -113,6 +141,17 @@ class CatchUp:
         start = end - step * max(1, -(-length // step))
         questions = {question for analysis in analyses for question in analysis.questions}
         return step, await self._sources[source].replay(questions, start, end, step)
+
+
+async def _fold(
+    folded: dict[ObjectKey, Folded],
+    analyses: Mapping[ObjectKey, StageAnalysis],
+    answers: Mapping[ObjectKey, Mapping[Question, Answer]],
+) -> None:
+    """Fold one step of several stages, and let the event loop do something else."""
+    after = fold([Step(analyses[key], folded[key], row) for key, row in answers.items()])
+    folded.update(zip(answers, after, strict=True))
+    await asyncio.sleep(0)
 
 
 def _kind(analysis: StageAnalysis) -> tuple[int, datetime | None, int]:

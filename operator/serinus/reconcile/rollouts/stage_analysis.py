@@ -1,6 +1,6 @@
 """The analysis of one stage under way, and how answers update it. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -9,9 +9,8 @@ from serinus.api.abort_condition import AbortCondition, Latency
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import Guards, MetricsRef, RolloutSpec, Stage
 from serinus.api.rollout_status import RolloutStatus, Serving
-from serinus.api.verdict import Cause
-from serinus.engine.analysis.assessment import Progress, update
-from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question, Subject
+from serinus.engine.analysis.assessment import Progress
+from serinus.engine.analysis.measurements import Answer, Question, Subject
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import Running, mode_of
 from serinus.ports.cluster_state import ModelVersionRecord, RolloutRecord
@@ -198,95 +197,8 @@ def on_route(analysis: StageAnalysis, generation: int, settled: datetime) -> Sta
     return replace(analysis, generation=generation, share=NO_REQUESTS, share_from=settled)
 
 
-def is_down(answer: Answer) -> bool:
-    """Return whether the source did not answer, so that the same time must be asked for again."""
-    return isinstance(answer, CouldNotAsk) and answer.cause is Cause.PROVIDER_DOWN
-
-
-def with_answers(analysis: StageAnalysis, answers: Mapping[Question, Answer], now: datetime) -> StageAnalysis:
-    """Return the analysis updated with one tick's answers.
-
-    A condition that got none, about the candidate or the stable version, is asked about the same time again.
-    """
-    own = {question: answers[question] for question in analysis.questions}
-    until = tuple(
-        since if lost(asked, own) is not None else now
-        for since, asked in zip(analysis.until, analysis.asked, strict=True)
-    )
-    live = analysis.live if analysis.caught_up else (*analysis.live, own)
-    share = _counted(analysis, analysis.share, _pairs(analysis, own))
-    return replace(analysis, progress=folded(analysis, analysis.progress, own), share=share, until=until, live=live)
-
-
-def _pairs(analysis: StageAnalysis, answers: Mapping[Question, Answer]) -> list[tuple[Answer, Answer | None]]:
-    return [
-        (answers[asked.candidate], answers[asked.stable] if asked.stable is not None else None)
-        for asked in analysis.asked
-    ]
-
-
-def lost(asked: Asked, answers: Mapping[Question, Answer]) -> Answer | None:
-    """Return the answer that says that the source could not be asked about one of the two versions."""
-    pair = (asked.candidate, asked.stable)
-    return next((answers[one] for one in pair if one is not None and is_down(answers[one])), None)
-
-
-def folded(
-    analysis: StageAnalysis, progress: tuple[Progress, ...], answers: Mapping[Question, Answer]
-) -> tuple[Progress, ...]:
-    """Return the progress of each condition after one tick's answers."""
-    return tuple(
-        update(
-            one,
-            lost(asked, answers) or answers[asked.candidate],
-            answers[asked.stable] if asked.stable is not None else None,
-        )
-        if answers[asked.candidate].at > analysis.counts_from
-        and not _of_earlier_run(answers[asked.candidate], analysis.not_before)
-        else one
-        for one, asked in zip(progress, analysis.asked, strict=True)
-    )
-
-
-def _of_earlier_run(answer: Answer, first: datetime | None) -> bool:
-    """Return whether an answer has counts from before the first sample of this run."""
-    return first is not None and isinstance(answer, Counted) and answer.begun is not None and answer.begun < first
-
-
 def begun_again(analysis: StageAnalysis, since: datetime) -> StageAnalysis:
     """Return the analysis as that of a stage whose past has not been read: it is live from this time on."""
     return replace(
         analysis, progress=analysis.initial, until=(since,) * len(analysis.asked), unread_until=since, live=()
     )
-
-
-def _counted(
-    analysis: StageAnalysis, share: RequestShare, pairs: Sequence[tuple[Answer, Answer | None]]
-) -> RequestShare:
-    """Return the share with one tick's answers, those left out that may be about other weights."""
-    return share.plus_answers([pair for pair in pairs if pair[0].at > analysis.share_from])
-
-
-def with_past(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]], reach: timedelta) -> StageAnalysis:
-    """Return the analysis judged from its beginning: the past that was read, then the answers of the ticks since.
-
-    Args:
-        analysis: of the stage.
-        past: what was read, oldest first, as many answers to each question.
-        reach: by how much a step of the past is longer than a tick. A step that reaches back over the time from which
-            answers count is left out: it would bring requests from before.
-    """
-    candidate = analysis.asked[0].candidate
-    steps = (step for step in _by_step(analysis, past) if step[candidate].at - reach > analysis.counts_from)
-    progress, share = analysis.initial, NO_REQUESTS
-    for answers in (*steps, *analysis.live):
-        progress = folded(analysis, progress, answers)
-        share = _counted(analysis, share, _pairs(analysis, answers))
-    progress = analysis.progress if analysis.breached else progress
-    return replace(analysis, progress=progress, share=share, unread_until=None, live=(), failures=0, problem="")
-
-
-def _by_step(analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]]) -> Iterator[Mapping[Question, Answer]]:
-    questions = analysis.questions
-    for answers in zip(*(past[question] for question in questions), strict=True):
-        yield dict(zip(questions, answers, strict=True))

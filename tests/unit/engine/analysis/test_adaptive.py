@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serinus.api.rollout import Sensitivity
-from serinus.engine.analysis.adaptive import NO_EVIDENCE, AdaptiveEvidence, Block, fold
-from serinus.engine.analysis.likelihood import BlockLikelihood, log_gamma
+from serinus.engine.analysis.adaptive import NO_EVIDENCE, AdaptiveEvidence, Block
+from serinus.engine.analysis.likelihood import log_gamma
 from serinus.engine.analysis.nulls import Null, grid, largest_burst
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
-from serinus.engine.analysis.worse import alternatives
 from support.examples import examples
+from support.folding import alternatives, fold_block, log_likelihood
 
 TOLERATED = 0.05
 PLANNED = 5
@@ -30,7 +30,7 @@ def folded(
 ) -> AdaptiveEvidence:
     evidence = NO_EVIDENCE
     for block in blocks:
-        evidence = fold(evidence, block, tolerated=tolerated, planned=planned, sensitivity=sensitivity)
+        evidence = fold_block(evidence, block, tolerated=tolerated, planned=planned, sensitivity=sensitivity)
     return evidence
 
 
@@ -79,8 +79,7 @@ def test_under_every_hypothesis_of_the_grid_the_mean_of_the_evidence_is_at_most_
 
 def test_the_evidence_against_a_single_hypothesis_is_a_martingale_but_for_its_cap() -> None:
     """Without the cap on good blocks, the mean for each row of the state is exactly one."""
-    likelihood = BlockLikelihood.of([0.05, 0.025, 0.075], [1.0, 4.0, 2.0], 12)
-    logarithms = np.array([likelihood.log_likelihood(bad) for bad in range(13)])
+    logarithms = np.array([log_likelihood([0.05, 0.025, 0.075], [1.0, 4.0, 2.0], 12, bad) for bad in range(13)])
     coefficients = np.array([math.comb(12, bad) for bad in range(13)])
     assert (np.exp(logarithms) * coefficients[:, np.newaxis]).sum(axis=0) == pytest.approx([1.0] * 3, abs=1e-9)
 
@@ -93,7 +92,7 @@ def test_the_evidence_against_a_single_hypothesis_is_a_martingale_but_for_its_ca
 )
 def test_a_likelihood_is_that_of_the_closed_form(requests: int, rate: float, burst: float, data: st.DataObject) -> None:
     bad = data.draw(st.integers(0, requests))
-    found = BlockLikelihood.of([rate], [burst], requests).log_likelihood(bad)[0]
+    found = log_likelihood([rate], [burst], requests, bad)[0]
     direct = math.log(chances(rate, burst, requests)[bad]) - math.log(math.comb(requests, bad))
     assert found == pytest.approx(direct, rel=1e-7, abs=1e-7)
 
@@ -142,7 +141,7 @@ def test_a_block_without_a_bad_request_never_strengthens_the_evidence(
     blocks: list[Block], requests: int, sensitivity: Sensitivity
 ) -> None:
     before = folded(blocks, sensitivity=sensitivity)
-    after = fold(before, Block(requests, 0, 8.0), tolerated=TOLERATED, planned=PLANNED, sensitivity=sensitivity)
+    after = fold_block(before, Block(requests, 0, 8.0), tolerated=TOLERATED, planned=PLANNED, sensitivity=sensitivity)
     assert after.value <= before.value * (1 + 1e-12)
 
 
@@ -155,7 +154,7 @@ def test_a_steady_rate_that_is_worse_is_found_no_later(sensitivity: Sensitivity,
         evidence = NO_EVIDENCE
         for count in range(1, 400):
             block = Block(100, bad, 16.0)
-            evidence = fold(evidence, block, tolerated=tolerated, planned=480, sensitivity=sensitivity)
+            evidence = fold_block(evidence, block, tolerated=tolerated, planned=480, sensitivity=sensitivity)
             if evidence.value >= 200:
                 return count
         return 400

@@ -1,9 +1,9 @@
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.rollout import MetricsRef, Promotion

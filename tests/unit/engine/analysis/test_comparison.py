@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from serinus.api.rollout import Judgement, Sensitivity
 from serinus.api.verdict import Cause, Verdict
-from serinus.engine.analysis import comparison, outright
 from serinus.engine.analysis.adaptive import Block
 from serinus.engine.analysis.assessment import assess, update
 from serinus.engine.analysis.comparison import Reference
-from serinus.engine.analysis.evidence import NO_EVIDENCE, Bursts, Counts, Terms, fold_comparison
+from serinus.engine.analysis.evidence import NO_EVIDENCE, Bursts, Counts, Terms
 from serinus.engine.analysis.likelihood import Floats
 from serinus.engine.analysis.nulls import grid
 from serinus.engine.analysis.progress import Progress
 from support.analysis import a_stage, at, begun, counted, metrics_of
+from support.folding import compared, failing, fold
 
 COMPARED = "error_rate > stable + 0.5%"
 CANDIDATE, STABLE = 5, 9
@@ -34,7 +34,7 @@ def mean_ratios(stable_rate: float, rate: float, *, expected: float, margin: flo
     result = np.zeros(())
     for bad, stable_bad in itertools.product(range(CANDIDATE + 1), range(STABLE + 1)):
         chance = binomial(CANDIDATE, rate)[bad] * binomial(STABLE, stable_rate)[stable_bad]
-        result = result + chance * comparison.factors(
+        result = result + chance * compared(
             Block(CANDIDATE, bad, 4.0),
             Reference(STABLE, stable_bad, expected),
             margin=margin,
@@ -62,9 +62,7 @@ def test_no_ratio_of_outright_failure_exceeds_one_on_average(stable_rate: float,
     means = np.zeros(3)
     for bad, stable_bad in itertools.product(range(CANDIDATE + 1), range(STABLE + 1)):
         chance = binomial(CANDIDATE, rate)[bad] * binomial(STABLE, stable_rate)[stable_bad]
-        logarithms = comparison.failing_logarithms(
-            Block(CANDIDATE, bad, 1.0), Reference(STABLE, stable_bad, 0.02), margin=margin, rates=outright.FAILING
-        )
+        logarithms = failing(Block(CANDIDATE, bad, 1.0), Reference(STABLE, stable_bad, 0.02), margin=margin)
         means += chance * np.exp(logarithms)
     assert means.max() <= 1 + 1e-6
 
@@ -75,17 +73,20 @@ def test_for_independent_errors_more_bad_requests_strengthen_and_more_of_the_sta
 ) -> None:
     def ratios(candidate: int, stable: int) -> Floats:
         block, reference = Block(20, candidate, 1.0), Reference(100, stable, rate)
-        return comparison.factors(block, reference, margin=margin, sensitivity=Sensitivity.FAST)
+        return compared(block, reference, margin=margin, sensitivity=Sensitivity.FAST)
 
     now = ratios(bad, stable_bad)
     assert (ratios(bad + 1, stable_bad) >= now * (1 - 1e-9)).all()
     assert (ratios(bad, stable_bad + 1) <= now * (1 + 1e-9)).all()
 
 
-def test_terms_without_a_margin_are_refused() -> None:
-    terms = Terms(tolerated=0.005, planned=10, bursts=Bursts(blip=2.0))
+@pytest.mark.parametrize(("margin", "reference"), [(None, Reference(10.0, 0.0, 0.01)), (0.005, None)])
+def test_a_margin_needs_the_stable_versions_requests_and_they_need_a_margin(
+    margin: float | None, reference: Reference | None
+) -> None:
+    terms = Terms(tolerated=0.005, planned=10, bursts=Bursts(blip=2.0), margin=margin)
     with pytest.raises(ValueError, match="margin"):
-        fold_comparison(NO_EVIDENCE, Counts(10.0, 0.0, 5.0), 1.0, terms, Reference(10.0, 0.0, 0.01))
+        fold(NO_EVIDENCE, Counts(10.0, 0.0, 5.0), 1.0, terms, reference)
 
 
 def history(

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serinus.engine.analysis.outright import NO_EVIDENCE, OutrightEvidence, fold
+from serinus.engine.analysis.outright import NO_EVIDENCE, OutrightEvidence
 from support.examples import examples
+from support.folding import fold_failures
 
 TOLERATED = 0.05
 PLANNED = 5
@@ -17,7 +18,7 @@ def folded(
 ) -> OutrightEvidence:
     evidence = NO_EVIDENCE
     for (requests, bad), burst in zip(ticks, bursts, strict=True):
-        evidence = fold(evidence, requests, bad, burst=burst, tolerated=tolerated, planned=planned)
+        evidence = fold_failures(evidence, requests, bad, burst=burst, tolerated=tolerated, planned=planned)
     return evidence
 
 
@@ -119,7 +120,7 @@ def test_a_regression_in_the_middle_of_the_stage_needs_little_more_than_one_at_i
     def ticks_to_breach(good: int) -> int:
         evidence = folded([(15.0, 0.0)] * good, [1.0] * good, tolerated=0.005, planned=480)
         for tick in range(1, 100):
-            evidence = fold(evidence, 15.0, 9.0, burst=1.0, tolerated=0.005, planned=480)
+            evidence = fold_failures(evidence, 15.0, 9.0, burst=1.0, tolerated=0.005, planned=480)
             if evidence.value >= 100:
                 return tick
         raise AssertionError("never breached")
@@ -131,4 +132,4 @@ def test_a_regression_in_the_middle_of_the_stage_needs_little_more_than_one_at_i
 @pytest.mark.parametrize("tolerated", [0.0, 1.0, -0.1, math.nan])
 def test_a_tolerated_rate_outside_0_and_1_is_refused_by_name(tolerated: float) -> None:
     with pytest.raises(ValueError, match="tolerated"):
-        fold(NO_EVIDENCE, 1, 1, burst=1.0, tolerated=tolerated, planned=1)
+        fold_failures(NO_EVIDENCE, 1, 1, burst=1.0, tolerated=tolerated, planned=1)

@@ -1,6 +1,6 @@
 """The judge beside a direct implementation of the documented formulae, number by number and without arrays.
 
-The product shares tables between versions and computes many numbers at once; the evidence must not depend on that.
+The product computes many conditions at once; the evidence must not depend on that.
 """
 
 import math
@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serinus.api.rollout import Sensitivity
-from serinus.engine.analysis import adaptive, comparison, outright
+from serinus.engine.analysis import adaptive, outright
 from serinus.engine.analysis.adaptive import Block
 from serinus.engine.analysis.comparison import Reference
-from serinus.engine.analysis.evidence import NO_EVIDENCE, Bursts, Counts, Terms, fold, fold_comparison
+from serinus.engine.analysis.evidence import NO_EVIDENCE, Addition, Bursts, Counts, Terms
+from serinus.engine.analysis.evidence import fold as fold_together
 from serinus.engine.analysis.nulls import Null, grid
 from serinus.engine.analysis.weights import starting_weight, unspent_weight
-from serinus.engine.analysis.worse import alternatives
 from support.examples import examples
+from support.folding import alternatives, compared, failing, fold, fold_block
 
 PLANNED = 30
 CLOSE = 1e-9
@@ -77,7 +78,7 @@ def test_the_evidence_against_a_limit_is_that_of_the_formulae(
     blocks = [Block(float(requests), float(bad), largest) for requests, bad in drawn]
     found = adaptive.NO_EVIDENCE
     for block in blocks:
-        found = adaptive.fold(found, block, tolerated=tolerated, planned=PLANNED, sensitivity=sensitivity)
+        found = fold_block(found, block, tolerated=tolerated, planned=PLANNED, sensitivity=sensitivity)
     direct = mixture([limit_ratios(block, tolerated, sensitivity) for block in blocks])
     assert found.value == pytest.approx(direct, rel=1e-7)
 
@@ -85,9 +86,7 @@ def test_the_evidence_against_a_limit_is_that_of_the_formulae(
 @pytest.mark.parametrize("bad", [0.0, 15.0, 16.0, 17.0, 40.0, 99.0, 100.0, 12.5])
 def test_counts_at_the_ends_of_a_group_and_between_whole_numbers_have_their_own_likelihood(bad: float) -> None:
     block = Block(100.0, bad, 21.0)
-    found = adaptive.fold(
-        adaptive.NO_EVIDENCE, block, tolerated=0.05, planned=PLANNED, sensitivity=Sensitivity.BALANCED
-    )
+    found = fold_block(adaptive.NO_EVIDENCE, block, tolerated=0.05, planned=PLANNED, sensitivity=Sensitivity.BALANCED)
     assert found.value == pytest.approx(mixture([limit_ratios(block, 0.05, Sensitivity.BALANCED)]), rel=CLOSE)
 
 
@@ -123,7 +122,7 @@ def test_the_ratios_of_a_comparison_are_those_of_the_formulae(
     pair: tuple[Block, Reference], margin: float, sensitivity: Sensitivity
 ) -> None:
     block, reference = pair
-    found = comparison.factors(block, reference, margin=margin, sensitivity=sensitivity)
+    found = compared(block, reference, margin=margin, sensitivity=sensitivity)
     tolerated = min(0.9, reference.rate + margin)
     wanted = [*(min(0.95, times * tolerated) for times in (1.5, 2.5, 5, 12, 40)), 0.35, 0.95]
     for row, null in zip(found, grid(sensitivity), strict=True):
@@ -147,7 +146,7 @@ def nearest(rate: float, requests: float, reference: Reference, margin: float) -
 @given(pair=some_pairs, margin=margins)
 def test_the_nearest_point_is_that_of_a_bisection(pair: tuple[Block, Reference], margin: float) -> None:
     block, reference = pair
-    found = comparison.failing_logarithms(block, reference, margin=margin, rates=outright.FAILING)
+    found = failing(block, reference, margin=margin)
     for logarithm, worse in zip(found, outright.FAILING, strict=True):
         stable = nearest(worse, block.requests, reference, margin)
         candidate = min(1 - 1e-9, stable + margin)
@@ -166,9 +165,46 @@ def test_evidence_that_grows_without_end_stays_finite(margin: float | None) -> N
     terms = Terms(tolerated=0.005, planned=PLANNED, bursts=Bursts(blip=0.1), margin=margin)
     evidence = NO_EVIDENCE
     for _ in range(200):
-        tick = Counts(1000.0, 900.0, 5.0)
-        if margin is None:
-            evidence = fold(evidence, tick, 10.0, terms)
-        else:
-            evidence = fold_comparison(evidence, tick, 10.0, terms, Reference(1000.0, 1.0, 0.001))
+        reference = None if margin is None else Reference(1000.0, 1.0, 0.001)
+        evidence = fold(evidence, Counts(1000.0, 900.0, 5.0), 10.0, terms, reference)
     assert 1e200 <= evidence.value < math.inf
+
+
+terms_of = st.builds(
+    lambda tolerated, margin, sensitivity, given: Terms(
+        tolerated=tolerated,
+        planned=PLANNED,
+        bursts=Bursts(blip=2.0, given=given, shortest=15.0),
+        sensitivity=sensitivity,
+        margin=margin,
+    ),
+    st.sampled_from([0.001, 0.005, 0.05, 0.4, 0.97]),
+    st.sampled_from([None, 0.0, 0.005, 0.1]),
+    some_sensitivity,
+    st.sampled_from([None, 1, 20]),
+)
+
+
+@st.composite
+def some_additions(draw: st.DrawFn) -> list[Addition]:
+    """Return ticks of many conditions of every kind, each with some evidence before."""
+    additions = []
+    for _ in range(draw(st.integers(1, 40))):
+        terms, evidence = draw(terms_of), NO_EVIDENCE
+        for _ in range(draw(st.integers(1, 3))):
+            requests, bad = draw(counts)
+            others, others_bad = draw(counts)
+            reference = None if terms.margin is None else Reference(float(others), float(others_bad), 0.01)
+            tick = Counts(requests / draw(st.sampled_from([1, 7, 150])), bad / 150, 5.0)
+            addition = Addition(evidence, tick, draw(st.sampled_from([0.0, 0.5, 10.0])), terms, reference)
+            evidence = fold(*addition)
+        additions.append(addition)
+    return additions
+
+
+@given(additions=some_additions())
+@settings(max_examples=examples(40))
+def test_what_is_computed_together_is_the_same_as_alone_to_the_bit(additions: list[Addition]) -> None:
+    """An analysis that is replayed after a restart stands beside others than before it."""
+    assert fold_together(additions) == [fold(*addition) for addition in additions]
+    assert fold_together(additions[::-1]) == [fold(*addition) for addition in additions[::-1]]

@@ -1,0 +1,155 @@
+"""Folds the answers of ticks, and of the past, into the analyses of stages, of many at once. Pure."""
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from serinus.api.names import ObjectKey
+from serinus.api.verdict import Cause
+from serinus.engine.analysis.assessment import Progress, update_all
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question
+from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
+from serinus.reconcile.rollouts.stage_analysis import Asked, StageAnalysis
+
+
+def is_down(answer: Answer) -> bool:
+    """Return whether the source did not answer, so that the same time must be asked for again."""
+    return isinstance(answer, CouldNotAsk) and answer.cause is Cause.PROVIDER_DOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What a stage's answers so far amount to: the progress of each condition, and the share of the requests."""
+
+    progress: tuple[Progress, ...]
+    share: RequestShare
+
+
+class Step(NamedTuple):
+    """The answers of one tick to the questions of a stage, and what the answers before them amount to."""
+
+    analysis: StageAnalysis
+    before: Folded
+    answers: Mapping[Question, Answer]
+
+    @property
+    def pairs(self) -> list[tuple[Answer, Answer | None]]:
+        """The answers about candidate and stable version, a pair for each condition."""
+        return [
+            (self.answers[asked.candidate], self.answers[asked.stable] if asked.stable is not None else None)
+            for asked in self.analysis.asked
+        ]
+
+
+def begun(analysis: StageAnalysis) -> Folded:
+    """Return what no answers amount to."""
+    return Folded(analysis.initial, NO_REQUESTS)
+
+
+def fold(steps: Sequence[Step]) -> list[Folded]:
+    """Fold in one tick's answers for each of these stages, whose evidence is computed together."""
+    due: list[tuple[Progress, Answer, Answer | None]] = []
+    places: list[list[int | None]] = []
+    for step in steps:
+        counting: list[int | None] = []
+        for one, asked, (candidate, stable) in zip(step.before.progress, step.analysis.asked, step.pairs, strict=True):
+            counts = _counts(step.analysis, candidate)
+            counting.append(len(due) if counts else None)
+            if counts:
+                due.append((one, lost(asked, step.answers) or candidate, stable))
+        places.append(counting)
+    updated = update_all(due)
+    return [
+        Folded(
+            tuple(
+                one if place is None else updated[place]
+                for one, place in zip(step.before.progress, counting, strict=True)
+            ),
+            # Answers that may be about other weights are left out.
+            step.before.share.plus_answers([pair for pair in step.pairs if pair[0].at > step.analysis.share_from]),
+        )
+        for step, counting in zip(steps, places, strict=True)
+    ]
+
+
+def with_answers(
+    answered: Sequence[tuple[StageAnalysis, Mapping[Question, Answer]]], now: datetime
+) -> list[StageAnalysis]:
+    """Return the analyses updated with one tick's answers.
+
+    A condition that got none, about the candidate or the stable version, is asked about the same time again.
+    """
+    steps = [
+        Step(one, Folded(one.progress, one.share), {question: answers[question] for question in one.questions})
+        for one, answers in answered
+    ]
+    return [_updated(step, folded, now) for step, folded in zip(steps, fold(steps), strict=True)]
+
+
+def _updated(step: Step, folded: Folded, now: datetime) -> StageAnalysis:
+    analysis, answers = step.analysis, step.answers
+    until = tuple(
+        since if lost(asked, answers) is not None else now
+        for since, asked in zip(analysis.until, analysis.asked, strict=True)
+    )
+    live = analysis.live if analysis.caught_up else (*analysis.live, answers)
+    return replace(analysis, progress=folded.progress, share=folded.share, until=until, live=live)
+
+
+def lost(asked: Asked, answers: Mapping[Question, Answer]) -> Answer | None:
+    """Return the answer that says that the source could not be asked about one of the two versions."""
+    pair = (asked.candidate, asked.stable)
+    return next((answers[one] for one in pair if one is not None and is_down(answers[one])), None)
+
+
+def _counts(analysis: StageAnalysis, answer: Answer) -> bool:
+    """Return whether an answer is about requests of this stage only."""
+    return answer.at > analysis.counts_from and not _of_earlier_run(answer, analysis.not_before)
+
+
+def _of_earlier_run(answer: Answer, first: datetime | None) -> bool:
+    """Return whether an answer has counts from before the first sample of this run."""
+    return first is not None and isinstance(answer, Counted) and answer.begun is not None and answer.begun < first
+
+
+def take(
+    books: Sequence[MutableMapping[ObjectKey, StageAnalysis]],
+    answered: Sequence[tuple[ObjectKey, StageAnalysis, Mapping[Question, Answer]]],
+    now: datetime,
+) -> None:
+    """Update the analyses in these books with one tick's answers, where they are still those that were asked about.
+
+    What became of an analysis meanwhile is not overwritten: its past was read, or its status stored.
+    """
+    for book in books:
+        found = [
+            (key, current, answers)
+            for key, asked, answers in answered
+            if (current := book.get(key)) is not None and (current.stage, current.terms) == (asked.stage, asked.terms)
+        ]
+        updated = with_answers([(current, answers) for _, current, answers in found], now)
+        book.update(zip((key for key, _, _ in found), updated, strict=True))
+
+
+def past_steps(
+    analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]], reach: timedelta
+) -> list[Mapping[Question, Answer] | None]:
+    """Return the steps of a stage's past, oldest first; None for those that are not about this stage only.
+
+    Args:
+        analysis: of the stage.
+        past: what was read, oldest first, as many answers to each question.
+        reach: by how much a step of the past is longer than a tick. A step that reaches back over the time from which
+            answers count is left out: it would bring requests from before.
+    """
+    candidate, questions = analysis.asked[0].candidate, analysis.questions
+    steps = zip(*(past[question] for question in questions), strict=True)
+    rows = (dict(zip(questions, answers, strict=True)) for answers in steps)
+    return [row if row[candidate].at - reach > analysis.counts_from else None for row in rows]
+
+
+def with_past(analysis: StageAnalysis, folded: Folded) -> StageAnalysis:
+    """Return the analysis with its past judged from the beginning, and the answers of the ticks since."""
+    progress = analysis.progress if analysis.breached else folded.progress
+    return replace(analysis, progress=progress, share=folded.share, unread_until=None, live=(), failures=0, problem="")
