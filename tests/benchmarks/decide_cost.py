@@ -6,13 +6,16 @@ import asyncio
 import sys
 import time
 import timeit
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(_ROOT / part) for part in ("operator", "tests")]
 
-from serinus.api.rollout_status import Phase, RolloutStatus  # noqa: E402 - the paths above come first
+from msgspec import structs  # noqa: E402 - the paths above come first
+
+from serinus.api.rollout_status import Phase, RolloutStatus, Serving  # noqa: E402
 from serinus.engine.rollout.decide import decide  # noqa: E402
 from serinus.reconcile.cache import ClusterCache  # noqa: E402
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache  # noqa: E402
@@ -23,7 +26,7 @@ from support.records import endpoints, model_version, rollout, route, spec_for  
 from support.world import BAD, World  # noqa: E402
 
 _ROLLOUTS, _TICKS, _LOOKS = 1000, 5, 2000
-_WEIGHTS = {"1.0.0": 95, "2.0.0": 5}
+_WEIGHTS = {"1.0.0": 9500, "2.0.0": 500}
 
 
 def in_canary() -> World:
@@ -66,8 +69,19 @@ def a_thousand(status: RolloutStatus) -> ClusterCache:
             store.put(model_version(version, name))
             store.put(endpoints(name, version))
         store.put(route(name, _WEIGHTS))
-        store.put(rollout(name, spec_for(name), status))
+        record = rollout(name, spec_for(name), serving_as(name, status))
+        store.put(replace(record, has_finalizer=True))
     return store
+
+
+def serving_as(name: str, status: RolloutStatus) -> RolloutStatus:
+    """Return the status with the backends of this model in the place of those of the world's."""
+
+    def moved(serving: Serving | None) -> Serving | None:
+        return serving and structs.replace(serving, backend=model_version(serving.version, name).backend)
+
+    own = status.route and structs.replace(status.route, name=name)
+    return structs.replace(status, stable=moved(status.stable), candidate=moved(status.candidate), route=own)
 
 
 async def print_ticks() -> None:
@@ -93,7 +107,8 @@ async def print_ticks() -> None:
             assert record is not None
             local = LocalFacts(readings=book.readings(record), metrics_problem=book.problem(record))
             observed = observe(store, reviews, record, local)
-            decide(spec_of(store, record), record.status, observed, now)
+            decision = decide(spec_of(store, record), record.status, observed, now)
+            assert not decision.actions + decision.events, "the tick of a canary that goes well"
         asking, looking = asking + between - before, looking + time.process_time() - between
     assert len(found) == _ROLLOUTS
     print(f"one tick of {_ROLLOUTS:,} canaries: evidence {asking / _TICKS * 1e3:.0f} ms of CPU (the fake's answers")

@@ -94,8 +94,8 @@ class CouldNotAsk:
 Answer = Counted | Measured | NoData | CouldNotAsk
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+# Subjects and questions are the keys of every book of a tick.
+class Subject(Struct, frozen=True, cache_hash=True):
     """The backend that a question is about, with its model and version."""
 
     namespace: str
@@ -104,8 +104,7 @@ class Subject:
     backend: BackendRef
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True, cache_hash=True):
     """One metric of one backend.
 
     Attributes:

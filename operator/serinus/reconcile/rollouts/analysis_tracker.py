@@ -274,12 +274,12 @@ class AnalysisTracker:
         analyses = [(key, one) for book in books for key, one in book.items() if one.source == source]
         by_since: dict[datetime, set[Question]] = defaultdict(set)
         for _, analysis in analyses:
-            for question, since in analysis.since.items():
-                by_since[since].add(question)
+            for asked, since in analysis.due:
+                by_since[since].update(asked.questions)
         asks = (self._sources[source].ask(questions, now, since) for since, questions in by_since.items())
         answered = dict(zip(by_since, await asyncio.gather(*asks), strict=True))
         answers = [
-            (key, analysis, {question: answered[since][question] for question, since in analysis.since.items()})
+            (key, analysis, [asked.pair(answered[since]) for asked, since in analysis.due])
             for key, analysis in analyses
         ]
         for first in range(0, len(answers), AT_ONCE):

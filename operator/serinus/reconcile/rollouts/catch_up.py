@@ -14,7 +14,7 @@ from typing import Final
 from serinus.api.names import ObjectKey
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Question
 from serinus.ports.services import MetricSource
-from serinus.reconcile.rollouts.stage_analysis import StageAnalysis
+from serinus.reconcile.rollouts.stage_analysis import Pair, StageAnalysis
 from serinus.reconcile.rollouts.stage_answers import (
     Folded,
     Step,
@@ -146,7 +146,7 @@ class CatchUp:
 async def _fold(
     folded: dict[ObjectKey, Folded],
     analyses: Mapping[ObjectKey, StageAnalysis],
-    answers: Mapping[ObjectKey, Mapping[Question, Answer]],
+    answers: Mapping[ObjectKey, Sequence[Pair]],
 ) -> None:
     """Fold one step of several stages, and let the event loop do something else."""
     after = fold([Step(analyses[key], folded[key], row) for key, row in answers.items()])

@@ -1,6 +1,6 @@
 """The analysis of one stage under way, and how answers update it. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -33,6 +33,10 @@ Terms = tuple[Stage, MetricsRef, Guards]
 """By what a stage is assessed: where one of them changes, its analysis begins anew."""
 
 
+Pair = tuple[Answer, Answer | None]
+"""The answers about candidate and stable version to one condition; None where there is no stable version."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The questions of one condition of the stage: about the candidate, and the same about the stable version."""
@@ -40,6 +44,15 @@ class Asked:
     condition: AbortCondition
     candidate: Question
     stable: Question | None
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """All questions of the condition."""
+        return (self.candidate,) if self.stable is None else (self.candidate, self.stable)
+
+    def pair(self, answers: Mapping[Question, Answer]) -> Pair:
+        """Return its answers among these."""
+        return answers[self.candidate], answers[self.stable] if self.stable is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,7 @@ class StageAnalysis:
     until: tuple[datetime, ...]
     unread_until: datetime | None
     share_from: datetime
-    live: tuple[Mapping[Question, Answer], ...] = ()
+    live: tuple[tuple[Pair, ...], ...] = ()
     failures: int = 0
     problem: str = ""
     share: RequestShare = NO_REQUESTS
@@ -85,18 +98,12 @@ class StageAnalysis:
     @property
     def questions(self) -> tuple[Question, ...]:
         """All questions of its conditions."""
-        pairs = ((asked.candidate, asked.stable) for asked in self.asked)
-        return tuple(question for pair in pairs for question in pair if question is not None)
+        return tuple(question for asked in self.asked for question in asked.questions)
 
     @property
-    def since(self) -> Mapping[Question, datetime]:
-        """From when on each question is to be asked next."""
-        return {
-            question: since
-            for since, asked in zip(self.until, self.asked, strict=True)
-            for question in (asked.candidate, asked.stable)
-            if question is not None
-        }
+    def due(self) -> Iterator[tuple[Asked, datetime]]:
+        """The questions of each condition, and from when on they are to be asked next."""
+        return zip(self.asked, self.until, strict=True)
 
     @property
     def caught_up(self) -> bool:

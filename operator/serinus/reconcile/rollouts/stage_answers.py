@@ -10,7 +10,7 @@ from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, update_all
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
-from serinus.reconcile.rollouts.stage_analysis import Asked, StageAnalysis
+from serinus.reconcile.rollouts.stage_analysis import Asked, Pair, StageAnalysis
 
 
 def is_down(answer: Answer) -> bool:
@@ -27,19 +27,11 @@ class Folded:
 
 
 class Step(NamedTuple):
-    """The answers of one tick to the questions of a stage, and what the answers before them amount to."""
+    """The answers of one tick about a stage, a pair for each condition, and what those before them amount to."""
 
     analysis: StageAnalysis
     before: Folded
-    answers: Mapping[Question, Answer]
-
-    @property
-    def pairs(self) -> list[tuple[Answer, Answer | None]]:
-        """The answers about candidate and stable version, a pair for each condition."""
-        return [
-            (self.answers[asked.candidate], self.answers[asked.stable] if asked.stable is not None else None)
-            for asked in self.analysis.asked
-        ]
+    answers: Sequence[Pair]
 
 
 def begun(analysis: StageAnalysis) -> Folded:
@@ -53,11 +45,11 @@ def fold(steps: Sequence[Step]) -> list[Folded]:
     places: list[list[int | None]] = []
     for step in steps:
         counting: list[int | None] = []
-        for one, asked, (candidate, stable) in zip(step.before.progress, step.analysis.asked, step.pairs, strict=True):
-            counts = _counts(step.analysis, candidate)
+        for one, pair in zip(step.before.progress, step.answers, strict=True):
+            counts = _counts(step.analysis, pair[0])
             counting.append(len(due) if counts else None)
             if counts:
-                due.append((one, lost(asked, step.answers) or candidate, stable))
+                due.append((one, lost(pair) or pair[0], pair[1]))
         places.append(counting)
     updated = update_all(due)
     return [
@@ -67,40 +59,34 @@ def fold(steps: Sequence[Step]) -> list[Folded]:
                 for one, place in zip(step.before.progress, counting, strict=True)
             ),
             # Answers that may be about other weights are left out.
-            step.before.share.plus_answers([pair for pair in step.pairs if pair[0].at > step.analysis.share_from]),
+            step.before.share.plus_answers([pair for pair in step.answers if pair[0].at > step.analysis.share_from]),
         )
         for step, counting in zip(steps, places, strict=True)
     ]
 
 
-def with_answers(
-    answered: Sequence[tuple[StageAnalysis, Mapping[Question, Answer]]], now: datetime
-) -> list[StageAnalysis]:
-    """Return the analyses updated with one tick's answers.
+def with_answers(answered: Sequence[tuple[StageAnalysis, Sequence[Pair]]], now: datetime) -> list[StageAnalysis]:
+    """Return the analyses updated with one tick's answers, a pair for each condition.
 
     A condition that got none, about the candidate or the stable version, is asked about the same time again.
     """
-    steps = [
-        Step(one, Folded(one.progress, one.share), {question: answers[question] for question in one.questions})
-        for one, answers in answered
-    ]
+    steps = [Step(one, Folded(one.progress, one.share), answers) for one, answers in answered]
     return [_updated(step, folded, now) for step, folded in zip(steps, fold(steps), strict=True)]
 
 
 def _updated(step: Step, folded: Folded, now: datetime) -> StageAnalysis:
     analysis, answers = step.analysis, step.answers
-    until = tuple(
-        since if lost(asked, answers) is not None else now
-        for since, asked in zip(analysis.until, analysis.asked, strict=True)
-    )
-    live = analysis.live if analysis.caught_up else (*analysis.live, answers)
+    until = tuple(since if lost(pair) is not None else now for since, pair in zip(analysis.until, answers, strict=True))
+    live = analysis.live if analysis.caught_up else (*analysis.live, tuple(answers))
     return replace(analysis, progress=folded.progress, share=folded.share, until=until, live=live)
 
 
-def lost(asked: Asked, answers: Mapping[Question, Answer]) -> Answer | None:
+def lost(pair: Pair) -> Answer | None:
     """Return the answer that says that the source could not be asked about one of the two versions."""
-    pair = (asked.candidate, asked.stable)
-    return next((answers[one] for one in pair if one is not None and is_down(answers[one])), None)
+    candidate, stable = pair
+    if is_down(candidate):
+        return candidate
+    return stable if stable is not None and is_down(stable) else None
 
 
 def _counts(analysis: StageAnalysis, answer: Answer) -> bool:
@@ -115,7 +101,7 @@ def _of_earlier_run(answer: Answer, first: datetime | None) -> bool:
 
 def take(
     books: Sequence[MutableMapping[ObjectKey, StageAnalysis]],
-    answered: Sequence[tuple[ObjectKey, StageAnalysis, Mapping[Question, Answer]]],
+    answered: Sequence[tuple[ObjectKey, StageAnalysis, Sequence[Pair]]],
     now: datetime,
 ) -> None:
     """Update the analyses in these books with one tick's answers, where they are still those that were asked about.
@@ -134,7 +120,7 @@ def take(
 
 def past_steps(
     analysis: StageAnalysis, past: Mapping[Question, Sequence[Answer]], reach: timedelta
-) -> list[Mapping[Question, Answer] | None]:
+) -> list[tuple[Pair, ...] | None]:
     """Return the steps of a stage's past, oldest first; None for those that are not about this stage only.
 
     Args:
@@ -143,10 +129,15 @@ def past_steps(
         reach: by how much a step of the past is longer than a tick. A step that reaches back over the time from which
             answers count is left out: it would bring requests from before.
     """
-    candidate, questions = analysis.asked[0].candidate, analysis.questions
-    steps = zip(*(past[question] for question in questions), strict=True)
-    rows = (dict(zip(questions, answers, strict=True)) for answers in steps)
-    return [row if row[candidate].at - reach > analysis.counts_from else None for row in rows]
+    columns = [_column(asked, past) for asked in analysis.asked]
+    return [step if step[0][0].at - reach > analysis.counts_from else None for step in zip(*columns, strict=True)]
+
+
+def _column(asked: Asked, past: Mapping[Question, Sequence[Answer]]) -> list[Pair]:
+    candidates = past[asked.candidate]
+    if asked.stable is None:
+        return [(candidate, None) for candidate in candidates]
+    return list(zip(candidates, past[asked.stable], strict=True))
 
 
 def with_past(analysis: StageAnalysis, folded: Folded) -> StageAnalysis:
