@@ -29,6 +29,7 @@ from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.catch_up import CatchUp
 from serinus.reconcile.rollouts.metric_problems import MetricProblems
+from serinus.reconcile.rollouts.news import News
 from serinus.reconcile.rollouts.stage_analysis import (
     Asked,
     StageAnalysis,
@@ -74,6 +75,7 @@ class AnalysisTracker:
         self._trusted_from: dict[str, datetime] = {}
         self._problems = MetricProblems(cache, sources)
         self._catch_up = CatchUp(self._analyses, sources)
+        self._news = News()
 
     def readings(self, record: RolloutRecord) -> tuple[Progress, ...]:
         """Return the progress of each condition of the stage that the Rollout is in; empty before its first tick."""
@@ -127,12 +129,13 @@ class AnalysisTracker:
         self._ahead.pop(key, None)
         self._analyses.pop(key, None)
         self._problems.forget(key)
+        self._news.forget(key)
 
     async def tick(self, source: str, now: datetime) -> Mapping[ObjectKey, bool]:
         """Query one source for all its stages and update their analyses.
 
         Returns:
-            The Rollouts with new answers, each with whether it is urgent.
+            The Rollouts with news, each with whether it is urgent.
         """
         before = self._last_tick.get(source, now - self._sources[source].tick)
         self._look_ahead(source, before, now)
@@ -140,7 +143,7 @@ class AnalysisTracker:
         await self._ask(source, now, before)
         self._last_tick[source] = now
         self._catch_up.next_round(source)
-        return {key: analysis.breached for key, analysis in self._analyses.items() if analysis.source == source}
+        return self._news.of(self._analyses, source, now)
 
     async def catch_up(self, source: str) -> Mapping[ObjectKey, bool] | None:
         """Read the past of some stages that miss it, and return these Rollouts; None where nothing is due.

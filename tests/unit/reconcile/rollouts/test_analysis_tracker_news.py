@@ -1,0 +1,107 @@
+"""For which Rollouts a tick is news: only for these a decision is made."""
+
+from datetime import timedelta
+
+import pytest
+
+from serinus.api.rollout_status import RolloutStatus
+from serinus.ports.cluster_state import RolloutRecord
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
+from support.builders import CANARY, PRODUCTION, STAGING
+from support.fake_source import FakeSource, everything, nothing
+from support.records import key, model_version, rollout, spec_for
+from support.virtual_loop import START
+from support.world import World
+
+TICK = 5
+
+
+def in_canary() -> RolloutStatus:
+    world = World()
+    while world.status.stage is None or world.status.stage.name != "canary":
+        world.settle().measure()
+    return world.status
+
+
+class Told:
+    """A Rollout in its canary stage, and the ticks that were news for it."""
+
+    def __init__(self, *, judgement: str = "Sequential") -> None:
+        self.source, cache = FakeSource(), ClusterCache()
+        self.tracker = AnalysisTracker(cache, {"default": self.source})
+        status = in_canary()
+        assert status.stage is not None
+        self.now, self.record = status.stage.since, self._put(cache, status, judgement)
+
+    @staticmethod
+    def _put(cache: ClusterCache, status: RolloutStatus, judgement: str) -> RolloutRecord:
+        for version in ("1.0.0", "2.0.0"):
+            cache.put(model_version(version))
+        stages = (STAGING, {**CANARY, "judgement": judgement}, PRODUCTION)
+        record = rollout(spec=spec_for("fraud", "2.0.0", *stages), status=status)
+        cache.put(record)
+        return record
+
+    async def ticks(self, count: int) -> list[int]:
+        """Tick so often; return the numbers of the ticks that were news, from 1."""
+        found = []
+        for number in range(1, count + 1):
+            self.now += timedelta(seconds=TICK)
+            if key() in await self.tracker.tick("default", self.now):
+                found.append(number)
+        return found
+
+
+async def test_ticks_without_new_requests_are_no_news() -> None:
+    told = Told()
+    told.source.share = lambda _: float(len(told.source.asks) % 3 == 0)
+    assert await told.ticks(12) == [1, 3, 6, 9, 12]
+
+
+async def test_without_any_traffic_a_decision_is_made_once_a_minute() -> None:
+    told = Told()
+    told.source.share = lambda _: 0.0
+    assert await told.ticks(37) == [1, 13, 25, 37]
+
+
+async def test_every_tick_is_news_while_the_source_does_not_answer_and_when_it_does_again() -> None:
+    told = Told()
+    told.source.share = lambda _: 0.0
+    await told.ticks(2)
+    told.source.down = everything
+    assert await told.ticks(3) == [1, 2, 3]
+    told.source.down = nothing
+    assert await told.ticks(3) == [1]
+
+
+async def test_every_tick_is_news_where_a_window_moves_on() -> None:
+    told = Told(judgement="Observed")
+    told.source.share = lambda _: 0.0
+    assert await told.ticks(4) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+async def test_every_tick_is_news_of_a_breach(share: float) -> None:
+    told = Told()
+    told.source.bad = {"2.0.0": 1.0}
+    await told.ticks(3)
+    assert told.tracker.breached(told.record)
+    told.source.share = lambda _: share
+    assert await told.ticks(3) == [1, 2, 3]
+
+
+async def test_a_clock_that_was_set_back_is_news() -> None:
+    told = Told()
+    told.source.share = lambda _: 0.0
+    await told.ticks(2)
+    told.now = START
+    assert await told.ticks(1) == [1]
+
+
+async def test_what_is_forgotten_is_news_when_it_comes_again() -> None:
+    told = Told()
+    told.source.share = lambda _: 0.0
+    await told.ticks(2)
+    told.tracker.forget(key())
+    assert await told.ticks(1) == [1]
