@@ -20,7 +20,7 @@ EXAMPLES :=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-unit test-contract explore test-programs test-cluster demo bench local-up local-down crds lock clean
+.PHONY: help setup check test test-unit test-contract explore test-programs test-cluster test-versions demo bench local-up local-down crds lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,17 @@ test-programs: setup ## fetch what the tests need beside the local cluster: Dyna
 
 test-cluster: test-programs ## the tests on a real API server, gateway and Prometheus (started for them, gone afterwards)
 	$(CLUSTER) $(BIN)/pytest $(EXAMPLES) $(wildcard $(NEEDS_CLUSTER))
+
+# The chart on API servers that lack something: each line is what they serve of MutatingAdmissionPolicy, and how they are started.
+CONTROL_PLANE := $(LOCAL) run --without gateway,prometheus,node
+VERSIONS_TEST := $(BIN)/pytest tests/deploy/cluster/test_kubernetes_versions.py
+
+test-versions: setup ## the chart on earlier versions of Kubernetes, as far as this one emulates them (two minutes)
+	SERINUS_STAMP_VERSIONS= $(CONTROL_PLANE) --emulate 1.34 -- $(VERSIONS_TEST)
+	SERINUS_STAMP_VERSIONS= $(CONTROL_PLANE) --emulate 1.35 -- $(VERSIONS_TEST)
+	SERINUS_STAMP_VERSIONS=v1 $(CONTROL_PLANE) --emulate 1.36 -- $(VERSIONS_TEST)
+	SERINUS_STAMP_VERSIONS=v1,v1beta1 $(CONTROL_PLANE) --api-server-flag=--runtime-config=admissionregistration.k8s.io/v1beta1=true \
+	  -- $(VERSIONS_TEST)
 
 demo: setup ## watch a good version promoted and two bad ones rolled back, in a real local cluster
 	$(CLUSTER) $(BIN)/python -m demo run

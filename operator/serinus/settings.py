@@ -6,7 +6,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, field
 
 from serinus.api.abort_condition import is_standard
@@ -16,6 +15,7 @@ from serinus.api.parsing import decode
 from serinus.api.quantities import Duration
 from serinus.api.schema import NAME, QUERY_NAME, FieldError, Model
 from serinus.errors import ConfigurationError, InvalidObjectError
+from serinus.yaml_text import YamlTextError, read_yaml
 
 Name = Annotated[str, Meta(pattern=NAME)]
 NamespaceOrAll = Annotated[str, Meta(pattern=rf"^\*$|{NAME}")]
@@ -245,9 +245,11 @@ def _number(variable: str, text: str) -> int:
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        raw = msgspec.yaml.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError) as problem:
+        documents = read_yaml(path.read_bytes())
+    except OSError as problem:
+        raise ConfigurationError(f"{path}: cannot be read: {problem.strerror}") from problem
+    except YamlTextError as problem:
         raise ConfigurationError(f"{path}: cannot be read as YAML: {problem}") from problem
-    if not isinstance(raw, dict):
+    if len(documents) != 1 or not isinstance(documents[0], dict):
         raise ConfigurationError(f"{path}: must contain a mapping with `sources`")
-    return raw
+    return documents[0]

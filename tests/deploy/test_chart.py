@@ -283,3 +283,23 @@ def test_every_value_is_described(helm: Helm) -> None:
 def test_a_chart_without_a_metric_source_is_not_installed(helm: Helm) -> None:
     with pytest.raises(HelmError, match=r"set config\.sources\.default\.url"):
         helm.template(CHART)
+
+
+def test_a_service_account_that_exists_is_used_and_not_created(helm: Helm) -> None:
+    rendered = helm.template(CHART, SOURCE, "--set=serviceAccount.create=false", "--set=serviceAccount.name=by-eksctl")
+    assert _all(rendered, "ServiceAccount") == []
+    assert _one(rendered, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == "by-eksctl"
+    bindings = _all(rendered, "ClusterRoleBinding") + _all(rendered, "RoleBinding")
+    assert {subject["name"] for binding in bindings for subject in binding["subjects"]} == {"by-eksctl"}
+    with pytest.raises(HelmError, match="name the account that exists"):
+        helm.template(CHART, SOURCE, "--set=serviceAccount.create=false")
+
+
+@pytest.mark.parametrize(("replicas", "budgets"), [(2, 1), (3, 1), (1, 0), (0, 0)])
+def test_a_drained_node_takes_one_pod_at_a_time(replicas: int, budgets: int, helm: Helm) -> None:
+    rendered = helm.template(CHART, SOURCE, f"--set=replicas={replicas}")
+    found = _all(rendered, "PodDisruptionBudget")
+    assert len(found) == budgets
+    for budget in found:
+        assert budget["spec"]["maxUnavailable"] == 1
+        assert budget["spec"]["selector"] == _one(rendered, "Deployment")["spec"]["selector"]

@@ -164,6 +164,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="address of the operator's metrics",
     )
     parser.add_argument("--images", type=Path, help="YAML file that maps images to local commands")
+    parser.add_argument(
+        "--emulate", default="", metavar="1.35", help="minor version of Kubernetes that the control plane behaves like"
+    )
+    parser.add_argument("--api-server", type=Path, metavar="FILE", help="kube-apiserver of another release")
+    parser.add_argument(
+        "--api-server-flag",
+        action="append",
+        default=[],
+        metavar="FLAG",
+        help="further flag of the API server, such as --api-server-flag=--feature-gates=Name=true; repeatable",
+    )
 
 
 def _settings(options: argparse.Namespace, state: Path) -> Settings:
@@ -179,6 +190,9 @@ def _settings(options: argparse.Namespace, state: Path) -> Settings:
         audit=options.audit,
         operator_metrics=options.operator_metrics,
         images=options.images.resolve() if options.images else None,
+        emulate=options.emulate,
+        api_server=options.api_server.resolve() if options.api_server else None,
+        api_server_flags=tuple(options.api_server_flag),
     )
 
 

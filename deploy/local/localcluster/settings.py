@@ -35,6 +35,9 @@ class Settings:
         audit: Whether the API server writes an audit log.
         operator_metrics: The address, as host:port, at which Prometheus scrapes the Serinus operator.
         images: A YAML file that maps container images to local commands, or None.
+        emulate: The minor version of Kubernetes that the control plane behaves like, such as 1.35; empty for its own.
+        api_server: The kube-apiserver to use instead of the usual one, such as an older release's, or None.
+        api_server_flags: Further flags of the API server, such as feature gates.
     """
 
     state: Path
@@ -44,6 +47,9 @@ class Settings:
     audit: bool = False
     operator_metrics: str = OPERATOR_METRICS
     images: Path | None = None
+    emulate: str = ""
+    api_server: Path | None = None
+    api_server_flags: tuple[str, ...] = ()
 
     def has(self, feature: Feature) -> bool:
         """Return whether the cluster has this feature."""
@@ -71,7 +77,7 @@ class Settings:
     def save(self) -> None:
         """Write the settings to their file."""
         raw = asdict(self) | {"state": str(self.state), "without": sorted(self.without)}
-        raw["images"] = str(self.images) if self.images else None
+        raw |= {name: str(raw[name]) if raw[name] else None for name in ("images", "api_server")}
         self.file.write_text(json.dumps(raw, indent=2), encoding="utf-8")
 
     @classmethod
@@ -86,7 +92,8 @@ class Settings:
             raise LocalClusterError(f"no local cluster in {state}: start one by `python -m localcluster up`")
         raw = json.loads(file.read_text(encoding="utf-8"))
         raw["without"] = frozenset(Feature(name) for name in raw["without"])
-        raw["images"] = Path(raw["images"]) if raw["images"] else None
+        raw |= {name: Path(raw[name]) if raw[name] else None for name in ("images", "api_server")}
+        raw["api_server_flags"] = tuple(raw["api_server_flags"])
         return replace(cls(**raw), state=state)
 
 

@@ -200,6 +200,9 @@ class TestStatus(Model, frozen=True, kw_only=True):
     message: Annotated[str, _SENTENCE] = ""
     at: Annotated[datetime, _TIME]
     lost: Annotated[int, Meta(description="How many of its Jobs were gone before they had ended.", ge=0)] = 0
+    job_uid: Annotated[
+        str, text("The uid of the Job that Serinus created for it; no other Job counts.", least=0, most=128)
+    ] = ""
 
 
 class RollbackReason(StrEnum):

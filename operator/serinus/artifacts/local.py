@@ -41,7 +41,10 @@ class LocalStore:
         """Return the root, and the path relative to it after symbolic links; RefusedError if it leaves the root."""
         if self._root is None:
             raise RefusedError(f"{uri}: local artifacts are not allowed: set artifacts.localRoot to their folder")
-        parts = urlsplit(uri)
+        try:
+            parts = urlsplit(uri)
+        except ValueError as problem:
+            raise RefusedError("the artifact's uri is not a valid address: write file:///path") from problem
         if parts.scheme == "file" and parts.netloc not in {"", "localhost"}:
             raise RefusedError(f"{uri} names another host: write file:///path")
         path = unquote(parts.path) if parts.scheme == "file" else uri

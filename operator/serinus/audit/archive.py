@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from shutil import copyfile
 from typing import Final, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from serinus.addresses import split_url
 from serinus.audit.bucket import Bucket, parse_place
 from serinus.errors import ConfigurationError, ConflictError, NotFoundError, TransientError
 
@@ -41,11 +42,11 @@ def open_archive(address: str) -> ArchivePlace:
     Raises:
         ConfigurationError: the address is neither.
     """
-    scheme = urlsplit(address).scheme
+    scheme = split_url(address, address).scheme
     if scheme == "s3":
         return BucketArchive(address)
     if scheme == "file":
-        return FolderArchive(Path(unquote(urlsplit(address).path)))
+        return FolderArchive(Path(unquote(split_url(address, address).path)))
     if scheme:
         raise ConfigurationError(f"{address} is not the address of an archive: give a folder or s3://bucket/prefix")
     return FolderArchive(Path(address))

@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
+from serinus.addresses import split_url
 from serinus.audit.s3_api import Answer, S3Api
 from serinus.errors import (
     AmbiguousError,
@@ -68,12 +69,13 @@ def parse_place(url: str) -> Place:
     Raises:
         ConfigurationError: the address has another form or an unknown parameter.
     """
-    parts = urlsplit(url)
+    parts = split_url(url, url)
     if parts.scheme != "s3" or not parts.netloc:
         raise ConfigurationError(f"{url}: must be s3://bucket/prefix")
     parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := sorted(set(parameters) - _PARAMETERS):
         raise ConfigurationError(f"{url}: unknown parameter {unknown[0]}: known are region and endpoint")
+    split_url(parameters.get("endpoint", ""), f"{url}: endpoint")
     prefix = parts.path.strip("/")
     settings = S3Settings(region=parameters.get("region") or None, endpoint=parameters.get("endpoint") or None)
     return Place(parts.netloc, f"{prefix}/" if prefix else "", settings)

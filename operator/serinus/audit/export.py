@@ -6,6 +6,7 @@ always give the same file, and the chain can be verified from the file alone.
 
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -116,6 +117,8 @@ async def write_export(records: AsyncIterator[StoredRecord], file: Path, what: E
         ConfigurationError: the file cannot be written.
         SerinusError: the records could not be read; an existing file is unchanged.
     """
+    if not file.name:
+        raise ConfigurationError(f"{file} is a folder: name a file with -o")
     part = file.with_name(f"{file.name}.part")
     hasher, count, size = sha256(what.first_line), 0, len(what.first_line)
     first: Content = {}
@@ -151,7 +154,8 @@ async def write_export(records: AsyncIterator[StoredRecord], file: Path, what: E
     except OSError as problem:
         raise ConfigurationError(f"{file} cannot be written: {problem.strerror}; name another with -o") from problem
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return manifest
 
 
@@ -166,6 +170,8 @@ def read_manifest(export: Path) -> Manifest | None:
     Raises:
         ConfigurationError: it cannot be read or is invalid.
     """
+    if not export.name:
+        raise ConfigurationError(f"{export} is a folder: name an export")
     file = manifest_file(export)
     try:
         with file.open("rb") as source:

@@ -2,8 +2,8 @@
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
 
+from serinus.addresses import split_url
 from serinus.api.audit_record import Actor, ActorKind, Authentication
 from serinus.cli.output import echo_error
 from serinus.cli.session import local_user
@@ -38,7 +38,7 @@ def current_actor(registry_url: str) -> tuple[Actor, dict[str, str]]:
 
 def is_aws(endpoint: str | None) -> bool:
     """Return whether an endpoint is AWS's own, VPC endpoints included; None is AWS's default endpoint."""
-    return endpoint is None or (urlsplit(endpoint).hostname or "").endswith(_AWS_DOMAINS)
+    return endpoint is None or (split_url(endpoint, endpoint).hostname or "").endswith(_AWS_DOMAINS)
 
 
 def _aws_actor(arn: str) -> Actor:

@@ -4,6 +4,7 @@ They run the user's own kubectl, which supports every way to log in to a cluster
 """
 
 import argparse
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from functools import partial
 from typing import Final, Self
 
 from serinus.api.names import OVERRIDE_ANNOTATION, REASON_ANNOTATION, ROLLBACK_TO_ANNOTATION, ROLLOUT, Command
+from serinus.api.schema import SUBDOMAIN, in_python
 from serinus.cli.command import Subparsers, set_handler
 from serinus.cli.output import echo
 from serinus.cli.session import CliContext
@@ -56,7 +58,9 @@ class AnnotateOptions:
     override: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse an override without a reason: ConfigurationError."""
+        """Refuse an override without a reason, and a name that kubectl would take for an option: ConfigurationError."""
+        if re.fullmatch(in_python(SUBDOMAIN), self.name) is None:
+            raise ConfigurationError(f"{self.name!r} is not the name of a Rollout: give --namespace on its own")
         if self.override and not self.reason.strip():
             raise ConfigurationError("--override needs --reason: the audit trail and the report show both")
 

@@ -2,19 +2,40 @@
 
 import argparse
 import asyncio
-import os
-import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
+from serinus.cli.output import drop_output, flush_output, printable
 from serinus.cli.session import CliContext
+from serinus.errors import SerinusError
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse has no other name
+Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001 - argparse has no other name
 """What ``add_subparsers`` returns."""
 
 Handler: TypeAlias = Callable[[argparse.Namespace, CliContext], int]
 
+Statuses: TypeAlias = dict[int, str]
+"""What each exit status of a command means."""
+
 Options = TypeVar("Options")
+
+DONE: Final = "done"
+FAILED: Final = "failed, standard error says why"
+USAGE: Final = "wrong usage, nothing was done"
+STATUSES: Final[Statuses] = {0: DONE, 1: FAILED, 2: USAGE}
+"""The exit statuses of a command that states no others."""
+
+
+class ClosedPipeError(SerinusError):
+    """Whoever reads standard output stopped before the result was complete."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose messages do not control the terminal, whatever was typed or pasted."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and exit with 2."""
+        super().error(printable(message))
 
 
 def set_handler(
@@ -23,6 +44,7 @@ def set_handler(
     run: Callable[[Options, CliContext], int | Coroutine[Any, Any, int]],
     *,
     closed_pipe: int | None = None,
+    statuses: Statuses = STATUSES,
 ) -> None:
     """Make a parser a command.
 
@@ -32,20 +54,23 @@ def set_handler(
         run: the handler, plain or a coroutine function; returns the exit status.
         closed_pipe: the exit status if the reader of standard output stops early, as ``head`` does; None where that
             is an error.
+        statuses: what its exit statuses mean; ``--help`` and docs/reference/command-line.md have them.
     """
 
     def handle(args: argparse.Namespace, context: CliContext) -> int:
         try:
-            status = run(read(args), context)
-            return status if isinstance(status, int) else asyncio.run(status)
-        except BrokenPipeError:
+            result = run(read(args), context)
+            status = result if isinstance(result, int) else asyncio.run(result)
+            flush_output()
+        except BrokenPipeError as problem:
+            drop_output()
             if closed_pipe is None:
-                raise
-            # The interpreter flushes standard output when it exits and would report the closed pipe again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise ClosedPipeError("standard output was closed before the result was complete") from problem
             return closed_pipe
+        return status
 
-    parser.set_defaults(run=handle)
+    parser.set_defaults(run=handle, statuses=statuses)
+    parser.epilog = f"Exit status: {'; '.join(f'{status} {meaning}' for status, meaning in sorted(statuses.items()))}."
 
 
 def run_command(args: argparse.Namespace, context: CliContext) -> int:

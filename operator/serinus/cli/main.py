@@ -1,15 +1,16 @@
 """Entry point of the command line; each verb is in a module of its own."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from serinus import __version__
 from serinus.cli import annotate, import_mlflow, rollback
 from serinus.cli.audit import command as audit_command
-from serinus.cli.command import Subparsers, run_command, set_handler
+from serinus.cli.command import STATUSES, Parser, Subparsers, run_command, set_handler
 from serinus.cli.diff import command as diff_command
 from serinus.cli.output import echo, echo_error
 from serinus.cli.registry import command as registry_command
@@ -18,23 +19,46 @@ from serinus.cli.session import CliContext
 from serinus.errors import SerinusError
 
 OK, FAILED = 0, 1
+INTERRUPTED: Final = 130
+"""As shells have it: 128 and the number of SIGINT."""
+
+LEADERSHIP_LOST: Final = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0 done, 1 failed, 2 wrong usage, unless the command has its own."""
-    args = build_parser().parse_args(arguments)
+    parser, words = build_parser(), sys.argv[1:] if arguments is None else arguments
+    for word in words:
+        if not _is_text(word):
+            parser.error(f"an argument is not UTF-8: {word!a}")
+    return run_parsed(parser.parse_args(words), CliContext())
+
+
+def _is_text(word: str) -> bool:
     try:
-        return run_command(args, CliContext())
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def run_parsed(args: argparse.Namespace, context: CliContext) -> int:
+    """Run the command that was parsed, print an error of ours, and return the exit status."""
+    try:
+        return run_command(args, context)
     except SerinusError as problem:
         echo_error(problem)
         return FAILED
+    except KeyboardInterrupt:
+        echo_error("interrupted")
+        return INTERRUPTED
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(prog="serinus", description="Puts model versions into production safely.")
+    parser = Parser(prog="serinus", description="Puts model versions into production safely.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    verbs.add_parser("version", help="print the version").set_defaults(run=_print_version)
+    set_handler(verbs.add_parser("version", help="print the version"), lambda args: args, _print_version)
     _add_run(verbs)
     for family in (audit_command, report_command, diff_command, import_mlflow, registry_command, rollback):
         family.add_parser(verbs)
@@ -66,7 +90,8 @@ def _add_run(verbs: Subparsers) -> None:
     parser.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="format of log lines (default: text)"
     )
-    set_handler(parser, RunOptions.from_args, _run_operator)
+    ends = {OK: "stopped by a signal", LEADERSHIP_LOST: "another process leads"}
+    set_handler(parser, RunOptions.from_args, _run_operator, statuses=STATUSES | ends)
 
 
 def _run_operator(options: RunOptions, _: CliContext) -> int:

@@ -11,18 +11,19 @@ from serinus.api.model import ModelSpec
 from serinus.api.names import API_VERSION, MODEL, Kind
 from serinus.api.parsing import decode
 from serinus.errors import ConfigurationError
+from serinus.yaml_text import FastLoader, YamlTextError, read_yaml
 
 _MAX_BYTES: Final = 16 * 1024 * 1024
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 
 
-class KubectlLoader(yaml.SafeLoader):
+class KubectlLoader(FastLoader):  # type: ignore[misc]  # one of two of PyYAML's
     """YAML 1.1 without dates: kubectl converts manifests to JSON, which has none."""
 
 
 KubectlLoader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    for letter, resolvers in FastLoader.yaml_implicit_resolvers.items()
 }
 
 
@@ -37,10 +38,10 @@ def read_manifests(file: Path, kind: Kind) -> Iterator[Mapping[str, Any]]:
             content = source.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise ConfigurationError(f"{file} is larger than {_MAX_BYTES >> 20} MiB: name a file of manifests")
-        documents = list(yaml.load_all(content, KubectlLoader))
+        documents = read_yaml(content, KubectlLoader)
     except OSError as problem:
         raise ConfigurationError(f"{file} cannot be read: {problem.strerror}") from problem
-    except (yaml.YAMLError, RecursionError) as problem:
+    except YamlTextError as problem:
         raise ConfigurationError(f"{file} is not valid YAML: {problem}") from problem
     for number, document in enumerate((document for document in documents if document is not None), start=1):
         if not isinstance(document, dict) or (document.get("apiVersion"), document.get("kind")) != (
@@ -62,7 +63,7 @@ def read_policy(file: Path, model: str) -> ModelSpec:
     """
     for manifest in read_manifests(file, MODEL):
         if manifest["metadata"].get("name") == model:
-            return decode(ModelSpec, manifest.get("spec", {}), "spec")
+            return decode(ModelSpec, manifest.get("spec", {}), f"{file}: spec")
     raise ConfigurationError(f"{file} contains no Model {model}")
 
 

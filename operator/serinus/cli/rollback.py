@@ -9,7 +9,7 @@ from serinus.api.names import Command
 from serinus.cli.annotate import AnnotateOptions, add_override, annotate
 from serinus.cli.command import Subparsers, set_handler
 from serinus.cli.registry.write import Change, Guards, add_guards, add_reason, roll_back
-from serinus.cli.session import CliContext, RegistryOptions, add_registry
+from serinus.cli.session import CliContext, RegistryOptions, add_registry, parse_version_argument
 from serinus.errors import ConfigurationError
 
 OK: Final = 0
@@ -57,7 +57,10 @@ def add_parser(verbs: Subparsers) -> None:
     parser = verbs.add_parser("rollback", help=explanation, description=explanation)
     parser.add_argument("model", metavar="NAME", help="name of the Rollout; with --registry that of the model")
     parser.add_argument(
-        "--to", metavar="VERSION", help="version to go back to (default: the rollback target or last good version)"
+        "--to",
+        metavar="VERSION",
+        type=parse_version_argument,
+        help="version to go back to (default: the rollback target or last good version)",
     )
     parser.add_argument("--context", help="kubeconfig context (default: the current one)")
     add_registry(parser)

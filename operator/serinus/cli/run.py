@@ -28,7 +28,8 @@ def run(config: Path | None, log_format: str) -> int:
     _log(log_format)
     settings = load_settings(config)
     if not settings.sources:
-        raise ConfigurationError("no metric source is set: name at least `sources.default.url` in the configuration")
+        where = config if config is not None else "the configuration"
+        raise ConfigurationError(f"no metric source is set: name at least `sources.default.url` in {where}")
     return asyncio.run(_run(settings))
 
 

@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,8 +17,9 @@ from serinus.api.audit_record import Actor, ActorKind, Authentication, OperatorI
 from serinus.api.model import ModelSpec
 from serinus.api.names import MODEL, ObjectKey
 from serinus.api.parsing import decode
+from serinus.api.schema import NAME, SEMVER, SEMVER_ADVICE, in_python
 from serinus.clock import SystemClock
-from serinus.errors import NotFoundError, SerinusError
+from serinus.errors import ConfigurationError, NotFoundError, SerinusError
 from serinus.ports.registry_store import RegistryStore
 from serinus.ports.services import Clock
 from serinus.registry.address import DynamoDbAddress, KubernetesAddress, parse_address
@@ -85,11 +87,15 @@ class RegistryOptions:
         return isinstance(parse_address(self.url), KubernetesAddress)
 
     def model_key(self, model: str) -> ObjectKey:
-        """Return the key of a model given as ``namespace/name``, or as a name in the namespace of the options."""
+        """Return the key of a model given as ``namespace/name``, or as a name in the namespace of the options.
+
+        Raises:
+            ConfigurationError: neither Kubernetes nor a registry without a cluster has such names.
+        """
         namespace, slash, name = model.rpartition("/")
-        if slash:
-            return ObjectKey(namespace, name)
-        return ObjectKey(self.namespace or self.current_namespace(), model)
+        key = ObjectKey(namespace if slash else self.namespace or self.current_namespace(), name)
+        check_model_key(key, repr(model))
+        return key
 
     def current_namespace(self) -> str:
         """Return the default namespace: the address's for DynamoDB, kubectl's current one for a cluster."""
@@ -100,6 +106,16 @@ class RegistryOptions:
                 return _kubectl_namespace() or "default"
 
 
+def check_model_key(model: ObjectKey, shown: str) -> None:
+    """Raise ConfigurationError for names that no model can have; ``shown`` is what the message has in their place."""
+    names = (model.name, model.namespace) if model.namespace else (model.name,)
+    if not all(re.fullmatch(in_python(NAME), name) for name in names):
+        raise ConfigurationError(
+            f"{shown} is no model in namespace {model.namespace!r}: a name and a namespace have at most 63 lower-case "
+            "letters, digits and dashes"
+        )
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names the model."""
     parser.add_argument("model", metavar="MODEL", help="the model, as name or namespace/name")
@@ -107,7 +123,14 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def add_version(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names the version."""
-    parser.add_argument("version", metavar="VERSION", help="such as 2.3.1")
+    parser.add_argument("version", metavar="VERSION", type=parse_version_argument, help="such as 2.3.1")
+
+
+def parse_version_argument(text: str) -> str:
+    """Return the text if it is a version, else raise argparse.ArgumentTypeError."""
+    if re.fullmatch(in_python(SEMVER), text) is None:
+        raise argparse.ArgumentTypeError(f"invalid version {text!r}: {SEMVER_ADVICE}")
+    return text
 
 
 def add_registry(parser: argparse.ArgumentParser) -> None:

@@ -18,13 +18,18 @@ def parse_time(text: str) -> datetime | timedelta:
         return timedelta(**{_UNITS[age[2]]: int(age[1])})
     try:
         time = datetime.fromisoformat(text)
-    except ValueError as problem:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError) as problem:
         raise argparse.ArgumentTypeError(
             f"invalid time {text!r}: write 2026-11-01, 2026-11-01T14:00Z or 36h"
         ) from problem
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def resolve_time(time: datetime | timedelta, now: datetime) -> datetime:
-    """Return the time itself, or the time that is so long ago."""
-    return now - time if isinstance(time, timedelta) else time
+    """Return the time itself, or the time that is so long ago; the first of all times for a longer age."""
+    if not isinstance(time, timedelta):
+        return time
+    try:
+        return now - time
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)

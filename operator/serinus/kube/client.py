@@ -13,7 +13,7 @@ import msgspec
 from kubernetes.aio.client import ApiClient
 from kubernetes.aio.config import ConfigException
 
-from serinus.errors import AmbiguousError, RefusedError, SerinusError, TransientError
+from serinus.errors import AmbiguousError, ConfigurationError, RefusedError, SerinusError, TransientError
 from serinus.kube.answers import Answer, error_of
 from serinus.kube.connection import load_configuration
 from serinus.kube.priority_limiter import PriorityLimiter
@@ -107,7 +107,12 @@ class KubernetesClient:
         Raises:
             ConfigurationError: none of these exists, or it cannot be read.
         """
-        return cls(await load_configuration(kubeconfig))
+        configuration = await load_configuration(kubeconfig)
+        try:
+            return cls(configuration)
+        except (OSError, TypeError, ValueError) as problem:
+            # The TLS context is made of the certificates that the kubeconfig names or contains.
+            raise ConfigurationError(f"the certificates of the kubeconfig cannot be used: {problem}") from problem
 
     @property
     def host(self) -> str:

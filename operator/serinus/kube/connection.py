@@ -12,6 +12,7 @@ from kubernetes.aio.config import (
     load_incluster_config,
     load_kube_config,
 )
+from yaml import YAMLError
 
 from serinus.errors import ConfigurationError
 
@@ -46,6 +47,13 @@ async def load_configuration(kubeconfig: Path | None) -> Any:  # noqa: ANN401 - 
             load_incluster_config(client_configuration=configuration)
     except (ConfigException, OSError) as problem:
         raise ConfigurationError(f"no usable Kubernetes configuration ({problem}): set KUBECONFIG") from problem
+    except (YAMLError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
+        # The client library reads a kubeconfig without checking it.
+        names = kubeconfig if kubeconfig is not None else KUBE_CONFIG_DEFAULT_LOCATION
+        told = " ".join(str(problem).split())
+        raise ConfigurationError(
+            f"{names} is not a kubeconfig ({type(problem).__name__}: {told}): set KUBECONFIG"
+        ) from problem
     return configuration
 
 

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 import requests
 from prometheus_api_client import PrometheusConnect
 from urllib3.util.retry import Retry
 
+from serinus.addresses import split_url
 from serinus.errors import ConfigurationError, RefusedError, TransientError
 
 T = TypeVar("T")
@@ -133,7 +134,7 @@ class Transport:
         Raises:
             ConfigurationError: the URL is invalid.
         """
-        parts = urlsplit(url)
+        parts = split_url(url, "a metric source's url")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigurationError("a metric source's url must be http://… or https://… with a host")
         self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from re import compile as pattern
 from typing import Final, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import msgspec
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
+from serinus.addresses import split_url
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError, TransientError
 from serinus.mlflow.responses import (
     File,
@@ -110,7 +111,7 @@ class Tracking:
         Raises:
             ConfigurationError: the URI is not that of a server.
         """
-        parts = urlsplit(uri)
+        parts = split_url(uri, "the tracking URI")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigurationError(
                 "the tracking URI must be http://… or https://…: a file or database is not supported"

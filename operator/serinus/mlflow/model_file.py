@@ -13,6 +13,7 @@ import msgspec
 from serinus.api.modelversion import Field, Framework, Profile, Signature
 from serinus.api.parsing import decode, encode
 from serinus.errors import InvalidObjectError
+from serinus.yaml_text import YamlTextError, read_yaml
 
 _COLUMN_TYPES: Final = {
     "boolean": "bool",
@@ -77,10 +78,10 @@ def read_model_file(content: bytes, where: str) -> ModelFile:
         InvalidObjectError: it is invalid; the error names the field.
     """
     try:
-        raw = msgspec.yaml.decode(content)
-    except msgspec.DecodeError as problem:
-        raise InvalidObjectError(where, "is not YAML, so it is not an MLmodel file") from problem
-    file = decode(_File, raw, where)
+        documents = read_yaml(content)
+    except YamlTextError as problem:
+        raise InvalidObjectError(where, f"is not YAML, so it is not an MLmodel file: {problem}") from problem
+    file = decode(_File, documents[0] if len(documents) == 1 else documents, where)
     signature, unsupported = None, ""
     if file.signature is not None:
         try:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
+from serinus.addresses import split_url
 from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import ProductionVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
@@ -70,7 +71,7 @@ class RegistryReader(Protocol):
 
 def parse_address(url: str) -> Address:
     """Parse an address; ConfigurationError where it is invalid."""
-    parts = urlsplit(url)
+    parts = split_url(url, url)
     match parts.scheme:
         case "kubernetes":
             if url != "kubernetes:":
@@ -83,7 +84,7 @@ def parse_address(url: str) -> Address:
 
 
 def _dynamodb_address(url: str) -> DynamoDbAddress:
-    parts = urlsplit(url)
+    parts = split_url(url, url)
     if not parts.netloc or parts.path or parts.fragment:
         raise ConfigurationError(f"{url}: only the table prefix may be between dynamodb:// and ?: write {FORMS}")
     try:
@@ -98,6 +99,7 @@ def _dynamodb_address(url: str) -> DynamoDbAddress:
         )
     if len(parameters) != len(pairs):
         raise ConfigurationError(f"{url}: duplicate parameter: give each one once")
+    split_url(parameters.get("endpoint", ""), f"{url}: endpoint")
     settings = DynamoDbSettings(
         region=parameters.get("region") or None,
         endpoint=parameters.get("endpoint") or None,

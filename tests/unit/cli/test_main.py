@@ -1,7 +1,10 @@
 """The command line: its calls of kubectl, its messages, and the exit statuses that scripts rely on."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -180,3 +183,54 @@ def test_a_line_of_the_json_log_is_one_object_even_with_a_traceback() -> None:
     found = json.loads(line)
     assert (found["level"], found["message"]) == ("ERROR", "it broke")
     assert "ValueError: two" in found["exception"]
+
+
+# ---- what no command is asked for ----------------------------------------------------------------
+
+
+def test_an_argument_that_is_not_utf_8_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["registry", "list", "fraud\udcff"])
+    assert ended.value.code == 2
+    assert "an argument is not UTF-8: 'fraud\\udcff'" in capsys.readouterr().err
+
+
+def test_what_others_wrote_does_not_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["version", "\x1b[2J\x9b1m\u202e"])
+    assert "\\u001b[2J\\u009b1m\\u202e" in capsys.readouterr().err
+
+
+def test_an_interrupted_command_ends_as_shells_have_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["serinus.cli.main"], "run_command", interrupt)
+    assert main(["version"]) == 130
+    assert capsys.readouterr().err == "serinus: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "target", "said"),
+    [
+        ("utf-8", "/dev/full", "the result could not be written to standard output: No space left on device"),
+        ("ascii", "/dev/null", "the result has characters that ascii lacks: set PYTHONIOENCODING=utf-8"),
+    ],
+)
+def test_a_result_that_cannot_be_written_is_a_failure_without_a_traceback(
+    encoding: str, target: str, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "fraud.yaml"
+    file.write_text(
+        "{apiVersion: serinus.dev/v1alpha1, kind: ModelVersion, spec: {model: fraud, version: 1.0.0, "
+        "signature: {profile: columnar, inputs: [{name: höhe, dtype: int64}], outputs: []}}}"
+    )
+    newer = tmp_path / "newer.yaml"
+    newer.write_text(file.read_text().replace("1.0.0", "1.0.1").replace("höhe", "größe"))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": encoding}
+    with Path(target).open("w") as output:
+        words = [sys.executable, "-m", "serinus", "diff", str(file), str(newer)]
+        done = subprocess.run(words, stdout=output, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (1, f"serinus: {said}\n")

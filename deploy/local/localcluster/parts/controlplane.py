@@ -54,7 +54,7 @@ def apiserver(settings: Settings, authority: Authority) -> Part:
     return Part(
         name="apiserver",
         command=(
-            str(settings.programs / "kube-apiserver"),
+            str(settings.api_server or settings.programs / "kube-apiserver"),
             f"--etcd-servers={_ETCD}",
             f"--advertise-address={NODE}",
             f"--secure-port={API_PORT}",
@@ -73,6 +73,8 @@ def apiserver(settings: Settings, authority: Authority) -> Part:
             f"--kubelet-client-certificate={authority.certificate('kubelet-client')}",
             f"--kubelet-client-key={authority.key('kubelet-client')}",
             "--kubelet-preferred-address-types=InternalIP",
+            *_emulated(settings),
+            *settings.api_server_flags,
             *(_audit(settings) if settings.audit else ()),
         ),
         ready=_api_ready(settings.kubeconfig()),
@@ -99,9 +101,15 @@ def controller_manager(settings: Settings, authority: Authority) -> Part:
             f"--cluster-signing-key-file={authority.key('ca')}",
             f"--service-cluster-ip-range={SERVICE_NETWORK}",
             "--profiling=false",
+            *_emulated(settings),
         ),
         ready=answers(f"https://{LOOPBACK}:{CONTROLLER_MANAGER_PORT}/healthz"),
     )
+
+
+def _emulated(settings: Settings) -> tuple[str, ...]:
+    # The versions back to which a release can emulate: https://kubernetes.io/docs/concepts/cluster-administration/compatibility-version
+    return (f"--emulated-version={settings.emulate}",) if settings.emulate else ()
 
 
 def _audit(settings: Settings) -> tuple[str, ...]:

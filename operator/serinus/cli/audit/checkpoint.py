@@ -74,7 +74,7 @@ def add_parsers(verbs: Subparsers) -> None:
         metavar="FILE",
         help="file to write (default: serinus-checkpoints.pem)",
     )
-    set_handler(keygen, KeygenOptions.from_args, _keygen, closed_pipe=OK)
+    set_handler(keygen, KeygenOptions.from_args, _keygen)
 
 
 # ---- checkpoint -------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
         metavar="DAYS",
         help="days for which a checkpoint cannot be deleted (default: the configured number, else 2555)",
     )
-    set_handler(parser, CheckpointOptions.from_args, _checkpoint, closed_pipe=OK)
+    set_handler(parser, CheckpointOptions.from_args, _checkpoint)
 
 
 async def _checkpoint(options: CheckpointOptions, context: CliContext) -> int:
@@ -147,6 +147,8 @@ def registry_url(settings: Settings) -> str:
 def _keygen(options: KeygenOptions, _: CliContext) -> int:
     from serinus.audit.signing_keys import fingerprint, new_key, private_pem, public_pem  # noqa: PLC0415 - cryptography
 
+    if not options.output.name:
+        raise ConfigurationError(f"{options.output} is a folder: name a file with -o")
     key = new_key()
     private, public = options.output, options.output.with_suffix(".pub.pem")
     _write_new(private, private_pem(key), mode=0o600)

@@ -46,7 +46,7 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="file to write (default: <model>-audit.<format>)"
     )
-    set_handler(parser, ExportOptions.from_args, _export, closed_pipe=OK)
+    set_handler(parser, ExportOptions.from_args, _export)
 
 
 async def _export(options: ExportOptions, context: CliContext) -> int:

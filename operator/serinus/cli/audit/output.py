@@ -142,8 +142,8 @@ COLUMNS: Final = (
 )  # fmt: skip
 """A dotted name is a nested field; a list or map is JSON in one cell."""
 
-_FORMULA: Final = ("=", "+", "-", "@")
-"""First characters of a formula (OWASP, CSV Injection); tabs and line breaks are escaped before."""
+_FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""First characters of a formula, also full-width (OWASP, CSV Injection); tabs and line breaks are escaped before."""
 
 
 def csv_heading() -> bytes:

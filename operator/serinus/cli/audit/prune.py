@@ -11,7 +11,7 @@ from serinus.api.names import ObjectKey
 from serinus.cli.actor import current_actor
 from serinus.cli.audit.output import count, finding_lines
 from serinus.cli.audit.verify import CheckpointSource, add_checkpoints, seen_by_checkpoints
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.command import FAILED, STATUSES, Subparsers, set_handler
 from serinus.cli.manifests import read_policy
 from serinus.cli.output import echo
 from serinus.cli.session import (
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from serinus.audit.retention import Removal
 
 OK, NOT_DONE = 0, 1
+_STATUSES: Final = STATUSES | {NOT_DONE: f"{FAILED}; the trail does not verify; or the removal is left to another role"}
 _MAX_SHOWN: Final = 20
 
 
@@ -102,7 +103,7 @@ def add_parser(verbs: Subparsers) -> None:
         help="only remove records whose archiving is recorded, for a role that may do nothing else",
     )
     parser.add_argument("--yes", action="store_true", help="make the changes (default: only print them)")
-    set_handler(parser, PruneOptions.from_args, _prune, closed_pipe=OK)
+    set_handler(parser, PruneOptions.from_args, _prune, statuses=_STATUSES)
 
 
 async def _prune(options: PruneOptions, context: CliContext) -> int:

@@ -8,7 +8,7 @@ from typing import Final, Self
 from serinus.api.audit_record import AuditEntry, AuditEvent
 from serinus.cli.actor import current_actor
 from serinus.cli.audit.output import count, finding_lines
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.command import FAILED, STATUSES, Subparsers, set_handler
 from serinus.cli.output import echo
 from serinus.cli.session import (
     CliContext,
@@ -23,6 +23,7 @@ from serinus.cli.session import (
 from serinus.registry.service import Registry
 
 OK, NOT_WHOLE = 0, 1
+_STATUSES: Final = STATUSES | {NOT_WHOLE: f"{FAILED}; or restored, and the chain has findings that remain"}
 _MOST_SHOWN: Final = 20
 
 
@@ -59,7 +60,7 @@ def add_parser(verbs: Subparsers) -> None:
     )
     parser.add_argument("--reason", default="", help="reason, in at least 10 characters; the audit trail keeps it")
     parser.add_argument("--yes", action="store_true", help="make the changes (default: only print them)")
-    set_handler(parser, RestoreOptions.from_args, _restore, closed_pipe=OK)
+    set_handler(parser, RestoreOptions.from_args, _restore, statuses=_STATUSES)
 
 
 async def _restore(options: RestoreOptions, context: CliContext) -> int:

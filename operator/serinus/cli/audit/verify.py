@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from serinus.audit.verify import Proof
 
 INTACT, BROKEN, UNVERIFIED = 0, 1, 2
+_STATUSES: Final = {INTACT: "intact", BROKEN: "not intact", UNVERIFIED: "could not be verified, or wrong usage"}
 _MAX_SHOWN: Final = 50
 
 
@@ -90,7 +91,7 @@ def add_parser(verbs: Subparsers) -> None:
     parser = verbs.add_parser(
         "verify",
         help=explanation,
-        description=f"{explanation}. Exit status: 0 intact, 1 not intact, 2 could not be verified.",
+        description=f"{explanation}.",
     )
     parser.add_argument("model", metavar="MODEL", nargs="?", help="the model, as name or namespace/name")
     parser.add_argument("--all", action="store_true", help="verify all models of the registry, or of --namespace")
@@ -100,7 +101,7 @@ def add_parser(verbs: Subparsers) -> None:
         "--archive", metavar="PLACE", help="archive of the records that retention removed, to verify them as well"
     )
     parser.add_argument("--file", type=Path, help="verify an export instead of the registry, offline")
-    set_handler(parser, VerifyOptions.from_args, _verify, closed_pipe=INTACT)
+    set_handler(parser, VerifyOptions.from_args, _verify, closed_pipe=UNVERIFIED, statuses=_STATUSES)
 
 
 def add_checkpoints(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from serinus.api.modelversion import ModelVersionSpec, SchemaChange
 from serinus.api.parsing import encode
@@ -19,6 +19,11 @@ from serinus.engine.versions.catalogue import spec_hash
 from serinus.errors import SerinusError
 
 ACCEPTED, REFUSED, USAGE = 0, 1, 2
+_STATUSES: Final = {
+    ACCEPTED: "the number is large enough",
+    REFUSED: "it is not",
+    USAGE: "the versions cannot be compared, or wrong usage",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +55,6 @@ def add_parser(verbs: Subparsers) -> None:
         "diff",
         help=explanation,
         description=f"{explanation[0].upper()}{explanation[1:]}.",
-        epilog="Exit status: 0 the number is large enough, 1 it is not, 2 the versions cannot be compared.",
     )
     parser.add_argument("old", help="a version such as v2.2.4, or a file with one ModelVersion")
     parser.add_argument("new", help="the later version, or a file")
@@ -67,7 +71,7 @@ def add_parser(verbs: Subparsers) -> None:
     parser.add_argument("-n", "--namespace", help="namespace of the versions (default: kubectl's current one)")
     parser.add_argument("--context", help="kubeconfig context (default: the current one)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    set_handler(parser, DiffOptions.from_args, _diff)
+    set_handler(parser, DiffOptions.from_args, _diff, statuses=_STATUSES)
 
 
 def _diff(options: DiffOptions, _: CliContext) -> int:

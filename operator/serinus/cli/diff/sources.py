@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.names import GROUP, MODEL_VERSION
 from serinus.api.parsing import decode
@@ -17,6 +15,7 @@ from serinus.cli.manifests import KubectlLoader
 from serinus.engine.semver import parse_version
 from serinus.engine.versions.catalogue import spec_hash
 from serinus.errors import InvalidObjectError, SerinusError
+from serinus.yaml_text import YamlTextError, read_yaml
 
 TIMEOUT: Final = 30.0
 _MAX_OUTPUT_BYTES: Final = 64 * 1024 * 1024
@@ -83,7 +82,7 @@ def _version(text: str, known: Sequence[ModelVersionSpec], place: Place) -> Mode
 
 def _only(file: str, place: Place) -> ModelVersionSpec:
     path = Path(file)
-    if not path.exists():
+    if not _exists(path):
         raise UsageError(f"{file} is neither a version such as v2.3.0 nor a file")
     specs = [spec for spec in _specs(_documents([path])) if place.model in (None, spec.model)]
     if len(specs) != 1:
@@ -116,11 +115,13 @@ def _documents(paths: Iterable[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise UsageError(
                     f"{file} is larger than {_MAX_FILE_BYTES // 1024**2} MiB: name a file of ModelVersions"
                 )
-            for document in yaml.load_all(file.read_text(encoding="utf-8"), KubectlLoader):
+            for document in read_yaml(file.read_bytes(), KubectlLoader):
                 if isinstance(document, dict):
                     yield from ((str(file), member) for member in _members(document))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as problem:
-            raise UsageError(f"{file} cannot be read: {' '.join(str(problem).split())}") from problem
+        except OSError as problem:
+            raise UsageError(f"{file} cannot be read: {problem.strerror}") from problem
+        except YamlTextError as problem:
+            raise UsageError(f"{file} is not valid YAML: {problem}") from problem
 
 
 def _members(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -131,12 +132,19 @@ def _members(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [document]
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def _files(paths: Iterable[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
-        if path.is_dir():
+        if _exists(path) and path.is_dir():
             files += sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
-        elif path.exists():
+        elif _exists(path):
             files.append(path)
         else:
             raise UsageError(f"{path} is neither a file nor a folder")

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
@@ -13,7 +14,7 @@ from serinus.api.modelversion import VersionStage
 from serinus.api.names import API_VERSION, MODEL_VERSION, ObjectKey, model_version_name
 from serinus.api.parsing import encode
 from serinus.cli.audit.output import plain
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.command import FAILED, STATUSES, Subparsers, set_handler
 from serinus.cli.output import echo, echo_error
 from serinus.cli.session import (
     CliContext,
@@ -32,6 +33,7 @@ from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry
 
 OK, NOTHING = 0, 1
+_PRODUCTION_STATUSES: Final = STATUSES | {NOTHING: f"no version is in production; or {FAILED}"}
 _SHORT_HASH: Final = len("sha256:") + 12
 
 Row = dict[str, str]
@@ -103,12 +105,12 @@ def add_parsers(verbs: Subparsers) -> None:
     add_version(get)
     add_registry(get)
     get.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml")
-    set_handler(get, GetOptions.from_args, _get)
+    set_handler(get, GetOptions.from_args, _get, closed_pipe=OK)
     production = verbs.add_parser("production", help="print the production version (exit status 1 if there is none)")
     add_model(production)
     add_registry(production)
     production.add_argument("-o", "--output", choices=("version", "json"), default="version")
-    set_handler(production, ProductionOptions.from_args, _production)
+    set_handler(production, ProductionOptions.from_args, _production, closed_pipe=OK, statuses=_PRODUCTION_STATUSES)
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
@@ -121,10 +123,16 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--digest", help="versions with this artifact; without MODEL, of all models")
     parser.add_argument("--data-digest", help="versions trained on this data; without MODEL, of all models")
-    parser.add_argument("--major", type=int, help="versions of this major line")
+    parser.add_argument("--major", type=_major, help="versions of this major line")
     parser.add_argument("--label", action="append", type=_label, metavar="NAME=VALUE", help="versions with this label")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    set_handler(parser, ListOptions.from_args, _list)
+    set_handler(parser, ListOptions.from_args, _list, closed_pipe=OK)
+
+
+def _major(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,10}", text):
+        raise argparse.ArgumentTypeError(f"invalid major number {text!r}: write a number such as 2")
+    return int(text)
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -146,7 +154,7 @@ async def _list(options: ListOptions, context: CliContext) -> int:
             echo(json.dumps({name.lower(): value for name, value in row.items()}))
     elif rows:
         _print_table(rows)
-    else:
+    if not rows:
         echo("No versions found." if options.selects_versions else "No models found.", err=True)
     return OK
 

@@ -16,7 +16,15 @@ from serinus.cli.command import set_handler
 from serinus.cli.manifests import read_manifests, read_policy
 from serinus.cli.output import echo
 from serinus.cli.registry.write import add_reason, check_without_cluster, new_entry
-from serinus.cli.session import CliContext, RegistryOptions, add_registry, name_of, open_registry, this_process
+from serinus.cli.session import (
+    CliContext,
+    RegistryOptions,
+    add_registry,
+    check_model_key,
+    name_of,
+    open_registry,
+    this_process,
+)
 from serinus.engine.versions.catalogue import VersionEntry, spec_hash
 from serinus.errors import ConfigurationError, InvalidObjectError, RefusedError
 from serinus.registry.service import Registry
@@ -110,13 +118,14 @@ def _submission(raw: Mapping[str, Any], options: RegisterOptions, context: CliCo
     spec = decode(ModelVersionSpec, raw.get("spec", {}), f"{file}: spec")
     if metadata.get("name") != (name := model_version_name(spec.model, spec.version)):
         raise InvalidObjectError(f"{file}: metadata.name", f"must be {name}")
-    labels = metadata.get("labels") or {}
-    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-        raise InvalidObjectError(f"{file}: metadata.labels", "must map names to strings")
-    registry = options.registry
-    namespace = registry.namespace or metadata.get("namespace") or registry.current_namespace()
+    labels, annotations = (_texts(metadata, part, f"{file}: metadata") for part in ("labels", "annotations"))
+    registry, namespace = options.registry, metadata.get("namespace") or ""
+    if not isinstance(namespace, str):
+        raise InvalidObjectError(f"{file}: metadata.namespace", f"must be a string: write {str(namespace)!r} in quotes")
+    model = ObjectKey(registry.namespace or namespace or registry.current_namespace(), spec.model)
+    check_model_key(model, f"{file}: {spec.model!r}")
     return _Submission(
-        model=ObjectKey(namespace, spec.model),
+        model=model,
         name=name,
         entry=VersionEntry(
             spec=spec,
@@ -124,8 +133,16 @@ def _submission(raw: Mapping[str, Any], options: RegisterOptions, context: CliCo
             registered_at=context.clock.now(),
             labels=tuple(sorted(labels.items())),
         ),
-        waiver=str((metadata.get("annotations") or {}).get(WAIVER_ANNOTATION, "")),
+        waiver=annotations.get(WAIVER_ANNOTATION, ""),
     )
+
+
+def _texts(metadata: Mapping[str, Any], part: str, path: str) -> dict[str, str]:
+    """Return the labels or annotations; InvalidObjectError if they are no mapping of texts."""
+    texts = metadata.get(part) or {}
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for pair in texts.items() for text in pair):
+        raise InvalidObjectError(f"{path}.{part}", "must map names to strings: put numbers and true in quotes")
+    return texts
 
 
 async def _register(options: RegisterOptions, context: CliContext, registry: Registry, submission: _Submission) -> None:

@@ -8,17 +8,18 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from serinus.api.schema import DIGEST
 from serinus.cli.audit.verify import CheckpointSource, add_checkpoints
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.command import FAILED, STATUSES, Subparsers, set_handler
 from serinus.cli.session import CliContext, RegistryOptions, add_registry
 from serinus.cli.times import parse_time, resolve_time
 from serinus.engine.versions.catalogue import Query
 from serinus.errors import ConfigurationError
 
 OK, DOUBTFUL = 0, 1
+_STATUSES: Final = STATUSES | {DOUBTFUL: f"done, but the audit chain does not verify; or {FAILED}"}
 
 
 class Format(StrEnum):
@@ -100,7 +101,7 @@ def add_parser(verbs: Subparsers) -> None:
     )
     instead.add_argument("--data", metavar="DIGEST", help="print all versions that were trained on this data set")
     instead.add_argument("--artifact", metavar="DIGEST", help="print all versions with this artifact")
-    set_handler(parser, ReportOptions.from_args, _report)
+    set_handler(parser, ReportOptions.from_args, _report, statuses=_STATUSES)
 
 
 async def _report(options: ReportOptions, context: CliContext) -> int:

@@ -76,6 +76,7 @@ def _tracked(test: TestStatus, job: JobFacts, situation: Situation) -> TestStatu
     if has_ended(test):
         return test
     seen = "" if job.has_run else job.problem
+    test = structs.replace(test, job_uid=job.uid or test.job_uid)
     if test.result is TestResult.NOT_RUN:
         return structs.replace(test, result=TestResult.RUNNING, message=seen, at=situation.now)
     if seen == test.message or (not seen and not job.has_run):
@@ -178,8 +179,14 @@ def _not_run(draft: Draft, name: str, message: str, situation: Situation) -> Dra
 
 
 def with_test(draft: Draft, test: TestStatus) -> Draft:
-    """Return the draft with this in the place of what the status had of the test."""
+    """Return the draft with this in the place of what the status had of the test, but the uid of its Job.
+
+    The uid outlives a Job that is gone: one that somebody else makes in its place must not count after a restart.
+    """
     others = {other.name: other for other in draft.status.tests}
+    known = others.get(test.name)
+    if known is not None and not test.job_uid:
+        test = structs.replace(test, job_uid=known.job_uid)
     return draft.with_status(tests=tuple((others | {test.name: test}).values()))
 
 

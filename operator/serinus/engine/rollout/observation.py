@@ -183,12 +183,14 @@ class JobFacts:
 
     Attributes:
         name: its metadata.name.
+        uid: its metadata.uid; empty where it is not known.
         has_run: a container of the test has run.
         problem: why none has, in the words of Kubernetes; empty where that is not known.
         deadline: the time after which it is ended, from its start.
     """
 
     name: str
+    uid: str = ""
     has_run: bool = False
     problem: str = ""
     deadline: timedelta = timedelta(minutes=10)

@@ -231,7 +231,7 @@ def _record_failed_tests(draft: Draft, situation: Situation) -> Draft:
         outcome = outcome_of(test.name, draft.status, situation.observed)
         if outcome is not None and (test.name not in held or not has_ended(held[test.name])):
             held[test.name] = TestStatus(
-                name=test.name, result=outcome.result, message=outcome.message, at=situation.now
+                name=test.name, result=outcome.result, message=outcome.message, at=situation.now, job_uid=outcome.uid
             )
             if outcome.result is TestResult.FAILED:
                 message = f"{kind_of(test)} test {test.name}: {outcome.message}"

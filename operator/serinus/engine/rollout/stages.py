@@ -154,7 +154,9 @@ def _test(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation)
 
 
 def _passed(draft: Draft, name: str, stage: str, outcome: TestOutcome, situation: PlannedSituation) -> Draft:
-    passed = TestStatus(name=name, result=outcome.result, message=outcome.message, at=situation.now)
+    passed = TestStatus(
+        name=name, result=outcome.result, message=outcome.message, at=situation.now, job_uid=outcome.uid
+    )
     draft = job_tests.with_test(draft, passed)
     message = f"Test {name} of stage {stage}: {outcome.message}"
     return draft.with_event(EventReason.TEST_PASSED, message, details=outcome.details(name, stage))

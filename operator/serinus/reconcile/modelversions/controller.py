@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 from uuid import UUID, uuid5
 
-from msgspec import structs
+from msgspec import json, structs
 
 from serinus.api.audit_record import AuditEntry, AuditEvent
 from serinus.api.model import ModelSpec, Verification
@@ -254,7 +254,9 @@ class ModelVersionController:
             on_behalf_of=record.actors.on_behalf_of,
             # Who wrote the reason stands beside it: one that an earlier change has left there is nobody's.
             reason=record.actors.reason if record.actors.reason_by in {"", by} else "",
-            details={name: str(value) for name, value in sorted(policy.items())},
+            # A gap in the generations shows that the policy was something else in between.
+            details={name: _text(value) for name, value in sorted(policy.items())}
+            | {"generation": str(record.generation)},
         )
         # A Model that the operator has just created has no policy of its own yet.
         if record.policy != ModelSpec() or record.generation > 1:
@@ -322,3 +324,8 @@ class ModelVersionController:
         if artifact is None:
             return ArtifactFinding(ArtifactResult.MISSING, "spec.artifact is not given, and the Model asks for it.")
         return await self._ports.verifier.verify(namespace, artifact, mode)
+
+
+def _text(value: object) -> str:
+    """Return a part of a policy as a record has it: text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.encode(value, order="sorted").decode()

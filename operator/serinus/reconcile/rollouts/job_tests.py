@@ -1,6 +1,7 @@
 """The Jobs of tests beside their objects: why they were refused, and why their pods do not run.
 
-Nothing here outlives the process: a Job that was refused is asked for again, and the pods are read again.
+Nothing here outlives the process: a Job that was refused is asked for again, the pods are read again, and the uid of a
+Job that was created is in the status by then.
 """
 
 import asyncio
@@ -75,7 +76,7 @@ class JobTests:
         """
         test = TestId.of(owner, action.identity)
         try:
-            job = await self._jobs.ensure(owner, action, self._own.get(test, ""))
+            job = await self._jobs.ensure(owner, action, self._uid_of(owner.key, test))
         except RefusedError as problem:
             logger.warning("%s: the Job of test %s was refused: %s", owner.key, test.test, problem)
             self._refused[test] = TestRefusal(str(problem), self._clock.now())
@@ -101,8 +102,19 @@ class JobTests:
         return self._pods
 
     def own(self, uid: str, status: RolloutStatus) -> dict[str, str]:
-        """Return the uids of the Jobs of the current run and stage that are known to be the operator's own, by test."""
-        return {test.test: job for test, job in self._own.items() if test.is_current(uid, status)}
+        """Return the uids of the Jobs of the current run and stage that are known to be the operator's own, by test.
+
+        The status has those that an earlier process created; what this one has created since is newer.
+        """
+        stored = {test.name: test.job_uid for test in status.tests if test.job_uid}
+        return stored | {test.test: job for test, job in self._own.items() if test.is_current(uid, status)}
+
+    def _uid_of(self, rollout: ObjectKey, test: TestId) -> str:
+        """Return the uid of the Job that was created for a test; empty where none is known."""
+        record = self._cache.rollout(rollout)
+        if record is None or not test.is_current(record.meta.uid, record.status):
+            return self._own.get(test, "")
+        return self.own(test.uid, record.status).get(test.test, "")
 
     def refusals(self, record: RolloutRecord) -> dict[str, TestRefusal]:
         """Return why Jobs of the current run and stage were refused, by test."""
@@ -117,7 +129,7 @@ class JobTests:
             if not test.is_current(record.meta.uid, record.status):
                 self._drop(test)
         for job in current_jobs(self._cache, record, self.own(record.meta.uid, record.status)):
-            # After a restart the first one of the right name counts, and no other from then on.
+            # Where the process ended before the status had the uid, the first one of the right name counts.
             self._own.setdefault(TestId(job.owner, job.run, job.stage, job.test), job.meta.uid)
             if self._is_pending(job) and job.meta.uid not in self._watched:
                 self._watched.add(job.meta.uid)
@@ -130,7 +142,7 @@ class JobTests:
         test = TestId(job.owner, job.run, job.stage, job.test)
         if job.outcome is None or rollout is None or not test.is_current(rollout.meta.uid, rollout.status):
             return
-        if self._own.get(test, job.meta.uid) != job.meta.uid:
+        if self.own(test.uid, rollout.status).get(job.test, job.meta.uid) != job.meta.uid:
             return
         known = known_test(rollout.status, job.test)
         if (known is not None and has_ended(known)) or never_ran(job.outcome, known):

@@ -259,6 +259,7 @@ def _job(job: JobRecord, pods: Mapping[str, PodFacts]) -> JobFacts:
     seen = pods.get(job.meta.uid, PodFacts(has_run=False))
     return JobFacts(
         name=job.meta.key.name,
+        uid=job.meta.uid,
         has_run=job.has_run or seen.has_run,
         problem=seen.problem,
         deadline=timedelta(seconds=job.deadline),

@@ -91,6 +91,20 @@ def _storable(raw: dict[str, Any], spec: type[msgspec.Struct], advice: str) -> d
     return raw
 
 
+def well_formed(raw: object, where: str) -> dict[str, Any]:
+    """Return an object if it has the metadata that every object of ours has; RefusedError if not.
+
+    The API server stores no other, but a proxy before it may answer anything.
+    """
+    metadata = raw.get("metadata") if isinstance(raw, dict) else None
+    if isinstance(raw, dict) and isinstance(metadata, dict):
+        labels = metadata.get("labels") or {}
+        texts = [metadata.get(part) for part in ("name", "namespace", "resourceVersion")]
+        if isinstance(labels, dict) and all(isinstance(text, str) for text in (*texts, *labels.values())):
+            return raw
+    raise RefusedError(f"{where}: the answer is not that of a Kubernetes API server: is something else at its address?")
+
+
 def readable(kind: type[T], raw: object, path: str, what: str) -> T:
     """Return the typed value; RefusedError that names the object and the invalid field."""
     try:

@@ -1,7 +1,8 @@
 """Reads of the registry's objects in the Kubernetes API: by name, or page by page."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from serinus.api.model import Head
@@ -30,6 +31,7 @@ from serinus.registry.kubernetes.objects import (
     stored_record,
     stored_version,
     version_entry,
+    well_formed,
 )
 
 _LIST_TIMEOUT: Final = 30.0
@@ -40,6 +42,14 @@ _FEW: Final = 8
 """The most records that are read by name before the chain is listed: a head is seldom more than one behind."""
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page of a list; ``token`` asks for the next one, empty on the last."""
+
+    items: Sequence[Raw]
+    token: str
 
 
 class RegistryObjects:
@@ -57,7 +67,7 @@ class RegistryObjects:
     async def model(self, model: ObjectKey) -> ModelSnapshot | None:
         """Return a Model's status; None where there is no Model."""
         try:
-            return model_snapshot(model, await self._client.request("GET", object_path(MODEL, model)))
+            return model_snapshot(model, await self._object(MODEL, model))
         except NotFoundError:
             return None
 
@@ -65,7 +75,7 @@ class RegistryObjects:
         """Return a version; None where it is not registered."""
         key = ObjectKey(model.namespace, model_version_name(model.name, version))
         try:
-            entry = version_entry(await self._client.request("GET", object_path(MODEL_VERSION, key)))
+            entry = version_entry(await self._object(MODEL_VERSION, key))
         except NotFoundError:
             return None
         except InvalidObjectError as problem:
@@ -77,7 +87,7 @@ class RegistryObjects:
         """Return the record with this number; None where the number is free."""
         key = ObjectKey(model.namespace, audit_record_name(model.name, sequence))
         try:
-            return stored_record(await self._client.request("GET", object_path(AUDIT_RECORD, key)))
+            return stored_record(await self._object(AUDIT_RECORD, key))
         except NotFoundError:
             return None
 
@@ -85,7 +95,7 @@ class RegistryObjects:
         """Return the number of the record with this id, found by its label; None where there is none."""
         labels = {MODEL_LABEL: model.name, RECORD_ID_LABEL: record_id}
         page = await self._page(AUDIT_RECORD, model.namespace, {"limit": "1"} | _selecting(labels))
-        return next((stored_record(raw).sequence for raw in page.get("items") or ()), None)
+        return next((stored_record(raw).sequence for raw in page.items), None)
 
     async def records(self, model: ObjectKey, after: int, through: int | None) -> AsyncIterator[StoredRecord]:
         """Yield the records in order: the API server lists by name, and these names end with twelve digits.
@@ -169,23 +179,31 @@ class RegistryObjects:
         async for record in self.records(model, listed, None):
             yield record
 
+    async def _object(self, kind: Kind, key: ObjectKey) -> Raw:
+        path = object_path(kind, key)
+        return well_formed(await self._client.request("GET", path), f"GET {path}")
+
     async def _all(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> AsyncIterator[Raw]:
         query = {"limit": str(self._page_size)} | _selecting(labels)
         while True:
             page = await self._page(kind, namespace, query)
-            for raw in page.get("items") or ():
+            for raw in page.items:
                 yield raw
-            token = (page.get("metadata") or {}).get("continue")
-            if not token:
+            if not page.token:
                 return
-            query |= {"continue": token}
+            query |= {"continue": page.token}
 
-    async def _page(self, kind: Kind, namespace: str, query: Mapping[str, str]) -> Raw:
+    async def _page(self, kind: Kind, namespace: str, query: Mapping[str, str]) -> _Page:
         path = collection_path(kind, namespace)
         try:
-            return await self._client.request("GET", path, query=query, timeout=_LIST_TIMEOUT)
+            page = await self._client.request("GET", path, query=query, timeout=_LIST_TIMEOUT)
         except NotFoundError as problem:
             raise RefusedError(f"{problem}: install Serinus' CRDs") from problem
+        items, metadata = page.get("items") or (), page.get("metadata") or {}
+        token = metadata.get("continue") if isinstance(metadata, dict) else None
+        if not isinstance(items, list | tuple) or not isinstance(token, str | None):
+            raise RefusedError(f"GET {path}: the answer is not a list of Kubernetes")
+        return _Page([well_formed(item, f"GET {path}") for item in items], token or "")
 
 
 def _selecting(labels: Mapping[str, str]) -> dict[str, str]:

@@ -177,15 +177,24 @@ def test_the_same_records_make_the_same_file(trail: Trail, tmp_path: Path) -> No
 
 def test_a_spreadsheet_gets_flat_columns_and_no_formula(trail: Trail, tmp_path: Path) -> None:
     file = tmp_path / "trail.csv"
-    trail_formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"]
+    trail_formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1", "\uff201"]
     for text in trail_formulas:
         asyncio.run(trail.registry.record(MODEL, audit_entry(reason=text, details={"a": text})))
     assert trail.run("audit", "export", "ml/fraud", "--format", "csv", "-o", str(file)) == 0
     with file.open(newline="") as source:
         rows = list(csv.DictReader(source))
-    assert len(rows) == 16
+    assert len(rows) == 18
     assert rows[8]["reason"] == '\'=HYPERLINK("http://evil")'
-    assert [row["reason"] for row in rows[10:]] == ["'=1+1", "'+1", "'-1", "'@SUM(A1)", r"\t=1", r"\r=1"]
+    assert [row["reason"] for row in rows[10:]] == [
+        "'=1+1",
+        "'+1",
+        "'-1",
+        "'@SUM(A1)",
+        r"\t=1",
+        r"\r=1",
+        "'\uff1d1",
+        "'\uff201",
+    ]
     assert rows[7]["onBehalfOf.name"] == "ada@example.org"
     assert rows[7]["rollout.run"] == "12"
     assert json.loads(rows[10]["details"]) == {"a": "=1+1"}

@@ -195,8 +195,8 @@ def test_the_model_option_selects_one_of_several_models(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "cannot be read"),
-        ("\xff", "cannot be read"),
+        ("{", "is not valid YAML"),
+        ("\xff", "is not valid YAML"),
         (yaml.safe_dump(a_version("1.0.0", signature={"profile": "cubist"})), "spec.signature"),
         (yaml.safe_dump(a_version("1.0")), "spec.version"),
         ("kind: Service", "contains 0 ModelVersions"),

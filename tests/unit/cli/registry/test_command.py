@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from serinus.api.audit_record import AuditEvent, RolloutReference
-from support.audit.trails import MODEL, Trail, a_trail
+from serinus.cli.main import run_parsed
+from support.audit.trails import MODEL, Trail, a_trail, parser
 from support.registry.memory import MemoryStore
 from support.registry.place import Fault, audit_entry
 
@@ -396,3 +397,44 @@ def test_a_version_is_printed_as_the_manifest_that_registers_it(
 def test_history_is_the_audit_log(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
     assert trail.run("registry", "history", "ml/fraud", "--event", "Promoted") == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+# ---- what no registry could read again ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"namespace": 7}, "metadata.namespace: must be a string: write '7' in quotes"),
+        ({"namespace": "a/b"}, "a name and a namespace have at most 63 lower-case letters"),
+        ({"namespace": "ML"}, "a name and a namespace have at most 63 lower-case letters"),
+        ({"annotations": ["serinus.dev/waiver"]}, "metadata.annotations: must map names to strings"),
+        ({"annotations": {"serinus.dev/waiver": True}}, "metadata.annotations: must map names to strings"),
+        ({"labels": {"team": 7}}, "metadata.labels: must map names to strings"),
+    ],
+)
+def test_metadata_that_no_registry_could_read_again_is_not_registered(
+    metadata: dict[str, Any], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = Trail()
+    file = a_file(tmp_path, manifest(metadata=metadata))
+    assert empty.run("registry", "register", "-f", file, *FLEET, *WHY) == 1
+    told = capsys.readouterr().out
+    assert said in told
+    assert file in told
+    assert not empty.data
+
+
+def test_the_reason_of_a_yank_does_not_control_the_terminal(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
+    poison = "\x1b[2J\x1b]0;it leaks customers\x07"
+    assert trail.run("registry", "yank", "ml/fraud", "2.0.0", *FLEET, "--reason", poison) == 0
+    for words in (
+        ["registry", "promote", "ml/fraud", "2.0.0", *FLEET, *WHY],
+        ["registry", "list", "ml/fraud", *FLEET],
+        ["registry", "get", "ml/fraud", "2.0.0", *FLEET],
+        ["audit", "log", "ml/fraud", *FLEET],
+    ):
+        run_parsed(parser().parse_args(words), trail.context())
+        said = capsys.readouterr()
+        assert "it leaks customers" in said.out + said.err, words
+        assert "\x1b" not in said.out + said.err, words

@@ -1,5 +1,6 @@
 """The ModelVersions' controller: which versions it admits, and what it records and writes of them."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ from serinus.api.audit_record import AuditEvent, AuditRecordSpec
 from serinus.api.conditions import ConditionType, find_condition
 from serinus.api.model import ApprovalPolicy, ModelSpec, RequiredFacts, Verification, VersioningPolicy
 from serinus.api.modelversion import ModelVersionStatus
+from serinus.api.parsing import encode
 from serinus.api.rollout_status import Phase
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.errors import RefusedError, TransientError
@@ -382,3 +384,5 @@ async def test_a_change_of_policy_has_the_reason_of_who_made_it_only(by: str, re
         await until(is_recorded, why="it to be recorded")
         changes = [record for record in await trail(rig) if record.event is AuditEvent.POLICY_CHANGED]
         assert [record.reason for record in changes] == [recorded]
+        assert changes[0].details["generation"] == "2"
+        assert json.loads(changes[0].details["versioning"]) == encode(STRICT.versioning)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from serinus.api.rollout_status import Phase, TestResult, TestStatus
 from serinus.engine.rollout.observation import TestOutcome
@@ -213,9 +214,44 @@ async def test_a_job_of_the_same_name_that_somebody_else_made_does_not_count() -
 
 
 @in_virtual_time
-async def test_after_a_restart_the_first_job_of_the_right_name_counts_and_no_later_one() -> None:
+async def test_a_job_that_was_swapped_while_the_operator_was_away_does_not_count() -> None:
     async with under_test(rig_with_a_job_that_goes_on(PodFacts(has_run=True))) as rig:
         made = job_of(rig)
+        await until(lambda: rig.status().tests != () and entry(rig).job_uid == made.meta.uid, why="its uid to be kept")
+    rig.cluster.remove(JobRecord, key(JOB))
+    rig.cluster.put(replace(made, meta=replace(made.meta, uid="forged", version=0), outcome=PASSED))
+    again = rig_with_a_job_that_goes_on(PodFacts(has_run=True), Rig(rig.cluster, epoch=8))
+    async with again.running():
+        await until(lambda: again.status().reason == "TestNotRun", why="the Job to be found in the way")
+        assert "it is not the one that Serinus created" in entry(again).message
+        await passed(again, 300)
+        assert (again.status().reason, entry(again).job_uid) == ("TestNotRun", made.meta.uid)
+        again.jobs.outcome = PASSED
+        again.cluster.remove(JobRecord, key(JOB))
+        await again.reaches_canary()
+
+
+@in_virtual_time
+async def test_the_uid_of_a_job_that_is_created_anew_takes_the_place_of_the_first() -> None:
+    async with under_test(rig_with_a_job_that_goes_on(PodFacts(has_run=True))) as rig:
+        first = job_of(rig).meta.uid
+        await until(lambda: rig.status().tests != () and entry(rig).job_uid == first, why="its uid to be kept")
+        rig.cluster.remove(JobRecord, key(JOB))
+        await until(lambda: len(jobs_made(rig)) == 2, why="another one")
+        second = job_of(rig).meta.uid
+        await until(lambda: entry(rig).job_uid == second, why="the new uid to be kept")
+        assert first != second
+
+
+@in_virtual_time
+async def test_without_a_stored_uid_the_first_job_of_the_right_name_counts_and_no_later_one() -> None:
+    """The operator ended between the creation and the status that has the uid."""
+    async with under_test(rig_with_a_job_that_goes_on(PodFacts(has_run=True))) as rig:
+        made = job_of(rig)
+        await until(lambda: rig.status().tests != (), why="the status to have the test")
+    record = rig.cluster.rollout(key())
+    tests = tuple(structs.replace(test, job_uid="") for test in record.status.tests)
+    rig.cluster.put(replace(record, status=structs.replace(record.status, tests=tests)))
     again = rig_with_a_job_that_goes_on(PodFacts(has_run=True), Rig(rig.cluster, epoch=8))
     async with again.running():
         await until(lambda: len(again.reconciler.jobs) > 0, why="the Job to be seen")

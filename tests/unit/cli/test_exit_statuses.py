@@ -1,0 +1,59 @@
+"""docs/reference/command-line.md has the exit statuses of every command, as the commands themselves state them."""
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from serinus.cli.command import STATUSES, Statuses
+from serinus.cli.main import build_parser
+
+PAGE = Path("docs/reference/command-line.md")
+
+
+def commands(parser: argparse.ArgumentParser, *words: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        yield " ".join(words), parser
+    for group in groups:
+        for word, child in group.choices.items():
+            yield from commands(child, *words, word)
+
+
+def stated() -> dict[str, Statuses]:
+    return {command: parser.get_default("statuses") for command, parser in commands(build_parser())}
+
+
+def rows() -> dict[str, Statuses]:
+    """Return what the table on the page says, by command."""
+    found: dict[str, Statuses] = {}
+    for line in PAGE.read_text().splitlines():
+        if match := re.fullmatch(r"\| `([a-z -]+)` \|(.*)\|(.*)\|(.*)\|(.*)\|", line):
+            cells = [cell.strip() for cell in match.groups()]
+            statuses = {number: cells[number + 1] or STATUSES[number] for number in STATUSES}
+            more = re.fullmatch(r"(\d+): (.+)", cells[4])
+            found[cells[0]] = statuses | ({int(more[1]): more[2]} if more else {})
+    return found
+
+
+def test_the_table_says_what_each_command_states() -> None:
+    own = {command: statuses for command, statuses in stated().items() if statuses != STATUSES}
+    assert rows() == own
+
+
+def test_all_other_commands_are_listed_as_having_the_usual_statuses() -> None:
+    text = PAGE.read_text()
+    listed = text.partition("all commands that are not in the table:")[2].partition("\n## ")[0]
+    usual = sorted(command for command, statuses in stated().items() if statuses == STATUSES)
+    assert re.findall(r"`([a-z -]+)`", listed) == usual
+
+
+def test_the_usual_statuses_are_those_of_the_page() -> None:
+    found = dict(re.findall(r"^\| (\d+) \| (.+) \|$", PAGE.read_text(), re.MULTILINE))
+    assert {int(number): meaning for number, meaning in found.items() if int(number) < 100} == STATUSES
+
+
+def test_help_ends_with_the_exit_statuses() -> None:
+    for command, parser in commands(build_parser()):
+        shown = " ".join(parser.format_help().split())
+        assert all(meaning in shown for meaning in parser.get_default("statuses").values()), command
