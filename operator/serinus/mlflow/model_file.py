@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from serinus.api.modelversion import Field, Framework, Profile, Signature
+from serinus.api.modelversion import Framework
 from serinus.api.parsing import decode, encode
+from serinus.api.signature import Field, Profile, Signature
 from serinus.errors import InvalidObjectError
 
 _COLUMN_TYPES: Final = {

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from serinus.api.modelversion import Profile, Signature
+from serinus.api.signature import Profile, Signature
 from support.schema.signatures import AMOUNT, SCORE, a_signature
 
 

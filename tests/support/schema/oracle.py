@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
-from serinus.api.modelversion import Field, Profile, Signature, UnknownInputs
+from serinus.api.signature import Field, Profile, Signature, UnknownInputs
 
 # Written by hand for the spellings that the strategies use: the exact range of each type.
 _INTEGERS: Final = {

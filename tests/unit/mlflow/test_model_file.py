@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from serinus.api.modelversion import Field, Framework, Profile
+from serinus.api.modelversion import Framework
+from serinus.api.signature import Field, Profile
 from serinus.errors import InvalidObjectError
 from serinus.mlflow.model_file import ModelFile, read_model_file
 

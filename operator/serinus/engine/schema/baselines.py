@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from semver import Version
 
-from serinus.api.modelversion import Bump, SchemaChange, Signature
+from serinus.api.modelversion import Bump, SchemaChange
+from serinus.api.signature import Signature
 from serinus.engine.schema.diff import diff
 from serinus.engine.semver import at_least, declared_bump, greatest, parse_version, same_line
 

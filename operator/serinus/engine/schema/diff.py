@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from serinus.api.modelversion import Bump, Field, Profile, SchemaChange, Signature, UnknownInputs
+from serinus.api.modelversion import Bump, SchemaChange
+from serinus.api.signature import Field, Profile, Signature, UnknownInputs
 from serinus.engine.schema import inputs, outputs
 from serinus.engine.schema.fields import Column, columns, is_positional, served_names
 from serinus.engine.schema.inputs import Sides

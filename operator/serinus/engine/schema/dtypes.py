@@ -6,7 +6,7 @@ in MLflow and Avro; the 64-bit types are ``long``, ``double``, ``int64`` and ``f
 
 from typing import Final
 
-from serinus.api.modelversion import Profile
+from serinus.api.signature import Profile
 
 _NAMES: Final = {
     "bool": "boolean bool_ |b1 type_bool",

@@ -10,7 +10,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
-from serinus.api.modelversion import Field, Profile
+from serinus.api.signature import Field, Profile
 from serinus.engine.schema.dtypes import NUMBERS, TEXTS, canonical_dtype, widens
 
 Value = str | Decimal

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import assert_never
 
-from serinus.api.modelversion import Profile, SchemaChange
+from serinus.api.modelversion import SchemaChange
+from serinus.api.signature import Profile
 from serinus.engine.schema.fields import (
     Column,
     Move,

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from serinus.api.modelversion import MAX_CHANGES, Bump, Compatibility, Signature
+from serinus.api.modelversion import MAX_CHANGES, Bump, Compatibility
 from serinus.api.parsing import decode, encode
+from serinus.api.signature import Signature
 from serinus.engine.schema.compatibility import KnownVersion, Reason, WayBack, judge
 from support.examples import examples
 from support.schema.signatures import a_field, a_signature, signatures, with_inputs

@@ -5,7 +5,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from serinus.api.modelversion import Bump, Field, Signature
+from serinus.api.modelversion import Bump
+from serinus.api.signature import Field, Signature
 from serinus.engine.schema.diff import backward, diff, forward
 from serinus.engine.schema.rules import Rule
 from serinus.engine.semver import greatest

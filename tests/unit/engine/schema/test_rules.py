@@ -6,8 +6,9 @@ from typing import Final
 
 import pytest
 
-from serinus.api.modelversion import Bump, Profile, SchemaChange, Signature
+from serinus.api.modelversion import Bump, SchemaChange
 from serinus.api.parsing import decode, encode
+from serinus.api.signature import Profile, Signature
 from serinus.engine.schema.diff import backward, diff, forward
 from serinus.engine.schema.rules import Rule
 from serinus.engine.semver import greatest
