@@ -129,7 +129,7 @@ def _submission(raw: Mapping[str, Any], options: RegisterOptions, context: CliCo
 
 
 async def _register(options: RegisterOptions, context: CliContext, registry: Registry, submission: _Submission) -> None:
-    from serinus.engine.versions.admission import schema_details  # noqa: PLC0415 - only this command needs it
+    from serinus.engine.versions.schema_changes import schema_details  # noqa: PLC0415 - only this command needs it
 
     model, entry = submission.model, submission.entry
     known = await registry.list(model)
