@@ -108,6 +108,11 @@ def known_version(under_review: VersionUnderReview) -> KnownVersion:
     )
 
 
+def rules_of(policy: ModelSpec) -> Rules:
+    """Return the part of the policy that decides about version numbers."""
+    return Rules(retraining=policy.versioning.retraining, tolerances=policy.metrics.tolerances)
+
+
 def missing_facts(spec: ModelVersionSpec, policy: ModelSpec) -> list[str]:
     """Return the fields that the policy requires and the ModelVersion lacks, as kubectl writes them."""
     missing = []
@@ -182,8 +187,7 @@ def _schema(
         message = told.message if told is not None else f"{bumps} against {settled.against or 'nothing'}."
         reason = told.reason if told is not None else "Compatible"
         return settled, ConditionUpdate(kind, TRUE, reason, message), True, False
-    rules = Rules(retraining=policy.versioning.retraining, tolerances=policy.metrics.tolerances)
-    verdict = judge(known_version(under_review), known, production, rules)
+    verdict = judge(known_version(under_review), known, production, rules_of(policy))
     if verdict.accepted:
         return verdict.compatibility, ConditionUpdate(kind, TRUE, verdict.reason, verdict.message), True, False
     if policy.versioning.enforcement is not Enforcement.ENFORCE:

@@ -138,7 +138,7 @@ def test_a_version_of_the_cluster_is_compared_with_an_unregistered_file(
     new = a_file(tmp_path, "new.yaml", a_version("1.1.0", signature=a_signature()))
     assert serinus("1.0.0", new, "-n", "ml", "--context", "prod") == 1
     words = asked.read_text(encoding="utf-8").splitlines()
-    assert words[:3] == ["get", "modelversions.serinus.dev", "--output=json"]
+    assert words[:3] == ["get", "modelversions.serinus.dev,models.serinus.dev", "--output=json"]
     assert words[-4:] == ["--namespace", "ml", "--context", "prod"]
 
 
