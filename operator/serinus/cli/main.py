@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Self
 
 from serinus import __version__
-from serinus.cli import annotate, import_mlflow, rollback
+from serinus.cli import annotate, rollback
 from serinus.cli.audit import command as audit_command
 from serinus.cli.command import Subparsers, run_command, set_handler
 from serinus.cli.diff import command as diff_command
+from serinus.cli.importing import command as import_command
 from serinus.cli.output import echo, echo_error
 from serinus.cli.registry import command as registry_command
 from serinus.cli.report import command as report_command
@@ -36,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     verbs.add_parser("version", help="print the version").set_defaults(run=_print_version)
     _add_run(verbs)
-    for family in (audit_command, report_command, diff_command, import_mlflow, registry_command, rollback):
+    for family in (audit_command, report_command, diff_command, import_command, registry_command, rollback):
         family.add_parser(verbs)
     annotate.add_parsers(verbs)
     return parser

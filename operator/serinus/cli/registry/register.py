@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from serinus.api.audit_record import AuditEntry, AuditEvent
+from serinus.api.conditions import ConditionType
 from serinus.api.model import ModelSpec, ProductionVersion, Verification
 from serinus.api.modelversion import ModelVersionSpec
-from serinus.api.names import MODEL_VERSION, WAIVER_ANNOTATION, ObjectKey, model_version_name
+from serinus.api.names import WAIVER_ANNOTATION, WORSE_METRICS_ANNOTATION, ObjectKey, model_version_name
 from serinus.api.parsing import decode
 from serinus.cli.command import set_handler
-from serinus.cli.manifests import read_manifests, read_policy
+from serinus.cli.importing.plain_json import read_versions
+from serinus.cli.manifests import read_policy
 from serinus.cli.output import echo
 from serinus.cli.registry.write import add_reason, check_without_cluster, new_entry
 from serinus.cli.session import CliContext, RegistryOptions, add_registry, name_of, open_registry, this_process
@@ -51,7 +53,7 @@ class RegisterOptions:
     def from_args(cls, args: argparse.Namespace) -> Self:
         """Return the options that were parsed, with a new id if none was given."""
         return cls(
-            file=args.file,
+            file=args.path if args.path is not None else args.file,
             policy=args.policy,
             registry=RegistryOptions.from_args(args),
             reason=args.reason,
@@ -61,14 +63,10 @@ class RegisterOptions:
 
 def add_register(parser: argparse.ArgumentParser) -> None:
     """Make the parser the command ``register``."""
-    parser.add_argument(
-        "-f",
-        "--file",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="YAML file of ModelVersions, as for kubectl apply",
-    )
+    files = parser.add_mutually_exclusive_group(required=True)
+    about = "ModelVersions, as for kubectl apply, or a training script's metadata as plain JSON"
+    files.add_argument("path", type=Path, nargs="?", metavar="FILE", help=about)
+    files.add_argument("-f", "--file", type=Path, metavar="FILE", help="the same")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="manifest of the Model, with the team's policy")
     add_registry(parser)
     add_reason(parser)
@@ -83,18 +81,20 @@ class _Submission:
         model: the model of the version.
         name: of the manifest.
         waiver: the reason to accept an incompatible schema; empty if there is none.
+        worse_metrics: the reason to accept worse metrics than production's; empty if there is none.
     """
 
     model: ObjectKey
     name: str
     entry: VersionEntry
     waiver: str
+    worse_metrics: str
 
 
 async def _register_all(options: RegisterOptions, context: CliContext) -> int:
     """Register the ModelVersions of the file one by one; the first that is not admitted ends the command."""
     check_without_cluster(options.registry)
-    manifests = list(read_manifests(options.file, MODEL_VERSION))
+    manifests = list(read_versions(options.file))
     if not manifests:
         raise ConfigurationError(f"{options.file} contains no ModelVersion")
     submissions = [_submission(raw, options, context) for raw in manifests]
@@ -113,6 +113,9 @@ def _submission(raw: Mapping[str, Any], options: RegisterOptions, context: CliCo
     labels = metadata.get("labels") or {}
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
         raise InvalidObjectError(f"{file}: metadata.labels", "must map names to strings")
+    annotations = metadata.get("annotations") or {}
+    if not isinstance(annotations, dict):
+        raise InvalidObjectError(f"{file}: metadata.annotations", "must map names to strings")
     registry = options.registry
     namespace = registry.namespace or metadata.get("namespace") or registry.current_namespace()
     return _Submission(
@@ -124,7 +127,8 @@ def _submission(raw: Mapping[str, Any], options: RegisterOptions, context: CliCo
             registered_at=context.clock.now(),
             labels=tuple(sorted(labels.items())),
         ),
-        waiver=str((metadata.get("annotations") or {}).get(WAIVER_ANNOTATION, "")),
+        waiver=str(annotations.get(WAIVER_ANNOTATION, "")),
+        worse_metrics=str(annotations.get(WORSE_METRICS_ANNOTATION, "")),
     )
 
 
@@ -156,10 +160,22 @@ async def _register(options: RegisterOptions, context: CliContext, registry: Reg
     registered = record_of(AuditEvent.VERSION_REGISTERED, options.reason)
     sequence = await registry.register(model, entry, registered)
     echo(f"{name_of(model)}: {entry.version} is registered, record #{sequence} ({registered.id})")
+    for note in _notes(review):
+        echo(f"{name_of(model)}: {note}", err=True)
     if review.waived:
         waived = record_of(AuditEvent.SCHEMA_WAIVED, submission.waiver)
         sequence = await registry.record(model, waived)
         echo(f"{name_of(model)}: the schema rules are waived for {entry.version}, record #{sequence} ({waived.id})")
+    if review.metrics_acknowledged:
+        accepted = record_of(AuditEvent.WORSE_METRICS_ACCEPTED, submission.worse_metrics)
+        sequence = await registry.record(model, accepted)
+        echo(f"{name_of(model)}: worse metrics of {entry.version} are accepted, record #{sequence} ({accepted.id})")
+
+
+def _notes(review: "Review") -> list[str]:
+    """Return what the review says of the number and the metrics."""
+    kinds = (ConditionType.SCHEMA_ACCEPTED, ConditionType.METRICS_ACCEPTED)
+    return [update.message for update in review.findings if update.kind in kinds]
 
 
 def _review(
@@ -177,7 +193,12 @@ def _review(
         for other in known
     ]
     reviewed = review(
-        VersionUnderReview(spec=entry.spec, spec_hash=entry.spec_hash, waiver=submission.waiver),
+        VersionUnderReview(
+            spec=entry.spec,
+            spec_hash=entry.spec_hash,
+            waiver=submission.waiver,
+            worse_metrics=submission.worse_metrics,
+        ),
         others,
         policy,
         production=production.version if production is not None else None,
