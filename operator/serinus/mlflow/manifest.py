@@ -106,6 +106,11 @@ class Imported:
     left_out: tuple[str, ...]
 
 
+def as_folder(place: str) -> str:
+    """Return the URI of a folder as the verifier expects it: in S3 only the final slash makes it a folder."""
+    return f"{place.rstrip('/')}/" if place.startswith("s3://") else place
+
+
 def is_windows_path(uri: str) -> bool:
     """Return whether it is a path of a Windows machine, which no pod can read."""
     return _WINDOWS.match(uri) is not None

@@ -74,7 +74,7 @@ def read_model_file(content: bytes, where: str) -> ModelFile:
             unsupported = str(problem)
     path = file.artifact_path or ""
     return ModelFile(
-        framework=_framework(file.flavors),
+        framework=framework_of(file.flavors),
         signature=converted.signature if converted is not None else None,
         problem=unsupported,
         remarks=converted.remarks if converted is not None else (),
@@ -85,7 +85,8 @@ def read_model_file(content: bytes, where: str) -> ModelFile:
     )
 
 
-def _framework(flavors: Mapping[str, Mapping[str, Any] | None]) -> Framework | None:
+def framework_of(flavors: Mapping[str, Mapping[str, Any] | None]) -> Framework | None:
+    """Return the flavor that has a library's version, else the first; None for the generic Python function alone."""
     own = [(name, fields or {}) for name, fields in flavors.items() if name != _GENERIC]
     versions = {name: fields.get(_VERSION_KEYS.get(name, f"{name}_version")) for name, fields in own}
     for name, version in versions.items():

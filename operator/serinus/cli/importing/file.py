@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from serinus.cli.importing.manifest import ManifestOptions, checked_name, write_composed
-from serinus.cli.importing.server import as_folder
 from serinus.cli.session import CliContext
 from serinus.errors import NotFoundError, RefusedError
 from serinus.settings import ArtifactSettings
@@ -43,7 +42,7 @@ def import_from_file(options: FileImportOptions, _: CliContext) -> int:
 def _from_file(options: FileImportOptions) -> "Known":
     from serinus.artifacts.verifier import measured  # noqa: PLC0415 - boto3
     from serinus.mlflow.client import MOST_MODEL_FILE_BYTES  # noqa: PLC0415 - requests
-    from serinus.mlflow.manifest import Known, semver  # noqa: PLC0415 - likewise
+    from serinus.mlflow.manifest import Known, as_folder, semver  # noqa: PLC0415 - likewise
     from serinus.mlflow.model_file import read_model_file  # noqa: PLC0415 - likewise
 
     if options.manifest.with_digest and not options.manifest.artifact_uri:

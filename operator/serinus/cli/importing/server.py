@@ -57,7 +57,8 @@ def import_from_server(options: ServerImportOptions, context: CliContext) -> int
 
 
 def _from_server(options: ServerImportOptions, variables: Mapping[str, str]) -> "Known":
-    from serinus.mlflow.client import Login, Reference, Tracking  # noqa: PLC0415 - requests
+    from serinus.mlflow.client import Login, Tracking  # noqa: PLC0415 - requests
+    from serinus.mlflow.reference import Reference  # noqa: PLC0415 - likewise
 
     uri = options.tracking_uri or variables.get("MLFLOW_TRACKING_URI", "")
     if not uri:
@@ -78,7 +79,7 @@ def _from_server(options: ServerImportOptions, variables: Mapping[str, str]) -> 
 def _known(
     tracking: "Tracking", reference: "Reference", options: ServerImportOptions, variables: Mapping[str, str]
 ) -> "Known":
-    from serinus.mlflow.manifest import Known, semver_of  # noqa: PLC0415 - likewise
+    from serinus.mlflow.manifest import Known, as_folder, semver_of  # noqa: PLC0415 - likewise
     from serinus.mlflow.model_file import read_model_file  # noqa: PLC0415 - likewise
 
     registered = tracking.version(reference)
@@ -140,11 +141,6 @@ def _metrics(tracking: "Tracking", registered: "VersionInfo", run: "Run | None")
         return of_model
     measured = {metric.key for metric in of_run}
     return of_run + [metric for metric in of_model if metric.key not in measured]
-
-
-def as_folder(place: str) -> str:
-    """Return the URI of a folder as the verifier expects it: in S3 only the final slash makes it a folder."""
-    return f"{place.rstrip('/')}/" if place.startswith("s3://") else place
 
 
 def _hashed(tracking: "Tracking", place: str, variables: Mapping[str, str]) -> "Measured":
