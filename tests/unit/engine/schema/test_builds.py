@@ -1,7 +1,9 @@
 """Builds: another server and a rebuild are a PATCH, a retrained model a MINOR step (N1 to N3)."""
 
+import re
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from serinus.api.model import Better, Enforcement, MetricTolerance
 from serinus.api.modelversion import Bump, Dataset
 from serinus.api.signature import Signature
-from serinus.engine.schema.builds import Build
+from serinus.engine.schema.builds import Build, BuildRule
 from serinus.engine.schema.compatibility import KnownVersion, Reason, Rules, judge
 from support.schema.signatures import with_inputs
 
@@ -29,6 +31,15 @@ ENFORCED: Final = Rules(retraining=Enforcement.ENFORCE, tolerances=TOLERANCE)
 
 def known(version: str, signature: Signature | None = PLAIN, **fields: Any) -> KnownVersion:
     return KnownVersion(**{"version": version, "signature": signature, "spec_hash": f"spec of {version}", **fields})
+
+
+def test_the_page_documents_the_rules_of_builds() -> None:
+    page = Path(__file__).resolve().parents[4] / "docs" / "reference" / "compatibility.md"
+    documented = dict(
+        re.findall(r"^\| (N\d) \| .+? \| (\w+) \| .* \|$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert documented == {"N1": "PATCH", "N2": "PATCH", "N3": "MINOR"}
+    assert set(documented) == set(BuildRule)
 
 
 def test_the_same_bytes_with_another_server_are_a_patch() -> None:
