@@ -8,7 +8,14 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from serinus.api.names import GROUP, UNSAFE_ROLLBACK_ANNOTATION, WAIVER_ANNOTATION, YANKED_ANNOTATION, Command
+from serinus.api.names import (
+    GROUP,
+    UNSAFE_ROLLBACK_ANNOTATION,
+    WAIVER_ANNOTATION,
+    WORSE_METRICS_ANNOTATION,
+    YANKED_ANNOTATION,
+    Command,
+)
 from serinus.settings import Settings, load_settings
 from support.helm import Helm, HelmError, find_helm
 from support.release import CHART, SOURCE
@@ -16,7 +23,12 @@ from support.release import CHART, SOURCE
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _STAMP: Final = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
 
-_VERSION_COMMANDS: Final = {WAIVER_ANNOTATION, UNSAFE_ROLLBACK_ANNOTATION, YANKED_ANNOTATION}
+_VERSION_COMMANDS: Final = {
+    WAIVER_ANNOTATION,
+    UNSAFE_ROLLBACK_ANNOTATION,
+    WORSE_METRICS_ANNOTATION,
+    YANKED_ANNOTATION,
+}
 
 Documents = list[dict[str, Any]]
 

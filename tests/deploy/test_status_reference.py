@@ -11,6 +11,7 @@ from serinus.api.rollout_status import Phase, RollbackReason, RunResult, StageSt
 from serinus.api.verdict import Cause, Verdict
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.waiting import WaitReason
+from serinus.engine.schema.compatibility import Reason
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/status-and-events.md").read_text(encoding="utf-8")
@@ -43,6 +44,7 @@ def words_of_the_api() -> set[str]:
         TestResult,
         Verdict,
         EventReason,
+        Reason,
         WaitReason,
     )
     return {member.value for enum in enums for member in enum} | reasons_in_the_code()

@@ -35,6 +35,7 @@ class AuditEvent(StrEnum):
     VERSION_DELETED = "VersionDeleted"
     SCHEMA_WAIVED = "SchemaWaived"
     UNSAFE_ROLLBACK_ACCEPTED = "UnsafeRollbackAccepted"
+    WORSE_METRICS_ACCEPTED = "WorseMetricsAccepted"
     ARTIFACT_VERIFIED = "ArtifactVerified"
     ARTIFACT_FAILED = "ArtifactFailed"
     STABLE_ADOPTED = "StableAdopted"

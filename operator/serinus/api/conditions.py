@@ -35,6 +35,7 @@ class ConditionType(StrEnum):
     ACCEPTED = "Accepted"
     ARTIFACT_VERIFIED = "ArtifactVerified"
     SCHEMA_ACCEPTED = "SchemaAccepted"
+    METRICS_ACCEPTED = "MetricsAccepted"
     SERVING_READY = "ServingReady"
     RECORDED = "Recorded"
 

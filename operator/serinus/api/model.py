@@ -7,8 +7,8 @@ from typing import Annotated, Final
 from msgspec import Meta, field
 
 from serinus.api.conditions import Condition
+from serinus.api.schema import UNSIGNED_DECIMAL, items, refuse_twins, rule, text
 from serinus.api.schema import Model as Base
-from serinus.api.schema import items, rule, text
 
 MAX_GOOD: Final = 100
 MAX_QUARANTINED: Final = 100
@@ -44,10 +44,53 @@ class VersioningPolicy(Base, frozen=True, kw_only=True):
     enforcement: Annotated[
         Enforcement, Meta(description="What happens where the number is too small for the change.")
     ] = Enforcement.ENFORCE
+    retraining: Annotated[
+        Enforcement,
+        Meta(
+            description="What happens where a version was retrained (other data, hyperparameters, features, framework,"
+            " or metrics beyond their tolerance) and its number has not grown by a minor step."
+        ),
+    ] = Enforcement.WARN
     allow_major_in_place: Annotated[
         bool,
         Meta(description="Whether a new major version may take over the route of the old one, with the same clients."),
     ] = False
+
+
+class Better(StrEnum):
+    """Which values of a metric are the better ones."""
+
+    HIGHER = "Higher"
+    LOWER = "Lower"
+
+
+class MetricTolerance(Base, frozen=True, kw_only=True):
+    """How far a metric may move from that of the version in production."""
+
+    name: Annotated[str, text("The metric, as in spec.metrics of the ModelVersions.", most=63)]
+    better: Annotated[Better, Meta(description="Whether Higher or Lower values are better.")]
+    worse_by: Annotated[
+        str, text("The difference that is still tolerated, such as 0.01.", pattern=UNSIGNED_DECIMAL, most=80)
+    ]
+
+
+class MetricsPolicy(Base, frozen=True, kw_only=True):
+    """How the metrics that were measured before release are compared with those of the version in production."""
+
+    enforcement: Annotated[
+        Enforcement,
+        Meta(
+            description="What happens where a metric is worse by more than its tolerance, or is missing: Enforce asks"
+            " for the annotation serinus.dev/accept-worse-metrics with a reason."
+        ),
+    ] = Enforcement.ENFORCE
+    tolerances: Annotated[
+        tuple[MetricTolerance, ...], items("The metrics that are compared.", most=32, key="name")
+    ] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a metric that is there twice."""
+        refuse_twins(".tolerances", (tolerance.name for tolerance in self.tolerances))
 
 
 class RequiredFacts(Base, frozen=True, kw_only=True):
@@ -75,6 +118,7 @@ class ModelSpec(Base, frozen=True, kw_only=True):
     """The team's policy for all versions of the model."""
 
     versioning: VersioningPolicy = field(default_factory=VersioningPolicy)
+    metrics: MetricsPolicy = field(default_factory=MetricsPolicy)
     require: RequiredFacts = field(default_factory=RequiredFacts)
     approvals: ApprovalPolicy = field(default_factory=ApprovalPolicy)
     verification: (

@@ -11,7 +11,6 @@ from msgspec.structs import force_setattr
 from serinus.api.conditions import Condition
 from serinus.api.schema import (
     DATE_RULE,
-    DECIMAL,
     DIGEST,
     NAME,
     SEMVER,
@@ -22,14 +21,13 @@ from serinus.api.schema import (
     Model,
     integer,
     items,
-    refuse_twins,
     rule,
     rules,
     text,
 )
+from serinus.api.signature import Decimal, Signature
 
 Digest = Annotated[str, text("SHA-256 of the content, sha256: and 64 hexadecimal digits.", pattern=DIGEST, most=71)]
-Decimal = Annotated[str, text("A decimal number as text, so that no digit is lost.", pattern=DECIMAL, most=80)]
 ModelName = Annotated[str, text("The model's name, a DNS label.", pattern=NAME, most=63)]
 SemVer = Annotated[
     str,
@@ -134,70 +132,6 @@ class Measure(Model, frozen=True, kw_only=True):
     value: Decimal
     dataset: Annotated[str, text("On which data, such as test.", most=63)] | None = None
     segment: Annotated[str, text("On which part of it, such as country=NL.", most=128)] | None = None
-
-
-class Field(Model, frozen=True, kw_only=True):
-    """One input, output or parameter of the model."""
-
-    name: Annotated[str, text("Its name.")]
-    dtype: Annotated[str, text("Its element type, such as float64.", most=63)]
-    shape: Annotated[
-        tuple[Annotated[int, integer("A length, or -1.")], ...], items("Its dimensions; -1 where one varies.", most=16)
-    ] = ()
-    optional: Annotated[bool, Meta(description="Whether a request may leave it out.")] = False
-    min: Decimal | None = None
-    max: Decimal | None = None
-    categories: Annotated[
-        tuple[Annotated[str, text("One allowed value.", least=0)], ...],
-        items(
-            "The allowed values, where they are few. Of an output: its classes, in the order of their index.", most=256
-        ),
-    ] = ()
-    open: Annotated[bool, Meta(description="An output's categories may grow: clients must expect unknown ones.")] = (
-        False
-    )
-    nullable: Annotated[bool, Meta(description="Whether the value may be null.")] = False
-    default: Annotated[str, text("What is taken where a request leaves it out.", least=0, most=1024)] | None = None
-    max_length: Annotated[int, integer("The longest text or list.", least=0)] | None = None
-    unit: Annotated[str, text("The unit or scale, such as EUR, probability or logit.", most=63)] | None = None
-    feature_ref: Annotated[str, text("The definition it follows, such as merchant_risk@3.")] | None = None
-    aliases: Annotated[
-        tuple[Annotated[str, text("A former name that is still served.")], ...],
-        items("Former names that are still served.", most=8),
-    ] = ()
-
-
-class UnknownInputs(StrEnum):
-    """What the server does with inputs that it does not know."""
-
-    IGNORE = "Ignore"
-    REFUSE = "Refuse"
-
-
-class Profile(StrEnum):
-    """How requests are matched to the signature: by named columns with safe conversions, or as exact tensors."""
-
-    COLUMNAR = "columnar"
-    TENSOR = "tensor"
-
-
-class Signature(Model, frozen=True, kw_only=True):
-    """What goes in and what comes out."""
-
-    profile: Annotated[Profile, Meta(description="columnar (named fields) or tensor (exact types and shapes).")]
-    inputs: Annotated[tuple[Field, ...], items("What a request holds.", most=1024, key="name")]
-    outputs: Annotated[tuple[Field, ...], items("What an answer holds.", most=1024, key="name")]
-    parameters: Annotated[tuple[Field, ...], items("What may be set beside the inputs.", most=128, key="name")] = ()
-    unknown_inputs: Annotated[UnknownInputs, Meta(description="What happens to inputs that are not named here.")] = (
-        UnknownInputs.REFUSE
-    )
-    protocol: Annotated[str, text("How it is asked, such as oip-v2 or mlflow.", most=63)] | None = None
-    path: Annotated[str, text("The path of the endpoint.")] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a field that is there twice."""
-        for section in ("inputs", "outputs", "parameters"):
-            refuse_twins(f".{section}", (one.name for one in getattr(self, section)))
 
 
 class BackendRef(Model, frozen=True, kw_only=True):

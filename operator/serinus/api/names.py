@@ -49,6 +49,9 @@ WAIVER_ANNOTATION: Final = f"{GROUP}/waive-schema"
 UNSAFE_ROLLBACK_ANNOTATION: Final = f"{GROUP}/accept-unsafe-rollback"
 """On a ModelVersion: why it may serve although its clients could not go back to the rollback target."""
 
+WORSE_METRICS_ANNOTATION: Final = f"{GROUP}/accept-worse-metrics"
+"""On a ModelVersion: why it may serve although its metrics are worse than those of the version in production."""
+
 YANKED_ANNOTATION: Final = f"{GROUP}/yanked"
 """On a ModelVersion: why it must never serve again."""
 

@@ -18,6 +18,7 @@ QUERY_NAME: Final = r"^[a-z][a-z0-9_]{0,62}$"
 
 SUBDOMAIN: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 DIGEST: Final = r"^sha256:[0-9a-f]{64}$"
+UNSIGNED_DECIMAL: Final = r"^[0-9]{1,20}([.][0-9]{1,20})?$"
 DECIMAL: Final = r"^-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,3})?$"
 # SemVer 2.0.0 (semver.org) without build metadata, which has no place in a Kubernetes name and no order.
 _CORE: Final = r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Final, Self
 
 from serinus import __version__
-from serinus.cli import annotate, import_mlflow, rollback
+from serinus.cli import annotate, rollback
 from serinus.cli.audit import command as audit_command
 from serinus.cli.command import STATUSES, Parser, Subparsers, run_command, set_handler
 from serinus.cli.diff import command as diff_command
+from serinus.cli.importing import command as import_command
 from serinus.cli.output import echo, echo_error
 from serinus.cli.registry import command as registry_command
 from serinus.cli.report import command as report_command
@@ -60,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     set_handler(verbs.add_parser("version", help="print the version"), lambda args: args, _print_version)
     _add_run(verbs)
-    for family in (audit_command, report_command, diff_command, import_mlflow, registry_command, rollback):
+    for family in (audit_command, report_command, diff_command, import_command, registry_command, rollback):
         family.add_parser(verbs)
     annotate.add_parsers(verbs)
     return parser

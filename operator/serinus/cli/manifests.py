@@ -1,11 +1,8 @@
-"""Manifests in YAML: read as kubectl reads them, so that an unquoted date stays text, and written."""
+"""Manifests in YAML, read as kubectl reads them, so that an unquoted date stays text."""
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
-
-import yaml
 
 from serinus.api.model import ModelSpec
 from serinus.api.names import API_VERSION, MODEL, Kind
@@ -65,23 +62,3 @@ def read_policy(file: Path, model: str) -> ModelSpec:
         if manifest["metadata"].get("name") == model:
             return decode(ModelSpec, manifest.get("spec", {}), f"{file}: spec")
     raise ConfigurationError(f"{file} contains no Model {model}")
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes texts that another YAML parser could read as a number or a boolean, such as the commit 1234e56 or y."""
-
-
-_AMBIGUOUS: Final = re.compile(r"[-+.0-9].*|[yYnN]")
-
-
-def _represent(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = '"' if _AMBIGUOUS.fullmatch(text) or not text.isprintable() else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent)
-
-
-def to_yaml(manifest: Mapping[str, Any]) -> str:
-    """Return the manifest as YAML in which every parser reads the same values."""
-    return yaml.dump(dict(manifest), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

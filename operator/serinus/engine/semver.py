@@ -4,6 +4,7 @@ The rules are those of semver.org 2.0.0, through the ``semver`` package; below 1
 as ``^0.y`` does in every package manager that supports SemVer.
 """
 
+import re
 from collections.abc import Iterable
 
 from semver import Version
@@ -11,6 +12,7 @@ from semver import Version
 from serinus.api.modelversion import Bump
 
 _DIGITS = 10
+_DESCRIBED = re.compile(r"(?:(?P<tag>.+)-)?[0-9]+-g[0-9a-f]{4,40}(?:-dirty)?")
 _LADDER = (Bump.NONE, Bump.PATCH, Bump.MINOR, Bump.MAJOR)
 
 
@@ -54,6 +56,15 @@ def declared_bump(before: str, after: str) -> Bump:
     if old.minor != new.minor and old.major > 0:
         return Bump.MINOR
     return Bump.MINOR if old.major == 0 and old.patch != new.patch else Bump.PATCH
+
+
+def describe_tag(version: str) -> str | None:
+    """Return the tag that a number of ``git describe`` counts from, as 1.2.3 of 1.2.3-4-gabcdef0; else None."""
+    number = parse_version(version)
+    found = _DESCRIBED.fullmatch(number.prerelease or "")
+    if found is None:
+        return None
+    return str(number.replace(prerelease=found["tag"]))
 
 
 def at_least(bump: Bump, wanted: Bump) -> bool:

@@ -30,6 +30,7 @@ from serinus.api.names import (
     VERSION_AUTHOR_ANNOTATION,
     VERSION_BY_ANNOTATION,
     WAIVER_ANNOTATION,
+    WORSE_METRICS_ANNOTATION,
     YANKED_ANNOTATION,
 )
 from serinus.api.parsing import commands_of, decode
@@ -106,6 +107,7 @@ def model_version_record(raw: Mapping[str, Any]) -> ModelVersionRecord:
         status=_model_version_status_of(raw),
         waiver=annotations.get(WAIVER_ANNOTATION, ""),
         unsafe_rollback=annotations.get(UNSAFE_ROLLBACK_ANNOTATION, ""),
+        worse_metrics=annotations.get(WORSE_METRICS_ANNOTATION, ""),
         yanked=annotations.get(YANKED_ANNOTATION, ""),
         actors=actors_of(annotations),
     )

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from re import compile as pattern
 from typing import Final, TypeVar
 from urllib.parse import quote, unquote
 
@@ -13,16 +12,18 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from serinus.addresses import split_url
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError, TransientError
+from serinus.mlflow.reference import Reference
 from serinus.mlflow.responses import (
     File,
     FilesAnswer,
     LoggedAnswer,
-    Metric,
+    LoggedModel,
     PlaceAnswer,
     Run,
     RunAnswer,
     VersionAnswer,
     VersionInfo,
+    logged_model_of,
 )
 
 T = TypeVar("T")
@@ -33,7 +34,6 @@ _CHUNK: Final = 256 * 1024
 _CONNECT_SECONDS: Final = 5.0
 _OK, _NOT_FOUND, _BAD_REQUEST = 200, 404, 400
 _DENIED: Final = frozenset({401, 403})
-_REFERENCE: Final = pattern(r"models:/(?P<name>[^/@]+)(?:/(?P<version>[0-9]+)|/?@(?P<alias>[^/@]+))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +62,6 @@ class _Authorization(AuthBase):
         elif login.token:
             request.headers["Authorization"] = f"Bearer {login.token}"
         return request
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A reference to a registered version, by its number or by an alias."""
-
-    name: str
-    version: str
-    alias: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Reference":
-        """Parse ``models:/name/7`` or ``models:/name@alias``; RefusedError for any other text."""
-        parts = _REFERENCE.fullmatch(text)
-        if parts is None:
-            raise RefusedError(
-                f"{text!r} names no registered version: write models:/fraud-detector/7 or models:/fraud-detector@alias"
-            )
-        return cls(parts["name"], parts["version"] or "", parts["alias"] or "")
-
-    def __str__(self) -> str:
-        """MLflow's notation."""
-        return f"models:/{self.name}/{self.version}" if self.version else f"models:/{self.name}@{self.alias}"
 
 
 class Tracking:
@@ -137,32 +114,77 @@ class Tracking:
             RefusedError: access is denied.
             TransientError: no valid response within the limits of time and size.
         """
+        if reference.logged:
+            return self._logged_version(reference)
         name, what = {"name": reference.name}, str(reference)
-        if reference.alias:
-            query = {**name, "alias": reference.alias}
+        try:
+            if not reference.alias:
+                query = {**name, "version": reference.version}
+                return self._request(VersionAnswer, "model-versions/get", query, what).model_version
+            return self._by_alias(reference, what)
+        except NotFoundError as problem:
+            if not reference.in_catalog:
+                raise
+            raise NotFoundError(
+                f"{problem}. {reference.name} is a name of Unity Catalog, whose models a tracking server does not "
+                "have: download the model's folder, and name its file to serinus import mlmodel"
+            ) from problem
+
+    def _by_alias(self, reference: Reference, what: str) -> VersionInfo:
+        def ask(alias: str) -> VersionInfo:
+            query = {"name": reference.name, "alias": alias}
             return self._request(VersionAnswer, "registered-models/alias", query, what).model_version
-        query = {**name, "version": reference.version}
-        return self._request(VersionAnswer, "model-versions/get", query, what).model_version
+
+        try:
+            return ask(reference.alias)
+        except NotFoundError:
+            # Unity Catalog keeps aliases in small letters, MLflow as they were given.
+            if reference.alias == reference.alias.lower():
+                raise
+            return ask(reference.alias.lower())
+
+    def _logged_version(self, reference: Reference) -> VersionInfo:
+        info = self.logged_model(reference.logged).info
+        return VersionInfo(name=info.name, version="", source=str(reference), run_id=info.source_run_id, tags=info.tags)
 
     def run(self, run_id: str) -> Run:
         """Return a run."""
         return self._request(RunAnswer, "runs/get", {"run_id": run_id}, f"run {run_id}").run
 
-    def logged_metrics(self, model_id: str) -> list[Metric]:
-        """Return the metrics of a logged model (MLflow 3)."""
+    def logged_model(self, model_id: str) -> LoggedModel:
+        """Return a logged model (MLflow 3)."""
         path = f"logged-models/{quote(model_id, safe='')}"
-        return self._request(LoggedAnswer, path, {}, f"logged model {model_id}").model.data.metrics
+        return self._request(LoggedAnswer, path, {}, f"logged model {model_id}").model
 
     def place_of(self, version: VersionInfo) -> str:
         """Return the URI of the folder with a version's files."""
-        query = {"name": version.name, "version": version.version}
-        return self._request(PlaceAnswer, "model-versions/get-download-uri", query, _uri_of(version)).artifact_uri
+        if version.version:
+            query = {"name": version.name, "version": version.version}
+            place = self._request(PlaceAnswer, "model-versions/get-download-uri", query, _uri_of(version)).artifact_uri
+            if not logged_model_of(place):
+                return place
+        # The files of a version that was made from a logged model are where those of the logged model are.
+        return self.logged_model(version.logged_model).info.artifact_uri
 
     def model_file(self, version: VersionInfo) -> bytes:
         """Return a version's MLmodel file through the server, independent of its artifact store."""
+        if not version.version:
+            return self._logged_file(version)
         query = {"name": version.name, "version": version.version, "path": "MLmodel"}
         what = f"the MLmodel of {_uri_of(version)}"
-        with self.get("model-versions/get-artifact", query, what) as response:
+        try:
+            with self.get("model-versions/get-artifact", query, what) as response:
+                return self._read(response, MOST_MODEL_FILE_BYTES, what)
+        except (NotFoundError, TransientError):
+            # A server that does not resolve the version's source, a logged model, to its files.
+            if not version.logged_model:
+                raise
+            return self._logged_file(version)
+
+    def _logged_file(self, version: VersionInfo) -> bytes:
+        path = f"ajax-api/2.0/mlflow/logged-models/{quote(version.logged_model, safe='')}/artifacts/files"
+        what = f"the MLmodel of {_uri_of(version)}"
+        with self.get(path, {"artifact_file_path": "MLmodel"}, what) as response:
             return self._read(response, MOST_MODEL_FILE_BYTES, what)
 
     def folder(self, path: str) -> list[File]:
@@ -235,7 +257,7 @@ class Tracking:
 
 
 def _uri_of(version: VersionInfo) -> str:
-    return f"models:/{version.name}/{version.version}"
+    return f"models:/{version.name}/{version.version}" if version.version else version.source
 
 
 def _kind(problem: Exception) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from re import compile as pattern
+from sys import float_info
 from typing import Any, Final
 
 from serinus.api.modelversion import (
@@ -55,6 +56,9 @@ _MOST_PARAMETERS: Final = 128
 _MOST_METRICS: Final = 128
 _LONGEST_NAME: Final = 63
 _LONGEST_CHANGES: Final = 4096
+# MLflow's SQL store has no infinity: it keeps the largest double instead (mlflow/store/tracking/sqlalchemy_store.py).
+_STORED_INFINITY: Final = float_info.max
+_WINDOWS: Final = pattern(r"[A-Za-z]:[\\/]|\\\\|file:/+[A-Za-z]:")
 _COMMIT: Final = pattern(r"[0-9a-f]{7,64}")
 
 
@@ -75,6 +79,7 @@ class Known:
         repository: the code repository given by the user.
         backend: the backend that serves it.
         namespace: the ModelVersion's namespace.
+        remarks: what a person should know of the import beside that.
     """
 
     model: str
@@ -89,6 +94,7 @@ class Known:
     repository: str = ""
     backend: BackendRef | None = None
     namespace: str = ""
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,16 @@ class Imported:
     left_out: tuple[str, ...]
 
 
+def as_folder(place: str) -> str:
+    """Return the URI of a folder as the verifier expects it: in S3 only the final slash makes it a folder."""
+    return f"{place.rstrip('/')}/" if place.startswith("s3://") else place
+
+
+def is_windows_path(uri: str) -> bool:
+    """Return whether it is a path of a Windows machine, which no pod can read."""
+    return _WINDOWS.match(uri) is not None
+
+
 def semver_of(registered: VersionInfo, given: str | None) -> str:
     """Return the version given by the user, by default that of the tag ``semver`` or ``version``.
 
@@ -108,11 +124,12 @@ def semver_of(registered: VersionInfo, given: str | None) -> str:
     """
     tags = tags_of(registered.tags)
     tag = next((name for name in VERSION_TAGS if tags.get(name)), "")
-    origin = f"models:/{registered.name}/{registered.version}"
+    number = registered.version
+    origin = f"models:/{registered.name}/{number}" if number else registered.source
     if given is None and not tag:
+        own = f", and MLflow's own number {number} is not SemVer" if number else ""
         raise RefusedError(
-            f"{origin} has no tag `semver` or `version`, and MLflow's own number {registered.version} is not SemVer: "
-            "give --version, such as --version 2.3.1, or set the tag"
+            f"{origin} has no tag `semver` or `version`{own}: give --version, such as --version 2.3.1, or set the tag"
         )
     return semver(
         given if given is not None else tags[tag], "--version" if given is not None else f"{origin}, tag {tag}"
@@ -140,7 +157,7 @@ def compose(known: Known) -> Imported:
     spec = ModelVersionSpec(
         model=known.model,
         version=known.version,
-        artifact=_artifact(known),
+        artifact=_artifact(known, left_out),
         framework=known.file.framework,
         training_data=datasets(run.inputs.dataset_inputs if run is not None else (), left_out),
         training=_training(run),
@@ -150,6 +167,8 @@ def compose(known: Known) -> Imported:
         serving=Serving(backend_ref=known.backend) if known.backend is not None else None,
         changes=_changes(known.registered, left_out),
     )
+    left_out += known.remarks
+    left_out += known.file.remarks
     if known.file.problem:
         left_out.append(f"signature ({known.file.problem})")
     raw = encode(spec)
@@ -175,8 +194,11 @@ def _unknown(raw: Mapping[str, Any], known: Known) -> Iterable[str]:
         yield "signature.unknownInputs"
 
 
-def _artifact(known: Known) -> Artifact | None:
+def _artifact(known: Known, left_out: list[str]) -> Artifact | None:
     if not known.artifact_uri:
+        return None
+    if is_windows_path(known.artifact_uri):
+        left_out.append(f"artifact ({known.artifact_uri} is a path of the machine that logged it: give --artifact-uri)")
         return None
     hashed = known.hashed
     return Artifact(
@@ -240,6 +262,8 @@ def _measures(metrics: Iterable[Metric], left_out: list[str]) -> tuple[Measure, 
         value = metric.value
         if isinstance(value, str) or not isfinite(value):
             left_out.append(f"metrics.{metric.key} (its value is not a number)")
+        elif abs(value) >= _STORED_INFINITY:
+            left_out.append(f"metrics.{metric.key} (its value is infinite)")
         elif len(metric.key) > _LONGEST_NAME:
             left_out.append(f"metrics.{metric.key} (its name is over {_LONGEST_NAME} characters)")
         elif len(measures) == _MOST_METRICS:

@@ -9,6 +9,12 @@ import msgspec
 _LOGGED: Final = pattern(r"models:/(?P<id>m-[0-9A-Za-z-]+)")
 
 
+def logged_model_of(uri: str) -> str:
+    """Return the id in ``models:/m-<id>``; empty for any other text."""
+    logged = _LOGGED.fullmatch(uri)
+    return logged["id"] if logged is not None else ""
+
+
 class Tag(msgspec.Struct, frozen=True):
     """A tag or a parameter."""
 
@@ -29,8 +35,7 @@ class VersionInfo(msgspec.Struct, frozen=True):
     @property
     def logged_model(self) -> str:
         """The id of its logged model (MLflow 3); empty where it has none."""
-        logged = _LOGGED.fullmatch(self.source)
-        return logged["id"] if logged is not None else ""
+        return logged_model_of(self.source)
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -109,14 +114,26 @@ class LoggedData(msgspec.Struct, frozen=True):
     metrics: list[Metric] = []
 
 
-class _LoggedModel(msgspec.Struct, frozen=True):
+class LoggedInfo(msgspec.Struct, frozen=True):
+    """A logged model's name, run, tags, and the folder of its files."""
+
+    name: str = ""
+    artifact_uri: str = ""
+    source_run_id: str = ""
+    tags: list[Tag] = []
+
+
+class LoggedModel(msgspec.Struct, frozen=True):
+    """A model that a run has logged (MLflow 3)."""
+
+    info: LoggedInfo = LoggedInfo()
     data: LoggedData = LoggedData()
 
 
 class LoggedAnswer(msgspec.Struct, frozen=True):
     """The response of ``logged-models/<id>``."""
 
-    model: _LoggedModel
+    model: LoggedModel
 
 
 class VersionAnswer(msgspec.Struct, frozen=True):

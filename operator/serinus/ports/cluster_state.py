@@ -62,6 +62,7 @@ class ModelVersionRecord:
         status: the last written one.
         waiver: why its schema may break the compatibility that its number implies; empty where it may not.
         unsafe_rollback: why it may serve though its clients could not go back; empty where it may not.
+        worse_metrics: why its metrics may be worse than production's; empty where they may not.
         yanked: why it must never serve again; empty where it may.
         actors: who applied it, or set one of those annotations last.
     """
@@ -79,6 +80,7 @@ class ModelVersionRecord:
     status: ModelVersionStatus = field(default_factory=ModelVersionStatus)
     waiver: str = ""
     unsafe_rollback: str = ""
+    worse_metrics: str = ""
     yanked: str = ""
     actors: Actors = field(default_factory=Actors)
 

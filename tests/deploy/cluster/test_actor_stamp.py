@@ -19,6 +19,7 @@ from serinus.api.names import (
     VERSION_AUTHOR_ANNOTATION,
     VERSION_BY_ANNOTATION,
     WAIVER_ANNOTATION,
+    WORSE_METRICS_ANNOTATION,
     YANKED_ANNOTATION,
     Command,
 )
@@ -251,7 +252,9 @@ def test_the_creator_of_a_version_is_stamped_whatever_the_manifest_claims(user: 
     assert _stamps(user, version, "mv") == ("alice", None, None)
 
 
-@pytest.mark.parametrize("annotation", [WAIVER_ANNOTATION, UNSAFE_ROLLBACK_ANNOTATION, YANKED_ANNOTATION])
+@pytest.mark.parametrize(
+    "annotation", [WAIVER_ANNOTATION, UNSAFE_ROLLBACK_ANNOTATION, WORSE_METRICS_ANNOTATION, YANKED_ANNOTATION]
+)
 def test_who_waives_accepts_or_yanks_is_stamped(user: Kubectl, version: str, annotation: str) -> None:
     _as(user, "bob")("annotate", "mv", version, f"{annotation}=known and accepted")
     assert _stamps(user, version, "mv") == ("bob", None, None)

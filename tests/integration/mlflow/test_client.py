@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from serinus.api.modelversion import ModelVersionSpec, Profile
+from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.parsing import decode
+from serinus.api.signature import Profile
 from serinus.artifacts.verifier import measured
 from serinus.cli.command import run_command
 from serinus.cli.main import build_parser

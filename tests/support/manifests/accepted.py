@@ -211,6 +211,20 @@ ACCEPTED: Final[dict[str, Manifest]] = {
     ),
     "the smallest ModelVersion": model_version({"spec.artifact": GONE, "spec.serving": GONE}),
     "a ModelVersion with every field": model_version(_EVERY_VERSION_FIELD),
+    "a chat model, whose names are paths": model_version(
+        {
+            "spec.signature": {
+                "profile": "chat",
+                "inputs": [
+                    {"name": "messages", "dtype": "object", "shape": [-1]},
+                    {"name": "messages[].role", "dtype": "string"},
+                    {"name": "messages[].content", "dtype": "string", "optional": True},
+                ],
+                "outputs": [{"name": "choices[].message.content", "dtype": "string"}],
+                "parameters": [{"name": "temperature", "dtype": "float64", "default": "1.0"}],
+            }
+        }
+    ),
     "a start as Python writes it": model_version({"spec.training": {"startedAt": "2024-02-29 06:00:00.25+00:00"}}),
     "a start without an offset": model_version({"spec.training": {"startedAt": "2000-02-29T23:59:59"}}),
     "a Service of a mesh, which has no port": model_version(

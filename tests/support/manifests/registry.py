@@ -17,7 +17,8 @@ UPDATE_RULES: Final = (
 """The API server's messages for updates that would change history."""
 
 EVERY_MODEL_FIELD: Final[dict[str, Any]] = {
-    "versioning": {"enforcement": "Warn", "allowMajorInPlace": True},
+    "versioning": {"enforcement": "Warn", "retraining": "Enforce", "allowMajorInPlace": True},
+    "metrics": {"enforcement": "Warn", "tolerances": [{"name": "f1", "better": "Higher", "worseBy": "0.01"}]},
     "require": {"lineage": True, "signature": True, "digest": True, "reason": True},
     "approvals": {"fourEyes": True},
     "verification": "Full",

@@ -8,8 +8,8 @@ import pytest
 from msgspec import structs
 
 from serinus.api.audit_record import AuditEntry, AuditEvent
-from serinus.api.modelversion import Field, Profile, Signature
 from serinus.api.names import ObjectKey
+from serinus.api.signature import Field, Profile, Signature
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, TransientError
 from serinus.registry.service import Registry
 from support.registry.concurrency import crowd

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from serinus.api.modelversion import Profile, Signature
+from serinus.api.signature import Profile, Signature
 from support.schema.signatures import AMOUNT, SCORE, a_signature
 
 
@@ -98,6 +98,12 @@ OUTPUTS: Final = (
     _output("O4", "float64 becomes float32", {"dtype": "float64"}, {}),
     _output("O4", "a type of another kind", {}, {"dtype": "string"}),
     _output("O5", "a fixed dimension becomes -1", {"shape": [3]}, {"shape": [-1]}),
+    Case(
+        "O5",
+        "the first dimension becomes -1 or fixed together with that of the inputs",
+        {"inputs": [{**AMOUNT, "shape": [1, 4]}], "outputs": [{**SCORE, "shape": [1, 4]}]},
+        {"inputs": [{**AMOUNT, "shape": [-1, 4]}], "outputs": [{**SCORE, "shape": [-1, 4]}]},
+    ),
     _output("O5", "a dimension of -1 becomes fixed", {"shape": [-1]}, {"shape": [3]}),
     _output("O5", "another length or number of dimensions", {"shape": [3]}, {"shape": [4]}),
     _output("O6", "a class is added at the end", {"categories": ["a"]}, {"categories": ["a", "b"]}),

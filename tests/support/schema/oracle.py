@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
-from serinus.api.modelversion import Field, Profile, Signature, UnknownInputs
+from serinus.api.signature import Field, Profile, Signature, UnknownInputs
 
 # Written by hand for the spellings that the strategies use: the exact range of each type.
 _INTEGERS: Final = {
@@ -44,7 +44,7 @@ def compatible(client: Signature, server: Signature) -> bool:
     return (
         _same_endpoint(client, server)
         and all(_accepts(server, request) for request in _requests(client, server))
-        and all(_interprets(client, answer, server) for answer in _answers(server, client))
+        and all(_interprets(client, _batched(answer, client, server), server) for answer in _answers(server, client))
     )
 
 
@@ -189,7 +189,7 @@ def _requests(client: Signature, server: Signature) -> Iterator[Request]:
             for name in _served(field, mine):
                 for value in _values(field, theirs.get(name), client.profile):
                     yield Request(section, {**rest, name: value})
-    if client.profile is Profile.COLUMNAR and client.unknown_inputs is UnknownInputs.IGNORE:
+    if client.profile is not Profile.TENSOR and client.unknown_inputs is UnknownInputs.IGNORE:
         stranger = Value("string", (), Fraction(0), "any", None, 0, null=False, unit=None, feature=None)
         full = {field.name: next(_values(field, None, client.profile)) for field in client.inputs}
         yield Request("inputs", {**full, "a name that no version knows": stranger})
@@ -199,7 +199,7 @@ def _accepts(server: Signature, request: Request) -> bool:
     section = getattr(server, request.section)
     ignores = (
         request.section == "inputs"
-        and server.profile is Profile.COLUMNAR
+        and server.profile is not Profile.TENSOR
         and server.unknown_inputs is UnknownInputs.IGNORE
     )
     owners, found = _owners(section), set()
@@ -260,6 +260,23 @@ def _answers(server: Signature, client: Signature) -> Iterator[Answer]:
 
 def _answer(server: Signature, values: dict[str, Value]) -> Answer:
     return Answer({name: values[field.name] for name, field in _owners(server.outputs).items() if field.name in values})
+
+
+def _batched(answer: Answer, client: Signature, server: Signature) -> Answer:
+    """Return the answer to a client whose requests have one length of batch: as many rows as it has sent."""
+    sent = {field.name: field.shape[0] for field in client.inputs if field.shape}
+    taken = {field.name: field.shape[0] for field in server.inputs if field.shape}
+    lengths = {sent[name] for name in sent.keys() & taken.keys() if taken[name] == -1}
+    if len(lengths) != 1 or lengths == {-1} or not (server.profile is Profile.TENSOR or lengths == {1}):
+        return answer
+    (rows,) = lengths
+    varying = {name for name, field in _owners(server.outputs).items() if field.shape and field.shape[0] == -1}
+    return Answer(
+        {
+            name: replace(value, shape=(rows, *value.shape[1:])) if name in varying else value
+            for name, value in answer.given.items()
+        }
+    )
 
 
 def _interprets(client: Signature, answer: Answer, server: Signature) -> bool:

@@ -5,8 +5,8 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from msgspec import structs
 
-from serinus.api.modelversion import Field, Profile, Signature, UnknownInputs
 from serinus.api.parsing import decode
+from serinus.api.signature import Field, Profile, Signature, UnknownInputs
 
 AMOUNT: Final = {"name": "amount", "dtype": "float64"}
 SCORE: Final = {"name": "score", "dtype": "float32"}

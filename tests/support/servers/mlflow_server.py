@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -119,15 +120,18 @@ class MlflowServer:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(15)
 
-    def run(self, script: Path) -> str:
-        """Run a script with MLflow's own client against this server and return its output."""
+    def run(self, script: Path, *arguments: str, modules: Sequence[Path] = ()) -> str:
+        """Run a script with MLflow's own client against this server and return its output.
+
+        ``modules`` are folders in which it finds modules that MLflow's environment does not have.
+        """
         result = subprocess.run(
-            [str(environment()), str(script), self.url],
+            [str(environment()), str(script), self.url, *arguments],
             capture_output=True,
             text=True,
             timeout=_READY_SECONDS,
             check=False,
-            env=clean_variables(),
+            env=clean_variables() | {"PYTHONPATH": os.pathsep.join(map(str, modules))},
             cwd=self._folder,
         )
         assert result.returncode == 0, result.stderr

@@ -9,8 +9,9 @@ import pytest
 
 from serinus.artifacts.fetch import Inspection, measure
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError, SerinusError, TransientError
-from serinus.mlflow.client import Login, Reference, Tracking
+from serinus.mlflow.client import Login, Tracking
 from serinus.mlflow.files import ProxiedFiles
+from serinus.mlflow.reference import Reference
 from serinus.mlflow.responses import VersionInfo
 from support.servers.artifact_server import ArtifactServer, Reply, Then
 
@@ -52,7 +53,7 @@ def test_a_registered_version_is_named_by_number_or_alias(text: str, reference: 
 
 
 @pytest.mark.parametrize(
-    "text", ["fraud/7", "models:/fraud", "models:/fraud/latest", "models:/m-1234", "runs:/r/model"]
+    "text", ["fraud/7", "models:/fraud", "models:/fraud/latest", "models:/m-1/2/3", "runs:/r/model"]
 )
 def test_a_reference_that_can_change_or_is_not_registered_is_refused(text: str) -> None:
     with pytest.raises(RefusedError, match="names no registered version"):

@@ -182,3 +182,86 @@ def test_without_its_deleted_run_a_model_has_its_own_facts_only(
     assert spec["metrics"] == [{"name": "f1", "value": "0.9", "dataset": "test"}]
     assert "training" not in spec
     assert spec["lineage"] == {"run": {"system": "mlflow", "id": "r1"}}
+
+
+# ---- what MLflow 3 and other registries write ---------------------------------------------------
+
+
+LOGGED = {
+    "info": {
+        "name": "model",
+        "artifact_uri": "s3://mlflow/1/models/m-1/artifacts",
+        "source_run_id": "r1",
+        "tags": [{"key": "semver", "value": "2.4.0"}],
+    },
+    "data": {"metrics": [{"key": "f1", "value": 0.9, "dataset_name": "test"}]},
+}
+FILES = "/ajax-api/2.0/mlflow/logged-models/m-1/artifacts/files"
+
+
+def test_a_source_that_is_a_logged_model_is_resolved_to_its_files(
+    server: ArtifactServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.replies[f"{API}/model-versions/get-download-uri"] = says({"artifact_uri": "models:/m-1"})
+    server.replies[f"{API}/logged-models/m-1"] = says({"model": LOGGED})
+    server.replies["/model-versions/get-artifact"] = Reply(status=500)
+    server.replies[FILES] = Reply(body=MODEL_FILE.encode())
+    spec = imported(server, capsys)
+    assert spec["artifact"]["uri"] == "s3://mlflow/1/models/m-1/artifacts/"
+    assert spec["signature"]["inputs"] == [{"name": "amount", "dtype": "float64"}]
+
+
+def test_a_logged_model_is_imported_without_a_registered_version(
+    server: ArtifactServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.replies[f"{API}/logged-models/m-1"] = says({"model": LOGGED})
+    server.replies[FILES] = Reply(body=MODEL_FILE.encode())
+    with pytest.raises(RefusedError, match="give --model"):
+        ask("mlflow", "models:/m-1", MLFLOW_TRACKING_URI=server.url)
+    assert ask("mlflow", "models:/m-1", "--model", "fraud", MLFLOW_TRACKING_URI=server.url) == 0
+    spec = yaml.safe_load(capsys.readouterr().out)["spec"]
+    assert (spec["model"], spec["version"]) == ("fraud", "2.4.0")
+    assert spec["artifact"]["uri"] == "s3://mlflow/1/models/m-1/artifacts/"
+    assert spec["lineage"]["run"]["id"] == "r1"
+
+
+def test_a_name_of_unity_catalog_gives_the_model_its_last_part(
+    server: ArtifactServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = {"name": "main.risk.Card_Fraud", "version": "7", "tags": [{"key": "semver", "value": "2.3.1"}]}
+    server.replies[f"{API}/registered-models/alias"] = says({"model_version": version})
+    assert ask("mlflow", "models:/main.risk.Card_Fraud@Champion", MLFLOW_TRACKING_URI=server.url) == 0
+    told = capsys.readouterr()
+    assert yaml.safe_load(told.out)["spec"]["model"] == "card-fraud"
+    assert "left out: the catalog and schema of main.risk.Card_Fraud: the model is card-fraud" in told.err
+
+
+def test_a_model_of_unity_catalog_that_the_server_does_not_have_is_explained(server: ArtifactServer) -> None:
+    server.replies[f"{API}/model-versions/get"] = Reply(status=404)
+    with pytest.raises(NotFoundError, match="serinus import mlmodel"):
+        ask("mlflow", "models:/main.risk.fraud/7", MLFLOW_TRACKING_URI=server.url)
+
+
+@pytest.mark.parametrize("place", [r"C:\mlruns\1\model", "C:/mlruns/1/model", "file:///C:/mlruns/1/model", r"\\nas\ml"])
+def test_files_on_a_windows_machine_are_no_artifact_that_a_pod_can_read(
+    server: ArtifactServer, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    server.replies[f"{API}/model-versions/get-download-uri"] = says({"artifact_uri": place})
+    assert ask("mlflow", "models:/fraud/7", MLFLOW_TRACKING_URI=server.url) == 0
+    told = capsys.readouterr()
+    assert "artifact" not in yaml.safe_load(told.out)["spec"]
+    assert f"left out: artifact ({place} is a path of the machine that logged it: give --artifact-uri)" in told.err
+    with pytest.raises(RefusedError, match="hash it there"):
+        ask("mlflow", "models:/fraud/7", "--hash", MLFLOW_TRACKING_URI=server.url)
+
+
+@pytest.mark.parametrize("value", [1.7976931348623157e308, -1.7976931348623157e308])
+def test_the_number_that_mlflow_stores_for_infinity_is_no_metric(
+    server: ArtifactServer, capsys: pytest.CaptureFixture[str], value: float
+) -> None:
+    run = {"info": {"run_id": "r1"}, "data": {"metrics": [{"key": "loss", "value": value}]}}
+    server.replies[f"{API}/runs/get"] = says({"run": {**run, "outputs": {"model_outputs": [{"model_id": "m-1"}]}}})
+    assert ask("mlflow", "models:/fraud/7", MLFLOW_TRACKING_URI=server.url) == 0
+    told = capsys.readouterr()
+    assert [one["name"] for one in yaml.safe_load(told.out)["spec"]["metrics"]] == ["f1"]
+    assert "left out: metrics.loss (its value is infinite)" in told.err

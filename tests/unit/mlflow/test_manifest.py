@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from serinus.api.modelversion import BackendRef, ModelVersionSpec
 from serinus.api.parsing import decode
 from serinus.artifacts.fetch import Measured
-from serinus.cli.manifests import to_yaml
 from serinus.errors import InvalidObjectError, RefusedError
 from serinus.mlflow.manifest import Imported, Known, compose, semver_of
 from serinus.mlflow.model_file import ModelFile
@@ -26,6 +25,7 @@ from serinus.mlflow.responses import (
     Tag,
     VersionInfo,
 )
+from serinus.yaml_output import to_yaml
 
 
 def a_run(*tags: Tag, datasets: list[DatasetInput] | None = None, **data: Any) -> Run:

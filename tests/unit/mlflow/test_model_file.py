@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from serinus.api.modelversion import Field, Framework, Profile
+from serinus.api.modelversion import Framework
+from serinus.api.signature import Field, Profile
 from serinus.errors import InvalidObjectError
 from serinus.mlflow.model_file import ModelFile, read_model_file
 
@@ -102,8 +103,10 @@ def test_parameters_have_their_defaults_as_text() -> None:
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
-        ([column("object", properties={})], "signature.inputs.x: the type 'object'"),
-        ([column("any")], "signature.inputs.x: the type 'any'"),
+        ([column("object")], "signature.inputs.x: an object without"),
+        ([column("map")], "signature.inputs.x: a map without"),
+        ([column("sparkml_vector")], "signature.inputs.x: the type 'sparkml_vector'"),
+        ([column("any"), tensor("int8", 1, name="y")], "signature has tensors and nested objects"),
         ([column("array")], "signature.inputs.x: an array without"),
         ([tensor("complex64", 1)], "signature.inputs.0: the type 'complex64'"),
         ([{"type": "tensor"}], "signature.inputs.0: a tensor without"),
@@ -117,6 +120,13 @@ def test_an_unsupported_signature_is_left_out_with_the_reason(inputs: Any, words
     file = signed(inputs=inputs, outputs=[])
     assert file.signature is None
     assert words in file.problem
+
+
+@pytest.mark.parametrize(
+    "path", ["C:/models/fraud", r"C:\\models\\fraud", r"\\\\nas\\models", r"models\\fraud", "/srv/models"]
+)
+def test_a_path_of_the_machine_that_logged_the_model_is_no_address(path: str) -> None:
+    assert read(artifact_path=path).artifact_uri == ""
 
 
 def test_a_signature_may_lack_the_outputs() -> None:

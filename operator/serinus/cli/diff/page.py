@@ -7,7 +7,8 @@ from itertools import zip_longest
 from typing import Final, assert_never
 
 from serinus.api.modelversion import SchemaChange
-from serinus.engine.schema.compatibility import CompatibilityVerdict, Reason, WayBack
+from serinus.cli.diff.answer import Answer
+from serinus.engine.schema.compatibility import WayBack
 
 _MIN_WIDTH: Final = 60
 _MAX_WIDTH: Final = 120
@@ -17,23 +18,23 @@ _HEADINGS: Final = ("WHERE", "WHAT CHANGED", "RULE", "BUMP", "ROLLBACK")
 _SHARE_OF_PATHS: Final = 0.32
 
 
-def page(model: str, verdict: CompatibilityVerdict, changes: Sequence[SchemaChange], *, old: str, new: str) -> str:
+def page(model: str, answer: Answer, *, old: str, new: str) -> str:
     """Return the page, as wide as the terminal within limits of readability."""
     width = max(_MIN_WIDTH, min(_MAX_WIDTH, shutil.get_terminal_size(_DEFAULT_SIZE).columns))
     parts = [f"{model} {old} -> {new}"]
-    if changes:
-        parts.append("\n".join(_table(changes, width)))
-    elif verdict.reason is not Reason.SCHEMA_UNKNOWN:
+    if answer.changes:
+        parts.append("\n".join(_table(answer.changes, width)))
+    elif answer.compatible:
         parts.append("Nothing that matters to a client has changed.")
-    parts.append("\n".join(textwrap.fill(printable(line), width) for line in _verdict(verdict, old=old, new=new)))
+    parts.append("\n".join(textwrap.fill(printable(line), width) for line in _verdict(answer, old=old, new=new)))
     return "\n\n".join(parts)
 
 
-def _verdict(verdict: CompatibilityVerdict, *, old: str, new: str) -> Iterator[str]:
-    compatibility = verdict.compatibility
-    if verdict.reason is not Reason.SCHEMA_UNKNOWN:
+def _verdict(answer: Answer, *, old: str, new: str) -> Iterator[str]:
+    compatibility = answer.compatibility
+    if answer.compatible:
         yield f"Declared: {compatibility.declared}. Required: {compatibility.required}."
-    match verdict.way_back:
+    match answer.way_back:
         case WayBack.SAFE:
             yield f"Rollback: safe, clients of {new} can go back to {old}."
         case WayBack.UNSAFE:
@@ -41,8 +42,9 @@ def _verdict(verdict: CompatibilityVerdict, *, old: str, new: str) -> Iterator[s
         case WayBack.UNKNOWN:
             yield f"Rollback: unknown whether clients of {new} can go back to {old}."
         case _:
-            assert_never(verdict.way_back)
-    yield f"{'Accepted' if verdict.accepted else 'Not accepted'} ({verdict.reason}): {verdict.message}"
+            assert_never(answer.way_back)
+    yield f"{'Accepted' if answer.accepted else 'Not accepted'} ({answer.reason}): {answer.message}"
+    yield from answer.remarks
 
 
 def _table(changes: Sequence[SchemaChange], width: int) -> Iterator[str]:

@@ -1,15 +1,16 @@
-"""Finds the versions to compare: in files, in folders, or in the cluster through kubectl."""
+"""Finds the versions to compare, and their Model: in files, in folders, or in the cluster through kubectl."""
 
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from serinus.api.model import ModelSpec
 from serinus.api.modelversion import ModelVersionSpec
-from serinus.api.names import GROUP, MODEL_VERSION
+from serinus.api.names import GROUP, MODEL, MODEL_VERSION
 from serinus.api.parsing import decode
 from serinus.cli.manifests import KubectlLoader
 from serinus.engine.semver import parse_version
@@ -38,25 +39,64 @@ class Place:
     kube_context: str | None
 
 
-def find_both(old: str, new: str, place: Place) -> tuple[ModelVersionSpec, ModelVersionSpec]:
-    """Return the two versions, the older one first.
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A ModelVersion as it would be applied: its spec, and its annotations."""
+
+    spec: ModelVersionSpec
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The version that serves, the one that is to follow it, and their Model's policy; None where none was found."""
+
+    before: Manifest
+    after: Manifest
+    policy: ModelSpec | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The ModelVersions of one place, and the policies of its Models by name."""
+
+    versions: tuple[Manifest, ...]
+    policies: Mapping[str, ModelSpec]
+
+
+def find_both(old: str, new: str, place: Place) -> Pair:
+    """Return the two versions, the one that serves first, and the policy that holds for them.
 
     Raises:
         UsageError: a version is missing or unreadable, or cannot be compared with the other.
     """
-    if _is_version(old) or _is_version(new):
-        stored = tuple(_specs(_documents(place.files)) if place.files else _specs(_from_cluster(place)))
-        known = [spec for spec in stored if place.model in (None, spec.model)]
-        before, after = (
-            _version(name, known, place) if _is_version(name) else _only(name, place) for name in (old, new)
-        )
-    else:
-        before, after = _only(old, place), _only(new, place)
+    stored = _Found((), {})
+    if place.files:
+        stored = _found(_documents(place.files))
+    elif _is_version(old) or _is_version(new):
+        stored = _found(_from_cluster(place))
+    known = [version for version in stored.versions if place.model in (None, version.spec.model)]
+    policies = dict(stored.policies)
+    both = []
+    for name in (old, new):
+        if _is_version(name):
+            both.append(_version(name, known, place))
+        else:
+            own = _found(_documents([_existing(name)]))
+            both.append(_only(name, own, place))
+            policies |= own.policies
+    before, after = both
+    _check_pair(before.spec, after.spec)
+    return Pair(before, after, policies.get(after.spec.model))
+
+
+def _check_pair(before: ModelVersionSpec, after: ModelVersionSpec) -> None:
     if before.model != after.model:
         raise UsageError(f"{before.model} and {after.model} are different models: compare versions of one model")
-    if parse_version(after.version) < parse_version(before.version):
+    number = parse_version(after.version)
+    # A prerelease may follow a version whose number is above its own, such as 1.2.3-4-gabcdef0 after 1.2.3.
+    if number.prerelease is None and number < parse_version(before.version):
         raise UsageError(f"{after.version} comes before {before.version}: write the older version first")
-    return before, after
 
 
 def _is_version(text: str) -> bool:
@@ -67,28 +107,33 @@ def _is_version(text: str) -> bool:
     return True
 
 
-def _version(text: str, known: Sequence[ModelVersionSpec], place: Place) -> ModelVersionSpec:
-    specs = [spec for spec in known if spec.version == text.removeprefix("v")]
+def _version(text: str, known: Sequence[Manifest], place: Place) -> Manifest:
+    found = [manifest for manifest in known if manifest.spec.version == text.removeprefix("v")]
+    specs = [manifest.spec for manifest in found]
     if not specs:
-        others = ", ".join(sorted({f"{spec.model} {spec.version}" for spec in known})[:10]) or "none"
+        others = ", ".join(sorted({f"{other.spec.model} {other.spec.version}" for other in known})[:10]) or "none"
         raise UsageError(f"no ModelVersion {text} in {_named(place)}: there are {others}")
     models = sorted({spec.model for spec in specs})
     if len(models) > 1:
         raise UsageError(f"{text} is a version of {', '.join(models)}: choose one by --model")
     if len({spec_hash(spec) for spec in specs}) > 1:
         raise UsageError(f"{models[0]} {text} exists more than once, with different specs: a version never changes")
-    return specs[0]
+    return found[0]
 
 
-def _only(file: str, place: Place) -> ModelVersionSpec:
+def _existing(file: str) -> Path:
     path = Path(file)
     if not _exists(path):
         raise UsageError(f"{file} is neither a version such as v2.3.0 nor a file")
-    specs = [spec for spec in _specs(_documents([path])) if place.model in (None, spec.model)]
-    if len(specs) != 1:
-        count = len(specs)
+    return path
+
+
+def _only(file: str, found: _Found, place: Place) -> Manifest:
+    versions = [version for version in found.versions if place.model in (None, version.spec.model)]
+    if len(versions) != 1:
+        count = len(versions)
         raise UsageError(f"{file} contains {count} ModelVersions: name one by its version, and give the file with -f")
-    return specs[0]
+    return versions[0]
 
 
 def _named(place: Place) -> str:
@@ -97,15 +142,28 @@ def _named(place: Place) -> str:
     return f"namespace {place.namespace}" if place.namespace else "kubectl's current namespace"
 
 
-def _specs(documents: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[ModelVersionSpec]:
+def _found(documents: Iterable[tuple[str, dict[str, Any]]]) -> _Found:
+    versions: list[Manifest] = []
+    policies: dict[str, ModelSpec] = {}
     for where, document in documents:
         group, _, _ = str(document.get("apiVersion", "")).partition("/")
-        if (group, document.get("kind")) != (GROUP, MODEL_VERSION.kind):
+        if group != GROUP:
             continue
+        raw, metadata = document.get("spec"), document.get("metadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
         try:
-            yield decode(ModelVersionSpec, document.get("spec"), "spec")
+            if document.get("kind") == MODEL_VERSION.kind:
+                versions.append(Manifest(decode(ModelVersionSpec, raw, "spec"), _annotations(metadata)))
+            elif document.get("kind") == MODEL.kind:
+                policies[str(metadata.get("name"))] = decode(ModelSpec, raw if raw is not None else {}, "spec")
         except InvalidObjectError as problem:
             raise UsageError(f"{where}: {problem}") from problem
+    return _Found(tuple(versions), policies)
+
+
+def _annotations(metadata: Mapping[str, Any]) -> dict[str, str]:
+    annotations = metadata.get("annotations")
+    return {str(name): str(value) for name, value in annotations.items()} if isinstance(annotations, dict) else {}
 
 
 def _documents(paths: Iterable[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -158,7 +216,8 @@ def _from_cluster(place: Place) -> Iterator[tuple[str, dict[str, Any]]]:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         raise UsageError("kubectl is not on PATH: install it, or name files with -f")
-    arguments = [kubectl, "get", f"{MODEL_VERSION.plural}.{MODEL_VERSION.group}", "--output=json"]
+    kinds = ",".join(f"{kind.plural}.{kind.group}" for kind in (MODEL_VERSION, MODEL))
+    arguments = [kubectl, "get", kinds, "--output=json"]
     arguments += [f"--request-timeout={TIMEOUT / 2:g}s"]
     arguments += ["--namespace", place.namespace] if place.namespace else []
     arguments += ["--context", place.kube_context] if place.kube_context else []

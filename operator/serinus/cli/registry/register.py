@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from serinus.api.audit_record import AuditEntry, AuditEvent
+from serinus.api.conditions import ConditionType
 from serinus.api.model import ModelSpec, ProductionVersion, Verification
 from serinus.api.modelversion import ModelVersionSpec
-from serinus.api.names import MODEL_VERSION, WAIVER_ANNOTATION, ObjectKey, model_version_name
+from serinus.api.names import WAIVER_ANNOTATION, WORSE_METRICS_ANNOTATION, ObjectKey, model_version_name
 from serinus.api.parsing import decode
 from serinus.cli.command import set_handler
-from serinus.cli.manifests import read_manifests, read_policy
+from serinus.cli.importing.plain_json import read_versions
+from serinus.cli.manifests import read_policy
 from serinus.cli.output import echo
 from serinus.cli.registry.write import add_reason, check_without_cluster, new_entry
 from serinus.cli.session import (
@@ -59,7 +61,7 @@ class RegisterOptions:
     def from_args(cls, args: argparse.Namespace) -> Self:
         """Return the options that were parsed, with a new id if none was given."""
         return cls(
-            file=args.file,
+            file=args.path if args.path is not None else args.file,
             policy=args.policy,
             registry=RegistryOptions.from_args(args),
             reason=args.reason,
@@ -69,14 +71,10 @@ class RegisterOptions:
 
 def add_register(parser: argparse.ArgumentParser) -> None:
     """Make the parser the command ``register``."""
-    parser.add_argument(
-        "-f",
-        "--file",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="YAML file of ModelVersions, as for kubectl apply",
-    )
+    files = parser.add_mutually_exclusive_group(required=True)
+    about = "ModelVersions, as for kubectl apply, or a training script's metadata as plain JSON"
+    files.add_argument("path", type=Path, nargs="?", metavar="FILE", help=about)
+    files.add_argument("-f", "--file", type=Path, metavar="FILE", help="the same")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="manifest of the Model, with the team's policy")
     add_registry(parser)
     add_reason(parser)
@@ -91,18 +89,20 @@ class _Submission:
         model: the model of the version.
         name: of the manifest.
         waiver: the reason to accept an incompatible schema; empty if there is none.
+        worse_metrics: the reason to accept worse metrics than production's; empty if there is none.
     """
 
     model: ObjectKey
     name: str
     entry: VersionEntry
     waiver: str
+    worse_metrics: str
 
 
 async def _register_all(options: RegisterOptions, context: CliContext) -> int:
     """Register the ModelVersions of the file one by one; the first that is not admitted ends the command."""
     check_without_cluster(options.registry)
-    manifests = list(read_manifests(options.file, MODEL_VERSION))
+    manifests = list(read_versions(options.file))
     if not manifests:
         raise ConfigurationError(f"{options.file} contains no ModelVersion")
     submissions = [_submission(raw, options, context) for raw in manifests]
@@ -134,6 +134,7 @@ def _submission(raw: Mapping[str, Any], options: RegisterOptions, context: CliCo
             labels=tuple(sorted(labels.items())),
         ),
         waiver=annotations.get(WAIVER_ANNOTATION, ""),
+        worse_metrics=annotations.get(WORSE_METRICS_ANNOTATION, ""),
     )
 
 
@@ -146,7 +147,7 @@ def _texts(metadata: Mapping[str, Any], part: str, path: str) -> dict[str, str]:
 
 
 async def _register(options: RegisterOptions, context: CliContext, registry: Registry, submission: _Submission) -> None:
-    from serinus.engine.versions.admission import schema_details  # noqa: PLC0415 - only this command needs it
+    from serinus.engine.versions.schema_changes import schema_details  # noqa: PLC0415 - only this command needs it
 
     model, entry = submission.model, submission.entry
     known = await registry.list(model)
@@ -173,10 +174,22 @@ async def _register(options: RegisterOptions, context: CliContext, registry: Reg
     registered = record_of(AuditEvent.VERSION_REGISTERED, options.reason)
     sequence = await registry.register(model, entry, registered)
     echo(f"{name_of(model)}: {entry.version} is registered, record #{sequence} ({registered.id})")
+    for note in _notes(review):
+        echo(f"{name_of(model)}: {note}", err=True)
     if review.waived:
         waived = record_of(AuditEvent.SCHEMA_WAIVED, submission.waiver)
         sequence = await registry.record(model, waived)
         echo(f"{name_of(model)}: the schema rules are waived for {entry.version}, record #{sequence} ({waived.id})")
+    if review.metrics_acknowledged:
+        accepted = record_of(AuditEvent.WORSE_METRICS_ACCEPTED, submission.worse_metrics)
+        sequence = await registry.record(model, accepted)
+        echo(f"{name_of(model)}: worse metrics of {entry.version} are accepted, record #{sequence} ({accepted.id})")
+
+
+def _notes(review: "Review") -> list[str]:
+    """Return what the review says of the number and the metrics."""
+    kinds = (ConditionType.SCHEMA_ACCEPTED, ConditionType.METRICS_ACCEPTED)
+    return [update.message for update in review.findings if update.kind in kinds]
 
 
 def _review(
@@ -194,7 +207,12 @@ def _review(
         for other in known
     ]
     reviewed = review(
-        VersionUnderReview(spec=entry.spec, spec_hash=entry.spec_hash, waiver=submission.waiver),
+        VersionUnderReview(
+            spec=entry.spec,
+            spec_hash=entry.spec_hash,
+            waiver=submission.waiver,
+            worse_metrics=submission.worse_metrics,
+        ),
         others,
         policy,
         production=production.version if production is not None else None,

@@ -61,6 +61,7 @@ class Departure(StrEnum):
 _DEPARTURES: Final = {
     AuditEvent.SCHEMA_WAIVED: Departure.WAIVER,
     AuditEvent.UNSAFE_ROLLBACK_ACCEPTED: Departure.WAIVER,
+    AuditEvent.WORSE_METRICS_ACCEPTED: Departure.WAIVER,
     AuditEvent.QUARANTINE_LIFTED: Departure.OVERRIDE,
     AuditEvent.PAUSED: Departure.OVERRIDE,
     AuditEvent.RESUMED: Departure.OVERRIDE,

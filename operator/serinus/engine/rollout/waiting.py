@@ -25,6 +25,7 @@ class WaitReason(StrEnum):
     REGISTRATION_PENDING = "RegistrationPending"
     FACTS_MISSING = "FactsMissing"
     SCHEMA_REJECTED = "SchemaRejected"
+    METRICS_WORSE = "MetricsWorse"
     ARTIFACT_PENDING = "ArtifactPending"
     ARTIFACT_REJECTED = "ArtifactRejected"
     ARTIFACT_UNVERIFIED = "ArtifactUnverified"
@@ -115,6 +116,7 @@ _STALLED: Final = _INVALID | {
     WaitReason.VERSION_YANKED,
     WaitReason.FACTS_MISSING,
     WaitReason.SCHEMA_REJECTED,
+    WaitReason.METRICS_WORSE,
     WaitReason.ARTIFACT_REJECTED,
     WaitReason.ARTIFACT_UNVERIFIED,
     WaitReason.MAJOR_VERSION_IN_PLACE,

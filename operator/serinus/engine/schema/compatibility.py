@@ -10,10 +10,16 @@ A candidate is compared with
 
 Prereleases imply no compatibility (semver.org, 9): they are not compared with unless in production, and a candidate
 such as 2.4.0-rc.1 is checked as if it were 2.4.0, so that a bump that is too small shows before the day of the release.
-Yanked versions get no new clients: they are compared with only while in production.
+A prerelease whose number is not above the version in production of its line, such as 1.2.3-4-gabcdef0 of ``git
+describe`` after 1.2.3, or rc10 after rc9, takes the clients of that version all the same: whatever the order of the
+numbers, it must not require more than a patch. The release that a number of ``git describe`` counts from is compared
+with likewise.
+
+Beside the signatures the builds of predecessor and production are compared (``builds``). Yanked versions get no new
+clients: they are compared with only while in production.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, assert_never
@@ -22,6 +28,7 @@ from serinus.api.modelversion import MAX_CHANGES, Bump, Compatibility
 from serinus.engine.schema.baselines import (
     Bases,
     KnownVersion,
+    Rules,
     Step,
     bases_of,
     core_of,
@@ -29,11 +36,15 @@ from serinus.engine.schema.baselines import (
     same_number,
     step_between,
 )
+from serinus.engine.schema.builds import served_otherwise
 from serinus.engine.schema.diff import diff, forward
-from serinus.engine.semver import declared_bump, parse_version
+from serinus.engine.schema.fields import listed
+from serinus.engine.schema.notes import number_notes, signature_notes
+from serinus.engine.semver import at_least, declared_bump, parse_version
 
-__all__ = ["CompatibilityVerdict", "KnownVersion", "Reason", "WayBack", "judge"]
+__all__ = ["CompatibilityVerdict", "KnownVersion", "Reason", "Rules", "WayBack", "judge"]
 
+DEFAULT_RULES: Final = Rules()
 _LADDER: Final = (Bump.NONE, Bump.PATCH, Bump.MINOR, Bump.MAJOR)
 
 
@@ -64,7 +75,7 @@ class CompatibilityVerdict:
         compatibility: for the status. Its ``rollback_safe`` is true only where the way back is known to be safe.
         accepted: whether the number is compatible with the signatures that are known.
         reason: the outcome in one word.
-        message: the reason in full sentences, with the remedy.
+        message: the reason in full sentences, with the remedy, and what else a reviewer should know.
         way_back: ``rollback_safe`` with its third outcome, unknown.
     """
 
@@ -75,18 +86,21 @@ class CompatibilityVerdict:
     way_back: WayBack
 
 
-def judge(candidate: KnownVersion, known: Sequence[KnownVersion], production: str | None) -> CompatibilityVerdict:
+def judge(
+    candidate: KnownVersion, known: Sequence[KnownVersion], production: str | None, rules: Rules = DEFAULT_RULES
+) -> CompatibilityVerdict:
     """Check the candidate's number against the model's other versions. Pure and total.
 
     Args:
         candidate: the version under review; ``known`` may contain it too, with the same ``spec_hash``.
         known: the versions of the model, in any order.
         production: the version in production; None where there is none.
+        rules: the part of the Model's policy that decides about numbers.
     """
     others = [other for other in known if not same_number(other, candidate)]
     serving = next((other for other in others if production is not None and is_version(other, production)), None)
     bases = bases_of(candidate, others, serving)
-    steps = [step for base in bases if (step := step_between(candidate, base)) is not None]
+    steps = [step for base in bases if (step := step_between(candidate, base, bases, rules)) is not None]
     decisive = max(steps, key=lambda step: (not step.kept, _LADDER.index(step.required)), default=None)
     missing = production is not None and serving is None and not is_version(candidate, production)
     back = _way_back(candidate, bases, serving, missing=missing)
@@ -101,9 +115,23 @@ def judge(candidate: KnownVersion, known: Sequence[KnownVersion], production: st
         compatibility=_compatibility(candidate, bases, decisive, back),
         accepted=reason not in _REFUSALS,
         reason=reason,
-        message=message,
+        message=" ".join((message, *_notes(candidate, steps))),
         way_back=back,
     )
+
+
+def _notes(candidate: KnownVersion, steps: Sequence[Step]) -> Iterator[str]:
+    small = (step for step in steps if step.learnt and not at_least(step.declared, Bump.MINOR))
+    step = next(small, None)
+    if step is not None:
+        paths = listed(change.path for change in step.learnt)
+        needed = _next(step.against, Bump.MINOR)
+        yield (
+            f"It was retrained since {step.against} (N3: {paths}), which asks for a minor step, {needed} or higher; "
+            "the Model's policy (versioning.retraining) only warns."
+        )
+    yield from number_notes(candidate.version)
+    yield from signature_notes(candidate.signature)
 
 
 def _way_back(candidate: KnownVersion, bases: Bases, serving: KnownVersion | None, *, missing: bool) -> WayBack:
@@ -139,10 +167,17 @@ def _short(digest: str) -> str:
 
 
 def _duplicate(candidate: KnownVersion, others: Sequence[KnownVersion]) -> _Verdict | None:
-    """N1. A release may have the artifact of its own release candidate: promoting it is the point of a candidate."""
+    """N1: nothing at all is new; another server makes it a patch.
+
+    A release may have the artifact of its own release candidate: promoting it is the point of a candidate.
+    """
     twins = [other for other in others if candidate.digest != "" and other.digest == candidate.digest]
     for twin in sorted(twins, key=lambda twin: parse_version(twin.version)):
-        if core_of(twin.version) != core_of(candidate.version) and _same_signature(twin, candidate):
+        if (
+            core_of(twin.version) != core_of(candidate.version)
+            and served_otherwise(twin.build, candidate.build) is None
+            and _same_signature(twin, candidate)
+        ):
             message = (
                 f"{candidate.version} is the same artifact with the same signature as {twin.version} "
                 f"({_short(twin.digest)}). Deploy {twin.version}, or register what is really new."
@@ -164,7 +199,13 @@ def _too_small(candidate: KnownVersion, decisive: Step | None) -> _Verdict | Non
     rest = f" ({more} more change{'s' if more > 1 else ''})" if more else ""
     why = f"{first.path} ({first.rule}): {first.reason}{rest}"
     needed = f"a {decisive.required} one is needed"
-    if decisive.lower == candidate.version:
+    if decisive.follows:
+        message = (
+            f"{candidate.version} is to take the clients of {decisive.against}, yet its number is not above it, and "
+            f"{needed}: {why} Number it {_next(decisive.against, decisive.required)} or higher, or keep the promise to "
+            f"clients of {decisive.against}."
+        )
+    elif decisive.lower == candidate.version:
         message = (
             f"{decisive.higher} follows {candidate.version} by a {decisive.declared} step, but {needed}: {why} "
             f"Keep {candidate.version} to what {decisive.higher} promises too."
@@ -197,7 +238,7 @@ def _unknown(candidate: KnownVersion, bases: Bases, missing: str | None) -> _Ver
     if candidate.signature is None:
         unsigned = [candidate.version] if any(True for _ in bases) or missing else []
     else:
-        unsigned = [base.version for base in bases.nearest if base.signature is None]
+        unsigned = [base.version for base in bases.direct if base.signature is None]
     if unsigned:
         states = "states" if len(unsigned) == 1 else "state"
         message = f"{' and '.join(unsigned)} {states} no signature, so nobody can say what {candidate.version} changes."
@@ -213,6 +254,8 @@ def _kept(candidate: KnownVersion, decisive: Step | None) -> _Verdict:
         message = f"{candidate.version} has no earlier release and none in its line to be compared with."
         return Reason.FIRST_VERSION, message
     step = f"{decisive.higher} is a {decisive.declared} step from {decisive.lower}"
+    if decisive.follows:
+        step = f"{candidate.version} is to take the clients of {decisive.against}"
     needs = "nothing that matters to a client has changed" if not decisive.changes else f"{decisive.required} is enough"
     return Reason.COMPATIBLE, f"{step}, and {needs}."
 
@@ -227,7 +270,7 @@ def _compatibility(candidate: KnownVersion, bases: Bases, decisive: Step | None,
             rollback_safe=safe,
             changes=decisive.changes[:MAX_CHANGES],
         )
-    nearest = next(iter(bases.nearest), None)
+    nearest = next(iter(bases.direct), None)
     against = nearest.version if nearest is not None else ""
     declared = declared_bump(against, candidate.version) if against else Bump.NONE
     return Compatibility(against=against, declared=declared, required=Bump.NONE, rollback_safe=safe)

@@ -10,10 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from serinus.api.modelversion import Bump, Field, Profile, SchemaChange, Signature, UnknownInputs
+from serinus.api.modelversion import Bump, SchemaChange
+from serinus.api.signature import Field, Profile, Signature, UnknownInputs
 from serinus.engine.schema import inputs, outputs
-from serinus.engine.schema.fields import Column, columns, is_positional, served_names
+from serinus.engine.schema.batches import batch_change
+from serinus.engine.schema.fields import Column, columns, encloses, is_positional, served_names
 from serinus.engine.schema.inputs import Sides
+from serinus.engine.schema.outputs import OutputSides
 from serinus.engine.schema.rules import Rule, change, declared
 
 _SEVERITY: Final = {bump: rank for rank, bump in enumerate((Bump.MAJOR, Bump.MINOR, Bump.PATCH, Bump.NONE))}
@@ -27,10 +30,11 @@ def diff(old: Signature, new: Signature) -> tuple[SchemaChange, ...]:
     if old == new:
         return ()
     changes = [*_endpoint(old, new), *_inputs(old, new), *_outputs(old, new), *_parameters(old, new)]
-    return tuple(sorted(changes, key=_order))
+    return tuple(sorted(changes, key=severity))
 
 
-def _order(change: SchemaChange) -> tuple[int, bool, str, str]:
+def severity(change: SchemaChange) -> tuple[int, bool, str, str]:
+    """Return a sort key: the most severe change first."""
     return (_SEVERITY[change.bump], change.rollback_safe, change.path, change.rule)
 
 
@@ -54,7 +58,7 @@ def _endpoint(old: Signature, new: Signature) -> Iterator[SchemaChange]:
 
 def _ignores(signature: Signature) -> bool:
     # A tensor server refuses unknown inputs, whatever the signature says (OIP v2, Triton).
-    return signature.profile is Profile.COLUMNAR and signature.unknown_inputs is UnknownInputs.IGNORE
+    return signature.profile is not Profile.TENSOR and signature.unknown_inputs is UnknownInputs.IGNORE
 
 
 def _inputs(old: Signature, new: Signature) -> Iterator[SchemaChange]:
@@ -95,9 +99,9 @@ def _parameters(old: Signature, new: Signature) -> Iterator[SchemaChange]:
 
 def _of_inputs(before: dict[str, Column], after: dict[str, Column], sides: Sides) -> Iterator[SchemaChange]:
     pairs = _pairs(before, after)
-    for gone in _unmatched(before, (matched for matched, _ in pairs)):
+    for gone in _nested(_unmatched(before, (matched for matched, _ in pairs)), sides.profile):
         yield inputs.removed(gone, sides)
-    for come in _unmatched(after, (matched for _, matched in pairs)):
+    for come in _nested(_unmatched(after, (matched for _, matched in pairs)), sides.profile):
         yield inputs.added(come, sides)
     for was, now in pairs:
         yield from inputs.compared(was, now, sides)
@@ -108,14 +112,19 @@ def _outputs(old: Signature, new: Signature) -> Iterator[SchemaChange]:
     if not before and not after:
         return
     yield from outputs.form(_names(old.outputs), _names(new.outputs))
-    known_before, known_now = _known(old.outputs), _known(new.outputs)
+    sides = OutputSides(
+        profile=new.profile,
+        known_before=_known(old.outputs),
+        known_now=_known(new.outputs),
+        batch=batch_change(old.inputs, new.inputs, new.profile),
+    )
     pairs = _pairs(before, after)
-    for gone in _unmatched(before, (matched for matched, _ in pairs)):
-        yield outputs.removed(gone, known_now)
-    for come in _unmatched(after, (matched for _, matched in pairs)):
-        yield outputs.added(come, known_before)
+    for gone in _nested(_unmatched(before, (matched for matched, _ in pairs)), new.profile):
+        yield outputs.removed(gone, sides.known_now)
+    for come in _nested(_unmatched(after, (matched for _, matched in pairs)), new.profile):
+        yield outputs.added(come, sides.known_before)
     for was, now in pairs:
-        yield from outputs.compared(was, now, new.profile, known_before, known_now)
+        yield from outputs.compared(was, now, sides)
 
 
 def _names(fields: Iterable[Field]) -> tuple[str, ...]:
@@ -168,6 +177,20 @@ def _pairs(before: dict[str, Column], after: dict[str, Column]) -> list[tuple[Co
 def _unmatched(fields: dict[str, Column], matched: Iterable[Column]) -> list[Column]:
     names = {column.name for column in matched}
     return [column for name, column in fields.items() if name not in names]
+
+
+def _nested(fields: list[Column], profile: Profile) -> list[Column]:
+    """Return the fields, those within an object that may be left out as fields that may be left out themselves.
+
+    Who leaves out the object leaves out all that is in it, required or not.
+    """
+    if profile is not Profile.CHAT:
+        return fields
+    spare = [field.name for field in fields if field.omittable]
+    return [
+        replace(field, optional=True, omittable=True) if any(encloses(outer, field.name) for outer in spare) else field
+        for field in fields
+    ]
 
 
 def _reordered(before: dict[str, Column], after: dict[str, Column]) -> tuple[str, ...]:

@@ -4,9 +4,10 @@ The names are those of MLflow, the Open Inference Protocol (OIP), Avro and numpy
 in MLflow and Avro; the 64-bit types are ``long``, ``double``, ``int64`` and ``float64``.
 """
 
+from difflib import get_close_matches
 from typing import Final
 
-from serinus.api.modelversion import Profile
+from serinus.api.signature import Profile
 
 _NAMES: Final = {
     "bool": "boolean bool_ |b1 type_bool",
@@ -25,8 +26,11 @@ _NAMES: Final = {
     "string": "str str_ utf8 type_string",
     "bytes": "binary bytes_",
     "date": "",
+    "object": "struct record",
+    "map": "",
+    "any": "",
     "datetime": "timestamp timestamp-millis timestamp-micros timestamp_ms datetime64 datetime64[s] datetime64[ms]"
-    " datetime64[us] datetime64[ns]",
+    " datetime64[us] datetime64[ns] datetime64[d]",
 }
 _CANONICAL: Final = {alias: name for name, aliases in _NAMES.items() for alias in (name, *aliases.split())}
 
@@ -49,6 +53,17 @@ def canonical_dtype(written: str, profile: Profile) -> str:
     """
     name = _CANONICAL.get(written.strip().lower(), written)
     return "bytes" if profile is Profile.TENSOR and name == "string" else name
+
+
+def is_known(written: str) -> bool:
+    """Return whether the type is one of those that :func:`widens` and the rules understand, in any spelling."""
+    return written.strip().lower() in _CANONICAL
+
+
+def likely_meant(written: str) -> str:
+    """Return the canonical name of the known type that is spelled most alike; empty where none is."""
+    near = get_close_matches(written.strip().lower(), _CANONICAL, n=1, cutoff=0.7)
+    return _CANONICAL[near[0]] if near else ""
 
 
 def widens(small: str, large: str) -> bool:

@@ -10,11 +10,18 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
-from serinus.api.modelversion import Field, Profile
+from serinus.api.signature import Field, Profile
 from serinus.engine.schema.dtypes import NUMBERS, TEXTS, canonical_dtype, widens
 
 Value = str | Decimal
 """Numbers are compared as numbers: 1.0 is 1."""
+
+_SPECIAL: Final = {
+    "nan": "NaN",
+    **dict.fromkeys(("inf", "+inf", "infinity", "+infinity"), "Infinity"),
+    **dict.fromkeys(("-inf", "-infinity"), "-Infinity"),
+}
+"""Numbers that are no decimals, in the spellings of Python and of JavaScript."""
 
 _LONGEST_QUOTE: Final = 40
 _MOST_QUOTED: Final = 3
@@ -80,8 +87,8 @@ def _column(field: Field, names: frozenset[str] | None, profile: Profile) -> Col
         optional=field.optional,
         omittable=field.optional or field.default is not None,
         nullable=field.nullable,
-        least=_decimal(field.min),
-        most=_decimal(field.max),
+        least=decimal_of(field.min),
+        most=decimal_of(field.max),
         max_length=field.max_length,
         categories=tuple(dict.fromkeys(_value(text, dtype) for text in field.categories)),
         open=field.open and bool(field.categories),
@@ -96,7 +103,8 @@ def _feature(reference: str) -> str:
     return f"{name}{at}{version.removeprefix('v').split('.')[0]}"
 
 
-def _decimal(text: str | None) -> Decimal | None:
+def decimal_of(text: str | None) -> Decimal | None:
+    """Return the number; None where there is none, or it is not finite."""
     if text is None:
         return None
     try:
@@ -109,8 +117,10 @@ def _decimal(text: str | None) -> Decimal | None:
 def _value(text: str, dtype: str) -> Value:
     if dtype == "bool":
         return text.lower()
-    number = _decimal(text) if dtype in NUMBERS else None
-    return text if number is None else number
+    if dtype not in NUMBERS:
+        return text
+    number = decimal_of(text)
+    return _SPECIAL.get(text.strip().lower(), text) if number is None else number
 
 
 # ---- differences -------------------------------------------------------------------------------
@@ -165,7 +175,7 @@ def _dtype(old: Column, new: Column, profile: Profile) -> Iterator[Step]:
     elif widens(new.dtype, old.dtype):
         kinship = Move.NARROWER
     # A tensor's type is never converted (OIP v2, Triton, MLflow's TensorSpec).
-    move = kinship if profile is Profile.COLUMNAR else Move.OTHER
+    move = kinship if profile is not Profile.TENSOR else Move.OTHER
     yield Step("dtype", move, quoted(old.dtype), quoted(new.dtype), kinship)
 
 
@@ -211,6 +221,11 @@ def _length(old: int | None, new: int | None) -> Iterator[Step]:
 def is_text(column: Column) -> bool:
     """Return whether the values are texts: a class is then identified by its label, not by its index."""
     return column.dtype in TEXTS
+
+
+def encloses(outer: str, inner: str) -> bool:
+    """Return whether one path of the profile ``chat`` lies within the other, as ``messages[].role`` in ``messages``."""
+    return inner.startswith((f"{outer}.", f"{outer}[]", f"{outer}{{}}"))
 
 
 def is_positional(name: str) -> bool:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from serinus.api.modelversion import Profile, SchemaChange
+from serinus.api.modelversion import SchemaChange
+from serinus.api.signature import Profile
 from serinus.engine.schema.fields import Column, Move, Step, Value, listed, quoted, value_steps
 from serinus.engine.schema.rules import Rule, change, meanings
 

@@ -5,10 +5,13 @@ reverse of inputs.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import assert_never
 
-from serinus.api.modelversion import Profile, SchemaChange
+from serinus.api.modelversion import SchemaChange
+from serinus.api.signature import Profile
+from serinus.engine.schema.batches import BatchChange
 from serinus.engine.schema.fields import (
     Column,
     Move,
@@ -51,10 +54,26 @@ def removed(old: Column, known_now: frozenset[str]) -> SchemaChange:
     return change(f"outputs.{old.name}", Rule.OUTPUT_REMOVED, f"Was removed: {forward}.", breaks=missed, safe=True)
 
 
-def compared(
-    old: Column, new: Column, profile: Profile, known_before: frozenset[str], known_now: frozenset[str]
-) -> Iterator[SchemaChange]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSides:
+    """How the outputs of the old and the new version are read.
+
+    Attributes:
+        profile: how types are matched.
+        known_before: every output name of the old version.
+        known_now: every output name of the new version.
+        batch: how the batch dimension of the inputs changed; None where it did not.
+    """
+
+    profile: Profile
+    known_before: frozenset[str]
+    known_now: frozenset[str]
+    batch: BatchChange | None = None
+
+
+def compared(old: Column, new: Column, sides: OutputSides) -> Iterator[SchemaChange]:
     """Yield the changes between an output and its successor."""
+    known_before, known_now = sides.known_before, sides.known_now
     at = f"outputs.{new.name}"
     lost, won = old.names - new.names, new.names - old.names
     if lost:
@@ -67,8 +86,9 @@ def compared(
             f"Is served as {listed(sorted(won))} too: a client that reads that name does not find it when it goes back."
         )
         yield change(f"{at}.name", Rule.OUTPUT_ADDED, reason, breaks=False, safe=safe)
-    for step in (*_presence(old, new), *value_steps(old, new, profile)):
-        yield _of_step(step, at)
+    follows = sides.batch is not None and sides.batch.followed(old.shape, new.shape)
+    for step in (*_presence(old, new), *value_steps(old, new, sides.profile)):
+        yield _of_batch(step, at) if follows and step.at == "shape[0]" else _of_step(step, at)
     yield from _classes(old, new, at)
     yield from meanings(old, new, Rule.OUTPUT_MEANING, at)
 
@@ -88,6 +108,11 @@ def _of_step(step: Step, at: str) -> SchemaChange:
         breaks=step.move is not Move.NARROWER,
         safe=step.move is Move.WIDER,
     )
+
+
+def _of_batch(step: Step, at: str) -> SchemaChange:
+    reason = f"Gives {step.now}, as the inputs take it; a client gets as many as it sends."
+    return change(f"{at}.{step.at}", Rule.OUTPUT_SHAPE, reason, breaks=False, safe=True)
 
 
 def _rule(step: Step) -> Rule:

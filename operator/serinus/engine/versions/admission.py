@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from serinus.api.conditions import ConditionType
+from serinus.api.conditions import Condition, ConditionType
 from serinus.api.model import Enforcement, ModelSpec, Verification
 from serinus.api.modelversion import Compatibility, ModelVersionSpec
 from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate
 from serinus.engine.rollout.observation import AdmissionBlock
 from serinus.engine.rollout.waiting import WaitReason
-from serinus.engine.schema.compatibility import KnownVersion, judge
-from serinus.engine.schema.diff import diff
+from serinus.engine.schema.builds import build_of
+from serinus.engine.schema.compatibility import KnownVersion, Rules, judge
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
+from serinus.engine.versions.metrics_review import MetricsUnderReview, review_metrics
 
-_SHOWN_CHANGES: Final = 3
 _BYTES_ARE_WRONG: Final = frozenset(
     {ArtifactResult.MISSING, ArtifactResult.SIZE_DIFFERS, ArtifactResult.DIGEST_DIFFERS}
 )
@@ -52,6 +52,10 @@ class VersionUnderReview:
         waiver: why its schema may break the compatibility that its SemVer number implies; empty where it may not.
         yanked: why it must never serve again; empty where it may.
         settled: an earlier verdict that accepted its schema; None where there is none.
+        settled_as: the condition that told it; None where it is not known any more.
+        worse_metrics: why its metrics may be worse than those of the version in production; empty where they may not.
+        metrics_compared: its status says how its metrics compare.
+        has_served: it has served all requests well, so that production's metrics are not held against it any more.
         artifact: the result of verifying its artifact; None before the first verification.
         registration: whether the registry knows it, which decides whether it is the version of its number.
     """
@@ -61,6 +65,10 @@ class VersionUnderReview:
     waiver: str = ""
     yanked: str = ""
     settled: Compatibility | None = None
+    settled_as: Condition | None = None
+    worse_metrics: str = ""
+    metrics_compared: bool = False
+    has_served: bool = False
     artifact: ArtifactFinding | None = None
     registration: RegistrationState = REGISTERED
 
@@ -70,9 +78,11 @@ class Review:
     """The outcome of a review.
 
     Attributes:
-        findings: updates of its conditions Accepted, SchemaAccepted and ArtifactVerified.
+        findings: updates of its conditions Accepted, SchemaAccepted, ArtifactVerified and, where the policy compares
+            metrics, MetricsAccepted.
         compatibility: the comparison with the model's other versions; None where there was nothing to compare.
         block: why no run of the version may start; None where one may.
+        metrics_acknowledged: its metrics are worse than those of the version in production, and a person accepts that.
         waived: the schema breaks the compatibility that the SemVer number implies, and a person has waived that.
         schema_accepted: the schema is compatible, waived, or not enforced by the Model's policy.
     """
@@ -82,6 +92,7 @@ class Review:
     block: AdmissionBlock | None
     waived: bool
     schema_accepted: bool
+    metrics_acknowledged: bool = False
 
 
 def known_version(under_review: VersionUnderReview) -> KnownVersion:
@@ -93,7 +104,13 @@ def known_version(under_review: VersionUnderReview) -> KnownVersion:
         digest=(artifact.digest or "") if artifact is not None else "",
         yanked=bool(under_review.yanked),
         spec_hash=under_review.spec_hash,
+        build=build_of(under_review.spec),
     )
+
+
+def rules_of(policy: ModelSpec) -> Rules:
+    """Return the part of the policy that decides about version numbers."""
+    return Rules(retraining=policy.versioning.retraining, tolerances=policy.metrics.tolerances)
 
 
 def missing_facts(spec: ModelVersionSpec, policy: ModelSpec) -> list[str]:
@@ -137,7 +154,13 @@ def review(
     """
     compatibility, schema, schema_accepted, waived = _schema(under_review, known, policy, production)
     artifact, artifact_block = _artifact(under_review, policy, verification)
-    block = _block(under_review, policy, schema, accepted=schema_accepted) or artifact_block
+    metrics = review_metrics(_metrics_under_review(under_review), known, policy.metrics, production)
+    block = (
+        _block(under_review, policy, schema, accepted=schema_accepted)
+        or metrics.block
+        or _pending(under_review)
+        or artifact_block
+    )
     accepted = ConditionUpdate(
         ConditionType.ACCEPTED,
         TRUE if block is None else UNKNOWN if block.temporary else FALSE,
@@ -145,11 +168,12 @@ def review(
         block.message if block is not None else f"{under_review.spec.version} may serve.",
     )
     return Review(
-        findings=(accepted, schema, artifact),
+        findings=(accepted, schema, artifact, *metrics.findings),
         compatibility=compatibility,
         block=block,
         waived=waived,
         schema_accepted=schema_accepted,
+        metrics_acknowledged=metrics.acknowledged,
     )
 
 
@@ -158,11 +182,12 @@ def _schema(
 ) -> tuple[Compatibility | None, ConditionUpdate, bool, bool]:
     kind = ConditionType.SCHEMA_ACCEPTED
     if under_review.settled is not None:
-        settled = under_review.settled
+        settled, told = under_review.settled, under_review.settled_as
         bumps = f"{settled.declared.value} declared, {settled.required.value} required"
-        message = f"{bumps} against {settled.against or 'nothing'}."
-        return settled, ConditionUpdate(kind, TRUE, "Compatible", message), True, False
-    verdict = judge(known_version(under_review), known, production)
+        message = told.message if told is not None else f"{bumps} against {settled.against or 'nothing'}."
+        reason = told.reason if told is not None else "Compatible"
+        return settled, ConditionUpdate(kind, TRUE, reason, message), True, False
+    verdict = judge(known_version(under_review), known, production, rules_of(policy))
     if verdict.accepted:
         return verdict.compatibility, ConditionUpdate(kind, TRUE, verdict.reason, verdict.message), True, False
     if policy.versioning.enforcement is not Enforcement.ENFORCE:
@@ -173,6 +198,16 @@ def _schema(
         message = f"{verdict.message} Waived: {under_review.waiver}"
         return verdict.compatibility, ConditionUpdate(kind, TRUE, "Waived", message), True, True
     return verdict.compatibility, ConditionUpdate(kind, FALSE, verdict.reason, verdict.message), False, False
+
+
+def _metrics_under_review(under_review: VersionUnderReview) -> MetricsUnderReview:
+    return MetricsUnderReview(
+        version=under_review.spec.version,
+        build=build_of(under_review.spec),
+        acknowledgement=under_review.worse_metrics,
+        has_served=under_review.has_served,
+        was_compared=under_review.metrics_compared,
+    )
 
 
 def _block(
@@ -197,10 +232,15 @@ def _block(
         )
     if not accepted:
         return AdmissionBlock(WaitReason.SCHEMA_REJECTED, schema.message)
-    if registration.pending:
-        message = f"{version} is being registered; until then nobody knows whether its number is another version's."
-        return AdmissionBlock(WaitReason.REGISTRATION_PENDING, message, temporary=True)
     return None
+
+
+def _pending(under_review: VersionUnderReview) -> AdmissionBlock | None:
+    version = under_review.spec.version
+    if not under_review.registration.pending:
+        return None
+    message = f"{version} is being registered; until then nobody knows whether its number is another version's."
+    return AdmissionBlock(WaitReason.REGISTRATION_PENDING, message, temporary=True)
 
 
 def _artifact(
@@ -233,26 +273,3 @@ def verification_of(spec: ModelVersionSpec, policy: ModelSpec, verification: Ver
     if policy.verification is not None:
         return policy.verification
     return verification if spec.artifact is not None else Verification.OFF
-
-
-def unsafe_rollback(new: ModelVersionSpec, old: ModelVersionSpec) -> str:
-    """Return why clients of the new version could not go back to the old one; empty where they can or it is unknown."""
-    if new.signature is None or old.signature is None:
-        return ""
-    unsafe = [change for change in diff(old.signature, new.signature) if not change.rollback_safe]
-    if not unsafe:
-        return ""
-    reasons = "; ".join(f"{change.path}: {change.reason}" for change in unsafe[:_SHOWN_CHANGES])
-    more = f" and {len(unsafe) - _SHOWN_CHANGES} more" if len(unsafe) > _SHOWN_CHANGES else ""
-    return f"Clients of {new.version} could not go back to {old.version}: {reasons}{more}."
-
-
-def schema_details(compatibility: Compatibility | None) -> dict[str, str]:
-    """Return a comparison as details of an audit record: both bumps, and each change by its path."""
-    if compatibility is None:
-        return {}
-    bumps = {"declared": compatibility.declared.value, "required": compatibility.required.value}
-    changes = {
-        change.path: f"{change.rule} {change.bump.value} {change.reason}"[:4096] for change in compatibility.changes
-    }
-    return {"against": compatibility.against, **bumps, **changes}

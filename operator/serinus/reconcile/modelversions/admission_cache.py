@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from serinus.api.audit_record import AuditEvent
-from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
+from serinus.api.conditions import Condition, ConditionStatus, ConditionType, find_condition
 from serinus.api.model import ModelSpec, Verification
-from serinus.api.modelversion import Compatibility
+from serinus.api.modelversion import Compatibility, VersionStage
 from serinus.api.names import ObjectKey
 from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.semver import parse_version
@@ -19,9 +19,9 @@ from serinus.engine.versions.admission import (
     VersionUnderReview,
     known_version,
     review,
-    unsafe_rollback,
 )
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
+from serinus.engine.versions.schema_changes import unsafe_rollback
 from serinus.ports.cluster_state import ModelVersionRecord
 from serinus.reconcile.cache import ClusterCache
 
@@ -130,6 +130,8 @@ class AdmissionCache:
             version.version,
             version.spec_hash,
             version.waiver,
+            version.worse_metrics,
+            str(_has_served(version)),
             _yank_in_force(version),
             artifact,
             str(settled is not None),
@@ -162,6 +164,10 @@ class AdmissionCache:
             waiver=version.waiver,
             yanked=_yank_in_force(version),
             settled=_settled(version),
+            settled_as=_accepted_schema(version),
+            worse_metrics=version.worse_metrics,
+            metrics_compared=find_condition(version.status.conditions, ConditionType.METRICS_ACCEPTED) is not None,
+            has_served=_has_served(version),
             artifact=self.artifact_of(version),
             registration=self.registration_of(version),
         )
@@ -175,7 +181,16 @@ def _yank_in_force(version: ModelVersionRecord) -> str:
 
 def _settled(version: ModelVersionRecord) -> Compatibility | None:
     """Return the verdict that has accepted the schema; None for one by waiver, which is judged again."""
-    stored = find_condition(version.status.conditions, ConditionType.SCHEMA_ACCEPTED)
-    if stored is None or stored.status is not ConditionStatus.TRUE or stored.reason == "Waived":
+    if _accepted_schema(version) is None:
         return None
     return version.status.compatibility if version.status.spec_hash == version.spec_hash else None
+
+
+def _accepted_schema(version: ModelVersionRecord) -> Condition | None:
+    stored = find_condition(version.status.conditions, ConditionType.SCHEMA_ACCEPTED)
+    accepted = stored is not None and stored.status is ConditionStatus.TRUE and stored.reason != "Waived"
+    return stored if accepted else None
+
+
+def _has_served(version: ModelVersionRecord) -> bool:
+    return version.stage in {VersionStage.PRODUCTION.value, VersionStage.SUPERSEDED.value}

@@ -11,8 +11,9 @@ from serinus.api.conditions import Condition, ConditionType
 from serinus.api.modelversion import ModelVersionStatus, VersionStage
 from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate, apply_updates
 from serinus.engine.rollout.waiting import WaitReason
-from serinus.engine.versions.admission import RegistrationState, Review, schema_details
+from serinus.engine.versions.admission import RegistrationState, Review
 from serinus.engine.versions.catalogue import VersionEntry
+from serinus.engine.versions.schema_changes import schema_details
 from serinus.errors import SerinusError
 from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
 
@@ -46,6 +47,8 @@ def pending_entries(version: ModelVersionRecord, review: Review) -> Iterable[tup
         yield AuditEvent.VERSION_REJECTED, accepted.message, {**details, "rule": accepted.reason}
     if review.waived:
         yield AuditEvent.SCHEMA_WAIVED, version.waiver, details
+    if review.metrics_acknowledged:
+        yield AuditEvent.WORSE_METRICS_ACCEPTED, version.worse_metrics, {}
     if version.unsafe_rollback:
         yield AuditEvent.UNSAFE_ROLLBACK_ACCEPTED, version.unsafe_rollback, {}
     if artifact.status is TRUE:

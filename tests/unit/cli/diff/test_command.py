@@ -64,6 +64,38 @@ def test_a_version_step_that_is_too_small_is_not_accepted(capsys: pytest.Capture
     assert "Number it 3.0.0 or higher" in " ".join(told.split())
 
 
+def test_a_chat_models_versions_are_judged_by_the_policy_beside_them(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(Path(_EXAMPLES).parent / "chat")
+    assert serinus("1.0.0", "1.1.0", "-f", folder) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Required: minor" in told
+    assert "Metrics (WithinTolerance)" in told
+    assert "lineage.hyperparameters.rank" in told.replace(" ", "")
+
+
+def test_a_build_after_a_release_is_compared_with_it_and_its_number_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = a_file(tmp_path, "1.2.3.yaml", a_version("1.2.3", signature=a_signature(AMOUNT)))
+    new = a_file(tmp_path, "next.yaml", a_version("1.2.3-4-gabcdef0", signature=a_signature()))
+    assert serinus(old, new) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "1.2.3-4-gabcdef0 is to take the clients of 1.2.3" in told
+    assert "By SemVer 1.2.3-4-gabcdef0 comes before 1.2.3" in told
+
+
+def test_the_policy_of_a_file_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = a_file(tmp_path, "old.yaml", a_version("1.0.0", signature=a_signature(AMOUNT)))
+    new = a_file(tmp_path, "new.yaml", a_version("1.1.0", signature=a_signature()))
+    spec = {"versioning": {"enforcement": "Warn"}}
+    model = {"apiVersion": "serinus.dev/v1alpha1", "kind": "Model", "metadata": {"name": "fraud"}, "spec": spec}
+    policy = a_file(tmp_path, "model.yaml", model)
+    assert serinus(old, new) == 1
+    assert serinus(old, new, "--policy", policy) == 0
+    assert "The Model's policy is Warn." in " ".join(capsys.readouterr().out.split())
+    assert serinus(old, new, "--policy", old) == 2
+
+
 def test_json_has_the_verdict_and_the_changes(capsys: pytest.CaptureFixture[str]) -> None:
     assert serinus("2.3.0", "2.4.0", "-f", _EXAMPLES, "--json") == 1
     answer = json.loads(capsys.readouterr().out)
@@ -138,7 +170,7 @@ def test_a_version_of_the_cluster_is_compared_with_an_unregistered_file(
     new = a_file(tmp_path, "new.yaml", a_version("1.1.0", signature=a_signature()))
     assert serinus("1.0.0", new, "-n", "ml", "--context", "prod") == 1
     words = asked.read_text(encoding="utf-8").splitlines()
-    assert words[:3] == ["get", "modelversions.serinus.dev", "--output=json"]
+    assert words[:3] == ["get", "modelversions.serinus.dev,models.serinus.dev", "--output=json"]
     assert words[-4:] == ["--namespace", "ml", "--context", "prod"]
 
 

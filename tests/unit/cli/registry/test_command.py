@@ -438,3 +438,49 @@ def test_the_reason_of_a_yank_does_not_control_the_terminal(trail: Trail, capsys
         said = capsys.readouterr()
         assert "it leaks customers" in said.out + said.err, words
         assert "\x1b" not in said.out + said.err, words
+
+
+# ---- a training script's own JSON ----------------------------------------------------------------
+
+
+def test_plain_metadata_is_registered_as_it_is(
+    trail: Trail, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metadata = {
+        "model_id": "fraud-v3.0.0",
+        "framework": "pytorch==2.1.0",
+        "training_duration": "3h 24m",
+        "metrics": {"auc_roc": 0.96},
+        "stage": "production",
+    }
+    file = tmp_path / "metadata.json"
+    file.write_text(json.dumps(metadata))
+    assert trail.run("registry", "register", str(file), *FLEET, "-n", "ml", *WHY) == 0
+    told = "".join(capsys.readouterr())
+    assert "ml/fraud: 3.0.0 is registered" in told
+    assert "left out: stage (a version's stage follows from its Rollout)" in told
+    entry = asyncio.run(trail.registry.get(MODEL, "3.0.0"))
+    assert entry is not None
+    assert [(metric.name, metric.value) for metric in entry.spec.metrics] == [("auc_roc", "0.96")]
+    assert serving(trail) == "1.1.0"
+
+
+def test_worse_metrics_need_a_word_which_is_recorded(
+    trail: Trail, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(version: str, value: str, **metadata: Any) -> str:
+        return a_file(tmp_path, manifest(version, metrics=[{"name": "f1", "value": value}], metadata=metadata))
+
+    assert trail.run("registry", "register", measured("3.0.0", "0.91"), *FLEET, "-n", "ml", *WHY) == 0
+    assert trail.run("registry", "promote", "ml/fraud", "3.0.0", *FLEET, *WHY) == 0
+    policy = tmp_path / "model.yaml"
+    tolerance = {"name": "f1", "better": "Higher", "worseBy": "0.01"}
+    spec = {"metrics": {"tolerances": [tolerance]}}
+    policy.write_text(yaml.safe_dump({**manifest(), "kind": "Model", "metadata": {"name": "fraud"}, "spec": spec}))
+    words = ("registry", "register", measured("3.1.0", "0.8"), "--policy", str(policy), *FLEET, "-n", "ml", *WHY)
+    assert trail.run(*words) == 1
+    assert "f1 is 0.8 (production: 0.91, tolerance 0.01)" in capsys.readouterr().out
+    measured("3.1.0", "0.8", annotations={"serinus.dev/accept-worse-metrics": "half the latency"})
+    assert trail.run(*words) == 0
+    accepted = [one for one in trail.records.values() if one["event"] == "WorseMetricsAccepted"]
+    assert [(one["version"], one["reason"]) for one in accepted] == [("3.1.0", "half the latency")]

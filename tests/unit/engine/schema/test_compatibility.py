@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from serinus.api.modelversion import MAX_CHANGES, Bump, Compatibility, Signature
+from serinus.api.modelversion import MAX_CHANGES, Bump, Compatibility
 from serinus.api.parsing import decode, encode
+from serinus.api.signature import Signature
 from serinus.engine.schema.compatibility import KnownVersion, Reason, WayBack, judge
 from support.examples import examples
 from support.schema.signatures import a_field, a_signature, signatures, with_inputs
@@ -215,6 +216,16 @@ def test_every_model_is_judged_whatever_it_holds_and_in_whatever_order(
     shuffled = chance.sample(unique, len(unique))
     first, second = judge(candidate, unique, production), judge(candidate, shuffled, production)
     assert first == second
+
+
+def test_a_table_of_four_thousand_columns_is_judged() -> None:
+    def signature(kind: str) -> Signature:
+        fields = [a_field(name=f"feature_{number}", dtype=kind, min="0") for number in range(4096)]
+        return decode(Signature, encode(structs.replace(PLAIN, inputs=tuple(fields))), "signature")
+
+    before, after = signature("int32"), signature("int64")
+    verdict = judge(known("1.1.0", after), [known("1.0.0", before)], "1.0.0")
+    assert (verdict.accepted, len(verdict.compatibility.changes)) == (True, MAX_CHANGES)
 
 
 def test_two_hundred_versions_of_a_hundred_fields_are_judged_in_a_blink() -> None:

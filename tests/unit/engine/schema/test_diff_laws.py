@@ -5,13 +5,14 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from serinus.api.modelversion import Bump, Field, Signature
+from serinus.api.modelversion import Bump
+from serinus.api.signature import Field, Profile, Signature
 from serinus.engine.schema.diff import backward, diff, forward
 from serinus.engine.schema.rules import Rule
 from serinus.engine.semver import greatest
 from support.examples import examples
 from support.schema.oracle import compatible, handed_on
-from support.schema.signatures import fields, pairs, signatures
+from support.schema.signatures import a_signature, fields, pairs, signatures
 
 MANY = settings(max_examples=examples(150))
 
@@ -71,6 +72,26 @@ def test_forward_is_backward_seen_from_the_other_side(two: tuple[Signature, Sign
     assert forward(old, new) == backward(new, old)
 
 
+lengths = st.sampled_from([-1, 1, 3])
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> Signature:
+    def section(*names: str) -> list[dict[str, object]]:
+        return [{"name": name, "dtype": "float32", "shape": [draw(lengths), 4]} for name in names]
+
+    return a_signature(profile=draw(st.sampled_from(Profile)).value, inputs=section("a", "b"), outputs=section("y"))
+
+
+@settings(max_examples=examples(300))
+@given(batches(), batches())
+def test_dynamic_batching_breaks_exactly_the_clients_that_the_simulator_finds(old: Signature, new: Signature) -> None:
+    new = structs.replace(new, profile=old.profile)
+    event(f"backward {backward(old, new)}, forward {forward(old, new)}")
+    assert backward(old, new) == compatible(client=old, server=new), diff(old, new)
+    assert forward(old, new) == compatible(client=new, server=old), diff(old, new)
+
+
 @MANY
 @given(pairs())
 def test_the_most_severe_differences_come_first(two: tuple[Signature, Signature]) -> None:
@@ -96,7 +117,9 @@ def test_one_more_independent_change_adds_its_own_and_takes_none_away(
 
 
 def _with(signature: Signature, section: str, field: Field | None) -> Signature:
-    further = () if field is None else (structs.replace(field, aliases=()),)
+    # The first dimension of an input is not independent of the outputs: it may be the batch's.
+    plain = {"aliases": (), "shape": ()} if section == "inputs" else {"aliases": ()}
+    further = () if field is None else (structs.replace(field, **plain),)
     return structs.replace(signature, **{section: getattr(signature, section) + further})
 
 

@@ -6,8 +6,9 @@ from typing import Final
 
 import pytest
 
-from serinus.api.modelversion import Bump, Profile, SchemaChange, Signature
+from serinus.api.modelversion import Bump, SchemaChange
 from serinus.api.parsing import decode, encode
+from serinus.api.signature import Profile, Signature
 from serinus.engine.schema.diff import backward, diff, forward
 from serinus.engine.schema.rules import Rule
 from serinus.engine.semver import greatest
@@ -30,7 +31,7 @@ def _word(case: Case, profile: Profile) -> str:
 
 
 def _safety(case: Case) -> str:
-    words = ["yes" if forward(*case.signatures(profile)) else "no" for profile in Profile]
+    words = ["yes" if forward(*case.signatures(profile)) else "no" for profile in (Profile.COLUMNAR, Profile.TENSOR)]
     return words[0] if words[0] == words[1] else " / ".join(words)
 
 
@@ -44,6 +45,14 @@ def test_the_page_documents_bump_and_rollback_safety_of_a_change(case: Case) -> 
 def test_a_change_has_the_rule_under_which_the_page_lists_it(case: Case) -> None:
     rules = [change.rule for profile in Profile for change in diff(*case.signatures(profile))]
     assert case.rule in rules
+
+
+@pytest.mark.parametrize("case", CASES, ids=_IDS)
+def test_a_chat_has_the_rules_of_a_table(case: Case) -> None:
+    if "profile" in case.before:
+        assert [change.rule for change in diff(*case.signatures(Profile.CHAT))] == [case.rule]
+        return
+    assert diff(*case.signatures(Profile.CHAT)) == diff(*case.signatures(Profile.COLUMNAR))
 
 
 def test_the_page_and_the_code_have_the_same_rules() -> None:

@@ -8,16 +8,10 @@ from serinus.api.conditions import ConditionType
 from serinus.api.model import Enforcement, ModelSpec, RequiredFacts, Verification, VersioningPolicy
 from serinus.api.modelversion import Bump, Compatibility, ModelVersionSpec
 from serinus.api.parsing import decode
-from serinus.engine.versions.admission import (
-    Review,
-    VersionUnderReview,
-    known_version,
-    missing_facts,
-    review,
-    unsafe_rollback,
-)
+from serinus.engine.versions.admission import Review, VersionUnderReview, known_version, missing_facts, review
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.catalogue import spec_hash
+from serinus.engine.versions.schema_changes import unsafe_rollback
 
 DIGEST = f"sha256:{'0' * 64}"
 AMOUNT = {"name": "amount", "dtype": "float64"}

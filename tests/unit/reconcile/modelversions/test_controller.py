@@ -8,7 +8,16 @@ import pytest
 
 from serinus.api.audit_record import AuditEvent, AuditRecordSpec
 from serinus.api.conditions import ConditionType, find_condition
-from serinus.api.model import ApprovalPolicy, ModelSpec, RequiredFacts, Verification, VersioningPolicy
+from serinus.api.model import (
+    ApprovalPolicy,
+    Better,
+    MetricsPolicy,
+    MetricTolerance,
+    ModelSpec,
+    RequiredFacts,
+    Verification,
+    VersioningPolicy,
+)
 from serinus.api.modelversion import ModelVersionStatus
 from serinus.api.parsing import encode
 from serinus.api.rollout_status import Phase
@@ -71,6 +80,40 @@ async def test_a_version_whose_number_promises_too_much_does_not_start_until_a_p
         await until(lambda: nothing_waits(rig), why="all to be recorded")
         waived = next(record for record in await trail(rig) if record.event is AuditEvent.SCHEMA_WAIVED)
         assert (waived.reason, waived.details["required"]) == ("all clients send it since May", "major")
+
+
+@in_virtual_time
+async def test_a_version_with_worse_metrics_waits_for_a_word_which_is_recorded() -> None:
+    rig = Rig()
+    tolerance = MetricTolerance(name="f1", better=Better.HIGHER, worse_by="0.01")
+    policy = ModelSpec(metrics=MetricsPolicy(tolerances=(tolerance,)))
+    rig.cluster.put(model_record(policy=policy))
+    rig.model(version="1.1.0")
+    for version, value in (("1.0.0", "0.91"), ("1.1.0", "0.85")):
+        rig.cluster.put(model_version(version, spec={"metrics": [{"name": "f1", "value": value}]}))
+    async with rig.running():
+        await until(lambda: rig.status().reason == "MetricsWorse", why="it to be held")
+        assert "accept-worse-metrics" in rig.status().next_action
+        assert rig.status().run == 0
+
+        rig.cluster.put(replace(version_status(rig, "1.1.0"), worse_metrics="it answers in half the time"))
+        await rig.reaches(Phase.HEALTHY)
+        await until(lambda: nothing_waits(rig), why="all to be recorded")
+        accepted = [record for record in await trail(rig) if record.event is AuditEvent.WORSE_METRICS_ACCEPTED]
+        assert [(record.version, record.reason) for record in accepted] == [("1.1.0", "it answers in half the time")]
+
+
+@in_virtual_time
+async def test_a_hotfix_prerelease_that_breaks_clients_of_what_serves_does_not_start() -> None:
+    rig = Rig()
+    rig.model(version="1.0.0-hotfix.1")
+    rig.cluster.put(model_version("1.0.0", spec={"signature": signature(AMOUNT)}))
+    more = signature(AMOUNT, {"name": "country", "dtype": "string"})
+    rig.cluster.put(model_version("1.0.0-hotfix.1", spec={"signature": more}))
+    async with rig.running():
+        await until(lambda: rig.status().reason == "SchemaRejected", why="it to be refused")
+        assert "1.0.0-hotfix.1 is to take the clients of 1.0.0" in rig.status().next_action
+        assert rig.status().run == 0
 
 
 @in_virtual_time

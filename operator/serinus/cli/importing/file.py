@@ -1,0 +1,66 @@
+"""``serinus import mlmodel``: a ModelVersion from an MLmodel file, without a server."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from serinus.cli.importing.manifest import ManifestOptions, checked_name, write_composed
+from serinus.cli.session import CliContext
+from serinus.errors import NotFoundError, RefusedError
+from serinus.settings import ArtifactSettings
+
+if TYPE_CHECKING:
+    from serinus.mlflow.manifest import Known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileImportOptions:
+    """Options of ``serinus import mlmodel``.
+
+    Attributes:
+        path: the MLmodel file.
+    """
+
+    path: Path
+    version: str
+    model: str
+    manifest: ManifestOptions
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed; RefusedError if the backend is invalid."""
+        manifest = ManifestOptions.from_args(args)
+        return cls(path=args.path, version=args.version, model=args.model, manifest=manifest)
+
+
+def import_from_file(options: FileImportOptions, _: CliContext) -> int:
+    """Run the command."""
+    return write_composed(_from_file(options), options.manifest)
+
+
+def _from_file(options: FileImportOptions) -> "Known":
+    from serinus.artifacts.verifier import measured  # noqa: PLC0415 - boto3
+    from serinus.mlflow.client import MOST_MODEL_FILE_BYTES  # noqa: PLC0415 - requests
+    from serinus.mlflow.manifest import Known, as_folder, semver  # noqa: PLC0415 - likewise
+    from serinus.mlflow.model_file import read_model_file  # noqa: PLC0415 - likewise
+
+    if options.manifest.with_digest and not options.manifest.artifact_uri:
+        raise RefusedError("--hash needs --artifact-uri: a digest is of no use without the place of the files")
+    path = options.path
+    try:
+        with path.open("rb") as opened:
+            content = opened.read(MOST_MODEL_FILE_BYTES + 1)
+    except OSError as problem:
+        raise NotFoundError(f"{path} cannot be read: {problem.strerror}: name the MLmodel file itself") from problem
+    if len(content) > MOST_MODEL_FILE_BYTES:
+        raise RefusedError(f"{path} is over {MOST_MODEL_FILE_BYTES >> 20} MiB: name the MLmodel file itself")
+    file = read_model_file(content, str(path))
+    folder = str(path.resolve().parent)
+    return Known(
+        model=checked_name(options.model),
+        version=semver(options.version, "--version"),
+        file=file,
+        artifact_uri=options.manifest.artifact_uri or as_folder(file.artifact_uri),
+        hashed=measured(ArtifactSettings(local_root=folder), folder) if options.manifest.with_digest else None,
+    )

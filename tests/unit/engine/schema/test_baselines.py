@@ -1,0 +1,57 @@
+"""The versions that a candidate is compared with, where the order of the numbers is not that of their making."""
+
+from typing import Any, Final
+
+import pytest
+from msgspec import structs
+
+from serinus.api.modelversion import Bump
+from serinus.api.signature import Signature
+from serinus.engine.schema.compatibility import KnownVersion, Reason, judge
+from support.schema.signatures import with_inputs, with_outputs
+
+PLAIN: Final = with_inputs({})
+MORE: Final = with_inputs({}, {"name": "country", "dtype": "string", "optional": True})
+OTHER: Final = with_inputs({"dtype": "string"})
+LESS: Final = with_outputs({})
+SCORE_AND_REASON: Final = with_outputs({}, {"name": "reason", "dtype": "string"})
+
+
+def known(version: str, signature: Signature | None = PLAIN, **fields: Any) -> KnownVersion:
+    return KnownVersion(**{"version": version, "signature": signature, "spec_hash": f"spec of {version}", **fields})
+
+
+@pytest.mark.parametrize(
+    ("number", "serving"),
+    [
+        ("1.2.3-4-gabcdef0", "1.2.3"),
+        ("1.2.3-4-gabcdef0-dirty", "1.2.3"),
+        ("2.0.0-hotfix.1", "2.0.0"),
+        ("2.0.0-rc.1", "2.0.0"),
+        ("1.0.0-rc10", "1.0.0-rc9"),
+        ("1.0.0-rc.1", "1.0.0-rc.2"),
+        ("1.4.2-rc.1", "1.5.0"),
+        ("0.3.1-rc.1", "0.3.1"),
+    ],
+)
+def test_a_prerelease_is_compared_with_what_serves_whatever_the_order_of_the_numbers(number: str, serving: str) -> None:
+    before = [known(serving, SCORE_AND_REASON)]
+    verdict = judge(known(number, LESS), before, serving)
+    assert (verdict.accepted, verdict.reason) == (False, Reason.BUMP_TOO_SMALL)
+    assert (verdict.compatibility.against, verdict.compatibility.required) == (serving, Bump.MAJOR)
+    assert verdict.message.startswith(f"{number} is to take the clients of {serving}, yet its number is not above it")
+    assert judge(known(number, SCORE_AND_REASON), before, serving).accepted
+    added = structs.replace(MORE, outputs=SCORE_AND_REASON.outputs)
+    assert not judge(known(number, added), before, serving).accepted
+    stated = structs.replace(SCORE_AND_REASON, path="/predict")
+    assert judge(known(number, stated), before, serving).accepted
+
+
+def test_a_describe_number_is_compared_with_its_tag_though_another_version_serves() -> None:
+    versions = [known("1.2.2"), known("1.2.3", SCORE_AND_REASON), known("2.0.0", OTHER)]
+    verdict = judge(known("1.2.3-4-gabcdef0"), versions, "2.0.0")
+    assert (verdict.accepted, verdict.compatibility.against) == (False, "1.2.3")
+
+
+def test_a_prerelease_of_an_older_line_is_no_successor_of_what_serves() -> None:
+    assert judge(known("1.4.2-rc.1"), [known("1.4.1"), known("2.0.0", OTHER)], "2.0.0").accepted
