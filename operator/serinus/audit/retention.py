@@ -174,7 +174,8 @@ class Remover:
         repeated = {REPEATED: str(len(standing))} if versions.complete else {}
         details = {**tombstone.details, **repeated}
         entry = RegistryEntry(**{**structs.asdict(tombstone), "standing": standing, "details": details})
-        record, after = seal(head, entry, model, by=self.by, now=self.clock.now())
+        cluster = (await self.store.owner()).cluster
+        record, after = seal(head, entry, model, by=self.by, now=self.clock.now(), cluster=cluster)
         return Commit(model=model, before=head, record=record, after=after)
 
     async def _standing(self, model: ObjectKey, head: Head) -> RegisteredVersions:

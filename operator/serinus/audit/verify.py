@@ -180,7 +180,7 @@ async def _prove_all(
     contents = await store.inspect(model)
     head = await store.read_head(model)
     audit = head.audit
-    reading = Examination(model, head, begin=START, anchors=checkpoints.of(model))
+    reading = Examination(model, head, begin=START, anchors=checkpoints.of(model), owner=await store.owner())
     removed = ArchivedRecords(archive, model, audit.pruned_through)
     async for record in removed:
         reading.add(record)

@@ -1,4 +1,4 @@
-"""Opens a registry by its address: ``kubernetes:`` or ``dynamodb://<table-prefix>?region=…&scope=…&namespace=…``.
+"""Opens a registry by its address: ``kubernetes:`` or ``dynamodb://<table-prefix>?region=…&cluster=…&namespace=…``.
 
 The libraries of a store are imported when it is opened, so that importing this module is cheap.
 """
@@ -16,8 +16,8 @@ from serinus.errors import ConfigurationError
 from serinus.ports.registry_store import RegistryStore
 from serinus.settings import DynamoDbSettings
 
-FORMS: Final = "kubernetes: or dynamodb://<table-prefix>?region=…&endpoint=…&scope=…&namespace=…"
-_PARAMETERS: Final = frozenset({"region", "endpoint", "scope", "namespace"})
+FORMS: Final = "kubernetes: or dynamodb://<table-prefix>?region=…&cluster=…&scope=…&endpoint=…&namespace=…"
+_PARAMETERS: Final = frozenset({"region", "endpoint", "cluster", "scope", "namespace"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,9 @@ class RegistryReader(Protocol):
 
     def history(self, model: str, *, after: int = 0) -> Iterator[AuditRecordSpec]:
         """Yield the audit trail in order, page by page."""
+
+    def clusters(self) -> tuple[str, ...]:
+        """Return the names of the clusters of the fleet; ``cluster=`` in the address names the one that is read."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -102,6 +105,7 @@ def _dynamodb_address(url: str) -> DynamoDbAddress:
         region=parameters.get("region") or None,
         endpoint=parameters.get("endpoint") or None,
         table_prefix=parts.netloc,
+        cluster=parameters.get("cluster", ""),
         scope=parameters.get("scope", ""),
     )
     return DynamoDbAddress(settings, parameters.get("namespace", ""))

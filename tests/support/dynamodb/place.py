@@ -24,6 +24,7 @@ from support.dynamodb.scripted import Scripted, error
 from support.registry.place import PAGE, Crash, Fault
 
 REGION: Final = "eu-central-1"
+CLUSTER: Final = "prod-1"
 
 Exchange = Callable[[Any, Callable[[Any], AWSResponse]], AWSResponse | None]
 """Handles a request instead of the network, given the function that sends it; None lets the request pass."""
@@ -48,7 +49,7 @@ def fresh_prefix() -> str:
 
 def settings_at(endpoint: str, **fields: Any) -> DynamoDbSettings:
     usual = {"region": REGION, "endpoint": endpoint, "table_prefix": fresh_prefix(), "timeout": Duration("5s")}
-    return DynamoDbSettings(**{**usual, **fields})
+    return DynamoDbSettings(**{**usual, "cluster": CLUSTER, **fields})
 
 
 def make_tables(settings: DynamoDbSettings) -> None:

@@ -47,6 +47,19 @@ class StoredRecord:
     defects: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ChainOwner:
+    """The cluster whose chains a store keeps.
+
+    Attributes:
+        cluster: its name, which its records name; empty for a store within one cluster, whose records name none.
+        unnamed: whether its chains may begin with records from before clusters had names.
+    """
+
+    cluster: str = ""
+    unnamed: bool = True
+
+
 class ChainFault(StrEnum):
     """The kinds of defects of a chain."""
 

@@ -142,8 +142,8 @@ def summary_of(head: Head) -> HeadSummary:
     )
 
 
-def seal(
-    head: Head, audit_entry: AuditEntry, key: ObjectKey, *, by: OperatorIdentity, now: datetime
+def seal(  # noqa: PLR0913 - what the registry adds to an entry
+    head: Head, audit_entry: AuditEntry, key: ObjectKey, *, by: OperatorIdentity, now: datetime, cluster: str = ""
 ) -> tuple[AuditRecordSpec, Head]:
     """Return the entry's record as the next link of the model's chain, and the resulting head.
 
@@ -153,6 +153,7 @@ def seal(
         key: the model.
         by: the process that records it.
         now: the time, aware, UTC.
+        cluster: the cluster whose chain it is; empty where the store is a cluster's own.
     """
     draft = AuditRecordSpec(
         **structs.asdict(audit_entry),
@@ -160,6 +161,7 @@ def seal(
         sequence=head.audit.sequence + 1,
         namespace=key.namespace,
         model=key.name,
+        cluster=cluster,
         recorded_at=now,
         recorded_by=by,
         before=summary_of(head),
