@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import ProductionVersion
@@ -69,6 +69,13 @@ class RegistryReader(Protocol):
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the connections."""
+
+
+def with_cluster(url: str, cluster: str) -> str:
+    """Return the address with another cluster; opening it refuses one that cannot have it, as any other invalid one."""
+    place, _, query = url.partition("?")
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "cluster"]
+    return f"{place}?{urlencode([*kept, ('cluster', cluster)])}"
 
 
 def parse_address(url: str) -> Address:

@@ -59,6 +59,14 @@ class ChainOwner:
     cluster: str = ""
     unnamed: bool = True
 
+    def owns(self, cluster: str) -> bool:
+        """Return whether a record or an anchor that names this cluster, or none, belongs to the chains."""
+        return cluster == self.cluster or (self.unnamed and not cluster)
+
+
+NO_CLUSTER: Final = ChainOwner()
+"""Of a store within one cluster."""
+
 
 class ChainFault(StrEnum):
     """The kinds of defects of a chain."""
@@ -108,11 +116,15 @@ class ChainFinding:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The hash of one record as observed outside the chain; ``where`` names the observer for messages."""
+    """The hash of one record as observed outside the chain; ``where`` names the observer for messages.
+
+    ``cluster`` is the one whose chain it is; empty where the observer names none.
+    """
 
     sequence: int
     hash: str
     where: str
+    cluster: str = ""
 
 
 MOST_LISTED: Final = 1000

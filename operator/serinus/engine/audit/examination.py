@@ -96,11 +96,7 @@ class Examination:
         owner = ObjectKey(record.namespace, record.model)
         if self._model is not None and owner != self._model:
             self._report(ChainFault.MISPLACED, record.sequence, f"it is a record of {owner}")
-        if (
-            self._owner is not None
-            and record.cluster != self._owner.cluster
-            and (record.cluster or not self._owner.unnamed)
-        ):
+        if self._owner is not None and not self._owner.owns(record.cluster):
             named = f"the cluster {record.cluster}" if record.cluster else "no cluster"
             self._report(ChainFault.MISPLACED, record.sequence, f"it is a record of {named}")
         first = self._ids.setdefault(record.id, record.sequence)

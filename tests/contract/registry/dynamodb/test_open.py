@@ -40,7 +40,10 @@ def test_an_address_names_the_tables_and_where_they_are() -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("dynamodb://serinus?regoin=x", "unknown parameter regoin: known are cluster, endpoint, namespace, region, scope"),
+        (
+            "dynamodb://serinus?regoin=x",
+            "unknown parameter regoin: known are cluster, endpoint, namespace, region, scope",
+        ),
         ("dynamodb://serinus?region=a&region=b", "duplicate"),
         ("dynamodb://serinus?region", "name=value"),
         ("dynamodb://serinus/fraud", "only the table prefix"),
