@@ -218,6 +218,13 @@ class RegistryEntry(AuditEntry, frozen=True, kw_only=True):
     ] = ()
 
 
+PROMOTED_BY: Final = "promotedBy"
+"""The detail of a record that makes a version the production version: who asked for that."""
+
+PROMOTED_BECAUSE: Final = "promotedBecause"
+"""The detail beside it: why. The records of earlier releases have neither."""
+
+
 class OperatorIdentity(Model, frozen=True, kw_only=True, omit_defaults=False):
     """What wrote the record."""
 

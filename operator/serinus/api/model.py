@@ -102,7 +102,16 @@ class ProductionVersion(Base, frozen=True, kw_only=True, omit_defaults=False):
 
     version: Annotated[str, _VERSION]
     digest: Annotated[str, _HASH] = ""
-    since: Annotated[datetime, Meta(description="Since when (UTC).")]
+    since: Annotated[datetime, Meta(description="Since when: when it was promoted, or gone back to (UTC).")]
+    promoted_by: Annotated[
+        str, text("Who asked for it; empty where an earlier release recorded it.", least=0, most=512)
+    ] = ""
+    promoted_because: Annotated[str, text("Why; empty likewise.", least=0, most=4096)] = ""
+
+    @property
+    def promoted_at(self) -> datetime:
+        """When it was promoted, or gone back to: the time since which it serves."""
+        return self.since
 
 
 class CandidateVersion(Base, frozen=True, kw_only=True, omit_defaults=False):
