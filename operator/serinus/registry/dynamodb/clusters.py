@@ -239,5 +239,5 @@ def _taken(name: str, theirs: str, ours: str) -> str:
         f"the cluster name {name} belongs to another cluster, whose namespace kube-system has the UID {theirs}; this "
         f"one's is {ours}. Nothing was written to its heads. Give this cluster a name of its own in "
         "registry.dynamodb.cluster; or, if it replaces the other one, which must not run any more, release the name: "
-        f"serinus registry dynamodb release-cluster {name} --registry dynamodb://…"
+        f"serinus registry dynamodb release-cluster {name} --yes --registry dynamodb://…"
     )
