@@ -206,7 +206,7 @@ def promotion_facts(promotion: ProductionVersion | None) -> dict[str, str]:
     if promotion is None:
         return {}
     facts = {
-        "promotedAt": str(encode(promotion)["since"]),
+        "promotedAt": str(encode(promotion)["promotedAt"]),
         "promotedBy": promotion.promoted_by,
         "promotedBecause": promotion.promoted_because,
     }
