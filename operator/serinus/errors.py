@@ -57,3 +57,7 @@ class RefusedError(SerinusError):
 
 class VersionTakenError(RefusedError):
     """The version number is registered with another spec, and a version is one thing for ever."""
+
+
+class ClusterTakenError(RefusedError):
+    """The cluster's name, or a head, belongs to another cluster."""

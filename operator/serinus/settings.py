@@ -66,14 +66,15 @@ class DynamoDbSettings(Model, frozen=True, kw_only=True):
         region: such as eu-central-1; resolved by boto3 if unset.
         endpoint: an endpoint other than AWS's default, such as that of a VPC or of DynamoDB Local.
         table_prefix: the tables are <prefix>-registry and <prefix>-audit.
-        scope: prefix of every namespace in the keys, such as the cluster's name; clusters with the same scope share
-            their models.
+        cluster: the name of this cluster, in the keys of its heads and in its records; the operator needs it.
+        scope: the fleet, where the tables have several: clusters with the same scope share the numbers of versions.
         timeout: for one request.
     """
 
     region: str | None = None
     endpoint: str | None = None
     table_prefix: str = "serinus"
+    cluster: str = ""
     scope: str = ""
     timeout: Duration = field(default_factory=lambda: Duration("5s"))
 
@@ -83,6 +84,15 @@ class RegistrySettings(Model, frozen=True, kw_only=True):
 
     kind: RegistryKind = RegistryKind.KUBERNETES
     dynamodb: DynamoDbSettings = field(default_factory=DynamoDbSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse tables without the name of the cluster, whose heads could then be those of another one."""
+        if self.kind is RegistryKind.DYNAMODB and not self.dynamodb.cluster:
+            raise FieldError(
+                ".dynamodb.cluster",
+                "the name of this cluster is required with DynamoDB, such as prod-eu: every cluster of the tables has "
+                "production versions and audit chains of its own. Choose one that no other cluster has, and keep it",
+            )
 
 
 class S3Settings(Model, frozen=True, kw_only=True):

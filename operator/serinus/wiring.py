@@ -14,13 +14,14 @@ from serinus.api.audit_record import OperatorIdentity
 from serinus.api.names import ObjectKey
 from serinus.artifacts.verifier import Verifier
 from serinus.clock import SystemClock
-from serinus.errors import SerinusError
+from serinus.errors import ClusterTakenError, ConfigurationError, SerinusError
 from serinus.kube.client import KubernetesClient
 from serinus.kube.cluster import ApiCluster
 from serinus.kube.events import ApiEvents
 from serinus.kube.fence import fence_of
 from serinus.kube.finalizers import ApiFinalizers
 from serinus.kube.httpchecks import ServiceChecks
+from serinus.kube.identity import cluster_identity
 from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
 from serinus.kube.service_endpoints import ServiceEndpoints
@@ -149,6 +150,7 @@ class Operator:
             stack.push_async_callback(self._registry.store.close)
             stack.push_async_callback(asyncio.to_thread, self._verifier.close)
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._check_cluster_name())
                 if self._election is not None:
                     group.create_task(self._keep_leading(self._election))
                     await self._election.elected()
@@ -160,6 +162,15 @@ class Operator:
                 await self.controller.synced.wait()
                 watch.start()
                 stack.push_async_callback(watch.stop)
+
+    async def _check_cluster_name(self) -> None:
+        """End the process where another cluster has this one's name; a registry that is down holds nothing up."""
+        try:
+            await self._registry.store.check_owner()
+        except ClusterTakenError as problem:
+            raise ConfigurationError(str(problem)) from problem
+        except SerinusError as problem:
+            logger.warning("the cluster's name could not be checked yet: %s", problem)
 
     async def _keep_checkpoints(self, settings: CheckpointSettings) -> None:
         # boto3 takes a second to load, and most installations do without.
@@ -204,7 +215,8 @@ def _registry_store(settings: Settings, client: KubernetesClient) -> RegistrySto
             from serinus.registry.dynamodb.store import DynamoDbStore  # noqa: PLC0415
 
             # Not probed: an operator whose registry is down must still be able to roll back.
-            return DynamoDbStore(settings.registry.dynamodb, connect(settings.registry.dynamodb))
+            dynamodb = settings.registry.dynamodb
+            return DynamoDbStore(dynamodb, connect(dynamodb), identify=cluster_identity(client))
         case _:
             assert_never(settings.registry.kind)
 

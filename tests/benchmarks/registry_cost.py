@@ -26,8 +26,9 @@ from serinus.api.audit_record import AuditEvent  # noqa: E402
 from serinus.api.model import MAX_RECENT  # noqa: E402
 from serinus.api.names import ObjectKey  # noqa: E402
 from serinus.registry.dynamodb.client import Clients  # noqa: E402
-from serinus.registry.dynamodb.items import Keys, version_values  # noqa: E402
-from support.dynamodb.place import DynamoDbPlace, boto_clients, credentials, make_tables, settings_at  # noqa: E402
+from serinus.registry.dynamodb.items import version_values  # noqa: E402
+from serinus.registry.dynamodb.keys import Keys  # noqa: E402
+from support.dynamodb.place import CLUSTER, DynamoDbPlace, boto_clients, credentials, make_tables, settings_at  # noqa: E402
 from support.registry.place import audit_entry, register, registry_on, version_entry  # noqa: E402
 
 SIZES: Final = (10, 1_000, 10_000)
@@ -87,7 +88,7 @@ def billed(clients: Clients) -> Iterator[Bill]:
 
 def seed(client: Any, table: str, model: ObjectKey, count: int) -> None:
     """Put versions beside the registry's own, many at a time."""
-    keys = Keys("")
+    keys = Keys.of_cluster("", CLUSTER)
     numbers = iter(range(count))
     while batch := list(itertools.islice(numbers, _BATCH)):
         entries = [version_entry(model, f"{number // 100}.{number % 100}.0") for number in batch]

@@ -34,6 +34,7 @@ _FULL: Final[dict[str, Any]] = {
             "region": "eu-central-1",
             "endpoint": "https://dynamodb.example",
             "tablePrefix": "models",
+            "cluster": "prod-eu-1",
             "scope": "prod-eu",
             "timeout": "4s",
         },
@@ -97,6 +98,7 @@ def test_every_value_reaches_the_operator(rendered: list[dict[str, Any]], tmp_pa
     dynamodb = settings.registry.dynamodb
     assert (dynamodb.region, dynamodb.endpoint) == ("eu-central-1", "https://dynamodb.example")
     assert (dynamodb.table_prefix, dynamodb.scope, dynamodb.timeout.seconds) == ("models", "prod-eu", 4)
+    assert dynamodb.cluster == "prod-eu-1"
     artifacts = settings.artifacts
     assert (artifacts.verification, artifacts.workers) == (Verification.CHECKSUM, 3)
     assert (artifacts.https_hosts, artifacts.local_root) == (("models.example",), "/models")
@@ -164,8 +166,9 @@ def test_with_dynamodb_the_operator_has_no_rights_on_records_but_mirrors_the_hea
         (rules,) = (role["rules"] for role in roles if role["metadata"]["name"] == "serinus")
         return {resource for rule in rules if "serinus.dev" in rule["apiGroups"] for resource in rule["resources"]}
 
-    assert rights() - rights("--set=config.registry.kind=DynamoDB") == {"auditrecords"}
-    assert {"models", "models/status"} <= rights("--set=config.registry.kind=DynamoDB")
+    dynamodb = ("--set=config.registry.kind=DynamoDB", "--set=config.registry.dynamodb.cluster=prod-1")
+    assert rights() - rights(*dynamodb) == {"auditrecords"}
+    assert {"models", "models/status"} <= rights(*dynamodb)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,6 +184,8 @@ _BUCKET: Final = (
 _INVALID: Final = [
     _Invalid("config.registry.kind=Etcd", "/config/registry/kind"),
     _Invalid("config.registry.dynamodb.table=serinus", "table"),
+    _Invalid("config.registry.kind=DynamoDB", "missing property 'cluster'"),
+    _Invalid("config.registry.kind=DynamoDB,config.registry.dynamodb.cluster=a/b", "/config/registry/dynamodb/cluster"),
     _Invalid("config.registry.dynamodb.endpoint=dynamodb:8000", "/config/registry/dynamodb/endpoint"),
     _Invalid("config.artifacts.workers=17", "/config/artifacts/workers"),
     _Invalid("config.artifacts.s3.buckets[0].bucket=models", "namespaces"),

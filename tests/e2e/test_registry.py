@@ -150,6 +150,7 @@ async def test_a_registry_stopped_for_a_whole_run_changes_nothing_of_it_and_know
     address = urlsplit(tables.endpoint or "")
     async with TcpGate(address.hostname or "", address.port or 0) as gate:
         where = {"region": tables.region, "endpoint": gate.url, "tablePrefix": tables.table_prefix, "timeout": "1s"}
+        where["cluster"] = tables.cluster
         registry = {"registry": {"kind": "DynamoDB", "dynamodb": where}}
         environment = program_environment(cluster) | {
             "AWS_ACCESS_KEY_ID": "test",

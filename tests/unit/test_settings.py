@@ -152,3 +152,13 @@ def test_without_file_and_environment_there_are_no_sources() -> None:
 def test_an_invalid_port_in_the_environment_is_named(port: str) -> None:
     with pytest.raises(ConfigurationError, match=r"SERINUS_HTTP_PORT|httpPort"):
         load_settings(None, {"SERINUS_HTTP_PORT": port})
+
+
+def test_dynamodb_without_the_clusters_name_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    text = "registry: {kind: DynamoDB, dynamodb: {region: eu-central-1}}"
+    with pytest.raises(ConfigurationError, match=r"registry\.dynamodb\.cluster: the name of this cluster is required"):
+        load_settings(written(tmp_path, text), {})
+    named = text.replace("region: eu-central-1", "region: eu-central-1, cluster: prod-1")
+    assert load_settings(written(tmp_path, named), {}).registry.dynamodb.cluster == "prod-1"
+    # In Kubernetes the cluster is the one that the operator runs in.
+    assert load_settings(written(tmp_path, "registry: {kind: Kubernetes}"), {}).registry.dynamodb.cluster == ""

@@ -219,6 +219,13 @@ class RegistryEntry(AuditEntry, frozen=True, kw_only=True):
     ] = ()
 
 
+PROMOTED_BY: Final = "promotedBy"
+"""The detail of a record that makes a version the production version: who asked for that."""
+
+PROMOTED_BECAUSE: Final = "promotedBecause"
+"""The detail beside it: why. The records of earlier releases have neither."""
+
+
 class OperatorIdentity(Model, frozen=True, kw_only=True, omit_defaults=False):
     """What wrote the record."""
 
@@ -233,6 +240,12 @@ class AuditRecordSpec(RegistryEntry, frozen=True, kw_only=True):
     sequence: Annotated[int, Meta(description="Its place in the model's chain, from 1.", ge=1, le=999_999_999_999)]
     namespace: Annotated[str, text("The model's namespace.", least=0, most=63)]
     model: ModelName
+    cluster: Annotated[
+        str,
+        text(
+            "The cluster whose chain it is, where several share the store; empty where none is named.", least=0, most=63
+        ),
+    ] = ""
     recorded_at: Annotated[datetime, Meta(description="When it was recorded (UTC).")]
     recorded_by: OperatorIdentity
     before: Annotated[HeadSummary, Meta(description="Where the model stood before.")]

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 from msgspec import Meta, field
+from msgspec.structs import force_setattr
 
 from serinus.api.conditions import Condition
 from serinus.api.schema import UNSIGNED_DECIMAL, items, refuse_twins, rule, text
@@ -147,6 +148,18 @@ class ProductionVersion(Base, frozen=True, kw_only=True, omit_defaults=False):
     version: Annotated[str, _VERSION]
     digest: Annotated[str, _HASH] = ""
     since: Annotated[datetime, Meta(description="Since when (UTC).")]
+    promoted_at: (
+        Annotated[datetime, Meta(description="When it was promoted, or gone back to: the same time (UTC).")] | None
+    ) = None
+    promoted_by: Annotated[
+        str, text("Who asked for it; empty where an earlier release recorded it.", least=0, most=512)
+    ] = ""
+    promoted_because: Annotated[str, text("Why; empty likewise.", least=0, most=4096)] = ""
+
+    def __post_init__(self) -> None:
+        """Complete the head of an earlier release, which knows the time under its other name only."""
+        if self.promoted_at is None:
+            force_setattr(self, "promoted_at", self.since)
 
 
 class CandidateVersion(Base, frozen=True, kw_only=True, omit_defaults=False):

@@ -263,6 +263,11 @@ class ModelVersionStatus(Model, frozen=True, kw_only=True):
     stage: Annotated[str, text("Where it stands.", least=0, most=32)] = ""
     traffic: Annotated[str, text("Its share of the model's traffic.", least=0, most=16)] = ""
     spec_hash: Annotated[str, text("SHA-256 of the spec in canonical JSON.", least=0, most=71)] = ""
+    promoted_at: (
+        Annotated[datetime, Meta(description="When it became the production version, the last time (UTC).")] | None
+    ) = None
+    promoted_by: Annotated[str, text("Who asked for that.", least=0, most=512)] = ""
+    promoted_because: Annotated[str, text("Why.", least=0, most=4096)] = ""
     compatibility: Compatibility | None = None
     recorded: Annotated[
         tuple[Annotated[str, text("An event.", most=64)], ...],

@@ -257,6 +257,7 @@ class VersionRequest(Model, frozen=True, kw_only=True):
 
     by: Annotated[str, text("Who set spec.version, or unverified.", least=0, most=512)] = ""
     author: Annotated[str, text("For whom a pipeline did, as it says itself.", least=0, most=512)] = ""
+    reason: Annotated[str, text("The reason that was given.", least=0, most=1024)] = ""
 
 
 class PastRun(Model, frozen=True, kw_only=True):

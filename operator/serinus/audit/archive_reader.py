@@ -8,7 +8,7 @@ from serinus.api.names import ObjectKey
 from serinus.audit.archive import ArchivePlace
 from serinus.audit.export import MANIFEST, Manifest, archive_folder, read_manifest
 from serinus.audit.export_reader import ExportReading
-from serinus.engine.audit.chain import ChainFault, ChainFinding, StoredRecord
+from serinus.engine.audit.chain import NO_CLUSTER, ChainFault, ChainFinding, ChainOwner, StoredRecord
 from serinus.errors import ConfigurationError, NotFoundError
 
 
@@ -19,9 +19,9 @@ class ArchivedRecords:
         findings: the defects of the exports themselves, complete after the iteration.
     """
 
-    def __init__(self, archive: ArchivePlace, model: ObjectKey, through: int) -> None:
-        """Read the records up to ``through``."""
-        self._archive, self._model, self._through = archive, model, through
+    def __init__(self, archive: ArchivePlace, model: ObjectKey, through: int, owner: ChainOwner = NO_CLUSTER) -> None:
+        """Read the records of the owner's chain up to ``through``."""
+        self._archive, self._folder, self._through = archive, archive_folder(model, owner), through
         self.findings: list[ChainFinding] = []
 
     async def __aiter__(self) -> AsyncIterator[StoredRecord]:
@@ -46,7 +46,7 @@ class ArchivedRecords:
                 at = best.last_sequence
 
     async def _manifests(self, folder: Path) -> list[Manifest]:
-        under, manifests = archive_folder(self._model), []
+        under, manifests = self._folder, []
         async for name in self._archive.names(under):
             if name.endswith(MANIFEST):
                 file = folder / Path(name).name
@@ -61,7 +61,7 @@ class ArchivedRecords:
 
     async def _fetched(self, manifest: Manifest, folder: Path) -> ExportReading:
         file = folder / "export"
-        name = f"{archive_folder(self._model)}{Path(manifest.file).name}"
+        name = f"{self._folder}{Path(manifest.file).name}"
         try:
             await self._archive.fetch(name, file)
         except NotFoundError as problem:

@@ -19,7 +19,7 @@ from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.audit.bucket import Bucket, ObjectVersion, Place
 from serinus.audit.signing_keys import PublicKeys
-from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding
+from serinus.engine.audit.chain import NO_CLUSTER, Anchor, ChainFault, ChainFinding, ChainOwner
 from serinus.engine.audit.checkpoint import (
     Checkpoint,
     SignedCheckpoint,
@@ -53,9 +53,9 @@ class CheckpointAnchors:
     checkpoints: int = 0
     last: datetime | None = None
 
-    def of(self, model: ObjectKey) -> tuple[Anchor, ...]:
-        """Return the anchors of a model."""
-        return self.anchors.get(model, ())
+    def of(self, model: ObjectKey, owner: ChainOwner = NO_CLUSTER) -> tuple[Anchor, ...]:
+        """Return the anchors of a model's chain in one cluster."""
+        return tuple(anchor for anchor in self.anchors.get(model, ()) if owner.owns(anchor.cluster))
 
 
 async def read_checkpoints(
@@ -98,7 +98,7 @@ class _Reading:
 
     def __init__(self, place: Place, keys: PublicKeys, only: Collection[ObjectKey] | None) -> None:
         self._place, self._keys, self._only = place, keys, only
-        self._anchors: dict[ObjectKey, dict[tuple[int, str], Anchor]] = {}
+        self._anchors: dict[ObjectKey, dict[tuple[int, str, str], Anchor]] = {}
         self._mentions: Counter[ObjectKey] = Counter()
         self._findings: list[ChainFinding] = []
         self._hidden = self._unlocked = 0
@@ -124,7 +124,7 @@ class _Reading:
         self._read[digest] = checkpoint.at
         for model, anchor in anchors_of(checkpoint):
             if self._only is None or model in self._only:
-                self._anchors.setdefault(model, {}).setdefault((anchor.sequence, anchor.hash), anchor)
+                self._anchors.setdefault(model, {}).setdefault((anchor.sequence, anchor.hash, anchor.cluster), anchor)
                 self._mentions[model] += 1
 
     def _verified(self, name: str, content: bytes) -> Checkpoint | None:

@@ -79,12 +79,15 @@ class Checkpoints:
         """Release connections and threads."""
         await self.bucket.close()
 
-    async def write(self, heads: Iterable[tuple[ObjectKey, ChainHead]], at: datetime) -> WrittenCheckpoint:
+    async def write(
+        self, heads: Iterable[tuple[ObjectKey, ChainHead]], at: datetime, *, cluster: str = ""
+    ) -> WrittenCheckpoint:
         """Sign the heads of all chains and store them as one object that nobody can change or remove.
 
         Args:
             heads: the ends of all chains.
             at: the time, aware, UTC; truncated to milliseconds.
+            cluster: the cluster whose chains they are; empty where the registry is a cluster's own.
 
         Raises:
             AmbiguousError, TransientError: it may have been written, or was not: retry with a later time.
@@ -93,7 +96,8 @@ class Checkpoints:
         """
         moment = at.replace(microsecond=at.microsecond // _MILLISECOND * _MILLISECOND)
         last = await self.last(moment)
-        checkpoint = checkpoint_of(heads, moment, (hash_in_name(last) or "") if last else "")
+        previous = (hash_in_name(last) or "") if last else ""
+        checkpoint = checkpoint_of(heads, moment, previous, cluster=cluster)
         name, body = object_name(checkpoint), canonical(self._signed(checkpoint))
         if len(body) > MOST_BYTES:
             raise RefusedError(f"a checkpoint of {len(checkpoint.heads)} chains is too large: split the registry")
@@ -150,7 +154,8 @@ async def keep_checkpoints(
         try:
             await asyncio.sleep(await _due_in(checkpoints, clock, interval))
             heads = [(model, head.audit) async for model, head in store.list_models()]
-            written = await checkpoints.write(heads, clock.now())
+            cluster = (await store.owner()).cluster
+            written = await checkpoints.write(heads, clock.now(), cluster=cluster)
         except SerinusError as problem:
             _LOG.warning("no checkpoint of the audit trail was written: %s. Trying again in %g s", problem, pause)
         except Exception:  # noqa: BLE001 - a bug in the checkpoints must not end the operator

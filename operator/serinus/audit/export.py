@@ -20,7 +20,7 @@ import rfc8785
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode, encode
 from serinus.api.schema import Model
-from serinus.engine.audit.chain import Content, StoredRecord
+from serinus.engine.audit.chain import NO_CLUSTER, ChainOwner, Content, StoredRecord
 from serinus.errors import ConfigurationError, InvalidObjectError
 
 FORMAT: Final = 1
@@ -59,6 +59,7 @@ class Manifest(Model, frozen=True, kw_only=True, omit_defaults=False):
         sha256: the file's hash.
         exported_at: the time (UTC).
         exported_by: the version of Serinus.
+        cluster: the cluster that the last record names; empty where it names none.
     """
 
     format: int
@@ -76,6 +77,7 @@ class Manifest(Model, frozen=True, kw_only=True, omit_defaults=False):
     sha256: str
     exported_at: datetime
     exported_by: str
+    cluster: str = ""
 
     def has_content_of(self, other: "Manifest") -> bool:
         """Return whether two manifests describe the same content, apart from time and exporter."""
@@ -148,6 +150,7 @@ async def write_export(records: AsyncIterator[StoredRecord], file: Path, what: E
             sha256=f"sha256:{hasher.hexdigest()}",
             exported_at=what.at,
             exported_by=what.by,
+            cluster=str(last.get("cluster", "")),
         )
         part.replace(file)
         manifest_file(file).write_bytes(json.dumps(encode(manifest), indent=2).encode() + b"\n")
@@ -185,6 +188,8 @@ def read_manifest(export: Path) -> Manifest | None:
         raise ConfigurationError(f"{file} is not the manifest of an export: {problem}") from problem
 
 
-def archive_folder(model: ObjectKey) -> str:
-    """Return the folder of a model's exports in an archive."""
-    return f"{model.namespace or '_'}/{model.name}/"
+def archive_folder(model: ObjectKey, owner: ChainOwner = NO_CLUSTER) -> str:
+    """Return the folder of a model's exports in an archive; clusters that share one have folders of their own."""
+    # A chain that began before clusters had names goes on where its first records are. No namespace begins with a dot.
+    cluster = "" if owner.unnamed else f".clusters/{owner.cluster}/"
+    return f"{cluster}{model.namespace or '_'}/{model.name}/"

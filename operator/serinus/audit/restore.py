@@ -73,7 +73,7 @@ async def plan_restoration(store: RegistryStore, model: ObjectKey, archive: Arch
         TransientError: see serinus.errors.
     """
     contents, before = await store.inspect(model), await _stored_head(store, model)
-    removed = ArchivedRecords(archive, model, _LAST) if archive is not None else None
+    removed = ArchivedRecords(archive, model, _LAST, await store.owner()) if archive is not None else None
     fold, lost, archived = _Fold(), list[AuditRecordSpec](), 0
     async for stored, from_archive in _merged(removed, store.read_records(model)):
         record = fold.add(stored)

@@ -123,10 +123,11 @@ class Remover:
             ConflictError: another process has removed records meanwhile: plan again.
             TransientError, AmbiguousError: retry.
         """
-        manifest = await self._archived(model, removal)
-        await self._commit(model, removal, self._tombstone(model, removal, manifest))
+        folder = archive_folder(model, await self.store.owner())
+        manifest = await self._archived(model, removal, folder)
+        await self._commit(model, removal, self._tombstone(model, removal, f"{folder}{manifest.file}", manifest))
 
-    async def _archived(self, model: ObjectKey, removal: Removal) -> Manifest:
+    async def _archived(self, model: ObjectKey, removal: Removal, folder: str) -> Manifest:
         """Export the records, store them in the archive, read them back and verify them."""
         with TemporaryDirectory(prefix="serinus-") as temporary:
             name = f"{removal.after + 1:012d}-{removal.through:012d}.jsonl"
@@ -135,12 +136,12 @@ class Remover:
             records = self.store.read_records(model, after=removal.after, through=removal.through)
             manifest = await write_export(records, file, what)
             for path in (file, manifest_file(file)):
-                await self._store_file(f"{archive_folder(model)}{path.name}", path)
+                await self._store_file(f"{folder}{path.name}", path)
             back = Path(temporary) / "back" / name
             back.parent.mkdir()
             for path in (back, manifest_file(back)):
-                await self.archive.fetch(f"{archive_folder(model)}{path.name}", path)
-            self._verify(back, manifest, removal)
+                await self.archive.fetch(f"{folder}{path.name}", path)
+            self._verify(back, f"{folder}{name}", manifest, removal)
         return manifest
 
     async def _store_file(self, name: str, file: Path) -> None:
@@ -156,9 +157,9 @@ class Remover:
             else:
                 return
 
-    def _verify(self, back: Path, ours: Manifest, removal: Removal) -> None:
+    def _verify(self, back: Path, name: str, ours: Manifest, removal: Removal) -> None:
         checked, theirs = check_export(back), read_manifest(back)
-        place = f"{self.archive.address}: {archive_folder(ObjectKey(ours.namespace, ours.model))}{back.name}"
+        place = f"{self.archive.address}: {name}"
         if checked.findings:
             raise RefusedError(f"{place} does not verify, so nothing is removed: {checked.findings[0].message}")
         if theirs is None or not ours.has_content_of(theirs):
@@ -174,7 +175,8 @@ class Remover:
         repeated = {REPEATED: str(len(standing))} if versions.complete else {}
         details = {**tombstone.details, **repeated}
         entry = RegistryEntry(**{**structs.asdict(tombstone), "standing": standing, "details": details})
-        record, after = seal(head, entry, model, by=self.by, now=self.clock.now())
+        cluster = (await self.store.owner()).cluster
+        record, after = seal(head, entry, model, by=self.by, now=self.clock.now(), cluster=cluster)
         return Commit(model=model, before=head, record=record, after=after)
 
     async def _standing(self, model: ObjectKey, head: Head) -> RegisteredVersions:
@@ -185,7 +187,7 @@ class Remover:
             versions.add(decode(AuditRecordSpec, dict(stored.content), f"record {stored.sequence}"))
         return versions
 
-    def _tombstone(self, model: ObjectKey, removal: Removal, manifest: Manifest) -> AuditEntry:
+    def _tombstone(self, model: ObjectKey, removal: Removal, file: str, manifest: Manifest) -> AuditEntry:
         return AuditEntry(
             id=str(uuid.uuid5(_IDS, f"{model} {removal.through} {removal.hash}")),
             event=AuditEvent.RECORDS_PRUNED,
@@ -197,7 +199,7 @@ class Remover:
                 "through": str(removal.through),
                 "hash": removal.hash,
                 "archive": self.archive.address,
-                "file": f"{archive_folder(model)}{manifest.file}",
+                "file": file,
                 "sha256": manifest.sha256,
                 "records": str(manifest.records),
             },

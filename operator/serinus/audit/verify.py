@@ -84,7 +84,8 @@ async def prove(
 async def _prove(
     registry: Registry, model: ObjectKey, checkpoints: CheckpointAnchors, archive: ArchivePlace | None
 ) -> Proof:
-    head, anchors = await registry.head(model), checkpoints.of(model)
+    head, owner = await registry.head(model), await registry.store.owner()
+    anchors = checkpoints.of(model, owner)
     mentions = checkpoints.mentions.get(model, 0)
     if head.audit.pruned_through == 0:
         verified = await registry.verify(model, anchors)
@@ -180,8 +181,9 @@ async def _prove_all(
     contents = await store.inspect(model)
     head = await store.read_head(model)
     audit = head.audit
-    reading = Examination(model, head, begin=START, anchors=checkpoints.of(model))
-    removed = ArchivedRecords(archive, model, audit.pruned_through)
+    owner = await store.owner()
+    reading = Examination(model, head, begin=START, anchors=checkpoints.of(model, owner), owner=owner)
+    removed = ArchivedRecords(archive, model, audit.pruned_through, owner)
     async for record in removed:
         reading.add(record)
     archived, last = reading.records, reading.last

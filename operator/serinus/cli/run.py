@@ -55,10 +55,18 @@ async def _outcome(work: "asyncio.Task[None]") -> int:
     except ExceptionGroup as failures:
         others = failures.split(LeadershipLostError)[1]
         if others is not None:
-            raise others from failures
+            raise _configuration_error(others) or others from failures
         logger.error("leadership lost: exiting")  # noqa: TRY400 - a traceback adds nothing
         return LOST
     return OK
+
+
+def _configuration_error(failures: "ExceptionGroup[Exception]") -> ConfigurationError | None:
+    """Return what a person must correct, which needs no traceback; None where that is not what ended the operator."""
+    for failure in failures.exceptions:
+        if isinstance(failure, ConfigurationError):
+            return failure
+    return None
 
 
 class _JsonLines(logging.Formatter):

@@ -8,8 +8,8 @@ import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from serinus import __version__
@@ -22,7 +22,7 @@ from serinus.clock import SystemClock
 from serinus.errors import ConfigurationError, NotFoundError, SerinusError
 from serinus.ports.registry_store import RegistryStore
 from serinus.ports.services import Clock
-from serinus.registry.address import DynamoDbAddress, KubernetesAddress, parse_address
+from serinus.registry.address import DynamoDbAddress, KubernetesAddress, parse_address, with_cluster
 
 CLUSTER: Final = "kubernetes:"
 MIN_REASON_LENGTH: Final = 10
@@ -79,7 +79,8 @@ class RegistryOptions:
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> Self:
         """Return the options that were parsed."""
-        return cls(url=args.registry, namespace=args.namespace)
+        url = with_cluster(args.registry, args.cluster) if args.cluster else args.registry
+        return cls(url=url, namespace=args.namespace)
 
     @property
     def in_cluster(self) -> bool:
@@ -140,7 +141,10 @@ def add_registry(parser: argparse.ArgumentParser) -> None:
         "--registry",
         default=CLUSTER,
         metavar="URL",
-        help="kubernetes: (the current cluster, the default) or dynamodb://<table-prefix>?region=…&scope=…&namespace=…",
+        help="kubernetes: (the current cluster, the default) or dynamodb://<table-prefix>?region=…&cluster=…&namespace=…",
+    )
+    parser.add_argument(
+        "--cluster", metavar="NAME", help="the cluster whose heads are meant, where several share tables in DynamoDB"
     )
 
 
@@ -180,6 +184,27 @@ async def open_registry(
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def open_each_cluster(
+    registry: RegistryOptions, context: CliContext, *, everywhere: bool = False
+) -> AsyncIterator[Mapping[str, RegistryStore]]:
+    """Open the registry once for each of its clusters, by their names; once where the address names one.
+
+    The name is empty for a registry that has no named cluster, such as that of a Kubernetes cluster.
+    """
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_registry(registry, context, everywhere=everywhere))
+        address = parse_address(registry.url)
+        if isinstance(address, DynamoDbAddress) and address.settings.cluster:
+            yield {address.settings.cluster: store}
+            return
+        stores = {}
+        for name in await store.clusters():
+            named = replace(registry, url=with_cluster(registry.url, name))
+            stores[name] = await stack.enter_async_context(open_registry(named, context, everywhere=everywhere))
+        yield stores or {"": store}
 
 
 def this_process() -> OperatorIdentity:

@@ -7,7 +7,7 @@ from msgspec import field
 
 from serinus.api.audit_record import OnBehalfOf
 from serinus.api.conditions import Condition as StatusCondition
-from serinus.api.model import ModelSpec, ModelStatus
+from serinus.api.model import ModelSpec, ModelStatus, ProductionVersion
 from serinus.api.modelversion import ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import (
     APPROVED_BY_ANNOTATION,
@@ -167,6 +167,7 @@ def model_record(raw: Mapping[str, Any]) -> ModelRecord:
         served=_served(raw.get("status") or {}),
         recorded=_last_record(raw.get("status") or {}),
         conditions=_conditions_of_model(raw),
+        production=_production(raw.get("status") or {}),
     )
 
 
@@ -174,6 +175,14 @@ def _last_record(status: Mapping[str, Any]) -> int:
     audit = status.get("audit")
     sequence = audit.get("sequence") if isinstance(audit, Mapping) else None
     return sequence if isinstance(sequence, int) else 0
+
+
+def _production(status: Mapping[str, Any]) -> ProductionVersion | None:
+    """Return the production version that the head shows; what is malformed is shown nowhere else."""
+    try:
+        return decode(ProductionVersion, status["production"], "status.production")
+    except (KeyError, InvalidObjectError):
+        return None
 
 
 def _conditions_of_model(raw: Mapping[str, Any]) -> tuple[StatusCondition, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from serinus.api.conditions import Condition
-from serinus.api.model import ModelSpec
+from serinus.api.model import ModelSpec, ProductionVersion
 from serinus.api.modelversion import BackendRef, ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
@@ -101,6 +101,7 @@ class ModelRecord:
 
     ``problem`` says why the policy does not parse, and then no run may begin. ``recorded`` is the number of its last
     audit record; 0 where there is none. ``conditions`` are those that the status has, none where they cannot be read.
+    ``production`` is the production version in the status; None likewise.
     """
 
     meta: Meta
@@ -112,6 +113,7 @@ class ModelRecord:
     served: frozenset[str] = frozenset()
     recorded: int = 0
     conditions: tuple[Condition, ...] = ()
+    production: ProductionVersion | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Protocol
 from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
-from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.chain import ChainOwner, StoredRecord
 from serinus.engine.audit.contents import StoredContents
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
@@ -93,6 +93,19 @@ class RegistryStore(Protocol):
 
     def list_models(self) -> AsyncIterator[tuple[ObjectKey, Head]]:
         """Yield all models with their heads; eventually consistent."""
+
+    async def owner(self) -> ChainOwner:
+        """Return the cluster whose heads and chains these are.
+
+        Raises:
+            ConfigurationError: the store has those of several clusters, and none is named.
+        """
+
+    async def clusters(self) -> tuple[str, ...]:
+        """Return the names of all clusters that have heads in the store; none where it is a cluster's own."""
+
+    async def check_owner(self) -> None:
+        """Raise ClusterTakenError where the name of this cluster belongs to another one; write nothing."""
 
     async def commit(self, step: Commit) -> None:
         """Store the step: record, head and registered version together.

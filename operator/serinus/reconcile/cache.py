@@ -72,11 +72,15 @@ class ClusterCache:
         return concerned | self._concerned(record)
 
     def is_news(self, record: Record) -> bool:
-        """Return whether a version is newer than the known one, and more than the registry's own write."""
+        """Return whether a version is newer than the known one, and more than the registry's own write.
+
+        A new production version is news all the same: its ModelVersion shows who promoted it.
+        """
         previous = self._records[type(record)].get(record.meta.key)
         if previous is None:
             return True
-        return previous.meta.version < record.meta.version and not _is_own_write(previous, record)
+        own = _is_own_write(previous, record) and not _promotes(previous, record)
+        return previous.meta.version < record.meta.version and not own
 
     def drop(self, kind: type[Record], key: ObjectKey, uid: str) -> frozenset[ObjectKey]:
         """Remove an object that is gone, unless another one has its name now, and return the Rollouts concerned."""
@@ -328,3 +332,10 @@ def _is_own_write(before: Record | None, after: Record) -> bool:
     if not isinstance(before, ModelRecord) or not isinstance(after, ModelRecord):
         return False
     return (before.meta.uid, before.generation) == (after.meta.uid, after.generation)
+
+
+def _promotes(before: Record, after: Record) -> bool:
+    """Return whether the head of a Model shows another production version, or the same one promoted anew."""
+    if not isinstance(before, ModelRecord) or not isinstance(after, ModelRecord):
+        return False
+    return before.production != after.production

@@ -1,4 +1,4 @@
-"""Opens a registry by its address: ``kubernetes:`` or ``dynamodb://<table-prefix>?region=…&scope=…&namespace=…``.
+"""Opens a registry by its address: ``kubernetes:`` or ``dynamodb://<table-prefix>?region=…&cluster=…&namespace=…``.
 
 The libraries of a store are imported when it is opened, so that importing this module is cheap.
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from serinus.addresses import split_url
 from serinus.api.audit_record import AuditRecordSpec
@@ -17,8 +17,8 @@ from serinus.errors import ConfigurationError
 from serinus.ports.registry_store import RegistryStore
 from serinus.settings import DynamoDbSettings
 
-FORMS: Final = "kubernetes: or dynamodb://<table-prefix>?region=…&endpoint=…&scope=…&namespace=…"
-_PARAMETERS: Final = frozenset({"region", "endpoint", "scope", "namespace"})
+FORMS: Final = "kubernetes: or dynamodb://<table-prefix>?region=…&cluster=…&scope=…&endpoint=…&namespace=…"
+_PARAMETERS: Final = frozenset({"region", "endpoint", "cluster", "scope", "namespace"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,9 @@ class RegistryReader(Protocol):
     def history(self, model: str, *, after: int = 0) -> Iterator[AuditRecordSpec]:
         """Yield the audit trail in order, page by page."""
 
+    def clusters(self) -> tuple[str, ...]:
+        """Return the names of the clusters of the fleet; ``cluster=`` in the address names the one that is read."""
+
     def close(self) -> None:
         """Close the connections."""
 
@@ -67,6 +70,13 @@ class RegistryReader(Protocol):
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the connections."""
+
+
+def with_cluster(url: str, cluster: str) -> str:
+    """Return the address with another cluster; opening it refuses one that cannot have it, as any other invalid one."""
+    place, _, query = url.partition("?")
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "cluster"]
+    return f"{place}?{urlencode([*kept, ('cluster', cluster)])}"
 
 
 def parse_address(url: str) -> Address:
@@ -104,6 +114,7 @@ def _dynamodb_address(url: str) -> DynamoDbAddress:
         region=parameters.get("region") or None,
         endpoint=parameters.get("endpoint") or None,
         table_prefix=parts.netloc,
+        cluster=parameters.get("cluster", ""),
         scope=parameters.get("scope", ""),
     )
     return DynamoDbAddress(settings, parameters.get("namespace", ""))

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
-from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.chain import ChainOwner, StoredRecord
 from serinus.engine.audit.contents import StoredContents
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
@@ -43,6 +43,18 @@ class FencedStore:
     def list_models(self) -> AsyncIterator[tuple[ObjectKey, Head]]:
         """Yield all models with their heads."""
         return self._store.list_models()
+
+    async def owner(self) -> ChainOwner:
+        """Return the cluster whose heads and chains these are."""
+        return await self._store.owner()
+
+    async def clusters(self) -> tuple[str, ...]:
+        """Return the names of all clusters that have heads in the store."""
+        return await self._store.clusters()
+
+    async def check_owner(self) -> None:
+        """Raise ClusterTakenError where the name of this cluster belongs to another one."""
+        await self._store.check_owner()
 
     async def commit(self, step: Commit) -> None:
         """Store the step; NotLeaderError where this process must not."""

@@ -125,7 +125,7 @@ class Registry:
     async def _verify(self, model: ObjectKey, anchors: tuple[Anchor, ...]) -> Verification:
         contents = await self.store.inspect(model)
         head = await self.store.read_head(model)
-        examination = Examination(model, head, anchors=anchors)
+        examination = Examination(model, head, anchors=anchors, owner=await self.store.owner())
         async for record in self.store.read_records(model, after=head.audit.pruned_through):
             examination.add(record)
         latest = await self.store.read_head(model) if examination.beyond else head
@@ -262,7 +262,8 @@ class Registry:
             states = known is not None and bool(known.holds_spec or known.digest)
             digest = known.digest if known is not None and states else (await self.get(model, serves)).digest
             audit_entry = structs.replace(audit_entry, digest=digest)
-        record, after = seal(head, audit_entry, model, by=self._by, now=self._clock.now())
+        cluster = (await self.store.owner()).cluster
+        record, after = seal(head, audit_entry, model, by=self._by, now=self._clock.now(), cluster=cluster)
         return Commit(
             model=model,
             before=head,

@@ -79,7 +79,9 @@ def test_the_operator_has_the_rights_that_it_needs(wide: Release) -> None:
 
 
 def test_with_dynamodb_the_operator_has_no_rights_on_records(admin: Kubectl) -> None:
-    with installed(admin, "--set=config.registry.kind=DynamoDB") as release:
+    with installed(
+        admin, "--set=config.registry.kind=DynamoDB", "--set=config.registry.dynamodb.cluster=prod-1"
+    ) as release:
         assert release.allowed([*_NEEDED, *_RECORDING], "default") == list(_NEEDED)
 
 

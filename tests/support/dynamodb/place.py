@@ -3,13 +3,14 @@
 import asyncio
 import itertools
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
+from msgspec import structs
 
 from serinus.api.names import ObjectKey
 from serinus.api.quantities import Duration
@@ -24,6 +25,7 @@ from support.dynamodb.scripted import Scripted, error
 from support.registry.place import PAGE, Crash, Fault
 
 REGION: Final = "eu-central-1"
+CLUSTER: Final = "prod-1"
 
 Exchange = Callable[[Any, Callable[[Any], AWSResponse]], AWSResponse | None]
 """Handles a request instead of the network, given the function that sends it; None lets the request pass."""
@@ -48,7 +50,7 @@ def fresh_prefix() -> str:
 
 def settings_at(endpoint: str, **fields: Any) -> DynamoDbSettings:
     usual = {"region": REGION, "endpoint": endpoint, "table_prefix": fresh_prefix(), "timeout": Duration("5s")}
-    return DynamoDbSettings(**{**usual, **fields})
+    return DynamoDbSettings(**{**usual, "cluster": CLUSTER, **fields})
 
 
 def make_tables(settings: DynamoDbSettings) -> None:
@@ -83,12 +85,22 @@ class DynamoDbPlace:
         self._session = new_session()
         self._opened: dict[DynamoDbStore, Clients] = {}
 
-    def open(self, *, page_size: int = PAGE, exchange: Exchange | None = None) -> DynamoDbStore:
-        clients = connect(self.settings, self._session)
+    def open(
+        self,
+        *,
+        page_size: int = PAGE,
+        exchange: Exchange | None = None,
+        cluster: str | None = None,
+        identity: str | None = None,
+    ) -> DynamoDbStore:
+        """Open a store of the place's cluster or of another one, as the operator of the cluster with this identity."""
+        settings = self.settings if cluster is None else structs.replace(self.settings, cluster=cluster)
+        clients = connect(settings, self._session)
         if exchange is not None:
             intercept(clients, exchange)
         pages = PageSizes(versions=page_size, records=page_size, index=page_size)
-        store = DynamoDbStore(self.settings, clients, pages=pages)
+        identify = _identified_as(identity) if identity is not None else None
+        store = DynamoDbStore(settings, clients, pages=pages, identify=identify)
         self._opened[store] = clients
         return store
 
@@ -99,7 +111,7 @@ class DynamoDbPlace:
     def fresh_model(self) -> ObjectKey:
         return ObjectKey("ml", f"m{uuid.uuid4().hex[:10]}")
 
-    def crashing(self, after: int) -> DynamoDbStore:
+    def crashing(self, after: int, **opened: Any) -> DynamoDbStore:
         count = itertools.count(1)
 
         def exchange(request: Any, send: Callable[[Any], AWSResponse]) -> AWSResponse | None:
@@ -108,7 +120,7 @@ class DynamoDbPlace:
             send(request)
             raise Crash
 
-        return self.open(exchange=exchange)
+        return self.open(exchange=exchange, **opened)
 
     def crashing_before(self, request: int) -> DynamoDbStore:
         count = itertools.count(1)
@@ -126,6 +138,13 @@ class DynamoDbPlace:
     async def close(self) -> None:
         await asyncio.gather(*(store.close() for store in self._opened))
         self._opened.clear()
+
+
+def _identified_as(identity: str) -> Callable[[], Awaitable[str]]:
+    async def identify() -> str:
+        return identity
+
+    return identify
 
 
 def faulty(faults: Iterable[Fault | None]) -> Exchange:

@@ -27,8 +27,20 @@ def cancelled(*reasons: str | dict[str, Any]) -> dict[str, Any]:
     return error("TransactionCanceledException", CancellationReasons=listed)
 
 
+def _claims(asked: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the answer about the clusters of the tables, where that is asked: one has claimed its name."""
+    key = asked.get("Key", {})
+    if key.get("pk") == {"S": "CLUSTERS"}:
+        return {"Item": key | {"identity": {"S": ""}}}
+    values = asked.get("ExpressionAttributeValues", {})
+    return {"Items": [], "Count": 0} if values.get(":pk") == {"S": "CLUSTERS"} else None
+
+
 class Scripted:
-    """Returns the responses in order, repeating the last one, and records the requests; an exception is raised."""
+    """Returns the responses in order, repeating the last one, and records the requests; an exception is raised.
+
+    What is asked about the clusters of the tables is answered beside the script.
+    """
 
     def __init__(self, *answers: dict[str, Any] | Exception) -> None:
         self._answers = list(answers)
@@ -36,8 +48,11 @@ class Scripted:
 
     def __call__(self, request: Any, _: Callable[[Any], AWSResponse]) -> AWSResponse:
         operation = request.headers["X-Amz-Target"].decode().partition(".")[2]
-        self.asked.append({"operation": operation, **json.loads(request.body)})
-        answer = self._answers[0] if len(self._answers) == 1 else self._answers.pop(0)
+        asked = {"operation": operation, **json.loads(request.body)}
+        answer: dict[str, Any] | Exception | None = _claims(asked)
+        if answer is None:
+            self.asked.append(asked)
+            answer = self._answers[0] if len(self._answers) == 1 else self._answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         content = {name: value for name, value in answer.items() if name != "status"}

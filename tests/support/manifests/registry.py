@@ -56,6 +56,7 @@ EVERY_RECORD_FIELD: Final[dict[str, Any]] = {
     ],
     "details": {"through": "3"},
     "registration": {"spec": "{}", "labels": {"team": "payments"}, "registeredAt": _AT},
+    "cluster": "prod-eu",
     "standing": [{"version": "2.2.4", "specHash": _HASH, "digest": _HASH, "yanked": "CVE-1", "yankChanges": 1}],
     "before": {"production": "2.2.4", "candidate": "2.3.1", "traffic": "5%", "stage": "canary", "generation": 4},
     "after": {"production": "2.2.4", "candidate": "", "traffic": "", "stage": "", "generation": 4},

@@ -13,7 +13,7 @@ from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode, encode
-from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.chain import ChainOwner, StoredRecord
 from serinus.engine.audit.contents import StoredContents, StoredVersion
 from serinus.engine.audit.registrations import RegisteredVersion, RegisteredVersions
 from serinus.engine.versions.catalogue import Query, VersionEntry, spec_hash
@@ -124,6 +124,15 @@ class MemoryStore:
     async def list_models(self) -> AsyncIterator[tuple[ObjectKey, Head]]:
         async for model in self._pages(lambda: list(self._data)):
             yield model, self._of(model).head
+
+    async def owner(self) -> ChainOwner:
+        return ChainOwner()
+
+    async def clusters(self) -> tuple[str, ...]:
+        return ()
+
+    async def check_owner(self) -> None:
+        return
 
     async def commit(self, step: Commit) -> None:
         await self._request(lambda: self._commit(step))

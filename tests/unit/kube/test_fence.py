@@ -34,7 +34,9 @@ from serinus.kube.lease import LeaseElection
 from serinus.kube.status import ApiStatusWriter
 from serinus.ports.cluster_state import Meta
 from serinus.registry.fenced import FencedStore
+from serinus.registry.kubernetes.heads import StoredHeads
 from serinus.registry.kubernetes.mirror import MirroringAuditLog
+from serinus.registry.kubernetes.reads import RegistryObjects
 from serinus.registry.kubernetes.store import KubernetesStore
 from serinus.registry.service import Registry
 from serinus.routers.gateway_api import GatewayApiRouter
@@ -119,6 +121,7 @@ WRITES: dict[str, Write] = {
     "kube.status: review": lambda client: ApiStatusWriter(client).write_review(MODEL, ModelVersionStatus()),
     "kube.status: policy": lambda client: ApiStatusWriter(client).write_policy_seen(MODEL, 2),
     "registry.kubernetes.store": lambda client: registry(client).record(MODEL, ENTRY),
+    "registry.kubernetes.heads": lambda client: StoredHeads(client, RegistryObjects(client, 10)).create(MODEL),
     "registry.kubernetes.mirror": a_shown_head,
 }
 

@@ -104,7 +104,8 @@ async def _checkpoint(options: CheckpointOptions, context: CliContext) -> int:
         store = await context.open_store(options.registry or registry_url(settings), settings.namespaces)
         stack.push_async_callback(store.close)
         heads = [(model, head.audit) async for model, head in store.list_models()]
-        written = await checkpoints.write(heads, context.clock.now())
+        owner = await store.owner()
+        written = await checkpoints.write(heads, context.clock.now(), cluster=owner.cluster)
     chains = count(written.chains, "chain")
     echo(f"{checkpoints.bucket.place}{written.name}: {chains} as of {written.at:%Y-%m-%d %H:%M:%SZ}")
     return OK
@@ -137,7 +138,12 @@ def registry_url(settings: Settings) -> str:
     if settings.registry.kind is RegistryKind.KUBERNETES:
         return CLUSTER
     dynamodb = settings.registry.dynamodb
-    parameters = {"region": dynamodb.region, "endpoint": dynamodb.endpoint, "scope": dynamodb.scope}
+    parameters = {
+        "region": dynamodb.region,
+        "endpoint": dynamodb.endpoint,
+        "cluster": dynamodb.cluster,
+        "scope": dynamodb.scope,
+    }
     return f"dynamodb://{dynamodb.table_prefix}?{urlencode({name: text for name, text in parameters.items() if text})}"
 
 

@@ -124,7 +124,7 @@ async def _prune(options: PruneOptions, context: CliContext) -> int:
         before = min(too_old, resolve_time(options.before, now)) if options.before is not None else too_old
         covered = None
         if options.checkpoints.url is not None:
-            covered = max((anchor.sequence for anchor in seen.of(model)), default=0)
+            covered = max((anchor.sequence for anchor in seen.of(model, await store.owner())), default=0)
         return await _remove(options, context, _Plan(store, model, before, covered, days))
 
 

@@ -10,8 +10,8 @@ from serinus.api.names import ObjectKey
 from serinus.cli.audit.output import count, finding_lines
 from serinus.cli.command import Subparsers, set_handler
 from serinus.cli.output import echo, echo_error
-from serinus.cli.session import CliContext, RegistryOptions, add_registry, name_of, open_registry, this_process
-from serinus.engine.audit.chain import Anchor, ChainFinding
+from serinus.cli.session import CliContext, RegistryOptions, add_registry, name_of, open_each_cluster, this_process
+from serinus.engine.audit.chain import Anchor, ChainFinding, ChainOwner
 from serinus.errors import ConfigurationError, RefusedError, SerinusError
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.service import Registry
@@ -147,22 +147,33 @@ async def _verify_registry(options: VerifyOptions, context: CliContext) -> int:
     statuses = [BROKEN] if seen.findings else []
     async with AsyncExitStack() as stack:
         everywhere = only is None and not namespace
-        store = await stack.enter_async_context(open_registry(options.registry, context, everywhere=everywhere))
+        opened = open_each_cluster(options.registry, context, everywhere=everywhere)
+        clusters = await stack.enter_async_context(opened)
         archive = open_archive(options.archive) if options.archive else None
         if archive is not None:
             stack.push_async_callback(archive.close)
-        registry = Registry(store, context.clock, this_process())
-        models = [only] if only is not None else await _all_models(store, seen, namespace)
-        for model in models:
+        known = [
+            (cluster if len(clusters) > 1 else "", store, model)
+            for cluster, store in clusters.items()
+            for model in ([only] if only is not None else await _all_models(store, seen, namespace))
+        ]
+        for cluster, store, model in known:
+            registry, alone = Registry(store, context.clock, this_process()), only is not None and not cluster
             try:
-                statuses.append(_print_proof(await prove(registry, model, seen, archive), alone=only is not None))
+                proof = await prove(registry, model, seen, archive)
+                statuses.append(_print_proof(proof, cluster, alone=alone))
             except SerinusError as problem:
-                echo_error(f"{name_of(model)}: could not verify: {problem}")
+                echo_error(f"{_place(cluster, model)}could not verify: {problem}")
                 statuses.append(UNVERIFIED)
-    if not models:
+    if not known:
         echo_error("could not verify: there is no model in the registry")
         return BROKEN if statuses else UNVERIFIED
     return BROKEN if BROKEN in statuses else max(statuses)
+
+
+def _place(cluster: str, model: ObjectKey) -> str:
+    """Return what a line begins with: the model, after its cluster where there are several."""
+    return f"{cluster}: {name_of(model)}: " if cluster else f"{name_of(model)}: "
 
 
 async def seen_by_checkpoints(source: CheckpointSource, only: ObjectKey | None) -> "CheckpointAnchors":
@@ -183,7 +194,9 @@ async def seen_by_checkpoints(source: CheckpointSource, only: ObjectKey | None) 
 
 async def _all_models(store: RegistryStore, seen: "CheckpointAnchors", namespace: str | None) -> list[ObjectKey]:
     """Return every model that has a head, a record or a checkpoint, so that one that was deleted is found."""
-    known = {model async for model, _ in store.list_models()} | set(seen.anchors)
+    owner = await store.owner()
+    known = {model async for model, _ in store.list_models()}
+    known |= {model for model in seen.anchors if seen.of(model, owner)}
     try:
         known |= {model async for model in store.list_chains()}
     except RefusedError as problem:
@@ -193,8 +206,8 @@ async def _all_models(store: RegistryStore, seen: "CheckpointAnchors", namespace
     return sorted(model for model in known if namespace is None or model.namespace == namespace)
 
 
-def _print_proof(proof: "Proof", *, alone: bool) -> int:
-    name = "" if alone else f"{name_of(proof.model)}: "
+def _print_proof(proof: "Proof", cluster: str, *, alone: bool) -> int:
+    name = "" if alone else _place(cluster, proof.model)
     for note in proof.notes:
         echo_error(f"note: {name}{note}")
     if proof.unknown and not alone:
@@ -212,9 +225,8 @@ def _print_proof(proof: "Proof", *, alone: bool) -> int:
         parts += [count(proof.checkpoints, "checkpoint")] if proof.checkpoints else []
         echo(f"{name}ok: {', '.join(parts)}")
         return INTACT
-    echo(
-        f"{name_of(proof.model)}: {count(len(proof.findings), 'finding')} in {count(proof.records, 'record')}{archived}"
-    )
+    place, findings = _place(cluster, proof.model), count(len(proof.findings), "finding")
+    echo(f"{place}{findings} in {count(proof.records, 'record')}{archived}")
     _print_findings(proof.findings)
     return BROKEN
 
@@ -239,7 +251,11 @@ async def _verify_file(file: Path, source: CheckpointSource) -> int:
         model = ObjectKey(manifest.namespace, manifest.model)
         seen = await seen_by_checkpoints(source, model)
         last = probe.last.sequence
-        anchors = tuple(anchor for anchor in seen.of(model) if anchor.sequence <= last)
+        anchors = tuple(
+            anchor
+            for anchor in seen.of(model, ChainOwner(manifest.cluster, not manifest.cluster))
+            if anchor.sequence <= last
+        )
         findings, checked = seen.findings, check_export(file, anchors)
     findings = (*findings, *checked.findings)
     if findings:

@@ -55,7 +55,8 @@ def add_parser(verbs: Subparsers) -> None:
     parser = verbs.add_parser(
         "diff",
         help=explanation,
-        description=f"{explanation[0].upper()}{explanation[1:]}. The answer is the operator's while the older version serves.",
+        description=f"{explanation[0].upper()}{explanation[1:]}. "
+        "The answer is the operator's while the older version serves.",
     )
     parser.add_argument("old", help="the version that serves, such as v2.2.4, or a file with one ModelVersion")
     parser.add_argument("new", help="the later version, or a file")

@@ -1,21 +1,21 @@
-"""``serinus registry list | get | production``: prints models and versions, for people and for scripts."""
+"""``serinus registry list | get``: prints models and versions, for people and for scripts."""
 
 import argparse
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
 import yaml
 
-from serinus.api.model import Head
+from serinus.api.model import Head, ProductionVersion
 from serinus.api.modelversion import VersionStage
 from serinus.api.names import API_VERSION, MODEL_VERSION, ObjectKey, model_version_name
 from serinus.api.parsing import encode
 from serinus.cli.audit.output import plain
-from serinus.cli.command import FAILED, STATUSES, Subparsers, set_handler
-from serinus.cli.output import echo, echo_error
+from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.output import echo
 from serinus.cli.session import (
     CliContext,
     RegistryOptions,
@@ -30,10 +30,10 @@ from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.engine.versions.lifecycle import version_stage
 from serinus.errors import ConfigurationError
 from serinus.ports.registry_store import RegistryStore
+from serinus.registry.promotions import last_promotion
 from serinus.registry.service import Registry
 
-OK, NOTHING = 0, 1
-_PRODUCTION_STATUSES: Final = STATUSES | {NOTHING: f"no version is in production; or {FAILED}"}
+OK: Final = 0
 _SHORT_HASH: Final = len("sha256:") + 12
 
 Row = dict[str, str]
@@ -82,20 +82,6 @@ class GetOptions:
         return cls(model=args.model, version=args.version, registry=registry, output=args.output)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProductionOptions:
-    """Options of ``serinus registry production``."""
-
-    model: str
-    registry: RegistryOptions
-    output: Literal["version", "json"]
-
-    @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
-        """Return the options that were parsed."""
-        return cls(model=args.model, registry=RegistryOptions.from_args(args), output=args.output)
-
-
 def add_parsers(verbs: Subparsers) -> None:
     """Add the verbs."""
     _add_list(verbs.add_parser("list", help="print all models, or the versions of one, newest first"))
@@ -106,11 +92,6 @@ def add_parsers(verbs: Subparsers) -> None:
     add_registry(get)
     get.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml")
     set_handler(get, GetOptions.from_args, _get, closed_pipe=OK)
-    production = verbs.add_parser("production", help="print the production version (exit status 1 if there is none)")
-    add_model(production)
-    add_registry(production)
-    production.add_argument("-o", "--output", choices=("version", "json"), default="version")
-    set_handler(production, ProductionOptions.from_args, _production, closed_pipe=OK, statuses=_PRODUCTION_STATUSES)
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
@@ -153,7 +134,7 @@ async def _list(options: ListOptions, context: CliContext) -> int:
         for row in rows:
             echo(json.dumps({name.lower(): value for name, value in row.items()}))
     elif rows:
-        _print_table(rows)
+        print_table(rows)
     if not rows:
         echo("No versions found." if options.selects_versions else "No models found.", err=True)
     return OK
@@ -201,7 +182,7 @@ def _model_row(model: ObjectKey, head: Head) -> Row:
     }
 
 
-def _print_table(rows: list[Row]) -> None:
+def print_table(rows: Sequence[Row]) -> None:
     """Print a table; a column that is empty in every row is left out."""
     names = [name for name in rows[0] if any(row[name] for row in rows)]
     shown = [{name: row[name][:_SHORT_HASH] if name == "DIGEST" else row[name] for name in names} for row in rows]
@@ -218,7 +199,8 @@ async def _get(options: GetOptions, context: CliContext) -> int:
     async with open_registry(options.registry, context) as store:
         entry = await Registry(store, context.clock, this_process()).get(model, options.version)
         head = await store.read_head(model)
-    manifest = _manifest(model, head, entry)
+        promotion = await last_promotion(store, model, head, entry.version)
+    manifest = _manifest(model, head, entry, promotion)
     if options.output == "json":
         echo(json.dumps(manifest))
     else:
@@ -226,7 +208,21 @@ async def _get(options: GetOptions, context: CliContext) -> int:
     return OK
 
 
-def _manifest(model: ObjectKey, head: Head, entry: VersionEntry) -> Mapping[str, Any]:
+def promotion_facts(promotion: ProductionVersion | None) -> dict[str, str]:
+    """Return when a version was promoted, by whom and why, as the status of a ModelVersion names them."""
+    if promotion is None:
+        return {}
+    facts = {
+        "promotedAt": str(encode(promotion)["promotedAt"]),
+        "promotedBy": promotion.promoted_by,
+        "promotedBecause": promotion.promoted_because,
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def _manifest(
+    model: ObjectKey, head: Head, entry: VersionEntry, promotion: ProductionVersion | None
+) -> Mapping[str, Any]:
     metadata: dict[str, Any] = {"name": model_version_name(entry.spec.model, entry.version)}
     metadata |= {"namespace": model.namespace} if model.namespace else {}
     metadata |= {"labels": dict(entry.labels)} if entry.labels else {}
@@ -240,22 +236,5 @@ def _manifest(model: ObjectKey, head: Head, entry: VersionEntry) -> Mapping[str,
         "kind": MODEL_VERSION.kind,
         "metadata": metadata,
         "spec": encode(entry.spec),
-        "status": status | ({"yanked": entry.yanked} if entry.yanked else {}),
+        "status": status | promotion_facts(promotion) | ({"yanked": entry.yanked} if entry.yanked else {}),
     }
-
-
-# ---- production -------------------------------------------------------------------------------
-
-
-async def _production(options: ProductionOptions, context: CliContext) -> int:
-    model = options.registry.model_key(options.model)
-    async with open_registry(options.registry, context) as store:
-        head = await store.read_head(model)
-    if head.production is None:
-        echo_error(f"no version of {name_of(model)} is in production")
-        return NOTHING
-    if options.output == "json":
-        echo(json.dumps(encode(head.production) | {"generation": head.generation}))
-    else:
-        echo(head.production.version)
-    return OK

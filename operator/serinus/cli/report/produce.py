@@ -77,7 +77,8 @@ async def _read_known(options: ReportOptions, context: CliContext, model: Object
     if not report_input.head.audit.sequence and not report_input.entries:
         raise NotFoundError(f"there is no record of {name_of(model)} in {registry.url}: is the namespace right?")
     if seen is not None:
-        report_input = replace(report_input, anchors=seen.of(model), findings=seen.findings, notes=seen.notes)
+        anchors = seen.of(model, report_input.owner)
+        report_input = replace(report_input, anchors=anchors, findings=seen.findings, notes=seen.notes)
     return replace(report_input, policy=await context.read_policy(model) if registry.in_cluster else None)
 
 
@@ -93,6 +94,7 @@ async def _read(store: RegistryStore, model: ObjectKey) -> ReportInput:
         entries=await _entries(store, model),
         contents=contents,
         latest=latest.audit.sequence,
+        owner=await store.owner(),
     )
 
 

@@ -47,6 +47,27 @@ class StoredRecord:
     defects: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ChainOwner:
+    """The cluster whose chains a store keeps.
+
+    Attributes:
+        cluster: its name, which its records name; empty for a store within one cluster, whose records name none.
+        unnamed: whether its chains may begin with records from before clusters had names.
+    """
+
+    cluster: str = ""
+    unnamed: bool = True
+
+    def owns(self, cluster: str) -> bool:
+        """Return whether a record or an anchor that names this cluster, or none, belongs to the chains."""
+        return cluster == self.cluster or (self.unnamed and not cluster)
+
+
+NO_CLUSTER: Final = ChainOwner()
+"""Of a store within one cluster."""
+
+
 class ChainFault(StrEnum):
     """The kinds of defects of a chain."""
 
@@ -95,11 +116,15 @@ class ChainFinding:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The hash of one record as observed outside the chain; ``where`` names the observer for messages."""
+    """The hash of one record as observed outside the chain; ``where`` names the observer for messages.
+
+    ``cluster`` is the one whose chain it is; empty where the observer names none.
+    """
 
     sequence: int
     hash: str
     where: str
+    cluster: str = ""
 
 
 MOST_LISTED: Final = 1000

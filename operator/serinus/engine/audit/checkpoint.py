@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import rfc8785
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from serinus.api.model import ChainHead
 from serinus.api.names import ObjectKey
@@ -29,10 +29,15 @@ _NO_RECORDS: Final = ChainHead()
 
 
 class SeenHead(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """The last record of one chain at the time of the checkpoint."""
+    """The last record of one chain at the time of the checkpoint.
+
+    ``cluster`` is the one whose chain it is; absent where the registry is a cluster's own, and before clusters had
+    names.
+    """
 
     namespace: str
     model: str
+    cluster: str | UnsetType = UNSET
     sequence: Annotated[int, Meta(ge=1)]
     hash: Annotated[str, _HASH]
 
@@ -67,20 +72,29 @@ class SignedCheckpoint(Model, frozen=True, kw_only=True, omit_defaults=False):
     signature: str
 
 
-def checkpoint_of(heads: Iterable[tuple[ObjectKey, ChainHead]], at: datetime, previous: str) -> Checkpoint:
+def checkpoint_of(
+    heads: Iterable[tuple[ObjectKey, ChainHead]], at: datetime, previous: str, *, cluster: str = ""
+) -> Checkpoint:
     """Return the checkpoint of these heads; a chain without records is left out.
 
     Args:
         heads: the ends of all chains, in any order; of two for one model the longer chain counts.
         at: the time, aware, UTC.
         previous: the hash of the checkpoint before it; empty where there is none.
+        cluster: the cluster whose chains they are; empty where none is named.
     """
     longest: dict[ObjectKey, ChainHead] = {}
     for model, head in heads:
         if head.sequence > longest.get(model, _NO_RECORDS).sequence:
             longest[model] = head
     ordered = tuple(
-        SeenHead(namespace=model.namespace, model=model.name, sequence=head.sequence, hash=head.hash)
+        SeenHead(
+            namespace=model.namespace,
+            model=model.name,
+            cluster=cluster or UNSET,
+            sequence=head.sequence,
+            hash=head.hash,
+        )
         for model, head in sorted(longest.items(), key=lambda pair: pair[0])
     )
     return Checkpoint(format=FORMAT, at=at, heads=ordered, previous=previous)
@@ -132,4 +146,5 @@ def anchors_of(checkpoint: Checkpoint) -> Iterator[tuple[ObjectKey, Anchor]]:
     """Yield the anchor that the checkpoint gives to each chain."""
     where = f"the checkpoint of {checkpoint.at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
     for head in checkpoint.heads:
-        yield ObjectKey(head.namespace, head.model), Anchor(head.sequence, head.hash, where)
+        cluster = head.cluster if isinstance(head.cluster, str) else ""
+        yield ObjectKey(head.namespace, head.model), Anchor(head.sequence, head.hash, where, cluster)

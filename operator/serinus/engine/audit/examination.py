@@ -13,7 +13,7 @@ from serinus.api.audit_record import AuditEvent, AuditRecordSpec
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
-from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, ChainWalk, StoredRecord
+from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, ChainOwner, ChainWalk, StoredRecord
 from serinus.engine.audit.contents import StoredContents, compare_contents, unverifiable
 from serinus.engine.audit.head import apply
 from serinus.engine.audit.registrations import RegisteredVersions, text_hash
@@ -37,13 +37,14 @@ class Examination:
         beyond: the number of the last record beyond the head; 0 where there is none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a chain is compared with
         self,
         model: ObjectKey | None,
         head: Head,
         *,
         begin: Anchor | None = None,
         anchors: Iterable[Anchor] = (),
+        owner: ChainOwner | None = None,
         keep: bool = False,
     ) -> None:
         """Begin.
@@ -53,10 +54,11 @@ class Examination:
             head: read before the records.
             begin: the record before the first one; by default the last that retention has removed.
             anchors: checkpoints with valid signatures.
+            owner: the cluster whose records they must be; None not to compare.
             keep: whether to keep the decoded records.
         """
         start = begin if begin is not None else pruned_anchor(head)
-        self._model, self._stored = model, head
+        self._model, self._stored, self._owner = model, head, owner
         self._walk = ChainWalk(start, anchors)
         self._head: Head | None = Head() if start.sequence == 0 else None
         self._versions = RegisteredVersions(complete=start.sequence == 0)
@@ -94,6 +96,9 @@ class Examination:
         owner = ObjectKey(record.namespace, record.model)
         if self._model is not None and owner != self._model:
             self._report(ChainFault.MISPLACED, record.sequence, f"it is a record of {owner}")
+        if self._owner is not None and not self._owner.owns(record.cluster):
+            named = f"the cluster {record.cluster}" if record.cluster else "no cluster"
+            self._report(ChainFault.MISPLACED, record.sequence, f"it is a record of {named}")
         first = self._ids.setdefault(record.id, record.sequence)
         if first != record.sequence:
             self._report(ChainFault.DUPLICATE, record.sequence, f"it has the id of record {first}: {record.id}")

@@ -13,6 +13,8 @@ from msgspec import structs
 
 from serinus.api.audit_record import (
     FORMAT,
+    PROMOTED_BECAUSE,
+    PROMOTED_BY,
     AuditEntry,
     AuditEvent,
     AuditRecordSpec,
@@ -33,6 +35,7 @@ from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import sealed
 
 _PROMOTIONS: Final = frozenset({AuditEvent.PROMOTED, AuditEvent.STABLE_ADOPTED})
+_SERVING: Final = _PROMOTIONS | {AuditEvent.ROLLED_BACK}
 _ENDINGS: Final = frozenset({AuditEvent.RUN_SUPERSEDED, AuditEvent.RUN_CANCELLED})
 
 
@@ -105,7 +108,13 @@ def _with_production(head: Head, version: str, record: AuditEntry) -> Head:
         good = (before.version, *_without(good, before.version))[:MAX_GOOD]
     return structs.replace(
         head,
-        production=ProductionVersion(version=version, digest=record.digest, since=record.at),
+        production=ProductionVersion(
+            version=version,
+            digest=record.digest,
+            since=record.at,
+            promoted_by=record.details.get(PROMOTED_BY, ""),
+            promoted_because=record.details.get(PROMOTED_BECAUSE, ""),
+        ),
         good=good,
         quarantined=_without(head.quarantined, version),
     )
@@ -142,8 +151,19 @@ def summary_of(head: Head) -> HeadSummary:
     )
 
 
-def seal(
-    head: Head, audit_entry: AuditEntry, key: ObjectKey, *, by: OperatorIdentity, now: datetime
+def _with_promotion(audit_entry: AuditEntry) -> dict[str, str]:
+    """Return the details with who made the version the production version, and why.
+
+    A run says who asked for its version: its Promoted record is the operator's own act.
+    """
+    if audit_entry.event not in _SERVING:
+        return audit_entry.details
+    because = audit_entry.reason or audit_entry.message
+    return {PROMOTED_BY: audit_entry.actor.name, PROMOTED_BECAUSE: because, **audit_entry.details}
+
+
+def seal(  # noqa: PLR0913 - what the registry adds to an entry
+    head: Head, audit_entry: AuditEntry, key: ObjectKey, *, by: OperatorIdentity, now: datetime, cluster: str = ""
 ) -> tuple[AuditRecordSpec, Head]:
     """Return the entry's record as the next link of the model's chain, and the resulting head.
 
@@ -153,13 +173,15 @@ def seal(
         key: the model.
         by: the process that records it.
         now: the time, aware, UTC.
+        cluster: the cluster whose chain it is; empty where the store is a cluster's own.
     """
     draft = AuditRecordSpec(
-        **structs.asdict(audit_entry),
+        **{**structs.asdict(audit_entry), "details": _with_promotion(audit_entry)},
         format=FORMAT,
         sequence=head.audit.sequence + 1,
         namespace=key.namespace,
         model=key.name,
+        cluster=cluster,
         recorded_at=now,
         recorded_by=by,
         before=summary_of(head),

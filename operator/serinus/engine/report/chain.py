@@ -8,7 +8,7 @@ from typing import Final
 
 from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import ChainHead, Head
-from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, StoredRecord
+from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, ChainOwner, StoredRecord
 from serinus.engine.audit.contents import StoredContents
 from serinus.engine.audit.examination import Examination
 from serinus.engine.audit.head import fold
@@ -59,6 +59,7 @@ def examine(  # noqa: PLR0913, PLR0917 - what is compared with each other
     findings: Iterable[ChainFinding] = (),
     contents: StoredContents | None = None,
     latest: int | None = None,
+    owner: ChainOwner | None = None,
 ) -> Examined:
     """Verify a chain and decode its records.
 
@@ -71,9 +72,10 @@ def examine(  # noqa: PLR0913, PLR0917 - what is compared with each other
         findings: defects of the checkpoints themselves.
         contents: what the store shows beside the chain, read before the head; None not to compare.
         latest: the head's number, read after the records; by default that of ``head``.
+        owner: the cluster whose records they must be; None not to compare.
     """
     audit, known = head.audit, tuple(anchors)
-    reading = Examination(None, head, anchors=known, keep=True)
+    reading = Examination(None, head, anchors=known, owner=owner, keep=True)
     for record in stored:
         reading.add(record)
     in_chain, notes = reading.finish(contents, latest=latest)

@@ -12,7 +12,7 @@ from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import Head, ModelSpec
 from serinus.api.modelversion import Governance, VersionStage
 from serinus.api.names import ObjectKey
-from serinus.engine.audit.chain import Anchor, ChainFinding, StoredRecord
+from serinus.engine.audit.chain import NO_CLUSTER, Anchor, ChainFinding, ChainOwner, StoredRecord
 from serinus.engine.audit.contents import StoredContents
 from serinus.engine.report.chain import Proof, examine, head_at
 from serinus.engine.report.facts import facts_of
@@ -38,6 +38,7 @@ class ReportInput:
         policy: the policy of the team's Model; None where there is none, or it could not be read.
         contents: what the store shows beside the chain, read before the head; None not to compare.
         latest: the head's number, read after the records; None for that of ``head``.
+        owner: the cluster whose chain it is.
     """
 
     model: ObjectKey
@@ -50,6 +51,7 @@ class ReportInput:
     policy: ModelSpec | None = None
     contents: StoredContents | None = None
     latest: int | None = None
+    owner: ChainOwner = NO_CLUSTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ class AuditReport:
     """The audit report of one model as of a time.
 
     Attributes:
+        cluster: the cluster whose production and chain these are; empty where the registry is a cluster's own.
         live: the version in production; None where there is none.
         since: the start of its production; None where that precedes the first record that is kept.
         trial: the production version and the candidate at ``as_of``.
@@ -66,6 +69,7 @@ class AuditReport:
     """
 
     model: ObjectKey
+    cluster: str
     as_of: datetime
     proof: Proof
     head: Head
@@ -116,6 +120,7 @@ def compile_report(report_input: ReportInput, as_of: datetime) -> AuditReport:
         report_input.findings,
         report_input.contents,
         report_input.latest,
+        report_input.owner,
     )
     records = tuple(record for record in examined.records if record.at <= as_of)
     head = head_at(report_input.head, examined.records, as_of)
@@ -135,6 +140,7 @@ def compile_report(report_input: ReportInput, as_of: datetime) -> AuditReport:
     )
     return AuditReport(
         model=report_input.model,
+        cluster=report_input.owner.cluster,
         as_of=as_of,
         proof=examined.proof,
         head=head,

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from serinus.api.audit_record import Actor, AuditEvent, AuditRecordSpec, Authentication
+from serinus.api.audit_record import PROMOTED_BECAUSE, PROMOTED_BY, Actor, AuditEvent, AuditRecordSpec, Authentication
 
 
 def vouched_for(actor: Actor) -> bool:
@@ -86,9 +86,13 @@ class Exceptional:
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
-        """Its details; none for a waiver, whose details are the schema changes that the version's section lists."""
+        """Its details; none for a waiver, whose details are the schema changes that the version's section lists.
+
+        Who promoted a version and why is left out: it stands with the version.
+        """
         waived = self.record.event is AuditEvent.SCHEMA_WAIVED
-        return () if waived else tuple(sorted(self.record.details.items()))
+        shown = (fact for fact in self.record.details.items() if fact[0] not in {PROMOTED_BY, PROMOTED_BECAUSE})
+        return () if waived else tuple(sorted(shown))
 
 
 def exceptional(records: Iterable[AuditRecordSpec]) -> tuple[Exceptional, ...]:

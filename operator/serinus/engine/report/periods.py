@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from serinus.api.audit_record import AuditRecordSpec
+from serinus.api.audit_record import PROMOTED_BECAUSE, PROMOTED_BY, AuditRecordSpec
 from serinus.engine.report.chain import breaks
 
 
@@ -34,6 +34,20 @@ class Period:
     begin: datetime | None
     end: datetime | None = None
     began_by: AuditRecordSpec | None = None
+
+    @property
+    def promoted_by(self) -> str:
+        """Who made it the production version; empty where the record of that is not kept."""
+        record = self.began_by
+        return record.details.get(PROMOTED_BY, record.actor.name) if record is not None and self.version else ""
+
+    @property
+    def promoted_because(self) -> str:
+        """Why; empty likewise, or where nobody said so."""
+        record = self.began_by
+        if record is None or not self.version:
+            return ""
+        return record.details.get(PROMOTED_BECAUSE, "") or record.reason or record.message
 
     def length(self, until: datetime) -> timedelta | None:
         """Return its length, up to ``until`` while it lasts; None where its beginning is not known."""

@@ -13,6 +13,8 @@ from uuid import UUID, uuid5
 import msgspec
 
 from serinus.api.audit_record import (
+    PROMOTED_BECAUSE,
+    PROMOTED_BY,
     Actor,
     ActorKind,
     ApprovalEvidence,
@@ -285,6 +287,9 @@ def _details(kind: AuditEvent, after: RolloutStatus, situation: Situation) -> di
         plan = [{name: stage[name] for name in _PLAN if name in stage} for stage in stages]
         stable = after.stable.version if after.stable is not None else ""
         return {"plan": _as_json(plan), "from": stable}
+    if kind is AuditEvent.PROMOTED and after.requested is not None and after.requested.by:
+        because = {PROMOTED_BECAUSE: after.requested.reason} if after.requested.reason else {}
+        return {PROMOTED_BY: after.requested.by, **because}
     rollback = after.rollback
     if kind is AuditEvent.ROLLED_BACK and rollback is not None:
         return {

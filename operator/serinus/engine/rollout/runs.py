@@ -100,10 +100,11 @@ def start(draft: Draft, situation: PlannedSituation) -> Draft:
     first, route = spec.stages[0], situation.observed.route
     candidate = with_backends(Serving(version=spec.version, weight=0, since=now), situation.observed)
     actors = situation.observed.actors
+    why = situation.reason_for(actors.version_by)
     begun = draft.with_status(
         run=status.run + 1,
         run_started_at=now,
-        requested=VersionRequest(by=actors.version_by[:512], author=actors.version_author),
+        requested=VersionRequest(by=actors.version_by[:512], author=actors.version_author, reason=why[:1024]),
         candidate=candidate,
         stage=CurrentStage(index=0, name=first.name, state=StageState.PREPARING, since=now, state_since=now),
         evidence=(),
@@ -116,7 +117,6 @@ def start(draft: Draft, situation: PlannedSituation) -> Draft:
         begun = begun.with_status(route=remembered_route(begun.status, situation, route))
     stable = status.stable.version if status.stable is not None else "nothing"
     story = f"Run {status.run + 1}: {stable} -> {spec.version}."
-    why = situation.reason_for(actors.version_by)
     return begun.with_event(EventReason.ROLLOUT_STARTED, story, by=actors.version_by, why=why)
 
 

@@ -275,7 +275,9 @@ class ModelVersionController:
         stage = version.status.stage if self._is_named(version) else idle_stage(version, review)
         ready, now = self._ready(version), self._ports.clock.now()
         registration = self._admission.registration_of(version)
-        status = next_status(version, review, recorded, yanked, failure, registration, ready, stage, now)
+        record = self._cache.model(version.meta.key.namespace, version.model)
+        production = record.production if record is not None else None
+        status = next_status(version, review, recorded, yanked, failure, registration, ready, stage, production, now)
         if status != version.status:
             # A stage that stays is not written: a Rollout may be giving it another one at this moment.
             stage = status.stage if status.stage != version.status.stage else ""

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from serinus.api.audit_record import AuditEvent
 from serinus.api.conditions import Condition, ConditionType
+from serinus.api.model import ProductionVersion
 from serinus.api.modelversion import ModelVersionStatus, VersionStage
 from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate, apply_updates
 from serinus.engine.rollout.waiting import WaitReason
@@ -66,12 +67,13 @@ def next_status(  # noqa: PLR0913, PLR0917 - what a status is made of
     registration: RegistrationState,
     ready: int | None,
     stage: str,
+    production: ProductionVersion | None,
     now: datetime,
 ) -> ModelVersionStatus:
     """Return the desired status of a version; its traffic stays as it is."""
     updates = (*review.findings, _recorded(registration, failure), _serving(version, ready))
     return structs.replace(
-        version.status,
+        _promoted(version, production),
         observed_generation=version.generation,
         stage=stage,
         spec_hash=version.spec_hash,
@@ -79,6 +81,18 @@ def next_status(  # noqa: PLR0913, PLR0917 - what a status is made of
         recorded=recorded,
         yanked=yanked,
         conditions=apply_updates(version.status.conditions, updates, version.generation, now),
+    )
+
+
+def _promoted(version: ModelVersionRecord, production: ProductionVersion | None) -> ModelVersionStatus:
+    """Return the status with its promotion as the head has it; one that does not serve any more keeps the last."""
+    if production is None or production.version != version.version:
+        return version.status
+    return structs.replace(
+        version.status,
+        promoted_at=production.promoted_at,
+        promoted_by=production.promoted_by,
+        promoted_because=production.promoted_because,
     )
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID, uuid5
 
+from serinus.api.names import ObjectKey
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import (
+    ClusterTakenError,
     ConflictError,
     NotFoundError,
     RefusedError,
@@ -20,20 +22,12 @@ from serinus.errors import (
 )
 from serinus.ports.registry_store import Commit, Yank
 from serinus.registry.dynamodb.client import ContendedError
-from serinus.registry.dynamodb.items import (
-    Item,
-    Keys,
-    data_items,
-    head_item,
-    number,
-    record_id_item,
-    record_item,
-    text,
-    version_values,
-)
+from serinus.registry.dynamodb.items import data_items, head_item, record_id_item, record_item, version_values
+from serinus.registry.dynamodb.keys import Item, Keys, number, text
 from serinus.registry.dynamodb.names import TableNames
 
-HEAD_STEP, RECORD_STEP, RECORD_ID_STEP, VERSION_STEP = "head", "record", "record id", "version"
+HEAD_STEP, RECORD_STEP, RECORD_ID_STEP = "head", "record", "record id"
+VERSION_STEP, NUMBER_STEP = "version", "number"
 
 _SPACE: Final = UUID("5e1f3c5a-7f0e-5d0b-9c0f-2a6c1d1f4e83")
 _FAILED: Final = "ConditionalCheckFailed"
@@ -46,12 +40,14 @@ class Transaction:
 
     Attributes:
         step: the step.
+        keys: those of its cluster.
         names: the purpose of each action, in their order.
         actions: the actions in the API's format.
         token: the idempotency token: DynamoDB applies a step once, however often it is sent within ten minutes.
     """
 
     step: Commit
+    keys: Keys
     names: tuple[str, ...]
     actions: tuple[Mapping[str, Any], ...]
     token: str
@@ -71,7 +67,9 @@ def transaction(step: Commit, keys: Keys, tables: TableNames) -> Transaction:
     """
     build = _Builder(step, keys, tables)
     named = list(build.actions())
-    return Transaction(step, tuple(name for name, _ in named), tuple(action for _, action in named), build.token())
+    return Transaction(
+        step, keys, tuple(name for name, _ in named), tuple(action for _, action in named), build.token()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +94,8 @@ class _Builder:
         yield RECORD_ID_STEP, self._create(self.tables.registry, record_id_item(keys, step.model, step.record))
         if step.registers is not None:
             yield VERSION_STEP, self._register(step.registers)
+            if keys.cluster:
+                yield NUMBER_STEP, self._take_number(step.registers)
             for item in data_items(keys, step.model, step.registers):
                 yield "data", {"Put": {"TableName": self.tables.registry, "Item": item}}
         if step.serves and (step.registers is None or step.registers.version != step.serves):
@@ -112,12 +112,29 @@ class _Builder:
         }
         if before.sequence == 0:
             return {"Put": put | {"ConditionExpression": "attribute_not_exists(pk)"}}
+        owners = {f":owner{place}": text(owner) for place, owner in enumerate(self.keys.owners)}
+        ours = f" OR #clusterId IN ({', '.join(owners)})" if owners else ""
         return {
             "Put": put
             | {
-                "ConditionExpression": "#seq = :seq AND #hash = :hash",
-                "ExpressionAttributeNames": {"#seq": "seq", "#hash": "hash"},
-                "ExpressionAttributeValues": {":seq": {"N": str(before.sequence)}, ":hash": {"S": before.hash}},
+                "ConditionExpression": f"#seq = :seq AND #hash = :hash AND (attribute_not_exists(#clusterId){ours})",
+                "ExpressionAttributeNames": {"#seq": "seq", "#hash": "hash", "#clusterId": "clusterId"},
+                "ExpressionAttributeValues": {":seq": number(before.sequence), ":hash": text(before.hash)} | owners,
+            }
+        }
+
+    def _take_number(self, entry: VersionEntry) -> Mapping[str, Any]:
+        """Take the version's number for this spec in the whole fleet, unless a cluster has it for the same spec."""
+        values = {"specHash": text(entry.spec_hash), "cluster": text(self.keys.cluster)}
+        return {
+            "Update": {
+                "TableName": self.tables.registry,
+                "Key": self.keys.number(self.step.model, entry.version),
+                "UpdateExpression": "SET " + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in values),
+                "ConditionExpression": "attribute_not_exists(pk) OR #specHash = :specHash",
+                "ExpressionAttributeNames": {f"#{name}": name for name in values},
+                "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         }
 
@@ -202,15 +219,34 @@ def cancelled(sent: Transaction, reasons: list[Mapping[str, Any]]) -> SerinusErr
     if RECORD_ID_STEP in failed:
         return None
     if HEAD_STEP in failed:
-        return _head_changed(sent.step, failed[HEAD_STEP].get("Item"))
+        return _head_changed(sent, failed[HEAD_STEP].get("Item"))
     if VERSION_STEP in failed:
         return _version_unsuitable(sent.step, failed[VERSION_STEP].get("Item"))
+    if NUMBER_STEP in failed and sent.step.registers is not None:
+        other = failed[NUMBER_STEP].get("Item") or {}
+        names = (other.get(name, {}).get("S", "") for name in ("cluster", "specHash"))
+        return VersionTakenError(taken_elsewhere(sent.step.model, sent.step.registers, *names))
     if RECORD_STEP in failed:
         return _forked(sent.step)
     return _without_condition(reasons)
 
 
-def _head_changed(step: Commit, stored: Item | None) -> ConflictError:
+def taken_elsewhere(model: ObjectKey, entry: VersionEntry, cluster: str, spec_hash: str) -> str:
+    """Return why a version's number is taken by another cluster of the fleet, with the remedy."""
+    return (
+        f"{model} {entry.version} is registered with another spec by the cluster {cluster}, {spec_hash}, not "
+        f"{entry.spec_hash}, and a version is one thing in all clusters: give the new build a new version"
+    )
+
+
+def _head_changed(sent: Transaction, stored: Item | None) -> SerinusError:
+    step, owner = sent.step, (stored or {}).get("clusterId", {}).get("S", "")
+    if owner and owner not in sent.keys.owners:
+        return ClusterTakenError(
+            f"the head of {step.model} belongs to another cluster, whose namespace kube-system has the UID {owner}, "
+            f"and which has claimed the name {sent.keys.cluster}: give this cluster a name of its own in "
+            "registry.dynamodb.cluster"
+        )
     serving = (stored or {}).get("version", {}).get("S") or "nothing"
     number = (stored or {}).get("seq", {}).get("N", "0")
     return ConflictError(

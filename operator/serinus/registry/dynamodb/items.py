@@ -1,12 +1,12 @@
-"""The registry's items in DynamoDB: keys, attributes and the conversion from and to typed values.
+"""The registry's items in DynamoDB: their attributes, and the conversion from and to typed values.
 
 Table ``<prefix>-registry`` contains for each model its ``HEAD``, its versions ``V#…`` and their further data digests
 ``D#…``, and for each record an item ``I#…`` that maps the record's id to its number, by which a repeated commit is
-detected. Table ``<prefix>-audit`` contains the chain. Numbers are sent as text, so that none becomes a float.
+detected. Items ``N#…`` hold the version numbers of all clusters, and ``CLUSTERS`` which clusters there are. Table
+``<prefix>-audit`` contains the chain. Numbers are sent as text, so that none becomes a float.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -24,15 +24,10 @@ from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.semver import sortable
 from serinus.engine.versions.catalogue import VersionEntry, spec_hash
 from serinus.errors import InvalidObjectError, RefusedError
+from serinus.registry.dynamodb.keys import Item, Key, Keys, number, text
 
 T = TypeVar("T", bound=Model)
 
-Item = Mapping[str, Mapping[str, str]]
-"""An item in the API's format: each attribute with its type, ``S`` or ``N``."""
-
-Key = dict[str, Mapping[str, str]]
-
-HEAD: Final = "HEAD"
 FLEET_INDEX, ARTIFACT_INDEX, DATA_INDEX = "fleet", "artifact", "data"
 MOST_ITEM_BYTES: Final = 400 * 1024
 """AWS, "Quotas in Amazon DynamoDB": names and values of all attributes of an item together."""
@@ -41,76 +36,7 @@ LAST_SEQUENCE: Final = 10**SEQUENCE_DIGITS - 1
 REMEMBERED: Final = timedelta(days=30)
 """How long a repeated commit is detected by its id; the head keeps the last 64 ids without a limit."""
 
-_VERSION, _DATA, _SEPARATOR = "V#", "D#", "/"
-
-
-def text(value: str) -> dict[str, str]:
-    """Return a text as an attribute."""
-    return {"S": value}
-
-
-def number(value: int) -> dict[str, str]:
-    """Return a whole number as an attribute."""
-    return {"N": str(value)}
-
-
-# ---- keys -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The keys of all models of one scope, such as a cluster's name; it may be empty, but not contain a slash."""
-
-    scope: str
-
-    def of_model(self, model: ObjectKey) -> str:
-        """Return the partition of a model, in both tables."""
-        return self.prefix + f"{model.namespace}{_SEPARATOR}{model.name}"
-
-    @property
-    def prefix(self) -> str:
-        """The common prefix of the partitions of all models of this scope."""
-        return f"M#{self.scope}{_SEPARATOR}"
-
-    @property
-    def fleet(self) -> str:
-        """The key of this scope's models in the fleet's index."""
-        return f"FLEET#{self.scope}"
-
-    def model_of(self, item: Item) -> ObjectKey:
-        """Return the model that an item belongs to."""
-        namespace, _, name = item["pk"]["S"].removeprefix(self.prefix).partition(_SEPARATOR)
-        return ObjectKey(namespace, name)
-
-    def head(self, model: ObjectKey) -> Key:
-        """Return the key of a model's head."""
-        return {"pk": text(self.of_model(model)), "sk": text(HEAD)}
-
-    def version(self, model: ObjectKey, version: str) -> Key:
-        """Return the key of one version; ValueError where it is not SemVer."""
-        return {"pk": text(self.of_model(model)), "sk": text(_VERSION + sortable(version))}
-
-    def version_at(self, item: Item) -> Key:
-        """Return the key of the version that an index entry refers to."""
-        return {"pk": text(item["pk"]["S"]), "sk": text(_VERSION + item["sk"]["S"].split("#")[1])}
-
-    def record(self, model: ObjectKey, sequence: int) -> Key:
-        """Return the key of a record in the audit table."""
-        return {"pk": text(self.of_model(model)), "sk": text(sequence_text(sequence))}
-
-    def record_id(self, model: ObjectKey, record_id: str) -> Key:
-        """Return the key of the item that maps a record's id to its number; ids are unique within a model only."""
-        return {"pk": text(f"I#{self.of_model(model)}#{record_id}"), "sk": text("-")}
-
-
-def versions_begin(major: int | None) -> str:
-    """Return the common prefix of the sort keys of all versions, or of those with one major number."""
-    return _VERSION if major is None else f"{_VERSION}{sortable(f'{major}.0.0').partition('.')[0]}."
-
-
-def sequence_text(sequence: int) -> str:
-    """Return the sort key of a record: byte order is the order of the chain."""
-    return f"{sequence:0{SEQUENCE_DIGITS}d}"
+_DATA: Final = "D#"
 
 
 # ---- from typed values to items ----------------------------------------------------------------
@@ -140,6 +66,10 @@ def head_item(keys: Keys, model: ObjectKey, head: Head) -> Item:
         "fleet": text(keys.fleet),
         "fleetModel": text(str(model)),
     }
+    if keys.cluster:
+        item["cluster"] = text(keys.cluster)
+    if keys.identity:
+        item["clusterId"] = text(keys.identity)
     return bounded(item, f"the head of {model}")
 
 

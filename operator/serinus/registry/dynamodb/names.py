@@ -9,7 +9,7 @@ from serinus.settings import DynamoDbSettings
 
 # AWS, "Naming rules": a table's name has 3 to 255 of these characters; the longer suffix is -registry.
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.-]{1,246}")
-# No slash, which ends the scope in a key.
+# No slash, which ends the scope and the cluster in a key.
 _SCOPE: Final = re.compile(r"[A-Za-z0-9_.-]{0,63}")
 
 
@@ -37,3 +37,12 @@ def checked_scope(settings: DynamoDbSettings) -> str:
             f"registry.dynamodb.scope: {settings.scope!r} must be at most 63 letters, digits, _ . or -"
         )
     return settings.scope
+
+
+def checked_cluster(settings: DynamoDbSettings) -> str:
+    """Return the cluster's name, empty where none is given; ConfigurationError for characters as of a scope."""
+    if not _SCOPE.fullmatch(settings.cluster):
+        raise ConfigurationError(
+            f"registry.dynamodb.cluster: {settings.cluster!r} must be at most 63 letters, digits, _ . or -"
+        )
+    return settings.cluster

@@ -12,8 +12,8 @@ from serinus.api.parsing import decode
 from serinus.engine.versions.catalogue import Query, VersionEntry, select
 from serinus.errors import InvalidObjectError, NotFoundError
 from serinus.registry.dynamodb.client import Clients
-from serinus.registry.dynamodb.items import Keys
-from serinus.registry.dynamodb.names import TableNames, checked_scope
+from serinus.registry.dynamodb.clusters import ClusterDirectory
+from serinus.registry.dynamodb.names import TableNames
 from serinus.registry.dynamodb.reads import PageSizes, Reads, pages
 from serinus.settings import DynamoDbSettings
 
@@ -26,8 +26,8 @@ class DynamoDbReader:
     ) -> None:
         """Initialize without sending a request; ``namespace`` is the default for models named without one."""
         self._namespace, self._clients = namespace, clients
-        keys = Keys(checked_scope(settings))
-        self._reads = Reads(clients.reads, TableNames.of(settings), keys, sizes or PageSizes())
+        self._directory = ClusterDirectory(settings, clients)
+        self._reads = Reads(clients.reads, TableNames.of(settings), self._directory, sizes or PageSizes())
 
     def production(self, model: str) -> ProductionVersion | None:
         """Return the production version: one strongly consistent GetItem."""
@@ -50,6 +50,10 @@ class DynamoDbReader:
         """Yield the audit trail in order."""
         for stored in pages(partial(self._reads.records, self._key(model), after, None)):
             yield decode(AuditRecordSpec, dict(stored.content), "spec")
+
+    def clusters(self) -> tuple[str, ...]:
+        """Return the names of the clusters that have heads in these tables."""
+        return tuple(claim.name for claim in self._directory.claims())
 
     def close(self) -> None:
         """Close the connections."""

@@ -18,22 +18,18 @@ from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.errors import RefusedError, TransientError
 from serinus.registry.dynamodb.api import DynamoDbApi
 from serinus.registry.dynamodb.client import read
+from serinus.registry.dynamodb.clusters import ClusterDirectory
 from serinus.registry.dynamodb.items import (
     ARTIFACT_INDEX,
     DATA_INDEX,
     FLEET_INDEX,
     LAST_SEQUENCE,
-    Item,
-    Key,
-    Keys,
     entry_of,
     head_of,
     registered_of,
-    sequence_text,
     stored_record,
-    text,
-    versions_begin,
 )
+from serinus.registry.dynamodb.keys import Item, Key, Keys, sequence_text, text, versions_begin
 from serinus.registry.dynamodb.names import TableNames
 
 T = TypeVar("T")
@@ -70,9 +66,14 @@ class PageSizes:
 class Reads:
     """The read operations. Every method blocks for at most a few time-outs; errors as of ports.RegistryStore."""
 
-    def __init__(self, client: DynamoDbApi, tables: TableNames, keys: Keys, pages: PageSizes) -> None:
-        """Read these tables through this client."""
-        self._client, self._tables, self._keys, self._pages = client, tables, keys, pages
+    def __init__(self, client: DynamoDbApi, tables: TableNames, directory: ClusterDirectory, pages: PageSizes) -> None:
+        """Read the models of the directory's cluster from these tables through this client."""
+        self._client, self._tables, self._pages = client, tables, pages
+        self._directory = directory
+
+    @property
+    def _keys(self) -> Keys:
+        return self._directory.keys()
 
     def head(self, model: ObjectKey) -> Head:
         """Return the head: one strongly consistent GetItem, half a read unit for each KB of it."""
@@ -96,6 +97,14 @@ class Reads:
         item = self._get(key)
         return registered_of(item) if item is not None else None
 
+    def number_elsewhere(self, model: ObjectKey, version: str) -> list[tuple[str, str]]:
+        """Return the spec hash under which each other cluster of the fleet has a version, with the cluster's name."""
+        own = self._keys
+        places = {claim.keys.prefix: claim for claim in self._directory.claims() if claim.keys.prefix != own.prefix}
+        keys = [claim.keys.version(model, version) for claim in places.values()]
+        names = {key["pk"]["S"]: claim.name for key, claim in zip(keys, places.values(), strict=True)}
+        return [(names[item["pk"]["S"]], item.get("specHash", {}).get("S", "")) for item in self._batch(keys)]
+
     def partition(self, model: ObjectKey, cursor: Key | None) -> Page[Item]:
         """Return a page of everything that the registry's table has of a model."""
         items, following = self._page(
@@ -109,7 +118,7 @@ class Reads:
         return Page(items, following)
 
     def chains(self, cursor: Key | None) -> Page[ObjectKey]:
-        """Return the models of this scope that have a record in a page of the audit table, with repetitions."""
+        """Return the models of this cluster that have a record in a page of the audit table, with repetitions."""
         more = {"ExclusiveStartKey": cursor} if cursor is not None else {}
         answer = read(
             self._client.scan,
@@ -119,7 +128,8 @@ class Reads:
             ExpressionAttributeValues={":scope": text(self._keys.prefix)},
             **more,
         )
-        models = dict.fromkeys(self._keys.model_of(item) for item in answer["Items"])
+        keys = self._keys
+        models = dict.fromkeys(keys.model_of(item) for item in answer["Items"])
         return Page(list(models), answer.get("LastEvaluatedKey"))
 
     def existing_sequence(self, model: ObjectKey, record_id: str) -> int | None:

@@ -6,7 +6,8 @@ from typing import Any
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.ports.registry_store import Restoration
-from serinus.registry.dynamodb.items import Item, Keys, data_items, head_item, number, record_item, text, version_values
+from serinus.registry.dynamodb.items import data_items, head_item, record_item, version_values
+from serinus.registry.dynamodb.keys import Item, Keys, number, text
 from serinus.registry.dynamodb.names import TableNames
 
 Actions = list[Mapping[str, Any]]

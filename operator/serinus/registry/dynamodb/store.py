@@ -5,7 +5,7 @@ conditions only one of several concurrent writers can meet. boto3 blocks, so it 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, Self, TypeVar
@@ -15,11 +15,11 @@ from botocore.exceptions import ClientError
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.backoff import Backoff
-from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.chain import ChainOwner, StoredRecord
 from serinus.engine.audit.contents import StoredContents
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
-from serinus.errors import AmbiguousError, ConflictError, RefusedError, TransientError
+from serinus.errors import AmbiguousError, ConflictError, RefusedError, TransientError, VersionTakenError
 from serinus.ports.registry_store import Commit, Restoration
 from serinus.registry.dynamodb.client import (
     CONNECTIONS,
@@ -29,10 +29,11 @@ from serinus.registry.dynamodb.client import (
     connect,
     write,
 )
-from serinus.registry.dynamodb.commit import Transaction, cancelled, transaction
+from serinus.registry.dynamodb.clusters import ClusterDirectory
+from serinus.registry.dynamodb.commit import Transaction, cancelled, taken_elsewhere, transaction
 from serinus.registry.dynamodb.inspect import contents_of
-from serinus.registry.dynamodb.items import Key, Keys, sequence_text, text
-from serinus.registry.dynamodb.names import TableNames, checked_scope
+from serinus.registry.dynamodb.keys import Key, Keys
+from serinus.registry.dynamodb.names import TableNames
 from serinus.registry.dynamodb.reads import Page, PageSizes, Reads, has_digests
 from serinus.registry.dynamodb.restoring import restoring
 from serinus.registry.dynamodb.tables import probe
@@ -55,6 +56,7 @@ class DynamoDbStore:
         *,
         pages: PageSizes | None = None,
         patience: float | None = None,
+        identify: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         """Initialize without sending a request; see :meth:`open`.
 
@@ -63,10 +65,12 @@ class DynamoDbStore:
             clients: of boto3; closed with the store.
             pages: the page sizes.
             patience: the most seconds for one request, including the wait for a thread.
+            identify: returns the identity of the cluster that this process runs in; None for a client outside of it.
         """
-        self._tables, self._keys = TableNames.of(settings), Keys(checked_scope(settings))
-        self._clients = clients
-        self._reads = Reads(clients.reads, self._tables, self._keys, pages or PageSizes())
+        self._tables, self._directory = TableNames.of(settings), ClusterDirectory(settings, clients)
+        self._clients, self._identify = clients, identify
+        self._claimed: Keys | None = None
+        self._reads = Reads(clients.reads, self._tables, self._directory, pages or PageSizes())
         # Every attempt may connect and read, and adaptive mode may pause in between.
         usual = READ_ATTEMPTS * settings.timeout.seconds + _SLACK_SECONDS
         self._patience = usual if patience is None else patience
@@ -121,7 +125,7 @@ class DynamoDbStore:
             yield entry
 
     async def find_versions(self, query: Query) -> AsyncIterator[tuple[ObjectKey, VersionEntry]]:
-        """Yield the versions of all models of this scope with the query's digest or data digest.
+        """Yield the versions of all models of this cluster with the query's digest or data digest.
 
         Raises:
             RefusedError: the query names neither.
@@ -131,7 +135,7 @@ class DynamoDbStore:
                 yield model, entry
 
     async def list_models(self) -> AsyncIterator[tuple[ObjectKey, Head]]:
-        """Yield all models of this scope with their heads."""
+        """Yield all models of this cluster with their heads."""
         async for model_and_head in self._paged(self._reads.models):
             yield model_and_head
 
@@ -152,24 +156,53 @@ class DynamoDbStore:
     async def inspect(self, model: ObjectKey) -> StoredContents:
         """Return everything that the registry's table shows of a model, strongly consistent."""
         items = [item async for item in self._paged(partial(self._reads.partition, model))]
-        return contents_of(items, self._keys, model)
+        return contents_of(items, await self._read(self._directory.keys), model)
 
     async def list_chains(self) -> AsyncIterator[ObjectKey]:
-        """Yield each model of this scope that has a record: a scan of the whole audit table."""
+        """Yield each model of this cluster that has a record: a scan of the whole audit table."""
         seen: set[ObjectKey] = set()
         async for model in self._paged(self._reads.chains):
             if model not in seen:
                 seen.add(model)
                 yield model
 
+    async def owner(self) -> ChainOwner:
+        """Return the cluster whose heads are read; the claim is looked up once."""
+        keys = await self._read(self._directory.keys)
+        return ChainOwner(keys.cluster, unnamed=keys.unnamed)
+
+    async def clusters(self) -> tuple[str, ...]:
+        """Return the names of all clusters of this scope."""
+        return tuple(claim.name for claim in await self._read(self._directory.claims))
+
+    async def check_owner(self) -> None:
+        """Raise ClusterTakenError where the name of this process' cluster belongs to another one; write nothing."""
+        identity = await self._identify() if self._identify is not None else ""
+        await self._read(partial(self._directory.check, identity))
+
     # ---- writing -------------------------------------------------------------------------------
+
+    async def claim(self) -> Keys:
+        """Claim the cluster's name for this process' cluster, unless that is done, and return the keys.
+
+        Raises:
+            ClusterTakenError: another cluster has the name.
+            ConfigurationError: no cluster is named.
+        """
+        if self._claimed is None:
+            identity = await self._identify() if self._identify is not None else ""
+            self._claimed = await self._write(partial(self._directory.claim, identity))
+        return self._claimed
 
     async def commit(self, step: Commit) -> None:
         """Store the step in one transaction; errors as of ports.RegistryStore.
 
         On throttling and concurrent writes of the same items the request is repeated with the same token.
         """
-        request = transaction(step, self._keys, self._tables)
+        keys = await self.claim()
+        if step.registers is not None:
+            await self._read(partial(self._refuse_other_spec, step.model, step.registers))
+        request = transaction(step, keys, self._tables)
         pauses = iter(_BACKOFF)
         for attempt in range(1, COMMIT_TRIES + 1):
             try:
@@ -179,6 +212,12 @@ class DynamoDbStore:
                     raise
                 await asyncio.sleep(next(pauses))
         raise AssertionError("the last attempt returns or raises")
+
+    def _refuse_other_spec(self, model: ObjectKey, entry: VersionEntry) -> None:
+        """Raise VersionTakenError where another cluster of the fleet has the version with another spec."""
+        for cluster, spec_hash in self._reads.number_elsewhere(model, entry.version):
+            if spec_hash != entry.spec_hash:
+                raise VersionTakenError(taken_elsewhere(model, entry, cluster, spec_hash))
 
     def _send(self, step: Transaction) -> None:
         try:
@@ -190,7 +229,7 @@ class DynamoDbStore:
 
     async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
         """Store the lost records and versions, then the head, each in a transaction of its own."""
-        for actions in restoring(restoration, self._keys, self._tables, model):
+        for actions in restoring(restoration, await self.claim(), self._tables, model):
             try:
                 await self._write(partial(write, self._clients.commits.transact_write_items, TransactItems=actions))
             except ClientError as problem:
@@ -221,7 +260,7 @@ class DynamoDbStore:
         return removed
 
     def _remove(self, model: ObjectKey, sequence: int) -> None:
-        key = {"pk": text(self._keys.of_model(model)), "sk": text(sequence_text(sequence))}
+        key = self._directory.keys().record(model, sequence)
         write(self._clients.commits.delete_item, TableName=self._tables.audit, Key=key)
 
     # ---- threads -------------------------------------------------------------------------------

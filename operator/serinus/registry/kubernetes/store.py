@@ -22,45 +22,33 @@ from serinus.api.model import Head
 from serinus.api.names import (
     AUDIT_RECORD,
     FIELD_MANAGER,
-    MODEL,
     MODEL_VERSION,
     Kind,
     ObjectKey,
     audit_record_name,
 )
-from serinus.engine.audit.chain import StoredRecord
+from serinus.engine.audit.chain import ChainOwner, StoredRecord
 from serinus.engine.audit.contents import StoredContents
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.errors import (
-    AmbiguousError,
     ConflictError,
     NotFoundError,
     RefusedError,
-    TransientError,
     VersionTakenError,
 )
 from serinus.kube.answers import AlreadyExistsError
-from serinus.kube.client import JSON_PATCH, Requests
+from serinus.kube.client import Requests
 from serinus.kube.kinds import collection_path, object_path
 from serinus.ports.registry_store import Commit, Restoration
-from serinus.registry.kubernetes.objects import (
-    ModelSnapshot,
-    Patch,
-    model_manifest,
-    model_snapshot,
-    record_manifest,
-    status_patch,
-    step_patch,
-    version_manifest,
-)
+from serinus.registry.kubernetes.heads import StoredHeads
+from serinus.registry.kubernetes.objects import record_manifest, status_patch, version_manifest
 from serinus.registry.kubernetes.reads import RegistryObjects
 from serinus.registry.kubernetes.registrations import RegistrationIndex
 
 PAGE: Final = 500
 
 _WRITER: Final = {"fieldManager": FIELD_MANAGER}
-_TRIES: Final = 10
 _REMEMBERED: Final = 1024
 
 
@@ -87,6 +75,7 @@ class KubernetesStore:
         self._objects = RegistryObjects(client, page_size)
         self._namespaces = tuple(namespaces) or ("",)
         self._on_close = on_close
+        self._heads = StoredHeads(client, self._objects)
         self._registrations = RegistrationIndex(self._objects)
         self._absent: dict[tuple[ObjectKey, str], int] = {}
 
@@ -151,7 +140,7 @@ class KubernetesStore:
         if number is None:
             self._remember_absent(model, record_id, head.audit.sequence)
         elif number > head.audit.sequence:
-            await self._catch_up(model, number)
+            await self._heads.catch_up(model, number)
         return number
 
     def _remember_absent(self, model: ObjectKey, record_id: str, through: int) -> None:
@@ -180,6 +169,17 @@ class KubernetesStore:
                     seen.add(model)
                     yield model
 
+    async def owner(self) -> ChainOwner:
+        """Return that the chains are this cluster's own, whose records name none."""
+        return ChainOwner()
+
+    async def clusters(self) -> tuple[str, ...]:
+        """Return none: the API server has one cluster's heads."""
+        return ()
+
+    async def check_owner(self) -> None:
+        """Do nothing: the chains are in the cluster."""
+
     # ---- writing -------------------------------------------------------------------------------
 
     async def commit(self, step: Commit) -> None:
@@ -203,7 +203,7 @@ class KubernetesStore:
         except AlreadyExistsError:
             await self._resolve_taken_number(step)
         else:
-            await self._advance(step)
+            await self._heads.advance(step)
 
     async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
         """Create the lost records, then set the Model's status; ModelVersions are the team's, who apply them again."""
@@ -212,9 +212,9 @@ class KubernetesStore:
                 await self._create(AUDIT_RECORD, record_manifest(model, record))
             except AlreadyExistsError:
                 continue
-        snapshot = await self._objects.model(model) or await self._new_model(model)
+        snapshot = await self._objects.model(model) or await self._heads.create(model)
         try:
-            await self._patch_status(model, status_patch(snapshot, restoration.head))
+            await self._heads.patch(model, status_patch(snapshot, restoration.head))
         except RefusedError as problem:
             raise RefusedError(
                 f"{problem}. The Model's status claims more than its chain holds, and it never goes back: delete the "
@@ -285,7 +285,7 @@ class KubernetesStore:
     async def _resolve_taken_number(self, step: Commit) -> None:
         """Return if the record with the step's number is its own; ConflictError if it is another writer's."""
         number = step.record.sequence
-        head = await self._catch_up(step.model, number)
+        head = await self._heads.catch_up(step.model, number)
         taken_by = {recent.sequence: recent.id for recent in head.recent}
         ours = taken_by[number] == step.record.id if number in taken_by else await self._is_stored(step)
         if not ours:
@@ -296,45 +296,3 @@ class KubernetesStore:
     async def _is_stored(self, step: Commit) -> bool:
         record = await self._objects.record(step.model, step.record.sequence)
         return record is not None and record.content.get("id") == step.record.id
-
-    async def _advance(self, step: Commit) -> None:
-        """Update the head to the step's record: one PATCH if it is still the head that the step is based on."""
-        try:
-            if step.before.audit.sequence:
-                await self._patch_status(step.model, step_patch(step.before, step.after))
-                return
-        except (ConflictError, NotFoundError):
-            pass  # the head has changed or was deleted
-        except TransientError as problem:
-            raise AmbiguousError(f"{problem}; record {step.record.sequence} of {step.model} is stored") from problem
-        head = await self._catch_up(step.model, step.record.sequence)
-        if head.audit.pruned_through >= step.record.sequence:
-            raise ConflictError(f"{step.model}: record {step.record.sequence} was pruned long ago: read the head again")
-
-    async def _catch_up(self, model: ObjectKey, least: int) -> Head:
-        """Update the stored head to the end of the chain, unless it is at record ``least`` already, and return it.
-
-        Raises:
-            AmbiguousError: it could not be updated; the chain itself is complete.
-        """
-        for _ in range(_TRIES):
-            try:
-                snapshot = await self._objects.model(model) or await self._new_model(model)
-                if snapshot.head.audit.sequence >= least:
-                    return snapshot.head
-                head = await self._objects.caught_up(model, snapshot.head)
-                await self._patch_status(model, status_patch(snapshot, head))
-            except (ConflictError, NotFoundError):
-                continue
-            except TransientError as problem:
-                raise AmbiguousError(f"{problem}; the head of {model} may be behind its chain") from problem
-            return head
-        raise AmbiguousError(f"the status of Model {model} changed {_TRIES} times while it was written: try again")
-
-    async def _new_model(self, model: ObjectKey) -> ModelSnapshot:
-        path, body = collection_path(MODEL, model.namespace), model_manifest(model)
-        return model_snapshot(model, await self._client.request("POST", path, body=body, query=_WRITER))
-
-    async def _patch_status(self, model: ObjectKey, patch: Patch) -> None:
-        path = f"{object_path(MODEL, model)}/status"
-        await self._client.request("PATCH", path, body=patch, content_type=JSON_PATCH, query=_WRITER)

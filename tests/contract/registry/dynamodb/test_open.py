@@ -21,9 +21,16 @@ def _url(settings: DynamoDbSettings, more: str = "") -> str:
 
 
 def test_an_address_names_the_tables_and_where_they_are() -> None:
-    whole = "dynamodb://Fleet_1.x?region=eu-central-1&endpoint=http%3A%2F%2F127.0.0.1%3A8000&scope=prod&namespace=ml"
+    whole = (
+        "dynamodb://Fleet_1.x?region=eu-central-1&endpoint=http%3A%2F%2F127.0.0.1%3A8000"
+        "&cluster=prod-1&scope=prod&namespace=ml"
+    )
     settings = DynamoDbSettings(
-        region="eu-central-1", endpoint="http://127.0.0.1:8000", table_prefix="Fleet_1.x", scope="prod"
+        region="eu-central-1",
+        endpoint="http://127.0.0.1:8000",
+        table_prefix="Fleet_1.x",
+        cluster="prod-1",
+        scope="prod",
     )
     assert parse_address(whole) == DynamoDbAddress(settings, "ml")
     assert parse_address("dynamodb://serinus") == DynamoDbAddress(DynamoDbSettings(table_prefix="serinus"))
@@ -33,7 +40,10 @@ def test_an_address_names_the_tables_and_where_they_are() -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("dynamodb://serinus?regoin=x", "unknown parameter regoin: known are endpoint, namespace, region, scope"),
+        (
+            "dynamodb://serinus?regoin=x",
+            "unknown parameter regoin: known are cluster, endpoint, namespace, region, scope",
+        ),
         ("dynamodb://serinus?region=a&region=b", "duplicate"),
         ("dynamodb://serinus?region", "name=value"),
         ("dynamodb://serinus/fraud", "only the table prefix"),
@@ -53,6 +63,7 @@ def test_an_invalid_address_is_refused_with_the_reason(url: str, words: str) -> 
     [
         (f"dynamodb://a+b?region={REGION}", "tablePrefix"),
         (f"dynamodb://serinus?region={REGION}&scope=a/b", "scope"),
+        (f"dynamodb://serinus?region={REGION}&cluster=a/b", "cluster"),
         (f"dynamodb://serinus?region={REGION}&endpoint=nowhere", "endpoint"),
         ("dynamodb://serinus", "region"),
         ("kubernetes:", "open_store"),
@@ -94,7 +105,7 @@ async def test_serving_code_reads_all_pages_of_a_list(place: DynamoDbPlace) -> N
 
 async def test_models_of_another_scope_are_not_seen(place: DynamoDbPlace) -> None:
     model = await in_use(place)
-    store = await serinus.registry.open_store(_url(place.settings, "&scope=other"))
+    store = await serinus.registry.open_store(_url(place.settings, "&cluster=prod-1&scope=other"))
     try:
         await registry_on(store).record(model, audit_entry())
         assert (await store.read_head(model)).production is None

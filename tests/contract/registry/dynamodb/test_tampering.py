@@ -16,9 +16,12 @@ from serinus.engine.audit.chain import ChainFault
 from serinus.engine.audit.head import fold
 from serinus.engine.versions.catalogue import spec_hash
 from serinus.errors import ConflictError, RefusedError
-from serinus.registry.dynamodb.items import Keys, head_item, stored_entry, version_values
-from support.dynamodb.place import DynamoDbPlace, boto_clients
+from serinus.registry.dynamodb.items import head_item, stored_entry, version_values
+from serinus.registry.dynamodb.keys import Keys
+from support.dynamodb.place import CLUSTER, DynamoDbPlace, boto_clients
 from support.registry.place import audit_entry, digest_for, in_use, registry_on, version_entry
+
+KEYS = Keys.of_cluster("", CLUSTER)
 
 Tamper = Callable[[Any, str, str], None]
 """With a client of boto3, the table's name and the model's partition."""
@@ -148,7 +151,7 @@ def _head_set_back(tables: Tables) -> None:
     head = tables.get("HEAD")
     records = [tables.get(f"{number:012d}", "audit")["content"]["S"] for number in range(1, 5)]
     folded = fold(decode(AuditRecordSpec, json.decode(content), "record") for content in records)
-    tables.put(dict(head_item(Keys(""), tables.model, folded)))
+    tables.put(dict(head_item(KEYS, tables.model, folded)))
     assert tables.get("HEAD") != head
 
 
@@ -160,24 +163,24 @@ def _forged_spec(tables: Tables, sort: str = V2, *, consistent: bool) -> None:
     forged = replace(entry, spec=structs.replace(entry.spec, artifact=artifact))
     if consistent:
         forged = replace(forged, spec_hash=spec_hash(forged.spec))
-    tables.put(tables.get(sort) | version_values(Keys(""), tables.model, forged))
+    tables.put(tables.get(sort) | version_values(KEYS, tables.model, forged))
 
 
 def _labels(tables: Tables) -> None:
     entry = replace(stored_entry(tables.get(V2)), labels=(("team", "evil"),))
-    tables.put(tables.get(V2) | version_values(Keys(""), tables.model, entry))
+    tables.put(tables.get(V2) | version_values(KEYS, tables.model, entry))
 
 
 def _time(tables: Tables) -> None:
     entry = stored_entry(tables.get(V2))
     later = replace(entry, registered_at=entry.registered_at + timedelta(days=400))
-    tables.put(tables.get(V2) | version_values(Keys(""), tables.model, later))
+    tables.put(tables.get(V2) | version_values(KEYS, tables.model, later))
 
 
 def _unrecorded(tables: Tables) -> None:
     entry = version_entry(tables.model, "9.9.9")
-    values = version_values(Keys(""), tables.model, entry)
-    tables.put({**Keys("").version(tables.model, "9.9.9"), **values})
+    values = version_values(KEYS, tables.model, entry)
+    tables.put({**KEYS.version(tables.model, "9.9.9"), **values})
 
 
 CHANGES: dict[str, tuple[Callable[[Tables], None], ChainFault]] = {
@@ -293,4 +296,4 @@ async def test_a_restoration_does_not_overtake_a_writer(place: DynamoDbPlace) ->
 
 
 def _partition(model: ObjectKey) -> str:
-    return f"M#/{model.namespace}/{model.name}"
+    return KEYS.of_model(model)

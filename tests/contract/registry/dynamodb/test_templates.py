@@ -151,7 +151,7 @@ def test_the_verb_reads_the_operators_configuration(
     moto: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prefix, file = fresh_prefix(), tmp_path / "serinus.yaml"
-    place = {"region": REGION, "endpoint": moto, "tablePrefix": prefix}
+    place = {"region": REGION, "endpoint": moto, "tablePrefix": prefix, "cluster": "prod-1"}
     file.write_text(json.dumps({"registry": {"kind": "DynamoDB", "dynamodb": place}}))
     assert create_tables("--config", str(file)) == 0
     assert f"table {prefix}-registry: created" in capsys.readouterr().out

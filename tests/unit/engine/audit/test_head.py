@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec
-from serinus.api.model import MAX_GOOD, MAX_QUARANTINED, MAX_RECENT, Head, ModelStatus
+from serinus.api.audit_record import PROMOTED_BECAUSE, PROMOTED_BY, AuditEntry, AuditEvent, AuditRecordSpec
+from serinus.api.model import MAX_GOOD, MAX_QUARANTINED, MAX_RECENT, Head, ModelStatus, ProductionVersion
 from serinus.api.modelversion import VersionStage
 from serinus.api.parsing import decode, encode
 from serinus.engine.audit.head import Accepted, Promote, Rejected, RollBack, apply, evaluate, fold, seal
@@ -202,3 +203,38 @@ def test_a_record_without_a_version_moves_no_version(event: AuditEvent) -> None:
     moved = after(promoted("1.0.0"), promoted("2.0.0"), audit_entry(event, version="", **fields))
     assert (serving(moved), moved.good, moved.quarantined) == (serving(head), head.good, head.quarantined)
     assert decode(ModelStatus, encode(moved), "status").audit.sequence == 3
+
+
+def test_the_head_says_who_made_a_version_the_production_version_and_why() -> None:
+    promoted_by_hand = audit_entry(AuditEvent.PROMOTED, version="1.0.0", reason="the first one")
+    head = after(promoted_by_hand)
+    assert head.production == ProductionVersion(
+        version="1.0.0",
+        since=START,
+        promoted_at=START,
+        promoted_by=promoted_by_hand.actor.name,
+        promoted_because="the first one",
+    )
+    run = audit_entry(
+        AuditEvent.PROMOTED,
+        version="2.0.0",
+        message="2.0.0 serves 100%.",
+        details={PROMOTED_BY: "ada", PROMOTED_BECAUSE: "retrained on October"},
+    )
+    by_run = after(promoted_by_hand, run).production
+    assert by_run is not None
+    assert (by_run.promoted_by, by_run.promoted_because) == ("ada", "retrained on October")
+    automatic = audit_entry(
+        AuditEvent.ROLLED_BACK, version="2.0.0", to="1.0.0", reason="", message="latency_p95 412ms > 200ms"
+    )
+    back = after(promoted_by_hand, run, automatic).production
+    assert back is not None
+    assert (back.version, back.promoted_because) == ("1.0.0", "latency_p95 412ms > 200ms")
+
+
+def test_a_record_of_an_earlier_release_says_nothing_of_who_promoted() -> None:
+    """So that the heads that it wrote still equal the fold of their chains."""
+    record, head = seal(Head(), promoted("1.0.0"), MODEL, by=BY, now=START)
+    earlier = structs.replace(record, details={})
+    assert head.production is not None
+    assert fold([earlier]).production == structs.replace(head.production, promoted_by="", promoted_because="")

@@ -14,6 +14,7 @@ from serinus.api.model import (
     MetricsPolicy,
     MetricTolerance,
     ModelSpec,
+    ProductionVersion,
     RequiredFacts,
     Verification,
     VersioningPolicy,
@@ -429,3 +430,26 @@ async def test_a_change_of_policy_has_the_reason_of_who_made_it_only(by: str, re
         assert [record.reason for record in changes] == [recorded]
         assert changes[0].details["generation"] == "2"
         assert json.loads(changes[0].details["versioning"]) == encode(STRICT.versioning)
+
+
+@in_virtual_time
+async def test_a_version_shows_who_promoted_it_and_keeps_that_when_another_one_serves() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        first = ProductionVersion(
+            version="2.0.0", since=NOW, promoted_by="ada@example.org", promoted_because="retrained on October"
+        )
+        for serving in (first, ProductionVersion(version="1.0.0", since=NOW, promoted_by="bob@example.org")):
+            model = rig.cluster.objects[ModelRecord, key()]
+            assert isinstance(model, ModelRecord)
+            # Only the status changes, as when the registry writes the head.
+            rig.cluster.put(replace(model, production=serving))
+            await until(
+                lambda: version_status(rig, serving.version).status.promoted_by == serving.promoted_by,  # noqa: B023 - awaited here
+                why="the promotion to be shown",
+            )
+        status = version_status(rig, "2.0.0").status
+        assert (status.promoted_at, status.promoted_by) == (NOW, "ada@example.org")
+        assert status.promoted_because == "retrained on October"

@@ -86,6 +86,23 @@ async def test_a_good_run_is_recorded_from_its_start_to_its_promotion() -> None:
 
 
 @in_virtual_time
+async def test_the_head_says_who_asked_for_the_run_that_promoted_the_version_and_why() -> None:
+    rig = Rig()
+    stored = rig.model()
+    rig.cluster.put(replace(stored, actors=replace(stored.actors, reason="retrained on October")))
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        await until(lambda: nothing_waits(rig), why="all to be recorded")
+        promoted = (await trail(rig))[-1]
+        assert (promoted.event, promoted.actor.kind) == (AuditEvent.PROMOTED, ActorKind.OPERATOR)
+        production = await rig.registry.production(key())
+        assert production is not None
+        assert (production.promoted_by, production.promoted_because) == ("ada@example.org", "retrained on October")
+        assert production.promoted_at == promoted.at
+        assert await is_whole(rig)
+
+
+@in_virtual_time
 async def test_the_intent_is_recorded_before_and_the_promotion_only_after_the_traffic_has_moved() -> None:
     rig = Rig()
     rig.model()

@@ -1,0 +1,104 @@
+"""``serinus registry dynamodb clusters | release-cluster``: which clusters share the tables, and who has each name."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.output import echo
+from serinus.cli.registry.read import print_table
+from serinus.cli.session import CliContext
+from serinus.errors import ConfigurationError
+from serinus.registry.address import DynamoDbAddress, parse_address
+
+if TYPE_CHECKING:
+    from serinus.registry.dynamodb.clusters import ClusterDirectory
+
+OK: Final = 0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClustersOptions:
+    """Options of ``serinus registry dynamodb clusters``."""
+
+    registry: str
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed."""
+        return cls(registry=args.registry)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseOptions:
+    """Options of ``serinus registry dynamodb release-cluster``.
+
+    Attributes:
+        confirmed: release the name; otherwise only say whose it is.
+    """
+
+    registry: str
+    name: str
+    confirmed: bool
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Self:
+        """Return the options that were parsed."""
+        return cls(registry=args.registry, name=args.name, confirmed=args.yes)
+
+
+def add_parsers(verbs: Subparsers) -> None:
+    """Add the verbs."""
+    explanation = "print the clusters that have heads in the tables, and the identity of each"
+    clusters = verbs.add_parser("clusters", help=explanation, description=explanation)
+    set_handler(_with_registry(clusters), ClustersOptions.from_args, _clusters)
+    explanation = "free the name of a cluster that does not run any more, so that its successor takes over its heads"
+    release = verbs.add_parser("release-cluster", help=explanation, description=explanation)
+    release.add_argument("name", metavar="NAME", help="the cluster's name")
+    release.add_argument("--yes", action="store_true", help="release it (default: only print whose it is)")
+    set_handler(_with_registry(release), ReleaseOptions.from_args, _release)
+
+
+def _with_registry(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--registry", metavar="URL", required=True, help="dynamodb://<table-prefix>?region=…&scope=…")
+    return parser
+
+
+def _clusters(options: ClustersOptions, _: CliContext) -> int:
+    claims = _in_directory(options.registry, lambda directory: directory.claims())
+    if not claims:
+        echo("No clusters found.", err=True)
+        return OK
+    print_table([{"CLUSTER": claim.name, "IDENTITY": claim.identity or "(nobody)"} for claim in claims])
+    return OK
+
+
+def _release(options: ReleaseOptions, _: CliContext) -> int:
+    """Release the name and return 0; NotFoundError where no cluster has it."""
+    name = options.name
+    if not options.confirmed:
+        claims = _in_directory(options.registry, lambda directory: directory.claims())
+        identity = next((claim.identity for claim in claims if claim.name == name), "") or "nobody"
+        echo(f"{name}: would be released from {identity}: see that no operator of that cluster runs, then give --yes")
+        return OK
+    identity = _in_directory(options.registry, lambda directory: directory.release(name)) or "nobody"
+    echo(f"{name}: released from {identity}; the next operator of that name takes over its heads")
+    return OK
+
+
+def _in_directory(url: str, ask: "Callable[[ClusterDirectory], T]") -> T:
+    # boto3 takes half a second to load: other verbs must not wait for it.
+    from serinus.registry.dynamodb.client import connect  # noqa: PLC0415
+    from serinus.registry.dynamodb.clusters import ClusterDirectory  # noqa: PLC0415
+
+    address = parse_address(url)
+    if not isinstance(address, DynamoDbAddress):
+        raise ConfigurationError(f"{url}: only a registry in DynamoDB has clusters: dynamodb://<table-prefix>?region=…")
+    clients = connect(address.settings)
+    try:
+        return ask(ClusterDirectory(address.settings, clients))
+    finally:
+        clients.close()
