@@ -14,7 +14,7 @@ def _some(inputs: Inputs, *options: Words) -> Words:
 
 def _common(inputs: Inputs) -> Words:
     words = ["--registry", inputs.registry()]
-    return words + (["-n", inputs.either("ml", "payments")] if inputs.random.random() < 0.3 else [])
+    return words + _some(inputs, ["-n", inputs.either("ml", "payments")], ["--cluster", inputs.either("prod-eu")])
 
 
 def _reason(inputs: Inputs) -> Words:
@@ -129,6 +129,16 @@ def _mlflow(inputs: Inputs) -> Words:
     return ["import", "mlflow", reference, *uri, *_some(inputs, *options)]
 
 
+def _json(inputs: Inputs) -> Words:
+    options = (
+        ["--version", _version(inputs)],
+        ["--model", inputs.word()],
+        ["--backend", inputs.either("fraud:80")],
+        ["-o", _output(inputs)],
+    )
+    return ["import", "json", inputs.file("metadata"), *_some(inputs, *options)]
+
+
 def _get(inputs: Inputs) -> Words:
     form = ["-o", inputs.either("json")]
     return ["registry", "get", _model(inputs), _version(inputs), *_common(inputs), *_some(inputs, form)]
@@ -152,7 +162,8 @@ def _list(inputs: Inputs) -> Words:
 
 def _register(inputs: Inputs) -> Words:
     options = (["--policy", inputs.file("policy")], ["--id", inputs.word()])
-    words = ["registry", "register", "-f", inputs.file("versions"), *_common(inputs), *_reason(inputs)]
+    kind = inputs.random.choice(("versions", "metadata"))
+    words = ["registry", "register", "-f", inputs.file(kind), *_common(inputs), *_reason(inputs)]
     return [*words, *_some(inputs, *options)]
 
 
@@ -165,6 +176,13 @@ def _write(inputs: Inputs) -> Words:
 def _create_tables(inputs: Inputs) -> Words:
     place = inputs.random.choice((["--config", inputs.file("config")], ["--registry", inputs.registry()], []))
     return ["registry", "dynamodb", "create-tables", *place, *_some(inputs, ["--no-protection"])]
+
+
+def _clusters(inputs: Inputs) -> Words:
+    place = ["--registry", inputs.registry()]
+    if inputs.random.random() < 0.5:
+        return ["registry", "dynamodb", "clusters", *place]
+    return ["registry", "dynamodb", "release-cluster", inputs.either("prod-eu"), *place, *_some(inputs, ["--yes"])]
 
 
 def _on_call(inputs: Inputs) -> Words:
@@ -185,6 +203,7 @@ def _anything(inputs: Inputs) -> Words:
 
 CASES: Final[tuple[Callable[[Inputs], Words], ...]] = (
     _log, _verify, _verify, _export, _prune, _restore, _checkpoint, _keygen, _report, _diff, _diff, _mlmodel, _mlmodel,
-    _mlflow, _get, _production, _list, _register, _register, _write, _create_tables, _on_call, _run, _anything,
+    _json, _mlflow, _get, _production, _list, _register, _register, _write, _create_tables, _clusters, _on_call, _run,
+    _anything,
 )  # fmt: skip
 """One function for each verb; those that read files twice."""

@@ -31,9 +31,20 @@ CONFIG = {
         "default": {"url": "http://127.0.0.1:9", "scrapeInterval": "5s", "queries": {"drift": {"promql": "x"}}}
     },
     "namespaces": ["ml"],
-    "registry": {"kind": "DynamoDB", "dynamodb": {"endpoint": "http://127.0.0.1:9", "region": "eu-central-1"}},
+    "registry": {
+        "kind": "DynamoDB",
+        "dynamodb": {"endpoint": "http://127.0.0.1:9", "region": "eu-central-1", "cluster": "prod-eu"},
+    },
     "audit": {"checkpoints": {"bucket": "b", "prefix": "p/", "keyFile": "/nowhere", "s3": {"endpoint": "http://x:1"}}},
     "httpPort": 8080,
+}
+METADATA = {
+    "model_id": "fraud-v3.0.0",
+    "framework": "pytorch==2.1.0",
+    "training_duration": "3h 24m",
+    "training_date": "2026-11-01T10:00:00Z",
+    "data_hash": "0" * 64,
+    "metrics": {"auc_roc": 0.96},
 }
 COLUMNS = [{"type": "double", "name": "amount", "required": True}, {"type": "string", "name": "country"}]
 MLMODEL = {
@@ -60,6 +71,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sample]:
         "policy": Sample(({**documents("regulated/model.yaml")[0], "metadata": {"name": "fraud"}},), as_yaml),
         "config": Sample((CONFIG,), as_yaml),
         "mlmodel": Sample((MLMODEL,), as_yaml),
+        "metadata": Sample((METADATA,), as_lines),
         "key": Sample(({"not": "a key"},), as_yaml),
     }
 
