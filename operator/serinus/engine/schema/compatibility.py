@@ -202,8 +202,8 @@ def _too_small(candidate: KnownVersion, decisive: Step | None) -> _Verdict | Non
     if decisive.follows:
         message = (
             f"{candidate.version} would take over the clients of {decisive.against}, yet its number is not above it, "
-            f"and {needed}: {why} Number it {_next(decisive.against, decisive.required)} or higher, or keep the promise to "
-            f"clients of {decisive.against}."
+            f"and {needed}: {why} Number it {_next(decisive.against, decisive.required)} or higher, or keep the "
+            f"promise to clients of {decisive.against}."
         )
     elif decisive.lower == candidate.version:
         message = (
