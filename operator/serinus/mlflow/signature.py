@@ -94,7 +94,9 @@ def _entries(section: Section, where: str) -> Sequence[Mapping[str, Any]]:
     try:
         # Python's json, unlike the standard, takes NaN and the infinities, which MLflow's own writes.
         found = json.loads(section) if isinstance(section, str) else section
-    except (ValueError, RecursionError) as problem:
+        # An escape such as \ud800 is half a character, which no manifest can hold.
+        json.dumps(found, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as problem:
         raise UnsupportedSignatureError(f"signature.{where} is not JSON") from problem
     if not isinstance(found, Sequence) or not all(isinstance(entry, Mapping) for entry in found):
         raise UnsupportedSignatureError(f"signature.{where} is not a list of columns or tensors")

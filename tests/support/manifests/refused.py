@@ -424,7 +424,7 @@ _MODEL_VERSIONS: Final = (
         "a signature of an unknown profile",
         {"spec.signature": {"profile": "graph", "inputs": [], "outputs": []}},
         "spec.signature.profile",
-        'supported values: "columnar", "tensor"',
+        'supported values: "chat", "columnar", "tensor"',
     ),
     _version(
         "an input twice",

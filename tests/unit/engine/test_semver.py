@@ -11,6 +11,7 @@ from serinus.api.modelversion import Bump
 from serinus.engine.semver import (
     at_least,
     declared_bump,
+    describe_tag,
     greatest,
     in_order,
     parse_version,
@@ -163,3 +164,20 @@ def test_the_predecessor_is_the_highest_of_the_lower_ones(version: str, others: 
     else:
         assert found in lower
         assert all(by_the_page(other, found) <= 0 for other in lower)
+
+
+@pytest.mark.parametrize(
+    ("version", "tag"),
+    [
+        ("1.2.3-4-gabcdef0", "1.2.3"),
+        ("v1.2.3-4-gabcdef0", "1.2.3"),
+        ("1.2.3-14-gabcdef0-dirty", "1.2.3"),
+        ("1.2.3-rc.1-4-gabcdef0", "1.2.3-rc.1"),
+        ("1.2.3", None),
+        ("1.2.3-4", None),
+        ("1.2.3-4-abcdef0", None),
+        ("1.2.3-rc.1", None),
+    ],
+)
+def test_a_number_of_git_describe_names_the_tag_that_it_counts_from(version: str, tag: str | None) -> None:
+    assert describe_tag(version) == tag

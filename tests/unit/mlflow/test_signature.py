@@ -91,7 +91,7 @@ def test_a_long_default_is_kept_as_its_hash_and_a_change_of_it_shows() -> None:
     assert change.rule == "I14"
 
 
-@pytest.mark.parametrize("section", ["{", "[" * 100_000, "3", '["a"]', '"text"'])
+@pytest.mark.parametrize("section", ["{", "[" * 100_000, "3", '["a"]', '"text"', '[{"name": "\\ud800"}]'])
 def test_a_section_that_is_no_list_is_refused_by_its_name(section: str) -> None:
     with pytest.raises(UnsupportedSignatureError, match=r"signature\.inputs is not"):
         convert_signature(section, None, None)

@@ -84,6 +84,8 @@ def parse_plain(text: str, where: str) -> list[dict[str, Any]]:
     """Return the objects of a JSON file; RefusedError if it holds anything else."""
     try:
         found = json.loads(text)
+        # An escape such as \ud800 is half a character, which no manifest can hold.
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as problem:
         raise RefusedError(f"{where} is not JSON: {problem}") from problem
     members = found if isinstance(found, list) else [found]

@@ -201,9 +201,9 @@ def _too_small(candidate: KnownVersion, decisive: Step | None) -> _Verdict | Non
     needed = f"a {decisive.required} one is needed"
     if decisive.follows:
         message = (
-            f"{candidate.version} is to take the clients of {decisive.against}, yet its number is not above it, and "
-            f"{needed}: {why} Number it {_next(decisive.against, decisive.required)} or higher, or keep the promise to "
-            f"clients of {decisive.against}."
+            f"{candidate.version} would take over the clients of {decisive.against}, yet its number is not above it, "
+            f"and {needed}: {why} Number it {_next(decisive.against, decisive.required)} or higher, or keep the "
+            f"promise to clients of {decisive.against}."
         )
     elif decisive.lower == candidate.version:
         message = (
@@ -255,7 +255,7 @@ def _kept(candidate: KnownVersion, decisive: Step | None) -> _Verdict:
         return Reason.FIRST_VERSION, message
     step = f"{decisive.higher} is a {decisive.declared} step from {decisive.lower}"
     if decisive.follows:
-        step = f"{candidate.version} is to take the clients of {decisive.against}"
+        step = f"{candidate.version} would take over the clients of {decisive.against}"
     needs = "nothing that matters to a client has changed" if not decisive.changes else f"{decisive.required} is enough"
     return Reason.COMPATIBLE, f"{step}, and {needs}."
 

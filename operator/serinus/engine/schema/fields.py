@@ -76,7 +76,7 @@ def served_names(fields: Iterable[Field]) -> dict[str, frozenset[str]]:
     return served
 
 
-@lru_cache(maxsize=4096)  # a new version is compared with many that share most of their fields
+@lru_cache(maxsize=10_000)  # two versions of the widest tables: a new one is compared with many that share its fields
 def _column(field: Field, names: frozenset[str] | None, profile: Profile) -> Column:
     dtype = canonical_dtype(field.dtype, profile)
     return Column(

@@ -80,7 +80,7 @@ def test_a_build_after_a_release_is_compared_with_it_and_its_number_explained(
     new = a_file(tmp_path, "next.yaml", a_version("1.2.3-4-gabcdef0", signature=a_signature()))
     assert serinus(old, new) == 1
     told = " ".join(capsys.readouterr().out.split())
-    assert "1.2.3-4-gabcdef0 is to take the clients of 1.2.3" in told
+    assert "1.2.3-4-gabcdef0 would take over the clients of 1.2.3" in told
     assert "By SemVer 1.2.3-4-gabcdef0 comes before 1.2.3" in told
 
 

@@ -127,6 +127,7 @@ def test_model_and_version_may_be_given_beside_the_file(file: Path, capsys: pyte
         ("3", "must be an object with one version's metadata"),
         ("[]", "must be an object with one version's metadata"),
         ("[" * 100_000, "is not JSON"),
+        ('{"model_id": "\\ud800"}', "is not JSON"),
         ("{}", "names no model: give --model"),
         ('{"model_id": "fraud"}', "names no version: give --version"),
         ('{"model_id": "Fraud-v1.0.0"}', "spec.model"),

@@ -39,7 +39,9 @@ def test_a_prerelease_is_compared_with_what_serves_whatever_the_order_of_the_num
     verdict = judge(known(number, LESS), before, serving)
     assert (verdict.accepted, verdict.reason) == (False, Reason.BUMP_TOO_SMALL)
     assert (verdict.compatibility.against, verdict.compatibility.required) == (serving, Bump.MAJOR)
-    assert verdict.message.startswith(f"{number} is to take the clients of {serving}, yet its number is not above it")
+    assert verdict.message.startswith(
+        f"{number} would take over the clients of {serving}, yet its number is not above it"
+    )
     assert judge(known(number, SCORE_AND_REASON), before, serving).accepted
     added = structs.replace(MORE, outputs=SCORE_AND_REASON.outputs)
     assert not judge(known(number, added), before, serving).accepted

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from serinus.api.conditions import ConditionType
+from serinus.api.conditions import condition_of as condition_of_kubernetes
 from serinus.api.model import Enforcement, ModelSpec, RequiredFacts, Verification, VersioningPolicy
 from serinus.api.modelversion import Bump, Compatibility, ModelVersionSpec
 from serinus.api.parsing import decode
@@ -12,6 +13,7 @@ from serinus.engine.versions.admission import Review, VersionUnderReview, known_
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.catalogue import spec_hash
 from serinus.engine.versions.schema_changes import unsafe_rollback
+from support.builders import NOW
 
 DIGEST = f"sha256:{'0' * 64}"
 AMOUNT = {"name": "amount", "dtype": "float64"}
@@ -85,6 +87,18 @@ def test_an_accepted_schema_is_not_revoked_by_a_later_version() -> None:
     settled = Compatibility(against="1.0.0", declared=Bump.MINOR, required=Bump.MINOR, rollback_safe=True)
     result = reviewed(under_review(BREAKING, settled=settled), OLD)
     assert (result.block, result.compatibility) == (None, settled)
+
+
+def test_what_an_accepted_schema_was_told_stays_told() -> None:
+    misspelt = a_spec("1.1.0", {"name": "amount", "dtype": "flaot64"})
+    first = next(update for update in reviewed(under_review(misspelt)).findings if "Schema" in update.kind.value)
+    assert "did you mean float64?" in first.message
+    settled = Compatibility(against="", declared=Bump.NONE, required=Bump.NONE, rollback_safe=True)
+    told = condition_of_kubernetes(
+        None, first.kind, first.status, reason=first.reason, message=first.message, generation=1, now=NOW
+    )
+    again = reviewed(under_review(misspelt, settled=settled, settled_as=told))
+    assert next(update for update in again.findings if update.kind is first.kind) == first
 
 
 def test_a_yanked_version_may_not_serve_whatever_else_is_right() -> None:

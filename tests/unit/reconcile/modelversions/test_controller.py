@@ -113,7 +113,7 @@ async def test_a_hotfix_prerelease_that_breaks_clients_of_what_serves_does_not_s
     rig.cluster.put(model_version("1.0.0-hotfix.1", spec={"signature": more}))
     async with rig.running():
         await until(lambda: rig.status().reason == "SchemaRejected", why="it to be refused")
-        assert "1.0.0-hotfix.1 is to take the clients of 1.0.0" in rig.status().next_action
+        assert "1.0.0-hotfix.1 would take over the clients of 1.0.0" in rig.status().next_action
         assert rig.status().run == 0
 
 
