@@ -134,7 +134,7 @@ async def in_use(place: Place) -> ObjectKey:
 async def step_on(store: RegistryStore, model: ObjectKey, entry: AuditEntry, **fields: Any) -> Commit:
     """Return the step that records an entry on the current head."""
     head = await store.read_head(model)
-    record, after = seal(head, entry, model, by=BY, now=START)
+    record, after = seal(head, entry, model, by=BY, now=START, cluster=(await store.owner()).cluster)
     return replace(Commit(model=model, before=head, record=record, after=after), **fields)
 
 

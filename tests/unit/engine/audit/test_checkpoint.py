@@ -10,6 +10,8 @@ from msgspec import structs
 from serinus.api.model import ChainHead
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode, encode
+from serinus.audit.checkpoint_reader import CheckpointAnchors
+from serinus.engine.audit.chain import ChainOwner
 from serinus.engine.audit.checkpoint import (
     Checkpoint,
     SignedCheckpoint,
@@ -139,3 +141,19 @@ def test_each_head_is_an_anchor_that_names_the_checkpoint() -> None:
 
 def test_a_checkpoint_has_only_the_documented_fields() -> None:
     assert set(encode(checkpoint_of([], AT, ""))) == {"format", "at", "heads", "previous"}
+
+
+def test_each_clusters_anchors_are_its_own_in_a_bucket_that_several_share() -> None:
+    ours, theirs, before = (
+        checkpoint_of([(FRAUD, end(3, digest))], AT, "", cluster=cluster)
+        for digest, cluster in ((A, "prod-eu"), (B, "prod-us"), (A, ""))
+    )
+    stored = [decode(Checkpoint, encode(one), "checkpoint") for one in (ours, theirs, before)]
+    assert stored == [ours, theirs, before]
+    assert "cluster" not in encode(before)["heads"][0]
+    eu, us, unnamed = (dict(anchors_of(one))[FRAUD] for one in stored)
+    seen = CheckpointAnchors(anchors={FRAUD: (eu, us, unnamed)})
+    assert seen.of(FRAUD, ChainOwner("prod-eu", unnamed=False)) == (eu,)
+    # The cluster that goes on with the chains from before clusters had names.
+    assert seen.of(FRAUD, ChainOwner("prod-eu")) == (eu, unnamed)
+    assert seen.of(FRAUD) == (unnamed,)
