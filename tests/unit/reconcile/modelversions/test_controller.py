@@ -386,3 +386,22 @@ async def test_a_change_of_policy_has_the_reason_of_who_made_it_only(by: str, re
         assert [record.reason for record in changes] == [recorded]
         assert changes[0].details["generation"] == "2"
         assert json.loads(changes[0].details["versioning"]) == encode(STRICT.versioning)
+
+
+@in_virtual_time
+async def test_no_name_is_believed_where_the_stamp_turns_out_not_to_work() -> None:
+    rig = Rig()
+    rig.stamped = False
+    rig.cluster.put(replace(model_record(policy=STRICT, generation=2), observed_generation=1, actors=ADA))
+    rig.model()
+
+    async def changes() -> list[AuditRecordSpec]:
+        return [record for record in await trail(rig) if record.event is AuditEvent.POLICY_CHANGED]
+
+    def is_recorded() -> bool:
+        model = rig.cluster.objects[ModelRecord, key()]
+        return isinstance(model, ModelRecord) and model.observed_generation == 2
+
+    async with rig.running():
+        await until(is_recorded, why="it to be recorded")
+        assert [record.actor.name for record in await changes()] == ["unverified"]
