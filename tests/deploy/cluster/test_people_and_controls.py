@@ -89,12 +89,11 @@ def _but(person: str, refused: dict[str, str]) -> dict[str, str]:
 
 _NO_RIGHT: Final = "forbidden"
 _OPERATOR: Final = "operator"
-_FROZEN: Final = dict.fromkeys(WRITERS, "immutable")
 _VERB: Final = dict.fromkeys(WRITERS, "approve")
 
 ACTS: Final[dict[str, Act]] = {
     "change a version": Act(
-        lambda to: _patch("mv", to.serving, {"spec": {"description": "other bytes"}}),
+        lambda to: _patch("mv", to.serving, {"spec": {"artifact": {"uri": "s3://evil/other/"}}}),
         _all(_NO_RIGHT) | dict.fromkeys(WRITERS, "spec"),
     ),
     "delete the version that serves": Act(
@@ -122,12 +121,12 @@ ACTS: Final[dict[str, Act]] = {
     ),
     "override": Act(
         lambda to: _annotate(to.gated, **{_PROMOTE: "now", OVERRIDE_ANNOTATION: "now"}),
-        _all("override") | {_OPERATOR: "operator"},
+        _all("override"),
     ),
     "delete the gated Rollout": Act(lambda to: ("delete", "mro", to.gated), _all(_NO_RIGHT) | _VERB),
     "write a Job test": Act(
         lambda to: _job_test(to.plain),
-        {"team": "needs the verb create on jobs.batch", "approver": "may change nothing of", _OPERATOR: "operator"},
+        dict.fromkeys(("team", "approver"), "needs the verb create on jobs.batch") | {_OPERATOR: "operator"},
     ),
     "make a Job that counts as a test's": Act(
         lambda _: ("create", "-f", "-"),
@@ -188,8 +187,13 @@ def things(user: Kubectl, release: Release) -> Things:
     )
 
 
-@pytest.mark.parametrize("who", PEOPLE)
-@pytest.mark.parametrize("what", ACTS)
+# kubectl reads what it patches, and the operator may only write a status: test_chart.py does it with the bare token.
+_ELSEWHERE: Final = {("move the head", _OPERATOR), ("say what a Rollout serves", _OPERATOR)}
+
+
+@pytest.mark.parametrize(
+    ("what", "who"), [(what, who) for what in ACTS for who in PEOPLE if (what, who) not in _ELSEWHERE]
+)
 def test_each_person_is_refused_what_a_control_forbids(
     people: dict[str, Kubectl], things: Things, what: str, who: str
 ) -> None:
