@@ -89,6 +89,9 @@ def _but(person: str, refused: dict[str, str]) -> dict[str, str]:
 
 _NO_RIGHT: Final = "forbidden"
 _OPERATOR: Final = "operator"
+_POLICY: Final = "ValidatingAdmissionPolicy"
+"""Of two policies that refuse it either may be named."""
+
 _VERB: Final = dict.fromkeys(WRITERS, "approve")
 
 ACTS: Final[dict[str, Act]] = {
@@ -110,23 +113,23 @@ ACTS: Final[dict[str, Act]] = {
         lambda to: _patch("mro", to.gated, {"status": {"phase": "Healthy"}}, "--subresource=status"),
         _but(_OPERATOR, _all(_NO_RIGHT)),
     ),
-    "promote past a gate": Act(lambda to: _annotate(to.gated, **{_PROMOTE: "CHG-1"}), _VERB | {_OPERATOR: "operator"}),
+    "promote past a gate": Act(lambda to: _annotate(to.gated, **{_PROMOTE: "CHG-1"}), _VERB | {_OPERATOR: _POLICY}),
     "take the gate out of the plan": Act(
         lambda to: _patch("mro", to.gated, {"spec": {"guards": "Off"}}),
-        _VERB | {"approver": "may change nothing of", _OPERATOR: "operator"},
+        _VERB | {"approver": "may change nothing of", _OPERATOR: _POLICY},
     ),
     "roll back past a gate to what never served": Act(
         lambda to: _annotate(to.gated, **{Command.ROLLBACK.annotation: "now", ROLLBACK_TO_ANNOTATION: "9.9.9"}),
-        _VERB | {_OPERATOR: "operator"},
+        _VERB | {_OPERATOR: _POLICY},
     ),
     "override": Act(
         lambda to: _annotate(to.gated, **{_PROMOTE: "now", OVERRIDE_ANNOTATION: "now"}),
-        _all("override"),
+        _all("override") | {_OPERATOR: _POLICY},
     ),
     "delete the gated Rollout": Act(lambda to: ("delete", "mro", to.gated), _all(_NO_RIGHT) | _VERB),
     "write a Job test": Act(
         lambda to: _job_test(to.plain),
-        dict.fromkeys(("team", "approver"), "needs the verb create on jobs.batch") | {_OPERATOR: "operator"},
+        dict.fromkeys(("team", "approver"), "needs the verb create on jobs.batch") | {_OPERATOR: _POLICY},
     ),
     "make a Job that counts as a test's": Act(
         lambda _: ("create", "-f", "-"),
