@@ -75,6 +75,8 @@ test-versions: setup ## the chart on earlier versions of Kubernetes, as far as t
 	SERINUS_STAMP_VERSIONS=v1 $(CONTROL_PLANE) --emulate 1.36 -- $(VERSIONS_TEST)
 	SERINUS_STAMP_VERSIONS=v1,v1beta1 $(CONTROL_PLANE) --api-server-flag=--runtime-config=admissionregistration.k8s.io/v1beta1=true \
 	  -- $(VERSIONS_TEST)
+	SERINUS_STAMP_VERSIONS=v1 SERINUS_STAMP_APPLIED=no $(CONTROL_PLANE) --api-server-flag=--feature-gates=MutatingAdmissionPolicy=false \
+	  -- $(VERSIONS_TEST)
 
 demo: setup ## watch a good version promoted and two bad ones rolled back, in a real local cluster
 	$(CLUSTER) $(BIN)/python -m demo run

@@ -25,6 +25,7 @@ from serinus.kube.identity import cluster_identity
 from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
 from serinus.kube.service_endpoints import ServiceEndpoints
+from serinus.kube.stamp_probe import StampProbe
 from serinus.kube.status import ApiStatusWriter
 from serinus.metrics import PrometheusSource
 from serinus.ports.registry_store import RegistryStore
@@ -101,10 +102,12 @@ class Operator:
             OperatorIdentity(version=__version__, instance=self._instance),
         )
         self._verifier = Verifier(settings.artifacts)
+        where = next((name for name in settings.namespaces if name != "*"), settings.lease_namespace)
+        self._stamp = StampProbe(client, where, configured=settings.actor_stamped)
         assembly = assemble(
             self._ports(client),
             verification=settings.artifacts.verification,
-            actor_stamped=settings.actor_stamped,
+            actor_stamped=lambda: self._stamp.works,
             workers=settings.writers,
             job_tests=settings.job_tests,
         )
@@ -156,6 +159,7 @@ class Operator:
                     await self._election.elected()
                 self._telemetry.leader.set(1)
                 group.create_task(self._events.run())
+                group.create_task(self._stamp.keep())
                 if self.settings.audit.checkpoints is not None:
                     group.create_task(self._keep_checkpoints(self.settings.audit.checkpoints))
                 group.create_task(self.controller.run(self.settings.resync.seconds))

@@ -50,3 +50,9 @@ def test_a_rule_marked_as_server_only_is_not_checked_by_the_parser(case: Refused
 def test_the_committed_crds_are_generated_from_the_models(name: str) -> None:
     committed = (_ROOT / "deploy" / "crds" / name).read_text(encoding="utf-8")
     assert committed == render(definitions()[name]), "run: python -m serinus.api.crd deploy/crds"
+
+
+@pytest.mark.parametrize("name", ["rollouts.yaml", "modelversions.yaml", "models.yaml", "auditrecords.yaml"])
+def test_no_field_is_a_number_or_a_text(name: str) -> None:
+    """Before 1.34 the API server takes such a field for 3 MB of text, and refuses the CRD if a rule reads it."""
+    assert "x-kubernetes-int-or-string" not in (_ROOT / "deploy" / "crds" / name).read_text(encoding="utf-8")

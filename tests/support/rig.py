@@ -60,6 +60,7 @@ class Rig:
         self.statuses, self.events = FakeStatusWriter(self.cluster), FakeEvents(self.cluster)
         self.checks, self.verifier = FakeChecks(), FakeVerifier()
         self.telemetry = Telemetry(CollectorRegistry())
+        self.stamped = True
         self.registry = Registry(
             self.cluster.registry, self.clock, OperatorIdentity(version="test", instance=f"rig-{epoch}")
         )
@@ -79,7 +80,7 @@ class Rig:
             clock=self.clock,
             telemetry=self.telemetry,
         )
-        assembly = assemble(ports, verification=Verification.OFF, actor_stamped=True, workers=4)
+        assembly = assemble(ports, verification=Verification.OFF, actor_stamped=lambda: self.stamped, workers=4)
         self.cache, self.queue, self.background = assembly.cache, assembly.queue, assembly.background
         self.model_versions, self.reconciler = assembly.model_versions, assembly.reconciler
         self.controller, self.memory = assembly.controller, assembly.memory

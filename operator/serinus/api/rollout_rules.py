@@ -1,7 +1,7 @@
 """The rules that a Rollout's fields must keep together, for the API server: what :class:`RolloutSpec` checks, in CEL.
 
-``x-kubernetes-int-or-string`` lets a number as ``traffic`` reach a rule, which refuses it with what to write; to
-readers of the schema it stays a string. Each rule that reads it asks for its type first.
+``traffic`` is a plain string: before Kubernetes 1.34 the API server takes ``x-kubernetes-int-or-string`` for 3 MB of
+text, whatever its maxLength, finds every rule that reads it too costly, and refuses the whole CRD.
 """
 
 from typing import Any, Final
@@ -17,12 +17,7 @@ _LAST: Final = "self.stages[size(self.stages) - 1]"
 
 
 def _is(stage: str, pattern: str) -> str:
-    return f"type({stage}.traffic) == string && {matches(f'{stage}.traffic', pattern)}"
-
-
-def _may_be(stage: str, pattern: str) -> str:
-    """Return an expression that is also true of a number, which another rule refuses."""
-    return f"type({stage}.traffic) != string || {matches(f'{stage}.traffic', pattern)}"
+    return matches(f"{stage}.traffic", pattern)
 
 
 def _at_least(field: str) -> str:
@@ -33,27 +28,24 @@ def _at_least(field: str) -> str:
 
 _WATCHED: Final = "(has(self.abortOn) && size(self.abortOn) > 0)"
 
-TRAFFIC: Final[dict[str, Any]] = {
-    "x-kubernetes-int-or-string": True,
-    **rules(
-        rule(
-            f"type(self) == string && {matches('self', _SHARE)}",
-            "write a percentage between 0% and 100% with at most two decimals, such as 5%",
-            computed="type(self) == int || self.matches('^[0-9.]+$') ? 'write ' + string(self) + '%'"
-            " : 'write a percentage between 0% and 100% with at most two decimals, such as 5%'",
-        )
-    ),
-}
+TRAFFIC: Final[dict[str, Any]] = rules(
+    rule(
+        matches("self", _SHARE),
+        "write a percentage between 0% and 100% with at most two decimals, such as 5%",
+        computed="self.matches('^[0-9.]+$') ? 'write ' + self + '%'"
+        " : 'write a percentage between 0% and 100% with at most two decimals, such as 5%'",
+    )
+)
 """The schema of ``traffic`` beside that of a share."""
 
-_NOT_ALL: Final = f"type(self.traffic) != string || !{matches('self.traffic', _ALL)}"
+_NOT_ALL: Final = f"!{matches('self.traffic', _ALL)}"
 _NONE_COMPARED: Final = f"!has(self.abortOn) || self.abortOn.all(line, !{matches('line', COMPARED)})"
 
 TEST_RULES: Final = (rule("has(self.http) != has(self.job)", "a test is either http or job: give exactly one of them"),)
 
 STAGE_RULES: Final = (
     rule(
-        f"type(self.traffic) != string || {matches('self.traffic', _NOTHING)} != {_WATCHED}",
+        f"{matches('self.traffic', _NOTHING)} != {_WATCHED}",
         "a stage with traffic needs abortOn, a stage at 0% has nothing to judge",
         computed=f"'a stage with traffic needs abortOn, a stage at 0% has nothing to judge: ' + ({_WATCHED}"
         " ? 'leave abortOn out, or give ' + self.name + ' traffic'"
@@ -87,18 +79,17 @@ STAGE_RULES: Final = (
 
 SPEC_RULES: Final = (
     rule(
-        f"!self.stages.all(s, {_is('s', _SHARE)})"
-        " || self.stages.map(s, double(string(s.traffic).replace('%', ''))).isSorted()",
+        f"!self.stages.all(s, {_is('s', _SHARE)}) || self.stages.map(s, double(s.traffic.replace('%', ''))).isSorted()",
         "stages must stand in rising order of traffic",
         field=".stages",
     ),
     rule(
-        _may_be(_LAST, _ALL),
+        _is(_LAST, _ALL),
         "the last stage must have 100% traffic",
         field=".stages",
     ),
     rule(
-        f"self.stages.all(s, {_may_be('s', _ALL)} || !has(s.bake))",
+        f"self.stages.all(s, {_is('s', _ALL)} || !has(s.bake))",
         "bake belongs to the last stage: give every other stage duration",
         field=".stages",
     ),

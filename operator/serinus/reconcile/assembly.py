@@ -1,5 +1,6 @@
 """Puts the controllers together: what each part needs is made before it, so no object refers to a later one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from serinus.api.model import Verification
@@ -49,14 +50,19 @@ class Assembly:
 
 
 def assemble(
-    ports: Ports, *, verification: Verification, actor_stamped: bool, workers: int, job_tests: bool = True
+    ports: Ports,
+    *,
+    verification: Verification,
+    actor_stamped: Callable[[], bool],
+    workers: int,
+    job_tests: bool = True,
 ) -> Assembly:
     """Return controllers that work through these ports; nothing is started.
 
     Args:
         ports: everything outside the process.
         verification: how artifacts are verified where a Model does not say.
-        actor_stamped: whether the annotations that name the actors were stamped by the API server.
+        actor_stamped: returns whether the annotations that name the actors are stamped by the API server.
         workers: how many Rollouts are reconciled at a time.
         job_tests: whether this installation creates Jobs for tests.
     """

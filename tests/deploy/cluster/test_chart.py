@@ -209,6 +209,7 @@ def test_the_notes_explain_the_next_steps(admin: Kubectl, user: Kubectl) -> None
     notes = find_helm().run("install", "notes", str(CHART), *where, kubeconfig=admin.kubeconfig).partition("NOTES:")[2]
     assert "manages all namespaces" in notes
     assert "actor stamp is not installed" not in notes
+    assert "This must print your own name" in notes
     assert "kubectl create rolebinding approvers -n NAMESPACE --clusterrole=notes-serinus-approver" in notes
     assert "No checkpoints are stored" in notes
     assert "kubectl annotate mro NAME serinus.dev/abort=" in notes

@@ -43,14 +43,12 @@ def _of_group(file: str, group: str) -> Crd:
 
 
 def _without_rules(node: Any) -> Any:
-    """Return a schema as an older release may have had it: no rules, and each field of one type."""
+    """Return a schema as an older release may have had it: without rules."""
     if isinstance(node, list):
         return [_without_rules(member) for member in node]
     if not isinstance(node, dict):
         return node
-    kept = {key: _without_rules(member) for key, member in node.items() if key != "x-kubernetes-validations"}
-    kept.pop("x-kubernetes-int-or-string", None)
-    return kept
+    return {key: _without_rules(member) for key, member in node.items() if key != "x-kubernetes-validations"}
 
 
 @pytest.fixture

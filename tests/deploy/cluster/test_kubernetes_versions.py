@@ -8,10 +8,13 @@ import json
 import os
 import re
 import uuid
+from pathlib import Path
 
 import pytest
 
 from serinus.api.names import GROUP, Command
+from serinus.kube.client import KubernetesClient
+from serinus.kube.stamp_probe import StampProbe
 from support.helm import HelmError, find_helm
 from support.kubectl import Kubectl
 from support.manifests.builders import Manifest, changed, rollout
@@ -34,6 +37,12 @@ def stamp_versions(admin: Kubectl) -> list[str]:
     expected = os.environ.get("SERINUS_STAMP_VERSIONS")
     assert expected in {None, ",".join(found)}, "the API server does not serve what this run is meant to test"
     return found
+
+
+@pytest.fixture(scope="module")
+def applied(stamp_versions: list[str]) -> bool:
+    """Whether the API server applies the stamp that it serves: with its feature gate off it does not."""
+    return bool(stamp_versions) and os.environ.get("SERINUS_STAMP_APPLIED") != "no"
 
 
 def four_eyes(name: str) -> Manifest:
@@ -61,13 +70,15 @@ def test_the_policies_of_the_chart_are_enforced(admin: Kubectl, user: Kubectl) -
         assert release.name in admin("get", "validatingadmissionpolicies", "-o", "name")
 
 
-def test_people_are_stamped_or_four_eyes_are_refused(admin: Kubectl, user: Kubectl, stamp_versions: list[str]) -> None:
+def test_people_are_stamped_or_four_eyes_are_refused(
+    admin: Kubectl, user: Kubectl, stamp_versions: list[str], *, applied: bool
+) -> None:
     give_up_four_eyes(admin)
     with installed(admin) as release:
         config = admin.within(release.name).json("get", "configmap", release.name)["data"]["config.yaml"]
         assert f"actorStamped: {str(bool(stamp_versions)).lower()}" in config
         if stamp_versions:
-            until_the_api_server_stamps(user, wanted=True)
+            until_the_api_server_stamps(user, wanted=applied)
             user("create", "--dry-run=server", "-f", "-", given=four_eyes("fraud"))
         else:
             editor = person(user, "vera", "edit")
@@ -92,7 +103,7 @@ def test_the_chart_refuses_to_be_installed_over_four_eyes_that_it_could_not_stam
 
 
 def test_the_stamp_works_in_every_version_that_is_served(
-    admin: Kubectl, user: Kubectl, stamp_versions: list[str]
+    admin: Kubectl, user: Kubectl, stamp_versions: list[str], *, applied: bool
 ) -> None:
     """The chart takes the best; here each is applied alone, as where no other is served."""
     for version in stamp_versions:
@@ -103,9 +114,22 @@ def test_the_stamp_works_in_every_version_that_is_served(
         until_the_api_server_stamps(user, wanted=False)
         admin("create", "-f", "-", given=stamps)
         try:
-            until_the_api_server_stamps(user, wanted=True)
+            until_the_api_server_stamps(user, wanted=applied)
         finally:
             admin("delete", "-f", "-", given=stamps)
+
+
+async def test_the_operator_finds_out_whether_anybody_is_stamped(
+    admin: Kubectl, user: Kubectl, *, applied: bool, tmp_path: Path
+) -> None:
+    give_up_four_eyes(admin)
+    with installed(admin) as release:
+        until_the_api_server_stamps(user, wanted=applied)
+        async with await KubernetesClient.open(release.kubeconfig(tmp_path / "config")) as client:
+            probe = StampProbe(client, user.namespace, configured=True)
+            await probe.look()
+        assert probe.works == applied
+        assert "stamp-probe" not in user("get", "mdl", "-o", "name")
 
 
 def give_up_four_eyes(admin: Kubectl) -> None:

@@ -97,7 +97,7 @@ _STAGES: Final = (
     _plan("a stage without a name", {f"{_STAGE}.name": GONE}, f"{_STAGE}.name", "Required value"),
     _plan("a stage without a share", {f"{_STAGE}.traffic": GONE}, f"{_STAGE}.traffic", "Required value"),
     _plan("a share without %", {f"{_STAGE}.traffic": "50"}, f"{_STAGE}.traffic", "should match '^(100"),
-    _plan("a share as a number", {f"{_STAGE}.traffic": 5}, f"{_STAGE}.traffic", "write 5%"),
+    _plan("a share as a number", {f"{_STAGE}.traffic": 5}, f"{_STAGE}.traffic", "must be of type string"),
     _plan("a share as a text without %", {f"{_STAGE}.traffic": "2.5"}, f"{_STAGE}.traffic", "write 2.5%"),
     _plan(
         "a share in words", {f"{_STAGE}.traffic": "5 percent"}, f"{_STAGE}.traffic", "write a percentage between 0% and"

@@ -54,7 +54,7 @@ class ModelVersionController:
         cache: ClusterCache,
         admission: AdmissionCache,
         *,
-        actor_stamped: bool,
+        actor_stamped: Callable[[], bool],
         enqueue_rollouts: Callable[[ObjectKey], None],
     ) -> None:
         """``enqueue_rollouts`` has the Rollouts of a model reconciled."""
@@ -215,7 +215,7 @@ class ModelVersionController:
     def _audit_entry(
         self, version: ModelVersionRecord, event: AuditEvent, reason: str, details: dict[str, str]
     ) -> AuditEntry:
-        actors = version.actors if self._actor_stamped else Actors(on_behalf_of=version.actors.on_behalf_of)
+        actors = version.actors if self._actor_stamped() else Actors(on_behalf_of=version.actors.on_behalf_of)
         own = event in {AuditEvent.ARTIFACT_VERIFIED, AuditEvent.ARTIFACT_FAILED, AuditEvent.VERSION_REJECTED}
         spec = version.spec
         digest = spec.artifact.digest if spec is not None and spec.artifact is not None else None
@@ -236,7 +236,7 @@ class ModelVersionController:
         """Record that the Model's policy has changed, and say in its status where it cannot be enforced."""
         if record.problem:
             return
-        conditions = policy_conditions(record, self._ports.clock.now(), actor_stamped=self._actor_stamped)
+        conditions = policy_conditions(record, self._ports.clock.now(), actor_stamped=self._actor_stamped())
         if record.observed_generation != record.generation:
             await self._record_change_of_policy(record)
         elif conditions == record.conditions:
@@ -244,7 +244,7 @@ class ModelVersionController:
         await self._ports.statuses.write_policy_seen(record.meta.key, record.generation, conditions)
 
     async def _record_change_of_policy(self, record: ModelRecord) -> None:
-        by = record.actors.requested_by if self._actor_stamped else UNVERIFIED
+        by = record.actors.requested_by if self._actor_stamped() else UNVERIFIED
         policy = encode(record.policy)
         audit_entry = AuditEntry(
             id=str(uuid5(_NAMESPACE, f"{record.meta.uid}/policy/{record.generation}")),

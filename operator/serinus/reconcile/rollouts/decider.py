@@ -4,6 +4,7 @@ Both lanes attempt the same way, so that the ordinary reconcile comes to the dec
 written already.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import perf_counter
@@ -97,7 +98,7 @@ class Decider:
         memory: what the safety lane has decided and done.
         clocks: the run time of the stages under way.
         job_tests: whether this installation creates Jobs for tests.
-        actor_stamped: whether the annotations that name the actors were stamped by the API server.
+        actor_stamped: returns whether the annotations that name the actors are stamped by the API server.
     """
 
     ports: Ports
@@ -110,7 +111,7 @@ class Decider:
     memory: SafetyMemory
     clocks: StageClocks
     job_tests: bool
-    actor_stamped: bool
+    actor_stamped: Callable[[], bool]
 
     def attempt(self, key: ObjectKey) -> Attempt | None:
         """Observe and decide on a Rollout; None where it is gone, or where another process leads."""
@@ -170,7 +171,7 @@ class Decider:
             own_jobs=self.jobs.own(record.meta.uid, record.status),
             refused_tests=self.jobs.refusals(record) | self.tests.refusals(record.meta.uid, record.status),
             job_tests=self.job_tests,
-            actor_stamped=self.actor_stamped,
+            actor_stamped=self.actor_stamped(),
             audit=self.relay.facts(record),
         )
         return observe(self.cache, self.admission, record, local)

@@ -453,3 +453,22 @@ async def test_a_version_shows_who_promoted_it_and_keeps_that_when_another_one_s
         status = version_status(rig, "2.0.0").status
         assert (status.promoted_at, status.promoted_by) == (NOW, "ada@example.org")
         assert status.promoted_because == "retrained on October"
+
+
+@in_virtual_time
+async def test_no_name_is_believed_where_the_stamp_turns_out_not_to_work() -> None:
+    rig = Rig()
+    rig.stamped = False
+    rig.cluster.put(replace(model_record(policy=STRICT, generation=2), observed_generation=1, actors=ADA))
+    rig.model()
+
+    async def changes() -> list[AuditRecordSpec]:
+        return [record for record in await trail(rig) if record.event is AuditEvent.POLICY_CHANGED]
+
+    def is_recorded() -> bool:
+        model = rig.cluster.objects[ModelRecord, key()]
+        return isinstance(model, ModelRecord) and model.observed_generation == 2
+
+    async with rig.running():
+        await until(is_recorded, why="it to be recorded")
+        assert [record.actor.name for record in await changes()] == ["unverified"]
