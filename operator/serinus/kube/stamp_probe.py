@@ -45,19 +45,11 @@ class StampProbe:
 
     async def look(self) -> None:
         """Probe once; nothing changes where the API server does not answer."""
-        name = f"stamp-probe-{uuid.uuid4().hex[:8]}"
-        manifest = {"apiVersion": API_VERSION, "kind": MODEL.kind, "metadata": {"name": name}, "spec": {}}
-        query = {"dryRun": "All", "fieldManager": FIELD_MANAGER}
         try:
-            raw = await self._client.request(
-                "POST", collection_path(MODEL, self._namespace), body=manifest, query=query
-            )
+            works = await self._is_stamped()
         except SerinusError as problem:
             logger.info("whether the API server stamps who acts is not known: %s", problem)
             return
-        metadata = raw.get("metadata")
-        annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-        works = isinstance(annotations, dict) and bool(annotations.get(REQUESTED_BY_ANNOTATION))
         if works and not self.works:
             logger.info("the API server stamps who acts")
         if not works and self.works:
@@ -67,3 +59,13 @@ class StampProbe:
                 "actorStamp.enabled: false in the chart"
             )
         self.works = works
+
+    async def _is_stamped(self) -> bool:
+        name = f"stamp-probe-{uuid.uuid4().hex[:8]}"
+        manifest = {"apiVersion": API_VERSION, "kind": MODEL.kind, "metadata": {"name": name}, "spec": {}}
+        query = {"dryRun": "All", "fieldManager": FIELD_MANAGER}
+        path = collection_path(MODEL, self._namespace)
+        raw = await self._client.request("POST", path, body=manifest, query=query)
+        metadata = raw.get("metadata")
+        annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+        return isinstance(annotations, dict) and bool(annotations.get(REQUESTED_BY_ANNOTATION))

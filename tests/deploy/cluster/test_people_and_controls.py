@@ -124,7 +124,7 @@ ACTS: Final[dict[str, Act]] = {
     ),
     "override": Act(
         lambda to: _annotate(to.gated, **{_PROMOTE: "now", OVERRIDE_ANNOTATION: "now"}),
-        _all("override") | {_OPERATOR: _POLICY},
+        dict.fromkeys(WRITERS, "needs the verb") | {"approver": "override", _OPERATOR: _POLICY},
     ),
     "delete the gated Rollout": Act(lambda to: ("delete", "mro", to.gated), _all(_NO_RIGHT) | _VERB),
     "write a Job test": Act(

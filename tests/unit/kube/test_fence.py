@@ -31,6 +31,7 @@ from serinus.kube.fence import fence_of
 from serinus.kube.finalizers import ApiFinalizers
 from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
+from serinus.kube.stamp_probe import StampProbe
 from serinus.kube.status import ApiStatusWriter
 from serinus.ports.cluster_state import Meta
 from serinus.registry.fenced import FencedStore
@@ -120,6 +121,7 @@ WRITES: dict[str, Write] = {
     "kube.status: stage": lambda client: ApiStatusWriter(client).write_model_version(MODEL, stage="x", traffic="y"),
     "kube.status: review": lambda client: ApiStatusWriter(client).write_review(MODEL, ModelVersionStatus()),
     "kube.status: policy": lambda client: ApiStatusWriter(client).write_policy_seen(MODEL, 2),
+    "kube.stamp_probe": lambda client: StampProbe(client, "ml", configured=True)._is_stamped(),
     "registry.kubernetes.store": lambda client: registry(client).record(MODEL, ENTRY),
     "registry.kubernetes.heads": lambda client: StoredHeads(client, RegistryObjects(client, 10)).create(MODEL),
     "registry.kubernetes.mirror": a_shown_head,
