@@ -36,6 +36,7 @@ from serinus.engine.audit.chain import sealed
 
 _PROMOTIONS: Final = frozenset({AuditEvent.PROMOTED, AuditEvent.STABLE_ADOPTED})
 _SERVING: Final = _PROMOTIONS | {AuditEvent.ROLLED_BACK}
+_SHOWN: Final = 3
 _ENDINGS: Final = frozenset({AuditEvent.RUN_SUPERSEDED, AuditEvent.RUN_CANCELLED})
 
 
@@ -289,4 +290,9 @@ def _evaluate_rollback(head: Head, request: RollBack) -> Accepted | Rejected:
         return Rejected(f"{bad} is the production version already")
     if target in head.quarantined:
         return Rejected(f"{target} was rolled back itself: name another version")
+    if target not in head.good:
+        return Rejected(
+            f"{target} has never been in production here, so that nothing is known of it: go back to "
+            f"{' or '.join(head.good[:_SHOWN]) or 'nothing'}, or promote it"
+        )
     return Accepted(AuditEvent.ROLLED_BACK, bad, target)

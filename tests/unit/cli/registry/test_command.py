@@ -61,8 +61,19 @@ def test_a_rollback_goes_to_the_last_good_version_and_says_so(trail: Trail, caps
 
 
 def test_a_rollback_goes_to_the_named_version(trail: Trail) -> None:
-    assert trail.run("rollback", "ml/fraud", "--to", "v2.0.0", *FLEET, *WHY) == 0
-    assert serving(trail) == "2.0.0"
+    assert trail.run("registry", "promote", "ml/fraud", "2.0.0", *FLEET, *WHY) == 0
+    assert trail.run("rollback", "ml/fraud", "--to", "v1.0.0", *FLEET, *WHY) == 0
+    assert serving(trail) == "1.0.0"
+
+
+def test_a_rollback_goes_to_no_version_that_has_never_served(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
+    assert trail.run("rollback", "ml/fraud", "--to", "v2.0.0", *FLEET, *WHY) == 1
+    told = capsys.readouterr().out
+    assert (
+        "2.0.0 has never been in production here, so that nothing is known of it: go back to 1.0.0, or promote it"
+        in told
+    )
+    assert serving(trail) == "1.1.0"
 
 
 def test_a_change_repeated_with_the_same_id_is_made_once(trail: Trail) -> None:
