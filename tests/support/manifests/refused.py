@@ -103,7 +103,7 @@ _STAGES: Final = (
         "a share in words", {f"{_STAGE}.traffic": "5 percent"}, f"{_STAGE}.traffic", "write a percentage between 0% and"
     ),
     _plan(
-        "a share as a number with a point", {f"{_STAGE}.traffic": 0.5}, f"{_STAGE}.traffic", "of type integer,string"
+        "a share as a number with a point", {f"{_STAGE}.traffic": 0.5}, f"{_STAGE}.traffic", "must be of type string"
     ),
     _plan("a share of three decimals", {f"{_STAGE}.traffic": "0.001%"}, f"{_STAGE}.traffic", "should match '^(100"),
     _plan("a share above 100 %", {f"{_STAGE}.traffic": "101%"}, f"{_STAGE}.traffic", "should match '^(100"),
