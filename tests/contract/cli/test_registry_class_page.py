@@ -16,7 +16,7 @@ from support.dynamodb.place import settings_at
 __all__ = ["moto"]
 
 PAGE = Path("docs/how-to/from-a-registry-class.md")
-ADDRESS = "dynamodb://serinus?region=eu-central-1&namespace=payments"
+ADDRESS = "dynamodb://serinus?region=eu-central-1&cluster=prod-eu&namespace=payments"
 
 Block = tuple[str, str]
 
@@ -49,7 +49,7 @@ def matches(printed: list[str], shown: list[str]) -> bool:
 
 def test_the_page_runs_from_top_to_bottom(moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prefix = settings_at(moto).table_prefix
-    there = f"dynamodb://{prefix}?region=eu-central-1&namespace=payments&endpoint={moto}"
+    there = f"dynamodb://{prefix}?region=eu-central-1&cluster=prod-eu&namespace=payments&endpoint={moto}"
     page = blocks()
     monkeypatch.chdir(tmp_path)
     commands = 0
