@@ -49,8 +49,8 @@ class Standing:
             case "back":
                 return not self.production or self._target() is None or self._target() in self.quarantined
             case "back to":
-                barred = self.quarantined | self.yanked | {self.production}
-                return not self.production or version in barred
+                # Only to what has served here and was not found bad.
+                return version not in self.good or version in self.quarantined | self.yanked
             case _:
                 return False
 
