@@ -104,7 +104,10 @@ def _next_request(head: Head, chance: Random) -> tuple[str, str, int | None]:
     others = [version for version in VERSIONS if version not in (*head.quarantined, serving)]
     if not others:
         return "lift", chance.choice(head.quarantined), None
-    return chance.choice(("promote", "promote", "back", "back to")), chance.choice(others), generation
+    if head.good and chance.random() < 0.5:
+        # Only what has served can be gone back to.
+        return chance.choice(("back", "back to")), chance.choice(head.good), generation
+    return "promote", chance.choice(others), generation
 
 
 async def _commit(  # noqa: PLR0913 - one request, in its parts
