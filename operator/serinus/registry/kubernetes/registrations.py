@@ -3,6 +3,7 @@
 A ModelVersion can be deleted and made anew with another spec; its record cannot. So the chain decides, not the object.
 """
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +15,9 @@ from serinus.engine.audit.registrations import RegisteredVersions
 from serinus.registry.kubernetes.objects import readable
 from serinus.registry.kubernetes.reads import RegistryObjects
 
+_MOST_HASHES: Final = 64
+"""Of so many records the hash is kept, to know a head that was read a moment ago."""
+
 _MOST_MODELS: Final = 1024
 """So many models are kept; the chain of another one is read again when it is asked for."""
 
@@ -24,6 +28,11 @@ class _Known:
 
     through: int
     versions: RegisteredVersions = field(default_factory=RegisteredVersions)
+    hashes: dict[int, str] = field(default_factory=dict)
+
+    def is_later(self, head: Head) -> bool:
+        """Whether this is the same chain after the head: another client has read further meanwhile."""
+        return self.hashes.get(head.audit.sequence) == head.audit.hash
 
 
 class RegistrationIndex:
@@ -32,6 +41,8 @@ class RegistrationIndex:
     def __init__(self, objects: RegistryObjects) -> None:
         """Read through ``objects``; nothing is read before the first question."""
         self._objects = objects
+        # Else each of several clients would read the same chain from its beginning.
+        self._reading = asyncio.Lock()
         self._models: OrderedDict[ObjectKey, _Known] = OrderedDict()
 
     async def through(self, model: ObjectKey, head: Head) -> RegisteredVersions:
@@ -41,9 +52,13 @@ class RegistrationIndex:
             RefusedError: a record of the chain cannot be decoded.
             TransientError: the API server is unavailable.
         """
+        async with self._reading:
+            return await self._through(model, head)
+
+    async def _through(self, model: ObjectKey, head: Head) -> RegisteredVersions:
         known = self._models.pop(model, None)
         # A chain that is shorter than before is another one: the namespace was deleted and made anew.
-        if known is None or known.through > head.audit.sequence:
+        if known is None or (known.through > head.audit.sequence and not known.is_later(head)):
             known = _Known(head.audit.pruned_through, RegisteredVersions(complete=head.audit.pruned_through == 0))
         if known.through < head.audit.sequence:
             await self._read(model, known, head.audit.sequence)
@@ -57,5 +72,8 @@ class RegistrationIndex:
             if stored.sequence > last:
                 return
             what = f"AuditRecord {model.namespace}/{audit_record_name(model.name, stored.sequence)}"
-            known.versions.add(readable(AuditRecordSpec, stored.content, "spec", what))
+            record = readable(AuditRecordSpec, stored.content, "spec", what)
+            known.versions.add(record)
             known.through = stored.sequence
+            known.hashes[stored.sequence] = record.hash
+            known.hashes.pop(stored.sequence - _MOST_HASHES, None)
