@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeAlias, TypedDict, Unpack
-from urllib.parse import quote
 
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import model_version_name
@@ -156,8 +155,8 @@ def write_manifest(  # noqa: PLR0913 - the options of serinus import mlflow
             artifact_uri=artifact_uri or as_folder(location),
             hashed=_hashed(mlflow, logged) if with_digest else None,
             run=run,
-            run_url=_run_url(mlflow, run) if run is not None else "",
-            metrics=_metrics(of_model, run),
+            run_url=_run_page(mlflow, run) if run is not None else "",
+            metrics=run.metrics_with(of_model) if run is not None else of_model,
             repository=repository,
             backend=_backend(backend),
             namespace=namespace,
@@ -226,14 +225,6 @@ def _logged_model(mlflow: Foreign, logged: Foreign) -> tuple[str, list[Metric]]:
     return f"{run.info.artifact_uri}/{logged.artifact_path}", []
 
 
-def _metrics(of_model: list[Metric], run: Run | None) -> list[Metric]:
-    """Return the model's own metrics, and those of its run if the run logged no other model."""
-    if run is None or len(run.outputs.model_outputs) > 1:
-        return of_model
-    measured = {metric.key for metric in run.data.metrics}
-    return run.data.metrics + [metric for metric in of_model if metric.key not in measured]
-
-
 def _run(mlflow: Foreign, logged: Foreign, seconds: Callable[[], float]) -> Run:
     run = mlflow.get_run(logged.run_id)
     info, data = run.info, run.data
@@ -271,11 +262,9 @@ def _dataset(used: Foreign) -> DatasetInput:
     )
 
 
-def _run_url(mlflow: Foreign, run: Run) -> str:
+def _run_page(mlflow: Foreign, run: Run) -> str:
     place = str(mlflow.get_tracking_uri())
-    if not place.startswith(("http://", "https://")):
-        return ""
-    return f"{place.rstrip('/')}/#/experiments/{quote(run.info.experiment_id)}/runs/{quote(run.info.run_id)}"
+    return run.page(place) if place.startswith(("http://", "https://")) else ""
 
 
 def _hashed(mlflow: Foreign, logged: Foreign) -> Measured:

@@ -1,8 +1,9 @@
 """The responses of MLflow's REST API, reduced to the fields in use (MLflow 3.17, REST API 2.0)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from re import compile as pattern
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -106,6 +107,20 @@ class Run(msgspec.Struct, frozen=True):
     data: RunData = RunData()
     inputs: RunInputs = RunInputs()
     outputs: RunOutputs = RunOutputs()
+
+    def page(self, server: str) -> str:
+        """Return the address of its page in MLflow, given that of the server."""
+        return f"{server.rstrip('/')}/#/experiments/{quote(self.info.experiment_id)}/runs/{quote(self.info.run_id)}"
+
+    def metrics_with(self, of_model: Sequence[Metric]) -> Sequence[Metric]:
+        """Return the metrics of a model that it has logged, and its own if it has logged no other model.
+
+        Where both have a metric, the run's is taken: a logged model's NaN is returned as 0 (MLflow 3.17 on SQLite).
+        """
+        if len(self.outputs.model_outputs) > 1:
+            return of_model
+        measured = {metric.key for metric in self.data.metrics}
+        return [*self.data.metrics, *(metric for metric in of_model if metric.key not in measured)]
 
 
 class LoggedData(msgspec.Struct, frozen=True):

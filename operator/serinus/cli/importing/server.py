@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
-from urllib.parse import quote
 
 from serinus.cli.importing.manifest import ManifestOptions, checked_name, write_composed
 from serinus.cli.session import CliContext
@@ -96,7 +95,7 @@ def _known(
         hashed=_hashed(tracking, place, variables) if options.manifest.with_digest else None,
         registered=registered,
         run=run,
-        run_url=_run_url(tracking, run) if run is not None else "",
+        run_url=run.page(tracking.place) if run is not None else "",
         metrics=_metrics(tracking, registered, run),
         remarks=remarks,
     )
@@ -124,23 +123,12 @@ def _run_of(tracking: "Tracking", registered: "VersionInfo") -> "Run | None":
         return None
 
 
-def _run_url(tracking: "Tracking", run: "Run") -> str:
-    return f"{tracking.place}/#/experiments/{quote(run.info.experiment_id)}/runs/{quote(run.info.run_id)}"
-
-
 def _metrics(tracking: "Tracking", registered: "VersionInfo", run: "Run | None") -> "Sequence[Metric]":
-    """Return the metrics of this model: its own, and those of its run if the run logged no other model.
-
-    Where both have a metric, the run's is taken: a logged model's NaN is returned as 0 (MLflow 3.17 on SQLite).
-    """
-    of_run = run.data.metrics if run is not None else []
+    """Return the metrics of the version's logged model and of its run; those of the run where no model was logged."""
     if not registered.logged_model:
-        return of_run
+        return run.data.metrics if run is not None else []
     of_model = tracking.logged_model(registered.logged_model).data.metrics
-    if run is None or len(run.outputs.model_outputs) > 1:
-        return of_model
-    measured = {metric.key for metric in of_run}
-    return of_run + [metric for metric in of_model if metric.key not in measured]
+    return run.metrics_with(of_model) if run is not None else of_model
 
 
 def _hashed(tracking: "Tracking", place: str, variables: Mapping[str, str]) -> "Measured":
