@@ -40,6 +40,8 @@ class Tick:
         requests: increments of requests by backend.
         buckets: increments of each cumulative bucket by backend.
         native: increments of the native histogram of each backend that has no buckets.
+        uneven: the backends of which some series lack a needed bucket.
+        unread: the backends of which some counters could not be read, and why.
         only_native: the backends without buckets that have a native histogram.
         lifecycle: which requests ended, by backend.
         doubts: by backend, why its counts cannot be what happened; those that can are left out.
@@ -62,6 +64,8 @@ class Tick:
     bounds: Bounds | None
     native: Increments[NativeCounts] | Failure = field(default_factory=Increments)
     only_native: frozenset[Key] = frozenset()
+    uneven: frozenset[Key] = frozenset()
+    unread: Mapping[Key, Failure] = field(default_factory=dict)
     lifecycle: Mapping[Key, LifecycleCounts] | Failure = field(default_factory=dict)
     display: Display = field(default_factory=Display)
     spacing: Spacing = field(default_factory=Spacing)
@@ -77,6 +81,8 @@ class Tick:
         """
         if isinstance(self.health, Failure):
             return self.health.as_answer(self.at)
+        if key in self.unread:
+            return self.unread[key].as_answer(self.at)
         problem = self._freshness_problem(question, key, self.health) or self._doubtful(question, key)
         if problem is not None:
             return problem
@@ -84,7 +90,7 @@ class Tick:
             case ErrorRate() | ClientErrorRate():
                 return self._proportion(question, key)
             case Latency(quantile):
-                return self._slow(question, key, quantile, uneven=key in self.health.uneven)
+                return self._slow(question, key, quantile, uneven=key in self.uneven)
             case UnansweredRate():
                 return self._unanswered(question, key)
             case NamedQuery():

@@ -6,20 +6,32 @@ from dataclasses import dataclass, replace
 from serinus.metrics.increments import RequestCounts, Row
 from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import GrpcStatus, Key, Preset
-from serinus.metrics.promql import born, grown, tagged
-from serinus.metrics.queries import TAG, Reach
+from serinus.metrics.promql import born, grown, matches, tagged
+from serinus.metrics.queries import KEPT, PART, TAG, Reach, kept_number
 
 
 def grpc_query(preset: Preset, grpc: GrpcStatus, keys: frozenset[Key], reach: Reach) -> str:
     """Return the increments of failed gRPC calls, by backend, tagged with the counter."""
     presence = preset.selector(preset.presence, keys)
     rows = []
-    for counter in (grpc.failures, *grpc.client_failures, grpc.unavailable):
+    for counter in grpc_counters(grpc):
         selector = preset.selector(counter, keys)
         growth = grown(selector, reach.span, reach.lookback)
         new = born(selector, presence, "", reach.span, reach.lookback)
         rows.append(tagged(f"sum by ({preset.by}) ({growth} or {new})", TAG, counter))
     return " or ".join(rows)
+
+
+def grpc_counters(grpc: GrpcStatus) -> tuple[str, ...]:
+    """Return the counters of failed calls."""
+    return (grpc.failures, *grpc.client_failures, grpc.unavailable)
+
+
+def grpc_sums_query(preset: Preset, grpc: GrpcStatus, keys: frozenset[Key], span: int) -> str:
+    """Return the sums of these counters as they are now, and of how many targets the calls went on (``sums_query``)."""
+    selector = preset.selector("", keys, matches("__name__", grpc_counters(grpc)))
+    sums = f'label_replace(sum by ({preset.by}, __name__) ({selector}), "{TAG}", "$1", "__name__", "(.+)")'
+    return f"{sums} or {tagged(kept_number(preset, preset.selector(grpc.calls, keys), span), PART, KEPT)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +52,8 @@ def read_grpc(grpc: GrpcStatus, preset: Preset, rows: Iterable[Row]) -> dict[Key
     """Read the rows of the query about gRPC."""
     found: dict[Key, dict[str, float]] = {}
     for labels, count in rows:
-        found.setdefault(preset.key_of(labels), {})[labels.get(TAG, "")] = count
+        counters, counter = found.setdefault(preset.key_of(labels), {}), labels.get(TAG, "")
+        counters[counter] = counters.get(counter, 0.0) + count
     failures: dict[Key, GrpcFailures] = {}
     for key, counters in found.items():
         callers = sum(counters.get(one, 0.0) for one in grpc.client_failures)

@@ -1,13 +1,17 @@
 """Reads the rows that no count comes from: how fresh the series are, and the figures that are only shown. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from math import isnan
+from dataclasses import dataclass, field, replace
+from math import isfinite, isnan
+from typing import Final, Self
 
 from serinus.metrics.increments import RequestCounts, Row, read_request_counts
 from serinus.metrics.presets import Key, Preset
-from serinus.metrics.queries import CLASSES, FAILURES, GRPC, RELABELLED, SCRAPE, TAG, UNEVEN
+from serinus.metrics.queries import BREADTH, CLASSES, FAILURES, GRPC, RELABELLED, SCRAPE, TAG
 from serinus.metrics.transport import Sample
+
+_LAST: Final = 253_402_300_799
+"""The last second that a datetime can have, since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +20,21 @@ class Health:
 
     Attributes:
         newest: by backend, the time of its newest sample in seconds since 1970.
-        uneven: backends of which some series lack a needed bucket.
-        relabelled: backends with a target whose labels have changed.
         grpc: backends that speak gRPC.
+        relabelled: backends with a native histogram and a target whose labels have changed.
+        breadth: how many backends have names that begin as those asked about do; None where that was not asked.
         scrape_seconds: duration of the slowest recent scrape; None where Prometheus does not know it.
     """
 
     newest: Mapping[Key, float]
-    uneven: frozenset[Key] = frozenset()
-    relabelled: frozenset[Key] = frozenset()
     grpc: frozenset[Key] = frozenset()
+    relabelled: frozenset[Key] = frozenset()
+    breadth: float | None = None
     scrape_seconds: float | None = None
+
+    def of(self, keys: frozenset[Key]) -> Self:
+        """Return what it says of these backends."""
+        return replace(self, newest={key: at for key, at in self.newest.items() if key in keys}, grpc=self.grpc & keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +53,26 @@ def number(sample: Sample) -> float:
 def read_health(preset: Preset, samples: Iterable[Sample]) -> Health:
     """Parse the rows of the health query."""
     newest: dict[Key, float] = {}
-    uneven: set[Key] = set()
-    relabelled: set[Key] = set()
     grpc: set[Key] = set()
+    relabelled: set[Key] = set()
     scrape: float | None = None
+    breadth: float | None = None
     for sample in samples:
         match sample.metric.get(TAG):
             case None:
-                key = preset.key_of(sample.metric)
-                newest[key] = max(number(sample), newest.get(key, 0.0))
-            case tag if tag == UNEVEN:
-                uneven.add(preset.key_of(sample.metric))
-            case tag if tag == RELABELLED:
-                relabelled.add(preset.key_of(sample.metric))
+                key, at = preset.key_of(sample.metric), number(sample)
+                # Anything else is not a time, so that the series counts as one that is not there.
+                if 0 <= at <= _LAST:
+                    newest[key] = max(at, newest.get(key, 0.0))
             case tag if tag == GRPC:
                 grpc.add(preset.key_of(sample.metric))
+            case tag if tag == RELABELLED:
+                relabelled.add(preset.key_of(sample.metric))
+            case tag if tag == BREADTH:
+                breadth = number(sample)
             case tag if tag == SCRAPE:
-                scrape = number(sample)
-    return Health(newest, frozenset(uneven), frozenset(relabelled), frozenset(grpc), scrape)
+                scrape = number(sample) if isfinite(number(sample)) else None
+    return Health(newest, frozenset(grpc), frozenset(relabelled), breadth, scrape)
 
 
 def read_display(preset: Preset, samples: Iterable[Sample]) -> Display:
@@ -74,5 +84,7 @@ def read_display(preset: Preset, samples: Iterable[Sample]) -> Display:
         if tag in {CLASSES, FAILURES}:
             rates.append((sample.metric, value))
         elif not isnan(value) and preset.histogram is not None:
-            quantiles[preset.key_of(sample.metric), tag] = value / preset.histogram.per_second
+            # Of a backend that several routes name, the slowest.
+            shown = preset.key_of(sample.metric), tag
+            quantiles[shown] = max(value / preset.histogram.per_second, quantiles.get(shown, 0.0))
     return Display(read_request_counts(preset, rates), quantiles)

@@ -8,8 +8,8 @@ from serinus.api.abort_condition import UnansweredRate
 from serinus.engine.analysis.measurements import Question
 from serinus.metrics.increments import Row
 from serinus.metrics.presets import Key, Lifecycle, Preset
-from serinus.metrics.promql import differences, tagged
-from serinus.metrics.queries import TAG
+from serinus.metrics.promql import change, matches, tagged
+from serinus.metrics.queries import KEPT, PART, TAG, kept_number
 
 ENDED: Final = "ended"
 OPEN: Final = "open"
@@ -27,19 +27,39 @@ def lifecycle_query(preset: Preset, lifecycle: Lifecycle, keys: frozenset[Key], 
     Many of these counters do not change for hours, so the values at the two times are compared directly: reading ten
     minutes of each would cost Prometheus ten times as much.
     """
-    sent, broken = _selectors(preset, keys, lifecycle.sent), _selectors(preset, keys, lifecycle.broken)
-    repeated, ended, active = _selectors(preset, keys, (lifecycle.repeated, lifecycle.ended, lifecycle.active))
-    counter = sent[0]
-    rows = {
-        ENDED: differences((ended,), (), counter, span),
-        OPEN: differences(sent, (repeated, ended, active), counter, span),
-        BROKEN: differences(broken, (), counter, span),
-    }
-    return " or ".join(tagged(f"sum by ({preset.by}) {rows[tag]}", TAG, tag) for tag in rows)
+    closed = (lifecycle.repeated, lifecycle.ended, lifecycle.active)
+    ended = preset.selector(lifecycle.ended, keys)
+    sent, gone, broken = (_selector(preset, keys, names) for names in (lifecycle.sent, closed, lifecycle.broken))
+    rows = {ENDED: change(ended, None, span), OPEN: change(sent, gone, span), BROKEN: change(broken, None, span)}
+    told = " or ".join(tagged(rows[tag], TAG, tag) for tag in rows)
+    # Only of targets that have all of these series and were not restarted since: then none of their counters fell.
+    counter = preset.selector(lifecycle.sent[0], keys)
+    whole = f"count without () ({gone}) == {len(closed)} and ({counter} >= {counter} offset {span}ms)"
+    return f"sum by ({preset.by}, {TAG}) (({told}) and ignoring ({TAG}) ({whole}))"
 
 
-def _selectors(preset: Preset, keys: frozenset[Key], series: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(preset.selector(one, keys) for one in series)
+def lifecycle_sums_query(preset: Preset, lifecycle: Lifecycle, keys: frozenset[Key], span: int) -> str:
+    """Return the sums of the same counters as they are now, and whether they went on (``queries.sums_query``).
+
+    The latter only of backends of which every target has all series: of others not all sums can be compared.
+    """
+    closed = (lifecycle.repeated, lifecycle.ended, lifecycle.active)
+    counter = preset.selector(lifecycle.sent[0], keys)
+    sent, gone, broken = (
+        f"sum by ({preset.by}) ({_selector(preset, keys, names)})"
+        for names in (lifecycle.sent, closed, lifecycle.broken)
+    )
+    ended = f"sum by ({preset.by}) ({preset.selector(lifecycle.ended, keys)})"
+    rows = {ENDED: ended, OPEN: f"({sent} - {gone})", BROKEN: broken}
+    number = f"count by ({preset.by}) ({_selector(preset, keys, closed)})"
+    whole = f"({number} == {len(closed)} * count by ({preset.by}) ({counter}))"
+    kept = tagged(f"{kept_number(preset, counter, span)} and {whole}", PART, KEPT)
+    return " or ".join((*(tagged(rows[tag], TAG, tag) for tag in rows), kept))
+
+
+def _selector(preset: Preset, keys: frozenset[Key], series: tuple[str, ...]) -> str:
+    """Return the selector of several series at once."""
+    return preset.selector("", keys, matches("__name__", series))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +82,8 @@ def read_lifecycle(preset: Preset, rows: Iterable[Row]) -> dict[Key, LifecycleCo
     """Read the rows of the lifecycle's query; a backend that lacks one of them is left out."""
     found: dict[Key, dict[str, float]] = {}
     for labels, count in rows:
-        found.setdefault(preset.key_of(labels), {})[labels.get(TAG, "")] = count
+        tags, tag = found.setdefault(preset.key_of(labels), {}), labels.get(TAG, "")
+        tags[tag] = tags.get(tag, 0.0) + count
     return {
         key: LifecycleCounts(max(0.0, tags[ENDED]), tags[OPEN], max(0.0, tags[BROKEN]))
         for key, tags in found.items()

@@ -11,7 +11,7 @@ from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Measured, NoData, Subject
 from serinus.errors import ConfigurationError
 from serinus.metrics.promql import LABEL_NAME, escaped, literal
-from serinus.settings import QuerySettings
+from serinus.source_settings import QuerySettings
 
 _PLACEHOLDER: Final = re.compile(r"\$(namespace|model|version|backend)\b")
 _ANY_WORD: Final = re.compile(r"\$[a-z]\w*")

@@ -175,13 +175,14 @@ def _parts(preset: Preset, histogram: Histogram, keys: frozenset[Key], span: int
     presence, before = preset.selector(preset.presence, keys), earlier(selector, span, lookback)
     count, count_before = f"histogram_count({selector})", f"histogram_count({before})"
     grown = f"(({selector} and ({count} >= {count_before})) + {before} * -1)"
-    new = born(selector, presence, "", span, lookback)
+    new = born(selector, presence, ", ".join(preset.own_labels), span, lookback)
     of_targets = preset.selector(histogram.native, keys, 'instance!=""')
+    each = ", ".join((by, *preset.own_labels))
     return [
         f"sum by ({by}) ({grown} or {_as_gauge(new)})",
         tagged(f"sum by ({by}) ({_as_gauge(f'({selector} and ({count} < {count_before}))')})", PART, NOW),
         tagged(f"sum by ({by}) ({count_before} > {count})", PART, BEFORE),
-        tagged(f"max by ({by}) (count by ({by}, instance) ({of_targets}) > 1)", PART, COPIES),
+        tagged(f"max by ({by}) (count by ({each}, instance) ({of_targets}) > 1)", PART, COPIES),
     ]
 
 

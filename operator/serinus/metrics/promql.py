@@ -12,6 +12,7 @@ LOOKBACK_MS: Final = 600_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 # RE2 accepts a backslash before any ASCII punctuation; these are the characters with a meaning (RE2, syntax).
+_ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, ord('"'), ord("'"))} | {ord("\\"): r"\\"}
 _SPECIAL: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
@@ -26,16 +27,7 @@ def escaped(value: str) -> str:
     PromQL accepts Go's escapes but rejects ``\'`` inside ``"``, and vice versa; ``\x27`` is valid in both. What cannot
     be encoded in UTF-8 becomes ``?``: no label value can contain it, so it matches nothing.
     """
-    safe = value.encode("utf-8", "replace").decode()
-    return "".join(_escape(character) for character in safe)
-
-
-def _escape(character: str) -> str:
-    if character == "\\":
-        return r"\\"
-    if character in "\"'" or character < " " or character == "\x7f":
-        return f"\\x{ord(character):02x}"
-    return character
+    return value.encode("utf-8", "replace").decode().translate(_ESCAPES)
 
 
 def literal(value: str) -> str:
@@ -58,12 +50,12 @@ def matches(label: str, values: Iterable[str]) -> str:
 def grown(selector: str, span: int, lookback: int = LOOKBACK_MS) -> str:
     """Return by how much these counters have grown over the last ``span`` milliseconds.
 
-    Without those that fell, and without those that are new: ``fallen`` and ``born`` return them. The earlier value is
-    the last one in ``lookback`` milliseconds, so a series that returns after a gap is not counted from zero again. A
-    counter that is not a number stays one.
+    Those that fell have not grown, and those that are new are left out: ``fallen`` and ``born`` return them. The
+    earlier value is the last one in ``lookback`` milliseconds, so a series that returns after a gap is not counted from
+    zero again. A counter that is not a number stays one.
     """
-    before = earlier(selector, span, lookback)
-    return f"({selector} - ({before} <= {selector}) or ({selector} != {selector}))"
+    # Each selector costs Prometheus as much as the first one, so the counters are named once for each of the two times.
+    return f"clamp_min({selector} - {earlier(selector, span, lookback)}, 0)"
 
 
 def fallen(selector: str, span: int, lookback: int = LOOKBACK_MS) -> tuple[str, str]:
@@ -95,22 +87,19 @@ def earlier(selector: str, span: int, lookback: int) -> str:
     return f"last_over_time({selector}[{lookback}ms] offset {span}ms)"
 
 
-def differences(plus: tuple[str, ...], minus: tuple[str, ...], counter: str, span: int) -> str:
-    """Return by how much a sum of series has changed on each target over the last ``span`` milliseconds.
-
-    Only for targets that were there before, with the same labels, and were not restarted since: then no counter of
-    theirs fell.
+def change(plus: str, minus: str | None, span: int) -> str:
+    """Return by how much sums of series have changed on each target over the last ``span`` milliseconds.
 
     Args:
-        plus: selectors of the series to add.
-        minus: selectors of the series to subtract.
-        counter: the selector of one that falls at a restart.
+        plus: the selector of the series to add; of several names at once, as each selector costs as much.
+        minus: that of the series to subtract; None where there are none.
         span: milliseconds.
     """
-    ago = f" offset {span}ms"
-    now = " - ".join((" + ".join(plus), *minus))
-    before = " - ".join((" + ".join(one + ago for one in plus), *(one + ago for one in minus)))
-    return f"(({now}) - ({before}) and {counter} >= {counter}{ago})"
+    now, before = (
+        f"sum without () ({plus}{ago})" + (f" - sum without () ({minus}{ago})" if minus is not None else "")
+        for ago in ("", f" offset {span}ms")
+    )
+    return f"(({now}) - ({before}))"
 
 
 def tagged(expression: str, tag: str, value: str) -> str:

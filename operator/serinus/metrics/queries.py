@@ -1,6 +1,6 @@
 """The queries of a tick, each for all backends of a preset at once. Builds text only."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
@@ -17,12 +17,14 @@ PART: Final = "serinus_part"
 
 ``NOW`` and ``BEFORE``: what counters that fell show, and what they showed. ``COPIES``: how many equal series of one
 target there are, where that is more than one: each request would count more than once. ``BEGUN``: see ``begun_query``.
+``KEPT``: see ``sums_query``.
 """
 
 BEGUN: Final = "begun"
 NOW: Final = "now"
 BEFORE: Final = "before"
 COPIES: Final = "copies"
+KEPT: Final = "kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +57,27 @@ UNEVEN: Final = "uneven"
 SCRAPE: Final = "scrape"
 RELABELLED: Final = "relabelled"
 NATIVE: Final = "native"
+BREADTH: Final = "breadth"
 
 
 def requests_query(preset: Preset, keys: frozenset[Key], reach: Reach) -> str:
-    """(1) Increments of requests in the tick, by backend and response class."""
-    rows = _increments(preset, preset.requests, keys, preset.class_labels, reach)
+    """Increments of requests in the tick, by backend and response class."""
+    return _of_requests(preset, lambda series, more: _increments(preset, series, keys, more, reach))
+
+
+def _of_requests(preset: Preset, rows_of: Callable[[str, tuple[str, ...]], list[str]]) -> str:
+    """Return the rows of the responses by class, and of the requests that never got one.
+
+    ``rows_of`` returns those of a counter, given the labels that it has beside the preset's.
+    """
+    rows = rows_of(preset.requests, preset.class_labels)
     if preset.transport_failures is not None:
-        rows += [tagged(one, TAG, FAILURES) for one in _increments(preset, preset.transport_failures, keys, (), reach)]
+        rows += [tagged(one, TAG, FAILURES) for one in rows_of(preset.transport_failures, ())]
     return " or ".join(rows)
 
 
 def buckets_query(preset: Preset, histogram: Histogram, keys: frozenset[Key], bounds: Spellings, reach: Reach) -> str:
-    """(2) Increments of the buckets with these bounds, by backend."""
+    """Increments of the buckets with these bounds, by backend."""
     spellings = frozenset().union(*bounds.values())
     return " or ".join(_increments(preset, histogram.series, keys, ("le",), reach, matches("le", spellings)))
 
@@ -90,15 +101,53 @@ def _increments_of(  # noqa: PLR0913, PLR0917 - as above
 ) -> list[str]:
     selector, presence = preset.selector(series, keys, matcher), preset.selector(preset.presence, keys)
     by, span, lookback = ", ".join((preset.by, *more)), reach.span, reach.lookback
-    new = born(selector, presence, ", ".join(more), span, lookback)
+    own = ", ".join(dict.fromkeys((*more, *preset.own_labels)))
+    new = born(selector, presence, own, span, lookback)
     now, before = fallen(selector, span, lookback)
     of_targets = preset.selector(series, keys, ",".join(filter(None, (matcher, 'instance!=""'))))
+    each = ", ".join(filter(None, (preset.by, own)))
     return [
         f"sum by ({by}) ({grown(selector, span, lookback)} or {new})",
         tagged(f"sum by ({by}) {now}", PART, NOW),
         tagged(f"sum by ({by}) {before}", PART, BEFORE),
-        tagged(f"max by ({preset.by}) (count by ({by}, instance) ({of_targets}) > 1)", PART, COPIES),
+        tagged(f"max by ({preset.by}) (count by ({each}, instance) ({of_targets}) > 1)", PART, COPIES),
     ]
+
+
+def request_sums_query(preset: Preset, keys: frozenset[Key], span: int) -> str:
+    """(1) The counters of requests, by backend and response class, and how many of them went on (``sums_query``)."""
+    return _of_requests(preset, lambda series, more: sums_query(preset, series, keys, more, span))
+
+
+def bucket_sums_query(preset: Preset, histogram: Histogram, keys: frozenset[Key], bounds: Spellings, span: int) -> str:
+    """(2) The buckets with these bounds, by backend, and how many histograms went on (``sums_query``)."""
+    spellings = frozenset().union(*bounds.values())
+    total = preset.selector(histogram.series, keys, matches("le", bounds.get(inf, ("+Inf",))))
+    return " or ".join(sums_query(preset, histogram.series, keys, ("le",), span, matches("le", spellings), total))
+
+
+def sums_query(  # noqa: PLR0913, PLR0917 - what a query is made of
+    preset: Preset,
+    series: str,
+    keys: frozenset[Key],
+    more: tuple[str, ...],
+    span: int,
+    matcher: str = "",
+    kept: str = "",
+) -> list[str]:
+    """Return the sums of counters, and by backend their number where all were there before the last ``span`` too.
+
+    The latter (``KEPT``) is missing where a counter fell or is new; one that is gone makes it smaller than at the tick
+    before. ``kept`` is the selector of those that are compared, where that need not be all.
+    """
+    selector, by = preset.selector(series, keys, matcher), ", ".join((preset.by, *more))
+    return [f"sum by ({by}) ({selector})", tagged(kept_number(preset, kept or selector, span), PART, KEPT)]
+
+
+def kept_number(preset: Preset, selector: str, span: int) -> str:
+    """Return by backend how many counters there are, where all were there before and none fell."""
+    went_on = f"count by ({preset.by}) ({selector} >= {selector} offset {span}ms)"
+    return f"(count by ({preset.by}) ({selector}) == {went_on})"
 
 
 def begun_query(preset: Preset, keys: frozenset[Key], span: int) -> str:
@@ -110,35 +159,49 @@ def begun_query(preset: Preset, keys: frozenset[Key], span: int) -> str:
 def relabelled_query(preset: Preset, keys: frozenset[Key], lookback: int) -> str:
     """Backends with a target that had several sets of labels within so many milliseconds."""
     presence = preset.selector(preset.presence, keys, 'instance!=""')
-    sets = f"count by ({preset.by}, instance) (last_over_time({presence}[{lookback}ms])) > 1"
+    had = f"last_over_time({presence}[{lookback}ms])"
+    # What differs by its own labels too, as each response may, is one set of a target's labels.
+    one_each = f"group without ({', '.join(preset.own_labels)}) ({had})" if preset.own_labels else had
+    sets = f"count by ({preset.by}, instance) ({one_each}) > 1"
     return tagged(f"max by ({preset.by}) ({sets})", TAG, RELABELLED)
 
 
-def health_query(preset: Preset, keys: frozenset[Key], bounds: Spellings, lookback: int) -> str:
-    """(5) The time of each backend's newest sample, which backends speak gRPC, and what would falsify the counts.
+def uneven_query(preset: Preset, histogram: Histogram, keys: frozenset[Key], bounds: Spellings) -> str:
+    """Backends of which some series lack a needed bucket; empty where none but the last is needed."""
+    total = preset.selector(histogram.series, keys, 'le="+Inf"')
+    buckets = (
+        preset.selector(histogram.series, keys, matches("le", bounds[bound])) for bound in sorted(bounds.keys() - {inf})
+    )
+    rows = (f"count by ({preset.by}) ({bucket}) != count by ({preset.by}) ({total})" for bucket in buckets)
+    return " or ".join(tagged(row, TAG, UNEVEN) for row in rows)
 
-    ``uneven``: a backend of which some series lack a needed bucket (``bounds``; empty where no histogram is read).
+
+def health_query(preset: Preset, keys: frozenset[Key], native: frozenset[Key], changes: int, *, timed: bool) -> str:
+    """(5) The time of each backend's newest sample, which backends speak gRPC, and how long scrapes take.
+
     ``scrape``: the duration in seconds of the slowest recent scrape of these targets. A sample carries the time at
     which its scrape began and is readable only when the scrape has ended: a tick evaluated in between would miss its
-    increments, and so would the next.
-    ``relabelled``: see ``relabelled_query``.
+    increments, and so would the next. ``timed``: whether classic histograms are read; ``native``: the backends whose
+    native ones are, for which alone ``relabelled_query`` is asked here, with ``changes`` as its lookback.
     """
     present, counted = preset.selector(preset.presence, keys), preset.selector(preset.requests, keys)
     parts = [f"max by ({preset.by}) (timestamp({present}))", f"max by ({preset.by}) (timestamp({counted}))"]
-    if preset.histogram is not None and bounds:
+    if preset.histogram is not None and timed:
         total = preset.selector(preset.histogram.series, keys, 'le="+Inf"')
         parts.append(f"max by ({preset.by}) (timestamp({total}))")
-        for bound in sorted(bounds.keys() - {inf}):
-            bucket = preset.selector(preset.histogram.series, keys, matches("le", bounds[bound]))
-            differs = f"count by ({preset.by}) ({bucket}) != count by ({preset.by}) ({total})"
-            parts.append(tagged(differs, TAG, UNEVEN))
     if preset.grpc is not None:
         calls = preset.selector(preset.grpc.calls, keys)
         parts.append(tagged(f"max by ({preset.by}) (timestamp({calls}))", TAG, GRPC))
     targets = f"group by (job, instance) ({present} or {counted})"
     slowest = f"max (max_over_time(scrape_duration_seconds[{LOOKBACK_MS}ms]) and on (job, instance) {targets})"
-    parts += [tagged(slowest, TAG, SCRAPE), relabelled_query(preset, keys, lookback)]
+    parts += [tagged(slowest, TAG, SCRAPE), *([relabelled_query(preset, native, changes)] if native else [])]
     return " or ".join(parts)
+
+
+def breadth_query(preset: Preset, keys: frozenset[Key]) -> str:
+    """How many backends have names that begin as these do."""
+    presence = replace(preset, by_prefix=True).selector(preset.presence, keys)
+    return tagged(f"count (count by ({preset.by}) ({presence}))", TAG, BREADTH)
 
 
 def display_query(

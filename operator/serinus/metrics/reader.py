@@ -1,7 +1,8 @@
 """Reads one preset's series: at most six queries a tick, sent together; a seventh for both kinds of histograms."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,10 +11,11 @@ from serinus.api.abort_condition import Latency, Rate
 from serinus.engine.analysis.measurements import Answer, Question
 from serinus.metrics.answers import Tick
 from serinus.metrics.bounds import REFRESH_MS, RETRY_MS, Bounds, Spellings
-from serinus.metrics.grpc_calls import grpc_query, with_grpc
+from serinus.metrics.breadth import Breadth
 from serinus.metrics.health import Display, Health, number, read_display, read_health
-from serinus.metrics.increments import RequestCounts, Row, read_buckets, read_requests
-from serinus.metrics.lifecycle import LifecycleCounts, lifecycle_backends, lifecycle_query, read_lifecycle
+from serinus.metrics.increment_reader import IncrementReader, Wanted
+from serinus.metrics.increments import RequestCounts
+from serinus.metrics.lifecycle import lifecycle_backends
 from serinus.metrics.native import NativeCounts, Neighbours, native_query, read_native
 from serinus.metrics.outages import Outages
 from serinus.metrics.plausible import Increments, Model, RecentTraffic
@@ -23,11 +25,9 @@ from serinus.metrics.queries import (
     TAG,
     Reach,
     bounds_query,
-    buckets_query,
     display_query,
     health_query,
     relabelled_query,
-    requests_query,
 )
 from serinus.metrics.spacing import Spacing
 from serinus.metrics.workers import Failure, Workers
@@ -39,6 +39,9 @@ _MAX_DEBT: Final = 12
 
 _REMEMBER_LABELS_MS: Final = 60_000
 """By how much longer than the lookback of the counts a change of labels is remembered."""
+
+_DISPLAY_SHARE: Final = 20
+"""For each second that a display query takes, none is sent for so many: Prometheus has more important ones."""
 
 _DISPLAY_TIMEOUT: Final = 1.0
 """Seconds; a slow display query never delays a verdict by more."""
@@ -89,9 +92,11 @@ class PresetReader:
         self._bounds: Bounds | None = None
         self._only_native: frozenset[Key] = frozenset()
         self._bounds_read_at, self._unmeasured = 0, False
-        self._relabelled: frozenset[Key] = frozenset()
+        self._native_relabelled: frozenset[Key] = frozenset()
+        self._increments = IncrementReader(preset, workers)
+        self._breadth = Breadth(preset)
         self._outages = Outages(scrape_interval)
-        self._paid_range_queries = 0
+        self._paid_range_queries, self._display_due = 0, 0
         self._grpc_models: frozenset[Model] = frozenset()
         self._recent, self._spacing = RecentTraffic(), Spacing()
         self.neighbours = Neighbours()
@@ -116,23 +121,24 @@ class PresetReader:
         no_bounds = await self.refresh_bounds(backends, span.end) if first else None
         bounds, needed = self._bounds, self.needed_bounds(limits)
         rated = any(isinstance(question.metric, Rate) for question in keys)
-        requests, (buckets, native), lifecycle, health, display, _ = await asyncio.gather(
-            self._requests(keys, span, wanted=rated),
-            asyncio.gather(self._buckets(backends, needed, span), self._native(timed & self._only_native, span)),
-            self._lifecycle(keys, span),
-            self._health(backends, needed, span),
+        wanted = self._wanted(keys, backends, needed, span, rated=rated)
+        read, native, health, display, _ = await asyncio.gather(
+            self._increments.read(wanted),
+            self._native(timed & self._only_native, span),
+            self._health(backends, timed & self._only_native, wanted, timed=bool(needed)),
             self._display(keys, backends, span, wanted=self._display_is_paid_for() and not first and not again),
             self.refresh_bounds(backends, span.end) if again else asyncio.sleep(0),
         )
         begun = self._spacing.newest()
+        self._breadth.record(health, span.end)
         if isinstance(health, Health):
             self.scrape_seconds = health.scrape_seconds
             self._spacing.record(health.newest)
             self._grpc_models = frozenset(model for key, model in models_of(keys).items() if key in health.grpc)
+            self._native_relabelled = (self._native_relabelled - backends) | health.relabelled
             self._outages.record(round(max(health.newest.values(), default=0.0) * 1000))
-            self._relabelled = (self._relabelled - backends) | health.relabelled
-        self._unmeasured = _unmeasured(timed, requests, buckets, native)
-        doubts = self._recent.doubts(models_of(keys), (span.end - span.start) / 1000, requests, buckets, native)
+        self._unmeasured = _unmeasured(timed, read.requests, read.buckets, native)
+        doubts = self._recent.doubts(models_of(keys), wanted.span / 1000, read.requests, read.buckets, native)
         tick = Tick(
             preset=self._preset,
             at=span.at,
@@ -143,13 +149,15 @@ class PresetReader:
             neighbours=self.neighbours,
             begun=begun,
             begun_at_least=(span.start - self._outages.lookback(span.start)) / 1000,
-            requests=requests,
-            buckets=buckets if no_bounds is None else no_bounds,
+            requests=read.requests,
+            buckets=read.buckets if no_bounds is None else no_bounds,
             native=native,
             only_native=self._only_native,
+            uneven=read.uneven,
+            unread=read.unread,
             doubts=doubts,
             bounds=bounds,
-            lifecycle=lifecycle,
+            lifecycle=read.lifecycle,
             display=display,
         )
         return {question: tick.answer(question, key) for question, key in keys.items()}
@@ -160,12 +168,26 @@ class PresetReader:
         self._paid_range_queries = self._workers.range_queries - max(debt - 1, 0)
         return debt == 0
 
-    def _reach(self, span: Span) -> Reach:
-        return Reach(
-            span.end - span.start,
-            self._outages.lookback(span.start),
-            self._relabelled,
-            one_scrape(self._scrape_interval),
+    def _display_is_too_soon(self, at: int) -> bool:
+        # A clock that was set back must not keep them away.
+        return at < self._display_due < at + 1000 * _DISPLAY_SHARE * _DISPLAY_TIMEOUT
+
+    def _wanted(
+        self, keys: Mapping[Question, Key], backends: frozenset[Key], bounds: Spellings, span: Span, *, rated: bool
+    ) -> Wanted:
+        lookback = self._outages.lookback(span.start)
+        return Wanted(
+            preset=self._breadth.preset_for(backends),
+            backends=backends,
+            rated=rated,
+            bounds=bounds,
+            ended=lifecycle_backends(keys),
+            calls=self.grpc_backends(keys),
+            start=span.start,
+            end=span.end,
+            lookback=lookback,
+            scrape=one_scrape(self._scrape_interval),
+            changes=lookback + _REMEMBER_LABELS_MS,
         )
 
     @property
@@ -208,40 +230,9 @@ class PresetReader:
         due = age >= REFRESH_MS or age < 0 or (self._unmeasured and age >= RETRY_MS)
         return due or (self._bounds is not None and self._bounds.is_due(limits, at))
 
-    async def _requests(
-        self, keys: Mapping[Question, Key], span: Span, *, wanted: bool
-    ) -> Increments[RequestCounts] | Failure:
-        if not wanted:
-            return Increments()
-        preset, reach, calls = self._preset, self._reach(span), self.grpc_backends(keys)
-        queries = [requests_query(preset, frozenset(keys.values()), reach)]
-        if preset.grpc is not None and calls:
-            queries.append(grpc_query(preset, preset.grpc, calls, reach))
-        tables: list[Sequence[Row]] = []
-        for rows in await asyncio.gather(*(self._rows(query, span) for query in queries)):
-            if isinstance(rows, Failure):
-                return rows
-            tables.append(rows)
-        return with_grpc(preset, read_requests(preset, tables[0]), *tables[1:])
-
-    async def _rows(self, query: str, span: Span) -> Sequence[Row] | Failure:
-        result = await self._workers.instant(query, span.end)
-        if isinstance(result, Failure):
-            return result
-        return [(sample.metric, number(sample)) for sample in result.samples]
-
     def grpc_backends(self, keys: Mapping[Question, Key]) -> frozenset[Key]:
         """Return the backends of the models that spoke gRPC at the last tick, the stable version's or another's."""
         return frozenset(key for key, model in models_of(keys).items() if model in self._grpc_models)
-
-    async def _buckets(
-        self, backends: frozenset[Key], bounds: Spellings, span: Span
-    ) -> Increments[Mapping[float, float]] | Failure:
-        if self._preset.histogram is None or not bounds:
-            return Increments()
-        query = buckets_query(self._preset, self._preset.histogram, backends, bounds, self._reach(span))
-        rows = await self._rows(query, span)
-        return rows if isinstance(rows, Failure) else read_buckets(self._preset, rows)
 
     @property
     def only_native(self) -> frozenset[Key]:
@@ -251,7 +242,9 @@ class PresetReader:
     async def _native(self, backends: frozenset[Key], span: Span) -> Increments[NativeCounts] | Failure:
         if self._preset.histogram is None or not backends:
             return Increments()
-        query = native_query(self._preset, self._preset.histogram, backends, self._reach(span))
+        lookback, scrape = self._outages.lookback(span.start), one_scrape(self._scrape_interval)
+        reach = Reach(span.end - span.start, lookback, self._native_relabelled, scrape)
+        query = native_query(self._preset, self._preset.histogram, backends, reach)
         result = await self._workers.instant(query, span.end)
         if isinstance(result, Failure):
             return result
@@ -264,25 +257,23 @@ class PresetReader:
             return result
         return frozenset(self._preset.key_of(sample.metric) for sample in result.samples)
 
-    async def _lifecycle(self, keys: Mapping[Question, Key], span: Span) -> Mapping[Key, LifecycleCounts] | Failure:
-        backends = lifecycle_backends(keys)
-        if self._preset.lifecycle is None or not backends:
-            return {}
-        query = lifecycle_query(self._preset, self._preset.lifecycle, backends, span.end - span.start)
-        rows = await self._rows(query, span)
-        return rows if isinstance(rows, Failure) else read_lifecycle(self._preset, rows)
-
-    async def _health(self, backends: frozenset[Key], bounds: Spellings, span: Span) -> Health | Failure:
-        lookback = self._outages.lookback(span.start) + _REMEMBER_LABELS_MS
-        result = await self._workers.instant(health_query(self._preset, backends, bounds, lookback), span.end)
-        return result if isinstance(result, Failure) else read_health(self._preset, result.samples)
+    async def _health(
+        self, backends: frozenset[Key], native: frozenset[Key], wanted: Wanted, *, timed: bool
+    ) -> Health | Failure:
+        query = health_query(wanted.preset, backends, native, wanted.changes, timed=timed)
+        counting = self._breadth.query(backends, wanted.end)
+        result = await self._workers.instant(" or ".join(filter(None, (query, counting))), wanted.end)
+        return result if isinstance(result, Failure) else read_health(self._preset, result.samples).of(backends)
 
     async def _display(
         self, keys: Mapping[Question, Key], backends: frozenset[Key], span: Span, *, wanted: bool
     ) -> Display:
-        if not wanted:
+        if not wanted or self._display_is_too_soon(span.end):
             return Display()
         quantiles = {question.metric.quantile for question in keys if isinstance(question.metric, Latency)}
-        query = display_query(self._preset, backends, quantiles, self._window, self._only_native & backends)
+        preset = self._breadth.preset_for(backends)
+        query = display_query(preset, backends, quantiles, self._window, self._only_native & backends)
+        began = time.monotonic()
         result = await self._workers.instant(query, span.end, _DISPLAY_TIMEOUT)
+        self._display_due = span.end + round(1000 * _DISPLAY_SHARE * (time.monotonic() - began))
         return Display() if isinstance(result, Failure) else read_display(self._preset, result.samples)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import Final, NamedTuple
 
 from serinus.engine.analysis.measurements import Answer, Question
@@ -88,7 +89,11 @@ def _by_step(matrix: Matrix, steps: Steps, chunk: range) -> Sequence[Sequence[Na
     rows: list[list[NativeRow]] = [[] for _ in chunk]
     begin = steps.time(chunk.start)
     for labels, seconds, value in _values(matrix):
-        index = (round(seconds * 1000) - begin) // steps.step
+        milliseconds = seconds * 1000
+        if not isfinite(milliseconds):
+            # No step has such a time.
+            continue
+        index = (round(milliseconds) - begin) // steps.step
         if 0 <= index < len(rows):
             rows[index].append((labels, value))
     return rows
@@ -195,7 +200,11 @@ class _Read(NamedTuple):
 
 def _read(preset: Preset, rows: Mapping[str, Sequence[NativeRow]]) -> _Read:
     numbers = _numbers(rows.get(_REQUESTS, ()))
-    begun = {preset.key_of(labels): seconds for labels, seconds in numbers if labels.get(PART) == BEGUN}
+    begun: dict[Key, float] = {}
+    for labels, seconds in numbers:
+        if labels.get(PART) == BEGUN:
+            key = preset.key_of(labels)
+            begun[key] = max(seconds, begun.get(key, 0.0))
     requests = read_requests(preset, [row for row in numbers if row[0].get(PART) != BEGUN])
     requests = with_grpc(preset, requests, _numbers(rows.get(_GRPC, ())))
     buckets = read_buckets(preset, _numbers(rows.get(_BUCKETS, ())))

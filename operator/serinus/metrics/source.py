@@ -5,13 +5,15 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from serinus.api.abort_condition import NamedQuery
 from serinus.api.verdict import Cause
-from serinus.engine.analysis.measurements import Answer, CouldNotAsk, NoData, Question
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, NoData, Question, Subject
 from serinus.errors import ConfigurationError
+from serinus.metrics.access import Access
 from serinus.metrics.health import number
 from serinus.metrics.named import NamedTemplate, parse_named
 from serinus.metrics.presets import PRESETS, Key
@@ -19,8 +21,8 @@ from serinus.metrics.reader import PresetReader, Span
 from serinus.metrics.replay import Steps, replay_named, replay_preset
 from serinus.metrics.scrape_delay import ScrapeDelay
 from serinus.metrics.transport import Transport
-from serinus.metrics.workers import Failure, Workers
-from serinus.settings import SourceSettings
+from serinus.metrics.workers import Failure, OnQuery, Workers
+from serinus.source_settings import SourceSettings, TlsSettings
 
 _LEAST_TICK: Final = timedelta(seconds=1)
 
@@ -32,8 +34,10 @@ class PrometheusSource:
     ``close`` it when done: it owns threads and connections.
     """
 
-    def __init__(self, name: str, settings: SourceSettings) -> None:
-        """Prepare; nothing is sent.
+    def __init__(
+        self, name: str, settings: SourceSettings, *, on_query: OnQuery = lambda _outcome, _seconds: None
+    ) -> None:
+        """Prepare; nothing is sent. ``on_query``: see Workers.
 
         Raises:
             ConfigurationError: the settings cannot work; the message names the field.
@@ -43,12 +47,11 @@ class PrometheusSource:
             raise ConfigurationError(f"sources.{name}: timeout and scrapeInterval must be longer than 0s")
         self._name, self._interval = name, settings.scrape_interval.value
         self._templates = {key: parse_named(name, key, query) for key, query in settings.queries.items()}
-        token = Path(settings.bearer_token_file) if settings.bearer_token_file else None
         try:
-            transport = Transport(settings.url, timeout, token)
+            transport = Transport(settings.url, timeout, _access(settings))
         except ConfigurationError as problem:
             raise ConfigurationError(f"sources.{name}: {problem}") from problem
-        self._workers = Workers(transport, timeout, name)
+        self._workers = Workers(transport, timeout, name, on_query)
         self._readers = {key: PresetReader(preset, self._workers, self._interval) for key, preset in PRESETS.items()}
         self._scrape_delay = ScrapeDelay(self._interval)
 
@@ -172,16 +175,21 @@ class PrometheusSource:
         model = (subject.namespace, subject.model)
         if isinstance(question.metric, NamedQuery):
             return (*model, question.metric.name, self._templates[question.metric.name].series_of(subject))
-        return (*model, question.preset, *PRESETS[question.preset].key(subject.namespace, subject.backend))
+        return (*model, question.preset, *_key(question.preset, subject))
 
 
 def _by_preset(questions: Collection[Question]) -> Mapping[str, Mapping[Question, Key]]:
     by_preset: dict[str, dict[Question, Key]] = defaultdict(dict)
     for question in questions:
         if not isinstance(question.metric, NamedQuery):
-            subject = question.subject
-            by_preset[question.preset][question] = PRESETS[question.preset].key(subject.namespace, subject.backend)
+            by_preset[question.preset][question] = _key(question.preset, question.subject)
     return by_preset
+
+
+@lru_cache(maxsize=2**14)
+def _key(preset: str, subject: Subject) -> Key:
+    """Return the key of a version's backend; remembered, as each tick asks about the same ones."""
+    return PRESETS[preset].key(subject.namespace, subject.backend)
 
 
 def _indistinguishable(question: Question, versions: Collection[str], at: datetime) -> NoData:
@@ -192,3 +200,19 @@ def _indistinguishable(question: Question, versions: Collection[str], at: dateti
         message=f"versions {both} of {question.subject.model} have the same series: give each its own backend, "
         "or a query that tells them apart",
     )
+
+
+def _access(settings: SourceSettings) -> Access:
+    basic, tls = settings.basic_auth, settings.tls or TlsSettings()
+    return Access(
+        token=_path(settings.bearer_token_file),
+        user=basic.username if basic else None,
+        password=Path(basic.password_file) if basic else None,
+        authorities=_path(tls.ca_file),
+        certificate=_path(tls.cert_file),
+        key=_path(tls.key_file),
+    )
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name else None

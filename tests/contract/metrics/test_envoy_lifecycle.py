@@ -20,12 +20,13 @@ from serinus.engine.analysis.assessment import Progress, begin, update
 from serinus.engine.analysis.measurements import Counted
 from serinus.metrics import PrometheusSource
 from support.analysis import a_stage
-from support.prometheus.envoy import Upstream, free_port, running_envoy
+from support.prometheus.envoy import Upstream, running_envoy
 from support.prometheus.questions import question
 from support.prometheus.server import Prometheus
 from support.prometheus.written_past import source
 from support.servers.faulty_model import Fault, faulty_model
 from support.servers.grpc_model import Broken, grpc_model
+from support.servers.ready import free_port
 
 _REQUESTS: Final = 10
 _PATIENCE: Final = 0.25

@@ -12,10 +12,11 @@ from aiohttp import web
 from localcluster.programs.catalogue import PROMETHEUS_3
 from localcluster.programs.provide import resolve
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
-from support.prometheus.envoy import Upstream, free_port, running_envoy
+from support.prometheus.envoy import Upstream, running_envoy
 from support.prometheus.questions import question
 from support.prometheus.server import Prometheus
 from support.prometheus.written_past import source
+from support.servers.ready import free_port
 
 _DEADLINE_SECONDS = 20.0
 
@@ -78,7 +79,11 @@ async def test_the_preset_counts_the_requests_that_envoy_counted(tmp_path: Path,
                 await call(
                     listen, ["good/"] * 6 + ["good/slow"] * 2 + ["good/wrong"] + ["hanging/", "refusing/", "empty/"]
                 )
-                answers = await until(ask, lambda answers: requests(answers[slow]) == 9)
+                # A scrape may come between the queries of one tick: each is awaited.
+                called = [asked for name, asked in errors.items() if name != "idle"]
+                answers = await until(
+                    ask, lambda answers: requests(answers[slow]) == 9 and all(requests(answers[one]) for one in called)
+                )
             finally:
                 metrics.close()
     batches = {name: batch(answers[each]) for name, each in errors.items()}

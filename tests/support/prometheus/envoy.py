@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ import aiohttp
 
 from demo.observe import wait_for
 from localcluster.programs.provide import envoy
+from support.servers.ready import free_port
 
 _FILTERS: Final = "type.googleapis.com/envoy.extensions.filters"
 _UPSTREAMS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -77,13 +77,6 @@ async def _ready(admin: int) -> bool:
             return response.status == 200
     except aiohttp.ClientError:
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _bootstrap(ports: RunningEnvoy, upstreams: Mapping[str, Upstream]) -> dict[str, Any]:

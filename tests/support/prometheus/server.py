@@ -1,9 +1,7 @@
 """A real Prometheus on loopback, with a backfilled history or live scrape targets."""
 
 import fcntl
-import http.client
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -16,11 +14,10 @@ from typing import Self
 
 from localcluster.programs.packages import fetch_debian
 from localcluster.settings import cache_folder
+from support.servers.ready import end, free_port, wait_until_ready
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """Start of every history, which fits into the two hours of one block."""
-
-_READY_SECONDS = 20.0
 
 
 def program(name: str) -> Path:
@@ -83,14 +80,17 @@ class Prometheus:
         options: Iterable[str] = (),
         job: str = "",
         binary: Path | None = None,
+        more_config: str = "",
     ) -> None:
         self._folder, self._history, self._options = folder, history, tuple(options)
         self._binary = binary
         listed = ", ".join(f"'{target}'" for target in targets)
         self._config = (
-            f"global: {{scrape_interval: {scrape_interval}, scrape_timeout: {scrape_interval}}}\n"
+            f"global: {{scrape_interval: {scrape_interval}, scrape_timeout: {scrape_interval}, "
+            f"evaluation_interval: {scrape_interval}}}\n"
             f"scrape_configs: [{{job_name: test, metrics_path: {path}, {job}"
             f"static_configs: [{{targets: [{listed}]}}]}}]\n"
+            f"{more_config}"
         )
         self.host, self.port = "127.0.0.1", 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -106,7 +106,7 @@ class Prometheus:
             self._backfill(self._history, data)
         config = self._folder / "prometheus.yml"
         config.write_text(self._config)
-        self.port = _free_port()
+        self.port = free_port()
         command = [
             str(self._binary or program("prometheus")),
             f"--config.file={config}",
@@ -119,16 +119,14 @@ class Prometheus:
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
         try:
-            self._wait_until_ready()
+            wait_until_ready("Prometheus", self._process, self.port, self._folder / "log")
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(timeout=_READY_SECONDS)
+        end(self._process)
 
     def _backfill(self, history: History, data: Path) -> None:
         source = self._folder / "history.om"
@@ -136,32 +134,6 @@ class Prometheus:
         command = [str(program("promtool")), "tsdb", "create-blocks-from", "openmetrics", str(source), str(data)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
-
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + _READY_SECONDS
-        while not _is_ready(self.host, self.port):
-            assert self._process is not None
-            assert self._process.poll() is None, (self._folder / "log").read_text()
-            assert time.monotonic() < deadline, "Prometheus did not become ready"
-            time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _is_ready(host: str, port: int) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=1)
-    try:
-        connection.request("GET", "/-/ready")
-        return connection.getresponse().status == http.client.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 class Exporter:

@@ -7,7 +7,7 @@ from math import nan
 
 from serinus.api.parsing import decode
 from serinus.metrics import PrometheusSource
-from serinus.settings import SourceSettings
+from serinus.source_settings import SourceSettings
 from support.prometheus.questions import add_buckets, add_classes, add_presence, steadily
 from support.prometheus.server import History
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from serinus.api.abort_condition import ErrorRate, Latency
+from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency
 from serinus.api.modelversion import BackendRef
 from serinus.metrics.increments import RequestCounts, read_buckets, read_request_counts
 from serinus.metrics.presets import PRESETS, Histogram, IsolatingLabel, LabelMatcher, Preset
@@ -86,3 +86,68 @@ def test_buckets_of_one_bound_are_added_up() -> None:
     name = {"envoy_cluster_name": "ml_fraud-2_80"}
     rows = [(name | {"le": "200"}, 3.0), (name | {"le": "200.0"}, 4.0)]
     assert read_buckets(PRESETS["contour"], rows).counts == {("ml_fraud-2_80",): {200.0: 7.0}}
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_the_releases_and_the_histogram_of_every_preset_are_in_the_reference(
+    name: str, pytestconfig: pytest.Config
+) -> None:
+    page = (pytestconfig.rootpath / "docs/reference/metrics-presets.md").read_text(encoding="utf-8")
+    preset = PRESETS[name]
+    assert preset.versions
+    assert preset.histogram is not None
+    assert preset.histogram.series in page
+    assert all(label.name in page for label in preset.isolation)
+
+
+@pytest.mark.parametrize(
+    ("backend", "label"),
+    [
+        (
+            ("ml", "a-svc-b"),
+            "httproute-x-svc-y-gw-i-g-ep-web-0-0123456789abcdef0123-svc-ml-a-svc-b-0@kubernetesgateway",
+        ),
+        (("ml", "fraud-2"), "grpcroute-ml-r-gw-i-g-ep-web-12-0123456789abcdef0123-svc-ml-fraud-2-3@kubernetesgateway"),
+    ],
+)
+def test_a_name_of_traefik_is_read_to_the_backend_that_it_names(backend: tuple[str, str], label: str) -> None:
+    namespace, service = backend
+    assert PRESETS["traefik"].key_of({"service": label}) == PRESETS["traefik"].key(
+        namespace, BackendRef(name=service, port=80)
+    )
+
+
+def test_envoy_gateways_protocol_is_no_part_of_the_backend() -> None:
+    preset = PRESETS["envoy-gateway"]
+    for label in ("service/ml/fraud-2/80", "service/ml/fraud-2/80/http", "service/ml/fraud-2/80/http2"):
+        assert preset.key_of({"envoy_cluster_name": label}) == preset.key("ml", _FRAUD)
+
+
+def test_istio_finds_the_failures_of_a_service_without_pods() -> None:
+    rows = [
+        ({"destination_service": "fraud-2.ml.svc.cluster.local", "response_code": "200"}, 9.0),
+        ({"destination_service": "fraud-2.ml.svc.cluster.local", "response_code": "503"}, 1.0),
+        (
+            {
+                "destination_service": "fraud-2.ml.svc.cluster.local",
+                "response_code": "200",
+                "grpc_response_status": "5",
+            },
+            2,
+        ),
+    ]
+    counts = read_request_counts(PRESETS["istio"], rows)
+    assert counts == {PRESETS["istio"].key("ml", _FRAUD): RequestCounts(12, 1, 2)}
+
+
+def test_a_client_of_traefik_that_goes_away_made_no_mistake() -> None:
+    label = {"service": "ml-fraud-2-http-80@kubernetesgateway"}
+    rows = [(label | {"code": code}, 1.0) for code in ("404", "499", "500", "2", "14")]
+    counts = read_request_counts(PRESETS["traefik-3-2"], rows)
+    assert counts == {PRESETS["traefik-3-2"].key("ml", _FRAUD): RequestCounts(5, 2, 1)}
+
+
+@pytest.mark.parametrize("name", ["kserve", "triton"])
+def test_what_a_server_does_not_tell_cannot_be_asked(name: str) -> None:
+    assert "does not tell" in PRESETS[name].problem_with(_FRAUD, ClientErrorRate())
+    assert bool(PRESETS[name].problem_with(_FRAUD, ErrorRate())) == (name == "kserve")

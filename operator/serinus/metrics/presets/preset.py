@@ -1,14 +1,9 @@
-"""Data planes whose metrics Serinus reads: one declarative entry each; no other module knows about them.
-
-To add a data plane, add an entry to ``PRESETS``, a row to docs/reference/metrics-presets.md, and a test.
-"""
+"""What a preset says of a data plane: the labels that identify a backend, its counters and its histogram."""
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from types import MappingProxyType
-from typing import Final
+from functools import cached_property, lru_cache
 
 from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, Metric, NamedQuery, UnansweredRate
 from serinus.api.modelversion import BackendRef
@@ -27,12 +22,14 @@ class IsolatingLabel:
         value: returns the label's value for a namespace and a backend.
         before: a regular expression for the prefix that the data plane adds to the value; empty where it adds none.
         after: likewise for the suffix.
+        form: likewise for the value of any backend, as far as that tells the data plane from another.
     """
 
     name: str
     value: Callable[[str, BackendRef], str]
     before: str = ""
     after: str = ""
+    form: str = ".+"
 
     def matcher(self, values: frozenset[str]) -> str:
         """Return the PromQL matcher for all these backends."""
@@ -42,14 +39,31 @@ class IsolatingLabel:
         pattern = f"{self.before}(?:{alternatives}){self.after}" if self.before + self.after else alternatives
         return f"{self.name}=~{quoted(pattern)}"
 
+    def common_matcher(self, values: frozenset[str]) -> str:
+        """Return the PromQL matcher for all backends whose values begin as all of these do."""
+        # A pattern that also matches nothing would find the series without this label.
+        beginning = _common_beginning(min(values), max(values))
+        rest = ".*" if beginning else ".+"
+        return f"{self.name}=~{quoted(f'{self.before}{literal(beginning)}{rest}{self.after}')}"
+
+    def any_matcher(self) -> str:
+        """Return the PromQL matcher for any backend."""
+        return f"{self.name}=~{quoted(f'{self.before}{self.form}{self.after}')}"
+
     def read(self, text: str) -> str:
         """Return a label value without prefix and suffix; unchanged where it has none."""
-        match = self._pattern.fullmatch(text) if self.before + self.after else None
+        match = self._pattern.fullmatch(text) if self.before or self.after else None
         return match.group(1) if match else text
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(f"{self.before}(.*?){self.after}", re.DOTALL)
+
+
+def _common_beginning(first: str, last: str) -> str:
+    """Return how all texts begin that are between these two in their order."""
+    differs = (index for index, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    return first[: next(differs, min(len(first), len(last)))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +156,12 @@ class Preset:
         grpc: the statuses of gRPC calls; None where the data plane does not count them.
         kinds: the kinds of backend that the data plane can identify.
         needs_port: whether the backend's port is part of its name in the data plane.
+        varying: the labels that the data plane gives to ``requests`` and ``histogram`` beside those above, such as the
+            method: the series of one backend at one target differ by them. Empty where there are none. Where
+            ``presence`` has such labels, it is one of these series.
+        versions: the releases of the data plane whose metrics this describes.
+        by_prefix: whether selectors match all backends whose names begin as those that are asked about, and not these
+            alone: a list of a thousand names costs Prometheus as much as the series.
     """
 
     name: str
@@ -157,6 +177,9 @@ class Preset:
     grpc: GrpcStatus | None = None
     kinds: frozenset[str] = frozenset({"Service"})
     needs_port: bool = False
+    varying: tuple[str, ...] = ()
+    versions: str = ""
+    by_prefix: bool = False
 
     @property
     def by(self) -> str:
@@ -168,18 +191,46 @@ class Preset:
         """The labels that classify a response."""
         return tuple(dict.fromkeys(matcher.label for matcher in (*self.server_errors, *self.client_errors)))
 
+    @property
+    def own_labels(self) -> tuple[str, ...]:
+        """The labels by which the series of one backend at one target differ; empty where only their class does."""
+        return tuple(dict.fromkeys((*self.class_labels, *self.varying))) if self.varying else ()
+
+    @property
+    def surrounded(self) -> bool:
+        """Whether several values of the isolating labels may belong to one backend."""
+        return any(label.before or label.after for label in self.isolation)
+
     def key(self, namespace: str, backend: BackendRef) -> Key:
         """Return the backend's key in this data plane's series."""
         return tuple(label.value(namespace, backend) for label in self.isolation)
 
     def key_of(self, labels: Mapping[str, str]) -> Key:
         """Return the key of the backend that a series belongs to."""
-        return tuple(label.read(labels.get(label.name, "")) for label in self.isolation)
+        if len(self.isolation) == 1:
+            # As most have it; a tick reads tens of thousands of rows.
+            label = self.isolation[0]
+            return (label.read(labels.get(label.name, "")),)
+        return tuple([label.read(labels.get(label.name, "")) for label in self.isolation])
+
+    def values_of(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the isolating labels of a series as they are, with the prefix and suffix of the data plane."""
+        return tuple([labels.get(label.name, "") for label in self.isolation])
+
+    def key_of_values(self, values: tuple[str, ...]) -> Key:
+        """Return the key of the backend that these values of the isolating labels belong to."""
+        return tuple(label.read(value) for label, value in zip(self.isolation, values, strict=True))
 
     def selector(self, series: str, keys: frozenset[Key], more: str = "") -> str:
         """Return the PromQL selector of a series for these backends."""
-        matchers = [label.matcher(frozenset(key[index] for key in keys)) for index, label in enumerate(self.isolation)]
-        return f"{series}{{{','.join([*matchers, *filter(None, (self.fixed, more))])}}}"
+        matchers = _matchers(self.isolation, keys, by_prefix=self.by_prefix)
+        return f"{series}{{{','.join([matchers, *filter(None, (self.fixed, more))])}}}"
+
+    @property
+    def sign(self) -> str:
+        """The PromQL selector of series that only this data plane has, of any backend."""
+        matchers = (label.any_matcher() for label in self.isolation)
+        return f"{self.presence}{{{','.join([*matchers, *filter(None, (self.fixed,))])}}}"
 
     def problem_with(self, backend: BackendRef, metric: Metric) -> str:
         """Return why this preset cannot measure the metric for the backend; empty where it can."""
@@ -191,83 +242,18 @@ class Preset:
         match metric:
             case Latency() if self.histogram is None:
                 return f"preset {self.name} has no response times: use error_rate, or a named query of the source"
+            case ErrorRate() if not self.server_errors and self.transport_failures is None:
+                return f"preset {self.name} does not tell which requests failed: use the preset of what carries them"
+            case ClientErrorRate() if not self.client_errors:
+                return f"preset {self.name} does not tell which requests were the client's mistake: use error_rate"
             case UnansweredRate() if self.lifecycle is None:
                 return f"preset {self.name} does not tell which requests had no answer: use error_rate"
             case Latency() | ErrorRate() | ClientErrorRate() | UnansweredRate() | NamedQuery():
                 return ""
 
 
-def _service_port(namespace: str, backend: BackendRef) -> str:
-    """Contour's AltStatName: namespace, service and port, joined by underscores, which none of the three contains."""
-    return f"{namespace}_{backend.name}_{backend.port}"
-
-
-_ENVOY_BOUNDS: Final = (
-    *(0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0),
-    *(30000.0, 60000.0, 300000.0, 600000.0, 1800000.0, 3600000.0),
-)
-
-
-_NOT_SENT: Final = (
-    "envoy_cluster_upstream_rq_pending_failure_eject",
-    "envoy_cluster_upstream_rq_pending_overflow",
-    "envoy_cluster_upstream_cx_none_healthy",
-)
-"""Requests that Envoy answered with 503 before it had a connection: refused, too many at once, no endpoint."""
-
-_ENVOY_LIFECYCLE: Final = Lifecycle(
-    sent=("envoy_cluster_upstream_rq_total", *_NOT_SENT),
-    repeated="envoy_cluster_upstream_rq_retry",
-    ended="envoy_cluster_upstream_rq_completed",
-    active="envoy_cluster_upstream_rq_active",
-    broken=(
-        # A backend that breaks an answer off in its midst leaves the class and the status 200: only its connection
-        # (HTTP/1) or its stream (HTTP/2) tells. A client that goes away closes from this side, which is not counted.
-        "envoy_cluster_upstream_cx_destroy_remote_with_active_rq",
-        "envoy_cluster_upstream_rq_rx_reset",
-        "envoy_cluster_upstream_rq_timeout",
-        "envoy_cluster_upstream_rq_per_try_timeout",
-        *_NOT_SENT,
-    ),
-)
-
-_GRPC_CALLERS_FAULT: Final = (1, 3, 5, 6, 7, 9, 11, 16)
-"""CANCELLED, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION, OUT_OF_RANGE and
-UNAUTHENTICATED (grpc.io, Status codes and their use in gRPC)."""
-
-_ENVOY_GRPC: Final = GrpcStatus(
-    calls="envoy_cluster_grpc_total",
-    failures="envoy_cluster_grpc_failure",
-    client_failures=tuple(f"envoy_cluster_grpc_{code}" for code in _GRPC_CALLERS_FAULT),
-    unavailable="envoy_cluster_grpc_14",
-)
-
-
-def _envoy(name: str) -> Preset:
-    """Envoy's own statistics of a cluster.
-
-    Envoy counts a failed connection, a time-out and "no healthy host" as the 503 or 504 that it answers with, so the
-    response classes include transport failures. ``upstream_rq_total`` exists from the cluster's start; the response
-    classes and the histogram appear with the first response. The statuses of gRPC are counted by the filter
-    ``grpc_stats``, which Contour configures.
-    """
-    return Preset(
-        name=name,
-        isolation=(IsolatingLabel("envoy_cluster_name", _service_port),),
-        requests="envoy_cluster_upstream_rq_xx",
-        server_errors=(LabelMatcher("envoy_response_code_class", re.compile("5")),),
-        client_errors=(LabelMatcher("envoy_response_code_class", re.compile("4")),),
-        presence="envoy_cluster_upstream_rq_total",
-        histogram=Histogram(
-            "envoy_cluster_upstream_rq_time_bucket",
-            per_second=1000.0,
-            usual_bounds=_ENVOY_BOUNDS,
-            advice="stats_config.histogram_bucket_settings in Envoy's bootstrap",
-        ),
-        needs_port=True,
-        lifecycle=_ENVOY_LIFECYCLE,
-        grpc=_ENVOY_GRPC,
-    )
-
-
-PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({name: _envoy(name) for name in ("contour", "envoy")})
+@lru_cache(maxsize=16)
+def _matchers(isolation: tuple[IsolatingLabel, ...], keys: frozenset[Key], *, by_prefix: bool) -> str:
+    """Return the matchers for these backends; remembered, as each of a tick's queries has them many times."""
+    values = ((label, frozenset(key[index] for key in keys)) for index, label in enumerate(isolation))
+    return ",".join(label.common_matcher(some) if by_prefix else label.matcher(some) for label, some in values)

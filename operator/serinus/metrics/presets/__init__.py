@@ -1,0 +1,31 @@
+"""Data planes whose metrics Serinus reads: one declarative entry each; no other module knows about them.
+
+To add a data plane, add an entry to a module of its family and to ``PRESETS``, a row to
+docs/reference/metrics-presets.md, and series in the form of the program to tests/support/prometheus/data_planes.py.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from serinus.metrics.presets.envoy import ENVOY
+from serinus.metrics.presets.istio import ISTIO
+from serinus.metrics.presets.linkerd import LINKERD
+from serinus.metrics.presets.model_servers import MODEL_SERVERS
+from serinus.metrics.presets.preset import GrpcStatus, Histogram, IsolatingLabel, Key, LabelMatcher, Lifecycle, Preset
+from serinus.metrics.presets.traefik import TRAEFIK
+
+__all__ = [
+    "PRESETS",
+    "GrpcStatus",
+    "Histogram",
+    "IsolatingLabel",
+    "Key",
+    "LabelMatcher",
+    "Lifecycle",
+    "Preset",
+]
+
+PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
+    {preset.name: preset for preset in (*ENVOY, ISTIO, LINKERD, *TRAEFIK, *MODEL_SERVERS)}
+)
