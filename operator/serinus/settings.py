@@ -8,48 +8,17 @@ from typing import Annotated, Final
 
 from msgspec import Meta, field
 
-from serinus.api.abort_condition import is_standard
-from serinus.api.metric_names import metric_meant
 from serinus.api.model import Verification
 from serinus.api.parsing import decode
 from serinus.api.quantities import Duration
-from serinus.api.schema import NAME, QUERY_NAME, FieldError, Model
+from serinus.api.schema import NAME, FieldError, Model
 from serinus.errors import ConfigurationError, InvalidObjectError
+from serinus.notification_settings import NotificationSettings
+from serinus.source_settings import SourceSettings
 from serinus.yaml_text import YamlTextError, read_yaml
 
 Name = Annotated[str, Meta(pattern=NAME)]
 NamespaceOrAll = Annotated[str, Meta(pattern=rf"^\*$|{NAME}")]
-QueryName = Annotated[str, Meta(pattern=QUERY_NAME)]
-
-
-class QuerySettings(Model, frozen=True, kw_only=True):
-    """A PromQL query that Rollouts may use by name.
-
-    ``promql`` may contain ``$namespace``, ``$model``, ``$version`` and ``$backend``, each inside a quoted label value.
-    With ``group_by`` one query returns the values of all versions, keyed by that label.
-    """
-
-    promql: str
-    group_by: str | None = None
-    group_value: str = "$version"
-
-
-class SourceSettings(Model, frozen=True, kw_only=True):
-    """One Prometheus server."""
-
-    url: str
-    scrape_interval: Duration = field(default_factory=lambda: Duration("15s"))
-    timeout: Duration = field(default_factory=lambda: Duration("5s"))
-    bearer_token_file: str | None = None
-    queries: dict[QueryName, QuerySettings] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse a query whose name no condition can have: a standard metric's, or one that is taken for a mistake."""
-        for name in self.queries:
-            meant = metric_meant(name)
-            if meant or is_standard(name):
-                why = meant or "it is a standard metric."
-                raise FieldError(f".queries.{name}", f"the name is reserved, {why} Give the query another name")
 
 
 class RegistryKind(StrEnum):
@@ -178,6 +147,26 @@ class AuditSettings(Model, frozen=True, kw_only=True):
     checkpoints: CheckpointSettings | None = None
 
 
+class RolloutSeries(StrEnum):
+    """Which Rollouts have series of their own in the operator's metrics."""
+
+    ALL = "All"
+    ACTIVE = "Active"
+    """Those that are not Healthy: the alerts need no others, the dashboard shows them only."""
+    NONE = "None"
+    """No Rollout; alerts on single Rollouts never fire."""
+
+
+class TelemetrySettings(Model, frozen=True, kw_only=True):
+    """The operator's own metrics.
+
+    Attributes:
+        rollout_series: for which Rollouts there are series with their namespace and name, up to about 20 each.
+    """
+
+    rollout_series: RolloutSeries = RolloutSeries.ALL
+
+
 class Settings(Model, frozen=True, kw_only=True):
     """All settings of the operator.
 
@@ -190,6 +179,8 @@ class Settings(Model, frozen=True, kw_only=True):
         lease_name: name of the Lease.
         identity: name of this process in the Lease.
         leader_election: disable only if a single process is guaranteed.
+        shards: into how many parts the models are divided, by a hash of namespace and model; the parts are spread over
+            the processes. 1 means that one process leads for all models. It must be the same in all processes.
         actor_stamped: whether the API server stamps who wrote a Rollout (the chart's admission policy does); if not,
             anybody could write that annotation, so the actor is reported as unverified.
         job_tests: whether Jobs are created for tests; if not, Rollouts with Job tests are held, and the operator needs
@@ -200,6 +191,8 @@ class Settings(Model, frozen=True, kw_only=True):
         registry: storage of the registry.
         artifacts: verification of artifacts.
         audit: checkpoints of the audit trail.
+        notifications: who is told what happens, outside the cluster.
+        telemetry: the operator's own metrics.
     """
 
     sources: dict[Name, SourceSettings] = field(default_factory=dict)
@@ -210,6 +203,7 @@ class Settings(Model, frozen=True, kw_only=True):
     lease_name: str = "serinus"
     identity: str = ""
     leader_election: bool = True
+    shards: Annotated[int, Meta(ge=1, le=16)] = 1
     actor_stamped: bool = False
     job_tests: bool = True
     resync: Duration = field(default_factory=lambda: Duration("300s"))
@@ -217,6 +211,13 @@ class Settings(Model, frozen=True, kw_only=True):
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     artifacts: ArtifactSettings = field(default_factory=ArtifactSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    notifications: NotificationSettings = field(default_factory=NotificationSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+
+    def __post_init__(self) -> None:
+        """Refuse shards without Leases: they would all be held by every process."""
+        if self.shards > 1 and not self.leader_election:
+            raise FieldError(".shards", "several shards need leaderElection: each of them has a Lease of its own")
 
 
 CONFIG_VARIABLE: Final = "SERINUS_CONFIG"

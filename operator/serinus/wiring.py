@@ -1,10 +1,11 @@
 """The composition root: settings in, a running operator out. The only module that knows every adapter."""
 
 import asyncio
+import gc
 import logging
+import platform
 import socket
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol, Self, assert_never
@@ -14,7 +15,7 @@ from serinus.api.audit_record import OperatorIdentity
 from serinus.api.names import ObjectKey
 from serinus.artifacts.verifier import Verifier
 from serinus.clock import SystemClock
-from serinus.errors import ClusterTakenError, ConfigurationError, SerinusError
+from serinus.errors import ClusterTakenError, ConfigurationError, NotLeaderError, SerinusError
 from serinus.kube.client import KubernetesClient
 from serinus.kube.cluster import ApiCluster
 from serinus.kube.events import ApiEvents
@@ -23,15 +24,17 @@ from serinus.kube.finalizers import ApiFinalizers
 from serinus.kube.httpchecks import ServiceChecks
 from serinus.kube.identity import cluster_identity
 from serinus.kube.jobs import ApiJobs
-from serinus.kube.lease import LeaseElection
+from serinus.kube.lease import LeadsForAll, LeaseElection
 from serinus.kube.service_endpoints import ServiceEndpoints
+from serinus.kube.shards import ShardLeases
 from serinus.kube.stamp_probe import StampProbe
 from serinus.kube.status import ApiStatusWriter
 from serinus.metrics import PrometheusSource
+from serinus.notifications import Notifications
+from serinus.ports.acting import INSTALLATION
 from serinus.ports.registry_store import RegistryStore
 from serinus.ports.services import Leadership
 from serinus.reconcile.assembly import assemble
-from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.ports import Ports
 from serinus.registry.fenced import FencedStore
 from serinus.registry.kubernetes.mirror import MirroringAuditLog
@@ -39,6 +42,7 @@ from serinus.registry.kubernetes.store import KubernetesStore
 from serinus.registry.service import Registry
 from serinus.routers import load_router
 from serinus.settings import CheckpointSettings, RegistryKind, Settings
+from serinus.source_settings import SourceSettings
 from serinus.telemetry import Telemetry
 from serinus.telemetry.server import Probes, serve
 
@@ -47,19 +51,27 @@ logger = logging.getLogger(__name__)
 ROUTER: Final = "httpRoute"
 """The entry point of the router that ``spec.route.httpRoute`` needs."""
 
+CHECKPOINTS_SHARD: Final = 0
+"""Where there are several shards, the process that holds this one writes the checkpoints of all audit chains."""
+
 HEARTBEAT_LIMIT: Final = 15.0
 """Seconds without a heartbeat after which /livez fails."""
 
 
 @dataclass(slots=True)
-class SoleLeader:
+class SoleLeader(LeadsForAll):
     """Always leads: for installations in which a second process can never run."""
 
-    epoch: int | None
+    term: int
 
-    def outrank(self, epoch: int) -> None:
+    @property
+    def epoch(self) -> int:
+        """The term number."""
+        return self.term
+
+    def outrank(self, epoch: int, _model: ObjectKey, /) -> None:
         """Raise the term above this epoch: there is nobody else whose it could be."""
-        self.epoch = max(self.epoch or 0, epoch + 1)
+        self.term = max(self.term, epoch + 1)
 
     @classmethod
     def since(cls, start: datetime) -> Self:
@@ -76,6 +88,10 @@ class Watch(Protocol):
     async def stop(self) -> None:
         """Stop watching."""
 
+    @property
+    def restarts(self) -> int:
+        """How often it has ended by itself."""
+
 
 class LeadershipLostError(SerinusError):
     """This process must exit at once: another one may write now."""
@@ -89,15 +105,21 @@ class Operator:
         self.settings = settings
         self._clock = SystemClock()
         self._telemetry = Telemetry()
-        self._sources = {name: PrometheusSource(name, source) for name, source in settings.sources.items()}
+        self._telemetry.build.labels(__version__, platform.python_version()).set(1)
+        self._sources = {name: self._source(name, source) for name, source in settings.sources.items()}
         self._instance = settings.identity or socket.gethostname()
         self._events = ApiEvents(client, self._clock, self._instance)
+        self._notifications = Notifications.over_http(
+            settings.notifications, self._clock, self._telemetry, self._events
+        )
         self._election = self._elect(client)
-        self._leadership: Leadership = self._election or SoleLeader.since(self._clock.now())
+        self._shards = self._share(client)
+        self._leadership: Leadership = self._shards or self._election or SoleLeader.since(self._clock.now())
         may_write = fence_of(self._leadership)
-        client.fence(may_write)
+        tracking = self._shards.writing if self._shards is not None else nullcontext
+        client.fence(may_write, tracking)
         self._registry = Registry(
-            FencedStore(_registry_store(settings, client), may_write),
+            FencedStore(_registry_store(settings, client), may_write, tracking),
             self._clock,
             OperatorIdentity(version=__version__, instance=self._instance),
         )
@@ -110,15 +132,30 @@ class Operator:
             actor_stamped=lambda: self._stamp.works,
             workers=settings.writers,
             job_tests=settings.job_tests,
+            rollout_series=settings.telemetry.rollout_series,
         )
-        self._cache, self.controller = assembly.cache, assembly.controller
+        self.controller, self._takeover, self._exposition = assembly.controller, assembly.takeover, assembly.exposition
+
+    def _source(self, name: str, settings: SourceSettings) -> PrometheusSource:
+        self._telemetry.know_source(name)
+        durations = self._telemetry.query_seconds
+        return PrometheusSource(
+            name, settings, on_query=lambda outcome, seconds: durations.labels(name, outcome).observe(seconds)
+        )
 
     def _elect(self, client: KubernetesClient) -> LeaseElection | None:
         settings = self.settings
-        if not settings.leader_election:
+        if not settings.leader_election or settings.shards > 1:
             return None
-        key = ObjectKey(settings.lease_namespace, settings.lease_name)
-        return LeaseElection(client, self._clock, key, self._instance)
+        return LeaseElection(client, self._clock, self._lease, self._instance)
+
+    def _share(self, client: KubernetesClient) -> ShardLeases | None:
+        shards = self.settings.shards
+        return ShardLeases(client, self._clock, self._lease, self._instance, shards) if shards > 1 else None
+
+    @property
+    def _lease(self) -> ObjectKey:
+        return ObjectKey(self.settings.lease_namespace, self.settings.lease_name)
 
     def _ports(self, client: KubernetesClient) -> Ports:
         registry_elsewhere = self.settings.registry.kind is not RegistryKind.KUBERNETES
@@ -136,6 +173,7 @@ class Operator:
             leadership=self._leadership,
             clock=self._clock,
             telemetry=self._telemetry,
+            notifier=self._notifications,
         )
 
     @property
@@ -157,15 +195,22 @@ class Operator:
                 if self._election is not None:
                     group.create_task(self._keep_leading(self._election))
                     await self._election.elected()
-                self._telemetry.leader.set(1)
                 group.create_task(self._events.run())
+                group.create_task(self._notifications.run())
                 group.create_task(self._stamp.keep())
                 if self.settings.audit.checkpoints is not None:
                     group.create_task(self._keep_checkpoints(self.settings.audit.checkpoints))
                 group.create_task(self.controller.run(self.settings.resync.seconds))
                 await self.controller.synced.wait()
+                # What was listed stays: the garbage collector need not go through it again and again, which stops the
+                # event loop for longer the more there is.
+                gc.freeze()
                 watch.start()
+                self._telemetry.watch_restarts.set_function(lambda: watch.restarts)
                 stack.push_async_callback(watch.stop)
+                if self._shards is not None:
+                    # With all objects known, so that a shard is decided about as soon as it is taken.
+                    group.create_task(self._keep_shards(self._shards))
 
     async def _check_cluster_name(self) -> None:
         """End the process where another cluster has this one's name; a registry that is down holds nothing up."""
@@ -180,11 +225,22 @@ class Operator:
         # boto3 takes a second to load, and most installations do without.
         from serinus.audit.checkpoint_writer import Checkpoints, keep_checkpoints  # noqa: PLC0415
 
-        checkpoints = Checkpoints(settings, fence_of(self._leadership))
+        checkpoints = Checkpoints(settings, self._may_write_checkpoints)
         try:
             await keep_checkpoints(self._registry.store, checkpoints, self._clock, settings.interval.value)
         finally:
             await checkpoints.close()
+
+    def _may_write_checkpoints(self) -> None:
+        """Raise NotLeaderError where another process writes the checkpoints: of several shards, that of shard 0."""
+        if self._shards is None:
+            fence_of(self._leadership)()
+        elif CHECKPOINTS_SHARD not in self._shards.held:
+            raise NotLeaderError("another process writes the checkpoints")
+
+    async def _keep_shards(self, shards: ShardLeases) -> None:
+        await shards.run(self._takeover)
+        raise LeadershipLostError("the Lease of a shard could not be renewed, or another process has taken it")
 
     async def _keep_leading(self, election: LeaseElection) -> None:
         await election.run()
@@ -199,14 +255,18 @@ class Operator:
         """Return whether the cluster has been listed, or this is a standby whose Lease can be reached."""
         return self.controller.synced.is_set() or (self._election is not None and self._election.reached)
 
-    def _metrics(self) -> bytes:
-        self._telemetry.leader.set(self._leadership.epoch is not None)
-        for kind, count in self._cache.counts().items():
-            self._telemetry.objects.labels(kind).set(count)
-        self._telemetry.records_waiting.set(sum(len(record.status.records) for record in self._cache.rollouts()))
-        for phase, count in _phases(self._cache).items():
-            self._telemetry.phases.labels(phase).set(count)
-        return self._telemetry.render()
+    def _leads(self) -> bool:
+        return (
+            bool(self._shards.held) if self._shards is not None else self._leadership.epoch_of(INSTALLATION) is not None
+        )
+
+    async def _metrics(self) -> bytes:
+        self._telemetry.leader.set(self._leads())
+        if self._shards is not None:
+            held = self._shards.held
+            for shard in range(self._shards.shards):
+                self._telemetry.shards.labels(str(shard)).set(shard in held)
+        return await self._exposition.render()
 
 
 def _registry_store(settings: Settings, client: KubernetesClient) -> RegistryStore:
@@ -223,10 +283,3 @@ def _registry_store(settings: Settings, client: KubernetesClient) -> RegistrySto
             return DynamoDbStore(dynamodb, connect(dynamodb), identify=cluster_identity(client))
         case _:
             assert_never(settings.registry.kind)
-
-
-def _phases(cache: ClusterCache) -> Mapping[str, int]:
-    counts: dict[str, int] = {}
-    for record in cache.rollouts():
-        counts[record.status.phase.value] = counts.get(record.status.phase.value, 0) + 1
-    return counts

@@ -40,6 +40,8 @@ _FORM: Final = re.compile(
 _BARE_FRACTION: Final = re.compile(in_python(r"[<>=]\s*(\.[0-9]+\s*(?:ms|s|%)?)"))
 _LATENCY: Final = re.compile(r"latency_p(?P<digits>[0-9]+)")
 _MOST_DIGITS: Final = 4
+LONGEST_LINE: Final = 128
+"""A line has no more characters: the time that its form takes to match grows with the square of its blanks."""
 
 
 class Operator(StrEnum):
@@ -173,6 +175,8 @@ def parse_abort_condition(line: str) -> AbortCondition:
     Raises:
         ValueError: the line is malformed, its unit does not suit its metric, or its threshold is out of range.
     """
+    if len(line) > LONGEST_LINE:
+        raise ValueError(f"invalid condition {line[:LONGEST_LINE]!r}…: use at most {LONGEST_LINE} characters")
     meant = metric_meant(name_in(line))
     if meant:
         raise ValueError(f"{name_in(line)}: {meant}")

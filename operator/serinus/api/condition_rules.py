@@ -33,9 +33,14 @@ _IS_COMPARED: Final = _has(COMPARED)
 _IS_LATENCY: Final = _has(r"^\s*latency_p[0-9]+\s*[<>]")
 _HAS_LENGTH: Final = _has(r"^\s*latency_p[0-9]+\s*>=?\s*[0-9.]*[1-9][0-9.]*\s*m?s\s*$")
 _HAS_QUANTILE: Final = _has(r"^\s*latency_p[5-9][0-9]{1,3}\s*[<>]")
+_PLAIN_NUMBER: Final = _first(r"[0-9]+([.][0-9]+)?\s*$")
+_LATENCY_ADVICE: Final = "a latency is bad when it is high: write > or >= and a limit in ms or s above 0, such as 200ms"
+_FORGOT_UNIT: Final = _has(r">=?\s*[0-9]*[1-9][0-9]*([.][0-9]+)?\s*$")
 _LATENCY: Final = rule(
     f"!{_WELL_FORMED} || !{_IS_LATENCY} || {_IS_COMPARED} || {_HAS_LENGTH}",
-    "a latency is bad when it is high: write > or >= and a limit in ms or s above 0, such as 200ms",
+    _LATENCY_ADVICE,
+    computed=f"{_FORGOT_UNIT} ? 'write ' + {_PLAIN_NUMBER}.trim() + 'ms or ' + {_PLAIN_NUMBER}.trim()"
+    f" + 's: a latency needs a limit in ms or s' : {cel_text(_LATENCY_ADVICE)}",
 )
 _QUANTILE: Final = rule(
     f"!{_IS_LATENCY} || {_HAS_QUANTILE}",
@@ -49,7 +54,6 @@ _HAS_PROPORTION: Final = _has(
 _HAS_MORE_THAN_NOTHING: Final = _has(r">=?\s*(stable\s*[+]\s*)?[0-9.]*[1-9]")
 _IS_FACTOR: Final = _has(r"x\s*stable\s*$")
 _FORGOT_PERCENT: Final = _has(r"[<>]=?\s*(stable\s*[+]\s*)?[1-9][0-9]?([.][0-9]+)?\s*$")
-_PLAIN_NUMBER: Final = _first(r"[0-9]+([.][0-9]+)?\s*$")
 _RATE_ADVICE: Final = "a rate is bad when it is high: write > or >= and a percentage or a ratio between 0 and 1"
 _RATE: Final = rule(
     f"!{_WELL_FORMED} || !{_IS_RATE} || {_IS_FACTOR} || {_HAS_PROPORTION} && {_HAS_MORE_THAN_NOTHING}",

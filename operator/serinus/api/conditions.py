@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from serinus.api.schema import Model, text
+from serinus.api.texts import sentence
 
 
 class ConditionStatus(StrEnum):
@@ -40,6 +41,10 @@ class ConditionType(StrEnum):
     RECORDED = "Recorded"
 
 
+LONGEST_MESSAGE: Final = 32768
+"""As in metav1.Condition."""
+
+
 class Condition(Model, frozen=True, kw_only=True):
     """One condition, with all fields of metav1.Condition."""
 
@@ -48,7 +53,7 @@ class Condition(Model, frozen=True, kw_only=True):
     reason: Annotated[
         str, text("Why, one stable CamelCase word.", most=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
     ]
-    message: Annotated[str, text("Why, for a person.", least=0, most=32768)]
+    message: Annotated[str, text("Why, for a person.", least=0, most=LONGEST_MESSAGE)]
     observed_generation: Annotated[int, Meta(description="The generation that this was said of.", ge=0)]
     last_transition_time: Annotated[datetime, Meta(description="When the status last changed (UTC).")]
 
@@ -67,6 +72,7 @@ def condition_of(  # noqa: PLR0913 - the fields of metav1.Condition
 
     ``lastTransitionTime`` changes only with the status, as the API conventions require.
     """
+    message = sentence(message, LONGEST_MESSAGE)
     if before is not None and before.status is status:
         if (before.reason, before.message, before.observed_generation) == (reason, message, generation):
             return before

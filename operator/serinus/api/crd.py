@@ -26,8 +26,15 @@ Schema = dict[str, Any]
 
 _BOUNDS: Final = {f"{end}{what}" for end in ("min", "max") for what in ("Length", "Items", "Properties", "imum")}
 _KEPT: Final = {"type", "description", "enum", "format", "pattern", "required"} | _BOUNDS
-# Every whole number of the API server has these.
-_OF_INT64: Final = (("minimum", -(2**63)), ("maximum", 2**63 - 1))
+
+_DURATION: Final = rule(
+    matches("self", Duration.PATTERN),
+    Duration.ADVICE,
+    computed="self.matches('^[0-9]{1,6}$') ? 'give a unit: write ' + self + 's, ' + self + 'm or ' + self + 'h'"
+    " : self.matches('^[0-9]+d$') ? 'use hours, minutes and seconds: 24h for a day'"
+    f" : '{Duration.ADVICE}'",
+)
+"""What to write where a length of time has no unit, or one in days."""
 
 
 def structural(kind: type[msgspec.Struct]) -> Schema:
@@ -51,7 +58,7 @@ def _quantity(kind: type[Any]) -> Schema:
         "description": kind.DESCRIPTION,
     }
     # The rules of a share are those of the field: it may be a number to the schema.
-    return schema | (rules(rule(matches("self", kind.PATTERN), kind.ADVICE)) if kind is Duration else {})
+    return schema | (rules(_DURATION) if kind is Duration else {})
 
 
 def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
@@ -71,7 +78,7 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
         out["additionalProperties"] = _structural(node["additionalProperties"], definitions)
     if "enum" in out:
         out["type"] = "string"
-    return {key: value for key, value in out.items() if (key, value) not in _OF_INT64}
+    return out
 
 
 def _optional(node: Schema, definitions: dict[str, Schema]) -> Schema:

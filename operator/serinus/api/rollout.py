@@ -88,7 +88,7 @@ class Stage(Model, frozen=True, kw_only=True):
                 str,
                 text(
                     abort_condition.DESCRIPTION,
-                    most=128,
+                    most=abort_condition.LONGEST_LINE,
                     # parse_abort_condition matches it, and says what to write instead.
                     **{API_PATTERN: abort_condition.PATTERN},
                     **rules(*condition_rules.LINE_RULES),

@@ -28,12 +28,16 @@ def _at_least(field: str) -> str:
 
 _WATCHED: Final = "(has(self.abortOn) && size(self.abortOn) > 0)"
 
+_SHARE_ADVICE: Final = "write a percentage between 0% and 100% with at most two decimals, such as 5%"
+_CLOSE: Final = ("self + '%'", "'0' + self", "'0' + self + '%'", "self.replace(' ', '')")
+"""What somebody may have meant whose share is none: 5, .5%, .5 or 5 %."""
+
 TRAFFIC: Final[dict[str, Any]] = rules(
     rule(
         matches("self", _SHARE),
-        "write a percentage between 0% and 100% with at most two decimals, such as 5%",
-        computed="self.matches('^[0-9.]+$') ? 'write ' + self + '%'"
-        " : 'write a percentage between 0% and 100% with at most two decimals, such as 5%'",
+        _SHARE_ADVICE,
+        computed="".join(f"{matches(f'({one})', _SHARE)} ? 'write ' + {one} : " for one in _CLOSE)
+        + f"'{_SHARE_ADVICE}'",
     )
 )
 """The schema of ``traffic`` beside that of a share."""

@@ -75,7 +75,8 @@ class RunResult(StrEnum):
 _VERSION = text("A version.", most=64)
 _WEIGHT = Meta(description="Percent of the route's traffic.", ge=0, le=100)
 _TIME = Meta(description="UTC.")
-_SENTENCE = text("A full sentence.", least=0, most=4096)
+LONGEST_SENTENCE: Final = 4096
+_SENTENCE = text("A full sentence.", least=0, most=LONGEST_SENTENCE)
 
 
 def _figure(description: str) -> Meta:
@@ -126,9 +127,10 @@ class CurrentStage(Model, frozen=True, kw_only=True):
         Annotated[datetime, Meta(description="Since when a pause, a freeze or a person is waited for (UTC).")] | None
     ) = None
     held_seconds: Annotated[
-        float, Meta(description="Held time that is over, and what the clock was set forward by, in seconds.", ge=0)
+        float,
+        Meta(description="Held time that is over, and what the clock was set by (back: negative), in seconds."),
     ] = 0.0
-    state_held_seconds: Annotated[float, Meta(description="The same for the state, in seconds.", ge=0)] = 0.0
+    state_held_seconds: Annotated[float, Meta(description="The same for the state, in seconds.")] = 0.0
 
     def elapsed(self, now: datetime) -> timedelta:
         """Return how long the stage has run by now, held time left out; never negative."""
@@ -140,7 +142,8 @@ class CurrentStage(Model, frozen=True, kw_only=True):
 
     def _without_held(self, length: timedelta, held_seconds: float, now: datetime) -> timedelta:
         holding = now - self.held_since if self.held_since is not None else timedelta(0)
-        return max(timedelta(0), length - timedelta(seconds=held_seconds) - max(timedelta(0), holding))
+        # A hold in which the clock was set back is negative: the stage's whole length is shorter by as much.
+        return max(timedelta(0), length - timedelta(seconds=held_seconds) - holding)
 
 
 class EvidencePoint(Model, frozen=True, kw_only=True):

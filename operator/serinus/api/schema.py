@@ -93,9 +93,13 @@ def text(description: str, *, least: int = 1, most: int = 253, pattern: str | No
     )
 
 
-def integer(description: str, *, least: int = -(2**63), most: int = 2**63 - 1) -> Meta:
-    """Return the constraints of a whole number; the API server has no longer ones than 64 bits."""
-    return Meta(description=description, ge=least, le=most)
+_EXACT: Final = 2**53 - 1
+"""The greatest whole number of JSON that every reader has exactly (RFC 8785): a spec with a greater one has no hash."""
+
+
+def integer(description: str, *, least: int = -_EXACT) -> Meta:
+    """Return the constraints of a whole number."""
+    return Meta(description=description, ge=least, le=_EXACT)
 
 
 def refuse_twins(field: str, names: Iterable[str]) -> None:

@@ -21,8 +21,8 @@ from serinus.api.modelversion import Artifact
 from serinus.artifacts.fetch import ArtifactStat, ArtifactStore, Inspection, Measured, measure
 from serinus.artifacts.https import HttpsStore
 from serinus.artifacts.local import LocalStore
-from serinus.artifacts.s3 import S3Store
 from serinus.artifacts.s3_address import S3Address, check_allowed
+from serinus.artifacts.s3_on_demand import S3OnDemand
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.errors import NotFoundError, RefusedError, SerinusError, TransientError
 from serinus.settings import ArtifactSettings
@@ -54,7 +54,7 @@ class Verifier:
             RefusedError: an entry of ``https_hosts`` is invalid.
         """
         self._settings = settings
-        self._s3 = S3Store(settings.s3, workers=settings.workers)
+        self._s3 = S3OnDemand(settings.s3, workers=settings.workers)
         self._stores = _stores(settings, self._s3, https)
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="serinus-artifacts")
         self._inspections: set[Inspection] = set()
@@ -129,7 +129,7 @@ def measured(settings: ArtifactSettings, uri: str) -> Measured:
     Raises:
         SerinusError: as of :meth:`ArtifactStore.stat`; RefusedError also if it is longer than ``max_bytes``.
     """
-    s3 = S3Store(settings.s3, workers=1)
+    s3 = S3OnDemand(settings.s3, workers=1)
     inspection = Inspection()
     try:
         with _store(_stores(settings, s3, None), uri).stat(uri, inspection) as stored:
@@ -141,7 +141,7 @@ def measured(settings: ArtifactSettings, uri: str) -> Measured:
     return result
 
 
-def _stores(settings: ArtifactSettings, s3: S3Store, https: HttpsStore | None) -> Mapping[str, ArtifactStore]:
+def _stores(settings: ArtifactSettings, s3: S3OnDemand, https: HttpsStore | None) -> Mapping[str, ArtifactStore]:
     return {
         "s3": s3,
         "https": https or HttpsStore(settings.https_hosts, timeout=settings.s3.timeout.seconds),

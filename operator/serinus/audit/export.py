@@ -5,7 +5,7 @@ always give the same file, and the chain can be verified from the file alone.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -95,7 +95,14 @@ def canonical_line(record: StoredRecord) -> bytes:
     try:
         return rfc8785.dumps(dict(record.content)) + b"\n"
     except rfc8785.CanonicalizationError:
-        return json.dumps(record.content, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        return json.dumps(_with_text_keys(record.content), sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _with_text_keys(value: object) -> object:
+    """Return damaged content with keys that can be sorted."""
+    if isinstance(value, Mapping):
+        return {str(key): _with_text_keys(each) for key, each in value.items()}
+    return [_with_text_keys(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

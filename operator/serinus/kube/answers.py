@@ -63,5 +63,5 @@ def error_of(answer: Answer, request: str, *, write: bool) -> SerinusError | Non
 def _status_of(answer: Answer) -> _Status:
     try:
         return msgspec.json.decode(answer.content, type=_Status)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return _Status(message=answer.content[:_MAX_MESSAGE].decode(errors="replace"))

@@ -1,7 +1,8 @@
 """Kubernetes API client over one connection pool: explicit time-outs, bounded responses, typed errors."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -15,12 +16,15 @@ from kubernetes.aio.config import ConfigException
 
 from serinus.errors import AmbiguousError, ConfigurationError, RefusedError, SerinusError, TransientError
 from serinus.kube.answers import Answer, error_of
-from serinus.kube.connection import load_configuration
+from serinus.kube.connection import load_configuration, user_configuration
 from serinus.kube.priority_limiter import PriorityLimiter
 from serinus.ports.services import Guard
 
 Raw = dict[str, Any]
 """One object or list as the API server sends it."""
+
+Tracking = Callable[[], AbstractContextManager[None]]
+"""What is entered while a write is under way: from before it is sent until it was answered."""
 
 JSON: Final = "application/json"
 JSON_PATCH: Final = "application/json-patch+json"
@@ -69,7 +73,8 @@ class Requests(Protocol):
 class _Request:
     """One request; ``seconds`` bounds the wait for a slot and, separately, the call.
 
-    ``permit`` is called immediately before each time that it is sent, and raises where it must not be.
+    ``permit`` is called immediately before each time that it is sent, and raises where it must not be; ``tracking``
+    surrounds the call.
     """
 
     method: str
@@ -79,6 +84,7 @@ class _Request:
     seconds: float
     urgent: bool
     permit: Guard
+    tracking: Tracking
 
     @property
     def is_read(self) -> bool:
@@ -99,6 +105,7 @@ class KubernetesClient:
         self._api = ApiClient(configuration)
         self._limiter = PriorityLimiter(ORDINARY + RESERVED, RESERVED)
         self._fence: Guard | None = None
+        self._tracking: Tracking = nullcontext
 
     @classmethod
     async def open(cls, kubeconfig: Path | None = None) -> Self:
@@ -107,7 +114,15 @@ class KubernetesClient:
         Raises:
             ConfigurationError: none of these exists, or it cannot be read.
         """
-        configuration = await load_configuration(kubeconfig)
+        return cls._of(await load_configuration(kubeconfig))
+
+    @classmethod
+    def for_user(cls, token: str, ca_path: Path) -> Self:
+        """Connect to the pod's own API server with a user's token; raises and arguments as `user_configuration`."""
+        return cls._of(user_configuration(token, ca_path))
+
+    @classmethod
+    def _of(cls, configuration: Any) -> Self:  # noqa: ANN401 - the client library is untyped
         try:
             return cls(configuration)
         except (OSError, TypeError, ValueError) as problem:
@@ -119,12 +134,13 @@ class KubernetesClient:
         """The host name or address of the API server."""
         return urlsplit(self._api.configuration.host).hostname or ""
 
-    def fence(self, may_write: Guard) -> None:
+    def fence(self, may_write: Guard, tracking: Tracking = nullcontext) -> None:
         """Have this called before each write is sent, each retry included; it raises where nothing may be written.
 
         Every write of every adapter passes here, but those of the Lease itself, by which the leadership is won.
+        ``tracking`` is entered while such a write is under way.
         """
-        self._fence = may_write
+        self._fence, self._tracking = may_write, tracking
 
     async def close(self) -> None:
         """Close all connections."""
@@ -180,6 +196,7 @@ class KubernetesClient:
             seconds=timeout,
             urgent=urgent,
             permit=self._permit_for(method, guard, fenced=fenced),
+            tracking=self._tracking if fenced and method not in _READS else nullcontext,
         )
         for attempt in range(1, _TRIES + 1):
             answer = await self._attempt(request)
@@ -233,14 +250,15 @@ class KubernetesClient:
             raise TransientError(f"{request}: no credentials: {problem}; not sent") from problem
         # The last thing before it is sent: another may have become leader while it waited for a slot or credentials.
         request.permit()
-        response = await self._api.rest_client.request(
-            request.method,
-            self._api.configuration.host + request.target,
-            headers=headers,
-            body=request.body,
-            _request_timeout=aiohttp.ClientTimeout(total=request.seconds, sock_connect=_CONNECT_TIMEOUT),
-        )
-        return await _read(response.response, request)
+        with request.tracking():
+            response = await self._api.rest_client.request(
+                request.method,
+                self._api.configuration.host + request.target,
+                headers=headers,
+                body=request.body,
+                _request_timeout=aiohttp.ClientTimeout(total=request.seconds, sock_connect=_CONNECT_TIMEOUT),
+            )
+            return await _read(response.response, request)
 
 
 async def _read(response: aiohttp.ClientResponse, request: _Request) -> Answer:

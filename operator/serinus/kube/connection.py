@@ -57,6 +57,27 @@ async def load_configuration(kubeconfig: Path | None) -> Any:  # noqa: ANN401 - 
     return configuration
 
 
+def user_configuration(token: str, ca_path: Path) -> Any:  # noqa: ANN401 - the client library is untyped
+    """Return the configuration by which a pod asks its own API server with a user's token instead of its own.
+
+    Args:
+        token: of the user.
+        ca_path: the certificates that the API server's is checked against.
+
+    Raises:
+        ConfigurationError: this is not a pod: the address of the API server is not in the environment.
+    """
+    host, port = (os.environ.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))
+    if not host or not port:
+        raise ConfigurationError("KUBERNETES_SERVICE_HOST and _PORT are not set: --in-cluster is for a pod")
+    configuration = Configuration()
+    configuration.host = f"https://{f'[{host}]' if ':' in host else host}:{port}"
+    configuration.ssl_ca_cert = str(ca_path)
+    configuration.api_key = {"BearerToken": token}
+    configuration.api_key_prefix = {"BearerToken": "Bearer"}
+    return configuration
+
+
 async def read_connection(kubeconfig: Path | None) -> Connection:
     """Return the address with the current credentials; raises as :func:`load_configuration`."""
     configuration = await load_configuration(kubeconfig)

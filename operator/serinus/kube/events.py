@@ -15,6 +15,7 @@ from serinus.errors import NotFoundError, SerinusError
 from serinus.kube.client import MERGE_PATCH, Requests
 from serinus.kube.kinds import collection_path, object_path
 from serinus.kube.times import micro_time
+from serinus.ports.acting import UNNAMED, acted_for, acting_for
 from serinus.ports.cluster_state import Meta
 from serinus.ports.services import Clock
 
@@ -34,6 +35,7 @@ class _QueuedEvent:
     owner: Meta
     event: Event
     at: datetime
+    model: ObjectKey = UNNAMED
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ class ApiEvents:
     async def publish(self, owner: Meta, event: Event) -> None:
         """Queue an event and return at once; if the queue is full, drop it and increment ``dropped``."""
         try:
-            self._queue.put_nowait(_QueuedEvent(owner, event, self._clock.now()))
+            self._queue.put_nowait(_QueuedEvent(owner, event, self._clock.now(), acted_for()))
         except asyncio.QueueFull:
             self.dropped += 1
 
@@ -76,7 +78,8 @@ class ApiEvents:
         while True:
             queued = await self._queue.get()
             try:
-                await self._write(queued)
+                with acting_for(queued.model):
+                    await self._write(queued)
             except SerinusError as problem:
                 key, reason = queued.owner.key, queued.event.reason
                 logger.warning("event %s of Rollout %s not published: %s", reason, key, problem)

@@ -7,6 +7,7 @@ candidate takes over before the Lease has been unchanged for its full 15 s.
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +27,9 @@ _FIRST_TERM_AT: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 _HIGHEST_TERM: Final = 2**30
 """No status raises the term beyond this: leaseTransitions is an int32, and must leave room for more terms."""
+
+FREE: Final = {"holderIdentity": "", "leaseDurationSeconds": 1}
+"""What the spec of a Lease says that its holder has released."""
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +88,34 @@ class _Term:
     raw: Mapping[str, Any]
 
 
-class LeaseElection:
+def unique_name(identity: str) -> str:
+    """Return a name that no other process has, even one with the same identity."""
+    return f"{identity}_{uuid4().hex[:8]}"
+
+
+class LeadsForAll(ABC):
+    """The part of the port ``Leadership`` that is the same for every process that leads for all models, or for none."""
+
+    @property
+    @abstractmethod
+    def epoch(self) -> int | None:
+        """The current term number; None while another process leads."""
+
+    @property
+    def handles_all(self) -> bool:
+        """Whether every model is the concern of the one that leads: it is."""
+        return True
+
+    def handles(self, _model: ObjectKey, /) -> bool:
+        """Return that every model is the concern of the one that leads."""
+        return True
+
+    def epoch_of(self, _model: ObjectKey, /) -> int | None:
+        """Return the current term number, which is the same for every model."""
+        return self.epoch
+
+
+class LeaseElection(LeadsForAll):
     """Implements the port ``Leadership`` with a Lease; it leads once at most: who wants to lead again is a new one."""
 
     def __init__(  # noqa: PLR0913 - the parts of an election
@@ -96,14 +127,18 @@ class LeaseElection:
         *,
         times: LeaseTimes | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        unique: bool = True,
     ) -> None:
-        """Prepare a candidate; a restarted process with the same identity is a different candidate."""
+        """Prepare a candidate; a restarted process with the same identity is a different candidate.
+
+        Unless its identity is made ``unique`` already: whoever has the same one holds the Lease as well.
+        """
         self._client = client
         self._clock = clock
         self._key = key
         self._times = times or LeaseTimes()
         self._sleep = sleep
-        self._identity = f"{identity}_{uuid4().hex[:8]}"
+        self._identity = unique_name(identity) if unique else identity
         self._term: _Term | None = None
         self._observed: _ObservedLease | None = None
         self._elected = asyncio.Event()
@@ -121,7 +156,7 @@ class LeaseElection:
         term = self._term
         return term.epoch if term is not None and self._clock.monotonic() < term.until else None
 
-    def outrank(self, epoch: int) -> None:
+    def outrank(self, epoch: int, _model: ObjectKey | None = None, /) -> None:
         """Raise the term above this epoch with the next renewal, which succeeds only if this process leads."""
         if epoch < self._lowest_term:
             return
@@ -147,8 +182,8 @@ class LeaseElection:
         """
         try:
             while not await self._attempt(self._campaign):
-                await self._sleep(self._times.retry_every)
-            logger.info("this process (%s) leads, term %s", self._identity, self.epoch)
+                await self._sleep(self._until_next_try())
+            self._say_elected()
             self._elected.set()
             await self._lead()
         finally:
@@ -161,6 +196,16 @@ class LeaseElection:
                 await self._sleep(min(self._times.call / 10, max(self._remaining(), 0.0)))
         logger.error("this process (%s) no longer leads: it stops writing", self._identity)
         self._term = None
+
+    def _say_elected(self) -> None:
+        logger.info("this process (%s) leads, term %s", self._identity, self.epoch)
+
+    def _until_next_try(self) -> float:
+        return self._times.retry_every
+
+    def _is_wanted(self) -> bool:
+        """Return whether this candidate may take the Lease once it is free."""
+        return True
 
     def _remaining(self) -> float:
         return self._term.until - self._clock.monotonic() if self._term is not None else 0.0
@@ -181,39 +226,47 @@ class LeaseElection:
         try:
             raw = await self._client.request("GET", object_path(LEASE, self._key), urgent=True)
         except NotFoundError:
-            return await self._create()
+            self._observed = None
+            return self._is_wanted() and await self._create()
         now = self._clock.monotonic()
         lease = _ObservedLease(raw, now)
         if self._observed is None or self._observed.renewal != lease.renewal:
             self._observed = lease
         self._observed = replace(self._observed, raw=raw)
-        if lease.holder == self._identity:
+        if lease.holder == self._identity and self._is_wanted():
             # The response to our own write was lost.
             return await self._write(lease.raw, lease.term)
-        duration = float(lease.spec.get("leaseDurationSeconds") or self._times.duration)
-        if lease.holder and now - self._observed.since < max(duration, self._times.duration):
+        if self._free_in(self._observed) > 0 or not self._is_wanted():
             return False
         return await self._write(raw, max(lease.term + 1, self._first_term()), acquired=True)
+
+    def _free_in(self, lease: _ObservedLease) -> float:
+        """Return after how many seconds somebody else may take a Lease; 0 where nobody holds it."""
+        duration = float(lease.spec.get("leaseDurationSeconds") or self._times.duration)
+        ends = lease.since + max(duration, self._times.duration)
+        return max(ends - self._clock.monotonic(), 0.0) if lease.holder else 0.0
 
     async def _create(self) -> bool:
         started = self._clock.monotonic()
         term = self._first_term()
-        manifest = {
-            "apiVersion": LEASE.api_version,
-            "kind": LEASE.kind,
-            "metadata": {"name": self._key.name, "namespace": self._key.namespace},
-            "spec": self._spec(term, acquired=True),
-        }
         raw = await self._client.request(
             "POST",
             collection_path(LEASE, self._key.namespace),
-            body=manifest,
+            body=self._manifest(term),
             query={"fieldManager": FIELD_MANAGER},
             urgent=True,
             fenced=False,
         )
         self._term = _Term(term, started + self._times.give_up, raw)
         return True
+
+    def _manifest(self, term: int) -> dict[str, Any]:
+        return {
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.kind,
+            "metadata": {"name": self._key.name, "namespace": self._key.namespace},
+            "spec": self._spec(term, acquired=True),
+        }
 
     async def _renew(self) -> bool:
         term = self._term
@@ -226,10 +279,16 @@ class LeaseElection:
         except NotFoundError:
             self._term = None
             raise
-        lease = _ObservedLease(raw, 0.0)
-        if lease.holder == self._identity:
+        if self._still_holds(raw):
             return await self._write(raw, term.epoch)
-        logger.error("Lease %s is lost, its holder is %s", self._key, lease.holder or "nobody")
+        return False
+
+    def _still_holds(self, raw: Mapping[str, Any]) -> bool:
+        """Return whether the Lease names this candidate; else it leads no more."""
+        holder = _ObservedLease(raw, 0.0).holder
+        if holder == self._identity:
+            return True
+        logger.error("Lease %s is lost, its holder is %s", self._key, holder or "nobody")
         self._term = None
         return False
 
@@ -270,6 +329,15 @@ class LeaseElection:
             return
         try:
             async with asyncio.timeout(self._times.call):
-                await self._put(term.raw, {"holderIdentity": "", "leaseDurationSeconds": 1})
+                await self._free(term.raw)
         except (SerinusError, TimeoutError) as problem:
             logger.warning("Lease %s was not released and will expire: %s", self._key, problem)
+
+    async def _free(self, raw: Mapping[str, Any]) -> None:
+        try:
+            await self._put(raw, FREE)
+        except ConflictError:
+            # A renewal may have been under way when the candidate was cancelled.
+            raw = await self._client.request("GET", object_path(LEASE, self._key), urgent=True)
+            if self._still_holds(raw):
+                await self._put(raw, FREE)

@@ -38,6 +38,7 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, TestResult
 from serinus.api.stored_rollout import guarding_spec, stored_spec
 from serinus.api.stored_status import stored_status
+from serinus.api.texts import LONGEST_REASON
 from serinus.engine.rollout.observation import Actors, InvalidSpec, TestOutcome
 from serinus.engine.versions.catalogue import spec_hash
 from serinus.errors import InvalidObjectError
@@ -53,6 +54,9 @@ from serinus.ports.cluster_state import (
 )
 
 _SERVICE_LABEL: Final = "kubernetes.io/service-name"
+_LONGEST_NAME: Final = 512
+_LONGEST_VERSION: Final = 65
+"""One more than a version may have, so that what is cut is no version."""
 
 
 def rollout_record(raw: Mapping[str, Any]) -> RolloutRecord:
@@ -73,12 +77,18 @@ def rollout_record(raw: Mapping[str, Any]) -> RolloutRecord:
         status=status,
         status_problem=problem,
         commands=commands_of(metadata.annotations),
-        rollback_to=metadata.annotations.get(ROLLBACK_TO_ANNOTATION, "").removeprefix("v"),
-        override=metadata.annotations.get(OVERRIDE_ANNOTATION, "")[:4096],
+        rollback_to=metadata.annotations.get(ROLLBACK_TO_ANNOTATION, "").removeprefix("v")[:_LONGEST_VERSION],
+        override=metadata.annotations.get(OVERRIDE_ANNOTATION, "")[:LONGEST_REASON],
         actors=actors_of(metadata.annotations),
         deleting=metadata.deletion_timestamp is not None,
         has_finalizer=FINALIZER in metadata.finalizers,
+        model_name="" if isinstance(spec, RolloutSpec) else _model_named_by(raw.get("spec")),
     )
+
+
+def _model_named_by(spec: object) -> str:
+    model = spec.get("model") if isinstance(spec, Mapping) else None
+    return model if isinstance(model, str) else ""
 
 
 def model_version_record(raw: Mapping[str, Any]) -> ModelVersionRecord:
@@ -90,6 +100,7 @@ def model_version_record(raw: Mapping[str, Any]) -> ModelVersionRecord:
     metadata = metadata_of(raw)
     try:
         spec = decode(ModelVersionSpec, raw.get("spec"), "spec")
+        hashed = spec_hash(spec)
     except InvalidObjectError as problem:
         return _unusable(metadata.meta, raw.get("spec"), str(problem))
     annotations = metadata.annotations
@@ -100,15 +111,15 @@ def model_version_record(raw: Mapping[str, Any]) -> ModelVersionRecord:
         backend=spec.serving.backend_ref if spec.serving is not None else None,
         problem="",
         spec=spec,
-        spec_hash=spec_hash(spec),
+        spec_hash=hashed,
         created_at=metadata.creation_timestamp,
         generation=metadata.generation,
         labels=tuple(sorted(metadata.labels.items())),
         status=_model_version_status_of(raw),
-        waiver=annotations.get(WAIVER_ANNOTATION, ""),
-        unsafe_rollback=annotations.get(UNSAFE_ROLLBACK_ANNOTATION, ""),
-        worse_metrics=annotations.get(WORSE_METRICS_ANNOTATION, ""),
-        yanked=annotations.get(YANKED_ANNOTATION, ""),
+        waiver=annotations.get(WAIVER_ANNOTATION, "")[:LONGEST_REASON],
+        unsafe_rollback=annotations.get(UNSAFE_ROLLBACK_ANNOTATION, "")[:LONGEST_REASON],
+        worse_metrics=annotations.get(WORSE_METRICS_ANNOTATION, "")[:LONGEST_REASON],
+        yanked=annotations.get(YANKED_ANNOTATION, "")[:LONGEST_REASON],
         actors=actors_of(annotations),
     )
 
@@ -124,18 +135,24 @@ def _model_version_status_of(raw: Mapping[str, Any]) -> ModelVersionStatus:
 def actors_of(annotations: Mapping[str, str]) -> Actors:
     """Return the actors that the annotations name; does not check whether the annotations were stamped."""
     behalf = {name: annotations.get(key, "") for name, key in BEHALF_ANNOTATIONS.items()}
-    on_behalf_of = OnBehalfOf(name=behalf["name"][:512], commit=behalf["commit"][:64], url=behalf["url"][:2048])
+    on_behalf_of = OnBehalfOf(
+        name=behalf["name"][:_LONGEST_NAME], commit=behalf["commit"][:64], url=behalf["url"][:2048]
+    )
+
+    def person(annotation: str) -> str:
+        return annotations.get(annotation, "")[:_LONGEST_NAME] or UNVERIFIED
+
     return Actors(
-        requested_by=annotations.get(REQUESTED_BY_ANNOTATION) or UNVERIFIED,
-        spec_by=annotations.get(SPEC_BY_ANNOTATION) or UNVERIFIED,
+        requested_by=person(REQUESTED_BY_ANNOTATION),
+        spec_by=person(SPEC_BY_ANNOTATION),
         # A Rollout that nobody has written since the chart was upgraded has no version-by yet.
-        version_by=annotations.get(VERSION_BY_ANNOTATION) or annotations.get(SPEC_BY_ANNOTATION) or UNVERIFIED,
-        version_author=_version_author(annotations)[:512],
-        approved_by=annotations.get(APPROVED_BY_ANNOTATION) or UNVERIFIED,
+        version_by=person(VERSION_BY_ANNOTATION if annotations.get(VERSION_BY_ANNOTATION) else SPEC_BY_ANNOTATION),
+        version_author=_version_author(annotations)[:_LONGEST_NAME],
+        approved_by=person(APPROVED_BY_ANNOTATION),
         on_behalf_of=on_behalf_of if any(behalf.values()) else None,
-        reason=annotations.get(REASON_ANNOTATION, "")[:4096],
-        reason_by=annotations.get(REASON_BY_ANNOTATION, ""),
-        override_by=annotations.get(OVERRIDE_BY_ANNOTATION) or UNVERIFIED,
+        reason=annotations.get(REASON_ANNOTATION, "")[:LONGEST_REASON],
+        reason_by=annotations.get(REASON_BY_ANNOTATION, "")[:_LONGEST_NAME],
+        override_by=person(OVERRIDE_BY_ANNOTATION),
     )
 
 
@@ -156,7 +173,9 @@ def model_record(raw: Mapping[str, Any]) -> ModelRecord:
         policy, problem = decode(ModelSpec, raw.get("spec") or {}, "spec"), ""
     except InvalidObjectError as error:
         policy, problem = ModelSpec(), str(error)
-    observed = (raw.get("status") or {}).get("observedGeneration", 0)
+    stored = raw.get("status")
+    status: Mapping[str, Any] = stored if isinstance(stored, Mapping) else {}
+    observed = status.get("observedGeneration", 0)
     return ModelRecord(
         meta=metadata.meta,
         generation=metadata.generation,
@@ -164,10 +183,10 @@ def model_record(raw: Mapping[str, Any]) -> ModelRecord:
         problem=problem,
         observed_generation=observed if isinstance(observed, int) else 0,
         actors=actors_of(metadata.annotations),
-        served=_served(raw.get("status") or {}),
-        recorded=_last_record(raw.get("status") or {}),
-        conditions=_conditions_of_model(raw),
-        production=_production(raw.get("status") or {}),
+        served=_served(status),
+        recorded=_last_record(status),
+        conditions=_conditions_of_model(status),
+        production=_production(status),
     )
 
 
@@ -185,10 +204,10 @@ def _production(status: Mapping[str, Any]) -> ProductionVersion | None:
         return None
 
 
-def _conditions_of_model(raw: Mapping[str, Any]) -> tuple[StatusCondition, ...]:
+def _conditions_of_model(status: Mapping[str, Any]) -> tuple[StatusCondition, ...]:
     """Return the conditions of a Model; where its status cannot be read they are written anew, as all are derived."""
     try:
-        return decode(ModelStatus, raw.get("status") or {}, "status").conditions
+        return decode(ModelStatus, status, "status").conditions
     except InvalidObjectError:
         return ()
 

@@ -13,6 +13,7 @@ from serinus.api.names import API_VERSION, FIELD_MANAGER, MODEL, REQUESTED_BY_AN
 from serinus.errors import SerinusError
 from serinus.kube.client import Requests
 from serinus.kube.kinds import collection_path
+from serinus.ports.acting import INSTALLATION, acting_for
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ class StampProbe:
         manifest = {"apiVersion": API_VERSION, "kind": MODEL.kind, "metadata": {"name": name}, "spec": {}}
         query = {"dryRun": "All", "fieldManager": FIELD_MANAGER}
         path = collection_path(MODEL, self._namespace)
-        raw = await self._client.request("POST", path, body=manifest, query=query)
+        with acting_for(INSTALLATION):
+            raw = await self._client.request("POST", path, body=manifest, query=query)
         metadata = raw.get("metadata")
         annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
         return isinstance(annotations, dict) and bool(annotations.get(REQUESTED_BY_ANNOTATION))

@@ -49,17 +49,20 @@ class ApiStatusWriter:
         await self._client.request(
             "PATCH",
             f"{object_path(MODEL_VERSION, key)}/status",
-            body={"status": {"stage": stage, "traffic": traffic}},
+            # Null removes a field: a version that was tried shows no more than one that never was.
+            body={"status": {"stage": stage or None, "traffic": traffic or None}},
             content_type=MERGE_PATCH,
             query={"fieldManager": FIELD_MANAGER},
         )
 
-    async def write_review(self, key: ObjectKey, status: ModelVersionStatus) -> None:
-        """Write a ModelVersion's status except its traffic; lists are replaced as a whole. Errors as above."""
+    async def write_review(self, key: ObjectKey, status: ModelVersionStatus, *, with_traffic: bool) -> None:
+        """Write a ModelVersion's status; lists are replaced as a whole. Errors as above."""
         fields = encode(status)
-        fields.pop("traffic", None)
-        # A merge patch keeps the fields that it does not name, so a removed compatibility must be null.
+        # A merge patch keeps the fields that it does not name, so what is removed must be null.
         fields.setdefault("compatibility", None)
+        fields["traffic"] = fields.get("traffic") or None
+        if not with_traffic:
+            del fields["traffic"]
         await self._client.request(
             "PATCH",
             f"{object_path(MODEL_VERSION, key)}/status",

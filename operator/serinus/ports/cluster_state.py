@@ -35,6 +35,7 @@ class RolloutRecord:
         status_problem: why the stored status does not parse; ``status`` is then empty.
         merged_conditions: which conditions of the spec are one in two spellings; empty where none are.
         override: why a command does without the approval that the plan asks for; empty where none does.
+        model_name: the model that a spec names which cannot be followed; empty where it names none.
     """
 
     meta: Meta
@@ -50,6 +51,13 @@ class RolloutRecord:
     has_finalizer: bool = False
     merged_conditions: str = ""
     override: str = ""
+    model_name: str = ""
+
+    @property
+    def model(self) -> ObjectKey:
+        """The model by which its shard is found: it depends on the stored object alone, so all processes agree."""
+        name = self.spec.model if isinstance(self.spec, RolloutSpec) else self.model_name
+        return ObjectKey(self.meta.key.namespace, name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,8 +71,8 @@ class StatusWriter(Protocol):
     async def write_model_version(self, key: ObjectKey, *, stage: str, traffic: str) -> None:
         """Write a ModelVersion's stage and its share of the traffic; errors as above."""
 
-    async def write_review(self, key: ObjectKey, status: ModelVersionStatus) -> None:
-        """Write a ModelVersion's status without its traffic; ``stage`` only where it is not empty.
+    async def write_review(self, key: ObjectKey, status: ModelVersionStatus, *, with_traffic: bool) -> None:
+        """Write a ModelVersion's status; ``stage`` only where it is not empty, ``traffic`` only where told to.
 
         Errors as above.
         """
@@ -84,10 +84,18 @@ class StatusWriter(Protocol):
 class TrafficRouter(Protocol):
     """Sets the traffic weights in one kind of data plane."""
 
-    async def set_weights(self, namespace: str, action: SetWeights, *, guard: Guard | None = None) -> RouteRecord:
+    async def set_weights(
+        self,
+        namespace: str,
+        action: SetWeights,
+        *,
+        guard: Guard | None = None,
+        known: RouteRecord | None = None,
+    ) -> RouteRecord:
         """Set the shares of a rule and return the route as it is now; writes nothing where they are right already.
 
-        After a conflict it re-reads and retries a few times; the guard is called before each of these requests.
+        ``known`` is the route as a watch has shown it, which saves the first reading. After a conflict it re-reads and
+        retries a few times; the guard is called before each of these requests.
 
         Raises:
             NotLeaderError, OvertakenError: by the guard; nothing was written.
@@ -172,17 +180,23 @@ class Events(Protocol):
 
 
 class Leadership(Protocol):
-    """Whether this process may write."""
+    """Whether this process may write; with several shards that differs from model to model."""
 
     @property
-    def epoch(self) -> int | None:
-        """The current term's number, or None while another process leads."""
+    def handles_all(self) -> bool:
+        """Whether every model is this process's concern: there are no shards. Asked for each Rollout at each tick."""
 
-    def outrank(self, epoch: int) -> None:
-        """Have the term's number raised above this one, if this process truly leads.
+    def handles(self, model: ObjectKey, /) -> bool:
+        """Return whether a model is this process's concern: always, unless there are shards and it is in another's."""
+
+    def epoch_of(self, model: ObjectKey, /) -> int | None:
+        """Return the number of the current term in which this process leads for a model; None while it does not."""
+
+    def outrank(self, epoch: int, model: ObjectKey, /) -> None:
+        """Have the number of a model's term raised above this one, if this process truly leads.
 
         Called for an epoch that a status has and this process does not: one of another cluster, or of a Lease that was
-        lost. ``epoch`` changes once the store of the leadership has confirmed it.
+        lost. ``epoch_of`` changes once the store of the leadership has confirmed it.
         """
 
 

@@ -179,6 +179,11 @@ class ClusterCache:
         record = self._records[ModelRecord].get(ObjectKey(namespace, model))
         return record if isinstance(record, ModelRecord) else None
 
+    def models(self) -> frozenset[ObjectKey]:
+        """Return every model that has a Model or a ModelVersion."""
+        records = (*self._records[ModelRecord].values(), *self._records[ModelVersionRecord].values())
+        return _NONE.union(*map(self.models_behind, records))
+
     def rollouts_of(self, namespace: str, model: str) -> tuple[RolloutRecord, ...]:
         """Return the Rollouts of a model."""
         rollouts = (self.rollout(key) for key in self._by_model.keys((namespace, model)))

@@ -1,8 +1,9 @@
 """The adapters that the reconcilers work with, one field for each port."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from serinus.ports.notifications import NoReceivers, Notifier
 from serinus.ports.services import (
     ArtifactVerifier,
     AuditLog,
@@ -32,6 +33,7 @@ class Ports:
         jobs: creates the Jobs of tests.
         http_checks: sends the requests of HTTP tests.
         events: publishes Kubernetes Events.
+        notifier: sends notifications to receivers outside the cluster.
         sources: the metric sources, by the administrator's names.
         audit_log: appends to the registry.
         verifier: verifies artifacts.
@@ -53,3 +55,4 @@ class Ports:
     leadership: Leadership
     clock: Clock
     telemetry: Telemetry
+    notifier: Notifier = field(default_factory=NoReceivers)

@@ -1,7 +1,9 @@
 """A queue of keys to reconcile: each at most once in it, with one worker at a time, the urgent ones first."""
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable
 
 from serinus.api.names import ObjectKey
 
@@ -13,13 +15,16 @@ class WorkQueue:
     many keys and workers wait.
     """
 
-    def __init__(self) -> None:
-        """Begin empty."""
+    def __init__(
+        self, monotonic: Callable[[], float] = time.monotonic, on_taken: Callable[[float], object] = float
+    ) -> None:
+        """Begin empty; ``on_taken`` is told for how many seconds of ``monotonic`` a key has waited when it is taken."""
+        self._monotonic, self._on_taken = monotonic, on_taken
         self._lanes: dict[bool, deque[ObjectKey]] = {True: deque(), False: deque()}
         self._waiting: dict[ObjectKey, bool] = {}
+        self._since: dict[ObjectKey, float] = {}
         self._busy: set[ObjectKey] = set()
         self._workers: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
-
         self._urgent = 0
 
     def __len__(self) -> int:
@@ -37,6 +42,7 @@ class WorkQueue:
         if queued_as is not None and (queued_as or not urgent):
             return
         self._waiting[key] = urgent
+        self._since.setdefault(key, self._monotonic())
         self._urgent += urgent
         if key not in self._busy:
             self._lanes[urgent].append(key)
@@ -48,6 +54,7 @@ class WorkQueue:
             key = self._next(only_urgent=only_urgent)
             if key is not None:
                 self._busy.add(key)
+                self._on_taken(self._monotonic() - self._since[key])
                 self._remove(key)
                 return key
             await self._wait(only_urgent=only_urgent)
@@ -55,8 +62,10 @@ class WorkQueue:
     def done(self, key: ObjectKey) -> None:
         """Release a key; one that was added meanwhile is queued again."""
         self._busy.discard(key)
-        urgent = self._remove(key)
-        if urgent is not None:
+        urgent, since = self._waiting.get(key), self._since.get(key)
+        self._remove(key)
+        if urgent is not None and since is not None:
+            self._since[key] = since
             self.add(key, urgent=urgent)
 
     def is_waiting(self, key: ObjectKey) -> bool:
@@ -67,10 +76,10 @@ class WorkQueue:
         """Take back the adding of a key."""
         self._remove(key)
 
-    def _remove(self, key: ObjectKey) -> bool | None:
+    def _remove(self, key: ObjectKey) -> None:
         urgent = self._waiting.pop(key, None)
+        self._since.pop(key, None)
         self._urgent -= bool(urgent)
-        return urgent
 
     def _next(self, *, only_urgent: bool) -> ObjectKey | None:
         for urgent, lane in self._lanes.items():

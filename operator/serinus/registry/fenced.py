@@ -1,6 +1,7 @@
 """The fence around a registry's store: of several processes only the leader commits."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
@@ -15,10 +16,16 @@ from serinus.ports.services import Guard
 class FencedStore:
     """A ``RegistryStore`` that calls ``may_write`` before each change, each retry included; reads pass."""
 
-    def __init__(self, store: RegistryStore, may_write: Guard) -> None:
-        """Put the fence around this store."""
+    def __init__(
+        self,
+        store: RegistryStore,
+        may_write: Guard,
+        tracking: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Put the fence around this store; ``tracking`` is entered while a commit is under way."""
         self._store = store
         self._may_write = may_write
+        self._tracking = tracking
 
     async def read_head(self, model: ObjectKey) -> Head:
         """Return the model's head."""
@@ -59,7 +66,8 @@ class FencedStore:
     async def commit(self, step: Commit) -> None:
         """Store the step; NotLeaderError where this process must not."""
         self._may_write()
-        await self._store.commit(step)
+        with self._tracking():
+            await self._store.commit(step)
 
     async def find_record(self, model: ObjectKey, head: Head, record_id: str) -> int | None:
         """Return the sequence number of the record with this id, or None."""

@@ -19,6 +19,14 @@ _YANKS: Final = UUID("7b0e3f5c-3a9d-5b61-9a55-0f4a8c1d2e77")
 """The UUID namespace of yanks: the same change of a version has the same id, whoever makes it."""
 
 
+async def registered_entry(store: RegistryStore, model: ObjectKey, version: str) -> VersionEntry:
+    """Return a version as it is stored; NotFoundError where it is not registered."""
+    entry = await store.read_version(model, version)
+    if entry is None:
+        raise NotFoundError(f"{model.name} {version} is not registered in {model.namespace or 'the registry'}")
+    return entry
+
+
 async def yank_entry(
     store: RegistryStore, model: ObjectKey, head: Head, audit_entry: AuditEntry, yanks: Yank
 ) -> tuple[AuditEntry, int]:

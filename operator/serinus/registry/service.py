@@ -1,12 +1,7 @@
-"""The registry's operations over any store: register, get, list, production, promote, rollback, history, verify.
+"""The registry's operations over any store: register, get, list, production, promote, rollback, history, verify."""
 
-Optimistic concurrency: on a conflict, re-read the head and decide again; after an ambiguous outcome, commit again under
-the same id, which is idempotent.
-"""
-
-import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from msgspec import structs
@@ -15,31 +10,20 @@ from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec, Op
 from serinus.api.model import Head, ProductionVersion
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
-from serinus.backoff import Backoff
 from serinus.engine.audit.chain import Anchor, ChainFinding
 from serinus.engine.audit.examination import Examination
-from serinus.engine.audit.head import Accepted, ChangeRequest, Promote, Rejected, RollBack, evaluate, seal
+from serinus.engine.audit.head import ChangeRequest, Promote, RollBack
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.versions.catalogue import Query, VersionEntry, registration_of, select
-from serinus.errors import (
-    AmbiguousError,
-    ConflictError,
-    NotFoundError,
-    RefusedError,
-    TransientError,
-)
-from serinus.ports.registry_store import Commit, RegistryStore, Yank
+from serinus.ports.registry_store import RegistryStore, Yank
 from serinus.ports.services import Clock
-from serinus.registry.preconditions import passing_over_yanked, registered_as, yank_entry
-
-TRIES: Final = 40
-"""The most attempts of one step: with a dozen writers on one model, each step has a few conflicts."""
+from serinus.registry.commits import Commits
+from serinus.registry.preconditions import registered_entry
 
 _VERIFICATIONS: Final = 3
 """So often a chain is read at most, while others write it, until its defects are believed."""
 
 _LONGEST_REASON: Final = 4096
-_BACKOFF: Final = Backoff(first=0.05, longest=0.5, jitter=0.5)
 _SERVING: Final = frozenset({AuditEvent.PROMOTED, AuditEvent.STABLE_ADOPTED, AuditEvent.ROLLED_BACK})
 
 
@@ -75,8 +59,7 @@ class Registry:
     def __init__(self, store: RegistryStore, clock: Clock, by: OperatorIdentity) -> None:
         """Initialize without sending a request."""
         self.store = store
-        self._clock = clock
-        self._by = by
+        self._commits = Commits(store, clock, by)
 
     # ---- reading -------------------------------------------------------------------------------
 
@@ -90,10 +73,7 @@ class Registry:
 
     async def get(self, model: ObjectKey, version: str) -> VersionEntry:
         """Return one version; NotFoundError where it is not registered."""
-        entry = await self.store.read_version(model, version.removeprefix("v"))
-        if entry is None:
-            raise NotFoundError(f"{model.name} {version} is not registered in {model.namespace or 'the registry'}")
-        return entry
+        return await registered_entry(self.store, model, version.removeprefix("v"))
 
     async def list(self, model: ObjectKey, query: Query | None = None) -> list[VersionEntry]:
         """Return the versions that match the query in SemVer order, newest first."""
@@ -151,7 +131,7 @@ class Registry:
             "registration": registration_of(entry),
         }
         audit_entry = RegistryEntry(**{**structs.asdict(audit_entry), **facts})
-        return await self._commit(model, audit_entry, registers=entry)
+        return await self._commits.commit(model, audit_entry, registers=entry)
 
     async def record(self, model: ObjectKey, audit_entry: AuditEntry) -> int:
         """Record a fact, which is accepted whatever the head says, and return the record's number.
@@ -159,11 +139,15 @@ class Registry:
         The record of a new production version contains the digest that the entry says has served, whatever the
         registry knows: a difference is a finding of :meth:`verify`. An entry without one gets the registered digest.
         """
+        return await self._commits.commit(model, await self._with_digest(model, audit_entry))
+
+    async def _with_digest(self, model: ObjectKey, audit_entry: AuditEntry) -> AuditEntry:
+        """Return the entry with the digest of the version that it makes serve, where it has none."""
         serving = (audit_entry.to or audit_entry.version) if audit_entry.event in _SERVING else ""
-        if serving and not audit_entry.digest:
-            known = await self.store.read_version(model, serving)
-            audit_entry = structs.replace(audit_entry, digest=known.digest if known is not None else "")
-        return await self._commit(model, audit_entry)
+        if not serving or audit_entry.digest:
+            return audit_entry
+        known = await self.store.read_version(model, serving)
+        return structs.replace(audit_entry, digest=known.digest if known is not None else "")
 
     async def set_yanked(self, model: ObjectKey, version: str, reason: str, audit_entry: AuditEntry) -> int:
         """Yank a version, or with an empty reason take its yank back; return the number of the record.
@@ -180,7 +164,7 @@ class Registry:
         audit_entry = structs.replace(audit_entry, event=event, version=version)
         if reason:
             audit_entry = structs.replace(audit_entry, reason=reason[:_LONGEST_REASON])
-        return await self._commit(model, audit_entry, yanks=Yank(version, audit_entry.reason if reason else ""))
+        return await self._commits.commit(model, audit_entry, yanks=Yank(version, audit_entry.reason if reason else ""))
 
     async def standing(self, model: ObjectKey, version: str) -> RegisteredVersion | None:
         """Return what the records say of a version, whatever its object says; None where they do not mention it."""
@@ -210,72 +194,4 @@ class Registry:
             ConflictError: every attempt conflicted with other writers.
             TransientError, AmbiguousError: retry with the same entry.
         """
-        return await self._commit(model, audit_entry, request=request)
-
-    async def _commit(  # noqa: PLR0913 - what a step may change
-        self,
-        model: ObjectKey,
-        audit_entry: AuditEntry,
-        *,
-        request: ChangeRequest | None = None,
-        serves: str = "",
-        registers: VersionEntry | None = None,
-        yanks: Yank | None = None,
-    ) -> int:
-        pauses = iter(_BACKOFF)
-        for attempt in range(1, TRIES + 1):
-            head = await self.store.read_head(model)
-            if yanks is not None:
-                audit_entry, done = await yank_entry(self.store, model, head, audit_entry, yanks)
-                if done:
-                    return done
-            existing_sequence = await self.store.find_record(model, head, audit_entry.id)
-            if existing_sequence is not None:
-                return existing_sequence
-            if registers is not None and (registered := await registered_as(self.store, model, head, registers)):
-                return registered
-            change = (
-                evaluate(head, await passing_over_yanked(self.store, model, head, request))
-                if request is not None
-                else None
-            )
-            if isinstance(change, Rejected):
-                raise RefusedError(f"{model}: {change.message}")
-            entry, serving = _with_change(audit_entry, change), change.serves if change is not None else serves
-            step = await self._step(model, head, entry, serves=serving, registers=registers)
-            step = replace(step, yanks=yanks)
-            try:
-                await self.store.commit(step)
-            except (ConflictError, AmbiguousError, TransientError):
-                if attempt == TRIES:
-                    raise
-                await asyncio.sleep(next(pauses))
-            else:
-                return step.record.sequence
-        raise AssertionError("the last attempt returns or raises")
-
-    async def _step(
-        self, model: ObjectKey, head: Head, audit_entry: AuditEntry, *, serves: str, registers: VersionEntry | None
-    ) -> Commit:
-        if serves:
-            known = await self.store.read_registered(model, head, serves)
-            states = known is not None and bool(known.holds_spec or known.digest)
-            digest = known.digest if known is not None and states else (await self.get(model, serves)).digest
-            audit_entry = structs.replace(audit_entry, digest=digest)
-        cluster = (await self.store.owner()).cluster
-        record, after = seal(head, audit_entry, model, by=self._by, now=self._clock.now(), cluster=cluster)
-        return Commit(
-            model=model,
-            before=head,
-            record=record,
-            after=after,
-            serves=serves,
-            digest=audit_entry.digest if serves else "",
-            registers=registers,
-        )
-
-
-def _with_change(audit_entry: AuditEntry, change: Accepted | None) -> AuditEntry:
-    if change is None:
-        return audit_entry
-    return structs.replace(audit_entry, event=change.event, version=change.version, to=change.to)
+        return await self._commits.commit(model, audit_entry, request=request)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from serinus.api.names import FIELD_MANAGER, HTTP_ROUTE, ObjectKey
@@ -29,8 +30,17 @@ class GatewayApiRouter:
         """Write with this client."""
         self._client = client
 
-    async def set_weights(self, namespace: str, action: SetWeights, *, guard: Guard | None = None) -> RouteRecord:
+    async def set_weights(
+        self,
+        namespace: str,
+        action: SetWeights,
+        *,
+        guard: Guard | None = None,
+        known: RouteRecord | None = None,
+    ) -> RouteRecord:
         """Set the shares of the rule and return the updated route; writes nothing if they are already set.
+
+        ``known`` is the route as a watch has shown it: the first write is tried on it, without reading the route.
 
         Raises:
             NotLeaderError, OvertakenError: by the guard, which is called before every request; nothing was written.
@@ -40,23 +50,29 @@ class GatewayApiRouter:
             AmbiguousError, TransientError: see serinus.errors.
         """
         key = ObjectKey(namespace, action.route.http_route.name)
+        patch = _patch_on_known(known, action)
+        if patch:
+            with suppress(ConflictError):
+                return await self._write(key, patch, guard, urgent=action.towards_safety)
         tries = _TRIES_TOWARDS_SAFETY if action.towards_safety else _TRIES
         for _ in range(tries):
-            raw = await self._read(key, guard, urgent=action.towards_safety)
-            patch = weights_patch(raw, action)
+            route = await self._read(key, guard, urgent=action.towards_safety)
+            patch = weights_patch(route, action)
             if not patch:
-                return route_record(raw)
-            try:
+                return route
+            with suppress(ConflictError):
                 return await self._write(key, patch, guard, urgent=action.towards_safety)
-            except ConflictError:
-                continue
         raise ConflictError(f"HTTPRoute {key}: changed by others {tries} times while its weights were written")
 
-    async def _read(self, key: ObjectKey, guard: Guard | None, *, urgent: bool) -> Raw:
+    async def _read(self, key: ObjectKey, guard: Guard | None, *, urgent: bool) -> RouteRecord:
         try:
-            return await self._client.request("GET", object_path(HTTP_ROUTE, key), urgent=urgent, guard=guard)
+            raw = await self._client.request("GET", object_path(HTTP_ROUTE, key), urgent=urgent, guard=guard)
         except NotFoundError as problem:
             raise _missing(key) from problem
+        try:
+            return route_record(raw)
+        except InvalidObjectError as problem:
+            raise RefusedError(f"HTTPRoute {key.name}: {problem}") from problem
 
     async def _write(
         self, key: ObjectKey, patch: Sequence[Operation], guard: Guard | None, *, urgent: bool
@@ -76,60 +92,60 @@ class GatewayApiRouter:
         return route_record(raw)
 
 
-def weights_patch(raw: Raw, action: SetWeights) -> list[Operation]:
+def _patch_on_known(known: RouteRecord | None, action: SetWeights) -> list[Operation]:
+    """Return the patch of a route that may have changed since; empty where it cannot be told without reading it."""
+    if known is None:
+        return []
+    try:
+        return weights_patch(known, action)
+    except RefusedError:
+        return []
+
+
+def weights_patch(route: RouteRecord, action: SetWeights) -> list[Operation]:
     """Return the JSON Patch that sets the shares of this route's rule; empty if they are already set.
 
     Raises:
         RefusedError: the rule does not exist, another controller owns the route, or its weights are too coarse.
     """
-    try:
-        route = route_record(raw)
-    except InvalidObjectError as problem:
-        raise RefusedError(f"HTTPRoute {action.route.http_route.name}: {problem}") from problem
     position = choose_rule(action.route.http_route, [rule.name for rule in route.rules], route.owner)
     if isinstance(position, RouteProblem):
         raise RefusedError(position.message)
-    entries = route.rules[position].entries
-    plan = plan_entries(entries, action.shares, action.ours, action.filters_of)
+    rule = route.rules[position]
+    plan = plan_entries(rule.entries, action.shares, action.ours, action.filters_of)
     if isinstance(plan, Unplannable):
         raise RefusedError(f"HTTPRoute {action.route.http_route.name}: {plan.message}")
-    rule = raw["spec"]["rules"][position]
     path = f"/spec/rules/{position}"
-    present = rule.get("backendRefs") or []
-    changes = _changes(f"{path}/backendRefs", present, entries, plan)
+    changes = _changes(f"{path}/backendRefs", rule.entries, plan)
     if not changes:
         return []
-    guards = [_test("/metadata/resourceVersion", raw["metadata"]["resourceVersion"])]
-    guards += [_test(f"{path}/name", rule["name"])] if rule.get("name") else []
-    guards += [_test(f"{path}/backendRefs/{index}/name", ref["name"]) for index, ref in enumerate(present)]
-    return guards + changes
+    guards = [_test("/metadata/resourceVersion", str(route.meta.version))]
+    return guards + ([_test(f"{path}/name", rule.name)] if rule.name else []) + changes
 
 
-def _changes(
-    path: str, present: Sequence[Raw], entries: Sequence[RouteEntry], plan: Sequence[RouteEntry]
-) -> list[Operation]:
+def _changes(path: str, entries: Sequence[RouteEntry], plan: Sequence[RouteEntry]) -> list[Operation]:
     """Return the operations from the entries to the plan, which has a subset of them in order, then new ones."""
     weights: list[Operation] = []
     removals: list[Operation] = []
     kept = 0
     for index, entry in enumerate(entries):
         if kept < len(plan) and plan[kept].key == entry.key:
-            exists = "weight" in present[index]
             if plan[kept].weight != entry.weight:
-                weights.append(_weight(f"{path}/{index}/weight", plan[kept].weight, exists=exists))
+                weights.append(_weight(f"{path}/{index}/weight", plan[kept].weight))
             kept += 1
         else:
             removals.insert(0, {"op": "remove", "path": f"{path}/{index}"})
     added = [_reference(entry) for entry in plan[kept:]]
-    if not present and added:
+    if not entries and added:
         # Add the whole list: the rule may have no list to append to.
         return [{"op": "add", "path": path, "value": added}]
     # Remove from the end, so that no removal shifts the index of another operation.
     return weights + removals + [{"op": "add", "path": f"{path}/-", "value": reference} for reference in added]
 
 
-def _weight(path: str, weight: int, *, exists: bool) -> Operation:
-    return {"op": "replace" if exists else "add", "path": path, "value": weight}
+def _weight(path: str, weight: int) -> Operation:
+    # RFC 6902, 4.1: adding a member that exists replaces its value; a weight of 1 may be left out of a backendRef.
+    return {"op": "add", "path": path, "value": weight}
 
 
 def _reference(entry: RouteEntry) -> Raw:

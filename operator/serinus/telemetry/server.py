@@ -26,7 +26,7 @@ class Probes:
 
     live: Callable[[], bool]
     ready: Callable[[], bool]
-    metrics: Callable[[], bytes]
+    metrics: Callable[[], Awaitable[bytes]]
 
 
 @asynccontextmanager
@@ -69,8 +69,8 @@ def _probe(check: Callable[[], bool]) -> _Handler:
     return handle
 
 
-def _text(render: Callable[[], bytes]) -> _Handler:
+def _text(render: Callable[[], Awaitable[bytes]]) -> _Handler:
     async def handle(_request: web.Request) -> web.Response:
-        return web.Response(body=render(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=await render(), headers={"Content-Type": CONTENT_TYPE})
 
     return handle

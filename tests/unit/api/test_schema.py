@@ -36,7 +36,7 @@ def a_version(**fields: object) -> ModelVersionSpec:
         ({"version": "fraud-v2.0.0"}, "spec.version", "write a SemVer 2.0 version"),
         ({"version": "2.0.0--"}, "spec.version", "cannot end the name of an object"),
         ({"version": "2.0.0-a.-b"}, "spec.version", "cannot end the name of an object"),
-        ({"artifact": {"uri": "s3://a", "sizeBytes": 2**63}}, "spec.artifact.sizeBytes", "9223372036854775807"),
+        ({"artifact": {"uri": "s3://a", "sizeBytes": 2**53}}, "spec.artifact.sizeBytes", "9007199254740991"),
         ({"serving": {"backendRef": {"name": "a"}}}, "spec.serving.backendRef.port", "a Service backend needs a port"),
         (
             {"training": {"startedAt": "0202-11-01T06:00:00Z"}},

@@ -14,7 +14,7 @@ from support.kube.clock import VirtualTime, settle
 from support.kube.memory import MemoryApi
 
 OWNER = Meta(key=ObjectKey("ml", "fraud"), uid="u-1", version=7)
-STARTED = Event(EventReason.STAGE_STARTED, "Stage canary began.")
+STARTED = Event(EventReason.TRAFFIC_SHIFTED, "Stage canary began.")
 
 
 class World:
@@ -68,7 +68,7 @@ async def test_a_repetition_within_ten_minutes_is_a_series_and_later_a_new_event
 
 async def test_another_message_or_another_rollout_is_another_event(world: World) -> None:
     await world.events.publish(OWNER, STARTED)
-    await world.events.publish(OWNER, Event(EventReason.STAGE_STARTED, "Stage production began."))
+    await world.events.publish(OWNER, Event(EventReason.TRAFFIC_SHIFTED, "Stage production began."))
     await world.events.publish(Meta(key=OWNER.key, uid="u-2", version=7), STARTED)
     await world.time.pass_time(1)
     assert len(world.api.objects) == 3
@@ -85,7 +85,7 @@ async def test_a_series_whose_event_has_expired_begins_anew(world: World) -> Non
 
 async def test_no_more_than_ten_are_written_in_a_second(world: World) -> None:
     for number in range(50):
-        await world.events.publish(OWNER, Event(EventReason.WEIGHT_CHANGED, f"{number} %"))
+        await world.events.publish(OWNER, Event(EventReason.TRAFFIC_SHIFTED, f"{number} %"))
     await world.time.pass_time(0.95)
     assert len(world.api.objects) == 10
     await world.time.pass_time(10)
@@ -95,7 +95,7 @@ async def test_no_more_than_ten_are_written_in_a_second(world: World) -> None:
 async def test_events_beyond_the_queue_are_dropped_and_counted() -> None:
     world = World()  # without a publisher
     for number in range(1005):
-        await world.events.publish(OWNER, Event(EventReason.WEIGHT_CHANGED, f"{number} %"))
+        await world.events.publish(OWNER, Event(EventReason.TRAFFIC_SHIFTED, f"{number} %"))
     assert world.events.dropped == 5
 
 

@@ -3,8 +3,8 @@
 import ast
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from serinus.kube.jobs import ApiJobs
 from serinus.kube.lease import LeaseElection
 from serinus.kube.stamp_probe import StampProbe
 from serinus.kube.status import ApiStatusWriter
+from serinus.ports.acting import INSTALLATION, acting_for
 from serinus.ports.cluster_state import Meta
 from serinus.registry.fenced import FencedStore
 from serinus.registry.kubernetes.heads import StoredHeads
@@ -119,7 +120,9 @@ WRITES: dict[str, Write] = {
     "kube.events: repeated": a_repeated_event,
     "kube.status: rollout": lambda client: ApiStatusWriter(client).write_rollout(OWNER, RolloutStatus()),
     "kube.status: stage": lambda client: ApiStatusWriter(client).write_model_version(MODEL, stage="x", traffic="y"),
-    "kube.status: review": lambda client: ApiStatusWriter(client).write_review(MODEL, ModelVersionStatus()),
+    "kube.status: review": lambda client: ApiStatusWriter(client).write_review(
+        MODEL, ModelVersionStatus(), with_traffic=False
+    ),
     "kube.status: policy": lambda client: ApiStatusWriter(client).write_policy_seen(MODEL, 2),
     "kube.stamp_probe": lambda client: StampProbe(client, "ml", configured=True)._is_stamped(),
     "registry.kubernetes.store": lambda client: registry(client).record(MODEL, ENTRY),
@@ -145,6 +148,67 @@ async def test_the_same_writes_of_the_leader_are_sent(name: str) -> None:
         # Only the sending matters here: this server's answers are not those of a real one.
         await asyncio.gather(WRITES[name](client), return_exceptions=True)
     assert [request for request in server.asked if not request.startswith("GET ")] != []
+
+
+class OneShard(FakeLeadership):
+    """Leads for one model, as a process does that holds its shard, and takes part in the work as a whole."""
+
+    def epoch_of(self, model: ObjectKey, /) -> int | None:
+        return self.epoch if model in {MODEL, INSTALLATION} else None
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_with_shards_a_write_is_sent_on_behalf_of_a_model_whose_shard_is_held_and_for_no_other(name: str) -> None:
+    async with scripted(objects) as server, client_of(server.url) as client:
+        client.fence(fence_of(OneShard()))
+        with acting_for(ObjectKey("ml", "another")):
+            if name != "kube.stamp_probe":
+                with pytest.raises(NotLeaderError):
+                    await WRITES[name](client)
+        assert [request for request in server.asked if not request.startswith("GET ")] == []
+        with acting_for(MODEL):
+            await asyncio.gather(WRITES[name](client), return_exceptions=True)
+        assert [request for request in server.asked if not request.startswith("GET ")] != []
+
+
+async def test_an_event_is_written_on_behalf_of_the_model_for_which_it_was_published() -> None:
+    """It waits in a queue of its own, whose task acts for nobody."""
+    event = Event(EventReason.ROLLBACK_STARTED, "because")
+    async with scripted(respond(201, {})) as server, client_of(server.url) as client:
+        client.fence(fence_of(OneShard()))
+        events = ApiEvents(client, VirtualTime(), "a", sleep=lambda _: asyncio.sleep(0))
+        writing = asyncio.create_task(events.run())
+        with acting_for(MODEL):
+            await events.publish(OWNER, event)
+        await events.publish(OWNER, replace(event, message="for nobody"))
+        await events.drain()
+        writing.cancel()
+    assert len([request for request in server.asked if request.startswith("POST ")]) == 1
+
+
+async def test_a_write_is_under_way_from_before_it_is_sent_until_it_was_answered_and_a_read_never_is() -> None:
+    under_way, most = 0, 0
+
+    @contextmanager
+    def tracking() -> Iterator[None]:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        yield
+        under_way -= 1
+
+    seen: list[int] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        seen.append(under_way)
+        return await respond(200, {})(request)
+
+    async with scripted(answer) as server, client_of(server.url) as client:
+        client.fence(fence_of(FakeLeadership(7)), tracking)
+        await client.request("PATCH", "/x", body={})
+        await client.request("GET", "/x")
+        await client.request("PUT", "/x", body={}, fenced=False)
+    assert (seen, under_way) == ([1, 0, 0], 0)
 
 
 def requests_in(module: Path) -> list[ast.Call]:

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from serinus.kube.priority_limiter import PriorityLimiter
+from serinus.kube.priority_limiter import BESIDE, GIVE_WAY, PriorityLimiter
+from support.virtual_loop import in_virtual_time
 
 
 class Callers:
@@ -112,6 +113,39 @@ async def test_a_slot_granted_to_a_cancelled_caller_is_passed_on() -> None:
     await settle()
     assert callers.inside == ["c"]
     await callers.leave("c")
+
+
+async def test_beside_urgent_callers_only_few_others_are_admitted() -> None:
+    callers = Callers(PriorityLimiter(20, reserved=5))
+    await callers.enter("abort 1", urgent=True)
+    await callers.enter("abort 2", urgent=True)
+    names = [f"status {number}" for number in range(BESIDE + 3)]
+    for name in names:
+        await callers.enter(name)
+    assert callers.inside == ["abort 1", "abort 2", *names[:BESIDE]]
+    await callers.leave(names[0])
+    assert callers.inside == ["abort 1", "abort 2", *names[1 : BESIDE + 1]]
+    await callers.leave("abort 1")
+    assert callers.inside == ["abort 2", *names[1 : BESIDE + 1]]
+    await callers.leave("abort 2")
+    assert callers.inside == names[1:]
+    for name in names[1:]:
+        await callers.leave(name)
+
+
+@in_virtual_time
+async def test_an_urgent_call_that_hangs_holds_the_others_back_for_a_moment_only() -> None:
+    callers = Callers(PriorityLimiter(20, reserved=5))
+    await callers.enter("abort", urgent=True)
+    names = [f"status {number}" for number in range(BESIDE + 3)]
+    for name in names:
+        await callers.enter(name)
+    assert len(callers.inside) == 1 + BESIDE
+    await asyncio.sleep(GIVE_WAY)
+    await settle()
+    assert callers.inside == ["abort", *names]
+    for name in ("abort", *names):
+        await callers.leave(name)
 
 
 def test_reserving_all_slots_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,24 @@ async def test_a_key_that_is_added_twice_is_given_out_once() -> None:
     queue.add(A)
     assert len(queue) == 1
     assert [await taken(queue), await taken(queue)] == [A, None]
+
+
+@in_virtual_time
+async def test_how_long_a_key_has_waited_is_told_when_it_is_taken() -> None:
+    waits: list[float] = []
+    queue = WorkQueue(asyncio.get_running_loop().time, waits.append)
+    queue.add(A)
+    await asyncio.sleep(2)
+    queue.add(A)
+    await queue.take()
+    await asyncio.sleep(3)
+    queue.add(A)
+    await asyncio.sleep(5)
+    queue.done(A)
+    await asyncio.sleep(1)
+    await queue.take()
+
+    assert waits == pytest.approx([2, 6])
 
 
 @in_virtual_time

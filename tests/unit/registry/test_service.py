@@ -21,7 +21,8 @@ from serinus.errors import (
     VersionTakenError,
 )
 from serinus.ports.registry_store import Commit
-from serinus.registry.service import TRIES, Registry, Verification
+from serinus.registry.commits import TRIES
+from serinus.registry.service import Registry, Verification
 from support.registry.memory import Data, MemoryStore
 from support.registry.place import ALICE, BY, START, audit_entry, digest_for, register, registry_on, version_entry
 from support.virtual_loop import VirtualLoop

@@ -34,17 +34,19 @@ def weights(candidate: int = 500, *, rule: str | None = None, safety: bool = Fal
     )
 
 
+def patch_of(raw: dict[str, Any], action: SetWeights) -> list[dict[str, Any]]:
+    return weights_patch(route_record(raw), action)
+
+
 def test_a_patch_tests_its_preconditions_and_changes_only_what_differs() -> None:
     raw = http_route(
         {"name": "health", "backendRefs": []},
         {"name": "predict", "backendRefs": [backend_ref("stable", 10_000), backend_ref("old", 0)]},
     )
-    assert weights_patch(raw, weights(rule="predict")) == [
+    assert patch_of(raw, weights(rule="predict")) == [
         {"op": "test", "path": "/metadata/resourceVersion", "value": "41"},
         {"op": "test", "path": "/spec/rules/1/name", "value": "predict"},
-        {"op": "test", "path": "/spec/rules/1/backendRefs/0/name", "value": "stable"},
-        {"op": "test", "path": "/spec/rules/1/backendRefs/1/name", "value": "old"},
-        {"op": "replace", "path": "/spec/rules/1/backendRefs/0/weight", "value": 9500},
+        {"op": "add", "path": "/spec/rules/1/backendRefs/0/weight", "value": 9500},
         {"op": "remove", "path": "/spec/rules/1/backendRefs/1"},
         {
             "op": "add",
@@ -54,33 +56,33 @@ def test_a_patch_tests_its_preconditions_and_changes_only_what_differs() -> None
     ]
 
 
-def test_an_unset_weight_is_added_instead_of_replaced() -> None:
-    patch = weights_patch(http_route({"backendRefs": [backend_ref("stable")]}), weights(0))
+def test_a_weight_that_is_not_set_is_added() -> None:
+    patch = patch_of(http_route({"backendRefs": [backend_ref("stable")]}), weights(0))
     assert {"op": "add", "path": "/spec/rules/0/backendRefs/0/weight", "value": 10_000} in patch
 
 
 def test_a_rule_without_backends_gets_the_whole_list() -> None:
-    patch = weights_patch(http_route({"name": "predict"}), weights(0))
+    patch = patch_of(http_route({"name": "predict"}), weights(0))
     assert [operation["path"] for operation in patch if operation["op"] == "add"] == ["/spec/rules/0/backendRefs"]
 
 
 def test_a_rule_with_the_right_weights_needs_no_patch() -> None:
     refs = [backend_ref("stable", 9500), backend_ref("candidate", 500, port=8080)]
-    assert weights_patch(http_route({"backendRefs": refs}), weights()) == []
+    assert patch_of(http_route({"backendRefs": refs}), weights()) == []
 
 
 def test_a_backend_with_a_versions_name_in_another_namespace_is_left_alone() -> None:
     refs = [backend_ref("old", 0, namespace="theirs"), backend_ref("stable", 10_000)]
-    patch = weights_patch(http_route({"backendRefs": refs}), weights(0))
+    patch = patch_of(http_route({"backendRefs": refs}), weights(0))
     assert [operation for operation in patch if operation["op"] == "remove"] == []
-    assert {"op": "test", "path": "/spec/rules/0/backendRefs/0/name", "value": "old"} in patch
+    assert {"op": "add", "path": "/spec/rules/0/backendRefs/1/weight", "value": 10_000} not in patch
 
 
 def test_a_new_entry_gets_the_filters_of_the_one_that_serves() -> None:
     filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-key", "value": "1"}]}}]
     route = http_route({"backendRefs": [backend_ref("stable", 10_000, filters=filters)]})
     action = replace(weights(), filters_of=backend_key(STABLE))
-    added = [operation["value"] for operation in weights_patch(route, action) if operation["op"] == "add"]
+    added = [operation["value"] for operation in patch_of(route, action) if operation["path"].endswith("/-")]
     assert [one["filters"] for one in added] == [filters]
 
 
@@ -88,7 +90,7 @@ def test_two_ports_of_one_service_are_two_backends() -> None:
     first, second = BackendRef(name="fraud", port=8080), BackendRef(name="fraud", port=8081)
     action = replace(weights(), shares=(BackendShare(first, 9500), BackendShare(second, 500)), ours=frozenset())
     route = http_route({"backendRefs": [backend_ref("fraud", 10_000, port=8080)]})
-    patched = json_patch(route, weights_patch(route, action))
+    patched = json_patch(route, patch_of(route, action))
     refs = [(ref["name"], ref["port"], ref["weight"]) for ref in patched["spec"]["rules"][0]["backendRefs"]]
     assert refs == [("fraud", 8080, 9500), ("fraud", 8081, 500)]
 
@@ -105,9 +107,9 @@ def test_the_patched_rule_is_the_plan_and_the_rest_of_the_route_is_untouched(
     plan = plan_entries(route_record(raw).rules[1].entries, weights(candidate).shares, OURS)
     if isinstance(plan, Unplannable):
         with pytest.raises(RefusedError, match=r"weight|more than once"):
-            weights_patch(raw, weights(candidate, rule="predict"))
+            patch_of(raw, weights(candidate, rule="predict"))
         return
-    patched = json_patch(raw, weights_patch(raw, weights(candidate, rule="predict")))
+    patched = json_patch(raw, patch_of(raw, weights(candidate, rule="predict")))
     assert route_record(patched).rules[1].entries == plan
     assert patched["spec"]["rules"][0] == raw["spec"]["rules"][0]
     assert patched["metadata"] == raw["metadata"]
@@ -137,13 +139,13 @@ def test_a_route_that_cannot_be_written_is_refused_with_a_reason(
     route: dict[str, Any], rule: str | None, sentence: str
 ) -> None:
     with pytest.raises(RefusedError, match=sentence):
-        weights_patch(route, weights(rule=rule))
+        patch_of(route, weights(rule=rule))
 
 
 def test_a_route_owned_by_a_rollout_may_be_written() -> None:
     owner = {"apiVersion": "serinus.dev/v1alpha1", "kind": "Rollout", "name": "f", "controller": True}
     route = http_route({"backendRefs": []}, metadata=metadata(ownerReferences=[owner]))
-    assert weights_patch(route, weights())
+    assert patch_of(route, weights())
 
 
 async def test_a_retry_after_a_lost_answer_writes_nothing_more() -> None:
@@ -156,6 +158,35 @@ async def test_a_retry_after_a_lost_answer_writes_nothing_more() -> None:
     record = await router.set_weights("ml", weights(safety=True))
     assert [entry.weight for entry in record.rules[0].entries] == [9500, 500]
     assert api.writes() == [f"PATCH {PATH}"]
+
+
+async def test_a_route_that_the_watch_has_shown_is_not_read_again() -> None:
+    api = MemoryApi()
+    known = route_record(api.put(PATH, http_route({"backendRefs": [backend_ref("stable", 10_000)]})))
+    record = await GatewayApiRouter(api).set_weights("ml", weights(), known=known)
+    assert [entry.weight for entry in record.rules[0].entries] == [9500, 500]
+    assert api.calls == [f"PATCH {PATH}"]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        http_route({"backendRefs": [backend_ref("stable", 7_000), backend_ref("candidate", 3_000, port=8080)]}),
+        http_route({"backendRefs": [backend_ref("stable", 9_500), backend_ref("candidate", 500, port=8080)]}),
+        http_route({}, {}),
+    ],
+    ids=["other weights", "the right weights", "no such rule"],
+)
+async def test_what_the_watch_has_shown_decides_nothing_once_the_route_has_changed(shown: dict[str, Any]) -> None:
+    api = MemoryApi()
+    known = route_record(api.put(PATH, shown))
+    api.put(PATH, http_route({"backendRefs": [backend_ref("stable", 10_000), backend_ref("foreign", 0)]}))
+    record = await GatewayApiRouter(api).set_weights("ml", weights(), known=known)
+    assert [(entry.key.name, entry.weight) for entry in record.rules[0].entries] == [
+        ("stable", 9500),
+        ("foreign", 0),
+        ("candidate", 500),
+    ]
 
 
 @pytest.mark.parametrize(("safety", "tries"), [(False, 5), (True, 20)])

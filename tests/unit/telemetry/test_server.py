@@ -18,6 +18,10 @@ def a_free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+async def nothing() -> bytes:
+    return b""
+
+
 async def get(port: int, path: str) -> tuple[int, str, str]:
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(5)) as session,
@@ -28,7 +32,7 @@ async def get(port: int, path: str) -> tuple[int, str, str]:
 
 async def test_each_probe_reports_the_current_state() -> None:
     state = {"live": True, "ready": False}
-    probes = Probes(live=lambda: state["live"], ready=lambda: state["ready"], metrics=lambda: b"")
+    probes = Probes(live=lambda: state["live"], ready=lambda: state["ready"], metrics=nothing)
     port = a_free_port()
     async with serve(probes, "127.0.0.1", port):
         assert (await get(port, "/livez"))[0] == 200
@@ -46,17 +50,22 @@ async def test_a_scrape_returns_valid_exposition_text() -> None:
     telemetry.rollbacks.labels("MetricBreached").inc()
     telemetry.objects.labels("Rollout").set(3)
     port = a_free_port()
-    async with serve(Probes(live=bool, ready=bool, metrics=telemetry.render), "127.0.0.1", port):
+
+    async def render() -> bytes:
+        return telemetry.render()
+
+    async with serve(Probes(live=bool, ready=bool, metrics=render), "127.0.0.1", port):
         status, kind, text = await get(port, "/metrics")
     assert (status, kind) == (200, CONTENT_TYPE)
     families = {family.name: family for family in text_string_to_metric_families(text)}
-    assert families["serinus_rollbacks"].samples[0].value == 1
+    rollbacks = {sample.labels["reason"]: sample.value for sample in families["serinus_rollbacks"].samples}
+    assert (rollbacks["MetricBreached"], rollbacks["TestFailed"]) == (1, 0)
     assert families["serinus_objects"].samples[0].labels == {"kind": "Rollout"}
     assert all(name.startswith("serinus_") for name in families)
 
 
 async def test_an_address_in_use_is_an_error_and_leaves_nothing_open() -> None:
-    probes = Probes(live=bool, ready=bool, metrics=bytes)
+    probes = Probes(live=bool, ready=bool, metrics=nothing)
     port = a_free_port()
     async with serve(probes, "127.0.0.1", port):
         with pytest.raises(ConfigurationError, match="set httpHost and httpPort"):

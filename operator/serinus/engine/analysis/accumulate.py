@@ -78,12 +78,18 @@ def _updated_baseline(progress: Progress, answer: Answer | None) -> StableBaseli
     )
 
 
+def _reaches_back(progress: Progress, answer: Counted) -> bool:
+    """Return whether an answer has counts from before the stage began."""
+    return progress.since is not None and answer.begun is not None and answer.begun < progress.since
+
+
 def _count(progress: Progress, answer: Counted, baseline: StableBaseline) -> Progress | Due:
     """Add the requests of a tick, and judge those that are pending if a judgement is due."""
     rules, batch, last = progress.rules, answer.batch, progress.last_counted_at
     counted = replace(
         progress,
         requests=progress.requests + batch.requests,
+        earlier=progress.earlier + (batch.requests if _reaches_back(progress, answer) else 0.0),
         certain=progress.certain + batch.certain,
         likely=progress.likely + batch.likely,
         possible=progress.possible + batch.possible,

@@ -74,6 +74,12 @@ class _Result(NamedTuple):
     message: str
 
 
+def verdict_of(progress: Progress, stage: Stage, now: datetime) -> tuple[Verdict, Cause | None]:
+    """Return the verdict of the evidence so far, and why it is Unknown; arguments as for :func:`assess`."""
+    result = _judge(progress, stage, now)
+    return result.verdict, result.cause
+
+
 def assess(progress: Progress, stage: Stage, now: datetime) -> Assessment:
     """Assess the evidence so far, regardless of whether the stage has lasted long enough.
 
@@ -82,9 +88,7 @@ def assess(progress: Progress, stage: Stage, now: datetime) -> Assessment:
         stage: what it takes to pass.
         now: decides whether the latest reading is fresh, and when missing requests are expected.
     """
-    result = _result(progress, stage, now)
-    if progress.guard:
-        result = _guarding(progress, result)
+    result = _judge(progress, stage, now)
     breached = progress.breached_at
     latest_at = now if progress.latest is None else progress.latest.at
     return Assessment(
@@ -99,6 +103,11 @@ def assess(progress: Progress, stage: Stage, now: datetime) -> Assessment:
         progress.stable_too if progress.breach is None else progress.breach.stable_too,
         progress.guard,
     )
+
+
+def _judge(progress: Progress, stage: Stage, now: datetime) -> _Result:
+    result = _result(progress, stage, now)
+    return _guarding(progress, result) if progress.guard else result
 
 
 def _result(progress: Progress, stage: Stage, now: datetime) -> _Result:
@@ -170,8 +179,8 @@ def _assess_proportion(progress: Progress, stage: Stage, tolerated: float, now: 
         return _unknown(Cause.NO_TRAFFIC, message)
     observed = sentences.observed(progress)
     summary = sentences.proportion(progress, observed)
-    if progress.requests < needed:
-        missing = sentences.requests_missing(progress, needed - progress.requests, now)
+    if progress.own_requests < needed:
+        missing = sentences.requests_missing(progress, needed - progress.own_requests, now)
         return _unknown(Cause.TOO_FEW_REQUESTS, f"{summary} {missing}")
     if not progress.rules.sequential and observed.requests < progress.rules.min_in_window:
         message = f"{summary} The window needs {progress.rules.min_in_window:,}: give metrics.window a longer time."
@@ -196,7 +205,7 @@ def missing_requests_in(progress: Progress, stage: Stage) -> timedelta:
     """
     if progress.rules.tolerated is None:
         return timedelta(0)
-    missing = _needed(stage, progress.rules.tolerated) - progress.requests
+    missing = _needed(stage, progress.rules.tolerated) - progress.own_requests
     pace = progress.pace.per_second
     if missing <= 0 or (progress.pace.seconds <= 0 < progress.requests):
         return timedelta(0)

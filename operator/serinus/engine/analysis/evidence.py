@@ -6,9 +6,9 @@ blip alone is never a breach. The mean of two e-processes is an e-process.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from msgspec import Struct
@@ -23,6 +23,9 @@ from serinus.engine.analysis.outright import OutrightEvidence
 from serinus.engine.analysis.worse import worse_rates
 
 _AT_ONCE: Final = 128
+"""Arrays of this many blocks stay in the processor's cache."""
+
+T = TypeVar("T")
 
 _PARTS: Final = 2.0
 """The first requests of a stage count as those of this part of the shortest time."""
@@ -190,18 +193,13 @@ def _is_whole(judged: _Judged) -> bool:
 
 def _look_for_failure(evidence: Sequence[OutrightEvidence], ticks: Sequence[_Judged]) -> list[OutrightEvidence]:
     """Advance the e-processes of outright failure, those together that have as many rates."""
-    groups: dict[tuple[bool, int], list[int]] = defaultdict(list)
-    for place, tick in enumerate(ticks):
-        compared = tick.reference is not None
-        groups[compared, len(outright.FAILING if compared else outright.exponents(tick.terms.tolerated))].append(place)
-    found: dict[int, OutrightEvidence] = {}
-    for places in groups.values():
+
+    def advance(places: Sequence[int]) -> list[OutrightEvidence]:
         together = [ticks[place] for place in places]
-        after = outright.advance(
-            [evidence[place] for place in places], _failing(together), [tick.terms.planned for tick in together]
-        )
-        found.update(zip(places, after, strict=True))
-    return [found[place] for place in range(len(ticks))]
+        planned = [tick.terms.planned for tick in together]
+        return outright.advance([evidence[place] for place in places], _failing(together), planned)
+
+    return _in_groups([_kind(tick, outright.exponents) for tick in ticks], advance, most=len(ticks))
 
 
 def _failing(ticks: Sequence[_Judged]) -> Floats:
@@ -218,27 +216,36 @@ def _failing(ticks: Sequence[_Judged]) -> Floats:
 
 def _look_for_worse(evidence: Sequence[AdaptiveEvidence], blocks: Sequence[_Judged]) -> list[AdaptiveEvidence]:
     """Advance the burst-adaptive e-processes, those together that have the same hypotheses and as many alternatives."""
-    groups: dict[tuple[bool, Sensitivity, int], list[int]] = defaultdict(list)
-    for place, block in enumerate(blocks):
-        compared = block.reference is not None
-        rates = 0 if compared else len(worse_rates(block.terms.tolerated))
-        groups[compared, block.terms.sensitivity, rates].append(place)
-    found: dict[int, AdaptiveEvidence] = {}
-    for (_, sensitivity, _), every in groups.items():
-        # Arrays of this many blocks stay in the processor's cache.
-        for begin in range(0, len(every), _AT_ONCE):
-            places = every[begin : begin + _AT_ONCE]
-            together = [blocks[place] for place in places]
-            after = adaptive.advance(
-                [evidence[place] for place in places],
-                _factors(together, sensitivity),
-                [block.terms.planned for block in together],
-            )
-            found.update(zip(places, after, strict=True))
-    return [found[place] for place in range(len(blocks))]
+
+    def advance(places: Sequence[int]) -> list[AdaptiveEvidence]:
+        together = [blocks[place] for place in places]
+        planned = [block.terms.planned for block in together]
+        return adaptive.advance([evidence[place] for place in places], _factors(together), planned)
+
+    keys = [(_kind(block, worse_rates), block.terms.sensitivity) for block in blocks]
+    return _in_groups(keys, advance, most=_AT_ONCE)
 
 
-def _factors(blocks: Sequence[_Judged], sensitivity: Sensitivity) -> Floats:
+def _kind(judged: _Judged, rates: Callable[[float], Sequence[object]]) -> int:
+    """Return how many alternatives a limit has; 0 for a comparison, which always has as many."""
+    return 0 if judged.reference is not None else len(rates(judged.terms.tolerated))
+
+
+def _in_groups(keys: Sequence[Hashable], advance: Callable[[Sequence[int]], list[T]], *, most: int) -> list[T]:
+    """Return what ``advance`` makes of the places with the same key, at most so many at a time, in order of places."""
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for place, key in enumerate(keys):
+        groups[key].append(place)
+    found: dict[int, T] = {}
+    for places in groups.values():
+        for first in range(0, len(places), most):
+            some = places[first : first + most]
+            found.update(zip(some, advance(some), strict=True))
+    return [found[place] for place in range(len(keys))]
+
+
+def _factors(blocks: Sequence[_Judged]) -> Floats:
+    sensitivity = blocks[0].terms.sensitivity  # of all: they are grouped by it
     pairs = [pair for block in blocks if (pair := block.pair) is not None]
     if pairs:
         return comparison.factors(pairs, sensitivity)

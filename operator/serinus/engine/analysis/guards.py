@@ -9,16 +9,11 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from serinus.api.abort_condition import AbortCondition, parse_abort_condition
-from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT
-from serinus.api.rollout import Guards, RolloutSpec
+from serinus.api.quantities import ALL_OF_IT
+from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Baseline
+from serinus.engine.analysis.false_aborts import possible_guards
 from serinus.engine.analysis.progress import Progress
-
-GUARDS: Final = (
-    parse_abort_condition("unanswered_rate > stable + 1%"),
-    parse_abort_condition("client_error_rate > stable + 2%"),
-)
-"""A version that hangs or breaks its answers off, and one that refuses what the stable version accepts."""
 
 _TIMES: Final = 2.0
 """By how much more than in the stage before may be bad at 100 %, beside the guard's margin: traffic changes."""
@@ -42,14 +37,6 @@ def guards_of(plan: RolloutSpec, index: int, baselines: Iterable[Baseline] = ())
     usual = {baseline.metric: baseline for baseline in baselines}
     limits = (_limited(guard, usual[guard.name]) for guard in guards if guard.name in usual)
     return tuple(limit for limit in limits if limit is not None)
-
-
-def possible_guards(plan: RolloutSpec, index: int) -> tuple[AbortCondition, ...]:
-    """Return the guards that a stage may have: all those that share the bound on false aborts with what is written."""
-    if plan.guards is Guards.OFF or plan.stages[index].traffic <= NONE_OF_IT:
-        return ()
-    written = {condition.metric for condition in plan.conditions[index]}
-    return tuple(guard for guard in GUARDS if guard.metric not in written)
 
 
 def baselines_of(readings: Collection[Progress]) -> tuple[Baseline, ...]:

@@ -94,6 +94,19 @@ class CouldNotAsk:
 Answer = Counted | Measured | NoData | CouldNotAsk
 
 
+def is_down(answer: Answer) -> bool:
+    """Return whether the source did not answer, so that the same time must be asked for again."""
+    return isinstance(answer, CouldNotAsk) and answer.cause is Cause.PROVIDER_DOWN
+
+
+def lost(pair: tuple[Answer, Answer | None]) -> Answer | None:
+    """Return the answer that says that the source could not be asked about the candidate or the stable version."""
+    candidate, stable = pair
+    if is_down(candidate):
+        return candidate
+    return stable if stable is not None and is_down(stable) else None
+
+
 # Subjects and questions are the keys of every book of a tick.
 class Subject(Struct, frozen=True, cache_hash=True):
     """The backend that a question is about, with its model and version."""

@@ -11,13 +11,11 @@ from serinus.api.abort_condition import AbortCondition, Latency
 from serinus.api.rollout import Judgement, MetricsRef, Stage
 from serinus.engine.analysis import sequential
 from serinus.engine.analysis.evidence import NO_EVIDENCE, Bursts, Evidence, Terms
+from serinus.engine.analysis.false_aborts import FALSE_ABORTS_PER_RUN
 from serinus.engine.analysis.measurements import Answer, Batch, Coarse, Measured, Tail
 from serinus.engine.analysis.sequential import NO_ONSET, Onset
 from serinus.engine.analysis.unanswered import NONE_OUTSTANDING, Outstanding
 from serinus.engine.analysis.window import EMPTY_BATCH, EMPTY_WINDOW, NOT_HELD, HoldTimer, Window
-
-FALSE_ABORTS_PER_RUN: Final = 0.01
-"""Alpha: probability that a run of a tolerable version is aborted, over all its conditions together."""
 
 MIN_IN_WINDOW: Final = 20
 """Requests that the window of the Observed judgement needs, where the stage has no minRequests."""
@@ -165,8 +163,11 @@ class Progress(Struct, frozen=True, kw_only=True):
         condition: the judged condition.
         rules: how it is judged.
         guard: whether nobody wrote it: then it passes without evidence, too, unless it looks like a breach.
+        since: when its stage began; None where that does not matter.
         evidence: the e-process of the sequential judgement.
         requests: the candidate's requests; ``certain``, ``likely`` and ``possible`` count the bad ones.
+        earlier: how many of the requests were counted from a sample before the stage began: they may have been served
+            at the weight of the stage before, so they count for a breach and not for what a stage needs to pass.
         stable_requests: the stable version's requests in the same time.
         breached_at: time of the first breach; a breach is final.
         breach: the figures of that breach.
@@ -186,8 +187,10 @@ class Progress(Struct, frozen=True, kw_only=True):
     condition: AbortCondition
     rules: Rules
     guard: bool = False
+    since: datetime | None = None
     evidence: Evidence = NO_EVIDENCE
     requests: float = 0.0
+    earlier: float = 0.0
     certain: float = 0.0
     likely: float = 0.0
     possible: float = 0.0
@@ -205,6 +208,11 @@ class Progress(Struct, frozen=True, kw_only=True):
     window: Window = EMPTY_WINDOW
     hold_timer: HoldTimer = NOT_HELD
     pace: Pace = NO_PACE
+
+    @property
+    def own_requests(self) -> float:
+        """The requests of this stage alone."""
+        return self.requests - self.earlier
 
     @property
     def limit(self) -> float | None:
@@ -232,6 +240,7 @@ def begin(  # noqa: PLR0913 - what a condition is judged by
     conditions_in_run: int,
     scrape_interval: timedelta,
     guard: bool = False,
+    since: datetime | None = None,
 ) -> Progress:
     """Return the progress of a condition at the start of its stage.
 
@@ -242,6 +251,7 @@ def begin(  # noqa: PLR0913 - what a condition is judged by
         conditions_in_run: number of conditions over all stages, which share the probability of a false abort.
         scrape_interval: how often the metric source reads new values.
         guard: whether nobody wrote the condition.
+        since: when the stage began; None where its requests cannot be mistaken for those of another one.
 
     Raises:
         ValueError: ``conditions_in_run`` is below 1, or ``scrape_interval`` not above 0.
@@ -262,7 +272,7 @@ def begin(  # noqa: PLR0913 - what a condition is judged by
         fresh_for=max(missed, interval),
         max_gap=max(missed, interval + scrape_interval),
     )
-    return Progress(condition=condition, rules=rules, guard=guard)
+    return Progress(condition=condition, rules=rules, guard=guard, since=since)
 
 
 def _terms(

@@ -1,5 +1,6 @@
 """Which share of the requests the candidate gets, counted over the latest of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -32,6 +33,17 @@ class RequestShare:
     def total(self) -> float:
         """The requests to both."""
         return sum(candidate + stable for candidate, stable in self.ticks)
+
+    def contradicts(self, wanted: float) -> bool:
+        """Return whether the candidate surely gets another share of the requests than this one, from 0 to 1.
+
+        The tolerance is four standard deviations of a binomial count and half of the wanted share: it is meant to find
+        a gateway that ignores weights, not to measure them.
+        """
+        total = self.total
+        expected = total * wanted
+        tolerance = 4 * math.sqrt(expected * (1 - wanted)) + expected / 2
+        return total >= ENOUGH_REQUESTS and abs(self.candidate - expected) > tolerance
 
     def plus(self, candidate: float, stable: float) -> "RequestShare":
         """Return the share with one more tick, and without those that are not needed any more."""

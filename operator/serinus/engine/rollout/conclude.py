@@ -16,7 +16,7 @@ from serinus.engine.rollout.finalizer import finalizer_change
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.outbox import LAG, with_records
 from serinus.engine.rollout.status import described
-from serinus.engine.rollout.traffic.weights import planned_entries, weight_writes
+from serinus.engine.rollout.traffic.weights import lacking_weight, planned_entries, weight_writes
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 
@@ -29,10 +29,11 @@ def conclude(draft: Draft, before: RolloutStatus, situation: Situation) -> Decis
         situation: what they rested on.
     """
     draft = _note_timeout(_show_evidence(draft, before, situation), before, situation)
-    draft = _track_hold(draft, situation)
     wanted = planned_entries(draft, before, situation)
     draft, weights = weight_writes(draft, before, situation, wanted)
-    draft = structs.replace(draft, status=described(draft, before, situation, wanted))
+    lacking = lacking_weight(wanted, draft, situation) if not weights else None
+    draft = _track_hold(draft, situation, unwatched=lacking is not None)
+    draft = structs.replace(draft, status=described(draft, before, situation, wanted, lacking))
     draft = with_records(_announce(draft, before), before, situation)
     return Decision(
         status=draft.status,
@@ -51,20 +52,28 @@ def _in_order(
     return (*safe, *((finalizer,) if finalizer is not None else ()), *others, *tests)
 
 
-def _track_hold(draft: Draft, situation: Situation) -> Draft:
-    """Note in the stage since when it is held, or add what was held: held time is not run time."""
+def _track_hold(draft: Draft, situation: Situation, *, unwatched: bool) -> Draft:
+    """Note in the stage since when it is held, or add what was held: held time is not run time.
+
+    So is time in which the version has less traffic than the stage gives it (``unwatched``).
+    """
     run, now = draft.mode, situation.now
     if not isinstance(run, Running):
         return draft
     waiting = draft.waiting
     holding = draft.status.paused is not None or run.stage.state is StageState.AWAITING_APPROVAL
-    holding = holding or situation.observed.freeze is not None or (waiting is not None and waiting.reason.is_hold)
+    holding = (
+        holding
+        or unwatched
+        or situation.observed.freeze is not None
+        or (waiting is not None and waiting.reason.is_hold)
+    )
     since = run.stage.held_since
     if holding and since is None:
         return draft.with_status(stage=structs.replace(run.stage, held_since=now))
     if holding or since is None:
         return draft
-    seconds = max(0.0, (now - since).total_seconds())
+    seconds = (now - since).total_seconds()
     held = structs.replace(
         run.stage,
         held_since=None,

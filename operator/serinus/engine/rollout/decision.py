@@ -13,8 +13,6 @@ class EventReason(StrEnum):
 
     ROLLOUT_STARTED = "RolloutStarted"
     STABLE_ADOPTED = "StableAdopted"
-    STAGE_STARTED = "StageStarted"
-    WEIGHT_CHANGED = "WeightChanged"
     WEIGHT_DRIFT_CORRECTED = "WeightDriftCorrected"
     TEST_PASSED = "TestPassed"
     TEST_FAILED = "TestFailed"
@@ -44,6 +42,7 @@ class EventReason(StrEnum):
     STATUS_UNREADABLE = "StatusUnreadable"
     ROLLBACK_TARGET_CHANGED = "RollbackTargetChanged"
     CLOCK_STEPPED = "ClockStepped"
+    NOTIFICATION_FAILED = "NotificationFailed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from serinus.api.rollout_status import (
     Serving,
     StageState,
 )
+from serinus.api.texts import without_controls
 from serinus.engine.analysis.assessment import Assessment
 from serinus.engine.rollout.actions import RunHttpTest, RunJobTest
 from serinus.engine.rollout.decision import Event, EventReason
@@ -119,7 +120,8 @@ class Draft(Struct, frozen=True, kw_only=True):
         known = status.candidate is not None and status.run > 0 and not message.startswith("Run ")
         about = f"Run {status.run}, {status.candidate.version}: " if known and status.candidate is not None else ""
         details += (("override", "true"),) if override else ()
-        return structs.replace(self, events=(*self.events, Event(reason, about + message, warning, by, why, details)))
+        told = without_controls(about + message)
+        return structs.replace(self, events=(*self.events, Event(reason, told, warning, by, why, details)))
 
     def with_waiting(self, waiting: Waiting) -> Self:
         """Set what is awaited."""
@@ -131,9 +133,7 @@ class Draft(Struct, frozen=True, kw_only=True):
 
     def to_state(self, stage: CurrentStage, state: StageState, now: datetime) -> Self:
         """Move within the stage; what was held until now counts for the stage's held time."""
-        held = stage.held_seconds + (
-            max(0.0, (now - stage.held_since).total_seconds()) if stage.held_since is not None else 0.0
-        )
+        held = stage.held_seconds + ((now - stage.held_since).total_seconds() if stage.held_since is not None else 0.0)
         moved = structs.replace(
             stage, state=state, state_since=now, held_since=None, held_seconds=held, state_held_seconds=0.0
         )

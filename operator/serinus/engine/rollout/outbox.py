@@ -87,6 +87,9 @@ _JUDGED: Final = frozenset(
     }
 )
 _APPROVED: Final = frozenset({AuditEvent.APPROVED, AuditEvent.TRAFFIC_SHIFTED, AuditEvent.PROMOTED})
+_ENDED: Final = frozenset({AuditEvent.RUN_SUPERSEDED, AuditEvent.RUN_CANCELLED})
+"""They tell of the run that ends."""
+
 _DISPENSABLE: Final = frozenset({EventReason.WEIGHT_DRIFT_CORRECTED, EventReason.COMMAND_IGNORED})
 """What may come without end while the registry is down; the events still tell of it."""
 
@@ -184,7 +187,8 @@ def _record(  # noqa: PLR0913, PLR0917 - what a record is made of
         on_behalf_of=observed.actors.on_behalf_of if event.by and not observed.deleted else None,
         reason=event.why[:4096],
         message=event.message[:4096],
-        rollout=_reference(after, before, situation),
+        # The run that ends, although the same decision may begin the next one.
+        rollout=_reference(before if kind in _ENDED else after, before, situation),
         approvals=_approvals(before, after) if kind in _APPROVED else (),
         evidence=_evidence(before, situation) if kind in _JUDGED else (),
         details={**_details(kind, after, situation), **dict(event.details)},
@@ -210,18 +214,17 @@ def _subject(kind: AuditEvent, after: RolloutStatus, before: RolloutStatus) -> t
         return next(iter(lifted), ""), ""
     if kind in {AuditEvent.PROMOTED, AuditEvent.STABLE_ADOPTED} and after.stable is not None:
         return after.stable.version, ""
-    ended = kind in {AuditEvent.RUN_SUPERSEDED, AuditEvent.RUN_CANCELLED}
-    choices = (before.candidate, after.candidate) if ended else (after.candidate, before.candidate)
+    choices = (before.candidate, after.candidate) if kind in _ENDED else (after.candidate, before.candidate)
     return next((one.version for one in (*choices, after.stable) if one is not None), ""), ""
 
 
-def _reference(after: RolloutStatus, before: RolloutStatus, situation: Situation) -> RolloutReference:
-    stage = after.stage or before.stage
+def _reference(status: RolloutStatus, before: RolloutStatus, situation: Situation) -> RolloutReference:
+    stage = status.stage or before.stage
     return RolloutReference(
         name=situation.observed.name,
         uid=situation.observed.uid,
         generation=situation.observed.generation,
-        run=after.run,
+        run=status.run,
         stage=stage.name if stage is not None else "",
         spec_hash=plan_hash(situation.spec) if situation.spec is not None else "",
     )

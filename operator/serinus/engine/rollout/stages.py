@@ -72,8 +72,7 @@ def _prepare(draft: Draft, run: Running, stage: Stage, situation: PlannedSituati
     lacking = lacking or _too_coarse(shifted, situation)
     if lacking is not None:
         return draft.with_waiting(lacking)
-    message = f"{candidate.version} {candidate.weight:g}% -> {moved.weight:g}% (stage {stage.name})."
-    return shifted if moved.weight == candidate.weight else shifted.with_event(EventReason.WEIGHT_CHANGED, message)
+    return shifted
 
 
 def _unready_candidate(version: str, situation: PlannedSituation) -> Waiting | None:
@@ -123,10 +122,13 @@ def _shift(draft: Draft, run: Running, situation: PlannedSituation) -> Draft:
     problem = unconfirmed(situation.spec, draft.status, situation.observed)
     if problem is not None:
         return draft.with_waiting(problem)
-    share = f"{run.candidate.version} has {run.candidate.weight:g}%"
-    message = f"{share}: the gateway has accepted it (stage {run.stage.name})."
     shifted = draft.to_state(run.stage, StageState.TESTING, situation.now)
-    return shifted.with_event(EventReason.TRAFFIC_SHIFTED, message)
+    if not run.candidate.weight:
+        return shifted
+    share = f"{run.candidate.version} has {run.candidate.weight:g}%"
+    return shifted.with_event(
+        EventReason.TRAFFIC_SHIFTED, f"{share}: the gateway has accepted it (stage {run.stage.name})."
+    )
 
 
 def _test(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation) -> Draft:
@@ -308,4 +310,4 @@ def _enter_next(draft: Draft, run: Running, situation: PlannedSituation) -> Draf
         lacking = _prepare(entered, Running(run.candidate, current, stage), stage, situation).waiting
         if lacking is not None:
             return draft.with_waiting(lacking)
-    return entered.with_event(EventReason.STAGE_STARTED, f"Stage {stage.name} ({stage.traffic}) begins.")
+    return entered

@@ -6,7 +6,8 @@ from typing import assert_never
 from msgspec import structs
 
 from serinus.api.conditions import ConditionStatus, ConditionType, condition_of, find_condition, with_condition
-from serinus.api.rollout_status import Phase, RolloutStatus, RunResult, Serving, StageState
+from serinus.api.rollout_status import LONGEST_SENTENCE, Phase, RolloutStatus, RunResult, Serving, StageState
+from serinus.api.texts import sentence
 from serinus.engine.conditions import ConditionUpdate, apply_updates
 from serinus.engine.rollout import conditions, summary
 from serinus.engine.rollout.decision import EventReason
@@ -21,10 +22,17 @@ from serinus.engine.rollout.traffic.weights import PlannedEntries
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 
-def described(draft: Draft, before: RolloutStatus, situation: Situation, wanted: PlannedEntries) -> RolloutStatus:
-    """Return the draft's status with phase, reason, sentences and conditions."""
+def described(
+    draft: Draft, before: RolloutStatus, situation: Situation, wanted: PlannedEntries, lacking: Waiting | None
+) -> RolloutStatus:
+    """Return the draft's status with phase, reason, sentences and conditions.
+
+    ``lacking`` is what the version on trial lacks of its weight, and is not given now.
+    """
     status, observed, mode = draft.status, situation.observed, draft.mode
     problem = None if isinstance(mode, Idle) else unconfirmed_by(wanted, status, observed)
+    if problem is not None and lacking is not None and problem.reason is WaitReason.WEIGHT_PENDING:
+        problem = lacking
     waiting = draft.waiting or (problem if isinstance(mode, Settled) else None)
     phase = _phase(mode, status, waiting)
     reason = _reason(mode, status, waiting)
@@ -49,8 +57,8 @@ def described(draft: Draft, before: RolloutStatus, situation: Situation, wanted:
         phase=phase,
         phase_since=before.phase_since if before.phase is phase and before.phase_since is not None else situation.now,
         reason=reason,
-        summary=story,
-        next_action=summary.next_action(mode, situation, waiting or problem, unready),
+        summary=sentence(story, LONGEST_SENTENCE),
+        next_action=sentence(summary.next_action(mode, situation, waiting or problem, unready), LONGEST_SENTENCE),
         stable=_with_weight(status),
         conditions=apply_updates(status.conditions, present, observed.generation, situation.now),
     )

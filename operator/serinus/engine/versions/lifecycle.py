@@ -12,18 +12,12 @@ from serinus.api.modelversion import VersionStage
 from serinus.api.rollout_status import RolloutStatus
 
 _NO_TRAFFIC: Final = frozenset({"", "0%"})
-_AFTER_REMOVAL: Final = {
-    VersionStage.STAGING: VersionStage.REGISTERED,
-    VersionStage.CANARY: VersionStage.REGISTERED,
-    VersionStage.PRODUCTION: VersionStage.SUPERSEDED,
-}
-"""The next stage of a version that the Rollout's status no longer names."""
 
 
 class VersionPlacement(NamedTuple):
     """A version's stage and its share of the traffic, such as ``5%``, as ``kubectl get mv`` shows them.
 
-    ``stage`` is None, and ``traffic`` empty, where nothing has been published yet.
+    ``stage`` is None where nothing has been published yet; ``traffic`` is empty where the version has no role.
     """
 
     stage: VersionStage | None
@@ -33,6 +27,16 @@ class VersionPlacement(NamedTuple):
     def parse(cls, stage: str, traffic: str) -> Self:
         """Return the placement that a ModelVersion's status shows; an unknown stage counts as none."""
         return cls(next((known for known in VersionStage if known.value == stage), None), traffic)
+
+
+# A version that was tried shows the same as one that never was: whether its trial had been published, before the
+# operator was killed or the next version came, must not show for ever.
+_AFTER_REMOVAL: Final = {
+    VersionStage.STAGING: VersionPlacement(VersionStage.REGISTERED, ""),
+    VersionStage.CANARY: VersionPlacement(VersionStage.REGISTERED, ""),
+    VersionStage.PRODUCTION: VersionPlacement(VersionStage.SUPERSEDED, "0%"),
+}
+"""The next placement of a version that the Rollout's status no longer names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,4 +116,4 @@ def next_placement(status: RolloutStatus, version: str, published: VersionPlacem
         return placement
     if status.stable is None or published.stage not in _AFTER_REMOVAL:
         return published
-    return VersionPlacement(_AFTER_REMOVAL[published.stage], "0%")
+    return _AFTER_REMOVAL[published.stage]

@@ -91,6 +91,11 @@ class AdmissionCache:
             RegistrationState(yanked=_INHERITED) if barred and not status.yanked and not version.yanked else REGISTERED
         )
 
+    def forget(self, uid: str) -> None:
+        """Forget what the registry and the verification have answered about a version: its status says it."""
+        self._registrations.pop(uid, None)
+        self._artifacts.pop(uid, None)
+
     def set_artifact(self, uid: str, finding: ArtifactFinding) -> None:
         """Store the result of verifying a version's artifact."""
         self._artifacts[uid] = finding

@@ -24,14 +24,17 @@ from serinus.engine.versions.admission import RegistrationState, Review, verific
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.lifecycle import placements
 from serinus.errors import NotFoundError, SerinusError, VersionTakenError
+from serinus.ports.acting import acting_for
 from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
 from serinus.reconcile.background import BackgroundTasks
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 from serinus.reconcile.modelversions.deletions import Deletions
+from serinus.reconcile.modelversions.stage_writer import StageWriter
 from serinus.reconcile.modelversions.status import entry_of, idle_stage, next_status, pending_entries, policy_conditions
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.workqueue import WorkQueue
+from serinus.telemetry import VERSIONS
 
 logger = logging.getLogger(__name__)
 
@@ -48,22 +51,26 @@ _NAMESPACE: Final = UUID("0c1f5a3e-7d0a-5c55-8a1e-2f64cf1d9b20")
 class ModelVersionController:
     """One queue of models; a model is reconciled by one worker at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it works with
         self,
         ports: Ports,
         cache: ClusterCache,
         admission: AdmissionCache,
         *,
+        stages: StageWriter,
         actor_stamped: Callable[[], bool],
         enqueue_rollouts: Callable[[ObjectKey], None],
+        queue: WorkQueue,
     ) -> None:
-        """``enqueue_rollouts`` has the Rollouts of a model reconciled."""
+        """``enqueue_rollouts`` has the Rollouts of a model reconciled; ``stages`` has the placements to write."""
         self._ports = ports
         self._cache = cache
         self._admission = admission
+        self._stages = stages
         self._actor_stamped = actor_stamped
         self._enqueue_rollouts = enqueue_rollouts
-        self._queue = WorkQueue()
+        self._queue = queue
+        self._durations = ports.telemetry.reconciles.labels(VERSIONS)
         self._deletions = Deletions(ports.audit_log, ports.clock, _NAMESPACE)
         self._background = BackgroundTasks()
         self._pauses: dict[ObjectKey, float] = {}
@@ -76,9 +83,19 @@ class ModelVersionController:
 
     def on_delete(self, record: ModelVersionRecord | ModelRecord) -> None:
         """Have the deletion of a ModelVersion or a Model recorded."""
+        if not self._ports.leadership.handles(_model_of(record)):
+            return
         model = self._deletions.add(record)
         if model is not None:
             self.enqueue((model,))
+
+    def forget(self, model: ObjectKey) -> None:
+        """Forget everything about a model that another process handles."""
+        self._deletions.forget(model)
+        self._pauses.pop(model, None)
+        for version in self._cache.versions(model.namespace, model.name):
+            self._admission.forget(version.meta.uid)
+            self._stages.forget(version.meta.key)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -92,8 +109,10 @@ class ModelVersionController:
     async def _work(self) -> None:
         while True:
             model = await self._queue.take()
+            started = self._ports.clock.monotonic()
             try:
-                await self._reconcile(model)
+                with acting_for(model):
+                    await self._reconcile(model)
             except SerinusError as problem:
                 logger.warning("%s: model versions not fully reconciled: %s", model, problem)
                 self._retry(model)
@@ -104,6 +123,7 @@ class ModelVersionController:
             else:
                 self._pauses.pop(model, None)
             finally:
+                self._durations.observe(self._ports.clock.monotonic() - started)
                 self._queue.done(model)
 
     def _retry(self, model: ObjectKey) -> None:
@@ -112,7 +132,7 @@ class ModelVersionController:
         asyncio.get_running_loop().call_later(pause, self.enqueue, (model,))
 
     async def _reconcile(self, model: ObjectKey) -> None:
-        if self._ports.leadership.epoch is None:
+        if self._ports.leadership.epoch_of(model) is None:
             return
         await self._deletions.record(model)
         outcomes, problem = [], None
@@ -281,8 +301,7 @@ class ModelVersionController:
         if status != version.status:
             # A stage that stays is not written: a Rollout may be giving it another one at this moment.
             stage = status.stage if status.stage != version.status.stage else ""
-            await self._ports.statuses.write_review(version.meta.key, structs.replace(status, stage=stage))
-            self._ports.telemetry.writes.labels("modelversion").inc()
+            await self._stages.write_review(version.meta.key, structs.replace(status, stage=stage))
 
     def _is_named(self, version: ModelVersionRecord) -> bool:
         """Return whether the status of a Rollout determines the version's stage."""
@@ -309,9 +328,11 @@ class ModelVersionController:
         self._background.start(self._verify(model, uid, spec.artifact, mode))
 
     async def _verify(self, model: ObjectKey, uid: str, artifact: Artifact | None, mode: Verification) -> None:
-        """Verify until the result can only change with the spec."""
+        """Verify until the result can only change with the spec, or another process handles the model."""
         try:
             for pause in ARTIFACT_BACKOFF:
+                if not self._ports.leadership.handles(model):
+                    return
                 finding = await self._verify_once(model.namespace, artifact, mode)
                 self._admission.set_artifact(uid, finding)
                 self.enqueue((model,))
@@ -326,6 +347,11 @@ class ModelVersionController:
         if artifact is None:
             return ArtifactFinding(ArtifactResult.MISSING, "spec.artifact is not given, and the Model asks for it.")
         return await self._ports.verifier.verify(namespace, artifact, mode)
+
+
+def _model_of(record: ModelVersionRecord | ModelRecord) -> ObjectKey:
+    key = record.meta.key
+    return ObjectKey(key.namespace, record.model) if isinstance(record, ModelVersionRecord) else key
 
 
 def _text(value: object) -> str:

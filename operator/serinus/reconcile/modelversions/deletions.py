@@ -38,6 +38,10 @@ class Deletions:
         self._pending.setdefault(model, []).append(entry)
         return model
 
+    def forget(self, model: ObjectKey) -> None:
+        """Forget the deletions of a model that another process records."""
+        self._pending.pop(model, None)
+
     def _entry(self, uid: str, event: AuditEvent, kind: str, version: str) -> AuditEntry:
         return AuditEntry(
             id=str(uuid5(self._namespace, f"{uid}/{event.value}")),

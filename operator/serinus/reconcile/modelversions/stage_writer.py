@@ -5,11 +5,15 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
+from msgspec import structs
+
+from serinus.api.modelversion import ModelVersionStatus
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus
 from serinus.backoff import Backoff
 from serinus.engine.versions.lifecycle import VersionPlacement, next_placement
 from serinus.errors import NotFoundError, SerinusError
+from serinus.ports.acting import UNNAMED, acting_for
 from serinus.ports.cluster_state import ModelVersionRecord
 from serinus.ports.services import StatusWriter
 from serinus.reconcile.workqueue import WorkQueue
@@ -19,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 WORKERS: Final = 4
 BACKOFF: Final = Backoff(first=0.5, longest=30.0)
+
+GATHER: Final = 1.0
+"""Seconds that a new stage waits, so that the status is written once for all that changes within moments."""
 
 ECHO: Final = 10.0
 """Seconds within which the watch shows a write. What it shows meanwhile may be older, such as somebody else's write to
@@ -34,8 +41,10 @@ class StageWriter:
         self._telemetry = telemetry
         self._queue = WorkQueue()
         self._wanted: dict[ObjectKey, VersionPlacement] = {}
+        self._models: dict[ObjectKey, ObjectKey] = {}
         self._written: dict[ObjectKey, tuple[VersionPlacement, float]] = {}
         self._pauses: dict[ObjectKey, float] = {}
+        self._gathering: set[ObjectKey] = set()
 
     def __len__(self) -> int:
         """How many versions it remembers something of: none once the watch has shown every write."""
@@ -47,10 +56,38 @@ class StageWriter:
             key, published = version.meta.key, VersionPlacement.parse(version.stage, version.traffic)
             wanted = next_placement(status, version.version, published)
             if wanted == published:
-                self._forget(key)
+                self.forget(key)
             elif self._wanted.get(key) != wanted and not self._was_written(key, wanted):
                 self._wanted[key] = wanted
+                self._models[key] = ObjectKey(key.namespace, version.model)
+                if key not in self._gathering:
+                    self._gathering.add(key)
+                    asyncio.get_running_loop().call_later(GATHER, self._gathered, key)
+
+    def _gathered(self, key: ObjectKey) -> None:
+        self._gathering.discard(key)
+        self._queue.add(key)
+
+    async def write_review(self, key: ObjectKey, status: ModelVersionStatus) -> None:
+        """Write the status of a version, its stage only where it has one, with the placement that waits to be written.
+
+        Raises:
+            SerinusError: nothing was written; the placement is written by itself.
+        """
+        placement = self._wanted.pop(key, None)
+        if placement is not None:
+            stage = placement.stage.value if placement.stage is not None else ""
+            status = structs.replace(status, stage=stage, traffic=placement.traffic)
+        try:
+            await self._statuses.write_review(key, status, with_traffic=placement is not None)
+        except SerinusError:
+            if placement is not None and key in self._models:
+                self._wanted.setdefault(key, placement)
                 self._queue.add(key)
+            raise
+        self._telemetry.writes.labels("modelversion").inc()
+        if placement is not None:
+            self._written[key] = placement, asyncio.get_running_loop().time()
 
     def _was_written(self, key: ObjectKey, wanted: VersionPlacement) -> bool:
         placement, at = self._written.get(key, (None, 0.0))
@@ -76,9 +113,10 @@ class StageWriter:
             return
         stage = wanted.stage.value if wanted.stage is not None else ""
         try:
-            await self._statuses.write_model_version(key, stage=stage, traffic=wanted.traffic)
+            with acting_for(self._models.get(key, UNNAMED)):
+                await self._statuses.write_model_version(key, stage=stage, traffic=wanted.traffic)
         except NotFoundError:
-            self._forget(key)
+            self.forget(key)
         except SerinusError as problem:
             logger.warning("%s: the stage could not be written: %s; retrying", key, problem)
             self._retry(key)
@@ -94,6 +132,7 @@ class StageWriter:
         self._pauses[key] = BACKOFF.after(pause)
         asyncio.get_running_loop().call_later(pause, self._queue.add, key)
 
-    def _forget(self, key: ObjectKey) -> None:
-        for part in (self._wanted, self._written, self._pauses):
+    def forget(self, key: ObjectKey) -> None:
+        """Forget what is to be written of a version, and what was."""
+        for part in (self._wanted, self._models, self._written, self._pauses):
             part.pop(key, None)

@@ -6,7 +6,7 @@ from the first tick on; its past is read beside that (``catch_up``), so that no 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,7 +19,8 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin
-from serinus.engine.analysis.guards import guards_of, possible_guards
+from serinus.engine.analysis.false_aborts import conditions_in_run
+from serinus.engine.analysis.guards import guards_of
 from serinus.engine.analysis.measurements import CouldNotAsk, Question
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import stage_of
@@ -64,10 +65,16 @@ MOST_LIVE: Final = 720
 class AnalysisTracker:
     """The analysis of every stage under way, by Rollout."""
 
-    def __init__(self, cache: ClusterCache, sources: Mapping[str, MetricSource]) -> None:
-        """Query these sources, by their names, for the Rollouts in the cache."""
+    def __init__(
+        self,
+        cache: ClusterCache,
+        sources: Mapping[str, MetricSource],
+        handles: Callable[[ObjectKey], bool] = lambda _: True,
+    ) -> None:
+        """Query these sources, by their names, for those Rollouts in the cache that this process ``handles``."""
         self._cache = cache
         self._sources = sources
+        self._handles = handles
         self._analyses: dict[ObjectKey, StageAnalysis] = {}
         self._upcoming: dict[ObjectKey, RolloutRecord] = {}
         self._ahead: dict[ObjectKey, StageAnalysis] = {}
@@ -182,7 +189,8 @@ class AnalysisTracker:
     def _update_stages(self, source: str, last_tick: datetime, now: datetime) -> None:
         """Begin an analysis for each stage under way, drop those that are over."""
         for record in self._cache.rollouts():
-            key, stage = record.meta.key, visit_of(record)
+            key = record.meta.key
+            stage = visit_of(record) if self._handles(key) else None
             previous = self._analyses.get(key)
             if previous is not None and previous.stage == stage and previous.terms == self._terms(record):
                 if previous.source == source:
@@ -220,8 +228,9 @@ class AnalysisTracker:
         if not asked:
             return None
         interval = self._sources[plan.metrics.source].scrape_interval
-        count = sum(len(written) + len(possible_guards(plan, index)) for index, written in enumerate(plan.conditions))
+        count = conditions_in_run(plan)
         written = len(plan.conditions[stage_id.index])
+        began = self._began(plan.metrics.source, stage_id, now)
         initial = tuple(
             begin(
                 one.condition,
@@ -230,18 +239,15 @@ class AnalysisTracker:
                 conditions_in_run=count,
                 scrape_interval=interval,
                 guard=number >= written,
+                since=began,
             )
             for number, one in enumerate(asked)
         )
         # The next tick covers the whole past of a stage that began around the last one.
         tick = self._sources[plan.metrics.source].tick
-        new = last_tick - SETTLED < stage_id.since <= last_tick + 2 * tick
-        earlier = earlier_run_ended(record.status, asked[0].candidate.subject, versions)
-        counted_from = counts_from(earlier, stage_id.since, scrape_interval=interval, tick=tick)
-        trusted = self._trusted_from.get(plan.metrics.source)
-        if trusted is not None and not trusted <= stage_id.since <= now:
-            # The clock was set since the stage began: where in the metrics its beginning is, nobody knows.
-            new, counted_from = True, trusted
+        new = last_tick - SETTLED < began <= last_tick + 2 * tick or began != stage_id.since
+        ended = earlier_run_ended(record.status, asked[0].candidate.subject, versions)
+        earlier = min(ended, now) if ended is not None else None
         return StageAnalysis(
             stage=stage_id,
             terms=terms,
@@ -249,12 +255,24 @@ class AnalysisTracker:
             asked=asked,
             initial=initial,
             progress=initial,
-            counts_from=counted_from,
+            began=began,
+            counts_from=counts_from(earlier, began, scrape_interval=interval, tick=tick),
             until=(last_tick,) * len(asked),
             unread_until=None if new else last_tick,
-            share_from=settled_after(stage_id.since, scrape_interval=interval, tick=tick),
+            share_from=settled_after(began, scrape_interval=interval, tick=tick),
             not_before=not_before(earlier),
         )
+
+    def _began(self, source: str, stage: StageId, now: datetime) -> datetime:
+        """Return when a stage began for its evidence: later than the status says where the clock was set since.
+
+        Where in the metrics its beginning is, nobody knows then. A beginning that is long to come was written by a
+        clock that was ahead, perhaps another process's; one within two ticks is waited for.
+        """
+        trusted = self._trusted_from.get(source)
+        if trusted is not None and not trusted <= stage.since <= now:
+            return trusted
+        return stage.since if stage.since <= now + 2 * self._sources[source].tick else now
 
     def _asked(
         self, record: RolloutRecord, plan: RolloutSpec, index: int, versions: Mapping[str, ModelVersionRecord]
@@ -303,7 +321,7 @@ class AnalysisTracker:
 def _unread(analysis: StageAnalysis, initial: Progress) -> Progress:
     """Return the progress that says why nothing is decided: the requests of the stage's past are not known."""
     message = (
-        f"its requests since {analysis.stage.since:%H:%M:%SZ} could not be read again ({analysis.problem}); "
+        f"its requests since {analysis.began:%H:%M:%SZ} could not be read again ({analysis.problem}); "
         "a breach from now on is found all the same"
     )
-    return with_fields(initial, latest=CouldNotAsk(at=analysis.stage.since, cause=Cause.PROVIDER_DOWN, message=message))
+    return with_fields(initial, latest=CouldNotAsk(at=analysis.began, cause=Cause.PROVIDER_DOWN, message=message))

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from serinus.api.names import ObjectKey
-from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Question
+from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Question, is_down
 from serinus.ports.services import MetricSource
 from serinus.reconcile.rollouts.stage_analysis import Pair, StageAnalysis
 from serinus.reconcile.rollouts.stage_answers import (
@@ -20,7 +20,6 @@ from serinus.reconcile.rollouts.stage_answers import (
     Step,
     begun,
     fold,
-    is_down,
     past_steps,
     with_past,
 )
@@ -133,7 +132,7 @@ class CatchUp:
     async def _past(self, analyses: Collection[StageAnalysis], source: str) -> tuple[timedelta, Answers]:
         """Return the step, and the answers of the time before the live ones."""
         step = self._sources[source].tick
-        began = min(analysis.stage.since for analysis in analyses)
+        began = min(analysis.began for analysis in analyses)
         # Only stages with an unread past are read, those of a group up to the same time.
         end = max(analysis.unread_until or began for analysis in analyses)
         length = max(end - began, timedelta(0))
@@ -156,5 +155,5 @@ async def _fold(
 
 def _kind(analysis: StageAnalysis) -> tuple[int, datetime | None, int]:
     """What the stages that are read together have in common: how often they failed, up to when, and the hour."""
-    hour = int(analysis.stage.since.timestamp() // _GROUP.total_seconds())
+    hour = int(analysis.began.timestamp() // _GROUP.total_seconds())
     return analysis.failures, analysis.unread_until, hour

@@ -10,7 +10,8 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.analysis import text
 from serinus.engine.rollout.decision import Event, EventReason
 from serinus.engine.rollout.modes import Running, mode_of
-from serinus.ports.cluster_state import Meta, RolloutRecord
+from serinus.ports.acting import acting_for
+from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
@@ -32,7 +33,7 @@ class ClockSteps:
         self._tracker = tracker
         self._source = source
         self._at_once = math.ceil(EVENTS_A_SECOND * ports.sources[source].tick.total_seconds())
-        self._unsaid: dict[ObjectKey, tuple[Meta, Event]] = {}
+        self._unsaid: dict[ObjectKey, tuple[RolloutRecord, Event]] = {}
         self._offset = ports.clock.now().timestamp() - ports.clock.monotonic()
 
     def check(self, now: datetime, monotonic: float) -> None:
@@ -53,14 +54,16 @@ class ClockSteps:
             event = _event(record.status, step, now) if record is not None else None
             if record is not None and event is not None:
                 # What is still unsaid of an earlier step is replaced: there are never more than Rollouts.
-                self._unsaid[key] = record.meta, event
+                self._unsaid[key] = record, event
 
     async def say(self) -> None:
         """Publish some of the events that are due: a thousand at once would push others out of the queue."""
         for key in [*self._unsaid][: self._at_once]:
-            meta, event = self._unsaid.pop(key)
-            if self._cache.uid_of(RolloutRecord, key) == meta.uid and self._ports.leadership.epoch is not None:
-                await self._ports.events.publish(meta, event)
+            record, event = self._unsaid.pop(key)
+            leads = self._ports.leadership.epoch_of(record.model) is not None
+            if leads and self._cache.uid_of(RolloutRecord, key) == record.meta.uid:
+                with acting_for(record.model):
+                    await self._ports.events.publish(record.meta, event)
 
 
 def _event(status: RolloutStatus, step: timedelta, now: datetime) -> Event | None:
@@ -68,15 +71,10 @@ def _event(status: RolloutStatus, step: timedelta, now: datetime) -> Event | Non
     mode = mode_of(status)
     if not isinstance(mode, Running):
         return None
-    length = text.span(abs(step))
-    direction, effect = (
-        ("forward", "lasts as long as planned all the same")
-        if step > timedelta(0)
-        else ("back", f"may last up to {length} longer")
-    )
+    direction = "forward" if step > timedelta(0) else "back"
     message = (
-        f"Run {status.run}, {mode.candidate.version}: The operator's clock was set {direction} by {length}, to "
-        f"{now:%Y-%m-%d %H:%M:%SZ}. The evidence of stage {mode.stage.name} is collected anew from then on; a breach "
-        f"is found within two ticks. The stage {effect}."
+        f"Run {status.run}, {mode.candidate.version}: The operator's clock was set {direction} by "
+        f"{text.span(abs(step))}, to {now:%Y-%m-%d %H:%M:%SZ}. The evidence of stage {mode.stage.name} is collected "
+        "anew from then on; a breach is found within two ticks. The stage lasts as long as planned all the same."
     )
     return Event(EventReason.CLOCK_STEPPED, message, warning=True)

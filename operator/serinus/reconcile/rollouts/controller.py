@@ -9,6 +9,7 @@ from typing import Final
 from serinus.api.names import ObjectKey
 from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, OvertakenError, SerinusError
+from serinus.ports.acting import acting_for
 from serinus.ports.cluster_state import JobRecord, Record, RolloutRecord, RouteRecord
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import KINDS
@@ -19,6 +20,7 @@ from serinus.reconcile.rollouts.observe import spec_of
 from serinus.reconcile.rollouts.queue import RETRY, RolloutQueue
 from serinus.reconcile.rollouts.reconciler import RolloutReconciler
 from serinus.reconcile.rollouts.safety_lane import SafetyLane
+from serinus.telemetry import ORDINARY
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,11 @@ URGENT_WORKERS: Final = 4
 """Ordinary workers that take only what the safety lane has handed over after a write, so that its status comes soon."""
 
 CATCH_UPS: Final = 2
-"""So many groups of stages have their past read at once, of the four threads that a source has for its queries."""
+"""So many groups of stages have their past read at once: a source has as many threads for range queries."""
+
+
+LONGEST_REST: Final = 2.0
+"""Seconds between two ticks while bad versions wait for the safety lane: both need the one core of this process."""
 
 
 class RolloutController:
@@ -55,6 +61,7 @@ class RolloutController:
         self._informer = informer
         self._model_versions = model_versions
         self._workers = workers
+        self._durations = self._ports.telemetry.reconciles.labels(ORDINARY)
         self._relist_wanted = asyncio.Event()
         self._to_relist: set[type[Record]] = set()
         self.synced = asyncio.Event()
@@ -73,7 +80,7 @@ class RolloutController:
             # With the last plan that could be followed, which the cache forgets with the Rollout.
             record = replace(record, spec=spec_of(self._cache, record))
         job = self._cache.job(key) if kind is JobRecord else None
-        if job is not None and job.meta.uid == uid:
+        if job is not None and job.meta.uid == uid and self._handles(job):
             self._reconciler.jobs.keep_outcome(job)
         registered = self._cache.registered(kind, key, uid)
         if registered is not None:
@@ -81,7 +88,13 @@ class RolloutController:
         self._queue.enqueue_all(self._cache.drop(kind, key, uid))
         if record is not None and self._cache.rollout(key) is None:
             self._queue.forget(key)
-            self._reconciler.on_delete(record)
+            if self._ports.leadership.handles(record.model):
+                self._reconciler.on_delete(record)
+            else:
+                self._reconciler.forget(record)
+
+    def _handles(self, job: JobRecord) -> bool:
+        return self._reconciler.decider.ownership.handles(ObjectKey(job.meta.key.namespace, job.rollout))
 
     def on_relist(self, kind: type[Record]) -> None:
         """A watch of this kind has begun anew: list it again."""
@@ -177,8 +190,12 @@ class RolloutController:
             telemetry.tick_seconds.labels(name).observe(clock.monotonic() - started)
             for event in ticked:
                 event.set()
-            due = max(due + source.tick.total_seconds(), clock.monotonic())
+            due = max(due + source.tick.total_seconds(), clock.monotonic() + self._rest(clock.monotonic() - started))
             await asyncio.sleep(due - clock.monotonic())
+
+    def _rest(self, seconds: float) -> float:
+        """Return how long to leave the process to the safety lane after a tick that took so many seconds."""
+        return min(seconds, LONGEST_REST) if self._queue.is_securing else 0.0
 
     async def _catch_up(self, name: str, ticked: asyncio.Event) -> None:
         """Read what the analyses of one source miss, beside the ticks."""
@@ -200,14 +217,17 @@ class RolloutController:
     async def _work(self, *, only_urgent: bool) -> None:
         while True:
             key = await self._queue.take(only_urgent=only_urgent)
+            started = self._ports.clock.monotonic()
             try:
                 await self._reconcile(key)
             finally:
+                self._durations.observe(self._ports.clock.monotonic() - started)
                 self._queue.done(key)
 
     async def _reconcile(self, key: ObjectKey) -> None:
         try:
-            requeue_after = await self._reconciler.reconcile(key)
+            with acting_for(self._reconciler.decider.model_of(key)):
+                requeue_after = await self._reconciler.reconcile(key)
         except OvertakenError as problem:
             logger.info("%s", problem)
             self._queue.enqueue(key)

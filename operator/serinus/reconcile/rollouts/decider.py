@@ -11,13 +11,16 @@ from time import perf_counter
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import Action, SetWeights
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.decision import Decision
 from serinus.engine.rollout.observation import InvalidSpec, Observation
+from serinus.ports.acting import UNNAMED
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
+from serinus.reconcile.ownership import Ownership
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from serinus.reconcile.rollouts.http_tests import HttpTestResults
@@ -34,10 +37,12 @@ class Attempt:
 
     Attributes:
         record: the Rollout as it is stored.
+        status: what it was decided on: the stored status, less what steps of the clock have done to it.
         spec: what was followed.
         epoch: the leader's term in which it was reconciled.
         observed: the facts.
         at: when it was decided.
+        set_by: what the wall clock had been set by at that time, in seconds.
         decision: what follows.
         mark: how often the safety lane had decided about it by then.
         verdict: the rollback that the safety lane has decided and the status does not have yet, or None.
@@ -45,10 +50,12 @@ class Attempt:
     """
 
     record: RolloutRecord
+    status: RolloutStatus
     spec: RolloutSpec | InvalidSpec
     epoch: int
     observed: Observation
     at: datetime
+    set_by: float
     decision: Decision
     mark: int
     verdict: Verdict | None = None
@@ -97,6 +104,7 @@ class Decider:
         relay: knows which audit records were delivered.
         memory: what the safety lane has decided and done.
         clocks: the run time of the stages under way.
+        ownership: which Rollouts this process decides about.
         job_tests: whether this installation creates Jobs for tests.
         actor_stamped: returns whether the annotations that name the actors are stamped by the API server.
     """
@@ -110,12 +118,14 @@ class Decider:
     relay: OutboxRelay
     memory: SafetyMemory
     clocks: StageClocks
+    ownership: Ownership
     job_tests: bool
     actor_stamped: Callable[[], bool]
 
     def attempt(self, key: ObjectKey) -> Attempt | None:
         """Observe and decide on a Rollout; None where it is gone, or where another process leads."""
-        record, epoch = self.cache.rollout(key), self.ports.leadership.epoch
+        record = self.cache.rollout(key)
+        epoch = self.ownership.epoch_of(record) if record is not None else None
         if record is None or epoch is None:
             return None
         observed = self._observe(record)
@@ -137,16 +147,29 @@ class Decider:
             self.memory.reported(key)
             return attempt
         observed = correction.observation_with(attempt.observed)
-        decision = decide(correction.spec, attempt.record.status, observed, correction.at)
+        status = self.clocks.status_of(attempt.record, correction.set_by)
+        decision = decide(correction.spec, status, observed, correction.at)
+        self.clocks.decided(attempt.record, decision.status, correction.set_by)
         return replace(attempt, spec=correction.spec, observed=observed, decision=decision, correction=correction)
 
     def attempt_on_departed(self, record: RolloutRecord) -> Attempt | None:
         """Observe and decide on a Rollout that is gone, by its last readable spec; None where another leads."""
-        epoch = self.ports.leadership.epoch
+        epoch = self.ports.leadership.epoch_of(record.model)
         if epoch is None:
             return None
         observed = observe(self.cache, self.admission, record, LocalFacts(), deleted=True)
         return self._decide(spec_of(self.cache, record), record, epoch, observed)
+
+    def model_of(self, key: ObjectKey) -> ObjectKey:
+        """Return the model on whose behalf is written for a Rollout, also for one that is gone and must be drained."""
+        record = self.cache.rollout(key) or self.memory.departed(key)
+        return record.model if record is not None else UNNAMED
+
+    def settle_clocks(self) -> None:
+        """Take in a step of the wall clock that no decision has noticed yet."""
+        term = self.ownership.term
+        if term is not None:
+            self.clocks.check(self.ports.clock.now(), term)
 
     def verdict_of(self, attempt: Attempt) -> Verdict | None:
         """Return the verdict that an attempt comes to; None where it begins no rollback."""
@@ -154,10 +177,11 @@ class Decider:
         if not attempt.begins_rollback or rollback is None:
             return None
         return attempt.verdict or Verdict(
-            base=attempt.record,
+            base=replace(attempt.record, status=attempt.status),
             spec=attempt.spec,
             observed=attempt.observed,
             at=attempt.at,
+            set_by=attempt.set_by,
             version=rollback.version,
         )
 
@@ -177,14 +201,16 @@ class Decider:
         return observe(self.cache, self.admission, record, local)
 
     def _decide_by(self, verdict: Verdict, record: RolloutRecord, epoch: int, fresh: Observation) -> Attempt:
-        observed = verdict.observation_with(fresh)
+        observed, status = verdict.observation_with(fresh), verdict.status_for(record)
         return Attempt(
             record=record,
+            status=status,
             spec=verdict.spec,
             epoch=epoch,
             observed=observed,
             at=verdict.at,
-            decision=decide(verdict.spec, verdict.status_for(record), observed, verdict.at),
+            set_by=verdict.set_by,
+            decision=decide(verdict.spec, status, observed, verdict.at),
             mark=self.memory.mark(record.meta.key),
             verdict=verdict,
         )
@@ -193,14 +219,19 @@ class Decider:
         self, spec: RolloutSpec | InvalidSpec, record: RolloutRecord, epoch: int, observed: Observation
     ) -> Attempt:
         started, now = perf_counter(), self.ports.clock.now()
-        decision = decide(spec, self.clocks.status_of(record, now, epoch), observed, now)
+        set_by = self.clocks.check(now, self.ownership.term or epoch)
+        status = self.clocks.status_of(record, set_by)
+        decision = decide(spec, status, observed, now)
         self.ports.telemetry.decisions.observe(perf_counter() - started)
+        self.clocks.decided(record, decision.status, set_by)
         return Attempt(
             record=record,
+            status=status,
             spec=spec,
             epoch=epoch,
             observed=observed,
             at=now,
+            set_by=set_by,
             decision=decision,
             mark=self.memory.mark(record.meta.key),
         )

@@ -5,19 +5,19 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from serinus.api.names import ObjectKey
-from serinus.engine.analysis.assessment import Progress
-from serinus.engine.analysis.measurements import Counted
+from serinus.engine.analysis.assessment import verdict_of
 from serinus.reconcile.rollouts.stage_analysis import StageAnalysis
 
-AT_LEAST_EVERY: Final = timedelta(minutes=1)
-"""So often a decision is made whatever the answers: what is shown of a stage is refreshed as often."""
+AT_LEAST_EVERY: Final = timedelta(seconds=30)
+"""So often a decision is made whatever the answers: what is shown of a stage is refreshed once a minute."""
 
 
 class News:
     """Remembers what was told of each Rollout.
 
-    Mostly nothing is new: new counts arrive once for each scrape, which is every third tick. What depends on the time
-    alone, such as the end of a stage, the decision before has asked to be woken for.
+    Mostly nothing is new: a decision goes by verdicts and their causes, and by whether the share of the requests
+    contradicts the weights. What depends on the time alone, such as the end of a stage, the decision before has asked
+    to be woken for; of the figures themselves only what is shown depends.
     """
 
     def __init__(self) -> None:
@@ -30,10 +30,13 @@ class News:
         for key, analysis in analyses.items():
             if analysis.source != source:
                 continue
-            figures, told = _figures(analysis), self._told.get(key)
-            if told is None or figures is None or told[1] != figures or not told[0] <= now < told[0] + AT_LEAST_EVERY:
-                self._told[key] = now, figures
-                found[key] = analysis.breached
+            if analysis.breached:
+                found[key] = True
+                continue
+            outcome, told = _outcome(analysis, now), self._told.get(key)
+            if told is None or told[1] != outcome or not told[0] <= now < told[0] + AT_LEAST_EVERY:
+                self._told[key] = now, outcome
+                found[key] = False
         return found
 
     def forget(self, key: ObjectKey) -> None:
@@ -41,15 +44,9 @@ class News:
         self._told.pop(key, None)
 
 
-def _figures(analysis: StageAnalysis) -> Hashable:
-    """Return what a decision can change with; None where every answer may change it."""
-    if analysis.breached or not all(map(_is_told_by_counts, analysis.progress)):
-        return None
-    # The evidence too: requests may be judged later than they came.
-    counts = tuple((one.requests, one.stable_requests, one.evidence.value) for one in analysis.progress)
-    return analysis.stage, analysis.unread_until, analysis.failures, counts
-
-
-def _is_told_by_counts(progress: Progress) -> bool:
-    """Whether nothing but new requests can change the verdict: a window moves on, and a lost answer has a reason."""
-    return progress.rules.sequential and isinstance(progress.latest, Counted)
+def _outcome(analysis: StageAnalysis, now: datetime) -> Hashable:
+    """Return what a decision can change with."""
+    stage = analysis.terms[0]
+    verdicts = tuple((verdict_of(one, stage, now), one.coarse, one.stable_too) for one in analysis.progress)
+    contradicted = analysis.share.contradicts(stage.traffic.parts / 10_000)
+    return analysis.stage, analysis.unread_until, analysis.failures, verdicts, contradicted

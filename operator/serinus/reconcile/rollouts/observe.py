@@ -79,8 +79,7 @@ def observe(
     model = ObjectKey(key.namespace, plan.model) if plan is not None else None
     versions = cache.versions(*model) if model is not None else ()
     reviews = admission.reviews(model) if model is not None else {}
-    ref = route_in_use(plan, record.status)
-    route = _route(cache, key.namespace, ref.http_route) if ref is not None else _NO_PLAN
+    route = route_facts(cache, record)
     jobs = current_jobs(cache, record, local.own_jobs)
     return Observation(
         name=key.name,
@@ -114,6 +113,12 @@ def observe(
         share=local.share,
         metrics_problem=local.metrics_problem,
     )
+
+
+def route_facts(cache: ClusterCache, record: RolloutRecord) -> RouteFacts | RouteProblem:
+    """Return the rule that carries a Rollout's traffic."""
+    ref = route_in_use(cache.last_plan(record), record.status)
+    return _route(cache, record.meta.key.namespace, ref.http_route) if ref is not None else _NO_PLAN
 
 
 _NO_PLAN = RouteProblem(WaitReason.SPEC_INVALID, "The spec names no route that could be read.")

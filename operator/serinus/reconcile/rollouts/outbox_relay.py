@@ -15,10 +15,12 @@ from serinus.api.names import ObjectKey
 from serinus.backoff import Backoff
 from serinus.engine.rollout.observation import AuditFacts
 from serinus.errors import SerinusError
+from serinus.ports.acting import acted_for, acting_for
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.background import BackgroundTasks
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.ports import Ports
+from serinus.reconcile.rollouts.announcements import Announcements
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +53,27 @@ class OutboxRelay:
     """One background task for each Rollout whose status contains records, none for the others."""
 
     def __init__(
-        self, ports: Ports, cache: ClusterCache, background: BackgroundTasks, enqueue: Callable[[ObjectKey], None]
+        self,
+        ports: Ports,
+        cache: ClusterCache,
+        background: BackgroundTasks,
+        announcements: Announcements,
+        enqueue: Callable[[ObjectKey], None],
     ) -> None:
-        """``enqueue`` has a Rollout reconciled when its records were delivered, or cannot be."""
+        """Deliver nothing yet.
+
+        Args:
+            ports: everything outside the process.
+            cache: the cluster's objects.
+            background: the tasks beside the workers.
+            announcements: told of each record before the registry is, and never waited for.
+            enqueue: has a Rollout reconciled when its records were delivered, or cannot be.
+        """
         self._audit_log, self._telemetry = ports.audit_log, ports.telemetry
         self._leadership = ports.leadership
         self._cache = cache
         self._background = background
+        self._announcements = announcements
         self._enqueue = enqueue
         self._deliveries: dict[ObjectKey, _Delivery] = {}
         self._slots = asyncio.Semaphore(CONCURRENCY)
@@ -70,7 +86,8 @@ class OutboxRelay:
         return AuditFacts(recorded=frozenset(delivery.recorded), problem=delivery.problem)
 
     def deliver(self, record: RolloutRecord) -> None:
-        """Deliver the records of the Rollout's stored status, unless that is under way."""
+        """Announce the records of the Rollout's stored status, and deliver them unless that is under way."""
+        self._announcements.records(record)
         delivery = self._deliveries.get(record.meta.key)
         if delivery is None:
             if not record.status.records:
@@ -90,11 +107,17 @@ class OutboxRelay:
 
     def on_delete(self, record: RolloutRecord) -> None:
         """Deliver the last records of a Rollout that is gone: its status cannot bring them any more."""
+        self._announcements.last(record)
         delivery = self._deliveries.pop(record.meta.key, None)
         recorded = delivery.recorded if delivery is not None else set()
         remaining = [audit_entry for audit_entry in record.status.records if audit_entry.id not in recorded]
         if remaining:
             self._background.start(self._deliver_last(record, remaining))
+
+    def forget(self, key: ObjectKey) -> None:
+        """Stop the delivery of a Rollout's records: another process delivers what the status contains."""
+        self._announcements.forget(key)
+        self._deliveries.pop(key, None)
 
     async def _deliver(self, key: ObjectKey) -> None:
         """Deliver until nothing is left; a record that fails is retried, and none overtakes it."""
@@ -126,7 +149,7 @@ class OutboxRelay:
 
     async def _record(self, model: ObjectKey, audit_entry: AuditEntry) -> str:
         """Return why the registry did not accept a record; empty where it did."""
-        if self._leadership.epoch is None:
+        if self._leadership.epoch_of(acted_for()) is None:
             return "this process does not lead any more"
         try:
             async with self._slots, asyncio.timeout(TIMEOUT):
@@ -147,11 +170,12 @@ class OutboxRelay:
         plan = self._cache.last_plan(record)
         if plan is None:
             return
-        for audit_entry in remaining:
-            for pause in BACKOFF:
-                if not await self._record(ObjectKey(record.meta.key.namespace, plan.model), audit_entry):
-                    break
-                await asyncio.sleep(pause)
+        with acting_for(record.model):
+            for audit_entry in remaining:
+                for pause in BACKOFF:
+                    if not await self._record(ObjectKey(record.meta.key.namespace, plan.model), audit_entry):
+                        break
+                    await asyncio.sleep(pause)
 
 
 def model_of(cache: ClusterCache, record: RolloutRecord) -> ObjectKey | None:

@@ -7,7 +7,7 @@ Rollout.
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, assert_never
 
 from serinus.api.names import ObjectKey
 from serinus.backoff import Backoff
@@ -24,8 +24,8 @@ SAFETY_RETRIES: Final = 100.0
 """A second, of all Rollouts together: where a policy refuses the writes of thousands, the pauses become longer."""
 
 _TURN: Final = 0.05
-_TURNS: Final = 20
-"""The longest that an ordinary reconcile gives way to the safety lane is 20 times 0.05 s: they share one core."""
+_TURNS: Final = 100
+"""The longest that an ordinary reconcile gives way to the safety lane is 100 times 0.05 s: they share one core."""
 
 CONFLICTS_FROM: Final = 1.0
 """Seconds. The first conflicts are retried at once; a Rollout whose backoff has come to this pause has another writer
@@ -59,11 +59,21 @@ class _Timers:
 class RolloutQueue:
     """Both queues, with delayed requeues and retries for each; a Rollout has one timer in each of them at most."""
 
-    def __init__(self, cache: ClusterCache, priority_of: Callable[[ObjectKey], Priority]) -> None:
-        """``priority_of`` says, when a Rollout is enqueued, which lane it goes to."""
+    def __init__(
+        self,
+        cache: ClusterCache,
+        priority_of: Callable[[ObjectKey], Priority],
+        handles: Callable[[ObjectKey], bool] = lambda _: True,
+        *,
+        ordinary: WorkQueue | None = None,
+        safety: WorkQueue | None = None,
+    ) -> None:
+        """``priority_of`` says, when a Rollout is enqueued, which lane it goes to; what nobody ``handles`` to none."""
         self._cache = cache
         self._priority_of = priority_of
-        self._ordinary, self._safety = WorkQueue(), WorkQueue()
+        self._handles = handles
+        self._ordinary = ordinary if ordinary is not None else WorkQueue()
+        self._safety = safety if safety is not None else WorkQueue()
         self._timers, self._safety_timers = _Timers(self.enqueue), _Timers(self._safety.add)
         self._retries: dict[ObjectKey, float] = {}
         self._safety_retries: dict[ObjectKey, float] = {}
@@ -75,12 +85,17 @@ class RolloutQueue:
     # ---- adding --------------------------------------------------------------------------------
 
     def enqueue(self, key: ObjectKey) -> None:
-        """Have a Rollout reconciled soon."""
+        """Have a Rollout reconciled soon, unless another process handles it."""
+        if not self._handles(key):
+            return
         priority = self._priority_of(key)
-        if priority is Priority.ORDINARY:
-            self._ordinary.add(key)
-        else:
-            self._to_safety(key, urgent=priority is Priority.URGENT)
+        match priority:
+            case Priority.ORDINARY | Priority.REPORT:
+                self._ordinary.add(key, urgent=priority is Priority.REPORT)
+            case Priority.AT_STAKE | Priority.URGENT:
+                self._to_safety(key, urgent=priority is Priority.URGENT)
+            case other:
+                assert_never(other)
 
     def enqueue_all(self, keys: Iterable[ObjectKey]) -> None:
         """Have these Rollouts reconciled soon."""
@@ -147,7 +162,12 @@ class RolloutQueue:
 
         What the lane has written weights for (``urgent``), or what is known to be bad, goes before the others.
         """
-        self._ordinary.add(key, urgent=urgent or self._priority_of(key) is Priority.URGENT)
+        self._ordinary.add(key, urgent=urgent or self._priority_of(key) in {Priority.URGENT, Priority.REPORT})
+
+    @property
+    def is_securing(self) -> bool:
+        """Whether a version that is known to be bad waits for the safety lane."""
+        return self._safety.has_urgent
 
     async def take_for_safety(self) -> ObjectKey:
         """Wait for a Rollout of the safety lane and take it; ``secured`` must follow."""
@@ -158,6 +178,10 @@ class RolloutQueue:
     def is_waiting_for_safety(self, key: ObjectKey) -> bool:
         """Return whether the safety lane has yet to attempt a Rollout, or to attempt it again."""
         return self._safety.is_waiting(key)
+
+    def is_for_safety(self, key: ObjectKey) -> bool:
+        """Return whether a Rollout's next decision may take traffic from a version."""
+        return self._priority_of(key) in {Priority.URGENT, Priority.AT_STAKE}
 
     def withdraw_from_safety(self, key: ObjectKey) -> None:
         """Spare the safety lane another attempt: the ordinary reconcile that follows makes one anyway."""

@@ -12,7 +12,6 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import Action, SetFinalizer, SetWeights
 from serinus.engine.rollout.decision import Event
-from serinus.engine.rollout.modes import RolledBack, mode_of
 from serinus.engine.rollout.status import write_refused
 from serinus.errors import (
     AmbiguousError,
@@ -29,12 +28,15 @@ from serinus.reconcile.modelversions.stage_writer import StageWriter
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.act import act
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
+from serinus.reconcile.rollouts.announcements import Announcements
+from serinus.reconcile.rollouts.change_counts import count_changes
 from serinus.reconcile.rollouts.decider import Attempt, Decider
 from serinus.reconcile.rollouts.http_tests import HttpTestRunner
 from serinus.reconcile.rollouts.job_tests import JobTests
 from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
 from serinus.reconcile.rollouts.queue import RolloutQueue
-from serinus.reconcile.rollouts.safety_memory import SafetyMemory, has_begun
+from serinus.reconcile.rollouts.safety_memory import SafetyMemory
+from serinus.reconcile.rollouts.status_delays import StatusDelays
 from serinus.reconcile.rollouts.unreadable import UnreadableStatuses
 
 logger = logging.getLogger(__name__)
@@ -56,8 +58,10 @@ class RolloutReconciler:
         tests: the HTTP tests under way and their outcomes.
         jobs: creates the Jobs of tests and reads their pods.
         relay: delivers the audit records of the statuses.
+        announcements: tells the receivers of notifications what happened.
         stages: writes the stage of each ModelVersion.
         unreadable: the statuses that could not be read.
+        delays: the statuses that wait to be written.
         on_change: takes in an object as a write has left it.
     """
 
@@ -70,8 +74,10 @@ class RolloutReconciler:
     tests: HttpTestRunner
     jobs: JobTests
     relay: OutboxRelay
+    announcements: Announcements
     stages: StageWriter
     unreadable: UnreadableStatuses
+    delays: StatusDelays
     on_change: Callable[[Record], None]
 
     async def reconcile(self, key: ObjectKey) -> timedelta | None:
@@ -82,12 +88,14 @@ class RolloutReconciler:
         """
         attempt = self.decider.attempt_to_report(key)
         if attempt is None:
-            return None
+            return self._arrives_in(key)
         self.attend(attempt.record)
         if attempt.record.status_problem:
             await self._publish(attempt, self.unreadable.events(attempt.record, attempt.decision))
             return self.unreadable.due_in(key)
         if attempt.is_idle:
+            self.delays.forget(key)
+            self.memory.settled(key)
             return self.settle(attempt)
         self._refuse_if_outranked(attempt)
         if not self._is_secured(attempt):
@@ -116,16 +124,35 @@ class RolloutReconciler:
 
     def on_delete(self, record: RolloutRecord) -> None:
         """Drop what is kept of a deleted Rollout, deliver its last audit records and drain its candidate."""
-        self.tracker.forget(record.meta.key)
-        self.tests.results.forget_all(record.meta.uid)
-        self.jobs.forget(record.meta.uid)
-        self.unreadable.forget(record.meta.key)
+        self._drop(record)
         # One without a finalizer was gone before its end could be written into its status.
         attempt = self.decider.attempt_on_departed(record)
         self.decider.clocks.forget(record.meta.key)
         self.relay.on_delete(replace(record, status=attempt.decision.status) if attempt is not None else record)
         self.memory.depart(record)
         self.queue.to_safety(record.meta.key)
+
+    def _arrives_in(self, key: ObjectKey) -> timedelta | None:
+        """Return when to decide about a Rollout that comes from another process's shard; None for all others."""
+        due, record = self.decider.ownership.due_in(key), self.cache.rollout(key)
+        if due is not None and record is not None:
+            # It may have been this process's before that.
+            self.forget(record)
+        return due
+
+    def forget(self, record: RolloutRecord) -> None:
+        """Forget everything about a Rollout that another process decides about."""
+        self._drop(record)
+        self.decider.clocks.forget(record.meta.key)
+        self.relay.forget(record.meta.key)
+        self.memory.forget(record.meta.key)
+
+    def _drop(self, record: RolloutRecord) -> None:
+        self.tracker.forget(record.meta.key)
+        self.tests.results.forget_all(record.meta.uid)
+        self.jobs.forget(record.meta.uid)
+        self.unreadable.forget(record.meta.key)
+        self.delays.forget(record.meta.key)
 
     # ---- who may write -------------------------------------------------------------------------
 
@@ -134,7 +161,7 @@ class RolloutReconciler:
         stored = attempt.record.status.epoch
         if stored <= attempt.epoch:
             return
-        self.ports.leadership.outrank(stored)
+        self.ports.leadership.outrank(stored, attempt.record.model)
         message = (
             f"{attempt.key}: its status was written in term {stored}, and this process leads in term {attempt.epoch}"
         )
@@ -145,7 +172,7 @@ class RolloutReconciler:
         key, epoch, mark = attempt.key, attempt.epoch, attempt.mark
 
         def may_write() -> None:
-            if self.ports.leadership.epoch != epoch:
+            if self.decider.ownership.epoch_now(attempt.record) != epoch:
                 raise NotLeaderError(
                     f"{key}: this process does not lead any more in term {epoch}: the write is dropped"
                 )
@@ -189,6 +216,9 @@ class RolloutReconciler:
                 await self._report_refusal(attempt, problem, guard)
             raise
         self.memory.advanced(attempt.key)
+        left = self._delay(attempt)
+        if left:
+            return min(left, attempt.decision.requeue_after or left)
         await self._report(attempt, guard)
         if attempt.correction is not None:
             self.memory.reported(attempt.key)
@@ -222,6 +252,13 @@ class RolloutReconciler:
 
     # ---- report --------------------------------------------------------------------------------
 
+    def _delay(self, attempt: Attempt) -> timedelta:
+        """Return how long the status may still wait; what the safety lane has done is reported at once."""
+        if attempt.correction is not None or attempt.verdict is not None:
+            return _AT_ONCE
+        now = self.ports.clock.monotonic()
+        return self.delays.left(attempt.key, attempt.record.status, attempt.decision, now)
+
     async def _report(self, attempt: Attempt, guard: Guard) -> None:
         """Write the status, then publish the events."""
         record, decision = attempt.record, attempt.decision
@@ -233,10 +270,11 @@ class RolloutReconciler:
         self.on_change(written)
         self.relay.deliver(written)
         self.tests.results.forget(record.meta.uid, status)
-        self._count(record.status, status)
+        count_changes(self.ports.telemetry, record.status, status)
         await self._publish(attempt, decision.events)
 
     async def _publish(self, attempt: Attempt, events: tuple[Event, ...]) -> None:
+        self.announcements.events(attempt.record, attempt.decision.status, attempt.at, events)
         for event in events:
             logger.info("%s: %s: %s", attempt.key, event.reason.value, event.message)
             await self.ports.events.publish(attempt.record.meta, event)
@@ -249,15 +287,6 @@ class RolloutReconciler:
             stamped = _with_epoch(status, attempt)
             self.on_change(await self.ports.statuses.write_rollout(record.meta, stamped, guard=guard))
             self.ports.telemetry.writes.labels("status").inc()
-
-    def _count(self, before: RolloutStatus, after: RolloutStatus) -> None:
-        rollback, telemetry = after.rollback, self.ports.telemetry
-        if rollback is None or before.rollback == rollback:
-            return
-        if has_begun(before.rollback, rollback):
-            telemetry.rollbacks.labels(rollback.reason.value).inc()
-        if isinstance(mode_of(after), RolledBack) and rollback.traffic_safe_at is not None:
-            telemetry.rollback_seconds.observe((rollback.traffic_safe_at - rollback.decided_at).total_seconds())
 
 
 def log_weights(key: ObjectKey, action: SetWeights) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from serinus.api.names import ObjectKey
 from serinus.engine.rollout.actions import SetWeights
 from serinus.errors import NotLeaderError, RefusedError, SerinusError
+from serinus.ports.acting import acting_for
 from serinus.ports.cluster_state import Record
 from serinus.ports.services import Guard
 from serinus.reconcile.ports import Ports
@@ -21,6 +22,7 @@ from serinus.reconcile.rollouts.decider import Attempt, Decider
 from serinus.reconcile.rollouts.queue import SAFETY_RETRY, RolloutQueue
 from serinus.reconcile.rollouts.reconciler import RolloutReconciler, log_weights
 from serinus.reconcile.rollouts.safety_memory import Correction, Performed, SafetyMemory
+from serinus.telemetry import SAFETY
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +57,13 @@ class SafetyLane:
                 group.create_task(self._work())
 
     async def _work(self) -> None:
+        monotonic, durations = self.ports.clock.monotonic, self.ports.telemetry.reconciles.labels(SAFETY)
         while True:
             key = await self.queue.take_for_safety()
+            started = monotonic()
             try:
-                await self._secure(key)
+                with acting_for(self.decider.model_of(key)):
+                    await self._secure(key)
             except RefusedError as problem:
                 logger.warning("%s: a version may keep its traffic: %s", key, problem)
                 self.memory.refused(key, problem)
@@ -76,6 +81,7 @@ class SafetyLane:
                 logger.exception("%s: the safety lane failed", key)
                 self._retry(key, problem)
             finally:
+                durations.observe(monotonic() - started)
                 self.queue.secured(key)
             # An attempt alone waits for nothing, and the others have a turn as well.
             await asyncio.sleep(0)
@@ -92,6 +98,8 @@ class SafetyLane:
         """
         attempt = self.decider.attempt(key)
         if attempt is None:
+            if self.decider.ownership.due_in(key) is not None:
+                self.queue.hand_over(key, urgent=False)
             await self._drain(key)
             return
         self.memory.returned(key)
@@ -109,8 +117,13 @@ class SafetyLane:
     def _note_correction(self, attempt: Attempt) -> None:
         """Keep what was observed of weights that are right now: the ordinary reconcile could not see it any more."""
         if attempt.decision.status != attempt.record.status:
-            uid = attempt.record.meta.uid
-            correction = Correction(uid=uid, spec=attempt.spec, observed=attempt.observed, at=attempt.at)
+            correction = Correction(
+                uid=attempt.record.meta.uid,
+                spec=attempt.spec,
+                observed=attempt.observed,
+                at=attempt.at,
+                set_by=attempt.set_by,
+            )
             self.memory.corrected(attempt.key, correction)
 
     def _writes(self, attempt: Attempt) -> tuple[SetWeights, ...]:
@@ -143,22 +156,24 @@ class SafetyLane:
         return self.ports.clock.monotonic() - performed.at < SAFETY_RETRY.longest
 
     async def _perform(self, attempt: Attempt, action: SetWeights) -> None:
-        route = await self.ports.router.set_weights(attempt.key.namespace, action, guard=self._guard(attempt))
+        namespace = attempt.key.namespace
+        known = self.reconciler.cache.route(ObjectKey(namespace, action.route.http_route.name))
+        route = await self.ports.router.set_weights(namespace, action, guard=self._guard(attempt), known=known)
         self.ports.telemetry.writes.labels(type(action).__name__).inc()
         log_weights(attempt.key, action)
         performed = Performed(action, route.generation, self.ports.clock.monotonic())
         self.memory.succeeded(attempt.key, performed)
         waited = self.queue.is_waiting_for_safety(attempt.key)
         self.on_change(route)
-        if not waited:
-            # It was only this change: the ordinary reconcile sees what came of it.
+        if not waited or not self.queue.is_for_safety(attempt.key):
+            # It was only this change, or no traffic is left to take: the ordinary reconcile sees what came of it.
             self.queue.withdraw_from_safety(attempt.key)
 
     def _guard(self, attempt: Attempt) -> Guard:
         """Return what ends a loop of retries once this process does not lead any more."""
 
         def may_write() -> None:
-            if self.ports.leadership.epoch != attempt.epoch:
+            if self.decider.ownership.epoch_now(attempt.record) != attempt.epoch:
                 message = f"{attempt.key}: this process does not lead any more in term {attempt.epoch}"
                 raise NotLeaderError(f"{message}: the weights are left to its successor")
 

@@ -37,6 +37,7 @@ class Verdict:
     spec: RolloutSpec | InvalidSpec
     observed: Observation
     at: datetime
+    set_by: float
     version: str
 
     def is_in_force(self, record: RolloutRecord) -> bool:
@@ -89,6 +90,7 @@ class Correction:
     spec: RolloutSpec | InvalidSpec
     observed: Observation
     at: datetime
+    set_by: float
 
     def observation_with(self, fresh: Observation) -> Observation:
         """Return the observation to decide on."""

@@ -66,6 +66,7 @@ class StageAnalysis:
         asked: its conditions: those of ``abortOn``, then the guards.
         initial: the progress of each condition before the first answer.
         progress: the progress of each condition now.
+        began: when the stage began by the clock that its answers are read with.
         counts_from: only later answers count; earlier ones may include requests of an earlier run of this version.
         not_before: counts from a sample before this time may be of an earlier run; None where there was none.
         until: by condition, up to when the source has answered; the next question begins there.
@@ -84,6 +85,7 @@ class StageAnalysis:
     asked: tuple[Asked, ...]
     initial: tuple[Progress, ...]
     progress: tuple[Progress, ...]
+    began: datetime
     counts_from: datetime
     until: tuple[datetime, ...]
     unread_until: datetime | None
@@ -118,10 +120,15 @@ class StageAnalysis:
 
 def visit_of(record: RolloutRecord) -> StageId | None:
     """Return the visit to a stage that is under way; None where no run is."""
-    mode = mode_of(record.status)
+    return visit_in(record.status, record.meta.uid)
+
+
+def visit_in(status: RolloutStatus, uid: str) -> StageId | None:
+    """Return the visit that a status of the Rollout with this uid is in; None where no run is under way."""
+    mode = mode_of(status)
     if not isinstance(mode, Running):
         return None
-    return StageId(record.meta.uid, record.status.run, mode.stage.index, mode.stage.since)
+    return StageId(uid, status.run, mode.stage.index, mode.stage.since)
 
 
 def subject_of(serving: Serving | None, versions: Mapping[str, ModelVersionRecord], model: ObjectKey) -> Subject | None:

@@ -6,16 +6,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from serinus.api.names import ObjectKey
-from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, update_all
-from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Question
+from serinus.engine.analysis.measurements import Answer, Counted, Question, lost
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.reconcile.rollouts.stage_analysis import Asked, Pair, StageAnalysis
-
-
-def is_down(answer: Answer) -> bool:
-    """Return whether the source did not answer, so that the same time must be asked for again."""
-    return isinstance(answer, CouldNotAsk) and answer.cause is Cause.PROVIDER_DOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +73,6 @@ def _updated(step: Step, folded: Folded, now: datetime) -> StageAnalysis:
     until = tuple(since if lost(pair) is not None else now for since, pair in zip(analysis.until, answers, strict=True))
     live = analysis.live if analysis.caught_up else (*analysis.live, tuple(answers))
     return replace(analysis, progress=folded.progress, share=folded.share, until=until, live=live)
-
-
-def lost(pair: Pair) -> Answer | None:
-    """Return the answer that says that the source could not be asked about one of the two versions."""
-    candidate, stable = pair
-    if is_down(candidate):
-        return candidate
-    return stable if stable is not None and is_down(stable) else None
 
 
 def _counts(analysis: StageAnalysis, answer: Answer) -> bool:

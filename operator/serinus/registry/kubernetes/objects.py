@@ -24,6 +24,7 @@ from serinus.api.names import (
     model_version_name,
 )
 from serinus.api.parsing import decode, encode
+from serinus.api.texts import LONGEST_REASON
 from serinus.engine.audit.chain import StoredRecord
 from serinus.engine.audit.contents import StoredVersion
 from serinus.engine.audit.head import apply
@@ -129,7 +130,7 @@ def version_entry(raw: Raw) -> VersionEntry:
         registered_at=metadata.creation_timestamp,
         labels=tuple(sorted(metadata.labels.items())),
         # The annotation yanks the version also without a reason.
-        yanked="" if yanked is None else yanked or _NO_REASON,
+        yanked="" if yanked is None else yanked[:LONGEST_REASON] or _NO_REASON,
     )
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from serinus.engine.analysis.measurements import Answer, Coarse, Counted
 from support.analysis import (
     SCRAPE,
     START,
+    a_batch,
     a_stage,
     after,
     at,
@@ -57,6 +59,19 @@ def test_a_proportion_at_its_limit_exactly_is_within_it(line: str) -> None:
 def test_a_stage_may_ask_for_fewer_requests_or_for_more() -> None:
     assert judged_after(a_stage(min_requests=10), clean(1)).verdict is Verdict.PASS
     assert judged_after(a_stage(min_requests=601), clean(60)).cause is Cause.TOO_FEW_REQUESTS
+
+
+def test_requests_that_may_be_from_before_the_stage_count_for_a_breach_and_not_for_a_pass() -> None:
+    stage = a_stage(min_requests=10)
+    progress = replace(begun(stage), since=at(5))
+    before, since = (dataclasses.replace(counted(10, 100), begun=at(seconds)) for seconds in (4, 5))
+    judged = assess(after(progress, [before]), stage, at(10))
+    assert (judged.cause, judged.requests) == (Cause.TOO_FEW_REQUESTS, 100)
+    assert "10 requests are missing" in judged.message
+    assert assess(after(progress, [since]), stage, at(10)).verdict is Verdict.PASS
+    assert assess(after(progress, [before, counted(15, 10)]), stage, at(15)).verdict is Verdict.PASS
+    bad = dataclasses.replace(before, batch=a_batch(100, 100))
+    assert assess(after(progress, [bad]), stage, at(10)).verdict is Verdict.BREACH
 
 
 def test_a_pass_holds_while_the_latest_reading_is_fresh() -> None:

@@ -11,7 +11,8 @@ from serinus.api.rollout import MetricsRef
 from serinus.api.rollout_status import Baseline
 from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis.assessment import Assessment, assess, begin, update
-from serinus.engine.analysis.guards import GUARDS, baselines_of, guards_of, possible_guards
+from serinus.engine.analysis.false_aborts import GUARDS, possible_guards
+from serinus.engine.analysis.guards import baselines_of, guards_of
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData
 from support.analysis import SCRAPE, a_stage, at
 from support.builders import CANARY, PRODUCTION, STAGING, a_spec

@@ -2,7 +2,8 @@
 
 from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.names import Command
-from serinus.api.rollout_status import Phase
+from serinus.api.parsing import decode, encode
+from serinus.api.rollout_status import Phase, RolloutStatus
 from support.builders import CANARY, PRODUCTION, STAGING, a_spec
 from support.world import BAD, NOTHING, World
 from support.world_states import condition, in_canary
@@ -19,6 +20,24 @@ def test_pause_holds_the_weight_and_resume_lets_it_go_on() -> None:
     assert condition(world, ConditionType.READY) == (ConditionStatus.UNKNOWN, "Paused")
 
     world.command(Command.RESUME).run(Phase.HEALTHY)
+
+
+def test_what_a_person_wrote_controls_no_terminal() -> None:
+    world = in_canary().command(Command.PAUSE, "a\x1b[2J\u202eb")
+    world.settle()
+
+    told = [world.status.summary, world.status.next_action, *(one.message for one in world.status.conditions)]
+    told += [event.message for event in world.events]
+    assert world.status.last_handled[Command.PAUSE].startswith("a\x1b[2J\u202eb")
+    assert "a\ufffd[2J\ufffdb" in world.status.summary
+    assert [text for text in told if "\x1b" in text or "\u202e" in text] == []
+
+
+def test_what_a_person_wrote_makes_no_status_too_long_to_be_stored() -> None:
+    world = World(freeze="x" * 200_000)
+    world.settle()
+    assert world.status.next_action.endswith("…")
+    assert decode(RolloutStatus, encode(world.status), "status") == world.status
 
 
 def test_a_paused_candidate_still_loses_its_traffic_on_a_breach() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from support.exploration.search import replay
 from support.exploration.worlds import WORLDS
 from support.histories import Event, lived, play
@@ -73,6 +74,8 @@ def test_a_history_that_once_broke_a_law_keeps_them_all(world: str, history: str
     assert replay(found, tuple(history.split("; "))) == []
 
 
+_TAKEN: list[Event] = [("edit", "Git", "2.0.0"), ("measure", 40)]
+
 LIVED: dict[str, tuple[str, list[Event]]] = {
     "a deletion gives the traffic to a version without endpoints": ("Stranded", [("delete", False), ("look", "")]),
     "the same beside a backend that somebody has added": (
@@ -87,6 +90,10 @@ LIVED: dict[str, tuple[str, list[Event]]] = {
         "Idle",
         [("look", ""), ("spoil", True), ("status", "older"), ("look", "")],
     ),
+    "a stage's time goes on while somebody has taken its weight and nobody can ask": (
+        "Running",
+        [("quality", "2.0.0", "down"), ("measure", 2), *_TAKEN, ("quality", "2.0.0", "good"), ("measure", 2)],
+    ),
 }
 """The same of the random histories, which go deeper: the mode in which they begin, and what happens then."""
 
@@ -97,6 +104,15 @@ def test_a_random_history_that_once_broke_a_law_keeps_them_all(mode: str, events
 
     assert world.decisions
     assert any(entry.weight for entry in world.route.entries)
+
+
+def test_weight_that_is_not_given_back_yet_is_said_not_to_be() -> None:
+    world = lived("Running", [("quality", "2.0.0", "down"), ("measure", 2), *_TAKEN])
+
+    confirmed = find_condition(world.status.conditions, ConditionType.TRAFFIC_CONFIRMED)
+    assert confirmed is not None
+    assert confirmed.status is not ConditionStatus.TRUE
+    assert confirmed.message == "2.0.0 has 0% instead of 5%. It gets the rest back once the metrics answer again."
 
 
 def test_a_deletion_ends_once_another_version_has_an_endpoint() -> None:

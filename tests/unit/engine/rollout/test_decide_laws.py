@@ -1,9 +1,7 @@
 """Laws that hold in every history: random worlds, random people, crashes at any moment, begun in any mode."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,35 +14,33 @@ from support.world import World
 History = tuple[str, list[Event]]
 
 
-@pytest.fixture(scope="module")
-def coverage() -> Iterator[Coverage]:
-    """Count over all histories of this module; every kind of event must have come in every mode."""
-    counted = Coverage()
-    yield counted
-    print(f"\n  {counted.told()}")  # noqa: T201 - the counts are what the tests have to tell
-    assert not counted.missing()
-
-
 _shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @settings(_shared, max_examples=examples(150))
 @given(histories)
-def test_every_decision_of_every_history_keeps_the_laws(coverage: Coverage, history: History) -> None:
+def test_every_decision_of_every_history_keeps_the_laws(history: History) -> None:
     """World holds each decision against support.laws; a history without decisions would prove nothing."""
     mode, events = history
-    world = lived(mode, [*events, ("measure", 2)], coverage)
+    world = lived(mode, [*events, ("measure", 2)])
 
     assert len(world.decisions) >= 2 or world.gone
 
 
-@pytest.mark.parametrize("mode", BEGINNINGS)
-@settings(_shared, max_examples=examples(10))
-@given(events=one_of_each)
-def test_every_event_in_every_mode_keeps_the_laws(coverage: Coverage, mode: str, events: tuple[Event, ...]) -> None:
-    for event in events:
-        world = lived(mode, [event, ("look", ""), ("measure", 2)], coverage)
-        assert world.decisions or world.gone
+def test_every_event_in_every_mode_keeps_the_laws() -> None:
+    coverage = Coverage()
+
+    @settings(_shared, max_examples=examples(10))
+    @given(events=one_of_each)
+    def keep_the_laws(events: tuple[Event, ...]) -> None:
+        for mode in BEGINNINGS:
+            for event in events:
+                world = lived(mode, [event, ("look", ""), ("measure", 2)], coverage)
+                assert world.decisions or world.gone
+
+    keep_the_laws()
+    # Not in a fixture of the module: its tests may run in several processes.
+    assert not coverage.missing(), coverage.told()
 
 
 def test_the_histories_know_every_event() -> None:

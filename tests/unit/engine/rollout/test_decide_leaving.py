@@ -3,7 +3,10 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec import structs
 
+from serinus.api.audit_record import AuditEvent
+from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RunResult
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.decision import Decision
@@ -185,3 +188,23 @@ def test_weight_that_somebody_gives_a_rolled_back_version_when_it_is_superseded_
 
     assert [write.towards_safety for write in writes(decision)] == [True]
     assert not world.weight("2.0.0")
+
+
+@pytest.mark.parametrize("change", ["version", "plan"])
+def test_the_record_of_a_superseded_run_names_that_run_and_its_stage(change: str) -> None:
+    world = in_canary()
+    if change == "version":
+        world.wish("3.0.0")
+    else:
+        assert isinstance(world.spec, RolloutSpec)
+        canary, *others = world.spec.stages[1:]
+        renamed = structs.replace(canary, name="trial")
+        world.spec = structs.replace(world.spec, stages=(world.spec.stages[0], renamed, *others))
+    for _ in range(4):
+        world.measure().settle()
+
+    made = {record.id: record for _, _, decision in world.decisions for record in decision.status.records}
+    told = [(record.event, record.rollout.run, record.rollout.stage) for record in made.values() if record.rollout]
+    superseded = [one for one in told if one[0] is AuditEvent.RUN_SUPERSEDED]
+    started = [run for event, run, _ in told if event is AuditEvent.ROLLOUT_STARTED]
+    assert (superseded, started) == ([(AuditEvent.RUN_SUPERSEDED, 1, "canary")], [1, 2])

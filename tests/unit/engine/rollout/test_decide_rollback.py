@@ -148,7 +148,7 @@ def test_a_failed_test_rolls_back_before_any_request_of_a_user(failing: str) -> 
     assert all(
         observed.route.entries for _, observed, _ in world.decisions if not isinstance(observed.route, RouteProblem)
     )
-    assert not any(event.reason.value == "WeightChanged" for event in world.events)
+    assert not any(event.reason.value == "TrafficShifted" for event in world.events)
 
 
 def test_a_bad_first_version_keeps_its_weight_and_asks_for_a_person() -> None:

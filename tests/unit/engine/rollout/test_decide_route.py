@@ -184,3 +184,32 @@ def test_a_route_that_is_gone_is_named_and_the_run_goes_on_when_it_is_back(probl
     world.run(Phase.ROLLED_BACK if bad else Phase.HEALTHY)
 
     assert world.weight("2.0.0") == (0 if bad else 10_000)
+
+
+def test_weight_that_a_person_took_while_no_operator_ran_is_given_back_unless_the_run_was_aborted() -> None:
+    """docs/how-to/break-glass.md: first the command, then the route."""
+    by_hand = a_route({"1.0.0": 9500, "2.0.0": 0}, generation=9, written_by="kubectl-patch")
+    forgotten, aborted = in_canary(), in_canary()
+    for world in (forgotten, aborted):
+        world.measure().settle()
+        world.route = replace(by_hand, parents=world.route.parents)
+    aborted.command(Command.ABORT, "INC-4711")
+
+    for world in (forgotten, aborted):
+        world.measure().settle()
+
+    assert (forgotten.status.phase, forgotten.weight("2.0.0")) == (Phase.PROGRESSING, 500)
+    assert "WeightDriftCorrected" in forgotten.reasons()
+    assert (aborted.status.phase, aborted.weight("2.0.0")) == (Phase.ROLLED_BACK, 0)
+    assert "WeightDriftCorrected" not in aborted.reasons()
+
+
+def test_a_version_that_a_person_took_out_of_production_while_no_operator_ran_stays_out_after_a_rollback() -> None:
+    world = World().run(Phase.HEALTHY)
+    by_hand = a_route({"1.0.0": 10_000, "2.0.0": 0}, generation=9, written_by="kubectl-patch")
+    world.route = replace(by_hand, parents=world.route.parents)
+
+    world.command(Command.ROLLBACK, "INC-4711").measure().settle()
+
+    assert (world.status.phase, world.weight("1.0.0"), world.weight("2.0.0")) == (Phase.ROLLED_BACK, 10_000, 0)
+    assert "WeightDriftCorrected" not in world.reasons()

@@ -142,8 +142,8 @@ def _taken_back(patch: pytest.MonkeyPatch) -> None:
 def _freeze_unnoted(patch: pytest.MonkeyPatch) -> None:
     plain = conclude._track_hold
 
-    def noted(draft: Any, situation: Any) -> Any:
-        return draft if situation.observed.freeze is not None else plain(draft, situation)
+    def noted(draft: Any, situation: Any, *, unwatched: bool) -> Any:
+        return draft if situation.observed.freeze is not None else plain(draft, situation, unwatched=unwatched)
 
     patch.setattr(conclude, "_track_hold", noted)
 
@@ -152,6 +152,7 @@ _NEVER: Final = Waiting(WaitReason.WEIGHT_PENDING, "never")
 _DELETED: Final = RUN + "the Rollout is deleted"
 _PAUSED: Final = "the gateway accepts; it is good; 31 s pass; pause; resume"
 _FROZEN: Final = "the gateway accepts; it is good; 31 s pass; frozen; thawed"
+_TAKEN: Final = "the gateway accepts; it is good; Prometheus is down; 31 s pass; somebody removes 2.0.0's entry"
 _FOUGHT: Final = "somebody gives 2.0.0 weight; 31 s pass"
 
 DEFECTS: Final = (
@@ -259,6 +260,12 @@ DEFECTS: Final = (
     Defect("modes_follow", "a rollback is forgotten", RUN, _without_completion),
     Defect("modes_follow", "a rollback is taken back", RUN, _taken_back),
     Defect("held_time_is_not_run_time", "a freeze is not noted", _FROZEN, _freeze_unnoted),
+    Defect(
+        "held_time_is_not_run_time",
+        "time with less than the stage gives is not noted",
+        _TAKEN,
+        _returns(conclude, "lacking_weight", None),
+    ),
     Defect("held_time_is_not_run_time", "held time is not noted", _PAUSED, _keeps_draft(conclude, "_track_hold")),
     Defect(
         "no_fight",

@@ -9,13 +9,13 @@ from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
-from serinus.api.modelversion import VersionStage
+from serinus.api.modelversion import ModelVersionStatus, VersionStage
 from serinus.api.rollout_status import Rollback, RollbackReason, RolloutStatus, Serving
 from serinus.engine.rollout.status import write_refused
 from serinus.engine.versions.lifecycle import VersionPlacement, next_placement, placements
 from serinus.errors import NotFoundError, TransientError
 from serinus.ports.cluster_state import ModelVersionRecord
-from serinus.reconcile.modelversions.stage_writer import ECHO, WORKERS, StageWriter
+from serinus.reconcile.modelversions.stage_writer import ECHO, GATHER, WORKERS, StageWriter
 from serinus.telemetry import Telemetry
 from support.fakes import FakeCluster, FakeStatusWriter
 from support.records import key, model_version
@@ -62,8 +62,9 @@ def test_a_version_has_the_stage_and_share_that_the_rollout_gives_it(
 @pytest.mark.parametrize(
     ("published", "placement"),
     [
-        (("Canary", "5%"), ("Registered", "0%")),
-        (("Staging", "0%"), ("Registered", "0%")),
+        (("Canary", "5%"), ("Registered", "")),
+        (("Staging", "0%"), ("Registered", "")),
+        (("Registered", ""), ("Registered", "")),
         (("Production", "100%"), ("Superseded", "0%")),
         (("RolledBack", "0%"), ("RolledBack", "0%")),
         (("Superseded", "0%"), ("Superseded", "0%")),
@@ -140,7 +141,7 @@ async def test_of_a_version_whose_write_waits_only_the_newest_stage_is_written()
         new.faults.latency = 1.0
         for weight in (1, 2, 3, 4, 5):
             new.publish(trying(weight))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(GATHER + 0.5)
         for weight in (6, 7):
             new.publish(trying(weight))
         await asyncio.sleep(5)
@@ -153,7 +154,7 @@ async def test_a_write_that_hangs_holds_up_no_other_versions_write() -> None:
     async with at_work("1.0.0", "2.0.0") as new:
         new.faults.hanging.add("fraud-v1.0.0")
         new.publish(trying(5))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(GATHER + 0.1)
         assert new.shown("2.0.0") == ("Canary", "5%")
     assert WORKERS > 1
 
@@ -163,7 +164,7 @@ async def test_a_write_that_fails_is_tried_again_by_itself_with_what_is_true_by_
     async with at_work("2.0.0") as new:
         new.faults.before.extend([TransientError("down")] * 3)
         new.publish(trying(5))
-        await asyncio.sleep(1)
+        await asyncio.sleep(GATHER + 1)
         new.publish(rolled_back(0))
         await asyncio.sleep(10)
         assert (new.shown("2.0.0"), new.written("2.0.0")) == (("RolledBack", "0%"), 1)
@@ -178,7 +179,7 @@ async def test_a_stage_is_not_written_again_while_the_watch_may_not_have_shown_i
         assert new.written("2.0.0") == 1
         await asyncio.sleep(ECHO)
         new.publish(trying(5))
-        await asyncio.sleep(1)
+        await asyncio.sleep(GATHER + 0.1)
         assert new.written("2.0.0") == 2
 
 
@@ -187,7 +188,31 @@ async def test_nothing_is_remembered_of_a_version_once_it_shows_its_stage_or_is_
     async with at_work("1.0.0", "2.0.0") as new:
         new.faults.always["fraud-v1.0.0"] = NotFoundError("gone")
         new.publish(trying(5))
-        await asyncio.sleep(1)
+        await asyncio.sleep(GATHER + 0.1)
         new.seen = [stored for stored in new.cluster.objects.values() if isinstance(stored, ModelVersionRecord)][1:]
         new.publish(trying(5))
         assert len(new.writer) == 0
+
+
+@in_virtual_time
+async def test_a_review_takes_the_waiting_placement_along() -> None:
+    async with at_work("2.0.0") as new:
+        version = key("fraud-v2.0.0")
+        new.publish(trying(5))
+        await new.writer.write_review(version, ModelVersionStatus(spec_hash="sha256:1"))
+        assert new.shown("2.0.0") == ("Canary", "5%")
+        await new.writer.write_review(version, ModelVersionStatus(spec_hash="sha256:2"))
+        new.publish(trying(5))
+        await asyncio.sleep(GATHER + 0.1)
+        assert (new.shown("2.0.0"), new.written("2.0.0")) == (("Canary", "5%"), 0)
+
+
+@in_virtual_time
+async def test_where_a_review_cannot_be_written_the_placement_is_written_by_itself() -> None:
+    async with at_work("2.0.0") as new:
+        new.publish(trying(5))
+        new.faults.before.append(TransientError("down"))
+        with pytest.raises(TransientError):
+            await new.writer.write_review(key("fraud-v2.0.0"), ModelVersionStatus(spec_hash="sha256:1"))
+        await asyncio.sleep(GATHER + 0.1)
+        assert (new.shown("2.0.0"), new.written("2.0.0")) == (("Canary", "5%"), 1)

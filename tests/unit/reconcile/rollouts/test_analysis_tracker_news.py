@@ -53,32 +53,42 @@ class Told:
         return found
 
 
-async def test_ticks_without_new_requests_are_no_news() -> None:
+async def test_new_requests_are_news_only_where_a_verdict_changes_with_them() -> None:
     told = Told()
-    told.source.share = lambda _: float(len(told.source.asks) % 3 == 0)
-    assert await told.ticks(12) == [1, 3, 6, 9, 12]
+    # The first answers, and then each of the two conditions has the requests that it needs.
+    assert await told.ticks(10) == [1, 3, 8]
+    assert await told.ticks(24) == [4, 10, 16, 22]
 
 
-async def test_without_any_traffic_a_decision_is_made_once_a_minute() -> None:
-    told = Told()
-    told.source.share = lambda _: 0.0
-    assert await told.ticks(37) == [1, 13, 25, 37]
-
-
-async def test_every_tick_is_news_while_the_source_does_not_answer_and_when_it_does_again() -> None:
+async def test_without_any_traffic_a_decision_is_made_twice_a_minute() -> None:
     told = Told()
     told.source.share = lambda _: 0.0
-    await told.ticks(2)
+    assert await told.ticks(19) == [1, 7, 13, 19]
+
+
+async def test_that_the_source_does_not_answer_is_news_once_and_that_it_does_again() -> None:
+    told = Told()
+    await told.ticks(10)
     told.source.down = everything
-    assert await told.ticks(3) == [1, 2, 3]
+    assert await told.ticks(3) == [1]
     told.source.down = nothing
     assert await told.ticks(3) == [1]
 
 
-async def test_every_tick_is_news_where_a_window_moves_on() -> None:
+async def test_a_window_that_has_become_empty_is_news() -> None:
     told = Told(judgement="Observed")
+    await told.ticks(8)
     told.source.share = lambda _: 0.0
-    assert await told.ticks(4) == [1, 2, 3, 4]
+    assert len(await told.ticks(24)) >= 2
+    assert await told.ticks(2) == []
+
+
+async def test_a_share_that_contradicts_the_weights_is_news() -> None:
+    told = Told()
+    told.source.share = lambda question: 0.05 if question.subject.version == "2.0.0" else 0.95
+    await told.ticks(120)
+    told.source.share = lambda _: 0.5
+    assert await told.ticks(4) == [1]
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])

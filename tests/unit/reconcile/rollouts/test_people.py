@@ -36,7 +36,8 @@ async def _promote(rig: Rig, approver: str, **fields: object) -> None:
     actors = replace(record.actors, requested_by=approver, approved_by=approver, override_by=approver)
     rig.cluster.put(replace(record, commands={Command.PROMOTE.value: "CHG-1"}, actors=actors, **fields))  # type: ignore[arg-type]
     await until(lambda: rig.status().last_handled.get("promote") == "CHG-1", why="the answer")
-    await until(lambda: not rig.status().records, why="the records to be delivered")
+    # What the registry has goes with the next write, such as that of the evidence once a minute.
+    await until(lambda: not rig.status().records, why="the records to be delivered", within=120)
 
 
 @pytest.mark.parametrize(

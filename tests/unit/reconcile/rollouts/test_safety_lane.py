@@ -4,6 +4,7 @@ All of it in virtual time: what is measured is what waits for what.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -11,12 +12,13 @@ from datetime import timedelta
 import pytest
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
+from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RollbackReason, RunResult
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.observation import RouteEntry
 from serinus.errors import AmbiguousError, ConflictError, RefusedError, SerinusError, TransientError
 from serinus.ports.cluster_state import ModelVersionRecord, RouteRecord
-from serinus.reconcile.rollouts.safety_lane import WORKERS
+from serinus.reconcile.rollouts.safety_lane import WORKERS, SafetyLane
 from support.builders import CANARY, PRODUCTION, STAGING
 from support.examples import examples
 from support.records import backend, endpoints, key, rollout, spec_for
@@ -68,6 +70,34 @@ async def test_a_thousand_versions_that_fail_at_once_have_no_traffic_five_second
         await until(lambda: not with_traffic(rig, names), why="the last", within=5)
         assert rig.clock.monotonic() - tick <= 5
         assert rig.statuses.faults.latency or all(rig.status(name).phase is Phase.PROGRESSING for name in names)
+
+
+@pytest.mark.parametrize("latency", [ROUTER_LATENCY, 12.0], ids=["within a tick", "longer than a tick"])
+@in_virtual_time
+async def test_the_lane_attempts_each_of_many_bad_versions_once_and_leaves_the_rest_to_others(
+    latency: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All attempts share one core: those about versions without traffic would be before those with it."""
+    rig, names = Rig(), ["fraud", *(f"m{number:02}" for number in range(40))]
+    await rig.canaries(*names[1:])
+    rig = Rig(rig.cluster, rig.source)
+    rig.router.faults.latency, rig.statuses.faults.latency = latency, 0.2
+    attempted: Counter[ObjectKey] = Counter()
+    secure = SafetyLane._secure
+
+    async def counted(lane: SafetyLane, one: ObjectKey) -> None:
+        # From the breach on: what is tried before has nothing to take.
+        if one in attempted or rig.reconciler.tracker.breached(rig.cluster.rollout(one)):
+            attempted[one] += 1
+        await secure(lane, one)
+
+    monkeypatch.setattr(SafetyLane, "_secure", counted)
+    async with rig.running():
+        await until(lambda: len(rig.source.asks[-1].questions) >= 2 * len(names), why="all to be watched", within=300)
+        rig.source.bad = {"2.0.0": 1.0}
+        await until(lambda: all(rig.status(name).phase is Phase.ROLLED_BACK for name in names), why="all statuses")
+        await asyncio.sleep(60)
+    assert attempted == Counter(map(key, names))
 
 
 # ---- what hangs elsewhere ------------------------------------------------------------------------

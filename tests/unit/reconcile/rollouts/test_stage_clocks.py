@@ -1,4 +1,4 @@
-"""A stage lasts as long as planned where the wall clock is set forward, and never shorter where it is set at all."""
+"""A stage lasts as long as planned, whatever the wall clock is set to and whenever."""
 
 import asyncio
 from dataclasses import replace
@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from serinus.api.names import Command
 from serinus.api.rollout_status import CurrentStage, Phase
@@ -40,7 +42,9 @@ def in_stage(**changes: Any) -> Rig:
     return rig
 
 
-@pytest.mark.parametrize("steps", [(7200,), (300, 300), (2,), (-3600, 3600), (-3600, 3600, 7200), (3600, -3600, 3600)])
+@pytest.mark.parametrize(
+    "steps", [(7200,), (300, 300), (2,), (-300,), (300, -300), (-3600, 3600, 7200), (3600, -3600, 3600)]
+)
 @in_virtual_time
 async def test_a_stage_lasts_as_long_as_planned(steps: tuple[int, ...]) -> None:
     rig = in_stage()
@@ -52,20 +56,6 @@ async def test_a_stage_lasts_as_long_as_planned(steps: tuple[int, ...]) -> None:
             set_by(rig, step)
         await rig.reaches_stage("production", within=2000)
         assert PLANNED - 10 <= rig.clock.monotonic() - began <= PLANNED + 60
-
-
-@pytest.mark.parametrize("steps", [(-300,), (300, -300)])
-@in_virtual_time
-async def test_a_clock_that_is_set_back_makes_a_stage_longer_and_never_shorter(steps: tuple[int, ...]) -> None:
-    rig = in_stage()
-    async with rig.running():
-        await rig.reaches_canary()
-        began = rig.clock.monotonic()
-        for step in steps:
-            await asyncio.sleep(50)
-            set_by(rig, step)
-        await rig.reaches_stage("production", within=2000)
-        assert PLANNED + 300 - 10 <= rig.clock.monotonic() - began <= PLANNED + 300 + 60
 
 
 @in_virtual_time
@@ -170,3 +160,71 @@ async def test_a_rollout_at_rest_is_not_written() -> None:
         rig.queue.enqueue(key())
         await asyncio.sleep(60)
         assert rig.status() == status
+
+
+BUSY = 2.0
+"""Seconds that each write of a status takes, half of them before it has its effect."""
+
+SHORT, PAUSE = 120.0, 30.0
+"""Seconds of the stage, and of the pause in it."""
+
+
+@given(
+    steps=st.lists(st.tuples(st.floats(0, 150), st.sampled_from((-3600, 3600)), st.booleans()), max_size=2),
+    paused_after=st.none() | st.floats(5, 100),
+    from_start=st.booleans(),
+)
+@example(steps=[(1.0, 3600, True)], paused_after=None, from_start=True)
+@example(steps=[(2.5, 3600, True)], paused_after=None, from_start=True)
+@example(steps=[(0.2, 3600, True), (0.2, 3600, True)], paused_after=None, from_start=True)
+@example(steps=[(33.0, -3600, True)], paused_after=30.0, from_start=False)
+def test_a_step_at_any_moment_of_a_busy_operator_changes_no_length(
+    steps: list[tuple[float, int, bool]], paused_after: float | None, *, from_start: bool
+) -> None:
+    """Another Rollout's decisions notice the steps, also while a write of this one is under way.
+
+    Args:
+        steps: after which time the clock is set, by how much, and whether it is put right 4 s later.
+        paused_after: when the stage is paused.
+        from_start: whether the times count from the start of the run instead of from that of the stage.
+    """
+
+    @in_virtual_time
+    async def run() -> None:
+        rig = in_stage(duration="2m", minRequests=10)
+        rig.model("other", STAGING, {**CANARY, "duration": "2h"}, PRODUCTION)
+        rig.statuses.faults.latency = BUSY
+
+        async def step(after: float, by: int, *, put_right: bool) -> None:
+            await asyncio.sleep(after)
+            set_by(rig, by)
+            if put_right:
+                await asyncio.sleep(4)
+                set_by(rig, -by)
+
+        async def pause(after: float) -> None:
+            await asyncio.sleep(after)
+            command(rig, Command.PAUSE)
+            await asyncio.sleep(PAUSE)
+            command(rig, Command.RESUME)
+
+        async def decide_often() -> None:
+            while True:
+                await asyncio.sleep(0.5)
+                rig.queue.enqueue(key("other"))
+
+        async with rig.running(), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(decide_often())]
+            if not from_start:
+                await rig.reaches_canary()
+            tasks += [group.create_task(step(after, by, put_right=back)) for after, by, back in steps]
+            tasks += [group.create_task(pause(paused_after))] if paused_after is not None else []
+            await rig.reaches_canary()
+            began = rig.clock.monotonic()
+            await rig.reaches_stage("production")
+            lasted = rig.clock.monotonic() - began
+            for task in tasks:
+                task.cancel()
+        assert SHORT - 15 <= lasted <= SHORT + (PAUSE if paused_after is not None else 0) + 60
+
+    run()

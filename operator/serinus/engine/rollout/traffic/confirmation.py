@@ -1,11 +1,9 @@
 """Whether the data plane does what the status says: read off the route, never inferred from what was written."""
 
-import math
 from typing import Final, assert_never
 
 from serinus.api.rollout import HttpRouteRef, RolloutSpec, RouteRef
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.analysis.share import ENOUGH_REQUESTS
 from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.modes import RollingBack, Running, Stranded, mode_of
 from serinus.engine.rollout.observation import BackendKey, Observation, RouteEntry, RouteFacts, RouteProblem
@@ -132,18 +130,13 @@ def share_mismatch(status: RolloutStatus, situation: Situation) -> Waiting | Non
 
     Judged are the requests that were sent since the weights last changed: what a gateway did with other weights, such
     as those that an operator wrote and could not report before it ended, says nothing of these.
-    The tolerance is four standard deviations of a binomial count and half of the wanted share: it is meant to find a
-    gateway that ignores weights, not to measure them.
     """
     candidate, stable, seen = status.candidate, status.stable, situation.observed.share
     if candidate is None or stable is None or not 0 < candidate.weight < _ALL:
         return None
-    total, wanted = seen.total, candidate.weight / 100
-    expected = total * wanted
-    tolerance = 4 * math.sqrt(expected * (1 - wanted)) + expected / 2
-    if total < ENOUGH_REQUESTS or abs(seen.candidate - expected) <= tolerance:
+    if not seen.contradicts(candidate.weight / 100):
         return None
-    observed = 100 * seen.candidate / total
+    observed = 100 * seen.candidate / seen.total
     return Waiting(
         WaitReason.TRAFFIC_SHARE_MISMATCH,
         # Whole percents: a figure that changes with every tick would be a write at every tick.

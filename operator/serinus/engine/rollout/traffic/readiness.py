@@ -15,12 +15,13 @@ def track_readiness(draft: Draft, situation: Situation) -> Draft:
     """Note in the status since when a version with traffic has had no ready endpoint; report when that begins."""
     status = draft.status
     for role, serving, has_traffic in _roles(status):
-        unready = has_traffic and _is_unready(serving, status, situation.observed)
-        if unready == (serving.not_ready_since is not None):
+        unready, known = has_traffic and _is_unready(serving, status, situation.observed), serving.not_ready_since
+        # A time that is still to come was noted before the clock was set back: its limit would be reached too late.
+        since = min(known or situation.now, situation.now) if unready else None
+        if since == known:
             continue
-        since = situation.now if unready else None
         draft = draft.with_status(**{role: structs.replace(serving, not_ready_since=since)})
-        if unready:
+        if unready and known is None:
             message = f"{serving.version} HAS TRAFFIC AND NO READY ENDPOINTS."
             draft = draft.with_event(EventReason.BACKEND_NOT_READY, message, warning=True)
     return draft

@@ -76,6 +76,30 @@ def weight_writes(
     return draft, (action,)
 
 
+def lacking_weight(wanted: PlannedEntries, draft: Draft, situation: Situation) -> Waiting | None:
+    """Return what the version on trial lacks where it has less of the route than its stage gives it; None where not.
+
+    As where somebody took it away while the metrics were down: nothing gives it back before they answer, and until
+    then the stage watches less than it is meant to.
+    """
+    run, route = draft.mode, situation.observed.route
+    if not isinstance(run, Running) or run.candidate.weight <= 0:
+        return None
+    if not isinstance(route, RouteFacts):
+        return Waiting(route.reason, route.message)
+    version = run.candidate.version
+    place = place_of(version, draft.status, situation.observed)
+    has, due = 0.0, run.candidate.weight
+    if place is not None:
+        has = _percent(route.entries, place)
+        due = _percent(wanted, place) if isinstance(wanted, tuple) else due
+    if has >= due:
+        return None
+    unasked = any(one.cause in UNASKED for one in situation.written)
+    later = "It gets the rest back once the metrics answer again." if unasked else "It gets no more at this moment."
+    return Waiting(WaitReason.WEIGHT_PENDING, f"{version} has {has:g}% instead of {due:g}%. {later}")
+
+
 def _containment(
     draft: Draft, before: RolloutStatus, ref: RouteRef, route: RouteFacts, situation: Situation
 ) -> tuple[SetWeights, ...]:
@@ -125,7 +149,11 @@ def _lowers(
     place = place_of(version, status, situation.observed)
     if place is None:
         return False
-    return shares_of(wanted, (place.key,))[place.key] < shares_of(route.entries, (place.key,))[place.key]
+    return _percent(wanted, place) < _percent(route.entries, place)
+
+
+def _percent(entries: tuple[RouteEntry, ...], place: Place) -> float:
+    return shares_of(entries, (place.key,))[place.key]
 
 
 def _must_not_rise(
@@ -141,7 +169,7 @@ def _must_not_rise(
     if not isinstance(run, Running | Stranded):
         return False
     place = place_of(run.candidate.version, draft.status, situation.observed)
-    if place is None or shares_of(wanted, (place.key,))[place.key] <= shares_of(route.entries, (place.key,))[place.key]:
+    if place is None or _percent(wanted, place) <= _percent(route.entries, place):
         return False
     unstored = before.route is None or before.candidate is None or before.candidate.backend is None
     if isinstance(run, Stranded) or unstored or run.planned is None:
@@ -161,7 +189,9 @@ def _correct(draft: Draft, route: RouteFacts, before: RolloutStatus, situation: 
     memory, now = draft.status.route, situation.now
     if memory is None:
         return draft, False
-    since = now - memory.corrected_at if memory.corrected_at is not None else None
+    # A time that is still to come was noted before the clock was set back.
+    corrected_at = min(memory.corrected_at, now) if memory.corrected_at is not None else None
+    since = now - corrected_at if corrected_at is not None else None
     window = CONTEST_PAUSE if memory.corrections < MOST_CORRECTIONS else 2 * CONTEST_PAUSE
     in_a_row = memory.corrections if since is not None and since < window else 0
     who = f" by {route.written_by}" if route.written_by else ""
@@ -178,7 +208,7 @@ def _correct(draft: Draft, route: RouteFacts, before: RolloutStatus, situation: 
     if in_a_row == MOST_CORRECTIONS:
         draft = draft.with_event(EventReason.ROUTE_CONTESTED, message, warning=True)
     if since is not None and since < CONTEST_PAUSE and in_a_row > MOST_CORRECTIONS:
-        until = (memory.corrected_at or now) + CONTEST_PAUSE
+        until = (corrected_at or now) + CONTEST_PAUSE
         return draft.with_waiting(Waiting(WaitReason.ROUTE_CONTESTED, message, until=until)), True
     draft = _counted(draft, in_a_row + 1, situation)
     return draft.with_waiting(Waiting(WaitReason.ROUTE_CONTESTED, message)), in_a_row == MOST_CORRECTIONS

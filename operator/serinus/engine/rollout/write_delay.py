@@ -1,0 +1,74 @@
+"""How long a status may wait to be written, so that what changes within moments is written once."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from msgspec import structs
+
+from serinus.api.conditions import ConditionStatus, ConditionType
+from serinus.api.rollout_status import Phase, RolloutStatus, StageState
+from serinus.engine.rollout.decision import Decision
+from serinus.engine.rollout.modes import Running, mode_of
+
+CHANGE: Final = timedelta(seconds=2)
+"""For a new state of the stage, a new phase or reason, and a condition that has turned."""
+
+WORDING: Final = timedelta(seconds=10)
+"""For sentences and figures."""
+
+_NOW: Final = timedelta(0)
+_NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
+_BEFORE_ANALYSIS: Final = frozenset({StageState.PREPARING, StageState.SHIFTING, StageState.TESTING})
+
+
+def write_delay(before: RolloutStatus, decision: Decision) -> timedelta:
+    """Return how long a status may wait, counted from when it first differed from the stored one.
+
+    A crash meanwhile is a crash before the write, after which the same decision comes again. So only what is shown of
+    a run may wait. What the next decision rests on, or a record tells of, is written at once: weights, commands,
+    outcomes of tests, the time since when a stage is judged or held, a rollback, the beginning and the end of a run.
+
+    Args:
+        before: the stored status.
+        decision: what has been decided on it.
+    """
+    after = decision.status
+    if after == before:
+        return _NOW
+    run, earlier = mode_of(after), mode_of(before)
+    if not isinstance(run, Running) or not isinstance(earlier, Running) or decision.requeue_after == _NOW:
+        return _NOW
+    if decision.events or _facts(after, run) != _facts(before, earlier):
+        return _NOW
+    told = (after.phase, after.reason) != (before.phase, before.reason)
+    turned = told or _conditions(after) != _conditions(before)
+    return CHANGE if turned or run.stage.state is not earlier.stage.state else WORDING
+
+
+def _conditions(status: RolloutStatus) -> frozenset[tuple[str, str]]:
+    """Return what is true and false; that nothing is known yet, or figures have come, is no change to act on."""
+    known = ((one.type, one.status) for one in status.conditions if one.type != ConditionType.METRICS_AVAILABLE)
+    lost = ((one.type, one.status) for one in status.conditions if one.status is ConditionStatus.FALSE)
+    return frozenset((*known, *lost))
+
+
+def _facts(status: RolloutStatus, run: Running) -> RolloutStatus:
+    """Return the status without what is only shown."""
+    stage = run.stage
+    if stage.state in _BEFORE_ANALYSIS:
+        stage = structs.replace(
+            stage, state=StageState.SHIFTING, state_since=_NO_TIME, held_seconds=0.0, state_held_seconds=0.0
+        )
+    return structs.replace(
+        status,
+        phase=Phase.PROGRESSING,
+        phase_since=None,
+        reason="",
+        summary="",
+        next_action="",
+        evidence=(),
+        conditions=(),
+        # New ones are counted; those that the registry has go with the next write.
+        records=(),
+        stage=stage,
+    )

@@ -1,0 +1,1 @@
+"""What a screen or a page says of a Rollout, without saying how it looks."""
