@@ -1,12 +1,11 @@
 """How a parser becomes a command: typed options are read once from the arguments, then a handler runs on them."""
 
 import argparse
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
+from serinus.cli.context import CliContext
 from serinus.cli.output import drop_output, flush_output, printable
-from serinus.cli.session import CliContext
 from serinus.errors import SerinusError
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001 - argparse has no other name
@@ -60,7 +59,7 @@ def set_handler(
     def handle(args: argparse.Namespace, context: CliContext) -> int:
         try:
             result = run(read(args), context)
-            status = result if isinstance(result, int) else asyncio.run(result)
+            status = result if isinstance(result, int) else _completed(result)
             flush_output()
         except BrokenPipeError as problem:
             drop_output()
@@ -71,6 +70,13 @@ def set_handler(
 
     parser.set_defaults(run=handle, statuses=statuses)
     parser.epilog = f"Exit status: {'; '.join(f'{status} {meaning}' for status, meaning in sorted(statuses.items()))}."
+
+
+def _completed(work: Coroutine[Any, Any, int]) -> int:
+    # It loads for longer than a command that reads one object takes.
+    import asyncio  # noqa: PLC0415
+
+    return asyncio.run(work)
 
 
 def run_command(args: argparse.Namespace, context: CliContext) -> int:

@@ -2,21 +2,17 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Self
 
 from serinus import __version__
-from serinus.cli import annotate, rollback
-from serinus.cli.audit import command as audit_command
 from serinus.cli.command import STATUSES, Parser, Subparsers, run_command, set_handler
-from serinus.cli.diff import command as diff_command
-from serinus.cli.importing import command as import_command
+from serinus.cli.context import CliContext
 from serinus.cli.output import echo, echo_error
-from serinus.cli.registry import command as registry_command
-from serinus.cli.report import command as report_command
-from serinus.cli.session import CliContext
 from serinus.errors import SerinusError
 
 OK, FAILED = 0, 1
@@ -25,10 +21,36 @@ INTERRUPTED: Final = 130
 
 LEADERSHIP_LOST: Final = 3
 
+_FAMILIES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "status": "serinus.cli.rollouts.status",
+        "list": "serinus.cli.rollouts.listing",
+        "history": "serinus.cli.rollouts.history",
+        "explain": "serinus.cli.rollouts.explain",
+        "promote": "serinus.cli.rollouts.annotate",
+        "pause": "serinus.cli.rollouts.annotate",
+        "resume": "serinus.cli.rollouts.annotate",
+        "abort": "serinus.cli.rollouts.annotate",
+        "retry": "serinus.cli.rollouts.annotate",
+        "rollback": "serinus.cli.rollback",
+        "audit": "serinus.cli.audit.command",
+        "report": "serinus.cli.report.command",
+        "diff": "serinus.cli.diff.command",
+        "import": "serinus.cli.importing.command",
+        "lint": "serinus.cli.lint.command",
+        "check": "serinus.cli.check.command",
+        "registry": "serinus.cli.registry.command",
+        "web": "serinus.cli.web",
+        "simulate": "serinus.cli.simulate.command",
+    }
+)
+"""By verb, the module whose ``add_parser`` adds it. The modules load slowly together, so a verb loads its own only."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0 done, 1 failed, 2 wrong usage, unless the command has its own."""
-    parser, words = build_parser(), sys.argv[1:] if arguments is None else arguments
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = build_parser(words[0] if words else None)
     for word in words:
         if not _is_text(word):
             parser.error(f"an argument is not UTF-8: {word!a}")
@@ -55,15 +77,18 @@ def run_parsed(args: argparse.Namespace, context: CliContext) -> int:
         return INTERRUPTED
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; of this verb's family alone where the verb is known."""
     parser = Parser(prog="serinus", description="Puts model versions into production safely.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     set_handler(verbs.add_parser("version", help="print the version"), lambda args: args, _print_version)
     _add_run(verbs)
-    for family in (audit_command, report_command, diff_command, import_command, registry_command, rollback):
-        family.add_parser(verbs)
-    annotate.add_parsers(verbs)
+    if verb is not None and verb in _FAMILIES:
+        modules = [_FAMILIES[verb]]
+    else:
+        modules = [] if verb in verbs.choices else [*dict.fromkeys(_FAMILIES.values())]
+    for module in modules:
+        import_module(module).add_parser(verbs)
     return parser
 
 

@@ -1,17 +1,10 @@
 """Output of the commands: results on standard output, remarks and errors on standard error."""
 
 import os
-import re
 import sys
-from typing import Final
 
+from serinus.api.texts import UNPRINTABLE
 from serinus.errors import SerinusError
-
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters but tabs and line breaks, those that turn the direction of writing, and halves of characters.
-
-Texts that others wrote, such as the reason of a yank, must not control the terminal of who reads them.
-"""
 
 
 class OutputError(SerinusError):
@@ -20,7 +13,7 @@ class OutputError(SerinusError):
 
 def printable(text: str) -> str:
     r"""Return the text with unprintable characters as ``\u001b``, which means the same in JSON and in quoted YAML."""
-    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def echo(line: str, *, err: bool = False) -> None:
@@ -35,6 +28,21 @@ def echo(line: str, *, err: bool = False) -> None:
     except BrokenPipeError:
         raise
     except (OSError, UnicodeEncodeError) as problem:
+        raise _output_error(problem) from problem
+
+
+def write_screen(text: str) -> None:
+    """Write a text of :func:`serinus.cli.screen.render`, which has made harmless what others wrote; raises as `echo`.
+
+    What the terminal's charset lacks becomes a question mark: a screen is for people.
+    """
+    stream = sys.stdout
+    try:
+        stream.write(text.encode(stream.encoding or "utf-8", "replace").decode(stream.encoding or "utf-8"))
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
         raise _output_error(problem) from problem
 
 

@@ -3,16 +3,18 @@
 import argparse
 import asyncio
 from dataclasses import dataclass
-from typing import Final, Self
+from datetime import timedelta
+from typing import Self
 
 from serinus.api.names import Command
-from serinus.cli.annotate import AnnotateOptions, add_override, annotate
 from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.context import CliContext
+from serinus.cli.kubectl import Place
 from serinus.cli.registry.write import Change, Guards, add_guards, add_reason, roll_back
-from serinus.cli.session import CliContext, RegistryOptions, add_registry, parse_version_argument
+from serinus.cli.rollouts.annotate import AnnotateOptions, add_override, add_wait, annotate, wait_of
+from serinus.cli.rollouts.outcome import COMMAND_ENDS
+from serinus.cli.session import RegistryOptions, add_registry, parse_version_argument
 from serinus.errors import ConfigurationError
-
-OK: Final = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class RollbackOptions:
         to: the version to go back to; None for the rollback target or the last known good version.
         kube_context: the kubeconfig context; None for kubectl's current one.
         override: do without the approval that the Rollout's plan asks for.
+        wait: how long the operator may take to act on it; None where nobody waits.
     """
 
     change: Change
@@ -32,6 +35,7 @@ class RollbackOptions:
     to: str | None
     kube_context: str | None
     override: bool
+    wait: timedelta | None
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> Self:
@@ -48,6 +52,7 @@ class RollbackOptions:
             to=args.to,
             kube_context=args.context,
             override=args.override,
+            wait=wait_of(args),
         )
 
 
@@ -67,11 +72,12 @@ def add_parser(verbs: Subparsers) -> None:
     add_reason(parser)
     add_guards(parser)
     add_override(parser)
-    set_handler(parser, RollbackOptions.from_args, _run)
+    add_wait(parser)
+    set_handler(parser, RollbackOptions.from_args, _run, statuses=COMMAND_ENDS)
 
 
 def _run(options: RollbackOptions, context: CliContext) -> int:
-    """Command the operator to roll back, or change the production version of a registry without a cluster; return 0.
+    """Command the operator to roll back, or change the production version of a registry without a cluster.
 
     Raises:
         RefusedError: a Rollout moves this model's traffic, or there is no version to go back to.
@@ -80,15 +86,15 @@ def _run(options: RollbackOptions, context: CliContext) -> int:
     change = options.change
     if not change.registry.in_cluster:
         return asyncio.run(roll_back(change, options.guards, context, to=options.to))
-    annotate(
+    return annotate(
         AnnotateOptions(
             command=Command.ROLLBACK,
             name=change.model,
-            namespace=change.registry.namespace,
-            kube_context=options.kube_context,
+            place=Place(namespace=change.registry.namespace, kube_context=options.kube_context),
             reason=change.reason,
             to=options.to,
             override=options.override,
-        )
+            wait=options.wait,
+        ),
+        context,
     )
-    return OK

@@ -7,6 +7,7 @@ import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
+from serinus.api.texts import without_controls
 from serinus.errors import ConfigurationError
 from serinus.handlers.watcher import Watcher
 from serinus.kube.client import KubernetesClient
@@ -69,6 +70,20 @@ def _configuration_error(failures: "ExceptionGroup[Exception]") -> Configuration
     return None
 
 
+class _TextLines(logging.Formatter):
+    """Formats each record as one line; only a traceback has more.
+
+    A message may quote what a tenant wrote, which must neither look like a line of its own nor control a terminal.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
+        """Return the line without control characters."""
+        return " ".join(without_controls(super().formatMessage(record)).splitlines())
+
+
 class _JsonLines(logging.Formatter):
     """Formats each record as one JSON object on one line."""
 
@@ -83,7 +98,6 @@ class _JsonLines(logging.Formatter):
 
 def _log(log_format: str) -> None:
     handler = logging.StreamHandler()
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(_JsonLines() if log_format == "json" else text)
+    handler.setFormatter(_JsonLines() if log_format == "json" else _TextLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("kopf").setLevel(logging.WARNING)

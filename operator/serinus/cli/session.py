@@ -2,66 +2,25 @@
 
 import argparse
 import getpass
-import os
 import re
-import shutil
 import socket
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from serinus import __version__
 from serinus.api.audit_record import Actor, ActorKind, Authentication, OperatorIdentity
-from serinus.api.model import ModelSpec
-from serinus.api.names import MODEL, ObjectKey
-from serinus.api.parsing import decode
+from serinus.api.names import ObjectKey
 from serinus.api.schema import NAME, SEMVER, SEMVER_ADVICE, in_python
-from serinus.clock import SystemClock
-from serinus.errors import ConfigurationError, NotFoundError, SerinusError
+from serinus.cli.context import CliContext
+from serinus.cli.kubectl import current_namespace
+from serinus.errors import ConfigurationError, SerinusError
 from serinus.ports.registry_store import RegistryStore
-from serinus.ports.services import Clock
 from serinus.registry.address import DynamoDbAddress, KubernetesAddress, parse_address, with_cluster
 
 CLUSTER: Final = "kubernetes:"
 MIN_REASON_LENGTH: Final = 10
-_KUBECTL_SECONDS: Final = 10.0
-
-
-async def _open_store(url: str, namespaces: Sequence[str]) -> RegistryStore:
-    from serinus.registry.address import open_store  # noqa: PLC0415 - a test with its own store loads nothing
-
-    return await open_store(url, namespaces=namespaces)
-
-
-async def _read_policy(model: ObjectKey) -> ModelSpec | None:
-    from serinus.kube.client import KubernetesClient  # noqa: PLC0415 - slow to load
-    from serinus.kube.kinds import object_path  # noqa: PLC0415 - likewise
-
-    async with await KubernetesClient.open() as client:
-        try:
-            raw = await client.request("GET", object_path(MODEL, model))
-        except NotFoundError:
-            return None
-    return decode(ModelSpec, raw.get("spec", {}), "spec")
-
-
-@dataclass(frozen=True, slots=True)
-class CliContext:
-    """The commands' access to the registry, the cluster, the clock and the environment; tests replace it.
-
-    Attributes:
-        open_store: opens a registry by its address, to list these namespaces of a cluster; no namespaces mean all.
-        read_policy: returns the spec of the cluster's Model; None if there is no such Model.
-        clock: the time.
-        environment: the variables of the process.
-    """
-
-    open_store: Callable[[str, Sequence[str]], Awaitable[RegistryStore]] = _open_store
-    read_policy: Callable[[ObjectKey], Awaitable[ModelSpec | None]] = _read_policy
-    clock: Clock = field(default_factory=SystemClock)
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +63,7 @@ class RegistryOptions:
             case DynamoDbAddress(namespace=namespace):
                 return namespace
             case KubernetesAddress():
-                return _kubectl_namespace() or "default"
+                return current_namespace() or "default"
 
 
 def check_model_key(model: ObjectKey, shown: str) -> None:
@@ -151,18 +110,6 @@ def add_registry(parser: argparse.ArgumentParser) -> None:
 def name_of(model: ObjectKey) -> str:
     """Return a model as people write it and commands accept it: without a slash if it has no namespace."""
     return str(model) if model.namespace else model.name
-
-
-def _kubectl_namespace() -> str:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        return ""
-    words = [kubectl, "config", "view", "--minify", "--output=jsonpath={..namespace}"]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=_KUBECTL_SECONDS, check=False)  # noqa: S603 - no shell
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 @asynccontextmanager

@@ -25,6 +25,18 @@ def parse_time(text: str) -> datetime | timedelta:
         ) from problem
 
 
+def parse_length(text: str) -> timedelta:
+    """Return a length of time such as ``90s``, ``10m`` or ``2h``; at most 99,999 of the unit.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is none.
+    """
+    found = re.fullmatch(r"([1-9]\d{0,4})([smh])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"invalid time {text!r}: write 90s, 10m or 2h")
+    return timedelta(**{{"s": "seconds", "m": "minutes", "h": "hours"}[found[2]]: int(found[1])})
+
+
 def resolve_time(time: datetime | timedelta, now: datetime) -> datetime:
     """Return the time itself, or the time that is so long ago; the first of all times for a longer age."""
     if not isinstance(time, timedelta):

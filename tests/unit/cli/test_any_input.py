@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, NoReturn
@@ -15,7 +15,7 @@ from serinus.cli.main import run_parsed
 from serinus.errors import ConfigurationError
 from support.audit.trails import MODEL, Trail, a_trail, parser
 from support.cli_inputs import BYTES, FLEET, Inputs, Sample, as_lines, as_yaml
-from support.cli_lines import CASES
+from support.cli_lines import CASES, ON_CALL
 from support.servers.artifact_server import ArtifactServer, Reply
 
 BATCHES, IN_ONE = 10, 300
@@ -38,6 +38,20 @@ CONFIG = {
     "audit": {"checkpoints": {"bucket": "b", "prefix": "p/", "keyFile": "/nowhere", "s3": {"endpoint": "http://x:1"}}},
     "httpPort": 8080,
 }
+RECORDING = (
+    {"kind": "SerinusRecording", "model": "fraud", "version": "2.0.0", "began": "2026-11-29T14:00:00Z"}
+    | {"scrapeInterval": "15s"},
+    *(
+        {
+            "at": f"2026-11-29T14:00:{second}Z",
+            "figures": {
+                "error_rate": {"candidate": {"requests": 50, "bad": 20}, "stable": {"requests": 950, "bad": 1}},
+                "latency_p95 > 200ms": {"candidate": {"requests": 50, "bad": 1}},
+            },
+        }
+        for second in (15, 30, 45)
+    ),
+)
 METADATA = {
     "model_id": "fraud-v3.0.0",
     "framework": "pytorch==2.1.0",
@@ -45,6 +59,13 @@ METADATA = {
     "training_date": "2026-11-01T10:00:00Z",
     "data_hash": "0" * 64,
     "metrics": {"auc_roc": 0.96},
+}
+PLAN = {
+    "model_id": "fraud-v3.0.0",
+    "stages": [
+        {"name": "canary", "traffic": 5, "duration": "1h", "abort_on": ["error_rate > 1%"], "rollback_to": "v2.0.0"},
+        {"name": "production", "traffic": "100%", "abort_on": {"latency_p95": "200ms"}},
+    ],
 }
 COLUMNS = [{"type": "double", "name": "amount", "required": True}, {"type": "string", "name": "country"}]
 MLMODEL = {
@@ -69,9 +90,12 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sample]:
         "export": Sample(records, as_lines),
         "versions": Sample(tuple(one for one in versions if one["kind"] == "ModelVersion"), as_yaml),
         "policy": Sample(({**documents("regulated/model.yaml")[0], "metadata": {"name": "fraud"}},), as_yaml),
+        "rollout": Sample(documents("quickstart/40-rollout.yaml", "regulated/rollout.yaml"), as_yaml),
+        "plan": Sample((PLAN,), as_yaml),
         "config": Sample((CONFIG,), as_yaml),
         "mlmodel": Sample((MLMODEL,), as_yaml),
         "metadata": Sample((METADATA,), as_lines),
+        "recording": Sample(RECORDING, as_lines),
         "key": Sample(({"not": "a key"},), as_yaml),
     }
 
@@ -146,9 +170,22 @@ def inputs(
 
 @pytest.mark.parametrize("inputs", range(BATCHES), indirect=True)
 def test_no_input_ends_in_a_traceback(inputs: Inputs, capsys: pytest.CaptureFixture[str]) -> None:
+    _try(inputs, CASES, IN_ONE, capsys)
+
+
+@pytest.mark.parametrize("inputs", range(2), indirect=True)
+def test_no_input_of_the_commands_on_call_ends_in_a_traceback(
+    inputs: Inputs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _try(inputs, ON_CALL, 100, capsys)
+
+
+def _try(
+    inputs: Inputs, cases: Sequence[Callable[[Inputs], list[str]]], number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     trail = a_trail()
-    for _ in range(IN_ONE):
-        words = inputs.random.choice(CASES)(inputs)
+    for _ in range(number):
+        words = inputs.random.choice(cases)(inputs)
         status, documented = run(damaged(trail, inputs) if inputs.random.random() < 0.2 else trail, words)
         said = capsys.readouterr()
         assert status in documented, words
@@ -165,6 +202,9 @@ WITH_A_FILE = {
     "config": [["run", "--config", "FILE"]],
     "mlmodel": [["import", "mlmodel", "FILE", "--version", "1.0.0", "--model", "fraud"]],
     "export": [["audit", "verify", "--file", "FILE"]],
+    "rollout": [["lint", "-f", "FILE"], ["simulate", "-f", "FILE", "--rate", "1/s"]],
+    "plan": [["import", "plan", "FILE"]],
+    "recording": [["simulate", "-f", "examples/quickstart/40-rollout.yaml", "--recording", "FILE"]],
     "key": [["audit", "verify", "--all", "--registry", FLEET, "--checkpoints", "s3://b/p", "--public-key", "FILE"]],
 }
 COMMANDS = [(kind, words) for kind, lines in WITH_A_FILE.items() for words in lines]
@@ -180,9 +220,11 @@ def test_a_file_that_cannot_be_read_is_named(
     for path in (inputs.folder, loop, missing):
         assert run(a_trail(), [str(path) if word == "FILE" else word for word in words])[0] in {1, 2}
         assert path.name in capsys.readouterr().err
+    # A file without an object of ours has no findings.
+    refusals = {0, 1, 2} if words[0] == "lint" else {1, 2}
     for content in BYTES:
         file.write_bytes(content)
-        assert run(a_trail(), [str(file) if word == "FILE" else word for word in words])[0] in {1, 2}, content
+        assert run(a_trail(), [str(file) if word == "FILE" else word for word in words])[0] in refusals, content
         said = capsys.readouterr()
         assert file.name in said.err + said.out, content
 

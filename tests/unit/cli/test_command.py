@@ -8,15 +8,15 @@ import sys
 import pytest
 
 from serinus.cli.command import run_command, set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.main import build_parser
-from serinus.cli.session import CliContext
 
 ENDLESS = """
 import argparse, sys
 from serinus.cli.command import set_handler
 from serinus.cli.main import run_parsed
 from serinus.cli.output import echo
-from serinus.cli.session import CliContext
+from serinus.cli.context import CliContext
 
 def chatter(options, context):
     while True:

@@ -31,8 +31,8 @@ def rows() -> dict[str, Statuses]:
         if match := re.fullmatch(r"\| `([a-z -]+)` \|(.*)\|(.*)\|(.*)\|(.*)\|", line):
             cells = [cell.strip() for cell in match.groups()]
             statuses = {number: cells[number + 1] or STATUSES[number] for number in STATUSES}
-            more = re.fullmatch(r"(\d+): (.+)", cells[4])
-            found[cells[0]] = statuses | ({int(more[1]): more[2]} if more else {})
+            more = re.findall(r"(\d+): ([^;]+)", cells[4])
+            found[cells[0]] = statuses | {int(number): meaning for number, meaning in more}
     return found
 
 

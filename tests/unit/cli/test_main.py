@@ -39,20 +39,20 @@ def test_a_verb_annotates_the_rollout_with_the_reason_and_the_time(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = a_kubectl(path)
-    assert main(["abort", "fraud", "-n", "ml", "--context", "prod", "--reason", "complaints"]) == 0
+    assert main(["abort", "fraud", "-n", "ml", "--context", "prod", "--reason", "complaints", "--no-wait"]) == 0
     words = asked.read_text().splitlines()
     assert words[:4] == ["annotate", "rollouts.serinus.dev", "fraud", "--overwrite"]
     assert re.fullmatch(r"serinus\.dev/abort=complaints \(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\)", words[4])
     assert words[5:] == ["serinus.dev/reason=complaints", "--namespace", "ml", "--context", "prod"]
     told = capsys.readouterr().out
     assert words[4] in told
-    assert "kubectl describe mro fraud" in told
+    assert "kubectl serinus status fraud" in told
 
 
 @pytest.mark.parametrize("verb", ["promote", "pause", "resume", "abort", "retry", "rollback"])
 def test_without_a_reason_the_verb_is_the_reason_and_kubectl_chooses_the_namespace(path: Path, verb: str) -> None:
     asked = a_kubectl(path)
-    assert main([verb, "fraud"]) == 0
+    assert main([verb, "fraud", "--no-wait"]) == 0
     words = asked.read_text().splitlines()
     assert words[4].startswith(f"serinus.dev/{verb}={verb} (")
     # What a command before has left must not stand beside this one.
@@ -62,7 +62,7 @@ def test_without_a_reason_the_verb_is_the_reason_and_kubectl_chooses_the_namespa
 
 def test_a_rollback_can_name_its_target(path: Path) -> None:
     asked = a_kubectl(path)
-    assert main(["rollback", "fraud", "--to", "v2.2.4", "--reason", "clients complain"]) == 0
+    assert main(["rollback", "fraud", "--to", "v2.2.4", "--reason", "clients complain", "--no-wait"]) == 0
     assert asked.read_text().splitlines()[5:] == [
         "serinus.dev/reason=clients complain",
         "serinus.dev/override-",
@@ -73,7 +73,7 @@ def test_a_rollback_can_name_its_target(path: Path) -> None:
 @pytest.mark.parametrize("verb", ["promote", "rollback"])
 def test_an_override_is_written_beside_its_command_with_the_reason_and_the_time(path: Path, verb: str) -> None:
     asked = a_kubectl(path)
-    assert main([verb, "fraud", "--override", "--reason", "payments are down"]) == 0
+    assert main([verb, "fraud", "--override", "--reason", "payments are down", "--no-wait"]) == 0
     words = asked.read_text().splitlines()
     token = words[4].partition("=")[2]
     assert token.startswith("payments are down (")
@@ -121,7 +121,7 @@ def test_a_kubectl_that_never_answers_times_out(
     program = path / "kubectl"
     program.write_text("#!/bin/sh\nwhile :; do :; done\n")
     program.chmod(0o755)
-    monkeypatch.setattr("serinus.cli.annotate.TIMEOUT", 0.3)
+    monkeypatch.setattr("serinus.cli.kubectl.TIMEOUT", 0.3)
     assert main(["abort", "fraud"]) == 1
     assert "kubectl did not answer within 0.3 s" in capsys.readouterr().err
 
@@ -168,6 +168,17 @@ def test_run_with_an_invalid_configuration_exits_with_1_and_a_message(
 def test_run_with_a_missing_configuration_exits_with_1(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--config", str(path / "nowhere.yaml")]) == 1
     assert "nowhere.yaml" in capsys.readouterr().err
+
+
+def test_a_message_is_one_line_of_the_text_log_whoever_wrote_it() -> None:
+    import logging  # noqa: PLC0415 - likewise
+
+    from serinus.cli.run import _TextLines  # noqa: PLC0415 - it loads the operator's libraries
+
+    record = logging.LogRecord("a", logging.INFO, "f", 1, "%s", ("x\x1b[2J\r\n2026-01-01 ERROR: forged",), None)
+    line = _TextLines().format(record)
+    assert line.endswith("INFO a: x\ufffd[2J\ufffd 2026-01-01 ERROR: forged")
+    assert len(line.splitlines()) == 1
 
 
 def test_a_line_of_the_json_log_is_one_object_even_with_a_traceback() -> None:

@@ -12,8 +12,9 @@ from msgspec import structs
 
 from serinus.cli.audit.output import count
 from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.output import echo
-from serinus.cli.session import CLUSTER, CliContext
+from serinus.cli.session import CLUSTER
 from serinus.errors import ConfigurationError
 from serinus.settings import CheckpointSettings, RegistryKind, Settings, load_settings
 

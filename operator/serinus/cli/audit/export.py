@@ -9,8 +9,9 @@ from serinus import __version__
 from serinus.audit.export import Export, Form, manifest_file, write_export
 from serinus.cli.audit.output import csv_heading, csv_line
 from serinus.cli.command import set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.output import echo
-from serinus.cli.session import CliContext, RegistryOptions, add_model, add_registry, name_of, open_registry
+from serinus.cli.session import RegistryOptions, add_model, add_registry, name_of, open_registry
 from serinus.errors import ConfigurationError
 
 OK: Final = 0

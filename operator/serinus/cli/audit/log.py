@@ -15,8 +15,9 @@ from serinus.api.names import ObjectKey
 from serinus.audit.export import canonical_line
 from serinus.cli.audit.output import actor_text, log_heading, log_line
 from serinus.cli.command import set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.output import echo
-from serinus.cli.session import CliContext, RegistryOptions, add_model, add_registry, open_registry
+from serinus.cli.session import RegistryOptions, add_model, add_registry, open_registry
 from serinus.cli.times import parse_time, resolve_time
 from serinus.engine.audit.chain import StoredRecord
 from serinus.ports.registry_store import RegistryStore

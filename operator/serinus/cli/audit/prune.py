@@ -12,17 +12,10 @@ from serinus.cli.actor import current_actor
 from serinus.cli.audit.output import count, finding_lines
 from serinus.cli.audit.verify import CheckpointSource, add_checkpoints, seen_by_checkpoints
 from serinus.cli.command import FAILED, STATUSES, Subparsers, set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.manifests import read_policy
 from serinus.cli.output import echo
-from serinus.cli.session import (
-    CliContext,
-    RegistryOptions,
-    add_model,
-    add_registry,
-    name_of,
-    open_registry,
-    this_process,
-)
+from serinus.cli.session import RegistryOptions, add_model, add_registry, name_of, open_registry, this_process
 from serinus.cli.times import parse_time, resolve_time
 from serinus.errors import ConfigurationError, RefusedError
 from serinus.ports.registry_store import RegistryStore

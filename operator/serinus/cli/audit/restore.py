@@ -9,9 +9,9 @@ from serinus.api.audit_record import AuditEntry, AuditEvent
 from serinus.cli.actor import current_actor
 from serinus.cli.audit.output import count, finding_lines
 from serinus.cli.command import FAILED, STATUSES, Subparsers, set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.cli.session import (
-    CliContext,
     RegistryOptions,
     add_model,
     add_registry,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, Self
 from serinus.api.names import ObjectKey
 from serinus.cli.audit.output import count, finding_lines
 from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.output import echo, echo_error
-from serinus.cli.session import CliContext, RegistryOptions, add_registry, name_of, open_each_cluster, this_process
+from serinus.cli.session import RegistryOptions, add_registry, name_of, open_each_cluster, this_process
 from serinus.engine.audit.chain import Anchor, ChainFinding, ChainOwner
 from serinus.errors import ConfigurationError, RefusedError, SerinusError
 from serinus.ports.registry_store import RegistryStore

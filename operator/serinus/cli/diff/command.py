@@ -9,12 +9,12 @@ from typing import Final, Self
 from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.parsing import encode
 from serinus.cli.command import Subparsers, set_handler
-from serinus.cli.diff.answer import Answer, answer_of
+from serinus.cli.context import CliContext
 from serinus.cli.diff.page import page
 from serinus.cli.diff.sources import Place, find_both
 from serinus.cli.manifests import read_policy
 from serinus.cli.output import echo, echo_error
-from serinus.cli.session import CliContext
+from serinus.engine.versions.comparison import Answer, answer_of
 from serinus.errors import SerinusError
 
 ACCEPTED, REFUSED, USAGE = 0, 1, 2

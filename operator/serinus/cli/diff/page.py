@@ -7,8 +7,8 @@ from itertools import zip_longest
 from typing import Final, assert_never
 
 from serinus.api.modelversion import SchemaChange
-from serinus.cli.diff.answer import Answer
 from serinus.engine.schema.compatibility import WayBack
+from serinus.engine.versions.comparison import Answer
 
 _MIN_WIDTH: Final = 60
 _MAX_WIDTH: Final = 120

@@ -1,8 +1,6 @@
 """Finds the versions to compare, and their Model: in files, in folders, or in the cluster through kubectl."""
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +10,15 @@ from serinus.api.model import ModelSpec
 from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.names import GROUP, MODEL, MODEL_VERSION
 from serinus.api.parsing import decode
+from serinus.cli.kubectl import TIMEOUT, KubectlError, KubectlMissingError, run_kubectl
 from serinus.cli.manifests import KubectlLoader
 from serinus.engine.semver import parse_version
 from serinus.engine.versions.catalogue import spec_hash
+from serinus.engine.versions.comparison import Manifest, Pair
 from serinus.errors import InvalidObjectError, SerinusError
 from serinus.yaml_text import YamlTextError, read_yaml
 
-TIMEOUT: Final = 30.0
-_MAX_OUTPUT_BYTES: Final = 64 * 1024 * 1024
+_MOST_CHARACTERS: Final = 64 * 1024 * 1024
 _MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 _MAX_FILES: Final = 2000
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
@@ -37,23 +36,6 @@ class Place:
     files: tuple[Path, ...]
     namespace: str | None
     kube_context: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """A ModelVersion as it would be applied: its spec, and its annotations."""
-
-    spec: ModelVersionSpec
-    annotations: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The version that serves, the one that is to follow it, and their Model's policy; None where none was found."""
-
-    before: Manifest
-    after: Manifest
-    policy: ModelSpec | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,28 +195,18 @@ def _files(paths: Iterable[Path]) -> list[Path]:
 
 def _from_cluster(place: Place) -> Iterator[tuple[str, dict[str, Any]]]:
     """Read the cluster through the user's own kubectl, which supports every way to log in."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        raise UsageError("kubectl is not on PATH: install it, or name files with -f")
     kinds = ",".join(f"{kind.plural}.{kind.group}" for kind in (MODEL_VERSION, MODEL))
-    arguments = [kubectl, "get", kinds, "--output=json"]
-    arguments += [f"--request-timeout={TIMEOUT / 2:g}s"]
+    arguments = ["get", kinds, "--output=json", f"--request-timeout={TIMEOUT / 2:g}s"]
     arguments += ["--namespace", place.namespace] if place.namespace else []
     arguments += ["--context", place.kube_context] if place.kube_context else []
     try:
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603 - no shell
-    except subprocess.TimeoutExpired as problem:
-        raise UsageError(
-            f"kubectl did not answer within {TIMEOUT:g} s: check the connection to the cluster"
-        ) from problem
-    except OSError as problem:
-        raise UsageError(f"kubectl could not be started: {problem}") from problem
-    if done.returncode != 0:
-        raise UsageError(done.stderr.strip() or f"kubectl failed with exit status {done.returncode}")
-    if len(done.stdout) > _MAX_OUTPUT_BYTES:
-        raise UsageError(f"kubectl's output is larger than {_MAX_OUTPUT_BYTES // 1024**2} MiB: name files with -f")
+        printed = run_kubectl(arguments, longest=_MOST_CHARACTERS)
+    except KubectlMissingError as problem:
+        raise UsageError("kubectl is not on PATH: install it, or name files with -f") from problem
+    except KubectlError as problem:
+        raise UsageError(str(problem)) from problem
     try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(printed)
     except (ValueError, RecursionError) as problem:
         raise UsageError(f"kubectl's output is not JSON: {problem}") from problem
     yield from (("the cluster", member) for member in _members(answer if isinstance(answer, dict) else {}))

@@ -1,4 +1,4 @@
-"""``serinus import``: writes ModelVersions from other tools' data, and lists on stderr the fields that are missing."""
+"""``serinus import``: writes manifests from other tools' data, and says what is missing in them."""
 
 from pathlib import Path
 
@@ -6,17 +6,19 @@ from serinus.cli.command import Subparsers, set_handler
 from serinus.cli.importing.file import FileImportOptions, import_from_file
 from serinus.cli.importing.manifest import add_manifest_options
 from serinus.cli.importing.plain_json import JsonImportOptions, import_json
+from serinus.cli.importing.plan import PlanImportOptions, import_plan
 from serinus.cli.importing.server import ServerImportOptions, import_from_server
 
 
 def add_parser(verbs: Subparsers) -> None:
     """Add ``import`` and its sources."""
-    about = "write a ModelVersion from MLflow's data or from plain JSON"
+    about = "write a ModelVersion from MLflow's data or plain JSON, or a Rollout from a plan"
     parser = verbs.add_parser("import", help=about, description=about)
     sources = parser.add_subparsers(required=True, metavar="SOURCE")
     _add_server(sources)
     _add_file(sources)
     _add_json(sources)
+    _add_plan(sources)
 
 
 def _add_server(sources: Subparsers) -> None:
@@ -49,3 +51,16 @@ def _add_json(sources: Subparsers) -> None:
     plain.add_argument("--backend", help="Service that serves the version, as name:port")
     plain.add_argument("-o", "--output", type=Path, help="file to write (default: standard output)")
     set_handler(plain, JsonImportOptions.from_args, import_json)
+
+
+def _add_plan(sources: Subparsers) -> None:
+    plan = sources.add_parser("plan", help="a Rollout, from a plan of stages in snake_case (abort_on, rollback_to)")
+    plan.add_argument("path", type=Path, help="file with the plan: stages with name, traffic, duration, abort_on")
+    plan.add_argument("--version", help="SemVer of the version (default: the one in the file)")
+    plan.add_argument("--model", help="name of the model (default: the one in the file)")
+    plan.add_argument(
+        "--route", help="HTTPRoute that carries the traffic, as name or name/rule (default: the model's name)"
+    )
+    plan.add_argument("-n", "--namespace", default="", help="namespace of the Rollout")
+    plan.add_argument("-o", "--output", type=Path, help="file to write (default: standard output)")
+    set_handler(plan, PlanImportOptions.from_args, import_plan)

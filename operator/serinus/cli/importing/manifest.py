@@ -103,7 +103,11 @@ def write_composed(known: "Known", options: ManifestOptions) -> int:
 
 def write_manifests(manifests: Iterable[Mapping[str, Any]], output: Path | None) -> None:
     """Write manifests to a file, or to standard output; RefusedError if the file cannot be written."""
-    text = "---\n".join(to_yaml(manifest) for manifest in manifests)
+    write_text("---\n".join(to_yaml(manifest) for manifest in manifests), output)
+
+
+def write_text(text: str, output: Path | None) -> None:
+    """Write a text to a file, or to standard output; RefusedError if the file cannot be written."""
     if output is None:
         echo(text.removesuffix("\n"))
         return
@@ -111,3 +115,4 @@ def write_manifests(manifests: Iterable[Mapping[str, Any]], output: Path | None)
         output.write_text(text, encoding="utf-8")
     except OSError as problem:
         raise RefusedError(f"{output} cannot be written: {problem.strerror}") from problem
+    echo(f"{output} is written", err=True)

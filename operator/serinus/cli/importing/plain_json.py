@@ -9,11 +9,11 @@ from typing import Any, Final, Self
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import MODEL_VERSION
 from serinus.api.parsing import encode
+from serinus.cli.context import CliContext
 from serinus.cli.importing.manifest import parse_backend, write_manifests
 from serinus.cli.importing.metadata import Adopted, adopt, parse_plain
 from serinus.cli.manifests import read_manifests
 from serinus.cli.output import echo
-from serinus.cli.session import CliContext
 from serinus.errors import ConfigurationError, RefusedError
 
 OK: Final = 0

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from serinus.cli.context import CliContext
 from serinus.cli.importing.manifest import ManifestOptions, checked_name, write_composed
-from serinus.cli.session import CliContext
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.settings import ArtifactS3Settings, ArtifactSettings
 

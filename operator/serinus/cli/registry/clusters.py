@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.cli.registry.read import print_table
-from serinus.cli.session import CliContext
 from serinus.errors import ConfigurationError
 from serinus.registry.address import DynamoDbAddress, parse_address
 

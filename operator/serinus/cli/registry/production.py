@@ -9,9 +9,10 @@ from serinus.api.model import Head
 from serinus.api.parsing import encode
 from serinus.cli.audit.output import plain
 from serinus.cli.command import FAILED, STATUSES, set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.output import echo, echo_error
 from serinus.cli.registry.read import Row, print_table, promotion_facts
-from serinus.cli.session import CliContext, RegistryOptions, add_model, add_registry, name_of, open_each_cluster
+from serinus.cli.session import RegistryOptions, add_model, add_registry, name_of, open_each_cluster
 
 OK, NOTHING = 0, 1
 _STATUSES: Final = STATUSES | {NOTHING: f"no version is in production; or {FAILED}"}

@@ -15,9 +15,9 @@ from serinus.api.names import API_VERSION, MODEL_VERSION, ObjectKey, model_versi
 from serinus.api.parsing import encode
 from serinus.cli.audit.output import plain
 from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.cli.session import (
-    CliContext,
     RegistryOptions,
     add_model,
     add_registry,

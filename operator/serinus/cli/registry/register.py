@@ -14,19 +14,12 @@ from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.names import WAIVER_ANNOTATION, WORSE_METRICS_ANNOTATION, ObjectKey, model_version_name
 from serinus.api.parsing import decode
 from serinus.cli.command import set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.importing.plain_json import read_versions
 from serinus.cli.manifests import read_policy
 from serinus.cli.output import echo
 from serinus.cli.registry.write import add_reason, check_without_cluster, new_entry
-from serinus.cli.session import (
-    CliContext,
-    RegistryOptions,
-    add_registry,
-    check_model_key,
-    name_of,
-    open_registry,
-    this_process,
-)
+from serinus.cli.session import RegistryOptions, add_registry, check_model_key, name_of, open_registry, this_process
 from serinus.engine.versions.catalogue import VersionEntry, spec_hash
 from serinus.errors import ConfigurationError, InvalidObjectError, RefusedError
 from serinus.registry.service import Registry

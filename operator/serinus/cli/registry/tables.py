@@ -7,8 +7,8 @@ from typing import Final, Self
 
 from serinus.cli.actor import is_aws
 from serinus.cli.command import set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.output import echo
-from serinus.cli.session import CliContext
 from serinus.errors import ConfigurationError
 from serinus.registry.address import DynamoDbAddress, parse_address
 from serinus.settings import DynamoDbSettings, load_settings

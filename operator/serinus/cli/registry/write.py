@@ -12,9 +12,9 @@ from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.cli.actor import current_actor
 from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.cli.session import (
-    CliContext,
     RegistryOptions,
     add_model,
     add_registry,

@@ -7,11 +7,12 @@ from typing import Self
 
 from serinus.api.audit_record import AuditEvent
 from serinus.api.names import MODEL_VERSION, REASON_ANNOTATION, YANKED_ANNOTATION, model_version_name
-from serinus.cli.annotate import run_kubectl
 from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.context import CliContext
+from serinus.cli.kubectl import run_kubectl
 from serinus.cli.output import echo
 from serinus.cli.registry.write import OK, Change, change_of, retry_by_id
-from serinus.cli.session import CliContext, add_model, add_registry, add_version, checked_reason, name_of
+from serinus.cli.session import add_model, add_registry, add_version, checked_reason, name_of
 
 _YANK = "bar a version: it never serves again, and loses the traffic of a run"
 _UNYANK = "take a yank back: the version may serve again"

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from serinus.api.names import ObjectKey
-from serinus.cli.report.text import period_range, visible, when
 from serinus.cli.session import name_of
 from serinus.engine.report.compile import AuditReport
 from serinus.engine.report.periods import Live, PeriodKind
 from serinus.engine.report.versions import VersionStory
+from serinus.pages.text import period_range, visible, when
 
 _HEADING = ("MODEL", "VERSION", "STAGE", "REGISTERED", "IN PRODUCTION (UTC)")
 

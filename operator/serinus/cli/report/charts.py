@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Final
 
 from serinus.api.audit_record import Evidence
-from serinus.cli.report.axis import Scale, Tick, ticks
-from serinus.cli.report.text import day, period_range, when
 from serinus.engine.report.compile import AuditReport
 from serinus.engine.report.measures import Gauge
 from serinus.engine.report.periods import Period, PeriodKind
 from serinus.engine.report.runs import Run, RunEnd
+from serinus.pages.axis import Scale, Tick, ticks
+from serinus.pages.text import day, period_range, when
 
 ROW: Final = 22
 BAR: Final = 12

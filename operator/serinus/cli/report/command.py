@@ -13,7 +13,8 @@ from typing import Final, Self
 from serinus.api.schema import DIGEST
 from serinus.cli.audit.verify import CheckpointSource, add_checkpoints
 from serinus.cli.command import FAILED, STATUSES, Subparsers, set_handler
-from serinus.cli.session import CliContext, RegistryOptions, add_registry
+from serinus.cli.context import CliContext
+from serinus.cli.session import RegistryOptions, add_registry
 from serinus.cli.times import parse_time, resolve_time
 from serinus.engine.versions.catalogue import Query
 from serinus.errors import ConfigurationError

@@ -1,16 +1,18 @@
 """Renders a report as one self-contained HTML file or as Markdown; the same report gives the same bytes."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from serinus import __version__
 from serinus.api.audit_record import Authentication
 from serinus.cli.report import charts
-from serinus.cli.report.text import (
+from serinus.engine.report.compile import AuditReport
+from serinus.engine.report.measures import gauge
+from serinus.engine.report.people import vouched_for
+from serinus.pages.environment import page_environment
+from serinus.pages.text import (
     FILTERS,
     anchor,
     breakable,
@@ -21,9 +23,6 @@ from serinus.cli.report.text import (
     policy_text,
     run_anchor,
 )
-from serinus.engine.report.compile import AuditReport
-from serinus.engine.report.measures import gauge
-from serinus.engine.report.people import vouched_for
 
 _FINDINGS_SHOWN: Final = 200
 """A chain that was emptied has a finding for every record: the first ones are enough."""
@@ -57,14 +56,7 @@ def _rendered(template: str, report: AuditReport) -> str:
 @lru_cache(maxsize=2)
 def _environment(*, html: bool) -> Environment:
     """Return an environment that escapes every value on output, so that no template can forget to."""
-    environment = Environment(
-        loader=PackageLoader("serinus.cli.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_escaping(html_text if html else markdown_text),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("serinus.cli.report", html_text if html else markdown_text)
     environment.filters.update(FILTERS, breakable=breakable, link=html_link if html else markdown_link)
     environment.globals.update(
         anchor=anchor,
@@ -76,13 +68,3 @@ def _environment(*, html: bool) -> Environment:
         vouched_for=vouched_for,
     )
     return environment
-
-
-def _escaping(escape: Callable[[object], Markup]) -> Callable[[object], object]:
-    def finalize(value: object) -> object:
-        # An inline if without an else yields a plain Undefined; an unknown name a strict one, which is an error.
-        if type(value) is Undefined:
-            return Markup()
-        return value if isinstance(value, Undefined) else escape(value)
-
-    return finalize

@@ -11,10 +11,11 @@ from typing import Final
 
 from serinus.api.names import ObjectKey
 from serinus.cli.audit.verify import seen_by_checkpoints
+from serinus.cli.context import CliContext
 from serinus.cli.output import echo, echo_error
 from serinus.cli.report.answers import live_line, used_table
 from serinus.cli.report.command import DOUBTFUL, OK, Format, ReportOptions
-from serinus.cli.session import CliContext, name_of, open_registry
+from serinus.cli.session import name_of, open_registry
 from serinus.engine.report.compile import AuditReport, ReportInput, compile_report
 from serinus.engine.report.versions import VersionStory
 from serinus.engine.versions.catalogue import Query, VersionEntry

@@ -142,7 +142,7 @@ def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_in_a_cluster_a_rollback_annotates_the_rollout(trail: Trail, kubectl: Path) -> None:
     """The exact annotations are tested in test_main.py."""
-    assert trail.run("rollback", "fraud", "-n", "ml", "--context", "prod", "--reason", "complaints") == 0
+    assert trail.run("rollback", "fraud", "-n", "ml", "--context", "prod", "--reason", "complaints", "--no-wait") == 0
     words = kubectl.read_text().splitlines()
     assert words[:3] == ["annotate", "rollouts.serinus.dev", "fraud"]
     assert any(word.startswith("serinus.dev/rollback=complaints (") for word in words)

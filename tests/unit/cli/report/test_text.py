@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from serinus.cli.report.axis import Scale, ticks
 from serinus.cli.report.charts import GAUGE_LIMIT, gauge_bar, shares
-from serinus.cli.report.text import (
+from serinus.engine.report.measures import Gauge
+from serinus.pages.axis import Scale, ticks
+from serinus.pages.text import (
     anchor,
     breakable,
     html_link,
@@ -22,7 +23,6 @@ from serinus.cli.report.text import (
     visible,
     when,
 )
-from serinus.engine.report.measures import Gauge
 from support.audit.sample_histories import a_year
 from support.audit.specs import BEGIN
 

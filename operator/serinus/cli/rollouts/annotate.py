@@ -1,26 +1,28 @@
-"""The verbs that command the operator by an annotation on the Rollout.
+"""The verbs that command the operator by an annotation on the Rollout, and show what came of it.
 
 They run the user's own kubectl, which supports every way to log in to a cluster.
 """
 
 import argparse
-import re
-import shutil
-import subprocess
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Self
 
-from serinus.api.names import OVERRIDE_ANNOTATION, REASON_ANNOTATION, ROLLBACK_TO_ANNOTATION, ROLLOUT, Command
-from serinus.api.schema import SUBDOMAIN, in_python
+from serinus.api.names import OVERRIDE_ANNOTATION, REASON_ANNOTATION, ROLLBACK_TO_ANNOTATION, Command
 from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.context import CliContext
+from serinus.cli.kubectl import Place, read_json, run_kubectl
 from serinus.cli.output import echo
-from serinus.cli.session import CliContext
-from serinus.errors import ConfigurationError, SerinusError
+from serinus.cli.rollouts.acknowledge import show_outcome
+from serinus.cli.rollouts.options import RESOURCE, add_name, add_place, checked_name, place_of
+from serinus.cli.rollouts.outcome import COMMAND_ENDS, OK
+from serinus.cli.rollouts.read import subject_of
+from serinus.cli.times import parse_length
+from serinus.engine.view.command_effect import GivenCommand
+from serinus.errors import ConfigurationError
 
-OK: Final = 0
-TIMEOUT: Final = 30.0
+DEFAULT_WAIT: Final = timedelta(seconds=60)
 
 _VERBS: Final = {
     Command.PROMOTE: "let the run leave its stage: approve it or end its wait; the analysis must still pass",
@@ -31,10 +33,6 @@ _VERBS: Final = {
 }
 
 
-class KubectlError(SerinusError):
-    """kubectl is missing or failed."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotateOptions:
     """Options of a verb that annotates a Rollout.
@@ -42,25 +40,24 @@ class AnnotateOptions:
     Attributes:
         command: the command to the operator.
         name: of the Rollout.
-        namespace: its namespace; None for kubectl's current one.
-        kube_context: the kubeconfig context; None for kubectl's current one.
+        place: where it is.
         reason: why; may be empty.
         to: the version to go back to, of ``rollback`` only; None for the rollback target.
         override: do without the approval that the plan asks for, of ``promote`` and ``rollback`` only.
+        wait: how long the operator may take to act on it; None where nobody waits.
     """
 
     command: Command
     name: str
-    namespace: str | None
-    kube_context: str | None
+    place: Place = field(default_factory=Place)
     reason: str
     to: str | None = None
     override: bool = False
+    wait: timedelta | None = DEFAULT_WAIT
 
     def __post_init__(self) -> None:
         """Refuse an override without a reason, and a name that kubectl would take for an option: ConfigurationError."""
-        if re.fullmatch(in_python(SUBDOMAIN), self.name) is None:
-            raise ConfigurationError(f"{self.name!r} is not the name of a Rollout: give --namespace on its own")
+        checked_name(self.name)
         if self.override and not self.reason.strip():
             raise ConfigurationError("--override needs --reason: the audit trail and the report show both")
 
@@ -70,24 +67,24 @@ class AnnotateOptions:
         return cls(
             command=command,
             name=args.name,
-            namespace=args.namespace,
-            kube_context=args.context,
+            place=place_of(args),
             reason=args.reason,
             override=getattr(args, "override", False),
+            wait=wait_of(args),
         )
 
 
-def add_parsers(verbs: Subparsers) -> None:
+def add_parser(verbs: Subparsers) -> None:
     """Add the verbs."""
     for command, explanation in _VERBS.items():
         parser = verbs.add_parser(command.value, help=explanation, description=explanation)
-        parser.add_argument("name", help="name of the Rollout")
-        parser.add_argument("-n", "--namespace", help="namespace of the Rollout (default: kubectl's current one)")
-        parser.add_argument("--context", help="kubeconfig context (default: the current one)")
+        add_name(parser)
+        add_place(parser)
         parser.add_argument("--reason", default="", help="reason, for the status and the audit trail")
         if command is Command.PROMOTE:
             add_override(parser)
-        set_handler(parser, partial(AnnotateOptions.from_args, command), _run)
+        add_wait(parser)
+        set_handler(parser, partial(AnnotateOptions.from_args, command), annotate, statuses=COMMAND_ENDS)
 
 
 def add_override(parser: argparse.ArgumentParser) -> None:
@@ -99,23 +96,46 @@ def add_override(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(options: AnnotateOptions, _: CliContext) -> int:
-    annotate(options)
-    return OK
+def add_wait(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how long the operator's answer is waited for."""
+    parser.add_argument("--no-wait", action="store_true", help="return when the command is written")
+    parser.add_argument(
+        "--timeout", type=parse_length, default=DEFAULT_WAIT, metavar="TIME", help="how long to wait (default: 60s)"
+    )
 
 
-def annotate(options: AnnotateOptions) -> None:
-    """Annotate the Rollout and print the annotation.
+def wait_of(args: argparse.Namespace) -> timedelta | None:
+    """Return how long the answer is waited for; None for not at all."""
+    length: timedelta = args.timeout
+    return None if args.no_wait else length
 
-    Its value is the reason and the time, so that the same command can be given twice.
+
+def annotate(options: AnnotateOptions, context: CliContext) -> int:
+    """Annotate the Rollout, print the annotation, wait for what comes of it, and return the exit status.
+
+    The annotation's value is the reason and the time, so that the same command can be given twice.
 
     Raises:
         KubectlError: with kubectl's own message.
     """
-    value = f"{options.reason or options.command.value} ({datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ})"
-    run_kubectl(["annotate", f"{ROLLOUT.plural}.{ROLLOUT.group}", options.name, *_changes(options, value)])
-    echo(f"Rollout {options.name}: {options.command.annotation}={value}")
-    echo(f"Check the outcome: kubectl describe mro {options.name}")
+    value = token_of(options, context.clock.now())
+    words = ["annotate", RESOURCE, options.name, *_changes(options, value)]
+    written = f"Rollout {options.name}: {options.command.annotation}={value}"
+    if options.wait is None:
+        run_kubectl(words)
+        echo(written)
+        echo(f"Check the outcome: kubectl serinus status {options.name}")
+        return OK
+    # The API server answers with the status as it was when the annotation was written.
+    before = subject_of(read_json(words))
+    echo(written)
+    given = GivenCommand(command=options.command, token=value, before=before.status)
+    return show_outcome(given, before.key, options.place, options.wait, context)
+
+
+def token_of(options: AnnotateOptions, now: datetime) -> str:
+    """Return the annotation's value."""
+    return f"{options.reason or options.command.value} ({now:%Y-%m-%dT%H:%M:%SZ})"
 
 
 def _changes(options: AnnotateOptions, value: str) -> list[str]:
@@ -132,24 +152,4 @@ def _changes(options: AnnotateOptions, value: str) -> list[str]:
     if options.command is Command.ROLLBACK:
         target = f"={options.to.removeprefix('v')}" if options.to else "-"
         arguments.append(f"{ROLLBACK_TO_ANNOTATION}{target}")
-    arguments += ["--namespace", options.namespace] if options.namespace else []
-    arguments += ["--context", options.kube_context] if options.kube_context else []
-    return arguments
-
-
-def run_kubectl(arguments: list[str]) -> None:
-    """Run the user's kubectl; KubectlError with its own message where it is missing or fails."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        raise KubectlError("kubectl is not on PATH: install it, or annotate the Rollout with your own client")
-    try:
-        done = subprocess.run([kubectl, *arguments], capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603 - no shell
-    except subprocess.TimeoutExpired as problem:
-        raise KubectlError(
-            f"kubectl did not answer within {TIMEOUT:g} s and may have written the annotation: check with "
-            "kubectl describe mro before you try again"
-        ) from problem
-    except OSError as problem:
-        raise KubectlError(f"kubectl could not be started: {problem}") from problem
-    if done.returncode != 0:
-        raise KubectlError(done.stderr.strip() or f"kubectl failed with exit status {done.returncode}")
+    return arguments + options.place.words

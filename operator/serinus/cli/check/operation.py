@@ -1,0 +1,188 @@
+"""Whether an operator runs, and what its configuration and its metric sources say."""
+
+import re
+from collections.abc import Iterator, Mapping
+from math import isinf
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from serinus import __version__
+from serinus.api.abort_condition import Latency, parse_abort_condition
+from serinus.api.names import GROUP, ROLLOUT
+from serinus.api.parsing import decode
+from serinus.cli.check.cluster import Cluster, members, text_at, value_at
+from serinus.cli.check.line import Line, failed, ok, unknown, warning
+from serinus.errors import InvalidObjectError, NotFoundError, RefusedError, SerinusError
+from serinus.metrics.bounds import Bounds
+from serinus.metrics.presets import PRESETS, Histogram, Preset
+from serinus.settings import Settings
+from serinus.source_settings import SourceSettings
+from serinus.yaml_text import YamlTextError, read_yaml
+
+_SELECTOR: Final = "--selector=app.kubernetes.io/part-of=serinus"
+_PRESET: Final = "serinus_preset"
+_WINDOW: Final = 300
+"""Seconds over which scrapes are counted."""
+
+_IN_CLUSTER: Final = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)(\.svc(\.[a-z0-9.-]+)?)?")
+
+
+def operator(cluster: Cluster) -> tuple[list[Line], Settings | None]:
+    """Return whether an operator runs, and its configuration; None where there is none or the user may not read it."""
+    try:
+        found = cluster.get("deployments", _SELECTOR, everywhere=True)
+    except RefusedError:
+        remedy = "ask an administrator: serinus check"
+        return [unknown("operator", "you may not see Deployments of all namespaces", remedy)], None
+    if not found:
+        remedy = "install the chart: helm install serinus deploy/helm/serinus --namespace serinus-system"
+        return [failed("operator", "no Deployment of the chart is in the cluster", remedy)], None
+    namespace, name = text_at(found[0], "metadata", "namespace"), text_at(found[0], "metadata", "name")
+    ready = value_at(found[0], "status", "readyReplicas") or 0
+    if not ready:
+        remedy = f"see why: kubectl describe pods -n {namespace}, kubectl logs deployment/{name} -n {namespace}"
+        lines = [failed("operator", f"{namespace}/{name} has no ready pod", remedy)]
+    else:
+        lines = [ok("operator", f"{namespace}/{name} has {ready} ready")]
+    version = text_at(found[0], "metadata", "labels", "app.kubernetes.io/version")
+    if version and version != __version__:
+        said = f"the operator is {version}, this client {__version__}"
+        lines.append(warning("version", said, "use the same version of both"))
+    settings, line = _settings(cluster, namespace, name)
+    return [*lines, line], settings
+
+
+def _settings(cluster: Cluster, namespace: str, name: str) -> tuple[Settings | None, Line]:
+    try:
+        found = Cluster(namespace, cluster.kube_context).get("configmap", name)
+    except RefusedError:
+        remedy = f"ask an administrator, or: kubectl get configmap {name} -n {namespace}"
+        return None, unknown("configuration", f"you may not read ConfigMap {namespace}/{name}", remedy)
+    text = value_at(found[0], "data", "config.yaml") if found else None
+    try:
+        (raw,) = read_yaml(text) if isinstance(text, str) else [None]
+        settings = decode(Settings, raw, "config.yaml")
+    except (YamlTextError, InvalidObjectError, ValueError) as problem:
+        return None, failed("configuration", f"ConfigMap {namespace}/{name}: {problem}", "correct the chart's values")
+    return settings, ok("configuration", f"sources: {', '.join(sorted(settings.sources))}")
+
+
+def sources(cluster: Cluster, settings: Settings) -> Iterator[Line]:
+    """Yield whether each metric source answers, how often it scrapes, and which preset it has series of."""
+    for name, source in sorted(settings.sources.items()):
+        proxy = _proxy(source.url)
+        if proxy is None:
+            said = f"{source.url} is not a Service of the cluster, so only the operator can reach it"
+            yield unknown(f"source-{name}", said, "see the condition MetricsAvailable of a Rollout")
+            continue
+        try:
+            up = cluster.prometheus(proxy, "vector(1)")
+        except RefusedError:
+            said = "you may not ask Services through the API server (get services/proxy)"
+            yield unknown(f"source-{name}", said, "see the condition MetricsAvailable of a Rollout")
+            continue
+        except (NotFoundError, SerinusError) as problem:
+            yield failed(f"source-{name}", f"{source.url} does not answer: {problem}", f"correct sources.{name}.url")
+            continue
+        if not up:
+            yield failed(f"source-{name}", f"{source.url} does not answer as Prometheus", f"correct sources.{name}.url")
+            continue
+        yield ok(f"source-{name}", f"{source.url} answers queries")
+        try:
+            yield from _series(cluster, name, source, proxy)
+        except SerinusError as problem:
+            yield unknown(f"series-{name}", f"a query was not answered: {problem}", "try again")
+
+
+def _proxy(url: str) -> str | None:
+    """Return the path of the API server's proxy to a Service of the cluster; None for any other address."""
+    parts = urlsplit(url)
+    found = _IN_CLUSTER.fullmatch(parts.hostname or "")
+    if found is None or parts.scheme not in {"http", "https"}:
+        return None
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
+    path = parts.path.rstrip("/")
+    return f"/api/v1/namespaces/{found['namespace']}/services/{parts.scheme}:{found['name']}:{port}/proxy{path}"
+
+
+def _series(cluster: Cluster, name: str, source: SourceSettings, proxy: str) -> Iterator[Line]:
+    signs = (f'label_replace(count({one.sign}), "{_PRESET}", "{one.name}", "", "")' for one in PRESETS.values())
+    found = {text_at(one, "metric", _PRESET) for one in cluster.prometheus(proxy, " or ".join(signs))}
+    fitting = [preset for preset in PRESETS.values() if preset.name in found]
+    if not fitting:
+        names = ", ".join(sorted(PRESETS))
+        remedy = "let Prometheus scrape the gateway; of another data plane, write named queries"
+        yield warning(f"preset-{name}", f"no series of a preset is there ({names})", remedy)
+        return
+    yield ok(f"preset-{name}", f"there are series of {' and '.join(preset.name for preset in fitting)}")
+    yield from _interval(cluster, name, source, proxy, fitting[0])
+    histogram = fitting[0].histogram
+    if histogram is not None:
+        yield from _bounds(cluster, name, proxy, histogram)
+
+
+def _interval(cluster: Cluster, name: str, source: SourceSettings, proxy: str, preset: Preset) -> Iterator[Line]:
+    scrapes = _number(cluster, proxy, f"max(count_over_time({preset.requests}[{_WINDOW}s]))")
+    configured = source.scrape_interval.seconds
+    if not scrapes:
+        return
+    measured = _WINDOW / scrapes
+    said = f"scraped about every {measured:.3g} s, configured is {source.scrape_interval}"
+    if not 0.75 * configured <= measured <= 1.5 * configured:
+        yield warning(f"scrape-{name}", said, f"set sources.{name}.scrapeInterval to the real interval")
+    else:
+        yield ok(f"scrape-{name}", said)
+
+
+def _bounds(cluster: Cluster, name: str, proxy: str, histogram: Histogram) -> Iterator[Line]:
+    answer = cluster.prometheus(proxy, f"count by (le) ({histogram.series})")
+    counted = [(text_at(one, "metric", "le"), _value(one)) for one in answer]
+    try:
+        bounds = Bounds.of(counted, 0)
+    except ValueError:
+        bounds = None
+    if bounds is None:
+        yield warning(f"buckets-{name}", f"{histogram.series} has no buckets", histogram.advice)
+        return
+    shown = ", ".join(f"{bound * 1000 / histogram.per_second:g}" for bound in bounds.finite)
+    between = sorted(
+        f"{limit} of {rollout}"
+        for rollout, limit, seconds in _limits(cluster)
+        if not bounds.bracket(seconds * histogram.per_second).exact
+    )
+    if between:
+        said = f"between two buckets, so counted less exactly: {', '.join(between)}"
+        yield warning(f"buckets-{name}", said, f"choose a limit in ms of {shown}")
+    else:
+        yield ok(f"buckets-{name}", f"latency limits that are counted exactly, in ms: {shown}")
+
+
+def _limits(cluster: Cluster) -> Iterator[tuple[str, str, float]]:
+    """Yield the latency limits of the namespace's Rollouts: the Rollout, the condition, the limit in seconds."""
+    for rollout in cluster.get(f"{ROLLOUT.plural}.{GROUP}"):
+        stages = members(rollout, "spec", "stages")
+        lines = {line for stage in stages for line in stage.get("abortOn") or [] if isinstance(line, str)}
+        for line in sorted(lines):
+            try:
+                condition = parse_abort_condition(line)
+            except ValueError:
+                continue
+            if isinstance(condition.metric, Latency) and not condition.compared:
+                yield text_at(rollout, "metadata", "name"), condition.text, condition.threshold
+
+
+def _number(cluster: Cluster, proxy: str, query: str) -> float:
+    answer = cluster.prometheus(proxy, query)
+    return _value(answer[0]) if answer else 0.0
+
+
+def _value(one: Mapping[str, Any]) -> float:
+    pair = one.get("value")
+    try:
+        number = float(pair[1]) if isinstance(pair, list) else 0.0
+    except (IndexError, TypeError, ValueError):
+        return 0.0
+    return 0.0 if isinf(number) else number

@@ -1,0 +1,66 @@
+"""All checks of ``serinus lint`` over all files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from serinus.api.names import GROUP
+from serinus.cli.lint.documents import Document, documents_of, read_sources
+from serinus.cli.lint.finding import Check, Finding, Problem
+from serinus.cli.lint.folder_check import folder_findings
+from serinus.cli.lint.object_check import is_ours, object_problems
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of a check.
+
+    Attributes:
+        findings: in the order of files and lines.
+        objects: how many objects of our kinds there were.
+        files: the files that were read.
+    """
+
+    findings: Sequence[Finding]
+    objects: int
+    files: Sequence[str]
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        if not self.objects and not self.findings:
+            where = self.files[0] if len(self.files) == 1 else _counted(len(self.files), "file")
+            return f"nothing to check: no object of {GROUP} in {where}"
+        found = _counted(len(self.findings), "finding") if self.findings else "no findings"
+        return f"{found} in {_counted(self.objects, 'object')} of {_counted(len(self.files), 'file')}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def check_files(names: Sequence[str]) -> Checked:
+    """Check files, folders and standard input.
+
+    Raises:
+        ConfigurationError: one cannot be read.
+    """
+    findings: list[Finding] = []
+    documents: list[Document] = []
+    files: list[str] = []
+    for source in read_sources(names):
+        files.append(source.name)
+        read, broken = documents_of(source)
+        findings += broken
+        documents += read
+        if any(is_ours(document.manifest) for document in read):
+            for number, name, place in source.twice():
+                twice = Problem(Check.DUPLICATE_KEY, name, "is written twice in one object: only the last one counts")
+                titles = [document.title for document in read if document.number == number and not document.prefix]
+                findings.append(Finding(source.name, place.line, place.column, "".join(titles), twice))
+    ours = [document for document in documents if is_ours(document.manifest)]
+    for document in ours:
+        findings += [document.finding(problem) for problem in object_problems(document.manifest)]
+    findings += folder_findings(documents)
+    order = {name: index for index, name in enumerate(dict.fromkeys(finding.file for finding in findings))}
+    ranked = sorted(findings, key=lambda one: (order[one.file], one.line, one.column))
+    return Checked(ranked, len(ours), files)

@@ -1,0 +1,1 @@
+"""The commands about Rollouts: status, list, history, explain, and those that command the operator."""

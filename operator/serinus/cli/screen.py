@@ -1,0 +1,258 @@
+"""Text for a terminal: styles, marks, tables and sparklines, with a form without colour and one in ASCII.
+
+Nothing here writes: a screen is a text made of typed values, a width and what the terminal can show.
+"""
+
+import shutil
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Final, Self, TextIO
+
+from msgspec import Struct
+
+from serinus.cli.output import printable
+from serinus.engine.view.checks import Mark
+
+NARROWEST: Final = 40
+WIDEST_TEXT: Final = 120
+"""A sentence that runs over a wider line is hard to read."""
+
+_PIPE_WIDTH: Final = 80
+_ASCII: Final = str.maketrans({"…": "~", "·": ".", "\N{EN DASH}": "-", "\N{EM DASH}": "-", "→": ">"})
+
+
+class Style(Enum):
+    """How a text stands out; the values are parameters of SGR (ECMA-48, 8.3.117)."""
+
+    PLAIN = ""
+    BOLD = "1"
+    DIM = "2"
+    GOOD = "32"
+    BAD = "1;31"
+    WARNING = "33"
+    ACTIVE = "36"
+
+
+class Span(Struct, frozen=True):
+    """A piece of a line in one style."""
+
+    text: str
+    style: Style = Style.PLAIN
+
+    @property
+    def cells(self) -> int:
+        """Columns of the terminal that it takes."""
+        return cells(printable(self.text))
+
+
+Line = tuple[Span, ...]
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """What the terminal can show.
+
+    Attributes:
+        width: columns.
+        colour: whether styles are shown.
+        wide_charset: whether it shows more than ASCII.
+    """
+
+    width: int
+    colour: bool
+    wide_charset: bool
+
+    @classmethod
+    def of(cls, stream: TextIO, environment: Mapping[str, str]) -> Self:
+        """Return what this stream can show: no colour into a pipe, with NO_COLOR, or on a dumb terminal."""
+        terminal = stream.isatty()
+        width = shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns if terminal else _PIPE_WIDTH
+        if environment.get("COLUMNS", "").isdecimal():
+            width = int(environment["COLUMNS"]) or width
+        colour = terminal and not environment.get("NO_COLOR") and environment.get("TERM", "") not in {"", "dumb"}
+        wide = (stream.encoding or "").lower().replace("-", "") == "utf8"
+        return cls(width=max(NARROWEST, width), colour=colour, wide_charset=wide)
+
+
+def cells(text: str) -> int:
+    """Return how many columns a printable text takes: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
+    return sum(_width(letter) for letter in text)
+
+
+def _width(letter: str) -> int:
+    if unicodedata.combining(letter):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in {"W", "F"} else 1
+
+
+def fit(text: str, width: int) -> str:
+    """Return the text cut to so many columns, with an ellipsis where it was longer."""
+    text = printable(text)
+    if cells(text) <= width:
+        return text
+    kept, used = "", 0
+    for letter in text:
+        used += _width(letter)
+        if used >= width:
+            break
+        kept += letter
+    return f"{kept}…"
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return the text in lines of at most so many columns; a longer word is broken."""
+    lines, line = [], ""
+    for word in printable(text).split():
+        rest = word
+        if line and cells(line) + 1 + cells(word) <= width:
+            line = f"{line} {word}"
+            continue
+        if line:
+            lines.append(line)
+        while cells(rest) > width:
+            head = fit(rest, width + 1)[:-1]
+            lines.append(head)
+            rest = rest[len(head) :]
+        line = rest
+    return [*lines, line] if line or not lines else lines
+
+
+# ---- signs ------------------------------------------------------------------------------------------
+
+_SIGNS: Final = {
+    Mark.GOOD: ("✔", "+", Style.GOOD),
+    Mark.BAD: ("✖", "x", Style.BAD),
+    Mark.ACTIVE: ("◌", "o", Style.ACTIVE),
+    Mark.HELD: ("॥", "=", Style.WARNING),
+    Mark.WARNING: ("⚠", "!", Style.WARNING),
+    Mark.NONE: ("·", ".", Style.DIM),
+}
+_BARS: Final = ("▁▂▃▄▅▆▇█", "_.:-=+*#")
+
+
+def mark_span(mark: Mark, look: Look) -> Span:
+    """Return the sign of a mark; in ASCII where the terminal shows no other."""
+    wide, plain, style = _SIGNS[mark]
+    return Span(wide if look.wide_charset else plain, style)
+
+
+def sparkline(levels: Sequence[float | None], look: Look, most: int) -> str:
+    """Return the last levels as bars, one column each; the highest bar is the limit, a blank means no figure."""
+    bars = _BARS[0 if look.wide_charset else 1]
+    last = levels[-most:] if most > 0 else ()
+    return "".join(" " if level is None else bars[min(7, int(7 * level))] for level in last)
+
+
+# ---- tables -----------------------------------------------------------------------------------------
+
+
+class Column(Struct, frozen=True, kw_only=True):
+    """A column of a table.
+
+    Attributes:
+        head: its title.
+        keep: of the columns with the lowest number one is left out first where the terminal is narrow; 9 stays.
+        right: whether it is aligned to the right.
+        least: the columns that it keeps at least when it is shortened; 0 where it is never shortened.
+    """
+
+    head: str
+    keep: int = 9
+    right: bool = False
+    least: int = 0
+
+
+def table(
+    columns: Sequence[Column], rows: Sequence[Sequence[Span]], width: int, *, gaps: Sequence[int] = (2,)
+) -> list[Line]:
+    """Return a table as lines that fit the width: the columns move together, are left out, then shortened.
+
+    ``gaps`` are the numbers of blanks between two columns that may be used, the best one first.
+    """
+    natural = sum(_natural(columns, rows, index) for index in range(len(columns)))
+    gap = next((one for one in gaps if natural + one * (len(columns) - 1) <= width), gaps[-1])
+    shown = _that_fit(columns, rows, width, gap)
+    sizes = _shortened(columns, rows, shown, width, gap)
+    head = [Span(columns[index].head, Style.DIM) for index in shown]
+    return [
+        _row(cells_of, [columns[index] for index in shown], sizes, gap)
+        for cells_of in (head, *([row[index] for index in shown] for row in rows))
+    ]
+
+
+def _natural(columns: Sequence[Column], rows: Sequence[Sequence[Span]], index: int) -> int:
+    return max([cells(columns[index].head), *(row[index].cells for row in rows)])
+
+
+def _that_fit(columns: Sequence[Column], rows: Sequence[Sequence[Span]], width: int, gap: int) -> list[int]:
+    shown = list(range(len(columns)))
+
+    def least(index: int) -> int:
+        natural = _natural(columns, rows, index)
+        return min(natural, columns[index].least) if columns[index].least else natural
+
+    for index in sorted(shown, key=lambda one: columns[one].keep):
+        if sum(map(least, shown)) + gap * (len(shown) - 1) <= width or columns[index].keep == 9:  # noqa: PLR2004
+            break
+        shown.remove(index)
+    return shown
+
+
+def _shortened(
+    columns: Sequence[Column], rows: Sequence[Sequence[Span]], shown: Sequence[int], width: int, gap: int
+) -> list[int]:
+    sizes = [_natural(columns, rows, index) for index in shown]
+    for place in sorted(range(len(shown)), key=lambda one: (columns[shown[one]].keep, -sizes[one])):
+        over = sum(sizes) + gap * (len(sizes) - 1) - width
+        least = columns[shown[place]].least
+        if over > 0 and least:
+            sizes[place] = max(least, sizes[place] - over)
+    return sizes
+
+
+def _row(spans: Sequence[Span], columns: Sequence[Column], sizes: Sequence[int], gap: int) -> Line:
+    line: list[Span] = []
+    for place, (span, column, size) in enumerate(zip(spans, columns, sizes, strict=True)):
+        text = fit(span.text, size)
+        blank = " " * (size - cells(text))
+        last = place == len(columns) - 1
+        before, after = (blank, "") if column.right else ("", "" if last else blank)
+        line += [Span(before), Span(text, span.style), Span(after + ("" if last else " " * gap))]
+    return tuple(span for span in line if span.text)
+
+
+# ---- output -----------------------------------------------------------------------------------------
+
+
+def render(lines: Iterable[Line], look: Look) -> str:
+    """Return the lines as text, each ended; controls in them are shown as what they are, never sent."""
+    return "".join(_render_line(line, look) + "\n" for line in lines)
+
+
+def _render_line(line: Line, look: Look) -> str:
+    parts = []
+    for span in line:
+        text = printable(span.text.replace("\n", " ").replace("\t", " "))
+        if not look.wide_charset:
+            text = text.translate(_ASCII).encode("ascii", "replace").decode()
+        styled = look.colour and span.style is not Style.PLAIN and text.strip()
+        parts.append(f"\x1b[{span.style.value}m{text}\x1b[0m" if styled else text)
+    return "".join(parts).rstrip() if not look.colour else "".join(parts)
+
+
+def as_width(lines: Iterable[Line], width: int) -> list[Line]:
+    """Return the lines cut to the width, as the last resort on a narrow terminal."""
+    return [_cut(line, width) for line in lines]
+
+
+def _cut(line: Line, width: int) -> Line:
+    kept: list[Span] = []
+    left = width
+    for span in line:
+        if span.cells > left:
+            return (*kept, Span(fit(span.text, left), span.style)) if left > 1 else tuple(kept)
+        kept.append(span)
+        left -= span.cells
+    return tuple(kept)

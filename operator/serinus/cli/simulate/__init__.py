@@ -1,0 +1,1 @@
+"""``serinus simulate``: a plan against synthetic traffic, a recording or a Prometheus."""

@@ -1,0 +1,238 @@
+"""`serinus status`, `list`, `history` and `explain`: what they ask kubectl, their forms, and their exit statuses."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from serinus.api.rollout_status import RolloutStatus
+from serinus.cli import main
+from serinus.cli.rollouts.show import redrawn
+from support.screens import a_status, an_object, awaiting_approval, healthy, invalid, paused, rolled_back
+from support.scripted_kubectl import ScriptedKubectl
+
+STATUSES = [
+    (healthy(), 0),
+    (a_status(), 0),
+    (RolloutStatus(observed_generation=7), 0),
+    (rolled_back(), 2),
+    (invalid(), 2),
+    (paused(), 4),
+    (awaiting_approval(), 4),
+]
+
+
+@pytest.mark.parametrize(("status", "expected"), STATUSES)
+def test_the_exit_status_says_where_the_rollout_stands(
+    kubectl: ScriptedKubectl, status: RolloutStatus, expected: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.returns(an_object(status))
+    assert main(["status", "fraud", "-n", "ml-prod", "--context", "prod"]) == expected
+    words = "get rollouts.serinus.dev fraud --namespace ml-prod --context prod --output=json"
+    assert kubectl.asked == [words]
+    assert f"fraud  {status.phase.value}" in capsys.readouterr().out
+
+
+def test_a_spec_that_the_operator_has_not_seen_is_neither_good_nor_bad(kubectl: ScriptedKubectl) -> None:
+    for status in (healthy(), rolled_back(), paused()):
+        kubectl.returns(an_object(status, generation=8))
+        assert main(["status", "fraud"]) == 0
+
+
+def test_a_screen_into_a_pipe_has_no_colour(kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.returns(an_object(rolled_back()))
+    main(["status", "fraud"])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_the_object_can_be_had_for_programs(kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.returns(an_object(healthy()))
+    for form, read in (("json", json.loads), ("yaml", yaml.safe_load)):
+        assert main(["status", "fraud", "-o", form]) == 0
+        found = read(capsys.readouterr().out)
+        assert found["status"]["phase"] == "Healthy"
+        assert "managedFields" not in found["metadata"]
+    assert main(["status", "fraud", "-o", "name"]) == 0
+    assert capsys.readouterr().out == "rollout.serinus.dev/fraud\n"
+
+
+def test_kubectls_own_message_is_shown_without_the_log_of_its_libraries(
+    kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = 'E1129 16:56:32.778969    2108 memcache.go:265] "Unhandled Error"\n'
+    kubectl.fails(log + 'Error from server (NotFound): rollouts.serinus.dev "fraud" not found\n')
+    assert main(["status", "fraud"]) == 1
+    assert capsys.readouterr().err == 'serinus: Error from server (NotFound): rollouts.serinus.dev "fraud" not found\n'
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("", "did not print JSON"),
+        ("[]", "did not print an object"),
+        ("{}", "metadata.name"),
+        ('{"metadata": {"name": "fraud", "creationTimestamp": "yesterday"}}', "metadata.creationTimestamp"),
+        (json.dumps({**an_object(healthy()), "status": {"phase": "Odd"}}), "status.phase"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_names_the_field(
+    kubectl: ScriptedKubectl, answer: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.prepare("object", answer)
+    assert main(["status", "fraud"]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_spec_that_cannot_be_read_does_not_hide_the_status(
+    kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.returns({**an_object(invalid()), "spec": {"stages": []}})
+    assert main(["status", "fraud"]) == 2
+    assert "Invalid" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["-n=ml"], ["--watch"], ["Fraud"], ["a/b"]])
+def test_what_is_no_name_is_refused_before_kubectl_runs(kubectl: ScriptedKubectl, words: list[str]) -> None:
+    for verb in ("status", "history", "explain"):
+        try:
+            status = main([verb, "--", *words])
+        except SystemExit as ended:
+            status = int(str(ended.code))
+        assert status in {1, 2}
+    assert not (kubectl.folder / "asked").exists()
+
+
+# ---- following --------------------------------------------------------------------------------------
+
+
+def test_watching_ends_when_the_run_is_over(kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.shows(an_object(a_status()), an_object(rolled_back()))
+    assert main(["status", "fraud", "-w"]) == 2
+    said = capsys.readouterr().out
+    assert said.index("fraud  Progressing") < said.index("fraud  RolledBack")
+    assert len(kubectl.asked) == 1
+    assert "--watch" in kubectl.asked[0]
+
+
+def test_a_pipe_gets_a_screen_only_where_something_is_new(
+    kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.shows(an_object(a_status()), an_object(a_status()), an_object(a_status()), an_object(healthy()))
+    assert main(["status", "fraud", "-w"]) == 0
+    assert capsys.readouterr().out.count("Serving") == 2
+
+
+def test_watching_waits_for_the_spec_as_it_is_now(kubectl: ScriptedKubectl) -> None:
+    kubectl.shows(an_object(healthy(), generation=8), an_object(rolled_back(), generation=7))
+    assert main(["status", "fraud", "-w"]) == 2
+
+
+@pytest.mark.parametrize(("status", "expected"), [(a_status(), 3), (awaiting_approval(), 4)])
+def test_watching_ends_at_its_time(
+    kubectl: ScriptedKubectl, status: RolloutStatus, expected: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.shows(an_object(status))
+    assert main(["status", "fraud", "-w", "--timeout", "1s"]) == expected
+    assert "not over within 1 s" in capsys.readouterr().err
+
+
+def test_watching_a_rollout_that_is_deleted_is_an_error(
+    kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.shows(an_object(a_status()), kind="DELETED")
+    assert main(["status", "fraud", "-w"]) == 1
+    assert "was deleted" in capsys.readouterr().err
+
+
+def test_a_refused_watch_is_not_tried_again(kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.fails("", status=1)
+    assert main(["status", "fraud", "-w"]) == 1
+    assert len(kubectl.asked) == 1
+    assert "serinus: " in capsys.readouterr().err
+
+
+def test_a_watch_that_the_api_server_ends_is_begun_anew(
+    kubectl: ScriptedKubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serinus.cli.rollouts.follow._PAUSE", 0.0)
+    kubectl.shows(an_object(a_status()), endless=False)
+    assert main(["status", "fraud", "-w", "--timeout", "1s"]) == 3
+    assert len(kubectl.asked) > 1
+
+
+def test_a_timeout_without_watch_is_refused(kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "fraud", "--timeout", "1s"]) == 1
+    assert "--timeout needs --watch" in capsys.readouterr().err
+
+
+def test_a_screen_is_drawn_over_the_one_before_without_scrolling() -> None:
+    assert redrawn("one\ntwo\n", 2) == "\x1b[Hone\x1b[K\ntwo\x1b[K\n\x1b[J"
+    assert "three" in redrawn("one\ntwo\nthree\n", None)
+    cut = redrawn("one\ntwo\nthree\nfour\n", 3)
+    assert cut.count("\n") == 3
+    assert "(2 more lines: make the window higher)" in cut
+
+
+# ---- list, history, explain -------------------------------------------------------------------------
+
+
+def test_the_list_begins_with_what_needs_a_person(kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    states = {"a-good": healthy(), "b-runs": a_status(), "c-bad": rolled_back(), "d-waits": paused()}
+    kubectl.returns({"items": [an_object(status, name=name) for name, status in states.items()]})
+    assert main(["list", "-A"]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split()[2] for row in rows] == ["d-waits", "c-bad", "b-runs", "a-good"]
+    assert kubectl.asked == ["get rollouts.serinus.dev --all-namespaces --output=json"]
+
+
+def test_one_rollout_that_cannot_be_read_does_not_hide_the_others(
+    kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = {**an_object(healthy(), name="odd"), "status": {"phase": "Odd"}}
+    kubectl.returns({"items": [odd, an_object(healthy()), "x"]})
+    assert main(["list", "-o", "name"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "rollout.serinus.dev/fraud\n"
+    assert "Rollout odd is left out: status.phase" in said.err
+
+
+def test_an_empty_list_and_an_empty_history_say_so(
+    kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.returns({"items": []})
+    assert main(["list"]) == 0
+    assert capsys.readouterr().err == "No Rollouts found.\n"
+    kubectl.returns(an_object(invalid()))
+    assert main(["history", "fraud"]) == 0
+    assert "No run of fraud has ended yet" in capsys.readouterr().err
+
+
+def test_history_can_be_had_for_programs(kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.returns(an_object(healthy()))
+    assert main(["history", "fraud", "-o", "json"]) == 0
+    assert [run["run"] for run in json.loads(capsys.readouterr().out)] == [11, 10, 9]
+    assert main(["history", "fraud", "-o", "yaml"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["history"][0]["result"] == "Promoted"
+
+
+def test_explain_prints_the_query_in_one_line(kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.returns(an_object(rolled_back()))
+    assert main(["explain", "fraud"]) == 0
+    [query] = [line for line in capsys.readouterr().out.splitlines() if "increase(" in line]
+    assert 'envoy_cluster_name="ml-prod_fraud-v2-3-1_80"' in query
+    assert 'le=~"200([.]0)?"' in query
+
+
+# ---- how fast it starts -----------------------------------------------------------------------------
+
+
+def test_a_command_that_reads_one_object_loads_no_slow_library() -> None:
+    slow = {"numpy", "kubernetes", "aiohttp", "asyncio", "requests", "yaml", "jinja2", "rich", "boto3", "kopf", "ssl"}
+    code = (
+        "import sys; from serinus.cli.main import build_parser; build_parser('status');"
+        f"print(sorted({slow!r} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == "[]"
