@@ -25,7 +25,7 @@ from support.fake_source import FakeSource  # noqa: E402
 from support.records import endpoints, model_version, rollout, route, spec_for  # noqa: E402
 from support.world import BAD, World  # noqa: E402
 
-_ROLLOUTS, _TICKS, _LOOKS = 1000, 5, 2000
+_ROLLOUTS, _TICKS, _LOOKS = 1000, 12, 2000
 _WEIGHTS = {"1.0.0": 9500, "2.0.0": 500}
 
 
@@ -39,25 +39,30 @@ def in_canary() -> World:
     return world
 
 
-def print_decisions() -> None:
-    """Print the time of one decision in the three situations that matter."""
+def decisions() -> dict[str, float]:
+    """Return the CPU time of one decision in microseconds, in the three situations that matter."""
     canary = in_canary()
     bad = in_canary()
     bad.quality["2.0.0"] = BAD
     bad.measure()
     worlds = {"at rest": World().run(Phase.HEALTHY), "canary": canary, "rollback": bad}
-    for name, world in worlds.items():
-        observed = world.observe()
-        spec, status, now = world.spec, world.status, world.now
-        seconds = min(
-            timeit.repeat(
-                "decide(spec, status, observed, now)",
-                globals={"decide": decide, "spec": spec, "status": status, "observed": observed, "now": now},
-                number=_LOOKS,
-                repeat=5,
-            )
+    return {name: _microseconds(world) for name, world in worlds.items()}
+
+
+def _microseconds(world: World) -> float:
+    observed = world.observe()
+    spec, status, now = world.spec, world.status, world.now
+    seconds = min(
+        timeit.repeat(
+            "decide(spec, status, observed, now)",
+            globals={"decide": decide, "spec": spec, "status": status, "observed": observed, "now": now},
+            number=_LOOKS,
+            repeat=5,
+            # Of CPU: what else runs on the machine does not count.
+            timer=time.process_time,
         )
-        print(f"decide, {name}: {seconds / _LOOKS * 1e6:.0f} µs")
+    )
+    return seconds / _LOOKS * 1e6
 
 
 def a_thousand(status: RolloutStatus) -> ClusterCache:
@@ -97,6 +102,7 @@ async def print_ticks() -> None:
         now += timedelta(seconds=5)
         await book.tick("default", now)
     asking = looking = 0.0
+    news = 0
     for _ in range(_TICKS):
         now += timedelta(seconds=5)
         before = time.process_time()
@@ -110,11 +116,12 @@ async def print_ticks() -> None:
             decision = decide(spec_of(store, record), record.status, observed, now)
             assert not decision.actions + decision.events, "the tick of a canary that goes well"
         asking, looking = asking + between - before, looking + time.process_time() - between
-    assert len(found) == _ROLLOUTS
+        news += len(found)
     print(f"one tick of {_ROLLOUTS:,} canaries: evidence {asking / _TICKS * 1e3:.0f} ms of CPU (the fake's answers")
-    print(f"included), observe and decide {looking / _TICKS * 1e3:.0f} ms of CPU")
+    print(f"included), observe and decide {looking / _TICKS * 1e3:.0f} ms of CPU, for {news / _TICKS:.0f} with news")
 
 
 if __name__ == "__main__":
-    print_decisions()
+    for situation, microseconds in decisions().items():
+        print(f"decide, {situation}: {microseconds:.0f} µs")
     asyncio.run(print_ticks())

@@ -14,13 +14,11 @@ started anew before each, 50 ms later in the second, so that its ticks fall ever
 
 import argparse
 import asyncio
-import math
 import os
 import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +27,7 @@ sys.path[:0] = [str(_ROOT / part) for part in ("operator", "deploy/local", "test
 
 import aiohttp  # noqa: E402 - the paths above come first
 
+from benchmarks.scale.prometheus import quantile  # noqa: E402
 from demo.behaviour import Behaviour  # noqa: E402
 from demo.observe import wait_for  # noqa: E402
 from demo.prometheus import Counts, Probe, is_visible  # noqa: E402
@@ -137,11 +136,6 @@ async def until_visible(place: Place, probe: Probe) -> float:
 
 async def counts(place: Place, probe: Probe) -> Counts:
     return await probe.counts(CONDITION, envoy_cluster_of(place.namespace, BAD))
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """Return the value that this share of them does not exceed (nearest rank)."""
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def main() -> None:

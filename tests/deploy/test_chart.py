@@ -1,7 +1,6 @@
 """The Helm chart, rendered without a cluster."""
 
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from serinus.api.names import (
     YANKED_ANNOTATION,
     Command,
 )
+from serinus.kube.shards import shard_lease_name
 from serinus.settings import Settings, load_settings
 from support.helm import Helm, HelmError, find_helm
 from support.release import CHART, SOURCE
@@ -129,7 +129,7 @@ def test_the_container_starts_as_the_image_and_the_settings_expect(helm: Helm) -
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
     assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "http"}
     assert container["resources"]["requests"]["memory"] == "192Mi"
-    assert container["resources"]["limits"] == {"memory": "256Mi"}
+    assert container["resources"]["limits"] == {"memory": "512Mi"}
 
 
 @pytest.mark.parametrize(
@@ -150,18 +150,19 @@ def test_a_digest_takes_precedence_over_a_tag_and_a_tag_over_the_chart(
     assert pod["containers"][0]["image"] == image
 
 
-def test_with_namespaces_the_operator_gets_a_role_in_each_and_may_only_read_namespaces(helm: Helm) -> None:
+def test_with_namespaces_the_operator_gets_a_role_in_each_and_may_read_that_namespace(helm: Helm) -> None:
     rendered = helm.template(CHART, SOURCE, "--set=namespaces={fraud,search}")
     roles = {role["metadata"]["namespace"]: role for role in _all(rendered, "Role")}
     assert roles.keys() == {"fraud", "search", "serinus-system", "default"}
     assert {tuple(rule["resourceNames"]) for rule in roles["default"]["rules"]} == {("kubernetes",)}
-    assert roles["fraud"]["rules"] == roles["search"]["rules"]
-    own = next(role for role in _all(rendered, "ClusterRole") if role["metadata"]["name"] == "serinus")
-    assert [rule["resources"] for rule in own["rules"]] == [["namespaces"]]
-    wide = next(
+    named, *common = roles["fraud"]["rules"]
+    assert named == {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["fraud"], "verbs": ["get"]}
+    assert roles["search"]["rules"][1:] == common
+    (wide,) = (
         role for role in _all(helm.template(CHART, SOURCE), "ClusterRole") if role["metadata"]["name"] == "serinus"
     )
-    assert wide["rules"] == own["rules"] + roles["fraud"]["rules"]
+    assert wide["rules"][0]["resources"] == ["namespaces"]
+    assert wide["rules"][1:] == common
 
 
 @pytest.mark.parametrize("options", [(), ("--set=namespaces={fraud}",)])
@@ -239,13 +240,67 @@ def test_without_the_actor_stamp_a_policy_refuses_four_eyes(helm: Helm, options:
     assert guards(_STAMP) == []
 
 
+def _lease_names(documents: Documents) -> list[list[str]]:
+    """The names in each rule about Leases, in order; none stands for any name."""
+    rules = [rule for role in _all(documents, "Role") + _all(documents, "ClusterRole") for rule in role["rules"]]
+    return [rule.get("resourceNames", []) for rule in rules if "leases" in rule["resources"]]
+
+
+def test_the_operator_may_write_its_common_lease_and_those_of_its_shards_and_no_other(
+    helm: Helm, tmp_path: Path
+) -> None:
+    sole = helm.template(CHART, SOURCE)
+    shared = helm.template(CHART, SOURCE, "--set=shards=3")
+    (name,), anything = _lease_names(sole)
+    assert anything == []
+    settings = _settings(shared, tmp_path)
+    assert (settings.shards, settings.lease_name) == (3, name)
+    assert _lease_names(shared) == [[name, *(shard_lease_name(name, shard) for shard in range(3))], []]
+    verbs = [rule["verbs"] for rule in _one_of(shared, "Role", f"{name}-lease")["rules"]]
+    assert verbs == [["get", "update"], ["create"]]
+
+
+def test_one_shard_changes_nothing_but_its_own_setting(helm: Helm, tmp_path: Path) -> None:
+    sole, shared = helm.template(CHART, SOURCE), helm.template(CHART, SOURCE, "--set=shards=3")
+    assert _settings(sole, tmp_path).shards == Settings().shards == 1
+    assert _one(sole, "Deployment")["spec"]["replicas"] == _one(shared, "Deployment")["spec"]["replicas"] == 2
+
+
+def _one_of(documents: Documents, kind: str, name: str) -> dict[str, Any]:
+    (document,) = (one for one in _all(documents, kind) if one["metadata"]["name"] == name)
+    return document
+
+
 def test_optional_objects_are_rendered_if_enabled(helm: Helm) -> None:
     default = {document["kind"] for document in helm.template(CHART, SOURCE)}
     rendered = helm.template(CHART, SOURCE, "--set=metrics.podMonitor.enabled=true,networkPolicy.enabled=true")
     assert {document["kind"] for document in rendered} - default == {"PodMonitor", "NetworkPolicy"}
     assert _one(rendered, "PodMonitor")["spec"]["podMetricsEndpoints"] == [
-        {"port": "http", "path": "/metrics", "interval": "15s"}
+        {"port": "http", "path": "/metrics", "interval": "15s", "honorLabels": True}
     ]
+
+
+def test_the_page_has_no_rights_and_is_not_taken_for_the_operator(helm: Helm) -> None:
+    rendered = helm.template(CHART, SOURCE, "--set=web.enabled=true,web.hosts[0]=serinus.example.com")
+    web, operator = (_one_of(rendered, "Deployment", name) for name in ("serinus-web", "serinus"))
+    pod = web["spec"]["template"]["spec"]
+    assert "serviceAccountName" not in pod
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["containers"][0]["args"][-1] == "--host=serinus.example.com"
+    labels, of_operator = (one["spec"]["template"]["metadata"]["labels"] for one in (web, operator))
+    assert not operator["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert not web["spec"]["selector"]["matchLabels"].items() <= of_operator.items()
+    roles = [one for one in rendered if one["kind"] in {"ClusterRoleBinding", "RoleBinding"}]
+    assert {one["metadata"]["name"] for one in roles} == {
+        one["metadata"]["name"]
+        for one in helm.template(CHART, SOURCE)
+        if one["kind"] in {"ClusterRoleBinding", "RoleBinding"}
+    }
+
+
+def test_the_page_is_not_installed_without_the_names_by_which_it_is_reached(helm: Helm) -> None:
+    with pytest.raises(HelmError, match=r"web\.hosts: give the names by which browsers reach the page"):
+        helm.template(CHART, SOURCE, "--set=web.enabled=true")
 
 
 def test_two_releases_share_no_cluster_scoped_object(helm: Helm) -> None:
@@ -263,6 +318,8 @@ def test_two_releases_share_no_cluster_scoped_object(helm: Helm) -> None:
     [
         ("replica=3", "replica"),
         ("replicas=two", "/replicas"),
+        ("shards=0", "/shards"),
+        ("shards=17", "/shards"),
         ("config.source.default.url=http://p", "source"),
         ("config.sources.other.scrapeInterval=15s", "/config/sources/other"),
         ("config.sources.default.url=prometheus:9090", "/config/sources/default/url"),
@@ -283,13 +340,6 @@ def test_an_invalid_value_is_refused_naming_its_path(helm: Helm, value: str, pat
 def test_an_old_cluster_is_refused(helm: Helm) -> None:
     with pytest.raises(HelmError, match=r"kubeVersion: >=1\.30\.0-0 which is incompatible"):
         helm.template(CHART, SOURCE, kube="1.29.9")
-
-
-def test_every_value_is_described(helm: Helm) -> None:
-    lines = (CHART / "values.yaml").read_text(encoding="utf-8").splitlines()
-    for before, line in pairwise(lines):
-        if re.match(r"\s*\w+:\s*\S", line) and not re.match(r"\s*(requests|limits):", line):
-            assert before.strip().startswith("#"), f"{line!r} has no `# --` comment"
 
 
 def test_a_chart_without_a_metric_source_is_not_installed(helm: Helm) -> None:

@@ -21,6 +21,7 @@ _NOT_IN_VALUES: Final = {
     "httpHost",
     "leaseNamespace",
     "leaseName",
+    "shards",
     "identity",
     "leaderElection",
     "actorStamped",

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,13 +22,12 @@ from support.dynamodb.place import credentials, make_tables, settings_at
 from support.e2e.fixtures import BAD, GOOD, STABLE, program_environment
 from support.e2e.manifests import MODEL, canary, production, staging
 from support.e2e.operator import OperatorControl, setup_in
-from support.e2e.place import Place, condition
+from support.e2e.place import SOON, Place, condition
 from support.servers.tcp_gate import TcpGate
 
 PLAN = (staging(), canary(), production())
 RUN = [
     "RolloutStarted",
-    "TrafficShifted",
     "TestPassed",
     "AnalysisPassed",
     "TrafficShifted",
@@ -36,6 +36,10 @@ RUN = [
     "AnalysisPassed",
     "Promoted",
 ]
+
+
+async def _statuses(place: Place) -> dict[str, dict[str, Any]]:
+    return {raw["spec"]["version"]: raw["status"] for raw in await place.all("ModelVersion")}
 
 
 async def serinus(place: Place, *words: str) -> tuple[int, str]:
@@ -95,7 +99,13 @@ async def test_a_promotion_and_a_rollback_are_on_the_record_and_anybody_can_veri
     model = await place.get("Model")
     assert model["status"]["production"]["version"] == GOOD
     assert model["status"]["quarantined"] == [BAD]
-    versions = {raw["spec"]["version"]: raw["status"] for raw in await place.all("ModelVersion")}
+    versions = await wait_for(
+        lambda: _statuses(place),
+        # It is written a second after the status that it follows from.
+        lambda statuses: statuses[BAD]["stage"] == "RolledBack",
+        within=SOON,
+        what="the stage of the version",
+    )
     conditions = {one["type"]: one["status"] for one in versions[GOOD]["conditions"]}
     assert {name: conditions[name] for name in ("Accepted", "Recorded", "SchemaAccepted", "ServingReady")} == {
         "Accepted": "True",
@@ -103,7 +113,6 @@ async def test_a_promotion_and_a_rollback_are_on_the_record_and_anybody_can_veri
         "SchemaAccepted": "True",
         "ServingReady": "True",
     }
-    assert versions[BAD]["stage"] == "RolledBack"
     page = place.folder / "report.html"
     status, said = await serinus(place, "report", MODEL, "-n", place.namespace, "-o", str(page))
     assert status == 0, said

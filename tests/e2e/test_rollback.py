@@ -73,8 +73,13 @@ async def _the_engineer_on_call_reads_it_all(place: Place, broken: str) -> None:
     assert metric in summary
     for words in ("Decided At:", "Traffic Safe At:", "At Weight:", "RollbackStarted", "RollbackCompleted"):
         assert words in told, told
-    stages = {raw["spec"]["version"]: raw["status"]["stage"] for raw in await place.all("ModelVersion")}
-    assert stages[BAD] == "RolledBack"
+    # It is written a second after the status that it follows from.
+    await wait_for(
+        lambda: place.all("ModelVersion"),
+        lambda raws: {raw["spec"]["version"]: raw["status"]["stage"] for raw in raws}[BAD] == "RolledBack",
+        within=SOON,
+        what="the stage of the version",
+    )
 
 
 async def test_a_version_that_was_rolled_back_starts_again_only_when_a_person_says_so(

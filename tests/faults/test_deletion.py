@@ -11,11 +11,11 @@ from demo.observe import wait_for
 from localcluster.api import ApiError
 from serinus.api.names import FINALIZER
 from serinus.api.rollout_status import StageState
-from support.e2e.apiproxy import api_proxy, undisturbed
+from support.e2e.apiproxy import undisturbed
 from support.e2e.exposure import after_the_last_exposure, agrees, now_sent, reached
-from support.e2e.fixtures import BAD, STABLE, program_environment
+from support.e2e.fixtures import BAD, STABLE, operator_behind_proxy
 from support.e2e.manifests import MODEL, canary, production, staging
-from support.e2e.operator import OperatorControl, setup_in
+from support.e2e.operator import OperatorControl
 from support.e2e.place import LONG, SOON, Place, condition
 
 
@@ -84,30 +84,23 @@ async def test_a_rollout_that_is_deleted_while_no_operator_runs_waits_for_the_ne
 async def test_a_rollout_that_is_deleted_while_the_registry_refuses_every_write_is_drained_and_waits_to_be_recorded(
     place: Place, tmp_path: Path
 ) -> None:
-    environment = program_environment(place.cluster)
-    async with api_proxy(place.cluster, environment, tmp_path) as proxy:
-        operator = OperatorControl(
-            environment | {"KUBECONFIG": str(proxy.kubeconfig)}, setup_in(place.cluster), tmp_path
-        )
-        try:
-            await operator.start()
-            await in_canary(place)
-            async with place.traffic() as log, place.watching("HTTPRoute") as routes:
-                proxy.disturb = refuse_records
-                await place.servers[BAD].behave(Behaviour(failing_share=1.0))
-                await delete(place)
-                afterwards = await after_the_last_exposure(place, log, routes, BAD)
-                # It is there still, and says what clients see.
-                status = await place.until(
-                    lambda seen: condition(seen.status, "TrafficConfirmed")[0] == "True", within=SOON, what="the truth"
-                )
-                agrees(status, await now_sent(log))
-                assert (await place.get("Rollout"))["metadata"]["finalizers"] == [FINALIZER]
-                assert status.records
-                proxy.disturb = undisturbed
-                await until_gone(place, within=LONG)
-        finally:
-            await operator.stop()
+    async with operator_behind_proxy(place.cluster, tmp_path) as (operator, proxy):
+        await operator.start()
+        await in_canary(place)
+        async with place.traffic() as log, place.watching("HTTPRoute") as routes:
+            proxy.disturb = refuse_records
+            await place.servers[BAD].behave(Behaviour(failing_share=1.0))
+            await delete(place)
+            afterwards = await after_the_last_exposure(place, log, routes, BAD)
+            # It is there still, and says what clients see.
+            status = await place.until(
+                lambda seen: condition(seen.status, "TrafficConfirmed")[0] == "True", within=SOON, what="the truth"
+            )
+            agrees(status, await now_sent(log))
+            assert (await place.get("Rollout"))["metadata"]["finalizers"] == [FINALIZER]
+            assert status.records
+            proxy.disturb = undisturbed
+            await until_gone(place, within=LONG)
 
     assert reached(afterwards, BAD) == []
     assert [record for record in afterwards if record.failed] == []

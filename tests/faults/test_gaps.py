@@ -8,10 +8,9 @@ import pytest
 from aiohttp import web
 
 from demo.observe import wait_for
-from support.e2e.apiproxy import api_proxy
-from support.e2e.fixtures import GOOD, STABLE, program_environment
+from support.e2e.fixtures import GOOD, STABLE, operator_behind_proxy
 from support.e2e.manifests import MODEL, canary, production, staging
-from support.e2e.operator import OperatorControl, setup_in
+from support.e2e.operator import setup_in
 from support.e2e.place import SOON, Place
 
 KINDS = {
@@ -31,11 +30,9 @@ async def test_an_object_that_is_deleted_between_the_operators_list_and_its_watc
     place: Place, tmp_path: Path, plural: str
 ) -> None:
     kind, name = KINDS[plural]
-    environment = program_environment(place.cluster)
-    async with api_proxy(place.cluster, environment, tmp_path) as proxy:
-        # Only this namespace: what earlier tests left to be deleted in theirs must not be counted.
-        setup = replace(setup_in(place.cluster), settings={"namespaces": [place.namespace]})
-        operator = OperatorControl(environment | {"KUBECONFIG": str(proxy.kubeconfig)}, setup, tmp_path)
+    # Only this namespace: what earlier tests left to be deleted in theirs must not be counted.
+    setup = replace(setup_in(place.cluster), settings={"namespaces": [place.namespace]})
+    async with operator_behind_proxy(place.cluster, tmp_path, setup) as (operator, proxy):
         asked, deleted = asyncio.Event(), asyncio.Event()
 
         async def hold_kopfs_list(request: web.Request, _: bytes) -> None:
@@ -48,30 +45,27 @@ async def test_an_object_that_is_deleted_between_the_operators_list_and_its_watc
         async def known() -> float:
             return await operator.counter(rf'serinus_objects\{{kind="{kind}"\}}')
 
-        try:
-            await operator.start()
-            await place.stand((staging(), canary(), production()), STABLE, GOOD)
-            await wait_for(
-                lambda: place.get("Rollout"),
-                lambda raw: not raw["metadata"].get("finalizers"),
-                within=SOON,
-                what="the delivery of the records, before which no Rollout goes",
-            )
-            there = len(await place.all("HTTPRoute" if kind == "Route" else kind))
-            await operator.stop()
+        await operator.start()
+        await place.stand((staging(), canary(), production()), STABLE, GOOD)
+        await wait_for(
+            lambda: place.get("Rollout"),
+            lambda raw: not raw["metadata"].get("finalizers"),
+            within=SOON,
+            what="the delivery of the records, before which no Rollout goes",
+        )
+        there = len(await place.all("HTTPRoute" if kind == "Route" else kind))
+        await operator.stop()
 
-            proxy.disturb = hold_kopfs_list
-            await operator.start()
-            async with asyncio.timeout(SOON):
-                await asked.wait()
-            # kopf's list may come before the operator's own, which must know the object first.
-            await wait_for(known, lambda now: now == there, within=SOON, what=f"the operator's list of {plural}")
-            await place.kubectl.run(["delete", plural, name, "-n", place.namespace])
-            deleted.set()
-            if kind == "Model":
-                # The record of the deletion needs a Model, which is made anew.
-                await wait_for(lambda: recorded(place), lambda events: "ModelDeleted" in events, within=SOON, what="it")
-            else:
-                await wait_for(known, lambda now: now == there - 1, within=SOON, what=f"the deletion of the {kind}")
-        finally:
-            await operator.stop()
+        proxy.disturb = hold_kopfs_list
+        await operator.start()
+        async with asyncio.timeout(SOON):
+            await asked.wait()
+        # kopf's list may come before the operator's own, which must know the object first.
+        await wait_for(known, lambda now: now == there, within=SOON, what=f"the operator's list of {plural}")
+        await place.kubectl.run(["delete", plural, name, "-n", place.namespace])
+        deleted.set()
+        if kind == "Model":
+            # The record of the deletion needs a Model, which is made anew.
+            await wait_for(lambda: recorded(place), lambda events: "ModelDeleted" in events, within=SOON, what="it")
+        else:
+            await wait_for(known, lambda now: now == there - 1, within=SOON, what=f"the deletion of the {kind}")

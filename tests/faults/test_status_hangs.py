@@ -8,12 +8,10 @@ from aiohttp import web
 from demo.behaviour import Behaviour
 from demo.observe import wait_for
 from serinus.api.rollout_status import Phase, RolloutStatus, StageState
-from support.e2e.apiproxy import api_proxy
-from support.e2e.fixtures import BAD, STABLE, program_environment
+from support.e2e.fixtures import BAD, STABLE, operator_behind_proxy
 from support.e2e.load import ManyHosts, traffic_to
 from support.e2e.manifests import backend_of, canary, production, staging, weights_in
 from support.e2e.many import NEW, Model, statuses_of, until_all
-from support.e2e.operator import OperatorControl, setup_in
 from support.e2e.place import LONG, SOON, Place
 
 MODELS = [Model(f"model-{number:02}", BAD) for number in range(20)]
@@ -53,11 +51,7 @@ async def good_answers(load: ManyHosts, number: float) -> None:
 async def test_twenty_breaches_at_once_end_with_all_routes_at_0_although_no_status_write_is_ever_answered(
     place: Place, tmp_path: Path
 ) -> None:
-    environment = program_environment(place.cluster)
-    async with api_proxy(place.cluster, environment, tmp_path) as proxy:
-        operator = OperatorControl(
-            environment | {"KUBECONFIG": str(proxy.kubeconfig)}, setup_in(place.cluster), tmp_path
-        )
+    async with operator_behind_proxy(place.cluster, tmp_path) as (operator, proxy):
         hanging, hung = False, 0
 
         async def hang_status(request: web.Request, _: bytes) -> None:
@@ -67,28 +61,25 @@ async def test_twenty_breaches_at_once_end_with_all_routes_at_0_although_no_stat
                 await asyncio.Event().wait()
 
         proxy.disturb = hang_status
-        try:
-            await operator.start()
-            await asyncio.gather(*(model.stand(place, PLAN) for model in MODELS))
-            await until_all(place, MODELS, lambda status: status.phase is Phase.HEALTHY, within=LONG, what="adopted")
-            hostnames = [model.hostname(place.namespace) for model in MODELS]
-            async with traffic_to(place.cluster.gateway_url, hostnames, RATE) as load:
-                await asyncio.gather(*(model.want_the_new_version(place) for model in MODELS))
-                await until_all(place, MODELS, in_canary, within=LONG, what="the canary")
-                assert len(await exposed(place)) == len(MODELS)
-                hanging = True
-                await place.servers[BAD].behave(Behaviour(failing_share=1.0))
-                await wait_for(lambda: exposed(place), lambda names: not names, within=SOON, what="all routes at 0")
-                unwritten = await statuses_of(place)
-                await failures_stop(load)
+        await operator.start()
+        await asyncio.gather(*(model.stand(place, PLAN) for model in MODELS))
+        await until_all(place, MODELS, lambda status: status.phase is Phase.HEALTHY, within=LONG, what="adopted")
+        hostnames = [model.hostname(place.namespace) for model in MODELS]
+        async with traffic_to(place.cluster.gateway_url, hostnames, RATE) as load:
+            await asyncio.gather(*(model.want_the_new_version(place) for model in MODELS))
+            await until_all(place, MODELS, in_canary, within=LONG, what="the canary")
+            assert len(await exposed(place)) == len(MODELS)
+            hanging = True
+            await place.servers[BAD].behave(Behaviour(failing_share=1.0))
+            await wait_for(lambda: exposed(place), lambda names: not names, within=SOON, what="all routes at 0")
+            unwritten = await statuses_of(place)
+            await failures_stop(load)
 
-                hanging = False
-                statuses = await until_all(
-                    place, MODELS, lambda status: status.phase is Phase.ROLLED_BACK, within=LONG, what="RolledBack"
-                )
-                assert await exposed(place) == []
-        finally:
-            await operator.stop()
+            hanging = False
+            statuses = await until_all(
+                place, MODELS, lambda status: status.phase is Phase.ROLLED_BACK, within=LONG, what="RolledBack"
+            )
+            assert await exposed(place) == []
 
     assert hung > 0
     assert {name for name, status in unwritten.items() if not in_canary(status)} == set()

@@ -1,14 +1,12 @@
 """Two operators, of which the leader stands still or is cut off at the worst moment: only the leader writes."""
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -22,6 +20,7 @@ from support.e2e.fixtures import BAD, GOOD, STABLE, program_environment
 from support.e2e.manifests import backend_of, canary, production, staging, weights_in
 from support.e2e.operator import OperatorControl, setup_in
 from support.e2e.place import LONG, SOON, Place
+from support.e2e.route_patches import conflict, patched_weight
 from support.e2e.watch import Seen
 
 TAKEN_OVER = 30.0
@@ -77,23 +76,6 @@ async def two_operators(place: Place, folder: Path) -> AsyncIterator[Pair]:
             await second.stop()
 
 
-def candidates_weight(body: bytes, backend: str, route: dict[str, Any]) -> int:
-    """The weight that a JSON Patch of the route gives a backend; 0 where it says nothing of it."""
-    names = list(weights_in(route))
-    for step in json.loads(body):
-        value, path = step.get("value"), str(step["path"])
-        if isinstance(value, dict) and value.get("name") == backend:
-            return int(value["weight"])
-        if path.endswith("/weight") and names[int(path.split("/")[-2])] == backend:
-            return int(value)
-    return 0
-
-
-def conflict() -> web.Response:
-    body = {"kind": "Status", "status": "Failure", "reason": "Conflict", "code": 409, "message": "it was modified"}
-    return web.json_response(body, status=409)
-
-
 def states_with_weight(routes: Seen, backend: str, after: int) -> list[dict[str, int]]:
     weights = (weights_in(raw) for _, raw in routes.states[after:])
     return [each for each in weights if each.get(backend)]
@@ -119,7 +101,7 @@ async def test_a_leader_that_is_stopped_in_the_midst_of_raising_a_weight_does_no
             """Answer the raise with a conflict, so that it is tried again, and stop the operator before that."""
             if request.method != "PATCH" or "/httproutes/" not in request.path or stopped.is_set():
                 return None
-            if not candidates_weight(body, candidate, await place.get("HTTPRoute")):
+            if not patched_weight(body, candidate, await place.get("HTTPRoute")):
                 return None
             pair.stop_first()
             stopped.set()

@@ -110,6 +110,34 @@ def _diff(inputs: Inputs) -> Words:
     return ["diff", *sides, *_some(inputs, *options, ["--context", inputs.word()])]
 
 
+def _simulate(inputs: Inputs) -> Words:
+    figures = (
+        ["--errors", inputs.either("1%", "0%", "100%")],
+        ["--p95", inputs.either("180ms", "1ms")],
+        ["--bursts", inputs.either("3")],
+        ["--client-errors", inputs.either("5%")],
+        ["--set", inputs.either("abortOn[0]=error_rate > 1%", "canary.duration=1m; guards=Off", "canary.abortOn[7]=")],
+        ["--stage", inputs.either("production")],
+        ["--scrape-interval", inputs.either("15s", "1m")],
+        ["--seed", inputs.either("7")],
+        ["--stable-errors", inputs.either("0.1%")],
+        ["-o", inputs.either("table", "json", "svg", "html")],
+    )
+    synthetic = [
+        "--rate",
+        inputs.either("10/s", "1000000/s", "1/h"),
+        "--runs",
+        "2",
+        "--for",
+        inputs.either("3m", "1ms"),
+    ]
+    recorded = ["--recording", inputs.file("recording"), *_some(inputs, ["--record", _output(inputs)])]
+    place = ["--candidate-backend", inputs.either("fraud:80"), "--from", inputs.either("1h", "2026-11-01")]
+    asked = ["--prometheus", inputs.either("http://127.0.0.1:9"), *_some(inputs, place)]
+    which = inputs.random.choice((synthetic, synthetic, recorded, recorded, asked))
+    return ["simulate", "-f", inputs.file("rollout"), *which, *_some(inputs, *figures)]
+
+
 def _mlmodel(inputs: Inputs) -> Words:
     options = (
         ["--backend", inputs.either("fraud:80")],
@@ -137,6 +165,25 @@ def _json(inputs: Inputs) -> Words:
         ["-o", _output(inputs)],
     )
     return ["import", "json", inputs.file("metadata"), *_some(inputs, *options)]
+
+
+def _lint(inputs: Inputs) -> Words:
+    kind = inputs.random.choice(("versions", "rollout", "rollout", "policy"))
+    return ["lint", "-f", inputs.file(kind), *_some(inputs, ["-o", inputs.either("github", "json", "sarif")])]
+
+
+def _check(inputs: Inputs) -> Words:
+    return ["check", *_some(inputs, ["-n", inputs.either("ml")], ["--context", inputs.word()], ["-o", "json"])]
+
+
+def _plan(inputs: Inputs) -> Words:
+    options = (
+        ["--model", inputs.either("fraud")],
+        ["--version", _version(inputs)],
+        ["--route", inputs.either("fraud/predict")],
+        ["-o", _output(inputs)],
+    )
+    return ["import", "plan", inputs.file("plan"), *_some(inputs, *options)]
 
 
 def _get(inputs: Inputs) -> Words:
@@ -192,6 +239,18 @@ def _on_call(inputs: Inputs) -> Words:
     return [verb, inputs.either("fraud", "-x", "--all"), *_some(inputs, *options), *more]
 
 
+def _one_look(inputs: Inputs) -> Words:
+    verb = inputs.random.choice(("status", "list", "history", "explain"))
+    options = (["-n", inputs.word()], ["-o", inputs.either("wide", "json", "yaml", "name")], ["-A"], ["--all"])
+    watch = ["-w", "--timeout", inputs.either("1s")]
+    name = [] if verb == "list" else [inputs.either("fraud", "-x")]
+    return [verb, *name, *_some(inputs, *options, watch)]
+
+
+def _waiting(inputs: Inputs) -> Words:
+    return [*_on_call(inputs), *_some(inputs, ["--no-wait"], ["--timeout", inputs.either("1s")])]
+
+
 def _run(inputs: Inputs) -> Words:
     return ["run", "--config", inputs.file("config"), *_some(inputs, ["--log-format", inputs.either("json")])]
 
@@ -203,7 +262,11 @@ def _anything(inputs: Inputs) -> Words:
 
 CASES: Final[tuple[Callable[[Inputs], Words], ...]] = (
     _log, _verify, _verify, _export, _prune, _restore, _checkpoint, _keygen, _report, _diff, _diff, _mlmodel, _mlmodel,
-    _json, _mlflow, _get, _production, _list, _register, _register, _write, _create_tables, _clusters, _on_call, _run,
-    _anything,
+    _json, _plan, _plan, _lint, _lint, _check, _mlflow,
+    _get, _production, _list, _register, _register, _write, _create_tables, _clusters, _on_call, _run,
+    _simulate, _simulate, _anything,
 )  # fmt: skip
 """One function for each verb; those that read files twice."""
+
+ON_CALL: Final = (_one_look, _waiting)
+"""The same for the commands that follow a Rollout."""

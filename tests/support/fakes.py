@@ -202,7 +202,7 @@ class FakeStatusWriter:
         self._cluster.put(replace(stored, status=structs.replace(stored.status, stage=stage, traffic=traffic)))
         self._cluster.journal.append(("modelversion", key.name))
 
-    async def write_review(self, key: ObjectKey, status: ModelVersionStatus) -> None:
+    async def write_review(self, key: ObjectKey, status: ModelVersionStatus, *, with_traffic: bool) -> None:
         await self.faults.strike_before(key.name)
         stored = self._cluster.objects.get((ModelVersionRecord, key))
         if not isinstance(stored, ModelVersionRecord):
@@ -211,7 +211,9 @@ class FakeStatusWriter:
             replace(
                 stored,
                 status=structs.replace(
-                    status, stage=status.stage or stored.status.stage, traffic=stored.status.traffic
+                    status,
+                    stage=status.stage or stored.status.stage,
+                    traffic=status.traffic if with_traffic else stored.status.traffic,
                 ),
             )
         )
@@ -233,7 +235,14 @@ class FakeRouter:
         self.faults = Faults()
         self.sent: list[tuple[str, SetWeights]] = []
 
-    async def set_weights(self, namespace: str, action: SetWeights, *, guard: Guard | None = None) -> RouteRecord:
+    async def set_weights(
+        self,
+        namespace: str,
+        action: SetWeights,
+        *,
+        guard: Guard | None = None,
+        known: RouteRecord | None = None,  # noqa: ARG002 - the fake has the route itself
+    ) -> RouteRecord:
         name = action.route.http_route.name
         if guard is not None:
             guard()
@@ -378,13 +387,24 @@ class FakeEvents:
 
 
 class FakeLeadership:
-    """The port ``Leadership``."""
+    """The port ``Leadership``; ``elsewhere`` are the models whose shards another process holds."""
 
     def __init__(self, epoch: int | None = 7) -> None:
         self.epoch = epoch
+        self.elsewhere: set[ObjectKey] = set()
         self.outranked: list[int] = []
 
-    def outrank(self, epoch: int) -> None:
+    @property
+    def handles_all(self) -> bool:
+        return not self.elsewhere
+
+    def handles(self, model: ObjectKey, /) -> bool:
+        return model not in self.elsewhere
+
+    def epoch_of(self, model: ObjectKey, /) -> int | None:
+        return self.epoch if model not in self.elsewhere else None
+
+    def outrank(self, epoch: int, _model: ObjectKey, /) -> None:
         self.outranked.append(epoch)
 
 

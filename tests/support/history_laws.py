@@ -10,7 +10,7 @@ from typing import Final
 from serinus.api.rollout_status import RolloutStatus, StageState
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.observation import InvalidSpec, RouteFacts
-from support.law_terms import Step, is_running
+from support.law_terms import Step, is_running, share_at
 
 FOREIGN_WRITER: Final = "kubectl-edit"
 """The field manager of whoever edits a route in the tests' worlds."""
@@ -68,11 +68,24 @@ def is_correction(step: Step) -> bool:
 
 
 def is_held(step: Step) -> bool:
-    """Whether the decision leaves its run held: by a person, a freeze, a rival, or a spec that cannot be followed."""
-    after, observed = step.after, step.observed
+    """Whether the decision leaves its run held: by a person, a freeze, a rival, or a spec that cannot be followed.
+
+    Or by somebody who gave the version less than its stage has, as long as that is not put right.
+    """
+    after, observed, candidate = step.after, step.observed, step.after.candidate
+    if candidate is not None and _share_of_ours(step, candidate.version) < candidate.weight / 100 * 0.9:
+        return True
     waits = after.stage is not None and after.stage.state is StageState.AWAITING_APPROVAL
     hindered = observed.freeze is not None or bool(observed.conflict) or isinstance(step.spec, InvalidSpec)
     return after.paused is not None or waits or hindered
+
+
+def _share_of_ours(step: Step, version: str) -> float:
+    """The version's share of what the route gives the model's versions; others in the rule keep theirs."""
+    roles = (step.after.stable, step.after.candidate)
+    named = {*step.observed.versions, *(role.version for role in roles if role is not None)}
+    ours = {step.key_of(one) for one in named}
+    return share_at(tuple(entry for entry in step.written if entry.key in ours), step.key_of(version))
 
 
 def enters(before: RolloutStatus, after: RolloutStatus) -> tuple[bool, bool]:

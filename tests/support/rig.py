@@ -15,6 +15,7 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.engine.analysis.measurements import Question
 from serinus.ports.cluster_state import ModelRecord, NamespaceRecord, RolloutRecord
+from serinus.ports.notifications import NoReceivers, Notifier
 from serinus.reconcile.assembly import assemble
 from serinus.reconcile.ports import Ports
 from serinus.registry.service import Registry
@@ -50,7 +51,14 @@ from support.virtual_loop import LoopClock, until
 class Rig:
     """One operator process and the cluster around it; a second rig on the same cluster is its successor."""
 
-    def __init__(self, cluster: FakeCluster | None = None, source: FakeSource | None = None, *, epoch: int = 7) -> None:
+    def __init__(
+        self,
+        cluster: FakeCluster | None = None,
+        source: FakeSource | None = None,
+        *,
+        epoch: int = 7,
+        notifier: Notifier | None = None,
+    ) -> None:
         self.cluster = cluster if cluster is not None else FakeCluster()
         self.source = source if source is not None else FakeSource()
         self.source.share = self._share
@@ -79,11 +87,13 @@ class Rig:
             leadership=self.leadership,
             clock=self.clock,
             telemetry=self.telemetry,
+            notifier=notifier if notifier is not None else NoReceivers(),
         )
         assembly = assemble(ports, verification=Verification.OFF, actor_stamped=lambda: self.stamped, workers=4)
         self.cache, self.queue, self.background = assembly.cache, assembly.queue, assembly.background
         self.model_versions, self.reconciler = assembly.model_versions, assembly.reconciler
-        self.controller, self.memory = assembly.controller, assembly.memory
+        self.controller, self.memory, self.takeover = assembly.controller, assembly.memory, assembly.takeover
+        self.exposition = assembly.exposition
 
     def model(
         self,

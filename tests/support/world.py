@@ -33,6 +33,7 @@ from serinus.engine.rollout.observation import (
     RouteProblem,
     TestOutcome,
     VersionFacts,
+    backend_key,
 )
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from support.builders import NOW, a_key, a_route, a_spec, a_version
@@ -231,7 +232,7 @@ class World:
             audit=AuditFacts(recorded=self._recorded()),
             freeze=self.freeze,
             served=self.served,
-            versions=dict(self.versions),
+            versions={version: self._countable(facts) for version, facts in self.versions.items()},
             route=self.route_problem or self.route,
             conflict=self.conflict,
             status_problem=self.status_problem,
@@ -244,6 +245,11 @@ class World:
         )
 
     # ---- inside ----------------------------------------------------------------------------
+
+    def _countable(self, facts: VersionFacts) -> VersionFacts:
+        """A Service that is missing has no EndpointSlice, from which alone ready endpoints are counted."""
+        missing = facts.backend is not None and backend_key(facts.backend) in self.missing
+        return replace(facts, ready=0) if missing and facts.ready else facts
 
     def _recorded(self) -> frozenset[str]:
         made = frozenset() if self.registry_down else frozenset(one.id for one in self.status.records)

@@ -111,6 +111,16 @@ def test_with_named_namespaces_the_operator_has_no_rights_elsewhere(narrow: Rele
     assert narrow.allowed(needed, "default") == []
 
 
+def test_with_named_namespaces_the_operator_may_read_each_by_its_name_and_no_other(
+    narrow: Release, user: Kubectl
+) -> None:
+    reads = [Right(verb, "namespaces") for verb in ("get", "list", "watch")]
+    assert narrow.allowed(reads, "") == []
+    own = Right("get", "namespaces", name=user.namespace)
+    other = Right("get", "namespaces", name="default")
+    assert narrow.allowed([own, other, *reads], user.namespace) == [own]
+
+
 def _until_refused(release: Release, path: str, operation: Mapping[str, object]) -> tuple[int, str]:
     """Try without effect until the API server enforces a new policy, which takes it a few seconds."""
     deadline = time.monotonic() + _ENFORCED_SECONDS

@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 
 from serinus.api.names import Command
+from serinus.kube.shards import shard_lease_name
 from support.kubectl import Kubectl
 from support.manifests.builders import model_version, rollout
 from support.release import Release, installed
@@ -64,16 +65,17 @@ def _until(what: str, holds: Callable[[], bool], operator: tuple[subprocess.Pope
         time.sleep(0.3)
 
 
-@pytest.mark.parametrize("scope", ["the whole cluster", "one namespace"])
+@pytest.mark.parametrize("scope", ["the whole cluster", "one namespace", "three shards"])
 def test_the_operator_leads_and_reports_and_is_never_refused(
     admin: Kubectl, user: Kubectl, gateway_api: None, tmp_path: Path, scope: str
 ) -> None:
     name = scope.replace(" ", "-")
     plan = rollout({"metadata.name": name, "spec.model": name})
-    options = () if scope == "the whole cluster" else (f"--set=namespaces={{{user.namespace}}}",)
+    options = {"one namespace": (f"--set=namespaces={{{user.namespace}}}",), "three shards": ("--set=shards=3",)}
     user("apply", "-f", "-", given=[plan, model_version({"metadata.name": f"{name}-v2.3.1", "spec.model": name})])
-    with installed(admin, *options) as release:
-        lease = ("get", "lease", release.name, "--ignore-not-found", "-o", "jsonpath={.spec.holderIdentity}")
+    with installed(admin, *options.get(scope, ())) as release:
+        named = shard_lease_name(release.name, 2) if scope == "three shards" else release.name
+        lease = ("get", "lease", named, "--ignore-not-found", "-o", "jsonpath={.spec.holderIdentity}")
         summary = ("get", "mro", name, "-o", "jsonpath={.status.summary}")
         event = ("get", "events.events.k8s.io", f"--field-selector=regarding.name={name}", "-o", "name")
         sequence = ("get", "mdl", name, "--ignore-not-found", "-o", "jsonpath={.status.audit.sequence}")

@@ -11,8 +11,8 @@ from serinus.api.parsing import decode
 from serinus.api.signature import Profile
 from serinus.artifacts.verifier import measured
 from serinus.cli.command import run_command
+from serinus.cli.context import CliContext
 from serinus.cli.main import build_parser
-from serinus.cli.session import CliContext
 from serinus.errors import NotFoundError, RefusedError, SerinusError
 from serinus.kube.client import KubernetesClient
 from serinus.settings import ArtifactSettings

@@ -7,8 +7,8 @@ from datetime import datetime
 from serinus.api.model import ModelSpec
 from serinus.api.names import ObjectKey
 from serinus.cli.command import run_command
+from serinus.cli.context import CliContext
 from serinus.cli.main import build_parser
-from serinus.cli.session import CliContext
 from serinus.ports.registry_store import RegistryStore
 from support.audit.history_builder import History
 from support.registry.memory import MemoryStore

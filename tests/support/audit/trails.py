@@ -15,8 +15,8 @@ from serinus.api.model import Head, ModelSpec
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.cli.command import run_command
+from serinus.cli.context import CliContext
 from serinus.cli.main import build_parser
-from serinus.cli.session import CliContext
 from serinus.engine.audit.chain import record_hash
 from serinus.engine.audit.head import apply
 from serinus.errors import SerinusError

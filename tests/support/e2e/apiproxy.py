@@ -34,6 +34,7 @@ class ApiProxy:
         kubeconfig: of a client that goes through it.
         disturb: asked about every request; it may be set at any time.
         asked: every request as ``METHOD path``, in order of arrival.
+        granted: those that the API server did not refuse, in the order of its answers.
         cut: while set, nothing is answered, watches stand still, and what was asked is never forwarded.
     """
 
@@ -41,11 +42,16 @@ class ApiProxy:
     kubeconfig: Path
     disturb: Disturbance = undisturbed
     asked: list[str] = field(default_factory=list)
+    granted: list[str] = field(default_factory=list)
     cut: bool = False
 
     def writes(self, after: int = 0) -> list[str]:
         """Return the requests from that number on that change something, those for a Lease left out."""
-        return [one for one in self.asked[after:] if not one.startswith("GET ") and "/leases" not in one]
+        return _writes(self.asked[after:])
+
+    def granted_writes(self, after: int = 0) -> list[str]:
+        """Return those of the granted requests, from that number on, that changed something."""
+        return _writes(self.granted[after:])
 
     async def _handle(self, session: aiohttp.ClientSession, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -58,6 +64,8 @@ class ApiProxy:
         async with session.request(
             request.method, self.upstream + request.path_qs, headers=headers, data=body or None
         ) as answer:
+            if answer.ok:
+                self.granted.append(f"{request.method} {request.path}")
             response = web.StreamResponse(
                 status=answer.status,
                 headers={name: value for name, value in answer.headers.items() if name.lower() not in _NOT_FORWARDED},
@@ -74,6 +82,10 @@ class ApiProxy:
         if self.cut:
             # The connection is dead from now on, also after the network has healed: as behind a broken link.
             await asyncio.Event().wait()
+
+
+def _writes(requests: list[str]) -> list[str]:
+    return [one for one in requests if not one.startswith("GET ") and "/leases" not in one]
 
 
 @asynccontextmanager

@@ -8,17 +8,18 @@ import gc
 import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from demo.behaviour import Behaviour
-from demo.operatorprocess import LEASE_NAMESPACE
+from demo.operatorprocess import LEASE_NAMESPACE, OperatorSetup
 from localcluster.api import Api, ApiError
 from localcluster.client import Cluster
 from localcluster.settings import CHECKOUT
+from support.e2e.apiproxy import ApiProxy, api_proxy
 from support.e2e.operator import OperatorControl, setup_in
 from support.e2e.place import Place
 from support.e2e.servers import ModelServer, serving
@@ -33,6 +34,21 @@ def program_environment(cluster: Cluster) -> dict[str, str]:
     local = str(CHECKOUT / "deploy" / "local")
     path = f"{local}:{variables['PYTHONPATH']}" if variables.get("PYTHONPATH") else local
     return variables | {"PYTHONPATH": path}
+
+
+@asynccontextmanager
+async def operator_behind_proxy(
+    cluster: Cluster, folder: Path, setup: OperatorSetup | None = None
+) -> AsyncIterator[tuple[OperatorControl, ApiProxy]]:
+    """Provide an operator that calls the API server through a proxy; it is not started yet, and stopped afterwards."""
+    environment = program_environment(cluster)
+    async with api_proxy(cluster, environment, folder) as proxy:
+        through = environment | {"KUBECONFIG": str(proxy.kubeconfig)}
+        operator = OperatorControl(through, setup or setup_in(cluster), folder)
+        try:
+            yield operator, proxy
+        finally:
+            await operator.stop()
 
 
 @pytest.fixture(scope="session")

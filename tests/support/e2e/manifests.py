@@ -6,7 +6,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from localcluster.parts import gateway
-from serinus.api.names import model_version_name
+from serinus.api.names import (
+    AUDIT_RECORD,
+    ENDPOINT_SLICE,
+    EVENT,
+    HTTP_ROUTE,
+    JOB,
+    MODEL_VERSION,
+    ROLLOUT,
+    SERVICE,
+    Kind,
+    model_version_name,
+)
+from serinus.api.names import MODEL as MODEL_KIND
+from serinus.kube.kinds import collection_path
 
 Manifest = dict[str, Any]
 
@@ -16,6 +29,26 @@ PORT: Final = 8080
 ERRORS: Final = "error_rate > 0.5%"
 LATENCY: Final = "latency_p95 > 500ms"
 FOREIGN_MANAGER: Final = "kubectl-patch"
+
+_KINDS: Final[dict[str, Kind]] = {
+    one.kind: one
+    for one in (
+        SERVICE,
+        ENDPOINT_SLICE,
+        MODEL_VERSION,
+        MODEL_KIND,
+        AUDIT_RECORD,
+        ROLLOUT,
+        HTTP_ROUTE,
+        JOB,
+        EVENT,
+    )
+}
+
+
+def collection_of(kind: str, namespace: str) -> str:
+    """Return the API path of the objects of a kind in a namespace."""
+    return collection_path(_KINDS[kind], namespace)
 
 
 def backend_of(version: str, model: str = MODEL) -> str:

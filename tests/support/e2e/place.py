@@ -25,6 +25,7 @@ from support.e2e.manifests import (
     RULE,
     Manifest,
     backend_of,
+    collection_of,
     endpoints,
     envoy_cluster_of,
     model,
@@ -39,18 +40,6 @@ from support.e2e.watch import Seen, watching
 
 LONG = 60.0
 SOON = 20.0
-
-_PATHS = {
-    "Service": "/api/v1/namespaces/{}/services",
-    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
-    "ModelVersion": "/apis/serinus.dev/v1alpha1/namespaces/{}/modelversions",
-    "Model": "/apis/serinus.dev/v1alpha1/namespaces/{}/models",
-    "AuditRecord": "/apis/serinus.dev/v1alpha1/namespaces/{}/auditrecords",
-    "Rollout": "/apis/serinus.dev/v1alpha1/namespaces/{}/rollouts",
-    "HTTPRoute": "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes",
-    "Job": "/apis/batch/v1/namespaces/{}/jobs",
-    "Event": "/apis/events.k8s.io/v1/namespaces/{}/events",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +70,7 @@ class Place:
         return Kubectl(self.cluster.kubectl, self.environment)
 
     def path(self, kind: str) -> str:
-        return _PATHS[kind].format(self.namespace)
+        return collection_of(kind, self.namespace)
 
     async def create(self, manifest: Manifest) -> Manifest:
         return await self.api.request("POST", self.path(manifest["kind"]), manifest)

@@ -146,7 +146,7 @@ def _stage(stage: CurrentStage, now: datetime) -> CurrentStage:
 
 def _run_time(since: datetime, held_seconds: float, stage: CurrentStage, now: datetime) -> timedelta:
     holding = now - stage.held_since if stage.held_since is not None else timedelta(0)
-    return now - since - timedelta(seconds=held_seconds) - max(timedelta(0), holding)
+    return now - since - timedelta(seconds=held_seconds) - holding
 
 
 def _evidence(one: EvidenceStatus) -> EvidenceStatus:

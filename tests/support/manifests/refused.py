@@ -295,7 +295,7 @@ _CONDITIONS: Final = (
     *(_line(story, line, words) for story, line, words in _LINES),
     *(_twice(*lines) for lines in _TWICE),
     _plan("a latency in percent", {f"{_STAGE}.abortOn": ["latency_p95 > 5%"]}, _LINE, "a limit in ms or s"),
-    _plan("a latency without a unit", {f"{_STAGE}.abortOn": ["latency_p95 > 200"]}, _LINE, "a limit in ms or s"),
+    _plan("a latency without a unit", {f"{_STAGE}.abortOn": ["latency_p95 > 200"]}, _LINE, "write 200ms or 200s"),
     _plan(
         "a latency with a space for a unit", {f"{_STAGE}.abortOn": ["latency_p95 > 1.5 "]}, _LINE, "a limit in ms or s"
     ),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from localcluster.settings import cache_folder
-from support.servers.s3server import free_port
+from support.servers.ready import free_port
 
 _LOCK = Path(__file__).parents[2] / "integration" / "mlflow" / "requirements.lock"
 _INSTALL_SECONDS = 570.0

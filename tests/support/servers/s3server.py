@@ -16,6 +16,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from support.servers.ready import free_port
+
 REGION = "eu-central-1"
 _KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "never-in-a-message"}
 _READY_SECONDS = 30.0
@@ -23,12 +25,6 @@ _READY_SECONDS = 30.0
 
 def digest_of(content: bytes) -> str:
     return f"sha256:{sha256(content).hexdigest()}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def give_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

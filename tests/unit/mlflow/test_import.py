@@ -10,8 +10,8 @@ import yaml
 
 from serinus.artifacts.verifier import measured
 from serinus.cli.command import run_command
+from serinus.cli.context import CliContext
 from serinus.cli.main import build_parser
-from serinus.cli.session import CliContext
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.settings import ArtifactSettings
 from support.servers.artifact_server import ArtifactServer, Reply

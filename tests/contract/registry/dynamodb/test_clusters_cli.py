@@ -8,8 +8,8 @@ import pytest
 
 from serinus.api.names import ObjectKey
 from serinus.cli.command import run_command
+from serinus.cli.context import CliContext
 from serinus.cli.main import build_parser
-from serinus.cli.session import CliContext
 from serinus.errors import ConfigurationError, SerinusError
 from serinus.settings import DynamoDbSettings
 from support.dynamodb.place import REGION, DynamoDbPlace

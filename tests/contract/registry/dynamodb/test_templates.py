@@ -9,8 +9,8 @@ import boto3
 import pytest
 
 from serinus.cli.command import run_command
+from serinus.cli.context import CliContext
 from serinus.cli.main import build_parser
-from serinus.cli.session import CliContext
 from serinus.errors import ConfigurationError
 from serinus.registry.dynamodb.client import connect
 from serinus.registry.dynamodb.names import TableNames

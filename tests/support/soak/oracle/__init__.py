@@ -1,0 +1,1 @@
+"""The oracle: written from the design and the documentation, without reading the decision engine."""
