@@ -1,10 +1,9 @@
 """The last act: an auditor's questions, answered with the command line."""
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from demo.acts import Scene
 from demo.cluster import Kubectl
@@ -12,10 +11,14 @@ from demo.errors import DemoError
 from demo.fraud import MODEL
 from demo.manifests import FAILING, GOOD, NAMESPACE, SLOW
 from demo.observe import wait_for
+from demo.oncall import SERINUS
 from demo.result import Claim
+from demo.rights import TEAM
 
 _RECORDED_SECONDS: Final = 20.0
 _SHOWN: Final = 12
+_ACTORS: Final = frozenset({TEAM, "serinus"})
+"""The team asked for every version, and the operator did the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,13 @@ class AuditFacts:
     Attributes:
         verified: output of ``serinus audit verify``.
         records: every record as ``(event, version)``, in order.
+        actors: who the records say acted.
         report: path of the audit report.
     """
 
     verified: str
     records: tuple[tuple[str, str], ...]
+    actors: frozenset[str]
     report: Path
 
     def claims(self) -> list[Claim]:
@@ -39,6 +44,7 @@ class AuditFacts:
         return [
             Claim("serinus audit verify finds the chain whole", self.verified.startswith("ok: "), self.verified),
             Claim("the audit trail has one promotion and two rollbacks", ends == expected, str(ends)),
+            Claim("every record says who acted", self.actors == _ACTORS, ", ".join(sorted(self.actors))),
             Claim("the audit report is written", self.report.is_file(), str(self.report)),
         ]
 
@@ -49,18 +55,16 @@ async def audit(scene: Scene, folder: Path) -> AuditFacts:
     Raises:
         DemoError: a command failed, or the last rollback was not recorded in time.
     """
-    program = Path(sys.executable).with_name("serinus")
-    serinus = Kubectl(program, scene.kubectl.environment)
+    serinus = Kubectl(SERINUS, scene.kubectl.environment)
     model = (MODEL, "-n", NAMESPACE)
 
-    async def read() -> tuple[tuple[str, str], ...]:
+    async def read() -> list[dict[str, Any]]:
         lines = (await serinus.run(["audit", "log", *model, "-o", "json"])).splitlines()
-        raws = [json.loads(line) for line in lines]
-        return tuple((raw["event"], raw.get("version", "")) for raw in raws)
+        return [json.loads(line) for line in lines]
 
     last = ("RolledBack", FAILING.number)
     what = "a record of the last rollback"
-    records = await wait_for(read, lambda records: last in records, within=_RECORDED_SECONDS, what=what)
+    raws = await wait_for(read, lambda raws: last in map(_subject, raws), within=_RECORDED_SECONDS, what=what)
     await scene.show("get", "mdl,mv", "-n", NAMESPACE)
     output = await serinus.run(["audit", "log", *model])
     shown = "\n".join(output.splitlines()[-_SHOWN:])
@@ -70,7 +74,12 @@ async def audit(scene: Scene, folder: Path) -> AuditFacts:
     page = folder / "report.html"
     await serinus.run(["report", *model, "-o", str(page)])
     scene.terminal.command(f"serinus report {MODEL} -n {NAMESPACE} -o {page}", f"{page.stat().st_size:,} bytes")
-    return AuditFacts(verified.strip(), records, page)
+    actors = frozenset(raw["actor"]["name"] for raw in raws)
+    return AuditFacts(verified.strip(), tuple(map(_subject, raws)), actors, page)
+
+
+def _subject(raw: dict[str, Any]) -> tuple[str, str]:
+    return raw["event"], raw.get("version", "")
 
 
 async def _verify(serinus: Kubectl, model: tuple[str, ...]) -> str:

@@ -132,11 +132,11 @@ class Kubectl:
     program: Path
     environment: Mapping[str, str]
 
-    async def run(self, arguments: Sequence[str], stdin: str = "") -> str:
-        """Run one command and return its output.
+    async def run(self, arguments: Sequence[str], stdin: str = "", status: int = 0) -> str:
+        """Run one command that must end with this exit status, and return its output.
 
         Raises:
-            DemoError: it failed; the message contains its error output.
+            DemoError: it ended with another one; the message contains its error output.
         """
         process = await asyncio.create_subprocess_exec(
             str(self.program),
@@ -149,13 +149,16 @@ class Kubectl:
         try:
             async with asyncio.timeout(_KUBECTL_SECONDS):
                 output, errors = await process.communicate(stdin.encode())
-        except BaseException:
+        except TimeoutError as problem:
+            command = f"{self.program.name} {' '.join(arguments)}"
+            raise DemoError(f"`{command}` has not ended within {_KUBECTL_SECONDS:g} s") from problem
+        finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-            raise
-        if process.returncode:
-            raise DemoError(f"`kubectl {' '.join(arguments)}` failed: {errors.decode().strip()}")
+        if process.returncode != status:
+            command = f"{self.program.name} {' '.join(arguments)}"
+            raise DemoError(f"`{command}` ended with {process.returncode}: {errors.decode().strip()}")
         return output.decode()
 
     async def apply(self, manifest: str) -> str:

@@ -15,6 +15,7 @@ from demo.audit import AuditFacts, audit
 from demo.errors import DemoError
 from demo.fraud import MODEL
 from demo.manifests import FAILING, GOOD, NAMESPACE, SLOW, VERSIONS, Version
+from demo.oncall import OnCallFacts, look
 from demo.requestlog import between, count_by_version, quantile
 from demo.result import Claim, PromotionFacts, Result, RollbackFacts, claims_of_queries
 from demo.stagehand import Setting, adopt, ready_scene
@@ -40,6 +41,7 @@ _BAR: Final = 20
 class _Facts:
     promotions: list[PromotionFacts] = field(default_factory=list)
     rollbacks: list[RollbackFacts] = field(default_factory=list)
+    on_call: OnCallFacts | None = None
     audited: AuditFacts | None = None
     queries_per_tick: float | None = None
     broken: str = ""
@@ -47,6 +49,8 @@ class _Facts:
     def claims(self) -> list[Claim]:
         claims = [claim for promotion in self.promotions for claim in promotion.claims()]
         claims += [claim for rollback in self.rollbacks for claim in rollback.claims()]
+        if self.on_call is not None:
+            claims += self.on_call.claims()
         if self.audited is not None:
             claims += self.audited.claims()
         if self.queries_per_tick is not None:
@@ -110,6 +114,8 @@ async def _play(setting: Setting, terminal: Terminal, facts: _Facts) -> None:
             await adopt(scene, setting.folder)
             await scene.show("get", "mro", "-n", NAMESPACE, "-o", "wide")
             await _play_acts(scene, facts)
+            terminal.heading(f"At 3 a.m. somebody asks what became of {FAILING.number}")
+            facts.on_call = await look(scene, setting.folder)
             terminal.heading("A year later an auditor asks why")
             facts.audited = await audit(scene, setting.folder)
         except DemoError as problem:

@@ -10,7 +10,7 @@ from typing import Final
 
 import aiohttp
 
-from demo import manifests
+from demo import manifests, rights
 from demo.acts import KEY, RULE, QueryMeter, Scene
 from demo.cluster import ClusterView, Kubectl
 from demo.errors import DemoError
@@ -52,7 +52,11 @@ class Setting:
     def operator(self) -> OperatorSetup:
         """Settings of the operator process."""
         interval = Duration(self.cluster.settings.scrape_interval).seconds
-        return OperatorSetup(prometheus_url=self.cluster.prometheus_url, scrape_interval_seconds=interval)
+        return OperatorSetup(
+            prometheus_url=self.cluster.prometheus_url,
+            scrape_interval_seconds=interval,
+            settings={"actorStamped": True},
+        )
 
 
 @asynccontextmanager
@@ -67,8 +71,10 @@ async def ready_scene(setting: Setting, terminal: Terminal) -> AsyncIterator[Sce
     async with AsyncExitStack() as stack:
         view = ClusterView(await stack.enter_async_context(Api(setting.cluster.kubeconfig)))
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
-        process = await stack.enter_async_context(operator(setting.operator, environment, setting.folder))
-        await _serve_versions(view, kubectl, setting.folder, terminal)
+        await _clear(kubectl, setting.folder)
+        accounts = await rights.install(setting.cluster, kubectl, setting.folder)
+        process = await stack.enter_async_context(operator(setting.operator, accounts.operator, setting.folder))
+        await _serve_versions(view, kubectl, accounts.team, setting.folder, terminal)
         await await_ready(process, setting.operator, session)
         terminal.line("the operator is ready")
         load = await stack.enter_async_context(_load(setting, environment))
@@ -78,7 +84,7 @@ async def ready_scene(setting: Setting, terminal: Terminal) -> AsyncIterator[Sce
         probe = Probe(session, setting.cluster.prometheus_url)
         yield Scene(
             view=view,
-            kubectl=kubectl,
+            kubectl=accounts.team,
             probe=probe,
             log=log,
             terminal=terminal,
@@ -99,12 +105,16 @@ async def adopt(scene: Scene, folder: Path) -> None:
     )
 
 
-async def _serve_versions(view: ClusterView, kubectl: Kubectl, folder: Path, terminal: Terminal) -> None:
-    await _apply(kubectl, folder, "namespaces", manifests.namespaces())
+async def _clear(admin: Kubectl, folder: Path) -> None:
+    await _apply(admin, folder, "namespaces", manifests.namespaces())
     # In a reused cluster, an earlier demo has left objects behind, and its quarantined versions would not start again.
-    await kubectl.run(["delete", _LEFTOVERS, "--all", "-n", NAMESPACE])
-    await _apply(kubectl, folder, "versions", "---\n".join(manifests.version(version) for version in VERSIONS))
-    await _apply(kubectl, folder, "route", manifests.route(STABLE))
+    await admin.run(["delete", _LEFTOVERS, "--all", "-n", NAMESPACE])
+
+
+async def _serve_versions(view: ClusterView, admin: Kubectl, team: Kubectl, folder: Path, terminal: Terminal) -> None:
+    """Have the team bring its versions, and the platform's administrator the route."""
+    await _apply(team, folder, "versions", "---\n".join(manifests.version(version) for version in VERSIONS))
+    await _apply(admin, folder, "route", manifests.route(STABLE))
     await asyncio.gather(*(_await_server(view, version) for version in VERSIONS))
     terminal.line(f"{len(VERSIONS)} versions serve: {', '.join(version.number for version in VERSIONS)}")
     await wait_for(

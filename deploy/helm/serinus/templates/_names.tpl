@@ -8,6 +8,12 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Not the operator's: its Services and policies must not select the pods of the page. */}}
+{{- define "serinus.webSelector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-web
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "serinus.labels" -}}
 {{ include "serinus.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -75,6 +81,7 @@ namespaces: {{ toJson .Values.namespaces }}
 httpPort: 8080
 leaseNamespace: {{ .Release.Namespace }}
 leaseName: {{ include "serinus.name" . }}
+shards: {{ .Values.shards }}
 actorStamped: {{ include "serinus.stamps" . }}
 jobTests: {{ .Values.rbac.jobs }}
 resync: {{ .Values.config.resync }}
@@ -82,6 +89,10 @@ writers: {{ .Values.config.writers }}
 registry: {{- toYaml .Values.config.registry | nindent 2 }}
 artifacts: {{- include "serinus.artifacts" . | nindent 2 }}
 audit: {{- include "serinus.audit" . | nindent 2 }}
+notifications: {{- include "serinus.notifications" . | nindent 2 }}
+{{- with .Values.config.telemetry }}
+telemetry: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* Helm reads numbers as floats and would render a large one as 5e+10, which does not parse as an integer. */}}
@@ -117,4 +128,76 @@ checkpoints: {{- toYaml $checkpoints | nindent 2 }}
 
 {{- define "serinus.checkpointKey" -}}
 /etc/serinus/checkpoint-key/{{ .Values.checkpointKey.item }}
+{{- end }}
+
+{{/* The settings of notifications, with the files of the mounted Secrets instead of their names. */}}
+{{- define "serinus.notifications" -}}
+{{- $receivers := list -}}
+{{- $names := list -}}
+{{- range .Values.config.notifications.receivers -}}
+{{- $receiver := deepCopy . -}}
+{{- if has $receiver.name $names }}
+{{- fail (printf "config.notifications.receivers has two receivers with the name %s: rename one" $receiver.name) }}
+{{- end }}
+{{- $names = append $names $receiver.name -}}
+{{- range $field := list "urlFrom" "signingKeyFrom" -}}
+{{- if dig $field "secretKeyRef" "" $receiver -}}
+{{- $_ := set $receiver $field (dict "file" (printf "/etc/serinus/notifications/%s/%s" $receiver.name $field)) -}}
+{{- end -}}
+{{- end -}}
+{{- $receivers = append $receivers $receiver -}}
+{{- end -}}
+{{- toYaml (dict "source" .Values.config.notifications.source "receivers" $receivers) -}}
+{{- end }}
+
+{{/* The Secrets of notifications as the sources of one volume, a folder for each receiver; empty where there are none. They
+are optional: a missing one is a receiver that fails, and must not keep the operator from starting. */}}
+{{- define "serinus.notificationSecrets" -}}
+{{- range $receiver := .Values.config.notifications.receivers -}}
+{{- range $field := list "urlFrom" "signingKeyFrom" -}}
+{{- with dig $field "secretKeyRef" "" $receiver }}
+- secret:
+    name: {{ .name | quote }}
+    optional: true
+    items: [{key: {{ .key | quote }}, path: {{ printf "%s/%s" $receiver.name $field }}}]
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* The Leases of the shards, behind the common one in a list; with one shard there are none. */}}
+{{- define "serinus.shardLeases" -}}
+{{- $count := int .Values.shards -}}
+{{- if gt $count 1 -}}
+{{- range until $count }}, {{ include "serinus.name" $ }}-shard-{{ . }}{{ end -}}
+{{- end -}}
+{{- end }}
+
+{{/* The environment variables of the proxy. The kubelet replaces $(KUBERNETES_SERVICE_HOST) by the API server's address,
+which must never be asked for through a proxy that may be down or may not reach it. */}}
+{{- define "serinus.proxy" -}}
+{{- $proxy := .Values.proxy -}}
+{{- if or $proxy.https $proxy.http -}}
+{{- $direct := list "$(KUBERNETES_SERVICE_HOST)" "kubernetes.default.svc" "localhost" "127.0.0.1" ".svc" ".cluster.local" "169.254.170.23" -}}
+{{- with $proxy.https }}
+- {name: HTTPS_PROXY, value: {{ . | quote }}}
+{{- end }}
+{{- with $proxy.http }}
+- {name: HTTP_PROXY, value: {{ . | quote }}}
+{{- end }}
+- {name: NO_PROXY, value: {{ concat $direct $proxy.none | uniq | join "," | quote }}}
+{{- else if $proxy.none }}
+{{- fail "proxy.none has no effect without a proxy: set proxy.https" }}
+{{- end }}
+{{- end }}
+
+{{/* The constraints by which the pods are spread, each with the selector of the operator's pods unless it has its own. Pods of
+an older version are not counted: they are about to go. */}}
+{{- define "serinus.spread" -}}
+{{- $own := dict "labelSelector" (dict "matchLabels" (include "serinus.selector" . | fromYaml)) "matchLabelKeys" (list "pod-template-hash") -}}
+{{- $constraints := list -}}
+{{- range .Values.topologySpreadConstraints -}}
+{{- $constraints = append $constraints (hasKey . "labelSelector" | ternary . (merge (deepCopy .) $own)) -}}
+{{- end -}}
+{{- with $constraints }}{{ toYaml . }}{{ end }}
 {{- end }}

@@ -50,6 +50,13 @@ def fetch_debian(package: str, program: str, target: Path) -> None:
     Raises:
         LocalClusterError: This is not a Debian machine, or its package sources lack the package.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        unpack_debian(package, Path(folder))
+        shutil.copy2(Path(folder) / "usr" / "bin" / program, target)
+
+
+def unpack_debian(package: str, target: Path) -> None:
+    """Unpack a Debian package into a folder that exists; raises as ``fetch_debian``."""
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise LocalClusterError(f"cannot get {package}: apt-get or dpkg-deb is not on PATH")
     with tempfile.TemporaryDirectory() as folder:
@@ -59,8 +66,7 @@ def fetch_debian(package: str, program: str, target: Path) -> None:
         archives = list(Path(folder).glob("*.deb"))
         if len(archives) != 1:
             raise LocalClusterError(f"apt-get download {package} left {len(archives)} packages, expected one")
-        _run(["dpkg-deb", "-x", str(archives[0]), folder], f"cannot unpack {archives[0].name}")
-        shutil.copy2(Path(folder) / "usr" / "bin" / program, target)
+        _run(["dpkg-deb", "-x", str(archives[0]), str(target)], f"cannot unpack {archives[0].name}")
 
 
 def _run(command: list[str], failure: str, folder: str | None = None) -> None:
