@@ -15,7 +15,7 @@ from support.e2e.load import traffic_to
 from support.e2e.manifests import Manifest, backend_of, canary, production, staging, weights_in
 from support.e2e.many import NEW, OLD, Model, until_all
 from support.e2e.operator import OperatorControl
-from support.e2e.place import Place
+from support.e2e.place import LONG, Place
 
 MODELS = 50
 # 4 requests a second for each route: at 20 % a candidate has its 8 requests after 10 s.
@@ -42,14 +42,14 @@ async def test_fifty_rollouts_at_once_end_as_planned_for_the_queries_of_one(
 ) -> None:
     models = fifty()
     await asyncio.gather(*(model.stand(place, PLAN) for model in models))
-    await until_all(place, models.keys(), lambda status: status.phase is Phase.HEALTHY, within=60, what="adopted")
+    await until_all(place, models.keys(), lambda status: status.phase is Phase.HEALTHY, within=LONG, what="adopted")
     await place.servers[BAD].behave(Behaviour(failing_share=1.0))
     await place.servers[SPARE].behave(Behaviour(latency_seconds=0.9))
 
     hostnames = [model.hostname(place.namespace) for model in models]
     async with traffic_to(place.cluster.gateway_url, hostnames, RATE) as load:
         await wait_for(
-            lambda: answered(load.statuses), lambda good: good >= 2 * MODELS, within=30, what="answers of all routes"
+            lambda: answered(load.statuses), lambda good: good >= 2 * MODELS, within=LONG, what="answers of all routes"
         )
         before = await asked_so_far(place, operator)
         await asyncio.gather(*(model.want_the_new_version(place) for model in models))
@@ -102,7 +102,7 @@ async def nothing_is_left_on_the_objects(place: Place) -> None:
     await wait_for(
         lambda: place.all("Rollout"),
         lambda raws: not any(raw["metadata"].get("finalizers") for raw in raws),
-        within=60,
+        within=LONG,
         what="the delivery of all records",
     )
     for kind in ("Rollout", "ModelVersion", "HTTPRoute", "Service", "EndpointSlice"):

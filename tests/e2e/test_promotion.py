@@ -21,7 +21,7 @@ async def test_a_good_version_takes_the_traffic_in_the_planned_steps_and_no_requ
         await place.want(GOOD)
         status = await place.until_ended(GOOD)
         await place.kubectl.run(
-            ["wait", "mro", "fraud-detector", "-n", place.namespace, "--for=condition=Ready", "--timeout=5s"]
+            ["wait", "mro", "fraud-detector", "-n", place.namespace, "--for=condition=Ready", "--timeout=60s"]
         )
 
     assert shares_seen(routes, backend_of(GOOD)) == [0, 5, 100]

@@ -22,7 +22,7 @@ from support.dynamodb.place import credentials, make_tables, settings_at
 from support.e2e.fixtures import BAD, GOOD, STABLE, program_environment
 from support.e2e.manifests import MODEL, canary, production, staging
 from support.e2e.operator import OperatorControl, setup_in
-from support.e2e.place import SOON, Place, condition
+from support.e2e.place import LONG, SOON, Place, condition
 from support.servers.tcp_gate import TcpGate
 
 PLAN = (staging(), canary(), production())
@@ -65,7 +65,7 @@ async def recorded(place: Place, last: str) -> list[str]:
         return [raw["spec"]["event"] for raw in sorted(raws, key=lambda raw: raw["spec"]["sequence"])]
 
     what = f"a trail that ends with {last}"
-    seen = await wait_for(look, lambda found: found[-1:] == [last], within=30, what=what)
+    seen = await wait_for(look, lambda found: found[-1:] == [last], within=LONG, what=what)
     return [event for event in seen if not event.startswith(("Version", "Policy"))]
 
 
@@ -76,7 +76,7 @@ async def registered(place: Place, number: int) -> None:
         statuses = [raw.get("status", {}) for raw in await place.all("ModelVersion")]
         return sum("VersionRegistered" in status.get("recorded", []) for status in statuses)
 
-    await wait_for(look, lambda found: found == number, within=30, what=f"{number} registered versions")
+    await wait_for(look, lambda found: found == number, within=LONG, what=f"{number} registered versions")
 
 
 async def test_a_promotion_and_a_rollback_are_on_the_record_and_anybody_can_verify_it(
@@ -180,12 +180,12 @@ async def test_a_registry_stopped_for_a_whole_run_changes_nothing_of_it_and_know
                 assert gate.refused > 0
                 lagging = await place.until(
                     lambda seen: any(one.type == "AuditLag" for one in seen.status.conditions),
-                    within=90,
+                    within=LONG,
                     what="AuditLag",
                 )
                 assert condition(lagging, "AuditLag") == ("True", "RegistryUnavailable")
                 gate.open = True
-                await place.until(lambda seen: not seen.status.records, within=60, what="all to be recorded")
+                await place.until(lambda seen: not seen.status.records, within=LONG, what="all to be recorded")
             shown = (await place.get("Model"))["status"]
             store = await DynamoDbStore.open(tables)
             try:
@@ -227,8 +227,8 @@ async def test_a_version_that_is_made_anew_with_another_spec_never_serves_and_ve
         status = (await place.get("ModelVersion", name)).get("status", {})
         return {one["type"]: one["reason"] for one in status.get("conditions", [])}
 
-    await wait_for(look, lambda found: found.get("Accepted") == "VersionTaken", within=30, what="VersionTaken")
+    await wait_for(look, lambda found: found.get("Accepted") == "VersionTaken", within=LONG, what="VersionTaken")
     await place.want(GOOD)
-    await place.until(lambda seen: seen.status.reason == "VersionTaken", within=30, what="the run to be held")
+    await place.until(lambda seen: seen.status.reason == "VersionTaken", within=LONG, what="the run to be held")
     code, said = await serinus(place, "audit", "verify", MODEL, "-n", place.namespace)
     assert (code, "VersionDiffers" in said) == (1, True), said

@@ -43,7 +43,7 @@ async def test_weights_that_somebody_else_changes_are_put_right_within_seconds_a
         drifted = len(routes.states)
         await routes.until(
             lambda raw: weights_in(raw) == {backend_of(STABLE): 9500, backend_of(GOOD): 500},
-            within=5,
+            within=SOON,
             what="the planned weights",
             after=drifted - 1,
         )

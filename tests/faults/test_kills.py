@@ -236,7 +236,7 @@ async def test_a_standby_takes_over_from_a_leader_that_was_killed_and_the_term_n
             await place.want(GOOD)
             await place.until_stage("canary", S.ANALYZING)
             await first.kill()
-            await second.until_leading(within=20)
+            await second.until_leading(within=LONG)
             status = await place.until_ended(GOOD)
     finally:
         await first.stop()

@@ -23,9 +23,6 @@ from support.e2e.place import LONG, SOON, Place
 from support.e2e.route_patches import conflict, patched_weight
 from support.e2e.watch import Seen
 
-TAKEN_OVER = 30.0
-"""Seconds: the Lease lasts 15, and the standby looks every 2."""
-
 LOST = 3
 """The exit status of an operator that has lost the leadership."""
 
@@ -113,7 +110,7 @@ async def test_a_leader_that_is_stopped_in_the_midst_of_raising_a_weight_does_no
             async with asyncio.timeout(LONG):
                 await stopped.wait()
             assert states_with_weight(routes, candidate, 0) == []
-            await pair.second.until_leading(within=TAKEN_OVER)
+            await pair.second.until_leading(within=LONG)
             # The successor goes on where the run is, and then a person wants the version gone.
             await place.until_stage("canary", StageState.ANALYZING)
             await place.annotate(Command.ABORT, "it is wrong")
@@ -142,8 +139,8 @@ async def test_a_leader_that_is_cut_off_ends_and_its_successor_takes_the_traffic
             # It goes on asking Prometheus, so it finds the breach too, and cannot act on it.
             pair.proxy.cut = True
             await place.servers[BAD].behave(Behaviour(failing_share=1.0))
-            assert await pair.first_has_ended(within=TAKEN_OVER) == LOST
-            await pair.second.until_leading(within=TAKEN_OVER)
+            assert await pair.first_has_ended(within=LONG) == LOST
+            await pair.second.until_leading(within=LONG)
             status = await rolled_back(place)
             seen, asked = len(routes.states), len(pair.proxy.asked)
             pair.proxy.cut = False

@@ -35,7 +35,7 @@ ThreadingHTTPServer((os.environ["POD_IP"], 8080), Handler).serve_forever()
 """
 
 
-def eventually(check: Callable[[], T | None], *, within: float = 30.0, why: str = "") -> T:
+def eventually(check: Callable[[], T | None], *, within: float = 120.0, why: str = "") -> T:
     """Give the first true answer of a check, or fail when the time is over."""
     deadline = time.monotonic() + within
     while not (answer := check()):
@@ -81,7 +81,7 @@ class Namespace:
     def serve(self, name: str, *, replicas: int = 1, **variables: str) -> None:
         """Run a small web server as a Deployment with a Service, and wait until it is rolled out."""
         self.apply(*web(name, replicas=replicas, variables=variables))
-        self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=40s")
+        self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
 
 
 def web(name: str, *, replicas: int, variables: dict[str, str]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from support.kubectl import Kubectl
 from support.release import Right, allowed
 
 STAMPS: Final = (REQUESTED_BY_ANNOTATION, SPEC_BY_ANNOTATION, APPROVED_BY_ANNOTATION)
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 120.0
 _PAUSE: Final = 0.2
 
 

@@ -22,7 +22,7 @@ CHART: Final = Path(__file__).resolve().parents[2] / "deploy" / "helm" / "serinu
 SOURCE: Final = "--set=config.sources.default.url=http://prometheus.example"
 """The one value that the chart cannot do without."""
 
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 120.0
 _PAUSE: Final = 0.2
 
 

@@ -18,7 +18,7 @@ from support.prometheus.server import Prometheus
 from support.prometheus.written_past import source
 from support.servers.ready import free_port
 
-_DEADLINE_SECONDS = 20.0
+_DEADLINE_SECONDS = 90.0
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from localcluster.client import Cluster
 from localcluster.programs.crds import provide
 from support.kubectl import Kubectl
+from support.localcluster import eventually
 
 _HTTP_ROUTES = "httproutes.gateway.networking.k8s.io"
 _CRDS = Path(__file__).resolve().parents[3] / "deploy" / "crds"
@@ -54,7 +54,4 @@ def gateway_api(admin: Kubectl) -> None:
 
 def _until_served(person: Kubectl, kind: str) -> None:
     # `kubectl wait` fails on a CRD that has no conditions yet.
-    deadline = time.monotonic() + 30
-    while person.run(("get", kind)).returncode:
-        assert time.monotonic() < deadline, f"{kind} is not served 30 s after its CRD was applied"
-        time.sleep(0.2)
+    eventually(lambda: not person.run(("get", kind)).returncode, why=f"{kind} to be served")

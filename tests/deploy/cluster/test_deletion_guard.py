@@ -1,7 +1,6 @@
 """Serving versions, records and models with records are protected from deletion; namespaces can be deleted."""
 
 import json
-import time
 import uuid
 from collections.abc import Iterator
 from typing import Final
@@ -10,12 +9,12 @@ import pytest
 
 from serinus.api.names import GROUP
 from support.kubectl import Kubectl
+from support.localcluster import eventually
 from support.manifests.builders import Manifest, model_version, rollout
 from support.manifests.registry import audit_record, model
 from support.people import person, until_allowed, until_refused
 from support.release import Release, Right, installed
 
-_DEADLINE_SECONDS: Final = 60.0
 _LIVE: Final = ("Production", "Canary", "Staging")
 _RECORDED: Final = {"generation": 1, "audit": {"sequence": 3}}
 
@@ -165,10 +164,7 @@ def _orphan(person: Kubectl, kind: str, name: str) -> None:
 
 
 def _until_gone(user: Kubectl, kind: str, name: str) -> None:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while _exists(user, kind, name):
-        assert time.monotonic() < deadline, f"{kind} {name} is still there after {_DEADLINE_SECONDS} s"
-        time.sleep(0.2)
+    eventually(lambda: not _exists(user, kind, name), why=f"{kind} {name} to be gone")
 
 
 def test_a_namespace_with_protected_objects_can_be_deleted(admin: Kubectl, release: Release) -> None:

@@ -1,7 +1,6 @@
 """Without the actor stamp four eyes are refused: at the Model, and at an installation over Models that ask for them."""
 
 import json
-import time
 import uuid
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from serinus.api.names import GROUP
 from support.helm import HelmError
 from support.kubectl import Kubectl
+from support.localcluster import eventually
 from support.manifests.builders import Manifest
 from support.manifests.registry import model
 from support.people import person, until_allowed, until_refused
@@ -65,10 +65,9 @@ def _create_unguarded(admin: Kubectl, user: Kubectl, release: str, manifest: Man
 
 def _until_created(user: Kubectl, manifest: Manifest) -> None:
     """Create the Model once a policy that is gone is not applied any more, which takes the API server a moment."""
-    deadline = time.monotonic() + 30
-    while (said := user.run(("create", "-f", "-"), manifest)).returncode:
-        assert time.monotonic() < deadline, said.stderr
-        time.sleep(0.2)
+    eventually(
+        lambda: not user.run(("create", "-f", "-"), manifest).returncode, why=f"{manifest['kind']} to be created"
+    )
 
 
 def test_the_chart_is_not_installed_without_the_stamp_over_models_that_ask_for_four_eyes(

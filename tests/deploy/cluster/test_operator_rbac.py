@@ -20,7 +20,7 @@ from support.manifests.builders import model_version, rollout
 from support.release import Release, installed
 
 _SOURCES: Final = Path(__file__).resolve().parents[3] / "operator"
-_DEADLINE_SECONDS: Final = 60.0
+_DEADLINE_SECONDS: Final = 120.0
 
 
 @contextmanager

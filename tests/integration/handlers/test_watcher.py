@@ -174,7 +174,7 @@ async def test_the_watch_outlives_a_restart_of_the_api_server(
             return True
 
         await made()
-        await eventually(lambda: _rollouts(sink, namespace, "later"), why="a Rollout made after it", within=30)
+        await eventually(lambda: _rollouts(sink, namespace, "later"), why="a Rollout made after it")
 
 
 async def _rollouts(sink: RememberingSink, namespace: str, name: str) -> bool:

@@ -50,20 +50,20 @@ class Jobs:
             found = await self.now()
             return found if found.outcome is not None else None
 
-        return await eventually(probe, why="the Job to end", within=40)
+        return await eventually(probe, why="the Job to end")
 
     async def seen(self, job: JobRecord, words: str) -> PodFacts:
         async def probe() -> PodFacts | None:
             facts = await self.port.pods(job)
             return facts if words in facts.problem else None
 
-        return await eventually(probe, why=f"the pod to say {words!r}", within=30)
+        return await eventually(probe, why=f"the pod to say {words!r}")
 
     async def runs(self, job: JobRecord) -> None:
         async def probe() -> bool:
             return (await self.port.pods(job)).has_run
 
-        await eventually(probe, why="the pod to run", within=30)
+        await eventually(probe, why="the pod to run")
 
     async def delete(self, job: JobRecord) -> None:
         path = f"/apis/batch/v1/namespaces/{job.meta.key.namespace}/jobs/{job.meta.key.name}"
@@ -125,7 +125,7 @@ async def test_a_pod_that_is_evicted_is_replaced_and_the_job_goes_on(jobs: Jobs)
     async def replaced() -> bool:
         return bool(set(await _pods(jobs)) - {first})
 
-    await eventually(replaced, why="another pod", within=30)
+    await eventually(replaced, why="another pod")
     assert (await jobs.now()).outcome is None
 
 

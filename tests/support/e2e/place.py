@@ -38,8 +38,8 @@ from support.e2e.manifests import (
 from support.e2e.servers import ModelServer
 from support.e2e.watch import Seen, watching
 
-LONG = 60.0
-SOON = 20.0
+LONG = 180.0
+SOON = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

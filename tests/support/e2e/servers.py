@@ -18,7 +18,7 @@ from demo.process import Running, running
 
 # Pods get addresses from 198.18.0.0/16, from the lower end: these stay free.
 _FIRST_ADDRESS: Final = "198.18.250."
-_READY_SECONDS: Final = 30.0
+_READY_SECONDS: Final = 90.0
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=3)
 
 

@@ -56,7 +56,7 @@ async def create(api: KubernetesClient, manifest: Raw, plural: str, namespace: s
     return await api.request("POST", f"{root}/namespaces/{namespace}/{plural}", body=manifest)
 
 
-async def eventually(probe: Callable[[], Awaitable[T | None]], *, why: str, within: float = 15.0) -> T:
+async def eventually(probe: Callable[[], Awaitable[T | None]], *, why: str, within: float = 90.0) -> T:
     """Poll until the probe returns a true value and return it; fail after ``within`` seconds."""
     async with asyncio.timeout(within) as deadline:
         while True:

@@ -18,7 +18,7 @@ from support.servers.ready import free_port
 _FILTERS: Final = "type.googleapis.com/envoy.extensions.filters"
 _UPSTREAMS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _BOUNDS: Final = [100, 200, 250, 500]
-_DEADLINE_SECONDS: Final = 20.0
+_DEADLINE_SECONDS: Final = 90.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from serinus.settings import S3Settings
 
 REGION: Final = "eu-central-1"
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
-_START_SECONDS: Final = 30.0
+_START_SECONDS: Final = 90.0
 
 
 def _free_port() -> int:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-_SECONDS: Final = 20.0
+_SECONDS: Final = 90.0
 
 
 def free_port() -> int:

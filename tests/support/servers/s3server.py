@@ -20,7 +20,7 @@ from support.servers.ready import free_port
 
 REGION = "eu-central-1"
 _KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "never-in-a-message"}
-_READY_SECONDS = 30.0
+_READY_SECONDS = 90.0
 
 
 def digest_of(content: bytes) -> str:

@@ -98,7 +98,7 @@ def test_a_container_that_fails_its_liveness_probe_is_restarted(namespace: Names
 def test_a_job_succeeds_and_its_output_is_read_by_kubectl_logs(namespace: Namespace) -> None:
     namespace.apply(job("good", "echo made; printf done > $TERMINATION_LOG"))
 
-    namespace.kubectl("wait", "--for=condition=complete", "job/good", "--timeout=30s")
+    namespace.kubectl("wait", "--for=condition=complete", "job/good", "--timeout=120s")
 
     state = pod_of(namespace, "job-name=good")["status"]["containerStatuses"][0]["state"]["terminated"]
     assert (state["exitCode"], state["reason"], state["message"]) == (0, "Completed", "done")
@@ -108,7 +108,7 @@ def test_a_job_succeeds_and_its_output_is_read_by_kubectl_logs(namespace: Namesp
 def test_a_job_fails_with_its_exit_code(namespace: Namespace) -> None:
     namespace.apply(job("bad", "echo no; exit 3"))
 
-    namespace.kubectl("wait", "--for=condition=failed", "job/bad", "--timeout=30s")
+    namespace.kubectl("wait", "--for=condition=failed", "job/bad", "--timeout=120s")
 
     pod = pod_of(namespace, "job-name=bad")
     state = pod["status"]["containerStatuses"][0]["state"]["terminated"]
@@ -122,7 +122,7 @@ def test_on_failure_restarts_a_container_until_it_succeeds(namespace: Namespace)
     namespace.apply(job("retry", script, restartPolicy="OnFailure") | {})
 
     namespace.kubectl("patch", "job/retry", "--type=merge", f"--patch={json.dumps({'spec': {'backoffLimit': 3}})}")
-    namespace.kubectl("wait", "--for=condition=complete", "job/retry", "--timeout=30s")
+    namespace.kubectl("wait", "--for=condition=complete", "job/retry", "--timeout=120s")
 
     assert pod_of(namespace, "job-name=retry")["status"]["containerStatuses"][0]["restartCount"] == 1
 
@@ -131,7 +131,7 @@ def test_init_containers_run_first(namespace: Namespace) -> None:
     init = {"name": "first", "image": "localhost/process", "command": ["sh", "-c", "echo first"]}
     namespace.apply(job("two", "echo second", initContainers=[init]))
 
-    namespace.kubectl("wait", "--for=condition=complete", "job/two", "--timeout=30s")
+    namespace.kubectl("wait", "--for=condition=complete", "job/two", "--timeout=120s")
 
     pod = pod_of(namespace, "job-name=two")
     assert pod["status"]["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
@@ -151,7 +151,7 @@ def test_variables_come_from_fields_config_maps_and_secrets(namespace: Namespace
     manifest["spec"]["template"]["spec"]["containers"][0]["env"] = variables
     namespace.apply(manifest)
 
-    namespace.kubectl("wait", "--for=condition=complete", "job/env", "--timeout=30s")
+    namespace.kubectl("wait", "--for=condition=complete", "job/env", "--timeout=120s")
 
     assert namespace.kubectl("logs", "job/env") == f"yellow at {namespace.name} with opensesame\n"
 
@@ -197,7 +197,7 @@ def test_a_program_that_does_not_exist_is_a_start_error(namespace: Namespace) ->
     manifest["spec"]["template"]["spec"]["containers"][0]["command"] = ["no-such-program"]
     namespace.apply(manifest)
 
-    namespace.kubectl("wait", "--for=condition=failed", "job/missing", "--timeout=30s")
+    namespace.kubectl("wait", "--for=condition=failed", "job/missing", "--timeout=120s")
 
     state = pod_of(namespace, "job-name=missing")["status"]["containerStatuses"][0]["state"]["terminated"]
     assert (state["exitCode"], state["reason"]) == (128, "StartError")
@@ -213,7 +213,7 @@ def test_deletion_sends_sigterm_and_lets_the_process_finish(namespace: Namespace
     eventually(lambda: namespace.get("pod", "polite")["status"]["phase"] == "Running")
     eventually(lambda: namespace.kubectl("logs", "polite") == "up\n", why="the trap is set")
 
-    namespace.kubectl("delete", "pod", "polite", "--timeout=20s")
+    namespace.kubectl("delete", "pod", "polite", "--timeout=120s")
 
     assert marker.exists()
 
