@@ -56,20 +56,36 @@ async def asked(prometheus: str, expression: str) -> Series:
     return series
 
 
+async def answers(prometheus: str, questions: dict[str, str]) -> dict[str, Series]:
+    return {name: await asked(prometheus, expression) for name, expression in questions.items()}
+
+
+def empty(shown: dict[str, Series]) -> set[str]:
+    """What shows nothing although it has to."""
+    return {name for name, series in shown.items() if not series and name.split(": ", 1)[-1] not in MAY_BE_EMPTY}
+
+
 async def test_every_panel_shows_something_while_a_canary_runs(operator: OperatorControl, place: Place) -> None:
     url = place.cluster.prometheus_url
     await place.stand((staging(), canary("2m"), production()), STABLE, GOOD)
     async with place.traffic():
         await place.want(GOOD)
         await place.until_stage("canary", StageState.ANALYZING)
-        for last in ('serinus_rollout_weight_ratio{source="observed"}', "serinus_analysis_value"):
-            await wait_for(partial(asked, url, last), bool, within=SOON, what=last)
-        found = {name: await asked(url, expression) for name, expression in expressions(place.namespace).items()}
-        exported = {family.name: await asked(url, family.name) for family in FAMILIES}
+        await wait_for(
+            partial(answers, url, {family.name: family.name for family in FAMILIES}),
+            lambda exported: empty(exported) == set(),
+            within=SOON,
+            what="every series of a Rollout",
+            describe=lambda exported: f"there is none of {empty(exported)}",
+        )
+        found = await wait_for(
+            partial(answers, url, expressions(place.namespace)),
+            lambda shown: empty(shown) == set(),
+            within=SOON,
+            what="something in every panel",
+            describe=lambda shown: f"{empty(shown)} are empty",
+        )
 
-    empty = {name for name, series in found.items() if not series}
-    assert {name for name in empty if name.split(": ", 1)[-1] not in MAY_BE_EMPTY} == set()
-    assert {name for name, series in exported.items() if not series} == set()
     weights = found["Weights accepted: {{name}} {{role}}"]
     assert {one["metric"]["role"] for one in weights} == {"stable", "candidate"}
     assert sum(float(one["value"][1]) for one in weights) == 1

@@ -36,7 +36,7 @@ from support.e2e.watch import Seen, watching
 from support.servers.faultproxy import Change, Fault, FaultProxy, Hang, Pass, Request
 
 FAILING = Behaviour(failing_share=1.0)
-PLAN = (staging(), canary("20s"), production("3s"))
+PLAN = (staging(), canary("30s"), production("3s"))
 
 WELL_COUNTED = 50
 """Requests of the candidate after which the ticks surely count: those soon after a rollback do not."""
