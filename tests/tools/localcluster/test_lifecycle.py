@@ -55,7 +55,7 @@ def test_no_process_outlives_the_outermost_one(tmp_path: Path, number: signal.Si
         assert {"etcd", "kube-apiserver", "kube-controller"} <= names
 
         outer.send_signal(number)
-        outer.wait(timeout=30)
+        outer.wait(timeout=120)
 
         eventually(lambda: not any(alive(pid) for pid in inner), why="all processes of the cluster are gone")
     assert not control.running(tmp_path / "state")
