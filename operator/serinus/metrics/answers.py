@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import inf, isnan
 from typing import Final, assert_never
 
@@ -99,7 +100,7 @@ class Tick:
                 assert_never(question.metric)
 
     def _begun(self, key: Key) -> datetime:
-        return datetime.fromtimestamp(self.begun.get(key, self.begun_at_least), UTC)
+        return _time(self.begun.get(key, self.begun_at_least))
 
     def _freshness_problem(self, question: Question, key: Key, health: Health) -> NoData | None:
         backend, newest = question.subject.backend.name, health.newest.get(key)
@@ -270,6 +271,12 @@ class Tick:
         return Counted(
             at=self.at, batch=Batch(requests, 0.0, 0.0, 0.0), above=tail, total=requests, begun=self._begun(key)
         )
+
+
+@lru_cache(maxsize=2**12)
+def _time(seconds: float) -> datetime:
+    """Return a time; remembered, as all backends of a target have the times of its scrapes."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _bad(question: Question, counts: RequestCounts) -> float:

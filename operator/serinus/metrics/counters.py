@@ -11,7 +11,7 @@ from math import nan
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from serinus.metrics.increments import Row
+from serinus.metrics.label_sets import ByLabels, Labels, Row
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import KEPT, PART, TAG
 
@@ -43,14 +43,30 @@ class _Sums:
     kept: dict[str, dict[_Series, float]] = field(default_factory=dict)
 
 
-class _Entry(NamedTuple):
-    """A row of a sum."""
+class _Said(NamedTuple):
+    """What the labels of a row say.
+
+    Attributes:
+        key: the backend.
+        series: the values of its isolating labels.
+        tag: the tag of the sum, or of the number of kept series.
+        kept: whether the value is a number of kept series.
+        kept_tag: the tag of the number of kept series that goes with the sum.
+        mark: which sum of the backend it is.
+        labels: the labels.
+    """
 
     key: Key
     series: _Series
+    tag: str
+    kept: bool
+    kept_tag: str
     mark: _Mark
-    labels: Mapping[str, str]
-    value: float
+    labels: Labels
+
+
+_Entry = tuple[_Said, float]
+"""A row of a sum."""
 
 
 class Growth(NamedTuple):
@@ -83,7 +99,7 @@ class Counters:
         self._labels = (*(label.name for label in preset.isolation), *more, TAG)
         self._known: dict[int, _Sums] = {}
         self._settled: frozenset[Key] = frozenset()
-        self._marks: dict[_Mark, _Mark] = {}
+        self._said = ByLabels(self._read)
 
     def take(self, rows: Iterable[Row], keys: frozenset[Key], start: int, end: int) -> Growth:
         """Return the growth from one tick to another, of the backends of which it can be told from the sums.
@@ -94,7 +110,7 @@ class Counters:
             start: when the earlier tick was evaluated, in milliseconds since 1970.
             end: when this one was, likewise.
         """
-        entries, kept = self._read(rows, keys)
+        entries, kept = self._sort(rows, keys)
         before = self._known.get(start, _Sums())
         self._remember(end, keys, entries, kept)
         wanted = keys & self._settled & before.keys
@@ -103,19 +119,17 @@ class Counters:
             for tag in kept.keys() | before.kept.keys()
             for key in self._differ(wanted, kept.get(tag, _NONE), before.kept.get(tag, _NONE))
         }
-        grown: list[tuple[Key, Row]] = []
-        for key, series, mark, labels, value in entries:
-            growth = value - before.values.get(mark, nan)
-            tag = mark[-1]
+        grown: list[tuple[_Said, float]] = []
+        values, may_fall = before.values, self._may_fall
+        for said, value in entries:
+            growth = value - values.get(said.mark, nan)
             # What is not a number has not grown, nor has what was not there.
-            if series in kept.get(self._kept.get(tag, tag), _NONE) and (
-                growth >= 0 or (growth < 0 and tag == self._may_fall)
-            ):
-                grown.append((key, (labels, growth)))
+            if said.series in kept.get(said.kept_tag, _NONE) and (growth >= 0 or (growth < 0 and said.tag == may_fall)):
+                grown.append((said, growth))
             else:
-                changed.add(key)
+                changed.add(said.key)
         steady = wanted - changed
-        return Growth([row for key, row in grown if key in steady], steady)
+        return Growth([(said.labels, growth) for said, growth in grown if said.key in steady], steady)
 
     def knows(self, start: int) -> bool:
         """Return whether sums of this time, in milliseconds since 1970, are known."""
@@ -140,27 +154,31 @@ class Counters:
         changed = {self._preset.key_of_values(series) for series in both if now.get(series) != before.get(series)}
         return wanted & changed
 
-    def _read(self, rows: Iterable[Row], keys: frozenset[Key]) -> tuple[list[_Entry], dict[str, dict[_Series, float]]]:
+    def _sort(self, rows: Iterable[Row], keys: frozenset[Key]) -> tuple[list[_Entry], dict[str, dict[_Series, float]]]:
         """Return the sums of these backends, and their kept series by tag."""
         entries: list[_Entry] = []
         kept: dict[str, dict[_Series, float]] = {}
-        surrounded = self._preset.surrounded
-        # Each answer has its labels as new objects; of those that are remembered one is enough.
-        known, before, marks = {key: key for key in keys}, self._marks, dict[_Mark, _Mark]()
-        for labels, value in rows:
-            key = known.get(self._preset.key_of(labels))
-            if key is None:
+        for entry in self._said.over(rows):
+            said, value = entry
+            if said.key not in keys:
                 continue
-            series = self._preset.values_of(labels) if surrounded else key
-            if labels.get(PART) == KEPT:
-                kept.setdefault(labels.get(TAG, ""), {})[series] = value
+            if said.kept:
+                kept.setdefault(said.tag, {})[said.series] = value
             else:
-                mark = tuple([labels.get(name, "") for name in self._labels])
-                mark = before.get(mark, mark)
-                marks[mark] = mark
-                entries.append(_Entry(key, series, mark, labels, value))
-        self._marks = marks
+                entries.append(entry)
         return entries, kept
+
+    def _read(self, labels: Labels) -> _Said:
+        key, tag = self._preset.key_of(labels), labels.get(TAG, "")
+        return _Said(
+            key=key,
+            series=self._preset.values_of(labels) if self._preset.surrounded else key,
+            tag=tag,
+            kept=labels.get(PART) == KEPT,
+            kept_tag=self._kept.get(tag, tag),
+            mark=tuple([labels.get(name, "") for name in self._labels]),
+            labels=labels,
+        )
 
     def _remember(
         self, end: int, keys: frozenset[Key], entries: Iterable[_Entry], kept: Mapping[str, dict[_Series, float]]
@@ -168,7 +186,7 @@ class Counters:
         # Put last, so that the first is the one that was noted longest ago.
         now = self._known[end] = self._known.pop(end, _Sums())
         now.keys |= keys
-        now.values.update({mark: value for _, _, mark, _, value in entries})
+        now.values.update({said.mark: value for said, value in entries})
         for tag, numbers in kept.items():
             now.kept[tag] = now.kept.get(tag, {}) | numbers
         while len(self._known) > _REMEMBERED:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from serinus.metrics.increments import RequestCounts, Row
+from serinus.metrics.increments import RequestCounts
+from serinus.metrics.label_sets import Row
 from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import GrpcStatus, Key, Preset
 from serinus.metrics.promql import born, grown, matches, tagged

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from math import isfinite, isnan
 from typing import Final, Self
 
-from serinus.metrics.increments import RequestCounts, Row, read_request_counts
+from serinus.metrics.increments import RequestCounts, RequestRows
+from serinus.metrics.label_sets import Row
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import BREADTH, CLASSES, FAILURES, GRPC, RELABELLED, SCRAPE, TAG
 from serinus.metrics.transport import Sample
@@ -87,4 +88,4 @@ def read_display(preset: Preset, samples: Iterable[Sample]) -> Display:
             # Of a backend that several routes name, the slowest.
             shown = preset.key_of(sample.metric), tag
             quantiles[shown] = max(value / preset.histogram.per_second, quantiles.get(shown, 0.0))
-    return Display(read_request_counts(preset, rates), quantiles)
+    return Display(RequestRows(preset).counts(rates), quantiles)

@@ -9,15 +9,16 @@ from serinus.metrics.bounds import Spellings
 from serinus.metrics.counters import Counters
 from serinus.metrics.grpc_calls import grpc_counters, grpc_query, grpc_sums_query, with_grpc
 from serinus.metrics.health import number
-from serinus.metrics.increments import RequestCounts, Row, read_buckets, read_requests
+from serinus.metrics.increments import BucketRows, RequestCounts, RequestRows
+from serinus.metrics.label_sets import Row
 from serinus.metrics.lifecycle import (
     BROKEN,
     ENDED,
     OPEN,
     LifecycleCounts,
+    LifecycleRows,
     lifecycle_query,
     lifecycle_sums_query,
-    read_lifecycle,
 )
 from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import Key, Preset
@@ -130,6 +131,8 @@ class IncrementReader:
         counters = grpc_counters(preset.grpc) if preset.grpc is not None else ()
         self._calls = Counters(preset, kept=dict.fromkeys(counters, ""))
         self._lifecycle = Counters(preset, kept=dict.fromkeys((ENDED, OPEN, BROKEN), ""), may_fall=OPEN)
+        self._request_rows, self._bucket_rows = RequestRows(preset), BucketRows(preset)
+        self._lifecycle_rows = LifecycleRows(preset)
         self._about: dict[str, frozenset[Key]] = dict.fromkeys(_ABOUT, frozenset())
 
     async def read(self, wanted: Wanted) -> Read:
@@ -168,7 +171,7 @@ class IncrementReader:
             return rows
         if isinstance(failed_calls, Failure):
             return failed_calls
-        return with_grpc(preset, read_requests(preset, rows), failed_calls)
+        return with_grpc(preset, self._request_rows.increments(rows), failed_calls)
 
     async def _read_calls(self, wanted: Wanted, reach: Reach, unread: dict[Key, Failure]) -> Sequence[Row] | Failure:
         preset, grpc, keys = self._preset, self._preset.grpc, wanted.calls
@@ -200,7 +203,7 @@ class IncrementReader:
         sums = bucket_sums_query(wanted.preset, histogram, wanted.backends, bounds, wanted.span)
         asked = _Asked(self._buckets, wanted.backends, sums, full, (UNEVEN, RELABELLED))
         rows = await self._counted(asked, wanted, unread)
-        return rows if isinstance(rows, Failure) else read_buckets(preset, rows)
+        return rows if isinstance(rows, Failure) else self._bucket_rows.increments(rows)
 
     async def _read_lifecycle(
         self, wanted: Wanted, unread: dict[Key, Failure]
@@ -214,7 +217,7 @@ class IncrementReader:
 
         sums = lifecycle_sums_query(wanted.preset, lifecycle, keys, wanted.span)
         rows = await self._counted(_Asked(self._lifecycle, keys, sums, full), wanted, unread)
-        return rows if isinstance(rows, Failure) else read_lifecycle(preset, rows)
+        return rows if isinstance(rows, Failure) else self._lifecycle_rows.counts(rows)
 
     async def _counted(self, asked: _Asked, wanted: Wanted, unread: dict[Key, Failure]) -> Sequence[Row] | Failure:
         """Return the rows of growth: those of steady backends from the sums, those of all others in full."""

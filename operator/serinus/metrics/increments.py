@@ -6,12 +6,10 @@ from math import inf
 from typing import NamedTuple
 
 from serinus.metrics.bounds import bound_of
+from serinus.metrics.label_sets import ByLabels, Labels, Row
 from serinus.metrics.plausible import NO_FALL, Counts, Fall, Increments
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import COPIES, FAILURES, NOW, PART, TAG
-
-Row = tuple[Mapping[str, str], float]
-"""Labels and value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,54 +21,85 @@ class RequestCounts:
     client_errors: float = 0.0
 
 
-def read_request_counts(preset: Preset, rows: Iterable[Row]) -> dict[Key, RequestCounts]:
-    """Sum requests by backend and outcome."""
-    sums: dict[Key, list[float]] = {}
-    for labels, count in rows:
-        backend = sums.setdefault(preset.key_of(labels), [0.0, 0.0, 0.0])
-        backend[0] += count
-        if labels.get(TAG) == FAILURES or any(matcher.matches(labels) for matcher in preset.server_errors):
-            backend[1] += count
-        elif any(matcher.matches(labels) for matcher in preset.client_errors):
-            backend[2] += count
-    return {key: RequestCounts(*backend) for key, backend in sums.items()}
+class _Responses(NamedTuple):
+    """What the labels of a row say of the requests that it counts."""
+
+    key: Key
+    server_error: bool
+    client_error: bool
 
 
-def read_requests(preset: Preset, rows: Iterable[Row]) -> Increments[RequestCounts]:
-    """Read the rows of the requests' query."""
-    return _increments(preset, rows, read_request_counts, lambda counts: counts.requests)
+class RequestRows:
+    """Reads the rows of one preset's requests, tick after tick."""
+
+    def __init__(self, preset: Preset) -> None:
+        """Begin without any row."""
+        self._preset = preset
+        self._responses = ByLabels(self._read)
+
+    def counts(self, rows: Iterable[Row]) -> dict[Key, RequestCounts]:
+        """Sum requests by backend and outcome."""
+        sums: dict[Key, list[float]] = {}
+        for (key, server_error, client_error), count in self._responses.over(rows):
+            backend = sums.get(key)
+            if backend is None:
+                backend = sums[key] = [0.0, 0.0, 0.0]
+            backend[0] += count
+            if server_error:
+                backend[1] += count
+            elif client_error:
+                backend[2] += count
+        return {key: RequestCounts(*backend) for key, backend in sums.items()}
+
+    def increments(self, rows: Iterable[Row]) -> Increments[RequestCounts]:
+        """Read the rows of the requests' query."""
+        return _increments(self._preset, rows, self.counts, lambda counts: counts.requests)
+
+    def _read(self, labels: Labels) -> _Responses:
+        preset = self._preset
+        server = labels.get(TAG) == FAILURES or any(matcher.matches(labels) for matcher in preset.server_errors)
+        client = any(matcher.matches(labels) for matcher in preset.client_errors)
+        return _Responses(preset.key_of(labels), server, client)
 
 
-def read_buckets(preset: Preset, rows: Iterable[Row]) -> Increments[Mapping[float, float]]:
-    """Read the rows of the buckets' query: each bucket's cumulative count; two spellings of a bound are added up."""
-    return _increments(preset, rows, _by_bound, lambda buckets: buckets.get(inf, 0.0))
+class BucketRows:
+    """Reads the rows of one preset's buckets, tick after tick."""
+
+    def __init__(self, preset: Preset) -> None:
+        """Begin without any row."""
+        self._preset = preset
+        self._bounds = ByLabels(lambda labels: (preset.key_of(labels), bound_of(labels.get("le", ""))))
+
+    def increments(self, rows: Iterable[Row]) -> Increments[Mapping[float, float]]:
+        """Return each bucket's cumulative count; two spellings of a bound are added up."""
+        return _increments(self._preset, rows, self._by_bound, lambda buckets: buckets.get(inf, 0.0))
+
+    def _by_bound(self, rows: Iterable[Row]) -> Mapping[Key, Mapping[float, float]]:
+        buckets: dict[Key, dict[float, float]] = {}
+        for (key, bound), count in self._bounds.over(rows):
+            backend = buckets.get(key)
+            if backend is None:
+                backend = buckets[key] = {}
+            backend[bound] = backend.get(bound, 0.0) + count
+        return buckets
 
 
 def _increments(
     preset: Preset,
     rows: Iterable[Row],
-    read: Callable[[Preset, Iterable[Row]], Mapping[Key, Counts]],
+    read: Callable[[Iterable[Row]], Mapping[Key, Counts]],
     requests: Callable[[Counts], float],
 ) -> Increments[Counts]:
     """Return the increments as ``read`` sums them up; ``requests`` returns the requests among such a sum."""
     parts = parted(preset, rows)
-    growth = read(preset, parts.grown)
+    growth = read(parts.grown)
     return Increments(
         # Mostly nothing fell: then the rows are read once.
-        read(preset, (*parts.grown, *parts.fell)) if parts.fell else growth,
+        read((*parts.grown, *parts.fell)) if parts.fell else growth,
         {key: requests(counts) for key, counts in growth.items()},
         parts.falls,
         parts.copies,
     )
-
-
-def _by_bound(preset: Preset, rows: Iterable[Row]) -> Mapping[Key, Mapping[float, float]]:
-    buckets: dict[Key, dict[float, float]] = {}
-    for labels, count in rows:
-        backend = buckets.setdefault(preset.key_of(labels), {})
-        bound = bound_of(labels.get("le", ""))
-        backend[bound] = backend.get(bound, 0.0) + count
-    return buckets
 
 
 class Parts(NamedTuple):
@@ -88,10 +117,11 @@ def parted(preset: Preset, rows: Iterable[Row]) -> Parts:
     fell: list[Row] = []
     copies: dict[Key, float] = {}
     falls: dict[Key, dict[tuple[tuple[str, str], ...], Fall]] = {}
-    for labels, count in rows:
+    for row in rows:
+        labels, count = row
         part = labels.get(PART)
         if part is None:
-            grown.append((labels, count))
+            grown.append(row)
         elif part == COPIES:
             copies[preset.key_of(labels)] = count
         else:

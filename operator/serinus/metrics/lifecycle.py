@@ -6,7 +6,7 @@ from typing import Final
 
 from serinus.api.abort_condition import UnansweredRate
 from serinus.engine.analysis.measurements import Question
-from serinus.metrics.increments import Row
+from serinus.metrics.label_sets import ByLabels, Row
 from serinus.metrics.presets import Key, Lifecycle, Preset
 from serinus.metrics.promql import change, matches, tagged
 from serinus.metrics.queries import KEPT, PART, TAG, kept_number
@@ -78,14 +78,23 @@ class LifecycleCounts:
     broken: float
 
 
-def read_lifecycle(preset: Preset, rows: Iterable[Row]) -> dict[Key, LifecycleCounts]:
-    """Read the rows of the lifecycle's query; a backend that lacks one of them is left out."""
-    found: dict[Key, dict[str, float]] = {}
-    for labels, count in rows:
-        tags, tag = found.setdefault(preset.key_of(labels), {}), labels.get(TAG, "")
-        tags[tag] = tags.get(tag, 0.0) + count
-    return {
-        key: LifecycleCounts(max(0.0, tags[ENDED]), tags[OPEN], max(0.0, tags[BROKEN]))
-        for key, tags in found.items()
-        if {ENDED, OPEN, BROKEN} <= tags.keys()
-    }
+class LifecycleRows:
+    """Reads the rows of one preset's lifecycle, tick after tick."""
+
+    def __init__(self, preset: Preset) -> None:
+        """Begin without any row."""
+        self._tags = ByLabels(lambda labels: (preset.key_of(labels), labels.get(TAG, "")))
+
+    def counts(self, rows: Iterable[Row]) -> dict[Key, LifecycleCounts]:
+        """Read the rows of the lifecycle's query; a backend that lacks one of them is left out."""
+        found: dict[Key, dict[str, float]] = {}
+        for (key, tag), count in self._tags.over(rows):
+            tags = found.get(key)
+            if tags is None:
+                tags = found[key] = {}
+            tags[tag] = tags.get(tag, 0.0) + count
+        return {
+            key: LifecycleCounts(max(0.0, tags[ENDED]), tags[OPEN], max(0.0, tags[BROKEN]))
+            for key, tags in found.items()
+            if {ENDED, OPEN, BROKEN} <= tags.keys()
+        }

@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Batch, Coarse, Tail
-from serinus.metrics.increments import Row, parted
+from serinus.metrics.increments import parted
+from serinus.metrics.label_sets import Row
 from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import Histogram, Key, Preset
 from serinus.metrics.promql import born, earlier, tagged

@@ -11,8 +11,9 @@ from serinus.engine.analysis.measurements import Answer, Question
 from serinus.metrics.answers import Tick
 from serinus.metrics.grpc_calls import grpc_query, with_grpc
 from serinus.metrics.health import Health
-from serinus.metrics.increments import RequestCounts, Row, read_buckets, read_requests
-from serinus.metrics.lifecycle import LifecycleCounts, lifecycle_backends, lifecycle_query, read_lifecycle
+from serinus.metrics.increments import BucketRows, RequestCounts, RequestRows
+from serinus.metrics.label_sets import Row
+from serinus.metrics.lifecycle import LifecycleCounts, LifecycleRows, lifecycle_backends, lifecycle_query
 from serinus.metrics.named import NamedTemplate
 from serinus.metrics.native import NativeCounts, NativeRow, native_query, read_native
 from serinus.metrics.plausible import Increments, RecentTraffic
@@ -124,7 +125,7 @@ async def replay_preset(
     reach = Reach(steps.step, _LOOKBACK_MS, changed, one_scrape(scrape_interval))
     queries = _queries(reader, keys, limits, reach)
     answers: dict[Question, list[Answer]] = {question: [] for question in keys}
-    recent, models = RecentTraffic(), models_of(keys)
+    recent, models, step_rows = RecentTraffic(), models_of(keys), _StepRows(preset)
     begun: dict[Key, float] = {}
     series = len(backends) * _ROWS_PER_BACKEND + len(backends & reader.only_native) * _ROWS_PER_HISTOGRAM
     for chunk in steps.chunks(series):
@@ -138,7 +139,7 @@ async def replay_preset(
                 tables[name] = result
         for index in chunk:
             rows = {name: table[index - chunk.start] for name, table in tables.items()} if failure is None else {}
-            read = _read(preset, rows)
+            read = step_rows.read(rows)
             begun |= read.begun
             evaluated = steps.time(index) / 1000
             tick = Tick(
@@ -198,18 +199,29 @@ class _Read(NamedTuple):
         return (*self.requests.counts, *self.buckets.counts, *self.native.counts)
 
 
-def _read(preset: Preset, rows: Mapping[str, Sequence[NativeRow]]) -> _Read:
-    numbers = _numbers(rows.get(_REQUESTS, ()))
-    begun: dict[Key, float] = {}
-    for labels, seconds in numbers:
-        if labels.get(PART) == BEGUN:
-            key = preset.key_of(labels)
-            begun[key] = max(seconds, begun.get(key, 0.0))
-    requests = read_requests(preset, [row for row in numbers if row[0].get(PART) != BEGUN])
-    requests = with_grpc(preset, requests, _numbers(rows.get(_GRPC, ())))
-    buckets = read_buckets(preset, _numbers(rows.get(_BUCKETS, ())))
-    native = read_native(preset, rows.get(_NATIVE, ()))
-    return _Read(requests, buckets, native, read_lifecycle(preset, _numbers(rows.get(_LIFECYCLE, ()))), begun)
+class _StepRows:
+    """Reads the rows of one preset, step after step."""
+
+    def __init__(self, preset: Preset) -> None:
+        self._preset = preset
+        self._requests, self._buckets, self._lifecycle = RequestRows(preset), BucketRows(preset), LifecycleRows(preset)
+
+    def read(self, rows: Mapping[str, Sequence[NativeRow]]) -> _Read:
+        """Return what the rows of one step say, by what their query is about."""
+        preset, numbers = self._preset, _numbers(rows.get(_REQUESTS, ()))
+        begun: dict[Key, float] = {}
+        for labels, seconds in numbers:
+            if labels.get(PART) == BEGUN:
+                key = preset.key_of(labels)
+                begun[key] = max(seconds, begun.get(key, 0.0))
+        requests = self._requests.increments([row for row in numbers if row[0].get(PART) != BEGUN])
+        return _Read(
+            with_grpc(preset, requests, _numbers(rows.get(_GRPC, ()))),
+            self._buckets.increments(_numbers(rows.get(_BUCKETS, ()))),
+            read_native(preset, rows.get(_NATIVE, ())),
+            self._lifecycle.counts(_numbers(rows.get(_LIFECYCLE, ()))),
+            begun,
+        )
 
 
 def _row(rows: Sequence[Sequence[NativeRow]] | Failure, index: int) -> Sequence[Row] | Failure:

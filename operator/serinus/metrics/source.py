@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from serinus.api.abort_condition import NamedQuery
 from serinus.api.verdict import Cause
@@ -54,6 +54,7 @@ class PrometheusSource:
         self._workers = Workers(transport, timeout, name, on_query)
         self._readers = {key: PresetReader(preset, self._workers, self._interval) for key, preset in PRESETS.items()}
         self._scrape_delay = ScrapeDelay(self._interval)
+        self._asked: _Asked | None = None
 
     def close(self) -> None:
         """Wait for running queries, at most about twice the time-out, and release threads and connections."""
@@ -94,16 +95,27 @@ class PrometheusSource:
         Never raises: a source that is down answers every question with CouldNotAsk.
         """
         span = Span(at, *self._scrape_delay.span(at, since))
-        answers: dict[Question, Answer] = self._unanswerable(questions, at)
-        open_questions = [question for question in questions if question not in answers]
+        asked = self._sorted(questions, at)
+        answers: dict[Question, Answer] = {
+            question: replace(answer, at=at) for question, answer in asked.unanswerable.items()
+        }
         batches = await asyncio.gather(
-            *(self._readers[preset].read(keys, span) for preset, keys in _by_preset(open_questions).items()),
-            *(self._ask_named(query, templates, span) for query, templates in self._by_query(open_questions).items()),
+            *(self._readers[preset].read(keys, span) for preset, keys in asked.by_preset.items()),
+            *(self._ask_named(query, templates, span) for query, templates in asked.by_query.items()),
         )
         for batch in batches:
             answers.update(batch)
         self._scrape_delay.update([reader.scrape_seconds for reader in self._readers.values()])
         return answers
+
+    def _sorted(self, questions: Collection[Question], at: datetime) -> "_Asked":
+        """Sort questions by how they are answered: mostly they are those of the tick before."""
+        together = frozenset(questions)
+        if self._asked is None or self._asked.questions != together:
+            unanswerable = self._unanswerable(together, at)
+            answerable = together - unanswerable.keys()
+            self._asked = _Asked(together, unanswerable, _by_preset(answerable), self._by_query(answerable))
+        return self._asked
 
     async def replay(
         self, questions: Collection[Question], start: datetime, end: datetime, step: timedelta
@@ -153,9 +165,9 @@ class PrometheusSource:
                 by_query[template.promql(question.subject)][question] = template
         return by_query
 
-    def _unanswerable(self, questions: Collection[Question], at: datetime) -> dict[Question, Answer]:
+    def _unanswerable(self, questions: Collection[Question], at: datetime) -> dict[Question, CouldNotAsk | NoData]:
         """Return the answers that need no query: invalid questions, and versions that share their series."""
-        answers: dict[Question, Answer] = {}
+        answers: dict[Question, CouldNotAsk | NoData] = {}
         versions: dict[tuple[str, ...], set[str]] = defaultdict(set)
         series: dict[Question, tuple[str, ...]] = {}
         for question in questions:
@@ -176,6 +188,15 @@ class PrometheusSource:
         if isinstance(question.metric, NamedQuery):
             return (*model, question.metric.name, self._templates[question.metric.name].series_of(subject))
         return (*model, question.preset, *_key(question.preset, subject))
+
+
+class _Asked(NamedTuple):
+    """Questions, those that need no query with their answers, and the others by what is queried for them."""
+
+    questions: frozenset[Question]
+    unanswerable: Mapping[Question, CouldNotAsk | NoData]
+    by_preset: Mapping[str, Mapping[Question, Key]]
+    by_query: Mapping[str, Mapping[Question, NamedTemplate]]
 
 
 def _by_preset(questions: Collection[Question]) -> Mapping[str, Mapping[Question, Key]]:

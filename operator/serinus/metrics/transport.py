@@ -22,6 +22,7 @@ from yarl import URL
 from serinus.addresses import split_url
 from serinus.errors import ConfigurationError, RefusedError, TransientError
 from serinus.metrics.access import Access, Credentials
+from serinus.metrics.label_sets import Labels, LabelSets
 
 T = TypeVar("T")
 
@@ -49,10 +50,16 @@ class HistogramValue(msgspec.Struct, frozen=True):
     buckets: list[tuple[int, str, str, str]] = []
 
 
+class _Row(msgspec.Struct, frozen=True):
+    metric: msgspec.Raw
+    value: tuple[float, str] | None = None
+    histogram: tuple[float, HistogramValue] | None = None
+
+
 class Sample(msgspec.Struct, frozen=True):
     """One series at one time: seconds since 1970, and the value as text or a native histogram."""
 
-    metric: dict[str, str]
+    metric: Labels
     value: tuple[float, str] | None = None
     histogram: tuple[float, HistogramValue] | None = None
 
@@ -109,7 +116,7 @@ class Matrix(msgspec.Struct, frozen=True):
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _BODY: Final = msgspec.json.Decoder(_Body)
-_SAMPLES: Final = msgspec.json.Decoder(list[Sample])
+_ROWS: Final = msgspec.json.Decoder(list[_Row])
 _SERIES: Final = msgspec.json.Decoder(list[Series])
 _SCALAR: Final = msgspec.json.Decoder(tuple[float, str])
 
@@ -157,6 +164,7 @@ class Transport:
         self._access = access or Access()
         self._access.prepare(session)
         self._credentials = Credentials(self._access)
+        self._labels = LabelSets(monotonic)
 
     def close(self) -> None:
         """Close its connections."""
@@ -172,7 +180,7 @@ class Transport:
         body = self._post("query", {"query": query, "time": at})
         match body.data.result_type:
             case "vector":
-                samples = _decode(_SAMPLES, body.data.result)
+                samples = self._samples(_decode(_ROWS, body.data.result))
             case "scalar":
                 samples = [Sample({}, _decode(_SCALAR, body.data.result))]
             case other:
@@ -180,6 +188,13 @@ class Transport:
         _checked(sample.value[1] for sample in samples if sample.value is not None)
         _checked(sample.histogram[1] for sample in samples if sample.histogram is not None)
         return Vector(samples, body.partial)
+
+    def _samples(self, rows: list[_Row]) -> list[Sample]:
+        try:
+            labels = self._labels.of([bytes(row.metric) for row in rows])
+        except (msgspec.DecodeError, RecursionError) as problem:
+            raise _foreign() from problem
+        return [Sample(one, row.value, row.histogram) for one, row in zip(labels, rows, strict=True)]
 
     def range(self, query: str, start: str, end: str, step: str) -> Matrix:
         """Evaluate the query at every step (seconds, as text) from ``start`` to ``end``; raises as ``instant``."""

@@ -6,7 +6,7 @@ import pytest
 
 from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency
 from serinus.api.modelversion import BackendRef
-from serinus.metrics.increments import RequestCounts, read_buckets, read_request_counts
+from serinus.metrics.increments import BucketRows, RequestCounts, RequestRows
 from serinus.metrics.presets import PRESETS, Histogram, IsolatingLabel, LabelMatcher, Preset
 from serinus.metrics.queries import FAILURES, TAG, Reach, requests_query
 
@@ -61,7 +61,7 @@ def test_a_failure_is_counted_once_whichever_labels_report_it() -> None:
         (labels | {"code": "404", "grpc": "0"}, 4.0),
         (labels | {TAG: FAILURES}, 1.0),
     ]
-    assert read_request_counts(_TWO_LABELS, rows) == {("ml", "fraud-2"): RequestCounts(100, 6, 4)}
+    assert RequestRows(_TWO_LABELS).counts(rows) == {("ml", "fraud-2"): RequestCounts(100, 6, 4)}
 
 
 def test_prefix_and_suffix_of_a_label_are_matched_and_stripped() -> None:
@@ -85,7 +85,7 @@ def test_every_preset_has_its_row_in_the_reference(name: str, pytestconfig: pyte
 def test_buckets_of_one_bound_are_added_up() -> None:
     name = {"envoy_cluster_name": "ml_fraud-2_80"}
     rows = [(name | {"le": "200"}, 3.0), (name | {"le": "200.0"}, 4.0)]
-    assert read_buckets(PRESETS["contour"], rows).counts == {("ml_fraud-2_80",): {200.0: 7.0}}
+    assert BucketRows(PRESETS["contour"]).increments(rows).counts == {("ml_fraud-2_80",): {200.0: 7.0}}
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -136,14 +136,14 @@ def test_istio_finds_the_failures_of_a_service_without_pods() -> None:
             2,
         ),
     ]
-    counts = read_request_counts(PRESETS["istio"], rows)
+    counts = RequestRows(PRESETS["istio"]).counts(rows)
     assert counts == {PRESETS["istio"].key("ml", _FRAUD): RequestCounts(12, 1, 2)}
 
 
 def test_a_client_of_traefik_that_goes_away_made_no_mistake() -> None:
     label = {"service": "ml-fraud-2-http-80@kubernetesgateway"}
     rows = [(label | {"code": code}, 1.0) for code in ("404", "499", "500", "2", "14")]
-    counts = read_request_counts(PRESETS["traefik-3-2"], rows)
+    counts = RequestRows(PRESETS["traefik-3-2"]).counts(rows)
     assert counts == {PRESETS["traefik-3-2"].key("ml", _FRAUD): RequestCounts(5, 2, 1)}
 
 
