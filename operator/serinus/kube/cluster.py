@@ -1,5 +1,6 @@
 """Reads and lists the cluster's objects as records."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -14,6 +15,8 @@ from serinus.ports.cluster_state import NamespaceRecord, Record, RolloutRecord, 
 
 _PAGE: Final = "500"
 _LIST_TIMEOUT: Final = 30.0
+_AT_ONCE: Final = 50
+"""Objects that are parsed before the event loop does something else: a ModelVersion may take a millisecond."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +39,11 @@ class ApiCluster:
             NotFoundError: the API server does not serve the kind.
             RefusedError: the service account may not list it.
         """
-        source = SOURCE_OF[kind]
-        if kind is NamespaceRecord and self._namespaces:
-            raws = [raw async for raw in self._read_namespaces()]
-        else:
-            raws = [raw for namespace in self._namespaces or ("",) async for raw in self._pages(source, namespace)]
-        return [record for record in (_parsed(source, raw) for raw in raws) if record is not None]
+        source, records = SOURCE_OF[kind], list[Record]()
+        parts = self._read_namespaces() if kind is NamespaceRecord and self._namespaces else self._parts(source)
+        async for raws in parts:
+            records += [record for record in (_parsed(source, raw) for raw in raws) if record is not None]
+        return records
 
     async def read_rollout(self, key: ObjectKey) -> RolloutRecord:
         """Return the current Rollout; raises as :meth:`KubernetesClient.request` for a read."""
@@ -68,23 +70,30 @@ class ApiCluster:
                 missing.append(f"{kind.plural}.{kind.group}" if kind.group else kind.plural)
         return missing
 
-    async def _pages(self, source: Source, namespace: str) -> AsyncIterator[Raw]:
+    async def _parts(self, source: Source) -> AsyncIterator[Sequence[Raw]]:
+        """Yield all objects of a kind, some at a time: what is parsed can go, and the event loop has turns between."""
+        for namespace in self._namespaces or ("",):
+            async for page in self._pages(source, namespace):
+                for first in range(0, len(page), _AT_ONCE):
+                    yield page[first : first + _AT_ONCE]
+                    await asyncio.sleep(0)
+
+    async def _pages(self, source: Source, namespace: str) -> AsyncIterator[Sequence[Raw]]:
         path = collection_path(source.kind, namespace if source.namespaced else "")
         query = {"limit": _PAGE} | ({"labelSelector": source.label} if source.label else {})
         while True:
             page = await self._client.request("GET", path, query=query, timeout=_LIST_TIMEOUT)
-            for raw in page.get("items") or ():
-                yield raw
+            yield page.get("items") or ()
             token = (page.get("metadata") or {}).get("continue")
             if not token:
                 return
             query |= {"continue": token}
 
-    async def _read_namespaces(self) -> AsyncIterator[Raw]:
+    async def _read_namespaces(self) -> AsyncIterator[Sequence[Raw]]:
         # A Role can allow reading a namespace by name, but not listing namespaces.
         for name in self._namespaces:
             try:
-                yield await self._client.request("GET", object_path(NAMESPACE, ObjectKey("", name)))
+                yield [await self._client.request("GET", object_path(NAMESPACE, ObjectKey("", name)))]
             except NotFoundError:
                 logger.warning("namespace %s is configured but does not exist", name)
 
