@@ -156,7 +156,8 @@ def _closer(
 ) -> tuple[Floats, Floats, Floats]:
     """Return the next point, and the interval that is left; the figures are those of :func:`_nearest`, in its order."""
     requests, others, expected, margin = figures
-    candidate = found + margin
+    # Beyond it there is no interval to look in, and a rate of 1 has no variance to divide by.
+    candidate = np.minimum(_ALMOST_ALL, found + margin)
     variance, other_variance = candidate * (1 - candidate), found * (1 - found)
     excess, other_excess = candidate - _FAILING, found - expected
     slope = requests * excess / variance + others * other_excess / other_variance

@@ -69,8 +69,8 @@ def span(length: timedelta) -> str:
 
 
 def evidence(value: float) -> str:
-    """Format evidence; beyond a million the exact figure is irrelevant."""
-    return "over 1,000,000" if value >= _LARGE else number(value)
+    """Format evidence with four significant digits, as ``growth`` stores it; beyond a million it is irrelevant."""
+    return "over 1,000,000" if value >= _LARGE else number(float(f"{value:.4g}"))
 
 
 def limit(condition: AbortCondition, tolerated: float | None) -> str:

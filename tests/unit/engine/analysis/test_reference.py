@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from serinus.api.rollout import Sensitivity
@@ -114,7 +114,7 @@ some_pairs = st.builds(
     st.sampled_from([1.0, 3.0, 21.7]),
     st.floats(1e-6, 0.9),
 )
-margins = st.sampled_from([0.0, 1e-6, 0.005, 0.1])
+margins = st.sampled_from([0.0, 1e-6, 0.005, 0.1, 0.5])
 
 
 @given(pair=some_pairs, margin=margins, sensitivity=some_sensitivity)
@@ -144,6 +144,7 @@ def nearest(rate: float, requests: float, reference: Reference, margin: float) -
 
 
 @given(pair=some_pairs, margin=margins)
+@example(pair=(Block(20.0, 0.0, 1.0), Reference(20.0, 0.0, 0.9)), margin=0.1)
 def test_the_nearest_point_is_that_of_a_bisection(pair: tuple[Block, Reference], margin: float) -> None:
     block, reference = pair
     found = failing(block, reference, margin=margin)
