@@ -31,6 +31,7 @@ class FakeSource:
         bad: by version, the share of bad requests, or a function of the question and the time.
         down: whether a question gets no answer; ``everything`` and ``nothing`` are the usual ones.
         problem: what ``problem_with`` says.
+        latency: seconds that a question takes.
     """
 
     def __init__(self, *, rate: float = 50.0, scrape: timedelta = timedelta(seconds=15)) -> None:
@@ -39,6 +40,7 @@ class FakeSource:
         self.bad: dict[str, float | Quality] = {}
         self.down: Callable[[Question], bool] = nothing
         self.problem: Callable[[Question], str] = lambda _: ""
+        self.latency = 0.0
         self.asks: list[Asked] = []
         self.replays: list[Asked] = []
         self._scrape = scrape
@@ -56,7 +58,7 @@ class FakeSource:
 
     async def ask(self, questions: Collection[Question], at: datetime, since: datetime) -> Mapping[Question, Answer]:
         self.asks.append(Asked(frozenset(questions), at, since))
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.latency)
         return {question: self._answer(question, at, since) for question in questions}
 
     async def replay(

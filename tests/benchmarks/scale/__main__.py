@@ -59,7 +59,8 @@ async def canary(made: World, options: argparse.Namespace) -> Figures:
             one = await breach.one_by_one(made, made.names[: options.sample], options.apart, options.seed)
             say("failing one by one", one)
             figures |= {f"one_by_one_{name}": value for name, value in one.items()}
-        once = await breach.at_once(made, made.names[options.sample :])
+        async with profile.recording(operator, options.profile and f"{options.profile}-breach"):
+            once = await breach.at_once(made, made.names[options.sample :])
         return figures | {f"at_once_{name}": value for name, value in once.items()}
 
 
@@ -80,7 +81,9 @@ def main() -> None:
     parser.add_argument("--quiet", action="store_true", help="models without a run have no series")
     parser.add_argument("--conditions", choices=("both", "errors"), default="both")
     parser.add_argument("--burst", type=int, help="as in the stages of the Rollouts; by default not set")
-    parser.add_argument("--profile", help="record a profile by py-spy ($BENCH_PY_SPY) into this file")
+    parser.add_argument(
+        "--profile", help="record a profile by py-spy ($BENCH_PY_SPY) into this file; of a breach beside it"
+    )
     options = parser.parse_args()
     print(f"operator of {measured_checkout()}", flush=True)
     figures = decisions() if options.scenario == "decide" else asyncio.run(measure(options))

@@ -85,24 +85,37 @@ class Series:
         self._chance = np.random.default_rng(seed)
         self._models: dict[str, dict[str, Backend]] = {}
         self._scraped: dict[str, float] = {}
+        self._errors: dict[str, float] = {}
 
     def set_weights(self, routes: dict[str, dict[str, float]]) -> None:
         """Set what share of its model's requests each backend gets; one that is not named has left the route."""
         self._grow(list(routes))
         for model, shares in routes.items():
             known = self._models.setdefault(model, {})
-            self._models[model] = {name: known.get(name) or _backend(name) for name in shares}
+            self._models[model] = {name: known.get(name) or self._backend(name) for name in shares}
             for name, share in shares.items():
                 self._models[model][name].weight = share
 
     def set_errors(self, errors: dict[str, float]) -> None:
         """Set the share of failed answers of backends, by name; ``*SUFFIX`` means all with this suffix."""
         self._grow(list(self._models))
+        self._errors |= errors
         for backends in self._models.values():
             for name, backend in backends.items():
-                for pattern, share in errors.items():
-                    if name == pattern or (pattern.startswith("*") and name.endswith(pattern[1:])):
-                        backend.errors = share
+                backend.errors = self._errors_of(name)
+
+    def _backend(self, service: str) -> Backend:
+        """Return a backend that is new on its route; it may have been told to fail before."""
+        return Backend(f"{NAMESPACE}_{service}_{PORT}", errors=self._errors_of(service))
+
+    def _errors_of(self, service: str) -> float:
+        exact = self._errors.get(service)
+        if exact is not None:
+            return exact
+        suffixes = (
+            share for name, share in self._errors.items() if name.startswith("*") and service.endswith(name[1:])
+        )
+        return next(suffixes, 0.0)
 
     def backends(self, model: str) -> dict[str, Backend]:
         """Return the backends of a model, by name."""
@@ -126,10 +139,6 @@ class Series:
             bad = self._chance.binomial(requests, [backend.errors for backend, _ in found])
             for (backend, _), some, failed in zip(found, requests.tolist(), bad.tolist(), strict=True):
                 backend.grow(some, failed)
-
-
-def _backend(service: str) -> Backend:
-    return Backend(f"{NAMESPACE}_{service}_{PORT}")
 
 
 def application(series: Series) -> web.Application:

@@ -289,10 +289,16 @@ class AnalysisTracker:
         return (*asked, *(guard for guard in guards if stable is not None and not problem_with(guard.candidate)))
 
     async def _ask(self, source: str, now: datetime, before: datetime) -> None:
-        """Query what happened since each condition's last answer: mostly since the last tick."""
+        """Query what happened since each condition's last answer: mostly since the last tick.
+
+        What is breached stays so: while hundreds of versions lose their traffic, the API server needs the cores that
+        Prometheus would take.
+        """
         self._drop_gaps(source, before)
         books = (self._analyses, self._ahead)
-        analyses = [(key, one) for book in books for key, one in book.items() if one.source == source]
+        analyses = [
+            (key, one) for book in books for key, one in book.items() if one.source == source and not one.breached
+        ]
         by_since: dict[datetime, set[Question]] = defaultdict(set)
         for _, analysis in analyses:
             for asked, since in analysis.due:
@@ -309,12 +315,12 @@ class AnalysisTracker:
 
     def _drop_gaps(self, source: str, before: datetime) -> None:
         """Let what has waited for an answer longest begin again, where too many times would have to be asked for."""
-        analyses = {key: analysis for key, analysis in self._analyses.items() if analysis.source == source}
+        analyses = {key: one for key, one in self._analyses.items() if one.source == source and not one.breached}
         times = sorted({since for analysis in analyses.values() for since in analysis.until}, reverse=True)
         oldest = times[MAX_GAPS - 1] if len(times) > MAX_GAPS else None
         for key, analysis in analyses.items():
             late = oldest is not None and min(analysis.until) < oldest
-            if (late or len(analysis.live) > MOST_LIVE) and not analysis.breached:
+            if late or len(analysis.live) > MOST_LIVE:
                 self._analyses[key] = begun_again(analysis, before)
 
 

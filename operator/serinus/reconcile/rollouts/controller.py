@@ -32,7 +32,8 @@ CATCH_UPS: Final = 2
 
 
 LONGEST_REST: Final = 2.0
-"""Seconds between two ticks while bad versions wait for the safety lane: both need the one core of this process."""
+"""Seconds: after a tick the source is left alone for as long as it took, at most so long. Ticks of a thousand canaries
+would follow on each other else, and keep a core of Prometheus and most of this process's busy."""
 
 
 class RolloutController:
@@ -190,12 +191,9 @@ class RolloutController:
             telemetry.tick_seconds.labels(name).observe(clock.monotonic() - started)
             for event in ticked:
                 event.set()
-            due = max(due + source.tick.total_seconds(), clock.monotonic() + self._rest(clock.monotonic() - started))
+            ended = clock.monotonic()
+            due = max(due + source.tick.total_seconds(), ended + min(ended - started, LONGEST_REST))
             await asyncio.sleep(due - clock.monotonic())
-
-    def _rest(self, seconds: float) -> float:
-        """Return how long to leave the process to the safety lane after a tick that took so many seconds."""
-        return min(seconds, LONGEST_REST) if self._queue.is_securing else 0.0
 
     async def _catch_up(self, name: str, ticked: asyncio.Event) -> None:
         """Read what the analyses of one source miss, beside the ticks."""

@@ -12,6 +12,10 @@ AT_LEAST_EVERY: Final = timedelta(seconds=30)
 """So often a decision is made whatever the answers: what is shown of a stage is refreshed once a minute."""
 
 
+BREACH_EVERY: Final = timedelta(seconds=10)
+"""So often a breach is told again, although what fails in the safety lane is tried again there."""
+
+
 class News:
     """Remembers what was told of each Rollout.
 
@@ -30,13 +34,12 @@ class News:
         for key, analysis in analyses.items():
             if analysis.source != source:
                 continue
-            if analysis.breached:
-                found[key] = True
-                continue
-            outcome, told = _outcome(analysis, now), self._told.get(key)
-            if told is None or told[1] != outcome or not told[0] <= now < told[0] + AT_LEAST_EVERY:
+            breached, told = analysis.breached, self._told.get(key)
+            outcome = (analysis.stage, "breached") if breached else _outcome(analysis, now)
+            again = BREACH_EVERY if breached else AT_LEAST_EVERY
+            if told is None or told[1] != outcome or not told[0] <= now < told[0] + again:
                 self._told[key] = now, outcome
-                found[key] = False
+                found[key] = breached
         return found
 
     def forget(self, key: ObjectKey) -> None:

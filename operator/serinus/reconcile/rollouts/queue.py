@@ -164,11 +164,6 @@ class RolloutQueue:
         """
         self._ordinary.add(key, urgent=urgent or self._priority_of(key) in {Priority.URGENT, Priority.REPORT})
 
-    @property
-    def is_securing(self) -> bool:
-        """Whether a version that is known to be bad waits for the safety lane."""
-        return self._safety.has_urgent
-
     async def take_for_safety(self) -> ObjectKey:
         """Wait for a Rollout of the safety lane and take it; ``secured`` must follow."""
         key = await self._safety.take()

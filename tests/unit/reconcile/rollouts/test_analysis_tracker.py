@@ -332,8 +332,7 @@ async def test_a_spoilt_spec_leaves_the_stage_guarded() -> None:
     await harness.ticks(5, 100)
     harness.has(spec=MISSPELT)
     harness.source.bad = {"2.0.0": 1.0}
-    await harness.ticks(105, 105)
-    assert await harness.tracker.tick("default", at(110)) == {key(): True}
+    assert await harness.tracker.tick("default", at(105)) == {key(): True}
     assert harness.reading().breached_at is not None
 
 
@@ -346,10 +345,23 @@ async def test_a_breach_is_urgent_and_survives_whatever_the_source_does_next() -
     assert await harness.tracker.tick("default", at(25)) == {key("fraud"): True}
     assert harness.tracker.breached(harness.record())
     harness.source.bad, harness.source.down = {}, lambda question: question.subject.model == "fraud"
-    assert (await harness.tracker.tick("default", at(30)))[key("fraud")]
+    await harness.ticks(30, 30)
     harness.source.down = nothing
     await harness.ticks(35, 60)
     assert harness.reading().breached_at == at(25)
+
+
+async def test_the_source_is_not_asked_about_what_is_breached_and_leaves_the_others_no_gap() -> None:
+    harness = await TrackerHarness().ticks(0, 0)
+    harness.has("fraud").has("churn")
+    await harness.ticks(5, 20)
+    harness.source.bad = {"2.0.0": lambda question, _: 1.0 if question.subject.model == "fraud" else 0.0}
+    await harness.ticks(25, 25)
+    asks = len(harness.source.asks)
+    await harness.ticks(30, 120)
+    assert {question.subject.model for ask in harness.source.asks[asks:] for question in ask.questions} == {"churn"}
+    assert harness.reading("churn").requests == 50 * 120
+    assert harness.reading("fraud").breached_at == at(25)
 
 
 async def test_the_analysis_of_a_stage_that_is_over_is_dropped() -> None:

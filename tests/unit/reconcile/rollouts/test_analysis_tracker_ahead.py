@@ -88,9 +88,10 @@ async def test_the_stage_of_the_stored_status_is_asked_about_meanwhile() -> None
     await harness.in_canary_until(10)
     before = harness.requests()
     harness.tracker.anticipate(harness.record, status_in("production", 10.5))
-    harness.source.bad["2.0.0"] = 1.0
     await harness.ticks(11, 13)
     assert harness.requests() == before + 3 * RATE
+    harness.source.bad["2.0.0"] = 1.0
+    await harness.ticks(14, 14)
     assert harness.tracker.breached(harness.record)
 
 

@@ -1,6 +1,8 @@
 """What the controller does after a failure: retries, workers that hang, a crash."""
 
+import asyncio
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -152,6 +154,21 @@ async def test_a_bug_in_one_tick_does_not_end_the_ticks(caplog: pytest.LogCaptur
         await until(lambda: "source default: the tick failed" in caplog.text, why="the tick to fail")
         rig.source.down = healthy
         await rig.reaches(Phase.HEALTHY)
+
+
+@pytest.mark.parametrize(("latency", "every"), [(0.5, 5.0), (2.0, 5.0), (4.0, 6.0), (9.0, 11.0)])
+@in_virtual_time
+async def test_a_source_is_left_alone_after_a_tick_for_as_long_as_that_took_and_two_seconds_at_most(
+    latency: float, every: float
+) -> None:
+    rig = Rig()
+    rig.model("fraud", STAGING, {**CANARY, "duration": "2h"}, PRODUCTION)
+    async with rig.running():
+        await rig.reaches_canary()
+        rig.source.latency = latency
+        await asyncio.sleep(120)
+        times = [ask.end.timestamp() for ask in rig.source.asks[-6:]]
+    assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx([every] * 5, abs=0.01)
 
 
 # ---- abort beats everything ---------------------------------------------------------------------
