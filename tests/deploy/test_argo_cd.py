@@ -1,5 +1,6 @@
-"""Health of Serinus' objects in Argo CD: the scripts run in Lua 5.1, as there, on statuses that the engine writes."""
+"""Health and actions of Serinus' objects in Argo CD: the scripts run in Lua 5.1, as there, on statuses of ours."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -10,11 +11,12 @@ from lupa import lua51  # type: ignore[import-untyped] # lupa ships no types
 from msgspec.structs import replace
 
 from serinus.api.model import CandidateVersion, Head, ModelStatus, ProductionVersion
-from serinus.api.names import AUDIT_RECORD
+from serinus.api.names import AUDIT_RECORD, Command
 from serinus.api.parsing import encode
 from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.engine.conditions import apply_updates
 from serinus.engine.rollout.conditions import kstatus_of
+from support import screens
 from support.people import STAMPS
 
 _FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "argocd"
@@ -92,6 +94,77 @@ def test_the_config_map_contains_the_scripts(kind: str) -> None:
     data = yaml.safe_load((_FOLDER / "argocd-cm.yaml").read_text(encoding="utf-8"))["data"]
     script = (_FOLDER / "serinus.dev" / kind / "health.lua").read_text(encoding="utf-8")
     assert data[f"resource.customizations.health.serinus.dev_{kind}"] == script
+
+
+_ACTIONS: Final = _FOLDER / "serinus.dev" / "Rollout" / "actions"
+
+
+def _run(script: str, manifest: dict[str, Any]) -> Any:
+    lua = lua51.LuaRuntime(unpack_returned_tuples=True)
+    lua.globals()["obj"] = lua.table_from(manifest, recursive=True)
+    return lua.execute((_ACTIONS / script).read_text(encoding="utf-8"))
+
+
+def _enabled(manifest: dict[str, Any]) -> set[str]:
+    actions = _run("discovery.lua", manifest)
+    assert {str(name) for name in actions} == {command.value for command in Command}
+    return {str(name) for name, action in actions.items() if not action["disabled"]}
+
+
+@pytest.mark.parametrize(
+    ("status", "enabled"),
+    [
+        (screens.a_status(), {"promote", "pause", "abort"}),
+        (screens.awaiting_approval(), {"promote", "pause", "abort"}),
+        (screens.testing(), {"pause", "abort"}),
+        (screens.paused(), {"resume", "abort"}),
+        (screens.rolled_back(), {"pause", "retry"}),
+        (screens.healthy(), {"pause", "rollback"}),
+        (screens.invalid(), {"pause"}),
+    ],
+    ids=["a canary", "awaiting approval", "testing", "paused", "rolled back", "healthy", "invalid"],
+)
+def test_the_actions_are_those_that_have_an_effect(status: RolloutStatus, enabled: set[str]) -> None:
+    assert _enabled(screens.an_object(status)) == enabled
+
+
+def test_what_only_a_fresh_status_allows_waits_for_one() -> None:
+    assert _enabled(screens.an_object(screens.awaiting_approval(), generation=8)) == {"pause", "abort"}
+    assert _enabled({"metadata": {"generation": 1}}) == {"pause"}
+
+
+@pytest.mark.parametrize("command", Command)
+@pytest.mark.parametrize("annotations", [None, {"serinus.dev/author": "ada"}], ids=["none", "others"])
+def test_an_action_sets_the_annotation_of_its_command_and_nothing_else(
+    command: Command, annotations: dict[str, str] | None
+) -> None:
+    manifest = screens.an_object(screens.a_status())
+    manifest["metadata"].pop("annotations", None)
+    manifest["metadata"] |= {"annotations": annotations} if annotations is not None else {}
+    before = _plain(lua51.LuaRuntime().table_from(manifest, recursive=True))
+    changed = _plain(_run(f"{command.value}/action.lua", manifest))
+    token = changed["metadata"]["annotations"].pop(command.annotation)
+    assert re.fullmatch(r"Argo CD \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", token)
+    assert changed["metadata"].pop("annotations") == (annotations or {})
+    before["metadata"].pop("annotations", None)
+    assert changed == before
+
+
+def _plain(table: Any) -> Any:
+    """Return a table of Lua as a dictionary; its lists become dictionaries by place."""
+    if lua51.lua_type(table) != "table":
+        return table
+    return {key: _plain(value) for key, value in table.items()}
+
+
+def test_the_config_map_contains_the_actions() -> None:
+    data = yaml.safe_load((_FOLDER / "argocd-cm.yaml").read_text(encoding="utf-8"))["data"]
+    actions = yaml.safe_load(data["resource.customizations.actions.serinus.dev_Rollout"])
+    assert actions["discovery.lua"] == (_ACTIONS / "discovery.lua").read_text(encoding="utf-8")
+    scripts = {one["name"]: one["action.lua"] for one in actions["definitions"]}
+    assert scripts == {
+        command.value: (_ACTIONS / command.value / "action.lua").read_text(encoding="utf-8") for command in Command
+    }
 
 
 def _model_health(head: Head) -> tuple[str, str]:
