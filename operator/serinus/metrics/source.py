@@ -109,11 +109,11 @@ class PrometheusSource:
         return answers
 
     def _sorted(self, questions: Collection[Question], at: datetime) -> "_Asked":
-        """Sort questions by how they are answered: mostly they are those of the tick before."""
+        """Sort questions by how they are answered, in their order: mostly they are those of the tick before."""
         together = frozenset(questions)
         if self._asked is None or self._asked.questions != together:
-            unanswerable = self._unanswerable(together, at)
-            answerable = together - unanswerable.keys()
+            unanswerable = self._unanswerable(questions, at)
+            answerable = [question for question in questions if question not in unanswerable]
             self._asked = _Asked(together, unanswerable, _by_preset(answerable), self._by_query(answerable))
         return self._asked
 
