@@ -31,7 +31,7 @@ def dispatch(source: Source, kind_of_event: str | None, raw: Mapping[str, Any], 
 
     Args:
         source: the kind that is watched.
-        kind_of_event: ``ADDED``, ``MODIFIED``, ``DELETED``, or None for an object of a list by kopf.
+        kind_of_event: ``ADDED``, ``MODIFIED``, ``DELETED``, or None for an object of the first list.
         raw: the object.
         sink: receives the record.
     """

@@ -4,26 +4,18 @@ kopf lists a kind before it watches it, at its start and whenever the API server
 (410 Gone). Such a list reports what there is, and not what was deleted since somebody else listed the kind. So once a
 watch has begun that follows a list, the kind is to be listed again: what is absent from that list is gone, and what is
 deleted later is in the watch.
-
-kopf's own list is then good for its resource version only, from which the watch begins. It is asked for without any
-object: kopf hands over each by a task of its own, which took two fifths of a start with 5,000 Rollouts.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
 
 import aiohttp
 import kopf
-from yarl import URL
 
 from serinus.handlers.dispatch import Sink
 from serinus.kube.connection import Connection
 from serinus.kube.kinds import Source
-
-_NO_OBJECT: Final = {"fieldSelector": "metadata.name=-"}
-"""No object can have this name; the API server takes this selector for every kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +55,6 @@ class Sessions:
             headers=credentials.as_http_headers(),
             trust_env=True,
             trace_configs=[trace],
-            middlewares=(self._ask_for_no_object,),
         )
         self._opened.append(session)
         return _Session(server=connection.server, aiohttp_session=session, connection=connection)
@@ -78,29 +69,15 @@ class Sessions:
     ) -> None:
         if request.method != "GET" or request.response.status != HTTPStatus.OK:
             return
-        path, source = request.url.path, self._source_of(request.url)
+        path, is_watch = request.url.path, "watch" in request.url.query
+        source = next((source for source in self._sources if _is_collection(path, source)), None)
         if source is None:
             return
-        if not _is_watch(request.url):
+        if not is_watch:
             self._listed.add(path)
         elif path in self._listed:
             self._listed.discard(path)
             self._sink.on_relist(source.record)
-
-    async def _ask_for_no_object(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        if request.method == "GET" and self._source_of(request.url) is not None and not _is_watch(request.url):
-            request.url = request.url.update_query(_NO_OBJECT)
-        return await handler(request)
-
-    def _source_of(self, url: URL) -> Source | None:
-        """Return the kind whose objects a URL names; None for any other URL."""
-        return next((source for source in self._sources if _is_collection(url.path, source)), None)
-
-
-def _is_watch(url: URL) -> bool:
-    return "watch" in url.query
 
 
 def _is_collection(path: str, source: Source) -> bool:

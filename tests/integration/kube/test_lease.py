@@ -93,14 +93,14 @@ async def test_a_lease_that_somebody_takes_away_is_noticed_at_the_next_renewal(
 
 
 async def test_a_lease_made_anew_begins_with_a_term_above_all_before_it(api: KubernetesClient, namespace: str) -> None:
-    first = candidate(api, namespace, "a", LONG)
+    first = candidate(api, namespace, "a")
     leading = asyncio.create_task(first.run())
     await asyncio.wait_for(first.elected(), PATIENCE)
     term = first.epoch
     await api.request("DELETE", lease_path(namespace))
     await asyncio.wait_for(leading, PATIENCE)
 
-    second = candidate(api, namespace, "b", LONG)
+    second = candidate(api, namespace, "b")
     waiting = asyncio.create_task(second.run())
     await asyncio.wait_for(second.elected(), PATIENCE)
     assert term is not None

@@ -87,19 +87,10 @@ async def _answer(served: WatchServer, request: web.Request) -> web.StreamRespon
             if request.query.get("watch"):
                 return await _watch(served, source.kind.plural, request)
             served.lists[source.kind.plural] = served.lists.get(source.kind.plural, 0) + 1
-            items = _selected(served.objects.get(source.kind.plural, []), request.query.get("fieldSelector", ""))
+            items = served.objects.get(source.kind.plural, [])
             head = {"apiVersion": source.kind.api_version, "kind": f"{source.kind.kind}List"}
             return web.json_response({**head, "metadata": {"resourceVersion": "1"}, "items": items})
     return web.json_response(_discovery(request.path))
-
-
-def _selected(objects: list[Raw], selector: str) -> list[Raw]:
-    """Return the objects that a field selector selects, of those that the operator uses."""
-    if not selector:
-        return objects
-    field, _, name = selector.partition("=")
-    assert field == "metadata.name"
-    return [raw for raw in objects if raw["metadata"]["name"] == name]
 
 
 def _discovery(path: str) -> Raw:
