@@ -43,8 +43,8 @@ class _Sums:
     kept: dict[str, dict[_Series, float]] = field(default_factory=dict)
 
 
-class _Said(NamedTuple):
-    """What the labels of a row say.
+class _RowKind(NamedTuple):
+    """Which sum a row is, by its labels.
 
     Attributes:
         key: the backend.
@@ -65,7 +65,7 @@ class _Said(NamedTuple):
     labels: Labels
 
 
-_Entry = tuple[_Said, float]
+_Entry = tuple[_RowKind, float]
 """A row of a sum."""
 
 
@@ -99,7 +99,7 @@ class Counters:
         self._labels = (*(label.name for label in preset.isolation), *more, TAG)
         self._known: dict[int, _Sums] = {}
         self._settled: frozenset[Key] = frozenset()
-        self._said = ByLabels(self._read)
+        self._kinds = ByLabels(self._read)
 
     def take(self, rows: Iterable[Row], keys: frozenset[Key], start: int, end: int) -> Growth:
         """Return the growth from one tick to another, of the backends of which it can be told from the sums.
@@ -119,17 +119,17 @@ class Counters:
             for tag in kept.keys() | before.kept.keys()
             for key in self._differ(wanted, kept.get(tag, _NONE), before.kept.get(tag, _NONE))
         }
-        grown: list[tuple[_Said, float]] = []
+        grown: list[tuple[_RowKind, float]] = []
         values, may_fall = before.values, self._may_fall
-        for said, value in entries:
-            growth = value - values.get(said.mark, nan)
+        for kind, value in entries:
+            growth = value - values.get(kind.mark, nan)
             # What is not a number has not grown, nor has what was not there.
-            if said.series in kept.get(said.kept_tag, _NONE) and (growth >= 0 or (growth < 0 and said.tag == may_fall)):
-                grown.append((said, growth))
+            if kind.series in kept.get(kind.kept_tag, _NONE) and (growth >= 0 or (growth < 0 and kind.tag == may_fall)):
+                grown.append((kind, growth))
             else:
-                changed.add(said.key)
+                changed.add(kind.key)
         steady = wanted - changed
-        return Growth([(said.labels, growth) for said, growth in grown if said.key in steady], steady)
+        return Growth([(kind.labels, growth) for kind, growth in grown if kind.key in steady], steady)
 
     def knows(self, start: int) -> bool:
         """Return whether sums of this time, in milliseconds since 1970, are known."""
@@ -158,19 +158,19 @@ class Counters:
         """Return the sums of these backends, and their kept series by tag."""
         entries: list[_Entry] = []
         kept: dict[str, dict[_Series, float]] = {}
-        for entry in self._said.over(rows):
-            said, value = entry
-            if said.key not in keys:
+        for entry in self._kinds.over(rows):
+            kind, value = entry
+            if kind.key not in keys:
                 continue
-            if said.kept:
-                kept.setdefault(said.tag, {})[said.series] = value
+            if kind.kept:
+                kept.setdefault(kind.tag, {})[kind.series] = value
             else:
                 entries.append(entry)
         return entries, kept
 
-    def _read(self, labels: Labels) -> _Said:
+    def _read(self, labels: Labels) -> _RowKind:
         key, tag = self._preset.key_of(labels), labels.get(TAG, "")
-        return _Said(
+        return _RowKind(
             key=key,
             series=self._preset.values_of(labels) if self._preset.surrounded else key,
             tag=tag,
@@ -186,7 +186,7 @@ class Counters:
         # Put last, so that the first is the one that was noted longest ago.
         now = self._known[end] = self._known.pop(end, _Sums())
         now.keys |= keys
-        now.values.update({said.mark: value for said, value in entries})
+        now.values.update({kind.mark: value for kind, value in entries})
         for tag, numbers in kept.items():
             now.kept[tag] = now.kept.get(tag, {}) | numbers
         while len(self._known) > _REMEMBERED:
