@@ -59,6 +59,10 @@ async def killed_in(operator: OperatorControl, place: Place, stage: str, state: 
     assert left.stage is not None
     assert (left.run, left.stage.name, left.stage.state) == (1, stage, state)
     await operator.start()
+    after = await place.status()
+    assert after.run == left.run
+    if after.stage is not None and after.stage.index == left.stage.index:
+        assert after.stage.since == left.stage.since
 
 
 def passed(test: str) -> Callable[[RolloutView], bool]:

@@ -189,6 +189,7 @@ async def test_the_canaries_of_a_killed_and_of_a_stopped_replica_go_on_and_no_we
             assert {route for route, number in three.writes if number == 0} >= orphans
             await three.replicas[0].control.kill()
             orphaned = await statuses_of(place)
+            assert all(in_canary(orphaned[name]) or in_production(orphaned[name]) for name in orphans)
             assert any(in_canary(orphaned[name]) for name in orphans)
             two = await three.until_shared_by(1, 2, within=LONG)
 
