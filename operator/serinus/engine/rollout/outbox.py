@@ -181,7 +181,7 @@ def _record(  # noqa: PLR0913, PLR0917 - what a record is made of
         to=to,
         digest=serving.digest if serving is not None else "",
         spec_hash=facts.spec_hash if facts is not None else "",
-        traffic=f"{after.candidate.weight:g}%" if after.candidate is not None else "",
+        traffic=_traffic(kind, version, after),
         actor=actor_of(event.by),
         # The author in Git stands for who wrote the object last, not for who deleted it.
         on_behalf_of=observed.actors.on_behalf_of if event.by and not observed.deleted else None,
@@ -216,6 +216,17 @@ def _subject(kind: AuditEvent, after: RolloutStatus, before: RolloutStatus) -> t
         return after.stable.version, ""
     choices = (before.candidate, after.candidate) if kind in _ENDED else (after.candidate, before.candidate)
     return next((one.version for one in (*choices, after.stable) if one is not None), ""), ""
+
+
+def _traffic(kind: AuditEvent, version: str, after: RolloutStatus) -> str:
+    """Return the candidate's share of the traffic from this decision on; empty where no version is on trial.
+
+    Where a run ends, the candidate is the one that leaves: the same decision may begin the run of another one.
+    """
+    if kind in _ENDED:
+        stable = after.stable
+        return f"{stable.weight:g}%" if stable is not None and stable.version == version else "0%"
+    return f"{after.candidate.weight:g}%" if after.candidate is not None else ""
 
 
 def _reference(status: RolloutStatus, before: RolloutStatus, situation: Situation) -> RolloutReference:

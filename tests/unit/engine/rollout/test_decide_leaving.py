@@ -208,3 +208,17 @@ def test_the_record_of_a_superseded_run_names_that_run_and_its_stage(change: str
     superseded = [one for one in told if one[0] is AuditEvent.RUN_SUPERSEDED]
     started = [run for event, run, _ in told if event is AuditEvent.ROLLOUT_STARTED]
     assert (superseded, started) == ([(AuditEvent.RUN_SUPERSEDED, 1, "canary")], [1, 2])
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["the next run begins at once", "the next run waits"])
+def test_the_record_of_a_superseded_run_tells_of_the_share_of_its_own_version(*, waits: bool) -> None:
+    world = in_canary().wish("3.0.0")
+    if waits:
+        del world.versions["3.0.0"]
+    world.settle()
+    assert (world.status.candidate is None) == waits
+    world.wish("3.0.0").settle()
+
+    made = {record.id: record for _, _, decision in world.decisions for record in decision.status.records}
+    (superseded,) = (record for record in made.values() if record.event is AuditEvent.RUN_SUPERSEDED)
+    assert (superseded.version, superseded.traffic) == ("2.0.0", "0%")
