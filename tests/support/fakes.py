@@ -5,7 +5,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -28,6 +28,7 @@ from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, SerinusError
 from serinus.ports.cluster_state import (
     JobRecord,
+    Listed,
     Meta,
     ModelRecord,
     ModelVersionRecord,
@@ -94,6 +95,7 @@ class FakeCluster:
         deaf: while set, the watch reports nothing.
         accepting: whether the Gateway accepts a route as soon as it is written.
         during_list: called while a list is under way, after its snapshot was taken.
+        stale: what the next list of a kind is answered with, instead of what there is.
     """
 
     def __init__(self) -> None:
@@ -106,6 +108,8 @@ class FakeCluster:
         self.during_list: Callable[[type[Record]], None] | None = None
         self.registry = MemoryStore({})
         self._versions = count(100)
+        self._version = 100
+        self.stale: dict[type[Record], Listed] = {}
         self._on_change: Callable[[Record], None] | None = None
         self._on_delete: Callable[[type[Record], ObjectKey, str], None] | None = None
 
@@ -116,7 +120,8 @@ class FakeCluster:
 
     def put(self, record: Record) -> Record:
         """Store the object as somebody's write does."""
-        stored = replace(record, meta=replace(record.meta, version=next(self._versions)))
+        self._version = next(self._versions)
+        stored = replace(record, meta=replace(record.meta, version=self._version))
         self.objects[type(record), record.meta.key] = stored
         if self._on_change is not None and not self.deaf:
             asyncio.get_running_loop().call_soon(self._on_change, stored)
@@ -152,14 +157,17 @@ class FakeCluster:
         entries = (entry for rule in self.route(route).rules for entry in rule.entries)
         return next((entry.weight for entry in entries if entry.key.name == backend), None)
 
-    async def list_all(self, kind: type[Record]) -> Sequence[Record]:
+    async def list_all(self, kind: type[Record]) -> Listed:
         await self.faults.strike_before(kind.__name__)
         self.lists.append(kind)
+        if kind in self.stale:
+            return self.stale.pop(kind)
+        version = self._version
         snapshot = [record for (stored, _), record in self.objects.items() if stored is kind]
         if self.during_list is not None:
             self.during_list(kind)
             await asyncio.sleep(0.01)
-        return snapshot
+        return Listed(snapshot, version)
 
     async def read_rollout(self, key: ObjectKey) -> RolloutRecord:
         await self.faults.strike_before(key.name)

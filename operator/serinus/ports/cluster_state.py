@@ -1,6 +1,6 @@
 """The cluster's objects as typed records, reduced to what the operator needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -210,3 +210,17 @@ class PodFacts:
 
 
 Record = RolloutRecord | ModelVersionRecord | ModelRecord | RouteRecord | EndpointsRecord | NamespaceRecord | JobRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A complete list of one kind.
+
+    Attributes:
+        records: its members.
+        version: its resource version as a number: it has everything that happened before. None where its members were
+            read one by one.
+    """
+
+    records: Sequence[Record]
+    version: int | None

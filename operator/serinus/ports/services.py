@@ -21,7 +21,7 @@ from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.engine.versions.artifact import ArtifactFinding
 from serinus.engine.versions.catalogue import VersionEntry
-from serinus.ports.cluster_state import JobRecord, Meta, PodFacts, Record, RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import JobRecord, Listed, Meta, PodFacts, Record, RolloutRecord, RouteRecord
 
 Guard = Callable[[], None]
 """Called before every single request of a write; it raises where the write must not be sent any more.
@@ -45,7 +45,7 @@ class Clock(Protocol):
 class Cluster(Protocol):
     """Reads the cluster's objects as records."""
 
-    async def list_all(self, kind: type[Record]) -> Sequence[Record]:
+    async def list_all(self, kind: type[Record]) -> Listed:
         """Return every object of this kind that the operator may read, in pages."""
 
     async def read_rollout(self, key: ObjectKey) -> RolloutRecord:

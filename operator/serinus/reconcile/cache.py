@@ -9,6 +9,7 @@ from serinus.api.rollout import RolloutSpec
 from serinus.ports.cluster_state import (
     EndpointsRecord,
     JobRecord,
+    Listed,
     ModelRecord,
     ModelVersionRecord,
     NamespaceRecord,
@@ -49,6 +50,7 @@ class ClusterCache:
         self._slices: Index[tuple[str, str], int] = Index()
         self._jobs: Index[ObjectKey, JobRecord] = Index()
         self._listings: list[Listing] = []
+        self._newest_list = 0
 
     # ---- writing -------------------------------------------------------------------------------
 
@@ -104,6 +106,7 @@ class ClusterCache:
             kind=kind,
             known={key: record.meta.uid for key, record in records.items()},
             versions={key: record.meta.version for key, record in records.items()},
+            newest=self._newest_list,
             deleted_meanwhile=set(),
         )
         self._listings.append(listing)
@@ -112,6 +115,10 @@ class ClusterCache:
     def end_listing(self, listing: Listing) -> None:
         """End a listing, whether the list was stored or could not be read."""
         self._listings.remove(listing)
+
+    def note_list(self, listed: Listed) -> None:
+        """Note how new a list was that is believed."""
+        self._newest_list = listed.version if listed.version is not None else self._newest_list
 
     def vanished(self, listing: Listing, records: Iterable[Record]) -> tuple[ObjectKey, ...]:
         """Return the objects that the list should contain and does not: the watch missed their deletion."""

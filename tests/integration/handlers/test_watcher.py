@@ -99,7 +99,7 @@ async def test_what_comes_in_is_what_a_list_would_say(api: KubernetesClient, clu
 
         async def all_the_same() -> bool:
             reader = ApiCluster(api, [namespace])
-            listed = {kind: {one.meta.key.name: one for one in await reader.list_all(kind)} for kind in KINDS}
+            listed = {kind: {one.meta.key.name: one for one in (await reader.list_all(kind)).records} for kind in KINDS}
             return all(listed[kind] and listed[kind] == sink.latest(kind, namespace) for kind in KINDS)
 
         await eventually(all_the_same, why="the watch and the list to agree")

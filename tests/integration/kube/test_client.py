@@ -135,7 +135,7 @@ async def test_a_list_of_many_pages_holds_every_object_once(api: KubernetesClien
         for name in names:
             raw = without_identity(endpoint_slice(*READINESS), name)
             writes.create_task(create(api, raw, "endpointslices", namespace))
-    found = await ApiCluster(api, [namespace]).list_all(EndpointsRecord)
+    found = (await ApiCluster(api, [namespace]).list_all(EndpointsRecord)).records
     assert sorted(record.meta.key.name for record in found) == sorted(names)
     assert {record.ready for record in found if isinstance(record, EndpointsRecord)} == {2}
 
@@ -146,10 +146,10 @@ async def test_all_kinds_are_listed_in_the_whole_cluster_and_in_one_namespace(
     await create(api, model_version(), "modelversions", namespace)
     narrow, wide = ApiCluster(api, [namespace, "does-not-exist"]), ApiCluster(api)
     for kind in (ModelVersionRecord, RolloutRecord):
-        assert [record.meta.key.namespace for record in await narrow.list_all(kind)] == [namespace]
-        assert namespace in {record.meta.key.namespace for record in await wide.list_all(kind)}
-    assert [record.meta.key.name for record in await narrow.list_all(NamespaceRecord)] == [namespace]
-    assert "kube-system" in {record.meta.key.name for record in await wide.list_all(NamespaceRecord)}
+        assert [record.meta.key.namespace for record in (await narrow.list_all(kind)).records] == [namespace]
+        assert namespace in {record.meta.key.namespace for record in (await wide.list_all(kind)).records}
+    assert [record.meta.key.name for record in (await narrow.list_all(NamespaceRecord)).records] == [namespace]
+    assert "kube-system" in {record.meta.key.name for record in (await wide.list_all(NamespaceRecord)).records}
 
 
 async def test_an_event_shows_up_once_and_counts_its_repetitions(
@@ -177,7 +177,7 @@ def job_test(container: dict[str, Any], timeout: str = "10m") -> RunJobTest:
 
 
 async def jobs_of(api: KubernetesClient, namespace: str) -> dict[str, JobRecord]:
-    found = await ApiCluster(api, [namespace]).list_all(JobRecord)
+    found = (await ApiCluster(api, [namespace]).list_all(JobRecord)).records
     return {record.meta.key.name: record for record in found if isinstance(record, JobRecord)}
 
 

@@ -41,7 +41,7 @@ class Jobs:
         self.api, self.owner, self.port = api, owner, ApiJobs(api)
 
     async def now(self) -> JobRecord:
-        (record,) = await ApiCluster(self.api, [self.owner.key.namespace]).list_all(JobRecord)
+        (record,) = (await ApiCluster(self.api, [self.owner.key.namespace]).list_all(JobRecord)).records
         assert isinstance(record, JobRecord)
         return record
 

@@ -163,10 +163,15 @@ class RolloutController:
     async def _list(self, kind: type[Record]) -> None:
         listing = self._cache.begin_listing(kind)
         try:
-            records = await self._ports.cluster.list_all(kind)
-            for key in self._cache.vanished(listing, records):
+            listed = await self._ports.cluster.list_all(kind)
+            if not listing.precedes(listed):
+                logger.warning("the API server has answered with an old list of %s; listing again", kind.__name__)
+                # A stale answer is not given twice: if this one is old too, the store was set back to a backup.
+                listed = await self._ports.cluster.list_all(kind)
+            self._cache.note_list(listed)
+            for key in self._cache.vanished(listing, listed.records):
                 self.on_delete(kind, key, listing.known[key])
-            self._informer.on_list(listing, records)
+            self._informer.on_list(listing, listed.records)
         finally:
             self._cache.end_listing(listing)
         if kind is RolloutRecord:

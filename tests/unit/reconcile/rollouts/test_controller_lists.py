@@ -1,5 +1,7 @@
 """Lists of the whole cluster, and the life of the main loop."""
 
+import asyncio
+
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase
 from serinus.errors import SerinusError, TransientError
@@ -96,3 +98,37 @@ async def test_timers_and_tasks_do_not_pile_up() -> None:
         await until(lambda: len(rig.background) == 0, why="no task to be left")
         assert len(rig.queue._timers) <= models
         assert rig.queue._retries == {}
+
+
+@in_virtual_time
+async def test_an_old_list_takes_nothing_for_deleted_and_sets_nothing_back() -> None:
+    rig = Rig()
+    empty = {kind: await rig.cluster.list_all(kind) for kind in KINDS}
+    rig.model()
+    begun = {kind: await rig.cluster.list_all(kind) for kind in KINDS}
+    async with rig.running():
+        await rig.reaches_canary()
+        for old in (empty, begun):
+            written = list(rig.cluster.journal)
+            rig.cluster.stale |= old
+            for kind in KINDS:
+                rig.controller.on_relist(kind)
+            await until(lambda: not rig.cluster.stale, why="the lists", within=10)
+            await asyncio.sleep(1)
+            status = rig.status()
+            assert (status.phase, rig.weight("2.0.0")) == (Phase.PROGRESSING, 500)
+            assert [one for one in rig.cluster.journal[len(written) :] if one[0] == "weights"] == []
+            recorded = [record.event.value async for record in rig.registry.history(key())]
+            assert [event for event in recorded if event.endswith("Deleted")] == []
+        await rig.reaches(Phase.HEALTHY)
+
+
+@in_virtual_time
+async def test_an_old_list_is_noticed_at_the_start_as_well() -> None:
+    rig = Rig()
+    rig.model()
+    old = await rig.cluster.list_all(RouteRecord)
+    rig.model("churn")
+    rig.cluster.stale[RouteRecord] = old
+    async with rig.running():
+        assert rig.cache.route(key("churn")) is not None
