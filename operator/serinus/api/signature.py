@@ -69,7 +69,7 @@ class Profile(StrEnum):
     CHAT = "chat"
 
 
-class Signature(Model, frozen=True, kw_only=True):
+class Signature(Model, frozen=True, kw_only=True, cache_hash=True):
     """What goes in and what comes out."""
 
     profile: Annotated[

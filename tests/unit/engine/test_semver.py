@@ -15,6 +15,7 @@ from serinus.engine.semver import (
     greatest,
     in_order,
     parse_version,
+    place_of,
     predecessor,
     same_line,
     sortable,
@@ -86,6 +87,7 @@ def test_versions_and_their_sort_keys_compare_as_specified(pair: tuple[str, str]
     assert sign(parse_version(one).compare(parse_version(other))) == expected
     first, second = sortable(one).encode(), sortable(other).encode()
     assert (first > second) - (first < second) == expected
+    assert (place_of(one) > place_of(other)) - (place_of(one) < place_of(other)) == expected
 
 
 @given(st.lists(near, max_size=12))

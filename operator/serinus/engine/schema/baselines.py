@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
 
 from semver import Version
 
@@ -10,7 +12,16 @@ from serinus.api.modelversion import Bump, SchemaChange
 from serinus.api.signature import Signature
 from serinus.engine.schema.builds import Build, rebuilt, retrained, served_otherwise
 from serinus.engine.schema.diff import diff, severity
-from serinus.engine.semver import at_least, declared_bump, describe_tag, greatest, parse_version, same_line
+from serinus.engine.semver import (
+    at_least,
+    declared_bump,
+    describe_tag,
+    greatest,
+    line_of,
+    parse_version,
+    place_of,
+    same_line,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +119,12 @@ class Step:
 
 def is_version(known: KnownVersion, version: str) -> bool:
     """Return whether the known version has this number."""
-    return known.version.removeprefix("v").lower() == version.removeprefix("v").lower()
+    return _number(known.version) == _number(version)
+
+
+@lru_cache(maxsize=2**14)
+def _number(version: str) -> str:
+    return version.removeprefix("v").lower()
 
 
 def same_number(one: KnownVersion, other: KnownVersion) -> bool:
@@ -130,17 +146,19 @@ def core_of(version: str) -> Version:
 
 def bases_of(candidate: KnownVersion, others: Sequence[KnownVersion], serving: KnownVersion | None) -> Bases:
     """Return the versions to compare with; ``serving`` is the version in production unless it is the candidate."""
-    number, core = parse_version(candidate.version), core_of(candidate.version)
-    parsed = [(parse_version(other.version), other) for other in others if not other.yanked]
-    followed = _followed(candidate, [other for _, other in parsed], serving)
-    releases = [(semver, other) for semver, other in parsed if semver.prerelease is None and semver != core]
-    lower = [(semver, other) for semver, other in releases if semver < number]
-    nearest = [max(lower, key=lambda pair: pair[0])[1]] if lower else []
-    if serving is not None and parse_version(serving.version) < number and serving not in nearest:
+    number, core = place_of(candidate.version), place_of(str(core_of(candidate.version)))
+    living = [other for other in others if not other.yanked]
+    followed = _followed(candidate, living, serving)
+    places = ((place_of(other.version), other) for other in living if parse_version(other.version).prerelease is None)
+    releases = [(place, other) for place, other in places if place != core]
+    lower = [pair for pair in releases if pair[0] < number]
+    nearest = [max(lower, key=itemgetter(0))[1]] if lower else []
+    if serving is not None and place_of(serving.version) < number and all(one is not serving for one in nearest):
         nearest.append(serving)
-    near = (*followed, *nearest)
-    line = [pair for pair in releases if pair[1] not in near and same_line(pair[1].version, candidate.version)]
-    line.sort(key=lambda pair: pair[0], reverse=True)
+    near = {id(other) for other in (*followed, *nearest)}
+    own = line_of(candidate.version)
+    line = [pair for pair in releases if line_of(pair[1].version) == own and id(pair[1]) not in near]
+    line.sort(key=itemgetter(0), reverse=True)
     return Bases(followed, tuple(nearest), tuple(other for _, other in line))
 
 
@@ -160,10 +178,27 @@ def _followed(
     return tuple(other for index, other in enumerate(found) if other not in found[:index])
 
 
+def steps_of(candidate: KnownVersion, bases: Bases, rules: Rules) -> list[Step]:
+    """Return the steps between a candidate and the versions that it is compared with, those that could be decisive.
+
+    Of the releases of its line that have the same signature, are on the same side of it and are as far away (by a patch
+    or by a minor step), the first one stands for all. About one without a signature nothing can be said.
+    """
+    steps = [step_between(candidate, base, bases, rules) for base in bases.direct]
+    number, told = place_of(candidate.version), set[tuple[object, ...]]()
+    for base in bases.line if candidate.signature is not None else ():
+        place = place_of(base.version)
+        kind = (base.signature, place < number, place[:2] == number[:2], place[:3] == number[:3])
+        if base.signature is not None and kind not in told:
+            told.add(kind)
+            steps.append(step_between(candidate, base, bases, rules))
+    return [step for step in steps if step is not None]
+
+
 def step_between(candidate: KnownVersion, base: KnownVersion, bases: Bases, rules: Rules) -> Step | None:
     """Return the step between the two; None where one of them states no signature and nothing else is known."""
     follows = base in bases.followed
-    both = sorted((base, candidate), key=lambda known: parse_version(known.version))
+    both = sorted((base, candidate), key=lambda known: place_of(known.version))
     lower, higher = (base, candidate) if follows else (both[0], both[1])
     changes: list[SchemaChange] = []
     learnt: tuple[SchemaChange, ...] = ()

@@ -34,7 +34,7 @@ from serinus.engine.schema.baselines import (
     core_of,
     is_version,
     same_number,
-    step_between,
+    steps_of,
 )
 from serinus.engine.schema.builds import served_otherwise
 from serinus.engine.schema.diff import diff, forward
@@ -100,8 +100,8 @@ def judge(
     others = [other for other in known if not same_number(other, candidate)]
     serving = next((other for other in others if production is not None and is_version(other, production)), None)
     bases = bases_of(candidate, others, serving)
-    steps = [step for base in bases if (step := step_between(candidate, base, bases, rules)) is not None]
-    decisive = max(steps, key=lambda step: (not step.kept, _LADDER.index(step.required)), default=None)
+    steps = steps_of(candidate, bases, rules)
+    decisive = decisive_of(steps)
     missing = production is not None and serving is None and not is_version(candidate, production)
     back = _way_back(candidate, bases, serving, missing=missing)
     reason, message = (
@@ -118,6 +118,11 @@ def judge(
         message=" ".join((message, *_notes(candidate, steps))),
         way_back=back,
     )
+
+
+def decisive_of(steps: Sequence[Step]) -> Step | None:
+    """Return the step that the verdict is about: the first of those that ask for the greatest bump they do not have."""
+    return max(steps, key=lambda step: (not step.kept, _LADDER.index(step.required)), default=None)
 
 
 def _notes(candidate: KnownVersion, steps: Sequence[Step]) -> Iterator[str]:

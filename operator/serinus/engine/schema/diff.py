@@ -8,6 +8,7 @@ a simulator in the tests answers the question by brute force and must agree with
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from serinus.api.modelversion import Bump, SchemaChange
@@ -27,8 +28,12 @@ def diff(old: Signature, new: Signature) -> tuple[SchemaChange, ...]:
 
     Where the profile itself changed, the fields are compared by the new profile's rules.
     """
-    if old == new:
-        return ()
+    return () if old == new else _changes(old, new)
+
+
+@lru_cache(maxsize=512)
+def _changes(old: Signature, new: Signature) -> tuple[SchemaChange, ...]:
+    # Remembered: a model's versions have few signatures, and each version is compared with all others of its line.
     changes = [*_endpoint(old, new), *_inputs(old, new), *_outputs(old, new), *_parameters(old, new)]
     return tuple(sorted(changes, key=severity))
 

@@ -1,7 +1,7 @@
 """The reviews of a model's versions: computed once, kept until their inputs change."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from serinus.api.audit_record import AuditEvent
@@ -9,8 +9,10 @@ from serinus.api.conditions import Condition, ConditionStatus, ConditionType, fi
 from serinus.api.model import ModelSpec, Verification
 from serinus.api.modelversion import Compatibility, VersionStage
 from serinus.api.names import ObjectKey
+from serinus.api.signature import Signature
 from serinus.engine.rollout.waiting import WaitReason
-from serinus.engine.semver import parse_version
+from serinus.engine.schema.compatibility import KnownVersion
+from serinus.engine.semver import place_of
 from serinus.engine.versions.admission import (
     PENDING,
     REGISTERED,
@@ -32,9 +34,24 @@ _MAX_PAIRS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A model's reviews and the inputs that they were computed from."""
+    """The review of one version and what it was computed from.
+
+    Attributes:
+        inputs: those of the version itself.
+        others: those of the versions that it was compared with, and of the policy.
+    """
+
+    inputs: tuple[str, ...]
+    others: tuple[object, ...]
+    review: Review
+
+
+@dataclass(frozen=True, slots=True)
+class _Reviewed:
+    """The reviews of a model's versions, and the inputs that they were computed from."""
 
     inputs: tuple[object, ...]
+    entries: Mapping[str, _Entry]
     reviews: Mapping[str, Review]
 
 
@@ -45,7 +62,7 @@ class AdmissionCache:
         """Review the versions in this cache; ``verification`` applies to Models that do not set one."""
         self._cache = cache
         self.verification = verification
-        self._entries: dict[ObjectKey, _Entry] = {}
+        self._reviewed: dict[ObjectKey, _Reviewed] = {}
         self._artifacts: dict[str, ArtifactFinding] = {}
         self._registrations: dict[str, RegistrationState] = {}
         self._unsafe: dict[tuple[str, str], str] = {}
@@ -60,12 +77,14 @@ class AdmissionCache:
         records = self._cache.versions(model.namespace, model.name)
         versions = [record for record in records if record.spec is not None]
         policy, production = self.policy(model), self._production(model)
-        inputs = (policy, production, tuple(sorted(self._inputs(version) for version in versions)))
-        entry = self._entries.get(model)
-        if entry is None or entry.inputs != inputs:
-            entry = _Entry(inputs, self._review_all(versions, policy, production))
-            self._entries[model] = entry
-        return entry.reviews
+        own = {version.version: self._inputs(version) for version in versions}
+        inputs = (policy, production, own)
+        known = self._reviewed.get(model)
+        if known is None or known.inputs != inputs:
+            entries = self._review_all(versions, own, policy, production, known.entries if known is not None else {})
+            reviews = {number: entries[number].review for number in sorted(entries, key=place_of)}
+            known = self._reviewed[model] = _Reviewed(inputs, entries, reviews)
+        return known.reviews
 
     def set_registration(self, uid: str, state: RegistrationState) -> None:
         """Store what the registry has answered to the registration of a version."""
@@ -146,20 +165,32 @@ class AdmissionCache:
         )
 
     def _review_all(
-        self, versions: Iterable[ModelVersionRecord], policy: ModelSpec, production: str | None
-    ) -> Mapping[str, Review]:
-        candidates = [self._under_review(version) for version in versions]
-        known = [known_version(candidate) for candidate in candidates if not candidate.registration.taken]
-        return {
-            candidate.spec.version: review(
-                candidate,
-                [other for other in known if other.version != candidate.spec.version],
-                policy,
-                production=production,
-                verification=self.verification,
-            )
-            for candidate in sorted(candidates, key=lambda candidate: parse_version(candidate.spec.version))
-        }
+        self,
+        versions: Iterable[ModelVersionRecord],
+        inputs: Mapping[str, tuple[str, ...]],
+        policy: ModelSpec,
+        production: str | None,
+        before: Mapping[str, _Entry],
+    ) -> Mapping[str, _Entry]:
+        """Review each version anew of which something has changed that its review depends on.
+
+        A verdict on the schema is final, so of the others only the one in production counts where there is one.
+        """
+        candidates = {version.version: self._under_review(version) for version in versions}
+        known = _known(candidate for candidate in candidates.values() if not candidate.registration.taken)
+        serving = known.get(production) if production is not None else None
+        beside = (policy, production, serving.spec_hash if serving is not None else "")
+        all_others = frozenset((number, other.spec_hash, other.yanked) for number, other in known.items())
+        found: dict[str, _Entry] = {}
+        for number, candidate in candidates.items():
+            others = beside if candidate.settled is not None else (*beside, all_others)
+            entry = before.get(number)
+            if entry is None or (entry.inputs, entry.others) != (inputs[number], others):
+                compared = [other for other in known.values() if other.version != number]
+                reviewed = review(candidate, compared, policy, production=production, verification=self.verification)
+                entry = _Entry(inputs[number], others, reviewed)
+            found[number] = entry
+        return found
 
     def _under_review(self, version: ModelVersionRecord) -> VersionUnderReview:
         assert version.spec is not None  # noqa: S101 - the caller leaves out versions that cannot be read
@@ -176,6 +207,19 @@ class AdmissionCache:
             artifact=self.artifact_of(version),
             registration=self.registration_of(version),
         )
+
+
+def _known(candidates: Iterable[VersionUnderReview]) -> dict[str, KnownVersion]:
+    """Return the versions that others are compared with, those of one signature with one object for it.
+
+    A signature may have thousands of fields: the same object is found to be equal at once.
+    """
+    signatures: dict[Signature | None, Signature | None] = {}
+    found: dict[str, KnownVersion] = {}
+    for candidate in candidates:
+        known = known_version(candidate)
+        found[known.version] = replace(known, signature=signatures.setdefault(known.signature, known.signature))
+    return found
 
 
 def _yank_in_force(version: ModelVersionRecord) -> str:

@@ -3,11 +3,14 @@
 from typing import Any, Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from serinus.api.modelversion import Bump
 from serinus.api.signature import Signature
-from serinus.engine.schema.compatibility import KnownVersion, Reason, judge
+from serinus.engine.schema.baselines import bases_of, step_between, steps_of
+from serinus.engine.schema.compatibility import DEFAULT_RULES, KnownVersion, Reason, decisive_of, judge
 from support.schema.signatures import with_inputs, with_outputs
 
 PLAIN: Final = with_inputs({})
@@ -57,3 +60,24 @@ def test_a_describe_number_is_compared_with_its_tag_though_another_version_serve
 
 def test_a_prerelease_of_an_older_line_is_no_successor_of_what_serves() -> None:
     assert judge(known("1.4.2-rc.1"), [known("1.4.1"), known("2.0.0", OTHER)], "2.0.0").accepted
+
+
+NUMBERS: Final = st.from_regex(r"[01]\.[0-3]\.[0-4](-rc\.[0-2])?", fullmatch=True)
+VERSIONS: Final = st.builds(
+    known,
+    NUMBERS,
+    st.sampled_from([PLAIN, MORE, OTHER, LESS, SCORE_AND_REASON, None]),
+    digest=st.sampled_from(["", "one", "two"]),
+    yanked=st.sampled_from([False, False, True]),
+)
+
+
+@given(st.lists(VERSIONS, min_size=1, max_size=24, unique_by=lambda one: one.version), st.data())
+def test_the_steps_that_are_left_out_decide_nothing(versions: list[KnownVersion], data: st.DataObject) -> None:
+    candidate = versions[0]
+    serving = data.draw(st.sampled_from([None, *versions[1:]]))
+    bases = bases_of(candidate, versions[1:], serving)
+    every = [step for base in bases if (step := step_between(candidate, base, bases, DEFAULT_RULES)) is not None]
+    few = steps_of(candidate, bases, DEFAULT_RULES)
+    assert decisive_of(few) == decisive_of(every)
+    assert [step.learnt for step in few if step.learnt] == [step.learnt for step in every if step.learnt]
