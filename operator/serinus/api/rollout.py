@@ -10,6 +10,7 @@ from msgspec.structs import force_setattr
 from serinus.api import abort_condition, condition_rules, rollout_rules
 from serinus.api.abort_condition import AbortCondition, parse_abort_condition
 from serinus.api.modelversion import ModelName, SemVer
+from serinus.api.preset_metrics import missing
 from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT, Duration, Share
 from serinus.api.schema import API_PATTERN, NAME, SUBDOMAIN, FieldError, Model, items, length, refuse_twins, rules, text
 from serinus.api.stage_tests import IntegrationTest
@@ -253,6 +254,13 @@ class RolloutSpec(Model, frozen=True, kw_only=True):
         if self.rollback_to is not None:
             force_setattr(self, "rollback_to", self.rollback_to.removeprefix("v"))
         _check_stages(self.stages)
+        self._check_preset()
+
+    def _check_preset(self) -> None:
+        for index, conditions in enumerate(self.conditions):
+            for line, condition in enumerate(conditions):
+                if problem := missing(self.metrics.preset, condition.metric):
+                    raise FieldError(f".stages[{index}].abortOn[{line}]", problem)
 
     @property
     def conditions(self) -> tuple[tuple[AbortCondition, ...], ...]:
