@@ -76,10 +76,11 @@ class Quality:
                 return self.unanswered
             case Latency(timing=Timing.RESPONSE):
                 return self.over(condition.threshold)
-            case Latency() | PreemptionRate() | AbortRate() | TokensPerSecond() | NamedQuery():
+            case Latency() | PreemptionRate() | AbortRate() | TokensPerSecond() | NamedQuery() as metric:
+                what = "the value of a named query" if isinstance(metric, NamedQuery) else "what a model server tells"
                 raise ValueError(
-                    f"{condition.name} cannot be made up from requests; take that line out with --set, or simulate "
-                    "with --recording or --prometheus"
+                    f"{condition.name}: {what} cannot be made up from requests; take that line out with --set, or "
+                    "simulate with --recording or --prometheus"
                 )
             case _:
                 assert_never(condition.metric)
