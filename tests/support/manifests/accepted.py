@@ -203,6 +203,12 @@ ACCEPTED: Final[dict[str, Manifest]] = {
             ],
         }
     ),
+    "warm-ups": rollout(
+        {
+            "spec.stages[1].warmup": {"requests": 200},
+            "spec.stages[2].warmup": {"readyFor": "2m"},
+        }
+    ),
     "a condition that the preset of a later release may have": rollout(
         {"spec.metrics": {"preset": "tensorrt-llm"}, "spec.stages[1].abortOn": ["ttft_p95 > 1s"]}
     ),

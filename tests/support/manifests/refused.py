@@ -330,6 +330,15 @@ _CONDITIONS: Final = (
         "only latencies and rates",
     ),
     _plan("another name of a time of tokens", {f"{_STAGE}.abortOn": ["ttft > 1s"]}, _LINE, "did you mean ttft_p95?"),
+    _plan("a warm-up at 0%", {"spec.stages[0].warmup": {"requests": 5}}, "spec.stages[0].warmup", "no traffic to warm"),
+    _plan(
+        "a warm-up of two kinds", {f"{_STAGE}.warmup": {"requests": 5, "readyFor": "1m"}}, f"{_STAGE}.warmup", "one of"
+    ),
+    _plan("an empty warm-up", {f"{_STAGE}.warmup": {}}, f"{_STAGE}.warmup", "exactly one of them"),
+    _plan("a warm-up of no request", {f"{_STAGE}.warmup": {"requests": 0}}, f"{_STAGE}.warmup.requests", "1"),
+    _plan(
+        "a warm-up without a unit", {f"{_STAGE}.warmup": {"readyFor": "5"}}, f"{_STAGE}.warmup.readyFor", "give a unit"
+    ),
     _plan("a latency without a unit", {f"{_STAGE}.abortOn": ["latency_p95 > 200"]}, _LINE, "write 200ms or 200s"),
     _plan(
         "a latency with a space for a unit", {f"{_STAGE}.abortOn": ["latency_p95 > 1.5 "]}, _LINE, "a limit in ms or s"
