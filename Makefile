@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-unit test-contract explore test-programs test-cluster test-faults test-hostile test-page soak test-versions \
-  demo bench bench-scale bench-quick local-up local-down crds docs kustomize lock audit sbom clean
+  demo demo-llm bench bench-scale bench-quick local-up local-down crds docs kustomize lock audit sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ soak: setup ## a simulated week of 200 rollouts, judged from outside (40 minutes
 demo: setup ## watch a good version promoted and two bad ones rolled back, in a real local cluster
 	$(CLUSTER) $(BIN)/python -m demo run
 
+demo-llm: setup ## watch a language model whose first token is slow lose its traffic, in a real local cluster
+	$(CLUSTER) $(BIN)/python -m demo llm --folder .demo-llm
+
 bench: setup bench-scale ## the figures of the README and of docs/performance.md, measured here (40 minutes)
 	$(BIN)/python tests/benchmarks/decide_cost.py
 	$(BIN)/python tests/benchmarks/metrics_tick.py
@@ -161,4 +164,4 @@ sbom: setup ## the operator's bill of materials, in .sbom/serinus.cdx.json (Cycl
 	$(BIN)/cyclonedx-py requirements requirements-run.lock --pyproject pyproject.toml --output-reproducible --output-file .sbom/serinus.cdx.json
 
 clean: ## remove what was built here; the cache of the local cluster's programs stays
-	rm -rf $(VENV) .local .demo .bench .faults .hostile .soak .sbom .generated .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .local .demo .demo-llm .bench .faults .hostile .soak .sbom .generated .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
