@@ -20,8 +20,8 @@ EXAMPLES :=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-unit test-contract explore test-programs test-cluster test-faults test-hostile test-page soak test-versions \
-  demo demo-llm bench bench-scale bench-quick local-up local-down crds docs kustomize lock audit sbom clean
+.PHONY: help setup check test test-unit test-contract explore test-programs test-cluster test-faults test-hostile test-page test-installed \
+  soak test-versions demo demo-llm bench bench-scale bench-quick local-up local-down crds docs kustomize lock audit sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,7 +60,7 @@ test-unit: setup ## the developer's loop: tests that start no program
 	$(BIN)/pytest $(EXAMPLES) $(PARALLEL) tests/unit
 
 test-contract: test-programs ## the tests that start programs of their own: DynamoDB, S3, Prometheus, Envoy, Helm
-	$(BIN)/pytest $(EXAMPLES) $(PARALLEL) $(patsubst %,--ignore=%,tests/unit tests/browser $(NEEDS_CLUSTER)) tests
+	$(BIN)/pytest $(EXAMPLES) $(PARALLEL) $(patsubst %,--ignore=%,tests/unit tests/browser tests/installed $(NEEDS_CLUSTER)) tests
 
 explore: setup ## every state of several small worlds around one Rollout, and the laws on each decision (10 minutes)
 	PYTHONPATH=tests $(BIN)/python -m support.exploration
@@ -93,6 +93,10 @@ test-page: setup ## the page of serinus web in headless Chromium, held against a
 
 test-hostile: setup ## every field with every kind of bad value, against a real API server and operator (writes .hostile/result.json)
 	PYTHONPATH=tests:deploy/local $(BIN)/python -m localcluster run --without node --scrape-interval 1s -- $(BIN)/python -m support.hostile
+
+test-installed: setup ## what users install, run for real: Argo CD's own code on our scripts (builds Argo CD once, 10 minutes)
+	PYTHONPATH=tests:deploy/local $(BIN)/python -m support.argo_cd.programs
+	$(BIN)/pytest tests/installed
 
 soak: setup ## a simulated week of 200 rollouts, judged from outside (40 minutes; writes .soak/result.json); SEED=2 for another one
 	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -u -m support.soak --seed $(or $(SEED),1)
@@ -166,4 +170,5 @@ sbom: setup ## the operator's bill of materials, in .sbom/serinus.cdx.json (Cycl
 	$(BIN)/cyclonedx-py requirements requirements-run.lock --pyproject pyproject.toml --output-reproducible --output-file .sbom/serinus.cdx.json
 
 clean: ## remove what was built here; the cache of the local cluster's programs stays
-	rm -rf $(VENV) .local .demo .demo-llm .bench .faults .hostile .soak .sbom .generated .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .local .demo .demo-llm .bench .faults .hostile .installed .soak .sbom .generated .pytest_cache .mypy_cache .ruff_cache \
+	  .import_linter_cache .hypothesis
