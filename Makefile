@@ -20,8 +20,8 @@ EXAMPLES :=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-unit test-contract explore test-programs test-cluster test-faults test-hostile test-page soak test-versions \
-  demo bench bench-scale bench-quick local-up local-down crds docs kustomize lock audit sbom clean
+.PHONY: help setup check test test-unit test-contract explore test-programs test-cluster test-faults test-hostile test-page test-installed \
+  soak test-versions demo demo-llm bench bench-scale bench-quick local-up local-down crds docs kustomize lock audit sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,10 +44,11 @@ check: setup ## format, lint, types, import contracts, generated files
 	@$(BIN)/python tools/generate_api.py > .generated/api.md
 	@$(BIN)/python tools/generate_state_diagram.py > .generated/state-diagram.md
 	@$(BIN)/python tools/generate_metrics.py > .generated/metrics.md
+	@$(BIN)/python tools/generate_commands.py > .generated/commands.md
 	@$(BIN)/python tools/generate_dashboard.py > .generated/dashboard.json
 	@diff -r .generated/crds deploy/crds && diff -r .generated/crds deploy/helm/serinus/files/crds \
 	  && diff .generated/api.md docs/reference/api.md && diff .generated/state-diagram.md docs/reference/state-diagram.md \
-	  && diff .generated/metrics.md docs/reference/metrics.md && diff .generated/dashboard.json deploy/monitoring/dashboard.json \
+	  && diff .generated/metrics.md docs/reference/metrics.md && diff .generated/commands.md docs/reference/commands.md && diff .generated/dashboard.json deploy/monitoring/dashboard.json \
 	  && diff .generated/dashboard.json deploy/helm/serinus/files/dashboard.json \
 	  && diff deploy/monitoring/alerts.yaml deploy/helm/serinus/files/alerts.yaml \
 	  && rm -rf .generated || { echo "these files are not what the code says: make crds"; exit 1; }
@@ -59,7 +60,7 @@ test-unit: setup ## the developer's loop: tests that start no program
 	$(BIN)/pytest $(EXAMPLES) $(PARALLEL) tests/unit
 
 test-contract: test-programs ## the tests that start programs of their own: DynamoDB, S3, Prometheus, Envoy, Helm
-	$(BIN)/pytest $(EXAMPLES) $(PARALLEL) $(patsubst %,--ignore=%,tests/unit tests/browser $(NEEDS_CLUSTER)) tests
+	$(BIN)/pytest $(EXAMPLES) $(PARALLEL) $(patsubst %,--ignore=%,tests/unit tests/browser tests/installed $(NEEDS_CLUSTER)) tests
 
 explore: setup ## every state of several small worlds around one Rollout, and the laws on each decision (10 minutes)
 	PYTHONPATH=tests $(BIN)/python -m support.exploration
@@ -93,11 +94,18 @@ test-page: setup ## the page of serinus web in headless Chromium, held against a
 test-hostile: setup ## every field with every kind of bad value, against a real API server and operator (writes .hostile/result.json)
 	PYTHONPATH=tests:deploy/local $(BIN)/python -m localcluster run --without node --scrape-interval 1s -- $(BIN)/python -m support.hostile
 
+test-installed: setup ## what users install, run for real: Argo CD's own code on our scripts (builds Argo CD once, 10 minutes)
+	PYTHONPATH=tests:deploy/local $(BIN)/python -m support.argo_cd.programs
+	$(BIN)/pytest tests/installed
+
 soak: setup ## a simulated week of 200 rollouts, judged from outside (40 minutes; writes .soak/result.json); SEED=2 for another one
 	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -u -m support.soak --seed $(or $(SEED),1)
 
 demo: setup ## watch a good version promoted and two bad ones rolled back, in a real local cluster
 	$(CLUSTER) $(BIN)/python -m demo run
+
+demo-llm: setup ## watch a language model whose first token is slow lose its traffic, in a real local cluster
+	$(CLUSTER) $(BIN)/python -m demo llm --folder .demo-llm
 
 bench: setup bench-scale ## the figures of the README and of docs/performance.md, measured here (40 minutes)
 	$(BIN)/python tests/benchmarks/decide_cost.py
@@ -139,6 +147,7 @@ crds: setup ## write deploy/crds, the generated pages and the dashboard from the
 	$(BIN)/python tools/generate_api.py > docs/reference/api.md
 	$(BIN)/python tools/generate_state_diagram.py > docs/reference/state-diagram.md
 	$(BIN)/python tools/generate_metrics.py > docs/reference/metrics.md
+	$(BIN)/python tools/generate_commands.py > docs/reference/commands.md
 	$(BIN)/python tools/generate_dashboard.py > deploy/monitoring/dashboard.json
 	cp deploy/monitoring/alerts.yaml deploy/monitoring/dashboard.json deploy/helm/serinus/files/
 
@@ -161,4 +170,5 @@ sbom: setup ## the operator's bill of materials, in .sbom/serinus.cdx.json (Cycl
 	$(BIN)/cyclonedx-py requirements requirements-run.lock --pyproject pyproject.toml --output-reproducible --output-file .sbom/serinus.cdx.json
 
 clean: ## remove what was built here; the cache of the local cluster's programs stays
-	rm -rf $(VENV) .local .demo .bench .faults .hostile .soak .sbom .generated .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .local .demo .demo-llm .bench .faults .hostile .installed .soak .sbom .generated .pytest_cache .mypy_cache .ruff_cache \
+	  .import_linter_cache .hypothesis

@@ -5,7 +5,7 @@ import gc
 import logging
 import platform
 import socket
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol, Self, assert_never
@@ -57,6 +57,9 @@ CHECKPOINTS_SHARD: Final = 0
 HEARTBEAT_LIMIT: Final = 15.0
 """Seconds without a heartbeat after which /livez fails."""
 
+_WATCHED_WITHIN: Final = 3.0
+"""Seconds that the first list waits for the watch: a list that begins earlier is read once more after it."""
+
 _GARBAGE: Final = (50_000, 20, 50)
 """By how many objects each generation grows before it is searched for garbage. A tick of a thousand canaries makes
 hundreds of thousands of objects and no cycles among them: with Python's own 700 a quarter of its CPU time went into
@@ -94,6 +97,10 @@ class Watch(Protocol):
         """Stop watching."""
 
     @property
+    def begun(self) -> asyncio.Event:
+        """Set once every kind is watched."""
+
+    @property
     def restarts(self) -> int:
         """How often it has ended by itself."""
 
@@ -109,6 +116,7 @@ class Operator:
         """Put the parts together; nothing is sent yet."""
         self.settings = settings
         self._clock = SystemClock()
+        self._cluster = ApiCluster(client, settings.namespaces)
         self._telemetry = Telemetry()
         self._telemetry.build.labels(__version__, platform.python_version()).set(1)
         self._sources = {name: self._source(name, source) for name, source in settings.sources.items()}
@@ -165,7 +173,7 @@ class Operator:
     def _ports(self, client: KubernetesClient) -> Ports:
         registry_elsewhere = self.settings.registry.kind is not RegistryKind.KUBERNETES
         return Ports(
-            cluster=ApiCluster(client, self.settings.namespaces),
+            cluster=self._cluster,
             statuses=ApiStatusWriter(client),
             router=load_router(ROUTER)(client),
             finalizers=ApiFinalizers(client),
@@ -205,18 +213,26 @@ class Operator:
                 group.create_task(self._stamp.keep())
                 if self.settings.audit.checkpoints is not None:
                     group.create_task(self._keep_checkpoints(self.settings.audit.checkpoints))
+                await self._begin(watch, stack)
                 group.create_task(self.controller.run(self.settings.resync.seconds))
                 await self.controller.synced.wait()
                 # What was listed stays: the garbage collector need not go through it again and again, which stops the
                 # event loop for longer the more there is.
                 gc.freeze()
                 gc.set_threshold(*_GARBAGE)
-                watch.start()
-                self._telemetry.watch_restarts.set_function(lambda: watch.restarts)
-                stack.push_async_callback(watch.stop)
                 if self._shards is not None:
                     # With all objects known, so that a shard is decided about as soon as it is taken.
                     group.create_task(self._keep_shards(self._shards))
+
+    async def _begin(self, watch: Watch, stack: AsyncExitStack) -> None:
+        """Have the watch begin before the first list, which then need not be read twice."""
+        await self._cluster.until_served()
+        watch.start()
+        stack.push_async_callback(watch.stop)
+        self._telemetry.watch_restarts.set_function(lambda: watch.restarts)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WATCHED_WITHIN):
+                await watch.begun.wait()
 
     async def _check_cluster_name(self) -> None:
         """End the process where another cluster has this one's name; a registry that is down holds nothing up."""

@@ -69,10 +69,11 @@ def test_every_reference_in_the_quickstart_resolves() -> None:
     assert plan["version"] in {version["version"] for version in versions} - set(adopted)
 
 
-def test_the_named_query_of_the_plan_is_defined_in_the_values() -> None:
-    values = yaml.safe_load((_EXAMPLES / "named-query" / "values.yaml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("example", ["named-query", "data-drift"])
+def test_the_named_query_of_the_plan_is_defined_in_the_values(example: str) -> None:
+    values = yaml.safe_load((_EXAMPLES / example / "values.yaml").read_text(encoding="utf-8"))
     settings = decode(Settings, values["config"], "config")
-    plan = yaml.safe_load((_EXAMPLES / "named-query" / "rollout.yaml").read_text(encoding="utf-8"))["spec"]
+    plan = yaml.safe_load((_EXAMPLES / example / "rollout.yaml").read_text(encoding="utf-8"))["spec"]
     source = settings.sources[plan["metrics"]["source"]]
     used = {
         condition.metric.name

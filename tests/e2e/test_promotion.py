@@ -43,12 +43,10 @@ async def _everybody_was_told(place: Place) -> None:
     assert [reason for reason, _ in told] == [
         "StableAdopted",
         "RolloutStarted",
-        "TestPassed",
         "AnalysisPassed",
         "TrafficShifted",
         "AnalysisPassed",
         "TrafficShifted",
-        "AnalysisPassed",
         "RolloutPromoted",
     ]
     assert told_more_than_once(told) == []

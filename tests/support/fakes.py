@@ -444,6 +444,10 @@ class FakeAuditLog:
         await self._refuse()
         return await self.registry.record(model, audit_entry)
 
+    async def record_all(self, model: ObjectKey, entries: Sequence[AuditEntry]) -> int:
+        await self._refuse()
+        return await self.registry.record_all(model, entries)
+
     async def register(self, model: ObjectKey, entry: VersionEntry, audit_entry: AuditEntry) -> int:
         await self._refuse()
         return await self.registry.register(model, entry, audit_entry)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import Command
 from serinus.api.rollout_status import RolloutStatus, TestResult
+from serinus.engine.analysis.measurements import Batch
 from serinus.engine.rollout.modes import mode_of
 from serinus.engine.rollout.observation import AdmissionBlock, InvalidSpec, RouteEntry, RouteProblem
 from serinus.engine.rollout.waiting import WaitReason
@@ -33,9 +34,11 @@ PLANS: Final = (
     (TESTED, a_stage("one", "1%", duration="1m"), CANARY, {**PRODUCTION, "approval": "Required"}),
     (a_stage("production", "100%", bake="1m"),),
     (STAGING, {**CANARY, "maxDuration": "11m", "onTimeout": "Rollback"}, PRODUCTION),
+    (STAGING, {**CANARY, "warmup": {"requests": 1000}}, {**PRODUCTION, "warmup": {"readyFor": "1m"}}),
 )
 VERSIONS: Final = ("1.0.0", "2.0.0", "3.0.0")
-QUALITIES: Final = {"good": GOOD, "bad": BAD, "idle": NOTHING, "down": None}
+FAILING: Final = Batch(700, 700, 700, 700)
+QUALITIES: Final = {"good": GOOD, "bad": BAD, "failing": FAILING, "idle": NOTHING, "down": None}
 BLOCKS: Final = {
     "well": None,
     "yanked": AdmissionBlock(WaitReason.VERSION_YANKED, "It was yanked."),

@@ -16,7 +16,8 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
-from serinus.engine.analysis.guards import guards_of
+from serinus.engine.analysis.false_aborts import WARMUP_GUARDS
+from serinus.engine.analysis.guards import is_warming, judged_in
 from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted, Measured, NoData
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
@@ -280,17 +281,19 @@ class World:
         plan = self.spec.last if isinstance(self.spec, InvalidSpec) else self.spec
         if plan is None or stage_of(plan, self.status.stage) is None:
             return ()
-        stage = plan.stages[key[1]]
-        guards = guards_of(plan, key[1], self.status.baselines) if self.status.stable is not None else ()
+        stage, current = plan.stages[key[1]], self.status.stage
+        assert current is not None
+        written, guards = judged_in(plan, current, self.status.baselines)
+        known = self.status.stable is not None or is_warming(stage, current)
         return self.evidence.get(key) or tuple(
             begin(one, stage, plan.metrics, conditions_in_run=2, scrape_interval=SCRAPE, guard=one in guards)
-            for one in (*plan.conditions[key[1]], *guards)
+            for one in (*written, *(guards if known else ()))
         )
 
     def _answer_to(self, progress: Progress, answer: Answer, guarded: Answer) -> Answer:
         if isinstance(progress.condition.metric, NamedQuery):
             return Measured(at=self.now, value=0.0)
-        return guarded if progress.guard else answer
+        return guarded if progress.guard and progress.condition not in WARMUP_GUARDS else answer
 
     def _guarded(self, version: str) -> Answer:
         batch = self.guarded.get(version, GOOD)

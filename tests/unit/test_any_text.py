@@ -4,7 +4,6 @@ The command lines have a test of their own (``cli/test_any_input.py``), and so d
 (``metrics/test_any_answer.py``).
 """
 
-import argparse
 import json
 import signal
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NoReturn
 
+import click
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -58,7 +58,7 @@ TEXT_PARSERS: Final[dict[str, tuple[Callable[[str], object], tuple[type[Exceptio
     "a version": (parse_version, (ValueError,)),
     "a sort key": (sortable, (ValueError,)),
     "a described tag": (describe_tag, (ValueError,)),
-    "a time": (parse_time, (argparse.ArgumentTypeError,)),
+    "a time": (parse_time, (click.BadParameter,)),
     "an S3 address": (S3Address.parse, (RefusedError,)),
     "a URL": (lambda text: split_url(text, "url"), (ConfigurationError,)),
     "an IP address": (effective_address, (ValueError,)),

@@ -1,6 +1,7 @@
-"""`python -m demo run`: the whole demo, inside a local cluster."""
+"""`python -m demo run`: the whole demo, inside a local cluster; `python -m demo llm`: that of a language model."""
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Final
 
 from demo import director
 from demo.errors import DemoError
+from demo.llm import play as llm
 from demo.load import MAX_PER_SECOND
 from demo.stagehand import Setting, fresh_folder
 from demo.terminal import Terminal
@@ -24,7 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         setting = Setting(Cluster.current(), fresh_folder(options.folder.resolve()), options.rate)
+        if options.command == "llm":
+            return int(not asyncio.run(llm.play(setting, Terminal())))
         return director.run(setting, Terminal())
+    except KeyboardInterrupt:
+        return director.INTERRUPTED
     except (DemoError, LocalClusterError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return _FAILED
@@ -37,9 +43,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Run it inside a local cluster: python -m localcluster run --scrape-interval 1s -- python -m demo run",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="play the demo")
-    run.add_argument("--folder", type=Path, default=CHECKOUT / ".demo", help="folder for result.json and the logs")
-    run.add_argument("--rate", type=_rate, default=_RATE, help=f"requests per second; default {_RATE:g}")
+    for name, rate, about in (("run", _RATE, "play the demo"), ("llm", llm.RATE, "play that of a language model")):
+        one = commands.add_parser(name, help=about)
+        one.add_argument("--folder", type=Path, default=CHECKOUT / ".demo", help="folder for result.json and the logs")
+        one.add_argument("--rate", type=_rate, default=rate, help=f"requests per second; default {rate:g}")
     return parser
 
 

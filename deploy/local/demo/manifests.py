@@ -57,7 +57,7 @@ VERSIONS: Final = (STABLE, GOOD, SLOW, FAILING)
 
 def namespaces() -> str:
     """Return the Namespaces of the demo and of the operator."""
-    return _fill("namespace.yaml", {})
+    return fill("namespace.yaml", {})
 
 
 def version(described: Version) -> str:
@@ -66,17 +66,17 @@ def version(described: Version) -> str:
     digest = hashlib.sha256(repr(model.weights).encode()).hexdigest()
     own = {"version": described.number, "backend": described.backend, "changes": described.changes}
     own |= {"auc": str(model.auc), "digest": digest, "arguments": _arguments(described.behaviour)}
-    return _fill("version.yaml", own)
+    return fill("version.yaml", own)
 
 
 def route(first: Version) -> str:
     """Return the team's HTTPRoute, with all traffic to one version."""
-    return _fill("route.yaml", {"backend": first.backend})
+    return fill("route.yaml", {"backend": first.backend})
 
 
 def rollout(desired: Version) -> str:
     """Return the Rollout with this desired version."""
-    return _fill("rollout.yaml", {"version": desired.number})
+    return fill("rollout.yaml", {"version": desired.number})
 
 
 def _arguments(behaviour: Behaviour) -> str:
@@ -88,16 +88,17 @@ def _arguments(behaviour: Behaviour) -> str:
     return "".join(f', "{name}", "{value}"' for name, value in options.items() if value)
 
 
-def _fill(name: str, own: Mapping[str, str]) -> str:
+def fill(name: str, own: Mapping[str, str]) -> str:
+    """Return a template with its values: those of the whole demo, and over them ``own``."""
+    common = {
+        "namespace": NAMESPACE,
+        "model": MODEL,
+        "hostname": HOSTNAME,
+        "port": str(PORT),
+        "gateway": gateway.NAME,
+        "gatewayNamespace": gateway.NAMESPACE,
+        "python": sys.executable,
+        "sources": str(_SOURCES),
+    }
     # substitute() raises KeyError for a missing value, so that no field is left empty.
-    return Template(_TEMPLATES.joinpath(name).read_text(encoding="utf-8")).substitute(
-        own,
-        namespace=NAMESPACE,
-        model=MODEL,
-        hostname=HOSTNAME,
-        port=str(PORT),
-        gateway=gateway.NAME,
-        gatewayNamespace=gateway.NAMESPACE,
-        python=sys.executable,
-        sources=str(_SOURCES),
-    )
+    return Template(_TEMPLATES.joinpath(name).read_text(encoding="utf-8")).substitute(common, **own)

@@ -16,6 +16,7 @@ from demo.manifests import FAILING, NAMESPACE
 from demo.observe import wait_for
 from demo.process import Running, running
 from demo.result import Claim
+from demo.terminal import Terminal
 
 SERINUS: Final = Path(sys.executable).with_name("serinus")
 ROLLED_BACK: Final = 2
@@ -59,17 +60,26 @@ async def look(scene: Scene, folder: Path) -> OnCallFacts:
     Raises:
         DemoError: a command failed, or the page did not answer.
     """
-    serinus = Kubectl(SERINUS, scene.kubectl.environment)
-    name = (MODEL, "-n", NAMESPACE)
-    status = await serinus.run(["status", *name], status=ROLLED_BACK)
-    scene.terminal.command(f"serinus status {' '.join(name)}; echo $?", f"{status}{ROLLED_BACK}")
-    explanation = await serinus.run(["explain", *name])
-    scene.terminal.command(f"serinus explain {' '.join(name)}", explanation)
+    status, explanation = await status_and_explanation(scene.kubectl, scene.terminal, MODEL)
     command = [str(SERINUS), "web", "--port", "0", "-n", NAMESPACE]
     async with running("the page", command, scene.kubectl.environment, folder / "web.log") as web:
         address, page = await _page(web)
     scene.terminal.command("serinus web", f"{address} shows {len(page):,} bytes about {MODEL}, live in a browser")
     return OnCallFacts(status, explanation, page)
+
+
+async def status_and_explanation(team: Kubectl, terminal: Terminal, model: str) -> tuple[str, str]:
+    """Show what ``serinus status`` and ``serinus explain`` say of a model whose version was rolled back.
+
+    Raises:
+        DemoError: a command failed.
+    """
+    serinus, name = Kubectl(SERINUS, team.environment), (model, "-n", NAMESPACE)
+    status = await serinus.run(["status", *name], status=ROLLED_BACK)
+    terminal.command(f"serinus status {' '.join(name)}; echo $?", f"{status}{ROLLED_BACK}")
+    explanation = await serinus.run(["explain", *name])
+    terminal.command(f"serinus explain {' '.join(name)}", explanation)
+    return status, explanation
 
 
 async def _page(web: Running) -> tuple[str, str]:

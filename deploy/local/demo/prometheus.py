@@ -5,13 +5,13 @@ The operator sums increments from tick to tick; the demo compares the raw counte
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 import aiohttp
 import msgspec
 
 from demo.errors import CouldNotAskError, DemoError
-from serinus.api.abort_condition import AbortCondition, ClientErrorRate, ErrorRate, Latency, NamedQuery, UnansweredRate
+from serinus.api.abort_condition import AbortCondition, ClientErrorRate, ErrorRate, Latency, Timing
 
 MIN_BAD: Final = 3
 """Number of bad requests from which a breach over the limit counts as visible: fewer could be an accident."""
@@ -58,7 +58,7 @@ def expression(condition: AbortCondition, cluster: str) -> str:
     """
     selector = f'envoy_cluster_name="{cluster}"'
     match condition.metric:
-        case Latency():
+        case Latency(timing=Timing.RESPONSE):
             milliseconds = f"{condition.threshold * 1000:g}"
             requests = f"sum(envoy_cluster_upstream_rq_time_count{{{selector}}})"
             # Prometheus 3 spells the bound 200.0, Prometheus 2 as the target does.
@@ -68,10 +68,8 @@ def expression(condition: AbortCondition, cluster: str) -> str:
             requests, bad = _by_class(selector, "5")
         case ClientErrorRate():
             requests, bad = _by_class(selector, "4")
-        case UnansweredRate() | NamedQuery():
-            raise DemoError(f"{condition.name}: the demo measures response times and classes only")
         case _:
-            assert_never(condition.metric)
+            raise DemoError(f"{condition.name}: the demo measures response times and classes only")
     return f"{_labelled('requests', requests)} or {_labelled('bad', bad)}"
 
 

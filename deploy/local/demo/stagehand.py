@@ -14,7 +14,7 @@ from demo import manifests, rights
 from demo.acts import KEY, RULE, QueryMeter, Scene
 from demo.cluster import ClusterView, Kubectl
 from demo.errors import DemoError
-from demo.manifests import HOSTNAME, NAMESPACE, STABLE, VERSIONS, Version
+from demo.manifests import HOSTNAME, NAMESPACE, STABLE, VERSIONS
 from demo.observe import serves, wait_for, wait_for_rollout
 from demo.operatorprocess import OperatorSetup, await_ready, operator
 from demo.process import Running, running
@@ -71,7 +71,7 @@ async def ready_scene(setting: Setting, terminal: Terminal) -> AsyncIterator[Sce
     async with AsyncExitStack() as stack:
         view = ClusterView(await stack.enter_async_context(Api(setting.cluster.kubeconfig)))
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
-        await _clear(kubectl, setting.folder)
+        await clear(kubectl, setting.folder)
         accounts = await rights.install(setting.cluster, kubectl, setting.folder)
         process = await stack.enter_async_context(operator(setting.operator, accounts.operator, setting.folder))
         await _serve_versions(view, kubectl, accounts.team, setting.folder, terminal)
@@ -79,7 +79,7 @@ async def ready_scene(setting: Setting, terminal: Terminal) -> AsyncIterator[Sce
         terminal.line("the operator is ready")
         load = await stack.enter_async_context(_load(setting, environment))
         log = RequestLog(setting.folder / "requests.csv")
-        await _await_traffic(log, load)
+        await await_traffic(log, load)
         terminal.line(f"{setting.rate:g} requests/s go through the gateway; {STABLE.number} answers them")
         probe = Probe(session, setting.cluster.prometheus_url)
         yield Scene(
@@ -99,23 +99,24 @@ async def adopt(scene: Scene, folder: Path) -> None:
     Raises:
         DemoError: the operator did not adopt it; the message contains the Rollout's own summary.
     """
-    await _apply(scene.kubectl, folder, "rollout", manifests.rollout(STABLE))
+    await apply(scene.kubectl, folder, "rollout", manifests.rollout(STABLE))
     await wait_for_rollout(
         scene.view, KEY, serves(STABLE.number), within=_ADOPTED_SECONDS, what=f"the adoption of {STABLE.number}"
     )
 
 
-async def _clear(admin: Kubectl, folder: Path) -> None:
-    await _apply(admin, folder, "namespaces", manifests.namespaces())
+async def clear(admin: Kubectl, folder: Path) -> None:
+    """Make the namespaces, and remove what an earlier demo has left in them."""
+    await apply(admin, folder, "namespaces", manifests.namespaces())
     # In a reused cluster, an earlier demo has left objects behind, and its quarantined versions would not start again.
     await admin.run(["delete", _LEFTOVERS, "--all", "-n", NAMESPACE])
 
 
 async def _serve_versions(view: ClusterView, admin: Kubectl, team: Kubectl, folder: Path, terminal: Terminal) -> None:
     """Have the team bring its versions, and the platform's administrator the route."""
-    await _apply(team, folder, "versions", "---\n".join(manifests.version(version) for version in VERSIONS))
-    await _apply(admin, folder, "route", manifests.route(STABLE))
-    await asyncio.gather(*(_await_server(view, version) for version in VERSIONS))
+    await apply(team, folder, "versions", "---\n".join(manifests.version(version) for version in VERSIONS))
+    await apply(admin, folder, "route", manifests.route(STABLE))
+    await asyncio.gather(*(await_server(view, version.backend) for version in VERSIONS))
     terminal.line(f"{len(VERSIONS)} versions serve: {', '.join(version.number for version in VERSIONS)}")
     await wait_for(
         lambda: view.route(KEY, RULE),
@@ -125,8 +126,13 @@ async def _serve_versions(view: ClusterView, admin: Kubectl, team: Kubectl, fold
     )
 
 
-async def _await_server(view: ClusterView, version: Version) -> None:
-    key = ObjectKey(NAMESPACE, version.backend)
+async def await_server(view: ClusterView, backend: str) -> None:
+    """Wait for a ready pod of a version.
+
+    Raises:
+        DemoError: there was none in time.
+    """
+    key = ObjectKey(NAMESPACE, backend)
     await wait_for(
         lambda: view.ready_replicas(key),
         lambda ready: ready > 0,
@@ -136,7 +142,8 @@ async def _await_server(view: ClusterView, version: Version) -> None:
     )
 
 
-async def _apply(kubectl: Kubectl, folder: Path, name: str, manifest: str) -> None:
+async def apply(kubectl: Kubectl, folder: Path, name: str, manifest: str) -> None:
+    """Apply a manifest, and keep it in the folder."""
     # The tutorial's readers find the applied manifests here.
     file = folder / "manifests" / f"{name}.yaml"
     file.parent.mkdir(exist_ok=True)
@@ -159,7 +166,13 @@ async def _load(setting: Setting, environment: Mapping[str, str]) -> AsyncIterat
         yield load
 
 
-async def _await_traffic(log: RequestLog, load: Running) -> None:
+async def await_traffic(log: RequestLog, load: Running) -> None:
+    """Wait for good answers.
+
+    Raises:
+        DemoError: there were too few in time, or the load generator has exited.
+    """
+
     async def answered() -> int:
         load.check()
         recent = log.read()[-_FIRST_ANSWERS:]

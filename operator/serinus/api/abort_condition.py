@@ -3,7 +3,8 @@
 The condition holds when a version is bad. The standard metrics are *proportions of requests*: ``error_rate > 0.5%``
 means "more than 0.5 % of the requests fail", ``latency_p95 > 200ms`` means "more than 5 % of them take longer than
 200 ms". They can also be compared with the stable version: ``error_rate > stable + 0.5%``, ``latency_p95 > 1.2x
-stable``. Any other name is a query in the administrator's configuration, whose value is compared directly.
+stable``. The value of ``tokens_per_second < 20`` is compared directly. Any other name is a query in the administrator's
+configuration, whose value is compared directly too.
 """
 
 import re
@@ -38,7 +39,7 @@ _FORM: Final = re.compile(
     )
 )
 _BARE_FRACTION: Final = re.compile(in_python(r"[<>=]\s*(\.[0-9]+\s*(?:ms|s|%)?)"))
-_LATENCY: Final = re.compile(r"latency_p(?P<digits>[0-9]+)")
+_LATENCY: Final = re.compile(r"(?P<timing>latency|ttft|tpot|e2e_latency|queue_time)_p(?P<digits>[0-9]+)")
 _MOST_DIGITS: Final = 4
 LONGEST_LINE: Final = 128
 """A line has no more characters: the time that its form takes to match grows with the square of its blanks."""
@@ -77,11 +78,26 @@ class Unit(StrEnum):
     NONE = ""
 
 
+class Timing(StrEnum):
+    """Which time of a request is measured, as the metrics of it are called.
+
+    ``latency``: until the data plane has the answer. Of a large language model's server: ``ttft`` until the first
+    token, ``tpot`` for each further token, ``e2e_latency`` until the last token, ``queue_time`` until it is scheduled.
+    """
+
+    RESPONSE = "latency"
+    FIRST_TOKEN = "ttft"  # noqa: S105 - no password
+    OUTPUT_TOKEN = "tpot"  # noqa: S105 - no password
+    END_TO_END = "e2e_latency"
+    QUEUE = "queue_time"
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A quantile of the time until a request is answered: ``latency_p95`` is 0.95, ``latency_p999`` is 0.999."""
+    """A quantile of a time that requests take: ``latency_p95`` has 0.95, ``ttft_p999`` has 0.999."""
 
     quantile: float
+    timing: Timing = Timing.RESPONSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +116,45 @@ class UnansweredRate:
 
 
 @dataclass(frozen=True, slots=True)
+class PreemptionRate:
+    """The proportion of a model server's starts of a request that repeat one: it was preempted for want of memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class AbortRate:
+    """The proportion of requests that ended before their answer was complete, mostly as the client gave up."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokensPerSecond:
+    """How many tokens a second a running answer gets, on average over the tokens of the last minute."""
+
+
+@dataclass(frozen=True, slots=True)
 class NamedQuery:
     """A query in the administrator's configuration, by name."""
 
     name: str
 
 
-Rate = ErrorRate | ClientErrorRate | UnansweredRate
+Rate = ErrorRate | ClientErrorRate | UnansweredRate | PreemptionRate | AbortRate
 """What is a proportion of requests as it is written."""
 
-Metric = Latency | Rate | NamedQuery
+Value = TokensPerSecond | NamedQuery
+"""What has a value instead of counts of requests."""
+
+Metric = Latency | Rate | Value
 
 _RATES: Final[Mapping[str, Rate]] = MappingProxyType(
-    {"error_rate": ErrorRate(), "client_error_rate": ClientErrorRate(), "unanswered_rate": UnansweredRate()}
+    {
+        "error_rate": ErrorRate(),
+        "client_error_rate": ClientErrorRate(),
+        "unanswered_rate": UnansweredRate(),
+        "preemption_rate": PreemptionRate(),
+        "abort_rate": AbortRate(),
+    }
 )
+TOKENS_PER_SECOND: Final = "tokens_per_second"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +194,16 @@ class AbortCondition:
 
     @property
     def tolerated(self) -> float | None:
-        """The tolerated proportion of bad requests (p0 of the sequential test); None for a named query.
+        """The tolerated proportion of bad requests (p0 of the sequential test); None for a value.
 
         Of a comparison, that by which the stable version's proportion may be exceeded; of a latency, the quantile's.
         """
         match self.metric:
             case Latency(quantile):
                 return 1.0 - quantile
-            case ErrorRate() | ClientErrorRate() | UnansweredRate():
+            case ErrorRate() | ClientErrorRate() | UnansweredRate() | PreemptionRate() | AbortRate():
                 return self.threshold
-            case NamedQuery():
+            case TokensPerSecond() | NamedQuery():
                 return None
             case _:
                 assert_never(self.metric)
@@ -186,7 +227,10 @@ def parse_abort_condition(line: str) -> AbortCondition:
     name, unit, compared = parts["metric"], Unit(parts["unit"] or ""), bool(parts["margin"] or parts["factor"])
     operator = Operator(parts["operator"])
     metric = _metric(name)
-    if not isinstance(metric, NamedQuery) and operator not in {Operator.GREATER, Operator.AT_LEAST}:
+    high = operator in {Operator.GREATER, Operator.AT_LEAST}
+    if isinstance(metric, TokensPerSecond) and high:
+        raise ValueError(f"{line!r} would be a fault when {name} is high: use < or <=")
+    if not isinstance(metric, TokensPerSecond | NamedQuery) and not high:
         raise ValueError(f"{line!r} would be a fault when {name} is low: use > or >=")
     if compared:
         return _comparison(name, metric, operator, parts)
@@ -205,12 +249,12 @@ def _comparison(name: str, metric: Metric, operator: Operator, parts: re.Match[s
             if parts["margin"] or unit is not Unit.TIMES or number < 1:
                 raise ValueError(f"{name}: compare with a factor of 1 or more, such as 1.2x stable")
             text = f"{name} {operator.value} {parts['number']}x stable"
-        case ErrorRate() | ClientErrorRate() | UnansweredRate():
+        case ErrorRate() | ClientErrorRate() | UnansweredRate() | PreemptionRate() | AbortRate():
             if parts["factor"]:
                 raise ValueError(f"{name}: compare with a margin, such as stable + 0.5%")
             _in_base_units(metric, name, number, unit)
             text = f"{name} {operator.value} stable + {parts['number']}{unit.value}"
-        case NamedQuery():
+        case TokensPerSecond() | NamedQuery():
             raise ValueError(f"{name}: only latencies and rates of requests are compared with the stable version")
         case _:
             assert_never(metric)
@@ -227,6 +271,8 @@ def _how_to_write(line: str) -> str:
 def _metric(name: str) -> Metric:
     if name in _RATES:
         return _RATES[name]
+    if name == TOKENS_PER_SECOND:
+        return TokensPerSecond()
     latency = _LATENCY.fullmatch(name)
     if latency is None:
         return NamedQuery(name)
@@ -234,13 +280,14 @@ def _metric(name: str) -> Metric:
     quantile = int(digits) / 10 ** len(digits)
     # One digit may be meant as 5 % or as 50 %. Below the median "slow" would be the normal case.
     if not (1 < len(digits) <= _MOST_DIGITS and quantile >= 0.5):  # noqa: PLR2004 - the median
-        raise ValueError(f"{name}: quantiles from latency_p50 to latency_p9999 can be judged, such as latency_p95")
-    return Latency(quantile)
+        timing = latency["timing"]
+        raise ValueError(f"{name}: quantiles from {timing}_p50 to {timing}_p9999 can be judged, such as {timing}_p95")
+    return Latency(quantile, Timing(latency["timing"]))
 
 
 def is_standard(name: str) -> bool:
     """Return whether a name means a standard metric, judgeable or not, and so can be no named query's."""
-    return name in _RATES or _LATENCY.fullmatch(name) is not None
+    return name in _RATES or name == TOKENS_PER_SECOND or _LATENCY.fullmatch(name) is not None
 
 
 def _in_base_units(metric: Metric, name: str, number: Decimal, unit: Unit) -> Decimal:
@@ -248,12 +295,15 @@ def _in_base_units(metric: Metric, name: str, number: Decimal, unit: Unit) -> De
         case Latency():
             if unit not in {Unit.MILLISECONDS, Unit.SECONDS} or number <= 0:
                 raise ValueError(f"{name}: give the limit in ms or s and above 0, such as 200ms")
-        case ErrorRate() | ClientErrorRate() | UnansweredRate():
+        case ErrorRate() | ClientErrorRate() | UnansweredRate() | PreemptionRate() | AbortRate():
             most = 100 if unit is Unit.PERCENT else 1
             if unit not in {Unit.PERCENT, Unit.NONE} or not 0 < number < most:
                 raise ValueError(
                     f"{name}: give the limit as a percentage or a ratio between 0 and 1, such as {_percentage(number)}"
                 )
+        case TokensPerSecond():
+            if unit is not Unit.NONE or number <= 0:
+                raise ValueError(f"{name}: give the limit as a number above 0, such as 20")
         case NamedQuery():
             pass
         case _:

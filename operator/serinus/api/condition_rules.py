@@ -30,9 +30,10 @@ _FORM: Final = rule(
 )
 
 _IS_COMPARED: Final = _has(COMPARED)
-_IS_LATENCY: Final = _has(r"^\s*latency_p[0-9]+\s*[<>]")
-_HAS_LENGTH: Final = _has(r"^\s*latency_p[0-9]+\s*>=?\s*[0-9.]*[1-9][0-9.]*\s*m?s\s*$")
-_HAS_QUANTILE: Final = _has(r"^\s*latency_p[5-9][0-9]{1,3}\s*[<>]")
+_TIMES: Final = "(latency|ttft|tpot|e2e_latency|queue_time)_p"
+_IS_LATENCY: Final = _has(rf"^\s*{_TIMES}[0-9]+\s*[<>]")
+_HAS_LENGTH: Final = _has(rf"^\s*{_TIMES}[0-9]+\s*>=?\s*[0-9.]*[1-9][0-9.]*\s*m?s\s*$")
+_HAS_QUANTILE: Final = _has(rf"^\s*{_TIMES}[5-9][0-9]{{1,3}}\s*[<>]")
 _PLAIN_NUMBER: Final = _first(r"[0-9]+([.][0-9]+)?\s*$")
 _LATENCY_ADVICE: Final = "a latency is bad when it is high: write > or >= and a limit in ms or s above 0, such as 200ms"
 _FORGOT_UNIT: Final = _has(r">=?\s*[0-9]*[1-9][0-9]*([.][0-9]+)?\s*$")
@@ -45,11 +46,14 @@ _LATENCY: Final = rule(
 _QUANTILE: Final = rule(
     f"!{_IS_LATENCY} || {_HAS_QUANTILE}",
     "quantiles from latency_p50 to latency_p9999 can be judged, such as latency_p95",
+    computed=f"'quantiles from ' + {_first(_TIMES)} + '50 to ' + {_first(_TIMES)} + '9999 can be judged, such as '"
+    f" + {_first(_TIMES)} + '95'",
 )
 
-_IS_RATE: Final = _has(r"^\s*(error|client_error|unanswered)_rate\s*[<>]")
+_RATES: Final = "(error|client_error|unanswered|preemption|abort)_rate"
+_IS_RATE: Final = _has(rf"^\s*{_RATES}\s*[<>]")
 _HAS_PROPORTION: Final = _has(
-    r"^\s*(error|client_error|unanswered)_rate\s*>=?\s*(stable\s*[+]\s*)?(0*[0-9]{1,2}([.][0-9]+)?\s*%|0+([.][0-9]+)?)\s*$"
+    rf"^\s*{_RATES}\s*>=?\s*(stable\s*[+]\s*)?(0*[0-9]{{1,2}}([.][0-9]+)?\s*%|0+([.][0-9]+)?)\s*$"
 )
 _HAS_MORE_THAN_NOTHING: Final = _has(r">=?\s*(stable\s*[+]\s*)?[0-9.]*[1-9]")
 _IS_FACTOR: Final = _has(r"x\s*stable\s*$")
@@ -62,9 +66,16 @@ _RATE: Final = rule(
 )
 
 
+_IS_SPEED: Final = _has(r"^\s*tokens_per_second\s*[<>]")
+_SPEED: Final = rule(
+    f"!{_WELL_FORMED} || !{_IS_SPEED} || {_IS_COMPARED} || "
+    + _has(r"^\s*tokens_per_second\s*<=?\s*[0-9.]*[1-9][0-9.]*\s*$"),
+    "tokens_per_second is bad when it is low: write < or <= and a number above 0, such as 20",
+)
+
 _COMPARED_LATENCY: Final = rule(
     f"!{_WELL_FORMED} || !{_IS_LATENCY} || !{_IS_COMPARED} || "
-    + _has(r"^\s*latency_p[0-9]+\s*>=?\s*0*[1-9][0-9]*([.][0-9]+)?\s*x"),
+    + _has(rf"^\s*{_TIMES}[0-9]+\s*>=?\s*0*[1-9][0-9]*([.][0-9]+)?\s*x"),
     "compare a latency with a factor of 1 or more, such as > 1.2x stable",
 )
 _COMPARED_RATE: Final = rule(
@@ -87,7 +98,7 @@ def _misnomer(one: Misnomer) -> dict[str, Any]:
 
 
 _COMPARISONS: Final = (_COMPARED_LATENCY, _COMPARED_RATE, _COMPARED_QUERY)
-LINE_RULES: Final = (_FORM, _LATENCY, _QUANTILE, _RATE, *_COMPARISONS, *(_misnomer(one) for one in MISNOMERS))
+LINE_RULES: Final = (_FORM, _LATENCY, _QUANTILE, _RATE, _SPEED, *_COMPARISONS, *(_misnomer(one) for one in MISNOMERS))
 """Of one line of ``abortOn``."""
 
 
@@ -99,8 +110,8 @@ _NUMBER: Final = _line("find", r"[0-9]+([.][0-9]+)?\s*(ms|s|%|x\s*stable)?\s*$")
 # latency_p950 is latency_p95.
 _NAME: Final = (
     "("
-    + _line("matches", r"^\s*latency_p[0-9]+\s*[<>]")
-    + " ? line.find('latency_p[0-9]*[1-9]') : line.find('[a-z][a-z0-9_]*'))"
+    + _line("matches", rf"^\s*{_TIMES}[0-9]+\s*[<>]")
+    + " ? line.find('[a-z0-9_]+_p[0-9]*[1-9]') : line.find('[a-z][a-z0-9_]*'))"
 )
 _IN_MILLISECONDS: Final = _line("matches", r"ms\s*$")
 _IN_PERCENT: Final = _line("matches", r"%\s*$")

@@ -16,6 +16,7 @@ from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import ModelSpec, ModelStatus
 from serinus.api.modelversion import IMMUTABLE, OBJECT_RULES, ModelVersionSpec, ModelVersionStatus
 from serinus.api.names import AUDIT_RECORD, GROUP, MODEL, MODEL_VERSION, ROLLOUT, VERSION, Kind
+from serinus.api.preset_metrics import PRESET_RULES
 from serinus.api.quantities import LONGEST_TEXT, Duration, Share
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_rules import SPEC_RULES
@@ -186,7 +187,7 @@ def definitions() -> dict[str, Schema]:
     """Return every CRD by its file name."""
     rollout = _object(
         "The desired version of a model, and the plan of stages by which it is rolled out.",
-        structural(RolloutSpec) | rules(*SPEC_RULES),
+        structural(RolloutSpec) | rules(*SPEC_RULES, *PRESET_RULES),
         structural(RolloutStatus) | rules(*STATUS_RULES),
         {},
     )

@@ -49,6 +49,24 @@ MISNOMERS: Final = (
         r"(client[_-]error-rate|client-error[_-]rate|client[_-]error[_-](ratio|percent|percentage))",
         "did you mean client_error_rate?",
     ),
+    Misnomer(
+        r"(time_to_first_token(_seconds)?_p[5-9][0-9]{1,3}|p[5-9][0-9]{1,3}_(ttft|time_to_first_token)"
+        r"|ttft_p[5-9][0-9]{1,3}_(ms|s|seconds))",
+        "did you mean ttft_p{digits}?",
+    ),
+    Misnomer(rf"(ttft|time_to_first_token|({_AVERAGE})_ttft|ttft_({_AVERAGE}))", "did you mean ttft_p95?"),
+    Misnomer(
+        r"(time_per_output_token(_seconds)?_p[5-9][0-9]{1,3}|p[5-9][0-9]{1,3}_(tpot|time_per_output_token)"
+        r"|tpot_p[5-9][0-9]{1,3}_(ms|s|seconds))",
+        "did you mean tpot_p{digits}?",
+    ),
+    Misnomer(rf"(tpot|time_per_output_token|({_AVERAGE})_tpot|tpot_({_AVERAGE}))", "did you mean tpot_p95?"),
+    Misnomer(
+        r"((itl|inter_token_latency)(_p[5-9][0-9]{1,3})?)",
+        "did you mean tpot_p95? It counts the requests with slow tokens: those of one answer are slow together.",
+    ),
+    Misnomer(r"(e2e|e2e_latency|e2e_request_latency)(_seconds)?", "did you mean e2e_latency_p95?"),
+    Misnomer(r"(tps|tokens_per_sec|token_throughput|tokens_s)", "did you mean tokens_per_second?"),
 )
 
 

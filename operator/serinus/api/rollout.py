@@ -10,6 +10,7 @@ from msgspec.structs import force_setattr
 from serinus.api import abort_condition, condition_rules, rollout_rules
 from serinus.api.abort_condition import AbortCondition, parse_abort_condition
 from serinus.api.modelversion import ModelName, SemVer
+from serinus.api.preset_metrics import missing
 from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT, Duration, Share
 from serinus.api.schema import API_PATTERN, NAME, SUBDOMAIN, FieldError, Model, items, length, refuse_twins, rules, text
 from serinus.api.stage_tests import IntegrationTest
@@ -73,6 +74,20 @@ class OnTimeout(StrEnum):
     ROLLBACK = "Rollback"
 
 
+class WarmUp(Model, frozen=True, kw_only=True):
+    """What a version must have had before the stage's clock starts: requests, or time with a ready endpoint."""
+
+    requests: (
+        Annotated[int, Meta(description="Answered requests, at the stage's traffic.", ge=1, le=100_000_000)] | None
+    ) = None
+    ready_for: Annotated[Duration, length("How long it has had the stage's traffic.")] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse both at once, and neither."""
+        if (self.requests is None) == (self.ready_for is None):
+            raise FieldError("", "warmup is either requests or readyFor: give exactly one of them")
+
+
 class Stage(Model, frozen=True, kw_only=True):
     """A share of traffic, how long it lasts and what must hold."""
 
@@ -113,6 +128,17 @@ class Stage(Model, frozen=True, kw_only=True):
         ],
         items("Tests that must pass before the stage watches.", most=MAX_TESTS, key="name"),
     ] = ()
+    warmup: (
+        Annotated[
+            WarmUp,
+            Meta(
+                description="What comes before duration (or bake) and before the evidence of abortOn; meanwhile only a "
+                "version that fails outright is rolled back.",
+                extra_json_schema=rules(*rollout_rules.WARMUP_RULES),
+            ),
+        ]
+        | None
+    ) = None
     approval: Annotated[Approval, Meta(description="Whether a person must let the run into this stage.")] = (
         Approval.NOT_REQUIRED
     )
@@ -147,6 +173,8 @@ class Stage(Model, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse what does not fit together, as the CRD's rules of a stage do."""
         self._check_conditions()
+        if self.warmup is not None and self.traffic == NONE_OF_IT:
+            raise FieldError(".warmup", "a stage at 0% has no traffic to warm up with: leave warmup out")
         refuse_twins(".tests", (test.name for test in self.tests))
         if self.longest < self.watch.value:
             raise FieldError(".maxDuration", "maxDuration must not be shorter than what the stage must watch")
@@ -253,6 +281,13 @@ class RolloutSpec(Model, frozen=True, kw_only=True):
         if self.rollback_to is not None:
             force_setattr(self, "rollback_to", self.rollback_to.removeprefix("v"))
         _check_stages(self.stages)
+        self._check_preset()
+
+    def _check_preset(self) -> None:
+        for index, conditions in enumerate(self.conditions):
+            for line, condition in enumerate(conditions):
+                if problem := missing(self.metrics.preset, condition.metric):
+                    raise FieldError(f".stages[{index}].abortOn[{line}]", problem)
 
     @property
     def conditions(self) -> tuple[tuple[AbortCondition, ...], ...]:

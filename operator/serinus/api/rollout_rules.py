@@ -45,6 +45,13 @@ TRAFFIC: Final[dict[str, Any]] = rules(
 _NOT_ALL: Final = f"!{matches('self.traffic', _ALL)}"
 _NONE_COMPARED: Final = f"!has(self.abortOn) || self.abortOn.all(line, !{matches('line', COMPARED)})"
 
+WARMUP_RULES: Final = (
+    rule(
+        "has(self.requests) != has(self.readyFor)",
+        "warmup is either requests or readyFor: give exactly one of them",
+    ),
+)
+
 TEST_RULES: Final = (rule("has(self.http) != has(self.job)", "a test is either http or job: give exactly one of them"),)
 
 STAGE_RULES: Final = (
@@ -55,6 +62,11 @@ STAGE_RULES: Final = (
         " ? 'leave abortOn out, or give ' + self.name + ' traffic'"
         " : 'say when ' + self.name + ' is bad, such as abortOn: [\"error_rate > 1%\"]')",
         field=".abortOn",
+    ),
+    rule(
+        f"!has(self.warmup) || !{matches('self.traffic', _NOTHING)}",
+        "a stage at 0% has no traffic to warm up with: leave warmup out",
+        field=".warmup",
     ),
     rule(
         f"!has(self.maxDuration) || !{matches('self.maxDuration', Duration.PATTERN)}"

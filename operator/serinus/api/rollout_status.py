@@ -47,6 +47,7 @@ class StageState(StrEnum):
     PREPARING = "Preparing"
     SHIFTING = "Shifting"
     TESTING = "Testing"
+    WARMING_UP = "WarmingUp"
     ANALYZING = "Analyzing"
     AWAITING_APPROVAL = "AwaitingApproval"
     DONE = "Done"

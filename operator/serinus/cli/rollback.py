@@ -1,19 +1,21 @@
 """``serinus rollback``: through the operator of a cluster, or directly in a registry that clients read themselves."""
 
-import argparse
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+import click
+
 from serinus.api.names import Command
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli import cluster_names
+from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.kubectl import Place
-from serinus.cli.registry.write import Change, Guards, add_guards, add_reason, roll_back
-from serinus.cli.rollouts.annotate import AnnotateOptions, add_override, add_wait, annotate, wait_of
+from serinus.cli.registry.write import Change, Guards, guard_options, reason_options, roll_back
+from serinus.cli.rollouts.annotate import AnnotateOptions, annotate, override_option, wait_of, wait_options
 from serinus.cli.rollouts.outcome import COMMAND_ENDS
-from serinus.cli.session import RegistryOptions, add_registry, parse_version_argument
+from serinus.cli.session import RegistryOptions, parse_version_argument, registry_options
 from serinus.errors import ConfigurationError
 
 
@@ -38,45 +40,55 @@ class RollbackOptions:
     wait: timedelta | None
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed; ConfigurationError if they contradict each other."""
-        registry = RegistryOptions.from_args(args)
-        guards = Guards.from_args(args)
-        if registry.in_cluster and (guards != Guards() or args.id is not None):
+        registry = RegistryOptions.from_params(params)
+        guards = Guards.from_params(params)
+        if registry.in_cluster and (guards != Guards() or params["id"] is not None):
             raise ConfigurationError("--force, --generation and --id are for a registry without a cluster")
-        if args.override and not registry.in_cluster:
+        if params["override"] and not registry.in_cluster:
             raise ConfigurationError("--override is for a Rollout: a registry without a cluster has no approvals")
         return cls(
-            change=Change.from_args(args),
+            change=Change.from_params(params),
             guards=guards,
-            to=args.to,
-            kube_context=args.context,
-            override=args.override,
-            wait=wait_of(args),
+            to=params["to"],
+            kube_context=params["context"],
+            override=params["override"],
+            wait=wait_of(params),
         )
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add ``rollback``."""
-    explanation = "go back to the rollback target at once, without stages"
-    parser = verbs.add_parser("rollback", help=explanation, description=explanation)
-    parser.add_argument("model", metavar="NAME", help="name of the Rollout; with --registry that of the model")
-    parser.add_argument(
-        "--to",
-        metavar="VERSION",
-        type=parse_version_argument,
-        help="version to go back to (default: the rollback target or last good version)",
-    )
-    parser.add_argument("--context", help="kubeconfig context (default: the current one)")
-    add_registry(parser)
-    add_reason(parser)
-    add_guards(parser)
-    add_override(parser)
-    add_wait(parser)
-    set_handler(parser, RollbackOptions.from_args, _run, statuses=COMMAND_ENDS)
-
-
-def _run(options: RollbackOptions, context: CliContext) -> int:
+@command(
+    "rollback",
+    RollbackOptions.from_params,
+    "go back to the rollback target at once, without stages",
+    statuses=COMMAND_ENDS,
+)
+@click.argument(
+    "model",
+    metavar="NAME",
+    shell_complete=cluster_names.rollouts,
+    help="name of the Rollout; with --registry that of the model",
+)
+@click.option(
+    "--to",
+    metavar="VERSION",
+    type=parse_version_argument,
+    shell_complete=cluster_names.versions,
+    help="version to go back to (default: the rollback target or last good version)",
+)
+@click.option(
+    "--context",
+    metavar="CONTEXT",
+    shell_complete=cluster_names.contexts,
+    help="kubeconfig context (default: the current one)",
+)
+@registry_options
+@reason_options
+@guard_options
+@override_option
+@wait_options
+def rollback(options: RollbackOptions, context: CliContext) -> int:
     """Command the operator to roll back, or change the production version of a registry without a cluster.
 
     Raises:

@@ -1,6 +1,5 @@
 """What the commands on a registry share: its address, the namespace of models, and the access to the outside."""
 
-import argparse
 import getpass
 import re
 import socket
@@ -9,10 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
+import click
+
 from serinus import __version__
 from serinus.api.audit_record import Actor, ActorKind, Authentication, OperatorIdentity
 from serinus.api.names import ObjectKey
 from serinus.api.schema import NAME, SEMVER, SEMVER_ADVICE, in_python
+from serinus.cli import cluster_names
+from serinus.cli.command import Params, together
 from serinus.cli.context import CliContext
 from serinus.cli.kubectl import current_namespace
 from serinus.errors import ConfigurationError, SerinusError
@@ -25,7 +28,7 @@ MIN_REASON_LENGTH: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class RegistryOptions:
-    """The registry that a command works on and the namespace of models: the options of :func:`add_registry`.
+    """The registry that a command works on and the namespace of models: the options of :data:`registry_options`.
 
     Attributes:
         url: the registry's address.
@@ -36,10 +39,10 @@ class RegistryOptions:
     namespace: str | None
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        url = with_cluster(args.registry, args.cluster) if args.cluster else args.registry
-        return cls(url=url, namespace=args.namespace)
+        url = with_cluster(params["registry"], params["cluster"]) if params["cluster"] else params["registry"]
+        return cls(url=url, namespace=params["namespace"])
 
     @property
     def in_cluster(self) -> bool:
@@ -76,35 +79,49 @@ def check_model_key(model: ObjectKey, shown: str) -> None:
         )
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that names the model."""
-    parser.add_argument("model", metavar="MODEL", help="the model, as name or namespace/name")
-
-
-def add_version(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that names the version."""
-    parser.add_argument("version", metavar="VERSION", type=parse_version_argument, help="such as 2.3.1")
+model_argument: Final = click.argument(
+    "model", metavar="MODEL", shell_complete=cluster_names.models, help="the model, as name or namespace/name"
+)
+"""The argument that names the model."""
 
 
 def parse_version_argument(text: str) -> str:
-    """Return the text if it is a version, else raise argparse.ArgumentTypeError."""
+    """Return the text if it is a version, else raise click.BadParameter."""
     if re.fullmatch(in_python(SEMVER), text) is None:
-        raise argparse.ArgumentTypeError(f"invalid version {text!r}: {SEMVER_ADVICE}")
+        raise click.BadParameter(f"invalid version {text!r}: {SEMVER_ADVICE}")
     return text
 
 
-def add_registry(parser: argparse.ArgumentParser) -> None:
-    """Add the options for the registry and the namespace."""
-    parser.add_argument("-n", "--namespace", help="namespace of the model (default: the current one)")
-    parser.add_argument(
+version_argument: Final = click.argument(
+    "version",
+    metavar="VERSION",
+    type=parse_version_argument,
+    shell_complete=cluster_names.versions,
+    help="such as 2.3.1",
+)
+"""The argument that names the version."""
+
+registry_options: Final = together(
+    click.option(
+        "-n",
+        "--namespace",
+        metavar="NAMESPACE",
+        shell_complete=cluster_names.namespaces,
+        help="namespace of the model (default: the current one)",
+    ),
+    click.option(
         "--registry",
         default=CLUSTER,
         metavar="URL",
         help="kubernetes: (the current cluster, the default) or dynamodb://<table-prefix>?region=…&cluster=…&namespace=…",
-    )
-    parser.add_argument(
-        "--cluster", metavar="NAME", help="the cluster whose heads are meant, where several share tables in DynamoDB"
-    )
+    ),
+    click.option(
+        "--cluster",
+        metavar="NAME",
+        help="the cluster whose heads are meant, where several share tables in DynamoDB",
+    ),
+)
+"""The options for the registry and the namespace."""
 
 
 def name_of(model: ObjectKey) -> str:

@@ -1,9 +1,10 @@
 """Times and ages in the arguments of commands."""
 
-import argparse
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+import click
 
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
 
@@ -12,7 +13,7 @@ def parse_time(text: str) -> datetime | timedelta:
     """Return an ISO 8601 date or time (in UTC if it has no zone), or an age such as ``36h``.
 
     Raises:
-        argparse.ArgumentTypeError: the text is neither.
+        click.BadParameter: the text is neither.
     """
     if age := re.fullmatch(r"(\d{1,6})([dhm])", text):
         return timedelta(**{_UNITS[age[2]]: int(age[1])})
@@ -20,20 +21,18 @@ def parse_time(text: str) -> datetime | timedelta:
         time = datetime.fromisoformat(text)
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError) as problem:
-        raise argparse.ArgumentTypeError(
-            f"invalid time {text!r}: write 2026-11-01, 2026-11-01T14:00Z or 36h"
-        ) from problem
+        raise click.BadParameter(f"invalid time {text!r}: write 2026-11-01, 2026-11-01T14:00Z or 36h") from problem
 
 
 def parse_length(text: str) -> timedelta:
     """Return a length of time such as ``90s``, ``10m`` or ``2h``; at most 99,999 of the unit.
 
     Raises:
-        argparse.ArgumentTypeError: the text is none.
+        click.BadParameter: the text is none.
     """
     found = re.fullmatch(r"([1-9]\d{0,4})([smh])", text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"invalid time {text!r}: write 90s, 10m or 2h")
+        raise click.BadParameter(f"invalid time {text!r}: write 90s, 10m or 2h")
     return timedelta(**{{"s": "seconds", "m": "minutes", "h": "hours"}[found[2]]: int(found[1])})
 
 

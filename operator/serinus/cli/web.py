@@ -1,11 +1,13 @@
 """``serinus web``: a read-only page of all Rollouts, through the user's own kubeconfig."""
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from serinus.cli.command import Subparsers, set_handler
+import click
+
+from serinus.cli import cluster_names
+from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo, flush_output
 
@@ -36,53 +38,62 @@ class WebOptions:
     ca_file: Path
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
         return cls(
-            address=args.address,
-            port=args.port,
-            namespace=args.namespace or "",
-            in_cluster=args.in_cluster,
-            hosts=tuple(args.host),
-            ca_file=args.ca_file,
+            address=params["address"],
+            port=params["port"],
+            namespace=params["namespace"] or "",
+            in_cluster=params["in_cluster"],
+            hosts=tuple(params["host"]),
+            ca_file=params["ca_file"],
         )
-
-
-def add_parser(verbs: Subparsers) -> None:
-    """Add ``web``."""
-    explanation = "serve a read-only page of all Rollouts to the browser of this machine"
-    parser = verbs.add_parser("web", help=explanation, description=explanation)
-    parser.add_argument(
-        "--port", type=_port, default=_PORT, help=f"port to listen on, 0 for a free one (default: {_PORT})"
-    )
-    parser.add_argument("--address", default="127.0.0.1", help="local address to listen on (default: 127.0.0.1)")
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("-n", "--namespace", help="show this namespace only")
-    shown.add_argument("-A", "--all-namespaces", action="store_true", help="show all namespaces (the default)")
-    shown.add_argument(
-        "--in-cluster",
-        action="store_true",
-        help="in a pod: answer each request with the rights of the token that it bears",
-    )
-    parser.add_argument(
-        "--host",
-        action="append",
-        default=[],
-        help="with --in-cluster: a name by which browsers reach the page; may be repeated",
-    )
-    parser.add_argument(
-        "--ca-file", type=Path, default=_CA, help=f"with --in-cluster: certificates of the API server (default: {_CA})"
-    )
-    set_handler(parser, WebOptions.from_args, _serve)
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(_LARGEST_PORT))) or int(text) > _LARGEST_PORT:
-        raise argparse.ArgumentTypeError(f"invalid port {text!r}: give a number from 0 to {_LARGEST_PORT}")
+        raise click.BadParameter(f"invalid port {text!r}: give a number from 0 to {_LARGEST_PORT}")
     return int(text)
 
 
-async def _serve(options: WebOptions, _: CliContext) -> int:
+@command(
+    "web",
+    WebOptions.from_params,
+    "serve a read-only page of all Rollouts to the browser of this machine",
+    exclusive=("namespace", "all_namespaces", "in_cluster"),
+)
+@click.option(
+    "--port",
+    type=_port,
+    default=str(_PORT),
+    show_default=True,
+    metavar="PORT",
+    help="port to listen on, 0 for a free one",
+)
+@click.option("--address", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="local address to listen on")
+@click.option(
+    "-n", "--namespace", metavar="NAMESPACE", shell_complete=cluster_names.namespaces, help="show this namespace only"
+)
+@click.option("-A", "--all-namespaces", is_flag=True, help="show all namespaces (the default)")
+@click.option(
+    "--in-cluster", is_flag=True, help="in a pod: answer each request with the rights of the token that it bears"
+)
+@click.option(
+    "--host",
+    multiple=True,
+    metavar="NAME",
+    help="with --in-cluster: a name by which browsers reach the page; may be repeated",
+)
+@click.option(
+    "--ca-file",
+    type=FILE,
+    default=str(_CA),
+    show_default=True,
+    metavar="FILE",
+    help="with --in-cluster: certificates of the API server",
+)
+async def web(options: WebOptions, _: CliContext) -> int:
+    """Run the command."""
     # The server and the templates take a third of a second to load: other verbs must not wait for them.
     from serinus.web.serve import serve, serve_users  # noqa: PLC0415
 

@@ -23,7 +23,7 @@ class Sink(Protocol):
         """An object was deleted; another one of the same name may exist by now, under another uid."""
 
     def on_relist(self, kind: type[Record]) -> None:
-        """A watch of this kind has begun anew: deletions before it may have been missed, so it must be listed again."""
+        """A new watch of this kind begins here: what it does not tell of is found by a list that begins after this."""
 
 
 def dispatch(source: Source, kind_of_event: str | None, raw: Mapping[str, Any], sink: Sink) -> None:
@@ -31,7 +31,7 @@ def dispatch(source: Source, kind_of_event: str | None, raw: Mapping[str, Any], 
 
     Args:
         source: the kind that is watched.
-        kind_of_event: ``ADDED``, ``MODIFIED``, ``DELETED``, or None for an object of the first list.
+        kind_of_event: ``ADDED``, ``MODIFIED``, ``DELETED``, or None for an object of a list by kopf.
         raw: the object.
         sink: receives the record.
     """

@@ -31,6 +31,8 @@ _TLS_SHUTDOWN: Final = 0.25
 _CANCEL_AFTER: Final = 0.2
 _CANCEL_EVERY: Final = 1.0
 """Seconds between two attempts to end a watch of a kopf that is ending."""
+_CHECK_EVERY: Final = 5.0
+"""Seconds between two looks whether kopf still asks for every kind."""
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,9 @@ class _ThreadsafeSink:
     def on_relist(self, kind: type[Record]) -> None:
         self._loop.call_soon_threadsafe(self._sink.on_relist, kind)
 
+    def on_begun(self, begun: asyncio.Event) -> None:
+        self._loop.call_soon_threadsafe(begun.set)
+
 
 class Watcher:
     """Watches the cluster until it is stopped, and restarts the watch whenever it ends by itself.
@@ -59,6 +64,8 @@ class Watcher:
     watched, because a Role cannot allow it: each resync reads their freezes.
 
     Attributes:
+        begun: set once kopf has listed every kind, so that it watches from there on whatever changes; the sink was told
+            of each list before.
         restarts: how often the watch has ended by itself.
     """
 
@@ -79,6 +86,7 @@ class Watcher:
         self._end: Callable[[], object] | None = None
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
+        self.begun = asyncio.Event()
         self.restarts = 0
 
     def start(self) -> None:
@@ -126,7 +134,7 @@ class Watcher:
     async def _watch(self, sink: _ThreadsafeSink) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_loop_error)
-        sessions = Sessions(self._sources, sink)
+        sessions = Sessions(self._sources, self._namespaces, sink, lambda: sink.on_begun(self.begun))
         registry = build_kopf_registry(self._sources, sink, self._log_in, sessions)
 
         own: set[asyncio.Task[Any]] = set()
@@ -163,7 +171,7 @@ class Watcher:
             if self._stopping.is_set():
                 watching.cancel()
         try:
-            await asyncio.wait({watching})
+            await _until_ended(watching, sessions)
         finally:
             with self._guard:
                 self._end = None
@@ -172,6 +180,20 @@ class Watcher:
             await asyncio.sleep(_TLS_SHUTDOWN)
         if not watching.cancelled() and (problem := watching.exception()) is not None:
             raise problem
+
+
+async def _until_ended(watching: asyncio.Task[None], sessions: Sessions) -> None:
+    """Wait until kopf has ended, and end it where it has stopped to ask for a kind.
+
+    A watch whose task was cancelled is not missed by kopf, which goes on with the others and logs nothing (kopf 1.45,
+    aiotasks.reraise).
+    """
+    while not (await asyncio.wait({watching}, timeout=_CHECK_EVERY))[0]:
+        neglected = sessions.neglected()
+        if neglected:
+            logger.error("kopf does not watch any more: %s", ", ".join(neglected))
+            watching.cancel()
+            await asyncio.wait({watching})
 
 
 def _log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

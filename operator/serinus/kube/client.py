@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
@@ -17,8 +17,11 @@ from kubernetes.aio.config import ConfigException
 from serinus.errors import AmbiguousError, ConfigurationError, RefusedError, SerinusError, TransientError
 from serinus.kube.answers import Answer, error_of
 from serinus.kube.connection import load_configuration, user_configuration
+from serinus.kube.pages import PAGE, Page
 from serinus.kube.priority_limiter import PriorityLimiter
 from serinus.ports.services import Guard
+
+T = TypeVar("T")
 
 Raw = dict[str, Any]
 """One object or list as the API server sends it."""
@@ -46,6 +49,7 @@ _MAX_BYTES: Final = 64 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
 _TRIES: Final = 3
 _MAX_PAUSE: Final = 5.0
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _READS: Final = frozenset({"GET", "HEAD"})
 _USER_AGENT: Final = "serinus"
 
@@ -198,6 +202,24 @@ class KubernetesClient:
             permit=self._permit_for(method, guard, fenced=fenced),
             tracking=self._tracking if fenced and method not in _READS else nullcontext,
         )
+        return _decoded(_OBJECT, await self._content(request), request)
+
+    async def read_page(self, path: str, query: Mapping[str, str], seconds: float) -> Page:
+        """Read one page of a list; raises as :meth:`request` for a read."""
+        request = _Request(
+            method="GET",
+            target=f"{path}?{urlencode(query)}",
+            body=None,
+            content_type=JSON,
+            seconds=seconds,
+            urgent=False,
+            permit=self._permit_for("GET", None, fenced=False),
+            tracking=nullcontext,
+        )
+        return _decoded(PAGE, await self._content(request), request)
+
+    async def _content(self, request: _Request) -> bytes:
+        """Send a request, again where the API server is too busy, and return what it answers."""
         for attempt in range(1, _TRIES + 1):
             answer = await self._attempt(request)
             if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
@@ -207,11 +229,7 @@ class KubernetesClient:
         error = error_of(answer, str(request), write=not request.is_read)
         if error is not None:
             raise error
-        try:
-            decoded: Raw = msgspec.json.decode(answer.content, type=dict)
-        except msgspec.DecodeError as problem:
-            raise _failed(request, f"the answer is not a JSON object: {problem}") from problem
-        return decoded
+        return answer.content
 
     def _permit_for(self, method: str, guard: Guard | None, *, fenced: bool) -> Guard:
         fence = self._fence if fenced and method not in _READS else None
@@ -271,6 +289,13 @@ async def _read(response: aiohttp.ClientResponse, request: _Request) -> Answer:
                 message = f"{request}: the answer is over {_MAX_BYTES >> 20} MB: read in smaller pages"
                 raise RefusedError(message) if request.is_read else AmbiguousError(message)
     return Answer(response.status, bytes(content), _retry_after(response.headers.get("Retry-After", "")))
+
+
+def _decoded(decoder: "msgspec.json.Decoder[T]", content: bytes, request: _Request) -> T:
+    try:
+        return decoder.decode(content)
+    except msgspec.DecodeError as problem:
+        raise _failed(request, f"the answer is not a JSON object: {problem}") from problem
 
 
 def _retry_after(header: str) -> float:

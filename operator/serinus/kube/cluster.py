@@ -2,29 +2,36 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Protocol
 
 from serinus.api.names import HTTP_ROUTE, NAMESPACE, ROLLOUT, ObjectKey
-from serinus.errors import InvalidObjectError, NotFoundError, TransientError
+from serinus.backoff import Backoff
+from serinus.errors import InvalidObjectError, NotFoundError, SerinusError
 from serinus.kube.client import Raw, Requests
 from serinus.kube.kinds import SOURCE_OF, SOURCES, Source, collection_path, object_path
+from serinus.kube.pages import Page, Pages
 from serinus.kube.records import rollout_record
 from serinus.kube.routes import route_record
 from serinus.ports.cluster_state import Listed, NamespaceRecord, Record, RolloutRecord, RouteRecord
 
 _PAGE: Final = "500"
 _LIST_TIMEOUT: Final = 30.0
-_AT_ONCE: Final = 50
-"""Objects that are parsed before the event loop does something else: a ModelVersion may take a millisecond."""
+_RETRY: Final = Backoff(first=0.2, longest=15.0)
+_AT_ONCE: Final = 25
+"""Objects that are decoded and parsed before the event loop does something else: one may take a millisecond."""
 
 logger = logging.getLogger(__name__)
+
+
+class Client(Requests, Pages, Protocol):
+    """The part of the client that this adapter uses."""
 
 
 class ApiCluster:
     """Implements the port ``Cluster`` over the Kubernetes API."""
 
-    def __init__(self, client: Requests, namespaces: Sequence[str] = ()) -> None:
+    def __init__(self, client: Client, namespaces: Sequence[str] = ()) -> None:
         """Read these namespaces; all namespaces if none is given."""
         self._client = client
         self._namespaces = tuple(namespaces)
@@ -41,16 +48,13 @@ class ApiCluster:
         """
         source = SOURCE_OF[kind]
         if kind is NamespaceRecord and self._namespaces:
-            return Listed(_parsed_all(source, await self._read_namespaces()), None)
+            found = [_parsed(source, raw) for raw in await self._read_namespaces()]
+            return Listed([record for record in found if record is not None], None)
         records, versions = list[Record](), list[int]()
         for namespace in self._namespaces or ("",):
             async for page in self._pages(source, namespace):
-                versions.append(_version(page))
-                raws = page.get("items") or ()
-                # What is parsed can go, and the event loop has turns between.
-                for first in range(0, len(raws), _AT_ONCE):
-                    records += _parsed_all(source, raws[first : first + _AT_ONCE])
-                    await asyncio.sleep(0)
+                versions.append(page.version)
+                records += [record async for record in _records(source, page)]
         return Listed(records, min(versions))
 
     async def read_rollout(self, key: ObjectKey) -> RolloutRecord:
@@ -61,11 +65,21 @@ class ApiCluster:
         """Return the current route; raises as :meth:`KubernetesClient.request` for a read."""
         return route_record(await self._client.request("GET", object_path(HTTP_ROUTE, key)))
 
-    async def missing_kinds(self) -> Sequence[str]:
-        """Return the kinds, as ``plural.group``, that the API server does not serve (yet).
+    async def until_served(self) -> None:
+        """Wait until the API server serves every kind: kopf discovers resources only once, when it starts."""
+        for pause in _RETRY:
+            try:
+                missing = await self.missing_kinds()
+            except SerinusError as problem:
+                logger.warning("the API server could not be asked what it serves: %s; again in %g s", problem, pause)
+            else:
+                if not missing:
+                    return
+                logger.warning("the API server does not serve %s; asking again in %g s", ", ".join(missing), pause)
+            await asyncio.sleep(pause)
 
-        kopf discovers resources only once, when it starts, so do not start it before this is empty.
-        """
+    async def missing_kinds(self) -> Sequence[str]:
+        """Return the kinds, as ``plural.group``, that the API server does not serve (yet)."""
         missing = []
         for source in SOURCES:
             kind = source.kind
@@ -78,16 +92,15 @@ class ApiCluster:
                 missing.append(f"{kind.plural}.{kind.group}" if kind.group else kind.plural)
         return missing
 
-    async def _pages(self, source: Source, namespace: str) -> AsyncIterator[Raw]:
+    async def _pages(self, source: Source, namespace: str) -> AsyncIterator[Page]:
         path = collection_path(source.kind, namespace if source.namespaced else "")
         query = {"limit": _PAGE} | ({"labelSelector": source.label} if source.label else {})
         while True:
-            page = await self._client.request("GET", path, query=query, timeout=_LIST_TIMEOUT)
+            page = await self._client.read_page(path, query, _LIST_TIMEOUT)
             yield page
-            token = (page.get("metadata") or {}).get("continue")
-            if not token:
+            if not page.token:
                 return
-            query |= {"continue": token}
+            query |= {"continue": page.token}
 
     async def _read_namespaces(self) -> Sequence[Raw]:
         # A Role can allow reading a namespace by name, but not listing namespaces.
@@ -100,20 +113,14 @@ class ApiCluster:
         return found
 
 
-def _version(page: Raw) -> int:
-    """Return the resource version of a page of a list.
-
-    Raises:
-        TransientError: it has none, so it is no answer of an API server.
-    """
-    version = (page.get("metadata") or {}).get("resourceVersion")
-    if not isinstance(version, str) or not version.isdecimal():
-        raise TransientError(f"a list has the resourceVersion {version!r}: not an answer of the API server")
-    return int(version)
-
-
-def _parsed_all(source: Source, raws: Iterable[Raw]) -> list[Record]:
-    return [record for record in (_parsed(source, raw) for raw in raws) if record is not None]
+async def _records(source: Source, page: Page) -> AsyncIterator[Record]:
+    """Yield the records of a page; the event loop has turns between them."""
+    for number, raw in enumerate(page.objects(), start=1):
+        record = _parsed(source, raw)
+        if record is not None:
+            yield record
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 def _parsed(source: Source, raw: Raw) -> Record | None:

@@ -7,7 +7,16 @@ from functools import lru_cache
 from math import inf, isnan
 from typing import Final, assert_never
 
-from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, NamedQuery, UnansweredRate
+from serinus.api.abort_condition import (
+    AbortRate,
+    ClientErrorRate,
+    ErrorRate,
+    Latency,
+    NamedQuery,
+    PreemptionRate,
+    TokensPerSecond,
+    UnansweredRate,
+)
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, NoData, Question
 from serinus.metrics.bounds import Bounds
@@ -78,7 +87,7 @@ class Tick:
         """Answer one question about the backend with this key.
 
         Raises:
-            AssertionError: the question is about a named query, which ``NamedTemplate`` answers.
+            AssertionError: the question is about a value, which a template answers.
         """
         if isinstance(self.health, Failure):
             return self.health.as_answer(self.at)
@@ -88,14 +97,14 @@ class Tick:
         if problem is not None:
             return problem
         match question.metric:
-            case ErrorRate() | ClientErrorRate():
+            case ErrorRate() | ClientErrorRate() | PreemptionRate() | AbortRate():
                 return self._proportion(question, key)
             case Latency(quantile):
                 return self._slow(question, key, quantile, uneven=key in self.uneven)
             case UnansweredRate():
                 return self._unanswered(question, key)
-            case NamedQuery():
-                raise AssertionError("a named query is answered by its template")
+            case TokensPerSecond() | NamedQuery():
+                raise AssertionError("a value is answered by its template")
             case _:
                 assert_never(question.metric)
 
@@ -280,4 +289,4 @@ def _time(seconds: float) -> datetime:
 
 
 def _bad(question: Question, counts: RequestCounts) -> float:
-    return counts.server_errors if isinstance(question.metric, ErrorRate) else counts.client_errors
+    return counts.client_errors if isinstance(question.metric, ClientErrorRate) else counts.server_errors

@@ -9,10 +9,13 @@ from typing import Final, assert_never
 
 from serinus.api.abort_condition import (
     AbortCondition,
+    AbortRate,
     ClientErrorRate,
     ErrorRate,
     Latency,
     NamedQuery,
+    PreemptionRate,
+    TokensPerSecond,
     UnansweredRate,
 )
 from serinus.api.modelversion import BackendRef
@@ -25,19 +28,21 @@ _SHORTEST: Final = timedelta(seconds=60)
 def stage_query(
     preset: Preset, condition: AbortCondition, namespace: str, backend: BackendRef, period: tuple[datetime, datetime]
 ) -> str:
-    """Return the PromQL of the proportion that a condition limits, in a period; empty for a named query.
+    """Return the PromQL of the proportion or the speed that a condition limits, in a period; empty for a named query.
 
     It has its own time (the modifier ``@``), so that it says the same whenever it is asked.
     """
     if preset.problem_with(backend, condition.metric):
         return ""
-    keys = frozenset({preset.key(namespace, backend)})
+    preset, keys = preset.reading(condition.metric), frozenset({preset.key(namespace, backend)})
     begin, end = period
     span = max(_SHORTEST, end - begin) // timedelta(seconds=1)
     when = f"[{span}s] @ {seconds_text(millis(end))}"
     match condition.metric:
-        case ErrorRate():
+        case ErrorRate() | PreemptionRate() | AbortRate():
             return _share(preset, keys, when)
+        case TokensPerSecond():
+            return _speed(preset, keys, when)
         case ClientErrorRate():
             return _share(preset, keys, when, of_clients=True)
         case Latency():
@@ -87,6 +92,17 @@ def _slower(preset: Preset, histogram: Histogram, keys: frozenset[Key], conditio
     within = preset.selector(histogram.series, keys, f"le=~{quoted(literal(bound) + '([.]0)?')}")
     total = preset.selector(histogram.series, keys, matches("le", ["+Inf"]))
     return f"1 - {_grown(within, when)} / {_grown(total, when)}"
+
+
+def _speed(preset: Preset, keys: frozenset[Key], when: str) -> str:
+    """Return the tokens of a running answer a second."""
+    speed = preset.speed
+    if speed is None:
+        return ""
+    tokens = _grown(preset.selector(speed.tokens, keys), when)
+    if speed.firsts is not None:
+        tokens = f"({tokens} - {_grown(preset.selector(speed.firsts, keys), when)})"
+    return f"{tokens} / {_grown(preset.selector(speed.seconds, keys), when)}"
 
 
 def _unanswered(preset: Preset, keys: frozenset[Key], when: str) -> str:

@@ -67,6 +67,11 @@ def models_of(keys: Mapping[Question, Key]) -> dict[Key, Model]:
     return {key: (question.subject.namespace, question.subject.model) for question, key in keys.items()}
 
 
+def display_window(interval: timedelta) -> int:
+    """Return over how many seconds a figure is averaged that is not counted tick by tick."""
+    return max(_MIN_WINDOW_SECONDS, round(_WINDOW_SCRAPES * interval.total_seconds()))
+
+
 def one_scrape(interval: timedelta) -> int:
     """Return milliseconds that contain one scrape, and not the one before it."""
     return interval * 3 // timedelta(milliseconds=2)
@@ -88,7 +93,7 @@ class PresetReader:
     def __init__(self, preset: Preset, workers: Workers, scrape_interval: timedelta) -> None:
         """Prepare; nothing is sent."""
         self._preset, self._workers, self._scrape_interval = preset, workers, scrape_interval
-        self._window = max(_MIN_WINDOW_SECONDS, round(_WINDOW_SCRAPES * scrape_interval.total_seconds()))
+        self._window = display_window(scrape_interval)
         self._bounds: Bounds | None = None
         self._only_native: frozenset[Key] = frozenset()
         self._bounds_read_at, self._unmeasured = 0, False

@@ -14,12 +14,12 @@ from serinus.metrics.health import Health
 from serinus.metrics.increments import BucketRows, RequestCounts, RequestRows
 from serinus.metrics.label_sets import Row
 from serinus.metrics.lifecycle import LifecycleCounts, LifecycleRows, lifecycle_backends, lifecycle_query
-from serinus.metrics.named import NamedTemplate
 from serinus.metrics.native import NativeCounts, NativeRow, native_query, read_native
 from serinus.metrics.plausible import Increments, RecentTraffic
 from serinus.metrics.presets import Key, Preset
 from serinus.metrics.queries import BEGUN, PART, Reach, begun_query, buckets_query, requests_query
 from serinus.metrics.reader import PresetReader, models_of, one_scrape
+from serinus.metrics.speed import Template
 from serinus.metrics.transport import HistogramValue, Matrix
 from serinus.metrics.workers import Failure, Workers
 
@@ -229,7 +229,7 @@ def _row(rows: Sequence[Sequence[NativeRow]] | Failure, index: int) -> Sequence[
 
 
 async def replay_named(
-    workers: Workers, query: str, templates: Mapping[Question, NamedTemplate], steps: Steps
+    workers: Workers, query: str, templates: Mapping[Question, Template], steps: Steps
 ) -> Mapping[Question, Sequence[Answer]]:
     """Answer the questions that share one named query at every step."""
     answers: dict[Question, list[Answer]] = {question: [] for question in templates}
@@ -244,5 +244,5 @@ async def replay_named(
     return answers
 
 
-def _named_answer(question: Question, template: NamedTemplate, at: datetime, rows: Sequence[Row] | Failure) -> Answer:
+def _named_answer(question: Question, template: Template, at: datetime, rows: Sequence[Row] | Failure) -> Answer:
     return rows.as_answer(at) if isinstance(rows, Failure) else template.answer(question.subject, at, rows)

@@ -9,17 +9,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from serinus.api.abort_condition import NamedQuery
+from serinus.api.abort_condition import NamedQuery, TokensPerSecond, Value
+from serinus.api.preset_metrics import family
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, NoData, Question, Subject
 from serinus.errors import ConfigurationError
 from serinus.metrics.access import Access
 from serinus.metrics.health import number
-from serinus.metrics.named import NamedTemplate, parse_named
+from serinus.metrics.named import parse_named
 from serinus.metrics.presets import PRESETS, Key
-from serinus.metrics.reader import PresetReader, Span
+from serinus.metrics.reader import PresetReader, Span, display_window
 from serinus.metrics.replay import Steps, replay_named, replay_preset
 from serinus.metrics.scrape_delay import ScrapeDelay
+from serinus.metrics.speed import SpeedTemplate, Template
 from serinus.metrics.transport import Transport
 from serinus.metrics.workers import Failure, OnQuery, Workers
 from serinus.source_settings import SourceSettings, TlsSettings
@@ -52,7 +54,12 @@ class PrometheusSource:
         except ConfigurationError as problem:
             raise ConfigurationError(f"sources.{name}: {problem}") from problem
         self._workers = Workers(transport, timeout, name, on_query)
-        self._readers = {key: PresetReader(preset, self._workers, self._interval) for key, preset in PRESETS.items()}
+        self._readers: dict[tuple[str, str], PresetReader] = {}
+        self._speeds = {
+            key: SpeedTemplate(preset, preset.speed, display_window(self._interval))
+            for key, preset in PRESETS.items()
+            if preset.speed is not None
+        }
         self._scrape_delay = ScrapeDelay(self._interval)
         self._asked: _Asked | None = None
 
@@ -100,7 +107,7 @@ class PrometheusSource:
             question: replace(answer, at=at) for question, answer in asked.unanswerable.items()
         }
         batches = await asyncio.gather(
-            *(self._readers[preset].read(keys, span) for preset, keys in asked.by_preset.items()),
+            *(self._reader(reading, keys).read(keys, span) for reading, keys in asked.by_reading.items()),
             *(self._ask_named(query, templates, span) for query, templates in asked.by_query.items()),
         )
         for batch in batches:
@@ -114,8 +121,16 @@ class PrometheusSource:
         if self._asked is None or self._asked.questions != together:
             unanswerable = self._unanswerable(questions, at)
             answerable = [question for question in questions if question not in unanswerable]
-            self._asked = _Asked(together, unanswerable, _by_preset(answerable), self._by_query(answerable))
+            self._asked = _Asked(together, unanswerable, _by_reading(answerable), self._by_query(answerable))
         return self._asked
+
+    def _reader(self, reading: "_Reading", keys: Mapping[Question, Key]) -> PresetReader:
+        """Return the reader of the series that these questions are about; it is kept, as it knows the last ticks."""
+        reader = self._readers.get(reading)
+        if reader is None:
+            preset = PRESETS[reading.preset].reading(next(iter(keys)).metric)
+            reader = self._readers[reading] = PresetReader(preset, self._workers, self._interval)
+        return reader
 
     async def replay(
         self, questions: Collection[Question], start: datetime, end: datetime, step: timedelta
@@ -142,14 +157,19 @@ class PrometheusSource:
             for question in questions
         }
         open_questions = [question for question in questions if question not in fixed] if steps.at else []
-        for preset, keys in _by_preset(open_questions).items():
-            answers.update(await replay_preset(self._readers[preset], self._workers, keys, steps, self._interval))
+        for reading, keys in _by_reading(open_questions).items():
+            answers.update(await self._replay_reading(reading, keys, steps))
         for query, templates in self._by_query(open_questions).items():
             answers.update(await replay_named(self._workers, query, templates, steps))
         return answers
 
+    async def _replay_reading(
+        self, reading: "_Reading", keys: Mapping[Question, Key], steps: Steps
+    ) -> Mapping[Question, Sequence[Answer]]:
+        return await replay_preset(self._reader(reading, keys), self._workers, keys, steps, self._interval)
+
     async def _ask_named(
-        self, query: str, templates: Mapping[Question, NamedTemplate], span: Span
+        self, query: str, templates: Mapping[Question, Template], span: Span
     ) -> Mapping[Question, Answer]:
         result = await self._workers.instant(query, span.end)
         if isinstance(result, Failure):
@@ -157,13 +177,23 @@ class PrometheusSource:
         rows = [(sample.metric, number(sample)) for sample in result.samples]
         return {question: template.answer(question.subject, span.at, rows) for question, template in templates.items()}
 
-    def _by_query(self, questions: Collection[Question]) -> Mapping[str, Mapping[Question, NamedTemplate]]:
-        by_query: dict[str, dict[Question, NamedTemplate]] = defaultdict(dict)
+    def _by_query(self, questions: Collection[Question]) -> Mapping[str, Mapping[Question, Template]]:
+        by_query: dict[str, dict[Question, Template]] = defaultdict(dict)
         for question in questions:
-            if isinstance(question.metric, NamedQuery):
-                template = self._templates[question.metric.name]
+            template = self._template(question)
+            if template is not None:
                 by_query[template.promql(question.subject)][question] = template
         return by_query
+
+    def _template(self, question: Question) -> Template | None:
+        """Return how a value is asked for; None where requests are counted."""
+        match question.metric:
+            case NamedQuery(name):
+                return self._templates[name]
+            case TokensPerSecond():
+                return self._speeds[question.preset]
+            case _:
+                return None
 
     def _unanswerable(self, questions: Collection[Question], at: datetime) -> dict[Question, CouldNotAsk | NoData]:
         """Return the answers that need no query: invalid questions, and versions that share their series."""
@@ -185,9 +215,18 @@ class PrometheusSource:
     def _series(self, question: Question) -> tuple[str, ...]:
         subject = question.subject
         model = (subject.namespace, subject.model)
-        if isinstance(question.metric, NamedQuery):
-            return (*model, question.metric.name, self._templates[question.metric.name].series_of(subject))
+        template = self._template(question)
+        if template is not None:
+            name = question.metric.name if isinstance(question.metric, NamedQuery) else question.preset
+            return (*model, name, template.series_of(subject))
         return (*model, question.preset, *_key(question.preset, subject))
+
+
+class _Reading(NamedTuple):
+    """Which series are read of a preset: those of responses, or those of a metric of their own, by its family."""
+
+    preset: str
+    family: str
 
 
 class _Asked(NamedTuple):
@@ -195,16 +234,21 @@ class _Asked(NamedTuple):
 
     questions: frozenset[Question]
     unanswerable: Mapping[Question, CouldNotAsk | NoData]
-    by_preset: Mapping[str, Mapping[Question, Key]]
-    by_query: Mapping[str, Mapping[Question, NamedTemplate]]
+    by_reading: Mapping[_Reading, Mapping[Question, Key]]
+    by_query: Mapping[str, Mapping[Question, Template]]
 
 
-def _by_preset(questions: Collection[Question]) -> Mapping[str, Mapping[Question, Key]]:
-    by_preset: dict[str, dict[Question, Key]] = defaultdict(dict)
+def _by_reading(questions: Collection[Question]) -> Mapping[_Reading, Mapping[Question, Key]]:
+    by_reading: dict[_Reading, dict[Question, Key]] = defaultdict(dict)
     for question in questions:
-        if not isinstance(question.metric, NamedQuery):
-            by_preset[question.preset][question] = _key(question.preset, question.subject)
-    return by_preset
+        if not isinstance(question.metric, Value):
+            by_reading[_reading(question)][question] = _key(question.preset, question.subject)
+    return by_reading
+
+
+def _reading(question: Question) -> _Reading:
+    preset = PRESETS[question.preset]
+    return _Reading(question.preset, "" if preset.reading(question.metric) is preset else family(question.metric))
 
 
 @lru_cache(maxsize=2**14)

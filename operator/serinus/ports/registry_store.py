@@ -35,6 +35,9 @@ class Commit:
         digest: its artifact's digest.
         registers: a version that is registered by this step; None for all other steps.
         yanks: a registered version that this step yanks, or whose yank it takes back; None for all other steps.
+        head_later: the step that follows is committed next: a store that writes its head apart from the record may
+            leave the head to that one.
+        stored: the head in the store, where earlier steps have left it behind ``before``; None where it is ``before``.
     """
 
     model: ObjectKey
@@ -45,6 +48,8 @@ class Commit:
     digest: str = ""
     registers: VersionEntry | None = None
     yanks: Yank | None = None
+    head_later: bool = False
+    stored: Head | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,6 +210,9 @@ class AuditLog(Protocol):
             SerinusError: it may not have been recorded: send it again.
         """
 
+    async def record_all(self, model: ObjectKey, entries: Sequence[AuditEntry]) -> int:
+        """Record facts in this order and return the number of the last one; SerinusError: some may be recorded."""
+
     async def register(self, model: ObjectKey, entry: VersionEntry, audit_entry: AuditEntry) -> int:
         """Register a version; VersionTakenError where it is registered with another spec; else as ``record``."""
 

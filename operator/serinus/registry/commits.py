@@ -5,6 +5,8 @@ under the same id, which is idempotent.
 """
 
 import asyncio
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,12 +16,22 @@ from serinus.api.audit_record import AuditEntry, OperatorIdentity
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey
 from serinus.backoff import Backoff
-from serinus.engine.audit.head import Accepted, ChangeRequest, Rejected, evaluate, seal
+from serinus.engine.audit.head import (
+    MOST_BEHIND,
+    Accepted,
+    ChangeRequest,
+    Rejected,
+    evaluate,
+    head_may_follow,
+    seal,
+)
 from serinus.engine.versions.catalogue import VersionEntry
-from serinus.errors import AmbiguousError, ConflictError, RefusedError, TransientError
+from serinus.errors import AmbiguousError, ConflictError, RefusedError, SerinusError, TransientError
 from serinus.ports.registry_store import Commit, RegistryStore, Yank
 from serinus.ports.services import Clock
 from serinus.registry.preconditions import passing_over_yanked, registered_as, registered_entry, yank_entry
+
+logger = logging.getLogger(__name__)
 
 TRIES: Final = 40
 """The most attempts of one step: with a dozen writers on one model, each step has a few conflicts."""
@@ -60,6 +72,37 @@ class Commits:
             else:
                 return step.record.sequence
         raise AssertionError("the last attempt returns or raises")
+
+    async def commit_all(self, model: ObjectKey, entries: Sequence[AuditEntry]) -> int:
+        """Commit facts in this order and return the number of the last record; the head is moved as seldom as it may.
+
+        Raises:
+            SerinusError: as of ``commit``; some of them may be recorded.
+        """
+        if len(entries) > 1:
+            try:
+                return await self._commit_together(model, entries)
+            except SerinusError as problem:
+                logger.debug("%s: its records are committed one by one: %s", model, problem)
+        # One that is recorded already moves a head that was left behind.
+        number = 0
+        for entry in entries:
+            number = await self.commit(model, entry)
+        return number
+
+    async def _commit_together(self, model: ObjectKey, entries: Sequence[AuditEntry]) -> int:
+        head = stored = await self._store.read_head(model)
+        behind = 0
+        for entry in entries:
+            if (known := await self._store.find_record(model, head, entry.id)) is not None:
+                raise ConflictError(f"{model}: record {known} is of the same entry")
+            step = await self._step(model, head, entry, serves="")
+            may_follow = stored.audit.sequence > 0 and behind + 1 < MOST_BEHIND and head_may_follow(entry.event)
+            later = may_follow and entry is not entries[-1]
+            await self._store.commit(replace(step, head_later=later, stored=stored))
+            head, behind = step.after, behind + 1 if later else 0
+            stored = stored if later else head
+        return head.audit.sequence
 
     async def _decide(
         self,

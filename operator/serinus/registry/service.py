@@ -1,6 +1,6 @@
 """The registry's operations over any store: register, get, list, production, promote, rollback, history, verify."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -140,6 +140,13 @@ class Registry:
         registry knows: a difference is a finding of :meth:`verify`. An entry without one gets the registered digest.
         """
         return await self._commits.commit(model, await self._with_digest(model, audit_entry))
+
+    async def record_all(self, model: ObjectKey, entries: Sequence[AuditEntry]) -> int:
+        """Record facts in this order, as ``record`` does each, and return the number of the last record.
+
+        A store that writes its head apart from the records writes it once. After an error some are recorded.
+        """
+        return await self._commits.commit_all(model, [await self._with_digest(model, one) for one in entries])
 
     async def _with_digest(self, model: ObjectKey, audit_entry: AuditEntry) -> AuditEntry:
         """Return the entry with the digest of the version that it makes serve, where it has none."""

@@ -177,7 +177,7 @@ async def test_a_steady_backend_is_read_from_sums(metrics: PrometheusSource, nam
     asked = asked_of(name, f"latency_p95 > {plane.bound[1]}", _STABLE)
     for at in (225, 235, 245):
         await metrics.ask([asked], after(at), after(at - 10))
-    counters = metrics._readers[name]._increments._buckets
+    counters = metrics._readers[name, ""]._increments._buckets
     assert counters._settled == {PRESETS[name].key(_STABLE.namespace, asked.subject.backend)}
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from serinus.api.audit_record import AuditEvent
 from serinus.api.names import ObjectKey
 from serinus.engine.versions.catalogue import Query
 from serinus.registry.kubernetes.store import KubernetesStore
@@ -114,6 +115,27 @@ async def test_production_takes_one_request_and_a_promotion_few_whatever_the_num
     await registry.promote(model, "2.0.0", audit_entry())
     new = [f"GET {of(model, 'auditrecords', f'-{number:012d}')}" for number in (35, 36)]
     assert client.seen[:3] == [requests[0], *new]
+
+
+STEPS = (
+    AuditEvent.ROLLOUT_STARTED,
+    AuditEvent.TEST_PASSED,
+    AuditEvent.ANALYSIS_PASSED,
+    AuditEvent.TRAFFIC_SHIFTED,
+    AuditEvent.ANALYSIS_PASSED,
+    AuditEvent.PROMOTED,
+    AuditEvent.ROLLOUT_STARTED,
+)
+
+
+async def test_the_head_is_moved_once_for_four_steps_of_a_run_and_at_once_by_what_changes_who_serves(
+    server: ListingApi, model: ObjectKey
+) -> None:
+    client = MeddledRequests(server)
+    entries = [audit_entry(event, version="3.0.0") for event in STEPS]
+    await registry_on(KubernetesStore(client)).record_all(model, entries)
+    writes = [call.removesuffix("/status").rsplit("/", 1)[-1] for call in client.seen if not call.startswith("GET")]
+    assert writes == [*["auditrecords"] * 4, model.name, *["auditrecords"] * 2, model.name, "auditrecords", model.name]
 
 
 async def test_a_records_id_is_searched_once_however_often_its_step_is_retried(

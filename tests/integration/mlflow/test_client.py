@@ -10,9 +10,8 @@ from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.parsing import decode
 from serinus.api.signature import Profile
 from serinus.artifacts.verifier import measured
-from serinus.cli.command import run_command
 from serinus.cli.context import CliContext
-from serinus.cli.main import build_parser
+from serinus.cli.main import invoke
 from serinus.errors import NotFoundError, RefusedError, SerinusError
 from serinus.kube.client import KubernetesClient
 from serinus.settings import ArtifactSettings
@@ -20,7 +19,7 @@ from support.kube.client import create
 
 
 def run(*words: str) -> int:
-    return run_command(build_parser().parse_args(["import", *words]), CliContext(environment={}))
+    return invoke(["import", *words], CliContext(environment={}))
 
 
 class Import:

@@ -6,9 +6,8 @@ from datetime import datetime
 
 from serinus.api.model import ModelSpec
 from serinus.api.names import ObjectKey
-from serinus.cli.command import run_command
 from serinus.cli.context import CliContext
-from serinus.cli.main import build_parser
+from serinus.cli.main import invoke
 from serinus.ports.registry_store import RegistryStore
 from support.audit.history_builder import History
 from support.registry.memory import MemoryStore
@@ -36,9 +35,9 @@ class Auditor:
     policy: ModelSpec | None = None
 
     def ask(self, *words: str, registry: str = TABLES) -> int:
-        args = build_parser().parse_args(["report", *words, "--registry", registry])
         clock = StoppedClock(max(history.now for history in self.histories))
-        return run_command(args, CliContext(open_store=self._open, read_policy=self._read, clock=clock))
+        context = CliContext(open_store=self._open, read_policy=self._read, clock=clock)
+        return invoke(["report", *words, "--registry", registry], context)
 
     async def _open(self, url: str, namespaces: Sequence[str]) -> RegistryStore:
         self.asked.append((url, tuple(namespaces)))

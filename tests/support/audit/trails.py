@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -14,9 +13,8 @@ from serinus.api.audit_record import AuditEvent, AuditRecordSpec
 from serinus.api.model import Head, ModelSpec
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
-from serinus.cli.command import run_command
 from serinus.cli.context import CliContext
-from serinus.cli.main import build_parser
+from serinus.cli.main import invoke
 from serinus.engine.audit.chain import record_hash
 from serinus.engine.audit.head import apply
 from serinus.errors import SerinusError
@@ -27,9 +25,6 @@ from support.registry.place import BY, START, audit_entry, version_entry
 
 MODEL: Final = ObjectKey("ml", "fraud")
 VERSIONS: Final = ("1.0.0", "1.1.0", "2.0.0")
-
-parser = cache(build_parser)
-"""The command line's parser, built once: hypothesis runs hundreds of commands."""
 
 
 @dataclass(slots=True)
@@ -81,7 +76,7 @@ class Trail:
     def run(self, *words: str) -> int:
         """Run a command as the command line does: a SerinusError gives exit status 1."""
         try:
-            return run_command(parser().parse_args(words), self.context())
+            return invoke(words, self.context())
         except SerinusError as problem:
             print(f"serinus: {problem}")  # noqa: T201 - what the command line does
             return 1

@@ -1,8 +1,5 @@
 """What is wrong with a command: an option that the program does not have, a file, target or value that is not there."""
 
-import argparse
-import contextlib
-import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +12,7 @@ import yaml
 from serinus.api import names
 from serinus.api.names import GROUP
 from serinus.api.names import Command as Order
-from serinus.cli.main import build_parser
+from support.command_lines import usage_error
 from support.fenced.blocks import Command
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -69,19 +66,10 @@ def _missing_files(words: Sequence[str]) -> Iterator[str]:
             yield f"{path} is not in the repository"
 
 
-@cache
-def _parser() -> argparse.ArgumentParser:
-    return build_parser()
-
-
 def _serinus(words: Sequence[str]) -> Iterator[str]:
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-            _parser().parse_args([_PLACEHOLDERS.get(word, word) for word in words])
-    except SystemExit as ended:
-        if ended.code:
-            yield f"serinus {' '.join(words)}: {said.getvalue().strip().splitlines()[-1]}"
+    problem = usage_error([_PLACEHOLDERS.get(word, word) for word in words])
+    if problem:
+        yield f"serinus {' '.join(words)}: {problem}"
 
 
 def _kubectl(words: Sequence[str]) -> Iterator[str]:

@@ -26,6 +26,7 @@ class WatchServer:
         writes: every request other than GET; kopf must send none.
         lists: number of lists, by plural.
         watches: number of watches opened, by plural.
+        answering: watches are answered while it is set; it is at first.
     """
 
     objects: dict[str, list[Raw]] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class WatchServer:
     writes: list[str] = field(default_factory=list)
     lists: dict[str, int] = field(default_factory=dict)
     watches: dict[str, int] = field(default_factory=dict)
+    answering: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
     def send(self, plural: str, kind: str, raw: Raw) -> None:
@@ -62,6 +64,7 @@ class WatchServer:
 async def watch_server(**objects: list[Raw]) -> AsyncIterator[WatchServer]:
     """Serve these objects, by plural."""
     served = WatchServer(objects=dict(objects))
+    served.answering.set()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", partial(_answer, served))
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -87,10 +90,19 @@ async def _answer(served: WatchServer, request: web.Request) -> web.StreamRespon
             if request.query.get("watch"):
                 return await _watch(served, source.kind.plural, request)
             served.lists[source.kind.plural] = served.lists.get(source.kind.plural, 0) + 1
-            items = served.objects.get(source.kind.plural, [])
+            items = _selected(served.objects.get(source.kind.plural, []), request.query.get("fieldSelector", ""))
             head = {"apiVersion": source.kind.api_version, "kind": f"{source.kind.kind}List"}
             return web.json_response({**head, "metadata": {"resourceVersion": "1"}, "items": items})
     return web.json_response(_discovery(request.path))
+
+
+def _selected(objects: list[Raw], selector: str) -> list[Raw]:
+    """Return the objects that a field selector selects, of those that the operator uses."""
+    if not selector:
+        return objects
+    field, _, name = selector.partition("=")
+    assert field == "metadata.name"
+    return [raw for raw in objects if raw["metadata"]["name"] == name]
 
 
 def _discovery(path: str) -> Raw:
@@ -127,8 +139,9 @@ async def _watch(served: WatchServer, plural: str, request: web.Request) -> web.
     served.streams.setdefault(plural, []).append(stream)
     served.watches[plural] = served.watches.get(plural, 0) + 1
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    await response.prepare(request)
     try:
+        await served.answering.wait()
+        await response.prepare(request)
         while (event := await stream.get()) is not None:
             await response.write(json.dumps(event).encode() + b"\n")
     finally:

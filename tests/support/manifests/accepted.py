@@ -194,6 +194,24 @@ ACCEPTED: Final[dict[str, Manifest]] = {
     "requests without an answer": rollout(
         {"spec.stages[1].abortOn": ["unanswered_rate > 1%", "unanswered_rate > stable + 0.5%"]}
     ),
+    "the conditions of a language model": rollout(
+        {
+            "spec.metrics": {"preset": "vllm"},
+            "spec.stages[1].abortOn": [
+                *("ttft_p95 > 0.75s", "tpot_p990 >= 50ms", "e2e_latency_p50 > 1.5x stable", "queue_time_p95 > 300ms"),
+                *("preemption_rate > 5%", "abort_rate > stable + 1%", "tokens_per_second < 20"),
+            ],
+        }
+    ),
+    "warm-ups": rollout(
+        {
+            "spec.stages[1].warmup": {"requests": 200},
+            "spec.stages[2].warmup": {"readyFor": "2m"},
+        }
+    ),
+    "a condition that the preset of a later release may have": rollout(
+        {"spec.metrics": {"preset": "tensorrt-llm"}, "spec.stages[1].abortOn": ["ttft_p95 > 1s"]}
+    ),
     "a named query": rollout({"spec.stages[1].abortOn": ["drift_score > 0.3", "score_floor < 10"]}),
     "the windowed judgement": rollout({"spec.stages[1].judgement": "Observed", "spec.stages[1].for": "2m"}),
     "a maxDuration equal to the duration": rollout({"spec.stages[1].maxDuration": "120m"}),

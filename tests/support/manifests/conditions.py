@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 _STANDARD: Final = (
     *("latency_p95", "latency_p50", "latency_p999", "latency_p90", "latency_p900", "error_rate", "client_error_rate"),
-    *("drift_score", "latency_p95_drift"),
+    *("drift_score", "latency_p95_drift", "abort_rate", "preemption_rate", "ttft_p95", "queue_time_p990"),
 )
 _ODD: Final = (
     *("latency_p05", "latency_p20", "latency_p49", "latency_p100", "latency_p9", "latency_p99999", "latency_p"),
@@ -22,6 +22,7 @@ _ODD: Final = (
         "p99",
         "errors",
     ),
+    *("tokens_per_second", "ttft", "ttft_p9", "tpot_p05", "time_to_first_token_p95", "itl_p95", "tps"),
     *(
         "request-success-rate",
         "error-rate",
@@ -125,7 +126,7 @@ def _spelling(draw: st.DrawFn, line: str) -> str:
 _GOOD: Final = st.lists(_parts().map(lambda parts: _written(*parts)), min_size=1, max_size=3)
 _ODD_LINES: Final = st.lists(_odd(), min_size=1, max_size=2)
 _COMPARED: Final = st.tuples(
-    st.sampled_from([*_STANDARD[:2], *_STANDARD[5:8]]),
+    st.sampled_from([*_STANDARD[:2], *_STANDARD[5:8], *_STANDARD[9:11], "tokens_per_second"]),
     st.sampled_from([">", ">=", ">", "<"]),
     st.sampled_from(["0.5", "0.005", "5", "1", "1.2", "01.20", "0", "0.9", "100"]),
     st.sampled_from(["stable+{}%", "stable + {} %", "stable +{}", "{}x stable", "{} xstable", "{}x", "{} stable"]),

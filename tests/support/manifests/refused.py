@@ -295,6 +295,50 @@ _CONDITIONS: Final = (
     *(_line(story, line, words) for story, line, words in _LINES),
     *(_twice(*lines) for lines in _TWICE),
     _plan("a latency in percent", {f"{_STAGE}.abortOn": ["latency_p95 > 5%"]}, _LINE, "a limit in ms or s"),
+    *(
+        _plan(
+            f"{name} of a preset without it",
+            {"spec.metrics": {"preset": preset}, f"{_STAGE}.abortOn": [line]},
+            "spec.stages",
+            f"preset {preset} has no {name}; presets that have it: {presets}",
+        )
+        for name, preset, line, presets in (
+            ("ttft", "tgi", "ttft_p95 > 800ms", "triton, vllm"),
+            ("tpot", "triton", "tpot_p95 > 60ms", "tgi, vllm"),
+            ("e2e_latency", "istio", "e2e_latency_p95 > 5s", "tgi, vllm"),
+            ("queue_time", "kserve", "queue_time_p95 > 1s", "tgi, vllm"),
+            ("preemption_rate", "tgi", "preemption_rate > 1%", "vllm"),
+            ("abort_rate", "traefik-3-2", "abort_rate > 1%", "tgi, triton, vllm"),
+            ("tokens_per_second", "triton", "tokens_per_second < 20", "tgi, vllm"),
+        )
+    ),
+    _plan("a time of tokens by the gateway", {f"{_STAGE}.abortOn": ["ttft_p95 > 1s"]}, "spec.stages", "contour has no"),
+    _plan("a time of tokens in percent", {f"{_STAGE}.abortOn": ["ttft_p95 > 5%"]}, _LINE, "a limit in ms or s"),
+    _plan(
+        "a quantile of tokens below the median",
+        {f"{_STAGE}.abortOn": ["tpot_p05 > 5ms"]},
+        _LINE,
+        "quantiles from tpot_p50",
+    ),
+    _plan("a speed that must be low", {f"{_STAGE}.abortOn": ["tokens_per_second > 5"]}, _LINE, "write < or <="),
+    _plan("a speed with a unit", {f"{_STAGE}.abortOn": ["tokens_per_second < 5s"]}, _LINE, "a number above 0"),
+    _plan("no speed", {f"{_STAGE}.abortOn": ["tokens_per_second < 0"]}, _LINE, "a number above 0"),
+    _plan(
+        "a speed that is compared",
+        {f"{_STAGE}.abortOn": ["tokens_per_second < 2x stable"]},
+        _LINE,
+        "only latencies and rates",
+    ),
+    _plan("another name of a time of tokens", {f"{_STAGE}.abortOn": ["ttft > 1s"]}, _LINE, "did you mean ttft_p95?"),
+    _plan("a warm-up at 0%", {"spec.stages[0].warmup": {"requests": 5}}, "spec.stages[0].warmup", "no traffic to warm"),
+    _plan(
+        "a warm-up of two kinds", {f"{_STAGE}.warmup": {"requests": 5, "readyFor": "1m"}}, f"{_STAGE}.warmup", "one of"
+    ),
+    _plan("an empty warm-up", {f"{_STAGE}.warmup": {}}, f"{_STAGE}.warmup", "exactly one of them"),
+    _plan("a warm-up of no request", {f"{_STAGE}.warmup": {"requests": 0}}, f"{_STAGE}.warmup.requests", "1"),
+    _plan(
+        "a warm-up without a unit", {f"{_STAGE}.warmup": {"readyFor": "5"}}, f"{_STAGE}.warmup.readyFor", "give a unit"
+    ),
     _plan("a latency without a unit", {f"{_STAGE}.abortOn": ["latency_p95 > 200"]}, _LINE, "write 200ms or 200s"),
     _plan(
         "a latency with a space for a unit", {f"{_STAGE}.abortOn": ["latency_p95 > 1.5 "]}, _LINE, "a limit in ms or s"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
+from uuid import UUID, uuid5
 
 import pytest
 from msgspec import structs
@@ -50,11 +51,21 @@ async def _record(registry: Registry, model: ObjectKey, entry: AuditEntry) -> in
     return await registry.record(model, fact)
 
 
+async def _record_all(registry: Registry, model: ObjectKey, entry: AuditEntry) -> int:
+    before = [
+        structs.replace(entry, id=str(uuid5(UUID(entry.id), name)), event=AuditEvent.ANALYSIS_PASSED, version="3.0.0")
+        for name in ("first", "second")
+    ]
+    fact = structs.replace(entry, event=AuditEvent.PROMOTED, version="3.0.0", digest=digest_for(model, "3.0.0"))
+    return await registry.record_all(model, [*before, fact])
+
+
 VERBS: Final[Mapping[str, Verb]] = {
     "register": _register,
     "promote": _promote,
     "rollback": _rollback,
     "record": _record,
+    "record all": _record_all,
 }
 
 

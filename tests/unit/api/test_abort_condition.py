@@ -7,12 +7,18 @@ from hypothesis import strategies as st
 from serinus.api.abort_condition import (
     PATTERN,
     AbortCondition,
+    AbortRate,
     ClientErrorRate,
     ErrorRate,
     Latency,
+    Metric,
     NamedQuery,
     Operator,
+    PreemptionRate,
+    Timing,
+    TokensPerSecond,
     Unit,
+    is_standard,
     parse_abort_condition,
 )
 from serinus.errors import InvalidObjectError
@@ -93,6 +99,9 @@ def test_a_line_is_parsed(line: str, expected: AbortCondition) -> None:
         ("error_rate > stable + 0.5%", 0.005),
         ("latency_p50 > 1s", 0.5),
         ("latency_p999 > 1s", 0.001),
+        ("ttft_p95 > 800ms", 0.05),
+        ("abort_rate > 2%", 0.02),
+        ("preemption_rate > stable + 1%", 0.01),
         ("error_rate > 0.5%", 0.005),
         ("error_rate > 0.005", 0.005),
         ("client_error_rate >= 20%", 0.2),
@@ -102,8 +111,27 @@ def test_a_standard_metric_tolerates_a_proportion_of_requests(line: str, tolerat
     assert parse_abort_condition(line).tolerated == pytest.approx(tolerated)
 
 
-def test_a_named_query_tolerates_no_proportion() -> None:
-    assert parse_abort_condition("drift_score > 0.3").tolerated is None
+@pytest.mark.parametrize("line", ["drift_score > 0.3", "tokens_per_second < 20"])
+def test_a_value_tolerates_no_proportion(line: str) -> None:
+    assert parse_abort_condition(line).tolerated is None
+
+
+@pytest.mark.parametrize(
+    ("line", "metric"),
+    [
+        ("ttft_p95 > 800ms", Latency(0.95, Timing.FIRST_TOKEN)),
+        ("tpot_p990 > 60ms", Latency(0.99, Timing.OUTPUT_TOKEN)),
+        ("e2e_latency_p50 > 2x stable", Latency(0.5, Timing.END_TO_END)),
+        ("queue_time_p95 > 1s", Latency(0.95, Timing.QUEUE)),
+        ("preemption_rate > 1%", PreemptionRate()),
+        ("abort_rate > 1%", AbortRate()),
+        ("tokens_per_second <= 20.5", TokensPerSecond()),
+    ],
+)
+def test_a_metric_of_language_models_is_a_standard_one(line: str, metric: Metric) -> None:
+    condition = parse_abort_condition(line)
+    assert condition.metric == metric
+    assert is_standard(condition.name)
 
 
 def test_the_threshold_is_shown_as_written() -> None:
@@ -141,6 +169,14 @@ def test_the_threshold_is_shown_as_written() -> None:
         ("error_rate > 1.2x stable", "compare with a margin"),
         ("error_rate > stable + 5ms", "percentage or a ratio"),
         ("drift > stable + 1", "only latencies and rates of requests"),
+        ("ttft_p95 < 1s", "use > or >="),
+        ("tpot_p40 > 60ms", "tpot_p50 to tpot_p9999"),
+        ("queue_time_p95 > 5%", "in ms or s"),
+        ("preemption_rate > 200%", "percentage or a ratio"),
+        ("tokens_per_second > 20", "use < or <="),
+        ("tokens_per_second < 20%", "a number above 0"),
+        ("tokens_per_second < 0", "a number above 0"),
+        ("tokens_per_second < 2x stable", "only latencies and rates of requests"),
         ("latency_p40 > 200ms", "latency_p50"),
         ("latency_p100 > 200ms", "latency_p50"),
     ],
@@ -215,6 +251,12 @@ def test_what_the_api_server_refuses_the_parser_refuses_too(line: str) -> None:
         ("request-success-rate < 99", "did you mean error_rate?"),
         ("error-rate > 1%", "error-rate: did you mean error_rate?"),
         ("client-error-rate > 1%", "did you mean client_error_rate?"),
+        ("ttft > 1s", "did you mean ttft_p95?"),
+        ("time_to_first_token_p99 > 1s", "did you mean ttft_p99?"),
+        ("p95_tpot > 60ms", "did you mean tpot_p95?"),
+        ("itl_p95 > 60ms", "did you mean tpot_p95?"),
+        ("e2e_latency > 5s", "did you mean e2e_latency_p95?"),
+        ("tps < 20", "did you mean tokens_per_second?"),
         ("latency_p9 > 1s", "latency_p50 to latency_p9999"),
         ("latency_p99999 > 1s", "latency_p50 to latency_p9999"),
     ],
@@ -258,6 +300,7 @@ def test_two_spellings_have_one_meaning(one: str, other: str) -> None:
         ("latency_p95 > 1.2s", "latency_p95 > 1.2x stable"),
         ("drift > 0.3", "drift < 0.3"),
         ("latency_p95 > 200ms", "latency_p99 > 200ms"),
+        ("latency_p95 > 200ms", "ttft_p95 > 200ms"),
         ("backlog > 999999999999.999999999", "backlog > 999999999999.999999998"),
     ],
 )

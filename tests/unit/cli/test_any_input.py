@@ -11,11 +11,13 @@ from typing import Any, NoReturn
 import pytest
 import yaml
 
-from serinus.cli.main import run_parsed
+from serinus.cli.command import Command
+from serinus.cli.main import run as run_words
 from serinus.errors import ConfigurationError
-from support.audit.trails import MODEL, Trail, a_trail, parser
+from support.audit.trails import MODEL, Trail, a_trail
 from support.cli_inputs import BYTES, FLEET, Inputs, Sample, as_lines, as_yaml
 from support.cli_lines import CASES, ON_CALL
+from support.command_lines import command_of
 from support.servers.artifact_server import ArtifactServer, Reply
 
 BATCHES, IN_ONE = 10, 300
@@ -142,11 +144,10 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def run(trail: Trail, words: list[str]) -> tuple[object, set[int]]:
     """Return the exit status, and those that the command documents."""
+    command = command_of(words)
+    documented = set(command.statuses) if isinstance(command, Command) else {0, 2}
     try:
-        args = parser().parse_args(words)
-        return run_parsed(args, trail.context()), set(args.statuses)
-    except SystemExit as ended:
-        return ended.code, {0, 2}
+        return run_words(words, trail.context()), documented
     except Exception as problem:
         raise AssertionError(f"a traceback: serinus {words}") from problem
 

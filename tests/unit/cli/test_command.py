@@ -1,30 +1,31 @@
 """How a command runs: its handler, and its exit status when the reader of its output stops early."""
 
-import argparse
 import os
 import subprocess
 import sys
 
+import click
 import pytest
 
-from serinus.cli.command import run_command, set_handler
+from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
-from serinus.cli.main import build_parser
+from support.command_lines import commands
 
 ENDLESS = """
-import argparse, sys
-from serinus.cli.command import set_handler
-from serinus.cli.main import run_parsed
+import sys
+from importlib import import_module
+from serinus.cli.command import command
 from serinus.cli.output import echo
 from serinus.cli.context import CliContext
 
+@command("chatter", dict, "talk", closed_pipe={status})
 def chatter(options, context):
     while True:
         echo("one more line")
 
-parser = argparse.ArgumentParser()
-set_handler(parser, vars, chatter, closed_pipe={status})
-sys.exit(run_parsed(parser.parse_args([]), CliContext()))
+main = import_module("serinus.cli.main")
+main.cli = chatter
+sys.exit(main.run([], CliContext()))
 """
 
 
@@ -45,22 +46,42 @@ def test_a_reader_that_leaves_early_ends_the_command_with_the_status_for_it(stat
     assert complaint == (closed if status == "None" else "")
 
 
+def _word(params: Params) -> str:
+    return str(params["word"])
+
+
 def test_a_handler_may_be_a_coroutine_function() -> None:
-    async def run(options: str, _: CliContext) -> int:
-        return len(options)
+    @command("measure", _word, "measure a word")
+    @click.argument("word")
+    async def measure(word: str, _: CliContext) -> int:
+        return len(word)
 
-    parser = argparse.ArgumentParser()
-    parser.add_argument("word")
-    set_handler(parser, lambda args: str(args.word), run)
-    assert run_command(parser.parse_args(["four"]), CliContext()) == 4
-
-
-def commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
-    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    return [leaf for group in groups for child in group.choices.values() for leaf in commands(child)] or [parser]
+    assert measure.main(["four"], "measure", standalone_mode=False, obj=CliContext()) == 4
 
 
-def test_every_command_has_a_handler() -> None:
-    found = commands(build_parser())
-    assert len(found) > 20
-    assert [parser.prog for parser in found if not callable(parser.get_default("run"))] == []
+@command("choose", dict, "choose", exclusive=("a", "b"), needed=("a", "b"))
+@click.option("-a")
+@click.option("-b")
+@click.option("-c")
+def choose(_: Params, __: CliContext) -> int:
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-a", "1", "-b", "2"], "'-b' cannot be given together with '-a'."),
+        (["-c", "1"], "Missing parameter: '-a' or '-b'."),
+    ],
+)
+def test_parameters_exclude_each_other_and_one_of_them_is_needed(words: list[str], said: str) -> None:
+    with pytest.raises(click.UsageError) as refused:
+        choose.main(words, "choose", standalone_mode=False)
+    assert refused.value.format_message() == said
+    assert choose.main(["-a", "1"], "choose", standalone_mode=False) == 0
+
+
+def test_every_command_is_there_and_says_what_it_does() -> None:
+    found = dict(commands())
+    assert len(found) > 35
+    assert [words for words, one in found.items() if not one.short_help or one.callback is None] == []

@@ -1,27 +1,18 @@
 """docs/reference/command-line.md has the exit statuses of every command, as the commands themselves state them."""
 
-import argparse
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
 from serinus.cli.command import STATUSES, Statuses
-from serinus.cli.main import build_parser
+from support.command_lines import commands
 
 PAGE = Path("docs/reference/command-line.md")
 
 
-def commands(parser: argparse.ArgumentParser, *words: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    if not groups:
-        yield " ".join(words), parser
-    for group in groups:
-        for word, child in group.choices.items():
-            yield from commands(child, *words, word)
-
-
 def stated() -> dict[str, Statuses]:
-    return {command: parser.get_default("statuses") for command, parser in commands(build_parser())}
+    return {words: dict(command.statuses) for words, command in commands()}
 
 
 def rows() -> dict[str, Statuses]:
@@ -54,6 +45,6 @@ def test_the_usual_statuses_are_those_of_the_page() -> None:
 
 
 def test_help_ends_with_the_exit_statuses() -> None:
-    for command, parser in commands(build_parser()):
-        shown = " ".join(parser.format_help().split())
-        assert all(meaning in shown for meaning in parser.get_default("statuses").values()), command
+    for words, command in commands():
+        shown = " ".join(command.get_help(click.Context(command)).split())
+        assert all(meaning in shown for meaning in command.statuses.values()), words

@@ -19,7 +19,7 @@ CONNECTION = Connection(
 
 async def test_credentials_that_were_refused_equal_the_same_ones_and_differ_from_new_ones() -> None:
     """By that kopf tells a login that brings nothing new, and does not ask with it for ever."""
-    sessions = Sessions((), RememberingSink())
+    sessions = Sessions((), (), RememberingSink())
     refused = sessions.open(CONNECTION)
     assert sessions.open(CONNECTION) == refused
     assert sessions.open(replace(CONNECTION, token="new")) != refused
@@ -28,7 +28,7 @@ async def test_credentials_that_were_refused_equal_the_same_ones_and_differ_from
 
 
 async def test_every_session_is_closed_also_one_that_kopf_has_never_used() -> None:
-    sessions = Sessions((), RememberingSink())
+    sessions = Sessions((), (), RememberingSink())
     opened = [sessions.open(CONNECTION).aiohttp_session for _ in range(2)]
     assert [session.headers["Authorization"] for session in opened] == ["Bearer old"] * 2
     await sessions.close()

@@ -4,15 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
+from typing import Final
+
+import pytest
 
 from serinus.api.names import ObjectKey
+from serinus.handlers import kopf_session
+from serinus.handlers import watcher as watcher_module
 from serinus.handlers.watcher import Watcher
+from serinus.kube.kinds import SOURCE_OF
 from serinus.ports.cluster_state import EndpointsRecord, NamespaceRecord, Record
 from serinus.reconcile.cache import KINDS
 from support.kube.client import eventually
 from support.kube.objects import endpoint_slice, metadata
 from support.kube.sink import RememberingSink
 from support.kube.watch import WatchServer, watch_server
+
+PATIENCE: Final = 90.0
 
 
 @asynccontextmanager
@@ -33,28 +41,50 @@ async def sees(sink: RememberingSink, name: str) -> bool:
     return name in sink.latest(EndpointsRecord, "ml")
 
 
-async def test_listed_and_watched_objects_reach_the_sink_and_nothing_is_written() -> None:
+async def test_watched_objects_reach_the_sink_and_nothing_is_written() -> None:
     async with watch_server(endpointslices=[endpoint_slice(name="a")]) as server, watching(server) as (_, sink):
-        await eventually(lambda: sees(sink, "a"), why="the listed slice")
         await eventually(lambda: _watched(server), why="the watch")
         server.send("endpointslices", "ADDED", endpoint_slice(name="b"))
         await eventually(lambda: sees(sink, "b"), why="the watched slice")
+        # What was there before is the operator's to list: kopf is told of none of it.
+        assert not await sees(sink, "a")
         server.send("endpointslices", "DELETED", endpoint_slice(name="a"))
         await eventually(lambda: _deleted(sink, "a"), why="the deletion")
         assert server.writes == []
 
 
-async def test_every_kind_is_to_be_listed_once_its_watch_has_begun_even_where_there_is_none_of_it() -> None:
-    async with watch_server() as server, watching(server) as (_, sink):
-        await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
-        assert server.watches.keys() == server.lists.keys()
-        assert len(sink.relisted) == len(KINDS)
+async def test_every_kind_is_to_be_listed_once_kopf_has_listed_it_even_where_there_is_none_of_it() -> None:
+    async with watch_server() as server, watching(server) as (watcher, sink):
+        await asyncio.wait_for(watcher.begun.wait(), PATIENCE)
+        assert await _relisted(sink, *KINDS)
+        assert server.lists == {SOURCE_OF[kind].kind.plural: 1 for kind in KINDS}
+
+
+async def test_a_kind_is_to_be_listed_even_while_the_api_server_does_not_answer_its_watch() -> None:
+    """What was made before kopf's list is in no watch: only the operator's own list can find it."""
+    async with watch_server() as server:
+        server.answering.clear()
+        async with watching(server) as (_, sink):
+            await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
+            await eventually(lambda: _watched(server), why="the watch")
+            server.answering.set()
+
+
+async def test_a_watch_that_kopf_has_silently_given_up_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kopf_session, "_ASKED_AGAIN_WITHIN", 1.0)
+    monkeypatch.setattr(watcher_module, "_CHECK_EVERY", 0.1)
+    async with watch_server() as server, watching(server) as (watcher, sink):
+        await asyncio.wait_for(watcher.begun.wait(), PATIENCE)
+        # The server leaves the watches open, and kopf asks for nothing any more.
+        await eventually(lambda: _listed_again(server), why="kopf to be started again")
+        await eventually(lambda: _relisted_again(sink), why="the operator to list every kind again")
+        assert watcher.restarts >= 1
 
 
 async def test_a_watch_that_the_api_server_has_forgotten_is_followed_by_a_list_of_this_kind_alone() -> None:
     async with watch_server(endpointslices=[endpoint_slice(name="a")]) as server, watching(server) as (watcher, sink):
         await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
-        server.objects["endpointslices"] = []
+        await eventually(lambda: _watched(server), why="the watch")
         server.fail("endpointslices", 410)
         await eventually(lambda: _relisted(sink, *KINDS, EndpointsRecord), why="the endpoints again")
         assert (watcher.restarts, server.lists["endpointslices"]) == (0, 2)
@@ -63,6 +93,7 @@ async def test_a_watch_that_the_api_server_has_forgotten_is_followed_by_a_list_o
 async def test_a_watch_that_ends_and_goes_on_where_it_was_needs_no_list() -> None:
     async with watch_server() as server, watching(server) as (_, sink):
         await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
+        await eventually(lambda: _watched(server), why="the watch")
         for stream in server.streams["endpointslices"]:
             stream.put_nowait(None)
         await eventually(lambda: _watched(server, times=2), why="the second watch")
@@ -75,15 +106,13 @@ async def test_a_watch_that_gives_up_is_restarted_and_the_sink_asked_to_relist()
         await eventually(lambda: _watched(server), why="the watch")
         bystander = asyncio.create_task(asyncio.Event().wait())
 
-        server.objects["endpointslices"] = [endpoint_slice(name="made-meanwhile")]
         server.fail("endpointslices")
 
-        await eventually(lambda: _relisted(sink, *KINDS, *KINDS), why="all kinds to be listed again", within=20)
+        await eventually(lambda: _relisted(sink, *KINDS, *KINDS), why="all kinds to be listed again")
         assert watcher.restarts == 1
-        await eventually(lambda: sees(sink, "made-meanwhile"), why="an object made during the gap", within=20)
-        await eventually(lambda: _watched(server, times=2), why="the new watch", within=20)
+        await eventually(lambda: _watched(server, times=2), why="the new watch")
         server.send("endpointslices", "ADDED", endpoint_slice(name="later"))
-        await eventually(lambda: sees(sink, "later"), why="an object after the restart", within=20)
+        await eventually(lambda: sees(sink, "later"), why="an object after the restart")
         assert not bystander.done()  # kopf cancels the tasks of its own loop only
         bystander.cancel()
 
@@ -91,7 +120,10 @@ async def test_a_watch_that_gives_up_is_restarted_and_the_sink_asked_to_relist()
 async def test_an_odd_object_hides_no_other() -> None:
     odd = {"metadata": metadata("odd", resourceVersion="x")}
     items = [odd, {"metadata": metadata("good")}]
-    async with watch_server(namespaces=items) as server, watching(server) as (_, sink):
+    async with watch_server() as server, watching(server) as (_, sink):
+        await eventually(lambda: _watched(server, "namespaces"), why="the watch")
+        for item in items:
+            server.send("namespaces", "ADDED", item)
 
         async def good() -> bool:
             return any(
@@ -116,8 +148,16 @@ async def test_a_watcher_that_is_stopped_at_once_stops() -> None:
         assert not watcher.alive
 
 
-async def _watched(server: WatchServer, times: int = 1) -> bool:
-    return server.watches.get("endpointslices", 0) >= times
+async def _watched(server: WatchServer, plural: str = "endpointslices", times: int = 1) -> bool:
+    return server.watches.get(plural, 0) >= times
+
+
+async def _listed_again(server: WatchServer) -> bool:
+    return all(server.lists[SOURCE_OF[kind].kind.plural] >= 2 for kind in KINDS)
+
+
+async def _relisted_again(sink: RememberingSink) -> bool:
+    return all(sink.relisted.count(kind) >= 2 for kind in KINDS)
 
 
 async def _relisted(sink: RememberingSink, *kinds: type[Record]) -> bool:

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency
+from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, parse_abort_condition
 from serinus.api.modelversion import BackendRef
+from serinus.api.preset_metrics import PRESET_NAMES, PRESETS_WITH
 from serinus.metrics.increments import BucketRows, RequestCounts, RequestRows
 from serinus.metrics.presets import PRESETS, Histogram, IsolatingLabel, LabelMatcher, Preset
 from serinus.metrics.queries import FAILURES, TAG, Reach, requests_query
@@ -151,3 +152,45 @@ def test_a_client_of_traefik_that_goes_away_made_no_mistake() -> None:
 def test_what_a_server_does_not_tell_cannot_be_asked(name: str) -> None:
     assert "does not tell" in PRESETS[name].problem_with(_FRAUD, ClientErrorRate())
     assert bool(PRESETS[name].problem_with(_FRAUD, ErrorRate())) == (name == "kserve")
+
+
+_OF_LANGUAGE_MODELS = {
+    name: parse_abort_condition(
+        f"{name} < 20"
+        if name == "tokens_per_second"
+        else f"{name} > 1%"
+        if name.endswith("_rate")
+        else f"{name}_p95 > 1s"
+    ).metric
+    for name in PRESETS_WITH
+}
+
+
+def test_the_api_server_knows_what_each_preset_has() -> None:
+    assert set(PRESET_NAMES) == PRESETS.keys()
+    found = {
+        name: tuple(preset.name for preset in sorted(PRESETS.values(), key=lambda one: one.name) if preset.has(metric))
+        for name, metric in _OF_LANGUAGE_MODELS.items()
+    }
+    assert found == dict(PRESETS_WITH)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS_WITH))
+def test_a_preset_without_a_metric_names_those_that_have_it(name: str) -> None:
+    said = PRESETS["contour"].problem_with(_FRAUD, _OF_LANGUAGE_MODELS[name])
+    assert said == f"preset contour has no {name}; presets that have it: {', '.join(PRESETS_WITH[name])}"
+    assert PRESETS["vllm"].problem_with(_FRAUD, _OF_LANGUAGE_MODELS[name]) == ""
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_the_series_of_tokens_are_in_the_reference(name: str, pytestconfig: pytest.Config) -> None:
+    page = (pytestconfig.rootpath / "docs/reference/metrics-presets.md").read_text(encoding="utf-8")
+    preset = PRESETS[name]
+    shares = [share for share in (preset.preempted, preset.aborted) if share is not None]
+    speed = () if preset.speed is None else (preset.speed.tokens, preset.speed.seconds)
+    series = [
+        *(one.series.removesuffix("_bucket") for one in preset.timings.values()),
+        *(share.beside or share.requests for share in shares),
+        *speed,
+    ]
+    assert [one for one in series if f"`{one}" not in page] == []

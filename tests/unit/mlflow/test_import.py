@@ -9,9 +9,8 @@ import pytest
 import yaml
 
 from serinus.artifacts.verifier import measured
-from serinus.cli.command import run_command
 from serinus.cli.context import CliContext
-from serinus.cli.main import build_parser
+from serinus.cli.main import invoke
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.settings import ArtifactSettings
 from support.servers.artifact_server import ArtifactServer, Reply
@@ -38,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def ask(*words: str, **environment: str) -> int:
-    return run_command(build_parser().parse_args(["import", *words]), CliContext(environment=environment))
+    return invoke(["import", *words], CliContext(environment=environment))
 
 
 def offline(path: Path, *words: str) -> int:

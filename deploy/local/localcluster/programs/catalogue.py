@@ -38,12 +38,14 @@ class GoSource:
         package: The main package.
         link_flags: Linker flags in addition to those that strip symbols.
         tags: Build tags, separated by commas.
+        toolchain: The Go that it needs where the usual one is too old; Go fetches it as a module.
     """
 
     module: str
     package: str
     link_flags: str = ""
     tags: str = ""
+    toolchain: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,20 @@ _PROMETHEUS_SOURCE: Final = GoSource(
 
 PROMETHEUS_3: Final = Program(name="prometheus", version="v0.316.0", go=_PROMETHEUS_SOURCE)
 """Prometheus 3.16 from its module, whatever the machine has: for tests of what Debian's does not have."""
+
+ARGO_CD: Final = "v3.6.1"
+
+ARGO_CD_PROGRAM: Final = Program(
+    name="argocd",
+    version=ARGO_CD,
+    go=GoSource(
+        module="argocd",
+        package="github.com/argoproj/argo-cd/v3/cmd",
+        link_flags=f"-X github.com/argoproj/argo-cd/v3/common.version={ARGO_CD}",
+        toolchain="go1.27.3",
+    ),
+)
+"""One program for all of Argo CD's roles, for the tests of an installation: not part of the cluster."""
 
 PROGRAMS: Final = (
     Program(

@@ -26,25 +26,28 @@ def build(source: GoSource, target: Path) -> None:
     tags = ["-tags", source.tags] if source.tags else []
     command = [go(), "build", "-trimpath", *tags, "-ldflags", flags, "-o", str(target), source.package]
     folder = SOURCE_ROOT / "go" / source.module
-    result = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
+    environment = _environment(source.toolchain)
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         last = "\n".join(result.stderr.strip().splitlines()[-10:])
         raise LocalClusterError(f"go build of {source.package} failed in {folder}:\n{last}")
 
 
-def module_folder(module: str, source: str) -> Path:
+def module_folder(module: str, source: str, toolchain: str = "") -> Path:
     """Return the folder of the unpacked source of a module whose version another module's go.mod selects.
 
     Args:
         module: The module, such as `sigs.k8s.io/gateway-api`.
         source: The folder under deploy/local/go whose go.mod selects its version.
+        toolchain: The Go that this go.mod needs where the usual one is too old.
 
     Raises:
         LocalClusterError: Go cannot fetch it.
     """
     folder = SOURCE_ROOT / "go" / source
     command = [go(), "mod", "download", "-json", module]
-    result = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
+    environment = _environment(toolchain)
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         raise LocalClusterError(f"cannot fetch the Go module {module} in {folder}:\n{result.stderr.strip()}")
     return Path(json.loads(result.stdout)["Dir"])
@@ -74,5 +77,6 @@ def _version(program: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def _environment() -> dict[str, str]:
-    return os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
+def _environment(toolchain: str) -> dict[str, str]:
+    fixed = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
+    return os.environ | fixed | ({"GOTOOLCHAIN": toolchain} if toolchain else {})

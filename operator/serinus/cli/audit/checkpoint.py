@@ -1,6 +1,5 @@
 """``serinus audit checkpoint | keygen``: signs the heads of all chains and stores them outside the registry."""
 
-import argparse
 import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -8,10 +7,11 @@ from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
+import click
 from msgspec import structs
 
 from serinus.cli.audit.output import count
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.cli.session import CLUSTER
@@ -40,14 +40,14 @@ class CheckpointOptions:
     retention_days: int | None
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
         return cls(
-            config=args.config,
-            registry=args.registry,
-            checkpoints=args.checkpoints,
-            key_file=args.key_file,
-            retention_days=args.retention_days,
+            config=params["config"],
+            registry=params["registry"],
+            checkpoints=params["checkpoints"],
+            key_file=params["key_file"],
+            retention_days=params["retention_days"],
         )
 
 
@@ -58,44 +58,27 @@ class KeygenOptions:
     output: Path
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        return cls(output=args.output)
-
-
-def add_parsers(verbs: Subparsers) -> None:
-    """Add the verbs."""
-    _add_checkpoint(verbs.add_parser("checkpoint", help="sign the heads of all chains and store them in the bucket"))
-    keygen = verbs.add_parser("keygen", help="create the key that signs checkpoints")
-    keygen.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        default=Path("serinus-checkpoints.pem"),
-        metavar="FILE",
-        help="file to write (default: serinus-checkpoints.pem)",
-    )
-    set_handler(keygen, KeygenOptions.from_args, _keygen)
+        return cls(output=params["output"])
 
 
 # ---- checkpoint -------------------------------------------------------------------------------
 
 
-def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, help="the operator's configuration file (default: SERINUS_CONFIG)")
-    parser.add_argument("--registry", metavar="URL", help="address of the registry (default: the configured one)")
-    parser.add_argument("--checkpoints", metavar="S3URL", help="address of the bucket (default: the configured one)")
-    parser.add_argument("--key-file", metavar="FILE", help="Ed25519 private key (default: the configured one)")
-    parser.add_argument(
-        "--retention-days",
-        type=int,
-        metavar="DAYS",
-        help="days for which a checkpoint cannot be deleted (default: the configured number, else 2555)",
-    )
-    set_handler(parser, CheckpointOptions.from_args, _checkpoint)
-
-
-async def _checkpoint(options: CheckpointOptions, context: CliContext) -> int:
+@command("checkpoint", CheckpointOptions.from_params, "sign the heads of all chains and store them in the bucket")
+@click.option("--config", type=FILE, metavar="FILE", help="the operator's configuration file (default: SERINUS_CONFIG)")
+@click.option("--registry", metavar="URL", help="address of the registry (default: the configured one)")
+@click.option("--checkpoints", metavar="S3URL", help="address of the bucket (default: the configured one)")
+@click.option("--key-file", metavar="FILE", help="Ed25519 private key (default: the configured one)")
+@click.option(
+    "--retention-days",
+    type=int,
+    metavar="DAYS",
+    help="days for which a checkpoint cannot be deleted (default: the configured number, else 2555)",
+)
+async def checkpoint(options: CheckpointOptions, context: CliContext) -> int:
+    """Run the command."""
     from serinus.audit.checkpoint_writer import Checkpoints  # noqa: PLC0415 - cryptography and boto3
 
     settings = load_settings(options.config)
@@ -151,7 +134,18 @@ def registry_url(settings: Settings) -> str:
 # ---- keygen -----------------------------------------------------------------------------------
 
 
-def _keygen(options: KeygenOptions, _: CliContext) -> int:
+@command("keygen", KeygenOptions.from_params, "create the key that signs checkpoints")
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    default="serinus-checkpoints.pem",
+    show_default=True,
+    metavar="FILE",
+    help="file to write",
+)
+def keygen(options: KeygenOptions, _: CliContext) -> int:
+    """Run the command."""
     from serinus.audit.signing_keys import fingerprint, new_key, private_pem, public_pem  # noqa: PLC0415 - cryptography
 
     if not options.output.name:

@@ -1,17 +1,18 @@
 """``serinus audit export``: writes the audit records of a model to a file, and a manifest beside it."""
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+import click
+
 from serinus import __version__
 from serinus.audit.export import Export, Form, manifest_file, write_export
 from serinus.cli.audit.output import csv_heading, csv_line
-from serinus.cli.command import set_handler
+from serinus.cli.command import FILE, Params, choice, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
-from serinus.cli.session import RegistryOptions, add_model, add_registry, name_of, open_registry
+from serinus.cli.session import RegistryOptions, model_argument, name_of, open_registry, registry_options
 from serinus.errors import ConfigurationError
 
 OK: Final = 0
@@ -27,30 +28,25 @@ class ExportOptions:
     output: Path | None
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        registry = RegistryOptions.from_args(args)
-        return cls(model=args.model, registry=registry, form=args.format, output=args.output)
+        registry = RegistryOptions.from_params(params)
+        return cls(model=params["model"], registry=registry, form=Form(params["format"]), output=params["output"])
 
 
-def add_export(parser: argparse.ArgumentParser) -> None:
-    """Make the parser the command ``export``."""
-    add_model(parser)
-    add_registry(parser)
-    parser.add_argument(
-        "--format",
-        type=Form,
-        choices=list(Form),
-        default=Form.JSONL,
-        help="jsonl: the records as they are stored, which can be verified; csv: for a spreadsheet",
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="file to write (default: <model>-audit.<format>)"
-    )
-    set_handler(parser, ExportOptions.from_args, _export)
-
-
-async def _export(options: ExportOptions, context: CliContext) -> int:
+@command("export", ExportOptions.from_params, "write the records of a model to a file, with a manifest beside it")
+@model_argument
+@registry_options
+@click.option(
+    "--format",
+    type=choice(Form),
+    default=Form.JSONL.value,
+    show_default=True,
+    help="jsonl: the records as they are stored, which can be verified; csv: for a spreadsheet",
+)
+@click.option("-o", "--output", type=FILE, metavar="FILE", help="file to write (default: <model>-audit.<format>)")
+async def export(options: ExportOptions, context: CliContext) -> int:
+    """Run the command."""
     model = options.registry.model_key(options.model)
     file = options.output or Path(f"{model.name}-audit.{options.form.value}")
     what = Export(model=model, form=options.form, at=context.clock.now(), by=__version__)

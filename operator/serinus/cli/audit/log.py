@@ -1,6 +1,5 @@
 """``serinus audit log``: prints the audit records of a model that match the filters."""
 
-import argparse
 import os
 import sys
 from collections.abc import AsyncGenerator
@@ -9,15 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, Self
 
+import click
+
 from serinus.api.audit_record import AuditEvent
 from serinus.api.model import ChainHead
 from serinus.api.names import ObjectKey
 from serinus.audit.export import canonical_line
 from serinus.cli.audit.output import actor_text, log_heading, log_line
-from serinus.cli.command import set_handler
+from serinus.cli.command import Params, choice, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
-from serinus.cli.session import RegistryOptions, add_model, add_registry, open_registry
+from serinus.cli.session import RegistryOptions, model_argument, open_registry, registry_options
 from serinus.cli.times import parse_time, resolve_time
 from serinus.engine.audit.chain import StoredRecord
 from serinus.ports.registry_store import RegistryStore
@@ -47,45 +48,18 @@ class LogOptions:
     output: Literal["table", "wide", "json"]
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
         return cls(
-            model=args.model,
-            registry=RegistryOptions.from_args(args),
-            since=args.since,
-            until=args.until,
-            events=frozenset(args.event or ()),
-            version=(args.version or "").removeprefix("v"),
-            actor=args.actor,
-            output=args.output,
+            model=params["model"],
+            registry=RegistryOptions.from_params(params),
+            since=params["since"],
+            until=params["until"],
+            events=frozenset(params["event"]),
+            version=(params["version"] or "").removeprefix("v"),
+            actor=params["actor"],
+            output=params["output"],
         )
-
-
-def add_log(parser: argparse.ArgumentParser) -> None:
-    """Make the parser a command that prints the log."""
-    add_model(parser)
-    add_registry(parser)
-    parser.add_argument(
-        "--since",
-        type=parse_time,
-        metavar="TIME",
-        help="records from this time on: 2026-11-01, 2026-11-01T14:00Z, or 36h for the last 36 hours",
-    )
-    parser.add_argument("--until", type=parse_time, metavar="TIME", help="records before this time")
-    names = [event.value for event in AuditEvent]
-    parser.add_argument(
-        "--event",
-        action="append",
-        choices=names,
-        metavar="EVENT",
-        help=f"records of this event; repeatable: {', '.join(names)}",
-    )
-    parser.add_argument("--version", help="records about this version, or about a rollback to it")
-    parser.add_argument("--actor", help="records of this actor")
-    parser.add_argument(
-        "-o", "--output", choices=("table", "wide", "json"), default="table", help="format (default: table)"
-    )
-    set_handler(parser, LogOptions.from_args, _log, closed_pipe=OK)
 
 
 class _Filter:
@@ -121,7 +95,30 @@ def _actor_name(record: StoredRecord) -> object:
     return actor.get("name") if isinstance(actor, dict) else None
 
 
-async def _log(options: LogOptions, context: CliContext) -> int:
+@command("log", LogOptions.from_params, "print the audit records of a model, newest last", closed_pipe=OK)
+@model_argument
+@registry_options
+@click.option(
+    "--since",
+    type=parse_time,
+    metavar="TIME",
+    help="records from this time on: 2026-11-01, 2026-11-01T14:00Z, or 36h for the last 36 hours",
+)
+@click.option("--until", type=parse_time, metavar="TIME", help="records before this time")
+@click.option(
+    "--event",
+    multiple=True,
+    type=choice(AuditEvent),
+    metavar="EVENT",
+    help=f"records of this event; repeatable: {', '.join(AuditEvent)}",
+)
+@click.option("--version", metavar="VERSION", help="records about this version, or about a rollback to it")
+@click.option("--actor", metavar="NAME", help="records of this actor")
+@click.option(
+    "-o", "--output", type=choice(("table", "wide", "json")), default="table", show_default=True, help="format"
+)
+async def log(options: LogOptions, context: CliContext) -> int:
+    """Run the command."""
     model, records_filter = options.registry.model_key(options.model), _Filter(options, context.clock.now())
     wide, shown = options.output == "wide", 0
     width = os.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -1,21 +1,22 @@
 """``serinus audit prune``: archives the records that are past the Model's retention, then removes them."""
 
-import argparse
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+import click
+
 from serinus.api.model import ModelSpec
 from serinus.api.names import ObjectKey
 from serinus.cli.actor import current_actor
 from serinus.cli.audit.output import count, finding_lines
-from serinus.cli.audit.verify import CheckpointSource, add_checkpoints, seen_by_checkpoints
-from serinus.cli.command import FAILED, STATUSES, Subparsers, set_handler
+from serinus.cli.audit.verify import CheckpointSource, checkpoint_options, seen_by_checkpoints
+from serinus.cli.command import FAILED, FILE, STATUSES, Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.manifests import read_policy
 from serinus.cli.output import echo
-from serinus.cli.session import RegistryOptions, add_model, add_registry, name_of, open_registry, this_process
+from serinus.cli.session import RegistryOptions, model_argument, name_of, open_registry, registry_options, this_process
 from serinus.cli.times import parse_time, resolve_time
 from serinus.errors import ConfigurationError, RefusedError
 from serinus.ports.registry_store import RegistryStore
@@ -55,51 +56,46 @@ class PruneOptions:
     confirmed: bool
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
         return cls(
-            model=args.model,
-            registry=RegistryOptions.from_args(args),
-            checkpoints=CheckpointSource.from_args(args),
-            before=args.before,
-            archive=args.archive,
-            policy=args.policy,
-            reason=args.reason,
-            finish=args.finish,
-            confirmed=args.yes,
+            model=params["model"],
+            registry=RegistryOptions.from_params(params),
+            checkpoints=CheckpointSource.from_params(params),
+            before=params["before"],
+            archive=params["archive"],
+            policy=params["policy"],
+            reason=params["reason"],
+            finish=params["finish"],
+            confirmed=params["yes"],
         )
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add ``prune``."""
-    explanation = "archive and remove records that are older than the Model's retention"
-    parser = verbs.add_parser("prune", help=explanation, description=explanation)
-    add_model(parser)
-    add_registry(parser)
-    add_checkpoints(parser)
-    parser.add_argument(
-        "--before",
-        type=parse_time,
-        metavar="TIME",
-        help="only records before this time that are also past the retention",
-    )
-    parser.add_argument(
-        "--archive", metavar="PLACE", help="folder or s3://bucket/prefix (default: that of the last removal)"
-    )
-    parser.add_argument(
-        "--policy", type=Path, metavar="FILE", help="manifest of the Model, for a registry without a cluster"
-    )
-    parser.add_argument("--reason", default="", help="reason, for the audit trail (default: the retention)")
-    parser.add_argument(
-        "--finish",
-        action="store_true",
-        help="only remove records whose archiving is recorded, for a role that may do nothing else",
-    )
-    parser.add_argument("--yes", action="store_true", help="make the changes (default: only print them)")
-    set_handler(parser, PruneOptions.from_args, _prune, statuses=_STATUSES)
-
-
-async def _prune(options: PruneOptions, context: CliContext) -> int:
+@command(
+    "prune",
+    PruneOptions.from_params,
+    "archive and remove records that are older than the Model's retention",
+    statuses=_STATUSES,
+)
+@model_argument
+@registry_options
+@checkpoint_options
+@click.option(
+    "--before",
+    type=parse_time,
+    metavar="TIME",
+    help="only records before this time that are also past the retention",
+)
+@click.option("--archive", metavar="PLACE", help="folder or s3://bucket/prefix (default: that of the last removal)")
+@click.option("--policy", type=FILE, metavar="FILE", help="manifest of the Model, for a registry without a cluster")
+@click.option("--reason", metavar="TEXT", default="", help="reason, for the audit trail (default: the retention)")
+@click.option(
+    "--finish",
+    is_flag=True,
+    help="only remove records whose archiving is recorded, for a role that may do nothing else",
+)
+@click.option("--yes", is_flag=True, help="make the changes (default: only print them)")
+async def prune(options: PruneOptions, context: CliContext) -> int:
     """Prune and return 0; 1 if the trail does not verify, or the removal is left to another role."""
     options.checkpoints.check()
     model, now = options.registry.model_key(options.model), context.clock.now()

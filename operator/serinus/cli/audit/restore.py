@@ -1,23 +1,24 @@
 """``serinus audit restore``: builds a lost or wrong head, and what else is lost, from the chain and its archive."""
 
-import argparse
 import uuid
 from dataclasses import dataclass
 from typing import Final, Self
 
+import click
+
 from serinus.api.audit_record import AuditEntry, AuditEvent
 from serinus.cli.actor import current_actor
 from serinus.cli.audit.output import count, finding_lines
-from serinus.cli.command import FAILED, STATUSES, Subparsers, set_handler
+from serinus.cli.command import FAILED, STATUSES, Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.cli.session import (
     RegistryOptions,
-    add_model,
-    add_registry,
     checked_reason,
+    model_argument,
     name_of,
     open_registry,
+    registry_options,
     this_process,
 )
 from serinus.registry.service import Registry
@@ -43,27 +44,34 @@ class RestoreOptions:
     confirmed: bool
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        registry = RegistryOptions.from_args(args)
-        return cls(model=args.model, registry=registry, archive=args.archive, reason=args.reason, confirmed=args.yes)
+        registry = RegistryOptions.from_params(params)
+        return cls(
+            model=params["model"],
+            registry=registry,
+            archive=params["archive"],
+            reason=params["reason"],
+            confirmed=params["yes"],
+        )
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add ``restore``."""
-    explanation = "build a lost or wrong head, lost records and versions from the chain and its archive"
-    parser = verbs.add_parser("restore", help=explanation, description=explanation)
-    add_model(parser)
-    add_registry(parser)
-    parser.add_argument(
-        "--archive", metavar="PLACE", help="folder or s3://bucket/prefix of the records that retention has removed"
-    )
-    parser.add_argument("--reason", default="", help="reason, in at least 10 characters; the audit trail keeps it")
-    parser.add_argument("--yes", action="store_true", help="make the changes (default: only print them)")
-    set_handler(parser, RestoreOptions.from_args, _restore, statuses=_STATUSES)
-
-
-async def _restore(options: RestoreOptions, context: CliContext) -> int:
+@command(
+    "restore",
+    RestoreOptions.from_params,
+    "build a lost or wrong head, lost records and versions from the chain and its archive",
+    statuses=_STATUSES,
+)
+@model_argument
+@registry_options
+@click.option(
+    "--archive", metavar="PLACE", help="folder or s3://bucket/prefix of the records that retention has removed"
+)
+@click.option(
+    "--reason", metavar="TEXT", default="", help="reason, in at least 10 characters; the audit trail keeps it"
+)
+@click.option("--yes", is_flag=True, help="make the changes (default: only print them)")
+async def restore_head(options: RestoreOptions, context: CliContext) -> int:
     """Restore and verify; return 0, or 1 if the chain has findings that no restoration removes."""
     from serinus.audit.archive import open_archive  # noqa: PLC0415 - slow to load
     from serinus.audit.restore import plan_restoration, restore, restored_details  # noqa: PLC0415 - likewise

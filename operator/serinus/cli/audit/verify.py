@@ -1,17 +1,19 @@
 """``serinus audit verify``: verifies the audit trail. Exit status: 0 intact, 1 not intact, 2 could not be verified."""
 
-import argparse
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+import click
+
 from serinus.api.names import ObjectKey
+from serinus.cli import cluster_names
 from serinus.cli.audit.output import count, finding_lines
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.command import FILE, Params, command, together
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo, echo_error
-from serinus.cli.session import RegistryOptions, add_registry, name_of, open_each_cluster, this_process
+from serinus.cli.session import RegistryOptions, name_of, open_each_cluster, registry_options, this_process
 from serinus.engine.audit.chain import Anchor, ChainFinding, ChainOwner
 from serinus.errors import ConfigurationError, RefusedError, SerinusError
 from serinus.ports.registry_store import RegistryStore
@@ -28,7 +30,7 @@ _MAX_SHOWN: Final = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSource:
-    """Where checkpoints are read and which keys must have signed them: the options of :func:`add_checkpoints`.
+    """Where checkpoints are read and which keys must have signed them: the options of :data:`checkpoint_options`.
 
     Attributes:
         url: of the bucket; None to read no checkpoints.
@@ -39,9 +41,9 @@ class CheckpointSource:
     public_keys: tuple[Path, ...]
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        return cls(url=args.checkpoints, public_keys=tuple(args.public_key or ()))
+        return cls(url=params["checkpoints"], public_keys=tuple(params["public_key"]))
 
     def check(self) -> None:
         """Raise ConfigurationError for a bucket without a key, or a key without a bucket."""
@@ -68,15 +70,15 @@ class VerifyOptions:
     file: Path | None
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
         return cls(
-            model=args.model,
-            all_models=args.all,
-            registry=RegistryOptions.from_args(args),
-            checkpoints=CheckpointSource.from_args(args),
-            archive=args.archive,
-            file=args.file,
+            model=params["model"],
+            all_models=params["all"],
+            registry=RegistryOptions.from_params(params),
+            checkpoints=CheckpointSource.from_params(params),
+            archive=params["archive"],
+            file=params["file"],
         )
 
     def check(self) -> None:
@@ -86,40 +88,43 @@ class VerifyOptions:
         self.checkpoints.check()
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add ``verify``."""
-    explanation = "recompute the chain and compare it with the head, checkpoints and archive"
-    parser = verbs.add_parser(
-        "verify",
-        help=explanation,
-        description=f"{explanation}.",
-    )
-    parser.add_argument("model", metavar="MODEL", nargs="?", help="the model, as name or namespace/name")
-    parser.add_argument("--all", action="store_true", help="verify all models of the registry, or of --namespace")
-    add_registry(parser)
-    add_checkpoints(parser)
-    parser.add_argument(
-        "--archive", metavar="PLACE", help="archive of the records that retention removed, to verify them as well"
-    )
-    parser.add_argument("--file", type=Path, help="verify an export instead of the registry, offline")
-    set_handler(parser, VerifyOptions.from_args, _verify, closed_pipe=UNVERIFIED, statuses=_STATUSES)
-
-
-def add_checkpoints(parser: argparse.ArgumentParser) -> None:
-    """Add the options for the checkpoints and their keys."""
-    parser.add_argument(
+checkpoint_options: Final = together(
+    click.option(
         "--checkpoints", metavar="S3URL", help="bucket of the checkpoints: s3://bucket/prefix?region=…&endpoint=…"
-    )
-    parser.add_argument(
+    ),
+    click.option(
         "--public-key",
-        type=Path,
-        action="append",
+        type=FILE,
+        multiple=True,
         metavar="FILE",
         help="the operator's public key in PEM; repeat for earlier keys",
-    )
+    ),
+)
+"""The options for the checkpoints and their keys."""
 
 
-async def _verify(options: VerifyOptions, context: CliContext) -> int:
+@command(
+    "verify",
+    VerifyOptions.from_params,
+    "recompute the chain and compare it with the head, checkpoints and archive",
+    closed_pipe=UNVERIFIED,
+    statuses=_STATUSES,
+)
+@click.argument(
+    "model",
+    metavar="[MODEL]",
+    required=False,
+    shell_complete=cluster_names.models,
+    help="the model, as name or namespace/name",
+)
+@click.option("--all", is_flag=True, help="verify all models of the registry, or of --namespace")
+@registry_options
+@checkpoint_options
+@click.option(
+    "--archive", metavar="PLACE", help="archive of the records that retention removed, to verify them as well"
+)
+@click.option("--file", type=FILE, metavar="FILE", help="verify an export instead of the registry, offline")
+async def verify(options: VerifyOptions, context: CliContext) -> int:
     """Verify and return the exit status."""
     try:
         options.check()

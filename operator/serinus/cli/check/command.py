@@ -1,6 +1,5 @@
 """``serinus check``: whether a cluster is ready for Rollouts, each line with its remedy."""
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -9,14 +8,21 @@ from shutil import get_terminal_size
 from textwrap import fill
 from typing import Any, Final, Self
 
+import click
+
+from serinus.cli import cluster_names
 from serinus.cli.check.line import Line, State, failed, unknown
-from serinus.cli.command import STATUSES, Subparsers, set_handler
+from serinus.cli.command import STATUSES, Params, choice, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.errors import SerinusError
 
 READY, NOT_READY = 0, 1
 _MARKS: Final = {State.OK: "ok", State.WARNING: "warn", State.FAILED: "FAIL", State.UNKNOWN: "?"}
+_ENDS: Final = STATUSES | {
+    READY: "nothing failed",
+    NOT_READY: "a check failed; or failed, standard error says why",
+}
 _REMEDY: Final = " " * 24
 
 
@@ -35,24 +41,31 @@ class CheckOptions:
     output: str
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        return cls(namespace=args.namespace, kube_context=args.context, output=args.output)
+        return cls(namespace=params["namespace"], kube_context=params["context"], output=params["output"])
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add the command."""
-    about = (
-        "say whether this cluster is ready: kinds, your rights, policies, gateways, the operator and its metric sources"
-    )
-    parser = verbs.add_parser("check", help=about, description=about)
-    parser.add_argument("-n", "--namespace", help="where the Rollouts are to be (default: kubectl's current one)")
-    parser.add_argument("--context", help="kubeconfig context (default: the current one)")
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="format (default: text)")
-    ends = {READY: "nothing failed", NOT_READY: "a check failed; or failed, standard error says why"}
-    set_handler(parser, CheckOptions.from_args, check, statuses=STATUSES | ends)
-
-
+@command(
+    "check",
+    CheckOptions.from_params,
+    "say whether this cluster is ready: kinds, your rights, policies, gateways, the operator and its metric sources",
+    statuses=_ENDS,
+)
+@click.option(
+    "-n",
+    "--namespace",
+    metavar="NAMESPACE",
+    shell_complete=cluster_names.namespaces,
+    help="where the Rollouts are to be (default: kubectl's current one)",
+)
+@click.option(
+    "--context",
+    metavar="CONTEXT",
+    shell_complete=cluster_names.contexts,
+    help="kubeconfig context (default: the current one)",
+)
+@click.option("-o", "--output", type=choice(("text", "json")), default="text", show_default=True, help="format")
 def check(options: CheckOptions, _: CliContext) -> int:
     """Run the command."""
     lines = list(_lines(options))

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from serinus import __version__
-from serinus.api.abort_condition import Latency, parse_abort_condition
+from serinus.api.abort_condition import AbortCondition, Latency, Timing, parse_abort_condition
 from serinus.api.names import GROUP, ROLLOUT
 from serinus.api.parsing import decode
 from serinus.cli.check.cluster import Cluster, members, text_at, value_at
@@ -119,9 +119,10 @@ def _series(cluster: Cluster, name: str, source: SourceSettings, proxy: str) -> 
         return
     yield ok(f"preset-{name}", f"there are series of {' and '.join(preset.name for preset in fitting)}")
     yield from _interval(cluster, name, source, proxy, fitting[0])
+    yield from _conditions(cluster, name)
     histogram = fitting[0].histogram
     if histogram is not None:
-        yield from _bounds(cluster, name, proxy, histogram)
+        yield from _bounds(cluster, name, proxy, fitting[0], histogram)
 
 
 def _interval(cluster: Cluster, name: str, source: SourceSettings, proxy: str, preset: Preset) -> Iterator[Line]:
@@ -137,7 +138,23 @@ def _interval(cluster: Cluster, name: str, source: SourceSettings, proxy: str, p
         yield ok(f"scrape-{name}", said)
 
 
-def _bounds(cluster: Cluster, name: str, proxy: str, histogram: Histogram) -> Iterator[Line]:
+def _conditions(cluster: Cluster, name: str) -> Iterator[Line]:
+    """Yield a failure where a Rollout of this source has a condition that its preset has no series of."""
+    for rollout, condition in _written(cluster):
+        if _metrics_of(rollout, "source", "default") != name:
+            continue
+        preset = PRESETS.get(_metrics_of(rollout, "preset", "contour"))
+        problem = preset.problem_of_metric(condition.metric) if preset is not None else ""
+        if problem:
+            said = f"{text_at(rollout, 'metadata', 'name')}: {condition.text}: {problem}"
+            yield failed(f"conditions-{name}", said, "set spec.metrics.preset, or correct abortOn")
+
+
+def _metrics_of(rollout: Mapping[str, Any], field: str, default: str) -> str:
+    return text_at(rollout, "spec", "metrics", field) or default
+
+
+def _bounds(cluster: Cluster, name: str, proxy: str, preset: Preset, histogram: Histogram) -> Iterator[Line]:
     answer = cluster.prometheus(proxy, f"count by (le) ({histogram.series})")
     counted = [(text_at(one, "metric", "le"), _value(one)) for one in answer]
     try:
@@ -149,9 +166,10 @@ def _bounds(cluster: Cluster, name: str, proxy: str, histogram: Histogram) -> It
         return
     shown = ", ".join(f"{bound * 1000 / histogram.per_second:g}" for bound in bounds.finite)
     between = sorted(
-        f"{limit} of {rollout}"
-        for rollout, limit, seconds in _limits(cluster)
-        if not bounds.bracket(seconds * histogram.per_second).exact
+        f"{condition.text} of {text_at(rollout, 'metadata', 'name')}"
+        for rollout, condition in _written(cluster)
+        if _is_limit(condition, preset, histogram)
+        and not bounds.bracket(condition.threshold * histogram.per_second).exact
     )
     if between:
         said = f"between two buckets, so counted less exactly: {', '.join(between)}"
@@ -160,18 +178,24 @@ def _bounds(cluster: Cluster, name: str, proxy: str, histogram: Histogram) -> It
         yield ok(f"buckets-{name}", f"latency limits that are counted exactly, in ms: {shown}")
 
 
-def _limits(cluster: Cluster) -> Iterator[tuple[str, str, float]]:
-    """Yield the latency limits of the namespace's Rollouts: the Rollout, the condition, the limit in seconds."""
+def _is_limit(condition: AbortCondition, preset: Preset, histogram: Histogram) -> bool:
+    """Return whether a condition's limit is one of this histogram of a preset."""
+    metric = condition.metric
+    if not isinstance(metric, Latency) or condition.compared:
+        return False
+    return metric.timing is Timing.RESPONSE or preset.timings.get(metric.timing) is histogram
+
+
+def _written(cluster: Cluster) -> Iterator[tuple[Mapping[str, Any], AbortCondition]]:
+    """Yield the conditions of the namespace's Rollouts."""
     for rollout in cluster.get(f"{ROLLOUT.plural}.{GROUP}"):
         stages = members(rollout, "spec", "stages")
         lines = {line for stage in stages for line in stage.get("abortOn") or [] if isinstance(line, str)}
         for line in sorted(lines):
             try:
-                condition = parse_abort_condition(line)
+                yield rollout, parse_abort_condition(line)
             except ValueError:
                 continue
-            if isinstance(condition.metric, Latency) and not condition.compared:
-                yield text_at(rollout, "metadata", "name"), condition.text, condition.threshold
 
 
 def _number(cluster: Cluster, proxy: str, query: str) -> float:

@@ -1,14 +1,16 @@
 """``serinus diff``: what a new version's schema changes, before it is registered; from files or the cluster."""
 
-import argparse
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
+import click
+
 from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.parsing import encode
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli import cluster_names
+from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.diff.page import page
 from serinus.cli.diff.sources import Place, find_both
@@ -43,43 +45,48 @@ class DiffOptions:
     as_json: bool
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        place = Place(args.model, tuple(args.files), args.namespace, args.context)
-        return cls(old=args.old, new=args.new, place=place, policy=args.policy, as_json=args.json)
+        place = Place(params["model"], tuple(params["files"]), params["namespace"], params["context"])
+        return cls(old=params["old"], new=params["new"], place=place, policy=params["policy"], as_json=params["json"])
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add the verb to the command line."""
-    explanation = "show what a version's schema changes, and whether its number allows it"
-    parser = verbs.add_parser(
-        "diff",
-        help=explanation,
-        description=f"{explanation[0].upper()}{explanation[1:]}. "
-        "The answer is the operator's while the older version serves.",
-    )
-    parser.add_argument("old", help="the version that serves, such as v2.2.4, or a file with one ModelVersion")
-    parser.add_argument("new", help="the later version, or a file")
-    parser.add_argument(
-        "-f",
-        "--files",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="PATH",
-        help="file or folder of ModelVersions, repeatable (default: the cluster, if a version is not a file)",
-    )
-    parser.add_argument(
-        "--policy", type=Path, metavar="FILE", help="manifest of the Model (default: the one beside the versions)"
-    )
-    parser.add_argument("--model", help="name of the model, if there are several")
-    parser.add_argument("-n", "--namespace", help="namespace of the versions (default: kubectl's current one)")
-    parser.add_argument("--context", help="kubeconfig context (default: the current one)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    set_handler(parser, DiffOptions.from_args, _diff, statuses=_STATUSES)
-
-
-def _diff(options: DiffOptions, _: CliContext) -> int:
+@command(
+    "diff",
+    DiffOptions.from_params,
+    "show what a version's schema changes, and whether its number allows it",
+    details="The answer is the operator's while the older version serves.",
+    statuses=_STATUSES,
+)
+@click.argument("old", metavar="OLD", help="the version that serves, such as v2.2.4, or a file with one ModelVersion")
+@click.argument("new", metavar="NEW", help="the later version, or a file")
+@click.option(
+    "-f",
+    "--files",
+    multiple=True,
+    type=FILE,
+    metavar="PATH",
+    help="file or folder of ModelVersions, repeatable (default: the cluster, if a version is not a file)",
+)
+@click.option(
+    "--policy", type=FILE, metavar="FILE", help="manifest of the Model (default: the one beside the versions)"
+)
+@click.option("--model", metavar="NAME", help="name of the model, if there are several")
+@click.option(
+    "-n",
+    "--namespace",
+    metavar="NAMESPACE",
+    shell_complete=cluster_names.namespaces,
+    help="namespace of the versions (default: kubectl's current one)",
+)
+@click.option(
+    "--context",
+    metavar="CONTEXT",
+    shell_complete=cluster_names.contexts,
+    help="kubeconfig context (default: the current one)",
+)
+@click.option("--json", is_flag=True, help="print JSON")
+def diff(options: DiffOptions, _: CliContext) -> int:
     """Print the differences of two versions; return 0 accepted, 1 not accepted, 2 cannot be compared."""
     try:
         pair = find_both(options.old, options.new, options.place)

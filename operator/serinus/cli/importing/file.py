@@ -1,12 +1,14 @@
 """``serinus import mlmodel``: a ModelVersion from an MLmodel file, without a server."""
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import click
+
+from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
-from serinus.cli.importing.manifest import ManifestOptions, checked_name, write_composed
+from serinus.cli.importing.manifest import ManifestOptions, checked_name, manifest_options, write_composed
 from serinus.errors import NotFoundError, RefusedError
 from serinus.settings import ArtifactSettings
 
@@ -28,13 +30,18 @@ class FileImportOptions:
     manifest: ManifestOptions
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed; RefusedError if the backend is invalid."""
-        manifest = ManifestOptions.from_args(args)
-        return cls(path=args.path, version=args.version, model=args.model, manifest=manifest)
+        manifest = ManifestOptions.from_params(params)
+        return cls(path=params["path"], version=params["version"], model=params["model"], manifest=manifest)
 
 
-def import_from_file(options: FileImportOptions, _: CliContext) -> int:
+@command("mlmodel", FileImportOptions.from_params, "write a ModelVersion from an MLmodel file, without a server")
+@click.argument("path", type=FILE, metavar="FILE", help="MLmodel file")
+@click.option("--version", required=True, metavar="VERSION", help="SemVer of the version, such as 2.3.1")
+@click.option("--model", required=True, metavar="NAME", help="name of the model")
+@manifest_options
+def mlmodel(options: FileImportOptions, _: CliContext) -> int:
     """Run the command."""
     return write_composed(_from_file(options), options.manifest)
 

@@ -1,14 +1,16 @@
 """The part that all sources of ``serinus import`` share: options of the manifest, and its output."""
 
-import argparse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from re import compile as pattern
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import click
+
 from serinus.api.modelversion import BackendRef
 from serinus.api.schema import NAME, SUBDOMAIN
+from serinus.cli.command import FILE, Params, together
 from serinus.cli.output import echo
 from serinus.errors import RefusedError
 from serinus.yaml_output import to_yaml
@@ -43,28 +45,34 @@ class ManifestOptions:
     output: Path | None
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed; RefusedError if the backend is invalid."""
         return cls(
-            namespace=args.namespace,
-            backend=parse_backend(args.backend) if args.backend else None,
-            artifact_uri=args.artifact_uri,
-            repository=args.repository,
-            with_digest=args.hash,
-            output=args.output,
+            namespace=params["namespace"],
+            backend=parse_backend(params["backend"]) if params["backend"] else None,
+            artifact_uri=params["artifact_uri"],
+            repository=params["repository"],
+            with_digest=params["hash"],
+            output=params["output"],
         )
 
 
-def add_manifest_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that every source has."""
-    parser.add_argument("-n", "--namespace", default="", help="namespace of the ModelVersion")
-    parser.add_argument("--backend", help="Service that serves the version, as name:port")
-    parser.add_argument("--artifact-uri", default="", help="URI of the model's files, if not that in MLflow")
-    parser.add_argument("--repository", default="", help="repository of the code, if MLflow does not have it")
-    parser.add_argument(
-        "--hash", action="store_true", help="read all files of the model to compute its digest and size"
-    )
-    parser.add_argument("-o", "--output", type=Path, help="file to write (default: standard output)")
+output_option: Final = click.option(
+    "-o", "--output", type=FILE, metavar="FILE", help="file to write (default: standard output)"
+)
+namespace_option: Final = click.option(
+    "-n", "--namespace", default="", metavar="NAMESPACE", help="namespace of the object"
+)
+backend_option: Final = click.option("--backend", metavar="NAME:PORT", help="Service that serves the version")
+manifest_options: Final = together(
+    namespace_option,
+    backend_option,
+    click.option("--artifact-uri", default="", metavar="URI", help="URI of the model's files, if not that in MLflow"),
+    click.option("--repository", default="", metavar="URL", help="repository of the code, if MLflow does not have it"),
+    click.option("--hash", is_flag=True, help="read all files of the model to compute its digest and size"),
+    output_option,
+)
+"""The options of what adds to MLflow's data."""
 
 
 def checked_name(name: str) -> str:

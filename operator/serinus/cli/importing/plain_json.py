@@ -1,16 +1,24 @@
 """``serinus import json``, and the versions of a file for ``serinus registry register``: manifests or plain JSON."""
 
-import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+import click
+
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import MODEL_VERSION
 from serinus.api.parsing import encode
+from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
-from serinus.cli.importing.manifest import parse_backend, write_manifests
+from serinus.cli.importing.manifest import (
+    backend_option,
+    namespace_option,
+    output_option,
+    parse_backend,
+    write_manifests,
+)
 from serinus.cli.importing.metadata import Adopted, adopt, parse_plain
 from serinus.cli.manifests import read_manifests
 from serinus.cli.output import echo
@@ -41,18 +49,29 @@ class JsonImportOptions:
     output: Path | None
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed; RefusedError if the backend is invalid."""
         return cls(
-            path=args.path,
-            version=args.version,
-            model=args.model,
-            namespace=args.namespace,
-            backend=parse_backend(args.backend) if args.backend else None,
-            output=args.output,
+            path=params["path"],
+            version=params["version"],
+            model=params["model"],
+            namespace=params["namespace"],
+            backend=parse_backend(params["backend"]) if params["backend"] else None,
+            output=params["output"],
         )
 
 
+@command(
+    "json",
+    JsonImportOptions.from_params,
+    "write ModelVersions from the metadata that a training script keeps as plain JSON",
+)
+@click.argument("path", type=FILE, metavar="FILE", help="file with one version's metadata, or a list of them")
+@click.option("--version", metavar="VERSION", help="SemVer of the version (default: the one in the file)")
+@click.option("--model", metavar="NAME", help="name of the model (default: the one in the file)")
+@namespace_option
+@backend_option
+@output_option
 def import_json(options: JsonImportOptions, _: CliContext) -> int:
     """Run the command."""
     members = parse_plain(_read(options.path), str(options.path))

@@ -1,18 +1,20 @@
 """``serinus import plan``: a Rollout from a plan of stages that somebody keeps in snake_case."""
 
-import argparse
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
+import click
+
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.names import API_VERSION, ROLLOUT
 from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT, Duration, Share
 from serinus.api.schema import NAME, SEMVER, SEMVER_ADVICE, SUBDOMAIN, in_python
+from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
-from serinus.cli.importing.manifest import write_text
+from serinus.cli.importing.manifest import namespace_option, output_option, write_text
 from serinus.cli.importing.plan_file import Number, Plan, PlanStage, read_plan
 from serinus.cli.output import printable
 from serinus.errors import InvalidObjectError, RefusedError
@@ -48,18 +50,33 @@ class PlanImportOptions:
     output: Path | None
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
         return cls(
-            path=args.path,
-            model=args.model,
-            version=args.version,
-            route=args.route,
-            namespace=args.namespace,
-            output=args.output,
+            path=params["path"],
+            model=params["model"],
+            version=params["version"],
+            route=params["route"],
+            namespace=params["namespace"],
+            output=params["output"],
         )
 
 
+@command(
+    "plan",
+    PlanImportOptions.from_params,
+    "write a Rollout from a plan of stages in snake_case (abort_on, rollback_to)",
+)
+@click.argument("path", type=FILE, metavar="FILE", help="the plan: stages with name, traffic, duration, abort_on")
+@click.option("--version", metavar="VERSION", help="SemVer of the version (default: the one in the file)")
+@click.option("--model", metavar="NAME", help="name of the model (default: the one in the file)")
+@click.option(
+    "--route",
+    metavar="ROUTE",
+    help="HTTPRoute that carries the traffic, as name or name/rule (default: the model's name)",
+)
+@namespace_option
+@output_option
 def import_plan(options: PlanImportOptions, _: CliContext) -> int:
     """Run the command."""
     write_text(_Conversion(options, read_plan(options.path)).text(), options.output)

@@ -1,12 +1,14 @@
 """``serinus import mlflow``: a ModelVersion from a tracking server's registered version or logged model."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import click
+
+from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
-from serinus.cli.importing.manifest import ManifestOptions, checked_name, write_composed
+from serinus.cli.importing.manifest import ManifestOptions, checked_name, manifest_options, write_composed
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.settings import ArtifactS3Settings, ArtifactSettings
 
@@ -39,18 +41,32 @@ class ServerImportOptions:
     manifest: ManifestOptions
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed; RefusedError if the backend is invalid."""
         return cls(
-            reference=args.reference,
-            tracking_uri=args.tracking_uri,
-            version=args.version,
-            model=args.model,
-            manifest=ManifestOptions.from_args(args),
+            reference=params["reference"],
+            tracking_uri=params["tracking_uri"],
+            version=params["version"],
+            model=params["model"],
+            manifest=ManifestOptions.from_params(params),
         )
 
 
-def import_from_server(options: ServerImportOptions, context: CliContext) -> int:
+@command(
+    "mlflow",
+    ServerImportOptions.from_params,
+    "write a ModelVersion from a version that is registered at an MLflow tracking server",
+)
+@click.argument(
+    "reference",
+    metavar="REFERENCE",
+    help="models:/fraud-detector/7, models:/fraud-detector@champion, or a logged model, models:/m-4f2a",
+)
+@click.option("--tracking-uri", metavar="URL", help="tracking server (default: MLFLOW_TRACKING_URI)")
+@click.option("--version", metavar="VERSION", help="SemVer of the version (default: its tag `semver` or `version`)")
+@click.option("--model", metavar="NAME", help="name of the model (default: that of the registered model)")
+@manifest_options
+def mlflow(options: ServerImportOptions, context: CliContext) -> int:
     """Run the command."""
     return write_composed(_from_server(options, context.environment), options.manifest)
 

@@ -1,15 +1,17 @@
 """``serinus lint``: checks manifests without a cluster."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from serinus.cli.command import STATUSES, Subparsers, set_handler
+import click
+
+from serinus.cli.command import FILE, STATUSES, Params, choice, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 
 CLEAN, FINDINGS = 0, 1
+_ENDS: Final = STATUSES | {CLEAN: "no findings", FINDINGS: "findings; or a file could not be read"}
 FORMATS: Final = ("text", "github", "json", "sarif")
 
 
@@ -26,24 +28,29 @@ class LintOptions:
     output: str
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        return cls(files=tuple(args.files), output=args.output)
+        return cls(files=tuple(map(str, (*params["files"], *params["more"]))), output=params["output"])
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add the command."""
-    about = "check manifests without a cluster: what the API server and the operator would refuse, and what is missing"
-    parser = verbs.add_parser("lint", help=about, description=about)
-    parser.add_argument(
-        "-f", "--filename", dest="files", metavar="FILE", nargs="+", action="extend", required=True,
-        help="files, folders with all below them, or - for standard input",
-    )  # fmt: skip
-    parser.add_argument("-o", "--output", choices=FORMATS, default="text", help="format (default: text)")
-    ends = {CLEAN: "no findings", FINDINGS: "findings; or a file could not be read"}
-    set_handler(parser, LintOptions.from_args, lint, statuses=STATUSES | ends)
-
-
+@command(
+    "lint",
+    LintOptions.from_params,
+    "check manifests without a cluster: what the API server and the operator would refuse, and what is missing",
+    statuses=_ENDS,
+    needed=("files", "more"),
+)
+@click.option(
+    "-f",
+    "--filename",
+    "files",
+    metavar="FILE",
+    type=FILE,
+    multiple=True,
+    help="files, folders with all below them, or - for standard input; several may follow",
+)
+@click.argument("more", metavar="[FILE]…", type=FILE, nargs=-1, help="the same")
+@click.option("-o", "--output", type=choice(FORMATS), default="text", show_default=True, help="format")
 def lint(options: LintOptions, _: CliContext) -> int:
     """Run the command."""
     # The CRDs' schemas and difflib: other commands must not wait for them.

@@ -1,11 +1,12 @@
 """``serinus registry dynamodb clusters | release-cluster``: which clusters share the tables, and who has each name."""
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from serinus.cli.command import Subparsers, set_handler
+import click
+
+from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.cli.registry.read import print_table
@@ -27,9 +28,9 @@ class ClustersOptions:
     registry: str
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        return cls(registry=args.registry)
+        return cls(registry=params["registry"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,29 +46,24 @@ class ReleaseOptions:
     confirmed: bool
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        return cls(registry=args.registry, name=args.name, confirmed=args.yes)
+        return cls(registry=params["registry"], name=params["name"], confirmed=params["yes"])
 
 
-def add_parsers(verbs: Subparsers) -> None:
-    """Add the verbs."""
-    explanation = "print the clusters that have heads in the tables, and the identity of each"
-    clusters = verbs.add_parser("clusters", help=explanation, description=explanation)
-    set_handler(_with_registry(clusters), ClustersOptions.from_args, _clusters)
-    explanation = "free the name of a cluster that does not run any more, so that its successor takes over its heads"
-    release = verbs.add_parser("release-cluster", help=explanation, description=explanation)
-    release.add_argument("name", metavar="NAME", help="the cluster's name")
-    release.add_argument("--yes", action="store_true", help="release it (default: only print whose it is)")
-    set_handler(_with_registry(release), ReleaseOptions.from_args, _release)
+_registry_option: Final = click.option(
+    "--registry", metavar="URL", required=True, help="dynamodb://<table-prefix>?region=…&scope=…"
+)
 
 
-def _with_registry(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("--registry", metavar="URL", required=True, help="dynamodb://<table-prefix>?region=…&scope=…")
-    return parser
-
-
-def _clusters(options: ClustersOptions, _: CliContext) -> int:
+@command(
+    "clusters",
+    ClustersOptions.from_params,
+    "print the clusters that have heads in the tables, and the identity of each",
+)
+@_registry_option
+def clusters(options: ClustersOptions, _: CliContext) -> int:
+    """Run the command."""
     claims = _in_directory(options.registry, lambda directory: directory.claims())
     if not claims:
         echo("No clusters found.", err=True)
@@ -76,7 +72,15 @@ def _clusters(options: ClustersOptions, _: CliContext) -> int:
     return OK
 
 
-def _release(options: ReleaseOptions, _: CliContext) -> int:
+@command(
+    "release-cluster",
+    ReleaseOptions.from_params,
+    "free the name of a cluster that does not run any more, so that its successor takes over its heads",
+)
+@click.argument("name", metavar="NAME", help="the cluster's name")
+@_registry_option
+@click.option("--yes", is_flag=True, help="release it (default: only print whose it is)")
+def release(options: ReleaseOptions, _: CliContext) -> int:
     """Release the name and return 0; NotFoundError where no cluster has it."""
     name = options.name
     if not options.confirmed:

@@ -1,18 +1,19 @@
 """``serinus registry production``: prints the production version of a model, in one cluster or in each of a fleet."""
 
-import argparse
 import json
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
+import click
+
 from serinus.api.model import Head
 from serinus.api.parsing import encode
 from serinus.cli.audit.output import plain
-from serinus.cli.command import FAILED, STATUSES, set_handler
+from serinus.cli.command import FAILED, STATUSES, Params, choice, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo, echo_error
 from serinus.cli.registry.read import Row, print_table, promotion_facts
-from serinus.cli.session import RegistryOptions, add_model, add_registry, name_of, open_each_cluster
+from serinus.cli.session import RegistryOptions, model_argument, name_of, open_each_cluster, registry_options
 
 OK, NOTHING = 0, 1
 _STATUSES: Final = STATUSES | {NOTHING: f"no version is in production; or {FAILED}"}
@@ -27,20 +28,22 @@ class ProductionOptions:
     output: Literal["version", "json"]
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        return cls(model=args.model, registry=RegistryOptions.from_args(args), output=args.output)
+        return cls(model=params["model"], registry=RegistryOptions.from_params(params), output=params["output"])
 
 
-def add_production(parser: argparse.ArgumentParser) -> None:
-    """Make the parser the command ``production``."""
-    add_model(parser)
-    add_registry(parser)
-    parser.add_argument("-o", "--output", choices=("version", "json"), default="version")
-    set_handler(parser, ProductionOptions.from_args, _production, closed_pipe=OK, statuses=_STATUSES)
-
-
-async def _production(options: ProductionOptions, context: CliContext) -> int:
+@command(
+    "production",
+    ProductionOptions.from_params,
+    "print the production version, in each cluster of a fleet (exit status 1 if there is none)",
+    closed_pipe=OK,
+    statuses=_STATUSES,
+)
+@model_argument
+@registry_options
+@click.option("-o", "--output", type=choice(("version", "json")), default="version", show_default=True, help="format")
+async def production(options: ProductionOptions, context: CliContext) -> int:
     """Print the version; where several clusters share the tables and none is named, a line for each of them."""
     model = options.registry.model_key(options.model)
     async with open_each_cluster(options.registry, context) as clusters:

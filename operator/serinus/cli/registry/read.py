@@ -1,30 +1,31 @@
 """``serinus registry list | get``: prints models and versions, for people and for scripts."""
 
-import argparse
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
+import click
 import yaml
 
 from serinus.api.model import Head, ProductionVersion
 from serinus.api.modelversion import VersionStage
 from serinus.api.names import API_VERSION, MODEL_VERSION, ObjectKey, model_version_name
 from serinus.api.parsing import encode
+from serinus.cli import cluster_names
 from serinus.cli.audit.output import plain
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.command import Params, choice, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.cli.session import (
     RegistryOptions,
-    add_model,
-    add_registry,
-    add_version,
+    model_argument,
     name_of,
     open_registry,
+    registry_options,
     this_process,
+    version_argument,
 )
 from serinus.engine.versions.catalogue import Query, VersionEntry
 from serinus.engine.versions.lifecycle import version_stage
@@ -35,6 +36,8 @@ from serinus.registry.service import Registry
 
 OK: Final = 0
 _SHORT_HASH: Final = len("sha256:") + 12
+
+_STAGES: Final = ", ".join(VersionStage)
 
 Row = dict[str, str]
 
@@ -49,16 +52,18 @@ class ListOptions:
     output: Literal["table", "json"]
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
         query = Query(
-            stage=args.stage,
-            digest=args.digest,
-            data_digest=args.data_digest,
-            major=args.major,
-            labels=tuple(args.label or ()),
+            stage=VersionStage(params["stage"]) if params["stage"] is not None else None,
+            digest=params["digest"],
+            data_digest=params["data_digest"],
+            major=params["major"],
+            labels=tuple(params["label"]),
         )
-        return cls(model=args.model, registry=RegistryOptions.from_args(args), query=query, output=args.output)
+        return cls(
+            model=params["model"], registry=RegistryOptions.from_params(params), query=query, output=params["output"]
+        )
 
     @property
     def selects_versions(self) -> bool:
@@ -76,57 +81,45 @@ class GetOptions:
     output: Literal["yaml", "json"]
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        registry = RegistryOptions.from_args(args)
-        return cls(model=args.model, version=args.version, registry=registry, output=args.output)
-
-
-def add_parsers(verbs: Subparsers) -> None:
-    """Add the verbs."""
-    _add_list(verbs.add_parser("list", help="print all models, or the versions of one, newest first"))
-    explanation = "print one version as a manifest"
-    get = verbs.add_parser("get", help=explanation, description=explanation)
-    add_model(get)
-    add_version(get)
-    add_registry(get)
-    get.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml")
-    set_handler(get, GetOptions.from_args, _get, closed_pipe=OK)
-
-
-def _add_list(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "model", metavar="MODEL", nargs="?", help="the model, as name or namespace/name (default: all models)"
-    )
-    add_registry(parser)
-    parser.add_argument(
-        "--stage", type=VersionStage, choices=list(VersionStage), metavar="STAGE", help="versions in this stage"
-    )
-    parser.add_argument("--digest", help="versions with this artifact; without MODEL, of all models")
-    parser.add_argument("--data-digest", help="versions trained on this data; without MODEL, of all models")
-    parser.add_argument("--major", type=_major, help="versions of this major line")
-    parser.add_argument("--label", action="append", type=_label, metavar="NAME=VALUE", help="versions with this label")
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    set_handler(parser, ListOptions.from_args, _list, closed_pipe=OK)
+        registry = RegistryOptions.from_params(params)
+        return cls(model=params["model"], version=params["version"], registry=registry, output=params["output"])
 
 
 def _major(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,10}", text):
-        raise argparse.ArgumentTypeError(f"invalid major number {text!r}: write a number such as 2")
+        raise click.BadParameter(f"invalid major number {text!r}: write a number such as 2")
     return int(text)
 
 
 def _label(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise argparse.ArgumentTypeError(f"invalid label {text!r}: write name=value")
+        raise click.BadParameter(f"invalid label {text!r}: write name=value")
     return name, value
 
 
 # ---- list -------------------------------------------------------------------------------------
 
 
-async def _list(options: ListOptions, context: CliContext) -> int:
+@command("list", ListOptions.from_params, "print all models, or the versions of one, newest first", closed_pipe=OK)
+@click.argument(
+    "model",
+    metavar="[MODEL]",
+    required=False,
+    shell_complete=cluster_names.models,
+    help="the model, as name or namespace/name (default: all models)",
+)
+@registry_options
+@click.option("--stage", type=choice(VersionStage), metavar="STAGE", help=f"versions in this stage: {_STAGES}")
+@click.option("--digest", metavar="DIGEST", help="versions with this artifact; without MODEL, of all models")
+@click.option("--data-digest", metavar="DIGEST", help="versions trained on this data; without MODEL, of all models")
+@click.option("--major", type=_major, metavar="NUMBER", help="versions of this major line")
+@click.option("--label", multiple=True, type=_label, metavar="NAME=VALUE", help="versions with this label; repeatable")
+@click.option("-o", "--output", type=choice(("table", "json")), default="table", show_default=True, help="format")
+async def list_versions(options: ListOptions, context: CliContext) -> int:
+    """Run the command."""
     everywhere = options.model is None and not options.registry.namespace
     async with open_registry(options.registry, context, everywhere=everywhere) as store:
         rows = [row async for row in _rows(options, context, store)]
@@ -194,7 +187,13 @@ def print_table(rows: Sequence[Row]) -> None:
 # ---- get --------------------------------------------------------------------------------------
 
 
-async def _get(options: GetOptions, context: CliContext) -> int:
+@command("get", GetOptions.from_params, "print one version as a manifest", closed_pipe=OK)
+@model_argument
+@version_argument
+@registry_options
+@click.option("-o", "--output", type=choice(("yaml", "json")), default="yaml", show_default=True, help="format")
+async def get(options: GetOptions, context: CliContext) -> int:
+    """Run the command."""
     model = options.registry.model_key(options.model)
     async with open_registry(options.registry, context) as store:
         entry = await Registry(store, context.clock, this_process()).get(model, options.version)

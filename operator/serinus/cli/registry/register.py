@@ -1,11 +1,12 @@
 """``serinus registry register``: registers the ModelVersions of a file in a registry without a cluster."""
 
-import argparse
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
+
+import click
 
 from serinus.api.audit_record import AuditEntry, AuditEvent
 from serinus.api.conditions import ConditionType
@@ -13,13 +14,20 @@ from serinus.api.model import ModelSpec, ProductionVersion, Verification
 from serinus.api.modelversion import ModelVersionSpec
 from serinus.api.names import WAIVER_ANNOTATION, WORSE_METRICS_ANNOTATION, ObjectKey, model_version_name
 from serinus.api.parsing import decode
-from serinus.cli.command import set_handler
+from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.importing.plain_json import read_versions
 from serinus.cli.manifests import read_policy
 from serinus.cli.output import echo
-from serinus.cli.registry.write import add_reason, check_without_cluster, new_entry
-from serinus.cli.session import RegistryOptions, add_registry, check_model_key, name_of, open_registry, this_process
+from serinus.cli.registry.write import check_without_cluster, new_entry, reason_options
+from serinus.cli.session import (
+    RegistryOptions,
+    check_model_key,
+    name_of,
+    open_registry,
+    registry_options,
+    this_process,
+)
 from serinus.engine.versions.catalogue import VersionEntry, spec_hash
 from serinus.errors import ConfigurationError, InvalidObjectError, RefusedError
 from serinus.registry.service import Registry
@@ -51,27 +59,15 @@ class RegisterOptions:
     id: uuid.UUID
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed, with a new id if none was given."""
         return cls(
-            file=args.path if args.path is not None else args.file,
-            policy=args.policy,
-            registry=RegistryOptions.from_args(args),
-            reason=args.reason,
-            id=uuid.UUID(args.id) if args.id is not None else uuid.uuid4(),
+            file=params["path"] if params["path"] is not None else params["file"],
+            policy=params["policy"],
+            registry=RegistryOptions.from_params(params),
+            reason=params["reason"],
+            id=uuid.UUID(params["id"]) if params["id"] is not None else uuid.uuid4(),
         )
-
-
-def add_register(parser: argparse.ArgumentParser) -> None:
-    """Make the parser the command ``register``."""
-    files = parser.add_mutually_exclusive_group(required=True)
-    about = "ModelVersions, as for kubectl apply, or a training script's metadata as plain JSON"
-    files.add_argument("path", type=Path, nargs="?", metavar="FILE", help=about)
-    files.add_argument("-f", "--file", type=Path, metavar="FILE", help="the same")
-    parser.add_argument("--policy", type=Path, metavar="FILE", help="manifest of the Model, with the team's policy")
-    add_registry(parser)
-    add_reason(parser)
-    set_handler(parser, RegisterOptions.from_args, _register_all)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,25 @@ class _Submission:
     worse_metrics: str
 
 
-async def _register_all(options: RegisterOptions, context: CliContext) -> int:
+@command(
+    "register",
+    RegisterOptions.from_params,
+    "register the ModelVersions of a file",
+    exclusive=("path", "file"),
+    needed=("path", "file"),
+)
+@click.argument(
+    "path",
+    type=FILE,
+    required=False,
+    metavar="[FILE]",
+    help="ModelVersions, as for kubectl apply, or a training script's metadata as plain JSON",
+)
+@click.option("-f", "--file", type=FILE, metavar="FILE", help="the same")
+@click.option("--policy", type=FILE, metavar="FILE", help="manifest of the Model, with the team's policy")
+@registry_options
+@reason_options
+async def register(options: RegisterOptions, context: CliContext) -> int:
     """Register the ModelVersions of the file one by one; the first that is not admitted ends the command."""
     check_without_cluster(options.registry)
     manifests = list(read_versions(options.file))

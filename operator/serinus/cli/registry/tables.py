@@ -1,12 +1,13 @@
 """``serinus registry dynamodb create-tables``: creates the registry's tables, or checks existing ones."""
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+import click
+
 from serinus.cli.actor import is_aws
-from serinus.cli.command import set_handler
+from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.errors import ConfigurationError
@@ -31,25 +32,25 @@ class CreateTablesOptions:
     protected: bool
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        return cls(registry=args.registry, config=args.config, protected=not args.no_protection)
+        return cls(registry=params["registry"], config=params["config"], protected=not params["no_protection"])
 
 
-def add_create_tables(parser: argparse.ArgumentParser) -> None:
-    """Make the parser the command ``create-tables``."""
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--registry", metavar="URL", help="dynamodb://<table-prefix>?region=…&endpoint=…")
-    place.add_argument("--config", type=Path, help="the operator's configuration file (default: SERINUS_CONFIG)")
-    parser.add_argument(
-        "--no-protection",
-        action="store_true",
-        help="omit deletion protection and point-in-time recovery, as at every endpoint other than AWS's",
-    )
-    set_handler(parser, CreateTablesOptions.from_args, _create_tables)
-
-
-def _create_tables(options: CreateTablesOptions, _: CliContext) -> int:
+@command(
+    "create-tables",
+    CreateTablesOptions.from_params,
+    "create the tables, or check existing ones",
+    exclusive=("registry", "config"),
+)
+@click.option("--registry", metavar="URL", help="dynamodb://<table-prefix>?region=…&endpoint=…")
+@click.option("--config", type=FILE, metavar="FILE", help="the operator's configuration file (default: SERINUS_CONFIG)")
+@click.option(
+    "--no-protection",
+    is_flag=True,
+    help="omit deletion protection and point-in-time recovery, as at every endpoint other than AWS's",
+)
+def create_tables(options: CreateTablesOptions, _: CliContext) -> int:
     """Create the missing tables, print each step, and return 0; idempotent.
 
     Raises:

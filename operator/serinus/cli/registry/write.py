@@ -1,28 +1,29 @@
 """Changes of a registry without a cluster: promote, rollback, release."""
 
-import argparse
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+import click
+
 from serinus.api.audit_record import AuditEntry, AuditEvent, AuditRecordSpec
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.cli.actor import current_actor
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.command import Params, command, together
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.cli.session import (
     RegistryOptions,
-    add_model,
-    add_registry,
-    add_version,
     checked_reason,
+    model_argument,
     name_of,
     open_registry,
+    registry_options,
     this_process,
+    version_argument,
 )
 from serinus.errors import (
     AmbiguousError,
@@ -50,10 +51,12 @@ class Change:
     id: str
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed, with a new id if none was given."""
-        registry = RegistryOptions.from_args(args)
-        return cls(registry=registry, model=args.model, reason=args.reason, id=args.id or str(uuid.uuid4()))
+        registry = RegistryOptions.from_params(params)
+        return cls(
+            registry=registry, model=params["model"], reason=params["reason"], id=params.get("id") or str(uuid.uuid4())
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +72,9 @@ class Guards:
     force: bool = False
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        return cls(generation=args.generation, force=args.force)
+        return cls(generation=params["generation"], force=params["force"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +86,9 @@ class PromoteOptions:
     version: str
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        return cls(change=Change.from_args(args), guards=Guards.from_args(args), version=args.version)
+        return cls(change=Change.from_params(params), guards=Guards.from_params(params), version=params["version"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,58 +99,47 @@ class ReleaseOptions:
     version: str
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        return cls(change=Change.from_args(args), version=args.version.removeprefix("v"))
-
-
-def add_reason(parser: argparse.ArgumentParser) -> None:
-    """Add the reason and the id."""
-    parser.add_argument("--reason", default="", help="reason, in at least 10 characters; the audit trail keeps it")
-    parser.add_argument(
-        "--id",
-        type=_uuid,
-        metavar="UUID",
-        help="id of the change: one that is repeated with the same id is made once (default: a new id)",
-    )
-
-
-def add_guards(parser: argparse.ArgumentParser) -> None:
-    """Add the preconditions."""
-    parser.add_argument(
-        "--generation", type=int, help="generation that you have seen: refuse if the production version changed since"
-    )
-    parser.add_argument(
-        "--force",
-        action="store_true",
-        help="make the change even though a Rollout moves this model's traffic; the record notes it",
-    )
-
-
-def add_parsers(verbs: Subparsers) -> None:
-    """Add ``promote`` and ``release``."""
-    explanation = "make a registered version the production version"
-    promote = verbs.add_parser("promote", help=explanation, description=explanation)
-    add_model(promote)
-    add_version(promote)
-    add_registry(promote)
-    add_reason(promote)
-    add_guards(promote)
-    set_handler(promote, PromoteOptions.from_args, _promote)
-    explanation = "lift the quarantine of a version that was rolled back"
-    release = verbs.add_parser("release", help=explanation, description=explanation)
-    add_model(release)
-    add_version(release)
-    add_registry(release)
-    add_reason(release)
-    set_handler(release, ReleaseOptions.from_args, _release)
+        return cls(change=Change.from_params(params), version=params["version"].removeprefix("v"))
 
 
 def _uuid(text: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError as problem:
-        raise argparse.ArgumentTypeError(f"invalid UUID {text!r}") from problem
+        raise click.BadParameter(f"invalid UUID {text!r}") from problem
+
+
+reason_option: Final = click.option(
+    "--reason", metavar="TEXT", default="", help="reason, in at least 10 characters; the audit trail keeps it"
+)
+
+reason_options: Final = together(
+    reason_option,
+    click.option(
+        "--id",
+        type=_uuid,
+        metavar="UUID",
+        help="id of the change: one that is repeated with the same id is made once (default: a new id)",
+    ),
+)
+"""The reason and the id."""
+
+guard_options: Final = together(
+    click.option(
+        "--generation",
+        type=int,
+        metavar="NUMBER",
+        help="generation that you have seen: refuse if the production version changed since",
+    ),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="make the change even though a Rollout moves this model's traffic; the record notes it",
+    ),
+)
+"""The preconditions."""
 
 
 def check_without_cluster(registry: RegistryOptions) -> None:
@@ -228,7 +220,13 @@ def retry_by_id(change: Change) -> Iterator[None]:
         raise type(problem)(f"{problem}. Try again with --id {change.id}: the change is then made once") from problem
 
 
-async def _promote(options: PromoteOptions, context: CliContext) -> int:
+@command("promote", PromoteOptions.from_params, "make a registered version the production version")
+@model_argument
+@version_argument
+@registry_options
+@reason_options
+@guard_options
+async def promote(options: PromoteOptions, context: CliContext) -> int:
     """Make a registered version the production version."""
     async with change_of(options.change, context) as writer:
         details = await writer.force_details(options.guards)
@@ -256,7 +254,12 @@ async def roll_back(change: Change, guards: Guards, context: CliContext, *, to: 
     return OK
 
 
-async def _release(options: ReleaseOptions, context: CliContext) -> int:
+@command("release", ReleaseOptions.from_params, "lift the quarantine of a version that was rolled back")
+@model_argument
+@version_argument
+@registry_options
+@reason_options
+async def release(options: ReleaseOptions, context: CliContext) -> int:
     """Lift the quarantine of a version that was rolled back."""
     version = options.version
     async with change_of(options.change, context) as writer:

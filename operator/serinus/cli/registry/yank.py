@@ -1,21 +1,19 @@
 """``serinus registry yank`` and ``unyank``: bar a version from serving, and take that back; each with who and why."""
 
-import argparse
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Final, Self
+
+import click
 
 from serinus.api.audit_record import AuditEvent
 from serinus.api.names import MODEL_VERSION, REASON_ANNOTATION, YANKED_ANNOTATION, model_version_name
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.command import Params, command, together
 from serinus.cli.context import CliContext
 from serinus.cli.kubectl import run_kubectl
 from serinus.cli.output import echo
-from serinus.cli.registry.write import OK, Change, change_of, retry_by_id
-from serinus.cli.session import add_model, add_registry, add_version, checked_reason, name_of
-
-_YANK = "bar a version: it never serves again, and loses the traffic of a run"
-_UNYANK = "take a yank back: the version may serve again"
+from serinus.cli.registry.write import OK, Change, change_of, reason_option, retry_by_id
+from serinus.cli.session import checked_reason, model_argument, name_of, registry_options, version_argument
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,24 +25,12 @@ class YankOptions:
     yanks: bool
 
     @classmethod
-    def from_args(cls, yanks: bool, args: argparse.Namespace) -> Self:  # noqa: FBT001 - bound by partial
+    def from_params(cls, yanks: bool, params: Params) -> Self:  # noqa: FBT001 - bound by partial
         """Return the options that were parsed."""
-        return cls(change=Change.from_args(args), version=args.version.removeprefix("v"), yanks=yanks)
+        return cls(change=Change.from_params(params), version=params["version"].removeprefix("v"), yanks=yanks)
 
 
-def add_parsers(verbs: Subparsers) -> None:
-    """Add ``yank`` and ``unyank``."""
-    for name, explanation, yanks in (("yank", _YANK, True), ("unyank", _UNYANK, False)):
-        parser = verbs.add_parser(name, help=explanation, description=explanation)
-        add_model(parser)
-        add_version(parser)
-        add_registry(parser)
-        parser.add_argument("--reason", default="", help="reason, in at least 10 characters; the audit trail keeps it")
-        parser.set_defaults(id=None)
-        set_handler(parser, partial(YankOptions.from_args, yanks), _yank)
-
-
-async def _yank(options: YankOptions, context: CliContext) -> int:
+async def _set_yanked(options: YankOptions, context: CliContext) -> int:
     """Record the change in a registry without a cluster; in a cluster annotate the ModelVersion for the operator."""
     reason = checked_reason(options.change.reason)
     if options.change.registry.in_cluster:
@@ -71,3 +57,12 @@ def _annotate(options: YankOptions, reason: str) -> None:
     run_kubectl(["annotate", kind, name, "--overwrite", yank, why, "--namespace", model.namespace])
     echo(f"ModelVersion {model.namespace}/{name}: {yank}")
     echo(f"The operator records it: kubectl describe mv {name} --namespace {model.namespace}")
+
+
+def _verb(name: str, about: str, *, yanks: bool) -> click.Command:
+    parameters = together(model_argument, version_argument, registry_options, reason_option)
+    return command(name, partial(YankOptions.from_params, yanks), about)(parameters(_set_yanked))
+
+
+yank: Final = _verb("yank", "bar a version: it never serves again, and loses the traffic of a run", yanks=True)
+unyank: Final = _verb("unyank", "take a yank back: the version may serve again", yanks=False)

@@ -3,18 +3,20 @@
 Exit status: 0 done; 1 done, but the audit chain does not verify, which the first line of the page says.
 """
 
-import argparse
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Self
 
+import click
+
 from serinus.api.schema import DIGEST
-from serinus.cli.audit.verify import CheckpointSource, add_checkpoints
-from serinus.cli.command import FAILED, STATUSES, Subparsers, set_handler
+from serinus.cli import cluster_names
+from serinus.cli.audit.verify import CheckpointSource, checkpoint_options
+from serinus.cli.command import FAILED, STATUSES, Params, choice, command
 from serinus.cli.context import CliContext
-from serinus.cli.session import RegistryOptions, add_registry
+from serinus.cli.session import RegistryOptions, registry_options
 from serinus.cli.times import parse_time, resolve_time
 from serinus.engine.versions.catalogue import Query
 from serinus.errors import ConfigurationError
@@ -59,53 +61,56 @@ class ReportOptions:
     artifact: str | None
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
         return cls(
-            model=args.model,
-            registry=RegistryOptions.from_args(args),
-            checkpoints=CheckpointSource.from_args(args),
-            output=args.output,
-            format=args.format,
-            as_of=args.as_of,
-            live_at=args.live_at,
-            data=args.data,
-            artifact=args.artifact,
+            model=params["model"],
+            registry=RegistryOptions.from_params(params),
+            checkpoints=CheckpointSource.from_params(params),
+            output=params["output"],
+            format=Format(params["format"]) if params["format"] is not None else None,
+            as_of=params["as_of"],
+            live_at=params["live_at"],
+            data=params["data"],
+            artifact=params["artifact"],
         )
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add ``report``."""
-    explanation = "write the audit report of a model, or print which version was live when or used which data"
-    parser = verbs.add_parser("report", help=explanation, description=explanation)
-    parser.add_argument("model", metavar="MODEL", nargs="?", help="the model, as name or namespace/name")
-    add_registry(parser)
-    add_checkpoints(parser)
-    parser.add_argument(
-        "-o", "--output", metavar="FILE", help="file to write, - for standard output (default: <model>-report.html)"
-    )
-    parser.add_argument(
-        "--format", type=Format, choices=list(Format), help="format (default: that of the file's suffix, else html)"
-    )
-    parser.add_argument(
-        "--as-of",
-        type=parse_time,
-        metavar="TIME",
-        help="leave out later records: 2026-11-01, 2026-11-01T14:00Z, or 36h for 36 hours ago",
-    )
-    instead = parser.add_mutually_exclusive_group()
-    instead.add_argument(
-        "--live-at",
-        type=parse_time,
-        metavar="TIME",
-        help="print which version was live at this time; without MODEL, of all models",
-    )
-    instead.add_argument("--data", metavar="DIGEST", help="print all versions that were trained on this data set")
-    instead.add_argument("--artifact", metavar="DIGEST", help="print all versions with this artifact")
-    set_handler(parser, ReportOptions.from_args, _report, statuses=_STATUSES)
-
-
-async def _report(options: ReportOptions, context: CliContext) -> int:
+@command(
+    "report",
+    ReportOptions.from_params,
+    "write the audit report of a model, or print which version was live when or used which data",
+    statuses=_STATUSES,
+    exclusive=("live_at", "data", "artifact"),
+)
+@click.argument(
+    "model",
+    metavar="[MODEL]",
+    required=False,
+    shell_complete=cluster_names.models,
+    help="the model, as name or namespace/name",
+)
+@registry_options
+@checkpoint_options
+@click.option(
+    "-o", "--output", metavar="FILE", help="file to write, - for standard output (default: <model>-report.html)"
+)
+@click.option("--format", type=choice(Format), help="format (default: that of the file's suffix, else html)")
+@click.option(
+    "--as-of",
+    type=parse_time,
+    metavar="TIME",
+    help="leave out later records: 2026-11-01, 2026-11-01T14:00Z, or 36h for 36 hours ago",
+)
+@click.option(
+    "--live-at",
+    type=parse_time,
+    metavar="TIME",
+    help="print which version was live at this time; without MODEL, of all models",
+)
+@click.option("--data", metavar="DIGEST", help="print all versions that were trained on this data set")
+@click.option("--artifact", metavar="DIGEST", help="print all versions with this artifact")
+async def report(options: ReportOptions, context: CliContext) -> int:
     """Write the page or print the answer, and return the exit status.
 
     Raises:

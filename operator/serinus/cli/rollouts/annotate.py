@@ -3,19 +3,20 @@
 They run the user's own kubectl, which supports every way to log in to a cluster.
 """
 
-import argparse
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Self
 
+import click
+
 from serinus.api.names import OVERRIDE_ANNOTATION, REASON_ANNOTATION, ROLLBACK_TO_ANNOTATION, Command
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.command import Decorator, Params, command, together
 from serinus.cli.context import CliContext
 from serinus.cli.kubectl import Place, read_json, run_kubectl
 from serinus.cli.output import echo
 from serinus.cli.rollouts.acknowledge import show_outcome
-from serinus.cli.rollouts.options import RESOURCE, add_name, add_place, checked_name, place_of
+from serinus.cli.rollouts.options import RESOURCE, checked_name, name_argument, place_of, place_options
 from serinus.cli.rollouts.outcome import COMMAND_ENDS, OK
 from serinus.cli.rollouts.read import subject_of
 from serinus.cli.times import parse_length
@@ -23,14 +24,6 @@ from serinus.engine.view.command_effect import GivenCommand
 from serinus.errors import ConfigurationError
 
 DEFAULT_WAIT: Final = timedelta(seconds=60)
-
-_VERBS: Final = {
-    Command.PROMOTE: "let the run leave its stage: approve it or end its wait; the analysis must still pass",
-    Command.PAUSE: "hold the run in its stage; a breach still rolls back",
-    Command.RESUME: "continue a paused run",
-    Command.ABORT: "end the run and roll the candidate back",
-    Command.RETRY: "start a new run of a version that was rolled back",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,52 +55,49 @@ class AnnotateOptions:
             raise ConfigurationError("--override needs --reason: the audit trail and the report show both")
 
     @classmethod
-    def from_args(cls, command: Command, args: argparse.Namespace) -> Self:
+    def from_params(cls, verb: Command, params: Params) -> Self:
         """Return the options that were parsed; ConfigurationError for an override without a reason."""
         return cls(
-            command=command,
-            name=args.name,
-            place=place_of(args),
-            reason=args.reason,
-            override=getattr(args, "override", False),
-            wait=wait_of(args),
+            command=verb,
+            name=params["name"],
+            place=place_of(params),
+            reason=params["reason"],
+            override=params.get("override", False),
+            wait=wait_of(params),
         )
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add the verbs."""
-    for command, explanation in _VERBS.items():
-        parser = verbs.add_parser(command.value, help=explanation, description=explanation)
-        add_name(parser)
-        add_place(parser)
-        parser.add_argument("--reason", default="", help="reason, for the status and the audit trail")
-        if command is Command.PROMOTE:
-            add_override(parser)
-        add_wait(parser)
-        set_handler(parser, partial(AnnotateOptions.from_args, command), annotate, statuses=COMMAND_ENDS)
+override_option: Final = click.option(
+    "--override",
+    is_flag=True,
+    help="in an emergency: do without the approval that the plan asks for; needs --reason and the verb override",
+)
+"""The option for emergencies."""
+
+wait_options: Final = together(
+    click.option("--no-wait", is_flag=True, help="return when the command is written"),
+    click.option(
+        "--timeout", type=parse_length, default="60s", show_default=True, metavar="TIME", help="how long to wait"
+    ),
+)
+"""The options that say how long the operator's answer is waited for."""
+
+_reason_option: Final = click.option(
+    "--reason", metavar="TEXT", default="", help="reason, for the status and the audit trail"
+)
 
 
-def add_override(parser: argparse.ArgumentParser) -> None:
-    """Add the option for emergencies."""
-    parser.add_argument(
-        "--override",
-        action="store_true",
-        help="in an emergency: do without the approval that the plan asks for; needs --reason and the verb override",
-    )
+def _verb(verb: Command, about: str, *more: Decorator) -> click.Command:
+    """Return the command that gives this command to the operator."""
+    parameters = together(name_argument, place_options, _reason_option, *more, wait_options)
+    made = command(verb.value, partial(AnnotateOptions.from_params, verb), about, statuses=COMMAND_ENDS)
+    return made(parameters(annotate))
 
 
-def add_wait(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how long the operator's answer is waited for."""
-    parser.add_argument("--no-wait", action="store_true", help="return when the command is written")
-    parser.add_argument(
-        "--timeout", type=parse_length, default=DEFAULT_WAIT, metavar="TIME", help="how long to wait (default: 60s)"
-    )
-
-
-def wait_of(args: argparse.Namespace) -> timedelta | None:
+def wait_of(params: Params) -> timedelta | None:
     """Return how long the answer is waited for; None for not at all."""
-    length: timedelta = args.timeout
-    return None if args.no_wait else length
+    length: timedelta = params["timeout"]
+    return None if params["no_wait"] else length
 
 
 def annotate(options: AnnotateOptions, context: CliContext) -> int:
@@ -153,3 +143,14 @@ def _changes(options: AnnotateOptions, value: str) -> list[str]:
         target = f"={options.to.removeprefix('v')}" if options.to else "-"
         arguments.append(f"{ROLLBACK_TO_ANNOTATION}{target}")
     return arguments + options.place.words
+
+
+promote: Final = _verb(
+    Command.PROMOTE,
+    "let the run leave its stage: approve it or end its wait; the analysis must still pass",
+    override_option,
+)
+pause: Final = _verb(Command.PAUSE, "hold the run in its stage; a breach still rolls back")
+resume: Final = _verb(Command.RESUME, "continue a paused run")
+abort: Final = _verb(Command.ABORT, "end the run and roll the candidate back")
+retry: Final = _verb(Command.RETRY, "start a new run of a version that was rolled back")

@@ -1,19 +1,20 @@
 """`serinus explain`: why a version was rolled back, or why a run waits, with the queries to check it."""
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+import click
+
 from serinus.api.abort_condition import NamedQuery, parse_abort_condition
 from serinus.api.modelversion import BackendRef
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.kubectl import Place
 from serinus.cli.output import write_screen
 from serinus.cli.rollouts.explain_text import Query, explain_lines
-from serinus.cli.rollouts.options import add_name, add_place, checked_name, place_of
+from serinus.cli.rollouts.options import checked_name, name_argument, place_of, place_options
 from serinus.cli.rollouts.read import get_rollout, subject_of
 from serinus.cli.screen import Look, render
 from serinus.engine.view.explanation import Explanation, explanation_of
@@ -33,22 +34,22 @@ class ExplainOptions:
     everything: bool
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed; ConfigurationError for a name that no Rollout has."""
-        return cls(name=checked_name(args.name), place=place_of(args), everything=args.all)
+        return cls(name=checked_name(params["name"]), place=place_of(params), everything=params["all"])
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add ``explain``."""
-    explanation = "say why a version was rolled back or a run waits, with the queries to check it"
-    parser = verbs.add_parser("explain", help=explanation, description=explanation)
-    add_name(parser)
-    add_place(parser)
-    parser.add_argument("--all", action="store_true", help="explain every condition of the stage")
-    set_handler(parser, ExplainOptions.from_args, _run, closed_pipe=OK)
-
-
-def _run(options: ExplainOptions, context: CliContext) -> int:
+@command(
+    "explain",
+    ExplainOptions.from_params,
+    "say why a version was rolled back or a run waits, with the queries to check it",
+    closed_pipe=OK,
+)
+@name_argument
+@place_options
+@click.option("--all", is_flag=True, help="explain every condition of the stage")
+def explain(options: ExplainOptions, context: CliContext) -> int:
+    """Run the command."""
     subject, now = subject_of(get_rollout(options.name, options.place)), context.clock.now()
     explained = explanation_of(subject, now, everything=options.everything)
     look = Look.of(sys.stdout, context.environment)

@@ -1,18 +1,19 @@
 """`serinus history`: the runs of a Rollout that have ended."""
 
-import argparse
 import json
 import sys
 from dataclasses import dataclass
 from typing import Final, Self
 
+import click
+
 from serinus.api.parsing import encode
-from serinus.cli.command import Subparsers, set_handler
+from serinus.cli.command import Params, choice, command
 from serinus.cli.context import CliContext
 from serinus.cli.kubectl import Place
 from serinus.cli.output import echo, write_screen
 from serinus.cli.rollouts.list_text import history_lines
-from serinus.cli.rollouts.options import add_name, add_place, checked_name, place_of
+from serinus.cli.rollouts.options import checked_name, name_argument, place_of, place_options
 from serinus.cli.rollouts.read import get_rollout, subject_of
 from serinus.cli.screen import Look, render
 from serinus.engine.view.rollout import run_view
@@ -29,22 +30,29 @@ class HistoryOptions:
     output: str
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed; ConfigurationError for a name that no Rollout has."""
-        return cls(name=checked_name(args.name), place=place_of(args), output=args.output)
+        return cls(name=checked_name(params["name"]), place=place_of(params), output=params["output"])
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add ``history``."""
-    explanation = "list the last runs of a Rollout: version, result, when, how long, why"
-    parser = verbs.add_parser("history", help=explanation, description=explanation)
-    add_name(parser)
-    add_place(parser)
-    parser.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text", help="(default: text)")
-    set_handler(parser, HistoryOptions.from_args, _run, closed_pipe=OK)
-
-
-def _run(options: HistoryOptions, context: CliContext) -> int:
+@command(
+    "history",
+    HistoryOptions.from_params,
+    "list the last runs of a Rollout: version, result, when, how long, why",
+    closed_pipe=OK,
+)
+@name_argument
+@place_options
+@click.option(
+    "-o",
+    "--output",
+    type=choice(("text", "json", "yaml")),
+    default="text",
+    show_default=True,
+    help="form of the result",
+)
+def history(options: HistoryOptions, context: CliContext) -> int:
+    """Run the command."""
     runs = subject_of(get_rollout(options.name, options.place)).status.history
     if options.output == "json":
         write_screen(f"{json.dumps([encode(run) for run in runs], indent=2)}\n")

@@ -1,18 +1,19 @@
 """`serinus list`: every Rollout in one line each, those that need a person first."""
 
-import argparse
 import json
 import sys
 from dataclasses import dataclass
 from typing import Final, Self
 
-from serinus.cli.command import Subparsers, set_handler
+import click
+
+from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.kubectl import Place
 from serinus.cli.output import echo, echo_error, write_screen
 from serinus.cli.rollouts.list_text import list_lines
-from serinus.cli.rollouts.options import RESOURCE, Output, add_place, place_of
-from serinus.cli.rollouts.read import Raw, list_rollouts, subject_of
+from serinus.cli.rollouts.options import RESOURCE, Output, output_option, place_of, place_options
+from serinus.cli.rollouts.read import Raw, read_rollouts, subject_of
 from serinus.cli.rollouts.read import without_managed_fields as clean
 from serinus.cli.screen import Look, render
 from serinus.engine.view.rollout import view_of
@@ -31,23 +32,18 @@ class ListOptions:
     output: Output
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
-        return cls(place=place_of(args), everywhere=args.all_namespaces, output=Output(args.output))
+        return cls(place=place_of(params), everywhere=params["all_namespaces"], output=Output(params["output"]))
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add ``list``."""
-    explanation = "list the Rollouts, those that need a person first"
-    parser = verbs.add_parser("list", help=explanation, description=explanation)
-    add_place(parser)
-    parser.add_argument("-A", "--all-namespaces", action="store_true", help="list the Rollouts of all namespaces")
-    parser.add_argument("-o", "--output", choices=tuple(Output), default=Output.TEXT.value, help="(default: text)")
-    set_handler(parser, ListOptions.from_args, _run, closed_pipe=OK)
-
-
-def _run(options: ListOptions, context: CliContext) -> int:
-    subjects = _typed(list_rollouts(options.place, everywhere=options.everywhere))
+@command("list", ListOptions.from_params, "list the Rollouts, those that need a person first", closed_pipe=OK)
+@place_options
+@click.option("-A", "--all-namespaces", is_flag=True, help="list the Rollouts of all namespaces")
+@output_option
+def list_rollouts(options: ListOptions, context: CliContext) -> int:
+    """Run the command."""
+    subjects = _typed(read_rollouts(options.place, everywhere=options.everywhere))
     if not subjects and options.output in {Output.TEXT, Output.WIDE}:
         echo("No Rollouts found.", err=True)
         return OK

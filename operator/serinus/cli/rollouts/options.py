@@ -1,12 +1,15 @@
 """The options that the commands about Rollouts share. It loads fast: kubectl is started before the rest is loaded."""
 
-import argparse
 import re
 from enum import StrEnum
 from typing import Final
 
+import click
+
 from serinus.api.names import ROLLOUT
 from serinus.api.schema import SUBDOMAIN, in_python
+from serinus.cli import cluster_names
+from serinus.cli.command import Params, choice, together
 from serinus.cli.kubectl import Place
 from serinus.errors import ConfigurationError
 
@@ -24,20 +27,37 @@ class Output(StrEnum):
     NAME = "name"
 
 
-def add_place(parser: argparse.ArgumentParser) -> None:
-    """Add the options for the namespace and the kubeconfig context."""
-    parser.add_argument("-n", "--namespace", help="namespace of the Rollout (default: kubectl's current one)")
-    parser.add_argument("--context", help="kubeconfig context (default: the current one)")
+place_options: Final = together(
+    click.option(
+        "-n",
+        "--namespace",
+        metavar="NAMESPACE",
+        shell_complete=cluster_names.namespaces,
+        help="namespace of the Rollout (default: kubectl's current one)",
+    ),
+    click.option(
+        "--context",
+        metavar="CONTEXT",
+        shell_complete=cluster_names.contexts,
+        help="kubeconfig context (default: the current one)",
+    ),
+)
+"""The options for the namespace and the kubeconfig context."""
+
+name_argument: Final = click.argument(
+    "name", metavar="NAME", shell_complete=cluster_names.rollouts, help="name of the Rollout"
+)
+"""The argument that names the Rollout."""
+
+output_option: Final = click.option(
+    "-o", "--output", type=choice(Output), default=Output.TEXT.value, show_default=True, help="form of the result"
+)
+"""The option for the form of the result."""
 
 
-def add_name(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that names the Rollout."""
-    parser.add_argument("name", metavar="NAME", help="name of the Rollout")
-
-
-def place_of(args: argparse.Namespace) -> Place:
-    """Return where the Rollout is, from the options that :func:`add_place` adds."""
-    return Place(namespace=args.namespace, kube_context=args.context)
+def place_of(params: Params) -> Place:
+    """Return where the Rollout is, from :data:`place_options`."""
+    return Place(namespace=params["namespace"], kube_context=params["context"])
 
 
 def checked_name(name: str) -> str:

@@ -22,7 +22,7 @@ def get_rollout(name: str, place: Place) -> Raw:
     return read_json(["get", RESOURCE, name, *place.words])
 
 
-def list_rollouts(place: Place, *, everywhere: bool) -> list[Raw]:
+def read_rollouts(place: Place, *, everywhere: bool) -> list[Raw]:
     """Return the Rollouts of a namespace or of all; KubectlError with kubectl's own message."""
     answer = read_json(["get", RESOURCE, *(["--all-namespaces"] if everywhere else []), *place.words])
     items = answer.get("items")

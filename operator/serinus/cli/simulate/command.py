@@ -1,12 +1,13 @@
 """``serinus simulate``: a plan against synthetic traffic, against a recording, or against a Prometheus."""
 
-import argparse
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 
-from serinus.cli.command import Subparsers, set_handler
+import click
+
+from serinus.cli.command import FILE, Params, choice, command, together
 from serinus.cli.context import CliContext
 from serinus.cli.simulate.amounts import parse_count, parse_length, parse_rate, parse_share
 from serinus.cli.times import parse_time
@@ -14,7 +15,7 @@ from serinus.cli.times import parse_time
 MOST_RUNS: Final = 100_000
 MOST_BURST: Final = 1000
 FORMS: Final = ("table", "json", "svg", "html")
-_DESCRIPTION: Final = (
+_DETAILS: Final = (
     "Runs a Rollout's plan with the operator's own engine, without a cluster: many times against synthetic traffic "
     "(--rate), or once against what was recorded (--recording, --prometheus). Tests are taken to pass and approvals to "
     "be given at once."
@@ -67,131 +68,155 @@ class SimulateOptions:
     recorded: RecordedOptions
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> Self:
+    def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed."""
         traffic = TrafficOptions(
-            rate=args.rate,
-            errors=args.errors,
-            p95=args.p95.total_seconds(),
-            bursts=args.bursts,
-            client_errors=args.client_errors,
-            unanswered=args.unanswered,
-            stable_errors=args.stable_errors,
-            stable_p95=args.stable_p95.total_seconds() if args.stable_p95 is not None else None,
-            longest=args.longest,
-            runs=args.runs,
-            seed=args.seed,
-            find=args.find,
+            rate=params["rate"],
+            errors=params["errors"],
+            p95=params["p95"].total_seconds(),
+            bursts=params["bursts"],
+            client_errors=params["client_errors"],
+            unanswered=params["unanswered"],
+            stable_errors=params["stable_errors"],
+            stable_p95=params["stable_p95"].total_seconds() if params["stable_p95"] is not None else None,
+            longest=params["longest"],
+            runs=params["runs"],
+            seed=params["seed"],
+            find=params["find"],
         )
         recorded = RecordedOptions(
-            recording=args.recording,
-            prometheus=args.prometheus,
-            begin=args.begin,
-            end=args.end,
-            namespace=args.namespace,
-            candidate_backend=args.candidate_backend,
-            stable_backend=args.stable_backend,
-            record=args.record,
+            recording=params["recording"],
+            prometheus=params["prometheus"],
+            begin=params["begin"],
+            end=params["end"],
+            namespace=params["namespace"],
+            candidate_backend=params["candidate_backend"],
+            stable_backend=params["stable_backend"],
+            record=params["record"],
         )
         return cls(
-            file=args.file,
-            rollout=args.rollout,
-            stage=args.stage,
-            changes=tuple(args.changes),
-            scrape_interval=args.scrape_interval,
-            form=args.form,
+            file=params["file"],
+            rollout=params["rollout"],
+            stage=params["stage"],
+            changes=tuple(params["changes"]),
+            scrape_interval=params["scrape_interval"],
+            form=params["form"],
             traffic=traffic,
             recorded=recorded,
         )
 
 
-def add_parser(verbs: Subparsers) -> None:
-    """Add the verb to the command line."""
-    parser = verbs.add_parser("simulate", help="try a plan before it runs", description=_DESCRIPTION)
-    parser.add_argument("-f", "--file", type=Path, required=True, metavar="FILE", help="manifest of the Rollout")
-    parser.add_argument("--rollout", metavar="NAME", help="which Rollout of the file, if there are several")
-    parser.add_argument(
-        "--stage", default="", metavar="NAME", help="the stage to begin with (default: the first one with traffic)"
-    )
-    parser.add_argument(
-        "--set",
-        dest="changes",
-        action="append",
-        default=[],
-        metavar="CHANGES",
-        help="try another plan beside it, repeatable: STAGE.FIELD=VALUE, or FIELD=VALUE for every stage with traffic, "
-        "several after semicolons, such as 'abortOn[0]=error_rate > 1%%; canary.duration=1h'",
-    )
-    parser.add_argument(
-        "--scrape-interval",
-        type=parse_length,
-        default=timedelta(seconds=15),
-        metavar="TIME",
-        help="how often the metrics are scraped (default: 15s; a recording has its own)",
-    )
-    parser.add_argument("-o", "--output", dest="form", choices=FORMS, default="table", help="form (default: table)")
-    _add_traffic(parser.add_argument_group("synthetic traffic"))
-    _add_recorded(parser.add_argument_group("recorded traffic"))
-    set_handler(parser, SimulateOptions.from_args, _simulate)
-
-
-def _add_traffic(group: argparse._ArgumentGroup) -> None:
-    share, time = parse_share, parse_length
-    group.add_argument("--rate", type=parse_rate, metavar="RATE", help="requests to both versions, such as 10/s")
-    group.add_argument(
-        "--errors", type=share, default=0.001, metavar="SHARE", help="of the candidate that fail (default: 0.1%%)"
-    )
-    group.add_argument(
-        "--p95", type=time, default=timedelta(seconds=0.1), metavar="TIME", help="of the candidate (default: 100ms)"
-    )
-    group.add_argument(
+_traffic_options: Final = together(
+    click.option("--rate", type=parse_rate, metavar="RATE", help="requests to both versions, such as 10/s"),
+    click.option(
+        "--errors",
+        type=parse_share,
+        default="0.1%",
+        show_default=True,
+        metavar="SHARE",
+        help="of the candidate that fail",
+    ),
+    click.option(
+        "--p95", type=parse_length, default="100ms", show_default=True, metavar="TIME", help="of the candidate"
+    ),
+    click.option(
         "--bursts",
         type=parse_count(1, MOST_BURST),
-        default=1,
+        default="1",
+        show_default=True,
         metavar="NUMBER",
-        help="how many bad requests come together (default: 1)",
-    )
-    group.add_argument(
-        "--client-errors", type=share, default=0.0, metavar="SHARE", help="of the candidate, 4xx (default: 0%%)"
-    )
-    group.add_argument(
-        "--unanswered", type=share, default=0.0, metavar="SHARE", help="of the candidate, no answer (default: 0%%)"
-    )
-    group.add_argument("--stable-errors", type=share, metavar="SHARE", help="of the stable version (default: --errors)")
-    group.add_argument("--stable-p95", type=time, metavar="TIME", help="of the stable version (default: --p95)")
-    group.add_argument(
-        "--for", dest="longest", type=time, metavar="TIME", help="simulate at most this long (default: twice the plan)"
-    )
-    group.add_argument(
-        "--runs", type=parse_count(1, MOST_RUNS), default=1000, metavar="NUMBER", help="number of runs (default: 1000)"
-    )
-    group.add_argument(
+        help="how many bad requests come together",
+    ),
+    click.option(
+        "--client-errors",
+        type=parse_share,
+        default="0%",
+        show_default=True,
+        metavar="SHARE",
+        help="of the candidate, 4xx",
+    ),
+    click.option(
+        "--unanswered",
+        type=parse_share,
+        default="0%",
+        show_default=True,
+        metavar="SHARE",
+        help="of the candidate, no answer",
+    ),
+    click.option(
+        "--stable-errors", type=parse_share, metavar="SHARE", help="of the stable version (default: --errors)"
+    ),
+    click.option("--stable-p95", type=parse_length, metavar="TIME", help="of the stable version (default: --p95)"),
+    click.option(
+        "--for",
+        "longest",
+        type=parse_length,
+        metavar="TIME",
+        help="simulate at most this long (default: twice the plan)",
+    ),
+    click.option(
+        "--runs",
+        type=parse_count(1, MOST_RUNS),
+        default="1000",
+        show_default=True,
+        metavar="NUMBER",
+        help="number of runs",
+    ),
+    click.option(
         "--seed",
         type=parse_count(0, 999_999_999),
-        default=1,
+        default="1",
+        show_default=True,
         metavar="NUMBER",
-        help="same seed, same result (default: 1)",
-    )
-    group.add_argument(
-        "--find", action="store_true", help="search the smallest regression that is found (takes longer)"
-    )
+        help="same seed, same result",
+    ),
+    click.option("--find", is_flag=True, help="search the smallest regression that is found (takes longer)"),
+)
+"""The options for synthetic traffic."""
+
+_recorded_options: Final = together(
+    click.option("--recording", type=FILE, metavar="FILE", help="counts by tick, as --record writes them"),
+    click.option("--prometheus", metavar="URL", help="read the counts from this Prometheus"),
+    click.option("--from", "begin", type=parse_time, metavar="TIME", help="when the first stage began"),
+    click.option("--to", "end", type=parse_time, default="0m", metavar="TIME", help="until when (default: now)"),
+    click.option(
+        "-n", "--namespace", default="default", show_default=True, metavar="NAMESPACE", help="namespace of the backends"
+    ),
+    click.option("--candidate-backend", metavar="SERVICE:PORT", help="where the candidate served"),
+    click.option("--stable-backend", metavar="SERVICE:PORT", help="where the stable version served"),
+    click.option("--record", type=FILE, metavar="FILE", help="write what was read as a recording"),
+)
+"""The options for recorded traffic."""
 
 
-def _add_recorded(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--recording", type=Path, metavar="FILE", help="counts by tick, as --record writes them")
-    group.add_argument("--prometheus", metavar="URL", help="read the counts from this Prometheus")
-    group.add_argument("--from", dest="begin", type=parse_time, metavar="TIME", help="when the first stage began")
-    group.add_argument(
-        "--to", dest="end", type=parse_time, default=timedelta(0), metavar="TIME", help="until when (default: now)"
-    )
-    group.add_argument("-n", "--namespace", default="default", help="namespace of the backends (default: default)")
-    group.add_argument("--candidate-backend", metavar="SERVICE:PORT", help="where the candidate served")
-    group.add_argument("--stable-backend", metavar="SERVICE:PORT", help="where the stable version served")
-    group.add_argument("--record", type=Path, metavar="FILE", help="write what was read as a recording")
-
-
-async def _simulate(options: SimulateOptions, context: CliContext) -> int:
+@command("simulate", SimulateOptions.from_params, "try a plan before it runs", details=_DETAILS)
+@click.option("-f", "--file", type=FILE, required=True, metavar="FILE", help="manifest of the Rollout")
+@click.option("--rollout", metavar="NAME", help="which Rollout of the file, if there are several")
+@click.option(
+    "--stage", default="", metavar="NAME", help="the stage to begin with (default: the first one with traffic)"
+)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="CHANGES",
+    help="try another plan beside it, repeatable: STAGE.FIELD=VALUE, or FIELD=VALUE for every stage with traffic, "
+    "several after semicolons, such as 'abortOn[0]=error_rate > 1%; canary.duration=1h'",
+)
+@click.option(
+    "--scrape-interval",
+    type=parse_length,
+    default="15s",
+    show_default=True,
+    metavar="TIME",
+    help="how often the metrics are scraped; a recording has its own",
+)
+@click.option("-o", "--output", "form", type=choice(FORMS), default="table", show_default=True, help="form")
+@_traffic_options
+@_recorded_options
+async def simulate(options: SimulateOptions, context: CliContext) -> int:
+    """Run the command."""
     # The engine's numerics take a third of a second to load: other verbs must not wait for them.
-    from serinus.cli.simulate.produce import simulate  # noqa: PLC0415
+    from serinus.cli.simulate.produce import simulate as produce  # noqa: PLC0415
 
-    return await simulate(options, context)
+    return await produce(options, context)

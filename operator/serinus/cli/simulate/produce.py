@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from serinus.api.abort_condition import AbortCondition, ErrorRate, Latency, NamedQuery
+from serinus.api.abort_condition import AbortCondition, ErrorRate, Latency, NamedQuery, Value
 from serinus.api.modelversion import BackendRef
+from serinus.api.preset_metrics import family
 from serinus.api.quantities import Duration
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
@@ -115,9 +116,10 @@ def _refuse_endless(
 def _refuse_named(plan: SimulatedPlan) -> None:
     for stage, conditions in zip(plan.spec.stages, plan.spec.conditions, strict=True):
         for condition in conditions:
-            if isinstance(condition.metric, NamedQuery):
+            if isinstance(condition.metric, Value) or family(condition.metric):
+                what = "a named query" if isinstance(condition.metric, NamedQuery) else "what a model server tells"
                 raise ConfigurationError(
-                    f"stage {stage.name}: {condition.text}: a named query has no value in synthetic traffic. Take the "
+                    f"stage {stage.name}: {condition.text}: {what} has no value in synthetic traffic. Take the "
                     "line out of a copy of the manifest, or simulate with --recording"
                 )
 

@@ -121,7 +121,7 @@ def _key(text: str) -> Key:
         return key_of(parse_abort_condition(f"{text.removesuffix(' x stable')} > 1x stable"))
     if ">" in text:
         return key_of(parse_abort_condition(text))
-    for suffix in (" > 1%", " > 0"):
+    for suffix in (" > 1%", " < 1", " > 0"):
         try:
             return key_of(parse_abort_condition(text + suffix))
         except ValueError:

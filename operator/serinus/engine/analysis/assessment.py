@@ -14,6 +14,7 @@ from serinus.api.rollout import Promotion, Stage
 from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis import sentences, sequential, text
 from serinus.engine.analysis.accumulate import update, update_all
+from serinus.engine.analysis.false_aborts import WARMUP_GUARDS
 from serinus.engine.analysis.measurements import Coarse, CouldNotAsk, Counted, Measured, NoData
 from serinus.engine.analysis.progress import ROUNDING, Progress, begin
 
@@ -137,7 +138,8 @@ def _result(progress: Progress, stage: Stage, now: datetime) -> _Result:
 def _guarding(progress: Progress, result: _Result) -> _Result:
     """Return the result of a condition that nobody wrote: it passes unless it looks like a breach."""
     if result.verdict is Verdict.BREACH:
-        return result._replace(message=f"{result.message} This is a guard of every stage (spec.guards).")
+        what = "every warm-up" if progress.condition in WARMUP_GUARDS else "every stage (spec.guards)"
+        return result._replace(message=f"{result.message} This is a guard of {what}.")
     if result.cause is Cause.TOO_FEW_REQUESTS or (
         result.cause is Cause.UNDECIDED and progress.evidence.value < _SUSPICIOUS and not _turned_bad(progress)
     ):

@@ -16,6 +16,10 @@ GUARDS: Final = (
 """A version that hangs or breaks its answers off, and one that refuses what the stable version accepts."""
 
 
+WARMUP_GUARDS: Final = (parse_abort_condition("error_rate > 50%"), parse_abort_condition("unanswered_rate > 50%"))
+"""What a version is rolled back for while it warms up: it fails outright. Being slow is what the warm-up is for."""
+
+
 def possible_guards(plan: RolloutSpec, index: int) -> tuple[AbortCondition, ...]:
     """Return the guards that a stage may have: all those that share the bound on false aborts with what is written."""
     if plan.guards is Guards.OFF or plan.stages[index].traffic <= NONE_OF_IT:
@@ -26,4 +30,6 @@ def possible_guards(plan: RolloutSpec, index: int) -> tuple[AbortCondition, ...]
 
 def conditions_in_run(plan: RolloutSpec) -> int:
     """Return how many conditions share the bound, over all stages; guards included."""
-    return sum(len(written) + len(possible_guards(plan, index)) for index, written in enumerate(plan.conditions))
+    warmups = sum(len(WARMUP_GUARDS) for stage in plan.stages if stage.warmup is not None)
+    stages = enumerate(plan.conditions)
+    return warmups + sum(len(written) + len(possible_guards(plan, index)) for index, written in stages)

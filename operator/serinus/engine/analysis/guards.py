@@ -10,9 +10,9 @@ from typing import Final
 
 from serinus.api.abort_condition import AbortCondition, parse_abort_condition
 from serinus.api.quantities import ALL_OF_IT
-from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_status import Baseline
-from serinus.engine.analysis.false_aborts import possible_guards
+from serinus.api.rollout import RolloutSpec, Stage
+from serinus.api.rollout_status import Baseline, CurrentStage, StageState
+from serinus.engine.analysis.false_aborts import WARMUP_GUARDS, possible_guards
 from serinus.engine.analysis.progress import Progress
 
 _TIMES: Final = 2.0
@@ -21,6 +21,23 @@ _TIMES: Final = 2.0
 _RULE_OF_THREE: Final = 3.0
 _HIGHEST: Final = 0.9
 """Where more than this is usual, nothing can be told by it."""
+
+
+_WARMING: Final = frozenset({StageState.PREPARING, StageState.SHIFTING, StageState.TESTING, StageState.WARMING_UP})
+
+
+def is_warming(stage: Stage, current: CurrentStage) -> bool:
+    """Return whether the warm-up of a stage is still to come or under way."""
+    return stage.warmup is not None and current.state in _WARMING
+
+
+def judged_in(
+    plan: RolloutSpec, current: CurrentStage, baselines: Iterable[Baseline] = ()
+) -> tuple[tuple[AbortCondition, ...], tuple[AbortCondition, ...]]:
+    """Return what is judged at present: the conditions that somebody wrote for the stage, and the guards."""
+    if is_warming(plan.stages[current.index], current):
+        return (), WARMUP_GUARDS
+    return plan.conditions[current.index], guards_of(plan, current.index, baselines)
 
 
 def guards_of(plan: RolloutSpec, index: int, baselines: Iterable[Baseline] = ()) -> tuple[AbortCondition, ...]:

@@ -7,10 +7,14 @@ from typing import Final, assert_never
 
 from serinus.api.abort_condition import (
     AbortCondition,
+    AbortRate,
     ClientErrorRate,
     ErrorRate,
     Latency,
     NamedQuery,
+    PreemptionRate,
+    Timing,
+    TokensPerSecond,
     UnansweredRate,
     Unit,
 )
@@ -88,18 +92,36 @@ def limit(condition: AbortCondition, tolerated: float | None) -> str:
 def fault(condition: AbortCondition, above: str = "") -> str:
     """Return the verb phrase for bad requests, such as ``failed``; ``above`` replaces the limit of a latency."""
     match condition.metric:
-        case Latency():
-            return f"took longer than {above or threshold(condition)}"
+        case Latency(timing=timing):
+            return _late(timing, above or threshold(condition))
         case ErrorRate():
             return "failed"
         case UnansweredRate():
             return "got no complete answer"
         case ClientErrorRate():
             return "were refused as the client's mistake (4xx)"
-        case NamedQuery():
+        case PreemptionRate():
+            return "were started again after a preemption"
+        case AbortRate():
+            return "ended before their answer was complete"
+        case TokensPerSecond() | NamedQuery():
             return "were bad"
         case _:
             assert_never(condition.metric)
+
+
+def _late(timing: Timing, limit: str) -> str:
+    match timing:
+        case Timing.RESPONSE | Timing.END_TO_END:
+            return f"took longer than {limit}"
+        case Timing.FIRST_TOKEN:
+            return f"had no token for longer than {limit}"
+        case Timing.OUTPUT_TOKEN:
+            return f"took longer for each token than {limit}"
+        case Timing.QUEUE:
+            return f"waited longer than {limit}"
+        case _:
+            assert_never(timing)
 
 
 def threshold(condition: AbortCondition) -> str:

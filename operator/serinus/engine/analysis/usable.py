@@ -6,7 +6,7 @@ from typing import TypeVar, assert_never
 
 from msgspec.structs import replace as with_fields
 
-from serinus.api.abort_condition import AbortCondition, Latency, NamedQuery, UnansweredRate
+from serinus.api.abort_condition import AbortCondition, Latency, UnansweredRate, Value
 from serinus.api.verdict import Cause
 from serinus.engine.analysis import latency_factor
 from serinus.engine.analysis.measurements import Answer, CouldNotAsk, Counted, Measured, NoData
@@ -61,7 +61,7 @@ def usable(condition: AbortCondition, answer: Answer) -> Answer:
     """Return the answer, or NoData if its figures cannot be judged."""
     match answer:
         case Counted(at=at, batch=batch):
-            if isinstance(condition.metric, NamedQuery):
+            if isinstance(condition.metric, Value):
                 return NoData(at=at, cause=Cause.QUERY_INVALID, message=f"{condition.name} gave counts, not a value")
             if 0 <= batch.certain <= batch.likely <= batch.possible <= batch.requests < math.inf:
                 return answer
@@ -72,7 +72,7 @@ def usable(condition: AbortCondition, answer: Answer) -> Answer:
             # The series are scraped at slightly different times: a total may lack a request already counted as bad.
             return answer if largest == batch.requests else replace(answer, batch=with_fields(batch, requests=largest))
         case Measured(at=at, value=value):
-            if not isinstance(condition.metric, NamedQuery):
+            if not isinstance(condition.metric, Value):
                 return NoData(at=at, cause=Cause.QUERY_INVALID, message=f"{condition.name} gave a value, not counts")
             if math.isnan(value):
                 return NoData(at=at, cause=Cause.NAN, message=f"the value of {condition.name} is not a number")

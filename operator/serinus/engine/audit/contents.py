@@ -40,8 +40,8 @@ class StoredContents:
         versions: its versions.
         defects: where the head's attributes contradict each other, or what does not belong there, in words.
         has_head: whether a head is stored.
-        slack: so many records may be beyond the head without a fault: a store without transactions writes the record
-            first, and the next writer moves the head.
+        slack: so many records may be beyond the head without a fault: a store without transactions writes the records
+            first, then moves the head. All but the last are steps of a run, which leave who may serve as it is.
         owned: whether only the registry writes the versions. Else they are the team's objects: the team may delete or
             label them, or ask for a yank, and only their spec is compared.
     """

@@ -15,7 +15,7 @@ from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.engine.audit.chain import Anchor, ChainFault, ChainFinding, ChainOwner, ChainWalk, StoredRecord
 from serinus.engine.audit.contents import StoredContents, compare_contents, unverifiable
-from serinus.engine.audit.head import apply
+from serinus.engine.audit.head import apply, head_may_follow
 from serinus.engine.audit.registrations import RegisteredVersions, text_hash
 from serinus.errors import InvalidObjectError
 
@@ -67,13 +67,13 @@ class Examination:
         self._findings: list[ChainFinding] = []
         self._keep, self._readable = keep, True
         self.decoded: list[AuditRecordSpec] = []
-        self.records, self.beyond = 0, 0
+        self.records, self.beyond, self._passed = 0, 0, 0
         self.last = start
 
     def add(self, stored: StoredRecord) -> None:
         """Examine the next record in the order of the keys."""
         if stored.sequence > self._stored.audit.sequence:
-            self.beyond = stored.sequence
+            self._add_beyond(stored)
             return
         self._walk.add(stored)
         self.records += 1
@@ -91,6 +91,16 @@ class Examination:
         self._versions.add(record)
         if self._keep:
             self.decoded.append(record)
+
+    def _add_beyond(self, stored: StoredRecord) -> None:
+        """Note the record, and the first one that the head must have followed before the next one was written."""
+        self.beyond = stored.sequence
+        try:
+            follows = head_may_follow(decode(AuditRecordSpec, dict(stored.content), "spec").event)
+        except InvalidObjectError:
+            follows = False
+        if not follows and not self._passed:
+            self._passed = stored.sequence
 
     def _examine(self, record: AuditRecordSpec) -> None:
         owner = ObjectKey(record.namespace, record.model)
@@ -156,10 +166,12 @@ class Examination:
 
     def _report_beyond(self, contents: StoredContents | None, latest: int) -> None:
         head, slack = self._stored.audit.sequence, contents.slack if contents is not None else 0
-        if contents is not None and not contents.has_head and max(self.records, self.beyond) > slack:
+        passed = latest < self._passed < self.beyond
+        # A model's first record is followed by its head before there is a second one.
+        if contents is not None and not contents.has_head and max(self.records, self.beyond) > min(slack, 1):
             message = "there are records, but no head: restore it with serinus audit restore"
             self._report(ChainFault.HEAD_MISSING, max(head, self.beyond), message)
-        elif self.beyond > latest + slack:
+        elif self.beyond > latest + slack or passed:
             message = (
                 f"the head says that record {latest} is the last, but there are records up to {self.beyond}: it was "
                 "set back, or records were added past the registry"

@@ -40,6 +40,27 @@ _SHOWN: Final = 3
 _ENDINGS: Final = frozenset({AuditEvent.RUN_SUPERSEDED, AuditEvent.RUN_CANCELLED})
 
 
+MOST_BEHIND: Final = 4
+"""So many records a head may be behind where it is written apart from them."""
+
+_STEPS: Final = frozenset(
+    {
+        AuditEvent.ROLLOUT_STARTED,
+        AuditEvent.TEST_PASSED,
+        AuditEvent.TEST_FAILED,
+        AuditEvent.ANALYSIS_PASSED,
+        AuditEvent.APPROVED,
+        AuditEvent.TRAFFIC_SHIFTED,
+        AuditEvent.ROLLBACK_STARTED,
+    }
+)
+
+
+def head_may_follow(event: AuditEvent) -> bool:
+    """Return whether the head may be written with a later record: a step of a run changes nothing in who may serve."""
+    return event in _STEPS
+
+
 def apply(head: Head, record: AuditRecordSpec) -> Head:
     """Return the head after a record. Total: it never fails, whatever the record and the head."""
     changed = _effect(head, record)

@@ -18,6 +18,7 @@ class EventReason(StrEnum):
     TEST_FAILED = "TestFailed"
     TEST_NOT_RUN = "TestNotRun"
     TEST_JOB_GONE = "TestJobGone"
+    WARMED_UP = "WarmedUp"
     ANALYSIS_PASSED = "AnalysisPassed"
     AWAITING_APPROVAL = "AwaitingApproval"
     APPROVED = "Approved"

@@ -79,7 +79,8 @@ MODES: Final[dict[type[Mode], frozenset[type[Mode]]]] = {
 STAGE_STATES: Final[dict[StageState, frozenset[StageState]]] = {
     StageState.PREPARING: frozenset({StageState.SHIFTING}),
     StageState.SHIFTING: frozenset({StageState.TESTING}),
-    StageState.TESTING: frozenset({StageState.ANALYZING}),
+    StageState.TESTING: frozenset({StageState.WARMING_UP, StageState.ANALYZING}),
+    StageState.WARMING_UP: frozenset({StageState.ANALYZING}),
     StageState.ANALYZING: frozenset({StageState.AWAITING_APPROVAL, StageState.DONE}),
     StageState.AWAITING_APPROVAL: frozenset({StageState.DONE}),
     StageState.DONE: frozenset(),

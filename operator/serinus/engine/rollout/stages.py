@@ -6,7 +6,7 @@ from typing import assert_never
 from msgspec import structs
 
 from serinus.api.quantities import NONE_OF_IT
-from serinus.api.rollout import Approval, Stage
+from serinus.api.rollout import Approval, Stage, WarmUp
 from serinus.api.rollout_status import CurrentStage, StageState, TestResult, TestStatus
 from serinus.api.stage_tests import IntegrationTest
 from serinus.api.verdict import Cause
@@ -40,6 +40,9 @@ def walk(draft: Draft, situation: PlannedSituation) -> Draft:
             break
         if after.stage.index != before.index and after.planned is not None:
             return structs.replace(_prepare(draft, after, after.planned, situation), requeue_now=True)
+        if after.stage.since != before.since:
+            # What was read until now is the warm-up's.
+            return structs.replace(draft, requeue_now=True)
     return draft
 
 
@@ -51,6 +54,8 @@ def _step(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation)
             return _shift(draft, run, situation)
         case StageState.TESTING:
             return _test(draft, run, stage, situation)
+        case StageState.WARMING_UP:
+            return _warm_up(draft, run, stage, situation)
         case StageState.ANALYZING:
             return _analyze(draft, run, stage, situation)
         case StageState.AWAITING_APPROVAL:
@@ -152,7 +157,8 @@ def _test(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation)
             return structs.replace(draft, requeue_now=True)
     names = tuple(test.name for test in stage.tests)
     waiting = job_tests.awaited(draft, run, names, situation)
-    return draft.with_waiting(waiting) if waiting else draft.to_state(run.stage, StageState.ANALYZING, situation.now)
+    following = StageState.ANALYZING if stage.warmup is None else StageState.WARMING_UP
+    return draft.with_waiting(waiting) if waiting else draft.to_state(run.stage, following, situation.now)
 
 
 def _passed(draft: Draft, name: str, stage: str, outcome: TestOutcome, situation: PlannedSituation) -> Draft:
@@ -191,6 +197,40 @@ def _runs(
     if test.http is not None:
         return (RunHttpTest(identity=identity, check=test.http),)
     return (RunJobTest(identity=identity, test=test.job),) if test.job is not None else ()
+
+
+def _warm_up(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation) -> Draft:
+    """Let the stage's clock and its evidence begin when the version is warm."""
+    now = situation.now
+    if stage.warmup is None:
+        # Somebody took it out of the plan: what the stage has counted since it began stays valid.
+        return draft.to_state(run.stage, StageState.ANALYZING, now)
+    cold = _not_warm(run, stage.warmup, situation)
+    if cold is not None:
+        return draft.with_waiting(cold)
+    current = CurrentStage(
+        index=run.stage.index, name=stage.name, state=StageState.ANALYZING, since=now, state_since=now
+    )
+    message = f"Stage {stage.name} is warmed up: its {stage.watch} begin now."
+    return draft.with_status(stage=current, evidence=()).with_event(EventReason.WARMED_UP, message)
+
+
+def _not_warm(run: Running, warmup: WarmUp, situation: PlannedSituation) -> Waiting | None:
+    unready = _unready_candidate(run.candidate.version, situation)
+    if unready is not None:
+        return unready
+    if warmup.ready_for is not None:
+        left = warmup.ready_for.value - run.stage.elapsed_in_state(situation.now)
+        if left <= timedelta(0):
+            return None
+        until = situation.now + left
+        return Waiting(WaitReason.WARMING_UP, f"Stage {run.stage.name} warms up until {until:%H:%M:%SZ}.", until=until)
+    wanted = warmup.requests or 0
+    counted = max((reading.own_requests for reading in situation.observed.readings), default=0.0)
+    if counted >= wanted:
+        return None
+    message = f"Stage {run.stage.name} warms up: {counted:,.0f} of {wanted:,} requests have been counted."
+    return Waiting(WaitReason.WARMING_UP, message)
 
 
 def _analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation) -> Draft:

@@ -52,6 +52,7 @@ class WaitReason(StrEnum):
     # The stage.
     TESTING = "Testing"
     TEST_NOT_RUN = "TestNotRun"
+    WARMING_UP = "WarmingUp"
     ANALYZING = "Analyzing"
     AWAITING_APPROVAL = "AwaitingApproval"
     STAGE_TIMED_OUT = "StageTimedOut"

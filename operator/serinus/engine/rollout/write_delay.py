@@ -6,15 +6,16 @@ from typing import Final
 from msgspec import structs
 
 from serinus.api.conditions import ConditionStatus, ConditionType
-from serinus.api.rollout_status import Phase, RolloutStatus, StageState
+from serinus.api.rollout_status import EvidenceStatus, Phase, RolloutStatus, StageState
 from serinus.engine.rollout.decision import Decision
+from serinus.engine.rollout.evidence import REFRESH
 from serinus.engine.rollout.modes import Running, mode_of
 
 CHANGE: Final = timedelta(seconds=2)
 """For a new state of the stage, a new phase or reason, and a condition that has turned."""
 
 WORDING: Final = timedelta(seconds=10)
-"""For sentences and figures."""
+"""For sentences and figures; where the stored figures are not a minute old yet, until they are."""
 
 _NOW: Final = timedelta(0)
 _NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
@@ -42,7 +43,16 @@ def write_delay(before: RolloutStatus, decision: Decision) -> timedelta:
         return _NOW
     told = (after.phase, after.reason) != (before.phase, before.reason)
     turned = told or _conditions(after) != _conditions(before)
-    return CHANGE if turned or run.stage.state is not earlier.stage.state else WORDING
+    if turned or run.stage.state is not earlier.stage.state:
+        return CHANGE
+    figures = after.evidence != before.evidence
+    return REFRESH if figures and _is_fresh(before.evidence, after.evidence) else WORDING
+
+
+def _is_fresh(before: tuple[EvidenceStatus, ...], after: tuple[EvidenceStatus, ...]) -> bool:
+    """Return whether the stored figures are less than a minute older than the new ones."""
+    newest = max((one.at for one in after), default=_NO_TIME)
+    return any(-REFRESH < newest - one.at < REFRESH for one in before)
 
 
 def _conditions(status: RolloutStatus) -> frozenset[tuple[str, str]]:

@@ -11,7 +11,7 @@ from serinus.api.rollout import Approval, RolloutSpec, Stage
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.analysis.assessment import Progress, begin
 from serinus.engine.analysis.false_aborts import conditions_in_run
-from serinus.engine.analysis.guards import guards_of
+from serinus.engine.analysis.guards import is_warming, judged_in
 from serinus.engine.rollout.modes import Running, mode_of
 
 Key = tuple[Metric, float]
@@ -46,7 +46,7 @@ class SimulatedPlan:
     @property
     def length(self) -> timedelta:
         """How long the plan takes if no stage waits for anything."""
-        return sum((stage.watch.value for stage in self.spec.stages), timedelta(0))
+        return sum((stage.watch.value + _warm_up(stage) for stage in self.spec.stages), timedelta(0))
 
     def stage(self, status: RolloutStatus) -> Stage | None:
         """Return the stage that a status is in; None where no run is under way."""
@@ -62,11 +62,14 @@ class SimulatedPlan:
         current, stage = status.stage, self.stage(status)
         if stage is None or current is None:
             return ()
-        written = self.spec.conditions[current.index]
+        written, guards = judged_in(self.spec, current, status.baselines)
         for condition in written:
             if not self._is_answered(condition):
                 raise ValueError(f"stage {stage.name}: there are no figures for {condition.text}")
-        guards = guards_of(self.spec, current.index, status.baselines) if self.guards else ()
+        warming = is_warming(stage, current)
+        if warming and not any(self._is_answered(guard) for guard in guards):
+            raise ValueError(f"stage {stage.name}: there are no figures for {guards[0].text}, by which it warms up")
+        guards = guards if self.guards or warming else ()
         judged = (*written, *(guard for guard in guards if self._is_answered(guard)))
         return tuple(
             begin(
@@ -83,6 +86,12 @@ class SimulatedPlan:
 
     def _is_answered(self, condition: AbortCondition) -> bool:
         return self.answered is None or key_of(condition) in self.answered
+
+
+def _warm_up(stage: Stage) -> timedelta:
+    """Return how long a warm-up takes, where that is written."""
+    time = stage.warmup.ready_for if stage.warmup is not None else None
+    return time.value if time is not None else timedelta(0)
 
 
 def simulated_plan(

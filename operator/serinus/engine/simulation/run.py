@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
-from serinus.api.rollout import Stage
-from serinus.api.rollout_status import RolloutStatus
+from serinus.api.rollout import Stage, WarmUp
+from serinus.api.rollout_status import RolloutStatus, StageState
 from serinus.engine.analysis.assessment import Progress, assess
 from serinus.engine.analysis.measurements import Answer
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
@@ -61,9 +61,16 @@ class Run:
         if any(one.breached_at is not None for one in self.progress):
             return True
         stage, lasted = mode.planned, mode.stage.elapsed_in_state(now)
+        if mode.stage.state is StageState.WARMING_UP and stage.warmup is not None:
+            return self._is_warm(stage.warmup, lasted) or mode.stage.elapsed(now) >= stage.longest
         if lasted < stage.watch.value:
             return False
         return mode.stage.elapsed(now) >= stage.longest or not self._is_held(stage, now)
+
+    def _is_warm(self, warmup: WarmUp, lasted: timedelta) -> bool:
+        if warmup.ready_for is not None:
+            return lasted >= warmup.ready_for.value
+        return any(one.own_requests >= (warmup.requests or 0) for one in self.progress)
 
     def _is_held(self, stage: Stage, now: datetime) -> bool:
         """Return whether a condition holds the stage; what held it last is assessed first, which is quicker."""

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from serinus.api.abort_condition import (
     AbortCondition,
+    AbortRate,
     ClientErrorRate,
     ErrorRate,
     Latency,
     NamedQuery,
+    PreemptionRate,
+    Timing,
+    TokensPerSecond,
     UnansweredRate,
 )
 from serinus.engine.analysis.measurements import Answer, Batch, Counted, Tail
@@ -61,7 +65,7 @@ class Quality:
         """Return the share of the requests that a condition counts as bad ones.
 
         Raises:
-            ValueError: the condition is about a named query's value.
+            ValueError: the condition is about a value, or about what a model server alone can tell.
         """
         match condition.metric:
             case ErrorRate():
@@ -70,12 +74,13 @@ class Quality:
                 return self.client_errors
             case UnansweredRate():
                 return self.unanswered
-            case Latency():
+            case Latency(timing=Timing.RESPONSE):
                 return self.over(condition.threshold)
-            case NamedQuery(name):
+            case Latency() | PreemptionRate() | AbortRate() | TokensPerSecond() | NamedQuery() as metric:
+                what = "the value of a named query" if isinstance(metric, NamedQuery) else "what a model server tells"
                 raise ValueError(
-                    f"{name}: the value of a named query cannot be made up from requests; take that line out with "
-                    "--set, or simulate with --recording or --prometheus"
+                    f"{condition.name}: {what} cannot be made up from requests; take that line out with --set, or "
+                    "simulate with --recording or --prometheus"
                 )
             case _:
                 assert_never(condition.metric)

@@ -12,7 +12,8 @@ from serinus.metrics.presets.envoy import ENVOY
 from serinus.metrics.presets.istio import ISTIO
 from serinus.metrics.presets.linkerd import LINKERD
 from serinus.metrics.presets.model_servers import MODEL_SERVERS
-from serinus.metrics.presets.preset import GrpcStatus, Histogram, IsolatingLabel, Key, LabelMatcher, Lifecycle, Preset
+from serinus.metrics.presets.preset import IsolatingLabel, Key, Preset
+from serinus.metrics.presets.series import GrpcStatus, Histogram, LabelMatcher, Lifecycle, Share, Speed
 from serinus.metrics.presets.traefik import TRAEFIK
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "LabelMatcher",
     "Lifecycle",
     "Preset",
+    "Share",
+    "Speed",
 ]
 
 PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(

@@ -4,7 +4,8 @@ import re
 from typing import Final
 
 from serinus.api.modelversion import BackendRef
-from serinus.metrics.presets.preset import GrpcStatus, Histogram, IsolatingLabel, LabelMatcher, Lifecycle, Preset
+from serinus.metrics.presets.preset import IsolatingLabel, Preset
+from serinus.metrics.presets.series import GrpcStatus, Histogram, LabelMatcher, Lifecycle
 
 
 def _service_port(namespace: str, backend: BackendRef) -> str:

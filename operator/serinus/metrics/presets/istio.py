@@ -9,7 +9,8 @@ from typing import Final
 
 from serinus.api.modelversion import BackendRef
 from serinus.metrics.presets.envoy import ENVOY_BOUNDS, GRPC_CALLERS_FAULT, GRPC_OWN_FAULT
-from serinus.metrics.presets.preset import Histogram, IsolatingLabel, LabelMatcher, Preset
+from serinus.metrics.presets.preset import IsolatingLabel, Preset
+from serinus.metrics.presets.series import Histogram, LabelMatcher
 
 
 def _codes(codes: tuple[int, ...]) -> re.Pattern[str]:

@@ -10,7 +10,8 @@ import re
 from typing import Final
 
 from serinus.api.modelversion import BackendRef
-from serinus.metrics.presets.preset import Histogram, IsolatingLabel, LabelMatcher, Preset
+from serinus.metrics.presets.preset import IsolatingLabel, Preset
+from serinus.metrics.presets.series import Histogram, LabelMatcher
 
 
 def _namespace(namespace: str, _backend: BackendRef) -> str:

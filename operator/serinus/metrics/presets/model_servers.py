@@ -7,8 +7,10 @@ the target: ``namespace`` and ``service``, as the Prometheus Operator gives them
 import re
 from typing import Final
 
+from serinus.api.abort_condition import Timing
 from serinus.api.modelversion import BackendRef
-from serinus.metrics.presets.preset import Histogram, IsolatingLabel, LabelMatcher, Preset
+from serinus.metrics.presets.preset import IsolatingLabel, Preset
+from serinus.metrics.presets.series import Histogram, LabelMatcher, Share, Speed
 
 
 def _namespace(namespace: str, _backend: BackendRef) -> str:
@@ -67,6 +69,13 @@ _MLSERVER: Final = Preset(
     versions="1.6",
 )
 
+_TRITON_FIRST: Final = Histogram(
+    "nv_inference_first_response_histogram_ms_bucket",
+    per_second=1000.0,
+    usual_bounds=(100.0, 500.0, 2000.0, 5000.0),
+    advice="--metrics-config histogram_latencies=true, and model_metrics in the model's config.pbtxt",
+)
+
 _TRITON: Final = Preset(
     # triton-inference-server/core (of June 2026), src/metrics.cc (names), src/metric_model_reporter.{cc,h} (labels,
     # reasons, bounds), src/constants.h.
@@ -80,19 +89,44 @@ _TRITON: Final = Preset(
     fixed='reason!="CANCELED"',
     # At zero from when the model is loaded.
     presence="nv_inference_request_success",
-    histogram=Histogram(
-        "nv_inference_first_response_histogram_ms_bucket",
-        per_second=1000.0,
-        usual_bounds=(100.0, 500.0, 2000.0, 5000.0),
-        advice="--metrics-config histogram_latencies=true, and model_metrics in the model's config.pbtxt",
+    histogram=_TRITON_FIRST,
+    # Of a model that streams, its first response is the first token. Queues have a counter of time, no histogram.
+    timings={Timing.FIRST_TOKEN: _TRITON_FIRST},
+    aborted=Share(
+        requests="nv_inference_request_success",
+        beside="nv_inference_request_failure",
+        fixed='reason=~"(?:CANCELED)?"',
     ),
     varying=("model", "version", "reason", "gpu_uuid"),
     versions="25.04 to 26.05",
 )
 """The response time is that of the first response; of a model with one response, the whole."""
 
+_VLLM_REQUEST_BOUNDS: Final = (
+    *(0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0),
+    *(120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0),
+)
+_VLLM_FIRST_TOKEN_BOUNDS: Final = (
+    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+    *(20.0, 40.0, 80.0, 160.0, 640.0, 2560.0),
+)
+_VLLM_TOKEN_BOUNDS: Final = (
+    *(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0),
+)
+
+
+def _vllm(series: str, bounds: tuple[float, ...]) -> Histogram:
+    return Histogram(
+        f"vllm:{series}_bucket", per_second=1.0, usual_bounds=bounds, advice="the bounds are fixed in vLLM"
+    )
+
+
+_VLLM_END_TO_END: Final = _vllm("e2e_request_latency_seconds", _VLLM_REQUEST_BOUNDS)
+
 _VLLM: Final = Preset(
-    # vllm-project/vllm, vllm/v1/metrics/loggers.py (names, labels, bounds), and of commit 02a69ad2
+    # vllm-project/vllm, vllm/v1/metrics/loggers.py (names, labels, bounds; of commit 005a810b, which does not have
+    # request_time_per_output_token_seconds and inter_token_latency_seconds yet: releases of December 2025 do, with the
+    # same bounds), vllm/v1/engine/__init__.py (FINISH_REASON_STRINGS), and of commit 02a69ad2
     # vllm/entrypoints/serve/instrumentator/metrics.py, which counts the HTTP responses by
     # trallnag/prometheus-fastapi-instrumentator, src/prometheus_fastapi_instrumentator/{metrics,middleware}.py.
     name="vllm",
@@ -104,14 +138,23 @@ _VLLM: Final = Preset(
     fixed='handler=~"(?:/v1/.+)?",handler!="/v1/models"',
     # At zero from the start, for each reason to finish.
     presence="vllm:request_success_total",
-    histogram=Histogram(
-        "vllm:e2e_request_latency_seconds_bucket",
-        per_second=1.0,
-        usual_bounds=(
-            *(0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0),
-            *(120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0),
-        ),
-        advice="the bounds are fixed in vLLM",
+    histogram=_VLLM_END_TO_END,
+    timings={
+        Timing.FIRST_TOKEN: _vllm("time_to_first_token_seconds", _VLLM_FIRST_TOKEN_BOUNDS),
+        # One figure for each request. inter_token_latency_seconds has one for each token, and the tokens of one answer
+        # are slow together: no bound on false aborts would hold.
+        Timing.OUTPUT_TOKEN: _vllm("request_time_per_output_token_seconds", _VLLM_TOKEN_BOUNDS),
+        Timing.END_TO_END: _VLLM_END_TO_END,
+        Timing.QUEUE: _vllm("request_queue_time_seconds", _VLLM_REQUEST_BOUNDS),
+    },
+    # A preempted request is computed anew. One may be preempted several times, so a share of the requests themselves
+    # could be more than all of them.
+    preempted=Share(requests="vllm:time_to_first_token_seconds_count", beside="vllm:num_preemptions_total"),
+    aborted=Share(requests="vllm:request_success_total", bad=(LabelMatcher("finished_reason", re.compile("abort")),)),
+    speed=Speed(
+        tokens="vllm:generation_tokens_total",
+        firsts="vllm:time_to_first_token_seconds_count",
+        seconds="vllm:inter_token_latency_seconds_sum",
     ),
     varying=("handler", "method", "model_name", "engine", "finished_reason"),
     versions="V1 engine",
@@ -137,6 +180,16 @@ _KSERVE: Final = Preset(
 )
 """The time in ``predict`` only; nothing says which requests failed."""
 
+
+def _tgi(series: str) -> Histogram:
+    return Histogram(
+        f"{series}_bucket",
+        per_second=1.0,
+        usual_bounds=tuple(0.0001 * 1.5**power for power in range(1, 36)),
+        advice="the bounds are fixed in the router",
+    )
+
+
 _TGI: Final = Preset(
     # huggingface/text-generation-inference 3.3.7: router/src/server.rs (names, bounds), router/src/infer/mod.rs and
     # backends/v3/src/{backend,queue}.rs (values of err).
@@ -149,12 +202,16 @@ _TGI: Final = Preset(
     # What the client sent wrongly, and what it no longer waited for; the other series have no err.
     fixed='err!~"validation|template|dropped"',
     presence="tgi_request_count",
-    histogram=Histogram(
-        "tgi_request_duration_bucket",
-        per_second=1.0,
-        usual_bounds=tuple(0.0001 * 1.5**power for power in range(1, 36)),
-        advice="the bounds are fixed in the router",
-    ),
+    histogram=_tgi("tgi_request_duration"),
+    timings={
+        # The time of inference, from the prefill on, over the number of tokens. Nothing says when the first one came.
+        Timing.OUTPUT_TOKEN: _tgi("tgi_request_mean_time_per_token_duration"),
+        Timing.END_TO_END: _tgi("tgi_request_duration"),
+        Timing.QUEUE: _tgi("tgi_request_queue_duration"),
+    },
+    # Dropped: the client was gone when the request was taken from the queue, or when a token was to be sent.
+    aborted=Share(requests="tgi_request_success", beside="tgi_request_failure", fixed='err=~"(?:dropped)?"'),
+    speed=Speed(tokens="tgi_request_generated_tokens_sum", firsts=None, seconds="tgi_request_inference_duration_sum"),
     varying=("err",),
     versions="3.3.7",
 )

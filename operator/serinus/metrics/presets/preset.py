@@ -1,12 +1,26 @@
-"""What a preset says of a data plane: the labels that identify a backend, its counters and its histogram."""
+"""What a preset says of a data plane: the labels that identify a backend, and its series."""
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from typing import Self
 
-from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, Metric, NamedQuery, UnansweredRate
+from serinus.api.abort_condition import (
+    AbortRate,
+    ClientErrorRate,
+    ErrorRate,
+    Latency,
+    Metric,
+    NamedQuery,
+    PreemptionRate,
+    Timing,
+    TokensPerSecond,
+    UnansweredRate,
+)
 from serinus.api.modelversion import BackendRef
+from serinus.api.preset_metrics import family, missing
+from serinus.metrics.presets.series import GrpcStatus, Histogram, LabelMatcher, Lifecycle, Share, Speed
 from serinus.metrics.promql import literal, quoted
 
 Key = tuple[str, ...]
@@ -66,77 +80,6 @@ def _common_beginning(first: str, last: str) -> str:
     return first[: next(differs, min(len(first), len(last)))]
 
 
-@dataclass(frozen=True, slots=True)
-class LabelMatcher:
-    """A label and a regular expression that its whole value has to match."""
-
-    label: str
-    pattern: re.Pattern[str]
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Return whether a series with these labels matches; an absent label is empty, as in PromQL."""
-        return self.pattern.fullmatch(labels.get(self.label, "")) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """A classic histogram of response times.
-
-    Attributes:
-        series: its name with ``_bucket``.
-        per_second: units of the histogram in one second: 1000 for milliseconds.
-        usual_bounds: the data plane's default finite bounds in that unit; informative, the real ones are queried.
-        advice: where the data plane's bounds are configured.
-    """
-
-    series: str
-    per_second: float
-    usual_bounds: tuple[float, ...]
-    advice: str
-
-    @property
-    def native(self) -> str:
-        """The series that has the response times as a native histogram, where Prometheus stores them as one."""
-        return self.series.removesuffix("_bucket")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifecycle:
-    """The series that tell which requests never got a complete answer.
-
-    Attributes:
-        sent: counters of the attempts to send a request, one for each way that they can go.
-        repeated: a counter of the attempts that repeat an earlier one.
-        ended: a counter of the requests that were answered, by the backend or by the data plane for it.
-        active: a gauge of the attempts under way.
-        broken: counters of attempts that the backend broke off, or that found no backend, or whose time was over.
-    """
-
-    sent: tuple[str, ...]
-    repeated: str
-    ended: str
-    active: str
-    broken: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrpcStatus:
-    """The counters of gRPC statuses, which a response of HTTP status 200 carries in its trailers.
-
-    Attributes:
-        calls: all calls that ended; a backend speaks gRPC if it has this series.
-        failures: those whose status is not OK.
-        client_failures: those whose status says that the caller made a mistake or gave up.
-        unavailable: those with the status that the data plane gives where it answers instead of the backend; it counts
-            them among the responses too.
-    """
-
-    calls: str
-    failures: str
-    client_failures: tuple[str, ...]
-    unavailable: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """How one data plane exposes the requests to a backend.
@@ -160,6 +103,10 @@ class Preset:
             method: the series of one backend at one target differ by them. Empty where there are none. Where
             ``presence`` has such labels, it is one of these series.
         versions: the releases of the data plane whose metrics this describes.
+        timings: the histograms of other times than that of ``histogram``.
+        preempted: the starts of requests, and those that repeat one; None where the server does not tell.
+        aborted: the requests, and those that ended early; likewise.
+        speed: how fast tokens are generated; likewise.
         by_prefix: whether selectors match all backends whose names begin as those that are asked about, and not these
             alone: a list of a thousand names costs Prometheus as much as the series.
     """
@@ -179,7 +126,61 @@ class Preset:
     needs_port: bool = False
     varying: tuple[str, ...] = ()
     versions: str = ""
+    timings: Mapping[Timing, Histogram] = field(default_factory=dict)
+    preempted: Share | None = None
+    aborted: Share | None = None
+    speed: Speed | None = None
     by_prefix: bool = False
+
+    def reading(self, metric: Metric) -> Self:
+        """Return this preset with the series of a metric in the place of those of responses and their times.
+
+        A metric that the preset does not have is read as any other; ``problem_with`` refuses it.
+        """
+        match metric:
+            case Latency(timing=timing) if self.timings.get(timing, self.histogram) is not self.histogram:
+                return replace(self, histogram=self.timings[timing])
+            case PreemptionRate() if self.preempted is not None:
+                return self._of_share(self.preempted)
+            case AbortRate() if self.aborted is not None:
+                return self._of_share(self.aborted)
+            case _:
+                return self
+
+    def _of_share(self, share: Share) -> Self:
+        return replace(
+            self,
+            requests=share.requests,
+            server_errors=share.bad,
+            client_errors=(),
+            transport_failures=share.beside,
+            fixed=share.fixed,
+            histogram=None,
+            lifecycle=None,
+            grpc=None,
+        )
+
+    def has(self, metric: Metric) -> bool:
+        """Return whether the data plane tells of a metric at all."""
+        match metric:
+            case Latency(timing=Timing.RESPONSE):
+                return self.histogram is not None
+            case Latency(timing=timing):
+                return timing in self.timings
+            case ErrorRate():
+                return bool(self.server_errors) or self.transport_failures is not None
+            case ClientErrorRate():
+                return bool(self.client_errors)
+            case UnansweredRate():
+                return self.lifecycle is not None
+            case PreemptionRate():
+                return self.preempted is not None
+            case AbortRate():
+                return self.aborted is not None
+            case TokensPerSecond():
+                return self.speed is not None
+            case NamedQuery():
+                return True
 
     @property
     def by(self) -> str:
@@ -229,8 +230,12 @@ class Preset:
     @property
     def sign(self) -> str:
         """The PromQL selector of series that only this data plane has, of any backend."""
+        return self.of_any(self.presence)
+
+    def of_any(self, series: str) -> str:
+        """Return the PromQL selector of a series for all backends."""
         matchers = (label.any_matcher() for label in self.isolation)
-        return f"{self.presence}{{{','.join([*matchers, *filter(None, (self.fixed,))])}}}"
+        return f"{series}{{{','.join([*matchers, *filter(None, (self.fixed,))])}}}"
 
     def problem_with(self, backend: BackendRef, metric: Metric) -> str:
         """Return why this preset cannot measure the metric for the backend; empty where it can."""
@@ -239,17 +244,23 @@ class Preset:
             return f"preset {self.name} cannot tell a {backend.kind} apart: serve from a {kinds}, or use another preset"
         if self.needs_port and backend.port is None:
             return f"preset {self.name} names a backend by its port: give backendRef {backend.name} a port"
+        return self.problem_of_metric(metric)
+
+    def problem_of_metric(self, metric: Metric) -> str:
+        """Return why this preset cannot measure the metric of any backend; empty where it can."""
+        if self.has(metric):
+            return ""
         match metric:
-            case Latency() if self.histogram is None:
+            case Latency(timing=Timing.RESPONSE):
                 return f"preset {self.name} has no response times: use error_rate, or a named query of the source"
-            case ErrorRate() if not self.server_errors and self.transport_failures is None:
+            case ErrorRate():
                 return f"preset {self.name} does not tell which requests failed: use the preset of what carries them"
-            case ClientErrorRate() if not self.client_errors:
+            case ClientErrorRate():
                 return f"preset {self.name} does not tell which requests were the client's mistake: use error_rate"
-            case UnansweredRate() if self.lifecycle is None:
+            case UnansweredRate():
                 return f"preset {self.name} does not tell which requests had no answer: use error_rate"
-            case Latency() | ErrorRate() | ClientErrorRate() | UnansweredRate() | NamedQuery():
-                return ""
+            case Latency() | PreemptionRate() | AbortRate() | TokensPerSecond() | NamedQuery():
+                return missing(self.name, metric) or f"preset {self.name} has no {family(metric)}"
 
 
 @lru_cache(maxsize=16)

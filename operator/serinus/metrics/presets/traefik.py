@@ -10,7 +10,8 @@ from typing import Final
 
 from serinus.api.modelversion import BackendRef
 from serinus.metrics.presets.envoy import GRPC_CALLERS_FAULT, GRPC_OWN_FAULT
-from serinus.metrics.presets.preset import Histogram, IsolatingLabel, LabelMatcher, Preset
+from serinus.metrics.presets.preset import IsolatingLabel, Preset
+from serinus.metrics.presets.series import Histogram, LabelMatcher
 
 _ROUTE: Final = "(?:httproute|grpcroute)-.+-[0-9]+-[0-9a-f]{20}-svc-"
 """The route, the gateway, the entry point, the number of the rule, and the hash of its match.

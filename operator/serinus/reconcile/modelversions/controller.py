@@ -7,6 +7,7 @@ serve, so neither waits for the other.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -14,7 +15,7 @@ from msgspec import json, structs
 
 from serinus.api.audit_record import AuditEntry, AuditEvent
 from serinus.api.model import ModelSpec, Verification
-from serinus.api.modelversion import Artifact
+from serinus.api.modelversion import Artifact, ModelVersionStatus
 from serinus.api.names import UNVERIFIED, ObjectKey
 from serinus.api.parsing import encode
 from serinus.backoff import Backoff
@@ -30,7 +31,7 @@ from serinus.reconcile.background import BackgroundTasks
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 from serinus.reconcile.modelversions.deletions import Deletions
-from serinus.reconcile.modelversions.stage_writer import StageWriter
+from serinus.reconcile.modelversions.stage_writer import ECHO, StageWriter
 from serinus.reconcile.modelversions.status import entry_of, idle_stage, next_status, pending_entries, policy_conditions
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.workqueue import WorkQueue
@@ -75,6 +76,7 @@ class ModelVersionController:
         self._background = BackgroundTasks()
         self._pauses: dict[ObjectKey, float] = {}
         self._verifying: set[str] = set()
+        self._written: dict[ObjectKey, tuple[int, ModelVersionStatus]] = {}
 
     def enqueue(self, models: Iterable[ObjectKey]) -> None:
         """Have the versions of these models reconciled soon."""
@@ -292,6 +294,7 @@ class ModelVersionController:
         yanked: str,
         failure: SerinusError | None,
     ) -> None:
+        version = self._as_written(version)
         stage = version.status.stage if self._is_named(version) else idle_stage(version, review)
         ready, now = self._ready(version), self._ports.clock.now()
         registration = self._admission.registration_of(version)
@@ -302,6 +305,13 @@ class ModelVersionController:
             # A stage that stays is not written: a Rollout may be giving it another one at this moment.
             stage = status.stage if status.stage != version.status.stage else ""
             await self._stages.write_review(version.meta.key, structs.replace(status, stage=stage))
+            self._written[version.meta.key] = version.meta.version, status
+            asyncio.get_running_loop().call_later(ECHO, self._written.pop, version.meta.key, None)
+
+    def _as_written(self, version: ModelVersionRecord) -> ModelVersionRecord:
+        """Return the version with the status that was written last, where the watch has not shown that write yet."""
+        seen, status = self._written.get(version.meta.key, (None, version.status))
+        return replace(version, status=status) if seen == version.meta.version else version
 
     def _is_named(self, version: ModelVersionRecord) -> bool:
         """Return whether the status of a Rollout determines the version's stage."""

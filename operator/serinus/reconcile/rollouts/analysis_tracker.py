@@ -16,11 +16,11 @@ from msgspec.structs import replace as with_fields
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_status import RolloutStatus
+from serinus.api.rollout_status import CurrentStage, RolloutStatus
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin
 from serinus.engine.analysis.false_aborts import conditions_in_run
-from serinus.engine.analysis.guards import guards_of
+from serinus.engine.analysis.guards import is_warming, judged_in
 from serinus.engine.analysis.measurements import CouldNotAsk, Question
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import stage_of
@@ -218,18 +218,19 @@ class AnalysisTracker:
     def _open(
         self, record: RolloutRecord, stage_id: StageId, last_tick: datetime, now: datetime
     ) -> StageAnalysis | None:
-        plan, terms = self._cache.last_plan(record), self._terms(record)
-        if plan is None or terms is None or not terms[0].abort_on or plan.metrics.source not in self._sources:
+        plan, terms, current = self._cache.last_plan(record), self._terms(record), record.status.stage
+        if plan is None or terms is None or current is None:
+            return None
+        if not terms[0].abort_on or plan.metrics.source not in self._sources:
             return None
         stage = terms[0]
         known = self._cache.versions(record.meta.key.namespace, plan.model)
         versions = {version.version: version for version in known}
-        asked = self._asked(record, plan, stage_id.index, versions)
+        asked, written = self._asked(record, plan, current, versions)
         if not asked:
             return None
         interval = self._sources[plan.metrics.source].scrape_interval
         count = conditions_in_run(plan)
-        written = len(plan.conditions[stage_id.index])
         began = self._began(plan.metrics.source, stage_id, now)
         initial = tuple(
             begin(
@@ -275,18 +276,28 @@ class AnalysisTracker:
         return stage.since if stage.since <= now + 2 * self._sources[source].tick else now
 
     def _asked(
-        self, record: RolloutRecord, plan: RolloutSpec, index: int, versions: Mapping[str, ModelVersionRecord]
-    ) -> tuple[Asked, ...]:
-        """Return the questions of what the team wrote for a stage, then those of the guards that can be answered."""
+        self,
+        record: RolloutRecord,
+        plan: RolloutSpec,
+        current: CurrentStage,
+        versions: Mapping[str, ModelVersionRecord],
+    ) -> tuple[tuple[Asked, ...], int]:
+        """Return the questions of what the team wrote for a stage, then those of the guards that can be answered.
+
+        With them, how many of them are the team's.
+        """
         namespace, status = record.meta.key.namespace, record.status
         candidate = subject_of(status.candidate, versions, ObjectKey(namespace, plan.model))
         stable = subject_of(status.stable, versions, ObjectKey(namespace, plan.model))
         if candidate is None:
-            return ()
-        asked = tuple(asked_of(plan, candidate, stable, condition) for condition in plan.conditions[index])
-        guards = tuple(asked_of(plan, candidate, stable, guard) for guard in guards_of(plan, index, status.baselines))
+            return (), 0
+        written, guarding = judged_in(plan, current, status.baselines)
+        asked = tuple(asked_of(plan, candidate, stable, condition) for condition in written)
+        guards = tuple(asked_of(plan, candidate, stable, guard) for guard in guarding)
         problem_with = self._sources[plan.metrics.source].problem_with
-        return (*asked, *(guard for guard in guards if stable is not None and not problem_with(guard.candidate)))
+        # A version that is the first one warms up, too.
+        known = stable is not None or is_warming(plan.stages[current.index], current)
+        return (*asked, *(one for one in guards if known and not problem_with(one.candidate))), len(asked)
 
     async def _ask(self, source: str, now: datetime, before: datetime) -> None:
         """Query what happened since each condition's last answer: mostly since the last tick.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from serinus.api.names import ObjectKey
@@ -13,6 +14,7 @@ from serinus.ports.acting import acting_for
 from serinus.ports.cluster_state import JobRecord, Record, RolloutRecord, RouteRecord
 from serinus.ports.services import MetricSource
 from serinus.reconcile.cache import KINDS
+from serinus.reconcile.early_events import EarlyEvents
 from serinus.reconcile.modelversions.controller import ModelVersionController
 from serinus.reconcile.rollouts.clock_steps import ClockSteps
 from serinus.reconcile.rollouts.informer import Informer
@@ -65,6 +67,7 @@ class RolloutController:
         self._durations = self._ports.telemetry.reconciles.labels(ORDINARY)
         self._relist_wanted = asyncio.Event()
         self._to_relist: set[type[Record]] = set()
+        self._early = EarlyEvents()
         self.synced = asyncio.Event()
         self.heartbeat = self._ports.clock.monotonic()
 
@@ -72,10 +75,15 @@ class RolloutController:
 
     def on_change(self, record: Record) -> None:
         """An object was added or modified."""
-        self._informer.on_change(record)
+        if not self._early.holds(type(record), record.meta.key, partial(self._informer.on_change, record)):
+            self._informer.on_change(record)
 
     def on_delete(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
         """An object was deleted."""
+        if not self._early.holds(kind, key, partial(self._on_delete, kind, key, uid)):
+            self._on_delete(kind, key, uid)
+
+    def _on_delete(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
         record = self._cache.rollout(key) if kind is RolloutRecord else None
         if record is not None:
             # With the last plan that could be followed, which the cache forgets with the Rollout.
@@ -98,7 +106,7 @@ class RolloutController:
         return self._reconciler.decider.ownership.handles(ObjectKey(job.meta.key.namespace, job.rollout))
 
     def on_relist(self, kind: type[Record]) -> None:
-        """A watch of this kind has begun anew: list it again."""
+        """A new watch of this kind begins here: list it once more."""
         self._to_relist.add(kind)
         self._relist_wanted.set()
 
@@ -106,6 +114,9 @@ class RolloutController:
 
     async def run(self, resync_every: float) -> None:
         """List the cluster, then reconcile until cancelled; ``resync_every`` in seconds."""
+        # The list begins now, so it has what the watches that have begun before do not tell of.
+        self._relist_wanted.clear()
+        self._to_relist.clear()
         await self._resync()
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
@@ -157,6 +168,7 @@ class RolloutController:
             else:
                 if kinds == KINDS:
                     self._ports.telemetry.resyncs.inc()
+                    self._early.release()
                     self.synced.set()
                 return
 
@@ -170,7 +182,7 @@ class RolloutController:
                 listed = await self._ports.cluster.list_all(kind)
             self._cache.note_list(listed)
             for key in self._cache.vanished(listing, listed.records):
-                self.on_delete(kind, key, listing.known[key])
+                self._on_delete(kind, key, listing.known[key])
             self._informer.on_list(listing, listed.records)
         finally:
             self._cache.end_listing(listing)
@@ -268,6 +280,6 @@ class RolloutController:
         except NotFoundError:
             logger.info("%s %s is gone", kind.__name__.removesuffix("Record"), key)
             if uid is not None:
-                self.on_delete(kind, key, uid)
+                self._on_delete(kind, key, uid)
         except SerinusError as problem:
             logger.warning("%s: re-reading failed: %s", key, problem)

@@ -6,7 +6,7 @@ record that a crash makes it deliver again changes nothing: the registry knows e
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,10 +28,16 @@ _MODEL_UNKNOWN: Final = "the Rollout's spec cannot be read, so its model is not 
 
 BACKOFF: Final = Backoff(first=0.5, longest=30.0)
 TIMEOUT: Final = 30.0
-"""Seconds for one record, conflicts with other writers included."""
+"""Seconds for one delivery, conflicts with other writers included."""
+
+GATHER: Final = 2.0
+"""Seconds from a record to its delivery: those of one moment go together, and the registry's head is written once."""
+
+BATCH: Final = 16
+"""The most records that are delivered together."""
 
 CONCURRENCY: Final = 4
-"""How many records are written at a time: the registry shares the connections with everything else."""
+"""How many deliveries are under way at a time: the registry shares the connections with everything else."""
 
 
 @dataclass(slots=True)
@@ -123,11 +129,12 @@ class OutboxRelay:
         """Deliver until nothing is left; a record that fails is retried, and none overtakes it."""
         delivery, pauses = self._deliveries[key], iter(BACKOFF)
         try:
+            await self._gather(key)
             while (following := self._next(key, delivery)) is not None:
-                model, audit_entry = following
-                problem = await self._record(model, audit_entry)
+                model, entries = following
+                problem = await self._record(model, entries)
                 if not problem:
-                    delivery.recorded.add(audit_entry.id)
+                    delivery.recorded.update(audit_entry.id for audit_entry in entries)
                     pauses, delivery.problem = iter(BACKOFF), ""
                     continue
                 first, delivery.problem = not delivery.problem, problem
@@ -138,32 +145,41 @@ class OutboxRelay:
             delivery.running = False
         self._enqueue(key)
 
-    def _next(self, key: ObjectKey, delivery: _Delivery) -> tuple[ObjectKey, AuditEntry] | None:
+    async def _gather(self, key: ObjectKey) -> None:
+        """Wait for what happens at the same moment, unless the Rollout is being deleted and waits for its records."""
+        record = self._cache.rollout(key)
+        if record is not None and not record.deleting:
+            await asyncio.sleep(GATHER)
+
+    def _next(self, key: ObjectKey, delivery: _Delivery) -> tuple[ObjectKey, list[AuditEntry]] | None:
         record = self._cache.rollout(key)
         if record is None or self._deliveries.get(key) is not delivery:
             return None
         model = model_of(self._cache, record)
-        remaining = (audit_entry for audit_entry in record.status.records if audit_entry.id not in delivery.recorded)
-        following = next(remaining, None)
-        return (model, following) if following is not None and model is not None else None
+        remaining = [audit_entry for audit_entry in record.status.records if audit_entry.id not in delivery.recorded]
+        # After a failure one by one: each that the registry accepts need not be sent again.
+        most = 1 if delivery.problem else BATCH
+        return (model, remaining[:most]) if remaining and model is not None else None
 
-    async def _record(self, model: ObjectKey, audit_entry: AuditEntry) -> str:
-        """Return why the registry did not accept a record; empty where it did."""
+    async def _record(self, model: ObjectKey, entries: Sequence[AuditEntry]) -> str:
+        """Return why the registry did not accept all of these records; empty where it did."""
         if self._leadership.epoch_of(acted_for()) is None:
             return "this process does not lead any more"
+        told = ", ".join(audit_entry.event.value for audit_entry in entries)
         try:
             async with self._slots, asyncio.timeout(TIMEOUT):
-                sequence = await self._audit_log.record(model, audit_entry)
+                sequence = await self._audit_log.record_all(model, entries)
         except TimeoutError:
             problem = f"no answer within {TIMEOUT:g} s"
         except SerinusError as failure:
             problem = str(failure)
         else:
-            self._telemetry.records.labels(audit_entry.event.value).inc()
-            logger.debug("%s: record %d: %s", model, sequence, audit_entry.event.value)
+            for audit_entry in entries:
+                self._telemetry.records.labels(audit_entry.event.value).inc()
+            logger.debug("%s: records up to %d: %s", model, sequence, told)
             return ""
         self._telemetry.record_failures.inc()
-        logger.warning("%s: %s is not recorded yet: %s", model, audit_entry.event.value, problem)
+        logger.warning("%s: not recorded yet: %s: %s", model, told, problem)
         return problem
 
     async def _deliver_last(self, record: RolloutRecord, remaining: list[AuditEntry]) -> None:
@@ -173,7 +189,7 @@ class OutboxRelay:
         with acting_for(record.model):
             for audit_entry in remaining:
                 for pause in BACKOFF:
-                    if not await self._record(ObjectKey(record.meta.key.namespace, plan.model), audit_entry):
+                    if not await self._record(ObjectKey(record.meta.key.namespace, plan.model), [audit_entry]):
                         break
                     await asyncio.sleep(pause)
 

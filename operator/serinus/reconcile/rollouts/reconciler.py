@@ -13,6 +13,7 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import Action, SetFinalizer, SetWeights
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.status import write_refused
+from serinus.engine.rollout.told_once import told_once
 from serinus.errors import (
     AmbiguousError,
     NotLeaderError,
@@ -277,6 +278,7 @@ class RolloutReconciler:
         self.announcements.events(attempt.record, attempt.decision.status, attempt.at, events)
         for event in events:
             logger.info("%s: %s: %s", attempt.key, event.reason.value, event.message)
+        for event in told_once(events):
             await self.ports.events.publish(attempt.record.meta, event)
 
     async def _report_refusal(self, attempt: Attempt, problem: SerinusError, guard: Guard) -> None:

@@ -31,9 +31,10 @@ class StoredHeads:
 
     async def advance(self, step: Commit) -> None:
         """Update the head to the step's record: one PATCH if it is still the head that the step is based on."""
+        stored = step.stored or step.before
         try:
-            if step.before.audit.sequence:
-                await self.patch(step.model, step_patch(step.before, step.after))
+            if stored.audit.sequence:
+                await self.patch(step.model, step_patch(stored, step.after))
                 return
         except (ConflictError, NotFoundError):
             pass  # the head has changed or was deleted

@@ -4,6 +4,7 @@ Display only: no decision is based on it, and a failed write is made up for by t
 """
 
 import logging
+from collections.abc import Sequence
 
 from serinus.api.audit_record import AuditEntry
 from serinus.api.model import Head
@@ -33,6 +34,12 @@ class MirroringAuditLog:
     async def record(self, model: ObjectKey, audit_entry: AuditEntry) -> int:
         """Record a fact; errors are those of the registry only."""
         number = await self._registry.record(model, audit_entry)
+        await self._mirror(model)
+        return number
+
+    async def record_all(self, model: ObjectKey, entries: Sequence[AuditEntry]) -> int:
+        """Record facts in this order; errors are those of the registry only."""
+        number = await self._registry.record_all(model, entries)
         await self._mirror(model)
         return number
 

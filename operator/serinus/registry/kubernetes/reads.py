@@ -20,6 +20,7 @@ from serinus.api.names import (
 )
 from serinus.engine.audit.chain import StoredRecord
 from serinus.engine.audit.contents import StoredContents
+from serinus.engine.audit.head import MOST_BEHIND
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import InvalidObjectError, NotFoundError, RefusedError
 from serinus.kube.client import Raw, Requests
@@ -35,9 +36,6 @@ from serinus.registry.kubernetes.objects import (
 )
 
 _LIST_TIMEOUT: Final = 30.0
-UNTRANSACTED: Final = 1
-"""So many records may be beyond the head: a writer creates the record, then moves the head, and the next one waits."""
-
 _FEW: Final = 8
 """The most records that are read by name before the chain is listed: a head is seldom more than one behind."""
 
@@ -139,7 +137,7 @@ class RegistryObjects:
             versions=tuple(versions),
             defects=tuple(defects),
             has_head=bool(defects) or (snapshot is not None and snapshot.head.audit.sequence > 0),
-            slack=UNTRANSACTED,
+            slack=MOST_BEHIND,
             owned=False,
         )
 

@@ -203,7 +203,8 @@ class KubernetesStore:
         except AlreadyExistsError:
             await self._resolve_taken_number(step)
         else:
-            await self._heads.advance(step)
+            if not step.head_later:
+                await self._heads.advance(step)
 
     async def restore(self, model: ObjectKey, restoration: Restoration) -> None:
         """Create the lost records, then set the Model's status; ModelVersions are the team's, who apply them again."""

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from serinus.api.names import ObjectKey
-from serinus.cli.command import run_command
 from serinus.cli.context import CliContext
-from serinus.cli.main import build_parser
+from serinus.cli.main import invoke
 from serinus.errors import ConfigurationError, SerinusError
 from serinus.settings import DynamoDbSettings
 from support.dynamodb.place import REGION, DynamoDbPlace
@@ -37,7 +36,7 @@ def fleet(tables: DynamoDbSettings) -> str:
 
 
 def run(*words: str) -> int:
-    return run_command(build_parser().parse_args(words), CliContext())
+    return invoke(words, CliContext())
 
 
 def test_production_without_a_cluster_prints_a_line_for_each(fleet: str, capsys: pytest.CaptureFixture[str]) -> None:

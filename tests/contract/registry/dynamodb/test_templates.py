@@ -8,9 +8,8 @@ from typing import Any, Final
 import boto3
 import pytest
 
-from serinus.cli.command import run_command
 from serinus.cli.context import CliContext
-from serinus.cli.main import build_parser
+from serinus.cli.main import invoke
 from serinus.errors import ConfigurationError
 from serinus.registry.dynamodb.client import connect
 from serinus.registry.dynamodb.names import TableNames
@@ -131,7 +130,7 @@ def test_the_tables_of_a_stack_are_taken_for_the_registrys(moto: str, client: An
 
 
 def create_tables(*words: str) -> int:
-    return run_command(build_parser().parse_args(["registry", "dynamodb", "create-tables", *words]), CliContext())
+    return invoke(["registry", "dynamodb", "create-tables", *words], CliContext())
 
 
 def test_the_verb_makes_the_tables_once_and_says_what_it_did(

@@ -8,7 +8,7 @@ import pytest
 
 from serinus.engine.audit.chain import ChainFault
 from serinus.settings import load_settings
-from support.audit.trails import parser
+from support.command_lines import usage_error
 
 PAGES = Path("docs/how-to")
 
@@ -22,8 +22,7 @@ def test_every_command_on_the_page_parses(name: str) -> None:
     found = commands(PAGES / name)
     assert len(found) > 3
     for line in found:
-        words = shlex.split(line, comments=True)[1:]
-        parser().parse_args(words)
+        assert usage_error(shlex.split(line, comments=True)[1:]) == "", line
 
 
 def test_every_finding_is_explained_on_the_page() -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
+import click
 import pytest
 
 from serinus.api.audit_record import Actor, ActorKind, AuditEvent, Authentication, OnBehalfOf, RolloutReference
@@ -137,9 +138,8 @@ def test_a_record_whose_time_cannot_be_read_is_not_hidden_by_a_filter_of_time(
     "words", [["--since", "yesterday"], ["--event", "Exploded"], ["-o", "xml"], ["--since", "2026-13-01"]]
 )
 def test_invalid_filters_are_wrong_usage(trail: Trail, words: list[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(click.UsageError):
         trail.run("audit", "log", "ml/fraud", *words)
-    assert ended.value.code == 2
 
 
 def test_an_empty_log_is_explained_on_stderr(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:

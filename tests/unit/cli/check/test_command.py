@@ -236,6 +236,11 @@ CASES: Final[list[tuple[Change, int, str]]] = [
         0,
         "warn buckets-default    between two buckets, so counted less exactly: latency_p95 > 250ms of fraud-detector",
     ),
+    (
+        _objects("rollouts.serinus.dev", [rollout({"spec.stages[1].abortOn": ["ttft_p95 > 1s"]})]),
+        1,
+        "FAIL conditions-default fraud-detector: ttft_p95 > 1s: preset contour has no ttft; presets",
+    ),
 ]
 
 

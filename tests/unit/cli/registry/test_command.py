@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from serinus.api.audit_record import AuditEvent, RolloutReference
-from serinus.cli.main import run_parsed
-from support.audit.trails import MODEL, Trail, a_trail, parser
+from serinus.cli.main import run as run_words
+from support.audit.trails import MODEL, Trail, a_trail
 from support.registry.memory import MemoryStore
 from support.registry.place import Fault, audit_entry
 
@@ -446,7 +446,7 @@ def test_the_reason_of_a_yank_does_not_control_the_terminal(trail: Trail, capsys
         ["registry", "get", "ml/fraud", "2.0.0", *FLEET],
         ["audit", "log", "ml/fraud", *FLEET],
     ):
-        run_parsed(parser().parse_args(words), trail.context())
+        run_words(words, trail.context())
         said = capsys.readouterr()
         assert "it leaks customers" in said.out + said.err, words
         assert "\x1b" not in said.out + said.err, words

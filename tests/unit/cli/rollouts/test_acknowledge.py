@@ -10,7 +10,7 @@ from msgspec import structs
 from serinus.api.names import Command
 from serinus.api.rollout_status import Pause, Phase, RollbackReason, RolloutStatus, StageApproval
 from serinus.cli.context import CliContext
-from serinus.cli.main import build_parser, run_parsed
+from serinus.cli.main import run as run_words
 from serinus.engine.view.command_effect import Effect, GivenCommand, effect_of
 from support.builders import NOW
 from support.screens import a_status, an_object, awaiting_approval, healthy, paused, rolled_back
@@ -33,7 +33,7 @@ class FixedClock:
 
 
 def run(*words: str) -> int:
-    return run_parsed(build_parser().parse_args([*words]), CliContext(clock=FixedClock()))
+    return run_words(words, CliContext(clock=FixedClock()))
 
 
 def token(verb: str) -> str:

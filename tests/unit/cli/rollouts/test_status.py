@@ -96,11 +96,7 @@ def test_a_spec_that_cannot_be_read_does_not_hide_the_status(
 @pytest.mark.parametrize("words", [["-n=ml"], ["--watch"], ["Fraud"], ["a/b"]])
 def test_what_is_no_name_is_refused_before_kubectl_runs(kubectl: ScriptedKubectl, words: list[str]) -> None:
     for verb in ("status", "history", "explain"):
-        try:
-            status = main([verb, "--", *words])
-        except SystemExit as ended:
-            status = int(str(ended.code))
-        assert status in {1, 2}
+        assert main([verb, "--", *words]) == 1
     assert not (kubectl.folder / "asked").exists()
 
 
@@ -230,9 +226,6 @@ def test_explain_prints_the_query_in_one_line(kubectl: ScriptedKubectl, capsys: 
 
 def test_a_command_that_reads_one_object_loads_no_slow_library() -> None:
     slow = {"numpy", "kubernetes", "aiohttp", "asyncio", "requests", "yaml", "jinja2", "rich", "boto3", "kopf", "ssl"}
-    code = (
-        "import sys; from serinus.cli.main import build_parser; build_parser('status');"
-        f"print(sorted({slow!r} & set(sys.modules)))"
-    )
+    code = f"import sys; import serinus.cli.rollouts.status;print(sorted({slow!r} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"

@@ -12,6 +12,7 @@ import yaml
 
 from serinus.cli import main
 from serinus.cli.simulate import command
+from support.manifests.builders import rollout
 
 QUICKSTART: Final = "examples/quickstart/40-rollout.yaml"
 BEGAN: Final = datetime(2026, 11, 29, 14, 0, tzinfo=UTC)
@@ -223,9 +224,7 @@ def test_what_cannot_be_simulated_is_refused_with_the_option(
 def test_an_amount_that_is_malformed_is_wrong_usage(
     option: str, value: str, problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        simulate(option, value)
-    assert ended.value.code == 2
+    assert simulate(option, value) == 2
     assert problem in capsys.readouterr().err
 
 
@@ -280,3 +279,14 @@ def test_a_rollout_is_chosen_by_name_among_several(capsys: pytest.CaptureFixture
 
 def test_the_command_line_is_read_without_the_engines_numerics() -> None:
     assert not {"numpy", "produce"} & set(vars(command))
+
+
+@pytest.mark.parametrize("line", ["ttft_p95 > 1s", "abort_rate > 1%", "tokens_per_second < 20"])
+def test_what_only_a_model_server_tells_is_not_made_up(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = rollout({"spec.metrics": {"preset": "vllm"}, "spec.stages[1].abortOn": [line]})
+    file = tmp_path / "rollout.yaml"
+    file.write_text(yaml.safe_dump(plan), encoding="utf-8")
+    assert simulate("--rate", "1/s", file=str(file)) == 1
+    assert f"{line}: what a model server tells has no value in synthetic traffic" in capsys.readouterr().err

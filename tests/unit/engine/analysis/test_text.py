@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from serinus.api.abort_condition import parse_abort_condition
 from serinus.engine.analysis import text
 from support.analysis import START
 
@@ -62,3 +63,19 @@ def test_an_arrival_is_a_time_where_there_is_one(missing: float, per_second: flo
 @pytest.mark.parametrize(("value", "expected"), [(12.34, "12.3"), (1e6, "over 1,000,000"), (1e300, "over 1,000,000")])
 def test_evidence_beyond_a_million_is_not_spelt_out(value: float, expected: str) -> None:
     assert text.evidence(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("latency_p95 > 200ms", "took longer than 200ms"),
+        ("e2e_latency_p95 > 5s", "took longer than 5s"),
+        ("ttft_p95 > 800ms", "had no token for longer than 800ms"),
+        ("tpot_p95 > 60ms", "took longer for each token than 60ms"),
+        ("queue_time_p95 > 1s", "waited longer than 1s"),
+        ("preemption_rate > 1%", "were started again after a preemption"),
+        ("abort_rate > 1%", "ended before their answer was complete"),
+    ],
+)
+def test_a_bad_request_is_told_by_what_was_wrong_with_it(line: str, expected: str) -> None:
+    assert text.fault(parse_abort_condition(line)) == expected

@@ -9,6 +9,7 @@ from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.rollout_status import RolloutStatus, StageState
 from serinus.engine.analysis.measurements import Batch
 from serinus.engine.rollout.decision import Decision, Event, EventReason
+from serinus.engine.rollout.evidence import REFRESH
 from serinus.engine.rollout.write_delay import CHANGE, WORDING, write_delay
 from support.world import BAD, GOOD, World
 
@@ -32,6 +33,18 @@ def test_sentences_and_figures_wait_longest() -> None:
     before = in_canary()
     after = structs.replace(before, summary="Serving.", next_action="None.", evidence=())
     assert of(before, after) == WORDING
+
+
+def test_new_figures_wait_until_the_stored_ones_are_a_minute_old() -> None:
+    world = World()
+    while not world.status.evidence:
+        world.settle().measure()
+    before = world.status
+    for age, delay in ((20, REFRESH), (59, REFRESH), (60, WORDING)):
+        evidence = tuple(
+            structs.replace(one, requests=1234, at=one.at + timedelta(seconds=age)) for one in before.evidence
+        )
+        assert of(before, structs.replace(before, evidence=evidence)) == delay
 
 
 def test_where_nothing_is_to_be_written_nothing_waits() -> None:

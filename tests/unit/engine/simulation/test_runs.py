@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -158,3 +159,18 @@ def test_a_plan_whose_run_never_begins_is_refused() -> None:
 
     with pytest.raises(ValueError, match="no run of this plan begins"):
         simulated(simulated_plan(spec, scrape_interval=SCRAPE), some_traffic(errors=0.0), runs=1)
+
+
+@pytest.mark.parametrize(("warmup", "minutes"), [({"requests": 600}, 27.0), ({"readyFor": "10m"}, 35.0)])
+def test_a_warm_up_comes_before_the_time_of_its_stage(warmup: dict[str, Any], minutes: float) -> None:
+    """At 5 % of 100 requests a second, 600 requests take two minutes."""
+    canary = a_stage("canary", "5%", duration="20m", warmup=warmup)
+    production = a_stage("production", "100%", bake="5m")
+    plan = simulated_plan(a_spec("2.0.0", canary, production), scrape_interval=SCRAPE, guards=False)
+
+    promoted = simulated(plan, some_traffic(errors=0.0005)).minutes(End.PROMOTED)
+    assert promoted is not None
+    assert promoted.median == pytest.approx(minutes, abs=0.5)
+
+    failed = simulated(plan, some_traffic(errors=1.0))
+    assert [(one.condition, one.stage, one.runs) for one in failed.causes] == [("error_rate > 50%", "canary", 20)]

@@ -472,3 +472,21 @@ async def test_no_name_is_believed_where_the_stamp_turns_out_not_to_work() -> No
     async with rig.running():
         await until(is_recorded, why="it to be recorded")
         assert [record.actor.name for record in await changes()] == ["unverified"]
+
+
+@in_virtual_time
+async def test_a_review_is_not_written_again_before_the_watch_has_shown_it() -> None:
+    rig = Rig()
+    rig.model(version="1.0.0")
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        rig.cluster.deaf = True
+        new = model_version("2.0.0")
+        rig.cluster.objects[ModelVersionRecord, new.meta.key] = new
+        rig.cache.put(new)
+        rig.model_versions.enqueue((key(),))
+        await until(lambda: ("review", "fraud-v2.0.0") in rig.cluster.journal, why="the review")
+        for _ in range(5):
+            rig.model_versions.enqueue((key(),))
+            await until(lambda: len(rig.model_versions._queue) == 0, why="another reconcile")
+        assert rig.cluster.journal.count(("review", "fraud-v2.0.0")) == 1

@@ -1,5 +1,6 @@
 """What the controller writes, in which order, and who may write."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from serinus.api.rollout_status import Phase
 from serinus.errors import NotLeaderError
 from serinus.ports.cluster_state import RolloutRecord, RouteRecord
+from serinus.ports.registry_store import Commit
 from support.records import endpoints, key, model_version, rollout, spec_for
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
@@ -59,6 +61,50 @@ async def test_nothing_at_all_is_written_for_a_settled_rollout_however_often_it_
             await until(lambda: len(rig.queue) == 0, why="the reconcile")
         assert rig.cluster.journal == written
         assert len(rig.queue._timers) <= 1
+
+
+@in_virtual_time
+async def test_the_writes_of_one_run_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    rig.model(version="1.0.0")
+    heads = count_heads(rig, monkeypatch)
+    staging = {"name": "staging", "traffic": "0%", "tests": [{"name": "answers", "http": {"path": "/ready"}}]}
+    watched = {"abortOn": ["error_rate > 5%"]}
+    canary = {"name": "canary", "traffic": "5%", "duration": "10m", **watched}
+    production = {"name": "production", "traffic": "100%", "bake": "5m", **watched}
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        await until(lambda: not rig.status().records, why="all to be recorded")
+        rig.cluster.put(model_version("2.0.0"))
+        rig.cluster.put(endpoints("fraud", "2.0.0"))
+        await until(lambda: rig.published().get("2.0.0", ("", ""))[0] == "Registered", why="the registration")
+        written, recorded = len(rig.cluster.journal), (await rig.registry.head(key())).audit.sequence
+        moved = len(heads)
+        wish = spec_for("fraud", "2.0.0", staging, canary, production)
+        rig.cluster.put(replace(rig.cluster.rollout(key()), spec=wish, generation=2))
+        await until(lambda: rig.weight("2.0.0") == 10_000, why="all the traffic", within=1200)
+        await rig.reaches(Phase.HEALTHY)
+        await until(lambda: rig.published()["1.0.0"] == ("Superseded", "0%"), why="the end to be published")
+        await until(lambda: not rig.status().records, why="all to be recorded")
+    count = Counter(what for what, _ in rig.cluster.journal[written:])
+    minutes = 15
+    assert count.pop("status") <= 7 + minutes, "a refresh a minute beside what happened"
+    assert count == {"weights": 3, "finalizer": 1, "no finalizer": 1, "modelversion": 6, "event": 6}
+    assert (await rig.registry.head(key())).audit.sequence - recorded == 8
+    assert len(heads) - moved == 3
+
+
+def count_heads(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the records whose step also writes the head, where that is a write of its own."""
+    heads, commit = list[int](), rig.cluster.registry.commit
+
+    async def counted(step: Commit) -> None:
+        await commit(step)
+        if not step.head_later:
+            heads.append(step.record.sequence)
+
+    monkeypatch.setattr(rig.cluster.registry, "commit", counted)
+    return heads
 
 
 @in_virtual_time

@@ -1,7 +1,7 @@
 """The audit records of a run, whatever happens to the registry or the operator meanwhile."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -224,7 +224,7 @@ async def test_after_a_success_the_last_records_of_a_deleted_rollout_are_tried_a
     failures, tries = 9, list[float]()
     outcomes = [DOWN] * failures + [None, DOWN, None]
 
-    async def record(_model: ObjectKey, _entry: AuditEntry) -> int:
+    async def record(_model: ObjectKey, _entries: Sequence[AuditEntry]) -> int:
         await asyncio.sleep(0)
         tries.append(rig.clock.monotonic())
         failure = outcomes.pop(0) if outcomes else None
@@ -235,7 +235,7 @@ async def test_after_a_success_the_last_records_of_a_deleted_rollout_are_tried_a
     async with rig.running():
         await rig.reaches_stage("canary")
         assert len(rig.status().records) >= 2
-        monkeypatch.setattr(rig.audit_log, "record", record)
+        monkeypatch.setattr(rig.audit_log, "record_all", record)
         rig.cluster.remove(RolloutRecord, key())
         await until(lambda: not outcomes, why="the second record to be delivered", within=300)
         assert tries[failures + 2] - tries[failures + 1] == pytest.approx(BACKOFF.first)

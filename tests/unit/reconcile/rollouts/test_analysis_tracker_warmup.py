@@ -1,0 +1,77 @@
+"""What is asked about a stage that warms up, and that its evidence begins anew after it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import structs
+
+from serinus.api.rollout_status import CurrentStage, RolloutStatus, Serving, StageState
+from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
+from support.builders import CANARY, PRODUCTION, STAGING
+from support.fake_source import FakeSource, tick_and_catch_up
+from support.records import key, model_version, rollout, spec_for
+from support.virtual_loop import START
+
+_PLAN = spec_for("fraud", "2.0.0", STAGING, {**CANARY, "warmup": {"requests": 100}}, PRODUCTION)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def _status(state: StageState, since: float, **fields: Any) -> RolloutStatus:
+    stage = CurrentStage(index=1, name="canary", state=state, since=at(since), state_since=at(since))
+    serving = Serving(version="2.0.0", weight=5, since=START)
+    stable = Serving(version="1.0.0", weight=95, since=START)
+    return structs.replace(RolloutStatus(run=1, stage=stage, stable=stable, candidate=serving), **fields)
+
+
+def _has(cache: ClusterCache, status: RolloutStatus, version: int) -> None:
+    for number in ("1.0.0", "2.0.0"):
+        cache.put(model_version(number, "fraud"))
+    cache.put(rollout("fraud", status=status, version=version, spec=_PLAN))
+
+
+async def _read(status: RolloutStatus) -> list[tuple[str, bool, float]]:
+    cache, source = ClusterCache(), FakeSource()
+    tracker = AnalysisTracker(cache, {"default": source})
+    _has(cache, status, 11)
+    for seconds in (5, 10, 15):
+        await tick_and_catch_up(tracker, at(seconds))
+    record = cache.rollout(key("fraud"))
+    assert record is not None
+    return [(one.condition.text, one.guard, one.requests) for one in tracker.readings(record)]
+
+
+async def test_a_stage_that_warms_up_is_asked_whether_it_fails_outright_and_nothing_else() -> None:
+    for state in (StageState.SHIFTING, StageState.TESTING, StageState.WARMING_UP):
+        found = await _read(_status(state, since=2))
+        assert [(line, guard) for line, guard, _ in found] == [
+            ("error_rate > 50%", True),
+            ("unanswered_rate > 50%", True),
+        ]
+        assert found[0][2] > 0
+
+
+async def test_a_first_version_is_asked_about_too() -> None:
+    assert len(await _read(_status(StageState.WARMING_UP, since=2, stable=None))) == 2
+
+
+async def test_after_it_the_stages_own_conditions_are_asked_about_from_then_on() -> None:
+    cache, source = ClusterCache(), FakeSource()
+    tracker = AnalysisTracker(cache, {"default": source})
+    _has(cache, _status(StageState.WARMING_UP, since=2), 11)
+    for seconds in (5, 10):
+        await tick_and_catch_up(tracker, at(seconds))
+    warm = tracker.readings(record) if (record := cache.rollout(key("fraud"))) is not None else ()
+    _has(cache, _status(StageState.ANALYZING, since=10), 12)
+    for seconds in (15, 20):
+        await tick_and_catch_up(tracker, at(seconds))
+    record = cache.rollout(key("fraud"))
+    assert record is not None
+    readings = tracker.readings(record)
+    assert [one.condition.text for one in readings if not one.guard] == ["error_rate > 0.5%"]
+    # Ten seconds of requests, not twenty.
+    assert 0 < readings[0].requests <= warm[0].requests * 2
+    assert readings[0].since == at(10)
