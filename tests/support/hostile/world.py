@@ -43,6 +43,7 @@ _CANARY: Final[Manifest] = {
     "judgement": "Sequential",
     "for": "90s",
     "minRequests": 1000,
+    "warmup": {"requests": 1},
     "sensitivity": "Careful",
     "blip": "500ms",
     "burst": 20,
@@ -101,7 +102,8 @@ def full_objects() -> dict[str, Manifest]:
     """Return the good objects in which no field is left out, by kind, for the making of cases."""
     bare = {"metadata": {"name": "x"}, "kind": "Namespace", "apiVersion": "v1"}
     test = {"name": "answers", "http": _HTTP, "job": _JOB}
-    both = changed(rollout("x", "x", NEW), {"spec.stages[1].tests": [test], "spec.stages[1].bake": "1h"})
+    canary = {"tests": [test], "bake": "1h", "warmup": {"requests": 1, "readyFor": "1m"}}
+    both = changed(rollout("x", "x", NEW), {f"spec.stages[1].{field}": value for field, value in canary.items()})
     return {
         "Rollout": both,
         "ModelVersion": model_version("x", "x"),

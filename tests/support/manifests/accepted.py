@@ -38,6 +38,7 @@ _EVERY_STAGE_FIELD: Final[dict[str, Any]] = {
     "judgement": "Sequential",
     "for": "90s",
     "minRequests": 1000,
+    "warmup": {"requests": 200},
     "sensitivity": "Careful",
     "blip": "500ms",
     "burst": 20,

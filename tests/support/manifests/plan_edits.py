@@ -35,6 +35,7 @@ _FIELDS: Final[dict[str, list[Any]]] = {
     "judgement": ["Observed", "Sequential"],
     "for": ["1s", "10m"],
     "minRequests": [1, 100_000],
+    "warmup": [{"requests": 1}, {"readyFor": "1h"}],
     "sensitivity": ["Fast", "Balanced", "Careful"],
     "blip": ["1s", "30s"],
     "burst": [1, 20],
