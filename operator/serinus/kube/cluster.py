@@ -5,13 +5,13 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from serinus.api.names import HTTP_ROUTE, NAMESPACE, ROLLOUT, ObjectKey
+from serinus.api.names import NAMESPACE, ROLLOUT, ObjectKey
+from serinus.api.route import RouteKind
 from serinus.errors import InvalidObjectError, NotFoundError
 from serinus.kube.client import Raw, Requests
-from serinus.kube.kinds import SOURCE_OF, SOURCES, Source, collection_path, object_path
+from serinus.kube.kinds import HTTP_ROUTES, Source, collection_path, object_path, sources_with
 from serinus.kube.records import rollout_record
-from serinus.kube.routes import route_record
-from serinus.ports.cluster_state import NamespaceRecord, Record, RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import ROUTE_RECORDS, NamespaceRecord, Record, RolloutRecord, RouteRecord
 
 _PAGE: Final = "500"
 _LIST_TIMEOUT: Final = 30.0
@@ -24,9 +24,12 @@ logger = logging.getLogger(__name__)
 class ApiCluster:
     """Implements the port ``Cluster`` over the Kubernetes API."""
 
-    def __init__(self, client: Requests, namespaces: Sequence[str] = ()) -> None:
-        """Read these namespaces; all namespaces if none is given."""
+    def __init__(
+        self, client: Requests, namespaces: Sequence[str] = (), routes: Sequence[Source] = (HTTP_ROUTES,)
+    ) -> None:
+        """Read these namespaces, all of them if none is given, and these kinds of routes."""
         self._client = client
+        self._sources = {source.record: source for source in sources_with(routes)}
         self._namespaces = tuple(namespaces)
 
     async def list_all(self, kind: type[Record]) -> Sequence[Record]:
@@ -39,7 +42,7 @@ class ApiCluster:
             NotFoundError: the API server does not serve the kind.
             RefusedError: the service account may not list it.
         """
-        source, records = SOURCE_OF[kind], list[Record]()
+        source, records = self._sources[kind], list[Record]()
         parts = self._read_namespaces() if kind is NamespaceRecord and self._namespaces else self._parts(source)
         async for raws in parts:
             records += [record for record in (_parsed(source, raw) for raw in raws) if record is not None]
@@ -49,9 +52,13 @@ class ApiCluster:
         """Return the current Rollout; raises as :meth:`KubernetesClient.request` for a read."""
         return rollout_record(await self._client.request("GET", object_path(ROLLOUT, key)))
 
-    async def read_route(self, key: ObjectKey) -> RouteRecord:
+    async def read_route(self, kind: RouteKind, key: ObjectKey) -> RouteRecord:
         """Return the current route; raises as :meth:`KubernetesClient.request` for a read."""
-        return route_record(await self._client.request("GET", object_path(HTTP_ROUTE, key)))
+        source = self._sources[ROUTE_RECORDS[kind]]
+        route = source.parse(await self._client.request("GET", object_path(source.kind, key)))
+        if not isinstance(route, RouteRecord):
+            raise TypeError(f"the source of {kind} gives {type(route).__name__}")
+        return route
 
     async def missing_kinds(self) -> Sequence[str]:
         """Return the kinds, as ``plural.group``, that the API server does not serve (yet).
@@ -59,7 +66,7 @@ class ApiCluster:
         kopf discovers resources only once, when it starts, so do not start it before this is empty.
         """
         missing = []
-        for source in SOURCES:
+        for source in self._sources.values():
             kind = source.kind
             root = f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.version}"
             try:

@@ -8,11 +8,13 @@ from time import monotonic
 from serinus.api.names import ObjectKey
 from serinus.handlers.watcher import Watcher
 from serinus.ports.cluster_state import EndpointsRecord, NamespaceRecord, Record
-from serinus.reconcile.cache import KINDS
+from serinus.reconcile.cache import ClusterCache
 from support.kube.client import eventually
 from support.kube.objects import endpoint_slice, metadata
 from support.kube.sink import RememberingSink
 from support.kube.watch import WatchServer, watch_server
+
+_KINDS = ClusterCache().kinds
 
 
 @asynccontextmanager
@@ -46,28 +48,28 @@ async def test_listed_and_watched_objects_reach_the_sink_and_nothing_is_written(
 
 async def test_every_kind_is_to_be_listed_once_its_watch_has_begun_even_where_there_is_none_of_it() -> None:
     async with watch_server() as server, watching(server) as (_, sink):
-        await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
+        await eventually(lambda: _relisted(sink, *_KINDS), why="every kind")
         assert server.watches.keys() == server.lists.keys()
-        assert len(sink.relisted) == len(KINDS)
+        assert len(sink.relisted) == len(_KINDS)
 
 
 async def test_a_watch_that_the_api_server_has_forgotten_is_followed_by_a_list_of_this_kind_alone() -> None:
     async with watch_server(endpointslices=[endpoint_slice(name="a")]) as server, watching(server) as (watcher, sink):
-        await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
+        await eventually(lambda: _relisted(sink, *_KINDS), why="every kind")
         server.objects["endpointslices"] = []
         server.fail("endpointslices", 410)
-        await eventually(lambda: _relisted(sink, *KINDS, EndpointsRecord), why="the endpoints again")
+        await eventually(lambda: _relisted(sink, *_KINDS, EndpointsRecord), why="the endpoints again")
         assert (watcher.restarts, server.lists["endpointslices"]) == (0, 2)
 
 
 async def test_a_watch_that_ends_and_goes_on_where_it_was_needs_no_list() -> None:
     async with watch_server() as server, watching(server) as (_, sink):
-        await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
+        await eventually(lambda: _relisted(sink, *_KINDS), why="every kind")
         for stream in server.streams["endpointslices"]:
             stream.put_nowait(None)
         await eventually(lambda: _watched(server, times=2), why="the second watch")
         assert server.lists["endpointslices"] == 1
-        assert len(sink.relisted) == len(KINDS)
+        assert len(sink.relisted) == len(_KINDS)
 
 
 async def test_a_watch_that_gives_up_is_restarted_and_the_sink_asked_to_relist() -> None:
@@ -78,7 +80,7 @@ async def test_a_watch_that_gives_up_is_restarted_and_the_sink_asked_to_relist()
         server.objects["endpointslices"] = [endpoint_slice(name="made-meanwhile")]
         server.fail("endpointslices")
 
-        await eventually(lambda: _relisted(sink, *KINDS, *KINDS), why="all kinds to be listed again", within=20)
+        await eventually(lambda: _relisted(sink, *_KINDS, *_KINDS), why="all kinds to be listed again", within=20)
         assert watcher.restarts == 1
         await eventually(lambda: sees(sink, "made-meanwhile"), why="an object made during the gap", within=20)
         await eventually(lambda: _watched(server, times=2), why="the new watch", within=20)

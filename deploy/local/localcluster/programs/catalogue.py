@@ -118,6 +118,18 @@ _PROMETHEUS_SOURCE: Final = GoSource(
 PROMETHEUS_3: Final = Program(name="prometheus", version="v0.316.0", go=_PROMETHEUS_SOURCE)
 """Prometheus 3.16 from its module, whatever the machine has: for tests of what Debian's does not have."""
 
+KSERVE: Final = "v0.20.0"
+"""The version of the CRDs that go/kserve selects."""
+
+ISTIO: Final = "v0.0.0-20260827124520-eed52ebb66ad"
+
+ISTIOD: Final = Program(
+    name="istiod",
+    version=ISTIO,
+    go=GoSource(module="istio", package="istio.io/istio/pilot/cmd/pilot-discovery"),
+)
+"""Istio's control plane, for the tests of the router virtualService: five minutes the first time, on two cores."""
+
 PROGRAMS: Final = (
     Program(
         name="etcd",

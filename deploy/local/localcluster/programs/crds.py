@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -54,9 +55,35 @@ async def install(api: Api, settings: Settings) -> None:
         manifests += json.loads(provide().read_text(encoding="utf-8"))
     for file in sorted(SERINUS.glob("*.yaml")):
         manifests += _read(file)
+    await establish(api, manifests)
+
+
+async def establish(api: Api, manifests: Iterable[Manifest]) -> None:
+    """Apply these CRDs and wait until the API server serves them.
+
+    Raises:
+        LocalClusterError: The API server rejects one, or does not establish it in time.
+    """
     async with asyncio.TaskGroup() as group:
         for manifest in manifests:
             group.create_task(_establish(api, manifest))
+
+
+def of_istio() -> list[Manifest]:
+    """Return all CRDs of Istio; LocalClusterError if its Go module cannot be fetched."""
+    return _read(module_folder("istio.io/istio", "istio") / "manifests/charts/base/files/crd-all.gen.yaml")
+
+
+def of_kserve() -> list[Manifest]:
+    """Return the CRD of InferenceServices; LocalClusterError if KServe's Go module cannot be fetched."""
+    folder = module_folder("github.com/kserve/kserve", "kserve") / "config/crd/full"
+    return _read(folder / "serving.kserve.io_inferenceservices.yaml")
+
+
+def of_inference_pools() -> list[Manifest]:
+    """Return the CRD of InferencePools; LocalClusterError if the Go module cannot be fetched."""
+    folder = module_folder("sigs.k8s.io/gateway-api-inference-extension", "kserve") / "config/crd/bases"
+    return _read(folder / "inference.networking.k8s.io_inferencepools.yaml")
 
 
 async def await_condition(api: Api, manifest: Manifest, condition: str) -> None:

@@ -4,15 +4,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from serinus.api.names import ObjectKey
 from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, OvertakenError, SerinusError
 from serinus.ports.acting import acting_for
-from serinus.ports.cluster_state import JobRecord, Record, RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import ROUTE_RECORDS, JobRecord, Record, RolloutRecord
 from serinus.ports.services import MetricSource
-from serinus.reconcile.cache import KINDS
 from serinus.reconcile.modelversions.controller import ModelVersionController
 from serinus.reconcile.rollouts.clock_steps import ClockSteps
 from serinus.reconcile.rollouts.informer import Informer
@@ -106,7 +106,7 @@ class RolloutController:
 
     async def run(self, resync_every: float) -> None:
         """List the cluster, then reconcile until cancelled; ``resync_every`` in seconds."""
-        await self._resync()
+        await self._resync(self._cache.kinds)
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
                 group.create_task(self._work(only_urgent=False))
@@ -138,14 +138,14 @@ class RolloutController:
                     await self._relist_wanted.wait()
             except TimeoutError:
                 logger.debug("periodic resync")
-                kinds, due = KINDS, loop.time() + every
+                kinds, due = self._cache.kinds, loop.time() + every
             else:
-                kinds = tuple(kind for kind in KINDS if kind in self._to_relist)
+                kinds = tuple(kind for kind in self._cache.kinds if kind in self._to_relist)
             self._relist_wanted.clear()
             self._to_relist.clear()
             await self._resync(kinds)
 
-    async def _resync(self, kinds: tuple[type[Record], ...] = KINDS) -> None:
+    async def _resync(self, kinds: tuple[type[Record], ...]) -> None:
         """List these kinds; nothing is decided before all of them were listed once."""
         for pause in RETRY:
             try:
@@ -155,7 +155,7 @@ class RolloutController:
                 logger.warning("the cluster could not be listed: %s; trying again in %g s", problem, pause)
                 await asyncio.sleep(pause)
             else:
-                if kinds == KINDS:
+                if kinds == self._cache.kinds:
                     self._ports.telemetry.resyncs.inc()
                     self.synced.set()
                 return
@@ -253,8 +253,9 @@ class RolloutController:
         record, cluster = self._cache.rollout(key), self._ports.cluster
         ref = route_in_use(self._cache.last_plan(record), record.status) if record is not None else None
         await self._read(RolloutRecord, key, cluster.read_rollout)
-        if ref is not None:
-            await self._read(RouteRecord, ObjectKey(key.namespace, ref.http_route.name), cluster.read_route)
+        if ref is not None and ref.kind in self._cache.routers:
+            where = ObjectKey(key.namespace, ref.name)
+            await self._read(ROUTE_RECORDS[ref.kind], where, partial(cluster.read_route, ref.kind))
 
     async def _read(self, kind: type[Record], key: ObjectKey, read: Callable[[ObjectKey], Awaitable[Record]]) -> None:
         uid = self._cache.uid_of(kind, key)

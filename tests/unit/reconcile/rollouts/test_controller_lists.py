@@ -3,12 +3,14 @@
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase
 from serinus.errors import SerinusError, TransientError
-from serinus.ports.cluster_state import EndpointsRecord, Record, RolloutRecord, RouteRecord
-from serinus.reconcile.cache import KINDS
+from serinus.ports.cluster_state import EndpointsRecord, HttpRouteRecord, Record, RolloutRecord
+from serinus.reconcile.cache import ClusterCache
 from support.examples import examples
 from support.records import key
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
+
+_KINDS = ClusterCache().kinds
 
 
 @in_virtual_time
@@ -56,13 +58,13 @@ async def test_an_object_that_comes_up_while_a_list_is_read_is_not_forgotten() -
     rig.model()
 
     def another(kind: type[Record]) -> None:
-        if kind is RouteRecord and rig.controller.synced.is_set() and rig.cache.rollout(key("churn")) is None:
+        if kind is HttpRouteRecord and rig.controller.synced.is_set() and rig.cache.rollout(key("churn")) is None:
             rig.model("churn")
 
     async with rig.running():
         await rig.reaches_canary()
         rig.cluster.during_list = another
-        for each in KINDS:
+        for each in _KINDS:
             rig.controller.on_relist(each)
         await until(lambda: (RolloutRecord, key("churn")) in rig.cluster.objects, why="the list to be under way")
         await rig.reaches_stage("canary", "churn", within=60)
