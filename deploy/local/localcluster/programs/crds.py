@@ -12,7 +12,7 @@ import yaml
 from localcluster.api import Api, Manifest, collection
 from localcluster.console import progress
 from localcluster.errors import LocalClusterError
-from localcluster.programs.catalogue import CONTOUR
+from localcluster.programs.catalogue import CONTOUR, ISTIO, KSERVE
 from localcluster.programs.gobuild import module_folder
 from localcluster.settings import CHECKOUT, Feature, Settings, cache_folder
 
@@ -71,19 +71,32 @@ async def establish(api: Api, manifests: Iterable[Manifest]) -> None:
 
 def of_istio() -> list[Manifest]:
     """Return all CRDs of Istio; LocalClusterError if its Go module cannot be fetched."""
-    return _read(module_folder("istio.io/istio", "istio") / "manifests/charts/base/files/crd-all.gen.yaml")
+    return _of_module("istio.io/istio", "istio", ISTIO, "manifests/charts/base/files/crd-all.gen.yaml")
 
 
 def of_kserve() -> list[Manifest]:
     """Return the CRD of InferenceServices; LocalClusterError if KServe's Go module cannot be fetched."""
-    folder = module_folder("github.com/kserve/kserve", "kserve") / "config/crd/full"
-    return _read(folder / "serving.kserve.io_inferenceservices.yaml")
+    file = "config/crd/full/serving.kserve.io_inferenceservices.yaml"
+    return _of_module("github.com/kserve/kserve", "kserve", KSERVE, file)
 
 
 def of_inference_pools() -> list[Manifest]:
     """Return the CRD of InferencePools; LocalClusterError if the Go module cannot be fetched."""
-    folder = module_folder("sigs.k8s.io/gateway-api-inference-extension", "kserve") / "config/crd/bases"
-    return _read(folder / "inference.networking.k8s.io_inferencepools.yaml")
+    file = "config/crd/bases/inference.networking.k8s.io_inferencepools.yaml"
+    return _of_module("sigs.k8s.io/gateway-api-inference-extension", "kserve", KSERVE, file)
+
+
+def _of_module(module: str, source: str, version: str, file: str) -> list[Manifest]:
+    """Return the CRDs of a file of a module, from the cache where they are: two megabytes of YAML take long to read."""
+    cached = cache_folder() / "crds" / version / f"{Path(file).stem}.json"
+    if not cached.exists():
+        manifests = _read(module_folder(module, source) / file)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        part = cached.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(manifests), encoding="utf-8")
+        part.replace(cached)
+    found: list[Manifest] = json.loads(cached.read_text(encoding="utf-8"))
+    return found
 
 
 async def await_condition(api: Api, manifest: Manifest, condition: str) -> None:
@@ -116,5 +129,6 @@ def is_true(manifest: Manifest, condition: str) -> bool:
 
 
 def _read(file: Path) -> list[Manifest]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     with file.open(encoding="utf-8") as stream:
-        return [manifest for manifest in yaml.safe_load_all(stream) if manifest]
+        return [manifest for manifest in yaml.load_all(stream, Loader=loader) if manifest]
