@@ -124,7 +124,8 @@ def inference_service_record(raw: Mapping[str, Any]) -> InferenceServiceRecord:
 def _predictors(service: InferenceService) -> tuple[RouteRule, ParentFacts]:
     """Return the main predictor with what the others leave, then these; and whether KServe has seen their shares."""
     name, spec = service.metadata.name, service.spec
-    rest = _ALL - sum(canary.traffic_percent for canary in spec.canary)
+    # More than 100 together is refused by a webhook of KServe, which may not be installed.
+    rest = max(0, _ALL - sum(canary.traffic_percent for canary in spec.canary))
     entries = [_entry(_service_of(name, spec.predictor), rest)]
     entries += [_entry(_service_of(name, canary.predictor), canary.traffic_percent) for canary in spec.canary]
     seen = {one.name: one.traffic_percent for one in service.status.canary_statuses}

@@ -141,10 +141,10 @@ class GrpcRoutePlane(GatewayPlane):
 
 
 class VirtualServicePlane(Plane):
-    """A VirtualService by host; Istio's control plane follows it in tests/mesh."""
+    """A VirtualService by host."""
 
     kind = RouteKind.VIRTUAL_SERVICE
-    tested_on = f"istiod {ISTIO}, with proxyless gRPC clients"
+    tested_on = f"the CRD of Istio {ISTIO}; no control plane"
 
     def destination(self, member: str) -> Raw:
         return {"host": self.service(member), "port": {"number": 80}}
@@ -209,7 +209,8 @@ class StandardPlane(Plane):
 
     def manifest(self, weights: Mapping[str, int]) -> Raw:
         def predictor(member: str) -> Raw:
-            model = {"modelFormat": {"name": "sklearn"}, "storageUri": f"s3://models/{member}"}
+            # The CRD asks for the container's name in a canary.
+            model = {"name": "kserve-container", "modelFormat": {"name": "sklearn"}, "storageUri": f"s3://m/{member}"}
             return {"name": self._predictor(member), "minReplicas": 1, "model": model}
 
         main, *others = weights

@@ -122,13 +122,7 @@ KSERVE: Final = "v0.20.0"
 """The version of the CRDs that go/kserve selects."""
 
 ISTIO: Final = "v0.0.0-20260827124520-eed52ebb66ad"
-
-ISTIOD: Final = Program(
-    name="istiod",
-    version=ISTIO,
-    go=GoSource(module="istio", package="istio.io/istio/pilot/cmd/pilot-discovery"),
-)
-"""Istio's control plane, for the tests of the router virtualService: five minutes the first time, on two cores."""
+"""The version of the CRDs that go/istio selects."""
 
 PROGRAMS: Final = (
     Program(
