@@ -137,7 +137,7 @@ class HttpRoutePlane(GatewayPlane):
 
 class GrpcRoutePlane(GatewayPlane):
     kind = RouteKind.GRPC_ROUTE
-    matches: ClassVar[Raw] = {"method": {"type": "Exact", "service": "other.Service"}}
+    matches: ClassVar[Raw] = {"method": {"type": "Exact", "service": "other.Service", "method": "Call"}}
 
 
 class VirtualServicePlane(Plane):
