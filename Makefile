@@ -46,9 +46,11 @@ check: setup ## format, lint, types, import contracts, generated files
 	@$(BIN)/python tools/generate_metrics.py > .generated/metrics.md
 	@$(BIN)/python tools/generate_commands.py > .generated/commands.md
 	@$(BIN)/python tools/generate_dashboard.py > .generated/dashboard.json
+	@PYTHONPATH=tests:deploy/local $(BIN)/python tools/generate_routers.py > .generated/routers.md
 	@diff -r .generated/crds deploy/crds && diff -r .generated/crds deploy/helm/serinus/files/crds \
 	  && diff .generated/api.md docs/reference/api.md && diff .generated/state-diagram.md docs/reference/state-diagram.md \
-	  && diff .generated/metrics.md docs/reference/metrics.md && diff .generated/commands.md docs/reference/commands.md && diff .generated/dashboard.json deploy/monitoring/dashboard.json \
+	  && diff .generated/metrics.md docs/reference/metrics.md && diff .generated/commands.md docs/reference/commands.md \
+	  && diff .generated/routers.md docs/reference/routers.md && diff .generated/dashboard.json deploy/monitoring/dashboard.json \
 	  && diff .generated/dashboard.json deploy/helm/serinus/files/dashboard.json \
 	  && diff deploy/monitoring/alerts.yaml deploy/helm/serinus/files/alerts.yaml \
 	  && rm -rf .generated || { echo "these files are not what the code says: make crds"; exit 1; }
@@ -148,6 +150,7 @@ crds: setup ## write deploy/crds, the generated pages and the dashboard from the
 	$(BIN)/python tools/generate_state_diagram.py > docs/reference/state-diagram.md
 	$(BIN)/python tools/generate_metrics.py > docs/reference/metrics.md
 	$(BIN)/python tools/generate_commands.py > docs/reference/commands.md
+	PYTHONPATH=tests:deploy/local $(BIN)/python tools/generate_routers.py > docs/reference/routers.md
 	$(BIN)/python tools/generate_dashboard.py > deploy/monitoring/dashboard.json
 	cp deploy/monitoring/alerts.yaml deploy/monitoring/dashboard.json deploy/helm/serinus/files/
 

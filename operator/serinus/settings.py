@@ -11,7 +11,8 @@ from msgspec import Meta, field
 from serinus.api.model import Verification
 from serinus.api.parsing import decode
 from serinus.api.quantities import Duration
-from serinus.api.schema import NAME, FieldError, Model
+from serinus.api.route import RouteKind
+from serinus.api.schema import NAME, FieldError, Model, refuse_twins
 from serinus.errors import ConfigurationError, InvalidObjectError
 from serinus.notification_settings import NotificationSettings
 from serinus.source_settings import SourceSettings
@@ -193,6 +194,7 @@ class Settings(Model, frozen=True, kw_only=True):
         audit: checkpoints of the audit trail.
         notifications: who is told what happens, outside the cluster.
         telemetry: the operator's own metrics.
+        routers: the fields of ``spec.route`` that Rollouts may use; the operator watches these kinds of objects only.
     """
 
     sources: dict[Name, SourceSettings] = field(default_factory=dict)
@@ -213,9 +215,11 @@ class Settings(Model, frozen=True, kw_only=True):
     audit: AuditSettings = field(default_factory=AuditSettings)
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    routers: Annotated[tuple[str, ...], Meta(min_length=1)] = (RouteKind.HTTP_ROUTE.field,)
 
     def __post_init__(self) -> None:
-        """Refuse shards without Leases: they would all be held by every process."""
+        """Refuse shards without Leases, which every process would hold, and a router that is named twice."""
+        refuse_twins(".routers", self.routers)
         if self.shards > 1 and not self.leader_election:
             raise FieldError(".shards", "several shards need leaderElection: each of them has a Lease of its own")
 

@@ -24,6 +24,7 @@ from serinus.kube.finalizers import ApiFinalizers
 from serinus.kube.httpchecks import ServiceChecks
 from serinus.kube.identity import cluster_identity
 from serinus.kube.jobs import ApiJobs
+from serinus.kube.kinds import Source
 from serinus.kube.lease import LeadsForAll, LeaseElection
 from serinus.kube.service_endpoints import ServiceEndpoints
 from serinus.kube.shards import ShardLeases
@@ -40,16 +41,13 @@ from serinus.registry.fenced import FencedStore
 from serinus.registry.kubernetes.mirror import MirroringAuditLog
 from serinus.registry.kubernetes.store import KubernetesStore
 from serinus.registry.service import Registry
-from serinus.routers import load_router
+from serinus.routers import Routers, load_routers
 from serinus.settings import CheckpointSettings, RegistryKind, Settings
 from serinus.source_settings import SourceSettings
 from serinus.telemetry import Telemetry
 from serinus.telemetry.server import Probes, serve
 
 logger = logging.getLogger(__name__)
-
-ROUTER: Final = "httpRoute"
-"""The entry point of the router that ``spec.route.httpRoute`` needs."""
 
 CHECKPOINTS_SHARD: Final = 0
 """Where there are several shards, the process that holds this one writes the checkpoints of all audit chains."""
@@ -116,8 +114,9 @@ class Operator:
         """Put the parts together; nothing is sent yet."""
         self.settings = settings
         self._clock = SystemClock()
-        self._cluster = ApiCluster(client, settings.namespaces)
         self._telemetry = Telemetry()
+        self._routers = load_routers(settings.routers)
+        self._cluster = ApiCluster(client, settings.namespaces, self.route_sources)
         self._telemetry.build.labels(__version__, platform.python_version()).set(1)
         self._sources = {name: self._source(name, source) for name, source in settings.sources.items()}
         self._instance = settings.identity or socket.gethostname()
@@ -175,7 +174,7 @@ class Operator:
         return Ports(
             cluster=self._cluster,
             statuses=ApiStatusWriter(client),
-            router=load_router(ROUTER)(client),
+            router=Routers(client, self._routers),
             finalizers=ApiFinalizers(client),
             jobs=ApiJobs(client),
             http_checks=ServiceChecks(ServiceEndpoints(client, client.host)),
@@ -188,6 +187,11 @@ class Operator:
             telemetry=self._telemetry,
             notifier=self._notifications,
         )
+
+    @property
+    def route_sources(self) -> tuple[Source, ...]:
+        """How the kinds of routes are watched that are switched on."""
+        return tuple(router.source for router in self._routers)
 
     @property
     def namespaces(self) -> tuple[str, ...]:

@@ -165,3 +165,27 @@ def test_artifact_hub_is_told_the_image_the_licence_the_links_and_the_changes(de
     kinds = {"added", "changed", "deprecated", "removed", "fixed", "security"}
     assert all(one.keys() == {"kind", "description"} and one["kind"] in kinds for one in _hub("changes"))
     assert _hub("changes")
+
+
+def _route_rules(documents: Documents) -> dict[str, list[str]]:
+    """The rights on kinds of routes, by resource."""
+    groups = {"gateway.networking.k8s.io", "networking.istio.io", "serving.kserve.io"}
+    rules = [rule for rule in _one(documents, "ClusterRole")["rules"] if groups & set(rule["apiGroups"])]
+    return {resource: rule["verbs"] for rule in rules for resource in rule["resources"]}
+
+
+def test_only_the_routers_that_are_switched_on_are_watched_and_have_rights(helm: Helm, default: Documents) -> None:
+    verbs = ["get", "list", "watch", "patch"]
+    assert _route_rules(default) == {"httproutes": verbs}
+    given = helm.template(CHART, SOURCE, "--set-json=config.routers=" + '["grpcRoute","virtualService"]')
+    assert _route_rules(given) == {"grpcroutes": verbs, "virtualservices": verbs}
+    config = yaml.safe_load(_one(given, "ConfigMap")["data"]["config.yaml"])
+    assert config["routers"] == ["grpcRoute", "virtualService"]
+    every = helm.template(CHART, SOURCE, "--set-json=config.routers=" + '["httpRoute","inferenceService"]')
+    assert _route_rules(every) == {"httproutes": verbs, "inferenceservices": verbs}
+
+
+@pytest.mark.parametrize("routers", ["[]", '["ingress"]', '["httpRoute","httpRoute"]'])
+def test_a_router_that_does_not_exist_and_none_at_all_are_refused(helm: Helm, routers: str) -> None:
+    with pytest.raises(HelmError, match="routers"):
+        helm.template(CHART, SOURCE, f"--set-json=config.routers={routers}")

@@ -5,7 +5,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -17,16 +17,19 @@ from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact, BackendRef, ModelVersionStatus
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus, TestResult
+from serinus.api.route import RouteKind
 from serinus.api.stage_tests import HttpCheck
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.rollout.actions import RunJobTest, SetWeights
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import RouteProblem, TestOutcome
+from serinus.engine.rollout.traffic.capabilities import GATEWAY_API, RouterCapabilities
 from serinus.engine.rollout.traffic.route_plan import Unplannable, choose_rule, plan_entries
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, SerinusError
 from serinus.ports.cluster_state import (
+    HttpRouteRecord,
     JobRecord,
     Listed,
     Meta,
@@ -146,9 +149,9 @@ class FakeCluster:
             raise NotFoundError(f"Rollout {key}")
         return record
 
-    def route(self, key: ObjectKey) -> RouteRecord:
-        record = self.objects.get((RouteRecord, key))
-        if not isinstance(record, RouteRecord):
+    def route(self, key: ObjectKey) -> HttpRouteRecord:
+        record = self.objects.get((HttpRouteRecord, key))
+        if not isinstance(record, HttpRouteRecord):
             raise NotFoundError(f"HTTPRoute {key}")
         return record
 
@@ -173,7 +176,7 @@ class FakeCluster:
         await self.faults.strike_before(key.name)
         return self.rollout(key)
 
-    async def read_route(self, key: ObjectKey) -> RouteRecord:
+    async def read_route(self, _kind: RouteKind, key: ObjectKey) -> HttpRouteRecord:
         await self.faults.strike_before(key.name)
         return self.route(key)
 
@@ -242,6 +245,7 @@ class FakeRouter:
         self._cluster = cluster
         self.faults = Faults()
         self.sent: list[tuple[str, SetWeights]] = []
+        self.capabilities: Mapping[RouteKind, RouterCapabilities] = {RouteKind.HTTP_ROUTE: GATEWAY_API}
 
     async def set_weights(
         self,
@@ -250,8 +254,8 @@ class FakeRouter:
         *,
         guard: Guard | None = None,
         known: RouteRecord | None = None,  # noqa: ARG002 - the fake has the route itself
-    ) -> RouteRecord:
-        name = action.route.http_route.name
+    ) -> HttpRouteRecord:
+        name = action.route.name
         if guard is not None:
             guard()
         self.sent.append((name, action))
@@ -260,7 +264,7 @@ class FakeRouter:
             route = self._cluster.route(ObjectKey(namespace, name))
         except NotFoundError as problem:
             raise RefusedError(f"HTTPRoute {namespace}/{name} is not there") from problem
-        position = choose_rule(action.route.http_route, [rule.name for rule in route.rules], route.owner)
+        position = choose_rule(action.route, [rule.name for rule in route.rules], route.owner)
         if isinstance(position, RouteProblem):
             raise RefusedError(position.message)
         entries = plan_entries(route.rules[position].entries, action.shares, action.ours, action.filters_of)
@@ -271,12 +275,12 @@ class FakeRouter:
         rules = list(route.rules)
         rules[position] = replace(rules[position], entries=entries)
         written = self._cluster.put(self._accepted(replace(route, rules=tuple(rules), generation=route.generation + 1)))
-        assert isinstance(written, RouteRecord)
+        assert isinstance(written, HttpRouteRecord)
         self._cluster.journal.append(("weights", name))
         await self.faults.strike_after()
         return written
 
-    def _accepted(self, route: RouteRecord) -> RouteRecord:
+    def _accepted(self, route: HttpRouteRecord) -> HttpRouteRecord:
         if not self._cluster.accepting:
             return route
         parents = tuple(replace(parent, observed_generation=route.generation) for parent in route.parents)

@@ -209,7 +209,7 @@ def no_unproven_target(step: Step) -> str | None:
     if step.write is None:
         return None
     route = step.before.route
-    name = step.write.route.http_route.name
+    name = step.write.route.name
     under_way = is_running(step.before) or is_rolling_back(step.before) or is_stranded(step.before)
     if under_way and route is not None and name != route.name:
         return f"the run is on {route.name}, the write on {name}"

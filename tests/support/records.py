@@ -13,13 +13,13 @@ from serinus.engine.rollout.observation import Actors, BackendKey, InvalidSpec, 
 from serinus.engine.versions.catalogue import spec_hash
 from serinus.ports.cluster_state import (
     EndpointsRecord,
+    HttpRouteRecord,
     JobRecord,
     Meta,
     ModelRecord,
     ModelVersionRecord,
     NamespaceRecord,
     RolloutRecord,
-    RouteRecord,
     RouteRule,
 )
 from support.builders import a_spec
@@ -114,13 +114,13 @@ def model_version(version_text: str = "2.0.0", model: str = "fraud", **fields: A
 
 def route(
     name: str = "fraud", weights: dict[str, int] | None = None, *, version: int = 1, **fields: Any
-) -> RouteRecord:
+) -> HttpRouteRecord:
     """A route whose rule gives the versions of the model of its name these weights, accepted by its Gateway."""
     entries = tuple(
         RouteEntry(BackendKey("", "Service", backend(name, one).name, 80), weight)
         for one, weight in (weights if weights is not None else {"1.0.0": 1}).items()
     )
-    return RouteRecord(
+    return HttpRouteRecord(
         **{
             "meta": meta(name, version=version, namespace=fields.pop("namespace", NAMESPACE)),
             "generation": 1,

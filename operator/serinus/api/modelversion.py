@@ -141,6 +141,9 @@ class BackendRef(Model, frozen=True, kw_only=True):
     port: Annotated[int, Meta(description="The port that takes requests.", ge=1, le=65535)] | None = None
     group: Annotated[str, text("Its API group; empty for the core group.", least=0)] = ""
     kind: Annotated[str, text("Its kind.", most=63)] = "Service"
+    subset: Annotated[
+        str, text("The subset of an Istio DestinationRule, where several versions share one Service.", least=0, most=63)
+    ] = ""
 
     def __post_init__(self) -> None:
         """Refuse a Service without a port: a Service may have many."""

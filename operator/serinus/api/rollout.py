@@ -12,7 +12,8 @@ from serinus.api.abort_condition import AbortCondition, parse_abort_condition
 from serinus.api.modelversion import ModelName, SemVer
 from serinus.api.preset_metrics import missing
 from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT, Duration, Share
-from serinus.api.schema import API_PATTERN, NAME, SUBDOMAIN, FieldError, Model, items, length, refuse_twins, rules, text
+from serinus.api.route import ONE_ROUTE_RULE, RouteRef
+from serinus.api.schema import API_PATTERN, NAME, FieldError, Model, items, length, refuse_twins, rules, text
 from serinus.api.stage_tests import IntegrationTest
 
 MAX_STAGES: Final = 16
@@ -219,21 +220,6 @@ class Stage(Model, frozen=True, kw_only=True):
         return self.max_duration.value if self.max_duration is not None else max(_DAY, 2 * self.watch.value)
 
 
-class HttpRouteRef(Model, frozen=True, kw_only=True):
-    """An HTTPRoute in the Rollout's namespace, and the rule that carries the model's traffic."""
-
-    name: Annotated[str, text("The route.", pattern=SUBDOMAIN)]
-    rule_name: Annotated[str, text("The rule; may be left out where the route has one.", pattern=SUBDOMAIN)] | None = (
-        None
-    )
-
-
-class RouteRef(Model, frozen=True, kw_only=True):
-    """What carries the traffic."""
-
-    http_route: HttpRouteRef
-
-
 class MetricsRef(Model, frozen=True, kw_only=True):
     """Where the evidence comes from; never a URL."""
 
@@ -252,7 +238,7 @@ class RolloutSpec(Model, frozen=True, kw_only=True):
 
     model: ModelName
     version: SemVer
-    route: RouteRef
+    route: Annotated[RouteRef, Meta(extra_json_schema=rules(ONE_ROUTE_RULE))]
     stages: Annotated[
         tuple[
             Annotated[

@@ -12,6 +12,7 @@ from msgspec import Meta, field
 from serinus.api.audit_record import MAX_EVIDENCE, AuditEntry
 from serinus.api.conditions import Condition
 from serinus.api.modelversion import BackendRef
+from serinus.api.route import RouteKind
 from serinus.api.schema import DECIMAL, Model, items, rule, text
 from serinus.api.verdict import Cause, Verdict
 
@@ -104,7 +105,8 @@ class Serving(Model, frozen=True, kw_only=True):
 class RouteStatus(Model, frozen=True, kw_only=True):
     """The rule that carries the model's traffic, as it was when the run began."""
 
-    name: Annotated[str, text("The HTTPRoute.")]
+    kind: Annotated[RouteKind, Meta(description="Its kind.")] = RouteKind.HTTP_ROUTE
+    name: Annotated[str, text("Its name.")]
     rule_name: Annotated[str, text("The rule; absent where the route has one rule.", most=253)] | None = None
     foreign: Annotated[
         tuple[Annotated[str, text("kind/name:port, without what a core Service implies.", most=512)], ...],

@@ -38,7 +38,9 @@ async def _run(settings: Settings) -> int:
     client = await KubernetesClient.open()
     try:
         operator = Operator(settings, client)
-        watcher = Watcher(operator.controller, lambda: read_connection(None), settings.namespaces)
+        watcher = Watcher(
+            operator.controller, lambda: read_connection(None), settings.namespaces, operator.route_sources
+        )
         work = asyncio.create_task(operator.run(watcher))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)

@@ -20,7 +20,7 @@ from serinus.handlers.kopf_session import Sessions
 from serinus.handlers.kopf_settings import limit_logging, watch_settings
 from serinus.handlers.registration import build_kopf_registry
 from serinus.kube.connection import Connection
-from serinus.kube.kinds import SOURCES, Source
+from serinus.kube.kinds import HTTP_ROUTES, Source, sources_with
 from serinus.ports.cluster_state import Record
 
 _BACKOFF: Final = Backoff(first=0.5, longest=10.0)
@@ -74,13 +74,17 @@ class Watcher:
         sink: Sink,
         log_in: Callable[[], Awaitable[Connection]],
         namespaces: Sequence[str] = (),
+        routes: Sequence[Source] = (HTTP_ROUTES,),
     ) -> None:
-        """Watch these namespaces, the whole cluster where none is given; ``log_in`` runs in kopf's own loop."""
+        """Watch these namespaces, the whole cluster where none is given; ``log_in`` runs in kopf's own loop.
+
+        ``routes`` are the kinds of routes that are switched on.
+        """
         self._sink = sink
         self._log_in = log_in
         self._namespaces = tuple(namespaces)
         self._sources: tuple[Source, ...] = tuple(
-            source for source in SOURCES if source.namespaced or not self._namespaces
+            source for source in sources_with(routes) if source.namespaced or not self._namespaces
         )
         self._stopping = threading.Event()
         self._end: Callable[[], object] | None = None

@@ -5,15 +5,15 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
 
-from serinus.api.names import HTTP_ROUTE, NAMESPACE, ROLLOUT, ObjectKey
+from serinus.api.names import NAMESPACE, ROLLOUT, ObjectKey
+from serinus.api.route import RouteKind
 from serinus.backoff import Backoff
 from serinus.errors import InvalidObjectError, NotFoundError, SerinusError
 from serinus.kube.client import Raw, Requests
-from serinus.kube.kinds import SOURCE_OF, SOURCES, Source, collection_path, object_path
+from serinus.kube.kinds import HTTP_ROUTES, Source, collection_path, object_path, sources_with
 from serinus.kube.pages import Page, Pages
 from serinus.kube.records import rollout_record
-from serinus.kube.routes import route_record
-from serinus.ports.cluster_state import Listed, NamespaceRecord, Record, RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import ROUTE_RECORDS, Listed, NamespaceRecord, Record, RolloutRecord, RouteRecord
 
 _PAGE: Final = "500"
 _LIST_TIMEOUT: Final = 30.0
@@ -31,9 +31,12 @@ class Client(Requests, Pages, Protocol):
 class ApiCluster:
     """Implements the port ``Cluster`` over the Kubernetes API."""
 
-    def __init__(self, client: Client, namespaces: Sequence[str] = ()) -> None:
-        """Read these namespaces; all namespaces if none is given."""
+    def __init__(
+        self, client: Client, namespaces: Sequence[str] = (), routes: Sequence[Source] = (HTTP_ROUTES,)
+    ) -> None:
+        """Read these namespaces, all of them if none is given, and these kinds of routes."""
         self._client = client
+        self._sources = {source.record: source for source in sources_with(routes)}
         self._namespaces = tuple(namespaces)
 
     async def list_all(self, kind: type[Record]) -> Listed:
@@ -46,7 +49,7 @@ class ApiCluster:
             NotFoundError: the API server does not serve the kind.
             RefusedError: the service account may not list it.
         """
-        source = SOURCE_OF[kind]
+        source = self._sources[kind]
         if kind is NamespaceRecord and self._namespaces:
             found = [_parsed(source, raw) for raw in await self._read_namespaces()]
             return Listed([record for record in found if record is not None], None)
@@ -61,9 +64,13 @@ class ApiCluster:
         """Return the current Rollout; raises as :meth:`KubernetesClient.request` for a read."""
         return rollout_record(await self._client.request("GET", object_path(ROLLOUT, key)))
 
-    async def read_route(self, key: ObjectKey) -> RouteRecord:
+    async def read_route(self, kind: RouteKind, key: ObjectKey) -> RouteRecord:
         """Return the current route; raises as :meth:`KubernetesClient.request` for a read."""
-        return route_record(await self._client.request("GET", object_path(HTTP_ROUTE, key)))
+        source = self._sources[ROUTE_RECORDS[kind]]
+        route = source.parse(await self._client.request("GET", object_path(source.kind, key)))
+        if not isinstance(route, RouteRecord):
+            raise TypeError(f"the source of {kind} gives {type(route).__name__}")
+        return route
 
     async def until_served(self) -> None:
         """Wait until the API server serves every kind: kopf discovers resources only once, when it starts."""
@@ -81,7 +88,7 @@ class ApiCluster:
     async def missing_kinds(self) -> Sequence[str]:
         """Return the kinds, as ``plural.group``, that the API server does not serve (yet)."""
         missing = []
-        for source in SOURCES:
+        for source in self._sources.values():
             kind = source.kind
             root = f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.version}"
             try:

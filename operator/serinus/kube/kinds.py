@@ -1,6 +1,6 @@
 """The kinds that the operator watches, their API paths and the parser of each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,16 +24,16 @@ from serinus.kube.records import (
     namespace_record,
     rollout_record,
 )
-from serinus.kube.routes import route_record
+from serinus.kube.routes import http_route_record
 from serinus.ports.cluster_state import (
     EndpointsRecord,
+    HttpRouteRecord,
     JobRecord,
     ModelRecord,
     ModelVersionRecord,
     NamespaceRecord,
     Record,
     RolloutRecord,
-    RouteRecord,
 )
 
 
@@ -60,14 +60,20 @@ SOURCES: Final[tuple[Source, ...]] = (
     Source(kind=NAMESPACE, record=NamespaceRecord, parse=namespace_record, namespaced=False),
     Source(kind=MODEL, record=ModelRecord, parse=model_record),
     Source(kind=MODEL_VERSION, record=ModelVersionRecord, parse=model_version_record),
-    Source(kind=HTTP_ROUTE, record=RouteRecord, parse=route_record),
     Source(kind=ENDPOINT_SLICE, record=EndpointsRecord, parse=endpoints_record),
     Source(kind=JOB, record=JobRecord, parse=own_job_record, label=ROLLOUT_LABEL),
     Source(kind=ROLLOUT, record=RolloutRecord, parse=rollout_record),
 )
-"""Rollouts come last, so that at start-up the objects they refer to are already known."""
+"""The kinds that are always watched. Rollouts come last, so that at start-up what they refer to is already known."""
 
-SOURCE_OF: Final[Mapping[type[Record], Source]] = {source.record: source for source in SOURCES}
+HTTP_ROUTES: Final = Source(kind=HTTP_ROUTE, record=HttpRouteRecord, parse=http_route_record)
+"""The routes of an installation that switches on no other kind."""
+
+
+def sources_with(routes: Iterable[Source]) -> tuple[Source, ...]:
+    """Return the kinds to watch, with these kinds of routes."""
+    place = next(position for position, source in enumerate(SOURCES) if source.kind == ENDPOINT_SLICE)
+    return (*SOURCES[:place], *routes, *SOURCES[place:])
 
 
 def collection_path(kind: Kind, namespace: str = "") -> str:

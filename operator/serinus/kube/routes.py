@@ -1,15 +1,15 @@
-"""Parses raw HTTPRoutes into records: the backends of each rule and the status of each parent."""
+"""Parses the routes of the Gateway API into records: the backends of each rule and the status of each parent."""
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec import field
 
 from serinus.api.names import GROUP
 from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEntry
 from serinus.kube.raw import Condition, Metadata, Raw, read_whole
-from serinus.ports.cluster_state import RouteRecord, RouteRule
+from serinus.ports.cluster_state import GrpcRouteRecord, HttpRouteRecord, RouteRecord, RouteRule
 
 _GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
 _ACCEPTED: Final = "Accepted"
@@ -45,7 +45,7 @@ def filters_text(filters: Iterable[Mapping[str, Any]]) -> str:
 
 
 class Rule(Raw, frozen=True, kw_only=True):
-    """One rule of an HTTPRoute."""
+    """One rule of a route."""
 
     name: str = ""
     backend_refs: tuple[BackendReference, ...] = ()
@@ -73,7 +73,7 @@ class ParentReference(Raw, frozen=True, kw_only=True):
 
 
 class Spec(Raw, frozen=True, kw_only=True):
-    """The spec of an HTTPRoute."""
+    """The spec of a route."""
 
     parent_refs: tuple[ParentReference, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -88,24 +88,36 @@ class ParentStatus(Raw, frozen=True, kw_only=True):
 
 
 class Status(Raw, frozen=True, kw_only=True):
-    """The status of an HTTPRoute."""
+    """The status of a route."""
 
     parents: tuple[ParentStatus, ...] = ()
 
 
-class HttpRoute(Raw, frozen=True, kw_only=True):
-    """The parts of an HTTPRoute that are read."""
+class GatewayRoute(Raw, frozen=True, kw_only=True):
+    """The parts that are read of an HTTPRoute or a GRPCRoute: they are the same in both."""
 
     metadata: Metadata
     spec: Spec
     status: Status = field(default_factory=Status)
 
 
-def route_record(raw: Mapping[str, Any]) -> RouteRecord:
+_Route = TypeVar("_Route", bound=RouteRecord)
+
+
+def http_route_record(raw: Mapping[str, Any]) -> HttpRouteRecord:
     """Return the record of an HTTPRoute; InvalidObjectError if malformed."""
-    route = read_whole(HttpRoute, raw)
+    return _record(HttpRouteRecord, raw)
+
+
+def grpc_route_record(raw: Mapping[str, Any]) -> GrpcRouteRecord:
+    """Return the record of a GRPCRoute; InvalidObjectError if malformed."""
+    return _record(GrpcRouteRecord, raw)
+
+
+def _record(kind: type[_Route], raw: Mapping[str, Any]) -> _Route:
+    route = read_whole(GatewayRoute, raw)
     namespace = route.metadata.namespace
-    return RouteRecord(
+    return kind(
         meta=route.metadata.meta,
         generation=route.metadata.generation,
         rules=tuple(
@@ -114,8 +126,8 @@ def route_record(raw: Mapping[str, Any]) -> RouteRecord:
         parents=tuple(
             parent for ref in route.spec.parent_refs for parent in _parents(ref, route.status.parents, namespace)
         ),
-        owner=_owner(route.metadata),
-        written_by=_last_writer(route.metadata),
+        owner=controller_of(route.metadata),
+        written_by=last_writer(route.metadata, "rules"),
     )
 
 
@@ -157,7 +169,8 @@ def _facts(name: str, conditions: Iterable[Condition]) -> ParentFacts:
     )
 
 
-def _owner(metadata: Metadata) -> str:
+def controller_of(metadata: Metadata) -> str:
+    """Return the controller that owns an object, as ``Kind/name``; empty where none but this operator does."""
     foreign = (
         f"{owner.kind}/{owner.name}"
         for owner in metadata.owner_references
@@ -166,10 +179,12 @@ def _owner(metadata: Metadata) -> str:
     return next(foreign, "")
 
 
-def _last_writer(metadata: Metadata) -> str:
+def last_writer(metadata: Metadata, *members: str) -> str:
+    """Return the field manager that wrote one of these members of the spec last; empty where that is not known."""
+    wanted = {f"f:{member}" for member in members}
     writes = [
         entry
         for entry in metadata.managed_fields
-        if not entry.subresource and "f:rules" in (entry.fields_v1.get("f:spec") or {})
+        if not entry.subresource and wanted & (entry.fields_v1.get("f:spec") or {}).keys()
     ]
     return max(writes, key=lambda entry: entry.time.timestamp() if entry.time else 0.0).manager if writes else ""

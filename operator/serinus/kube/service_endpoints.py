@@ -117,6 +117,9 @@ class ServiceEndpoints:
         """
         if (backend.group, backend.kind) != ("", "Service") or backend.port is None:
             raise UnusableBackendError(f"{backend.kind} {backend.name} is not a Service with a port: use a job test")
+        if backend.subset:
+            # The endpoints of the Service are those of every subset: another version's could answer.
+            raise UnusableBackendError(f"the endpoints of subset {backend.subset} are not known: use a job test")
         port = await self._port(ObjectKey(namespace, backend.name), backend.port)
         slices = await self._slices(namespace, backend.name)
         addresses = {address for one in slices for endpoint in one.endpoints or () for address in endpoint.addresses}

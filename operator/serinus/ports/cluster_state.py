@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import ClassVar, Final
 
 from serinus.api.conditions import Condition
 from serinus.api.model import ModelSpec, ProductionVersion
@@ -10,6 +11,7 @@ from serinus.api.modelversion import BackendRef, ModelVersionSpec, ModelVersionS
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
+from serinus.api.route import RouteKind
 from serinus.engine.rollout.observation import Actors, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
 
 
@@ -134,11 +136,13 @@ class RouteRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteRecord:
-    """An HTTPRoute: its rules and what its parents report.
+    """What carries the traffic of models: its rules and what its parents report; each kind has a type of its own.
 
     ``owner`` is the controller that owns the route, as ``Kind/name``, or empty; ``written_by`` the field manager that
-    wrote ``spec.rules`` last, or empty.
+    wrote its weights last, or empty.
     """
+
+    kind: ClassVar[RouteKind]
 
     meta: Meta
     generation: int
@@ -146,6 +150,39 @@ class RouteRecord:
     parents: tuple[ParentFacts, ...]
     owner: str
     written_by: str
+
+
+class HttpRouteRecord(RouteRecord):
+    """An HTTPRoute of the Gateway API."""
+
+    __slots__ = ()
+    kind = RouteKind.HTTP_ROUTE
+
+
+class GrpcRouteRecord(RouteRecord):
+    """A GRPCRoute of the Gateway API."""
+
+    __slots__ = ()
+    kind = RouteKind.GRPC_ROUTE
+
+
+class VirtualServiceRecord(RouteRecord):
+    """A VirtualService of Istio: its HTTP routes."""
+
+    __slots__ = ()
+    kind = RouteKind.VIRTUAL_SERVICE
+
+
+class InferenceServiceRecord(RouteRecord):
+    """An InferenceService of KServe: its one rule has the predictors, with ten-thousandths as weights."""
+
+    __slots__ = ()
+    kind = RouteKind.INFERENCE_SERVICE
+
+
+ROUTE_RECORDS: Final[Mapping[RouteKind, type[RouteRecord]]] = {
+    record.kind: record for record in (HttpRouteRecord, GrpcRouteRecord, VirtualServiceRecord, InferenceServiceRecord)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

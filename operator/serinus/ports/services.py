@@ -13,12 +13,14 @@ from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact, BackendRef, ModelVersionStatus
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus
+from serinus.api.route import RouteKind
 from serinus.api.stage_tests import HttpCheck
 from serinus.engine.analysis.measurements import Answer, Question
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.rollout.actions import RunJobTest, SetWeights
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import TestOutcome
+from serinus.engine.rollout.traffic.capabilities import RouterCapabilities
 from serinus.engine.versions.artifact import ArtifactFinding
 from serinus.engine.versions.catalogue import VersionEntry
 from serinus.ports.cluster_state import JobRecord, Listed, Meta, PodFacts, Record, RolloutRecord, RouteRecord
@@ -51,7 +53,7 @@ class Cluster(Protocol):
     async def read_rollout(self, key: ObjectKey) -> RolloutRecord:
         """Return the Rollout as it is now; NotFoundError where it is gone."""
 
-    async def read_route(self, key: ObjectKey) -> RouteRecord:
+    async def read_route(self, kind: RouteKind, key: ObjectKey) -> RouteRecord:
         """Return the route as it is now; NotFoundError where it is gone."""
 
 
@@ -82,7 +84,11 @@ class StatusWriter(Protocol):
 
 
 class TrafficRouter(Protocol):
-    """Sets the traffic weights in one kind of data plane."""
+    """Sets the traffic weights of routes."""
+
+    @property
+    def capabilities(self) -> Mapping[RouteKind, RouterCapabilities]:
+        """The kinds of routes that it writes, and what can be done with each."""
 
     async def set_weights(
         self,

@@ -80,7 +80,7 @@ def assemble(  # noqa: PLR0913 - the settings that the parts need
         job_tests: whether this installation creates Jobs for tests.
         rollout_series: which Rollouts have series of their own in the operator's metrics.
     """
-    cache, background, memory = ClusterCache(), BackgroundTasks(), SafetyMemory()
+    cache, background, memory = ClusterCache(ports.router.capabilities), BackgroundTasks(), SafetyMemory()
     ownership = Ownership(ports.leadership, cache, ports.clock)
     tracker, results = AnalysisTracker(cache, ports.sources, ownership.handles), HttpTestResults()
     queues = {

@@ -6,7 +6,10 @@ from typing import Final, assert_never
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
+from serinus.api.route import RouteKind, RuleId
+from serinus.engine.rollout.traffic.capabilities import GATEWAY_API, RouterCapabilities
 from serinus.ports.cluster_state import (
+    ROUTE_RECORDS,
     EndpointsRecord,
     JobRecord,
     Listed,
@@ -25,21 +28,30 @@ KINDS: Final[tuple[type[Record], ...]] = (
     EndpointsRecord,
     ModelRecord,
     ModelVersionRecord,
-    RouteRecord,
     JobRecord,
     RolloutRecord,
 )
-"""Every kind, in the order in which a resync reads them; Rollouts come last, when what they refer to is known."""
+"""The kinds that are always read. Rollouts come last, when what they refer to is known."""
+
+HTTP_ROUTES: Final[Mapping[RouteKind, RouterCapabilities]] = {RouteKind.HTTP_ROUTE: GATEWAY_API}
+"""The routes of an installation that switches on no other kind."""
 
 _NONE: Final[frozenset[ObjectKey]] = frozenset()
 
 
 class ClusterCache:
-    """The records by kind and key. An older version never replaces a newer one."""
+    """The records by kind and key. An older version never replaces a newer one.
 
-    def __init__(self) -> None:
+    Attributes:
+        kinds: every kind, in the order in which a resync reads them.
+        routers: the kinds of routes that are switched on, and what can be done with each.
+    """
+
+    def __init__(self, routers: Mapping[RouteKind, RouterCapabilities] = HTTP_ROUTES) -> None:
         """Begin empty."""
-        self._records: dict[type[Record], dict[ObjectKey, Record]] = {kind: {} for kind in KINDS}
+        self.routers = routers
+        self.kinds: tuple[type[Record], ...] = (*KINDS[:-2], *(ROUTE_RECORDS[kind] for kind in routers), *KINDS[-2:])
+        self._records: dict[type[Record], dict[ObjectKey, Record]] = {kind: {} for kind in self.kinds}
         self._plans: dict[ObjectKey, RolloutSpec] = {}
         self._by_namespace: Index[str, None] = Index()
         self._by_model: Index[tuple[str, str], None] = Index()
@@ -149,7 +161,7 @@ class ClusterCache:
         return tuple(record for record in self._records[RolloutRecord].values() if isinstance(record, RolloutRecord))
 
     def rivals(self, key: ObjectKey, plan: RolloutSpec) -> tuple[RolloutRecord, ...]:
-        """Return the other Rollouts of this plan's model or HTTPRoute."""
+        """Return the other Rollouts of this plan's model or route."""
         rivals = (self.rollout(rival) for rival in self._sharing(key.namespace, plan) - {key})
         return tuple(record for record in rivals if record is not None)
 
@@ -161,9 +173,9 @@ class ClusterCache:
         own = known is not None and known.meta.uid == record.meta.uid
         return (self._plans.get(record.meta.key) if own else None) or record.spec.last
 
-    def route(self, key: ObjectKey) -> RouteRecord | None:
-        """Return a route."""
-        record = self._records[RouteRecord].get(key)
+    def route(self, namespace: str, rule: RuleId) -> RouteRecord | None:
+        """Return the route with this rule; None where it does not exist, or its kind is not switched on."""
+        record = self._records.get(ROUTE_RECORDS[rule.kind], {}).get(ObjectKey(namespace, rule.name))
         return record if isinstance(record, RouteRecord) else None
 
     def uid_of(self, kind: type[Record], key: ObjectKey) -> str | None:
@@ -311,7 +323,7 @@ class ClusterCache:
             case ModelRecord():
                 return self._by_model.keys((key.namespace, key.name))
             case RouteRecord():
-                return self._by_route.keys((key.namespace, key.name))
+                return self._by_route.keys((key.namespace, _route_name(record.kind, key.name)))
             case EndpointsRecord():
                 models = set(self._models.values((key.namespace, record.service)))
                 named = self._by_service.keys((key.namespace, record.service))
@@ -327,16 +339,22 @@ class ClusterCache:
         plan, status = self._plans.get(record.meta.key), record.status
         if plan is not None:
             yield self._by_model, plan.model
-            yield self._by_route, plan.route.http_route.name
+            yield self._by_route, _route_name(plan.route.rule.kind, plan.route.rule.name)
         if status.route is not None:
-            yield self._by_route, status.route.name
+            yield self._by_route, _route_name(status.route.kind, status.route.name)
         for role in (status.stable, status.candidate):
             if role is not None and role.backend is not None:
                 yield self._by_service, role.backend.name
 
     def _sharing(self, namespace: str, plan: RolloutSpec) -> frozenset[ObjectKey]:
         same_model = self._by_model.keys((namespace, plan.model))
-        return same_model | self._by_route.keys((namespace, plan.route.http_route.name))
+        rule = plan.route.rule
+        return same_model | self._by_route.keys((namespace, _route_name(rule.kind, rule.name)))
+
+
+def _route_name(kind: RouteKind, name: str) -> str:
+    """Return what identifies a route in its namespace."""
+    return f"{kind.value}/{name}"
 
 
 def _is_own_write(before: Record | None, after: Record) -> bool:

@@ -5,15 +5,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from serinus.api.names import HTTP_ROUTE, MODEL, MODEL_VERSION, ROLLOUT, Kind, ObjectKey
+from serinus.api.names import MODEL, MODEL_VERSION, ROLLOUT, Kind, ObjectKey
+from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.errors import InvalidObjectError, NotFoundError, SerinusError
 from serinus.kube.client import Requests
 from serinus.kube.kinds import collection_path, object_path
 from serinus.kube.records import model_record, model_version_record, rollout_record
-from serinus.kube.routes import route_record
 from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord, RolloutRecord, RouteRecord
 from serinus.ports.services import Clock
 from serinus.registry.kubernetes.reads import RegistryObjects
+from serinus.routers import load_router
 from serinus.web.cached import Read, Shared, SharedByKey
 from serinus.web.events import EventRow, event_rows
 from serinus.web.listing import RolloutRow, ordered, row_of
@@ -115,12 +116,13 @@ class ClusterReader:
         return Facts(record=record, route=route, events=events, trail=trail, versions=versions)
 
     async def _route(self, record: RolloutRecord) -> RouteRecord | None:
-        plan, status = plan_of(record), record.status
-        name = status.route.name if status.route is not None else plan.route.http_route.name if plan else ""
-        if not name:
+        rule = route_in_use(plan_of(record), record.status)
+        if rule is None:
             return None
-        path = object_path(HTTP_ROUTE, ObjectKey(record.meta.key.namespace, name))
-        return route_record(await self._client.request("GET", path))
+        source = load_router(rule.kind.field).source
+        path = object_path(source.kind, ObjectKey(record.meta.key.namespace, rule.name))
+        route = source.parse(await self._client.request("GET", path))
+        return route if isinstance(route, RouteRecord) else None
 
     async def _events(self, record: RolloutRecord) -> tuple[EventRow, ...]:
         key = record.meta.key

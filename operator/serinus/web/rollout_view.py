@@ -198,7 +198,7 @@ def _share(percent: float | None) -> str:
 def _rule(route: RouteRecord | None, plan: RolloutSpec | None) -> RouteRule | None:
     if route is None or plan is None:
         return None
-    name = plan.route.http_route.rule_name
+    name = plan.route.rule.rule
     named = [rule for rule in route.rules if name is None or rule.name == name]
     return named[0] if len(named) == 1 else None
 

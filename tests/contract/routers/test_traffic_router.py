@@ -6,12 +6,13 @@ from typing import Protocol
 import pytest
 
 from serinus.api.names import ObjectKey
-from serinus.api.rollout import HttpRouteRef, RouteRef
+from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare, SetWeights
 from serinus.engine.rollout.observation import BackendKey, RouteEntry
 from serinus.errors import RefusedError
 from serinus.ports.cluster_state import RouteRule
 from serinus.ports.services import TrafficRouter
+from serinus.routers import Routers
 from serinus.routers.gateway_api import GatewayApiRouter
 from support import records
 from support.fakes import FakeCluster, FakeRouter
@@ -38,7 +39,7 @@ class RealPlane:
 
     def __init__(self) -> None:
         self._api = MemoryApi()
-        self.router: TrafficRouter = GatewayApiRouter(self._api)
+        self.router: TrafficRouter = Routers(self._api, [GatewayApiRouter])
         self._path = f"{ROUTES}/ml/httproutes/fraud"
 
     def put(self, weights: Mapping[str, int], owner: str = "") -> None:
@@ -82,7 +83,7 @@ def plane(request: pytest.FixtureRequest) -> Plane:
 
 def shares(old: int, new: int, *, rule: str = "predict") -> SetWeights:
     ours = frozenset(BackendKey("", "Service", one.name) for one in (OLD, NEW))
-    route = RouteRef(http_route=HttpRouteRef(name="fraud", rule_name=rule))
+    route = RuleId(RouteKind.HTTP_ROUTE, "fraud", rule)
     return SetWeights(route=route, shares=(BackendShare(OLD, old), BackendShare(NEW, new)), ours=ours)
 
 

@@ -19,19 +19,19 @@ from serinus.kube.connection import read_connection
 from serinus.kube.jobs import ApiJobs
 from serinus.ports.cluster_state import (
     EndpointsRecord,
+    HttpRouteRecord,
     JobRecord,
     ModelVersionRecord,
     NamespaceRecord,
     Record,
     RolloutRecord,
-    RouteRecord,
 )
 from support.kube.client import create, eventually
 from support.kube.objects import backend_ref, endpoint_slice, http_route, without_identity
 from support.kube.sink import RememberingSink
 from support.manifests.builders import model_version, rollout
 
-KINDS: tuple[type[Record], ...] = (RolloutRecord, ModelVersionRecord, RouteRecord, EndpointsRecord, JobRecord)
+KINDS: tuple[type[Record], ...] = (RolloutRecord, ModelVersionRecord, HttpRouteRecord, EndpointsRecord, JobRecord)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from localcluster.client import Cluster
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.quantities import WEIGHT_SCALE
-from serinus.api.rollout import HttpRouteRef, RouteRef
+from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare, SetWeights
 from serinus.errors import NotLeaderError
 from serinus.kube.client import KubernetesClient
@@ -32,7 +32,7 @@ SLOW_ANSWER = 0.25
 
 BACKEND = BackendRef(name="fraud-v1", port=80)
 TO_SAFETY = SetWeights(
-    route=RouteRef(http_route=HttpRouteRef(name="fraud-detector", rule_name="predict")),
+    route=RuleId(RouteKind.HTTP_ROUTE, "fraud-detector", "predict"),
     shares=(BackendShare(BACKEND, WEIGHT_SCALE),),
     ours=frozenset(),
     towards_safety=True,

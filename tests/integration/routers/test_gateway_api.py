@@ -8,7 +8,7 @@ import pytest
 
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
-from serinus.api.rollout import HttpRouteRef, RouteRef
+from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare, SetWeights
 from serinus.engine.rollout.observation import BackendKey, backend_key
 from serinus.errors import ConflictError, RefusedError
@@ -49,7 +49,7 @@ RULES = (
 
 def weights(candidate: int, *, safety: bool = False, rule: str = "predict") -> SetWeights:
     return SetWeights(
-        route=RouteRef(http_route=HttpRouteRef(name="fraud-detector", rule_name=rule)),
+        route=RuleId(RouteKind.HTTP_ROUTE, "fraud-detector", rule),
         shares=(BackendShare(STABLE, 10_000 - candidate), BackendShare(CANDIDATE, candidate)),
         ours=frozenset({backend_key(STABLE), backend_key(CANDIDATE), OLD}),
         towards_safety=safety,
@@ -77,7 +77,7 @@ async def test_all_that_is_not_ours_is_byte_for_byte_as_it_was(
     refs[1]["weight"] = 4500
     refs.append({"group": "", "kind": "Service", "name": "fraud-v2", "port": 80, "weight": 500})
     assert after["spec"] == expected
-    assert record == await ApiCluster(api).read_route(ObjectKey(namespace, "fraud-detector"))
+    assert record == await ApiCluster(api).read_route(RouteKind.HTTP_ROUTE, ObjectKey(namespace, "fraud-detector"))
     assert record.written_by == "serinus"
 
 
@@ -152,7 +152,7 @@ async def test_what_the_api_server_refuses_is_told_with_its_own_words(
     api: KubernetesClient, namespace: str, route: dict[str, Any]
 ) -> None:
     wrong = SetWeights(
-        route=RouteRef(http_route=HttpRouteRef(name="fraud-detector", rule_name="predict")),
+        route=RuleId(RouteKind.HTTP_ROUTE, "fraud-detector", "predict"),
         shares=(BackendShare(BackendRef(name="fraud-v3", kind="no kind", port=80), 10_000),),
         ours=frozenset({backend_key(STABLE)}),
     )

@@ -175,7 +175,7 @@ class Looks:
                 return with_value(state, TESTS, facts.TestState.RUNNING) if not state[TESTS] else state
 
     def _written(self, state: State, action: SetWeights) -> State | None:
-        machine, beside = self.machine, action.route.http_route.name == facts.OTHER_ROUTE
+        machine, beside = self.machine, action.route.name == facts.OTHER_ROUTE
         entries = machine.entries(state, beside=beside)
         if entries is None:
             return None

@@ -144,7 +144,7 @@ class Machine:
     def is_beside(self, state: State) -> bool:
         """Return whether the route that the operator looks at is the one named "fraud-b"."""
         ref = route_in_use(self.plan(state), self.status(state))
-        return ref is not None and ref.http_route.name == facts.OTHER_ROUTE
+        return ref is not None and ref.name == facts.OTHER_ROUTE
 
     # ---- what a decision rests on --------------------------------------------------------------
 

@@ -49,7 +49,9 @@ async def _run(order: dict[str, Any]) -> None:
     settings = load_settings(Path(order["config"]))
     async with await KubernetesClient.open(kubeconfig) as client:
         operator = wiring.Operator(settings, client)
-        watcher = Watcher(operator.controller, lambda: read_connection(kubeconfig), settings.namespaces)
+        watcher = Watcher(
+            operator.controller, lambda: read_connection(kubeconfig), settings.namespaces, operator.route_sources
+        )
         await operator.run(watcher)
 
 

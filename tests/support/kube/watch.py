@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from serinus.kube.connection import Connection
-from serinus.kube.kinds import SOURCES, collection_path
+from serinus.kube.kinds import HTTP_ROUTES, collection_path, sources_with
 
 Raw = dict[str, Any]
 
@@ -85,7 +85,7 @@ async def _answer(served: WatchServer, request: web.Request) -> web.StreamRespon
     if request.method != "GET":
         served.writes.append(f"{request.method} {request.path}")
         return web.json_response({})
-    for source in SOURCES:
+    for source in sources_with((HTTP_ROUTES,)):
         if request.path == collection_path(source.kind):
             if request.query.get("watch"):
                 return await _watch(served, source.kind.plural, request)
@@ -109,7 +109,7 @@ def _discovery(path: str) -> Raw:
     if path == "/apis":
         groups = {
             source.kind.group: [{"groupVersion": source.kind.api_version, "version": source.kind.version}]
-            for source in SOURCES
+            for source in sources_with((HTTP_ROUTES,))
             if source.kind.group
         }
         return {
@@ -128,7 +128,7 @@ def _discovery(path: str) -> Raw:
             "namespaced": source.namespaced,
             "verbs": ["list", "watch", "patch", "get"],
         }
-        for source in SOURCES
+        for source in sources_with((HTTP_ROUTES,))
         if path.endswith(f"/{source.kind.api_version}")
     ]
     return {"resources": resources}

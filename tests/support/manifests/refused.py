@@ -48,7 +48,13 @@ _TOP_LEVEL: Final = (
     _plan("a Rollout without a version", {"spec.version": GONE}, "spec.version", "Required value"),
     _plan("a Rollout without a route", {"spec.route": GONE}, "spec.route", "Required value"),
     _plan("a Rollout without a plan", {"spec.stages": GONE}, "spec.stages", "Required value"),
-    _plan("a route without an HTTPRoute", {"spec.route": {}}, "spec.route.httpRoute", "Required value"),
+    _plan("a route of no kind", {"spec.route": {}}, "spec.route", "name exactly one of httpRoute, grpcRoute"),
+    _plan(
+        "a route of two kinds",
+        {"spec.route": {"httpRoute": {"name": "fraud"}, "grpcRoute": {"name": "fraud"}}},
+        "spec.route",
+        "name exactly one of httpRoute, grpcRoute",
+    ),
     _plan("a route without a name", {"spec.route.httpRoute": {}}, "spec.route.httpRoute.name", "Required value"),
     _plan("a model's name in capitals", {"spec.model": "Fraud"}, "spec.model", "should match '^[a-z0-9]"),
     _plan(

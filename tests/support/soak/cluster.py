@@ -13,12 +13,12 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout import Approval, RolloutSpec, Stage
 from serinus.ports.cluster_state import (
     EndpointsRecord,
+    HttpRouteRecord,
     ModelRecord,
     ModelVersionRecord,
     NamespaceRecord,
     Record,
     RolloutRecord,
-    RouteRecord,
 )
 from serinus.ports.registry_store import Commit
 from support.fakes import FakeCluster
@@ -173,7 +173,7 @@ class SoakCluster(FakeCluster):
             served = frozenset([*head.good, *([head.production.version] if head.production else [])])
             self.put(replace(model, served=served, recorded=head.audit.sequence, production=head.production))
 
-    def shares(self, route: RouteRecord) -> dict[str, float]:
+    def shares(self, route: HttpRouteRecord) -> dict[str, float]:
         """Return the percentage of each version."""
         entries = route.rules[0].entries
         total = sum(entry.weight for entry in entries) or 1
@@ -183,7 +183,7 @@ class SoakCluster(FakeCluster):
     def _say(self, before: Record | None, after: Record) -> None:
         at, name = self.now(), after.meta.key.name
         match after:
-            case RouteRecord():
+            case HttpRouteRecord():
                 self._say_route(before, after, at)
             case RolloutRecord():
                 self._say_rollout(before if isinstance(before, RolloutRecord) else None, after, at)
@@ -201,8 +201,8 @@ class SoakCluster(FakeCluster):
             case _:
                 pass
 
-    def _say_route(self, before: Record | None, after: RouteRecord, at: float) -> None:
-        if isinstance(before, RouteRecord) and before.rules == after.rules:
+    def _say_route(self, before: Record | None, after: HttpRouteRecord, at: float) -> None:
+        if isinstance(before, HttpRouteRecord) and before.rules == after.rules:
             return
         shares, model = self.shares(after), after.meta.key.name
         if self.traffic is not None:
@@ -226,7 +226,7 @@ class SoakCluster(FakeCluster):
         """Accept every route as it is now."""
         self.accepting = True
         for (kind, _), record in list(self.objects.items()):
-            if kind is RouteRecord and isinstance(record, RouteRecord):
+            if kind is HttpRouteRecord and isinstance(record, HttpRouteRecord):
                 parents = tuple(replace(parent, observed_generation=record.generation) for parent in record.parents)
                 if parents != record.parents:
                     self.put(replace(record, parents=parents))

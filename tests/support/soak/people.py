@@ -13,7 +13,13 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus, StageState
 from serinus.engine.rollout.observation import RouteEntry
-from serinus.ports.cluster_state import EndpointsRecord, ModelVersionRecord, NamespaceRecord, RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import (
+    EndpointsRecord,
+    HttpRouteRecord,
+    ModelVersionRecord,
+    NamespaceRecord,
+    RolloutRecord,
+)
 from support.records import backend, endpoints, model_version, rollout, spec_for
 from support.soak.cluster import SoakCluster
 from support.soak.facts import Applied, Quality
@@ -121,10 +127,10 @@ class Team:
         if (record := self._stored()) is None or not isinstance(record.spec, RolloutSpec):
             return
         status = record.status
-        route = self._cluster.objects.get((RouteRecord, self._key))
+        route = self._cluster.objects.get((HttpRouteRecord, self._key))
         named = {record.spec.version, status.last_known_good}
         named |= {role.version for role in (status.stable, status.candidate) if role is not None}
-        if isinstance(route, RouteRecord):
+        if isinstance(route, HttpRouteRecord):
             named |= set(self._cluster.shares(route))
         free = [version for version in self._versions if version not in named]
         for version in free[:-KEPT]:
@@ -223,8 +229,8 @@ class Team:
 
     def _edit_route(self) -> None:
         """Somebody gives all entries of the route the weights that come to mind."""
-        route = self._cluster.objects.get((RouteRecord, self._key))
-        if not isinstance(route, RouteRecord):
+        route = self._cluster.objects.get((HttpRouteRecord, self._key))
+        if not isinstance(route, HttpRouteRecord):
             return
         entries = tuple(
             RouteEntry(entry.key, int(self._rng.choice([0, 1000, 5000, 10000])), entry.filters)
@@ -242,8 +248,8 @@ class Team:
             self._cluster.delete(self._key)
 
     def _recreate(self) -> None:
-        route = self._cluster.objects.get((RouteRecord, self._key))
-        assert isinstance(route, RouteRecord)
+        route = self._cluster.objects.get((HttpRouteRecord, self._key))
+        assert isinstance(route, HttpRouteRecord)
         serving = max(self._cluster.shares(route).items(), key=lambda item: item[1])[0]
         self._create(serving if serving in self._versions else self._versions[-1])
 

@@ -16,7 +16,7 @@ from serinus.engine.rollout.observation import TestOutcome
 from serinus.errors import TransientError
 from serinus.ports.cluster_state import Meta
 from serinus.reconcile.assembly import assemble
-from serinus.reconcile.cache import KINDS
+from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.ports import Ports
 from serinus.registry.service import Registry
 from serinus.telemetry import Telemetry
@@ -39,6 +39,8 @@ from support.virtual_loop import LoopClock
 
 WORKERS: Final = 4
 FAILED: Final = TestOutcome(TestResult.FAILED, "score is not a number")
+
+_KINDS = ClusterCache().kinds
 
 
 class _Checks:
@@ -138,7 +140,7 @@ class Process:
 
     def relist(self) -> None:
         """Every watch has begun anew."""
-        for kind in KINDS:
+        for kind in _KINDS:
             self.parts.controller.on_relist(kind)
 
     def queue_lengths(self) -> dict[str, int]:

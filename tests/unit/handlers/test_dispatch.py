@@ -7,10 +7,12 @@ import pytest
 from serinus.api.names import ObjectKey
 from serinus.handlers.dispatch import dispatch
 from serinus.handlers.kopf_settings import EndlessBackoff, watch_settings
-from serinus.kube.kinds import SOURCE_OF, SOURCES
+from serinus.kube.kinds import SOURCES
 from serinus.ports.cluster_state import EndpointsRecord, RolloutRecord
 from support.kube.objects import endpoint_slice, metadata
 from support.kube.sink import RememberingSink
+
+SOURCE_OF = {source.record: source for source in SOURCES}
 
 
 @pytest.mark.parametrize("event", [None, "ADDED", "MODIFIED"])

@@ -12,15 +12,17 @@ from serinus.api.names import ObjectKey
 from serinus.handlers import kopf_session
 from serinus.handlers import watcher as watcher_module
 from serinus.handlers.watcher import Watcher
-from serinus.kube.kinds import SOURCE_OF
+from serinus.kube.kinds import SOURCES
 from serinus.ports.cluster_state import EndpointsRecord, NamespaceRecord, Record
-from serinus.reconcile.cache import KINDS
+from serinus.reconcile.cache import ClusterCache
 from support.kube.client import eventually
 from support.kube.objects import endpoint_slice, metadata
 from support.kube.sink import RememberingSink
 from support.kube.watch import WatchServer, watch_server
 
 PATIENCE: Final = 90.0
+_KINDS = ClusterCache().kinds
+_SOURCE_OF = {source.record: source for source in SOURCES}
 
 
 @asynccontextmanager
@@ -56,8 +58,8 @@ async def test_watched_objects_reach_the_sink_and_nothing_is_written() -> None:
 async def test_every_kind_is_to_be_listed_once_kopf_has_listed_it_even_where_there_is_none_of_it() -> None:
     async with watch_server() as server, watching(server) as (watcher, sink):
         await asyncio.wait_for(watcher.begun.wait(), PATIENCE)
-        assert await _relisted(sink, *KINDS)
-        assert server.lists == {SOURCE_OF[kind].kind.plural: 1 for kind in KINDS}
+        assert await _relisted(sink, *_KINDS)
+        assert server.lists == {_SOURCE_OF[kind].kind.plural: 1 for kind in _KINDS}
 
 
 async def test_a_kind_is_to_be_listed_even_while_the_api_server_does_not_answer_its_watch() -> None:
@@ -65,7 +67,7 @@ async def test_a_kind_is_to_be_listed_even_while_the_api_server_does_not_answer_
     async with watch_server() as server:
         server.answering.clear()
         async with watching(server) as (_, sink):
-            await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
+            await eventually(lambda: _relisted(sink, *_KINDS), why="every kind")
             await eventually(lambda: _watched(server), why="the watch")
             server.answering.set()
 
@@ -83,22 +85,22 @@ async def test_a_watch_that_kopf_has_silently_given_up_is_begun_anew(monkeypatch
 
 async def test_a_watch_that_the_api_server_has_forgotten_is_followed_by_a_list_of_this_kind_alone() -> None:
     async with watch_server(endpointslices=[endpoint_slice(name="a")]) as server, watching(server) as (watcher, sink):
-        await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
+        await eventually(lambda: _relisted(sink, *_KINDS), why="every kind")
         await eventually(lambda: _watched(server), why="the watch")
         server.fail("endpointslices", 410)
-        await eventually(lambda: _relisted(sink, *KINDS, EndpointsRecord), why="the endpoints again")
+        await eventually(lambda: _relisted(sink, *_KINDS, EndpointsRecord), why="the endpoints again")
         assert (watcher.restarts, server.lists["endpointslices"]) == (0, 2)
 
 
 async def test_a_watch_that_ends_and_goes_on_where_it_was_needs_no_list() -> None:
     async with watch_server() as server, watching(server) as (_, sink):
-        await eventually(lambda: _relisted(sink, *KINDS), why="every kind")
+        await eventually(lambda: _relisted(sink, *_KINDS), why="every kind")
         await eventually(lambda: _watched(server), why="the watch")
         for stream in server.streams["endpointslices"]:
             stream.put_nowait(None)
         await eventually(lambda: _watched(server, times=2), why="the second watch")
         assert server.lists["endpointslices"] == 1
-        assert len(sink.relisted) == len(KINDS)
+        assert len(sink.relisted) == len(_KINDS)
 
 
 async def test_a_watch_that_gives_up_is_restarted_and_the_sink_asked_to_relist() -> None:
@@ -108,7 +110,7 @@ async def test_a_watch_that_gives_up_is_restarted_and_the_sink_asked_to_relist()
 
         server.fail("endpointslices")
 
-        await eventually(lambda: _relisted(sink, *KINDS, *KINDS), why="all kinds to be listed again")
+        await eventually(lambda: _relisted(sink, *_KINDS, *_KINDS), why="all kinds to be listed again")
         assert watcher.restarts == 1
         await eventually(lambda: _watched(server, times=2), why="the new watch")
         server.send("endpointslices", "ADDED", endpoint_slice(name="later"))
@@ -153,11 +155,11 @@ async def _watched(server: WatchServer, plural: str = "endpointslices", times: i
 
 
 async def _listed_again(server: WatchServer) -> bool:
-    return all(server.lists[SOURCE_OF[kind].kind.plural] >= 2 for kind in KINDS)
+    return all(server.lists[_SOURCE_OF[kind].kind.plural] >= 2 for kind in _KINDS)
 
 
 async def _relisted_again(sink: RememberingSink) -> bool:
-    return all(sink.relisted.count(kind) >= 2 for kind in KINDS)
+    return all(sink.relisted.count(kind) >= 2 for kind in _KINDS)
 
 
 async def _relisted(sink: RememberingSink, *kinds: type[Record]) -> bool:

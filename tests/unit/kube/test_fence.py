@@ -17,8 +17,8 @@ import serinus
 from serinus.api.audit_record import AuditEntry, AuditEvent, OperatorIdentity
 from serinus.api.modelversion import ModelVersionStatus
 from serinus.api.names import ObjectKey
-from serinus.api.rollout import HttpRouteRef, RouteRef
 from serinus.api.rollout_status import RolloutStatus
+from serinus.api.route import RouteKind, RuleId
 from serinus.api.stage_tests import JobTest
 from serinus.engine.rollout.actions import BackendShare, RunJobTest, SetWeights, TestRun
 from serinus.engine.rollout.decision import Event, EventReason
@@ -58,7 +58,7 @@ OWNER: Meta = meta("fraud")
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ENTRY = AuditEntry(id="a", event=AuditEvent.ROLLOUT_STARTED, at=AT, version="2.0.0", actor=actor_of(""))
 SHARES = SetWeights(
-    route=RouteRef(http_route=HttpRouteRef(name="fraud", rule_name="predict")),
+    route=RuleId(RouteKind.HTTP_ROUTE, "fraud", "predict"),
     shares=(BackendShare(backend("fraud", "1.0.0"), 9500), BackendShare(backend("fraud", "2.0.0"), 500)),
     ours=frozenset(BackendKey("", "Service", backend("fraud", one).name, 80) for one in ("1.0.0", "2.0.0")),
 )
@@ -113,7 +113,7 @@ async def a_shown_head(client: KubernetesClient) -> None:
 Write = Callable[[KubernetesClient], Awaitable[object]]
 
 WRITES: dict[str, Write] = {
-    "routers.gateway_api": lambda client: GatewayApiRouter(client).set_weights("ml", SHARES),
+    "routers.patching": lambda client: GatewayApiRouter(client).set_weights("ml", SHARES),
     "kube.finalizers": lambda client: ApiFinalizers(client).set(OWNER, present=True),
     "kube.jobs": lambda client: ApiJobs(client).ensure(OWNER, JOB),
     "kube.events: first": an_event,

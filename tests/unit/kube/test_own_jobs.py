@@ -6,7 +6,7 @@ import pytest
 
 from serinus.errors import InvalidObjectError
 from serinus.kube.job_names import name_of_job
-from serinus.kube.kinds import SOURCE_OF
+from serinus.kube.kinds import SOURCES
 from serinus.kube.own_jobs import own_job_record
 from serinus.ports.cluster_state import JobRecord
 from support.kube.objects import metadata
@@ -54,4 +54,4 @@ def test_a_job_with_the_marks_of_a_test_and_another_name_never_comes_in(forged: 
 
 
 def test_the_watch_and_the_lists_go_by_the_name() -> None:
-    assert SOURCE_OF[JobRecord].parse is own_job_record
+    assert [source.parse for source in SOURCES if source.record is JobRecord] == [own_job_record]

@@ -19,7 +19,7 @@ from serinus.kube.records import (
     namespace_record,
     rollout_record,
 )
-from serinus.kube.routes import route_record
+from serinus.kube.routes import http_route_record
 from serinus.ports.cluster_state import Meta
 from support.kube.objects import backend_ref, condition, endpoint_slice, http_route, metadata, parent_status
 from support.manifests.builders import model_version, rollout
@@ -204,21 +204,21 @@ def test_a_job_that_serinus_did_not_create_is_an_error() -> None:
 
 
 def test_an_unset_weight_is_one_and_an_unset_kind_a_core_service() -> None:
-    record = route_record(http_route({"name": "predict", "backendRefs": [{"name": "a", "port": 80}]}, {}))
+    record = http_route_record(http_route({"name": "predict", "backendRefs": [{"name": "a", "port": 80}]}, {}))
     assert [rule.name for rule in record.rules] == ["predict", ""]
     assert record.rules[0].entries == (RouteEntry(BackendKey("", "Service", "a", 80), 1),)
 
 
 def test_a_backend_of_another_namespace_has_a_name_that_no_object_can_have() -> None:
     refs = [backend_ref("a", 1, namespace="theirs"), backend_ref("a", 1, namespace="ml")]
-    entries = route_record(http_route({"backendRefs": refs})).rules[0].entries
+    entries = http_route_record(http_route({"backendRefs": refs})).rules[0].entries
     assert [entry.key.name for entry in entries] == ["theirs/a", "a"]
 
 
 def parents(*statuses: dict[str, Any], refs: list[dict[str, Any]] | None = None) -> tuple[ParentFacts, ...]:
     raw = http_route({}, status={"parents": list(statuses)})
     raw["spec"]["parentRefs"] = refs or [{"name": "gateway"}]
-    return route_record(raw).parents
+    return http_route_record(raw).parents
 
 
 def test_a_parent_accepts_with_both_conditions_at_the_older_of_their_generations() -> None:
@@ -283,7 +283,7 @@ def test_every_controller_that_reports_of_a_parent_counts_and_is_named() -> None
 
 def test_the_filters_of_a_backend_are_read_as_canonical_json() -> None:
     filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"value": "é", "name": "x-key"}]}}]
-    entry = route_record(http_route({"backendRefs": [backend_ref("a", 1, filters=filters)]})).rules[0].entries[0]
+    entry = http_route_record(http_route({"backendRefs": [backend_ref("a", 1, filters=filters)]})).rules[0].entries[0]
     assert entry.filters == (
         '[{"requestHeaderModifier":{"set":[{"name":"x-key","value":"é"}]},"type":"RequestHeaderModifier"}]'
     )
@@ -300,15 +300,17 @@ def test_the_last_writer_of_the_rules_is_named() -> None:
         written("someone", 6, "f:hostnames"),
         written("contour", 7, "f:rules", subresource="status"),
     ]
-    assert route_record(http_route({}, metadata=metadata(managedFields=entries))).written_by == "kubectl-edit"
-    assert route_record(http_route({})).written_by == ""
+    assert http_route_record(http_route({}, metadata=metadata(managedFields=entries))).written_by == "kubectl-edit"
+    assert http_route_record(http_route({})).written_by == ""
 
 
 def test_a_controlling_owner_of_the_route_is_named_and_a_plain_owner_is_not() -> None:
     controller = {"apiVersion": "serving.kserve.io/v1", "kind": "InferenceService", "name": "f", "controller": True}
-    assert route_record(http_route({}, metadata=metadata(ownerReferences=[controller]))).owner == "InferenceService/f"
     assert (
-        route_record(http_route({}, metadata=metadata(ownerReferences=[controller | {"controller": False}]))).owner
+        http_route_record(http_route({}, metadata=metadata(ownerReferences=[controller]))).owner == "InferenceService/f"
+    )
+    assert (
+        http_route_record(http_route({}, metadata=metadata(ownerReferences=[controller | {"controller": False}]))).owner
         == ""
     )
 

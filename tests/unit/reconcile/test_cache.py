@@ -8,14 +8,15 @@ import pytest
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import CurrentStage, RolloutStatus, StageState, TestResult
+from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.observation import Observation, TestOutcome
 from serinus.ports.cluster_state import (
     EndpointsRecord,
+    HttpRouteRecord,
     ModelVersionRecord,
     NamespaceRecord,
     Record,
     RolloutRecord,
-    RouteRecord,
 )
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
@@ -72,8 +73,8 @@ def test_the_deletion_of_the_old_namesake_leaves_the_new_one_alone() -> None:
 
 def test_a_deletion_without_a_uid_means_whatever_has_the_name() -> None:
     cache = cache_of(route())
-    cache.drop(RouteRecord, key(), "")
-    assert cache.route(key()) is None
+    cache.drop(HttpRouteRecord, key(), "")
+    assert cache.route(key().namespace, RuleId(RouteKind.HTTP_ROUTE, key().name)) is None
 
 
 def test_the_last_plan_survives_a_spoilt_spec() -> None:

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serinus.api.modelversion import BackendRef
-from serinus.api.rollout import HttpRouteRef, RouteRef
+from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare, SetWeights
 from serinus.engine.rollout.observation import BackendKey, backend_key
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from serinus.errors import AmbiguousError, ConfigurationError, ConflictError, RefusedError
-from serinus.kube.routes import route_record
+from serinus.kube.routes import http_route_record
 from serinus.routers import load_router
-from serinus.routers.gateway_api import GatewayApiRouter, weights_patch
+from serinus.routers.gateway_api import GatewayApiRouter
 from support.kube.memory import MemoryApi, json_patch
 from support.kube.objects import ROUTES, backend_ref, http_route, metadata
 
@@ -27,7 +27,7 @@ PATH = f"{ROUTES}/ml/httproutes/fraud-detector"
 
 def weights(candidate: int = 500, *, rule: str | None = None, safety: bool = False) -> SetWeights:
     return SetWeights(
-        route=RouteRef(http_route=HttpRouteRef(name="fraud-detector", rule_name=rule)),
+        route=RuleId(RouteKind.HTTP_ROUTE, "fraud-detector", rule),
         shares=(BackendShare(STABLE, 10_000 - candidate), BackendShare(CANDIDATE, candidate)),
         ours=OURS,
         towards_safety=safety,
@@ -35,7 +35,7 @@ def weights(candidate: int = 500, *, rule: str | None = None, safety: bool = Fal
 
 
 def patch_of(raw: dict[str, Any], action: SetWeights) -> list[dict[str, Any]]:
-    return weights_patch(route_record(raw), action)
+    return GatewayApiRouter.patch(http_route_record(raw), action)
 
 
 def test_a_patch_tests_its_preconditions_and_changes_only_what_differs() -> None:
@@ -104,13 +104,13 @@ def test_the_patched_rule_is_the_plan_and_the_rest_of_the_route_is_untouched(
     refs: list[dict[str, Any]], candidate: int
 ) -> None:
     raw = http_route({"backendRefs": [backend_ref("x", 3)], "name": "other"}, {"backendRefs": refs, "name": "predict"})
-    plan = plan_entries(route_record(raw).rules[1].entries, weights(candidate).shares, OURS)
+    plan = plan_entries(http_route_record(raw).rules[1].entries, weights(candidate).shares, OURS)
     if isinstance(plan, Unplannable):
         with pytest.raises(RefusedError, match=r"weight|more than once"):
             patch_of(raw, weights(candidate, rule="predict"))
         return
     patched = json_patch(raw, patch_of(raw, weights(candidate, rule="predict")))
-    assert route_record(patched).rules[1].entries == plan
+    assert http_route_record(patched).rules[1].entries == plan
     assert patched["spec"]["rules"][0] == raw["spec"]["rules"][0]
     assert patched["metadata"] == raw["metadata"]
     foreign = [ref for ref in refs if ref["name"] in {"foreign", "stranger"}]
@@ -162,7 +162,7 @@ async def test_a_retry_after_a_lost_answer_writes_nothing_more() -> None:
 
 async def test_a_route_that_the_watch_has_shown_is_not_read_again() -> None:
     api = MemoryApi()
-    known = route_record(api.put(PATH, http_route({"backendRefs": [backend_ref("stable", 10_000)]})))
+    known = http_route_record(api.put(PATH, http_route({"backendRefs": [backend_ref("stable", 10_000)]})))
     record = await GatewayApiRouter(api).set_weights("ml", weights(), known=known)
     assert [entry.weight for entry in record.rules[0].entries] == [9500, 500]
     assert api.calls == [f"PATCH {PATH}"]
@@ -179,7 +179,7 @@ async def test_a_route_that_the_watch_has_shown_is_not_read_again() -> None:
 )
 async def test_what_the_watch_has_shown_decides_nothing_once_the_route_has_changed(shown: dict[str, Any]) -> None:
     api = MemoryApi()
-    known = route_record(api.put(PATH, shown))
+    known = http_route_record(api.put(PATH, shown))
     api.put(PATH, http_route({"backendRefs": [backend_ref("stable", 10_000), backend_ref("foreign", 0)]}))
     record = await GatewayApiRouter(api).set_weights("ml", weights(), known=known)
     assert [(entry.key.name, entry.weight) for entry in record.rules[0].entries] == [

@@ -86,6 +86,7 @@ actorStamped: {{ include "serinus.stamps" . }}
 jobTests: {{ .Values.rbac.jobs }}
 resync: {{ .Values.config.resync }}
 writers: {{ .Values.config.writers }}
+routers: {{ toJson .Values.config.routers }}
 registry: {{- toYaml .Values.config.registry | nindent 2 }}
 artifacts: {{- include "serinus.artifacts" . | nindent 2 }}
 audit: {{- include "serinus.audit" . | nindent 2 }}

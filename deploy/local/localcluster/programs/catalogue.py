@@ -134,6 +134,12 @@ ARGO_CD_PROGRAM: Final = Program(
 )
 """One program for all of Argo CD's roles, for the tests of an installation: not part of the cluster."""
 
+KSERVE: Final = "v0.20.0"
+"""The version of the CRDs that go/kserve selects."""
+
+ISTIO: Final = "v0.0.0-20260827124520-eed52ebb66ad"
+"""The version of the CRDs that go/istio selects."""
+
 PROGRAMS: Final = (
     Program(
         name="etcd",

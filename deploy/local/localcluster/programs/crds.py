@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ import yaml
 from localcluster.api import Api, Manifest, collection
 from localcluster.console import progress
 from localcluster.errors import LocalClusterError
-from localcluster.programs.catalogue import CONTOUR
+from localcluster.programs.catalogue import CONTOUR, ISTIO, KSERVE
 from localcluster.programs.gobuild import module_folder
 from localcluster.settings import CHECKOUT, Feature, Settings, cache_folder
 
@@ -54,9 +55,48 @@ async def install(api: Api, settings: Settings) -> None:
         manifests += json.loads(provide().read_text(encoding="utf-8"))
     for file in sorted(SERINUS.glob("*.yaml")):
         manifests += _read(file)
+    await establish(api, manifests)
+
+
+async def establish(api: Api, manifests: Iterable[Manifest]) -> None:
+    """Apply these CRDs and wait until the API server serves them.
+
+    Raises:
+        LocalClusterError: The API server rejects one, or does not establish it in time.
+    """
     async with asyncio.TaskGroup() as group:
         for manifest in manifests:
             group.create_task(_establish(api, manifest))
+
+
+def of_istio() -> list[Manifest]:
+    """Return all CRDs of Istio; LocalClusterError if its Go module cannot be fetched."""
+    return _of_module("istio.io/istio", "istio", ISTIO, "manifests/charts/base/files/crd-all.gen.yaml")
+
+
+def of_kserve() -> list[Manifest]:
+    """Return the CRD of InferenceServices; LocalClusterError if KServe's Go module cannot be fetched."""
+    file = "config/crd/full/serving.kserve.io_inferenceservices.yaml"
+    return _of_module("github.com/kserve/kserve", "kserve", KSERVE, file)
+
+
+def of_inference_pools() -> list[Manifest]:
+    """Return the CRD of InferencePools; LocalClusterError if the Go module cannot be fetched."""
+    file = "config/crd/bases/inference.networking.k8s.io_inferencepools.yaml"
+    return _of_module("sigs.k8s.io/gateway-api-inference-extension", "kserve", KSERVE, file)
+
+
+def _of_module(module: str, source: str, version: str, file: str) -> list[Manifest]:
+    """Return the CRDs of a file of a module, from the cache where they are: two megabytes of YAML take long to read."""
+    cached = cache_folder() / "crds" / version / f"{Path(file).stem}.json"
+    if not cached.exists():
+        manifests = _read(module_folder(module, source) / file)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        part = cached.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(manifests), encoding="utf-8")
+        part.replace(cached)
+    found: list[Manifest] = json.loads(cached.read_text(encoding="utf-8"))
+    return found
 
 
 async def await_condition(api: Api, manifest: Manifest, condition: str) -> None:
@@ -89,5 +129,6 @@ def is_true(manifest: Manifest, condition: str) -> bool:
 
 
 def _read(file: Path) -> list[Manifest]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     with file.open(encoding="utf-8") as stream:
-        return [manifest for manifest in yaml.safe_load_all(stream) if manifest]
+        return [manifest for manifest in yaml.load_all(stream, Loader=loader) if manifest]

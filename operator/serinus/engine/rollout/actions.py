@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from serinus.api.modelversion import BackendRef
-from serinus.api.rollout import RouteRef
+from serinus.api.route import RuleId
 from serinus.api.stage_tests import HttpCheck, JobTest
-from serinus.engine.rollout.observation import BackendKey
+from serinus.engine.rollout.observation import BackendKey, backend_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,16 @@ class SetWeights:
         towards_safety: takes traffic from a bad version: written first, retried at once, waits for nothing.
     """
 
-    route: RouteRef
+    route: RuleId
     shares: tuple[BackendShare, ...]
     ours: frozenset[BackendKey]
     filters_of: BackendKey | None = None
     towards_safety: bool = False
+
+    @property
+    def backends(self) -> frozenset[BackendKey]:
+        """All backends that it knows."""
+        return self.ours | {backend_key(share.backend) for share in self.shares}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

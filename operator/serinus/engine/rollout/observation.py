@@ -13,28 +13,40 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import TestResult
 from serinus.engine.analysis.assessment import Progress
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
+from serinus.engine.rollout.traffic.capabilities import GATEWAY_API, RouterCapabilities
 from serinus.engine.rollout.waiting import WaitReason
 
 
 class BackendKey(NamedTuple):
-    """What identifies a backend in a route: two ports of one Service are two backends."""
+    """What identifies a backend in a route: two ports of one Service are two backends, and so are two subsets."""
 
     group: str
     kind: str
     name: str
     port: int | None = None
+    subset: str = ""
 
     @property
     def label(self) -> str:
-        """Its name for people and for the status: ``name:port``, with the kind where it is not a core Service."""
+        """Its name for people and for the status: ``name:port[subset]``, with the kind unless it is a core Service."""
         kind = f"{self.kind}.{self.group}" if self.group else self.kind
         prefix = "" if (self.group, self.kind) == ("", "Service") else f"{kind}/"
-        return f"{prefix}{self.name}{f':{self.port}' if self.port is not None else ''}"
+        port = f":{self.port}" if self.port is not None else ""
+        return f"{prefix}{self.name}{port}{f'[{self.subset}]' if self.subset else ''}"
+
+    @property
+    def is_service(self) -> bool:
+        """Whether it is a core Service, whose EndpointSlices tell its endpoints."""
+        return (self.group, self.kind) == ("", "Service")
+
+    def may_be(self, other: "BackendKey") -> bool:
+        """Return whether both may mean the same backend: a Service with one port may be named without it."""
+        return self == other or (self.is_service and self.port is None and self == other._replace(port=None))
 
 
 def backend_key(backend: BackendRef) -> BackendKey:
     """Return the identity of a ModelVersion's backend."""
-    return BackendKey(backend.group, backend.kind, backend.name, backend.port)
+    return BackendKey(backend.group, backend.kind, backend.name, backend.port, backend.subset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,12 +144,14 @@ class RouteFacts:
         entries: the rule's backendRefs in order, foreign ones included.
         parents: one for each parentRef; a parent that has said nothing yet is not accepted at generation 0.
         written_by: the field manager that wrote the rules last, for the story of a drift.
+        can: what the route's router can do.
     """
 
     generation: int
     entries: tuple[RouteEntry, ...]
     parents: tuple[ParentFacts, ...]
     written_by: str = ""
+    can: RouterCapabilities = GATEWAY_API
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from serinus.api.rollout_status import (
     StageState,
     VersionRequest,
 )
+from serinus.api.route import RuleId
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.modes import Running, Stranded
@@ -57,15 +58,15 @@ def _adoptable(found: Adoption, situation: PlannedSituation) -> str | None:
 
 def remembered_route(status: RolloutStatus, situation: PlannedSituation, route: RouteFacts) -> RouteStatus:
     """Return the rule as the status keeps it: its name, and the backends with weight that are not ours."""
-    ref, ours = situation.plan.route.http_route, our_backends(situation.observed, status)
+    ref, ours = situation.plan.route.rule, our_backends(situation.observed, status)
     foreign = dict.fromkeys(entry.key.label for entry in route.entries if entry.weight and entry.key not in ours)
-    return RouteStatus(name=ref.name, rule_name=ref.rule_name, foreign=tuple(foreign))
+    return RouteStatus(kind=ref.kind, name=ref.name, rule_name=ref.rule, foreign=tuple(foreign))
 
 
 def has_moved(status: RolloutStatus, spec: RolloutSpec) -> bool:
     """Return whether the spec names another route or rule than the one that the status remembers."""
-    route, ref = status.route, spec.route.http_route
-    return route is not None and (route.name, route.rule_name) != (ref.name, ref.rule_name)
+    route = status.route
+    return route is not None and RuleId(route.kind, route.name, route.rule_name) != spec.route.rule
 
 
 def move(draft: Draft, situation: PlannedSituation) -> Draft:

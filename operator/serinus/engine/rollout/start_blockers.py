@@ -2,10 +2,11 @@
 
 from serinus.api.model import Enforcement
 from serinus.api.names import UNSAFE_ROLLBACK_ANNOTATION, model_version_name
+from serinus.api.quantities import Share
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout import job_tests
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
-from serinus.engine.rollout.observation import RouteFacts, RouteProblem, VersionFacts
+from serinus.engine.rollout.observation import RouteFacts, RouteProblem, VersionFacts, backend_key
 from serinus.engine.rollout.traffic.targets import (
     place_of,
     serving_now,
@@ -62,6 +63,9 @@ def _route_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:
     spec, observed, stable = situation.plan, situation.observed, draft.status.stable
     if isinstance(observed.route, RouteProblem):
         return Waiting(observed.route.reason, observed.route.message)
+    beyond = _router_blocker(situation, observed.route)
+    if beyond is not None:
+        return beyond
     if stable is not None and shared_backend(draft.status, observed, stable.version, spec.version):
         return _same_backend((stable.version, spec.version))
     found = serving_now(observed.route, observed.versions.values())
@@ -74,6 +78,33 @@ def _route_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:
         message = f"The route's traffic goes to {names}, which no ModelVersion of {spec.model} names as its backend."
         remedy = "Apply a ModelVersion with this backend (name and port), so that it can be the stable version."
         return Waiting(WaitReason.FOREIGN_BACKENDS, f"{message} {remedy}")
+    return None
+
+
+def _router_blocker(situation: PlannedSituation, route: RouteFacts) -> Waiting | None:
+    """Return what the plan or the version asks for that this kind of route cannot do."""
+    spec, can = situation.plan, route.can
+    kind = spec.route.rule.kind
+    for index, stage in enumerate(spec.stages):
+        if stage.traffic.parts % can.unit:
+            least = Share.of_parts(can.unit)
+            message = (
+                f"spec.stages[{index}].traffic: {kind.field} gives no smaller shares than {least}, not {stage.traffic}"
+            )
+            return Waiting(WaitReason.BEYOND_ROUTER, f"{message}: write a multiple of {least}.")
+    facts = situation.observed.versions[spec.version]
+    if facts.backend is None:
+        return None
+    if facts.backend.subset and not can.subsets:
+        path = f"ModelVersion {model_version_name(spec.model, spec.version)}, spec.serving.backendRef.subset"
+        message = (
+            f"{path}: {kind.field} knows no subsets: give the version a Service of its own, or use virtualService."
+        )
+        return Waiting(WaitReason.BEYOND_ROUTER, message)
+    key = backend_key(facts.backend)
+    if not can.manages_backends and key not in {entry.key for entry in route.entries}:
+        message = f"{kind.value} {spec.route.rule.name} does not list {key.label}, where {spec.version} serves"
+        return Waiting(WaitReason.BACKEND_NOT_IN_ROUTE, f"{message}: add it there with no traffic.")
     return None
 
 

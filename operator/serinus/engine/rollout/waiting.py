@@ -38,6 +38,9 @@ class WaitReason(StrEnum):
     BACKEND_NOT_READY = "BackendNotReady"
     ROLLBACK_TARGET_NOT_READY = "RollbackTargetNotReady"
     ROUTE_MISSING = "RouteMissing"
+    ROUTER_NOT_ENABLED = "RouterNotEnabled"
+    BEYOND_ROUTER = "BeyondRouter"
+    BACKEND_NOT_IN_ROUTE = "BackendNotInRoute"
     NO_SUCH_RULE = "NoSuchRule"
     ROUTE_OWNED_BY_OTHER = "RouteOwnedByOther"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
@@ -124,6 +127,8 @@ _STALLED: Final = _INVALID | {
     WaitReason.ROLLBACK_UNSAFE,
     WaitReason.SAME_BACKEND,
     WaitReason.WEIGHTS_TOO_COARSE,
+    WaitReason.ROUTER_NOT_ENABLED,
+    WaitReason.BEYOND_ROUTER,
     WaitReason.ROLLBACK_TARGET_UNFIT,
     WaitReason.UNKNOWN_BACKEND,
     WaitReason.DUPLICATE_BACKEND,

@@ -76,7 +76,7 @@ class Cluster:
         """Return the cluster after an action."""
         match action:
             case SetWeights(shares=shares, ours=ours, filters_of=filters):
-                entries = plan_entries(self.route.entries, shares, ours, filters)
+                entries = plan_entries(self.route.entries, shares, ours, filters, self.route.can)
                 if isinstance(entries, Unplannable):
                     raise TypeError(entries.message)
                 return replace(self, route=_accepted(entries, self.route.generation + 1))

@@ -7,6 +7,7 @@ from msgspec import Struct
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import CurrentStage, Phase, RolloutStatus, RunResult, StageState
+from serinus.api.route import RuleId
 from serinus.engine.analysis.text import span
 from serinus.engine.view.checks import Mark
 from serinus.engine.view.standing import Standing
@@ -94,9 +95,8 @@ def traffic_of(spec: RolloutSpec | None, status: RolloutStatus) -> TrafficView:
     }
     mark, confirmed = words[found.status if found is not None else None]
     route = status.route
-    rule = f"[{route.rule_name}]" if route is not None and route.rule_name else ""
     return TrafficView(
-        route=f"HTTPRoute/{route.name}{rule}" if route is not None else "",
+        route=RuleId(route.kind, route.name, route.rule_name).title if route is not None else "",
         desired=_desired(spec, status),
         mark=mark,
         confirmed=confirmed,

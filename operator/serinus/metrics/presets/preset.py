@@ -242,6 +242,9 @@ class Preset:
         if backend.kind not in self.kinds:
             kinds = " or ".join(sorted(self.kinds))
             return f"preset {self.name} cannot tell a {backend.kind} apart: serve from a {kinds}, or use another preset"
+        if backend.subset and not isinstance(metric, NamedQuery):
+            remedy = "serve from a Service of its own, or use a named query of the source"
+            return f"preset {self.name} cannot tell subset {backend.subset} of a Service apart: {remedy}"
         if self.needs_port and backend.port is None:
             return f"preset {self.name} names a backend by its port: give backendRef {backend.name} a port"
         return self.problem_of_metric(metric)

@@ -205,7 +205,7 @@ class AnalysisTracker:
     def _on_route(self, record: RolloutRecord, analysis: StageAnalysis, now: datetime) -> StageAnalysis:
         """Return the analysis with a share that is about the route as it is."""
         ref = route_in_use(self._cache.last_plan(record), record.status)
-        route = self._cache.route(ObjectKey(record.meta.key.namespace, ref.http_route.name)) if ref else None
+        route = self._cache.route(record.meta.key.namespace, ref) if ref else None
         source = self._sources[analysis.source]
         settled = settled_after(now, scrape_interval=source.scrape_interval, tick=source.tick)
         return on_route(analysis, route.generation if route is not None else 0, settled)

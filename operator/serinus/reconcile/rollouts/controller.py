@@ -11,9 +11,8 @@ from serinus.api.names import ObjectKey
 from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, OvertakenError, SerinusError
 from serinus.ports.acting import acting_for
-from serinus.ports.cluster_state import JobRecord, Record, RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import ROUTE_RECORDS, JobRecord, Record, RolloutRecord
 from serinus.ports.services import MetricSource
-from serinus.reconcile.cache import KINDS
 from serinus.reconcile.early_events import EarlyEvents
 from serinus.reconcile.modelversions.controller import ModelVersionController
 from serinus.reconcile.rollouts.clock_steps import ClockSteps
@@ -117,7 +116,7 @@ class RolloutController:
         # The list begins now, so it has what the watches that have begun before do not tell of.
         self._relist_wanted.clear()
         self._to_relist.clear()
-        await self._resync()
+        await self._resync(self._cache.kinds)
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
                 group.create_task(self._work(only_urgent=False))
@@ -149,14 +148,14 @@ class RolloutController:
                     await self._relist_wanted.wait()
             except TimeoutError:
                 logger.debug("periodic resync")
-                kinds, due = KINDS, loop.time() + every
+                kinds, due = self._cache.kinds, loop.time() + every
             else:
-                kinds = tuple(kind for kind in KINDS if kind in self._to_relist)
+                kinds = tuple(kind for kind in self._cache.kinds if kind in self._to_relist)
             self._relist_wanted.clear()
             self._to_relist.clear()
             await self._resync(kinds)
 
-    async def _resync(self, kinds: tuple[type[Record], ...] = KINDS) -> None:
+    async def _resync(self, kinds: tuple[type[Record], ...]) -> None:
         """List these kinds; nothing is decided before all of them were listed once."""
         for pause in RETRY:
             try:
@@ -166,7 +165,7 @@ class RolloutController:
                 logger.warning("the cluster could not be listed: %s; trying again in %g s", problem, pause)
                 await asyncio.sleep(pause)
             else:
-                if kinds == KINDS:
+                if kinds == self._cache.kinds:
                     self._ports.telemetry.resyncs.inc()
                     self._early.release()
                     self.synced.set()
@@ -270,8 +269,9 @@ class RolloutController:
         record, cluster = self._cache.rollout(key), self._ports.cluster
         ref = route_in_use(self._cache.last_plan(record), record.status) if record is not None else None
         await self._read(RolloutRecord, key, cluster.read_rollout)
-        if ref is not None:
-            await self._read(RouteRecord, ObjectKey(key.namespace, ref.http_route.name), cluster.read_route)
+        if ref is not None and ref.kind in self._cache.routers:
+            where = ObjectKey(key.namespace, ref.name)
+            await self._read(ROUTE_RECORDS[ref.kind], where, partial(cluster.read_route, ref.kind))
 
     async def _read(self, kind: type[Record], key: ObjectKey, read: Callable[[ObjectKey], Awaitable[Record]]) -> None:
         uid = self._cache.uid_of(kind, key)

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from serinus.api.model import ModelSpec
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
-from serinus.api.rollout import HttpRouteRef, RolloutSpec
+from serinus.api.rollout import RolloutSpec
+from serinus.api.route import RuleId
 from serinus.engine.analysis.assessment import Progress
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.modes import Idle, RolledBack, Settled, mode_of
@@ -26,7 +27,7 @@ from serinus.engine.rollout.observation import (
     backend_key,
 )
 from serinus.engine.rollout.traffic.confirmation import route_in_use
-from serinus.engine.rollout.traffic.route_plan import choose_rule
+from serinus.engine.rollout.traffic.route_plan import choose_rule, with_ports
 from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.versions.admission import Review
 from serinus.ports.cluster_state import JobRecord, ModelVersionRecord, PodFacts, RolloutRecord
@@ -118,7 +119,7 @@ def observe(
 def route_facts(cache: ClusterCache, record: RolloutRecord) -> RouteFacts | RouteProblem:
     """Return the rule that carries a Rollout's traffic."""
     ref = route_in_use(cache.last_plan(record), record.status)
-    return _route(cache, record.meta.key.namespace, ref.http_route) if ref is not None else _NO_PLAN
+    return _route(cache, record, ref) if ref is not None else _NO_PLAN
 
 
 _NO_PLAN = RouteProblem(WaitReason.SPEC_INVALID, "The spec names no route that could be read.")
@@ -152,10 +153,15 @@ def _facts(cache: ClusterCache, record: ModelVersionRecord, review: Review | Non
 
 
 def _ready(cache: ClusterCache, namespace: str, backend: BackendRef | None) -> int | None:
-    """Return how many endpoints of a Service are ready; None for other kinds, which have no EndpointSlices."""
+    """Return how many endpoints of a Service are ready; None where that cannot be counted.
+
+    Other kinds have no EndpointSlices. The endpoints of a Service do not tell in which subset they are: where there are
+    some, nothing is known of one subset.
+    """
     if backend is None or backend.group or backend.kind != "Service":
         return None
-    return cache.ready_endpoints(namespace, backend.name)
+    ready = cache.ready_endpoints(namespace, backend.name)
+    return ready if ready == 0 or not backend.subset else None
 
 
 def _endpoints(cache: ClusterCache, record: RolloutRecord) -> dict[BackendKey, int]:
@@ -183,26 +189,38 @@ def _missing(
     keys = {backend_key(backend) for backend in backends if backend is not None}
     keys |= {entry.key for entry in route.entries} if isinstance(route, RouteFacts) else set()
     namespace = record.meta.key.namespace
-    return frozenset(
-        key for key in keys if (key.group, key.kind) == ("", "Service") and not cache.has_slices(namespace, key.name)
-    )
+    return frozenset(key for key in keys if key.is_service and not cache.has_slices(namespace, key.name))
 
 
-def _route(cache: ClusterCache, namespace: str, ref: HttpRouteRef) -> RouteFacts | RouteProblem:
-    record = cache.route(ObjectKey(namespace, ref.name))
+def _route(cache: ClusterCache, rollout: RolloutRecord, ref: RuleId) -> RouteFacts | RouteProblem:
+    namespace = rollout.meta.key.namespace
+    can = cache.routers.get(ref.kind)
+    if can is None:
+        remedy = f"add {ref.kind.field} to config.routers in the values of the chart, or name another kind of route"
+        message = f"{ref.kind.path}: this installation has not switched on the router {ref.kind.field}: {remedy}."
+        return RouteProblem(WaitReason.ROUTER_NOT_ENABLED, message)
+    record = cache.route(namespace, ref)
     if record is None:
-        return RouteProblem(
-            WaitReason.ROUTE_MISSING, f"HTTPRoute {ref.name} does not exist in namespace {namespace}: apply it."
-        )
+        message = f"{ref.kind.value} {ref.name} does not exist in namespace {namespace}: apply it."
+        return RouteProblem(WaitReason.ROUTE_MISSING, message)
     position = choose_rule(ref, [rule.name for rule in record.rules], record.owner)
     if isinstance(position, RouteProblem):
         return position
     return RouteFacts(
         generation=record.generation,
-        entries=record.rules[position].entries,
+        entries=with_ports(record.rules[position].entries, _named_backends(cache, rollout)),
         parents=record.parents,
         written_by=record.written_by,
+        can=can,
     )
+
+
+def _named_backends(cache: ClusterCache, record: RolloutRecord) -> frozenset[BackendKey]:
+    """Return the backends of the model's ModelVersions, and of the versions that the status names."""
+    plan, namespace = cache.last_plan(record), record.meta.key.namespace
+    backends = [version.backend for version in cache.versions(namespace, plan.model)] if plan is not None else []
+    backends += [role.backend for role in (record.status.stable, record.status.candidate) if role is not None]
+    return frozenset(backend_key(backend) for backend in backends if backend is not None)
 
 
 def _keeper(cache: ClusterCache, record: RolloutRecord, plan: RolloutSpec) -> str:
@@ -216,15 +234,14 @@ def _keeper(cache: ClusterCache, record: RolloutRecord, plan: RolloutSpec) -> st
         other_plan = cache.last_plan(other)
         if other_plan is None or _claim(other) > own:
             continue
-        if other_plan.model == plan.model or _share_a_rule(_rule_of(other, other_plan), _rule_of(record, plan)):
+        if other_plan.model == plan.model or _rule_of(other, other_plan).may_be(_rule_of(record, plan)):
             return other.meta.key.name
     return ""
 
 
-def _rule_of(record: RolloutRecord, plan: RolloutSpec) -> HttpRouteRef:
+def _rule_of(record: RolloutRecord, plan: RolloutSpec) -> RuleId:
     """Return the rule that a Rollout uses now: while a run is under way that is the one it began on."""
-    ref = route_in_use(plan, record.status)
-    return (ref or plan.route).http_route
+    return route_in_use(plan, record.status) or plan.route.rule
 
 
 def _claim(record: RolloutRecord) -> tuple[int, datetime, str]:
@@ -237,12 +254,6 @@ def _claim(record: RolloutRecord) -> tuple[int, datetime, str]:
         case _:
             rank = 0
     return (rank, record.created_at, record.meta.key.name)
-
-
-def _share_a_rule(ref: HttpRouteRef, other: HttpRouteRef) -> bool:
-    """Return whether two references may mean the same rule: one without a rule's name means the route's only rule."""
-    names = {ref.rule_name, other.rule_name}
-    return ref.name == other.name and (len(names) == 1 or None in names)
 
 
 def current_jobs(cache: ClusterCache, record: RolloutRecord, own: Mapping[str, str]) -> tuple[JobRecord, ...]:

@@ -82,11 +82,11 @@ class Priorities:
         ref = route_in_use(self._cache.last_plan(record), record.status)
         if serving is None or serving.backend is None or ref is None:
             return True
-        route = self._cache.route(ObjectKey(record.meta.key.namespace, ref.http_route.name))
+        route = self._cache.route(record.meta.key.namespace, ref)
         if route is None:
             return True
         backend = backend_key(serving.backend)
-        return any(entry.weight and entry.key == backend for rule in route.rules for entry in rule.entries)
+        return any(entry.weight and entry.key.may_be(backend) for rule in route.rules for entry in rule.entries)
 
     def _is_urgent(self, record: RolloutRecord, mode: Mode) -> bool:
         return (

@@ -157,7 +157,7 @@ class SafetyLane:
 
     async def _perform(self, attempt: Attempt, action: SetWeights) -> None:
         namespace = attempt.key.namespace
-        known = self.reconciler.cache.route(ObjectKey(namespace, action.route.http_route.name))
+        known = self.reconciler.cache.route(namespace, action.route)
         route = await self.ports.router.set_weights(namespace, action, guard=self._guard(attempt), known=known)
         self.ports.telemetry.writes.labels(type(action).__name__).inc()
         log_weights(attempt.key, action)

@@ -197,7 +197,7 @@ class SafetyMemory:
         action = self._under_way.get(key)
         if action is None or not isinstance(route, RouteFacts):
             return False
-        return plan_entries(route.entries, action.shares, action.ours, action.filters_of) == route.entries
+        return plan_entries(route.entries, action.shares, action.ours, action.filters_of, route.can) == route.entries
 
     # ---- the writes of the lane ----------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import yaml
 
 from serinus.api.parsing import decode
 from serinus.api.rollout import RolloutSpec
+from serinus.api.route import RouteKind, RuleId
 from serinus.cli import main
 
 PLAN: Final[dict[str, Any]] = {
@@ -142,7 +143,7 @@ def test_conditions_of_a_stage_without_traffic_are_left_out_and_told(
 
 def test_a_plan_may_be_the_list_of_stages_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec, text = imported(tmp_path, PLAN["stages"], capsys, "--model", "fraud", "--version", "v2.3.1")
-    assert (spec.model, spec.version, spec.route.http_route.name) == ("fraud", "2.3.1", "fraud")
+    assert (spec.model, spec.version, spec.route.rule) == ("fraud", "2.3.1", RuleId(RouteKind.HTTP_ROUTE, "fraud"))
     assert "# - spec.route: HTTPRoute fraud, the model's name; --route names another one" in text
 
 

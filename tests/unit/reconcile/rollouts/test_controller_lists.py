@@ -4,13 +4,16 @@ import asyncio
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase
+from serinus.api.route import RouteKind, RuleId
 from serinus.errors import SerinusError, TransientError
-from serinus.ports.cluster_state import EndpointsRecord, Record, RolloutRecord, RouteRecord
-from serinus.reconcile.cache import KINDS
+from serinus.ports.cluster_state import EndpointsRecord, HttpRouteRecord, Record, RolloutRecord
+from serinus.reconcile.cache import ClusterCache
 from support.examples import examples
 from support.records import key
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
+
+_KINDS = ClusterCache().kinds
 
 
 @in_virtual_time
@@ -58,13 +61,13 @@ async def test_an_object_that_comes_up_while_a_list_is_read_is_not_forgotten() -
     rig.model()
 
     def another(kind: type[Record]) -> None:
-        if kind is RouteRecord and rig.controller.synced.is_set() and rig.cache.rollout(key("churn")) is None:
+        if kind is HttpRouteRecord and rig.controller.synced.is_set() and rig.cache.rollout(key("churn")) is None:
             rig.model("churn")
 
     async with rig.running():
         await rig.reaches_canary()
         rig.cluster.during_list = another
-        for each in KINDS:
+        for each in _KINDS:
             rig.controller.on_relist(each)
         await until(lambda: (RolloutRecord, key("churn")) in rig.cluster.objects, why="the list to be under way")
         await rig.reaches_stage("canary", "churn", within=60)
@@ -103,15 +106,15 @@ async def test_timers_and_tasks_do_not_pile_up() -> None:
 @in_virtual_time
 async def test_an_old_list_takes_nothing_for_deleted_and_sets_nothing_back() -> None:
     rig = Rig()
-    empty = {kind: await rig.cluster.list_all(kind) for kind in KINDS}
+    empty = {kind: await rig.cluster.list_all(kind) for kind in _KINDS}
     rig.model()
-    begun = {kind: await rig.cluster.list_all(kind) for kind in KINDS}
+    begun = {kind: await rig.cluster.list_all(kind) for kind in _KINDS}
     async with rig.running():
         await rig.reaches_canary()
         for old in (empty, begun):
             written = list(rig.cluster.journal)
             rig.cluster.stale |= old
-            for kind in KINDS:
+            for kind in _KINDS:
                 rig.controller.on_relist(kind)
             await until(lambda: not rig.cluster.stale, why="the lists", within=10)
             await asyncio.sleep(1)
@@ -127,8 +130,8 @@ async def test_an_old_list_takes_nothing_for_deleted_and_sets_nothing_back() -> 
 async def test_an_old_list_is_noticed_at_the_start_as_well() -> None:
     rig = Rig()
     rig.model()
-    old = await rig.cluster.list_all(RouteRecord)
+    old = await rig.cluster.list_all(HttpRouteRecord)
     rig.model("churn")
-    rig.cluster.stale[RouteRecord] = old
+    rig.cluster.stale[HttpRouteRecord] = old
     async with rig.running():
-        assert rig.cache.route(key("churn")) is not None
+        assert rig.cache.route(key().namespace, RuleId(RouteKind.HTTP_ROUTE, "churn")) is not None

@@ -8,7 +8,7 @@ import pytest
 
 from serinus.api.rollout_status import Phase
 from serinus.errors import NotLeaderError
-from serinus.ports.cluster_state import RolloutRecord, RouteRecord
+from serinus.ports.cluster_state import HttpRouteRecord, RolloutRecord
 from serinus.ports.registry_store import Commit
 from support.records import endpoints, key, model_version, rollout, spec_for
 from support.rig import Rig
@@ -167,7 +167,7 @@ async def test_a_lead_that_is_lost_between_the_weights_and_the_status_ends_the_r
     rig.model()
     write = rig.router.set_weights
 
-    async def deposed_after(*args: Any, **kwargs: Any) -> RouteRecord:
+    async def deposed_after(*args: Any, **kwargs: Any) -> HttpRouteRecord:
         written = await write(*args, **kwargs)
         rig.leadership.epoch = None
         return written

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serinus.api.rollout_status import Phase, RolloutStatus
+from serinus.api.route import RouteKind, RuleId
 from serinus.settings import RolloutSeries
 from support.records import key, rollout
 from support.rig import Rig
@@ -71,7 +72,12 @@ async def test_weights_that_no_gateway_accepts_are_desired_only() -> None:
         route = rig.cluster.route(key())
         refused = tuple(replace(parent, accepted=False, message="no") for parent in route.parents)
         rig.cluster.put(replace(route, parents=refused))
-        await until(lambda: rig.cache.route(key()) == rig.cluster.route(key()), why="the news")
+        await until(
+            lambda: (
+                rig.cache.route(key().namespace, RuleId(RouteKind.HTTP_ROUTE, key().name)) == rig.cluster.route(key())
+            ),
+            why="the news",
+        )
         samples = await scraped(rig)
 
     sources = {labels["source"] for labels, _ in samples["serinus_rollout_weight_ratio"]}

@@ -15,8 +15,8 @@ import pytest
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase
 from serinus.engine.rollout.actions import SetWeights
-from serinus.kube.routes import route_record
-from serinus.ports.cluster_state import ModelVersionRecord, Record, RouteRecord
+from serinus.kube.routes import http_route_record
+from serinus.ports.cluster_state import HttpRouteRecord, ModelVersionRecord, Record
 from serinus.routers.gateway_api import GatewayApiRouter
 from support.examples import examples
 from support.fakes import FakeCluster
@@ -76,7 +76,7 @@ class SteppedApi:
 
     def _show(self, raw: dict[str, Any]) -> None:
         old = self.cluster.route(key())
-        rules = route_record(raw).rules
+        rules = http_route_record(raw).rules
         parents = tuple(replace(parent, observed_generation=old.generation + 1) for parent in old.parents)
         self.cluster.put(replace(old, rules=rules, parents=parents, generation=old.generation + 1))
 
@@ -91,7 +91,7 @@ def before_the_raise() -> dict[tuple[type[Record], ObjectKey], Record]:
         rig.model()
         write = rig.router.set_weights
 
-        async def without_raises(namespace: str, action: SetWeights, **rest: Any) -> RouteRecord:
+        async def without_raises(namespace: str, action: SetWeights, **rest: Any) -> HttpRouteRecord:
             if any(share.backend.name == CANDIDATE and share.parts for share in action.shares):
                 await asyncio.Event().wait()
             return await write(namespace, action, **rest)
@@ -126,7 +126,7 @@ def rig_with(pauses: tuple[float, ...]) -> tuple[Rig, SteppedApi]:
     rig, api = Rig(cluster), SteppedApi(cluster, iter(pauses))
     router = GatewayApiRouter(api)
 
-    async def set_weights(namespace: str, action: SetWeights, **rest: Any) -> RouteRecord:
+    async def set_weights(namespace: str, action: SetWeights, **rest: Any) -> HttpRouteRecord:
         await router.set_weights(namespace, action, **rest)
         return cluster.route(key())
 

@@ -17,7 +17,7 @@ from serinus.api.rollout_status import Phase, RollbackReason, RunResult
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.observation import RouteEntry
 from serinus.errors import AmbiguousError, ConflictError, RefusedError, SerinusError, TransientError
-from serinus.ports.cluster_state import ModelVersionRecord, RouteRecord
+from serinus.ports.cluster_state import HttpRouteRecord, ModelVersionRecord
 from serinus.reconcile.rollouts.safety_lane import WORKERS, SafetyLane
 from support.builders import CANARY, PRODUCTION, STAGING
 from support.examples import examples
@@ -237,7 +237,7 @@ async def test_a_write_that_something_changes_on_its_way_is_not_repeated_without
         await rig.reaches_canary()
         stuck, writes = rig.cluster.route(key()), []
 
-        async def mutated(_namespace: str, action: SetWeights, **_: object) -> RouteRecord:
+        async def mutated(_namespace: str, action: SetWeights, **_: object) -> HttpRouteRecord:
             """As with a mutating webhook that lets no entry have less than what it has."""
             writes.append(action)
             return stuck

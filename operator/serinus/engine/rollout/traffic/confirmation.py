@@ -2,8 +2,9 @@
 
 from typing import Final, assert_never
 
-from serinus.api.rollout import HttpRouteRef, RolloutSpec, RouteRef
+from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
+from serinus.api.route import RuleId
 from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.modes import RollingBack, Running, Stranded, mode_of
 from serinus.engine.rollout.observation import BackendKey, Observation, RouteEntry, RouteFacts, RouteProblem
@@ -14,16 +15,16 @@ from serinus.engine.rollout.waiting import Waiting, WaitReason
 _ALL: Final = 100
 
 
-def route_in_use(spec: RolloutSpec | None, status: RolloutStatus) -> RouteRef | None:
+def route_in_use(spec: RolloutSpec | None, status: RolloutStatus) -> RuleId | None:
     """Return the route and rule that carry the traffic; None where neither spec nor status names one.
 
     While a run or a rollback is under way that is the one it began on, whatever the spec says by now.
     """
     route = status.route
-    remembered = RouteRef(http_route=HttpRouteRef(name=route.name, rule_name=route.rule_name)) if route else None
+    remembered = RuleId(route.kind, route.name, route.rule_name) if route else None
     if remembered is not None and (spec is None or isinstance(mode_of(status), Running | RollingBack | Stranded)):
         return remembered
-    return spec.route if spec is not None else None
+    return spec.route.rule if spec is not None else None
 
 
 def planned(
@@ -39,7 +40,7 @@ def planned(
     does not name it any more.
     """
     ours = our_backends(observed, status) if left is None else our_backends(observed, status, left)
-    return plan_entries(route.entries, shares_for(spec, status, observed), ours, filters_source(status))
+    return plan_entries(route.entries, shares_for(spec, status, observed), ours, filters_source(status), route.can)
 
 
 def unconfirmed(spec: RolloutSpec | None, status: RolloutStatus, observed: Observation) -> Waiting | None:

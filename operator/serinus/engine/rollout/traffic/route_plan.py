@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from serinus.api.quantities import WEIGHT_SCALE, Share
-from serinus.api.rollout import HttpRouteRef
+from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare
 from serinus.engine.rollout.observation import (
     BackendKey,
@@ -16,6 +16,7 @@ from serinus.engine.rollout.observation import (
     RouteProblem,
     backend_key,
 )
+from serinus.engine.rollout.traffic.capabilities import GATEWAY_API, RouterCapabilities
 from serinus.engine.rollout.waiting import WaitReason
 
 _TOLERANCE: Final = 0.1
@@ -54,6 +55,7 @@ def plan_entries(
     shares: tuple[BackendShare, ...],
     ours: frozenset[BackendKey],
     filters_of: BackendKey | None = None,
+    can: RouterCapabilities = GATEWAY_API,
 ) -> tuple[RouteEntry, ...] | Unplannable:
     """Return the rule's entries as they should be.
 
@@ -68,6 +70,7 @@ def plan_entries(
         shares: every backend of ours that belongs in the rule, with its ten-thousandths.
         ours: the backends of all the model's versions.
         filters_of: the backend whose filters new entries get.
+        can: what the router can do.
     """
     wanted = {backend_key(share.backend): share for share in shares}
     mine = ours | wanted.keys()
@@ -85,13 +88,45 @@ def plan_entries(
     for entry in entries:
         if entry.key not in mine:
             kept.append(entry)
-        elif entry.key in wanted:
+        elif entry.key in wanted or not can.manages_backends:
             repeated = entry.key not in open_keys
             open_keys.pop(entry.key, None)
-            weight = 0 if repeated else weights[entry.key]
+            weight = 0 if repeated else weights.get(entry.key, 0)
             kept.append(entry if entry.weight == weight else replace(entry, weight=weight))
+    beyond = _beyond(can, {key: weights[key] for key in open_keys}, weights)
+    if beyond is not None or not can.manages_backends:
+        return beyond or tuple(kept)
     filters = next((entry.filters for entry in entries if entry.key == filters_of), "")
     return (*kept, *(RouteEntry(key, weights[key], filters) for key in open_keys))
+
+
+def with_ports(entries: tuple[RouteEntry, ...], known: Collection[BackendKey]) -> tuple[RouteEntry, ...]:
+    """Return the entries, with the port of a known backend where the route leaves out the port of a Service.
+
+    A route may do so where the Service has one port. Of several known ports none is chosen.
+    """
+    if all(entry.key.port is not None or not entry.key.is_service for entry in entries):
+        return entries
+    ports = ((entry, [key for key in known if entry.key.may_be(key)]) for entry in entries)
+    return tuple(replace(entry, key=keys[0]) if len(keys) == 1 else entry for entry, keys in ports)
+
+
+def _beyond(
+    can: RouterCapabilities, lacking: Mapping[BackendKey, int], weights: Mapping[BackendKey, int]
+) -> Unplannable | None:
+    """Return which weight this kind of route cannot take, given the backends that it lacks."""
+    needed = [key.label for key, weight in lacking.items() if weight]
+    if needed and not can.manages_backends:
+        message = f"The route does not list {', '.join(needed)}: add it there. Only its share is set by the operator."
+        return Unplannable(WaitReason.BACKEND_NOT_IN_ROUTE, message)
+    fraction = next((key for key, weight in weights.items() if weight % can.unit), None)
+    if fraction is None:
+        return None
+    return Unplannable(
+        WaitReason.WEIGHTS_TOO_COARSE,
+        f"{Share.of_parts(weights[fraction])} for {fraction.label} is no multiple of {Share.of_parts(can.unit)}, the "
+        "least share that this kind of route can give: change the stage's traffic, or the shares of the others.",
+    )
 
 
 def _twice(entries: Sequence[RouteEntry], keys: Collection[BackendKey]) -> Unplannable | None:
@@ -108,24 +143,24 @@ def _twice(entries: Sequence[RouteEntry], keys: Collection[BackendKey]) -> Unpla
     return None
 
 
-def choose_rule(route: HttpRouteRef, names: Sequence[str], owner: str = "") -> int | RouteProblem:
+def choose_rule(route: RuleId, names: Sequence[str], owner: str = "") -> int | RouteProblem:
     """Return the position of the rule that carries the model's traffic, or why there is none that we may write.
 
     Args:
-        route: the Rollout's reference.
+        route: the rule that the Rollout names.
         names: the names of the route's rules in order; empty where a rule has none.
         owner: the other controller that owns the route, as ``Kind/name``; empty where there is none.
     """
     if owner:
         return RouteProblem(
             WaitReason.ROUTE_OWNED_BY_OTHER,
-            f"HTTPRoute {route.name} belongs to {owner}, which would undo every weight: name a route that no "
-            "controller owns in spec.route.httpRoute.name.",
+            f"{route.kind.value} {route.name} belongs to {owner}, which would undo every weight: name a route that no "
+            f"controller owns in {route.kind.path}.name.",
         )
     known = ", ".join(name or f"number {position}, unnamed" for position, name in enumerate(names, 1)) or "none"
-    if route.rule_name is not None:
-        found = [position for position, name in enumerate(names) if name == route.rule_name]
-        return found[0] if found else _no_rule(f"has no rule {route.rule_name}; its rules: {known}", route)
+    if route.rule is not None:
+        found = [position for position, name in enumerate(names) if name == route.rule]
+        return found[0] if found else _no_rule(f"has no rule {route.rule}; its rules: {known}", route)
     if len(names) == 1:
         return 0
     return _no_rule(f"has {len(names)} rules ({known}) and the Rollout does not say which", route)
@@ -156,6 +191,8 @@ def accepted(route: RouteFacts) -> Acceptance:
 
 
 def _acceptance(route: RouteFacts, parents: Sequence[ParentFacts]) -> Acceptance:
+    if not route.parents and not route.can.acceptance:
+        return Acceptance(AcceptanceState.YES)
     if not route.parents:
         return Acceptance(
             AcceptanceState.WAITING, "The route has no parentRefs: no Gateway carries it. Add one to spec.parentRefs."
@@ -175,9 +212,11 @@ def _acceptance(route: RouteFacts, parents: Sequence[ParentFacts]) -> Acceptance
     return Acceptance(AcceptanceState.YES)
 
 
-def _no_rule(problem: str, route: HttpRouteRef) -> RouteProblem:
+def _no_rule(problem: str, route: RuleId) -> RouteProblem:
+    field = "httpName" if route.kind is RouteKind.VIRTUAL_SERVICE else "ruleName"
     return RouteProblem(
-        WaitReason.NO_SUCH_RULE, f"HTTPRoute {route.name} {problem}: name one of them in spec.route.httpRoute.ruleName."
+        WaitReason.NO_SUCH_RULE,
+        f"{route.kind.value} {route.name} {problem}: name one of them in {route.kind.path}.{field}.",
     )
 
 

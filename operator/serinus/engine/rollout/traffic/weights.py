@@ -7,8 +7,8 @@ from msgspec import structs
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.names import FIELD_MANAGER
-from serinus.api.rollout import RouteRef
 from serinus.api.rollout_status import RolloutStatus
+from serinus.api.route import RuleId
 from serinus.engine.rollout.actions import BackendShare, SetWeights
 from serinus.engine.rollout.conditions import UNASKED
 from serinus.engine.rollout.decision import EventReason
@@ -101,7 +101,7 @@ def lacking_weight(wanted: PlannedEntries, draft: Draft, situation: Situation) -
 
 
 def _containment(
-    draft: Draft, before: RolloutStatus, ref: RouteRef, route: RouteFacts, situation: Situation
+    draft: Draft, before: RolloutStatus, ref: RuleId, route: RouteFacts, situation: Situation
 ) -> tuple[SetWeights, ...]:
     """Return the write that takes the weight of a version that is given up and touches nothing else.
 
@@ -112,7 +112,7 @@ def _containment(
     if place is None or not any(entry.weight for entry in route.entries if entry.key == place.key):
         return ()
     shares, ours = (BackendShare(place.backend, 0),), frozenset({place.key})
-    entries = plan_entries(route.entries, shares, ours)
+    entries = plan_entries(route.entries, shares, ours, can=route.can)
     if isinstance(entries, Unplannable) or _would_go_dark(entries, route):
         return ()
     return (SetWeights(route=ref, shares=shares, ours=ours, towards_safety=True),)
@@ -203,7 +203,7 @@ def _correct(draft: Draft, route: RouteFacts, before: RolloutStatus, situation: 
         return draft.with_event(EventReason.WEIGHT_DRIFT_CORRECTED, message, warning=True), False
     message = (
         f"The route's weights are changed again and again{who}: they are put right once a minute. "
-        "Let only one controller own .spec.rules[].backendRefs."
+        "Let only one controller own its weights."
     )
     if in_a_row == MOST_CORRECTIONS:
         draft = draft.with_event(EventReason.ROUTE_CONTESTED, message, warning=True)

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from serinus.api.modelversion import BackendRef
-from serinus.api.rollout import HttpRouteRef
+from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare
 from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEntry, RouteFacts
 from serinus.engine.rollout.traffic.route_plan import (
@@ -230,7 +230,7 @@ def test_a_route_without_parents_is_waited_for_with_a_reason() -> None:
 
 
 def chosen(names: list[str], rule: str | None = None, owner: str = "") -> int | str:
-    found = choose_rule(HttpRouteRef(name="fraud", rule_name=rule), names, owner)
+    found = choose_rule(RuleId(RouteKind.HTTP_ROUTE, "fraud", rule), names, owner)
     return found if isinstance(found, int) else f"{found.reason}: {found.message}"
 
 

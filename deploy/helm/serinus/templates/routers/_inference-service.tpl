@@ -1,0 +1,5 @@
+{{- define "serinus.router.inferenceService" -}}
+- apiGroups: [serving.kserve.io]
+  resources: [inferenceservices]
+  verbs: [get, list, watch, patch]
+{{- end }}
