@@ -73,7 +73,7 @@ def commands_of(block: Block) -> Iterator[Command]:
     Raises:
         UnreadableCommandError: a quotation or a continued line has no end.
     """
-    for line, text in _logical_lines(block):
+    for line, text in logical_lines(block):
         place = f"{block.page}:{line}"
         try:
             words = list(_shell(text))
@@ -82,7 +82,7 @@ def commands_of(block: Block) -> Iterator[Command]:
         yield from (Command(place, part) for part in _parts(words))
 
 
-def _logical_lines(block: Block) -> Iterator[tuple[int, str]]:
+def logical_lines(block: Block) -> Iterator[tuple[int, str]]:
     """Yield each command line with the number of its first line; continued lines are joined."""
     lines = block.text.splitlines()
     number = 0

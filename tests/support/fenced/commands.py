@@ -67,6 +67,9 @@ def _missing_files(words: Sequence[str]) -> Iterator[str]:
 
 
 def _serinus(words: Sequence[str]) -> Iterator[str]:
+    if not words:
+        # A variable before it asks for the script of a shell's completion.
+        return
     problem = usage_error([_PLACEHOLDERS.get(word, word) for word in words])
     if problem:
         yield f"serinus {' '.join(words)}: {problem}"

@@ -139,6 +139,29 @@ def test_wrong_usage_ends_with_2(words: list[str], capsys: pytest.CaptureFixture
     assert "Usage: serinus" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("versions", "status", "said"),
+    [
+        ([__version__], 0, f"operator  {__version__} (serinus-system/serinus): the same\n"),
+        (["0.0.9"], 1, "operator  0.0.9 (serinus-system/serinus): another: use the same version of both\n"),
+        ([""], 1, "operator  unknown (serinus-system/serinus): another"),
+        ([], 1, "no Deployment of the chart is in the cluster"),
+    ],
+)
+def test_the_version_is_compared_with_that_of_the_operator(
+    path: Path, versions: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = [{"app.kubernetes.io/version": version} for version in versions]
+    items = [{"metadata": {"namespace": "serinus-system", "name": "serinus", "labels": one}} for one in labels]
+    program = path / "kubectl"
+    program.write_text(f"#!/bin/sh\necho '{json.dumps({'items': items})}'\n")
+    program.chmod(0o755)
+    assert main(["version", "--operator"]) == status
+    told = capsys.readouterr()
+    assert told.out.startswith(f"client    {__version__}\n")
+    assert said in told.out + told.err
+
+
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
     assert capsys.readouterr().out.strip() == __version__

@@ -9,6 +9,9 @@ from urllib.parse import quote
 from serinus.cli.kubectl import KubectlError, KubectlMissingError, run_kubectl
 from serinus.errors import NotFoundError, RefusedError, SerinusError, TransientError
 
+OPERATORS: Final = "--selector=app.kubernetes.io/part-of=serinus"
+"""Chooses the Deployments of the chart."""
+
 _SECONDS: Final = 30.0
 _ASKED_SECONDS: Final = 10
 _MOST_CHARACTERS: Final = 64 * 1024 * 1024

@@ -10,7 +10,7 @@ from serinus import __version__
 from serinus.api.abort_condition import AbortCondition, Latency, Timing, parse_abort_condition
 from serinus.api.names import GROUP, ROLLOUT
 from serinus.api.parsing import decode
-from serinus.cli.check.cluster import Cluster, members, text_at, value_at
+from serinus.cli.check.cluster import OPERATORS, Cluster, members, text_at, value_at
 from serinus.cli.check.line import Line, failed, ok, unknown, warning
 from serinus.errors import InvalidObjectError, NotFoundError, RefusedError, SerinusError
 from serinus.metrics.bounds import Bounds
@@ -19,7 +19,6 @@ from serinus.settings import Settings
 from serinus.source_settings import SourceSettings
 from serinus.yaml_text import YamlTextError, read_yaml
 
-_SELECTOR: Final = "--selector=app.kubernetes.io/part-of=serinus"
 _PRESET: Final = "serinus_preset"
 _WINDOW: Final = 300
 """Seconds over which scrapes are counted."""
@@ -30,7 +29,7 @@ _IN_CLUSTER: Final = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+
 def operator(cluster: Cluster) -> tuple[list[Line], Settings | None]:
     """Return whether an operator runs, and its configuration; None where there is none or the user may not read it."""
     try:
-        found = cluster.get("deployments", _SELECTOR, everywhere=True)
+        found = cluster.get("deployments", OPERATORS, everywhere=True)
     except RefusedError:
         remedy = "ask an administrator: serinus check"
         return [unknown("operator", "you may not see Deployments of all namespaces", remedy)], None
