@@ -8,22 +8,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 
 from demo.behaviour import Behaviour
 from demo.cluster import Kubectl
+from demo.observe import wait_for
 from localcluster.api import Api
 from localcluster.client import Cluster
 from localcluster.settings import CHECKOUT
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase, StageState
-from support.e2e.fixtures import BAD, GOOD, STABLE, program_environment
+from support.e2e.fixtures import BAD, GOOD, SPARE, STABLE, program_environment
 from support.e2e.manifests import (
     ERRORS,
+    MODEL,
     Manifest,
     backend_of,
     canary,
+    endpoints,
     job_until,
+    model_version,
     production,
+    service,
     staging,
 )
 from support.e2e.operator import OperatorControl, setup_in
@@ -219,3 +225,120 @@ async def test_an_upgrade_moves_no_weight_and_every_run_goes_on(
             assert status.phase is Phase.HEALTHY, name
             expected = old[name].run + (1 if name in {"at-rest", "rolled-back"} else 0)
             assert status.run == expected, f"{name}: the run of before went on"
+
+
+_NEWER_STAGE: Manifest = {"approval": "Committee"}
+"""A word of a list that only a later release knows."""
+
+
+@pytest.fixture
+async def later_crds(cluster: Cluster, tmp_path: Path) -> AsyncIterator[None]:
+    """The CRDs as a later release may have them: any field and any word is taken."""
+    folder = tmp_path / "later"
+    folder.mkdir()
+    for file in sorted(_CRDS.glob("*.yaml")):
+        crd = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for version in crd["spec"]["versions"]:
+            for part in ("spec", "status"):
+                _open(version["schema"]["openAPIV3Schema"]["properties"].get(part, {}))
+        (folder / file.name).write_text(yaml.safe_dump(crd), encoding="utf-8")
+    await _apply_crds(cluster, folder)
+    yield
+    await _apply_crds(cluster, _CRDS)
+
+
+def _open(schema: Manifest) -> None:
+    schema.pop("enum", None)
+    if schema.get("type") == "object" and "additionalProperties" not in schema:
+        schema["x-kubernetes-preserve-unknown-fields"] = True
+    for below in (*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])):
+        _open(below)
+
+
+@pytest.fixture
+async def older(cluster: Cluster, earlier: EarlierRelease, tmp_path: Path) -> AsyncIterator[OperatorControl]:
+    environment = earlier.environment(program_environment(cluster))
+    async with _operator(environment, cluster, tmp_path / "older") as control:
+        yield control
+
+
+@pytest.fixture
+async def canary_of_bad(
+    cluster: Cluster, servers: dict[str, ModelServer], later_crds: None, older: OperatorControl, tmp_path: Path
+) -> AsyncIterator[Place]:
+    """A run in its canary stage, which an operator of an earlier release watches."""
+    async with (
+        Api(cluster.kubeconfig) as api,
+        place_in(cluster, api, f"newer-{uuid.uuid4().hex[:6]}", servers, tmp_path) as place,
+    ):
+        await place.stand((staging(), canary("10m", **_JUDGED), production(**_JUDGED)), STABLE, BAD)
+        async with place.traffic():
+            await place.want(BAD)
+            await place.until_stage("canary", StageState.ANALYZING)
+            yield place
+
+
+_IN_CANARY = {backend_of(STABLE): 9500, backend_of(BAD): 500}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"shadow": {"version": "4.0.0"}}, "shadow"),
+        ({"stages": [staging(), canary("10m", **_JUDGED), production(**_JUDGED) | _NEWER_STAGE]}, "Committee"),
+    ],
+    ids=["an unknown field", "an unknown word"],
+)
+async def test_an_older_operator_that_cannot_read_a_spec_says_so_and_goes_on_watching(
+    canary_of_bad: Place, change: Manifest, named: str
+) -> None:
+    place = canary_of_bad
+    await place.api.merge(f"{place.path('Rollout')}/{MODEL}", {"spec": change})
+    status = await place.until(lambda seen: seen.status.phase is Phase.INVALID, what="Invalid")
+    assert named in " ".join((status.summary, status.next_action, await place.until_event("SpecInvalid")))
+    assert await place.weights() == _IN_CANARY
+    await place.servers[BAD].behave(Behaviour(failing_share=1.0))
+    await place.until(lambda seen: seen.status.rollback is not None, what="the rollback")
+    await wait_for(
+        place.weights, lambda weights: not weights.get(backend_of(BAD)), within=LONG, what="no traffic for the bad one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"phase": "Hibernating"}, "phase"), ({"stage": {"state": "Shadowing"}}, "stage.state")],
+    ids=["an unknown phase", "an unknown state of a stage"],
+)
+async def test_an_older_operator_that_cannot_read_a_status_says_so_and_overwrites_nothing(
+    canary_of_bad: Place, change: Manifest, named: str
+) -> None:
+    place = canary_of_bad
+    await place.api.merge(f"{place.path('Rollout')}/{MODEL}/status", {"status": change})
+    assert named in await place.until_event("StatusUnreadable")
+    # It holds, whatever the metrics say: what it cannot read may be a rollback.
+    await place.servers[BAD].behave(Behaviour(failing_share=1.0))
+    counted = await place.counted(BAD)
+    await wait_for(lambda: place.counted(BAD), lambda now: now > counted + 50, within=LONG, what="50 failures")
+    stored = (await place.get("Rollout"))["status"]
+    assert [stored["phase"], stored["stage"]["state"]].count("Hibernating") + (
+        stored["stage"]["state"] == "Shadowing"
+    ) == 1
+    assert await place.weights() == _IN_CANARY
+
+
+async def test_an_older_operator_gives_no_traffic_to_a_version_whose_spec_it_cannot_read(
+    canary_of_bad: Place,
+) -> None:
+    place = canary_of_bad
+    newer = model_version(place.namespace, SPARE)
+    newer["spec"]["lineage"] = {"parent": STABLE}
+    await place.create(service(place.namespace, backend_of(SPARE)))
+    await place.create(endpoints(place.namespace, backend_of(SPARE), place.servers[SPARE].address))
+    await place.create(newer)
+    async with place.watching("HTTPRoute") as routes:
+        await place.want(SPARE)
+        status = await place.until(
+            lambda seen: seen.current and seen.status.reason == "ModelVersionUnusable", what="ModelVersionUnusable"
+        )
+        assert "lineage" in status.next_action
+        assert set(shares_seen(routes, backend_of(SPARE))) == {0}
