@@ -96,9 +96,10 @@ test-page: setup ## the page of serinus web in headless Chromium, held against a
 test-hostile: setup ## every field with every kind of bad value, against a real API server and operator (writes .hostile/result.json)
 	PYTHONPATH=tests:deploy/local $(BIN)/python -m localcluster run --without node --scrape-interval 1s -- $(BIN)/python -m support.hostile
 
-test-installed: setup ## what users install, run for real: Argo CD's own code on our scripts (builds Argo CD once, 10 minutes)
+test-installed: setup ## what users install, run for real: Argo CD over Git, an upgrade in mid-run (builds Argo CD once; then 15 minutes)
 	PYTHONPATH=tests:deploy/local $(BIN)/python -m support.argo_cd.programs
-	$(BIN)/pytest tests/installed
+	$(BIN)/pytest --ignore=tests/installed/cluster tests/installed
+	$(CLUSTER) $(BIN)/pytest tests/installed/cluster
 
 soak: setup ## a simulated week of 200 rollouts, judged from outside (40 minutes; writes .soak/result.json); SEED=2 for another one
 	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -u -m support.soak --seed $(or $(SEED),1)

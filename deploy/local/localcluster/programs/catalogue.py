@@ -128,7 +128,8 @@ ARGO_CD_PROGRAM: Final = Program(
     go=GoSource(
         module="argocd",
         package="github.com/argoproj/argo-cd/v3/cmd",
-        link_flags=f"-X github.com/argoproj/argo-cd/v3/common.version={ARGO_CD}",
+        # Without the v, or the API server refuses its own command line.
+        link_flags=f"-X github.com/argoproj/argo-cd/v3/common.version={ARGO_CD.removeprefix('v')}",
         toolchain="go1.27.3",
     ),
 )
