@@ -13,6 +13,7 @@ from serinus.kube.kinds import SOURCE_OF, SOURCES, Source, collection_path, obje
 from serinus.kube.pages import Page, Pages
 from serinus.kube.records import rollout_record
 from serinus.kube.routes import route_record
+from serinus.kube.texts import SharedTexts
 from serinus.ports.cluster_state import NamespaceRecord, Record, RolloutRecord, RouteRecord
 
 _PAGE: Final = "500"
@@ -46,9 +47,10 @@ class ApiCluster:
             NotFoundError: the API server does not serve the kind.
             RefusedError: the service account may not list it.
         """
-        source, records = SOURCE_OF[kind], list[Record]()
+        source, records, texts = SOURCE_OF[kind], list[Record](), SharedTexts()
         raws = self._read_namespaces() if kind is NamespaceRecord and self._namespaces else self._objects(source)
         async for raw in raws:
+            texts.in_object(raw)
             record = _parsed(source, raw)
             if record is not None:
                 records.append(record)
