@@ -188,9 +188,7 @@ class AbortCondition:
     @property
     def meaning(self) -> tuple[Metric, Operator, bool, Decimal]:
         """What identifies the condition, however it is spelled: ``> 200ms`` is ``> 0.2s``, ``> 1%`` is ``> 0.010``."""
-        number = self.threshold_text.lstrip("<>= ").removeprefix("stable + ").removesuffix(" stable")
-        limit = Decimal(number.removesuffix(self.unit.value)).scaleb(_EXPONENTS[self.unit])
-        return self.metric, self.operator, self.compared, limit
+        return self.metric, self.operator, self.compared, _limit_in(self.threshold_text, self.unit)
 
     @property
     def tolerated(self) -> float | None:
@@ -207,6 +205,12 @@ class AbortCondition:
                 return None
             case _:
                 assert_never(self.metric)
+
+
+@lru_cache(maxsize=4096)
+def _limit_in(threshold: str, unit: Unit) -> Decimal:
+    number = threshold.lstrip("<>= ").removeprefix("stable + ").removesuffix(" stable")
+    return Decimal(number.removesuffix(unit.value)).scaleb(_EXPONENTS[unit])
 
 
 @lru_cache(maxsize=4096)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -60,10 +61,16 @@ def _plain(value: object) -> object:
 
 def _read(kind: type[Any], raw: object) -> object:
     if kind in {Duration, Share} and isinstance(raw, str):
-        return kind(raw)
+        return _quantity(Duration if kind is Duration else Share, raw)
     if kind is Share and isinstance(raw, int) and not isinstance(raw, bool):
         raise ValueError(f"write {raw}%")
     raise ValueError(f"expected text, got {raw!r}")
+
+
+@lru_cache(maxsize=4096)
+def _quantity(kind: type[Duration] | type[Share], text: str) -> Duration | Share:
+    """Return one and the same quantity for a text: thousands of plans have the same few."""
+    return kind(text)
 
 
 def _write(value: object) -> object:

@@ -21,6 +21,9 @@ MAX_CONDITIONS: Final = 8
 MAX_TESTS: Final = 8
 
 _AT_ONCE: Final = Duration("0s")
+_FOR: Final = Duration("60s")
+_BLIP: Final = Duration("2s")
+_WINDOW: Final = Duration("1m")
 _DAY: Final = timedelta(days=1)
 
 
@@ -145,7 +148,7 @@ class Stage(Model, frozen=True, kw_only=True):
     )
     judgement: Annotated[Judgement, Meta(description="How abortOn is judged.")] = Judgement.SEQUENTIAL
     for_: Annotated[Duration, length("Observed only: how long a condition must hold to count.")] = field(
-        default_factory=lambda: Duration("60s"), name="for"
+        default_factory=lambda: _FOR, name="for"
     )
     min_requests: (
         Annotated[int, Meta(description="Requests without which the stage never passes.", ge=1, le=100_000_000)] | None
@@ -154,7 +157,7 @@ class Stage(Model, frozen=True, kw_only=True):
         Sensitivity, Meta(description="Sequential: which tolerable versions are guarded against a false abort.")
     ] = Sensitivity.BALANCED
     blip: Annotated[Duration, length("Sequential: how long an incident may be that rolls nothing back.")] = field(
-        default_factory=lambda: Duration("2s")
+        default_factory=lambda: _BLIP
     )
     burst: (
         Annotated[
@@ -229,7 +232,7 @@ class MetricsRef(Model, frozen=True, kw_only=True):
         Annotated[Duration, length("The least time between two judgements; every tick where none is given.")] | None
     ) = None
     window: Annotated[Duration, length("Observed only: the window of the value; 1m where none is given.")] = field(
-        default_factory=lambda: Duration("1m")
+        default_factory=lambda: _WINDOW
     )
 
 

@@ -10,6 +10,9 @@ from serinus.api.schema import NAME, FieldError, Model, items, length, refuse_tw
 
 _TEMPLATE: Final = ("metadata", "spec")
 
+_ONE_CALL: Final = Duration("10s")
+_ONE_JOB: Final = Duration("10m")
+
 
 class Header(Model, frozen=True, kw_only=True):
     """One HTTP header."""
@@ -53,7 +56,7 @@ class HttpCheck(Model, frozen=True, kw_only=True):
     )
     attempts: Annotated[int, Meta(description="How often the check is tried before it fails.", ge=1, le=10)] = 1
     timeout: Annotated[Duration, length("How long one attempt may take; 10s where none is given.")] = field(
-        default_factory=lambda: Duration("10s")
+        default_factory=lambda: _ONE_CALL
     )
 
     def __post_init__(self) -> None:
@@ -77,7 +80,7 @@ class JobTest(Model, frozen=True, kw_only=True):
         ),
     ]
     timeout: Annotated[Duration, length("How long the Job may take; 10m where none is given.")] = field(
-        default_factory=lambda: Duration("10m")
+        default_factory=lambda: _ONE_JOB
     )
 
 

@@ -1,11 +1,14 @@
 """The spec of a Rollout as an earlier release may have let it in: what newer checks refuse must still be guarded."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+from msgspec import structs
 
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.parsing import decode
-from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout import RolloutSpec, Stage
 from serinus.errors import InvalidObjectError
 
 
@@ -26,13 +29,24 @@ def stored_spec(raw: object) -> StoredSpec:
         InvalidObjectError: it cannot be followed.
     """
     try:
-        return StoredSpec(decode(RolloutSpec, raw, "spec"))
+        return StoredSpec(_with_shared_stages(decode(RolloutSpec, raw, "spec")))
     except InvalidObjectError:
         twins: list[str] = []
         merged = _with_lines(raw, lambda place, lines: _merged(place, lines, twins))
         if not twins:
             raise
         return StoredSpec(decode(RolloutSpec, merged, "spec"), "; ".join(twins))
+
+
+def _with_shared_stages(spec: RolloutSpec) -> RolloutSpec:
+    """Have all Rollouts with the same plan, as those from one template are, share one copy of it in memory."""
+    structs.force_setattr(spec, "stages", _one_copy(spec.stages))
+    return spec
+
+
+@lru_cache(maxsize=1024)
+def _one_copy(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    return stages
 
 
 def guarding_spec(raw: object) -> RolloutSpec | None:

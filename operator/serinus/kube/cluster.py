@@ -13,6 +13,7 @@ from serinus.kube.client import Raw, Requests
 from serinus.kube.kinds import HTTP_ROUTES, Source, collection_path, object_path, sources_with
 from serinus.kube.pages import Page, Pages
 from serinus.kube.records import rollout_record
+from serinus.kube.texts import SharedTexts
 from serinus.ports.cluster_state import ROUTE_RECORDS, Listed, NamespaceRecord, Record, RolloutRecord, RouteRecord
 
 _PAGE: Final = "500"
@@ -53,11 +54,11 @@ class ApiCluster:
         if kind is NamespaceRecord and self._namespaces:
             found = [_parsed(source, raw) for raw in await self._read_namespaces()]
             return Listed([record for record in found if record is not None], None)
-        records, versions = list[Record](), list[int]()
+        records, versions, texts = list[Record](), list[int](), SharedTexts()
         for namespace in self._namespaces or ("",):
             async for page in self._pages(source, namespace):
                 versions.append(page.version)
-                records += [record async for record in _records(source, page)]
+                records += [record async for record in _records(source, page, texts)]
         return Listed(records, min(versions))
 
     async def read_rollout(self, key: ObjectKey) -> RolloutRecord:
@@ -120,9 +121,10 @@ class ApiCluster:
         return found
 
 
-async def _records(source: Source, page: Page) -> AsyncIterator[Record]:
-    """Yield the records of a page; the event loop has turns between them."""
+async def _records(source: Source, page: Page, texts: SharedTexts) -> AsyncIterator[Record]:
+    """Yield the records of a page, which share ``texts``; the event loop has turns between them."""
     for number, raw in enumerate(page.objects(), start=1):
+        texts.in_object(raw)
         record = _parsed(source, raw)
         if record is not None:
             yield record

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from serinus.api.names import ObjectKey
 from serinus.engine.rollout.traffic.confirmation import route_in_use
@@ -24,6 +24,11 @@ from serinus.reconcile.rollouts.safety_lane import SafetyLane
 from serinus.telemetry import ORDINARY
 
 logger = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=Record)
+
+_AT_ONCE: Final = 100
+"""Records that are stored or enqueued before the event loop does something else."""
 
 URGENT_WORKERS: Final = 4
 """Ordinary workers that take only what the safety lane has handed over after a write, so that its status comes soon."""
@@ -182,11 +187,15 @@ class RolloutController:
             self._cache.note_list(listed)
             for key in self._cache.vanished(listing, listed.records):
                 self._on_delete(kind, key, listing.known[key])
-            self._informer.on_list(listing, listed.records)
+            for part in _parts(listed.records):
+                self._informer.on_list(listing, part)
+                await asyncio.sleep(0)
         finally:
             self._cache.end_listing(listing)
         if kind is RolloutRecord:
-            self._queue.enqueue_all(record.meta.key for record in self._cache.rollouts())
+            for known in _parts(self._cache.rollouts()):
+                self._queue.enqueue_all(record.meta.key for record in known)
+                await asyncio.sleep(0)
 
     async def _tick(self, name: str, source: MetricSource, ticked: Collection[asyncio.Event]) -> None:
         """Query the source at every tick, and enqueue the Rollouts whose analysis has new answers."""
@@ -283,3 +292,8 @@ class RolloutController:
                 self._on_delete(kind, key, uid)
         except SerinusError as problem:
             logger.warning("%s: re-reading failed: %s", key, problem)
+
+
+def _parts(records: Sequence[R]) -> Iterator[Sequence[R]]:
+    """Divide records into parts between which the event loop has a turn."""
+    return (records[first : first + _AT_ONCE] for first in range(0, len(records), _AT_ONCE))
