@@ -1,6 +1,7 @@
 """The spec of a Rollout as an earlier release may have let it in: what newer checks refuse must still be guarded."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -40,7 +41,9 @@ def stored_spec(raw: object) -> StoredSpec:
 
 def _with_shared_stages(spec: RolloutSpec) -> RolloutSpec:
     """Have all Rollouts with the same plan, as those from one template are, share one copy of it in memory."""
-    structs.force_setattr(spec, "stages", _one_copy(spec.stages))
+    # The template of a Job and the headers of a request are dicts, which have no hash: such a plan has its own copy.
+    with suppress(TypeError):
+        structs.force_setattr(spec, "stages", _one_copy(spec.stages))
     return spec
 
 

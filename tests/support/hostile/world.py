@@ -103,10 +103,16 @@ def full_objects() -> dict[str, Manifest]:
     bare = {"metadata": {"name": "x"}, "kind": "Namespace", "apiVersion": "v1"}
     test = {"name": "answers", "http": _HTTP, "job": _JOB}
     canary = {"tests": [test], "bake": "1h", "warmup": {"requests": 1, "readyFor": "1m"}}
-    both = changed(rollout("x", "x", NEW), {f"spec.stages[1].{field}": value for field, value in canary.items()})
+    routes = {
+        "grpcRoute": {"name": "x", "ruleName": "x"},
+        "virtualService": {"name": "x", "httpName": "x"},
+        "inferenceService": {"name": "x"},
+    }
+    stages = {f"spec.stages[1].{field}": value for field, value in canary.items()}
+    every = changed(rollout("x", "x", NEW), stages | {f"spec.route.{field}": value for field, value in routes.items()})
     return {
-        "Rollout": both,
-        "ModelVersion": model_version("x", "x"),
+        "Rollout": every,
+        "ModelVersion": changed(model_version("x", "x"), {"spec.serving.backendRef.subset": "x"}),
         "Model": policy("x", "x"),
         "Namespace": bare,
     }

@@ -12,7 +12,7 @@ from serinus.api.names import ObjectKey
 from serinus.handlers import kopf_session
 from serinus.handlers import watcher as watcher_module
 from serinus.handlers.watcher import Watcher
-from serinus.kube.kinds import SOURCES
+from serinus.kube.kinds import HTTP_ROUTES, sources_with
 from serinus.ports.cluster_state import EndpointsRecord, NamespaceRecord, Record
 from serinus.reconcile.cache import ClusterCache
 from support.kube.client import eventually
@@ -22,7 +22,7 @@ from support.kube.watch import WatchServer, watch_server
 
 PATIENCE: Final = 90.0
 _KINDS = ClusterCache().kinds
-_SOURCE_OF = {source.record: source for source in SOURCES}
+_SOURCE_OF = {source.record: source for source in sources_with([HTTP_ROUTES])}
 
 
 @asynccontextmanager
