@@ -158,10 +158,10 @@ async def test_a_deadline_before_the_pod_has_run_holds_the_run_until_the_job_is_
         rig.jobs.outcome = PASSED
         rig.cluster.remove(JobRecord, key(JOB))
         await rig.reaches_canary()
-        # That it has passed is told with the shift that follows at the same moment.
+        # That it has passed is told with the end of the stage, which follows at the same moment.
         assert events(rig) == ["TestNotRun"]
-        (shifted,) = (event for _, event in rig.events.published if event.reason is EventReason.TRAFFIC_SHIFTED)
-        assert "contract" in shifted.message
+        (passed,) = (event for _, event in rig.events.published if event.reason is EventReason.ANALYSIS_PASSED)
+        assert "Test contract" in passed.message
         assert jobs_made(rig) == [JOB, JOB]
 
 
