@@ -12,7 +12,12 @@ LOOKBACK_MS: Final = 600_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 # RE2 accepts a backslash before any ASCII punctuation; these are the characters with a meaning (RE2, syntax).
-_ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, ord('"'), ord("'"))} | {ord("\\"): r"\\"}
+_ESCAPES: Final = {
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, ord('"'), ord("'"))},
+    ord("\\"): r"\\",
+    # U+FFFD stands for broken text: PromQL's lexer takes it for that wherever it is written (promql/parser, lexString).
+    0xFFFD: r"\ufffd",
+}
 _SPECIAL: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 

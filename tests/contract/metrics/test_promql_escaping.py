@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import example, HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serinus.metrics.promql import born, fallen, grown, literal, quoted
@@ -31,6 +31,7 @@ def only(transport: Transport, query: str) -> Sample:
 
 @_MANY
 @given(name=_NAMES)
+@example(name="\ufffd")
 def test_a_quoted_value_arrives_as_it_is(transport: Transport, name: str) -> None:
     for query in (quoted(name), "'" + quoted(name)[1:-1] + "'"):
         sample = only(transport, f'label_replace(vector(1), "found", {query}, "", "")')

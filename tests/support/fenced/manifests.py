@@ -37,6 +37,8 @@ Manifest = dict[str, Any]
 
 _MARK: Final = re.compile(r"# excerpt of (?:an?|the) (?P<kind>[A-Za-z]+)(?:, (?P<path>[A-Za-z.]+))?\b")
 _VALUES: Final = "# values of the chart"
+_ONE_OF: Final = frozenset({"route"})
+"""Members of which exactly one member is given."""
 
 
 def manifest_problems(block: Block, folder: Path) -> list[str]:
@@ -108,7 +110,8 @@ def _merged(whole: Manifest, part: Any) -> Manifest:
     merged = dict(whole)
     for name, value in part.items():
         mine = merged.get(name)
-        merged[name] = _merged(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
+        both = isinstance(mine, dict) and isinstance(value, dict) and name not in _ONE_OF
+        merged[name] = _merged(mine, value) if both else value
     return merged
 
 
