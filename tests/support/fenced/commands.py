@@ -29,7 +29,8 @@ _PLACEHOLDERS: Final = {"VERSION": "2.3.1"}
 _VERBS: Final = frozenset({"get", "describe", "annotate", "label", "delete", "patch", "edit"})
 _OTHER_KINDS: Final = frozenset({
     "application", "applications", "configmap", "crd", "deployment", "endpointslices", "httproute", "lease", "leases",
-    "mutatingadmissionpolicies", "namespace", "nodes", "ns", "pods", "rolebinding", "secret", "service", "services", "validatingadmissionpolicies",
+    "mutatingadmissionpolicies", "namespace", "nodes", "ns", "pods", "rolebinding", "secret", "service", "services",
+    "validatingadmissionpolicies",
 })  # fmt: skip
 """Kinds of others that the pages name."""
 
