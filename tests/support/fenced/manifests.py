@@ -110,8 +110,10 @@ def _merged(whole: Manifest, part: Any) -> Manifest:
     merged = dict(whole)
     for name, value in part.items():
         mine = merged.get(name)
-        both = isinstance(mine, dict) and isinstance(value, dict) and name not in _ONE_OF
-        merged[name] = _merged(mine, value) if both else value
+        if isinstance(mine, dict) and isinstance(value, dict) and name not in _ONE_OF:
+            merged[name] = _merged(mine, value)
+        else:
+            merged[name] = value
     return merged
 
 
