@@ -20,7 +20,10 @@ from support.manifests.builders import Manifest, changed
 
 _CRDS: Final = Path(__file__).resolve().parents[3] / "deploy" / "crds"
 _FULL: Final = {
-    "rollouts.yaml": ("every field of a stage", "every field beside the stages"),
+    "rollouts.yaml": (
+        *("every field of a stage", "every field beside the stages", "warm-ups"),
+        *("a GRPCRoute", "a VirtualService", "an InferenceService"),
+    ),
     "modelversions.yaml": ("a ModelVersion with every field",),
     "models.yaml": ("a Model with every field",),
     "auditrecords.yaml": ("an AuditRecord with every field",),

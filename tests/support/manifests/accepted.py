@@ -99,7 +99,9 @@ _EVERY_VERSION_FIELD: Final[dict[str, Any]] = {
         "protocol": "oip-v2",
         "path": "/v2/models/fraud/infer",
     },
-    "spec.serving": {"backendRef": {"group": "", "kind": "Service", "name": "fraud-detector-v2-3-1", "port": 80}},
+    "spec.serving": {
+        "backendRef": {"group": "", "kind": "Service", "name": "fraud-detector", "port": 80, "subset": "v2-3-1"}
+    },
     "spec.governance": {
         "owner": "payments-ml",
         "purpose": "card fraud score",
@@ -216,6 +218,9 @@ ACCEPTED: Final[dict[str, Manifest]] = {
     "a named query": rollout({"spec.stages[1].abortOn": ["drift_score > 0.3", "score_floor < 10"]}),
     "the windowed judgement": rollout({"spec.stages[1].judgement": "Observed", "spec.stages[1].for": "2m"}),
     "a maxDuration equal to the duration": rollout({"spec.stages[1].maxDuration": "120m"}),
+    "a GRPCRoute": rollout({"spec.route": {"grpcRoute": {"name": "fraud-detector", "ruleName": "predict"}}}),
+    "a VirtualService": rollout({"spec.route": {"virtualService": {"name": "fraud-detector", "httpName": "predict"}}}),
+    "an InferenceService": rollout({"spec.route": {"inferenceService": {"name": "fraud-detector"}}}),
     "a route of one rule": rollout({"spec.route.httpRoute.ruleName": GONE}),
     "sixteen stages": rollout(
         {
