@@ -48,10 +48,10 @@ async def test_an_image_that_cannot_be_pulled_holds_the_run_with_the_pods_reason
         await delete_job(place)
         status = await place.until_ended(GOOD)
     assert (status.stable.version if status.stable else None, status.run) == (GOOD, 1)
-    told = [(reason, note) for reason, note in await place.events() if "Test " in note]
+    told = await place.events()
+    assert [reason for reason, _ in told if reason.startswith("Test")] == ["TestNotRun"]
     # That it has passed is told with the stage's end, of the same moment.
-    assert [reason for reason, _ in told] == ["TestNotRun", "AnalysisPassed"]
-    assert "Stage staging passed. Test " in told[1][1]
+    assert any(reason == "AnalysisPassed" and "Stage staging passed. Test " in note for reason, note in told)
 
 
 async def test_a_job_that_somebody_deletes_is_reported_and_created_once_more(

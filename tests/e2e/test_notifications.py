@@ -56,7 +56,13 @@ async def test_a_rollback_arrives_signed_while_another_receiver_is_dead(
         "namespaces": [place.namespace],
         "events": EVENTS,
     }
-    chat = {"name": "chat", "type": "teams", "urlFrom": {"file": str(tmp_path / "dead")}}
+    # Of this namespace only: that a receiver is dead is said of the first Rollout that it should hear of.
+    chat = {
+        "name": "chat",
+        "type": "teams",
+        "urlFrom": {"file": str(tmp_path / "dead")},
+        "namespaces": [place.namespace],
+    }
     settings = {"notifications": {"source": "/e2e", "receivers": [oncall, chat]}}
     operator = OperatorControl(program_environment(cluster), replace(setup_in(cluster), settings=settings), tmp_path)
     try:
