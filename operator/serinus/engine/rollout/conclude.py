@@ -103,8 +103,10 @@ def _show_evidence(draft: Draft, before: RolloutStatus, situation: Situation) ->
     if not situation.evidence or earlier is None:
         return draft
     if after.stage is None:
-        # A promotion keeps the evidence of the last stage; whatever else ends a run has cleared it.
-        return draft.with_status(evidence=refreshed(situation, before.evidence)) if after.evidence else draft
+        # A promotion shows the evidence of the last stage, also of one too short to have stored any; whatever else
+        # ends a run has cleared it.
+        promoted = any(event.reason is EventReason.ROLLOUT_PROMOTED for event in draft.events)
+        return draft.with_status(evidence=refreshed(situation, before.evidence)) if promoted else draft
     if (after.stage.index, after.stage.since) != (earlier.index, earlier.since):
         return draft
     passed = earlier.state is StageState.ANALYZING and after.stage.state is not StageState.ANALYZING

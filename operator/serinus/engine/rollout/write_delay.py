@@ -7,6 +7,7 @@ from msgspec import structs
 
 from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.rollout_status import EvidenceStatus, Phase, RolloutStatus, StageState
+from serinus.api.verdict import Verdict
 from serinus.engine.rollout.decision import Decision
 from serinus.engine.rollout.evidence import REFRESH
 from serinus.engine.rollout.modes import Running, mode_of
@@ -15,7 +16,7 @@ CHANGE: Final = timedelta(seconds=2)
 """For a new state of the stage, a new phase or reason, and a condition that has turned."""
 
 WORDING: Final = timedelta(seconds=10)
-"""For sentences and figures; where the stored figures are not a minute old yet, until they are."""
+"""For sentences and figures; where the stored figures are not a minute old yet and nothing is worse, until they are."""
 
 _NOW: Final = timedelta(0)
 _NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
@@ -45,8 +46,14 @@ def write_delay(before: RolloutStatus, decision: Decision) -> timedelta:
     turned = told or _conditions(after) != _conditions(before)
     if turned or run.stage.state is not earlier.stage.state:
         return CHANGE
-    figures = after.evidence != before.evidence
+    figures = after.evidence != before.evidence and not _is_worse(before.evidence, after.evidence)
     return REFRESH if figures and _is_fresh(before.evidence, after.evidence) else WORDING
+
+
+def _is_worse(before: tuple[EvidenceStatus, ...], after: tuple[EvidenceStatus, ...]) -> bool:
+    """Return whether a condition does not pass any more that the stored status shows as passed."""
+    passed = {one.condition for one in before if one.verdict is Verdict.PASS}
+    return any(one.condition in passed and one.verdict is not Verdict.PASS for one in after)
 
 
 def _is_fresh(before: tuple[EvidenceStatus, ...], after: tuple[EvidenceStatus, ...]) -> bool:

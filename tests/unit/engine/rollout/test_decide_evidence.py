@@ -3,12 +3,15 @@
 from datetime import timedelta
 from itertools import pairwise
 
+from msgspec import structs
+
 from serinus.api.audit_record import MAX_EVIDENCE
 from serinus.api.names import Command
 from serinus.api.parsing import encode
 from serinus.api.rollout import MAX_CONDITIONS, RolloutSpec
 from serinus.api.rollout_status import EvidencePoint, Phase, StageState
 from serinus.api.stored_status import stored_status
+from serinus.api.verdict import Verdict
 from serinus.engine.analysis.guards import guards_of
 from support.builders import CANARY, PRODUCTION, STAGING, a_spec, a_stage
 from support.world import BAD, GOOD, World
@@ -149,3 +152,13 @@ def test_figures_are_shown_anew_after_the_clock_was_set_back() -> None:
         world.measure().settle()
     assert world.status.evidence[0].at <= world.now
     assert all(point.at <= world.now for point in points(world))
+
+
+def test_a_promotion_shows_the_evidence_of_a_last_stage_that_was_too_short_to_store_any() -> None:
+    world = in_canary()
+    while world.status.phase is not Phase.HEALTHY:
+        world.status = structs.replace(world.status, evidence=())
+        world.settle().measure()
+    assert [one.verdict for one in world.status.evidence] == [Verdict.PASS] * len(world.status.evidence)
+    assert all(one.requests > 0 for one in world.status.evidence)
+    assert world.status.evidence

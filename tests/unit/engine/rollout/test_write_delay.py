@@ -7,6 +7,7 @@ from msgspec import structs
 
 from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.rollout_status import RolloutStatus, StageState
+from serinus.api.verdict import Verdict
 from serinus.engine.analysis.measurements import Batch
 from serinus.engine.rollout.decision import Decision, Event, EventReason
 from serinus.engine.rollout.evidence import REFRESH
@@ -96,6 +97,17 @@ def test_an_event_or_another_decision_due_at_once_is_never_kept_waiting() -> Non
 def test_what_the_next_decision_rests_on_is_written_at_once(fields: dict[str, object]) -> None:
     before = in_canary()
     assert of(before, structs.replace(before, **fields)) == AT_ONCE
+
+
+def test_a_condition_that_does_not_pass_any_more_is_not_kept_back_for_a_minute() -> None:
+    world = World()
+    while not world.status.evidence or any(one.verdict is not Verdict.PASS for one in world.status.evidence):
+        world.settle().measure()
+    world.quality["2.0.0"] = Batch(700, 30, 30, 30)
+    before = world.settle().measure().status
+    decision = world.look()
+    assert any(one.verdict is not Verdict.PASS for one in decision.status.evidence)
+    assert write_delay(before, decision) == WORDING
 
 
 @pytest.mark.parametrize("quality", [GOOD, BAD], ids=["good", "bad"])
