@@ -15,8 +15,8 @@ from support.rig import Rig
 from support.virtual_loop import in_virtual_time
 
 MANY: Final = 2000
-LONGEST: Final = 0.1
-"""Seconds of CPU time."""
+SHARE: Final = 0.25
+"""Of all CPU time that the work takes, the longest turn has less: seconds would depend on the machine."""
 
 
 def stored(number: int) -> dict[str, Any]:
@@ -34,7 +34,7 @@ async def test_a_page_of_a_list_is_read_in_turns() -> None:
         with callbacks_of_this_thread() as callbacks:
             listed = await ApiCluster(client).list_all(ModelVersionRecord)
     assert len(listed.records) == 1000
-    assert callbacks.longest < LONGEST < callbacks.total
+    assert callbacks.longest < SHARE * callbacks.total
 
 
 @in_virtual_time
@@ -47,4 +47,4 @@ async def test_the_first_list_of_many_rollouts_is_taken_in_in_turns() -> None:
     with callbacks_of_this_thread() as callbacks:
         async with rig.running():
             assert len(rig.cache.rollouts()) == MANY + 1
-    assert callbacks.longest < callbacks.total / 4
+    assert callbacks.longest < SHARE * callbacks.total
