@@ -16,7 +16,7 @@ from support.e2e.place import SOON, Place
 KINDS = {
     "modelversions": ("ModelVersion", f"{MODEL}-v{GOOD}"),
     "rollouts": ("Rollout", MODEL),
-    "httproutes": ("Route", MODEL),
+    "httproutes": ("HttpRoute", MODEL),
     "models": ("Model", MODEL),
 }
 
@@ -53,7 +53,7 @@ async def test_an_object_that_is_deleted_between_the_operators_list_and_its_watc
             within=SOON,
             what="the delivery of the records, before which no Rollout goes",
         )
-        there = len(await place.all("HTTPRoute" if kind == "Route" else kind))
+        there = len(await place.all("HTTPRoute" if kind == "HttpRoute" else kind))
         await operator.stop()
 
         proxy.disturb = hold_kopfs_list

@@ -80,7 +80,7 @@ def _rule(name: str, presets: tuple[str, ...]) -> dict[str, Any]:
     have = f"has no {name}; presets that have it: {', '.join(presets)}"
     return rule(
         f"!{matches(_PRESET, f'^({without})$')} || {_no_line(name)}",
-        f"the preset {have}",
+        have,
         computed=f"'preset ' + {_PRESET} + {cel_text(f' {have}')}",
         field=".stages",
     )

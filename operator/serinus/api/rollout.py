@@ -132,17 +132,15 @@ class Stage(Model, frozen=True, kw_only=True):
         ],
         items("Tests that must pass before the stage watches.", most=MAX_TESTS, key="name"),
     ] = ()
-    warmup: (
-        Annotated[
-            WarmUp,
-            Meta(
-                description="What comes before duration (or bake) and before the evidence of abortOn; meanwhile only a "
-                "version that fails outright is rolled back.",
-                extra_json_schema=rules(*rollout_rules.WARMUP_RULES),
-            ),
-        ]
-        | None
-    ) = None
+    # The rule is one of the member: msgspec leaves out what is said of a struct within a union.
+    warmup: Annotated[
+        WarmUp | None,
+        Meta(
+            description="What comes before duration (or bake) and before the evidence of abortOn; meanwhile only a "
+            "version that fails outright is rolled back.",
+            extra_json_schema=rules(*rollout_rules.WARMUP_RULES),
+        ),
+    ] = None
     approval: Annotated[Approval, Meta(description="Whether a person must let the run into this stage.")] = (
         Approval.NOT_REQUIRED
     )

@@ -336,6 +336,16 @@ _CONDITIONS: Final = (
         "only latencies and rates",
     ),
     _plan("another name of a time of tokens", {f"{_STAGE}.abortOn": ["ttft > 1s"]}, _LINE, "did you mean ttft_p95?"),
+    *(
+        _plan(f"another name: {line}", {f"{_STAGE}.abortOn": [line]}, _LINE, f"did you mean {meant}?")
+        for line, meant in (
+            ("tpot > 60ms", "tpot_p95"),
+            ("p95_tpot > 60ms", "tpot_p95"),
+            ("inter_token_latency_p95 > 60ms", "tpot_p95"),
+            ("e2e > 5s", "e2e_latency_p95"),
+            ("tps < 5", "tokens_per_second"),
+        )
+    ),
     _plan("a warm-up at 0%", {"spec.stages[0].warmup": {"requests": 5}}, "spec.stages[0].warmup", "no traffic to warm"),
     _plan(
         "a warm-up of two kinds", {f"{_STAGE}.warmup": {"requests": 5, "readyFor": "1m"}}, f"{_STAGE}.warmup", "one of"
