@@ -48,10 +48,11 @@ class World:
         stored = await create(self.api, self.plane.manifest(weights), plural, self.namespace)
 
         async def carried() -> bool:
-            return all(
-                parent.observed_generation >= stored["metadata"]["generation"]
-                for parent in self.plane.record(await self.raw()).parents
-            ) and bool(self.plane.record(await self.raw()).rules[-1].entries)
+            raw = await self.raw()
+            parents, entries = self.plane.record(raw).parents, self.plane.record(raw).rules[-1].entries
+            seen = all(one.observed_generation >= stored["metadata"]["generation"] for one in parents)
+            # KServe's mode is in the status: until it is there, an InferenceService is taken for one of Standard mode.
+            return seen and {self.plane.service(member) for member in weights} <= {one.key.name for one in entries}
 
         await eventually(carried, why="the route is carried")
         return await self.raw()
