@@ -10,7 +10,7 @@ import ipaddress
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -144,9 +144,20 @@ async def _flush_often(output: TextIO) -> None:
         output.flush()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Generate load according to the options."""
-    parser = argparse.ArgumentParser(prog="python -m demo.load", description="Send requests at a constant rate.")
+Generate = Callable[[LoadPlan, TextIO, asyncio.Event], Awaitable[None]]
+"""Sends the requests of a plan until its time is over or the event is set, and writes a line for each."""
+
+
+def run(
+    arguments: Sequence[str] | None,
+    send: Generate,
+    *,
+    program: str,
+    about: str,
+    most: float = MAX_PER_SECOND,
+) -> int:
+    """Generate load according to the options, at most ``most`` requests a second, until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
     parser.add_argument("--url", required=True, help="URL of the gateway, with an IP address")
     parser.add_argument("--hostname", required=True, help="host name of the HTTPRoute")
     parser.add_argument("--rate", type=float, required=True, help="requests per second")
@@ -157,16 +168,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = LoadPlan(url=options.url, hostname=options.hostname, rate=options.rate, seconds=options.seconds)
     except DemoError as problem:
         parser.error(str(problem))
+    if plan.rate > most:
+        parser.error(f"give at most {most:g} requests per second")
     with options.output.open("w", encoding="ascii") as output:
-        asyncio.run(_until_signal(plan, output))
+        asyncio.run(_until_signal(send, plan, output))
     return 0
 
 
-async def _until_signal(plan: LoadPlan, output: TextIO) -> None:
+async def _until_signal(send: Generate, plan: LoadPlan, output: TextIO) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await generate(plan, output, stop)
+    await send(plan, output, stop)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Generate load according to the options."""
+    return run(arguments, generate, program="demo.load", about="Send requests at a constant rate.")
 
 
 if __name__ == "__main__":

@@ -151,17 +151,21 @@ async def apply(kubectl: Kubectl, folder: Path, name: str, manifest: str) -> Non
     await kubectl.apply(manifest)
 
 
-@asynccontextmanager
-async def _load(setting: Setting, environment: Mapping[str, str]) -> AsyncIterator[Running]:
+def load_command(setting: Setting, module: str, hostname: str, seconds: float) -> list[str]:
+    """Return the command of a load generator that writes its requests into the setting's folder."""
     options = {
         "--url": setting.cluster.gateway_url,
-        "--hostname": HOSTNAME,
+        "--hostname": hostname,
         "--rate": f"{setting.rate:g}",
-        "--seconds": f"{_LONGEST_RUN_SECONDS:g}",
+        "--seconds": f"{seconds:g}",
         "--output": str(setting.folder / "requests.csv"),
     }
-    arguments = [argument for option in options.items() for argument in option]
-    command = [sys.executable, "-P", "-m", "demo.load", *arguments]
+    return [sys.executable, "-P", "-m", module, *(part for option in options.items() for part in option)]
+
+
+@asynccontextmanager
+async def _load(setting: Setting, environment: Mapping[str, str]) -> AsyncIterator[Running]:
+    command = load_command(setting, "demo.load", HOSTNAME, _LONGEST_RUN_SECONDS)
     async with running("the load generator", command, environment, setting.folder / "load.log") as load:
         yield load
 

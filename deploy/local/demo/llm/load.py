@@ -4,20 +4,16 @@ Each request writes a line of :mod:`demo.requestlog`, with the time until its fi
 its last token is one without an answer.
 """
 
-import argparse
 import asyncio
-import signal
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, TextIO
 
 import aiohttp
 
-from demo.errors import DemoError
 from demo.llm.server import PATH
-from demo.load import LoadPlan
+from demo.load import LoadPlan, run
 from demo.modelserver import SERVED_BY
 from demo.requestlog import NO_ANSWER, RequestRecord, line_of
 
@@ -64,29 +60,7 @@ async def _send(session: aiohttp.ClientSession, plan: LoadPlan, output: TextIO) 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Generate load according to the options."""
-    parser = argparse.ArgumentParser(prog="python -m demo.llm.load", description="Send streamed requests.")
-    parser.add_argument("--url", required=True, help="URL of the gateway, with an IP address")
-    parser.add_argument("--hostname", required=True, help="host name of the HTTPRoute")
-    parser.add_argument("--rate", type=float, required=True, help="requests per second")
-    parser.add_argument("--seconds", type=float, required=True, help="duration")
-    parser.add_argument("--output", type=Path, required=True, help="file to which one line per request is written")
-    options = parser.parse_args(arguments)
-    try:
-        plan = LoadPlan(url=options.url, hostname=options.hostname, rate=options.rate, seconds=options.seconds)
-    except DemoError as problem:
-        parser.error(str(problem))
-    if plan.rate > _MOST_PER_SECOND:
-        parser.error(f"give at most {_MOST_PER_SECOND:g} requests per second")
-    with options.output.open("w", encoding="ascii") as output:
-        asyncio.run(_until_signal(plan, output))
-    return 0
-
-
-async def _until_signal(plan: LoadPlan, output: TextIO) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await generate(plan, output, stop)
+    return run(arguments, generate, program="demo.llm.load", about="Send streamed requests.", most=_MOST_PER_SECOND)
 
 
 if __name__ == "__main__":

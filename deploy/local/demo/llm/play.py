@@ -1,7 +1,6 @@
 """Plays the demo of the language model: a good version is promoted, one with a slow first token is rolled back."""
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,7 +23,7 @@ from demo.operatorprocess import await_ready, operator
 from demo.process import Running, running
 from demo.requestlog import RequestLog, RequestRecord, between, count_by_version, quantile
 from demo.result import SETTLED_SECONDS, Claim
-from demo.stagehand import Setting, apply, await_server, await_traffic, clear
+from demo.stagehand import Setting, apply, await_server, await_traffic, clear, load_command
 from demo.terminal import Style, Terminal
 from localcluster.api import Api
 from serinus.api.names import ObjectKey
@@ -190,7 +189,8 @@ async def _ready(setting: Setting, terminal: Terminal) -> AsyncIterator[Stage]:
         await asyncio.gather(*(await_server(view, version.backend) for version in VERSIONS))
         await await_ready(process, setting.operator, session)
         terminal.line(f"{len(VERSIONS)} versions serve, the operator is ready")
-        load = await stack.enter_async_context(running("the load generator", _load(setting), environment, _log(folder)))
+        command = load_command(setting, "demo.llm.load", HOSTNAME, _LONGEST_RUN_SECONDS)
+        load = await stack.enter_async_context(running("the load generator", command, environment, _log(folder)))
         log = RequestLog(folder / "requests.csv")
         await await_traffic(log, load)
         await apply(accounts.team, folder, "rollout", manifests.rollout(STABLE))
@@ -198,17 +198,6 @@ async def _ready(setting: Setting, terminal: Terminal) -> AsyncIterator[Stage]:
             view, KEY, serves(STABLE.number), within=_ROUTE_SECONDS, what=f"the adoption of {STABLE.number}"
         )
         yield Stage(view=view, team=accounts.team, log=log, terminal=terminal, programs=(process, load))
-
-
-def _load(setting: Setting) -> list[str]:
-    options = {
-        "--url": setting.cluster.gateway_url,
-        "--hostname": HOSTNAME,
-        "--rate": f"{setting.rate:g}",
-        "--seconds": f"{_LONGEST_RUN_SECONDS:g}",
-        "--output": str(setting.folder / "requests.csv"),
-    }
-    return [sys.executable, "-P", "-m", "demo.llm.load", *(part for option in options.items() for part in option)]
 
 
 def _log(folder: Path) -> Path:
