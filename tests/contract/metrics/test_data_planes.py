@@ -1,6 +1,6 @@
 """Each preset against a real Prometheus with series in the exact form of its data plane, read as the operator does."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
 
@@ -14,7 +14,6 @@ from serinus.metrics.transport import Transport
 from support.prometheus.data_planes import DATA_PLANES, Backend, DataPlane
 from support.prometheus.questions import after, question, steadily
 from support.prometheus.server import History, Prometheus
-from support.prometheus.written_past import source
 
 _STABLE, _CANDIDATE = Backend("ml", "fraud-1"), Backend("ml", "fraud-2")
 _BEGIN, _END, _TICK = 205, 355, 5
@@ -73,20 +72,13 @@ def plane(name: str) -> DataPlane:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """One Prometheus with the series of all data planes."""
     history = History()
     for plane in DATA_PLANES.values():
         _add(history, plane)
     with Prometheus(tmp_path_factory.mktemp("data-planes"), history=history) as running:
         yield running
-
-
-@pytest.fixture
-async def metrics(server: Prometheus) -> AsyncIterator[PrometheusSource]:
-    made = source(server.url)
-    yield made
-    made.close()
 
 
 def asked_of(name: str, condition: str, backend: Backend = _CANDIDATE) -> Question:
@@ -188,8 +180,8 @@ async def test_a_backend_that_is_not_there_is_no_series(metrics: PrometheusSourc
     assert answer.cause is Cause.NO_SERIES
 
 
-def test_each_data_plane_is_recognised_by_its_own_series_only(server: Prometheus) -> None:
-    transport = Transport(server.url, 5.0)
+def test_each_data_plane_is_recognised_by_its_own_series_only(prometheus: Prometheus) -> None:
+    transport = Transport(prometheus.url, 5.0)
 
     def number(selector: str) -> float:
         samples = transport.instant(f"count({selector})", f"{after(305).timestamp():.3f}").samples

@@ -1,6 +1,6 @@
 """What servers of language models tell of tokens, on a real Prometheus with series in the form of their source."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -14,7 +14,6 @@ from serinus.engine.analysis.measurements import Answer, Batch, Coarse, Counted,
 from serinus.metrics import PrometheusSource
 from support.prometheus.questions import after, question, steadily
 from support.prometheus.server import History, Prometheus
-from support.prometheus.written_past import source
 
 _BEGIN, _END, _TICK = 205, 355, 10
 _SECONDS: Final = _END - _BEGIN
@@ -86,7 +85,7 @@ def _add(history: History, backend: str, bad: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     history = History()
     for backend, bad in _BAD.items():
         _add(history, backend, bad)
@@ -96,13 +95,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         history.add(f"vllm:{series}", idle, steadily(0))
     with Prometheus(tmp_path_factory.mktemp("language-models"), history=history) as running:
         yield running
-
-
-@pytest.fixture
-async def metrics(server: Prometheus) -> AsyncIterator[PrometheusSource]:
-    made = source(server.url)
-    yield made
-    made.close()
 
 
 def _asked(preset: str, condition: str, backend: str = "fraud-2") -> Question:

@@ -21,11 +21,10 @@ from support.argo_cd.programs import programs
 from support.argo_cd.repository import Repository
 from support.argo_cd.team import NAME, ROLLOUT, ROUTE, Team, another, application, quickstart
 from support.argo_cd.transcript import Transcript
-from support.e2e.fixtures import program_environment
+from support.e2e.fixtures import place_in, program_environment
 from support.e2e.manifests import backend_of, weights_in
 from support.e2e.operator import OperatorControl, setup_in
 from support.e2e.place import SOON, shares_seen
-from support.e2e.stay import place_in
 
 PAGE = CHECKOUT / "docs" / "how-to" / "argo-cd-by-example.md"
 

@@ -18,7 +18,7 @@ from localcluster.client import Cluster
 from localcluster.settings import CHECKOUT
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase, StageState
-from support.e2e.fixtures import BAD, GOOD, SPARE, STABLE, program_environment
+from support.e2e.fixtures import BAD, GOOD, SPARE, STABLE, place_in, program_environment
 from support.e2e.manifests import (
     ERRORS,
     MODEL,
@@ -35,7 +35,6 @@ from support.e2e.manifests import (
 from support.e2e.operator import OperatorControl, setup_in
 from support.e2e.place import LONG, Place, shares_seen
 from support.e2e.servers import ModelServer
-from support.e2e.stay import place_in
 from support.e2e.watch import Seen
 from support.earlier import EarlierRelease
 

@@ -18,6 +18,7 @@ from serinus.kube.cluster import ApiCluster
 from serinus.routers import Routers, load_router
 from support.e2e.operator import OperatorControl
 from support.kube.client import create, eventually
+from support.routers.edits import EditedInBetween
 from support.routers.planes import FOREIGN, MEMBERS, NEW, OLD, ROUTE, HttpRoutePlane, Plane
 
 Raw = dict[str, Any]
@@ -145,22 +146,6 @@ async def test_all_succeed_who_write_at_once(world: World) -> None:
         all_at_once.create_task(operator(500))
     await world.set(0, safety=True)
     assert (await world.shares())[NEW] == 0
-
-
-class EditedInBetween:
-    """A client at whose every read somebody changes the object before the answer is used."""
-
-    def __init__(self, api: KubernetesClient, edits: int) -> None:
-        self._api = api
-        self.left = edits
-
-    async def request(self, method: str, path: str, **rest: Any) -> Raw:
-        answer = await self._api.request(method, path, **rest)
-        if method == "GET" and self.left:
-            self.left -= 1
-            change = {"metadata": {"annotations": {"left": str(self.left)}}}
-            await self._api.request("PATCH", path, body=change, content_type=MERGE_PATCH)
-        return answer
 
 
 async def test_an_abort_outlasts_nineteen_edits_and_a_promotion_gives_up_after_five(world: World) -> None:

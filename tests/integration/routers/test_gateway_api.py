@@ -17,6 +17,7 @@ from serinus.kube.cluster import ApiCluster
 from serinus.routers.gateway_api import GatewayApiRouter
 from support.kube.client import create
 from support.kube.objects import ROUTES, backend_ref, http_route, without_identity
+from support.routers.edits import EditedInBetween
 
 STABLE = BackendRef(name="fraud-v1", port=80)
 CANDIDATE = BackendRef(name="fraud-v2", port=80)
@@ -112,22 +113,6 @@ async def test_two_routers_and_a_person_who_write_at_once_all_succeed(
     await GatewayApiRouter(api).set_weights(namespace, weights(0, safety=True))
     refs = (await stored(api, namespace))["spec"]["rules"][1]["backendRefs"]
     assert [(ref["name"], ref["weight"]) for ref in refs] == [("foreign", 5000), ("fraud-v1", 5000), ("fraud-v2", 0)]
-
-
-class EditedInBetween:
-    """A client at whose every read somebody changes the object before the answer is used."""
-
-    def __init__(self, api: KubernetesClient, edits: int) -> None:
-        self._api = api
-        self.left = edits
-
-    async def request(self, method: str, path: str, **rest: Any) -> dict[str, Any]:
-        answer = await self._api.request(method, path, **rest)
-        if method == "GET" and self.left:
-            self.left -= 1
-            change = {"metadata": {"annotations": {"left": str(self.left)}}}
-            await self._api.request("PATCH", path, body=change, content_type=MERGE_PATCH)
-        return answer
 
 
 async def test_an_abort_outlasts_nineteen_edits_in_a_row(

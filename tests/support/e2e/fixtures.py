@@ -72,25 +72,42 @@ async def servers(processes: dict[str, ModelServer]) -> dict[str, ModelServer]:
     return processes
 
 
+@asynccontextmanager
+async def place_in(
+    cluster: Cluster, api: Api, namespace: str, servers: dict[str, ModelServer], folder: Path
+) -> AsyncIterator[Place]:
+    """Make a namespace; afterwards no operator of a later test finds its Rollouts.
+
+    Args:
+        cluster: the cluster.
+        api: its API.
+        namespace: the namespace's name.
+        servers: the model servers, by version.
+        folder: an existing folder for logs.
+    """
+    await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    place = Place(
+        cluster=cluster,
+        environment=program_environment(cluster),
+        api=api,
+        namespace=namespace,
+        servers=servers,
+        folder=folder,
+    )
+    try:
+        yield place
+    finally:
+        await api.request("DELETE", place.path("Rollout"))
+        await api.request("DELETE", f"/api/v1/namespaces/{namespace}")
+
+
 @pytest.fixture
 async def place(
     cluster: Cluster, servers: dict[str, ModelServer], tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Place]:
-    async with Api(cluster.kubeconfig) as api:
-        namespace = _namespace_of(request.node.name)
-        await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
-        place = Place(
-            cluster=cluster,
-            environment=program_environment(cluster),
-            api=api,
-            namespace=namespace,
-            servers=servers,
-            folder=tmp_path,
-        )
+    namespace = _namespace_of(request.node.name)
+    async with Api(cluster.kubeconfig) as api, place_in(cluster, api, namespace, servers, tmp_path) as place:
         yield place
-        # The operators of later tests must not find the Rollouts.
-        await api.request("DELETE", place.path("Rollout"))
-        await api.request("DELETE", f"/api/v1/namespaces/{namespace}")
 
 
 @pytest.fixture
