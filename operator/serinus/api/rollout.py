@@ -132,7 +132,7 @@ class Stage(Model, frozen=True, kw_only=True):
         ],
         items("Tests that must pass before the stage watches.", most=MAX_TESTS, key="name"),
     ] = ()
-    # The rule is one of the member: msgspec leaves out what is said of a struct within a union.
+    # Meta stands on the union: msgspec drops that of a struct inside one.
     warmup: Annotated[
         WarmUp | None,
         Meta(

@@ -27,7 +27,7 @@ class Listing:
 
     def precedes(self, listed: Listed) -> bool:
         """Return whether the list has everything that was known before it was asked for, as it should."""
-        return listed.version is None or max(self.newest, *self.versions.values(), 0) <= listed.version
+        return listed.version is None or max((self.newest, *self.versions.values())) <= listed.version
 
     def is_behind(self, record: Record) -> bool:
         """Return whether the list has an object in an older version than was known before the list was asked for.

@@ -17,7 +17,7 @@ GUARDS: Final = (
 
 
 WARMUP_GUARDS: Final = (parse_abort_condition("error_rate > 50%"), parse_abort_condition("unanswered_rate > 50%"))
-"""What a version is rolled back for while it warms up: it fails outright. Being slow is what the warm-up is for."""
+"""A version that warms up is rolled back for failing outright, and not for being slow."""
 
 
 def possible_guards(plan: RolloutSpec, index: int) -> tuple[AbortCondition, ...]:
