@@ -24,6 +24,7 @@ class WaitReason(StrEnum):
     VERSION_TAKEN = "VersionTaken"
     REGISTRATION_PENDING = "RegistrationPending"
     FACTS_MISSING = "FactsMissing"
+    SCHEMA_PENDING = "SchemaPending"
     SCHEMA_REJECTED = "SchemaRejected"
     METRICS_WORSE = "MetricsWorse"
     ARTIFACT_PENDING = "ArtifactPending"

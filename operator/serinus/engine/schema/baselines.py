@@ -1,6 +1,6 @@
 """The versions that a candidate is compared with: predecessor, production, its own line (see ``compatibility``)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import itemgetter
@@ -125,6 +125,19 @@ def is_version(known: KnownVersion, version: str) -> bool:
 @lru_cache(maxsize=2**14)
 def _number(version: str) -> str:
     return version.removeprefix("v").lower()
+
+
+def find_version(known: Iterable[KnownVersion], version: str | None) -> KnownVersion | None:
+    """Return the one with this number; None where there is none, or no number."""
+    number = _number(version) if version is not None else None
+    return next((one for one in known if _number(one.version) == number), None)
+
+
+def without(known: Iterable[KnownVersion], version: str) -> list[KnownVersion]:
+    """Return those with another number."""
+    number = _number(version)
+    # Asked of a thousand versions about each of a thousand: one cached call for each.
+    return [one for one in known if _number(one.version) != number]
 
 
 def same_number(one: KnownVersion, other: KnownVersion) -> bool:

@@ -32,9 +32,11 @@ from serinus.engine.schema.baselines import (
     Step,
     bases_of,
     core_of,
+    find_version,
     is_version,
     same_number,
     steps_of,
+    without,
 )
 from serinus.engine.schema.builds import served_otherwise
 from serinus.engine.schema.diff import diff, forward
@@ -97,8 +99,8 @@ def judge(
         production: the version in production; None where there is none.
         rules: the part of the Model's policy that decides about numbers.
     """
-    others = [other for other in known if not same_number(other, candidate)]
-    serving = next((other for other in others if production is not None and is_version(other, production)), None)
+    others = without(known, candidate.version)
+    serving = find_version(others, production)
     bases = bases_of(candidate, others, serving)
     steps = steps_of(candidate, bases, rules)
     decisive = decisive_of(steps)

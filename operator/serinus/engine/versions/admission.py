@@ -13,14 +13,16 @@ from serinus.api.modelversion import Compatibility, ModelVersionSpec
 from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate
 from serinus.engine.rollout.observation import AdmissionBlock
 from serinus.engine.rollout.waiting import WaitReason
+from serinus.engine.schema.baselines import find_version
 from serinus.engine.schema.builds import build_of
-from serinus.engine.schema.compatibility import KnownVersion, Rules, judge
+from serinus.engine.schema.compatibility import CompatibilityVerdict, KnownVersion, Rules, judge
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.metrics_review import MetricsUnderReview, review_metrics
 
 _BYTES_ARE_WRONG: Final = frozenset(
     {ArtifactResult.MISSING, ArtifactResult.SIZE_DIFFERS, ArtifactResult.DIGEST_DIFFERS}
 )
+_COMPARING: Final = "Its schema is being compared with those of the model's other versions."
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Review:
         block: why no run of the version may start; None where one may.
         metrics_acknowledged: its metrics are worse than those of the version in production, and a person accepts that.
         waived: the schema breaks the compatibility that the SemVer number implies, and a person has waived that.
-        schema_accepted: the schema is compatible, waived, or not enforced by the Model's policy.
+        schema_accepted: the schema is compatible, waived, not enforced by the Model's policy, or not compared yet.
     """
 
     findings: tuple[ConditionUpdate, ...]
@@ -152,14 +154,41 @@ def review(
         production: the version in production; None where there is none.
         verification: the administrator's default, for a policy that sets none.
     """
-    compatibility, schema, schema_accepted, waived = _schema(under_review, known, policy, production)
+    verdict = compare(under_review, known, policy, production) if under_review.settled is None else None
+    serving = find_version(known, production)
+    return review_with(under_review, verdict, serving, policy, verification=verification)
+
+
+def compare(
+    under_review: VersionUnderReview, known: Sequence[KnownVersion], policy: ModelSpec, production: str | None
+) -> CompatibilityVerdict:
+    """Compare a version's schema with those of the model's others: the part of a review that takes time. Pure."""
+    return judge(known_version(under_review), known, production, rules_of(policy))
+
+
+def review_with(
+    under_review: VersionUnderReview,
+    verdict: CompatibilityVerdict | None,
+    serving: KnownVersion | None,
+    policy: ModelSpec,
+    *,
+    verification: Verification,
+) -> Review:
+    """Review a version by the verdict of :func:`compare`; no run of it may start while there is none. Pure.
+
+    ``serving`` is the version in production; None where there is none, or it is the one under review.
+    """
+    compatibility, schema, schema_accepted, waived = _schema(under_review, verdict, policy)
+    compared = verdict is not None or under_review.settled is not None
     artifact, artifact_block = _artifact(under_review, policy, verification)
-    metrics = review_metrics(_metrics_under_review(under_review), known, policy.metrics, production)
+    metrics = review_metrics(_metrics_under_review(under_review), serving, policy.metrics)
     block = (
-        _block(under_review, policy, schema, accepted=schema_accepted)
+        _block(under_review, policy)
+        or (AdmissionBlock(WaitReason.SCHEMA_REJECTED, schema.message) if not schema_accepted else None)
         or metrics.block
         or _pending(under_review)
         or artifact_block
+        or (AdmissionBlock(WaitReason.SCHEMA_PENDING, schema.message, temporary=True) if not compared else None)
     )
     accepted = ConditionUpdate(
         ConditionType.ACCEPTED,
@@ -178,7 +207,7 @@ def review(
 
 
 def _schema(
-    under_review: VersionUnderReview, known: Sequence[KnownVersion], policy: ModelSpec, production: str | None
+    under_review: VersionUnderReview, verdict: CompatibilityVerdict | None, policy: ModelSpec
 ) -> tuple[Compatibility | None, ConditionUpdate, bool, bool]:
     kind = ConditionType.SCHEMA_ACCEPTED
     if under_review.settled is not None:
@@ -187,7 +216,8 @@ def _schema(
         message = told.message if told is not None else f"{bumps} against {settled.against or 'nothing'}."
         reason = told.reason if told is not None else "Compatible"
         return settled, ConditionUpdate(kind, TRUE, reason, message), True, False
-    verdict = judge(known_version(under_review), known, production, rules_of(policy))
+    if verdict is None:
+        return None, ConditionUpdate(kind, UNKNOWN, "Pending", _COMPARING), True, False
     if verdict.accepted:
         return verdict.compatibility, ConditionUpdate(kind, TRUE, verdict.reason, verdict.message), True, False
     if policy.versioning.enforcement is not Enforcement.ENFORCE:
@@ -210,9 +240,7 @@ def _metrics_under_review(under_review: VersionUnderReview) -> MetricsUnderRevie
     )
 
 
-def _block(
-    under_review: VersionUnderReview, policy: ModelSpec, schema: ConditionUpdate, *, accepted: bool
-) -> AdmissionBlock | None:
+def _block(under_review: VersionUnderReview, policy: ModelSpec) -> AdmissionBlock | None:
     version, registration = under_review.spec.version, under_review.registration
     if registration.taken:
         return AdmissionBlock(WaitReason.VERSION_TAKEN, f"{registration.taken}. {version} as it is here never serves.")
@@ -230,8 +258,6 @@ def _block(
         return AdmissionBlock(
             WaitReason.FACTS_MISSING, f"The Model's policy requires {names}: create another ModelVersion that has it."
         )
-    if not accepted:
-        return AdmissionBlock(WaitReason.SCHEMA_REJECTED, schema.message)
     return None
 
 

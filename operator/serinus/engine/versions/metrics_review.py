@@ -1,6 +1,5 @@
 """Compares the metrics that were measured before release with those of the version in production."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from serinus.api.conditions import ConditionType
@@ -9,7 +8,7 @@ from serinus.api.names import WORSE_METRICS_ANNOTATION
 from serinus.engine.conditions import FALSE, TRUE, UNKNOWN, ConditionUpdate
 from serinus.engine.rollout.observation import AdmissionBlock
 from serinus.engine.rollout.waiting import WaitReason
-from serinus.engine.schema.baselines import KnownVersion, is_version, succeeds
+from serinus.engine.schema.baselines import KnownVersion, succeeds
 from serinus.engine.schema.builds import Build, worse_metrics
 
 _KIND = ConditionType.METRICS_ACCEPTED
@@ -43,10 +42,8 @@ class MetricsReview:
     acknowledged: bool = False
 
 
-def review_metrics(
-    candidate: MetricsUnderReview, known: Sequence[KnownVersion], policy: MetricsPolicy, production: str | None
-) -> MetricsReview:
-    """Compare the metrics with those of the version in production. Pure.
+def review_metrics(candidate: MetricsUnderReview, serving: KnownVersion | None, policy: MetricsPolicy) -> MetricsReview:
+    """Compare the metrics with those of the version in production, ``serving``. Pure.
 
     A release below the one in production is a backport or an earlier version, and no successor: it is not compared.
     """
@@ -55,7 +52,6 @@ def review_metrics(
     if not policy.tolerances or policy.enforcement is Enforcement.OFF:
         asked = ConditionUpdate(_KIND, UNKNOWN, "NotAsked", "The Model's policy compares no metrics.")
         return MetricsReview((asked,) if candidate.was_compared else ())
-    serving = next((other for other in known if production is not None and is_version(other, production)), None)
     if serving is None or not succeeds(candidate.version, serving.version):
         message = "It succeeds no version in production."
         return MetricsReview((ConditionUpdate(_KIND, TRUE, "NothingToCompare", message),))

@@ -1,4 +1,9 @@
-"""The reviews of a model's versions: computed once, kept until their inputs change."""
+"""The reviews of a model's versions: computed once, kept until their inputs change.
+
+Hundreds of new schemas take many seconds to compare, and whoever writes ModelVersions chooses how many. What takes
+longer than a moment is left to the caller as Comparisons, for another thread; until then no run of such a version may
+start, and nothing else waits.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -9,9 +14,8 @@ from serinus.api.conditions import Condition, ConditionStatus, ConditionType, fi
 from serinus.api.model import ModelSpec, Verification
 from serinus.api.modelversion import Compatibility, VersionStage
 from serinus.api.names import ObjectKey
-from serinus.api.signature import Signature
 from serinus.engine.rollout.waiting import WaitReason
-from serinus.engine.schema.compatibility import KnownVersion
+from serinus.engine.schema.baselines import find_version
 from serinus.engine.semver import place_of
 from serinus.engine.versions.admission import (
     PENDING,
@@ -19,17 +23,26 @@ from serinus.engine.versions.admission import (
     RegistrationState,
     Review,
     VersionUnderReview,
-    known_version,
-    review,
+    review_with,
 )
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.schema_changes import unsafe_rollback
 from serinus.ports.cluster_state import ModelVersionRecord
 from serinus.reconcile.cache import ClusterCache
+from serinus.reconcile.modelversions.comparisons import Answer, Comparison, Comparisons, KnownVersions, Verdicts
 
 _DEFAULT: Final = ModelSpec()
 _INHERITED: Final = "the audit trail has its yank"
 _MAX_PAIRS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What the reviews of a model's versions are computed from; of each version, what concerns itself."""
+
+    policy: ModelSpec
+    production: str | None
+    own: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +61,12 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Reviewed:
-    """The reviews of a model's versions, and the inputs that they were computed from."""
+    """The reviews of a model's versions, the inputs that they were computed from, and what is still to be compared."""
 
-    inputs: tuple[object, ...]
+    inputs: _Inputs | None
     entries: Mapping[str, _Entry]
     reviews: Mapping[str, Review]
+    due: tuple[Comparison, ...]
 
 
 class AdmissionCache:
@@ -63,6 +77,7 @@ class AdmissionCache:
         self._cache = cache
         self.verification = verification
         self._reviewed: dict[ObjectKey, _Reviewed] = {}
+        self._answers: dict[ObjectKey, Mapping[str, Answer]] = {}
         self._artifacts: dict[str, ArtifactFinding] = {}
         self._registrations: dict[str, RegistrationState] = {}
         self._unsafe: dict[tuple[str, str], str] = {}
@@ -74,17 +89,30 @@ class AdmissionCache:
 
     def reviews(self, model: ObjectKey) -> Mapping[str, Review]:
         """Return the review of each version, by version; versions that cannot be read have none."""
+        return self._current(model).reviews
+
+    def due(self, model: ObjectKey) -> Comparisons | None:
+        """Return schemas that are still to be compared, as many as take about a second; None where all are."""
+        due = self._current(model).due
+        return Comparisons.first_of(due) if due else None
+
+    def set_answers(self, model: ObjectKey, answers: Iterable[Answer]) -> None:
+        """Store what came of comparisons; one whose versions have changed since is not used."""
+        self._answers[model] = {**self._answers.get(model, {}), **{one.version: one for one in answers}}
+        reviewed = self._reviewed.get(model)
+        if reviewed is not None:
+            self._reviewed[model] = replace(reviewed, inputs=None)
+
+    def _current(self, model: ObjectKey) -> _Reviewed:
         records = self._cache.versions(model.namespace, model.name)
         versions = [record for record in records if record.spec is not None]
-        policy, production = self.policy(model), self._production(model)
         own = {version.version: self._inputs(version) for version in versions}
-        inputs = (policy, production, own)
+        inputs = _Inputs(self.policy(model), self._production(model), own)
         known = self._reviewed.get(model)
         if known is None or known.inputs != inputs:
-            entries = self._review_all(versions, own, policy, production, known.entries if known is not None else {})
-            reviews = {number: entries[number].review for number in sorted(entries, key=place_of)}
-            known = self._reviewed[model] = _Reviewed(inputs, entries, reviews)
-        return known.reviews
+            before = known.entries if known is not None else {}
+            known = self._reviewed[model] = self._review_all(model, versions, inputs, before)
+        return known
 
     def set_registration(self, uid: str, state: RegistrationState) -> None:
         """Store what the registry has answered to the registration of a version."""
@@ -165,32 +193,35 @@ class AdmissionCache:
         )
 
     def _review_all(
-        self,
-        versions: Iterable[ModelVersionRecord],
-        inputs: Mapping[str, tuple[str, ...]],
-        policy: ModelSpec,
-        production: str | None,
-        before: Mapping[str, _Entry],
-    ) -> Mapping[str, _Entry]:
+        self, model: ObjectKey, versions: Iterable[ModelVersionRecord], inputs: _Inputs, before: Mapping[str, _Entry]
+    ) -> _Reviewed:
         """Review each version anew of which something has changed that its review depends on.
 
         A verdict on the schema is final, so of the others only the one in production counts where there is one.
         """
         candidates = {version.version: self._under_review(version) for version in versions}
-        known = _known(candidate for candidate in candidates.values() if not candidate.registration.taken)
-        serving = known.get(production) if production is not None else None
-        beside = (policy, production, serving.spec_hash if serving is not None else "")
-        all_others = frozenset((number, other.spec_hash, other.yanked) for number, other in known.items())
+        known = KnownVersions(candidate for candidate in candidates.values() if not candidate.registration.taken)
+        serving = find_version(known.by_number.values(), inputs.production)
+        beside = (inputs.policy, inputs.production, serving.spec_hash if serving is not None else "")
+        everything = (*beside, known.identity)
+        verdicts = Verdicts(self._answers.get(model, {}))
         found: dict[str, _Entry] = {}
         for number, candidate in candidates.items():
-            others = beside if candidate.settled is not None else (*beside, all_others)
+            others: tuple[object, ...] = everything if candidate.settled is None else beside
             entry = before.get(number)
-            if entry is None or (entry.inputs, entry.others) != (inputs[number], others):
-                compared = [other for other in known.values() if other.version != number]
-                reviewed = review(candidate, compared, policy, production=production, verification=self.verification)
-                entry = _Entry(inputs[number], others, reviewed)
+            if entry is None or (entry.inputs, entry.others) != (inputs.own[number], others):
+                verdict = None
+                if candidate.settled is None:
+                    verdict = verdicts.of(Comparison(candidate, known, inputs.policy, inputs.production, everything))
+                    # Reviewed again as soon as there is a verdict.
+                    others = others if verdict is not None else ()
+                before_it = serving if serving is not None and serving.version != number else None
+                reviewed = review_with(candidate, verdict, before_it, inputs.policy, verification=self.verification)
+                entry = _Entry(inputs.own[number], others, reviewed)
             found[number] = entry
-        return found
+        self._answers[model] = {number: one for number, one in verdicts.answers.items() if number in candidates}
+        reviews = {number: found[number].review for number in sorted(found, key=place_of)}
+        return _Reviewed(inputs, found, reviews, tuple(verdicts.due))
 
     def _under_review(self, version: ModelVersionRecord) -> VersionUnderReview:
         assert version.spec is not None  # noqa: S101 - the caller leaves out versions that cannot be read
@@ -207,19 +238,6 @@ class AdmissionCache:
             artifact=self.artifact_of(version),
             registration=self.registration_of(version),
         )
-
-
-def _known(candidates: Iterable[VersionUnderReview]) -> dict[str, KnownVersion]:
-    """Return the versions that others are compared with, those of one signature with one object for it.
-
-    A signature may have thousands of fields: the same object is found to be equal at once.
-    """
-    signatures: dict[Signature | None, Signature | None] = {}
-    found: dict[str, KnownVersion] = {}
-    for candidate in candidates:
-        known = known_version(candidate)
-        found[known.version] = replace(known, signature=signatures.setdefault(known.signature, known.signature))
-    return found
 
 
 def _yank_in_force(version: ModelVersionRecord) -> str:

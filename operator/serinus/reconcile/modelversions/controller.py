@@ -6,7 +6,7 @@ serve, so neither waits for the other.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 from uuid import UUID, uuid5
@@ -138,7 +138,7 @@ class ModelVersionController:
             return
         await self._deletions.record(model)
         outcomes, problem = [], None
-        reviews = self._admission.reviews(model)
+        reviews = await self._compared(model)
         for version in self._cache.versions(model.namespace, model.name):
             if version.version in reviews:
                 self._start_verification(model, version)
@@ -151,7 +151,7 @@ class ModelVersionController:
                 problem = failure or problem
                 outcomes.append((version, recorded, yanked, failure))
         # The registry's answers are part of the reviews.
-        reviews = self._admission.reviews(model)
+        reviews = await self._compared(model)
         for version, recorded, yanked, failure in outcomes:
             if version.version in reviews:
                 await self._write_status(version, reviews[version.version], recorded, yanked, failure)
@@ -160,6 +160,13 @@ class ModelVersionController:
             await self._record_policy(record)
         if problem is not None:
             raise problem
+
+    async def _compared(self, model: ObjectKey) -> Mapping[str, Review]:
+        """Return the reviews when all schemas are compared, in another thread where that takes long."""
+        while (due := self._admission.due(model)) is not None:
+            self._admission.set_answers(model, await asyncio.to_thread(due.answers))
+            self._enqueue_rollouts(model)
+        return self._admission.reviews(model)
 
     # ---- the registry --------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The ModelVersions' controller: which versions it admits, and what it records and writes of them."""
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -490,3 +491,25 @@ async def test_a_review_is_not_written_again_before_the_watch_has_shown_it() -> 
             rig.model_versions.enqueue((key(),))
             await until(lambda: len(rig.model_versions._queue) == 0, why="another reconcile")
         assert rig.cluster.journal.count(("review", "fraud-v2.0.0")) == 1
+
+
+@pytest.mark.parametrize(("kept", "event"), [(True, "VersionRegistered"), (False, "VersionRejected")])
+def test_of_versions_whose_schemas_take_long_to_compare_only_the_outcome_is_recorded(*, kept: bool, event: str) -> None:
+    numbers = [f"1.{minor}.0" for minor in range(1, 12)]
+
+    def outputs(more: int) -> list[dict[str, object]]:
+        """Two hundred, and more: those of the version before, or one that only this version has."""
+        names = range(200 + more) if kept else (*range(200), 200 + more)
+        return [{"name": f"o{name}", "dtype": "float32"} for name in names]
+
+    async def story() -> None:
+        rig = Rig()
+        for more, number in enumerate(numbers):
+            rig.cluster.put(model_version(number, spec={"signature": signature(AMOUNT) | {"outputs": outputs(more)}}))
+        rig.model()
+        async with rig.running():
+            await until(lambda: all(version_status(rig, one).status.recorded for one in numbers), why="answers to all")
+            assert {version_status(rig, one).status.recorded for one in numbers} == {(event,)}
+
+    # In virtual time the minutes would pass by themselves while another thread works.
+    asyncio.run(story())
