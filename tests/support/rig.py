@@ -152,7 +152,7 @@ class Rig:
             assert not task.done(), "the loop has ended by itself"
         finally:
             self.background.cancel()
-            self.model_versions._background.cancel()
+            self.model_versions._verification.cancel()
             task.cancel()
             synced.cancel()
             with suppress(asyncio.CancelledError):

@@ -133,7 +133,7 @@ class Process:
         assert not self._task.done(), "the loop has ended by itself"
         self._cluster.unfollow()
         self.parts.background.cancel()
-        self.parts.model_versions._background.cancel()
+        self.parts.model_versions._verification.cancel()
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
