@@ -23,7 +23,7 @@ from serinus.kube.fence import fence_of
 from serinus.kube.finalizers import ApiFinalizers
 from serinus.kube.httpchecks import ServiceChecks
 from serinus.kube.identity import cluster_identity
-from serinus.kube.jobs import ApiJobs
+from serinus.kube.jobs.api import ApiJobs
 from serinus.kube.kinds import Source
 from serinus.kube.lease import LeadsForAll, LeaseElection
 from serinus.kube.service_endpoints import ServiceEndpoints

@@ -34,6 +34,7 @@ from serinus.engine.semver import describe_tag, parse_version, sortable
 from serinus.errors import ConfigurationError, InvalidObjectError, RefusedError
 from serinus.kube import records
 from serinus.kube.answers import Answer, error_of
+from serinus.kube.jobs.record import job_record
 from serinus.mlflow.model_file import read_model_file
 from serinus.mlflow.reference import Reference
 from support.examples import examples
@@ -209,7 +210,7 @@ OBJECT_PARSERS: Final[dict[str, tuple[Callable[[Any], object], tuple[Any, ...]]]
     "a Model": (records.model_record, tuple(_raw(spec=spec) for spec in _OF_KIND["Model"])),
     "a Namespace": (records.namespace_record, (_raw(),)),
     "an EndpointSlice": (records.endpoints_record, (_raw(**_ENDPOINTS),)),
-    "a Job": (records.job_record, (_raw(**_JOB),)),
+    "a Job": (job_record, (_raw(**_JOB),)),
     "a Rollout's spec": (lambda raw: decode(RolloutSpec, raw, "spec"), tuple(_OF_KIND["Rollout"])),
     "a stored spec": (stored_spec, tuple(_OF_KIND["Rollout"])),
     "a guarding spec": (guarding_spec, tuple(_OF_KIND["Rollout"])),

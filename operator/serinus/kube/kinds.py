@@ -16,7 +16,7 @@ from serinus.api.names import (
     Kind,
     ObjectKey,
 )
-from serinus.kube.own_jobs import own_job_record
+from serinus.kube.jobs.own import own_job_record
 from serinus.kube.records import (
     endpoints_record,
     model_record,

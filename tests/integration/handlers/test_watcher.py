@@ -16,7 +16,7 @@ from serinus.handlers.watcher import Watcher
 from serinus.kube.client import MERGE_PATCH, KubernetesClient
 from serinus.kube.cluster import ApiCluster
 from serinus.kube.connection import read_connection
-from serinus.kube.jobs import ApiJobs
+from serinus.kube.jobs.api import ApiJobs
 from serinus.ports.cluster_state import (
     EndpointsRecord,
     HttpRouteRecord,

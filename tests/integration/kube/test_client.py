@@ -21,8 +21,8 @@ from serinus.errors import AmbiguousError, ConflictError, NotFoundError, Refused
 from serinus.kube.client import MERGE_PATCH, KubernetesClient
 from serinus.kube.cluster import ApiCluster
 from serinus.kube.events import ApiEvents
-from serinus.kube.job_names import job_name
-from serinus.kube.jobs import ApiJobs
+from serinus.kube.jobs.api import ApiJobs
+from serinus.kube.jobs.names import job_name
 from serinus.kube.status import ApiStatusWriter
 from serinus.ports.cluster_state import (
     EndpointsRecord,

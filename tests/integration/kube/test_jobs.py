@@ -13,7 +13,7 @@ from serinus.engine.rollout.actions import RunJobTest, TestRun
 from serinus.errors import RefusedError
 from serinus.kube.client import MERGE_PATCH, KubernetesClient
 from serinus.kube.cluster import ApiCluster
-from serinus.kube.jobs import ApiJobs
+from serinus.kube.jobs.api import ApiJobs
 from serinus.ports.cluster_state import JobRecord, Meta, PodFacts
 from support.kube.client import create, eventually
 from support.manifests.builders import rollout

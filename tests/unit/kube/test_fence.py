@@ -29,7 +29,7 @@ from serinus.kube.client import KubernetesClient
 from serinus.kube.events import ApiEvents, _QueuedEvent, _Series
 from serinus.kube.fence import fence_of
 from serinus.kube.finalizers import ApiFinalizers
-from serinus.kube.jobs import ApiJobs
+from serinus.kube.jobs.api import ApiJobs
 from serinus.kube.lease import LeaseElection
 from serinus.kube.stamp_probe import StampProbe
 from serinus.kube.status import ApiStatusWriter
@@ -115,7 +115,7 @@ Write = Callable[[KubernetesClient], Awaitable[object]]
 WRITES: dict[str, Write] = {
     "routers.patching": lambda client: GatewayApiRouter(client).set_weights("ml", SHARES),
     "kube.finalizers": lambda client: ApiFinalizers(client).set(OWNER, present=True),
-    "kube.jobs": lambda client: ApiJobs(client).ensure(OWNER, JOB),
+    "kube.jobs.api": lambda client: ApiJobs(client).ensure(OWNER, JOB),
     "kube.events: first": an_event,
     "kube.events: repeated": a_repeated_event,
     "kube.status: rollout": lambda client: ApiStatusWriter(client).write_rollout(OWNER, RolloutStatus()),

@@ -11,10 +11,10 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.engine.rollout.observation import BackendKey, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
 from serinus.errors import InvalidObjectError
+from serinus.kube.jobs.record import job_record
 from serinus.kube.records import (
     actors_of,
     endpoints_record,
-    job_record,
     model_version_record,
     namespace_record,
     rollout_record,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from serinus.api.names import ObjectKey
-from serinus.kube.pods import pod_facts
+from serinus.kube.jobs.pods import pod_facts
 from serinus.ports.cluster_state import JobRecord, Meta, PodFacts
 from support.kube.objects import condition, metadata
 

@@ -10,8 +10,8 @@ from serinus.api.quantities import Duration
 from serinus.api.stage_tests import JobTest
 from serinus.engine.rollout.actions import RunJobTest, TestRun
 from serinus.errors import AmbiguousError, RefusedError
-from serinus.kube.job_names import job_name
-from serinus.kube.jobs import ApiJobs, job_manifest
+from serinus.kube.jobs.api import ApiJobs, job_manifest
+from serinus.kube.jobs.names import job_name
 from serinus.ports.cluster_state import Meta, PodFacts
 from support.kube.memory import CREATED_AT, MemoryApi
 from support.kube.objects import metadata

@@ -19,10 +19,10 @@ from serinus.engine.rollout.actions import RunJobTest, TestRun
 from serinus.errors import InvalidObjectError, RefusedError
 from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import Requests
-from serinus.kube.job_names import job_name
+from serinus.kube.jobs.names import job_name
+from serinus.kube.jobs.own import own_job_record
+from serinus.kube.jobs.pods import pod_facts
 from serinus.kube.kinds import collection_path, object_path
-from serinus.kube.own_jobs import own_job_record
-from serinus.kube.pods import pod_facts
 from serinus.ports.cluster_state import JobRecord, Meta, PodFacts
 
 _TTL_SECONDS: Final = 3600

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from serinus.errors import InvalidObjectError
-from serinus.kube.job_names import name_of_job
-from serinus.kube.records import job_record
+from serinus.kube.jobs.names import name_of_job
+from serinus.kube.jobs.record import job_record
 from serinus.ports.cluster_state import JobRecord
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from serinus.errors import InvalidObjectError
-from serinus.kube.job_names import name_of_job
+from serinus.kube.jobs.names import name_of_job
+from serinus.kube.jobs.own import own_job_record
 from serinus.kube.kinds import SOURCES
-from serinus.kube.own_jobs import own_job_record
 from serinus.ports.cluster_state import JobRecord
 from support.kube.objects import metadata
 
