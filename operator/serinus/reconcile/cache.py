@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Final, assert_never
+from typing import Final
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
@@ -20,8 +20,8 @@ from serinus.ports.cluster_state import (
     RolloutRecord,
     RouteRecord,
 )
-from serinus.reconcile.index import Index
 from serinus.reconcile.listing import Listing
+from serinus.reconcile.relations import Relations
 
 KINDS: Final[tuple[type[Record], ...]] = (
     NamespaceRecord,
@@ -52,15 +52,7 @@ class ClusterCache:
         self.routers = routers
         self.kinds: tuple[type[Record], ...] = (*KINDS[:-2], *(ROUTE_RECORDS[kind] for kind in routers), *KINDS[-2:])
         self._records: dict[type[Record], dict[ObjectKey, Record]] = {kind: {} for kind in self.kinds}
-        self._plans: dict[ObjectKey, RolloutSpec] = {}
-        self._by_namespace: Index[str, None] = Index()
-        self._by_model: Index[tuple[str, str], None] = Index()
-        self._by_route: Index[tuple[str, str], None] = Index()
-        self._by_service: Index[tuple[str, str], None] = Index()
-        self._versions: Index[tuple[str, str], ModelVersionRecord] = Index()
-        self._models: Index[tuple[str, str], str] = Index()
-        self._slices: Index[tuple[str, str], int] = Index()
-        self._jobs: Index[ObjectKey, JobRecord] = Index()
+        self._relations = Relations()
         self._listings: list[Listing] = []
         self._newest_list = 0
 
@@ -74,16 +66,16 @@ class ClusterCache:
             return _NONE
         concerned = _NONE
         if previous is not None:
-            concerned = self._concerned(previous)
-            self._unindex(previous)
+            concerned = self._relations.concerned(previous)
+            self._relations.discard(previous)
             if previous.meta.uid != record.meta.uid:
                 # A new object of the same name: the plan of the deleted one is not its own.
-                self._plans.pop(key, None)
+                self._relations.plans.pop(key, None)
         self._records[type(record)][key] = record
-        self._index(record)
+        self._relations.add(record)
         if _is_own_write(previous, record):
             return _NONE
-        return concerned | self._concerned(record)
+        return concerned | self._relations.concerned(record)
 
     def is_news(self, record: Record) -> bool:
         """Return whether a version is newer than the known one, and more than the registry's own write.
@@ -104,11 +96,11 @@ class ClusterCache:
         record = self._records[kind].get(key)
         if record is None or (uid and record.meta.uid != uid):
             return _NONE
-        concerned = self._concerned(record)
+        concerned = self._relations.concerned(record)
         del self._records[kind][key]
-        self._unindex(record)
+        self._relations.discard(record)
         if kind is RolloutRecord:
-            self._plans.pop(key, None)
+            self._relations.plans.pop(key, None)
         return concerned
 
     def begin_listing(self, kind: type[Record]) -> Listing:
@@ -162,7 +154,7 @@ class ClusterCache:
 
     def rivals(self, key: ObjectKey, plan: RolloutSpec) -> tuple[RolloutRecord, ...]:
         """Return the other Rollouts of this plan's model or route."""
-        rivals = (self.rollout(rival) for rival in self._sharing(key.namespace, plan) - {key})
+        rivals = (self.rollout(rival) for rival in self._relations.sharing(key.namespace, plan) - {key})
         return tuple(record for record in rivals if record is not None)
 
     def last_plan(self, record: RolloutRecord) -> RolloutSpec | None:
@@ -171,7 +163,7 @@ class ClusterCache:
             return record.spec
         known = self._records[RolloutRecord].get(record.meta.key)
         own = known is not None and known.meta.uid == record.meta.uid
-        return (self._plans.get(record.meta.key) if own else None) or record.spec.last
+        return (self._relations.plans.get(record.meta.key) if own else None) or record.spec.last
 
     def route(self, namespace: str, rule: RuleId) -> RouteRecord | None:
         """Return the route with this rule; None where it does not exist, or its kind is not switched on."""
@@ -191,7 +183,7 @@ class ClusterCache:
 
     def versions(self, namespace: str, model: str) -> tuple[ModelVersionRecord, ...]:
         """Return the model's ModelVersions."""
-        return self._versions.values((namespace, model))
+        return self._relations.versions.values((namespace, model))
 
     def model(self, namespace: str, model: str) -> ModelRecord | None:
         """Return a Model; None where it does not exist (yet)."""
@@ -205,28 +197,16 @@ class ClusterCache:
 
     def rollouts_of(self, namespace: str, model: str) -> tuple[RolloutRecord, ...]:
         """Return the Rollouts of a model."""
-        rollouts = (self.rollout(key) for key in self._by_model.keys((namespace, model)))
+        rollouts = (self.rollout(key) for key in self._relations.by_model.keys((namespace, model)))
         return tuple(record for record in rollouts if record is not None)
 
     def models_behind(self, record: Record) -> frozenset[ObjectKey]:
         """Return the models whose versions an object concerns, by namespace and model name."""
-        namespace = record.meta.key.namespace
-        match record:
-            case ModelVersionRecord():
-                return frozenset({ObjectKey(namespace, record.model)}) if record.model else _NONE
-            case ModelRecord():
-                return frozenset({record.meta.key})
-            case EndpointsRecord():
-                models = self._models.values((namespace, record.service))
-                return frozenset(ObjectKey(namespace, model) for model in models)
-            case RolloutRecord() | RouteRecord() | JobRecord() | NamespaceRecord():
-                return _NONE
-            case _:
-                assert_never(record)
+        return self._relations.models_behind(record)
 
     def ready_endpoints(self, namespace: str, service: str) -> int:
         """Return how many endpoints of a Service are ready."""
-        return sum(self._slices.values((namespace, service)))
+        return sum(self._relations.slices.values((namespace, service)))
 
     def freeze(self, namespace: str) -> str | None:
         """Return the namespace's reason to let nothing advance."""
@@ -245,7 +225,7 @@ class ClusterCache:
 
     def has_slices(self, namespace: str, service: str) -> bool:
         """Return whether any EndpointSlice of a Service exists."""
-        return bool(self._slices.keys((namespace, service)))
+        return bool(self._relations.slices.keys((namespace, service)))
 
     def job(self, key: ObjectKey) -> JobRecord | None:
         """Return a Job by its own key."""
@@ -254,107 +234,11 @@ class ClusterCache:
 
     def jobs(self, key: ObjectKey) -> tuple[JobRecord, ...]:
         """Return the Jobs that test this Rollout's candidates."""
-        return self._jobs.values(key)
+        return self._relations.jobs.values(key)
 
     def counts(self) -> Mapping[str, int]:
         """Return how many objects of each kind are known, for the operator's own metrics."""
         return {kind.__name__.removesuffix("Record"): len(records) for kind, records in self._records.items()}
-
-    # ---- indexes -------------------------------------------------------------------------------
-
-    def _index(self, record: Record) -> None:
-        key = record.meta.key
-        match record:
-            case RolloutRecord():
-                if isinstance(record.spec, RolloutSpec):
-                    self._plans[key] = record.spec
-                elif record.spec.last is not None:
-                    # No spec of it was followed in this process: what can be read of it guards its run.
-                    self._plans.setdefault(key, record.spec.last)
-                self._by_namespace.add(key.namespace, key, None)
-                for index, name in self._named_by(record):
-                    index.add((key.namespace, name), key, None)
-            case ModelVersionRecord():
-                self._versions.add((key.namespace, record.model), key, record)
-                if record.backend is not None:
-                    self._models.add((key.namespace, record.backend.name), key, record.model)
-            case EndpointsRecord():
-                self._slices.add((key.namespace, record.service), key, record.ready)
-            case JobRecord():
-                self._jobs.add(ObjectKey(key.namespace, record.rollout), key, record)
-            case RouteRecord() | NamespaceRecord() | ModelRecord():
-                pass
-            case _:
-                assert_never(record)
-
-    def _unindex(self, record: Record) -> None:
-        key = record.meta.key
-        match record:
-            case RolloutRecord():
-                self._by_namespace.discard(key.namespace, key)
-                for index, name in self._named_by(record):
-                    index.discard((key.namespace, name), key)
-            case ModelVersionRecord():
-                self._versions.discard((key.namespace, record.model), key)
-                if record.backend is not None:
-                    self._models.discard((key.namespace, record.backend.name), key)
-            case EndpointsRecord():
-                self._slices.discard((key.namespace, record.service), key)
-            case JobRecord():
-                self._jobs.discard(ObjectKey(key.namespace, record.rollout), key)
-            case RouteRecord() | NamespaceRecord() | ModelRecord():
-                pass
-            case _:
-                assert_never(record)
-
-    def _concerned(self, record: Record) -> frozenset[ObjectKey]:
-        key = record.meta.key
-        match record:
-            case RolloutRecord():
-                plan = self._plans.get(key)
-                # A conflict with the others of the same model or route may have come or gone.
-                return frozenset({key}) | (self._sharing(key.namespace, plan) if plan is not None else _NONE)
-            case JobRecord():
-                return frozenset({ObjectKey(key.namespace, record.rollout)})
-            case NamespaceRecord():
-                return self._by_namespace.keys(key.name)
-            case ModelVersionRecord():
-                return self._by_model.keys((key.namespace, record.model))
-            case ModelRecord():
-                return self._by_model.keys((key.namespace, key.name))
-            case RouteRecord():
-                return self._by_route.keys((key.namespace, _route_name(record.kind, key.name)))
-            case EndpointsRecord():
-                models = set(self._models.values((key.namespace, record.service)))
-                named = self._by_service.keys((key.namespace, record.service))
-                return named.union(*(self._by_model.keys((key.namespace, model)) for model in models))
-            case _:
-                assert_never(record)
-
-    def _named_by(self, record: RolloutRecord) -> Iterable[tuple[Index[tuple[str, str], None], str]]:
-        """Return what a Rollout names: its model, its routes and, in the status, its Services.
-
-        A run stays on the route that it began on, and a version with traffic concerns its Rollout without ModelVersion.
-        """
-        plan, status = self._plans.get(record.meta.key), record.status
-        if plan is not None:
-            yield self._by_model, plan.model
-            yield self._by_route, _route_name(plan.route.rule.kind, plan.route.rule.name)
-        if status.route is not None:
-            yield self._by_route, _route_name(status.route.kind, status.route.name)
-        for role in (status.stable, status.candidate):
-            if role is not None and role.backend is not None:
-                yield self._by_service, role.backend.name
-
-    def _sharing(self, namespace: str, plan: RolloutSpec) -> frozenset[ObjectKey]:
-        same_model = self._by_model.keys((namespace, plan.model))
-        rule = plan.route.rule
-        return same_model | self._by_route.keys((namespace, _route_name(rule.kind, rule.name)))
-
-
-def _route_name(kind: RouteKind, name: str) -> str:
-    """Return what identifies a route in its namespace."""
-    return f"{kind.value}/{name}"
 
 
 def _is_own_write(before: Record | None, after: Record) -> bool:

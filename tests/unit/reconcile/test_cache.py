@@ -120,9 +120,10 @@ def test_nothing_is_left_in_any_index_once_everything_is_gone() -> None:
     for record in records:
         cache.drop(type(record), record.meta.key, record.meta.uid)
     assert set(cache.counts().values()) == {0}
-    indexes = (cache._by_namespace, cache._by_model, cache._by_route, cache._versions, cache._models)
-    assert [len(index) for index in (*indexes, cache._slices, cache._jobs)] == [0] * 7
-    assert cache._plans == {}
+    named = cache._relations
+    indexes = (named._by_namespace, named.by_model, named._by_route, named._by_service, named.versions, named._models)
+    assert [len(index) for index in (*indexes, named.slices, named.jobs)] == [0] * 8
+    assert named.plans == {}
 
 
 # ---- whom it concerns --------------------------------------------------------------------------
