@@ -25,7 +25,7 @@ from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running,
 from serinus.engine.rollout.observation import InvalidSpec, Observation, RouteFacts
 from serinus.engine.rollout.outbox import backlog
 from serinus.engine.rollout.reasons import new_override, new_reason, remember
-from serinus.engine.rollout.stages import walk
+from serinus.engine.rollout.stages.walk import walk
 from serinus.engine.rollout.traffic.confirmation import unsafe
 from serinus.engine.rollout.traffic.readiness import track_readiness
 from serinus.engine.rollout.traffic.targets import choose_target, with_backends

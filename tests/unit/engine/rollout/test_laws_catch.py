@@ -14,9 +14,10 @@ from msgspec import structs
 
 from serinus.api.names import Command
 from serinus.api.rollout_status import CurrentStage, RolloutStatus
-from serinus.engine.rollout import causes, commands, conclude, decide, finalizer, rollback, runs, stages
+from serinus.engine.rollout import causes, commands, conclude, decide, finalizer, rollback, runs
 from serinus.engine.rollout import status as described
 from serinus.engine.rollout.actions import SetFinalizer
+from serinus.engine.rollout.stages import analysis, walk
 from serinus.engine.rollout.traffic import readiness, targets, weights
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 from support.builders import NOW, a_spec, a_stage
@@ -55,8 +56,14 @@ class Defect:
         return SmallWorld(self.name, moves, lambda: {"wanted": spec}, versions=self.versions, crashes=self.crashes)
 
 
-def _returns(module: Any, name: str, value: object) -> Patch:
-    return lambda patch: patch.setattr(module, name, lambda *_, **__: value)
+def _returns(module: Any, name: str, value: object, *others: Any) -> Patch:
+    """Have a function return this, in its module and in others that import it."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        for one in (module, *others):
+            monkeypatch.setattr(one, name, lambda *_, **__: value)
+
+    return patch
 
 
 def _keeps_draft(module: Any, name: str) -> Patch:
@@ -254,7 +261,7 @@ DEFECTS: Final = (
         "no_weight_without_evidence",
         "a stage passes without evidence",
         "the gateway accepts; no traffic; 31 s pass",
-        _returns(stages, "_lacking_to_pass", None),
+        _returns(analysis, "lacking_to_pass", None, walk),
     ),
     Defect("no_weight_without_evidence", "a freeze holds nothing", RUN + "frozen", _returns(decide, "_hold", None)),
     Defect("modes_follow", "a rollback is forgotten", RUN, _without_completion),
