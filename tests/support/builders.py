@@ -6,7 +6,8 @@ from typing import Any
 from serinus.api.modelversion import BackendRef
 from serinus.api.parsing import decode
 from serinus.api.rollout import RolloutSpec
-from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEntry, RouteFacts, VersionFacts
+from serinus.engine.rollout.observation import VersionFacts
+from serinus.engine.rollout.traffic.facts import BackendKey, ParentFacts, RouteEntry, RouteFacts
 
 NOW = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
 LATENCY = "latency_p95 > 200ms"

@@ -22,8 +22,9 @@ from serinus.api.stage_tests import HttpCheck
 from serinus.engine.audit.registrations import RegisteredVersion
 from serinus.engine.rollout.actions import RunJobTest, SetWeights
 from serinus.engine.rollout.decision import Event
-from serinus.engine.rollout.observation import RouteProblem, TestOutcome
+from serinus.engine.rollout.observation import TestOutcome
 from serinus.engine.rollout.traffic.capabilities import GATEWAY_API, RouterCapabilities
+from serinus.engine.rollout.traffic.facts import RouteProblem
 from serinus.engine.rollout.traffic.route_plan import Unplannable, choose_rule, plan_entries
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.catalogue import VersionEntry

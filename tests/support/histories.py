@@ -19,7 +19,8 @@ from serinus.api.names import Command
 from serinus.api.rollout_status import RolloutStatus, TestResult
 from serinus.engine.analysis.measurements import Batch
 from serinus.engine.rollout.modes import mode_of
-from serinus.engine.rollout.observation import AdmissionBlock, InvalidSpec, RouteEntry, RouteProblem
+from serinus.engine.rollout.observation import AdmissionBlock, InvalidSpec
+from serinus.engine.rollout.traffic.facts import RouteEntry, RouteProblem
 from serinus.engine.rollout.waiting import WaitReason
 from support.builders import CANARY, PRODUCTION, STAGING, a_backend, a_key, a_spec, a_stage, a_version
 from support.exploration.events import Happening

@@ -9,7 +9,8 @@ from typing import Final
 
 from serinus.api.rollout_status import RolloutStatus, StageState
 from serinus.engine.rollout.decision import EventReason
-from serinus.engine.rollout.observation import InvalidSpec, RouteFacts
+from serinus.engine.rollout.observation import InvalidSpec
+from serinus.engine.rollout.traffic.facts import RouteFacts
 from support.law_terms import Step, is_running, share_at
 
 FOREIGN_WRITER: Final = "kubectl-edit"

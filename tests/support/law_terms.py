@@ -15,14 +15,8 @@ from serinus.api.rollout import RolloutSpec, Stage
 from serinus.api.rollout_status import RolloutStatus, RunResult, Serving, StageState, TestResult
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.decision import Decision, EventReason
-from serinus.engine.rollout.observation import (
-    BackendKey,
-    InvalidSpec,
-    Observation,
-    RouteEntry,
-    RouteFacts,
-    backend_key,
-)
+from serinus.engine.rollout.observation import InvalidSpec, Observation
+from serinus.engine.rollout.traffic.facts import BackendKey, RouteEntry, RouteFacts, backend_key
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from serinus.engine.rollout.waiting import WaitReason
 

@@ -40,7 +40,8 @@ from serinus.engine.analysis.assessment import assess
 from serinus.engine.rollout.actions import SetFinalizer, SetWeights
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.modes import may_follow
-from serinus.engine.rollout.observation import BackendKey, InvalidSpec, RouteFacts, backend_key
+from serinus.engine.rollout.observation import InvalidSpec
+from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, backend_key
 from support.law_terms import (
     BrokenLawError,
     Step,

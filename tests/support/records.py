@@ -9,7 +9,8 @@ from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.rollout.observation import Actors, BackendKey, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
+from serinus.engine.rollout.observation import Actors, InvalidSpec, TestOutcome
+from serinus.engine.rollout.traffic.facts import BackendKey, ParentFacts, RouteEntry
 from serinus.engine.versions.catalogue import spec_hash
 from serinus.ports.cluster_state import (
     EndpointsRecord,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.rollout.observation import RouteEntry, RouteFacts, backend_key
+from serinus.engine.rollout.traffic.facts import RouteEntry, RouteFacts, backend_key
 from support import laws
 from support.law_terms import Step, fit_targets, fresh_tokens, is_rolling_back, is_stranded, share_at, weight_at
 

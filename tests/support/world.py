@@ -24,18 +24,8 @@ from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetF
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.decision import Decision, Event
 from serinus.engine.rollout.modes import Running, mode_of, stage_of
-from serinus.engine.rollout.observation import (
-    Actors,
-    AuditFacts,
-    BackendKey,
-    InvalidSpec,
-    Observation,
-    RouteFacts,
-    RouteProblem,
-    TestOutcome,
-    VersionFacts,
-    backend_key,
-)
+from serinus.engine.rollout.observation import Actors, AuditFacts, InvalidSpec, Observation, TestOutcome, VersionFacts
+from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, RouteProblem, backend_key
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from support.builders import NOW, a_key, a_route, a_spec, a_version
 from support.history_laws import HISTORY_LAWS, Past

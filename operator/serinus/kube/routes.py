@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from msgspec import field
 
 from serinus.api.names import GROUP
-from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEntry
+from serinus.engine.rollout.traffic.facts import BackendKey, ParentFacts, RouteEntry
 from serinus.kube.raw import Condition, Metadata, Raw, read_whole
 from serinus.ports.cluster_state import GrpcRouteRecord, HttpRouteRecord, RouteRecord, RouteRule
 

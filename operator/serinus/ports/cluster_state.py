@@ -12,7 +12,8 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.route import RouteKind
-from serinus.engine.rollout.observation import Actors, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
+from serinus.engine.rollout.observation import Actors, InvalidSpec, TestOutcome
+from serinus.engine.rollout.traffic.facts import ParentFacts, RouteEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

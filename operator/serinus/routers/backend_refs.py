@@ -3,8 +3,8 @@
 import json
 
 from serinus.engine.rollout.actions import SetWeights
-from serinus.engine.rollout.observation import RouteEntry
 from serinus.engine.rollout.traffic.capabilities import GATEWAY_API
+from serinus.engine.rollout.traffic.facts import RouteEntry
 from serinus.kube.client import Raw
 from serinus.ports.cluster_state import RouteRecord
 from serinus.routers.patching import Operation, list_patch

@@ -13,8 +13,8 @@ from msgspec import field
 from serinus.api.names import INFERENCE_SERVICE
 from serinus.api.route import RouteKind
 from serinus.engine.rollout.actions import SetWeights
-from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEntry
 from serinus.engine.rollout.traffic.capabilities import WHOLE_PERCENTS, RouterCapabilities
+from serinus.engine.rollout.traffic.facts import BackendKey, ParentFacts, RouteEntry
 from serinus.kube.kinds import Source
 from serinus.kube.raw import Metadata, Raw, read_whole
 from serinus.kube.routes import controller_of, last_writer

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Final
 from serinus.api.names import FIELD_MANAGER, ObjectKey
 from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import SetWeights
-from serinus.engine.rollout.observation import RouteEntry, RouteProblem
 from serinus.engine.rollout.traffic.capabilities import RouterCapabilities
+from serinus.engine.rollout.traffic.facts import RouteEntry, RouteProblem
 from serinus.engine.rollout.traffic.route_plan import Unplannable, choose_rule, plan_entries, with_ports
 from serinus.errors import ConflictError, InvalidObjectError, NotFoundError, RefusedError
 from serinus.kube.client import JSON_PATCH, Raw, Requests

@@ -9,8 +9,8 @@ from msgspec import field
 from serinus.api.names import VIRTUAL_SERVICE
 from serinus.api.route import RouteKind
 from serinus.engine.rollout.actions import SetWeights
-from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEntry
 from serinus.engine.rollout.traffic.capabilities import RouterCapabilities
+from serinus.engine.rollout.traffic.facts import BackendKey, ParentFacts, RouteEntry
 from serinus.kube.client import Raw as RawObject
 from serinus.kube.kinds import Source
 from serinus.kube.raw import Condition, Metadata, Raw, read_whole

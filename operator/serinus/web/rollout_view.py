@@ -10,7 +10,8 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.rollout import RolloutSpec, Stage
 from serinus.api.rollout_status import EvidenceStatus, Phase, RolloutStatus, Serving
 from serinus.engine.analysis.false_aborts import FALSE_ABORTS_PER_RUN, conditions_in_run
-from serinus.engine.rollout.observation import InvalidSpec, backend_key
+from serinus.engine.rollout.observation import InvalidSpec
+from serinus.engine.rollout.traffic.facts import backend_key
 from serinus.ports.cluster_state import RolloutRecord, RouteRecord, RouteRule
 from serinus.web.attention import Attention, attention_of
 from serinus.web.charts import EvidenceChart, evidence_chart

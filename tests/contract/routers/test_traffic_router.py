@@ -8,7 +8,7 @@ import pytest
 from serinus.api.names import ObjectKey
 from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare, SetWeights
-from serinus.engine.rollout.observation import BackendKey, RouteEntry
+from serinus.engine.rollout.traffic.facts import BackendKey, RouteEntry
 from serinus.errors import RefusedError
 from serinus.ports.cluster_state import RouteRule
 from serinus.ports.services import TrafficRouter

@@ -11,7 +11,7 @@ from serinus.api.names import Command, ObjectKey, model_version_name
 from serinus.api.parsing import decode
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import BackendShare, SetWeights
-from serinus.engine.rollout.observation import backend_key
+from serinus.engine.rollout.traffic.facts import backend_key
 from serinus.errors import ConflictError, RefusedError
 from serinus.kube.client import JSON_PATCH, MERGE_PATCH, KubernetesClient
 from serinus.kube.cluster import ApiCluster

@@ -10,7 +10,7 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.names import ObjectKey
 from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare, SetWeights
-from serinus.engine.rollout.observation import BackendKey, backend_key
+from serinus.engine.rollout.traffic.facts import BackendKey, backend_key
 from serinus.errors import ConflictError, RefusedError
 from serinus.kube.client import MERGE_PATCH, KubernetesClient
 from serinus.kube.cluster import ApiCluster

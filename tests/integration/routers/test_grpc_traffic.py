@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from localcluster.addresses import GATEWAY, GATEWAY_PORT
 from serinus.engine.rollout.actions import BackendShare, SetWeights
-from serinus.engine.rollout.observation import backend_key
+from serinus.engine.rollout.traffic.facts import backend_key
 from serinus.kube.client import KubernetesClient
 from serinus.routers import Routers, load_router
 from support.kube.client import create, eventually

@@ -13,15 +13,13 @@ from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
 from serinus.engine.analysis.measurements import Batch, CouldNotAsk, Counted, NoData
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
-from serinus.engine.rollout.observation import (
-    AdmissionBlock,
+from serinus.engine.rollout.observation import AdmissionBlock, TestOutcome, VersionFacts
+from serinus.engine.rollout.traffic.facts import (
     BackendKey,
     ParentFacts,
     RouteEntry,
     RouteFacts,
     RouteProblem,
-    TestOutcome,
-    VersionFacts,
     backend_key,
 )
 from serinus.engine.rollout.waiting import WaitReason

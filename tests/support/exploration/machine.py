@@ -9,8 +9,9 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.analysis.assessment import Progress
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout import approvals, outbox
-from serinus.engine.rollout.observation import AuditFacts, InvalidSpec, Observation, RouteEntry, RouteProblem
+from serinus.engine.rollout.observation import AuditFacts, InvalidSpec, Observation
 from serinus.engine.rollout.traffic.confirmation import route_in_use
+from serinus.engine.rollout.traffic.facts import RouteEntry, RouteProblem
 from support.builders import NOW
 from support.exploration import facts
 from support.exploration.canonical import TICK, canonical, key_of

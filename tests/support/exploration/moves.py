@@ -12,8 +12,8 @@ from msgspec import structs
 
 from serinus.api.names import Command
 from serinus.api.rollout_status import RolloutStatus, StageState
-from serinus.engine.rollout.observation import RouteEntry
 from serinus.engine.rollout.outbox import BACKLOG
+from serinus.engine.rollout.traffic.facts import RouteEntry
 from support.builders import a_key
 from support.exploration import facts
 from support.exploration import state as m

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import structs
 
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.rollout.observation import InvalidSpec, RouteEntry, RouteProblem, backend_key
+from serinus.engine.rollout.observation import InvalidSpec
+from serinus.engine.rollout.traffic.facts import RouteEntry, RouteProblem, backend_key
 from support.builders import a_key
 from support.exploration import facts
 from support.exploration.canonical import key_of

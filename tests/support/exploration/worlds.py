@@ -6,7 +6,7 @@ from typing import Final
 
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.rollout.observation import RouteEntry
+from serinus.engine.rollout.traffic.facts import RouteEntry
 from support.builders import a_key, a_spec, a_stage
 from support.exploration import facts
 from support.exploration.machine import Machine

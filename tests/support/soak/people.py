@@ -12,7 +12,7 @@ import numpy as np
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus, StageState
-from serinus.engine.rollout.observation import RouteEntry
+from serinus.engine.rollout.traffic.facts import RouteEntry
 from serinus.ports.cluster_state import (
     EndpointsRecord,
     HttpRouteRecord,

@@ -22,8 +22,8 @@ from serinus.api.route import RouteKind, RuleId
 from serinus.api.stage_tests import JobTest
 from serinus.engine.rollout.actions import BackendShare, RunJobTest, SetWeights, TestRun
 from serinus.engine.rollout.decision import Event, EventReason
-from serinus.engine.rollout.observation import BackendKey
 from serinus.engine.rollout.outbox import actor_of
+from serinus.engine.rollout.traffic.facts import BackendKey
 from serinus.errors import NotLeaderError, RefusedError
 from serinus.kube.client import KubernetesClient
 from serinus.kube.events import ApiEvents, _QueuedEvent, _Series

@@ -9,7 +9,8 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.names import UNVERIFIED, ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
-from serinus.engine.rollout.observation import BackendKey, InvalidSpec, ParentFacts, RouteEntry, TestOutcome
+from serinus.engine.rollout.observation import InvalidSpec, TestOutcome
+from serinus.engine.rollout.traffic.facts import BackendKey, ParentFacts, RouteEntry
 from serinus.errors import InvalidObjectError
 from serinus.kube.jobs.record import job_record
 from serinus.kube.records import (

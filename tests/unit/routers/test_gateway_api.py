@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from serinus.api.modelversion import BackendRef
 from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare, SetWeights
-from serinus.engine.rollout.observation import BackendKey, backend_key
+from serinus.engine.rollout.traffic.facts import BackendKey, backend_key
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from serinus.errors import AmbiguousError, ConfigurationError, ConflictError, RefusedError
 from serinus.kube.routes import http_route_record

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare, SetWeights
-from serinus.engine.rollout.observation import BackendKey, backend_key
+from serinus.engine.rollout.traffic.facts import BackendKey, backend_key
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from serinus.errors import ConfigurationError, RefusedError
 from serinus.routers import Routers, load_router

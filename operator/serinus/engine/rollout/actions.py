@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from serinus.api.modelversion import BackendRef
 from serinus.api.route import RuleId
 from serinus.api.stage_tests import HttpCheck, JobTest
-from serinus.engine.rollout.observation import BackendKey, backend_key
+from serinus.engine.rollout.traffic.facts import BackendKey, backend_key
 
 
 @dataclass(frozen=True, slots=True)

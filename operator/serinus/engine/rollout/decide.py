@@ -22,11 +22,12 @@ from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.evidence import settled
 from serinus.engine.rollout.job_tests import track_jobs
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Settled, Stranded, mode_of
-from serinus.engine.rollout.observation import InvalidSpec, Observation, RouteFacts
+from serinus.engine.rollout.observation import InvalidSpec, Observation
 from serinus.engine.rollout.outbox import backlog
 from serinus.engine.rollout.reasons import new_override, new_reason, remember
 from serinus.engine.rollout.stages.walk import walk
 from serinus.engine.rollout.traffic.confirmation import unsafe
+from serinus.engine.rollout.traffic.facts import RouteFacts
 from serinus.engine.rollout.traffic.readiness import track_readiness
 from serinus.engine.rollout.traffic.targets import choose_target, with_backends
 from serinus.engine.rollout.waiting import Waiting, WaitReason

@@ -4,7 +4,7 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import SetFinalizer
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Running, Stranded, mode_of
-from serinus.engine.rollout.observation import RouteFacts
+from serinus.engine.rollout.traffic.facts import RouteFacts
 from serinus.engine.rollout.traffic.targets import place_of
 
 

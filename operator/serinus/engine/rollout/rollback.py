@@ -23,7 +23,8 @@ from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.job_tests import has_ended, outcome_of
 from serinus.engine.rollout.modes import Running, Stranded
-from serinus.engine.rollout.observation import Observation, RouteFacts
+from serinus.engine.rollout.observation import Observation
+from serinus.engine.rollout.traffic.facts import RouteFacts
 from serinus.engine.rollout.traffic.targets import Choice, choose_target, place_of, unfit
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 

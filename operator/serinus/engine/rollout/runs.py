@@ -16,7 +16,8 @@ from serinus.api.route import RuleId
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.modes import Running, Stranded
-from serinus.engine.rollout.observation import Observation, RouteFacts
+from serinus.engine.rollout.observation import Observation
+from serinus.engine.rollout.traffic.facts import RouteFacts
 from serinus.engine.rollout.traffic.targets import (
     Adoption,
     could_take_over,

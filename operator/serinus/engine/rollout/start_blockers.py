@@ -6,7 +6,8 @@ from serinus.api.quantities import Share
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout import job_tests
 from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
-from serinus.engine.rollout.observation import RouteFacts, RouteProblem, VersionFacts, backend_key
+from serinus.engine.rollout.observation import VersionFacts
+from serinus.engine.rollout.traffic.facts import RouteFacts, RouteProblem, backend_key
 from serinus.engine.rollout.traffic.targets import (
     place_of,
     serving_now,

@@ -11,7 +11,8 @@ from serinus.api.rollout_status import Rollback, RolloutStatus, StageState
 from serinus.engine.analysis.text import clock
 from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.modes import Idle, Mode, RolledBack, RollingBack, Running, Settled, Stranded
-from serinus.engine.rollout.observation import BackendKey, Observation, RouteFacts, backend_key
+from serinus.engine.rollout.observation import Observation
+from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, backend_key
 from serinus.engine.rollout.traffic.targets import place_of
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 

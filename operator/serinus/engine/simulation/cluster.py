@@ -14,15 +14,8 @@ from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.modes import Running, mode_of
-from serinus.engine.rollout.observation import (
-    AuditFacts,
-    Observation,
-    ParentFacts,
-    RouteEntry,
-    RouteFacts,
-    VersionFacts,
-    backend_key,
-)
+from serinus.engine.rollout.observation import AuditFacts, Observation, VersionFacts
+from serinus.engine.rollout.traffic.facts import ParentFacts, RouteEntry, RouteFacts, backend_key
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 
 STABLE: Final = "0.0.1-stable"

@@ -10,7 +10,7 @@ from typing import Final, assert_never
 from serinus.api.rollout_status import Phase, Serving
 from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis.share import ENOUGH_REQUESTS
-from serinus.engine.rollout.observation import BackendKey, RouteFacts, backend_key
+from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, backend_key
 from serinus.engine.rollout.traffic.route_plan import AcceptanceState, accepted
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.cache import ClusterCache

@@ -15,18 +15,15 @@ from serinus.engine.rollout.modes import Idle, RolledBack, Settled, mode_of
 from serinus.engine.rollout.observation import (
     Actors,
     AuditFacts,
-    BackendKey,
     InvalidSpec,
     JobFacts,
     Observation,
-    RouteFacts,
-    RouteProblem,
     TestOutcome,
     TestRefusal,
     VersionFacts,
-    backend_key,
 )
 from serinus.engine.rollout.traffic.confirmation import route_in_use
+from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, RouteProblem, backend_key
 from serinus.engine.rollout.traffic.route_plan import choose_rule, with_ports
 from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.versions.admission import Review

@@ -14,8 +14,8 @@ from serinus.api.names import Command, ObjectKey
 from serinus.api.rollout_status import RolloutStatus, Serving, TestResult
 from serinus.engine.rollout.job_tests import known_test, never_ran
 from serinus.engine.rollout.modes import Mode, RolledBack, RollingBack, Running, Stranded, mode_of
-from serinus.engine.rollout.observation import backend_key
 from serinus.engine.rollout.traffic.confirmation import route_in_use
+from serinus.engine.rollout.traffic.facts import backend_key
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker

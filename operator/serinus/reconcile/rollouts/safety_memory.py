@@ -14,7 +14,8 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Rollback, RolloutStatus
 from serinus.engine.rollout.actions import SetWeights
-from serinus.engine.rollout.observation import InvalidSpec, Observation, RouteFacts, RouteProblem
+from serinus.engine.rollout.observation import InvalidSpec, Observation
+from serinus.engine.rollout.traffic.facts import RouteFacts, RouteProblem
 from serinus.engine.rollout.traffic.route_plan import plan_entries
 from serinus.engine.rollout.traffic.targets import place_of
 from serinus.errors import SerinusError

@@ -2,7 +2,7 @@
 
 from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.rollout_status import Phase, RunResult, StageState
-from serinus.engine.rollout.observation import RouteProblem
+from serinus.engine.rollout.traffic.facts import RouteProblem
 from serinus.engine.rollout.waiting import WaitReason
 from support.builders import CANARY, PRODUCTION, STAGING, a_route, a_spec, a_stage, a_version
 from support.world import NOTHING, World

@@ -5,7 +5,8 @@ import pytest
 from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase, RunResult, TestResult
-from serinus.engine.rollout.observation import InvalidSpec, RouteProblem
+from serinus.engine.rollout.observation import InvalidSpec
+from serinus.engine.rollout.traffic.facts import RouteProblem
 from support.builders import CANARY, PRODUCTION, STAGING, a_route, a_spec, a_version
 from support.world import BAD, NOTHING, World
 from support.world_states import HTTP_TEST, JOB_TEST, condition, in_canary

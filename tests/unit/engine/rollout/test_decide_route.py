@@ -8,7 +8,7 @@ from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase
-from serinus.engine.rollout.observation import RouteEntry, RouteProblem, backend_key
+from serinus.engine.rollout.traffic.facts import RouteEntry, RouteProblem, backend_key
 from serinus.engine.rollout.waiting import WaitReason
 from support.builders import a_key, a_route, a_version
 from support.world import BAD, World

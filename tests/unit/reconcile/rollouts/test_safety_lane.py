@@ -15,7 +15,7 @@ from serinus.api.conditions import ConditionStatus, ConditionType, find_conditio
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RollbackReason, RunResult
 from serinus.engine.rollout.actions import SetWeights
-from serinus.engine.rollout.observation import RouteEntry
+from serinus.engine.rollout.traffic.facts import RouteEntry
 from serinus.errors import AmbiguousError, ConflictError, RefusedError, SerinusError, TransientError
 from serinus.ports.cluster_state import HttpRouteRecord, ModelVersionRecord
 from serinus.reconcile.rollouts.safety_lane import WORKERS, SafetyLane

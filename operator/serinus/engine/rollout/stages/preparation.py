@@ -8,8 +8,8 @@ from serinus.api.rollout_status import StageState
 from serinus.engine.rollout import job_tests
 from serinus.engine.rollout.draft import Draft, PlannedSituation
 from serinus.engine.rollout.modes import Running
-from serinus.engine.rollout.observation import RouteFacts
 from serinus.engine.rollout.traffic.confirmation import planned
+from serinus.engine.rollout.traffic.facts import RouteFacts
 from serinus.engine.rollout.traffic.route_plan import Unplannable
 from serinus.engine.rollout.traffic.targets import choose_target, is_ready, unfit, usable
 from serinus.engine.rollout.waiting import Waiting, WaitReason

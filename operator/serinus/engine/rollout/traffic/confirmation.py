@@ -7,7 +7,8 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.api.route import RuleId
 from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.modes import RollingBack, Running, Stranded, mode_of
-from serinus.engine.rollout.observation import BackendKey, Observation, RouteEntry, RouteFacts, RouteProblem
+from serinus.engine.rollout.observation import Observation
+from serinus.engine.rollout.traffic.facts import BackendKey, RouteEntry, RouteFacts, RouteProblem
 from serinus.engine.rollout.traffic.route_plan import AcceptanceState, Unplannable, accepted, carried, plan_entries
 from serinus.engine.rollout.traffic.targets import filters_source, our_backends, place_of, shares_for
 from serinus.engine.rollout.waiting import Waiting, WaitReason

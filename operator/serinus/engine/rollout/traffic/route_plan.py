@@ -8,7 +8,8 @@ from typing import Final
 from serinus.api.quantities import WEIGHT_SCALE, Share
 from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare
-from serinus.engine.rollout.observation import (
+from serinus.engine.rollout.traffic.capabilities import GATEWAY_API, RouterCapabilities
+from serinus.engine.rollout.traffic.facts import (
     BackendKey,
     ParentFacts,
     RouteEntry,
@@ -16,7 +17,6 @@ from serinus.engine.rollout.observation import (
     RouteProblem,
     backend_key,
 )
-from serinus.engine.rollout.traffic.capabilities import GATEWAY_API, RouterCapabilities
 from serinus.engine.rollout.waiting import WaitReason
 
 _TOLERANCE: Final = 0.1

@@ -9,14 +9,8 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, RunResult, Serving
 from serinus.engine.rollout.actions import BackendShare
 from serinus.engine.rollout.modes import Settled, mode_of
-from serinus.engine.rollout.observation import (
-    AdmissionBlock,
-    BackendKey,
-    Observation,
-    RouteFacts,
-    VersionFacts,
-    backend_key,
-)
+from serinus.engine.rollout.observation import AdmissionBlock, Observation, VersionFacts
+from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, backend_key
 
 
 @dataclass(frozen=True, slots=True)

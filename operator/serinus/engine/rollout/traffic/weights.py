@@ -14,8 +14,8 @@ from serinus.engine.rollout.conditions import UNASKED
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Stranded
-from serinus.engine.rollout.observation import RouteEntry, RouteFacts
 from serinus.engine.rollout.traffic.confirmation import planned, route_in_use
+from serinus.engine.rollout.traffic.facts import RouteEntry, RouteFacts
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries, shares_of
 from serinus.engine.rollout.traffic.targets import Place, filters_source, our_backends, place_of, shares_for
 from serinus.engine.rollout.waiting import Waiting, WaitReason

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from serinus.api.modelversion import BackendRef
 from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare
-from serinus.engine.rollout.observation import BackendKey, ParentFacts, RouteEntry, RouteFacts
+from serinus.engine.rollout.traffic.facts import BackendKey, ParentFacts, RouteEntry, RouteFacts
 from serinus.engine.rollout.traffic.route_plan import (
     AcceptanceState,
     Unplannable,
