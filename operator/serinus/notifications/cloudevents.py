@@ -5,14 +5,14 @@ Structured, not binary: the signature is over the body, so that it also covers t
 
 from typing import Any, Final
 
-import msgspec
+from cloudevents.core.bindings.http import to_structured_event
+from cloudevents.core.v1.event import CloudEvent
 
 from serinus.api.names import API_VERSION
 from serinus.api.parsing import encode
 from serinus.notifications.message import Message
 from serinus.ports.notifications import Notification
 
-CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
 TYPE_PREFIX: Final = "dev.serinus.rollout."
 
 
@@ -28,16 +28,15 @@ def data_of(notification: Notification) -> dict[str, Any]:
 
 def as_cloudevent(notification: Notification, source: str) -> Message:
     """Return the CloudEvent of a notification; ``source`` and the id together are unique to the event."""
-    data = data_of(notification)
     owner = notification.owner.key
-    event = {
+    attributes = {
         "specversion": "1.0",
         "id": notification.facts.id,
         "source": source,
         "type": event_type(notification.event),
         "subject": f"/apis/{API_VERSION}/namespaces/{owner.namespace}/rollouts/{owner.name}",
-        "time": data["at"],
+        "time": notification.facts.at,
         "datacontenttype": "application/json",
-        "data": data,
     }
-    return Message(notification.facts.id, CONTENT_TYPE, msgspec.json.encode(event))
+    sent = to_structured_event(CloudEvent(attributes, data_of(notification)))
+    return Message(notification.facts.id, sent.headers["content-type"], bytes(sent.body))

@@ -7,7 +7,6 @@ from typing import Final, Self, assert_never
 
 from serinus.engine.rollout.decision import Event, EventReason
 from serinus.notification_settings import NotificationSettings, ReceiverKind, ReceiverSettings
-from serinus.notifications.cloudevents import as_cloudevent
 from serinus.notifications.message import Message
 from serinus.notifications.receiver import Channel, Receiver, Subscription
 from serinus.notifications.slack import as_slack
@@ -94,6 +93,9 @@ def _channel(settings: ReceiverSettings, source: str, clock: Clock) -> Channel:
 def _rendering(kind: ReceiverKind, source: str) -> tuple[Callable[[Notification], Message], float]:
     match kind:
         case ReceiverKind.CLOUDEVENTS:
+            # The package takes 4 MiB, which only those need who have such a receiver.
+            from serinus.notifications.cloudevents import as_cloudevent  # noqa: PLC0415
+
             return partial(as_cloudevent, source=source), _PAUSE
         case ReceiverKind.SLACK:
             return as_slack, _CHAT_PAUSE

@@ -17,7 +17,7 @@ GOLDEN = {
     "source": "https://clusters.example/prod-eu",
     "type": "dev.serinus.rollout.RollbackStarted.v1",
     "subject": "/apis/serinus.dev/v1alpha1/namespaces/payments/rollouts/fraud-detector",
-    "time": "2026-11-23T14:07:31.250Z",
+    "time": "2026-11-23T14:07:31.250000Z",
     "datacontenttype": "application/json",
     "data": {
         "namespace": "payments",
