@@ -23,16 +23,16 @@ from serinus.api.abort_condition import (
 from serinus.api.schema import cel_text, matches, rule
 
 PRESET_NAMES: Final = (
-    *("bentoml", "contour", "envoy", "envoy-gateway", "istio", "kserve", "linkerd", "mlserver", "tgi", "traefik"),
-    *("traefik-3-2", "triton", "vllm"),
+    *("bentoml", "contour", "envoy", "envoy-gateway", "istio", "kserve", "linkerd", "mlserver", "sglang", "tgi"),
+    *("traefik", "traefik-3-2", "triton", "vllm"),
 )
 
 PRESETS_WITH: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "ttft": ("triton", "vllm"),
+        "ttft": ("sglang", "triton", "vllm"),
         "tpot": ("tgi", "vllm"),
-        "e2e_latency": ("tgi", "vllm"),
-        "queue_time": ("tgi", "vllm"),
+        "e2e_latency": ("sglang", "tgi", "vllm"),
+        "queue_time": ("sglang", "tgi", "vllm"),
         "preemption_rate": ("vllm",),
         "abort_rate": ("tgi", "triton", "vllm"),
         TOKENS_PER_SECOND: ("tgi", "vllm"),

@@ -35,11 +35,16 @@ class Timed:
 
 _VLLM: Final = {"model_name": "chat", "engine": "0"}
 _TRITON: Final = {"model": "chat", "version": "1"}
+_SGLANG: Final = {"model_name": "chat", "engine_type": "unified"}
+_STREAM: Final = _SGLANG | {"is_streaming": "true"}
 TIMED: Final = {
     ("vllm", "ttft"): Timed("vllm:time_to_first_token_seconds", _VLLM, "0.75", "750ms"),
     ("vllm", "tpot"): Timed("vllm:request_time_per_output_token_seconds", _VLLM, "0.05", "50ms"),
     ("vllm", "e2e_latency"): Timed("vllm:e2e_request_latency_seconds", _VLLM, "5.0", "5s"),
     ("vllm", "queue_time"): Timed("vllm:request_queue_time_seconds", _VLLM, "0.3", "300ms"),
+    ("sglang", "ttft"): Timed("sglang:time_to_first_token_seconds", _STREAM, "0.8", "800ms"),
+    ("sglang", "e2e_latency"): Timed("sglang:e2e_request_latency_seconds", _STREAM, "4.0", "4s"),
+    ("sglang", "queue_time"): Timed("sglang:queue_time_seconds", _SGLANG | {"tp_rank": "0"}, "0.5", "500ms"),
     ("tgi", "tpot"): Timed("tgi_request_mean_time_per_token_duration", {}, "0.05", "50ms"),
     ("tgi", "e2e_latency"): Timed("tgi_request_duration", {}, "5", "5s"),
     ("tgi", "queue_time"): Timed("tgi_request_queue_duration", {}, "0.3", "300ms"),
@@ -66,6 +71,10 @@ def _add(history: History, backend: str, bad: float) -> None:
     for (preset, _), timed in TIMED.items():
         for bound, rate in ((timed.bound, _RATE * (1 - bad)), ("+Inf", _RATE)):
             add(preset, f"{timed.series}_bucket", timed.labels | {"le": bound}, rate, start=1000)
+    add("sglang", "sglang:max_total_num_tokens", _SGLANG | {"tp_rank": "0"}, 0, start=100_000)
+    # Another rank of the tensor parallel group, which counts the same requests.
+    for bound, rate in (("0.5", 0.0), ("+Inf", _RATE)):
+        add("sglang", "sglang:queue_time_seconds_bucket", _SGLANG | {"tp_rank": "1", "le": bound}, rate)
     for reason, rate in (("stop", _RATE * (1 - bad)), ("length", 0.0), ("abort", _RATE * bad), ("error", 0.0)):
         add("vllm", "vllm:request_success_total", _VLLM | {"finished_reason": reason}, rate, start=50)
     # Of four starts a second, a quarter repeats one.

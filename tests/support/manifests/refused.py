@@ -309,10 +309,10 @@ _CONDITIONS: Final = (
             f"preset {preset} has no {name}; presets that have it: {presets}",
         )
         for name, preset, line, presets in (
-            ("ttft", "tgi", "ttft_p95 > 800ms", "triton, vllm"),
+            ("ttft", "tgi", "ttft_p95 > 800ms", "sglang, triton, vllm"),
             ("tpot", "triton", "tpot_p95 > 60ms", "tgi, vllm"),
-            ("e2e_latency", "istio", "e2e_latency_p95 > 5s", "tgi, vllm"),
-            ("queue_time", "kserve", "queue_time_p95 > 1s", "tgi, vllm"),
+            ("e2e_latency", "istio", "e2e_latency_p95 > 5s", "sglang, tgi, vllm"),
+            ("queue_time", "kserve", "queue_time_p95 > 1s", "sglang, tgi, vllm"),
             ("preemption_rate", "tgi", "preemption_rate > 1%", "vllm"),
             ("abort_rate", "traefik-3-2", "abort_rate > 1%", "tgi, triton, vllm"),
             ("tokens_per_second", "triton", "tokens_per_second < 20", "tgi, vllm"),

@@ -174,6 +174,10 @@ def _vllm_response(status: str) -> dict[str, str]:
     return {"handler": "/v1/chat/completions", "method": "POST", "status": status}
 
 
+def _sglang_response(status: str) -> dict[str, str]:
+    return {"endpoint": "/v1/chat/completions", "method": "POST", "status_code": status}
+
+
 _TRITON_MODEL: Final = {"model": "fraud", "version": "1"}
 
 
@@ -266,6 +270,20 @@ DATA_PLANES: Final[Mapping[str, DataPlane]] = {
         refused=(_mlserver_response("422"),),
         bound=("0.25", "250ms"),
         uncounted={"path": "/v2/models/fraud/ready"},
+    ),
+    "sglang": DataPlane(
+        requests="sglang:http_responses_total",
+        buckets="sglang:e2e_request_latency_seconds_bucket",
+        of_backend=_target,
+        good=_sglang_response("200"),
+        failed=(_sglang_response("500"), _sglang_response("503")),
+        refused=(_sglang_response("400"), _sglang_response("422")),
+        bound=("0.4", "400ms"),
+        presence="sglang:max_total_num_tokens",
+        present={"model_name": "fraud", "engine_type": "unified", "tp_rank": "0", "pp_rank": "0", "dp_rank": "0"},
+        timed={"model_name": "fraud", "engine_type": "unified", "is_streaming": "true"},
+        by_outcome=False,
+        uncounted={"endpoint": "/health", "method": "GET"},
     ),
     "tgi": DataPlane(
         requests="tgi_request_success",

@@ -161,6 +161,59 @@ _VLLM: Final = Preset(
 )
 """A stream that breaks after it began has the status of its beginning."""
 
+_SGLANG_REQUEST_BOUNDS: Final = (
+    *(0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 200.0, 400.0),
+    *(600.0, 1200.0, 1800.0, 2400.0),
+)
+_SGLANG_FIRST_TOKEN_BOUNDS: Final = _SGLANG_REQUEST_BOUNDS[:18]
+_SGLANG_QUEUE_BOUNDS: Final = (
+    *(0.0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 15.0, 20.0),
+    *(30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0),
+    *(float(seconds) for seconds in (*range(100, 1000, 100), *range(1000, 2001, 200), 2500, 3000)),
+)
+
+
+def _sglang(series: str, bounds: tuple[float, ...], advice: str) -> Histogram:
+    return Histogram(f"sglang:{series}_bucket", per_second=1.0, usual_bounds=bounds, advice=advice)
+
+
+_SGLANG_END_TO_END: Final = _sglang(
+    "e2e_request_latency_seconds", _SGLANG_REQUEST_BOUNDS, "--bucket-e2e-request-latency of the server"
+)
+
+_SGLANG: Final = Preset(
+    # sgl-project/sglang of commit 016d8605, python/sglang/srt/observability/metrics_collector.py (names, labels,
+    # bounds), and python/sglang/srt/utils/common.py, add_prometheus_track_response_middleware (HTTP responses).
+    name="sglang",
+    isolation=_TARGET,
+    requests="sglang:http_responses_total",
+    server_errors=(LabelMatcher("status_code", re.compile("5..")),),
+    client_errors=(LabelMatcher("status_code", re.compile("4..")),),
+    # Probes are GET; the other series have no method. With --enable-metrics-for-all-schedulers each rank of a tensor
+    # parallel group counts the same request: the first one stands for all.
+    fixed='method=~"(?:POST)?",tp_rank=~"0?"',
+    # The scheduler sets it when it has started.
+    presence="sglang:max_total_num_tokens",
+    histogram=_SGLANG_END_TO_END,
+    timings={
+        Timing.FIRST_TOKEN: _sglang(
+            "time_to_first_token_seconds",
+            _SGLANG_FIRST_TOKEN_BOUNDS,
+            "--bucket-time-to-first-token of the server",
+        ),
+        Timing.END_TO_END: _SGLANG_END_TO_END,
+        Timing.QUEUE: _sglang("queue_time_seconds", _SGLANG_QUEUE_BOUNDS, "the bounds are fixed in SGLang"),
+    },
+    # Its inter_token_latency_seconds has one figure for each token, and its count of tokens grows when a request ends.
+    varying=(
+        *("endpoint", "exported_endpoint", "method", "is_streaming", "model_name", "engine_type"),
+        *("tp_rank", "pp_rank", "dp_rank", "moe_ep_rank"),
+    ),
+    versions="commit 016d8605",
+)
+"""A stream that breaks after it began has the status of its beginning. Of an answer in one piece the first token comes
+with the last one."""
+
 _KSERVE: Final = Preset(
     # kserve/kserve 0.20, python/kserve/kserve/metrics.py.
     name="kserve",
@@ -216,4 +269,4 @@ _TGI: Final = Preset(
     versions="3.3.7",
 )
 
-MODEL_SERVERS: Final = (_BENTOML, _KSERVE, _MLSERVER, _TGI, _TRITON, _VLLM)
+MODEL_SERVERS: Final = (_BENTOML, _KSERVE, _MLSERVER, _SGLANG, _TGI, _TRITON, _VLLM)
