@@ -87,9 +87,12 @@ class Component(Raw, frozen=True, kw_only=True):
 
 
 class Status(Raw, frozen=True, kw_only=True):
-    """The status of an InferenceService."""
+    """The status of an InferenceService.
 
-    observed_generation: int = 0
+    Its ``observedGeneration`` is not read: KServe writes that of the Deployment or the Knative Service there, of the
+    transformer where one is reconciled last.
+    """
+
     deployment_mode: str = ""
     canary_statuses: tuple[CanaryStatus, ...] = ()
     components: dict[str, Component] = field(default_factory=dict)
@@ -149,8 +152,7 @@ def _revisions(service: InferenceService) -> tuple[RouteRule, ParentFacts]:
     in_effect = {name: share for name, share in held.items() if share} == {
         name: share for name, share in shares.items() if share
     }
-    is_current = in_effect and service.status.observed_generation >= service.metadata.generation
-    return RouteRule(KNATIVE, entries), _parent(service, is_current=is_current)
+    return RouteRule(KNATIVE, entries), _parent(service, is_current=in_effect)
 
 
 def _service_of(name: str, predictor: Predictor) -> str:
