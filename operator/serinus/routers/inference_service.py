@@ -54,9 +54,10 @@ class Spec(Raw, frozen=True, kw_only=True):
 
 
 class CanaryStatus(Raw, frozen=True, kw_only=True):
-    """What the controller says of one canary."""
+    """What the controller says of one canary; one that is not ready is left out of KServe's route."""
 
     name: str
+    ready: bool = False
     traffic_percent: int = 0
 
 
@@ -133,7 +134,10 @@ def _predictors(service: InferenceService) -> tuple[RouteRule, ParentFacts]:
     entries += [_entry(_service_of(name, canary.predictor), canary.traffic_percent) for canary in spec.canary]
     seen = {one.name: one.traffic_percent for one in service.status.canary_statuses}
     wanted = {canary.predictor.name: canary.traffic_percent for canary in spec.canary}
-    return RouteRule(STANDARD, tuple(entries)), _parent(service, is_current=seen == wanted)
+    # httproute_reconciler.go, applyCanaryWeights: the main predictor gets the share of a canary that is not ready.
+    unready = ", ".join(one.name for one in service.status.canary_statuses if one.traffic_percent and not one.ready)
+    problem = f"the main predictor gets the share of {unready}, which is not ready" if unready else ""
+    return RouteRule(STANDARD, tuple(entries)), _parent(service, is_current=seen == wanted, problem=problem)
 
 
 def _revisions(service: InferenceService) -> tuple[RouteRule, ParentFacts]:
@@ -164,10 +168,10 @@ def _entry(service: str, percent: int) -> RouteEntry:
     return RouteEntry(BackendKey("", "Service", service, _PORT), percent * WHOLE_PERCENTS)
 
 
-def _parent(service: InferenceService, *, is_current: bool) -> ParentFacts:
+def _parent(service: InferenceService, *, is_current: bool, problem: str = "") -> ParentFacts:
     generation = service.metadata.generation if is_current else 0
-    message = "" if is_current else "its status does not show these shares yet"
-    return ParentFacts("KServe", accepted=is_current, observed_generation=generation, message=message)
+    message = problem if is_current else "its status does not show these shares yet"
+    return ParentFacts("KServe", accepted=not message, observed_generation=generation, message=message)
 
 
 class InferenceServiceRouter(PatchingRouter):

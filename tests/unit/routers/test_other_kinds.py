@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare, SetWeights
-from serinus.engine.rollout.traffic.facts import BackendKey, backend_key
-from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
+from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, backend_key
+from serinus.engine.rollout.traffic.route_plan import AcceptanceState, Unplannable, accepted, carried, plan_entries
 from serinus.errors import ConfigurationError, RefusedError
 from serinus.routers import Routers, load_router
 from serinus.routers.inference_service import InferenceServiceRouter, inference_service_record
@@ -122,6 +122,29 @@ def test_knative_has_accepted_what_its_traffic_shows(share: int, shown: list[int
     # KServe writes the generation of the Knative Service there, which is another object's.
     (parent,) = inference_service_record({**raw, "status": {**status, "observedGeneration": 1}}).parents
     assert parent.accepted is current
+
+
+@pytest.mark.parametrize(
+    ("shown", "ready", "state"),
+    [
+        ({NEW: 10}, True, AcceptanceState.YES),
+        ({NEW: 10}, False, AcceptanceState.REFUSED),
+        ({NEW: 0}, False, AcceptanceState.YES),
+        ({NEW: 100}, False, AcceptanceState.REFUSED),
+    ],
+)
+def test_a_canary_that_is_not_ready_has_no_share_of_kserves_route(
+    shown: dict[str, int], state: AcceptanceState, *, ready: bool
+) -> None:
+    raw = StandardPlane().manifest({OLD: 0, **shown})
+    (percent,) = shown.values()
+    seen = [{"name": "v2", "ready": ready, "trafficPercent": percent}]
+    record = inference_service_record(stored(raw, deploymentMode="Standard", canaryStatuses=seen))
+    route = RouteFacts(generation=record.generation, entries=record.rules[0].entries, parents=record.parents)
+    assert accepted(route).state is state
+    assert carried(route).state is state
+    if state is AcceptanceState.REFUSED:
+        assert "the main predictor gets the share of v2, which is not ready" in accepted(route).message
 
 
 def test_a_revision_that_has_everything_can_be_left_for_the_one_before() -> None:
