@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serinus.api.modelversion import BackendRef
 from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare, SetWeights
 from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, backend_key
 from serinus.engine.rollout.traffic.route_plan import AcceptanceState, Unplannable, accepted, carried, plan_entries
 from serinus.errors import ConfigurationError, RefusedError
 from serinus.routers import Routers, load_router
+from serinus.routers.gateway_api import GatewayApiRouter
 from serinus.routers.inference_service import InferenceServiceRouter, inference_service_record
 from serinus.routers.virtual_service import VirtualServiceRouter, virtual_service_record
 from support.kube.memory import MemoryApi, json_patch
@@ -19,6 +21,12 @@ from support.kube.objects import metadata
 from support.routers.planes import FOREIGN, NEW, OLD, PLANES, ROUTE, Plane, StandardPlane
 
 Raw = dict[str, Any]
+
+ROUTERS = {
+    RouteKind.HTTP_ROUTE: GatewayApiRouter,
+    RouteKind.VIRTUAL_SERVICE: VirtualServiceRouter,
+    RouteKind.INFERENCE_SERVICE: InferenceServiceRouter,
+}
 
 
 def stored(raw: Raw, **status: Any) -> Raw:
@@ -72,6 +80,32 @@ def test_a_destination_without_a_port_is_the_version_on_this_service() -> None:
         destination("fraud-v1", 9500),
         destination("fraud-v2", 500, port={"number": 80}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [
+        (BackendRef(group="inference.networking.k8s.io", kind="InferencePool", name="fraud-v2"), "is no Service"),
+        (BackendRef(name="fraud-v2", port=80, subset="v2"), "has a subset"),
+    ],
+)
+def test_a_backend_that_the_kind_of_route_cannot_name_is_refused_and_never_written(
+    version: BackendRef, why: str
+) -> None:
+    title = "httpRoute" if version.subset else "virtualService"
+    plane = PLANES[title]
+    raw = stored(plane.manifest({OLD: 100}))
+    old, refused = plane.backend(OLD), f"{why}.*: give the version another backend"
+    both = frozenset({backend_key(old), backend_key(version)})
+
+    def write(new: int) -> Raw:
+        of_both = (BackendShare(old, 10_000 - new), BackendShare(version, new))
+        action = SetWeights(route=plane.id, shares=of_both, ours=both)
+        return json_patch(raw, ROUTERS[plane.kind].patch(plane.record(raw), action))
+
+    with pytest.raises(RefusedError, match=refused):
+        write(500)
+    assert len(plane.record(write(0)).rules[-1].entries) == 1
 
 
 def test_istio_reports_only_where_its_status_is_switched_on() -> None:
@@ -173,12 +207,11 @@ def test_a_patched_route_has_the_planned_weights_and_all_the_rest(
     raw = stored(plane.manifest(members))
     record, action = plane.record(raw), shares(plane, new * factory.can.unit)
     plan = plan_entries(record.rules[-1].entries, action.shares, action.ours, None, factory.can)
-    router = {RouteKind.VIRTUAL_SERVICE: VirtualServiceRouter, RouteKind.INFERENCE_SERVICE: InferenceServiceRouter}
     if isinstance(plan, Unplannable):
         with pytest.raises(RefusedError):
-            router[plane.kind].patch(record, action)
+            ROUTERS[plane.kind].patch(record, action)
         return
-    patched = json_patch(raw, router[plane.kind].patch(record, action))
+    patched = json_patch(raw, ROUTERS[plane.kind].patch(record, action))
     found = plane.record(patched).rules[-1].entries
     assert [entry.key for entry in found] == [entry.key for entry in plan]
     if len(found) > 1:

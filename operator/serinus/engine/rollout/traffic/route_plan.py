@@ -74,6 +74,10 @@ def plan_entries(
     """
     wanted = {backend_key(share.backend): share for share in shares}
     mine = ours | wanted.keys()
+    impossible = {key: why for key in wanted if (why := unnameable(key, can))}
+    for key, why in impossible.items():
+        if wanted.pop(key).parts:
+            return Unplannable(WaitReason.BEYOND_ROUTER, f"{key.label} {why}: give the version another backend.")
     twice = _twice(entries, {key for key, share in wanted.items() if share.parts})
     if twice is not None:
         return twice
@@ -109,6 +113,18 @@ def with_ports(entries: tuple[RouteEntry, ...], known: Collection[BackendKey]) -
         return entries
     ports = ((entry, [key for key in known if entry.key.may_be(key)]) for entry in entries)
     return tuple(replace(entry, key=keys[0]) if len(keys) == 1 else entry for entry, keys in ports)
+
+
+def unnameable(key: BackendKey, can: RouterCapabilities) -> str:
+    """Return why this kind of route cannot name a backend at all; empty where it can.
+
+    What is written for such a backend would be another one: it would be neither found nor taken out again.
+    """
+    if key.subset and not can.subsets:
+        return "has a subset, which this kind of route does not know"
+    if can.services_only and not key.is_service:
+        return "is no Service, and this kind of route knows no other kind"
+    return ""
 
 
 def _beyond(
