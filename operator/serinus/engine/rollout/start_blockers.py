@@ -9,6 +9,7 @@ from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.observation import VersionFacts
 from serinus.engine.rollout.traffic.facts import RouteFacts, RouteProblem, backend_key
 from serinus.engine.rollout.traffic.targets import (
+    beyond_route,
     place_of,
     serving_now,
     shared_backend,
@@ -142,6 +143,7 @@ def _target_blocker(status: RolloutStatus, situation: PlannedSituation) -> Waiti
     if wanted is None:
         return None
     why = "is the version on trial" if wanted == situation.plan.version else unfit(wanted, status, situation.observed)
+    why = why or beyond_route(wanted, status, situation.observed)
     if not why:
         return None
     message = f"spec.rollbackTo: {wanted} {why}: name a version that has served well, or leave rollbackTo out."
