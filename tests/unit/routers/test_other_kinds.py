@@ -1,5 +1,6 @@
 """The patches of the other kinds of routes: what they read as a backend, and that a patch leaves the rest alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,6 +66,18 @@ def shares(plane: Plane, new: int) -> SetWeights:
 def test_a_host_is_a_service_of_the_namespace_or_nobodys_backend(host: str, name: str) -> None:
     record = virtual_service_record(virtual_service(destination(host, 1, port={"number": 80})))
     assert [entry.key for entry in record.rules[0].entries] == [BackendKey("", "Service", name, 80)]
+
+
+def test_the_rule_of_a_version_on_trial_is_written_where_somebody_has_renamed_it() -> None:
+    plane = PLANES["httpRoute"]
+    raw = stored(plane.manifest({OLD: 9500, NEW: 500}))
+    raw["spec"]["rules"][-1]["name"] = "renamed"
+    action = shares(plane, 0)
+    with pytest.raises(RefusedError, match="has no rule"):
+        GatewayApiRouter.patch(plane.record(raw), action)
+    found = replace(action, on_trial=backend_key(plane.backend(NEW)))
+    patched = plane.record(json_patch(raw, GatewayApiRouter.patch(plane.record(raw), found)))
+    assert [entry.weight for entry in patched.rules[-1].entries] == [10_000, 0]
 
 
 def test_the_only_destination_of_an_http_route_has_all_of_it() -> None:

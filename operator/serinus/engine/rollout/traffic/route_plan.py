@@ -159,13 +159,19 @@ def _twice(entries: Sequence[RouteEntry], keys: Collection[BackendKey]) -> Unpla
     return None
 
 
-def choose_rule(route: RuleId, names: Sequence[str], owner: str = "") -> int | RouteProblem:
+def choose_rule(
+    route: RuleId, names: Sequence[str], owner: str = "", on_trial: Sequence[int] = ()
+) -> int | RouteProblem:
     """Return the position of the rule that carries the model's traffic, or why there is none that we may write.
+
+    During a run the rule that names the version on trial is the one that the run is on, although somebody has renamed
+    it or added others since: the version must be able to lose its traffic.
 
     Args:
         route: the rule that the Rollout names.
         names: the names of the route's rules in order; empty where a rule has none.
         owner: the other controller that owns the route, as ``Kind/name``; empty where there is none.
+        on_trial: the positions of the rules that name the version on trial; empty where no run is under way.
     """
     if owner:
         return RouteProblem(
@@ -176,9 +182,11 @@ def choose_rule(route: RuleId, names: Sequence[str], owner: str = "") -> int | R
     known = ", ".join(name or f"number {position}, unnamed" for position, name in enumerate(names, 1)) or "none"
     if route.rule is not None:
         found = [position for position, name in enumerate(names) if name == route.rule]
-        return found[0] if found else _no_rule(f"has no rule {route.rule}; its rules: {known}", route)
-    if len(names) == 1:
-        return 0
+        if found or len(on_trial) == 1:
+            return (*found, *on_trial)[0]
+        return _no_rule(f"has no rule {route.rule}; its rules: {known}", route)
+    if len(names) == 1 or len(on_trial) == 1:
+        return on_trial[0] if len(on_trial) == 1 else 0
     return _no_rule(f"has {len(names)} rules ({known}) and the Rollout does not say which", route)
 
 

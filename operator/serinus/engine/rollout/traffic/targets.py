@@ -8,7 +8,7 @@ from serinus.api.quantities import WEIGHT_SCALE
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, RunResult, Serving
 from serinus.engine.rollout.actions import BackendShare
-from serinus.engine.rollout.modes import Settled, mode_of
+from serinus.engine.rollout.modes import RollingBack, Running, Settled, Stranded, mode_of
 from serinus.engine.rollout.observation import AdmissionBlock, Observation, VersionFacts
 from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, backend_key
 from serinus.engine.rollout.traffic.route_plan import unnameable
@@ -89,6 +89,14 @@ def our_backends(observed: Observation, *statuses: RolloutStatus) -> frozenset[B
     # Mostly the same object as the ModelVersion's, whose key is there already.
     of_roles = (one.backend for one in roles if one.backend is not of_versions.get(one.version))
     return frozenset(backend_key(backend) for backend in (*of_versions.values(), *of_roles) if backend is not None)
+
+
+def on_trial(status: RolloutStatus) -> BackendKey | None:
+    """Return the backend of the version whose run, or rollback, is under way; None where there is none."""
+    candidate = status.candidate
+    if candidate is None or candidate.backend is None:
+        return None
+    return backend_key(candidate.backend) if isinstance(mode_of(status), Running | RollingBack | Stranded) else None
 
 
 def has_served(version: str, status: RolloutStatus, observed: Observation) -> bool:
