@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from serinus.api.abort_condition import TokensPerSecond
+from serinus.api.abort_condition import Latency, TokensPerSecond
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import CurrentStage, RolloutStatus, Serving, StageState
 from serinus.engine.analysis.assessment import Progress
@@ -129,3 +129,24 @@ async def test_a_value_over_a_time_in_which_the_version_was_cold_is_not_held_aga
     progress = await _after_the_warm_up(plan, Reaching(), 30, restarted=False)
     assert isinstance(progress.latest, Measured)
     assert progress.breached_at is None
+
+
+@pytest.mark.parametrize(("warmup", "refused"), [({"requests": 200}, True), ({"readyFor": "2m"}, False)])
+async def test_requests_that_nothing_counts_are_a_problem_before_the_start(
+    warmup: dict[str, Any], *, refused: bool
+) -> None:
+    """As with the preset kserve, which tells response times only."""
+    source, cache = FakeSource(), ClusterCache()
+    source.problem = lambda question: "" if isinstance(question.metric, Latency) else "kserve has no such series"
+    canary = {**CANARY, "abortOn": ["latency_p95 > 200ms"], "warmup": warmup}
+    production = {**PRODUCTION, "abortOn": ["latency_p95 > 200ms"]}
+    cache.put(model_version("2.0.0", "fraud"))
+    cache.put(rollout("fraud", version=11, spec=spec_for("fraud", "2.0.0", STAGING, canary, production)))
+    record = cache.rollout(key("fraud"))
+    assert record is not None
+    problem = AnalysisTracker(cache, {"default": source}).problem(record)
+    assert problem == (
+        "spec.stages[1].warmup.requests: nothing counts them: kserve has no such series. Write readyFor instead."
+        if refused
+        else ""
+    )
