@@ -182,8 +182,15 @@ def choose_rule(
     known = ", ".join(name or f"number {position}, unnamed" for position, name in enumerate(names, 1)) or "none"
     if route.rule is not None:
         found = [position for position, name in enumerate(names) if name == route.rule]
-        if found or len(on_trial) == 1:
-            return (*found, *on_trial)[0]
+        of_run = [position for position in found if position in on_trial]
+        if of_run or len(found) == 1:
+            return (*of_run, *found)[0]
+        if found:
+            problem = f"{route.kind.value} {route.name} has {len(found)} rules {route.rule}"
+            remedy = "and the traffic of only one of them would be set: give each a name of its own."
+            return RouteProblem(WaitReason.NO_SUCH_RULE, f"{problem}, {remedy}")
+        if len(on_trial) == 1:
+            return on_trial[0]
         return _no_rule(f"has no rule {route.rule}; its rules: {known}", route)
     if len(names) == 1 or len(on_trial) == 1:
         return on_trial[0] if len(on_trial) == 1 else 0

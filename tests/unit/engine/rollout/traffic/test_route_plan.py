@@ -255,6 +255,16 @@ def test_the_rule_of_a_version_on_trial_is_chosen_where_the_name_says_nothing() 
     assert "belongs to" in str(chosen(["a", "b"], owner="InferenceService/fraud", on_trial=(0,)))
 
 
+def test_of_two_rules_of_one_name_none_is_chosen_but_that_of_a_version_on_trial() -> None:
+    """Istio lets the routes of a VirtualService have the same name."""
+    assert chosen(["predict", "predict"], "predict") == (
+        "NoSuchRule: HTTPRoute fraud has 2 rules predict, and the traffic of only one of them would be set: "
+        "give each a name of its own."
+    )
+    assert chosen(["predict", "predict"], "predict", on_trial=(1,)) == 1
+    assert chosen(["predict", "predict"], "predict", on_trial=(0, 1)) == 0
+
+
 def test_several_rules_and_no_name_is_a_question_back() -> None:
     assert "has 2 rules (a, b) and the Rollout does not say which" in str(chosen(["a", "b"]))
 
