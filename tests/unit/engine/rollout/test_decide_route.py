@@ -73,6 +73,28 @@ def test_a_version_on_another_kind_of_backend_than_the_route_knows_does_not_star
     assert "serving.backendRef.kind: httpRoute knows only Services, not InferencePool" in world.status.next_action
 
 
+@pytest.mark.parametrize(
+    ("stable", "candidate", "reason"),
+    [
+        ("v1", "", "SameBackend"),
+        ("", "v2", "SameBackend"),
+        ("v1", "v1", "SameBackend"),
+        ("v1", "v2", "RouteNotAccepted"),
+    ],
+)
+def test_a_service_without_a_subset_is_the_backend_of_every_subset(stable: str, candidate: str, reason: str) -> None:
+    subsets = {"1.0.0": stable, "2.0.0": candidate}
+    refs = {version: BackendRef(name="fraud", port=80, subset=subset) for version, subset in subsets.items()}
+    versions = {version: a_version(version, backend=ref, ready=None) for version, ref in refs.items()}
+    entry = RouteEntry(backend_key(refs["1.0.0"]), 1)
+    world = World(versions=versions, served=frozenset({"1.0.0"}))
+    world.route = replace(a_route({}), entries=(entry,), can=RouterCapabilities(subsets=True))
+    for _ in range(3):
+        world.look()
+    assert world.status.reason == reason
+    assert world.status.run == (0 if reason == "SameBackend" else 1)
+
+
 def with_a_filter() -> World:
     serving = RouteEntry(a_key("1.0.0"), 1, HEADER)
     return World(route=replace(a_route({}), entries=(serving,)))

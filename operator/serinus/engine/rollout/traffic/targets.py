@@ -241,9 +241,9 @@ def could_take_over(version: str, status: RolloutStatus, observed: Observation) 
 
 
 def shared_backend(status: RolloutStatus, observed: Observation, one: str, other: str) -> bool:
-    """Return whether two versions name the same backend, so that no traffic could be told apart."""
+    """Return whether two versions name the same backend, or one a part of it: no traffic could be told apart."""
     first, second = place_of(one, status, observed), place_of(other, status, observed)
-    return one != other and first is not None and second is not None and first.key == second.key
+    return one != other and first is not None and second is not None and first.key.overlaps(second.key)
 
 
 @dataclass(frozen=True, slots=True)
