@@ -265,7 +265,9 @@ class FakeRouter:
             route = self._cluster.route(ObjectKey(namespace, name))
         except NotFoundError as problem:
             raise RefusedError(f"HTTPRoute {namespace}/{name} is not there") from problem
-        position = choose_rule(action.route, [rule.name for rule in route.rules], route.owner)
+        keys = [{entry.key for entry in rule.entries} for rule in route.rules]
+        naming = [place for place, found in enumerate(keys) if action.on_trial in found]
+        position = choose_rule(action.route, [rule.name for rule in route.rules], route.owner, naming)
         if isinstance(position, RouteProblem):
             raise RefusedError(position.message)
         entries = plan_entries(route.rules[position].entries, action.shares, action.ours, action.filters_of)

@@ -16,6 +16,7 @@ from serinus.api.rollout_status import RolloutStatus, RunResult, Serving, StageS
 from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.decision import Decision, EventReason
 from serinus.engine.rollout.observation import InvalidSpec, Observation
+from serinus.engine.rollout.traffic.capabilities import GATEWAY_API
 from serinus.engine.rollout.traffic.facts import BackendKey, RouteEntry, RouteFacts, backend_key
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from serinus.engine.rollout.waiting import WaitReason
@@ -80,9 +81,11 @@ class Step:
     @cached_property
     def written(self) -> tuple[RouteEntry, ...]:
         """The rule as it is once the decision's write is done."""
-        if self.write is None:
+        write, route = self.write, self.observed.route
+        if write is None:
             return self.entries
-        found = plan_entries(self.entries, self.write.shares, self.write.ours, self.write.filters_of)
+        can = route.can if isinstance(route, RouteFacts) else GATEWAY_API
+        found = plan_entries(self.entries, write.shares, write.ours, write.filters_of, can)
         if isinstance(found, Unplannable):
             raise BrokenLawError("contained", f"a write that the router refuses: {found.message}")
         return found

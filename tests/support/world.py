@@ -302,7 +302,7 @@ class World:
             case SetWeights() if self.route_problem is not None:
                 return False
             case SetWeights(shares=shares, ours=ours, filters_of=filters):
-                entries = plan_entries(self.route.entries, shares, ours, filters)
+                entries = plan_entries(self.route.entries, shares, ours, filters, self.route.can)
                 assert not isinstance(entries, Unplannable)
                 if entries != self.route.entries:
                     changed = replace(self.route, entries=entries, generation=self.route.generation + 1)

@@ -56,10 +56,11 @@ class LeaseTimes:
 
 @dataclass(frozen=True, slots=True)
 class _ObservedLease:
-    """The Lease as last read, and when it was first read with these values."""
+    """The Lease as last read, when it was first read with these values, and whether it was deleted then."""
 
     raw: Mapping[str, Any]
     since: float
+    gone: bool = False
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -226,11 +227,10 @@ class LeaseElection(LeadsForAll):
         try:
             raw = await self._client.request("GET", object_path(LEASE, self._key), urgent=True)
         except NotFoundError:
-            self._observed = None
-            return self._is_wanted() and await self._create()
+            return not self._was_deleted_lately() and self._is_wanted() and await self._create()
         now = self._clock.monotonic()
         lease = _ObservedLease(raw, now)
-        if self._observed is None or self._observed.renewal != lease.renewal:
+        if self._observed is None or self._observed.gone or self._observed.renewal != lease.renewal:
             self._observed = lease
         self._observed = replace(self._observed, raw=raw)
         if lease.holder == self._identity and self._is_wanted():
@@ -239,6 +239,18 @@ class LeaseElection(LeadsForAll):
         if self._free_in(self._observed) > 0 or not self._is_wanted():
             return False
         return await self._write(raw, max(lease.term + 1, self._first_term()), acquired=True)
+
+    def _was_deleted_lately(self) -> bool:
+        """Return whether a Lease that is gone was held by somebody who may lead still: they do not know it yet.
+
+        They may have renewed it right before, so it counts as unchanged from when it was first missed.
+        """
+        lease = self._observed
+        if lease is None or lease.holder in {"", self._identity}:
+            return False
+        if not lease.gone:
+            lease = self._observed = replace(lease, since=self._clock.monotonic(), gone=True)
+        return self._free_in(lease) > 0
 
     def _free_in(self, lease: _ObservedLease) -> float:
         """Return after how many seconds somebody else may take a Lease; 0 where nobody holds it."""

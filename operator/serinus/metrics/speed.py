@@ -6,7 +6,7 @@ second, and each of its answers is as fast.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import isnan
 
 from serinus.api.verdict import Cause
@@ -57,7 +57,7 @@ class SpeedTemplate:
                 cause=Cause.NAN,
                 message=f"{backend} has generated no token in the last {self.window}s: wait for traffic",
             )
-        return Measured(at=at, value=value)
+        return Measured(at=at, value=value, begun=at - timedelta(seconds=self.window))
 
     def _rate(self, series: str) -> str:
         return f"sum by ({self.preset.by}) (rate({self.preset.of_any(series)}[{self.window}s]))"

@@ -66,5 +66,5 @@ class Ownership:
         """Note a new version of a Rollout: its model may be another one, of another shard."""
         if before is None or self._leadership.handles_all or before.model == after.model:
             return
-        if not self._leadership.handles(before.model) and self._leadership.handles(after.model):
+        if not self._leadership.handles(before.model):
             self._arrived[after.meta.key] = self._clock.monotonic()

@@ -96,9 +96,12 @@ class Relations:
         key = record.meta.key
         match record:
             case RolloutRecord():
-                plan = self.plans.get(key)
+                plan, route = self.plans.get(key), record.status.route
                 # A conflict with the others of the same model or route may have come or gone.
-                return frozenset({key}) | (self.sharing(key.namespace, plan) if plan is not None else _NONE)
+                shared = self.sharing(key.namespace, plan) if plan is not None else _NONE
+                if route is not None:
+                    shared |= self._by_route.keys((key.namespace, _route_name(route.kind, route.name)))
+                return frozenset({key}) | shared
             case JobRecord():
                 return frozenset({ObjectKey(key.namespace, record.rollout)})
             case NamespaceRecord():

@@ -54,9 +54,10 @@ class Spec(Raw, frozen=True, kw_only=True):
 
 
 class CanaryStatus(Raw, frozen=True, kw_only=True):
-    """What the controller says of one canary."""
+    """What the controller says of one canary; one that is not ready is left out of KServe's route."""
 
     name: str
+    ready: bool = False
     traffic_percent: int = 0
 
 
@@ -87,9 +88,12 @@ class Component(Raw, frozen=True, kw_only=True):
 
 
 class Status(Raw, frozen=True, kw_only=True):
-    """The status of an InferenceService."""
+    """The status of an InferenceService.
 
-    observed_generation: int = 0
+    Its ``observedGeneration`` is not read: KServe writes that of the Deployment or the Knative Service there, of the
+    transformer where one is reconciled last.
+    """
+
     deployment_mode: str = ""
     canary_statuses: tuple[CanaryStatus, ...] = ()
     components: dict[str, Component] = field(default_factory=dict)
@@ -130,7 +134,10 @@ def _predictors(service: InferenceService) -> tuple[RouteRule, ParentFacts]:
     entries += [_entry(_service_of(name, canary.predictor), canary.traffic_percent) for canary in spec.canary]
     seen = {one.name: one.traffic_percent for one in service.status.canary_statuses}
     wanted = {canary.predictor.name: canary.traffic_percent for canary in spec.canary}
-    return RouteRule(STANDARD, tuple(entries)), _parent(service, is_current=seen == wanted)
+    # httproute_reconciler.go, applyCanaryWeights: the main predictor gets the share of a canary that is not ready.
+    unready = ", ".join(one.name for one in service.status.canary_statuses if one.traffic_percent and not one.ready)
+    problem = f"the main predictor gets the share of {unready}, which is not ready" if unready else ""
+    return RouteRule(STANDARD, tuple(entries)), _parent(service, is_current=seen == wanted, problem=problem)
 
 
 def _revisions(service: InferenceService) -> tuple[RouteRule, ParentFacts]:
@@ -149,8 +156,7 @@ def _revisions(service: InferenceService) -> tuple[RouteRule, ParentFacts]:
     in_effect = {name: share for name, share in held.items() if share} == {
         name: share for name, share in shares.items() if share
     }
-    is_current = in_effect and service.status.observed_generation >= service.metadata.generation
-    return RouteRule(KNATIVE, entries), _parent(service, is_current=is_current)
+    return RouteRule(KNATIVE, entries), _parent(service, is_current=in_effect)
 
 
 def _service_of(name: str, predictor: Predictor) -> str:
@@ -162,10 +168,10 @@ def _entry(service: str, percent: int) -> RouteEntry:
     return RouteEntry(BackendKey("", "Service", service, _PORT), percent * WHOLE_PERCENTS)
 
 
-def _parent(service: InferenceService, *, is_current: bool) -> ParentFacts:
+def _parent(service: InferenceService, *, is_current: bool, problem: str = "") -> ParentFacts:
     generation = service.metadata.generation if is_current else 0
-    message = "" if is_current else "its status does not show these shares yet"
-    return ParentFacts("KServe", accepted=is_current, observed_generation=generation, message=message)
+    message = problem if is_current else "its status does not show these shares yet"
+    return ParentFacts("KServe", accepted=not message, observed_generation=generation, message=message)
 
 
 class InferenceServiceRouter(PatchingRouter):
@@ -176,7 +182,9 @@ class InferenceServiceRouter(PatchingRouter):
 
     kind = RouteKind.INFERENCE_SERVICE
     source = Source(kind=INFERENCE_SERVICE, record=InferenceServiceRecord, parse=inference_service_record)
-    can = RouterCapabilities(unit=WHOLE_PERCENTS, manages_backends=False, mirror=False, header_match=False)
+    can = RouterCapabilities(
+        unit=WHOLE_PERCENTS, manages_backends=False, services_only=True, mirror=False, header_match=False
+    )
 
     @classmethod
     def patch(cls, route: RouteRecord, action: SetWeights) -> list[Operation]:

@@ -142,10 +142,12 @@ def planned_rule(
     Raises:
         RefusedError: the rule does not exist, another controller owns the route, or its weights are too coarse.
     """
-    position = choose_rule(rule, [one.name for one in route.rules], route.owner)
+    rules = [with_ports(one.entries, action.backends) for one in route.rules]
+    naming = [place for place, entries in enumerate(rules) if action.on_trial in {entry.key for entry in entries}]
+    position = choose_rule(rule, [one.name for one in route.rules], route.owner, naming)
     if isinstance(position, RouteProblem):
         raise RefusedError(position.message)
-    entries = with_ports(route.rules[position].entries, action.backends)
+    entries = rules[position]
     plan = plan_entries(entries, action.shares, action.ours, action.filters_of, can)
     if isinstance(plan, Unplannable):
         raise RefusedError(f"{rule.kind.value} {rule.name}: {plan.message}")

@@ -137,7 +137,7 @@ class VirtualServiceRouter(PatchingRouter):
 
     kind = RouteKind.VIRTUAL_SERVICE
     source = Source(kind=VIRTUAL_SERVICE, record=VirtualServiceRecord, parse=virtual_service_record)
-    can = RouterCapabilities(subsets=True, acceptance=False)
+    can = RouterCapabilities(subsets=True, services_only=True, acceptance=False)
 
     @classmethod
     def patch(cls, route: RouteRecord, action: SetWeights) -> list[Operation]:

@@ -3,8 +3,11 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from serinus.api.audit_record import AuditEvent
 from serinus.api.names import ObjectKey
+from serinus.engine.audit.chain import ChainFault, record_hash
 from serinus.engine.versions.catalogue import Query
 from serinus.registry.kubernetes.store import KubernetesStore
 from support.registry.kubernetes import KubernetesPlace, ListingApi, MeddledRequests
@@ -136,6 +139,31 @@ async def test_the_head_is_moved_once_for_four_steps_of_a_run_and_at_once_by_wha
     await registry_on(KubernetesStore(client)).record_all(model, entries)
     writes = [call.removesuffix("/status").rsplit("/", 1)[-1] for call in client.seen if not call.startswith("GET")]
     assert writes == [*["auditrecords"] * 4, model.name, *["auditrecords"] * 2, model.name, "auditrecords", model.name]
+
+
+@pytest.mark.parametrize("fault", [ChainFault.MISSING, ChainFault.ALTERED, ChainFault.BROKEN])
+async def test_records_that_the_head_has_not_followed_yet_are_verified_too(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, fault: ChainFault
+) -> None:
+    """As after a process that was killed between the records of one moment and their head."""
+    head = dict(server.objects[of(model, "models")])
+    entries = [audit_entry(event, version="3.0.0") for event in STEPS[:3]]
+    last = await registry_on(place.open()).record_all(model, entries)
+    server.put(of(model, "models"), head)
+    assert (await registry_on(place.open()).verify(model)).ok
+
+    path = of(model, "auditrecords", f"-{last - 1:012d}")
+    if fault is ChainFault.MISSING:
+        del server.objects[path]
+    else:
+        spec = {**server.objects[path]["spec"], "reason": "another"}
+        spec |= {"hash": record_hash(spec)} if fault is ChainFault.BROKEN else {}
+        server.put(path, {**server.objects[path], "spec": spec})
+
+    found = await registry_on(place.open()).verify(model)
+    assert (fault, last if fault is ChainFault.BROKEN else last - 1) in {
+        (finding.fault, finding.sequence) for finding in found.findings
+    }
 
 
 async def test_a_records_id_is_searched_once_however_often_its_step_is_retried(

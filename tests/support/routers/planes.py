@@ -309,11 +309,8 @@ def _knative_status(raw: Raw) -> Raw:
         "previousRolledoutRevision": before if share == 100 else "",
         "traffic": [target for target in traffic if share < 100 or target["latestRevision"]],
     }
-    return {
-        "deploymentMode": "Knative",
-        "observedGeneration": raw["metadata"]["generation"],
-        "components": {"predictor": component},
-    }
+    # PropagateStatus: the generation of the Knative Service, not of the InferenceService.
+    return {"deploymentMode": "Knative", "observedGeneration": 1, "components": {"predictor": component}}
 
 
 PLANES: Final[Mapping[str, Plane]] = {

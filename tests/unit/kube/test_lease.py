@@ -226,3 +226,14 @@ async def test_an_epoch_that_no_lease_can_express_raises_nothing(world: World) -
 def test_durations_with_which_two_could_lead_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="renew_every"):
         LeaseTimes(**wrong)
+
+
+async def test_a_deleted_lease_is_not_taken_while_its_holder_may_still_lead(world: World) -> None:
+    first, second = await world.start("a"), await world.start("b")
+    await world.time.pass_time(5)
+    del world.api.objects[PATH]
+
+    for _ in range(200):
+        await world.time.pass_time(0.1)
+        assert first.epoch is None or second.epoch is None
+    assert second.epoch is not None

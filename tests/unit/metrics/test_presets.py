@@ -1,15 +1,18 @@
 """Presets, including two that differ from Envoy in every respect: a new data plane is one more entry."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, parse_abort_condition
 from serinus.api.modelversion import BackendRef
 from serinus.api.preset_metrics import PRESET_NAMES, PRESETS_WITH
+from serinus.engine.analysis.measurements import Measured, Subject
 from serinus.metrics.increments import BucketRows, RequestCounts, RequestRows
 from serinus.metrics.presets import PRESETS, Histogram, IsolatingLabel, LabelMatcher, Preset
 from serinus.metrics.queries import FAILURES, TAG, Reach, requests_query
+from serinus.metrics.speed import SpeedTemplate
 
 _FRAUD = BackendRef(name="fraud-2", port=80)
 
@@ -194,3 +197,13 @@ def test_the_series_of_tokens_are_in_the_reference(name: str, pytestconfig: pyte
         *speed,
     ]
     assert [one for one in series if f"`{one}" not in page] == []
+
+
+def test_a_speed_says_from_when_on_it_is_about() -> None:
+    vllm, at = PRESETS["vllm"], datetime(2026, 11, 23, 12, tzinfo=UTC)
+    assert vllm.speed is not None
+    subject = Subject("ml", "chat", "2.0.0", BackendRef(name="chat-v2", port=80))
+    rows = [({"namespace": "ml", "service": "chat-v2"}, 30.0)]
+    found = SpeedTemplate(vllm, vllm.speed, 60).answer(subject, at, rows)
+    assert isinstance(found, Measured)
+    assert (found.value, found.begun) == (30.0, at - timedelta(seconds=60))

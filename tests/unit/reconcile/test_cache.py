@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from serinus.api.names import ObjectKey
-from serinus.api.rollout_status import CurrentStage, RolloutStatus, StageState, TestResult
+from serinus.api.rollout_status import CurrentStage, RolloutStatus, RouteStatus, Serving, StageState, TestResult
 from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.observation import Observation, TestOutcome
 from serinus.ports.cluster_state import (
@@ -228,6 +229,27 @@ def test_two_models_conflict_where_they_may_share_a_rule(mine: str | None, their
 
     cache = cache_of(rollout("a", spec_for("a", **on(theirs))), rollout("b", spec_for("b", **on(mine))))
     assert observed(cache, "b").conflict == ("a" if conflict else "")
+
+
+def test_who_waits_for_a_route_is_reconciled_when_the_run_on_it_is_left() -> None:
+    """The spec names another route by then: only the status tells on which one the run was."""
+    on_old: dict[str, Any] = {"route": {"httpRoute": {"name": "old"}}}
+    running = structs.replace(
+        IN_STAGING,
+        route=RouteStatus(name="old"),
+        candidate=Serving(version="2.0.0", weight=0, since=START),
+        stable=Serving(version="1.0.0", weight=100, since=START),
+    )
+    moving = rollout("a", spec_for("a"), running)
+    waiting = rollout("b", spec_for("b", **on_old), created_at=START - timedelta(days=1))
+    cache = cache_of(moving, waiting)
+    assert observed(cache, "b").conflict == "a"
+
+    settled = structs.replace(running, stage=None, candidate=None)
+    left = rollout("a", spec_for("a"), structs.replace(settled, route=RouteStatus(name="a", rule_name="predict")))
+    assert cache.put(replace(left, meta=replace(left.meta, version=2))) == {key("a"), key("b")}
+    assert observed(cache, "b").conflict == ""
+    assert cache.put(replace(left, meta=replace(left.meta, version=3))) == {key("a")}
 
 
 def test_a_rollout_in_another_namespace_is_no_rival() -> None:

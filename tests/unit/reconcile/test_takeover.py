@@ -199,6 +199,24 @@ async def test_a_rollout_whose_model_is_edited_is_left_alone_for_a_lease_by_its_
         assert len(first.statuses.sent) == sent
 
 
+@in_virtual_time
+async def test_an_edited_rollout_is_left_alone_too_where_its_new_shard_is_taken_over_a_moment_later() -> None:
+    """The former process may not have seen the edit yet, whoever holds the shard of the new model."""
+    async with two_processes(FRAUD) as (first, second):
+        third = Rig(first.cluster, first.source, epoch=9)
+        third.leadership.elsewhere = {FRAUD, CHURN}
+        async with third.running():
+            await first.reaches(Phase.HEALTHY, "fraud")
+            await second.reaches(Phase.HEALTHY, "churn")
+            await until(lambda: not first.status("fraud").records, why="its records to be delivered")
+            first.cluster.put(with_model(first.cluster.rollout(FRAUD), "churn"))
+            edited = first.clock.monotonic()
+            await asyncio.sleep(1)
+            hand_over(CHURN, second, third)
+            await until(lambda: "fraud" in third.statuses.sent, why="the new process to act", within=60)
+            assert WAIT <= third.clock.monotonic() - edited <= WAIT + 5
+
+
 def test_the_shard_of_a_rollout_depends_on_the_stored_object_alone() -> None:
     """A process that has seen an earlier, readable spec must not find another shard than one that has not."""
     readable = rollout("a", spec=None)

@@ -1,17 +1,20 @@
 """The patches of the other kinds of routes: what they read as a backend, and that a patch leaves the rest alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serinus.api.modelversion import BackendRef
 from serinus.api.route import RouteKind, RuleId
 from serinus.engine.rollout.actions import BackendShare, SetWeights
-from serinus.engine.rollout.traffic.facts import BackendKey, backend_key
-from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
+from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, backend_key
+from serinus.engine.rollout.traffic.route_plan import AcceptanceState, Unplannable, accepted, carried, plan_entries
 from serinus.errors import ConfigurationError, RefusedError
 from serinus.routers import Routers, load_router
+from serinus.routers.gateway_api import GatewayApiRouter
 from serinus.routers.inference_service import InferenceServiceRouter, inference_service_record
 from serinus.routers.virtual_service import VirtualServiceRouter, virtual_service_record
 from support.kube.memory import MemoryApi, json_patch
@@ -19,6 +22,12 @@ from support.kube.objects import metadata
 from support.routers.planes import FOREIGN, NEW, OLD, PLANES, ROUTE, Plane, StandardPlane
 
 Raw = dict[str, Any]
+
+ROUTERS = {
+    RouteKind.HTTP_ROUTE: GatewayApiRouter,
+    RouteKind.VIRTUAL_SERVICE: VirtualServiceRouter,
+    RouteKind.INFERENCE_SERVICE: InferenceServiceRouter,
+}
 
 
 def stored(raw: Raw, **status: Any) -> Raw:
@@ -59,6 +68,18 @@ def test_a_host_is_a_service_of_the_namespace_or_nobodys_backend(host: str, name
     assert [entry.key for entry in record.rules[0].entries] == [BackendKey("", "Service", name, 80)]
 
 
+def test_the_rule_of_a_version_on_trial_is_written_where_somebody_has_renamed_it() -> None:
+    plane = PLANES["httpRoute"]
+    raw = stored(plane.manifest({OLD: 9500, NEW: 500}))
+    raw["spec"]["rules"][-1]["name"] = "renamed"
+    action = shares(plane, 0)
+    with pytest.raises(RefusedError, match="has no rule"):
+        GatewayApiRouter.patch(plane.record(raw), action)
+    found = replace(action, on_trial=backend_key(plane.backend(NEW)))
+    patched = plane.record(json_patch(raw, GatewayApiRouter.patch(plane.record(raw), found)))
+    assert [entry.weight for entry in patched.rules[-1].entries] == [10_000, 0]
+
+
 def test_the_only_destination_of_an_http_route_has_all_of_it() -> None:
     record = virtual_service_record(virtual_service(destination("fraud-v1", port={"number": 80})))
     assert [entry.weight for entry in record.rules[0].entries] == [100]
@@ -72,6 +93,32 @@ def test_a_destination_without_a_port_is_the_version_on_this_service() -> None:
         destination("fraud-v1", 9500),
         destination("fraud-v2", 500, port={"number": 80}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [
+        (BackendRef(group="inference.networking.k8s.io", kind="InferencePool", name="fraud-v2"), "is no Service"),
+        (BackendRef(name="fraud-v2", port=80, subset="v2"), "has a subset"),
+    ],
+)
+def test_a_backend_that_the_kind_of_route_cannot_name_is_refused_and_never_written(
+    version: BackendRef, why: str
+) -> None:
+    title = "httpRoute" if version.subset else "virtualService"
+    plane = PLANES[title]
+    raw = stored(plane.manifest({OLD: 100}))
+    old, refused = plane.backend(OLD), f"{why}.*: give the version another backend"
+    both = frozenset({backend_key(old), backend_key(version)})
+
+    def write(new: int) -> Raw:
+        of_both = (BackendShare(old, 10_000 - new), BackendShare(version, new))
+        action = SetWeights(route=plane.id, shares=of_both, ours=both)
+        return json_patch(raw, ROUTERS[plane.kind].patch(plane.record(raw), action))
+
+    with pytest.raises(RefusedError, match=refused):
+        write(500)
+    assert len(plane.record(write(0)).rules[-1].entries) == 1
 
 
 def test_istio_reports_only_where_its_status_is_switched_on() -> None:
@@ -119,6 +166,32 @@ def test_knative_has_accepted_what_its_traffic_shows(share: int, shown: list[int
     status = {"deploymentMode": "Knative", "observedGeneration": 3, "components": {"predictor": component}}
     (parent,) = inference_service_record({**raw, "status": status}).parents
     assert (parent.accepted, parent.observed_generation) == (current, 3 if current else 0)
+    # KServe writes the generation of the Knative Service there, which is another object's.
+    (parent,) = inference_service_record({**raw, "status": {**status, "observedGeneration": 1}}).parents
+    assert parent.accepted is current
+
+
+@pytest.mark.parametrize(
+    ("shown", "ready", "state"),
+    [
+        ({NEW: 10}, True, AcceptanceState.YES),
+        ({NEW: 10}, False, AcceptanceState.REFUSED),
+        ({NEW: 0}, False, AcceptanceState.YES),
+        ({NEW: 100}, False, AcceptanceState.REFUSED),
+    ],
+)
+def test_a_canary_that_is_not_ready_has_no_share_of_kserves_route(
+    shown: dict[str, int], state: AcceptanceState, *, ready: bool
+) -> None:
+    raw = StandardPlane().manifest({OLD: 0, **shown})
+    (percent,) = shown.values()
+    seen = [{"name": "v2", "ready": ready, "trafficPercent": percent}]
+    record = inference_service_record(stored(raw, deploymentMode="Standard", canaryStatuses=seen))
+    route = RouteFacts(generation=record.generation, entries=record.rules[0].entries, parents=record.parents)
+    assert accepted(route).state is state
+    assert carried(route).state is state
+    if state is AcceptanceState.REFUSED:
+        assert "the main predictor gets the share of v2, which is not ready" in accepted(route).message
 
 
 def test_a_revision_that_has_everything_can_be_left_for_the_one_before() -> None:
@@ -147,12 +220,11 @@ def test_a_patched_route_has_the_planned_weights_and_all_the_rest(
     raw = stored(plane.manifest(members))
     record, action = plane.record(raw), shares(plane, new * factory.can.unit)
     plan = plan_entries(record.rules[-1].entries, action.shares, action.ours, None, factory.can)
-    router = {RouteKind.VIRTUAL_SERVICE: VirtualServiceRouter, RouteKind.INFERENCE_SERVICE: InferenceServiceRouter}
     if isinstance(plan, Unplannable):
         with pytest.raises(RefusedError):
-            router[plane.kind].patch(record, action)
+            ROUTERS[plane.kind].patch(record, action)
         return
-    patched = json_patch(raw, router[plane.kind].patch(record, action))
+    patched = json_patch(raw, ROUTERS[plane.kind].patch(record, action))
     found = plane.record(patched).rules[-1].entries
     assert [entry.key for entry in found] == [entry.key for entry in plan]
     if len(found) > 1:

@@ -67,10 +67,14 @@ class Counted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """The raw value of a named query; never NaN."""
+    """The raw value of a named query or of a speed; never NaN.
+
+    ``begun`` is the beginning of the time that it is about; None where that is not known, as of a named query.
+    """
 
     at: datetime
     value: float
+    begun: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,8 @@ class Examination:
         start = begin if begin is not None else pruned_anchor(head)
         self._model, self._stored, self._owner = model, head, owner
         self._walk = ChainWalk(start, anchors)
+        # The links of those that the head has not followed yet: it may still do so after a crash between two writes.
+        self._walk_beyond = ChainWalk(Anchor(head.audit.sequence, head.audit.hash, "the head"))
         self._head: Head | None = Head() if start.sequence == 0 else None
         self._versions = RegisteredVersions(complete=start.sequence == 0)
         self._ids: dict[str, int] = {}
@@ -94,6 +96,7 @@ class Examination:
 
     def _add_beyond(self, stored: StoredRecord) -> None:
         """Note the record, and the first one that the head must have followed before the next one was written."""
+        self._walk_beyond.add(stored)
         self.beyond = stored.sequence
         try:
             follows = head_may_follow(decode(AuditRecordSpec, dict(stored.content), "spec").event)
@@ -152,6 +155,7 @@ class Examination:
         """
         audit = self._stored.audit
         in_chain = self._walk.finish(Anchor(audit.sequence, audit.hash, "the head"))
+        self._findings += self._walk_beyond.finish(None)
         self._report_beyond(contents, audit.sequence if latest is None else latest)
         self._report_served()
         if not in_chain and self._head is not None:

@@ -25,6 +25,8 @@ class SetWeights:
         shares: every backend of ours that belongs in the rule; they sum to 10,000, or to 0 where none serves yet.
         ours: the backends of all the model's versions: those not in ``shares`` are taken out of the rule.
         filters_of: the backend whose filters a new entry gets; None where new entries have none.
+        on_trial: the backend of the version on trial, by which the rule is found where somebody has renamed it; None
+            where no run is under way.
         towards_safety: takes traffic from a bad version: written first, retried at once, waits for nothing.
     """
 
@@ -32,6 +34,7 @@ class SetWeights:
     shares: tuple[BackendShare, ...]
     ours: frozenset[BackendKey]
     filters_of: BackendKey | None = None
+    on_trial: BackendKey | None = None
     towards_safety: bool = False
 
     @property

@@ -25,7 +25,7 @@ from serinus.engine.rollout.job_tests import has_ended, outcome_of
 from serinus.engine.rollout.modes import Running, Stranded
 from serinus.engine.rollout.observation import Observation
 from serinus.engine.rollout.traffic.facts import RouteFacts
-from serinus.engine.rollout.traffic.targets import Choice, choose_target, place_of, unfit
+from serinus.engine.rollout.traffic.targets import Choice, choose_target, could_take_over, place_of
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 _ALL: Final = 100
@@ -174,8 +174,7 @@ def _candidate_since(status: RolloutStatus, now: datetime) -> datetime:
 def retarget(draft: Draft, rollback: Rollback, situation: Situation) -> Draft:
     """Return the draft with another target, where the present one cannot take the traffic and another can."""
     status, observed = draft.status, situation.observed
-    place = place_of(rollback.to, status, observed) if rollback.to else None
-    if place is not None and place.is_ready and not unfit(rollback.to, status, observed):
+    if rollback.to and could_take_over(rollback.to, status, observed):
         return draft
     choice = choose_target(situation.spec, status, observed, rollback.version)
     if choice.version is None or choice.version == rollback.to:

@@ -9,6 +9,7 @@ from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.observation import VersionFacts
 from serinus.engine.rollout.traffic.facts import RouteFacts, RouteProblem, backend_key
 from serinus.engine.rollout.traffic.targets import (
+    beyond_route,
     place_of,
     serving_now,
     shared_backend,
@@ -96,13 +97,17 @@ def _router_blocker(situation: PlannedSituation, route: RouteFacts) -> Waiting |
     facts = situation.observed.versions[spec.version]
     if facts.backend is None:
         return None
+    path = f"ModelVersion {model_version_name(spec.model, spec.version)}, spec.serving.backendRef"
     if facts.backend.subset and not can.subsets:
-        path = f"ModelVersion {model_version_name(spec.model, spec.version)}, spec.serving.backendRef.subset"
         message = (
-            f"{path}: {kind.field} knows no subsets: give the version a Service of its own, or use virtualService."
+            f"{path}.subset: {kind.field} knows no subsets: "
+            "give the version a Service of its own, or use virtualService."
         )
         return Waiting(WaitReason.BEYOND_ROUTER, message)
     key = backend_key(facts.backend)
+    if can.services_only and not key.is_service:
+        message = f"{path}.kind: {kind.field} knows only Services, not {key.kind}: name a Service, or use httpRoute."
+        return Waiting(WaitReason.BEYOND_ROUTER, message)
     if not can.manages_backends and key not in {entry.key for entry in route.entries}:
         message = f"{kind.value} {spec.route.rule.name} does not list {key.label}, where {spec.version} serves"
         return Waiting(WaitReason.BACKEND_NOT_IN_ROUTE, f"{message}: add it there with no traffic.")
@@ -138,6 +143,7 @@ def _target_blocker(status: RolloutStatus, situation: PlannedSituation) -> Waiti
     if wanted is None:
         return None
     why = "is the version on trial" if wanted == situation.plan.version else unfit(wanted, status, situation.observed)
+    why = why or beyond_route(wanted, status, situation.observed)
     if not why:
         return None
     message = f"spec.rollbackTo: {wanted} {why}: name a version that has served well, or leave rollbackTo out."

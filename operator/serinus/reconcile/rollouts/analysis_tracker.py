@@ -261,7 +261,7 @@ class AnalysisTracker:
             until=(last_tick,) * len(asked),
             unread_until=None if new else last_tick,
             share_from=settled_after(began, scrape_interval=interval, tick=tick),
-            not_before=not_before(earlier),
+            not_before=not_before(earlier, began if stage.warmup and not is_warming(stage, current) else None),
         )
 
     def _began(self, source: str, stage: StageId, now: datetime) -> datetime:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
+from serinus.engine.analysis.false_aborts import WARMUP_GUARDS
 from serinus.engine.analysis.measurements import Subject
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.ports.services import MetricSource
@@ -54,4 +55,16 @@ class MetricProblems:
                 problem = source.problem_with(question_of(plan, desired, condition))
                 if problem:
                     return f"{condition.text}: {problem}."
+        return _uncounted(plan, desired, source)
+
+
+def _uncounted(plan: RolloutSpec, desired: Subject, source: MetricSource) -> str:
+    """Return which warm-up waits for requests that nothing counts; empty where there is none."""
+    problems = [source.problem_with(question_of(plan, desired, guard)) for guard in WARMUP_GUARDS]
+    by_requests = (
+        index for index, stage in enumerate(plan.stages) if stage.warmup is not None and stage.warmup.requests
+    )
+    first = next(by_requests, None)
+    if first is None or not all(problems):
         return ""
+    return f"spec.stages[{first}].warmup.requests: nothing counts them: {problems[0]}. Write readyFor instead."

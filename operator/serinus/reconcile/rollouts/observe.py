@@ -25,6 +25,7 @@ from serinus.engine.rollout.observation import (
 from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, RouteProblem, backend_key
 from serinus.engine.rollout.traffic.route_plan import choose_rule, with_ports
+from serinus.engine.rollout.traffic.targets import on_trial
 from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.versions.admission import Review
 from serinus.ports.cluster_state import JobRecord, ModelVersionRecord, PodFacts, RolloutRecord
@@ -200,12 +201,15 @@ def _route(cache: ClusterCache, rollout: RolloutRecord, ref: RuleId) -> RouteFac
     if record is None:
         message = f"{ref.kind.value} {ref.name} does not exist in namespace {namespace}: apply it."
         return RouteProblem(WaitReason.ROUTE_MISSING, message)
-    position = choose_rule(ref, [rule.name for rule in record.rules], record.owner)
+    known, trial = _named_backends(cache, rollout), on_trial(rollout.status)
+    rules = [with_ports(rule.entries, known) for rule in record.rules]
+    naming = [place for place, entries in enumerate(rules) if trial in {entry.key for entry in entries}]
+    position = choose_rule(ref, [rule.name for rule in record.rules], record.owner, naming)
     if isinstance(position, RouteProblem):
         return position
     return RouteFacts(
         generation=record.generation,
-        entries=with_ports(record.rules[position].entries, _named_backends(cache, rollout)),
+        entries=rules[position],
         parents=record.parents,
         written_by=record.written_by,
         can=can,

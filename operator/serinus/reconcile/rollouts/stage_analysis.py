@@ -68,7 +68,8 @@ class StageAnalysis:
         progress: the progress of each condition now.
         began: when the stage began by the clock that its answers are read with.
         counts_from: only later answers count; earlier ones may include requests of an earlier run of this version.
-        not_before: counts from a sample before this time may be of an earlier run; None where there was none.
+        not_before: counts from a sample before this time may be of an earlier run or of the warm-up; None where there
+            was neither.
         until: by condition, up to when the source has answered; the next question begins there.
         unread_until: what happened before this time is still to be read; None where nothing is.
         live: the answers of the ticks so far, kept until all of the past is known; then they are judged again after it.
@@ -169,13 +170,19 @@ def counts_from(ended: datetime | None, since: datetime, *, scrape_interval: tim
     return since if ended is None else max(since, settled_after(ended, scrape_interval=scrape_interval, tick=tick))
 
 
-def not_before(ended: datetime | None) -> datetime | None:
-    """Return the time of the first sample that has all requests of the earlier run on this backend; None without one.
+def not_before(ended: datetime | None, warm: datetime | None = None) -> datetime | None:
+    """Return the time of the first sample that has all requests of what came before; None where nothing did.
 
-    An outage of the scrapes that begins with the end of that run and ends in this one brings the requests of both in
-    one answer, however late.
+    An outage of the scrapes that begins with the end of the earlier run on this backend, or in the warm-up, and ends in
+    this stage brings the requests of both in one answer, however late.
+
+    Args:
+        ended: the end of the earlier run; None where there was none.
+        warm: the end of the stage's warm-up, which is its beginning; None where it has none.
     """
-    return None if ended is None else ended + _IN_FLIGHT
+    if ended is None:
+        return warm
+    return ended + _IN_FLIGHT if warm is None else max(ended + _IN_FLIGHT, warm)
 
 
 def earlier_run_ended(

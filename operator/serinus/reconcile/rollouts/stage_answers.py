@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from serinus.api.names import ObjectKey
 from serinus.engine.analysis.assessment import Progress, update_all
-from serinus.engine.analysis.measurements import Answer, Counted, Question, lost
+from serinus.engine.analysis.measurements import Answer, Counted, Measured, Question, lost
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.reconcile.rollouts.stage_analysis import Asked, Pair, StageAnalysis
 
@@ -77,12 +77,14 @@ def _updated(step: Step, folded: Folded, now: datetime) -> StageAnalysis:
 
 def _counts(analysis: StageAnalysis, answer: Answer) -> bool:
     """Return whether an answer is about requests of this stage only."""
-    return answer.at > analysis.counts_from and not _of_earlier_run(answer, analysis.not_before)
+    return answer.at > analysis.counts_from and not _reaches_back(answer, analysis.not_before)
 
 
-def _of_earlier_run(answer: Answer, first: datetime | None) -> bool:
-    """Return whether an answer has counts from before the first sample of this run."""
-    return first is not None and isinstance(answer, Counted) and answer.begun is not None and answer.begun < first
+def _reaches_back(answer: Answer, first: datetime | None) -> bool:
+    """Return whether an answer is also about requests from before this time, of an earlier run or of the warm-up."""
+    if first is None or not isinstance(answer, Counted | Measured):
+        return False
+    return answer.begun is not None and answer.begun < first
 
 
 def take(

@@ -8,6 +8,7 @@ from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase
+from serinus.engine.rollout.traffic.capabilities import RouterCapabilities
 from serinus.engine.rollout.traffic.facts import RouteEntry, RouteProblem, backend_key
 from serinus.engine.rollout.waiting import WaitReason
 from support.builders import a_key, a_route, a_version
@@ -61,6 +62,37 @@ def test_a_route_that_serves_another_port_than_every_modelversion_names_is_not_a
     assert (world.status.stable, world.status.reason) == (None, "ForeignBackends")
     assert "fraud:9090" in world.status.next_action
     assert "name and port" in world.status.next_action
+
+
+def test_a_version_on_another_kind_of_backend_than_the_route_knows_does_not_start() -> None:
+    pool = BackendRef(group="inference.networking.k8s.io", kind="InferencePool", name="fraud")
+    versions = {"1.0.0": a_version("1.0.0"), "2.0.0": a_version("2.0.0", backend=pool, ready=None)}
+    world = World(versions=versions, route=a_route({"1.0.0": 1}, can=RouterCapabilities(services_only=True)))
+    world.settle()
+    assert (world.status.run, world.status.reason) == (0, "BeyondRouter")
+    assert "serving.backendRef.kind: httpRoute knows only Services, not InferencePool" in world.status.next_action
+
+
+@pytest.mark.parametrize(
+    ("stable", "candidate", "reason"),
+    [
+        ("v1", "", "SameBackend"),
+        ("", "v2", "SameBackend"),
+        ("v1", "v1", "SameBackend"),
+        ("v1", "v2", "RouteNotAccepted"),
+    ],
+)
+def test_a_service_without_a_subset_is_the_backend_of_every_subset(stable: str, candidate: str, reason: str) -> None:
+    subsets = {"1.0.0": stable, "2.0.0": candidate}
+    refs = {version: BackendRef(name="fraud", port=80, subset=subset) for version, subset in subsets.items()}
+    versions = {version: a_version(version, backend=ref, ready=None) for version, ref in refs.items()}
+    entry = RouteEntry(backend_key(refs["1.0.0"]), 1)
+    world = World(versions=versions, served=frozenset({"1.0.0"}))
+    world.route = replace(a_route({}), entries=(entry,), can=RouterCapabilities(subsets=True))
+    for _ in range(3):
+        world.look()
+    assert world.status.reason == reason
+    assert world.status.run == (0 if reason == "SameBackend" else 1)
 
 
 def with_a_filter() -> World:

@@ -9,6 +9,7 @@ from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase
 from serinus.engine.rollout.observation import AdmissionBlock
+from serinus.engine.rollout.traffic.capabilities import RouterCapabilities
 from serinus.engine.rollout.waiting import WaitReason
 from support.builders import a_backend, a_route, a_spec, a_version
 from support.world import BAD, World
@@ -177,3 +178,50 @@ def test_of_two_versions_on_the_backend_that_serves_only_the_one_that_has_served
         assert {world.status.stable.version} == served
     else:
         assert (world.status.stable, world.status.reason) == (None, "SameBackend")
+
+
+LISTED = RouterCapabilities(unit=100, manages_backends=False)
+"""As of an InferenceService, whose author lists the predictors."""
+
+
+def beside_an_unlisted_one(**fields: object) -> World:
+    """1.0.0 serves and 2.0.0 is wanted; 0.9.0 has served well and is ready, but the route does not list it."""
+    versions = {version: a_version(version) for version in ("0.9.0", "1.0.0", "2.0.0")}
+    route = a_route({"1.0.0": 10_000, "2.0.0": 0}, can=LISTED)
+    return World(versions=versions, served=frozenset({"0.9.0"}), route=route).wish("2.0.0", **fields)
+
+
+def test_a_rollback_to_that_the_route_does_not_list_is_refused_before_the_start() -> None:
+    world = beside_an_unlisted_one(rollbackTo="0.9.0")
+    world.settle()
+    assert (world.status.run, world.status.reason) == (0, "RollbackTargetUnfit")
+    assert "spec.rollbackTo: 0.9.0 is not listed in the route" in world.status.next_action
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_target_that_the_route_does_not_list_is_passed_over(*, asked: bool) -> None:
+    world = beside_an_unlisted_one()
+    while not world.weight("2.0.0"):
+        world.measure().settle()
+    if asked:
+        world.rollback_to = "0.9.0"
+        world.command(Command.ROLLBACK)
+    else:
+        world.wish("2.0.0", rollbackTo="0.9.0")
+        world.quality["2.0.0"] = BAD
+
+    world.measure().run(Phase.ROLLED_BACK)
+
+    assert (world.weight("1.0.0"), world.weight("2.0.0")) == (10_000, 0)
+    assert any("Passed over: 0.9.0 is not listed in the route." in event.message for event in world.events)
+
+
+def test_a_stable_version_that_was_taken_from_the_list_holds_the_run_and_is_not_gone_back_to() -> None:
+    world = beside_an_unlisted_one()
+    while not world.weight("2.0.0"):
+        world.measure().settle()
+    world.route = replace(a_route({"2.0.0": 10_000}, can=LISTED, generation=9), written_by="kubectl-edit")
+    world.measure().settle()
+
+    assert condition(world, ConditionType.ROLLBACK_READY)[0] is ConditionStatus.FALSE
+    assert world.weight("2.0.0") == 10_000

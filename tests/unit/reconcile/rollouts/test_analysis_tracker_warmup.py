@@ -1,11 +1,17 @@
 """What is asked about a stage that warms up, and that its evidence begins anew after it."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from msgspec import structs
 
+from serinus.api.abort_condition import Latency, TokensPerSecond
+from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import CurrentStage, RolloutStatus, Serving, StageState
+from serinus.engine.analysis.assessment import Progress
+from serinus.engine.analysis.measurements import Answer, Counted, Measured, Question
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from support.builders import CANARY, PRODUCTION, STAGING
@@ -75,3 +81,72 @@ async def test_after_it_the_stages_own_conditions_are_asked_about_from_then_on()
     # Ten seconds of requests, not twenty.
     assert 0 < readings[0].requests <= warm[0].requests * 2
     assert readings[0].since == at(10)
+
+
+class Reaching(FakeSource):
+    """Its answers tell from when on they count: the scrape before the tick, or the beginning of a value's window."""
+
+    def _answer(self, question: Question, at: datetime, since: datetime) -> Answer:
+        if isinstance(question.metric, TokensPerSecond):
+            slow = (WARM - (at - WINDOW)) / WINDOW
+            return Measured(at=at, value=50 - 48 * max(0.0, min(1.0, slow)), begun=at - WINDOW)
+        answer = super()._answer(question, at, since)
+        return replace(answer, begun=since - self.scrape_interval) if isinstance(answer, Counted) else answer
+
+
+WARM, WINDOW = at(12), timedelta(seconds=60)
+
+
+async def _after_the_warm_up(plan: RolloutSpec, source: FakeSource, ticks: int, *, restarted: bool) -> Progress:
+    cache = ClusterCache()
+    tracker = AnalysisTracker(cache, {"default": source})
+    for number in ("1.0.0", "2.0.0"):
+        cache.put(model_version(number, "fraud"))
+    if not restarted:
+        cache.put(rollout("fraud", status=_status(StageState.WARMING_UP, since=2), version=11, spec=plan))
+        for seconds in (5, 10):
+            await tick_and_catch_up(tracker, at(seconds))
+    cache.put(rollout("fraud", status=_status(StageState.ANALYZING, since=12), version=12, spec=plan))
+    for tick in range(ticks if restarted else 1, ticks + 1):
+        await tick_and_catch_up(tracker, at(10 + 5 * tick))
+    record = cache.rollout(key("fraud"))
+    assert record is not None
+    return tracker.readings(record)[0]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_requests_of_the_warm_up_that_are_scraped_after_it_are_not_counted(*, restarted: bool) -> None:
+    source = Reaching()
+    source.bad["2.0.0"] = lambda _, moment: 1.0 if moment <= at(30) else 0.0
+    progress = await _after_the_warm_up(_PLAN, source, 20, restarted=restarted)
+    assert progress.breached_at is None
+    assert progress.requests > 0
+
+
+async def test_a_value_over_a_time_in_which_the_version_was_cold_is_not_held_against_it() -> None:
+    conditions = {"abortOn": ["tokens_per_second < 40"], "for": "20s", "warmup": {"readyFor": "2m"}}
+    plan = spec_for("fraud", "2.0.0", STAGING, {**CANARY, **conditions}, PRODUCTION, metrics={"preset": "vllm"})
+    progress = await _after_the_warm_up(plan, Reaching(), 30, restarted=False)
+    assert isinstance(progress.latest, Measured)
+    assert progress.breached_at is None
+
+
+@pytest.mark.parametrize(("warmup", "refused"), [({"requests": 200}, True), ({"readyFor": "2m"}, False)])
+async def test_requests_that_nothing_counts_are_a_problem_before_the_start(
+    warmup: dict[str, Any], *, refused: bool
+) -> None:
+    """As with the preset kserve, which tells response times only."""
+    source, cache = FakeSource(), ClusterCache()
+    source.problem = lambda question: "" if isinstance(question.metric, Latency) else "kserve has no such series"
+    canary = {**CANARY, "abortOn": ["latency_p95 > 200ms"], "warmup": warmup}
+    production = {**PRODUCTION, "abortOn": ["latency_p95 > 200ms"]}
+    cache.put(model_version("2.0.0", "fraud"))
+    cache.put(rollout("fraud", version=11, spec=spec_for("fraud", "2.0.0", STAGING, canary, production)))
+    record = cache.rollout(key("fraud"))
+    assert record is not None
+    problem = AnalysisTracker(cache, {"default": source}).problem(record)
+    assert problem == (
+        "spec.stages[1].warmup.requests: nothing counts them: kserve has no such series. Write readyFor instead."
+        if refused
+        else ""
+    )

@@ -16,6 +16,7 @@ class RouterCapabilities:
         manages_backends: whether backends can be added to the rule and removed from it; otherwise the author of the
             object lists them, and only their weights are set.
         subsets: whether one Service may have several backends that are told apart by the name of a subset.
+        services_only: whether every backend is a core Service; otherwise any kind can be named, such as InferencePool.
         acceptance: whether the controller of the data plane always reports that it carries the object as it stands.
             Where it does not, the route itself and the observed share of the requests are what is known.
         mirror: whether requests can be copied to a backend whose answers nobody sees.
@@ -26,6 +27,7 @@ class RouterCapabilities:
     unit: int = 1
     manages_backends: bool = True
     subsets: bool = False
+    services_only: bool = False
     acceptance: bool = True
     mirror: bool = True
     header_match: bool = True

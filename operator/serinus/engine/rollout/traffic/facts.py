@@ -30,6 +30,11 @@ class BackendKey(NamedTuple):
         """Whether it is a core Service, whose EndpointSlices tell its endpoints."""
         return (self.group, self.kind) == ("", "Service")
 
+    def overlaps(self, other: "BackendKey") -> bool:
+        """Return whether some pod may answer for both: a Service without a subset has the pods of every subset."""
+        parted = self.subset and other.subset
+        return self == other or (not parted and self._replace(subset="") == other._replace(subset=""))
+
     def may_be(self, other: "BackendKey") -> bool:
         """Return whether both may mean the same backend: a Service with one port may be named without it."""
         return self == other or (self.is_service and self.port is None and self == other._replace(port=None))

@@ -74,6 +74,10 @@ def plan_entries(
     """
     wanted = {backend_key(share.backend): share for share in shares}
     mine = ours | wanted.keys()
+    impossible = {key: why for key in wanted if (why := unnameable(key, can))}
+    for key, why in impossible.items():
+        if wanted.pop(key).parts:
+            return Unplannable(WaitReason.BEYOND_ROUTER, f"{key.label} {why}: give the version another backend.")
     twice = _twice(entries, {key for key, share in wanted.items() if share.parts})
     if twice is not None:
         return twice
@@ -111,6 +115,18 @@ def with_ports(entries: tuple[RouteEntry, ...], known: Collection[BackendKey]) -
     return tuple(replace(entry, key=keys[0]) if len(keys) == 1 else entry for entry, keys in ports)
 
 
+def unnameable(key: BackendKey, can: RouterCapabilities) -> str:
+    """Return why this kind of route cannot name a backend at all; empty where it can.
+
+    What is written for such a backend would be another one: it would be neither found nor taken out again.
+    """
+    if key.subset and not can.subsets:
+        return "has a subset, which this kind of route does not know"
+    if can.services_only and not key.is_service:
+        return "is no Service, and this kind of route knows no other kind"
+    return ""
+
+
 def _beyond(
     can: RouterCapabilities, lacking: Mapping[BackendKey, int], weights: Mapping[BackendKey, int]
 ) -> Unplannable | None:
@@ -143,13 +159,19 @@ def _twice(entries: Sequence[RouteEntry], keys: Collection[BackendKey]) -> Unpla
     return None
 
 
-def choose_rule(route: RuleId, names: Sequence[str], owner: str = "") -> int | RouteProblem:
+def choose_rule(
+    route: RuleId, names: Sequence[str], owner: str = "", on_trial: Sequence[int] = ()
+) -> int | RouteProblem:
     """Return the position of the rule that carries the model's traffic, or why there is none that we may write.
+
+    During a run the rule that names the version on trial is the one that the run is on, although somebody has renamed
+    it or added others since: the version must be able to lose its traffic.
 
     Args:
         route: the rule that the Rollout names.
         names: the names of the route's rules in order; empty where a rule has none.
         owner: the other controller that owns the route, as ``Kind/name``; empty where there is none.
+        on_trial: the positions of the rules that name the version on trial; empty where no run is under way.
     """
     if owner:
         return RouteProblem(
@@ -160,9 +182,18 @@ def choose_rule(route: RuleId, names: Sequence[str], owner: str = "") -> int | R
     known = ", ".join(name or f"number {position}, unnamed" for position, name in enumerate(names, 1)) or "none"
     if route.rule is not None:
         found = [position for position, name in enumerate(names) if name == route.rule]
-        return found[0] if found else _no_rule(f"has no rule {route.rule}; its rules: {known}", route)
-    if len(names) == 1:
-        return 0
+        of_run = [position for position in found if position in on_trial]
+        if of_run or len(found) == 1:
+            return (*of_run, *found)[0]
+        if found:
+            problem = f"{route.kind.value} {route.name} has {len(found)} rules {route.rule}"
+            remedy = "and the traffic of only one of them would be set: give each a name of its own."
+            return RouteProblem(WaitReason.NO_SUCH_RULE, f"{problem}, {remedy}")
+        if len(on_trial) == 1:
+            return on_trial[0]
+        return _no_rule(f"has no rule {route.rule}; its rules: {known}", route)
+    if len(names) == 1 or len(on_trial) == 1:
+        return on_trial[0] if len(on_trial) == 1 else 0
     return _no_rule(f"has {len(names)} rules ({known}) and the Rollout does not say which", route)
 
 

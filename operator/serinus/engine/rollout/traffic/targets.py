@@ -8,9 +8,10 @@ from serinus.api.quantities import WEIGHT_SCALE
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus, RunResult, Serving
 from serinus.engine.rollout.actions import BackendShare
-from serinus.engine.rollout.modes import Settled, mode_of
+from serinus.engine.rollout.modes import RollingBack, Running, Settled, Stranded, mode_of
 from serinus.engine.rollout.observation import AdmissionBlock, Observation, VersionFacts
 from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, backend_key
+from serinus.engine.rollout.traffic.route_plan import unnameable
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,14 @@ def our_backends(observed: Observation, *statuses: RolloutStatus) -> frozenset[B
     return frozenset(backend_key(backend) for backend in (*of_versions.values(), *of_roles) if backend is not None)
 
 
+def on_trial(status: RolloutStatus) -> BackendKey | None:
+    """Return the backend of the version whose run, or rollback, is under way; None where there is none."""
+    candidate = status.candidate
+    if candidate is None or candidate.backend is None:
+        return None
+    return backend_key(candidate.backend) if isinstance(mode_of(status), Running | RollingBack | Stranded) else None
+
+
 def has_served(version: str, status: RolloutStatus, observed: Observation) -> bool:
     """Return whether a version has served well here: promoted, adopted, or known to the registry's head as such."""
     if version in {status.last_known_good, status.stable.version if status.stable is not None else None}:
@@ -121,20 +130,30 @@ def unfit(version: str, status: RolloutStatus, observed: Observation) -> str:
     return "" if place_of(version, status, observed) is not None else "has no known backend"
 
 
+def beyond_route(version: str, status: RolloutStatus, observed: Observation) -> str:
+    """Return why the rule cannot give a version traffic as it stands; empty where it can, or is not known."""
+    place, route = place_of(version, status, observed), observed.route
+    if place is None or not isinstance(route, RouteFacts):
+        return ""
+    listed = route.can.manages_backends or any(entry.key == place.key for entry in route.entries)
+    return unnameable(place.key, route.can) or ("" if listed else "is not listed in the route")
+
+
 def choose_target(
     spec: RolloutSpec | None, status: RolloutStatus, observed: Observation, bad: str, asked: str = ""
 ) -> Choice:
     """Return the version that takes the traffic back.
 
-    In this order, the first that is fit and has a ready endpoint: what a person ``asked`` for, ``spec.rollbackTo``,
-    the stable version, the last known good one, then what the registry and the history know to have served.
+    In this order, the first that is fit, that the rule can name, and that has a ready endpoint: what a person
+    ``asked`` for, ``spec.rollbackTo``, the stable version, the last known good one, then what the registry and the
+    history know to have served.
     """
     passed_over: list[tuple[str, str]] = []
     unready: str | None = None
     for version in _choices(spec, status, observed, asked):
         if version == bad:
             continue
-        why = unfit(version, status, observed)
+        why = unfit(version, status, observed) or beyond_route(version, status, observed)
         place = place_of(version, status, observed)
         if not why and place is not None and place.is_ready:
             return Choice(version, tuple(passed_over), unready)
@@ -217,13 +236,14 @@ def serves_alone(version: str, status: RolloutStatus, observed: Observation) -> 
 def could_take_over(version: str, status: RolloutStatus, observed: Observation) -> bool:
     """Return whether a version may get traffic that it does not have, and has an endpoint for it."""
     place = place_of(version, status, observed)
-    return place is not None and place.is_ready and not unfit(version, status, observed)
+    fit = not unfit(version, status, observed) and not beyond_route(version, status, observed)
+    return place is not None and place.is_ready and fit
 
 
 def shared_backend(status: RolloutStatus, observed: Observation, one: str, other: str) -> bool:
-    """Return whether two versions name the same backend, so that no traffic could be told apart."""
+    """Return whether two versions name the same backend, or one a part of it: no traffic could be told apart."""
     first, second = place_of(one, status, observed), place_of(other, status, observed)
-    return one != other and first is not None and second is not None and first.key == second.key
+    return one != other and first is not None and second is not None and first.key.overlaps(second.key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,14 @@ from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running,
 from serinus.engine.rollout.traffic.confirmation import planned, route_in_use
 from serinus.engine.rollout.traffic.facts import RouteEntry, RouteFacts
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries, shares_of
-from serinus.engine.rollout.traffic.targets import Place, filters_source, our_backends, place_of, shares_for
+from serinus.engine.rollout.traffic.targets import (
+    Place,
+    filters_source,
+    on_trial,
+    our_backends,
+    place_of,
+    shares_for,
+)
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 PlannedEntries = tuple[RouteEntry, ...] | Unplannable | None
@@ -71,6 +78,7 @@ def weight_writes(
         shares=shares,
         ours=our_backends(observed, draft.status, before),
         filters_of=filters_source(draft.status),
+        on_trial=on_trial(before),
         towards_safety=towards_safety,
     )
     return draft, (action,)
@@ -115,7 +123,7 @@ def _containment(
     entries = plan_entries(route.entries, shares, ours, can=route.can)
     if isinstance(entries, Unplannable) or _would_go_dark(entries, route):
         return ()
-    return (SetWeights(route=ref, shares=shares, ours=ours, towards_safety=True),)
+    return (SetWeights(route=ref, shares=shares, ours=ours, on_trial=on_trial(before), towards_safety=True),)
 
 
 def _given_up(draft: Draft, before: RolloutStatus, situation: Situation) -> Place | None:

@@ -229,8 +229,8 @@ def test_a_route_without_parents_is_waited_for_with_a_reason() -> None:
     assert "parentRefs" in found.message
 
 
-def chosen(names: list[str], rule: str | None = None, owner: str = "") -> int | str:
-    found = choose_rule(RuleId(RouteKind.HTTP_ROUTE, "fraud", rule), names, owner)
+def chosen(names: list[str], rule: str | None = None, owner: str = "", on_trial: tuple[int, ...] = ()) -> int | str:
+    found = choose_rule(RuleId(RouteKind.HTTP_ROUTE, "fraud", rule), names, owner, on_trial)
     return found if isinstance(found, int) else f"{found.reason}: {found.message}"
 
 
@@ -244,6 +244,25 @@ def test_a_rule_that_is_not_there_is_a_sentence_with_those_that_are() -> None:
         "NoSuchRule: HTTPRoute fraud has no rule predict; its rules: health, number 2, unnamed: "
         "name one of them in spec.route.httpRoute.ruleName."
     )
+
+
+def test_the_rule_of_a_version_on_trial_is_chosen_where_the_name_says_nothing() -> None:
+    assert chosen(["health", "infer"], "predict", on_trial=(1,)) == 1
+    assert chosen(["", ""], on_trial=(1,)) == 1
+    assert chosen(["predict", "infer"], "predict", on_trial=(1,)) == 0
+    assert "has no rule predict" in str(chosen(["a", "b"], "predict", on_trial=(0, 1)))
+    assert "does not say which" in str(chosen(["a", "b"], on_trial=(0, 1)))
+    assert "belongs to" in str(chosen(["a", "b"], owner="InferenceService/fraud", on_trial=(0,)))
+
+
+def test_of_two_rules_of_one_name_none_is_chosen_but_that_of_a_version_on_trial() -> None:
+    """Istio lets the routes of a VirtualService have the same name."""
+    assert chosen(["predict", "predict"], "predict") == (
+        "NoSuchRule: HTTPRoute fraud has 2 rules predict, and the traffic of only one of them would be set: "
+        "give each a name of its own."
+    )
+    assert chosen(["predict", "predict"], "predict", on_trial=(1,)) == 1
+    assert chosen(["predict", "predict"], "predict", on_trial=(0, 1)) == 0
 
 
 def test_several_rules_and_no_name_is_a_question_back() -> None:
