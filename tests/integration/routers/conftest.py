@@ -63,7 +63,8 @@ async def plane(
         await standing_in
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+# Not for the whole session: it would reconcile the Rollouts of the tests that come after these.
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def operator(
     kinds: None, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[OperatorControl]:

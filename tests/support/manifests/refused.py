@@ -198,6 +198,7 @@ _LINES: Final = (
     ("a client error rate above 1", "client_error_rate >= 1.5", "between 0 and 1, such as 1.5%"),
     ("an error rate above all", "error_rate > 250", "between 0 and 1, such as 0.5%"),
     ("a limit without a digit before its point", "error_rate > .5%", "write 0.5%"),
+    ("such a limit with a space behind it", "error_rate > .5% ", "write 0.5%"),
     ("a latency without a digit before its point", "latency_p95>.2s", "write 0.2s"),
     ("a condition in prose", "errors above 1%", "write a metric, >, >=, < or <=, and a limit"),
     ("a quantile with a point", "latency_p99.9 > 1s", "did you mean latency_p999?"),

@@ -233,6 +233,8 @@ def _message(value: Value, rule: Mapping[str, str]) -> str:
             said = evaluate(rule["messageExpression"], value)
         except CelError:
             return rule["message"]
-        if isinstance(said, str) and said.strip() and "\n" not in said:
-            return said
+        # As the API server does: without the space around it, and not where it has several lines.
+        told = said.strip() if isinstance(said, str) else ""
+        if told and "\n" not in told:
+            return told
     return rule["message"]
