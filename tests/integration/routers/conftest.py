@@ -56,11 +56,11 @@ async def plane(
 ) -> AsyncIterator[Plane]:
     """Each kind of route, followed by the stand-in of its controller where no real one runs."""
     plane = PLANES[request.param]
-    standing_in = asyncio.create_task(plane.stand_in(api, namespace))
+    ended = asyncio.Event()
+    standing_in = asyncio.create_task(plane.stand_in(api, namespace, ended))
     yield plane
-    standing_in.cancel()
-    with suppress(asyncio.CancelledError):
-        await standing_in
+    ended.set()
+    await standing_in
 
 
 # Not for the whole session: it would reconcile the Rollouts of the tests that come after these.

@@ -84,9 +84,9 @@ class Plane(ABC):
     def without_weights(self, raw: Raw) -> Raw:
         """The spec without the list or the fields that the operator writes."""
 
-    async def stand_in(self, _api: KubernetesClient, _namespace: str) -> None:
-        """Play the controller of the data plane until cancelled, where no real one runs."""
-        await asyncio.Event().wait()
+    async def stand_in(self, _api: KubernetesClient, _namespace: str, ended: asyncio.Event) -> None:
+        """Play the controller of the data plane until the event, where no real one runs."""
+        await ended.wait()
 
 
 class GatewayPlane(Plane):
@@ -237,9 +237,9 @@ class StandardPlane(Plane):
         ]
         return {**raw["spec"], "canary": canaries}
 
-    async def stand_in(self, api: KubernetesClient, namespace: str) -> None:
+    async def stand_in(self, api: KubernetesClient, namespace: str, ended: asyncio.Event) -> None:
         """As reconcileCanaryDeployments of pkg/controller/v1beta1/inferenceservice/components/predictor.go."""
-        await follow(api, self.collection(namespace), _standard_status)
+        await follow(api, self.collection(namespace), _standard_status, ended)
 
 
 class KnativePlane(Plane):
@@ -270,14 +270,17 @@ class KnativePlane(Plane):
         predictor = raw["spec"]["predictor"]
         return {"predictor": {key: predictor[key] for key in predictor if key != "canaryTrafficPercent"}}
 
-    async def stand_in(self, api: KubernetesClient, namespace: str) -> None:
+    async def stand_in(self, api: KubernetesClient, namespace: str, ended: asyncio.Event) -> None:
         """As the Knative reconciler of ksvc_reconciler.go, and PropagateStatus of inference_service_status.go."""
-        await follow(api, self.collection(namespace), _knative_status)
+        await follow(api, self.collection(namespace), _knative_status, ended)
 
 
-async def follow(api: KubernetesClient, collection: str, status_of: Callable[[Raw], Raw]) -> None:
-    """Write the status of each object of a collection whenever it is not the one that its spec asks for."""
-    while True:
+async def follow(api: KubernetesClient, collection: str, status_of: Callable[[Raw], Raw], ended: asyncio.Event) -> None:
+    """Write the status of each object of a collection whenever it is not the one that its spec asks for.
+
+    It ends between two requests: one that is cancelled leaves a connection open, for which the next test fails.
+    """
+    while not ended.is_set():
         with suppress(SerinusError):
             for raw in (await api.request("GET", collection))["items"]:
                 status = status_of(raw)
