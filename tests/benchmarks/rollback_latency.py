@@ -135,7 +135,7 @@ async def until_visible(place: Place, probe: Probe) -> float:
 
 
 async def counts(place: Place, probe: Probe) -> Counts:
-    return await probe.counts(CONDITION, envoy_cluster_of(place.namespace, BAD))
+    return await probe.counts(CONDITION, f'envoy_cluster_name="{envoy_cluster_of(place.namespace, BAD)}"')
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from demo import director
 from demo.errors import DemoError
 from demo.llm import play as llm
 from demo.load import MAX_PER_SECOND
-from demo.stagehand import Setting, fresh_folder
+from demo.local.stage import Setting, ready_scene
+from demo.stagehand import fresh_folder
 from demo.terminal import Terminal
 from localcluster.client import Cluster
 from localcluster.errors import LocalClusterError
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         setting = Setting(Cluster.current(), fresh_folder(options.folder.resolve()), options.rate)
         if options.command == "llm":
             return int(not asyncio.run(llm.play(setting, Terminal())))
-        return director.run(setting, Terminal())
+        terminal = Terminal()
+        return director.run(setting.demo, ready_scene(setting, terminal), terminal)
     except KeyboardInterrupt:
         return director.INTERRUPTED
     except (DemoError, LocalClusterError) as problem:

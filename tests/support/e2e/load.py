@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from demo.load import refuse_foreign
-from demo.modelserver import INFER_PATH, SERVED_BY, InferRequest
+from demo.modelserver import InferRequest
+from demo.portable.server import INFER_PATH, SERVED_BY
 from demo.wire import Connections, NoAnswerError, Target, request_of
 
 _MAX_PER_SECOND = 400.0

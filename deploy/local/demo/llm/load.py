@@ -14,7 +14,7 @@ import aiohttp
 
 from demo.llm.server import PATH
 from demo.load import LoadPlan, run
-from demo.modelserver import SERVED_BY
+from demo.portable.server import SERVED_BY
 from demo.requestlog import NO_ANSWER, RequestRecord, line_of
 
 _MOST_PER_SECOND: Final = 200.0

@@ -10,13 +10,13 @@ import yaml
 
 from demo.cluster import Kubectl
 from demo.errors import CouldNotAskError, DemoError
-from demo.manifests import NAMESPACE
 from demo.observe import wait_for
 from demo.operatorprocess import LEASE_NAMESPACE
 from localcluster.client import Cluster
 from localcluster.settings import CHECKOUT
 from serinus.api.names import API_VERSION
 
+NAMESPACE: Final = "demo"
 TEAM: Final = "developer"
 """A user of the local cluster, in the group ``ml-team``."""
 
