@@ -29,8 +29,8 @@ import aiohttp  # noqa: E402 - the paths above come first
 
 from benchmarks.scale.prometheus import quantile  # noqa: E402
 from demo.behaviour import Behaviour  # noqa: E402
+from demo.metrics.prometheus import Counts, Probe, is_visible  # noqa: E402
 from demo.observe import wait_for  # noqa: E402
-from demo.prometheus import Counts, Probe, is_visible  # noqa: E402
 from localcluster.api import Api  # noqa: E402
 from localcluster.client import Cluster  # noqa: E402
 from serinus.api.abort_condition import parse_abort_condition  # noqa: E402

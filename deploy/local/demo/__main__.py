@@ -12,10 +12,10 @@ from demo.errors import DemoError
 from demo.given import options as given_options
 from demo.given import play as given_play
 from demo.llm import play as llm
-from demo.load import MAX_PER_SECOND
 from demo.local.stage import Setting, ready_scene
 from demo.stagehand import fresh_folder
 from demo.terminal import Terminal
+from demo.traffic.load import MAX_PER_SECOND
 from localcluster.client import Cluster
 from localcluster.errors import LocalClusterError
 from localcluster.settings import CHECKOUT

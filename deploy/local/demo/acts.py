@@ -10,15 +10,15 @@ from typing import Final, Protocol
 from demo.cluster import ClusterView, Kubectl, set_version_command
 from demo.errors import CouldNotAskError
 from demo.manifests import GOOD, Version
+from demo.metrics.prometheus import Probe, is_visible
 from demo.observe import ended, position, wait_for
 from demo.portable.server import PORT
 from demo.process import Running
-from demo.prometheus import Probe, is_visible
-from demo.requestlog import RequestLog, between
 from demo.result import PromotionFacts, RollbackFacts
 from demo.settings import DemoSettings
 from demo.terminal import Style, Terminal
 from demo.track import Snapshot, Track
+from demo.traffic.requestlog import RequestLog, between
 from serinus.api.abort_condition import AbortCondition
 from serinus.api.rollout_status import Phase, RolloutStatus, StageState
 

@@ -15,11 +15,11 @@ from demo.audit import AuditFacts, audit
 from demo.errors import DemoError
 from demo.manifests import FAILING, GOOD, SLOW, VERSIONS, Version
 from demo.oncall import OnCallFacts, look
-from demo.requestlog import between, count_by_version, quantile
 from demo.result import Claim, PromotionFacts, Result, RollbackFacts, claims_of_queries
 from demo.settings import DemoSettings
 from demo.stagehand import adopt
 from demo.terminal import Style, Terminal
+from demo.traffic.requestlog import between, count_by_version, quantile
 from serinus.api.abort_condition import parse_abort_condition
 
 INTERRUPTED: Final = 130

@@ -8,9 +8,9 @@ import msgspec
 
 from demo.cluster import RouteView
 from demo.manifests import Version
-from demo.requestlog import RequestRecord, between, count_by_version, quantile
 from demo.settings import LOCAL_PACE
 from demo.track import Track, rises_as_planned
+from demo.traffic.requestlog import RequestRecord, between, count_by_version, quantile
 from serinus.api.abort_condition import AbortCondition
 from serinus.api.rollout_status import Phase, RollbackReason, RolloutStatus, RunResult
 

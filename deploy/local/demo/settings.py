@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from demo.dataplanes import DataPlane
+from demo.metrics.dataplanes import DataPlane
 from demo.portable.server import MODEL
 from serinus.api.names import ObjectKey
 

@@ -14,9 +14,9 @@ from demo.errors import DemoError
 from demo.manifests import STABLE, VERSIONS
 from demo.observe import serves, wait_for, wait_for_rollout
 from demo.process import Running, running
-from demo.requestlog import RequestLog
 from demo.settings import DemoSettings
 from demo.terminal import Terminal
+from demo.traffic.requestlog import RequestLog
 from serinus.api.names import ObjectKey
 
 _ANSWERS_SECONDS: Final = 30.0
@@ -103,7 +103,7 @@ async def traffic(
         DemoError: there were too few good answers in time.
     """
     command = load_command(
-        "demo.load",
+        "demo.traffic.load",
         settings.folder,
         url=settings.gateway_url,
         hostname=settings.hostname,

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.errors import DemoError
-from demo.load import LoadPlan, generate, refuse_foreign
-from demo.requestlog import NO_ANSWER, RequestLog, RequestRecord, between, line_of, quantile, record_of
-from demo.wire import Answer, Connections, NoAnswerError, Target, answer_in, header_pattern, request_of
+from demo.traffic.load import LoadPlan, generate, refuse_foreign
+from demo.traffic.requestlog import NO_ANSWER, RequestLog, RequestRecord, between, line_of, quantile, record_of
+from demo.traffic.wire import Answer, Connections, NoAnswerError, Target, answer_in, header_pattern, request_of
 
 Respond = Callable[[asyncio.StreamWriter], Awaitable[None]]
 GOOD = b"HTTP/1.1 200 OK\r\nX-Served-By: 2.3.0\r\nContent-Length: 2\r\n\r\n{}"

@@ -13,8 +13,8 @@ from demo.acts import QueryMeter
 from demo.cluster import RolloutView
 from demo.director import _section
 from demo.errors import CouldNotAskError, DemoError
+from demo.metrics.prometheus import Counts, Probe
 from demo.observe import ended, position, serves, wait_for, was_rolled_back
-from demo.prometheus import Counts, Probe
 from demo.terminal import Style, Terminal
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.rollout_status import (

@@ -8,17 +8,17 @@ import pytest
 import yaml
 
 from demo import manifests
-from demo.dataplanes import DATA_PLANES
 from demo.given.checks import Found
 from demo.given.options import Options
 from demo.given.pace import minutes, pace_of
 from demo.given.stage import programs, settings_of
-from demo.load import MAX_SECONDS
 from demo.local.stage import Setting
 from demo.manifests import FAILING, GOOD, SLOW, STABLE, VERSIONS
+from demo.metrics.dataplanes import DATA_PLANES
+from demo.metrics.prometheus import expression
 from demo.portable.server import PORT
-from demo.prometheus import expression
 from demo.settings import LOCAL_PACE, DemoSettings
+from demo.traffic.load import MAX_SECONDS
 from localcluster.client import Cluster
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.modelversion import BackendRef

@@ -15,8 +15,8 @@ from demo.errors import CouldNotAskError, DemoError
 from demo.given.namespace import ForeignNamespaceError, is_there
 from demo.given.operator import source_of
 from demo.given.options import Options
+from demo.metrics.prometheus import Probe
 from demo.oncall import SERINUS
-from demo.prometheus import Probe
 from serinus.cli.check.line import Line, State, failed, ok, unknown
 from serinus.metrics.presets import PRESETS
 from serinus.source_settings import SourceSettings

@@ -56,7 +56,7 @@ def _unfit(settings: Settings) -> str:
 
 
 class ReadsValues(Protocol):
-    """Asks Prometheus for single values, such as :class:`demo.prometheus.Probe`."""
+    """Asks Prometheus for single values, such as :class:`demo.metrics.prometheus.Probe`."""
 
     async def value(self, query: str) -> float | None:
         """Return the value of the only series of an answer; None where there is none."""

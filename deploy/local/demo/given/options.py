@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from demo.dataplanes import DATA_PLANES
 from demo.errors import DemoError
-from demo.load import MAX_PER_SECOND_ELSEWHERE, refuse_unusable
 from demo.manifests import HOSTNAME
+from demo.metrics.dataplanes import DATA_PLANES
+from demo.traffic.load import MAX_PER_SECOND_ELSEWHERE, refuse_unusable
 from localcluster.settings import CHECKOUT
 from serinus.api.names import ObjectKey
 

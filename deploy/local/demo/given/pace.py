@@ -3,8 +3,8 @@
 import math
 from typing import Final
 
-from demo.load import MAX_SECONDS
 from demo.settings import Pace
+from demo.traffic.load import MAX_SECONDS
 
 NEEDED: Final = 600
 """Requests of a canary that show an error rate of at most 0.5 %: ceil(3 / 0.5%)."""

@@ -11,14 +11,14 @@ import aiohttp
 from demo import portable
 from demo.acts import Scene
 from demo.cluster import ClusterView, Kubectl
-from demo.dataplanes import DATA_PLANES
 from demo.given.access import proxied
 from demo.given.checks import Found
 from demo.given.namespace import own_namespace
 from demo.given.operator import meter_of
 from demo.given.options import Options
 from demo.given.pace import pace_of
-from demo.prometheus import Probe
+from demo.metrics.dataplanes import DATA_PLANES
+from demo.metrics.prometheus import Probe
 from demo.settings import DemoSettings, Programs
 from demo.stagehand import apply, serve_versions, traffic
 from demo.terminal import Terminal

@@ -22,11 +22,11 @@ from demo.observe import ended, position, serves, wait_for, wait_for_rollout
 from demo.oncall import status_and_explanation
 from demo.operatorprocess import await_ready, operator
 from demo.process import Running, running
-from demo.requestlog import RequestLog, RequestRecord, between, count_by_version, quantile
 from demo.result import Claim
 from demo.settings import LOCAL_PACE
 from demo.stagehand import apply, await_server, await_traffic, load_command
 from demo.terminal import Style, Terminal
+from demo.traffic.requestlog import RequestLog, RequestRecord, between, count_by_version, quantile
 from localcluster.api import Api
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase

@@ -11,12 +11,12 @@ import aiohttp
 
 from demo.acts import QueryMeter, Scene
 from demo.cluster import ClusterView, Kubectl
-from demo.dataplanes import CONTOUR
 from demo.local import rights
 from demo.local.rights import NAMESPACE, TEAM
 from demo.manifests import HOSTNAME, fill
+from demo.metrics.dataplanes import CONTOUR
+from demo.metrics.prometheus import Probe
 from demo.operatorprocess import OperatorSetup, await_ready, operator
-from demo.prometheus import Probe
 from demo.settings import LOCAL_PACE, DemoSettings, Programs
 from demo.stagehand import apply, serve_versions, traffic
 from demo.terminal import Terminal

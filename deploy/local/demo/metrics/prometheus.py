@@ -11,8 +11,8 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from demo.dataplanes import CONTOUR, DataPlane
 from demo.errors import CouldNotAskError, DemoError
+from demo.metrics.dataplanes import CONTOUR, DataPlane
 from serinus.api.abort_condition import AbortCondition, ClientErrorRate, ErrorRate, Latency, Timing
 
 MIN_BAD: Final = 3

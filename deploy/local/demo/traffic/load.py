@@ -1,7 +1,7 @@
 """The load generator: an open loop that sends requests through the gateway at a constant rate.
 
 A client that waits for each response slows down with the server and so hides how many requests were late; this one does
-not. Every request writes one line to a file (:mod:`demo.requestlog`).
+not. Every request writes one line to a file (:mod:`demo.traffic.requestlog`).
 """
 
 import argparse
@@ -22,8 +22,8 @@ import msgspec
 from demo.errors import DemoError
 from demo.modelserver import InferRequest
 from demo.portable.server import INFER_PATH, SERVED_BY
-from demo.requestlog import NO_ANSWER, RequestRecord, line_of
-from demo.wire import Answer, Connections, NoAnswerError, Target, request_of
+from demo.traffic.requestlog import NO_ANSWER, RequestRecord, line_of
+from demo.traffic.wire import Answer, Connections, NoAnswerError, Target, request_of
 
 MAX_SECONDS: Final = 3600.0
 MAX_PER_SECOND: Final = 2000.0
@@ -219,7 +219,7 @@ async def _until_signal(send: Generate, plan: LoadPlan, output: TextIO) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Generate load according to the options."""
-    return run(arguments, generate, program="demo.load", about="Send requests at a constant rate.")
+    return run(arguments, generate, program="demo.traffic.load", about="Send requests at a constant rate.")
 
 
 if __name__ == "__main__":
