@@ -1,57 +1,22 @@
 """The demo in a cluster of yours says what is missing, asks, and changes nothing before."""
 
 import io
-import json
 import subprocess
 import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from demo.__main__ import _parser, main
-from demo.cluster import Kubectl
-from demo.errors import DemoError
 from demo.given import play
-from demo.given.access import pinned
 from demo.given.checks import Found, gateway_line
-from demo.given.namespace import LABEL, MARK, ForeignNamespaceError, is_there, own_namespace
-from demo.given.operator import OperatorMeter, source_of
 from demo.given.options import Options
 from demo.terminal import Terminal
 from localcluster.settings import CHECKOUT
-from serinus.api.rollout_status import CurrentStage, Phase, RolloutStatus, StageState
 from serinus.cli.check.line import State, failed, ok
 from serinus.source_settings import SourceSettings
-
-NOW = datetime(2026, 11, 30, tzinfo=UTC)
-_KUBECTL = """#!{python}
-import json, sys
-words = " ".join(sys.argv[1:])
-with open("{folder}/asked", "a") as asked:
-    print(words, file=asked)
-for beginning, answer in json.load(open("{folder}/answers")).items():
-    if words.startswith(beginning):
-        print(answer)
-        break
-"""
-
-
-def kubectl_that_says(folder: Path, answers: Mapping[str, object]) -> Kubectl:
-    """Return a program that prints the answer to the first beginning of a command line that fits."""
-    texts = {words: answer if isinstance(answer, str) else json.dumps(answer) for words, answer in answers.items()}
-    (folder / "answers").write_text(json.dumps(texts), encoding="utf-8")
-    (folder / "asked").touch()
-    program = folder / "kubectl"
-    program.write_text(_KUBECTL.format(python=sys.executable, folder=folder), encoding="utf-8")
-    program.chmod(0o755)
-    return Kubectl(program, {"KUBECONFIG": str(folder / "kubeconfig")})
-
-
-def asked(folder: Path) -> list[str]:
-    return (folder / "asked").read_text(encoding="utf-8").splitlines()
+from support.demo_kubectl import kubectl_that_says
 
 
 def arguments(folder: Path, **changes: str) -> list[str]:
@@ -169,127 +134,6 @@ def test_a_gateway_must_be_programmed_and_take_the_demos_routes(raw: dict[str, A
 
 def test_a_gateway_for_its_own_namespace_takes_a_demo_that_is_played_there() -> None:
     assert gateway_line(gateway("Same"), "gateways").state is State.OK
-
-
-def a_namespace(**labels: str) -> dict[str, Any]:
-    return {"metadata": {"name": "serinus-demo", "uid": "1", "labels": {"a": "b"} | labels}}
-
-
-async def test_a_namespace_that_no_demo_has_made_is_left_alone(tmp_path: Path) -> None:
-    kubectl = kubectl_that_says(tmp_path, {"get namespace serinus-demo": a_namespace()})
-
-    with pytest.raises(ForeignNamespaceError, match="no demo has made it"):
-        await is_there(kubectl, "serinus-demo")
-    with pytest.raises(ForeignNamespaceError):
-        async with own_namespace(kubectl, "serinus-demo", Terminal(io.StringIO(), {}), keep=False):
-            raise AssertionError("it was entered")
-    assert {line.split()[0] for line in asked(tmp_path)} == {"get"}
-
-
-async def test_a_namespace_of_an_earlier_demo_is_known_and_none_is_none(tmp_path: Path) -> None:
-    mine = a_namespace(**{LABEL: MARK})
-
-    assert await is_there(kubectl_that_says(tmp_path, {"get namespace": mine}), "serinus-demo")
-    assert not await is_there(kubectl_that_says(tmp_path, {"get namespace": ""}), "serinus-demo")
-
-
-async def test_a_kept_namespace_is_not_removed(tmp_path: Path) -> None:
-    answers = {"get namespace": ""}
-    out = io.StringIO()
-    async with own_namespace(kubectl_that_says(tmp_path, answers), "serinus-demo", Terminal(out, {}), keep=True):
-        kubectl_that_says(tmp_path, {"get namespace": a_namespace(**{LABEL: MARK})})
-
-    assert [line for line in asked(tmp_path) if line.startswith("delete")] == []
-    assert "kubectl delete namespace serinus-demo" in out.getvalue()
-
-
-def a_deployment(name: str = "serinus") -> dict[str, Any]:
-    return {"items": [{"metadata": {"name": name, "namespace": "serinus-system"}}]}
-
-
-@pytest.mark.parametrize(
-    ("source", "config", "said"),
-    [
-        ("default", "sources: {default: {url: http://p, scrapeInterval: 30s}}", "scraped every 30s"),
-        ("other", "sources: {default: {url: http://p}}", "no metric source other"),
-        ("default", "sources: {default: {ulr: http://p}}", "ulr"),
-        ("default", "", "ConfigMap serinus-system/serinus"),
-        ("default", "{jobTests: false, sources: {default: {url: http://p}}}", "creates no Jobs"),
-        ("default", "{routers: [grpcRoute], sources: {default: {url: http://p}}}", "does not write HTTPRoutes"),
-        (
-            "default",
-            "{registry: {kind: DynamoDB, dynamodb: {cluster: a}}, sources: {default: {url: http://p}}}",
-            "not in the Kubernetes API",
-        ),
-    ],
-)
-async def test_the_scrape_interval_is_that_of_the_operators_configuration(
-    tmp_path: Path, source: str, config: str, said: str
-) -> None:
-    answers = {"get deployments": a_deployment(), "get configmap serinus -n serinus-system": config}
-    found, line = await source_of(kubectl_that_says(tmp_path, answers), source)
-
-    assert said in line.said
-    assert (found is not None) == (line.state is State.OK)
-
-
-async def test_without_an_operator_there_is_no_source(tmp_path: Path) -> None:
-    found, line = await source_of(kubectl_that_says(tmp_path, {"get deployments": {"items": []}}), "default")
-
-    assert (found, line.state) == (None, State.FAILED)
-
-
-def test_a_context_is_copied_for_the_time_of_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kubectl_that_says(tmp_path, {"config view --raw --minify": {"current-context": "kind-demo"}})
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pinned(tmp_path / "config", "kind-demo") as kubectl:
-        copy = Path(kubectl.environment["KUBECONFIG"])
-        assert json.loads(copy.read_text(encoding="utf-8")) == {"current-context": "kind-demo"}
-        assert (copy.stat().st_mode & 0o777, copy.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-
-    assert not copy.parent.exists()
-    assert asked(tmp_path)[0].endswith(f"--kubeconfig={tmp_path}/config --context=kind-demo")
-
-
-def test_without_kubectl_the_demo_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(DemoError, match="kubectl is not on PATH"), pinned(tmp_path / "config", ""):
-        pass
-
-
-class Readings:
-    """What Prometheus has of the operator's queries and ticks, at each reading."""
-
-    def __init__(self, *pairs: tuple[float, float] | None) -> None:
-        self._values = iter([value for pair in pairs for value in (pair or (None, None))])
-
-    async def value(self, _: str) -> float | None:
-        return next(self._values)
-
-
-def status(state: StageState = StageState.ANALYZING) -> RolloutStatus:
-    stage = CurrentStage(index=1, name="canary", state=state, since=NOW, state_since=NOW)
-    return RolloutStatus(phase=Phase.PROGRESSING, stage=stage)
-
-
-@pytest.mark.parametrize(
-    ("pairs", "per_tick"),
-    [(((10.0, 2.0), (20.0, 4.0), (60.0, 12.0)), 5.0), (((10.0, 2.0), (10.0, 2.0)), None), ((None, None), None)],
-)
-async def test_queries_are_counted_by_the_operators_own_metrics(pairs: Any, per_tick: float | None) -> None:
-    meter = OperatorMeter(Readings(*pairs), 1.0, alone=True)
-    await meter.record(status(StageState.TESTING))
-    for _ in pairs:
-        await meter.record(status())
-
-    assert meter.per_tick == per_tick
-
-
-async def test_an_operator_that_has_others_to_look_after_is_not_measured() -> None:
-    meter = OperatorMeter(Readings(), 1.0, alone=False)
-    await meter.record(status())
-
-    assert meter.per_tick is None
 
 
 def ready(*, leftover: bool = False) -> Found:

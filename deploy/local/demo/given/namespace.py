@@ -1,5 +1,6 @@
 """The demo's own namespace: made, marked as the demo's, and removed with everything in it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -38,28 +39,38 @@ async def own_namespace(kubectl: Kubectl, name: str, terminal: Terminal, *, keep
     Raises:
         DemoError: it is somebody else's, or could not be made or removed.
     """
-    left, made = await _uid(kubectl, name), ""
+    left = await _uid(kubectl, name)
     if left:
         terminal.line(f"removing the namespace {name} of an earlier demo")
         await _remove(kubectl, name, left)
-    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {LABEL: MARK}}}
+    uid = await _make(kubectl, name)
     try:
-        await kubectl.run(["create", "-f", "-"], json.dumps(manifest))
-        made = await _uid(kubectl, name)
         yield
     finally:
         terminal.close()
-        # An interruption may have come before the API server said that it is made.
-        made = made or await _uid(kubectl, name)
-        if keep and made:
+        if keep:
             terminal.line(f"kept: remove it with kubectl delete namespace {name}", Style.YELLOW)
-        elif made:
+        else:
             terminal.line(f"removing the namespace {name} and everything in it")
-            await _remove(kubectl, name, made)
+            await _remove(kubectl, name, uid)
             terminal.line(f"the namespace {name} is gone")
 
 
+async def _make(kubectl: Kubectl, name: str) -> str:
+    """Make the namespace and return its uid."""
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {LABEL: MARK}}}
+    try:
+        await kubectl.run(["create", "-f", "-"], json.dumps(manifest))
+        return await _uid(kubectl, name)
+    except asyncio.CancelledError:
+        # The API server may have made it before the interruption.
+        if uid := await _uid(kubectl, name):
+            await _remove(kubectl, name, uid)
+        raise
+
+
 async def _remove(kubectl: Kubectl, name: str, uid: str) -> None:
+    await _still(kubectl, name, uid)
     # First the Rollouts: they go once their candidates have no traffic, which the operator sees to.
     await kubectl.run(["delete", "rollouts.serinus.dev", "--all", "-n", name, "--wait=false"])
     with suppress(DemoError):
@@ -69,8 +80,7 @@ async def _remove(kubectl: Kubectl, name: str, uid: str) -> None:
             within=_ROLLOUTS_SECONDS,
             what=f"the end of the Rollouts in {name}",
         )
-    if await _uid(kubectl, name) != uid:
-        raise DemoError(f"somebody has replaced the namespace {name} meanwhile: it is left as it is")
+    await _still(kubectl, name, uid)
     await kubectl.run(["delete", "namespace", name, "--wait=false"])
     await wait_for(
         lambda: _said(kubectl, "get", "namespace", name, "--ignore-not-found", "-o", "name"),
@@ -78,6 +88,11 @@ async def _remove(kubectl: Kubectl, name: str, uid: str) -> None:
         within=_GONE_SECONDS,
         what=f"the end of the namespace {name}: see `kubectl get namespace {name} -o yaml`",
     )
+
+
+async def _still(kubectl: Kubectl, name: str, uid: str) -> None:
+    if await _uid(kubectl, name) != uid:
+        raise DemoError(f"somebody has replaced the namespace {name} meanwhile: it is left as it is")
 
 
 async def _uid(kubectl: Kubectl, name: str) -> str:
