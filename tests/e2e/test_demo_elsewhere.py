@@ -19,6 +19,7 @@ from localcluster.parts import gateway
 from localcluster.settings import CHECKOUT
 from support.e2e.installed import operator_installed
 from support.kubectl import Kubectl
+from support.localcluster import eventually
 
 _LONG = 900.0
 _NAMESPACE = "serinus-demo"
@@ -39,6 +40,9 @@ def admin(cluster: Cluster) -> Kubectl:
 @pytest.fixture(scope="module")
 def operator_is_installed(cluster: Cluster, admin: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with operator_installed(cluster, admin, tmp_path_factory.mktemp("operator")):
+        # What earlier tests have deleted: their Rollouts may have waited for an operator.
+        eventually(lambda: not admin("get", "mro", "-A", "-o", "name"), why="no Rollout of earlier tests")
+        eventually(lambda: "Terminating" not in admin("get", "namespaces"), why="no namespace of earlier tests")
         yield
 
 

@@ -1,14 +1,18 @@
 """What the demo reads of an operator that is installed, and its own access to the cluster."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from demo.errors import DemoError
 from demo.given.access import pinned
+from demo.given.checks import prometheus, reached
 from demo.given.operator import OperatorMeter, source_of
 from serinus.api.rollout_status import CurrentStage, Phase, RolloutStatus, StageState
 from serinus.cli.check.line import State
@@ -69,6 +73,46 @@ def test_without_kubectl_the_demo_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DemoError, match="kubectl is not on PATH"), pinned(tmp_path / "config", ""):
         pass
+
+
+@asynccontextmanager
+async def serving(result: list[dict[str, Any]]) -> AsyncIterator[str]:
+    """Serve a Prometheus that answers every query but that for a constant with this result."""
+
+    async def answer(request: web.Request) -> web.Response:
+        one = [{"metric": {}, "value": [0, "1"]}]
+        return web.json_response({"data": {"result": one if request.query["query"] == "vector(1)" else result}})
+
+    app = web.Application()
+    app.add_routes([web.get("/api/v1/query", answer)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("result", "state", "said"),
+    [
+        ([{"metric": {}, "value": [0, "12"]}], State.OK, "has 12 series of preset contour"),
+        # A gateway that has no route has none.
+        ([], State.UNKNOWN, "no series of preset contour yet"),
+    ],
+)
+async def test_prometheus_is_asked_for_the_gateways_series(
+    result: list[dict[str, Any]], state: State, said: str
+) -> None:
+    async with serving(result) as url:
+        line = await prometheus(url, "contour")
+        assert (await reached(url)).state is State.OK
+
+    assert line.state is state
+    assert said in line.said
+    assert (await prometheus(url, "contour")).state is State.FAILED
+    assert "kubectl port-forward" in (await reached(url)).remedy
 
 
 class Readings:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -77,7 +78,7 @@ async def look(kubectl: Kubectl, options: Options) -> Found:
     leftover, namespace = await _namespace(kubectl, options.namespace)
     source, configured = await source_of(kubectl, options.source)
     lines += [namespace, configured, await _rights(kubectl, options.namespace), await _gateway(kubectl, options)]
-    lines += [await _reached(options.gateway_url), await _prometheus(options)]
+    lines += [await reached(options.gateway_url), await prometheus(options.prometheus, options.preset)]
     return Found(
         lines=lines,
         source=source,
@@ -163,7 +164,8 @@ def gateway_line(raw: Mapping[str, Any], namespace: str) -> Line:
     return ok("gateway", f"{place}/{name} is programmed")
 
 
-async def _reached(url: str) -> Line:
+async def reached(url: str) -> Line:
+    """Return whether something listens at the gateway's address."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 80
     try:
@@ -173,25 +175,27 @@ async def _reached(url: str) -> Line:
         remedy = "give an address that this machine reaches, such as that of a kubectl port-forward"
         return failed("gateway-url", f"{url} does not answer: {problem!r}", remedy)
     writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
     return ok("gateway-url", f"{url} answers")
 
 
-async def _prometheus(options: Options) -> Line:
-    sign = PRESETS[options.preset].sign
+async def prometheus(url: str, preset: str) -> Line:
+    """Return whether Prometheus answers, and has series of the preset."""
     async with aiohttp.ClientSession(trust_env=False) as session:
-        probe = Probe(session, options.prometheus)
+        probe = Probe(session, url)
         try:
-            answers, series = await probe.value("vector(1)"), await probe.value(f"count({sign})")
+            answers, series = await probe.value("vector(1)"), await probe.value(f"count({PRESETS[preset].sign})")
         except CouldNotAskError as problem:
             remedy = "give an address that this machine reaches, such as that of a kubectl port-forward"
             return failed("prometheus", str(problem), remedy)
     if answers is None:
-        return failed("prometheus", f"{options.prometheus} does not answer as Prometheus", "give another --prometheus")
+        return failed("prometheus", f"{url} does not answer as Prometheus", "give another --prometheus")
     if not series:
         # A gateway without a route has none yet.
-        said = f"{options.prometheus} answers, and has no series of preset {options.preset} yet"
+        said = f"{url} answers, and has no series of preset {preset} yet"
         return unknown("prometheus", said, "if the gateway has had routes: let Prometheus scrape its proxies")
-    return ok("prometheus", f"{options.prometheus} has {series:g} series of preset {options.preset}")
+    return ok("prometheus", f"{url} has {series:g} series of preset {preset}")
 
 
 async def _stamped(kubectl: Kubectl, lines: Sequence[Line]) -> str:
