@@ -152,14 +152,14 @@ async def test_a_namespace_of_somebody_else_is_refused_and_left_alone(
 
 async def test_nothing_is_begun_where_something_is_missing(cluster: Cluster, admin: Kubectl, tmp_path: Path) -> None:
     before = objects(admin)
-    words = ("--yes", "--gateway=projectcontour/nobody", "--gateway-url=http://198.18.0.3:1", "--source=thanos")
+    words = ("--yes", "--gateway=projectcontour/nobody", "--gateway-url=http://gateway.invalid", "--source=thanos")
     async with the_demo(cluster, tmp_path, *words) as demo:
         status, said = await ended(demo), output(demo)
 
     assert status == NOT_READY, said
     for lack in (
         "gateway: there is no Gateway projectcontour/nobody",
-        "gateway-url: http://198.18.0.3:1 does not answer",
+        "gateway-url: http://gateway.invalid does not answer",
     ):
         assert f"✖ {lack}" in said
     assert objects(admin) == before

@@ -1,6 +1,7 @@
 """Prepares the first act wherever it is played: the versions, their route, the traffic."""
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from demo.process import Running, running
 from demo.settings import DemoSettings
 from demo.terminal import Terminal
 from demo.traffic.requestlog import RequestLog
-from serinus.api.names import ObjectKey
+from serinus.api.names import API_VERSION, REQUESTED_BY_ANNOTATION, ObjectKey
 
 _ANSWERS_SECONDS: Final = 30.0
 _FIRST_ANSWERS: Final = 100
@@ -76,6 +77,18 @@ async def await_server(view: ClusterView, key: ObjectKey, within: float) -> None
         what=f"a ready pod of {key}",
         describe=lambda ready: f"{ready} ready pods: see `kubectl get pods -n {key.namespace}`",
     )
+
+
+async def stamped(kubectl: Kubectl, namespace: str) -> str:
+    """Return the name that the API server stamps on what is made in the namespace; empty where it stamps none.
+
+    Raises:
+        DemoError: nothing may be made there.
+    """
+    probe = {"apiVersion": API_VERSION, "kind": "Model", "metadata": {"name": "probe", "namespace": namespace}}
+    arguments = ["create", "--dry-run=server", "-o", "json", "-f", "-"]
+    created = json.loads(await kubectl.run(arguments, json.dumps({**probe, "spec": {}})))
+    return str(created["metadata"].get("annotations", {}).get(REQUESTED_BY_ANNOTATION, ""))
 
 
 async def apply(kubectl: Kubectl, folder: Path, name: str, manifest: str) -> None:

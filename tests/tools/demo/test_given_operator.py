@@ -14,6 +14,7 @@ from demo.errors import DemoError
 from demo.given.access import pinned
 from demo.given.checks import prometheus, reached
 from demo.given.operator import OperatorMeter, source_of
+from demo.stagehand import stamped
 from serinus.api.rollout_status import CurrentStage, Phase, RolloutStatus, StageState
 from serinus.cli.check.line import State
 from support.demo_kubectl import asked, kubectl_that_says
@@ -112,7 +113,21 @@ async def test_prometheus_is_asked_for_the_gateways_series(
     assert line.state is state
     assert said in line.said
     assert (await prometheus(url, "contour")).state is State.FAILED
-    assert "kubectl port-forward" in (await reached(url)).remedy
+    # It may be Envoy without a route.
+    assert (await reached(url)).state is State.UNKNOWN
+
+
+async def test_a_gateway_whose_name_is_not_known_is_missing() -> None:
+    assert (await reached("http://gateway.invalid:80")).state is State.FAILED
+
+
+@pytest.mark.parametrize(("annotations", "name"), [({"serinus.dev/requested-by": "alice"}, "alice"), ({}, "")])
+async def test_the_audit_trail_will_name_whom_the_api_server_stamps(
+    tmp_path: Path, annotations: dict[str, str], name: str
+) -> None:
+    answers = {"create --dry-run=server": {"metadata": {"annotations": annotations}}}
+
+    assert await stamped(kubectl_that_says(tmp_path, answers), "serinus-demo") == name
 
 
 class Readings:

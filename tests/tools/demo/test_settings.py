@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from demo import manifests
-from demo.given.checks import Found
 from demo.given.options import Options
 from demo.given.pace import minutes, pace_of
 from demo.given.stage import programs, settings_of
@@ -50,7 +49,7 @@ def options_in(folder: Path, **changes: Any) -> Options:
 
 
 def given(folder: Path, scrape: float = 30.0) -> DemoSettings:
-    return settings_of(options_in(folder), Found(lines=(), stamped="alice"), scrape)
+    return settings_of(options_in(folder), scrape)
 
 
 def local(folder: Path) -> DemoSettings:
@@ -99,13 +98,6 @@ def test_the_route_names_the_gateway_and_the_host_that_were_given(tmp_path: Path
 
     assert route["hostnames"] == ["fraud.example.org"]
     assert [(one["namespace"], one["name"]) for one in route["parentRefs"]] == [("gateways", "public")]
-
-
-def test_the_audit_trail_names_whom_the_api_server_stamps(tmp_path: Path) -> None:
-    unstamped = settings_of(options_in(tmp_path), Found(lines=()), 15.0)
-
-    assert given(tmp_path).actors == {"alice", "serinus"}
-    assert unstamped.actors == {"unverified", "serinus"}
 
 
 @pytest.mark.parametrize("scrape", [1.0, 5.0, 15.0, 30.0, 60.0])

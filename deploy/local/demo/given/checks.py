@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,10 @@ _NEEDED: Final = (
 )
 
 
+_LATER: Final = frozenset({"routes", "actor-stamp"})
+"""What ``serinus check`` looks at in the demo's namespace, which is not there yet."""
+
+
 class CheckedLine(msgspec.Struct, frozen=True):
     """One line of ``serinus check -o json``."""
 
@@ -50,14 +55,12 @@ class Found:
         lines: one for each thing that was looked at.
         source: the operator's settings of the metric source; None where there are none.
         leftover: whether an earlier demo has left its namespace.
-        stamped: the name under which the audit trail will have whoever plays the demo; empty where it has none.
         alone: whether the operator has no other Rollout.
     """
 
     lines: Sequence[Line]
     source: SourceSettings | None = None
     leftover: bool = False
-    stamped: str = ""
     alone: bool = False
 
     @property
@@ -83,7 +86,6 @@ async def look(kubectl: Kubectl, options: Options) -> Found:
         lines=lines,
         source=source,
         leftover=leftover,
-        stamped=await _stamped(kubectl, lines),
         alone=not leftover and not (await kubectl.run(["get", "rollouts.serinus.dev", "-A", "-o", "name"])).strip(),
     )
 
@@ -102,8 +104,7 @@ async def _checked(kubectl: Kubectl, namespace: str) -> list[Line]:
         checked = msgspec.json.decode(text, type=list[CheckedLine])
     except msgspec.DecodeError as problem:
         raise DemoError(f"serinus check did not answer: {text[:300]}") from problem
-    # The routes of the demo's namespace are the demo's own.
-    return [Line(one.check, one.state, one.message, one.remedy) for one in checked if one.check != "routes"]
+    return [Line(one.check, one.state, one.message, one.remedy) for one in checked if one.check not in _LATER]
 
 
 async def _namespace(kubectl: Kubectl, name: str) -> tuple[bool, Line]:
@@ -172,8 +173,12 @@ async def reached(url: str) -> Line:
         async with asyncio.timeout(_REACHED_SECONDS):
             _, writer = await asyncio.open_connection(host, port)
     except (OSError, TimeoutError) as problem:
-        remedy = "give an address that this machine reaches, such as that of a kubectl port-forward"
-        return failed("gateway-url", f"{url} does not answer: {problem!r}", remedy)
+        said = f"{url} does not answer: {problem!r}"
+        if isinstance(problem, socket.gaierror):
+            return failed("gateway-url", said, "give an address that this machine knows")
+        # Envoy opens no port for a listener without routes, and the demo's route is not there yet.
+        remedy = "a gateway without routes may not answer; else give an address that this machine reaches"
+        return unknown("gateway-url", said, remedy)
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()
@@ -196,11 +201,3 @@ async def prometheus(url: str, preset: str) -> Line:
         said = f"{url} answers, and has no series of preset {preset} yet"
         return unknown("prometheus", said, "if the gateway has had routes: let Prometheus scrape its proxies")
     return ok("prometheus", f"{url} has {series:g} series of preset {preset}")
-
-
-async def _stamped(kubectl: Kubectl, lines: Sequence[Line]) -> str:
-    if not any(line.name == "actor-stamp" and line.state is State.OK for line in lines):
-        return ""
-    raw = json.loads(await kubectl.run(["auth", "whoami", "-o", "json"]))
-    name: str = raw["status"]["userInfo"]["username"]
-    return name

@@ -44,7 +44,7 @@ def run(options: Options, terminal: Terminal) -> int:
 
 
 def _play(options: Options, found: Found, scrape: float, kubectl: Kubectl, terminal: Terminal) -> int:
-    settings = settings_of(options, found, scrape)
+    settings = settings_of(options, scrape)
     fresh_folder(settings.folder)
     return director.run(settings, ready_scene(options, found, settings, kubectl, terminal), terminal)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from demo.given.pace import pace_of
 from demo.metrics.dataplanes import DATA_PLANES
 from demo.metrics.prometheus import Probe
 from demo.settings import DemoSettings, Programs
-from demo.stagehand import apply, serve_versions, traffic
+from demo.stagehand import apply, serve_versions, stamped, traffic
 from demo.terminal import Terminal
 from serinus.api.names import UNVERIFIED
 
@@ -30,8 +31,11 @@ _PROGRAM: Final = "PROGRAM"
 _COMMAND: Final = ("python3", "-I", "-u", "-c", f"import os; exec(os.environ['{_PROGRAM}'])")
 
 
-def settings_of(options: Options, found: Found, scrape: float) -> DemoSettings:
-    """Return the settings of the acts in this cluster, whose Prometheus scrapes at this interval."""
+def settings_of(options: Options, scrape: float) -> DemoSettings:
+    """Return the settings of the acts in this cluster, whose Prometheus scrapes at this interval.
+
+    Whom the audit trail may name is known once the namespace is there.
+    """
     return DemoSettings(
         namespace=options.namespace,
         hostname=options.hostname,
@@ -44,7 +48,7 @@ def settings_of(options: Options, found: Found, scrape: float) -> DemoSettings:
         folder=options.folder.resolve(),
         rate=options.rate,
         pace=pace_of(scrape, options.rate),
-        actors=frozenset({found.stamped or UNVERIFIED, "serinus"}),
+        actors=frozenset(),
         trouble="See the operator's log, and load.log in the folder of the demo",
     )
 
@@ -88,13 +92,15 @@ async def ready_scene(
         await stack.enter_async_context(own_namespace(kubectl, options.namespace, terminal, keep=options.keep))
         api, proxy = await stack.enter_async_context(proxied(kubectl, settings.folder / "proxy.log"))
         view = ClusterView(api)
+        person = await stamped(kubectl, options.namespace) or UNVERIFIED
+        terminal.line(f"the audit trail will name {person}")
         await apply(kubectl, settings.folder, "programs", programs(options.namespace))
         await serve_versions(view, kubectl, kubectl, settings, terminal)
         log, load = await stack.enter_async_context(traffic(settings, kubectl.environment, terminal, "--elsewhere"))
         probe = Probe(session, options.prometheus, settings.plane)
         scrape = found.source.scrape_interval.seconds if found.source else 0.0
         yield Scene(
-            settings=settings,
+            settings=replace(settings, actors=frozenset({person, "serinus"})),
             view=view,
             kubectl=kubectl,
             probe=probe,
