@@ -104,8 +104,20 @@ test-installed: setup ## what users install, run for real: Argo CD over Git, an 
 soak: setup ## a simulated week of 200 rollouts, judged from outside (40 minutes; writes .soak/result.json); SEED=2 for another one
 	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -u -m support.soak --seed $(or $(SEED),1)
 
-demo: setup ## watch a good version promoted and two bad ones rolled back, in a real local cluster
+# In a cluster of yours: what is typed behind `make demo` alone counts. The environment has a KUBECONFIG for other reasons.
+typed = $(if $(filter command,$(origin $1)),'--$2=$($1)')
+ELSEWHERE := $(strip $(call typed,KUBECONFIG,kubeconfig) $(call typed,CONTEXT,context) $(call typed,GATEWAY,gateway) \
+  $(call typed,GATEWAY_URL,gateway-url) $(call typed,PROMETHEUS,prometheus) $(call typed,PRESET,preset) \
+  $(if $(filter command,$(origin OPTIONS)),$(OPTIONS)))
+
+demo: setup ## watch a good version promoted and two bad ones rolled back, in a real local cluster or in that of KUBECONFIG=file
+ifeq ($(ELSEWHERE),)
 	$(CLUSTER) $(BIN)/python -m demo run
+else ifeq ($(filter command,$(origin KUBECONFIG)),)
+	@echo 'say make demo KUBECONFIG=file as well: that of the environment is not taken' >&2; exit 2
+else
+	PYTHONPATH=deploy/local $(BIN)/python -m demo cluster $(ELSEWHERE)
+endif
 
 demo-llm: setup ## watch a language model whose first token is slow lose its traffic, in a real local cluster
 	$(CLUSTER) $(BIN)/python -m demo llm --folder .demo-llm

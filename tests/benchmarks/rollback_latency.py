@@ -29,8 +29,8 @@ import aiohttp  # noqa: E402 - the paths above come first
 
 from benchmarks.scale.prometheus import quantile  # noqa: E402
 from demo.behaviour import Behaviour  # noqa: E402
+from demo.metrics.prometheus import Counts, Probe, is_visible  # noqa: E402
 from demo.observe import wait_for  # noqa: E402
-from demo.prometheus import Counts, Probe, is_visible  # noqa: E402
 from localcluster.api import Api  # noqa: E402
 from localcluster.client import Cluster  # noqa: E402
 from serinus.api.abort_condition import parse_abort_condition  # noqa: E402
@@ -135,7 +135,7 @@ async def until_visible(place: Place, probe: Probe) -> float:
 
 
 async def counts(place: Place, probe: Probe) -> Counts:
-    return await probe.counts(CONDITION, envoy_cluster_of(place.namespace, BAD))
+    return await probe.counts(CONDITION, f'envoy_cluster_name="{envoy_cluster_of(place.namespace, BAD)}"')
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """A good version on real parts: from 0 % to 100 %, and what everybody sees on the way."""
 
 from demo.observe import wait_for
-from demo.requestlog import count_by_version
+from demo.traffic.requestlog import count_by_version
 from serinus.api.names import FINALIZER
 from serinus.api.rollout_status import RunResult
 from support.e2e.fixtures import GOOD, STABLE

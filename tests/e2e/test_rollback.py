@@ -8,7 +8,7 @@ import pytest
 from demo.behaviour import Behaviour
 from demo.observe import wait_for
 from demo.process import running
-from demo.requestlog import between
+from demo.traffic.requestlog import between
 from serinus.api.rollout_status import Phase, RollbackReason, RunResult, StageState
 from support.e2e.fixtures import BAD, STABLE
 from support.e2e.manifests import ERRORS, LATENCY, backend_of, canary, production, staging, weights_in

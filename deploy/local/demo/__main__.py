@@ -1,4 +1,4 @@
-"""`python -m demo run`: the whole demo, inside a local cluster; `python -m demo llm`: that of a language model."""
+"""`python -m demo run`: the demo in a local cluster; `llm`: that of a language model; `cluster`: in one of yours."""
 
 import argparse
 import asyncio
@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from demo import director
+from demo import director, given
 from demo.errors import DemoError
+from demo.given import options as given_options
+from demo.given import play as given_play
 from demo.llm import play as llm
-from demo.load import MAX_PER_SECOND
-from demo.stagehand import Setting, fresh_folder
+from demo.local.stage import Setting, ready_scene
+from demo.stagehand import fresh_folder
 from demo.terminal import Terminal
+from demo.traffic.load import MAX_PER_SECOND
 from localcluster.client import Cluster
 from localcluster.errors import LocalClusterError
 from localcluster.settings import CHECKOUT
@@ -25,10 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return the exit status."""
     options = _parser().parse_args(arguments)
     try:
+        if options.command == given.COMMAND:
+            return given_play.run(given_options.Options.of(options), Terminal())
         setting = Setting(Cluster.current(), fresh_folder(options.folder.resolve()), options.rate)
         if options.command == "llm":
             return int(not asyncio.run(llm.play(setting, Terminal())))
-        return director.run(setting, Terminal())
+        terminal = Terminal()
+        return director.run(setting.demo, ready_scene(setting, terminal), terminal)
     except KeyboardInterrupt:
         return director.INTERRUPTED
     except (DemoError, LocalClusterError) as problem:
@@ -47,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=about)
         one.add_argument("--folder", type=Path, default=CHECKOUT / ".demo", help="folder for result.json and the logs")
         one.add_argument("--rate", type=_rate, default=rate, help=f"requests per second; default {rate:g}")
+    given_options.add(commands.add_parser(given.COMMAND, help="play the demo in a cluster that a kubeconfig names"))
     return parser
 
 

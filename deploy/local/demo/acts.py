@@ -5,29 +5,48 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from demo.cluster import ClusterView, Kubectl, set_version_command
 from demo.errors import CouldNotAskError
-from demo.fraud import MODEL
-from demo.manifests import GOOD, NAMESPACE, Version
+from demo.manifests import GOOD, Version
+from demo.metrics.prometheus import Probe, is_visible
 from demo.observe import ended, position, wait_for
+from demo.portable.server import PORT
 from demo.process import Running
-from demo.prometheus import Probe, is_visible
-from demo.requestlog import RequestLog, between
-from demo.result import SETTLED_SECONDS, PromotionFacts, RollbackFacts
+from demo.result import PromotionFacts, RollbackFacts
+from demo.settings import DemoSettings
 from demo.terminal import Style, Terminal
 from demo.track import Snapshot, Track
+from demo.traffic.requestlog import RequestLog, between
 from serinus.api.abort_condition import AbortCondition
-from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase, RolloutStatus, StageState
 
-KEY: Final = ObjectKey(NAMESPACE, MODEL)
 RULE: Final = "predict"
 
-_RUN_SECONDS: Final = 120.0
 _AFTERWARDS_SECONDS: Final = 4.0
-_PROMETHEUS_POLL_SECONDS: Final = 0.2
+
+
+class Meter(Protocol):
+    """Counts the operator's queries during analysis."""
+
+    @property
+    def tick(self) -> float:
+        """Seconds between two readings."""
+        ...
+
+    @property
+    def per_tick(self) -> float | None:
+        """The queries per tick so far; None where they cannot be measured."""
+        ...
+
+    async def record(self, status: RolloutStatus) -> None:
+        """Take a reading.
+
+        Raises:
+            CouldNotAskError: Prometheus did not answer.
+        """
+        ...
 
 
 @dataclass(slots=True)
@@ -77,33 +96,35 @@ class BreachWatch:
 
     probe: Probe
     condition: AbortCondition
-    cluster: str
+    backend: str
+    every: float
     visible_at: float | None = None
 
     async def watch(self) -> None:
-        """Poll every 0.2 s; failed queries are ignored."""
+        """Poll; failed queries are ignored."""
         before = None
         while self.visible_at is None:
             sent_at = time.time()
             with suppress(CouldNotAskError):
-                counts = await self.probe.counts(self.condition, self.cluster)
+                counts = await self.probe.counts(self.condition, self.backend)
                 before = counts if before is None else before
                 if is_visible(self.condition, counts.since(before)):
                     self.visible_at = sent_at
-            await asyncio.sleep(_PROMETHEUS_POLL_SECONDS)
+            await asyncio.sleep(self.every)
 
 
 @dataclass(slots=True, kw_only=True)
 class Scene:
     """What the acts work with: the cluster, the traffic, the terminal."""
 
+    settings: DemoSettings
     view: ClusterView
     kubectl: Kubectl
     probe: Probe
     log: RequestLog
     terminal: Terminal
     programs: tuple[Running, ...]
-    meter: QueryMeter
+    meter: Meter
 
     async def snapshot(self, track: Track) -> Snapshot:
         """Read Rollout and route once, and print what has changed.
@@ -113,7 +134,8 @@ class Scene:
         """
         for program in self.programs:
             program.check()
-        rollout, route = await asyncio.gather(self.view.rollout(KEY), self.view.route(KEY, RULE))
+        key = self.settings.key
+        rollout, route = await asyncio.gather(self.view.rollout(key), self.view.route(key, RULE))
         snapshot = Snapshot(time.time(), rollout, route)
         if track.record_route(snapshot.at, route):
             self.terminal.line(f"the gateway has accepted {track.weights[-1]:g}% for {track.backend}", Style.YELLOW)
@@ -131,7 +153,8 @@ class Scene:
         return await wait_for(
             lambda: self.snapshot(track),
             lambda snapshot: over(snapshot.rollout),
-            within=_RUN_SECONDS,
+            within=self.settings.pace.run,
+            every=self.settings.pace.poll,
             what=f"the end of the run of {version.number}",
             describe=lambda snapshot: f"{position(snapshot.rollout.status)}: {snapshot.rollout.status.summary}",
         )
@@ -143,11 +166,12 @@ class Scene:
             DemoError: the operator or the load generator has exited, or the cluster cannot be read.
         """
         start = time.monotonic()
-        seconds = _AFTERWARDS_SECONDS + SETTLED_SECONDS
+        seconds = _AFTERWARDS_SECONDS + self.settings.pace.settled
         return await wait_for(
             lambda: self.snapshot(track),
             lambda snapshot: snapshot.route.accepted and time.monotonic() - start >= seconds,
-            within=_RUN_SECONDS,
+            within=self.settings.pace.run,
+            every=self.settings.pace.poll,
             what="a route that the gateway accepts",
             describe=lambda snapshot: f"accepted shares {dict(snapshot.route.weights)}",
         )
@@ -159,7 +183,7 @@ class Scene:
 
     async def set_version(self, version: Version) -> float:
         """Change ``spec.version``, the only manual step of a run, and return the time of the change."""
-        arguments = set_version_command(KEY, version.number)
+        arguments = set_version_command(self.settings.key, version.number)
         shown = [f"'{part}'" if "{" in part else part for part in arguments]
         at = time.time()
         output = await self.kubectl.run(arguments)
@@ -186,6 +210,7 @@ async def promote(scene: Scene, version: Version) -> PromotionFacts:
         route=after.route,
         track=track,
         requests=tuple(between(scene.log.read(), started)),
+        settled=scene.settings.pace.settled,
     )
 
 
@@ -195,7 +220,9 @@ async def roll_back(scene: Scene, version: Version, condition: AbortCondition, s
     Raises:
         DemoError: the run did not end in time.
     """
-    track, breach = Track(version.backend), BreachWatch(scene.probe, condition, version.envoy_cluster)
+    settings, track = scene.settings, Track(version.backend)
+    backend = settings.plane.backend(settings.namespace, version.backend, PORT)
+    breach = BreachWatch(scene.probe, condition, backend, settings.pace.probe)
     async with _background(breach.watch()):
         started = await scene.set_version(version)
         await scene.follow(version, track)
@@ -209,13 +236,15 @@ async def roll_back(scene: Scene, version: Version, condition: AbortCondition, s
         track=track,
         visible_at=breach.visible_at,
         requests=tuple(between(scene.log.read(), started)),
+        settled=settings.pace.settled,
+        safe_within=settings.pace.safe,
     )
 
 
 async def _measure(scene: Scene) -> None:
     while True:
         with suppress(CouldNotAskError):
-            await scene.meter.record((await scene.view.rollout(KEY)).status)
+            await scene.meter.record((await scene.view.rollout(scene.settings.key)).status)
         await asyncio.sleep(scene.meter.tick)
 
 

@@ -8,17 +8,13 @@ from typing import Any, Final
 from demo.acts import Scene
 from demo.cluster import Kubectl
 from demo.errors import DemoError
-from demo.fraud import MODEL
-from demo.manifests import FAILING, GOOD, NAMESPACE, SLOW
+from demo.manifests import FAILING, GOOD, SLOW
 from demo.observe import wait_for
 from demo.oncall import SERINUS
 from demo.result import Claim
-from demo.rights import TEAM
 
 _RECORDED_SECONDS: Final = 20.0
 _SHOWN: Final = 12
-_ACTORS: Final = frozenset({TEAM, "serinus"})
-"""The team asked for every version, and the operator did the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +25,14 @@ class AuditFacts:
         verified: output of ``serinus audit verify``.
         records: every record as ``(event, version)``, in order.
         actors: who the records say acted.
+        expected: who should have acted: who asked for every version, and the operator, which did the rest.
         report: path of the audit report.
     """
 
     verified: str
     records: tuple[tuple[str, str], ...]
     actors: frozenset[str]
+    expected: frozenset[str]
     report: Path
 
     def claims(self) -> list[Claim]:
@@ -44,7 +42,7 @@ class AuditFacts:
         return [
             Claim("serinus audit verify finds the chain whole", self.verified.startswith("ok: "), self.verified),
             Claim("the audit trail has one promotion and two rollbacks", ends == expected, str(ends)),
-            Claim("every record says who acted", self.actors == _ACTORS, ", ".join(sorted(self.actors))),
+            Claim("every record says who acted", self.actors == self.expected, ", ".join(sorted(self.actors))),
             Claim("the audit report is written", self.report.is_file(), str(self.report)),
         ]
 
@@ -56,7 +54,9 @@ async def audit(scene: Scene, folder: Path) -> AuditFacts:
         DemoError: a command failed, or the last rollback was not recorded in time.
     """
     serinus = Kubectl(SERINUS, scene.kubectl.environment)
-    model = (MODEL, "-n", NAMESPACE)
+    settings = scene.settings
+    model = (settings.key.name, "-n", settings.namespace)
+    shown_model = " ".join(model)
 
     async def read() -> list[dict[str, Any]]:
         lines = (await serinus.run(["audit", "log", *model, "-o", "json"])).splitlines()
@@ -65,17 +65,17 @@ async def audit(scene: Scene, folder: Path) -> AuditFacts:
     last = ("RolledBack", FAILING.number)
     what = "a record of the last rollback"
     raws = await wait_for(read, lambda raws: last in map(_subject, raws), within=_RECORDED_SECONDS, what=what)
-    await scene.show("get", "mdl,mv", "-n", NAMESPACE)
+    await scene.show("get", "mdl,mv", "-n", settings.namespace)
     output = await serinus.run(["audit", "log", *model])
     shown = "\n".join(output.splitlines()[-_SHOWN:])
-    scene.terminal.command(f"serinus audit log {MODEL} -n {NAMESPACE} | tail -n {_SHOWN}", shown)
+    scene.terminal.command(f"serinus audit log {shown_model} | tail -n {_SHOWN}", shown)
     verified = await _verify(serinus, model)
-    scene.terminal.command(f"serinus audit verify {MODEL} -n {NAMESPACE}", verified)
+    scene.terminal.command(f"serinus audit verify {shown_model}", verified)
     page = folder / "report.html"
     await serinus.run(["report", *model, "-o", str(page)])
-    scene.terminal.command(f"serinus report {MODEL} -n {NAMESPACE} -o {page}", f"{page.stat().st_size:,} bytes")
+    scene.terminal.command(f"serinus report {shown_model} -o {page}", f"{page.stat().st_size:,} bytes")
     actors = frozenset(raw["actor"]["name"] for raw in raws)
-    return AuditFacts(verified.strip(), tuple(map(_subject, raws)), actors, page)
+    return AuditFacts(verified.strip(), tuple(map(_subject, raws)), actors, settings.actors, page)
 
 
 def _subject(raw: dict[str, Any]) -> tuple[str, str]:

@@ -5,12 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import aiohttp
 
 from demo.errors import CouldNotAskError, DemoError
-from localcluster.api import Api, ApiError
+from localcluster.api import ApiError
 from serinus.api.names import HTTP_ROUTE, ROLLOUT, Kind, ObjectKey
 from serinus.api.parsing import decode
 from serinus.api.rollout_status import RolloutStatus
@@ -19,6 +19,19 @@ from serinus.errors import InvalidObjectError
 DEPLOYMENT: Final = Kind("apps", "v1", "Deployment", "deployments")
 
 _KUBECTL_SECONDS: Final = 30.0
+
+
+class ReadsObjects(Protocol):
+    """Reads objects of the API server, such as :class:`localcluster.api.Api`."""
+
+    async def request(self, method: str, path: str) -> dict[str, Any]:
+        """Send a request and return the object.
+
+        Raises:
+            ApiError: the API server refused.
+            aiohttp.ClientError: it could not be reached.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +68,7 @@ class RolloutView:
 class ClusterView:
     """Reads objects of one cluster."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: ReadsObjects) -> None:
         self._api = api
 
     async def rollout(self, key: ObjectKey) -> RolloutView:
@@ -135,6 +148,8 @@ class Kubectl:
     async def run(self, arguments: Sequence[str], stdin: str = "", status: int = 0) -> str:
         """Run one command that must end with this exit status, and return its output.
 
+        The terminal's Ctrl-C does not reach it: what removes the demo's objects runs to its end.
+
         Raises:
             DemoError: it ended with another one; the message contains its error output.
         """
@@ -145,6 +160,7 @@ class Kubectl:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=dict(self.environment),
+            start_new_session=True,
         )
         try:
             async with asyncio.timeout(_KUBECTL_SECONDS):

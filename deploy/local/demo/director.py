@@ -6,20 +6,20 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from demo.acts import Scene, promote, roll_back
 from demo.audit import AuditFacts, audit
 from demo.errors import DemoError
-from demo.fraud import MODEL
-from demo.manifests import FAILING, GOOD, NAMESPACE, SLOW, VERSIONS, Version
+from demo.manifests import FAILING, GOOD, SLOW, VERSIONS, Version
 from demo.oncall import OnCallFacts, look
-from demo.requestlog import between, count_by_version, quantile
 from demo.result import Claim, PromotionFacts, Result, RollbackFacts, claims_of_queries
-from demo.stagehand import Setting, adopt, ready_scene
+from demo.settings import DemoSettings
+from demo.stagehand import adopt
 from demo.terminal import Style, Terminal
+from demo.traffic.requestlog import between, count_by_version, quantile
 from serinus.api.abort_condition import parse_abort_condition
 
 INTERRUPTED: Final = 130
@@ -69,26 +69,32 @@ class _Facts:
         )
 
 
-def run(setting: Setting, terminal: Terminal) -> int:
-    """Play the demo and return the exit status: 0 only if every claim holds."""
+def run(settings: DemoSettings, scene: AbstractAsyncContextManager[Scene], terminal: Terminal) -> int:
+    """Play the demo and return the exit status: 0 only if every claim holds.
+
+    Args:
+        settings: of the demo.
+        scene: sets everything up, and takes it down in the end.
+        terminal: where it is shown.
+    """
     try:
-        return asyncio.run(_run(setting, terminal))
+        return asyncio.run(_run(settings, scene, terminal))
     except (KeyboardInterrupt, asyncio.CancelledError):
         terminal.close()
         terminal.line("interrupted: all programs of the demo are stopped", Style.YELLOW)
         return INTERRUPTED
 
 
-async def _run(setting: Setting, terminal: Terminal) -> int:
+async def _run(settings: DemoSettings, scene: AbstractAsyncContextManager[Scene], terminal: Terminal) -> int:
     _end_on_signals()
     facts = _Facts()
     try:
-        await _play(setting, terminal, facts)
+        await _play(settings, scene, terminal, facts)
     except DemoError as problem:
         facts.broken = str(problem)
     terminal.close()
     result = facts.result()
-    result.write(setting.folder / "result.json")
+    result.write(settings.folder / "result.json")
     _conclude(terminal, facts, result)
     return 0 if result.ok else 1
 
@@ -106,21 +112,23 @@ def _end_on_signals() -> None:
         asyncio.get_running_loop().add_signal_handler(number, end)
 
 
-async def _play(setting: Setting, terminal: Terminal, facts: _Facts) -> None:
-    terminal.heading(f"{MODEL}: four versions, one route, {setting.rate:g} requests/s")
-    async with ready_scene(setting, terminal) as scene:
+async def _play(
+    settings: DemoSettings, stage: AbstractAsyncContextManager[Scene], terminal: Terminal, facts: _Facts
+) -> None:
+    terminal.heading(f"{settings.key.name}: four versions, one route, {settings.rate:g} requests/s")
+    async with stage as scene:
         live = asyncio.create_task(_keep_live(scene))
         try:
-            await adopt(scene, setting.folder)
-            await scene.show("get", "mro", "-n", NAMESPACE, "-o", "wide")
+            await adopt(scene)
+            await _show_rollout(scene)
             await _play_acts(scene, facts)
             terminal.heading(f"At 3 a.m. somebody asks what became of {FAILING.number}")
-            facts.on_call = await look(scene, setting.folder)
+            facts.on_call = await look(scene, settings.folder)
             terminal.heading("A year later an auditor asks why")
-            facts.audited = await audit(scene, setting.folder)
+            facts.audited = await audit(scene, settings.folder)
         except DemoError as problem:
             await _try_to_show_status(scene)
-            raise DemoError(f"{problem}\n  The operator's log is {setting.folder / 'operator.log'}") from problem
+            raise DemoError(f"{problem}\n  {settings.trouble}") from problem
         finally:
             live.cancel()
             with suppress(asyncio.CancelledError):
@@ -132,7 +140,7 @@ async def _play_acts(scene: Scene, facts: _Facts) -> None:
     terminal.heading(f"{GOOD.number} is good: 0 % with tests, 5 %, 100 %")
     facts.promotions.append(await promote(scene, GOOD))
     facts.queries_per_tick = scene.meter.per_tick
-    await scene.show("get", "mro", "-n", NAMESPACE, "-o", "wide")
+    await _show_rollout(scene)
     await _show_events(scene)
     if facts.promotions[-1].figures() is None:
         # The other acts need this version as their rollback target.
@@ -140,14 +148,18 @@ async def _play_acts(scene: Scene, facts: _Facts) -> None:
     for version, condition, fault in _BAD_VERSIONS:
         terminal.heading(f"{version.number} {fault}: the tests at 0 % cannot see that")
         facts.rollbacks.append(await roll_back(scene, version, condition))
-        await scene.show("get", "mro", "-n", NAMESPACE, "-o", "wide")
+        await _show_rollout(scene)
         await _show_status(scene)
         await _show_events(scene)
 
 
+async def _show_rollout(scene: Scene) -> None:
+    await scene.show("get", "mro", "-n", scene.settings.namespace, "-o", "wide")
+
+
 async def _show_status(scene: Scene) -> None:
     await scene.show(
-        *("describe", "mro", MODEL, "-n", NAMESPACE),
+        *("describe", "mro", scene.settings.key.name, "-n", scene.settings.namespace),
         keep=lambda text: _section(text, "Status:", "Events:"),
         piped=" | sed -n '/^Status:/,/^Events:/p'",
     )
@@ -155,7 +167,7 @@ async def _show_status(scene: Scene) -> None:
 
 async def _show_events(scene: Scene) -> None:
     await scene.show(
-        *("events", "-n", NAMESPACE, "--for", f"rollout.serinus.dev/{MODEL}"),
+        *("events", "-n", scene.settings.namespace, "--for", f"rollout.serinus.dev/{scene.settings.key.name}"),
         keep=lambda text: "\n".join(text.splitlines()[-_EVENTS_SHOWN:]),
         piped=f" | tail -n {_EVENTS_SHOWN}",
     )

@@ -3,32 +3,22 @@
 Nothing is downloaded, and training is deterministic: a version's parameters follow from its number.
 """
 
-import math
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from demo.portable.server import Payment, probability
 
-MODEL: Final = "fraud-detector"
+Floats = NDArray[np.float64]
 
 _ROWS: Final = 4000
 _NEWTON_STEPS: Final = 12
 _RIDGE: Final = 1e-3
 _NIGHT_ENDS: Final = 6
-_TYPICAL_AMOUNT: Final = math.log(60.0)
 # The true coefficients of the generated payments: bias, amount, night, merchant risk, amount at a risky merchant.
 _TRUTH: Final = np.array([-3.0, 0.8, 1.1, 2.4, 0.9])
-
-
-class Payment(NamedTuple):
-    """A payment: the amount in the card's currency, the hour (0 to 23), the merchant's risk (0 to 1)."""
-
-    amount: float
-    hour: int
-    merchant_risk: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +35,7 @@ class FraudModel:
 
     def score(self, payment: Payment) -> float:
         """Return the probability that the payment is fraud, 0 to 1."""
-        amount = math.log(max(payment.amount, 0.01)) - _TYPICAL_AMOUNT
-        night = 1.0 if payment.hour < _NIGHT_ENDS else 0.0
-        features = (1.0, amount, night, payment.merchant_risk, amount * payment.merchant_risk)
-        return 1.0 / (1.0 + math.exp(-sum(w * x for w, x in zip(self.weights, features, strict=True))))
+        return probability(self.weights, payment)
 
 
 def train(version: str) -> FraudModel:

@@ -1,7 +1,7 @@
 """The demo's manifests: the YAML templates of ``manifests/``, filled in for each version."""
 
 import hashlib
-import sys
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +9,14 @@ from string import Template
 from typing import Final
 
 from demo.behaviour import Behaviour
-from demo.fraud import MODEL, train
-from demo.modelserver import PORT
-from localcluster.parts import gateway
+from demo.fraud import train
+from demo.portable.server import MODEL, PORT
+from demo.settings import DemoSettings
 from serinus.api.names import model_version_name
 
-NAMESPACE: Final = "demo"
 HOSTNAME: Final = "fraud.demo.local"
 
 _TEMPLATES: Final = Path(__file__).with_name("manifests")
-_SOURCES: Final = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +37,6 @@ class Version:
         """The name of its ModelVersion."""
         return model_version_name(MODEL, self.number)
 
-    @property
-    def envoy_cluster(self) -> str:
-        """The name of its Service in Envoy's metrics, as set by Contour."""
-        return f"{NAMESPACE}_{self.backend}_{PORT}"
-
 
 STABLE: Final = Version("2.2.4", "What served before the demo started.", Behaviour())
 GOOD: Final = Version("2.3.0", "Retrained on October.", Behaviour())
@@ -55,50 +48,61 @@ FAILING: Final = Version("2.3.2", "Caches merchant features.", Behaviour(failing
 VERSIONS: Final = (STABLE, GOOD, SLOW, FAILING)
 
 
-def namespaces() -> str:
-    """Return the Namespaces of the demo and of the operator."""
-    return fill("namespace.yaml", {})
-
-
-def version(described: Version) -> str:
+def version(described: Version, settings: DemoSettings) -> str:
     """Return the Deployment, Service and ModelVersion of a version."""
     model = train(described.number)
     digest = hashlib.sha256(repr(model.weights).encode()).hexdigest()
     own = {"version": described.number, "backend": described.backend, "changes": described.changes}
-    own |= {"auc": str(model.auc), "digest": digest, "arguments": _arguments(described.behaviour)}
-    return fill("version.yaml", own)
+    own |= {"auc": str(model.auc), "digest": digest}
+    arguments = ["--version", described.number, "--port", str(PORT)]
+    arguments += [] if settings.programs.trains else ["--weights", json.dumps(model.weights)]
+    own["arguments"] = json.dumps(arguments + _arguments(described.behaviour))
+    return _fill("version.yaml", settings, own)
 
 
-def route(first: Version) -> str:
+def route(first: Version, settings: DemoSettings) -> str:
     """Return the team's HTTPRoute, with all traffic to one version."""
-    return fill("route.yaml", {"backend": first.backend})
+    return _fill("route.yaml", settings, {"backend": first.backend})
 
 
-def rollout(desired: Version) -> str:
+def rollout(desired: Version, settings: DemoSettings) -> str:
     """Return the Rollout with this desired version."""
-    return fill("rollout.yaml", {"version": desired.number})
+    return _fill("rollout.yaml", settings, {"version": desired.number})
 
 
-def _arguments(behaviour: Behaviour) -> str:
+def _arguments(behaviour: Behaviour) -> list[str]:
     options = {
         "--latency-under-traffic": behaviour.latency_seconds,
         "--failing-share": behaviour.failing_share,
         "--after-requests": behaviour.after_requests,
     }
-    return "".join(f', "{name}", "{value}"' for name, value in options.items() if value)
+    return [word for name, value in options.items() if value for word in (name, str(value))]
 
 
-def fill(name: str, own: Mapping[str, str]) -> str:
-    """Return a template with its values: those of the whole demo, and over them ``own``."""
+def _fill(name: str, settings: DemoSettings, own: Mapping[str, str]) -> str:
+    programs, pace = settings.programs, settings.pace
     common = {
-        "namespace": NAMESPACE,
+        "namespace": settings.namespace,
         "model": MODEL,
-        "hostname": HOSTNAME,
+        "hostname": settings.hostname,
         "port": str(PORT),
-        "gateway": gateway.NAME,
-        "gatewayNamespace": gateway.NAMESPACE,
-        "python": sys.executable,
-        "sources": str(_SOURCES),
+        "gateway": settings.gateway.name,
+        "gatewayNamespace": settings.gateway.namespace,
+        "preset": settings.preset,
+        "source": settings.source,
+        "image": programs.image,
+        "server": json.dumps(programs.server),
+        "serverEnvironment": json.dumps(programs.server_environment),
+        "contract": json.dumps(programs.contract),
+        "contractEnvironment": json.dumps(programs.contract_environment),
+        "canary": f"{pace.canary}s",
+        "bake": f"{pace.bake}s",
+        "stage": f"{pace.stage}s",
     }
+    return fill(name, common | dict(own))
+
+
+def fill(name: str, values: Mapping[str, str]) -> str:
+    """Return a template with its values."""
     # substitute() raises KeyError for a missing value, so that no field is left empty.
-    return Template(_TEMPLATES.joinpath(name).read_text(encoding="utf-8")).substitute(common, **own)
+    return Template(_TEMPLATES.joinpath(name).read_text(encoding="utf-8")).substitute(values)

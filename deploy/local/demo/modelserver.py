@@ -19,14 +19,11 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from demo.behaviour import Behaviour, behaviour_of, treatment
-from demo.fraud import MODEL, FraudModel, Payment, train
+from demo.behaviour import Behaviour, behaviour_of
+from demo.fraud import FraudModel, train
+from demo.portable.server import INFER_PATH, MODEL, POD_IP, PORT, SERVED_BY, Payment, treatment
 
-SERVED_BY: Final = "x-served-by"
-INFER_PATH: Final = f"/v2/models/{MODEL}/infer"
-PORT: Final = 8080
 CONTROL_PORT: Final = 8081
-POD_IP: Final = "POD_IP"
 
 _MAX_BODY_BYTES: Final = 16_384
 _GRACE_SECONDS: Final = 3.0

@@ -11,12 +11,13 @@ import aiohttp
 from demo.acts import Scene
 from demo.cluster import Kubectl
 from demo.errors import CouldNotAskError
-from demo.fraud import MODEL
-from demo.manifests import FAILING, NAMESPACE
+from demo.manifests import FAILING
 from demo.observe import wait_for
+from demo.portable.server import MODEL
 from demo.process import Running, running
 from demo.result import Claim
 from demo.terminal import Terminal
+from serinus.api.names import ObjectKey
 
 SERINUS: Final = Path(sys.executable).with_name("serinus")
 ROLLED_BACK: Final = 2
@@ -60,21 +61,22 @@ async def look(scene: Scene, folder: Path) -> OnCallFacts:
     Raises:
         DemoError: a command failed, or the page did not answer.
     """
-    status, explanation = await status_and_explanation(scene.kubectl, scene.terminal, MODEL)
-    command = [str(SERINUS), "web", "--port", "0", "-n", NAMESPACE]
+    key = scene.settings.key
+    status, explanation = await status_and_explanation(scene.kubectl, scene.terminal, key)
+    command = [str(SERINUS), "web", "--port", "0", "-n", key.namespace]
     async with running("the page", command, scene.kubectl.environment, folder / "web.log") as web:
-        address, page = await _page(web)
+        address, page = await _page(web, key)
     scene.terminal.command("serinus web", f"{address} shows {len(page):,} bytes about {MODEL}, live in a browser")
     return OnCallFacts(status, explanation, page)
 
 
-async def status_and_explanation(team: Kubectl, terminal: Terminal, model: str) -> tuple[str, str]:
+async def status_and_explanation(team: Kubectl, terminal: Terminal, key: ObjectKey) -> tuple[str, str]:
     """Show what ``serinus status`` and ``serinus explain`` say of a model whose version was rolled back.
 
     Raises:
         DemoError: a command failed.
     """
-    serinus, name = Kubectl(SERINUS, team.environment), (model, "-n", NAMESPACE)
+    serinus, name = Kubectl(SERINUS, team.environment), (key.name, "-n", key.namespace)
     status = await serinus.run(["status", *name], status=ROLLED_BACK)
     terminal.command(f"serinus status {' '.join(name)}; echo $?", f"{status}{ROLLED_BACK}")
     explanation = await serinus.run(["explain", *name])
@@ -82,7 +84,7 @@ async def status_and_explanation(team: Kubectl, terminal: Terminal, model: str) 
     return status, explanation
 
 
-async def _page(web: Running) -> tuple[str, str]:
+async def _page(web: Running, key: ObjectKey) -> tuple[str, str]:
     """Return the address of the Rollout's page and its HTML."""
 
     async def read() -> tuple[str, str]:
@@ -90,7 +92,7 @@ async def _page(web: Running) -> tuple[str, str]:
         found = re.search(r"http://\S+:\d+", web.tail())
         if found is None:
             raise CouldNotAskError("the page has no address yet")
-        address = f"{found[0]}/rollouts/{NAMESPACE}/{MODEL}"
+        address = f"{found[0]}/rollouts/{key}"
         try:
             async with (
                 aiohttp.ClientSession(trust_env=False) as session,

@@ -8,8 +8,9 @@ import msgspec
 
 from demo.cluster import RouteView
 from demo.manifests import Version
-from demo.requestlog import RequestRecord, between, count_by_version, quantile
+from demo.settings import LOCAL_PACE
 from demo.track import Track, rises_as_planned
+from demo.traffic.requestlog import RequestRecord, between, count_by_version, quantile
 from serinus.api.abort_condition import AbortCondition
 from serinus.api.rollout_status import Phase, RollbackReason, RolloutStatus, RunResult
 
@@ -17,11 +18,7 @@ MAX_QUERIES_PER_TICK: Final = 8.0
 """Five, as nobody speaks gRPC, and three at ticks at which counters are new."""
 CANARY_PERCENT: Final = 5.0
 PLANNED: Final = (0.0, CANARY_PERCENT, 100.0)
-SETTLED_SECONDS: Final = 1.0
-"""Envoy applies an accepted route much faster: requests sent later must not reach the bad version."""
-
 _ALL: Final = 100.0
-_MAX_SECONDS_TO_SAFE: Final = 15.0
 _P95: Final = 0.95
 _P95_LIMIT_SECONDS: Final = 0.2
 
@@ -77,6 +74,7 @@ class PromotionFacts:
         started: when ``spec.version`` was changed, in seconds since 1970.
         ended: when the end of the run was observed, likewise.
         requests: requests of the load generator since ``started``.
+        settled: seconds after which an accepted route is in effect: from then on nobody else may answer.
     """
 
     version: Version
@@ -86,6 +84,7 @@ class PromotionFacts:
     route: RouteView
     track: Track
     requests: tuple[RequestRecord, ...]
+    settled: float = LOCAL_PACE.settled
 
     def figures(self) -> Promoted | None:
         """Return the figures for the result, or None if the version was not promoted."""
@@ -99,7 +98,7 @@ class PromotionFacts:
         number, stable = self.version.number, self.status.stable
         failed = sum(record.failed for record in self.requests)
         last = self.status.history[0].result if self.status.history else None
-        after = count_by_version(between(self.requests, self.ended + SETTLED_SECONDS))
+        after = count_by_version(between(self.requests, self.ended + self.settled))
         return (
             Claim(
                 f"{number}: it is Healthy at 100%",
@@ -135,6 +134,8 @@ class RollbackFacts:
         stable: the version that should have all traffic afterwards.
         visible_at: when Prometheus first showed the breach, in seconds since 1970, or None.
         requests: requests of the load generator since ``spec.version`` was changed.
+        settled: seconds after which an accepted route is in effect: requests sent later must not reach the bad version.
+        safe_within: seconds that it may take from a visible breach to weight 0.
     """
 
     version: Version
@@ -145,6 +146,8 @@ class RollbackFacts:
     track: Track
     visible_at: float | None
     requests: tuple[RequestRecord, ...]
+    settled: float = LOCAL_PACE.settled
+    safe_within: float = LOCAL_PACE.safe
 
     def figures(self) -> RolledBack:
         """Return the figures for the result; -1 s if the breach or its end was not observed."""
@@ -197,8 +200,8 @@ class RollbackFacts:
                 f"{dict(self.route.weights)}, accepted: {self.route.accepted}",
             ),
             Claim(
-                f"{number}: from visible breach to weight 0 it took less than {_MAX_SECONDS_TO_SAFE:g} s",
-                0 <= figures.visible_to_safe_seconds < _MAX_SECONDS_TO_SAFE,
+                f"{number}: from visible breach to weight 0 it took less than {self.safe_within:g} s",
+                0 <= figures.visible_to_safe_seconds < self.safe_within,
                 f"{figures.visible_to_safe_seconds:g} s",
             ),
             Claim(
@@ -224,7 +227,7 @@ class RollbackFacts:
 
     def _after_safe(self) -> list[RequestRecord]:
         safe = self.track.safe_at
-        return [] if safe is None else between(self.requests, safe + SETTLED_SECONDS)
+        return [] if safe is None else between(self.requests, safe + self.settled)
 
     def _is_bad(self, record: RequestRecord) -> bool:
         return record.failed or record.version == self.version.number

@@ -1,145 +1,94 @@
-"""Prepares the first act: the versions, their route, the operator, the traffic."""
+"""Prepares the first act wherever it is played: the versions, their route, the traffic."""
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-import aiohttp
-
-from demo import manifests, rights
-from demo.acts import KEY, RULE, QueryMeter, Scene
+from demo import manifests
+from demo.acts import RULE, Scene
 from demo.cluster import ClusterView, Kubectl
 from demo.errors import DemoError
-from demo.manifests import HOSTNAME, NAMESPACE, STABLE, VERSIONS
+from demo.manifests import STABLE, VERSIONS
 from demo.observe import serves, wait_for, wait_for_rollout
-from demo.operatorprocess import OperatorSetup, await_ready, operator
 from demo.process import Running, running
-from demo.prometheus import Probe
-from demo.requestlog import RequestLog
+from demo.settings import DemoSettings
 from demo.terminal import Terminal
-from localcluster.api import Api
-from localcluster.client import Cluster
-from serinus.api.names import ObjectKey
-from serinus.api.quantities import Duration
+from demo.traffic.requestlog import RequestLog
+from serinus.api.names import API_VERSION, REQUESTED_BY_ANNOTATION, ObjectKey
 
-_LONGEST_RUN_SECONDS: Final = 900.0
-_SERVERS_SECONDS: Final = 60.0
-_ROUTE_SECONDS: Final = 30.0
-_ADOPTED_SECONDS: Final = 30.0
+_ANSWERS_SECONDS: Final = 30.0
 _FIRST_ANSWERS: Final = 100
-_LEFTOVERS: Final = "rollouts.serinus.dev,modelversions.serinus.dev,httproutes.gateway.networking.k8s.io,jobs.batch"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """Options of the demo.
-
-    Attributes:
-        cluster: the local cluster in which this process runs.
-        folder: folder for everything that the demo writes.
-        rate: requests per second.
-    """
-
-    cluster: Cluster
-    folder: Path
-    rate: float
-
-    @property
-    def operator(self) -> OperatorSetup:
-        """Settings of the operator process."""
-        interval = Duration(self.cluster.settings.scrape_interval).seconds
-        return OperatorSetup(
-            prometheus_url=self.cluster.prometheus_url,
-            scrape_interval_seconds=interval,
-            settings={"actorStamped": True},
-        )
-
-
-@asynccontextmanager
-async def ready_scene(setting: Setting, terminal: Terminal) -> AsyncIterator[Scene]:
-    """Set up the scene, yield it, and stop all programs when the block ends.
-
-    Raises:
-        DemoError: something did not become ready; the message says what and which log to read.
-    """
-    environment = setting.cluster.environment()
-    kubectl = Kubectl(setting.cluster.kubectl, environment)
-    async with AsyncExitStack() as stack:
-        view = ClusterView(await stack.enter_async_context(Api(setting.cluster.kubeconfig)))
-        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
-        await clear(kubectl, setting.folder)
-        accounts = await rights.install(setting.cluster, kubectl, setting.folder)
-        process = await stack.enter_async_context(operator(setting.operator, accounts.operator, setting.folder))
-        await _serve_versions(view, kubectl, accounts.team, setting.folder, terminal)
-        await await_ready(process, setting.operator, session)
-        terminal.line("the operator is ready")
-        load = await stack.enter_async_context(_load(setting, environment))
-        log = RequestLog(setting.folder / "requests.csv")
-        await await_traffic(log, load)
-        terminal.line(f"{setting.rate:g} requests/s go through the gateway; {STABLE.number} answers them")
-        probe = Probe(session, setting.cluster.prometheus_url)
-        yield Scene(
-            view=view,
-            kubectl=accounts.team,
-            probe=probe,
-            log=log,
-            terminal=terminal,
-            programs=(process, load),
-            meter=QueryMeter(probe, setting.operator.tick_seconds),
-        )
-
-
-async def adopt(scene: Scene, folder: Path) -> None:
+async def adopt(scene: Scene) -> None:
     """Apply the Rollout for the version that serves already, and wait until the operator has adopted it.
 
     Raises:
         DemoError: the operator did not adopt it; the message contains the Rollout's own summary.
     """
-    await apply(scene.kubectl, folder, "rollout", manifests.rollout(STABLE))
+    settings = scene.settings
+    await apply(scene.kubectl, settings.folder, "rollout", manifests.rollout(STABLE, settings))
     await wait_for_rollout(
-        scene.view, KEY, serves(STABLE.number), within=_ADOPTED_SECONDS, what=f"the adoption of {STABLE.number}"
+        scene.view,
+        settings.key,
+        serves(STABLE.number),
+        within=settings.pace.adoption,
+        what=f"the adoption of {STABLE.number}",
     )
 
 
-async def clear(admin: Kubectl, folder: Path) -> None:
-    """Make the namespaces, and remove what an earlier demo has left in them."""
-    await apply(admin, folder, "namespaces", manifests.namespaces())
-    # In a reused cluster, an earlier demo has left objects behind, and its quarantined versions would not start again.
-    await admin.run(["delete", _LEFTOVERS, "--all", "-n", NAMESPACE])
+async def serve_versions(
+    view: ClusterView, admin: Kubectl, team: Kubectl, settings: DemoSettings, terminal: Terminal
+) -> None:
+    """Have the team bring its versions, and the platform's administrator the route.
 
-
-async def _serve_versions(view: ClusterView, admin: Kubectl, team: Kubectl, folder: Path, terminal: Terminal) -> None:
-    """Have the team bring its versions, and the platform's administrator the route."""
-    await apply(team, folder, "versions", "---\n".join(manifests.version(version) for version in VERSIONS))
-    await apply(admin, folder, "route", manifests.route(STABLE))
-    await asyncio.gather(*(await_server(view, version.backend) for version in VERSIONS))
+    Raises:
+        DemoError: a version or the route did not become ready in time.
+    """
+    versions = "---\n".join(manifests.version(version, settings) for version in VERSIONS)
+    await apply(team, settings.folder, "versions", versions)
+    await apply(admin, settings.folder, "route", manifests.route(STABLE, settings))
+    keys = [ObjectKey(settings.namespace, version.backend) for version in VERSIONS]
+    await asyncio.gather(*(await_server(view, key, settings.pace.servers) for key in keys))
     terminal.line(f"{len(VERSIONS)} versions serve: {', '.join(version.number for version in VERSIONS)}")
     await wait_for(
-        lambda: view.route(KEY, RULE),
+        lambda: view.route(settings.key, RULE),
         lambda route: route.accepted,
-        within=_ROUTE_SECONDS,
+        within=settings.pace.route,
         what="a route that the gateway accepts",
+        describe=lambda route: f"{route}: see `kubectl describe httproute -n {settings.namespace}`",
     )
 
 
-async def await_server(view: ClusterView, backend: str) -> None:
-    """Wait for a ready pod of a version.
+async def await_server(view: ClusterView, key: ObjectKey, within: float) -> None:
+    """Wait for a ready pod of a version's Deployment.
 
     Raises:
         DemoError: there was none in time.
     """
-    key = ObjectKey(NAMESPACE, backend)
     await wait_for(
         lambda: view.ready_replicas(key),
         lambda ready: ready > 0,
-        within=_SERVERS_SECONDS,
+        within=within,
         what=f"a ready pod of {key}",
-        describe=lambda ready: f"{ready} ready pods: see `kubectl get pods -n {NAMESPACE}`",
+        describe=lambda ready: f"{ready} ready pods: see `kubectl get pods -n {key.namespace}`",
     )
+
+
+async def stamped(kubectl: Kubectl, namespace: str) -> str:
+    """Return the name that the API server stamps on what is made in the namespace; empty where it stamps none.
+
+    Raises:
+        DemoError: nothing may be made there.
+    """
+    probe = {"apiVersion": API_VERSION, "kind": "Model", "metadata": {"name": "probe", "namespace": namespace}}
+    arguments = ["create", "--dry-run=server", "-o", "json", "-f", "-"]
+    created = json.loads(await kubectl.run(arguments, json.dumps({**probe, "spec": {}})))
+    return str(created["metadata"].get("annotations", {}).get(REQUESTED_BY_ANNOTATION, ""))
 
 
 async def apply(kubectl: Kubectl, folder: Path, name: str, manifest: str) -> None:
@@ -151,23 +100,34 @@ async def apply(kubectl: Kubectl, folder: Path, name: str, manifest: str) -> Non
     await kubectl.apply(manifest)
 
 
-def load_command(setting: Setting, module: str, hostname: str, seconds: float) -> list[str]:
-    """Return the command of a load generator that writes its requests into the setting's folder."""
-    options = {
-        "--url": setting.cluster.gateway_url,
-        "--hostname": hostname,
-        "--rate": f"{setting.rate:g}",
-        "--seconds": f"{seconds:g}",
-        "--output": str(setting.folder / "requests.csv"),
-    }
-    return [sys.executable, "-P", "-m", module, *(part for option in options.items() for part in option)]
+def load_command(module: str, folder: Path, **options: object) -> list[str]:
+    """Return the command of a load generator with these options that writes its requests into the folder."""
+    told = {**options, "output": folder / "requests.csv"}
+    return [sys.executable, "-P", "-m", module, *(f"--{name}={value}" for name, value in told.items())]
 
 
 @asynccontextmanager
-async def _load(setting: Setting, environment: Mapping[str, str]) -> AsyncIterator[Running]:
-    command = load_command(setting, "demo.load", HOSTNAME, _LONGEST_RUN_SECONDS)
-    async with running("the load generator", command, environment, setting.folder / "load.log") as load:
-        yield load
+async def traffic(
+    settings: DemoSettings, environment: Mapping[str, str], terminal: Terminal, *more: str
+) -> AsyncIterator[tuple[RequestLog, Running]]:
+    """Send requests until the block ends, and yield once they are answered.
+
+    Raises:
+        DemoError: there were too few good answers in time.
+    """
+    command = load_command(
+        "demo.traffic.load",
+        settings.folder,
+        url=settings.gateway_url,
+        hostname=settings.hostname,
+        rate=settings.rate,
+        seconds=settings.pace.load,
+    )
+    async with running("the load generator", [*command, *more], environment, settings.folder / "load.log") as load:
+        log = RequestLog(settings.folder / "requests.csv")
+        await await_traffic(log, load)
+        terminal.line(f"{settings.rate:g} requests/s go through the gateway; {STABLE.number} answers them")
+        yield log, load
 
 
 async def await_traffic(log: RequestLog, load: Running) -> None:
@@ -185,7 +145,7 @@ async def await_traffic(log: RequestLog, load: Running) -> None:
     await wait_for(
         answered,
         lambda good: good >= _FIRST_ANSWERS,
-        within=_ROUTE_SECONDS,
+        within=_ANSWERS_SECONDS,
         what=f"{_FIRST_ANSWERS} good answers in a row",
         describe=lambda good: f"{good}; {load.tail()}" if good == 0 else str(good),
     )

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from demo.observe import wait_for
-from demo.requestlog import RequestLog, RequestRecord
+from demo.traffic.requestlog import RequestLog, RequestRecord
 from serinus.api.rollout_status import RolloutStatus
 from support.e2e.manifests import backend_of, weights_in
 from support.e2e.place import SOON, Place

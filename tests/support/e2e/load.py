@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from demo.load import refuse_foreign
-from demo.modelserver import INFER_PATH, SERVED_BY, InferRequest
-from demo.wire import Connections, NoAnswerError, Target, request_of
+from demo.modelserver import InferRequest
+from demo.portable.server import INFER_PATH, SERVED_BY
+from demo.traffic.load import refuse_foreign
+from demo.traffic.wire import Connections, NoAnswerError, Target, request_of
 
 _MAX_PER_SECOND = 400.0
 _MAX_IN_FLIGHT = 400

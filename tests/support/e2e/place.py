@@ -14,7 +14,7 @@ import aiohttp
 from demo.cluster import ClusterView, Kubectl, RolloutView
 from demo.observe import ended, serves, wait_for, wait_for_rollout
 from demo.process import Running, running
-from demo.requestlog import RequestLog
+from demo.traffic.requestlog import RequestLog
 from localcluster.addresses import ENVOY_STATS_PORT, GATEWAY
 from localcluster.api import Api
 from localcluster.client import Cluster
@@ -190,7 +190,7 @@ class Place:
             "--output": str(output),
         }
         arguments = [argument for option in options.items() for argument in option]
-        command = [sys.executable, "-P", "-m", "demo.load", *arguments]
+        command = [sys.executable, "-P", "-m", "demo.traffic.load", *arguments]
         async with running("the load generator", command, self.environment, self.folder / "load.log") as load:
             log = RequestLog(output)
             await _until_answered(log, load)

@@ -12,8 +12,9 @@ import msgspec
 
 from demo.behaviour import Behaviour
 from demo.errors import CouldNotAskError
-from demo.modelserver import CONTROL_PORT, PORT
+from demo.modelserver import CONTROL_PORT
 from demo.observe import wait_for
+from demo.portable.server import PORT
 from demo.process import Running, running
 
 # Pods get addresses from 198.18.0.0/16, from the lower end: these stay free.

@@ -19,7 +19,9 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 CHART: Final = "deploy/helm/serinus"
 _OURS: Final = ("deploy/", "docs/", "examples/", "tests/", "tools/", "operator/")
 _TARGET: Final = re.compile(r"^([a-z][a-z-]*):(?!=)", re.MULTILINE)
-_VARIABLE: Final = re.compile(r"^([A-Z]+) *[:?]?=|\$\(or \$\(([A-Z]+)\)|=\$\(([A-Z]+)\)", re.MULTILINE)
+_VARIABLE: Final = re.compile(
+    r"^([A-Z]+) *[:?]?=|\$\(or \$\(([A-Z]+)\)|=\$\(([A-Z]+)\)|typed,([A-Z_]+),|origin ([A-Z]+)\)", re.MULTILINE
+)
 _ANNOTATION: Final = re.compile(rf"({re.escape(GROUP)}/[a-z-]*[a-z])(=.*|-)?", re.DOTALL)
 _WRAPPERS: Final = frozenset({"ssh", "env", "time", "sudo", "watch", "xargs"})
 _SET: Final = frozenset({"--set", "--set-string", "--set-json", "--set-file", "--set-literal"})
@@ -28,9 +30,9 @@ _PLACEHOLDERS: Final = {"VERSION": "2.3.1"}
 
 _VERBS: Final = frozenset({"get", "describe", "annotate", "label", "delete", "patch", "edit"})
 _OTHER_KINDS: Final = frozenset({
-    "application", "applications", "configmap", "crd", "deployment", "endpointslices", "httproute", "lease", "leases",
-    "mutatingadmissionpolicies", "namespace", "nodes", "ns", "pods", "rolebinding", "secret", "service", "services",
-    "validatingadmissionpolicies",
+    "application", "applications", "configmap", "crd", "daemonset", "deployment", "endpointslices", "httproute",
+    "lease", "leases", "mutatingadmissionpolicies", "namespace", "nodes", "ns", "pods", "rolebinding", "secret",
+    "service", "services", "validatingadmissionpolicies",
 })  # fmt: skip
 """Kinds of others that the pages name."""
 

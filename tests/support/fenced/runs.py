@@ -37,6 +37,9 @@ HELD: Final[Mapping[str, str]] = {
         "the demo and the suites themselves: CI runs them, tests/tools/demo and tests/tools/localcluster test "
         "their parts"
     ),
+    r"^(kind|docker) |port-forward|projectcontour": (
+        "needs kind, Docker and a network: tests/e2e/test_demo_elsewhere.py plays the demo that follows"
+    ),
     r"8081/control": (
         "orders to a model server at an address that the reader looks up: tests/tools/demo/test_model_server.py"
     ),

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.behaviour import Behaviour, behaviour_of, treatment
+from demo.behaviour import Behaviour, behaviour_of
 from demo.errors import DemoError
+from demo.portable.server import treatment
 
 
 def test_the_first_requests_are_served_normally() -> None:

@@ -12,10 +12,10 @@ import pytest
 from demo.cluster import RouteView, route_view
 from demo.errors import DemoError
 from demo.manifests import FAILING, GOOD, STABLE
-from demo.prometheus import Counts, expression, is_visible
-from demo.requestlog import RequestRecord
+from demo.metrics.prometheus import Counts, expression, is_visible
 from demo.result import Claim, Promoted, PromotionFacts, Result, RollbackFacts, claims_of_queries
 from demo.track import Track, rises_as_planned
+from demo.traffic.requestlog import RequestRecord
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.rollout_status import (
     PastRun,

@@ -14,9 +14,9 @@ from demo.llm import manifests
 from demo.llm.load import generate
 from demo.llm.play import CONDITION
 from demo.llm.server import PATH, Pace, TokenServer, listening
-from demo.load import LoadPlan
-from demo.modelserver import SERVED_BY
-from demo.requestlog import RequestLog
+from demo.portable.server import SERVED_BY
+from demo.traffic.load import LoadPlan
+from demo.traffic.requestlog import RequestLog
 from serinus.cli.lint.object_check import is_ours, object_problems
 from serinus.metrics.presets import PRESETS
 

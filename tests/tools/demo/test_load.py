@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.errors import DemoError
-from demo.load import LoadPlan, generate, refuse_foreign
-from demo.requestlog import NO_ANSWER, RequestLog, RequestRecord, between, line_of, quantile, record_of
-from demo.wire import Answer, Connections, NoAnswerError, Target, answer_in, header_pattern, request_of
+from demo.traffic.load import LoadPlan, generate, refuse_foreign
+from demo.traffic.requestlog import NO_ANSWER, RequestLog, RequestRecord, between, line_of, quantile, record_of
+from demo.traffic.wire import Answer, Connections, NoAnswerError, Target, answer_in, header_pattern, request_of
 
 Respond = Callable[[asyncio.StreamWriter], Awaitable[None]]
 GOOD = b"HTTP/1.1 200 OK\r\nX-Served-By: 2.3.0\r\nContent-Length: 2\r\n\r\n{}"
@@ -153,6 +153,35 @@ def test_this_machine_and_the_local_cluster_are_allowed(url: str) -> None:
 def test_any_other_address_and_any_name_is_refused(url: str) -> None:
     with pytest.raises(DemoError):
         LoadPlan(url=url, hostname="x", rate=1, seconds=1)
+
+
+@pytest.mark.parametrize("url", ["http://192.0.2.1", "http://gateway.example.org:8080/", "http://[2001:db8::1]:80"])
+def test_a_gateway_elsewhere_is_sent_to_where_a_person_has_named_it(url: str) -> None:
+    assert LoadPlan(url=url, hostname="x", rate=500, seconds=1, elsewhere=True).url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://x",
+        "x:80",
+        "http://",
+        "http://x:0",
+        "http://x:y",
+        "http://x/v2",
+        "http://u@x",
+        "http://x?q",
+        "http://x#f",
+    ],
+)
+def test_what_the_load_cannot_send_to_is_refused(url: str) -> None:
+    with pytest.raises(DemoError, match="http://HOST:PORT"):
+        LoadPlan(url=url, hostname="x", rate=1, seconds=1, elsewhere=True)
+
+
+def test_a_gateway_elsewhere_gets_fewer_requests() -> None:
+    with pytest.raises(DemoError, match="a rate up to 500"):
+        LoadPlan(url="http://gateway.example.org", hostname="x", rate=501, seconds=1, elsewhere=True)
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(0, 1), (2001, 1), (1, 0), (1, 3601)])

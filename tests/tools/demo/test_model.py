@@ -2,8 +2,9 @@
 
 import pytest
 
-from demo.fraud import FraudModel, Payment, train
+from demo.fraud import FraudModel, train
 from demo.manifests import VERSIONS
+from demo.portable.server import Payment
 
 
 @pytest.mark.parametrize("number", [version.number for version in VERSIONS])

@@ -10,9 +10,10 @@ import aiohttp
 import pytest
 
 from demo.behaviour import Behaviour
-from demo.contract import Ask, violations
-from demo.fraud import Payment, train
-from demo.modelserver import INFER_PATH, SERVED_BY, ModelServer, listening
+from demo.fraud import train
+from demo.modelserver import ModelServer, listening
+from demo.portable.contract import Ask, violations
+from demo.portable.server import INFER_PATH, SERVED_BY, Payment
 
 PAYMENT = {"amount": 12.5, "hour": 13, "merchant_risk": 0.05}
 

@@ -13,8 +13,8 @@ from demo.acts import QueryMeter
 from demo.cluster import RolloutView
 from demo.director import _section
 from demo.errors import CouldNotAskError, DemoError
+from demo.metrics.prometheus import Counts, Probe
 from demo.observe import ended, position, serves, wait_for, was_rolled_back
-from demo.prometheus import Counts, Probe
 from demo.terminal import Style, Terminal
 from serinus.api.abort_condition import parse_abort_condition
 from serinus.api.rollout_status import (
@@ -161,6 +161,36 @@ async def test_counters_are_read_and_a_missing_one_is_zero(prometheus: tuple[Pro
     server.answer = [{"metric": {"what": "requests"}, "value": [0, "42"]}]
 
     assert await probe.counts(ERRORS, "demo_x_80") == Counts(42, 0)
+
+
+SLOWNESS = parse_abort_condition("latency_p95 > 200ms")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "bad"),
+    [
+        # Only what is over the first bound from the limit on is certainly too slow.
+        ({"100": 30, "250": 36, "+Inf": 42}, 6),
+        ({"100.0": 30, "200.0": 33, "250.0": 36, "+Inf": 42}, 9),
+        ({}, 0),
+    ],
+)
+async def test_requests_over_the_first_bound_from_the_limit_on_are_slow(
+    prometheus: tuple[Prometheus, Probe], bounds: dict[str, int], bad: int
+) -> None:
+    server, probe = prometheus
+    within = [{"metric": {"what": "within", "le": le}, "value": [0, str(count)]} for le, count in bounds.items()]
+    server.answer = [{"metric": {"what": "requests"}, "value": [0, "42"]}, *within]
+
+    assert await probe.counts(SLOWNESS, "demo_x_80") == Counts(42, bad)
+
+
+async def test_a_single_value_is_read_and_none_where_there_is_no_series(prometheus: tuple[Prometheus, Probe]) -> None:
+    server, probe = prometheus
+    server.answer = [{"metric": {}, "value": [0, "7"]}]
+    assert await probe.value("sum(x)") == 7
+    server.answer = []
+    assert await probe.value("sum(x)") is None
 
 
 @pytest.mark.parametrize(("status", "answer"), [(503, []), (200, [{"metric": {}}]), (200, "none")])

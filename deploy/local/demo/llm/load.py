@@ -1,7 +1,7 @@
 """The load generator of the language model: an open loop of streamed requests, each read to its last token.
 
-Each request writes a line of :mod:`demo.requestlog`, with the time until its first token. A stream that ends without
-its last token is one without an answer.
+Each request writes a line of :mod:`demo.traffic.requestlog`, with the time until its first token. A stream that ends
+without its last token is one without an answer.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from typing import Final, TextIO
 import aiohttp
 
 from demo.llm.server import PATH
-from demo.load import LoadPlan, run
-from demo.modelserver import SERVED_BY
-from demo.requestlog import NO_ANSWER, RequestRecord, line_of
+from demo.portable.server import SERVED_BY
+from demo.traffic.load import LoadPlan, run
+from demo.traffic.requestlog import NO_ANSWER, RequestRecord, line_of
 
 _MOST_PER_SECOND: Final = 200.0
 _MAX_IN_FLIGHT: Final = 1000

@@ -1,11 +1,15 @@
 """The manifests of the language model, filled in for each version."""
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from typing import Final
 
 from demo.llm.server import MODEL, PORT, Pace
+from demo.local.rights import NAMESPACE
+from demo.local.stage import SOURCES
 from demo.manifests import fill
+from localcluster.parts import gateway
 
 HOSTNAME: Final = "helpdesk.demo.local"
 _FAST: Final = Pace()
@@ -52,4 +56,14 @@ def rollout(desired: Version) -> str:
 
 
 def _fill(name: str, own: dict[str, str]) -> str:
-    return fill(f"llm/{name}.yaml", {"model": MODEL, "hostname": HOSTNAME, "port": str(PORT)} | own)
+    common = {
+        "namespace": NAMESPACE,
+        "model": MODEL,
+        "hostname": HOSTNAME,
+        "port": str(PORT),
+        "gateway": gateway.NAME,
+        "gatewayNamespace": gateway.NAMESPACE,
+        "python": sys.executable,
+        "sources": str(SOURCES),
+    }
+    return fill(f"llm/{name}.yaml", common | own)

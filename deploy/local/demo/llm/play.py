@@ -10,21 +10,23 @@ from typing import Final
 
 import aiohttp
 
-from demo import rights
 from demo.cluster import ClusterView, Kubectl, RolloutView, set_version_command
 from demo.errors import DemoError
 from demo.llm import manifests
 from demo.llm.manifests import GOOD, HOSTNAME, SLOW, STABLE, VERSIONS, Version
 from demo.llm.server import MODEL
-from demo.manifests import NAMESPACE
+from demo.local import rights
+from demo.local.rights import NAMESPACE
+from demo.local.stage import Setting, clear
 from demo.observe import ended, position, serves, wait_for, wait_for_rollout
 from demo.oncall import status_and_explanation
 from demo.operatorprocess import await_ready, operator
 from demo.process import Running, running
-from demo.requestlog import RequestLog, RequestRecord, between, count_by_version, quantile
-from demo.result import SETTLED_SECONDS, Claim
-from demo.stagehand import Setting, apply, await_server, await_traffic, clear, load_command
+from demo.result import Claim
+from demo.settings import LOCAL_PACE
+from demo.stagehand import apply, await_server, await_traffic, load_command
 from demo.terminal import Style, Terminal
+from demo.traffic.requestlog import RequestLog, RequestRecord, between, count_by_version, quantile
 from localcluster.api import Api
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import Phase
@@ -104,7 +106,7 @@ class _Facts:
         if self.broken or self.promoted is None or self.rolled_back is None:
             return [Claim("the demo ran to its end", holds=False, observed=self.broken)]
         cause = self.rolled_back.status.rollback
-        late = between(self.requests, self.safe_at + SETTLED_SECONDS)
+        late = between(self.requests, self.safe_at + LOCAL_PACE.settled)
         slow = [record for record in self.requests if record.version == SLOW.number]
         failed = [record for record in self.requests if record.failed]
         good = self.promoted.status
@@ -164,12 +166,12 @@ async def _acts(stage: Stage, facts: _Facts) -> None:
         what="a route that the gateway accepts",
     )
     facts.safe_at, facts.weight = time.time(), route.weight(SLOW.backend)
-    await asyncio.sleep(_AFTERWARDS_SECONDS + SETTLED_SECONDS)
+    await asyncio.sleep(_AFTERWARDS_SECONDS + LOCAL_PACE.settled)
     facts.requests = list(stage.log.read())
     for number, count in sorted(count_by_version(facts.requests).items()):
         own = [record for record in facts.requests if record.version == number]
         terminal.line(f"{number or 'none'} answered {count}: first token after {quantile(own, 0.95):.3f} s (95 %)")
-    facts.status, facts.explanation = await status_and_explanation(stage.team, terminal, MODEL)
+    facts.status, facts.explanation = await status_and_explanation(stage.team, terminal, KEY)
 
 
 @asynccontextmanager
@@ -186,10 +188,18 @@ async def _ready(setting: Setting, terminal: Terminal) -> AsyncIterator[Stage]:
         versions = "---\n".join(manifests.version(version) for version in VERSIONS)
         await apply(accounts.team, folder, "versions", versions)
         await apply(admin, folder, "route", manifests.route(STABLE))
-        await asyncio.gather(*(await_server(view, version.backend) for version in VERSIONS))
+        keys = [ObjectKey(NAMESPACE, version.backend) for version in VERSIONS]
+        await asyncio.gather(*(await_server(view, key, LOCAL_PACE.servers) for key in keys))
         await await_ready(process, setting.operator, session)
         terminal.line(f"{len(VERSIONS)} versions serve, the operator is ready")
-        command = load_command(setting, "demo.llm.load", HOSTNAME, _LONGEST_RUN_SECONDS)
+        command = load_command(
+            "demo.llm.load",
+            folder,
+            url=setting.cluster.gateway_url,
+            hostname=HOSTNAME,
+            rate=setting.rate,
+            seconds=_LONGEST_RUN_SECONDS,
+        )
         load = await stack.enter_async_context(running("the load generator", command, environment, _log(folder)))
         log = RequestLog(folder / "requests.csv")
         await await_traffic(log, load)

@@ -22,7 +22,7 @@ from aiohttp import web
 from msgspec import Meta
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from demo.modelserver import POD_IP, SERVED_BY
+from demo.portable.server import POD_IP, SERVED_BY
 
 MODEL: Final = "helpdesk"
 PORT: Final = 8000

@@ -4,6 +4,7 @@ The operator sums increments from tick to tick; the demo compares the raw counte
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import aiohttp
 import msgspec
 
 from demo.errors import CouldNotAskError, DemoError
+from demo.metrics.dataplanes import CONTOUR, DataPlane
 from serinus.api.abort_condition import AbortCondition, ClientErrorRate, ErrorRate, Latency, Timing
 
 MIN_BAD: Final = 3
@@ -50,51 +52,91 @@ def is_visible(condition: AbortCondition, counts: Counts) -> bool:
     return counts.bad >= MIN_BAD and counts.bad > tolerated * counts.requests
 
 
-def expression(condition: AbortCondition, cluster: str) -> str:
-    """Return the query for one backend: two series, labelled ``requests`` and ``bad``.
+def expression(condition: AbortCondition, backend: str, plane: DataPlane = CONTOUR) -> str:
+    """Return the query for one backend: series labelled ``requests``, and ``bad`` or ``within`` with a bound.
+
+    Args:
+        condition: the condition that is measured.
+        backend: the matcher of the backend's series.
+        plane: the data plane that has them.
 
     Raises:
         DemoError: the condition is not about a proportion of requests.
     """
-    selector = f'envoy_cluster_name="{cluster}"'
     match condition.metric:
         case Latency(timing=Timing.RESPONSE):
-            milliseconds = f"{condition.threshold * 1000:g}"
-            requests = f"sum(envoy_cluster_upstream_rq_time_count{{{selector}}})"
-            # Prometheus 3 spells the bound 200.0, Prometheus 2 as the target does.
-            within = rf'sum(envoy_cluster_upstream_rq_time_bucket{{{selector},le=~"{milliseconds}(\\.0)?"}})'
-            bad = f"{requests} - {within}"
+            requests = f"sum({plane.times}_count{{{backend}}})"
+            within = f'label_replace(sum by (le) ({plane.times}_bucket{{{backend}}}), "what", "within", "", "")'
+            return f"{_labelled('requests', requests)} or {within}"
         case ErrorRate():
-            requests, bad = _by_class(selector, "5")
+            bad = _of_class(plane, backend, "5")
         case ClientErrorRate():
-            requests, bad = _by_class(selector, "4")
+            bad = _of_class(plane, backend, "4")
         case _:
             raise DemoError(f"{condition.name}: the demo measures response times and classes only")
-    return f"{_labelled('requests', requests)} or {_labelled('bad', bad)}"
+    return f"{_labelled('requests', f'sum({plane.requests}{{{backend}}})')} or {_labelled('bad', bad)}"
+
+
+def _counts(result: Iterable[Mapping[str, Any]], limit: float) -> Counts:
+    """Return what the series of an answer come to; slower than a limit is what no bound from there on contains."""
+    requests, bad, within = 0.0, 0.0, dict[float, float]()
+    for series in result:
+        labels, value = series["metric"], float(series["value"][1])
+        match labels["what"]:
+            case "requests":
+                requests = value
+            case "bad":
+                bad = value
+            case _:
+                within[float(labels["le"])] = value
+    bounds = [bound for bound in within if bound >= limit]
+    return Counts(requests, requests - within[min(bounds)] if bounds else bad)
 
 
 class Probe:
     """Queries one Prometheus and counts its own queries."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, plane: DataPlane = CONTOUR) -> None:
         self._session = session
         self._url = url.rstrip("/")
+        self._plane = plane
         self._asked = 0
 
-    async def counts(self, condition: AbortCondition, cluster: str) -> Counts:
-        """Return a backend's current counters; a counter that Envoy has not created yet is 0.
+    async def counts(self, condition: AbortCondition, backend: str) -> Counts:
+        """Return a backend's current counters, chosen by a matcher; one that does not exist yet is 0.
 
         Raises:
             CouldNotAskError: Prometheus did not answer.
         """
-        self._asked += 1
-        body = await self._get("/api/v1/query", {"query": expression(condition, cluster)})
+        result = await self._query(expression(condition, backend, self._plane))
         try:
-            result = msgspec.json.decode(body)["data"]["result"]
-            values = {series["metric"]["what"]: float(series["value"][1]) for series in result}
-        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as problem:
-            raise CouldNotAskError(f"{self._url} returned an unexpected response: {problem!r}") from problem
-        return Counts(values.get("requests", 0.0), values.get("bad", 0.0))
+            return _counts(result, condition.threshold * self._plane.per_second)
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            raise self._unexpected(problem) from problem
+
+    async def value(self, query: str) -> float | None:
+        """Return the value of the only series of an answer; None where there is none.
+
+        Raises:
+            CouldNotAskError: Prometheus did not answer.
+        """
+        result = await self._query(query)
+        try:
+            return float(result[0]["value"][1]) if result else None
+        except (KeyError, TypeError, ValueError, IndexError) as problem:
+            raise self._unexpected(problem) from problem
+
+    async def _query(self, query: str) -> list[Mapping[str, Any]]:
+        self._asked += 1
+        body = await self._get("/api/v1/query", {"query": query})
+        try:
+            result: list[Mapping[str, Any]] = msgspec.json.decode(body)["data"]["result"]
+        except (msgspec.DecodeError, KeyError, TypeError) as problem:
+            raise self._unexpected(problem) from problem
+        return result
+
+    def _unexpected(self, problem: Exception) -> CouldNotAskError:
+        return CouldNotAskError(f"{self._url} returned an unexpected response: {problem!r}")
 
     async def queries_of_others(self) -> float:
         """Return the number of queries that Prometheus has received since its start, except those of this probe.
@@ -120,10 +162,8 @@ class Probe:
             raise CouldNotAskError(f"{self._url}{path} did not answer: {problem!r}") from problem
 
 
-def _by_class(selector: str, digit: str) -> tuple[str, str]:
-    name = "envoy_cluster_upstream_rq_xx"
-    bad = f'sum({name}{{{selector},envoy_response_code_class="{digit}"}})'
-    return f"sum({name}{{{selector}}})", bad
+def _of_class(plane: DataPlane, backend: str, digit: str) -> str:
+    return f"sum({plane.requests}{{{backend},{plane.of_class(digit)}}})"
 
 
 def _labelled(what: str, query: str) -> str:

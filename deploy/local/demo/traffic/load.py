@@ -1,7 +1,7 @@
 """The load generator: an open loop that sends requests through the gateway at a constant rate.
 
 A client that waits for each response slows down with the server and so hides how many requests were late; this one does
-not. Every request writes one line to a file (:mod:`demo.requestlog`).
+not. Every request writes one line to a file (:mod:`demo.traffic.requestlog`).
 """
 
 import argparse
@@ -20,12 +20,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from demo.errors import DemoError
-from demo.modelserver import INFER_PATH, SERVED_BY, InferRequest
-from demo.requestlog import NO_ANSWER, RequestRecord, line_of
-from demo.wire import Answer, Connections, NoAnswerError, Target, request_of
+from demo.modelserver import InferRequest
+from demo.portable.server import INFER_PATH, SERVED_BY
+from demo.traffic.requestlog import NO_ANSWER, RequestRecord, line_of
+from demo.traffic.wire import Answer, Connections, NoAnswerError, Target, request_of
 
 MAX_SECONDS: Final = 3600.0
 MAX_PER_SECOND: Final = 2000.0
+MAX_PER_SECOND_ELSEWHERE: Final = 500.0
+"""To a gateway that is not on this machine."""
 
 _LOCAL_NETWORKS: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("198.18.0.0/15"))
 _MAX_IN_FLIGHT: Final = 1000
@@ -46,12 +49,14 @@ class LoadPlan:
         hostname: host name of the HTTPRoute.
         rate: requests per second.
         seconds: duration.
+        elsewhere: whether a person has named a gateway that is not on this machine.
     """
 
     url: str
     hostname: str
     rate: float
     seconds: float
+    elsewhere: bool = False
 
     def __post_init__(self) -> None:
         """Reject foreign addresses and unbounded load.
@@ -59,10 +64,14 @@ class LoadPlan:
         Raises:
             DemoError: the message says what is allowed.
         """
-        refuse_foreign(self.url)
-        if not 0 < self.rate <= MAX_PER_SECOND or not 0 < self.seconds <= MAX_SECONDS:
+        most = MAX_PER_SECOND_ELSEWHERE if self.elsewhere else MAX_PER_SECOND
+        if self.elsewhere:
+            refuse_unusable(self.url)
+        else:
+            refuse_foreign(self.url)
+        if not 0 < self.rate <= most or not 0 < self.seconds <= MAX_SECONDS:
             raise DemoError(
-                f"{self.rate:g} requests/s for {self.seconds:g} s: give a rate up to {MAX_PER_SECOND:g}"
+                f"{self.rate:g} requests/s for {self.seconds:g} s: give a rate up to {most:g}"
                 f" and a time up to {MAX_SECONDS:g} s"
             )
 
@@ -80,6 +89,23 @@ def refuse_foreign(url: str) -> None:
         raise DemoError(f"{url}: give an IPv4 address, because a name could resolve to any host") from problem
     if not any(address in network for network in _LOCAL_NETWORKS):
         raise DemoError(f"{url}: the load generator sends to {', '.join(map(str, _LOCAL_NETWORKS))} only")
+
+
+def refuse_unusable(url: str) -> None:
+    """Accept only what the load generator can send to and nothing else: http, a host, a port.
+
+    It connects to that host alone: it follows no redirect and uses no proxy.
+
+    Raises:
+        DemoError: the message says what is allowed.
+    """
+    parts = urlsplit(url)
+    try:
+        fits = parts.scheme == "http" and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fits = False
+    if not fits or parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
+        raise DemoError(f"{url}: give the gateway as http://HOST:PORT, without a path or a user")
 
 
 async def generate(plan: LoadPlan, output: TextIO, stop: asyncio.Event) -> None:
@@ -158,14 +184,23 @@ def run(
 ) -> int:
     """Generate load according to the options, at most ``most`` requests a second, until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
-    parser.add_argument("--url", required=True, help="URL of the gateway, with an IP address")
+    parser.add_argument("--url", required=True, help="URL of the gateway, with an IP address of this machine")
     parser.add_argument("--hostname", required=True, help="host name of the HTTPRoute")
     parser.add_argument("--rate", type=float, required=True, help="requests per second")
     parser.add_argument("--seconds", type=float, required=True, help="duration")
+    parser.add_argument(
+        "--elsewhere", action="store_true", help="the gateway is not on this machine, and may be a name"
+    )
     parser.add_argument("--output", type=Path, required=True, help="file to which one line per request is written")
     options = parser.parse_args(arguments)
     try:
-        plan = LoadPlan(url=options.url, hostname=options.hostname, rate=options.rate, seconds=options.seconds)
+        plan = LoadPlan(
+            url=options.url,
+            hostname=options.hostname,
+            rate=options.rate,
+            seconds=options.seconds,
+            elsewhere=options.elsewhere,
+        )
     except DemoError as problem:
         parser.error(str(problem))
     if plan.rate > most:
@@ -184,7 +219,7 @@ async def _until_signal(send: Generate, plan: LoadPlan, output: TextIO) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Generate load according to the options."""
-    return run(arguments, generate, program="demo.load", about="Send requests at a constant rate.")
+    return run(arguments, generate, program="demo.traffic.load", about="Send requests at a constant rate.")
 
 
 if __name__ == "__main__":

@@ -10,19 +10,18 @@ import yaml
 
 from demo.cluster import Kubectl
 from demo.errors import CouldNotAskError, DemoError
-from demo.manifests import NAMESPACE
 from demo.observe import wait_for
 from demo.operatorprocess import LEASE_NAMESPACE
+from demo.stagehand import stamped
 from localcluster.client import Cluster
 from localcluster.settings import CHECKOUT
-from serinus.api.names import API_VERSION
 
+NAMESPACE: Final = "demo"
 TEAM: Final = "developer"
 """A user of the local cluster, in the group ``ml-team``."""
 
 _BASE: Final = CHECKOUT / "deploy/kustomize/base"
 _ACCOUNT: Final = "serinus"
-_STAMP: Final = "serinus.dev/requested-by"
 _READY_SECONDS: Final = 60.0
 
 
@@ -70,15 +69,12 @@ def _team_may_edit() -> dict[str, object]:
 
 async def _await_stamp(team: Kubectl) -> None:
     """Wait until the team may edit, and what it writes bears its name: both take the API server a moment."""
-    probe = {"apiVersion": API_VERSION, "kind": "Model", "metadata": {"name": "probe", "namespace": NAMESPACE}}
-    arguments = ["create", "--dry-run=server", "-o", "json", "-f", "-"]
 
     async def read() -> str:
         try:
-            created = json.loads(await team.run(arguments, json.dumps({**probe, "spec": {}})))
+            return await stamped(team, NAMESPACE)
         except DemoError as problem:
             raise CouldNotAskError(str(problem)) from problem
-        return str(created["metadata"].get("annotations", {}).get(_STAMP, ""))
 
     await wait_for(read, lambda name: name == TEAM, within=_READY_SECONDS, what=f"the stamp of {TEAM}")
 

@@ -1,0 +1,1 @@
+"""The demo in the project's own local cluster: it starts the operator itself."""

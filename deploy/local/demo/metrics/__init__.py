@@ -1,0 +1,1 @@
+"""What Prometheus shows of the versions, read by the demo itself."""

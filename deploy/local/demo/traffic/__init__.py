@@ -1,0 +1,1 @@
+"""The requests that the demo sends, and what became of them."""
