@@ -97,8 +97,8 @@ def measured_interval(prometheus: Prometheus, preset: Preset) -> float | None:
     Counted are series that were there before the window: a new one has fewer samples in it. Raises as
     :meth:`Prometheus.query`.
     """
-    scraped = f"count_over_time({preset.requests}[{_WINDOW}s])"
-    rows = prometheus.query(f"max({scraped} and {preset.requests} offset {_WINDOW}s)")
+    scraped = f"count_over_time({preset.presence}[{_WINDOW}s])"
+    rows = prometheus.query(f"max({scraped} and {preset.presence} offset {_WINDOW}s)")
     return _WINDOW / rows[0].number if rows and rows[0].number else None
 
 
