@@ -24,7 +24,7 @@ _PROXY: Final = "/api/v1/namespaces/monitoring/services/http:prometheus:9090/pro
 _PLURALS: Final = {
     "httproutes": "HTTPRoute", "grpcroutes": "GRPCRoute", "virtualservices": "VirtualService",
     "inferenceservices": "InferenceService", "gateways": "Gateway", "referencegrants": "ReferenceGrant",
-    "modelversions": "ModelVersion", "services": "Service", "endpointslices": "EndpointSlice",
+    "modelversions": "ModelVersion", "rollouts": "Rollout", "services": "Service", "endpointslices": "EndpointSlice",
     "deployments": "Deployment", "configmap": "ConfigMap",
 }  # fmt: skip
 

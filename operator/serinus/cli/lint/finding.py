@@ -37,6 +37,7 @@ class Check(StrEnum):
     NOT_SERVED = "not-served"
     ROUTE_OWNED = "route-owned"
     ROUTE_REFUSED = "route-refused"
+    FOREIGN_BACKEND = "foreign-backend"
     MISSING_GATEWAY = "missing-gateway"
     MISSING_GRANT = "missing-grant"
     MISSING_BACKEND = "missing-backend"
@@ -74,6 +75,7 @@ _MEANINGS = {
     Check.NOT_SERVED: "The API server of the cluster has the kind.",
     Check.ROUTE_OWNED: "No other controller owns the route.",
     Check.ROUTE_REFUSED: "Every parent of the route has accepted it, with all its backends.",
+    Check.FOREIGN_BACKEND: "A ModelVersion names what the route serves before the first run.",
     Check.MISSING_GATEWAY: "The Gateway and the listener of a route are there, and programmed.",
     Check.MISSING_GRANT: "A ReferenceGrant lets a route refer to a backend of another namespace.",
     Check.MISSING_BACKEND: "The backend of a ModelVersion is there, where it is no Service.",

@@ -4,10 +4,10 @@ from typing import Final
 
 import pytest
 
-from support.cluster_world import Change, World, drop, put, refused, silent, unserved
+from support.cluster_world import Change, World, drop, put, refused, row, silent, unserved
 from support.linted import Linted
-from support.manifests.builders import GONE, Manifest, changed, model_version
-from support.manifests.stored import PLAN, POOL, config, endpoints, in_cluster, route, service, stored
+from support.manifests.builders import GONE, Manifest, changed, model_version, rollout
+from support.manifests.stored import OLD, PLAN, POOL, config, endpoints, in_cluster, route, service, stored
 
 REFUSED: Final = {
     "status.parents[0].conditions[1]": {
@@ -117,6 +117,25 @@ NOS: Final[list[tuple[Change, str, str, str]]] = [
         "missing-backend",
         "spec.version: ModelVersion fraud-detector-v2.3.1 of the cluster: InferencePool llm is neither in the files",
     ),
+    (
+        put({**rollout({"metadata.name": "again"}), "metadata": stored("again")}),
+        "",
+        "two-rollouts",
+        "spec.model: Rollout again of the cluster is of model fraud-detector too: a model has one Rollout",
+    ),
+    (
+        put({**rollout({"spec.model": "ranker"}), "metadata": stored("ranker")}),
+        "",
+        "shared-route",
+        "spec.route.httpRoute: Rollout ranker of the cluster has the same rule of HTTPRoute fraud-detector: give each",
+    ),
+    (
+        put(route(("legacy", 1))),
+        "",
+        "foreign-backend",
+        AT_ROUTE
+        + "The route's traffic goes to legacy:80, which no ModelVersion of fraud-detector names as its backend",
+    ),
 ]
 
 
@@ -225,7 +244,12 @@ def test_each_kind_of_route_is_looked_for(world: World, lint: Linted, field: str
     assert f"spec.route.{field}: this cluster has no kind " in unserved
     world.unserved.clear()
     world.add(BODIES[kind])
-    assert [one for one in lint.of(plan) if "[no-series]" not in one] == []
+    if field == "inferenceService":
+        predictor = "fraud-detector-old-predictor"
+        put(in_cluster(changed(model_version(OLD), {"spec.serving.backendRef.name": predictor})))(world)
+        world.add(service(predictor), endpoints(predictor))
+        world.series["count by (envoy_cluster_name)"] = [row(1, envoy_cluster_name=f"ml_{predictor}_80")]
+    assert lint.of(plan) == []
 
 
 def test_a_kind_of_route_whose_crd_is_in_the_files_will_be_served(world: World, lint: Linted) -> None:
@@ -253,3 +277,39 @@ def test_the_entry_of_a_virtual_service_must_be_there(
     world.add(BODIES[kind])
     plan = changed(PLAN, {"spec.route": {"virtualService": {"name": "fraud-detector", "httpName": rule}}})
     assert any(words in line for line in lint.of(plan))
+
+
+def test_a_rollout_that_the_cluster_has_keeps_its_route_so_that_another_one_is_a_warning(
+    world: World, lint: Linted
+) -> None:
+    world.add(in_cluster(PLAN), {**rollout(), "metadata": stored("again")})
+    (line,) = lint.of(PLAN)
+    assert ": warning: Rollout fraud-detector: spec.model: Rollout again of the cluster is of model" in line
+
+
+def test_what_a_rollout_serves_already_needs_no_version_to_take_it_over(world: World, lint: Linted) -> None:
+    put(route(("legacy", 1)))(world)
+    world.series["count by (envoy_cluster_name)"] = [row(1, envoy_cluster_name="ml_legacy_80")]
+    stable = {"version": "2.2.4", "weight": 100, "since": "2026-11-01T00:00:00Z"}
+    world.add({**in_cluster(PLAN), "status": {"stable": stable}})
+    assert lint.of(PLAN) == []
+
+
+def test_a_version_of_the_files_may_name_what_the_route_serves(world: World, lint: Linted) -> None:
+    put(route(("legacy", 1)))(world)
+    world.series["count by (envoy_cluster_name)"] = [row(1, envoy_cluster_name="ml_legacy_80")]
+    first = {
+        "metadata.name": "fraud-detector-v1.0.0",
+        "spec.version": "1.0.0",
+        "spec.serving.backendRef.name": "legacy",
+    }
+    assert lint.of(PLAN, model_version(first), {**service("legacy"), "metadata": {"name": "legacy"}}) == []
+
+
+@pytest.mark.parametrize("kind", ["Rollout", "ModelVersion"])
+def test_rights_on_the_neighbours_may_be_missing(world: World, lint: Linted, kind: str) -> None:
+    put(route(("legacy", 1)))(world)
+    world.refused.add(kind)
+    lines = lint.of(PLAN)
+    assert any("not checked whether a" in line and f"you may not list {kind.lower()}s" in line for line in lines), lines
+    assert lint.status == 0

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 from serinus.cli.check.cluster import Cluster
 from serinus.cli.lint.cluster.metrics import metric_problems
+from serinus.cli.lint.cluster.neighbours import neighbour_problems
 from serinus.cli.lint.cluster.objects import NotAsked, Objects
 from serinus.cli.lint.cluster.plans import Located, Plan, not_asked, plans_of
 from serinus.cli.lint.cluster.routes import route_problems
@@ -72,6 +73,7 @@ class ClusterCheck:
 def _plan_problems(plan: Plan, objects: Objects, sources: Sources) -> Iterator[Located]:
     yield from route_problems(plan, objects)
     yield from version_problems(plan, objects)
+    yield from ((plan.document, problem) for problem in neighbour_problems(plan, objects))
     yield from _operator_problems(plan, sources)
     yield from metric_problems(plan, sources)
 

@@ -9,11 +9,11 @@ from serinus.cli.check.prometheus import is_interval, measured_interval, presets
 from serinus.cli.lint.cluster.buckets import bucket_problems
 from serinus.cli.lint.cluster.objects import Found, NotAsked
 from serinus.cli.lint.cluster.plans import Located, Plan, not_asked
-from serinus.cli.lint.cluster.routes import facts_of, record_of
+from serinus.cli.lint.cluster.routes import readable_facts
 from serinus.cli.lint.cluster.sources import Source, Sources
 from serinus.cli.lint.finding import Check, Level, Problem
-from serinus.engine.rollout.observation import BackendKey, RouteFacts
-from serinus.errors import InvalidObjectError, SerinusError
+from serinus.engine.rollout.observation import BackendKey
+from serinus.errors import SerinusError
 from serinus.metrics.named import missing_query
 from serinus.metrics.presets import PRESETS, Preset, preset_problem
 from serinus.settings import Settings
@@ -111,12 +111,8 @@ def serving_backends(plan: Plan, preset: Preset) -> dict[str, BackendRef]:
     """Return by label the backends that the stored route gives traffic, as far as the preset can tell them apart."""
     if not isinstance(plan.route, Found) or plan.route.document is not None:
         return {}
-    try:
-        record = record_of(plan)
-    except InvalidObjectError:
-        return {}
-    facts = facts_of(plan, record) if record is not None else None
-    if not isinstance(facts, RouteFacts):
+    facts = readable_facts(plan)
+    if facts is None:
         return {}
     keys = [entry.key for entry in facts.entries if entry.weight and _is_told_apart(entry.key, preset)]
     return {key.label: BackendRef(name=key.name, port=key.port, group=key.group, kind=key.kind) for key in keys}

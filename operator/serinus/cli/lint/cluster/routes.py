@@ -67,6 +67,16 @@ def facts_of(plan: Plan, record: RouteRecord) -> RouteFacts | RouteProblem:
     )
 
 
+def readable_facts(plan: Plan) -> RouteFacts | None:
+    """Return the rule of the route; None where it is not there, or cannot be read or written."""
+    try:
+        record = record_of(plan)
+    except InvalidObjectError:
+        return None
+    facts = facts_of(plan, record) if record is not None else None
+    return facts if isinstance(facts, RouteFacts) else None
+
+
 def _entries(plan: Plan, record: RouteRecord, position: int) -> tuple[RouteEntry, ...]:
     known = [backend_key(version.backend) for version in plan.versions if version.backend is not None]
     return with_ports(record.rules[position].entries, known)
