@@ -33,7 +33,7 @@ def test_a_kind_is_asked_for_once_whatever_the_number_of_rollouts(world: World, 
         for n in range(30)
     ]
     lint.of(PLAN, *others)
-    for resource in ("httproutes", "modelversions", "services", "deployments"):
+    for resource in ("httproutes", "modelversions", "services", "endpointslices", "rollouts", "deployments"):
         assert sum(f"get {resource}" in asked for asked in world.asked) == 1, resource
 
 

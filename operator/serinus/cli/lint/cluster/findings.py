@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from serinus.cli.check.cluster import Cluster
+from serinus.cli.lint.cluster.endpoints import Endpoints
 from serinus.cli.lint.cluster.metrics import metric_problems
 from serinus.cli.lint.cluster.neighbours import neighbour_problems
 from serinus.cli.lint.cluster.objects import NotAsked, Objects
@@ -62,17 +63,22 @@ class ClusterCheck:
         plans = plans_of(documents, objects)
         alone = list(folder_findings(documents))
         yield from _kept(alone, plans)
-        with closing(Sources.open(cluster, self.prometheus, self.clock)) as sources:
-            located = [
-                *_outside_of_plans(alone, documents, plans, objects),
-                *(one for plan in plans for one in _plan_problems(plan, objects, sources)),
-            ]
+        located = [
+            *_outside_of_plans(alone, documents, plans, objects),
+            *(self._plans_problems(plans, objects, cluster) if plans else ()),
+        ]
         yield from dict.fromkeys(document.finding(problem) for document, problem in _said_once(located))
 
+    def _plans_problems(self, plans: Sequence[Plan], objects: Objects, cluster: Cluster) -> Iterator[Located]:
+        endpoints = Endpoints(plans, objects)
+        with closing(Sources.open(cluster, self.prometheus, self.clock)) as sources:
+            for plan in plans:
+                yield from _plan_problems(plan, objects, endpoints, sources)
 
-def _plan_problems(plan: Plan, objects: Objects, sources: Sources) -> Iterator[Located]:
+
+def _plan_problems(plan: Plan, objects: Objects, endpoints: Endpoints, sources: Sources) -> Iterator[Located]:
     yield from route_problems(plan, objects)
-    yield from version_problems(plan, objects)
+    yield from version_problems(plan, objects, endpoints)
     yield from ((plan.document, problem) for problem in neighbour_problems(plan, objects))
     yield from _operator_problems(plan, sources)
     yield from metric_problems(plan, sources)

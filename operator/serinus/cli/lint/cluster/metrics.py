@@ -79,8 +79,8 @@ def _series_problems(plan: Plan, source: Source, preset: Preset) -> Iterator[Pro
     present = presets_with_series(source, PRESETS.values())
     if preset.name not in present:
         others = ", ".join(sorted(present))
-        there = f"it has series of {others}" if others else "nor of any other preset"
-        said = f"Prometheus of source {source.name} has no series of preset {preset.name} ({preset.presence}); {there}"
+        there = f"; it has series of {others}" if others else " and of no other preset"
+        said = f"Prometheus of source {source.name} has no series of preset {preset.name} ({preset.presence}){there}"
         remedy = "name the preset of the data plane that carries the route, or let Prometheus scrape that"
         yield Problem(Check.NO_SERIES, _AT_PRESET, said, remedy, level=Level.WARNING)
         return

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from serinus.api.modelversion import BackendRef
-from serinus.api.names import ENDPOINT_SLICE, MODEL_VERSION, ROLLOUT, SERVICE, Kind, model_version_name
+from serinus.api.names import MODEL_VERSION, ROLLOUT, SERVICE, Kind, model_version_name
 from serinus.api.parsing import decode
 from serinus.api.rollout import RolloutSpec
 from serinus.api.route import RouteKind
@@ -17,17 +17,13 @@ from serinus.cli.lint.finding import Check, Level, Problem
 from serinus.cli.lint.object_check import schema_of
 from serinus.cli.lint.schema_check import without_nulls
 from serinus.errors import InvalidObjectError
-from serinus.kube.records import endpoints_record, model_version_record
+from serinus.kube.records import model_version_record
 from serinus.ports.cluster_state import ModelVersionRecord
 from serinus.routers import RouterFactory, load_router
 
 Located: TypeAlias = tuple[Document, Problem]
 """A problem, and the object of the files at whose field it is shown."""
 
-_MOST_SERVICES: Final = 100
-"""So many names go into one selector of labels."""
-
-_SERVICE_LABEL: Final = "kubernetes.io/service-name"
 _NEVER_STORED: Final = {"uid": "", "resourceVersion": "0", "creationTimestamp": "1970-01-01T00:00:00Z"}
 
 
@@ -182,24 +178,6 @@ def as_stored(manifest: Manifest, namespace: str) -> dict[str, Any]:
     metadata = manifest.get("metadata")
     own = metadata if isinstance(metadata, Mapping) else {}
     return {**manifest, "metadata": _NEVER_STORED | dict(own) | {"namespace": namespace}}
-
-
-def ready_endpoints(objects: Objects, namespace: str, services: Iterable[str]) -> Mapping[str, int] | NotAsked:
-    """Return the number of ready endpoints of each of these Services."""
-    names = sorted(set(services))
-    ready = dict.fromkeys(names, 0)
-    for start in range(0, len(names), _MOST_SERVICES):
-        selector = f"{_SERVICE_LABEL} in ({','.join(names[start : start + _MOST_SERVICES])})"
-        found = objects.select(ENDPOINT_SLICE, namespace, selector)
-        if isinstance(found, NotAsked):
-            return found
-        for raw in found if isinstance(found, Sequence) else ():
-            try:
-                record = endpoints_record(raw)
-            except InvalidObjectError:
-                continue
-            ready[record.service] = ready.get(record.service, 0) + record.ready
-    return ready
 
 
 def not_asked(path: str, what: str, answer: NotAsked) -> Problem:

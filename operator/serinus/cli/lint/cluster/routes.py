@@ -88,7 +88,7 @@ def _found_problems(plan: Plan, found: Found, objects: Objects) -> Iterator[Loca
         record = record_of(plan)
     except InvalidObjectError as problem:
         said = f"{rule.kind.value} {rule.name} cannot be read: {problem}"
-        yield plan.document, Problem(Check.PARSER, rule.kind.path, said)
+        yield plan.document, Problem(Check.PARSER, rule.kind.path, said, "correct the route")
         return
     if record is None:
         return

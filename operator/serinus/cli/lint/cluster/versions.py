@@ -6,6 +6,7 @@ from typing import Final, assert_never
 from serinus.api.modelversion import BackendRef
 from serinus.api.names import SERVICE
 from serinus.cli.check.cluster import members
+from serinus.cli.lint.cluster.endpoints import Endpoints
 from serinus.cli.lint.cluster.objects import Absent, Found, NotAsked, NotServed, Objects
 from serinus.cli.lint.cluster.plans import (
     Located,
@@ -14,7 +15,6 @@ from serinus.cli.lint.cluster.plans import (
     kind_of_backend,
     not_asked,
     not_served,
-    ready_endpoints,
     version_record,
 )
 from serinus.cli.lint.documents import Document
@@ -24,17 +24,17 @@ _INSTALL: Final = "install the chart of Serinus"
 _BACKEND: Final = "spec.serving.backendRef"
 
 
-def version_problems(plan: Plan, objects: Objects) -> Iterator[Located]:
+def version_problems(plan: Plan, objects: Objects, endpoints: Endpoints) -> Iterator[Located]:
     """Yield what is wrong with the versions that a Rollout names."""
     for version in plan.versions:
-        yield from _version_problems(plan, version, objects)
+        yield from _version_problems(plan, version, objects, endpoints)
     yield from _shared_backend(plan)
 
 
-def _version_problems(plan: Plan, version: Version, objects: Objects) -> Iterator[Located]:
+def _version_problems(plan: Plan, version: Version, objects: Objects, endpoints: Endpoints) -> Iterator[Located]:
     match version.answer:
         case Found():
-            yield from _found_problems(plan, version, objects)
+            yield from _found_problems(plan, version, objects, endpoints)
         case Absent():
             said = f"ModelVersion {version.name} is neither in the files nor in namespace {plan.namespace}"
             remedy = "apply it before the Rollout, or correct the version"
@@ -47,19 +47,19 @@ def _version_problems(plan: Plan, version: Version, objects: Objects) -> Iterato
             assert_never(version.answer)
 
 
-def _found_problems(plan: Plan, version: Version, objects: Objects) -> Iterator[Located]:
+def _found_problems(plan: Plan, version: Version, objects: Objects, endpoints: Endpoints) -> Iterator[Located]:
     record, backend = version.record, version.backend
     if record is None or record.problem:
         # What is wrong with one of the files is found without a cluster.
         if version.document is None:
             problem = record.problem if record is not None else "it cannot be read"
             said = f"ModelVersion {version.name} of the cluster cannot be used: {problem}"
-            yield plan.document, Problem(Check.PARSER, version.path, said)
+            yield plan.document, Problem(Check.PARSER, version.path, said, "apply a version that can")
     elif backend is None:
         said = f"ModelVersion {version.name} does not say where it serves: give it spec.serving.backendRef"
         yield plan.document, Problem(Check.NO_BACKEND, version.path, said)
     else:
-        yield from _backend_problems(plan, version, backend, objects)
+        yield from _backend_problems(plan, version, backend, objects, endpoints)
 
 
 def _shared_backend(plan: Plan) -> Iterator[Located]:
@@ -78,14 +78,16 @@ def backend_problems(document: Document, objects: Objects) -> Iterator[Problem]:
         yield from _existence(namespace, record.backend, objects, document)
 
 
-def _backend_problems(plan: Plan, version: Version, backend: BackendRef, objects: Objects) -> Iterator[Located]:
+def _backend_problems(
+    plan: Plan, version: Version, backend: BackendRef, objects: Objects, endpoints: Endpoints
+) -> Iterator[Located]:
     found = list(_existence(plan.namespace, backend, objects, version.document or plan.document))
     yield from (_located(plan, version, problem) for problem in found)
     if not found and kind_of_backend(backend) == SERVICE:
         answer = objects.get(SERVICE, plan.namespace, backend.name, version.document or plan.document)
         # A Service that is still to be applied, or changed, has no endpoints that could be counted.
         if isinstance(answer, Found) and answer.document is None:
-            yield from (_located(plan, version, one) for one in _readiness(plan, version, backend, objects))
+            yield from (_located(plan, version, one) for one in _readiness(plan, version, backend, endpoints))
 
 
 def _located(plan: Plan, version: Version, problem: Problem) -> Located:
@@ -124,11 +126,11 @@ def _port_problems(backend: BackendRef, ports: Iterable[object]) -> Iterator[Pro
         yield Problem(Check.MISSING_SERVICE, f"{_BACKEND}.port", said)
 
 
-def _readiness(plan: Plan, version: Version, backend: BackendRef, objects: Objects) -> Iterator[Problem]:
-    ready = ready_endpoints(objects, plan.namespace, [backend.name])
+def _readiness(plan: Plan, version: Version, backend: BackendRef, endpoints: Endpoints) -> Iterator[Problem]:
+    ready = endpoints.ready(plan.namespace, backend.name)
     if isinstance(ready, NotAsked):
         yield not_asked(f"{_BACKEND}.name", f"Service {backend.name} has ready endpoints", ready)
-    elif not ready[backend.name]:
+    elif not ready:
         effect = "no stage begins until it has one"
         if version.field != "version":
             effect = "no version gets more traffic until it has one, because nothing could take the traffic back"
