@@ -10,7 +10,7 @@ from serinus import __version__
 from support.cluster_world import World, put, row
 from support.golden import check_golden
 from support.linted import Linted
-from support.manifests.builders import changed, model_version
+from support.manifests.builders import GONE, changed, model_version
 from support.manifests.stored import OLD, PLAN, endpoints, gateway, in_cluster, operator, route, service
 
 GOLDEN: Final = Path(__file__).parent / "golden"
@@ -135,3 +135,22 @@ def test_the_how_to_shows_what_is_printed(world: World, lint: Linted) -> None:
     Path("rollout.yaml").write_text(manifest, encoding="utf-8")
     out = lint("-n", "payments", files="rollout.yaml")
     assert out + lint.err == after.partition("```")[0]
+
+
+def test_what_the_files_alone_tell_is_still_found(world: World, lint: Linted) -> None:
+    ranker = changed(PLAN, {"metadata.name": "ranker", "spec.model": "ranker", "spec.rollbackTo": GONE})
+    unreadable = changed(PLAN, {"metadata.name": "bad", "spec.model": "bad", "spec.version": "x"})
+    unreadable = changed(unreadable, {"spec.route.httpRoute.name": "gone"})
+    found = lint.of(PLAN, ranker, unreadable, {**route(), "metadata": {"name": "fraud-detector"}})
+    assert any("Rollout fraud-detector" in line and line.endswith("[shared-route]") for line in found)
+    assert any("Rollout bad: spec.route" in line and line.endswith("[missing-route]") for line in found)
+
+
+def test_a_version_that_no_rollout_names_needs_a_service_where_its_folder_has_some(world: World, lint: Linted) -> None:
+    other = {"metadata.name": "fraud-detector-v2.2.0", "spec.version": "2.2.0"}
+    version = model_version({**other, "spec.serving.backendRef.name": "older"})
+    assert lint.of(PLAN, version) == []
+    (line,) = lint.of(PLAN, version, {**service("old"), "metadata": {"name": "old"}})
+    assert "ModelVersion fraud-detector-v2.2.0: spec.serving.backendRef.name: Service older is neither in the" in line
+    world.add(service("older"))
+    assert lint.of(PLAN, version, {**service("old"), "metadata": {"name": "old"}}) == []

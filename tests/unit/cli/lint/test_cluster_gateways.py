@@ -32,6 +32,7 @@ GATEWAYS: Final[list[tuple[Change, Manifest, str]]] = [
         ),
     ),
     (put(grant(name="y")), SHARED, "spec.rules[0].backendRefs[1].namespace: no ReferenceGrant in namespace shared"),
+    (unserved("Gateway"), {}, "spec.parentRefs[0]: this cluster has no kind gateways.v1.gateway.networking.k8s.io"),
     (unserved("ReferenceGrant"), SHARED, "spec.rules[0].backendRefs[1].namespace: no ReferenceGrant in namespace sh"),
 ]
 
