@@ -169,7 +169,13 @@ def _json(inputs: Inputs) -> Words:
 
 def _lint(inputs: Inputs) -> Words:
     kind = inputs.random.choice(("versions", "rollout", "rollout", "policy"))
-    return ["lint", "-f", inputs.file(kind), *_some(inputs, ["-o", inputs.either("github", "json", "sarif")])]
+    options = (
+        ["-o", inputs.either("github", "json", "sarif")],
+        ["--cluster"],
+        ["-n", inputs.either("ml")],
+        ["--prometheus", inputs.either(inputs.junk_server, "http://[", "")],
+    )
+    return ["lint", "-f", inputs.file(kind), *_some(inputs, *options)]
 
 
 def _check(inputs: Inputs) -> Words:

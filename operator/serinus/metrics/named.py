@@ -1,12 +1,13 @@
 """Named queries of the administrator: validated at start, rendered for a subject, answered with their raw value."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import isnan
 from typing import Final
 
+from serinus.api.abort_condition import NamedQuery
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.measurements import Answer, Measured, NoData, Subject
 from serinus.errors import ConfigurationError
@@ -105,6 +106,16 @@ def parse_named(source: str, name: str, settings: QuerySettings) -> NamedTemplat
         )
     _check_group_value(where, settings.group_value)
     return NamedTemplate(name, parts, settings.group_by, settings.group_value)
+
+
+def missing_query(source: str, query: NamedQuery, known: Collection[str]) -> str:
+    """Return that a source has no query of this name; empty where it is among those that it has."""
+    if query.name in known:
+        return ""
+    return (
+        f"source {source} has no query {query.name} (it has: {', '.join(sorted(known)) or 'none'}): correct abortOn, "
+        f"or let the administrator add sources.{source}.queries.{query.name}"
+    )
 
 
 def _check_group_value(where: str, template: str) -> None:

@@ -16,8 +16,8 @@ from serinus.engine.analysis.measurements import Answer, CouldNotAsk, NoData, Qu
 from serinus.errors import ConfigurationError
 from serinus.metrics.access import Access
 from serinus.metrics.health import number
-from serinus.metrics.named import parse_named
-from serinus.metrics.presets import PRESETS, Key
+from serinus.metrics.named import missing_query, parse_named
+from serinus.metrics.presets import PRESETS, Key, preset_problem
 from serinus.metrics.reader import PresetReader, Span, display_window
 from serinus.metrics.replay import Steps, replay_named, replay_preset
 from serinus.metrics.scrape_delay import ScrapeDelay
@@ -80,17 +80,8 @@ class PrometheusSource:
     def problem_with(self, question: Question) -> str:
         """Return why this question can never be answered; empty where it can."""
         if isinstance(question.metric, NamedQuery):
-            if question.metric.name in self._templates:
-                return ""
-            known = ", ".join(sorted(self._templates)) or "none"
-            return (
-                f"source {self._name} has no query {question.metric.name} (it has: {known}): correct abortOn, "
-                f"or let the administrator add sources.{self._name}.queries.{question.metric.name}"
-            )
-        preset = PRESETS.get(question.preset)
-        if preset is None:
-            return f"unknown preset {question.preset}: set metrics.preset to one of {', '.join(sorted(PRESETS))}"
-        return preset.problem_with(question.subject.backend, question.metric)
+            return missing_query(self._name, question.metric, self._templates)
+        return preset_problem(question.preset, question.subject.backend, question.metric)
 
     async def ask(self, questions: Collection[Question], at: datetime, since: datetime) -> Mapping[Question, Answer]:
         """Answer every question for the time between two ticks, in a constant number of queries.

@@ -1,29 +1,30 @@
 """Whether an operator runs, and what its configuration and its metric sources say."""
 
-import re
 from collections.abc import Iterator, Mapping
-from math import isinf
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any
 
 from serinus import __version__
-from serinus.api.abort_condition import AbortCondition, Latency, Timing, parse_abort_condition
+from serinus.api.abort_condition import AbortCondition, parse_abort_condition
 from serinus.api.names import GROUP, ROLLOUT
 from serinus.api.parsing import decode
 from serinus.cli.check.cluster import OPERATORS, Cluster, members, text_at, value_at
 from serinus.cli.check.line import Line, failed, ok, unknown, warning
+from serinus.cli.check.prometheus import (
+    Prometheus,
+    ProxiedPrometheus,
+    bounds_in,
+    histogram_of,
+    is_interval,
+    measured_interval,
+    presets_with_series,
+    proxy_path,
+    shown_bounds,
+)
 from serinus.errors import InvalidObjectError, NotFoundError, RefusedError, SerinusError
-from serinus.metrics.bounds import Bounds
 from serinus.metrics.presets import PRESETS, Histogram, Preset
 from serinus.settings import Settings
 from serinus.source_settings import SourceSettings
 from serinus.yaml_text import YamlTextError, read_yaml
-
-_PRESET: Final = "serinus_preset"
-_WINDOW: Final = 300
-"""Seconds over which scrapes are counted."""
-
-_IN_CLUSTER: Final = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)(\.svc(\.[a-z0-9.-]+)?)?")
 
 
 def operator(cluster: Cluster) -> tuple[list[Line], Settings | None]:
@@ -69,13 +70,14 @@ def _settings(cluster: Cluster, namespace: str, name: str) -> tuple[Settings | N
 def sources(cluster: Cluster, settings: Settings) -> Iterator[Line]:
     """Yield whether each metric source answers, how often it scrapes, and which preset it has series of."""
     for name, source in sorted(settings.sources.items()):
-        proxy = _proxy(source.url)
+        proxy = proxy_path(source.url)
         if proxy is None:
             said = f"{source.url} is not a Service of the cluster, so only the operator can reach it"
             yield unknown(f"source-{name}", said, "see the condition MetricsAvailable of a Rollout")
             continue
+        prometheus = ProxiedPrometheus(cluster, proxy)
         try:
-            up = cluster.prometheus(proxy, "vector(1)")
+            up = prometheus.query("vector(1)")
         except RefusedError:
             said = "you may not ask Services through the API server (get services/proxy)"
             yield unknown(f"source-{name}", said, "see the condition MetricsAvailable of a Rollout")
@@ -88,28 +90,13 @@ def sources(cluster: Cluster, settings: Settings) -> Iterator[Line]:
             continue
         yield ok(f"source-{name}", f"{source.url} answers queries")
         try:
-            yield from _series(cluster, name, source, proxy)
+            yield from _series(cluster, name, source, prometheus)
         except SerinusError as problem:
             yield unknown(f"series-{name}", f"a query was not answered: {problem}", "try again")
 
 
-def _proxy(url: str) -> str | None:
-    """Return the path of the API server's proxy to a Service of the cluster; None for any other address."""
-    parts = urlsplit(url)
-    found = _IN_CLUSTER.fullmatch(parts.hostname or "")
-    if found is None or parts.scheme not in {"http", "https"}:
-        return None
-    try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        return None
-    path = parts.path.rstrip("/")
-    return f"/api/v1/namespaces/{found['namespace']}/services/{parts.scheme}:{found['name']}:{port}/proxy{path}"
-
-
-def _series(cluster: Cluster, name: str, source: SourceSettings, proxy: str) -> Iterator[Line]:
-    signs = (f'label_replace(count({one.sign}), "{_PRESET}", "{one.name}", "", "")' for one in PRESETS.values())
-    found = {text_at(one, "metric", _PRESET) for one in cluster.prometheus(proxy, " or ".join(signs))}
+def _series(cluster: Cluster, name: str, source: SourceSettings, prometheus: Prometheus) -> Iterator[Line]:
+    found = presets_with_series(prometheus, PRESETS.values())
     fitting = [preset for preset in PRESETS.values() if preset.name in found]
     if not fitting:
         names = ", ".join(sorted(PRESETS))
@@ -117,24 +104,22 @@ def _series(cluster: Cluster, name: str, source: SourceSettings, proxy: str) -> 
         yield warning(f"preset-{name}", f"no series of a preset is there ({names})", remedy)
         return
     yield ok(f"preset-{name}", f"there are series of {' and '.join(preset.name for preset in fitting)}")
-    yield from _interval(cluster, name, source, proxy, fitting[0])
+    yield from _interval(name, source, prometheus, fitting[0])
     yield from _conditions(cluster, name)
     histogram = fitting[0].histogram
     if histogram is not None:
-        yield from _bounds(cluster, name, proxy, fitting[0], histogram)
+        yield from _bounds(cluster, name, prometheus, fitting[0], histogram)
 
 
-def _interval(cluster: Cluster, name: str, source: SourceSettings, proxy: str, preset: Preset) -> Iterator[Line]:
-    scrapes = _number(cluster, proxy, f"max(count_over_time({preset.requests}[{_WINDOW}s]))")
-    configured = source.scrape_interval.seconds
-    if not scrapes:
+def _interval(name: str, source: SourceSettings, prometheus: Prometheus, preset: Preset) -> Iterator[Line]:
+    measured = measured_interval(prometheus, preset)
+    if measured is None:
         return
-    measured = _WINDOW / scrapes
     said = f"scraped about every {measured:.3g} s, configured is {source.scrape_interval}"
-    if not 0.75 * configured <= measured <= 1.5 * configured:
-        yield warning(f"scrape-{name}", said, f"set sources.{name}.scrapeInterval to the real interval")
-    else:
+    if is_interval(measured, source.scrape_interval):
         yield ok(f"scrape-{name}", said)
+    else:
+        yield warning(f"scrape-{name}", said, f"set sources.{name}.scrapeInterval to the real interval")
 
 
 def _conditions(cluster: Cluster, name: str) -> Iterator[Line]:
@@ -153,21 +138,18 @@ def _metrics_of(rollout: Mapping[str, Any], field: str, default: str) -> str:
     return text_at(rollout, "spec", "metrics", field) or default
 
 
-def _bounds(cluster: Cluster, name: str, proxy: str, preset: Preset, histogram: Histogram) -> Iterator[Line]:
-    answer = cluster.prometheus(proxy, f"count by (le) ({histogram.series})")
-    counted = [(text_at(one, "metric", "le"), _value(one)) for one in answer]
-    try:
-        bounds = Bounds.of(counted, 0)
-    except ValueError:
-        bounds = None
+def _bounds(
+    cluster: Cluster, name: str, prometheus: Prometheus, preset: Preset, histogram: Histogram
+) -> Iterator[Line]:
+    bounds = bounds_in(prometheus.query(f"count by (le) ({histogram.series})"))
     if bounds is None:
         yield warning(f"buckets-{name}", f"{histogram.series} has no buckets", histogram.advice)
         return
-    shown = ", ".join(f"{bound * 1000 / histogram.per_second:g}" for bound in bounds.finite)
+    shown = shown_bounds(bounds.finite, histogram)
     between = sorted(
         f"{condition.text} of {text_at(rollout, 'metadata', 'name')}"
         for rollout, condition in _written(cluster)
-        if _is_limit(condition, preset, histogram)
+        if histogram_of(preset, condition) is histogram
         and not bounds.bracket(condition.threshold * histogram.per_second).exact
     )
     if between:
@@ -175,14 +157,6 @@ def _bounds(cluster: Cluster, name: str, proxy: str, preset: Preset, histogram: 
         yield warning(f"buckets-{name}", said, f"choose a limit in ms of {shown}")
     else:
         yield ok(f"buckets-{name}", f"latency limits that are counted exactly, in ms: {shown}")
-
-
-def _is_limit(condition: AbortCondition, preset: Preset, histogram: Histogram) -> bool:
-    """Return whether a condition's limit is one of this histogram of a preset."""
-    metric = condition.metric
-    if not isinstance(metric, Latency) or condition.compared:
-        return False
-    return metric.timing is Timing.RESPONSE or preset.timings.get(metric.timing) is histogram
 
 
 def _written(cluster: Cluster) -> Iterator[tuple[Mapping[str, Any], AbortCondition]]:
@@ -195,17 +169,3 @@ def _written(cluster: Cluster) -> Iterator[tuple[Mapping[str, Any], AbortConditi
                 yield rollout, parse_abort_condition(line)
             except ValueError:
                 continue
-
-
-def _number(cluster: Cluster, proxy: str, query: str) -> float:
-    answer = cluster.prometheus(proxy, query)
-    return _value(answer[0]) if answer else 0.0
-
-
-def _value(one: Mapping[str, Any]) -> float:
-    pair = one.get("value")
-    try:
-        number = float(pair[1]) if isinstance(pair, list) else 0.0
-    except (IndexError, TypeError, ValueError):
-        return 0.0
-    return 0.0 if isinf(number) else number

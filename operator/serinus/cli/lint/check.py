@@ -1,13 +1,18 @@
 """All checks of ``serinus lint`` over all files."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from serinus.api.names import GROUP
 from serinus.cli.lint.documents import Document, documents_of, read_sources
-from serinus.cli.lint.finding import Check, Finding, Problem
+from serinus.cli.lint.finding import Check, Finding, Level, Problem
 from serinus.cli.lint.folder_check import folder_findings
 from serinus.cli.lint.object_check import is_ours, object_problems
+
+FolderCheck: TypeAlias = Callable[[Sequence[Document]], Iterable[Finding]]
+"""Checks the objects of all files against each other, and against what else there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +36,36 @@ class Checked:
             where = self.files[0] if len(self.files) == 1 else _counted(len(self.files), "file")
             return f"nothing to check: no object of {GROUP} in {where}"
         found = _counted(len(self.findings), "finding") if self.findings else "no findings"
-        return f"{found} in {_counted(self.objects, 'object')} of {_counted(len(self.files), 'file')}"
+        return f"{found}{self._levels} in {_counted(self.objects, 'object')} of {_counted(len(self.files), 'file')}"
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether a finding is an error."""
+        return any(finding.problem.level is Level.ERROR for finding in self.findings)
+
+    @property
+    def _levels(self) -> str:
+        """How many findings there are of each level; empty where all are errors."""
+        numbers = Counter(finding.problem.level for finding in self.findings)
+        if numbers.keys() <= {Level.ERROR}:
+            return ""
+        return f" ({', '.join(_counted(numbers[level], level) for level in Level if numbers[level])})"
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def check_files(names: Sequence[str]) -> Checked:
+def check_files(names: Sequence[str], folder_check: FolderCheck = folder_findings) -> Checked:
     """Check files, folders and standard input.
+
+    Args:
+        names: of them.
+        folder_check: checks the objects against each other.
 
     Raises:
         ConfigurationError: one cannot be read.
+        SerinusError: by ``folder_check``.
     """
     findings: list[Finding] = []
     documents: list[Document] = []
@@ -60,7 +83,7 @@ def check_files(names: Sequence[str]) -> Checked:
     ours = [document for document in documents if is_ours(document.manifest)]
     for document in ours:
         findings += [document.finding(problem) for problem in object_problems(document.manifest)]
-    findings += folder_findings(documents)
+    findings += folder_check(documents)
     order = {name: index for index, name in enumerate(dict.fromkeys(finding.file for finding in findings))}
     ranked = sorted(findings, key=lambda one: (order[one.file], one.line, one.column))
     return Checked(ranked, len(ours), files)

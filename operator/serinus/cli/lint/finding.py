@@ -4,6 +4,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+class Level(StrEnum):
+    """How grave a finding is. Stable: scripts may rely on it.
+
+    ``error``: the manifest cannot work as it stands. ``warning``: it can, later or less well. ``note``: nobody could be
+    asked. Without a cluster every finding is an error.
+    """
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
 class Check(StrEnum):
     """What was violated; the identifier in SARIF and JSON. Stable: scripts may rely on it."""
 
@@ -22,6 +34,21 @@ class Check(StrEnum):
     MISSING_SERVICE = "missing-service"
     NO_BACKEND = "no-backend"
     ONE_BACKEND = "one-backend"
+    NOT_SERVED = "not-served"
+    ROUTE_OWNED = "route-owned"
+    ROUTE_REFUSED = "route-refused"
+    FOREIGN_BACKEND = "foreign-backend"
+    MISSING_GATEWAY = "missing-gateway"
+    MISSING_GRANT = "missing-grant"
+    MISSING_BACKEND = "missing-backend"
+    NOT_READY = "not-ready"
+    OPERATOR = "operator"
+    METRIC_SOURCE = "metric-source"
+    CONDITION = "condition"
+    NO_SERIES = "no-series"
+    COARSE_BUCKETS = "coarse-buckets"
+    SCRAPE_INTERVAL = "scrape-interval"
+    NOT_ASKED = "not-asked"
 
     @property
     def meaning(self) -> str:
@@ -39,12 +66,27 @@ _MEANINGS = {
     Check.DUPLICATE_OBJECT: "No object is there twice.",
     Check.TWO_ROLLOUTS: "A model has one Rollout.",
     Check.SHARED_ROUTE: "A rule of a route carries one Rollout.",
-    Check.MISSING_VERSION: "The ModelVersions of a Rollout are there, if the files have any of that model.",
-    Check.MISSING_ROUTE: "The route of a Rollout is there, if the files have routes.",
+    Check.MISSING_VERSION: "The ModelVersions of a Rollout are in the files, if these have any, or in the cluster.",
+    Check.MISSING_ROUTE: "The route of a Rollout is in the files, if these have routes, or in the cluster.",
     Check.MISSING_RULE: "The route has the rule that the Rollout names.",
-    Check.MISSING_SERVICE: "The Service of a ModelVersion is there, if the files have Services.",
+    Check.MISSING_SERVICE: "The Service of a ModelVersion is in the files, if these have any, or in the cluster.",
     Check.NO_BACKEND: "The version that a Rollout names says where it serves.",
     Check.ONE_BACKEND: "The version and its rollback target have different backends.",
+    Check.NOT_SERVED: "The API server of the cluster has the kind.",
+    Check.ROUTE_OWNED: "No other controller owns the route.",
+    Check.ROUTE_REFUSED: "Every parent of the route has accepted it, with all its backends.",
+    Check.FOREIGN_BACKEND: "A ModelVersion names what the route serves before the first run.",
+    Check.MISSING_GATEWAY: "The Gateway and the listener of a route are there, and programmed.",
+    Check.MISSING_GRANT: "A ReferenceGrant lets a route refer to a backend of another namespace.",
+    Check.MISSING_BACKEND: "The backend of a ModelVersion is there, where it is no Service.",
+    Check.NOT_READY: "The Service of a version has ready endpoints.",
+    Check.OPERATOR: "An operator watches the namespace, and has the router of the route.",
+    Check.METRIC_SOURCE: "The operator has the metric source that the Rollout names.",
+    Check.CONDITION: "The metric source and the preset can measure each condition.",
+    Check.NO_SERIES: "Prometheus has the series of the preset.",
+    Check.COARSE_BUCKETS: "The limit of a latency is a bound of the histogram's buckets.",
+    Check.SCRAPE_INTERVAL: "The source is scraped as often as its configuration says.",
+    Check.NOT_ASKED: "Everything could be asked that the cluster can tell.",
 }
 
 
@@ -59,6 +101,7 @@ class Problem:
         advice: what to write instead; empty where the sentence says it or nobody knows.
         blocking: the API server does not evaluate its rules on an object with such a problem.
         at_key: the place of the problem is the field's name, not its value.
+        level: how grave it is.
     """
 
     check: Check
@@ -67,6 +110,7 @@ class Problem:
     advice: str = ""
     blocking: bool = False
     at_key: bool = False
+    level: Level = Level.ERROR
 
     @property
     def sentence(self) -> str:

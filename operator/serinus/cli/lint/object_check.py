@@ -73,7 +73,7 @@ def _metadata_problems(metadata: object) -> Iterator[Problem]:
 
 
 @lru_cache(maxsize=len(_FILES))
-def _schema(kind: str) -> Schema:
+def schema_of(kind: str) -> Schema:
     """Return the schema of what people write: the status is the operator's, and metadata every kind's."""
     whole: dict[str, Any] = definitions()[_FILES[kind]]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     status = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -81,7 +81,7 @@ def _schema(kind: str) -> Schema:
 
 
 def _kind_problems(manifest: Mapping[str, Any], kind: str) -> Iterator[Problem]:
-    schema = _schema(kind)
+    schema = schema_of(kind)
     value = without_nulls(manifest, schema)
     refused = [*schema_problems(value, schema, "")]
     # The content of a field with a misspelled name is checked as well, and its absence is not held against it.

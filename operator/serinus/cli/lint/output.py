@@ -10,7 +10,7 @@ from typing import Any, assert_never
 from urllib.parse import quote
 
 from serinus import __version__
-from serinus.cli.lint.finding import Check, Finding
+from serinus.cli.lint.finding import Check, Finding, Level
 from serinus.cli.output import echo, printable
 
 
@@ -63,7 +63,8 @@ def _place(finding: Finding) -> str:
 
 def _as_text(finding: Finding) -> str:
     whose = f"{finding.object}: " if finding.object else ""
-    return _one_line(f"{_place(finding)}: {whose}{_sentence(finding)} [{finding.problem.check}]")
+    level = "" if finding.problem.level is Level.ERROR else f"{finding.problem.level}: "
+    return _one_line(f"{_place(finding)}: {level}{whose}{_sentence(finding)} [{finding.problem.check}]")
 
 
 def _as_github(finding: Finding) -> str:
@@ -71,7 +72,18 @@ def _as_github(finding: Finding) -> str:
     at = {"file": finding.file} | ({"line": finding.line, "col": finding.column} if finding.line else {})
     at |= {"title": f"serinus lint: {finding.problem.check}"}
     values = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in at.items())
-    return f"::error {values}::{_escaped(_sentence(finding), '')}"
+    return f"::{_github_level(finding.problem.level)} {values}::{_escaped(_sentence(finding), '')}"
+
+
+def _github_level(level: Level) -> str:
+    """Return the name that GitHub has for a level."""
+    match level:
+        case Level.ERROR | Level.WARNING:
+            return level.value
+        case Level.NOTE:
+            return "notice"
+        case _:
+            assert_never(level)
 
 
 def _escaped(text: str, more: str) -> str:
@@ -88,6 +100,7 @@ def _as_json(finding: Finding) -> dict[str, Any]:
         "column": finding.column or None,
         "object": finding.object,
         "check": finding.problem.check,
+        "level": finding.problem.level,
         "field": finding.problem.path,
         "message": finding.problem.said,
         "advice": finding.problem.advice,
@@ -115,7 +128,7 @@ def _as_result(finding: Finding) -> dict[str, Any]:
     file = {"artifactLocation": {"uri": quote(finding.file.replace("\\", "/"))}}
     return {
         "ruleId": finding.problem.check,
-        "level": "error",
+        "level": finding.problem.level,
         "message": {"text": _sentence(finding)},
         "locations": [{"physicalLocation": file | region}],
     }

@@ -9,6 +9,7 @@ from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.observation import VersionFacts
 from serinus.engine.rollout.traffic.facts import RouteFacts, RouteProblem, backend_key
 from serinus.engine.rollout.traffic.targets import (
+    Adoption,
     beyond_route,
     place_of,
     serving_now,
@@ -70,14 +71,21 @@ def _route_blocker(draft: Draft, situation: PlannedSituation) -> Waiting | None:
         return beyond
     if stable is not None and shared_backend(draft.status, observed, stable.version, spec.version):
         return _same_backend((stable.version, spec.version))
-    found = serving_now(observed.route, observed.versions.values())
     if stable is not None:
         return _filters_blocker(draft.status, situation, observed.route)
+    return unadoptable(spec.model, serving_now(observed.route, observed.versions.values()))
+
+
+def unadoptable(model: str, found: Adoption) -> Waiting | None:
+    """Return why what the route serves cannot be taken over as the stable version; None where it could.
+
+    What one version alone serves has been adopted before this is asked.
+    """
     if found.versions:
         return _same_backend(found.versions)
     if found.foreign:
         names = ", ".join(sorted(found.foreign))
-        message = f"The route's traffic goes to {names}, which no ModelVersion of {spec.model} names as its backend."
+        message = f"The route's traffic goes to {names}, which no ModelVersion of {model} names as its backend."
         remedy = "Apply a ModelVersion with this backend (name and port), so that it can be the stable version."
         return Waiting(WaitReason.FOREIGN_BACKENDS, f"{message} {remedy}")
     return None

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from serinus.api.abort_condition import Metric
+from serinus.api.modelversion import BackendRef
 from serinus.metrics.presets.envoy import ENVOY
 from serinus.metrics.presets.istio import ISTIO
 from serinus.metrics.presets.linkerd import LINKERD
@@ -27,8 +29,20 @@ __all__ = [
     "Preset",
     "Share",
     "Speed",
+    "preset_problem",
 ]
 
 PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
     {preset.name: preset for preset in (*ENVOY, ISTIO, LINKERD, *TRAEFIK, *MODEL_SERVERS)}
 )
+
+
+def preset_problem(name: str, backend: BackendRef | None, metric: Metric) -> str:
+    """Return why the preset of this name can never measure a metric; empty where it can.
+
+    ``backend`` is None where it is not known: then only what is true of every backend is said.
+    """
+    preset = PRESETS.get(name)
+    if preset is None:
+        return f"unknown preset {name}: set metrics.preset to one of {', '.join(sorted(PRESETS))}"
+    return preset.problem_of_metric(metric) if backend is None else preset.problem_with(backend, metric)

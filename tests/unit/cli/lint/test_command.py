@@ -106,6 +106,7 @@ def test_json_has_every_part_of_a_finding(capsys: pytest.CaptureFixture[str]) ->
         "column": 14,
         "object": "Rollout fraud-detector",
         "check": "schema",
+        "level": "error",
         "field": "spec.stages[0].traffic",
         "message": 'must be of type string: "integer"',
         "advice": 'write "5%"',
