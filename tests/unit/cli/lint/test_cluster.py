@@ -130,7 +130,7 @@ def test_the_how_to_shows_what_is_printed(world: World, lint: Linted) -> None:
     before, _, after = page.partition(command)
     manifest = before.rpartition("```yaml\n")[2].partition("```")[0]
     there = [gateway(), in_cluster(model_version()), service("fraud-detector-v2-3-1")]
-    world.objects = [changed(one, {"metadata.namespace": "payments"}) for one in there] + operator()
+    world.objects = [*(changed(one, {"metadata.namespace": "payments"}) for one in there), *operator()]
     world.series["count by (le)"] = [row(3, le=bound) for bound in ("50", "100", "250", "500", "+Inf")]
     Path("rollout.yaml").write_text(manifest, encoding="utf-8")
     out = lint("-n", "payments", files="rollout.yaml")
