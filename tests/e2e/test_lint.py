@@ -54,9 +54,7 @@ async def standing(place: Place) -> AsyncIterator[Place]:
     for version in (STABLE, GOOD):
         await place.serve(version)
     await place.create(route(place.namespace, place.hostname, stable=STABLE))
-    await place.create({**service(place.namespace, "prometheus"), "spec": {"ports": [{"port": PROMETHEUS_PORT}]}})
-    slices = changed(endpoints(place.namespace, "prometheus", NODE), {"ports": [{"port": PROMETHEUS_PORT}]})
-    await place.create(slices)
+    await _stand_in_for_prometheus(place)
     for one in _operator(place):
         await _create(place, one, place.namespace)
     await wait_for(
@@ -65,6 +63,23 @@ async def standing(place: Place) -> AsyncIterator[Place]:
     yield place
     # The next test's operator is another one.
     await _delete(place, "deployment", "serinus", place.namespace)
+
+
+async def _stand_in_for_prometheus(place: Place) -> None:
+    """Make the Prometheus of the cluster a Service: the API server's proxy only goes to addresses of pods."""
+    container = {"name": "prometheus", "image": "none"}
+    # No node runs it: it is only the object that has the address.
+    spec = {"containers": [container], "schedulingGates": [{"name": "serinus.dev/never"}]}
+    await _create(place, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}, place.namespace)
+    status = json.dumps({"status": {"podIP": NODE, "podIPs": [{"ip": NODE}]}})
+    await place.kubectl.run(["patch", "pod", "p", "-n", place.namespace, "--subresource=status", f"--patch={status}"])
+    port = {"port": PROMETHEUS_PORT, "name": "http", "protocol": "TCP"}
+    await place.create({**service(place.namespace, "prometheus"), "spec": {"ports": [port]}})
+    target = {"kind": "Pod", "name": "p", "namespace": place.namespace}
+    slices = changed(
+        endpoints(place.namespace, "prometheus", NODE), {"ports": [port], "endpoints[0].targetRef": target}
+    )
+    await place.create(slices)
 
 
 async def _create(place: Place, manifest: Manifest, namespace: str) -> None:
