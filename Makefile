@@ -176,7 +176,7 @@ docs: setup ## the site of the documentation, into .site; a link to a page that 
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet pyproject.toml --group dev --group local --generate-hashes --no-emit-index-url --universal --output-file requirements.lock
-	uv pip compile --quiet pyproject.toml --generate-hashes --no-emit-index-url --universal --output-file requirements-run.lock
+	uv pip compile --quiet pyproject.toml --constraint requirements.lock --generate-hashes --no-emit-index-url --universal --output-file requirements-run.lock
 
 audit: setup ## the dependencies: pinned by hash, licences, withdrawn versions, known vulnerabilities where pip-audit is there
 	$(BIN)/python tools/audit_dependencies.py
