@@ -20,6 +20,7 @@ from serinus.api.abort_condition import (
     TokensPerSecond,
     UnansweredRate,
 )
+from serinus.api.route import RouteKind
 from serinus.api.schema import cel_text, matches, rule
 
 PRESET_NAMES: Final = (
@@ -39,6 +40,9 @@ PRESETS_WITH: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 """The presets that have a metric, by the metric's name without its quantile; a test compares them with the presets."""
+
+SEE_GRPC: Final = ("contour", "envoy", "envoy-gateway", "istio", "traefik", "traefik-3-2", "triton")
+"""The presets whose error rates see how a gRPC call ended: one that failed is a response of HTTP status 200."""
 
 
 def family(metric: Metric) -> str:
@@ -64,6 +68,15 @@ def missing(preset: str, metric: Metric) -> str:
     if not name or preset not in PRESET_NAMES or preset in PRESETS_WITH[name]:
         return ""
     return f"preset {preset} has no {name}; presets that have it: {', '.join(PRESETS_WITH[name])}"
+
+
+def blind_to_grpc(route: RouteKind, preset: str, metric: Metric) -> str:
+    """Return that a preset does not see which calls of a gRPC route fail; empty where it does, or is not known."""
+    if route is not RouteKind.GRPC_ROUTE or preset in SEE_GRPC or preset not in PRESET_NAMES:
+        return ""
+    if not isinstance(metric, ErrorRate | ClientErrorRate):
+        return ""
+    return f"preset {preset} does not see which gRPC calls fail; presets that do: {', '.join(SEE_GRPC)}"
 
 
 def _no_line(name: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from serinus.api.abort_condition import ClientErrorRate, ErrorRate, Latency, parse_abort_condition
 from serinus.api.modelversion import BackendRef
-from serinus.api.preset_metrics import PRESET_NAMES, PRESETS_WITH
+from serinus.api.preset_metrics import PRESET_NAMES, PRESETS_WITH, SEE_GRPC
 from serinus.engine.analysis.measurements import Measured, Subject
 from serinus.metrics.increments import BucketRows, RequestCounts, RequestRows
 from serinus.metrics.presets import PRESETS, Histogram, IsolatingLabel, LabelMatcher, Preset
@@ -176,6 +176,12 @@ def test_the_api_server_knows_what_each_preset_has() -> None:
         for name, metric in _OF_LANGUAGE_MODELS.items()
     }
     assert found == dict(PRESETS_WITH)
+
+
+def test_which_presets_see_how_a_grpc_call_ends() -> None:
+    # Traefik's code is the status of the call; Triton counts requests, whatever they come by.
+    known = {"istio", "traefik", "traefik-3-2", "triton"}
+    assert set(SEE_GRPC) == {name for name, preset in PRESETS.items() if preset.grpc is not None} | known
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS_WITH))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from serinus.api.names import ObjectKey
+from serinus.api.preset_metrics import blind_to_grpc
 from serinus.api.rollout import RolloutSpec
 from serinus.engine.analysis.false_aborts import WARMUP_GUARDS
 from serinus.engine.analysis.measurements import Subject
@@ -52,7 +53,8 @@ class MetricProblems:
         desired = Subject(model.namespace, model.name, plan.version, backend)
         for conditions in plan.conditions:
             for condition in conditions:
-                problem = source.problem_with(question_of(plan, desired, condition))
+                blind = blind_to_grpc(plan.route.rule.kind, plan.metrics.preset, condition.metric)
+                problem = blind or source.problem_with(question_of(plan, desired, condition))
                 if problem:
                     return f"{condition.text}: {problem}."
         return _uncounted(plan, desired, source)

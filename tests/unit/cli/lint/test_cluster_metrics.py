@@ -195,6 +195,16 @@ def test_the_preset_must_fit_the_backend(world: World, lint: Linted, preset: str
     assert f"spec.stages[1].abortOn[0]: latency_p95 > 200ms cannot be measured: {words}" in conditions[0]
 
 
+def test_an_error_rate_must_see_how_a_grpc_call_ends(world: World, lint: Linted) -> None:
+    route = {"grpcRoute": {"name": "fraud-detector"}}
+    found = lint.of(changed(PLAN, {"spec.metrics": {"preset": "linkerd"}, "spec.route": route}))
+    blind = [one for one in found if "cannot be measured: preset linkerd does not see which gRPC calls fail" in one]
+    assert [one.partition(": error_rate")[0].rpartition(" ")[2] for one in blind] == [
+        "spec.stages[1].abortOn[1]",
+        "spec.stages[2].abortOn[1]",
+    ]
+
+
 def test_a_plan_with_named_queries_only_needs_no_preset(world: World, lint: Linted) -> None:
     world.series["serinus_preset"] = []
     only = ["drift > 0.2"]

@@ -430,6 +430,34 @@ def test_a_condition_that_the_source_cannot_answer_is_named_in_its_own_words() -
     assert harness.tracker.problem(harness.record()) == "drift > 0.2: source default has no query drift."
 
 
+@pytest.mark.parametrize(
+    ("preset", "line", "blind"),
+    [
+        ("linkerd", "error_rate > 1%", True),
+        ("vllm", "client_error_rate > 1%", True),
+        ("vllm", "latency_p95 > 1s", False),
+        ("contour", "error_rate > 1%", False),
+        ("istio", "client_error_rate > 1%", False),
+        # What it is, the source itself says.
+        ("unknown", "error_rate > 1%", False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["grpcRoute", "httpRoute"])
+def test_an_error_rate_that_does_not_see_how_a_grpc_call_ends_is_refused(
+    kind: str, preset: str, line: str, *, blind: bool
+) -> None:
+    stage = {**CANARY, "abortOn": [line]}
+    only = {**PRODUCTION, "abortOn": ["latency_p95 > 1s"]}
+    route = {kind: {"name": "fraud", "ruleName": "predict"}}
+    harness = TrackerHarness().has(
+        spec=spec_for("fraud", "2.0.0", STAGING, stage, only, metrics={"preset": preset}, route=route)
+    )
+    said = harness.tracker.problem(harness.record())
+    assert said.startswith(f"{line}: preset {preset} does not see which gRPC calls fail") == (
+        blind and kind == "grpcRoute"
+    )
+
+
 def test_a_problem_that_needs_the_version_is_found_once_the_version_exists() -> None:
     harness = TrackerHarness().has()
     harness.source.problem = lambda _: "there is no preset contour"

@@ -5,6 +5,7 @@ from typing import Final
 
 from serinus.api.abort_condition import NamedQuery
 from serinus.api.modelversion import BackendRef
+from serinus.api.preset_metrics import blind_to_grpc
 from serinus.cli.check.prometheus import is_interval, measured_interval, presets_with_series
 from serinus.cli.lint.cluster.buckets import bucket_problems
 from serinus.cli.lint.cluster.objects import Found, NotAsked
@@ -65,7 +66,10 @@ def _unmeasurable(plan: Plan, sources: Sources) -> Iterator[Problem]:
     for stage, conditions in enumerate(plan.spec.conditions):
         for line, condition in enumerate(conditions):
             if not isinstance(condition.metric, NamedQuery):
-                said = preset_problem(plan.spec.metrics.preset, backend, condition.metric)
+                preset, kind = plan.spec.metrics.preset, plan.spec.route.rule.kind
+                said = blind_to_grpc(kind, preset, condition.metric) or preset_problem(
+                    preset, backend, condition.metric
+                )
             elif settings is not None:
                 said = missing_query(plan.spec.metrics.source, condition.metric, settings.queries)
             else:
