@@ -54,10 +54,15 @@ class StageWriter:
         """Have the stage and traffic of a model's versions written soon, where they are not what is stored."""
         for version in versions:
             key, published = version.meta.key, VersionPlacement.parse(version.stage, version.traffic)
-            wanted = next_placement(status, version.version, published)
-            if wanted == published:
+            # What was written last is what is stored, also where the watch shows something older: a version whose
+            # Rollout is deleted meanwhile would keep the share that it had, as nobody publishes it again.
+            stored = self._written_lately(key) or published
+            wanted = next_placement(status, version.version, stored)
+            if wanted == stored == published:
                 self.forget(key)
-            elif self._wanted.get(key) != wanted and not self._was_written(key, wanted):
+            elif wanted == stored:
+                self._wanted.pop(key, None)
+            elif self._wanted.get(key) != wanted:
                 self._wanted[key] = wanted
                 self._models[key] = ObjectKey(key.namespace, version.model)
                 if key not in self._gathering:
@@ -89,9 +94,9 @@ class StageWriter:
         if placement is not None:
             self._written[key] = placement, asyncio.get_running_loop().time()
 
-    def _was_written(self, key: ObjectKey, wanted: VersionPlacement) -> bool:
+    def _written_lately(self, key: ObjectKey) -> VersionPlacement | None:
         placement, at = self._written.get(key, (None, 0.0))
-        return placement == wanted and asyncio.get_running_loop().time() - at < ECHO
+        return placement if asyncio.get_running_loop().time() - at < ECHO else None
 
     async def run(self) -> None:
         """Work until cancelled."""

@@ -184,6 +184,33 @@ async def test_a_stage_is_not_written_again_while_the_watch_may_not_have_shown_i
 
 
 @in_virtual_time
+async def test_a_share_that_is_taken_back_before_the_watch_has_shown_it_is_written_back() -> None:
+    """The Rollout may be gone by then, so that nobody would publish the version again."""
+    async with at_work("1.0.0") as new:
+        new.publish(SERVING)
+        await asyncio.sleep(GATHER + 0.1)
+        new.seen = [stored for stored in new.cluster.objects.values() if isinstance(stored, ModelVersionRecord)]
+        new.publish(SERVING)
+        new.publish(trying(20))
+        await asyncio.sleep(GATHER + 0.1)
+        assert new.shown("1.0.0") == ("Production", "80%")
+        new.publish(SERVING)
+        await asyncio.sleep(GATHER + 0.1)
+        assert new.shown("1.0.0") == ("Production", "100%")
+
+
+@in_virtual_time
+async def test_a_share_that_is_written_already_is_not_replaced_by_one_that_waited() -> None:
+    async with at_work("1.0.0") as new:
+        new.publish(trying(20))
+        await asyncio.sleep(GATHER + 0.1)
+        new.publish(trying(30))
+        new.publish(trying(20))
+        await asyncio.sleep(GATHER + 0.1)
+        assert (new.shown("1.0.0"), new.written("1.0.0")) == (("Production", "80%"), 1)
+
+
+@in_virtual_time
 async def test_nothing_is_remembered_of_a_version_once_it_shows_its_stage_or_is_gone() -> None:
     async with at_work("1.0.0", "2.0.0") as new:
         new.faults.always["fraud-v1.0.0"] = NotFoundError("gone")
