@@ -35,10 +35,6 @@ class KnownVersions:
         self.identity = frozenset((one.version, one.spec_hash, one.yanked) for one in self.by_number.values())
         self._signatures = [signature for signature in signatures if signature is not None]
 
-    def others(self, version: str) -> list[KnownVersion]:
-        """Return all versions but this one."""
-        return [other for number, other in self.by_number.items() if number != version]
-
     def work(self, candidate: VersionUnderReview) -> int:
         """Return how much there is to do for a comparison of this version with all others, in fields compared."""
         own = _fields(candidate.spec.signature)
@@ -84,7 +80,7 @@ class Comparison:
 
     def answer(self) -> "Answer":
         """Compare. Pure."""
-        verdict = compare(self.candidate, self.known.others(self.version), self.policy, self.production)
+        verdict = compare(self.candidate, tuple(self.known.by_number.values()), self.policy, self.production)
         return Answer(self.version, self.question, verdict)
 
 
