@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 import yaml
 
 from serinus.cli import main
+from support.cluster_world import Change, World
 from support.manifests.builders import Manifest
+from support.manifests.stored import PLAN
+
+No: TypeAlias = tuple[Change, str, str, str]
+"""What is changed in the cluster, and the level, the check and the first words of what is found then."""
 
 
 class Linted:
@@ -33,3 +39,18 @@ class Linted:
         """Return the findings about these objects, as text."""
         self.write(*objects)
         return self(*words).splitlines()
+
+
+def id_of(case: No) -> str:
+    """Return the name of a case."""
+    return " ".join(case[1:])[:70]
+
+
+def assert_found(world: World, lint: Linted, case: No) -> None:
+    """Lint the plan in the changed cluster: the finding is there once, with its level and its status."""
+    change, level, check, words = case
+    change(world)
+    found = [line for line in lint.of(PLAN) if line.endswith(f"[{check}]")]
+    (line,) = [line for line in found if f": {level}Rollout fraud-detector: {words}" in line]
+    assert line.startswith("rollout.yaml:")
+    assert lint.status == (0 if level else 1)

@@ -5,11 +5,11 @@ from typing import Final
 import pytest
 
 from support.cluster_world import Change, Refusal, World, drop, refused, row, series
-from support.linted import Linted
+from support.linted import Linted, No, assert_found, id_of
 from support.manifests.builders import changed, model_version
 from support.manifests.stored import PLAN, POOL, config, stored
 
-NOS: Final[list[tuple[Change, str, str, str]]] = [
+NOS: Final[list[No]] = [
     (
         drop("Deployment", "serinus"),
         "warning: ",
@@ -57,18 +57,9 @@ NOS: Final[list[tuple[Change, str, str, str]]] = [
 ]
 
 
-def _id(case: tuple[Change, str, str, str]) -> str:
-    return " ".join(case[1:])[:70]
-
-
-@pytest.mark.parametrize("case", NOS, ids=_id)
-def test_what_is_not_so_of_metrics_is_found(world: World, lint: Linted, case: tuple[Change, str, str, str]) -> None:
-    change, level, check, words = case
-    change(world)
-    found = [line for line in lint.of(PLAN) if line.endswith(f"[{check}]")]
-    (line,) = [line for line in found if f": {level}Rollout fraud-detector: {words}" in line]
-    assert line.startswith("rollout.yaml:")
-    assert lint.status == (0 if level else 1)
+@pytest.mark.parametrize("case", NOS, ids=id_of)
+def test_what_is_not_so_of_metrics_is_found(world: World, lint: Linted, case: No) -> None:
+    assert_found(world, lint, case)
 
 
 NOT_ASKED: Final[list[tuple[Change, str]]] = [
