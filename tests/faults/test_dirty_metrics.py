@@ -50,6 +50,9 @@ UNSEEN = 60
 FEW_TICKS = 50
 """Requests of the candidate in ten ticks."""
 
+FEW = 20
+"""Requests of the candidate in four ticks, too few for a canary of 10 s to end."""
+
 
 @pytest.fixture
 async def scrapes(cluster: Cluster) -> AsyncIterator[Scraping]:
@@ -237,14 +240,17 @@ def without_failures(answer: dict[str, Any]) -> dict[str, Any]:
     return answer | {"isPartial": True, "data": answer["data"] | {"result": kept}}
 
 
+@pytest.mark.parametrize("measured", [FEW, 0], ids=["in the middle of a stage", "from before a stage"])
 async def test_failures_that_an_incomplete_answer_leaves_out_are_counted_once_it_is_complete(
-    behind_proxy: OperatorControl, place: Place, prometheus: FaultProxy
+    behind_proxy: OperatorControl, place: Place, prometheus: FaultProxy, measured: int
 ) -> None:
     await place.stand((staging(), canary("10s"), production("3s")), STABLE, BAD)
     async with place.traffic(), watching_route(place) as routes:
+        if measured == 0:
+            prometheus.always(Change(without_failures))
         await place.want(BAD)
         await place.until_stage("canary", StageState.ANALYZING)
-        await more_requests(place, BAD, 10)
+        await more_requests(place, BAD, max(measured, 1))
         prometheus.always(Change(without_failures))
         await place.servers[BAD].behave(Behaviour(failing_share=0.5))
         await place.until(

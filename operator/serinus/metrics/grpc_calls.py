@@ -7,8 +7,8 @@ from serinus.metrics.increments import RequestCounts
 from serinus.metrics.label_sets import Row
 from serinus.metrics.plausible import Increments
 from serinus.metrics.presets import GrpcStatus, Key, Preset
-from serinus.metrics.promql import born, grown, matches, tagged
-from serinus.metrics.queries import KEPT, PART, TAG, Reach, kept_number
+from serinus.metrics.promql import matches, tagged
+from serinus.metrics.queries import KEPT, PART, TAG, Reach, increase, kept_number
 
 
 def grpc_query(preset: Preset, grpc: GrpcStatus, keys: frozenset[Key], reach: Reach) -> str:
@@ -16,10 +16,8 @@ def grpc_query(preset: Preset, grpc: GrpcStatus, keys: frozenset[Key], reach: Re
     presence = preset.selector(preset.presence, keys)
     rows = []
     for counter in grpc_counters(grpc):
-        selector = preset.selector(counter, keys)
-        growth = grown(selector, reach.span, reach.lookback)
-        new = born(selector, presence, "", reach.span, reach.lookback)
-        rows.append(tagged(f"sum by ({preset.by}) ({growth} or {new})", TAG, counter))
+        growth = increase(preset.selector(counter, keys), presence, "", reach)
+        rows.append(tagged(f"sum by ({preset.by}) ({growth})", TAG, counter))
     return " or ".join(rows)
 
 

@@ -87,6 +87,15 @@ def born(selector: str, presence: str, ignoring: str, span: int, lookback: int =
     return f"({new} and ignoring ({ignoring}) {earlier(presence, span, lookback)})"
 
 
+def since_first(selector: str, span: int) -> str:
+    """Return by how much these counters have grown since their first value in the last ``span`` milliseconds.
+
+    It is for counters of which nobody knows whether they began at zero: what they showed first may be from a time
+    before. Of one that fell on the way, what it has grown by since.
+    """
+    return f"({selector} - min_over_time({selector}[{span}ms]))"
+
+
 def earlier(selector: str, span: int, lookback: int) -> str:
     """Return the last value that these series had in ``lookback`` milliseconds before the last ``span``."""
     return f"last_over_time({selector}[{lookback}ms] offset {span}ms)"

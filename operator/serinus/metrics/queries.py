@@ -7,7 +7,7 @@ from typing import Final
 
 from serinus.metrics.bounds import Spellings
 from serinus.metrics.presets import Histogram, Key, Preset
-from serinus.metrics.promql import LOOKBACK_MS, born, fallen, grown, matches, tagged
+from serinus.metrics.promql import LOOKBACK_MS, born, fallen, grown, matches, since_first, tagged
 
 TAG: Final = "serinus"
 """The label that distinguishes the kinds of rows in one result."""
@@ -36,13 +36,18 @@ class Reach:
         lookback: how far before it to search for a series.
         relabelled: backends with a target whose labels have changed (``relabelled``).
         scrape: how far before it to search for their series: what a target counted under other labels meanwhile is not
-            counted again when it returns to the labels that it had.
+            counted again when it returns to the labels that it had. One and a half scrape intervals.
     """
 
     span: int
     lookback: int = LOOKBACK_MS
     relabelled: frozenset[Key] = frozenset()
     scrape: int = LOOKBACK_MS
+
+    @property
+    def has_several_scrapes(self) -> bool:
+        """Whether a target may have been scraped twice in it, as after an outage."""
+        return 3 * self.span >= 2 * self.scrape
 
     def parts(self, keys: frozenset[Key]) -> tuple[tuple[frozenset[Key], int], ...]:
         """Return these backends by how far before the tick to search for their series."""
@@ -102,16 +107,33 @@ def _increments_of(  # noqa: PLR0913, PLR0917 - as above
     selector, presence = preset.selector(series, keys, matcher), preset.selector(preset.presence, keys)
     by, span, lookback = ", ".join((preset.by, *more)), reach.span, reach.lookback
     own = ", ".join(dict.fromkeys((*more, *preset.own_labels)))
-    new = born(selector, presence, own, span, lookback)
+    growth = increase(selector, presence, own, reach)
     now, before = fallen(selector, span, lookback)
     of_targets = preset.selector(series, keys, ",".join(filter(None, (matcher, 'instance!=""'))))
     each = ", ".join(filter(None, (preset.by, own)))
     return [
-        f"sum by ({by}) ({grown(selector, span, lookback)} or {new})",
+        f"sum by ({by}) ({growth})",
         tagged(f"sum by ({by}) {now}", PART, NOW),
         tagged(f"sum by ({by}) {before}", PART, BEFORE),
         tagged(f"max by ({preset.by}) (count by ({each}, instance) ({of_targets}) > 1)", PART, COPIES),
     ]
+
+
+def increase(selector: str, presence: str, ignoring: str, reach: Reach) -> str:
+    """Return by how much counters have grown, one row for each of them.
+
+    A counter that is new counts whole on a target that is not (``born``), else from its first value on: where the tick
+    is that long because of an outage, all that a new version has done may be in it.
+
+    Args:
+        selector: the counters.
+        presence: the series that the target always has.
+        ignoring: the labels that the counters have beside those of ``presence``, as a PromQL list.
+        reach: the time range; the counters are searched for as far before it as ``lookback`` says.
+    """
+    span, lookback = reach.span, reach.lookback
+    growth = f"{grown(selector, span, lookback)} or {born(selector, presence, ignoring, span, lookback)}"
+    return f"{growth} or {since_first(selector, span)}" if reach.has_several_scrapes else growth
 
 
 def request_sums_query(preset: Preset, keys: frozenset[Key], span: int) -> str:

@@ -71,9 +71,20 @@ def past() -> History:
     _series(history, "emptied", steadily(10, begin=300, start=8000))
     beyond = float(2**53)
     _series(history, "beyond-2-53", steadily(1000, start=beyond))
+    _new_version(history)
     _restarts(history)
     _twice(history)
     return history
+
+
+def _new_version(history: History) -> None:
+    """A version that gets its first requests in the outage: each second scrape shows two more failures."""
+    requests = list(steadily(10, begin=300, start=10))
+    failures = [(at, 5 + 2 * ((at - 300) // 20)) for at, _ in requests]
+    add_presence(history, "new-version", requests)
+    add_classes(history, "new-version", {"2": requests, "5": failures})
+    slow = [(at, count + bad) for (at, count), (_, bad) in zip(requests, failures, strict=True)]
+    add_buckets(history, "new-version", {"250": requests, "+Inf": slow})
 
 
 def _restarts(history: History) -> None:
@@ -139,6 +150,46 @@ async def _ticks(metrics: PrometheusSource, name: str, condition: str) -> list[A
 async def _replay(metrics: PrometheusSource, name: str, condition: str) -> list[Answer]:
     asked = question(condition, backend=name)
     return list((await metrics.replay([asked], after(_FIRST), after(_LAST), timedelta(seconds=_TICK)))[asked])
+
+
+AFTER_AN_OUTAGE = {
+    "clean": Truth(2000),
+    "relabelled": Truth(2000, lost=100),
+    "new-envoy": Truth(2000 + 525, lost=25),
+    # Nothing is there at the last tick before the outage.
+    "emptied": Truth(1000),
+    # What the version failed at before its first scrape may be from an earlier run; what came after it is its own.
+    "new-version": Truth(1000 + 10, bad=10),
+}
+
+
+async def _around_an_outage(metrics: PrometheusSource, name: str, condition: str) -> list[Answer]:
+    """Ask as where nothing was answered for a hundred seconds: the tick after them is about all of them."""
+    asked = question(condition, backend=name)
+    times = [at for at in range(_FIRST, _LAST + 1, _TICK) if not 252 < at < 352]
+    return [(await metrics.ask([asked], after(at), after(since)))[asked] for since, at in pairwise(times)]
+
+
+async def _one_long_step(metrics: PrometheusSource, name: str, condition: str) -> list[Answer]:
+    """Replay a stage that is so long that its steps are, too."""
+    asked = question(condition, backend=name)
+    return list((await metrics.replay([asked], after(_FIRST), after(_LAST), timedelta(seconds=_LAST - _FIRST)))[asked])
+
+
+@pytest.mark.parametrize("condition", ["error_rate > 1%", "latency_p95 > 250ms"])
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [*((_around_an_outage, name) for name in AFTER_AN_OUTAGE), (_one_long_step, "new-version")],
+)
+async def test_a_long_tick_counts_what_a_new_series_has_shown_in_it(
+    metrics: PrometheusSource, name: str, condition: str, read: Read
+) -> None:
+    answers = await read(metrics, name, condition)
+    counted = [answer.batch for answer in answers if isinstance(answer, Counted)]
+    truth = AFTER_AN_OUTAGE[name]
+
+    assert sum(batch.requests for batch in counted) == pytest.approx(truth.requests - truth.lost, abs=1)
+    assert sum(batch.certain for batch in counted) == truth.bad
 
 
 @pytest.mark.parametrize("condition", ["error_rate > 1%", "latency_p95 > 250ms"])
