@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 
+from serinus.api import crd
 from serinus.api.parsing import encode
 from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.engine.conditions import apply_updates
@@ -73,6 +74,11 @@ def test_a_status_of_an_earlier_spec_is_in_progress() -> None:
     assert kstatus(_rollout(Phase.HEALTHY, stalled=False, observed=_GENERATION - 1)) == "InProgress"
 
 
-def test_the_page_says_that_a_rollout_without_a_status_counts_as_current() -> None:
+@pytest.mark.parametrize("file", ["rollouts.yaml", "modelversions.yaml"])
+def test_an_object_that_no_operator_has_seen_is_in_progress(file: str) -> None:
+    version = crd.definitions()[file]["spec"]["versions"][0]
+    shown = version["schema"]["openAPIV3Schema"]["properties"]["status"]["default"]
+
+    assert kstatus({"metadata": {"generation": 1}, "status": shown}) == "InProgress"
     assert kstatus({"metadata": {"generation": 1}}) == "Current"
-    assert "A Rollout that no operator has seen yet has no status, and kstatus takes it for Current" in _PAGE
+    assert "The definitions show `status.observedGeneration: -1` of an object that no operator has seen yet" in _PAGE

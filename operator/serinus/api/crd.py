@@ -21,7 +21,7 @@ from serinus.api.quantities import LONGEST_TEXT, Duration, Share
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_rules import SPEC_RULES
 from serinus.api.rollout_status import STATUS_RULES, RolloutStatus
-from serinus.api.schema import API_PATTERN, matches, rule, rules
+from serinus.api.schema import API_DEFAULT, API_PATTERN, NEVER_OBSERVED, matches, rule, rules
 
 Schema = dict[str, Any]
 
@@ -71,6 +71,8 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
     out = {key: value for key, value in node.items() if key in _KEPT or key.startswith("x-kubernetes-")}
     if API_PATTERN in node:
         out["pattern"] = node[API_PATTERN]
+    if API_DEFAULT in node:
+        out["default"] = node[API_DEFAULT]
     if "items" in node:
         out["items"] = _structural(node["items"], definitions)
     if "properties" in node:
@@ -188,13 +190,13 @@ def definitions() -> dict[str, Schema]:
     rollout = _object(
         "The desired version of a model, and the plan of stages by which it is rolled out.",
         structural(RolloutSpec) | rules(*SPEC_RULES, *PRESET_RULES),
-        structural(RolloutStatus) | rules(*STATUS_RULES),
+        structural(RolloutStatus) | rules(*STATUS_RULES) | NEVER_OBSERVED,
         {},
     )
     model_version = _object(
         "One immutable version of a model: what it was built from and where it serves.",
         structural(ModelVersionSpec) | rules(IMMUTABLE),
-        structural(ModelVersionStatus),
+        structural(ModelVersionStatus) | NEVER_OBSERVED,
         rules(*OBJECT_RULES),
     )
     return {

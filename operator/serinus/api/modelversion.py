@@ -19,6 +19,7 @@ from serinus.api.schema import (
     TIME,
     FieldError,
     Model,
+    generation_seen,
     integer,
     items,
     rule,
@@ -262,7 +263,7 @@ class VersionStage(StrEnum):
 class ModelVersionStatus(Model, frozen=True, kw_only=True):
     """What the operator knows about the version."""
 
-    observed_generation: Annotated[int, Meta(description="The generation that this was said of.", ge=0)] = 0
+    observed_generation: Annotated[int, generation_seen("The generation that this was said of.")] = 0
     stage: Annotated[str, text("Where it stands.", least=0, most=32)] = ""
     traffic: Annotated[str, text("Its share of the model's traffic.", least=0, most=16)] = ""
     spec_hash: Annotated[str, text("SHA-256 of the spec in canonical JSON.", least=0, most=71)] = ""

@@ -13,7 +13,7 @@ from serinus.api.audit_record import MAX_EVIDENCE, AuditEntry
 from serinus.api.conditions import Condition
 from serinus.api.modelversion import BackendRef
 from serinus.api.route import RouteKind
-from serinus.api.schema import DECIMAL, Model, items, rule, text
+from serinus.api.schema import API_DEFAULT, DECIMAL, Model, generation_seen, items, rule, text
 from serinus.api.verdict import Cause, Verdict
 
 MAX_HISTORY: Final = 10
@@ -280,8 +280,10 @@ class PastRun(Model, frozen=True, kw_only=True):
 class RolloutStatus(Model, frozen=True, kw_only=True):
     """The status subresource of a Rollout."""
 
-    observed_generation: Annotated[int, Meta(description="The generation that all of this was said of.", ge=0)] = 0
-    phase: Annotated[Phase, Meta(description="The run in one word.")] = Phase.PENDING
+    observed_generation: Annotated[int, generation_seen("The generation that all of this was said of.")] = 0
+    phase: Annotated[
+        Phase, Meta(description="The run in one word.", extra_json_schema={API_DEFAULT: Phase.PENDING.value})
+    ] = Phase.PENDING
     reason: Annotated[str, text("Why, one word.", least=0, most=128)] = ""
     summary: Annotated[str, text("The whole story in a sentence or two.", least=0, most=4096)] = ""
     next_action: Annotated[str, text("What happens next, and who must act.", least=0, most=4096)] = ""

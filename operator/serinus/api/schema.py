@@ -55,6 +55,9 @@ class FieldError(ValueError):
         self.problem = problem
 
 
+API_DEFAULT: Final = "x-default"
+"""Where a schema keeps a default that the API server fills in: clients read the field where nobody has written it."""
+
 API_PATTERN: Final = "x-pattern"
 """Where a schema keeps a pattern in the API server's dialect beside msgspec's own."""
 
@@ -100,6 +103,19 @@ _EXACT: Final = 2**53 - 1
 def integer(description: str, *, least: int = -_EXACT) -> Meta:
     """Return the constraints of a whole number."""
     return Meta(description=description, ge=least, le=_EXACT)
+
+
+def generation_seen(description: str) -> Meta:
+    """Return the constraints of a status's ``observedGeneration``.
+
+    The API server shows -1 of an object that no operator has seen: kstatus, which Flux and others wait with, takes an
+    object without it for one that is done.
+    """
+    return Meta(description=f"{description} -1: none yet.", ge=-1)
+
+
+NEVER_OBSERVED: Final = {"default": {"observedGeneration": -1}}
+"""The schema extension of a status that is shown before anybody has written it."""
 
 
 def refuse_twins(field: str, names: Iterable[str]) -> None:

@@ -55,6 +55,27 @@ async def seen(api: KubernetesClient, namespace: str) -> RolloutRecord:
     return await ApiCluster(api).read_rollout(ObjectKey(namespace, "fraud-detector"))
 
 
+async def test_an_object_that_nobody_has_seen_shows_that(api: KubernetesClient, namespace: str) -> None:
+    await create(api, rollout(), "rollouts", namespace)
+    await create(api, model_version(), "modelversions", namespace)
+    path = f"/apis/serinus.dev/v1alpha1/namespaces/{namespace}"
+    pending = await api.request("GET", f"{path}/rollouts", query={"fieldSelector": "status.phase=Pending"})
+    versions = await api.request("GET", f"{path}/modelversions")
+
+    assert [one["status"] for one in pending["items"]] == [{"observedGeneration": -1, "phase": "Pending"}]
+    assert [one["status"] for one in versions["items"]] == [{"observedGeneration": -1}]
+
+
+async def test_a_rollout_that_waits_shows_that_it_is_pending(
+    api: KubernetesClient, namespace: str, seen: RolloutRecord
+) -> None:
+    waiting = RolloutStatus(observed_generation=1, phase=Phase.PENDING, reason="RouteNotFound")
+    written = await ApiStatusWriter(api).write_rollout(seen.meta, waiting)
+    stored = await api.request("GET", f"/apis/serinus.dev/v1alpha1/namespaces/{namespace}/rollouts/fraud-detector")
+
+    assert (written.status, stored["status"]["phase"]) == (waiting, "Pending")
+
+
 async def test_every_kind_that_is_watched_is_served(api: KubernetesClient) -> None:
     assert await ApiCluster(api).missing_kinds() == []
 

@@ -217,7 +217,7 @@ def why_rolled_back(rollback: Rollback) -> tuple[str, ...]:
 def _next_action(subject: Subject) -> str:
     if not subject.observed:
         known = subject.status.observed_generation
-        shown = f"what is shown is about generation {known}." if known else "is it running?"
+        shown = f"what is shown is about generation {known}." if known > 0 else "is it running?"
         return f"The operator has not seen generation {subject.generation} yet: {shown}"
     return subject.status.next_action
 
