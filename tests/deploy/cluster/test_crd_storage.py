@@ -106,7 +106,7 @@ def test_a_user_who_writes_the_object_does_not_touch_its_status(user: Kubectl) -
     user("apply", "-f", "-", given=rollout({"metadata.name": "apart"}))
     _write_status(user, "apart", {"phase": "Healthy"})
     user("apply", "-f", "-", given=changed(rollout({"metadata.name": "apart"}), {"status": {"phase": "Invalid"}}))
-    assert user.json("get", "mro", "apart")["status"] == {"phase": "Healthy"}
+    assert user.json("get", "mro", "apart")["status"] == {"observedGeneration": -1, "phase": "Healthy"}
 
 
 def _write_status(user: Kubectl, name: str, status: Manifest) -> None:

@@ -147,7 +147,7 @@ async def test_a_model_versions_stage_is_written_without_touching_its_spec(
     assert (after["status"]["stage"], after["status"]["traffic"]) == ("Canary", "5%")
     assert after["spec"] == made["spec"]
     await ApiStatusWriter(api).write_model_version(key, stage="Registered", traffic="")
-    assert (await api.request("GET", path))["status"] == {"stage": "Registered"}
+    assert (await api.request("GET", path))["status"] == {"observedGeneration": -1, "stage": "Registered"}
 
 
 async def test_a_list_of_many_pages_holds_every_object_once(api: KubernetesClient, namespace: str) -> None:
