@@ -81,6 +81,14 @@ def test_what_was_written_before_the_run_is_not_of_it() -> None:
     assert laws.foreign_writes([raw], {}, since="2026-11-29T07:00:00Z") != []
 
 
+def test_a_rollout_that_others_left_is_followed_as_any_other() -> None:
+    begun, entry = "2026-11-29T07:00:00Z", {"manager": "serinus", "time": "2026-11-29T08:00:00Z"}
+    metadata = {"name": "left", "managedFields": [entry], "creationTimestamp": "2026-11-29T06:00:00Z"}
+
+    assert laws.foreign_writes([{"kind": "Rollout", "metadata": metadata}], {}, begun) == []
+    assert laws.foreign_writes([{"kind": "ConfigMap", "metadata": metadata}], {}, begun) != []
+
+
 @pytest.mark.parametrize(
     ("law", "broken"),
     [

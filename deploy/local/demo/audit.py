@@ -42,9 +42,13 @@ class AuditFacts:
         return [
             Claim("serinus audit verify finds the chain whole", self.verified.startswith("ok: "), self.verified),
             Claim("the audit trail has one promotion and two rollbacks", ends == expected, str(ends)),
-            Claim("every record says who acted", self.actors == self.expected, ", ".join(sorted(self.actors))),
+            Claim("every record says who acted", self.actors == self.expected, self._acted()),
             Claim("the audit report is written", self.report.is_file(), str(self.report)),
         ]
+
+    def _acted(self) -> str:
+        acted = ", ".join(sorted(self.actors))
+        return acted if self.actors == self.expected else f"{acted}; expected {', '.join(sorted(self.expected))}"
 
 
 async def audit(scene: Scene, folder: Path) -> AuditFacts:

@@ -50,11 +50,27 @@ def new(command: list[str], *, tied: bool) -> list[str]:
 
 
 def enter(pid: int, command: list[str]) -> list[str]:
-    """Return the command line that runs a command inside the namespaces of a process."""
+    """Return the command line that runs a command inside the namespaces of a process, in the folder of the caller.
+
+    Who joins a mount namespace is in its root folder at first.
+    """
     own_user = Path("/proc/self/ns/user").stat().st_ino
     their_user = Path(f"/proc/{pid}/ns/user").stat().st_ino
     user = [] if own_user == their_user else ["--user", "--preserve-credentials"]
-    return ["nsenter", "--target", str(pid), *user, "--net", "--mount", "--pid", "--", *command]
+    return [
+        "nsenter",
+        "--target",
+        str(pid),
+        *user,
+        "--net",
+        "--mount",
+        "--pid",
+        "--",
+        "env",
+        "-C",
+        str(Path.cwd()),
+        *command,
+    ]
 
 
 def set_up(settings: Settings) -> None:

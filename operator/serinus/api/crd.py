@@ -19,7 +19,7 @@ from serinus.api.names import AUDIT_RECORD, GROUP, MODEL, MODEL_VERSION, ROLLOUT
 from serinus.api.preset_metrics import PRESET_RULES
 from serinus.api.quantities import LONGEST_TEXT, Duration, Share
 from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_rules import SPEC_RULES
+from serinus.api.rollout_rules import ONE_MODEL, SPEC_RULES
 from serinus.api.rollout_status import STATUS_RULES, RolloutStatus
 from serinus.api.schema import API_DEFAULT, API_PATTERN, NEVER_OBSERVED, matches, rule, rules
 
@@ -189,7 +189,7 @@ def definitions() -> dict[str, Schema]:
     """Return every CRD by its file name."""
     rollout = _object(
         "The desired version of a model, and the plan of stages by which it is rolled out.",
-        structural(RolloutSpec) | rules(*SPEC_RULES, *PRESET_RULES),
+        structural(RolloutSpec) | rules(*SPEC_RULES, *PRESET_RULES, ONE_MODEL),
         structural(RolloutStatus) | rules(*STATUS_RULES) | NEVER_OBSERVED,
         {},
     )

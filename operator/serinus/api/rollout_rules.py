@@ -125,3 +125,10 @@ SPEC_RULES: Final = (
         field=".stages",
     ),
 )
+
+ONE_MODEL: Final = rule(
+    "self.model == oldSelf.model",
+    "spec.model cannot be changed, as the status and the records that wait in it are about one model:"
+    " delete this Rollout and create another one",
+    field=".model",
+)

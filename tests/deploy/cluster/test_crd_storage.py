@@ -39,6 +39,7 @@ def test_every_rule_of_the_crds_is_violated_by_some_invalid_manifest() -> None:
 
 _ON_UPDATE = (
     "a ModelVersion's spec is immutable: create another ModelVersion",
+    "spec.model cannot be changed",
     "status.epoch never falls: this writer has lost the leadership",
     *UPDATE_RULES,
 )
@@ -78,6 +79,14 @@ def test_a_model_version_is_immutable(user: Kubectl, change: dict[str, Any]) -> 
     assert _ON_UPDATE[0] in error
 
 
+def test_a_rollout_stays_with_its_model(user: Kubectl) -> None:
+    user("apply", "-f", "-", given=rollout({"metadata.name": "faithful"}))
+    error = user.refusal("apply", "-f", "-", given=rollout({"metadata.name": "faithful", "spec.model": "another"}))
+
+    assert "spec.model: Invalid value" in error
+    assert _ON_UPDATE[1] in error
+
+
 def test_a_model_version_may_get_labels(user: Kubectl) -> None:
     user("apply", "-f", "-", given=model_version())
     user("apply", "-f", "-", given=model_version({"metadata.labels": {"team": "payments-ml"}}))
@@ -92,8 +101,8 @@ def test_the_status_of_a_deposed_leader_is_refused(user: Kubectl) -> None:
         _write_status(user, "epochs", {"epoch": epoch})
     error = user.refusal(*_status_patch("epochs", '{"status": {"epoch": 7}}'))
     assert "status: Invalid value" in error
-    assert _ON_UPDATE[1] in error
-    assert _ON_UPDATE[1] in user.refusal(*_status_patch("epochs", '{"status": {"epoch": null}}'))
+    assert _ON_UPDATE[2] in error
+    assert _ON_UPDATE[2] in user.refusal(*_status_patch("epochs", '{"status": {"epoch": null}}'))
 
 
 def test_an_unknown_phase_is_refused(user: Kubectl) -> None:

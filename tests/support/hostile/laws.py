@@ -81,6 +81,8 @@ def problems_of_output(where: str, output: str) -> list[str]:
 def foreign_writes(objects: Sequence[Raw], models: Mapping[str, frozenset[str]], since: str = "") -> list[str]:
     """Return which objects the operator has written that belong to no case and not to the sentinel.
 
+    Rollouts and the like that others left are not meant: it follows them as any other.
+
     Args:
         objects: everything in the cluster that somebody may have written to.
         models: by namespace, the models whose objects are the operator's to write.
@@ -94,6 +96,7 @@ def foreign_writes(objects: Sequence[Raw], models: Mapping[str, frozenset[str]],
             for entry in raw["metadata"].get("managedFields", ())
         )
         and not _owned(raw, models)
+        and not (raw["kind"] in _OWN_KINDS and raw["metadata"].get("creationTimestamp", since) < since)
     ]
 
 

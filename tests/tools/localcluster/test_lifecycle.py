@@ -91,9 +91,11 @@ def test_a_cluster_runs_until_it_is_stopped(tmp_path: Path) -> None:
     )
     options = ("--state", str(state))
     environment = {name: value for name, value in os.environ.items() if name != "SERINUS_LOCAL_STATE"}
+    environment["PYTHONPATH"] = str(Path(control.__file__).parents[1])
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, env=environment)
+        words = command(*arguments)
+        return subprocess.run(words, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
 
     up = run("up", *options, *SMALL)
     assert up.returncode == 0, up.stderr
@@ -101,12 +103,14 @@ def test_a_cluster_runs_until_it_is_stopped(tmp_path: Path) -> None:
         inner = {control.supervisor_pid(state)} | descendants(control.supervisor_pid(state))
         again = run("up", *options, *SMALL)
         nodes = run("exec", *options, "--", "kubectl", "get", "namespaces", "--output=name")
+        folder = run("exec", *options, "--", "pwd")
         parts = Cluster(state).parts()
     finally:
         down = run("down", *options)
 
     assert (again.returncode, "already runs" in again.stderr) == (70, True)
     assert "namespace/default" in nodes.stdout
+    assert folder.stdout.strip() == str(tmp_path)
     assert set(parts) == {"etcd", "apiserver", "controller-manager"}
     assert down.returncode == 0
     eventually(lambda: not any(alive(pid) for pid in inner), why="all processes of the cluster are gone")
