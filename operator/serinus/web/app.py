@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -168,7 +169,7 @@ class Site:
 
     async def _one(self, reader: ClusterReader, key: ObjectKey, before: int | None) -> Fragment:
         facts = await reader.facts(key, before)
-        return _fragment(key, facts)
+        return _fragment(key, facts, self._clock.now())
 
     async def comparison(self, request: Request) -> Response:
         """Return the comparison of two versions of a Rollout's model."""
@@ -199,8 +200,8 @@ class Site:
         return StreamingResponse(self._streams.events(fragment), media_type="text/event-stream")
 
 
-def _fragment(key: ObjectKey, facts: Facts) -> Fragment:
-    view = rollout_view(facts.record, facts.route.value)
+def _fragment(key: ObjectKey, facts: Facts, now: datetime) -> Fragment:
+    view = rollout_view(facts.record, facts.route.value, now)
     model = facts.record.model.name
     versions = version_rows(facts.versions.value, model) if facts.versions.value is not None else ()
     trail = facts.trail.value

@@ -12,6 +12,7 @@ from serinus.api.rollout_status import EvidenceStatus, Phase, RolloutStatus, Ser
 from serinus.engine.analysis.false_aborts import FALSE_ABORTS_PER_RUN, conditions_in_run
 from serinus.engine.rollout.observation import InvalidSpec
 from serinus.engine.rollout.traffic.facts import backend_key
+from serinus.engine.view.silence import silence
 from serinus.ports.cluster_state import RolloutRecord, RouteRecord, RouteRule
 from serinus.web.attention import Attention, attention_of
 from serinus.web.charts import EvidenceChart, evidence_chart
@@ -76,6 +77,7 @@ class RolloutView:
 
     Attributes:
         problem: what of the stored object cannot be read; empty where all can.
+        unwatched: that nobody seems to watch the version on trial; empty where it is watched.
         confirmation: the condition TrafficConfirmed: whether the gateway accepts and observes the weights.
         parents: what each parent of the route says, in words.
     """
@@ -84,6 +86,7 @@ class RolloutView:
     attention: Attention
     wanted: str
     problem: str
+    unwatched: str
     stages: tuple[StageRow, ...]
     weights: tuple[WeightRow, ...]
     confirmation: Condition | None
@@ -96,8 +99,8 @@ class RolloutView:
         return self.record.status
 
 
-def rollout_view(record: RolloutRecord, route: RouteRecord | None) -> RolloutView:
-    """Return the view of a Rollout; ``route`` is None where it cannot be read or none is named."""
+def rollout_view(record: RolloutRecord, route: RouteRecord | None, now: datetime) -> RolloutView:
+    """Return the view of a Rollout at ``now`` (UTC); ``route`` is None where it cannot be read or none is named."""
     status, plan = record.status, plan_of(record)
     rule = _rule(route, plan)
     return RolloutView(
@@ -105,6 +108,7 @@ def rollout_view(record: RolloutRecord, route: RouteRecord | None) -> RolloutVie
         attention=_attention(status),
         wanted=plan.version if plan is not None else "",
         problem=_problem(record),
+        unwatched=silence(plan, status, now),
         stages=_stages(plan, status) if plan is not None else (),
         weights=_weights(plan, status, rule),
         confirmation=find_condition(status.conditions, ConditionType.TRAFFIC_CONFIRMED),

@@ -56,8 +56,8 @@ class Structure(HTMLParser):
         return re.sub(r" ([;,.])", r"\1", " ".join(" ".join(self.words).split()))
 
 
-def app_of(api: ListingApi, namespace: str = "") -> ASGIApp:
-    clock = VirtualTime()
+def app_of(api: ListingApi, namespace: str = "", clock: VirtualTime | None = None) -> ASGIApp:
+    clock = clock or VirtualTime()
     return build_app(ClusterReader(api, clock, namespace), clock, (HOST,), Streams(clock))
 
 
@@ -89,7 +89,7 @@ async def test_the_page_of_a_rollout_answers_what_happened_and_why() -> None:
     for said in (
         "2.3.1 was rolled back at 14:07:31Z",
         "Next: Nothing: 2.3.1 is not retried by itself.",
-        "asked for by ada@example.org for lin: retrained",
+        "wanted by ada@example.org for lin: retrained",
         "latency_p95 > 250ms, measured 37% over 250ms on 1,843 requests",
         "Decided 2026-11-23 14:07:30",
         "eg: has accepted generation 31",
@@ -99,6 +99,21 @@ async def test_the_page_of_a_rollout_answers_what_happened_and_why() -> None:
         "2.3.1 with 2.2.4",
     ):
         assert said in text, said
+
+
+async def test_a_version_on_trial_that_nobody_watches_is_said_to_be_so() -> None:
+    api = a_cluster()
+    raw = rollout(phase="Progressing", reason="Analyzing")
+    for name in ("rollback", "paused"):
+        raw["status"].pop(name, None)
+    raw["status"]["stage"]["state"] = "Analyzing"
+    api.put(f"{API}/namespaces/ml/rollouts/fraud", raw)
+
+    clock = VirtualTime()
+    await clock.pass_time(30 * 86_400)
+    shown = [Structure((await get(app_of(one, clock=clock), FRAUD)).body).text for one in (api, a_cluster())]
+
+    assert ["Nothing has been judged since" in text for text in shown] == [True, False]
 
 
 async def test_weights_are_shown_as_planned_as_written_and_as_confirmed() -> None:

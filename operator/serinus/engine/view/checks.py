@@ -1,7 +1,7 @@
 """The conditions of a stage: value, limit, evidence, and how the evidence grew towards its limit."""
 
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
@@ -9,7 +9,7 @@ from msgspec import Struct
 from serinus.api.abort_condition import AbortCondition, Operator, parse_abort_condition
 from serinus.api.rollout import Judgement, RolloutSpec
 from serinus.api.rollout_status import EvidencePoint, EvidenceStatus, RolloutStatus
-from serinus.api.verdict import Verdict
+from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis.false_aborts import FALSE_ABORTS_PER_RUN, conditions_in_run
 
 
@@ -85,12 +85,16 @@ class CheckView(Struct, frozen=True, kw_only=True):
 _OPEN = frozenset({"Undecided", "TooFewRequests", "NoTraffic"})
 """Causes that time and requests end; the others mean that the metrics cannot be had."""
 
+_FIRST_SCRAPE = timedelta(minutes=1)
+"""So long a version that has just got its first requests may have no series: no scrape has shown it yet."""
+
 
 def checks_of(spec: RolloutSpec | None, status: RolloutStatus) -> tuple[CheckView, ...]:
     """Return the conditions that were judged last, those that people wrote first."""
     ordered = sorted(status.evidence, key=lambda one: one.guard)
     breach = conditions_in_run(spec) / FALSE_ABORTS_PER_RUN if spec is not None and ordered else 0.0
-    return tuple(_check(one, breach if _collects_evidence(one, spec, status) else None) for one in ordered)
+    began = status.stage.state_since if status.stage is not None else None
+    return tuple(_check(one, began, breach if _collects_evidence(one, spec, status) else None) for one in ordered)
 
 
 def _collects_evidence(one: EvidenceStatus, spec: RolloutSpec | None, status: RolloutStatus) -> bool:
@@ -103,13 +107,13 @@ def _collects_evidence(one: EvidenceStatus, spec: RolloutSpec | None, status: Ro
     return judgement is Judgement.SEQUENTIAL or one.guard
 
 
-def _check(one: EvidenceStatus, needed: float | None) -> CheckView:
+def _check(one: EvidenceStatus, began: datetime | None, needed: float | None) -> CheckView:
     cause = one.cause.value if one.cause is not None else ""
     parsed = _parsed(one)
     return CheckView(
         condition=one.condition,
         metric=one.name,
-        mark=_mark(one, cause),
+        mark=_mark(one, cause, began),
         value=one.value,
         limit=parsed.threshold_text if parsed is not None else one.threshold,
         requests=one.requests,
@@ -123,14 +127,15 @@ def _check(one: EvidenceStatus, needed: float | None) -> CheckView:
     )
 
 
-def _mark(one: EvidenceStatus, cause: str) -> Mark:
+def _mark(one: EvidenceStatus, cause: str, began: datetime | None) -> Mark:
+    unscraped = cause == Cause.NO_SERIES.value and began is not None and one.at - began < _FIRST_SCRAPE
     match one.verdict:
         case Verdict.PASS:
             return Mark.GOOD
         case Verdict.BREACH:
             return Mark.BAD
         case Verdict.UNKNOWN:
-            return Mark.ACTIVE if cause in _OPEN else Mark.WARNING
+            return Mark.ACTIVE if cause in _OPEN or unscraped else Mark.WARNING
 
 
 def _parsed(one: EvidenceStatus) -> AbortCondition | None:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase, Rollback, RollbackReason, RolloutStatus
+from serinus.engine.analysis.text import clock
 
 LONGEST_TOKEN: Final = 1024
 """Characters of a token that the operator keeps."""
@@ -70,3 +71,15 @@ def _is_new(rollback: Rollback | None, before: Rollback | None) -> bool:
     if rollback is None or rollback.reason not in _BY_COMMAND:
         return False
     return before is None or rollback.decided_at != before.decided_at
+
+
+def story_of(status: RolloutStatus) -> str:
+    """Return in one line what has become of the run, which may be why a command was ignored; empty if nothing is known.
+
+    The status says so itself, unless whoever wrote it left that out.
+    """
+    rollback = status.rollback
+    if status.summary or rollback is None:
+        return " ".join(status.summary.split())
+    said = f"{rollback.version} was rolled back at {clock(rollback.decided_at)}: {rollback.message}"
+    return " ".join(said.split())

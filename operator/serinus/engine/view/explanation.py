@@ -13,6 +13,7 @@ from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.api.verdict import Verdict
 from serinus.engine.analysis import text
 from serinus.engine.view.checks import CheckView, Mark, checks_of
+from serinus.engine.view.silence import silence
 from serinus.engine.view.standing import Standing, Subject, standing_of
 
 
@@ -49,7 +50,7 @@ def explanation_of(subject: Subject, now: datetime, *, everything: bool = False)
     end = status.rollback.decided_at if status.rollback is not None else max((one.at for one in checks), default=now)
     return Explanation(
         headline=status.summary or "The operator has not said anything of this Rollout yet.",
-        waits=_waits(subject),
+        waits=_waits(subject, now),
         checks=tuple((check, why(check, _stage(subject))) for check in chosen),
         version=tried.version if tried is not None else "",
         backend=tried.backend if tried is not None else None,
@@ -133,14 +134,16 @@ def _tolerated(condition: AbortCondition) -> str:
 # ---- waiting ----------------------------------------------------------------------------------------
 
 
-def _waits(subject: Subject) -> tuple[str, ...]:
+def _waits(subject: Subject, now: datetime) -> tuple[str, ...]:
     """Return why nothing goes on, and who must act; the conditions that are not as they should be have their say."""
     status, standing = subject.status, standing_of(subject)
     if not subject.observed:
         return (f"The operator has not seen generation {subject.generation} yet: is it running?",)
     if standing is Standing.HEALTHY or status.phase is Phase.ROLLED_BACK:
         return ()
-    lines = [f"{status.reason}: {status.next_action}"] if status.next_action else []
+    unwatched = silence(subject.spec, status, now)
+    said = f"{status.reason}: {status.next_action}" if status.next_action else ""
+    lines = [line for line in (unwatched or said,) if line]
     if subject.spec_problem:
         lines.append(subject.spec_problem)
     for kind in (

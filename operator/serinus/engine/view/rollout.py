@@ -16,6 +16,7 @@ from serinus.api.rollout_status import (
 )
 from serinus.engine.analysis.text import clock, span
 from serinus.engine.view.checks import CheckView, Mark, checks_of
+from serinus.engine.view.silence import silence
 from serinus.engine.view.stages import StageView, TrafficView, stages_of, traffic_of
 from serinus.engine.view.standing import Standing, Subject, standing_of
 
@@ -111,11 +112,12 @@ def view_of(subject: Subject, now: datetime) -> RolloutView:
     """Return what there is to say of the Rollout at ``now`` (UTC)."""
     spec, status, standing = subject.spec, subject.status, standing_of(subject)
     judged = [one.at for one in status.evidence]
+    unwatched = silence(spec, status, now) if subject.observed else ""
     return RolloutView(
         namespace=subject.key.namespace,
         name=subject.key.name,
         standing=standing,
-        mark=_MARKS[standing],
+        mark=Mark.WARNING if unwatched else _MARKS[standing],
         phase=status.phase.value,
         reason=status.reason,
         phase_since=status.phase_since,
@@ -125,7 +127,7 @@ def view_of(subject: Subject, now: datetime) -> RolloutView:
         summary=status.summary,
         versions=_versions(spec, status, now),
         why=_why(subject),
-        next_action=_next_action(subject),
+        next_action=unwatched or _next_action(subject),
         stages=stages_of(spec, status, standing, now),
         traffic=traffic_of(spec, status),
         checks=checks_of(spec, status),
@@ -175,8 +177,9 @@ def _facts_of_run(status: RolloutStatus, now: datetime) -> tuple[str, ...]:
     if status.run:
         facts.append(f"run {status.run}")
     if status.run_started_at is not None:
-        by = f" by {asked.by}" if asked is not None and asked.by else ""
-        facts.append(f"requested {_day_and_time(status.run_started_at, now)}{by}")
+        facts.append(f"began {_day_and_time(status.run_started_at, now)}")
+    if asked is not None and asked.by:
+        facts.append(f"wanted by {asked.by}")
     if asked is not None and asked.author:
         facts.append(f"for {asked.author}")
     return tuple(facts)

@@ -31,6 +31,16 @@ def test_missing_requests_that_come_after_the_watch_are_what_is_awaited_with_the
     assert "missing: at the present 1 requests/s they will be there in 8m" in world.status.next_action
 
 
+def test_of_several_conditions_the_one_that_is_decided_last_is_awaited() -> None:
+    world = in_canary(spec=a_spec("2.0.0", STAGING, SHORT, PRODUCTION), quality={"2.0.0": Batch(2, 0, 0, 0)})
+    world.measure().settle()
+    world.measure().settle()
+
+    # latency_p95 needs 20 requests and stands first in the plan.
+    assert "of 2 requests failed" in world.status.next_action
+    assert "598 requests are missing" in world.status.next_action
+
+
 def test_missing_requests_that_come_before_the_end_of_the_watch_are_no_news() -> None:
     world = in_canary(quality={"2.0.0": Batch(60, 0, 0, 0)})
     for _ in range(3):

@@ -1,5 +1,7 @@
 """How near a condition is to its breach, for the figures of both judgements."""
 
+from datetime import timedelta
+
 import pytest
 
 from serinus.api.rollout_status import EvidencePoint, EvidenceStatus
@@ -8,7 +10,7 @@ from serinus.engine.analysis.false_aborts import conditions_in_run
 from serinus.engine.view.checks import CheckView, Mark, checks_of
 from serinus.engine.view.explanation import why
 from support.builders import CANARY, ERRORS, NOW, PRODUCTION, STAGING, a_spec
-from support.screens import SPEC, a_judgement, a_status
+from support.screens import BEGAN, SPEC, a_judgement, a_status
 
 OBSERVED = a_spec("2.3.1", STAGING, {**CANARY, "judgement": "Observed", "for": "90s"}, PRODUCTION)
 
@@ -79,3 +81,10 @@ def test_the_words_name_what_the_judgement_goes_by() -> None:
         check(a_judgement(ERRORS), OBSERVED), OBSERVED.stages[1]
     )
     assert "in at most 1 of 700 runs" in why(check(a_judgement(ERRORS)), SPEC.stages[1])
+
+
+@pytest.mark.parametrize(("seconds", "mark"), [(5, Mark.ACTIVE), (90, Mark.WARNING)])
+def test_a_version_that_no_scrape_has_shown_yet_is_no_outage_of_the_metrics(seconds: int, mark: Mark) -> None:
+    unscraped = a_judgement(ERRORS, Verdict.UNKNOWN, cause=Cause.NO_SERIES, at=BEGAN + timedelta(seconds=seconds))
+
+    assert check(unscraped).mark is mark

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from serinus.api.rollout import Stage, WarmUp
 from serinus.api.rollout_status import CurrentStage, StageState
 from serinus.api.verdict import Cause
-from serinus.engine.analysis.assessment import missing_requests_in
+from serinus.engine.analysis.assessment import Progress, missing_requests_in
 from serinus.engine.analysis.guards import baselines_of
 from serinus.engine.rollout import approvals
 from serinus.engine.rollout.conditions import UNASKED
@@ -78,15 +78,27 @@ def analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituatio
 def _watched_for(stage: Stage, end: datetime, situation: PlannedSituation) -> Waiting:
     """Return what the stage waits for that comes last: its end, or what will be there later still or never."""
     message = f"Stage {stage.name} watches until {end:%H:%M:%SZ}."
+    longest, last = end - situation.now, None
     for evidence, reading in zip(situation.evidence, situation.observed.readings, strict=False):
-        undecidable = evidence.cause is Cause.UNDECIDED and reading.coarse is not None
-        late = evidence.cause in {Cause.NO_TRAFFIC, Cause.TOO_FEW_REQUESTS}
-        late = late and missing_requests_in(reading, stage) > end - situation.now
-        # A version that was called for the first time a moment ago has no series yet.
-        unknown = evidence.cause in UNASKED and evidence.cause is not Cause.NO_SERIES
-        if evidence.cause is not None and not evidence.guard and (undecidable or late or unknown):
-            return Waiting(WaitReason.of_cause(evidence.cause), f"{evidence.message} {message}", until=end)
-    return Waiting(WaitReason.ANALYZING, message, until=end)
+        if evidence.cause is None or evidence.guard:
+            continue
+        expected = _expected_in(evidence.cause, reading, stage)
+        if expected > longest:
+            longest, last = expected, (evidence.cause, evidence.message)
+    if last is None:
+        return Waiting(WaitReason.ANALYZING, message, until=end)
+    cause, lacking = last
+    return Waiting(WaitReason.of_cause(cause), f"{lacking} {message}", until=end)
+
+
+def _expected_in(cause: Cause, reading: Progress, stage: Stage) -> timedelta:
+    """Return in which time a condition will be decided: ``timedelta.max`` where nobody knows, or never."""
+    if cause in {Cause.NO_TRAFFIC, Cause.TOO_FEW_REQUESTS}:
+        return missing_requests_in(reading, stage)
+    # A version that was called for the first time a moment ago has no series yet.
+    unknown = cause in UNASKED and cause is not Cause.NO_SERIES
+    undecidable = cause is Cause.UNDECIDED and reading.coarse is not None
+    return timedelta.max if unknown or undecidable else timedelta(0)
 
 
 def lacking_to_pass(draft: Draft, run: Running, situation: PlannedSituation) -> Waiting | None:
