@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from serinus.cli.context import CliContext
 from serinus.cli.output import drop_output, flush_output
-from serinus.errors import SerinusError
+from serinus.errors import ConfigurationError, SerinusError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -89,11 +89,18 @@ class Command(click.Command):
 
         Raises:
             ClosedPipeError: the reader of standard output has gone, and no exit status is stated for that.
+            click.UsageError: the options contradict each other.
             SerinusError: the command could not be done.
         """
         handler: Callable[[Any, CliContext], Result] = self.callback  # type: ignore[assignment]  # click has it optional
         try:
-            result = handler(self._read(ctx.params), ctx.find_object(CliContext) or CliContext())
+            options = self._read(ctx.params)
+        except click.UsageError:
+            raise
+        except ConfigurationError as problem:
+            raise click.UsageError(str(problem), ctx) from problem
+        try:
+            result = handler(options, ctx.find_object(CliContext) or CliContext())
             status = result if isinstance(result, int) else _completed(result)
             flush_output()
         except BrokenPipeError as problem:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from serinus.api.names import ROLLOUT
 from serinus.errors import SerinusError
 
 TIMEOUT: Final = 30.0
@@ -21,6 +22,11 @@ LONGEST_ANSWER: Final = 512 * 1024 * 1024
 
 
 _LOG: Final = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.")
+_NO_ROLLOUT: Final = re.compile(
+    rf'Error from server \(NotFound\): {ROLLOUT.plural}\.{re.escape(ROLLOUT.group)} "([^"\s]+)" not found'
+)
+_DEFAULT: Final = "default"
+"""The namespace that kubectl takes where neither an option nor the kubeconfig names one."""
 
 
 class KubectlError(SerinusError):
@@ -87,13 +93,19 @@ def run_kubectl(
         raise _too_slow(arguments, most) from problem
     except OSError as problem:
         raise KubectlError(f"kubectl could not be started: {problem}") from problem
-    return _printed(done.returncode, done.stdout, done.stderr, longest)
+    return _printed(arguments, done.returncode, done.stdout, done.stderr, longest)
 
 
-def current_namespace() -> str:
-    """Return the namespace of kubectl's current context; empty where it names none, or kubectl does not answer."""
+def current_namespace(kube_context: str | None = None) -> str:
+    """Return the namespace of a kubeconfig context; empty where it names none, or kubectl does not answer soon.
+
+    Args:
+        kube_context: the context; None for kubectl's current one.
+    """
+    context = ["--context", kube_context] if kube_context else []
     try:
-        return run_kubectl(["config", "view", "--minify", "--output=jsonpath={..namespace}"], seconds=_LOCAL).strip()
+        words = ["config", "view", "--minify", "--output=jsonpath={..namespace}", *context]
+        return run_kubectl(words, seconds=_LOCAL).strip()
     except KubectlError:
         return ""
 
@@ -121,7 +133,7 @@ def start_json(arguments: list[str]) -> Callable[[], dict[str, Any]]:
             except BaseException:
                 process.kill()
                 raise
-        return _object(arguments, _printed(process.returncode, out, err, LONGEST_ANSWER))
+        return _object(arguments, _printed(arguments, process.returncode, out, err, LONGEST_ANSWER))
 
     return result
 
@@ -132,12 +144,30 @@ def _too_slow(arguments: list[str], seconds: float) -> KubectlError:
     return KubectlError(f"kubectl did not answer within {seconds:g} s{then}")
 
 
-def _printed(status: int, out: str, err: str, longest: int) -> str:
+def _printed(arguments: list[str], status: int, out: str, err: str, longest: int) -> str:
     if status != 0:
-        raise KubectlError(without_log(err) or f"kubectl failed with exit status {status}")
+        raise KubectlError(problem_of(err, arguments) or f"kubectl failed with exit status {status}")
     if len(out) > longest:
         raise KubectlError(f"kubectl printed more than {longest:,} characters: ask for one namespace")
     return out
+
+
+def problem_of(err: str, arguments: list[str]) -> str:
+    """Return what kubectl said on standard error; of a Rollout that is not there also where it was looked for."""
+    said = without_log(err)
+    missing = _NO_ROLLOUT.fullmatch(said)
+    if missing is None:
+        return said
+    given = _option("--namespace", arguments)
+    namespace = given or current_namespace(_option("--context", arguments)) or _DEFAULT
+    remedy = "`serinus list -A` shows all namespaces" if given else "name its namespace with -n"
+    return f"no Rollout {missing[1]} in namespace {namespace}: {remedy}"
+
+
+def _option(name: str, arguments: list[str]) -> str | None:
+    """Return the value of one of the options of a :class:`Place`; None where it is not given."""
+    at = arguments.index(name) + 1 if name in arguments else len(arguments)
+    return arguments[at] if at < len(arguments) else None
 
 
 def without_log(text: str) -> str:

@@ -70,7 +70,9 @@ class Look(Struct, frozen=True, kw_only=True):
         if environment.get("COLUMNS", "").isdecimal():
             width = int(environment["COLUMNS"]) or width
         colour = terminal and not environment.get("NO_COLOR") and environment.get("TERM", "") not in {"", "dumb"}
-        wide = (stream.encoding or "").lower().replace("-", "") == "utf8"
+        # Python writes UTF-8 in the locale C, too: who asks for that locale has a terminal that may not show it.
+        plain = environment.get("LC_ALL", "") in {"C", "POSIX"}
+        wide = (stream.encoding or "").lower().replace("-", "") == "utf8" and not plain
         return cls(width=max(NARROWEST, width), colour=colour, wide_charset=wide)
 
 
@@ -125,7 +127,7 @@ _SIGNS: Final = {
     Mark.GOOD: ("✔", "+", Style.GOOD),
     Mark.BAD: ("✖", "x", Style.BAD),
     Mark.ACTIVE: ("◌", "o", Style.ACTIVE),
-    Mark.HELD: ("॥", "=", Style.WARNING),
+    Mark.HELD: ("‖", "=", Style.WARNING),
     Mark.WARNING: ("⚠", "!", Style.WARNING),
     Mark.NONE: ("·", ".", Style.DIM),
 }
@@ -143,84 +145,6 @@ def sparkline(levels: Sequence[float | None], look: Look, most: int) -> str:
     bars = _BARS[0 if look.wide_charset else 1]
     last = levels[-most:] if most > 0 else ()
     return "".join(" " if level is None else bars[min(7, int(7 * level))] for level in last)
-
-
-# ---- tables -----------------------------------------------------------------------------------------
-
-
-class Column(Struct, frozen=True, kw_only=True):
-    """A column of a table.
-
-    Attributes:
-        head: its title.
-        keep: of the columns with the lowest number one is left out first where the terminal is narrow; 9 stays.
-        right: whether it is aligned to the right.
-        least: the columns that it keeps at least when it is shortened; 0 where it is never shortened.
-    """
-
-    head: str
-    keep: int = 9
-    right: bool = False
-    least: int = 0
-
-
-def table(
-    columns: Sequence[Column], rows: Sequence[Sequence[Span]], width: int, *, gaps: Sequence[int] = (2,)
-) -> list[Line]:
-    """Return a table as lines that fit the width: the columns move together, are left out, then shortened.
-
-    ``gaps`` are the numbers of blanks between two columns that may be used, the best one first.
-    """
-    natural = sum(_natural(columns, rows, index) for index in range(len(columns)))
-    gap = next((one for one in gaps if natural + one * (len(columns) - 1) <= width), gaps[-1])
-    shown = _that_fit(columns, rows, width, gap)
-    sizes = _shortened(columns, rows, shown, width, gap)
-    head = [Span(columns[index].head, Style.DIM) for index in shown]
-    return [
-        _row(cells_of, [columns[index] for index in shown], sizes, gap)
-        for cells_of in (head, *([row[index] for index in shown] for row in rows))
-    ]
-
-
-def _natural(columns: Sequence[Column], rows: Sequence[Sequence[Span]], index: int) -> int:
-    return max([cells(columns[index].head), *(row[index].cells for row in rows)])
-
-
-def _that_fit(columns: Sequence[Column], rows: Sequence[Sequence[Span]], width: int, gap: int) -> list[int]:
-    shown = list(range(len(columns)))
-
-    def least(index: int) -> int:
-        natural = _natural(columns, rows, index)
-        return min(natural, columns[index].least) if columns[index].least else natural
-
-    for index in sorted(shown, key=lambda one: columns[one].keep):
-        if sum(map(least, shown)) + gap * (len(shown) - 1) <= width or columns[index].keep == 9:  # noqa: PLR2004
-            break
-        shown.remove(index)
-    return shown
-
-
-def _shortened(
-    columns: Sequence[Column], rows: Sequence[Sequence[Span]], shown: Sequence[int], width: int, gap: int
-) -> list[int]:
-    sizes = [_natural(columns, rows, index) for index in shown]
-    for place in sorted(range(len(shown)), key=lambda one: (columns[shown[one]].keep, -sizes[one])):
-        over = sum(sizes) + gap * (len(sizes) - 1) - width
-        least = columns[shown[place]].least
-        if over > 0 and least:
-            sizes[place] = max(least, sizes[place] - over)
-    return sizes
-
-
-def _row(spans: Sequence[Span], columns: Sequence[Column], sizes: Sequence[int], gap: int) -> Line:
-    line: list[Span] = []
-    for place, (span, column, size) in enumerate(zip(spans, columns, sizes, strict=True)):
-        text = fit(span.text, size)
-        blank = " " * (size - cells(text))
-        last = place == len(columns) - 1
-        before, after = (blank, "") if column.right else ("", "" if last else blank)
-        line += [Span(before), Span(text, span.style), Span(after + ("" if last else " " * gap))]
-    return tuple(span for span in line if span.text)
 
 
 # ---- output -----------------------------------------------------------------------------------------

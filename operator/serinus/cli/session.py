@@ -18,12 +18,16 @@ from serinus.cli import cluster_names
 from serinus.cli.command import Params, together
 from serinus.cli.context import CliContext
 from serinus.cli.kubectl import current_namespace
-from serinus.errors import ConfigurationError, SerinusError
+from serinus.errors import ConfigurationError
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.address import DynamoDbAddress, KubernetesAddress, parse_address, with_cluster
 
 CLUSTER: Final = "kubernetes:"
 MIN_REASON_LENGTH: Final = 10
+
+
+class ArgumentError(click.BadParameter, ConfigurationError):
+    """What is wrong can be seen in the words alone: wrong usage; an error of ours to whoever catches those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +44,31 @@ class RegistryOptions:
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
-        """Return the options that were parsed."""
+        """Return the options that were parsed; ArgumentError for an address that is none of a registry."""
         url = with_cluster(params["registry"], params["cluster"]) if params["cluster"] else params["registry"]
+        try:
+            parse_address(url)
+        except ConfigurationError as problem:
+            raise ArgumentError(str(problem), param_hint="'--registry'") from problem
         return cls(url=url, namespace=params["namespace"])
 
     @property
     def in_cluster(self) -> bool:
-        """Whether a cluster holds the registry; ConfigurationError if the address is invalid."""
+        """Whether a cluster holds the registry."""
         return isinstance(parse_address(self.url), KubernetesAddress)
 
     def model_key(self, model: str) -> ObjectKey:
         """Return the key of a model given as ``namespace/name``, or as a name in the namespace of the options.
 
         Raises:
-            ConfigurationError: neither Kubernetes nor a registry without a cluster has such names.
+            ArgumentError: neither Kubernetes nor a registry without a cluster has such names.
         """
         namespace, slash, name = model.rpartition("/")
         key = ObjectKey(namespace if slash else self.namespace or self.current_namespace(), name)
-        check_model_key(key, repr(model))
+        try:
+            check_model_key(key, repr(model))
+        except ConfigurationError as problem:
+            raise ArgumentError(str(problem), param_hint="'MODEL'") from problem
         return key
 
     def current_namespace(self) -> str:
@@ -176,16 +187,13 @@ def this_process() -> OperatorIdentity:
     return OperatorIdentity(version=__version__, instance=f"cli@{socket.gethostname()}"[:253])
 
 
-class ReasonError(SerinusError):
-    """A reason is missing or too short."""
-
-
 def checked_reason(text: str) -> str:
-    """Return the reason without surrounding spaces; ReasonError if it is too short to be of use to an auditor."""
+    """Return the reason without surrounding spaces; ArgumentError if it is too short to be of use to an auditor."""
     reason = text.strip()
     if len(reason) < MIN_REASON_LENGTH:
-        raise ReasonError(
-            f"--reason: explain the change in at least {MIN_REASON_LENGTH} characters: the audit trail keeps them"
+        raise ArgumentError(
+            f"explain the change in at least {MIN_REASON_LENGTH} characters: the audit trail keeps them",
+            param_hint="'--reason'",
         )
     return reason
 

@@ -85,14 +85,14 @@ def test_an_override_without_a_reason_is_refused(
     path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = a_kubectl(path)
-    assert main([*words, "--override"]) == 1
+    assert main([*words, "--override"]) == 2
     assert "--override needs --reason" in capsys.readouterr().err
     assert not asked.exists()
 
 
 def test_a_registry_without_a_cluster_has_no_approvals_to_override(capsys: pytest.CaptureFixture[str]) -> None:
     registry = "dynamodb://serinus?region=eu-central-1"
-    assert main(["rollback", "fraud", "--registry", registry, "--override", "--reason", "payments are down"]) == 1
+    assert main(["rollback", "fraud", "--registry", registry, "--override", "--reason", "payments are down"]) == 2
     assert "a registry without a cluster has no approvals" in capsys.readouterr().err
 
 

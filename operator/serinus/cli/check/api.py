@@ -13,6 +13,9 @@ _INSTALL: Final = "install the chart: helm install serinus deploy/helm/serinus -
 _KINDS: Final = ("rollouts", "modelversions", "models", "auditrecords")
 _READ: Final = tuple((verb, kind) for kind in _KINDS for verb in ("get", "list", "watch"))
 _WRITE: Final = (("create", "rollouts"), ("patch", "rollouts"), ("create", "modelversions"))
+_PROBE: Final = {"apiVersion": API_VERSION, "kind": MODEL.kind, "metadata": {"name": "serinus-check"}, "spec": {}}
+"""A Model that is never stored: its dry run tells what the API server makes of new objects."""
+
 _EXTRA: Final = (("approve", "rollouts"), ("override", "rollouts"))
 
 
@@ -63,6 +66,32 @@ def _without_empty(value: object) -> object:
             return value
 
 
+def missing_namespace(cluster: Cluster, namespace: str) -> Line | None:
+    """Return that the namespace does not exist; None where it does, or nobody can tell.
+
+    The API server answers other questions about such a namespace as if it existed.
+    """
+    try:
+        missing = not cluster.get("namespaces", namespace)
+    except RefusedError:
+        missing = _refuses_namespace(cluster, namespace)
+    except SerinusError:
+        missing = False
+    remedy = f"kubectl create namespace {namespace}, or name another one with -n: kubectl get namespaces"
+    return failed("namespace", f"{namespace} does not exist", remedy) if missing else None
+
+
+def _refuses_namespace(cluster: Cluster, namespace: str) -> bool:
+    """Return whether nothing can be created in a namespace, as it does not exist."""
+    try:
+        cluster.create([_PROBE], dry_run=True)
+    except NotFoundError as problem:
+        return f'namespaces "{namespace}" not found' in str(problem)
+    except SerinusError:
+        return False
+    return False
+
+
 def rights(cluster: Cluster, namespace: str) -> Iterator[Line]:
     """Yield what the user may do in the namespace, as the API server says (SelfSubjectAccessReview)."""
     asked = [*_READ, *_WRITE, *_EXTRA]
@@ -95,9 +124,8 @@ def rights(cluster: Cluster, namespace: str) -> Iterator[Line]:
 
 def stamp(cluster: Cluster) -> Line:
     """Return whether the API server stamps who acts: asked by the dry run of a Model that is never stored."""
-    probe = {"apiVersion": API_VERSION, "kind": MODEL.kind, "metadata": {"name": "serinus-check"}, "spec": {}}
     try:
-        answers = cluster.create([probe], dry_run=True)
+        answers = cluster.create([_PROBE], dry_run=True)
     except RefusedError:
         return unknown("actor-stamp", "you may not create Models, by which it is tried", "ask an administrator")
     except SerinusError as problem:
@@ -126,8 +154,8 @@ def policies(cluster: Cluster) -> Line:
     return ok("policies", f"installed: {', '.join(names)}")
 
 
-def gateways(cluster: Cluster, namespace: str) -> Iterator[Line]:
-    """Yield whether there is a gateway that works, and a route in the namespace that it accepts."""
+def gateways(cluster: Cluster, namespace: str | None) -> Iterator[Line]:
+    """Yield whether there is a gateway that works, and a route in the namespace, if there is one, that it accepts."""
     try:
         cluster.raw(f"/apis/{HTTP_ROUTE.api_version}")
     except NotFoundError:
@@ -136,25 +164,28 @@ def gateways(cluster: Cluster, namespace: str) -> Iterator[Line]:
         return
     yield ok("gateway-api", f"{HTTP_ROUTE.api_version} is served")
     yield _gateways(cluster)
+    if namespace is not None:
+        yield _routes(cluster, namespace)
+
+
+def _routes(cluster: Cluster, namespace: str) -> Line:
     try:
         routes = cluster.get(f"{HTTP_ROUTE.plural}.{HTTP_ROUTE.group}")
     except RefusedError:
-        yield unknown("routes", f"you may not read HTTPRoutes in {namespace}", "ask an administrator")
-        return
+        return unknown("routes", f"you may not read HTTPRoutes in {namespace}", "ask an administrator")
     used = {
         text_at(rollout, "spec", "route", "httpRoute", "name")
         for rollout in _quiet(cluster, f"{ROLLOUT.plural}.{GROUP}")
     }
     refused = sorted(text_at(one, "metadata", "name") for one in routes if not _is_accepted(one))
     if not routes:
-        yield warning("routes", f"no HTTPRoute is in {namespace}", "make one, and name it in spec.route.httpRoute")
-    elif lost := sorted(used - {text_at(one, "metadata", "name") for one in routes} - {""}):
-        yield failed("routes", f"Rollouts name routes that are not there: {', '.join(lost)}", "make them")
-    elif refused:
+        return warning("routes", f"no HTTPRoute is in {namespace}", "make one, and name it in spec.route.httpRoute")
+    if lost := sorted(used - {text_at(one, "metadata", "name") for one in routes} - {""}):
+        return failed("routes", f"Rollouts name routes that are not there: {', '.join(lost)}", "make them")
+    if refused:
         remedy = f"see status.parents: kubectl describe httproute {refused[0]} -n {namespace}"
-        yield warning("routes", f"no gateway accepts {', '.join(refused)}", remedy)
-    else:
-        yield ok("routes", f"{len(routes)} in {namespace}, each accepted by all of its gateways")
+        return warning("routes", f"no gateway accepts {', '.join(refused)}", remedy)
+    return ok("routes", f"{len(routes)} in {namespace}, each accepted by all of its gateways")
 
 
 def _gateways(cluster: Cluster) -> Line:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from serinus.cli.kubectl import KubectlError, KubectlMissingError, run_kubectl
+from serinus.cli.kubectl import KubectlError, KubectlMissingError, current_namespace, run_kubectl
 from serinus.errors import NotFoundError, RefusedError, SerinusError, TransientError
 
 OPERATORS: Final = "--selector=app.kubernetes.io/part-of=serinus"
@@ -59,13 +59,7 @@ class Cluster:
 
     def current_namespace(self) -> str:
         """Return the namespace that is meant."""
-        if self.namespace:
-            return self.namespace
-        try:
-            words = ["config", "view", "--minify", "--output=jsonpath={..namespace}"]
-            return self._run(words).strip() or "default"
-        except SerinusError:
-            return "default"
+        return self.namespace or current_namespace(self.kube_context) or "default"
 
     def prometheus(self, service: str, query: str) -> list[Mapping[str, Any]]:
         """Return the result of an instant query, asked through the API server's proxy; raises as :meth:`get`."""

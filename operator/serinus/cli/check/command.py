@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import click
 
@@ -16,6 +16,10 @@ from serinus.cli.command import STATUSES, Params, choice, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.errors import SerinusError
+
+if TYPE_CHECKING:
+    from serinus.cli.check.cluster import Cluster
+    from serinus.ports.services import Clock
 
 READY, NOT_READY = 0, 1
 _MARKS: Final = {State.OK: "ok", State.WARNING: "warn", State.FAILED: "FAIL", State.UNKNOWN: "?"}
@@ -66,9 +70,9 @@ class CheckOptions:
     help="kubeconfig context (default: the current one)",
 )
 @click.option("-o", "--output", type=choice(("text", "json")), default="text", show_default=True, help="format")
-def check(options: CheckOptions, _: CliContext) -> int:
+def check(options: CheckOptions, context: CliContext) -> int:
     """Run the command."""
-    lines = list(_lines(options))
+    lines = list(_lines(options, context.clock))
     if options.output == "json":
         echo(json.dumps([_as_json(line) for line in lines], indent=2))
     else:
@@ -78,34 +82,47 @@ def check(options: CheckOptions, _: CliContext) -> int:
     return NOT_READY if any(line.state is State.FAILED for line in lines) else READY
 
 
-def _lines(options: CheckOptions) -> Iterator[Line]:
+def _lines(options: CheckOptions, clock: "Clock") -> Iterator[Line]:
     # The CRDs' schemas, the presets and the settings: other commands must not wait for them.
-    from serinus.cli.check import api, operation  # noqa: PLC0415
+    from serinus.cli.check import api  # noqa: PLC0415
     from serinus.cli.check.cluster import Cluster  # noqa: PLC0415
 
     cluster = Cluster(options.namespace, options.kube_context)
     namespace = cluster.current_namespace()
     reached = cluster.raw("/version")
     yield Line("api-server", State.OK, f"Kubernetes {reached.get('gitVersion', '')}")
+    missing = api.missing_namespace(cluster, namespace)
+    if missing is not None:
+        yield missing
     kinds = list(_asked("crds", lambda: api.kinds(cluster)))
     yield from kinds
     if kinds[0].state is State.FAILED:
         return
-    yield from _asked("rights", lambda: api.rights(cluster, namespace))
-    yield from _asked("actor-stamp", lambda: iter((api.stamp(cluster),)))
+    if missing is None:
+        yield from _asked("rights", lambda: api.rights(cluster, namespace))
+        yield from _asked("actor-stamp", lambda: iter((api.stamp(cluster),)))
     yield from _asked("policies", lambda: iter((api.policies(cluster),)))
-    yield from _asked("gateway-api", lambda: api.gateways(cluster, namespace))
+    existing = namespace if missing is None else None
+    yield from _asked("gateway-api", lambda: api.gateways(cluster, existing))
+    yield from _operator_lines(cluster, existing, clock)
+
+
+def _operator_lines(cluster: "Cluster", namespace: str | None, clock: "Clock") -> Iterator[Line]:
+    """Yield what is found of the operator; ``namespace`` is None where there is none that it could watch."""
+    from serinus.cli.check import operation  # noqa: PLC0415 - see _lines
+
     try:
-        lines, settings = operation.operator(cluster)
+        lines, settings = operation.operator(cluster, clock.now())
     except SerinusError as problem:
         yield unknown("operator", f"not known: {problem}", "try again")
         return
     yield from lines
-    if settings is not None:
-        if settings.namespaces and namespace not in settings.namespaces:
-            said = f"the operator watches {', '.join(settings.namespaces)}, not {namespace}"
-            yield failed("namespaces", said, "add it to the chart's namespaces, or take one of these")
-        yield from _asked("sources", lambda: operation.sources(cluster, settings))
+    if settings is None:
+        return
+    if namespace is not None and settings.namespaces and namespace not in settings.namespaces:
+        said = f"the operator watches {', '.join(settings.namespaces)}, not {namespace}"
+        yield failed("namespaces", said, "add it to the chart's namespaces, or take one of these")
+    yield from _asked("sources", lambda: operation.sources(cluster, settings))
 
 
 def _asked(name: str, ask: Callable[[], Iterator[Line]]) -> Sequence[Line]:

@@ -1,6 +1,7 @@
 """Whether an operator runs, and what its configuration and its metric sources say."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from serinus import __version__
@@ -8,6 +9,7 @@ from serinus.api.abort_condition import AbortCondition, parse_abort_condition
 from serinus.api.names import GROUP, ROLLOUT
 from serinus.api.parsing import decode
 from serinus.cli.check.cluster import OPERATORS, Cluster, members, text_at, value_at
+from serinus.cli.check.lease import by_lease
 from serinus.cli.check.line import Line, failed, ok, unknown, warning
 from serinus.cli.check.prometheus import (
     Prometheus,
@@ -27,7 +29,7 @@ from serinus.source_settings import SourceSettings
 from serinus.yaml_text import YamlTextError, read_yaml
 
 
-def operator(cluster: Cluster) -> tuple[list[Line], Settings | None]:
+def operator(cluster: Cluster, now: datetime) -> tuple[list[Line], Settings | None]:
     """Return whether an operator runs, and its configuration; None where there is none or the user may not read it."""
     try:
         found = cluster.get("deployments", OPERATORS, everywhere=True)
@@ -35,8 +37,7 @@ def operator(cluster: Cluster) -> tuple[list[Line], Settings | None]:
         remedy = "ask an administrator: serinus check"
         return [unknown("operator", "you may not see Deployments of all namespaces", remedy)], None
     if not found:
-        remedy = "install the chart: helm install serinus deploy/helm/serinus --namespace serinus-system"
-        return [failed("operator", "no Deployment of the chart is in the cluster", remedy)], None
+        return by_lease(cluster, now), None
     namespace, name = text_at(found[0], "metadata", "namespace"), text_at(found[0], "metadata", "name")
     ready = value_at(found[0], "status", "readyReplicas") or 0
     if not ready:

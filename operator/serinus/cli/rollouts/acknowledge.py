@@ -14,13 +14,16 @@ from serinus.cli.rollouts.outcome import ERROR, OK, ROLLED_BACK, TIMED_OUT, WAIT
 from serinus.cli.rollouts.read import subject_of
 from serinus.cli.rollouts.status_text import status_lines
 from serinus.cli.screen import Look, render
-from serinus.engine.view.command_effect import Effect, GivenCommand, effect_of
+from serinus.engine.view.command_effect import Effect, GivenCommand, effect_of, story_of
 from serinus.engine.view.rollout import view_of
 from serinus.engine.view.standing import Standing, Subject, standing_of
 
 _TICK: Final = 1.0
 _PATIENCE: Final = 5
 """Ticks after which a command that had no effect is taken as ignored although no event says so: events may be late."""
+
+_IS_IT_RUNNING: Final = "See `serinus check`, `kubectl -n serinus-system get pods` and `kubectl get lease -A`."
+_BY_HAND: Final = "Until it runs, weights change by hand only: see docs/how-to/break-glass.md, The operator is down."
 
 _TOWARDS_SAFETY: Final = frozenset({Command.ABORT, Command.ROLLBACK})
 _TIME: Final = re.compile(r"\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z\)$")
@@ -46,21 +49,32 @@ def show_outcome(given: GivenCommand, key: ObjectKey, place: Place, wait: timede
             without += raw is None
             if said or without >= _PATIENCE:
                 why = f"{given.command.value} was acknowledged and had no effect: kubectl describe mro {key.name}"
-                echo_error(said or why)
+                _say(said or why, story_of(last.status))
                 return ERROR
     if last is not None:
         _show(last, context)
-    echo_error(_late(given.command, effect, wait))
+    _say(*_late(given.command, effect, wait))
     return TIMED_OUT
 
 
-def _late(command: Command, effect: Effect, wait: timedelta) -> str:
-    if effect is Effect.PENDING:
-        return (
-            f"{command.value} is written, and the operator has not acted on it within {wait.total_seconds():g} s: "
-            "is it running?"
-        )
-    return f"{command.value}: {effect.value}; that is all within {wait.total_seconds():g} s"
+def _late(command: Command, effect: Effect, wait: timedelta) -> tuple[str, ...]:
+    """Return how far a command is that took too long, line by line; without an operator, what a person can do."""
+    length = f"{wait.total_seconds():g} s"
+    if effect is not Effect.PENDING:
+        return (f"{command.value}: {effect.value}; that is all within {length}",)
+    return (
+        f"{command.value} is written, and the operator has not acted on it within {length}: is it running?",
+        _IS_IT_RUNNING,
+        _BY_HAND,
+    )
+
+
+def _say(problem: str, *more: str) -> None:
+    """Print an error on standard error, and further lines below it."""
+    echo_error(problem)
+    for line in more:
+        if line:
+            echo(line, err=True)
 
 
 def _show(subject: Subject, context: CliContext) -> None:

@@ -49,14 +49,17 @@ class AnnotateOptions:
     wait: timedelta | None = DEFAULT_WAIT
 
     def __post_init__(self) -> None:
-        """Refuse an override without a reason, and a name that kubectl would take for an option: ConfigurationError."""
-        checked_name(self.name)
+        """Refuse an override without a reason, and a name that kubectl would take for an option: click.UsageError."""
+        try:
+            checked_name(self.name)
+        except ConfigurationError as problem:
+            raise click.UsageError(f"{problem}.") from problem
         if self.override and not self.reason.strip():
-            raise ConfigurationError("--override needs --reason: the audit trail and the report show both")
+            raise click.UsageError("--override needs --reason: the audit trail and the report show both.")
 
     @classmethod
     def from_params(cls, verb: Command, params: Params) -> Self:
-        """Return the options that were parsed; ConfigurationError for an override without a reason."""
+        """Return the options that were parsed; click.UsageError for an override without a reason."""
         return cls(
             command=verb,
             name=params["name"],

@@ -6,7 +6,8 @@ from datetime import datetime
 from msgspec import Struct
 
 from serinus.cli.rollouts.status_text import ago, labelled
-from serinus.cli.screen import Column, Line, Look, Span, Style, as_width, mark_span, sparkline, table
+from serinus.cli.screen import Line, Look, Span, Style, as_width, mark_span, sparkline
+from serinus.cli.table import Column, table
 from serinus.engine.analysis.text import clock, evidence, number
 from serinus.engine.view.checks import CheckView, GrowthPoint
 from serinus.engine.view.explanation import Explanation

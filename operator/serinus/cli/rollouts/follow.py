@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Final, Self
 
-from serinus.cli.kubectl import KubectlError, Place, find_kubectl, without_log
+from serinus.cli.kubectl import KubectlError, Place, find_kubectl, problem_of
 from serinus.cli.rollouts.options import RESOURCE
 from serinus.cli.rollouts.read import Raw
 from serinus.errors import NotFoundError
@@ -58,10 +58,10 @@ class _Watch:
     """One run of kubectl, whose output a thread reads into a queue."""
 
     def __init__(self, name: str, place: Place) -> None:
-        words = ["get", RESOURCE, name, *place.words, "--output=json", "--watch", "--output-watch-events"]
+        self._words = ["get", RESOURCE, name, *place.words, "--output=json", "--watch", "--output-watch-events"]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - no shell
-                [find_kubectl(), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                [find_kubectl(), *self._words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
         except OSError as problem:
             raise KubectlError(f"kubectl could not be started: {problem}") from problem
@@ -97,7 +97,7 @@ class _Watch:
     @property
     def problem(self) -> str:
         """What kubectl said."""
-        return " ".join(without_log("".join(self._errors)).split())
+        return " ".join(problem_of("".join(self._errors), self._words).split())
 
     def objects(self, deadline: float | None, tick: float, monotonic: Callable[[], float]) -> Iterator[Raw | None]:
         """Yield objects, and None for each tick without one, until kubectl ends or the deadline is there."""

@@ -9,7 +9,7 @@ import click
 
 from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
-from serinus.cli.kubectl import Place
+from serinus.cli.kubectl import Place, current_namespace
 from serinus.cli.output import echo, echo_error, write_screen
 from serinus.cli.rollouts.list_text import list_lines
 from serinus.cli.rollouts.options import RESOURCE, Output, output_option, place_of, place_options
@@ -21,6 +21,8 @@ from serinus.engine.view.standing import ORDER, Subject, standing_of
 from serinus.errors import InvalidObjectError
 
 OK: Final = 0
+DEFAULT_NAMESPACE: Final = "default"
+"""The one that kubectl uses where the kubeconfig names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +45,21 @@ class ListOptions:
 @output_option
 def list_rollouts(options: ListOptions, context: CliContext) -> int:
     """Run the command."""
-    subjects = _typed(read_rollouts(options.place, everywhere=options.everywhere))
-    if not subjects and options.output in {Output.TEXT, Output.WIDE}:
-        echo("No Rollouts found.", err=True)
-        return OK
-    write_screen(_shown(subjects, options, context))
+    found = read_rollouts(options.place, everywhere=options.everywhere)
+    subjects = _typed(found)
+    if subjects or options.output not in {Output.TEXT, Output.WIDE}:
+        write_screen(_shown(subjects, options, context))
+    elif not found:
+        echo(_nothing(options), err=True)
     return OK
+
+
+def _nothing(options: ListOptions) -> str:
+    """Return where no Rollout was found: kubectl is asked for the namespace only then."""
+    if options.everywhere:
+        return "No Rollouts found in any namespace."
+    namespace = options.place.namespace or current_namespace(options.place.kube_context) or DEFAULT_NAMESPACE
+    return f"No Rollouts found in namespace {namespace}; -A looks in all of them."
 
 
 def _typed(raws: list[Raw]) -> list[tuple[Raw, Subject]]:

@@ -6,7 +6,6 @@ from typing import Final
 
 from serinus.cli.screen import (
     WIDEST_TEXT,
-    Column,
     Line,
     Look,
     Span,
@@ -15,9 +14,9 @@ from serinus.cli.screen import (
     cells,
     mark_span,
     sparkline,
-    table,
     wrapped,
 )
+from serinus.cli.table import Column, table
 from serinus.engine.analysis.text import evidence, number, span
 from serinus.engine.view.checks import CheckView, Mark
 from serinus.engine.view.rollout import CommandView, RolloutView, RunView, VersionView, shown_history

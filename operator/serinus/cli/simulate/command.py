@@ -1,5 +1,6 @@
 """``serinus simulate``: a plan against synthetic traffic, against a recording, or against a Prometheus."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from serinus.cli.times import parse_time
 MOST_RUNS: Final = 100_000
 MOST_BURST: Final = 1000
 FORMS: Final = ("table", "json", "svg", "html")
+_SOURCES: Final = ("rate", "recording", "prometheus")
 _DETAILS: Final = (
     "Runs a Rollout's plan with the operator's own engine, without a cluster: many times against synthetic traffic "
     "(--rate), or once against what was recorded (--recording, --prometheus). Tests are taken to pass and approvals to "
@@ -69,7 +71,11 @@ class SimulateOptions:
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
-        """Return the options that were parsed."""
+        """Return the options that were parsed; click.UsageError where one lacks that it needs."""
+        if params["prometheus"] is not None and None in {params["begin"], params["candidate_backend"]}:
+            raise click.UsageError(
+                "--prometheus needs --from and --candidate-backend, and best --stable-backend as well."
+            )
         traffic = TrafficOptions(
             rate=params["rate"],
             errors=params["errors"],
@@ -104,6 +110,13 @@ class SimulateOptions:
             traffic=traffic,
             recorded=recorded,
         )
+
+
+def parse_backend(text: str) -> str:
+    """Return the text if it names a Service and a port, else raise click.BadParameter."""
+    if re.fullmatch(r"[^:]+:[0-9]+", text) is None:
+        raise click.BadParameter(f"invalid backend {text!r}: write SERVICE:PORT, such as fraud-detector-v2-3-1:80")
+    return text
 
 
 _traffic_options: Final = together(
@@ -182,14 +195,23 @@ _recorded_options: Final = together(
     click.option(
         "-n", "--namespace", default="default", show_default=True, metavar="NAMESPACE", help="namespace of the backends"
     ),
-    click.option("--candidate-backend", metavar="SERVICE:PORT", help="where the candidate served"),
-    click.option("--stable-backend", metavar="SERVICE:PORT", help="where the stable version served"),
+    click.option("--candidate-backend", type=parse_backend, metavar="SERVICE:PORT", help="where the candidate served"),
+    click.option(
+        "--stable-backend", type=parse_backend, metavar="SERVICE:PORT", help="where the stable version served"
+    ),
     click.option("--record", type=FILE, metavar="FILE", help="write what was read as a recording"),
 )
 """The options for recorded traffic."""
 
 
-@command("simulate", SimulateOptions.from_params, "try a plan before it runs", details=_DETAILS)
+@command(
+    "simulate",
+    SimulateOptions.from_params,
+    "try a plan before it runs",
+    details=_DETAILS,
+    exclusive=_SOURCES,
+    needed=_SOURCES,
+)
 @click.option("-f", "--file", type=FILE, required=True, metavar="FILE", help="manifest of the Rollout")
 @click.option("--rollout", metavar="NAME", help="which Rollout of the file, if there are several")
 @click.option(

@@ -51,10 +51,6 @@ async def simulate(options: SimulateOptions, _: CliContext) -> int:
     Raises:
         SerinusError: the plan, the recording or the options are not usable, or Prometheus does not answer.
     """
-    recorded = options.recorded
-    given = [options.traffic.rate is not None, recorded.recording is not None, recorded.prometheus is not None]
-    if sum(given) != 1:
-        raise ConfigurationError("give one of --rate, --recording and --prometheus")
     name, raw = read_plan(options.file, options.rollout)
     plans = alternatives(options.file, raw, options.changes)
     try:

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
@@ -35,6 +36,12 @@ def _deployment(ready: int = 1) -> dict[str, Any]:
     return {"metadata": metadata, "status": {"readyReplicas": ready}}
 
 
+def _lease(name: str = "serinus", *, holder: str | None = "host_1", age: float = 5, **spec: Any) -> dict[str, Any]:
+    renewed = (datetime.now(UTC) - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    held = {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed, **spec}
+    return {"metadata": {"name": name, "namespace": "ops"}, "spec": held}
+
+
 def _route(name: str = "fraud-detector") -> dict[str, Any]:
     return {"metadata": {"name": name}, "status": {"parents": [{"conditions": _condition("Accepted")}]}}
 
@@ -49,6 +56,7 @@ class World:
         series: likewise to queries, by what they contain.
         barred: the verbs and kinds that the user may not use.
         stamped: whether the API server stamps who acts.
+        absent: the namespace in which nothing can be created, as it does not exist.
     """
 
     objects: dict[str, list[Any] | str] = field(default_factory=dict)
@@ -56,11 +64,16 @@ class World:
     series: dict[str, list[Any] | str] = field(default_factory=dict)
     barred: set[str] = field(default_factory=set)
     stamped: bool = True
+    absent: str = ""
 
     def answer(self, words: list[str], text: str | None) -> Any:
         match words[0], words[1]:
             case "config", _:
                 return "ml"
+            case "create", _ if self.absent and "--dry-run=server" in words:
+                return (
+                    f'Error from server (NotFound): error when creating "STDIN": namespaces "{self.absent}" not found'
+                )
             case "create", _:
                 return "\n".join(json.dumps(self._created(one, words)) for one in json.loads(text or "")["items"])
             case "get", raw if raw.startswith("--raw="):
@@ -91,6 +104,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     kinds = [{"name": name} for name in ("rollouts", "modelversions", "models", "auditrecords")]
     world = World(
         objects={
+            "namespaces": [{"metadata": {"name": "ml"}}],
             "crd": list(definitions().values()),
             "validatingadmissionpolicies": [{"metadata": {"name": "serinus-approvals"}}],
             "gateways.gateway.networking.k8s.io": [{"status": {"conditions": _condition("Programmed")}}],
@@ -185,6 +199,80 @@ def _unstamped(world: World) -> None:
     world.stamped = False
 
 
+def _leases(*leases: Any) -> Change:
+    def change(world: World) -> None:
+        world.objects |= {"deployments": [], "leases.coordination.k8s.io": [*leases]}
+
+    return change
+
+
+def _hidden_leases(world: World) -> None:
+    world.objects |= {"deployments": [], "leases.coordination.k8s.io": _FORBIDDEN}
+
+
+_NO_CHART: Final = "(no Deployment of the chart was found)"
+LEASES: Final[list[tuple[Change, int, str]]] = [
+    (_leases(_lease()), 0, f"ok   operator           Lease ops/serinus is held by host_1 {_NO_CHART}"),
+    (
+        _leases(_lease("other"), _lease("serinus-shard-0", holder="a"), _lease("serinus-shard-1", holder="b")),
+        0,
+        f"ok   operator           Lease ops/serinus-shard-0 is held by a, ops/serinus-shard-1 by b {_NO_CHART}",
+    ),
+    (
+        _leases(_lease("serinus-shard-0", age=600), _lease("serinus-shard-1", holder="b")),
+        0,
+        f"ok   operator           Lease ops/serinus-shard-1 is held by b {_NO_CHART}",
+    ),
+    (
+        _leases(*(_lease(f"serinus-shard-{number}") for number in range(6))),
+        0,
+        (
+            "ok   operator           Lease ops/serinus-shard-0 is held by host_1, ops/serinus-shard-1 by host_1, "
+            f"ops/serinus-shard-2 by host_1 and 3 more {_NO_CHART}"
+        ),
+    ),
+    (
+        _leases(_lease(age=600)),
+        0,
+        "warn operator           Lease ops/serinus of host_1 has expired: it was last renewed",
+    ),
+    (
+        _leases(_lease(leaseDurationSeconds=10**30, age=600)),
+        0,
+        "warn operator           Lease ops/serinus of host_1 has expired",
+    ),
+    (
+        _leases(_lease(renewTime="9999-12-31T23:59:59Z")),
+        0,
+        f"ok   operator           Lease ops/serinus is held by host_1 {_NO_CHART}",
+    ),
+    (_leases(_lease(renewTime="0001-01-01T00:00:00+23:00")), 0, "warn operator           Lease ops/serinus of host_1"),
+    (_leases(_lease(holder="")), 0, "warn operator           Lease ops/serinus has no holder"),
+    (_leases(_lease(holder=None)), 0, "warn operator           Lease ops/serinus has no holder"),
+    (_leases(_lease(renewTime="soon")), 0, "warn operator           Lease ops/serinus of host_1 has expired"),
+    (
+        _leases(_lease(renewTime=None, leaseDurationSeconds="x")),
+        0,
+        "warn operator           Lease ops/serinus of host_1",
+    ),
+    (
+        _leases({"metadata": {"name": "serinus", "namespace": "ops"}}),
+        0,
+        "warn operator           Lease ops/serinus has",
+    ),
+    (
+        _leases(_lease("serinus-web"), _lease("my-serinus")),
+        1,
+        "FAIL operator           no Deployment of the chart is in",
+    ),
+    (
+        _hidden_leases,
+        0,
+        "?    operator           no Deployment of the chart is in the cluster, and you may not see Leases",
+    ),
+]
+
+
 CASES: Final[list[tuple[Change, int, str]]] = [
     (_without("/apis/serinus.dev/v1alpha1"), 1, "FAIL crds               serinus.dev/v1alpha1 is not served"),
     (_objects("crd", []), 0, "warn crds-current       the schema of auditrecords.serinus.dev, models.serinus.dev,"),
@@ -245,7 +333,9 @@ CASES: Final[list[tuple[Change, int, str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "start"), CASES, ids=[" ".join(start.split()[:9]) for _, _, start in CASES]
+    ("change", "status", "start"),
+    CASES + LEASES,
+    ids=[" ".join(start.split()[:9]) for _, _, start in CASES + LEASES],
 )
 def test_what_is_not_as_it_must_be_is_told_with_its_remedy(
     world: World, capsys: pytest.CaptureFixture[str], change: Change, status: int, start: str
@@ -255,6 +345,73 @@ def test_what_is_not_as_it_must_be_is_told_with_its_remedy(
     lines = capsys.readouterr().out.splitlines()
     (number,) = [number for number, line in enumerate(lines) if line.startswith(start)]
     assert start.startswith("ok") or lines[number + 1].startswith(" " * 24)
+
+
+def test_an_operator_without_the_chart_has_a_configuration_that_is_not_known(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _leases(_lease())(world)
+    assert main(["check", "-n", "ml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("?    configuration      not known where the operator runs without") for line in lines)
+
+
+def test_leases_of_nodes_are_not_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    answer = world.answer
+
+    def noted(words: list[str], text: str | None) -> Any:
+        asked.append(words)
+        return answer(words, text)
+
+    monkeypatch.setattr(world, "answer", noted)
+    _leases(_lease())(world)
+    main(["check", "-n", "ml"])
+    (words,) = [words for words in asked if words[1].startswith("leases")]
+    assert "--field-selector=metadata.namespace!=kube-node-lease" in words
+    assert "--all-namespaces" in words
+
+
+def _absent(world: World) -> None:
+    world.absent = "demo"
+    world.objects |= {"namespaces": [], "rollouts.serinus.dev": [], "httproutes.gateway.networking.k8s.io": []}
+
+
+@pytest.mark.parametrize("config", [_CONFIG, _CONFIG.replace("[]", "[other]")])
+def test_of_a_namespace_that_does_not_exist_only_this_is_said(
+    world: World, capsys: pytest.CaptureFixture[str], config: str
+) -> None:
+    _absent(world)
+    world.objects["configmap"] = [{"data": {"config.yaml": config}}]
+    assert main(["check", "-n", "demo"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("FAIL")] == ["FAIL namespace          demo does not exist"]
+    assert [line for line in lines if "demo" in line] == [
+        "FAIL namespace          demo does not exist",
+        f"{' ' * 24}kubectl create namespace demo, or name another one with -n: kubectl get namespaces",
+    ]
+    assert not [line for line in lines if line[5:].startswith(("rights", "actor-stamp", "routes", "namespaces"))]
+    assert any(line.startswith("ok   operator") for line in lines)
+
+
+def test_who_may_not_see_namespaces_learns_it_from_the_dry_run(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _absent(world)
+    world.objects["namespaces"] = _FORBIDDEN
+    assert main(["check", "-n", "demo"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "FAIL namespace          demo does not exist" in lines
+    assert not any("rights" in line or "try again" in line or "actor-stamp" in line for line in lines)
+
+
+@pytest.mark.parametrize("answer", [_FORBIDDEN, "Error from server: timed out"])
+def test_a_namespace_that_cannot_be_seen_is_taken_to_exist(
+    world: World, capsys: pytest.CaptureFixture[str], answer: str
+) -> None:
+    world.objects["namespaces"] = answer
+    assert main(["check", "-n", "ml"]) == 0
+    assert capsys.readouterr().out == _READY
 
 
 def test_without_a_cluster_it_fails_with_kubectls_sentence(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,12 +9,36 @@ from support.linted import Linted, No, assert_found, id_of
 from support.manifests.builders import changed, model_version
 from support.manifests.stored import PLAN, POOL, config, stored
 
+
+def put_lease(holder: str) -> Change:
+    """The operator runs without the chart, or has gone."""
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": "2199-01-01T00:00:00.000000Z"}
+    lease = {"kind": "leases", "metadata": {"name": "serinus", "namespace": "ops"}, "spec": spec}
+
+    def change(world: World) -> None:
+        world.drop("Deployment", "serinus")
+        world.add(lease)
+
+    return change
+
+
+def hidden_lease(world: World) -> None:
+    world.drop("Deployment", "serinus")
+    world.refused.add("leases")
+
+
 NOS: Final[list[No]] = [
     (
         drop("Deployment", "serinus"),
         "warning: ",
         "operator",
-        "no Deployment of the chart is in the cluster: install the chart",
+        "no Deployment of the chart is in the cluster, nor a Lease of an operator: install the chart",
+    ),
+    (
+        put_lease(holder=""),
+        "warning: ",
+        "operator",
+        "Lease ops/serinus has no holder, and no Deployment of the chart was found: start the operator",
     ),
     (config("sources:", "source:"), "warning: ", "operator", "ConfigMap system/serinus: config.yaml"),
     (config("[]", "[other]"), "", "operator", "metadata.namespace: the operator watches other, and not namespace ml"),
@@ -63,6 +87,11 @@ def test_what_is_not_so_of_metrics_is_found(world: World, lint: Linted, case: No
 
 
 NOT_ASKED: Final[list[tuple[Change, str]]] = [
+    (
+        put_lease(holder="host_1"),
+        "not checked whether an operator watches the namespace: not known where the operator runs",
+    ),
+    (hidden_lease, "not checked whether an operator watches the namespace: no Deployment of the chart is in the clus"),
     (refused("Deployment"), "not checked whether an operator watches the namespace: you may not see Deployments of "),
     (refused("ConfigMap"), "not checked whether an operator watches the namespace: you may not read ConfigMap system"),
     (

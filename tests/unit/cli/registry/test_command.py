@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
@@ -150,11 +151,9 @@ def test_in_a_cluster_a_rollback_annotates_the_rollout(trail: Trail, kubectl: Pa
 
 
 @pytest.mark.parametrize("words", [["--force"], ["--generation", "3"], ["--id", str(uuid.UUID(int=1))]])
-def test_in_a_cluster_options_for_a_registry_are_refused(
-    trail: Trail, kubectl: Path, words: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert trail.run("rollback", "fraud", *WHY, *words) == 1
-    assert "for a registry without a cluster" in capsys.readouterr().out
+def test_in_a_cluster_options_for_a_registry_are_refused(trail: Trail, kubectl: Path, words: list[str]) -> None:
+    with pytest.raises(click.UsageError, match="for a registry without a cluster"):
+        trail.run("rollback", "fraud", *WHY, *words)
     assert not kubectl.exists()
 
 
@@ -215,7 +214,7 @@ def test_a_yanked_version_serves_again_only_after_the_yank_is_taken_back(
 def test_a_yank_needs_a_reason_and_a_registered_version(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
     for verb in ("yank", "unyank"):
         assert trail.run("registry", verb, "ml/fraud", "2.0.0", *FLEET) == 1
-        assert "--reason: explain the change" in capsys.readouterr().out
+        assert "explain the change in at least 10 characters" in capsys.readouterr().out
         assert trail.run("registry", verb, "ml/fraud", "9.9.9", *FLEET, *WHY) == 1
         assert "9.9.9 is not registered" in capsys.readouterr().out
 

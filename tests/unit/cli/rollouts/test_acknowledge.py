@@ -106,7 +106,31 @@ def test_a_command_that_was_ignored_says_why_and_fails(
     )
     kubectl.shows(handled(a_status(), "promote"))
     assert run("promote", "fraud") == 1
-    assert "serinus: promote was ignored: no run." in capsys.readouterr().err
+    assert capsys.readouterr().err == f"serinus: promote was ignored: no run.\n{a_status().summary}\n"
+
+
+@pytest.mark.parametrize("verb", ["resume", "promote", "abort", "pause"])
+def test_a_command_that_came_after_a_rollback_says_that_the_version_was_rolled_back(
+    kubectl: ScriptedKubectl, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = f"Run 12, 2.3.1: {verb} was ignored: it is not paused."
+    kubectl.has_events({"reason": "CommandIgnored", "note": note, "eventTime": "2026-11-23T14:00:01.000000Z"})
+    kubectl.returns(an_object(rolled_back()))
+    kubectl.shows(handled(rolled_back(), verb))
+    assert run(verb, "fraud") == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"serinus: {verb} was ignored: it is not paused.", rolled_back().summary]
+    assert "2.3.1 was rolled back at" in said[1]
+
+
+def test_without_a_summary_the_rollback_itself_is_said(
+    kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serinus.cli.rollouts.acknowledge._TICK", 0.01)
+    kubectl.shows(handled(rolled_back(), "pause", summary=""))
+    assert run("pause", "fraud") == 1
+    at = f"{BACK.rollback.decided_at:%H:%M:%SZ}" if BACK.rollback is not None else ""
+    assert f"\n2.3.1 was rolled back at {at}: " in capsys.readouterr().err
 
 
 def test_without_an_event_a_command_without_effect_fails_all_the_same(
@@ -123,7 +147,22 @@ def test_an_operator_that_does_not_answer_is_a_timeout(
 ) -> None:
     kubectl.shows(an_object(a_status()))
     assert run("pause", "fraud", "--timeout", "1s") == 3
-    assert "the operator has not acted on it within 1 s: is it running?" in capsys.readouterr().err
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "serinus: pause is written, and the operator has not acted on it within 1 s: is it running?"
+    assert len(said) <= 3
+    assert "`serinus check`" in said[1]
+    assert "`kubectl get lease -A`" in said[1]
+    assert "`kubectl -n serinus-system get pods`" in said[1]
+    assert "weights change by hand only" in said[2]
+    assert "docs/how-to/break-glass.md, The operator is down" in said[2]
+
+
+def test_a_rollback_that_the_gateway_has_not_accepted_yet_needs_no_hand(
+    kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.shows(handled(structs.replace(ABORTED, phase=Phase.ROLLING_BACK), "abort"))
+    assert run("abort", "fraud", "--timeout", "1s") == 3
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_nobody_waits_where_that_was_asked(kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,17 +77,17 @@ def test_explain_all_conditions_in_ascii() -> None:
     check_golden(GOLDEN / "explain-all-ascii.txt", screen)
 
 
-@pytest.mark.parametrize("look", ["50", "80", "120"])
-def test_the_list_of_rollouts(look: str) -> None:
+@pytest.mark.parametrize("form", ["50", "80", "120", "wide"])
+def test_the_list_of_rollouts(form: str) -> None:
     subjects = [a_subject(make(), name=f"model-{state}") for state, make in STATES.items()]
     subjects.sort(key=lambda one: (ORDER[standing_of(one)], one.key))
     rows = [(view_of(one, NOW), NOW - timedelta(days=21)) for one in subjects]
-    wide = look == "120"
-    lines = list_lines(rows, NOW, LOOKS[look], everywhere=wide, wide=wide)
-    check_golden(GOLDEN / f"list-{look}.txt", render(lines, LOOKS[look]))
+    look = LOOKS.get(form, PLAIN)
+    lines = list_lines(rows, NOW, look, everywhere=form in {"120", "wide"}, wide=form == "wide")
+    check_golden(GOLDEN / f"list-{form}.txt", render(lines, look))
 
 
-@pytest.mark.parametrize("look", ["50", "80"])
+@pytest.mark.parametrize("look", ["50", "80", "120"])
 def test_the_history_of_a_rollout(look: str) -> None:
     lines = history_lines([run_view(run) for run in HISTORY], NOW, LOOKS[look])
     check_golden(GOLDEN / f"history-{look}.txt", render(lines, LOOKS[look]))

@@ -62,9 +62,9 @@ def test_kubectls_own_message_is_shown_without_the_log_of_its_libraries(
     kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = 'E1129 16:56:32.778969    2108 memcache.go:265] "Unhandled Error"\n'
-    kubectl.fails(log + 'Error from server (NotFound): rollouts.serinus.dev "fraud" not found\n')
+    kubectl.fails(log + "Error from server (Forbidden): rollouts.serinus.dev is forbidden\n")
     assert main(["status", "fraud"]) == 1
-    assert capsys.readouterr().err == 'serinus: Error from server (NotFound): rollouts.serinus.dev "fraud" not found\n'
+    assert capsys.readouterr().err == "serinus: Error from server (Forbidden): rollouts.serinus.dev is forbidden\n"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_spec_that_cannot_be_read_does_not_hide_the_status(
 @pytest.mark.parametrize("words", [["-n=ml"], ["--watch"], ["Fraud"], ["a/b"]])
 def test_what_is_no_name_is_refused_before_kubectl_runs(kubectl: ScriptedKubectl, words: list[str]) -> None:
     for verb in ("status", "history", "explain"):
-        assert main([verb, "--", *words]) == 1
+        assert main([verb, "--", *words]) == 2
     assert not (kubectl.folder / "asked").exists()
 
 
@@ -159,7 +159,7 @@ def test_a_watch_that_the_api_server_ends_is_begun_anew(
 
 
 def test_a_timeout_without_watch_is_refused(kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["status", "fraud", "--timeout", "1s"]) == 1
+    assert main(["status", "fraud", "--timeout", "1s"]) == 2
     assert "--timeout needs --watch" in capsys.readouterr().err
 
 
@@ -199,7 +199,7 @@ def test_an_empty_list_and_an_empty_history_say_so(
 ) -> None:
     kubectl.returns({"items": []})
     assert main(["list"]) == 0
-    assert capsys.readouterr().err == "No Rollouts found.\n"
+    assert capsys.readouterr().err == "No Rollouts found in namespace default; -A looks in all of them.\n"
     kubectl.returns(an_object(invalid()))
     assert main(["history", "fraud"]) == 0
     assert "No run of fraud has ended yet" in capsys.readouterr().err

@@ -179,10 +179,7 @@ def test_what_is_recorded_again_is_the_same_recording(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ((), "give one of --rate, --recording and --prometheus"),
-        (("--rate", "1/s", "--recording", "x"), "give one of --rate, --recording and --prometheus"),
         (("--recording", "missing.jsonl"), "missing.jsonl cannot be read: No such file or directory"),
-        (("--prometheus", "http://127.0.0.1:9"), "--prometheus needs --from and --candidate-backend"),
         (("--rate", "1/s", "--set", "canary"), "--set canary: 'canary' is not a change: write STAGE.FIELD=VALUE"),
         (("--rate", "1/s", "--set", "x.duration=1m"), "no stage x; the plan has staging, canary, production"),
         (("--rate", "1/s", "--set", "canary.abortOn[4]=error_rate > 1%"), "stage canary has 2 lines in abortOn"),
@@ -203,6 +200,31 @@ def test_what_cannot_be_simulated_is_refused_with_the_option(
     words: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert simulate(*words) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert problem in told.err
+
+
+PROMETHEUS = ("--prometheus", "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ((), "Missing parameter: '--rate' or '--recording' or '--prometheus'."),
+        (("--rate", "1/s", "--recording", "x"), "'--recording' cannot be given together with '--rate'."),
+        (("--rate", "1/s", *PROMETHEUS), "'--prometheus' cannot be given together with '--rate'."),
+        (PROMETHEUS, "--prometheus needs --from and --candidate-backend, and best --stable-backend as well."),
+        ((*PROMETHEUS, "--from", "1h"), "--prometheus needs --from and --candidate-backend"),
+        ((*PROMETHEUS, "--candidate-backend", "a:1"), "--prometheus needs --from and --candidate-backend"),
+        ((*PROMETHEUS, "--candidate-backend", "a"), "'--candidate-backend': invalid backend 'a': write SERVICE:PORT"),
+        ((*PROMETHEUS, "--stable-backend", "a:b"), "'--stable-backend': invalid backend 'a:b': write SERVICE:PORT"),
+        (("--rate", "1/s", "--candidate-backend", ":1"), "invalid backend ':1'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_wrong_usage_has_status_2(words: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(*words) == 2
     told = capsys.readouterr()
     assert told.out == ""
     assert problem in told.err

@@ -33,10 +33,10 @@ class NoOperator:
 Configuration: TypeAlias = Settings | NoOperator | NotAsked
 
 
-def configuration_of(cluster: Cluster) -> Configuration:
+def configuration_of(cluster: Cluster, clock: Clock) -> Configuration:
     """Return the operator's configuration, or why it is not known."""
     try:
-        lines, settings = operation.operator(cluster)
+        lines, settings = operation.operator(cluster, clock.now())
     except SerinusError as problem:
         return NotAsked(f"the operator's configuration is not known: {problem}", "try again")
     if settings is not None:
@@ -109,7 +109,7 @@ class Sources:
     def open(cls, cluster: Cluster, url: str | None, clock: Clock) -> Self:
         """Read the configuration; ConfigurationError where the address is none of a Prometheus."""
         direct = DirectPrometheus(url, clock) if url is not None else None
-        return cls(configuration_of(cluster), cluster, direct)
+        return cls(configuration_of(cluster, clock), cluster, direct)
 
     def close(self) -> None:
         """Close what was opened."""
