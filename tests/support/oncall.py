@@ -20,8 +20,8 @@ in the local cluster, asks every question, and holds this page against it (`SERI
 
 `kubectl` alone answers most of it; `serinus` is also `kubectl serinus`; [the page](web.md) has the same.
 
-Nothing is rolled back while no operator runs: `serinus status` says so of a version on trial that has not been judged for three minutes, `serinus check`
-says whether one runs, and [this page](break-glass.md#3-the-operator-is-down) what to do by hand.
+Nothing is rolled back while no operator runs: `serinus status` says so of a version on trial that has not been judged
+for three minutes, `serinus check` whether one runs, and [this page](break-glass.md#3-the-operator-is-down) what to do.
 """
 
 
