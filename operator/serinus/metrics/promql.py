@@ -9,6 +9,7 @@ LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 LOOKBACK_MS: Final = 600_000
 """How long a series must be absent to count as new; twice Prometheus' own lookback of 5 minutes."""
 
+_READ_MS: Final = 3_600_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 # RE2 accepts a backslash before any ASCII punctuation; these are the characters with a meaning (RE2, syntax).
@@ -91,9 +92,10 @@ def since_first(selector: str, span: int) -> str:
     """Return by how much these counters have grown since their first value in the last ``span`` milliseconds.
 
     It is for counters of which nobody knows whether they began at zero: what they showed first may be from a time
-    before. Of one that fell on the way, what it has grown by since.
+    before. Of one that fell on the way, what it has grown by since. Of a longer span the last hour is read: a day of
+    each counter is more than Prometheus reads for one query, and then no later one would be answered either.
     """
-    return f"({selector} - min_over_time({selector}[{span}ms]))"
+    return f"({selector} - min_over_time({selector}[{min(span, _READ_MS)}ms]))"
 
 
 def earlier(selector: str, span: int, lookback: int) -> str:
