@@ -19,6 +19,7 @@ sources:
   default: {url: "http://prometheus.monitoring.svc:9090", scrapeInterval: 15s}
 namespaces: []
 """
+Lease = Callable[[], dict[str, Any]]
 _LE: Final = ("50", "100", "200", "500", "+Inf")
 
 
@@ -36,10 +37,15 @@ def _deployment(ready: int = 1) -> dict[str, Any]:
     return {"metadata": metadata, "status": {"readyReplicas": ready}}
 
 
-def _lease(name: str = "serinus", *, holder: str | None = "host_1", age: float = 5, **spec: Any) -> dict[str, Any]:
-    renewed = (datetime.now(UTC) - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    held = {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed, **spec}
-    return {"metadata": {"name": name, "namespace": "ops"}, "spec": held}
+def _lease(name: str = "serinus", *, holder: str | None = "host_1", age: float = 5, **spec: Any) -> Lease:
+    """Return how a Lease is when it is asked for: tests are collected minutes before they run."""
+
+    def lease() -> dict[str, Any]:
+        renewed = (datetime.now(UTC) - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        held = {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed, **spec}
+        return {"metadata": {"name": name, "namespace": "ops"}, "spec": held}
+
+    return lease
 
 
 def _route(name: str = "fraud-detector") -> dict[str, Any]:
@@ -199,9 +205,9 @@ def _unstamped(world: World) -> None:
     world.stamped = False
 
 
-def _leases(*leases: Any) -> Change:
+def _leases(*leases: Lease) -> Change:
     def change(world: World) -> None:
-        world.objects |= {"deployments": [], "leases.coordination.k8s.io": [*leases]}
+        world.objects |= {"deployments": [], "leases.coordination.k8s.io": [lease() for lease in leases]}
 
     return change
 
@@ -256,7 +262,7 @@ LEASES: Final[list[tuple[Change, int, str]]] = [
         "warn operator           Lease ops/serinus of host_1",
     ),
     (
-        _leases({"metadata": {"name": "serinus", "namespace": "ops"}}),
+        _leases(lambda: {"metadata": {"name": "serinus", "namespace": "ops"}}),
         0,
         "warn operator           Lease ops/serinus has",
     ),
