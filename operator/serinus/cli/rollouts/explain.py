@@ -10,12 +10,12 @@ import click
 
 from serinus.api.abort_condition import NamedQuery, parse_abort_condition
 from serinus.api.modelversion import BackendRef
-from serinus.cli.command import Params, choice, command
+from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.kubectl import Place
 from serinus.cli.output import write_screen
 from serinus.cli.rollouts.explain_text import Query, explain_lines
-from serinus.cli.rollouts.options import checked_name, name_argument, place_of, place_options
+from serinus.cli.rollouts.options import checked_name, data_option, name_argument, place_of, place_options
 from serinus.cli.rollouts.read import get_rollout, subject_of
 from serinus.cli.screen import Look, render
 from serinus.engine.view.explanation import Explanation, explanation_of
@@ -52,14 +52,7 @@ class ExplainOptions:
 @name_argument
 @place_options
 @click.option("--all", is_flag=True, help="explain every condition of the stage")
-@click.option(
-    "-o",
-    "--output",
-    type=choice(("text", "json", "yaml")),
-    default="text",
-    show_default=True,
-    help="form of the result",
-)
+@data_option
 def explain(options: ExplainOptions, context: CliContext) -> int:
     """Run the command."""
     subject, now = subject_of(get_rollout(options.name, options.place)), context.clock.now()
