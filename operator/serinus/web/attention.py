@@ -10,11 +10,12 @@ class Attention(IntEnum):
     """Why somebody should look at a Rollout; the smallest number is shown first."""
 
     FAILING = 0
-    WAITS = 1
-    ROLLING_BACK = 2
-    ROLLED_BACK = 3
-    MOVING = 4
-    HEALTHY = 5
+    UNWATCHED = 1
+    WAITS = 2
+    ROLLING_BACK = 3
+    ROLLED_BACK = 4
+    MOVING = 5
+    HEALTHY = 6
 
     @property
     def label(self) -> str:
@@ -24,6 +25,7 @@ class Attention(IntEnum):
 
 _LABELS: Final = {
     Attention.FAILING: "requests fail now",
+    Attention.UNWATCHED: "nobody watches it",
     Attention.WAITS: "waits for a person",
     Attention.ROLLING_BACK: "rolling back",
     Attention.ROLLED_BACK: "rolled back",
@@ -32,7 +34,7 @@ _LABELS: Final = {
 }
 
 
-def attention_of(phase: str, stage_state: str, *, stalled: bool, backends_down: bool) -> Attention:
+def attention_of(phase: str, stage_state: str, *, stalled: bool, backends_down: bool, unwatched: bool) -> Attention:
     """Return why somebody should look at a Rollout with this status; a phase that is not known waits for a person.
 
     Args:
@@ -40,9 +42,12 @@ def attention_of(phase: str, stage_state: str, *, stalled: bool, backends_down: 
         stage_state: ``status.stage.state``; empty where no stage is under way.
         stalled: whether the condition Stalled is True.
         backends_down: whether the condition BackendsReady is False: a version with traffic has no ready endpoint.
+        unwatched: whether the version on trial has not been judged for too long: does an operator run?
     """
     if backends_down:
         return Attention.FAILING
+    if unwatched:
+        return Attention.UNWATCHED
     if phase == Phase.ROLLING_BACK:
         return Attention.ROLLING_BACK
     if phase == Phase.ROLLED_BACK:

@@ -10,7 +10,9 @@ from msgspec import field
 
 from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.names import ObjectKey
-from serinus.api.rollout_status import Phase
+from serinus.api.quantities import Duration
+from serinus.api.rollout_status import Phase, StageState
+from serinus.engine.view.silence import is_long_ago
 from serinus.errors import InvalidObjectError
 from serinus.kube.raw import Condition, Raw, read_whole
 from serinus.web.attention import Attention, attention_of
@@ -19,6 +21,7 @@ PAGE_SIZE: Final = 100
 LONGEST_FILTER: Final = 253
 """Characters of a filter: no name in Kubernetes is longer."""
 
+_ON_TRIAL: Final = frozenset({Phase.PROGRESSING.value, Phase.PAUSED.value})
 _LAST_PAGE: Final = 1_000_000
 _SUMMARY: Final = 400
 """Characters of a summary in the list; the page of the Rollout has the whole."""
@@ -32,6 +35,11 @@ class _Serving(Raw, frozen=True, kw_only=True):
 class _Stage(Raw, frozen=True, kw_only=True):
     name: str = ""
     state: str = ""
+    state_since: datetime | None = None
+
+
+class _Judged(Raw, frozen=True, kw_only=True):
+    at: datetime
 
 
 class _Status(Raw, frozen=True, kw_only=True):
@@ -43,12 +51,18 @@ class _Status(Raw, frozen=True, kw_only=True):
     candidate: _Serving | None = None
     stage: _Stage | None = None
     phase_since: datetime | None = None
+    evidence: tuple[_Judged, ...] = ()
     conditions: tuple[Condition, ...] = ()
+
+
+class _Metrics(Raw, frozen=True, kw_only=True):
+    interval: str = ""
 
 
 class _Spec(Raw, frozen=True, kw_only=True):
     model: str = ""
     version: str = ""
+    metrics: _Metrics = field(default_factory=_Metrics)
 
 
 class _Metadata(Raw, frozen=True, kw_only=True):
@@ -90,8 +104,8 @@ class RolloutRow:
         return int(self.attention), -(self.since.timestamp() if self.since is not None else 0.0), self.key
 
 
-def row_of(raw: Mapping[str, Any]) -> RolloutRow:
-    """Return the row of a Rollout; one whose fields cannot be read is a row that says so.
+def row_of(raw: Mapping[str, Any], now: datetime) -> RolloutRow:
+    """Return the row of a Rollout at ``now`` (UTC); one whose fields cannot be read is a row that says so.
 
     Raises:
         InvalidObjectError: it has not even a name.
@@ -110,6 +124,7 @@ def row_of(raw: Mapping[str, Any]) -> RolloutRow:
             status.stage.state if status.stage is not None else "",
             stalled=_is(conditions, ConditionType.STALLED, ConditionStatus.TRUE),
             backends_down=_is(conditions, ConditionType.BACKENDS_READY, ConditionStatus.FALSE),
+            unwatched=_is_unwatched(rollout, now),
         ),
         phase=status.phase or Phase.PENDING.value,
         reason=status.reason,
@@ -121,6 +136,21 @@ def row_of(raw: Mapping[str, Any]) -> RolloutRow:
         summary=_shortened(status.summary),
         next_action=_shortened(status.next_action),
     )
+
+
+def _is_unwatched(rollout: _Rollout, now: datetime) -> bool:
+    """Return whether a stage is watched and has not been judged for too long."""
+    status = rollout.status
+    if status.stage is None or status.stage.state != StageState.ANALYZING or status.phase not in _ON_TRIAL:
+        return False
+    try:
+        interval = Duration(rollout.spec.metrics.interval).value
+    except ValueError:
+        interval = None
+    told = (status.stage.state_since, *(one.at for one in status.evidence))
+    # A time without an offset was not written by the operator.
+    times = [at for at in told if at is not None and at.tzinfo is not None]
+    return bool(status.evidence and times) and is_long_ago(max(times), interval, now)
 
 
 def _is(conditions: Mapping[str, Condition], kind: ConditionType, status: ConditionStatus) -> bool:

@@ -71,6 +71,7 @@ class ClusterReader:
     def __init__(self, client: Requests, clock: Clock, namespace: str = "") -> None:
         """Read this namespace only; all of them where it is empty."""
         self._client = client
+        self._clock = clock
         self._namespace = namespace
         self._list = Shared(self._read_rollouts, clock, _LIST_FRESH)
         self._facts: SharedByKey[Facts] = SharedByKey(clock, _OBJECT_FRESH, _REMEMBERED)
@@ -164,12 +165,12 @@ class ClusterReader:
 
     async def _read_rollouts(self) -> RolloutList:
         rows: list[RolloutRow] = []
-        unreadable = 0
+        unreadable, now = 0, self._clock.now()
 
         def take(raw: dict[str, Any]) -> None:
             nonlocal unreadable
             try:
-                rows.append(row_of(raw))
+                rows.append(row_of(raw, now))
             except InvalidObjectError:
                 unreadable += 1
 

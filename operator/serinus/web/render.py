@@ -21,6 +21,7 @@ HOME: Final = "/"
 LIVE: Final = "/live"
 _SYMBOLS: Final = {
     "FAILING": "✖",
+    "UNWATCHED": "⚠",
     "WAITS": "!",
     "ROLLING_BACK": "↩",
     "ROLLED_BACK": "↩",

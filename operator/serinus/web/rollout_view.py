@@ -102,13 +102,13 @@ class RolloutView:
 def rollout_view(record: RolloutRecord, route: RouteRecord | None, now: datetime) -> RolloutView:
     """Return the view of a Rollout at ``now`` (UTC); ``route`` is None where it cannot be read or none is named."""
     status, plan = record.status, plan_of(record)
-    rule = _rule(route, plan)
+    rule, unwatched = _rule(route, plan), silence(plan, status, now)
     return RolloutView(
         record=record,
-        attention=_attention(status),
+        attention=_attention(status, unwatched=bool(unwatched)),
         wanted=plan.version if plan is not None else "",
         problem=_problem(record),
-        unwatched=silence(plan, status, now),
+        unwatched=unwatched,
         stages=_stages(plan, status) if plan is not None else (),
         weights=_weights(plan, status, rule),
         confirmation=find_condition(status.conditions, ConditionType.TRAFFIC_CONFIRMED),
@@ -122,7 +122,7 @@ def plan_of(record: RolloutRecord) -> RolloutSpec | None:
     return record.spec.last if isinstance(record.spec, InvalidSpec) else record.spec
 
 
-def _attention(status: RolloutStatus) -> Attention:
+def _attention(status: RolloutStatus, *, unwatched: bool) -> Attention:
     stalled = find_condition(status.conditions, ConditionType.STALLED)
     ready = find_condition(status.conditions, ConditionType.BACKENDS_READY)
     return attention_of(
@@ -130,6 +130,7 @@ def _attention(status: RolloutStatus) -> Attention:
         status.stage.state if status.stage is not None else "",
         stalled=stalled is not None and stalled.status == "True",
         backends_down=ready is not None and ready.status == "False",
+        unwatched=unwatched,
     )
 
 

@@ -1,6 +1,6 @@
 """The list: what needs a person first, filters, pages, and bounds."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,11 +10,11 @@ from serinus.web.attention import Attention, attention_of
 from serinus.web.listing import PAGE_SIZE, FilterError, Filters, list_view, ordered, row_of
 from serinus.web.reader import ClusterReader
 from support.kube.clock import VirtualTime
-from support.web.objects import a_cluster, other, rollout
+from support.web.objects import NOW, a_cluster, other, rollout
 
 
 def a_row(name: str = "fraud", namespace: str = "ml", **status: Any) -> Any:
-    return row_of(rollout(name, namespace, **status))
+    return row_of(rollout(name, namespace, **status), NOW)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,34 @@ def a_row(name: str = "fraud", namespace: str = "ml", **status: Any) -> Any:
 def test_who_must_look_follows_from_the_status(
     phase: str, state: str, *, stalled: bool, down: bool, expected: Attention
 ) -> None:
-    assert attention_of(phase, state, stalled=stalled, backends_down=down) is expected
+    assert attention_of(phase, state, stalled=stalled, backends_down=down, unwatched=False) is expected
+
+
+@pytest.mark.parametrize(
+    ("minutes", "plan", "expected"),
+    [
+        (3, {}, Attention.MOVING),
+        (4, {}, Attention.UNWATCHED),
+        (4, {"metrics": {"interval": "5m"}}, Attention.MOVING),
+        (4, {"metrics": {"interval": "often"}}, Attention.UNWATCHED),
+    ],
+)
+def test_a_version_on_trial_that_nobody_watches_comes_first(
+    minutes: int, plan: dict[str, Any], expected: Attention
+) -> None:
+    began, judged = NOW - timedelta(minutes=9), NOW - timedelta(minutes=minutes)
+    stage = {"index": 1, "name": "canary", "state": "Analyzing", "since": _text(began), "stateSince": _text(began)}
+    evidence = [{"name": "error_rate", "condition": "error_rate > 1%", "verdict": "Pass", "at": _text(judged)}]
+    raw = rollout(phase="Progressing", reason="Analyzing", stage=stage, evidence=evidence, conditions=[])
+    row = row_of({**raw, "spec": {**raw["spec"], **plan}}, NOW)
+
+    assert row.attention is expected
+    healthy = row_of(rollout(phase="Healthy", stage=stage, evidence=evidence, conditions=[]), NOW)
+    assert healthy.attention is Attention.HEALTHY
+
+
+def _text(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def test_what_needs_a_person_comes_first_then_the_latest_change_then_the_name() -> None:
@@ -69,7 +96,7 @@ def test_filters_select(filters: Filters, names: list[str]) -> None:
 
 
 def test_a_list_is_cut_into_pages_and_a_page_beyond_the_last_is_the_last() -> None:
-    rows = [row_of(other(number)) for number in range(2 * PAGE_SIZE + 1)]
+    rows = [row_of(other(number), NOW) for number in range(2 * PAGE_SIZE + 1)]
     view = list_view(rows, (), Filters(page=9))
     assert (view.pages, view.filters.page, len(view.rows), view.total) == (3, 3, 1, 201)
     assert list_view([], (), Filters()).pages == 1

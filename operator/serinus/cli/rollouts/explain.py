@@ -1,5 +1,6 @@
 """`serinus explain`: why a version was rolled back, or why a run waits, with the queries to check it."""
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from serinus.cli.context import CliContext
 from serinus.cli.kubectl import Place
 from serinus.cli.output import write_screen
 from serinus.cli.rollouts.explain_text import Query, explain_lines
-from serinus.cli.rollouts.options import checked_name, name_argument, place_of, place_options
+from serinus.cli.rollouts.options import checked_name, data_option, name_argument, place_of, place_options
 from serinus.cli.rollouts.read import get_rollout, subject_of
 from serinus.cli.screen import Look, render
 from serinus.engine.view.explanation import Explanation, explanation_of
@@ -32,11 +33,14 @@ class ExplainOptions:
     name: str
     place: Place
     everything: bool
+    output: str
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed; ConfigurationError for a name that no Rollout has."""
-        return cls(name=checked_name(params["name"]), place=place_of(params), everything=params["all"])
+        return cls(
+            name=checked_name(params["name"]), place=place_of(params), everything=params["all"], output=params["output"]
+        )
 
 
 @command(
@@ -48,12 +52,21 @@ class ExplainOptions:
 @name_argument
 @place_options
 @click.option("--all", is_flag=True, help="explain every condition of the stage")
+@data_option
 def explain(options: ExplainOptions, context: CliContext) -> int:
     """Run the command."""
     subject, now = subject_of(get_rollout(options.name, options.place)), context.clock.now()
     explained = explanation_of(subject, now, everything=options.everything)
-    look = Look.of(sys.stdout, context.environment)
-    write_screen(render(explain_lines(explained, queries_of(explained, subject), now, look), look))
+    queries = queries_of(explained, subject)
+    if options.output == "text":
+        look = Look.of(sys.stdout, context.environment)
+        write_screen(render(explain_lines(explained, queries, now, look), look))
+        return OK
+    from serinus.cli.rollouts.explain_data import explanation_data  # noqa: PLC0415 - the text needs none of it
+    from serinus.yaml_output import to_yaml  # noqa: PLC0415 - nor that
+
+    data = explanation_data(explained, queries)
+    write_screen(to_yaml(data) if options.output == "yaml" else f"{json.dumps(data, indent=2)}\n")
     return OK
 
 

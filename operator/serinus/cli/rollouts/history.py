@@ -5,15 +5,13 @@ import sys
 from dataclasses import dataclass
 from typing import Final, Self
 
-import click
-
 from serinus.api.parsing import encode
-from serinus.cli.command import Params, choice, command
+from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.kubectl import Place
 from serinus.cli.output import echo, write_screen
 from serinus.cli.rollouts.list_text import history_lines
-from serinus.cli.rollouts.options import checked_name, name_argument, place_of, place_options
+from serinus.cli.rollouts.options import checked_name, data_option, name_argument, place_of, place_options
 from serinus.cli.rollouts.read import get_rollout, subject_of
 from serinus.cli.screen import Look, render
 from serinus.engine.view.rollout import run_view
@@ -43,14 +41,7 @@ class HistoryOptions:
 )
 @name_argument
 @place_options
-@click.option(
-    "-o",
-    "--output",
-    type=choice(("text", "json", "yaml")),
-    default="text",
-    show_default=True,
-    help="form of the result",
-)
+@data_option
 def history(options: HistoryOptions, context: CliContext) -> int:
     """Run the command."""
     runs = subject_of(get_rollout(options.name, options.place)).status.history

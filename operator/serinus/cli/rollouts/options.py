@@ -54,6 +54,16 @@ output_option: Final = click.option(
 )
 """The option for the form of the result."""
 
+data_option: Final = click.option(
+    "-o",
+    "--output",
+    type=choice(("text", "json", "yaml")),
+    default="text",
+    show_default=True,
+    help="form of the result",
+)
+"""The same where the result is no object of the API server."""
+
 
 def place_of(params: Params) -> Place:
     """Return where the Rollout is, from :data:`place_options`."""

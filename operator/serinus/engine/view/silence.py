@@ -22,15 +22,21 @@ def silent_since(spec: RolloutSpec | None, status: RolloutStatus, now: datetime)
     if stage is None or stage.state is not StageState.ANALYZING or status.rollback is not None:
         return None
     judged = [one.at for one in status.evidence]
-    last = max((stage.state_since, *judged))
-    if (judged and now - last > _longest_pause(spec)) or _is_overdue(spec, stage, status, now):
-        return last
-    return None
-
-
-def _longest_pause(spec: RolloutSpec | None) -> timedelta:
     interval = spec.metrics.interval if spec is not None else None
-    return _MISSED * (max(REFRESH, interval.value) if interval is not None else REFRESH)
+    last = max((stage.state_since, *judged))
+    late = bool(judged) and is_long_ago(last, interval.value if interval is not None else None, now)
+    return last if late or _is_overdue(spec, stage, status, now) else None
+
+
+def is_long_ago(last: datetime, interval: timedelta | None, now: datetime) -> bool:
+    """Return whether the conditions of a stage should have been judged again since.
+
+    Args:
+        last: when they were judged, or the stage began (UTC).
+        interval: ``spec.metrics.interval``; None where the plan leaves it to the operator.
+        now: in UTC.
+    """
+    return now - last > _MISSED * max(REFRESH, interval or REFRESH)
 
 
 def _is_overdue(spec: RolloutSpec | None, stage: CurrentStage, status: RolloutStatus, now: datetime) -> bool:

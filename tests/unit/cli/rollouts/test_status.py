@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import yaml
@@ -10,7 +11,7 @@ import yaml
 from serinus.api.rollout_status import RolloutStatus
 from serinus.cli import main
 from serinus.cli.rollouts.show import redrawn
-from support.screens import a_status, an_object, awaiting_approval, healthy, invalid, paused, rolled_back
+from support.screens import STATES, a_status, an_object, awaiting_approval, healthy, invalid, paused, rolled_back
 from support.scripted_kubectl import ScriptedKubectl
 
 STATUSES = [
@@ -219,6 +220,30 @@ def test_explain_prints_the_query_in_one_line(kubectl: ScriptedKubectl, capsys: 
     [query] = [line for line in capsys.readouterr().out.splitlines() if "increase(" in line]
     assert 'envoy_cluster_name="ml-prod_fraud-v2-3-1_80"' in query
     assert 'le=~"200([.]0)?"' in query
+
+
+def test_explain_can_be_had_for_programs(kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.returns(an_object(rolled_back()))
+    assert main(["explain", "fraud", "-o", "json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert main(["explain", "fraud", "-o", "yaml"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == data
+
+    [decided] = data["conditions"]
+    assert (data["version"], decided["metric"], decided["verdict"]) == ("2.3.1", "latency_p95", "Breach")
+    assert decided["evidence"] >= decided["needed"]
+    assert "increase(" in decided["queries"][0]["promql"]
+
+
+@pytest.mark.parametrize("make", STATES.values(), ids=STATES)
+def test_every_explanation_is_json(
+    kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str], make: Callable[[], RolloutStatus]
+) -> None:
+    kubectl.returns(an_object(make()))
+    assert main(["explain", "fraud", "--all", "-o", "json"]) == 0
+    data = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert data["headline"]
+    assert set(data) == {"headline", "waits", "version", "begin", "end", "conditions"}
 
 
 # ---- how fast it starts -----------------------------------------------------------------------------
