@@ -35,6 +35,7 @@ PLANS: Final = (
     (TESTED, a_stage("one", "1%", duration="1m"), CANARY, {**PRODUCTION, "approval": "Required"}),
     (a_stage("production", "100%", bake="1m"),),
     (STAGING, {**CANARY, "maxDuration": "11m", "onTimeout": "Rollback"}, PRODUCTION),
+    (STAGING, {**PRODUCTION, "name": "canary"}),
     (STAGING, {**CANARY, "warmup": {"requests": 1000}}, {**PRODUCTION, "warmup": {"readyFor": "1m"}}),
 )
 VERSIONS: Final = ("1.0.0", "2.0.0", "3.0.0")

@@ -88,6 +88,23 @@ def born(selector: str, presence: str, ignoring: str, span: int, lookback: int =
     return f"({new} and ignoring ({ignoring}) {earlier(presence, span, lookback)})"
 
 
+def born_after(selector: str, presence: str, ignoring: str, span: int) -> str:
+    """Return the counters that began later within the last ``span`` milliseconds than their target did.
+
+    They have begun at zero, as those of ``born``: fewer samples are there of them than of the series that their target
+    always has. A counter that its target lost and has again is one of them, and shows no more than it has counted.
+
+    Args:
+        selector: the counters.
+        presence: the series that the target always has.
+        ignoring: the labels that the counters have beside those of ``presence``, as a PromQL list.
+        span: milliseconds; of a longer span the last hour is read, as by ``since_first``.
+    """
+    counted, scraped = (f"count_over_time({one}[{min(span, _READ_MS)}ms])" for one in (selector, presence))
+    later = f"{counted} < ignoring ({ignoring}) group_left () max without ({ignoring}) ({scraped})"
+    return f"({selector} and ({later}))"
+
+
 def since_first(selector: str, span: int) -> str:
     """Return by how much these counters have grown since their first value in the last ``span`` milliseconds.
 

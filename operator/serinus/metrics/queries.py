@@ -7,7 +7,7 @@ from typing import Final
 
 from serinus.metrics.bounds import Spellings
 from serinus.metrics.presets import Histogram, Key, Preset
-from serinus.metrics.promql import LOOKBACK_MS, born, fallen, grown, matches, since_first, tagged
+from serinus.metrics.promql import LOOKBACK_MS, born, born_after, fallen, grown, matches, since_first, tagged
 
 TAG: Final = "serinus"
 """The label that distinguishes the kinds of rows in one result."""
@@ -122,8 +122,9 @@ def _increments_of(  # noqa: PLR0913, PLR0917 - as above
 def increase(selector: str, presence: str, ignoring: str, reach: Reach) -> str:
     """Return by how much counters have grown, one row for each of them.
 
-    A counter that is new counts whole on a target that is not (``born``), else from its first value on: where the tick
-    is that long because of an outage, all that a new version has done may be in it.
+    A counter that is new counts whole on a target that is not (``born``). Where the tick is that long because of an
+    outage, all that a new version has done may be in it: what a new target has had from its first scrape on counts from
+    its first value on, what came to it later counts whole.
 
     Args:
         selector: the counters.
@@ -133,7 +134,9 @@ def increase(selector: str, presence: str, ignoring: str, reach: Reach) -> str:
     """
     span, lookback = reach.span, reach.lookback
     growth = f"{grown(selector, span, lookback)} or {born(selector, presence, ignoring, span, lookback)}"
-    return f"{growth} or {since_first(selector, span)}" if reach.has_several_scrapes else growth
+    if not reach.has_several_scrapes:
+        return growth
+    return f"{growth} or {born_after(selector, presence, ignoring, span)} or {since_first(selector, span)}"
 
 
 def request_sums_query(preset: Preset, keys: frozenset[Key], span: int) -> str:

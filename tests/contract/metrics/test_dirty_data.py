@@ -72,6 +72,7 @@ def past() -> History:
     beyond = float(2**53)
     _series(history, "beyond-2-53", steadily(1000, start=beyond))
     _new_version(history)
+    _fails_late(history)
     _restarts(history)
     _twice(history)
     return history
@@ -85,6 +86,16 @@ def _new_version(history: History) -> None:
     add_classes(history, "new-version", {"2": requests, "5": failures})
     slow = [(at, count + bad) for (at, count), (_, bad) in zip(requests, failures, strict=True)]
     add_buckets(history, "new-version", {"250": requests, "+Inf": slow})
+
+
+def _fails_late(history: History) -> None:
+    """One whose target was scraped before it failed: all failures are in the first value of their series."""
+    requests = list(steadily(10, begin=300, start=10))
+    failures = [(at, 30) for at, _ in requests if at >= 310]
+    add_presence(history, "fails-late", requests)
+    add_classes(history, "fails-late", {"2": requests, "5": failures})
+    slow = [(at, count + (30 if at >= 310 else 0)) for at, count in requests]
+    add_buckets(history, "fails-late", {"250": requests, "+Inf": slow})
 
 
 def _restarts(history: History) -> None:
@@ -160,6 +171,7 @@ AFTER_AN_OUTAGE = {
     "emptied": Truth(1000),
     # What the version failed at before its first scrape may be from an earlier run; what came after it is its own.
     "new-version": Truth(1000 + 10, bad=10),
+    "fails-late": Truth(1000 + 30, bad=30),
 }
 
 

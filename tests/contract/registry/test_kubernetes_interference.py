@@ -134,6 +134,41 @@ async def test_a_number_stays_taken_after_its_registration_was_pruned_and_its_ob
     await register(late, model, "1.0.0")
 
 
+async def test_a_process_that_has_read_less_than_another_one_has_pruned_knows_what_was_removed(
+    place: KubernetesPlace, model: ObjectKey, tmp_path: Path
+) -> None:
+    running, other = registry_on(place.open()), registry_on(place.open())
+    assert await running.standing(model, "3.0.0"), "it has read the five records so far"
+    await register(other, model, "4.0.0")
+    await other.set_yanked(model, "3.0.0", "it leaks", audit_entry())
+    removal = await plan_removal(other.store, model, recorded_before=START + timedelta(days=1), covered=7)
+    archive, clock = FolderArchive(tmp_path), CountingClock()
+    remover = Remover(store=other.store, archive=archive, actor=ALICE, reason="it is time", by=BY, clock=clock)
+    await remover.archive_and_record(model, removal)
+    assert await finish_removal(other.store, model) == 7
+
+    standing = await running.standing(model, "3.0.0")
+    assert standing is not None
+    assert standing.yanked == "it leaks"
+    changed = version_entry(model, "4.0.0", changes="another build")
+    with pytest.raises(VersionTakenError):
+        await running.register(model, changed, audit_entry(AuditEvent.VERSION_REGISTERED))
+
+
+async def test_a_record_that_somebody_deleted_hides_none_of_those_after_it(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey
+) -> None:
+    running, other = registry_on(place.open()), registry_on(place.open())
+    assert await running.standing(model, "3.0.0"), "it has read the five records so far"
+    await other.record(model, audit_entry())
+    await other.set_yanked(model, "3.0.0", "it leaks", audit_entry())
+    del server.objects[of(model, "auditrecords", "-000000000006")]
+
+    standing = await running.standing(model, "3.0.0")
+    assert standing is not None
+    assert standing.yanked == "it leaks"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

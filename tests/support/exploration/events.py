@@ -45,7 +45,7 @@ class Happening(StrEnum):
     BARRED = "a version is barred: its schema, its bytes, or while it is being checked"
     QUARANTINED = "a version is rolled back, and may start again"
     VERSION_CHANGED = "the spec wants another version"
-    STAGES_CHANGED = "the spec's stages are renamed, added, in another order"
+    STAGES_CHANGED = "the spec's stages are renamed, added, in another order, with other shares"
     ROUTE_CHANGED = "the spec names another route, and the first one again"
     ROLLBACK_TO_CHANGED = "spec.rollbackTo changes"
     SPEC_UNREADABLE = "the spec cannot be read"
@@ -119,7 +119,10 @@ EVENTS: Final[dict[Happening, tuple[str, ...]]] = {
     ),
     Happening.QUARANTINED: _of("it is bad; abort; rollback to 2.0.0; retry"),
     Happening.VERSION_CHANGED: _of("2.0.0 is wanted; 3.0.0 is wanted; 1.0.0 is wanted"),
-    Happening.STAGES_CHANGED: _of("stages as they were; stages with one more; stages renamed; stages in another order"),
+    Happening.STAGES_CHANGED: _of(
+        """stages as they were; stages with one more; stages renamed; stages in another order;
+        stages with other shares"""
+    ),
     Happening.ROUTE_CHANGED: _of(
         "the first route is wanted; the other route is wanted; 1.0.0 is wanted on the other route"
     ),

@@ -80,6 +80,7 @@ REORDERED: Final = (
     PRODUCTION,
 )
 RENAMED: Final = (STAGING, {**CANARY, "name": "five"}, PRODUCTION)
+RESHARED: Final = (STAGING, {**PRODUCTION, "name": "canary"})
 ELSEWHERE: Final = {"httpRoute": {"name": facts.OTHER_ROUTE, "ruleName": "predict"}}
 
 
@@ -270,6 +271,7 @@ WORLDS: Final = (
             "stages with one more": a_spec("2.0.0", *TWO_CANARIES),
             "stages in another order": a_spec("2.0.0", *REORDERED),
             "stages renamed": a_spec("2.0.0", *RENAMED),
+            "stages with other shares": a_spec("2.0.0", *RESHARED),
         },
     ),
     SmallWorld(

@@ -273,6 +273,11 @@ def test_an_object_that_is_missing_from_a_list_has_vanished() -> None:
     assert put_list(cache, RolloutRecord, rollout("churn")) == (key("fraud"),)
 
 
+def test_an_object_has_vanished_whose_name_another_one_has_in_the_list() -> None:
+    cache = cache_of(rollout(uid="old", version=1))
+    assert put_list(cache, RolloutRecord, rollout(uid="new", version=2)) == (key("fraud"),)
+
+
 def test_an_object_that_was_created_while_the_list_was_read_has_not_vanished() -> None:
     cache = cache_of(rollout("churn"))
     listing = cache.begin_listing(RolloutRecord)

@@ -227,8 +227,8 @@ def _supersede(draft: Draft, situation: PlannedSituation, pending: PendingComman
     """Leave what is under way where it is not desired any more."""
     draft = _retry(draft, situation, pending.retry) if pending.retry is not None else draft
     match draft.mode:
-        case Running(candidate=candidate, planned=planned):
-            moved = runs.has_moved(draft.status, situation.plan)
+        case Running(candidate=candidate, planned=planned) as run:
+            moved = runs.has_moved(draft.status, situation.plan) or runs.is_reweighted(run)
             obsolete = candidate.version != situation.plan.version or planned is None or moved
             return _leave_when_ready(draft, situation) if obsolete else draft
         case Stranded(candidate=candidate):

@@ -70,6 +70,17 @@ def has_moved(status: RolloutStatus, spec: RolloutSpec) -> bool:
     return route is not None and RuleId(route.kind, route.name, route.rule_name) != spec.route.rule
 
 
+def is_reweighted(run: Running) -> bool:
+    """Return whether the plan gives the stage under way another share than the one that the version was given in it.
+
+    What was measured is about that share: the stage can pass with neither of the two.
+    """
+    stage = run.planned
+    if stage is None or run.stage.state is StageState.PREPARING:
+        return False
+    return round(run.candidate.weight * 100) != stage.traffic.parts
+
+
 def move(draft: Draft, situation: PlannedSituation) -> Draft:
     """Take over another route: what it serves becomes the stable version; what it does not serve is not claimed."""
     route = situation.observed.route

@@ -79,8 +79,16 @@ class RolloutController:
 
     def on_change(self, record: Record) -> None:
         """An object was added or modified."""
-        if not self._early.holds(type(record), record.meta.key, partial(self._informer.on_change, record)):
-            self._informer.on_change(record)
+        if not self._early.holds(type(record), record.meta.key, partial(self._on_change, record)):
+            self._on_change(record)
+
+    def _on_change(self, record: Record) -> None:
+        """Take in an object; another one that had its name is gone, also where nobody has told that."""
+        kind, key = type(record), record.meta.key
+        uid = self._cache.uid_of(kind, key)
+        if uid not in {None, record.meta.uid} and self._cache.is_news(record):
+            self._on_delete(kind, key, uid)
+        self._informer.on_change(record)
 
     def on_delete(self, kind: type[Record], key: ObjectKey, uid: str) -> None:
         """An object was deleted."""
@@ -285,7 +293,7 @@ class RolloutController:
     async def _read(self, kind: type[Record], key: ObjectKey, read: Callable[[ObjectKey], Awaitable[Record]]) -> None:
         uid = self._cache.uid_of(kind, key)
         try:
-            self._informer.on_change(await read(key))
+            self._on_change(await read(key))
         except NotFoundError:
             logger.info("%s %s is gone", kind.__name__.removesuffix("Record"), key)
             if uid is not None:

@@ -13,9 +13,11 @@ from typing import Final
 
 from serinus.api.names import ObjectKey
 from serinus.engine.rollout.actions import SetWeights
+from serinus.engine.rollout.modes import Idle, mode_of
+from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.errors import NotLeaderError, RefusedError, SerinusError
 from serinus.ports.acting import acting_for
-from serinus.ports.cluster_state import Record
+from serinus.ports.cluster_state import Record, RolloutRecord
 from serinus.ports.services import Guard
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.decider import Attempt, Decider
@@ -102,8 +104,13 @@ class SafetyLane:
                 self.queue.hand_over(key, urgent=False)
             await self._drain(key)
             return
-        self.memory.returned(key)
-        verdict = self.decider.verdict_of(attempt)
+        try:
+            await self._take_traffic(attempt)
+        finally:
+            await self._drain_predecessor(attempt)
+
+    async def _take_traffic(self, attempt: Attempt) -> None:
+        key, verdict = attempt.key, self.decider.verdict_of(attempt)
         writes = self._writes(attempt)
         if writes or (verdict is not None and attempt.verdict is None):
             # First of all: from here on no other write about this Rollout is sent that does not know of it.
@@ -193,14 +200,37 @@ class SafetyLane:
 
     async def _drain(self, key: ObjectKey) -> None:
         """Take the traffic from the candidate of a Rollout that is gone; nobody else would ever do it."""
-        record = self.memory.departed(key)
-        attempt = self.decider.attempt_on_departed(record) if record is not None else None
-        if attempt is None:
+        departed = self.memory.departed(key)
+        if departed is not None and await self._drain_departed(departed):
+            self.memory.forget(key)
+            self.queue.forget(key)
+
+    async def _drain_predecessor(self, attempt: Attempt) -> None:
+        """Do the same where another Rollout has the name now, unless that one has taken over the route."""
+        departed = self.memory.departed(attempt.key)
+        if departed is None:
             return
+        if not self._has_taken_over(attempt.record, departed):
+            with acting_for(departed.model):
+                await self._drain_departed(departed)
+        self.memory.returned(attempt.key)
+
+    def _has_taken_over(self, record: RolloutRecord, departed: RolloutRecord) -> bool:
+        """Return whether a Rollout serves or runs on the rule that another one of its name was on."""
+        if isinstance(mode_of(record.status), Idle):
+            return False
+        last_plan = self.reconciler.cache.last_plan
+        rule, left = (route_in_use(last_plan(one), one.status) for one in (record, departed))
+        return rule is not None and left is not None and rule.may_be(left)
+
+    async def _drain_departed(self, departed: RolloutRecord) -> bool:
+        """Take the traffic from its candidate; return False where another process leads."""
+        attempt = self.decider.attempt_on_departed(departed)
+        if attempt is None:
+            return False
         try:
             for action in attempt.towards_safety:
                 await self._perform(attempt, action)
         except RefusedError as problem:
-            logger.warning("%s was deleted; its candidate cannot be drained: %s", key, problem)
-        self.memory.forget(key)
-        self.queue.forget(key)
+            logger.warning("%s was deleted; its candidate cannot be drained: %s", attempt.key, problem)
+        return True

@@ -5,12 +5,14 @@ A ModelVersion can be deleted and made anew with another spec; its record cannot
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from serinus.api.audit_record import AuditRecordSpec
 from serinus.api.model import Head
 from serinus.api.names import ObjectKey, audit_record_name
+from serinus.engine.audit.chain import StoredRecord
 from serinus.engine.audit.registrations import RegisteredVersions
 from serinus.registry.kubernetes.objects import readable
 from serinus.registry.kubernetes.reads import RegistryObjects
@@ -29,6 +31,15 @@ class _Known:
     through: int
     versions: RegisteredVersions = field(default_factory=RegisteredVersions)
     hashes: dict[int, str] = field(default_factory=dict)
+
+    def is_outdated(self, head: Head) -> bool:
+        """Whether the chain cannot be read on from here.
+
+        One that is shorter than before is another one: the namespace was deleted and made anew. Of one that was pruned
+        further than it was read, the next records are gone, and those that are left repeat what they said.
+        """
+        shorter = self.through > head.audit.sequence and not self.is_later(head)
+        return shorter or self.through < head.audit.pruned_through
 
     def is_later(self, head: Head) -> bool:
         """Whether this is the same chain after the head: another client has read further meanwhile."""
@@ -57,8 +68,7 @@ class RegistrationIndex:
 
     async def _through(self, model: ObjectKey, head: Head) -> RegisteredVersions:
         known = self._models.pop(model, None)
-        # A chain that is shorter than before is another one: the namespace was deleted and made anew.
-        if known is None or (known.through > head.audit.sequence and not known.is_later(head)):
+        if known is None or known.is_outdated(head):
             known = _Known(head.audit.pruned_through, RegisteredVersions(complete=head.audit.pruned_through == 0))
         if known.through < head.audit.sequence:
             await self._read(model, known, head.audit.sequence)
@@ -68,7 +78,13 @@ class RegistrationIndex:
         return known.versions
 
     async def _read(self, model: ObjectKey, known: _Known, last: int) -> None:
-        async for stored in self._objects.following(model, known.through):
+        await self._add(model, known, self._objects.following(model, known.through), last)
+        if known.through < last:
+            # Records were removed since the head was read: a list passes over the gap.
+            await self._add(model, known, self._objects.records(model, known.through, last), last)
+
+    async def _add(self, model: ObjectKey, known: _Known, records: AsyncIterator[StoredRecord], last: int) -> None:
+        async for stored in records:
             if stored.sequence > last:
                 return
             what = f"AuditRecord {model.namespace}/{audit_record_name(model.name, stored.sequence)}"

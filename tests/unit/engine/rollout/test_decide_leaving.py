@@ -12,7 +12,7 @@ from serinus.engine.rollout.actions import SetWeights
 from serinus.engine.rollout.decision import Decision
 from serinus.engine.rollout.observation import AdmissionBlock
 from serinus.engine.rollout.waiting import WaitReason
-from support.builders import a_route, a_version
+from support.builders import CANARY, PRODUCTION, STAGING, a_route, a_spec, a_version
 from support.world import BAD, World
 from support.world_states import in_canary, in_production
 
@@ -222,3 +222,43 @@ def test_the_record_of_a_superseded_run_tells_of_the_share_of_its_own_version(*,
     made = {record.id: record for _, _, decision in world.decisions for record in decision.status.records}
     (superseded,) = (record for record in made.values() if record.event is AuditEvent.RUN_SUPERSEDED)
     assert (superseded.version, superseded.traffic) == ("2.0.0", "0%")
+
+
+# ---- stages with other shares ------------------------------------------------------------------
+
+
+def shares(world: World, version: str, ticks: int) -> list[int]:
+    """The weights that a version has one after the other."""
+    found = [world.weight(version) or 0]
+    for _ in range(ticks):
+        world.settle().measure()
+        if (weight := world.weight(version) or 0) != found[-1]:
+            found.append(weight)
+    return found
+
+
+def test_a_stage_that_becomes_the_last_one_in_mid_run_is_not_passed_at_the_share_that_it_had() -> None:
+    world = in_canary()
+    world.spec = a_spec("2.0.0", STAGING, {**PRODUCTION, "name": "canary"})
+
+    world.run(Phase.HEALTHY)
+
+    assert [run.result for run in world.status.history] == [RunResult.PROMOTED, RunResult.SUPERSEDED]
+    promoted = world.status.history[0]
+    assert (promoted.ended_at - promoted.started_at).total_seconds() >= 300, "it was watched with all the traffic"
+
+
+@pytest.mark.parametrize("traffic", ["2%", "50%"])
+def test_a_share_that_is_edited_in_mid_stage_counts_before_the_next_stage_does(traffic: str) -> None:
+    world = in_canary()
+    world.spec = a_spec("2.0.0", STAGING, {**CANARY, "traffic": traffic}, PRODUCTION)
+
+    assert shares(world, "2.0.0", 60)[-2:] == [100 * int(traffic.removesuffix("%")), 10_000]
+
+
+def test_an_edited_share_takes_no_traffic_from_the_stage_before_it() -> None:
+    world = in_canary()
+    world.spec = a_spec("2.0.0", STAGING, CANARY, {**PRODUCTION, "name": "all"})
+
+    assert shares(world, "2.0.0", 60) == [500, 10_000]
+    assert world.status.run == 1

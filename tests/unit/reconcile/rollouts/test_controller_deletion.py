@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 
 from serinus.api.names import Command
+from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RunResult
+from serinus.engine.rollout.observation import InvalidSpec
 from serinus.errors import AmbiguousError, ConflictError, NotFoundError, RefusedError, SerinusError, TransientError
 from serinus.ports.cluster_state import RolloutRecord
 from support.builders import CANARY, PRODUCTION, STAGING
-from support.records import MISSPELT, key, rollout
+from support.records import MISSPELT, key, rollout, spec_for
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
 
@@ -192,6 +194,65 @@ async def test_a_rollout_that_turns_out_to_be_gone_is_dropped_and_not_tried_for_
         rig.cluster.remove(RolloutRecord, key())
         await until(lambda: rig.cache.rollout(key()) is None, why="the loss to be noticed by a write", within=120)
         await until(lambda: not rig.weight("2.0.0"), why="the candidate's weight to go", within=1)
+
+
+async def replaced(rig: Rig, spec: RolloutSpec | InvalidSpec, *, told: bool) -> None:
+    """Somebody forces a Rollout away and applies another one of its name; the watch tells of both, or of neither."""
+    rig.cluster.deaf = not told
+    rig.cluster.remove(RolloutRecord, key())
+    rig.cluster.put(rollout(spec=spec, uid="uid-2"))
+    rig.cluster.deaf = False
+    if not told:
+        rig.controller.on_relist(RolloutRecord)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["the watch tells", "only a list shows it"])
+@pytest.mark.parametrize("spec", [spec_for("other"), MISSPELT], ids=["another model", "an unreadable spec"])
+@in_virtual_time
+async def test_the_candidate_of_a_rollout_is_drained_whatever_another_one_of_its_name_wants(
+    spec: RolloutSpec | InvalidSpec, *, told: bool
+) -> None:
+    rig = Rig()
+    rig.model()
+    rig.model("other")
+    rig.cluster.remove(RolloutRecord, key("other"))
+    async with rig.running():
+        await rig.reaches_canary()
+        await replaced(rig, spec, told=told)
+        await until(lambda: not rig.weight("2.0.0"), why="the candidate's weight to go", within=1)
+        await until(lambda: stored_events(rig)[-1] == "RunCancelled", why="the end to be recorded", within=5)
+        await until(lambda: len(rig.memory) == 0, why="the one that is gone to be forgotten", within=1)
+
+
+@in_virtual_time
+async def test_a_drain_that_fails_for_long_keeps_a_new_rollout_on_another_route_from_nothing() -> None:
+    rig = Rig()
+    rig.model()
+    rig.model("other")
+    rig.cluster.remove(RolloutRecord, key("other"))
+    async with rig.running():
+        await rig.reaches_canary()
+        rig.router.faults.always["fraud"] = TransientError("no")
+        await replaced(rig, spec_for("other"), told=True)
+        await until(lambda: rig.weight("2.0.0", "other"), why="the new one's canary")
+        rig.source.bad = {"2.0.0": 1.0}
+        await until(lambda: not rig.weight("2.0.0", "other"), why="its rollback", within=60)
+        assert rig.weight("2.0.0")
+        rig.router.faults.always.clear()
+        await until(lambda: not rig.weight("2.0.0"), why="the drain", within=30)
+
+
+@in_virtual_time
+async def test_the_end_of_a_run_is_recorded_though_only_a_list_shows_that_its_rollout_was_made_anew() -> None:
+    rig = Rig()
+    rig.checks.open.clear()
+    rig.model("fraud", {**STAGING, "tests": [{"name": "smoke", "http": {"path": "/ready"}}]}, CANARY, PRODUCTION)
+    async with rig.running():
+        await rig.reaches_stage("staging")
+        await until(lambda: not rig.cluster.rollout(key()).has_finalizer, why="the finalizer to be gone")
+        await replaced(rig, spec_for("fraud"), told=False)
+        await rig.reaches_canary()
+        await until(lambda: "RunCancelled" in stored_events(rig), why="the end to be recorded", within=5)
 
 
 # ---- the finalizer ------------------------------------------------------------------------------
