@@ -64,15 +64,21 @@ def analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituatio
     baselines = baselines_of(situation.observed.readings)
     if baselines:
         draft = draft.with_status(baselines=baselines)
-    following = following_stage(draft, run, situation)
     numbers = "; ".join(f"{one.condition.name} {one.value} of {one.requests:,} requests" for one in situation.written)
     message = f"Stage {stage.name} passed{': ' + numbers if numbers else ''}."
     draft = draft.with_event(EventReason.ANALYSIS_PASSED, message)
-    if following is not None and needs_approval(draft, run, situation):
+    if needs_approval(draft, run, situation):
         draft = draft.to_state(run.stage, StageState.AWAITING_APPROVAL, situation.now)
-        message = f"Stage {following.name} ({following.traffic}) needs a person's approval."
-        return draft.with_event(EventReason.AWAITING_APPROVAL, message)
+        return with_approval_asked(draft, following_stage(draft, run, situation))
     return draft.to_state(run.stage, StageState.DONE, situation.now)
+
+
+def with_approval_asked(draft: Draft, following: Stage | None) -> Draft:
+    """Tell that a stage waits for a person."""
+    if following is None:
+        return draft
+    message = f"Stage {following.name} ({following.traffic}) needs a person's approval."
+    return draft.with_event(EventReason.AWAITING_APPROVAL, message)
 
 
 def _watched_for(stage: Stage, end: datetime, situation: PlannedSituation) -> Waiting:
