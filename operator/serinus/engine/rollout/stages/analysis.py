@@ -13,7 +13,7 @@ from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.stages.following import following_stage, needs_approval
-from serinus.engine.rollout.stages.preparation import no_rollback_target, unready_candidate
+from serinus.engine.rollout.stages.preparation import no_rollback_target, unchecked_candidate, unready_candidate
 from serinus.engine.rollout.traffic.confirmation import share_mismatch, unconfirmed
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
@@ -116,6 +116,7 @@ def lacking_to_pass(draft: Draft, run: Running, situation: PlannedSituation) -> 
         return Waiting(WaitReason.EVIDENCE_PENDING, "The metrics of this stage have not been asked yet.")
     return (
         _not_called(situation)
+        or unchecked_candidate(run.candidate.version, situation)
         or unconfirmed(situation.spec, draft.status, situation.observed)
         or share_mismatch(draft.status, situation)
         or no_rollback_target(draft, run, situation)
