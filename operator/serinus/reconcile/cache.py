@@ -125,15 +125,17 @@ class ClusterCache:
         self._newest_list = listed.version if listed.version is not None else self._newest_list
 
     def vanished(self, listing: Listing, records: Iterable[Record]) -> tuple[ObjectKey, ...]:
-        """Return the objects that the list should contain and does not: the watch missed their deletion.
-
-        Instead of one of them, the list may contain another one that has its name now.
-        """
-        listed = {record.meta.key: record.meta.uid for record in records}
+        """Return the objects that the list should contain and does not: the watch missed their deletion."""
+        listed = {record.meta.key for record in records}
         return tuple(
-            key
-            for key, uid in listing.known.items()
-            if listed.get(key) != uid and self.uid_of(listing.kind, key) == uid
+            key for key, uid in listing.known.items() if key not in listed and self.uid_of(listing.kind, key) == uid
+        )
+
+    def replaced(self, listing: Listing, records: Iterable[Record]) -> tuple[ObjectKey, ...]:
+        """Return the objects whose name another one has in the list: the watch missed that they were made anew."""
+        known = ((record.meta.key, record.meta.uid, listing.known.get(record.meta.key)) for record in records)
+        return tuple(
+            key for key, uid, before in known if before not in {None, uid} and self.uid_of(listing.kind, key) == before
         )
 
     def put_all(self, listing: Listing, records: Iterable[Record]) -> frozenset[ObjectKey]:

@@ -273,9 +273,14 @@ def test_an_object_that_is_missing_from_a_list_has_vanished() -> None:
     assert put_list(cache, RolloutRecord, rollout("churn")) == (key("fraud"),)
 
 
-def test_an_object_has_vanished_whose_name_another_one_has_in_the_list() -> None:
-    cache = cache_of(rollout(uid="old", version=1))
-    assert put_list(cache, RolloutRecord, rollout(uid="new", version=2)) == (key("fraud"),)
+def test_an_object_was_replaced_whose_name_another_one_has_in_the_list() -> None:
+    cache = cache_of(rollout(uid="old", version=1), rollout("churn", uid="same", version=1))
+    listing = cache.begin_listing(RolloutRecord)
+    records = (rollout(uid="new", version=2), rollout("churn", uid="same", version=1), rollout("newborn", version=3))
+    assert cache.replaced(listing, records) == (key("fraud"),)
+    assert cache.vanished(listing, records) == ()
+    cache.put(rollout(uid="newer", version=4))
+    assert cache.replaced(listing, records) == ()
 
 
 def test_an_object_that_was_created_while_the_list_was_read_has_not_vanished() -> None:

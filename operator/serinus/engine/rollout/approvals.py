@@ -76,9 +76,23 @@ def given(status: RolloutStatus, situation: Situation) -> bool:
     return any(_holds(approval, subject) for approval in found)
 
 
+def still_holds(status: RolloutStatus, situation: Situation) -> bool:
+    """Say whether an approval of the present stage is for what would serve now, whenever in the stage it was given."""
+    subject = subject_of(status, situation)
+    return any(_holds(approval, subject) for approval in _of_stage(status))
+
+
 def expire(draft: Draft, situation: Situation) -> Draft:
     """Take away the approvals of the present state that were given for something else than what would serve now."""
-    found = _since_state_began(draft.status)
+    return _without_lapsed(draft, _since_state_began(draft.status), situation)
+
+
+def expire_all(draft: Draft, situation: Situation) -> Draft:
+    """Do the same with every approval of the present stage."""
+    return _without_lapsed(draft, _of_stage(draft.status), situation)
+
+
+def _without_lapsed(draft: Draft, found: list[StageApproval], situation: Situation) -> Draft:
     if not found:
         return draft
     subject = subject_of(draft.status, situation)
@@ -97,6 +111,9 @@ def _holds(approval: StageApproval, subject: Subject) -> bool:
 
 def _since_state_began(status: RolloutStatus) -> list[StageApproval]:
     stage = status.stage
-    if stage is None:
-        return []
-    return [one for one in status.approvals if one.stage == stage.name and one.at >= stage.state_since]
+    return [one for one in _of_stage(status) if stage is not None and one.at >= stage.state_since]
+
+
+def _of_stage(status: RolloutStatus) -> list[StageApproval]:
+    stage = status.stage
+    return [one for one in status.approvals if stage is not None and one.stage == stage.name]

@@ -120,17 +120,20 @@ def _asked(pending: PendingCommands, situation: Situation) -> RollbackCause | No
     if pending.abort is not None:
         message, why = f"Aborted by {by}: {pending.abort}.", situation.reason_for(by, pending.abort) or pending.abort
         return RollbackCause(reason=RollbackReason.ABORTED, message=message, requested_by=by, why=why)
-    if pending.rollback is not None:
-        message = f"Rollback asked for by {by}: {pending.rollback}."
-        return RollbackCause(
-            reason=RollbackReason.ROLLBACK_REQUESTED,
-            message=message,
-            requested_by=by,
-            why=situation.why(by, pending.rollback),
-            asked_target=situation.observed.rollback_to,
-            override=bool(situation.override_for(by)),
-        )
-    return None
+    return rollback_asked(pending.rollback, situation) if pending.rollback is not None else None
+
+
+def rollback_asked(token: str, situation: Situation) -> RollbackCause:
+    """Return what a person asks for by the command ``rollback``."""
+    by = situation.observed.requested_by
+    return RollbackCause(
+        reason=RollbackReason.ROLLBACK_REQUESTED,
+        message=f"Rollback asked for by {by}: {token}.",
+        requested_by=by,
+        why=situation.why(by, token),
+        asked_target=situation.observed.rollback_to,
+        override=bool(situation.override_for(by)),
+    )
 
 
 def _timed_out(run: Running, status: RolloutStatus, situation: Situation) -> RollbackCause | None:

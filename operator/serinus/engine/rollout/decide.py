@@ -14,7 +14,7 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RollbackReason, RolloutStatus, RunResult, Serving
 from serinus.engine.analysis.assessment import assess
 from serinus.engine.rollout import commands, rollback, runs, start_blockers
-from serinus.engine.rollout.causes import RollbackCause, rollback_cause
+from serinus.engine.rollout.causes import RollbackCause, rollback_asked, rollback_cause
 from serinus.engine.rollout.commands import PendingCommands
 from serinus.engine.rollout.conclude import conclude
 from serinus.engine.rollout.decision import Decision, Event, EventReason
@@ -177,7 +177,7 @@ def _rescue(draft: Draft, situation: Situation, pending: PendingCommands) -> Dra
                 return None
             return _answered(rollback.roll_back(draft, run.candidate, situation, cause), cause, pending)
         case Stranded() as stranded:
-            asked = situation.observed.rollback_to if pending.rollback is not None else ""
+            asked = rollback_asked(pending.rollback, situation) if pending.rollback is not None else None
             retreat = rollback.retreat_if_possible(draft, stranded, situation, asked)
             if retreat is None or pending.rollback is None:
                 return retreat
@@ -211,15 +211,7 @@ def _roll_back_stable(draft: Draft, situation: Situation, token: str) -> Draft |
         return None
     if choose_target(situation.spec, draft.status, situation.observed, stable.version, asked).version is None:
         return None
-    by = situation.observed.requested_by
-    cause = RollbackCause(
-        reason=RollbackReason.ROLLBACK_REQUESTED,
-        message=f"Rollback asked for by {by}: {token}.",
-        requested_by=by,
-        why=situation.why(by, token),
-        asked_target=asked,
-        override=bool(situation.override_for(by)),
-    )
+    cause = rollback_asked(token, situation)
     return commands.acknowledged(rollback.roll_back(draft, stable, situation, cause), Command.ROLLBACK, token)
 
 

@@ -83,9 +83,12 @@ STAGE_STATES: Final[dict[StageState, frozenset[StageState]]] = {
     StageState.WARMING_UP: frozenset({StageState.ANALYZING}),
     StageState.ANALYZING: frozenset({StageState.AWAITING_APPROVAL, StageState.DONE}),
     StageState.AWAITING_APPROVAL: frozenset({StageState.DONE}),
-    StageState.DONE: frozenset(),
+    StageState.DONE: frozenset({StageState.AWAITING_APPROVAL}),
 }
-"""Which state may follow which within a stage; after Done comes the next stage's Preparing, or the run's end."""
+"""Which state may follow which within a stage; after Done comes the next stage's Preparing, or the run's end.
+
+It comes after approval again where the plan has changed before the next stage could be entered.
+"""
 
 
 def mode_of(status: RolloutStatus, spec: RolloutSpec | None = None) -> Mode:
@@ -129,7 +132,8 @@ def may_follow(before: RolloutStatus, after: RolloutStatus) -> bool:
 
 
 def _reachable(state: StageState) -> frozenset[StageState]:
-    found = {state}
-    for following in STAGE_STATES[state]:
-        found |= _reachable(following)
-    return frozenset(found)
+    found, added = frozenset({state}), STAGE_STATES[state]
+    while not added <= found:
+        found |= added
+        added = frozenset().union(*(STAGE_STATES[one] for one in found))
+    return found

@@ -3,6 +3,7 @@
 Nothing here waits: no pause, freeze, invalid spec or unready gateway is considered before the weights.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -254,13 +255,17 @@ def complete(draft: Draft, rollback: Rollback, situation: Situation) -> Draft:
     )
 
 
-def retreat_if_possible(draft: Draft, stranded: Stranded, situation: Situation, asked: str = "") -> Draft | None:
-    """Return the rollback of a stranded version once there is something to go back to."""
+def retreat_if_possible(
+    draft: Draft, stranded: Stranded, situation: Situation, asked: RollbackCause | None = None
+) -> Draft | None:
+    """Return the rollback of a stranded version once there is something to go back to, for who has ``asked`` for it."""
     held = stranded.rollback
-    choice = choose_target(situation.spec, draft.status, situation.observed, held.version, asked)
+    cause = RollbackCause(reason=held.reason, message=held.message, requested_by=held.requested_by)
+    if asked is not None:
+        cause = replace(asked, reason=held.reason, message=f"{held.message} {asked.message}")
+    choice = choose_target(situation.spec, draft.status, situation.observed, held.version, cause.asked_target)
     if choice.version is None and _serves_beside(stranded.candidate, draft.status, situation.observed) is None:
         return None
-    cause = RollbackCause(reason=held.reason, message=held.message, requested_by=held.requested_by, asked_target=asked)
     again = roll_back(draft.with_status(rollback=None), stranded.candidate, situation, cause)
     begun = again.status.rollback
     if begun is None:

@@ -196,6 +196,9 @@ class RolloutController:
             for key in self._cache.vanished(listing, listed.records):
                 self._on_delete(kind, key, listing.known[key])
             for part in _parts(listed.records):
+                # At once with what takes their place: nothing is decided on a cluster without either.
+                for key in self._cache.replaced(listing, part):
+                    self._on_delete(kind, key, listing.known[key])
                 self._informer.on_list(listing, part)
                 await asyncio.sleep(0)
         finally:

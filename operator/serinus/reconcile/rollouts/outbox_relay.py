@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from weakref import WeakValueDictionary
 
 from serinus.api.audit_record import AuditEntry
 from serinus.api.names import ObjectKey
@@ -83,6 +84,7 @@ class OutboxRelay:
         self._enqueue = enqueue
         self._deliveries: dict[ObjectKey, _Delivery] = {}
         self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._turns: WeakValueDictionary[ObjectKey, asyncio.Lock] = WeakValueDictionary()
 
     def facts(self, record: RolloutRecord) -> AuditFacts:
         """Return which of a Rollout's records were delivered, for the next decision."""
@@ -132,7 +134,8 @@ class OutboxRelay:
             await self._gather(key)
             while (following := self._next(key, delivery)) is not None:
                 model, entries = following
-                problem = await self._record(model, entries)
+                async with self._turn_of(model):
+                    problem = await self._record(model, entries)
                 if not problem:
                     delivery.recorded.update(audit_entry.id for audit_entry in entries)
                     pauses, delivery.problem = iter(BACKOFF), ""
@@ -186,12 +189,28 @@ class OutboxRelay:
         plan = self._cache.last_plan(record)
         if plan is None:
             return
+        model = ObjectKey(record.meta.key.namespace, plan.model)
         with acting_for(record.model):
-            for audit_entry in remaining:
-                for pause in BACKOFF:
-                    if not await self._record(ObjectKey(record.meta.key.namespace, plan.model), [audit_entry]):
-                        break
-                    await asyncio.sleep(pause)
+            async with self._turn_of(model):
+                for audit_entry in remaining:
+                    await self._record_at_last(model, audit_entry)
+
+    async def _record_at_last(self, model: ObjectKey, audit_entry: AuditEntry) -> None:
+        for pause in BACKOFF:
+            if not await self._record(model, [audit_entry]):
+                return
+            await asyncio.sleep(pause)
+
+    def _turn_of(self, model: ObjectKey) -> asyncio.Lock:
+        """Return what a Rollout of a model holds while it delivers; who asks first has it first.
+
+        The last records of a Rollout that is gone come before those of the next one: a promotion that is recorded after
+        a later one would make the wrong version the production version.
+        """
+        turn = self._turns.get(model)
+        if turn is None:
+            turn = self._turns[model] = asyncio.Lock()
+        return turn
 
 
 def model_of(cache: ClusterCache, record: RolloutRecord) -> ObjectKey | None:

@@ -1,6 +1,7 @@
 """Approvals: for what they are given, by whom, and when they have lapsed; and reasons where a policy wants them."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -9,13 +10,15 @@ from serinus.api.model import ApprovalPolicy, ModelSpec, RequiredFacts, Versioni
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase, StageState
 from serinus.engine.rollout.observation import Actors
-from support.builders import CANARY, PRODUCTION, STAGING, a_route, a_spec, a_version
+from support.builders import CANARY, PRODUCTION, STAGING, a_route, a_spec, a_stage, a_version
 from support.world import World
 
 GATED = {**PRODUCTION, "approval": "Required"}
 LAX = VersioningPolicy(allow_major_in_place=True)
 FOUR_EYES = ModelSpec(versioning=LAX, approvals=ApprovalPolicy(four_eyes=True))
 BOB_APPROVES = Actors(requested_by="bob", spec_by="ada", version_by="ada", approved_by="bob")
+ALMOST = timedelta(minutes=9, seconds=45)
+"""All of the canary's time but a tick."""
 ARGO = "system:serviceaccount:argocd:argocd"
 
 
@@ -167,6 +170,58 @@ def test_an_approval_lapses_when_the_plan_changes_before_it_is_used() -> None:
     assert "bob" in expired.message
     world.command(Command.PROMOTE, "again").settle()
     assert world.weight("2.0.0") == 10_000
+
+
+def done_and_unready(*stages: dict[str, object]) -> World:
+    """A run that has passed its canary stage and waits in it for an endpoint of the candidate."""
+    world = World(spec=a_spec("2.0.0", *stages), actors=BOB_APPROVES)
+    for _ in range(200):
+        stage = world.status.stage
+        watched = stage is not None and stage.name == "canary" and stage.elapsed_in_state(world.now) >= ALMOST
+        world.versions["2.0.0"] = a_version("2.0.0", ready=0 if watched else 1)
+        world.settle()
+        if world.status.stage is not None and world.status.stage.state is StageState.DONE:
+            return world
+        world.measure()
+    raise AssertionError(world.status.summary)
+
+
+def test_a_gate_that_the_plan_moves_before_a_run_that_is_done_with_its_stage_is_closed() -> None:
+    world = done_and_unready(STAGING, CANARY, a_stage("half", "50%", duration="10m"), GATED)
+
+    world.spec = a_spec("2.0.0", STAGING, CANARY, GATED)
+    world.versions["2.0.0"] = a_version("2.0.0")
+    world.settle()
+
+    assert (world.status.reason, world.weight("2.0.0")) == ("AwaitingApproval", 500)
+    assert not told(world, AuditEvent.APPROVAL_EXPIRED)
+    world.command(Command.PROMOTE).settle()
+    assert world.weight("2.0.0") == 10_000
+
+
+@pytest.mark.parametrize(
+    "stages", [(STAGING, CANARY, GATED), (STAGING, {**CANARY, "approval": "Required"}, PRODUCTION)]
+)
+def test_an_approval_lapses_when_the_plan_changes_while_the_version_has_no_endpoint(
+    stages: tuple[dict[str, object], ...],
+) -> None:
+    world = World(spec=a_spec("2.0.0", *stages), actors=BOB_APPROVES)
+    world.run(Phase.PAUSED)
+    before = world.weight("2.0.0")
+    world.versions["2.0.0"] = a_version("2.0.0", ready=0)
+    world.command(Command.PROMOTE).settle()
+    assert world.status.reason == "BackendNotReady"
+
+    world.spec = a_spec(
+        "2.0.0", *(one if one is STAGING else {**one, "abortOn": ["error_rate > 90%"]} for one in stages)
+    )
+    world.versions["2.0.0"] = a_version("2.0.0")
+    world.settle()
+
+    assert (world.status.reason, world.weight("2.0.0")) == ("AwaitingApproval", before)
+    assert told(world, AuditEvent.APPROVAL_EXPIRED)
+    world.command(Command.PROMOTE, "again").settle()
+    assert (world.weight("2.0.0") or 0) > (before or 0)
 
 
 def test_an_approval_lapses_when_the_artifact_changes_before_it_is_used() -> None:

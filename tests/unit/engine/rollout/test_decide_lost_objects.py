@@ -8,7 +8,8 @@ import pytest
 from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.names import Command
 from serinus.api.rollout_status import Phase, RunResult
-from serinus.engine.rollout.observation import InvalidSpec
+from serinus.engine.rollout.observation import AdmissionBlock, InvalidSpec
+from serinus.engine.rollout.waiting import WaitReason
 from support.builders import a_key, a_route, a_spec, a_version
 from support.world import BAD, World
 from support.world_states import condition, in_canary, in_production
@@ -197,3 +198,23 @@ def test_a_stable_version_without_endpoints_is_said_in_capitals_once_it_serves_a
     assert "1.0.0 HAS NO READY ENDPOINTS" in world.status.summary
     assert "ACT NOW" in world.status.next_action
     assert condition(world, ConditionType.BACKENDS_READY)[0] is ConditionStatus.FALSE
+
+
+@pytest.mark.parametrize("start", [in_canary, in_production])
+@pytest.mark.parametrize(
+    "reason", [WaitReason.REGISTRATION_PENDING, WaitReason.ARTIFACT_PENDING, WaitReason.SCHEMA_PENDING]
+)
+def test_a_version_that_is_checked_anew_goes_no_further_until_it_is_known(
+    reason: WaitReason, start: Callable[[], World]
+) -> None:
+    world = start()
+    before = world.weight("2.0.0")
+    checked = AdmissionBlock(reason, "2.0.0 is being checked.", temporary=True)
+    world.versions["2.0.0"] = a_version("2.0.0", digest="sha256:bb", block=checked)
+    for _ in range(100):
+        world.measure().settle()
+    assert (world.status.reason, world.weight("2.0.0")) == (reason.value, before)
+    assert world.status.candidate is not None, "it is not the stable version either"
+
+    world.versions["2.0.0"] = a_version("2.0.0")
+    world.run(Phase.HEALTHY)

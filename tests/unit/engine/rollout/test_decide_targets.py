@@ -122,6 +122,12 @@ def test_a_person_leads_a_stranded_version_out_to_one_that_has_served() -> None:
 
     assert (world.weight("0.9.0"), world.weight("2.0.0")) == (10_000, 0)
     assert not world.weight("0.8.0")
+    begun = next(event for event in world.events if event.reason.value == "RollbackStarted")
+    assert (begun.by, begun.why.partition("-")[0]) == ("ada@example.org", "on call")
+    assert "Rollback asked for by ada@example.org" in begun.message
+    rollback = world.status.rollback
+    assert rollback is not None
+    assert (rollback.reason.value, rollback.requested_by) == ("MetricBreached", "ada@example.org")
 
 
 @pytest.mark.parametrize("target", ["", "0.9.0", "7.7.7"])

@@ -244,6 +244,23 @@ async def test_no_run_of_an_unregistered_version_begins_while_the_registry_is_do
 
 
 @in_virtual_time
+async def test_a_candidate_that_was_made_anew_while_the_registry_is_down_gets_no_more_traffic() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches_canary()
+        rig.audit_log.problem = TransientError("no table")
+        rig.cluster.remove(ModelVersionRecord, key("fraud-v2.0.0"))
+        other = model_version("2.0.0", spec={"changes": "another build"})
+        rig.cluster.put(replace(other, meta=replace(other.meta, uid="uid-2")))
+        await until(lambda: rig.status().reason == "RegistrationPending", why="the run to be held", within=1200)
+        assert rig.weight("2.0.0") == 500
+        rig.audit_log.problem = None
+        await rig.reaches(Phase.ROLLED_BACK, within=120)
+        assert not rig.weight("2.0.0")
+
+
+@in_virtual_time
 async def test_a_candidate_whose_number_turns_out_to_be_taken_is_rolled_back() -> None:
     rig = Rig()
     rig.model(registered=True)

@@ -18,7 +18,7 @@ from serinus.engine.versions.lifecycle import version_stage
 from serinus.errors import TransientError
 from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.rollouts.outbox_relay import BACKOFF
-from support.records import key
+from support.records import key, rollout, spec_for
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
 
@@ -212,6 +212,30 @@ async def test_the_last_records_of_a_deleted_rollout_are_delivered() -> None:
         await until(lambda: rig.cache.rollout(key()) is None, why="it to be gone")
         rig.audit_log.problem = None
         await until(lambda: "RolloutStarted" in stored_events(rig), why="the last records to be delivered")
+
+
+@pytest.mark.parametrize("seconds", [0, 3, 11])
+@pytest.mark.parametrize("name", ["fraud", "fraud-again"])
+@in_virtual_time
+async def test_the_records_of_a_rollout_that_is_gone_come_before_those_of_the_next_one(name: str, seconds: int) -> None:
+    rig = Rig()
+    rig.model(registered=True)
+    rig.audit_log.problem = DOWN
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        rig.cluster.remove(RolloutRecord, key())
+        rig.cluster.put(rollout(name, spec_for("fraud", "1.0.0"), uid="uid-2"))
+        await until(lambda: rig.weight("1.0.0") == 10_000, why="the next one's run", within=3600)
+        await rig.reaches(Phase.HEALTHY, name)
+        up_at = rig.clock.monotonic() + seconds
+        await until(lambda: rig.clock.monotonic() >= up_at, why="the registry to be there")
+        rig.audit_log.problem = None
+        await until(lambda: not rig.status(name).records and len(rig.background) == 0, why="the delivery", within=100)
+    head = await rig.registry.head(key())
+    assert head.production is not None
+    assert head.production.version == "1.0.0"
+    runs = [record.rollout.uid for record in await trail(rig) if record.rollout is not None]
+    assert runs == sorted(runs, key=lambda uid: uid == "uid-2")
 
 
 @in_virtual_time

@@ -13,7 +13,7 @@ from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.stages.following import following_stage, needs_approval
-from serinus.engine.rollout.stages.preparation import no_rollback_target, unready_candidate
+from serinus.engine.rollout.stages.preparation import no_rollback_target, unchecked_candidate, unready_candidate
 from serinus.engine.rollout.traffic.confirmation import share_mismatch, unconfirmed
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
@@ -64,15 +64,21 @@ def analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituatio
     baselines = baselines_of(situation.observed.readings)
     if baselines:
         draft = draft.with_status(baselines=baselines)
-    following = following_stage(draft, run, situation)
     numbers = "; ".join(f"{one.condition.name} {one.value} of {one.requests:,} requests" for one in situation.written)
     message = f"Stage {stage.name} passed{': ' + numbers if numbers else ''}."
     draft = draft.with_event(EventReason.ANALYSIS_PASSED, message)
-    if following is not None and needs_approval(draft, run, situation):
+    if needs_approval(draft, run, situation):
         draft = draft.to_state(run.stage, StageState.AWAITING_APPROVAL, situation.now)
-        message = f"Stage {following.name} ({following.traffic}) needs a person's approval."
-        return draft.with_event(EventReason.AWAITING_APPROVAL, message)
+        return with_approval_asked(draft, following_stage(draft, run, situation))
     return draft.to_state(run.stage, StageState.DONE, situation.now)
+
+
+def with_approval_asked(draft: Draft, following: Stage | None) -> Draft:
+    """Tell that a stage waits for a person."""
+    if following is None:
+        return draft
+    message = f"Stage {following.name} ({following.traffic}) needs a person's approval."
+    return draft.with_event(EventReason.AWAITING_APPROVAL, message)
 
 
 def _watched_for(stage: Stage, end: datetime, situation: PlannedSituation) -> Waiting:
@@ -110,6 +116,7 @@ def lacking_to_pass(draft: Draft, run: Running, situation: PlannedSituation) -> 
         return Waiting(WaitReason.EVIDENCE_PENDING, "The metrics of this stage have not been asked yet.")
     return (
         _not_called(situation)
+        or unchecked_candidate(run.candidate.version, situation)
         or unconfirmed(situation.spec, draft.status, situation.observed)
         or share_mismatch(draft.status, situation)
         or no_rollback_target(draft, run, situation)

@@ -18,7 +18,11 @@ from serinus.engine.rollout.waiting import Waiting, WaitReason
 def prepare(draft: Draft, run: Running, stage: Stage, situation: PlannedSituation) -> Draft:
     """Give the stage its traffic once the candidate, and the version that would take it back, are ready."""
     candidate = run.candidate
-    lacking = job_tests.disabled((stage,), situation.observed) or unready_candidate(candidate.version, situation)
+    lacking = (
+        job_tests.disabled((stage,), situation.observed)
+        or unready_candidate(candidate.version, situation)
+        or unchecked_candidate(candidate.version, situation)
+    )
     if lacking is None and stage.traffic > NONE_OF_IT:
         lacking = no_rollback_target(draft, run, situation)
     moved = structs.replace(candidate, weight=stage.traffic.parts / 100)
@@ -38,6 +42,14 @@ def unready_candidate(version: str, situation: PlannedSituation) -> Waiting | No
         message = f"Waiting for a ready endpoint of {facts.backend.name} ({version})."
         return Waiting(WaitReason.BACKEND_NOT_READY, message)
     return None
+
+
+def unchecked_candidate(version: str, situation: PlannedSituation) -> Waiting | None:
+    """Return that nobody knows yet whether a version may serve: its ModelVersion was replaced during the run."""
+    facts = situation.observed.versions.get(version)
+    if facts is None or facts.block is None or not facts.block.temporary:
+        return None
+    return Waiting(facts.block.reason, facts.block.message, temporary=True)
 
 
 def gone(version: str) -> Waiting:

@@ -12,8 +12,8 @@ from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, PlannedSituation
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.runs import promote
-from serinus.engine.rollout.stages.analysis import analyze, lacking_to_pass, warm_up
-from serinus.engine.rollout.stages.following import following_index, following_stage
+from serinus.engine.rollout.stages.analysis import analyze, lacking_to_pass, warm_up, with_approval_asked
+from serinus.engine.rollout.stages.following import following_index, following_stage, needs_approval
 from serinus.engine.rollout.stages.preparation import prepare
 from serinus.engine.rollout.stages.testing import run_tests
 from serinus.engine.rollout.traffic.confirmation import unconfirmed
@@ -90,6 +90,9 @@ def _await_approval(draft: Draft, run: Running, situation: PlannedSituation) -> 
 
 def _enter_next(draft: Draft, run: Running, situation: PlannedSituation) -> Draft:
     """Enter the next stage, or end the run."""
+    gated = needs_approval(draft, run, situation)
+    if gated and not approvals.still_holds(draft.status, situation):
+        return _ask_again(draft, run, situation)
     lacking = lacking_to_pass(draft, run, situation)
     if lacking is not None:
         return draft.with_waiting(lacking)
@@ -99,9 +102,16 @@ def _enter_next(draft: Draft, run: Running, situation: PlannedSituation) -> Draf
     stage, now = situation.plan.stages[index], situation.now
     current = CurrentStage(index=index, name=stage.name, state=StageState.PREPARING, since=now, state_since=now)
     entered = draft.with_status(stage=current, evidence=(), tests=())
-    if stage.traffic > NONE_OF_IT and run.candidate.weight > 0:
-        # The weight rises on evidence of this moment: what the next stage lacks is awaited in this one.
+    if stage.traffic > NONE_OF_IT and (run.candidate.weight > 0 or gated):
+        # The weight rises on evidence and approvals of this moment: what the next stage lacks is awaited in this one.
         lacking = prepare(entered, Running(run.candidate, current, stage), stage, situation).waiting
         if lacking is not None:
             return draft.with_waiting(lacking)
     return entered
+
+
+def _ask_again(draft: Draft, run: Running, situation: PlannedSituation) -> Draft:
+    """Have a person let the run go on whose plan or artifact has changed since the stage was done."""
+    draft = approvals.expire_all(draft, situation)
+    draft = draft.to_state(run.stage, StageState.AWAITING_APPROVAL, situation.now)
+    return with_approval_asked(draft, following_stage(draft, run, situation))
