@@ -220,8 +220,9 @@ def _supersede(draft: Draft, situation: PlannedSituation, pending: PendingComman
     draft = _retry(draft, situation, pending.retry) if pending.retry is not None else draft
     match draft.mode:
         case Running(candidate=candidate, planned=planned) as run:
-            moved = runs.has_moved(draft.status, situation.plan) or runs.is_reweighted(run)
-            obsolete = candidate.version != situation.plan.version or planned is None or moved
+            moved = runs.has_moved(draft.status, situation.plan)
+            changed = planned is None or runs.is_reweighted(run) or runs.is_gated_since(run)
+            obsolete = candidate.version != situation.plan.version or changed or moved
             return _leave_when_ready(draft, situation) if obsolete else draft
         case Stranded(candidate=candidate):
             obsolete = candidate.version != situation.plan.version

@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout import Approval, RolloutSpec
 from serinus.api.rollout_status import (
     CurrentStage,
     RolloutStatus,
@@ -79,6 +79,15 @@ def is_reweighted(run: Running) -> bool:
     if stage is None or run.stage.state is StageState.PREPARING:
         return False
     return round(run.candidate.weight * 100) != stage.traffic.parts
+
+
+def is_gated_since(run: Running) -> bool:
+    """Return whether the plan asks for an approval of the stage under way since the run has entered it.
+
+    A stage that needed one before is entered together with its traffic.
+    """
+    stage = run.planned
+    return stage is not None and run.stage.state is StageState.PREPARING and stage.approval is Approval.REQUIRED
 
 
 def move(draft: Draft, situation: PlannedSituation) -> Draft:

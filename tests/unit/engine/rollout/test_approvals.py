@@ -199,6 +199,21 @@ def test_a_gate_that_the_plan_moves_before_a_run_that_is_done_with_its_stage_is_
     assert world.weight("2.0.0") == 10_000
 
 
+def test_a_gate_that_is_put_before_a_stage_without_traffic_yet_is_closed() -> None:
+    world = World(spec=a_spec("2.0.0", STAGING, CANARY, PRODUCTION), actors=BOB_APPROVES, gateway_accepts=False)
+    world.settle()
+    world.gateway_accepts, world.versions["2.0.0"] = True, a_version("2.0.0", ready=0)
+    world.settle()
+    assert world.status.stage is not None
+    assert (world.status.stage.name, world.status.stage.state) == ("canary", StageState.PREPARING)
+
+    world.spec = a_spec("2.0.0", STAGING, {**CANARY, "approval": "Required"}, PRODUCTION)
+    world.versions["2.0.0"] = a_version("2.0.0")
+    world.run(Phase.PAUSED)
+
+    assert (world.status.reason, world.weight("2.0.0")) == ("AwaitingApproval", 0)
+
+
 @pytest.mark.parametrize(
     "stages", [(STAGING, CANARY, GATED), (STAGING, {**CANARY, "approval": "Required"}, PRODUCTION)]
 )
