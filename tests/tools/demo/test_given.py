@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from demo.__main__ import _parser, main
 from demo.given import play
-from demo.given.checks import Found, gateway_line
+from demo.given.checks import Found, _checked, gateway_line
 from demo.given.options import Options
 from demo.terminal import Terminal
 from localcluster.settings import CHECKOUT
@@ -203,3 +204,12 @@ def test_an_earlier_demos_namespace_is_named_before_it_is_removed(
     _, out, _ = played(tmp_path, ready(leftover=True), monkeypatch, answer="n")
 
     assert "removes the namespace serinus-demo of an earlier demo" in out
+
+
+async def test_a_namespace_that_the_demo_is_to_make_is_not_missing(tmp_path: Path) -> None:
+    answers = {"get --raw=/version": {"gitVersion": "v1.37.2"}, "get namespaces serinus-demo": {"items": []}}
+    said = kubectl_that_says(tmp_path, answers)
+    lines = await _checked(replace(said, environment={**said.environment, "PATH": str(tmp_path)}), "serinus-demo")
+
+    assert [line.name for line in lines if line.state is State.OK] == ["api-server"]
+    assert "namespace" not in {line.name for line in lines}
