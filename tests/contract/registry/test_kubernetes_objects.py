@@ -10,8 +10,11 @@ from serinus.api.names import ObjectKey
 from serinus.engine.audit.chain import ChainFault, record_hash
 from serinus.engine.versions.catalogue import Query
 from serinus.registry.kubernetes.store import KubernetesStore
+from serinus.registry.service import Registry
 from support.registry.kubernetes import KubernetesPlace, ListingApi, MeddledRequests
 from support.registry.place import (
+    BY,
+    CountingClock,
     audit_entry,
     digest_for,
     register,
@@ -139,6 +142,31 @@ async def test_the_head_is_moved_once_for_four_steps_of_a_run_and_at_once_by_wha
     await registry_on(KubernetesStore(client)).record_all(model, entries)
     writes = [call.removesuffix("/status").rsplit("/", 1)[-1] for call in client.seen if not call.startswith("GET")]
     assert writes == [*["auditrecords"] * 4, model.name, *["auditrecords"] * 2, model.name, "auditrecords", model.name]
+
+
+@pytest.mark.parametrize("stored", [1, 2, 3])
+async def test_records_that_a_killed_process_still_stores_are_followed_as_they_are(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, stored: int
+) -> None:
+    """Its request is carried out after the next process has looked for the records of the same entries."""
+    entries = [audit_entry(event, version="3.0.0") for event in STEPS[:4]]
+    another_time = CountingClock()
+    another_time.now()
+
+    class Overtaken(KubernetesStore):
+        late = True
+
+        async def commit(self, step: Any) -> None:
+            if self.late:
+                self.late = False
+                head = dict(server.objects[of(model, "models")])
+                await Registry(place.open(), another_time, BY).record_all(model, entries[:stored])
+                server.put(of(model, "models"), head)
+            await super().commit(step)
+
+    await registry_on(Overtaken(server)).record_all(model, entries)
+
+    assert len((await verified_model(place, model)).trail) == 5 + len(entries)
 
 
 @pytest.mark.parametrize("fault", [ChainFault.MISSING, ChainFault.ALTERED, ChainFault.BROKEN])

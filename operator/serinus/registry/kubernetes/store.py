@@ -293,7 +293,13 @@ class KubernetesStore:
             raise ConflictError(
                 f"{step.model}: record {number} is another's, and {head.audit.sequence} is the last now"
             )
+        if step.stored is not None and not await self._is_stored(step, exactly=True):
+            # The steps that come with it were computed on it: they would follow a record that is in no chain.
+            raise ConflictError(f"{step.model}: record {number} is of an earlier attempt: read the head again")
 
-    async def _is_stored(self, step: Commit) -> bool:
+    async def _is_stored(self, step: Commit, *, exactly: bool = False) -> bool:
+        """Return whether the step's record tells of its entry; ``exactly``: whether it is this very record."""
         record = await self._objects.record(step.model, step.record.sequence)
-        return record is not None and record.content.get("id") == step.record.id
+        if record is None or record.content.get("id") != step.record.id:
+            return False
+        return not exactly or record.content.get("hash") == step.record.hash
