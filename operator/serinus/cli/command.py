@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from serinus.cli.context import CliContext
 from serinus.cli.output import drop_output, flush_output
-from serinus.errors import ConfigurationError, SerinusError
+from serinus.errors import SerinusError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -97,7 +97,8 @@ class Command(click.Command):
             options = self._read(ctx.params)
         except click.UsageError:
             raise
-        except ConfigurationError as problem:
+        except SerinusError as problem:
+            # Only the words were looked at so far.
             raise click.UsageError(str(problem), ctx) from problem
         try:
             result = handler(options, ctx.find_object(CliContext) or CliContext())

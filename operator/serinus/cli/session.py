@@ -13,7 +13,7 @@ import click
 from serinus import __version__
 from serinus.api.audit_record import Actor, ActorKind, Authentication, OperatorIdentity
 from serinus.api.names import ObjectKey
-from serinus.api.schema import NAME, SEMVER, SEMVER_ADVICE, in_python
+from serinus.api.schema import DIGEST, NAME, SEMVER, SEMVER_ADVICE, in_python
 from serinus.cli import cluster_names
 from serinus.cli.command import Params, together
 from serinus.cli.context import CliContext
@@ -21,6 +21,7 @@ from serinus.cli.kubectl import current_namespace
 from serinus.errors import ConfigurationError
 from serinus.ports.registry_store import RegistryStore
 from serinus.registry.address import DynamoDbAddress, KubernetesAddress, parse_address, with_cluster
+from serinus.settings import DynamoDbSettings
 
 CLUSTER: Final = "kubernetes:"
 MIN_REASON_LENGTH: Final = 10
@@ -100,6 +101,26 @@ def parse_version_argument(text: str) -> str:
     """Return the text if it is a version, else raise click.BadParameter."""
     if re.fullmatch(in_python(SEMVER), text) is None:
         raise click.BadParameter(f"invalid version {text!r}: {SEMVER_ADVICE}")
+    return text
+
+
+def parse_tables_address(url: str) -> DynamoDbSettings:
+    """Return the settings of a registry in DynamoDB, else raise click.BadParameter."""
+    try:
+        address = parse_address(url)
+    except ConfigurationError as problem:
+        raise click.BadParameter(str(problem)) from problem
+    match address:
+        case DynamoDbAddress(settings=settings):
+            return settings
+        case KubernetesAddress():
+            raise click.BadParameter(f"{url!r} is no registry in DynamoDB: write dynamodb://<table-prefix>?region=…")
+
+
+def parse_digest(text: str) -> str:
+    """Return the text if it is a digest as the registry has them, else raise click.BadParameter."""
+    if re.fullmatch(in_python(DIGEST), text) is None:
+        raise click.BadParameter(f"invalid digest {text!r}: write sha256: and 64 hexadecimal digits, in lower case")
     return text
 
 

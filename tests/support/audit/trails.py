@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import click
 from hypothesis import strategies as st
 
 from serinus.api.audit_record import AuditEvent, AuditRecordSpec
@@ -74,9 +75,12 @@ class Trail:
         return CliContext(open_store=opened, read_policy=policy, clock=self.clock)
 
     def run(self, *words: str) -> int:
-        """Run a command as the command line does: a SerinusError gives exit status 1."""
+        """Run a command as the command line does: wrong usage gives exit status 2, a SerinusError 1."""
         try:
             return invoke(words, self.context())
+        except click.UsageError as problem:
+            print(problem.format_message())  # noqa: T201 - what the command line does
+            return problem.exit_code
         except SerinusError as problem:
             print(f"serinus: {problem}")  # noqa: T201 - what the command line does
             return 1

@@ -57,10 +57,15 @@ class PruneOptions:
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
-        """Return the options that were parsed."""
+        """Return the options that were parsed; ConfigurationError for a policy beside that of the cluster."""
+        registry = RegistryOptions.from_params(params)
+        if params["policy"] is not None and registry.in_cluster:
+            raise ConfigurationError(
+                "--policy is for a registry without a cluster: in a cluster the Model has the policy"
+            )
         return cls(
             model=params["model"],
-            registry=RegistryOptions.from_params(params),
+            registry=registry,
             checkpoints=CheckpointSource.from_params(params),
             before=params["before"],
             archive=params["archive"],
@@ -97,7 +102,6 @@ class PruneOptions:
 @click.option("--yes", is_flag=True, help="make the changes (default: only print them)")
 async def prune(options: PruneOptions, context: CliContext) -> int:
     """Prune and return 0; 1 if the trail does not verify, or the removal is left to another role."""
-    options.checkpoints.check()
     model, now = options.registry.model_key(options.model), context.clock.now()
     days = None if options.finish else await _retention_days(options, context, model)
     if days is None and not options.finish:
@@ -154,8 +158,6 @@ async def _retention_days(options: PruneOptions, context: CliContext, model: Obj
 async def _policy(options: PruneOptions, context: CliContext, model: ObjectKey) -> ModelSpec | None:
     if options.policy is None:
         return await context.read_policy(model) if options.registry.in_cluster else None
-    if options.registry.in_cluster:
-        raise ConfigurationError("--policy is for a registry without a cluster: in a cluster the Model has the policy")
     return read_policy(options.policy, model.name)
 
 

@@ -42,15 +42,12 @@ class CheckpointSource:
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
-        """Return the options that were parsed."""
-        return cls(url=params["checkpoints"], public_keys=tuple(params["public_key"]))
-
-    def check(self) -> None:
-        """Raise ConfigurationError for a bucket without a key, or a key without a bucket."""
-        if (self.url is None) != (not self.public_keys):
+        """Return the options that were parsed; ConfigurationError for a bucket without a key, or the reverse."""
+        if (params["checkpoints"] is None) != (not params["public_key"]):
             raise ConfigurationError(
                 "--checkpoints and --public-key go together: a checkpoint proves nothing without its key"
             )
+        return cls(url=params["checkpoints"], public_keys=tuple(params["public_key"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +68,9 @@ class VerifyOptions:
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
-        """Return the options that were parsed."""
+        """Return the options that were parsed; ConfigurationError if they contradict each other."""
+        if (params["model"] is not None) + params["all"] + (params["file"] is not None) != 1:
+            raise ConfigurationError("name one MODEL, or --all, or --file")
         return cls(
             model=params["model"],
             all_models=params["all"],
@@ -80,12 +79,6 @@ class VerifyOptions:
             archive=params["archive"],
             file=params["file"],
         )
-
-    def check(self) -> None:
-        """Raise ConfigurationError if the options contradict each other."""
-        if (self.model is not None) + self.all_models + (self.file is not None) != 1:
-            raise ConfigurationError("name one MODEL, or --all, or --file")
-        self.checkpoints.check()
 
 
 checkpoint_options: Final = together(
@@ -127,7 +120,6 @@ checkpoint_options: Final = together(
 async def verify(options: VerifyOptions, context: CliContext) -> int:
     """Verify and return the exit status."""
     try:
-        options.check()
         if options.file is not None:
             return await _verify_file(options.file, options.checkpoints)
         return await _verify_registry(options, context)

@@ -8,8 +8,15 @@ import click
 
 from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
-from serinus.cli.importing.manifest import ManifestOptions, checked_name, manifest_options, write_composed
-from serinus.errors import NotFoundError, RefusedError
+from serinus.cli.importing.manifest import (
+    ManifestOptions,
+    checked_name,
+    manifest_options,
+    parse_model_name,
+    write_composed,
+)
+from serinus.cli.session import parse_version_argument
+from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.settings import ArtifactSettings
 
 if TYPE_CHECKING:
@@ -31,15 +38,25 @@ class FileImportOptions:
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
-        """Return the options that were parsed; RefusedError if the backend is invalid."""
+        """Return the options that were parsed; ConfigurationError for a digest of files whose place is not named."""
         manifest = ManifestOptions.from_params(params)
+        if manifest.with_digest and not manifest.artifact_uri:
+            raise ConfigurationError(
+                "--hash needs --artifact-uri: a digest is of no use without the place of the files"
+            )
         return cls(path=params["path"], version=params["version"], model=params["model"], manifest=manifest)
 
 
 @command("mlmodel", FileImportOptions.from_params, "write a ModelVersion from an MLmodel file, without a server")
 @click.argument("path", type=FILE, metavar="FILE", help="MLmodel file")
-@click.option("--version", required=True, metavar="VERSION", help="SemVer of the version, such as 2.3.1")
-@click.option("--model", required=True, metavar="NAME", help="name of the model")
+@click.option(
+    "--version",
+    type=parse_version_argument,
+    required=True,
+    metavar="VERSION",
+    help="SemVer of the version, such as 2.3.1",
+)
+@click.option("--model", type=parse_model_name, required=True, metavar="NAME", help="name of the model")
 @manifest_options
 def mlmodel(options: FileImportOptions, _: CliContext) -> int:
     """Run the command."""
@@ -52,8 +69,6 @@ def _from_file(options: FileImportOptions) -> "Known":
     from serinus.mlflow.manifest import Known, as_folder, semver  # noqa: PLC0415 - likewise
     from serinus.mlflow.model_file import read_model_file  # noqa: PLC0415 - likewise
 
-    if options.manifest.with_digest and not options.manifest.artifact_uri:
-        raise RefusedError("--hash needs --artifact-uri: a digest is of no use without the place of the files")
     path = options.path
     try:
         with path.open("rb") as opened:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import click
 
 from serinus.api.modelversion import BackendRef
-from serinus.api.schema import NAME, SUBDOMAIN
+from serinus.api.schema import NAME
+from serinus.cli.backend import parse_backend
 from serinus.cli.command import FILE, Params, together
 from serinus.cli.output import echo
 from serinus.errors import RefusedError
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 OK: Final = 0
 _NAME: Final = pattern(NAME)
-_BACKEND: Final = pattern(rf"(?P<name>{SUBDOMAIN.strip('^$')}):(?P<port>[0-9]{{1,5}})")
-_PORTS: Final = range(1, 65536)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +45,10 @@ class ManifestOptions:
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
-        """Return the options that were parsed; RefusedError if the backend is invalid."""
+        """Return the options that were parsed."""
         return cls(
             namespace=params["namespace"],
-            backend=parse_backend(params["backend"]) if params["backend"] else None,
+            backend=params["backend"],
             artifact_uri=params["artifact_uri"],
             repository=params["repository"],
             with_digest=params["hash"],
@@ -63,7 +62,9 @@ output_option: Final = click.option(
 namespace_option: Final = click.option(
     "-n", "--namespace", default="", metavar="NAMESPACE", help="namespace of the object"
 )
-backend_option: Final = click.option("--backend", metavar="NAME:PORT", help="Service that serves the version")
+backend_option: Final = click.option(
+    "--backend", type=parse_backend, metavar="NAME:PORT", help="Service that serves the version"
+)
 manifest_options: Final = together(
     namespace_option,
     backend_option,
@@ -85,12 +86,12 @@ def checked_name(name: str) -> str:
     return name
 
 
-def parse_backend(text: str) -> BackendRef:
-    """Return the Service of ``name:port``; RefusedError for any other text."""
-    match = _BACKEND.fullmatch(text)
-    if match is None or int(match["port"]) not in _PORTS:
-        raise RefusedError(f"--backend: invalid Service and port {text!r}: write name:port, such as fraud-v2-3-1:80")
-    return BackendRef(name=match["name"], port=int(match["port"]))
+def parse_model_name(text: str) -> str:
+    """Return the text if Kubernetes has such a name, else raise click.BadParameter."""
+    try:
+        return checked_name(text)
+    except RefusedError as problem:
+        raise click.BadParameter(str(problem)) from problem
 
 
 def write_composed(known: "Known", options: ManifestOptions) -> int:

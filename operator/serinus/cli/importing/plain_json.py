@@ -16,12 +16,13 @@ from serinus.cli.importing.manifest import (
     backend_option,
     namespace_option,
     output_option,
-    parse_backend,
+    parse_model_name,
     write_manifests,
 )
 from serinus.cli.importing.metadata import Adopted, adopt, parse_plain
 from serinus.cli.manifests import read_manifests
 from serinus.cli.output import echo
+from serinus.cli.session import parse_version_argument
 from serinus.errors import ConfigurationError, RefusedError
 
 OK: Final = 0
@@ -50,13 +51,13 @@ class JsonImportOptions:
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
-        """Return the options that were parsed; RefusedError if the backend is invalid."""
+        """Return the options that were parsed."""
         return cls(
             path=params["path"],
             version=params["version"],
             model=params["model"],
             namespace=params["namespace"],
-            backend=parse_backend(params["backend"]) if params["backend"] else None,
+            backend=params["backend"],
             output=params["output"],
         )
 
@@ -67,8 +68,13 @@ class JsonImportOptions:
     "write ModelVersions from the metadata that a training script keeps as plain JSON",
 )
 @click.argument("path", type=FILE, metavar="FILE", help="file with one version's metadata, or a list of them")
-@click.option("--version", metavar="VERSION", help="SemVer of the version (default: the one in the file)")
-@click.option("--model", metavar="NAME", help="name of the model (default: the one in the file)")
+@click.option(
+    "--version",
+    type=parse_version_argument,
+    metavar="VERSION",
+    help="SemVer of the version (default: the one in the file)",
+)
+@click.option("--model", type=parse_model_name, metavar="NAME", help="name of the model (default: the one in the file)")
 @namespace_option
 @backend_option
 @output_option

@@ -14,10 +14,11 @@ from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT, Duration, Share
 from serinus.api.schema import NAME, SEMVER, SEMVER_ADVICE, SUBDOMAIN, in_python
 from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
-from serinus.cli.importing.manifest import namespace_option, output_option, write_text
+from serinus.cli.importing.manifest import namespace_option, output_option, parse_model_name, write_text
 from serinus.cli.importing.plan_file import Number, Plan, PlanStage, read_plan
 from serinus.cli.output import printable
-from serinus.errors import InvalidObjectError, RefusedError
+from serinus.cli.session import parse_version_argument
+from serinus.errors import InvalidObjectError
 from serinus.yaml_output import to_yaml
 
 OK: Final = 0
@@ -37,7 +38,7 @@ class PlanImportOptions:
         path: the file with the plan.
         model: name of the model; None for that in the file.
         version: SemVer; None for that in the file.
-        route: ``name`` or ``name/rule`` of the HTTPRoute; None for the name of the model.
+        route: the HTTPRoute and its rule, as a Rollout has them; None for the name of the model.
         namespace: of the Rollout; empty for none.
         output: the file to write; None for standard output.
     """
@@ -45,7 +46,7 @@ class PlanImportOptions:
     path: Path
     model: str | None
     version: str | None
-    route: str | None
+    route: dict[str, str] | None
     namespace: str
     output: Path | None
 
@@ -62,16 +63,29 @@ class PlanImportOptions:
         )
 
 
+def _parse_route(text: str) -> dict[str, str]:
+    match = _ROUTE.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"invalid route {text!r}: write name or name/rule")
+    return {"name": match["name"]} | ({"ruleName": match["rule"]} if match["rule"] else {})
+
+
 @command(
     "plan",
     PlanImportOptions.from_params,
     "write a Rollout from a plan of stages in snake_case (abort_on, rollback_to)",
 )
 @click.argument("path", type=FILE, metavar="FILE", help="the plan: stages with name, traffic, duration, abort_on")
-@click.option("--version", metavar="VERSION", help="SemVer of the version (default: the one in the file)")
-@click.option("--model", metavar="NAME", help="name of the model (default: the one in the file)")
+@click.option(
+    "--version",
+    type=parse_version_argument,
+    metavar="VERSION",
+    help="SemVer of the version (default: the one in the file)",
+)
+@click.option("--model", type=parse_model_name, metavar="NAME", help="name of the model (default: the one in the file)")
 @click.option(
     "--route",
+    type=_parse_route,
     metavar="ROUTE",
     help="HTTPRoute that carries the traffic, as name or name/rule (default: the model's name)",
 )
@@ -170,10 +184,7 @@ class _Conversion:
         if self.options.route is None:
             self.decisions.append(f"spec.route: HTTPRoute {model}, the model's name; --route names another one")
             return {"name": model}
-        match = _ROUTE.fullmatch(self.options.route)
-        if match is None:
-            raise RefusedError(f"--route: invalid route {self.options.route!r}: write name or name/rule")
-        return {"name": match["name"]} | ({"ruleName": match["rule"]} if match["rule"] else {})
+        return self.options.route
 
     # ---- stages ----------------------------------------------------------------------------------
 

@@ -8,7 +8,14 @@ import click
 
 from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
-from serinus.cli.importing.manifest import ManifestOptions, checked_name, manifest_options, write_composed
+from serinus.cli.importing.manifest import (
+    ManifestOptions,
+    checked_name,
+    manifest_options,
+    parse_model_name,
+    write_composed,
+)
+from serinus.cli.session import parse_version_argument
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.settings import ArtifactS3Settings, ArtifactSettings
 
@@ -42,7 +49,7 @@ class ServerImportOptions:
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
-        """Return the options that were parsed; RefusedError if the backend is invalid."""
+        """Return the options that were parsed."""
         return cls(
             reference=params["reference"],
             tracking_uri=params["tracking_uri"],
@@ -63,8 +70,15 @@ class ServerImportOptions:
     help="models:/fraud-detector/7, models:/fraud-detector@champion, or a logged model, models:/m-4f2a",
 )
 @click.option("--tracking-uri", metavar="URL", help="tracking server (default: MLFLOW_TRACKING_URI)")
-@click.option("--version", metavar="VERSION", help="SemVer of the version (default: its tag `semver` or `version`)")
-@click.option("--model", metavar="NAME", help="name of the model (default: that of the registered model)")
+@click.option(
+    "--version",
+    type=parse_version_argument,
+    metavar="VERSION",
+    help="SemVer of the version (default: its tag `semver` or `version`)",
+)
+@click.option(
+    "--model", type=parse_model_name, metavar="NAME", help="name of the model (default: that of the registered model)"
+)
 @manifest_options
 def mlflow(options: ServerImportOptions, context: CliContext) -> int:
     """Run the command."""

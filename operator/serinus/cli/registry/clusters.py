@@ -10,8 +10,8 @@ from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.cli.registry.read import print_table
-from serinus.errors import ConfigurationError
-from serinus.registry.address import DynamoDbAddress, parse_address
+from serinus.cli.session import parse_tables_address
+from serinus.settings import DynamoDbSettings
 
 if TYPE_CHECKING:
     from serinus.registry.dynamodb.clusters import ClusterDirectory
@@ -25,7 +25,7 @@ T = TypeVar("T")
 class ClustersOptions:
     """Options of ``serinus registry dynamodb clusters``."""
 
-    registry: str
+    registry: DynamoDbSettings
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
@@ -41,7 +41,7 @@ class ReleaseOptions:
         confirmed: release the name; otherwise only say whose it is.
     """
 
-    registry: str
+    registry: DynamoDbSettings
     name: str
     confirmed: bool
 
@@ -52,7 +52,11 @@ class ReleaseOptions:
 
 
 _registry_option: Final = click.option(
-    "--registry", metavar="URL", required=True, help="dynamodb://<table-prefix>?region=…&scope=…"
+    "--registry",
+    type=parse_tables_address,
+    metavar="URL",
+    required=True,
+    help="dynamodb://<table-prefix>?region=…&scope=…",
 )
 
 
@@ -93,16 +97,13 @@ def release(options: ReleaseOptions, _: CliContext) -> int:
     return OK
 
 
-def _in_directory(url: str, ask: "Callable[[ClusterDirectory], T]") -> T:
+def _in_directory(settings: DynamoDbSettings, ask: "Callable[[ClusterDirectory], T]") -> T:
     # boto3 takes half a second to load: other verbs must not wait for it.
     from serinus.registry.dynamodb.client import connect  # noqa: PLC0415
     from serinus.registry.dynamodb.clusters import ClusterDirectory  # noqa: PLC0415
 
-    address = parse_address(url)
-    if not isinstance(address, DynamoDbAddress):
-        raise ConfigurationError(f"{url}: only a registry in DynamoDB has clusters: dynamodb://<table-prefix>?region=…")
-    clients = connect(address.settings)
+    clients = connect(settings)
     try:
-        return ask(ClusterDirectory(address.settings, clients))
+        return ask(ClusterDirectory(settings, clients))
     finally:
         clients.close()

@@ -23,6 +23,7 @@ from serinus.cli.session import (
     model_argument,
     name_of,
     open_registry,
+    parse_digest,
     registry_options,
     this_process,
     version_argument,
@@ -53,7 +54,7 @@ class ListOptions:
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
-        """Return the options that were parsed."""
+        """Return the options that were parsed; ConfigurationError for a filter without a model."""
         query = Query(
             stage=VersionStage(params["stage"]) if params["stage"] is not None else None,
             digest=params["digest"],
@@ -61,6 +62,9 @@ class ListOptions:
             major=params["major"],
             labels=tuple(params["label"]),
         )
+        in_all_models = query.digest is not None or query.data_digest is not None
+        if params["model"] is None and query != Query() and not in_all_models:
+            raise ConfigurationError("name a MODEL: --stage, --major and --label filter its versions")
         return cls(
             model=params["model"], registry=RegistryOptions.from_params(params), query=query, output=params["output"]
         )
@@ -113,8 +117,15 @@ def _label(text: str) -> tuple[str, str]:
 )
 @registry_options
 @click.option("--stage", type=choice(VersionStage), metavar="STAGE", help=f"versions in this stage: {_STAGES}")
-@click.option("--digest", metavar="DIGEST", help="versions with this artifact; without MODEL, of all models")
-@click.option("--data-digest", metavar="DIGEST", help="versions trained on this data; without MODEL, of all models")
+@click.option(
+    "--digest", type=parse_digest, metavar="DIGEST", help="versions with this artifact; without MODEL, of all models"
+)
+@click.option(
+    "--data-digest",
+    type=parse_digest,
+    metavar="DIGEST",
+    help="versions trained on this data; without MODEL, of all models",
+)
 @click.option("--major", type=_major, metavar="NUMBER", help="versions of this major line")
 @click.option("--label", multiple=True, type=_label, metavar="NAME=VALUE", help="versions with this label; repeatable")
 @click.option("-o", "--output", type=choice(("table", "json")), default="table", show_default=True, help="format")
@@ -144,8 +155,6 @@ async def _rows(options: ListOptions, context: CliContext, store: RegistryStore)
         async for model, entry in store.find_versions(query):
             if namespace is None or model.namespace == namespace:
                 yield _version_row(model, await store.read_head(model), entry)
-    elif options.selects_versions:
-        raise ConfigurationError("name a MODEL: --stage, --major and --label filter its versions")
     else:
         rows = [_model_row(model, head) async for model, head in store.list_models()]
         for row in sorted(rows, key=lambda row: row["MODEL"]):

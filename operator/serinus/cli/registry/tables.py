@@ -10,8 +10,7 @@ from serinus.cli.actor import is_aws
 from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
-from serinus.errors import ConfigurationError
-from serinus.registry.address import DynamoDbAddress, parse_address
+from serinus.cli.session import parse_tables_address
 from serinus.settings import DynamoDbSettings, load_settings
 
 OK: Final = 0
@@ -22,12 +21,12 @@ class CreateTablesOptions:
     """Options of ``serinus registry dynamodb create-tables``.
 
     Attributes:
-        registry: address of the registry; None for the configured one.
+        registry: None for the configured one.
         config: the operator's configuration file; None for that of SERINUS_CONFIG.
         protected: with deletion protection and point-in-time recovery, if the endpoint supports them.
     """
 
-    registry: str | None
+    registry: DynamoDbSettings | None
     config: Path | None
     protected: bool
 
@@ -43,7 +42,9 @@ class CreateTablesOptions:
     "create the tables, or check existing ones",
     exclusive=("registry", "config"),
 )
-@click.option("--registry", metavar="URL", help="dynamodb://<table-prefix>?region=…&endpoint=…")
+@click.option(
+    "--registry", type=parse_tables_address, metavar="URL", help="dynamodb://<table-prefix>?region=…&endpoint=…"
+)
 @click.option("--config", type=FILE, metavar="FILE", help="the operator's configuration file (default: SERINUS_CONFIG)")
 @click.option(
     "--no-protection",
@@ -54,7 +55,7 @@ def create_tables(options: CreateTablesOptions, _: CliContext) -> int:
     """Create the missing tables, print each step, and return 0; idempotent.
 
     Raises:
-        ConfigurationError: the address or the configuration is invalid, or a table of that name belongs to others.
+        ConfigurationError: the configuration is invalid, or a table of that name belongs to others.
         RefusedError: a permission is missing.
         TransientError, AmbiguousError: run the command again.
     """
@@ -78,10 +79,4 @@ def create_tables(options: CreateTablesOptions, _: CliContext) -> int:
 def _settings(options: CreateTablesOptions) -> DynamoDbSettings:
     if options.registry is None:
         return load_settings(options.config).registry.dynamodb
-    match parse_address(options.registry):
-        case DynamoDbAddress(settings=settings):
-            return settings
-        case _:
-            raise ConfigurationError(
-                f"{options.registry}: only a registry in DynamoDB has tables: dynamodb://<table-prefix>?region=…"
-            )
+    return options.registry

@@ -16,6 +16,7 @@ from serinus.cli.command import Params, command, together
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.cli.session import (
+    ArgumentError,
     RegistryOptions,
     checked_reason,
     model_argument,
@@ -27,7 +28,6 @@ from serinus.cli.session import (
 )
 from serinus.errors import (
     AmbiguousError,
-    ConfigurationError,
     ConflictError,
     RefusedError,
     TransientError,
@@ -143,11 +143,12 @@ guard_options: Final = together(
 
 
 def check_without_cluster(registry: RegistryOptions) -> None:
-    """Raise ConfigurationError for the registry of a cluster, which only the operator writes."""
+    """Raise ArgumentError for the registry of a cluster, which only the operator writes."""
     if registry.in_cluster:
-        raise ConfigurationError(
-            "--registry: give the address of a registry in DynamoDB. In a cluster apply a ModelVersion and a Rollout: "
-            "the operator writes the registry"
+        raise ArgumentError(
+            "give the address of a registry in DynamoDB. In a cluster apply a ModelVersion and a Rollout: "
+            "the operator writes the registry",
+            param_hint="'--registry'",
         )
 
 
@@ -203,7 +204,7 @@ class _Writer:
 
 @asynccontextmanager
 async def change_of(change: Change, context: CliContext) -> AsyncIterator[_Writer]:
-    """Open the registry of a change; ConfigurationError for that of a cluster, which only the operator writes."""
+    """Open the registry of a change; ArgumentError for that of a cluster, which only the operator writes."""
     check_without_cluster(change.registry)
     model = change.registry.model_key(change.model)
     checked_reason(change.reason)

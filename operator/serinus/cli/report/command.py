@@ -3,7 +3,6 @@
 Exit status: 0 done; 1 done, but the audit chain does not verify, which the first line of the page says.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,12 +10,11 @@ from typing import Final, Self
 
 import click
 
-from serinus.api.schema import DIGEST
 from serinus.cli import cluster_names
 from serinus.cli.audit.verify import CheckpointSource, checkpoint_options
 from serinus.cli.command import FAILED, STATUSES, Params, choice, command
 from serinus.cli.context import CliContext
-from serinus.cli.session import RegistryOptions, registry_options
+from serinus.cli.session import ArgumentError, RegistryOptions, parse_digest, registry_options
 from serinus.cli.times import parse_time, resolve_time
 from serinus.engine.versions.catalogue import Query
 from serinus.errors import ConfigurationError
@@ -62,7 +60,10 @@ class ReportOptions:
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
-        """Return the options that were parsed."""
+        """Return the options that were parsed; ConfigurationError if they contradict each other, or ask for nothing."""
+        asked = (params["model"], params["live_at"], params["data"], params["artifact"])
+        if all(one is None for one in asked):
+            raise ConfigurationError("name a MODEL, or give --live-at, --data or --artifact")
         return cls(
             model=params["model"],
             registry=RegistryOptions.from_params(params),
@@ -108,8 +109,10 @@ class ReportOptions:
     metavar="TIME",
     help="print which version was live at this time; without MODEL, of all models",
 )
-@click.option("--data", metavar="DIGEST", help="print all versions that were trained on this data set")
-@click.option("--artifact", metavar="DIGEST", help="print all versions with this artifact")
+@click.option(
+    "--data", type=parse_digest, metavar="DIGEST", help="print all versions that were trained on this data set"
+)
+@click.option("--artifact", type=parse_digest, metavar="DIGEST", help="print all versions with this artifact")
 async def report(options: ReportOptions, context: CliContext) -> int:
     """Write the page or print the answer, and return the exit status.
 
@@ -119,17 +122,14 @@ async def report(options: ReportOptions, context: CliContext) -> int:
     # Loads all of engine.report: other verbs must not wait for it.
     from serinus.cli.report.produce import print_live, print_uses, write_page  # noqa: PLC0415
 
-    options.checkpoints.check()
     as_of = _as_of(options, context)
     if options.data is not None:
-        return await print_uses(options, context, as_of, Query(data_digest=_checked("--data", options.data)))
+        return await print_uses(options, context, as_of, Query(data_digest=options.data))
     if options.artifact is not None:
-        return await print_uses(options, context, as_of, Query(digest=_checked("--artifact", options.artifact)))
+        return await print_uses(options, context, as_of, Query(digest=options.artifact))
     if options.live_at is not None:
         return await print_live(options, context, as_of, _past(options.live_at, as_of, "--live-at"))
-    if options.model is None:
-        raise ConfigurationError("name a MODEL, or give --live-at, --data or --artifact")
-    return await write_page(options, context, as_of, options.registry.model_key(options.model))
+    return await write_page(options, context, as_of, options.registry.model_key(options.model or ""))
 
 
 def _as_of(options: ReportOptions, context: CliContext) -> datetime:
@@ -140,11 +140,6 @@ def _as_of(options: ReportOptions, context: CliContext) -> datetime:
 def _past(time: datetime | timedelta, now: datetime, option: str) -> datetime:
     at = resolve_time(time, now)
     if at > now:
-        raise ConfigurationError(f"{option}: {at:%Y-%m-%dT%H:%M:%SZ} is in the future: give a time up to now")
+        problem = f"{at:%Y-%m-%dT%H:%M:%SZ} is in the future: give a time up to now"
+        raise ArgumentError(problem, param_hint=f"'{option}'")
     return at
-
-
-def _checked(option: str, digest: str) -> str:
-    if re.fullmatch(DIGEST, digest) is None:
-        raise ConfigurationError(f"{option}: invalid digest {digest!r}: write sha256: and 64 hexadecimal digits")
-    return digest

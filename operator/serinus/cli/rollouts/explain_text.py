@@ -67,7 +67,8 @@ def _growth(check: CheckView, look: Look) -> list[Line]:
         Column(head="", keep=4),
     )
     rows = [_point(point, check, look) for point in check.points]
-    return [(Span("  "), *line) for line in table(columns, rows, look.width - 2)]
+    caption = labelled("Growth", "Counted since the stage began:", look)
+    return [*caption, *((Span("  "), *line) for line in table(columns, rows, look.width - 2))]
 
 
 def _point(point: GrowthPoint, check: CheckView, look: Look) -> list[Span]:

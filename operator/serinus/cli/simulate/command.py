@@ -1,6 +1,5 @@
 """``serinus simulate``: a plan against synthetic traffic, against a recording, or against a Prometheus."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,9 +7,12 @@ from typing import Final, Self
 
 import click
 
+from serinus.api.modelversion import BackendRef
+from serinus.cli.backend import parse_backend
 from serinus.cli.command import FILE, Params, choice, command, together
 from serinus.cli.context import CliContext
 from serinus.cli.simulate.amounts import parse_count, parse_length, parse_rate, parse_share
+from serinus.cli.simulate.changes import Changes, parse_changes
 from serinus.cli.times import parse_time
 
 MOST_RUNS: Final = 100_000
@@ -28,7 +30,7 @@ _DETAILS: Final = (
 class TrafficOptions:
     """The synthetic traffic; shares are ratios, times in seconds, ``rate`` in requests a second."""
 
-    rate: float | None
+    rate: float
     errors: float
     p95: float
     bursts: int
@@ -43,63 +45,48 @@ class TrafficOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedOptions:
-    """Where recorded traffic is."""
+class PrometheusOptions:
+    """Where recorded traffic is in a Prometheus.
 
-    recording: Path | None
-    prometheus: str | None
-    begin: datetime | timedelta | None
+    Attributes:
+        begin: when the first stage began.
+        end: the last time that is read.
+        namespace: of the backends.
+        stable_backend: None where only the candidate is known.
+    """
+
+    url: str
+    begin: datetime | timedelta
     end: datetime | timedelta
     namespace: str
-    candidate_backend: str | None
-    stable_backend: str | None
-    record: Path | None
+    candidate_backend: BackendRef
+    stable_backend: BackendRef | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulateOptions:
-    """Options of ``serinus simulate``."""
+    """Options of ``serinus simulate``.
+
+    Attributes:
+        rollout: which one of the file; None for the only one.
+        stage: the one to begin with; empty for the first one with traffic.
+        changes: other plans to try.
+        source: synthetic traffic, a recording, or a Prometheus.
+        record: the file to write what was recorded to.
+    """
 
     file: Path
     rollout: str | None
     stage: str
-    changes: tuple[str, ...]
+    changes: tuple[Changes, ...]
     scrape_interval: timedelta
     form: str
-    traffic: TrafficOptions
-    recorded: RecordedOptions
+    source: TrafficOptions | Path | PrometheusOptions
+    record: Path | None
 
     @classmethod
     def from_params(cls, params: Params) -> Self:
         """Return the options that were parsed; click.UsageError where one lacks that it needs."""
-        if params["prometheus"] is not None and None in {params["begin"], params["candidate_backend"]}:
-            raise click.UsageError(
-                "--prometheus needs --from and --candidate-backend, and best --stable-backend as well."
-            )
-        traffic = TrafficOptions(
-            rate=params["rate"],
-            errors=params["errors"],
-            p95=params["p95"].total_seconds(),
-            bursts=params["bursts"],
-            client_errors=params["client_errors"],
-            unanswered=params["unanswered"],
-            stable_errors=params["stable_errors"],
-            stable_p95=params["stable_p95"].total_seconds() if params["stable_p95"] is not None else None,
-            longest=params["longest"],
-            runs=params["runs"],
-            seed=params["seed"],
-            find=params["find"],
-        )
-        recorded = RecordedOptions(
-            recording=params["recording"],
-            prometheus=params["prometheus"],
-            begin=params["begin"],
-            end=params["end"],
-            namespace=params["namespace"],
-            candidate_backend=params["candidate_backend"],
-            stable_backend=params["stable_backend"],
-            record=params["record"],
-        )
         return cls(
             file=params["file"],
             rollout=params["rollout"],
@@ -107,16 +94,47 @@ class SimulateOptions:
             changes=tuple(params["changes"]),
             scrape_interval=params["scrape_interval"],
             form=params["form"],
-            traffic=traffic,
-            recorded=recorded,
+            source=_source(params),
+            record=params["record"],
         )
 
 
-def parse_backend(text: str) -> str:
-    """Return the text if it names a Service and a port, else raise click.BadParameter."""
-    if re.fullmatch(r"[^:]+:[0-9]+", text) is None:
-        raise click.BadParameter(f"invalid backend {text!r}: write SERVICE:PORT, such as fraud-detector-v2-3-1:80")
-    return text
+def _source(params: Params) -> TrafficOptions | Path | PrometheusOptions:
+    recording: Path | None = params["recording"]
+    if recording is not None:
+        return recording
+    return _prometheus_options(params) if params["prometheus"] is not None else _traffic_options_of(params)
+
+
+def _prometheus_options(params: Params) -> PrometheusOptions:
+    begin, candidate_backend = params["begin"], params["candidate_backend"]
+    if begin is None or candidate_backend is None:
+        raise click.UsageError("--prometheus needs --from and --candidate-backend, and best --stable-backend as well.")
+    return PrometheusOptions(
+        url=params["prometheus"],
+        begin=begin,
+        end=params["end"],
+        namespace=params["namespace"],
+        candidate_backend=candidate_backend,
+        stable_backend=params["stable_backend"],
+    )
+
+
+def _traffic_options_of(params: Params) -> TrafficOptions:
+    return TrafficOptions(
+        rate=params["rate"],
+        errors=params["errors"],
+        p95=params["p95"].total_seconds(),
+        bursts=params["bursts"],
+        client_errors=params["client_errors"],
+        unanswered=params["unanswered"],
+        stable_errors=params["stable_errors"],
+        stable_p95=params["stable_p95"].total_seconds() if params["stable_p95"] is not None else None,
+        longest=params["longest"],
+        runs=params["runs"],
+        seed=params["seed"],
+        find=params["find"],
+    )
 
 
 _traffic_options: Final = together(
@@ -220,6 +238,7 @@ _recorded_options: Final = together(
 @click.option(
     "--set",
     "changes",
+    type=parse_changes,
     multiple=True,
     metavar="CHANGES",
     help="try another plan beside it, repeatable: STAGE.FIELD=VALUE, or FIELD=VALUE for every stage with traffic, "

@@ -5,19 +5,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from msgspec import structs
 
 from serinus.api.abort_condition import AbortCondition, ErrorRate, Latency, NamedQuery, Value
-from serinus.api.modelversion import BackendRef
 from serinus.api.preset_metrics import family
 from serinus.api.quantities import Duration
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
 from serinus.cli.simulate import graphics, recorded_view, synthetic_view, terminal
 from serinus.cli.simulate.alternatives import Alternative, alternatives, read_plan
-from serinus.cli.simulate.command import RecordedOptions, SimulateOptions, TrafficOptions
+from serinus.cli.simulate.command import PrometheusOptions, SimulateOptions, TrafficOptions
 from serinus.cli.simulate.progress import progress
 from serinus.cli.simulate.prometheus import Place, read_prometheus
 from serinus.cli.simulate.recorded_view import Replayed
@@ -54,17 +53,22 @@ async def simulate(options: SimulateOptions, _: CliContext) -> int:
     name, raw = read_plan(options.file, options.rollout)
     plans = alternatives(options.file, raw, options.changes)
     try:
-        if options.traffic.rate is not None:
-            _synthetic(options, name, plans)
-        else:
-            await _recorded(options, name, plans)
+        match options.source:
+            case TrafficOptions() as traffic:
+                _synthetic(options, traffic, name, plans)
+            case PrometheusOptions() as prometheus:
+                _recorded(options, await _from_prometheus(options, prometheus, plans), name, plans)
+            case Path() as file:
+                _recorded(options, read_recording(file), name, plans)
+            case _:
+                assert_never(options.source)
     except (ValueError, OverflowError) as problem:
         raise ConfigurationError(f"{options.file}: {problem}") from problem
     return 0
 
 
-def _synthetic(options: SimulateOptions, name: str, plans: Sequence[Alternative]) -> None:
-    traffic = _traffic(options.traffic)
+def _synthetic(options: SimulateOptions, given: TrafficOptions, name: str, plans: Sequence[Alternative]) -> None:
+    traffic = _traffic(given)
     simulated = [
         (one, simulated_plan(one.spec, scrape_interval=options.scrape_interval, first=options.stage,
                              guards=traffic.guards_matter))
@@ -72,14 +76,15 @@ def _synthetic(options: SimulateOptions, name: str, plans: Sequence[Alternative]
     ]  # fmt: skip
     for _, plan in simulated:
         _refuse_named(plan)
-    most = options.traffic.longest or 2 * max(*(plan.length for _, plan in simulated), timedelta(minutes=1))
-    _refuse_endless(options, simulated, most)
-    runs = options.traffic.runs
-    searches = sum(len(_regressions(plan)) for _, plan in simulated) if options.traffic.find else 0
+    most = given.longest or 2 * max(*(plan.length for _, plan in simulated), timedelta(minutes=1))
+    # A search takes the plan's own time.
+    _refuse_endless(max((most, *(plan.length for _, plan in simulated if given.find))), options.scrape_interval)
+    runs = given.runs
+    searches = sum(len(_regressions(plan)) for _, plan in simulated) if given.find else 0
     total = runs * len(simulated) + searches * (STEPS + 1) * min(runs, _SEARCHED)
-    with progress("simulating", total) as told, simulator(options.traffic.seed, runs, told) as simulate_on:
-        results = [_result(options, one, plan, (traffic, most), simulate_on) for one, plan in simulated]
-    setting = Setting(rollout=name, traffic=traffic, runs=runs, seed=options.traffic.seed, most=most)
+    with progress("simulating", total) as told, simulator(given.seed, runs, told) as simulate_on:
+        results = [_result(given, one, plan, (traffic, most), simulate_on) for one, plan in simulated]
+    setting = Setting(rollout=name, traffic=traffic, runs=runs, seed=given.seed, most=most)
     _print(
         options.form, synthetic_view.synthetic_view(setting, results), synthetic_view.synthetic_json(setting, results)
     )
@@ -93,15 +98,11 @@ def _traffic(options: TrafficOptions) -> Traffic:
         errors=options.errors if options.stable_errors is None else options.stable_errors,
         p95=options.stable_p95 or options.p95,
     )
-    return Traffic(per_second=options.rate or 0.0, candidate=candidate, stable=stable, burst=options.bursts)
+    return Traffic(per_second=options.rate, candidate=candidate, stable=stable, burst=options.bursts)
 
 
-def _refuse_endless(
-    options: SimulateOptions, simulated: Sequence[tuple[Alternative, SimulatedPlan]], most: timedelta
-) -> None:
-    """Refuse more ticks than anybody would wait for; a search takes the plan's own time."""
-    searched = (plan.length for _, plan in simulated) if options.traffic.find else ()
-    longest, interval = max((most, *searched)), options.scrape_interval
+def _refuse_endless(longest: timedelta, interval: timedelta) -> None:
+    """Refuse more ticks than anybody would wait for."""
     if longest > MOST_TICKS * interval:
         raise ConfigurationError(
             f"--for: {Duration.of(longest)} are more than {MOST_TICKS:,} scrapes of {Duration.of(interval)}: simulate "
@@ -121,20 +122,20 @@ def _refuse_named(plan: SimulatedPlan) -> None:
 
 
 def _result(
-    options: SimulateOptions,
+    given: TrafficOptions,
     one: Alternative,
     plan: SimulatedPlan,
     setting: tuple[Traffic, timedelta],
     simulate_on: Simulator,
 ) -> Result:
     traffic, most = setting
-    summary = simulate_on.summary(plan, traffic, options.traffic.runs, most)
+    summary = simulate_on.summary(plan, traffic, given.runs, most)
     found: dict[str, Smallest | None] = {}
-    for kind in _regressions(plan) if options.traffic.find else ():
+    for kind in _regressions(plan) if given.find else ():
 
         def runs_at(share: float, kind: str = kind) -> Summary:
             worse = _worse(traffic, kind, share)
-            return simulate_on.summary(plan, worse, min(options.traffic.runs, _SEARCHED), plan.length)
+            return simulate_on.summary(plan, worse, min(given.runs, _SEARCHED), plan.length)
 
         found[kind] = smallest_found(runs_at, _LOWEST)
     return Result(alternative=one, plan=plan, summary=summary, smallest=found)
@@ -153,20 +154,14 @@ def _worse(traffic: Traffic, kind: str, share: float) -> Traffic:
     return replace(traffic, candidate=worse)
 
 
-async def _recorded(options: SimulateOptions, name: str, plans: Sequence[Alternative]) -> None:
-    recorded = options.recorded
-    recording = (
-        read_recording(recorded.recording)
-        if recorded.recording is not None
-        else await _from_prometheus(options, recorded, plans)
-    )
+def _recorded(options: SimulateOptions, recording: Recording, name: str, plans: Sequence[Alternative]) -> None:
     try:
         interval = Duration(recording.header.scrape_interval).value
     except (ValueError, OverflowError) as problem:
-        raise ConfigurationError(f"{recorded.recording}, line 1: scrapeInterval: {problem}") from problem
-    if recorded.record is not None:
+        raise ConfigurationError(f"{options.source}, line 1: scrapeInterval: {problem}") from problem
+    if options.record is not None:
         conditions = [*_conditions(plans), *GUARDS]
-        _write(recorded.record, b"\n".join(recorded_lines(recording.header, recording.ticks, conditions)) + b"\n")
+        _write(options.record, b"\n".join(recorded_lines(recording.header, recording.ticks, conditions)) + b"\n")
     results = []
     for one in plans:
         first = options.stage or recording.header.stage
@@ -185,34 +180,22 @@ def _conditions(plans: Sequence[Alternative]) -> dict[AbortCondition, None]:
 
 
 async def _from_prometheus(
-    options: SimulateOptions, recorded: RecordedOptions, plans: Sequence[Alternative]
+    options: SimulateOptions, prometheus: PrometheusOptions, plans: Sequence[Alternative]
 ) -> Recording:
-    if recorded.prometheus is None or recorded.begin is None or recorded.candidate_backend is None:
-        raise ConfigurationError("--prometheus needs --from and --candidate-backend, and best --stable-backend as well")
     spec, now = plans[0].spec, datetime.now(UTC)
+    stable = prometheus.stable_backend
     place = Place(
-        url=recorded.prometheus,
+        url=prometheus.url,
         scrape_interval=options.scrape_interval,
-        namespace=recorded.namespace,
+        namespace=prometheus.namespace,
         model=spec.model,
-        candidate=(spec.version, _backend(recorded.candidate_backend, "--candidate-backend")),
-        stable=(
-            (stable_of(spec), _backend(recorded.stable_backend, "--stable-backend"))
-            if recorded.stable_backend is not None
-            else None
-        ),
+        candidate=(spec.version, prometheus.candidate_backend),
+        stable=(stable_of(spec), stable) if stable is not None else None,
     )
     asked = dict.fromkeys(GUARDS, False) | dict.fromkeys(_conditions(plans), True)
-    period = resolve_time(recorded.begin, now), resolve_time(recorded.end, now)
+    period = resolve_time(prometheus.begin, now), resolve_time(prometheus.end, now)
     recording = await read_prometheus(place, spec.metrics, asked, period)
     return replace(recording, header=structs.replace(recording.header, stage=options.stage))
-
-
-def _backend(text: str, option: str) -> BackendRef:
-    name, _, port = text.partition(":")
-    if not name or not port.isascii() or not port.isdecimal():
-        raise ConfigurationError(f"{option} {text}: write SERVICE:PORT, such as fraud-detector-v2-3-1:80")
-    return BackendRef(name=name, port=int(port))
 
 
 def _write(file: Path, content: bytes) -> None:

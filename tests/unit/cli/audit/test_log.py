@@ -8,7 +8,6 @@ from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
-import click
 import pytest
 
 from serinus.api.audit_record import Actor, ActorKind, AuditEvent, Authentication, OnBehalfOf, RolloutReference
@@ -138,8 +137,7 @@ def test_a_record_whose_time_cannot_be_read_is_not_hidden_by_a_filter_of_time(
     "words", [["--since", "yesterday"], ["--event", "Exploded"], ["-o", "xml"], ["--since", "2026-13-01"]]
 )
 def test_invalid_filters_are_wrong_usage(trail: Trail, words: list[str]) -> None:
-    with pytest.raises(click.UsageError):
-        trail.run("audit", "log", "ml/fraud", *words)
+    assert trail.run("audit", "log", "ml/fraud", *words) == 2
 
 
 def test_an_empty_log_is_explained_on_stderr(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
@@ -329,7 +327,7 @@ def test_without_a_cluster_the_policy_is_a_manifest(
     old.clock.at += timedelta(days=60)
     assert old.run("audit", "prune", "ml/fraud", *fleet, "--policy", str(policy)) == 0
     assert sorted(old.records) == [11]
-    assert old.run("audit", "prune", "ml/fraud", "--policy", str(policy)) == 1
+    assert old.run("audit", "prune", "ml/fraud", "--policy", str(policy)) == 2
     assert "--policy is for a registry without a cluster" in capsys.readouterr().out
 
 

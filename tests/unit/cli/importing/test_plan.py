@@ -189,8 +189,3 @@ def test_a_file_that_is_not_one_plan_is_named(tmp_path: Path, capsys: pytest.Cap
     file.write_text(content, encoding="utf-8")
     assert main(["import", "plan", str(file)]) == 1
     assert str(file) in capsys.readouterr().err
-
-
-def test_a_route_that_is_not_one_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["import", "plan", write(tmp_path, PLAN), "--route", "a/b/c"]) == 1
-    assert capsys.readouterr().err == "serinus: --route: invalid route 'a/b/c': write name or name/rule\n"

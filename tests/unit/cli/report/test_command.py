@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from serinus.api.model import ModelSpec
@@ -239,7 +240,7 @@ def test_as_of_shows_the_model_as_it_was(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_future_time_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="--as-of: 2030-01-01T00:00:00Z is in the future"):
+    with pytest.raises(ConfigurationError, match="2030-01-01T00:00:00Z is in the future"):
         Auditor((a_year(),)).ask("fraud-detector", "--as-of", "2030-01-01")
 
 
@@ -256,9 +257,9 @@ def test_a_page_that_cannot_be_written_says_where(tmp_path: Path) -> None:
 
 def test_without_a_model_or_a_question_the_registry_is_not_opened() -> None:
     auditor = Auditor((a_year(),))
-    with pytest.raises(ConfigurationError, match="name a MODEL, or give --live-at, --data or --artifact"):
+    with pytest.raises(click.UsageError, match="name a MODEL, or give --live-at, --data or --artifact"):
         auditor.ask()
-    with pytest.raises(ConfigurationError, match="--checkpoints and --public-key go together"):
+    with pytest.raises(click.UsageError, match="--checkpoints and --public-key go together"):
         auditor.ask("fraud-detector", "--checkpoints", "s3://audit/serinus")
     assert not auditor.asked
 
@@ -353,7 +354,7 @@ def test_an_unused_digest_is_an_answer_and_an_invalid_one_an_error(
     auditor = Auditor((a_year(),))
     assert auditor.ask("--data", digest_of_bytes("unknown")) == 0
     assert "No registered version has data sha256:" in capsys.readouterr().out
-    with pytest.raises(ConfigurationError, match="--artifact: invalid digest 'md5:1'"):
+    with pytest.raises(click.BadParameter, match="invalid digest 'md5:1'"):
         auditor.ask("--artifact", "md5:1")
 
 

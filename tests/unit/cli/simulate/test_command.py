@@ -180,7 +180,6 @@ def test_what_is_recorded_again_is_the_same_recording(capsys: pytest.CaptureFixt
     ("words", "problem"),
     [
         (("--recording", "missing.jsonl"), "missing.jsonl cannot be read: No such file or directory"),
-        (("--rate", "1/s", "--set", "canary"), "--set canary: 'canary' is not a change: write STAGE.FIELD=VALUE"),
         (("--rate", "1/s", "--set", "x.duration=1m"), "no stage x; the plan has staging, canary, production"),
         (("--rate", "1/s", "--set", "canary.abortOn[4]=error_rate > 1%"), "stage canary has 2 lines in abortOn"),
         (
@@ -217,9 +216,15 @@ PROMETHEUS = ("--prometheus", "http://127.0.0.1:9")
         (PROMETHEUS, "--prometheus needs --from and --candidate-backend, and best --stable-backend as well."),
         ((*PROMETHEUS, "--from", "1h"), "--prometheus needs --from and --candidate-backend"),
         ((*PROMETHEUS, "--candidate-backend", "a:1"), "--prometheus needs --from and --candidate-backend"),
-        ((*PROMETHEUS, "--candidate-backend", "a"), "'--candidate-backend': invalid backend 'a': write SERVICE:PORT"),
-        ((*PROMETHEUS, "--stable-backend", "a:b"), "'--stable-backend': invalid backend 'a:b': write SERVICE:PORT"),
-        (("--rate", "1/s", "--candidate-backend", ":1"), "invalid backend ':1'"),
+        (
+            (*PROMETHEUS, "--candidate-backend", "a"),
+            "invalid Service and port 'a': write name:port",
+        ),
+        (
+            (*PROMETHEUS, "--stable-backend", "a:b"),
+            "invalid Service and port 'a:b': write",
+        ),
+        (("--rate", "1/s", "--candidate-backend", ":1"), "invalid Service and port ':1'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
