@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from msgspec import structs
+
 from serinus.api.conditions import Condition, ConditionStatus, ConditionType
 from serinus.api.names import ObjectKey
 from serinus.api.parsing import encode
@@ -186,6 +188,55 @@ def rolled_back(**fields: Any) -> RolloutStatus:
     )
 
 
+def aborted() -> RolloutStatus:
+    """A person has ended the run: no condition decided."""
+    status = rolled_back()
+    assert status.rollback is not None
+    message = "Aborted by ada@example.org: INC-4711 (2026-11-23T13:58:00Z)."
+    return structs.replace(
+        status,
+        reason="Aborted",
+        summary=f"Serving 2.2.4 at 100%. 2.3.1 was rolled back at 13:58:00Z: {message[:-1]} at 5% traffic.",
+        rollback=structs.replace(
+            status.rollback,
+            reason=RollbackReason.ABORTED,
+            message=message,
+            condition="",
+            value="",
+            requests=0,
+            requested_by="ada@example.org",
+        ),
+        evidence=(a_judgement(LATENCY, value="181ms"), a_judgement(ERRORS)),
+    )
+
+
+def quarantined() -> RolloutStatus:
+    """What served was rolled back by a person, and the version that is wanted was rolled back before."""
+    message = "Rollback asked for by ada@example.org: INC-4711 (2026-11-23T13:58:00Z)."
+    return a_status(
+        phase=Phase.PAUSED,
+        reason="Quarantined",
+        summary="Serving 2.2.4 at 100% since 2026-11-23 13:58:00Z. "
+        f"2.3.0 was rolled back at 13:58:00Z: {message} Wanted is 2.3.1.",
+        next_action="2.3.1 was rolled back before: set spec.version to another one, or ask for a retry with "
+        "kubectl serinus retry fraud.",
+        stable=Serving(version="2.2.4", weight=100, since=NOW - timedelta(minutes=2)),
+        candidate=None,
+        stage=None,
+        evidence=(),
+        history=(
+            PastRun(
+                run=12,
+                version="2.3.0",
+                result=RunResult.ROLLED_BACK,
+                started_at=BEGAN,
+                ended_at=NOW - timedelta(minutes=2),
+                reason=message,
+            ),
+        ),
+    )
+
+
 def healthy() -> RolloutStatus:
     return a_status(
         phase=Phase.HEALTHY,
@@ -303,6 +354,8 @@ def a_subject(status: RolloutStatus, *, generation: int = 7, name: str = "fraud"
 STATES: Final = {
     "progressing": a_status,
     "rolled-back": rolled_back,
+    "aborted": aborted,
+    "quarantined": quarantined,
     "healthy": healthy,
     "awaiting-approval": awaiting_approval,
     "paused": paused,

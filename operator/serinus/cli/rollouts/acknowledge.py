@@ -3,7 +3,7 @@
 import re
 import sys
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from serinus.api.names import Command, ObjectKey
 from serinus.cli.context import CliContext
@@ -108,7 +108,7 @@ def refusal(given: GivenCommand, key: ObjectKey, place: Place) -> str:
 
 def _note(event: object, given: GivenCommand) -> str:
     """Return what an event says of this command: from the sentence about it on, without the run before it."""
-    if not isinstance(event, dict) or str(event.get("eventTime") or "")[:19] < _written(given.token):
+    if not isinstance(event, dict) or _last_time(event) < _written(given.token):
         return ""
     note, verb = str(event.get("note") or ""), given.command
     match event.get("reason"):
@@ -119,6 +119,13 @@ def _note(event: object, given: GivenCommand) -> str:
         case _:
             begin = -1
     return note[begin:] if begin >= 0 else ""
+
+
+def _last_time(event: dict[str, Any]) -> str:
+    """Return when the event was seen last, to the second: one that comes again is counted in a series."""
+    series = event.get("series")
+    last = series.get("lastObservedTime") if isinstance(series, dict) else None
+    return str(last or event.get("eventTime") or "")[:19]
 
 
 def _written(token: str) -> str:

@@ -130,10 +130,12 @@ def _why_not(verb: Command, mode: Mode, draft: Draft, situation: Situation) -> s
     match mode:
         case Running():
             return "the version is rolled back already, for another reason"
+        case RolledBack() if verb is Command.ROLLBACK and situation.observed.rollback_to and draft.status.stable:
+            return _no_target(draft.status.stable.version, draft, situation)
         case RollingBack() | RolledBack():
             return "the traffic is back already"
-        case Stranded() | Settled() if verb is Command.ROLLBACK:
-            return _no_target(mode, draft, situation)
+        case Stranded(candidate=bad) | Settled(stable=bad) if verb is Command.ROLLBACK:
+            return _no_target(bad.version, draft, situation)
         case Stranded():
             return "there is no version that the traffic could go to: set spec.version, or spec.rollbackTo"
         case Idle() | Settled():
@@ -142,12 +144,21 @@ def _why_not(verb: Command, mode: Mode, draft: Draft, situation: Situation) -> s
             assert_never(mode)
 
 
-def _no_target(mode: Stranded | Settled, draft: Draft, situation: Situation) -> str:
-    bad = mode.candidate.version if isinstance(mode, Stranded) else mode.stable.version
+def _no_target(bad: str, draft: Draft, situation: Situation) -> str:
+    """Return why the traffic of ``bad`` goes nowhere: no version could take it, or not the one that was named."""
     asked = situation.observed.rollback_to
     choice = choose_target(situation.spec, draft.status, situation.observed, bad, asked)
-    passed = f" ({choice.reasons})" if choice.passed_over else ""
-    return f"no version that has served well could take the traffic{passed}"
+    other = f". {choice.version} could take it: name that one" if choice.version is not None else ""
+    if asked == bad:
+        return f"{asked} serves already{other}"
+    passed_over = dict(choice.passed_over)
+    if asked in passed_over:
+        return f"{asked} cannot take the traffic: it {passed_over.pop(asked)}{other or _others(passed_over)}"
+    return f"no version that has served well could take the traffic{_others(passed_over)}"
+
+
+def _others(passed_over: dict[str, str]) -> str:
+    return f" ({'; '.join(f'{version} {why}' for version, why in passed_over.items())})" if passed_over else ""
 
 
 def _ignore(draft: Draft, situation: Situation, verb: Command, why: str) -> Draft:

@@ -204,12 +204,14 @@ def _answered(draft: Draft, cause: RollbackCause, pending: PendingCommands) -> D
 def _roll_back_stable(draft: Draft, situation: Situation, token: str) -> Draft | None:
     """Return the rollback of what serves, as a person asked for; None where no version could take the traffic.
 
-    After a rollback only to a version that the person names: the traffic is back already.
+    A version that is named gets it, or none: nobody has asked for another. After a rollback the traffic is back
+    already, so that one must be named.
     """
     stable, asked = draft.status.stable, situation.observed.rollback_to
-    if stable is None or (isinstance(draft.mode, RolledBack) and asked in {"", stable.version}):
+    if stable is None or (isinstance(draft.mode, RolledBack) and not asked):
         return None
-    if choose_target(situation.spec, draft.status, situation.observed, stable.version, asked).version is None:
+    target = choose_target(situation.spec, draft.status, situation.observed, stable.version, asked).version
+    if target is None or asked not in {"", target}:
         return None
     cause = rollback_asked(token, situation)
     return commands.acknowledged(rollback.roll_back(draft, stable, situation, cause), Command.ROLLBACK, token)

@@ -7,7 +7,7 @@ changes is a write.
 from typing import Final, assert_never
 
 from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_status import Rollback, RolloutStatus, StageState
+from serinus.api.rollout_status import Rollback, RolloutStatus, RunResult, StageState
 from serinus.engine.analysis.text import clock
 from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.modes import Idle, Mode, RolledBack, RollingBack, Running, Settled, Stranded
@@ -34,7 +34,7 @@ def _story(mode: Mode, status: RolloutStatus, situation: Situation, shares: Shar
         case Idle():
             return "No version serves yet." if serving == _NOTHING else f"{serving}. No run has begun."
         case Settled():
-            return _settled(mode, serving, situation.spec)
+            return _settled(mode, status, serving, situation.spec)
         case Running():
             return _running(mode, status, serving, situation.spec)
         case RollingBack(rollback=rollback):
@@ -102,11 +102,14 @@ def _serving(status: RolloutStatus, observed: Observation, on_route: Shares) -> 
     return f"Serving {main[0]}{also}"
 
 
-def _settled(mode: Settled, serving: str, spec: RolloutSpec | None) -> str:
-    stable = mode.stable
+def _settled(mode: Settled, status: RolloutStatus, serving: str, spec: RolloutSpec | None) -> str:
+    stable, last = mode.stable, next(iter(status.history), None)
     since = f"{stable.since:%Y-%m-%d %H:%M:%SZ}"
     wanted = f" Wanted is {spec.version}." if spec is not None and spec.version != stable.version else ""
-    return f"{serving} since {since}.{wanted}"
+    lost = ""
+    if last is not None and last.result is RunResult.ROLLED_BACK and wanted:
+        lost = f" {last.version} was rolled back at {clock(last.ended_at)}: {last.reason.rstrip('.')}."
+    return f"{serving} since {since}.{lost}{wanted}"
 
 
 def _running(mode: Running, status: RolloutStatus, serving: str, spec: RolloutSpec | None) -> str:

@@ -6,7 +6,7 @@ from typing import Final, assert_never
 from msgspec import Struct
 
 from serinus.api.names import Command
-from serinus.api.rollout_status import Phase, Rollback, RollbackReason, RolloutStatus
+from serinus.api.rollout_status import Phase, Rollback, RollbackReason, RolloutStatus, RunResult
 from serinus.engine.analysis.text import clock
 
 LONGEST_TOKEN: Final = 1024
@@ -59,7 +59,7 @@ def _has_had_effect(given: GivenCommand, status: RolloutStatus) -> bool:
             approved = any(one.token == token for one in status.approvals)
             return approved or (given.before.candidate is not None and status.phase is Phase.HEALTHY)
         case Command.ABORT | Command.ROLLBACK:
-            return _is_new(status.rollback, given.before.rollback)
+            return _is_new(status.rollback, given.before.rollback) or _is_over(status, given.before)
         case Command.RETRY:
             return status.run > given.before.run
         case _:
@@ -71,6 +71,14 @@ def _is_new(rollback: Rollback | None, before: Rollback | None) -> bool:
     if rollback is None or rollback.reason not in _BY_COMMAND:
         return False
     return before is None or rollback.decided_at != before.decided_at
+
+
+def _is_over(status: RolloutStatus, before: RolloutStatus) -> bool:
+    """Return whether a rollback was decided since and put away: of what served, while another version is wanted."""
+    last, last_before = next(iter(status.history), None), next(iter(before.history), None)
+    if status.rollback is not None or last is None or last.result is not RunResult.ROLLED_BACK:
+        return False
+    return last_before is None or last.ended_at > last_before.ended_at
 
 
 def story_of(status: RolloutStatus) -> str:

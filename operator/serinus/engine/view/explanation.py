@@ -61,12 +61,12 @@ def explanation_of(subject: Subject, now: datetime, *, everything: bool = False)
 
 
 def deciding(checks: tuple[CheckView, ...], status: RolloutStatus) -> tuple[CheckView, ...]:
-    """Return the condition that decided, or those that are awaited; all where none stands out."""
+    """Return the condition that decided, or those that are awaited; all where none stands out, as after an abort."""
     if status.rollback is not None:
         # The line in the status is as written, that of the rollback in normal form.
         line = _meaning(status.rollback.condition)
         found = tuple(one for one in checks if line is not None and _meaning(one.condition) == line)
-        return found or tuple(one for one in checks if one.mark is Mark.BAD)
+        return found or tuple(one for one in checks if one.mark is Mark.BAD) or checks
     open_ones = tuple(one for one in checks if one.mark is not Mark.GOOD)
     return open_ones or checks
 

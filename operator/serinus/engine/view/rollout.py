@@ -15,6 +15,7 @@ from serinus.api.rollout_status import (
     TestResult,
 )
 from serinus.engine.analysis.text import clock, span
+from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.view.checks import CheckView, Mark, checks_of
 from serinus.engine.view.silence import silence
 from serinus.engine.view.stages import StageView, TrafficView, stages_of, traffic_of
@@ -197,6 +198,10 @@ def _why(subject: Subject) -> tuple[str, ...]:
     status = subject.status
     if status.rollback is not None and status.phase in {Phase.ROLLED_BACK, Phase.ROLLING_BACK, Phase.PAUSED}:
         return why_rolled_back(status.rollback)
+    if status.reason == WaitReason.QUARANTINED.value and status.history:
+        last = status.history[0]
+        if last.result is RunResult.ROLLED_BACK and subject.spec is not None and last.version != subject.spec.version:
+            return (f"{last.version} was rolled back at {clock(last.ended_at)}: {last.reason}",)
     if status.paused is not None:
         by = f" by {status.paused.requested_by}" if status.paused.requested_by else ""
         return (f"Paused{by} at {clock(status.paused.at)}: {status.paused.reason}",)
@@ -251,6 +256,8 @@ def _commands(subject: Subject, standing: Standing) -> tuple[CommandView, ...]:
         return explain, command(f"retry {where}", f"run {bad} again")
     if status.phase is Phase.ROLLING_BACK:
         return (explain,)
+    if status.reason == WaitReason.QUARANTINED.value and subject.spec is not None:
+        return explain, command(f"retry {where}", f"run {subject.spec.version} again")
     if status.paused is not None:
         return command(f"resume {where}", "continue"), command(f"abort {where}", "roll back")
     if status.stage is not None and status.rollback is None:

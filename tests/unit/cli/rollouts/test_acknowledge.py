@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from serinus.api.names import Command
-from serinus.api.rollout_status import Pause, Phase, RollbackReason, RolloutStatus, StageApproval
+from serinus.api.rollout_status import PastRun, Pause, Phase, RollbackReason, RolloutStatus, RunResult, StageApproval
 from serinus.cli.context import CliContext
 from serinus.cli.main import run as run_words
 from serinus.engine.view.command_effect import Effect, GivenCommand, effect_of
@@ -107,6 +107,41 @@ def test_a_command_that_was_ignored_says_why_and_fails(
     kubectl.shows(handled(a_status(), "promote"))
     assert run("promote", "fraud") == 1
     assert capsys.readouterr().err == f"serinus: promote was ignored: no run.\n{a_status().summary}\n"
+
+
+def test_a_command_that_is_ignored_again_for_the_same_reason_says_so_again(
+    kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.has_events(
+        {
+            "reason": "CommandIgnored",
+            "note": "Run 1, 2.3.1: promote was ignored: no run.",
+            "eventTime": "2026-11-23T13:00:00.000000Z",
+            "series": {"count": 2, "lastObservedTime": "2026-11-23T14:00:01.000000Z"},
+        }
+    )
+    kubectl.shows(handled(a_status(), "promote"))
+    assert run("promote", "fraud") == 1
+    assert capsys.readouterr().err.startswith("serinus: promote was ignored: no run.\n")
+
+
+def test_a_rollback_of_what_serves_is_seen_although_another_version_is_wanted(
+    kubectl: ScriptedKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The operator puts such a rollback away at once: the history has it."""
+    past = PastRun(
+        run=12,
+        version="2.3.0",
+        result=RunResult.ROLLED_BACK,
+        started_at=NOW,
+        ended_at=NOW + timedelta(seconds=1),
+        reason=f"Rollback asked for by ada: {token('rollback')}.",
+    )
+    after = healthy()
+    kubectl.returns(an_object(healthy()))
+    kubectl.shows(handled(after, "rollback", history=(past, *after.history)))
+    assert run("rollback", "fraud") == 0
+    assert "had no effect" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["resume", "promote", "abort", "pause"])

@@ -67,7 +67,9 @@ def test_status_of_a_rollout_that_nobody_has_looked_at() -> None:
     check_golden(GOLDEN / "status-new.txt", status_screen(a_subject(RolloutStatus(), generation=1), PLAIN))
 
 
-@pytest.mark.parametrize("state", ["progressing", "rolled-back", "without-metrics", "awaiting-approval", "healthy"])
+@pytest.mark.parametrize(
+    "state", ["progressing", "rolled-back", "aborted", "quarantined", "without-metrics", "awaiting-approval", "healthy"]
+)
 def test_explain_in_each_state(state: str) -> None:
     check_golden(GOLDEN / f"explain-{state}.txt", explain_screen(a_subject(STATES[state]()), PLAIN))
 

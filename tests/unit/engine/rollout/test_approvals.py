@@ -284,4 +284,5 @@ def test_a_rollback_goes_where_a_person_says_unless_that_was_rolled_back_itself(
     world.wish("1.0.0").run(Phase.HEALTHY)
     world.rollback_to = "2.0.0"
     world.command(Command.ROLLBACK).settle()
-    assert (world.weight("2.0.0"), world.weight("0.9.0")) in {(None, 10_000), (0, 10_000)}
+    assert (world.weight("1.0.0"), world.weight("2.0.0") or 0) == (10_000, 0)
+    assert "2.0.0 cannot take the traffic: it was rolled back itself" in world.events[-1].message

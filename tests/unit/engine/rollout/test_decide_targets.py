@@ -86,20 +86,63 @@ def test_a_rollback_to_that_never_served_is_refused_before_the_start_and_passed_
     assert (world.weight("1.0.0"), world.weight("0.9.0")) == (10_000, 0)
 
 
-@pytest.mark.parametrize(("target", "ready"), [("1.5.0", 1), ("0.9.0", 1), ("0.8.0", 0)])
-def test_a_persons_rollback_of_what_serves_goes_nowhere_that_is_unfit(target: str, ready: int) -> None:
-    """Quarantined, never served, without endpoints: what serves is asked away all the same, to the next in order."""
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("1.5.0", "1.5.0 cannot take the traffic: it was rolled back itself"),
+        ("0.9.0", "0.9.0 cannot take the traffic: it has never served"),
+        ("0.8.0", "0.8.0 cannot take the traffic: it has no ready endpoint"),
+        ("9.9.9", "9.9.9 cannot take the traffic: it has never served"),
+        ("2.0.0", "2.0.0 serves already"),
+    ],
+)
+def test_a_rollback_of_what_serves_goes_to_the_version_that_is_named_or_nowhere(target: str, why: str) -> None:
     world = with_a_quarantined_version()
-    world.versions |= {"0.9.0": a_version("0.9.0"), "0.8.0": a_version("0.8.0", ready=ready)}
+    world.versions |= {"0.9.0": a_version("0.9.0"), "0.8.0": a_version("0.8.0", ready=0)}
     world.served = frozenset({"0.8.0"})
     world.wish("2.0.0").run(Phase.HEALTHY)
     world.rollback_to = target
 
+    world.command(Command.ROLLBACK).settle()
+
+    assert (world.status.phase, world.weight("2.0.0")) == (Phase.HEALTHY, 10_000)
+    ignored = world.events[-1]
+    assert ignored.reason.value == "CommandIgnored"
+    assert f"rollback was ignored: {why}. 1.0.0 could take it: name that one." in ignored.message
+
+
+def test_after_a_rollback_a_version_that_cannot_take_the_traffic_is_refused_by_name() -> None:
+    world = with_a_quarantined_version()
+    world.rollback_to = "9.9.9"
+
+    world.command(Command.ROLLBACK).settle()
+
+    assert (world.status.phase, world.weight("1.0.0")) == (Phase.ROLLED_BACK, 10_000)
+    assert "rollback was ignored: 9.9.9 cannot take the traffic: it has never served (" in world.events[-1].message
+
+
+def test_a_rollback_in_mid_run_ends_the_run_even_where_the_version_that_is_named_is_unfit() -> None:
+    """The version on trial is asked away: what serves beside it is proven."""
+    world = in_canary()
+    world.rollback_to = "9.9.9"
+
     world.command(Command.ROLLBACK).run(Phase.ROLLED_BACK)
 
     assert (world.weight("1.0.0"), world.weight("2.0.0")) == (10_000, 0)
-    assert not world.weight(target)
-    assert any(f"{target} was asked for, but it cannot take the traffic." in event.message for event in world.events)
+    assert any("9.9.9 was asked for, but it cannot take the traffic." in event.message for event in world.events)
+
+
+def test_the_status_says_why_what_served_was_taken_back_although_another_version_is_wanted() -> None:
+    world = with_a_quarantined_version()
+    world.versions["0.9.0"] = a_version("0.9.0")
+    world.served = frozenset({"0.9.0"})
+    world.rollback_to = "0.9.0"
+
+    world.command(Command.ROLLBACK, "wrong scores").settle()
+
+    assert world.weight("0.9.0") == 10_000
+    assert "1.0.0 was rolled back at" in world.status.summary
+    assert "wrong scores" in world.status.summary
 
 
 def stranded() -> World:
@@ -130,8 +173,15 @@ def test_a_person_leads_a_stranded_version_out_to_one_that_has_served() -> None:
     assert (rollback.reason.value, rollback.requested_by) == ("MetricBreached", "ada@example.org")
 
 
-@pytest.mark.parametrize("target", ["", "0.9.0", "7.7.7"])
-def test_a_rollback_of_a_stranded_version_that_has_no_effect_is_answered(target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("", "no version that has served well could take the traffic"),
+        ("0.9.0", "0.9.0 cannot take the traffic: it has never served"),
+        ("7.7.7", "7.7.7 cannot take the traffic: it has never served"),
+    ],
+)
+def test_a_rollback_of_a_stranded_version_that_has_no_effect_is_answered(target: str, why: str) -> None:
     world = stranded()
     world.versions["0.9.0"] = a_version("0.9.0")
     world.rollback_to = target
@@ -140,7 +190,7 @@ def test_a_rollback_of_a_stranded_version_that_has_no_effect_is_answered(target:
 
     assert world.weight("2.0.0") == 10_000
     assert world.reasons()[-1] == "CommandIgnored"
-    assert "no version that has served well could take the traffic" in world.events[-1].message
+    assert f"rollback was ignored: {why}" in world.events[-1].message
 
 
 def test_what_serves_beside_a_bad_version_serves_alone_where_no_version_is_fit() -> None:
