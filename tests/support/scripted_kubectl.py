@@ -11,6 +11,7 @@ import pytest
 
 _PROGRAM: Final = """#!/bin/sh
 printf '%s\\n' "$*" >> "{folder}/asked"
+printf '%s' "$KUBECONFIG" > "{folder}/kubeconfig"
 case "$*" in
   annotate*--output=json) cat "{folder}/object" ;;
   *--watch*) cat "{folder}/watch"; [ -e "{folder}/endless" ] && exec sleep 60; exit "$(cat "{folder}/status")" ;;

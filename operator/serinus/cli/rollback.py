@@ -11,6 +11,7 @@ from serinus.api.names import Command
 from serinus.cli import cluster_names
 from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
+from serinus.cli.kubeconfig import kubeconfig_options
 from serinus.cli.kubectl import Place
 from serinus.cli.registry.write import Change, Guards, guard_options, reason_options, roll_back
 from serinus.cli.rollouts.annotate import AnnotateOptions, annotate, override_option, wait_of, wait_options
@@ -77,12 +78,7 @@ class RollbackOptions:
     shell_complete=cluster_names.versions,
     help="version to go back to (default: the rollback target or last good version)",
 )
-@click.option(
-    "--context",
-    metavar="CONTEXT",
-    shell_complete=cluster_names.contexts,
-    help="kubeconfig context (default: the current one)",
-)
+@kubeconfig_options()
 @registry_options
 @reason_options
 @guard_options

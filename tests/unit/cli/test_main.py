@@ -161,6 +161,11 @@ def test_the_version_is_compared_with_that_of_the_operator(
     assert told.out.startswith(f"client    {__version__}\n")
     assert said in told.out + told.err
 
+    assert main(["version", "--operator", "-o", "json"]) == status
+    found = json.loads(capsys.readouterr().out)
+    assert (found["client"], found["same"]) == (__version__, status == 0)
+    assert [one["version"] for one in found["operators"]] == versions
+
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0

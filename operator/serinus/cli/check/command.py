@@ -14,6 +14,7 @@ from serinus.cli import cluster_names
 from serinus.cli.check.line import Line, State, failed, unknown
 from serinus.cli.command import STATUSES, Params, choice, command
 from serinus.cli.context import CliContext
+from serinus.cli.kubeconfig import kubeconfig_options
 from serinus.cli.output import echo
 from serinus.errors import SerinusError
 
@@ -63,12 +64,7 @@ class CheckOptions:
     shell_complete=cluster_names.namespaces,
     help="where the Rollouts are to be (default: kubectl's current one)",
 )
-@click.option(
-    "--context",
-    metavar="CONTEXT",
-    shell_complete=cluster_names.contexts,
-    help="kubeconfig context (default: the current one)",
-)
+@kubeconfig_options()
 @click.option("-o", "--output", type=choice(("text", "json")), default="text", show_default=True, help="format")
 def check(options: CheckOptions, context: CliContext) -> int:
     """Run the command."""

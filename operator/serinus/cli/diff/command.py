@@ -14,6 +14,7 @@ from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.diff.page import page
 from serinus.cli.diff.sources import Place, find_both
+from serinus.cli.kubeconfig import kubeconfig_options
 from serinus.cli.manifests import read_policy
 from serinus.cli.output import echo, echo_error
 from serinus.engine.versions.comparison import Answer, answer_of
@@ -79,12 +80,7 @@ class DiffOptions:
     shell_complete=cluster_names.namespaces,
     help="namespace of the versions (default: kubectl's current one)",
 )
-@click.option(
-    "--context",
-    metavar="CONTEXT",
-    shell_complete=cluster_names.contexts,
-    help="kubeconfig context (default: the current one)",
-)
+@kubeconfig_options()
 @click.option("--json", is_flag=True, help="print JSON")
 def diff(options: DiffOptions, _: CliContext) -> int:
     """Print the differences of two versions; return 0 accepted, 1 not accepted, 2 cannot be compared."""

@@ -10,6 +10,7 @@ from serinus.cli.lint.documents import Document, documents_of, read_sources
 from serinus.cli.lint.finding import Check, Finding, Level, Problem
 from serinus.cli.lint.folder_check import folder_findings
 from serinus.cli.lint.object_check import is_ours, object_problems
+from serinus.cli.lint.plan_check import is_plan, plan_problems
 
 FolderCheck: TypeAlias = Callable[[Sequence[Document]], Iterable[Finding]]
 """Checks the objects of all files against each other, and against what else there is."""
@@ -80,6 +81,9 @@ def check_files(names: Sequence[str], folder_check: FolderCheck = folder_finding
                 twice = Problem(Check.DUPLICATE_KEY, name, "is written twice in one object: only the last one counts")
                 titles = [document.title for document in read if document.number == number and not document.prefix]
                 findings.append(Finding(source.name, place.line, place.column, "".join(titles), twice))
+        for document in read:
+            if is_plan(document.manifest):
+                findings += [document.finding(one) for one in plan_problems(document.manifest, source.name)]
     ours = [document for document in documents if is_ours(document.manifest)]
     for document in ours:
         findings += [document.finding(problem) for problem in object_problems(document.manifest)]

@@ -9,6 +9,7 @@ import click
 from serinus.cli import cluster_names
 from serinus.cli.command import FILE, STATUSES, Params, choice, command
 from serinus.cli.context import CliContext
+from serinus.cli.kubeconfig import kubeconfig_options
 from serinus.cli.output import echo
 
 if TYPE_CHECKING:
@@ -90,12 +91,7 @@ class LintOptions:
     shell_complete=cluster_names.namespaces,
     help="with --cluster: namespace of objects that name none (default: kubectl's current one)",
 )
-@click.option(
-    "--context",
-    metavar="CONTEXT",
-    shell_complete=cluster_names.contexts,
-    help="with --cluster: kubeconfig context (default: the current one)",
-)
+@kubeconfig_options("with --cluster: ")
 @click.option(
     "--prometheus",
     metavar="URL",

@@ -12,6 +12,7 @@ import yaml
 
 from serinus.cli.lint.advice import plain
 from serinus.cli.lint.finding import Check, Finding, Problem
+from serinus.cli.lint.plan_check import STDIN_NAME, is_plan
 from serinus.cli.manifests import KubectlLoader
 from serinus.errors import ConfigurationError
 from serinus.yaml_text import YamlTextError, read_yaml
@@ -158,7 +159,7 @@ def read_sources(names: Sequence[str]) -> Iterator[SourceFile]:
     """
     for name in names:
         if name == STDIN:
-            yield SourceFile("<stdin>", _bounded(sys.stdin.buffer.read(_MAX_BYTES + 1), "<stdin>"))
+            yield SourceFile(STDIN_NAME, _bounded(sys.stdin.buffer.read(_MAX_BYTES + 1), STDIN_NAME))
             continue
         path = Path(name)
         for file in _files_in(path) if _is_folder(path) else (path,):
@@ -217,6 +218,8 @@ def documents_of(source: SourceFile) -> tuple[list[Document], list[Finding]]:
     for number, value in enumerate(values):
         if isinstance(value, dict):
             documents += _flattened(source, number, value)
+        elif is_plan(value):
+            documents.append(Document(source, number, "", {"stages": value}))
         else:
             place = source.place(number, "")
             odd = Problem(Check.YAML, "", "not an object: write apiVersion, kind, metadata and spec")

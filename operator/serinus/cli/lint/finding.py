@@ -20,6 +20,7 @@ class Check(StrEnum):
     """What was violated; the identifier in SARIF and JSON. Stable: scripts may rely on it."""
 
     YAML = "yaml"
+    PLAN = "plan"
     UNKNOWN_FIELD = "unknown-field"
     SCHEMA = "schema"
     RULE = "rule"
@@ -58,6 +59,7 @@ class Check(StrEnum):
 
 _MEANINGS = {
     Check.YAML: "The file is YAML, and each document an object.",
+    Check.PLAN: "The file is a manifest, not a plan in another form.",
     Check.UNKNOWN_FIELD: "The kind has the field.",
     Check.SCHEMA: "The schema of the CRD: types, lengths, patterns, required fields.",
     Check.RULE: "The CEL rules of the CRD.",

@@ -10,6 +10,7 @@ from serinus.api.names import ROLLOUT
 from serinus.api.schema import SUBDOMAIN, in_python
 from serinus.cli import cluster_names
 from serinus.cli.command import Params, choice, together
+from serinus.cli.kubeconfig import kubeconfig_options
 from serinus.cli.kubectl import Place
 from serinus.errors import ConfigurationError
 
@@ -35,12 +36,7 @@ place_options: Final = together(
         shell_complete=cluster_names.namespaces,
         help="namespace of the Rollout (default: kubectl's current one)",
     ),
-    click.option(
-        "--context",
-        metavar="CONTEXT",
-        shell_complete=cluster_names.contexts,
-        help="kubeconfig context (default: the current one)",
-    ),
+    kubeconfig_options(),
 )
 """The options for the namespace and the kubeconfig context."""
 
