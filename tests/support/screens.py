@@ -165,6 +165,7 @@ def rolled_back(**fields: Any) -> RolloutStatus:
     )
     return a_status(
         **{
+            "quarantined": ("2.3.1",),
             "phase": Phase.ROLLED_BACK,
             "reason": "MetricBreached",
             "summary": f"Serving 2.2.4 at 100%. 2.3.1 was rolled back at 13:58:00Z: {rollback.message}",

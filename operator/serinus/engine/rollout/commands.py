@@ -6,7 +6,8 @@ from typing import Final, assert_never
 from msgspec import structs
 
 from serinus.api.names import REASON_ANNOTATION, Command
-from serinus.api.rollout_status import Pause, RolloutStatus, StageApproval, StageState
+from serinus.api.rollout_status import Pause, Rollback, RolloutStatus, StageApproval, StageState
+from serinus.engine.analysis.text import clock
 from serinus.engine.rollout import approvals
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
@@ -132,6 +133,8 @@ def _why_not(verb: Command, mode: Mode, draft: Draft, situation: Situation) -> s
             return "the version is rolled back already, for another reason"
         case RolledBack() if verb is Command.ROLLBACK and situation.observed.rollback_to and draft.status.stable:
             return _no_target(draft.status.stable.version, draft, situation)
+        case RolledBack(rollback=done) if verb is Command.ROLLBACK:
+            return _already_back(done, draft, situation)
         case RollingBack() | RolledBack():
             return "the traffic is back already"
         case Stranded(candidate=bad) | Settled(stable=bad) if verb is Command.ROLLBACK:
@@ -155,6 +158,20 @@ def _no_target(bad: str, draft: Draft, situation: Situation) -> str:
     if asked in passed_over:
         return f"{asked} cannot take the traffic: it {passed_over.pop(asked)}{other or _others(passed_over)}"
     return f"no version that has served well could take the traffic{_others(passed_over)}"
+
+
+def _already_back(done: Rollback, draft: Draft, situation: Situation) -> str:
+    """Return why a rollback that names no version does not go further back: two people may ask for the same one."""
+    said, stable = (
+        f"the traffic is back already: {done.version} lost it at {clock(done.decided_at)}",
+        draft.status.stable,
+    )
+    if stable is None:
+        return said
+    choice = choose_target(situation.spec, draft.status, situation.observed, stable.version)
+    if choice.version is None:
+        return said
+    return f"{said}. To take it from {stable.version} as well, name the version: --to {choice.version}"
 
 
 def _others(passed_over: dict[str, str]) -> str:

@@ -213,6 +213,9 @@ def _roll_back_stable(draft: Draft, situation: Situation, token: str) -> Draft |
     target = choose_target(situation.spec, draft.status, situation.observed, stable.version, asked).version
     if target is None or asked not in {"", target}:
         return None
+    if isinstance(draft.mode, RolledBack):
+        # They are about the version that was rolled back before.
+        draft = draft.with_status(candidate=None, stage=None, evidence=(), tests=())
     cause = rollback_asked(token, situation)
     return commands.acknowledged(rollback.roll_back(draft, stable, situation, cause), Command.ROLLBACK, token)
 

@@ -252,8 +252,9 @@ def _commands(subject: Subject, standing: Standing) -> tuple[CommandView, ...]:
 
     explain = command(f"explain {where}", "why, with the queries")
     if status.phase is Phase.ROLLED_BACK:
-        bad = status.rollback.version if status.rollback is not None else ""
-        return explain, command(f"retry {where}", f"run {bad} again")
+        wanted = subject.spec.version if subject.spec is not None else ""
+        retried = (command(f"retry {where}", f"run {wanted} again"),) if wanted in status.quarantined else ()
+        return explain, *retried
     if status.phase is Phase.ROLLING_BACK:
         return (explain,)
     if status.reason == WaitReason.QUARANTINED.value and subject.spec is not None:

@@ -121,6 +121,34 @@ def test_after_a_rollback_a_version_that_cannot_take_the_traffic_is_refused_by_n
     assert "rollback was ignored: 9.9.9 cannot take the traffic: it has never served (" in world.events[-1].message
 
 
+def test_a_second_rollback_goes_further_back_only_to_a_version_that_is_named() -> None:
+    """Two people may ask for the same rollback; the status afterwards is about the version that lost its traffic."""
+    world = in_canary(versions={v: a_version(v) for v in ("0.9.0", "1.0.0", "2.0.0")})
+    world.served = frozenset({"0.9.0"})
+    world.quality["2.0.0"] = BAD
+    world.measure().run(Phase.ROLLED_BACK)
+    assert world.status.evidence
+
+    world.command(Command.ROLLBACK).settle()
+
+    assert world.weight("1.0.0") == 10_000
+    assert "the traffic is back already: 2.0.0 lost it at " in world.events[-1].message
+    assert "To take it from 1.0.0 as well, name the version: --to 0.9.0." in world.events[-1].message
+
+    world.rollback_to = "0.9.0"
+    seen = len(world.decisions)
+    world.command(Command.ROLLBACK, "again").settle()
+
+    assert world.weight("0.9.0") == 10_000
+    stored = [decision.status for _, _, decision in world.decisions[seen:]]
+    back = [status for status in stored if status.rollback is not None and status.rollback.to == "0.9.0"]
+    assert back
+    for status in back:
+        assert (status.stage, status.evidence) == (None, ())
+        assert status.candidate is not None
+        assert status.candidate.version == "1.0.0"
+
+
 def test_a_rollback_in_mid_run_ends_the_run_even_where_the_version_that_is_named_is_unfit() -> None:
     """The version on trial is asked away: what serves beside it is proven."""
     world = in_canary()
