@@ -24,6 +24,7 @@ from serinus.api.rollout_status import (
     StageState,
     TestResult,
     TestStatus,
+    TrafficPoint,
     VersionRequest,
 )
 from serinus.api.verdict import Cause, Verdict
@@ -125,6 +126,10 @@ def a_status(**fields: Any) -> RolloutStatus:
             "stable": Serving(version="2.2.4", weight=95, since=NOW - timedelta(days=3), backend=a_backend("2.2.4")),
             "candidate": Serving(version="2.3.1", weight=5, since=BEGAN, backend=a_backend("2.3.1")),
             "last_known_good": "2.2.2",
+            "traffic": (
+                TrafficPoint(at=BEGAN, desired=5, accepted=5),
+                TrafficPoint(at=NOW - timedelta(seconds=4), desired=5, accepted=5, observed=4.9, requests=812),
+            ),
             "route": RouteStatus(name="fraud", rule_name="predict"),
             "stage": CurrentStage(index=1, name="canary", state=StageState.ANALYZING, since=BEGAN, state_since=BEGAN),
             "phase_since": BEGAN - timedelta(minutes=2),

@@ -21,6 +21,7 @@ MAX_QUARANTINED: Final = 50
 MAX_FOREIGN: Final = 32
 """More backends than a rule of an HTTPRoute may have (16)."""
 MAX_POINTS: Final = 20
+MAX_TRAFFIC_POINTS: Final = 24
 """Points that are kept of each condition: at most 200 in a status, about 20 KB of etcd's 1.5 MiB for an object."""
 
 MAX_USED_REASONS: Final = 16
@@ -185,6 +186,34 @@ class EvidenceStatus(Model, frozen=True, kw_only=True):
     ] = ()
 
 
+class TrafficPoint(Model, frozen=True, kw_only=True):
+    """The candidate's share of the traffic at one time of the run."""
+
+    at: Annotated[datetime, Meta(description="When this was so (UTC).")]
+    desired: Annotated[float, Meta(description="Percent that was decided.", ge=0, le=100)]
+    accepted: (
+        Annotated[
+            float,
+            Meta(
+                description="Percent that the gateway has accepted last; absent where that is not known.", ge=0, le=100
+            ),
+        ]
+        | None
+    ) = None
+    observed: (
+        Annotated[
+            float,
+            Meta(
+                description="Percent of the latest requests; absent where none was read with this point.", ge=0, le=100
+            ),
+        ]
+        | None
+    ) = None
+    requests: Annotated[
+        int, Meta(description="Requests to the candidate and the stable version that this rests on.", ge=0)
+    ] = 0
+
+
 class Baseline(Model, frozen=True, kw_only=True):
     """What a guard counted of the stable version in the last stage in which it was compared with."""
 
@@ -298,6 +327,10 @@ class RolloutStatus(Model, frozen=True, kw_only=True):
     requested: VersionRequest | None = None
     evidence: Annotated[
         tuple[EvidenceStatus, ...], items("The last judgement of each condition.", most=MAX_EVIDENCE, key="condition")
+    ] = ()
+    traffic: Annotated[
+        tuple[TrafficPoint, ...],
+        items("The candidate's share in the last run, oldest first; thinned out.", most=MAX_TRAFFIC_POINTS),
     ] = ()
     baselines: Annotated[
         tuple[Baseline, ...],

@@ -8,7 +8,7 @@ from serinus.errors import InvalidObjectError
 
 
 def stored_status(raw: object) -> RolloutStatus:
-    """Return a stored status; points of the evidence that cannot be read are left out, as nothing is decided on them.
+    """Return a stored status; points of evidence and traffic that cannot be read are left out: nothing rests on them.
 
     Raises:
         InvalidObjectError: anything else of it cannot be read.
@@ -23,10 +23,11 @@ def stored_status(raw: object) -> RolloutStatus:
 
 
 def _without_points(raw: object) -> object:
-    evidence = raw.get("evidence") if isinstance(raw, dict) else None
-    if not isinstance(raw, dict) or not isinstance(evidence, list):
+    if not isinstance(raw, dict):
         return raw
-    return {**raw, "evidence": [_one_without(one) for one in evidence]}
+    rest = {name: value for name, value in raw.items() if name != "traffic"}
+    evidence = raw.get("evidence")
+    return {**rest, "evidence": [_one_without(one) for one in evidence]} if isinstance(evidence, list) else rest
 
 
 def _one_without(one: object) -> Any:  # noqa: ANN401 - as it was stored

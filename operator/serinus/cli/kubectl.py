@@ -25,7 +25,7 @@ _LOG: Final = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.")
 _NO_ROLLOUT: Final = re.compile(
     rf'Error from server \(NotFound\): {ROLLOUT.plural}\.{re.escape(ROLLOUT.group)} "([^"\s]+)" not found'
 )
-_DEFAULT: Final = "default"
+DEFAULT_NAMESPACE: Final = "default"
 """The namespace that kubectl takes where neither an option nor the kubeconfig names one."""
 
 
@@ -159,7 +159,7 @@ def problem_of(err: str, arguments: list[str]) -> str:
     if missing is None:
         return said
     given = _option("--namespace", arguments)
-    namespace = given or current_namespace(_option("--context", arguments)) or _DEFAULT
+    namespace = given or current_namespace(_option("--context", arguments)) or DEFAULT_NAMESPACE
     remedy = "`serinus list -A` shows all namespaces" if given else "name its namespace with -n"
     return f"no Rollout {missing[1]} in namespace {namespace}: {remedy}"
 

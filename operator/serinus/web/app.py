@@ -204,8 +204,7 @@ def _fragment(key: ObjectKey, facts: Facts, now: datetime) -> Fragment:
     view = rollout_view(facts.record, facts.route.value, now)
     model = facts.record.model.name
     versions = version_rows(facts.versions.value, model) if facts.versions.value is not None else ()
-    trail = facts.trail.value
-    traffic = traffic_chart(trail.rows, key.name, view.status.run) if trail is not None else None
+    traffic = traffic_chart(view.status, now)
     html = render("rollout_live.html.j2", key=key, view=view, facts=facts, versions=versions, traffic=traffic)
     return Fragment(html, f"{view.status.phase}: {view.status.summary}")
 

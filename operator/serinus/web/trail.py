@@ -7,9 +7,7 @@ from typing import Final
 
 from serinus.api.audit_record import AuditRecordSpec, Authentication
 from serinus.api.parsing import decode
-from serinus.api.quantities import Share
 from serinus.engine.audit.chain import StoredRecord
-from serinus.engine.report.runs import share_of
 from serinus.errors import InvalidObjectError
 
 PAGE: Final = 20
@@ -18,10 +16,7 @@ PAGE: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrailRow:
-    """One record; ``problem`` says why it cannot be read, and then the other parts are empty.
-
-    ``share`` is the candidate's share that the gateway had accepted; None where the record tells of none.
-    """
+    """One record; ``problem`` says why it cannot be read, and then the other parts are empty."""
 
     sequence: int
     at: datetime | None = None
@@ -35,7 +30,6 @@ class TrailRow:
     problem: str = ""
     rollout: str = ""
     run: int = 0
-    share: Share | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,5 +85,4 @@ def trail_row(number: int, stored: StoredRecord | None) -> TrailRow:
         message=record.message,
         rollout=record.rollout.name if record.rollout is not None else "",
         run=record.rollout.run if record.rollout is not None else 0,
-        share=share_of(record),
     )

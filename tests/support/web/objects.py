@@ -48,6 +48,20 @@ def rollout(name: str = "fraud", namespace: str = "ml", *, said: str = "", **sta
     }
 
 
+def _traffic() -> list[Raw]:
+    return [
+        {"at": at(1), "desired": 0, "accepted": 0},
+        {"at": at(2), "desired": 5, "accepted": 0},
+        {"at": at(2.1), "desired": 5, "accepted": 5},
+        *(
+            {"at": at(3 + 3 * n), "desired": 5, "accepted": 5, "observed": 4.4 + n / 5, "requests": 812}
+            for n in range(6)
+        ),
+        {"at": at(30.6), "desired": 0, "accepted": 5},
+        {"at": at(30.7), "desired": 0, "accepted": 0},
+    ]
+
+
 def _status(name: str, said: str) -> Raw:
     points = [
         {
@@ -116,6 +130,7 @@ def _status(name: str, said: str) -> Raw:
                 "message": f"there is no series{said}",
             },
         ],
+        "traffic": _traffic(),
         "tests": [{"name": "smoke", "result": "Passed", "message": f"200{said}", "at": at(1)}],
         "rollback": {
             "version": "2.3.1",

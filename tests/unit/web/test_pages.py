@@ -137,12 +137,12 @@ async def test_a_chart_has_a_title_a_description_its_limit_and_the_decision() ->
     assert "Observed value; dashed: limit 1%" in page.text
 
 
-async def test_the_accepted_share_over_the_run_is_drawn_from_its_records() -> None:
+async def test_the_share_over_the_run_is_drawn_as_desired_as_accepted_and_as_observed() -> None:
     text = (await page_of(a_cluster(), FRAUD)).text
-    assert "Share of the candidate in run 12: 1% from 2026-11-23 14:03:00, 2% from 2026-11-23 14:04:00" in text
-    assert "the highest is 5%" in text
-    assert "0% from 2026-11-23 14:22:00 UTC." in text
-    assert "over the run" not in (await page_of(a_cluster(), f"{FRAUD}?before=20")).text
+    assert "Share of the candidate in run 12 (UTC): 2026-11-23 13:38:00 desired 0%, accepted 0%;" in text
+    assert "dashed: desired, line: accepted by the gateway, dots: observed in the requests; the highest is 5.4%" in text
+    assert "2026-11-23 13:52:00 5% 5% 5.2% 812" in text
+    assert "Last observed: 5.4% of 812 requests." in text
 
 
 async def test_older_records_are_on_the_next_page_down_to_the_first() -> None:

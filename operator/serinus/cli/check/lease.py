@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from serinus.api.names import LEASE
 from serinus.cli.check.cluster import Cluster, text_at, value_at
-from serinus.cli.check.line import Line, failed, ok, unknown, warning
+from serinus.cli.check.line import Line, failed, ok, unknown
 from serinus.errors import RefusedError
 
 NO_CHART: Final = "no Deployment of the chart is in the cluster"
@@ -59,7 +59,7 @@ def by_lease(cluster: Cluster, now: datetime) -> list[Line]:
         return [ok("operator", said), unknown("configuration", unseen, remedy)]
     if held:
         said = f"Lease {_why_free(held[0])}, and no Deployment of the chart was found"
-        return [warning("operator", said, f"start the operator, or {_INSTALL}")]
+        return [failed("operator", said, f"start the operator, or {_INSTALL}")]
     return [failed("operator", f"{NO_CHART}, nor a Lease of an operator", _INSTALL)]
 
 

@@ -9,7 +9,7 @@ import click
 
 from serinus.cli.command import Params, command
 from serinus.cli.context import CliContext
-from serinus.cli.kubectl import Place, current_namespace
+from serinus.cli.kubectl import DEFAULT_NAMESPACE, Place, current_namespace
 from serinus.cli.output import echo, echo_error, write_screen
 from serinus.cli.rollouts.list_text import list_lines
 from serinus.cli.rollouts.options import RESOURCE, Output, output_option, place_of, place_options
@@ -21,7 +21,6 @@ from serinus.engine.view.standing import ORDER, Subject, standing_of
 from serinus.errors import InvalidObjectError
 
 OK: Final = 0
-DEFAULT_NAMESPACE: Final = "default"
 """The one that kubectl uses where the kubeconfig names none."""
 
 

@@ -143,7 +143,10 @@ def _traffic(view: RolloutView, look: Look) -> list[Line]:
     sign = mark_span(traffic.mark, look)
     desired = f"desired {traffic.desired:g}%   " if traffic.desired is not None else ""
     route: Line = (Span(traffic.route or "no route yet"),)
-    lines = _flowing("Traffic", [route, (Span(desired), sign, Span(f" {traffic.confirmed}", sign.style))], look)
+    parts: list[Line] = [route, (Span(desired), sign, Span(f" {traffic.confirmed}", sign.style))]
+    if traffic.observed is not None:
+        parts.append((Span(f"observed {traffic.observed:g}% of {number(traffic.requests)} requests"),))
+    lines = _flowing("Traffic", parts, look)
     return lines + (labelled("", traffic.message, look, Style.DIM) if traffic.message else [])
 
 

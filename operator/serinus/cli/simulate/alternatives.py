@@ -25,21 +25,31 @@ class Alternative:
     spec: RolloutSpec
 
 
-def read_plan(file: Path, name: str | None) -> tuple[str, Mapping[str, Any]]:
-    """Return the name and the raw spec of the Rollout in a file.
+@dataclass(frozen=True, slots=True)
+class WrittenPlan:
+    """A Rollout of a file: its name, its namespace (empty where the manifest names none), and its raw spec."""
+
+    name: str
+    namespace: str
+    spec: Mapping[str, Any]
+
+
+def read_plan(file: Path, name: str | None) -> WrittenPlan:
+    """Return the Rollout in a file.
 
     Raises:
         ConfigurationError: the file cannot be read, or it has no such Rollout, or several and no name is given.
     """
-    found = {str(raw["metadata"].get("name", "")): raw.get("spec") for raw in read_manifests(file, ROLLOUT)}
+    found = {str(raw["metadata"].get("name", "")): raw for raw in read_manifests(file, ROLLOUT)}
     wanted = [each for each in found if name in {None, each}]
     if len(wanted) != 1:
         names = ", ".join(found) or "none"
         raise ConfigurationError(f"{file} has these Rollouts: {names}. Name one of them with --rollout")
-    spec = found[wanted[0]]
+    raw = found[wanted[0]]
+    spec = raw.get("spec")
     if not isinstance(spec, dict):
         raise ConfigurationError(f"{file}: spec is missing")
-    return wanted[0], spec
+    return WrittenPlan(wanted[0], str(raw["metadata"].get("namespace") or ""), spec)
 
 
 def alternatives(file: Path, raw: Mapping[str, Any], changes: Sequence[Changes]) -> tuple[Alternative, ...]:

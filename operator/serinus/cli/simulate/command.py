@@ -51,14 +51,14 @@ class PrometheusOptions:
     Attributes:
         begin: when the first stage began.
         end: the last time that is read.
-        namespace: of the backends.
+        namespace: of the backends; None for that of the manifest.
         stable_backend: None where only the candidate is known.
     """
 
     url: str
     begin: datetime | timedelta
     end: datetime | timedelta
-    namespace: str
+    namespace: str | None
     candidate_backend: BackendRef
     stable_backend: BackendRef | None
 
@@ -211,7 +211,7 @@ _recorded_options: Final = together(
     click.option("--from", "begin", type=parse_time, metavar="TIME", help="when the first stage began"),
     click.option("--to", "end", type=parse_time, default="0m", metavar="TIME", help="until when (default: now)"),
     click.option(
-        "-n", "--namespace", default="default", show_default=True, metavar="NAMESPACE", help="namespace of the backends"
+        "-n", "--namespace", metavar="NAMESPACE", help="namespace of the backends (default: that of the manifest)"
     ),
     click.option("--candidate-backend", type=parse_backend, metavar="SERVICE:PORT", help="where the candidate served"),
     click.option(

@@ -13,6 +13,7 @@ from serinus.api.abort_condition import AbortCondition, ErrorRate, Latency, Name
 from serinus.api.preset_metrics import family
 from serinus.api.quantities import Duration
 from serinus.cli.context import CliContext
+from serinus.cli.kubectl import DEFAULT_NAMESPACE
 from serinus.cli.output import echo
 from serinus.cli.simulate import graphics, recorded_view, synthetic_view, terminal
 from serinus.cli.simulate.alternatives import Alternative, alternatives, read_plan
@@ -50,14 +51,14 @@ async def simulate(options: SimulateOptions, _: CliContext) -> int:
     Raises:
         SerinusError: the plan, the recording or the options are not usable, or Prometheus does not answer.
     """
-    name, raw = read_plan(options.file, options.rollout)
-    plans = alternatives(options.file, raw, options.changes)
+    written = read_plan(options.file, options.rollout)
+    name, plans = written.name, alternatives(options.file, written.spec, options.changes)
     try:
         match options.source:
             case TrafficOptions() as traffic:
                 _synthetic(options, traffic, name, plans)
             case PrometheusOptions() as prometheus:
-                _recorded(options, await _from_prometheus(options, prometheus, plans), name, plans)
+                _recorded(options, await _from_prometheus(options, prometheus, plans, written.namespace), name, plans)
             case Path() as file:
                 _recorded(options, read_recording(file), name, plans)
             case _:
@@ -180,14 +181,14 @@ def _conditions(plans: Sequence[Alternative]) -> dict[AbortCondition, None]:
 
 
 async def _from_prometheus(
-    options: SimulateOptions, prometheus: PrometheusOptions, plans: Sequence[Alternative]
+    options: SimulateOptions, prometheus: PrometheusOptions, plans: Sequence[Alternative], namespace: str
 ) -> Recording:
     spec, now = plans[0].spec, datetime.now(UTC)
     stable = prometheus.stable_backend
     place = Place(
         url=prometheus.url,
         scrape_interval=options.scrape_interval,
-        namespace=prometheus.namespace,
+        namespace=prometheus.namespace or namespace or DEFAULT_NAMESPACE,
         model=spec.model,
         candidate=(spec.version, prometheus.candidate_backend),
         stable=(stable_of(spec), stable) if stable is not None else None,

@@ -16,6 +16,7 @@ from serinus.engine.rollout.finalizer import finalizer_change
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.outbox import LAG, with_records
 from serinus.engine.rollout.status import described
+from serinus.engine.rollout.traffic.history import with_traffic
 from serinus.engine.rollout.traffic.weights import lacking_weight, planned_entries, weight_writes
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
@@ -33,7 +34,8 @@ def conclude(draft: Draft, before: RolloutStatus, situation: Situation) -> Decis
     draft, weights = weight_writes(draft, before, situation, wanted)
     lacking = lacking_weight(wanted, draft, situation) if not weights else None
     draft = _track_hold(draft, situation, unwatched=lacking is not None)
-    draft = structs.replace(draft, status=described(draft, before, situation, wanted, lacking))
+    shown = described(draft, before, situation, wanted, lacking)
+    draft = structs.replace(draft, status=with_traffic(shown, before, situation))
     draft = with_records(_announce(draft, before), before, situation)
     return Decision(
         status=draft.status,

@@ -45,11 +45,14 @@ def roll_back(draft: Draft, bad: Serving, situation: Situation, cause: RollbackC
     choice = choose_target(situation.spec, status, observed, bad.version, cause.asked_target)
     keeps = _serves_beside(bad, status, observed)
     target = choice.version or (keeps if keeps is not None else "")
+    message = cause.message
+    if cause.asked_target not in {"", target}:
+        message += f" {cause.asked_target} was asked for, but it cannot take the traffic."
     rollback = Rollback(
         version=bad.version,
         to=target,
         reason=cause.reason,
-        message=cause.message,
+        message=message,
         condition=cause.judged.condition.text if cause.judged is not None else "",
         value=cause.judged.value if cause.judged is not None else "",
         requests=cause.judged.requests if cause.judged is not None else 0,
@@ -64,10 +67,9 @@ def roll_back(draft: Draft, bad: Serving, situation: Situation, cause: RollbackC
         return _strand(draft, rollback, choice)
     draft = _record(draft, bad, rollback, situation)
     gets = f"all traffic to {target}" if target else "the rule's other backends serve alone"
-    message = f"{cause.message} {bad.version} {bad.weight:g}% -> 0%, {gets}.{_note(choice, target, cause)}"
     return draft.with_event(
         EventReason.ROLLBACK_STARTED,
-        message,
+        f"{message} {bad.version} {bad.weight:g}% -> 0%, {gets}.{_note(choice, target)}",
         warning=True,
         by=cause.requested_by,
         why=cause.why,
@@ -75,16 +77,11 @@ def roll_back(draft: Draft, bad: Serving, situation: Situation, cause: RollbackC
     )
 
 
-def _note(choice: Choice, target: str, cause: RollbackCause) -> str:
+def _note(choice: Choice, target: str) -> str:
     """Return what a person must know of the target: that it is not ready, and which ones were passed over."""
-    note = ""
     if choice.version is None and target:
-        note = f" {target} KEEPS SERVING ALTHOUGH IT IS NOT FIT TO: {choice.reasons or 'it is not ready'}."
-    elif choice.passed_over:
-        note = f" Passed over: {choice.reasons}."
-    if cause.asked_target not in {"", target}:
-        note += f" {cause.asked_target} was asked for, but it cannot take the traffic."
-    return note
+        return f" {target} KEEPS SERVING ALTHOUGH IT IS NOT FIT TO: {choice.reasons or 'it is not ready'}."
+    return f" Passed over: {choice.reasons}." if choice.passed_over else ""
 
 
 def _serves_beside(bad: Serving, status: RolloutStatus, observed: Observation) -> str | None:

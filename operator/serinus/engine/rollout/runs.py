@@ -130,6 +130,7 @@ def start(draft: Draft, situation: PlannedSituation) -> Draft:
         candidate=candidate,
         stage=CurrentStage(index=0, name=first.name, state=StageState.PREPARING, since=now, state_since=now),
         evidence=(),
+        traffic=(),
         baselines=(),
         tests=(),
         approvals=(),

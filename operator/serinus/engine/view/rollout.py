@@ -260,7 +260,8 @@ def _commands(subject: Subject, standing: Standing) -> tuple[CommandView, ...]:
     if status.reason == WaitReason.QUARANTINED.value and subject.spec is not None:
         return explain, command(f"retry {where}", f"run {subject.spec.version} again")
     if status.paused is not None:
-        return command(f"resume {where}", "continue"), command(f"abort {where}", "roll back")
+        stop = (command(f"abort {where}", "roll back"),) if status.candidate is not None else ()
+        return command(f"resume {where}", "continue"), *stop
     if status.stage is not None and status.rollback is None:
         on = command(f"promote {where}", "leave the stage")
         held = (on,) if status.stage.state is StageState.AWAITING_APPROVAL else ()

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.rollout import RolloutSpec
-from serinus.api.rollout_status import CurrentStage, Phase, RolloutStatus, RunResult, StageState
+from serinus.api.rollout_status import CurrentStage, Phase, RolloutStatus, RunResult, StageState, TrafficPoint
 from serinus.api.route import RuleId
 from serinus.engine.analysis.text import span
 from serinus.engine.view.checks import Mark
@@ -32,6 +32,8 @@ class TrafficView(Struct, frozen=True, kw_only=True):
         mark: good where the gateway has accepted the weights and the requests agree.
         confirmed: ``accepted``, ``not accepted`` or ``not known``.
         message: the condition TrafficConfirmed in words.
+        observed: percent of the latest requests that the candidate has answered; None where that is not known.
+        requests: that the observed share rests on.
     """
 
     route: str
@@ -39,6 +41,8 @@ class TrafficView(Struct, frozen=True, kw_only=True):
     mark: Mark
     confirmed: str
     message: str
+    observed: float | None = None
+    requests: int = 0
 
 
 def stages_of(
@@ -94,14 +98,25 @@ def traffic_of(spec: RolloutSpec | None, status: RolloutStatus) -> TrafficView:
         ConditionStatus.UNKNOWN: (Mark.NONE, "not known"),
     }
     mark, confirmed = words[found.status if found is not None else None]
-    route = status.route
+    route, seen = status.route, _last_seen(status)
     return TrafficView(
         route=RuleId(route.kind, route.name, route.rule_name).title if route is not None else "",
         desired=_desired(spec, status),
         mark=mark,
         confirmed=confirmed,
         message=found.message if found is not None else "",
+        observed=seen.observed if seen is not None else None,
+        requests=seen.requests if seen is not None else 0,
     )
+
+
+def _last_seen(status: RolloutStatus) -> TrafficPoint | None:
+    """Return the last observed share; None where the share has changed since."""
+    candidate = status.candidate
+    last = next((one for one in reversed(status.traffic) if one.observed is not None), None)
+    if candidate is None or last is None or last.desired != candidate.weight or not candidate.weight:
+        return None
+    return last
 
 
 def _desired(spec: RolloutSpec | None, status: RolloutStatus) -> float | None:

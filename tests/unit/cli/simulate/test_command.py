@@ -12,6 +12,9 @@ import yaml
 
 from serinus.cli import main
 from serinus.cli.simulate import command
+from serinus.cli.simulate.prometheus import Place
+from serinus.cli.simulate.recording import Recording
+from serinus.errors import ConfigurationError
 from support.manifests.builders import rollout
 
 QUICKSTART: Final = "examples/quickstart/40-rollout.yaml"
@@ -317,3 +320,24 @@ def test_what_only_a_model_server_tells_is_not_made_up(
     file.write_text(yaml.safe_dump(plan), encoding="utf-8")
     assert simulate("--rate", "1/s", file=str(file)) == 1
     assert f"{line}: what a model server tells has no value in synthetic traffic" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("written", "given", "asked"), [("demo", (), "demo"), ("demo", ("-n", "ml"), "ml"), ("", (), "default")]
+)
+def test_the_backends_are_in_the_namespace_of_the_manifest(
+    written: str, given: tuple[str, ...], asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: list[Place] = []
+
+    async def read(place: Place, *_: object) -> Recording:
+        places.append(place)
+        raise ConfigurationError("enough")
+
+    monkeypatch.setattr("serinus.cli.simulate.produce.read_prometheus", read)
+    file = Path(a_rollout(tmp_path, {"name": "all", "traffic": "100%", "abortOn": ["error_rate > 1%"]}))
+    if written:
+        file.write_text(file.read_text().replace("metadata:", f"metadata:\n  namespace: {written}", 1))
+    words = ("--prometheus", "http://127.0.0.1:9", "--from", "1h", "--candidate-backend", "a:1", *given)
+    assert main(["simulate", "-f", str(file), *words]) == 1
+    assert [place.namespace for place in places] == [asked]
