@@ -1,8 +1,6 @@
 """The evidence as the status shows it: refreshed once a minute, at a new verdict, and with the decision of a stage."""
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Final
 
 from msgspec import structs
 
@@ -10,10 +8,8 @@ from serinus.api.rollout_status import EvidenceStatus
 from serinus.engine.analysis.assessment import Assessment, Progress
 from serinus.engine.analysis.growth import with_point
 from serinus.engine.rollout.draft import Situation
+from serinus.engine.rollout.intervals import REFRESH
 from serinus.engine.rollout.outbox import shown
-
-REFRESH: Final = timedelta(minutes=1)
-"""How often the figures of a running stage's evidence are refreshed while the verdicts stay the same."""
 
 
 def settled(

@@ -9,7 +9,7 @@ from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.rollout_status import EvidenceStatus, Phase, RolloutStatus, StageState
 from serinus.api.verdict import Verdict
 from serinus.engine.rollout.decision import Decision
-from serinus.engine.rollout.evidence import REFRESH
+from serinus.engine.rollout.intervals import REFRESH
 from serinus.engine.rollout.modes import Running, mode_of
 
 CHANGE: Final = timedelta(seconds=2)
@@ -84,6 +84,7 @@ def _facts(status: RolloutStatus, run: Running) -> RolloutStatus:
         summary="",
         next_action="",
         evidence=(),
+        traffic=(),
         conditions=(),
         # New ones are counted; those that the registry has go with the next write.
         records=(),

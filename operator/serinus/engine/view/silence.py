@@ -6,7 +6,7 @@ from typing import Final
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import CurrentStage, RolloutStatus, StageState
 from serinus.engine.analysis.text import clock, span
-from serinus.engine.rollout.evidence import REFRESH
+from serinus.engine.rollout.intervals import REFRESH
 from serinus.engine.rollout.waiting import WaitReason
 
 _MISSED: Final = 3

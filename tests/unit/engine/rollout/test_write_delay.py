@@ -10,7 +10,7 @@ from serinus.api.rollout_status import RolloutStatus, StageState
 from serinus.api.verdict import Verdict
 from serinus.engine.analysis.measurements import Batch
 from serinus.engine.rollout.decision import Decision, Event, EventReason
-from serinus.engine.rollout.evidence import REFRESH
+from serinus.engine.rollout.intervals import REFRESH
 from serinus.engine.rollout.write_delay import CHANGE, WORDING, write_delay
 from support.world import BAD, GOOD, World
 
