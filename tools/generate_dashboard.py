@@ -47,7 +47,7 @@ _NOW: Final = (
         "Rollouts by phase",
         _COUNT,
         "All Rollouts of all namespaces.",
-        (("{{phase}}", "sum by (phase) (serinus_rollouts)"),),
+        (("{{phase}}", "sum by (phase) (serinus_rollouts_by_phase)"),),
         stacked=True,
     ),
     Panel(
@@ -156,7 +156,7 @@ _EVIDENCE: Final = (
         _COUNT,
         "By outcome; rollbacks by reason.",
         (
-            ("{{outcome}}", "sum by (outcome) (increase(serinus_runs_total[1d]))"),
+            ("{{outcome}}", "sum by (outcome) (increase(serinus_rollouts_total[1d]))"),
             ("rolled back: {{reason}}", "sum by (reason) (increase(serinus_rollbacks_total[1d])) > 0"),
         ),
     ),
@@ -213,7 +213,7 @@ _OPERATOR: Final = (
         "Failed reconciles by reason, failed audit writes, weights put right.",
         (
             ("{{reason}}", "sum by (reason) (rate(serinus_reconcile_errors_total[$__rate_interval]))"),
-            ("audit writes", "sum(rate(serinus_audit_record_failures_total[$__rate_interval]))"),
+            ("audit writes", 'sum(rate(serinus_audit_writes_total{result="failed"}[$__rate_interval]))'),
             ("weights put right", "sum(rate(serinus_weight_drift_corrections_total[$__rate_interval]))"),
         ),
     ),
@@ -240,7 +240,7 @@ _OPERATOR: Final = (
 
 ROWS: Final = (("Now", _NOW), ("Evidence", _EVIDENCE), ("Operator", _OPERATOR))
 
-_ENDED: Final = "sum by (outcome) (changes(serinus_runs_total[$__rate_interval])) > 0"
+_ENDED: Final = "sum by (outcome) (changes(serinus_rollouts_total[$__rate_interval])) > 0"
 """Marks the end of each run in all charts."""
 
 

@@ -5,6 +5,7 @@ is not kept at all: see :mod:`serinus.telemetry.rollout_series` for what each Ro
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -26,6 +27,13 @@ _SAFE: Final = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
 """Seconds until traffic is safe; 2 s and 60 s are where the objective and the alert are."""
 
 _RUN: Final = (60, 300, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400, 172_800, 604_800)
+
+
+class AuditWrite(StrEnum):
+    """What came of a write of an audit record."""
+
+    ACCEPTED = "accepted"
+    FAILED = "failed"
 
 
 class Telemetry:
@@ -87,16 +95,22 @@ class Telemetry:
             self.queue_waits.labels(lane)
 
     def _register_rollouts(self, registry: CollectorRegistry) -> None:
-        self.phases = Gauge("serinus_rollouts", "Rollouts by phase.", ["phase"], registry=registry)
+        self.phases = Gauge("serinus_rollouts_by_phase", "Rollouts by phase.", ["phase"], registry=registry)
         self.verdicts = Gauge(
             "serinus_analysis_verdicts",
             "Conditions of runs under way by their last verdict; cause says why one is Unknown.",
             ["verdict", "cause"],
             registry=registry,
         )
-        self.runs = Counter("serinus_runs_total", "Ended runs.", ["outcome"], registry=registry)
+        self.checks = Counter(
+            "serinus_analysis_checks_total",
+            "Judgements of conditions that a status shows: at each new verdict, and once a minute.",
+            ["metric", "verdict"],
+            registry=registry,
+        )
+        self.runs = Counter("serinus_rollouts_total", "Ended runs.", ["outcome"], registry=registry)
         self.run_seconds = Histogram(
-            "serinus_run_duration_seconds", "Length of ended runs.", ["outcome"], buckets=_RUN, registry=registry
+            "serinus_rollout_duration_seconds", "Length of ended runs.", ["outcome"], buckets=_RUN, registry=registry
         )
         self.rollbacks = Counter("serinus_rollbacks_total", "Rollbacks started.", ["reason"], registry=registry)
         self.rollback_seconds = Histogram(
@@ -138,12 +152,14 @@ class Telemetry:
         )
 
     def _register_audit(self, registry: CollectorRegistry) -> None:
-        self.records = Counter(
-            "serinus_audit_records_total", "Audit records accepted by the registry.", ["event"], registry=registry
+        self.audit_writes = Counter(
+            "serinus_audit_writes_total",
+            "Audit records that the registry has accepted, and failed attempts to deliver one.",
+            ["result"],
+            registry=registry,
         )
-        self.record_failures = Counter(
-            "serinus_audit_record_failures_total", "Failed attempts to deliver an audit record.", registry=registry
-        )
+        for outcome in AuditWrite:
+            self.audit_writes.labels(outcome.value)
         self.records_waiting = Gauge(
             "serinus_audit_records_waiting", "Audit records waiting in the status of Rollouts.", registry=registry
         )

@@ -19,6 +19,7 @@ from serinus.ports.cluster_state import ModelRecord, ModelVersionRecord
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 from serinus.reconcile.modelversions.status import entry_of, pending_entries, policy_conditions
 from serinus.reconcile.ports import Ports
+from serinus.telemetry import AuditWrite
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class VersionRecorder:
             except SerinusError as failure:
                 return tuple(sorted(recorded)), failure
             recorded.append(event.value)
-            telemetry.records.labels(event.value).inc()
+            telemetry.audit_writes.labels(AuditWrite.ACCEPTED.value).inc()
         return tuple(sorted(recorded)), None
 
     async def _ask_standing(self, model: ObjectKey, version: ModelVersionRecord) -> None:
@@ -137,7 +138,7 @@ class VersionRecorder:
         except SerinusError as failure:
             return recorded, failure
         else:
-            self._ports.telemetry.records.labels(event.value).inc()
+            self._ports.telemetry.audit_writes.labels(AuditWrite.ACCEPTED.value).inc()
         return wanted, None
 
     def _registered(self, model: ObjectKey, version: ModelVersionRecord, state: RegistrationState) -> None:

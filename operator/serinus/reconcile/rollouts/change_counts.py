@@ -7,12 +7,16 @@ from serinus.telemetry import Telemetry
 
 
 def count_changes(telemetry: Telemetry, before: RolloutStatus, after: RolloutStatus) -> None:
-    """Count rollbacks, ended runs and corrections of the weights; nothing else is known of them afterwards."""
+    """Count rollbacks, ended runs, judgements and corrections: nothing else is known of them afterwards."""
     _count_rollback(telemetry, before, after)
     if after.history and after.history[:1] != before.history[:1]:
         run = after.history[0]
         telemetry.runs.labels(run.result.value).inc()
         telemetry.run_seconds.labels(run.result.value).observe((run.ended_at - run.started_at).total_seconds())
+    judged = {one.condition: one.at for one in before.evidence}
+    for one in after.evidence:
+        if judged.get(one.condition) != one.at:
+            telemetry.checks.labels(one.name, one.verdict.value).inc()
     corrected_at = after.route.corrected_at if after.route is not None else None
     if corrected_at is not None and (before.route is None or before.route.corrected_at != corrected_at):
         telemetry.drift_corrections.inc()

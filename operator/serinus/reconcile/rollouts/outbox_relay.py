@@ -22,6 +22,7 @@ from serinus.reconcile.background import BackgroundTasks
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.announcements import Announcements
+from serinus.telemetry import AuditWrite
 
 logger = logging.getLogger(__name__)
 
@@ -177,11 +178,10 @@ class OutboxRelay:
         except SerinusError as failure:
             problem = str(failure)
         else:
-            for audit_entry in entries:
-                self._telemetry.records.labels(audit_entry.event.value).inc()
+            self._telemetry.audit_writes.labels(AuditWrite.ACCEPTED.value).inc(len(entries))
             logger.debug("%s: records up to %d: %s", model, sequence, told)
             return ""
-        self._telemetry.record_failures.inc()
+        self._telemetry.audit_writes.labels(AuditWrite.FAILED.value).inc()
         logger.warning("%s: not recorded yet: %s: %s", model, told, problem)
         return problem
 

@@ -102,9 +102,11 @@ async def test_a_rollback_is_counted_and_timed_from_the_breach_until_it_is_safe(
     assert value(samples, "serinus_breach_to_safe_seconds_count") == 1
     took = value(samples, "serinus_breach_to_safe_seconds_sum")
     assert value(samples, "serinus_rollback_duration_seconds_sum") <= took < 10
-    assert value(samples, "serinus_runs_total", outcome="RolledBack") == 1
-    assert value(samples, "serinus_runs_total", outcome="Promoted") == 0
-    assert value(samples, "serinus_run_duration_seconds_count", outcome="RolledBack") == 1
+    assert value(samples, "serinus_analysis_checks_total", metric="error_rate", verdict="Breach") == 1
+    assert value(samples, "serinus_audit_writes_total", result="accepted") >= 4
+    assert value(samples, "serinus_rollouts_total", outcome="RolledBack") == 1
+    assert value(samples, "serinus_rollouts_total", outcome="Promoted") == 0
+    assert value(samples, "serinus_rollout_duration_seconds_count", outcome="RolledBack") == 1
     assert value(samples, "serinus_reconcile_duration_seconds_count", lane="safety") > 0
     assert value(samples, "serinus_queue_wait_seconds_count", lane="ordinary") > 0
     assert value(samples, "serinus_queue_wait_seconds_count", lane="versions") > 0
@@ -121,8 +123,8 @@ async def test_the_series_of_a_rollout_go_with_it_and_totals_fall_to_zero() -> N
         await until(lambda: rig.cache.rollout(key()) is None, why="the deletion")
         after = await scraped(rig)
 
-    assert value(before, "serinus_rollouts", phase="Progressing") == 1
-    assert value(after, "serinus_rollouts", phase="Progressing") == 0
+    assert value(before, "serinus_rollouts_by_phase", phase="Progressing") == 1
+    assert value(after, "serinus_rollouts_by_phase", phase="Progressing") == 0
     assert {sum(one for _, one in after["serinus_analysis_verdicts"])} == {0}
     left = [name for name, found in after.items() if any("name" in labels for labels, _ in found)]
     assert left == []
@@ -141,4 +143,4 @@ async def test_which_rollouts_have_series_is_a_setting(setting: RolloutSeries, s
     samples = await scraped(rig)
 
     assert {labels["name"] for labels, _ in samples.get("serinus_rollout_info", [])} == shown
-    assert value(samples, "serinus_rollouts", phase="Healthy") == 1
+    assert value(samples, "serinus_rollouts_by_phase", phase="Healthy") == 1
