@@ -44,12 +44,16 @@ def _check(check: CheckView, words: str, explained: Explanation, now: datetime, 
     sign = mark_span(check.mark, look)
     guard = "  (a guard that nobody wrote)" if check.guard else ""
     of = f"  {explained.version}, judged {ago(check.at, now)}"
-    head: Line = (sign, Span(" "), Span(check.condition, Style.BOLD), Span(guard, Style.DIM), Span(of, Style.DIM))
+    head: list[Line] = [(sign, Span(" "), Span(check.condition, Style.BOLD), Span(guard, Style.DIM))]
+    if sum(span.cells for span in head[0]) + len(of) <= look.width:
+        head = [(*head[0], Span(of, Style.DIM))]
+    else:
+        head.append((Span(of, Style.DIM),))
     value = f"{check.value or 'unknown'}, limit {check.limit}, {number(check.requests)} requests"
     cause = f" ({check.cause})" if check.cause else ""
     verdict = f"{check.verdict.value}{cause}" + (f": {check.message}" if check.message else "")
     lines = [
-        head,
+        *head,
         *labelled("Value", value, look),
         *labelled("Verdict", verdict, look, sign.style),
         *labelled("Why", words, look),
