@@ -19,6 +19,20 @@ _BASE: Final = "localhost/serinus-base"
 _OF_THE_MACHINE: Final = ("/etc/ssl/certs", "/etc/pip.conf")
 
 
+def context(folder: Path) -> Path:
+    """Copy what a build of this checkout reads into a folder, in which nobody edits it, and return the folder."""
+    ignored = (CHECKOUT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    included = [line.removeprefix("!") for line in ignored if line.startswith("!")]
+    for name in ("Dockerfile", ".dockerignore", *included):
+        source, target = CHECKOUT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy(source, target)
+    return folder
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """buildah with a storage of its own."""
@@ -30,7 +44,8 @@ class Engine:
         program = shutil.which("buildah")
         assert program is not None, "buildah is not on PATH: apt-get install buildah"
         options = ("--root", str(self.storage / "root"), "--runroot", str(self.storage / "run"))
-        command = [program, *options, "--storage-driver", "vfs", *arguments]
+        driver = os.environ.get("STORAGE_DRIVER", "vfs")
+        command = [program, *options, "--storage-driver", driver, *arguments]
         done = subprocess.run(
             command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=_BUILD_SECONDS
         )
@@ -44,13 +59,13 @@ class Engine:
         self.run("commit", "--quiet", "--timestamp", "0", container, _BASE)
         self.run("rm", container)
 
-    def build(self, name: str, *, epoch: int) -> str:
-        """Build the Dockerfile of this checkout without any cache and return the image's id."""
+    def build(self, name: str, context: Path, *, epoch: int) -> str:
+        """Build the Dockerfile in a folder without any cache and return the image's id."""
         mounted = [f"--volume={path}:{path}:ro" for path in _OF_THE_MACHINE if Path(path).exists()]
         return self.run(
             "build", "--quiet", "--no-cache", "--isolation", "chroot", "--network", "host", "--pull-never",
             "--timestamp", str(epoch), "--build-arg", f"SOURCE_DATE_EPOCH={epoch}", "--build-arg", f"BASE={_BASE}",
-            *mounted, "--tag", name, ".",
+            *mounted, "--tag", name, str(context),
         )  # fmt: skip
 
     @contextmanager

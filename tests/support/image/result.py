@@ -9,6 +9,19 @@ from localcluster.settings import CHECKOUT
 FOLDER: Final = CHECKOUT / ".installed"
 ROOT: Final = FOLDER / "image"
 _FIGURES: Final = FOLDER / "image.json"
+_ENVIRONMENT: Final = FOLDER / "image-environment.json"
+
+
+def keep_environment(environment: dict[str, str]) -> None:
+    """Keep the variables that the image sets."""
+    FOLDER.mkdir(exist_ok=True)
+    _ENVIRONMENT.write_text(json.dumps(environment), encoding="utf-8")
+
+
+def environment() -> dict[str, str]:
+    """Return the variables that the image sets."""
+    found: dict[str, str] = json.loads(_ENVIRONMENT.read_text(encoding="utf-8"))
+    return found
 
 
 def note(**figures: float) -> None:
