@@ -1,17 +1,26 @@
 """What an account may do in a cluster: asked of the API server for every verb on every kind that it serves."""
 
 import asyncio
-import json
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
-from localcluster.api import Api
+from demo.observe import wait_for
+from localcluster.api import Api, Manifest
 from support.release import Right
 
 VERBS: Final = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-_OF_OURS: Final = ("approve", "override", "prune", "force-delete")
+OWN_VERBS: Final = ("approve", "override", "prune", "force-delete")
 """Verbs that the chart's policies ask for."""
+
+EVERYBODY: Final = ("system:authenticated",)
+"""The group that has what Kubernetes gives everybody."""
+
+EVERY_ACCOUNT: Final = ("system:serviceaccounts", *EVERYBODY)
+"""The groups of a service account that has no role: Kubernetes lets it read ClusterTrustBundles, too."""
+
+RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
 
 _DANGEROUS: Final = (
     *(Right("impersonate", kind) for kind in ("users", "groups", "serviceaccounts")),
@@ -22,6 +31,7 @@ _DANGEROUS: Final = (
     ),
 )
 _AT_A_TIME: Final = 32
+_PATIENCE: Final = 120.0
 
 
 async def every_right(api: Api) -> list[Right]:
@@ -38,9 +48,14 @@ async def every_right(api: Api) -> list[Right]:
             name, _, subresource = resource["name"].partition("/")
             kinds.add((group, name, subresource))
     for group, name, subresource in sorted(kinds):
-        ours = _OF_OURS if group == "serinus.dev" and not subresource else ()
+        ours = OWN_VERBS if group == "serinus.dev" and not subresource else ()
         rights += [Right(verb, name, group, subresource) for verb in (*VERBS, *ours)]
     return rights
+
+
+def with_every_verb(rights: Iterable[Right]) -> set[Right]:
+    """Return every verb on the objects that these rights name."""
+    return {replace(right, verb=verb) for right in rights if right.name for verb in VERBS}
 
 
 async def allowed_rights(
@@ -67,21 +82,48 @@ async def allowed_rights(
     return {right for right in await asyncio.gather(*map(ask, rights)) if right is not None}
 
 
-def used_rights(log: Path, user: str) -> set[Right]:
-    """Return what a user did, by the API server's audit log, and was not refused."""
-    used: set[Right] = set()
-    for line in log.read_text(encoding="utf-8").splitlines():
-        event = json.loads(line)
-        reference = event.get("objectRef")
-        if event["user"]["username"] != user or not reference or "resource" not in reference:
-            continue
-        if event.get("annotations", {}).get("authorization.k8s.io/decision") == "allow":
-            used.add(
-                Right(
-                    event["verb"],
-                    reference["resource"],
-                    reference.get("apiGroup", ""),
-                    reference.get("subresource", ""),
-                )
-            )
-    return used
+def rules_without(rules: Iterable[Manifest], right: Right) -> list[Manifest]:
+    """Return a role's rules without one right."""
+    return [part for rule in rules for part in _reduced(rule, right)]
+
+
+def _reduced(rule: Manifest, right: Right) -> list[Manifest]:
+    kind = f"{right.resource}/{right.subresource}" if right.subresource else right.resource
+    named = not right.name or right.name in rule.get("resourceNames", [])
+    if not named or right.group not in rule["apiGroups"] or kind not in rule["resources"]:
+        return [rule]
+    if right.verb not in rule["verbs"]:
+        return [rule]
+    others = [one for one in rule["resources"] if one != kind]
+    verbs = [one for one in rule["verbs"] if one != right.verb]
+    parts = [rule | {"resources": others}, rule | {"resources": [kind], "verbs": verbs}]
+    return [part for part in parts if part["resources"] and part["verbs"]]
+
+
+@asynccontextmanager
+async def taken_away(api: Api, role: str, account: str, right: Right, namespace: str) -> AsyncIterator[None]:
+    """Take a right away from an account for a while, and wait each time until the API server says so.
+
+    Args:
+        api: the administrator.
+        role: the path of the role that gives it.
+        account: who has the role.
+        right: what is taken away.
+        namespace: where the account has it.
+    """
+    rules = (await api.request("GET", role))["rules"]
+    reduced = rules_without(rules, right)
+    assert reduced != rules, f"{role} does not give {right}"
+
+    async def has() -> bool:
+        return bool(await allowed_rights(api, account, (), [right], namespace))
+
+    async def write(wanted: list[Manifest], *, given: bool) -> None:
+        await api.merge(role, {"rules": wanted})
+        await wait_for(has, lambda found: found is given, within=_PATIENCE, what=f"{right} to be {given}")
+
+    await write(reduced, given=False)
+    try:
+        yield
+    finally:
+        await write(rules, given=True)
