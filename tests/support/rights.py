@@ -89,14 +89,16 @@ def rules_without(rules: Iterable[Manifest], right: Right) -> list[Manifest]:
 
 def _reduced(rule: Manifest, right: Right) -> list[Manifest]:
     kind = f"{right.resource}/{right.subresource}" if right.subresource else right.resource
-    named = not right.name or right.name in rule.get("resourceNames", [])
-    if not named or right.group not in rule["apiGroups"] or kind not in rule["resources"]:
+    names: list[str] = rule.get("resourceNames", [""])
+    given = right.name in names and right.group in rule["apiGroups"] and kind in rule["resources"]
+    if not given or right.verb not in rule["verbs"]:
         return [rule]
-    if right.verb not in rule["verbs"]:
-        return [rule]
-    others = [one for one in rule["resources"] if one != kind]
     verbs = [one for one in rule["verbs"] if one != right.verb]
-    parts = [rule | {"resources": others}, rule | {"resources": [kind], "verbs": verbs}]
+    other_kinds = [one for one in rule["resources"] if one != kind]
+    other_names = [one for one in names if one != right.name]
+    parts = [rule | {"resources": other_kinds}, rule | {"resources": [kind], "verbs": verbs}]
+    if other_names:
+        parts.append(rule | {"resources": [kind], "resourceNames": other_names})
     return [part for part in parts if part["resources"] and part["verbs"]]
 
 
