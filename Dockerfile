@@ -20,7 +20,8 @@ COPY operator/serinus operator/serinus
 RUN /build/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheels . \
  && /build/bin/pip --python /opt/serinus/bin/python install --no-compile --no-deps --no-index /wheels/*.whl
 # Bytecode that names the hash of its source: with the time of the source in it, no two builds would be the same.
-RUN PYTHONHASHSEED=0 /opt/serinus/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/serinus/lib
+# -f, because some is there already: pip, which runs in this Python, has imported attr.
+RUN PYTHONHASHSEED=0 /opt/serinus/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/serinus/lib
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="serinus" \

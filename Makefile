@@ -96,8 +96,9 @@ test-page: setup ## the page of serinus web in headless Chromium, held against a
 test-hostile: setup ## every field with every kind of bad value, against a real API server and operator (writes .hostile/result.json)
 	PYTHONPATH=tests:deploy/local $(BIN)/python -m localcluster run --without node --scrape-interval 1s -- $(BIN)/python -m support.hostile
 
-test-installed: setup ## what users install, run for real: Argo CD over Git, an upgrade in mid-run (builds Argo CD once; then 15 minutes)
+test-installed: setup ## what users install, run for real: the image, each right taken away, Argo CD, an upgrade (an hour the first time)
 	PYTHONPATH=tests:deploy/local $(BIN)/python -m support.argo_cd.programs
+	PYTHONPATH=tests:deploy/local $(BIN)/python -m support.image.base
 	$(BIN)/pytest --ignore=tests/installed/cluster tests/installed
 	$(CLUSTER) $(BIN)/pytest tests/installed/cluster
 

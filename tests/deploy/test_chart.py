@@ -161,8 +161,8 @@ def test_with_namespaces_the_operator_gets_a_role_in_each_and_may_read_that_name
     (wide,) = (
         role for role in _all(helm.template(CHART, SOURCE), "ClusterRole") if role["metadata"]["name"] == "serinus"
     )
-    assert wide["rules"][0]["resources"] == ["namespaces"]
-    assert wide["rules"][1:] == common
+    assert [rule["resources"] for rule in wide["rules"][:2]] == [["namespaces"], ["endpointslices"]]
+    assert wide["rules"][2:] == common
 
 
 @pytest.mark.parametrize("options", [(), ("--set=namespaces={fraud}",)])
@@ -176,7 +176,7 @@ def test_without_the_right_to_create_jobs_the_operator_knows_so(
             verb for role in roles for rule in role["rules"] if "jobs" in rule["resources"] for verb in rule["verbs"]
         }
 
-    assert verbs() - verbs("--set=rbac.jobs=false") == {"create"}
+    assert verbs() - verbs("--set=rbac.jobs=false") == {"get", "create"}
     assert _settings(helm.template(CHART, SOURCE, *options), tmp_path).job_tests
     assert not _settings(helm.template(CHART, SOURCE, *options, "--set=rbac.jobs=false"), tmp_path).job_tests
 

@@ -45,15 +45,19 @@ class ApiError(LocalClusterError):
 class Api:
     """A client for one user; use it as an asynchronous context manager."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, *, acting_as: str = "") -> None:
+        """Prepare a client; with ``acting_as`` the kubeconfig's user, who must be allowed to, acts as another one."""
         config = json.loads(kubeconfig.read_text(encoding="utf-8"))
         self._server: str = config["clusters"][0]["cluster"]["server"]
         self._tls = _tls(config)
+        self._headers = {"Impersonate-User": acting_as} if acting_as else {}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(ssl=self._tls, limit=64)
-        self._session = aiohttp.ClientSession(self._server, connector=connector, timeout=_TIMEOUT)
+        self._session = aiohttp.ClientSession(
+            self._server, connector=connector, timeout=_TIMEOUT, headers=self._headers
+        )
         return self
 
     async def __aexit__(
