@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from serinus.api.rollout_status import TrafficPoint
 from serinus.web.traffic import HEIGHT, traffic_chart
-from support.screens import BEGAN, NOW, a_status, healthy, rolled_back
+from support.builders import NOW
+from support.screens import BEGAN, a_status, healthy, rolled_back
 
 POINTS = (
     TrafficPoint(at=BEGAN, desired=0, accepted=0),
