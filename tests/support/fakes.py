@@ -6,6 +6,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -305,6 +306,8 @@ class FakeManagedRoutes:
         await self.faults.strike_before(action.route.name)
         entries = plan_entries((), action.shares, frozenset())
         assert not isinstance(entries, Unplannable)
+        with suppress(NotFoundError):
+            return self._cluster.route(ObjectKey(owner.key.namespace, action.route.name))
         record = HttpRouteRecord(
             meta=Meta(key=ObjectKey(owner.key.namespace, action.route.name), uid=f"made-{owner.uid}", version=0),
             generation=1,

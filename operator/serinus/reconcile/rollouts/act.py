@@ -12,7 +12,7 @@ from serinus.engine.rollout.actions import (
     SetWeights,
     ShapeRoute,
 )
-from serinus.errors import TransientError
+from serinus.errors import ConflictError, TransientError
 from serinus.ports.cluster_state import Meta, Record
 from serinus.ports.services import Guard
 from serinus.reconcile.ports import Ports
@@ -48,7 +48,10 @@ async def act(  # noqa: PLR0913 - the parts of an action's effect
         case SetWeights():
             on_change(await ports.router.set_weights(owner.key.namespace, action, guard=guard))
         case CreateRoute():
-            on_change(await ports.managed_routes.create(owner, action, guard=guard))
+            made = await ports.managed_routes.create(owner, action, guard=guard)
+            on_change(made)
+            if made.made_for != owner.uid:
+                raise ConflictError(f"{action.route.title} exists, and was not made for Rollout {owner.key}")
         case ShapeRoute():
             on_change(await ports.managed_routes.shape(owner, action, guard=guard))
         case SetFinalizer(present=present):

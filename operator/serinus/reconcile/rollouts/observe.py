@@ -24,14 +24,7 @@ from serinus.engine.rollout.observation import (
 )
 from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, RouteProblem, backend_key
-from serinus.engine.rollout.traffic.managed import (
-    ManagedRoute,
-    ManagedState,
-    differences,
-    missing,
-    not_managed,
-    shape_of,
-)
+from serinus.engine.rollout.traffic.managed import missing, not_managed
 from serinus.engine.rollout.traffic.route_plan import choose_rule, with_ports
 from serinus.engine.rollout.traffic.targets import on_trial
 from serinus.engine.rollout.waiting import WaitReason
@@ -39,6 +32,7 @@ from serinus.engine.versions.admission import Review
 from serinus.ports.cluster_state import JobRecord, ModelVersionRecord, PodFacts, RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
+from serinus.reconcile.rollouts.managed_route import is_made_for, managed_route, template_of
 
 
 def spec_of(cache: ClusterCache, record: RolloutRecord) -> RolloutSpec | InvalidSpec:
@@ -87,7 +81,7 @@ def observe(
     versions = cache.versions(*model) if model is not None else ()
     reviews = admission.reviews(model) if model is not None else {}
     route = route_facts(cache, record)
-    managed = _managed(cache, record)
+    managed = managed_route(cache, record)
     jobs = current_jobs(cache, record, local.own_jobs)
     return Observation(
         name=key.name,
@@ -207,8 +201,8 @@ def _route(cache: ClusterCache, rollout: RolloutRecord, ref: RuleId) -> RouteFac
         remedy = f"add {ref.kind.field} to config.routers in the values of the chart, or name another kind of route"
         message = f"{ref.kind.path}: this installation has not switched on the router {ref.kind.field}: {remedy}."
         return RouteProblem(WaitReason.ROUTER_NOT_ENABLED, message)
-    record, managed = cache.route(namespace, ref), _managed(cache, rollout)
-    if record is None and managed is not None:
+    record, template = cache.route(namespace, ref), template_of(cache, rollout, ref)
+    if record is None and template is not None:
         return missing(ref)
     if record is None:
         message = f"{ref.kind.value} {ref.name} does not exist in namespace {namespace}: apply it."
@@ -216,7 +210,7 @@ def _route(cache: ClusterCache, rollout: RolloutRecord, ref: RuleId) -> RouteFac
     known, trial = _named_backends(cache, rollout), on_trial(rollout.status)
     rules = [with_ports(rule.entries, known) for rule in record.rules]
     naming = [place for place, entries in enumerate(rules) if trial in {entry.key for entry in entries}]
-    foreign = not_managed(ref) if managed is not None and managed.state is ManagedState.FOREIGN else None
+    foreign = not_managed(ref) if template is not None and not is_made_for(rollout, record) else None
     if rollout.deleting and record.shape is not None and not record.made_for:
         # Deleted with --cascade=orphan: it is still the route whose traffic must be brought back.
         foreign = None
@@ -233,23 +227,6 @@ def _route(cache: ClusterCache, rollout: RolloutRecord, ref: RuleId) -> RouteFac
         can=can,
         not_ours=foreign,
     )
-
-
-def _managed(cache: ClusterCache, rollout: RolloutRecord) -> ManagedRoute | None:
-    """Return what is known of the route in use as one that the operator makes; None where it is not managed."""
-    plan, namespace = cache.last_plan(rollout), rollout.meta.key.namespace
-    if plan is None or plan.route.template is None:
-        return None
-    ref = route_in_use(plan, rollout.status)
-    if ref is None or ref != plan.route.rule or ref.kind not in cache.routers:
-        return None
-    record = cache.route(namespace, ref)
-    if record is None:
-        return ManagedRoute(route=ref, state=ManagedState.MISSING)
-    if record.shape is None or record.made_for != rollout.meta.uid:
-        return ManagedRoute(route=ref, state=ManagedState.FOREIGN)
-    differs = differences(shape_of(plan.route.template, namespace), record.shape)
-    return ManagedRoute(route=ref, state=ManagedState.OURS, differs=differs, written_by=record.shape.writer_of(differs))
 
 
 def _named_backends(cache: ClusterCache, record: RolloutRecord) -> frozenset[BackendKey]:

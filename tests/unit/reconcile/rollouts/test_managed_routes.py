@@ -126,6 +126,18 @@ async def test_what_is_missing_is_said_where_the_operator_may_not_make_routes() 
 
 
 @in_virtual_time
+async def test_a_route_that_the_watch_has_not_shown_yet_is_not_said_to_be_made() -> None:
+    rig = managed()
+    rig.cluster.remove(HttpRouteRecord, key())
+    async with rig.running():
+        rig.cluster.deaf = True
+        theirs = rig.cluster.put(managed_route(made_for="", shape=None, written_by="kubectl"))
+        await until(lambda: rig.status().reason == "RouteNotManaged", why="the reason", within=30)
+        assert rig.cluster.route(key()) == theirs
+        assert ("event", "RouteCreated") not in rig.cluster.journal
+
+
+@in_virtual_time
 async def test_a_foreign_route_is_left_alone_before_a_run_and_during_one() -> None:
     rig = managed()
     theirs = rig.cluster.put(managed_route(made_for="", shape=None, written_by="kubectl"))
