@@ -125,11 +125,13 @@ class ManagedRoutes(Protocol):
     async def shape(self, owner: Meta, action: ShapeRoute, *, guard: Guard | None = None) -> RouteRecord:
         """Put right what a route of the Rollout has of its template, and return it; writes nothing that is right.
 
-        A route that the operator has not made for this Rollout, or that is gone, is left to the next decision.
+        After a conflict it re-reads and retries a few times. A route that the operator has not made for this Rollout,
+        or that is gone, is left to the next decision.
 
         Raises:
             RefusedError: the API server does not take it, or changes what was written.
-            ConflictError: it was changed at the same time, is gone, or is another one: decide again.
+            ConflictError: it changed during every attempt, or is another one: decide again.
+            NotFoundError: it is gone: decide again.
             NotLeaderError, OvertakenError, AmbiguousError, TransientError: as above.
         """
 

@@ -1,5 +1,6 @@
 """Makes the HTTPRoutes that Rollouts have the operator make, and keeps them as their templates say."""
 
+from contextlib import suppress
 from typing import Any, Final
 
 from serinus.api.names import API_VERSION, FIELD_MANAGER, HTTP_ROUTE, ROLLOUT, ObjectKey
@@ -9,7 +10,7 @@ from serinus.engine.rollout.actions import CreateRoute, ShapeRoute
 from serinus.engine.rollout.traffic.capabilities import GATEWAY_API
 from serinus.engine.rollout.traffic.managed import RouteShape, ShapePart, differences, shape_of
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
-from serinus.errors import ConflictError, InvalidObjectError, NotFoundError, RefusedError
+from serinus.errors import ConflictError, InvalidObjectError, RefusedError
 from serinus.kube.answers import AlreadyExistsError
 from serinus.kube.client import JSON_PATCH, Raw, Requests
 from serinus.kube.kinds import collection_path, object_path
@@ -23,6 +24,7 @@ _ANY_REQUEST: Final = [{"path": {"type": "PathPrefix", "value": "/"}}]
 _NO_RIGHT: Final = "cannot create resource"
 """How the API server's authorizer says that a right is missing (apiserver, pkg/endpoints/handlers/responsewriters)."""
 
+_TRIES: Final = 5
 _QUERY: Final = {"fieldManager": FIELD_MANAGER}
 
 
@@ -53,19 +55,25 @@ class ManagedHttpRoutes:
     async def shape(self, owner: Meta, action: ShapeRoute, *, guard: Guard | None = None) -> RouteRecord:
         """Put right what a route of the Rollout has of its template; see the port."""
         key = ObjectKey(owner.key.namespace, action.route.name)
-        route = await self._read(key, guard)
         wanted = shape_of(action.template, key.namespace)
-        if route.shape is None or route.made_for != owner.uid:
-            raise ConflictError(f"HTTPRoute {key}: it is not this Rollout's any more")
-        patch = _patch(route, route.shape, wanted, action)
-        if not patch:
-            return route
-        try:
-            raw = await self._client.request(
-                "PATCH", object_path(HTTP_ROUTE, key), body=patch, content_type=JSON_PATCH, query=_QUERY, guard=guard
-            )
-        except NotFoundError as problem:
-            raise ConflictError(f"HTTPRoute {key}: it is gone") from problem
+        for _ in range(_TRIES):
+            route = await self._read(key, guard)
+            if route.shape is None or route.made_for != owner.uid:
+                raise ConflictError(f"HTTPRoute {key}: it is not this Rollout's any more")
+            patch = _patch(route, route.shape, wanted, action)
+            if not patch:
+                return route
+            # The gateway's controller writes the status of the route at the same time.
+            with suppress(ConflictError):
+                return await self._write(key, patch, wanted, guard)
+        raise ConflictError(f"HTTPRoute {key}: changed by others {_TRIES} times while its template was written")
+
+    async def _write(
+        self, key: ObjectKey, patch: list[Operation], wanted: RouteShape, guard: Guard | None
+    ) -> RouteRecord:
+        raw = await self._client.request(
+            "PATCH", object_path(HTTP_ROUTE, key), body=patch, content_type=JSON_PATCH, query=_QUERY, guard=guard
+        )
         written = _parsed(raw, key)
         left = differences(wanted, written.shape) if written.shape is not None else ()
         if left:
@@ -78,10 +86,7 @@ class ManagedHttpRoutes:
         return written
 
     async def _read(self, key: ObjectKey, guard: Guard | None) -> RouteRecord:
-        try:
-            return _parsed(await self._client.request("GET", object_path(HTTP_ROUTE, key), guard=guard), key)
-        except NotFoundError as problem:
-            raise ConflictError(f"HTTPRoute {key}: it is gone") from problem
+        return _parsed(await self._client.request("GET", object_path(HTTP_ROUTE, key), guard=guard), key)
 
 
 def _parsed(raw: Raw, key: ObjectKey) -> RouteRecord:

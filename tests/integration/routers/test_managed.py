@@ -20,6 +20,7 @@ from serinus.ports.cluster_state import Meta
 from serinus.routers.managed_http_route import ManagedHttpRoutes
 from support.e2e.manifests import canary, production, rollout, staging
 from support.kube.client import create
+from support.routers.edits import EditedInBetween
 
 Raw = dict[str, Any]
 
@@ -47,6 +48,17 @@ PLAIN: Final[Raw] = {"parentRefs": [{"name": gateway.NAME, "namespace": gateway.
 
 def a_template(raw: Raw = EVERYTHING) -> HttpRouteTemplate:
     return decode(HttpRouteTemplate, raw, "template")
+
+
+class Recording:
+    """A client that notes the methods of its requests."""
+
+    def __init__(self, api: KubernetesClient) -> None:
+        self._api, self.methods = api, list[str]()
+
+    async def request(self, method: str, path: str, **options: Any) -> Raw:
+        self.methods.append(method)
+        return await self._api.request(method, path, **options)
 
 
 class World:
@@ -110,9 +122,10 @@ async def test_a_route_is_made_with_its_owner_and_is_then_as_its_template_says(w
     assert found.written_by == "serinus"
     assert found.shape is not None
     assert differences(shape_of(a_template(template), world.namespace), found.shape) == ()
-    again = await world.put_right(template)
-    assert again["metadata"]["resourceVersion"] == (await world.raw())["metadata"]["resourceVersion"]
-    assert again["metadata"]["generation"] == 1
+    recording = Recording(world.api)
+    action = ShapeRoute(route=RULE, template=a_template(template), ours=frozenset())
+    await ManagedHttpRoutes(recording).shape(world.owner, action)
+    assert recording.methods == ["GET"]
 
 
 async def test_a_route_of_the_name_is_returned_as_it_is_and_never_written(world: World) -> None:
@@ -197,6 +210,18 @@ async def test_what_the_api_server_does_not_take_is_refused(world: World) -> Non
     action = CreateRoute(route=RuleId(RouteKind.HTTP_ROUTE, "Fraud"), template=a_template(), shares=SHARES)
     with pytest.raises(RefusedError, match="Invalid value"):
         await world.routes.create(world.owner, action)
+
+
+async def test_a_route_that_others_write_at_the_same_time_is_put_right_all_the_same(world: World) -> None:
+    await world.make()
+    busy = ManagedHttpRoutes(EditedInBetween(world.api, 3))
+    action = ShapeRoute(route=RULE, template=a_template(PLAIN), ours=frozenset())
+    shape = (await busy.shape(world.owner, action)).shape
+    assert shape is not None
+    assert differences(shape_of(a_template(PLAIN), world.namespace), shape) == ()
+    busy = ManagedHttpRoutes(EditedInBetween(world.api, 100))
+    with pytest.raises(ConflictError, match="changed by others 5 times"):
+        await busy.shape(world.owner, ShapeRoute(route=RULE, template=a_template(), ours=frozenset()))
 
 
 async def test_nothing_is_sent_once_the_guard_refuses(world: World) -> None:
