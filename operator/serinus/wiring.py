@@ -42,6 +42,7 @@ from serinus.registry.kubernetes.mirror import MirroringAuditLog
 from serinus.registry.kubernetes.store import KubernetesStore
 from serinus.registry.service import Registry
 from serinus.routers import Routers, load_routers
+from serinus.routers.managed_http_route import ManagedHttpRoutes
 from serinus.settings import CheckpointSettings, RegistryKind, Settings
 from serinus.source_settings import SourceSettings
 from serinus.telemetry import Telemetry
@@ -175,6 +176,7 @@ class Operator:
             cluster=self._cluster,
             statuses=ApiStatusWriter(client),
             router=Routers(client, self._routers),
+            managed_routes=ManagedHttpRoutes(client),
             finalizers=ApiFinalizers(client),
             jobs=ApiJobs(client),
             http_checks=ServiceChecks(ServiceEndpoints(client, client.host)),

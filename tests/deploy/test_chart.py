@@ -181,6 +181,17 @@ def test_without_the_right_to_create_jobs_the_operator_knows_so(
     assert not _settings(helm.template(CHART, SOURCE, *options, "--set=rbac.jobs=false"), tmp_path).job_tests
 
 
+@pytest.mark.parametrize("options", [(), ("--set=namespaces={fraud}",)])
+def test_only_where_the_chart_says_so_may_the_operator_make_routes(helm: Helm, options: tuple[str, ...]) -> None:
+    def rights(*more: str) -> set[tuple[str, str]]:
+        documents = helm.template(CHART, SOURCE, *options, *more)
+        rules = [rule for kind in ("ClusterRole", "Role") for role in _all(documents, kind) for rule in role["rules"]]
+        return {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+
+    added = rights("--set=rbac.managedRoutes=true") - rights()
+    assert added == {("httproutes", "create"), ("rollouts/finalizers", "update")}
+
+
 def test_policies_that_exempt_the_operator_leave_the_namespaces_of_other_releases_alone(helm: Helm) -> None:
     def scopes(*options: str) -> dict[str, Any]:
         bindings = _all(helm.template(CHART, SOURCE, *options), "ValidatingAdmissionPolicyBinding")

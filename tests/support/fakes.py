@@ -6,6 +6,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -15,16 +16,17 @@ from serinus.api.audit_record import AuditEntry
 from serinus.api.conditions import Condition
 from serinus.api.model import Verification
 from serinus.api.modelversion import Artifact, BackendRef, ModelVersionStatus
-from serinus.api.names import ObjectKey
+from serinus.api.names import FIELD_MANAGER, ObjectKey
 from serinus.api.rollout_status import RolloutStatus, TestResult
 from serinus.api.route import RouteKind
 from serinus.api.stage_tests import HttpCheck
 from serinus.engine.audit.registrations import RegisteredVersion
-from serinus.engine.rollout.actions import RunJobTest, SetWeights
+from serinus.engine.rollout.actions import CreateRoute, RunJobTest, SetWeights, ShapeRoute
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.engine.rollout.traffic.capabilities import GATEWAY_API, RouterCapabilities
-from serinus.engine.rollout.traffic.facts import RouteProblem
+from serinus.engine.rollout.traffic.facts import ParentFacts, RouteProblem
+from serinus.engine.rollout.traffic.managed import shape_of
 from serinus.engine.rollout.traffic.route_plan import Unplannable, choose_rule, plan_entries
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
 from serinus.engine.versions.catalogue import VersionEntry
@@ -40,6 +42,7 @@ from serinus.ports.cluster_state import (
     Record,
     RolloutRecord,
     RouteRecord,
+    RouteRule,
 )
 from serinus.ports.services import Guard
 from serinus.registry.service import Registry
@@ -288,6 +291,50 @@ class FakeRouter:
             return route
         parents = tuple(replace(parent, observed_generation=route.generation) for parent in route.parents)
         return replace(route, parents=parents)
+
+
+class FakeManagedRoutes:
+    """The port ``ManagedRoutes`` over a fake cluster; it shapes nothing: the fakes have no parents and matches."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+        self.faults = Faults()
+
+    async def create(self, owner: Meta, action: CreateRoute, *, guard: Guard | None = None) -> HttpRouteRecord:
+        if guard is not None:
+            guard()
+        await self.faults.strike_before(action.route.name)
+        entries = plan_entries((), action.shares, frozenset())
+        assert not isinstance(entries, Unplannable)
+        with suppress(NotFoundError):
+            return self._cluster.route(ObjectKey(owner.key.namespace, action.route.name))
+        record = HttpRouteRecord(
+            meta=Meta(key=ObjectKey(owner.key.namespace, action.route.name), uid=f"made-{owner.uid}", version=0),
+            generation=1,
+            rules=(RouteRule("", entries),),
+            parents=(ParentFacts("gateway", accepted=True, observed_generation=1),),
+            owner="",
+            written_by=FIELD_MANAGER,
+            made_for=owner.uid,
+            shape=shape_of(action.template, owner.key.namespace),
+        )
+        written = self._cluster.put(record)
+        assert isinstance(written, HttpRouteRecord)
+        self._cluster.journal.append(("route", action.route.name))
+        await self.faults.strike_after()
+        return written
+
+    async def shape(self, owner: Meta, action: ShapeRoute, *, guard: Guard | None = None) -> HttpRouteRecord:
+        if guard is not None:
+            guard()
+        await self.faults.strike_before(action.route.name)
+        stored = self._cluster.route(ObjectKey(owner.key.namespace, action.route.name))
+        shape = shape_of(action.template, owner.key.namespace)
+        written = self._cluster.put(replace(stored, shape=shape, generation=stored.generation + 1))
+        assert isinstance(written, HttpRouteRecord)
+        self._cluster.journal.append(("shape", action.route.name))
+        await self.faults.strike_after()
+        return written
 
 
 class FakeFinalizers:

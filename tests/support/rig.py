@@ -29,6 +29,7 @@ from support.fakes import (
     FakeFinalizers,
     FakeJobs,
     FakeLeadership,
+    FakeManagedRoutes,
     FakeRouter,
     FakeStatusWriter,
     FakeVerifier,
@@ -64,6 +65,7 @@ class Rig:
         self.source.share = self._share
         self.leadership, self.clock = FakeLeadership(epoch), LoopClock()
         self.router, self.jobs = FakeRouter(self.cluster), FakeJobs(self.cluster)
+        self.managed_routes = FakeManagedRoutes(self.cluster)
         self.finalizers = FakeFinalizers(self.cluster)
         self.statuses, self.events = FakeStatusWriter(self.cluster), FakeEvents(self.cluster)
         self.checks, self.verifier = FakeChecks(), FakeVerifier()
@@ -77,6 +79,7 @@ class Rig:
             cluster=self.cluster,
             statuses=self.statuses,
             router=self.router,
+            managed_routes=self.managed_routes,
             finalizers=self.finalizers,
             jobs=self.jobs,
             http_checks=self.checks,

@@ -20,12 +20,21 @@ from serinus.engine.analysis.false_aborts import WARMUP_GUARDS
 from serinus.engine.analysis.guards import is_warming, judged_in
 from serinus.engine.analysis.measurements import Answer, Batch, CouldNotAsk, Counted, Measured, NoData
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
-from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
+from serinus.engine.rollout.actions import (
+    Action,
+    CreateRoute,
+    RunHttpTest,
+    RunJobTest,
+    SetFinalizer,
+    SetWeights,
+    ShapeRoute,
+)
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.decision import Decision, Event
 from serinus.engine.rollout.modes import Running, mode_of, stage_of
 from serinus.engine.rollout.observation import Actors, AuditFacts, InvalidSpec, Observation, TestOutcome, VersionFacts
 from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, RouteProblem, backend_key
+from serinus.engine.rollout.traffic.managed import ManagedRoute, ManagedState
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from support.builders import NOW, a_key, a_route, a_spec, a_version
 from support.history_laws import HISTORY_LAWS, Past
@@ -77,6 +86,7 @@ class World:
     conflict: str = ""
     status_problem: str = ""
     route_problem: RouteProblem | None = None
+    managed: ManagedRoute | None = None
     endpoints: dict[BackendKey, int] = field(default_factory=dict)
     missing: frozenset[BackendKey] = frozenset()
     events: list[Event] = field(default_factory=list)
@@ -225,6 +235,7 @@ class World:
             served=self.served,
             versions={version: self._countable(facts) for version, facts in self.versions.items()},
             route=self.route_problem or self.route,
+            managed=self.managed,
             conflict=self.conflict,
             status_problem=self.status_problem,
             namespace_terminating=self.terminating,
@@ -307,6 +318,16 @@ class World:
                 if entries != self.route.entries:
                     changed = replace(self.route, entries=entries, generation=self.route.generation + 1)
                     self.route = replace(changed, written_by=FIELD_MANAGER if changed.written_by else "")
+            case CreateRoute(shares=shares):
+                entries = plan_entries((), shares, frozenset())
+                assert not isinstance(entries, Unplannable)
+                assert self.managed is not None
+                self.route = replace(a_route({}), entries=entries, written_by=FIELD_MANAGER)
+                self.route_problem, self.managed = None, replace(self.managed, state=ManagedState.OURS)
+            case ShapeRoute():
+                assert self.managed is not None
+                self.managed = replace(self.managed, differs=())
+                self.route = replace(self.route, generation=self.route.generation + 1)
             case SetFinalizer(present=present):
                 self.has_finalizer = present
                 self.gone = self.deleted and not present

@@ -12,7 +12,7 @@ from serinus.api.abort_condition import AbortCondition, parse_abort_condition
 from serinus.api.modelversion import ModelName, SemVer
 from serinus.api.preset_metrics import missing
 from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT, Duration, Share
-from serinus.api.route import ONE_ROUTE_RULE, RouteRef
+from serinus.api.route import MANAGED_STAYS, ONE_ROUTE_RULE, RouteRef
 from serinus.api.schema import API_PATTERN, NAME, FieldError, Model, items, length, refuse_twins, rules, text
 from serinus.api.stage_tests import IntegrationTest
 
@@ -239,7 +239,7 @@ class RolloutSpec(Model, frozen=True, kw_only=True):
 
     model: ModelName
     version: SemVer
-    route: Annotated[RouteRef, Meta(extra_json_schema=rules(ONE_ROUTE_RULE))]
+    route: Annotated[RouteRef, Meta(extra_json_schema=rules(ONE_ROUTE_RULE, MANAGED_STAYS))]
     stages: Annotated[
         tuple[
             Annotated[

@@ -3,9 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Final, NamedTuple
 
-from msgspec import structs
+from msgspec import Meta, structs
 
-from serinus.api.schema import SUBDOMAIN, FieldError, Model, rule, text
+from serinus.api.route_template import HttpRouteTemplate
+from serinus.api.schema import SUBDOMAIN, FieldError, Model, rule, rules, text
 
 
 class RouteKind(StrEnum):
@@ -53,6 +54,18 @@ class RuleId(NamedTuple):
         return (self.kind, self.name) == (other.kind, other.name) and (len(rules) == 1 or None in rules)
 
 
+_NO_TEMPLATE: Final = "managed: true needs a template: write template with its parentRefs, hostnames and matches"
+_NOT_MANAGED: Final = "a template is for a route that the operator makes: write managed: true, or leave template out"
+_ONE_RULE: Final = "a managed route has one rule: leave ruleName out"
+_MANAGED: Final = "(has(self.managed) && self.managed)"
+HTTP_ROUTE_RULES: Final = (
+    rule(f"!{_MANAGED} || has(self.template)", _NO_TEMPLATE),
+    rule(f"{_MANAGED} || !has(self.template)", _NOT_MANAGED, field=".template"),
+    rule(f"!{_MANAGED} || !has(self.ruleName)", _ONE_RULE, field=".ruleName"),
+)
+"""What :class:`HttpRouteRef` checks, for the API server."""
+
+
 class HttpRouteRef(Model, frozen=True, kw_only=True):
     """An HTTPRoute in the Rollout's namespace, and the rule that carries the model's traffic."""
 
@@ -60,6 +73,23 @@ class HttpRouteRef(Model, frozen=True, kw_only=True):
     rule_name: Annotated[str, text("The rule; may be left out where the route has one.", pattern=SUBDOMAIN)] | None = (
         None
     )
+    managed: Annotated[
+        bool,
+        Meta(
+            description="Whether the operator makes the route, of the template, and owns it. "
+            "Otherwise the route exists already, and only the weights in it are set."
+        ),
+    ] = False
+    template: Annotated[HttpRouteTemplate | None, Meta(description="Managed only: what the route is made of.")] = None
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together, as the CRD does."""
+        if self.managed and self.template is None:
+            raise FieldError("", _NO_TEMPLATE)
+        if not self.managed and self.template is not None:
+            raise FieldError(".template", _NOT_MANAGED)
+        if self.managed and self.rule_name is not None:
+            raise FieldError(".ruleName", _ONE_RULE)
 
 
 class GrpcRouteRef(Model, frozen=True, kw_only=True):
@@ -89,7 +119,8 @@ class InferenceServiceRef(Model, frozen=True, kw_only=True):
 class RouteRef(Model, frozen=True, kw_only=True):
     """What carries the traffic: exactly one of the kinds."""
 
-    http_route: HttpRouteRef | None = None
+    # Meta stands on the union: msgspec drops that of a struct inside one.
+    http_route: Annotated[HttpRouteRef | None, Meta(extra_json_schema=rules(*HTTP_ROUTE_RULES))] = None
     grpc_route: GrpcRouteRef | None = None
     virtual_service: VirtualServiceRef | None = None
     inference_service: InferenceServiceRef | None = None
@@ -98,6 +129,11 @@ class RouteRef(Model, frozen=True, kw_only=True):
         """Refuse none and several, as the CRD does."""
         if sum(given is not None for given in structs.astuple(self)) != 1:
             raise FieldError("", ONE_ROUTE)
+
+    @property
+    def template(self) -> HttpRouteTemplate | None:
+        """What the operator makes the route of; None where the route exists already."""
+        return self.http_route.template if self.http_route is not None else None
 
     @property
     def rule(self) -> RuleId:
@@ -119,3 +155,12 @@ ONE_ROUTE_RULE: Final = rule(
     "[" + ", ".join(f"has(self.{kind.field})" for kind in RouteKind) + "].filter(given, given).size() == 1", ONE_ROUTE
 )
 """The same for the API server."""
+
+_IS_MANAGED: Final = "has({0}.httpRoute) && has({0}.httpRoute.managed) && {0}.httpRoute.managed"
+MANAGED_STAYS: Final = rule(
+    f"({_IS_MANAGED.format('self')}) == ({_IS_MANAGED.format('oldSelf')})",
+    "managed cannot be switched on or off: delete this Rollout and create another one"
+    " (kubectl delete --cascade=orphan keeps a managed route)",
+    field=".httpRoute",
+)
+"""A route that the operator has made is never taken for one that somebody else has, nor the other way round."""

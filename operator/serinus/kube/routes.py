@@ -2,12 +2,22 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from msgspec import field
 
-from serinus.api.names import GROUP
+from serinus.api.names import FIELD_MANAGER, GROUP, ROLLOUT
+from serinus.api.route_template import MANAGED_BY
 from serinus.engine.rollout.traffic.facts import BackendKey, ParentFacts, RouteEntry
+from serinus.engine.rollout.traffic.managed import (
+    ANY_REQUEST,
+    MatchKey,
+    ParentKey,
+    RouteShape,
+    ShapePart,
+    ValueMatch,
+)
 from serinus.kube.raw import Condition, Metadata, Raw, read_whole
 from serinus.ports.cluster_state import GrpcRouteRecord, HttpRouteRecord, RouteRecord, RouteRule
 
@@ -49,6 +59,7 @@ class Rule(Raw, frozen=True, kw_only=True):
 
     name: str = ""
     backend_refs: tuple[BackendReference, ...] = ()
+    matches: tuple[dict[str, Any], ...] = ()
 
 
 class ParentReference(Raw, frozen=True, kw_only=True):
@@ -76,6 +87,7 @@ class Spec(Raw, frozen=True, kw_only=True):
     """The spec of a route."""
 
     parent_refs: tuple[ParentReference, ...] = ()
+    hostnames: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
 
 
@@ -106,16 +118,20 @@ _Route = TypeVar("_Route", bound=RouteRecord)
 
 def http_route_record(raw: Mapping[str, Any]) -> HttpRouteRecord:
     """Return the record of an HTTPRoute; InvalidObjectError if malformed."""
-    return _record(HttpRouteRecord, raw)
+    route = read_whole(GatewayRoute, raw)
+    made_for = rollout_of(route.metadata)
+    record = _record(HttpRouteRecord, route)
+    made = made_for or route.metadata.labels.get(MANAGED_BY) == FIELD_MANAGER
+    # Of the thousands of routes of others nobody asks what they match.
+    return replace(record, made_for=made_for, shape=_shape(route)) if made else record
 
 
 def grpc_route_record(raw: Mapping[str, Any]) -> GrpcRouteRecord:
     """Return the record of a GRPCRoute; InvalidObjectError if malformed."""
-    return _record(GrpcRouteRecord, raw)
+    return _record(GrpcRouteRecord, read_whole(GatewayRoute, raw))
 
 
-def _record(kind: type[_Route], raw: Mapping[str, Any]) -> _Route:
-    route = read_whole(GatewayRoute, raw)
+def _record(kind: type[_Route], route: GatewayRoute) -> _Route:
     namespace = route.metadata.namespace
     return kind(
         meta=route.metadata.meta,
@@ -129,6 +145,69 @@ def _record(kind: type[_Route], raw: Mapping[str, Any]) -> _Route:
         owner=controller_of(route.metadata),
         written_by=last_writer(route.metadata, "rules"),
     )
+
+
+class _PathMatch(Raw, frozen=True, kw_only=True):
+    """The path of a match of an HTTPRoute; the API server fills in what is not set."""
+
+    type: str = ANY_REQUEST.path_type
+    value: str = ANY_REQUEST.path
+
+
+class _ValueMatch(Raw, frozen=True, kw_only=True):
+    """A header or a query parameter of a match."""
+
+    name: str
+    value: str
+    type: str = "Exact"
+
+
+class _Match(Raw, frozen=True, kw_only=True):
+    """One entry of the matches of an HTTPRoute; fields of later releases of the Gateway API are not read."""
+
+    path: _PathMatch = field(default_factory=_PathMatch)
+    method: str = ""
+    headers: tuple[_ValueMatch, ...] = ()
+    query_params: tuple[_ValueMatch, ...] = ()
+
+    @property
+    def key(self) -> MatchKey:
+        return MatchKey(
+            self.path.type,
+            self.path.value,
+            self.method,
+            frozenset(ValueMatch(one.type, one.name.lower(), one.value) for one in self.headers),
+            frozenset(ValueMatch(one.type, one.name, one.value) for one in self.query_params),
+        )
+
+
+def _shape(route: GatewayRoute) -> RouteShape:
+    """Return what a template would set of an HTTPRoute; InvalidObjectError if malformed."""
+    namespace = route.metadata.namespace
+    return RouteShape(
+        parents=frozenset(
+            ParentKey(one.group, one.kind, one.namespace or namespace, one.name, one.section_name, one.port or 0)
+            for one in route.spec.parent_refs
+        ),
+        hostnames=frozenset(route.spec.hostnames),
+        matches=tuple(
+            frozenset(read_whole(_Match, match).key for match in rule.matches) or frozenset({ANY_REQUEST})
+            for rule in route.spec.rules
+        ),
+        labels=frozenset(route.metadata.labels.items()),
+        annotations=frozenset(route.metadata.annotations.items()),
+        writers={part: who for part, place in _WRITTEN_IN.items() if (who := _writer_in(route.metadata, *place))},
+    )
+
+
+_WRITTEN_IN: Final = {
+    ShapePart.PARENTS: ("spec", "parentRefs"),
+    ShapePart.HOSTNAMES: ("spec", "hostnames"),
+    ShapePart.RULES: ("spec", "rules"),
+    ShapePart.MATCHES: ("spec", "rules"),
+    ShapePart.LABELS: ("metadata", "labels"),
+    ShapePart.ANNOTATIONS: ("metadata", "annotations"),
+}
 
 
 def _parents(ref: ParentReference, statuses: Iterable[ParentStatus], namespace: str) -> tuple[ParentFacts, ...]:
@@ -179,12 +258,22 @@ def controller_of(metadata: Metadata) -> str:
     return next(foreign, "")
 
 
+def rollout_of(metadata: Metadata) -> str:
+    """Return the uid of the Rollout that controls an object; empty where none does."""
+    owners = (one for one in metadata.owner_references if one.controller and one.kind == ROLLOUT.kind)
+    return next((one.uid for one in owners if one.api_version.partition("/")[0] == GROUP), "")
+
+
 def last_writer(metadata: Metadata, *members: str) -> str:
     """Return the field manager that wrote one of these members of the spec last; empty where that is not known."""
+    return _writer_in(metadata, "spec", *members)
+
+
+def _writer_in(metadata: Metadata, top: str, *members: str) -> str:
     wanted = {f"f:{member}" for member in members}
     writes = [
         entry
         for entry in metadata.managed_fields
-        if not entry.subresource and wanted & (entry.fields_v1.get("f:spec") or {}).keys()
+        if not entry.subresource and wanted & (entry.fields_v1.get(f"f:{top}") or {}).keys()
     ]
     return max(writes, key=lambda entry: entry.time.timestamp() if entry.time else 0.0).manager if writes else ""

@@ -14,6 +14,7 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.api.route import RouteKind
 from serinus.engine.rollout.observation import Actors, InvalidSpec, TestOutcome
 from serinus.engine.rollout.traffic.facts import ParentFacts, RouteEntry
+from serinus.engine.rollout.traffic.managed import RouteShape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,9 @@ class RouteRecord:
     """What carries the traffic of models: its rules and what its parents report; each kind has a type of its own.
 
     ``owner`` is the controller that owns the route, as ``Kind/name``, or empty; ``written_by`` the field manager that
-    wrote its weights last, or empty.
+    wrote its weights last, or empty. ``made_for`` is the uid of the Rollout for which the operator has made it, or
+    empty, also where it was taken from its Rollout (``--cascade=orphan``); ``shape`` is what a route that the operator
+    has made has of its template, and None of others.
     """
 
     kind: ClassVar[RouteKind]
@@ -151,6 +154,8 @@ class RouteRecord:
     parents: tuple[ParentFacts, ...]
     owner: str
     written_by: str
+    made_for: str = ""
+    shape: RouteShape | None = None
 
 
 class HttpRouteRecord(RouteRecord):

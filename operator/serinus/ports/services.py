@@ -17,7 +17,7 @@ from serinus.api.route import RouteKind
 from serinus.api.stage_tests import HttpCheck
 from serinus.engine.analysis.measurements import Answer, Question
 from serinus.engine.audit.registrations import RegisteredVersion
-from serinus.engine.rollout.actions import RunJobTest, SetWeights
+from serinus.engine.rollout.actions import CreateRoute, RunJobTest, SetWeights, ShapeRoute
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.engine.rollout.traffic.capabilities import RouterCapabilities
@@ -107,6 +107,32 @@ class TrafficRouter(Protocol):
             NotLeaderError, OvertakenError: by the guard; nothing was written.
             RefusedError: the route or the rule does not exist, belongs to another, or its weights are too coarse.
             ConflictError, AmbiguousError, TransientError: see serinus.errors.
+        """
+
+
+class ManagedRoutes(Protocol):
+    """Makes the routes that Rollouts have the operator make, and keeps them as their templates say."""
+
+    async def create(self, owner: Meta, action: CreateRoute, *, guard: Guard | None = None) -> RouteRecord:
+        """Make a route that the Rollout owns, and return it; one of its name that exists is returned as it is.
+
+        Raises:
+            NotLeaderError, OvertakenError: by the guard; nothing was sent.
+            RefusedError: the API server does not take it, or the operator has no right to make routes.
+            AmbiguousError, NotFoundError, TransientError: see serinus.errors.
+        """
+
+    async def shape(self, owner: Meta, action: ShapeRoute, *, guard: Guard | None = None) -> RouteRecord:
+        """Put right what a route of the Rollout has of its template, and return it; writes nothing that is right.
+
+        After a conflict it re-reads and retries a few times. A route that the operator has not made for this Rollout,
+        or that is gone, is left to the next decision.
+
+        Raises:
+            RefusedError: the API server does not take it, or changes what was written.
+            ConflictError: it changed during every attempt, or is another one: decide again.
+            NotFoundError: it is gone: decide again.
+            NotLeaderError, OvertakenError, AmbiguousError, TransientError: as above.
         """
 
 

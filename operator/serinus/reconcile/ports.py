@@ -14,6 +14,7 @@ from serinus.ports.services import (
     HttpChecks,
     Jobs,
     Leadership,
+    ManagedRoutes,
     MetricSource,
     StatusWriter,
     TrafficRouter,
@@ -29,6 +30,7 @@ class Ports:
         cluster: reads the cluster's objects.
         statuses: writes their status.
         router: writes the traffic weights.
+        managed_routes: makes the routes that Rollouts own.
         finalizers: puts our finalizer on Rollouts and takes it off.
         jobs: creates the Jobs of tests.
         http_checks: sends the requests of HTTP tests.
@@ -45,6 +47,7 @@ class Ports:
     cluster: Cluster
     statuses: StatusWriter
     router: TrafficRouter
+    managed_routes: ManagedRoutes
     finalizers: Finalizers
     jobs: Jobs
     http_checks: HttpChecks

@@ -16,10 +16,11 @@ def backend_refs_patch(route: RouteRecord, action: SetWeights) -> list[Operation
     Raises:
         RefusedError: the rule does not exist, another controller owns the route, or its weights are too coarse.
     """
-    return list_patch(route, action, GATEWAY_API, ("/spec/rules", "backendRefs"), _reference)
+    return list_patch(route, action, GATEWAY_API, ("/spec/rules", "backendRefs"), reference)
 
 
-def _reference(entry: RouteEntry) -> Raw:
+def reference(entry: RouteEntry) -> Raw:
+    """Return a new entry of a rule as the Gateway API writes it."""
     port = {} if entry.key.port is None else {"port": entry.key.port}
     filters = {"filters": json.loads(entry.filters)} if entry.filters else {}
     named = {"group": entry.key.group, "kind": entry.key.kind, "name": entry.key.name, **port}

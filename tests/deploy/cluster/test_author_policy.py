@@ -30,7 +30,13 @@ _STOLEN: Final = {
     }
 }
 _NO_JOBS: Final = "needs the verb create on jobs.batch in namespace"
+_ROUTES: Final = Right("create", "httproutes", "gateway.networking.k8s.io")
+_NO_ROUTES: Final = "needs the verb create on httproutes.gateway.networking.k8s.io in namespace"
 _ONLY_ANNOTATIONS: Final = "may change nothing of"
+
+
+def _managed(gateway: str) -> Manifest:
+    return {"name": "fraud", "managed": True, "template": {"parentRefs": [{"name": gateway}]}}
 
 
 def _job(name: str = "smoke", template: Manifest = _TEMPLATE) -> Manifest:
@@ -167,6 +173,35 @@ def test_the_right_to_create_jobs_in_another_namespace_does_not_count(
     person(elsewhere, "mia", "edit")
     until_allowed(elsewhere, "mia", [_JOBS])
     assert _NO_JOBS in member.refusal(*_patch(plain, _ADDED))
+
+
+@pytest.fixture(scope="module")
+def router(user: Kubectl, release: Release) -> Kubectl:
+    """rhea, who may write Rollouts and create HTTPRoutes."""
+    name = f"routes-{user.namespace}"
+    role = user("create", "clusterrole", name, "--verb=create", f"--resource={_ROUTES.resource}.{_ROUTES.group}",
+                "--dry-run=client", "-o", "json")  # fmt: skip
+    user("apply", "-f", "-", given=json.loads(role))
+    rhea = person(user, "rhea", _team(user), name)
+    until_allowed(user, "rhea", [*_WRITES, _ROUTES])
+    return rhea
+
+
+def test_a_member_writes_no_managed_route(user: Kubectl, member: Kubectl, router: Kubectl, plain: str) -> None:
+    name = f"fraud-{uuid.uuid4().hex[:8]}"
+    manifest = rollout({"metadata.name": name, "spec.route": {"httpRoute": _managed("public")}})
+    denial = member.refusal("create", "-f", "-", given=manifest)
+    assert "to write the managed route fraud, mia needs the verb create on httproutes" in denial
+    assert f"in namespace {user.namespace}" in denial
+    router("create", "-f", "-", given=manifest)
+
+    for path, value in (("/template/parentRefs/0/name", "internal"), ("/name", "other")):
+        change = ("replace", f"/spec/route/httpRoute{path}", value)
+        assert _NO_ROUTES in member.refusal(*_patch(name, change))
+        router(*_patch(name, change))
+    member(*_patch(name, ("replace", "/spec/version", "2.3.2")))
+    member("annotate", "mro", name, f"{Command.PAUSE.annotation}=INC-1")
+    member(*_patch(plain, ("replace", "/spec/route/httpRoute/name", "another")))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ _ON_UPDATE = (
     "a ModelVersion's spec is immutable: create another ModelVersion",
     "spec.model cannot be changed",
     "status.epoch never falls: this writer has lost the leadership",
+    "managed cannot be switched on or off",
     *UPDATE_RULES,
 )
 """The rules on updates, which are tested below and in test_crd_transitions."""
@@ -85,6 +86,22 @@ def test_a_rollout_stays_with_its_model(user: Kubectl) -> None:
 
     assert "spec.model: Invalid value" in error
     assert _ON_UPDATE[1] in error
+
+
+@pytest.mark.parametrize("first", ["managed", "referenced"])
+def test_a_route_stays_managed_or_not(user: Kubectl, first: str) -> None:
+    managed = {"name": "fraud", "managed": True, "template": {"parentRefs": [{"name": "public"}]}}
+    routes = [{"httpRoute": managed}, {"httpRoute": {"name": "fraud"}}]
+    name = {"metadata.name": f"switched-{first}"}
+    before, after = routes if first == "managed" else routes[::-1]
+    user("apply", "-f", "-", given=rollout({**name, "spec.route": before}))
+
+    error = user.refusal("apply", "-f", "-", given=rollout({**name, "spec.route": after}))
+
+    assert "spec.route.httpRoute: Invalid value" in error
+    assert _ON_UPDATE[3] in error
+    renamed = changed(rollout({**name, "spec.route": before}), {"spec.route.httpRoute.name": "other"})
+    user("apply", "-f", "-", given=renamed)
 
 
 def test_a_model_version_may_get_labels(user: Kubectl) -> None:

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
-from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
+from serinus.engine.rollout.actions import (
+    Action,
+    CreateRoute,
+    RunHttpTest,
+    RunJobTest,
+    SetFinalizer,
+    SetWeights,
+    ShapeRoute,
+)
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from support.builders import NOW
@@ -171,6 +179,8 @@ class Looks:
                 if flags & DELETED and not present:
                     flags |= GONE
                 return with_value(state, FLAGS, flags)
+            case CreateRoute() | ShapeRoute():
+                raise AssertionError("no plan of the worlds has a managed route")
             case RunHttpTest() | RunJobTest():
                 return with_value(state, TESTS, facts.TestState.RUNNING) if not state[TESTS] else state
 

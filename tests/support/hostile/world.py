@@ -103,7 +103,22 @@ def full_objects() -> dict[str, Manifest]:
     bare = {"metadata": {"name": "x"}, "kind": "Namespace", "apiVersion": "v1"}
     test = {"name": "answers", "http": _HTTP, "job": _JOB}
     canary = {"tests": [test], "bake": "1h", "warmup": {"requests": 1, "readyFor": "1m"}}
+    match = {
+        "path": {"type": "Exact", "value": "/x"},
+        "headers": [{"type": "Exact", "name": "x", "value": "x"}],
+        "queryParams": [{"type": "Exact", "name": "x", "value": "x"}],
+        "method": "POST",
+    }
+    parent = {"group": "x", "kind": "X", "namespace": "x", "name": "x", "sectionName": "x", "port": 1}
+    template = {
+        "parentRefs": [parent],
+        "hostnames": ["x"],
+        "matches": [match],
+        "labels": {"x": "x"},
+        "annotations": {"x": "x"},
+    }
     routes = {
+        "httpRoute": {"name": "x", "ruleName": "x", "managed": True, "template": template},
         "grpcRoute": {"name": "x", "ruleName": "x"},
         "virtualService": {"name": "x", "httpName": "x"},
         "inferenceService": {"name": "x"},

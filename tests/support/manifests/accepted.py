@@ -122,6 +122,36 @@ def _one_stage(**fields: Any) -> Manifest:
     return rollout({"spec.stages": [{"name": "all", "traffic": "100%", "abortOn": ["error_rate > 1%"], **fields}]})
 
 
+_TEMPLATE: Final[dict[str, Any]] = {
+    "parentRefs": [
+        {
+            "group": "gateway.networking.k8s.io",
+            "kind": "Gateway",
+            "namespace": "gateways",
+            "name": "public",
+            "sectionName": "https",
+            "port": 443,
+        },
+        {"namespace": "gateways", "name": "public", "sectionName": "http"},
+        {"group": "", "kind": "Service", "name": "fraud"},
+    ],
+    "hostnames": ["models.example.com", "*.example.com"],
+    "matches": [
+        {
+            "path": {"type": "Exact", "value": "/v2/models/fraud(1);a=b/infer%20now"},
+            "headers": [{"type": "RegularExpression", "name": "X-Team`s", "value": "pay.*"}],
+            "queryParams": [{"type": "Exact", "name": "dry", "value": "1"}],
+            "method": "POST",
+        },
+        {"path": {"type": "RegularExpression", "value": "/v[0-9]//.*"}},
+        {"path": {"value": "/"}, "headers": [{"name": "x", "value": "1"}, {"name": "y", "value": "1"}]},
+        {"path": {"type": "PathPrefix"}},
+        {},
+    ],
+    "labels": {"example.com/team": "payments-ml", "empty": ""},
+    "annotations": {"example.com/contact": "payments, on call"},
+}
+
 ACCEPTED: Final[dict[str, Manifest]] = {
     "the usual plan": rollout(),
     "a version with a leading v": rollout({"spec.version": "v2.3.1", "spec.rollbackTo": "v2.2.4"}),
@@ -144,6 +174,17 @@ ACCEPTED: Final[dict[str, Manifest]] = {
             "spec.guards": "Off",
         }
     ),
+    "a managed route with every field": rollout(
+        {"spec.route": {"httpRoute": {"name": "fraud", "managed": True, "template": _TEMPLATE}}}
+    ),
+    "a managed route with what it needs": rollout(
+        {
+            "spec.route": {
+                "httpRoute": {"name": "fraud", "managed": True, "template": {"parentRefs": [{"name": "public"}]}}
+            }
+        }
+    ),
+    "a route of which it is said that it is not managed": rollout({"spec.route.httpRoute.managed": False}),
     "conditions with and without spaces": rollout(
         {"spec.stages[1].abortOn": ["latency_p95>200ms", " latency_p50  >=  0.5 s ", "error_rate>=0.5%"]}
     ),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from support.manifests.builders import GONE, Manifest, model_version, rollout
+from support.manifests.builders import GONE, Manifest, changed, model_version, rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -529,4 +529,114 @@ _MODEL_VERSIONS: Final = (
     _version("a field of another kind", {"spec.stages": []}, "spec.stages", "unknown field"),
 )
 
-REFUSED: Final = (*_TOP_LEVEL, *_STAGES, *_CONDITIONS, *_TESTS, *_MODEL_VERSIONS)
+_ROUTE: Final = "spec.route.httpRoute"
+_TEMPLATE: Final = f"{_ROUTE}.template"
+_MATCH: Final = f"{_TEMPLATE}.matches[0]"
+_PATH_ADVICE: Final = "write a path that begins with / and has no //"
+
+
+def _managed(title: str, changes: Mapping[str, Any], field: str, message: str, server_only: str = "") -> Refused:
+    route = {"name": "fraud", "managed": True, "template": {"parentRefs": [{"name": "public"}]}}
+    plan = changed(rollout({"spec.route": {"httpRoute": route}}), changes)
+    return Refused(title, plan, field, message, server_only)
+
+
+_MANAGED_ROUTES: Final = (
+    _managed("a managed route without a template", {_TEMPLATE: GONE}, _ROUTE, "managed: true needs a template"),
+    _managed(
+        "a template of a route that is not managed", {f"{_ROUTE}.managed": GONE}, _TEMPLATE, "write managed: true"
+    ),
+    _managed("a template beside managed: false", {f"{_ROUTE}.managed": False}, _TEMPLATE, "write managed: true"),
+    _managed(
+        "a managed route with a rule's name",
+        {f"{_ROUTE}.ruleName": "predict"},
+        f"{_ROUTE}.ruleName",
+        "a managed route has one rule: leave ruleName out",
+    ),
+    _managed(
+        "a template without parents", {f"{_TEMPLATE}.parentRefs": GONE}, f"{_TEMPLATE}.parentRefs", "Required value"
+    ),
+    _managed(
+        "a template with no parent", {f"{_TEMPLATE}.parentRefs": []}, f"{_TEMPLATE}.parentRefs", "at least 1 items"
+    ),
+    _managed(
+        "a template with 33 parents",
+        {f"{_TEMPLATE}.parentRefs": [{"name": f"g{number}"} for number in range(33)]},
+        f"{_TEMPLATE}.parentRefs",
+        "at most 32 items",
+    ),
+    _managed(
+        "a parent that stands there twice",
+        {f"{_TEMPLATE}.parentRefs": [{"name": "public"}, {"name": "public", "kind": "Gateway"}]},
+        f"{_TEMPLATE}.parentRefs",
+        "each parent stands there once",
+    ),
+    _managed(
+        "a parent in a namespace in capitals",
+        {f"{_TEMPLATE}.parentRefs[0].namespace": "Gateways"},
+        f"{_TEMPLATE}.parentRefs[0].namespace",
+        "should match",
+    ),
+    _managed(
+        "a hostname with a port",
+        {f"{_TEMPLATE}.hostnames": ["models.example.com:443"]},
+        f"{_TEMPLATE}.hostnames[0]",
+        "should match",
+    ),
+    _managed(
+        "a template with 65 matches",
+        {f"{_TEMPLATE}.matches": [{} for _ in range(65)]},
+        f"{_TEMPLATE}.matches",
+        "at most 64 items",
+    ),
+    _managed(
+        "a path without a slash",
+        {f"{_TEMPLATE}.matches": [{"path": {"value": "v2"}}]},
+        f"{_MATCH}.path.value",
+        _PATH_ADVICE,
+    ),
+    _managed(
+        "a path that goes up",
+        {f"{_TEMPLATE}.matches": [{"path": {"value": "/a/.."}}]},
+        f"{_MATCH}.path.value",
+        _PATH_ADVICE,
+    ),
+    _managed(
+        "a path with a blank",
+        {f"{_TEMPLATE}.matches": [{"path": {"value": "/a b"}}]},
+        f"{_MATCH}.path.value",
+        _PATH_ADVICE,
+    ),
+    _managed(
+        "a match of an unknown method",
+        {f"{_TEMPLATE}.matches": [{"method": "get"}]},
+        f"{_MATCH}.method",
+        'Unsupported value: "get"',
+    ),
+    _managed(
+        "a header that is matched twice",
+        {f"{_TEMPLATE}.matches": [{"headers": [{"name": "x", "value": "1"}, {"name": "x", "value": "2"}]}]},
+        f"{_MATCH}.headers[1]",
+        "Duplicate value",
+    ),
+    _managed(
+        "the operator's own label",
+        {f"{_TEMPLATE}.labels": {"app.kubernetes.io/managed-by": "argo"}},
+        f"{_TEMPLATE}.labels",
+        "the operator sets app.kubernetes.io/managed-by: leave it out",
+    ),
+    _managed(
+        "a label that no label can have",
+        {f"{_TEMPLATE}.labels": {"team": "payments ml"}},
+        f"{_TEMPLATE}.labels.team",
+        "should match",
+    ),
+    _managed(
+        "a match with an unknown field",
+        {f"{_TEMPLATE}.matches": [{"cookies": []}]},
+        f"{_MATCH}.cookies",
+        "unknown field",
+    ),
+)
+
+REFUSED: Final = (*_TOP_LEVEL, *_MANAGED_ROUTES, *_STAGES, *_CONDITIONS, *_TESTS, *_MODEL_VERSIONS)

@@ -16,11 +16,12 @@ from msgspec import structs
 import serinus
 from serinus.api.audit_record import AuditEntry, AuditEvent, OperatorIdentity
 from serinus.api.modelversion import ModelVersionStatus
-from serinus.api.names import ObjectKey
+from serinus.api.names import API_VERSION, ObjectKey
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.route import RouteKind, RuleId
+from serinus.api.route_template import HttpRouteTemplate, ParentRef
 from serinus.api.stage_tests import JobTest
-from serinus.engine.rollout.actions import BackendShare, RunJobTest, SetWeights, TestRun
+from serinus.engine.rollout.actions import BackendShare, CreateRoute, RunJobTest, SetWeights, ShapeRoute, TestRun
 from serinus.engine.rollout.decision import Event, EventReason
 from serinus.engine.rollout.outbox import actor_of
 from serinus.engine.rollout.traffic.facts import BackendKey
@@ -42,6 +43,7 @@ from serinus.registry.kubernetes.reads import RegistryObjects
 from serinus.registry.kubernetes.store import KubernetesStore
 from serinus.registry.service import Registry
 from serinus.routers.gateway_api import GatewayApiRouter
+from serinus.routers.managed_http_route import ManagedHttpRoutes
 from serinus.settings import Settings
 from serinus.wiring import Operator
 from support.fakes import FakeLeadership
@@ -62,6 +64,7 @@ SHARES = SetWeights(
     shares=(BackendShare(backend("fraud", "1.0.0"), 9500), BackendShare(backend("fraud", "2.0.0"), 500)),
     ours=frozenset(BackendKey("", "Service", backend("fraud", one).name, 80) for one in ("1.0.0", "2.0.0")),
 )
+TEMPLATE = HttpRouteTemplate(parent_refs=(ParentRef(name="another"),))
 JOB = RunJobTest(
     identity=TestRun(run=1, stage="s", test="t", model="fraud", version="2.0.0", backend=backend("fraud", "2.0.0")),
     test=JobTest(template={"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}}}),
@@ -70,7 +73,8 @@ JOB = RunJobTest(
 
 def a_route() -> dict[str, object]:
     rule = {"name": "predict", "backendRefs": [backend_ref(backend("fraud", "1.0.0").name, 1)]}
-    return http_route(rule, name="fraud") | {"metadata": metadata("fraud")}
+    owner = {"apiVersion": API_VERSION, "kind": "Rollout", "name": "fraud", "uid": OWNER.uid, "controller": True}
+    return http_route(rule, name="fraud") | {"metadata": metadata("fraud") | {"ownerReferences": [owner]}}
 
 
 async def objects(request: web.Request) -> web.StreamResponse:
@@ -114,6 +118,12 @@ Write = Callable[[KubernetesClient], Awaitable[object]]
 
 WRITES: dict[str, Write] = {
     "routers.patching": lambda client: GatewayApiRouter(client).set_weights("ml", SHARES),
+    "routers.managed_http_route: create": lambda client: ManagedHttpRoutes(client).create(
+        OWNER, CreateRoute(route=SHARES.route, template=TEMPLATE, shares=SHARES.shares)
+    ),
+    "routers.managed_http_route: shape": lambda client: ManagedHttpRoutes(client).shape(
+        OWNER, ShapeRoute(route=SHARES.route, template=TEMPLATE, ours=SHARES.ours)
+    ),
     "kube.finalizers": lambda client: ApiFinalizers(client).set(OWNER, present=True),
     "kube.jobs.api": lambda client: ApiJobs(client).ensure(OWNER, JOB),
     "kube.events: first": an_event,

@@ -176,6 +176,8 @@ def _routes(cluster: Cluster, namespace: str) -> Line:
     used = {
         text_at(rollout, "spec", "route", "httpRoute", "name")
         for rollout in _quiet(cluster, f"{ROLLOUT.plural}.{GROUP}")
+        # One that the operator makes may not be there yet; the Rollout itself says why.
+        if value_at(rollout, "spec", "route", "httpRoute", "managed") is not True
     }
     refused = sorted(text_at(one, "metadata", "name") for one in routes if not _is_accepted(one))
     if not routes:

@@ -121,7 +121,7 @@ class _Parser:
                 self.take("]")
                 continue
             name = self._name()
-            node = Call(name, (node, *self._arguments(")"))) if self._found("(") else Select(node, name)
+            node = Call(name, (node, *self._arguments(")"))) if self._found("(") else Select(node, _unescaped(name))
         return node
 
     def _primary(self) -> Node:
@@ -154,6 +154,11 @@ class _Parser:
                 self.take(",")
             found.append(self.ternary())
         return tuple(found)
+
+
+def _unescaped(field: str) -> str:
+    """Return the field that is meant: one whose name is a word of CEL stands between underscores."""
+    return field[2:-2] if field.startswith("__") and field.endswith("__") else field
 
 
 def _tokens(expression: str) -> list[tuple[str, str]]:

@@ -136,6 +136,11 @@ def _route_problems(rollout: Document, world: _World) -> Iterator[Problem]:
     at = "spec.route.httpRoute"
     name, rule = (_text(rollout, "spec", "route", "httpRoute", field) for field in ("name", "ruleName"))
     route, there = world.named(rollout, HTTP_ROUTE.kind, name), world.beside(rollout, HTTP_ROUTE.kind)
+    if _get(rollout, "spec", "route", "httpRoute", "managed") is True:
+        if route is not None:
+            said = f"HTTPRoute {name} is here, and the operator is to make it of the template: take it out of the files"
+            yield Problem(Check.ROUTE_OWNED, f"{at}.managed", said)
+        return
     if route is None:
         if name and there:
             said = f"no HTTPRoute {name} is here; there are {', '.join(there)}"

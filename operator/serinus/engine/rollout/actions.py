@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from serinus.api.modelversion import BackendRef
 from serinus.api.route import RuleId
+from serinus.api.route_template import HttpRouteTemplate
 from serinus.api.stage_tests import HttpCheck, JobTest
 from serinus.engine.rollout.traffic.facts import BackendKey, backend_key
 
@@ -41,6 +42,38 @@ class SetWeights:
     def backends(self) -> frozenset[BackendKey]:
         """All backends that it knows."""
         return self.ours | {backend_key(share.backend) for share in self.shares}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateRoute:
+    """Make a managed route that does not exist, owned by the Rollout; one of its name that exists stays as it is.
+
+    Attributes:
+        route: its name.
+        template: what it is made of.
+        shares: the backends of its rule; they sum to 10,000, or to 0 where none serves yet.
+    """
+
+    route: RuleId
+    template: HttpRouteTemplate
+    shares: tuple[BackendShare, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeRoute:
+    """Put right what a managed route has of its template; its backends and their weights stay as they are.
+
+    Attributes:
+        route: its name.
+        template: what it should have.
+        ours: the backends of all the model's versions, by which the rule is found where somebody has added others.
+        on_trial: the backend of the version on trial; None where no run is under way.
+    """
+
+    route: RuleId
+    template: HttpRouteTemplate
+    ours: frozenset[BackendKey]
+    on_trial: BackendKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,4 +116,4 @@ class SetFinalizer:
     present: bool
 
 
-Action = SetWeights | RunHttpTest | RunJobTest | SetFinalizer
+Action = SetWeights | CreateRoute | ShapeRoute | RunHttpTest | RunJobTest | SetFinalizer

@@ -17,6 +17,7 @@ from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.outbox import LAG, with_records
 from serinus.engine.rollout.status import described
 from serinus.engine.rollout.traffic.history import with_traffic
+from serinus.engine.rollout.traffic.managed_writes import Written, route_writes
 from serinus.engine.rollout.traffic.weights import lacking_weight, planned_entries, weight_writes
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
@@ -32,6 +33,7 @@ def conclude(draft: Draft, before: RolloutStatus, situation: Situation) -> Decis
     draft = _note_timeout(_show_evidence(draft, before, situation), before, situation)
     wanted = planned_entries(draft, before, situation)
     draft, weights = weight_writes(draft, before, situation, wanted)
+    draft, routes = route_writes(draft, before, situation)
     lacking = lacking_weight(wanted, draft, situation) if not weights else None
     draft = _track_hold(draft, situation, unwatched=lacking is not None)
     shown = described(draft, before, situation, wanted, lacking)
@@ -39,19 +41,22 @@ def conclude(draft: Draft, before: RolloutStatus, situation: Situation) -> Decis
     draft = with_records(_announce(draft, before), before, situation)
     return Decision(
         status=draft.status,
-        actions=_in_order(weights, finalizer_change(draft, before, situation), draft.tests),
+        actions=_in_order(weights, finalizer_change(draft, before, situation), routes, draft.tests),
         events=draft.events,
         requeue_after=_requeue(draft, situation),
     )
 
 
 def _in_order(
-    weights: tuple[SetWeights, ...], finalizer: SetFinalizer | None, tests: tuple[Action, ...]
+    weights: tuple[SetWeights, ...], finalizer: SetFinalizer | None, routes: Written, tests: tuple[Action, ...]
 ) -> tuple[Action, ...]:
-    """Return the actions in the order in which they are done: safety first, then what a higher weight rests on."""
+    """Return the actions in the order in which they are done: safety first, then what a higher weight rests on.
+
+    The template of a managed route comes after all weights: it delays none.
+    """
     safe = tuple(action for action in weights if action.towards_safety)
     others = tuple(action for action in weights if not action.towards_safety)
-    return (*safe, *((finalizer,) if finalizer is not None else ()), *others, *tests)
+    return (*safe, *((finalizer,) if finalizer is not None else ()), *others, *routes, *tests)
 
 
 def _track_hold(draft: Draft, situation: Situation, *, unwatched: bool) -> Draft:

@@ -283,6 +283,9 @@ def _start(draft: Draft, situation: PlannedSituation) -> Draft:
 def _hold(draft: Draft, situation: PlannedSituation) -> Waiting | None:
     if draft.waiting is not None or not isinstance(draft.mode, Running):
         return draft.waiting
+    route = situation.observed.route
+    if isinstance(route, RouteFacts) and route.not_ours is not None:
+        return Waiting(route.not_ours.reason, route.not_ours.message)
     return start_blockers.held_by_people(draft.status, situation) or backlog(draft.status)
 
 

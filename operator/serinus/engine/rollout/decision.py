@@ -39,6 +39,8 @@ class EventReason(StrEnum):
     APPROVAL_REFUSED = "ApprovalRefused"
     APPROVAL_EXPIRED = "ApprovalExpired"
     ROUTE_CONTESTED = "RouteContested"
+    ROUTE_CREATED = "RouteCreated"
+    ROUTE_CORRECTED = "RouteCorrected"
     BACKEND_NOT_READY = "BackendNotReady"
     STATUS_UNREADABLE = "StatusUnreadable"
     ROLLBACK_TARGET_CHANGED = "RollbackTargetChanged"

@@ -13,6 +13,7 @@ from serinus.api.rollout_status import TestResult
 from serinus.engine.analysis.assessment import Progress
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
 from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, RouteProblem
+from serinus.engine.rollout.traffic.managed import ManagedRoute
 from serinus.engine.rollout.waiting import WaitReason
 
 
@@ -208,6 +209,7 @@ class Observation:
         missing: backends of the rule, of the versions and of the status whose Service does not exist.
         versions: the model's ModelVersions, by version.
         route: the rule that carries the traffic.
+        managed: what is known of it as one that the operator makes; None where it is not managed.
         tests: by name, the ended tests of the current run and stage.
         jobs: by test, the Jobs of the current run and stage that have not ended.
         job_tests: whether this installation creates Jobs for tests.
@@ -221,6 +223,7 @@ class Observation:
     namespace: str = ""
     generation: int
     route: RouteFacts | RouteProblem
+    managed: ManagedRoute | None = None
     deleted: bool = False
     commands: Mapping[str, str] = field(default_factory=dict)
     override: str = ""

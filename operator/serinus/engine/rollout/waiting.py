@@ -44,6 +44,7 @@ class WaitReason(StrEnum):
     BACKEND_NOT_IN_ROUTE = "BackendNotInRoute"
     NO_SUCH_RULE = "NoSuchRule"
     ROUTE_OWNED_BY_OTHER = "RouteOwnedByOther"
+    ROUTE_NOT_MANAGED = "RouteNotManaged"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     ROUTE_REFUSED = "RouteRefused"
     WEIGHT_PENDING = "WeightPending"
@@ -135,6 +136,7 @@ _STALLED: Final = _INVALID | {
     WaitReason.DUPLICATE_BACKEND,
     WaitReason.FILTERS_DIFFER,
     WaitReason.ROUTE_CONTESTED,
+    WaitReason.ROUTE_NOT_MANAGED,
     WaitReason.TEST_NOT_RUN,
     WaitReason.JOB_TESTS_DISABLED,
     WaitReason.STAGE_TIMED_OUT,

@@ -11,7 +11,15 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.engine.analysis.assessment import Progress
 from serinus.engine.analysis.share import NO_REQUESTS, RequestShare
-from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
+from serinus.engine.rollout.actions import (
+    Action,
+    CreateRoute,
+    RunHttpTest,
+    RunJobTest,
+    SetFinalizer,
+    SetWeights,
+    ShapeRoute,
+)
 from serinus.engine.rollout.decide import decide
 from serinus.engine.rollout.modes import Running, mode_of
 from serinus.engine.rollout.observation import AuditFacts, Observation, VersionFacts
@@ -75,7 +83,8 @@ class Cluster:
                 return replace(self, route=_accepted(entries, self.route.generation + 1))
             case SetFinalizer(present=present):
                 return replace(self, has_finalizer=present)
-            case RunHttpTest() | RunJobTest():
+            case CreateRoute() | ShapeRoute() | RunHttpTest() | RunJobTest():
+                # The route is taken for one that is there and as it should be.
                 return self
             case _:
                 assert_never(action)

@@ -3,8 +3,16 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from serinus.engine.rollout.actions import Action, RunHttpTest, RunJobTest, SetFinalizer, SetWeights
-from serinus.errors import TransientError
+from serinus.engine.rollout.actions import (
+    Action,
+    CreateRoute,
+    RunHttpTest,
+    RunJobTest,
+    SetFinalizer,
+    SetWeights,
+    ShapeRoute,
+)
+from serinus.errors import ConflictError, TransientError
 from serinus.ports.cluster_state import Meta, Record
 from serinus.ports.services import Guard
 from serinus.reconcile.ports import Ports
@@ -31,7 +39,7 @@ async def act(  # noqa: PLR0913 - the parts of an action's effect
         owner: the Rollout.
         action: what to do.
         on_change: takes in an object as a write has left it.
-        guard: called before each request that changes weights.
+        guard: called before each request that changes a route.
 
     Raises:
         SerinusError: it was not done, or may not have been; the status must stay as it was.
@@ -39,6 +47,13 @@ async def act(  # noqa: PLR0913 - the parts of an action's effect
     match action:
         case SetWeights():
             on_change(await ports.router.set_weights(owner.key.namespace, action, guard=guard))
+        case CreateRoute():
+            made = await ports.managed_routes.create(owner, action, guard=guard)
+            on_change(made)
+            if made.made_for != owner.uid:
+                raise ConflictError(f"{action.route.title} exists, and was not made for Rollout {owner.key}")
+        case ShapeRoute():
+            on_change(await ports.managed_routes.shape(owner, action, guard=guard))
         case SetFinalizer(present=present):
             written = await ports.finalizers.set(owner, present=present)
             if written.has_finalizer != present:

@@ -24,6 +24,7 @@ from serinus.engine.rollout.observation import (
 )
 from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, RouteProblem, backend_key
+from serinus.engine.rollout.traffic.managed import missing, not_managed
 from serinus.engine.rollout.traffic.route_plan import choose_rule, with_ports
 from serinus.engine.rollout.traffic.targets import on_trial
 from serinus.engine.rollout.waiting import WaitReason
@@ -31,6 +32,7 @@ from serinus.engine.versions.admission import Review
 from serinus.ports.cluster_state import JobRecord, ModelVersionRecord, PodFacts, RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
+from serinus.reconcile.rollouts.managed_route import is_made_for, managed_route, template_of
 
 
 def spec_of(cache: ClusterCache, record: RolloutRecord) -> RolloutSpec | InvalidSpec:
@@ -79,6 +81,7 @@ def observe(
     versions = cache.versions(*model) if model is not None else ()
     reviews = admission.reviews(model) if model is not None else {}
     route = route_facts(cache, record)
+    managed = managed_route(cache, record)
     jobs = current_jobs(cache, record, local.own_jobs)
     return Observation(
         name=key.name,
@@ -104,6 +107,7 @@ def observe(
         conflict=_keeper(cache, record, plan) if plan is not None else "",
         versions={version.version: _facts(cache, version, reviews.get(version.version)) for version in versions},
         route=route,
+        managed=managed,
         tests={**job_outcomes(jobs), **local.http_tests},
         jobs={job.test: _job(job, local.pods) for job in jobs if job.outcome is None},
         job_tests=local.job_tests,
@@ -197,13 +201,21 @@ def _route(cache: ClusterCache, rollout: RolloutRecord, ref: RuleId) -> RouteFac
         remedy = f"add {ref.kind.field} to config.routers in the values of the chart, or name another kind of route"
         message = f"{ref.kind.path}: this installation has not switched on the router {ref.kind.field}: {remedy}."
         return RouteProblem(WaitReason.ROUTER_NOT_ENABLED, message)
-    record = cache.route(namespace, ref)
+    record, template = cache.route(namespace, ref), template_of(cache, rollout, ref)
+    if record is None and template is not None:
+        return missing(ref)
     if record is None:
         message = f"{ref.kind.value} {ref.name} does not exist in namespace {namespace}: apply it."
         return RouteProblem(WaitReason.ROUTE_MISSING, message)
     known, trial = _named_backends(cache, rollout), on_trial(rollout.status)
     rules = [with_ports(rule.entries, known) for rule in record.rules]
     naming = [place for place, entries in enumerate(rules) if trial in {entry.key for entry in entries}]
+    foreign = not_managed(ref) if template is not None and not is_made_for(rollout, record) else None
+    if rollout.deleting and record.shape is not None and not record.made_for:
+        # Deleted with --cascade=orphan: it is still the route whose traffic must be brought back.
+        foreign = None
+    if foreign is not None and (trial is None or not naming):
+        return foreign
     position = choose_rule(ref, [rule.name for rule in record.rules], record.owner, naming)
     if isinstance(position, RouteProblem):
         return position
@@ -213,6 +225,7 @@ def _route(cache: ClusterCache, rollout: RolloutRecord, ref: RuleId) -> RouteFac
         parents=record.parents,
         written_by=record.written_by,
         can=can,
+        not_ours=foreign,
     )
 
 

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.rollout.actions import Action, SetFinalizer, SetWeights
+from serinus.engine.rollout.actions import Action, CreateRoute, SetFinalizer, SetWeights, ShapeRoute
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.status import write_refused
 from serinus.engine.rollout.told_once import told_once
@@ -235,7 +235,7 @@ class RolloutReconciler:
             except RefusedError as problem:
                 if not _may_go_without(action, attempt):
                     raise
-                logger.warning("%s has no finalizer, so a deletion may lose its records: %s", attempt.key, problem)
+                logger.warning("%s: %s could not be done: %s", attempt.key, type(action).__name__, problem)
                 continue
             if isinstance(action, SetFinalizer):
                 # The decision was about the object as it was before: as after a crash, decide anew.
@@ -250,6 +250,10 @@ class RolloutReconciler:
         self.ports.telemetry.writes.labels(type(action).__name__).inc()
         if isinstance(action, SetWeights):
             log_weights(attempt.key, action)
+        elif isinstance(action, CreateRoute):
+            # Its generations begin anew: no write of the old one was done on it.
+            self.memory.recreated(attempt.key)
+            logger.info("%s: made %s", attempt.key, action.route.title)
 
     # ---- report --------------------------------------------------------------------------------
 
@@ -298,12 +302,13 @@ def log_weights(key: ObjectKey, action: SetWeights) -> None:
 
 
 def _may_go_without(action: Action, attempt: Attempt) -> bool:
-    """Return whether the status is written although the finalizer could not be put on.
+    """Return whether the status is written although the finalizer could not be put on, or the route not put right.
 
-    Only where it reports a rollback: no weight rests on the finalizer then, and a status that speaks of traffic which
-    is gone is worse than records that a deletion would lose.
+    Only where it reports a rollback: no weight rests on either then, and a status that speaks of traffic which is gone
+    is worse than records that a deletion would lose, or than a route that is not as its template says.
     """
-    if not isinstance(action, SetFinalizer) or not action.present or attempt.decision.status.rollback is None:
+    optional = isinstance(action, ShapeRoute) or (isinstance(action, SetFinalizer) and action.present)
+    if not optional or attempt.decision.status.rollback is None:
         return False
     return not any(isinstance(other, SetWeights) for other in attempt.others)
 

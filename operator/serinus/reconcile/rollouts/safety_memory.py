@@ -233,6 +233,10 @@ class SafetyMemory:
         self._refusals[key] = problem
         return True
 
+    def recreated(self, key: ObjectKey) -> None:
+        """Forget the write on a route that was made anew: the generations of the new one say nothing of it."""
+        self._performed.pop(key, None)
+
     def settled(self, key: ObjectKey) -> None:
         """Forget the writes of a Rollout that needs none any more."""
         self._performed.pop(key, None)

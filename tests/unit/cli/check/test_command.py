@@ -185,6 +185,13 @@ def _objects(kind: str, found: list[Any] | str) -> Change:
     return lambda world: world.objects.update({kind: found})
 
 
+def _only_managed(world: World) -> None:
+    """The Rollout's route is one that the operator is to make, and there is another one."""
+    route = {"name": "fraud-detector", "managed": True, "template": {"parentRefs": [{"name": "public"}]}}
+    world.objects["rollouts.serinus.dev"] = [rollout({"spec.route": {"httpRoute": route}})]
+    world.objects["httproutes.gateway.networking.k8s.io"] = [_route("x")]
+
+
 def _series(part: str, found: list[Any] | str) -> Change:
     return lambda world: world.series.update({part: found})
 
@@ -304,6 +311,7 @@ CASES: Final[list[tuple[Change, int, str]]] = [
         0,
         "warn routes             no gateway accepts fraud-detector",
     ),
+    (_only_managed, 0, "ok   routes             1 in ml, each accepted"),
     (_objects("deployments", []), 1, "FAIL operator           no Deployment of the chart is in the cluster"),
     (_objects("deployments", [_deployment(0)]), 1, "FAIL operator           serinus-system/serinus has no ready pod"),
     (_objects("deployments", _FORBIDDEN), 0, "?    operator           you may not see Deployments of all namespaces"),

@@ -9,7 +9,12 @@ from serinus.api.crd import definitions
 from serinus.cli.lint.cel import CelError, evaluate, in_re2
 from serinus.cli.lint.cel_syntax import Call, CelSyntaxError, Listing, Literal, Select, parse
 
-SELF: Mapping[str, Any] = {"name": "canary", "stages": [{"traffic": "5%"}, {"traffic": "100%"}], "count": 3}
+SELF: Mapping[str, Any] = {
+    "name": "canary",
+    "namespace": "ml",
+    "stages": [{"traffic": "5%"}, {"traffic": "100%"}],
+    "count": 3,
+}
 
 VALUES = {
     "1 + 2 * 3": 7,
@@ -34,6 +39,7 @@ VALUES = {
     "' a '.trim() + 'b'": "ab",
     "'ab'.startsWith('a') && 'ab'.contains('b') && 'abcd'.substring(1, 3) == 'bc'": True,
     "'none'.find('[0-9]')": "",
+    "has(self.__namespace__) && self.__namespace__ == 'ml'": True,
 }
 
 

@@ -53,6 +53,18 @@ def test_what_the_folder_has_of_other_rollouts_does_not_hide_what_the_cluster_ha
     assert lint() == ""
 
 
+def test_a_managed_route_need_not_be_there_and_must_be_the_operators_own(world: World, lint: Linted) -> None:
+    managed = {"name": "fraud-detector", "managed": True, "template": {"parentRefs": [{"name": "public"}]}}
+    plan = changed(PLAN, {"spec.route": {"httpRoute": managed}})
+    (line,) = lint.of(plan)
+    assert "exists in the cluster, and the operator has not made it" in line
+    owner = {"apiVersion": "serinus.dev/v1alpha1", "kind": "Rollout", "name": "x", "uid": "u", "controller": True}
+    put(changed(in_cluster(route()), {"metadata.ownerReferences": [owner]}))(world)
+    assert lint.of(plan) == []
+    world.drop("HTTPRoute", "fraud-detector")
+    assert lint.of(plan) == []
+
+
 def test_a_note_that_is_true_of_many_objects_is_said_once(world: World, lint: Linted) -> None:
     world.refused.add("Deployment")
     other = changed(PLAN, {"metadata.name": "other"})

@@ -94,6 +94,17 @@ def test_the_rule_must_be_in_the_route(
     assert said == f"HTTPRoute fraud-detector {words}"
 
 
+def test_a_managed_route_is_not_missed_and_must_not_be_in_the_files(tmp_path: Path) -> None:
+    managed = {"name": "fraud-detector", "managed": True, "template": {"parentRefs": [{"name": "public"}]}}
+    plan = rollout({"spec.route": {"httpRoute": managed}})
+    assert found(tmp_path, [plan, route("ranker")]) == []
+    both = tmp_path / "both"
+    both.mkdir()
+    check, path, said = only(found(both, [plan, route()]))
+    assert (check, path) == (Check.ROUTE_OWNED, "spec.route.httpRoute.managed")
+    assert "take it out of the files" in said
+
+
 def test_a_model_has_one_rollout_in_a_folder(tmp_path: Path) -> None:
     check, path, said = only(found(tmp_path, [rollout(), rollout({"metadata.name": "again"})]))
     assert (check, path) == (Check.TWO_ROLLOUTS, "spec.model")

@@ -27,6 +27,9 @@ def route_problems(plan: Plan, objects: Objects) -> Iterator[Located]:
     """Yield what is wrong with the route of a Rollout."""
     rule = plan.spec.route.rule
     title = f"{rule.kind.value} {rule.name}"
+    if plan.spec.route.template is not None:
+        yield from _managed_problems(plan, title)
+        return
     match plan.route:
         case Found():
             yield from _found_problems(plan, plan.route, objects)
@@ -38,6 +41,26 @@ def route_problems(plan: Plan, objects: Objects) -> Iterator[Located]:
             yield plan.document, not_served(rule.kind.path, kind, _INSTALL[rule.kind])
         case NotAsked():
             yield plan.document, not_asked(f"{rule.kind.path}.name", f"{title} exists", plan.route)
+        case _:
+            assert_never(plan.route)
+
+
+def _managed_problems(plan: Plan, title: str) -> Iterator[Located]:
+    """Yield what is wrong with a route that the operator makes: only that there is one that it has not made."""
+    path = plan.spec.route.rule.kind.path
+    match plan.route:
+        case Found(document=None):
+            record = record_of(plan)
+            if record is not None and not record.made_for:
+                said = f"{title} exists in the cluster, and the operator has not made it: it would be left as it is"
+                yield plan.document, Problem(Check.ROUTE_OWNED, f"{path}.name", said, "delete it, or name another")
+        case Found():
+            said = f"{title} is in the files, and the operator is to make it of the template"
+            yield plan.document, Problem(Check.ROUTE_OWNED, f"{path}.managed", said, "take it out of the files")
+        case NotServed(kind):
+            yield plan.document, not_served(path, kind, _INSTALL[plan.spec.route.rule.kind])
+        case Absent() | NotAsked():
+            return
         case _:
             assert_never(plan.route)
 

@@ -58,6 +58,8 @@ def unconfirmed_by(
     route = observed.route
     if isinstance(route, RouteProblem):
         return Waiting(route.reason, route.message)
+    if route.not_ours is not None:
+        return Waiting(route.not_ours.reason, route.not_ours.message)
     if isinstance(wanted, Unplannable):
         return Waiting(wanted.reason, wanted.message)
     if wanted != route.entries:

@@ -89,6 +89,8 @@ class RouteFacts:
         parents: one for each parentRef; a parent that has said nothing yet is not accepted at generation 0.
         written_by: the field manager that wrote the rules last, for the story of a drift.
         can: what the route's router can do.
+        not_ours: why a managed route may not be changed, during a run: somebody has put another one in its place. Only
+            a version that is given up loses its traffic in it. None where it may.
     """
 
     generation: int
@@ -96,6 +98,7 @@ class RouteFacts:
     parents: tuple[ParentFacts, ...]
     written_by: str = ""
     can: RouterCapabilities = GATEWAY_API
+    not_ours: "RouteProblem | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,5 @@
 """The weights that a status stands for, and the write that makes the route show them."""
 
-from datetime import timedelta
-from typing import Final
-
-from msgspec import structs
-
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.names import FIELD_MANAGER
 from serinus.api.rollout_status import RolloutStatus
@@ -15,6 +10,7 @@ from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Stranded
 from serinus.engine.rollout.traffic.confirmation import planned, route_in_use
+from serinus.engine.rollout.traffic.corrections import Correction, correct
 from serinus.engine.rollout.traffic.facts import RouteEntry, RouteFacts
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries, shares_of
 from serinus.engine.rollout.traffic.targets import (
@@ -29,10 +25,6 @@ from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 PlannedEntries = tuple[RouteEntry, ...] | Unplannable | None
 """The rule's entries as the status wants them; None where it wants none or the route has a problem."""
-
-MOST_CORRECTIONS: Final = 3
-CONTEST_PAUSE: Final = timedelta(minutes=1)
-"""After so many corrections, each within this time of the one before, the next one waits for as long."""
 
 
 def planned_entries(draft: Draft, before: RolloutStatus, situation: Situation) -> PlannedEntries:
@@ -55,7 +47,8 @@ def weight_writes(
     place = _given_up(draft, before, situation)
     # Where nothing else has weight, nobody loses any to a version that is fit to take it.
     rival = observed.conflict and (place is None or {e.key for e in route.entries if e.weight} != {place.key})
-    if rival or isinstance(wanted, Unplannable) or _would_go_dark(wanted, route):
+    held = rival or route.not_ours is not None
+    if held or isinstance(wanted, Unplannable) or _would_go_dark(wanted, route):
         return draft, _containment(draft, before, ref, route, situation)
     if wanted == route.entries:
         return draft, ()
@@ -64,12 +57,12 @@ def weight_writes(
         # A bad version that the run has left, for another one that must not rise with it.
         bad is not None
         and _lowers(bad.version, wanted, route, before, situation)
-        and not _must_not_rise(wanted, route, before, draft, situation)
+        and not must_not_rise(wanted, route, before, draft, situation)
     )
-    if not towards_safety and _must_not_rise(wanted, route, before, draft, situation):
+    if not towards_safety and must_not_rise(wanted, route, before, draft, situation):
         return draft, ()
     if _drifted(wanted, route, before, draft.status):
-        draft, contested = _correct(draft, route, before, situation)
+        draft, contested = correct(draft, _drift(route, before), situation)
         if contested and not towards_safety:
             return draft, ()
     shares = shares_for(situation.spec, draft.status, observed)
@@ -113,8 +106,8 @@ def _containment(
 ) -> tuple[SetWeights, ...]:
     """Return the write that takes the weight of a version that is given up and touches nothing else.
 
-    For a rule that cannot be planned, that another Rollout keeps, or in which nothing that the status names has weight:
-    none of these suppresses a rollback.
+    For a rule that cannot be planned, that another Rollout keeps, that somebody has put in the place of a managed one,
+    or in which nothing that the status names has weight: none of these suppresses a rollback.
     """
     place = _given_up(draft, before, situation)
     if place is None or not any(entry.weight for entry in route.entries if entry.key == place.key):
@@ -164,7 +157,7 @@ def _percent(entries: tuple[RouteEntry, ...], place: Place) -> float:
     return shares_of(entries, (place.key,))[place.key]
 
 
-def _must_not_rise(
+def must_not_rise(
     wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, draft: Draft, situation: Situation
 ) -> bool:
     """Return whether the write would raise the weight of a version on trial that must not get more now.
@@ -188,45 +181,15 @@ def _must_not_rise(
     return len(written) < len(run.planned.abort_on) or any(one.cause in UNASKED for one in written)
 
 
-def _correct(draft: Draft, route: RouteFacts, before: RolloutStatus, situation: Situation) -> tuple[Draft, bool]:
-    """Count a correction of somebody else's write, and return whether the next one must wait.
-
-    Two controllers that put each other right without end are worse than a wrong share: after some corrections in a row
-    the operator waits between them, says so once and records no more of them.
-    """
-    memory, now = draft.status.route, situation.now
-    if memory is None:
-        return draft, False
-    # A time that is still to come was noted before the clock was set back.
-    corrected_at = min(memory.corrected_at, now) if memory.corrected_at is not None else None
-    since = now - corrected_at if corrected_at is not None else None
-    window = CONTEST_PAUSE if memory.corrections < MOST_CORRECTIONS else 2 * CONTEST_PAUSE
-    in_a_row = memory.corrections if since is not None and since < window else 0
+def _drift(route: RouteFacts, before: RolloutStatus) -> Correction:
     who = f" by {route.written_by}" if route.written_by else ""
-    if in_a_row < MOST_CORRECTIONS:
-        draft = _counted(draft, in_a_row + 1, situation)
-        if not _is_settled(before):
-            return draft, False
-        message = f"The route's weights were changed{who}: put right."
-        return draft.with_event(EventReason.WEIGHT_DRIFT_CORRECTED, message, warning=True), False
-    message = (
+    return Correction(
+        EventReason.WEIGHT_DRIFT_CORRECTED,
+        f"The route's weights were changed{who}: put right.",
         f"The route's weights are changed again and again{who}: they are put right once a minute. "
-        "Let only one controller own its weights."
+        "Let only one controller own its weights.",
+        is_news=_is_settled(before),
     )
-    if in_a_row == MOST_CORRECTIONS:
-        draft = draft.with_event(EventReason.ROUTE_CONTESTED, message, warning=True)
-    if since is not None and since < CONTEST_PAUSE and in_a_row > MOST_CORRECTIONS:
-        until = (corrected_at or now) + CONTEST_PAUSE
-        return draft.with_waiting(Waiting(WaitReason.ROUTE_CONTESTED, message, until=until)), True
-    draft = _counted(draft, in_a_row + 1, situation)
-    return draft.with_waiting(Waiting(WaitReason.ROUTE_CONTESTED, message)), in_a_row == MOST_CORRECTIONS
-
-
-def _counted(draft: Draft, corrections: int, situation: Situation) -> Draft:
-    memory = draft.status.route
-    if memory is None:
-        return draft
-    return draft.with_status(route=structs.replace(memory, corrections=corrections, corrected_at=situation.now))
 
 
 def _drifted(wanted: tuple[RouteEntry, ...], route: RouteFacts, before: RolloutStatus, after: RolloutStatus) -> bool:
