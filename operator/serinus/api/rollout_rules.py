@@ -1,23 +1,54 @@
 """The rules that a Rollout's fields must keep together, for the API server: what :class:`RolloutSpec` checks, in CEL.
 
-``traffic`` is a plain string: before Kubernetes 1.34 the API server takes ``x-kubernetes-int-or-string`` for 3 MB of
-text, whatever its maxLength, finds every rule that reads it too costly, and refuses the whole CRD.
+``x-kubernetes-int-or-string`` lets a number as ``traffic`` reach a rule, which refuses it and says what to write.
+Before Kubernetes 1.34 the API server takes such a field for 3 MB of text, whatever its maxLength, and refuses a CRD
+with a rule that reads all of it more than once for each stage. So these rules look at single characters, compare with
+texts of their own and ask ``type(…) in [string]``: their cost is estimated without that length, that of ``matches``
+and ``type(…) == string`` with it.
 """
 
 from typing import Any, Final
 
 from serinus.api.abort_condition import COMPARED
-from serinus.api.quantities import Duration, Share
+from serinus.api.quantities import Duration
 from serinus.api.schema import matches, rule, rules
 
-_SHARE: Final = Share.PATTERN
-_NOTHING: Final = "^0+([.]0*)?%$"
-_ALL: Final = "^100([.]0*)?%$"
 _LAST: Final = "self.stages[size(self.stages) - 1]"
 
+_FORMS: Final = ("9%", "99%", "9.9%", "9.99%", "99.9%", "99.99%")
+"""Of a share below 100%, each 9 being any digit: what the pattern of a share says."""
 
-def _is(stage: str, pattern: str) -> str:
-    return matches(f"{stage}.traffic", pattern)
+_NOTHING: Final = ("0%", "00%", "0.0%", "0.00%", "00.0%", "00.00%")
+_ALL: Final = ("100%", "100.0%", "100.00%")
+
+
+def _form(value: str) -> str:
+    """Return the characters of a text, each digit as 9, of a longer text than any form the first eight."""
+    return (
+        f"[0, 1, 2, 3, 4, 5, 6, 7].filter(i, i < size({value})).map(i, {value}.charAt(i))"
+        ".map(c, c >= '0' && c <= '9' ? '9' : c)"
+    )
+
+
+def _has_form(value: str, forms: tuple[str, ...]) -> str:
+    return f"{_form(value)} in [" + ", ".join(str([*form]) for form in forms) + "]"
+
+
+def _one_of(value: str, texts: tuple[str, ...]) -> str:
+    return f"{value} in [" + ", ".join(f"'{one}'" for one in texts) + "]"
+
+
+def _is_share(value: str) -> str:
+    return f"type({value}) in [string] && ({_one_of(value, _ALL)} || {_has_form(value, _FORMS)})"
+
+
+def _is_nothing(stage: str) -> str:
+    """Return whether a stage has no traffic; a number is taken for the percentage that another rule demands."""
+    return f"({stage}.traffic == 0 || {_one_of(f'{stage}.traffic', _NOTHING)})"
+
+
+def _is_all(stage: str) -> str:
+    return f"({stage}.traffic == 100 || {_one_of(f'{stage}.traffic', _ALL)})"
 
 
 def _at_least(field: str) -> str:
@@ -29,20 +60,43 @@ def _at_least(field: str) -> str:
 _WATCHED: Final = "(has(self.abortOn) && size(self.abortOn) > 0)"
 
 _SHARE_ADVICE: Final = "write a percentage between 0% and 100% with at most two decimals, such as 5%"
-_CLOSE: Final = ("self + '%'", "'0' + self", "'0' + self + '%'", "self.replace(' ', '')")
-"""What somebody may have meant whose share is none: 5, .5%, .5 or 5 %."""
+_WITHOUT_SIGN: Final = tuple(form.removesuffix("%") for form in _FORMS)
+_SPACED: Final = tuple(form.replace("%", " %") for form in _FORMS)
 
-TRAFFIC: Final[dict[str, Any]] = rules(
-    rule(
-        matches("self", _SHARE),
-        _SHARE_ADVICE,
-        computed="".join(f"{matches(f'({one})', _SHARE)} ? 'write ' + {one} : " for one in _CLOSE)
-        + f"'{_SHARE_ADVICE}'",
-    )
+# With replace, since the cost of + is estimated by the length of what is added.
+_NUMBER: Final = f"int(self) >= 0 && int(self) <= 100 ? 'write X%'.replace('X', string(self)) : '{_SHARE_ADVICE}'"
+_MEANT: Final = (
+    (
+        f"{_one_of('self', ('100', '100.0', '100.00'))} || {_has_form('self', _WITHOUT_SIGN)}",
+        "'write X%'.replace('X', self)",
+    ),
+    (_has_form("self", (".9%", ".99%")), "'write 0X'.replace('X', self)"),
+    (_has_form("self", (".9", ".99")), "'write 0X%'.replace('X', self)"),
+    (
+        f"{_one_of('self', ('100 %', '100.0 %', '100.00 %'))} || {_has_form('self', _SPACED)}",
+        "'write X%'.replace('X', self.substring(0, size(self) - 2))",
+    ),
 )
-"""The schema of ``traffic`` beside that of a share."""
+"""What somebody may have meant whose share is none, 5, .5%, .5 or 5 %: a condition, and the sentence."""
 
-_NOT_ALL: Final = f"!{matches('self.traffic', _ALL)}"
+TRAFFIC: Final[dict[str, Any]] = {
+    "x-kubernetes-int-or-string": True,
+    **rules(
+        rule(
+            _is_share("self"),
+            _SHARE_ADVICE,
+            computed=f"type(self) in [int] ? ({_NUMBER}) : "
+            + "".join(f"{condition} ? {sentence} : " for condition, sentence in _MEANT)
+            + f"'{_SHARE_ADVICE}'",
+        )
+    ),
+}
+"""The schema of ``traffic`` beside that of a share.
+
+The type stays there, for ``kubectl explain``; a server-side apply refuses a number by it (``expected string``).
+"""
+
+_NOT_ALL: Final = f"!{_is_all('self')}"
 _NONE_COMPARED: Final = f"!has(self.abortOn) || self.abortOn.all(line, !{matches('line', COMPARED)})"
 
 WARMUP_RULES: Final = (
@@ -56,7 +110,7 @@ TEST_RULES: Final = (rule("has(self.http) != has(self.job)", "a test is either h
 
 STAGE_RULES: Final = (
     rule(
-        f"{matches('self.traffic', _NOTHING)} != {_WATCHED}",
+        f"{_is_nothing('self')} != {_WATCHED}",
         "a stage with traffic needs abortOn, a stage at 0% has nothing to judge",
         computed=f"'a stage with traffic needs abortOn, a stage at 0% has nothing to judge: ' + ({_WATCHED}"
         " ? 'leave abortOn out, or give ' + self.name + ' traffic'"
@@ -64,7 +118,7 @@ STAGE_RULES: Final = (
         field=".abortOn",
     ),
     rule(
-        f"!has(self.warmup) || !{matches('self.traffic', _NOTHING)}",
+        f"!has(self.warmup) || !{_is_nothing('self')}",
         "a stage at 0% has no traffic to warm up with: leave warmup out",
         field=".warmup",
     ),
@@ -95,17 +149,18 @@ STAGE_RULES: Final = (
 
 SPEC_RULES: Final = (
     rule(
-        f"!self.stages.all(s, {_is('s', _SHARE)}) || self.stages.map(s, double(s.traffic.replace('%', ''))).isSorted()",
+        f"!self.stages.all(s, {_is_share('s.traffic')})"
+        " || self.stages.map(s, double(s.traffic.substring(0, size(s.traffic) - 1))).isSorted()",
         "stages must stand in rising order of traffic",
         field=".stages",
     ),
     rule(
-        _is(_LAST, _ALL),
+        _is_all(_LAST),
         "the last stage must have 100% traffic",
         field=".stages",
     ),
     rule(
-        f"self.stages.all(s, {_is('s', _ALL)} || !has(s.bake))",
+        f"self.stages.all(s, {_is_all('s')} || !has(s.bake))",
         "bake belongs to the last stage: give every other stage duration",
         field=".stages",
     ),
@@ -115,7 +170,7 @@ SPEC_RULES: Final = (
         field=".stages",
     ),
     rule(
-        f"self.stages.filter(s, {_is('s', _ALL)}).size() <= 1",
+        f"self.stages.filter(s, {_is_all('s')}).size() <= 1",
         "only the last stage may have 100% traffic",
         field=".stages",
     ),

@@ -103,13 +103,34 @@ _STAGES: Final = (
     _plan("a stage without a name", {f"{_STAGE}.name": GONE}, f"{_STAGE}.name", "Required value"),
     _plan("a stage without a share", {f"{_STAGE}.traffic": GONE}, f"{_STAGE}.traffic", "Required value"),
     _plan("a share without %", {f"{_STAGE}.traffic": "50"}, f"{_STAGE}.traffic", "should match '^(100"),
-    _plan("a share as a number", {f"{_STAGE}.traffic": 5}, f"{_STAGE}.traffic", "must be of type string"),
+    _plan("a share as a number", {f"{_STAGE}.traffic": 5}, f"{_STAGE}.traffic", "write 5%"),
+    _plan("a share as the number 0", {"spec.stages[0].traffic": 0}, "spec.stages[0].traffic", "write 0%"),
+    _plan("a share as the number 100", {"spec.stages[2].traffic": 100}, "spec.stages[2].traffic", "write 100%"),
+    _plan(
+        "a share as a number above 100",
+        {f"{_STAGE}.traffic": 101},
+        f"{_STAGE}.traffic",
+        "write a percentage between 0% and",
+    ),
+    _plan(
+        "a share as a negative number", {f"{_STAGE}.traffic": -5}, f"{_STAGE}.traffic", "write a percentage between 0%"
+    ),
+    _plan(
+        "a share as a truth value", {f"{_STAGE}.traffic": True}, f"{_STAGE}.traffic", "must be of type integer,string"
+    ),
+    _plan("a share without a leading 0", {f"{_STAGE}.traffic": ".5%"}, f"{_STAGE}.traffic", "write 0.5%"),
+    _plan("a share without 0 and %", {f"{_STAGE}.traffic": ".25"}, f"{_STAGE}.traffic", "write 0.25%"),
+    _plan("a share with a blank", {f"{_STAGE}.traffic": "12.5 %"}, f"{_STAGE}.traffic", "write 12.5%"),
+    _plan("a share of digits of another script", {f"{_STAGE}.traffic": "\u0665%"}, f"{_STAGE}.traffic", "write a perc"),
     _plan("a share as a text without %", {f"{_STAGE}.traffic": "2.5"}, f"{_STAGE}.traffic", "write 2.5%"),
     _plan(
         "a share in words", {f"{_STAGE}.traffic": "5 percent"}, f"{_STAGE}.traffic", "write a percentage between 0% and"
     ),
     _plan(
-        "a share as a number with a point", {f"{_STAGE}.traffic": 0.5}, f"{_STAGE}.traffic", "must be of type string"
+        "a share as a number with a point",
+        {f"{_STAGE}.traffic": 0.5},
+        f"{_STAGE}.traffic",
+        'must be of type integer,string: "number"',
     ),
     _plan("a share of three decimals", {f"{_STAGE}.traffic": "0.001%"}, f"{_STAGE}.traffic", "should match '^(100"),
     _plan("a share above 100 %", {f"{_STAGE}.traffic": "101%"}, f"{_STAGE}.traffic", "should match '^(100"),

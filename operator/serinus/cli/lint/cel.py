@@ -20,6 +20,9 @@ Value = Any
 Scope = Mapping[str, Value]
 
 
+_TYPES: Final[Scope] = MappingProxyType({"int": int, "string": str})
+
+
 class CelError(ValueError):
     """The expression has no value for this object."""
 
@@ -31,7 +34,7 @@ def evaluate(expression: str, self_: Value) -> Value:
         CelError: it has none, such as that of a field that is not there.
     """
     try:
-        return _value(parse(expression), {"self": self_})
+        return _value(parse(expression), {**_TYPES, "self": self_})
     except (CelSyntaxError, TypeError, ValueError, LookupError, AttributeError) as problem:
         raise CelError(str(problem)) from problem
 
@@ -136,6 +139,8 @@ _FUNCTIONS: Final[Mapping[tuple[str, int], Callable[..., Value]]] = MappingProxy
         ("*", 2): lambda one, other: one * other,
         ("%", 2): lambda one, other: one % other,
         ("[]", 2): lambda members, at: members[at],
+        ("in", 2): lambda one, members: one in members,
+        ("charAt", 2): lambda text, at: text[at],
         ("contains", 2): lambda text, part: part in text,
         ("double", 1): float,
         ("duration", 1): _duration,
@@ -150,9 +155,11 @@ _FUNCTIONS: Final[Mapping[tuple[str, int], Callable[..., Value]]] = MappingProxy
         ("size", 1): len,
         ("split", 2): lambda text, mark: text.split(mark),
         ("startsWith", 2): lambda text, start: text.startswith(start),
+        ("string", 1): str,
         ("substring", 2): lambda text, start: text[start:],
         ("substring", 3): lambda text, start, end: text[start:end],
         ("trim", 1): lambda text: text.strip(),
+        ("type", 1): type,
     }
 )
 

@@ -10,7 +10,7 @@ _TOKEN: Final = re.compile(
     r"\s*(?:(?P<text>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|(?P<number>[0-9]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<mark>&&|\|\||==|!=|<=|>=|[-+*%/<>!?:.,()\[\]]))"
 )
-_BINARY: Final = (("||",), ("&&",), ("==", "!=", "<=", ">=", "<", ">"), ("+", "-"), ("*", "/", "%"))
+_BINARY: Final = (("||",), ("&&",), ("==", "!=", "<=", ">=", "<", ">", "in"), ("+", "-"), ("*", "/", "%"))
 """The binary operators, those that bind the least first."""
 
 _END: Final = ("end", "")
@@ -96,7 +96,7 @@ class _Parser:
 
     def _found(self, *marks: str) -> str:
         kind, text = self._tokens[self._at]
-        if kind != "mark" or text not in marks:
+        if (kind != "mark" and text != "in") or text not in marks:
             return ""
         self._at += 1
         return text

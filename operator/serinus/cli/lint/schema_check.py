@@ -38,10 +38,10 @@ def without_nulls(value: Value, schema: Schema) -> Value:
 
 def schema_problems(value: Value, schema: Schema, path: str) -> Iterator[Problem]:
     """Yield what the schema refuses in a value and below it."""
-    kind = schema.get("type")
+    kinds = _types(schema)
     if value is None and schema.get("nullable"):
         return
-    if kind is not None and not _is(value, kind):
+    if kinds and not any(_is(value, kind) for kind in kinds):
         yield _wrong_type(value, schema, path)
         return
     match value:
@@ -57,6 +57,12 @@ def schema_problems(value: Value, schema: Schema, path: str) -> Iterator[Problem
             pass
 
 
+def _types(schema: Schema) -> tuple[str, ...]:
+    if schema.get("x-kubernetes-int-or-string"):
+        return ("integer", "string")
+    return (schema["type"],) if "type" in schema else ()
+
+
 def _is(value: Value, kind: str) -> bool:
     match kind:
         case "integer":
@@ -68,7 +74,7 @@ def _is(value: Value, kind: str) -> bool:
 
 
 def _wrong_type(value: Value, schema: Schema, path: str) -> Problem:
-    said = f'must be of type {schema["type"]}: "{type_name(value)}"'
+    said = f'must be of type {",".join(_types(schema))}: "{type_name(value)}"'
     return Problem(Check.SCHEMA, path, said, for_type(value, schema), blocking=True)
 
 

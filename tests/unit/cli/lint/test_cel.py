@@ -40,6 +40,9 @@ VALUES = {
     "'ab'.startsWith('a') && 'ab'.contains('b') && 'abcd'.substring(1, 3) == 'bc'": True,
     "'none'.find('[0-9]')": "",
     "has(self.__namespace__) && self.__namespace__ == 'ml'": True,
+    "'b' in ['a', 'b'] && !(5 in [6]) && ['a'] in [['b'], ['a']]": True,
+    "type(self.count) in [int] && type(self.name) in [string] && !(type(self.name) in [int])": True,
+    "'abc'.charAt(1) + string(self.count)": "b3",
 }
 
 

@@ -38,7 +38,7 @@ def test_a_manifest_is_not_changed_by_its_check() -> None:
 
 
 ADVICE: list[tuple[dict[str, Any], str, str]] = [
-    ({"spec.stages[1].traffic": 5}, "spec.stages[1].traffic", 'write "5%"'),
+    ({"spec.stages[1].traffic": 5}, "spec.stages[1].traffic", "write 5%"),
     ({"spec.stages[1].traffic": 0.05}, "spec.stages[1].traffic", 'write "5%" or "0.05%"'),
     ({"spec.stages[1].traffic": 150}, "spec.stages[1].traffic", "between 0% and 100%"),
     ({"spec.stages[1].traffic": "5"}, "spec.stages[1].traffic", "write 5%"),
