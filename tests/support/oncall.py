@@ -16,7 +16,8 @@ _HEAD: Final = """\
 # On call: each question, and the command that answers it
 
 A version was rolled back. The outputs are those of a real one: `tests/e2e/test_on_call.py` rolls a version back
-in the local cluster, asks every question, and holds this page against it (`SERINUS_WRITE_ON_CALL=1` writes it anew).
+in the local cluster, asks every question on a terminal of 80 columns, and holds this page against it
+(`SERINUS_WRITE_ON_CALL=1` writes it anew).
 
 `kubectl` alone answers most of it; `serinus` is also `kubectl serinus`; [the page](web.md) has the same.
 
@@ -35,6 +36,8 @@ class Question:
         told: regular expressions, each of which the answer must have.
         status: the exit status of the command.
         about: what to know beside it.
+        during: whether it is asked while the version is on trial, and not after it was rolled back.
+        statuses: where the exit status does not belong to the answer, those that it may have.
     """
 
     asked: str
@@ -42,21 +45,26 @@ class Question:
     told: tuple[str, ...]
     status: int = 0
     about: str = ""
+    during: bool = False
+    statuses: frozenset[int] = frozenset()
 
 
 QUESTIONS: Final = (
     Question(
-        asked="What serves now, and at what weight?",
-        command="kubectl get mro {model} -n {namespace} -o wide",
-        told=(r"RolledBack\s+1\.0\.0\s+3\.0\.0\s+0\s",),
-        about="`WEIGHT` is the candidate's share in percent; the stable version has the rest.",
+        asked="What serves now?",
+        command="kubectl get mro {model} -n {namespace}",
+        told=(r"STABLE", r"RolledBack\s+1\.0\.0\s+3\.0\.0\s+0\s"),
+        about="`STABLE` serves. `WEIGHT` is the candidate's share in percent that the gateway has accepted; the stable "
+        "version has the rest.",
     ),
     Question(
-        asked="All of it in one look?",
+        asked="At what weight? And all the rest in one look?",
         command="serinus status {model} -n {namespace}",
         told=(
             r"Serving +1\.0\.0 +100%",
             r"Wanted +3\.0\.0 +0%",
+            r"wanted by\s+developer",
+            r"desired 0%   ✔ accepted",
             r"✖ error_rate",
             r"Traffic +HTTPRoute/",
             r"Do\s+kubectl",
@@ -71,6 +79,29 @@ QUESTIONS: Final = (
         about="The query is there to paste into Prometheus; it looks at the time of the run, not at now.",
     ),
     Question(
+        asked="What happens next, and when?",
+        command="kubectl get mro {model} -n {namespace} -o jsonpath={{.status.nextAction}}",
+        told=(r"\d\d:\d\d:\d\dZ",),
+        about="This was asked while 3.0.0 was on trial. After the rollback nothing more happens by itself: see `Next` "
+        "above.",
+        during=True,
+    ),
+    Question(
+        asked="Is the reading fresh?",
+        command="serinus status {model} -n {namespace}",
+        told=(r"judged \d+s ago", r"CHECK .*AGE", r"latency_p95 +[\d.]+ms"),
+        about="This, too, was asked while 3.0.0 was on trial: the second line and `AGE` say when it was judged last.",
+        during=True,
+    ),
+    Question(
+        asked="Is the operator alive?",
+        command="serinus check -n {namespace}",
+        told=(r"ok +operator",),
+        about="It shows all that a rollout needs. Where no operator runs, the alert "
+        "[SerinusOperatorDown](../runbooks/SerinusOperatorDown.md) says so by itself.",
+        statuses=frozenset({0, 1}),
+    ),
+    Question(
         asked="What happened before, in order?",
         command="kubectl events -n {namespace} --for rollout.serinus.dev/{model}",
         told=("RolloutStarted", "TrafficShifted", "RollbackStarted", "RollbackCompleted"),
@@ -79,9 +110,9 @@ QUESTIONS: Final = (
     Question(
         asked="Who started it, and what is on record?",
         command="serinus audit log {model} -n {namespace}",
-        told=("RolloutStarted", "RollbackStarted", "RolledBack"),
-        about="`unverified` stands where the chart's actor stamp is not installed, as in the test: a name that anybody "
-        "could write is not shown.",
+        told=(r"RolloutStarted.*\n *by developer: ", r"RollbackStarted.*\n *by serinus: ", "RolledBack"),
+        about="The API server stamps who acted; where [the chart's policies](install-policies.md) are not installed, "
+        "`unverified` stands in the place of a name that anybody could write.",
     ),
     Question(
         asked="How did the versions before it do?",
@@ -89,17 +120,24 @@ QUESTIONS: Final = (
         told=(r"3\.0\.0", "RolledBack"),
     ),
     Question(
-        asked="How do I stop everything now?",
+        asked="How do I freeze everything now?",
         command="kubectl annotate namespace {namespace} serinus.dev/freeze=INC-4711",
         told=("annotated",),
-        about="No run of the namespace advances any more; rollbacks still happen. For one Rollout there are "
-        "`serinus pause` and `serinus abort`.",
+        about="No run of the namespace advances any more; rollbacks still happen. For one Rollout there is "
+        "`serinus pause`.",
     ),
     Question(
         asked="And how do I let it go on?",
         command="kubectl annotate namespace {namespace} serinus.dev/freeze-",
         told=("annotated",),
         about="The version that was rolled back stays in quarantine until `serinus retry`, which begins anew.",
+    ),
+    Question(
+        asked="How do I abort a run now?",
+        command="kubectl annotate mro {model} -n {namespace} serinus.dev/abort=INC-4711 --overwrite",
+        told=("annotated",),
+        about="It needs no plugin. `serinus abort` does the same, and waits until the weights are accepted. "
+        "Where no run is under way, as here, nothing is changed.",
     ),
 )
 

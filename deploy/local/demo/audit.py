@@ -1,6 +1,7 @@
 """The last act: an auditor's questions, answered with the command line."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from demo.manifests import FAILING, GOOD, SLOW
 from demo.observe import wait_for
 from demo.oncall import SERINUS
 from demo.result import Claim
+from serinus.api.names import ObjectKey
 
 _RECORDED_SECONDS: Final = 20.0
 _SHOWN: Final = 12
@@ -23,7 +25,7 @@ class AuditFacts:
 
     Attributes:
         verified: output of ``serinus audit verify``.
-        records: every record as ``(event, version)``, in order.
+        records: every record of this demo as ``(event, version)``, in order.
         actors: who the records say acted.
         expected: who should have acted: who asked for every version, and the operator, which did the rest.
         report: path of the audit report.
@@ -51,8 +53,29 @@ class AuditFacts:
         return acted if self.actors == self.expected else f"{acted}; expected {', '.join(sorted(self.expected))}"
 
 
-async def audit(scene: Scene, folder: Path) -> AuditFacts:
+async def newest_record(kubectl: Kubectl, key: ObjectKey) -> int:
+    """Return the number of the newest record of a model: an earlier demo in the same cluster has left its trail.
+
+    Raises:
+        DemoError: kubectl failed.
+    """
+    found = json.loads(await kubectl.run(["get", "auditrecords", "-n", key.namespace, "-o", "json"]))
+    specs = [one["spec"] for one in found["items"] if one["spec"]["model"] == key.name]
+    return max((spec["sequence"] for spec in specs), default=0)
+
+
+def since(raws: Sequence[Mapping[str, Any]], newest: int) -> list[Mapping[str, Any]]:
+    """Return the records that came after the one of this number."""
+    return [raw for raw in raws if raw["sequence"] > newest]
+
+
+async def audit(scene: Scene, folder: Path, newest: int) -> AuditFacts:
     """Read and verify the audit trail and write the audit report.
+
+    Args:
+        scene: of the demo.
+        folder: for the report.
+        newest: the number of the last record from before this demo.
 
     Raises:
         DemoError: a command failed, or the last rollback was not recorded in time.
@@ -62,9 +85,9 @@ async def audit(scene: Scene, folder: Path) -> AuditFacts:
     model = (settings.key.name, "-n", settings.namespace)
     shown_model = " ".join(model)
 
-    async def read() -> list[dict[str, Any]]:
+    async def read() -> list[Mapping[str, Any]]:
         lines = (await serinus.run(["audit", "log", *model, "-o", "json"])).splitlines()
-        return [json.loads(line) for line in lines]
+        return since([json.loads(line) for line in lines], newest)
 
     last = ("RolledBack", FAILING.number)
     what = "a record of the last rollback"
@@ -82,7 +105,7 @@ async def audit(scene: Scene, folder: Path) -> AuditFacts:
     return AuditFacts(verified.strip(), tuple(map(_subject, raws)), actors, settings.actors, page)
 
 
-def _subject(raw: dict[str, Any]) -> tuple[str, str]:
+def _subject(raw: Mapping[str, Any]) -> tuple[str, str]:
     return raw["event"], raw.get("version", "")
 
 

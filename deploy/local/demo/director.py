@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from demo.acts import Scene, promote, roll_back
-from demo.audit import AuditFacts, audit
+from demo.audit import AuditFacts, audit, newest_record
 from demo.errors import DemoError
 from demo.manifests import FAILING, GOOD, SLOW, VERSIONS, Version
 from demo.oncall import OnCallFacts, look
@@ -119,13 +119,14 @@ async def _play(
     async with stage as scene:
         live = asyncio.create_task(_keep_live(scene))
         try:
+            newest = await newest_record(scene.kubectl, settings.key)
             await adopt(scene)
             await _show_rollout(scene)
             await _play_acts(scene, facts)
             terminal.heading(f"At 3 a.m. somebody asks what became of {FAILING.number}")
             facts.on_call = await look(scene, settings.folder)
             terminal.heading("A year later an auditor asks why")
-            facts.audited = await audit(scene, settings.folder)
+            facts.audited = await audit(scene, settings.folder, newest)
         except DemoError as problem:
             await _try_to_show_status(scene)
             raise DemoError(f"{problem}\n  {settings.trouble}") from problem

@@ -10,7 +10,8 @@ from typing import Final
 SHELLS: Final = frozenset({"sh", "bash"})
 """In these every line is a command; in ``console`` only what stands behind the prompt is one."""
 
-_FENCE: Final = re.compile(r"^(?P<indent> *)```(?P<language>.*)$")
+_FENCE: Final = re.compile(r"^(?P<indent> *)```(?P<language>\S*)(?P<rest>.*)$")
+_TITLE: Final = re.compile(r'title="([^"]+)"')
 _PROMPT: Final = "$ "
 _SEPARATORS: Final = frozenset({"|", "||", "&&", ";", "&", "(", ")", "{", "}", "|&", ";;"})
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
@@ -25,12 +26,14 @@ class Block:
         line: of its first line, from 1.
         language: what stands behind the fence, such as ``yaml``.
         text: its lines, without the indentation of a list.
+        title: the file that it is, from ``title="rollout.yaml"`` behind the language; empty where it is none.
     """
 
     page: str
     line: int
     language: str
     text: str
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ def blocks_of(page: Path, root: Path) -> Iterator[Block]:
             number += 1
         inside = [line.removeprefix(indent) for line in lines[first:number]]
         number += 1
-        yield Block(name, first + 1, opened["language"].strip(), "\n".join(inside))
+        titled = _TITLE.search(opened["rest"])
+        yield Block(name, first + 1, opened["language"], "\n".join(inside), titled[1] if titled else "")
 
 
 def commands_of(block: Block) -> Iterator[Command]:

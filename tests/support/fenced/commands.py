@@ -25,8 +25,11 @@ _VARIABLE: Final = re.compile(
 _ANNOTATION: Final = re.compile(rf"({re.escape(GROUP)}/[a-z-]*[a-z])(=.*|-)?", re.DOTALL)
 _WRAPPERS: Final = frozenset({"ssh", "env", "time", "sudo", "watch", "xargs"})
 _SET: Final = frozenset({"--set", "--set-string", "--set-json", "--set-file", "--set-literal"})
-_PLACEHOLDERS: Final = {"VERSION": "2.3.1"}
-"""Words in capitals that a page leaves to its reader, and that a parser takes in one form only."""
+_PLACEHOLDERS: Final = {"VERSION": "2.3.1", "$R": "dynamodb://serinus?region=eu-central-1"}
+"""Words that a page leaves to its reader or to a variable, and that a parser takes in one form only."""
+
+_PRINTED: Final = re.compile(r"\$\(.*\)")
+"""What another program prints: on the pages it is a SHA-256."""
 
 _VERBS: Final = frozenset({"get", "describe", "annotate", "label", "delete", "patch", "edit"})
 _OTHER_KINDS: Final = frozenset({
@@ -73,7 +76,7 @@ def _serinus(words: Sequence[str]) -> Iterator[str]:
     if not words:
         # A variable before it asks for the script of a shell's completion.
         return
-    problem = usage_error([_PLACEHOLDERS.get(word, word) for word in words])
+    problem = usage_error([_PRINTED.sub("0" * 64, _PLACEHOLDERS.get(word, word)) for word in words])
     if problem:
         yield f"serinus {' '.join(words)}: {problem}"
 

@@ -1,19 +1,22 @@
-"""Which fenced commands a test runs, where, and why the others are held."""
+"""Which fenced commands a test runs and where; :mod:`support.fenced.held` has the others."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 from support.fenced.blocks import Block, logical_lines
+from support.fenced.held import HELD
 
 
 class Where(Enum):
     """What a command needs to be run."""
 
-    ANYWHERE = "the checkout"
+    ANYWHERE = "the page's folder"
     ROLLED_BACK = "a cluster with the operator and a Rollout whose candidate was rolled back"
+    UNDER_WAY = "a Rollout of its own, with a run under way"
+    AT_GATE = "a Rollout of its own, with a run that waits for an approval"
     HELD = "more than a test of these pages has"
 
 
@@ -25,76 +28,52 @@ class Line:
         place: the page and the line.
         page: the file, relative to the repository.
         text: the line.
+        files: the files that the page prints before the line, by name.
     """
 
     place: str
     page: str
     text: str
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
-HELD: Final[Mapping[str, str]] = {
-    r"^make\b|localcluster|-m demo |^awk .*\.demo/|-n demo\b": (
-        "the demo and the suites themselves: CI runs them, tests/tools/demo and tests/tools/localcluster test "
-        "their parts"
-    ),
-    r"^(kind|docker) |port-forward|projectcontour": (
-        "needs kind, Docker and a network: tests/e2e/test_demo_elsewhere.py plays the demo that follows"
-    ),
-    r"8081/control": (
-        "orders to a model server at an address that the reader looks up: tests/tools/demo/test_model_server.py"
-    ),
-    r"\bhelm (install|upgrade|test|history|rollback)\b": (
-        "changes the installation: tests/deploy/cluster/test_chart.py does"
-    ),
-    r"kubectl apply --server-side -k|rollout status deployment|^helm template": (
-        "installs the operator, or another chart: tests/deploy/cluster/test_kustomize.py"
-    ),
-    r"kubectl logs|get pods -n serinus-system|describe pods -n serinus-system": (
-        "the operator of the tests is a process, not a pod"
-    ),
-    r"dynamodb:|.\$R\b|^R=|AWS_ACCESS": (
-        "a registry in DynamoDB: tests/contract/cli/test_registry_class_page.py and "
-        "tests/contract/registry/dynamodb run these commands"
-    ),
-    r"s3://|\bs3api\b": "a bucket with Object Lock: tests/integration/audit",
-    r"^serinus web|ssh -L": "serves until Ctrl-C: tests/integration/web",
-    r"mlflow|MLmodel|metadata\.json|fraud-detector-v2\.3\.1\.yaml": (
-        "files or a server of the reader: tests/integration/mlflow and tests/unit/cli/importing"
-    ),
-    r"argocd|fluxcd|flux-client": "another program: tests/deploy/test_argo_cd.py",
-    r"approve|promote|override|clusterrole|kubectl (auth|create role)|--as=": (
-        "rights and approvals of single users: tests/deploy/cluster/test_people_and_controls.py and "
-        "tests/e2e/test_people.py"
-    ),
-    r"mutatingadmissionpolicies|requested-by|create secret|select\(\.metadata\.annotations": (
-        "the chart's policies and secrets: tests/deploy/cluster/test_actor_stamp.py"
-    ),
-    r"patch httproute|jq '\.spec\.rules|kubectl get httproute .*--show-managed": (
-        "writes or reads the route by hand, which needs the reader's own names"
-    ),
-    r"kubectl (delete|patch) mro|^serinus (abort|rollback|pause|resume|retry)": (
-        "ends what the other commands look at: tests/e2e/test_people.py"
-    ),
-    r"^kubectl create namespace": "a namespace for an installation that is held",
-    r"kubectl create --dry-run=server": "probes for a policy: tests/deploy/cluster/test_kubernetes_versions.py",
-    r"find \. -type f|^git describe": "a folder or a repository of the reader",
-    r"audit (restore|export|verify --file|keygen|prune)": "writes files or changes the trail: tests/unit/cli/audit",
-    r"report --(data|artifact) |-o fraud\.md|-f (rollout\.yaml|deploy/|versions/)|plan\.yaml|fraud-detector-v2\.3\.0": (
-        "a digest that is cut short, or files of the reader: tests/unit/cli"
-    ),
-    r"serinus diff (old\.yaml|v2\.2\.4 v2\.3\.0 -n)": "files or versions of the reader: tests/unit/cli/diff",
-    r"simulate .*(recording\.jsonl|--find|--rate)": "takes long: tests/deploy/test_choose_limits_page.py runs them",
-    r"explain churn": "a Rollout with a named query: tests/deploy/cluster/test_examples.py",
-    r"\.venv/bin|^export |pip install": "sets a reader's own machine up",
-    r"rolebinding once": "takes away what a command that is held has given",
-    r"zsh_source": "zsh may not be there: tests/unit/cli/test_completion.py reads its script",
+FILES: Final[Mapping[str, str]] = {
+    "examples": "examples",
+    "deploy": "deploy",
+    "manifests": "examples/quickstart",
+    "versions": "examples/schema",
 }
-"""By a pattern of command lines, why no test of the pages runs them, and which other test does."""
+"""By the name that a page gives to a file or folder of the reader, what stands for it in a page's folder."""
 
-_ANYWHERE: Final = re.compile(
-    r"^(serinus (version$|lint -f examples|diff .* -f examples)|eval |mkdir -p ~/.config/fish)"
+STANDS_FOR: Final[Mapping[str, str]] = {
+    r"(?<=-n )(ml|fraud|payments|demo|NAMESPACE)\b": "{namespace}",
+    r"(?<=annotate namespace )(ml|fraud)\b": "{namespace}",
+    r"\b(NAME|ROUTE)\b": "{model}",
+    r"http://127\.0\.0\.1:9090": "{prometheus}",
+    r"'s3://audit-archive/serinus\?region=eu-central-1'|s3://fraud-archive/audit": "archive",
+}
+"""By a pattern of what a reader replaces, what a test on a cluster writes there."""
+
+BEFORE: Final[Mapping[str, str]] = {
+    # A repository with a release and a commit after it.
+    r"^git describe": (
+        "git init --quiet && git config user.name ada && git config user.email ada@corp.example && "
+        "git commit --quiet --allow-empty -m one && git tag v2.2.4 && git commit --quiet --allow-empty -m two"
+    ),
+    r"^serinus resume": "serinus pause fraud-detector -n fraud --reason INC-4711",
+    # Two pages freeze the namespace.
+    r"freeze=\"quarter end, until": "kubectl annotate namespace fraud serinus.dev/freeze-",
+    # Two pages give it.
+    r"create rolebinding on-call-overrides": "kubectl delete rolebinding on-call-overrides -n fraud --ignore-not-found",
+    r"explain churn": "kubectl apply -n ml -f examples/named-query/rollout.yaml",
+}
+"""By a pattern of command lines, what the page takes to have been done before."""
+
+AFTER: Final = (
+    "kubectl delete namespace fraud search --ignore-not-found --wait=false",
+    "kubectl delete secret serinus-checkpoint-key serinus-oncall serinus-chat -n serinus-system --ignore-not-found",
 )
-
+"""What is done after all lines: the other tests of the cluster know nothing of these."""
 
 EXPECTED: Final[Mapping[str, frozenset[int]]] = {
     # The candidate was rolled back.
@@ -104,8 +83,29 @@ EXPECTED: Final[Mapping[str, frozenset[int]]] = {
     r"^serinus version --operator": frozenset({1}),
     # The Services are in the cluster, and not in the list that is checked.
     r"\| serinus lint -f -": frozenset({0, 1}),
+    # The cluster has other Services and no route of these names.
+    r"^serinus lint --cluster": frozenset({0, 1}),
+    # The plan with mistakes.
+    r"^serinus lint -f rollout\.yaml": frozenset({1}),
+    # The policies refuse it, as the page says.
+    r"--as=somebody": frozenset({1}),
 }
 """By a pattern of command lines, the exit statuses that they may have; 0 for all others."""
+
+_ANYWHERE: Final = re.compile(
+    r"^serinus (version$|lint -f|diff .* -f (examples|versions)|diff old|import)|^eval |^export |^R="
+    r"|^mkdir -p ~/\.config/fish|^\. \.venv|^git describe|find \. -type f"
+)
+_AT_GATE: Final = re.compile(r"serinus\.dev/promote=|serinus promote")
+_UNDER_WAY: Final = re.compile(
+    r"^serinus (abort|rollback|pause|resume|retry)|kubectl (delete|patch) mro|serinus\.dev/abort="
+    r"|patch httproute|jq '\.spec\.rules"
+)
+_LAST: Final = re.compile(r"rolebinding once|--as=alice$")
+"""Takes a version away that the other lines look at."""
+
+_EVENTUALLY: Final = re.compile(r"can-i|--as=")
+"""The API server takes a moment to know of a right."""
 
 
 def expected(line: Line) -> frozenset[int]:
@@ -113,16 +113,35 @@ def expected(line: Line) -> frozenset[int]:
     return next((statuses for pattern, statuses in EXPECTED.items() if re.search(pattern, line.text)), frozenset({0}))
 
 
+def before(line: Line) -> str:
+    """Return what is to be done before a command line; empty where that is nothing."""
+    return next((done for pattern, done in BEFORE.items() if re.search(pattern, line.text)), "")
+
+
 def where(line: Line) -> Where:
     """Return what a command line needs."""
     if any(re.search(pattern, line.text) for pattern in HELD):
         return Where.HELD
-    return Where.ANYWHERE if _ANYWHERE.search(line.text) else Where.ROLLED_BACK
+    found = {Where.ANYWHERE: _ANYWHERE, Where.AT_GATE: _AT_GATE, Where.UNDER_WAY: _UNDER_WAY}
+    return next((kind for kind, pattern in found.items() if pattern.search(line.text)), Where.ROLLED_BACK)
+
+
+def comes_last(line: Line) -> bool:
+    """Return whether a line takes away what the other lines look at."""
+    return bool(_LAST.search(line.text))
+
+
+def may_take_a_moment(line: Line) -> bool:
+    """Return whether a line is to be tried again until it works."""
+    return bool(_EVENTUALLY.search(line.text))
 
 
 def lines_of(blocks: Sequence[Block]) -> Iterator[Line]:
     """Yield every command line of the blocks."""
+    files: dict[str, str] = {}
     for block in blocks:
+        if block.title:
+            files[block.title] = f"{block.text}\n"
         for number, text in logical_lines(block):
             if text.strip() and not text.lstrip().startswith("#"):
-                yield Line(f"{block.page}:{number}", block.page, text)
+                yield Line(f"{block.page}:{number}", block.page, text, dict(files))

@@ -1,6 +1,6 @@
 """``serinus audit log``: prints the audit records of a model that match the filters."""
 
-import os
+import shutil
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -14,10 +14,11 @@ from serinus.api.audit_record import AuditEvent
 from serinus.api.model import ChainHead
 from serinus.api.names import ObjectKey
 from serinus.audit.export import canonical_line
-from serinus.cli.audit.output import actor_text, log_heading, log_line
+from serinus.cli.audit.output import actor_text, lines_heading, log_heading, log_line, needs_lines, record_lines
 from serinus.cli.command import Params, choice, command
 from serinus.cli.context import CliContext
 from serinus.cli.output import echo
+from serinus.cli.screen import NARROWEST
 from serinus.cli.session import RegistryOptions, model_argument, open_registry, registry_options
 from serinus.cli.times import parse_time, resolve_time
 from serinus.engine.audit.chain import StoredRecord
@@ -120,8 +121,7 @@ def _actor_name(record: StoredRecord) -> object:
 async def log(options: LogOptions, context: CliContext) -> int:
     """Run the command."""
     model, records_filter = options.registry.model_key(options.model), _Filter(options, context.clock.now())
-    wide, shown = options.output == "wide", 0
-    width = os.get_terminal_size().columns if sys.stdout.isatty() else None
+    form, shown = _Form.of(options), 0
     async with open_registry(options.registry, context) as store:
         head = await store.read_head(model)
         async with aclosing(_records(store, model, head.audit.pruned_through)) as records:
@@ -132,11 +132,41 @@ async def log(options: LogOptions, context: CliContext) -> int:
                     echo(canonical_line(record).decode("utf-8", "backslashreplace").removesuffix("\n"))
                 else:
                     if not shown:
-                        echo(log_heading(wide=wide))
-                    echo(log_line(record, wide=wide, width=width))
+                        echo(form.heading())
+                    echo(form.text(record))
                 shown += 1
     _print_remarks(options, model, head.audit, shown)
     return OK
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How records are shown: as they come, so that a long trail needs no memory.
+
+    Attributes:
+        width: of the terminal; None into a pipe.
+        wide: with more columns, nothing shortened.
+    """
+
+    width: int | None
+    wide: bool
+
+    @classmethod
+    def of(cls, options: LogOptions) -> Self:
+        width = max(NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
+        return cls(width, options.output == "wide")
+
+    def heading(self) -> str:
+        narrow = self._narrow()
+        return log_heading(wide=self.wide) if narrow is None else lines_heading(narrow)
+
+    def text(self, record: StoredRecord) -> str:
+        narrow = self._narrow()
+        return log_line(record, wide=self.wide, width=self.width) if narrow is None else record_lines(record, narrow)
+
+    def _narrow(self) -> int | None:
+        """Return the width where the table does not fit."""
+        return self.width if self.width is not None and not self.wide and needs_lines(self.width) else None
 
 
 async def _records(store: RegistryStore, model: ObjectKey, after: int) -> AsyncGenerator[StoredRecord, None]:

@@ -8,9 +8,14 @@ from typing import Any, Final
 
 from serinus.api.audit_record import Authentication
 from serinus.api.names import UNVERIFIED
+from serinus.cli.screen import fit, wrapped
 from serinus.engine.audit.chain import ChainFault, ChainFinding, StoredRecord
 
 _TIME, _EVENT, _VERSION, _ACTOR = 20, 22, 14, 24
+_NUMBER: Final = 5
+_TABLE: Final = _TIME + _NUMBER + _EVENT + _VERSION + _ACTOR + 5 * len("  ")
+_LEAST_REASON: Final = 40
+_MOST_LINES: Final = 3
 _SHORT_HASH: Final = len("sha256:") + 12
 
 MEANINGS: Final[Mapping[ChainFault, str]] = {
@@ -47,7 +52,7 @@ def count(number: int, noun: str) -> str:
 
 def log_heading(*, wide: bool) -> str:
     """Return the headings of the columns."""
-    line = f"{'TIME (UTC)':{_TIME}}  {'#':>5}  {'EVENT':{_EVENT}}  {'VERSION':{_VERSION}}  {'ACTOR':{_ACTOR}}"
+    line = f"{'TIME (UTC)':{_TIME}}  {'#':>{_NUMBER}}  {'EVENT':{_EVENT}}  {'VERSION':{_VERSION}}  {'ACTOR':{_ACTOR}}"
     more = f"  {'TRAFFIC':>7}  {'RUN/STAGE':20}  {'HASH':{_SHORT_HASH}}  {'FOR':24}" if wide else ""
     return f"{line}{more}  REASON"
 
@@ -61,19 +66,60 @@ def log_line(record: StoredRecord, *, wide: bool, width: int | None) -> str:
         width: of the terminal, of which a record takes two lines at most; None not to shorten it.
     """
     content = record.content
-    when = plain(content.get("at", "")).removesuffix("Z")[:19].replace("T", " ")
     cells = [
-        f"{when + 'Z' if when else '':{_TIME}}",
-        f"{record.sequence:>5}",
+        f"{_when(content):{_TIME}}",
+        f"{record.sequence:>{_NUMBER}}",
         f"{plain(content.get('event', '')):{_EVENT}}",
         f"{_fit(_version(content), _VERSION, wide=wide):{_VERSION}}",
         f"{actor_text(content, None if wide else _ACTOR):{_ACTOR}}",
     ]
     if wide:
         cells += _more(content)
-    cells.append(plain(content.get("reason") or content.get("message") or ""))
+    cells.append(_why(content))
     line = "  ".join(cells).rstrip()
     return line if wide or width is None or len(line) <= 2 * width else f"{line[: 2 * width - 1]}…"
+
+
+def needs_lines(width: int) -> bool:
+    """Return whether a terminal of so many columns is too narrow for the table."""
+    return width < _TABLE + _LEAST_REASON
+
+
+def lines_heading(width: int) -> str:
+    """Return the headings of :func:`record_lines`."""
+    first = f"{'#':>{_NUMBER}}  {'TIME (UTC)':{_TIME}}  {'EVENT':{_event(width)}}  VERSION"
+    return f"{fit(first, width)}\n{_INDENT}by ACTOR: REASON"
+
+
+def record_lines(record: StoredRecord, width: int) -> str:
+    """Return a record in lines for a narrow terminal: what and when, then who and why, in full where it is not long."""
+    content = record.content
+    version = fit(_version(content), max(_VERSION, width - len(_INDENT) - _TIME - _EVENT - 4))
+    what = f"{plain(content.get('event', '')):{_event(width)}}  {version}"
+    first = fit(f"{record.sequence:>{_NUMBER}}  {_when(content):{_TIME}}  {what}".rstrip(), width)
+    actor, why = actor_text(content), _why(content)
+    lines = wrapped(": ".join(filter(None, (f"by {actor}" if actor else "", why))), width - len(_INDENT))
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[: _MOST_LINES - 1], fit(f"{lines[_MOST_LINES - 1]} …", width - len(_INDENT))]
+    return "\n".join((first, *(f"{_INDENT}{line}" for line in lines if line)))
+
+
+def _event(width: int) -> int:
+    """Return the width of the events' column: where there is no room for one, the version follows at once."""
+    return _EVENT if width >= _ROOMY else 0
+
+
+_ROOMY: Final = 80
+_INDENT: Final = " " * (_NUMBER + 2)
+
+
+def _when(content: Mapping[str, Any]) -> str:
+    when = plain(content.get("at", "")).removesuffix("Z")[:19].replace("T", " ")
+    return f"{when}Z" if when else ""
+
+
+def _why(content: Mapping[str, Any]) -> str:
+    return plain(content.get("reason") or content.get("message") or "")
 
 
 def _fit(text: str, most: int, *, wide: bool) -> str:

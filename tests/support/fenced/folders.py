@@ -1,0 +1,64 @@
+"""The folder in which a reader of a page types its commands."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from support.fenced.commands import ROOT
+from support.fenced.runs import FILES, Line
+
+_SECONDS: Final = 120
+_BYTES: Final = ("october.parquet", "fraud.onnx", "model/model.pkl", "model/python_env.yaml")
+"""Files whose content does not matter."""
+
+_POLICY: Final = """\
+apiVersion: serinus.dev/v1alpha1
+kind: Model
+metadata: {name: fraud-detector}
+spec: {versioning: {enforcement: Enforce}, retentionDays: 2555}
+"""
+
+_AGE: Final = {"2.2.4": "old.yaml", "2.3.0": "new.yaml"}
+"""What a page calls the manifest of a version of examples/schema, beside its own name."""
+
+
+def page_folder(parent: Path, page: str) -> Path:
+    """Return the folder of a page, made at its first line."""
+    folder = parent / page.replace("/", "-")
+    if folder.exists():
+        return folder
+    (folder / "model").mkdir(parents=True)
+    for name, there in FILES.items():
+        (folder / name).symlink_to(ROOT / there)
+    for name in _BYTES:
+        (folder / name).write_bytes(name.encode())
+    (folder / "model.yaml").write_text(_POLICY, encoding="utf-8")
+    for version in _versions():
+        for name in (f"{version['metadata']['name']}.yaml", _AGE[version["spec"]["version"]]):
+            (folder / name).write_text(yaml.safe_dump(version), encoding="utf-8")
+    return folder
+
+
+def _versions() -> list[dict[str, dict[str, str]]]:
+    file = ROOT / "examples/schema/fraud-detector.yaml"
+    return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+
+
+def run(line: Line, text: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a line, beside the files that the page prints."""
+    for name, content in line.files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    script = f"set -o pipefail; {text}"
+    return subprocess.run(
+        ["bash", "-c", script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
