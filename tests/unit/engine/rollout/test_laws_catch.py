@@ -111,7 +111,7 @@ def _empty_for_unreadable(patch: pytest.MonkeyPatch) -> None:
 
 
 def _others_first(patch: pytest.MonkeyPatch) -> None:
-    def in_order(weights: Any, change: Any, tests: Any) -> Any:
+    def in_order(weights: Any, change: Any, _routes: Any, tests: Any) -> Any:
         return (*((change or SetFinalizer(present=True)),), *tests, *weights)
 
     patch.setattr(conclude, "_in_order", in_order)
@@ -177,14 +177,14 @@ DEFECTS: Final = (
         _all(
             lambda patch: patch.setattr(decide, "with_backends", lambda serving, _: serving),
             lambda patch: patch.setattr(runs, "with_backends", lambda serving, _: serving),
-            _returns(weights, "_must_not_rise", value=False),
+            _returns(weights, "must_not_rise", value=False),
         ),
     ),
     Defect(
         "stored_before_the_first_weight",
         "an older status is not upgraded first",
         RUN + "an older release wrote the status",
-        _returns(weights, "_must_not_rise", value=False),
+        _returns(weights, "must_not_rise", value=False),
         crashes=True,
     ),
     Defect(
@@ -278,7 +278,7 @@ DEFECTS: Final = (
         "no_fight",
         "every correction goes at once",
         _FOUGHT,
-        lambda patch: patch.setattr(weights, "_correct", lambda draft, *_: (draft, False)),
+        lambda patch: patch.setattr(weights, "correct", lambda draft, *_: (draft, False)),
     ),
     Defect("no_fight", "no change is a drift", _FOUGHT, _returns(weights, "_drifted", value=False)),
     Defect("deletion_ends", "the finalizer stays", _DELETED, _returns(finalizer, "_is_needed", value=True)),
