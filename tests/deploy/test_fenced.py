@@ -118,7 +118,7 @@ spec:
     ("text", "said"),
     [
         (_PLAN.replace("abortOn", "abort_on"), 'unknown field "spec.stages[0].abort_on"'),
-        (_PLAN.replace("100%", "5"), 'write "5%"'),
+        (_PLAN.replace("100%", "100"), "write 100%"),
         (_PLAN.replace("v1alpha1", "v1"), "no matches for kind"),
         ("stages: []", "no apiVersion"),
         ("# excerpt of a Rollout, spec\nstagse: []", 'unknown field "spec.stagse"'),

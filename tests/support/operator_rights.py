@@ -44,6 +44,9 @@ ROUTERS: Final = {
 }
 """With each entry of ``config.routers``."""
 
+MANAGED_ROUTES: Final = _on(_GATEWAY, "httproutes", "create") | {Right("update", "rollouts", _SERINUS, "finalizers")}
+"""With ``rbac.managedRoutes``."""
+
 API_SERVER_SLICE: Final = Right("get", "endpointslices", "discovery.k8s.io", name="kubernetes")
 API_SERVER_SERVICE: Final = Right("get", "services", name="kubernetes")
 IDENTITY: Final = Right("get", "namespaces", name="kube-system")

@@ -16,6 +16,7 @@ from support.operator_rights import (
     BY_DEFAULT,
     CREATING_JOBS,
     IDENTITY,
+    MANAGED_ROUTES,
     REGISTRY_IN_THE_CLUSTER,
     ROUTERS,
     on_leases,
@@ -46,6 +47,7 @@ _WIDE: Final = {
     "default": Case(BY_DEFAULT),
     "shards": Case(BY_DEFAULT, ("--set=shards=3",), shards=3),
     "no Jobs": Case(BY_DEFAULT - CREATING_JOBS, ("--set=rbac.jobs=false",)),
+    "managed routes": Case(BY_DEFAULT | MANAGED_ROUTES, ("--set=rbac.managedRoutes=true",)),
     "every router": Case(BY_DEFAULT.union(*ROUTERS.values()), (f"--set=config.routers={{{','.join(ROUTERS)}}}",)),
     "DynamoDB": Case(BY_DEFAULT - REGISTRY_IN_THE_CLUSTER | {IDENTITY}, _DYNAMODB),
 }

@@ -140,7 +140,7 @@ def test_the_how_to_shows_what_is_printed(world: World, lint: Linted) -> None:
     page = (Path(__file__).parents[4] / "docs" / "how-to" / "check-manifests.md").read_text(encoding="utf-8")
     command = "$ serinus lint --cluster -n payments -f rollout.yaml\n"
     before, _, after = page.partition(command)
-    manifest = before.rpartition("```yaml\n")[2].partition("```")[0]
+    manifest = before.rpartition('```yaml title="rollout.yaml"\n')[2].partition("```")[0]
     there = [gateway(), in_cluster(model_version()), service("fraud-detector-v2-3-1")]
     world.objects = [*(changed(one, {"metadata.namespace": "payments"}) for one in there), *operator()]
     world.series["count by (le)"] = [row(3, le=bound) for bound in ("50", "100", "250", "500", "+Inf")]

@@ -219,7 +219,7 @@ def test_the_how_to_shows_what_is_printed(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (Path(__file__).parents[4] / "docs" / "how-to" / "check-manifests.md").read_text(encoding="utf-8")
-    manifest = page.partition("```text\n")[2].partition("```")[0]
+    manifest = page.partition('```text title="rollout.yaml"\n')[2].partition("```")[0]
     shown = page.partition("$ serinus lint -f rollout.yaml\n")[2].partition("```")[0]
     (folder / "rollout.yaml").write_text(manifest, encoding="utf-8")
     monkeypatch.chdir(folder)
