@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import click
 import pytest
 
 from serinus.api.names import ObjectKey
@@ -176,7 +177,7 @@ def test_the_clusters_and_their_identities_are_listed_and_a_name_is_released(
     assert run("registry", "dynamodb", "release-cluster", EU, "--yes", "--registry", fleet) == 0
     assert run("registry", "dynamodb", "clusters", "--registry", fleet) == 0
     assert "(nobody)" in capsys.readouterr().out
-    with pytest.raises(ConfigurationError, match="only a registry in DynamoDB has clusters"):
+    with pytest.raises(click.BadParameter, match="no registry in DynamoDB"):
         run("registry", "dynamodb", "clusters", "--registry", "kubernetes:")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
+import click
 import pytest
 
 from serinus.cli.context import CliContext
@@ -177,5 +178,5 @@ def test_a_table_of_that_name_with_other_keys_is_left_alone(client: Any, setting
 
 
 def test_only_a_registry_in_dynamodb_has_tables() -> None:
-    with pytest.raises(ConfigurationError, match="only a registry in DynamoDB has tables"):
+    with pytest.raises(click.BadParameter, match="no registry in DynamoDB"):
         create_tables("--registry", "kubernetes:")
