@@ -22,7 +22,7 @@ _CRDS: Final = Path(__file__).resolve().parents[3] / "deploy" / "crds"
 _FULL: Final = {
     "rollouts.yaml": (
         *("every field of a stage", "every field beside the stages", "warm-ups"),
-        *("a GRPCRoute", "a VirtualService", "an InferenceService"),
+        *("a GRPCRoute", "a VirtualService", "an InferenceService", "a managed route with every field"),
     ),
     "modelversions.yaml": ("a ModelVersion with every field",),
     "models.yaml": ("a Model with every field",),

@@ -148,8 +148,8 @@ _TEMPLATE: Final[dict[str, Any]] = {
         {"path": {"type": "PathPrefix"}},
         {},
     ],
-    "labels": {"example.com/team": "payments-ml", "empty": ""},
-    "annotations": {"example.com/contact": "payments, on call"},
+    "labels": {"corp/team": "payments-ml", "empty": ""},
+    "annotations": {"corp/contact": "payments, on call"},
 }
 
 ACCEPTED: Final[dict[str, Manifest]] = {
