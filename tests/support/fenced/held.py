@@ -26,6 +26,8 @@ HELD: Final[Mapping[str, Held]] = {
     ),
     r"^make (test|check|setup| )": Held("the suites themselves: CI runs them"),
     r"^(kind|docker) |port-forward|projectcontour": Held("kind, Docker, or pods behind a network"),
+    r"^buildah ": Held("buildah, and a base image with a digest of the reader", ("tests/support/image",)),
+    r"apply -f rollout\.yaml .*without managed": Held("the Rollout of the reader, as it was but for two fields"),
     r"8081/control": Held("the address of a pod of the demo", ("tests/tools/demo/test_model_server.py",), "/control"),
     r"\bhelm (install|upgrade) serinus": Held(
         "another installation", ("tests/support/release.py", "tests/installed/cluster/test_upgrade.py")
