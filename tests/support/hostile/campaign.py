@@ -121,14 +121,16 @@ class Campaign:
             timed = Timing()
             worlds = await self._settled(worlds, serves_the_old, "the adoption of 1.0.0")
             timed("adopted")
-            worlds = await self._struck(worlds)
+            worlds, refused = await self._struck(worlds)
             plans = {world.model: (await self._rollout(world))["spec"] for world in worlds}
             worlds = await self._settled(worlds, answered, "an answer")
             timed("answered")
-            versions = await self._reviewed(worlds)
+            versions = await self._reviewed([*worlds, *refused])
             timed("reviewed")
             for world in worlds:
                 await self._judge(world, versions)
+            for world in refused:
+                self._judge_passengers(world, versions)
             await each(world.restore() for world in worlds)
             worlds = await self._settled(worlds, serves_the_old, "1.0.0 again")
             timed("restored")
@@ -145,12 +147,14 @@ class Campaign:
         self.models.setdefault(own, set()).add(world.model)
         return replace(world, namespace=own)
 
-    async def _struck(self, worlds: Sequence[CaseWorld]) -> list[CaseWorld]:
+    async def _struck(self, worlds: Sequence[CaseWorld]) -> tuple[list[CaseWorld], list[CaseWorld]]:
+        """Write each case; return the worlds that were struck, and those whose edit the API server refuses."""
         refusals = await each(world.strike() for world in worlds)
         for world, refusal in zip(worlds, refusals, strict=True):
             if refusal:
                 self._refused(world.case, refusal)
-        return [world for world, refusal in zip(worlds, refusals, strict=True) if not refusal]
+        said = list(zip(worlds, refusals, strict=True))
+        return [world for world, refusal in said if not refusal], [world for world, refusal in said if refusal]
 
     async def _settled(self, worlds: Sequence[CaseWorld], fits: Callable[[Raw], bool], what: str) -> list[CaseWorld]:
         """Wait until the Rollouts of all worlds fit; return those that do, the others are problems."""
@@ -197,6 +201,9 @@ class Campaign:
         """Note the outcome of a case that the API server has stored, and of its passengers."""
         own = [versions[world.namespace, name] for case, name in world.versions() if case is world.case]
         self._note(world.case, [await self._rollout(world), *own])
+        self._judge_passengers(world, versions)
+
+    def _judge_passengers(self, world: CaseWorld, versions: Mapping[tuple[str, str], Raw]) -> None:
         for case, name in world.versions():
             if case is not world.case:
                 self._note(case, [versions[world.namespace, name]])
