@@ -128,3 +128,5 @@ async def clear(admin: Kubectl, folder: Path) -> None:
     await apply(admin, folder, "namespaces", fill("namespace.yaml", {"namespace": NAMESPACE}))
     # In a reused cluster, an earlier demo has left objects behind, and its quarantined versions would not start again.
     await admin.run(["delete", _LEFTOVERS, "--all", "-n", NAMESPACE])
+    # A server that has turned slow stays so; in the foreground, so that none of their pods answers any more.
+    await admin.run(["delete", "deployments", "--all", "-n", NAMESPACE, "--cascade=foreground"])
