@@ -222,6 +222,7 @@ def quarantined() -> RolloutStatus:
     return a_status(
         phase=Phase.PAUSED,
         reason="Quarantined",
+        quarantined=("2.3.1", "2.3.0"),
         summary="Serving 2.2.4 at 100% since 2026-11-23 13:58:00Z. "
         f"2.3.0 was rolled back at 13:58:00Z: {message} Wanted is 2.3.1.",
         next_action="2.3.1 was rolled back before: set spec.version to another one, or ask for a retry with "

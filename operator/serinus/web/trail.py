@@ -28,8 +28,6 @@ class TrailRow:
     reason: str = ""
     message: str = ""
     problem: str = ""
-    rollout: str = ""
-    run: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +81,4 @@ def trail_row(number: int, stored: StoredRecord | None) -> TrailRow:
         vouched=record.actor.authentication is not Authentication.NONE,
         reason=record.reason,
         message=record.message,
-        rollout=record.rollout.name if record.rollout is not None else "",
-        run=record.rollout.run if record.rollout is not None else 0,
     )

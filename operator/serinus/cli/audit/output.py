@@ -16,6 +16,8 @@ _NUMBER: Final = 5
 _TABLE: Final = _TIME + _NUMBER + _EVENT + _VERSION + _ACTOR + 5 * len("  ")
 _LEAST_REASON: Final = 40
 _MOST_LINES: Final = 3
+_ROOMY: Final = 80
+_INDENT: Final = " " * (_NUMBER + 2)
 _SHORT_HASH: Final = len("sha256:") + 12
 
 MEANINGS: Final[Mapping[ChainFault, str]] = {
@@ -107,10 +109,6 @@ def record_lines(record: StoredRecord, width: int) -> str:
 def _event(width: int) -> int:
     """Return the width of the events' column: where there is no room for one, the version follows at once."""
     return _EVENT if width >= _ROOMY else 0
-
-
-_ROOMY: Final = 80
-_INDENT: Final = " " * (_NUMBER + 2)
 
 
 def _when(content: Mapping[str, Any]) -> str:

@@ -10,12 +10,10 @@ from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.importing.manifest import (
     ManifestOptions,
-    checked_name,
+    identity_options,
     manifest_options,
-    parse_model_name,
     write_composed,
 )
-from serinus.cli.session import parse_version_argument
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.settings import ArtifactSettings
 
@@ -49,14 +47,7 @@ class FileImportOptions:
 
 @command("mlmodel", FileImportOptions.from_params, "write a ModelVersion from an MLmodel file, without a server")
 @click.argument("path", type=FILE, metavar="FILE", help="MLmodel file")
-@click.option(
-    "--version",
-    type=parse_version_argument,
-    required=True,
-    metavar="VERSION",
-    help="SemVer of the version, such as 2.3.1",
-)
-@click.option("--model", type=parse_model_name, required=True, metavar="NAME", help="name of the model")
+@identity_options("SemVer of the version, such as 2.3.1", "name of the model", required=True)
 @manifest_options
 def mlmodel(options: FileImportOptions, _: CliContext) -> int:
     """Run the command."""
@@ -80,7 +71,7 @@ def _from_file(options: FileImportOptions) -> "Known":
     file = read_model_file(content, str(path))
     folder = str(path.resolve().parent)
     return Known(
-        model=checked_name(options.model),
+        model=options.model,
         version=semver(options.version, "--version"),
         file=file,
         artifact_uri=options.manifest.artifact_uri or as_folder(file.artifact_uri),

@@ -11,8 +11,9 @@ import click
 from serinus.api.modelversion import BackendRef
 from serinus.api.schema import NAME
 from serinus.cli.backend import parse_backend
-from serinus.cli.command import FILE, Params, together
+from serinus.cli.command import FILE, Decorator, Params, together
 from serinus.cli.output import echo
+from serinus.cli.session import parse_version_argument
 from serinus.errors import RefusedError
 from serinus.yaml_output import to_yaml
 
@@ -56,6 +57,14 @@ class ManifestOptions:
         )
 
 
+def identity_options(version: str, model: str, *, required: bool = False) -> Decorator:
+    """Return the options ``--version`` and ``--model``, with their help."""
+    return together(
+        click.option("--version", type=parse_version_argument, required=required, metavar="VERSION", help=version),
+        click.option("--model", type=_parse_model_name, required=required, metavar="NAME", help=model),
+    )
+
+
 output_option: Final = click.option(
     "-o", "--output", type=FILE, metavar="FILE", help="file to write (default: standard output)"
 )
@@ -86,7 +95,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-def parse_model_name(text: str) -> str:
+def _parse_model_name(text: str) -> str:
     """Return the text if Kubernetes has such a name, else raise click.BadParameter."""
     try:
         return checked_name(text)

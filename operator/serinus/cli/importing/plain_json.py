@@ -14,15 +14,14 @@ from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
 from serinus.cli.importing.manifest import (
     backend_option,
+    identity_options,
     namespace_option,
     output_option,
-    parse_model_name,
     write_manifests,
 )
 from serinus.cli.importing.metadata import Adopted, adopt, parse_plain
 from serinus.cli.manifests import read_manifests
 from serinus.cli.output import echo
-from serinus.cli.session import parse_version_argument
 from serinus.errors import ConfigurationError, RefusedError
 
 OK: Final = 0
@@ -68,13 +67,9 @@ class JsonImportOptions:
     "write ModelVersions from the metadata that a training script keeps as plain JSON",
 )
 @click.argument("path", type=FILE, metavar="FILE", help="file with one version's metadata, or a list of them")
-@click.option(
-    "--version",
-    type=parse_version_argument,
-    metavar="VERSION",
-    help="SemVer of the version (default: the one in the file)",
+@identity_options(
+    "SemVer of the version (default: the one in the file)", "name of the model (default: the one in the file)"
 )
-@click.option("--model", type=parse_model_name, metavar="NAME", help="name of the model (default: the one in the file)")
 @namespace_option
 @backend_option
 @output_option

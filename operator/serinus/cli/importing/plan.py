@@ -14,10 +14,9 @@ from serinus.api.quantities import ALL_OF_IT, NONE_OF_IT, Duration, Share
 from serinus.api.schema import NAME, SEMVER, SEMVER_ADVICE, SUBDOMAIN, in_python
 from serinus.cli.command import FILE, Params, command
 from serinus.cli.context import CliContext
-from serinus.cli.importing.manifest import namespace_option, output_option, parse_model_name, write_text
+from serinus.cli.importing.manifest import identity_options, namespace_option, output_option, write_text
 from serinus.cli.importing.plan_file import Number, Plan, PlanStage, read_plan
 from serinus.cli.output import printable
-from serinus.cli.session import parse_version_argument
 from serinus.errors import InvalidObjectError
 from serinus.yaml_output import to_yaml
 
@@ -76,13 +75,9 @@ def _parse_route(text: str) -> dict[str, str]:
     "write a Rollout from a plan of stages in snake_case (abort_on, rollback_to)",
 )
 @click.argument("path", type=FILE, metavar="FILE", help="the plan: stages with name, traffic, duration, abort_on")
-@click.option(
-    "--version",
-    type=parse_version_argument,
-    metavar="VERSION",
-    help="SemVer of the version (default: the one in the file)",
+@identity_options(
+    "SemVer of the version (default: the one in the file)", "name of the model (default: the one in the file)"
 )
-@click.option("--model", type=parse_model_name, metavar="NAME", help="name of the model (default: the one in the file)")
 @click.option(
     "--route",
     type=_parse_route,

@@ -11,11 +11,10 @@ from serinus.cli.context import CliContext
 from serinus.cli.importing.manifest import (
     ManifestOptions,
     checked_name,
+    identity_options,
     manifest_options,
-    parse_model_name,
     write_composed,
 )
-from serinus.cli.session import parse_version_argument
 from serinus.errors import ConfigurationError, NotFoundError, RefusedError
 from serinus.settings import ArtifactS3Settings, ArtifactSettings
 
@@ -70,14 +69,9 @@ class ServerImportOptions:
     help="models:/fraud-detector/7, models:/fraud-detector@champion, or a logged model, models:/m-4f2a",
 )
 @click.option("--tracking-uri", metavar="URL", help="tracking server (default: MLFLOW_TRACKING_URI)")
-@click.option(
-    "--version",
-    type=parse_version_argument,
-    metavar="VERSION",
-    help="SemVer of the version (default: its tag `semver` or `version`)",
-)
-@click.option(
-    "--model", type=parse_model_name, metavar="NAME", help="name of the model (default: that of the registered model)"
+@identity_options(
+    "SemVer of the version (default: its tag `semver` or `version`)",
+    "name of the model (default: that of the registered model)",
 )
 @manifest_options
 def mlflow(options: ServerImportOptions, context: CliContext) -> int:

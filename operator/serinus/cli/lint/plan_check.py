@@ -1,4 +1,4 @@
-"""Recognises a plan of stages that is no manifest, as deployment scripts keep it."""
+"""Recognises a plan of stages that is not a manifest, as deployment scripts keep it."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ def is_plan(value: object) -> bool:
 
 
 def plan_problems(plan: Mapping[str, Any], file: str) -> Iterator[Problem]:
-    """Yield that the plan is no Rollout, then each field that is called otherwise there."""
+    """Yield that the plan is not a Rollout, then each field that has another name there."""
     said = "a plan of stages without apiVersion and kind is no Rollout, and kubectl refuses it"
     named = "FILE" if file == STDIN_NAME else shlex.quote(file)
     yield Problem(Check.PLAN, "", said, f"serinus import plan {named} turns it into one")

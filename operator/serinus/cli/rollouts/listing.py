@@ -21,7 +21,6 @@ from serinus.engine.view.standing import ORDER, Subject, standing_of
 from serinus.errors import InvalidObjectError
 
 OK: Final = 0
-"""The one that kubectl uses where the kubeconfig names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ import math
 from serinus.api.rollout_status import MAX_POINTS, EvidencePoint
 from serinus.engine.analysis.measurements import Counted, Measured
 from serinus.engine.analysis.progress import Progress
+from serinus.engine.analysis.thinning import thinned
 
 
 def with_point(points: tuple[EvidencePoint, ...], progress: Progress) -> tuple[EvidencePoint, ...]:
@@ -16,20 +17,7 @@ def with_point(points: tuple[EvidencePoint, ...], progress: Progress) -> tuple[E
     if not isinstance(latest, Counted | Measured) or (points and points[-1].at == latest.at):
         return points
     earlier = tuple(point for point in points if point.at < latest.at)
-    return thinned((*earlier, _point(progress, latest)))
-
-
-def thinned(points: tuple[EvidencePoint, ...]) -> tuple[EvidencePoint, ...]:
-    """Return at most ``MAX_POINTS`` of the points, always the first and the last.
-
-    The point whose neighbours are closest to each other goes, and so on: no gap that this makes is ever longer than two
-    of ``MAX_POINTS - 1`` equal parts of the whole time.
-    """
-    kept = [*points]
-    while len(kept) > MAX_POINTS:
-        densest = min(range(1, len(kept) - 1), key=lambda index: kept[index + 1].at - kept[index - 1].at)
-        del kept[densest]
-    return tuple(kept)
+    return thinned((*earlier, _point(progress, latest)), MAX_POINTS)
 
 
 def _point(progress: Progress, latest: Counted | Measured) -> EvidencePoint:

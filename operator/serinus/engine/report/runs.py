@@ -236,12 +236,12 @@ def _approvals(stage: str, records: Iterable[AuditRecordSpec]) -> tuple[Approval
 def _shifts(records: Iterable[AuditRecordSpec]) -> Iterable[Shift]:
     """Yield the candidate's share over time, as accepted by the gateway; 100 % once it is promoted."""
     for record in records:
-        share = share_of(record)
+        share = _share_of(record)
         if share is not None:
             yield Shift(record.at, share, _stage_of(record))
 
 
-def share_of(record: AuditRecordSpec) -> Share | None:
+def _share_of(record: AuditRecordSpec) -> Share | None:
     """Return the candidate's share that the gateway had accepted by this record; None where it tells of none."""
     if record.event is AuditEvent.PROMOTED:
         return Share("100%")

@@ -251,14 +251,12 @@ def _commands(subject: Subject, standing: Standing) -> tuple[CommandView, ...]:
         return CommandView(line=f"kubectl serinus {words}", effect=effect)
 
     explain = command(f"explain {where}", "why, with the queries")
-    if status.phase is Phase.ROLLED_BACK:
+    if status.phase is Phase.ROLLED_BACK or status.reason == WaitReason.QUARANTINED.value:
         wanted = subject.spec.version if subject.spec is not None else ""
         retried = (command(f"retry {where}", f"run {wanted} again"),) if wanted in status.quarantined else ()
         return explain, *retried
     if status.phase is Phase.ROLLING_BACK:
         return (explain,)
-    if status.reason == WaitReason.QUARANTINED.value and subject.spec is not None:
-        return explain, command(f"retry {where}", f"run {subject.spec.version} again")
     if status.paused is not None:
         stop = (command(f"abort {where}", "roll back"),) if status.candidate is not None else ()
         return command(f"resume {where}", "continue"), *stop

@@ -1,4 +1,4 @@
-"""Plans of stages that are no manifests: lint recognises them, and says what to write."""
+"""Plans of stages that are not manifests: lint recognises them, and says what to write."""
 
 import io
 import sys

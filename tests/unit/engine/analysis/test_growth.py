@@ -12,8 +12,9 @@ from serinus.api.parsing import decode, encode
 from serinus.api.rollout import Judgement
 from serinus.api.rollout_status import MAX_POINTS, EvidencePoint
 from serinus.engine.analysis.assessment import Progress, update
-from serinus.engine.analysis.growth import thinned, with_point
+from serinus.engine.analysis.growth import with_point
 from serinus.engine.analysis.measurements import Answer
+from serinus.engine.analysis.thinning import thinned
 from support.analysis import a_stage, at, begun, could_not_ask, counted, measured, no_data
 from support.points import rising
 
@@ -38,7 +39,7 @@ def test_points_are_few_rise_and_keep_the_first_and_the_last(gaps: list[float]) 
     seconds = 0.0
     for number, gap in enumerate(gaps, start=1):
         seconds += gap
-        points = thinned((*points, EvidencePoint(at=at(seconds), requests=number)))
+        points = thinned((*points, EvidencePoint(at=at(seconds), requests=number)), MAX_POINTS)
         assert len(points) == min(number, MAX_POINTS)
         assert rising(points)
         assert (points[0].requests, points[-1].requests) == (1, number)
@@ -52,7 +53,7 @@ def test_what_is_left_out_leaves_no_long_gap(gaps: list[float]) -> None:
     seconds = 0.0
     for number, gap in enumerate(gaps, start=1):
         seconds += gap
-        points = thinned((*points, EvidencePoint(at=at(seconds), requests=number)))
+        points = thinned((*points, EvidencePoint(at=at(seconds), requests=number)), MAX_POINTS)
     parts = (points[-1].at - points[0].at) / (MAX_POINTS - 1)
     for earlier, later in pairwise(points):
         neighbours = later.requests - earlier.requests == 1

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
 from serinus.api.rollout_status import MAX_TRAFFIC_POINTS, RolloutStatus, TrafficPoint
+from serinus.engine.analysis.thinning import thinned
 from serinus.engine.rollout.draft import Situation
 
 _TENTHS: Final = 1
@@ -40,7 +41,7 @@ def with_traffic(status: RolloutStatus, before: RolloutStatus, situation: Situat
         observed=round(100 * seen.candidate / seen.total, _TENTHS) if known else None,
         requests=round(seen.total) if known else 0,
     )
-    return structs.replace(status, traffic=_thinned((*held, point)))
+    return structs.replace(status, traffic=thinned((*held, point), MAX_TRAFFIC_POINTS, first=_says_nothing_new))
 
 
 def _weight(status: RolloutStatus) -> tuple[int, str, float] | None:
@@ -53,16 +54,8 @@ def _is_confirmed(status: RolloutStatus) -> bool:
     return found is not None and found.status is ConditionStatus.TRUE
 
 
-def _thinned(points: tuple[TrafficPoint, ...]) -> tuple[TrafficPoint, ...]:
-    """Return at most ``MAX_TRAFFIC_POINTS``: between equal shares those that are closest together go first."""
-    kept = [*points]
-    while len(kept) > MAX_TRAFFIC_POINTS:
-        inner = range(1, len(kept) - 1)
-        same = [
-            index for index in inner if _shares(kept[index - 1]) == _shares(kept[index]) == _shares(kept[index + 1])
-        ]
-        del kept[min(same or inner, key=lambda index: kept[index + 1].at - kept[index - 1].at)]
-    return tuple(kept)
+def _says_nothing_new(before: TrafficPoint, point: TrafficPoint, after: TrafficPoint) -> bool:
+    return _shares(before) == _shares(point) == _shares(after)
 
 
 def _shares(point: TrafficPoint) -> tuple[float, float | None]:
