@@ -74,7 +74,7 @@ test-programs: setup ## fetch what the tests need beside the local cluster: Dyna
 test-cluster: test-programs ## the tests on a real API server, gateway and Prometheus (started for them, gone afterwards)
 	$(CLUSTER) $(BIN)/pytest $(EXAMPLES) $(wildcard $(NEEDS_CLUSTER))
 
-test-faults: setup ## every call of a run disturbed, on a real API server: over 1,500 faults (about 40 minutes); writes .faults
+test-faults: setup ## every call of a run disturbed, on a real API server: over 1,500 faults (15 minutes); writes .faults
 	$(CONTROL_PLANE) -- env PYTHONPATH=tests:deploy/local $(BIN)/python -u -m support.faultpoints
 
 # The chart on API servers that lack something: each line is what they serve of MutatingAdmissionPolicy, and how they are started.

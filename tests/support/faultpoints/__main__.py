@@ -20,7 +20,7 @@ from support.faultpoints.plans import chosen, points_of, sampled
 from support.faultpoints.run import world_in
 
 _PARALLEL: Final = 4
-_MOST: Final = 30
+_MOST: Final = 40
 _TOGETHER: Final = 8
 
 

@@ -24,7 +24,7 @@ HELD: Final[Mapping[str, Held]] = {
     r"^make demo|-m demo |localcluster (up|exec|down)": Held(
         "minutes: the demo itself", ("tests/e2e/test_demo_elsewhere.py", "tests/tools/localcluster", "tests/tools/demo")
     ),
-    r"^make (test|check|setup| )": Held("the suites themselves: CI runs them"),
+    r"^make (test|check|setup| )": Held("the suites themselves: CI runs them", (".ci/run",)),
     r"^(kind|docker) |port-forward|projectcontour": Held("kind, Docker, or pods behind a network"),
     r"^buildah ": Held("buildah, and a base image with a digest of the reader", ("tests/support/image",)),
     r"apply -f rollout\.yaml .*without managed": Held("the Rollout of the reader, as it was but for two fields"),
@@ -36,15 +36,7 @@ HELD: Final[Mapping[str, Held]] = {
     r"^helm template models": Held("a chart of the reader"),
     r"kubectl apply --server-side -k": Held("the image of a release", ("tests/deploy/cluster/test_kustomize.py",)),
     r"rollout status deployment|kubectl logs": Held("the operator as a pod; in the tests it is a process"),
-    r"(?<!R=')dynamodb:|.\$R\b|AWS_ACCESS|programs\.dynamodb": Held(
-        "tables in DynamoDB",
-        (
-            "tests/contract/cli",
-            "tests/contract/registry/dynamodb",
-            "tests/integration/audit",
-            "tests/support/cli_lines.py",
-        ),
-    ),
+    r"programs\.dynamodb": Held("serves until Ctrl-C", ("Makefile",), "programs.dynamodb"),
     r"s3://audit-(checkpoints|lock)": Held(
         "a bucket with Object Lock", ("tests/integration/audit", "tests/unit/cli/report", "tests/unit/audit")
     ),
@@ -56,9 +48,6 @@ HELD: Final[Mapping[str, Held]] = {
     r"argocd-cm": Held("Argo CD", ("tests/deploy/test_argo_cd.py",), "argocd-cm"),
     r"patch application": Held("Argo CD", ("tests/support/argo_cd",), "sync"),
     r"argocd": Held("Argo CD", ("tests/deploy/test_argo_cd.py", "tests/support/argo_cd", "tests/installed")),
-    r"^serinus simulate": Held(
-        "nothing: run and compared elsewhere", ("tests/deploy/test_choose_limits_page.py",), "EXAMPLES"
-    ),
     r"pip install": Held("a package index"),
     r"zsh_source": Held("zsh", ("tests/unit/cli/test_completion.py",), "#compdef"),
 }

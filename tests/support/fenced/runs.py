@@ -17,6 +17,8 @@ class Where(Enum):
     ROLLED_BACK = "a cluster with the operator and a Rollout whose candidate was rolled back"
     UNDER_WAY = "a Rollout of its own, with a run under way"
     AT_GATE = "a Rollout of its own, with a run that waits for an approval"
+    FLEET = "DynamoDB"
+    WITH_ITS_PAGE = "the whole page: a test of its own runs it from top to bottom"
     HELD = "more than a test of these pages has"
 
 
@@ -37,6 +39,13 @@ class Line:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
+PAGE_TESTS: Final[Mapping[str, str]] = {
+    "docs/how-to/from-a-registry-class.md": "tests/contract/cli/test_registry_class_page.py",
+    "docs/how-to/choose-limits.md": "tests/deploy/test_choose_limits_page.py",
+    "docs/how-to/argo-cd-by-example.md": "tests/installed/cluster/test_argo_cd.py",
+}
+"""By page, the test that runs it from top to bottom and compares what its commands print."""
+
 FILES: Final[Mapping[str, str]] = {
     "examples": "examples",
     "deploy": "deploy",
@@ -50,7 +59,8 @@ STANDS_FOR: Final[Mapping[str, str]] = {
     r"(?<=annotate namespace )(ml|fraud)\b": "{namespace}",
     r"\b(NAME|ROUTE)\b": "{model}",
     r"http://127\.0\.0\.1:9090": "{prometheus}",
-    r"'s3://audit-archive/serinus\?region=eu-central-1'|s3://fraud-archive/audit": "archive",
+    r"'s3://audit-archive/serinus\?region=eu-central-1'|s3://fraud-archive/audit|(?<=--archive )s3://…": "archive",
+    r"http://127\.0\.0\.1:8000": "{dynamodb}",
 }
 """By a pattern of what a reader replaces, what a test on a cluster writes there."""
 
@@ -76,6 +86,8 @@ AFTER: Final = (
 """What is done after all lines: the other tests of the cluster know nothing of these."""
 
 EXPECTED: Final[Mapping[str, frozenset[int]]] = {
+    # The first of the two runs: the role may not remove what it has told of.
+    r"^serinus audit prune .* --policy": frozenset({0, 1}),
     # The candidate was rolled back.
     r"^serinus status [^;]*$": frozenset({2}),
     # The operator of the tests is a process, and not in the cluster.
@@ -101,6 +113,7 @@ _UNDER_WAY: Final = re.compile(
     r"^serinus (abort|rollback|pause|resume|retry)|kubectl (delete|patch) mro|serinus\.dev/abort="
     r"|patch httproute|jq '\.spec\.rules"
 )
+_FLEET: Final = re.compile(r"(?<!R=')dynamodb:|AWS_ACCESS")
 _LAST: Final = re.compile(r"rolebinding once|--as=alice$")
 """Takes a version away that the other lines look at."""
 
@@ -120,9 +133,11 @@ def before(line: Line) -> str:
 
 def where(line: Line) -> Where:
     """Return what a command line needs."""
+    if line.page in PAGE_TESTS:
+        return Where.WITH_ITS_PAGE
     if any(re.search(pattern, line.text) for pattern in HELD):
         return Where.HELD
-    found = {Where.ANYWHERE: _ANYWHERE, Where.AT_GATE: _AT_GATE, Where.UNDER_WAY: _UNDER_WAY}
+    found = {Where.FLEET: _FLEET, Where.ANYWHERE: _ANYWHERE, Where.AT_GATE: _AT_GATE, Where.UNDER_WAY: _UNDER_WAY}
     return next((kind for kind, pattern in found.items() if pattern.search(line.text)), Where.ROLLED_BACK)
 
 

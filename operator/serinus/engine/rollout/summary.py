@@ -36,7 +36,7 @@ def _story(mode: Mode, status: RolloutStatus, situation: Situation, shares: Shar
         case Settled():
             return _settled(mode, status, serving, situation.spec)
         case Running():
-            return _running(mode, status, serving, situation.spec)
+            return _running(mode, status, serving, situation.spec, dict(shares).get(mode.candidate.version))
         case RollingBack(rollback=rollback):
             since = clock(rollback.decided_at)
             target = f" to {rollback.to}" if rollback.to else ""
@@ -112,7 +112,7 @@ def _settled(mode: Settled, status: RolloutStatus, serving: str, spec: RolloutSp
     return f"{serving} since {since}.{lost}{wanted}"
 
 
-def _running(mode: Running, status: RolloutStatus, serving: str, spec: RolloutSpec | None) -> str:
+def _running(mode: Running, status: RolloutStatus, serving: str, spec: RolloutSpec | None, on_route: str | None) -> str:
     candidate, stage = mode.candidate, mode.stage
     of = f" {stage.index + 1} of {len(spec.stages)}" if spec is not None else ""
     where = f"run {status.run}, stage{of}, {stage.name}: {stage.state.value}"
@@ -121,7 +121,9 @@ def _running(mode: Running, status: RolloutStatus, serving: str, spec: RolloutSp
     ]
     evidence = f" {', '.join(figures)}." if figures else ""
     paused = f" Paused: {status.paused.reason}." if status.paused is not None else ""
-    return f"{serving}, trying {candidate.version} at {candidate.weight:g}% ({where}).{evidence}{paused}"
+    wanted = _percent(candidate.weight)
+    share = wanted if on_route in {None, wanted} else f"{on_route}, wanted {wanted},"
+    return f"{serving}, trying {candidate.version} at {share} ({where}).{evidence}{paused}"
 
 
 def _why(rollback: Rollback) -> str:

@@ -11,6 +11,7 @@ from serinus.api.verdict import Verdict
 from serinus.engine.rollout.decision import Decision
 from serinus.engine.rollout.intervals import REFRESH
 from serinus.engine.rollout.modes import Running, mode_of
+from serinus.engine.rollout.waiting import WaitReason
 
 CHANGE: Final = timedelta(seconds=2)
 """For a new state of the stage, a new phase or reason, and a condition that has turned."""
@@ -42,12 +43,17 @@ def write_delay(before: RolloutStatus, decision: Decision) -> timedelta:
         return _NOW
     if decision.events or _facts(after, run) != _facts(before, earlier):
         return _NOW
-    told = (after.phase, after.reason) != (before.phase, before.reason)
+    told = (after.phase, _reason(after)) != (before.phase, _reason(before))
     turned = told or _conditions(after) != _conditions(before)
     if turned or run.stage.state is not earlier.stage.state:
         return CHANGE
     figures = after.evidence != before.evidence and not _is_worse(before.evidence, after.evidence)
     return REFRESH if figures and _is_fresh(before.evidence, after.evidence) else WORDING
+
+
+def _reason(status: RolloutStatus) -> str:
+    """Return the reason, without the one that every stage has in its first seconds: nothing has been counted yet."""
+    return WaitReason.ANALYZING.value if status.reason == WaitReason.NO_TRAFFIC.value else status.reason
 
 
 def _is_worse(before: tuple[EvidenceStatus, ...], after: tuple[EvidenceStatus, ...]) -> bool:

@@ -24,8 +24,11 @@ logger = logging.getLogger(__name__)
 WORKERS: Final = 4
 BACKOFF: Final = Backoff(first=0.5, longest=30.0)
 
-GATHER: Final = 1.0
-"""Seconds that a new stage waits, so that the status is written once for all that changes within moments."""
+GATHER: Final = 3.0
+"""Seconds that a new stage waits, so that the status is written once for all that changes within moments.
+
+Longer than the outbox gathers records: what the registry answers to a promotion is written with the stage.
+"""
 
 ECHO: Final = 10.0
 """Seconds within which the watch shows a write. What it shows meanwhile may be older, such as somebody else's write to

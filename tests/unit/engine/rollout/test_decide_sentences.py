@@ -1,5 +1,7 @@
 """What a person reads: what is awaited is what comes last, and nobody is told that nothing is needed where it is."""
 
+import re
+
 import pytest
 
 from serinus.api.names import Command
@@ -122,3 +124,16 @@ def test_the_same_stage_of_two_runs_gives_two_events() -> None:
         f"Run {run}, {version}: Stage staging passed." for run, version in ((1, "2.0.0"), (2, "3.0.0"), (3, "2.0.0"))
     ]
     assert world.status.run == 3
+
+
+def test_while_a_weight_is_written_the_shares_are_those_of_the_route_and_what_is_wanted_stands_beside_them() -> None:
+    world = in_canary(spec=a_spec("2.0.0", STAGING, SHORT, PRODUCTION))
+    wanted: list[str] = []
+    while world.status.stage is not None:
+        world.look()
+        shares = [float(share) for share in re.findall(r"at ([\d.]+)%", world.status.summary)]
+        assert sum(shares) == 100, world.status.summary
+        wanted += re.findall(r"at 5%, wanted (\d+)%, \(run 1, stage 3 of 3, production: \w+\)", world.status.summary)
+        world.gateway()
+        world.measure()
+    assert wanted == ["100"]

@@ -55,7 +55,16 @@ def test_where_nothing_is_to_be_written_nothing_waits() -> None:
 
 def test_a_new_reason_waits_for_a_moment() -> None:
     before = in_canary()
-    assert of(before, structs.replace(before, reason="NoTraffic")) == CHANGE
+    assert of(before, structs.replace(before, reason="NoSeries")) == CHANGE
+
+
+def test_that_nothing_has_been_counted_yet_waits_like_a_figure() -> None:
+    before = in_canary()
+    assert before.reason == "Analyzing"
+    silent = structs.replace(before, reason="NoTraffic")
+    assert of(before, silent) == WORDING
+    assert of(silent, before) == WORDING
+    assert of(silent, structs.replace(before, reason="NoSeries")) == CHANGE
 
 
 def test_a_condition_that_has_turned_waits_for_a_moment() -> None:
