@@ -1,15 +1,17 @@
 """The cases of hostile input reach every field, and each of their laws can be broken."""
 
+import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from localcluster.api import Api
 from support.e2e.manifests import backend_ref, route
 from support.hostile import laws
 from support.hostile.cases import ANNOTATIONS, Case, all_cases, missing_places, sample
 from support.hostile.values import FORGED_LINE, MARK, TEXTS
-from support.hostile.world import full_objects
+from support.hostile.world import CaseWorld, full_objects
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,13 @@ def test_a_hostile_object_differs_from_the_good_one_at_its_one_place(cases: list
     # A hostile value may happen to be the good one, such as a list in its good form.
     assert len(same) < len(cases) / 50
     assert good == full_objects()[kind]
+
+
+def test_each_case_is_one_change_of_an_object_that_could_be_sent(cases: list[Case]) -> None:
+    for case in cases:
+        world = CaseWorld(cast("Api", None), case, "ml", "m", ("127.0.0.1", "127.0.0.1"))
+        hostile = world.hostile()
+        assert json.loads(json.dumps(hostile)) == hostile, case
 
 
 def test_the_candidates_share_is_that_of_everything_but_the_stable_version() -> None:

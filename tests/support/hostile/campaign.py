@@ -119,7 +119,9 @@ class Campaign:
             await each(world.stand() for world in worlds)
             await each(world.board() for world in worlds)
             timed = Timing()
-            worlds = await self._settled(worlds, serves_the_old, "the adoption of 1.0.0")
+            serving = [world for world in worlds if not world.managed]
+            late = [world for world in worlds if world.managed]
+            worlds = [*await self._settled(serving, serves_the_old, "the adoption of 1.0.0"), *late]
             timed("adopted")
             worlds, refused = await self._struck(worlds)
             plans = {world.model: (await self._rollout(world))["spec"] for world in worlds}
@@ -132,12 +134,15 @@ class Campaign:
             for world in refused:
                 self._judge_passengers(world, versions)
             await each(world.restore() for world in worlds)
-            worlds = await self._settled(worlds, serves_the_old, "1.0.0 again")
+            serving = [world for world in worlds if not world.managed]
+            serving = await self._settled(serving, serves_the_old, "1.0.0 again")
             timed("restored")
             self.say(f"  {timed}")
             if self.seen is not None:
-                await self.seen(worlds)
-            self._check_weights([raw for one in routes for _, raw in one.states], worlds, plans)
+                await self.seen(serving)
+            states = [raw for one in routes for _, raw in one.states]
+            self._check_weights(states, serving, plans)
+            self._check_managed(states, [world for world in worlds if world.managed])
         for place in places:
             await self._remove(place)
 
@@ -224,6 +229,14 @@ class Campaign:
                 self.findings.problems.append(f"{world.case}: the candidate got {shares}, and {most:g} % was planned")
             elif self.findings.outcomes.get(str(world.case)) is Outcome.NAMED and max(shares) > 0:
                 self.findings.problems.append(f"{world.case}: what is refused got {max(shares):g} %")
+
+    def _check_managed(self, states: Sequence[Raw], worlds: Sequence[CaseWorld]) -> None:
+        """Hold the made routes against what the operator has said; a first version is alone on its route."""
+        for world in worlds:
+            made = [raw for raw in states if raw["metadata"]["name"] == f"{world.model}-managed"]
+            named = self.findings.outcomes.get(str(world.case)) is Outcome.NAMED
+            if named and any(share_of_candidate(raw) for raw in made):
+                self.findings.problems.append(f"{world.case}: what is refused got traffic")
 
     async def _listed(self, place: str, kind: str) -> Raw:
         try:

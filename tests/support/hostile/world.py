@@ -1,11 +1,13 @@
 """What stands around one case: a model of its own that serves 1.0.0 well, and a version 2.0.0 that could come next."""
 
 import asyncio
+import re
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
+from localcluster.addresses import GATEWAY_LISTENER_PORT
 from localcluster.api import Api, ApiError
 from support.e2e import manifests as e2e
 from support.hostile.cases import Case
@@ -57,8 +59,11 @@ _REFUSED: Final = frozenset(
 )
 
 
-def rollout(namespace: str, model: str, version: str, *, job: bool = False) -> Manifest:
-    """Return a good Rollout with every field; its canary gets no traffic from anybody, and so never passes."""
+def rollout(namespace: str, model: str, version: str, *, job: bool = False, managed: bool = False) -> Manifest:
+    """Return a good Rollout with every field; its canary gets no traffic from anybody, and so never passes.
+
+    A managed route has another name than the team's.
+    """
     test = {"name": "contract", "job": _JOB} if job else {"name": "answers", "http": _HTTP}
     full = e2e.rollout(
         namespace,
@@ -71,7 +76,26 @@ def rollout(namespace: str, model: str, version: str, *, job: bool = False) -> M
         model=model,
     )
     metrics = {"source": "default", "preset": "contour", "interval": "10s", "window": "1m"}
-    return changed(full, {"spec.metrics": metrics, "spec.rollbackTo": OLD, "spec.guards": "On"})
+    route = {"name": f"{model}-managed", "managed": True, "template": _template(namespace, model)}
+    routes = {"spec.route": {"httpRoute": route}} if managed else {}
+    return changed(full, {"spec.metrics": metrics, "spec.rollbackTo": OLD, "spec.guards": "On"} | routes)
+
+
+def _template(namespace: str, model: str) -> Manifest:
+    match = {
+        "path": {"type": "Exact", "value": "/predict"},
+        "headers": [{"type": "Exact", "name": "x-team", "value": "payments"}],
+        "queryParams": [{"type": "Exact", "name": "team", "value": "payments"}],
+        "method": "POST",
+    }
+    (parent,) = e2e.route(namespace, "", model=model)["spec"]["parentRefs"]
+    return {
+        "parentRefs": [{**parent, "sectionName": "http", "port": GATEWAY_LISTENER_PORT}],
+        "hostnames": [f"managed.{model}.{namespace}.local"],
+        "matches": [match],
+        "labels": {"team": "payments"},
+        "annotations": {"team": "payments"},
+    }
 
 
 def model_version(namespace: str, model: str) -> Manifest:
@@ -103,22 +127,8 @@ def full_objects() -> dict[str, Manifest]:
     bare = {"metadata": {"name": "x"}, "kind": "Namespace", "apiVersion": "v1"}
     test = {"name": "answers", "http": _HTTP, "job": _JOB}
     canary = {"tests": [test], "bake": "1h", "warmup": {"requests": 1, "readyFor": "1m"}}
-    match = {
-        "path": {"type": "Exact", "value": "/x"},
-        "headers": [{"type": "Exact", "name": "x", "value": "x"}],
-        "queryParams": [{"type": "Exact", "name": "x", "value": "x"}],
-        "method": "POST",
-    }
-    parent = {"group": "x", "kind": "X", "namespace": "x", "name": "x", "sectionName": "x", "port": 1}
-    template = {
-        "parentRefs": [parent],
-        "hostnames": ["x"],
-        "matches": [match],
-        "labels": {"x": "x"},
-        "annotations": {"x": "x"},
-    }
     routes = {
-        "httpRoute": {"name": "x", "ruleName": "x", "managed": True, "template": template},
+        "httpRoute": {"name": "x", "ruleName": "x", "managed": True, "template": _template("x", "x")},
         "grpcRoute": {"name": "x", "ruleName": "x"},
         "virtualService": {"name": "x", "httpName": "x"},
         "inferenceService": {"name": "x"},
@@ -158,11 +168,17 @@ class CaseWorld:
     def hostname(self) -> str:
         return f"{self.model}.{self.namespace}.local"
 
+    @property
+    def managed(self) -> bool:
+        """Whether the case is about a managed route: its Rollout begins with the hostile value, as none becomes so."""
+        return self.case.kind == "Rollout" and re.search(r"httpRoute\.(managed|template)", self.case.path) is not None
+
     def good(self) -> Manifest:
         """Return the object of the case as it should be."""
         match self.case.kind:
             case "Rollout":
-                return rollout(self.namespace, self.model, NEW, job=".job" in self.case.path)
+                job = ".job" in self.case.path
+                return rollout(self.namespace, self.model, NEW, job=job, managed=self.managed)
             case "ModelVersion":
                 return model_version(self.namespace, self.model)
             case "Model":
@@ -223,6 +239,8 @@ class CaseWorld:
         await create(e2e.model_version(self.namespace, OLD, self.model))
         if self.case.kind != "ModelVersion":
             await create(model_version(self.namespace, self.model))
+        if self.managed:
+            return
         await create(e2e.route(self.namespace, self.hostname, model=self.model, stable=OLD))
         await create(self._rollout(OLD))
 
@@ -236,6 +254,8 @@ class CaseWorld:
         """Apply the hostile value and have the Rollout go on; return why the API server refuses it after all."""
         try:
             match self.case.kind:
+                case "Rollout" if self.managed:
+                    await self._create(self.hostile())
                 case "ModelVersion":
                     await self._create(self.hostile())
                 case "Namespace":
@@ -258,7 +278,10 @@ class CaseWorld:
         return NEW
 
     async def restore(self) -> None:
-        """Take the hostile value back and want 1.0.0 again."""
+        """Take the hostile value back and want 1.0.0 again; a Rollout with a managed route ends."""
+        if self.managed:
+            await self.api.request("DELETE", self.path("Rollout", self.model))
+            return
         if self.case.annotation:
             await self._unannotate()
         await self._replace("Rollout", self._rollout(OLD))
