@@ -34,8 +34,12 @@ def parse_version(text: str) -> Version:
     return version
 
 
+Place = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
+"""Major, minor and patch number, whether it is a release, and the prerelease's identifiers."""
+
+
 @lru_cache(maxsize=_REMEMBERED)
-def place_of(text: str) -> tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]:
+def place_of(text: str) -> Place:
     """Return a version's place in the order of SemVer (semver.org, 11): tuples compare faster than its parts do."""
     version = parse_version(text)
     identifiers = version.prerelease.split(".") if version.prerelease is not None else []
@@ -50,17 +54,17 @@ def in_order(versions: Iterable[str]) -> list[str]:
 
 def same_line(one: str, other: str) -> bool:
     """Return whether two versions imply mutual compatibility: the same major number, below 1.0.0 the same minor."""
-    return line_of(one) == line_of(other)
+    return line_of(place_of(one)) == line_of(place_of(other))
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def line_of(text: str) -> tuple[int, int]:
+def line_of(place: Place) -> tuple[int, int]:
     """Return what the versions of one line have in common."""
-    return _line(parse_version(text))
+    return place[0], place[1] if place[0] == 0 else 0
 
 
-def _line(version: Version) -> tuple[int, int]:
-    return (version.major, version.minor if version.major == 0 else 0)
+def is_release(place: Place) -> bool:
+    """Return whether a version is no prerelease."""
+    return place[3]
 
 
 def declared_bump(before: str, after: str) -> Bump:
@@ -71,7 +75,7 @@ def declared_bump(before: str, after: str) -> Bump:
     old, new = parse_version(before), parse_version(after)
     if new <= old:
         return Bump.NONE
-    if _line(old) != _line(new):
+    if not same_line(before, after):
         return Bump.MAJOR
     if old.minor != new.minor and old.major > 0:
         return Bump.MINOR

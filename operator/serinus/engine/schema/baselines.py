@@ -17,6 +17,7 @@ from serinus.engine.semver import (
     declared_bump,
     describe_tag,
     greatest,
+    is_release,
     line_of,
     parse_version,
     place_of,
@@ -133,17 +134,16 @@ def find_version(known: Iterable[KnownVersion], version: str | None) -> KnownVer
     return next((one for one in known if _number(one.version) == number), None)
 
 
-def without(known: Iterable[KnownVersion], version: str) -> list[KnownVersion]:
-    """Return those with another number."""
-    number = _number(version)
+def by_number(known: Iterable[KnownVersion], version: str) -> tuple[list[KnownVersion], list[KnownVersion]]:
+    """Return those with this number, and all others.
+
+    Object names are in lower case, so 1.0.0-RC.1 and 1.0.0-rc.1 have the same number.
+    """
     # Asked of a thousand versions about each of a thousand: one cached call for each.
-    return [one for one in known if _number(one.version) != number]
-
-
-def same_number(one: KnownVersion, other: KnownVersion) -> bool:
-    """Return whether two versions have the same number."""
-    # Object names are in lower case, so 1.0.0-RC.1 and 1.0.0-rc.1 cannot both exist.
-    return is_version(one, other.version)
+    number, same, others = _number(version), list[KnownVersion](), list[KnownVersion]()
+    for one in known:
+        (same if _number(one.version) == number else others).append(one)
+    return same, others
 
 
 def succeeds(version: str, serving: str) -> bool:
@@ -160,17 +160,16 @@ def core_of(version: str) -> Version:
 def bases_of(candidate: KnownVersion, others: Sequence[KnownVersion], serving: KnownVersion | None) -> Bases:
     """Return the versions to compare with; ``serving`` is the version in production unless it is the candidate."""
     number, core = place_of(candidate.version), place_of(str(core_of(candidate.version)))
-    living = [other for other in others if not other.yanked]
-    followed = _followed(candidate, living, serving)
-    places = ((place_of(other.version), other) for other in living if parse_version(other.version).prerelease is None)
-    releases = [(place, other) for place, other in places if place != core]
+    living = [(place_of(other.version), other) for other in others if not other.yanked]
+    followed = _followed(candidate, [other for _, other in living], serving)
+    releases = [(place, other) for place, other in living if is_release(place) and place != core]
     lower = [pair for pair in releases if pair[0] < number]
     nearest = [max(lower, key=itemgetter(0))[1]] if lower else []
     if serving is not None and place_of(serving.version) < number and all(one is not serving for one in nearest):
         nearest.append(serving)
     near = {id(other) for other in (*followed, *nearest)}
-    own = line_of(candidate.version)
-    line = [pair for pair in releases if line_of(pair[1].version) == own and id(pair[1]) not in near]
+    own = line_of(number)
+    line = [pair for pair in releases if line_of(pair[0]) == own and id(pair[1]) not in near]
     line.sort(key=itemgetter(0), reverse=True)
     return Bases(followed, tuple(nearest), tuple(other for _, other in line))
 

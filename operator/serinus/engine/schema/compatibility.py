@@ -31,12 +31,11 @@ from serinus.engine.schema.baselines import (
     Rules,
     Step,
     bases_of,
+    by_number,
     core_of,
     find_version,
     is_version,
-    same_number,
     steps_of,
-    without,
 )
 from serinus.engine.schema.builds import served_otherwise
 from serinus.engine.schema.diff import diff, forward
@@ -99,7 +98,7 @@ def judge(
         production: the version in production; None where there is none.
         rules: the part of the Model's policy that decides about numbers.
     """
-    others = without(known, candidate.version)
+    same, others = by_number(known, candidate.version)
     serving = find_version(others, production)
     bases = bases_of(candidate, others, serving)
     steps = steps_of(candidate, bases, rules)
@@ -107,7 +106,7 @@ def judge(
     missing = production is not None and serving is None and not is_version(candidate, production)
     back = _way_back(candidate, bases, serving, missing=missing)
     reason, message = (
-        _taken(candidate, known)
+        _taken(candidate, same)
         or _duplicate(candidate, others)
         or _too_small(candidate, decisive)
         or _unknown(candidate, bases, production if missing else None)
@@ -158,9 +157,9 @@ _REFUSALS: Final = frozenset({Reason.VERSION_TAKEN, Reason.DUPLICATE_ARTIFACT, R
 _Verdict = tuple[Reason, str]
 
 
-def _taken(candidate: KnownVersion, known: Sequence[KnownVersion]) -> _Verdict | None:
-    for registered in known:
-        if same_number(registered, candidate) and registered.spec_hash != candidate.spec_hash:
+def _taken(candidate: KnownVersion, same: Sequence[KnownVersion]) -> _Verdict | None:
+    for registered in same:
+        if registered.spec_hash != candidate.spec_hash:
             message = (
                 f"{candidate.version} is known with another spec ({_short(registered.spec_hash)}, not "
                 f"{_short(candidate.spec_hash)}). A version never changes: give the new build a new number."

@@ -46,6 +46,25 @@ class _Inputs:
 
 
 @dataclass(frozen=True, slots=True)
+class _Facts:
+    """What concerns one version itself, and the objects that it was made of.
+
+    Attributes:
+        record: the ModelVersion.
+        registration: what the registry has answered; None where its status has to say it.
+        finding: the result of the artifact's verification; None where its status has to say it.
+        inputs: what its review is computed from, for comparison with what it was.
+        candidate: the same for the review.
+    """
+
+    record: ModelVersionRecord
+    registration: RegistrationState | None
+    finding: ArtifactFinding | None
+    inputs: tuple[str, ...]
+    candidate: VersionUnderReview
+
+
+@dataclass(frozen=True, slots=True)
 class _Entry:
     """The review of one version and what it was computed from.
 
@@ -61,12 +80,22 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Reviewed:
-    """The reviews of a model's versions, the inputs that they were computed from, and what is still to be compared."""
+    """The reviews of a model's versions, the inputs that they were computed from, and what is still to be compared.
+
+    Attributes:
+        known: the versions as others are compared with them.
+        everything: what a comparison depends on beside the version itself.
+    """
 
     inputs: _Inputs | None
     entries: Mapping[str, _Entry]
     reviews: Mapping[str, Review]
     due: tuple[Comparison, ...]
+    known: KnownVersions
+    everything: tuple[object, ...]
+
+
+_NOTHING_YET: Final = _Reviewed(None, {}, {}, (), KnownVersions(()), ())
 
 
 class AdmissionCache:
@@ -81,6 +110,7 @@ class AdmissionCache:
         self._artifacts: dict[str, ArtifactFinding] = {}
         self._registrations: dict[str, RegistrationState] = {}
         self._unsafe: dict[tuple[str, str], str] = {}
+        self._facts: dict[str, _Facts] = {}
 
     def policy(self, model: ObjectKey) -> ModelSpec:
         """Return the model's policy; the default one where it has none."""
@@ -106,12 +136,13 @@ class AdmissionCache:
     def _current(self, model: ObjectKey) -> _Reviewed:
         records = self._cache.versions(model.namespace, model.name)
         versions = [record for record in records if record.spec is not None]
-        own = {version.version: self._inputs(version) for version in versions}
+        facts = {version.version: self._facts_of(version) for version in versions}
+        own = {number: one.inputs for number, one in facts.items()}
         inputs = _Inputs(self.policy(model), self._production(model), own)
-        known = self._reviewed.get(model)
-        if known is None or known.inputs != inputs:
-            before = known.entries if known is not None else {}
-            known = self._reviewed[model] = self._review_all(model, versions, inputs, before)
+        known = self._reviewed.get(model, _NOTHING_YET)
+        if known.inputs != inputs:
+            candidates = {number: one.candidate for number, one in facts.items()}
+            known = self._reviewed[model] = self._review_all(model, candidates, inputs, known)
         return known
 
     def set_registration(self, uid: str, state: RegistrationState) -> None:
@@ -140,8 +171,8 @@ class AdmissionCache:
 
     def forget(self, uid: str) -> None:
         """Forget what the registry and the verification have answered about a version: its status says it."""
-        self._registrations.pop(uid, None)
-        self._artifacts.pop(uid, None)
+        for part in (self._registrations, self._artifacts, self._facts):
+            part.pop(uid, None)
 
     def set_artifact(self, uid: str, finding: ArtifactFinding) -> None:
         """Store the result of verifying a version's artifact."""
@@ -174,6 +205,21 @@ class AdmissionCache:
         serving = (record.status.stable for record in self._cache.rollouts_of(model.namespace, model.name))
         return next((stable.version for stable in serving if stable is not None), None)
 
+    def _facts_of(self, version: ModelVersionRecord) -> _Facts:
+        """Return a version's own facts: of a thousand versions one changes at a time, and every decision asks."""
+        uid = version.meta.uid
+        registration, finding = self._registrations.get(uid), self._artifacts.get(uid)
+        known = self._facts.get(uid)
+        if (
+            known is None
+            or known.record is not version
+            or known.registration is not registration
+            or known.finding is not finding
+        ):
+            known = _Facts(version, registration, finding, self._inputs(version), self._under_review(version))
+            self._facts[uid] = known
+        return known
+
     def _inputs(self, version: ModelVersionRecord) -> tuple[str, ...]:
         finding, settled = self.artifact_of(version), _settled(version)
         artifact = f"{finding.result.value} {finding.message}" if finding is not None else ""
@@ -193,22 +239,23 @@ class AdmissionCache:
         )
 
     def _review_all(
-        self, model: ObjectKey, versions: Iterable[ModelVersionRecord], inputs: _Inputs, before: Mapping[str, _Entry]
+        self, model: ObjectKey, candidates: Mapping[str, VersionUnderReview], inputs: _Inputs, before: _Reviewed
     ) -> _Reviewed:
         """Review each version anew of which something has changed that its review depends on.
 
         A verdict on the schema is final, so of the others only the one in production counts where there is one.
         """
-        candidates = {version.version: self._under_review(version) for version in versions}
-        known = KnownVersions(candidate for candidate in candidates.values() if not candidate.registration.taken)
+        known = before.known.with_versions(one for one in candidates.values() if not one.registration.taken)
         serving = find_version(known.by_number.values(), inputs.production)
         beside = (inputs.policy, inputs.production, serving.spec_hash if serving is not None else "")
         everything = (*beside, known.identity)
+        # The same object as before is found to be equal at once, for each of a thousand versions.
+        everything = before.everything if before.everything == everything else everything
         verdicts = Verdicts(self._answers.get(model, {}))
         found: dict[str, _Entry] = {}
         for number, candidate in candidates.items():
             others: tuple[object, ...] = everything if candidate.settled is None else beside
-            entry = before.get(number)
+            entry = before.entries.get(number)
             if entry is None or (entry.inputs, entry.others) != (inputs.own[number], others):
                 verdict = None
                 if candidate.settled is None:
@@ -220,8 +267,9 @@ class AdmissionCache:
                 entry = _Entry(inputs.own[number], others, reviewed)
             found[number] = entry
         self._answers[model] = {number: one for number, one in verdicts.answers.items() if number in candidates}
-        reviews = {number: found[number].review for number in sorted(found, key=place_of)}
-        return _Reviewed(inputs, found, reviews, tuple(verdicts.due))
+        order = before.reviews if before.reviews.keys() == found.keys() else sorted(found, key=place_of)
+        reviews = {number: found[number].review for number in order}
+        return _Reviewed(inputs, found, reviews, tuple(verdicts.due), known, everything)
 
     def _under_review(self, version: ModelVersionRecord) -> VersionUnderReview:
         assert version.spec is not None  # noqa: S101 - the caller leaves out versions that cannot be read

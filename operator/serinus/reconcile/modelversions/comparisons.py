@@ -35,6 +35,12 @@ class KnownVersions:
         self.identity = frozenset((one.version, one.spec_hash, one.yanked) for one in self.by_number.values())
         self._signatures = [signature for signature in signatures if signature is not None]
 
+    def with_versions(self, candidates: Iterable[VersionUnderReview]) -> "KnownVersions":
+        """Return the versions of these candidates: this object where they are the same ones."""
+        candidates = list(candidates)
+        same = frozenset((one.spec.version, one.spec_hash, bool(one.yanked)) for one in candidates) == self.identity
+        return self if same else KnownVersions(candidates)
+
     def work(self, candidate: VersionUnderReview) -> int:
         """Return how much there is to do for a comparison of this version with all others, in fields compared."""
         own = _fields(candidate.spec.signature)

@@ -7,7 +7,7 @@ import pytest
 from serinus.api.conditions import Condition, ConditionStatus, ConditionType
 from serinus.api.model import ModelSpec
 from serinus.api.modelversion import Bump, Compatibility, ModelVersionStatus
-from serinus.engine.versions.admission import REGISTERED
+from serinus.engine.versions.admission import REGISTERED, VersionUnderReview
 from serinus.ports.cluster_state import ModelVersionRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions import comparisons
@@ -68,6 +68,43 @@ def test_a_new_policy_has_all_versions_reviewed_again() -> None:
     cache.put(replace(changed, meta=replace(changed.meta, version=changed.meta.version + 1)))
     after = admission.reviews(MODEL)
     assert [number for number in after if after[number] is before[number]] == []
+
+
+def test_of_many_versions_only_the_one_that_has_changed_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    under_review = AdmissionCache._under_review
+
+    def noted(admission: AdmissionCache, version: ModelVersionRecord) -> VersionUnderReview:
+        looked.append(version.version)
+        return under_review(admission, version)
+
+    monkeypatch.setattr(AdmissionCache, "_under_review", noted)
+    records = [model_version(f"1.{minor}.0") for minor in range(20)]
+    cache, admission = cached(*records)
+    admission.reviews(MODEL)
+    assert len(looked) == 20
+
+    admission.reviews(MODEL)
+    admission.set_registration(records[3].meta.uid, REGISTERED)
+    admission.reviews(MODEL)
+    settled = accepted("1.7.0")
+    cache.put(replace(settled, meta=replace(settled.meta, version=settled.meta.version + 1)))
+    assert admission.reviews(MODEL)["1.7.0"].compatibility is not None
+    assert looked[20:] == ["1.3.0", "1.7.0"]
+
+
+def test_versions_are_the_same_ones_to_others_until_one_is_added_yanked_or_taken_away() -> None:
+    one, other = (known(number) for number in ("1.0.0", "1.1.0"))
+    versions = comparisons.KnownVersions([one, other])
+    assert versions.with_versions([other, replace(one, registration=REGISTERED)]) is versions
+    assert versions.with_versions([one]) is not versions
+    assert versions.with_versions([one, replace(other, yanked="it leaks")]) is not versions
+
+
+def known(number: str) -> VersionUnderReview:
+    record = model_version(number)
+    assert record.spec is not None
+    return VersionUnderReview(spec=record.spec, spec_hash=record.spec_hash)
 
 
 def with_columns(minor: int, columns: int) -> ModelVersionRecord:
