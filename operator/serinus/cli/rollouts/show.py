@@ -47,8 +47,8 @@ def show_rollout(raw: Raw, output: Output, context: CliContext) -> int:
     return status_of(standing_of(subject))
 
 
-def shown(raw: Raw, subject: Subject, output: Output, context: CliContext) -> str:
-    """Return the Rollout in the form that was asked for."""
+def shown(raw: Raw, subject: Subject, output: Output, context: CliContext, rows: int | None = None) -> str:
+    """Return the Rollout in the form that was asked for; a screen in so many rows if it can be."""
     match output:
         case Output.JSON:
             return f"{json.dumps(without_managed_fields(raw), indent=2)}\n"
@@ -60,7 +60,7 @@ def shown(raw: Raw, subject: Subject, output: Output, context: CliContext) -> st
             return f"{RESOURCE.replace('rollouts', 'rollout')}/{subject.key.name}\n"
         case Output.TEXT | Output.WIDE:
             look, now = Look.of(sys.stdout, context.environment), context.clock.now()
-            return render(status_lines(view_of(subject, now), now, look, wide=output is Output.WIDE), look)
+            return render(status_lines(view_of(subject, now), now, look, wide=output is Output.WIDE, rows=rows), look)
 
 
 def follow_rollout(name: str, place: Place, output: Output, timeout: float | None, context: CliContext) -> int:
@@ -73,10 +73,10 @@ def follow_rollout(name: str, place: Place, output: Output, timeout: float | Non
     before = ""
     for raw, subject in _changes(name, place, timeout):
         last = raw, subject
-        text = shown(raw, subject, output, context)
+        rows = shutil.get_terminal_size().lines - 1 if screen and not is_over(subject) else None
+        text = shown(raw, subject, output, context, rows)
         if screen:
-            over = is_over(subject)
-            write_screen(redrawn(text, None if over else shutil.get_terminal_size().lines - 1))
+            write_screen(redrawn(text, rows))
         elif (said := _said_first(subject)) != before:
             before = said
             write_screen(text)

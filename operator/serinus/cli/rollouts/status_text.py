@@ -26,23 +26,39 @@ _BARS: Final = 12
 _INDENT: Final = 2
 
 
-def status_lines(view: RolloutView, now: datetime, look: Look, *, wide: bool = False) -> list[Line]:
-    """Return the screen of one Rollout; ``wide`` adds the operator's sentence about each condition."""
-    blocks = (
-        _header(view, now, look),
-        _first_answers(view, look),
-        [()],
-        _stages(view, look),
-        _traffic(view, look),
-        _tests(view, look),
-        _checks(view, now, look, wide=wide),
-        _history(view.history if wide else shown_history(view), now, look),
-        _commands(view.commands, look),
-    )
-    lines = [line for block in blocks for line in block]
-    # Blocks that are not there leave the blank lines around them.
-    kept = [line for place, line in enumerate(lines) if line or (place and lines[place - 1])]
-    return as_width(kept, look.width)
+def status_lines(
+    view: RolloutView, now: datetime, look: Look, *, wide: bool = False, rows: int | None = None
+) -> list[Line]:
+    """Return the screen of one Rollout.
+
+    Args:
+        view: what it shows.
+        now: for ages.
+        look: width and signs.
+        wide: whether it has the operator's sentence about each condition.
+        rows: where it has more lines, the history goes first and then the blank lines: the commands stand last.
+    """
+    above = [
+        *_header(view, now, look),
+        *_first_answers(view, look),
+        (),
+        *_stages(view, look),
+        *_traffic(view, look),
+        *_tests(view, look),
+        *_checks(view, now, look, wide=wide),
+    ]
+    history = _history(view.history if wide else shown_history(view), now, look)
+    commands = _commands(view.commands, look)
+    lines = as_width(_spaced([*above, *history, *commands]), look.width)
+    if rows is None or len(lines) <= rows:
+        return lines
+    lines = as_width(_spaced([*above, *commands]), look.width)
+    return lines if len(lines) <= rows else [line for line in lines if line]
+
+
+def _spaced(lines: Sequence[Line]) -> list[Line]:
+    """Return the lines with one blank one where blocks that are not there leave several."""
+    return [line for place, line in enumerate(lines) if line or (place and lines[place - 1])]
 
 
 def _header(view: RolloutView, now: datetime, look: Look) -> list[Line]:

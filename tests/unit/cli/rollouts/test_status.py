@@ -10,7 +10,12 @@ import yaml
 
 from serinus.api.rollout_status import RolloutStatus
 from serinus.cli import main
+from serinus.cli.rollouts.read import subject_of
 from serinus.cli.rollouts.show import redrawn
+from serinus.cli.rollouts.status_text import status_lines
+from serinus.cli.screen import Look, render
+from serinus.engine.view.rollout import view_of
+from support.builders import NOW
 from support.screens import STATES, a_status, an_object, awaiting_approval, healthy, invalid, paused, rolled_back
 from support.scripted_kubectl import ScriptedKubectl
 
@@ -170,6 +175,18 @@ def test_a_screen_is_drawn_over_the_one_before_without_scrolling() -> None:
     cut = redrawn("one\ntwo\nthree\nfour\n", 3)
     assert cut.count("\n") == 3
     assert "(2 more lines: make the window higher)" in cut
+
+
+@pytest.mark.parametrize("status", [a_status(), awaiting_approval(), paused()])
+def test_where_the_window_is_low_the_commands_stay(status: RolloutStatus) -> None:
+    look = Look(width=80, colour=False, wide_charset=True)
+    subject = subject_of(an_object(status))
+    whole, low = (status_lines(view_of(subject, NOW), NOW, look, rows=rows) for rows in (None, 21))
+    assert len(low) <= 21 < len(whole)
+    assert low[-1] == whole[-1]
+    assert "History" in render(whole, look)
+    assert "History" not in render(low, look)
+    assert status_lines(view_of(subject, NOW), NOW, look, rows=len(whole)) == whole
 
 
 # ---- list, history, explain -------------------------------------------------------------------------
