@@ -139,14 +139,22 @@ class Draft(Struct, frozen=True, kw_only=True):
         )
         return self.with_status(stage=moved)
 
-    def end_run(self, candidate: Serving, result: RunResult, reason: str, now: datetime) -> Self:
-        """Put the candidate's run, which ends now, into the history."""
+    def end_run(
+        self, candidate: Serving, result: RunResult, reason: str, now: datetime, *, decided_at: datetime | None = None
+    ) -> Self:
+        """Put the candidate's run, which ends now, into the history.
+
+        A version that was promoted and is taken back afterwards is there a second time: with the time from the decision
+        (``decided_at``) on, as its run was over.
+        """
         status = self.status
+        over = any(past.run == status.run for past in status.history)
+        began = decided_at if over else status.run_started_at
         past = PastRun(
             run=status.run,
             version=candidate.version,
             result=result,
-            started_at=status.run_started_at or now,
+            started_at=began or now,
             ended_at=now,
             reason=reason,
         )

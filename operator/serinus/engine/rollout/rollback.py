@@ -207,7 +207,8 @@ def _end_without_traffic(draft: Draft, bad: Serving, rollback: Rollback) -> Draf
     rollback = structs.replace(rollback, to="", traffic_safe_at=rollback.decided_at)
     quarantined = _quarantine(draft.status, rollback.version)
     draft = draft.with_status(rollback=rollback, quarantined=quarantined, paused=None)
-    draft = draft.end_run(bad, RunResult.ROLLED_BACK, rollback.message, rollback.decided_at)
+    at = rollback.decided_at
+    draft = draft.end_run(bad, RunResult.ROLLED_BACK, rollback.message, at, decided_at=at)
     message = f"{rollback.message} {rollback.version} had no traffic."
     return draft.with_event(EventReason.ROLLBACK_COMPLETED, message, warning=True)
 
@@ -243,7 +244,9 @@ def complete(draft: Draft, rollback: Rollback, situation: Situation) -> Draft:
     took = (situation.now - rollback.decided_at).total_seconds()
     bad = draft.status.candidate or Serving(version=rollback.version, weight=0, since=rollback.decided_at)
     draft = draft.with_status(rollback=structs.replace(rollback, traffic_safe_at=situation.now))
-    draft = draft.end_run(bad, RunResult.ROLLED_BACK, rollback.message, situation.now)
+    draft = draft.end_run(
+        bad, RunResult.ROLLED_BACK, rollback.message, situation.now, decided_at=rollback.decided_at
+    )
     serves = f"{rollback.to} serves" if rollback.to else f"{rollback.version} has no traffic any more"
     return draft.with_event(
         EventReason.ROLLBACK_COMPLETED,

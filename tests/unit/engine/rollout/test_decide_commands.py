@@ -88,6 +88,16 @@ def test_rollback_of_a_settled_version_needs_no_stages() -> None:
     assert world.status.quarantined == ("2.0.0",)
 
 
+def test_a_promoted_version_that_is_taken_back_later_is_in_the_history_from_the_decision_on() -> None:
+    world = World().run(Phase.HEALTHY).pass_time(days=12)
+    world.command(Command.ROLLBACK, "wrong scores").run(Phase.ROLLED_BACK)
+    back, promoted = world.status.history[:2]
+    assert world.status.rollback is not None
+    assert (back.run, back.started_at) == (promoted.run, world.status.rollback.decided_at)
+    assert promoted.started_at < promoted.ended_at < back.started_at <= back.ended_at
+
+
+
 def test_rollback_without_a_target_is_ignored_with_an_event() -> None:
     world = World(spec=a_spec("1.0.0")).run(Phase.HEALTHY).command(Command.ROLLBACK)
 
