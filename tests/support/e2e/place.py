@@ -179,14 +179,17 @@ class Place:
     # ---- traffic -------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def traffic(self, rate: float = 100.0) -> AsyncIterator[RequestLog]:
-        """Send requests through the gateway until the block ends; enter it once the first are answered."""
+    async def traffic(self, rate: float = 100.0, *, most: float = 600.0) -> AsyncIterator[RequestLog]:
+        """Send requests through the gateway until the block ends; enter it once the first are answered.
+
+        ``most`` is after how many seconds they end by themselves.
+        """
         output = self.folder / "requests.csv"
         options = {
             "--url": self.cluster.gateway_url,
             "--hostname": self.hostname,
             "--rate": f"{rate:g}",
-            "--seconds": "600",
+            "--seconds": f"{most:g}",
             "--output": str(output),
         }
         arguments = [argument for option in options.items() for argument in option]

@@ -28,6 +28,9 @@ from support.hostile.world import CaseWorld
 from support.servers.faultproxy import FaultProxy
 
 _DECIDED_WITHIN: Final = 240.0
+_LONGEST: Final = 7200.0
+"""Seconds: a run of all cases takes less, and the sentinel is judged by its requests until the end."""
+
 _PAGES: Final = 1
 """Of each batch, so many models are read with the command line: each call starts a process."""
 
@@ -125,7 +128,7 @@ class Run:
         plan = (canary("5s"), production("3s"))
         await self.place.stand(plan, STABLE)
         done = asyncio.Event()
-        async with self.place.traffic(60.0):
+        async with self.place.traffic(60.0, most=_LONGEST):
             task = asyncio.create_task(self._promote(done))
             try:
                 yield

@@ -97,7 +97,6 @@ def test_a_promoted_version_that_is_taken_back_later_is_in_the_history_from_the_
     assert promoted.started_at < promoted.ended_at < back.started_at <= back.ended_at
 
 
-
 def test_rollback_without_a_target_is_ignored_with_an_event() -> None:
     world = World(spec=a_spec("1.0.0")).run(Phase.HEALTHY).command(Command.ROLLBACK)
 
