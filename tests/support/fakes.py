@@ -209,19 +209,19 @@ class FakeStatusWriter:
         await self.faults.strike_after()
         return written
 
-    async def write_model_version(self, key: ObjectKey, *, stage: str, traffic: str) -> None:
-        await self.faults.strike_before(key.name)
-        stored = self._cluster.objects.get((ModelVersionRecord, key))
-        if not isinstance(stored, ModelVersionRecord):
-            raise NotFoundError(f"ModelVersion {key}")
+    async def write_model_version(self, meta: Meta, *, stage: str, traffic: str) -> None:
+        await self.faults.strike_before(meta.key.name)
+        stored = self._cluster.objects.get((ModelVersionRecord, meta.key))
+        if not isinstance(stored, ModelVersionRecord) or stored.meta.uid != meta.uid:
+            raise NotFoundError(f"ModelVersion {meta.key}")
         self._cluster.put(replace(stored, status=structs.replace(stored.status, stage=stage, traffic=traffic)))
-        self._cluster.journal.append(("modelversion", key.name))
+        self._cluster.journal.append(("modelversion", meta.key.name))
 
-    async def write_review(self, key: ObjectKey, status: ModelVersionStatus, *, with_traffic: bool) -> None:
-        await self.faults.strike_before(key.name)
-        stored = self._cluster.objects.get((ModelVersionRecord, key))
-        if not isinstance(stored, ModelVersionRecord):
-            raise NotFoundError(f"ModelVersion {key}")
+    async def write_review(self, meta: Meta, status: ModelVersionStatus, *, with_traffic: bool) -> None:
+        await self.faults.strike_before(meta.key.name)
+        stored = self._cluster.objects.get((ModelVersionRecord, meta.key))
+        if not isinstance(stored, ModelVersionRecord) or stored.meta.uid != meta.uid:
+            raise NotFoundError(f"ModelVersion {meta.key}")
         self._cluster.put(
             replace(
                 stored,
@@ -232,13 +232,13 @@ class FakeStatusWriter:
                 ),
             )
         )
-        self._cluster.journal.append(("review", key.name))
+        self._cluster.journal.append(("review", meta.key.name))
 
-    async def write_policy_seen(self, key: ObjectKey, generation: int, conditions: tuple[Condition, ...] = ()) -> None:
-        await self.faults.strike_before(key.name)
-        stored = self._cluster.objects.get((ModelRecord, key))
-        if not isinstance(stored, ModelRecord):
-            raise NotFoundError(f"Model {key}")
+    async def write_policy_seen(self, meta: Meta, generation: int, conditions: tuple[Condition, ...] = ()) -> None:
+        await self.faults.strike_before(meta.key.name)
+        stored = self._cluster.objects.get((ModelRecord, meta.key))
+        if not isinstance(stored, ModelRecord) or stored.meta.uid != meta.uid:
+            raise NotFoundError(f"Model {meta.key}")
         self._cluster.put(replace(stored, observed_generation=generation, conditions=conditions))
 
 

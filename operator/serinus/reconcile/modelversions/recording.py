@@ -78,7 +78,7 @@ class VersionRecorder:
             await self._record_change_of_policy(record)
         elif conditions == record.conditions:
             return
-        await self._ports.statuses.write_policy_seen(record.meta.key, record.generation, conditions)
+        await self._ports.statuses.write_policy_seen(record.meta, record.generation, conditions)
 
     async def _record_events(
         self, model: ObjectKey, version: ModelVersionRecord, review: Review
