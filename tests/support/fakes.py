@@ -117,6 +117,7 @@ class FakeCluster:
         self._versions = count(100)
         self._version = 100
         self.stale: dict[type[Record], Listed] = {}
+        self.read_latency, self.reads_under_way = 0.0, 0
         self._on_change: Callable[[Record], None] | None = None
         self._on_delete: Callable[[type[Record], ObjectKey, str], None] | None = None
 
@@ -178,7 +179,11 @@ class FakeCluster:
 
     async def read_rollout(self, key: ObjectKey) -> RolloutRecord:
         await self.faults.strike_before(key.name)
-        return self.rollout(key)
+        found = self.rollout(key)
+        self.reads_under_way += 1
+        await asyncio.sleep(self.read_latency)
+        self.reads_under_way -= 1
+        return found
 
     async def read_route(self, _kind: RouteKind, key: ObjectKey) -> HttpRouteRecord:
         await self.faults.strike_before(key.name)

@@ -95,7 +95,12 @@ class OutboxRelay:
         return AuditFacts(recorded=frozenset(delivery.recorded), problem=delivery.problem)
 
     def deliver(self, record: RolloutRecord) -> None:
-        """Announce the records of the Rollout's stored status, and deliver them unless that is under way."""
+        """Announce the records of the Rollout's stored status, and deliver them unless that is under way.
+
+        Those of one that is gone are delivered since ``on_delete``.
+        """
+        if self._cache.is_gone(record.meta.uid):
+            return
         self._announcements.records(record)
         delivery = self._deliveries.get(record.meta.key)
         if delivery is None:
