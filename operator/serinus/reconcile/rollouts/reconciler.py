@@ -141,6 +141,15 @@ class RolloutReconciler:
             self.forget(record)
         return due
 
+    def forget_departed(self, belongs: Callable[[ObjectKey], bool]) -> None:
+        """Forget the Rollouts that are gone, of models that another process decides about."""
+        self.relay.forget_models(belongs)
+        for record in self.memory.all_departed():
+            if belongs(record.model):
+                logger.warning("%s was deleted; its candidate is not drained by this process any more", record.meta.key)
+                self.memory.forget(record.meta.key)
+                self.queue.forget(record.meta.key)
+
     def forget(self, record: RolloutRecord) -> None:
         """Forget everything about a Rollout that another process decides about."""
         self._drop(record)
