@@ -394,6 +394,9 @@ class FakeJobs:
         test = action.identity
         key = ObjectKey(owner.key.namespace, f"{owner.key.name}-{test.run}-{test.stage}-{test.test}")
         known = self._cluster.objects.get((JobRecord, key))
+        if isinstance(known, JobRecord) and known.content != test.content:
+            key = ObjectKey(key.namespace, f"{key.name}-{test.content}")
+            known = self._cluster.objects.get((JobRecord, key))
         if isinstance(known, JobRecord):
             if noted not in {"", known.meta.uid}:
                 raise RefusedError(f"Job {key} is in the way: it is not the one that Serinus created; delete it")
@@ -406,6 +409,7 @@ class FakeJobs:
             stage=test.stage,
             test=test.test,
             outcome=self.outcome,
+            content=test.content,
             containers=("main",),
             created_at=LoopClock().now(),
             deadline=self.deadline,

@@ -238,6 +238,9 @@ class TestStatus(Model, frozen=True, kw_only=True):
     job_uid: Annotated[
         str, text("The uid of the Job that Serinus created for it; no other Job counts.", least=0, most=128)
     ] = ""
+    content: Annotated[
+        str, text("Digest of the test as it was run; one that is edited since runs anew.", least=0, most=64)
+    ] = ""
 
 
 class RollbackReason(StrEnum):

@@ -27,6 +27,7 @@ from serinus.engine.rollout.outbox import backlog
 from serinus.engine.rollout.reasons import new_override, new_reason, remember
 from serinus.engine.rollout.stages.walk import walk
 from serinus.engine.rollout.traffic.confirmation import unsafe
+from serinus.engine.rollout.tested_content import forget_edited
 from serinus.engine.rollout.traffic.facts import RouteFacts
 from serinus.engine.rollout.traffic.readiness import track_readiness
 from serinus.engine.rollout.traffic.targets import choose_target, with_backends
@@ -47,7 +48,7 @@ def decide(spec: RolloutSpec | InvalidSpec, status: RolloutStatus, observed: Obs
     situation = _situation(spec, status, observed, now)
     draft = _upgraded(Draft(status=status, spec=situation.spec), situation)
     draft = track_readiness(commands.forget_withdrawn(draft, situation), situation)
-    draft = track_jobs(draft, situation)
+    draft = track_jobs(forget_edited(draft), situation)
     if observed.deleted:
         return conclude(_drain(draft, situation), status, situation)
     draft, pending = commands.apply_commands(draft, situation)
