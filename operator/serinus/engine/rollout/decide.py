@@ -24,10 +24,11 @@ from serinus.engine.rollout.job_tests import track_jobs
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Settled, Stranded, mode_of
 from serinus.engine.rollout.observation import InvalidSpec, Observation
 from serinus.engine.rollout.outbox import backlog
+from serinus.engine.rollout.plan_edits import note_edit
 from serinus.engine.rollout.reasons import new_override, new_reason, remember
 from serinus.engine.rollout.stages.walk import walk
-from serinus.engine.rollout.traffic.confirmation import unsafe
 from serinus.engine.rollout.tested_content import forget_edited
+from serinus.engine.rollout.traffic.confirmation import unsafe
 from serinus.engine.rollout.traffic.facts import RouteFacts
 from serinus.engine.rollout.traffic.readiness import track_readiness
 from serinus.engine.rollout.traffic.targets import choose_target, with_backends
@@ -54,7 +55,7 @@ def decide(spec: RolloutSpec | InvalidSpec, status: RolloutStatus, observed: Obs
     draft, pending = commands.apply_commands(draft, situation)
     before = draft
     draft = _advance(draft, situation, pending, _unfollowable(spec, observed))
-    draft = commands.answer_rest(draft, before, situation, pending)
+    draft = note_edit(commands.answer_rest(draft, before, situation, pending), spec, status, situation)
     return conclude(remember(draft, status, situation), status, situation)
 
 

@@ -127,6 +127,7 @@ def start(draft: Draft, situation: PlannedSituation) -> Draft:
         run=status.run + 1,
         run_started_at=now,
         requested=VersionRequest(by=actors.version_by[:512], author=actors.version_author, reason=why[:1024]),
+        plan_generation=situation.observed.generation,
         candidate=candidate,
         stage=CurrentStage(index=0, name=first.name, state=StageState.PREPARING, since=now, state_since=now),
         evidence=(),
