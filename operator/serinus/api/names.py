@@ -103,6 +103,11 @@ class Command(StrEnum):
         return f"{GROUP}/{self.value}"
 
 
+def issuer_annotation(annotation: str) -> str:
+    """Return the annotation that names who wrote this one: a command, or what a person says of a ModelVersion."""
+    return f"{annotation}-by"
+
+
 class ObjectKey(NamedTuple):
     """Identifies one namespaced object of a known kind."""
 
