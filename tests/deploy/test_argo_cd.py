@@ -17,7 +17,7 @@ from serinus.api.rollout_status import Phase, RolloutStatus
 from serinus.engine.conditions import apply_updates
 from serinus.engine.rollout.conditions import kstatus_of
 from support import screens
-from support.people import STAMPS
+from support.people import EVERY_STAMP
 
 _FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "argocd"
 _NOW: Final = datetime(2026, 11, 23, 14, 7, 31, tzinfo=UTC)
@@ -208,7 +208,7 @@ def test_the_application_ignores_exactly_the_weights_and_the_stamps() -> None:
     weights, stamps = application["ignoreDifferences"]
     assert (weights["kind"], weights["jqPathExpressions"]) == ("HTTPRoute", [".spec.rules[].backendRefs"])
     assert (stamps["group"], stamps["kind"]) == ("serinus.dev", "*")
-    assert stamps["jqPathExpressions"] == [f'.metadata.annotations."{stamp}"' for stamp in STAMPS]
+    assert stamps["jqPathExpressions"] == [f'.metadata.annotations."{stamp}"' for stamp in EVERY_STAMP]
     assert "RespectIgnoreDifferences=true" in application["syncPolicy"]["syncOptions"]
 
 

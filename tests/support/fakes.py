@@ -117,6 +117,7 @@ class FakeCluster:
         self._versions = count(100)
         self._version = 100
         self.stale: dict[type[Record], Listed] = {}
+        self.read_latency, self.reads_under_way = 0.0, 0
         self._on_change: Callable[[Record], None] | None = None
         self._on_delete: Callable[[type[Record], ObjectKey, str], None] | None = None
 
@@ -178,7 +179,11 @@ class FakeCluster:
 
     async def read_rollout(self, key: ObjectKey) -> RolloutRecord:
         await self.faults.strike_before(key.name)
-        return self.rollout(key)
+        found = self.rollout(key)
+        self.reads_under_way += 1
+        await asyncio.sleep(self.read_latency)
+        self.reads_under_way -= 1
+        return found
 
     async def read_route(self, _kind: RouteKind, key: ObjectKey) -> HttpRouteRecord:
         await self.faults.strike_before(key.name)
@@ -209,19 +214,19 @@ class FakeStatusWriter:
         await self.faults.strike_after()
         return written
 
-    async def write_model_version(self, key: ObjectKey, *, stage: str, traffic: str) -> None:
-        await self.faults.strike_before(key.name)
-        stored = self._cluster.objects.get((ModelVersionRecord, key))
-        if not isinstance(stored, ModelVersionRecord):
-            raise NotFoundError(f"ModelVersion {key}")
+    async def write_model_version(self, meta: Meta, *, stage: str, traffic: str) -> None:
+        await self.faults.strike_before(meta.key.name)
+        stored = self._cluster.objects.get((ModelVersionRecord, meta.key))
+        if not isinstance(stored, ModelVersionRecord) or stored.meta.uid != meta.uid:
+            raise NotFoundError(f"ModelVersion {meta.key}")
         self._cluster.put(replace(stored, status=structs.replace(stored.status, stage=stage, traffic=traffic)))
-        self._cluster.journal.append(("modelversion", key.name))
+        self._cluster.journal.append(("modelversion", meta.key.name))
 
-    async def write_review(self, key: ObjectKey, status: ModelVersionStatus, *, with_traffic: bool) -> None:
-        await self.faults.strike_before(key.name)
-        stored = self._cluster.objects.get((ModelVersionRecord, key))
-        if not isinstance(stored, ModelVersionRecord):
-            raise NotFoundError(f"ModelVersion {key}")
+    async def write_review(self, meta: Meta, status: ModelVersionStatus, *, with_traffic: bool) -> None:
+        await self.faults.strike_before(meta.key.name)
+        stored = self._cluster.objects.get((ModelVersionRecord, meta.key))
+        if not isinstance(stored, ModelVersionRecord) or stored.meta.uid != meta.uid:
+            raise NotFoundError(f"ModelVersion {meta.key}")
         self._cluster.put(
             replace(
                 stored,
@@ -232,13 +237,13 @@ class FakeStatusWriter:
                 ),
             )
         )
-        self._cluster.journal.append(("review", key.name))
+        self._cluster.journal.append(("review", meta.key.name))
 
-    async def write_policy_seen(self, key: ObjectKey, generation: int, conditions: tuple[Condition, ...] = ()) -> None:
-        await self.faults.strike_before(key.name)
-        stored = self._cluster.objects.get((ModelRecord, key))
-        if not isinstance(stored, ModelRecord):
-            raise NotFoundError(f"Model {key}")
+    async def write_policy_seen(self, meta: Meta, generation: int, conditions: tuple[Condition, ...] = ()) -> None:
+        await self.faults.strike_before(meta.key.name)
+        stored = self._cluster.objects.get((ModelRecord, meta.key))
+        if not isinstance(stored, ModelRecord) or stored.meta.uid != meta.uid:
+            raise NotFoundError(f"Model {meta.key}")
         self._cluster.put(replace(stored, observed_generation=generation, conditions=conditions))
 
 
@@ -389,6 +394,9 @@ class FakeJobs:
         test = action.identity
         key = ObjectKey(owner.key.namespace, f"{owner.key.name}-{test.run}-{test.stage}-{test.test}")
         known = self._cluster.objects.get((JobRecord, key))
+        if isinstance(known, JobRecord) and known.content != test.content:
+            key = ObjectKey(key.namespace, f"{key.name}-{test.content}")
+            known = self._cluster.objects.get((JobRecord, key))
         if isinstance(known, JobRecord):
             if noted not in {"", known.meta.uid}:
                 raise RefusedError(f"Job {key} is in the way: it is not the one that Serinus created; delete it")
@@ -401,6 +409,7 @@ class FakeJobs:
             stage=test.stage,
             test=test.test,
             outcome=self.outcome,
+            content=test.content,
             containers=("main",),
             created_at=LoopClock().now(),
             deadline=self.deadline,

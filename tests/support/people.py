@@ -5,11 +5,36 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-from serinus.api.names import APPROVED_BY_ANNOTATION, REQUESTED_BY_ANNOTATION, SPEC_BY_ANNOTATION
+from serinus.api.names import (
+    APPROVED_BY_ANNOTATION,
+    OVERRIDE_BY_ANNOTATION,
+    REASON_BY_ANNOTATION,
+    REQUESTED_BY_ANNOTATION,
+    SPEC_BY_ANNOTATION,
+    UNSAFE_ROLLBACK_ANNOTATION,
+    VERSION_AUTHOR_ANNOTATION,
+    VERSION_BY_ANNOTATION,
+    WAIVER_ANNOTATION,
+    WORSE_METRICS_ANNOTATION,
+    YANKED_ANNOTATION,
+    Command,
+    issuer_annotation,
+)
 from support.kubectl import Kubectl
 from support.release import Right, allowed
 
 STAMPS: Final = (REQUESTED_BY_ANNOTATION, SPEC_BY_ANNOTATION, APPROVED_BY_ANNOTATION)
+ISSUED: Final = (
+    *(command.annotation for command in Command if command is not Command.PROMOTE),
+    *(WAIVER_ANNOTATION, UNSAFE_ROLLBACK_ANNOTATION, WORSE_METRICS_ANNOTATION, YANKED_ANNOTATION),
+)
+"""The annotations of which each is stamped with who wrote it."""
+
+EVERY_STAMP: Final = (
+    *STAMPS,
+    *(VERSION_BY_ANNOTATION, VERSION_AUTHOR_ANNOTATION, REASON_BY_ANNOTATION, OVERRIDE_BY_ANNOTATION),
+    *map(issuer_annotation, ISSUED),
+)
 _PATIENCE: Final = 120.0
 _PAUSE: Final = 0.2
 

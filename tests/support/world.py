@@ -62,6 +62,7 @@ class World:
     spec: RolloutSpec | InvalidSpec = field(default_factory=lambda: a_spec("2.0.0"))
     status: RolloutStatus = field(default_factory=RolloutStatus)
     now: datetime = NOW
+    generation: int = 1
     versions: dict[str, VersionFacts] = field(default_factory=lambda: {v: a_version(v) for v in ("1.0.0", "2.0.0")})
     route: RouteFacts = field(default_factory=lambda: a_route({"1.0.0": 1}))
     quality: dict[str, Batch | None] = field(default_factory=dict)
@@ -221,7 +222,7 @@ class World:
         return Observation(
             name="fraud",
             namespace="payments",
-            generation=1,
+            generation=self.generation,
             deleted=self.deleted,
             has_finalizer=self.has_finalizer,
             commands={verb.value: token for verb, token in self.commands.items()},

@@ -51,6 +51,7 @@ class AuditEvent(StrEnum):
     APPROVAL_EXPIRED = "ApprovalExpired"
     PAUSED = "Paused"
     RESUMED = "Resumed"
+    PLAN_CHANGED = "PlanChanged"
     PROMOTED = "Promoted"
     ROLLBACK_STARTED = "RollbackStarted"
     ROLLED_BACK = "RolledBack"

@@ -76,6 +76,9 @@ STAGE_ANNOTATION: Final = f"{GROUP}/stage"
 TEST_ANNOTATION: Final = f"{GROUP}/test"
 """On a Job of an integration test: the name of the test."""
 
+CONTENT_ANNOTATION: Final = f"{GROUP}/test-content"
+"""On a Job of an integration test: the digest of what the test does."""
+
 SHARD_MEMBERS_ANNOTATION: Final = f"{GROUP}/shard-members"
 """On the operator's own Lease where there are several shards: its processes, each with its last sign of life."""
 
@@ -98,6 +101,11 @@ class Command(StrEnum):
     def annotation(self) -> str:
         """The annotation's full key."""
         return f"{GROUP}/{self.value}"
+
+
+def issuer_annotation(annotation: str) -> str:
+    """Return the annotation that names who wrote this one: a command, or what a person says of a ModelVersion."""
+    return f"{annotation}-by"
 
 
 class ObjectKey(NamedTuple):

@@ -238,6 +238,9 @@ class TestStatus(Model, frozen=True, kw_only=True):
     job_uid: Annotated[
         str, text("The uid of the Job that Serinus created for it; no other Job counts.", least=0, most=128)
     ] = ""
+    content: Annotated[
+        str, text("Digest of the test as it was run; one that is edited since runs anew.", least=0, most=64)
+    ] = ""
 
 
 class RollbackReason(StrEnum):
@@ -325,6 +328,9 @@ class RolloutStatus(Model, frozen=True, kw_only=True):
     run: Annotated[int, Meta(description="The number of the current or last run.", ge=0)] = 0
     run_started_at: Annotated[datetime, Meta(description="When it began (UTC).")] | None = None
     requested: VersionRequest | None = None
+    plan_generation: Annotated[
+        int, Meta(description="metadata.generation of the plan that the records of this run know.", ge=0)
+    ] = 0
     evidence: Annotated[
         tuple[EvidenceStatus, ...], items("The last judgement of each condition.", most=MAX_EVIDENCE, key="condition")
     ] = ()

@@ -28,6 +28,8 @@ from serinus.api.names import (
     WAIVER_ANNOTATION,
     WORSE_METRICS_ANNOTATION,
     YANKED_ANNOTATION,
+    Command,
+    issuer_annotation,
 )
 from serinus.api.parsing import commands_of, decode
 from serinus.api.rollout import RolloutSpec
@@ -127,6 +129,16 @@ def _model_version_status_of(raw: Mapping[str, Any]) -> ModelVersionStatus:
         return ModelVersionStatus()
 
 
+_ISSUERS: Final = {
+    issued: issuer_annotation(issued)
+    for issued in (
+        *(command.annotation for command in Command if command is not Command.PROMOTE),
+        *(WAIVER_ANNOTATION, UNSAFE_ROLLBACK_ANNOTATION, WORSE_METRICS_ANNOTATION, YANKED_ANNOTATION),
+    )
+}
+"""What is stamped with who wrote it, and by which annotation; an approval is by ``approved-by``."""
+
+
 def actors_of(annotations: Mapping[str, str]) -> Actors:
     """Return the actors that the annotations name; does not check whether the annotations were stamped."""
     behalf = {name: annotations.get(key, "") for name, key in BEHALF_ANNOTATIONS.items()}
@@ -148,6 +160,9 @@ def actors_of(annotations: Mapping[str, str]) -> Actors:
         reason=annotations.get(REASON_ANNOTATION, "")[:LONGEST_REASON],
         reason_by=annotations.get(REASON_BY_ANNOTATION, "")[:_LONGEST_NAME],
         override_by=person(OVERRIDE_BY_ANNOTATION),
+        issuers=tuple(
+            (issued, annotations[stamp][:_LONGEST_NAME]) for issued, stamp in _ISSUERS.items() if annotations.get(stamp)
+        ),
     )
 
 

@@ -9,7 +9,14 @@ import logging
 import uuid
 from typing import Final
 
-from serinus.api.names import API_VERSION, FIELD_MANAGER, MODEL, REQUESTED_BY_ANNOTATION
+from serinus.api.names import (
+    API_VERSION,
+    FIELD_MANAGER,
+    MODEL,
+    REQUESTED_BY_ANNOTATION,
+    Command,
+    issuer_annotation,
+)
 from serinus.errors import SerinusError
 from serinus.kube.client import Requests
 from serinus.kube.kinds import collection_path
@@ -22,6 +29,10 @@ PAUSE: Final = 300.0
 
 PAUSE_UNSTAMPED: Final = 30.0
 """Seconds until the next probe where nothing was stamped: the API server takes a new policy a little later."""
+
+
+_CLAIMED: Final = issuer_annotation(Command.ABORT.annotation)
+"""A stamp that nobody has made: the policy removes it. One of a release that does not would let anybody claim it."""
 
 
 class StampProbe:
@@ -56,18 +67,22 @@ class StampProbe:
         if not works and self.works:
             logger.error(
                 "the API server does not stamp who acts, although the configuration says so: no name on an object is "
-                "believed, and four eyes approve nothing. Turn on its feature gate MutatingAdmissionPolicy, or set "
-                "actorStamp.enabled: false in the chart"
+                "believed, and four eyes approve nothing. Turn on its feature gate MutatingAdmissionPolicy, apply the "
+                "policy of this release, or set actorStamp.enabled: false in the chart"
             )
         self.works = works
 
     async def _is_stamped(self) -> bool:
         name = f"stamp-probe-{uuid.uuid4().hex[:8]}"
-        manifest = {"apiVersion": API_VERSION, "kind": MODEL.kind, "metadata": {"name": name}, "spec": {}}
+        claim = {_CLAIMED: "nobody"}
+        metadata = {"name": name, "annotations": claim}
+        manifest = {"apiVersion": API_VERSION, "kind": MODEL.kind, "metadata": metadata, "spec": {}}
         query = {"dryRun": "All", "fieldManager": FIELD_MANAGER}
         path = collection_path(MODEL, self._namespace)
         with acting_for(INSTALLATION):
             raw = await self._client.request("POST", path, body=manifest, query=query)
-        metadata = raw.get("metadata")
-        annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-        return isinstance(annotations, dict) and bool(annotations.get(REQUESTED_BY_ANNOTATION))
+        stored = raw.get("metadata")
+        annotations = stored.get("annotations") if isinstance(stored, dict) else None
+        if not isinstance(annotations, dict):
+            return False
+        return bool(annotations.get(REQUESTED_BY_ANNOTATION)) and _CLAIMED not in annotations

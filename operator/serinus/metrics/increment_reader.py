@@ -211,9 +211,10 @@ class IncrementReader:
         preset, lifecycle, keys = self._preset, self._preset.lifecycle, wanted.ended
         if lifecycle is None or not keys:
             return {}
+        reach = self._reach(wanted)
 
         def full(changed: frozenset[Key]) -> str:
-            return lifecycle_query(preset, lifecycle, changed, wanted.span)
+            return lifecycle_query(preset, lifecycle, changed, reach)
 
         sums = lifecycle_sums_query(wanted.preset, lifecycle, keys, wanted.span)
         rows = await self._counted(_Asked(self._lifecycle, keys, sums, full), wanted, unread)

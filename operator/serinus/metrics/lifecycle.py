@@ -8,8 +8,8 @@ from serinus.api.abort_condition import UnansweredRate
 from serinus.engine.analysis.measurements import Question
 from serinus.metrics.label_sets import ByLabels, Row
 from serinus.metrics.presets import Key, Lifecycle, Preset
-from serinus.metrics.promql import change, matches, tagged
-from serinus.metrics.queries import KEPT, PART, TAG, kept_number
+from serinus.metrics.promql import change, earlier, matches, no_reset, tagged
+from serinus.metrics.queries import KEPT, PART, TAG, Reach, kept_number, new_growth
 
 ENDED: Final = "ended"
 OPEN: Final = "open"
@@ -21,21 +21,62 @@ def lifecycle_backends(keys: Mapping[Question, Key]) -> frozenset[Key]:
     return frozenset(key for question, key in keys.items() if isinstance(question.metric, UnansweredRate))
 
 
-def lifecycle_query(preset: Preset, lifecycle: Lifecycle, keys: frozenset[Key], span: int) -> str:
+def lifecycle_query(preset: Preset, lifecycle: Lifecycle, keys: frozenset[Key], reach: Reach) -> str:
     """Return the requests that ended in the tick, those that neither ended nor go on, and what broke, by backend.
 
-    Many of these counters do not change for hours, so the values at the two times are compared directly: reading ten
-    minutes of each would cost Prometheus ten times as much.
+    A target that was absent for a while is compared with what it showed last. Where the tick is that long because of an
+    outage, a target that is new counts as the requests of one do (``queries.increase``).
     """
-    closed = (lifecycle.repeated, lifecycle.ended, lifecycle.active)
-    ended = preset.selector(lifecycle.ended, keys)
-    sent, gone, broken = (_selector(preset, keys, names) for names in (lifecycle.sent, closed, lifecycle.broken))
-    rows = {ENDED: change(ended, None, span), OPEN: change(sent, gone, span), BROKEN: change(broken, None, span)}
+    rows = [_changed(preset, lifecycle, some, reach.span, lookback) for some, lookback in reach.parts(keys)]
+    if reach.has_several_scrapes:
+        rows += [_of_new(preset, lifecycle, some, reach.span, lookback) for some, lookback in reach.parts(keys)]
+    return f"sum by ({preset.by}, {TAG}) ({' or '.join(rows)})"
+
+
+def _changed(preset: Preset, lifecycle: Lifecycle, keys: frozenset[Key], span: int, lookback: int) -> str:
+    """Return by how much the sums have changed on each target that was there before."""
+    gone = _selector(preset, keys, _closed(lifecycle))
+    sent, broken = (_selector(preset, keys, names) for names in (lifecycle.sent, lifecycle.broken))
+    ended, counter = preset.selector(lifecycle.ended, keys), preset.selector(lifecycle.sent[0], keys)
+    rows = {
+        ENDED: change(ended, None, span, lookback),
+        OPEN: change(sent, gone, span, lookback),
+        BROKEN: change(broken, None, span, lookback),
+    }
     told = " or ".join(tagged(rows[tag], TAG, tag) for tag in rows)
-    # Only of targets that have all of these series and were not restarted since: then none of their counters fell.
+    # Only of targets that were not restarted since: then none of their counters fell.
+    went_on = f"{counter} >= {earlier(counter, span, lookback)}"
+    return f"(({told}) and ignoring ({TAG}) ({_whole(preset, lifecycle, keys)} and ({went_on})))"
+
+
+def _of_new(preset: Preset, lifecycle: Lifecycle, keys: frozenset[Key], span: int, lookback: int) -> str:
+    """Return by how much each counter has grown on the targets that are new, apart from the others by its name.
+
+    What is under way at first is taken for as little as it ever was: rather too few are left without an answer than
+    too many. A target that was restarted in this time, or whose counters dipped, is left out.
+    """
     counter = preset.selector(lifecycle.sent[0], keys)
-    whole = f"count without () ({gone}) == {len(closed)} and ({counter} >= {counter} offset {span}ms)"
-    return f"sum by ({preset.by}, {TAG}) (({told}) and ignoring ({TAG}) ({whole}))"
+    closed, broken = _closed(lifecycle), lifecycle.broken
+    counted = [
+        *((ENDED, lifecycle.ended, ""), *((OPEN, name, "") for name in lifecycle.sent)),
+        *(*((OPEN, name, "-") for name in closed), *((BROKEN, name, "") for name in broken)),
+    ]
+    told = " or ".join(
+        tagged(tagged(f"{sign}({new_growth(preset.selector(name, keys), counter, '', span)})", TAG, tag), PART, name)
+        for tag, name, sign in counted
+    )
+    new = f"({counter} unless {earlier(counter, span, lookback)}) and ({no_reset(counter, span)})"
+    return f"(({told}) and ignoring ({TAG}, {PART}) ({_whole(preset, lifecycle, keys)} and {new}))"
+
+
+def _closed(lifecycle: Lifecycle) -> tuple[str, ...]:
+    return (lifecycle.repeated, lifecycle.ended, lifecycle.active)
+
+
+def _whole(preset: Preset, lifecycle: Lifecycle, keys: frozenset[Key]) -> str:
+    """Return the targets that have all of these series."""
+    closed = _closed(lifecycle)
+    return f"count without () ({_selector(preset, keys, closed)}) == {len(closed)}"
 
 
 def lifecycle_sums_query(preset: Preset, lifecycle: Lifecycle, keys: frozenset[Key], span: int) -> str:
@@ -43,7 +84,7 @@ def lifecycle_sums_query(preset: Preset, lifecycle: Lifecycle, keys: frozenset[K
 
     The latter only of backends of which every target has all series: of others not all sums can be compared.
     """
-    closed = (lifecycle.repeated, lifecycle.ended, lifecycle.active)
+    closed = _closed(lifecycle)
     counter = preset.selector(lifecycle.sent[0], keys)
     sent, gone, broken = (
         f"sum by ({preset.by}) ({_selector(preset, keys, names)})"

@@ -120,19 +120,27 @@ def earlier(selector: str, span: int, lookback: int) -> str:
     return f"last_over_time({selector}[{lookback}ms] offset {span}ms)"
 
 
-def change(plus: str, minus: str | None, span: int) -> str:
+def no_reset(selector: str, span: int) -> str:
+    """Return the counters that never fell in the last ``span`` milliseconds; of a longer span the last hour is read."""
+    return f"resets({selector}[{min(span, _READ_MS)}ms]) == 0"
+
+
+def change(plus: str, minus: str | None, span: int, lookback: int) -> str:
     """Return by how much sums of series have changed on each target over the last ``span`` milliseconds.
 
     Args:
         plus: the selector of the series to add; of several names at once, as each selector costs as much.
         minus: that of the series to subtract; None where there are none.
         span: milliseconds.
+        lookback: milliseconds before that in which the values before are searched for.
     """
-    now, before = (
-        f"sum without () ({plus}{ago})" + (f" - sum without () ({minus}{ago})" if minus is not None else "")
-        for ago in ("", f" offset {span}ms")
-    )
+    now = _summed(plus, minus)
+    before = _summed(earlier(plus, span, lookback), None if minus is None else earlier(minus, span, lookback))
     return f"(({now}) - ({before}))"
+
+
+def _summed(plus: str, minus: str | None) -> str:
+    return f"sum without () ({plus})" + (f" - sum without () ({minus})" if minus is not None else "")
 
 
 def tagged(expression: str, tag: str, value: str) -> str:

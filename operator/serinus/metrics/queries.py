@@ -136,7 +136,12 @@ def increase(selector: str, presence: str, ignoring: str, reach: Reach) -> str:
     growth = f"{grown(selector, span, lookback)} or {born(selector, presence, ignoring, span, lookback)}"
     if not reach.has_several_scrapes:
         return growth
-    return f"{growth} or {born_after(selector, presence, ignoring, span)} or {since_first(selector, span)}"
+    return f"{growth} or {new_growth(selector, presence, ignoring, span)}"
+
+
+def new_growth(selector: str, presence: str, ignoring: str, span: int) -> str:
+    """Return by how much counters have grown that are new on a new target. Arguments as for ``increase``."""
+    return f"{born_after(selector, presence, ignoring, span)} or {since_first(selector, span)}"
 
 
 def request_sums_query(preset: Preset, keys: frozenset[Key], span: int) -> str:

@@ -178,7 +178,7 @@ def _queries(
     if preset.histogram is not None and limits and native:
         queries[_NATIVE] = native_query(preset, preset.histogram, native, reach)
     if preset.lifecycle is not None and ended:
-        queries[_LIFECYCLE] = lifecycle_query(preset, preset.lifecycle, ended, reach.span)
+        queries[_LIFECYCLE] = lifecycle_query(preset, preset.lifecycle, ended, reach)
     if preset.grpc is not None and calls:
         queries[_GRPC] = grpc_query(preset, preset.grpc, calls, reach)
     return queries
@@ -195,8 +195,8 @@ class _Read(NamedTuple):
 
     @property
     def backends(self) -> tuple[Key, ...]:
-        """The backends of which something was counted."""
-        return (*self.requests.counts, *self.buckets.counts, *self.native.counts)
+        """The backends of which something was counted; one that has never answered has a lifecycle only."""
+        return (*self.requests.counts, *self.buckets.counts, *self.native.counts, *self.lifecycle)
 
 
 class _StepRows:

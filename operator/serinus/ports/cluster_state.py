@@ -218,6 +218,7 @@ class JobRecord:
 
     Attributes:
         owner: the Rollout's uid: a new Rollout of the same name must not use the tests of the deleted one.
+        content: the digest of what the test does; empty where an earlier release has made it.
         outcome: None while it has not ended.
         has_run: a pod of it was ready or has succeeded.
         suspended: somebody else, such as a queue, does not let it start yet.
@@ -232,6 +233,7 @@ class JobRecord:
     stage: str
     test: str
     outcome: TestOutcome | None
+    content: str = ""
     has_run: bool = False
     suspended: bool = False
     containers: tuple[str, ...] = ()

@@ -70,17 +70,25 @@ class StatusWriter(Protocol):
             NotFoundError, RefusedError, TransientError: see serinus.errors.
         """
 
-    async def write_model_version(self, key: ObjectKey, *, stage: str, traffic: str) -> None:
-        """Write a ModelVersion's stage and its share of the traffic; errors as above."""
+    async def write_model_version(self, meta: Meta, *, stage: str, traffic: str) -> None:
+        """Write a ModelVersion's stage and its share of the traffic, whatever else of it has changed since ``meta``.
 
-    async def write_review(self, key: ObjectKey, status: ModelVersionStatus, *, with_traffic: bool) -> None:
-        """Write a ModelVersion's status; ``stage`` only where it is not empty, ``traffic`` only where told to.
-
-        Errors as above.
+        Raises:
+            NotFoundError: it is gone, also where another one has its name.
+            AmbiguousError, ConflictError, RefusedError, TransientError: as above.
         """
 
-    async def write_policy_seen(self, key: ObjectKey, generation: int, conditions: tuple[Condition, ...] = ()) -> None:
-        """Write which generation of a Model's policy was recorded last, and its conditions; errors as above."""
+    async def write_review(self, meta: Meta, status: ModelVersionStatus, *, with_traffic: bool) -> None:
+        """Write a ModelVersion's status; ``stage`` only where it is not empty, ``traffic`` only where told to.
+
+        Errors as for ``write_model_version``.
+        """
+
+    async def write_policy_seen(self, meta: Meta, generation: int, conditions: tuple[Condition, ...] = ()) -> None:
+        """Write which generation of a Model's policy was recorded last, and its conditions.
+
+        Errors as for ``write_model_version``.
+        """
 
 
 class TrafficRouter(Protocol):

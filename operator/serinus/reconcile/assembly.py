@@ -107,7 +107,7 @@ def assemble(  # noqa: PLR0913 - the settings that the parts need
     informer = Informer(cache, queue, model_versions, ownership)
     announcements = Announcements(ports.notifier, cache)
     relay = OutboxRelay(ports, cache, background, announcements, queue.enqueue)
-    jobs = JobTests(ports, cache, results, background, enqueue=queue.enqueue, on_change=informer.on_change)
+    jobs = JobTests(ports, cache, results, background, enqueue=queue.enqueue, on_change=informer.on_written)
     decider = Decider(
         ports=ports,
         cache=cache,
@@ -136,10 +136,10 @@ def assemble(  # noqa: PLR0913 - the settings that the parts need
         stages=stages,
         unreadable=UnreadableStatuses(ports.clock, ports.telemetry),
         delays=StatusDelays(),
-        on_change=informer.on_change,
+        on_change=informer.on_written,
     )
     lane = SafetyLane(
-        ports=ports, queue=queue, decider=decider, memory=memory, reconciler=reconciler, on_change=informer.on_change
+        ports=ports, queue=queue, decider=decider, memory=memory, reconciler=reconciler, on_change=informer.on_written
     )
     controller = RolloutController(reconciler, lane, queue, informer, model_versions, workers=workers)
     return Assembly(

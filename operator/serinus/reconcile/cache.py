@@ -38,6 +38,9 @@ HTTP_ROUTES: Final[Mapping[RouteKind, RouterCapabilities]] = {RouteKind.HTTP_ROU
 
 _NONE: Final[frozenset[ObjectKey]] = frozenset()
 
+_MOST_GONE: Final = 4096
+"""So many deleted objects are remembered: those whose last write may not be answered yet."""
+
 
 class ClusterCache:
     """The records by kind and key. An older version never replaces a newer one.
@@ -55,6 +58,7 @@ class ClusterCache:
         self._relations = Relations()
         self._listings: list[Listing] = []
         self._newest_list = 0
+        self._gone: dict[str, None] = {}
 
     # ---- writing -------------------------------------------------------------------------------
 
@@ -72,6 +76,7 @@ class ClusterCache:
                 # A new object of the same name: the plan of the deleted one is not its own.
                 self._relations.plans.pop(key, None)
         self._records[type(record)][key] = record
+        self._gone.pop(record.meta.uid, None)
         self._relations.add(record)
         if _is_own_write(previous, record):
             return _NONE
@@ -94,6 +99,7 @@ class ClusterCache:
             if listing.kind is kind:
                 listing.deleted_meanwhile.add(uid)
         record = self._records[kind].get(key)
+        self._note_gone(uid or (record.meta.uid if record is not None else ""))
         if record is None or (uid and record.meta.uid != uid):
             return _NONE
         concerned = self._relations.concerned(record)
@@ -102,6 +108,11 @@ class ClusterCache:
         if kind is RolloutRecord:
             self._relations.plans.pop(key, None)
         return concerned
+
+    def _note_gone(self, uid: str) -> None:
+        self._gone[uid] = None
+        if len(self._gone) > _MOST_GONE:
+            del self._gone[next(iter(self._gone))]
 
     def begin_listing(self, kind: type[Record]) -> Listing:
         """Begin to read a complete list of this kind; ``end_listing`` must follow."""
@@ -149,6 +160,10 @@ class ClusterCache:
         return _NONE.union(*(self.put(record) for record in alive))
 
     # ---- reading -------------------------------------------------------------------------------
+
+    def is_gone(self, uid: str) -> bool:
+        """Return whether the object with this uid was dropped, and neither the watch nor a list has shown it since."""
+        return uid in self._gone
 
     def rollout(self, key: ObjectKey) -> RolloutRecord | None:
         """Return a Rollout."""

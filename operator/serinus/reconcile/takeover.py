@@ -37,6 +37,7 @@ class Takeover:
             if belongs(record.model):
                 self.queue.forget(record.meta.key)
                 self.reconciler.forget(record)
+        self.reconciler.forget_departed(belongs)
         for model in self.cache.models():
             if belongs(model):
                 self.model_versions.forget(model)

@@ -274,6 +274,28 @@ async def test_a_version_that_was_deleted_can_be_registered_again_with_its_own_s
     assert of(model, "modelversions", "-v3.0.0") in server.objects
 
 
+@pytest.mark.parametrize("others", [1, 4, 7], ids=["shorter", "as long", "longer"])
+async def test_of_a_namespace_that_was_made_anew_the_new_chain_decides_however_long_it_is(
+    server: ListingApi, place: KubernetesPlace, model: ObjectKey, others: int
+) -> None:
+    store = place.open()
+    former = await store.read_registered(model, await store.read_head(model), "3.0.0")
+    for path in [path for path in server.objects if model.name in path]:
+        del server.objects[path]
+    anew = registry_on(place.open())
+    entry = version_entry(model, "3.0.0", changes="another build")
+    assert await anew.register(model, entry, audit_entry(AuditEvent.VERSION_REGISTERED)) == 1
+    for number in range(others):
+        await register(anew, model, f"4.{number}.0")
+    head = await store.read_head(model)
+    assert head.audit.sequence == 1 + others
+    found = await store.read_registered(model, head, "3.0.0")
+    assert former is not None
+    assert found is not None
+    assert (found.sequence, found.spec_hash == former.spec_hash) == (1, False)
+    assert await store.read_registered(model, head, "2.0.0") is None
+
+
 async def test_of_several_specs_registered_at_once_under_one_number_one_is_registered(place: KubernetesPlace) -> None:
     await rivals(place, place.fresh_model())
 

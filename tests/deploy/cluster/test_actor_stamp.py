@@ -22,11 +22,12 @@ from serinus.api.names import (
     WORSE_METRICS_ANNOTATION,
     YANKED_ANNOTATION,
     Command,
+    issuer_annotation,
 )
 from support.kubectl import Kubectl
 from support.manifests.builders import Manifest, model_version, rollout
 from support.manifests.registry import model
-from support.people import STAMPS, stamps
+from support.people import ISSUED, STAMPS, stamps
 from support.release import Release, installed, until_the_api_server_stamps
 
 AUTHOR = BEHALF_ANNOTATIONS["name"]
@@ -116,6 +117,44 @@ def test_who_issues_a_command_is_the_requester_but_not_the_author(user: Kubectl,
     assert _stamps(user, fraud) == ("carol", "alice", None)
     _as(user, "dave")("annotate", "mro", fraud, f"{command.annotation}=INC-2", "--overwrite")
     assert _stamps(user, fraud) == ("dave", "alice", None)
+
+
+def _issuers(user: Kubectl, name: str, kind: str = "mro") -> dict[str, str]:
+    """Return who is stamped for each command, by its name."""
+    stamped = _annotations(user, name, kind)
+    return {
+        issued.removeprefix("serinus.dev/"): stamped[issuer_annotation(issued)]
+        for issued in ISSUED
+        if issuer_annotation(issued) in stamped
+    }
+
+
+def test_each_command_names_who_gave_it_whoever_gives_another_one_at_the_same_moment(user: Kubectl, fraud: str) -> None:
+    _as(user, "carol")("annotate", "mro", fraud, "serinus.dev/abort=INC-1", "serinus.dev/pause=INC-1")
+    _as(user, "dave")("annotate", "mro", fraud, "serinus.dev/pause=INC-2", "serinus.dev/abort-by=dave", "--overwrite")
+    _set_version(_as(user, "bob"), fraud, "2.3.2")
+    assert _issuers(user, fraud) == {"abort": "carol", "pause": "dave"}
+    _as(user, "bob")("annotate", "mro", fraud, "serinus.dev/abort-")
+    assert _issuers(user, fraud) == {"pause": "dave"}
+
+
+@pytest.mark.parametrize("kind", ["mro", "mv", "mdl"])
+def test_nobody_can_be_claimed_for_a_command_on_any_kind(user: Kubectl, release: Release, kind: str) -> None:
+    name = f"fraud-{uuid.uuid4().hex[:8]}"
+    manifests = {
+        "mro": rollout({"metadata.name": name}),
+        "mv": model_version({"metadata.name": f"{name}-v2.3.1", "spec.model": name}),
+        "mdl": model(name),
+    }
+    manifest = manifests[kind]
+    manifest["metadata"]["annotations"] = dict.fromkeys(map(issuer_annotation, ISSUED), "the-ceo")
+    assert _issuers(user, _created(_as(user, "mallory"), manifest), kind) == {}
+
+
+def test_what_people_say_of_a_version_names_each_of_them(user: Kubectl, version: str) -> None:
+    _as(user, "carol")("annotate", "mv", version, f"{YANKED_ANNOTATION}=it leaks")
+    _as(user, "dave")("annotate", "mv", version, f"{WAIVER_ANNOTATION}=agreed")
+    assert _issuers(user, version, "mv") == {"yanked": "carol", "waive-schema": "dave"}
 
 
 def test_who_promotes_is_the_approver_until_somebody_else_promotes(user: Kubectl, fraud: str) -> None:

@@ -17,6 +17,9 @@ from demo.observe import serves, wait_for
 from localcluster.api import Api
 from localcluster.client import Cluster
 from serinus.api.names import FINALIZER, Command
+from serinus.api.parsing import decode
+from serinus.api.stage_tests import IntegrationTest
+from serinus.engine.rollout.tested_content import content_of
 from serinus.kube.jobs.names import name_of_job
 from support.e2e.fixtures import GOOD, STABLE, place_in
 from support.e2e.manifests import MODEL, canary, healthy, production, staging
@@ -151,7 +154,7 @@ async def _stage(
             await place.want(GOOD)
             async with place.traffic():
                 if sign is Sign.JOB_IN_THE_WAY:
-                    await _occupy_names_of_jobs(place)
+                    await _occupy_names_of_jobs(place, test)
                 operator = installed_operator(cluster, release, folder / "operator")
                 try:
                     await operator.start(ready=False)
@@ -160,12 +163,13 @@ async def _stage(
                     await operator.stop()
 
 
-async def _occupy_names_of_jobs(place: Place) -> None:
+async def _occupy_names_of_jobs(place: Place, test: dict[str, Any]) -> None:
     """Make Jobs of the names that the operator would give those of the first runs."""
     uid = (await place.get("Rollout"))["metadata"]["uid"]
     spec = _job(_NO_IMAGE)["job"]["template"]["spec"]
+    content = content_of(decode(IntegrationTest, test, "test"))
     for run in (1, 2):
-        name = name_of_job(MODEL, uid, run, "staging", "contract")
+        name = name_of_job(MODEL, uid, run, "staging", "contract", content)
         metadata = {"name": name, "namespace": place.namespace}
         await place.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
 

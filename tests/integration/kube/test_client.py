@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from localcluster.client import Cluster
-from serinus.api.modelversion import BackendRef
+from serinus.api.modelversion import BackendRef, ModelVersionStatus
 from serinus.api.names import ObjectKey
 from serinus.api.quantities import Duration
 from serinus.api.rollout_status import MAX_POINTS, EvidencePoint, EvidenceStatus, Phase, RolloutStatus, TestResult
@@ -23,6 +23,7 @@ from serinus.kube.cluster import ApiCluster
 from serinus.kube.events import ApiEvents
 from serinus.kube.jobs.api import ApiJobs
 from serinus.kube.jobs.names import job_name
+from serinus.kube.raw import metadata_of
 from serinus.kube.status import ApiStatusWriter
 from serinus.ports.cluster_state import (
     EndpointsRecord,
@@ -140,14 +141,32 @@ async def test_a_model_versions_stage_is_written_without_touching_its_spec(
     api: KubernetesClient, namespace: str
 ) -> None:
     made = await create(api, model_version(), "modelversions", namespace)
-    key = ObjectKey(namespace, made["metadata"]["name"])
-    await ApiStatusWriter(api).write_model_version(key, stage="Canary", traffic="5%")
-    path = f"/apis/serinus.dev/v1alpha1/namespaces/{namespace}/modelversions/{key.name}"
+    meta = metadata_of(made).meta
+    await ApiStatusWriter(api).write_model_version(meta, stage="Canary", traffic="5%")
+    path = f"/apis/serinus.dev/v1alpha1/namespaces/{namespace}/modelversions/{meta.key.name}"
     after = await api.request("GET", path)
     assert (after["status"]["stage"], after["status"]["traffic"]) == ("Canary", "5%")
     assert after["spec"] == made["spec"]
-    await ApiStatusWriter(api).write_model_version(key, stage="Registered", traffic="")
+    # The object has changed since: that is no reason not to write.
+    await ApiStatusWriter(api).write_model_version(meta, stage="Registered", traffic="")
     assert (await api.request("GET", path))["status"] == {"observedGeneration": -1, "stage": "Registered"}
+
+
+async def test_nothing_is_written_to_an_object_that_was_made_anew_under_the_same_name(
+    api: KubernetesClient, namespace: str
+) -> None:
+    """Such as that a version was yanked: the new one is not, and the yank would count as taken back."""
+    made = await create(api, model_version(), "modelversions", namespace)
+    meta = metadata_of(made).meta
+    path = f"/apis/serinus.dev/v1alpha1/namespaces/{namespace}/modelversions/{meta.key.name}"
+    await api.request("DELETE", path)
+    await create(api, model_version(), "modelversions", namespace)
+    writer = ApiStatusWriter(api)
+    with pytest.raises(NotFoundError):
+        await writer.write_review(meta, ModelVersionStatus(yanked="wrong data"), with_traffic=False)
+    with pytest.raises(NotFoundError):
+        await writer.write_model_version(meta, stage="Canary", traffic="5%")
+    assert not {"yanked", "stage", "traffic"} & (await api.request("GET", path)).get("status", {}).keys()
 
 
 async def test_a_list_of_many_pages_holds_every_object_once(api: KubernetesClient, namespace: str) -> None:

@@ -18,6 +18,7 @@ from serinus.errors import NotLeaderError
 from serinus.kube.client import KubernetesClient
 from serinus.kube.fence import fence_of
 from serinus.kube.lease import LeaseElection, LeaseTimes
+from serinus.kube.raw import metadata_of
 from serinus.kube.status import ApiStatusWriter
 from serinus.routers.gateway_api import GatewayApiRouter
 from support.e2e.apiproxy import ApiProxy, api_proxy
@@ -111,14 +112,13 @@ async def test_a_write_that_the_api_server_was_too_busy_for_is_not_tried_again_b
 ) -> None:
     """The client itself tries again, beneath every loop of the operator."""
     manifest = model_version()
-    await create(api, manifest, "modelversions", namespace)
-    key = ObjectKey(namespace, manifest["metadata"]["name"])
+    meta = metadata_of(await create(api, manifest, "modelversions", namespace)).meta
 
     async def too_busy() -> web.Response:
         return refused(429, "TooManyRequests", **{"Retry-After": "5"})
 
     cut.begin(too_busy)
-    writing = asyncio.create_task(ApiStatusWriter(cut.client).write_model_version(key, stage="Staging", traffic="0%"))
+    writing = asyncio.create_task(ApiStatusWriter(cut.client).write_model_version(meta, stage="Staging", traffic="0%"))
     asked = await cut.until_the_other_leads()
     with pytest.raises(NotLeaderError):
         await writing

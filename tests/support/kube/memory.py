@@ -89,7 +89,11 @@ class MemoryApi:
                 return self.put(path, body)
             case "PATCH":
                 old = self._get(path)
-                return self.put(path, json_patch(old, body) if content_type == JSON_PATCH else merge(old, body))
+                if content_type == JSON_PATCH:
+                    return self.put(path, json_patch(old, body))
+                if _version(body, old) != _version(old, old):
+                    raise ConflictError(path)
+                return self.put(path, merge(old, body))
             case _:
                 raise AssertionError(method)
 
@@ -97,6 +101,11 @@ class MemoryApi:
         if path not in self.objects:
             raise NotFoundError(path)
         return self.objects[path]
+
+
+def _version(body: Raw, old: Raw) -> str:
+    """Return the resourceVersion in a body; that of the stored object where it has none."""
+    return str(body.get("metadata", {}).get("resourceVersion", old["metadata"]["resourceVersion"]))
 
 
 def merge(old: Any, change: Any) -> Any:

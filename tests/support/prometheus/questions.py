@@ -57,3 +57,24 @@ def add_buckets(history: History, backend: str, buckets: Mapping[str, Samples], 
     for bound, samples in buckets.items():
         labels = {"envoy_cluster_name": f"ml_{backend}_80", "le": bound, "pod": pod}
         history.add("envoy_cluster_upstream_rq_time_bucket", labels, samples)
+
+
+def add_lifecycle(  # noqa: PLR0913 - a builder: one argument for each series that some test changes
+    history: History,
+    backend: str,
+    *,
+    sent: Samples,
+    ended: Samples,
+    active: Samples | None = None,
+    broken: Mapping[str, Samples],
+) -> None:
+    """Add Envoy's statistics of a backend's requests from their sending to their end.
+
+    Without ``active`` none is under way at any scrape; ``broken`` has Envoy's names without ``envoy_cluster_``.
+    """
+    times = list(sent)
+    none = [(at, 0.0) for at, _ in times]
+    named = {"upstream_rq_total": times, "upstream_rq_retry": none, "upstream_rq_completed": ended}
+    for name, samples in (named | {"upstream_rq_active": none if active is None else active} | dict(broken)).items():
+        labels = {"envoy_cluster_name": f"ml_{backend}_80", "pod": "envoy-0"}
+        history.add(f"envoy_cluster_{name}", labels, samples)

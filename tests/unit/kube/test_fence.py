@@ -129,11 +129,11 @@ WRITES: dict[str, Write] = {
     "kube.events: first": an_event,
     "kube.events: repeated": a_repeated_event,
     "kube.status: rollout": lambda client: ApiStatusWriter(client).write_rollout(OWNER, RolloutStatus()),
-    "kube.status: stage": lambda client: ApiStatusWriter(client).write_model_version(MODEL, stage="x", traffic="y"),
+    "kube.status: stage": lambda client: ApiStatusWriter(client).write_model_version(OWNER, stage="x", traffic="y"),
     "kube.status: review": lambda client: ApiStatusWriter(client).write_review(
-        MODEL, ModelVersionStatus(), with_traffic=False
+        OWNER, ModelVersionStatus(), with_traffic=False
     ),
-    "kube.status: policy": lambda client: ApiStatusWriter(client).write_policy_seen(MODEL, 2),
+    "kube.status: policy": lambda client: ApiStatusWriter(client).write_policy_seen(OWNER, 2),
     "kube.stamp_probe": lambda client: StampProbe(client, "ml", configured=True)._is_stamped(),
     "registry.kubernetes.store": lambda client: registry(client).record(MODEL, ENTRY),
     "registry.kubernetes.heads": lambda client: StoredHeads(client, RegistryObjects(client, 10)).create(MODEL),

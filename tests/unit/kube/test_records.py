@@ -48,6 +48,13 @@ def test_a_rollout_record_has_spec_status_commands_and_actors() -> None:
     assert record.created_at == datetime(2026, 11, 1, 10, tzinfo=UTC)
 
 
+def test_each_command_is_of_who_is_stamped_for_it_and_else_of_who_wrote_last() -> None:
+    annotations = {"serinus.dev/requested-by": "bob", "serinus.dev/abort-by": "alice", "serinus.dev/yanked-by": "carol"}
+    actors = rollout_record(raw_rollout(metadata=metadata(annotations=annotations))).actors
+    issued = ("serinus.dev/abort", "serinus.dev/yanked", "serinus.dev/pause")
+    assert [actors.issuer_of(one) for one in issued] == ["alice", "carol", "bob"]
+
+
 def test_a_rollout_without_status_has_the_empty_one_and_nobody_is_verified() -> None:
     record = rollout_record(raw_rollout())
     assert (record.status, record.status_problem, record.actors.requested_by) == (RolloutStatus(), "", "unverified")

@@ -12,8 +12,11 @@ from serinus.kube.stamp_probe import PAUSE, PAUSE_UNSTAMPED, StampProbe
 from support.virtual_loop import in_virtual_time
 
 STAMPED = {"metadata": {"name": "x", "annotations": {REQUESTED_BY_ANNOTATION: "system:serviceaccount:s:s"}}}
+CLAIMED = {"metadata": {"annotations": {REQUESTED_BY_ANNOTATION: "alice", "serinus.dev/abort-by": "nobody"}}}
+"""As the policy of an earlier release leaves it."""
 ANSWERS: dict[str, tuple[dict[str, Any], bool]] = {
     "stamped": (STAMPED, True),
+    "a stamp that was claimed": (CLAIMED, False),
     "another annotation": ({"metadata": {"annotations": {"a": "b"}}}, False),
     "no annotation": ({"metadata": {"name": "x"}}, False),
     "nonsense": ({"metadata": 7}, False),
@@ -49,13 +52,13 @@ async def test_the_stamp_works_where_the_operators_own_account_is_stamped(case: 
         assert (probe.works, server.asked) == (False, [])
 
 
-async def test_the_probe_stores_nothing_and_claims_nothing() -> None:
+async def test_the_probe_stores_nothing_and_claims_a_stamp_that_the_policy_must_remove() -> None:
     server = Server(STAMPED)
     await StampProbe(server, "serinus-system", configured=True).look()
     (asked,) = server.asked
     assert (asked["method"], asked["query"]["dryRun"]) == ("POST", "All")
     assert asked["path"] == "/apis/serinus.dev/v1alpha1/namespaces/serinus-system/models"
-    assert "annotations" not in asked["body"]["metadata"]
+    assert asked["body"]["metadata"]["annotations"] == {"serinus.dev/abort-by": "nobody"}
 
 
 async def test_no_answer_changes_nothing() -> None:

@@ -78,6 +78,21 @@ def test_a_deletion_without_a_uid_means_whatever_has_the_name() -> None:
     assert cache.route(key().namespace, RuleId(RouteKind.HTTP_ROUTE, key().name)) is None
 
 
+def test_what_was_dropped_is_gone_until_the_watch_or_a_list_shows_it() -> None:
+    cache = cache_of(rollout(uid="old", version=5))
+    cache.drop(RolloutRecord, key(), "old")
+    assert cache.is_gone("old")
+    cache.put(rollout(uid="old", version=6))
+    assert not cache.is_gone("old")
+
+
+def test_the_dropped_ones_that_are_remembered_are_bounded() -> None:
+    cache = ClusterCache()
+    for number in range(5000):
+        cache.drop(RolloutRecord, key(), f"uid-{number}")
+    assert [cache.is_gone(f"uid-{number}") for number in (0, 4999)] == [False, True]
+
+
 def test_the_last_plan_survives_a_spoilt_spec() -> None:
     cache = cache_of(rollout(version=1), rollout(spec=MISSPELT, version=2))
     record = cache.rollout(key())

@@ -14,11 +14,12 @@ from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import Phase
 from serinus.engine.rollout.observation import InvalidSpec
+from serinus.errors import TransientError
 from serinus.ports.acting import acted_for
 from serinus.ports.cluster_state import ModelVersionRecord, Record, RolloutRecord
 from serinus.reconcile.ownership import WAIT
 from support.fakes import FakeCluster
-from support.records import key, rollout
+from support.records import key, rollout, spec_for
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
 
@@ -175,6 +176,53 @@ async def test_deletions_of_others_models_are_neither_recorded_nor_remembered() 
         assert len(second.memory) == 0
         assert not second.model_versions._deletions._pending
         assert not first.model_versions._deletions._pending
+
+
+async def _events(rig: Rig) -> list[tuple[str, str]]:
+    records = [record async for record in rig.registry.history(FRAUD)]
+    return [(record.event.value, record.version) for record in records if not record.event.value.startswith("Version")]
+
+
+@in_virtual_time
+async def test_the_last_records_of_a_deleted_rollout_are_not_delivered_after_those_of_another_process(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A promotion that is recorded after a later one would make the wrong version the production version."""
+    async with two_processes(FRAUD) as (first, second):
+        await first.reaches_canary()
+        first.audit_log.problem = TransientError("no table")
+        await first.reaches(Phase.HEALTHY)
+        left = [record.event.value for record in first.status().records]
+        assert "Promoted" in left
+        first.cluster.remove(RolloutRecord, FRAUD)
+        await until(lambda: first.cache.rollout(FRAUD) is None, why="the deletion")
+        hand_over(FRAUD, first, second)
+        first.cluster.put(rollout("fraud", spec_for("fraud", "1.0.0"), uid="uid-2"))
+        await second.reaches(Phase.HEALTHY)
+        await until(lambda: not second.status().records, why="its records to be delivered")
+        recorded = await _events(second)
+        first.audit_log.problem = None
+        hand_over(FRAUD, second, first)
+        await until(lambda: len(first.background) == 0, why="the former records to be given up", within=120)
+        assert await _events(second) == recorded
+        head = await second.registry.head(FRAUD)
+        assert head.production is not None
+        assert head.production.version == "1.0.0"
+    lost = [record.getMessage() for record in caplog.records if "not recorded" in record.getMessage()]
+    assert [message for message in lost if all(event in message for event in left)], "the log has what no record has"
+
+
+@in_virtual_time
+async def test_the_last_records_of_a_deleted_rollout_are_given_up_with_the_model() -> None:
+    async with two_processes(FRAUD) as (first, second):
+        await first.reaches_canary()
+        first.audit_log.problem = TransientError("no table")
+        first.router.faults.always["fraud"] = TransientError("no")
+        first.cluster.remove(RolloutRecord, FRAUD)
+        await until(lambda: len(first.memory) == 1, why="the deletion")
+        hand_over(FRAUD, first, second)
+        await until(lambda: len(first.background) == 0, why="the former process to stop", within=120)
+        await until(lambda: len(first.memory) == 0, why="it to forget the Rollout", within=120)
 
 
 # ---- a model that is edited ----------------------------------------------------------------------

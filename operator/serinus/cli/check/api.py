@@ -4,7 +4,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from serinus.api.crd import definitions
-from serinus.api.names import API_VERSION, GROUP, HTTP_ROUTE, MODEL, REQUESTED_BY_ANNOTATION, ROLLOUT, VERSION
+from serinus.api.names import (
+    API_VERSION,
+    GROUP,
+    HTTP_ROUTE,
+    MODEL,
+    REQUESTED_BY_ANNOTATION,
+    ROLLOUT,
+    VERSION,
+    Command,
+    issuer_annotation,
+)
 from serinus.cli.check.cluster import Cluster, members, text_at, value_at
 from serinus.cli.check.line import Line, failed, ok, unknown, warning
 from serinus.errors import NotFoundError, RefusedError, SerinusError
@@ -13,7 +23,15 @@ _INSTALL: Final = "install the chart: helm install serinus deploy/helm/serinus -
 _KINDS: Final = ("rollouts", "modelversions", "models", "auditrecords")
 _READ: Final = tuple((verb, kind) for kind in _KINDS for verb in ("get", "list", "watch"))
 _WRITE: Final = (("create", "rollouts"), ("patch", "rollouts"), ("create", "modelversions"))
-_PROBE: Final = {"apiVersion": API_VERSION, "kind": MODEL.kind, "metadata": {"name": "serinus-check"}, "spec": {}}
+_CLAIMED: Final = issuer_annotation(Command.ABORT.annotation)
+"""A stamp that nobody has made: the policy of this release removes it."""
+
+_PROBE: Final = {
+    "apiVersion": API_VERSION,
+    "kind": MODEL.kind,
+    "metadata": {"name": "serinus-check", "annotations": {_CLAIMED: "nobody"}},
+    "spec": {},
+}
 """A Model that is never stored: its dry run tells what the API server makes of new objects."""
 
 _EXTRA: Final = (("approve", "rollouts"), ("override", "rollouts"))
@@ -131,6 +149,9 @@ def stamp(cluster: Cluster) -> Line:
     except SerinusError as problem:
         return unknown("actor-stamp", f"not known: {problem}", "try again")
     name = text_at(answers[0], "metadata", "annotations", REQUESTED_BY_ANNOTATION) if answers else ""
+    if name and text_at(answers[0], "metadata", "annotations", _CLAIMED):
+        said = "the policy is of an earlier release, and the operator believes no name that it stamps"
+        return warning("actor-stamp", said, "apply the policies of the operator's release")
     if name:
         return ok("actor-stamp", f"the audit trail will name you as {name}")
     remedy = (

@@ -65,6 +65,7 @@ _DEPARTURES: Final = {
     AuditEvent.QUARANTINE_LIFTED: Departure.OVERRIDE,
     AuditEvent.PAUSED: Departure.OVERRIDE,
     AuditEvent.RESUMED: Departure.OVERRIDE,
+    AuditEvent.PLAN_CHANGED: Departure.OVERRIDE,
     AuditEvent.TRAFFIC_DRIFT_CORRECTED: Departure.CORRECTION,
     AuditEvent.APPROVAL_REFUSED: Departure.REFUSAL,
     AuditEvent.APPROVAL_EXPIRED: Departure.REFUSAL,

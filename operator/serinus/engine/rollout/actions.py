@@ -78,7 +78,10 @@ class ShapeRoute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestRun:
-    """Which test of which run: together with the Rollout's uid its idempotency key."""
+    """Which test of which run: together with the Rollout's uid its idempotency key.
+
+    ``content`` is the digest of what the test does: where that is edited it is another test.
+    """
 
     __test__ = False  # pytest collects names that begin with Test
 
@@ -88,6 +91,7 @@ class TestRun:
     model: str
     version: str
     backend: BackendRef
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

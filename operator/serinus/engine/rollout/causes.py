@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from serinus.api.abort_condition import Latency
+from serinus.api.names import Command
 from serinus.api.quantities import format_duration
 from serinus.api.rollout import OnTimeout
 from serinus.api.rollout_status import RollbackReason, RolloutStatus, StageState, TestResult
@@ -116,7 +117,7 @@ def kind_of(test: IntegrationTest) -> str:
 
 
 def _asked(pending: PendingCommands, situation: Situation) -> RollbackCause | None:
-    by = situation.observed.requested_by
+    by = situation.observed.issuer_of(Command.ABORT)
     if pending.abort is not None:
         message, why = f"Aborted by {by}: {pending.abort}.", situation.reason_for(by, pending.abort) or pending.abort
         return RollbackCause(reason=RollbackReason.ABORTED, message=message, requested_by=by, why=why)
@@ -125,7 +126,7 @@ def _asked(pending: PendingCommands, situation: Situation) -> RollbackCause | No
 
 def rollback_asked(token: str, situation: Situation) -> RollbackCause:
     """Return what a person asks for by the command ``rollback``."""
-    by = situation.observed.requested_by
+    by = situation.observed.issuer_of(Command.ROLLBACK)
     return RollbackCause(
         reason=RollbackReason.ROLLBACK_REQUESTED,
         message=f"Rollback asked for by {by}: {token}.",

@@ -87,7 +87,7 @@ def _reason(verb: Command, token: str, situation: Situation) -> str:
     actors = situation.observed.actors
     if verb is Command.PROMOTE:
         return situation.override_for(actors.approved_by) or situation.reason_for(actors.approved_by, token)
-    return situation.reason_for(actors.requested_by, token)
+    return situation.reason_for(situation.observed.issuer_of(verb), token)
 
 
 def _missing_reason(situation: Situation) -> str:
@@ -179,12 +179,12 @@ def _others(passed_over: dict[str, str]) -> str:
 
 
 def _ignore(draft: Draft, situation: Situation, verb: Command, why: str) -> Draft:
-    by = situation.observed.requested_by
+    by = situation.observed.issuer_of(verb)
     return draft.with_event(EventReason.COMMAND_IGNORED, f"{verb.value} was ignored: {why}.", warning=True, by=by)
 
 
 def _pause(draft: Draft, situation: Situation, token: str) -> Draft:
-    by = situation.observed.requested_by
+    by = situation.observed.issuer_of(Command.PAUSE)
     why = situation.reason_for(by, token) or token
     draft = draft.with_status(paused=Pause(reason=token, requested_by=by, at=situation.now))
     story = f"Paused by {by}: {token}. A breach still rolls back."
@@ -194,7 +194,7 @@ def _pause(draft: Draft, situation: Situation, token: str) -> Draft:
 def _resume(draft: Draft, situation: Situation, token: str) -> Draft:
     if draft.status.paused is None:
         return _ignore(draft, situation, Command.RESUME, "it is not paused")
-    by = situation.observed.requested_by
+    by = situation.observed.issuer_of(Command.RESUME)
     why = situation.reason_for(by, token) or token
     return draft.with_status(paused=None).with_event(EventReason.ROLLOUT_RESUMED, f"Resumed by {by}.", by=by, why=why)
 

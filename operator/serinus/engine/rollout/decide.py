@@ -24,8 +24,10 @@ from serinus.engine.rollout.job_tests import track_jobs
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Settled, Stranded, mode_of
 from serinus.engine.rollout.observation import InvalidSpec, Observation
 from serinus.engine.rollout.outbox import backlog
+from serinus.engine.rollout.plan_edits import note_edit
 from serinus.engine.rollout.reasons import new_override, new_reason, remember
 from serinus.engine.rollout.stages.walk import walk
+from serinus.engine.rollout.tested_content import forget_edited
 from serinus.engine.rollout.traffic.confirmation import unsafe
 from serinus.engine.rollout.traffic.facts import RouteFacts
 from serinus.engine.rollout.traffic.readiness import track_readiness
@@ -47,13 +49,13 @@ def decide(spec: RolloutSpec | InvalidSpec, status: RolloutStatus, observed: Obs
     situation = _situation(spec, status, observed, now)
     draft = _upgraded(Draft(status=status, spec=situation.spec), situation)
     draft = track_readiness(commands.forget_withdrawn(draft, situation), situation)
-    draft = track_jobs(draft, situation)
+    draft = track_jobs(forget_edited(draft), situation)
     if observed.deleted:
         return conclude(_drain(draft, situation), status, situation)
     draft, pending = commands.apply_commands(draft, situation)
     before = draft
     draft = _advance(draft, situation, pending, _unfollowable(spec, observed))
-    draft = commands.answer_rest(draft, before, situation, pending)
+    draft = note_edit(commands.answer_rest(draft, before, situation, pending), spec, status, situation)
     return conclude(remember(draft, status, situation), status, situation)
 
 

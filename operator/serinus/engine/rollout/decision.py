@@ -24,6 +24,7 @@ class EventReason(StrEnum):
     APPROVED = "Approved"
     ROLLOUT_PAUSED = "RolloutPaused"
     ROLLOUT_RESUMED = "RolloutResumed"
+    PLAN_CHANGED = "PlanChanged"
     ROLLOUT_PROMOTED = "RolloutPromoted"
     ROLLOUT_SUPERSEDED = "RolloutSuperseded"
     ROLLOUT_CANCELLED = "RolloutCancelled"

@@ -15,6 +15,7 @@ from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.observation import JobFacts, Observation, TestOutcome
+from serinus.engine.rollout.tested_content import UNKNOWN, current_contents
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 ASK_AGAIN: Final = timedelta(minutes=1)
@@ -181,12 +182,15 @@ def _not_run(draft: Draft, name: str, message: str, situation: Situation) -> Dra
 def with_test(draft: Draft, test: TestStatus) -> Draft:
     """Return the draft with this in the place of what the status had of the test, but the uid of its Job.
 
+    With it, which content of the test it is about.
+
     The uid outlives a Job that is gone: one that somebody else makes in its place must not count after a restart.
     """
     others = {other.name: other for other in draft.status.tests}
     known = others.get(test.name)
     if known is not None and not test.job_uid:
         test = structs.replace(test, job_uid=known.job_uid)
+    test = structs.replace(test, content=current_contents(draft.spec, draft.status).get(test.name, UNKNOWN))
     return draft.with_status(tests=tuple((others | {test.name: test}).values()))
 
 

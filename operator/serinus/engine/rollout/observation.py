@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from serinus.api.audit_record import OnBehalfOf
 from serinus.api.model import ModelSpec
 from serinus.api.modelversion import BackendRef
-from serinus.api.names import UNVERIFIED
+from serinus.api.names import UNVERIFIED, Command
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import TestResult
 from serinus.engine.analysis.assessment import Progress
@@ -155,6 +155,7 @@ class Actors:
         reason: the reason that stands on the object; empty where there is none.
         reason_by: who wrote it; empty where no policy stamps that.
         override_by: who wrote the override.
+        issuers: who wrote each command, by its annotation; those that no policy has stamped are left out.
     """
 
     requested_by: str = UNVERIFIED
@@ -166,6 +167,14 @@ class Actors:
     reason: str = ""
     reason_by: str = ""
     override_by: str = UNVERIFIED
+    issuers: tuple[tuple[str, str], ...] = ()
+
+    def issuer_of(self, annotation: str) -> str:
+        """Return who wrote a command: not who wrote another one, or the spec, a moment later.
+
+        One from before the policy stamped each by itself is that of who wrote last.
+        """
+        return dict(self.issuers).get(annotation) or self.requested_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +260,9 @@ class Observation:
     share: RequestShare = NO_REQUESTS
     metrics_problem: str = ""
 
-    @property
-    def requested_by(self) -> str:
-        """Who wrote the last wish or command, else ``unverified``."""
-        return self.actors.requested_by
+    def issuer_of(self, verb: Command) -> str:
+        """Who gave this command, else ``unverified``; an approval has a stamp of its own."""
+        actors = self.actors
+        if verb is Command.PROMOTE and actors.approved_by != UNVERIFIED:
+            return actors.approved_by
+        return actors.issuer_of(verb.annotation)

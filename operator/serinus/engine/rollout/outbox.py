@@ -71,6 +71,7 @@ RECORDED: Final[Mapping[EventReason, AuditEvent]] = {
     EventReason.ROLLBACK_COMPLETED: AuditEvent.ROLLED_BACK,
     EventReason.ROLLBACK_TARGET_CHANGED: AuditEvent.ROLLBACK_STARTED,
     EventReason.NO_ROLLBACK_TARGET: AuditEvent.ROLLBACK_IMPOSSIBLE,
+    EventReason.PLAN_CHANGED: AuditEvent.PLAN_CHANGED,
     EventReason.QUARANTINE_LIFTED: AuditEvent.QUARANTINE_LIFTED,
     EventReason.COMMAND_IGNORED: AuditEvent.COMMAND_IGNORED,
 }
@@ -300,7 +301,7 @@ def _details(kind: AuditEvent, after: RolloutStatus, situation: Situation) -> di
         stages = encode(situation.spec)["stages"]
         plan = [{name: stage[name] for name in _PLAN if name in stage} for stage in stages]
         stable = after.stable.version if after.stable is not None else ""
-        return {"plan": _as_json(plan), "from": stable}
+        return {"plan": stages_as_json(plan), "from": stable}
     if kind is AuditEvent.PROMOTED and after.requested is not None and after.requested.by:
         because = {PROMOTED_BECAUSE: after.requested.reason} if after.requested.reason else {}
         return {PROMOTED_BY: after.requested.by, **because}
@@ -315,14 +316,14 @@ def _details(kind: AuditEvent, after: RolloutStatus, situation: Situation) -> di
     return {}
 
 
-def _as_json(plan: list[dict[str, object]]) -> str:
+def stages_as_json(plan: list[dict[str, object]]) -> str:
     """Return as many stages as a detail can hold, the first ones first: cut text would be no JSON."""
-    while len(text := msgspec.json.encode(plan).decode()) > _LONGEST_DETAIL:
+    while len(text := msgspec.json.encode(plan).decode()) > LONGEST_DETAIL:
         plan = plan[:-1]
     return text
 
 
-_LONGEST_DETAIL: Final = 4096
+LONGEST_DETAIL: Final = 4096
 _PLAN: Final = ("name", "traffic", "duration", "bake", "abortOn", "approval", "judgement", "promotion")
 
 

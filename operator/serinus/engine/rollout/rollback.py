@@ -25,6 +25,7 @@ from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.job_tests import has_ended, outcome_of
 from serinus.engine.rollout.modes import Running, Stranded
 from serinus.engine.rollout.observation import Observation
+from serinus.engine.rollout.tested_content import content_of
 from serinus.engine.rollout.traffic.facts import RouteFacts
 from serinus.engine.rollout.traffic.targets import Choice, choose_target, could_take_over, place_of
 from serinus.engine.rollout.waiting import Waiting, WaitReason
@@ -230,7 +231,12 @@ def _record_failed_tests(draft: Draft, situation: Situation) -> Draft:
         outcome = outcome_of(test.name, draft.status, situation.observed)
         if outcome is not None and (test.name not in held or not has_ended(held[test.name])):
             held[test.name] = TestStatus(
-                name=test.name, result=outcome.result, message=outcome.message, at=situation.now, job_uid=outcome.uid
+                name=test.name,
+                result=outcome.result,
+                message=outcome.message,
+                at=situation.now,
+                job_uid=outcome.uid,
+                content=content_of(test),
             )
             if outcome.result is TestResult.FAILED:
                 message = f"{kind_of(test)} test {test.name}: {outcome.message}"

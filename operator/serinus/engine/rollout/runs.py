@@ -2,6 +2,7 @@
 
 from msgspec import structs
 
+from serinus.api.names import Command
 from serinus.api.rollout import Approval, RolloutSpec
 from serinus.api.rollout_status import (
     CurrentStage,
@@ -127,6 +128,7 @@ def start(draft: Draft, situation: PlannedSituation) -> Draft:
         run=status.run + 1,
         run_started_at=now,
         requested=VersionRequest(by=actors.version_by[:512], author=actors.version_author, reason=why[:1024]),
+        plan_generation=situation.observed.generation,
         candidate=candidate,
         stage=CurrentStage(index=0, name=first.name, state=StageState.PREPARING, since=now, state_since=now),
         evidence=(),
@@ -243,12 +245,10 @@ def try_again(draft: Draft, situation: PlannedSituation, token: str) -> Draft:
     """Let a quarantined version start again; a stranded one is judged anew where it stands."""
     status, now = draft.status, situation.now
     remaining = tuple(version for version in status.quarantined if version != situation.plan.version)
-    actors = situation.observed.actors
-    story = f"{situation.plan.version} may start again, says {actors.requested_by}."
+    by = situation.observed.issuer_of(Command.RETRY)
+    story = f"{situation.plan.version} may start again, says {by}."
     draft = draft.with_status(quarantined=remaining)
-    draft = draft.with_event(
-        EventReason.QUARANTINE_LIFTED, story, by=actors.requested_by, why=situation.why(actors.requested_by, token)
-    )
+    draft = draft.with_event(EventReason.QUARANTINE_LIFTED, story, by=by, why=situation.why(by, token))
     match draft.mode:
         case Stranded(stage=CurrentStage(index=index, name=name)):
             stage = CurrentStage(index=index, name=name, state=StageState.ANALYZING, since=now, state_since=now)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from serinus.api.names import (
     API_VERSION,
+    CONTENT_ANNOTATION,
     FIELD_MANAGER,
     JOB,
     POD,
@@ -98,7 +99,7 @@ def job_manifest(owner: Meta, action: RunJobTest) -> dict[str, Any]:
             "labels": _mapping(metadata, "labels", "template.metadata", missing={})
             | {ROLLOUT_LABEL: owner.key.name, RUN_LABEL: str(identity.run)},
             "annotations": _mapping(metadata, "annotations", "template.metadata", missing={})
-            | {STAGE_ANNOTATION: identity.stage, TEST_ANNOTATION: identity.test},
+            | {STAGE_ANNOTATION: identity.stage, TEST_ANNOTATION: identity.test, CONTENT_ANNOTATION: identity.content},
             "ownerReferences": [_owner_reference(owner)],
         },
         "spec": {"backoffLimit": 0, "ttlSecondsAfterFinished": _TTL_SECONDS}

@@ -16,7 +16,7 @@ def own_job_record(raw: Mapping[str, Any]) -> JobRecord:
         InvalidObjectError: it is malformed, or Serinus did not create it.
     """
     record = job_record(raw)
-    expected = name_of_job(record.rollout, record.owner, record.run, record.stage, record.test)
+    expected = name_of_job(record.rollout, record.owner, record.run, record.stage, record.test, record.content)
     if record.meta.key.name != expected:
         raise InvalidObjectError(
             "metadata.name", f"the test's Job is named {expected}: Serinus did not create this Job"

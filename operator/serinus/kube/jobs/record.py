@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec import field
 
-from serinus.api.names import ROLLOUT_LABEL, RUN_LABEL, STAGE_ANNOTATION, TEST_ANNOTATION
+from serinus.api.names import CONTENT_ANNOTATION, ROLLOUT_LABEL, RUN_LABEL, STAGE_ANNOTATION, TEST_ANNOTATION
 from serinus.api.rollout_status import TestResult
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.errors import InvalidObjectError
@@ -74,6 +74,7 @@ def job_record(raw: Mapping[str, Any]) -> JobRecord:
         run=int(run) if run.isdecimal() else 0,
         stage=job.metadata.annotations.get(STAGE_ANNOTATION, ""),
         test=job.metadata.annotations.get(TEST_ANNOTATION, ""),
+        content=job.metadata.annotations.get(CONTENT_ANNOTATION, ""),
         outcome=outcome,
         has_run=job.status.ready + job.status.succeeded > 0,
         suspended=job.spec.suspend,

@@ -179,7 +179,7 @@ class ModelVersionController:
         if status != version.status:
             # A stage that stays is not written: a Rollout may be giving it another one at this moment.
             stage = status.stage if status.stage != version.status.stage else ""
-            await self._stages.write_review(version.meta.key, structs.replace(status, stage=stage))
+            await self._stages.write_review(version.meta, structs.replace(status, stage=stage))
             self._written[version.meta.key] = version.meta.version, status
             asyncio.get_running_loop().call_later(ECHO, self._written.pop, version.meta.key, None)
 

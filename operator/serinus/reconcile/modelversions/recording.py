@@ -3,13 +3,21 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID, uuid5
 
 from msgspec import json
 
 from serinus.api.audit_record import AuditEntry, AuditEvent
 from serinus.api.model import ModelSpec
-from serinus.api.names import UNVERIFIED, ObjectKey
+from serinus.api.names import (
+    UNSAFE_ROLLBACK_ANNOTATION,
+    UNVERIFIED,
+    WAIVER_ANNOTATION,
+    WORSE_METRICS_ANNOTATION,
+    YANKED_ANNOTATION,
+    ObjectKey,
+)
 from serinus.api.parsing import encode
 from serinus.engine.rollout.observation import Actors
 from serinus.engine.rollout.outbox import actor_of
@@ -78,7 +86,7 @@ class VersionRecorder:
             await self._record_change_of_policy(record)
         elif conditions == record.conditions:
             return
-        await self._ports.statuses.write_policy_seen(record.meta.key, record.generation, conditions)
+        await self._ports.statuses.write_policy_seen(record.meta, record.generation, conditions)
 
     async def _record_events(
         self, model: ObjectKey, version: ModelVersionRecord, review: Review
@@ -161,7 +169,7 @@ class VersionRecorder:
             version=version.version,
             digest=digest or "",
             spec_hash=version.spec_hash,
-            actor=actor_of("" if own else actors.requested_by),
+            actor=actor_of("" if own else _author_of(event, actors)),
             on_behalf_of=None if own else actors.on_behalf_of,
             reason=reason[:4096],
             details=details,
@@ -185,6 +193,20 @@ class VersionRecorder:
         # A Model that the operator has just created has no policy of its own yet.
         if record.policy != ModelSpec() or record.generation > 1:
             await self._ports.audit_log.record(record.meta.key, audit_entry)
+
+
+_WRITTEN: Final = {
+    AuditEvent.SCHEMA_WAIVED: WAIVER_ANNOTATION,
+    AuditEvent.UNSAFE_ROLLBACK_ACCEPTED: UNSAFE_ROLLBACK_ANNOTATION,
+    AuditEvent.WORSE_METRICS_ACCEPTED: WORSE_METRICS_ANNOTATION,
+    AuditEvent.VERSION_YANKED: YANKED_ANNOTATION,
+}
+"""The annotations by which people say something of a version."""
+
+
+def _author_of(event: AuditEvent, actors: Actors) -> str:
+    """Return who has done what a record of a version tells of."""
+    return actors.issuer_of(_WRITTEN[event]) if event in _WRITTEN else actors.requested_by
 
 
 def _text(value: object) -> str:

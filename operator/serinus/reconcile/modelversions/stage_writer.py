@@ -14,7 +14,7 @@ from serinus.backoff import Backoff
 from serinus.engine.versions.lifecycle import VersionPlacement, next_placement
 from serinus.errors import NotFoundError, SerinusError
 from serinus.ports.acting import UNNAMED, acting_for
-from serinus.ports.cluster_state import ModelVersionRecord
+from serinus.ports.cluster_state import Meta, ModelVersionRecord
 from serinus.ports.services import StatusWriter
 from serinus.reconcile.workqueue import WorkQueue
 from serinus.telemetry import Telemetry
@@ -45,6 +45,7 @@ class StageWriter:
         self._queue = WorkQueue()
         self._wanted: dict[ObjectKey, VersionPlacement] = {}
         self._models: dict[ObjectKey, ObjectKey] = {}
+        self._metas: dict[ObjectKey, Meta] = {}
         self._written: dict[ObjectKey, tuple[VersionPlacement, float]] = {}
         self._pauses: dict[ObjectKey, float] = {}
         self._gathering: set[ObjectKey] = set()
@@ -57,6 +58,10 @@ class StageWriter:
         """Have the stage and traffic of a model's versions written soon, where they are not what is stored."""
         for version in versions:
             key, published = version.meta.key, VersionPlacement.parse(version.stage, version.traffic)
+            if not self._is_known(version.meta):
+                # Another object has the name: what was written to the former one is not in its status.
+                self.forget(key)
+            self._metas[key] = version.meta
             # What was written last is what is stored, also where the watch shows something older: a version whose
             # Rollout is deleted meanwhile would keep the share that it had, as nobody publishes it again.
             stored = self._written_lately(key) or published
@@ -76,18 +81,19 @@ class StageWriter:
         self._gathering.discard(key)
         self._queue.add(key)
 
-    async def write_review(self, key: ObjectKey, status: ModelVersionStatus) -> None:
+    async def write_review(self, meta: Meta, status: ModelVersionStatus) -> None:
         """Write the status of a version, its stage only where it has one, with the placement that waits to be written.
 
         Raises:
             SerinusError: nothing was written; the placement is written by itself.
         """
-        placement = self._wanted.pop(key, None)
+        key = meta.key
+        placement = self._wanted.pop(key, None) if self._is_known(meta) else None
         if placement is not None:
             stage = placement.stage.value if placement.stage is not None else ""
             status = structs.replace(status, stage=stage, traffic=placement.traffic)
         try:
-            await self._statuses.write_review(key, status, with_traffic=placement is not None)
+            await self._statuses.write_review(meta, status, with_traffic=placement is not None)
         except SerinusError:
             if placement is not None and key in self._models:
                 self._wanted.setdefault(key, placement)
@@ -116,15 +122,17 @@ class StageWriter:
                 self._queue.done(key)
 
     async def _write(self, key: ObjectKey) -> None:
-        wanted = self._wanted.get(key)
-        if wanted is None:
+        wanted, meta = self._wanted.get(key), self._metas.get(key)
+        if wanted is None or meta is None:
             return
         stage = wanted.stage.value if wanted.stage is not None else ""
         try:
             with acting_for(self._models.get(key, UNNAMED)):
-                await self._statuses.write_model_version(key, stage=stage, traffic=wanted.traffic)
+                await self._statuses.write_model_version(meta, stage=stage, traffic=wanted.traffic)
         except NotFoundError:
-            self.forget(key)
+            # Where another one has the name by now, what is wanted of it is in the queue.
+            if self._is_known(meta):
+                self.forget(key)
         except SerinusError as problem:
             logger.warning("%s: the stage could not be written: %s; retrying", key, problem)
             self._retry(key)
@@ -142,5 +150,9 @@ class StageWriter:
 
     def forget(self, key: ObjectKey) -> None:
         """Forget what is to be written of a version, and what was."""
-        for part in (self._wanted, self._models, self._written, self._pauses):
+        for part in (self._wanted, self._models, self._metas, self._written, self._pauses):
             part.pop(key, None)
+
+    def _is_known(self, meta: Meta) -> bool:
+        """Return whether no other object of this name is the one that is known."""
+        return self._metas.get(meta.key, meta).uid == meta.uid

@@ -296,7 +296,10 @@ class RolloutController:
     async def _read(self, kind: type[Record], key: ObjectKey, read: Callable[[ObjectKey], Awaitable[Record]]) -> None:
         uid = self._cache.uid_of(kind, key)
         try:
-            self._on_change(await read(key))
+            record = await read(key)
+            if uid != record.meta.uid or not self._cache.is_gone(uid):
+                # Else it was deleted before the answer came.
+                self._on_change(record)
         except NotFoundError:
             logger.info("%s %s is gone", kind.__name__.removesuffix("Record"), key)
             if uid is not None:

@@ -25,7 +25,7 @@ from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from serinus.reconcile.rollouts.http_tests import HttpTestResults
 from serinus.reconcile.rollouts.job_tests import JobTests
-from serinus.reconcile.rollouts.observe import LocalFacts, observe, spec_of
+from serinus.reconcile.rollouts.observe import LocalFacts, contents_in, observe, spec_of
 from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
 from serinus.reconcile.rollouts.safety_memory import Correction, SafetyMemory, Verdict, has_begun
 from serinus.reconcile.rollouts.stage_clocks import StageClocks
@@ -186,14 +186,15 @@ class Decider:
         )
 
     def _observe(self, record: RolloutRecord) -> Observation:
+        contents = contents_in(self.cache, record)
         local = LocalFacts(
             readings=self.tracker.readings(record),
             share=self.tracker.share(record),
             metrics_problem=self.tracker.problem(record),
-            http_tests=self.tests.outcomes(record.meta.uid, record.status),
+            http_tests=self.tests.outcomes(record.meta.uid, record.status, contents),
             pods=self.jobs.pods(),
-            own_jobs=self.jobs.own(record.meta.uid, record.status),
-            refused_tests=self.jobs.refusals(record) | self.tests.refusals(record.meta.uid, record.status),
+            own_jobs=self.jobs.own(record),
+            refused_tests=self.jobs.refusals(record) | self.tests.refusals(record.meta.uid, record.status, contents),
             job_tests=self.job_tests,
             actor_stamped=self.actor_stamped(),
             audit=self.relay.facts(record),

@@ -14,6 +14,7 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import RunHttpTest, TestRun
 from serinus.engine.rollout.job_tests import has_ended
 from serinus.engine.rollout.observation import TestOutcome, TestRefusal
+from serinus.engine.rollout.tested_content import is_as_written
 from serinus.errors import RefusedError, SerinusError, TransientError
 from serinus.ports.cluster_state import Meta
 from serinus.ports.services import Clock, HttpChecks
@@ -35,16 +36,18 @@ class TestId:
     run: int
     stage: str
     test: str
+    content: str = ""
 
     @classmethod
     def of(cls, owner: Meta, identity: TestRun) -> Self:
         """Return the id of the test that an action runs."""
-        return cls(owner.uid, identity.run, identity.stage, identity.test)
+        return cls(owner.uid, identity.run, identity.stage, identity.test, identity.content)
 
-    def is_current(self, uid: str, status: RolloutStatus) -> bool:
-        """Return whether it is a test of the Rollout's current run and stage."""
+    def is_current(self, uid: str, status: RolloutStatus, contents: dict[str, str]) -> bool:
+        """Return whether it is a test of the Rollout's current run and stage, as the plan has it now."""
         stage = status.stage
-        return stage is not None and (self.uid, self.run, self.stage) == (uid, status.run, stage.name)
+        current = stage is not None and (self.uid, self.run, self.stage) == (uid, status.run, stage.name)
+        return current and is_as_written(self.test, self.content, contents)
 
 
 class HttpTestResults:
@@ -72,21 +75,21 @@ class HttpTestResults:
         """Keep why a test could not be sent."""
         self._refused[test] = refusal
 
-    def refusals(self, uid: str, status: RolloutStatus) -> dict[str, TestRefusal]:
+    def refusals(self, uid: str, status: RolloutStatus, contents: dict[str, str]) -> dict[str, TestRefusal]:
         """Return why tests of the current run and stage could not be sent, by name."""
-        return {test.test: refusal for test, refusal in self._refused.items() if test.is_current(uid, status)}
+        return {test.test: refusal for test, refusal in self._refused.items() if test.is_current(uid, status, contents)}
 
-    def outcomes(self, uid: str, status: RolloutStatus) -> dict[str, TestOutcome]:
+    def outcomes(self, uid: str, status: RolloutStatus, contents: dict[str, str]) -> dict[str, TestOutcome]:
         """Return the ended tests of the current run and stage, by name."""
-        return {test.test: outcome for test, outcome in self._ended.items() if test.is_current(uid, status)}
+        return {test.test: outcome for test, outcome in self._ended.items() if test.is_current(uid, status, contents)}
 
-    def forget(self, uid: str, status: RolloutStatus) -> None:
+    def forget(self, uid: str, status: RolloutStatus, contents: dict[str, str]) -> None:
         """Drop what the status contains by now, and what belongs to earlier stages."""
         stored = {test.name for test in status.tests if has_ended(test)}
         for test in [test for test in self._ended if test.uid == uid]:
-            if test.test in stored or not test.is_current(uid, status):
+            if test.test in stored or not test.is_current(uid, status, contents):
                 del self._ended[test]
-        for test in [test for test in self._refused if test.uid == uid and not test.is_current(uid, status)]:
+        for test in [test for test in self._refused if test.uid == uid and not test.is_current(uid, status, contents)]:
             del self._refused[test]
 
     def forget_all(self, uid: str) -> None:

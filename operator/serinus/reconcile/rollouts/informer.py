@@ -30,6 +30,14 @@ class Informer:
         self._queue.enqueue_all(self._cache.put(record))
         self._model_versions.enqueue(models)
 
+    def on_written(self, record: Record) -> None:
+        """Take in an object as a write has left it, unless it was deleted before that was answered.
+
+        The watch has told of the deletion already, and nothing would tell of it again.
+        """
+        if not self._cache.is_gone(record.meta.uid):
+            self.on_change(record)
+
     def on_list(self, listing: Listing, records: Collection[Record]) -> None:
         """Take in the members of a complete list."""
         for record in records:

@@ -11,17 +11,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from serinus.api.names import ObjectKey
-from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.actions import RunJobTest
 from serinus.engine.rollout.job_tests import has_ended, known_test, never_ran
 from serinus.engine.rollout.observation import TestRefusal
+from serinus.engine.rollout.tested_content import is_as_written
 from serinus.errors import AmbiguousError, RefusedError, SerinusError, TransientError
 from serinus.ports.cluster_state import JobRecord, Meta, PodFacts, Record, RolloutRecord
 from serinus.reconcile.background import BackgroundTasks
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.http_tests import HttpTestResults, TestId
-from serinus.reconcile.rollouts.observe import current_jobs
+from serinus.reconcile.rollouts.observe import contents_in, current_jobs
 
 logger = logging.getLogger(__name__)
 
@@ -101,36 +101,42 @@ class JobTests:
         """Return what the pods of the Jobs under way show, by the Job's uid."""
         return self._pods
 
-    def own(self, uid: str, status: RolloutStatus) -> dict[str, str]:
+    def own(self, record: RolloutRecord) -> dict[str, str]:
         """Return the uids of the Jobs of the current run and stage that are known to be the operator's own, by test.
 
         The status has those that an earlier process created; what this one has created since is newer.
         """
-        stored = {test.name: test.job_uid for test in status.tests if test.job_uid}
-        return stored | {test.test: job for test, job in self._own.items() if test.is_current(uid, status)}
+        contents = contents_in(self._cache, record)
+        tests = [
+            test for test in record.status.tests if test.job_uid and is_as_written(test.name, test.content, contents)
+        ]
+        stored = {test.name: test.job_uid for test in tests}
+        return stored | {test.test: job for test, job in self._own.items() if self._is_current(test, record)}
+
+    def _is_current(self, test: TestId, record: RolloutRecord) -> bool:
+        return test.is_current(record.meta.uid, record.status, contents_in(self._cache, record))
 
     def _uid_of(self, rollout: ObjectKey, test: TestId) -> str:
         """Return the uid of the Job that was created for a test; empty where none is known."""
         record = self._cache.rollout(rollout)
-        if record is None or not test.is_current(record.meta.uid, record.status):
+        if record is None or not self._is_current(test, record):
             return self._own.get(test, "")
-        return self.own(test.uid, record.status).get(test.test, "")
+        return self.own(record).get(test.test, "")
 
     def refusals(self, record: RolloutRecord) -> dict[str, TestRefusal]:
         """Return why Jobs of the current run and stage were refused, by test."""
-        uid, status = record.meta.uid, record.status
-        return {test.test: refusal for test, refusal in self._refused.items() if test.is_current(uid, status)}
+        return {test.test: refusal for test, refusal in self._refused.items() if self._is_current(test, record)}
 
     # ---- watching ------------------------------------------------------------------------------
 
     def watch(self, record: RolloutRecord) -> None:
         """Read the pods of the Rollout's Jobs that have not run, from now on; drop what concerns earlier stages."""
         for test in self._of(record.meta.uid):
-            if not test.is_current(record.meta.uid, record.status):
+            if not self._is_current(test, record):
                 self._drop(test)
-        for job in current_jobs(self._cache, record, self.own(record.meta.uid, record.status)):
+        for job in current_jobs(self._cache, record, self.own(record)):
             # Where the process ended before the status had the uid, the first one of the right name counts.
-            self._own.setdefault(TestId(job.owner, job.run, job.stage, job.test), job.meta.uid)
+            self._own.setdefault(_test_of(job), job.meta.uid)
             if self._is_pending(job) and job.meta.uid not in self._watched:
                 self._watched.add(job.meta.uid)
                 self._background.start(self._watch(record.meta.key, job))
@@ -139,10 +145,10 @@ class JobTests:
         """Keep how a Job ended that is being removed before the status has it, such as by its TTL."""
         key = job.meta.key
         rollout = self._cache.rollout(ObjectKey(key.namespace, job.rollout))
-        test = TestId(job.owner, job.run, job.stage, job.test)
-        if job.outcome is None or rollout is None or not test.is_current(rollout.meta.uid, rollout.status):
+        test = _test_of(job)
+        if job.outcome is None or rollout is None or not self._is_current(test, rollout):
             return
-        if self.own(test.uid, rollout.status).get(job.test, job.meta.uid) != job.meta.uid:
+        if self.own(rollout).get(job.test, job.meta.uid) != job.meta.uid:
             return
         known = known_test(rollout.status, job.test)
         if (known is not None and has_ended(known)) or never_ran(job.outcome, known):
@@ -199,3 +205,7 @@ class JobTests:
         if found != self._pods.get(job.meta.uid):
             self._pods[job.meta.uid] = found
             self._enqueue(rollout)
+
+
+def _test_of(job: JobRecord) -> TestId:
+    return TestId(job.owner, job.run, job.stage, job.test, job.content)

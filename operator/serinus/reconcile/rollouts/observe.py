@@ -22,6 +22,7 @@ from serinus.engine.rollout.observation import (
     TestRefusal,
     VersionFacts,
 )
+from serinus.engine.rollout.tested_content import current_contents, is_as_written
 from serinus.engine.rollout.traffic.confirmation import route_in_use
 from serinus.engine.rollout.traffic.facts import BackendKey, RouteFacts, RouteProblem, backend_key
 from serinus.engine.rollout.traffic.managed import missing, not_managed
@@ -271,13 +272,25 @@ def _claim(record: RolloutRecord) -> tuple[int, datetime, str]:
 
 
 def current_jobs(cache: ClusterCache, record: RolloutRecord, own: Mapping[str, str]) -> tuple[JobRecord, ...]:
-    """Return the Jobs of the current run and stage; only those with this uid where one is known, by test."""
+    """Return the Jobs of the current run and stage, of the tests as the plan has them now.
+
+    Only those with this uid where one is known, by test.
+    """
     status = record.status
     if status.stage is None:
         return ()
-    current = (record.meta.uid, status.run, status.stage.name)
+    current, contents = (record.meta.uid, status.run, status.stage.name), contents_in(cache, record)
     jobs = (job for job in cache.jobs(record.meta.key) if (job.owner, job.run, job.stage) == current)
-    return tuple(job for job in jobs if own.get(job.test, job.meta.uid) == job.meta.uid)
+    return tuple(
+        job
+        for job in jobs
+        if own.get(job.test, job.meta.uid) == job.meta.uid and is_as_written(job.test, job.content, contents)
+    )
+
+
+def contents_in(cache: ClusterCache, record: RolloutRecord) -> dict[str, str]:
+    """Return the content of each test of the Rollout's current stage, by name; none where no stage is testing."""
+    return current_contents(cache.last_plan(record), record.status)
 
 
 def job_outcomes(jobs: Iterable[JobRecord]) -> dict[str, TestOutcome]:

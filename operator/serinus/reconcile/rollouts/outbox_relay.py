@@ -57,6 +57,19 @@ class _Delivery:
     running: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class _LastRecords:
+    """The records of a Rollout that is gone, which only this process has.
+
+    Attributes:
+        model: the Rollout's model.
+        remaining: those that the registry has not accepted yet.
+    """
+
+    model: ObjectKey
+    remaining: list[AuditEntry]
+
+
 class OutboxRelay:
     """One background task for each Rollout whose status contains records, none for the others."""
 
@@ -84,6 +97,7 @@ class OutboxRelay:
         self._announcements = announcements
         self._enqueue = enqueue
         self._deliveries: dict[ObjectKey, _Delivery] = {}
+        self._last: set[_LastRecords] = set()
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._turns: WeakValueDictionary[ObjectKey, asyncio.Lock] = WeakValueDictionary()
 
@@ -95,7 +109,12 @@ class OutboxRelay:
         return AuditFacts(recorded=frozenset(delivery.recorded), problem=delivery.problem)
 
     def deliver(self, record: RolloutRecord) -> None:
-        """Announce the records of the Rollout's stored status, and deliver them unless that is under way."""
+        """Announce the records of the Rollout's stored status, and deliver them unless that is under way.
+
+        Those of one that is gone are delivered since ``on_delete``.
+        """
+        if self._cache.is_gone(record.meta.uid):
+            return
         self._announcements.records(record)
         delivery = self._deliveries.get(record.meta.key)
         if delivery is None:
@@ -120,13 +139,30 @@ class OutboxRelay:
         delivery = self._deliveries.pop(record.meta.key, None)
         recorded = delivery.recorded if delivery is not None else set()
         remaining = [audit_entry for audit_entry in record.status.records if audit_entry.id not in recorded]
-        if remaining:
-            self._background.start(self._deliver_last(record, remaining))
+        model = model_of(self._cache, record)
+        if remaining and model is not None:
+            last = _LastRecords(model, remaining)
+            self._last.add(last)
+            self._background.start(self._deliver_last(last))
 
     def forget(self, key: ObjectKey) -> None:
         """Stop the delivery of a Rollout's records: another process delivers what the status contains."""
         self._announcements.forget(key)
         self._deliveries.pop(key, None)
+
+    def forget_models(self, belongs: Callable[[ObjectKey], bool]) -> None:
+        """Give up the last records of Rollouts that are gone, whose models another process handles.
+
+        It may have recorded more of these models by now, and a promotion that is recorded after a later one would make
+        the wrong version the production version. The log has what no record has.
+        """
+        for last in [one for one in self._last if belongs(one.model)]:
+            self._last.discard(last)
+            logger.error(
+                "%s: not recorded, as its Rollout was deleted and another process handles the model now: %s",
+                last.model,
+                "; ".join(f"{one.at:%Y-%m-%dT%H:%M:%SZ} {one.event.value} {one.version}" for one in last.remaining),
+            )
 
     async def _deliver(self, key: ObjectKey) -> None:
         """Deliver until nothing is left; a record that fails is retried, and none overtakes it."""
@@ -185,21 +221,17 @@ class OutboxRelay:
         logger.warning("%s: not recorded yet: %s: %s", model, told, problem)
         return problem
 
-    async def _deliver_last(self, record: RolloutRecord, remaining: list[AuditEntry]) -> None:
-        plan = self._cache.last_plan(record)
-        if plan is None:
-            return
-        model = ObjectKey(record.meta.key.namespace, plan.model)
-        with acting_for(record.model):
-            async with self._turn_of(model):
-                for audit_entry in remaining:
-                    await self._record_at_last(model, audit_entry)
-
-    async def _record_at_last(self, model: ObjectKey, audit_entry: AuditEntry) -> None:
-        for pause in BACKOFF:
-            if not await self._record(model, [audit_entry]):
-                return
-            await asyncio.sleep(pause)
+    async def _deliver_last(self, last: _LastRecords) -> None:
+        with acting_for(last.model):
+            async with self._turn_of(last.model):
+                pauses = iter(BACKOFF)
+                while last in self._last and last.remaining:
+                    if not await self._record(last.model, last.remaining[:1]):
+                        del last.remaining[0]
+                        pauses = iter(BACKOFF)
+                        continue
+                    await asyncio.sleep(next(pauses))
+        self._last.discard(last)
 
     def _turn_of(self, model: ObjectKey) -> asyncio.Lock:
         """Return what a Rollout of a model holds while it delivers; who asks first has it first.

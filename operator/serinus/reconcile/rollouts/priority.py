@@ -20,7 +20,7 @@ from serinus.ports.cluster_state import RolloutRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.rollouts.analysis_tracker import AnalysisTracker
 from serinus.reconcile.rollouts.http_tests import HttpTestResults
-from serinus.reconcile.rollouts.observe import current_jobs, job_outcomes
+from serinus.reconcile.rollouts.observe import contents_in, current_jobs, job_outcomes
 from serinus.reconcile.rollouts.safety_memory import SafetyMemory
 
 _TOWARDS_SAFETY: Final = (Command.ABORT, Command.ROLLBACK)
@@ -98,7 +98,7 @@ class Priorities:
 
     def _has_failed_test(self, record: RolloutRecord) -> bool:
         ended = job_outcomes(current_jobs(self._cache, record, {})) | self._tests.outcomes(
-            record.meta.uid, record.status
+            record.meta.uid, record.status, contents_in(self._cache, record)
         )
         return any(
             outcome.result is TestResult.FAILED and not never_ran(outcome, known_test(record.status, name))

@@ -34,6 +34,7 @@ from serinus.reconcile.rollouts.change_counts import count_changes
 from serinus.reconcile.rollouts.decider import Attempt, Decider
 from serinus.reconcile.rollouts.http_tests import HttpTestRunner
 from serinus.reconcile.rollouts.job_tests import JobTests
+from serinus.reconcile.rollouts.observe import contents_in
 from serinus.reconcile.rollouts.outbox_relay import OutboxRelay
 from serinus.reconcile.rollouts.queue import RolloutQueue
 from serinus.reconcile.rollouts.safety_memory import SafetyMemory
@@ -140,6 +141,15 @@ class RolloutReconciler:
             # It may have been this process's before that.
             self.forget(record)
         return due
+
+    def forget_departed(self, belongs: Callable[[ObjectKey], bool]) -> None:
+        """Forget the Rollouts that are gone, of models that another process decides about."""
+        self.relay.forget_models(belongs)
+        for record in self.memory.all_departed():
+            if belongs(record.model):
+                logger.warning("%s was deleted; its candidate is not drained by this process any more", record.meta.key)
+                self.memory.forget(record.meta.key)
+                self.queue.forget(record.meta.key)
 
     def forget(self, record: RolloutRecord) -> None:
         """Forget everything about a Rollout that another process decides about."""
@@ -274,7 +284,7 @@ class RolloutReconciler:
         self.ports.telemetry.writes.labels("status").inc()
         self.on_change(written)
         self.relay.deliver(written)
-        self.tests.results.forget(record.meta.uid, status)
+        self.tests.results.forget(record.meta.uid, status, contents_in(self.cache, written))
         count_changes(self.ports.telemetry, record.status, status)
         await self._publish(attempt, decision.events)
 

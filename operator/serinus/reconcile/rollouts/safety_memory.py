@@ -249,6 +249,10 @@ class SafetyMemory:
         """Return a Rollout that is gone and whose candidate may still have traffic."""
         return self._departed.get(key)
 
+    def all_departed(self) -> tuple[RolloutRecord, ...]:
+        """Return all these Rollouts."""
+        return tuple(self._departed.values())
+
     def depart(self, record: RolloutRecord) -> None:
         """Forget what was decided about a Rollout that is gone, and keep the Rollout until its candidate is drained."""
         self.forget(record.meta.key)

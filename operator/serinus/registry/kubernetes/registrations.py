@@ -32,18 +32,28 @@ class _Known:
     versions: RegisteredVersions = field(default_factory=RegisteredVersions)
     hashes: dict[int, str] = field(default_factory=dict)
 
+    @classmethod
+    def before(cls, head: Head) -> "_Known":
+        """Return what is known before any record of this head's chain was read."""
+        return cls(head.audit.pruned_through, RegisteredVersions(complete=head.audit.pruned_through == 0))
+
     def is_outdated(self, head: Head) -> bool:
         """Whether the chain cannot be read on from here.
 
-        One that is shorter than before is another one: the namespace was deleted and made anew. Of one that was pruned
-        further than it was read, the next records are gone, and those that are left repeat what they said.
+        One that ends here or before with another record is another one: the namespace was deleted and made anew, or
+        restored from a backup. Of one that was pruned further than it was read, the next records are gone, and those
+        that are left repeat what they said.
         """
-        shorter = self.through > head.audit.sequence and not self.is_later(head)
-        return shorter or self.through < head.audit.pruned_through
+        another = self.through >= head.audit.sequence and self._contradicts(head.audit.sequence, head.audit.hash)
+        return another or self.through < head.audit.pruned_through
 
-    def is_later(self, head: Head) -> bool:
-        """Whether this is the same chain after the head: another client has read further meanwhile."""
-        return self.hashes.get(head.audit.sequence) == head.audit.hash
+    def is_followed_by(self, sequence: int, record: AuditRecordSpec) -> bool:
+        """Whether the next record that was read is of the same chain; one that is not the next may be of any."""
+        return sequence != self.through + 1 or not self._contradicts(self.through, record.previous_hash)
+
+    def _contradicts(self, sequence: int, digest: str) -> bool:
+        """Whether another record with this number was read, or none, as what is known was not read from records."""
+        return bool(self.hashes) and self.hashes.get(sequence) != digest
 
 
 class RegistrationIndex:
@@ -68,28 +78,37 @@ class RegistrationIndex:
 
     async def _through(self, model: ObjectKey, head: Head) -> RegisteredVersions:
         known = self._models.pop(model, None)
-        if known is None or known.is_outdated(head):
-            known = _Known(head.audit.pruned_through, RegisteredVersions(complete=head.audit.pruned_through == 0))
-        if known.through < head.audit.sequence:
+        if known is None or known.is_outdated(head) or not await self._read(model, known, head.audit.sequence):
+            known = _Known.before(head)
             await self._read(model, known, head.audit.sequence)
         self._models[model] = known
         if len(self._models) > _MOST_MODELS:
             self._models.popitem(last=False)
         return known.versions
 
-    async def _read(self, model: ObjectKey, known: _Known, last: int) -> None:
-        await self._add(model, known, self._objects.following(model, known.through), last)
-        if known.through < last:
-            # Records were removed since the head was read: a list passes over the gap.
-            await self._add(model, known, self._objects.records(model, known.through, last), last)
+    async def _read(self, model: ObjectKey, known: _Known, last: int) -> bool:
+        """Read on, and return whether the records follow what is known; where they do not, none is added."""
+        if known.through >= last:
+            return True
+        if not await self._add(model, known, self._objects.following(model, known.through), last):
+            return False
+        # Where records were removed since the head was read, a list passes over the gap.
+        return known.through >= last or await self._add(
+            model, known, self._objects.records(model, known.through, last), last
+        )
 
-    async def _add(self, model: ObjectKey, known: _Known, records: AsyncIterator[StoredRecord], last: int) -> None:
+    async def _add(self, model: ObjectKey, known: _Known, records: AsyncIterator[StoredRecord], last: int) -> bool:
+        begin = known.through
         async for stored in records:
             if stored.sequence > last:
-                return
+                return True
             what = f"AuditRecord {model.namespace}/{audit_record_name(model.name, stored.sequence)}"
             record = readable(AuditRecordSpec, stored.content, "spec", what)
+            # Within what is read now a broken chain is for ``verify`` to find: reading it again would find it again.
+            if known.through == begin and not known.is_followed_by(stored.sequence, record):
+                return False
             known.versions.add(record)
             known.through = stored.sequence
             known.hashes[stored.sequence] = record.hash
             known.hashes.pop(stored.sequence - _MOST_HASHES, None)
+        return True

@@ -62,6 +62,7 @@ class World:
         series: likewise to queries, by what they contain.
         barred: the verbs and kinds that the user may not use.
         stamped: whether the API server stamps who acts.
+        former_policy: whether it does so by the policy of an earlier release.
         absent: the namespace in which nothing can be created, as it does not exist.
     """
 
@@ -70,6 +71,7 @@ class World:
     series: dict[str, list[Any] | str] = field(default_factory=dict)
     barred: set[str] = field(default_factory=set)
     stamped: bool = True
+    former_policy: bool = False
     absent: str = ""
 
     def answer(self, words: list[str], text: str | None) -> Any:
@@ -91,8 +93,9 @@ class World:
     def _created(self, one: Mapping[str, Any], words: list[str]) -> Mapping[str, Any]:
         if one["kind"] == "Model":
             assert "--dry-run=server" in words
-            stamp = {"annotations": {"serinus.dev/requested-by": "ada"}} if self.stamped else {}
-            return {**one, "metadata": {**one["metadata"], **stamp}}
+            stamp = {"serinus.dev/requested-by": "ada"} if self.stamped else {}
+            claimed = {} if self.stamped and not self.former_policy else one["metadata"]["annotations"]
+            return {**one, "metadata": {**one["metadata"], "annotations": {**claimed, **stamp}}}
         asked = one["spec"]["resourceAttributes"]
         return {**one, "status": {"allowed": f"{asked['verb']} {asked['resource']}" not in self.barred}}
 
@@ -208,6 +211,10 @@ def _barred(*rights: str) -> Change:
     return lambda world: world.barred.update(rights)
 
 
+def _stamped_by_a_former_policy(world: World) -> None:
+    world.former_policy = True
+
+
 def _unstamped(world: World) -> None:
     world.stamped = False
 
@@ -294,6 +301,7 @@ CASES: Final[list[tuple[Change, int, str]]] = [
     (_barred("patch rollouts"), 0, "warn rights-write       you may not patch rollouts in ml: look, but not roll out,"),
     (_barred("approve rollouts"), 0, "ok   rights-approve     you may override in ml"),
     (_barred("approve rollouts", "override rollouts"), 0, "ok   rights-approve     you may neither approve nor"),
+    (_stamped_by_a_former_policy, 0, "warn actor-stamp        the policy is of an earlier release, and the operator"),
     (_unstamped, 0, "warn actor-stamp        nobody is stamped: the audit trail will say unverified"),
     (_objects("validatingadmissionpolicies", []), 0, "warn policies           none of the chart's validating policies"),
     (_objects("validatingadmissionpolicies", _FORBIDDEN), 0, "?    policies           you may not read admission"),

@@ -1,5 +1,9 @@
 """Commands, approvals and freezes in whole runs of `decide`."""
 
+from dataclasses import replace
+
+import pytest
+
 from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.names import Command
 from serinus.api.parsing import decode, encode
@@ -77,6 +81,58 @@ def test_abort_by_a_person_rolls_back_and_names_them() -> None:
     assert world.status.rollback is not None
     assert world.status.rollback.requested_by == "ada@example.org"
     assert "users complain" in world.status.summary
+
+
+def issued_by(world: World, **people: str) -> None:
+    """Let these people give commands within one second, and somebody else change the spec after them."""
+    issuers = tuple((Command(verb).annotation, name) for verb, name in people.items())
+    world.actors = replace(world.actors, requested_by="mallory", issuers=issuers)
+
+
+def actors_by_event(world: World) -> dict[str, str]:
+    """The actor of the last record of each event."""
+    return {entry.event.value: entry.actor.name for _, _, made in world.decisions for entry in made.status.records}
+
+
+def test_two_people_who_give_commands_within_one_second_are_not_mixed_up() -> None:
+    world = in_canary().command(Command.ABORT, "users complain").command(Command.PAUSE, "wait")
+    issued_by(world, abort="carol", pause="dave")
+    world.settle()
+    by = actors_by_event(world)
+    assert (by["Paused"], by["RollbackStarted"]) == ("dave", "carol")
+    assert world.status.rollback is not None
+    assert world.status.rollback.requested_by == "carol"
+
+
+@pytest.mark.parametrize(
+    ("verb", "event"),
+    [(Command.RESUME, "CommandIgnored"), (Command.RETRY, "CommandIgnored"), (Command.PAUSE, "Paused")],
+)
+def test_a_command_is_recorded_as_of_who_gave_it_whatever_came_of_it(verb: Command, event: str) -> None:
+    world = in_canary().command(verb)
+    issued_by(world, **{verb.value: "carol"})
+    world.settle()
+    assert actors_by_event(world)[event] == "carol"
+
+
+def test_a_rollback_and_a_retry_are_of_who_asked_for_them() -> None:
+    world = World().run(Phase.HEALTHY).command(Command.ROLLBACK, "wrong scores")
+    issued_by(world, rollback="carol")
+    world.run(Phase.ROLLED_BACK)
+    world.commands.clear()
+    world.settle()
+    world.command(Command.RETRY)
+    issued_by(world, retry="dave")
+    world.settle()
+    by = actors_by_event(world)
+    assert (by["RollbackStarted"], by["QuarantineLifted"]) == ("carol", "dave")
+
+
+def test_a_command_from_before_each_was_stamped_is_of_who_wrote_last() -> None:
+    world = in_canary().command(Command.PAUSE, "wait")
+    world.settle()
+    assert world.status.paused is not None
+    assert world.status.paused.requested_by == "ada@example.org"
 
 
 def test_rollback_of_a_settled_version_needs_no_stages() -> None:

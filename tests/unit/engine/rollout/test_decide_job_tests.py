@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,10 +11,13 @@ from msgspec import structs
 
 from serinus.api.conditions import ConditionStatus, ConditionType
 from serinus.api.names import Command
+from serinus.api.parsing import decode
 from serinus.api.rollout_status import Phase, RollbackReason, StageState, TestResult
+from serinus.api.stage_tests import IntegrationTest
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.job_tests import NO_JOBS
 from serinus.engine.rollout.observation import JobFacts
+from serinus.engine.rollout.tested_content import content_of
 from support.builders import CANARY, NOW, PRODUCTION, STAGING, a_spec
 from support.examples import examples
 from support.job_world import JobWorld, under_test_in_canary, under_test_in_staging
@@ -33,6 +37,47 @@ def could_not_run(world: JobWorld) -> JobWorld:
     world.end(TestResult.FAILED, timed_out=True)
     world.settle()
     return world
+
+
+# ---- a test that is edited ---------------------------------------------------------------------
+
+
+def with_tests(world: JobWorld, *tests: dict[str, Any]) -> None:
+    world.spec = a_spec("2.0.0", {**STAGING, "tests": list(tests)}, CANARY, PRODUCTION)
+
+
+STRICTER = {"name": "contract", "job": {"template": {"spec": {"parallelism": 2}}}}
+
+
+def test_what_is_known_of_a_test_is_forgotten_where_it_is_edited() -> None:
+    world = JobWorld(spec=a_spec("2.0.0", {**STAGING, "tests": [HTTP_TEST, JOB_TEST]}, CANARY, PRODUCTION))
+    world.settle()
+    first, second = (str(test["name"]) for test in (HTTP_TEST, JOB_TEST))
+    before = {test.name: test.content for test in world.status.tests}
+    with_tests(world, HTTP_TEST, {**STRICTER, "name": second})
+    world.jobs.clear()
+    world.settle()
+    after = {test.name: test.content for test in world.status.tests}
+    assert world.asked == [second, second]
+    assert world.entry(second).lost == 0, "nobody has deleted its Job"
+    assert (after[first] == before[first], after[second] == before[second]) == (True, False)
+
+
+def test_a_test_that_an_earlier_release_has_run_counts_as_what_the_plan_has() -> None:
+    world = under_test_in_staging()
+    world.status = structs.replace(
+        world.status, tests=tuple(structs.replace(test, content="") for test in world.status.tests)
+    )
+    world.settle()
+    assert world.asked == ["contract"]
+
+
+@given(st.sampled_from([HTTP_TEST, JOB_TEST, STRICTER]), st.sampled_from([HTTP_TEST, JOB_TEST, STRICTER]))
+def test_the_content_of_a_test_is_what_it_does_and_not_its_name(one: dict[str, Any], other: dict[str, Any]) -> None:
+    def content(test: dict[str, Any], name: str) -> str:
+        return content_of(decode(IntegrationTest, {**test, "name": name}, "test"))
+
+    assert (content(one, "a") == content(other, "b")) == ({**one, "name": ""} == {**other, "name": ""})
 
 
 # ---- a Job under way ---------------------------------------------------------------------------

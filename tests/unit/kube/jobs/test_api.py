@@ -27,6 +27,7 @@ def identity(**changes: Any) -> TestRun:
         "model": "fraud",
         "version": "2.3.1",
         "backend": BackendRef(name="fraud-v2", port=8080),
+        "content": "0123456789abcdef",
     }
     return TestRun(**fields | changes)
 
@@ -46,7 +47,11 @@ def test_a_job_is_owned_by_its_rollout_and_labelled_with_its_test() -> None:
         "serinus.dev/rollout": "fraud-detector",
         "serinus.dev/run": "12",
     }
-    assert job["metadata"]["annotations"] == {"serinus.dev/stage": "staging", "serinus.dev/test": "contract"}
+    assert job["metadata"]["annotations"] == {
+        "serinus.dev/stage": "staging",
+        "serinus.dev/test": "contract",
+        "serinus.dev/test-content": "0123456789abcdef",
+    }
     assert job["metadata"]["ownerReferences"] == [
         {
             "apiVersion": "serinus.dev/v1alpha1",
@@ -128,6 +133,8 @@ def test_job_names_are_short_valid_and_unique_for_each_test() -> None:
         (OWNER, identity(run=13)),
         (OWNER, identity(stage="canary")),
         (OWNER, identity(test="load")),
+        (OWNER, identity(content="another")),
+        (OWNER, identity(content="")),
         (Meta(key=OWNER.key, uid="u-2", version=7), identity()),
         (long, identity()),
         (long, identity(test="load")),

@@ -11,12 +11,18 @@ from serinus.kube.kinds import SOURCES
 from serinus.ports.cluster_state import JobRecord
 from support.kube.objects import metadata
 
-NAME = name_of_job("fraud-detector", "u-1", 12, "staging", "contract")
+CONTENT = "0123456789abcdef"
+NAME = name_of_job("fraud-detector", "u-1", 12, "staging", "contract", CONTENT)
+FORMER_NAME = name_of_job("fraud-detector", "u-1", 12, "staging", "contract")
 
 
-def raw_job(name: str = NAME, *, run: str = "12", stage: str = "staging", test: str = "contract") -> dict[str, Any]:
+def raw_job(  # one argument for each mark
+    name: str = NAME, *, run: str = "12", stage: str = "staging", test: str = "contract", content: str = CONTENT
+) -> dict[str, Any]:
     labels = {"serinus.dev/rollout": "fraud-detector", "serinus.dev/run": run}
     annotations = {"serinus.dev/stage": stage, "serinus.dev/test": test}
+    if content:
+        annotations["serinus.dev/test-content"] = content
     owner = {
         "apiVersion": "serinus.dev/v1alpha1",
         "kind": "Rollout",
@@ -34,6 +40,11 @@ def raw_job(name: str = NAME, *, run: str = "12", stage: str = "staging", test: 
 def test_the_job_of_a_test_is_recognised_by_its_name() -> None:
     record = own_job_record(raw_job())
     assert (record.owner, record.run, record.stage, record.test) == ("u-1", 12, "staging", "contract")
+    assert record.content == CONTENT
+
+
+def test_the_job_that_an_earlier_release_has_made_is_recognised_too() -> None:
+    assert own_job_record(raw_job(FORMER_NAME, content="")).content == ""
 
 
 @pytest.mark.parametrize(
@@ -46,6 +57,8 @@ def test_the_job_of_a_test_is_recognised_by_its_name() -> None:
         raw_job(stage="canary"),
         raw_job(run="13"),
         raw_job(run="012x"),
+        raw_job(content="another"),
+        raw_job(content=""),
     ],
 )
 def test_a_job_with_the_marks_of_a_test_and_another_name_never_comes_in(forged: dict[str, Any]) -> None:

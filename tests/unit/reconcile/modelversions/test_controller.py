@@ -21,6 +21,7 @@ from serinus.api.model import (
     VersioningPolicy,
 )
 from serinus.api.modelversion import ModelVersionStatus
+from serinus.api.names import YANKED_ANNOTATION
 from serinus.api.parsing import encode
 from serinus.api.rollout_status import Phase
 from serinus.engine.versions.artifact import ArtifactFinding, ArtifactResult
@@ -293,6 +294,19 @@ def annotated(rig: Rig, version: str, yanked: str, why: str = "") -> None:
 
 def yank_noted(rig: Rig, version: str, yanked: str) -> bool:
     return version_status(rig, version).status.yanked == yanked
+
+
+@in_virtual_time
+async def test_a_yank_is_of_who_wrote_it_whoever_writes_something_else_a_moment_later() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        record = version_status(rig, "1.0.0")
+        actors = replace(record.actors, requested_by="bob@example.org", issuers=((YANKED_ANNOTATION, "carol"),))
+        rig.cluster.put(replace(record, yanked="it leaks", actors=actors))
+        await until(lambda: yank_noted(rig, "1.0.0", "it leaks"), why="it to be recorded")
+        assert await yanks(rig) == [("VersionYanked", "it leaks", "carol")]
 
 
 @in_virtual_time

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from msgspec import structs
@@ -114,13 +115,23 @@ class Writer:
         assert isinstance(stored, ModelVersionRecord)
         return stored
 
+    def made_anew(self, version: str) -> ModelVersionRecord:
+        """Let a version be deleted, and another object have its name."""
+        again = model_version(version)
+        stored = self.cluster.put(replace(again, meta=replace(again.meta, uid=f"{again.meta.uid}-anew")))
+        assert isinstance(stored, ModelVersionRecord)
+        return stored
+
     def publish(self, status: RolloutStatus) -> None:
         self.writer.publish(self.seen, status)
 
-    def shown(self, version: str) -> tuple[str, str]:
+    def stored(self, version: str) -> ModelVersionRecord:
         stored = self.cluster.objects[ModelVersionRecord, key(f"fraud-v{version}")]
         assert isinstance(stored, ModelVersionRecord)
-        return (stored.stage, stored.traffic)
+        return stored
+
+    def shown(self, version: str) -> tuple[str, str]:
+        return (self.stored(version).stage, self.stored(version).traffic)
 
     def written(self, version: str) -> int:
         return self.cluster.journal.count(("modelversion", f"fraud-v{version}"))
@@ -224,7 +235,7 @@ async def test_nothing_is_remembered_of_a_version_once_it_shows_its_stage_or_is_
 @in_virtual_time
 async def test_a_review_takes_the_waiting_placement_along() -> None:
     async with at_work("2.0.0") as new:
-        version = key("fraud-v2.0.0")
+        version = new.seen[0].meta
         new.publish(trying(5))
         await new.writer.write_review(version, ModelVersionStatus(spec_hash="sha256:1"))
         assert new.shown("2.0.0") == ("Canary", "5%")
@@ -240,6 +251,33 @@ async def test_where_a_review_cannot_be_written_the_placement_is_written_by_itse
         new.publish(trying(5))
         new.faults.before.append(TransientError("down"))
         with pytest.raises(TransientError):
-            await new.writer.write_review(key("fraud-v2.0.0"), ModelVersionStatus(spec_hash="sha256:1"))
+            await new.writer.write_review(new.seen[0].meta, ModelVersionStatus(spec_hash="sha256:1"))
         await asyncio.sleep(GATHER + 0.1)
         assert (new.shown("2.0.0"), new.written("2.0.0")) == (("Canary", "5%"), 1)
+
+
+@in_virtual_time
+async def test_a_version_that_is_made_anew_gets_its_own_stage_and_nothing_of_the_former_one() -> None:
+    async with at_work("2.0.0") as new:
+        new.publish(trying(5))
+        await asyncio.sleep(GATHER + 0.1)
+        former = new.seen[0].meta
+        new.seen = [new.made_anew("2.0.0")]
+        new.publish(trying(5))
+        with pytest.raises(NotFoundError):
+            await new.writer.write_review(former, ModelVersionStatus(yanked="wrong data"))
+        await asyncio.sleep(GATHER + 0.1)
+        assert (new.shown("2.0.0"), new.written("2.0.0")) == (("Canary", "5%"), 2)
+        assert new.stored("2.0.0").status.yanked == ""
+
+
+@in_virtual_time
+async def test_the_stage_of_a_version_that_was_made_anew_while_it_was_written_is_written_to_the_new_one() -> None:
+    async with at_work("2.0.0") as new:
+        new.faults.latency = 1.0
+        new.publish(trying(5))
+        await asyncio.sleep(GATHER + 0.5)
+        new.seen = [new.made_anew("2.0.0")]
+        new.publish(trying(6))
+        await asyncio.sleep(GATHER + 5)
+        assert (new.shown("2.0.0"), new.written("2.0.0")) == (("Canary", "6%"), 1)

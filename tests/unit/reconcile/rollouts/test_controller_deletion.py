@@ -1,5 +1,6 @@
 """What follows the deletion of a Rollout: in every mode, with the operator and the registry up and down."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -194,6 +195,49 @@ async def test_a_rollout_that_turns_out_to_be_gone_is_dropped_and_not_tried_for_
         rig.cluster.remove(RolloutRecord, key())
         await until(lambda: rig.cache.rollout(key()) is None, why="the loss to be noticed by a write", within=120)
         await until(lambda: not rig.weight("2.0.0"), why="the candidate's weight to go", within=1)
+
+
+async def seen_again(rig: Rig, within: float) -> bool:
+    """Return whether the Rollout was in the cache at any time within so many seconds."""
+    end, there = rig.clock.monotonic() + within, set[bool]()
+    while rig.clock.monotonic() < end:
+        there.add(rig.cache.rollout(key()) is not None)
+        await asyncio.sleep(0.01)
+    return True in there
+
+
+@in_virtual_time
+async def test_a_rollout_that_is_gone_before_its_last_write_is_answered_does_not_come_back() -> None:
+    """It would keep its route from the next Rollout until the cluster is listed again."""
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        rig.statuses.faults.latency = 2.0
+        rig.cluster.put(replace(rig.cluster.rollout(key()), commands={Command.PAUSE.value: "wait"}))
+        await until(lambda: rig.status().paused is not None, why="the status to be written")
+        rig.cluster.remove(RolloutRecord, key())
+        await until(lambda: rig.cache.rollout(key()) is None, why="the watch to tell of it", within=0.5)
+        assert not await seen_again(rig, within=1.5)
+
+
+@in_virtual_time
+async def test_a_rollout_that_is_gone_before_it_was_read_again_does_not_come_back() -> None:
+    rig = Rig()
+    rig.model()
+    async with rig.running():
+        await rig.reaches(Phase.HEALTHY)
+        as_it_was, sent = rig.cluster.rollout(key()), len(rig.statuses.sent)
+        rig.statuses.faults.before.append(ConflictError("changed"))
+        rig.statuses.faults.latency = rig.cluster.read_latency = 2.0
+        rig.cluster.put(replace(as_it_was, commands={Command.PAUSE.value: "wait"}))
+        await until(lambda: len(rig.statuses.sent) > sent, why="the write that fails")
+        rig.cluster.put(as_it_was)
+        await until(lambda: rig.cluster.reads_under_way > 0, why="the Rollout to be read again")
+        rig.cluster.remove(RolloutRecord, key())
+        await until(lambda: rig.cache.rollout(key()) is None, why="the watch to tell of it", within=0.5)
+        assert not await seen_again(rig, within=2.5)
+        assert rig.cluster.reads_under_way == 0
 
 
 async def replaced(rig: Rig, spec: RolloutSpec | InvalidSpec, *, told: bool) -> None:

@@ -1,12 +1,18 @@
 """HTTP tests and Jobs that the controller runs."""
 
+import asyncio
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
+from serinus.api.rollout_status import Phase, StageState, TestResult
 from serinus.engine.rollout.decision import EventReason
+from serinus.engine.rollout.observation import TestOutcome
 from serinus.errors import RefusedError, SerinusError, TransientError
-from serinus.ports.cluster_state import RolloutRecord
+from serinus.ports.cluster_state import JobRecord, RolloutRecord
 from support.builders import CANARY, PRODUCTION, STAGING
-from support.records import endpoints, key
+from support.records import endpoints, key, spec_for
 from support.rig import Rig
 from support.virtual_loop import in_virtual_time, until
 
@@ -91,3 +97,97 @@ async def test_a_job_is_made_once_and_its_outcome_lets_the_run_go_on() -> None:
     async with rig.running():
         await rig.reaches_canary()
         assert [name for what, name in rig.cluster.journal if what == "job"] == ["fraud-1-staging-contract"]
+
+
+# ---- tests that are edited while they run ------------------------------------------------------
+
+PENDING = {"name": "load", "job": {"template": {"spec": {"parallelism": 1}}}}
+
+
+def checking(path: str) -> dict[str, Any]:
+    return {"name": "contract", "http": {"path": path}}
+
+
+def job_of(parallelism: int) -> dict[str, Any]:
+    return {"name": "contract", "job": {"template": {"spec": {"parallelism": parallelism}}}}
+
+
+def edited(rig: Rig, *tests: dict[str, Any]) -> None:
+    """Give the staging stage these tests."""
+    stored = rig.cluster.rollout(key())
+    spec = spec_for("fraud", "2.0.0", {**STAGING, "tests": list(tests)}, CANARY, PRODUCTION)
+    rig.cluster.put(replace(stored, spec=spec, generation=stored.generation + 1))
+
+
+def jobs(rig: Rig) -> list[JobRecord]:
+    return [record for record in rig.cluster.objects.values() if isinstance(record, JobRecord)]
+
+
+@in_virtual_time
+async def test_an_http_test_that_is_edited_while_it_is_under_way_does_not_pass_by_what_it_was() -> None:
+    rig = Rig()
+    rig.checks.open.clear()
+    rig.model("fraud", {**STAGING, "tests": [checking("/healthz")]}, CANARY, PRODUCTION)
+    async with rig.running():
+        await until(lambda: len(rig.checks.sent) == 1, why="the test to be sent")
+        edited(rig, checking("/strict"))
+        await until(lambda: len(rig.checks.sent) == 2, why="the test to be sent as it is now")
+        rig.checks.open.set()
+        await rig.reaches_canary()
+        assert [sent.rpartition("/")[2] for sent in rig.checks.sent] == ["healthz", "strict"]
+        assert len(rig.reconciler.tests.results) == 0
+
+
+@in_virtual_time
+async def test_an_http_test_that_has_passed_is_run_again_where_it_is_edited_before_the_others_have_ended() -> None:
+    rig = Rig()
+    rig.jobs.outcome = None
+    rig.model("fraud", {**STAGING, "tests": [checking("/healthz"), PENDING]}, CANARY, PRODUCTION)
+    async with rig.running():
+        await until(lambda: TestResult.PASSED in {test.result for test in rig.status().tests}, why="one to pass")
+        rig.checks.outcome = TestOutcome(TestResult.FAILED, "status 500")
+        edited(rig, checking("/strict"), PENDING)
+        await rig.reaches(Phase.ROLLED_BACK)
+        rollback = rig.status().rollback
+        assert rollback is not None
+        assert "HTTP test contract failed in stage staging" in rollback.message
+
+
+@pytest.mark.parametrize("ends", [TestResult.PASSED, TestResult.FAILED])
+@in_virtual_time
+async def test_the_job_of_a_test_that_was_edited_decides_nothing(ends: TestResult) -> None:
+    rig = Rig()
+    rig.jobs.outcome = None
+    rig.model("fraud", {**STAGING, "tests": [job_of(1)]}, CANARY, PRODUCTION)
+    async with rig.running():
+        await until(lambda: len(jobs(rig)) == 1, why="the Job")
+        (former,) = jobs(rig)
+        edited(rig, job_of(2))
+        await until(lambda: len(jobs(rig)) == 2, why="the Job of the test as it is now")
+        rig.cluster.put(replace(former, outcome=TestOutcome(ends, "Job ended", uid=former.meta.uid)))
+        await asyncio.sleep(60)
+        assert rig.status().rollback is None
+        stage = rig.status().stage
+        assert stage is not None
+        assert stage.state is StageState.TESTING
+        now = next(job for job in jobs(rig) if job.meta.uid != former.meta.uid)
+        assert [test.job_uid for test in rig.status().tests] == [now.meta.uid]
+        rig.cluster.put(replace(now, outcome=TestOutcome(TestResult.PASSED, "Job Complete", uid=now.meta.uid)))
+        await rig.reaches_canary()
+
+
+@in_virtual_time
+async def test_an_edit_of_something_else_lets_a_test_go_on() -> None:
+    rig = Rig()
+    rig.jobs.outcome = None
+    rig.model("fraud", {**STAGING, "tests": [job_of(1)]}, CANARY, PRODUCTION)
+    async with rig.running():
+        await until(lambda: len(jobs(rig)) == 1, why="the Job")
+        edited(rig, job_of(1), {**checking("/healthz"), "name": "health"})
+        await until(lambda: len(rig.checks.sent) == 1, why="the new test to be sent")
+        await asyncio.sleep(60)
+        assert len(jobs(rig)) == 1
+        (job,) = jobs(rig)
+        rig.cluster.put(replace(job, outcome=TestOutcome(TestResult.PASSED, "Job Complete", uid=job.meta.uid)))
+        await rig.reaches_canary()
+        assert len(rig.checks.sent) == 1

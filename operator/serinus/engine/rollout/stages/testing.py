@@ -12,6 +12,7 @@ from serinus.engine.rollout.draft import Draft, PlannedSituation
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.observation import TestOutcome, VersionFacts
 from serinus.engine.rollout.stages.preparation import gone
+from serinus.engine.rollout.tested_content import content_of
 from serinus.engine.rollout.traffic.targets import usable
 
 
@@ -72,6 +73,7 @@ def _runs(
         model=situation.plan.model,
         version=facts.version,
         backend=facts.backend,
+        content=content_of(test),
     )
     if test.http is not None:
         return (RunHttpTest(identity=identity, check=test.http),)
