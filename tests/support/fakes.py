@@ -21,7 +21,7 @@ from serinus.api.rollout_status import RolloutStatus, TestResult
 from serinus.api.route import RouteKind
 from serinus.api.stage_tests import HttpCheck
 from serinus.engine.audit.registrations import RegisteredVersion
-from serinus.engine.rollout.actions import CreateRoute, RunJobTest, SetWeights, ShapeRoute
+from serinus.engine.rollout.actions import CreateRoute, RunJobTest, SetMirror, SetWeights, ShapeRoute
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.engine.rollout.traffic.capabilities import GATEWAY_API, RouterCapabilities
@@ -333,6 +333,20 @@ class FakeManagedRoutes:
         written = self._cluster.put(replace(stored, shape=shape, generation=stored.generation + 1))
         assert isinstance(written, HttpRouteRecord)
         self._cluster.journal.append(("shape", action.route.name))
+        await self.faults.strike_after()
+        return written
+
+    async def mirror(self, owner: Meta, action: SetMirror, *, guard: Guard | None = None) -> HttpRouteRecord:
+        if guard is not None:
+            guard()
+        await self.faults.strike_before(action.route.name)
+        stored = self._cluster.route(ObjectKey(owner.key.namespace, action.route.name))
+        (rule,) = stored.rules
+        mirrors = () if action.mirror is None else (action.mirror,)
+        changed = replace(stored, rules=(replace(rule, mirrors=mirrors),), generation=stored.generation + 1)
+        written = self._cluster.put(replace(changed, written_by=FIELD_MANAGER))
+        assert isinstance(written, HttpRouteRecord)
+        self._cluster.journal.append(("mirror", action.route.name))
         await self.faults.strike_after()
         return written
 

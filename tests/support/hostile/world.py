@@ -102,7 +102,7 @@ def full_objects() -> dict[str, Manifest]:
     """Return the good objects in which no field is left out, by kind, for the making of cases."""
     bare = {"metadata": {"name": "x"}, "kind": "Namespace", "apiVersion": "v1"}
     test = {"name": "answers", "http": _HTTP, "job": _JOB}
-    canary = {"tests": [test], "bake": "1h", "warmup": {"requests": 1, "readyFor": "1m"}}
+    canary = {"tests": [test], "bake": "1h", "warmup": {"requests": 1, "readyFor": "1m"}, "mirror": "10%"}
     match = {
         "path": {"type": "Exact", "value": "/x"},
         "headers": [{"type": "Exact", "name": "x", "value": "x"}],

@@ -121,7 +121,8 @@ def _running(mode: Running, status: RolloutStatus, serving: str, spec: RolloutSp
     ]
     evidence = f" {', '.join(figures)}." if figures else ""
     paused = f" Paused: {status.paused.reason}." if status.paused is not None else ""
-    return f"{serving}, trying {candidate.version} at {candidate.weight:g}% ({where}).{evidence}{paused}"
+    copies = f" with copies of {candidate.mirror:g}% of the requests" if candidate.mirror is not None else ""
+    return f"{serving}, trying {candidate.version} at {candidate.weight:g}%{copies} ({where}).{evidence}{paused}"
 
 
 def _why(rollback: Rollback) -> str:
