@@ -306,3 +306,26 @@ async def test_a_mirror_is_written_although_somebody_edits_the_route_in_between(
     await world.make(PLAIN)
     world.routes = ManagedHttpRoutes(EditedInBetween(world.api, 1))
     assert len(filters(await world.mirror(1_000))) == 1
+
+
+class WithoutPercent:
+    """A client whose API server has the CRDs of Gateway API 1.2: it drops the percentage of a mirror."""
+
+    def __init__(self, api: KubernetesClient) -> None:
+        self._api = api
+
+    async def request(self, method: str, path: str, **options: Any) -> Raw:
+        for operation in options.get("body") or ():
+            for one in operation.get("value", ()) if operation["path"].endswith("/filters") else ():
+                one.get("requestMirror", {}).pop("percent", None)
+        return await self._api.request(method, path, **options)
+
+
+async def test_a_percentage_that_the_api_server_would_drop_is_never_stored(world: World) -> None:
+    """Without it the gateway would copy all requests."""
+    before = await world.make(PLAIN)
+    world.routes = ManagedHttpRoutes(WithoutPercent(world.api))
+    with pytest.raises(RefusedError, match="does not store a mirror of 10%: write mirror: 100%"):
+        await world.mirror(1_000)
+    assert (await world.raw())["spec"] == before["spec"]
+    assert len(filters(await world.mirror(10_000))) == 1

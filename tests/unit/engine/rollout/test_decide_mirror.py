@@ -1,8 +1,12 @@
 """Copies of requests in a stage at 0 %: given for that stage only, judged like traffic, and never left behind."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import structs
 
 from serinus.api.names import FIELD_MANAGER, Command
 from serinus.api.rollout import RolloutSpec
@@ -10,10 +14,13 @@ from serinus.api.rollout_status import Phase, RollbackReason, StageState
 from serinus.engine.rollout.actions import SetMirror
 from serinus.engine.rollout.decision import Decision
 from serinus.engine.rollout.modes import Running, mode_of
+from serinus.engine.rollout.observation import InvalidSpec
 from serinus.engine.rollout.traffic.capabilities import GATEWAY_API, HTTP_ROUTE, RouterCapabilities
 from serinus.engine.rollout.traffic.facts import Mirror
 from serinus.engine.rollout.traffic.managed import ManagedRoute, ManagedState
 from support.builders import CANARY, ERRORS, PRODUCTION, a_key, a_route, a_spec, a_version
+from support.examples import examples
+from support.histories import calm, play, steps
 from support.world import BAD, World
 
 TEMPLATE = {"parentRefs": [{"name": "public"}]}
@@ -246,3 +253,38 @@ def test_nothing_is_mirrored_while_another_rollout_keeps_the_route() -> None:
     world.route = replace(world.route, mirrors=MIRRORED)
     world.command(Command.ABORT)
     assert mirrors(world.look()) == [None]
+
+
+def on_the_route(spec: RolloutSpec | InvalidSpec) -> RolloutSpec | InvalidSpec:
+    """The same plan on the managed route: a move to another one is a story of its own."""
+    if isinstance(spec, RolloutSpec):
+        return structs.replace(spec, route=a_plan().route)
+    return replace(spec, last=structs.replace(spec.last, route=a_plan().route)) if spec.last is not None else spec
+
+
+EDITS = st.sampled_from([(), MIRRORED, (Mirror(a_key("3.0.0"), 10_000),), (*MIRRORED, *MIRRORED)])
+HAPPENS = st.lists(st.one_of(steps, EDITS.map(lambda found: ("mirrors", found))), max_size=12)
+
+
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(HAPPENS)
+def test_whatever_happens_in_a_stage_with_copies_the_laws_hold_and_no_other_version_keeps_them(
+    events: list[Any],
+) -> None:
+    """World holds each decision against support.laws: among them that copies end with their stage."""
+    world = shadowed(ticks=1)
+    for step in events:
+        if step[0] != "mirrors":
+            play(world, step)
+            world.spec = on_the_route(world.spec)
+        elif not world.gone:
+            world.route = replace(world.route, mirrors=step[1], written_by=MANAGER)
+    if world.gone:
+        assert not world.route.mirrors
+        return
+    calm(world).pass_time(minutes=2).settle(most=60)
+    run = mode_of(world.status)
+    given_to = run.candidate if isinstance(run, Running) and run.candidate.mirror is not None else None
+    assert [one.key for one in world.route.mirrors or ()] == (
+        [a_key(given_to.version)] if given_to is not None and a_key(given_to.version) not in world.missing else []
+    )
