@@ -39,8 +39,8 @@ _TAIL: Final = """
 - **Subsets**: several versions may share one Service as subsets of a DestinationRule.
 - **Acceptance**: the controller of the data plane reports that it carries the object as it stands, and a stage waits for
   that. Where it does not report, the object and the observed share of the requests are what is known.
-- **Mirror**, **Header match**: whether the kind of route can copy requests, and match headers. No field of a Rollout asks
-  for them yet.
+- **Mirror**: a stage may have [`mirror`](../how-to/shadow-traffic.md), which needs a managed route.
+- **Header match**: whether the kind of route can match headers. No field of a Rollout asks for it yet.
 - **Drift**: a share that somebody else changes is seen and put right.
 
 ## Guides

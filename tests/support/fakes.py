@@ -21,10 +21,10 @@ from serinus.api.rollout_status import RolloutStatus, TestResult
 from serinus.api.route import RouteKind
 from serinus.api.stage_tests import HttpCheck
 from serinus.engine.audit.registrations import RegisteredVersion
-from serinus.engine.rollout.actions import CreateRoute, RunJobTest, SetWeights, ShapeRoute
+from serinus.engine.rollout.actions import CreateRoute, RunJobTest, SetMirror, SetWeights, ShapeRoute
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import TestOutcome
-from serinus.engine.rollout.traffic.capabilities import GATEWAY_API, RouterCapabilities
+from serinus.engine.rollout.traffic.capabilities import HTTP_ROUTE, RouterCapabilities
 from serinus.engine.rollout.traffic.facts import ParentFacts, RouteProblem
 from serinus.engine.rollout.traffic.managed import shape_of
 from serinus.engine.rollout.traffic.route_plan import Unplannable, choose_rule, plan_entries
@@ -254,7 +254,7 @@ class FakeRouter:
         self._cluster = cluster
         self.faults = Faults()
         self.sent: list[tuple[str, SetWeights]] = []
-        self.capabilities: Mapping[RouteKind, RouterCapabilities] = {RouteKind.HTTP_ROUTE: GATEWAY_API}
+        self.capabilities: Mapping[RouteKind, RouterCapabilities] = {RouteKind.HTTP_ROUTE: HTTP_ROUTE}
 
     async def set_weights(
         self,
@@ -285,17 +285,20 @@ class FakeRouter:
             return route
         rules = list(route.rules)
         rules[position] = replace(rules[position], entries=entries)
-        written = self._cluster.put(self._accepted(replace(route, rules=tuple(rules), generation=route.generation + 1)))
+        changed = replace(route, rules=tuple(rules), generation=route.generation + 1)
+        written = self._cluster.put(_accepted(self._cluster, changed))
         assert isinstance(written, HttpRouteRecord)
         self._cluster.journal.append(("weights", name))
         await self.faults.strike_after()
         return written
 
-    def _accepted(self, route: HttpRouteRecord) -> HttpRouteRecord:
-        if not self._cluster.accepting:
-            return route
-        parents = tuple(replace(parent, observed_generation=route.generation) for parent in route.parents)
-        return replace(route, parents=parents)
+
+def _accepted(cluster: FakeCluster, route: HttpRouteRecord) -> HttpRouteRecord:
+    """Return the route as the gateway has accepted it, if it does."""
+    if not cluster.accepting:
+        return route
+    parents = tuple(replace(parent, observed_generation=route.generation) for parent in route.parents)
+    return replace(route, parents=parents)
 
 
 class FakeManagedRoutes:
@@ -338,6 +341,20 @@ class FakeManagedRoutes:
         written = self._cluster.put(replace(stored, shape=shape, generation=stored.generation + 1))
         assert isinstance(written, HttpRouteRecord)
         self._cluster.journal.append(("shape", action.route.name))
+        await self.faults.strike_after()
+        return written
+
+    async def mirror(self, owner: Meta, action: SetMirror, *, guard: Guard | None = None) -> HttpRouteRecord:
+        if guard is not None:
+            guard()
+        await self.faults.strike_before(action.route.name)
+        stored = self._cluster.route(ObjectKey(owner.key.namespace, action.route.name))
+        (rule,) = stored.rules
+        mirrors = () if action.mirror is None else (action.mirror,)
+        changed = replace(stored, rules=(replace(rule, mirrors=mirrors),), generation=stored.generation + 1)
+        written = self._cluster.put(_accepted(self._cluster, replace(changed, written_by=FIELD_MANAGER)))
+        assert isinstance(written, HttpRouteRecord)
+        self._cluster.journal.append(("mirror", action.route.name))
         await self.faults.strike_after()
         return written
 

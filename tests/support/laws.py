@@ -37,7 +37,7 @@ from serinus.api.names import Command
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.verdict import Cause, Verdict
 from serinus.engine.analysis.assessment import assess
-from serinus.engine.rollout.actions import SetFinalizer, SetWeights
+from serinus.engine.rollout.actions import SetFinalizer, SetMirror, SetWeights
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.modes import may_follow
 from serinus.engine.rollout.observation import InvalidSpec
@@ -76,6 +76,8 @@ def contained(step: Step) -> str | None:
 
     It may keep its traffic only where nothing else in the rule has some and no fit version has an endpoint.
     """
+    if _copies_stay(step):
+        return "nobody takes out the copies of requests that no stage gives"
     bad = bad_version(step)
     if bad is None or not isinstance(step.observed.route, RouteFacts):
         return None
@@ -92,6 +94,17 @@ def contained(step: Step) -> str | None:
     if step.write is not None and weight_at(step.written, key) < weight_at(step.entries, key):
         return f"{bad} ({fault(step) or 'rolled back'}) is only lowered"
     return _kept_alone(step, bad)
+
+
+def _copies_stay(step: Step) -> bool:
+    """Whether a rule goes on to copy requests although no run is in a stage that does, or to another version."""
+    route, trial = step.observed.route, step.after.candidate
+    if step.observed.status_problem or not isinstance(route, RouteFacts) or not route.mirrors:
+        return False
+    given = is_running(step.after) and trial is not None and trial.mirror is not None
+    key = step.key_of(trial.version) if given and trial is not None else None
+    rightly = all(mirror.key == key for mirror in route.mirrors)
+    return not rightly and not any(isinstance(action, SetMirror) for action in step.decision.actions)
 
 
 def _kept_alone(step: Step, bad: str) -> str:
@@ -386,7 +399,7 @@ def unreadable_is_not_empty(step: Step) -> str | None:
 
 
 def outbox_kept(step: Step) -> str | None:
-    """The finalizer is there while the candidate has weight or a record is not delivered, and else it is not."""
+    """The finalizer is there while the candidate has weight or copies or a record is not delivered, and else not."""
     observed = step.observed
     if observed.status_problem:
         return None
@@ -403,7 +416,7 @@ def outbox_kept(step: Step) -> str | None:
             return "no finalizer although a record is not delivered"
         trial = _trial_weight(step)
         if trial:
-            return f"no finalizer although {trial} has weight"
+            return f"no finalizer although {trial} has weight or copies"
         return "" if changes else None
     if not undelivered and not _trial_weight(step):
         return "the finalizer stays although nothing is left to settle"
@@ -411,10 +424,13 @@ def outbox_kept(step: Step) -> str | None:
 
 
 def _trial_weight(step: Step) -> str:
-    """The version on trial that has weight: as the decided status says, or as the route still shows."""
-    after, before = step.after, step.before
-    if (is_running(after) or is_stranded(after)) and after.candidate is not None and after.candidate.weight > 0:
-        return after.candidate.version
+    """The version on trial that has weight or copies: as the decided status says, or as the route still shows."""
+    after, before, route = step.after, step.before, step.observed.route
+    given = after.candidate if is_running(after) or is_stranded(after) else None
+    if given is not None and (given.weight > 0 or given.mirror is not None):
+        return given.version
+    if isinstance(route, RouteFacts) and route.mirrors:
+        return "what the rule mirrors to"
     trial = before.candidate
     if trial is None or (after.stable is not None and after.stable.version == trial.version):
         return ""

@@ -12,7 +12,7 @@ from typing import Self
 from serinus.api.abort_condition import NamedQuery
 from serinus.api.model import ModelSpec, VersioningPolicy
 from serinus.api.names import FIELD_MANAGER, Command
-from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout import RolloutSpec, share_of_copies
 from serinus.api.rollout_status import Phase, RolloutStatus, TestResult
 from serinus.api.verdict import Cause
 from serinus.engine.analysis.assessment import Progress, begin, update
@@ -26,6 +26,7 @@ from serinus.engine.rollout.actions import (
     RunHttpTest,
     RunJobTest,
     SetFinalizer,
+    SetMirror,
     SetWeights,
     ShapeRoute,
 )
@@ -128,6 +129,8 @@ class World:
             else CouldNotAsk(at=self.now, cause=Cause.PROVIDER_DOWN, message="no answer")
         )
         weight = candidate.weight if candidate else 0
+        if candidate is not None and candidate.mirror is not None:
+            weight = 100 * share_of_copies(candidate.mirror / 100)
         stable = self._stable_answer(self.real_share if self.real_share is not None else weight, batch)
         guarded = self._guarded(candidate.version if candidate else "")
         self.evidence[key] = tuple(
@@ -329,6 +332,11 @@ class World:
                 assert self.managed is not None
                 self.managed = replace(self.managed, differs=())
                 self.route = replace(self.route, generation=self.route.generation + 1)
+            case SetMirror(mirror=mirror):
+                mirrors = () if mirror is None else (mirror,)
+                if mirrors != self.route.mirrors:
+                    changed = replace(self.route, mirrors=mirrors, generation=self.route.generation + 1)
+                    self.route = replace(changed, written_by=FIELD_MANAGER)
             case SetFinalizer(present=present):
                 self.has_finalizer = present
                 self.gone = self.deleted and not present

@@ -97,6 +97,17 @@ class Stage(Model, frozen=True, kw_only=True):
 
     name: Annotated[str, text("Unique in the plan.", pattern=NAME, most=40)]
     traffic: Annotated[Share, Meta(extra_json_schema=rollout_rules.TRAFFIC)]
+    mirror: (
+        Annotated[
+            Share,
+            Meta(
+                description="At 0% only: of this percentage of the requests the version gets a copy; nobody sees its "
+                "answers. Needs a managed HTTPRoute.",
+                extra_json_schema=rules(rollout_rules.MIRROR_RULE),
+            ),
+        ]
+        | None
+    ) = None
     duration: Annotated[Duration, length("How long the stage watches before it may pass.")] | None = None
     bake: (
         Annotated[Duration, length("How long the last stage watches at 100% before the version counts as good.")] | None
@@ -174,6 +185,7 @@ class Stage(Model, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together, as the CRD's rules of a stage do."""
+        self._check_mirror()
         self._check_conditions()
         if self.warmup is not None and self.traffic == NONE_OF_IT:
             raise FieldError(".warmup", "a stage at 0% has no traffic to warm up with: leave warmup out")
@@ -183,12 +195,17 @@ class Stage(Model, frozen=True, kw_only=True):
         if self.promotion is Promotion.CERTIFIED and self.judgement is not Judgement.SEQUENTIAL:
             raise FieldError(".promotion", "only the Sequential judgement can certify")
 
+    def _check_mirror(self) -> None:
+        if self.mirror == NONE_OF_IT:
+            raise FieldError(".mirror", rollout_rules.NO_MIRROR)
+        if self.mirror is not None and self.traffic > NONE_OF_IT:
+            raise FieldError(".mirror", rollout_rules.MIRROR_AT_NOTHING)
+
     def _check_conditions(self) -> None:
-        if (self.traffic > NONE_OF_IT) != bool(self.abort_on):
+        if (self.traffic > NONE_OF_IT or self.mirror is not None) != bool(self.abort_on):
             raise FieldError(
                 ".abortOn",
-                f"a stage with traffic needs abortOn, a stage at 0% has nothing to judge: {self.name} has"
-                f" {self.traffic} and {len(self.abort_on) or 'no'} conditions",
+                f"{rollout_rules.JUDGED}: {self.name} has {self.traffic} and {len(self.abort_on) or 'no'} conditions",
             )
         meanings: dict[object, str] = {}
         for index, line in enumerate(self.abort_on):
@@ -211,6 +228,14 @@ class Stage(Model, frozen=True, kw_only=True):
             meanings[condition.meaning] = line
 
     @property
+    def request_share(self) -> float:
+        """The part of the requests to it and to the stable version that the version on trial gets, from 0 to 1.
+
+        Of a request that is copied each of them gets one.
+        """
+        return self.traffic.ratio if self.mirror is None else share_of_copies(self.mirror.ratio)
+
+    @property
     def watch(self) -> Duration:
         """How long the stage must watch before it may pass: ``duration``, or ``bake`` on the last one."""
         return self.duration or self.bake or _AT_ONCE
@@ -219,6 +244,11 @@ class Stage(Model, frozen=True, kw_only=True):
     def longest(self) -> timedelta:
         """How long the stage may take in all."""
         return self.max_duration.value if self.max_duration is not None else max(_DAY, 2 * self.watch.value)
+
+
+def share_of_copies(ratio: float) -> float:
+    """Return the share of all requests of a version that gets copies of this part of another one's, from 0 to 1."""
+    return ratio / (1 + ratio)
 
 
 class MetricsRef(Model, frozen=True, kw_only=True):
@@ -269,12 +299,18 @@ class RolloutSpec(Model, frozen=True, kw_only=True):
             force_setattr(self, "rollback_to", self.rollback_to.removeprefix("v"))
         _check_stages(self.stages)
         self._check_preset()
+        self._check_mirrors()
 
     def _check_preset(self) -> None:
         for index, conditions in enumerate(self.conditions):
             for line, condition in enumerate(conditions):
                 if problem := missing(self.metrics.preset, condition.metric):
                     raise FieldError(f".stages[{index}].abortOn[{line}]", problem)
+
+    def _check_mirrors(self) -> None:
+        for index, stage in enumerate(self.stages):
+            if stage.mirror is not None and self.route.template is None:
+                raise FieldError(f".stages[{index}].mirror", rollout_rules.MIRROR_UNMANAGED)
 
     @property
     def conditions(self) -> tuple[tuple[AbortCondition, ...], ...]:

@@ -96,6 +96,16 @@ TRAFFIC: Final[dict[str, Any]] = {
 The type stays there, for ``kubectl explain``; a server-side apply refuses a number by it (``expected string``).
 """
 
+NO_MIRROR: Final = "a mirror of 0% copies nothing: leave mirror out, or write a percentage such as 10%"
+MIRROR_AT_NOTHING: Final = (
+    "a stage with traffic needs no copies: leave mirror out, or put a stage with mirror and traffic: 0% before it"
+)
+MIRROR_UNMANAGED: Final = (
+    "mirror needs a route that the operator makes: write route.httpRoute.managed: true with a template, or leave mirror"
+    " out"
+)
+MIRROR_RULE: Final = rule(f"!({_one_of('self', _NOTHING)})", NO_MIRROR)
+
 _NOT_ALL: Final = f"!{_is_all('self')}"
 _NONE_COMPARED: Final = f"!has(self.abortOn) || self.abortOn.all(line, !{matches('line', COMPARED)})"
 
@@ -108,15 +118,18 @@ WARMUP_RULES: Final = (
 
 TEST_RULES: Final = (rule("has(self.http) != has(self.job)", "a test is either http or job: give exactly one of them"),)
 
+JUDGED: Final = "a stage with traffic needs abortOn, a stage at 0% has nothing to judge without mirror"
+
 STAGE_RULES: Final = (
     rule(
-        f"{_is_nothing('self')} != {_WATCHED}",
-        "a stage with traffic needs abortOn, a stage at 0% has nothing to judge",
-        computed=f"'a stage with traffic needs abortOn, a stage at 0% has nothing to judge: ' + ({_WATCHED}"
+        f"({_is_nothing('self')} && !has(self.mirror)) != {_WATCHED}",
+        JUDGED,
+        computed=f"'{JUDGED}: ' + ({_WATCHED}"
         " ? 'leave abortOn out, or give ' + self.name + ' traffic'"
         " : 'say when ' + self.name + ' is bad, such as abortOn: [\"error_rate > 1%\"]')",
         field=".abortOn",
     ),
+    rule(f"!has(self.mirror) || {_is_nothing('self')}", MIRROR_AT_NOTHING, field=".mirror"),
     rule(
         f"!has(self.warmup) || !{_is_nothing('self')}",
         "a stage at 0% has no traffic to warm up with: leave warmup out",
@@ -172,6 +185,12 @@ SPEC_RULES: Final = (
     rule(
         f"self.stages.filter(s, {_is_all('s')}).size() <= 1",
         "only the last stage may have 100% traffic",
+        field=".stages",
+    ),
+    rule(
+        "self.stages.all(s, !has(s.mirror))"
+        " || has(self.route.httpRoute) && has(self.route.httpRoute.managed) && self.route.httpRoute.managed",
+        MIRROR_UNMANAGED,
         field=".stages",
     ),
     rule(

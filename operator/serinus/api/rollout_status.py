@@ -101,6 +101,9 @@ class Serving(Model, frozen=True, kw_only=True):
     not_ready_since: (
         Annotated[datetime, Meta(description="Since when it has traffic and no ready endpoint (UTC).")] | None
     ) = None
+    mirror: (
+        Annotated[float, Meta(description="Percent of the requests of which it gets a copy.", ge=0, le=100)] | None
+    ) = None
 
 
 class RouteStatus(Model, frozen=True, kw_only=True):

@@ -8,8 +8,9 @@ from typing import Any, Final, TypeVar
 from msgspec import field
 
 from serinus.api.names import FIELD_MANAGER, GROUP, ROLLOUT
+from serinus.api.quantities import WEIGHT_SCALE
 from serinus.api.route_template import MANAGED_BY
-from serinus.engine.rollout.traffic.facts import BackendKey, ParentFacts, RouteEntry
+from serinus.engine.rollout.traffic.facts import BackendKey, Mirror, ParentFacts, RouteEntry
 from serinus.engine.rollout.traffic.managed import (
     ANY_REQUEST,
     MatchKey,
@@ -54,12 +55,52 @@ def filters_text(filters: Iterable[Mapping[str, Any]]) -> str:
     return json.dumps(listed, sort_keys=True, separators=(",", ":"), ensure_ascii=False) if listed else ""
 
 
+class Fraction(Raw, frozen=True, kw_only=True):
+    """A part of the requests."""
+
+    numerator: int
+    denominator: int = 100
+
+
+class RequestMirror(Raw, frozen=True, kw_only=True):
+    """Where copies of requests go, and of how many: of all where neither is given."""
+
+    backend_ref: BackendReference
+    percent: int | None = None
+    fraction: Fraction | None = None
+
+    def mirror(self, namespace: str) -> Mirror:
+        """Return the engine's value for it, given the route's namespace."""
+        ratio = 1.0
+        if self.percent is not None:
+            ratio = self.percent / 100
+        elif self.fraction is not None:
+            ratio = self.fraction.numerator / max(1, self.fraction.denominator)
+        return Mirror(self.backend_ref.entry(namespace).key, round(ratio * WEIGHT_SCALE))
+
+
+class RuleFilter(Raw, frozen=True, kw_only=True):
+    """One filter of a rule; only mirrors are read."""
+
+    request_mirror: RequestMirror | None = None
+
+
 class Rule(Raw, frozen=True, kw_only=True):
     """One rule of a route."""
 
     name: str = ""
     backend_refs: tuple[BackendReference, ...] = ()
     matches: tuple[dict[str, Any], ...] = ()
+    filters: tuple[RuleFilter, ...] = ()
+
+    def record(self, namespace: str) -> RouteRule:
+        """Return the record of it, given the route's namespace."""
+        mirrors = (one.request_mirror for one in self.filters)
+        return RouteRule(
+            self.name,
+            tuple(ref.entry(namespace) for ref in self.backend_refs),
+            tuple(mirror.mirror(namespace) for mirror in mirrors if mirror is not None),
+        )
 
 
 class ParentReference(Raw, frozen=True, kw_only=True):
@@ -136,9 +177,7 @@ def _record(kind: type[_Route], route: GatewayRoute) -> _Route:
     return kind(
         meta=route.metadata.meta,
         generation=route.metadata.generation,
-        rules=tuple(
-            RouteRule(rule.name, tuple(ref.entry(namespace) for ref in rule.backend_refs)) for rule in route.spec.rules
-        ),
+        rules=tuple(rule.record(namespace) for rule in route.spec.rules),
         parents=tuple(
             parent for ref in route.spec.parent_refs for parent in _parents(ref, route.status.parents, namespace)
         ),

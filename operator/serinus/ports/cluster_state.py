@@ -13,7 +13,7 @@ from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.route import RouteKind
 from serinus.engine.rollout.observation import Actors, InvalidSpec, TestOutcome
-from serinus.engine.rollout.traffic.facts import ParentFacts, RouteEntry
+from serinus.engine.rollout.traffic.facts import Mirror, ParentFacts, RouteEntry
 from serinus.engine.rollout.traffic.managed import RouteShape
 
 
@@ -130,10 +130,14 @@ class ModelRecord:
 
 @dataclass(frozen=True, slots=True)
 class RouteRule:
-    """One rule of a route; ``name`` is empty where the rule has none."""
+    """One rule of a route.
+
+    ``name`` is empty where the rule has none; ``mirrors`` are the backends that get copies of its requests, in order.
+    """
 
     name: str
     entries: tuple[RouteEntry, ...]
+    mirrors: tuple[Mirror, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from serinus.api.route import RouteKind
 from serinus.api.stage_tests import HttpCheck
 from serinus.engine.analysis.measurements import Answer, Question
 from serinus.engine.audit.registrations import RegisteredVersion
-from serinus.engine.rollout.actions import CreateRoute, RunJobTest, SetWeights, ShapeRoute
+from serinus.engine.rollout.actions import CreateRoute, RunJobTest, SetMirror, SetWeights, ShapeRoute
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.observation import TestOutcome
 from serinus.engine.rollout.traffic.capabilities import RouterCapabilities
@@ -141,6 +141,16 @@ class ManagedRoutes(Protocol):
             ConflictError: it changed during every attempt, or is another one: decide again.
             NotFoundError: it is gone: decide again.
             NotLeaderError, OvertakenError, AmbiguousError, TransientError: as above.
+        """
+
+    async def mirror(self, owner: Meta, action: SetMirror, *, guard: Guard | None = None) -> RouteRecord:
+        """Have the model's rule in a route of the Rollout copy requests to one backend, or to none, and return it.
+
+        It writes nothing where that is so already. Other filters of the rule stay. As above where it changed meanwhile.
+
+        Raises:
+            RefusedError: the API server does not take it, or would store another percentage.
+            ConflictError, NotFoundError, NotLeaderError, OvertakenError, AmbiguousError, TransientError: as above.
         """
 
 

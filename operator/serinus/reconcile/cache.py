@@ -7,7 +7,7 @@ from typing import Final
 from serinus.api.names import ObjectKey
 from serinus.api.rollout import RolloutSpec
 from serinus.api.route import RouteKind, RuleId
-from serinus.engine.rollout.traffic.capabilities import GATEWAY_API, RouterCapabilities
+from serinus.engine.rollout.traffic.capabilities import HTTP_ROUTE, RouterCapabilities
 from serinus.ports.cluster_state import (
     ROUTE_RECORDS,
     EndpointsRecord,
@@ -33,7 +33,7 @@ KINDS: Final[tuple[type[Record], ...]] = (
 )
 """The kinds that are always read. Rollouts come last, when what they refer to is known."""
 
-HTTP_ROUTES: Final[Mapping[RouteKind, RouterCapabilities]] = {RouteKind.HTTP_ROUTE: GATEWAY_API}
+HTTP_ROUTES: Final[Mapping[RouteKind, RouterCapabilities]] = {RouteKind.HTTP_ROUTE: HTTP_ROUTE}
 """The routes of an installation that switches on no other kind."""
 
 _NONE: Final[frozenset[ObjectKey]] = frozenset()

@@ -2,7 +2,7 @@
 
 from serinus.api.route import RouteKind
 from serinus.engine.rollout.actions import SetWeights
-from serinus.engine.rollout.traffic.capabilities import GATEWAY_API
+from serinus.engine.rollout.traffic.capabilities import HTTP_ROUTE
 from serinus.kube.kinds import HTTP_ROUTES
 from serinus.ports.cluster_state import RouteRecord
 from serinus.routers.backend_refs import backend_refs_patch
@@ -14,7 +14,7 @@ class GatewayApiRouter(PatchingRouter):
 
     kind = RouteKind.HTTP_ROUTE
     source = HTTP_ROUTES
-    can = GATEWAY_API
+    can = HTTP_ROUTE
 
     @classmethod
     def patch(cls, route: RouteRecord, action: SetWeights) -> list[Operation]:

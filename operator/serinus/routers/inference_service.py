@@ -182,9 +182,7 @@ class InferenceServiceRouter(PatchingRouter):
 
     kind = RouteKind.INFERENCE_SERVICE
     source = Source(kind=INFERENCE_SERVICE, record=InferenceServiceRecord, parse=inference_service_record)
-    can = RouterCapabilities(
-        unit=WHOLE_PERCENTS, manages_backends=False, services_only=True, mirror=False, header_match=False
-    )
+    can = RouterCapabilities(unit=WHOLE_PERCENTS, manages_backends=False, services_only=True, header_match=False)
 
     @classmethod
     def patch(cls, route: RouteRecord, action: SetWeights) -> list[Operation]:

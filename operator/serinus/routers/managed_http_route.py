@@ -5,9 +5,11 @@ from typing import Any, Final
 
 from serinus.api.names import API_VERSION, FIELD_MANAGER, HTTP_ROUTE, ROLLOUT, ObjectKey
 from serinus.api.parsing import encode
+from serinus.api.quantities import Share
 from serinus.api.route_template import MANAGED_BY, HttpRouteTemplate
-from serinus.engine.rollout.actions import CreateRoute, ShapeRoute
+from serinus.engine.rollout.actions import CreateRoute, SetMirror, ShapeRoute
 from serinus.engine.rollout.traffic.capabilities import GATEWAY_API
+from serinus.engine.rollout.traffic.facts import Mirror
 from serinus.engine.rollout.traffic.managed import RouteShape, ShapePart, differences, shape_of
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries
 from serinus.errors import ConflictError, InvalidObjectError, RefusedError
@@ -18,6 +20,7 @@ from serinus.kube.routes import http_route_record
 from serinus.ports.cluster_state import Meta, RouteRecord
 from serinus.ports.services import Guard
 from serinus.routers.backend_refs import reference
+from serinus.routers.mirror_filters import mirror_patch
 from serinus.routers.patching import Operation, version_test
 
 _ANY_REQUEST: Final = [{"path": {"type": "PathPrefix", "value": "/"}}]
@@ -68,13 +71,37 @@ class ManagedHttpRoutes:
                 return await self._write(key, patch, wanted, guard)
         raise ConflictError(f"HTTPRoute {key}: changed by others {_TRIES} times while its template was written")
 
+    async def mirror(self, owner: Meta, action: SetMirror, *, guard: Guard | None = None) -> RouteRecord:
+        """Have the model's rule copy requests to one backend, or to none; see the port."""
+        key = ObjectKey(owner.key.namespace, action.route.name)
+        for _ in range(_TRIES):
+            raw = await self._client.request("GET", object_path(HTTP_ROUTE, key), guard=guard)
+            route = _parsed(raw, key)
+            if route.shape is None or route.made_for not in {owner.uid, ""} or not route.rules:
+                raise ConflictError(f"HTTPRoute {key}: it is not this Rollout's any more")
+            place = _own_rule(route, action)
+            patch = mirror_patch(raw, route, place, action.mirror)
+            if not patch:
+                return route
+            with suppress(ConflictError):
+                if action.mirror is not None:
+                    trial = await self._send(key, patch, guard, dry_run=True)
+                    _refuse_other_mirror(trial, place, action.mirror, key)
+                return await self._send(key, patch, guard)
+        raise ConflictError(f"HTTPRoute {key}: changed by others {_TRIES} times while its mirror was written")
+
+    async def _send(
+        self, key: ObjectKey, patch: list[Operation], guard: Guard | None, *, dry_run: bool = False
+    ) -> RouteRecord:
+        query = _QUERY | ({"dryRun": "All"} if dry_run else {})
+        path = object_path(HTTP_ROUTE, key)
+        raw = await self._client.request("PATCH", path, body=patch, content_type=JSON_PATCH, query=query, guard=guard)
+        return _parsed(raw, key)
+
     async def _write(
         self, key: ObjectKey, patch: list[Operation], wanted: RouteShape, guard: Guard | None
     ) -> RouteRecord:
-        raw = await self._client.request(
-            "PATCH", object_path(HTTP_ROUTE, key), body=patch, content_type=JSON_PATCH, query=_QUERY, guard=guard
-        )
-        written = _parsed(raw, key)
+        written = await self._send(key, patch, guard)
         left = differences(wanted, written.shape) if written.shape is not None else ()
         if left:
             # Written again, it would be changed again, without end.
@@ -87,6 +114,15 @@ class ManagedHttpRoutes:
 
     async def _read(self, key: ObjectKey, guard: Guard | None) -> RouteRecord:
         return _parsed(await self._client.request("GET", object_path(HTTP_ROUTE, key), guard=guard), key)
+
+
+def _refuse_other_mirror(trial: RouteRecord, place: int, mirror: Mirror, key: ObjectKey) -> None:
+    """Raise RefusedError where the API server would store another mirror: it would copy more than was asked for."""
+    if trial.rules[place].mirrors != (mirror,):
+        raise RefusedError(
+            f"HTTPRoute {key}: the API server does not store a mirror of {Share.of_parts(mirror.parts)}: "
+            "write mirror: 100%, install the CRDs of Gateway API 1.3 or later, or look for a webhook that changes it"
+        )
 
 
 def _parsed(raw: Raw, key: ObjectKey) -> RouteRecord:
@@ -173,7 +209,7 @@ def _one_rule(route: RouteRecord, action: ShapeRoute) -> list[Operation]:
     return [*removals, _set("/spec/rules/0/matches", _matches(action.template))]
 
 
-def _own_rule(route: RouteRecord, action: ShapeRoute) -> int:
+def _own_rule(route: RouteRecord, action: ShapeRoute | SetMirror) -> int:
     """Return the place of the model's rule: that of the version on trial, else the first with a backend of ours."""
     named = [{entry.key for entry in rule.entries} for rule in route.rules]
     on_trial = (place for place, keys in enumerate(named) if action.on_trial in keys)

@@ -13,6 +13,7 @@ from serinus.engine.analysis.false_aborts import FALSE_ABORTS_PER_RUN, condition
 from serinus.engine.rollout.observation import InvalidSpec
 from serinus.engine.rollout.traffic.facts import backend_key
 from serinus.engine.view.silence import silence
+from serinus.engine.view.stages import traffic_text
 from serinus.ports.cluster_state import RolloutRecord, RouteRecord, RouteRule
 from serinus.web.attention import Attention, attention_of
 from serinus.web.charts import EvidenceChart, evidence_chart
@@ -146,7 +147,7 @@ def _stages(plan: RolloutSpec, status: RolloutStatus) -> tuple[StageRow, ...]:
         StageRow(
             number=number + 1,
             name=stage.name,
-            traffic=str(stage.traffic),
+            traffic=traffic_text(stage),
             lasts=str(stage.watch),
             conditions=stage.abort_on,
             mark=_mark(number, plan, status),

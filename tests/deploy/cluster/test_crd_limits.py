@@ -23,6 +23,7 @@ _FULL: Final = {
     "rollouts.yaml": (
         *("every field of a stage", "every field beside the stages", "warm-ups"),
         *("a GRPCRoute", "a VirtualService", "an InferenceService", "a managed route with every field"),
+        "copies of requests in a stage at 0%",
     ),
     "modelversions.yaml": ("a ModelVersion with every field",),
     "models.yaml": ("a Model with every field",),

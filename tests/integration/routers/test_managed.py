@@ -10,8 +10,8 @@ from serinus.api.names import ObjectKey
 from serinus.api.parsing import decode
 from serinus.api.route import RouteKind, RuleId
 from serinus.api.route_template import HttpRouteTemplate
-from serinus.engine.rollout.actions import BackendShare, CreateRoute, ShapeRoute
-from serinus.engine.rollout.traffic.facts import backend_key
+from serinus.engine.rollout.actions import BackendShare, CreateRoute, SetMirror, ShapeRoute
+from serinus.engine.rollout.traffic.facts import Mirror, backend_key
 from serinus.engine.rollout.traffic.managed import differences, shape_of
 from serinus.errors import ConflictError, OvertakenError, RefusedError
 from serinus.kube.client import JSON_PATCH, KubernetesClient
@@ -78,6 +78,13 @@ class World:
         ours = frozenset({backend_key(OLD), backend_key(NEW)})
         action = ShapeRoute(route=RULE, template=a_template(raw), ours=ours, on_trial=backend_key(NEW))
         await self.routes.shape(owner or self.owner, action)
+        return await self.raw()
+
+    async def mirror(self, parts: int | None, owner: Meta | None = None) -> Raw:
+        """Have the rule copy so many ten-thousandths of the requests to the new version; none where None."""
+        mirror = Mirror(backend_key(NEW), parts) if parts is not None else None
+        action = SetMirror(route=RULE, mirror=mirror, ours=frozenset({backend_key(OLD), backend_key(NEW)}))
+        await self.routes.mirror(owner or self.owner, action)
         return await self.raw()
 
     async def raw(self) -> Raw:
@@ -238,3 +245,87 @@ async def test_nothing_is_sent_once_the_guard_refuses(world: World) -> None:
             world.owner, ShapeRoute(route=RULE, template=a_template(PLAIN), ours=frozenset()), guard=overtaken
         )
     assert (await world.raw())["metadata"]["generation"] == 1
+
+
+COPY: Final[Raw] = {"group": "", "kind": "Service", "name": "fraud-v2", "port": 80}
+HEADER: Final[Raw] = {
+    "type": "RequestHeaderModifier",
+    "requestHeaderModifier": {"set": [{"name": "x-team", "value": "payments"}]},
+}
+
+
+def filters(raw: Raw) -> list[Raw]:
+    (only,) = raw["spec"]["rules"]
+    return list(only.get("filters", []))
+
+
+@pytest.mark.parametrize(
+    ("parts", "part"),
+    [
+        (10_000, {}),
+        (1_000, {"percent": 10}),
+        (1_250, {"fraction": {"numerator": 1_250, "denominator": 10_000}}),
+    ],
+)
+async def test_a_rule_gets_one_mirror_and_loses_it_again(world: World, parts: int, part: Raw) -> None:
+    before = await world.make(PLAIN)
+    mirrored = await world.mirror(parts)
+    assert filters(mirrored) == [{"type": "RequestMirror", "requestMirror": {"backendRef": COPY, **part}}]
+    assert weights(mirrored) == weights(before)
+    (rule,) = http_route_record(mirrored).rules
+    assert rule.mirrors == (Mirror(backend_key(NEW), parts),)
+
+    assert (await world.mirror(parts))["metadata"]["generation"] == mirrored["metadata"]["generation"]
+
+    plain = await world.mirror(None)
+    assert plain["spec"] == before["spec"]
+    recording = Recording(world.api)
+    await ManagedHttpRoutes(recording).mirror(world.owner, SetMirror(route=RULE, mirror=None, ours=frozenset()))
+    assert recording.methods == ["GET"]
+
+
+async def test_mirrors_of_others_go_and_other_filters_stay(world: World) -> None:
+    await world.make(PLAIN)
+    theirs = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "elsewhere", "port": 80}, "percent": 5}}
+    await world.patch({"op": "add", "path": "/spec/rules/0/filters", "value": [theirs, HEADER]})
+    mirrored = filters(await world.mirror(1_000))
+    assert [one["type"] for one in mirrored] == ["RequestHeaderModifier", "RequestMirror"]
+    assert mirrored[1]["requestMirror"]["backendRef"]["name"] == "fraud-v2"
+    assert filters(await world.mirror(None)) == [HEADER]
+
+
+async def test_a_mirror_is_not_written_into_a_route_of_another_rollout(world: World) -> None:
+    before = await world.make(PLAIN)
+    stranger = Meta(key=world.owner.key, uid="another", version=1)
+    with pytest.raises(ConflictError, match="not this Rollout's any more"):
+        await world.mirror(1_000, owner=stranger)
+    assert (await world.raw())["spec"] == before["spec"]
+
+
+async def test_a_mirror_is_written_although_somebody_edits_the_route_in_between(world: World) -> None:
+    await world.make(PLAIN)
+    world.routes = ManagedHttpRoutes(EditedInBetween(world.api, 1))
+    assert len(filters(await world.mirror(1_000))) == 1
+
+
+class WithoutPercent:
+    """A client whose API server has the CRDs of Gateway API 1.2: it drops the percentage of a mirror."""
+
+    def __init__(self, api: KubernetesClient) -> None:
+        self._api = api
+
+    async def request(self, method: str, path: str, **options: Any) -> Raw:
+        for operation in options.get("body") or ():
+            for one in operation.get("value", ()) if operation["path"].endswith("/filters") else ():
+                one.get("requestMirror", {}).pop("percent", None)
+        return await self._api.request(method, path, **options)
+
+
+async def test_a_percentage_that_the_api_server_would_drop_is_never_stored(world: World) -> None:
+    """Without it the gateway would copy all requests."""
+    before = await world.make(PLAIN)
+    world.routes = ManagedHttpRoutes(WithoutPercent(world.api))
+    with pytest.raises(RefusedError, match="does not store a mirror of 10%: write mirror: 100%"):
+        await world.mirror(1_000)
+    assert (await world.raw())["spec"] == before["spec"]
+    assert len(filters(await world.mirror(10_000))) == 1

@@ -14,6 +14,7 @@ from serinus.engine.rollout.actions import (
     RunHttpTest,
     RunJobTest,
     SetFinalizer,
+    SetMirror,
     SetWeights,
     ShapeRoute,
 )
@@ -179,7 +180,7 @@ class Looks:
                 if flags & DELETED and not present:
                     flags |= GONE
                 return with_value(state, FLAGS, flags)
-            case CreateRoute() | ShapeRoute():
+            case CreateRoute() | ShapeRoute() | SetMirror():
                 raise AssertionError("no plan of the worlds has a managed route")
             case RunHttpTest() | RunJobTest():
                 return with_value(state, TESTS, facts.TestState.RUNNING) if not state[TESTS] else state

@@ -36,7 +36,10 @@ ANNOTATIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _LONG_ANNOTATION: Final = 20_000
 _SERVED: Final = frozenset({"model", "version", "serving"})
-_ELSEWHERE: Final = {"spec.stages[1].bake": "spec.stages[2].bake"}
+_ELSEWHERE: Final = {
+    "spec.stages[1].bake": "spec.stages[2].bake",
+    "spec.stages[1].mirror": "spec.stages[0].mirror",
+}
 """Where a field belongs that the fullest item of a list may not have."""
 
 _NOT_PLAYED_GOOD: Final = (

@@ -53,7 +53,9 @@ _CANARY: Final[Manifest] = {
     "maxDuration": "48h",
     "onTimeout": "Hold",
 }
+_MIRRORED: Final[Manifest] = {"mirror": "10%", "abortOn": ["error_rate > 0.5%"]}
 MERGE: Final = "application/merge-patch+json"
+_OF_MANAGED: Final = re.compile(r"httpRoute\.(managed|template)|\.mirror$")
 _REFUSED: Final = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 )
@@ -69,7 +71,7 @@ def rollout(namespace: str, model: str, version: str, *, job: bool = False, mana
         namespace,
         version,
         (
-            {"name": "staging", "traffic": "0%"},
+            {"name": "staging", "traffic": "0%", **(_MIRRORED if managed else {})},
             {**_CANARY, "tests": [test]},
             {"name": "production", "traffic": "100%", "bake": "30m", "abortOn": ["error_rate > 0.5%"]},
         ),
@@ -126,7 +128,7 @@ def full_objects() -> dict[str, Manifest]:
     """Return the good objects in which no field is left out, by kind, for the making of cases."""
     bare = {"metadata": {"name": "x"}, "kind": "Namespace", "apiVersion": "v1"}
     test = {"name": "answers", "http": _HTTP, "job": _JOB}
-    canary = {"tests": [test], "bake": "1h", "warmup": {"requests": 1, "readyFor": "1m"}}
+    canary = {"tests": [test], "bake": "1h", "warmup": {"requests": 1, "readyFor": "1m"}, "mirror": "10%"}
     routes = {
         "httpRoute": {"name": "x", "ruleName": "x", "managed": True, "template": _template("x", "x")},
         "grpcRoute": {"name": "x", "ruleName": "x"},
@@ -171,7 +173,7 @@ class CaseWorld:
     @property
     def managed(self) -> bool:
         """Whether the case is about a managed route: its Rollout begins with the hostile value, as none becomes so."""
-        return self.case.kind == "Rollout" and re.search(r"httpRoute\.(managed|template)", self.case.path) is not None
+        return self.case.kind == "Rollout" and re.search(_OF_MANAGED, self.case.path) is not None
 
     def good(self) -> Manifest:
         """Return the object of the case as it should be."""

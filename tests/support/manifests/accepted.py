@@ -177,6 +177,18 @@ ACCEPTED: Final[dict[str, Manifest]] = {
     "a managed route with every field": rollout(
         {"spec.route": {"httpRoute": {"name": "fraud", "managed": True, "template": _TEMPLATE}}}
     ),
+    "copies of requests in a stage at 0%": rollout(
+        {
+            "spec.route": {"httpRoute": {"name": "fraud", "managed": True, "template": _TEMPLATE}},
+            "spec.stages[0]": {
+                "name": "shadow",
+                "traffic": "0%",
+                "mirror": "12.5%",
+                "duration": "1h",
+                "abortOn": ["error_rate > stable + 1%"],
+            },
+        }
+    ),
     "a managed route with what it needs": rollout(
         {
             "spec.route": {

@@ -562,6 +562,38 @@ def _managed(title: str, changes: Mapping[str, Any], field: str, message: str, s
     return Refused(title, plan, field, message, server_only)
 
 
+def _mirror(title: str, changes: Mapping[str, Any], field: str, message: str) -> Refused:
+    stage = {"name": "shadow", "traffic": "0%", "mirror": "10%", "abortOn": ["error_rate > 1%"]}
+    return _managed(title, {"spec.stages[0]": stage, **changes}, field, message)
+
+
+_SHADOW: Final = "spec.stages[0]"
+_MIRRORS: Final = (
+    _mirror("a mirror of nothing", {f"{_SHADOW}.mirror": "0.0%"}, f"{_SHADOW}.mirror", "leave mirror out, or write"),
+    _mirror("a mirror above 100 %", {f"{_SHADOW}.mirror": "101%"}, f"{_SHADOW}.mirror", "should match '^(100"),
+    _mirror("a mirror as a number", {f"{_SHADOW}.mirror": 10}, f"{_SHADOW}.mirror", 'string: "integer"'),
+    _mirror(
+        "a mirror that nothing judges", {f"{_SHADOW}.abortOn": GONE}, f"{_SHADOW}.abortOn", "say when shadow is bad"
+    ),
+    _mirror(
+        "a mirror in a stage with traffic",
+        {f"{_SHADOW}.traffic": "1%"},
+        f"{_SHADOW}.mirror",
+        "leave mirror out, or put a stage with mirror and traffic: 0% before it",
+    ),
+    _mirror(
+        "a mirror in a route that is not managed",
+        {"spec.route.httpRoute": {"name": "fraud"}},
+        "spec.stages",
+        "write route.httpRoute.managed: true with a template, or leave mirror out",
+    ),
+    _mirror(
+        "a mirror in a route of another kind",
+        {"spec.route": {"grpcRoute": {"name": "fraud"}}},
+        "spec.stages",
+        "mirror needs a route that the operator makes",
+    ),
+)
 _MANAGED_ROUTES: Final = (
     _managed("a managed route without a template", {_TEMPLATE: GONE}, _ROUTE, "managed: true needs a template"),
     _managed(
@@ -660,4 +692,4 @@ _MANAGED_ROUTES: Final = (
     ),
 )
 
-REFUSED: Final = (*_TOP_LEVEL, *_MANAGED_ROUTES, *_STAGES, *_CONDITIONS, *_TESTS, *_MODEL_VERSIONS)
+REFUSED: Final = (*_TOP_LEVEL, *_MANAGED_ROUTES, *_MIRRORS, *_STAGES, *_CONDITIONS, *_TESTS, *_MODEL_VERSIONS)

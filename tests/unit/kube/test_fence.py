@@ -21,10 +21,18 @@ from serinus.api.rollout_status import RolloutStatus
 from serinus.api.route import RouteKind, RuleId
 from serinus.api.route_template import HttpRouteTemplate, ParentRef
 from serinus.api.stage_tests import JobTest
-from serinus.engine.rollout.actions import BackendShare, CreateRoute, RunJobTest, SetWeights, ShapeRoute, TestRun
+from serinus.engine.rollout.actions import (
+    BackendShare,
+    CreateRoute,
+    RunJobTest,
+    SetMirror,
+    SetWeights,
+    ShapeRoute,
+    TestRun,
+)
 from serinus.engine.rollout.decision import Event, EventReason
 from serinus.engine.rollout.outbox import actor_of
-from serinus.engine.rollout.traffic.facts import BackendKey
+from serinus.engine.rollout.traffic.facts import BackendKey, Mirror
 from serinus.errors import NotLeaderError, RefusedError
 from serinus.kube.client import KubernetesClient
 from serinus.kube.events import ApiEvents, _QueuedEvent, _Series
@@ -123,6 +131,9 @@ WRITES: dict[str, Write] = {
     ),
     "routers.managed_http_route: shape": lambda client: ManagedHttpRoutes(client).shape(
         OWNER, ShapeRoute(route=SHARES.route, template=TEMPLATE, ours=SHARES.ours)
+    ),
+    "routers.managed_http_route: mirror": lambda client: ManagedHttpRoutes(client).mirror(
+        OWNER, SetMirror(route=SHARES.route, mirror=Mirror(next(iter(SHARES.ours)), 10_000), ours=SHARES.ours)
     ),
     "kube.finalizers": lambda client: ApiFinalizers(client).set(OWNER, present=True),
     "kube.jobs.api": lambda client: ApiJobs(client).ensure(OWNER, JOB),

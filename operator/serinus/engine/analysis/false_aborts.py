@@ -3,7 +3,6 @@
 from typing import Final
 
 from serinus.api.abort_condition import AbortCondition, parse_abort_condition
-from serinus.api.quantities import NONE_OF_IT
 from serinus.api.rollout import Guards, RolloutSpec
 
 FALSE_ABORTS_PER_RUN: Final = 0.01
@@ -22,7 +21,7 @@ WARMUP_GUARDS: Final = (parse_abort_condition("error_rate > 50%"), parse_abort_c
 
 def possible_guards(plan: RolloutSpec, index: int) -> tuple[AbortCondition, ...]:
     """Return the guards that a stage may have: all those that share the bound on false aborts with what is written."""
-    if plan.guards is Guards.OFF or plan.stages[index].traffic <= NONE_OF_IT:
+    if plan.guards is Guards.OFF or not plan.conditions[index]:
         return ()
     written = {condition.metric for condition in plan.conditions[index]}
     return tuple(guard for guard in GUARDS if guard.metric not in written)

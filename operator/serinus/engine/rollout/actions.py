@@ -6,7 +6,7 @@ from serinus.api.modelversion import BackendRef
 from serinus.api.route import RuleId
 from serinus.api.route_template import HttpRouteTemplate
 from serinus.api.stage_tests import HttpCheck, JobTest
-from serinus.engine.rollout.traffic.facts import BackendKey, backend_key
+from serinus.engine.rollout.traffic.facts import BackendKey, Mirror, backend_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,23 @@ class ShapeRoute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetMirror:
+    """Have the model's rule in a managed route copy requests to one backend, or to none.
+
+    Attributes:
+        route: its name.
+        mirror: what gets copies, and of how many requests; None for nothing.
+        ours: the backends of all the model's versions, by which the rule is found where somebody has added others.
+        on_trial: the backend of the version on trial; None where no run is under way.
+    """
+
+    route: RuleId
+    mirror: Mirror | None
+    ours: frozenset[BackendKey]
+    on_trial: BackendKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TestRun:
     """Which test of which run: together with the Rollout's uid its idempotency key.
 
@@ -120,4 +137,4 @@ class SetFinalizer:
     present: bool
 
 
-Action = SetWeights | CreateRoute | ShapeRoute | RunHttpTest | RunJobTest | SetFinalizer
+Action = SetWeights | CreateRoute | ShapeRoute | SetMirror | RunHttpTest | RunJobTest | SetFinalizer

@@ -18,6 +18,7 @@ from serinus.engine.rollout.outbox import LAG, with_records
 from serinus.engine.rollout.status import described
 from serinus.engine.rollout.traffic.history import with_traffic
 from serinus.engine.rollout.traffic.managed_writes import Written, route_writes
+from serinus.engine.rollout.traffic.mirror_writes import mirror_writes
 from serinus.engine.rollout.traffic.weights import lacking_weight, planned_entries, weight_writes
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
@@ -33,6 +34,7 @@ def conclude(draft: Draft, before: RolloutStatus, situation: Situation) -> Decis
     draft = _note_timeout(_show_evidence(draft, before, situation), before, situation)
     wanted = planned_entries(draft, before, situation)
     draft, weights = weight_writes(draft, before, situation, wanted)
+    draft, mirrors = mirror_writes(draft, before, situation)
     draft, routes = route_writes(draft, before, situation)
     lacking = lacking_weight(wanted, draft, situation) if not weights else None
     draft = _track_hold(draft, situation, unwatched=lacking is not None)
@@ -41,7 +43,7 @@ def conclude(draft: Draft, before: RolloutStatus, situation: Situation) -> Decis
     draft = with_records(_announce(draft, before), before, situation)
     return Decision(
         status=draft.status,
-        actions=_in_order(weights, finalizer_change(draft, before, situation), routes, draft.tests),
+        actions=_in_order(weights, finalizer_change(draft, before, situation), (*mirrors, *routes), draft.tests),
         events=draft.events,
         requeue_after=_requeue(draft, situation),
     )
@@ -52,7 +54,7 @@ def _in_order(
 ) -> tuple[Action, ...]:
     """Return the actions in the order in which they are done: safety first, then what a higher weight rests on.
 
-    The template of a managed route comes after all weights: it delays none.
+    The mirror and the template of a managed route come after all weights: they delay none.
     """
     safe = tuple(action for action in weights if action.towards_safety)
     others = tuple(action for action in weights if not action.towards_safety)

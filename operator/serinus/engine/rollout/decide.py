@@ -30,6 +30,7 @@ from serinus.engine.rollout.stages.walk import walk
 from serinus.engine.rollout.tested_content import forget_edited
 from serinus.engine.rollout.traffic.confirmation import unsafe
 from serinus.engine.rollout.traffic.facts import RouteFacts
+from serinus.engine.rollout.traffic.mirrors import is_called
 from serinus.engine.rollout.traffic.readiness import track_readiness
 from serinus.engine.rollout.traffic.targets import choose_target, with_backends
 from serinus.engine.rollout.waiting import Waiting, WaitReason
@@ -101,7 +102,7 @@ def _situation(
     if plan is None:
         return Situation(spec=None, observed=observed, now=now, new_reason=reason, new_override=override)
     match mode_of(status, plan):
-        case Running(planned=stage) if stage is not None:
+        case Running(planned=stage) if stage is not None and is_called(stage, status):
             judged = tuple(assess(reading, stage, now) for reading in observed.readings)
         case _:
             judged = ()
@@ -228,7 +229,7 @@ def _supersede(draft: Draft, situation: PlannedSituation, pending: PendingComman
     match draft.mode:
         case Running(candidate=candidate, planned=planned) as run:
             moved = runs.has_moved(draft.status, situation.plan)
-            changed = planned is None or runs.is_reweighted(run) or runs.is_gated_since(run)
+            changed = planned is None or runs.is_reweighted(run, draft.status) or runs.is_gated_since(run)
             obsolete = candidate.version != situation.plan.version or changed or moved
             return _leave_when_ready(draft, situation) if obsolete else draft
         case Stranded(candidate=candidate):

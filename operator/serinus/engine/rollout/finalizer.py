@@ -11,7 +11,8 @@ from serinus.engine.rollout.traffic.targets import place_of
 def finalizer_change(draft: Draft, before: RolloutStatus, situation: Situation) -> SetFinalizer | None:
     """Return the change of the finalizer that the decision needs; None where it is as it should be.
 
-    It is put on before a candidate gets weight, and taken off only when nothing is left that a deletion would lose.
+    It is put on before a candidate gets weight or copies of requests, and taken off only when nothing is left that a
+    deletion would lose.
     An object that is being deleted cannot get a finalizer any more.
     """
     observed = situation.observed
@@ -32,10 +33,13 @@ def _is_needed(draft: Draft, before: RolloutStatus, situation: Situation) -> boo
 
 
 def _has_traffic(status: RolloutStatus, *, observed_before: RolloutStatus, situation: Situation) -> bool:
-    """Return whether a version on trial has weight: as the status wants it, or as the route still shows it."""
-    if isinstance(mode_of(status), Running | Stranded) and status.candidate is not None and status.candidate.weight > 0:
+    """Return whether a version on trial has weight or copies, as the status wants it or as the route still shows it."""
+    candidate, route = status.candidate, situation.observed.route
+    on_trial = candidate if isinstance(mode_of(status), Running | Stranded) else None
+    if on_trial is not None and (on_trial.weight > 0 or on_trial.mirror is not None):
         return True
-    route = situation.observed.route
+    if isinstance(route, RouteFacts) and route.mirrors:
+        return True
     trial = observed_before.candidate
     if trial is None or not isinstance(route, RouteFacts):
         return False

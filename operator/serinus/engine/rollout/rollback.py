@@ -117,7 +117,9 @@ def _record(draft: Draft, bad: Serving, rollback: Rollback, situation: Situation
     return draft.with_status(
         rollback=rollback,
         stable=_as_stable(rollback.to, status, situation) if rollback.to else None,
-        candidate=structs.replace(bad, weight=0, since=_candidate_since(status, now), not_ready_since=None),
+        candidate=structs.replace(
+            bad, weight=0, mirror=None, since=_candidate_since(status, now), not_ready_since=None
+        ),
         last_known_good=good,
         quarantined=_quarantine(status, rollback.version),
         paused=None,
@@ -208,9 +210,12 @@ def _end_without_traffic(draft: Draft, bad: Serving, rollback: Rollback) -> Draf
     rollback = structs.replace(rollback, to="", traffic_safe_at=rollback.decided_at)
     quarantined = _quarantine(draft.status, rollback.version)
     draft = draft.with_status(rollback=rollback, quarantined=quarantined, paused=None)
+    if draft.status.candidate is not None:
+        draft = draft.with_status(candidate=structs.replace(draft.status.candidate, mirror=None))
     at = rollback.decided_at
     draft = draft.end_run(bad, RunResult.ROLLED_BACK, rollback.message, at, decided_at=at)
-    message = f"{rollback.message} {rollback.version} had no traffic."
+    had = f"only copies of {bad.mirror:g}% of the requests" if bad.mirror is not None else "no traffic"
+    message = f"{rollback.message} {rollback.version} had {had}."
     return draft.with_event(EventReason.ROLLBACK_COMPLETED, message, warning=True)
 
 
@@ -250,9 +255,7 @@ def complete(draft: Draft, rollback: Rollback, situation: Situation) -> Draft:
     took = (situation.now - rollback.decided_at).total_seconds()
     bad = draft.status.candidate or Serving(version=rollback.version, weight=0, since=rollback.decided_at)
     draft = draft.with_status(rollback=structs.replace(rollback, traffic_safe_at=situation.now))
-    draft = draft.end_run(
-        bad, RunResult.ROLLED_BACK, rollback.message, situation.now, decided_at=rollback.decided_at
-    )
+    draft = draft.end_run(bad, RunResult.ROLLED_BACK, rollback.message, situation.now, decided_at=rollback.decided_at)
     serves = f"{rollback.to} serves" if rollback.to else f"{rollback.version} has no traffic any more"
     return draft.with_event(
         EventReason.ROLLBACK_COMPLETED,

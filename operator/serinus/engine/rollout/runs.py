@@ -19,6 +19,7 @@ from serinus.engine.rollout.draft import Draft, PlannedSituation, Situation
 from serinus.engine.rollout.modes import Running, Stranded
 from serinus.engine.rollout.observation import Observation
 from serinus.engine.rollout.traffic.facts import RouteFacts
+from serinus.engine.rollout.traffic.mirrors import mirror_in
 from serinus.engine.rollout.traffic.targets import (
     Adoption,
     could_take_over,
@@ -71,15 +72,17 @@ def has_moved(status: RolloutStatus, spec: RolloutSpec) -> bool:
     return route is not None and RuleId(route.kind, route.name, route.rule_name) != spec.route.rule
 
 
-def is_reweighted(run: Running) -> bool:
+def is_reweighted(run: Running, status: RolloutStatus) -> bool:
     """Return whether the plan gives the stage under way another share than the one that the version was given in it.
+
+    Or copies of another share of the requests.
 
     What was measured is about that share: the stage can pass with neither of the two.
     """
     stage = run.planned
     if stage is None or run.stage.state is StageState.PREPARING:
         return False
-    return round(run.candidate.weight * 100) != stage.traffic.parts
+    return round(run.candidate.weight * 100) != stage.traffic.parts or run.candidate.mirror != mirror_in(stage, status)
 
 
 def is_gated_since(run: Running) -> bool:

@@ -102,6 +102,9 @@ def _router_blocker(situation: PlannedSituation, route: RouteFacts) -> Waiting |
                 f"spec.stages[{index}].traffic: {kind.field} gives no smaller shares than {least}, not {stage.traffic}"
             )
             return Waiting(WaitReason.BEYOND_ROUTER, f"{message}: write a multiple of {least}.")
+        if stage.mirror is not None and not can.mirror:
+            message = f"spec.stages[{index}].mirror: {kind.field} copies no requests: leave mirror out"
+            return Waiting(WaitReason.BEYOND_ROUTER, f"{message}, or use a managed httpRoute.")
     facts = situation.observed.versions[spec.version]
     if facts.backend is None:
         return None

@@ -123,7 +123,8 @@ def _running(mode: Running, status: RolloutStatus, serving: str, spec: RolloutSp
     paused = f" Paused: {status.paused.reason}." if status.paused is not None else ""
     wanted = _percent(candidate.weight)
     share = wanted if on_route in {None, wanted} else f"{on_route}, wanted {wanted},"
-    return f"{serving}, trying {candidate.version} at {share} ({where}).{evidence}{paused}"
+    copies = f" with copies of {candidate.mirror:g}% of the requests" if candidate.mirror is not None else ""
+    return f"{serving}, trying {candidate.version} at {share}{copies} ({where}).{evidence}{paused}"
 
 
 def _why(rollback: Rollback) -> str:

@@ -17,6 +17,7 @@ from serinus.engine.rollout.actions import (
     RunHttpTest,
     RunJobTest,
     SetFinalizer,
+    SetMirror,
     SetWeights,
     ShapeRoute,
 )
@@ -83,7 +84,7 @@ class Cluster:
                 return replace(self, route=_accepted(entries, self.route.generation + 1))
             case SetFinalizer(present=present):
                 return replace(self, has_finalizer=present)
-            case CreateRoute() | ShapeRoute() | RunHttpTest() | RunJobTest():
+            case CreateRoute() | ShapeRoute() | SetMirror() | RunHttpTest() | RunJobTest():
                 # The route is taken for one that is there and as it should be.
                 return self
             case _:

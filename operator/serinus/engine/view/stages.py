@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from serinus.api.conditions import ConditionStatus, ConditionType, find_condition
-from serinus.api.rollout import RolloutSpec
+from serinus.api.rollout import RolloutSpec, Stage
 from serinus.api.rollout_status import CurrentStage, Phase, RolloutStatus, RunResult, StageState, TrafficPoint
 from serinus.api.route import RuleId
 from serinus.engine.analysis.text import span
@@ -59,13 +59,18 @@ def stages_of(
         views.append(
             StageView(
                 name=stage.name,
-                traffic=str(stage.traffic),
+                traffic=traffic_text(stage),
                 mark=_mark_of(index, status, standing),
                 state=here.state.value if here is not None and status.rollback is None else "",
                 length=_length(here, status, watch, now) if here is not None else span(watch) if watch else "",
             )
         )
     return tuple(views)
+
+
+def traffic_text(stage: Stage) -> str:
+    """Return the traffic that a stage gives, and of which percentage of the requests it gives copies."""
+    return f"{stage.traffic} mirror {stage.mirror}" if stage.mirror is not None else str(stage.traffic)
 
 
 def _mark_of(index: int, status: RolloutStatus, standing: Standing) -> Mark:

@@ -9,11 +9,12 @@ from serinus.engine.rollout.actions import (
     RunHttpTest,
     RunJobTest,
     SetFinalizer,
+    SetMirror,
     SetWeights,
     ShapeRoute,
 )
 from serinus.errors import ConflictError, TransientError
-from serinus.ports.cluster_state import Meta, Record
+from serinus.ports.cluster_state import Meta, Record, RouteRecord
 from serinus.ports.services import Guard
 from serinus.reconcile.ports import Ports
 from serinus.reconcile.rollouts.http_tests import HttpTestRunner
@@ -47,13 +48,11 @@ async def act(  # noqa: PLR0913 - the parts of an action's effect
     match action:
         case SetWeights():
             on_change(await ports.router.set_weights(owner.key.namespace, action, guard=guard))
-        case CreateRoute():
-            made = await ports.managed_routes.create(owner, action, guard=guard)
-            on_change(made)
-            if made.made_for != owner.uid:
+        case CreateRoute() | ShapeRoute() | SetMirror():
+            route = await _on_managed_route(ports, owner, action, guard)
+            on_change(route)
+            if isinstance(action, CreateRoute) and route.made_for != owner.uid:
                 raise ConflictError(f"{action.route.title} exists, and was not made for Rollout {owner.key}")
-        case ShapeRoute():
-            on_change(await ports.managed_routes.shape(owner, action, guard=guard))
         case SetFinalizer(present=present):
             written = await ports.finalizers.set(owner, present=present)
             if written.has_finalizer != present:
@@ -65,5 +64,19 @@ async def act(  # noqa: PLR0913 - the parts of an action's effect
             tests.start(owner, action)
         case RunJobTest():
             await jobs.run(owner, action)
+        case _:
+            assert_never(action)
+
+
+async def _on_managed_route(
+    ports: Ports, owner: Meta, action: CreateRoute | ShapeRoute | SetMirror, guard: Guard
+) -> RouteRecord:
+    match action:
+        case CreateRoute():
+            return await ports.managed_routes.create(owner, action, guard=guard)
+        case ShapeRoute():
+            return await ports.managed_routes.shape(owner, action, guard=guard)
+        case SetMirror():
+            return await ports.managed_routes.mirror(owner, action, guard=guard)
         case _:
             assert_never(action)

@@ -130,9 +130,10 @@ class Exposition:
                 yield role, weights.get(key, 0) / total
 
     def _observed(self, record: RolloutRecord) -> Mapping[str, float]:
-        share = self.tracker.share(record)
+        share, trial = self.tracker.share(record), record.status.candidate
         total = share.total
-        if total < ENOUGH_REQUESTS:
+        # Copies are no share of the traffic: no user gets their answers.
+        if total < ENOUGH_REQUESTS or (trial is not None and trial.mirror is not None):
             return {}
         candidate = share.candidate / total
         return {"stable": 1 - candidate, "candidate": candidate}

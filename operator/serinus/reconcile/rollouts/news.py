@@ -51,5 +51,5 @@ def _outcome(analysis: StageAnalysis, now: datetime) -> Hashable:
     """Return what a decision can change with."""
     stage = analysis.terms[0]
     verdicts = tuple((verdict_of(one, stage, now), one.coarse, one.stable_too) for one in analysis.progress)
-    contradicted = analysis.share.contradicts(stage.traffic.parts / 10_000)
+    contradicted = analysis.share.contradicts(stage.request_share)
     return analysis.stage, analysis.unread_until, analysis.failures, verdicts, contradicted

@@ -30,7 +30,7 @@ from serinus.engine.rollout.traffic.route_plan import choose_rule, with_ports
 from serinus.engine.rollout.traffic.targets import on_trial
 from serinus.engine.rollout.waiting import WaitReason
 from serinus.engine.versions.admission import Review
-from serinus.ports.cluster_state import JobRecord, ModelVersionRecord, PodFacts, RolloutRecord
+from serinus.ports.cluster_state import JobRecord, ModelVersionRecord, PodFacts, RolloutRecord, RouteRecord
 from serinus.reconcile.cache import ClusterCache
 from serinus.reconcile.modelversions.admission_cache import AdmissionCache
 from serinus.reconcile.rollouts.managed_route import is_made_for, managed_route, template_of
@@ -227,7 +227,16 @@ def _route(cache: ClusterCache, rollout: RolloutRecord, ref: RuleId) -> RouteFac
         written_by=record.written_by,
         can=can,
         not_ours=foreign,
+        mirrors=record.rules[position].mirrors if _may_be_shaped(rollout, record) else None,
     )
+
+
+def _may_be_shaped(rollout: RolloutRecord, record: RouteRecord) -> bool:
+    """Return whether the operator has made a route for this Rollout, so that more than its weights is the operator's.
+
+    With ``--cascade=orphan`` the API server takes it from a Rollout that is being deleted.
+    """
+    return record.shape is not None and (is_made_for(rollout, record) or (rollout.deleting and not record.made_for))
 
 
 def _named_backends(cache: ClusterCache, record: RolloutRecord) -> frozenset[BackendKey]:

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from serinus.api.names import ObjectKey
 from serinus.api.rollout_status import RolloutStatus
-from serinus.engine.rollout.actions import Action, CreateRoute, SetFinalizer, SetWeights, ShapeRoute
+from serinus.engine.rollout.actions import Action, CreateRoute, SetFinalizer, SetMirror, SetWeights, ShapeRoute
 from serinus.engine.rollout.decision import Event
 from serinus.engine.rollout.status import write_refused
 from serinus.engine.rollout.told_once import told_once
@@ -317,7 +317,7 @@ def _may_go_without(action: Action, attempt: Attempt) -> bool:
     Only where it reports a rollback: no weight rests on either then, and a status that speaks of traffic which is gone
     is worse than records that a deletion would lose, or than a route that is not as its template says.
     """
-    optional = isinstance(action, ShapeRoute) or (isinstance(action, SetFinalizer) and action.present)
+    optional = isinstance(action, ShapeRoute | SetMirror) or (isinstance(action, SetFinalizer) and action.present)
     if not optional or attempt.decision.status.rollback is None:
         return False
     return not any(isinstance(other, SetWeights) for other in attempt.others)

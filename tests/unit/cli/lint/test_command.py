@@ -37,7 +37,7 @@ mean abortOn? [unknown-field]
 rollout.yaml:13:7: Rollout fraud-detector: spec.stages[0].abortOn[0]: write 200ms or 200s: a latency needs a limit in \
 ms or s [rule]
 rollout.yaml:14:5: Rollout fraud-detector: spec.stages[1].abortOn: a stage with traffic needs abortOn, a stage at 0% \
-has nothing to judge: say when production is bad, such as abortOn: ["error_rate > 1%"] [rule]
+has nothing to judge without mirror: say when production is bad, such as abortOn: ["error_rate > 1%"] [rule]
 """
 
 

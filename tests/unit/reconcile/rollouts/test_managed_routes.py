@@ -170,3 +170,59 @@ async def test_a_rollout_that_is_deleted_without_its_route_leaves_all_traffic_wi
         await until(lambda: (RolloutRecord, key()) not in rig.cluster.objects, why="the Rollout to go", within=30)
         assert (rig.weight("1.0.0"), rig.weight("2.0.0")) in {(10_000, 0), (10_000, None)}
         assert writes(rig, "route") == 0
+
+
+def shadowed_plan() -> RolloutSpec:
+    raw = {"parentRefs": [{"name": "public"}], "hostnames": ["a.example"]}
+    shadow = {"name": "shadow", "traffic": "0%", "mirror": "10%", "duration": "30m", "abortOn": ["error_rate > 1%"]}
+    end = {"name": "production", "traffic": "100%", "abortOn": ["error_rate > 1%"]}
+    route_of_plan = {"httpRoute": {"name": "fraud", "managed": True, "template": raw}}
+    return spec_for("fraud", route=route_of_plan, stages=[shadow, end])
+
+
+def shadowed() -> Rig:
+    rig = managed()
+    rig.cluster.put(replace(rig.cluster.rollout(key()), spec=shadowed_plan()))
+    return rig
+
+
+def copied_to(rig: Rig) -> list[str]:
+    return [mirror.key.name for rule in rig.cluster.route(key()).rules for mirror in rule.mirrors]
+
+
+@in_virtual_time
+async def test_copies_begin_with_their_stage_and_end_with_an_abort() -> None:
+    rig = shadowed()
+    async with rig.running():
+        await until(lambda: rig.status().candidate is not None and copied_to(rig), why="copies", within=60)
+        assert copied_to(rig) == ["fraud-v2-0-0"]
+        assert rig.weight("2.0.0") == 0
+        rig.cluster.put(replace(rig.cluster.rollout(key()), commands={Command.ABORT.value: "seen enough"}))
+        await rig.reaches(Phase.ROLLED_BACK)
+        assert copied_to(rig) == []
+
+
+@in_virtual_time
+async def test_copies_that_cannot_be_ended_do_not_keep_a_rollback_out_of_the_status_and_end_later() -> None:
+    rig = shadowed()
+    async with rig.running(resync_every=60):
+        await until(lambda: copied_to(rig), why="copies", within=60)
+        rig.managed_routes.faults.always["fraud"] = RefusedError("a webhook says no")
+        rig.cluster.put(replace(rig.cluster.rollout(key()), commands={Command.ABORT.value: "seen enough"}))
+        await rig.reaches(Phase.ROLLED_BACK, within=60)
+        assert copied_to(rig) == ["fraud-v2-0-0"]
+        rig.managed_routes.faults.always.clear()
+        await until(lambda: copied_to(rig) == [], why="no copies", within=400)
+
+
+@in_virtual_time
+async def test_another_process_goes_on_with_the_copies_without_a_write() -> None:
+    rig = shadowed()
+    async with rig.running():
+        await until(lambda: rig.status().stage is not None and copied_to(rig), why="copies", within=60)
+        await a_minute(rig)
+    written = writes(rig, "mirror")
+    successor = Rig(rig.cluster, rig.source, epoch=8)
+    async with successor.running(resync_every=30):
+        await a_minute(successor)
+    assert (writes(rig, "mirror"), copied_to(rig)) == (written, ["fraud-v2-0-0"])

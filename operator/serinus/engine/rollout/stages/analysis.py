@@ -15,6 +15,7 @@ from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.stages.following import following_stage, needs_approval
 from serinus.engine.rollout.stages.preparation import no_rollback_target, unchecked_candidate, unready_candidate
 from serinus.engine.rollout.traffic.confirmation import share_mismatch, unconfirmed
+from serinus.engine.rollout.traffic.mirrors import is_called
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 
@@ -56,7 +57,8 @@ def analyze(draft: Draft, run: Running, stage: Stage, situation: PlannedSituatio
     """Watch for as long as the stage says, then pass only on evidence."""
     left = stage.watch.value - run.stage.elapsed_in_state(situation.now)
     end = situation.now + left
-    if left > timedelta(0) and not approvals.given(draft.status, situation):
+    watched = is_called(stage, draft.status)
+    if left > timedelta(0) and watched and not approvals.given(draft.status, situation):
         return draft.with_waiting(_watched_for(stage, end, situation))
     lacking = lacking_to_pass(draft, run, situation)
     if lacking is not None:
@@ -112,7 +114,8 @@ def lacking_to_pass(draft: Draft, run: Running, situation: PlannedSituation) -> 
     for judged, evidence in zip(situation.judged, situation.evidence, strict=True):
         if judged.holds:
             return Waiting(WaitReason((evidence.cause or evidence.verdict).value), evidence.message)
-    if run.planned is not None and len(situation.written) != len(run.planned.abort_on):
+    stage = run.planned
+    if stage is not None and is_called(stage, draft.status) and len(situation.written) != len(stage.abort_on):
         return Waiting(WaitReason.EVIDENCE_PENDING, "The metrics of this stage have not been asked yet.")
     return (
         _not_called(situation)

@@ -10,6 +10,7 @@ from serinus.engine.rollout.draft import Draft, PlannedSituation
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.traffic.confirmation import planned
 from serinus.engine.rollout.traffic.facts import RouteFacts
+from serinus.engine.rollout.traffic.mirrors import mirror_in
 from serinus.engine.rollout.traffic.route_plan import Unplannable
 from serinus.engine.rollout.traffic.targets import choose_target, is_ready, unfit, usable
 from serinus.engine.rollout.waiting import Waiting, WaitReason
@@ -25,7 +26,7 @@ def prepare(draft: Draft, run: Running, stage: Stage, situation: PlannedSituatio
     )
     if lacking is None and stage.traffic > NONE_OF_IT:
         lacking = no_rollback_target(draft, run, situation)
-    moved = structs.replace(candidate, weight=stage.traffic.parts / 100)
+    moved = structs.replace(candidate, weight=stage.traffic.parts / 100, mirror=mirror_in(stage, draft.status))
     shifted = draft.with_status(candidate=moved).to_state(run.stage, StageState.SHIFTING, situation.now)
     lacking = lacking or _too_coarse(shifted, situation)
     if lacking is not None:

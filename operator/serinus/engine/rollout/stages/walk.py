@@ -66,9 +66,11 @@ def _shift(draft: Draft, run: Running, situation: PlannedSituation) -> Draft:
     if problem is not None:
         return draft.with_waiting(problem)
     shifted = draft.to_state(run.stage, StageState.TESTING, situation.now)
-    if not run.candidate.weight:
+    if not run.candidate.weight and run.candidate.mirror is None:
         return shifted
     share = f"{run.candidate.version} has {run.candidate.weight:g}%"
+    if run.candidate.mirror is not None:
+        share = f"{run.candidate.version} gets copies of {run.candidate.mirror:g}% of the requests"
     return shifted.with_event(
         EventReason.TRAFFIC_SHIFTED, f"{share}: the gateway has accepted it (stage {run.stage.name})."
     )
@@ -101,10 +103,12 @@ def _enter_next(draft: Draft, run: Running, situation: PlannedSituation) -> Draf
         return promote(draft, run.candidate, situation)
     stage, now = situation.plan.stages[index], situation.now
     current = CurrentStage(index=index, name=stage.name, state=StageState.PREPARING, since=now, state_since=now)
-    entered = draft.with_status(stage=current, evidence=(), tests=())
+    # The copies end with the stage, also where the next one has to wait.
+    trial = structs.replace(run.candidate, mirror=None)
+    entered = draft.with_status(stage=current, candidate=trial, evidence=(), tests=())
     if stage.traffic > NONE_OF_IT and (run.candidate.weight > 0 or gated):
         # The weight rises on evidence and approvals of this moment: what the next stage lacks is awaited in this one.
-        lacking = prepare(entered, Running(run.candidate, current, stage), stage, situation).waiting
+        lacking = prepare(entered, Running(trial, current, stage), stage, situation).waiting
         if lacking is not None:
             return draft.with_waiting(lacking)
     return entered

@@ -19,7 +19,7 @@ class RouterCapabilities:
         services_only: whether every backend is a core Service; otherwise any kind can be named, such as InferencePool.
         acceptance: whether the controller of the data plane always reports that it carries the object as it stands.
             Where it does not, the route itself and the observed share of the requests are what is known.
-        mirror: whether requests can be copied to a backend whose answers nobody sees.
+        mirror: whether it has requests copied to a backend whose answers nobody sees, in a route that it manages.
         header_match: whether requests with a header can be sent to a backend.
         drift: whether a weight that somebody else changes is seen and put right.
     """
@@ -29,10 +29,13 @@ class RouterCapabilities:
     subsets: bool = False
     services_only: bool = False
     acceptance: bool = True
-    mirror: bool = True
+    mirror: bool = False
     header_match: bool = True
     drift: bool = True
 
 
 GATEWAY_API: Final = RouterCapabilities()
-"""What the routes of the Gateway API can do."""
+"""What every route of the Gateway API can do."""
+
+HTTP_ROUTE: Final = RouterCapabilities(mirror=True)
+"""What an HTTPRoute can do."""

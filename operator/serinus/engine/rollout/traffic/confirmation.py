@@ -9,6 +9,7 @@ from serinus.engine.rollout.draft import Situation
 from serinus.engine.rollout.modes import RollingBack, Running, Stranded, mode_of
 from serinus.engine.rollout.observation import Observation
 from serinus.engine.rollout.traffic.facts import BackendKey, RouteEntry, RouteFacts, RouteProblem
+from serinus.engine.rollout.traffic.mirrors import mirror_mismatch, mirrors_of
 from serinus.engine.rollout.traffic.route_plan import AcceptanceState, Unplannable, accepted, carried, plan_entries
 from serinus.engine.rollout.traffic.targets import filters_source, our_backends, place_of, shares_for
 from serinus.engine.rollout.waiting import Waiting, WaitReason
@@ -64,6 +65,8 @@ def unconfirmed_by(
         return Waiting(wanted.reason, wanted.message)
     if wanted != route.entries:
         return Waiting(WaitReason.WEIGHT_PENDING, "The weights are being written to the route.")
+    if route.mirrors is not None and route.mirrors != mirrors_of(status, observed):
+        return Waiting(WaitReason.WEIGHT_PENDING, "The mirror is being written to the route.")
     stranger = _unknown_backends(status, observed, route)
     if stranger is not None:
         return stranger
@@ -136,7 +139,11 @@ def share_mismatch(status: RolloutStatus, situation: Situation) -> Waiting | Non
     as those that an operator wrote and could not report before it ended, says nothing of these.
     """
     candidate, stable, seen = status.candidate, status.stable, situation.observed.share
-    if candidate is None or stable is None or not 0 < candidate.weight < _ALL:
+    if candidate is None or stable is None:
+        return None
+    if candidate.mirror is not None and isinstance(mode_of(status), Running):
+        return mirror_mismatch(candidate.version, candidate.mirror, seen)
+    if not 0 < candidate.weight < _ALL:
         return None
     if not seen.contradicts(candidate.weight / 100):
         return None

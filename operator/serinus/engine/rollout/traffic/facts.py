@@ -60,6 +60,13 @@ class RouteEntry:
     filters: str = ""
 
 
+class Mirror(NamedTuple):
+    """A backend that gets copies of a rule's requests, and of how many ten-thousandths of them."""
+
+    key: BackendKey
+    parts: int
+
+
 @dataclass(frozen=True, slots=True)
 class ParentFacts:
     """What one controller reports of one parent of the route (a Gateway's listener).
@@ -91,6 +98,8 @@ class RouteFacts:
         can: what the route's router can do.
         not_ours: why a managed route may not be changed, during a run: somebody has put another one in its place. Only
             a version that is given up loses its traffic in it. None where it may.
+        mirrors: what gets copies of the rule's requests, in order; None where that is not the operator's to set, since
+            it has not made the route for this Rollout.
     """
 
     generation: int
@@ -99,6 +108,7 @@ class RouteFacts:
     written_by: str = ""
     can: RouterCapabilities = GATEWAY_API
     not_ours: "RouteProblem | None" = None
+    mirrors: tuple[Mirror, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

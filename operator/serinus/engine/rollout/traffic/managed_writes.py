@@ -8,7 +8,7 @@ from serinus.api.quantities import WEIGHT_SCALE, Share
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
 from serinus.api.route_template import HttpRouteTemplate
-from serinus.engine.rollout.actions import BackendShare, CreateRoute, ShapeRoute
+from serinus.engine.rollout.actions import BackendShare, CreateRoute, SetMirror, ShapeRoute
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Idle
@@ -25,7 +25,7 @@ from serinus.engine.rollout.waiting import WaitReason
 _NOTHING: RouteFacts = RouteFacts(generation=0, entries=(), parents=())
 """The rule of a route that is not there: nobody has any traffic."""
 
-Written = tuple[CreateRoute | ShapeRoute, ...]
+Written = tuple[CreateRoute | ShapeRoute | SetMirror, ...]
 
 
 def route_writes(draft: Draft, before: RolloutStatus, situation: Situation) -> tuple[Draft, Written]:

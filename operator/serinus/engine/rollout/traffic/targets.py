@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from serinus.api.modelversion import BackendRef
 from serinus.api.quantities import WEIGHT_SCALE
 from serinus.api.rollout import RolloutSpec
@@ -283,10 +285,4 @@ def with_backends(serving: Serving | None, observed: Observation) -> Serving | N
     facts = observed.versions.get(serving.version)
     if facts is None or facts.backend is None:
         return serving
-    return Serving(
-        version=serving.version,
-        weight=serving.weight,
-        since=serving.since,
-        backend=facts.backend,
-        not_ready_since=serving.not_ready_since,
-    )
+    return structs.replace(serving, backend=facts.backend)
