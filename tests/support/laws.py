@@ -11,7 +11,7 @@ the status and what the route shows is derived again in support.law_terms.
 | 4 Verdict in force | ``verdict_in_force`` | every decision |
 | 5 Safety has its own lane | ``safety_first`` | every decision; queues and workers: tests of the reconcilers |
 | 6 Watched | none here: the analysis tracker's | tests/unit/reconcile/rollouts |
-| 7 Nothing swallowed | ``nothing_swallowed`` | every decision; at rest: ``every_token_answered`` |
+| 7 Nothing swallowed | ``nothing_swallowed``, ``pause_kept`` | every decision; at rest: ``every_token_answered`` |
 | 8 Unreadable is not empty | ``unreadable_is_not_empty`` | every decision |
 | 9 Only the leader writes | none here: the lease's and the client's | tests/unit/reconcile, tests/unit/kube |
 | 10 Outbox kept | ``outbox_kept`` | every decision; rest: ``deletion_ends``; once gone: ``nothing_left_behind`` |
@@ -374,6 +374,21 @@ def _may_wait(step: Step, verb: Command) -> bool:
     return crowded or rolling
 
 
+def pause_kept(step: Step) -> str | None:
+    """A pause ends by a resume, or with the rollback of the run that it holds; without a run it holds the next one."""
+    before, after = step.before, step.after
+    if before.paused is None:
+        return None
+    if EventReason.ROLLOUT_RESUMED in step.events or step.observed.deleted:
+        return ""
+    if after.run != before.run:
+        return "a run begins in a pause"
+    if after.paused is not None:
+        return ""
+    held = is_running(before) or is_stranded(before)
+    return "" if held and after.rollback is not None else "the pause is over although nobody has resumed"
+
+
 def unreadable_is_not_empty(step: Step) -> str | None:
     """An unreadable status is kept to the letter; an unreadable spec lets nothing start, rise or end."""
     if step.observed.status_problem:
@@ -521,6 +536,7 @@ LAWS: Final[tuple[Law, ...]] = (
     verdict_in_force,
     safety_first,
     nothing_swallowed,
+    pause_kept,
     unreadable_is_not_empty,
     outbox_kept,
     no_weight_without_evidence,

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from serinus.api.rollout_status import (
     MAX_QUARANTINED,
+    Pause,
     Rollback,
     RolloutStatus,
     RunResult,
@@ -122,8 +123,13 @@ def _record(draft: Draft, bad: Serving, rollback: Rollback, situation: Situation
         ),
         last_known_good=good,
         quarantined=_quarantine(status, rollback.version),
-        paused=None,
+        paused=_pause_left(draft),
     )
+
+
+def _pause_left(draft: Draft) -> Pause | None:
+    """Return the pause that outlives a rollback: one of a run ends with it, one without a run holds the next one."""
+    return None if isinstance(draft.mode, Running | Stranded) else draft.status.paused
 
 
 def _as_stable(version: str, status: RolloutStatus, situation: Situation) -> Serving:
@@ -209,7 +215,7 @@ def _end_without_traffic(draft: Draft, bad: Serving, rollback: Rollback) -> Draf
     """End the run of a version that has no traffic to lose."""
     rollback = structs.replace(rollback, to="", traffic_safe_at=rollback.decided_at)
     quarantined = _quarantine(draft.status, rollback.version)
-    draft = draft.with_status(rollback=rollback, quarantined=quarantined, paused=None)
+    draft = draft.with_status(rollback=rollback, quarantined=quarantined, paused=_pause_left(draft))
     if draft.status.candidate is not None:
         draft = draft.with_status(candidate=structs.replace(draft.status.candidate, mirror=None))
     at = rollback.decided_at

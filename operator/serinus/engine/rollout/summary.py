@@ -48,7 +48,7 @@ def _story(mode: Mode, status: RolloutStatus, situation: Situation, shares: Shar
             )
         case RolledBack(rollback=rollback):
             at = clock(rollback.decided_at)
-            return f"{serving}. {rollback.version} was rolled back at {at}: {_why(rollback)}"
+            return f"{serving}. {rollback.version} was rolled back at {at}: {_why(rollback)}{_paused(status)}"
         case _:
             assert_never(mode)
 
@@ -120,11 +120,14 @@ def _running(mode: Running, status: RolloutStatus, serving: str, spec: RolloutSp
         f"{one.name} {one.value} (limit {one.threshold})" for one in status.evidence if one.value and not one.guard
     ]
     evidence = f" {', '.join(figures)}." if figures else ""
-    paused = f" Paused: {status.paused.reason}." if status.paused is not None else ""
     wanted = _percent(candidate.weight)
     share = wanted if on_route in {None, wanted} else f"{on_route}, wanted {wanted},"
     copies = f" with copies of {candidate.mirror:g}% of the requests" if candidate.mirror is not None else ""
-    return f"{serving}, trying {candidate.version} at {share}{copies} ({where}).{evidence}{paused}"
+    return f"{serving}, trying {candidate.version} at {share}{copies} ({where}).{evidence}{_paused(status)}"
+
+
+def _paused(status: RolloutStatus) -> str:
+    return f" Paused: {status.paused.reason}." if status.paused is not None else ""
 
 
 def _why(rollback: Rollback) -> str:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import (
     PastRun,
+    Pause,
     Phase,
     Rollback,
     RolloutStatus,
@@ -197,17 +198,23 @@ def _day_and_time(at: datetime, now: datetime) -> str:
 def _why(subject: Subject) -> tuple[str, ...]:
     status = subject.status
     if status.rollback is not None and status.phase in {Phase.ROLLED_BACK, Phase.ROLLING_BACK, Phase.PAUSED}:
-        return why_rolled_back(status.rollback)
+        return why_rolled_back(status.rollback) + _why_paused(status.paused)
     if status.reason == WaitReason.QUARANTINED.value and status.history:
         last = status.history[0]
         if last.result is RunResult.ROLLED_BACK and subject.spec is not None and last.version != subject.spec.version:
             return (f"{last.version} was rolled back at {clock(last.ended_at)}: {last.reason}",)
     if status.paused is not None:
-        by = f" by {status.paused.requested_by}" if status.paused.requested_by else ""
-        return (f"Paused{by} at {clock(status.paused.at)}: {status.paused.reason}",)
+        return _why_paused(status.paused)
     if subject.spec_problem:
         return (subject.spec_problem,)
     return ()
+
+
+def _why_paused(pause: Pause | None) -> tuple[str, ...]:
+    if pause is None:
+        return ()
+    by = f" by {pause.requested_by}" if pause.requested_by else ""
+    return (f"Paused{by} at {clock(pause.at)}: {pause.reason}",)
 
 
 def why_rolled_back(rollback: Rollback) -> tuple[str, ...]:
@@ -251,10 +258,11 @@ def _commands(subject: Subject, standing: Standing) -> tuple[CommandView, ...]:
         return CommandView(line=f"kubectl serinus {words}", effect=effect)
 
     explain = command(f"explain {where}", "why, with the queries")
+    resume = (command(f"resume {where}", "let the next run begin"),) if status.paused is not None else ()
     if status.phase is Phase.ROLLED_BACK or status.reason == WaitReason.QUARANTINED.value:
         wanted = subject.spec.version if subject.spec is not None else ""
         retried = (command(f"retry {where}", f"run {wanted} again"),) if wanted in status.quarantined else ()
-        return explain, *retried
+        return explain, *retried, *resume
     if status.phase is Phase.ROLLING_BACK:
         return (explain,)
     if status.paused is not None:

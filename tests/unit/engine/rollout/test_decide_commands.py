@@ -153,6 +153,24 @@ def test_a_promoted_version_that_is_taken_back_later_is_in_the_history_from_the_
     assert promoted.started_at < promoted.ended_at < back.started_at <= back.ended_at
 
 
+def test_a_pause_without_a_run_outlives_a_rollback_and_holds_the_next_run() -> None:
+    world = World().run(Phase.HEALTHY).command(Command.PAUSE, "no new version before the audit").settle()
+    world.command(Command.ROLLBACK, "wrong scores").run(Phase.ROLLED_BACK)
+    assert "no new version before the audit" in world.status.summary
+    world.wish("3.0.0").settle()
+    assert (world.status.reason, world.status.candidate) == ("Paused", None)
+
+    world.command(Command.RESUME).settle()
+    assert world.status.candidate is not None
+    assert world.status.candidate.version == "3.0.0"
+
+
+def test_a_pause_of_a_run_ends_with_its_rollback() -> None:
+    world = in_canary().command(Command.PAUSE).settle()
+    world.command(Command.ABORT).run(Phase.ROLLED_BACK)
+    assert world.status.paused is None
+
+
 def test_rollback_without_a_target_is_ignored_with_an_event() -> None:
     world = World(spec=a_spec("1.0.0")).run(Phase.HEALTHY).command(Command.ROLLBACK)
 

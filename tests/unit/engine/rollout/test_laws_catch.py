@@ -14,7 +14,7 @@ from msgspec import structs
 
 from serinus.api.names import Command
 from serinus.api.rollout_status import CurrentStage, RolloutStatus
-from serinus.engine.rollout import causes, commands, conclude, decide, finalizer, rollback, runs
+from serinus.engine.rollout import causes, commands, conclude, decide, finalizer, rollback, runs, start_blockers
 from serinus.engine.rollout import status as described
 from serinus.engine.rollout.actions import SetFinalizer
 from serinus.engine.rollout.stages import analysis, walk
@@ -238,6 +238,8 @@ DEFECTS: Final = (
         _keeps_draft(commands, "forget_withdrawn"),
     ),
     Defect("nothing_swallowed", "nothing is acknowledged", "abort; pause", _keeps_draft(commands, "acknowledged")),
+    Defect("pause_kept", "a pause is forgotten", "pause", _after(lambda _: {"paused": None})),
+    Defect("pause_kept", "a run begins in a pause", "pause", _returns(start_blockers, "held_by_people", None)),
     Defect(
         "unreadable_is_not_empty",
         "an unreadable status is taken for an empty one",
