@@ -19,7 +19,7 @@ from support.dynamodb.place import DynamoDbPlace, settings_at
 from support.fenced.blocks import blocks_of
 from support.fenced.commands import ROOT
 from support.fenced.folders import page_folder, run
-from support.fenced.runs import STANDS_FOR, Line, Where, expected, lines_of, where
+from support.fenced.runs import Line, Where, expected, lines_of, where
 from support.registry.place import BY, audit_entry, register
 
 __all__ = ["moto"]
@@ -27,6 +27,8 @@ __all__ = ["moto"]
 PAGES: Final = sorted((ROOT / "docs").rglob("*.md"))
 LINES: Final = [line for page in PAGES for line in lines_of(list(blocks_of(page, ROOT))) if where(line) is Where.FLEET]
 _FIRST: Final = "docs/how-to/registry-on-dynamodb.md"
+_BUCKET: Final = "s3://…"
+_EMULATOR: Final = "http://127.0.0.1:8000"
 _LAST: Final = re.compile("release-cluster")
 _OLD: Final = datetime(2015, 3, 1, tzinfo=UTC)
 """So long ago that a retention of seven years is over."""
@@ -49,10 +51,8 @@ def _fill(endpoint: str) -> None:
 
 
 def _problem(line: Line, folder: Path, environment: dict[str, str], endpoint: str) -> str:
-    text = line.text
-    for pattern, written in STANDS_FOR.items():
-        text = re.sub(pattern, written.format_map({"dynamodb": endpoint}), text) if "dynamodb" in written else text
-    done = run(line, text.replace("s3://…", "archive"), page_folder(folder, line.page), environment)
+    text = line.text.replace(_EMULATOR, endpoint).replace(_BUCKET, "archive")
+    done = run(line, text, page_folder(folder, line.page), environment)
     if done.returncode in expected(line) and "Traceback" not in done.stderr:
         return ""
     return f"{line.place}: {text}: status {done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}"

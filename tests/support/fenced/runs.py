@@ -59,8 +59,7 @@ STANDS_FOR: Final[Mapping[str, str]] = {
     r"(?<=annotate namespace )(ml|fraud)\b": "{namespace}",
     r"\b(NAME|ROUTE)\b": "{model}",
     r"http://127\.0\.0\.1:9090": "{prometheus}",
-    r"'s3://audit-archive/serinus\?region=eu-central-1'|s3://fraud-archive/audit|(?<=--archive )s3://…": "archive",
-    r"http://127\.0\.0\.1:8000": "{dynamodb}",
+    r"'s3://audit-archive/serinus\?region=eu-central-1'|s3://fraud-archive/audit": "archive",
 }
 """By a pattern of what a reader replaces, what a test on a cluster writes there."""
 
