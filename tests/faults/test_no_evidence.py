@@ -65,14 +65,14 @@ async def test_a_canary_without_traffic_holds_at_5_percent_and_says_how_many_req
 ) -> None:
     await place.stand((staging(), canary("2s", minRequests=40), production("2s")), STABLE, GOOD)
     await place.want(GOOD)
-    analysing = await place.until_stage("canary", StageState.ANALYZING)
-    assert analysing.stage is not None
-    held = await _after(place, analysing.stage.state_since + timedelta(seconds=8))
+    await place.until_stage("canary", StageState.ANALYZING)
+    told = await place.until(lambda seen: seen.status.reason == "NoTraffic", within=SOON, what="NoTraffic")
+    held = await _after(place, datetime.now(UTC) + timedelta(seconds=6))
 
+    assert (held.reason, held.stage) == ("NoTraffic", told.stage)
     assert held.stage is not None
     assert (held.stage.name, held.stage.state, held.phase) == ("canary", StageState.ANALYZING, Phase.PROGRESSING)
     assert await place.weights() == {backend_of(STABLE): 9500, backend_of(GOOD): 500}
-    assert held.reason == "NoTraffic"
     assert "40" in held.next_action, held.next_action
     assert [one.cause for one in held.evidence if one.cause is None] == []
 

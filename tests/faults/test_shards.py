@@ -33,7 +33,9 @@ LOST = 3
 """The exit status of an operator that has lost a Lease."""
 
 FEW = {"minRequests": 5}
-EARLY_PLAN = (staging(), canary("15s", traffic="50%", **FEW), production("1s", **FEW))
+# So long that the replica is killed in the midst of it: at its end the route may have the next share already, and the
+# status not yet, so that the next replica gives the stage's share again first.
+EARLY_PLAN = (staging(), canary("30s", traffic="50%", **FEW), production("1s", **FEW))
 LATE_PLAN = (staging(), canary("3s", traffic="50%", **FEW), production("1s", **FEW))
 RATE = 4.0
 

@@ -36,6 +36,7 @@ _FIELDS: Final[dict[str, list[Any]]] = {
     "for": ["1s", "10m"],
     "minRequests": [1, 100_000],
     "warmup": [{"requests": 1}, {"readyFor": "1h"}],
+    "mirror": ["1%", "100%"],
     "sensitivity": ["Fast", "Balanced", "Careful"],
     "blip": ["1s", "30s"],
     "burst": [1, 20],
@@ -119,8 +120,8 @@ def _remove(spec: Manifest, random: Random) -> str:
 
 def _reorder(spec: Manifest, random: Random) -> str:
     """Swap the contents of two stages and leave them their shares, so that the order stays valid."""
-    first, second = random.sample(range(len(spec["stages"])), 2)
     stages = spec["stages"]
+    first, second = random.sample(range(len(stages)), 2) if len(stages) > 1 else (0, 0)
     stages[first]["traffic"], stages[second]["traffic"] = stages[second]["traffic"], stages[first]["traffic"]
     stages[first], stages[second] = stages[second], stages[first]
     return "another order"

@@ -53,7 +53,7 @@ class Oracle:
             case Troubled():
                 self._calm.take(fact)
                 if fact.kind is Trouble.CLOCK:
-                    self._collect_anew()
+                    self._collect_anew(fact.at)
                 return
             case Looked():
                 self._looked(fact.at)
@@ -104,10 +104,10 @@ class Oracle:
             self._cases[name] = Case(model, self.findings.append, self.counts)
         return self._cases[name]
 
-    def _collect_anew(self) -> None:
+    def _collect_anew(self, at: float) -> None:
         for case in self._cases.values():
             if case.model.trial is not None:
-                case.model.trial.worse = 0
+                case.model.trial.collect_anew(at)
 
     def _looked(self, at: float) -> None:
         for case in self._cases.values():

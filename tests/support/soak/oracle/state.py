@@ -22,6 +22,7 @@ class Trial:
         approved: whether a person has promoted it since then.
         scrapes: what was counted since then: time, requests, errors, slow ones.
         worse: requests since then while it was as bad as it is.
+        anew_at: when the evidence was collected anew, because the clock was set (Safety, "Wall clocks may step").
         disturbed: somebody has interfered, so that no outcome is due.
         waited: seconds in which nothing was in the way of a good version.
         restored_at: when the operator gave back a share that somebody else had taken.
@@ -36,6 +37,7 @@ class Trial:
     approved: bool = False
     scrapes: list[tuple[float, int, int, int]] = field(default_factory=list)
     worse: int = 0
+    anew_at: float = float("-inf")
     had_weight: bool = False
     disturbed: bool = False
     waited: float = 0.0
@@ -52,9 +54,13 @@ class Trial:
         seen = [scrape for scrape in self.scrapes if after < scrape[0] <= until]
         return sum(one[1] for one in seen), sum(one[2] for one in seen), sum(one[3] for one in seen)
 
+    def collect_anew(self, at: float) -> None:
+        """The evidence begins again: what was counted before does not help a good version, nor a bad one."""
+        self.worse, self.waited, self.anew_at = 0, 0.0, at
+
     @property
     def requests(self) -> int:
-        return self.counted()[0]
+        return self.counted(after=self.anew_at)[0]
 
 
 @dataclass(slots=True)
