@@ -63,7 +63,7 @@ def line_of(place: Place) -> tuple[int, int]:
 
 
 def is_release(place: Place) -> bool:
-    """Return whether a version is no prerelease."""
+    """Return whether a version is a release, not a prerelease."""
     return place[3]
 
 

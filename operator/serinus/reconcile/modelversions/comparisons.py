@@ -24,7 +24,7 @@ class KnownVersions:
     equal at once.
     """
 
-    def __init__(self, candidates: Iterable[VersionUnderReview]) -> None:
+    def __init__(self, candidates: Sequence[VersionUnderReview]) -> None:
         """Take the versions of these candidates."""
         signatures: dict[Signature | None, Signature | None] = {}
         self.by_number: dict[str, KnownVersion] = {}
@@ -32,14 +32,13 @@ class KnownVersions:
             known = known_version(candidate)
             shared = signatures.setdefault(known.signature, known.signature)
             self.by_number[known.version] = replace(known, signature=shared)
-        self.identity = frozenset((one.version, one.spec_hash, one.yanked) for one in self.by_number.values())
+        self.identity = _identity(candidates)
         self._signatures = [signature for signature in signatures if signature is not None]
 
     def with_versions(self, candidates: Iterable[VersionUnderReview]) -> "KnownVersions":
         """Return the versions of these candidates: this object where they are the same ones."""
         candidates = list(candidates)
-        same = frozenset((one.spec.version, one.spec_hash, bool(one.yanked)) for one in candidates) == self.identity
-        return self if same else KnownVersions(candidates)
+        return self if _identity(candidates) == self.identity else KnownVersions(candidates)
 
     def work(self, candidate: VersionUnderReview) -> int:
         """Return how much there is to do for a comparison of this version with all others, in fields compared."""
@@ -140,6 +139,11 @@ class Verdicts:
         self._left -= work
         found = self.answers[comparison.version] = comparison.answer()
         return found.verdict
+
+
+def _identity(candidates: Sequence[VersionUnderReview]) -> frozenset[tuple[str, str, bool]]:
+    """Return what a comparison with these versions depends on: their specs, by hash, and which are yanked."""
+    return frozenset((one.spec.version, one.spec_hash, bool(one.yanked)) for one in candidates)
 
 
 def _fields(signature: Signature | None) -> int:

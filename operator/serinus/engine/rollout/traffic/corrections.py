@@ -30,6 +30,11 @@ class Correction(NamedTuple):
     is_news: bool = True
 
 
+def by_whom(written_by: str) -> str:
+    """Return the field manager as part of a sentence, with a blank before it; empty where it is not known."""
+    return f" by {written_by}" if written_by else ""
+
+
 def correct(draft: Draft, correction: Correction, situation: Situation) -> tuple[Draft, bool]:
     """Count a correction of somebody else's write, and return whether the next one must wait.
 

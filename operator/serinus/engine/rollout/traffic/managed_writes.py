@@ -14,7 +14,7 @@ from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Idle
 from serinus.engine.rollout.traffic.capabilities import GATEWAY_API
 from serinus.engine.rollout.traffic.confirmation import planned
-from serinus.engine.rollout.traffic.corrections import Correction, correct
+from serinus.engine.rollout.traffic.corrections import Correction, by_whom, correct
 from serinus.engine.rollout.traffic.facts import RouteFacts, backend_key
 from serinus.engine.rollout.traffic.managed import ManagedRoute, ManagedState
 from serinus.engine.rollout.traffic.route_plan import Unplannable, unnameable
@@ -129,7 +129,7 @@ def _put_right(
 
 
 def _correction(managed: ManagedRoute) -> Correction:
-    who = f" by {managed.written_by}" if managed.written_by else ""
+    who = by_whom(managed.written_by)
     parts = ", ".join(managed.differs)
     return Correction(
         EventReason.ROUTE_CORRECTED,

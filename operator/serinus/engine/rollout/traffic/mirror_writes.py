@@ -6,7 +6,7 @@ from serinus.engine.rollout.actions import SetMirror
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.traffic.confirmation import route_in_use
-from serinus.engine.rollout.traffic.corrections import Correction, correct
+from serinus.engine.rollout.traffic.corrections import Correction, by_whom, correct
 from serinus.engine.rollout.traffic.facts import RouteFacts
 from serinus.engine.rollout.traffic.mirrors import mirrors_of
 from serinus.engine.rollout.traffic.targets import on_trial, our_backends
@@ -39,7 +39,7 @@ def mirror_writes(draft: Draft, before: RolloutStatus, situation: Situation) -> 
 
 
 def _correction(route: RouteFacts) -> Correction:
-    who = f" by {route.written_by}" if route.written_by else ""
+    who = by_whom(route.written_by)
     return Correction(
         EventReason.ROUTE_CORRECTED,
         f"The route's mirror was changed{who}: put right by the plan's stage.",

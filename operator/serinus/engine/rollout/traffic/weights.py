@@ -10,7 +10,7 @@ from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Idle, RolledBack, RollingBack, Running, Stranded
 from serinus.engine.rollout.traffic.confirmation import planned, route_in_use
-from serinus.engine.rollout.traffic.corrections import Correction, correct
+from serinus.engine.rollout.traffic.corrections import Correction, by_whom, correct
 from serinus.engine.rollout.traffic.facts import RouteEntry, RouteFacts
 from serinus.engine.rollout.traffic.route_plan import Unplannable, plan_entries, shares_of
 from serinus.engine.rollout.traffic.targets import (
@@ -182,7 +182,7 @@ def must_not_rise(
 
 
 def _drift(route: RouteFacts, before: RolloutStatus) -> Correction:
-    who = f" by {route.written_by}" if route.written_by else ""
+    who = by_whom(route.written_by)
     return Correction(
         EventReason.WEIGHT_DRIFT_CORRECTED,
         f"The route's weights were changed{who}: put right.",
