@@ -18,7 +18,7 @@ from support.dynamodb.moto import moto
 from support.dynamodb.place import DynamoDbPlace, settings_at
 from support.fenced.blocks import blocks_of
 from support.fenced.commands import ROOT
-from support.fenced.folders import page_folder, run
+from support.fenced.folders import page_folder, problem_of, run
 from support.fenced.runs import Line, Where, expected, lines_of, where
 from support.registry.place import BY, audit_entry, register
 
@@ -53,9 +53,7 @@ def _fill(endpoint: str) -> None:
 def _problem(line: Line, folder: Path, environment: dict[str, str], endpoint: str) -> str:
     text = line.text.replace(_EMULATOR, endpoint).replace(_BUCKET, "archive")
     done = run(line, text, page_folder(folder, line.page), environment)
-    if done.returncode in expected(line) and "Traceback" not in done.stderr:
-        return ""
-    return f"{line.place}: {text}: status {done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}"
+    return problem_of(line, text, done, expected(line))
 
 
 def test_the_pages_are_about_every_command_of_the_tables() -> None:

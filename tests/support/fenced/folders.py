@@ -1,7 +1,7 @@
 """The folder in which a reader of a page types its commands."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -62,3 +62,10 @@ def run(line: Line, text: str, folder: Path, environment: Mapping[str, str]) -> 
         timeout=_SECONDS,
         check=False,
     )
+
+
+def problem_of(line: Line, text: str, done: subprocess.CompletedProcess[str], statuses: Collection[int]) -> str:
+    """Return what went wrong with a line that was run in this form; empty where nothing did."""
+    if done.returncode in statuses and "Traceback" not in done.stderr:
+        return ""
+    return f"{line.place}: {text}: status {done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}"

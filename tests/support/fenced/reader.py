@@ -11,7 +11,7 @@ from typing import Self
 
 from support.e2e.manifests import MODEL
 from support.e2e.place import SOON, Place
-from support.fenced.folders import page_folder, run
+from support.fenced.folders import page_folder, problem_of, run
 from support.fenced.runs import STANDS_FOR, Line, before, expected, may_take_a_moment
 from support.localcluster import eventually
 
@@ -58,10 +58,7 @@ class Reader:
         return self._wrong(line, line.text, statuses)
 
     def _wrong(self, line: Line, text: str, statuses: frozenset[int]) -> str:
-        done = self._pasted(line, text)
-        if done.returncode in statuses and "Traceback" not in done.stderr:
-            return ""
-        return f"{line.place}: {text}: status {done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}"
+        return problem_of(line, text, self._pasted(line, text), statuses)
 
     def _pasted(self, line: Line, text: str) -> subprocess.CompletedProcess[str]:
         folder = page_folder(self.folder, line.page)
