@@ -25,7 +25,8 @@ from support.kubectl import Kubectl
 from support.oncall import NAMESPACE, PAGE, QUESTIONS, Question, answers_of, lacking, page
 from support.terminal import on_terminal
 
-PLAN: Final = (staging(), canary("1m"), production())
+# Longer than any wait of this test: an answer that comes late must not find the version promoted.
+PLAN: Final = (staging(), canary("5m"), production())
 FAILING: Final = Behaviour(failing_share=0.15)
 TEAM: Final = "developer"
 _WIDTH: Final = 80

@@ -15,7 +15,7 @@ from serinus.engine.rollout.outbox import shown
 def settled(
     judged: Sequence[Assessment], readings: Sequence[Progress], held: Sequence[EvidenceStatus]
 ) -> tuple[EvidenceStatus, ...]:
-    """Return the evidence to show: fresh where a verdict changed or the figures are a minute old, else as it was.
+    """Return the evidence to show: fresh at a new verdict, a first figure or after a minute, else as it was.
 
     Args:
         judged: the assessment of each condition; empty where no stage is assessed.
@@ -45,6 +45,7 @@ def _settled(judged: Assessment, progress: Progress, held: EvidenceStatus | None
     if (
         held is not None
         and (held.verdict, held.cause) == (judged.verdict, judged.cause)
+        and bool(held.value) == bool(judged.value)
         # In either direction: the clock may have been set back.
         and -REFRESH < judged.at - held.at < REFRESH
     ):

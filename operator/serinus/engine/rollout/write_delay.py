@@ -17,7 +17,7 @@ CHANGE: Final = timedelta(seconds=2)
 """For a new state of the stage, a new phase or reason, and a condition that has turned."""
 
 WORDING: Final = timedelta(seconds=10)
-"""For sentences and figures; where the stored figures are not a minute old yet and nothing is worse, until they are."""
+"""For sentences and figures; where each has a stored figure less than a minute old, and none is worse, until it is."""
 
 _NOW: Final = timedelta(0)
 _NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
@@ -63,9 +63,15 @@ def _is_worse(before: tuple[EvidenceStatus, ...], after: tuple[EvidenceStatus, .
 
 
 def _is_fresh(before: tuple[EvidenceStatus, ...], after: tuple[EvidenceStatus, ...]) -> bool:
-    """Return whether the stored figures are less than a minute older than the new ones."""
+    """Return whether every condition has a stored figure, and they are less than a minute older than the new ones."""
     newest = max((one.at for one in after), default=_NO_TIME)
-    return any(-REFRESH < newest - one.at < REFRESH for one in before)
+    return not _have_come(before, after) and any(-REFRESH < newest - one.at < REFRESH for one in before)
+
+
+def _have_come(before: tuple[EvidenceStatus, ...], after: tuple[EvidenceStatus, ...]) -> bool:
+    """Return whether a condition has its first figure: the stored evidence may be of the moment before any came."""
+    silent = {one.condition for one in before if not one.value}
+    return any(one.condition in silent and one.value for one in after)
 
 
 def _conditions(status: RolloutStatus) -> frozenset[tuple[str, str]]:

@@ -48,6 +48,18 @@ def test_new_figures_wait_until_the_stored_ones_are_a_minute_old() -> None:
         assert of(before, structs.replace(before, evidence=evidence)) == delay
 
 
+def test_a_first_figure_does_not_wait_for_a_minute_where_another_has_one_already() -> None:
+    world = World()
+    while not any(one.value for one in world.status.evidence):
+        world.settle().measure()
+    before = world.status
+    first, *others = before.evidence
+    silent = structs.replace(first, value="", requests=0)
+    assert of(structs.replace(before, evidence=(silent, *others)), before) == WORDING
+    later = structs.replace(first, requests=1234)
+    assert of(before, structs.replace(before, evidence=(later, *others))) == REFRESH
+
+
 def test_where_nothing_is_to_be_written_nothing_waits() -> None:
     before = in_canary()
     assert of(before, before) == AT_ONCE
