@@ -103,6 +103,10 @@ class Watch(Protocol):
     def restarts(self) -> int:
         """How often it has ended by itself."""
 
+    @property
+    def working(self) -> bool:
+        """Whether every kind is watched since it was last restarted."""
+
 
 class LeadershipLostError(SerinusError):
     """This process must exit at once: another one may write now."""
@@ -121,6 +125,7 @@ class Operator:
         self._telemetry.build.labels(__version__, platform.python_version()).set(1)
         self._sources = {name: self._source(name, source) for name, source in settings.sources.items()}
         self._instance = settings.identity or socket.gethostname()
+        self._watch: Watch | None = None
         self._events = ApiEvents(client, self._clock, self._instance)
         self._notifications = Notifications.over_http(
             settings.notifications, self._clock, self._telemetry, self._events
@@ -233,6 +238,7 @@ class Operator:
     async def _begin(self, watch: Watch, stack: AsyncExitStack) -> None:
         """Have the watch begin before the first list, which then need not be read twice."""
         await self._cluster.until_served()
+        self._watch = watch
         watch.start()
         stack.push_async_callback(watch.stop)
         self._telemetry.watch_restarts.set_function(lambda: watch.restarts)
@@ -280,8 +286,10 @@ class Operator:
         )
 
     def _ready(self) -> bool:
-        """Return whether the cluster has been listed, or this is a standby whose Lease can be reached."""
-        return self.controller.synced.is_set() or (self._election is not None and self._election.reached)
+        """Return whether the cluster is listed and watched, or this is a standby whose Lease can be reached."""
+        if self._watch is not None:
+            return self.controller.synced.is_set() and self._watch.working
+        return self._election is not None and self._election.reached
 
     def _leads(self) -> bool:
         return (

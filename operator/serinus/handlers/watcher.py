@@ -33,6 +33,8 @@ _CANCEL_EVERY: Final = 1.0
 """Seconds between two attempts to end a watch of a kopf that is ending."""
 _CHECK_EVERY: Final = 5.0
 """Seconds between two looks whether kopf still asks for every kind."""
+_IDENTITY: Final[Any] = "serinus"
+"""For kopf's peering, which is off. Without one kopf looks up the name of the user, who has none in a pod."""
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class Watcher:
         begun: set once kopf has listed every kind, so that it watches from there on whatever changes; the sink was told
             of each list before.
         restarts: how often the watch has ended by itself.
+        working: whether kopf watches every kind since the last restart.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Watcher:
         self._thread: threading.Thread | None = None
         self.begun = asyncio.Event()
         self.restarts = 0
+        self.working = False
 
     def start(self) -> None:
         """Start watching; the sink is called in the event loop that runs now."""
@@ -126,6 +130,7 @@ class Watcher:
                 asyncio.run(self._watch(sink))
             except Exception as problem:  # noqa: BLE001 - whatever kopf raises, the watch must continue; kopf logs the trace
                 logger.error("the watch failed: %s: %s", type(problem).__name__, problem)  # noqa: TRY400 - likewise
+            self.working = False
             if self._stopping.is_set():
                 return
             if time.monotonic() - started > _STEADY_AFTER:
@@ -138,7 +143,12 @@ class Watcher:
     async def _watch(self, sink: _ThreadsafeSink) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_loop_error)
-        sessions = Sessions(self._sources, self._namespaces, sink, lambda: sink.on_begun(self.begun))
+
+        def work() -> None:
+            self.working = True
+            sink.on_begun(self.begun)
+
+        sessions = Sessions(self._sources, self._namespaces, sink, work)
         registry = build_kopf_registry(self._sources, sink, self._log_in, sessions)
 
         own: set[asyncio.Task[Any]] = set()
@@ -168,6 +178,7 @@ class Watcher:
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
                 standalone=True,
+                identity=_IDENTITY,
             )
         )
         with self._guard:

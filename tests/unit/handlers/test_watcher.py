@@ -1,11 +1,13 @@
 """kopf in its thread: it watches, writes nothing, is restarted when it gives up, and stops in time."""
 
 import asyncio
+import pwd
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Final
 
+import kopf
 import pytest
 
 from serinus.api.names import ObjectKey
@@ -60,6 +62,33 @@ async def test_every_kind_is_to_be_listed_once_kopf_has_listed_it_even_where_the
         await asyncio.wait_for(watcher.begun.wait(), PATIENCE)
         assert await _relisted(sink, *_KINDS)
         assert server.lists == {_SOURCE_OF[kind].kind.plural: 1 for kind in _KINDS}
+
+
+async def test_it_works_where_the_user_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a pod: the image's user is a number that its base does not know."""
+
+    def nobody(uid: int) -> object:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    async with watch_server() as server, watching(server) as (watcher, _):
+        await asyncio.wait_for(watcher.begun.wait(), PATIENCE)
+        assert watcher.restarts == 0
+
+
+async def test_it_is_not_said_to_work_while_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with watch_server() as server, watching(server) as (watcher, _):
+        assert not watcher.working
+        await eventually(lambda: _works(watcher), why="a watch that works")
+        with monkeypatch.context() as patch:
+            patch.setattr(kopf, "operator", _failing)
+            server.fail("endpointslices")
+            await eventually(lambda: _works(watcher, working=False), why="a watch that fails")
+            await eventually(lambda: _restarted(watcher, 3), why="three attempts")
+            assert not watcher.working
+        await eventually(lambda: _works(watcher), why="a watch that works again")
 
 
 async def test_a_kind_is_to_be_listed_even_while_the_api_server_does_not_answer_its_watch() -> None:
@@ -148,6 +177,18 @@ async def test_a_watcher_that_is_stopped_at_once_stops() -> None:
         watcher.start()
         await watcher.stop()
         assert not watcher.alive
+
+
+async def _failing(**_: object) -> None:
+    raise RuntimeError("as it failed in a pod")
+
+
+async def _works(watcher: Watcher, *, working: bool = True) -> bool:
+    return watcher.working is working
+
+
+async def _restarted(watcher: Watcher, times: int) -> bool:
+    return watcher.restarts >= times
 
 
 async def _watched(server: WatchServer, plural: str = "endpointslices", times: int = 1) -> bool:
