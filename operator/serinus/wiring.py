@@ -242,6 +242,7 @@ class Operator:
         watch.start()
         stack.push_async_callback(watch.stop)
         self._telemetry.watch_restarts.set_function(lambda: watch.restarts)
+        self._telemetry.watch_works.set_function(lambda: watch.working)
         with suppress(TimeoutError):
             async with asyncio.timeout(_WATCHED_WITHIN):
                 await watch.begun.wait()

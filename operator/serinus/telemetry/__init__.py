@@ -61,6 +61,9 @@ class Telemetry:
         self.watch_restarts = Gauge(
             "serinus_watch_restarts", "Restarts of the watch after it ended unexpectedly.", registry=registry
         )
+        self.watch_works = Gauge(
+            "serinus_watch_works", "1 while every kind is watched, else 0; a standby watches none.", registry=registry
+        )
         self.resyncs = Counter("serinus_resyncs_total", "Complete relists of all kinds.", registry=registry)
 
     def _register_work(self, registry: CollectorRegistry) -> None:
