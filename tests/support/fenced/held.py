@@ -25,7 +25,6 @@ HELD: Final[Mapping[str, Held]] = {
         "minutes: the demo itself", ("tests/e2e/test_demo_elsewhere.py", "tests/tools/localcluster", "tests/tools/demo")
     ),
     r"^make (test|check|setup| )": Held("the suites themselves: CI runs them", (".ci/run",)),
-    r"^(kind|docker) |port-forward|projectcontour": Held("kind, Docker, or pods behind a network"),
     r"^buildah ": Held("buildah, and a base image with a digest of the reader", ("tests/support/image",)),
     r"apply -f rollout\.yaml .*without managed": Held("the Rollout of the reader, as it was but for two fields"),
     r"8081/control": Held("the address of a pod of the demo", ("tests/tools/demo/test_model_server.py",), "/control"),
