@@ -24,18 +24,15 @@ from support.e2e.operator import OperatorControl
 from support.e2e.place import SOON, Place
 from support.e2e.policies import policies_applied
 from support.e2e.servers import ModelServer
-from support.fenced.blocks import blocks_of
-from support.fenced.commands import ROOT
 from support.fenced.folders import page_folder
+from support.fenced.pages import lines_that_need
 from support.fenced.reader import Reader
-from support.fenced.runs import AFTER, Line, Where, comes_last, lines_of, where
+from support.fenced.runs import AFTER, Line, Where, comes_last, where
 from support.kubectl import Kubectl
 
 FAILING: Final = Behaviour(failing_share=0.15)
-PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-LINES: Final = [line for page in PAGES for line in lines_of(list(blocks_of(page, ROOT)))]
-LOOKING: Final = sorted((line for line in LINES if where(line) is Where.ROLLED_BACK), key=comes_last)
-CHANGING: Final = [line for line in LINES if where(line) in {Where.UNDER_WAY, Where.AT_GATE}]
+LOOKING: Final = sorted(lines_that_need(Where.ROLLED_BACK), key=comes_last)
+CHANGING: Final = lines_that_need(Where.UNDER_WAY, Where.AT_GATE)
 PLANS: Final[Mapping[Where, Sequence[dict[str, Any]]]] = {
     Where.UNDER_WAY: (staging(), canary("10m"), production()),
     Where.AT_GATE: (staging(), canary("10m", approval="Required"), production()),

@@ -18,6 +18,9 @@ class Where(Enum):
     UNDER_WAY = "a Rollout of its own, with a run under way"
     AT_GATE = "a Rollout of its own, with a run that waits for an approval"
     FLEET = "DynamoDB"
+    INSTALLS = "a cluster in which Serinus is not installed"
+    SERVES = "a cluster, until it is interrupted"
+    CI = "an hour or so: CI runs it"
     WITH_ITS_PAGE = "the whole page: a test of its own runs it from top to bottom"
     HELD = "more than a test of these pages has"
 
@@ -47,6 +50,7 @@ PAGE_TESTS: Final[Mapping[str, str]] = {
 """By page, the test that runs it from top to bottom and compares what its commands print."""
 
 FILES: Final[Mapping[str, str]] = {
+    "Makefile": "Makefile",
     "examples": "examples",
     "deploy": "deploy",
     "manifests": "examples/quickstart",
@@ -105,13 +109,16 @@ EXPECTED: Final[Mapping[str, frozenset[int]]] = {
 
 _ANYWHERE: Final = re.compile(
     r"^serinus (version$|lint -f|diff .* -f (examples|versions)|diff old|import)|^eval |^export |^R="
-    r"|^mkdir -p ~/\.config/fish|^\. \.venv|^git describe|find \. -type f"
+    r"|^mkdir -p ~/\.config/fish|^\. \.venv|^git describe|^make *#|find \. -type f"
 )
 _AT_GATE: Final = re.compile(r"serinus\.dev/promote=|serinus promote")
 _UNDER_WAY: Final = re.compile(
     r"^serinus (abort|rollback|pause|resume|retry)|kubectl (delete|patch) mro|serinus\.dev/abort="
     r"|patch httproute|jq '\.spec\.rules"
 )
+_INSTALLS: Final = re.compile(r"^helm (install|upgrade|history|rollback) serinus|kubectl apply --server-side -k")
+_SERVES: Final = re.compile(r"^serinus web|programs\.dynamodb")
+_CI: Final = re.compile(r"^make (demo|test|check|setup)\b(?! KUBECONFIG)")
 _FLEET: Final = re.compile(r"(?<!R=')dynamodb:|AWS_ACCESS")
 _LAST: Final = re.compile(r"rolebinding once|--as=alice$")
 """Takes a version away that the other lines look at."""
@@ -136,7 +143,15 @@ def where(line: Line) -> Where:
         return Where.WITH_ITS_PAGE
     if any(re.search(pattern, line.text) for pattern in HELD):
         return Where.HELD
-    found = {Where.FLEET: _FLEET, Where.ANYWHERE: _ANYWHERE, Where.AT_GATE: _AT_GATE, Where.UNDER_WAY: _UNDER_WAY}
+    found = {
+        Where.FLEET: _FLEET,
+        Where.INSTALLS: _INSTALLS,
+        Where.SERVES: _SERVES,
+        Where.CI: _CI,
+        Where.ANYWHERE: _ANYWHERE,
+        Where.AT_GATE: _AT_GATE,
+        Where.UNDER_WAY: _UNDER_WAY,
+    }
     return next((kind for kind, pattern in found.items() if pattern.search(line.text)), Where.ROLLED_BACK)
 
 
