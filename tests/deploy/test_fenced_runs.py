@@ -18,6 +18,7 @@ from support.fenced.folders import page_folder, run
 from support.fenced.held import HELD
 from support.fenced.pages import LINES, lines_that_need
 from support.fenced.runs import BEFORE, EXPECTED, STANDS_FOR, Line, Where, before, expected, where
+from support.helm import find_helm
 
 ANYWHERE: Final = lines_that_need(Where.ANYWHERE)
 _GROUPS: Final = {"serinus", "registry", "dynamodb", "audit", "kubectl", "helm", "argocd", "python", "make"}
@@ -30,7 +31,8 @@ HELD_LINES: Final = lines_that_need(Where.HELD)
 def test_a_command_that_needs_no_cluster_does_what_the_page_says(line: Line, tmp_path: Path) -> None:
     folder = page_folder(tmp_path, line.page)
     (folder / ".venv").symlink_to(sys.prefix)
-    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    programs = f"{Path(sys.executable).parent}:{find_helm().program.parent}"
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     first = run(line, before(line) or "true", folder, environment)
     assert first.returncode == 0, first.stderr
 
