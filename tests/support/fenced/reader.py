@@ -69,6 +69,7 @@ class Reader:
             "namespace": self.place.namespace,
             "model": MODEL,
             "prometheus": self.place.cluster.prometheus_url,
+            "server": next(iter(self.place.servers.values())).address,
         }
         for pattern, written in STANDS_FOR.items():
             text = re.sub(pattern, written.format_map(meant), text)

@@ -18,6 +18,10 @@ class Where(Enum):
     UNDER_WAY = "a Rollout of its own, with a run under way"
     AT_GATE = "a Rollout of its own, with a run that waits for an approval"
     FLEET = "DynamoDB"
+    MLFLOW = "an MLflow server and a cluster"
+    INSTALLS = "a cluster in which Serinus is not installed"
+    SERVES = "a cluster, until it is interrupted"
+    CI = "an hour or so: CI runs it"
     WITH_ITS_PAGE = "the whole page: a test of its own runs it from top to bottom"
     HELD = "more than a test of these pages has"
 
@@ -47,6 +51,7 @@ PAGE_TESTS: Final[Mapping[str, str]] = {
 """By page, the test that runs it from top to bottom and compares what its commands print."""
 
 FILES: Final[Mapping[str, str]] = {
+    "Makefile": "Makefile",
     "examples": "examples",
     "deploy": "deploy",
     "manifests": "examples/quickstart",
@@ -59,6 +64,9 @@ STANDS_FOR: Final[Mapping[str, str]] = {
     r"(?<=annotate namespace )(ml|fraud)\b": "{namespace}",
     r"\b(NAME|ROUTE)\b": "{model}",
     r"http://127\.0\.0\.1:9090": "{prometheus}",
+    r"\bPOD_ADDRESS\b": "{server}",
+    # Its status is 0 for any answer otherwise.
+    r"^curl ": "curl --fail ",
     r"'s3://audit-archive/serinus\?region=eu-central-1'|s3://fraud-archive/audit": "archive",
 }
 """By a pattern of what a reader replaces, what a test on a cluster writes there."""
@@ -74,12 +82,27 @@ BEFORE: Final[Mapping[str, str]] = {
     r"freeze=\"quarter end, until": "kubectl annotate namespace fraud serinus.dev/freeze-",
     # Two pages give it.
     r"create rolebinding on-call-overrides": "kubectl delete rolebinding on-call-overrides -n fraud --ignore-not-found",
+    # A key is never overwritten.
+    r"^serinus audit keygen": "rm -f serinus-checkpoints.pem serinus-checkpoints.pub.pem",
+    r"'s3://audit-checkpoints/": (
+        "serinus audit keygen && serinus audit checkpoint --registry kubernetes: --key-file serinus-checkpoints.pem "
+        "--checkpoints 's3://audit-checkpoints/serinus/checkpoints?region=eu-central-1'"
+    ),
+    r"'s3://audit-lock/": (
+        "serinus audit keygen -o serinus.pem && serinus audit checkpoint --registry kubernetes: --key-file serinus.pem "
+        "--checkpoints 's3://audit-lock/serinus/checkpoints?region=eu-central-1'"
+    ),
+    r"apply -f rollout\.yaml .*without managed": (
+        "kubectl get mro fraud-detector -o json | jq '{apiVersion, kind, metadata: {name: .metadata.name}, spec}' "
+        "> rollout.yaml && kubectl delete mro fraud-detector --cascade=orphan"
+    ),
+    r"patch configmap argocd-cm": "kubectl create namespace argocd && kubectl create configmap argocd-cm -n argocd",
     r"explain churn": "kubectl apply -n ml -f examples/named-query/rollout.yaml",
 }
 """By a pattern of command lines, what the page takes to have been done before."""
 
 AFTER: Final = (
-    "kubectl delete namespace fraud search --ignore-not-found --wait=false",
+    "kubectl delete namespace fraud search argocd --ignore-not-found --wait=false",
     "kubectl delete secret serinus-checkpoint-key serinus-oncall serinus-chat -n serinus-system --ignore-not-found",
 )
 """What is done after all lines: the other tests of the cluster know nothing of these."""
@@ -93,6 +116,7 @@ EXPECTED: Final[Mapping[str, frozenset[int]]] = {
     r"^serinus check": frozenset({0, 1}),
     r"^serinus version --operator": frozenset({1}),
     # The Services are in the cluster, and not in the list that is checked.
+    r"^helm template models": frozenset({0}),
     r"\| serinus lint -f -": frozenset({0, 1}),
     # The cluster has other Services and no route of these names.
     r"^serinus lint --cluster": frozenset({0, 1}),
@@ -105,13 +129,17 @@ EXPECTED: Final[Mapping[str, frozenset[int]]] = {
 
 _ANYWHERE: Final = re.compile(
     r"^serinus (version$|lint -f|diff .* -f (examples|versions)|diff old|import)|^eval |^export |^R="
-    r"|^mkdir -p ~/\.config/fish|^\. \.venv|^git describe|find \. -type f"
+    r"|^mkdir -p ~/\.config/fish|^\. \.venv|^git describe|^make *#|^helm template models|find \. -type f"
 )
 _AT_GATE: Final = re.compile(r"serinus\.dev/promote=|serinus promote")
 _UNDER_WAY: Final = re.compile(
     r"^serinus (abort|rollback|pause|resume|retry)|kubectl (delete|patch) mro|serinus\.dev/abort="
-    r"|patch httproute|jq '\.spec\.rules"
+    r"|apply -f rollout\.yaml .*without managed|patch httproute|jq '\.spec\.rules"
 )
+_MLFLOW: Final = re.compile(r"^serinus import mlflow|apply -f fraud-detector-v2\.3\.1\.yaml")
+_INSTALLS: Final = re.compile(r"^helm (install|upgrade|history|rollback) serinus|kubectl apply --server-side -k")
+_SERVES: Final = re.compile(r"^serinus web|programs\.dynamodb")
+_CI: Final = re.compile(r"^make (demo|test|check|setup)\b(?! KUBECONFIG)")
 _FLEET: Final = re.compile(r"(?<!R=')dynamodb:|AWS_ACCESS")
 _LAST: Final = re.compile(r"rolebinding once|--as=alice$")
 """Takes a version away that the other lines look at."""
@@ -136,7 +164,16 @@ def where(line: Line) -> Where:
         return Where.WITH_ITS_PAGE
     if any(re.search(pattern, line.text) for pattern in HELD):
         return Where.HELD
-    found = {Where.FLEET: _FLEET, Where.ANYWHERE: _ANYWHERE, Where.AT_GATE: _AT_GATE, Where.UNDER_WAY: _UNDER_WAY}
+    found = {
+        Where.FLEET: _FLEET,
+        Where.MLFLOW: _MLFLOW,
+        Where.INSTALLS: _INSTALLS,
+        Where.SERVES: _SERVES,
+        Where.CI: _CI,
+        Where.ANYWHERE: _ANYWHERE,
+        Where.AT_GATE: _AT_GATE,
+        Where.UNDER_WAY: _UNDER_WAY,
+    }
     return next((kind for kind, pattern in found.items() if pattern.search(line.text)), Where.ROLLED_BACK)
 
 

@@ -70,9 +70,11 @@ def client(endpoint: str, service: str = "s3") -> Any:
     )
 
 
-def a_bucket(endpoint: str, *, locked: bool = True, prefix: str = "audit/", timeout: str = "5s") -> Place:
-    """Create a bucket, with Object Lock if ``locked``, and return a place in it."""
-    name = f"bucket-{uuid.uuid4().hex[:12]}"
+def a_bucket(
+    endpoint: str, name: str = "", *, locked: bool = True, prefix: str = "audit/", timeout: str = "5s"
+) -> Place:
+    """Create a bucket, with Object Lock if ``locked``, and return a place in it; without a name it gets one."""
+    name = name or f"bucket-{uuid.uuid4().hex[:12]}"
     client(endpoint).create_bucket(
         Bucket=name,
         ObjectLockEnabledForBucket=locked,
