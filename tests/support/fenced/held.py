@@ -21,9 +21,7 @@ class Held:
 
 
 HELD: Final[Mapping[str, Held]] = {
-    r"^make demo KUBECONFIG|-m demo |localcluster (up|exec|down)": Held(
-        "minutes: the demo itself", ("tests/e2e/test_demo_elsewhere.py", "tests/tools/localcluster", "tests/tools/demo")
-    ),
+    r'^make demo KUBECONFIG="\$KUBECONFIG"': Held("kind", ("tests/e2e/test_demo_elsewhere.py",), "demo"),
     r"^(kind|docker) |port-forward|projectcontour": Held("kind, Docker, or pods behind a network"),
     r"^buildah ": Held("buildah, and a base image with a digest of the reader", ("tests/support/image",)),
     r"\bhelm install serinus .*prometheus-server": Held(
@@ -31,8 +29,5 @@ HELD: Final[Mapping[str, Held]] = {
     ),
     r"\bhelm (test|install prometheus)": Held("a release of the chart, with pods and a network"),
     r"rollout status deployment|kubectl logs": Held("the operator as a pod; in the tests it is a process"),
-    r"patch application": Held("Argo CD", ("tests/support/argo_cd",), "sync"),
-    r"^argocd ": Held("Argo CD", ("tests/deploy/test_argo_cd.py", "tests/support/argo_cd", "tests/installed")),
-    r"pip install": Held("a package index"),
 }
 """By a pattern of command lines."""
