@@ -1,6 +1,6 @@
 """Fenced commands that need nothing but the files of their page are run; those that no test runs have a reason.
 
-What needs a cluster is run by tests/e2e/test_pages.py.
+What needs more is run by the tests that ask for its kind of lines, most of it by tests/e2e/test_pages.py.
 """
 
 import os
@@ -17,12 +17,14 @@ from support.fenced.commands import ROOT
 from support.fenced.folders import page_folder, run
 from support.fenced.held import HELD
 from support.fenced.pages import LINES, lines_that_need
-from support.fenced.runs import BEFORE, EXPECTED, STANDS_FOR, Line, Where, before, expected, where
+from support.fenced.runs import BEFORE, EXPECTED, PAGE_TESTS, STANDS_FOR, Line, Where, before, expected, where
 from support.helm import find_helm
 
 ANYWHERE: Final = lines_that_need(Where.ANYWHERE)
 _GROUPS: Final = {"serinus", "registry", "dynamodb", "audit", "kubectl", "helm", "argocd", "python", "make"}
 """Words before the verb."""
+
+_ASKED: Final = re.compile(r"lines_that_need\(([^)]*)\)")
 
 HELD_LINES: Final = lines_that_need(Where.HELD)
 
@@ -46,7 +48,15 @@ def test_commands_of_each_kind_are_on_the_pages() -> None:
     numbers = {kind: sum(where(line) is kind for line in LINES) for kind in Where}
     assert min(numbers.values()) > 0
     assert numbers[Where.ROLLED_BACK] > 90
-    assert numbers[Where.HELD] < len(LINES) / 2
+    assert numbers[Where.HELD] < len(LINES) / 8
+
+
+def test_each_kind_has_a_test_that_takes_its_lines_from_the_pages() -> None:
+    calls = (call for file in (ROOT / "tests").rglob("test_*.py") for call in _ASKED.findall(file.read_text("utf-8")))
+    asked = {kind for call in calls for kind in re.findall(r"Where\.([A-Z_]+)", call)}
+    # PAGE_TESTS has the tests of whole pages.
+    assert asked == {kind.name for kind in Where} - {Where.WITH_ITS_PAGE.name}
+    assert [test for test in PAGE_TESTS.values() if not (ROOT / test).is_file()] == []
 
 
 @pytest.mark.parametrize("table", [HELD, BEFORE, EXPECTED, STANDS_FOR])

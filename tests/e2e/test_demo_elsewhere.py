@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -18,6 +20,8 @@ from localcluster.client import Cluster
 from localcluster.parts import gateway
 from localcluster.settings import CHECKOUT
 from support.e2e.installed import operator_installed
+from support.fenced.pages import lines_that_need
+from support.fenced.runs import Where
 from support.kubectl import Kubectl
 from support.localcluster import eventually
 
@@ -60,6 +64,24 @@ def command(cluster: Cluster, folder: Path, *more: str) -> list[str]:
     return [sys.executable, "-P", "-m", "demo", "cluster", *(f"--{name}={one}" for name, one in options.items()), *more]
 
 
+def pasted(cluster: Cluster, folder: Path, page: str) -> list[str]:
+    """Return the command of a page, with what a reader replaces in it, and with options for this cluster."""
+    (line,) = (line for line in lines_that_need(Where.DEMO_ELSEWHERE) if line.page == page)
+    addresses = {
+        "GATEWAY": f"{gateway.NAMESPACE}/{gateway.NAME}",
+        "GATEWAY_URL": cluster.gateway_url,
+        "PROMETHEUS": cluster.prometheus_url,
+        "PRESET": "contour",
+    }
+    text = line.text.replace("KUBECONFIG=FILE", f"KUBECONFIG={cluster.kubeconfig}")
+    for name, address in addresses.items():
+        text = re.sub(rf"\b{name}=\S+", f"{name}={address}", text)
+    given = re.search(r' OPTIONS="(.*)"$', text)
+    options = f"{given[1] if given else f'--rate {_RATE}'} --image localhost/process --folder {folder} --yes"
+    text = text.removesuffix(given[0] if given else "")
+    return ["bash", "-c", f'cd {CHECKOUT} && {text} OPTIONS="{options}"']
+
+
 def environment(cluster: Cluster, folder: Path) -> dict[str, str]:
     programs = (Path(sys.executable).parent, cluster.kubectl.parent, "/usr/bin", "/bin", "/usr/sbin", "/sbin")
     return {
@@ -73,7 +95,12 @@ def environment(cluster: Cluster, folder: Path) -> dict[str, str]:
 
 @asynccontextmanager
 async def the_demo(cluster: Cluster, folder: Path, *more: str) -> AsyncIterator[Running]:
-    words = command(cluster, folder, *more)
+    async with typed(cluster, folder, command(cluster, folder, *more)) as demo:
+        yield demo
+
+
+@asynccontextmanager
+async def typed(cluster: Cluster, folder: Path, words: Sequence[str]) -> AsyncIterator[Running]:
     async with running("the demo", words, environment(cluster, folder), folder / "demo.log") as demo:
         yield demo
 
@@ -97,7 +124,7 @@ async def test_every_claim_holds_and_nothing_is_left(
     cluster: Cluster, admin: Kubectl, operator_is_installed: None, tmp_path: Path
 ) -> None:
     before = objects(admin)
-    async with the_demo(cluster, tmp_path, "--yes") as demo:
+    async with typed(cluster, tmp_path, pasted(cluster, tmp_path, "README.md")) as demo:
         status = await ended(demo)
         said = output(demo)
 
@@ -118,17 +145,25 @@ async def test_an_interrupted_demo_takes_its_namespace_with_it(
     cluster: Cluster, admin: Kubectl, operator_is_installed: None, tmp_path: Path
 ) -> None:
     before = objects(admin)
-    async with the_demo(cluster, tmp_path, "--yes") as demo:
+    staging = tmp_path / ".kube" / "staging"
+    staging.parent.mkdir()
+    shutil.copy(cluster.kubeconfig, staging)
+    there = Kubectl(program=cluster.kubectl, kubeconfig=staging)
+    there("config", "rename-context", there("config", "current-context").strip(), "staging-eu")
+    async with typed(cluster, tmp_path, pasted(cluster, tmp_path, "docs/tutorial.md")) as demo:
 
         async def position() -> str:
             demo.check()
             return output(demo)
 
         await wait_for(position, lambda said: "canary · Analyzing" in said, within=_LONG, what="a canary")
-        demo.process.send_signal(signal.SIGINT)
+        # As a terminal does: to make and to the demo.
+        os.killpg(demo.process.pid, signal.SIGINT)
         status, said = await ended(demo), output(demo)
 
-    assert status == 130, said
+    # The status of the demo; make itself then ends by the signal.
+    assert "demo] Error 130" in said
+    assert status in (130, -signal.SIGINT)
     assert "the namespace serinus-demo is gone" in said
     assert objects(admin) == before
 

@@ -82,10 +82,6 @@ class Team:
         """Change the application."""
         await self.place.api.merge(f"{_APPLICATIONS}/{self.name}", change)
 
-    async def sync_without_the_option(self) -> None:
-        """Sync once without RespectIgnoreDifferences: an operation has options of its own."""
-        await self.change({"operation": {"sync": {"syncOptions": ["ApplyOutOfSyncOnly=true"]}}})
-
     async def seen(self) -> Manifest:
         """Return the application as it is in the cluster."""
         return await self.place.api.request("GET", f"{_APPLICATIONS}/{self.name}")

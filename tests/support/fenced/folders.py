@@ -52,7 +52,9 @@ def _versions() -> list[dict[str, dict[str, str]]]:
     return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
 
 
-def run(line: Line, text: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def run(
+    line: Line, text: str, folder: Path, environment: Mapping[str, str], *, seconds: float = _SECONDS
+) -> subprocess.CompletedProcess[str]:
     """Run a line, beside the files that the page prints."""
     for name, content in line.files.items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -62,9 +64,10 @@ def run(line: Line, text: str, folder: Path, environment: Mapping[str, str]) -> 
         ["bash", "-c", script],
         cwd=folder,
         env=environment,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=seconds,
         check=False,
     )
 

@@ -21,13 +21,7 @@ class Held:
 
 
 HELD: Final[Mapping[str, Held]] = {
-    r"^make demo KUBECONFIG|-m demo |localcluster (up|exec|down)": Held(
-        "minutes: the demo itself", ("tests/e2e/test_demo_elsewhere.py", "tests/tools/localcluster", "tests/tools/demo")
-    ),
     r"^buildah ": Held("buildah, and a base image with a digest of the reader", ("tests/support/image",)),
     r"\bhelm test|rollout status deployment|kubectl logs": Held("the operator as a pod; in the tests it is a process"),
-    r"patch application": Held("Argo CD", ("tests/support/argo_cd",), "sync"),
-    r"^argocd ": Held("Argo CD", ("tests/deploy/test_argo_cd.py", "tests/support/argo_cd", "tests/installed")),
-    r"pip install": Held("a package index"),
 }
 """By a pattern of command lines."""

@@ -18,9 +18,13 @@ class Where(Enum):
     UNDER_WAY = "a Rollout of its own, with a run under way"
     AT_GATE = "a Rollout of its own, with a run that waits for an approval"
     FLEET = "DynamoDB"
+    ARGO_CD = "Argo CD: make test-installed runs it"
     MLFLOW = "an MLflow server and a cluster"
     INSTALLS = "a cluster in which Serinus is not installed"
     SERVES = "a cluster, until it is interrupted"
+    CLUSTER_OF_ITS_OWN = "a local cluster that the page starts and ends"
+    DEMO_ELSEWHERE = "a cluster with a gateway, Prometheus and the chart"
+    INDEX = "the checkout and a package index"
     CI = "an hour or so: CI runs it"
     WITH_ITS_PAGE = "the whole page: a test of its own runs it from top to bottom"
     HELD = "more than a test of these pages has"
@@ -136,8 +140,12 @@ _UNDER_WAY: Final = re.compile(
     r"^serinus (abort|rollback|pause|resume|retry)|kubectl (delete|patch) mro|serinus\.dev/abort="
     r"|apply -f rollout\.yaml .*without managed|patch httproute|jq '\.spec\.rules"
 )
+_ARGO_CD: Final = re.compile(r"^argocd |kubectl patch application")
 _MLFLOW: Final = re.compile(r"^serinus import mlflow|apply -f fraud-detector-v2\.3\.1\.yaml")
 _INSTALLS: Final = re.compile(r"^helm (install|upgrade|history|rollback) serinus|kubectl apply --server-side -k")
+_CLUSTER_OF_ITS_OWN: Final = re.compile(r"-m localcluster (up|exec|down)")
+_DEMO_ELSEWHERE: Final = re.compile(r"^make demo KUBECONFIG=")
+_INDEX: Final = re.compile(r"pip install \.$")
 _SERVES: Final = re.compile(r"^serinus web|programs\.dynamodb")
 _CI: Final = re.compile(r"^make (demo|test|check|setup)\b(?! KUBECONFIG)")
 _FLEET: Final = re.compile(r"(?<!R=')dynamodb:|AWS_ACCESS")
@@ -166,9 +174,13 @@ def where(line: Line) -> Where:
         return Where.HELD
     found = {
         Where.FLEET: _FLEET,
+        Where.ARGO_CD: _ARGO_CD,
         Where.MLFLOW: _MLFLOW,
         Where.INSTALLS: _INSTALLS,
         Where.SERVES: _SERVES,
+        Where.CLUSTER_OF_ITS_OWN: _CLUSTER_OF_ITS_OWN,
+        Where.DEMO_ELSEWHERE: _DEMO_ELSEWHERE,
+        Where.INDEX: _INDEX,
         Where.CI: _CI,
         Where.ANYWHERE: _ANYWHERE,
         Where.AT_GATE: _AT_GATE,
