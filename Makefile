@@ -96,11 +96,13 @@ test-page: setup ## the page of serinus web in headless Chromium, held against a
 test-hostile: setup ## every field with every kind of bad value, against a real API server and operator (writes .hostile/result.json)
 	PYTHONPATH=tests:deploy/local $(BIN)/python -m localcluster run --without node --scrape-interval 1s -- $(BIN)/python -m support.hostile
 
-test-installed: setup ## what users install, run for real: the image, each right taken away, Argo CD, an upgrade (an hour the first time)
+test-installed: setup ## what users install, run for real: image, real nodes, each right taken away, Argo CD, an upgrade (an hour the first time)
 	PYTHONPATH=tests:deploy/local $(BIN)/python -m support.argo_cd.programs
 	PYTHONPATH=tests:deploy/local $(BIN)/python -m support.image.base
-	$(BIN)/pytest --ignore=tests/installed/cluster tests/installed
+	PYTHONPATH=tests:deploy/local $(BIN)/python -m support.realnode.programs
+	$(BIN)/pytest --ignore=tests/installed/cluster --ignore=tests/installed/node tests/installed
 	$(CLUSTER) $(BIN)/pytest tests/installed/cluster
+	$(LOCAL) run --without node --scrape-interval 1s -- $(BIN)/pytest tests/installed/node
 
 soak: setup ## a simulated week of 200 rollouts, judged from outside (40 minutes; writes .soak/result.json); SEED=2 for another one
 	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -u -m support.soak --seed $(or $(SEED),1)

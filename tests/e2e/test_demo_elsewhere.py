@@ -1,24 +1,21 @@
 """The demo with what a user of any cluster has: a kubeconfig, addresses, and Serinus installed by the chart."""
 
-import asyncio
 import json
 import os
 import re
 import shutil
 import signal
-import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from demo.given.play import NOT_READY
 from demo.observe import wait_for
-from demo.process import Running, running
 from localcluster.client import Cluster
 from localcluster.parts import gateway
 from localcluster.settings import CHECKOUT
+from support.e2e.demo_elsewhere import RATE, ended, output, the_demo, typed
 from support.e2e.installed import operator_installed
 from support.fenced.pages import lines_that_need
 from support.fenced.runs import Where
@@ -27,8 +24,6 @@ from support.localcluster import eventually
 
 _LONG = 900.0
 _NAMESPACE = "serinus-demo"
-_RATE = 300
-# A canary of 5 % needs 600 requests: 40 s.
 _KINDS = (
     "namespaces,httproutes,rollouts.serinus.dev,modelversions,models.serinus.dev,auditrecords,deployments,services,"
     "configmaps,jobs,pods,endpointslices,serviceaccounts,rolebindings,clusterroles,clusterrolebindings"
@@ -50,20 +45,6 @@ def operator_is_installed(cluster: Cluster, admin: Kubectl, tmp_path_factory: py
         yield
 
 
-def command(cluster: Cluster, folder: Path, *more: str) -> list[str]:
-    """Return what a person types who knows addresses and a kubeconfig, and nothing of the local cluster."""
-    options = {
-        "kubeconfig": cluster.kubeconfig,
-        "gateway": f"{gateway.NAMESPACE}/{gateway.NAME}",
-        "gateway-url": cluster.gateway_url,
-        "prometheus": cluster.prometheus_url,
-        "image": "localhost/process",
-        "rate": _RATE,
-        "folder": folder,
-    }
-    return [sys.executable, "-P", "-m", "demo", "cluster", *(f"--{name}={one}" for name, one in options.items()), *more]
-
-
 def pasted(cluster: Cluster, folder: Path, page: str) -> list[str]:
     """Return the command of a page, with what a reader replaces in it, and with options for this cluster."""
     (line,) = (line for line in lines_that_need(Where.DEMO_ELSEWHERE) if line.page == page)
@@ -77,41 +58,9 @@ def pasted(cluster: Cluster, folder: Path, page: str) -> list[str]:
     for name, address in addresses.items():
         text = re.sub(rf"\b{name}=\S+", f"{name}={address}", text)
     given = re.search(r' OPTIONS="(.*)"$', text)
-    options = f"{given[1] if given else f'--rate {_RATE}'} --image localhost/process --folder {folder} --yes"
+    options = f"{given[1] if given else f'--rate {RATE}'} --image localhost/process --folder {folder} --yes"
     text = text.removesuffix(given[0] if given else "")
     return ["bash", "-c", f'cd {CHECKOUT} && {text} OPTIONS="{options}"']
-
-
-def environment(cluster: Cluster, folder: Path) -> dict[str, str]:
-    programs = (Path(sys.executable).parent, cluster.kubectl.parent, "/usr/bin", "/bin", "/usr/sbin", "/sbin")
-    return {
-        "PATH": ":".join(map(str, programs)),
-        "HOME": str(folder),
-        "PYTHONPATH": str(CHECKOUT / "deploy" / "local"),
-        # Whatever it names, the demo does not take it.
-        "KUBECONFIG": str(folder / "production"),
-    }
-
-
-@asynccontextmanager
-async def the_demo(cluster: Cluster, folder: Path, *more: str) -> AsyncIterator[Running]:
-    async with typed(cluster, folder, command(cluster, folder, *more)) as demo:
-        yield demo
-
-
-@asynccontextmanager
-async def typed(cluster: Cluster, folder: Path, words: Sequence[str]) -> AsyncIterator[Running]:
-    async with running("the demo", words, environment(cluster, folder), folder / "demo.log") as demo:
-        yield demo
-
-
-async def ended(demo: Running) -> int:
-    async with asyncio.timeout(_LONG):
-        return await demo.process.wait()
-
-
-def output(demo: Running) -> str:
-    return demo.log.read_text(encoding="utf-8")
 
 
 def objects(admin: Kubectl) -> Sequence[str]:

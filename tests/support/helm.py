@@ -21,7 +21,7 @@ from localcluster.settings import cache_folder
 VERSION: Final = "v4.3.1"
 _MODULE: Final = "helm.sh/helm/v4/cmd/helm"
 _BUILD_SECONDS: Final = 1800
-_RENDER_SECONDS: Final = 60
+_RUN_SECONDS: Final = 180
 
 
 class HelmError(Exception):
@@ -58,7 +58,7 @@ class Helm:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_RENDER_SECONDS,
+            timeout=_RUN_SECONDS,
         )
         if done.returncode:
             raise HelmError(f"helm {' '.join(arguments)}:\n{done.stdout}{done.stderr}")

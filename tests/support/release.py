@@ -120,7 +120,7 @@ def installed(admin: Kubectl, *options: str) -> Iterator[Release]:
     """
     name = f"serinus-{uuid.uuid4().hex[:6]}"
     release = Release(find_helm(), admin, name)
-    admin("create", "namespace", name)
+    admin("create", "-f", "-", given=_restricted(name))
     settings = (SOURCE, "--set=crds.install=false", *options)
     run = release.helm.run
     try:
@@ -130,6 +130,12 @@ def installed(admin: Kubectl, *options: str) -> Iterator[Release]:
         # What the release has outside of its namespace must not outlive it, nor a test that failed.
         run("uninstall", name, f"--namespace={name}", "--ignore-not-found", kubeconfig=admin.kubeconfig)
         admin("delete", "namespace", name, "--wait=false")
+
+
+def _restricted(name: str) -> Manifest:
+    """Return a namespace that admits restricted pods only."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
 def until_the_api_server_stamps(user: Kubectl, *, wanted: bool) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -17,26 +18,48 @@ from typing import Any, Final
 import pytest
 
 from localcluster.settings import CHECKOUT
+from support.fenced.pages import lines_that_need
+from support.fenced.runs import Where
 from support.image.base import base
-from support.image.build import Engine, context, engine
-from support.image.result import ROOT, environment, keep_environment, note
+from support.image.build import BASE, Engine, context, engine
+from support.image.result import NEXT, ROOT, SERINUS, archive, environment, keep_environment, note
 from support.image.sandbox import in_sandbox
+from support.realnode.programs import programs
+from support.realnode.settings import PAUSE
 
-_EPOCH: Final = 1767225600
 _NAME: Final = "localhost/serinus"
+_BASE_OF_READERS: Final = "python:3.12-slim@sha256:…"
+_TAG_OF_READERS: Final = "serinus:0.1.0"
 _MOST_BYTES: Final = 350e6
 """What the image may have beside its base: a dependency that makes it larger is to be noticed."""
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, str, str]]:
-    """An engine and the ids of two builds, without any cache between them."""
+    """An engine and the ids of two builds without any cache between them; archives stay for the nodes."""
     builder = engine(tmp_path_factory.mktemp("buildah"))
     builder.import_base(base())
     source = context(tmp_path_factory.mktemp("context"))
-    first, second = (builder.build(f"{_NAME}:{name}", source, epoch=_EPOCH) for name in ("first", "second"))
+    first, second = (builder.build(_words(name), source) for name in ("first", "second"))
+    builder.of_program(programs().by_name["pause"], PAUSE)
+    builder.save(first, archive("serinus"), SERINUS)
+    builder.save(first, archive("serinus-next"), NEXT)
+    builder.save(BASE, archive("base"), BASE)
+    builder.save(PAUSE, archive("pause"), PAUSE)
     yield builder, first, second
     builder.run("rmi", "--all", "--force")
+
+
+def _words(tag: str) -> list[str]:
+    """Return the command of docs/how-to/build-the-image.md, with a base and a tag of these tests."""
+    (line,) = lines_that_need(Where.IMAGE)
+    commit = subprocess.run(
+        ["git", "log", "-1", "--format=%ct"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    asked = '"$(git log -1 --format=%ct)"'
+    assert all(part in line.text for part in (asked, _BASE_OF_READERS, _TAG_OF_READERS))
+    text = line.text.replace(asked, commit.stdout.strip()).replace(_BASE_OF_READERS, BASE)
+    return shlex.split(text.replace(_TAG_OF_READERS, f"{_NAME}:{tag}"))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Which fenced commands a test runs and where; :mod:`support.fenced.held` has the others."""
+"""Which test runs a fenced command: each of README and docs is run."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,6 @@ from enum import Enum
 from typing import Final
 
 from support.fenced.blocks import Block, logical_lines
-from support.fenced.held import HELD
 
 
 class Where(Enum):
@@ -25,9 +24,10 @@ class Where(Enum):
     CLUSTER_OF_ITS_OWN = "a local cluster that the page starts and ends"
     DEMO_ELSEWHERE = "a cluster with a gateway, Prometheus and the chart"
     INDEX = "the checkout and a package index"
+    NODE = "the chart's pods on a real node: make test-installed runs it"
+    IMAGE = "buildah: make test-installed runs it"
     CI = "an hour or so: CI runs it"
     WITH_ITS_PAGE = "the whole page: a test of its own runs it from top to bottom"
-    HELD = "more than a test of these pages has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +140,15 @@ _UNDER_WAY: Final = re.compile(
     r"^serinus (abort|rollback|pause|resume|retry)|kubectl (delete|patch) mro|serinus\.dev/abort="
     r"|apply -f rollout\.yaml .*without managed|patch httproute|jq '\.spec\.rules"
 )
-_ARGO_CD: Final = re.compile(r"^argocd |kubectl patch application")
 _MLFLOW: Final = re.compile(r"^serinus import mlflow|apply -f fraud-detector-v2\.3\.1\.yaml")
 _INSTALLS: Final = re.compile(r"^helm (install|upgrade|history|rollback) serinus|kubectl apply --server-side -k")
 _CLUSTER_OF_ITS_OWN: Final = re.compile(r"-m localcluster (up|exec|down)")
 _DEMO_ELSEWHERE: Final = re.compile(r"^make demo KUBECONFIG=")
 _INDEX: Final = re.compile(r"pip install \.$")
 _SERVES: Final = re.compile(r"^serinus web|programs\.dynamodb")
+_NODE: Final = re.compile(r"^helm test|rollout status deployment/serinus|^kubectl logs")
+_ARGO_CD: Final = re.compile(r"^argocd |^kubectl patch application")
+_IMAGE: Final = re.compile(r"^buildah ")
 _CI: Final = re.compile(r"^make (demo|test|check|setup)\b(?! KUBECONFIG)")
 _FLEET: Final = re.compile(r"(?<!R=')dynamodb:|AWS_ACCESS")
 _LAST: Final = re.compile(r"rolebinding once|--as=alice$")
@@ -170,8 +172,6 @@ def where(line: Line) -> Where:
     """Return what a command line needs."""
     if line.page in PAGE_TESTS:
         return Where.WITH_ITS_PAGE
-    if any(re.search(pattern, line.text) for pattern in HELD):
-        return Where.HELD
     found = {
         Where.FLEET: _FLEET,
         Where.ARGO_CD: _ARGO_CD,
@@ -181,6 +181,8 @@ def where(line: Line) -> Where:
         Where.CLUSTER_OF_ITS_OWN: _CLUSTER_OF_ITS_OWN,
         Where.DEMO_ELSEWHERE: _DEMO_ELSEWHERE,
         Where.INDEX: _INDEX,
+        Where.NODE: _NODE,
+        Where.IMAGE: _IMAGE,
         Where.CI: _CI,
         Where.ANYWHERE: _ANYWHERE,
         Where.AT_GATE: _AT_GATE,

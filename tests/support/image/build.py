@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from localcluster.settings import CHECKOUT
 
 _BUILD_SECONDS: Final = 1800
-_BASE: Final = "localhost/serinus-base"
+BASE: Final = "localhost/serinus-base:1"
 # Where pip finds packages is the machine's affair: its settings are mounted, and are no part of the image.
 _OF_THE_MACHINE: Final = ("/etc/ssl/certs", "/etc/pip.conf")
 
@@ -56,17 +56,33 @@ class Engine:
         """Make an image of a root file system, under the name that ``build`` gives as BASE."""
         container = self.run("from", "scratch")
         self.run("add", "--quiet", container, str(folder), "/")
-        self.run("commit", "--quiet", "--timestamp", "0", container, _BASE)
+        self.run("commit", "--quiet", "--timestamp", "0", container, BASE)
         self.run("rm", container)
 
-    def build(self, name: str, context: Path, *, epoch: int) -> str:
-        """Build the Dockerfile in a folder without any cache and return the image's id."""
+    def build(self, words: Sequence[str], context: Path) -> str:
+        """Build the Dockerfile in a folder without any cache, as a command line says, and return the image's id.
+
+        Args:
+            words: ``buildah build`` and its arguments; the last is the folder of the reader.
+            context: the folder that stands for it.
+        """
+        assert (*words[:2], words[-1]) == ("buildah", "build", ".")
         mounted = [f"--volume={path}:{path}:ro" for path in _OF_THE_MACHINE if Path(path).exists()]
-        return self.run(
-            "build", "--quiet", "--no-cache", "--isolation", "chroot", "--network", "host", "--pull-never",
-            "--timestamp", str(epoch), "--build-arg", f"SOURCE_DATE_EPOCH={epoch}", "--build-arg", f"BASE={_BASE}",
-            *mounted, "--tag", name, str(context),
-        )  # fmt: skip
+        machine = ("--quiet", "--no-cache", "--isolation", "chroot", "--network", "host", "--pull-never", *mounted)
+        return self.run("build", *machine, *words[2:-1], str(context))
+
+    def of_program(self, program: Path, name: str) -> None:
+        """Make an image that is one program, linked to nothing."""
+        container = self.run("from", "scratch")
+        self.run("copy", "--quiet", container, str(program), "/program")
+        self.run("config", "--entrypoint", '["/program"]', container)
+        self.run("commit", "--quiet", container, name)
+        self.run("rm", container)
+
+    def save(self, image: str, archive: Path, name: str) -> None:
+        """Write an image into an archive, under this name."""
+        archive.unlink(missing_ok=True)
+        self.run("push", "--quiet", image, f"oci-archive:{archive}:{name}")
 
     @contextmanager
     def mounted(self, image: str) -> Iterator[Path]:

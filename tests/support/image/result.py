@@ -12,6 +12,19 @@ _FIGURES: Final = FOLDER / "image.json"
 _ENVIRONMENT: Final = FOLDER / "image-environment.json"
 
 
+SERINUS: Final = "localhost/serinus:0.1.0"
+"""The name of the image in its archive."""
+
+NEXT: Final = "localhost/serinus:0.1.1"
+"""The name of the same image in another archive, for an upgrade."""
+
+
+def archive(name: str) -> Path:
+    """Return the archive of an image: ``serinus``, ``serinus-next``, their ``base``, or ``pause``."""
+    FOLDER.mkdir(exist_ok=True)
+    return FOLDER / f"{name}.tar"
+
+
 def keep_environment(environment: dict[str, str]) -> None:
     """Keep the variables that the image sets."""
     FOLDER.mkdir(exist_ok=True)

@@ -39,6 +39,7 @@ class GoSource:
         link_flags: Linker flags in addition to those that strip symbols.
         tags: Build tags, separated by commas.
         toolchain: The Go that it needs where the usual one is too old; Go fetches it as a module.
+        cgo: Whether it needs C: a compiler and the libraries that it links.
     """
 
     module: str
@@ -46,6 +47,7 @@ class GoSource:
     link_flags: str = ""
     tags: str = ""
     toolchain: str = ""
+    cgo: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +93,14 @@ def _kubernetes_link_flags() -> str:
     return " ".join(f"-X {package}.{key}={value}" for package in _VERSION_PACKAGES for key, value in values.items())
 
 
-def _kubernetes(name: str) -> Program:
+def kubernetes(name: str, module: str = "kubernetes") -> Program:
+    """Return a program of Kubernetes; its module is another one where it needs more than the control plane does."""
     address = f"{{base}}/release/{KUBERNETES}/bin/linux/{{arch}}/{name}"
     return Program(
         name=name,
         version=KUBERNETES,
         download=Download(url=address, base="https://dl.k8s.io", checksums=f"{address}.sha256"),
-        go=GoSource(module="kubernetes", package=f"k8s.io/kubernetes/cmd/{name}", link_flags=_kubernetes_link_flags()),
+        go=GoSource(module=module, package=f"k8s.io/kubernetes/cmd/{name}", link_flags=_kubernetes_link_flags()),
     )
 
 
@@ -153,8 +156,8 @@ PROGRAMS: Final = (
         ),
         go=GoSource(module="etcd", package="go.etcd.io/etcd/server/v3"),
     ),
-    _kubernetes("kube-apiserver"),
-    _kubernetes("kube-controller-manager"),
+    kubernetes("kube-apiserver"),
+    kubernetes("kube-controller-manager"),
     Program(
         name="kubectl",
         version="v1.37.1",

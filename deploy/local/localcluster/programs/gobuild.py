@@ -26,7 +26,7 @@ def build(source: GoSource, target: Path) -> None:
     tags = ["-tags", source.tags] if source.tags else []
     command = [go(), "build", "-trimpath", *tags, "-ldflags", flags, "-o", str(target), source.package]
     folder = SOURCE_ROOT / "go" / source.module
-    environment = _environment(source.toolchain)
+    environment = _environment(source.toolchain) | {"CGO_ENABLED": "1" if source.cgo else "0"}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         last = "\n".join(result.stderr.strip().splitlines()[-10:])
