@@ -5,10 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from demo.observe import wait_for
 from serinus.api.rollout_status import StageState
 from support.e2e.fixtures import GOOD, STABLE
 from support.e2e.manifests import backend_of, canary, production, staging
-from support.e2e.place import LONG, Place, shares_seen
+from support.e2e.place import LONG, SOON, Place, shares_seen
 from support.image.result import NEXT
 from support.kubectl import Kubectl
 from support.realnode.installation import Installation
@@ -71,8 +72,14 @@ async def test_a_canary_survives_upgrade_rollback_drain_and_a_new_installation(
     reasons = [reason for reason, _ in await place.events()]
     assert reasons.count("RolloutStarted") == reasons.count("RolloutPromoted") == 1
     assert "RollbackStarted" not in reasons
-    records = [record["spec"]["event"] for record in await place.all("AuditRecord")]
+    records = await wait_for(
+        lambda: _recorded(place), lambda found: "Promoted" in found, within=SOON, what="a record of the promotion"
+    )
     assert records.count("RolloutStarted") == records.count("Promoted") == 1
+
+
+async def _recorded(place: Place) -> list[str]:
+    return [record["spec"]["event"] for record in await place.all("AuditRecord")]
 
 
 async def _judged_after(place: Place, moment: datetime) -> None:
