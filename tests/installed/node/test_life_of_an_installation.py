@@ -1,6 +1,7 @@
 """What administrators do with an installation while a version is in canary moves no weight and loses nothing."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -10,7 +11,7 @@ from serinus.api.rollout_status import StageState
 from support.e2e.fixtures import GOOD, STABLE
 from support.e2e.manifests import backend_of, canary, production, staging
 from support.e2e.place import LONG, SOON, Place, shares_seen
-from support.image.result import NEXT
+from support.image.result import NEXT, note
 from support.kubectl import Kubectl
 from support.realnode.installation import Installation
 
@@ -62,7 +63,9 @@ async def test_a_canary_survives_upgrade_rollback_drain_and_a_new_installation(
         await place.want(GOOD)
         await place.until_stage("canary", StageState.ANALYZING)
         for act in _ACTS:
+            begun = time.monotonic()
             await asyncio.to_thread(act, serinus, admin)
+            note(**{f"seconds{act.__name__}": round(time.monotonic() - begun, 1)})
             await _judged_after(place, datetime.now(UTC))
             assert (await place.status()).stage is not None, f"the run has ended during {act.__name__}"
             assert shares_seen(routes, backend_of(GOOD)) == [0, 5]

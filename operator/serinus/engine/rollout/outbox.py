@@ -35,6 +35,7 @@ from serinus.engine.conditions import ConditionUpdate
 from serinus.engine.rollout.decision import Event, EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import RollingBack, Running
+from serinus.engine.rollout.recorded_plan import recorded_plan
 from serinus.engine.rollout.waiting import Waiting, WaitReason
 
 BACKLOG: Final = 160
@@ -298,10 +299,8 @@ def shown(judged: Assessment) -> EvidenceStatus:
 
 def _details(kind: AuditEvent, after: RolloutStatus, situation: Situation) -> dict[str, str]:
     if kind is AuditEvent.ROLLOUT_STARTED and situation.spec is not None:
-        stages = encode(situation.spec)["stages"]
-        plan = [{name: stage[name] for name in _PLAN if name in stage} for stage in stages]
         stable = after.stable.version if after.stable is not None else ""
-        return {"plan": stages_as_json(plan), "from": stable}
+        return {**dict(recorded_plan(situation.spec)), "from": stable}
     if kind is AuditEvent.PROMOTED and after.requested is not None and after.requested.by:
         because = {PROMOTED_BECAUSE: after.requested.reason} if after.requested.reason else {}
         return {PROMOTED_BY: after.requested.by, **because}
@@ -314,17 +313,6 @@ def _details(kind: AuditEvent, after: RolloutStatus, situation: Situation) -> di
             "trafficSafeAt": _time(rollback.traffic_safe_at.isoformat()) if rollback.traffic_safe_at else "",
         }
     return {}
-
-
-def stages_as_json(plan: list[dict[str, object]]) -> str:
-    """Return as many stages as a detail can hold, the first ones first: cut text would be no JSON."""
-    while len(text := msgspec.json.encode(plan).decode()) > LONGEST_DETAIL:
-        plan = plan[:-1]
-    return text
-
-
-LONGEST_DETAIL: Final = 4096
-_PLAN: Final = ("name", "traffic", "duration", "bake", "abortOn", "approval", "judgement", "promotion")
 
 
 def _time(iso: str) -> str:

@@ -1,23 +1,14 @@
 """Edits of the plan while a run is under way: who changed by what the version is judged, for the audit trail."""
 
-from collections.abc import Mapping
-from typing import Final
-
-import msgspec
-
 from serinus.api.abort_condition import parse_abort_condition
-from serinus.api.parsing import encode
 from serinus.api.rollout import RolloutSpec
 from serinus.api.rollout_status import RolloutStatus
 from serinus.engine.rollout.decision import EventReason
 from serinus.engine.rollout.draft import Draft, Situation
 from serinus.engine.rollout.modes import Running
 from serinus.engine.rollout.observation import InvalidSpec
-from serinus.engine.rollout.outbox import LONGEST_DETAIL, backlog, stages_as_json
-from serinus.engine.rollout.tested_content import content_of
-
-_IN_OTHER_PLACES: Final = frozenset({"model", "version", "stages"})
-"""Parts of the spec that a record names by itself, or in another form."""
+from serinus.engine.rollout.outbox import backlog
+from serinus.engine.rollout.recorded_plan import recorded_plan
 
 
 def note_edit(draft: Draft, spec: RolloutSpec | InvalidSpec, before: RolloutStatus, situation: Situation) -> Draft:
@@ -38,7 +29,7 @@ def note_edit(draft: Draft, spec: RolloutSpec | InvalidSpec, before: RolloutStat
         _sentence(run, before),
         by=by,
         why=situation.reason_for(by),
-        details=(*_details(spec), ("former", str(before.plan_generation)), ("generation", str(generation))),
+        details=(*recorded_plan(spec), ("former", str(before.plan_generation)), ("generation", str(generation))),
     )
 
 
@@ -55,19 +46,3 @@ def _sentence(run: object, before: RolloutStatus) -> str:
 
 def _listed(limits: tuple[str, ...]) -> str:
     return f"the limits {', '.join(limits)}" if limits else "no limits"
-
-
-def _details(spec: RolloutSpec) -> tuple[tuple[str, str], ...]:
-    """Return the plan as a record has it: everything by which the version is judged, tests by their content."""
-    plan = encode(spec)
-    stages = [
-        {**stage, "tests": {test.name: content_of(test) for test in planned.tests}} if planned.tests else stage
-        for stage, planned in zip(plan["stages"], spec.stages, strict=True)
-    ]
-    parts: Mapping[str, object] = {name: part for name, part in plan.items() if name not in _IN_OTHER_PLACES}
-    told = ((name, part if isinstance(part, str) else _as_json(part)) for name, part in sorted(parts.items()))
-    return (("plan", stages_as_json(stages)), *((name, text) for name, text in told if len(text) <= LONGEST_DETAIL))
-
-
-def _as_json(part: object) -> str:
-    return msgspec.json.encode(part, order="sorted").decode()

@@ -45,6 +45,24 @@ def test_the_record_of_an_edit_says_who_made_it_and_what_the_version_is_judged_b
     assert (entry.details["former"], entry.details["generation"]) == ("1", "2")
 
 
+def test_the_beginning_of_a_run_and_an_edit_are_recorded_alike_so_that_they_can_be_compared() -> None:
+    world = in_canary()
+    began = next(
+        entry
+        for _, _, decision in world.decisions
+        for entry in decision.status.records
+        if entry.event is AuditEvent.ROLLOUT_STARTED
+    )
+    edit(world, {**CANARY, "minRequests": 7})
+    world.measure().settle()
+    (entry,) = recorded(world)
+    before, after = (json.loads(one.details["plan"]) for one in (began, entry))
+    assert after[1].pop("minRequests") == 7
+    assert before[1].pop("minRequests", None) != 7
+    assert after == before
+    assert began.details.keys() - {"from"} == entry.details.keys() - {"former", "generation"}
+
+
 def test_each_edit_is_recorded_once() -> None:
     world = in_canary()
     for number in range(3):
