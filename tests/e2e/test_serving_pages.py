@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Final
 import pytest
 
 from localcluster.client import Cluster
-from support.fenced.folders import page_folder
+from support.fenced.folders import at_a_terminal, page_folder
 from support.fenced.pages import lines_that_need
 from support.fenced.runs import Line, Where
 from support.localcluster import eventually, fetch
@@ -57,17 +56,7 @@ def test_a_command_that_serves_answers_until_ctrl_c(cluster: Cluster, line: Line
         "KUBECONFIG": str(cluster.kubeconfig),
     }
     log = tmp_path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            ["bash", "-c", text],
-            cwd=page_folder(tmp_path, line.page),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
+    with at_a_terminal(text, page_folder(tmp_path, line.page), environment, log) as process:
         eventually(lambda: address in log.read_text() or process.poll() is not None, why=f"{address} in its output")
         assert process.poll() is None, log.read_text()
         answered, page = fetch(address)
@@ -76,8 +65,4 @@ def test_a_command_that_serves_answers_until_ctrl_c(cluster: Cluster, line: Line
         # A terminal sends it to all processes of the foreground.
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(_END_SECONDS) == served.ends, log.read_text()
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
     assert fetch(address) == (0, "")

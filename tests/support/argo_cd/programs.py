@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from localcluster.console import progress, say
-from localcluster.errors import LocalClusterError
+from localcluster.console import progress
 from localcluster.programs.catalogue import ARGO_CD, ARGO_CD_PROGRAM
 from localcluster.programs.gobuild import module_folder
 from localcluster.programs.packages import unpack_debian
 from localcluster.programs.provide import resolve
 from localcluster.settings import cache_folder
+from support.fetched import status_of
 
 _MODULE: Final = "github.com/argoproj/argo-cd/v3"
 _CRDS: Final = ("application-crd.yaml", "applicationset-crd.yaml", "appproject-crd.yaml")
@@ -90,15 +90,5 @@ def _unpack_redis(folder: Path) -> None:
     (folder / "complete").touch()
 
 
-def main() -> int:
-    """Build and fetch them."""
-    try:
-        say(f"Argo CD {ARGO_CD}: {programs().argocd}")
-    except LocalClusterError as error:
-        say(str(error))
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status_of(lambda: {f"Argo CD {ARGO_CD}": programs().argocd}))

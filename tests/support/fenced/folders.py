@@ -1,8 +1,11 @@
 """The folder in which a reader of a page types its commands."""
 
+import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -70,6 +73,29 @@ def run(
         timeout=seconds,
         check=False,
     )
+
+
+@contextmanager
+def at_a_terminal(
+    text: str, folder: Path, environment: Mapping[str, str], log: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a line that goes on until it is interrupted, as the leader of a process group like at a terminal."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["bash", "-c", text],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def problem_of(line: Line, text: str, done: subprocess.CompletedProcess[str], statuses: Collection[int]) -> str:

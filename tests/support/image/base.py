@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from localcluster.console import progress, say
+from localcluster.console import progress
 from localcluster.errors import LocalClusterError
 from localcluster.settings import cache_folder
+from support.fetched import status_of
 
 SUITE: Final = "bookworm"
 _PACKAGES: Final = ("ca-certificates", "python3", "python3-venv")
@@ -51,15 +52,5 @@ def _build(folder: Path) -> None:
     part.rename(folder)
 
 
-def main() -> int:
-    """Build it."""
-    try:
-        say(f"base image: {base()}")
-    except LocalClusterError as error:
-        say(str(error))
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status_of(lambda: {"base image": base()}))

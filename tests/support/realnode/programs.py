@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from localcluster.console import progress, say
-from localcluster.errors import LocalClusterError
+from localcluster.console import progress
 from localcluster.programs.catalogue import GoSource, Program, kubernetes
 from localcluster.programs.packages import unpack_debian
 from localcluster.programs.provide import resolve
 from localcluster.settings import cache_folder
+from support.fetched import status_of
 
 CONTAINERD: Final = "v2.4.0"
 RUNC: Final = "v1.5.0"
@@ -85,16 +85,5 @@ def _plugins() -> Path:
     return folder / "usr" / "lib" / "cni"
 
 
-def main() -> int:
-    """Build and fetch them."""
-    try:
-        for name, path in programs().by_name.items():
-            say(f"{name}: {path}")
-    except LocalClusterError as error:
-        say(str(error))
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status_of(lambda: programs().by_name))

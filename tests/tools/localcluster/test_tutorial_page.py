@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Final
 
 from localcluster import control
 from localcluster.settings import CHECKOUT, STATE_VARIABLE
-from support.fenced.folders import problem_of, run
+from support.fenced.folders import at_a_terminal, problem_of, run
 from support.fenced.pages import lines_that_need
 from support.fenced.runs import Line, Where
 from support.localcluster import eventually
@@ -46,28 +45,14 @@ class Terminal:
     def interrupted(self, line: Line, after: str, ends: str) -> None:
         """Run a line, send Ctrl-C once it has printed something, and wait for its last words."""
         log = self.folder / "log"
-        with log.open("wb") as output:
-            text = f"{line.text} --folder {self.folder / 'demo'}"
-            process = subprocess.Popen(
-                ["bash", "-c", text],
-                cwd=CHECKOUT,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        try:
+        text = f"{line.text} --folder {self.folder / 'demo'}"
+        with at_a_terminal(text, CHECKOUT, self.environment, log) as process:
             eventually(lambda: after in log.read_text() or process.poll() is not None, why=f"{line.place}: {after}")
             assert process.poll() is None, log.read_text()
             os.killpg(process.pid, signal.SIGINT)
             # What enters the namespaces ends by the signal itself: to a shell that is 130 as well.
             assert process.wait(_SECONDS) in _INTERRUPTED
             eventually(lambda: ends in log.read_text(), why=f"{line.place}: {ends}")
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
 
 
 def _matching(pattern: str, lines: Sequence[Line] = LINES) -> list[Line]:
