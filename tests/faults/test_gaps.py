@@ -57,7 +57,8 @@ async def test_an_object_that_is_deleted_between_the_operators_list_and_its_watc
         await operator.stop()
 
         proxy.disturb = hold_kopfs_list
-        await operator.start()
+        # It is not ready before kopf watches.
+        await operator.start(ready=False)
         async with asyncio.timeout(SOON):
             await asked.wait()
         # kopf's list may come before the operator's own, which must know the object first.

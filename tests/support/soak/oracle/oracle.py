@@ -54,6 +54,8 @@ class Oracle:
                 self._calm.take(fact)
                 if fact.kind is Trouble.CLOCK:
                     self._collect_anew(fact.at)
+                elif fact.kind is Trouble.OPERATOR and not fact.on:
+                    self._read_again()
                 return
             case Looked():
                 self._looked(fact.at)
@@ -108,6 +110,12 @@ class Oracle:
         for case in self._cases.values():
             if case.model.trial is not None:
                 case.model.trial.collect_anew(at)
+
+    def _read_again(self) -> None:
+        """An operator that starts reads the evidence of a stage from the stage's beginning (docs/how-to/upgrade.md)."""
+        for case in self._cases.values():
+            if case.model.trial is not None:
+                case.model.trial.anew_at = float("-inf")
 
     def _looked(self, at: float) -> None:
         for case in self._cases.values():
