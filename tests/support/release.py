@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from localcluster.client import Cluster
 from serinus.api.names import REQUESTED_BY_ANNOTATION
 from support.helm import Helm, find_helm
 from support.kubectl import Kubectl
@@ -130,6 +131,15 @@ def installed(admin: Kubectl, *options: str) -> Iterator[Release]:
         # What the release has outside of its namespace must not outlive it, nor a test that failed.
         run("uninstall", name, f"--namespace={name}", "--ignore-not-found", kubeconfig=admin.kubeconfig)
         admin("delete", "namespace", name, "--wait=false")
+
+
+def measured_by(cluster: Cluster) -> tuple[str, ...]:
+    """Return the values of the chart that have its operator ask the cluster's own Prometheus."""
+    source = "config.sources.default"
+    return (
+        f"--set={source}.url={cluster.prometheus_url}",
+        f"--set={source}.scrapeInterval={cluster.settings.scrape_interval}",
+    )
 
 
 def _restricted(name: str) -> Manifest:

@@ -9,7 +9,7 @@ from pathlib import Path
 from localcluster.client import Cluster
 from support.kubectl import Kubectl
 from support.localcluster import eventually
-from support.release import Release, installed, until_the_api_server_stamps
+from support.release import Release, installed, measured_by, until_the_api_server_stamps
 
 _PORT = 8080
 
@@ -17,10 +17,8 @@ _PORT = 8080
 @contextmanager
 def operator_installed(cluster: Cluster, admin: Kubectl, folder: Path) -> Iterator[Release]:
     """Install the chart for a while; what the local node cannot do, such as volumes, is given by other ways."""
-    source = "config.sources.default"
     options = (
-        f"--set={source}.url={cluster.prometheus_url}",
-        f"--set={source}.scrapeInterval={cluster.settings.scrape_interval}",
+        *measured_by(cluster),
         "--set=image.repository=localhost/process",
         "--set=replicas=1",
         r"--set-string=podAnnotations.prometheus\.io/scrape=true",

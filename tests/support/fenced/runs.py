@@ -131,26 +131,30 @@ EXPECTED: Final[Mapping[str, frozenset[int]]] = {
 }
 """By a pattern of command lines, the exit statuses that they may have; 0 for all others."""
 
-_ANYWHERE: Final = re.compile(
-    r"^serinus (version$|lint -f|diff .* -f (examples|versions)|diff old|import)|^eval |^export |^R="
-    r"|^mkdir -p ~/\.config/fish|^\. \.venv|^git describe|^make *#|^helm template models|find \. -type f"
-)
-_AT_GATE: Final = re.compile(r"serinus\.dev/promote=|serinus promote")
-_UNDER_WAY: Final = re.compile(
-    r"^serinus (abort|rollback|pause|resume|retry)|kubectl (delete|patch) mro|serinus\.dev/abort="
-    r"|apply -f rollout\.yaml .*without managed|patch httproute|jq '\.spec\.rules"
-)
-_MLFLOW: Final = re.compile(r"^serinus import mlflow|apply -f fraud-detector-v2\.3\.1\.yaml")
-_INSTALLS: Final = re.compile(r"^helm (install|upgrade|history|rollback) serinus|kubectl apply --server-side -k")
-_CLUSTER_OF_ITS_OWN: Final = re.compile(r"-m localcluster (up|exec|down)")
-_DEMO_ELSEWHERE: Final = re.compile(r"^make demo KUBECONFIG=")
-_INDEX: Final = re.compile(r"pip install \.$")
-_SERVES: Final = re.compile(r"^serinus web|programs\.dynamodb")
-_NODE: Final = re.compile(r"^helm test|rollout status deployment/serinus|^kubectl logs")
-_ARGO_CD: Final = re.compile(r"^argocd |^kubectl patch application")
-_IMAGE: Final = re.compile(r"^buildah ")
-_CI: Final = re.compile(r"^make (demo|test|check|setup)\b(?! KUBECONFIG)")
-_FLEET: Final = re.compile(r"(?<!R=')dynamodb:|AWS_ACCESS")
+_NEEDS: Final[Mapping[Where, re.Pattern[str]]] = {
+    Where.FLEET: re.compile(r"(?<!R=')dynamodb:|AWS_ACCESS"),
+    Where.ARGO_CD: re.compile(r"^argocd |^kubectl patch application"),
+    Where.MLFLOW: re.compile(r"^serinus import mlflow|apply -f fraud-detector-v2\.3\.1\.yaml"),
+    Where.INSTALLS: re.compile(r"^helm (install|upgrade|history|rollback) serinus|kubectl apply --server-side -k"),
+    Where.SERVES: re.compile(r"^serinus web|programs\.dynamodb"),
+    Where.CLUSTER_OF_ITS_OWN: re.compile(r"-m localcluster (up|exec|down)"),
+    Where.DEMO_ELSEWHERE: re.compile(r"^make demo KUBECONFIG="),
+    Where.INDEX: re.compile(r"pip install \.$"),
+    Where.NODE: re.compile(r"^helm test|rollout status deployment/serinus|^kubectl logs"),
+    Where.IMAGE: re.compile(r"^buildah "),
+    Where.CI: re.compile(r"^make (demo|test|check|setup)\b(?! KUBECONFIG)"),
+    Where.ANYWHERE: re.compile(
+        r"^serinus (version$|lint -f|diff .* -f (examples|versions)|diff old|import)|^eval |^export |^R="
+        r"|^mkdir -p ~/\.config/fish|^\. \.venv|^git describe|^make *#|^helm template models|find \. -type f"
+    ),
+    Where.AT_GATE: re.compile(r"serinus\.dev/promote=|serinus promote"),
+    Where.UNDER_WAY: re.compile(
+        r"^serinus (abort|rollback|pause|resume|retry)|kubectl (delete|patch) mro|serinus\.dev/abort="
+        r"|apply -f rollout\.yaml .*without managed|patch httproute|jq '\.spec\.rules"
+    ),
+}
+"""The pattern of the lines of each kind; the first that fits counts, and a line that none fits needs a Rollout."""
+
 _LAST: Final = re.compile(r"rolebinding once|--as=alice$")
 """Takes a version away that the other lines look at."""
 
@@ -172,23 +176,7 @@ def where(line: Line) -> Where:
     """Return what a command line needs."""
     if line.page in PAGE_TESTS:
         return Where.WITH_ITS_PAGE
-    found = {
-        Where.FLEET: _FLEET,
-        Where.ARGO_CD: _ARGO_CD,
-        Where.MLFLOW: _MLFLOW,
-        Where.INSTALLS: _INSTALLS,
-        Where.SERVES: _SERVES,
-        Where.CLUSTER_OF_ITS_OWN: _CLUSTER_OF_ITS_OWN,
-        Where.DEMO_ELSEWHERE: _DEMO_ELSEWHERE,
-        Where.INDEX: _INDEX,
-        Where.NODE: _NODE,
-        Where.IMAGE: _IMAGE,
-        Where.CI: _CI,
-        Where.ANYWHERE: _ANYWHERE,
-        Where.AT_GATE: _AT_GATE,
-        Where.UNDER_WAY: _UNDER_WAY,
-    }
-    return next((kind for kind, pattern in found.items() if pattern.search(line.text)), Where.ROLLED_BACK)
+    return next((kind for kind, pattern in _NEEDS.items() if pattern.search(line.text)), Where.ROLLED_BACK)
 
 
 def comes_last(line: Line) -> bool:

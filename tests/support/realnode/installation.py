@@ -9,7 +9,7 @@ from localcluster.client import Cluster
 from support.image.result import SERINUS
 from support.kubectl import Kubectl
 from support.localcluster import eventually
-from support.release import CHART, Release, installed
+from support.release import CHART, Release, installed, measured_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,8 @@ class Installation:
 def installation(cluster: Cluster, admin: Kubectl) -> Iterator[Installation]:
     """Install the chart with the image of the archive for a while, ready."""
     repository, _, _ = SERINUS.rpartition(":")
-    source = "config.sources.default"
     options = (
-        f"--set={source}.url={cluster.prometheus_url}",
-        f"--set={source}.scrapeInterval={cluster.settings.scrape_interval}",
+        *measured_by(cluster),
         f"--set=image.repository={repository}",
         "--set=image.pullPolicy=Never",
     )

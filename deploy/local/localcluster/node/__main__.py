@@ -1,7 +1,6 @@
 """The node process: `python -m localcluster.node STATE`."""
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 
@@ -14,15 +13,14 @@ from localcluster.node.images import Images
 from localcluster.node.pods import Pods
 from localcluster.node.registration import beat, register
 from localcluster.node.services import Services
+from localcluster.node.work import told_to_end, work_until
 from localcluster.parts.prometheus import targets_folder
 from localcluster.settings import Settings
 
 
 async def run(settings: Settings) -> None:
     """Run the node until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    told = told_to_end()
     children = Children()
     children.listen()
     targets_folder(settings).mkdir(parents=True, exist_ok=True)
@@ -33,17 +31,11 @@ async def run(settings: Settings) -> None:
         endpoint = await kubelet.serve(pods, Authority(settings.state / "pki"))
         await register(api)
         work = [beat(api), pods.mirror.run(), services.services.run(), services.slices.run(), services.run()]
-        tasks = [asyncio.create_task(part) for part in work]
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
-        for task in (*tasks, stopping):
-            task.cancel()
-        await pods.kill_all()
-        await endpoint.cleanup()
-        # Raise the error of a failed task.
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                raise outcome
+        try:
+            await work_until(told, work)
+        finally:
+            await pods.kill_all()
+            await endpoint.cleanup()
 
 
 if __name__ == "__main__":
